@@ -1,0 +1,224 @@
+//! From the command line to an outcome: wiring, signals, and what goes to which stream.
+
+use crate::cli::Cli;
+use crate::cli::Color;
+use crate::cli::Command;
+use crate::cli::Global;
+use crate::commands;
+use crate::commands::Done;
+use crate::commands::Env;
+use crate::config::Config;
+use crate::gate::holder;
+use crate::http::supervisor;
+use crate::outcome::Outcome;
+use crate::progress::Progress;
+use crate::progress::Talk;
+use crate::render;
+use crate::render::Format;
+use crate::render::Style;
+use crate::render::escape;
+use crate::report::Report;
+use crate::stop;
+use crate::stop::Stop;
+use anyhow::Context as _;
+use std::io;
+use std::io::IsTerminal as _;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Runs a command. Data goes to `out`, everything else to `err`.
+pub fn run(cli: Cli, out: &mut dyn Write, err: impl Fn() -> Box<dyn Write + Send>) -> ExitCode {
+    let json = cli.global.format.as_deref() == Some("json");
+    let outcome = match &cli.command {
+        // The helpers have no runtime, no signals and no report.
+        Command::GateHolder(args) => holder::run(args, out).map(|()| Outcome::Pass.into()),
+        Command::Supervise(args) => {
+            supervisor::run(args, out).map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1)))
+        }
+        _ => command(cli, out, err()).map(ExitCode::from),
+    };
+    outcome.unwrap_or_else(|error| tell(&error, json, &mut *err()).into())
+}
+
+fn command(cli: Cli, out: &mut dyn Write, err: Box<dyn Write + Send>) -> anyhow::Result<Outcome> {
+    let Cli { global, command } = cli;
+    let config = Config::load(global.config.as_deref())?;
+    let format = config
+        .value("format", global.format.as_deref())?
+        .unwrap_or_default();
+    let format =
+        render::named(&format).ok_or_else(|| Stop::usage(format!("`{format}` is no format")))?;
+    let reports = further_reports(&global)?;
+    let style = style(&global);
+    let (signal, interrupted) = watch::channel(false);
+    let env = Env {
+        progress: Arc::new(Progress::new(talk(&global, format), err)),
+        database_url: global.database_url,
+        config,
+        interrupted,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let done = runtime.block_on(async {
+        tokio::spawn(listen(signal));
+        match command {
+            Command::VerifyStream(args) => commands::verify_stream::run(*args, env).await,
+            Command::Demo(args) => commands::demo::run(args, env).await,
+            Command::DemoServer(args) => commands::demo::serve(args, env).await,
+            Command::Explain(args) => commands::explain::run(&args),
+            Command::Config => Ok(commands::config::run(&env)),
+            Command::Completions { shell } => Ok(completions(shell)),
+            Command::GateHolder(_) | Command::Supervise(_) => {
+                unreachable!("the helpers were run before")
+            }
+        }
+    })?;
+    let outcome = match done {
+        Done::Text(text) => {
+            quietly(out.write_all(text.as_bytes()))?;
+            Outcome::Pass
+        }
+        Done::Report(report) => {
+            quietly((format.write)(&report, &style, out))?;
+            further(&reports, &report)?;
+            Outcome::from(&*report)
+        }
+        Done::Tour(tour) if format.name == "human" => {
+            for (words, report) in &tour.stops {
+                quietly(writeln!(out, "{words}\n"))?;
+                if let Some(report) = report {
+                    quietly((format.write)(report, &style, out))?;
+                    quietly(writeln!(out))?;
+                }
+            }
+            further(&reports, &tour.whole)?;
+            Outcome::from(&tour.whole)
+        }
+        Done::Tour(tour) => {
+            quietly((format.write)(&tour.whole, &style, out))?;
+            further(&reports, &tour.whole)?;
+            Outcome::from(&tour.whole)
+        }
+    };
+    quietly(out.flush())?;
+    Ok(outcome)
+}
+
+/// Asks the command to stop at the first signal that asks to.
+async fn listen(signal: watch::Sender<bool>) {
+    let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    signal.send_replace(true);
+    // Kept, so that the command can go on waiting for it.
+    std::future::pending::<()>().await;
+}
+
+fn completions(shell: clap_complete::Shell) -> Done {
+    use clap::CommandFactory as _;
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "chatctl", &mut script);
+    Done::Text(String::from_utf8_lossy(&script).into_owned())
+}
+
+/// The reader of a pipe may go before the end; that is no failure.
+fn quietly(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("writing to stdout")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn talk(global: &Global, format: &Format) -> Talk {
+    match (
+        global.quiet,
+        format.name == "human" && io::stderr().is_terminal(),
+    ) {
+        (true, _) => Talk::Quiet,
+        (false, true) => Talk::Bar,
+        (false, false) => Talk::Notes,
+    }
+}
+
+fn style(global: &Global) -> Style {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    Style {
+        color: match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => !plain && io::stdout().is_terminal(),
+        },
+        width: terminal_size::terminal_size().map(|(width, _)| width.0),
+        verbose: global.verbose > 0,
+    }
+}
+
+type Further = (&'static Format, PathBuf);
+
+fn further_reports(global: &Global) -> anyhow::Result<Vec<Further>> {
+    let parse = |spec: &String| {
+        let (format, file) = spec.split_once('=').ok_or_else(|| {
+            Stop::usage(format!("`--report {spec}` is not FORMAT=FILE"))
+                .hint("--report junit=out.xml")
+        })?;
+        let known: Vec<_> = render::ALL.iter().map(|format| format.name).collect();
+        let format = render::named(format).ok_or_else(|| {
+            Stop::usage(format!("`{format}` is no format"))
+                .hint(format!("one of {}", known.join(", ")))
+        })?;
+        Ok((format, PathBuf::from(file)))
+    };
+    global.report.iter().map(parse).collect()
+}
+
+/// Each file is written beside its place and then renamed, so that no half report is ever read.
+fn further(reports: &[Further], report: &Report) -> anyhow::Result<()> {
+    for (format, path) in reports {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let write = || -> anyhow::Result<()> {
+            let mut file =
+                tempfile::NamedTempFile::new_in(folder.unwrap_or(std::path::Path::new(".")))?;
+            (format.write)(report, &Style::default(), &mut file)?;
+            file.persist(path)?;
+            Ok(())
+        };
+        write().with_context(|| {
+            format!("writing the {} report to `{}`", format.name, path.display())
+        })?;
+    }
+    Ok(())
+}
+
+/// Tells an error on stderr; as JSON when stdout was to be JSON.
+fn tell(error: &anyhow::Error, json: bool, err: &mut dyn Write) -> Outcome {
+    let (outcome, hint) = stop::classify(error);
+    // There is nowhere to tell that stderr is closed.
+    let _ = if json {
+        let error = serde_json::json!({"error": format!("{error:#}"), "hint": hint, "exit": outcome.code()});
+        writeln!(err, "{error}")
+    } else {
+        let hint = hint
+            .map(|hint| format!("hint: {}\n", escape::block(hint)))
+            .unwrap_or_default();
+        write!(
+            err,
+            "error: {}\n{hint}",
+            escape::block(&format!("{error:#}"))
+        )
+    };
+    outcome
+}

@@ -1,0 +1,111 @@
+//! The command line: types only, no logic.
+
+use crate::commands::demo;
+use crate::commands::explain;
+use crate::commands::verify_stream;
+use crate::gate::holder;
+use crate::http::supervisor;
+use crate::outcome::EXIT_CODES;
+use crate::render;
+use clap::Parser;
+use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
+use std::path::PathBuf;
+
+/// Prove that a chat service never loses a message
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// The store: sqlite:PATH [env: DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// What stdout gets [default: human]
+    #[arg(long, global = true, value_parser = PossibleValuesParser::new(render::ALL.iter().map(|format| format.name)))]
+    pub format: Option<String>,
+
+    /// Write a further report of the same run to a file; may be repeated
+    #[arg(long, global = true, value_name = "FORMAT=FILE")]
+    pub report: Vec<String>,
+
+    /// When to use colour on stdout
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// Show all timelines, figures and evidence
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// The settings file [default: the next chatctl.toml upwards]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Prove that the answer is committed before the client can see the final marker
+    VerifyStream(Box<verify_stream::Args>),
+
+    /// See a proven pass and a proven violation, on a small server inside this program
+    Demo(demo::Args),
+
+    /// Tell what a finding means, how it comes about and how to mend it
+    Explain(explain::Args),
+
+    /// Show every setting and where its value came from
+    Config,
+
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Hold a gate for another chatctl process
+    #[command(hide = true)]
+    GateHolder(holder::Args),
+
+    /// Run a server for another chatctl process
+    #[command(hide = true)]
+    Supervise(supervisor::Args),
+
+    /// The chat server of the demo
+    #[command(hide = true)]
+    DemoServer(demo::ServerArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

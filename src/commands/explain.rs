@@ -1,0 +1,40 @@
+//! `chatctl explain`: what a finding means.
+
+use super::Done;
+use crate::explain;
+use crate::stop::Stop;
+
+/// Tell what a finding means, how it comes about and how to mend it
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The code of a finding; all codes when absent
+    code: Option<String>,
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> anyhow::Result<Done> {
+    let Some(code) = &args.code else {
+        let width = explain::ALL
+            .iter()
+            .map(|page| page.code.len())
+            .max()
+            .unwrap_or(0);
+        let list = explain::ALL
+            .iter()
+            .map(|page| format!("{:width$}  {}\n", page.code, page.summary()));
+        return Ok(Done::Text(list.collect()));
+    };
+    match explain::page(code) {
+        Some(page) => Ok(Done::Text(page.text.to_owned())),
+        None => {
+            let near = explain::nearest(code);
+            let hint = near.map_or_else(
+                || "`chatctl explain` lists all codes".to_owned(),
+                |near| format!("did you mean `chatctl explain {near}`?"),
+            );
+            Err(Stop::usage(format!("no finding has the code `{code}`"))
+                .hint(hint)
+                .into())
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! One file a sub-command: its arguments and its wiring.
+
+pub mod config;
+pub mod demo;
+pub mod explain;
+pub mod verify_stream;
+
+use crate::config::Config;
+use crate::progress::Progress;
+use crate::report::Report;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What a command is handed.
+pub struct Env {
+    /// The settings of the file.
+    pub config: Config,
+    /// `--database-url`.
+    pub database_url: Option<String>,
+    /// The way to the person who waits.
+    pub progress: Arc<Progress>,
+    /// Turns true when a signal asks to stop.
+    pub interrupted: watch::Receiver<bool>,
+}
+
+impl Env {
+    /// Waits until a signal asks to stop.
+    pub async fn until_interrupted(&self) {
+        let mut interrupted = self.interrupted.clone();
+        // An error means that nobody listens for signals any more.
+        if interrupted
+            .wait_for(|interrupted| *interrupted)
+            .await
+            .is_err()
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What a command gives.
+pub enum Done {
+    /// A report, to be rendered.
+    Report(Box<Report>),
+    /// Several reports, told one after another, with words before each, and the verdict of all.
+    Tour(Tour),
+    /// Text for stdout.
+    Text(String),
+}
+
+/// A guided tour over several reports.
+pub struct Tour {
+    /// Words, and the report that follows them.
+    pub stops: Vec<(String, Option<Report>)>,
+    /// The report that counts: for the exit code and every format but `human`.
+    pub whole: Report,
+}

@@ -1,0 +1,317 @@
+//! `chatctl verify-stream`: arguments and wiring.
+
+use super::Done;
+use super::Env;
+use crate::config::Config;
+use crate::db;
+use crate::db::Target;
+use crate::gate;
+use crate::gateway::Gateway;
+use crate::http::Server;
+use crate::http::Start;
+use crate::report::Report;
+use crate::stop::Stop;
+use crate::stream::profiles;
+use crate::stream::profiles::Profile;
+use crate::stream::run;
+use crate::stream::run::Options;
+use crate::stream::run::Proof;
+use crate::stream::run::World;
+use crate::stream::session;
+use crate::stream::session::Session;
+use crate::stream::shipped;
+use clap::ValueEnum as _;
+use clap::builder::PossibleValuesParser;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+use url::Url;
+
+/// SQLite servers wait 5 s for a lock; a hold must stay well below.
+const MAX_HOLD: Duration = Duration::from_millis(2500);
+/// Where the gateway listens when the server was started by somebody else.
+const GATEWAY: &str = "127.0.0.1:9191";
+
+/// Prove that the answer is committed before the client can see the final marker
+///
+/// chatctl plays the browser and the LLM provider, holds a lock on the store so that nothing can
+/// be committed, and sees whether the final marker comes all the same. The lock is held for at
+/// most --max-hold at a time and is given back however chatctl ends.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// Session files, or folders of them [default: `sessions` of chatctl.toml, else the shipped one]
+    #[arg(value_name = "SESSION")]
+    pub sessions: Vec<PathBuf>,
+
+    /// The server under test [env: CHATCTL_SERVER]
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+
+    /// Start and end the server: a command with {port}, {gateway_url}, {database_url}, {database_path}
+    #[arg(long, value_name = "CMD")]
+    pub start: Option<String>,
+
+    /// The path that answers below 500 when the server is ready [default: the port accepts]
+    #[arg(long, value_name = "PATH|PORT")]
+    pub ready: Option<String>,
+
+    /// How long the server may take to be ready [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    pub ready_timeout: Option<String>,
+
+    /// Where chatctl plays the provider [default: a free port with --start, else 127.0.0.1:9191]
+    #[arg(long, value_name = "ADDR")]
+    pub gateway: Option<String>,
+
+    /// The wire format of sessions that name none [default: plain]
+    #[arg(long, value_parser = PossibleValuesParser::new(profiles::ALL.iter().map(|profile| profile.name)))]
+    pub profile: Option<String>,
+
+    /// Play a page of this origin and check that a browser would allow it
+    #[arg(long, value_name = "URL")]
+    pub origin: Option<String>,
+
+    /// How the order is shown [default: auto]
+    #[arg(long, value_enum)]
+    pub proof: Option<Proof>,
+
+    /// Which gate [default: the strongest that works]
+    #[arg(long, value_parser = PossibleValuesParser::new(gate::ALL.iter().map(|kind| kind.name)))]
+    pub gate: Option<String>,
+
+    /// How many trials must be decided, at least 3 [default: 5]
+    #[arg(long, value_name = "N")]
+    pub trials: Option<String>,
+
+    /// How long the gate stays closed: a duration, or auto to calibrate [default: auto]
+    #[arg(long, value_name = "DURATION")]
+    pub hold: Option<String>,
+
+    /// The longest hold [default: 2500ms]
+    #[arg(long, value_name = "DURATION")]
+    pub max_hold: Option<String>,
+
+    /// How long a row may still come after the response's end [default: 2s]
+    #[arg(long, value_name = "DURATION")]
+    pub settle: Option<String>,
+
+    /// Replay the choices of an earlier run
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Stop after the first session with an error
+    #[arg(long)]
+    pub fail_fast: bool,
+}
+
+/// Runs it.
+pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
+    Ok(Done::Report(Box::new(report(&args, &env).await?)))
+}
+
+/// Verifies, and leaves nothing behind: neither after an error nor after a signal.
+pub async fn report(args: &Args, env: &Env) -> anyhow::Result<Report> {
+    let (config, sessions) = (&env.config, sessions(args, env)?);
+    let options = options(args, config)?;
+    env.progress
+        .note(&format!("seed {} replays this run's choices", options.seed));
+    let url = config.value("database-url", env.database_url.as_deref())?.ok_or_else(|| {
+        Stop::usage("no store: the proof looks at the database of the server under test")
+            .hint("give --database-url sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
+    })?;
+    let target = Target::parse(&url)?;
+    let began = Instant::now();
+    let mut report = Report::new("verify-stream");
+    let mut world = world(args, env, &target).await?;
+    let outcome = tokio::select! {
+        outcome = verify(&mut world, target, &sessions, &options, &mut report) => outcome,
+        () = env.until_interrupted() => Err(Stop::interrupted().into()),
+    };
+    world.close().await;
+    outcome?;
+    report.took = began.elapsed();
+    Ok(report)
+}
+
+async fn verify(
+    world: &mut World,
+    target: Target,
+    sessions: &[(Session, &'static Profile)],
+    options: &Options,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    world
+        .progress
+        .note(&format!("store: {target} ({})", target.backend()));
+    world.db = Some(db::open(target).await?);
+    run::run(world, sessions, options, report).await
+}
+
+/// The gateway, and the server when chatctl starts it.
+async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World> {
+    let config = &env.config;
+    let start = config.value("start", args.start.as_deref())?;
+    let base = config.parsed("server", args.server.as_deref(), |url| {
+        Url::parse(url).ok().filter(Url::has_host)
+    })?;
+    let gateway = config.value("gateway", args.gateway.as_deref())?;
+    let fallback = if start.is_some() {
+        "127.0.0.1:0"
+    } else {
+        GATEWAY
+    };
+    let gateway = Gateway::listen(gateway.as_deref().unwrap_or(fallback)).await?;
+    env.progress.note(&format!("gateway: {}", gateway.url()));
+    let server = match start {
+        None => None,
+        Some(command) => {
+            let timeout =
+                config.parsed("ready-timeout", args.ready_timeout.as_deref(), duration)?;
+            let ready = config.value("ready", args.ready.as_deref())?;
+            let start = Start {
+                command,
+                values: vec![
+                    ("gateway_url", gateway.url()),
+                    ("database_url", target.secret_url().to_owned()),
+                    ("database_path", target.path().display().to_string()),
+                ],
+                port: base.as_ref().and_then(Url::port),
+                ready: ready.filter(|path| path.starts_with('/')),
+                ready_timeout: timeout.expect("the setting has a default"),
+            };
+            env.progress.doing("starting the server".to_owned());
+            tokio::select! {
+                server = Server::start(&start) => Some(server?),
+                () = env.until_interrupted() => return Err(Stop::interrupted().into()),
+            }
+        }
+    };
+    let base = server
+        .as_ref()
+        .map(|server| server.url().clone())
+        .or(base)
+        .ok_or_else(|| {
+            Stop::usage("no server to test").hint(
+                "give --server http://127.0.0.1:8000, or --start 'uvicorn app:app --port {port}'",
+            )
+        })?;
+    Ok(World {
+        base,
+        origin: config.value("origin", args.origin.as_deref())?,
+        gateway,
+        db: None,
+        declared: env.config.message.clone(),
+        server,
+        gate: None,
+        fault: None,
+        progress: env.progress.clone(),
+    })
+}
+
+fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
+    let proof = match args.proof {
+        Some(proof) => proof,
+        None => config
+            .parsed("proof", None, |name| Proof::from_str(name, true).ok())?
+            .expect("the setting has a default"),
+    };
+    let hold = config.parsed("hold", args.hold.as_deref(), |text| match text {
+        "auto" => Some(None),
+        text => duration(text).map(Some),
+    })?;
+    let patterns = config.forbid.iter().map(|pattern| {
+        regex::Regex::new(pattern).map_err(|error| {
+            Stop::usage(format!(
+                "`{pattern}` in [logs] forbid is no regular expression: {error}"
+            ))
+        })
+    });
+    Ok(Options {
+        proof,
+        gate: config.value("gate", args.gate.as_deref())?,
+        trials: config
+            .parsed("trials", args.trials.as_deref(), |text| {
+                text.parse().ok().filter(|trials| *trials >= 3)
+            })?
+            .expect("the setting has a default"),
+        hold: hold.flatten(),
+        max_hold: config
+            .parsed("max-hold", args.max_hold.as_deref(), duration)?
+            .unwrap_or(MAX_HOLD),
+        settle: config
+            .parsed("settle", args.settle.as_deref(), duration)?
+            .expect("the setting has a default"),
+        seed: args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
+        forbid: patterns.collect::<Result<_, _>>()?,
+        fail_fast: args.fail_fast,
+    })
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok()
+}
+
+/// The sessions that are named, those of the settings, or the shipped one, each with its profile.
+fn sessions(args: &Args, env: &Env) -> anyhow::Result<Vec<(Session, &'static Profile)>> {
+    let default = env
+        .config
+        .value("profile", args.profile.as_deref())?
+        .unwrap_or_default();
+    let names: Vec<_> = profiles::ALL.iter().map(|profile| profile.name).collect();
+    let mut sessions = Vec::new();
+    for path in named(args, env)? {
+        for file in files(&path)? {
+            sessions.push(session::load(&file, &names).map_err(Stop::from)?);
+        }
+    }
+    if sessions.is_empty() {
+        env.progress.note(&format!(
+            "no session is named: taking the shipped one for profile {default} (POST /conversations, POST /chat)"
+        ));
+        sessions.push(shipped::session(&default)?);
+    }
+    sessions
+        .into_iter()
+        .map(|session| {
+            let name = session.profile.clone().unwrap_or_else(|| default.clone());
+            let profile = profiles::named(&name).ok_or_else(|| {
+                Stop::usage(format!("`{name}` is no profile"))
+                    .hint(format!("one of {}", names.join(", ")))
+            })?;
+            Ok((session, profile))
+        })
+        .collect()
+}
+
+fn named(args: &Args, env: &Env) -> anyhow::Result<Vec<PathBuf>> {
+    if !args.sessions.is_empty() {
+        return Ok(args.sessions.clone());
+    }
+    let listed = env.config.value("sessions", None)?.unwrap_or_default();
+    let folder = env.config.folder().unwrap_or(Path::new(""));
+    let paths = listed.split(',').filter(|path| !path.is_empty());
+    Ok(paths.map(|path| folder.join(path)).collect())
+}
+
+/// The file itself, or the session files in a folder, by name.
+fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path)
+        .map_err(|error| Stop::usage(format!("`{}`: {error}", path.display())))?;
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(
+            Stop::usage(format!("no session (*.toml) in `{}`", path.display()))
+                .hint("docs/sessions.md shows how to write one")
+                .into(),
+        );
+    }
+    Ok(files)
+}

@@ -1,0 +1,394 @@
+//! Settings: flag > environment > chatctl.toml > default.
+
+use crate::stop::Stop;
+use crate::store::Declared;
+use crate::stream::session::SessionError;
+use serde::Deserialize;
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// The file's name, looked for upwards from the working directory.
+pub const FILE: &str = "chatctl.toml";
+
+/// A row of the table of settings.
+pub struct Setting {
+    /// The key in `chatctl.toml`, and the flag's name.
+    pub key: &'static str,
+    /// The environment variable.
+    pub env: &'static str,
+    /// The default, when there is one.
+    pub default: Option<&'static str>,
+    /// What it is, in a few words.
+    pub what: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    env: &'static str,
+    default: Option<&'static str>,
+    what: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        env,
+        default,
+        what,
+    }
+}
+
+/// Every setting that a file or the environment may give.
+pub static SETTINGS: &[Setting] = &[
+    setting(
+        "database-url",
+        "DATABASE_URL",
+        None,
+        "the store of the server under test",
+    ),
+    setting(
+        "sessions",
+        "CHATCTL_SESSIONS",
+        None,
+        "session files or folders, separated by `,`",
+    ),
+    setting("server", "CHATCTL_SERVER", None, "the server under test"),
+    setting("start", "CHATCTL_START", None, "the command that starts it"),
+    setting(
+        "ready",
+        "CHATCTL_READY",
+        None,
+        "the path that tells that it is ready",
+    ),
+    setting(
+        "ready-timeout",
+        "CHATCTL_READY_TIMEOUT",
+        Some("30s"),
+        "how long it may take to be ready",
+    ),
+    setting(
+        "gateway",
+        "CHATCTL_GATEWAY",
+        None,
+        "where chatctl plays the provider",
+    ),
+    setting(
+        "profile",
+        "CHATCTL_PROFILE",
+        Some("plain"),
+        "the wire format of sessions that name none",
+    ),
+    setting(
+        "origin",
+        "CHATCTL_ORIGIN",
+        None,
+        "the origin of the page that chatctl plays",
+    ),
+    setting(
+        "proof",
+        "CHATCTL_PROOF",
+        Some("auto"),
+        "how the order is shown",
+    ),
+    setting("gate", "CHATCTL_GATE", None, "which gate"),
+    setting(
+        "trials",
+        "CHATCTL_TRIALS",
+        Some("5"),
+        "how many trials must be decided",
+    ),
+    setting(
+        "hold",
+        "CHATCTL_HOLD",
+        Some("auto"),
+        "how long the gate stays closed",
+    ),
+    setting("max-hold", "CHATCTL_MAX_HOLD", None, "the longest hold"),
+    setting(
+        "settle",
+        "CHATCTL_SETTLE",
+        Some("2s"),
+        "how long a late row is waited for",
+    ),
+    setting(
+        "format",
+        "CHATCTL_FORMAT",
+        Some("human"),
+        "what stdout gets",
+    ),
+];
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    /// The command line.
+    Flag,
+    /// An environment variable.
+    Environment(&'static str),
+    /// `chatctl.toml`.
+    File(PathBuf),
+    /// Nobody gave one.
+    Default,
+}
+
+impl fmt::Display for From {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("command line"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// The settings of a run.
+#[derive(Debug, Default)]
+pub struct Config {
+    path: Option<PathBuf>,
+    values: toml::Table,
+    /// The first declared store.
+    pub message: Option<Declared>,
+    /// Patterns that a server's output must not match.
+    pub forbid: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Parts {
+    #[serde(default)]
+    store: Vec<Store>,
+    #[serde(default)]
+    logs: Logs,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Store {
+    shape: Option<String>,
+    message: Option<Declared>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Logs {
+    #[serde(default)]
+    forbid: Vec<String>,
+}
+
+impl Config {
+    /// Reads the named file, or the next `chatctl.toml` upwards; an empty one when there is none.
+    pub fn load(named: Option<&Path>) -> anyhow::Result<Self> {
+        let path = match named {
+            Some(path) => Some(path.to_owned()),
+            None => find(&std::env::current_dir()?),
+        };
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Stop::usage(format!("`{}` can't be read: {error}", path.display())))?;
+        let mut config = Self::parse(&path.display().to_string(), &text).map_err(Stop::from)?;
+        config.path = Some(path);
+        Ok(config)
+    }
+
+    fn parse(file: &str, text: &str) -> Result<Self, SessionError> {
+        let wrong = |error: &toml::de::Error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            SessionError::at(
+                file,
+                text,
+                offset,
+                error.message().trim().replace('\n', " "),
+            )
+        };
+        let document = toml::de::DeTable::parse(text).map_err(|error| wrong(&error))?;
+        for key in document.get_ref().keys() {
+            let name = key.get_ref();
+            let known = SETTINGS
+                .iter()
+                .map(|setting| setting.key)
+                .chain(["store", "logs"]);
+            if !known.clone().any(|known| known == name.as_ref()) {
+                let near = known.max_by(|a, b| {
+                    strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
+                });
+                let near = near.expect("there are settings");
+                return Err(SessionError::at(
+                    file,
+                    text,
+                    key.span().start,
+                    format!("unknown key `{name}`"),
+                )
+                .help(format!("did you mean `{near}`?")));
+            }
+        }
+        let parts: Parts = toml::from_str(text).map_err(|error| wrong(&error))?;
+        let values: toml::Table = toml::from_str(text).map_err(|error| wrong(&error))?;
+        let store = parts.store.into_iter().next().unwrap_or_default();
+        if let Some(shape) = store.shape.filter(|shape| shape != "row") {
+            return Err(
+                SessionError::whole_file(file, format!("shape `{shape}` is not known"))
+                    .help("a row per message is what can be read: shape = \"row\""),
+            );
+        }
+        Ok(Self {
+            path: None,
+            values,
+            message: store.message,
+            forbid: parts.logs.forbid,
+        })
+    }
+
+    /// A setting's value and where it came from; a secret is not looked up yet.
+    pub fn get(&self, key: &str, flag: Option<&str>) -> (Option<String>, From) {
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.key == key)
+            .expect("every key that is asked for stands in the table");
+        if let Some(flag) = flag {
+            return (Some(flag.to_owned()), From::Flag);
+        }
+        if let Some(value) = std::env::var(setting.env)
+            .ok()
+            .filter(|value| !value.is_empty())
+        {
+            return (Some(value), From::Environment(setting.env));
+        }
+        if let (Some(value), Some(path)) = (self.values.get(key), &self.path) {
+            return (Some(text(value)), From::File(path.clone()));
+        }
+        (setting.default.map(str::to_owned), From::Default)
+    }
+
+    /// A setting's value, a secret looked up.
+    pub fn value(&self, key: &str, flag: Option<&str>) -> Result<Option<String>, Stop> {
+        let (value, from) = self.get(key, flag);
+        value.map(|value| secret(&value, key, &from)).transpose()
+    }
+
+    /// A setting's value in another type; the error names where it came from.
+    pub fn parsed<T>(
+        &self,
+        key: &str,
+        flag: Option<&str>,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Stop> {
+        let (value, from) = self.get(key, flag);
+        let Some(value) = value else {
+            return Ok(None);
+        };
+        match parse(&value) {
+            Some(parsed) => Ok(Some(parsed)),
+            None => Err(
+                Stop::usage(format!("`{value}` is no value for `{key}` (from: {from})"))
+                    .hint(format!("see `chatctl verify-stream --help` for --{key}")),
+            ),
+        }
+    }
+
+    /// The folder of the file, which paths in it are relative to.
+    pub fn folder(&self) -> Option<&Path> {
+        self.path.as_deref()?.parent()
+    }
+}
+
+/// `env:NAME` and `file:PATH` keep a secret out of process lists and repositories.
+fn secret(value: &str, key: &str, from: &From) -> Result<String, Stop> {
+    if let Some(name) = value.strip_prefix("env:") {
+        return std::env::var(name).map_err(|_| {
+            Stop::usage(format!(
+                "`{key}` (from: {from}) names the environment variable `{name}`, which is not set"
+            ))
+        });
+    }
+    if let Some(path) = value.strip_prefix("file:") {
+        return std::fs::read_to_string(path)
+            .map(|text| text.trim_end().to_owned())
+            .map_err(|error| {
+                Stop::usage(format!(
+                    "`{key}` (from: {from}) names the file `{path}`: {error}"
+                ))
+            });
+    }
+    Ok(value.to_owned())
+}
+
+fn text(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+fn find(from: &Path) -> Option<PathBuf> {
+    from.ancestors()
+        .map(|folder| folder.join(FILE))
+        .find(|path| path.is_file())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Config;
+    use super::From;
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let mut config =
+            Config::parse("chatctl.toml", "settle = \"5s\"\nsessions = [\"a\", \"b\"]").unwrap();
+        config.path = Some("chatctl.toml".into());
+        assert_eq!(
+            config.get("settle", Some("1s")),
+            (Some("1s".into()), From::Flag)
+        );
+        assert_eq!(config.get("settle", None).0.unwrap(), "5s");
+        assert_eq!(config.get("sessions", None).0.unwrap(), "a,b");
+        assert_eq!(
+            config.get("trials", None),
+            (Some("5".into()), From::Default)
+        );
+    }
+
+    #[test]
+    fn a_near_miss_is_named_with_its_place() {
+        let error =
+            Config::parse("chatctl.toml", "settle = \"5s\"\nprofil = \"plain\"").unwrap_err();
+        assert_eq!(error.to_string(), "chatctl.toml:2:1: unknown key `profil`");
+        assert_eq!(error.help.unwrap(), "did you mean `profile`?");
+    }
+
+    #[test]
+    fn a_store_is_declared_in_the_grammar_of_mappings() {
+        let text = "[[store]]\nshape = \"row\"\n[store.message]\ntable = \"m\"\nrole = \"r\"\ncontent = \"c\"\n";
+        assert_eq!(
+            Config::parse("f", text).unwrap().message.unwrap().table,
+            "m"
+        );
+        let error = Config::parse("f", &text.replace("role =", "rolle =")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("f:5:1: unknown field `rolle`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_looked_up() {
+        let config = Config::default();
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(
+            config
+                .value("database-url", Some("env:PATH"))
+                .unwrap()
+                .unwrap(),
+            path
+        );
+        assert!(
+            config
+                .value("database-url", Some("env:CHATCTL_NO_SUCH_NAME"))
+                .is_err()
+        );
+    }
+}

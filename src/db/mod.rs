@@ -1,0 +1,100 @@
+//! Databases: one backend a file, native drivers behind [`Db`]. sqlx is named only here.
+
+mod sqlite;
+mod target;
+
+use crate::model::Cell;
+use crate::model::Table;
+use std::fmt;
+use std::pin::Pin;
+use std::time::Duration;
+
+pub use target::Target;
+
+/// A boxed future, so that the traits can be used behind `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A database, read-only: nothing done through it can change the store.
+pub trait Db: Send + Sync {
+    /// Which database it is.
+    fn target(&self) -> &Target;
+
+    /// The user's tables.
+    fn schema(&self) -> BoxFuture<'_, anyhow::Result<Vec<Table>>>;
+
+    /// The rows that a statement gives.
+    fn rows<'a>(
+        &'a self,
+        sql: &'a str,
+        args: &'a [Cell],
+    ) -> BoxFuture<'a, anyhow::Result<Vec<Vec<Cell>>>>;
+
+    /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.
+    fn writer(&self, wait: Duration) -> BoxFuture<'_, anyhow::Result<Box<dyn Writer>>>;
+
+    /// An identifier, quoted.
+    fn quote(&self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+/// A connection that may write.
+pub trait Writer: Send {
+    /// Runs one or more statements.
+    fn execute<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, Result<(), WriteError>>;
+
+    /// Runs one statement with values.
+    fn write<'a>(
+        &'a mut self,
+        sql: &'a str,
+        args: &'a [Cell],
+    ) -> BoxFuture<'a, Result<(), WriteError>>;
+
+    /// The first value of the first row that a statement gives.
+    fn value<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, anyhow::Result<Cell>>;
+}
+
+/// Why a statement of a [`Writer`] failed.
+#[derive(Debug)]
+pub enum WriteError {
+    /// Another connection holds a lock that it needs.
+    Busy,
+    /// The database can't be written.
+    ReadOnly,
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy => f.write_str("the database is locked by another connection"),
+            Self::ReadOnly => f.write_str("the database is read-only"),
+            Self::Other(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+/// A backend: how its URLs begin, and how to open one.
+pub struct Backend {
+    /// The name in reports: `sqlite`.
+    pub name: &'static str,
+    /// URL schemes that belong to it.
+    pub schemes: &'static [&'static str],
+    /// Opens an existing database, read-only; never creates one.
+    pub open: fn(Target) -> BoxFuture<'static, anyhow::Result<Box<dyn Db>>>,
+}
+
+/// Every backend.
+pub static ALL: &[Backend] = &[sqlite::BACKEND];
+
+/// Opens a database, read-only.
+pub async fn open(target: Target) -> anyhow::Result<Box<dyn Db>> {
+    let backend = ALL
+        .iter()
+        .find(|backend| backend.name == target.backend())
+        .expect("a target is only made for a backend of the table");
+    (backend.open)(target).await
+}

@@ -1,0 +1,150 @@
+//! The pages behind `chatctl explain CODE`: what a finding means for the user of the
+//! chat, how it comes about, how to mend it, and how far the evidence goes.
+//!
+//! A new code is one file and one row.
+
+/// One page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// The code of the finding; also the name of the file.
+    pub code: &'static str,
+    /// Plain text that reads well in a terminal; its first line is the summary.
+    pub text: &'static str,
+}
+
+impl Page {
+    /// The page in one sentence, for a list of all codes.
+    pub fn summary(&self) -> &'static str {
+        self.text.lines().next().unwrap_or_default()
+    }
+}
+
+macro_rules! page {
+    ($code:literal) => {
+        Page {
+            code: $code,
+            text: include_str!(concat!($code, ".md")),
+        }
+    };
+}
+
+/// Every page, in the order of the alphabet.
+pub static ALL: &[Page] = &[
+    page!("answer-differs"),
+    page!("answer-duplicated"),
+    page!("answer-empty"),
+    page!("context-lost"),
+    page!("cors-blocked"),
+    page!("data-after-done"),
+    page!("done-missing"),
+    page!("finish-ignored"),
+    page!("history-differs"),
+    page!("log-forbidden"),
+    page!("never-saved"),
+    page!("not-an-event-stream"),
+    page!("order-ambiguous"),
+    page!("provider-call-extra"),
+    page!("provider-call-unmatched"),
+    page!("save-failed-silently"),
+    page!("saved-after-done"),
+    page!("saved-row-changed-later"),
+    page!("swallows-save-errors"),
+    page!("user-message-lost"),
+    page!("wrong-conversation"),
+];
+
+/// The page of that code.
+pub fn page(code: &str) -> Option<&'static Page> {
+    ALL.iter().find(|page| page.code == code)
+}
+
+/// The code that was probably meant; none when nothing is close.
+pub fn nearest(code: &str) -> Option<&'static str> {
+    // Jaro-Winkler forgives a forgotten ending and swapped letters, and ranks equal starts first.
+    const CLOSE: f64 = 0.8;
+    let code = code.to_lowercase().replace(['_', ' '], "-");
+    ALL.iter()
+        .map(|page| (strsim::jaro_winkler(&code, page.code), page.code))
+        .filter(|(closeness, _)| *closeness >= CLOSE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, code)| code)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::ALL;
+    use super::nearest;
+    use super::page;
+    use std::collections::BTreeSet;
+
+    const HEADINGS: [&str; 4] = [
+        "## What it means",
+        "## How it comes about",
+        "## How to mend it",
+        "## How chatctl shows it",
+    ];
+
+    #[test]
+    fn every_file_has_its_row_and_every_row_its_file() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/explain");
+        let files: BTreeSet<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .filter_map(|entry| {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                name.strip_suffix(".md").map(str::to_owned)
+            })
+            .collect();
+        let rows: Vec<_> = ALL.iter().map(|page| page.code.to_owned()).collect();
+        assert_eq!(rows, files.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_page_has_a_summary_and_the_four_parts_in_order() {
+        for page in ALL {
+            assert!(page.summary().ends_with('.'), "{}", page.code);
+            let headings: Vec<_> = page
+                .text
+                .lines()
+                .filter(|line| line.starts_with('#'))
+                .collect();
+            assert_eq!(headings, HEADINGS, "{}", page.code);
+            for part in page.text.split("\n## ").skip(1) {
+                assert!(
+                    part.lines().filter(|line| !line.is_empty()).count() > 1,
+                    "{}: {part}",
+                    page.code
+                );
+            }
+            assert!(page.text.ends_with(".\n"), "{}", page.code);
+        }
+    }
+
+    #[test]
+    fn every_page_fits_a_terminal() {
+        for page in ALL {
+            let lines = page.text.lines().count();
+            assert!((15..=40).contains(&lines), "{}: {lines} lines", page.code);
+            for line in page.text.lines() {
+                assert!(line.chars().count() <= 80, "{}: {line}", page.code);
+                assert_eq!(line, line.trim_end(), "{}", page.code);
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_is_found_by_its_code() {
+        assert_eq!(page("never-saved").unwrap().code, "never-saved");
+        assert!(page("never").is_none());
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_finds_the_code() {
+        assert_eq!(nearest("saved-afer-done"), Some("saved-after-done"));
+        assert_eq!(nearest("Never_Saved"), Some("never-saved"));
+        assert_eq!(nearest("done-mising"), Some("done-missing"));
+        assert_eq!(nearest("qqq"), None);
+        assert_eq!(nearest(""), None);
+    }
+}

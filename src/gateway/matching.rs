@@ -1,0 +1,103 @@
+//! Which request is the turn's own, and which is another one beside it.
+
+use crate::model::Call;
+use serde_json::Value;
+
+/// What a chat-completions request asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) stream: bool,
+    pub(super) last_user: String,
+    pub(super) messages: Vec<String>,
+}
+
+/// Takes a chat-completions body apart (platform.openai.com/docs/api-reference/chat).
+pub(super) fn asked(body: &Value) -> Asked {
+    let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
+    let last_user = messages
+        .iter()
+        .rev()
+        .find(|message| message["role"] == "user")
+        .map(|message| text(&message["content"]))
+        .unwrap_or_default();
+    Asked {
+        stream: body["stream"] == true,
+        last_user,
+        messages: messages
+            .iter()
+            .map(|message| text(&message["content"]))
+            .collect(),
+    }
+}
+
+/// A message's content: a string, or parts of which the texts count.
+fn text(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|part| part["text"].as_str())
+            .collect::<Vec<_>>()
+            .join(""),
+        _ => String::new(),
+    }
+}
+
+/// Tells whether a request is the turn's own. `taken`: the turn's own has come already.
+///
+/// The last user message decides. A prompt that only contains the user's text may be a
+/// title request, so it is the turn's own only when it streams, as an answer does. A
+/// server that rewrites the user's text altogether is matched by order: the first stream.
+pub(super) fn call(asked: &Asked, user: &str, taken: bool) -> Call {
+    let same = asked.last_user.trim() == user.trim();
+    match (same, asked.stream, taken) {
+        (true, _, false) | (false, true, false) => Call::Main,
+        (true, _, true) => Call::Retry,
+        (false, ..) => Call::Extra,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Call;
+    use super::asked;
+    use super::call;
+    use serde_json::json;
+
+    fn ask(content: &serde_json::Value, stream: bool) -> super::Asked {
+        asked(&json!({"stream": stream, "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": content},
+        ]}))
+    }
+
+    #[test]
+    fn the_same_text_is_the_turns_own_and_then_a_retry() {
+        let asked = ask(&json!("buy milk"), true);
+        assert_eq!(call(&asked, "buy milk", false), Call::Main);
+        assert_eq!(call(&asked, "buy milk", true), Call::Retry);
+    }
+
+    #[test]
+    fn parts_are_joined() {
+        let asked = ask(
+            &json!([{"type": "text", "text": "buy "}, {"type": "text", "text": "milk"}]),
+            true,
+        );
+        assert_eq!(call(&asked, "buy milk", false), Call::Main);
+    }
+
+    #[test]
+    fn a_title_request_is_extra_before_and_after() {
+        let asked = ask(&json!("Make a title for: buy milk"), false);
+        assert_eq!(call(&asked, "buy milk", false), Call::Extra);
+        assert_eq!(call(&asked, "buy milk", true), Call::Extra);
+    }
+
+    #[test]
+    fn a_rewritten_prompt_is_matched_by_order() {
+        let asked = ask(&json!("Context: … Question: buy milk"), true);
+        assert_eq!(call(&asked, "buy milk", false), Call::Main);
+        assert_eq!(call(&asked, "buy milk", true), Call::Extra);
+    }
+}

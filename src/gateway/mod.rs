@@ -1,0 +1,91 @@
+//! chatctl in the place of the LLM provider that the server under test calls.
+//!
+//! It serves what a [`Play`] says, withholds the last content chunk until it is let go,
+//! and records every request.
+
+mod matching;
+mod play;
+mod routes;
+
+use crate::clock::Tick;
+use crate::model::ProviderCall;
+use crate::stop::Stop;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use play::Play;
+pub use play::Pull;
+
+/// A running gateway. Dropping it ends it.
+pub struct Gateway {
+    address: SocketAddr,
+    state: Arc<State>,
+    serving: JoinHandle<()>,
+}
+
+struct Recorded {
+    at: Tick,
+    call: ProviderCall,
+}
+
+#[derive(Default)]
+struct State {
+    playing: Mutex<Option<Arc<Play>>>,
+    requests: Mutex<Vec<Recorded>>,
+}
+
+impl Gateway {
+    /// Listens on `address`, which may have port 0.
+    pub async fn listen(address: &str) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Stop::unreachable(format!("the gateway can't listen on `{address}`: {error}"))
+                .hint("give another address with --gateway, such as 127.0.0.1:0 for a free port")
+        })?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State::default());
+        let router = routes::router(Arc::clone(&state));
+        let serving = tokio::spawn(async move {
+            // Serving ends with the task; there is no error to tell.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self {
+            address,
+            state,
+            serving,
+        })
+    }
+
+    /// The base URL to give to the server: `http://HOST:PORT/v1`.
+    pub fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Plays this for the turn that begins now, in place of the one before.
+    pub fn play(&self, play: &Arc<Play>) {
+        *self.state.playing.lock().expect("no holder panics") = Some(Arc::clone(play));
+    }
+
+    /// No turn is under way: any request from now on is unexpected.
+    pub fn rest(&self) {
+        *self.state.playing.lock().expect("no holder panics") = None;
+    }
+
+    /// Requests that came since a moment.
+    pub fn calls_since(&self, since: Tick) -> Vec<ProviderCall> {
+        let requests = self.state.requests.lock().expect("no holder panics");
+        requests
+            .iter()
+            .filter(|request| request.at >= since)
+            .map(|request| request.call.clone())
+            .collect()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}

@@ -1,0 +1,135 @@
+//! What the gateway serves in one turn, and the signals between it and the trial.
+
+use crate::clock;
+use crate::clock::Tick;
+use bytes::Bytes;
+use serde_json::Value;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Between two chunks: enough for the server to read them one by one.
+const PACE: Duration = Duration::from_millis(1);
+
+/// How a provider's answer is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// Chunk by chunk as fast as the server reads.
+    Fast,
+    /// With the times of the recording.
+    AsRecorded,
+}
+
+/// One turn's script. Nothing of `held` is sent before [`Play::release`].
+#[derive(Debug)]
+pub struct Play {
+    /// The user's message that this answers.
+    pub(super) user: String,
+    /// Chunks that are sent at once.
+    pub(super) before: Vec<(Duration, Bytes)>,
+    /// Chunks that wait for the release.
+    pub(super) held: Vec<(Duration, Bytes)>,
+    /// The answer of a request that does not stream.
+    pub(super) completion: Value,
+    pull: Pull,
+    taken: AtomicBool,
+    withheld: watch::Sender<Option<Tick>>,
+    released: watch::Sender<bool>,
+    ended: watch::Sender<Option<Tick>>,
+}
+
+impl Play {
+    /// A script; `completion` is the whole answer for a request that does not stream.
+    pub fn new(
+        user: String,
+        before: Vec<(Duration, Bytes)>,
+        held: Vec<(Duration, Bytes)>,
+        completion: Value,
+        pull: Pull,
+    ) -> Self {
+        Self {
+            user,
+            before,
+            held,
+            completion,
+            pull,
+            taken: AtomicBool::new(false),
+            withheld: watch::Sender::new(None),
+            released: watch::Sender::new(false),
+            ended: watch::Sender::new(None),
+        }
+    }
+
+    /// Lets the withheld part go.
+    pub fn release(&self) {
+        self.released.send_replace(true);
+    }
+
+    /// When everything but the withheld part had been sent.
+    pub fn withheld(&self) -> watch::Receiver<Option<Tick>> {
+        self.withheld.subscribe()
+    }
+
+    /// When the last chunk was sent.
+    pub fn ended(&self) -> watch::Receiver<Option<Tick>> {
+        self.ended.subscribe()
+    }
+
+    /// Marks the turn's own request as come; tells whether it had come before.
+    pub(super) fn take(&self) -> bool {
+        self.taken.swap(true, Ordering::SeqCst)
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// The next chunk after `index` chunks were sent; waits at the withheld part.
+    pub(super) async fn chunk(&self, index: usize) -> Option<Bytes> {
+        if index >= self.before.len() {
+            self.wait_for_release().await;
+        }
+        let all = || self.before.iter().chain(&self.held);
+        let (at, bytes) = all().nth(index)?;
+        let pause = match (
+            self.pull,
+            index.checked_sub(1).and_then(|index| all().nth(index)),
+        ) {
+            (Pull::AsRecorded, Some((before, _))) => at.saturating_sub(*before),
+            (Pull::AsRecorded, None) => *at,
+            (Pull::Fast, _) => PACE,
+        };
+        tokio::time::sleep(pause).await;
+        // Said with the last chunk and not after it: servers hang up at the provider's
+        // final marker, and then nobody asks for what follows.
+        if index + 1 == self.before.len() + self.held.len() {
+            self.end();
+        }
+        Some(bytes.clone())
+    }
+
+    /// Says that only the withheld part is left, and waits until it may go.
+    pub(super) async fn wait_for_release(&self) {
+        self.withheld.send_if_modified(|at| {
+            let first = at.is_none();
+            at.get_or_insert_with(clock::now);
+            first
+        });
+        // The sender lives in self, so waiting can't fail.
+        let _ = self
+            .released
+            .subscribe()
+            .wait_for(|released| *released)
+            .await;
+    }
+
+    /// Says that the last chunk is being sent.
+    pub(super) fn end(&self) {
+        self.ended.send_if_modified(|at| {
+            let first = at.is_none();
+            at.get_or_insert_with(clock::now);
+            first
+        });
+    }
+}

@@ -1,0 +1,228 @@
+//! Requests to the server under test.
+
+use crate::stop::Stop;
+use anyhow::Context as _;
+use reqwest::header::HeaderMap;
+use reqwest::header::HeaderName;
+use reqwest::header::HeaderValue;
+use std::time::Duration;
+use url::Url;
+
+/// The longest that a set-up, log-in or history request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A client with a cookie jar of its own.
+///
+/// Connections are not kept: a turn that hangs up must not meet the next one.
+#[derive(Clone)]
+pub struct Client {
+    base: Url,
+    inner: reqwest::Client,
+    origin: Option<String>,
+    bearer: Option<HeaderValue>,
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Path with query, from the server's root.
+    pub path: String,
+    /// Header names and values; the content type is among them when there is a body.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty without one.
+    pub body: Vec<u8>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Header names (lower case) and values.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A streamed answer whose head has come.
+pub struct Opened {
+    /// The status code.
+    pub status: u16,
+    /// Header names (lower case) and values.
+    pub headers: Vec<(String, String)>,
+    response: reqwest::Response,
+}
+
+impl Client {
+    /// A client of the server at `base`, which plays a browser of `origin` when one is given.
+    pub fn new(base: Url, origin: Option<String>) -> anyhow::Result<Self> {
+        // Fails only when a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let inner = reqwest::Client::builder()
+            .cookie_store(true)
+            .pool_max_idle_per_host(0)
+            .connect_timeout(Duration::from_secs(5))
+            .no_proxy()
+            .user_agent(concat!("chatctl/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("making the HTTP client")?;
+        Ok(Self {
+            base,
+            inner,
+            origin,
+            bearer: None,
+        })
+    }
+
+    /// Sends `Authorization: Bearer …` from now on.
+    pub fn bear(&mut self, token: &str) -> anyhow::Result<()> {
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {token}")).context("the log-in's token")?;
+        value.set_sensitive(true);
+        self.bearer = Some(value);
+        Ok(())
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn send(&self, outgoing: &Outgoing) -> anyhow::Result<Answer> {
+        let response = self.request(outgoing)?.timeout(PATIENCE).send().await;
+        let response = response.map_err(|error| self.unreachable(outgoing, &error))?;
+        let (status, headers) = (response.status().as_u16(), headers(response.headers()));
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(outgoing, &error))?;
+        Ok(Answer {
+            status,
+            headers,
+            body: body.to_vec(),
+        })
+    }
+
+    /// Sends a request and gives the answer as soon as its head is there.
+    /// The caller bounds how long it reads.
+    pub async fn open(&self, outgoing: &Outgoing) -> anyhow::Result<Opened> {
+        let request = self
+            .request(outgoing)?
+            .header("accept", "text/event-stream");
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(outgoing, &error))?;
+        Ok(Opened {
+            status: response.status().as_u16(),
+            headers: headers(response.headers()),
+            response,
+        })
+    }
+
+    fn request(&self, outgoing: &Outgoing) -> anyhow::Result<reqwest::RequestBuilder> {
+        let url = self
+            .base
+            .join(&outgoing.path)
+            .with_context(|| format!("joining `{}` and `{}`", self.base, outgoing.path))?;
+        let method = reqwest::Method::from_bytes(outgoing.method.as_bytes())?;
+        let mut map = HeaderMap::new();
+        for (name, value) in &outgoing.headers {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes())
+                    .with_context(|| format!("header `{name}`"))?,
+                HeaderValue::from_str(value)
+                    .with_context(|| format!("the value of header `{name}`"))?,
+            );
+        }
+        if let Some(origin) = &self.origin {
+            map.insert("origin", HeaderValue::from_str(origin)?);
+        }
+        if let Some(bearer) = &self.bearer {
+            map.insert("authorization", bearer.clone());
+        }
+        let request = self.inner.request(method, url).headers(map);
+        Ok(match outgoing.body.is_empty() {
+            true => request,
+            false => request.body(outgoing.body.clone()),
+        })
+    }
+
+    fn unreachable(&self, outgoing: &Outgoing, error: &reqwest::Error) -> anyhow::Error {
+        let what = format!("`{} {}`", outgoing.method, outgoing.path);
+        let cause = root_cause(error);
+        let stop = if error.is_connect() {
+            Stop::unreachable(format!("no connection to `{}` for {what}: {cause}", self.base))
+                .hint("start the server, or let chatctl start it with --start; check --server (http or https?)")
+        } else if error.is_timeout() {
+            Stop::unreachable(format!(
+                "{what} was not answered within {}",
+                humantime::format_duration(PATIENCE)
+            ))
+            .hint("look at the server's log")
+        } else {
+            Stop::unreachable(format!("{what} broke off: {cause}")).hint("look at the server's log")
+        };
+        stop.into()
+    }
+}
+
+impl Opened {
+    /// The next bytes of the body; none at its end.
+    pub async fn chunk(&mut self) -> anyhow::Result<Option<bytes::Bytes>> {
+        Ok(self.response.chunk().await?)
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The beginning of the body, for a message.
+    pub fn excerpt(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(160) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
+    }
+
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+}
+
+impl Opened {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+}
+
+fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
+}
+
+fn headers(map: &HeaderMap) -> Vec<(String, String)> {
+    map.iter()
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect()
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,120 @@
+//! Which process listens on a port, from Linux's `/proc`.
+
+use std::collections::HashSet;
+use std::fs;
+use std::net::TcpListener;
+
+/// A loopback port that nobody listens on.
+pub(super) fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Whether the port of a loopback address can be listened on.
+pub(super) fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+/// Who listens on a port.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A process of the group.
+    Ours,
+    /// A process outside the group, by its id.
+    Other(u32),
+    /// `/proc` does not tell.
+    Unknown,
+}
+
+/// Whether a process of the group `group` listens on `port`.
+pub(super) fn owner(port: u16, group: u32) -> Owner {
+    let sockets = listening_sockets(port);
+    if sockets.is_empty() {
+        return Owner::Unknown;
+    }
+    let mut stranger = None;
+    for pid in processes() {
+        if holds(pid, &sockets) {
+            if process_group(pid) == Some(group) {
+                return Owner::Ours;
+            }
+            stranger = Some(pid);
+        }
+    }
+    stranger.map_or(Owner::Unknown, Owner::Other)
+}
+
+/// Inodes of the sockets that listen on a port: column 2 is the local address,
+/// column 4 the state (0A is LISTEN), column 10 the inode (proc_net_tcp, kernel documentation).
+fn listening_sockets(port: u16) -> HashSet<String> {
+    let port = format!(":{port:04X}");
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .flat_map(|table| {
+            table
+                .lines()
+                .skip(1)
+                .filter_map(|line| {
+                    let fields: Vec<_> = line.split_whitespace().collect();
+                    let listens = fields.get(1)?.ends_with(&port) && *fields.get(3)? == "0A";
+                    listens.then(|| format!("socket:[{}]", fields[9]))
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn processes() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+fn holds(pid: u32, sockets: &HashSet<String>) -> bool {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    entries
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .any(|link| link.to_str().is_some_and(|link| sockets.contains(link)))
+}
+
+/// Field 5 of `/proc/PID/stat`; the name in field 2 may hold spaces and brackets (proc(5)).
+fn process_group(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(2)?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Owner;
+    use super::free_port;
+    use super::is_free;
+    use super::owner;
+    use super::process_group;
+
+    #[test]
+    fn a_listener_of_this_process_is_found() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let me = std::process::id();
+        let group = process_group(me).unwrap();
+        assert!(!is_free(port));
+        assert_eq!(owner(port, group), Owner::Ours);
+        assert_eq!(owner(port, u32::MAX), Owner::Other(me));
+    }
+
+    #[test]
+    fn a_free_port_has_no_owner() {
+        assert_eq!(owner(free_port().unwrap(), 1), Owner::Unknown);
+    }
+}

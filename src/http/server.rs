@@ -1,0 +1,248 @@
+//! The server under test, started, watched and ended by chatctl.
+
+use super::listener;
+use super::listener::Owner;
+use crate::clock;
+use crate::clock::Tick;
+use crate::stop::Stop;
+use anyhow::Context as _;
+use std::collections::VecDeque;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::io::AsyncBufReadExt as _;
+use tokio::io::BufReader;
+use tokio::process::Child;
+use tokio::process::ChildStdin;
+use url::Url;
+
+/// How often readiness is asked for.
+const ASK: Duration = Duration::from_millis(20);
+/// Longer than the helper's own patience with the server.
+const END_WAIT: Duration = Duration::from_secs(5);
+/// How many lines of output are kept; a server that floods must not fill the memory.
+const KEPT_LINES: usize = 10_000;
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The command, with `{port}`, `{gateway_url}`, `{database_url}`, `{database_path}`.
+    pub command: String,
+    /// What the names in the command stand for.
+    pub values: Vec<(&'static str, String)>,
+    /// The port it must listen on; a free one is taken when absent.
+    pub port: Option<u16>,
+    /// A path that must answer below 500, or none: then the port must accept connections.
+    pub ready: Option<String>,
+    /// How long it may take.
+    pub ready_timeout: Duration,
+}
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    // Dropping it ends the server: the helper waits for this pipe to close.
+    lifeline: Option<ChildStdin>,
+    output: Arc<Mutex<VecDeque<OutputLine>>>,
+    url: Url,
+}
+
+/// A line that the server wrote.
+#[derive(Debug, Clone)]
+pub struct OutputLine {
+    /// When it was read.
+    pub at: Tick,
+    /// The line.
+    pub text: String,
+}
+
+impl Server {
+    /// Starts it and waits until it is ready.
+    pub async fn start(start: &Start) -> anyhow::Result<Self> {
+        let port = match start.port {
+            None => listener::free_port().context("looking for a free port")?,
+            Some(port) if listener::is_free(port) => port,
+            Some(port) => {
+                return Err(Stop::unreachable(format!("port {port} is in use already"))
+                    .hint("end the process that listens there, or leave --server out and use {port} in --start")
+                    .into());
+            }
+        };
+        let command = fill(start, port)?;
+        let mut child = tokio::process::Command::new(std::env::current_exe()?)
+            .arg("supervise")
+            .arg("--")
+            .args(&command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("starting the server")?;
+        let lifeline = child.stdin.take();
+        let mut first = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let output = Arc::new(Mutex::new(VecDeque::new()));
+        tokio::spawn(keep(
+            child.stderr.take().expect("stderr is piped"),
+            Arc::clone(&output),
+        ));
+        let mut server = Self {
+            child,
+            lifeline,
+            output,
+            url: Url::parse(&format!("http://127.0.0.1:{port}/"))
+                .expect("a number makes a valid URL"),
+        };
+        let Some(group) = first.next_line().await?.and_then(|line| line.parse().ok()) else {
+            return Err(server.failed("could not be started").await);
+        };
+        server.wait_until_ready(start, port, group).await?;
+        Ok(server)
+    }
+
+    async fn wait_until_ready(
+        &mut self,
+        start: &Start,
+        port: u16,
+        group: u32,
+    ) -> anyhow::Result<()> {
+        let deadline = clock::now() + start.ready_timeout;
+        let client = super::Client::new(self.url.clone(), None)?;
+        loop {
+            if self.child.try_wait()?.is_some() {
+                return Err(self.failed("ended before it was ready").await);
+            }
+            if answers(&client, start.ready.as_deref(), port).await {
+                break;
+            }
+            if clock::now() >= deadline {
+                let patience = humantime::format_duration(start.ready_timeout);
+                return Err(self
+                    .failed(&format!("was not ready within {patience}"))
+                    .await);
+            }
+            tokio::time::sleep(ASK).await;
+        }
+        match listener::owner(port, group) {
+            Owner::Ours | Owner::Unknown => Ok(()),
+            Owner::Other(pid) => Err(Stop::unreachable(format!(
+                "process {pid} listens on port {port}, not the server that was started"
+            ))
+            .hint("does the command use {port}? end the other process, or leave --server out")
+            .into()),
+        }
+    }
+
+    /// The error of a server that does not run, with the end of its output.
+    async fn failed(&mut self, how: &str) -> anyhow::Error {
+        self.end().await;
+        let tail = self.tail(20);
+        let tail = match tail.is_empty() {
+            true => "it wrote nothing".to_owned(),
+            false => format!("the end of its output:\n{tail}"),
+        };
+        Stop::unreachable(format!("the server {how}; {tail}"))
+            .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}")
+            .into()
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether it runs still.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// What it wrote since a moment.
+    pub fn output_since(&self, since: Tick) -> Vec<OutputLine> {
+        let output = self.output.lock().expect("no reader of the output panics");
+        output
+            .iter()
+            .filter(|line| line.at >= since)
+            .cloned()
+            .collect()
+    }
+
+    /// The last lines that it wrote.
+    pub fn tail(&self, lines: usize) -> String {
+        let output = self.output.lock().expect("no reader of the output panics");
+        let tail = output.iter().skip(output.len().saturating_sub(lines));
+        tail.map(|line| format!("  {}", line.text))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// Ends it and everything that it started.
+    pub async fn end(&mut self) {
+        drop(self.lifeline.take());
+        if tokio::time::timeout(END_WAIT, self.child.wait())
+            .await
+            .is_err()
+        {
+            // The helper itself hangs; without it the pipe can't do its work.
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+async fn answers(client: &super::Client, path: Option<&str>, port: u16) -> bool {
+    let Some(path) = path else {
+        return tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .is_ok();
+    };
+    let ask = super::Outgoing {
+        method: "GET".into(),
+        path: path.to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    client
+        .send(&ask)
+        .await
+        .is_ok_and(|answer| answer.status < 500)
+}
+
+async fn keep(output: impl tokio::io::AsyncRead + Unpin, kept: Arc<Mutex<VecDeque<OutputLine>>>) {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    // Bytes, not text: a server may write anything.
+    while matches!(output.read_until(b'\n', &mut line).await, Ok(read) if read > 0) {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        line.clear();
+        let mut kept = kept.lock().expect("no reader of the output panics");
+        if kept.len() == KEPT_LINES {
+            kept.pop_front();
+        }
+        kept.push_back(OutputLine {
+            at: clock::now(),
+            text,
+        });
+    }
+}
+
+/// The command's words, with the names filled in.
+fn fill(start: &Start, port: u16) -> anyhow::Result<Vec<String>> {
+    let words = shlex::split(&start.command)
+        .filter(|words| !words.is_empty())
+        .ok_or_else(|| {
+            Stop::usage(format!(
+                "`--start {}` is no command: a quote is not closed, or it is empty",
+                start.command
+            ))
+            .hint("quote it as for a shell: --start 'uvicorn app:app --port {port}'")
+        })?;
+    let port = ("port", port.to_string());
+    let values: Vec<_> = start.values.iter().chain([&port]).collect();
+    Ok(words
+        .into_iter()
+        .map(|word| {
+            values.iter().fold(word, |word, (name, value)| {
+                word.replace(&format!("{{{name}}}"), value)
+            })
+        })
+        .collect())
+}

@@ -1,0 +1,33 @@
+//! chatctl proves that a chat service never loses a message.
+//!
+//! Who may name whom (held by `tests/layers.rs`):
+//!
+//! - `report`, `model` and `clock` name nothing else; `report` and `model` do no I/O.
+//! - the cores `stream::{sse, session, cassette, profiles, faults, turn, judge}` name only
+//!   `model`, `report` and the error type of `stop`.
+//! - `db` and `http` do I/O and name `model`; sqlx is named in `db` only, reqwest in `http` only.
+//! - `gateway` and `demo` serve HTTP; axum is named there only.
+//! - `store` reads chats through `db`; `gate` locks them through `db`.
+//! - `stream::run` drives the cores through all of these.
+//! - `render` writes a report into the writer that it is given.
+//! - `commands` wires everything; `app` and `main` own the streams and the exit code.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod db;
+pub mod demo;
+pub mod explain;
+pub mod gate;
+pub mod gateway;
+pub mod http;
+pub mod model;
+pub mod outcome;
+pub mod progress;
+pub mod render;
+pub mod report;
+pub mod stop;
+pub mod store;
+pub mod stream;

@@ -1,0 +1,10 @@
+//! The only owner of stdout, stderr and the exit code.
+
+use clap::Parser as _;
+use std::io;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = chatctl::cli::Cli::parse();
+    chatctl::app::run(cli, &mut io::stdout(), || Box::new(io::stderr()))
+}

@@ -1,0 +1,41 @@
+//! Tables and columns as the store's catalogue describes them.
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name, as the catalogue spells it.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, as the catalogue spells it.
+    pub name: String,
+    /// The declared type, upper case; empty when none was declared.
+    pub declared: String,
+    /// Whether it is part of the primary key.
+    pub key: bool,
+    /// The table that it refers to by a foreign key.
+    pub references: Option<String>,
+}
+
+impl Table {
+    /// The column of that name, whatever its case.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns
+            .iter()
+            .find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+}
+
+impl Column {
+    /// Whether text may be stored in it: SQLite's affinity rules, which the other
+    /// engines' names for text types fit too.
+    pub fn holds_text(&self) -> bool {
+        let textual = ["CHAR", "CLOB", "TEXT", "JSON", "STRING"];
+        self.declared.is_empty() || textual.iter().any(|name| self.declared.contains(name))
+    }
+}

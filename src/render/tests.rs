@@ -1,0 +1,151 @@
+//! One set of reports through every format, and the human format as a reader sees it.
+
+#![allow(clippy::unwrap_used)]
+
+use super::ALL;
+use super::Style;
+use super::escape;
+use super::named;
+use super::samples;
+use crate::report::Report;
+use unicode_width::UnicodeWidthStr;
+
+fn rendered(format: &str, report: &Report, style: Style) -> String {
+    let mut out = Vec::new();
+    (named(format).unwrap().write)(report, &style, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn human(report: &Report, width: u16) -> String {
+    let style = Style {
+        width: Some(width),
+        ..Style::default()
+    };
+    rendered("human", report, style)
+}
+
+/// Compares with a file under `golden/`; `CHATCTL_BLESS=1` writes it instead.
+fn golden(name: &str, actual: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/render/golden")
+        .join(name);
+    if std::env::var_os("CHATCTL_BLESS").is_some() {
+        std::fs::write(&path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(actual, expected, "{name}");
+}
+
+#[test]
+fn names_are_unique_and_found() {
+    for format in ALL {
+        assert_eq!(
+            ALL.iter().filter(|other| other.name == format.name).count(),
+            1
+        );
+        assert!(std::ptr::eq(named(format.name).unwrap(), format));
+    }
+    assert!(named("pdf").is_none());
+}
+
+#[test]
+fn every_format_tells_every_finding() {
+    for (name, report) in samples::all() {
+        for format in ALL {
+            for style in [
+                Style::default(),
+                Style {
+                    color: true,
+                    width: Some(60),
+                    verbose: true,
+                },
+            ] {
+                let text = rendered(format.name, &report, style);
+                assert!(text.ends_with('\n'), "{name} as {}", format.name);
+                for finding in &report.findings {
+                    assert!(
+                        text.contains(finding.code),
+                        "{} of {name} as {}",
+                        finding.code,
+                        format.name
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_format_lets_an_escape_sequence_through() {
+    for format in ALL {
+        let text = rendered(format.name, &samples::hostile(), Style::default());
+        let found = text
+            .chars()
+            .find(|char| *char != '\n' && escape::is_unsafe(*char));
+        assert_eq!(found, None, "{}", format.name);
+    }
+}
+
+#[test]
+fn human_lines_fit_and_end_without_blanks() {
+    for (name, report) in samples::all() {
+        for width in [60, 80, 100, 160] {
+            for line in human(&report, width).lines() {
+                assert!(
+                    line.width() <= usize::from(width),
+                    "{name} at {width}: {line}"
+                );
+                assert_eq!(line, line.trim_end(), "{name} at {width}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colour_changes_nothing_but_the_colour() {
+    for (name, report) in samples::all() {
+        let style = Style {
+            color: true,
+            ..Style::default()
+        };
+        let colored = rendered("human", &report, style);
+        assert!(colored.contains("\u{1b}["), "{name}");
+        let mut plain = String::new();
+        for part in colored.split("\u{1b}[") {
+            plain.push_str(if plain.is_empty() && !colored.starts_with('\u{1b}') {
+                part
+            } else {
+                part.split_once('m').map_or(part, |(_, rest)| rest)
+            });
+        }
+        assert_eq!(
+            plain,
+            rendered("human", &report, Style::default()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_is_cut_says_so_and_verbose_cuts_nothing() {
+    let brief = human(&samples::many(), 100);
+    assert!(brief.contains("7 more timelines not shown; --verbose shows all."));
+    assert!(brief.contains("12 more facts not shown; --verbose shows all."));
+    let style = Style {
+        verbose: true,
+        ..Style::default()
+    };
+    let full = rendered("human", &samples::many(), style);
+    assert!(!full.contains("not shown"));
+    assert!(full.contains("trial 19: no row"));
+}
+
+#[test]
+fn human_output_reads_as_agreed() {
+    golden("violated-100.txt", &human(&samples::violated(), 100));
+    golden("violated-80.txt", &human(&samples::violated(), 80));
+    golden("proven-100.txt", &human(&samples::proven(), 100));
+    golden("mixed-80.txt", &human(&samples::mixed(), 80));
+    golden("hostile-80.txt", &human(&samples::hostile(), 80));
+    golden("empty-80.txt", &human(&samples::empty(), 80));
+}

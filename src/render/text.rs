@@ -1,0 +1,237 @@
+//! Words that several formats share, so that one report reads the same in all of them.
+
+use super::escape;
+use crate::report::Case;
+use crate::report::Finding;
+use crate::report::Moment;
+use crate::report::Report;
+use crate::report::Severity;
+use crate::report::Verdict;
+use std::time::Duration;
+use std::time::SystemTime;
+use unicode_width::UnicodeWidthChar;
+use unicode_width::UnicodeWidthStr;
+
+/// Said instead of a table when a run had nothing to look at.
+pub(super) const NOTHING: &str = "nothing was examined, so nothing was shown";
+
+/// A labelled line below a finding: whose word it is, and what was said.
+pub(super) struct Fact {
+    pub(super) label: &'static str,
+    /// Escaped as a block: it may hold newlines, and nothing else that is unsafe.
+    pub(super) text: String,
+    /// Somebody's word, in contrast to our own.
+    pub(super) is_evidence: bool,
+}
+
+/// `violated: 1 error, 0 warnings in 3 cases (10 checks), 4.2 s`
+pub(super) fn summary(report: &Report) -> String {
+    format!(
+        "{}: {}, {} in {} ({}), {}",
+        report.verdict(),
+        plural(report.errors() as u64, "error"),
+        plural(report.warnings() as u64, "warning"),
+        plural(report.cases.len() as u64, "case"),
+        plural(report.checked, "check"),
+        took(report.took),
+    )
+}
+
+/// `1 error`, `2 errors`.
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
+/// A duration for people: `812 ms`, `4.2 s`, `2 min 5 s`.
+pub(super) fn took(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else if seconds < 59.95 {
+        format!("{seconds:.1} s")
+    } else {
+        let whole = seconds.round() as u64;
+        format!("{} min {} s", whole / 60, whole % 60)
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds, the only form in which a report gives a time.
+pub(super) fn time(at: SystemTime) -> String {
+    // A clock before 1970 cannot be written in this form, and must not stop a report.
+    humantime::format_rfc3339_millis(at.max(SystemTime::UNIX_EPOCH)).to_string()
+}
+
+/// Milliseconds since the start of the trial, as they stand in a timeline.
+pub(super) fn at_ms(moment: &Moment) -> f64 {
+    moment.at.as_secs_f64() * 1000.0
+}
+
+/// The word before a finding.
+pub(super) const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+/// What stands below a finding in every format for people: where, whose word, help, explain.
+pub(super) fn facts(finding: &Finding) -> Vec<Fact> {
+    let fact = |label, text: &str, is_evidence| Fact {
+        label,
+        text: escape::block(text.trim_end_matches('\n')).into_owned(),
+        is_evidence,
+    };
+    let mut facts = Vec::new();
+    if let Some(place) = place(finding) {
+        facts.push(fact("where", &place, false));
+    }
+    for evidence in &finding.evidence {
+        facts.push(fact(evidence.source.word(), &evidence.fact, true));
+    }
+    if !finding.help.is_empty() {
+        facts.push(fact("help", &finding.help, false));
+    }
+    let explain = format!("chatctl explain {}", finding.code);
+    facts.push(fact("explain", &explain, false));
+    facts
+}
+
+/// Subject, case and file, as far as the harm does not name them already.
+fn place(finding: &Finding) -> Option<String> {
+    let mut parts = Vec::new();
+    let case = finding.place.case.as_deref();
+    let told = finding.subject.is_empty()
+        || finding.harm.contains(&finding.subject)
+        || case == Some(&finding.subject);
+    if !told {
+        parts.push(escape::line(&finding.subject).into_owned());
+    }
+    if let Some(case) = case {
+        parts.push(format!("case {}", escape::line(case)));
+    }
+    if let Some(file) = &finding.place.file {
+        let mut place = escape::line(file).into_owned();
+        for number in [finding.place.line, finding.place.column]
+            .into_iter()
+            .flatten()
+        {
+            place.push_str(&format!(":{number}"));
+        }
+        parts.push(place);
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// A finding without colour or wrapping, for bodies that a machine carries to a person.
+pub(super) fn finding(finding: &Finding) -> String {
+    let severity = severity(finding.severity);
+    let harm = escape::block(&finding.harm);
+    let mut text = format!("{severity}[{}] {harm}\n", finding.code);
+    for fact in facts(finding) {
+        let indented = fact.text.replace('\n', "\n    ");
+        let gap = if fact.text.contains('\n') {
+            "\n    "
+        } else {
+            " "
+        };
+        text.push_str(&format!("  {}:{gap}{indented}\n", fact.label));
+    }
+    text
+}
+
+/// A timeline without colour or wrapping; empty when nothing was written down.
+pub(super) fn timeline(case: &Case) -> String {
+    let line = |moment: &Moment| {
+        let what = escape::line(&moment.what);
+        format!(
+            "{:>10.1} ms  {:<7}  {what}\n",
+            at_ms(moment),
+            moment.lane.word()
+        )
+    };
+    case.timeline.moments().iter().map(line).collect()
+}
+
+/// Why a case has its verdict; never empty.
+pub(super) fn reason(case: &Case) -> String {
+    if case.reason.trim().is_empty() {
+        "-".to_owned()
+    } else {
+        escape::line(&case.reason).into_owned()
+    }
+}
+
+/// Cases that no finding speaks for: they need a line of their own where only findings have one.
+pub(super) fn unspoken(report: &Report) -> impl Iterator<Item = &Case> {
+    let accused = report.errors() > 0;
+    report.cases.iter().filter(move |case| match case.verdict {
+        Verdict::Inconclusive | Verdict::Refused => true,
+        Verdict::Violated => !accused,
+        Verdict::Proven | Verdict::Held => false,
+    })
+}
+
+/// Breaks a line at blanks so that none is wider than `width` columns. Runs of
+/// blanks inside a line stay: they may be the very difference that is reported.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut rest = text.trim_end_matches(' ');
+    while !rest.is_empty() {
+        let word_at = rest.find(|char| char != ' ').unwrap_or(rest.len());
+        let end = rest[word_at..]
+            .find(' ')
+            .map_or(rest.len(), |at| word_at + at);
+        let (gap, word) = (&rest[..word_at], &rest[word_at..end]);
+        rest = &rest[end..];
+        if line.width() + gap.width() + word.width() <= width {
+            line.push_str(gap);
+            line.push_str(word);
+            continue;
+        }
+        if !line.is_empty() {
+            lines.push(std::mem::take(&mut line));
+        }
+        for char in word.chars() {
+            if line.width() + char.width().unwrap_or(0) > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(char);
+        }
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Duration;
+    use super::SystemTime;
+    use super::took;
+    use super::wrap;
+
+    #[test]
+    fn durations_read_like_a_person_would_say_them() {
+        assert_eq!(took(Duration::from_micros(812_400)), "812 ms");
+        assert_eq!(took(Duration::from_millis(4_230)), "4.2 s");
+        assert_eq!(took(Duration::from_millis(59_990)), "1 min 0 s");
+        assert_eq!(took(Duration::from_secs(125)), "2 min 5 s");
+    }
+
+    #[test]
+    fn a_clock_before_1970_does_not_stop_a_report() {
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(super::time(before), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn wrapping_keeps_inner_blanks_and_the_width() {
+        assert_eq!(wrap("say `a  b` now", 10), ["say `a  b`", "now"]);
+        assert_eq!(wrap("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
+        assert_eq!(wrap("漢字漢字", 4), ["漢字", "漢字"]);
+        assert_eq!(wrap("", 4), [""]);
+    }
+}

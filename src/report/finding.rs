@@ -1,0 +1,130 @@
+//! Findings: code, harm, help, and the facts they rest on.
+
+use serde::Serialize;
+
+/// How bad a finding is. Only `Error` fails a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Note,
+    /// Likely wrong, or wrong under circumstances that were not shown.
+    Warning,
+    /// A broken promise, shown.
+    Error,
+}
+
+/// Whose word a fact is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Rows read from the store.
+    Store,
+    /// Bytes that the client received.
+    Stream,
+    /// The store's catalogue.
+    Catalog,
+    /// The server's own output.
+    Log,
+    /// Requests that the server sent to its provider.
+    Gateway,
+    /// A file of the user.
+    File,
+}
+
+impl Source {
+    /// The word used in every format.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Stream => "stream",
+            Self::Catalog => "catalog",
+            Self::Log => "log",
+            Self::Gateway => "gateway",
+            Self::File => "file",
+        }
+    }
+}
+
+/// One fact with its source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// Whose word it is.
+    pub source: Source,
+    /// The fact, one line or a short block.
+    pub fact: String,
+}
+
+/// Where a finding can be looked at; empty fields are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The case it was seen in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    /// A file of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line in that file, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Column in that line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+}
+
+/// Something that a person should know, with what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Kebab-case, never reused; `chatctl explain CODE` tells more.
+    pub code: &'static str,
+    /// Only `Error` fails the run.
+    pub severity: Severity,
+    /// What it is about: a session, a table, a file.
+    pub subject: String,
+    /// The harm, in the indicative, naming the object.
+    pub harm: String,
+    /// The act, in the imperative.
+    pub help: String,
+    /// Where to look.
+    pub place: Place,
+    /// The facts it rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Finding {
+    /// A finding without evidence yet.
+    pub fn new(
+        code: &'static str,
+        severity: Severity,
+        subject: impl Into<String>,
+        harm: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            severity,
+            subject: subject.into(),
+            harm: harm.into(),
+            help: help.into(),
+            place: Place::default(),
+            evidence: Vec::new(),
+        }
+    }
+
+    /// Adds a fact with its source.
+    #[must_use]
+    pub fn with(mut self, source: Source, fact: impl Into<String>) -> Self {
+        self.evidence.push(Evidence {
+            source,
+            fact: fact.into(),
+        });
+        self
+    }
+
+    /// Says in which case it was seen.
+    #[must_use]
+    pub fn in_case(mut self, case: impl Into<String>) -> Self {
+        self.place.case = Some(case.into());
+        self
+    }
+}

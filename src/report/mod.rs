@@ -1,0 +1,203 @@
+//! What a command found: verdicts, findings with their evidence, timelines.
+//!
+//! Names nothing else of the program and does no input or output. The exit code
+//! is computed from a [`Report`] before any renderer sees it.
+
+mod finding;
+mod timeline;
+mod verdict;
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use std::time::SystemTime;
+
+pub use finding::Evidence;
+pub use finding::Finding;
+pub use finding::Place;
+pub use finding::Severity;
+pub use finding::Source;
+pub use timeline::Lane;
+pub use timeline::Moment;
+pub use timeline::Timeline;
+pub use verdict::Verdict;
+
+/// The name of the JSON shape; it changes only when a reader of the old shape would break.
+pub const SCHEMA: &str = "chatctl.report/1";
+
+/// Everything that one run of a command found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The sub-command, as typed: `verify-stream`.
+    pub command: &'static str,
+    /// Wall-clock time of the start.
+    pub started_at: SystemTime,
+    /// How long the command ran.
+    pub took: Duration,
+    /// Which store was looked at; absent when the command looks at none.
+    pub store: Option<StoreLine>,
+    /// What was examined, one verdict each.
+    pub cases: Vec<Case>,
+    /// What was found, over all cases.
+    pub findings: Vec<Finding>,
+    /// How many things were examined (trials, rows, files), for the summary.
+    pub checked: u64,
+}
+
+/// The store a report speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreLine {
+    /// `sqlite`, `postgres`, `mysql`.
+    pub backend: String,
+    /// The URL with its password masked.
+    pub url: String,
+    /// The mapping in use and how it was found.
+    pub mapping: String,
+}
+
+/// One case: session × gateway fault × client behaviour.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Unique in the report: `hello/order`.
+    pub name: String,
+    /// The session's name.
+    pub session: String,
+    /// The gateway fault, `none` without one.
+    pub fault: String,
+    /// The client behaviour: `read-to-end`, `close-at-final`.
+    pub client: String,
+    /// The verdict of the case.
+    pub verdict: Verdict,
+    /// Why the verdict is what it is, one sentence.
+    pub reason: String,
+    /// How long the case took.
+    pub took: Duration,
+    /// What happened, in order, on one clock; the trial that decided the verdict.
+    pub timeline: Timeline,
+    /// Figures with their unit in the name: `hold_ms`.
+    pub metrics: BTreeMap<&'static str, f64>,
+}
+
+impl Report {
+    /// An empty report that starts now.
+    pub fn new(command: &'static str) -> Self {
+        Self {
+            command,
+            started_at: SystemTime::now(),
+            took: Duration::ZERO,
+            store: None,
+            cases: Vec::new(),
+            findings: Vec::new(),
+            checked: 0,
+        }
+    }
+
+    /// The worst of all sessions and findings; an error-level finding is a violation.
+    ///
+    /// A report that examined nothing is inconclusive: nothing was shown.
+    pub fn verdict(&self) -> Verdict {
+        let from_findings = (self.errors() > 0).then_some(Verdict::Violated);
+        self.cases
+            .iter()
+            .map(|case| self.session_verdict(&case.session))
+            .chain(from_findings)
+            .max()
+            .unwrap_or(Verdict::Inconclusive)
+    }
+
+    /// The worst of a session's cases; but where the order is proven, cases that nothing was
+    /// wrong with by a weaker method don't take that away.
+    fn session_verdict(&self, session: &str) -> Verdict {
+        let verdicts = || {
+            let cases = self.cases.iter().filter(|case| case.session == session);
+            cases.map(|case| case.verdict)
+        };
+        match verdicts().max() {
+            Some(Verdict::Held) if verdicts().any(|verdict| verdict == Verdict::Proven) => {
+                Verdict::Proven
+            }
+            worst => worst.unwrap_or(Verdict::Inconclusive),
+        }
+    }
+
+    /// Findings of level error.
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    /// Findings of level warning.
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    }
+
+    /// Adds a finding unless one with the same code, subject and case is there already;
+    /// then only its evidence is added, so that five trials don't tell one bug five times.
+    pub fn add(&mut self, finding: Finding) {
+        let known = self.findings.iter_mut().find(|known| {
+            known.code == finding.code
+                && known.subject == finding.subject
+                && known.place.case == finding.place.case
+        });
+        match known {
+            Some(known) => {
+                for evidence in finding.evidence {
+                    if !known.evidence.contains(&evidence) {
+                        known.evidence.push(evidence);
+                    }
+                }
+            }
+            None => self.findings.push(finding),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Finding;
+    use super::Report;
+    use super::Severity;
+    use super::Verdict;
+
+    #[test]
+    fn a_report_without_cases_shows_nothing() {
+        assert_eq!(
+            Report::new("verify-stream").verdict(),
+            Verdict::Inconclusive
+        );
+    }
+
+    #[test]
+    fn an_error_outweighs_every_case() {
+        let mut report = Report::new("verify-stream");
+        report.add(Finding::new(
+            "never-saved",
+            Severity::Error,
+            "message",
+            "h",
+            "h",
+        ));
+        assert_eq!(report.verdict(), Verdict::Violated);
+    }
+
+    #[test]
+    fn the_same_finding_is_told_once() {
+        let mut report = Report::new("verify-stream");
+        for _ in 0..5 {
+            report.add(Finding::new(
+                "never-saved",
+                Severity::Error,
+                "message",
+                "h",
+                "h",
+            ));
+        }
+        assert_eq!(report.errors(), 1);
+    }
+}

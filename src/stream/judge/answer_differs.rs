@@ -1,0 +1,79 @@
+//! What is stored is not what was answered.
+
+use super::Check;
+use super::Observed;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+use similar::ChangeTag;
+use similar::TextDiff;
+
+pub(super) const CHECK: Check = Check {
+    code: "answer-differs",
+    check,
+};
+
+fn check(observed: &Observed) -> Vec<Finding> {
+    let bad = observed.turns.iter().find_map(|turn| {
+        let differs = |row: &&super::StoredMessage| {
+            !row.content.trim().is_empty() && row.content != turn.expected
+        };
+        turn.answers()
+            .into_iter()
+            .find(differs)
+            .map(|row| (turn, row))
+    });
+    let Some((turn, row)) = bad else {
+        return Vec::new();
+    };
+    // Many servers strip the answer; that loses nothing that a reader would miss.
+    let (severity, how) = match row.content.trim() == turn.expected.trim() {
+        true => (Severity::Warning, "differs in white space at its ends"),
+        false => (Severity::Error, "is not what the user was shown"),
+    };
+    vec![
+        Finding::new(
+            CHECK.code,
+            severity,
+            observed.subject(),
+            format!("the stored answer of turn {} {how}", turn.number),
+            "store exactly the text that was streamed; if the server changes it on purpose, say so with expect.answer",
+        )
+        .with(
+            Source::Store,
+            format!("row {}, expected (-) against stored (+):\n{}", row.key, diff(&turn.expected, &row.content)),
+        ),
+    ]
+}
+
+/// Line by line; white space and control characters are shown as escapes, since they may be
+/// all that differs.
+fn diff(expected: &str, stored: &str) -> String {
+    let diff = TextDiff::from_lines(expected, stored);
+    let mut shown = String::new();
+    for change in diff.iter_all_changes() {
+        let sign = match change.tag() {
+            ChangeTag::Delete => '-',
+            ChangeTag::Insert => '+',
+            ChangeTag::Equal => ' ',
+        };
+        let text = change.value().strip_suffix('\n').unwrap_or(change.value());
+        let text = text.replace('\r', "\\r").replace('\t', "\\t");
+        shown.push_str(&format!("{sign} {text}\n"));
+    }
+    shown.truncate(shown.trim_end().len());
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::diff;
+
+    #[test]
+    fn the_diff_names_what_is_missing() {
+        assert_eq!(
+            diff("one\ntwo three", "one\ntwo"),
+            "  one\n- two three\n+ two"
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! A later turn's request to the provider lacks what was said before.
+
+use super::Check;
+use super::Observed;
+use crate::model::Call;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+
+pub(super) const CHECK: Check = Check {
+    code: "context-lost",
+    check,
+};
+
+fn check(observed: &Observed) -> Vec<Finding> {
+    let bad = observed.turns.iter().enumerate().find_map(|(index, turn)| {
+        let main = turn.calls.iter().find(|call| call.call == Call::Main)?;
+        let said = |text: &str| main.messages.iter().any(|message| message.contains(text));
+        observed.turns[..index].iter().find_map(|before| {
+            let missing = match (said(&before.tag), said(&before.nonce)) {
+                (true, true) => return None,
+                (false, false) => "the user's message and the answer",
+                (false, true) => "the user's message",
+                (true, false) => "the answer",
+            };
+            Some((turn, before, missing, main))
+        })
+    });
+    let Some((turn, before, missing, main)) = bad else {
+        return Vec::new();
+    };
+    vec![
+        Finding::new(
+            CHECK.code,
+            Severity::Error,
+            &observed.session,
+            format!("in turn {} the model no longer knows turn {}: {missing} of it is not in the request", turn.number, before.number),
+            "build the provider's messages from the stored conversation, in order, before each turn",
+        )
+        .with(
+            Source::Gateway,
+            format!("the request of turn {} has {} messages", turn.number, main.messages.len()),
+        ),
+    ]
+}

@@ -1,0 +1,85 @@
+//! The history over HTTP is not the conversation that was held.
+
+use super::Check;
+use super::Observed;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::stream::session::Remembered;
+
+pub(super) const CHECK: Check = Check {
+    code: "history-differs",
+    check,
+};
+
+fn check(observed: &Observed) -> Vec<Finding> {
+    let (harm, fact) = match &observed.history {
+        None => return Vec::new(),
+        Some(Err(why)) => ("a reload shows no history".to_owned(), why.clone()),
+        Some(Ok(records)) => match difference(observed, records) {
+            None => return Vec::new(),
+            Some(difference) => difference,
+        },
+    };
+    vec![
+        Finding::new(
+            CHECK.code,
+            Severity::Error,
+            &observed.session,
+            harm,
+            "return the stored messages one by one, in the order in which they were said",
+        )
+        .with(Source::Stream, fact),
+    ]
+}
+
+/// Records are matched one to one and in order. Records of other roles (a system prompt, a
+/// tool's output) may stand between them.
+fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, String)> {
+    let mut told = records
+        .iter()
+        .zip(1..)
+        .filter(|(record, _)| is_talk(&record.role));
+    for turn in &observed.turns {
+        for (who, text) in [("user", &turn.user), ("assistant", &turn.expected)] {
+            let harm = format!(
+                "after a reload the {who}'s message of turn {} is not where it was",
+                turn.number
+            );
+            match told.next() {
+                Some((record, _)) if record.content.trim() == text.trim() => {}
+                Some((record, number)) => {
+                    return Some((
+                        harm,
+                        format!(
+                            "record {number} of the history is `{}: {}`, expected `{who}: {text}`",
+                            record.role, record.content
+                        ),
+                    ));
+                }
+                None => {
+                    return Some((
+                        harm,
+                        format!(
+                            "the history ends after {} records, expected `{who}: {text}`",
+                            records.len()
+                        ),
+                    ));
+                }
+            }
+        }
+    }
+    told.next().map(|(record, number)| {
+        (
+            "after a reload the conversation has messages that nobody sent".to_owned(),
+            format!(
+                "record {number} of the history is `{}: {}`",
+                record.role, record.content
+            ),
+        )
+    })
+}
+
+fn is_talk(role: &str) -> bool {
+    !["system", "tool", "function", "developer"].contains(&role.to_lowercase().as_str())
+}

@@ -1,0 +1,33 @@
+//! The server's output says what it must not say.
+
+use super::Check;
+use super::Observed;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+
+pub(super) const CHECK: Check = Check {
+    code: "log-forbidden",
+    check,
+};
+
+fn check(observed: &Observed) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for (pattern, line) in &observed.forbidden {
+        let harm = format!("the server's output matches `{pattern}`, which the session forbids");
+        match findings.iter_mut().find(|finding| finding.harm == harm) {
+            Some(_) => {}
+            None => findings.push(
+                Finding::new(
+                    CHECK.code,
+                    Severity::Error,
+                    format!("{}: {pattern}", observed.session),
+                    harm,
+                    "look at the code that writes this line: start-up code must not destroy what is stored",
+                )
+                .with(Source::Log, line),
+            ),
+        }
+    }
+    findings
+}

@@ -1,0 +1,189 @@
+//! Judging what was observed. Pure: no I/O, no clock.
+//!
+//! [`order`] judges a trial with the gate; the other files are checks, one a file, over
+//! what a whole session left behind.
+
+mod answer_differs;
+mod answer_duplicated;
+mod answer_empty;
+mod context_lost;
+mod cors_blocked;
+mod data_after_done;
+mod done_missing;
+mod history_differs;
+mod log_forbidden;
+mod never_saved;
+mod not_an_event_stream;
+pub mod order;
+mod provider_call_extra;
+mod provider_call_unmatched;
+mod saved_row_changed_later;
+mod user_message_lost;
+mod wrong_conversation;
+
+use super::session::Remembered;
+use super::turn::Turn;
+use crate::model::ProviderCall;
+use crate::model::Role;
+use crate::model::StoredMessage;
+use crate::report::Finding;
+
+/// What a session left behind, told by client, gateway, store and log.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// The session's name.
+    pub session: String,
+    /// The final marker, in words.
+    pub marker: String,
+    /// The table of messages; absent when none was found.
+    pub table: Option<String>,
+    /// Its turns, in order.
+    pub turns: Vec<TurnSeen>,
+    /// The history over HTTP: its records, or why it could not be read.
+    pub history: Option<Result<Vec<Remembered>, String>>,
+    /// What the server answered to a page of another origin, when one was played.
+    pub cors: Option<Cors>,
+    /// Requests to the provider outside of any turn.
+    pub stray_calls: Vec<ProviderCall>,
+    /// Lines of the server's output that match a forbidden pattern: pattern and line.
+    pub forbidden: Vec<(String, String)>,
+}
+
+/// One turn, after the settling time.
+#[derive(Debug, Default)]
+pub struct TurnSeen {
+    /// From 1.
+    pub number: usize,
+    /// What the user said, with the tag.
+    pub user: String,
+    /// The tag: stands in the user's message and nowhere else.
+    pub tag: String,
+    /// What must be stored as the answer.
+    pub expected: String,
+    /// Stands at the end of the answer and nowhere else.
+    pub nonce: String,
+    /// The response's content type.
+    pub content_type: Option<String>,
+    /// What came over the wire.
+    pub turn: Turn,
+    /// The conversation's key, captured from the server or read from the user's row.
+    pub conversation: Option<String>,
+    /// The conversation's messages in the store, in order.
+    pub stored: Vec<StoredMessage>,
+    /// Messages of any conversation that hold the nonce.
+    pub with_nonce: Vec<StoredMessage>,
+    /// Messages of any conversation that hold the tag.
+    pub with_tag: Vec<StoredMessage>,
+    /// The answer's row when it was first seen complete, and after the settling time.
+    pub first_and_last: Option<(StoredMessage, StoredMessage)>,
+    /// Requests to the provider during the turn.
+    pub calls: Vec<ProviderCall>,
+}
+
+/// What the server allows a page of another origin.
+#[derive(Debug)]
+pub struct Cors {
+    /// The origin that was played.
+    pub origin: String,
+    /// What was refused, in words; empty when everything was allowed.
+    pub refused: Vec<String>,
+}
+
+impl Observed {
+    /// The subject of a finding on the store.
+    fn subject(&self) -> String {
+        match &self.table {
+            Some(table) => format!("{} in table {table}", self.session),
+            None => self.session.clone(),
+        }
+    }
+}
+
+impl TurnSeen {
+    /// The rows that hold this turn's answer, in this conversation: those with the nonce, else
+    /// the assistant's rows between this turn's user message and the next one.
+    fn answers(&self) -> Vec<&StoredMessage> {
+        let here = |message: &&StoredMessage| !self.elsewhere(message);
+        let with_nonce: Vec<_> = self.with_nonce.iter().filter(here).collect();
+        if !with_nonce.is_empty() {
+            return with_nonce;
+        }
+        let after_user = self
+            .stored
+            .iter()
+            .skip_while(|message| !message.content.contains(&self.tag))
+            .skip(1);
+        after_user
+            .take_while(|message| message.role != Role::User)
+            .filter(|message| message.role == Role::Assistant)
+            .collect()
+    }
+
+    /// Whether a message belongs to another conversation.
+    fn elsewhere(&self, message: &StoredMessage) -> bool {
+        match (&self.conversation, &message.conversation) {
+            (Some(ours), Some(its)) => plain(ours) != plain(its),
+            _ => false,
+        }
+    }
+}
+
+/// Stores spell a UUID with and without dashes.
+fn plain(key: &str) -> String {
+    key.to_lowercase().replace('-', "")
+}
+
+/// A check over a session.
+pub struct Check {
+    /// The code of its findings; its file has the same name.
+    pub code: &'static str,
+    /// Looks, and tells what it finds.
+    pub check: fn(&Observed) -> Vec<Finding>,
+}
+
+/// Every check.
+pub static ALL: &[Check] = &[
+    not_an_event_stream::CHECK,
+    done_missing::CHECK,
+    data_after_done::CHECK,
+    user_message_lost::CHECK,
+    wrong_conversation::CHECK,
+    never_saved::CHECK,
+    answer_empty::CHECK,
+    answer_differs::CHECK,
+    answer_duplicated::CHECK,
+    saved_row_changed_later::CHECK,
+    context_lost::CHECK,
+    history_differs::CHECK,
+    cors_blocked::CHECK,
+    log_forbidden::CHECK,
+    provider_call_unmatched::CHECK,
+    provider_call_extra::CHECK,
+];
+
+/// Codes that are not found by a check of the table but where a case is driven.
+pub static DRIVEN: &[&str] = &[
+    "saved-after-done",
+    "swallows-save-errors",
+    "save-failed-silently",
+    "finish-ignored",
+    "order-ambiguous",
+];
+
+/// All that the checks find.
+pub fn findings(observed: &Observed) -> Vec<Finding> {
+    ALL.iter()
+        .flat_map(|check| (check.check)(observed))
+        .collect()
+}
+
+impl TurnSeen {
+    /// A turn of which nothing was observed. Checks that need an observation stay silent on it
+    /// only where the caller picks its findings.
+    pub fn blank(number: usize) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
+}

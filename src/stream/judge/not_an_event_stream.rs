@@ -1,0 +1,38 @@
+//! The response is no event stream, so an EventSource would fail on it.
+
+use super::Check;
+use super::Observed;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+
+pub(super) const CHECK: Check = Check {
+    code: "not-an-event-stream",
+    check,
+};
+
+fn check(observed: &Observed) -> Vec<Finding> {
+    let bad = observed.turns.iter().find_map(|turn| {
+        let content_type = turn.content_type.as_deref().unwrap_or("");
+        let media_type = content_type.split(';').next().unwrap_or("").trim();
+        let wrong = !media_type.eq_ignore_ascii_case("text/event-stream");
+        wrong.then_some((turn, content_type))
+    });
+    let Some((turn, content_type)) = bad else {
+        return Vec::new();
+    };
+    let said = match content_type {
+        "" => "no content type".to_owned(),
+        said => format!("content type `{said}`"),
+    };
+    vec![
+        Finding::new(
+            CHECK.code,
+            Severity::Error,
+            &observed.session,
+            format!("a browser's EventSource refuses the answer of turn {}: it has {said}", turn.number),
+            "answer with `Content-Type: text/event-stream`; check that the session's path is the streaming one",
+        )
+        .with(Source::Stream, format!("the response says {said}")),
+    ]
+}

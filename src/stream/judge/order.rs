@@ -1,0 +1,338 @@
+//! The strict rule: what a trial with the stepped gate shows. Pure.
+//!
+//! The answer's last chunk holds a nonce that was never sent before, so the row can't be
+//! complete before the gate closes. While the gate is closed nothing is committed. So:
+//! a final marker with a row that is not complete proves a violation; a final marker that
+//! was withheld for the whole hold, and came only after exactly one write had passed and
+//! had completed the row, while the gate was closed again, proves the order.
+
+use std::time::Duration;
+
+/// Time on the run's clock.
+pub type Tick = Duration;
+
+/// What the store said of the answer's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Row {
+    /// There is no row, or it is not complete.
+    Incomplete,
+    /// The row is complete.
+    Complete,
+    /// A commit waits at the closed gate: nothing can have been committed, so the row is not complete.
+    CommitWaits,
+    /// Reading was not possible.
+    Unreadable,
+}
+
+/// One step of the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepSeen {
+    /// When it opened.
+    pub opened: Tick,
+    /// When it was closed again.
+    pub closed: Tick,
+    /// How many transactions were committed meanwhile, when the gate can count.
+    pub writes: Option<u32>,
+    /// How long after opening the writer appeared; absent when none did.
+    pub writer_after: Option<Duration>,
+    /// The row after the gate was closed again.
+    pub row: Row,
+}
+
+/// Why a trial ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The final marker came.
+    Final,
+    /// The gate could not be closed: a write transaction was open all the while.
+    WriterInTheWay,
+    /// The response ended, or broke off, without the final marker.
+    Died(String),
+    /// The gate had been closed as long as it may.
+    Budget,
+    /// As many steps as are allowed, and no final marker.
+    Steps,
+    /// The gate itself failed.
+    GateLost(String),
+}
+
+/// What was seen in a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// When the gate was closed and verified.
+    pub closed: Option<Tick>,
+    /// When the first byte of the final marker came.
+    pub final_at: Option<Tick>,
+    /// The row, read after the final marker was received.
+    pub row_at_final: Option<Row>,
+    /// The steps, in order.
+    pub steps: Vec<StepSeen>,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// What a trial shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// The row was committed before the final marker.
+    Proven,
+    /// The final marker came before the row was committed.
+    Violated(String),
+    /// It can't be told which write completed the row; fault injection may settle it.
+    Ambiguous(String),
+    /// It could not be looked at.
+    Inconclusive(String),
+}
+
+/// A writer that comes later than this after a step was not waiting: SQLite's busy handler
+/// sleeps at most 100 ms.
+const LATE: Duration = Duration::from_millis(150);
+
+/// Judges a trial.
+pub fn judge(trial: &Trial) -> Shown {
+    let Some(final_at) = trial.final_at else {
+        return Shown::Inconclusive(without_final(&trial.end));
+    };
+    match trial.row_at_final {
+        Some(Row::Incomplete) => {
+            return Shown::Violated(
+                "the final marker was received, and the answer's row was not complete".into(),
+            );
+        }
+        Some(Row::CommitWaits) => {
+            return Shown::Violated(
+                "the final marker was received while the closed gate still held the commit back"
+                    .into(),
+            );
+        }
+        Some(Row::Complete | Row::Unreadable) | None => {}
+    }
+    if trial.closed.is_none() {
+        return Shown::Inconclusive(without_final(&trial.end));
+    }
+    let Some(step) = trial.steps.last() else {
+        return Shown::Inconclusive(
+            "the row became complete while the gate was closed: the server writes somewhere that this gate does not lock".into(),
+        );
+    };
+    let before = trial
+        .steps
+        .len()
+        .checked_sub(2)
+        .and_then(|index| trial.steps.get(index));
+    if before.is_some_and(|before| before.row == Row::Complete) {
+        return Shown::Ambiguous(
+            "the row was complete already, and the final marker came only after a later write: \
+             that it waited for the row can't be told from this"
+                .into(),
+        );
+    }
+    if trial.row_at_final != Some(Row::Complete) || step.row != Row::Complete {
+        return Shown::Inconclusive("the row could not be read at the final marker".into());
+    }
+    if final_at < step.closed {
+        return Shown::Ambiguous(
+            "the final marker came before the gate was closed again behind the write".into(),
+        );
+    }
+    match step.writes {
+        None => {
+            return Shown::Ambiguous("this gate can't count how many writes it let through".into());
+        }
+        Some(1) => {}
+        Some(writes) => {
+            return Shown::Ambiguous(format!(
+                "{writes} writes passed in the step that completed the row, not one"
+            ));
+        }
+    }
+    match step.writer_after {
+        Some(after) if after <= LATE => Shown::Proven,
+        Some(after) => Shown::Ambiguous(format!(
+            "the write came {} ms after the gate opened: it was not waiting there",
+            after.as_millis()
+        )),
+        None => Shown::Ambiguous("the write that passed was not seen".into()),
+    }
+}
+
+fn without_final(end: &End) -> String {
+    match end {
+        End::Final => "the trial ended with the final marker, but without the gate".into(),
+        End::WriterInTheWay => "the server keeps a write transaction open while it streams, so this gate can't be closed: \
+             it can't be shown when that transaction is committed"
+            .into(),
+        End::Died(how) => format!(
+            "the response ended without the final marker while the gate was closed ({how}): \
+             does the server wait for a lock at least as long as the hold (busy_timeout)?"
+        ),
+        End::Budget => "the gate had been closed as long as it may, and the final marker had not come".into(),
+        End::Steps => "the final marker did not come after as many single writes as are tried".into(),
+        End::GateLost(how) => format!("the gate was lost: {how}"),
+    }
+}
+
+/// What several trials show together: one violation is enough; an order needs `wanted` trials
+/// that proved it, and never fewer than three. Each of them is a proof of its own, so trials
+/// that left it open beside them take nothing away.
+pub fn sum(shown: &[Shown], wanted: usize) -> Shown {
+    let pick = |wanted: fn(&Shown) -> bool| shown.iter().find(|shown| wanted(shown)).cloned();
+    if let Some(violated) = pick(|shown| matches!(shown, Shown::Violated(_))) {
+        return violated;
+    }
+    let proven = shown
+        .iter()
+        .filter(|shown| **shown == Shown::Proven)
+        .count();
+    if proven >= wanted.max(ENOUGH) {
+        return Shown::Proven;
+    }
+    pick(|shown| matches!(shown, Shown::Ambiguous(_)))
+        .or_else(|| pick(|shown| matches!(shown, Shown::Inconclusive(_))))
+        .unwrap_or_else(|| {
+            Shown::Inconclusive(format!(
+                "{proven} trials were decided, {} are needed",
+                wanted.max(ENOUGH)
+            ))
+        })
+}
+
+/// How many decided trials prove.
+pub const ENOUGH: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::Duration;
+    use super::End;
+    use super::Row;
+    use super::Shown;
+    use super::StepSeen;
+    use super::Trial;
+    use super::judge;
+    use super::sum;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// Gate closed at 0, one write let through at 400, closed at 405, marker at 407.
+    fn good() -> Trial {
+        Trial {
+            closed: Some(ms(0)),
+            final_at: Some(ms(407)),
+            row_at_final: Some(Row::Complete),
+            steps: vec![StepSeen {
+                opened: ms(400),
+                closed: ms(405),
+                writes: Some(1),
+                writer_after: Some(ms(20)),
+                row: Row::Complete,
+            }],
+            end: End::Final,
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut Trial)) -> Shown {
+        let mut trial = good();
+        change(&mut trial);
+        judge(&trial)
+    }
+
+    #[test]
+    fn one_write_then_the_marker_proves() {
+        assert_eq!(judge(&good()), Shown::Proven);
+    }
+
+    #[test]
+    fn a_marker_without_the_row_is_a_violation_whenever_it_comes() {
+        for row in [Row::Incomplete, Row::CommitWaits] {
+            assert!(matches!(
+                with(|t| t.row_at_final = Some(row)),
+                Shown::Violated(_)
+            ));
+            assert!(matches!(
+                with(|t| {
+                    t.row_at_final = Some(row);
+                    t.steps.clear();
+                }),
+                Shown::Violated(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn two_writes_in_one_step_are_ambiguous() {
+        for writes in [None, Some(0), Some(2)] {
+            assert!(matches!(
+                with(|t| t.steps[0].writes = writes),
+                Shown::Ambiguous(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn a_marker_before_the_gate_closed_again_is_ambiguous() {
+        assert!(matches!(
+            with(|t| t.final_at = Some(ms(404))),
+            Shown::Ambiguous(_)
+        ));
+    }
+
+    #[test]
+    fn a_row_that_an_earlier_step_completed_is_ambiguous() {
+        let shown = with(|t| {
+            let first = t.steps[0].clone();
+            t.steps.insert(0, first);
+        });
+        assert!(matches!(shown, Shown::Ambiguous(_)));
+    }
+
+    #[test]
+    fn a_row_that_appears_behind_a_closed_gate_means_another_store() {
+        assert!(matches!(with(|t| t.steps.clear()), Shown::Inconclusive(_)));
+    }
+
+    #[test]
+    fn a_late_or_unseen_writer_is_ambiguous() {
+        for after in [Some(ms(200)), None] {
+            assert!(matches!(
+                with(|t| t.steps[0].writer_after = after),
+                Shown::Ambiguous(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn nothing_is_decided_without_the_marker_or_the_gate() {
+        assert!(matches!(
+            with(|t| t.final_at = None),
+            Shown::Inconclusive(_)
+        ));
+        assert!(matches!(with(|t| t.closed = None), Shown::Inconclusive(_)));
+        assert!(matches!(
+            with(|t| t.row_at_final = Some(Row::Unreadable)),
+            Shown::Inconclusive(_)
+        ));
+    }
+
+    #[test]
+    fn the_worst_trial_decides_and_two_are_too_few() {
+        let bad = Shown::Violated(String::new());
+        let unclear = Shown::Ambiguous(String::new());
+        let proven = || vec![Shown::Proven; 3];
+        assert_eq!(
+            sum(&[proven(), vec![unclear.clone(), bad.clone()]].concat(), 3),
+            bad
+        );
+        assert_eq!(
+            sum(&[Shown::Proven, unclear.clone(), Shown::Proven], 3),
+            unclear
+        );
+        assert_eq!(sum(&proven(), 3), Shown::Proven);
+        assert_eq!(sum(&[proven(), vec![unclear]].concat(), 3), Shown::Proven);
+        for wanted in [1, 5] {
+            let shown = vec![Shown::Proven; wanted.min(2)];
+            assert!(matches!(sum(&shown, wanted), Shown::Inconclusive(_)));
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The server calls the provider more often than the session says: titles, retries.
+
+use super::Check;
+use super::Observed;
+use crate::model::Call;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+
+pub(super) const CHECK: Check = Check {
+    code: "provider-call-extra",
+    check,
+};
+
+fn check(observed: &Observed) -> Vec<Finding> {
+    let count = |wanted| {
+        let calls = observed.turns.iter().flat_map(|turn| &turn.calls);
+        calls.filter(|call| call.call == wanted).count()
+    };
+    let (extra, retries) = (count(Call::Extra), count(Call::Retry));
+    if extra + retries == 0 {
+        return Vec::new();
+    }
+    vec![
+        Finding::new(
+            CHECK.code,
+            Severity::Note,
+            &observed.session,
+            format!("the server sent {extra} other requests and {retries} retries to the provider beside its turns"),
+            "nothing to do if it makes titles or retries on purpose; each costs tokens",
+        )
+        .with(Source::Gateway, "other requests were answered with a short fixed text"),
+    ]
+}

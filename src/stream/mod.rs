@@ -1,0 +1,13 @@
+//! Chats over a wire: what is sent, what is recorded, what must hold.
+//!
+//! `run` does the I/O; everything else is pure.
+
+pub mod cassette;
+pub mod faults;
+pub mod judge;
+pub mod profiles;
+pub mod run;
+pub mod session;
+pub mod shipped;
+pub mod sse;
+pub mod turn;

@@ -1,0 +1,82 @@
+//! OpenAI chat completions, streamed
+//! (platform.openai.com/docs/api-reference/chat-streaming).
+
+use super::Profile;
+use super::Reader;
+use super::StreamEvent;
+use crate::model::Frame;
+use crate::model::Line;
+use crate::stream::session::FinalMarker;
+use serde_json::Value;
+
+pub(super) const PROFILE: Profile = Profile {
+    name: "openai-chat",
+    what: "OpenAI chat completion chunks; `finish_reason` ends the text, `data: [DONE]` is final",
+    marker: || FinalMarker::Data("[DONE]".into()),
+    start: |marker| Box::new(OpenAiChat { marker }),
+};
+
+struct OpenAiChat {
+    marker: FinalMarker,
+}
+
+impl Reader for OpenAiChat {
+    fn frame(&mut self, frame: &Frame) -> Vec<StreamEvent> {
+        if self.marker.is_frame(frame) {
+            return vec![StreamEvent::Final];
+        }
+        match serde_json::from_str::<Value>(&frame.data) {
+            Ok(chunk) => events(&chunk, &frame.event),
+            Err(error) => vec![StreamEvent::Broken(format!("a chunk is not JSON: {error}"))],
+        }
+    }
+
+    fn is_final(&self, line: &Line) -> bool {
+        self.marker.is_line(line)
+    }
+}
+
+fn events(chunk: &Value, name: &str) -> Vec<StreamEvent> {
+    // Both official SDKs raise on a truthy `error`; the Node SDK also on an event named so.
+    let error = &chunk["error"];
+    if name == "error" || !(error.is_null() || *error == Value::Bool(false)) {
+        let said = error["message"]
+            .as_str()
+            .map_or_else(|| chunk.to_string(), str::to_owned);
+        return vec![StreamEvent::Failed(said)];
+    }
+    let choices = chunk["choices"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut events = Vec::new();
+    // A request for several answers has several choices; a chat shows the first.
+    for choice in choices
+        .iter()
+        .filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0)
+    {
+        let delta = &choice["delta"];
+        for field in ["content", "refusal"] {
+            if let Some(text) = delta[field].as_str().filter(|text| !text.is_empty()) {
+                events.push(StreamEvent::Text(text.to_owned()));
+            }
+        }
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            events.push(StreamEvent::ToolCall {
+                index: call["index"].as_u64().unwrap_or(0),
+                name: call["function"]["name"].as_str().map(str::to_owned),
+                arguments: call["function"]["arguments"]
+                    .as_str()
+                    .unwrap_or("")
+                    .to_owned(),
+            });
+        }
+        if let Some(reason) = choice["finish_reason"].as_str() {
+            events.push(StreamEvent::TextComplete(reason.to_owned()));
+        }
+    }
+    if chunk["usage"].is_object() {
+        events.push(StreamEvent::Usage);
+    }
+    if events.is_empty() {
+        events.push(StreamEvent::Ignored);
+    }
+    events
+}

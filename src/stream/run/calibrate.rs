@@ -1,0 +1,279 @@
+//! Chats without a gate: is the answer saved rightly at all, where, and how long does the
+//! server take from the provider's end to its final marker?
+
+use super::chat::Chat;
+use super::chat::Live;
+use super::chat::RESPONSE;
+use super::chat::Vary;
+use super::client::Seen;
+use super::stage::Stage;
+use crate::clock;
+use crate::clock::Tick;
+use crate::report::Report;
+use crate::report::Severity;
+use crate::stop::Stop;
+use crate::store;
+use crate::store::Mapping;
+use crate::stream::faults::NONE;
+use crate::stream::faults::READ_TO_END;
+use crate::stream::judge;
+use crate::stream::judge::Cors;
+use crate::stream::judge::Observed;
+use crate::stream::judge::TurnSeen;
+use std::time::Duration;
+
+/// How many chats are held without a gate.
+const CHATS: usize = 4;
+
+/// What the chats without a gate showed.
+pub(super) struct Calibrated {
+    /// The longest time from the provider's end to the final marker.
+    pub(super) lag: Duration,
+    /// What was wrong already, so that there is no order to prove.
+    pub(super) wrong: Option<String>,
+    /// In how many of how many turns the row was complete when it was looked at right after
+    /// the final marker.
+    pub(super) in_time: (usize, usize),
+}
+
+impl Stage<'_> {
+    pub(super) async fn calibrate(&mut self, report: &mut Report) -> anyhow::Result<Calibrated> {
+        let mut calibrated = Calibrated {
+            lag: Duration::ZERO,
+            wrong: None,
+            in_time: (0, 0),
+        };
+        for number in 0..CHATS {
+            self.doing(&format!("chat {} of {CHATS} without a gate", number + 1));
+            let since = clock::now();
+            let chat = self.set_up().await?;
+            let mut turns = Vec::new();
+            for index in 0..self.session.turns.len() {
+                turns.push(self.free_turn(&chat, index, &mut calibrated).await?);
+            }
+            self.world.gateway.rest();
+            let observed = match number {
+                // The first chat is looked at from all sides; the others only at their rows.
+                0 => self.account(&chat, turns, since).await?,
+                _ => Observed {
+                    turns,
+                    ..self.observed()
+                },
+            };
+            report.checked += 1;
+            for finding in judge::findings(&observed) {
+                let is_error = finding.severity == Severity::Error;
+                if is_error && calibrated.wrong.is_none() && about_the_row(finding.code) {
+                    calibrated.wrong = Some(format!("{} ({})", finding.harm, finding.code));
+                }
+                report.add(finding);
+            }
+            if calibrated.wrong.is_some() {
+                break;
+            }
+        }
+        if calibrated.wrong.is_none() {
+            self.learn_finished().await?;
+        }
+        Ok(calibrated)
+    }
+
+    /// One turn with nothing in its way.
+    async fn free_turn(
+        &mut self,
+        chat: &Chat,
+        index: usize,
+        calibrated: &mut Calibrated,
+    ) -> anyhow::Result<TurnSeen> {
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let live = self.begin(chat, index, vary)?;
+        live.play.release();
+        let at_final = live
+            .watching
+            .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some())
+            .await;
+        if at_final.turn.final_at.is_some() && self.mapping.is_some() {
+            let complete = self
+                .complete_row(&live.nonce)
+                .await
+                .ok()
+                .flatten()
+                .is_some();
+            calibrated.in_time.0 += usize::from(complete);
+            calibrated.in_time.1 += 1;
+        }
+        let seen = self.until_over(&live, RESPONSE).await?;
+        let ended = *live.play.ended().borrow();
+        let Some(ended) = ended else {
+            // Says why: the server never called, or was answered something else.
+            self.until_withheld(&live).await?;
+            return Err(Stop::unreachable(
+                "the server did not read its provider's answer to the end",
+            )
+            .hint(self.log_hint())
+            .into());
+        };
+        if let Some(at) = seen.turn.final_at {
+            calibrated.lag = calibrated.lag.max(at.saturating_sub(ended));
+        }
+        if self.mapping.is_none() {
+            self.find_mapping(&live, &seen).await?;
+        }
+        if let Some((_, row)) = self.await_row(&live, self.options.settle).await {
+            self.keep(&live, row);
+        }
+        self.turn_seen(&live, seen).await
+    }
+
+    /// What the store holds of a turn.
+    async fn turn_seen(&self, live: &Live, seen: Seen) -> anyhow::Result<TurnSeen> {
+        let mut observed = TurnSeen {
+            number: live.number,
+            user: live.user.clone(),
+            tag: live.tag.clone(),
+            expected: live.expected.clone(),
+            nonce: live.nonce.clone(),
+            content_type: seen.head.and_then(|head| head.content_type),
+            turn: seen.turn,
+            calls: self.world.gateway.calls_since(live.sent),
+            ..TurnSeen::default()
+        };
+        if let Some(mapping) = &self.mapping {
+            let db = self.world.db();
+            observed.with_nonce = store::holding(db, mapping, &live.nonce).await?;
+            observed.with_tag = store::holding(db, mapping, &live.tag).await?;
+            let from_row = || {
+                observed
+                    .with_tag
+                    .first()
+                    .and_then(|row| row.conversation.clone())
+            };
+            observed.conversation = live.conversation.clone().or_else(from_row);
+            if let Some(key) = &observed.conversation {
+                observed.stored = store::conversation(db, mapping, key).await?;
+            }
+        }
+        Ok(observed)
+    }
+
+    /// Finds out which table holds the messages: the user says so, or the chat's own texts do.
+    async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
+        let schema = self.world.db().schema().await?;
+        if let Some(declared) = &self.world.declared {
+            self.mapping = Some(Mapping::declared(declared, &schema)?);
+            return self.note_mapping();
+        }
+        let deadline = clock::now() + self.options.settle;
+        loop {
+            let hits = store::find_text(self.world.db(), &schema, &live.nonce).await?;
+            self.mapping = store::from_hits(&schema, &hits, "the answer of a first chat");
+            if self.mapping.is_some() || clock::now() >= deadline {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if self.mapping.is_none() {
+            let hits = store::find_text(self.world.db(), &schema, &live.tag).await?;
+            self.mapping = store::from_hits(&schema, &hits, "the user's message of a first chat");
+        }
+        match self.mapping {
+            Some(_) => self.note_mapping(),
+            None => Err(self.no_mapping(schema.len(), seen, store::by_names(&schema))),
+        }
+    }
+
+    fn note_mapping(&self) -> anyhow::Result<()> {
+        if let Some(mapping) = &self.mapping {
+            self.world.progress.note(&format!("messages: {mapping}"));
+        }
+        Ok(())
+    }
+
+    fn no_mapping(&self, tables: usize, seen: &Seen, by_names: Option<Mapping>) -> anyhow::Error {
+        let target = self.world.db().target();
+        let answer = seen.turn.text.chars().count();
+        let hint = match by_names {
+            Some(mapping) => format!(
+                "is this the server's database? table `{}` looks like messages but holds neither text; \
+                 if texts are stored encrypted or compressed, chatctl can't read them",
+                mapping.table
+            ),
+            None => "is this the server's database? check --database-url against the server's own configuration".to_owned(),
+        };
+        Stop::unreachable(format!(
+            "a chat was held ({answer} characters were answered), and neither its question nor its answer \
+             is in any of the {tables} tables of `{target}`"
+        ))
+        .hint(hint)
+        .into()
+    }
+
+    /// The whole account of a chat: rows, history, and what a page of another origin may do.
+    async fn account(
+        &mut self,
+        chat: &Chat,
+        turns: Vec<TurnSeen>,
+        since: Tick,
+    ) -> anyhow::Result<Observed> {
+        let mut observed = Observed {
+            turns,
+            ..self.observed()
+        };
+        if let Some(history) = &self.session.history {
+            let answer = chat.fetch(&history.request).await?;
+            observed.history = Some(match answer.json() {
+                Some(json) => history.read(&json),
+                None => Err(format!(
+                    "`{}` answered no JSON: {}",
+                    history.request.written,
+                    answer.excerpt()
+                )),
+            });
+        }
+        if let Some(origin) = self.world.origin.clone() {
+            observed.cors = Some(Cors {
+                refused: self.refused_by_cors(chat, &origin).await?,
+                origin,
+            });
+        }
+        let in_turns: usize = observed.turns.iter().map(|turn| turn.calls.len()).sum();
+        let all = self.world.gateway.calls_since(since);
+        observed.stray_calls = all.into_iter().skip(in_turns).collect();
+        Ok(observed)
+    }
+
+    /// What the status column says once an answer is finished.
+    async fn learn_finished(&mut self) -> anyhow::Result<()> {
+        let Some(mapping) = self
+            .mapping
+            .clone()
+            .filter(|mapping| mapping.status.is_some())
+        else {
+            return Ok(());
+        };
+        let Some(first) = self.kept.first() else {
+            return Ok(());
+        };
+        let row = store::by_key(self.world.db(), &mapping, first.key()).await?;
+        self.finished = row.map(|row| row.status);
+        Ok(())
+    }
+}
+
+/// Whether a finding says that there is no right row whose order could be proven.
+fn about_the_row(code: &str) -> bool {
+    [
+        "never-saved",
+        "answer-empty",
+        "answer-differs",
+        "answer-duplicated",
+        "wrong-conversation",
+        "done-missing",
+        "not-an-event-stream",
+    ]
+    .contains(&code)
+}

@@ -1,0 +1,99 @@
+//! A case under way: its clock, its timeline, and how it gets into the report.
+
+use super::stage::Stage;
+use crate::clock;
+use crate::clock::Tick;
+use crate::report::Case;
+use crate::report::Lane;
+use crate::report::Report;
+use crate::report::Timeline;
+use crate::report::Verdict;
+use crate::stream::faults::ClientBehaviour;
+use crate::stream::faults::GatewayFault;
+use std::collections::BTreeMap;
+
+/// A case that was begun.
+pub(super) struct Begun {
+    pub(super) name: String,
+    fault: &'static str,
+    client: &'static str,
+    began: Tick,
+    pub(super) timeline: Timeline,
+    pub(super) metrics: BTreeMap<&'static str, f64>,
+}
+
+/// Moments of one trial, on the run's clock.
+pub(super) struct Moments {
+    began: Tick,
+    pub(super) timeline: Timeline,
+}
+
+impl Moments {
+    pub(super) fn new() -> Self {
+        Self {
+            began: clock::now(),
+            timeline: Timeline::default(),
+        }
+    }
+
+    pub(super) fn at(&mut self, at: Tick, lane: Lane, what: impl Into<String>) {
+        self.timeline.add(at.saturating_sub(self.began), lane, what);
+    }
+
+    pub(super) fn now(&mut self, lane: Lane, what: impl Into<String>) {
+        self.at(clock::now(), lane, what);
+    }
+
+    /// Milliseconds since the beginning, for a text.
+    pub(super) fn ms(&self, at: Tick) -> String {
+        format!(
+            "{:.1} ms",
+            at.saturating_sub(self.began).as_secs_f64() * 1000.0
+        )
+    }
+}
+
+impl Begun {
+    pub(super) fn metric(&mut self, name: &'static str, value: std::time::Duration) {
+        self.metrics.insert(name, value.as_secs_f64() * 1000.0);
+    }
+}
+
+impl Stage<'_> {
+    pub(super) fn begin_case(
+        &self,
+        what: &str,
+        fault: &GatewayFault,
+        client: &ClientBehaviour,
+    ) -> Begun {
+        self.doing(what);
+        Begun {
+            name: format!("{}/{what}", self.session.name),
+            fault: fault.name,
+            client: client.name,
+            began: clock::now(),
+            timeline: Timeline::default(),
+            metrics: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn end_case(
+        &self,
+        begun: Begun,
+        verdict: Verdict,
+        reason: impl Into<String>,
+        report: &mut Report,
+    ) {
+        report.cases.push(Case {
+            name: begun.name,
+            session: self.session.name.clone(),
+            fault: begun.fault.into(),
+            client: begun.client.into(),
+            verdict,
+            reason: reason.into(),
+            took: clock::now() - begun.began,
+            timeline: begun.timeline,
+            metrics: begun.metrics,
+        });
+    }
+}

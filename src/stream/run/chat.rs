@@ -1,0 +1,326 @@
+//! Holding a chat: set-up, turns, and what the server says of them.
+
+use super::client::Seen;
+use super::client::Watching;
+use super::stage::Stage;
+use crate::clock;
+use crate::clock::Tick;
+use crate::gateway::Play;
+use crate::gateway::Pull;
+use crate::http::Answer;
+use crate::http::Client;
+use crate::http::Outgoing;
+use crate::stop::Stop;
+use crate::stream::cassette::Chunk;
+use crate::stream::cassette::to_completion;
+use crate::stream::faults::ClientBehaviour;
+use crate::stream::faults::GatewayFault;
+use crate::stream::session::Answered;
+use crate::stream::session::Captures;
+use crate::stream::session::Expanded;
+use crate::stream::session::Request;
+use crate::stream::session::capture;
+use anyhow::Context as _;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest that a response may take when nothing holds it back.
+pub(super) const RESPONSE: Duration = Duration::from_secs(15);
+/// The longest that the server may take to call its provider.
+const CALL: Duration = Duration::from_secs(10);
+/// No bytes for this long, and the client has all that was sent: lets per-token writes drain.
+const QUIET: Duration = Duration::from_millis(30);
+/// A server that collects the answer before it streams sends nothing: then this is long enough.
+const QUIET_AT_MOST: Duration = Duration::from_millis(250);
+
+/// A conversation that was set up.
+pub(super) struct Chat {
+    client: Client,
+    captures: Captures,
+}
+
+/// A turn under way.
+pub(super) struct Live {
+    pub(super) number: usize,
+    pub(super) user: String,
+    pub(super) tag: String,
+    pub(super) nonce: String,
+    pub(super) expected: String,
+    pub(super) conversation: Option<String>,
+    pub(super) sent: Tick,
+    pub(super) play: Arc<Play>,
+    pub(super) watching: Watching,
+    /// How many chunks go out before the withheld one.
+    pub(super) chunks_before: usize,
+}
+
+/// How a turn is varied.
+#[derive(Clone, Copy)]
+pub(super) struct Vary {
+    /// Into how many chunks the answer is cut; as recorded when absent.
+    pub(super) pieces: Option<usize>,
+    pub(super) fault: &'static GatewayFault,
+    pub(super) client: &'static ClientBehaviour,
+}
+
+impl Stage<'_> {
+    /// Logs in and sets a conversation up, as the session says.
+    pub(super) async fn set_up(&self) -> anyhow::Result<Chat> {
+        let client = Client::new(self.world.base.clone(), self.world.origin.clone())?;
+        let mut chat = Chat {
+            client,
+            captures: Captures::from([("run".to_owned(), token().into())]),
+        };
+        if let Some(login) = &self.session.login {
+            let answer = chat.send(&login.request).await?;
+            if let Some(from) = &login.bearer {
+                let token = from.take(answered(&login.request, &answer))?;
+                let token = token
+                    .as_str()
+                    .map_or_else(|| token.to_string(), str::to_owned);
+                chat.client.bear(&token)?;
+            }
+        }
+        for request in &self.session.setup {
+            chat.send(request).await?;
+        }
+        Ok(chat)
+    }
+
+    /// Sends a turn. The gateway withholds the end of the answer until it is let go.
+    pub(super) fn begin(&self, chat: &Chat, index: usize, vary: Vary) -> anyhow::Result<Live> {
+        let turn = &self.session.turns[index];
+        let (tag, nonce) = (
+            format!("chatctl-u{}", token()),
+            format!("chatctl-a{}", token()),
+        );
+        let user = format!("{} [{tag}]", turn.user);
+        let cassette = turn.cassette(DEFAULT_PIECES, "chatctl");
+        let cassette = match vary.pieces {
+            Some(pieces) => cassette.recut(pieces)?,
+            None => cassette,
+        };
+        let script = cassette.split_at_last_content(&nonce).with_context(|| {
+            format!(
+                "the cassette of turn {} of `{}`",
+                index + 1,
+                self.session.file
+            )
+        })?;
+        let mut answer = cassette.answer()?;
+        answer.text.clone_from(&script.answer);
+        let mut held = vec![script.last];
+        held.extend((vary.fault.apply)(script.after));
+        let play = Arc::new(Play::new(
+            user.clone(),
+            chunks(&script.before),
+            chunks(&held),
+            to_completion(&answer, "chatctl"),
+            Pull::Fast,
+        ));
+        self.world.gateway.play(&play);
+
+        let mut captures = chat.captures.clone();
+        captures.insert("user".to_owned(), user.as_str().into());
+        let outgoing = outgoing(self.session.request.expand(&captures)?);
+        let reader = (self.profile.start)(self.marker.clone());
+        Ok(Live {
+            number: index + 1,
+            expected: turn.expected(&chat.captures, &script.answer)?,
+            conversation: chat.conversation(),
+            chunks_before: script.before.len(),
+            sent: clock::now(),
+            watching: Watching::start(
+                chat.client.clone(),
+                outgoing,
+                reader,
+                self.marker.clone(),
+                vary.client,
+            ),
+            user,
+            tag,
+            nonce,
+            play,
+        })
+    }
+
+    /// Waits until the server has everything but the withheld end, and the client is quiet.
+    pub(super) async fn until_withheld(&self, live: &Live) -> anyhow::Result<Tick> {
+        let mut withheld = live.play.withheld();
+        let over = live.watching.until(|seen| seen.over.is_some());
+        let withheld = tokio::select! {
+            at = withheld.wait_for(Option::is_some) => at.ok().and_then(|at| *at),
+            _ = over => None,
+            () = tokio::time::sleep(CALL) => None,
+        };
+        let Some(at) = withheld else {
+            let seen = live.watching.seen();
+            self.check_head(&seen)?;
+            let how = match seen.over {
+                Some(Err(error)) => {
+                    return Err(Stop::unreachable(error).hint(self.log_hint()).into());
+                }
+                Some(Ok(())) => "answered without calling its provider".to_owned(),
+                None => format!(
+                    "did not call its provider within {}",
+                    humantime::format_duration(CALL)
+                ),
+            };
+            return Err(Stop::unreachable(format!("the server {how}"))
+                .hint(format!(
+                    "let the server use `{}` as its provider's base URL (OPENAI_BASE_URL, or {{gateway_url}} in --start)",
+                    self.world.gateway.url()
+                ))
+                .into());
+        };
+        loop {
+            let seen = live.watching.seen();
+            let since = clock::now().saturating_sub(seen.last_byte.unwrap_or(at).max(at));
+            let expects_bytes = live.chunks_before > 0 && seen.last_byte.is_none();
+            if since >= if expects_bytes { QUIET_AT_MOST } else { QUIET } {
+                return Ok(at);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Waits until the response is over.
+    pub(super) async fn until_over(&self, live: &Live, patience: Duration) -> anyhow::Result<Seen> {
+        let over = live.watching.until(|seen| seen.over.is_some());
+        let Ok(seen) = tokio::time::timeout(patience, over).await else {
+            return Err(Stop::unreachable(format!(
+                "the response of turn {} did not end within {}",
+                live.number,
+                humantime::format_duration(patience)
+            ))
+            .hint(self.log_hint())
+            .into());
+        };
+        self.check_head(&seen)?;
+        match &seen.over {
+            Some(Err(error)) => Err(Stop::unreachable(error.clone())
+                .hint(self.log_hint())
+                .into()),
+            _ => Ok(seen),
+        }
+    }
+
+    /// A status other than 2xx is no chat to judge.
+    fn check_head(&self, seen: &Seen) -> anyhow::Result<()> {
+        let Some(head) = seen
+            .head
+            .as_ref()
+            .filter(|head| !(200..300).contains(&head.status))
+        else {
+            return Ok(());
+        };
+        let what = format!(
+            "`{}` was answered {}: {}",
+            self.session.request.written, head.status, head.excerpt
+        );
+        Err(Stop::unreachable(what.trim_end_matches([' ', ':']))
+            .hint(match head.status {
+                404 | 405 => format!(
+                    "check the path and method in [request] of {}",
+                    self.session.file
+                ),
+                401 | 403 => format!("add a [login] to {}", self.session.file),
+                _ => self.log_hint(),
+            })
+            .into())
+    }
+
+    /// The end of the server's output, when chatctl has it.
+    pub(super) fn log_hint(&self) -> String {
+        match self.world.server.as_ref().map(|server| server.tail(12)) {
+            Some(tail) if !tail.is_empty() => format!("the end of the server's output:\n{tail}"),
+            _ => "look at the server's log".to_owned(),
+        }
+    }
+}
+
+/// An answer without a cassette is cut into so many chunks.
+const DEFAULT_PIECES: usize = 4;
+
+impl Chat {
+    /// Sends a set-up request and takes its captures.
+    async fn send(&mut self, request: &Request) -> anyhow::Result<Answer> {
+        let answer = self.fetch(request).await?;
+        capture(
+            &request.captures,
+            answered(request, &answer),
+            &mut self.captures,
+        )?;
+        Ok(answer)
+    }
+
+    /// Sends a request and checks its status.
+    pub(super) async fn fetch(&self, request: &Request) -> anyhow::Result<Answer> {
+        let answer = self
+            .client
+            .send(&outgoing(request.expand(&self.captures)?))
+            .await?;
+        if !request.accepts(answer.status) {
+            return Err(Stop::unreachable(format!(
+                "`{}` was answered {}: {}",
+                request.written,
+                answer.status,
+                answer.excerpt()
+            ))
+            .hint("check the request in the session file, and the server's log")
+            .into());
+        }
+        Ok(answer)
+    }
+
+    /// The conversation's key, when the session captured one.
+    pub(super) fn conversation(&self) -> Option<String> {
+        let id = self.captures.get("conversation_id")?;
+        Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What the turn's request would be, without a user's message.
+    pub(super) fn turn_request(&self, request: &Request) -> anyhow::Result<Outgoing> {
+        let mut captures = self.captures.clone();
+        captures.insert("user".to_owned(), "".into());
+        Ok(outgoing(request.expand(&captures)?))
+    }
+}
+
+fn answered<'a>(request: &'a Request, answer: &'a Answer) -> Answered<'a> {
+    Answered {
+        request: &request.written,
+        headers: &answer.headers,
+        body: &answer.body,
+    }
+}
+
+fn outgoing(expanded: Expanded) -> Outgoing {
+    Outgoing {
+        method: expanded.method.word().to_owned(),
+        path: expanded.path_and_query,
+        headers: expanded.headers,
+        body: expanded.body,
+    }
+}
+
+fn chunks(chunks: &[Chunk]) -> Vec<(Duration, Bytes)> {
+    chunks
+        .iter()
+        .map(|chunk| (chunk.at, Bytes::copy_from_slice(&chunk.bytes)))
+        .collect()
+}
+
+/// Text that was never sent before. Not from the run's seed: a second run with the same seed
+/// must not find the first one's rows.
+fn token() -> String {
+    const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    (0..16)
+        .map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())]))
+        .collect()
+}

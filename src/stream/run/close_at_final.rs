@@ -1,0 +1,90 @@
+//! The client hangs up at the final marker, as EventSource code and the OpenAI SDKs do.
+
+use super::chat::RESPONSE;
+use super::chat::Vary;
+use super::stage::Stage;
+use crate::report::Finding;
+use crate::report::Lane;
+use crate::report::Report;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::report::Verdict;
+use crate::stream::faults::CLOSE_AT_FINAL;
+use crate::stream::faults::NONE;
+
+/// How often; a save that takes no time may survive now and then.
+const TIMES: usize = 3;
+
+impl Stage<'_> {
+    pub(super) async fn close_at_final(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        let mut case = self.begin_case("close-at-final", &NONE, &CLOSE_AT_FINAL);
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &CLOSE_AT_FINAL,
+        };
+        for _ in 0..TIMES {
+            report.checked += 1;
+            let mut moments = super::case::Moments::new();
+            let chat = self.set_up().await?;
+            for index in 0..self.session.turns.len() {
+                let live = self.begin(&chat, index, vary)?;
+                live.play.release();
+                moments.at(
+                    live.sent,
+                    Lane::Client,
+                    format!("turn {} sent", live.number),
+                );
+                let seen = self.until_over(&live, RESPONSE).await?;
+                if let Some(at) = seen.turn.final_at {
+                    moments.at(
+                        at,
+                        Lane::Client,
+                        format!(
+                            "final marker `{}` received; the client hangs up",
+                            self.marker
+                        ),
+                    );
+                }
+                match self.await_row(&live, self.options.settle).await {
+                    Some((at, _)) => moments.at(at, Lane::Store, "the answer's row is complete"),
+                    None => {
+                        let settle = humantime::format_duration(self.options.settle);
+                        moments.now(
+                            Lane::Store,
+                            format!("after {settle} the answer's row is not complete"),
+                        );
+                        case.timeline = moments.timeline;
+                        let finding = self.lost_at_final(&settle.to_string(), &case.name);
+                        let reason =
+                            "the answer was lost when the client hung up at the final marker";
+                        self.end_case(case, Verdict::Violated, reason, report);
+                        report.add(finding);
+                        return Ok(());
+                    }
+                }
+            }
+            case.timeline = moments.timeline;
+        }
+        self.world.gateway.rest();
+        let reason = format!(
+            "{TIMES} of {TIMES} answers were stored although the client hung up at the final marker"
+        );
+        self.end_case(case, Verdict::Held, reason, report);
+        Ok(())
+    }
+
+    fn lost_at_final(&self, settle: &str, case: &str) -> Finding {
+        let marker = &self.marker;
+        Finding::new(
+            "saved-after-done",
+            Severity::Error,
+            &self.session.name,
+            format!("the answer is lost when the browser hangs up at `{marker}`: the save that follows is cancelled"),
+            format!("save and commit the assistant's message before `{marker}` is yielded"),
+        )
+        .with(Source::Stream, format!("the client hung up at the first byte of `{marker}`"))
+        .with(Source::Store, format!("no complete row within {settle}"))
+        .in_case(case)
+    }
+}

@@ -1,0 +1,63 @@
+//! The provider ends with `finish_reason` and no `[DONE]`: is the answer saved?
+
+use super::chat::RESPONSE;
+use super::chat::Vary;
+use super::stage::Stage;
+use crate::report::Finding;
+use crate::report::Report;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::report::Verdict;
+use crate::stream::faults::FINISH_WITHOUT_DONE;
+use crate::stream::faults::READ_TO_END;
+
+impl Stage<'_> {
+    pub(super) async fn finish_without_done(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        let case = self.begin_case(FINISH_WITHOUT_DONE.name, &FINISH_WITHOUT_DONE, &READ_TO_END);
+        let vary = Vary {
+            pieces: None,
+            fault: &FINISH_WITHOUT_DONE,
+            client: &READ_TO_END,
+        };
+        report.checked += 1;
+        let chat = self.set_up().await?;
+        for index in 0..self.session.turns.len() {
+            let live = self.begin(&chat, index, vary)?;
+            live.play.release();
+            let seen = self.until_over(&live, RESPONSE).await?;
+            if self.await_row(&live, self.options.settle).await.is_some() {
+                continue;
+            }
+            let finding = Finding::new(
+                "finish-ignored",
+                Severity::Error,
+                &self.session.name,
+                format!(
+                    "an answer is lost when the provider ends with finish_reason and no [DONE]: \
+                     turn {} was shown to the user and not stored",
+                    live.number
+                ),
+                "treat `finish_reason` as the end of the answer, and the end of the provider's body too",
+            )
+            .with(
+                Source::Gateway,
+                "the provider sent every content chunk and finish_reason \"stop\", then closed",
+            )
+            .with(
+                Source::Stream,
+                format!("{} characters were streamed to the client", seen.turn.text.chars().count()),
+            )
+            .with(
+                Source::Store,
+                format!("no complete row within {}", humantime::format_duration(self.options.settle)),
+            )
+            .in_case(&case.name);
+            self.end_case(case, Verdict::Violated, "the answer was not stored", report);
+            report.add(finding);
+            return Ok(());
+        }
+        self.world.gateway.rest();
+        self.end_case(case, Verdict::Held, "the answer was stored", report);
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Drives sessions against a server under test and its store: the I/O around the pure cores.
+
+mod calibrate;
+mod case;
+mod chat;
+mod client;
+mod close_at_final;
+mod cors;
+mod finish_without_done;
+mod gated;
+mod observe;
+mod rows;
+mod save_fails;
+mod stage;
+mod trial;
+mod world;
+
+use super::profiles::Profile;
+use super::session::Session;
+use crate::report::Report;
+use crate::report::StoreLine;
+use stage::Stage;
+use std::time::Duration;
+
+pub use world::World;
+
+/// How the order is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Proof {
+    /// By the gate; with a server that chatctl starts also by fault injection where the
+    /// gate leaves it open, and to see whether save errors are swallowed.
+    Auto,
+    /// By the gate alone.
+    Gate,
+    /// By fault injection alone: needs the right to make a trigger.
+    Fault,
+    /// By looking only: writes and locks nothing, and proves no order.
+    Observe,
+}
+
+/// What a run is asked to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How the order is shown.
+    pub proof: Proof,
+    /// The gate's name; the strongest when absent.
+    pub gate: Option<String>,
+    /// How many trials must be decided.
+    pub trials: usize,
+    /// The hold; by calibration when absent.
+    pub hold: Option<Duration>,
+    /// The longest hold.
+    pub max_hold: Duration,
+    /// How long after the end a row may still come.
+    pub settle: Duration,
+    /// The seed of everything that is varied.
+    pub seed: u64,
+    /// Patterns that the server's output must not match, beside those of the session.
+    pub forbid: Vec<regex::Regex>,
+    /// Stop at the first violated case.
+    pub fail_fast: bool,
+}
+
+/// Runs every session and adds what was found to the report.
+pub async fn run(
+    world: &mut World,
+    sessions: &[(Session, &'static Profile)],
+    options: &Options,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    for (session, profile) in sessions {
+        let mut stage = Stage::new(world, session, profile, options);
+        stage.run(report).await?;
+        if let Some(store) = stage.store_line() {
+            report.store = Some(store);
+        }
+        if options.fail_fast && report.errors() > 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Stage<'_> {
+    /// The whole session: what it leaves behind without a gate, the proof, and the cases
+    /// that hang up or change how the provider ends.
+    async fn run(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        let calibrated = self.calibrate(report).await?;
+        match &calibrated.wrong {
+            Some(why) => self.skip_proof(why, report),
+            None => {
+                match self.options.proof {
+                    Proof::Auto | Proof::Gate => self.prove_by_gate(&calibrated, report).await?,
+                    Proof::Fault => self.prove_by_fault(report).await?,
+                    Proof::Observe => self.observe_order(&calibrated, report),
+                }
+                self.finish_without_done(report).await?;
+                if self.options.proof == Proof::Auto && self.world.is_ours() {
+                    self.save_fails(report).await?;
+                }
+                self.look_again(report).await?;
+                // Last: a server that is hung up on may be damaged by it.
+                self.close_at_final(report).await?;
+            }
+        }
+        self.look_at_log(report);
+        Ok(())
+    }
+
+    fn store_line(&self) -> Option<StoreLine> {
+        let db = self.world.db.as_ref()?;
+        let mapping = self.mapping.as_ref();
+        Some(StoreLine {
+            backend: db.target().backend().to_owned(),
+            url: db.target().to_string(),
+            mapping: mapping.map_or_else(|| "none found".to_owned(), ToString::to_string),
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Looking at the answer's row.
+
+use super::chat::Live;
+use super::stage::Stage;
+use crate::clock;
+use crate::clock::Tick;
+use crate::gate::Gate;
+use crate::gate::Waiting;
+use crate::model::StoredMessage;
+use crate::report::Report;
+use crate::store;
+use crate::stream::judge;
+use crate::stream::judge::TurnSeen;
+use crate::stream::judge::order::Row;
+use std::time::Duration;
+
+/// How often the store is asked for a row that must come.
+const ASK: Duration = Duration::from_millis(3);
+/// How long after the final marker a row is looked at once more.
+const LATER: Duration = Duration::from_secs(1);
+
+/// A complete row that is looked at once more at the end.
+pub(super) struct Kept {
+    row: StoredMessage,
+    at: Tick,
+    number: usize,
+}
+
+impl Kept {
+    pub(super) fn key(&self) -> &str {
+        &self.row.key
+    }
+}
+
+impl Stage<'_> {
+    /// The answer's row when it is complete: it holds the nonce, and is marked as finished.
+    pub(super) async fn complete_row(&self, nonce: &str) -> anyhow::Result<Option<StoredMessage>> {
+        let Some(mapping) = &self.mapping else {
+            return Ok(None);
+        };
+        let rows = store::holding(self.world.db(), mapping, nonce).await?;
+        let finished = |row: &StoredMessage| {
+            self.finished
+                .as_ref()
+                .is_none_or(|status| row.status == *status)
+        };
+        Ok(rows.into_iter().find(finished))
+    }
+
+    /// The row's state now, for a trial.
+    pub(super) async fn row(&self, live: &Live) -> Row {
+        match self.complete_row(&live.nonce).await {
+            Ok(Some(_)) => Row::Complete,
+            Ok(None) => Row::Incomplete,
+            Err(_) => Row::Unreadable,
+        }
+    }
+
+    /// The row's state while the gate is closed. A reader would wait for a commit that waits.
+    pub(super) async fn row_at_gate(
+        &self,
+        live: &Live,
+        gate: &mut dyn Gate,
+    ) -> anyhow::Result<Row> {
+        Ok(match gate.waiting().await? {
+            Waiting::Commit => Row::CommitWaits,
+            Waiting::Nobody | Waiting::Unobservable => self.row(live).await,
+        })
+    }
+
+    /// Waits for the complete row. A store that can't be read at the moment is asked again.
+    pub(super) async fn await_row(
+        &self,
+        live: &Live,
+        patience: Duration,
+    ) -> Option<(Tick, StoredMessage)> {
+        let deadline = clock::now() + patience;
+        loop {
+            if let Ok(Some(row)) = self.complete_row(&live.nonce).await {
+                return Some((clock::now(), row));
+            }
+            if clock::now() >= deadline {
+                return None;
+            }
+            tokio::time::sleep(ASK).await;
+        }
+    }
+
+    /// Remembers a complete row.
+    pub(super) fn keep(&mut self, live: &Live, row: StoredMessage) {
+        self.kept.push(Kept {
+            row,
+            at: clock::now(),
+            number: live.number,
+        });
+    }
+
+    /// Looks at all remembered rows once more: nothing may have changed after the final marker.
+    pub(super) async fn look_again(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        let Some(mapping) = self.mapping.clone() else {
+            return Ok(());
+        };
+        let kept = std::mem::take(&mut self.kept);
+        if let Some(last) = kept.iter().map(|kept| kept.at).max() {
+            self.doing("looking again");
+            tokio::time::sleep((last + LATER).saturating_sub(clock::now())).await;
+        }
+        let mut observed = self.observed();
+        for kept in kept {
+            let now = store::by_key(self.world.db(), &mapping, &kept.row.key).await?;
+            let gone = StoredMessage {
+                content: "(the row is gone)".to_owned(),
+                ..kept.row.clone()
+            };
+            observed.turns.push(TurnSeen {
+                first_and_last: Some((kept.row, now.unwrap_or(gone))),
+                ..TurnSeen::blank(kept.number)
+            });
+        }
+        for finding in judge::findings(&observed) {
+            if finding.code == "saved-row-changed-later" {
+                report.add(finding);
+            }
+        }
+        Ok(())
+    }
+}

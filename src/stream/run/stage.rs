@@ -1,0 +1,105 @@
+//! A session on its stage: what is known of the server while its cases run.
+
+use super::Options;
+use super::World;
+use super::rows::Kept;
+use crate::clock;
+use crate::clock::Tick;
+use crate::report::Case;
+use crate::report::Report;
+use crate::report::Verdict;
+use crate::store::Mapping;
+use crate::stream::judge;
+use crate::stream::judge::Observed;
+use crate::stream::profiles::Profile;
+use crate::stream::session::FinalMarker;
+use crate::stream::session::Session;
+use std::collections::BTreeMap;
+
+/// One session under way.
+pub(super) struct Stage<'a> {
+    pub(super) world: &'a mut World,
+    pub(super) session: &'a Session,
+    pub(super) profile: &'static Profile,
+    pub(super) marker: FinalMarker,
+    pub(super) options: &'a Options,
+    pub(super) rng: fastrand::Rng,
+    /// Known from the first chat on.
+    pub(super) mapping: Option<Mapping>,
+    /// What the status column says of a finished answer; known after calibration.
+    pub(super) finished: Option<Option<String>>,
+    /// Rows that are looked at once more at the end.
+    pub(super) kept: Vec<Kept>,
+    /// When the session began.
+    pub(super) began: Tick,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(
+        world: &'a mut World,
+        session: &'a Session,
+        profile: &'static Profile,
+        options: &'a Options,
+    ) -> Self {
+        Self {
+            world,
+            session,
+            profile,
+            marker: session.final_marker.clone().unwrap_or_else(profile.marker),
+            options,
+            rng: fastrand::Rng::with_seed(options.seed),
+            mapping: None,
+            finished: None,
+            kept: Vec::new(),
+            began: clock::now(),
+        }
+    }
+
+    /// An empty account of what this session left behind.
+    pub(super) fn observed(&self) -> Observed {
+        Observed {
+            session: self.session.name.clone(),
+            marker: self.marker.to_string(),
+            table: self.mapping.as_ref().map(|mapping| mapping.table.clone()),
+            ..Observed::default()
+        }
+    }
+
+    /// Says what is being done.
+    pub(super) fn doing(&self, what: &str) {
+        self.world
+            .progress
+            .doing(format!("{}/{what}", self.session.name));
+    }
+
+    /// A case of this session that was never begun.
+    pub(super) fn skip_proof(&self, why: &str, report: &mut Report) {
+        report.cases.push(Case {
+            name: format!("{}/order", self.session.name),
+            session: self.session.name.clone(),
+            fault: "none".into(),
+            client: "read-to-end".into(),
+            verdict: Verdict::Violated,
+            reason: format!("no order to prove: {why}"),
+            took: clock::now() - self.began,
+            timeline: Default::default(),
+            metrics: BTreeMap::new(),
+        });
+    }
+
+    /// Adds what the server's output said that it must not say.
+    pub(super) fn look_at_log(&self, report: &mut Report) {
+        let mut observed = self.observed();
+        let patterns = self.session.logs.forbid.iter().chain(&self.options.forbid);
+        let lines = self.world.output_since(Tick::ZERO);
+        for pattern in patterns {
+            let line = lines.iter().find(|line| pattern.is_match(&line.text));
+            observed
+                .forbidden
+                .extend(line.map(|line| (pattern.to_string(), line.text.clone())));
+        }
+        for finding in judge::findings(&observed) {
+            report.add(finding);
+        }
+    }
+}

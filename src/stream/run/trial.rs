@@ -1,0 +1,390 @@
+//! One turn behind the stepped gate: every step of the proof, with its evidence.
+
+use super::case::Moments;
+use super::chat::Chat;
+use super::chat::Live;
+use super::chat::Vary;
+use super::stage::Stage;
+use crate::clock;
+use crate::clock::Tick;
+use crate::gate::Closed;
+use crate::gate::Gate;
+use crate::gate::Waiting;
+use crate::report::Lane;
+use crate::stream::faults::NONE;
+use crate::stream::faults::READ_TO_END;
+use crate::stream::judge::order;
+use crate::stream::judge::order::End;
+use crate::stream::judge::order::Row;
+use crate::stream::judge::order::Shown;
+use crate::stream::judge::order::StepSeen;
+use crate::stream::judge::order::Trial;
+use std::time::Duration;
+
+/// How many single writes are let through before giving up.
+const MAX_STEPS: usize = 12;
+/// With a gate that shows who waits: so long after the provider's end a server that has not
+/// begun to commit is stepped past.
+const NOBODY_WAITS: Duration = Duration::from_secs(3);
+/// How often the gate is asked who waits.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long the gate stays closed after a violation is seen.
+const AFTERGLOW: Duration = Duration::from_millis(20);
+/// How long a late row is waited for.
+const LATE_ROW: Duration = Duration::from_secs(3);
+/// How long the rest of the response may take once the gate is open.
+const REST: Duration = Duration::from_secs(8);
+
+/// A judged trial with its evidence.
+pub(super) struct Judged {
+    pub(super) shown: Shown,
+    pub(super) moments: Moments,
+    pub(super) trial: Trial,
+    /// When the row was complete after all; of a violation.
+    pub(super) late_row: Option<Tick>,
+    /// How long the gate was closed.
+    pub(super) held: Duration,
+    pub(super) sent: Tick,
+}
+
+/// How long a trial holds the gate.
+#[derive(Clone, Copy)]
+pub(super) struct Holds {
+    /// One hold.
+    pub(super) hold: Duration,
+    /// All holds of a trial together: servers give up waiting for a lock.
+    pub(super) budget: Duration,
+}
+
+impl Stage<'_> {
+    /// Runs one turn behind the gate and judges it.
+    pub(super) async fn gated_turn(
+        &mut self,
+        chat: &Chat,
+        index: usize,
+        gate: &mut dyn Gate,
+        holds: Holds,
+    ) -> anyhow::Result<Judged> {
+        let mut moments = Moments::new();
+        let vary = Vary {
+            // Batch writers look right when the count meets their batch: it must vary.
+            pieces: Some(self.rng.usize(3..=9)),
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let live = self.begin(chat, index, vary)?;
+        moments.at(
+            live.sent,
+            Lane::Client,
+            format!("turn {} sent", live.number),
+        );
+        let withheld = self.until_withheld(&live).await?;
+        moments.at(
+            withheld,
+            Lane::Gateway,
+            format!(
+                "{} chunks sent; the last one, with a new nonce, is withheld",
+                live.chunks_before
+            ),
+        );
+        let mut trial = Trial {
+            closed: None,
+            final_at: None,
+            row_at_final: None,
+            steps: Vec::new(),
+            end: End::Final,
+        };
+        match gate.close().await? {
+            Closed::Held { at, verified } => {
+                trial.closed = Some(at);
+                moments.at(
+                    at,
+                    Lane::Store,
+                    format!("gate closed ({}); {verified}", gate.name()),
+                );
+            }
+            Closed::WriterInTheWay => {
+                trial.end = End::WriterInTheWay;
+                moments.now(
+                    Lane::Store,
+                    "the gate can't be closed: a write transaction is open",
+                );
+            }
+        }
+        live.play.release();
+        let outcome = match trial.closed {
+            Some(closed) => {
+                self.behind_gate(&live, gate, holds, closed, &mut trial, &mut moments)
+                    .await
+            }
+            None => {
+                self.without_gate(&live, &mut trial).await;
+                Ok(())
+            }
+        };
+        if let Err(error) = outcome {
+            trial.end = End::GateLost(format!("{error:#}"));
+        }
+        if matches!(trial.row_at_final, Some(Row::Incomplete | Row::CommitWaits)) {
+            tokio::time::sleep(AFTERGLOW).await;
+        }
+        let opened = gate.open().await?;
+        if trial.closed.is_some() {
+            moments.at(opened, Lane::Store, "gate open");
+        }
+        let held = trial
+            .closed
+            .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed));
+        self.finish(live, trial, moments, held).await
+    }
+
+    /// The rest of the response, the row that comes late, and the verdict.
+    async fn finish(
+        &mut self,
+        live: Live,
+        trial: Trial,
+        mut moments: Moments,
+        held: Duration,
+    ) -> anyhow::Result<Judged> {
+        let seen = self.until_over(&live, REST).await;
+        self.world.gateway.rest();
+        if let Some(at) = *live.play.ended().borrow() {
+            moments.at(
+                at,
+                Lane::Gateway,
+                "the last chunk and the provider's end are sent",
+            );
+        }
+        if let Some(at) = trial.final_at {
+            moments.at(
+                at,
+                Lane::Client,
+                format!("final marker `{}` received", self.marker),
+            );
+        }
+        if let Ok(seen) = &seen
+            && let Some(at) = seen.turn.ended
+        {
+            moments.at(at, Lane::Client, "end of the response");
+        }
+        let shown = order::judge(&trial);
+        let mut late_row = None;
+        let patience = if matches!(shown, Shown::Violated(_)) {
+            LATE_ROW
+        } else {
+            Duration::ZERO
+        };
+        match self.await_row(&live, patience).await {
+            Some((at, row)) => {
+                if matches!(shown, Shown::Violated(_)) {
+                    late_row = Some(at);
+                    moments.at(at, Lane::Store, "the answer's row is complete");
+                }
+                self.keep(&live, row);
+            }
+            None if matches!(shown, Shown::Violated(_)) => {
+                moments.now(Lane::Store, "the answer's row has not come");
+            }
+            None => {}
+        }
+        Ok(Judged {
+            shown,
+            moments,
+            trial,
+            late_row,
+            held,
+            sent: live.sent,
+        })
+    }
+
+    /// No gate could be closed. A row that is not there at the final marker is a violation all
+    /// the same; one that is there shows nothing.
+    async fn without_gate(&self, live: &Live, trial: &mut Trial) {
+        let wait = live
+            .watching
+            .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some());
+        if let Ok(seen) = tokio::time::timeout(REST, wait).await
+            && let Some(at) = seen.turn.final_at
+        {
+            trial.final_at = Some(at);
+            trial.row_at_final = Some(self.row(live).await);
+        }
+    }
+
+    /// Hold, step, hold, step, until the final marker comes or nothing more may be waited for.
+    async fn behind_gate(
+        &self,
+        live: &Live,
+        gate: &mut dyn Gate,
+        holds: Holds,
+        closed: Tick,
+        trial: &mut Trial,
+        moments: &mut Moments,
+    ) -> anyhow::Result<()> {
+        let deadline = closed + holds.budget;
+        let mut since = closed;
+        loop {
+            match self
+                .hold(live, gate, since, holds.hold, deadline, moments)
+                .await?
+            {
+                Held::Final => {
+                    trial.final_at = live.watching.seen().turn.final_at;
+                    trial.row_at_final = Some(self.row_at_gate(live, gate).await?);
+                    let row = match trial.row_at_final {
+                        Some(Row::Complete) => "the answer's row is complete",
+                        Some(Row::CommitWaits) => {
+                            "a commit still waits at the gate: the answer's row can't be complete"
+                        }
+                        Some(Row::Incomplete) => "the answer's row is not complete",
+                        _ => "the answer's row can't be read",
+                    };
+                    moments.now(Lane::Store, row);
+                    return Ok(());
+                }
+                Held::Died(how) => {
+                    trial.end = End::Died(how);
+                    return Ok(());
+                }
+                Held::Budget => {
+                    trial.end = End::Budget;
+                    return Ok(());
+                }
+                Held::Over => {}
+            }
+            if trial.steps.len() == MAX_STEPS {
+                trial.end = End::Steps;
+                return Ok(());
+            }
+            let (step, row_at_final) = self
+                .step(live, gate, trial.steps.len() + 1, moments)
+                .await?;
+            since = step.closed;
+            trial.steps.push(step);
+            if let Some((at, row)) = row_at_final {
+                trial.final_at = Some(at);
+                trial.row_at_final = Some(row);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets one write through. When the final marker comes meanwhile, the row is read at once:
+    /// a write that was begun before the marker and committed after it must not pass for saved.
+    async fn step(
+        &self,
+        live: &Live,
+        gate: &mut dyn Gate,
+        number: usize,
+        moments: &mut Moments,
+    ) -> anyhow::Result<(StepSeen, Option<(Tick, Row)>)> {
+        let mut is_final = live.watching.is_final();
+        let at_final = async {
+            // An error means that the client is gone without the marker.
+            if is_final.wait_for(|is_final| *is_final).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            (live.watching.seen().turn.final_at, self.row(live).await)
+        };
+        let stepping = gate.step(live.watching.is_final());
+        tokio::pin!(stepping);
+        let (step, row_at_final) = tokio::select! {
+            biased;
+            step = &mut stepping => (step?, None),
+            (at, row) = at_final => (stepping.await?, at.map(|at| (at, row))),
+        };
+        let row = self.row(live).await;
+        let passed = match step.writes {
+            Some(1) => "one write passed".to_owned(),
+            Some(writes) => format!("{writes} writes passed"),
+            None => "writes passed, uncounted".to_owned(),
+        };
+        let state = if row == Row::Complete {
+            "is complete"
+        } else {
+            "is not complete"
+        };
+        moments.at(
+            step.opened,
+            Lane::Store,
+            format!("step {number}: gate opened for the waiting write"),
+        );
+        moments.at(
+            step.closed,
+            Lane::Store,
+            format!("gate closed again behind it; {passed}; the answer's row {state}"),
+        );
+        let seen = StepSeen {
+            opened: step.opened,
+            closed: step.closed,
+            writes: step.writes,
+            writer_after: step.writer_after,
+            row,
+        };
+        Ok((seen, row_at_final))
+    }
+
+    /// Keeps the gate closed until the final marker comes, or until the hold is over.
+    async fn hold(
+        &self,
+        live: &Live,
+        gate: &mut dyn Gate,
+        since: Tick,
+        hold: Duration,
+        deadline: Tick,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Held> {
+        let mut waiter = None;
+        loop {
+            let seen = live.watching.seen();
+            if seen.turn.final_at.is_some() {
+                return Ok(Held::Final);
+            }
+            if let Some(over) = seen.over {
+                return Ok(Held::Died(
+                    over.err().unwrap_or_else(|| "it just ended".to_owned()),
+                ));
+            }
+            let now = clock::now();
+            if now >= deadline {
+                return Ok(Held::Budget);
+            }
+            let ended = live
+                .play
+                .ended()
+                .borrow()
+                .map_or(since, |ended| ended.max(since));
+            let over_at = match gate.waiting().await? {
+                Waiting::Unobservable => ended + hold,
+                Waiting::Nobody => ended + NOBODY_WAITS,
+                Waiting::Commit => {
+                    let first = *waiter.get_or_insert_with(|| {
+                        moments.at(now, Lane::Store, "a commit waits at the gate");
+                        now
+                    });
+                    first.max(ended) + hold
+                }
+            };
+            if now >= over_at {
+                return Ok(Held::Over);
+            }
+            let pause = LOOK.min(over_at - now).min(deadline - now);
+            let changed = live
+                .watching
+                .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some());
+            // Either way the loop looks again.
+            let _ = tokio::time::timeout(pause, changed).await;
+        }
+    }
+}
+
+enum Held {
+    /// The final marker came.
+    Final,
+    /// The response ended without it.
+    Died(String),
+    /// The hold is over and it did not come.
+    Over,
+    /// The gate had been closed as long as it may.
+    Budget,
+}

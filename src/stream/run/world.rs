@@ -1,0 +1,74 @@
+//! What a run works with, and how it is left: nothing closed, nothing running, nothing behind.
+
+use crate::clock::Tick;
+use crate::db::Db;
+use crate::gate::Fault;
+use crate::gate::Gate;
+use crate::gateway::Gateway;
+use crate::http::OutputLine;
+use crate::http::Server;
+use crate::progress::Progress;
+use crate::store::Declared;
+use std::sync::Arc;
+use url::Url;
+
+/// Everything that outlives a session.
+pub struct World {
+    /// Where the server under test listens.
+    pub base: Url,
+    /// The origin of the page that chatctl plays.
+    pub origin: Option<String>,
+    /// chatctl in the provider's place.
+    pub gateway: Gateway,
+    /// The store, once it could be opened.
+    pub db: Option<Box<dyn Db>>,
+    /// The mapping that the user declared.
+    pub declared: Option<Declared>,
+    /// The server, when chatctl started it.
+    pub server: Option<Server>,
+    /// The gate, once it was opened for the first time.
+    pub gate: Option<Box<dyn Gate>>,
+    /// Triggers that are in the store now.
+    pub fault: Option<Fault>,
+    /// The way to the person who waits.
+    pub progress: Arc<Progress>,
+}
+
+impl World {
+    /// The store.
+    pub fn db(&self) -> &dyn Db {
+        self.db
+            .as_deref()
+            .expect("the store is opened before the first session")
+    }
+
+    /// Whether the server, and so its store, is chatctl's own to break.
+    pub fn is_ours(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// What the server wrote since a moment.
+    pub fn output_since(&self, since: Tick) -> Vec<OutputLine> {
+        self.server
+            .as_ref()
+            .map(|server| server.output_since(since))
+            .unwrap_or_default()
+    }
+
+    /// Leaves everything as it was: the gate open, no trigger, the server ended.
+    pub async fn close(&mut self) {
+        // Ends the helper process; the kernel gives its locks back.
+        self.gate = None;
+        if let Some(mut fault) = self.fault.take()
+            && let Err(error) = fault.remove().await
+        {
+            self.progress.warning(&format!(
+                "the triggers chatctl_fault_* could not be taken out: {error:#}; they do no harm, and the next run removes them"
+            ));
+        }
+        if let Some(mut server) = self.server.take() {
+            server.end().await;
+        }
+        self.progress.done();
+    }
+}

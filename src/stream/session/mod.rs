@@ -1,0 +1,224 @@
+//! Session files: what a user does, and what must hold.
+//!
+//! A session is plain data. [`parse`] is pure: what lies outside of the text
+//! comes through [`Outside`]. Only [`load`] touches files and the environment.
+
+mod capture;
+mod error;
+mod load;
+mod parse;
+mod parse_request;
+mod reader;
+mod request;
+mod template;
+mod validate;
+
+use crate::stream::cassette::Cassette;
+use regex::Regex;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+use std::path::PathBuf;
+
+pub use capture::Answered;
+pub use capture::Capture;
+pub use capture::CaptureError;
+pub use capture::CaptureFrom;
+pub use capture::capture;
+pub use error::SessionError;
+pub(in crate::stream) use error::listed;
+pub(in crate::stream) use error::nearest;
+pub(in crate::stream) use error::utf8;
+pub use load::load;
+pub use parse::Outside;
+pub use parse::parse;
+pub use request::Body;
+pub use request::Expanded;
+pub use request::Method;
+pub use request::Request;
+pub use template::Captures;
+pub use template::ExpandError;
+pub use template::JsonTemplate;
+pub use template::Secret;
+pub use template::Template;
+pub use template::TemplateError;
+
+/// A session file, read and checked.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// `name`, else the stem of the file's name.
+    pub name: String,
+    /// The file, as the user named it.
+    pub file: String,
+    /// The wire format from the server to the client, when the file says one.
+    pub profile: Option<String>,
+    /// Runs first.
+    pub login: Option<Login>,
+    /// Run in order, before the first turn.
+    pub setup: Vec<Request>,
+    /// How a turn is sent. Besides what was captured it knows `{user}` and `{run}`.
+    pub request: Request,
+    /// At least one.
+    pub turns: Vec<Turn>,
+    /// How the stored conversation is read back over HTTP.
+    pub history: Option<History>,
+    /// What ends a stream, when the file says so; else the profile knows.
+    pub final_marker: Option<FinalMarker>,
+    /// What the server's own output must not say.
+    pub logs: Logs,
+    /// Every secret that a request holds, so that a report can mask it.
+    pub secrets: Vec<Secret>,
+}
+
+/// The log-in. Cookies are kept in any case.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The request.
+    pub request: Request,
+    /// Where the answer has the token for `authorization: Bearer …`.
+    pub bearer: Option<CaptureFrom>,
+}
+
+/// One user message and its answer.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// What the user says; never a template.
+    pub user: String,
+    /// What the gateway plays when the server asks for the answer.
+    pub plays: Plays,
+    /// What must be stored, when that is not the answer itself.
+    pub expect: Option<Template>,
+}
+
+/// Where the provider's answer comes from.
+#[derive(Debug, Clone)]
+pub enum Plays {
+    /// Recorded bytes.
+    Cassette {
+        /// Relative to the session file, as written.
+        path: PathBuf,
+        /// What is in the file.
+        cassette: Cassette,
+        /// The text it says; absent when it is in a format that is not read.
+        answer: Option<String>,
+    },
+    /// A text that chunks are made from.
+    Answer(String),
+}
+
+impl Turn {
+    /// The text that the provider says, when it can be known.
+    pub fn answer(&self) -> Option<&str> {
+        match &self.plays {
+            Plays::Cassette { answer, .. } => answer.as_deref(),
+            Plays::Answer(answer) => Some(answer),
+        }
+    }
+
+    /// What the gateway plays; a plain answer is cut into `pieces` chunks.
+    pub fn cassette(&self, pieces: usize, model: &str) -> Cassette {
+        match &self.plays {
+            Plays::Cassette { cassette, .. } => cassette.clone(),
+            Plays::Answer(answer) => Cassette::from_answer(answer, pieces, model),
+        }
+    }
+
+    /// The text that must be stored when the provider said `answer`.
+    pub fn expected(&self, captures: &Captures, answer: &str) -> Result<String, ExpandError> {
+        let Some(expect) = &self.expect else {
+            return Ok(answer.to_owned());
+        };
+        let mut captures = captures.clone();
+        captures.insert("user".to_owned(), self.user.as_str().into());
+        captures.insert("answer".to_owned(), answer.into());
+        expect.expand(&captures)
+    }
+}
+
+/// How the stored conversation is read back over HTTP.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The request.
+    pub request: Request,
+    /// Selects the records in the answer, in order.
+    pub messages: JsonPath,
+    /// Selects the role in a record.
+    pub role: JsonPath,
+    /// Selects the text in a record.
+    pub content: JsonPath,
+}
+
+/// One message as the history tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The role, in the server's words.
+    pub role: String,
+    /// The text.
+    pub content: String,
+}
+
+impl History {
+    /// The messages in an answer of the history request, in order.
+    ///
+    /// # Errors
+    /// A sentence on the first record that has no single role or content.
+    pub fn read(&self, answer: &Value) -> Result<Vec<Remembered>, String> {
+        let records = self.messages.query(answer).all();
+        let field = |record: &Value, number: usize, path: &JsonPath| {
+            let found = path.query(record).exactly_one().map_err(|_| {
+                format!("`{path}` is not exactly one value in message {number} of the history")
+            })?;
+            Ok::<_, String>(match found {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            })
+        };
+        records
+            .into_iter()
+            .zip(1..)
+            .map(|(record, number)| {
+                Ok(Remembered {
+                    role: field(record, number, &self.role)?,
+                    content: field(record, number, &self.content)?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// What ends a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FinalMarker {
+    /// The data of an event is this text.
+    Data(String),
+    /// The data of an event is JSON, and a path in it selects this value.
+    Json {
+        /// The path.
+        path: JsonPath,
+        /// The value.
+        equals: Value,
+    },
+    /// An event has this name.
+    Event(String),
+    /// The end of the body; no event is final.
+    End,
+}
+
+impl FinalMarker {
+    /// Whether an event is the final one. `event` is its name, `message` without one.
+    pub fn matches(&self, event: &str, data: &str) -> bool {
+        match self {
+            Self::Data(text) => data == text,
+            Self::Json { path, equals } => serde_json::from_str::<Value>(data)
+                .is_ok_and(|json| path.query(&json).iter().any(|found| *found == equals)),
+            Self::Event(name) => event == name,
+            Self::End => false,
+        }
+    }
+}
+
+/// What the server's own output must not say.
+#[derive(Debug, Clone, Default)]
+pub struct Logs {
+    /// A line that one of them matches is a finding.
+    pub forbid: Vec<Regex>,
+}

@@ -1,0 +1,358 @@
+//! Reads a session file: which sections there are, and what is in them.
+
+use super::FinalMarker;
+use super::History;
+use super::Login;
+use super::Logs;
+use super::Plays;
+use super::Session;
+use super::Turn;
+use super::error::SessionError;
+use super::error::listed;
+use super::error::nearest;
+use super::parse_request::Answer;
+use super::parse_request::Requests;
+use super::parse_request::Secrets;
+use super::parse_request::capture_from;
+use super::parse_request::scalar;
+use super::reader::Fields;
+use super::reader::Item;
+use super::reader::Origin;
+use super::reader::Place;
+use super::validate::Scope;
+use super::validate::at_most_one;
+use super::validate::json_path;
+use super::validate::not_empty;
+use super::validate::regex;
+use crate::stream::cassette::Cassette;
+use serde_json_path::JsonPath;
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+use toml::de::DeTable;
+
+/// What a session file refers to outside of its own text.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// The names that `profile` may have; any when empty.
+    pub profiles: &'a [&'a str],
+    /// Reads a file whose path is relative to the session file; the error is a reason.
+    pub read: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
+    /// Reads a variable of the environment.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl fmt::Debug for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside")
+            .field("profiles", &self.profiles)
+            .finish_non_exhaustive()
+    }
+}
+
+const TOP: Place = Place {
+    name: "the session",
+    keys: &[
+        "name", "profile", "headers", "login", "setup", "request", "turn", "history", "final",
+        "logs",
+    ],
+};
+const LOGIN: Place = Place {
+    name: "[login]",
+    keys: &[
+        "request", "query", "headers", "json", "form", "body", "status", "capture", "bearer",
+    ],
+};
+const SETUP: Place = Place {
+    name: "[[setup]]",
+    keys: &[
+        "request", "query", "headers", "json", "form", "body", "status", "capture",
+    ],
+};
+const REQUEST: Place = Place {
+    name: "[request]",
+    keys: SETUP.keys,
+};
+const TURN: Place = Place {
+    name: "[[turn]]",
+    keys: &["user", "cassette", "answer", "expect"],
+};
+const EXPECT: Place = Place {
+    name: "`expect`",
+    keys: &["answer"],
+};
+const HISTORY: Place = Place {
+    name: "[history]",
+    keys: &[
+        "request", "query", "headers", "json", "form", "body", "status", "messages", "role",
+        "content",
+    ],
+};
+const FINAL: Place = Place {
+    name: "[final]",
+    keys: &["data", "json", "event", "end"],
+};
+const FINAL_JSON: Place = Place {
+    name: "`json` of [final]",
+    keys: &["path", "equals"],
+};
+const LOGS: Place = Place {
+    name: "[logs]",
+    keys: &["forbid"],
+};
+
+/// Reads and checks the text of a session file.
+///
+/// `file` goes into messages; its stem is the name of a session without one.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, SessionError> {
+    let origin = Origin { file, text };
+    let root = DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        origin.error(at, error.message())
+    })?;
+    let root = root.get_ref();
+    if root.is_empty() {
+        return Err(origin
+            .error(0, "the session is empty")
+            .help("it needs at least a [request] and one [[turn]]"));
+    }
+    let top = Fields::open(origin, &TOP, 0, root)?;
+    let mut scope = Scope::new();
+    let mut requests = Requests {
+        outside,
+        headers: Vec::new(),
+        secrets: Vec::new(),
+    };
+    if let Some(item) = top.get("headers") {
+        requests.headers = requests.headers(&item, &scope)?;
+    }
+    let profile = top.get("profile").map(|item| profile(&item, outside));
+    let profile = profile.transpose()?;
+    let login = top
+        .get("login")
+        .map(|item| login(&item, &mut scope, &mut requests));
+    let login = login.transpose()?;
+    let setup = setup(&top, &mut scope, &mut requests)?;
+
+    // Only the request of a turn knows the turn's text; what it captures stays known.
+    let section = top.require("request", "a [request] section: how a turn is sent")?;
+    let fields = section.table(&REQUEST)?;
+    let mut in_turn = scope.with(&["user"]);
+    let secrets = Secrets::InHeaders;
+    let request = requests.read(&fields, &mut in_turn, Answer::Stream, secrets)?;
+    if !request.uses("user") {
+        return Err(fields
+            .error("[request] never uses `{user}`: the server would not see the message")
+            .help("for example: json = { message = \"{user}\" }"));
+    }
+    for capture in fields.get("capture").iter() {
+        for entry in capture.entries()? {
+            scope.capture(&entry)?;
+        }
+    }
+
+    let turns = turns(&top, &scope.with(&["user", "answer"]), outside)?;
+    let history = top.get("history");
+    let history = history.map(|item| history_of(&item, &mut scope, &mut requests));
+    Ok(Session {
+        name: name(&top, file)?,
+        file: file.to_owned(),
+        profile,
+        login,
+        setup,
+        request,
+        turns,
+        history: history.transpose()?,
+        final_marker: top.get("final").map(|item| marker(&item)).transpose()?,
+        logs: top
+            .get("logs")
+            .map_or(Ok(Logs::default()), |item| logs(&item))?,
+        secrets: requests.secrets,
+    })
+}
+
+fn name(top: &Fields<'_>, file: &str) -> Result<String, SessionError> {
+    if let Some(item) = top.get("name") {
+        return Ok(not_empty(&item)?.to_owned());
+    }
+    let stem = Path::new(file).file_stem().unwrap_or_default();
+    Ok(stem.to_string_lossy().into_owned())
+}
+
+fn profile(item: &Item<'_>, outside: &Outside<'_>) -> Result<String, SessionError> {
+    let name = item.text()?;
+    let known = outside.profiles;
+    if !known.is_empty() && !known.contains(&name) {
+        let help = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the profiles are {}", listed(known.iter().copied())),
+        };
+        return Err(item.error(format!("unknown profile `{name}`")).help(help));
+    }
+    Ok(name.to_owned())
+}
+
+fn login(
+    item: &Item<'_>,
+    scope: &mut Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Login, SessionError> {
+    let fields = item.table(&LOGIN)?;
+    let secrets = Secrets::InHeadersAndBody;
+    let request = requests.read(&fields, scope, Answer::Whole, secrets)?;
+    let bearer = fields.get("bearer").map(|item| capture_from(&item));
+    Ok(Login {
+        request,
+        bearer: bearer.transpose()?,
+    })
+}
+
+fn setup(
+    top: &Fields<'_>,
+    scope: &mut Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Vec<super::Request>, SessionError> {
+    let Some(item) = top.get("setup") else {
+        return Ok(Vec::new());
+    };
+    let sections = item.tables(&SETUP)?;
+    sections
+        .iter()
+        .map(|fields| requests.read(fields, scope, Answer::Whole, Secrets::InHeaders))
+        .collect()
+}
+
+fn turns(
+    top: &Fields<'_>,
+    scope: &Scope,
+    outside: &Outside<'_>,
+) -> Result<Vec<Turn>, SessionError> {
+    let help = "add a [[turn]] with `user`, and `cassette` or `answer`";
+    let none = || top.error("the session has no [[turn]]").help(help);
+    let sections = top.get("turn").ok_or_else(none)?.tables(&TURN)?;
+    if sections.is_empty() {
+        return Err(none());
+    }
+    sections
+        .iter()
+        .map(|fields| turn(fields, scope, outside))
+        .collect()
+}
+
+fn turn(fields: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Turn, SessionError> {
+    let user = fields.require("user", "`user = \"…\"`: what the user says")?;
+    let user = not_empty(&user)?.to_owned();
+    let help = "add `cassette = \"….sse\"`, or `answer = \"…\"` to have one made";
+    let source = at_most_one(fields, &["cassette", "answer"])?.ok_or_else(|| {
+        fields
+            .error("[[turn]] has neither `cassette` nor `answer`")
+            .help(help)
+    })?;
+    let expect = match fields.get("expect") {
+        Some(item) => {
+            let fields = item.table(&EXPECT)?;
+            let answer = fields.require("answer", "`answer = \"…\"`: what must be stored")?;
+            Some(scope.template(&answer, answer.text()?)?)
+        }
+        None => None,
+    };
+    let plays = if source.name == "answer" {
+        Plays::Answer(not_empty(&source)?.to_owned())
+    } else {
+        cassette(&source, outside)?
+    };
+    let turn = Turn {
+        user,
+        plays,
+        expect,
+    };
+    if turn.answer().is_none() && turn.expect.is_none() {
+        return Err(source
+            .error("what the cassette says is known only for the profile `openai-chat`")
+            .help("say what must be stored: expect = { answer = \"…\" }"));
+    }
+    Ok(turn)
+}
+
+fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SessionError> {
+    let written = not_empty(item)?;
+    let bytes = (outside.read)(written).map_err(|reason| {
+        item.error(format!("the cassette `{written}` cannot be read: {reason}"))
+            .help("the path is relative to the session file")
+    })?;
+    let beside = Path::new(item.origin.file).with_file_name(written);
+    let cassette = Cassette::parse(&beside.display().to_string(), &bytes)?;
+    let answer = if cassette.is_openai_chat() {
+        let answer = cassette.answer().map_err(|error| {
+            item.error(format!("the cassette `{written}` has no answer: {error}"))
+        })?;
+        Some(answer.text)
+    } else {
+        None
+    };
+    Ok(Plays::Cassette {
+        path: PathBuf::from(written),
+        cassette,
+        answer,
+    })
+}
+
+fn history_of(
+    item: &Item<'_>,
+    scope: &mut Scope,
+    requests: &mut Requests<'_>,
+) -> Result<History, SessionError> {
+    let fields = item.table(&HISTORY)?;
+    let path = |key: &str, default: &str| match fields.get(key) {
+        Some(item) => json_path(&item),
+        None => JsonPath::parse(default).map_err(|error| fields.error(error.to_string())),
+    };
+    Ok(History {
+        request: requests.read(&fields, scope, Answer::Whole, Secrets::InHeaders)?,
+        messages: path("messages", "$[*]")?,
+        role: path("role", "$.role")?,
+        content: path("content", "$.content")?,
+    })
+}
+
+fn marker(item: &Item<'_>) -> Result<FinalMarker, SessionError> {
+    let fields = item.table(&FINAL)?;
+    let item = at_most_one(&fields, FINAL.keys)?.ok_or_else(|| {
+        fields
+            .error("[final] says nothing")
+            .help("add one of `data`, `json`, `event`, `end`")
+    })?;
+    Ok(match item.name {
+        "data" => FinalMarker::Data(item.text()?.to_owned()),
+        "event" => FinalMarker::Event(not_empty(&item)?.to_owned()),
+        "json" => {
+            let fields = item.table(&FINAL_JSON)?;
+            let path = fields.require("path", "`path = \"$.type\"`")?;
+            let equals = fields.require("equals", "`equals = \"done\"`")?;
+            FinalMarker::Json {
+                path: json_path(&path)?,
+                equals: scalar(&equals)?,
+            }
+        }
+        _ => match item.text()? {
+            "body" => FinalMarker::End,
+            other => {
+                let error = item.error(format!("`{other}` is no end of a stream"));
+                return Err(error.help("write `end = \"body\"`"));
+            }
+        },
+    })
+}
+
+fn logs(item: &Item<'_>) -> Result<Logs, SessionError> {
+    let fields = item.table(&LOGS)?;
+    let Some(forbid) = fields.get("forbid") else {
+        return Ok(Logs::default());
+    };
+    let forbid = forbid.items()?;
+    let forbid = forbid.iter().map(regex).collect::<Result<_, _>>()?;
+    Ok(Logs { forbid })
+}

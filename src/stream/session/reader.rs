@@ -1,0 +1,225 @@
+//! Typed access to a TOML table in which every value knows its place.
+//!
+//! The tables are read by hand and not derived: a derived reader knows the place
+//! of a whole `json = {…}`, but not of the one string in it that is wrong.
+
+use super::error::SessionError;
+use super::error::listed;
+use super::error::nearest;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::DeTable;
+use toml::de::DeValue;
+
+/// The file that is being read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+}
+
+impl Origin<'_> {
+    pub(super) fn error(&self, at: usize, message: impl Into<String>) -> SessionError {
+        SessionError::at(self.file, self.text, at, message)
+    }
+
+    /// The place of a part of a string, `offset` bytes into `part`; the string
+    /// itself when it is written with escapes and the part is not found in it.
+    pub(super) fn inside(&self, span: Range<usize>, part: &str, offset: usize) -> usize {
+        let source = self.text.get(span.clone()).unwrap_or_default();
+        let found = source.find(part).map(|start| start + offset);
+        span.start + found.unwrap_or_default()
+    }
+}
+
+/// The kinds of places a key can stand in: the heading and the keys under it.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// As a user would write it: `[[turn]]`.
+    pub(super) name: &'static str,
+    /// Every key that may stand there.
+    pub(super) keys: &'static [&'static str],
+}
+
+/// A table whose keys are all known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'a> {
+    pub(super) origin: Origin<'a>,
+    pub(super) place: &'static str,
+    /// Offset of the heading.
+    pub(super) at: usize,
+    table: &'a DeTable<'a>,
+}
+
+impl<'a> Fields<'a> {
+    /// Refuses the first key that the place does not have.
+    pub(super) fn open(
+        origin: Origin<'a>,
+        place: &Place,
+        at: usize,
+        table: &'a DeTable<'a>,
+    ) -> Result<Self, SessionError> {
+        let unknown = table
+            .keys()
+            .filter(|key| !place.keys.contains(&key.get_ref().as_ref()))
+            .min_by_key(|key| key.span().start);
+        if let Some(key) = unknown {
+            let name = key.get_ref();
+            let help = match nearest(name, place.keys.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("its keys are {}", listed(place.keys.iter().copied())),
+            };
+            let message = format!("unknown key `{name}` in {}", place.name);
+            return Err(origin.error(key.span().start, message).help(help));
+        }
+        Ok(Self {
+            origin,
+            place: place.name,
+            at,
+            table,
+        })
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Item<'a>> {
+        let (key, value) = self.table.get_key_value(key)?;
+        Some(Item {
+            origin: self.origin,
+            name: key.get_ref(),
+            key_at: key.span().start,
+            value,
+        })
+    }
+
+    pub(super) fn require(&self, key: &str, example: &str) -> Result<Item<'a>, SessionError> {
+        self.get(key).ok_or_else(|| {
+            self.error(format!("{} has no `{key}`", self.place))
+                .help(format!("add {example}"))
+        })
+    }
+
+    /// An error about the table as a whole.
+    pub(super) fn error(&self, message: impl Into<String>) -> SessionError {
+        self.origin.error(self.at, message)
+    }
+
+    /// Those of the keys that stand in the table, in the order of the file.
+    pub(super) fn present(&self, keys: &[&str]) -> Vec<Item<'a>> {
+        let mut items: Vec<_> = keys.iter().filter_map(|key| self.get(key)).collect();
+        items.sort_by_key(|item| item.key_at);
+        items
+    }
+}
+
+/// One value with its key and place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) origin: Origin<'a>,
+    pub(super) name: &'a str,
+    /// Offset of the key.
+    pub(super) key_at: usize,
+    value: &'a Spanned<DeValue<'a>>,
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn value(&self) -> &'a DeValue<'a> {
+        self.value.get_ref()
+    }
+
+    pub(super) fn span(&self) -> Range<usize> {
+        self.value.span()
+    }
+
+    /// An error at the value.
+    pub(super) fn error(&self, message: impl Into<String>) -> SessionError {
+        self.origin.error(self.value.span().start, message)
+    }
+
+    /// An error at the key: the value is right, but the key should not be there.
+    pub(super) fn key_error(&self, message: impl Into<String>) -> SessionError {
+        self.origin.error(self.key_at, message)
+    }
+
+    pub(super) fn wrong_type(&self, wanted: &str) -> SessionError {
+        let found = match self.value() {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "an integer",
+            DeValue::Float(_) => "a float",
+            DeValue::Boolean(_) => "a boolean",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "an array",
+            DeValue::Table(_) => "a table",
+        };
+        self.error(format!("`{}` must be {wanted}, not {found}", self.name))
+    }
+
+    pub(super) fn text(&self) -> Result<&'a str, SessionError> {
+        match self.value() {
+            DeValue::String(text) => Ok(text),
+            _ => Err(self.wrong_type("a string")),
+        }
+    }
+
+    pub(super) fn integer(&self) -> Result<i64, SessionError> {
+        let parsed = match self.value() {
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        parsed.ok_or_else(|| self.wrong_type("an integer"))
+    }
+
+    pub(super) fn table(&self, place: &Place) -> Result<Fields<'a>, SessionError> {
+        match self.value() {
+            DeValue::Table(table) => Fields::open(self.origin, place, self.span().start, table),
+            // A second `[request]` is told by the TOML parser; only `[[request]]` comes here.
+            DeValue::Array(_) if place.name.starts_with('[') => Err(self
+                .wrong_type("a table")
+                .help(format!("write `{}` once, with single brackets", place.name))),
+            _ => Err(self.wrong_type("a table")),
+        }
+    }
+
+    /// The tables of a `[[place]]`, in the order of the file.
+    pub(super) fn tables(&self, place: &Place) -> Result<Vec<Fields<'a>>, SessionError> {
+        let wrong = |item: &Self| {
+            item.wrong_type("an array of tables")
+                .help(format!("write `{}`, with double brackets", place.name))
+        };
+        let DeValue::Array(_) = self.value() else {
+            return Err(wrong(self));
+        };
+        self.items()?
+            .iter()
+            .map(|item| match item.value() {
+                DeValue::Table(_) => item.table(place),
+                _ => Err(wrong(item)),
+            })
+            .collect()
+    }
+
+    /// The elements of an array; each goes by the array's name.
+    pub(super) fn items(&self) -> Result<Vec<Self>, SessionError> {
+        let DeValue::Array(array) = self.value() else {
+            return Err(self.wrong_type("an array"));
+        };
+        let items = array.iter().map(|value| Self { value, ..*self });
+        Ok(items.collect())
+    }
+
+    /// The entries of a table with free keys, in the order of the file.
+    pub(super) fn entries(&self) -> Result<Vec<Self>, SessionError> {
+        let DeValue::Table(table) = self.value() else {
+            return Err(self.wrong_type("a table"));
+        };
+        let mut entries: Vec<_> = table
+            .iter()
+            .map(|(key, value)| Self {
+                origin: self.origin,
+                name: key.get_ref(),
+                key_at: key.span().start,
+                value,
+            })
+            .collect();
+        entries.sort_by_key(|entry| entry.key_at);
+        Ok(entries)
+    }
+}

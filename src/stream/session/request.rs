@@ -1,0 +1,281 @@
+//! A request as a template, and what it becomes.
+
+use super::capture::Capture;
+use super::template::Captures;
+use super::template::ExpandError;
+use super::template::JsonTemplate;
+use super::template::Template;
+use std::fmt;
+use std::fmt::Write as _;
+use url::form_urlencoded;
+
+/// The methods a request can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Has no body here.
+    Get,
+    /// The usual way to send a turn.
+    Post,
+    /// For set-up requests.
+    Put,
+    /// For set-up requests.
+    Patch,
+    /// For set-up requests.
+    Delete,
+}
+
+impl Method {
+    pub(super) const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
+
+    /// As it stands on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// `application/json`.
+    Json(JsonTemplate),
+    /// `application/x-www-form-urlencoded`.
+    Form(Vec<(String, Template)>),
+    /// `text/plain`, unless a header says otherwise; sent as it stands.
+    Text(Template),
+}
+
+/// A request with `{name}` in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The path without its query, beginning with `/`.
+    pub path: Template,
+    /// The query, from the path and from `query`, in order.
+    pub query: Vec<(String, Template)>,
+    /// Own headers, and those of the session that it has not itself.
+    pub headers: Vec<(String, Template)>,
+    /// The body.
+    pub body: Body,
+    /// The status that the answer must have; any 2xx when absent.
+    pub status: Option<u16>,
+    /// What to take out of the answer.
+    pub captures: Vec<Capture>,
+    /// As the user wrote it, `POST /chat`: for messages.
+    pub written: String,
+}
+
+/// A request ready to be sent. Its headers and body may hold secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expanded {
+    /// The method.
+    pub method: Method,
+    /// Percent-encoded, beginning with `/`.
+    pub path_and_query: String,
+    /// In order; `content-type` is among them when there is a body.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty without one.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// Fills in every name. Values are encoded for the place they stand in.
+    pub fn expand(&self, captures: &Captures) -> Result<Expanded, ExpandError> {
+        let mut headers = Vec::new();
+        for (name, template) in &self.headers {
+            let value = template.expand(captures)?;
+            if value.contains(['\r', '\n']) {
+                let header = name.clone();
+                return Err(ExpandError::LineBreak { header });
+            }
+            headers.push((name.clone(), value));
+        }
+        let (content_type, body) = self.expand_body(captures)?;
+        let has_type = headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if let Some(content_type) = content_type
+            && !has_type
+        {
+            headers.push(("content-type".to_owned(), content_type.to_owned()));
+        }
+        Ok(Expanded {
+            method: self.method,
+            path_and_query: self.expand_path(captures)?,
+            headers,
+            body,
+        })
+    }
+
+    /// Whether an answer with this status is the one that was wanted.
+    pub fn accepts(&self, status: u16) -> bool {
+        match self.status {
+            Some(wanted) => wanted == status,
+            None => (200..300).contains(&status),
+        }
+    }
+
+    /// Whether `{name}` stands anywhere in it.
+    pub fn uses(&self, name: &str) -> bool {
+        let in_pairs = |pairs: &[(String, Template)]| {
+            pairs
+                .iter()
+                .flat_map(|(_, template)| template.names())
+                .any(|used| used == name)
+        };
+        let in_body = match &self.body {
+            Body::None => false,
+            Body::Json(json) => json.uses(name),
+            Body::Form(pairs) => in_pairs(pairs),
+            Body::Text(template) => template.names().any(|used| used == name),
+        };
+        in_body
+            || self.path.names().any(|used| used == name)
+            || in_pairs(&self.query)
+            || in_pairs(&self.headers)
+    }
+
+    fn expand_path(&self, captures: &Captures) -> Result<String, ExpandError> {
+        // The user's own text keeps its slashes; a captured value is one segment.
+        let own = |text: &str| percent_encode(text, b"/:@!$&'()*+,;=%");
+        let segment = |text: &str| match text {
+            // A server would resolve these two, and the request would go elsewhere.
+            "." => "%2E".to_owned(),
+            ".." => "%2E%2E".to_owned(),
+            _ => percent_encode(text, b":@!$&'()*+,;="),
+        };
+        let mut path = self.path.expand_encoded(captures, own, segment)?;
+        if !self.query.is_empty() {
+            path.push('?');
+            path.push_str(&expand_pairs(&self.query, captures)?);
+        }
+        Ok(path)
+    }
+
+    fn expand_body(
+        &self,
+        captures: &Captures,
+    ) -> Result<(Option<&'static str>, Vec<u8>), ExpandError> {
+        Ok(match &self.body {
+            Body::None => (None, Vec::new()),
+            Body::Json(json) => {
+                let text = json.expand(captures)?.to_string();
+                (Some("application/json"), text.into_bytes())
+            }
+            Body::Form(pairs) => {
+                let text = expand_pairs(pairs, captures)?;
+                let content_type = "application/x-www-form-urlencoded";
+                (Some(content_type), text.into_bytes())
+            }
+            Body::Text(template) => {
+                let text = template.expand(captures)?;
+                (Some("text/plain; charset=utf-8"), text.into_bytes())
+            }
+        })
+    }
+}
+
+fn expand_pairs(pairs: &[(String, Template)], captures: &Captures) -> Result<String, ExpandError> {
+    let mut encoder = form_urlencoded::Serializer::new(String::new());
+    for (name, template) in pairs {
+        encoder.append_pair(name, &template.expand(captures)?);
+    }
+    Ok(encoder.finish())
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986 and `also`.
+fn percent_encode(text: &str, also: &[u8]) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing into a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Body;
+    use super::Captures;
+    use super::ExpandError;
+    use super::Method;
+    use super::Request;
+    use super::Template;
+    use serde_json::json;
+
+    fn request() -> Request {
+        Request {
+            method: Method::Get,
+            path: Template::parse("/ä b/{id}").unwrap(),
+            query: vec![("message".to_owned(), Template::parse("{user}!").unwrap())],
+            headers: vec![("x-user".to_owned(), Template::parse("{user}").unwrap())],
+            body: Body::None,
+            status: None,
+            captures: Vec::new(),
+            written: "GET /".to_owned(),
+        }
+    }
+
+    fn captures(id: &str, user: &str) -> Captures {
+        Captures::from([
+            ("id".to_owned(), json!(id)),
+            ("user".to_owned(), json!(user)),
+        ])
+    }
+
+    #[test]
+    fn values_are_encoded_for_their_place() {
+        let expanded = request().expand(&captures("a/b?", "ü & {x}")).unwrap();
+        assert_eq!(
+            expanded.path_and_query,
+            "/%C3%A4%20b/a%2Fb%3F?message=%C3%BC+%26+%7Bx%7D%21"
+        );
+        let climbing = request().expand(&captures("..", "")).unwrap();
+        assert_eq!(climbing.path_and_query, "/%C3%A4%20b/%2E%2E?message=%21");
+    }
+
+    #[test]
+    fn a_line_break_does_not_make_a_header() {
+        let error = request().expand(&captures("1", "a\r\nx: y")).unwrap_err();
+        let header = "x-user".to_owned();
+        assert_eq!(error, ExpandError::LineBreak { header });
+    }
+
+    #[test]
+    fn the_content_type_follows_the_body() {
+        let mut form = request();
+        form.headers.clear();
+        form.body = Body::Form(vec![("m".to_owned(), Template::parse("{user}").unwrap())]);
+        let expanded = form.expand(&captures("1", "a b")).unwrap();
+        assert_eq!(expanded.body, b"m=a+b");
+        assert_eq!(
+            expanded.headers,
+            [(
+                "content-type".to_owned(),
+                "application/x-www-form-urlencoded".to_owned()
+            )]
+        );
+        form.headers
+            .push(("Content-Type".to_owned(), Template::literal("a/b")));
+        assert_eq!(form.expand(&captures("1", "")).unwrap().headers.len(), 1);
+    }
+}

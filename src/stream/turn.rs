@@ -1,0 +1,196 @@
+//! One answer as it came over the wire: a state machine over lines and frames.
+
+use super::profiles::Reader;
+use super::profiles::StreamEvent;
+use super::session::FinalMarker;
+use super::sse::Item;
+use crate::model::Frame;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a stream has said so far. Times are since the start of the trial.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// The answer's text.
+    pub text: String,
+    /// Tool calls by index: name and arguments.
+    pub tools: BTreeMap<u64, (String, String)>,
+    /// When the first piece of text came.
+    pub first_text: Option<Duration>,
+    /// When and why the text was declared complete.
+    pub text_complete: Option<(Duration, String)>,
+    /// When the first byte of the final marker came.
+    pub final_at: Option<Duration>,
+    /// Where the marker's line or event begins in the body.
+    pub final_offset: Option<u64>,
+    /// Breaks of the profile's grammar, in words.
+    pub faults: Vec<Fault>,
+    /// What the server said when it said that the turn failed.
+    pub failed: Option<String>,
+    /// When the body ended, or broke off.
+    pub ended: Option<Duration>,
+}
+
+/// A break of the profile's grammar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Something came after the final marker.
+    AfterFinal(String),
+    /// The final marker came again.
+    FinalAgain,
+    /// A frame could not be understood.
+    Broken(String),
+}
+
+impl Turn {
+    /// Takes in what the decoder gave.
+    pub fn take(&mut self, item: &Item, reader: &mut dyn Reader) {
+        match item {
+            Item::Line(line) => {
+                if self.final_at.is_none() && reader.is_final(line) {
+                    self.set_final(line.first_at, line.offset);
+                }
+            }
+            Item::Frame(frame) => {
+                for event in reader.frame(frame) {
+                    self.event(event, frame);
+                }
+            }
+        }
+    }
+
+    /// The body ended; with a marker that is just this, it is the final marker too.
+    pub fn end(&mut self, at: Duration, marker: &FinalMarker) {
+        self.ended = Some(at);
+        if matches!(marker, FinalMarker::End) {
+            self.final_at.get_or_insert(at);
+        }
+    }
+
+    fn set_final(&mut self, at: Duration, offset: u64) {
+        self.final_at = Some(at);
+        self.final_offset = Some(offset);
+    }
+
+    fn event(&mut self, event: StreamEvent, frame: &Frame) {
+        // The marker's own frame begins at the marker's line or before it.
+        let after_final = self
+            .final_offset
+            .is_some_and(|offset| frame.offset > offset);
+        match event {
+            StreamEvent::Final if after_final => self.faults.push(Fault::FinalAgain),
+            StreamEvent::Final => {
+                if self.final_at.is_none() {
+                    self.set_final(frame.at, frame.offset);
+                }
+            }
+            _ if after_final => self.faults.push(Fault::AfterFinal(frame.data.clone())),
+            StreamEvent::Text(text) => {
+                self.first_text.get_or_insert(frame.at);
+                self.text.push_str(&text);
+            }
+            StreamEvent::ToolCall {
+                index,
+                name,
+                arguments,
+            } => {
+                let call = self.tools.entry(index).or_default();
+                call.0.push_str(&name.unwrap_or_default());
+                call.1.push_str(&arguments);
+            }
+            StreamEvent::TextComplete(reason) => {
+                self.text_complete.get_or_insert((frame.at, reason));
+            }
+            StreamEvent::Failed(said) => {
+                self.failed.get_or_insert(said);
+            }
+            StreamEvent::Broken(how) => self.faults.push(Fault::Broken(how)),
+            StreamEvent::Ignored | StreamEvent::Usage => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Duration;
+    use super::Fault;
+    use super::Turn;
+    use crate::stream::profiles;
+    use crate::stream::sse::Decoder;
+
+    fn turn(profile: &str, body: &str) -> Turn {
+        let profile = profiles::named(profile).unwrap();
+        let mut reader = (profile.start)((profile.marker)());
+        let (mut decoder, mut turn) = (Decoder::new(), Turn::default());
+        let mut at = Duration::ZERO;
+        for byte in body.as_bytes() {
+            at += Duration::from_millis(1);
+            for item in decoder.push(at, &[*byte]).unwrap() {
+                turn.take(&item, reader.as_mut());
+            }
+        }
+        for item in decoder.finish(at).unwrap() {
+            turn.take(&item, reader.as_mut());
+        }
+        turn.end(at, &(profile.marker)());
+        turn
+    }
+
+    #[test]
+    fn plain_joins_pieces_and_sees_the_first_byte_of_the_marker() {
+        let turn = turn("plain", "data: a\n\ndata:  b\n\ndata: [DONE]\n\n");
+        assert_eq!(turn.text, "a b");
+        assert_eq!(turn.final_at, Some(Duration::from_millis(20)));
+        assert!(turn.faults.is_empty());
+    }
+
+    #[test]
+    fn a_marker_without_its_blank_line_is_seen() {
+        assert!(turn("plain", "data: [DONE]\n").final_at.is_some());
+        assert!(turn("plain", "data: a\n\n").final_at.is_none());
+    }
+
+    #[test]
+    fn what_follows_the_marker_is_a_fault() {
+        let turn = turn("plain", "data: [DONE]\n\ndata: late\n\ndata: [DONE]\n\n");
+        assert_eq!(
+            turn.faults,
+            [Fault::AfterFinal("late".into()), Fault::FinalAgain]
+        );
+        assert_eq!(turn.text, "");
+    }
+
+    #[test]
+    fn openai_chunks_are_read() {
+        let chunk = |choice: &str| format!("data: {{\"choices\":[{choice}]}}\n\n");
+        let body = [
+            chunk(
+                r#"{"index":0,"delta":{"role":"assistant","content":"Hel"},"finish_reason":null}"#,
+            ),
+            chunk(
+                r#"{"index":0,"delta":{"content":"lo","tool_calls":[{"index":0,"function":{"name":"f","arguments":"{\"a\""}}]}}"#,
+            ),
+            chunk(
+                r#"{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]}}"#,
+            ),
+            chunk(r#"{"index":0,"delta":{},"finish_reason":"stop"}"#),
+            "data: {\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\ndata: [DONE]\n\n".to_owned(),
+        ];
+        let turn = turn("openai-chat", &body.concat());
+        assert_eq!(turn.text, "Hello");
+        assert_eq!(turn.tools[&0], ("f".to_owned(), "{\"a\":1}".to_owned()));
+        assert_eq!(turn.text_complete.unwrap().1, "stop");
+        assert!(turn.final_at.is_some() && turn.faults.is_empty());
+    }
+
+    #[test]
+    fn an_error_event_and_a_bad_chunk_are_told() {
+        let turn = turn(
+            "openai-chat",
+            "data: {\"error\":{\"message\":\"no\"}}\n\ndata: {oops\n\n",
+        );
+        assert_eq!(turn.failed.as_deref(), Some("no"));
+        assert!(matches!(turn.faults[0], Fault::Broken(_)));
+    }
+}

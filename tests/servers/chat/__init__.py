@@ -1,0 +1,1 @@
+"""A small chat server; the environment chooses its save strategy, database stack and wire."""

@@ -1,0 +1,160 @@
+"""The HTTP server."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel
+from starlette.background import BackgroundTask
+
+from chat import schema, transport
+from chat.auth import COOKIE, current_user
+from chat.modes import MODES
+from chat.provider import Provider
+from chat.settings import Settings
+from chat.store import Handle, Insert, Line, open_store
+from chat.stream import frames
+from chat.turn import Turn
+from chat.wire import WIRES
+
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+settings = Settings.from_env()
+if settings.mode not in MODES:
+    raise SystemExit(f"MODE={settings.mode}: expected one of {', '.join(MODES)}")
+respond = transport.load(settings.transport)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    schema.prepare(settings)
+    app.state.settings = settings
+    app.state.store = open_store(settings.stack, settings.database_path, settings.busy_timeout)
+    app.state.provider = Provider(settings.gateway_url)
+    yield
+    await app.state.provider.close()
+    await app.state.store.dispose()
+
+
+app = FastAPI(lifespan=lifespan, openapi_url=None)
+if settings.cors_origin:
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=[settings.cors_origin],
+        allow_credentials=True,
+        allow_methods=["*"],
+        allow_headers=["*"],
+    )
+
+
+async def request_session(request: Request) -> AsyncIterator[Handle | None]:
+    if settings.mode != "depends_commit":
+        yield None
+        return
+    async with request.app.state.store.open() as session:
+        yield session
+        await session.commit()
+
+
+UserId = Annotated[int | None, Depends(current_user)]
+RequestSession = Annotated[Handle | None, Depends(request_session)]
+
+
+class LoginBody(BaseModel):
+    email: str
+
+
+class ConversationBody(BaseModel):
+    title: str | None = None
+
+
+class ChatBody(BaseModel):
+    conversation_id: str | int
+    message: str
+
+
+@app.get("/health")
+async def health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@app.post("/login")
+async def login(body: LoginBody, request: Request, response: Response) -> dict[str, str]:
+    store = request.app.state.store
+    token = await store.run(store.queries.login, body.email)
+    response.set_cookie(COOKIE, token, httponly=True, samesite="lax")
+    return {"access_token": token, "token_type": "bearer"}
+
+
+@app.post("/conversations", status_code=201)
+async def create_conversation(
+    request: Request, user_id: UserId, body: ConversationBody | None = None
+) -> dict[str, str]:
+    store = request.app.state.store
+    title = body.title if body else None
+    return {"id": await store.run(store.queries.create_conversation, title, user_id)}
+
+
+@app.get("/conversations/{conversation_id}/messages")
+async def messages(conversation_id: str, request: Request, user_id: UserId) -> list[dict[str, Any]]:
+    lines = await find_history(request, conversation_id, user_id)
+    if settings.mode == "history_reversed":
+        lines.reverse()
+    return [
+        {"id": x.id, "role": x.role, "content": x.content, "created_at": x.created_at}
+        for x in lines
+    ]
+
+
+@app.post("/chat")
+async def post_chat(
+    body: ChatBody, request: Request, user_id: UserId, session: RequestSession
+) -> Response:
+    return await chat(request, str(body.conversation_id), body.message, user_id, session)
+
+
+@app.get("/chat")
+async def get_chat(
+    conversation_id: str, message: str, request: Request, user_id: UserId, session: RequestSession
+) -> Response:
+    return await chat(request, conversation_id, message, user_id, session)
+
+
+async def chat(
+    request: Request,
+    conversation_id: str,
+    message: str,
+    user_id: int | None,
+    session: Handle | None,
+) -> Response:
+    if settings.mode == "html":
+        return HTMLResponse("<!doctype html><title>Chat</title><p>Please log in.</p>")
+    if settings.mode == "status_500":
+        return JSONResponse({"detail": "Internal Server Error"}, 500)
+    lines = await find_history(request, conversation_id, user_id)
+    store, provider = request.app.state.store, request.app.state.provider
+    if settings.mode != "user_lost":
+        await store.write(Insert(conversation_id, "user", message))
+    turn = Turn(store, provider, conversation_id, user_id, prompt(lines, message), session)
+    media = "text/plain" if settings.mode == "not_sse" else "text/event-stream"
+    body = frames(turn, MODES[settings.mode], WIRES[settings.wire])
+    return respond(body, BackgroundTask(turn.run_after_response), media)
+
+
+async def find_history(request: Request, conversation_id: str, user_id: int | None) -> list[Line]:
+    lines = await request.app.state.store.history(conversation_id, user_id)
+    if lines is None:
+        raise HTTPException(404, "Conversation not found")
+    return lines
+
+
+def prompt(lines: list[Line], message: str) -> list[dict[str, str]]:
+    past = [{"role": x.role, "content": x.content} for x in lines if x.status == "complete"]
+    if settings.mode == "forgets_context":
+        past = []
+    return [*past, {"role": "user", "content": message}]

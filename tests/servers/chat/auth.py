@@ -1,0 +1,24 @@
+"""Who asks: nobody in particular, a bearer token, or a session cookie."""
+
+from fastapi import HTTPException, Request
+
+COOKIE = "session"
+
+
+async def current_user(request: Request) -> int | None:
+    auth = request.app.state.settings.auth
+    if auth == "none":
+        return None
+    store = request.app.state.store
+    token = _token(request, auth)
+    user_id = await store.run(store.queries.user_of, token) if token else None
+    if user_id is None:
+        raise HTTPException(401, "not logged in", {"WWW-Authenticate": "Bearer"})
+    return user_id
+
+
+def _token(request: Request, auth: str) -> str | None:
+    if auth == "cookie":
+        return request.cookies.get(COOKIE)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else None

@@ -1,0 +1,82 @@
+"""Mode -> truth and strategy. `python -m chat.modes` prints a line `mode truth` for each.
+
+pass: the commit comes before DONE. violation: DONE does not wait for it. other: the order is not
+what is wrong. Modes whose strategy is `correct` but whose truth is `other` misbehave elsewhere:
+`app` and `schema` ask for them by name.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chat import strategies as s
+from chat.turn import Turn
+
+
+@dataclass(frozen=True)
+class Mode:
+    truth: str
+    strategy: Callable[[Turn], s.Events]
+
+
+_PASS = [
+    s.correct,
+    s.finish_reason,
+    s.ph_correct,
+    s.tok_pre,
+    s.tok_post,
+    s.tok_batch_correct,
+    s.touch_correct,
+    s.save_touch,
+    s.held_correct,
+    s.correct_slow,
+    s.long_tx_correct,
+]
+_VIOLATION = [
+    s.after,
+    s.background,
+    s.create_task,
+    s.create_task_slow,
+    s.write_behind,
+    s.ph_after,
+    s.tok_batch_after,
+    s.touch_after,
+    s.slow_after,
+    s.long_tx_after,
+    s.conc_writer,
+    s.depends_commit,
+    s.flush_after,
+]
+_OTHER = [
+    s.never_saves,
+    s.only_done,
+    s.truncated,
+    s.empty,
+    s.wrong_conversation,
+    s.duplicate,
+    s.swallow,
+    s.swallow_silent,
+    s.changed_later,
+    s.error_as_answer,
+    s.no_done,
+    s.data_after_done,
+]
+_ELSEWHERE = [
+    "user_lost",
+    "forgets_context",
+    "not_sse",
+    "history_reversed",
+    "hard_reset",
+    "html",
+    "status_500",
+]
+
+MODES: dict[str, Mode] = {
+    **{strategy.__name__: Mode("pass", strategy) for strategy in _PASS},
+    **{strategy.__name__: Mode("violation", strategy) for strategy in _VIOLATION},
+    **{strategy.__name__: Mode("other", strategy) for strategy in _OTHER},
+    **{name: Mode("other", s.correct) for name in _ELSEWHERE},
+}
+
+if __name__ == "__main__":
+    for name, mode in MODES.items():
+        print(name, mode.truth)

@@ -1,0 +1,48 @@
+"""What the environment decides."""
+
+import os
+from dataclasses import dataclass
+
+CHOICES = {
+    "STACK": ("sync", "async", "raw"),
+    "TRANSPORT": ("starlette", "sse"),
+    "WIRE": ("plain", "openai"),
+    "JOURNAL": ("wal", "delete"),
+    "AUTH": ("none", "bearer", "cookie"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    database_path: str
+    gateway_url: str
+    mode: str
+    stack: str
+    transport: str
+    wire: str
+    journal: str
+    auth: str
+    cors_origin: str | None
+    busy_timeout: float
+
+    @classmethod
+    def from_env(cls) -> "Settings":
+        return cls(
+            database_path=os.environ["DATABASE_PATH"],
+            gateway_url=os.environ["GATEWAY_URL"].rstrip("/"),
+            mode=os.environ.get("MODE", "correct"),
+            stack=_choice("STACK"),
+            transport=_choice("TRANSPORT"),
+            wire=_choice("WIRE"),
+            journal=_choice("JOURNAL"),
+            auth=_choice("AUTH"),
+            cors_origin=os.environ.get("CORS_ORIGIN") or None,
+            busy_timeout=int(os.environ.get("BUSY_TIMEOUT_MS", "5000")) / 1000,
+        )
+
+
+def _choice(name: str) -> str:
+    value = os.environ.get(name, CHOICES[name][0])
+    if value not in CHOICES[name]:
+        raise SystemExit(f"{name}={value}: expected one of {', '.join(CHOICES[name])}")
+    return value

@@ -1,0 +1,50 @@
+"""SQLModel sessions in the threadpool."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlmodel import Session, create_engine
+from starlette.concurrency import run_in_threadpool
+
+from chat import queries_orm
+from chat.store import Handle, Store
+
+
+class SyncHandle(Handle):
+    queries = queries_orm
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    async def run(self, query: Callable[..., Any], *args: Any) -> Any:
+        return await run_in_threadpool(query, self.session, *args)
+
+    async def commit(self) -> None:
+        await run_in_threadpool(self.session.commit)
+
+    async def close(self) -> None:
+        # Not in the threadpool: a cancelled request is not allowed to wait for it.
+        self.session.close()
+
+
+class SyncStore(Store):
+    queries = queries_orm
+
+    def __init__(self, path: str, busy_timeout: float) -> None:
+        arguments = {"check_same_thread": False, "timeout": busy_timeout}
+        self.engine = create_engine(f"sqlite:///{path}", connect_args=arguments)
+
+    async def run(self, query: Callable[..., Any], *args: Any) -> Any:
+        return await run_in_threadpool(self._run, query, args)
+
+    def open(self) -> Handle:
+        return SyncHandle(Session(self.engine))
+
+    async def dispose(self) -> None:
+        self.engine.dispose()
+
+    def _run(self, query: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        with Session(self.engine) as session:
+            result = query(session, *args)
+            session.commit()
+            return result

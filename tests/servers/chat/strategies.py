@@ -1,0 +1,356 @@
+"""When and how a server saves the answer: one function, one way. `modes` says which are right."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from chat.events import DONE, Event, text_chunk
+from chat.provider import ProviderError, StreamCut
+from chat.store import Insert, Update
+from chat.turn import Turn
+
+Events = AsyncIterator[Event]
+
+BATCH = 4
+SLOW_WORK = 0.5
+WRITE_BEHIND_DELAY = 0.2
+CHANGE_DELAY = 0.3
+
+logger = logging.getLogger("chat")
+
+
+# --- right: the commit comes before DONE ---
+
+
+async def correct(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.save()
+    yield DONE
+
+
+async def finish_reason(turn: Turn) -> Events:
+    saved = False
+    async for chunk in turn.relay():
+        if chunk.finish_reason and not saved:
+            await turn.save()
+            saved = True
+        yield chunk
+    if not saved:
+        await turn.save()
+    yield DONE
+
+
+async def ph_correct(turn: Turn) -> Events:
+    async with turn.placeholder("streaming") as row:
+        async for chunk in turn.relay():
+            yield chunk
+    await turn.update(row)
+    yield DONE
+
+
+async def tok_pre(turn: Turn) -> Events:
+    async with turn.placeholder("complete") as row:
+        async for chunk in turn.relay():
+            if chunk.text:
+                await turn.update(row)
+            yield chunk
+    yield DONE
+
+
+async def tok_post(turn: Turn) -> Events:
+    async with turn.placeholder("complete") as row:
+        async for chunk in turn.relay():
+            yield chunk
+            if chunk.text:
+                await turn.update(row)
+    yield DONE
+
+
+async def tok_batch_correct(turn: Turn) -> Events:
+    async with turn.placeholder("complete") as row:
+        async for chunk in turn.relay():
+            yield chunk
+            if chunk.text and not _has_tail(turn):
+                await turn.update(row)
+    if _has_tail(turn):
+        await turn.update(row)
+    yield DONE
+
+
+async def touch_correct(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.touch()
+    await turn.save()
+    yield DONE
+
+
+async def save_touch(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.save()
+    await turn.touch()
+    yield DONE
+
+
+async def held_correct(turn: Turn) -> Events:
+    async with turn.store.open() as session:
+        await session.history(turn.conversation_id, turn.user_id)
+        async for chunk in turn.relay():
+            yield chunk
+        await session.write(turn.row())
+        await session.commit()
+        yield DONE
+
+
+async def correct_slow(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await asyncio.sleep(SLOW_WORK)
+    await turn.save()
+    yield DONE
+
+
+async def long_tx_correct(turn: Turn) -> Events:
+    async with turn.store.open() as session:
+        row = None
+        async for chunk in turn.relay():
+            if chunk.text and row is None:
+                [row] = await session.write(turn.row())
+            yield chunk
+        await session.write(_final(turn, row))
+        await session.commit()
+    yield DONE
+
+
+# --- wrong: DONE does not wait for the commit ---
+
+
+async def after(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    yield DONE
+    await turn.save()
+
+
+async def background(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    turn.after_response = turn.save
+    yield DONE
+
+
+async def create_task(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    turn.spawn(turn.save())
+    yield DONE
+
+
+async def create_task_slow(turn: Turn) -> Events:
+    # On the raw stack the order is right by accident: the task runs during the sleep and blocks
+    # the loop until it has committed, so DONE cannot be sent before.
+    async for chunk in turn.relay():
+        yield chunk
+    turn.spawn(turn.save())
+    await asyncio.sleep(SLOW_WORK)
+    yield DONE
+
+
+async def write_behind(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    turn.spawn(_flush_later(turn))
+    yield DONE
+
+
+async def ph_after(turn: Turn) -> Events:
+    async with turn.placeholder("streaming") as row:
+        async for chunk in turn.relay():
+            yield chunk
+    yield DONE
+    await turn.update(row)
+
+
+async def tok_batch_after(turn: Turn) -> Events:
+    # Right by accident when the number of tokens is a multiple of BATCH: then there is no tail.
+    async with turn.placeholder("complete") as row:
+        async for chunk in turn.relay():
+            yield chunk
+            if chunk.text and not _has_tail(turn):
+                await turn.update(row)
+    yield DONE
+    if _has_tail(turn):
+        await turn.update(row)
+
+
+async def touch_after(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.touch()
+    yield DONE
+    await turn.save()
+
+
+async def slow_after(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await asyncio.sleep(SLOW_WORK)
+    yield DONE
+    await turn.save()
+
+
+async def long_tx_after(turn: Turn) -> Events:
+    async with turn.store.open() as session:
+        row = None
+        async for chunk in turn.relay():
+            if chunk.text and row is None:
+                [row] = await session.write(turn.row())
+            yield chunk
+        await session.write(_final(turn, row))
+        yield DONE
+        await session.commit()
+
+
+async def conc_writer(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    turn.spawn(turn.save())
+    await turn.touch()
+    yield DONE
+
+
+async def depends_commit(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.request_session.add(turn.row())
+    yield DONE
+
+
+async def flush_after(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    async with turn.store.open() as session:
+        await session.write(turn.row())
+        yield DONE
+        await session.commit()
+
+
+# --- bad in another way than the order ---
+
+
+async def never_saves(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    yield DONE
+
+
+async def only_done(turn: Turn) -> Events:
+    try:
+        async for chunk in turn.relay():
+            yield chunk
+    except StreamCut:
+        logger.warning("the provider's stream ended early")
+    if turn.provider_said_done:
+        await turn.save()
+    yield DONE
+
+
+async def truncated(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.save("".join(turn.parts[:-1]))
+    yield DONE
+
+
+async def empty(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.save("")
+    yield DONE
+
+
+async def wrong_conversation(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    other = await turn.store.run(turn.store.queries.other_conversation, turn.conversation_id)
+    await turn.store.write(Insert(other, "assistant", turn.answer))
+    yield DONE
+
+
+async def duplicate(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.save()
+    await turn.save()
+    yield DONE
+
+
+async def swallow(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    try:
+        await turn.save()
+    except Exception:
+        logger.exception("saving the answer failed")
+    yield DONE
+
+
+async def swallow_silent(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    try:
+        await turn.save()
+    except Exception:
+        pass
+    yield DONE
+
+
+async def changed_later(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    row = await turn.save()
+    turn.spawn(_change_later(turn, row))
+    yield DONE
+
+
+async def error_as_answer(turn: Turn) -> Events:
+    try:
+        async for chunk in turn.relay():
+            yield chunk
+    except ProviderError as error:
+        turn.parts.append(str(error))
+        yield text_chunk(str(error))
+    await turn.save()
+    yield DONE
+
+
+async def no_done(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.save()
+
+
+async def data_after_done(turn: Turn) -> Events:
+    async for event in correct(turn):
+        yield event
+    yield text_chunk("one more thing")
+
+
+def _has_tail(turn: Turn) -> bool:
+    return len(turn.parts) % BATCH != 0
+
+
+def _final(turn: Turn, row: int | None) -> Insert | Update:
+    return turn.row() if row is None else Update(row, turn.answer)
+
+
+async def _flush_later(turn: Turn) -> None:
+    await asyncio.sleep(WRITE_BEHIND_DELAY)
+    await turn.save()
+
+
+async def _change_later(turn: Turn, row: int) -> None:
+    await asyncio.sleep(CHANGE_DELAY)
+    await turn.store.write(Update(row, turn.answer + " (edited)"))

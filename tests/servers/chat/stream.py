@@ -1,0 +1,30 @@
+"""Runs a strategy and turns its events, and its errors, into frames."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from chat.events import DONE, Failure
+from chat.modes import Mode
+from chat.provider import ProviderError
+from chat.turn import Turn
+from chat.wire import Frame, Wire
+
+logger = logging.getLogger("chat")
+
+
+async def frames(turn: Turn, mode: Mode, wire: Wire) -> AsyncIterator[Frame]:
+    done = False
+    try:
+        async with aclosing(mode.strategy(turn)) as events:
+            async for event in events:
+                done = done or event is DONE
+                if (frame := wire(event)) is not None:
+                    yield frame
+    except ProviderError as error:
+        logger.warning("no answer: %s", error)
+        yield wire(Failure(str(error)))
+    except Exception:
+        logger.exception("saving the answer failed")
+        if not done:
+            yield wire(Failure("the answer could not be saved"))
