@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chatctl::model::frame::Frame;
-use chatctl::model::frame::Line;
-use chatctl::model::frame::LineKind;
+use chatctl::model::Frame;
+use chatctl::model::Line;
+use chatctl::model::LineKind;
 use chatctl::stream::sse::Decoder;
 use chatctl::stream::sse::Item;
 use chatctl::stream::sse::MAX_LINE;

@@ -14,23 +14,22 @@ pub use target::Target;
 /// A boxed future, so that the traits can be used behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A boxed future that may fail.
+pub type Tried<'a, T> = BoxFuture<'a, anyhow::Result<T>>;
+
 /// A database, read-only: nothing done through it can change the store.
 pub trait Db: Send + Sync {
     /// Which database it is.
     fn target(&self) -> &Target;
 
     /// The user's tables.
-    fn schema(&self) -> BoxFuture<'_, anyhow::Result<Vec<Table>>>;
+    fn schema(&self) -> Tried<'_, Vec<Table>>;
 
     /// The rows that a statement gives.
-    fn rows<'a>(
-        &'a self,
-        sql: &'a str,
-        args: &'a [Cell],
-    ) -> BoxFuture<'a, anyhow::Result<Vec<Vec<Cell>>>>;
+    fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>>;
 
     /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.
-    fn writer(&self, wait: Duration) -> BoxFuture<'_, anyhow::Result<Box<dyn Writer>>>;
+    fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>>;
 
     /// An identifier, quoted.
     fn quote(&self, name: &str) -> String {
@@ -51,7 +50,7 @@ pub trait Writer: Send {
     ) -> BoxFuture<'a, Result<(), WriteError>>;
 
     /// The first value of the first row that a statement gives.
-    fn value<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, anyhow::Result<Cell>>;
+    fn value<'a>(&'a mut self, sql: &'a str) -> Tried<'a, Cell>;
 }
 
 /// Why a statement of a [`Writer`] failed.
@@ -84,7 +83,7 @@ pub struct Backend {
     /// URL schemes that belong to it.
     pub schemes: &'static [&'static str],
     /// Opens an existing database, read-only; never creates one.
-    pub open: fn(Target) -> BoxFuture<'static, anyhow::Result<Box<dyn Db>>>,
+    pub open: fn(Target) -> Tried<'static, Box<dyn Db>>,
 }
 
 /// Every backend.

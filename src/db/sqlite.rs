@@ -7,6 +7,7 @@ use super::Backend;
 use super::BoxFuture;
 use super::Db;
 use super::Target;
+use super::Tried;
 use super::WriteError;
 use super::Writer;
 use crate::model::Cell;
@@ -79,7 +80,7 @@ impl Db for Sqlite {
         &self.target
     }
 
-    fn schema(&self) -> BoxFuture<'_, anyhow::Result<Vec<Table>>> {
+    fn schema(&self) -> Tried<'_, Vec<Table>> {
         Box::pin(async move {
             let names = self
                 .rows(
@@ -109,11 +110,7 @@ impl Db for Sqlite {
         })
     }
 
-    fn rows<'a>(
-        &'a self,
-        sql: &'a str,
-        args: &'a [Cell],
-    ) -> BoxFuture<'a, anyhow::Result<Vec<Vec<Cell>>>> {
+    fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
         Box::pin(async move {
             let mut reader = self.reader.lock().await;
             let rows = query(sql, args)
@@ -124,7 +121,7 @@ impl Db for Sqlite {
         })
     }
 
-    fn writer(&self, wait: Duration) -> BoxFuture<'_, anyhow::Result<Box<dyn Writer>>> {
+    fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
         Box::pin(async move {
             if self.target.read_only() {
                 return Err(WriteError::ReadOnly.into());
@@ -161,7 +158,7 @@ impl Writer for SqliteWriter {
         })
     }
 
-    fn value<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, anyhow::Result<Cell>> {
+    fn value<'a>(&'a mut self, sql: &'a str) -> Tried<'a, Cell> {
         Box::pin(async move {
             let row = query(sql, &[]).fetch_one(&mut self.connection).await?;
             Ok(cells(&row)?.into_iter().next().unwrap_or(Cell::Null))

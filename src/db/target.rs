@@ -29,10 +29,11 @@ impl Target {
                 )),
             );
         };
-        let rest = url[scheme.len()..].trim_start_matches(':');
+        let rest = &url[scheme.len()..];
+        let rest = rest.strip_prefix(':').unwrap_or(rest);
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if path == ":memory:" || path.is_empty() && url.contains(":memory:") {
+        if path == ":memory:" {
             return Err(Stop::refused(
                 "an in-memory database belongs to one process: nothing else can look into it",
             )

@@ -10,8 +10,8 @@ use super::Step;
 use super::Waiting;
 use crate::clock;
 use crate::clock::Tick;
-use crate::db::BoxFuture;
 use crate::db::Db;
+use crate::db::Tried;
 use crate::db::WriteError;
 use crate::db::Writer;
 use crate::stop::Stop;
@@ -92,7 +92,7 @@ impl Gate for BeginImmediate {
         KIND.name
     }
 
-    fn close(&mut self) -> BoxFuture<'_, anyhow::Result<Closed>> {
+    fn close(&mut self) -> Tried<'_, Closed> {
         Box::pin(async move {
             if !self.lock(CLOSE_WAIT).await? {
                 return Ok(Closed::WriterInTheWay);
@@ -110,11 +110,11 @@ impl Gate for BeginImmediate {
         })
     }
 
-    fn waiting(&mut self) -> BoxFuture<'_, anyhow::Result<Waiting>> {
+    fn waiting(&mut self) -> Tried<'_, Waiting> {
         Box::pin(async { Ok(Waiting::Unobservable) })
     }
 
-    fn step(&mut self, seen: watch::Receiver<bool>) -> BoxFuture<'_, anyhow::Result<Step>> {
+    fn step(&mut self, seen: watch::Receiver<bool>) -> Tried<'_, Step> {
         Box::pin(async move {
             let before = self.witness.value("PRAGMA data_version").await?;
             let opened = self.open().await?;
@@ -140,7 +140,7 @@ impl Gate for BeginImmediate {
         })
     }
 
-    fn open(&mut self) -> BoxFuture<'_, anyhow::Result<Tick>> {
+    fn open(&mut self) -> Tried<'_, Tick> {
         Box::pin(async move {
             if self.closed {
                 self.holder.execute("ROLLBACK").await?;

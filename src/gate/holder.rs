@@ -99,11 +99,9 @@ const SHARED: (i64, i64) = (0x4000_0002, 510);
 const WAL_CHANGES: u64 = 8;
 const FILE_CHANGES: u64 = 24;
 
-/// How often a step looks for a writer. A commit takes longer than this.
-const LOOK: Duration = Duration::from_micros(30);
 const TRY: Duration = Duration::from_millis(1);
-/// How long the queue behind a waiting commit gets to form before that commit is let go.
-const QUEUE: Duration = Duration::from_millis(20);
+/// How long a commit is waited for without pause.
+const SPIN: Duration = Duration::from_millis(50);
 
 /// The helper's arguments.
 #[derive(Debug, clap::Args)]
@@ -172,7 +170,7 @@ fn say(answers: &mut dyn Write, answer: &Answer) -> anyhow::Result<()> {
 
 struct Holder {
     journal: Journal,
-    file: Arc<File>,
+    file: File,
     witness: File,
     alarm: u32,
     /// The byte that a step gives up and takes again; the rollback journal's first step changes it.
@@ -188,6 +186,13 @@ enum Held {
     Reader,
 }
 
+/// What passed in a step.
+struct Passed {
+    opened: Tick,
+    closed: Tick,
+    writer_after: Option<Duration>,
+}
+
 impl Holder {
     fn new(args: &Args) -> anyhow::Result<Self> {
         let path = match args.journal {
@@ -196,7 +201,7 @@ impl Holder {
         };
         Ok(Self {
             journal: args.journal,
-            file: Arc::new(open(&path)?),
+            file: open(&path)?,
             witness: open(&path)?,
             alarm: args.alarm,
             held: None,
@@ -268,13 +273,16 @@ impl Holder {
 
     fn step(&mut self, patience: Duration) -> anyhow::Result<Answer> {
         let before = self.changes()?;
-        let (opened, writer_after) = match self.held {
-            Some(Held::Reader) => self.step_from_reader()?,
+        let Passed {
+            opened,
+            closed,
+            writer_after,
+        } = match self.held {
+            Some(Held::Reader) => self.step_from_reader(before, patience)?,
             Some(Held::Writer) => self.step_from_writer(before, patience)?,
             None => anyhow::bail!("a step needs a closed gate"),
         };
         self.held = Some(Held::Writer);
-        let closed = clock::now();
         let writes = self.changes()?.wrapping_sub(before);
         Ok(Answer::Stepped {
             opened,
@@ -284,39 +292,63 @@ impl Holder {
         })
     }
 
-    /// The next gate queues in the kernel behind the writer that waits to commit; then
-    /// the reader's lock is dropped and exactly that commit can pass.
-    fn step_from_reader(&self) -> anyhow::Result<(Tick, Option<Duration>)> {
+    /// The writer that waits to commit holds RESERVED, so nobody can get in between: the reader's
+    /// lock is dropped, exactly that commit can pass, and then RESERVED is taken.
+    fn step_from_reader(&self, before: u32, patience: Duration) -> anyhow::Result<Passed> {
         let waiting = conflicts(&self.file, libc::F_WRLCK, PENDING)?;
-        let file = Arc::clone(&self.file);
-        let queued = std::thread::spawn(move || lock_waiting(&file, RESERVED));
-        std::thread::sleep(QUEUE);
+        if lock(&self.file, libc::F_WRLCK, RESERVED)? {
+            // Nobody has begun to write: nothing passes.
+            let opened = clock::now();
+            unlock(&self.file, SHARED)?;
+            return Ok(Passed {
+                opened,
+                closed: clock::now(),
+                writer_after: None,
+            });
+        }
         unlock(&self.file, SHARED)?;
         let opened = clock::now();
-        queued.join().expect("taking a lock does not panic")?;
-        Ok((opened, waiting.then_some(Duration::ZERO)))
+        // A writer that has only begun may commit much later; one that commits locks readers out.
+        self.until(opened + patience, before, SHARED)?;
+        Ok(Passed {
+            opened,
+            closed: lock_behind(&self.file, RESERVED)?,
+            writer_after: waiting.then_some(Duration::ZERO),
+        })
     }
 
     /// Nobody queues in the kernel for this byte, since SQLite polls. So the helper watches for
-    /// the writer that takes it, and then queues behind it.
-    fn step_from_writer(
-        &self,
-        before: u32,
-        patience: Duration,
-    ) -> anyhow::Result<(Tick, Option<Duration>)> {
+    /// the writer that takes it, and then takes it right behind it.
+    fn step_from_writer(&self, before: u32, patience: Duration) -> anyhow::Result<Passed> {
         let range = self.writer_byte();
         unlock(&self.file, range)?;
         let opened = clock::now();
-        let mut writer_after = None;
-        while clock::now() < opened + patience && !self.cancel.load(Ordering::SeqCst) {
-            if conflicts(&self.file, libc::F_WRLCK, range)? || self.changes()? != before {
-                writer_after = Some(clock::now() - opened);
-                break;
+        let writer = self.until(opened + patience, before, range)?;
+        Ok(Passed {
+            opened,
+            closed: lock_behind(&self.file, range)?,
+            writer_after: writer.map(|at| at - opened),
+        })
+    }
+
+    /// Watches until somebody holds a lock on the range, or something was committed. Nothing
+    /// when neither happened in time, or when chatctl has seen what it waits for.
+    ///
+    /// Without pause: between two looks a server can commit and send its final marker, and then
+    /// it can't be told which was first.
+    fn until(
+        &self,
+        deadline: Tick,
+        before: u32,
+        range: (i64, i64),
+    ) -> anyhow::Result<Option<Tick>> {
+        while clock::now() < deadline && !self.cancel.load(Ordering::SeqCst) {
+            if conflicts(&self.file, libc::F_RDLCK, range)? || self.changes()? != before {
+                return Ok(Some(clock::now()));
             }
-            std::thread::sleep(LOOK);
+            std::thread::yield_now();
         }
-        lock_waiting(&self.file, range)?;
-        Ok((opened, writer_after))
+        Ok(None)
     }
 
     fn open(&mut self) -> anyhow::Result<Answer> {
@@ -375,10 +407,20 @@ fn lock(file: &File, kind: i32, range: (i64, i64)) -> anyhow::Result<bool> {
     }
 }
 
-/// Queues for a write lock in the kernel. Bounded by the alarm.
-fn lock_waiting(file: &File, range: (i64, i64)) -> anyhow::Result<()> {
+/// Takes a write lock as soon as the writer that has it gives it back. A commit takes a few
+/// milliseconds, so it is first tried without pause: a process that sleeps in the kernel's queue
+/// wakes up later than the server goes on. Bounded by the alarm. Gives the time at which the lock
+/// was there, read before anything else: the final marker is compared with it.
+fn lock_behind(file: &File, range: (i64, i64)) -> anyhow::Result<Tick> {
+    let deadline = clock::now() + SPIN;
+    while clock::now() < deadline {
+        if lock(file, libc::F_WRLCK, range)? {
+            return Ok(clock::now());
+        }
+        std::thread::yield_now();
+    }
     fcntl(file, FcntlArg::F_OFD_SETLKW(&flock(libc::F_WRLCK, range)))?;
-    Ok(())
+    Ok(clock::now())
 }
 
 fn unlock(file: &File, range: (i64, i64)) -> anyhow::Result<()> {

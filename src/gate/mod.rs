@@ -10,8 +10,8 @@ pub mod holder;
 mod raw_locks;
 
 use crate::clock::Tick;
-use crate::db::BoxFuture;
 use crate::db::Db;
+use crate::db::Tried;
 use crate::stop::Stop;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -24,17 +24,17 @@ pub trait Gate: Send {
     fn name(&self) -> &'static str;
 
     /// Closes the gate and verifies from another connection that it is closed.
-    fn close(&mut self) -> BoxFuture<'_, anyhow::Result<Closed>>;
+    fn close(&mut self) -> Tried<'_, Closed>;
 
     /// What waits at the closed gate.
-    fn waiting(&mut self) -> BoxFuture<'_, anyhow::Result<Waiting>>;
+    fn waiting(&mut self) -> Tried<'_, Waiting>;
 
     /// Lets exactly one waiting write through and closes again. Stops waiting for a
     /// writer to appear once `seen` turns true: the final marker is there.
-    fn step(&mut self, seen: watch::Receiver<bool>) -> BoxFuture<'_, anyhow::Result<Step>>;
+    fn step(&mut self, seen: watch::Receiver<bool>) -> Tried<'_, Step>;
 
     /// Opens the gate. Opening an open gate does nothing.
-    fn open(&mut self) -> BoxFuture<'_, anyhow::Result<Tick>>;
+    fn open(&mut self) -> Tried<'_, Tick>;
 }
 
 /// The answer to closing.
@@ -91,7 +91,7 @@ pub struct Kind {
     /// What it locks, in words for the person whose store it is.
     pub what: &'static str,
     /// Opens it; an error says why it can't be used here.
-    pub open: for<'a> fn(&'a dyn Db, Limits) -> BoxFuture<'a, anyhow::Result<Box<dyn Gate>>>,
+    pub open: for<'a> fn(&'a dyn Db, Limits) -> Tried<'a, Box<dyn Gate>>,
 }
 
 /// Every gate, strongest first.

@@ -11,8 +11,8 @@ use super::holder::Answer;
 use super::holder::Ask;
 use super::holder::Journal;
 use crate::clock::Tick;
-use crate::db::BoxFuture;
 use crate::db::Db;
+use crate::db::Tried;
 use crate::db::WriteError;
 use crate::db::Writer;
 use anyhow::Context as _;
@@ -174,7 +174,7 @@ impl Gate for RawLocks {
         KIND.name
     }
 
-    fn close(&mut self) -> BoxFuture<'_, anyhow::Result<Closed>> {
+    fn close(&mut self) -> Tried<'_, Closed> {
         Box::pin(async move {
             let (at, met) = match self.ask(&Ask::Close(CLOSE_WAIT_MS)).await? {
                 Answer::Closed { at, met } => (at, met),
@@ -206,7 +206,7 @@ impl Gate for RawLocks {
         })
     }
 
-    fn waiting(&mut self) -> BoxFuture<'_, anyhow::Result<Waiting>> {
+    fn waiting(&mut self) -> Tried<'_, Waiting> {
         Box::pin(async move {
             match self.ask(&Ask::Waiting).await? {
                 Answer::Waiting(Some(true)) => Ok(Waiting::Commit),
@@ -217,7 +217,7 @@ impl Gate for RawLocks {
         })
     }
 
-    fn step(&mut self, mut seen: watch::Receiver<bool>) -> BoxFuture<'_, anyhow::Result<Step>> {
+    fn step(&mut self, mut seen: watch::Receiver<bool>) -> Tried<'_, Step> {
         Box::pin(async move {
             let helper = self.helper().await?;
             helper.say(&Ask::Step(STEP_WAIT_MS)).await?;
@@ -247,7 +247,7 @@ impl Gate for RawLocks {
         })
     }
 
-    fn open(&mut self) -> BoxFuture<'_, anyhow::Result<Tick>> {
+    fn open(&mut self) -> Tried<'_, Tick> {
         Box::pin(async move {
             if self.helper.is_none() {
                 // A helper that is gone holds nothing.

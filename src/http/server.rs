@@ -15,12 +15,15 @@ use tokio::io::AsyncBufReadExt as _;
 use tokio::io::BufReader;
 use tokio::process::Child;
 use tokio::process::ChildStdin;
+use tokio::task::JoinHandle;
 use url::Url;
 
 /// How often readiness is asked for.
 const ASK: Duration = Duration::from_millis(20);
 /// Longer than the helper's own patience with the server.
 const END_WAIT: Duration = Duration::from_secs(5);
+/// How long the server's last words are read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How many lines of output are kept; a server that floods must not fill the memory.
 const KEPT_LINES: usize = 10_000;
 
@@ -45,6 +48,7 @@ pub struct Server {
     // Dropping it ends the server: the helper waits for this pipe to close.
     lifeline: Option<ChildStdin>,
     output: Arc<Mutex<VecDeque<OutputLine>>>,
+    keeping: JoinHandle<()>,
     url: Url,
 }
 
@@ -82,7 +86,7 @@ impl Server {
         let lifeline = child.stdin.take();
         let mut first = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         let output = Arc::new(Mutex::new(VecDeque::new()));
-        tokio::spawn(keep(
+        let keeping = tokio::spawn(keep(
             child.stderr.take().expect("stderr is piped"),
             Arc::clone(&output),
         ));
@@ -90,6 +94,7 @@ impl Server {
             child,
             lifeline,
             output,
+            keeping,
             url: Url::parse(&format!("http://127.0.0.1:{port}/"))
                 .expect("a number makes a valid URL"),
         };
@@ -185,6 +190,8 @@ impl Server {
             // The helper itself hangs; without it the pipe can't do its work.
             let _ = self.child.kill().await;
         }
+        // What it wrote last may still be in the pipe; a process that got away may keep it open.
+        let _ = tokio::time::timeout(LAST_WORDS, &mut self.keeping).await;
     }
 }
 

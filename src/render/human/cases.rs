@@ -42,7 +42,7 @@ impl Page {
         }
         // A long name must not squeeze the reason, which is what is read.
         table.set_constraints([
-            ColumnConstraint::UpperBoundary(Width::Percentage(30)),
+            ColumnConstraint::UpperBoundary(Width::Percentage(36)),
             ColumnConstraint::ContentWidth,
             ColumnConstraint::LowerBoundary(Width::Fixed(16)),
             ColumnConstraint::ContentWidth,

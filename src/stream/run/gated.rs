@@ -1,6 +1,5 @@
 //! The order proof: trials behind the stepped gate until enough of them are decided.
 
-use super::Proof;
 use super::calibrate::Calibrated;
 use super::case::Begun;
 use super::stage::Stage;
@@ -25,6 +24,8 @@ use std::time::Duration;
 /// Below this a hold says nothing: 2 461 violating servers sent their marker within 137 ms.
 const LEAST_HOLD: Duration = Duration::from_millis(300);
 const MARGIN: Duration = Duration::from_millis(200);
+const OVERTAKEN: &str = "the final marker came before the gate was closed again behind the write that completed the row: \
+    it may have been sent before the commit";
 /// So many undecided trials before the first decided one, and no further ones are tried.
 const HOPELESS: usize = 3;
 
@@ -100,7 +101,7 @@ impl Stage<'_> {
         let wanted = self.options.trials.max(ENOUGH);
         let mut judged: Vec<Judged> = Vec::new();
         let turns = self.session.turns.len();
-        for number in 1..=2 * wanted {
+        for number in 1..=4 * wanted {
             self.doing(&format!(
                 "order: trial {number}, {} of {wanted} decided",
                 decided(&judged, turns)
@@ -160,27 +161,35 @@ impl Stage<'_> {
             ),
             Shown::Violated(how) => (Verdict::Violated, how.clone()),
             Shown::Ambiguous(why) => (Verdict::Inconclusive, format!("ambiguous: {why}")),
+            Shown::Overtaken => (Verdict::Inconclusive, format!("ambiguous: {OVERTAKEN}")),
             Shown::Inconclusive(why) => (Verdict::Inconclusive, why.clone()),
         };
         if let Some(telling) = &telling {
             case.timeline = telling.moments.timeline.clone();
         }
+        let open = match &sum {
+            Shown::Ambiguous(why) => Some(why.as_str()),
+            Shown::Overtaken => Some(OVERTAKEN),
+            _ => None,
+        };
         match (&sum, telling) {
             (Shown::Violated(how), Some(telling)) => {
                 let findings = self.violation(&telling, how, &case.name).await;
                 self.end_case(case, verdict, reason, report);
                 findings.into_iter().for_each(|finding| report.add(finding));
             }
-            (Shown::Ambiguous(why), _)
-                if self.options.proof == Proof::Auto && self.world.is_ours() =>
-            {
-                self.settle_by_fault(why, case, report).await?;
-            }
-            (Shown::Ambiguous(why), _) => {
-                report.add(self.ambiguous(why, &case.name));
-                self.end_case(case, verdict, reason, report);
-            }
-            _ => self.end_case(case, verdict, reason, report),
+            _ => match open {
+                // A trigger fails the statement and not the commit, so it can't settle which of
+                // the commit and the marker was first.
+                Some(why) if self.may_break_saves() && sum != Shown::Overtaken => {
+                    self.settle_by_fault(why, case, report).await?;
+                }
+                Some(why) => {
+                    report.add(self.ambiguous(why, &case.name));
+                    self.end_case(case, verdict, reason, report);
+                }
+                None => self.end_case(case, verdict, reason, report),
+            },
         }
         Ok(())
     }

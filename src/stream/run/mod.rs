@@ -17,6 +17,7 @@ mod world;
 
 use super::profiles::Profile;
 use super::session::Session;
+use crate::clock;
 use crate::report::Report;
 use crate::report::StoreLine;
 use stage::Stage;
@@ -95,15 +96,21 @@ impl Stage<'_> {
                     Proof::Observe => self.observe_order(&calibrated, report),
                 }
                 self.finish_without_done(report).await?;
-                if self.options.proof == Proof::Auto && self.world.is_ours() {
+                if self.may_break_saves() {
                     self.save_fails(report).await?;
                 }
-                self.look_again(report).await?;
-                // Last: a server that is hung up on may be damaged by it.
+                // After all others: a server that is hung up on may be damaged by it.
                 self.close_at_final(report).await?;
+                self.look_again(report).await?;
             }
         }
         self.look_at_log(report);
+        let order = format!("{}/order", self.session.name);
+        if let Some(case) = report.cases.iter_mut().find(|case| case.name == order) {
+            let took = clock::now() - self.began;
+            case.metrics
+                .insert("session_ms", took.as_secs_f64() * 1000.0);
+        }
         Ok(())
     }
 

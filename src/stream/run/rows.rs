@@ -11,6 +11,7 @@ use crate::report::Report;
 use crate::store;
 use crate::stream::judge;
 use crate::stream::judge::TurnSeen;
+use crate::stream::judge::order::ENOUGH;
 use crate::stream::judge::order::Row;
 use std::time::Duration;
 
@@ -95,16 +96,19 @@ impl Stage<'_> {
         });
     }
 
-    /// Looks at all remembered rows once more: nothing may have changed after the final marker.
+    /// Looks at remembered rows once more: nothing may have changed after the final marker.
     pub(super) async fn look_again(&mut self, report: &mut Report) -> anyhow::Result<()> {
         let Some(mapping) = self.mapping.clone() else {
             return Ok(());
         };
-        let kept = std::mem::take(&mut self.kept);
-        if let Some(last) = kept.iter().map(|kept| kept.at).max() {
+        let mut kept = std::mem::take(&mut self.kept);
+        // In the order in which they came, so the first are the oldest. A few that are old
+        // enough do; only a run without trials has to wait for them.
+        if let Some(last) = kept.get(ENOUGH - 1).or(kept.last()) {
             self.doing("looking again");
-            tokio::time::sleep((last + LATER).saturating_sub(clock::now())).await;
+            tokio::time::sleep((last.at + LATER).saturating_sub(clock::now())).await;
         }
+        kept.retain(|kept| kept.at + LATER <= clock::now());
         let mut observed = self.observed();
         for kept in kept {
             let now = store::by_key(self.world.db(), &mapping, &kept.row.key).await?;

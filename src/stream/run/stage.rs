@@ -1,6 +1,7 @@
 //! A session on its stage: what is known of the server while its cases run.
 
 use super::Options;
+use super::Proof;
 use super::World;
 use super::rows::Kept;
 use crate::clock;
@@ -63,6 +64,11 @@ impl<'a> Stage<'a> {
             table: self.mapping.as_ref().map(|mapping| mapping.table.clone()),
             ..Observed::default()
         }
+    }
+
+    /// Whether a save may be made to fail without being told to: the store is a test's own.
+    pub(super) fn may_break_saves(&self) -> bool {
+        self.options.proof == Proof::Auto && self.world.is_ours()
     }
 
     /// Says what is being done.

@@ -140,10 +140,19 @@ async def chat(
     store, provider = request.app.state.store, request.app.state.provider
     if settings.mode != "user_lost":
         await store.write(Insert(conversation_id, "user", message))
+    await ask_aside(provider, message)
     turn = Turn(store, provider, conversation_id, user_id, prompt(lines, message), session)
     media = "text/plain" if settings.mode == "not_sse" else "text/event-stream"
     body = frames(turn, MODES[settings.mode], WIRES[settings.wire])
     return respond(body, BackgroundTask(turn.run_after_response), media)
+
+
+async def ask_aside(provider: Provider, message: str) -> None:
+    if settings.mode == "titles":
+        prompt = [{"role": "user", "content": f"Make a title for: {message}"}]
+        await provider.aside("/chat/completions", {"model": "titles", "messages": prompt})
+    if settings.mode == "embeds":
+        await provider.aside("/embeddings", {"model": "embeddings", "input": message})
 
 
 async def find_history(request: Request, conversation_id: str, user_id: int | None) -> list[Line]:

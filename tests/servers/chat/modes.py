@@ -68,6 +68,8 @@ _ELSEWHERE = [
     "hard_reset",
     "html",
     "status_500",
+    "titles",
+    "embeds",
 ]
 
 MODES: dict[str, Mode] = {

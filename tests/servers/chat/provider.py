@@ -23,6 +23,7 @@ class StreamCut(ProviderError):
 
 class Provider:
     def __init__(self, gateway_url: str) -> None:
+        self.base = gateway_url
         self.url = f"{gateway_url}/chat/completions"
         # The gateway speaks plain HTTP on this machine; loading the CA bundle would only slow
         # every start, and a proxy from the environment would only get in the way.
@@ -43,6 +44,10 @@ class Provider:
                         yield event
         except httpx.HTTPError as error:
             raise ProviderError(f"provider: {error or type(error).__name__}") from error
+
+    async def aside(self, path: str, body: dict[str, Any]) -> None:
+        """A request beside the answer; the chat does not depend on it."""
+        await self.client.post(f"{self.base}{path}", json=body)
 
     async def close(self) -> None:
         await self.client.aclose()

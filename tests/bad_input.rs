@@ -1,0 +1,426 @@
+//! Bad input gets one clear error with the next step, the right exit code, and leaves no process.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::Chat;
+use common::chatctl;
+use common::text;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Runs it: the exit code, and an error that says all of these.
+#[track_caller]
+fn fails(command: &mut Command, exit: i32, says: &[&str]) {
+    let output = command.output().unwrap();
+    let (out, err) = text(&output);
+    assert_eq!(
+        output.status.code(),
+        Some(exit),
+        "stdout: {out}\nstderr: {err}"
+    );
+    assert_eq!(out, "", "an error leaves stdout alone");
+    let told = err
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .count();
+    assert_eq!(told, 1, "one error: {err}");
+    assert!(!err.contains("panicked"), "{err}");
+    for part in says {
+        assert!(err.contains(part), "no `{part}` in: {err}");
+    }
+}
+
+fn session(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A session that is right but for what the test changes.
+const SESSION: &str = r#"
+[[setup]]
+request = "POST /conversations"
+capture = { conversation_id = "$.id" }
+
+[request]
+request = "POST /chat"
+json = { conversation_id = "{conversation_id}", message = "{user}" }
+
+[[turn]]
+user = "hello"
+answer = "Hello there."
+"#;
+
+/// No process of this test's servers is left: each has the folder in its environment or command.
+fn nothing_runs(folder: &Path) {
+    let folder = folder.to_str().unwrap().as_bytes();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(command) = fs::read(entry.path().join("cmdline")) else {
+            continue;
+        };
+        let left = command.windows(folder.len()).any(|window| window == folder);
+        assert!(
+            !left,
+            "left running: {}",
+            String::from_utf8_lossy(&command).replace('\0', " ")
+        );
+    }
+}
+
+#[test]
+fn an_unreachable_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("chat.db");
+    fs::write(&db, b"").unwrap();
+    let url = format!("sqlite:{}", db.display());
+    let closed = TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    fails(
+        chatctl()
+            .args([
+                "verify-stream",
+                "--gateway",
+                "127.0.0.1:0",
+                "--database-url",
+                &url,
+            ])
+            .args(["--server", &format!("http://{closed}")]),
+        3,
+        &["no connection to", "hint: start the server"],
+    );
+}
+
+#[test]
+fn a_server_that_speaks_no_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    // A plain HTTP listener that answers, asked over TLS.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(4).flatten() {
+            use std::io::Write as _;
+            let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let db = folder.path().join("empty.db");
+    fs::write(&db, b"").unwrap();
+    fails(
+        chatctl()
+            .args([
+                "verify-stream",
+                "--gateway",
+                "127.0.0.1:0",
+                "--database-url",
+                &format!("sqlite:{}", db.display()),
+            ])
+            .args(["--server", &format!("https://{address}")]),
+        3,
+        &["http or https?"],
+    );
+}
+
+#[test]
+fn a_wrong_path() {
+    let chat = Chat::new("correct");
+    let file = session(
+        chat.folder.path(),
+        "s.toml",
+        &SESSION.replace("POST /chat", "POST /chatt"),
+    );
+    fails(
+        chat.verify().arg(&file),
+        3,
+        &[
+            "`POST /chatt` was answered 404",
+            "hint: check the path and method in [request]",
+        ],
+    );
+    nothing_runs(chat.folder.path());
+}
+
+#[test]
+fn a_server_that_answers_500() {
+    let chat = Chat::new("status_500");
+    fails(&mut chat.verify(), 3, &["was answered 500", "hint: "]);
+    nothing_runs(chat.folder.path());
+}
+
+#[test]
+fn a_table_that_is_not_there() {
+    let chat = Chat::new("correct");
+    let config = session(
+        chat.folder.path(),
+        "chatctl.toml",
+        "[[store]]\n[store.message]\ntable = \"mesage\"\nrole = \"role\"\ncontent = \"content\"\n",
+    );
+    fails(
+        chat.verify().args(["--config", &config]),
+        2,
+        &["no table `mesage`", "did you mean `message`?"],
+    );
+    nothing_runs(chat.folder.path());
+}
+
+#[test]
+fn a_database_that_must_not_be_written() {
+    let chat = Chat::new("correct");
+    let url = format!("sqlite:{}?mode=ro", chat.database().display());
+    fails(
+        chat.verify()
+            .args(["--proof", "gate", "--database-url", &url]),
+        2,
+        &["cannot be used multiple times"],
+    );
+    let mut command = chatctl();
+    command.args([
+        "verify-stream",
+        "--proof",
+        "gate",
+        "--ready",
+        "/health",
+        "--start",
+        &chat.start(),
+    ]);
+    fails(
+        command.args(["--database-url", &url]),
+        3,
+        &["is read-only", "--proof observe"],
+    );
+    nothing_runs(chat.folder.path());
+}
+
+#[test]
+fn a_database_that_the_server_does_not_use() {
+    let chat = Chat::new("correct");
+    let other = chat.folder.path().join("other.db");
+    fs::write(&other, b"").unwrap();
+    let start = chat
+        .start()
+        .replace("{database_path}", chat.database().to_str().unwrap());
+    let mut command = chatctl();
+    command.args([
+        "verify-stream",
+        "--settle",
+        "300ms",
+        "--ready",
+        "/health",
+        "--start",
+        &start,
+    ]);
+    fails(
+        command.args(["--database-url", &format!("sqlite:{}", other.display())]),
+        3,
+        &[
+            "neither its question nor its answer",
+            "is this the server's database?",
+        ],
+    );
+    nothing_runs(chat.folder.path());
+}
+
+#[test]
+fn a_missing_or_broken_database() {
+    let chat = Chat::new("correct");
+    let start = chat
+        .start()
+        .replace("{database_path}", chat.database().to_str().unwrap());
+    let run = |url: &str| {
+        let mut command = chatctl();
+        command.args([
+            "verify-stream",
+            "--ready",
+            "/health",
+            "--start",
+            &start,
+            "--database-url",
+            url,
+        ]);
+        command
+    };
+    fails(&mut run("sqlite:/no/such/chat.db"), 3, &["no database at"]);
+    fails(&mut run("sqlite::memory:"), 4, &["in-memory database"]);
+    fails(&mut run("oracle://x"), 2, &["`oracle` is no database"]);
+    let text = chat.folder.path().join("text.db");
+    fs::write(
+        &text,
+        "not a database, but long enough to have a header of its own, surely so",
+    )
+    .unwrap();
+    fails(
+        &mut run(&format!("sqlite:{}", text.display())),
+        3,
+        &["not a database"],
+    );
+    nothing_runs(chat.folder.path());
+}
+
+#[test]
+fn sessions_that_are_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |file: &str| {
+        let mut command = chatctl();
+        command.args([
+            "verify-stream",
+            "--database-url",
+            "sqlite:x.db",
+            "--server",
+            "http://127.0.0.1:9",
+            file,
+        ]);
+        command
+    };
+    let empty = session(folder.path(), "empty.toml", "");
+    fails(&mut run(&empty), 2, &["empty.toml"]);
+    let unknown = session(
+        folder.path(),
+        "unknown.toml",
+        &SESSION.replace("{conversation_id}", "{conversation}"),
+    );
+    fails(
+        &mut run(&unknown),
+        2,
+        &["unknown.toml:", "{conversation}", "conversation_id"],
+    );
+    let key = session(
+        folder.path(),
+        "key.toml",
+        &SESSION.replace("answer =", "anwser ="),
+    );
+    fails(&mut run(&key), 2, &["key.toml:12:1", "anwser", "answer"]);
+    fails(&mut run("no-such.toml"), 2, &["no-such.toml"]);
+}
+
+#[test]
+fn a_port_in_use() {
+    let chat = Chat::new("correct");
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", taken.local_addr().unwrap());
+    fails(
+        chat.verify().args(["--server", &url]),
+        3,
+        &["is in use already", "hint: end the process"],
+    );
+    fails(
+        chat.verify()
+            .args(["--gateway", &taken.local_addr().unwrap().to_string()]),
+        3,
+        &["the gateway can't listen on"],
+    );
+    nothing_runs(chat.folder.path());
+}
+
+#[test]
+fn servers_that_do_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let run = |start: &str| {
+        let mut command = chatctl();
+        command.args([
+            "verify-stream",
+            "--database-url",
+            &url,
+            "--ready-timeout",
+            "700ms",
+            "--start",
+            start,
+        ]);
+        command
+    };
+    fails(
+        &mut run("sh -c 'echo no module named app; exit 1'"),
+        3,
+        &["ended before it was ready", "no module named app"],
+    );
+    fails(
+        &mut run("sleep 60"),
+        3,
+        &["was not ready within 700ms", "it wrote nothing"],
+    );
+    fails(
+        &mut run("no-such-program-here"),
+        3,
+        &["could not be started", "no-such-program-here"],
+    );
+    fails(&mut run("sh -c 'unclosed"), 2, &["a quote is not closed"]);
+}
+
+/// Another process takes the port while the server starts: it is not mistaken for the server.
+#[test]
+fn a_listener_that_is_not_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = folder.path().join("started");
+    let port = TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let start = format!("sh -c 'touch {}; sleep 30'", started.display());
+    let (looked, stop) = (started.clone(), Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop);
+    let stranger = std::thread::spawn(move || {
+        while !looked.exists() && !stopped.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        while !stopped.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(listener);
+    });
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let server = format!("http://127.0.0.1:{port}");
+    let says = format!(
+        "process {} listens on port {port}, not the server that was started",
+        std::process::id()
+    );
+    fails(
+        chatctl().args([
+            "verify-stream",
+            "--database-url",
+            &url,
+            "--server",
+            &server,
+            "--start",
+            &start,
+        ]),
+        3,
+        &[&says],
+    );
+    stop.store(true, Ordering::SeqCst);
+    stranger.join().unwrap();
+    nothing_runs(folder.path());
+}
+
+#[test]
+fn nothing_to_verify() {
+    fails(
+        chatctl().args([
+            "verify-stream",
+            "--database-url",
+            "sqlite:x.db",
+            "--gateway",
+            "127.0.0.1:0",
+        ]),
+        2,
+        &["no server to test"],
+    );
+    fails(
+        chatctl().args(["verify-stream", "--server", "http://127.0.0.1:9"]),
+        2,
+        &["no store"],
+    );
+    fails(
+        chatctl().args(["explain", "saved-after-don"]),
+        2,
+        &["did you mean `chatctl explain saved-after-done`?"],
+    );
+}

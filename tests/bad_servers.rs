@@ -1,0 +1,315 @@
+//! Each bad server gets its finding, and the good one gets none of them.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::Chat;
+use common::case;
+use common::codes;
+use common::errors;
+use std::fs;
+
+/// A session of two turns with a history, beside the chat's store.
+fn two_turns(chat: &Chat) -> String {
+    let text = r#"
+[[setup]]
+request = "POST /conversations"
+json = { title = "two turns" }
+capture = { conversation_id = "$.id" }
+
+[request]
+request = "POST /chat"
+json = { conversation_id = "{conversation_id}", message = "{user}" }
+
+[[turn]]
+user = "Add a task to buy milk"
+answer = "Task 'Buy milk' has been added.\nAnything else?"
+
+[[turn]]
+user = "Mark it as done"
+answer = "Done: 'Buy milk'."
+
+[history]
+request = "GET /conversations/{conversation_id}/messages"
+messages = "$[*]"
+role = "$.role"
+content = "$.content"
+
+[logs]
+forbid = ["HARD RESET"]
+"#;
+    let path = chat.folder.path().join("two-turns.toml");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// The server in this mode is violated, and this code is among its errors.
+fn fires(mode: &'static str, code: &str) {
+    let chat = Chat::new(mode).stack("async");
+    let session = two_turns(&chat);
+    let (report, exit) = chat.report(&[&session, "--settle", "700ms"]);
+    assert!(
+        errors(&report).contains(&code),
+        "{mode}: no {code} in {report:#}"
+    );
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("violated", 1),
+        "{mode}"
+    );
+}
+
+/// The server in this mode gets this code as a warning.
+fn warns(mode: &'static str, code: &str) {
+    let chat = Chat::new(mode).stack("sync");
+    let (report, _) = chat.report(&["--settle", "700ms", "--trials", "3"]);
+    assert!(
+        codes(&report, "warning").contains(&code),
+        "{mode}: no {code} in {report:#}"
+    );
+}
+
+/// The good server is silent on two turns, history, log patterns and CORS, and is proven.
+#[test]
+fn the_good_server_is_silent() {
+    let origin = "http://localhost:3000";
+    for (stack, auth) in [("sync", "none"), ("async", "bearer"), ("raw", "cookie")] {
+        let chat = Chat::alone("correct")
+            .stack(stack)
+            .set("CORS_ORIGIN", origin)
+            .set("AUTH", auth);
+        let session = two_turns(&chat);
+        let text = fs::read_to_string(&session).unwrap();
+        let login = match auth {
+            "none" => "",
+            "bearer" => {
+                "[login]\nrequest = \"POST /login\"\njson = { email = \"a@example.org\" }\nbearer = \"$.access_token\"\n"
+            }
+            _ => "[login]\nrequest = \"POST /login\"\njson = { email = \"a@example.org\" }\n",
+        };
+        fs::write(&session, format!("{login}{text}")).unwrap();
+        let (report, exit) = chat.report(&[&session, "--origin", origin, "--trials", "3"]);
+        assert_eq!(
+            report["findings"].as_array().unwrap().len(),
+            0,
+            "{stack} {auth}: {report:#}"
+        );
+        assert_eq!(
+            (report["verdict"].as_str().unwrap(), exit),
+            ("proven", 0),
+            "{stack} {auth}: {report:#}"
+        );
+    }
+}
+
+#[test]
+fn saved_after_done() {
+    fires("after", "saved-after-done");
+}
+
+#[test]
+fn hanging_up_at_done_loses_the_answer() {
+    let chat = Chat::new("after").stack("async");
+    let (report, _) = chat.report(&["--settle", "700ms"]);
+    assert_eq!(
+        case(&report, "/close-at-final")["verdict"],
+        "violated",
+        "{report:#}"
+    );
+}
+
+#[test]
+fn never_saved() {
+    fires("never_saves", "never-saved");
+}
+
+#[test]
+fn user_message_lost() {
+    fires("user_lost", "user-message-lost");
+}
+
+#[test]
+fn answer_differs() {
+    fires("truncated", "answer-differs");
+}
+
+#[test]
+fn answer_empty() {
+    fires("empty", "answer-empty");
+}
+
+#[test]
+fn answer_duplicated() {
+    fires("duplicate", "answer-duplicated");
+}
+
+#[test]
+fn wrong_conversation() {
+    fires("wrong_conversation", "wrong-conversation");
+}
+
+#[test]
+fn context_lost() {
+    fires("forgets_context", "context-lost");
+}
+
+#[test]
+fn history_differs() {
+    fires("history_reversed", "history-differs");
+}
+
+#[test]
+fn finish_ignored() {
+    fires("only_done", "finish-ignored");
+}
+
+#[test]
+fn done_missing() {
+    fires("no_done", "done-missing");
+}
+
+#[test]
+fn not_an_event_stream() {
+    fires("not_sse", "not-an-event-stream");
+}
+
+#[test]
+fn an_html_answer_is_not_an_event_stream() {
+    let chat = Chat::new("html");
+    let output = chat.verify().output().unwrap();
+    let (out, err) = common::text(&output);
+    assert_eq!(output.status.code(), Some(3), "{out}{err}");
+    assert!(err.contains("without calling its provider"), "{err}");
+}
+
+#[test]
+fn log_forbidden() {
+    fires("hard_reset", "log-forbidden");
+}
+
+#[test]
+fn swallows_save_errors() {
+    fires("swallow", "swallows-save-errors");
+}
+
+/// The one that logs its failed save is not called silent; the one that logs nothing is.
+#[test]
+fn save_failed_silently() {
+    for (mode, silent) in [("swallow", false), ("swallow_silent", true)] {
+        let (report, _) = Chat::new(mode).stack("sync").report(&["--trials", "3"]);
+        let told = errors(&report).contains(&"save-failed-silently");
+        assert_eq!(told, silent, "{mode}: {report:#}");
+    }
+}
+
+#[test]
+fn data_after_done() {
+    warns("data_after_done", "data-after-done");
+}
+
+#[test]
+fn saved_row_changed_later() {
+    warns("changed_later", "saved-row-changed-later");
+}
+
+#[test]
+fn order_ambiguous() {
+    let (report, exit) = Chat::new("save_touch").report(&["--proof", "gate"]);
+    assert!(
+        codes(&report, "warning").contains(&"order-ambiguous"),
+        "{report:#}"
+    );
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("inconclusive", 3)
+    );
+}
+
+/// What the gate leaves ambiguous is settled by making the save fail: rightly both ways.
+#[test]
+fn fault_injection_settles_what_is_ambiguous() {
+    let (report, _) = Chat::new("save_touch").report(&["--proof", "auto"]);
+    assert_eq!(case(&report, "/order")["verdict"], "held", "{report:#}");
+    let (report, _) = Chat::new("conc_writer").report(&["--proof", "auto"]);
+    assert_eq!(case(&report, "/order")["verdict"], "violated", "{report:#}");
+}
+
+#[test]
+fn fault_injection_alone_tells_right_from_wrong() {
+    for stack in ["sync", "async", "raw"] {
+        let (report, exit) = Chat::new("correct")
+            .stack(stack)
+            .report(&["--proof", "fault"]);
+        assert_eq!(
+            (report["verdict"].as_str().unwrap(), exit),
+            ("held", 0),
+            "{stack}: {report:#}"
+        );
+        let (report, exit) = Chat::new("background")
+            .stack(stack)
+            .report(&["--proof", "fault"]);
+        assert_eq!(
+            (report["verdict"].as_str().unwrap(), exit),
+            ("violated", 1),
+            "{stack}: {report:#}"
+        );
+    }
+}
+
+/// Behind an open transaction a failing statement says nothing of the commit: no verdict, ever.
+#[test]
+fn fault_injection_does_not_judge_long_transactions() {
+    for mode in ["long_tx_correct", "long_tx_after"] {
+        let (report, _) = Chat::new(mode).journal("wal").report(&["--proof", "fault"]);
+        assert_eq!(
+            case(&report, "/order")["verdict"],
+            "inconclusive",
+            "{mode}: {report:#}"
+        );
+    }
+}
+
+#[test]
+fn observing_proves_no_order() {
+    let (report, _) = Chat::new("correct").report(&["--proof", "observe"]);
+    let order = case(&report, "/order");
+    assert_eq!(order["verdict"], "held");
+    assert!(
+        order["reason"].as_str().unwrap().contains("not proven"),
+        "{report:#}"
+    );
+    let (report, exit) = Chat::new("write_behind").report(&["--proof", "observe"]);
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("violated", 1),
+        "{report:#}"
+    );
+}
+
+#[test]
+fn cors_blocked() {
+    let chat = Chat::new("correct").set("CORS_ORIGIN", "http://localhost:3000");
+    let (report, _) = chat.report(&["--origin", "http://elsewhere.example", "--trials", "3"]);
+    assert!(errors(&report).contains(&"cors-blocked"), "{report:#}");
+}
+
+/// Titles are answered and told; a path that no cassette answers gets a 4xx and is told. Neither
+/// takes the proof away.
+#[test]
+fn provider_calls_beside_the_turns_are_told() {
+    for (mode, severity, code) in [
+        ("titles", "note", "provider-call-extra"),
+        ("embeds", "warning", "provider-call-unmatched"),
+    ] {
+        let (report, exit) = Chat::alone(mode).report(&["--trials", "3"]);
+        assert!(
+            codes(&report, severity).contains(&code),
+            "{mode}: {report:#}"
+        );
+        assert_eq!(
+            (report["verdict"].as_str().unwrap(), exit),
+            ("proven", 0),
+            "{mode}: {report:#}"
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! What the tests share: running chatctl, and the real chat servers in their modes.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
+
+use serde_json::Value;
+use std::fs::File;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+
+/// The program.
+pub fn chatctl() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+    // Settings of whoever runs the tests must not reach them.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CHATCTL_") || name == "DATABASE_URL" {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// The Python that has the chat servers' packages; `tests/run` makes it.
+pub fn python() -> PathBuf {
+    let named = std::env::var_os("CHATCTL_TEST_PYTHON").map(PathBuf::from);
+    let python = named.unwrap_or_else(|| root().join("target/venv/bin/python"));
+    assert!(
+        python.exists(),
+        "no {}: run tests/run, which makes the chat servers' environment",
+        python.display()
+    );
+    python
+}
+
+/// The project's folder.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A place among the tests that run at the same time.
+///
+/// A right server's final marker can follow its commit within a fraction of a millisecond. Whether
+/// the gate is closed again by then is a question of the scheduler, so a test that wants `proven`
+/// runs alone; all others share the machine.
+pub struct Turn(#[expect(dead_code, reason = "the lock is given back when it is dropped")] File);
+
+impl Turn {
+    /// Beside other tests.
+    pub fn shared() -> Self {
+        let file = Self::file();
+        file.lock_shared().unwrap();
+        Self(file)
+    }
+
+    /// With no other test that has a turn.
+    pub fn alone() -> Self {
+        let file = Self::file();
+        file.lock().unwrap();
+        Self(file)
+    }
+
+    fn file() -> File {
+        File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("turn")).unwrap()
+    }
+}
+
+/// A chat server in a mode, with a store of its own.
+pub struct Chat {
+    pub folder: tempfile::TempDir,
+    mode: &'static str,
+    settings: Vec<(&'static str, String)>,
+    profile: &'static str,
+    _turn: Turn,
+}
+
+impl Chat {
+    /// A server in a mode of `tests/servers/chat/modes.py`.
+    pub fn new(mode: &'static str) -> Self {
+        Self::with(Turn::shared(), mode)
+    }
+
+    /// The same, for a test that wants `proven`.
+    pub fn alone(mode: &'static str) -> Self {
+        Self::with(Turn::alone(), mode)
+    }
+
+    fn with(turn: Turn, mode: &'static str) -> Self {
+        Self {
+            _turn: turn,
+            folder: tempfile::tempdir().unwrap(),
+            mode,
+            settings: Vec::new(),
+            profile: "plain",
+        }
+    }
+
+    /// `sync`, `async` or `raw`.
+    pub fn stack(self, stack: &str) -> Self {
+        self.set("STACK", stack)
+    }
+
+    /// `wal` or `delete`.
+    pub fn journal(self, journal: &str) -> Self {
+        self.set("JOURNAL", journal)
+    }
+
+    /// `starlette` or `sse`.
+    pub fn transport(self, transport: &str) -> Self {
+        self.set("TRANSPORT", transport)
+    }
+
+    /// Passes the provider's chunks through.
+    pub fn openai(mut self) -> Self {
+        self.profile = "openai-chat";
+        self.set("WIRE", "openai")
+    }
+
+    /// Any setting of the server.
+    pub fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.push((name, value.to_owned()));
+        self
+    }
+
+    /// Its database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("chat.db")
+    }
+
+    /// The command that starts it, as `--start` takes it.
+    pub fn start(&self) -> String {
+        let settings: Vec<_> = self
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        format!(
+            "env MODE={} DATABASE_PATH={{database_path}} GATEWAY_URL={{gateway_url}} {} {} -m uvicorn chat.app:app \
+             --app-dir {} --host 127.0.0.1 --port {{port}}",
+            self.mode,
+            settings.join(" "),
+            python().display(),
+            root().join("tests/servers").display(),
+        )
+    }
+
+    /// `chatctl verify-stream` of it, started by chatctl; more arguments may follow.
+    pub fn verify(&self) -> Command {
+        let mut command = chatctl();
+        command.arg("verify-stream").args([
+            "--database-url",
+            &format!("sqlite:{}", self.database().display()),
+            "--ready",
+            "/health",
+            "--profile",
+            self.profile,
+            "--start",
+            &self.start(),
+        ]);
+        command
+    }
+
+    /// The report of a verification, and the exit code.
+    pub fn report(&self, arguments: &[&str]) -> (Value, i32) {
+        report(self.verify().args(arguments))
+    }
+}
+
+/// Runs a command for its JSON report.
+pub fn report(command: &mut Command) -> (Value, i32) {
+    let output = command.args(["--format", "json"]).output().unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+        panic!(
+            "no report on stdout; stderr: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    });
+    (report, output.status.code().unwrap_or(-1))
+}
+
+/// The codes of a report's findings of level error.
+pub fn errors(report: &Value) -> Vec<&str> {
+    codes(report, "error")
+}
+
+/// The codes of a report's findings of a level.
+pub fn codes<'a>(report: &'a Value, severity: &str) -> Vec<&'a str> {
+    let findings = report["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .filter(|finding| finding["severity"] == severity)
+        .map(|finding| finding["code"].as_str().unwrap())
+        .collect()
+}
+
+/// The case of a report whose name ends so.
+pub fn case<'a>(report: &'a Value, ending: &str) -> &'a Value {
+    let cases = report["cases"].as_array().unwrap();
+    cases
+        .iter()
+        .find(|case| case["name"].as_str().unwrap().ends_with(ending))
+        .unwrap_or_else(|| panic!("no case {ending} in {report:#}"))
+}
+
+/// Output as text.
+pub fn text(output: &Output) -> (String, String) {
+    (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}

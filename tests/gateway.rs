@@ -1,0 +1,174 @@
+//! The gateway over real HTTP: what it serves, what it withholds, what it records.
+#![allow(clippy::unwrap_used)]
+
+use chatctl::clock;
+use chatctl::gateway::Gateway;
+use chatctl::gateway::Play;
+use chatctl::gateway::Pull;
+use chatctl::http::Client;
+use chatctl::http::Outgoing;
+use chatctl::model::Call;
+use chatctl::stream::cassette::Cassette;
+use chatctl::stream::cassette::to_completion;
+use serde_json::Value;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+const USER: &str = "buy milk [tag]";
+
+fn play() -> Arc<Play> {
+    let cassette = Cassette::from_answer("It is on the list.", 4, "m");
+    let script = cassette.split_at_last_content("nonce-1").unwrap();
+    let chunks = |chunks: &[chatctl::stream::cassette::Chunk]| {
+        chunks
+            .iter()
+            .map(|chunk| (chunk.at, bytes::Bytes::from(chunk.bytes.clone())))
+            .collect::<Vec<_>>()
+    };
+    let mut held = vec![script.last];
+    held.extend(script.after);
+    let completion = to_completion(&cassette.answer().unwrap(), "m");
+    Arc::new(Play::new(
+        USER.to_owned(),
+        chunks(&script.before),
+        chunks(&held),
+        completion,
+        Pull::Fast,
+    ))
+}
+
+fn ask(path: &str, body: &Value) -> Outgoing {
+    Outgoing {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.to_string().into_bytes(),
+    }
+}
+
+fn chat(stream: bool, user: &str) -> Outgoing {
+    ask(
+        "/v1/chat/completions",
+        &json!({"stream": stream, "messages": [{"role": "user", "content": user}]}),
+    )
+}
+
+async fn gateway() -> (Gateway, Client) {
+    let gateway = Gateway::listen("127.0.0.1:0").await.unwrap();
+    let client = Client::new(Url::parse(&gateway.url()).unwrap(), None).unwrap();
+    (gateway, client)
+}
+
+#[tokio::test]
+async fn the_last_chunk_comes_when_it_is_let_go() {
+    let (gateway, client) = gateway().await;
+    let play = play();
+    gateway.play(&play);
+    let mut stream = client.open(&chat(true, USER)).await.unwrap();
+    let mut withheld = play.withheld();
+    let mut got = Vec::new();
+    loop {
+        tokio::select! {
+            chunk = stream.chunk() => got.extend_from_slice(&chunk.unwrap().expect("the end is withheld")),
+            _ = withheld.wait_for(Option::is_some), if withheld.borrow().is_none() => {}
+            () = tokio::time::sleep(Duration::from_millis(100)) => break,
+        }
+    }
+    assert!(withheld.borrow().is_some());
+    let before = String::from_utf8(got.clone()).unwrap();
+    assert!(
+        before.contains("data: ") && !before.contains("nonce-1") && !before.contains("[DONE]"),
+        "{before}"
+    );
+    assert!(play.ended().borrow().is_none());
+    play.release();
+    while let Some(chunk) = stream.chunk().await.unwrap() {
+        got.extend_from_slice(&chunk);
+    }
+    let all = String::from_utf8(got).unwrap();
+    assert!(
+        all.contains("nonce-1") && all.ends_with("data: [DONE]\n\n"),
+        "{all}"
+    );
+    assert!(play.ended().borrow().is_some());
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_stream_waits_too() {
+    let (gateway, client) = gateway().await;
+    let play = play();
+    gateway.play(&play);
+    let asking = chat(false, USER);
+    let answer = client.send(&asking);
+    tokio::pin!(answer);
+    let early = tokio::time::timeout(Duration::from_millis(150), &mut answer).await;
+    assert!(early.is_err(), "it did not wait");
+    play.release();
+    let answer = answer.await.unwrap();
+    assert_eq!(
+        answer.json().unwrap()["choices"][0]["message"]["role"],
+        "assistant"
+    );
+    assert!(play.ended().borrow().is_some());
+}
+
+#[tokio::test]
+async fn every_request_is_recorded_for_what_it_is() {
+    let (gateway, client) = gateway().await;
+    let since = clock::now();
+    let stray = client.send(&chat(true, USER)).await.unwrap();
+    assert_eq!(stray.status, 404);
+    assert!(
+        stray.json().unwrap()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("no turn is under way")
+    );
+    let play = play();
+    play.release();
+    gateway.play(&play);
+    let title = client
+        .send(&chat(false, "Make a title for: buy milk [tag]"))
+        .await
+        .unwrap();
+    assert_eq!(title.status, 200);
+    for _ in 0..2 {
+        assert_eq!(client.send(&chat(true, USER)).await.unwrap().status, 200);
+    }
+    assert_eq!(
+        client
+            .send(&ask("/v1/embeddings", &json!({})))
+            .await
+            .unwrap()
+            .status,
+        404
+    );
+    let mut models = ask("/v1/models", &json!({}));
+    (models.method, models.body) = ("GET".to_owned(), Vec::new());
+    assert_eq!(
+        client.send(&models).await.unwrap().json().unwrap()["data"][0]["id"],
+        "chatctl"
+    );
+    let broken = Outgoing {
+        body: b"{".to_vec(),
+        ..chat(true, USER)
+    };
+    assert_eq!(client.send(&broken).await.unwrap().status, 400);
+    let calls: Vec<_> = gateway
+        .calls_since(since)
+        .into_iter()
+        .map(|call| call.call)
+        .collect();
+    let expected = [
+        Call::Unmatched,
+        Call::Extra,
+        Call::Main,
+        Call::Retry,
+        Call::Unmatched,
+        Call::Models,
+        Call::Unmatched,
+    ];
+    assert_eq!(calls, expected);
+}

@@ -1,0 +1,175 @@
+//! The direction of dependencies, as `src/lib.rs` tells it.
+//!
+//! Reads text: one `use` an item is the project's habit, so a line tells what is named.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// A folder or file below `src/`, and the modules of the program that it may name.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("clock.rs", &[]),
+    ("report", &[]),
+    ("model", &[]),
+    ("outcome.rs", &["report"]),
+    ("stop.rs", &["outcome"]),
+    ("explain", &[]),
+    ("stream/sse.rs", &["model"]),
+    ("stream/cassette", &["stream"]),
+    ("stream/session", &["stream", "stop"]),
+    ("stream/profiles", &["model", "stream"]),
+    ("stream/faults", &["stream"]),
+    ("stream/turn.rs", &["model", "stream"]),
+    ("stream/judge", &["model", "report", "stream"]),
+    ("stream/shipped.rs", &["stream", "stop"]),
+    ("db", &["model", "stop"]),
+    ("http", &["clock", "stop"]),
+    ("gateway", &["clock", "model", "stop"]),
+    ("store", &["db", "model", "stop"]),
+    ("gate", &["clock", "db", "stop"]),
+    (
+        "stream/run",
+        &[
+            "clock", "db", "gate", "gateway", "http", "model", "progress", "report", "stop",
+            "store", "stream",
+        ],
+    ),
+    ("demo", &["clock", "db", "http", "model", "stream"]),
+    ("progress.rs", &[]),
+    ("render", &["report", "model", "outcome"]),
+    ("config.rs", &["stop", "store", "stream"]),
+    (
+        "commands",
+        &[
+            "clock", "commands", "config", "db", "demo", "explain", "gate", "gateway", "http",
+            "progress", "report", "stop", "store", "stream",
+        ],
+    ),
+];
+
+/// A crate, and where alone it may be named.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("sqlx", &["db"]),
+    ("reqwest", &["http"]),
+    ("axum", &["gateway", "demo"]),
+    ("comfy_table", &["render"]),
+    ("indicatif", &["progress.rs"]),
+    ("eventsource_stream", &["stream/sse.rs"]),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The lines of a file that are code, without its tests.
+fn code(path: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(str::to_owned)
+        .zip(1..)
+        .map(|(line, number)| (number, line))
+        .take_while(|(_, line)| line.trim() != "#[cfg(test)]" || line.starts_with("    "))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .collect()
+}
+
+fn each_line(mut look: impl FnMut(&str, &str, usize)) {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&src) {
+        let name = path
+            .strip_prefix(&src)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        for (number, line) in code(&path) {
+            look(&name, &line, number);
+        }
+    }
+}
+
+fn belongs(name: &str, place: &str) -> bool {
+    name == place
+        || name
+            .strip_prefix(place)
+            .is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[test]
+fn modules_name_only_what_they_may() {
+    let mut wrong = Vec::new();
+    each_line(|name, line, number| {
+        let Some((place, allowed)) = MAY_NAME.iter().find(|(place, _)| belongs(name, place)) else {
+            return;
+        };
+        for (at, _) in line.match_indices("crate::") {
+            let module: String = line[at + 7..]
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            let own = place.split(['/', '.']).next().unwrap();
+            if module != own && !allowed.contains(&module.as_str()) {
+                wrong.push(format!(
+                    "src/{name}:{number}: {place} may not name {module}"
+                ));
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The pure parts of `stream` do not name the part that does I/O.
+#[test]
+fn the_cores_do_not_name_their_driver() {
+    each_line(|name, line, number| {
+        let core = name.starts_with("stream/") && !name.starts_with("stream/run/");
+        assert!(
+            !core || !line.contains("stream::run") && !line.contains("super::run"),
+            "src/{name}:{number} names stream::run"
+        );
+    });
+}
+
+#[test]
+fn crates_are_named_in_their_place_only() {
+    let mut wrong = Vec::new();
+    each_line(|name, line, number| {
+        for (krate, places) in ONLY_IN {
+            let named = line.contains(&format!("{krate}::"));
+            if named && !places.iter().any(|place| belongs(name, place)) {
+                wrong.push(format!(
+                    "src/{name}:{number}: {krate} belongs into {places:?}"
+                ));
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every source file is in the table, or is one that may name everything.
+#[test]
+fn every_module_has_a_rule() {
+    let free = ["main.rs", "lib.rs", "cli.rs", "app.rs", "stream/mod.rs"];
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&src) {
+        let name = path.strip_prefix(&src).unwrap().to_str().unwrap();
+        let known = free.contains(&name) || MAY_NAME.iter().any(|(place, _)| belongs(name, place));
+        assert!(known, "src/{name} has no rule in tests/layers.rs");
+    }
+}
+
+#[test]
+fn main_stays_thin() {
+    let main = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs");
+    assert!(fs::read_to_string(main).unwrap().lines().count() <= 40);
+}
