@@ -10,6 +10,7 @@ use crate::commands::Env;
 use crate::config::Config;
 use crate::gate::holder;
 use crate::http::supervisor;
+use crate::mask::Mask;
 use crate::outcome::Outcome;
 use crate::progress::Progress;
 use crate::progress::Talk;
@@ -32,18 +33,24 @@ use tokio::sync::watch;
 /// Runs a command. Data goes to `out`, everything else to `err`.
 pub fn run(cli: Cli, out: &mut dyn Write, err: impl Fn() -> Box<dyn Write + Send>) -> ExitCode {
     let json = cli.global.format.as_deref() == Some("json");
+    let mask = Mask::default();
     let outcome = match &cli.command {
         // The helpers have no runtime, no signals and no report.
         Command::GateHolder(args) => holder::run(args, out).map(|()| Outcome::Pass.into()),
         Command::Supervise(args) => {
             supervisor::run(args, out).map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1)))
         }
-        _ => command(cli, out, err()).map(ExitCode::from),
+        _ => command(cli, &mask, out, err()).map(ExitCode::from),
     };
-    outcome.unwrap_or_else(|error| tell(&error, json, &mut *err()).into())
+    outcome.unwrap_or_else(|error| tell(&error, &mask, json, &mut *err()).into())
 }
 
-fn command(cli: Cli, out: &mut dyn Write, err: Box<dyn Write + Send>) -> anyhow::Result<Outcome> {
+fn command(
+    cli: Cli,
+    mask: &Mask,
+    out: &mut dyn Write,
+    err: Box<dyn Write + Send>,
+) -> anyhow::Result<Outcome> {
     let Cli { global, command } = cli;
     let config = Config::load(global.config.as_deref())?;
     let format = config
@@ -55,9 +62,10 @@ fn command(cli: Cli, out: &mut dyn Write, err: Box<dyn Write + Send>) -> anyhow:
     let style = style(&global);
     let (signal, interrupted) = watch::channel(false);
     let env = Env {
-        progress: Arc::new(Progress::new(talk(&global, format), err)),
+        progress: Arc::new(Progress::new(talk(&global, format), mask.clone(), err)),
         database_url: global.database_url,
         config,
+        mask: mask.clone(),
         interrupted,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -82,7 +90,8 @@ fn command(cli: Cli, out: &mut dyn Write, err: Box<dyn Write + Send>) -> anyhow:
             quietly(out.write_all(text.as_bytes()))?;
             Outcome::Pass
         }
-        Done::Report(report) => {
+        Done::Report(mut report) => {
+            report.each_text(|text| *text = mask.text(text));
             quietly((format.write)(&report, &style, out))?;
             further(&reports, &report)?;
             Outcome::from(&*report)
@@ -204,21 +213,21 @@ fn further(reports: &[Further], report: &Report) -> anyhow::Result<()> {
 }
 
 /// Tells an error on stderr; as JSON when stdout was to be JSON.
-fn tell(error: &anyhow::Error, json: bool, err: &mut dyn Write) -> Outcome {
+fn tell(error: &anyhow::Error, mask: &Mask, json: bool, err: &mut dyn Write) -> Outcome {
     let (outcome, hint) = stop::classify(error);
+    let (error, hint) = (
+        mask.text(&format!("{error:#}")),
+        hint.map(|hint| mask.text(hint)),
+    );
     // There is nowhere to tell that stderr is closed.
     let _ = if json {
-        let error = serde_json::json!({"error": format!("{error:#}"), "hint": hint, "exit": outcome.code()});
+        let error = serde_json::json!({"error": error, "hint": hint, "exit": outcome.code()});
         writeln!(err, "{error}")
     } else {
         let hint = hint
-            .map(|hint| format!("hint: {}\n", escape::block(hint)))
+            .map(|hint| format!("hint: {}\n", escape::block(&hint)))
             .unwrap_or_default();
-        write!(
-            err,
-            "error: {}\n{hint}",
-            escape::block(&format!("{error:#}"))
-        )
+        write!(err, "error: {}\n{hint}", escape::block(&error))
     };
     outcome
 }

@@ -1,5 +1,6 @@
 //! Settings: flag > environment > chatctl.toml > default.
 
+use crate::mask;
 use crate::stop::Stop;
 use crate::store::Declared;
 use crate::stream::session::SessionError;
@@ -141,10 +142,12 @@ impl fmt::Display for From {
     }
 }
 
-/// The settings of a run.
+/// The settings of a run. The default one knows no file and no environment: the demo's.
 #[derive(Debug, Default)]
 pub struct Config {
     path: Option<PathBuf>,
+    /// Whether the environment counts.
+    environment: bool,
     values: toml::Table,
     /// The first declared store.
     pub message: Option<Declared>,
@@ -182,12 +185,16 @@ impl Config {
             None => find(&std::env::current_dir()?),
         };
         let Some(path) = path else {
-            return Ok(Self::default());
+            return Ok(Self {
+                environment: true,
+                ..Self::default()
+            });
         };
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Stop::usage(format!("`{}` can't be read: {error}", path.display())))?;
         let mut config = Self::parse(&path.display().to_string(), &text).map_err(Stop::from)?;
         config.path = Some(path);
+        config.environment = true;
         Ok(config)
     }
 
@@ -233,6 +240,7 @@ impl Config {
         }
         Ok(Self {
             path: None,
+            environment: false,
             values,
             message: store.message,
             forbid: parts.logs.forbid,
@@ -248,10 +256,12 @@ impl Config {
         if let Some(flag) = flag {
             return (Some(flag.to_owned()), From::Flag);
         }
-        if let Some(value) = std::env::var(setting.env)
-            .ok()
-            .filter(|value| !value.is_empty())
-        {
+        let from_environment = || {
+            std::env::var(setting.env)
+                .ok()
+                .filter(|value| !value.is_empty())
+        };
+        if let Some(value) = self.environment.then(from_environment).flatten() {
             return (Some(value), From::Environment(setting.env));
         }
         if let (Some(value), Some(path)) = (self.values.get(key), &self.path) {
@@ -289,6 +299,20 @@ impl Config {
     /// The folder of the file, which paths in it are relative to.
     pub fn folder(&self) -> Option<&Path> {
         self.path.as_deref()?.parent()
+    }
+}
+
+/// A setting's value as it may be shown: a URL without its password, a command without its arguments.
+pub fn shown(key: &str, value: &str) -> String {
+    if key == "start" {
+        return match value.split_once(' ') {
+            Some((program, _)) => format!("{program} …"),
+            None => value.to_owned(),
+        };
+    }
+    match url::Url::parse(value) {
+        Ok(url) if url.has_host() => mask::url(&url),
+        _ => value.to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Who may name whom (held by `tests/layers.rs`):
 //!
-//! - `report`, `model` and `clock` name nothing else; `report` and `model` do no I/O.
+//! - `report`, `model`, `mask` and `clock` name nothing else; `report` and `model` do no I/O.
 //! - the cores `stream::{sse, session, cassette, profiles, faults, turn, judge}` name only
 //!   `model`, `report` and the error type of `stop`.
 //! - `db` and `http` do I/O and name `model`; sqlx is named in `db` only, reqwest in `http` only.
@@ -23,6 +23,7 @@ pub mod explain;
 pub mod gate;
 pub mod gateway;
 pub mod http;
+pub mod mask;
 pub mod model;
 pub mod outcome;
 pub mod progress;

@@ -3,6 +3,7 @@
 //! The bar is hidden when stderr is no terminal, with `--quiet`, and with every format but
 //! `human`; notes are hidden with `--quiet` only.
 
+use crate::mask::Mask;
 use indicatif::ProgressBar;
 use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
@@ -25,12 +26,13 @@ pub enum Talk {
 pub struct Progress {
     bar: ProgressBar,
     talk: Talk,
+    mask: Mask,
     stderr: Mutex<Box<dyn Write + Send>>,
 }
 
 impl Progress {
     /// Tells through `stderr`.
-    pub fn new(talk: Talk, stderr: Box<dyn Write + Send>) -> Self {
+    pub fn new(talk: Talk, mask: Mask, stderr: Box<dyn Write + Send>) -> Self {
         let target = match talk {
             Talk::Bar => ProgressDrawTarget::stderr(),
             Talk::Quiet | Talk::Notes => ProgressDrawTarget::hidden(),
@@ -41,6 +43,7 @@ impl Progress {
         Self {
             bar,
             talk,
+            mask,
             stderr: Mutex::new(stderr),
         }
     }
@@ -74,7 +77,7 @@ impl Progress {
         self.bar.suspend(|| {
             let mut stderr = self.stderr.lock().expect("no holder panics");
             // There is nowhere to tell that stderr is closed.
-            let _ = writeln!(stderr, "{kind}: {text}");
+            let _ = writeln!(stderr, "{kind}: {}", self.mask.text(text));
         });
     }
 }

@@ -154,6 +154,50 @@ fn a_server_that_answers_500() {
     nothing_runs(chat.folder.path());
 }
 
+/// It accepts the turn and never says a word: the wait has an end.
+#[test]
+fn a_server_that_never_answers() {
+    let chat = Chat::new("mute");
+    fails(&mut chat.verify(), 3, &["did not end within 15s"]);
+    nothing_runs(chat.folder.path());
+}
+
+/// Neither a password in a URL nor a token in an answer is shown when something goes wrong.
+#[test]
+fn secrets_are_not_shown() {
+    let chat = Chat::new("correct").set("AUTH", "bearer");
+    let login = "[login]\nrequest = \"POST /login\"\njson = { email = \"a@example.org\" }\nbearer = \"$.token\"\n";
+    let file = session(chat.folder.path(), "s.toml", &format!("{login}{SESSION}"));
+    let output = chat.verify().arg(&file).output().unwrap();
+    let (_, err) = text(&output);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        err.contains("an object with `access_token`, `token_type`"),
+        "{err}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("chat.db"), b"").unwrap();
+    let output = chatctl()
+        .args([
+            "verify-stream",
+            "--gateway",
+            "127.0.0.1:0",
+            "--server",
+            "http://bob:hunter2@127.0.0.1:1",
+        ])
+        .args([
+            "--database-url",
+            &format!("sqlite:{}", folder.path().join("chat.db").display()),
+        ])
+        .output()
+        .unwrap();
+    let (_, err) = text(&output);
+    assert!(
+        err.contains("bob:***@") && !err.contains("hunter2"),
+        "{err}"
+    );
+}
+
 #[test]
 fn a_table_that_is_not_there() {
     let chat = Chat::new("correct");
@@ -297,6 +341,23 @@ fn sessions_that_are_wrong() {
     );
     fails(&mut run(&key), 2, &["key.toml:12:1", "anwser", "answer"]);
     fails(&mut run("no-such.toml"), 2, &["no-such.toml"]);
+}
+
+#[test]
+fn two_sessions_of_one_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = format!("name = \"same\"\n{SESSION}");
+    session(folder.path(), "a.toml", &named);
+    session(folder.path(), "b.toml", &named);
+    let mut command = chatctl();
+    command.args([
+        "verify-stream",
+        "--database-url",
+        "sqlite:x.db",
+        "--server",
+        "http://127.0.0.1:9",
+    ]);
+    fails(command.arg(folder.path()), 2, &["are both named `same`"]);
 }
 
 #[test]

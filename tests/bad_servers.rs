@@ -235,6 +235,18 @@ fn fault_injection_settles_what_is_ambiguous() {
 }
 
 #[test]
+fn done_despite_failed_save() {
+    let (report, exit) = Chat::new("create_task")
+        .stack("async")
+        .report(&["--proof", "fault"]);
+    assert!(
+        errors(&report).contains(&"done-despite-failed-save"),
+        "{report:#}"
+    );
+    assert_eq!(exit, 1);
+}
+
+#[test]
 fn fault_injection_alone_tells_right_from_wrong() {
     for stack in ["sync", "async", "raw"] {
         let (report, exit) = Chat::new("correct")
@@ -311,5 +323,46 @@ fn provider_calls_beside_the_turns_are_told() {
             ("proven", 0),
             "{mode}: {report:#}"
         );
+    }
+}
+
+/// A first turn that is saved in time says nothing of a second one that is not.
+#[test]
+fn every_turn_is_proven_by_itself() {
+    let chat = Chat::new("late_second_turn").stack("async");
+    let session = two_turns(&chat);
+    let (report, exit) = chat.report(&[&session, "--proof", "gate", "--trials", "3"]);
+    assert_ne!(exit, 0, "{report:#}");
+}
+
+/// A status that goes on changing after the answer is complete is no late save.
+#[test]
+fn a_status_that_changes_later_is_no_violation() {
+    let (report, _) = Chat::alone("delivered_later").report(&["--proof", "gate"]);
+    assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
+}
+
+/// A hold that is shorter than the server's own time would call any server good.
+#[test]
+fn a_hold_that_is_too_short_is_not_taken() {
+    let (report, exit) =
+        Chat::new("create_task_slow").report(&["--proof", "gate", "--hold", "300ms"]);
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("violated", 1),
+        "{report:#}"
+    );
+}
+
+/// INSERT, final marker, COMMIT: a failing INSERT withholds the marker, so fault injection must not settle it.
+#[test]
+fn a_commit_after_the_marker_is_never_settled_as_good() {
+    for (mode, stack) in [
+        ("flush_after", "async"),
+        ("flush_after", "raw"),
+        ("depends_commit", "raw"),
+    ] {
+        let (report, exit) = Chat::new(mode).stack(stack).report(&["--proof", "auto"]);
+        assert!([1, 3].contains(&exit), "{mode} on {stack}: {report:#}");
     }
 }

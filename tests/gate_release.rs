@@ -151,19 +151,69 @@ fn a_killed_chatctl_gives_the_lock_back_at_once() {
 
 #[test]
 fn a_stopped_chatctl_gives_the_lock_back_by_the_alarm() {
-    let chat = Chat::new("correct");
-    let mut child = closed(&chat);
-    let pid = Pid::from_raw(child.id() as i32);
-    kill(pid, Signal::SIGSTOP).unwrap();
-    // The alarm is set in whole seconds: the longest hold, rounded up, and two.
-    let alarm = Duration::from_millis(MAX_HOLD.div_ceil(1000) * 1000 + 2000);
-    assert!(
-        write(&chat.database(), alarm + Duration::from_secs(1)),
-        "the store is locked though the alarm is over"
-    );
-    kill(pid, Signal::SIGKILL).unwrap();
-    child.wait().unwrap();
-    nothing_is_left(&chat);
+    for journal in ["wal", "delete"] {
+        let chat = Chat::new("correct").journal(journal);
+        let mut child = closed(&chat);
+        let pid = Pid::from_raw(child.id() as i32);
+        kill(pid, Signal::SIGSTOP).unwrap();
+        // The alarm is set in whole seconds: the longest hold, rounded up, and two.
+        let alarm = Duration::from_millis(MAX_HOLD.div_ceil(1000) * 1000 + 2000);
+        assert!(
+            write(&chat.database(), alarm + Duration::from_secs(1)),
+            "{journal}: the store is locked though the alarm is over"
+        );
+        kill(pid, Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        nothing_is_left(&chat);
+    }
+}
+
+/// How many of chatctl's triggers are in the store.
+fn triggers(database: &Path) -> usize {
+    let script = "import sqlite3, sys\n\
+        c = sqlite3.connect(sys.argv[1], timeout=5)\n\
+        print(c.execute(\"SELECT count(*) FROM sqlite_master WHERE name LIKE 'chatctl_fault%'\").fetchone()[0])\n";
+    let output = Command::new(common::python())
+        .args(["-c", script])
+        .arg(database)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .unwrap_or(0)
+}
+
+/// A killed run leaves its triggers, which refuse a text that is never sent again; the next run
+/// takes them out. An interrupted one takes them out itself.
+#[test]
+fn triggers_do_not_stay() {
+    for signal in [Signal::SIGKILL, Signal::SIGINT] {
+        let chat = Chat::new("correct_slow");
+        let mut child = chat
+            .verify()
+            .args(["--proof", "fault"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert!(
+            until(Duration::from_secs(30), || triggers(&chat.database()) == 2),
+            "no triggers were made"
+        );
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        child.wait().unwrap();
+        if signal == Signal::SIGKILL {
+            assert_eq!(
+                triggers(&chat.database()),
+                2,
+                "nobody was there to take them out"
+            );
+            let (report, _) = chat.report(&["--proof", "fault"]);
+            assert_eq!(report["verdict"], "held", "{report:#}");
+        }
+        nothing_is_left(&chat);
+    }
 }
 
 #[test]

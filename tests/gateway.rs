@@ -4,7 +4,6 @@
 use chatctl::clock;
 use chatctl::gateway::Gateway;
 use chatctl::gateway::Play;
-use chatctl::gateway::Pull;
 use chatctl::http::Client;
 use chatctl::http::Outgoing;
 use chatctl::model::Call;
@@ -24,7 +23,7 @@ fn play() -> Arc<Play> {
     let chunks = |chunks: &[chatctl::stream::cassette::Chunk]| {
         chunks
             .iter()
-            .map(|chunk| (chunk.at, bytes::Bytes::from(chunk.bytes.clone())))
+            .map(|chunk| bytes::Bytes::from(chunk.bytes.clone()))
             .collect::<Vec<_>>()
     };
     let mut held = vec![script.last];
@@ -35,7 +34,6 @@ fn play() -> Arc<Play> {
         chunks(&script.before),
         chunks(&held),
         completion,
-        Pull::Fast,
     ))
 }
 
@@ -50,7 +48,7 @@ fn ask(path: &str, body: &Value) -> Outgoing {
 
 fn chat(stream: bool, user: &str) -> Outgoing {
     ask(
-        "/v1/chat/completions",
+        "/chat/completions",
         &json!({"stream": stream, "messages": [{"role": "user", "content": user}]}),
     )
 }
@@ -139,13 +137,13 @@ async fn every_request_is_recorded_for_what_it_is() {
     }
     assert_eq!(
         client
-            .send(&ask("/v1/embeddings", &json!({})))
+            .send(&ask("/embeddings", &json!({})))
             .await
             .unwrap()
             .status,
         404
     );
-    let mut models = ask("/v1/models", &json!({}));
+    let mut models = ask("/models", &json!({}));
     (models.method, models.body) = ("GET".to_owned(), Vec::new());
     assert_eq!(
         client.send(&models).await.unwrap().json().unwrap()["data"][0]["id"],

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 /// A folder or file below `src/`, and the modules of the program that it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock.rs", &[]),
+    ("mask.rs", &[]),
     ("report", &[]),
     ("model", &[]),
     ("outcome.rs", &["report"]),
@@ -23,27 +24,27 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/turn.rs", &["model", "stream"]),
     ("stream/judge", &["model", "report", "stream"]),
     ("stream/shipped.rs", &["stream", "stop"]),
-    ("db", &["model", "stop"]),
-    ("http", &["clock", "stop"]),
+    ("db", &["mask", "model", "stop"]),
+    ("http", &["clock", "mask", "stop"]),
     ("gateway", &["clock", "model", "stop"]),
     ("store", &["db", "model", "stop"]),
     ("gate", &["clock", "db", "stop"]),
     (
         "stream/run",
         &[
-            "clock", "db", "gate", "gateway", "http", "model", "progress", "report", "stop",
-            "store", "stream",
+            "clock", "db", "gate", "gateway", "http", "mask", "model", "progress", "report",
+            "stop", "store", "stream",
         ],
     ),
     ("demo", &["clock", "db", "http", "model", "stream"]),
-    ("progress.rs", &[]),
+    ("progress.rs", &["mask"]),
     ("render", &["report", "model", "outcome"]),
-    ("config.rs", &["stop", "store", "stream"]),
+    ("config.rs", &["mask", "stop", "store", "stream"]),
     (
         "commands",
         &[
             "clock", "commands", "config", "db", "demo", "explain", "gate", "gateway", "http",
-            "progress", "report", "stop", "store", "stream",
+            "mask", "progress", "report", "stop", "store", "stream",
         ],
     ),
 ];

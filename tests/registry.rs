@@ -52,7 +52,7 @@ fn every_check_has_a_row() {
 #[test]
 fn every_gate_has_a_row() {
     let named = rows(gate::ALL.iter().map(|kind| kind.name));
-    assert_eq!(files("src/gate", &["holder", "fault"]), named);
+    assert_eq!(files("src/gate", &["holder", "fault", "ofd"]), named);
 }
 
 #[test]

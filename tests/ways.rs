@@ -44,19 +44,17 @@ fn a_folder_is_all_its_sessions() {
     let chat = Chat::new("correct");
     let folder = chat.folder.path().join("sessions");
     fs::create_dir(&folder).unwrap();
+    let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml")).unwrap();
     for name in ["a", "b"] {
-        fs::copy(
-            root().join("fixtures/sessions/shipped/plain.toml"),
-            folder.join(format!("{name}.toml")),
-        )
-        .unwrap();
+        let text = shipped.replace("name = \"plain\"", &format!("name = \"{name}\""));
+        fs::write(folder.join(format!("{name}.toml")), text).unwrap();
     }
     let (report, _) = chat.report(&[folder.to_str().unwrap(), "--proof", "observe"]);
     let orders = report["cases"]
         .as_array()
         .unwrap()
         .iter()
-        .filter(|case| case["name"] == "plain/order");
+        .filter(|case| case["name"].as_str().unwrap().ends_with("/order"));
     assert_eq!(orders.count(), 2, "{report:#}");
 }
 

@@ -3,7 +3,7 @@
 use super::Done;
 use super::Env;
 use crate::config::SETTINGS;
-use crate::db::Target;
+use crate::config::shown;
 
 /// Runs it.
 pub fn run(env: &Env) -> Done {
@@ -15,13 +15,7 @@ pub fn run(env: &Env) -> Done {
                 .as_deref()
                 .filter(|_| setting.key == "database-url");
             let (value, from) = env.config.get(setting.key, flag);
-            let value = match value {
-                // A URL may hold a password.
-                Some(url) if setting.key == "database-url" => Target::parse(&url)
-                    .map_or_else(|_| "(not valid)".to_owned(), |target| target.to_string()),
-                Some(value) => value,
-                None => "-".to_owned(),
-            };
+            let value = value.map_or_else(|| "-".to_owned(), |value| shown(setting.key, &value));
             (setting.key, value, from.to_string(), setting.what)
         })
         .collect();

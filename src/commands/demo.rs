@@ -136,6 +136,7 @@ async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
             folder.path().join("chat.db").display()
         )),
         progress: env.progress.clone(),
+        mask: env.mask.clone(),
         interrupted: env.interrupted.clone(),
     };
     verify_stream::report(&args, &env).await

@@ -6,6 +6,7 @@ pub mod explain;
 pub mod verify_stream;
 
 use crate::config::Config;
+use crate::mask::Mask;
 use crate::progress::Progress;
 use crate::report::Report;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub struct Env {
     pub database_url: Option<String>,
     /// The way to the person who waits.
     pub progress: Arc<Progress>,
+    /// The secrets of the run.
+    pub mask: Mask,
     /// Turns true when a signal asks to stop.
     pub interrupted: watch::Receiver<bool>,
 }

@@ -53,7 +53,7 @@ pub struct Args {
     pub start: Option<String>,
 
     /// The path that answers below 500 when the server is ready [default: the port accepts]
-    #[arg(long, value_name = "PATH|PORT")]
+    #[arg(long, value_name = "PATH")]
     pub ready: Option<String>,
 
     /// How long the server may take to be ready [default: 30s]
@@ -88,7 +88,7 @@ pub struct Args {
     #[arg(long, value_name = "DURATION")]
     pub hold: Option<String>,
 
-    /// The longest hold [default: 2500ms]
+    /// The longest hold, at least 300ms [default: 2500ms]
     #[arg(long, value_name = "DURATION")]
     pub max_hold: Option<String>,
 
@@ -113,6 +113,12 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
 /// Verifies, and leaves nothing behind: neither after an error nor after a signal.
 pub async fn report(args: &Args, env: &Env) -> anyhow::Result<Report> {
     let (config, sessions) = (&env.config, sessions(args, env)?);
+    for (session, _) in &sessions {
+        session
+            .secrets
+            .iter()
+            .for_each(|secret| env.mask.keep(secret.expose()));
+    }
     let options = options(args, config)?;
     env.progress
         .note(&format!("seed {} replays this run's choices", options.seed));
@@ -120,6 +126,9 @@ pub async fn report(args: &Args, env: &Env) -> anyhow::Result<Report> {
         Stop::usage("no store: the proof looks at the database of the server under test")
             .hint("give --database-url sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
     })?;
+    if let Some(password) = Url::parse(&url).ok().as_ref().and_then(Url::password) {
+        env.mask.keep(password);
+    }
     let target = Target::parse(&url)?;
     let began = Instant::now();
     let mut report = Report::new("verify-stream");
@@ -144,7 +153,14 @@ async fn verify(
     world
         .progress
         .note(&format!("store: {target} ({})", target.backend()));
-    world.db = Some(db::open(target).await?);
+    let db = db::open(target).await?;
+    // Looking only must not write, not even to tidy up.
+    if options.proof != Proof::Observe && gate::Fault::sweep(db.as_ref()).await.unwrap_or(false) {
+        world
+            .progress
+            .note("took out the triggers chatctl_fault_* of a run that was killed");
+    }
+    world.db = Some(db);
     run::run(world, sessions, options, report).await
 }
 
@@ -168,7 +184,9 @@ async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World>
         Some(command) => {
             let timeout =
                 config.parsed("ready-timeout", args.ready_timeout.as_deref(), duration)?;
-            let ready = config.value("ready", args.ready.as_deref())?;
+            let ready = config.parsed("ready", args.ready.as_deref(), |path| {
+                path.starts_with('/').then(|| path.to_owned())
+            })?;
             let start = Start {
                 command,
                 values: vec![
@@ -176,8 +194,8 @@ async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World>
                     ("database_url", target.secret_url().to_owned()),
                     ("database_path", target.path().display().to_string()),
                 ],
-                port: base.as_ref().and_then(Url::port),
-                ready: ready.filter(|path| path.starts_with('/')),
+                port: base.as_ref().and_then(Url::port_or_known_default),
+                ready,
                 ready_timeout: timeout.expect("the setting has a default"),
             };
             env.progress.doing("starting the server".to_owned());
@@ -187,15 +205,11 @@ async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World>
             }
         }
     };
-    let base = server
-        .as_ref()
-        .map(|server| server.url().clone())
-        .or(base)
-        .ok_or_else(|| {
-            Stop::usage("no server to test").hint(
-                "give --server http://127.0.0.1:8000, or --start 'uvicorn app:app --port {port}'",
-            )
-        })?;
+    let started = server.as_ref().map(|server| server.url().clone());
+    let base = base.or(started).ok_or_else(|| {
+        Stop::usage("no server to test")
+            .hint("give --server http://127.0.0.1:8000, or --start 'uvicorn app:app --port {port}'")
+    })?;
     Ok(World {
         base,
         origin: config.value("origin", args.origin.as_deref())?,
@@ -206,6 +220,7 @@ async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World>
         gate: None,
         fault: None,
         progress: env.progress.clone(),
+        mask: env.mask.clone(),
     })
 }
 
@@ -229,7 +244,12 @@ fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
     });
     Ok(Options {
         proof,
-        gate: config.value("gate", args.gate.as_deref())?,
+        gate: config.parsed("gate", args.gate.as_deref(), |name| {
+            gate::ALL
+                .iter()
+                .find(|kind| kind.name == name)
+                .map(|kind| kind.name.to_owned())
+        })?,
         trials: config
             .parsed("trials", args.trials.as_deref(), |text| {
                 text.parse().ok().filter(|trials| *trials >= 3)
@@ -237,7 +257,9 @@ fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
             .expect("the setting has a default"),
         hold: hold.flatten(),
         max_hold: config
-            .parsed("max-hold", args.max_hold.as_deref(), duration)?
+            .parsed("max-hold", args.max_hold.as_deref(), |text| {
+                duration(text).filter(|hold| *hold >= run::LEAST_HOLD)
+            })?
             .unwrap_or(MAX_HOLD),
         settle: config
             .parsed("settle", args.settle.as_deref(), duration)?
@@ -270,6 +292,19 @@ fn sessions(args: &Args, env: &Env) -> anyhow::Result<Vec<(Session, &'static Pro
             "no session is named: taking the shipped one for profile {default} (POST /conversations, POST /chat)"
         ));
         sessions.push(shipped::session(&default)?);
+    }
+    for (index, session) in sessions.iter().enumerate() {
+        if let Some(other) = sessions[..index]
+            .iter()
+            .find(|other| other.name == session.name)
+        {
+            return Err(Stop::usage(format!(
+                "`{}` and `{}` are both named `{}`",
+                other.file, session.file, session.name
+            ))
+            .hint("give one of them another `name`: a report tells sessions apart by it")
+            .into());
+        }
     }
     sessions
         .into_iter()

@@ -49,7 +49,10 @@ impl Sqlite {
         if !target.path().exists() {
             return Err(
                 Stop::unreachable(format!("no database at `{}`", target.path().display()))
-                    .hint("check --database-url; chatctl never creates the store that it looks at")
+                    .hint(
+                        "check --database-url; chatctl never creates the store that it looks at \
+                 (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
+                    )
                     .into(),
             );
         }

@@ -1,6 +1,7 @@
 //! Which database: a URL, taken apart, with its password masked wherever it is shown.
 
 use super::ALL;
+use crate::mask;
 use crate::stop::Stop;
 use std::fmt;
 use std::path::Path;
@@ -25,7 +26,7 @@ impl Target {
             let schemes: Vec<_> = ALL.iter().flat_map(|backend| backend.schemes).collect();
             return Err(
                 Stop::usage(format!("`{scheme}` is no database that chatctl knows")).hint(format!(
-                    "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db"
+                    "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db"
                 )),
             );
         };
@@ -75,11 +76,7 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match url::Url::parse(&self.url) {
-            Ok(mut url) if url.password().is_some() => {
-                // A URL with a password has a host, so setting it can't fail.
-                let _ = url.set_password(Some("***"));
-                write!(f, "{url}")
-            }
+            Ok(url) if url.has_host() => f.write_str(&mask::url(&url)),
             _ => f.write_str(&self.url),
         }
     }

@@ -36,6 +36,7 @@ pub static ALL: &[Page] = &[
     page!("context-lost"),
     page!("cors-blocked"),
     page!("data-after-done"),
+    page!("done-despite-failed-save"),
     page!("done-missing"),
     page!("finish-ignored"),
     page!("history-differs"),

@@ -21,7 +21,8 @@ use tokio::sync::watch;
 pub(super) const KIND: Kind = Kind {
     name: "begin-immediate",
     backend: "sqlite",
-    what: "every write to the database file, by an ordinary write transaction",
+    what: "every write to the database file, by an ordinary write transaction of chatctl itself (given back \
+           when chatctl ends, but not while it is stopped)",
     open: |db, limits| Box::pin(open(db, limits)),
 };
 

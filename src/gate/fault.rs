@@ -4,6 +4,7 @@
 //! row can meet it. A final marker that still comes does not depend on that save.
 
 use crate::db::Db;
+use crate::db::WriteError;
 use crate::db::Writer;
 use std::time::Duration;
 
@@ -22,36 +23,58 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Makes every write of a row whose `column` holds `nonce` fail.
+    /// A connection for the triggers; none is in the store yet.
+    pub async fn new(db: &dyn Db) -> anyhow::Result<Self> {
+        let writer = db.writer(WAIT).await?;
+        Ok(Self { writer })
+    }
+
+    /// Takes out what a run left that was killed. Tells whether there was anything.
+    pub async fn sweep(db: &dyn Db) -> anyhow::Result<bool> {
+        let names = NAMES.map(|(name, _)| format!("'{name}'")).join(", ");
+        let left = format!(
+            "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name IN ({names})"
+        );
+        let left = db.rows(&left, &[]).await?[0][0].int().unwrap_or(0) > 0;
+        if left {
+            Self::new(db).await?.remove().await?;
+        }
+        Ok(left)
+    }
+
+    /// Makes every write of a row whose `column` holds `nonce` fail. Both triggers or none.
     pub async fn install(
+        &mut self,
         db: &dyn Db,
         table: &str,
         column: &str,
         nonce: &str,
-    ) -> anyhow::Result<Self> {
-        let mut fault = Self {
-            writer: db.writer(WAIT).await?,
-        };
-        // Triggers of a run that was killed would do no harm, but they would be in the way.
-        fault.remove().await?;
+    ) -> Result<(), WriteError> {
         let (table, column) = (db.quote(table), db.quote(column));
-        for (name, event) in NAMES {
-            let sql = format!(
-                "CREATE TRIGGER {name} BEFORE {event} ON {table} WHEN instr(NEW.{column}, '{nonce}') > 0 \
-                 BEGIN SELECT RAISE(ABORT, '{WORDS}'); END"
-            );
-            fault.writer.execute(&sql).await?;
-        }
-        Ok(fault)
+        let create = NAMES.map(|(name, event)| {
+            // One of a run that was killed does no harm, but it is in the way.
+            format!(
+                "DROP TRIGGER IF EXISTS {name}; \
+                 CREATE TRIGGER {name} BEFORE {event} ON {table} WHEN instr(NEW.{column}, '{nonce}') > 0 \
+                 BEGIN SELECT RAISE(ABORT, '{WORDS}'); END;"
+            )
+        });
+        self.together(&create).await
     }
 
     /// Takes the triggers out of the store.
-    pub async fn remove(&mut self) -> anyhow::Result<()> {
-        for (name, _) in NAMES {
-            self.writer
-                .execute(&format!("DROP TRIGGER IF EXISTS {name}"))
-                .await?;
+    pub async fn remove(&mut self) -> Result<(), WriteError> {
+        self.together(&NAMES.map(|(name, _)| format!("DROP TRIGGER IF EXISTS {name};")))
+            .await
+    }
+
+    async fn together(&mut self, statements: &[String]) -> Result<(), WriteError> {
+        let all = format!("BEGIN IMMEDIATE; {} COMMIT", statements.concat());
+        let done = self.writer.execute(&all).await;
+        if done.is_err() {
+            // Fails when nothing was begun, which is as good.
+            let _ = self.writer.execute("ROLLBACK").await;
         }
-        Ok(())
+        done
     }
 }

@@ -9,13 +9,15 @@
 //! The bytes are those of SQLite's own protocol: `os_unix.c` (`PENDING_BYTE` and its
 //! neighbours) for the rollback journal, `walformat.html` §2.3 for the WAL index.
 
-use nix::fcntl::FcntlArg;
-use nix::fcntl::fcntl;
+use super::ofd::conflicts;
+use super::ofd::lock;
+use super::ofd::lock_behind;
+use super::ofd::open;
+use super::ofd::unlock;
 use nix::libc;
 use serde::Deserialize;
 use serde::Serialize;
 use std::fs::File;
-use std::fs::OpenOptions;
 use std::io::BufRead as _;
 use std::io::Write;
 use std::os::unix::fs::FileExt as _;
@@ -100,8 +102,6 @@ const WAL_CHANGES: u64 = 8;
 const FILE_CHANGES: u64 = 24;
 
 const TRY: Duration = Duration::from_millis(1);
-/// How long a commit is waited for without pause.
-const SPIN: Duration = Duration::from_millis(50);
 
 /// The helper's arguments.
 #[derive(Debug, clap::Args)]
@@ -266,7 +266,8 @@ impl Holder {
 
     fn waiting(&self) -> anyhow::Result<Answer> {
         Ok(Answer::Waiting(match self.held {
-            Some(Held::Reader) => Some(conflicts(&self.file, libc::F_WRLCK, PENDING)?),
+            // Readers lock this byte too, for a moment and for reading only.
+            Some(Held::Reader) => Some(conflicts(&self.file, libc::F_RDLCK, PENDING)?),
             _ => None,
         }))
     }
@@ -283,6 +284,8 @@ impl Holder {
             None => anyhow::bail!("a step needs a closed gate"),
         };
         self.held = Some(Held::Writer);
+        // Each hold is bounded by itself.
+        nix::unistd::alarm::set(self.alarm);
         let writes = self.changes()?.wrapping_sub(before);
         Ok(Answer::Stepped {
             opened,
@@ -295,7 +298,7 @@ impl Holder {
     /// The writer that waits to commit holds RESERVED, so nobody can get in between: the reader's
     /// lock is dropped, exactly that commit can pass, and then RESERVED is taken.
     fn step_from_reader(&self, before: u32, patience: Duration) -> anyhow::Result<Passed> {
-        let waiting = conflicts(&self.file, libc::F_WRLCK, PENDING)?;
+        let waiting = conflicts(&self.file, libc::F_RDLCK, PENDING)?;
         if lock(&self.file, libc::F_WRLCK, RESERVED)? {
             // Nobody has begun to write: nothing passes.
             let opened = clock::now();
@@ -376,61 +379,8 @@ impl Holder {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<File> {
-    let opened = OpenOptions::new().read(true).write(true).open(path);
-    opened.map_err(|error| anyhow::anyhow!("opening `{}`: {error}", path.display()))
-}
-
 fn beside(db: &Path, suffix: &str) -> PathBuf {
     let mut name = db.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-fn flock(kind: i32, (start, len): (i64, i64)) -> libc::flock {
-    libc::flock {
-        // The constants are `c_int`, the field is `c_short`; their values are 0, 1 and 2.
-        l_type: i16::try_from(kind).expect("a lock type is 0, 1 or 2"),
-        l_whence: 0,
-        l_start: start,
-        l_len: len,
-        l_pid: 0,
-    }
-}
-
-/// Takes a lock if nobody holds a conflicting one.
-fn lock(file: &File, kind: i32, range: (i64, i64)) -> anyhow::Result<bool> {
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&flock(kind, range))) {
-        Ok(_) => Ok(true),
-        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Takes a write lock as soon as the writer that has it gives it back. A commit takes a few
-/// milliseconds, so it is first tried without pause: a process that sleeps in the kernel's queue
-/// wakes up later than the server goes on. Bounded by the alarm. Gives the time at which the lock
-/// was there, read before anything else: the final marker is compared with it.
-fn lock_behind(file: &File, range: (i64, i64)) -> anyhow::Result<Tick> {
-    let deadline = clock::now() + SPIN;
-    while clock::now() < deadline {
-        if lock(file, libc::F_WRLCK, range)? {
-            return Ok(clock::now());
-        }
-        std::thread::yield_now();
-    }
-    fcntl(file, FcntlArg::F_OFD_SETLKW(&flock(libc::F_WRLCK, range)))?;
-    Ok(clock::now())
-}
-
-fn unlock(file: &File, range: (i64, i64)) -> anyhow::Result<()> {
-    fcntl(file, FcntlArg::F_OFD_SETLK(&flock(libc::F_UNLCK, range)))?;
-    Ok(())
-}
-
-/// Whether somebody else holds a lock that conflicts.
-fn conflicts(file: &File, kind: i32, range: (i64, i64)) -> anyhow::Result<bool> {
-    let mut probe = flock(kind, range);
-    fcntl(file, FcntlArg::F_OFD_GETLK(&mut probe))?;
-    Ok(i32::from(probe.l_type) != libc::F_UNLCK)
 }

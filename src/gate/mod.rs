@@ -7,6 +7,7 @@
 mod begin_immediate;
 mod fault;
 pub mod holder;
+mod ofd;
 mod raw_locks;
 
 use crate::clock::Tick;

@@ -17,7 +17,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use play::Play;
-pub use play::Pull;
 
 /// A running gateway. Dropping it ends it.
 pub struct Gateway {
@@ -75,10 +74,15 @@ impl Gateway {
 
     /// Requests that came since a moment.
     pub fn calls_since(&self, since: Tick) -> Vec<ProviderCall> {
+        self.calls_between(since, Tick::MAX)
+    }
+
+    /// Requests that came since a moment and before another.
+    pub fn calls_between(&self, since: Tick, before: Tick) -> Vec<ProviderCall> {
         let requests = self.state.requests.lock().expect("no holder panics");
         requests
             .iter()
-            .filter(|request| request.at >= since)
+            .filter(|request| (since..before).contains(&request.at))
             .map(|request| request.call.clone())
             .collect()
     }

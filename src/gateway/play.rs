@@ -12,27 +12,17 @@ use tokio::sync::watch;
 /// Between two chunks: enough for the server to read them one by one.
 const PACE: Duration = Duration::from_millis(1);
 
-/// How a provider's answer is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pull {
-    /// Chunk by chunk as fast as the server reads.
-    Fast,
-    /// With the times of the recording.
-    AsRecorded,
-}
-
 /// One turn's script. Nothing of `held` is sent before [`Play::release`].
 #[derive(Debug)]
 pub struct Play {
     /// The user's message that this answers.
     pub(super) user: String,
     /// Chunks that are sent at once.
-    pub(super) before: Vec<(Duration, Bytes)>,
+    pub(super) before: Vec<Bytes>,
     /// Chunks that wait for the release.
-    pub(super) held: Vec<(Duration, Bytes)>,
+    pub(super) held: Vec<Bytes>,
     /// The answer of a request that does not stream.
     pub(super) completion: Value,
-    pull: Pull,
     taken: AtomicBool,
     withheld: watch::Sender<Option<Tick>>,
     released: watch::Sender<bool>,
@@ -41,19 +31,12 @@ pub struct Play {
 
 impl Play {
     /// A script; `completion` is the whole answer for a request that does not stream.
-    pub fn new(
-        user: String,
-        before: Vec<(Duration, Bytes)>,
-        held: Vec<(Duration, Bytes)>,
-        completion: Value,
-        pull: Pull,
-    ) -> Self {
+    pub fn new(user: String, before: Vec<Bytes>, held: Vec<Bytes>, completion: Value) -> Self {
         Self {
             user,
             before,
             held,
             completion,
-            pull,
             taken: AtomicBool::new(false),
             withheld: watch::Sender::new(None),
             released: watch::Sender::new(false),
@@ -90,17 +73,8 @@ impl Play {
         if index >= self.before.len() {
             self.wait_for_release().await;
         }
-        let all = || self.before.iter().chain(&self.held);
-        let (at, bytes) = all().nth(index)?;
-        let pause = match (
-            self.pull,
-            index.checked_sub(1).and_then(|index| all().nth(index)),
-        ) {
-            (Pull::AsRecorded, Some((before, _))) => at.saturating_sub(*before),
-            (Pull::AsRecorded, None) => *at,
-            (Pull::Fast, _) => PACE,
-        };
-        tokio::time::sleep(pause).await;
+        let bytes = self.before.iter().chain(&self.held).nth(index)?;
+        tokio::time::sleep(PACE).await;
         // Said with the last chunk and not after it: servers hang up at the provider's
         // final marker, and then nobody asks for what follows.
         if index + 1 == self.before.len() + self.held.len() {

@@ -90,10 +90,19 @@ async fn complete(Shared(state): Shared<Arc<State>>, uri: Uri, body: Bytes) -> R
     }
 }
 
+/// An answer being served. A server that has heard enough hangs up: then that is the end.
+struct Serving(Arc<Play>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 fn stream_of(play: Arc<Play>) -> Response {
-    let chunks = stream::unfold((play, 0), |(play, index)| async move {
-        let chunk = play.chunk(index).await?;
-        Some((Ok::<_, Infallible>(chunk), (play, index + 1)))
+    let chunks = stream::unfold((Serving(play), 0), |(serving, index)| async move {
+        let chunk = serving.0.chunk(index).await?;
+        Some((Ok::<_, Infallible>(chunk), (serving, index + 1)))
     });
     event_stream(Body::from_stream(chunks))
 }

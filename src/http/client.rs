@@ -1,5 +1,6 @@
 //! Requests to the server under test.
 
+use crate::mask;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use reqwest::header::HeaderMap;
@@ -69,7 +70,7 @@ impl Client {
             .build()
             .context("making the HTTP client")?;
         Ok(Self {
-            base,
+            base: as_folder(base),
             inner,
             origin,
             bearer: None,
@@ -119,10 +120,16 @@ impl Client {
     }
 
     fn request(&self, outgoing: &Outgoing) -> anyhow::Result<reqwest::RequestBuilder> {
-        let url = self
-            .base
-            .join(&outgoing.path)
-            .with_context(|| format!("joining `{}` and `{}`", self.base, outgoing.path))?;
+        // Below the base, whose path may be that of a proxy; `./`, since a colon in the first
+        // segment would make it a scheme.
+        let below = format!("./{}", outgoing.path.trim_start_matches('/'));
+        let url = self.base.join(&below).with_context(|| {
+            format!(
+                "joining `{}` and `{}`",
+                mask::url(&self.base),
+                outgoing.path
+            )
+        })?;
         let method = reqwest::Method::from_bytes(outgoing.method.as_bytes())?;
         let mut map = HeaderMap::new();
         for (name, value) in &outgoing.headers {
@@ -150,7 +157,7 @@ impl Client {
         let what = format!("`{} {}`", outgoing.method, outgoing.path);
         let cause = root_cause(error);
         let stop = if error.is_connect() {
-            Stop::unreachable(format!("no connection to `{}` for {what}: {cause}", self.base))
+            Stop::unreachable(format!("no connection to `{}` for {what}: {cause}", mask::url(&self.base)))
                 .hint("start the server, or let chatctl start it with --start; check --server (http or https?)")
         } else if error.is_timeout() {
             Stop::unreachable(format!(
@@ -199,6 +206,15 @@ impl Opened {
     pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
+}
+
+/// A base whose last segment is kept when a path is joined to it.
+fn as_folder(mut base: Url) -> Url {
+    if !base.path().ends_with('/') {
+        let path = format!("{}/", base.path());
+        base.set_path(&path);
+    }
+    base
 }
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

@@ -156,11 +156,6 @@ impl Server {
         &self.url
     }
 
-    /// Whether it runs still.
-    pub fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
     /// What it wrote since a moment.
     pub fn output_since(&self, since: Tick) -> Vec<OutputLine> {
         let output = self.output.lock().expect("no reader of the output panics");

@@ -137,6 +137,23 @@ impl Report {
             .count()
     }
 
+    /// Hands out every text that came from outside, so that secrets can be masked in all of them.
+    pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        for case in &mut self.cases {
+            change(&mut case.reason);
+            case.timeline.each_text(&mut change);
+        }
+        for finding in &mut self.findings {
+            for text in [&mut finding.subject, &mut finding.harm, &mut finding.help] {
+                change(text);
+            }
+            finding
+                .evidence
+                .iter_mut()
+                .for_each(|evidence| change(&mut evidence.fact));
+        }
+    }
+
     /// Adds a finding unless one with the same code, subject and case is there already;
     /// then only its evidence is added, so that five trials don't tell one bug five times.
     pub fn add(&mut self, finding: Finding) {

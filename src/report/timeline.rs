@@ -54,6 +54,13 @@ impl Timeline {
         self.moments.insert(place, Moment { at, lane, what });
     }
 
+    /// Hands out what every moment says.
+    pub(super) fn each_text(&mut self, change: &mut impl FnMut(&mut String)) {
+        self.moments
+            .iter_mut()
+            .for_each(|moment| change(&mut moment.what));
+    }
+
     /// The moments, earliest first.
     pub fn moments(&self) -> &[Moment] {
         &self.moments

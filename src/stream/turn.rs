@@ -62,7 +62,8 @@ impl Turn {
     /// The body ended; with a marker that is just this, it is the final marker too.
     pub fn end(&mut self, at: Duration, marker: &FinalMarker) {
         self.ended = Some(at);
-        if matches!(marker, FinalMarker::End) {
+        // A body that ends after an error is no answer that ends.
+        if matches!(marker, FinalMarker::End) && self.failed.is_none() {
             self.final_at.get_or_insert(at);
         }
     }

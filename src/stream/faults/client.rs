@@ -24,6 +24,3 @@ pub static CLOSE_AT_FINAL: ClientBehaviour = ClientBehaviour {
     why: "EventSource code and both official OpenAI SDKs hang up at the final marker",
     hangs_up_at_final: true,
 };
-
-/// Every behaviour.
-pub static CLIENTS: &[&ClientBehaviour] = &[&READ_TO_END, &CLOSE_AT_FINAL];

@@ -29,9 +29,6 @@ pub static FINISH_WITHOUT_DONE: GatewayFault = GatewayFault {
     },
 };
 
-/// Every fault.
-pub static FAULTS: &[&GatewayFault] = &[&NONE, &FINISH_WITHOUT_DONE];
-
 fn is_done(bytes: &[u8]) -> bool {
     String::from_utf8_lossy(bytes).trim() == "data: [DONE]"
 }

@@ -3,11 +3,9 @@
 mod client;
 mod gateway;
 
-pub use client::CLIENTS;
 pub use client::CLOSE_AT_FINAL;
 pub use client::ClientBehaviour;
 pub use client::READ_TO_END;
-pub use gateway::FAULTS;
 pub use gateway::FINISH_WITHOUT_DONE;
 pub use gateway::GatewayFault;
 pub use gateway::NONE;

@@ -166,6 +166,7 @@ pub static DRIVEN: &[&str] = &[
     "saved-after-done",
     "swallows-save-errors",
     "save-failed-silently",
+    "done-despite-failed-save",
     "finish-ignored",
     "order-ambiguous",
 ];

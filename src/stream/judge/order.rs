@@ -71,21 +71,40 @@ pub struct Trial {
     pub end: End,
 }
 
-/// What a trial shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a trial shows, or several of one turn. The greater is the more telling.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shown {
     /// The row was committed before the final marker.
     Proven,
-    /// The final marker came before the row was committed.
-    Violated(String),
-    /// It can't be told which write completed the row; fault injection may settle it.
-    Ambiguous(String),
-    /// As ambiguous, for one reason that says more when it happens often: the final marker came
-    /// before the gate was closed again behind the write. Now and then that is the scheduler's
-    /// doing; a server that commits just after its final marker does it always.
-    Overtaken,
     /// It could not be looked at.
     Inconclusive(String),
+    /// The row was complete already, and the final marker came only after a later write. Whether
+    /// it waited for the row or for the later write can be settled by fault injection.
+    SavedEarlier,
+    /// It can't be told which write completed the row.
+    Ambiguous(String),
+    /// The final marker came before the gate was closed again behind the write. Now and then that
+    /// is the scheduler's doing; a server that commits just after its final marker does it always.
+    Overtaken,
+    /// The final marker came before the row was committed.
+    Violated(String),
+}
+
+impl Shown {
+    /// Why it is what it is, one sentence.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Proven => "the row was complete before the final marker".into(),
+            Self::SavedEarlier => "ambiguous: the row was complete already, and the final marker came only after a \
+                later write: that it waited for the row can't be told from this"
+                .into(),
+            Self::Overtaken => "ambiguous: the final marker came before the gate was closed again behind the write \
+                that completed the row: it may have been sent before the commit"
+                .into(),
+            Self::Ambiguous(why) => format!("ambiguous: {why}"),
+            Self::Inconclusive(why) | Self::Violated(why) => why.clone(),
+        }
+    }
 }
 
 /// A writer that comes later than this after a step was not waiting: SQLite's busy handler
@@ -123,13 +142,15 @@ pub fn judge(trial: &Trial) -> Shown {
         .steps
         .len()
         .checked_sub(2)
-        .and_then(|index| trial.steps.get(index));
-    if before.is_some_and(|before| before.row == Row::Complete) {
-        return Shown::Ambiguous(
-            "the row was complete already, and the final marker came only after a later write: \
-             that it waited for the row can't be told from this"
-                .into(),
-        );
+        .map(|index| trial.steps[index].row);
+    match before {
+        None | Some(Row::Incomplete) => {}
+        Some(Row::Complete) => return Shown::SavedEarlier,
+        Some(Row::CommitWaits | Row::Unreadable) => {
+            return Shown::Inconclusive(
+                "the row could not be read after a write had passed".into(),
+            );
+        }
     }
     if trial.row_at_final != Some(Row::Complete) || step.row != Row::Complete {
         return Shown::Inconclusive("the row could not be read at the final marker".into());
@@ -174,29 +195,22 @@ fn without_final(end: &End) -> String {
     }
 }
 
-/// What several trials show together: one violation is enough; an order needs `wanted` trials
-/// that proved it, and never fewer than three. Each of them is a proof of its own, so trials
-/// that left it open beside them take nothing away, unless half as many were overtaken: then
-/// that the others were not may be the scheduler's doing.
+/// What several trials of one turn show together: one violation is enough; an order needs
+/// `wanted` trials that proved it, and never fewer than three. Each of them is a proof of its own,
+/// so trials that left it open beside them take nothing away, unless half as many were overtaken:
+/// then that the others were not may be the scheduler's doing.
 pub fn sum(shown: &[Shown], wanted: usize) -> Shown {
-    let pick = |wanted: fn(&Shown) -> bool| shown.iter().find(|shown| wanted(shown)).cloned();
-    if let Some(violated) = pick(|shown| matches!(shown, Shown::Violated(_))) {
-        return violated;
-    }
     let count = |wanted: &Shown| shown.iter().filter(|shown| *shown == wanted).count();
     let (proven, overtaken) = (count(&Shown::Proven), count(&Shown::Overtaken));
-    if proven >= wanted.max(ENOUGH) && overtaken * 2 <= proven {
-        return Shown::Proven;
+    match shown.iter().max() {
+        Some(violated @ Shown::Violated(_)) => violated.clone(),
+        _ if proven >= wanted.max(ENOUGH) && overtaken * 2 <= proven => Shown::Proven,
+        Some(Shown::Proven) | None => Shown::Inconclusive(format!(
+            "{proven} trials were decided, {} are needed",
+            wanted.max(ENOUGH)
+        )),
+        Some(open) => open.clone(),
     }
-    pick(|shown| matches!(shown, Shown::Ambiguous(_)))
-        .or_else(|| pick(|shown| matches!(shown, Shown::Overtaken)))
-        .or_else(|| pick(|shown| matches!(shown, Shown::Inconclusive(_))))
-        .unwrap_or_else(|| {
-            Shown::Inconclusive(format!(
-                "{proven} trials were decided, {} are needed",
-                wanted.max(ENOUGH)
-            ))
-        })
 }
 
 /// How many decided trials prove.
@@ -278,12 +292,16 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_an_earlier_step_completed_is_ambiguous() {
-        let shown = with(|t| {
-            let first = t.steps[0].clone();
-            t.steps.insert(0, first);
-        });
-        assert!(matches!(shown, Shown::Ambiguous(_)));
+    fn a_row_that_an_earlier_step_completed_is_left_open() {
+        let earlier = |row| {
+            with(|t| {
+                let first = t.steps[0].clone();
+                t.steps.insert(0, StepSeen { row, ..first });
+            })
+        };
+        assert_eq!(earlier(Row::Complete), Shown::SavedEarlier);
+        assert!(matches!(earlier(Row::Unreadable), Shown::Inconclusive(_)));
+        assert_eq!(earlier(Row::Incomplete), Shown::Proven);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::report::Report;
 use crate::report::Severity;
 use crate::stop::Stop;
 use crate::store;
+use crate::store::Hit;
 use crate::store::Mapping;
 use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
@@ -20,8 +21,11 @@ use crate::stream::judge;
 use crate::stream::judge::Cors;
 use crate::stream::judge::Observed;
 use crate::stream::judge::TurnSeen;
+use crate::stream::judge::order::Row;
 use std::time::Duration;
 
+/// Between two looks for the table of messages.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How many chats are held without a gate.
 const CHATS: usize = 4;
 
@@ -31,9 +35,8 @@ pub(super) struct Calibrated {
     pub(super) lag: Duration,
     /// What was wrong already, so that there is no order to prove.
     pub(super) wrong: Option<String>,
-    /// In how many of how many turns the row was complete when it was looked at right after
-    /// the final marker.
-    pub(super) in_time: (usize, usize),
+    /// The rows, each looked at right after the final marker.
+    pub(super) at_final: Vec<Row>,
 }
 
 impl Stage<'_> {
@@ -41,12 +44,13 @@ impl Stage<'_> {
         let mut calibrated = Calibrated {
             lag: Duration::ZERO,
             wrong: None,
-            in_time: (0, 0),
+            at_final: Vec::new(),
         };
         for number in 0..CHATS {
             self.doing(&format!("chat {} of {CHATS} without a gate", number + 1));
             let since = clock::now();
             let chat = self.set_up().await?;
+            let first_sent = clock::now();
             let mut turns = Vec::new();
             for index in 0..self.session.turns.len() {
                 turns.push(self.free_turn(&chat, index, &mut calibrated).await?);
@@ -54,7 +58,7 @@ impl Stage<'_> {
             self.world.gateway.rest();
             let observed = match number {
                 // The first chat is looked at from all sides; the others only at their rows.
-                0 => self.account(&chat, turns, since).await?,
+                0 => self.account(&chat, turns, (since, first_sent)).await?,
                 _ => Observed {
                     turns,
                     ..self.observed()
@@ -92,19 +96,9 @@ impl Stage<'_> {
         };
         let live = self.begin(chat, index, vary)?;
         live.play.release();
-        let at_final = live
-            .watching
-            .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some())
-            .await;
+        let at_final = self.until_final(&live).await;
         if at_final.turn.final_at.is_some() && self.mapping.is_some() {
-            let complete = self
-                .complete_row(&live.nonce)
-                .await
-                .ok()
-                .flatten()
-                .is_some();
-            calibrated.in_time.0 += usize::from(complete);
-            calibrated.in_time.1 += 1;
+            calibrated.at_final.push(self.row(&live).await);
         }
         let seen = self.until_over(&live, RESPONSE).await?;
         let ended = *live.play.ended().borrow();
@@ -130,7 +124,7 @@ impl Stage<'_> {
     }
 
     /// What the store holds of a turn.
-    async fn turn_seen(&self, live: &Live, seen: Seen) -> anyhow::Result<TurnSeen> {
+    async fn turn_seen(&mut self, live: &Live, seen: Seen) -> anyhow::Result<TurnSeen> {
         let mut observed = TurnSeen {
             number: live.number,
             user: live.user.clone(),
@@ -142,22 +136,51 @@ impl Stage<'_> {
             calls: self.world.gateway.calls_since(live.sent),
             ..TurnSeen::default()
         };
-        if let Some(mapping) = &self.mapping {
-            let db = self.world.db();
-            observed.with_nonce = store::holding(db, mapping, &live.nonce).await?;
-            observed.with_tag = store::holding(db, mapping, &live.tag).await?;
-            let from_row = || {
-                observed
-                    .with_tag
-                    .first()
-                    .and_then(|row| row.conversation.clone())
-            };
-            observed.conversation = live.conversation.clone().or_else(from_row);
+        if let Some(mapping) = self.mapping.clone() {
+            observed.with_nonce = store::holding(self.world.db(), &mapping, &live.nonce).await?;
+            observed.with_tag = store::holding(self.world.db(), &mapping, &live.tag).await?;
+            observed.conversation = self.conversation_of(live, &observed).await?;
             if let Some(key) = &observed.conversation {
-                observed.stored = store::conversation(db, mapping, key).await?;
+                observed.stored = store::conversation(self.world.db(), &mapping, key).await?;
             }
         }
         Ok(observed)
+    }
+
+    /// The conversation's key as the store spells it. Servers give out another key than the one
+    /// they store (a UUID for a row number): then the captured one stands in no row, and the
+    /// user's own message tells, unless an earlier chat has that key.
+    async fn conversation_of(
+        &mut self,
+        live: &Live,
+        seen: &TurnSeen,
+    ) -> anyhow::Result<Option<String>> {
+        let mapping = self
+            .mapping
+            .as_ref()
+            .expect("a turn is looked at with a mapping");
+        let stored = seen
+            .with_tag
+            .first()
+            .and_then(|row| row.conversation.clone());
+        let Some(captured) = &live.conversation else {
+            return Ok(stored);
+        };
+        let known = !store::conversation(self.world.db(), mapping, captured)
+            .await?
+            .is_empty();
+        let answer = seen
+            .with_nonce
+            .first()
+            .and_then(|row| row.conversation.clone());
+        let own = stored.filter(|key| !known && answer.as_ref().is_none_or(|answer| answer == key));
+        Ok(match own {
+            Some(key) if self.keys.get(&key).is_none_or(|of| of == captured) => {
+                self.keys.insert(key.clone(), captured.clone());
+                Some(key)
+            }
+            _ => Some(captured.clone()),
+        })
     }
 
     /// Finds out which table holds the messages: the user says so, or the chat's own texts do.
@@ -168,13 +191,17 @@ impl Stage<'_> {
             return self.note_mapping();
         }
         let deadline = clock::now() + self.options.settle;
+        let mut before = Vec::new();
         loop {
+            // Two looks that agree: a log may be written earlier than the messages are.
             let hits = store::find_text(self.world.db(), &schema, &live.nonce).await?;
-            self.mapping = store::from_hits(&schema, &hits, "the answer of a first chat");
-            if self.mapping.is_some() || clock::now() >= deadline {
+            if !hits.is_empty() && hits == before || clock::now() >= deadline {
+                self.mapping = store::from_hits(&schema, &hits, "the answer of a first chat");
+                self.note_other_tables(&hits);
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            before = hits;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         if self.mapping.is_none() {
             let hits = store::find_text(self.world.db(), &schema, &live.tag).await?;
@@ -183,6 +210,22 @@ impl Stage<'_> {
         match self.mapping {
             Some(_) => self.note_mapping(),
             None => Err(self.no_mapping(schema.len(), seen, store::by_names(&schema))),
+        }
+    }
+
+    /// A text that stands in several tables is told: the proof is about one of them.
+    fn note_other_tables(&self, hits: &[Hit]) {
+        let taken = self.mapping.as_ref().map(|mapping| mapping.table.as_str());
+        let others: Vec<_> = hits
+            .iter()
+            .filter(|hit| Some(hit.table.as_str()) != taken)
+            .map(|hit| format!("{}.{}", hit.table, hit.column))
+            .collect();
+        if taken.is_some() && !others.is_empty() {
+            self.world.progress.warning(&format!(
+                "the answer is in {} too; if messages are read from there, declare it as [store.message]",
+                others.join(", ")
+            ));
         }
     }
 
@@ -217,7 +260,7 @@ impl Stage<'_> {
         &mut self,
         chat: &Chat,
         turns: Vec<TurnSeen>,
-        since: Tick,
+        (since, first_sent): (Tick, Tick),
     ) -> anyhow::Result<Observed> {
         let mut observed = Observed {
             turns,
@@ -240,13 +283,12 @@ impl Stage<'_> {
                 origin,
             });
         }
-        let in_turns: usize = observed.turns.iter().map(|turn| turn.calls.len()).sum();
-        let all = self.world.gateway.calls_since(since);
-        observed.stray_calls = all.into_iter().skip(in_turns).collect();
+        observed.stray_calls = self.world.gateway.calls_between(since, first_sent);
         Ok(observed)
     }
 
-    /// What the status column says once an answer is finished.
+    /// What the status column says of a finished answer: the one value that every row had when
+    /// it was first seen complete, and has still. A status that goes on changing tells nothing.
     async fn learn_finished(&mut self) -> anyhow::Result<()> {
         let Some(mapping) = self
             .mapping
@@ -255,11 +297,17 @@ impl Stage<'_> {
         else {
             return Ok(());
         };
-        let Some(first) = self.kept.first() else {
-            return Ok(());
+        let mut seen = Vec::new();
+        for kept in &self.kept {
+            let now = store::by_key(self.world.db(), &mapping, &kept.row.key).await?;
+            seen.push(kept.row.status.clone());
+            seen.extend(now.map(|row| row.status));
+        }
+        seen.dedup();
+        self.finished = match seen.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
         };
-        let row = store::by_key(self.world.db(), &mapping, first.key()).await?;
-        self.finished = row.map(|row| row.status);
         Ok(())
     }
 }

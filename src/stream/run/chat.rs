@@ -6,7 +6,6 @@ use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::Play;
-use crate::gateway::Pull;
 use crate::http::Answer;
 use crate::http::Client;
 use crate::http::Outgoing;
@@ -79,6 +78,7 @@ impl Stage<'_> {
                 let token = token
                     .as_str()
                     .map_or_else(|| token.to_string(), str::to_owned);
+                self.world.mask.keep(&token);
                 chat.client.bear(&token)?;
             }
         }
@@ -117,7 +117,6 @@ impl Stage<'_> {
             chunks(&script.before),
             chunks(&held),
             to_completion(&answer, "chatctl"),
-            Pull::Fast,
         ));
         self.world.gateway.play(&play);
 
@@ -182,6 +181,17 @@ impl Stage<'_> {
                 return Ok(at);
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Waits until the final marker is there or the response is over, or for as long as it may take.
+    pub(super) async fn until_final(&self, live: &Live) -> Seen {
+        let wait = live
+            .watching
+            .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some());
+        match tokio::time::timeout(RESPONSE, wait).await {
+            Ok(seen) => seen,
+            Err(_) => live.watching.seen(),
         }
     }
 
@@ -309,10 +319,10 @@ fn outgoing(expanded: Expanded) -> Outgoing {
     }
 }
 
-fn chunks(chunks: &[Chunk]) -> Vec<(Duration, Bytes)> {
+fn chunks(chunks: &[Chunk]) -> Vec<Bytes> {
     chunks
         .iter()
-        .map(|chunk| (chunk.at, Bytes::copy_from_slice(&chunk.bytes)))
+        .map(|chunk| Bytes::copy_from_slice(&chunk.bytes))
         .collect()
 }
 

@@ -110,7 +110,11 @@ impl Watcher {
             Err(error) => Err(format!("{error:#}")),
         };
         self.seen.send_modify(|seen| {
-            if over.is_ok() {
+            let answered = seen
+                .head
+                .as_ref()
+                .is_some_and(|head| (200..300).contains(&head.status));
+            if over.is_ok() && answered {
                 seen.turn.end(clock::now(), &self.marker);
             }
             seen.over = Some(over);

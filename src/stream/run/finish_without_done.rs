@@ -24,7 +24,9 @@ impl Stage<'_> {
         for index in 0..self.session.turns.len() {
             let live = self.begin(&chat, index, vary)?;
             live.play.release();
-            let seen = self.until_over(&live, RESPONSE).await?;
+            // A response that breaks off here may still have stored its answer.
+            let _ = self.until_over(&live, RESPONSE).await;
+            let seen = live.watching.seen();
             if self.await_row(&live, self.options.settle).await.is_some() {
                 continue;
             }

@@ -22,10 +22,8 @@ use crate::stream::judge::order::Shown;
 use std::time::Duration;
 
 /// Below this a hold says nothing: 2 461 violating servers sent their marker within 137 ms.
-const LEAST_HOLD: Duration = Duration::from_millis(300);
+pub const LEAST_HOLD: Duration = Duration::from_millis(300);
 const MARGIN: Duration = Duration::from_millis(200);
-const OVERTAKEN: &str = "the final marker came before the gate was closed again behind the write that completed the row: \
-    it may have been sent before the commit";
 /// So many undecided trials before the first decided one, and no further ones are tried.
 const HOPELESS: usize = 3;
 
@@ -57,13 +55,27 @@ impl Stage<'_> {
     }
 
     /// Three times the longest time seen, and a margin, within the bounds; none when even one
-    /// and a half times is out of bounds.
+    /// and a half times is out of bounds. A hold that the user gives is never shorter than that.
     fn hold_for(&self, lag: Duration) -> Option<Duration> {
-        if let Some(hold) = self.options.hold {
-            return Some(hold.min(self.options.max_hold));
-        }
         let longest = self.options.max_hold;
-        (lag * 3 / 2 <= longest).then(|| (lag * 3 + MARGIN).max(LEAST_HOLD).min(longest))
+        let least = (lag * 3 / 2).max(LEAST_HOLD);
+        if least > longest {
+            return None;
+        }
+        let hold = match self.options.hold {
+            None => lag * 3 + MARGIN,
+            Some(hold) => {
+                if hold < least {
+                    self.world.progress.warning(&format!(
+                        "--hold {} is too short to show anything of this server: taking {} ms",
+                        humantime::format_duration(hold),
+                        least.as_millis()
+                    ));
+                }
+                hold
+            }
+        };
+        Some(hold.clamp(least, longest))
     }
 
     async fn take_gate(&mut self) -> anyhow::Result<Box<dyn Gate>> {
@@ -112,12 +124,9 @@ impl Stage<'_> {
                 let trial = self.gated_turn(&chat, index, gate, holds).await?;
                 judged.push(trial);
             }
-            let violated = judged
-                .iter()
-                .any(|judged| matches!(judged.shown, Shown::Violated(_)));
-            let so_far = decided(&judged, turns);
-            let hopeless = so_far == 0 && number == HOPELESS;
-            if violated || hopeless || so_far >= wanted {
+            let sum = sum(&judged, turns, wanted);
+            let hopeless = number == HOPELESS && decided(&judged, turns) == 0;
+            if hopeless || matches!(sum, Shown::Violated(_) | Shown::Proven) {
                 break;
             }
         }
@@ -132,6 +141,7 @@ impl Stage<'_> {
         let longest = self.options.max_hold;
         Holds {
             hold: hold.mul_f64(1.0 + self.rng.f64() / 2.0).min(longest),
+            longest,
             // SQLite's usual patience is 5 s; servers must not run into it.
             budget: longest.mul_f64(1.6),
         }
@@ -143,53 +153,39 @@ impl Stage<'_> {
         mut case: Begun,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let shown: Vec<_> = judged.iter().map(|judged| judged.shown.clone()).collect();
-        let wanted = self.options.trials.max(ENOUGH) * self.session.turns.len();
-        let sum = order::sum(&shown, wanted);
-        let proven = shown
-            .iter()
-            .filter(|shown| **shown == Shown::Proven)
-            .count();
+        let sum = sum(
+            &judged,
+            self.session.turns.len(),
+            self.options.trials.max(ENOUGH),
+        );
+        let (trials, proven) = (judged.len(), of(&judged, &Shown::Proven));
         let telling = judged.into_iter().find(|judged| judged.shown == sum);
-        let (verdict, reason) = match &sum {
-            Shown::Proven => (
-                Verdict::Proven,
-                format!(
-                    "{proven} of {} trials: the row was complete before the final marker",
-                    shown.len()
-                ),
-            ),
-            Shown::Violated(how) => (Verdict::Violated, how.clone()),
-            Shown::Ambiguous(why) => (Verdict::Inconclusive, format!("ambiguous: {why}")),
-            Shown::Overtaken => (Verdict::Inconclusive, format!("ambiguous: {OVERTAKEN}")),
-            Shown::Inconclusive(why) => (Verdict::Inconclusive, why.clone()),
-        };
         if let Some(telling) = &telling {
             case.timeline = telling.moments.timeline.clone();
         }
-        let open = match &sum {
-            Shown::Ambiguous(why) => Some(why.as_str()),
-            Shown::Overtaken => Some(OVERTAKEN),
-            _ => None,
+        let reason = match sum {
+            Shown::Proven => format!("{proven} of {trials} trials: {}", sum.reason()),
+            _ => sum.reason(),
         };
-        match (&sum, telling) {
+        match (sum, telling) {
+            (Shown::Proven, _) => self.end_case(case, Verdict::Proven, reason, report),
             (Shown::Violated(how), Some(telling)) => {
-                let findings = self.violation(&telling, how, &case.name).await;
-                self.end_case(case, verdict, reason, report);
+                let findings = self.violation(&telling, &how, &case.name).await;
+                self.end_case(case, Verdict::Violated, reason, report);
                 findings.into_iter().for_each(|finding| report.add(finding));
             }
-            _ => match open {
-                // A trigger fails the statement and not the commit, so it can't settle which of
-                // the commit and the marker was first.
-                Some(why) if self.may_break_saves() && sum != Shown::Overtaken => {
-                    self.settle_by_fault(why, case, report).await?;
-                }
-                Some(why) => {
-                    report.add(self.ambiguous(why, &case.name));
-                    self.end_case(case, verdict, reason, report);
-                }
-                None => self.end_case(case, verdict, reason, report),
-            },
+            // Only this one: a trigger fails the statement and not the commit, so where it is
+            // open which of the commit and the marker was first, it settles nothing.
+            (Shown::SavedEarlier, _) if self.may_break_saves() => {
+                self.settle_by_fault(&reason, case, report).await?;
+            }
+            (Shown::SavedEarlier | Shown::Ambiguous(_) | Shown::Overtaken, _) => {
+                report.add(self.ambiguous(&reason, &case.name));
+                self.end_case(case, Verdict::Inconclusive, reason, report);
+            }
+            (Shown::Inconclusive(_) | Shown::Violated(_), _) => {
+                self.end_case(case, Verdict::Inconclusive, reason, report);
+            }
         }
         Ok(())
     }
@@ -254,11 +250,29 @@ impl Stage<'_> {
     }
 }
 
-/// How many rounds over all turns were decided.
+/// The trials of each turn summed by themselves, and the worst of them: that one turn is saved in
+/// time says nothing of another.
+fn sum(judged: &[Judged], turns: usize, wanted: usize) -> Shown {
+    let of_turn = |turn| {
+        let trials = judged.iter().filter(|judged| judged.turn == turn);
+        let shown: Vec<_> = trials.map(|judged| judged.shown.clone()).collect();
+        order::sum(&shown, wanted)
+    };
+    (0..turns).map(of_turn).max().unwrap_or(Shown::Proven)
+}
+
+/// How many trials the turn with the fewest has decided.
 fn decided(judged: &[Judged], turns: usize) -> usize {
+    let of_turn = |turn| {
+        let proven = |judged: &&Judged| judged.turn == turn && judged.shown == Shown::Proven;
+        judged.iter().filter(proven).count()
+    };
+    (0..turns).map(of_turn).min().unwrap_or(0)
+}
+
+fn of(judged: &[Judged], wanted: &Shown) -> usize {
     judged
         .iter()
-        .filter(|judged| judged.shown == Shown::Proven)
+        .filter(|judged| judged.shown == *wanted)
         .count()
-        / turns
 }

@@ -15,14 +15,17 @@ mod stage;
 mod trial;
 mod world;
 
+use super::faults;
 use super::profiles::Profile;
 use super::session::Session;
 use crate::clock;
 use crate::report::Report;
 use crate::report::StoreLine;
+use crate::report::Verdict;
 use stage::Stage;
 use std::time::Duration;
 
+pub use gated::LEAST_HOLD;
 pub use world::World;
 
 /// How the order is shown.
@@ -71,9 +74,16 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     for (session, profile) in sessions {
         let mut stage = Stage::new(world, session, profile, options);
-        stage.run(report).await?;
+        let ran = stage.run(report).await;
         if let Some(store) = stage.store_line() {
             report.store = Some(store);
+        }
+        if let Err(error) = ran {
+            // What was shown before stays shown: a loss must not be hidden by what broke later.
+            if report.cases.is_empty() && report.findings.is_empty() {
+                return Err(error);
+            }
+            stage.broke_off(&error, report);
         }
         if options.fail_fast && report.errors() > 0 {
             break;
@@ -112,6 +122,12 @@ impl Stage<'_> {
                 .insert("session_ms", took.as_secs_f64() * 1000.0);
         }
         Ok(())
+    }
+
+    /// The case that could not be finished.
+    fn broke_off(&self, error: &anyhow::Error, report: &mut Report) {
+        let case = self.begin_case("broke-off", &faults::NONE, &faults::READ_TO_END);
+        self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
     }
 
     fn store_line(&self) -> Option<StoreLine> {

@@ -9,21 +9,32 @@ use crate::report::Source;
 use crate::report::Verdict;
 use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
+use crate::stream::judge::order::Row;
 
 impl Stage<'_> {
     /// A row that was not there when it was read after the marker was received is a violation; a
     /// row that was there may have come a moment before the read.
     pub(super) fn observe_order(&mut self, calibrated: &Calibrated, report: &mut Report) {
         let mut case = self.begin_case("order", &NONE, &READ_TO_END);
-        let (complete, of) = calibrated.in_time;
+        let rows = &calibrated.at_final;
+        let count = |wanted| rows.iter().filter(|row| **row == wanted).count();
+        let (complete, missing) = (count(Row::Complete), count(Row::Incomplete));
         case.metrics.insert("complete_at_final", complete as f64);
-        case.metrics.insert("observed", of as f64);
+        case.metrics.insert("observed", rows.len() as f64);
         let counted = format!(
-            "in {complete} of {of} turns the row was complete right after the final marker"
+            "in {complete} of {} turns the row was complete right after the final marker",
+            rows.len()
         );
-        if complete == of {
-            let reason = format!("{counted}; not proven: a late save can win this race");
-            self.end_case(case, Verdict::Held, reason, report);
+        if missing == 0 {
+            let (verdict, why) = match complete == rows.len() {
+                true => (Verdict::Held, "not proven: a late save can win this race"),
+                // Being told "busy" is no answer to whether the row is there.
+                false => (
+                    Verdict::Inconclusive,
+                    "in the others the store could not be read",
+                ),
+            };
+            self.end_case(case, verdict, format!("{counted}; {why}"), report);
             return;
         }
         let marker = &self.marker;

@@ -1,5 +1,6 @@
 //! Fault injection: exactly this answer's save fails. Does the final marker still come?
 
+use super::World;
 use super::case::Begun;
 use super::case::Moments;
 use super::chat::Vary;
@@ -13,6 +14,7 @@ use crate::report::Report;
 use crate::report::Severity;
 use crate::report::Source;
 use crate::report::Verdict;
+use crate::stop::Stop;
 use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
 use crate::stream::judge::order::ENOUGH;
@@ -22,6 +24,14 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Output may come a little after the response.
 const LOG: Duration = Duration::from_millis(200);
+
+/// Code, harm and help where it is not known whether the save comes too late or its error is dropped.
+const DEPENDS_NOT: (&str, &str, &str) = (
+    "done-despite-failed-save",
+    "the final marker does not depend on the save of the answer: it came although that save failed",
+    "commit the message before the final marker, and let a failed save end the stream with an error; \
+     --proof gate tells which of the two is missing",
+);
 
 /// What one failing save showed.
 enum Shown {
@@ -43,11 +53,7 @@ impl Stage<'_> {
     /// `--proof fault`: the order by fault injection alone.
     pub(super) async fn prove_by_fault(&mut self, report: &mut Report) -> anyhow::Result<()> {
         let case = self.begin_case("order", &NONE, &READ_TO_END);
-        let harm = "the final marker does not wait for the save of the answer: it came although that save failed";
-        let help = "commit the message before the final marker and let a failed save end the stream with an error; \
-                    --proof gate tells which of the two is missing";
-        self.fault_case(case, ENOUGH, ("saved-after-done", harm, help), report)
-            .await
+        self.fault_case(case, ENOUGH, DEPENDS_NOT, report).await
     }
 
     /// Settles what the gate left ambiguous.
@@ -61,10 +67,7 @@ impl Stage<'_> {
             "{}: ambiguous behind the gate ({why}); settling it by fault injection",
             case.name
         ));
-        let harm = "the final marker does not wait for the save of the answer: it came although that save failed";
-        let help = "save and commit the assistant's message before the final marker is sent";
-        self.fault_case(case, ENOUGH, ("saved-after-done", harm, help), report)
-            .await
+        self.fault_case(case, ENOUGH, DEPENDS_NOT, report).await
     }
 
     /// Beside a proven order: is a failed save swallowed?
@@ -126,8 +129,10 @@ impl Stage<'_> {
                 }
             }
         }
-        let reason =
-            format!("{times} times this save was made to fail, and the final marker did not come");
+        let reason = format!(
+            "{times} times this save was made to fail, and the final marker did not come (a trigger fails the \
+             statement: a commit that comes after the marker is not found so)"
+        );
         self.end_case(case, Verdict::Held, reason, report);
         Ok(())
     }
@@ -199,25 +204,38 @@ impl Stage<'_> {
             .mapping
             .clone()
             .expect("a case is only run with a mapping");
-        match Fault::install(self.world.db(), &mapping.table, &mapping.content, nonce).await {
-            Ok(fault) => {
-                self.world.fault = Some(fault);
-                Ok(None)
+        let fault = match Fault::new(self.world.db()).await {
+            Ok(fault) => fault,
+            Err(error) if matches!(error.downcast_ref(), Some(WriteError::ReadOnly)) => {
+                return Ok(Some(
+                    "the store is read-only: no save can be made to fail".into(),
+                ));
             }
+            Err(error) => return Err(error),
+        };
+        // Known to the world before it is in the store, so that it is taken out whatever happens.
+        self.world.fault = Some(fault);
+        let World { fault, db, .. } = &mut *self.world;
+        let (fault, db) = (fault.as_mut(), db.as_deref());
+        let (fault, db) = fault.zip(db).expect("both were just there");
+        match fault.install(db, &mapping.table, &mapping.content, nonce).await {
+            Ok(()) => Ok(None),
             // A trigger fails the statement, not the commit: behind an open transaction it shows nothing.
-            Err(error) => match error.downcast_ref::<WriteError>() {
-                Some(WriteError::Busy) => Ok(Some(
-                    "the server keeps a write transaction open while it streams: a save that fails inside it says nothing of its commit".into(),
-                )),
-                Some(WriteError::ReadOnly) => Ok(Some("the store is read-only: no save can be made to fail".into())),
-                _ => Err(error),
-            },
+            Err(WriteError::Busy) => Ok(Some(
+                "the server keeps a write transaction open while it streams: a save that fails inside it says \
+                 nothing of its commit"
+                    .into(),
+            )),
+            Err(error) => Err(error.into()),
         }
     }
 
     async fn remove_fault(&mut self) -> anyhow::Result<()> {
         if let Some(fault) = &mut self.world.fault {
-            fault.remove().await?;
+            fault.remove().await.map_err(|error| {
+                Stop::unreachable(format!("the triggers chatctl_fault_* could not be taken out: {error}"))
+                    .hint("the server keeps a transaction open after its save failed; the triggers are taken out once it ends")
+            })?;
         }
         self.world.fault = None;
         Ok(())

@@ -29,6 +29,8 @@ pub(super) struct Stage<'a> {
     pub(super) mapping: Option<Mapping>,
     /// What the status column says of a finished answer; known after calibration.
     pub(super) finished: Option<Option<String>>,
+    /// Conversation keys of the store, and the key that the server gave out for each.
+    pub(super) keys: BTreeMap<String, String>,
     /// Rows that are looked at once more at the end.
     pub(super) kept: Vec<Kept>,
     /// When the session began.
@@ -51,6 +53,7 @@ impl<'a> Stage<'a> {
             rng: fastrand::Rng::with_seed(options.seed),
             mapping: None,
             finished: None,
+            keys: BTreeMap::new(),
             kept: Vec::new(),
             began: clock::now(),
         }
@@ -85,7 +88,7 @@ impl<'a> Stage<'a> {
             session: self.session.name.clone(),
             fault: "none".into(),
             client: "read-to-end".into(),
-            verdict: Verdict::Violated,
+            verdict: Verdict::Inconclusive,
             reason: format!("no order to prove: {why}"),
             took: clock::now() - self.began,
             timeline: Default::default(),

@@ -37,6 +37,8 @@ const REST: Duration = Duration::from_secs(8);
 
 /// A judged trial with its evidence.
 pub(super) struct Judged {
+    /// Which turn of the session, from 0.
+    pub(super) turn: usize,
     pub(super) shown: Shown,
     pub(super) moments: Moments,
     pub(super) trial: Trial,
@@ -52,6 +54,8 @@ pub(super) struct Judged {
 pub(super) struct Holds {
     /// One hold.
     pub(super) hold: Duration,
+    /// The longest that the gate may stay closed in one piece.
+    pub(super) longest: Duration,
     /// All holds of a trial together: servers give up waiting for a lock.
     pub(super) budget: Duration,
 }
@@ -188,6 +192,7 @@ impl Stage<'_> {
             None => {}
         }
         Ok(Judged {
+            turn: live.number - 1,
             shown,
             moments,
             trial,
@@ -225,7 +230,7 @@ impl Stage<'_> {
         let mut since = closed;
         loop {
             match self
-                .hold(live, gate, since, holds.hold, deadline, moments)
+                .hold(live, gate, since, holds, deadline, moments)
                 .await?
             {
                 Held::Final => {
@@ -330,7 +335,7 @@ impl Stage<'_> {
         live: &Live,
         gate: &mut dyn Gate,
         since: Tick,
-        hold: Duration,
+        holds: Holds,
         deadline: Tick,
         moments: &mut Moments,
     ) -> anyhow::Result<Held> {
@@ -349,22 +354,21 @@ impl Stage<'_> {
             if now >= deadline {
                 return Ok(Held::Budget);
             }
-            let ended = live
-                .play
-                .ended()
-                .borrow()
-                .map_or(since, |ended| ended.max(since));
-            let over_at = match gate.waiting().await? {
-                Waiting::Unobservable => ended + hold,
-                Waiting::Nobody => ended + NOBODY_WAITS,
+            // Before the provider's end there is nothing that the marker could have waited for.
+            let provider_end = *live.play.ended().borrow();
+            let waiting = gate.waiting().await?;
+            let over_at = provider_end.map_or(deadline, |ended| match waiting {
+                Waiting::Unobservable => ended.max(since) + holds.hold,
+                Waiting::Nobody => ended.max(since) + NOBODY_WAITS,
                 Waiting::Commit => {
                     let first = *waiter.get_or_insert_with(|| {
                         moments.at(now, Lane::Store, "a commit waits at the gate");
                         now
                     });
-                    first.max(ended) + hold
+                    first.max(ended) + holds.hold
                 }
-            };
+            });
+            let over_at = over_at.min(since + holds.longest);
             if now >= over_at {
                 return Ok(Held::Over);
             }

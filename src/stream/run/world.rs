@@ -7,6 +7,7 @@ use crate::gate::Gate;
 use crate::gateway::Gateway;
 use crate::http::OutputLine;
 use crate::http::Server;
+use crate::mask::Mask;
 use crate::progress::Progress;
 use crate::store::Declared;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct World {
     pub gate: Option<Box<dyn Gate>>,
     /// Triggers that are in the store now.
     pub fault: Option<Fault>,
+    /// The secrets of the run.
+    pub mask: Mask,
     /// The way to the person who waits.
     pub progress: Arc<Progress>,
 }
@@ -59,15 +62,16 @@ impl World {
     pub async fn close(&mut self) {
         // Ends the helper process; the kernel gives its locks back.
         self.gate = None;
+        // First the server: one whose save failed may keep its transaction open.
+        if let Some(mut server) = self.server.take() {
+            server.end().await;
+        }
         if let Some(mut fault) = self.fault.take()
             && let Err(error) = fault.remove().await
         {
             self.progress.warning(&format!(
                 "the triggers chatctl_fault_* could not be taken out: {error:#}; they do no harm, and the next run removes them"
             ));
-        }
-        if let Some(mut server) = self.server.take() {
-            server.end().await;
         }
         self.progress.done();
     }

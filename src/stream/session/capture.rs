@@ -135,8 +135,8 @@ impl<'a> Answered<'a> {
         let Self { request, .. } = self;
         let failed = |what: &str| CaptureError {
             message: format!(
-                "`{path}` {what} the answer of `{request}`; it says: {}",
-                beginning(self.body)
+                "`{path}` {what} the answer of `{request}`; it is {}",
+                shape(self.body)
             ),
         };
         let Ok(body) = serde_json::from_slice::<Value>(self.body) else {
@@ -153,6 +153,19 @@ impl<'a> Answered<'a> {
             [value] => Ok((*value).clone()),
             several => Err(failed(&format!("matches {} values in", several.len()))),
         }
+    }
+}
+
+/// What a JSON answer is, without its values: an answer to a log-in holds secrets.
+fn shape(body: &[u8]) -> String {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) if object.is_empty() => "an empty object".to_owned(),
+        Ok(Value::Object(object)) => {
+            let keys: Vec<_> = object.keys().map(|key| format!("`{key}`")).collect();
+            format!("an object with {}", keys.join(", "))
+        }
+        Ok(Value::Array(items)) => format!("a list of {}", items.len()),
+        _ => "a single value".to_owned(),
     }
 }
 
@@ -224,17 +237,17 @@ mod tests {
             (
                 json_path("$.id"),
                 r#"{"uuid":"a"}"#,
-                "`$.id` matches nothing in the answer of `POST /conversations`; it says: {\"uuid\":\"a\"}",
+                "`$.id` matches nothing in the answer of `POST /conversations`; it is an object with `uuid`",
             ),
             (
                 json_path("$.id"),
                 r#"{"id":null}"#,
-                "`$.id` is null in the answer of `POST /conversations`; it says: {\"id\":null}",
+                "`$.id` is null in the answer of `POST /conversations`; it is an object with `id`",
             ),
             (
                 json_path("$[*]"),
                 "[1,\n2]",
-                "`$[*]` matches 2 values in the answer of `POST /conversations`; it says: [1, 2]",
+                "`$[*]` matches 2 values in the answer of `POST /conversations`; it is a list of 2",
             ),
             (
                 json_path("$.id"),
@@ -259,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_long_answer_is_cut_visibly() {
-        let error = take(json_path("$.id"), &format!("[\"{}\"]", "ä".repeat(300))).unwrap_err();
-        assert!(error.ends_with(&format!("{}…", "ä".repeat(198))), "{error}");
+        let error = take(json_path("$.id"), &format!("oops{}", "ä".repeat(300))).unwrap_err();
+        assert!(error.ends_with(&format!("{}…", "ä".repeat(196))), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 """The HTTP server."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -136,6 +137,8 @@ async def chat(
         return HTMLResponse("<!doctype html><title>Chat</title><p>Please log in.</p>")
     if settings.mode == "status_500":
         return JSONResponse({"detail": "Internal Server Error"}, 500)
+    if settings.mode == "mute":
+        await asyncio.sleep(3600)
     lines = await find_history(request, conversation_id, user_id)
     store, provider = request.app.state.store, request.app.state.provider
     if settings.mode != "user_lost":

@@ -56,6 +56,8 @@ _OTHER = [
     s.swallow,
     s.swallow_silent,
     s.changed_later,
+    s.delivered_later,
+    s.late_second_turn,
     s.error_as_answer,
     s.no_done,
     s.data_after_done,
@@ -68,6 +70,7 @@ _ELSEWHERE = [
     "hard_reset",
     "html",
     "status_500",
+    "mute",
     "titles",
     "embeds",
 ]

@@ -15,6 +15,7 @@ BATCH = 4
 SLOW_WORK = 0.5
 WRITE_BEHIND_DELAY = 0.2
 CHANGE_DELAY = 0.3
+DELIVERY_DELAY = 0.05
 
 logger = logging.getLogger("chat")
 
@@ -315,6 +316,20 @@ async def changed_later(turn: Turn) -> Events:
     yield DONE
 
 
+async def delivered_later(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    row = await turn.save()
+    turn.spawn(_deliver_later(turn, row))
+    yield DONE
+
+
+async def late_second_turn(turn: Turn) -> Events:
+    strategy = correct if len(turn.messages) == 1 else conc_writer
+    async for event in strategy(turn):
+        yield event
+
+
 async def error_as_answer(turn: Turn) -> Events:
     try:
         async for chunk in turn.relay():
@@ -349,6 +364,11 @@ def _final(turn: Turn, row: int | None) -> Insert | Update:
 async def _flush_later(turn: Turn) -> None:
     await asyncio.sleep(WRITE_BEHIND_DELAY)
     await turn.save()
+
+
+async def _deliver_later(turn: Turn, row: int) -> None:
+    await asyncio.sleep(DELIVERY_DELAY)
+    await turn.store.write(Update(row, turn.answer, "delivered"))
 
 
 async def _change_later(turn: Turn, row: int) -> None:

@@ -1,0 +1,69 @@
+//! Secrets, masked wherever something is shown: notes, errors, reports.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use url::Url;
+
+/// What stands in a secret's place.
+const MASKED: &str = "***";
+/// A shorter text would be masked in words that have nothing to do with it.
+const SHORTEST: usize = 4;
+
+/// The secrets of a run; clones share them, since some are only known when a log-in is answered.
+#[derive(Debug, Clone, Default)]
+pub struct Mask(Arc<RwLock<BTreeSet<String>>>);
+
+impl Mask {
+    /// Masks this text from now on.
+    pub fn keep(&self, secret: &str) {
+        if secret.len() >= SHORTEST {
+            let mut secrets = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            secrets.insert(secret.to_owned());
+        }
+    }
+
+    /// A text with every secret masked.
+    pub fn text(&self, text: &str) -> String {
+        let secrets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        // The longest first: a secret may be a part of another one.
+        let mut longest_first: Vec<_> = secrets.iter().collect();
+        longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        longest_first
+            .into_iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret, MASKED))
+    }
+}
+
+/// A URL without its password.
+pub fn url(url: &Url) -> String {
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // A URL with a password has a host, so setting it can't fail.
+        let _ = url.set_password(Some(MASKED));
+    }
+    url.to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Mask;
+    use super::Url;
+
+    #[test]
+    fn secrets_are_masked_the_longest_first() {
+        let mask = Mask::default();
+        for secret in ["sk-1234", "sk-1234-5678", "x"] {
+            mask.clone().keep(secret);
+        }
+        assert_eq!(mask.text("a sk-1234-5678 b sk-1234 x"), "a *** b *** x");
+    }
+
+    #[test]
+    fn a_password_is_masked_in_a_url() {
+        let url = Url::parse("http://bob:hunter2@localhost/").unwrap();
+        assert_eq!(super::url(&url), "http://bob:***@localhost/");
+    }
+}
