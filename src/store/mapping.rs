@@ -115,6 +115,15 @@ impl Mapping {
         })
     }
 
+    /// The table and how it was found, for the head of a report.
+    pub fn short(&self) -> String {
+        let how = match self.origin {
+            Origin::Declared => "declared",
+            Origin::Detected(_) => "detected",
+        };
+        format!("{} ({how})", self.table)
+    }
+
     /// What a value of the role column means.
     pub fn role_of(&self, value: &str) -> Role {
         let known = || {

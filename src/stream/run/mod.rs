@@ -22,6 +22,7 @@ use crate::clock;
 use crate::report::Report;
 use crate::report::StoreLine;
 use crate::report::Verdict;
+use crate::store::Mapping;
 use stage::Stage;
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ impl Stage<'_> {
         Some(StoreLine {
             backend: db.target().backend().to_owned(),
             url: db.target().to_string(),
-            mapping: mapping.map_or_else(|| "none found".to_owned(), ToString::to_string),
+            mapping: mapping.map_or_else(|| "none found".to_owned(), Mapping::short),
         })
     }
 }

@@ -129,9 +129,14 @@ impl Stage<'_> {
                 }
             }
         }
+        let limit = match code == DEPENDS_NOT.0 {
+            true => {
+                " (a trigger fails the statement: a commit that comes after the marker is not found so)"
+            }
+            false => "",
+        };
         let reason = format!(
-            "{times} times this save was made to fail, and the final marker did not come (a trigger fails the \
-             statement: a commit that comes after the marker is not found so)"
+            "{times} of {times} saves were made to fail, and the final marker did not come{limit}"
         );
         self.end_case(case, Verdict::Held, reason, report);
         Ok(())
