@@ -75,6 +75,7 @@ fn command(
         tokio::spawn(listen(signal));
         match command {
             Command::VerifyStream(args) => commands::verify_stream::run(*args, env).await,
+            Command::Migrate(args) => commands::migrate::run(*args, env).await,
             Command::Demo(args) => commands::demo::run(args, env).await,
             Command::DemoServer(args) => commands::demo::serve(args, env).await,
             Command::Explain(args) => commands::explain::run(&args),

@@ -2,6 +2,7 @@
 
 use crate::commands::demo;
 use crate::commands::explain;
+use crate::commands::migrate;
 use crate::commands::verify_stream;
 use crate::gate::holder;
 use crate::http::supervisor;
@@ -70,6 +71,9 @@ pub enum Color {
 pub enum Command {
     /// Prove that the answer is committed before the client can see the final marker
     VerifyStream(Box<verify_stream::Args>),
+
+    /// Apply migrations: every row survives, or nothing is changed
+    Migrate(Box<migrate::Args>),
 
     /// See a proven pass and a proven violation, on a small server inside this program
     Demo(demo::Args),

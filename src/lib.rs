@@ -9,6 +9,8 @@
 //! - `gateway` and `demo` serve HTTP; axum is named there only.
 //! - `store` reads chats through `db`; `gate` locks them through `db`.
 //! - `stream::run` drives the cores through all of these.
+//! - `sql` names nothing; `guard` and the cores of `migrate` do no I/O but reading files, and
+//!   `migrate::sqlite` drives them through `db`.
 //! - `render` writes a report into the writer that it is given.
 //! - `commands` wires everything; `app` and `main` own the streams and the exit code.
 
@@ -22,13 +24,16 @@ pub mod demo;
 pub mod explain;
 pub mod gate;
 pub mod gateway;
+pub mod guard;
 pub mod http;
 pub mod mask;
+pub mod migrate;
 pub mod model;
 pub mod outcome;
 pub mod progress;
 pub mod render;
 pub mod report;
+pub mod sql;
 pub mod stop;
 pub mod store;
 pub mod stream;

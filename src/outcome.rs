@@ -17,6 +17,8 @@ pub enum Outcome {
     Undecided,
     /// It would have been unsafe; nothing was done.
     Refused,
+    /// Something is left to be done (`migrate plan` and `migrate status` only).
+    Pending,
     /// Stopped by a signal, locks given back.
     Interrupted,
 }
@@ -29,6 +31,7 @@ Exit codes:
     2  usage        the command line, a session or the configuration is wrong
     3  undecided    could not look: unreachable, timeout, unreadable, ambiguous
     4  refused      it would have been unsafe; nothing was done
+   10  pending      something is left to be done (migrate plan, migrate status)
   130  interrupted  stopped by a signal, locks given back
 Treat every other code as a failure.";
 
@@ -41,6 +44,7 @@ impl Outcome {
             Self::Usage => 2,
             Self::Undecided => 3,
             Self::Refused => 4,
+            Self::Pending => 10,
             Self::Interrupted => 130,
         }
     }
@@ -59,7 +63,10 @@ impl From<Verdict> for Outcome {
 
 impl From<&Report> for Outcome {
     fn from(report: &Report) -> Self {
-        report.verdict().into()
+        match report.verdict().into() {
+            Self::Pass if report.pending => Self::Pending,
+            outcome => outcome,
+        }
     }
 }
 
@@ -82,6 +89,7 @@ mod tests {
             Outcome::Usage,
             Outcome::Undecided,
             Outcome::Refused,
+            Outcome::Pending,
             Outcome::Interrupted,
         ];
         for outcome in all {

@@ -36,6 +36,17 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "stop", "store", "stream",
         ],
     ),
+    ("sql", &[]),
+    ("guard", &["report", "stop"]),
+    (
+        "migrate/ledger.rs",
+        &["db", "model", "sql", "stop", "migrate"],
+    ),
+    (
+        "migrate/sqlite.rs",
+        &["clock", "db", "model", "sql", "stop", "migrate"],
+    ),
+    ("migrate", &["model", "sql", "stop"]),
     ("demo", &["clock", "db", "http", "model", "stream"]),
     ("progress.rs", &["mask"]),
     ("render", &["report", "model", "outcome"]),
@@ -43,8 +54,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "clock", "commands", "config", "db", "demo", "explain", "gate", "gateway", "http",
-            "mask", "progress", "report", "stop", "store", "stream",
+            "clock", "commands", "config", "db", "demo", "explain", "gate", "gateway", "guard",
+            "http", "mask", "migrate", "model", "outcome", "progress", "report", "sql", "stop",
+            "store", "stream",
         ],
     ),
 ];
@@ -56,6 +68,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("axum", &["gateway", "demo"]),
     ("comfy_table", &["render"]),
     ("indicatif", &["progress.rs"]),
+    ("rusqlite", &["db"]),
+    ("ignore", &["guard/tree.rs"]),
     ("eventsource_stream", &["stream/sse.rs"]),
 ];
 

@@ -4,6 +4,10 @@
 use chatctl::demo;
 use chatctl::explain;
 use chatctl::gate;
+use chatctl::guard;
+use chatctl::migrate;
+use chatctl::migrate::history;
+use chatctl::migrate::source;
 use chatctl::render;
 use chatctl::stream::judge;
 use chatctl::stream::profiles;
@@ -70,26 +74,56 @@ fn every_format_has_a_row() {
 #[test]
 fn every_backend_has_a_row() {
     let named = rows(chatctl::db::ALL.iter().map(|backend| backend.name));
-    assert_eq!(files("src/db", &["target"]), named);
+    assert_eq!(files("src/db", &["target", "session"]), named);
 }
 
 /// A code that a report can have is explained, and no page explains a code that none has.
 #[test]
 fn every_code_is_explained() {
     let checks = judge::ALL.iter().map(|check| check.code);
-    let codes = rows(checks.chain(judge::DRIVEN.iter().copied()));
+    let patterns = guard::ALL
+        .iter()
+        .map(|pattern| pattern.code)
+        .chain([guard::ignores::UNUSED_IGNORE]);
+    let driven = judge::DRIVEN.iter().chain(migrate::CODES).copied();
+    let codes = rows(checks.chain(patterns).chain(driven));
     let pages = rows(explain::ALL.iter().map(|page| page.code));
     assert_eq!(codes, pages);
 }
 
-/// Every code has a server in a test that makes it fire; the table of the tests says which.
 #[test]
-fn every_code_has_a_bad_server() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let told: String = ["bad_servers.rs", "matrix.rs"]
+fn every_guard_rule_has_a_row() {
+    let named = rows(guard::ALL.iter().map(|pattern| pattern.code));
+    assert_eq!(files("src/guard/rules", &[]), named);
+}
+
+#[test]
+fn every_migration_format_and_history_has_a_row() {
+    let formats = rows(source::formats::ALL.iter().map(|format| format.name));
+    assert_eq!(files("src/migrate/source/formats", &[]), formats);
+    let histories = rows(history::ALL.iter().map(|history| history.tool));
+    assert_eq!(files("src/migrate/history", &["tests"]), histories);
+}
+
+/// Every code is made to fire in a test: by a bad server, a bad migration, or a fixture.
+#[test]
+fn every_code_is_made_to_fire() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &Path| fs::read_to_string(file).unwrap();
+    let mut told: String = ["bad_servers.rs", "matrix.rs", "migrate.rs"]
         .iter()
-        .map(|file| fs::read_to_string(folder.join(file)).unwrap())
+        .map(|file| read(&root.join("tests").join(file)))
         .collect();
+    for group in fs::read_dir(root.join("fixtures/guard")).unwrap() {
+        for tree in fs::read_dir(group.unwrap().path()).unwrap() {
+            let expected = tree.unwrap().path().join("expect.txt");
+            if expected.exists() {
+                for code in read(&expected).split_whitespace() {
+                    told.push_str(&format!("\"{code}\" "));
+                }
+            }
+        }
+    }
     for page in explain::ALL {
         assert!(
             told.contains(&format!("\"{}\"", page.code)),

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod demo;
 pub mod explain;
+pub mod migrate;
 pub mod verify_stream;
 
 use crate::config::Config;

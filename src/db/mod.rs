@@ -1,5 +1,6 @@
 //! Databases: one backend a file, native drivers behind [`Db`]. sqlx is named only here.
 
+mod session;
 mod sqlite;
 mod target;
 
@@ -9,6 +10,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use session::Failed;
+pub use session::Missing;
+pub use session::Session;
 pub use target::Target;
 
 /// A boxed future, so that the traits can be used behind `dyn`.

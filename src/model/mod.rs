@@ -2,6 +2,7 @@
 
 mod cell;
 mod frame;
+mod measured;
 mod provider;
 mod schema;
 mod stored;
@@ -10,6 +11,9 @@ pub use cell::Cell;
 pub use frame::Frame;
 pub use frame::Line;
 pub use frame::LineKind;
+pub use measured::Measured;
+pub use measured::MeasuredColumn;
+pub use measured::MeasuredTable;
 pub use provider::Call;
 pub use provider::ProviderCall;
 pub use schema::Column;

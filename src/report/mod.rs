@@ -40,6 +40,8 @@ pub struct Report {
     pub cases: Vec<Case>,
     /// What was found, over all cases.
     pub findings: Vec<Finding>,
+    /// Whether something is left to be done: `migrate plan` and `migrate status`.
+    pub pending: bool,
     /// How many things were examined (trials, rows, files), for the summary.
     pub checked: u64,
 }
@@ -88,6 +90,7 @@ impl Report {
             store: None,
             cases: Vec::new(),
             findings: Vec::new(),
+            pending: false,
             checked: 0,
         }
     }

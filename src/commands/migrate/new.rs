@@ -1,0 +1,47 @@
+//! `chatctl migrate new`: an empty migration with the next version.
+
+use crate::commands::Done;
+use crate::migrate::source;
+use crate::stop::Stop;
+use anyhow::Context as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+pub(super) fn run(name: &str, dir: &Path) -> anyhow::Result<Done> {
+    let words: Vec<_> = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    if words.is_empty() {
+        return Err(Stop::usage(format!(
+            "`{name}` has no letter or digit to make a file name of"
+        ))
+        .into());
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("making `{}`", dir.display()))?;
+    let path = dir.join(format!("{}_{}.sql", next(dir), words.join("_")));
+    let mut file =
+        std::fs::File::create_new(&path).with_context(|| format!("making `{}`", path.display()))?;
+    writeln!(file, "-- {name}")?;
+    Ok(Done::Text(format!("{}\n", path.display())))
+}
+
+/// One more than the last, as many digits as it has; a time in a folder that is new or counts by times.
+fn next(dir: &Path) -> String {
+    let last = source::read(dir, Some("sqlx")).ok().and_then(|folder| {
+        let migration = folder.migrations.into_iter().next_back()?;
+        let name = migration.file_name();
+        let digits = name.split('_').next()?.to_owned();
+        Some((migration.version.as_number()?, digits.len()))
+    });
+    match last {
+        // Fourteen digits are a time: 20261121203500.
+        Some((number, width)) if width < 14 => format!("{:0width$}", number + 1),
+        _ => {
+            let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+            now.chars().filter(char::is_ascii_digit).collect()
+        }
+    }
+}

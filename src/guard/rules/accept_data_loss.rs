@@ -1,0 +1,59 @@
+//! Prisma and Drizzle push a schema and drop what is in the way.
+
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Pattern;
+use super::super::tree::SourceFile;
+use super::super::tree::Tree;
+use super::commands;
+use super::regex;
+use super::start_files;
+use super::start_of;
+use crate::report::Severity;
+use regex::Regex;
+use std::sync::LazyLock;
+
+pub(super) const PATTERN: Pattern = Pattern {
+    code: "accept-data-loss",
+    severity: Severity::Error,
+    files: start_files,
+    why: "a start command lets Prisma or Drizzle drop tables and columns to fit a schema",
+    check,
+};
+
+static COMMANDS: LazyLock<[(Regex, &str, &str); 3]> = LazyLock::new(|| {
+    [
+        (
+            regex(r"prisma\s+db\s+push\b[^;&|]*--(?:accept-data-loss|force-reset)"),
+            "`prisma db push` drops columns and tables that differ from the schema",
+            "write migrations, and run `prisma migrate deploy` at start",
+        ),
+        (
+            regex(r"prisma\s+migrate\s+reset\b"),
+            "`prisma migrate reset` drops the whole database",
+            "run `prisma migrate deploy` instead; keep `reset` for a person at a keyboard",
+        ),
+        (
+            regex(r"drizzle-kit\s+push(?::\w+)?\b[^;&|]*--force\b"),
+            "`drizzle-kit push --force` drops what the schema does not name, unasked",
+            "write migrations with `drizzle-kit generate`, and run `drizzle-kit migrate` at start",
+        ),
+    ]
+});
+
+fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+    for command in commands(file, tree) {
+        for (pattern, harm, help) in COMMANDS.iter() {
+            if let Some(found) = pattern.find(&command.text) {
+                let start = start_of(command);
+                let mut hit = Hit::new(
+                    command.at + found.start(),
+                    format!("{harm}, {}", start.words),
+                    *help,
+                );
+                hit.severity = start.softer;
+                hits.add(file, hit);
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! SQLAlchemy's `drop_all` and its like, where the application starts.
+
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Pattern;
+use super::super::language::Language;
+use super::super::tree::SourceFile;
+use super::super::tree::Tree;
+use super::at_start;
+use super::code_that_may_start;
+use super::regex;
+use crate::report::Severity;
+use regex::Regex;
+use std::sync::LazyLock;
+
+pub(super) const PATTERN: Pattern = Pattern {
+    code: "drop-all-at-startup",
+    severity: Severity::Error,
+    files,
+    why: "start-up code drops every table that the models name",
+    check,
+};
+
+/// SQLAlchemy and Flask-SQLAlchemy, Pony, Peewee, sqlalchemy-utils.
+static DROP: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?:([A-Za-z_][\w.]*)\.)?\b(drop_all|drop_all_tables|drop_tables|drop_database)\b")
+});
+
+fn files(file: &SourceFile) -> bool {
+    code_that_may_start(file) && file.language == Language::Python
+}
+
+fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+    let bare = file.bare();
+    for found in DROP.captures_iter(bare) {
+        let whole = found.get(0).expect("group 0 is the match");
+        let rest = bare[whole.end()..].trim_start();
+        // `run_sync(Base.metadata.drop_all)` hands the method over instead of calling it.
+        let called =
+            rest.starts_with('(') || (found.get(1).is_some() && rest.starts_with([')', ',']));
+        // A function of the project's own is followed by its name.
+        let own = found.get(1).is_none() && file.functions().iter().any(|f| f.name == found[2]);
+        let imported = found.get(1).is_none() && &found[2] != "drop_database";
+        let line = file.line_at(whole.start());
+        let head =
+            line.starts_with("def ") || line.starts_with("async def ") || line.contains("import ");
+        if !called || own || imported || head {
+            continue;
+        }
+        if let Some(start) = at_start(file, tree, whole.start()) {
+            let name = whole.as_str();
+            let tables = match found.get(1).map(|receiver| receiver.as_str()) {
+                Some(receiver) if receiver.ends_with("metadata") => {
+                    format!("every table of `{receiver}`")
+                }
+                _ => "every table".to_owned(),
+            };
+            let mut hit = Hit::new(
+                whole.start(),
+                format!("`{name}` drops {tables} {}", start.words),
+                "remove the call; change tables by migrations, and drop them in tests only",
+            );
+            hit.severity = start.softer;
+            hits.add(file, hit);
+        }
+    }
+}

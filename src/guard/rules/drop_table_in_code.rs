@@ -1,0 +1,111 @@
+//! Statements and calls that drop or empty a table, where the application starts.
+
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Pattern;
+use super::super::tree::SourceFile;
+use super::super::tree::Tree;
+use super::at_start;
+use super::code_that_may_start;
+use super::regex;
+use super::strings;
+use crate::report::Severity;
+use regex::Regex;
+use std::sync::LazyLock;
+
+pub(super) const PATTERN: Pattern = Pattern {
+    code: "drop-table-in-code",
+    severity: Severity::Error,
+    files: code_that_may_start,
+    why: "start-up code runs DROP TABLE or TRUNCATE",
+    check,
+};
+
+/// Prose ("Truncate the title") does not shout.
+static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"(?:^|;|\n)\s*((?:DROP|drop)\s+(?:TABLE|table|SCHEMA|schema|DATABASE|database|KEYSPACE)\b|TRUNCATE\s+(?:TABLE\b)?|truncate\s+table\b)\s*(?i:IF\s+EXISTS\s+)?(?:ONLY\s+)?([\w."`{}$%\[\]:-]*)"#,
+    )
+});
+/// GORM, Knex, Mongo, Laravel, MikroORM, TypeORM's query runner.
+static CALL: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"\.(DropTable|dropTable|dropTableIfExists|dropIfExists|dropAllTables|dropDatabase|drop_database|refreshDatabase|clearDatabase)\s*\(",
+    )
+});
+/// A table of a rebuild is dropped after its rows were copied.
+static SCRATCH: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"(?i)^["`\[]?(?:_|tmp|temp|pg_temp|staging|scratch|bak)|(?:_|\b)(?:tmp|temp|old|new|backup|bak|staging|scratch|legacy|fts|idx)["`\]]?$"#,
+    )
+});
+
+fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+    // A rebuild renames; it moves rows and loses none.
+    let mut report = |at: usize, what: &str, object: &str| {
+        let rebuild = file
+            .functions()
+            .iter()
+            .rfind(|function| function.body.contains(&at))
+            .is_some_and(|function| {
+                let body = file.code()[function.body.clone()].to_uppercase();
+                body.contains("RENAME TO") || body.contains("BEGIN_MIGRATION")
+            });
+        let migration = file.functions().iter().any(|function| {
+            let name = function.name.to_lowercase();
+            function.body.contains(&at)
+                && ["migrat", "upgrade", "downgrade", "rebuild", "down"]
+                    .iter()
+                    .any(|word| name.contains(word))
+        });
+        if rebuild || migration {
+            return;
+        }
+        let Some(start) = at_start(file, tree, at) else {
+            return;
+        };
+        let mut hit = Hit::new(
+            at,
+            format!("`{what}` deletes {object} {}", start.words),
+            "remove the statement; change tables by migrations that keep their rows",
+        );
+        hit.severity = start.softer;
+        hits.add(file, hit);
+    };
+    for (at, text) in strings(file) {
+        for found in STATEMENT.captures_iter(text) {
+            let name = &found[2];
+            if SCRATCH.is_match(name) {
+                continue;
+            }
+            let words: Vec<_> = found[1].split_whitespace().collect();
+            let what = words.join(" ").to_uppercase();
+            let clean = name.trim_matches(['"', '`', '[', ']', ';']);
+            let named = clean
+                .chars()
+                .all(|c| c.is_alphanumeric() || "_.".contains(c));
+            let kind = match words.last().map(|word| word.to_lowercase()).as_deref() {
+                Some("schema") => "the schema",
+                Some("database" | "keyspace") => "the database",
+                _ => "the table",
+            };
+            let object = if clean.is_empty() || !named {
+                "a table whose name the code computes".to_owned()
+            } else {
+                format!("{kind} `{clean}`")
+            };
+            let place = found.get(1).map_or(0, |word| word.start());
+            report(at + place, &what, &object);
+        }
+    }
+    for found in CALL.captures_iter(file.bare()) {
+        let place = found.get(1).map_or(0, |name| name.start());
+        let what = &found[1];
+        let object = if what.to_lowercase().contains("database") {
+            "the whole database"
+        } else {
+            "a table and its rows"
+        };
+        report(place, what, object);
+    }
+}

@@ -1,0 +1,80 @@
+//! The application says in its log that it drops tables.
+
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Pattern;
+use super::super::tree::SourceFile;
+use super::super::tree::Tree;
+use super::at_start;
+use super::code_that_may_start;
+use super::commands;
+use super::regex;
+use super::start_files;
+use super::strings;
+use crate::report::Severity;
+use regex::Regex;
+use std::sync::LazyLock;
+
+pub(super) const PATTERN: Pattern = Pattern {
+    code: "log-says-reset",
+    severity: Severity::Warning,
+    files,
+    why: "start-up code logs that it drops or resets the database",
+    check,
+};
+
+static SAYS: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?i)\[?\bhard[ _-]reset\b|\b(?:dropping|deleting|wiping|erasing|clearing|purging|resetting|recreating|truncating)\s+(?:all\s+|the\s+|existing\s+|old\s+|every\s+|entire\s+|whole\s+|database\s+)*(?:tables?|database|schema|db)\b|\b(?:tables?|database|schema)\s+(?:\w+\s+){0,3}(?:dropped|wiped|erased|truncated)\b",
+    )
+});
+static LOGS: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"(?i)\b(?:print(?:ln|f)?!?|log(?:ger|ging)?|console|puts|echo|warn(?:ing)?!?|info!?|debug!?|error!?|fmt|slog|System\.out|click\.echo|typer\.echo|tracing)\b",
+    )
+});
+
+fn files(file: &SourceFile) -> bool {
+    code_that_may_start(file) || start_files(file)
+}
+
+fn hit(at: usize, said: &str, words: &str) -> Hit {
+    Hit::new(
+        at,
+        format!("the log says \"{}\" {words}", said.trim_start_matches('[')),
+        "find out what is dropped there, and remove it; a message that is not true goes too",
+    )
+}
+
+fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+    for command in commands(file, tree) {
+        if let Some(found) = SAYS.find(&command.text)
+            && command.text.contains("echo")
+        {
+            hits.add(
+                file,
+                hit(command.at + found.start(), found.as_str(), "at each start"),
+            );
+        }
+    }
+    if !file.language.is_code() {
+        return;
+    }
+    for (at, text) in strings(file) {
+        let Some(found) = SAYS.find(text) else {
+            continue;
+        };
+        let line = file.text[..at].rfind('\n').map_or(0, |at| at + 1);
+        // A call may be broken over lines: `logger.warning(\n "…"`.
+        let before = file.bare()[..line].trim_end();
+        let open = before.ends_with('(');
+        let head = before.rfind('\n').map_or(0, |at| at + 1);
+        let call = if open { head } else { line };
+        if !LOGS.is_match(&file.bare()[call..at]) {
+            continue;
+        }
+        if let Some(start) = at_start(file, tree, at) {
+            hits.add(file, hit(at + found.start(), found.as_str(), &start.words));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Rails loads its schema, which drops every table first, or a table is made with force.
+
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Pattern;
+use super::super::language::Language;
+use super::super::roles::Role;
+use super::super::tree::SourceFile;
+use super::super::tree::Tree;
+use super::commands;
+use super::regex;
+use super::start_files;
+use super::start_of;
+use crate::report::Severity;
+use regex::Regex;
+use std::sync::LazyLock;
+
+pub(super) const PATTERN: Pattern = Pattern {
+    code: "rails-schema-load",
+    severity: Severity::Error,
+    files,
+    why: "Rails drops every table to load its schema, at start",
+    check,
+};
+
+static TASK: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"\b(db:(?:schema:load|structure:load|reset|drop|migrate:reset|setup|truncate_all|seed:replant)(?::\w+)?)\b",
+    )
+});
+static UNPROTECTED: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"\b(DISABLE_DATABASE_ENVIRONMENT_CHECK)\s*[=:]?\s*(?:1|true)"));
+static FORCE: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"\bcreate_table\b[^\n]*?(?:\bforce:\s*(?:true|:cascade)|:force\s*=>\s*(?:true|:cascade))"#,
+    )
+});
+static TABLE: LazyLock<Regex> = LazyLock::new(|| regex(r#"create_table\s*\(?\s*[:"']?(\w+)"#));
+
+fn files(file: &SourceFile) -> bool {
+    let ruby = file.language == Language::Ruby
+        && !matches!(file.role, Role::Test | Role::Seed)
+        && !file.relative.ends_with("schema.rb");
+    start_files(file) || ruby
+}
+
+fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+    for command in commands(file, tree) {
+        let start = start_of(command);
+        if let Some(found) = UNPROTECTED.captures(&command.text) {
+            let name = found.get(1).expect("the pattern has the group");
+            let mut hit = Hit::new(
+                command.at + name.start(),
+                "`DISABLE_DATABASE_ENVIRONMENT_CHECK` takes away the guard that keeps Rails from dropping a production database",
+                "remove the variable from what starts or deploys the application",
+            );
+            hit.severity = start.softer;
+            hits.add(file, hit);
+        }
+        // Sequelize's commands bear the same names.
+        let foreign = command.text.contains("sequelize") || command.text.contains("knex");
+        for found in TASK.captures_iter(&command.text).filter(|_| !foreign) {
+            let task = found.get(1).expect("the pattern has the group");
+            let name = task.as_str();
+            let harm = match name {
+                "db:drop" | "db:reset" | "db:migrate:reset" => "drops the whole database",
+                "db:truncate_all" | "db:seed:replant" => "empties every table",
+                _ => "drops every table that the schema names, and makes it anew, empty",
+            };
+            let mut hit = Hit::new(
+                command.at + task.start(),
+                format!("`{name}` {harm} {}", start.words),
+                "run `bin/rails db:prepare` instead: it makes what is missing and migrates the rest",
+            );
+            hit.severity = start.softer;
+            hits.add(file, hit);
+        }
+    }
+    if file.language != Language::Ruby {
+        return;
+    }
+    for found in FORCE.find_iter(file.code()) {
+        let table = TABLE.captures(found.as_str());
+        let table = table.map_or_else(|| "a table".to_owned(), |name| format!("`{}`", &name[1]));
+        let mut hit = Hit::new(
+            found.start(),
+            format!("`create_table` with `force` drops {table} with its rows when it is there"),
+            "remove `force`; use `if_not_exists: true` where the table may be there",
+        );
+        // A migration runs once.
+        hit.severity = (file.role == Role::Migration).then_some(Severity::Warning);
+        hits.add(file, hit);
+    }
+}

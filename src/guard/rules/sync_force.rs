@@ -1,0 +1,67 @@
+//! Sequelize's `sync` with `force` drops tables, with `alter` it changes them by guess.
+
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Pattern;
+use super::super::language::Language;
+use super::super::startup::When;
+use super::super::tree::SourceFile;
+use super::super::tree::Tree;
+use super::application_code;
+use super::regex;
+use crate::report::Severity;
+use regex::Regex;
+use std::sync::LazyLock;
+
+pub(super) const PATTERN: Pattern = Pattern {
+    code: "sync-force",
+    severity: Severity::Error,
+    files,
+    why: "Sequelize's sync drops the tables of all models and makes them anew",
+    check,
+};
+
+static SYNC: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?:\.sync\s*\(\s*|\bsync\s*:\s*)\{[^{}]*?\b(force|alter)\s*:\s*true\b")
+});
+static DROP: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"\b(?:sequelize|db\.sequelize)\.(drop)\s*\("));
+
+fn files(file: &SourceFile) -> bool {
+    application_code(file) && file.language == Language::JavaScript
+}
+
+fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+    let sync = SYNC.captures_iter(file.bare());
+    let drop = DROP.captures_iter(file.bare());
+    for found in sync.chain(drop) {
+        let name = found.get(1).expect("every branch has the group");
+        let model = found.get(0).map_or(0, |whole| whole.start());
+        // Modules run when they are loaded; a function that only an operator calls would be
+        // rare for `sync`, so an unknown caller softens and does not silence.
+        let softer = match tree.startup.when(tree.index(file), file, model) {
+            When::Always => None,
+            When::If(_) | When::Never => Some(Severity::Warning),
+        };
+        let (harm, help, softer) = match name.as_str() {
+            "alter" => (
+                "`sync({ alter: true })` drops columns that the models no longer name, and may lose rows of those whose type changes",
+                "remove `alter`, and write migrations with sequelize-cli",
+                Some(Severity::Warning),
+            ),
+            "force" => (
+                "`sync({ force: true })` drops the tables of the models and makes them anew, empty",
+                "remove `force`, and write migrations with sequelize-cli",
+                softer,
+            ),
+            _ => (
+                "`drop()` drops the tables of all models",
+                "remove the call; drop tables in tests only",
+                softer,
+            ),
+        };
+        let mut hit = Hit::new(name.start(), harm, help);
+        hit.severity = softer;
+        hits.add(file, hit);
+    }
+}

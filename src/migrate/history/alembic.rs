@@ -1,0 +1,39 @@
+//! `alembic_version` of Alembic: the heads of the tree of revisions.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::cell;
+use super::no_checksums;
+use crate::stop::Stop;
+
+/// The row of alembic.
+pub const HISTORY: History = History {
+    tool: "alembic",
+    table: "alembic_version",
+    columns: &[Column::Text("version_num")],
+    order: "version_num",
+    recognition: Recognition {
+        by_columns: true,
+        exact: true,
+        unless: &[],
+    },
+    read,
+    checksums: no_checksums,
+};
+
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "every row of the table has this type"
+)]
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    Ok(Recorded {
+        heads: rows
+            .iter()
+            .filter_map(|row| cell(row, 0).map(str::to_owned))
+            .collect(),
+        ..Recorded::default()
+    })
+}

@@ -1,0 +1,36 @@
+//! `schema_migrations` of dbmate 2: one text column.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::applied;
+use super::no_checksums;
+use super::version;
+use crate::stop::Stop;
+
+/// The row of dbmate.
+pub const HISTORY: History = History {
+    tool: "dbmate",
+    table: "schema_migrations",
+    columns: &[Column::Text("version")],
+    order: "version",
+    recognition: Recognition {
+        by_columns: false,
+        exact: true,
+        // Rails has a table with this name and column too, and this one beside it.
+        unless: &["ar_internal_metadata"],
+    },
+    read,
+    checksums: no_checksums,
+};
+
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let mut recorded = Recorded::default();
+    for row in rows {
+        let version = version(row, 0, HISTORY.table)?;
+        recorded.each.push(applied(version));
+    }
+    Ok(recorded)
+}

@@ -1,0 +1,96 @@
+//! `flyway_schema_history` of Flyway: a log with types.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::applied;
+use super::cell;
+use super::truth;
+use super::version;
+use crate::migrate::plan::Applied;
+use crate::migrate::source::Migration;
+use crate::migrate::source::Version;
+use crate::stop::Stop;
+use std::collections::BTreeMap;
+
+/// The row of Flyway.
+pub const HISTORY: History = History {
+    tool: "flyway",
+    table: "flyway_schema_history",
+    columns: &[
+        Column::Text("version"),
+        Column::Text("description"),
+        Column::Text("type"),
+        Column::Text("checksum"),
+        Column::Text("installed_on"),
+        Column::Text("execution_time"),
+        Column::Text("success"),
+    ],
+    order: "installed_rank",
+    recognition: Recognition {
+        by_columns: true,
+        exact: false,
+        unless: &[],
+    },
+    read,
+    checksums,
+};
+
+/// Flyway records milliseconds.
+const NS_PER_MS: i64 = 1_000_000;
+
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let mut newest: BTreeMap<Version, Applied> = BTreeMap::new();
+    let mut up_to = None;
+    for row in rows {
+        // Repeatable migrations and the creation of schemas have no version.
+        if cell(row, 0).is_none() {
+            continue;
+        }
+        let version = version(row, 0, HISTORY.table)?;
+        let kind = cell(row, 2).unwrap_or_default();
+        let success = truth(row, 6);
+        if kind == "DELETE" || (kind.starts_with("UNDO") && success) {
+            newest.remove(&version);
+        } else if kind == "BASELINE" || (kind.ends_with("_BASELINE") && success) {
+            up_to = Some(version);
+        } else if !kind.starts_with("UNDO") {
+            let took: Option<i64> = cell(row, 5).and_then(|it| it.parse().ok());
+            let checksum: Option<i32> = cell(row, 3).and_then(|it| it.parse().ok());
+            let state = Applied {
+                description: cell(row, 1).unwrap_or_default().to_owned(),
+                checksum: checksum.map_or_else(Vec::new, |it| it.to_be_bytes().to_vec()),
+                success,
+                installed_on: cell(row, 4).map(str::to_owned),
+                execution_ns: took.map_or(-1, |ms| ms.saturating_mul(NS_PER_MS)),
+                ..applied(version.clone())
+            };
+            newest.insert(version, state);
+        }
+    }
+    Ok(Recorded {
+        each: newest.into_values().collect(),
+        up_to,
+        heads: Vec::new(),
+    })
+}
+
+fn checksums(file: &Migration) -> Vec<Vec<u8>> {
+    vec![crc_of_lines(&file.raw).to_be_bytes().to_vec()]
+}
+
+/// CRC-32 over the lines without their ends and without a byte-order mark (Flyway's `ChecksumCalculator`).
+pub(super) fn crc_of_lines(bytes: &[u8]) -> i32 {
+    let bytes = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(bytes);
+    let mut crc = u32::MAX;
+    for byte in bytes.iter().filter(|byte| !b"\r\n".contains(byte)) {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            let mask = (crc & 1).wrapping_neg();
+            crc = (crc >> 1) ^ (0xEDB8_8320 & mask);
+        }
+    }
+    (!crc).cast_signed()
+}

@@ -1,0 +1,54 @@
+//! `schema_migrations` of golang-migrate 4: one row with the position.
+//!
+//! It cannot tell a migration that was passed over from one that was applied.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::applied;
+use super::no_checksums;
+use super::truth;
+use super::version;
+use crate::migrate::plan::Applied;
+use crate::stop::Stop;
+
+/// The row of golang-migrate.
+pub const HISTORY: History = History {
+    tool: "golang-migrate",
+    table: "schema_migrations",
+    columns: &[Column::Text("version"), Column::Text("dirty")],
+    order: "version",
+    recognition: Recognition {
+        by_columns: true,
+        exact: true,
+        unless: &[],
+    },
+    read,
+    checksums: no_checksums,
+};
+
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let Some(row) = rows.last() else {
+        return Ok(Recorded::default());
+    };
+    if rows.len() > 1 {
+        return Err(Stop::unreachable(format!(
+            "`{}` holds {} rows; golang-migrate keeps one",
+            HISTORY.table,
+            rows.len()
+        ))
+        .hint("delete all rows but the one with the version that the schema has"));
+    }
+    let version = version(row, 0, HISTORY.table)?;
+    let position = Applied {
+        success: !truth(row, 1),
+        ..applied(version.clone())
+    };
+    Ok(Recorded {
+        each: vec![position],
+        up_to: Some(version),
+        heads: Vec::new(),
+    })
+}

@@ -1,0 +1,53 @@
+//! `goose_db_version` of goose 3: a log, in which the newest row of a version decides.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::applied;
+use super::cell;
+use super::no_checksums;
+use super::truth;
+use super::version;
+use crate::migrate::plan::Applied;
+use crate::migrate::source::Version;
+use crate::stop::Stop;
+use std::collections::BTreeMap;
+
+/// The row of goose.
+pub const HISTORY: History = History {
+    tool: "goose",
+    table: "goose_db_version",
+    columns: &[
+        Column::Text("version_id"),
+        Column::Text("is_applied"),
+        Column::Text("tstamp"),
+    ],
+    order: "id",
+    recognition: Recognition {
+        by_columns: true,
+        exact: false,
+        unless: &[],
+    },
+    read,
+    checksums: no_checksums,
+};
+
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let mut newest: BTreeMap<Version, Option<Applied>> = BTreeMap::new();
+    for row in rows {
+        let version = version(row, 0, HISTORY.table)?;
+        let state = truth(row, 1).then(|| Applied {
+            installed_on: cell(row, 2).map(str::to_owned),
+            ..applied(version.clone())
+        });
+        newest.insert(version, state);
+    }
+    // goose writes a row for version 0 when it makes the table; no file belongs to it.
+    newest.remove(&Version::number(0));
+    Ok(Recorded {
+        each: newest.into_values().flatten().collect(),
+        ..Recorded::default()
+    })
+}

@@ -1,0 +1,264 @@
+//! The history tables of the tools: how to know them, the SELECT that reads them, what their rows mean.
+//!
+//! Table of rows: one tool a file. Everything here is pure; the caller runs the SELECT.
+
+pub mod alembic;
+pub mod dbmate;
+pub mod flyway;
+pub mod golang_migrate;
+pub mod goose;
+pub mod refinery;
+pub mod sqlx;
+
+// The crate of that name belongs to `db` alone; another name keeps the two apart.
+use self::sqlx as sqlx_row;
+use super::plan::Applied;
+use super::source::Migration;
+use super::source::Version;
+use crate::sql::Dialect;
+use crate::stop::Stop;
+use std::collections::BTreeSet;
+
+/// A row of a history, as text; absent where the database has NULL.
+pub type Row = Vec<Option<String>>;
+
+/// How one tool remembers what is applied.
+#[derive(Debug)]
+pub struct History {
+    /// The tool, by the name of its format in `migrate::source`.
+    pub tool: &'static str,
+    /// The table's name, when the user has chosen no other.
+    pub table: &'static str,
+    /// The columns that are read, in this order.
+    pub columns: &'static [Column],
+    /// What the rows are ordered by.
+    pub order: &'static str,
+    /// What else must be true of the columns and of other tables.
+    pub recognition: Recognition,
+    /// What the rows mean.
+    pub read: fn(&[Row]) -> Result<Recorded, Stop>,
+    /// The checksums that the tool records for a file; empty when it records none.
+    pub checksums: fn(&Migration) -> Vec<Vec<u8>>,
+}
+
+/// A column that is read.
+#[derive(Debug, Clone, Copy)]
+pub enum Column {
+    /// Cast to text.
+    Text(&'static str),
+    /// Bytes, as hexadecimal text.
+    Bytes(&'static str),
+}
+
+impl Column {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Text(name) | Self::Bytes(name) => name,
+        }
+    }
+}
+
+/// When a table is a tool's history.
+#[derive(Debug, Clone, Copy)]
+pub struct Recognition {
+    /// The columns alone are enough, whatever the table is called.
+    pub by_columns: bool,
+    /// The table has no other columns.
+    pub exact: bool,
+    /// A table whose presence means that the history is another tool's.
+    pub unless: &'static [&'static str],
+}
+
+/// What a history says, before it is laid beside files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recorded {
+    /// Versions that it names one by one.
+    pub each: Vec<Applied>,
+    /// Every file up to here counts as applied: the history holds a position, not a list.
+    pub up_to: Option<Version>,
+    /// Revisions that are applied together with all that they follow.
+    pub heads: Vec<String>,
+}
+
+impl Recorded {
+    /// The applied versions, with what only the files can tell.
+    ///
+    /// A checksum of the tool's own kind that fits the file becomes the file's checksum here; one that does
+    /// not fit stays as it is, so that a plan sees a changed file.
+    pub fn against(self, history: &History, files: &[Migration]) -> Vec<Applied> {
+        let mut applied = self.each;
+        let named: BTreeSet<_> = applied.iter().map(|row| row.version.clone()).collect();
+        if let Some(up_to) = &self.up_to {
+            let below = files
+                .iter()
+                .filter(|file| file.version <= *up_to && !named.contains(&file.version));
+            applied.extend(below.map(assumed));
+        }
+        applied.extend(followed(&self.heads, files));
+        for row in &mut applied {
+            let file = files.iter().find(|file| file.version == row.version);
+            let Some(file) = file else { continue };
+            if row.description.is_empty() {
+                row.description.clone_from(&file.description);
+            }
+            if (history.checksums)(file).contains(&row.checksum) {
+                row.checksum.clone_from(&file.checksum);
+            }
+        }
+        applied.sort_by(|a, b| a.version.cmp(&b.version));
+        applied
+    }
+}
+
+fn assumed(file: &Migration) -> Applied {
+    Applied {
+        description: file.description.clone(),
+        ..applied(file.version.clone())
+    }
+}
+
+/// The files of the heads and of everything before them; a head that only precedes files is left out.
+fn followed(heads: &[String], files: &[Migration]) -> Vec<Applied> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<&str> = heads.iter().map(String::as_str).collect();
+    while let Some(id) = open.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let file = files.iter().find(|file| file.version.text() == id);
+        if let Some(file) = file {
+            found.push(assumed(file));
+            open.extend(file.after.iter().map(String::as_str));
+        } else if !files
+            .iter()
+            .any(|file| file.after.iter().any(|it| it == id))
+        {
+            found.push(applied(Version::unplaced(id)));
+        }
+    }
+    found
+}
+
+/// A row of which only the version is known.
+fn applied(version: Version) -> Applied {
+    Applied {
+        version,
+        description: String::new(),
+        checksum: Vec::new(),
+        success: true,
+        installed_on: None,
+        execution_ns: -1,
+    }
+}
+
+/// The table; of two that fit one table, the upper one wins.
+pub const ALL: &[History] = &[
+    sqlx_row::HISTORY,
+    goose::HISTORY,
+    flyway::HISTORY,
+    refinery::HISTORY,
+    alembic::HISTORY,
+    golang_migrate::HISTORY,
+    dbmate::HISTORY,
+];
+
+/// A history that was found in a database.
+#[derive(Debug)]
+pub struct Found {
+    /// The row of the table.
+    pub history: &'static History,
+    /// The table, as the catalogue names it.
+    pub table: String,
+}
+
+/// The histories among the tables of a database; the names may be `schema.table`.
+///
+/// Several can stand there, when a project has changed its tool.
+pub fn recognise(tables: &[(String, Vec<String>)]) -> Vec<Found> {
+    let bare = |name: &str| name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+    let present: BTreeSet<_> = tables.iter().map(|(name, _)| bare(name)).collect();
+    let mut found = Vec::new();
+    for (table, columns) in tables {
+        let fits = |history: &&History| {
+            let how = history.recognition;
+            let has = |wanted: &Column| {
+                columns
+                    .iter()
+                    .any(|column| column.eq_ignore_ascii_case(wanted.name()))
+            };
+            (how.by_columns || bare(table) == history.table)
+                && history.columns.iter().all(has)
+                && (!how.exact || columns.len() == history.columns.len())
+                && !how.unless.iter().any(|other| present.contains(*other))
+        };
+        if let Some(history) = ALL.iter().find(fits) {
+            found.push(Found {
+                history,
+                table: table.clone(),
+            });
+        }
+    }
+    found
+}
+
+impl History {
+    /// The SELECT that reads the history; `table` is quoted by the caller, as its database quotes names.
+    pub fn select(&self, dialect: Dialect, table: &str) -> String {
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| expression(*column, dialect))
+            .collect();
+        format!(
+            "SELECT {} FROM {table} ORDER BY {}",
+            columns.join(", "),
+            quoted(self.order, dialect)
+        )
+    }
+}
+
+fn quoted(name: &str, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Mysql => format!("`{name}`"),
+        Dialect::Sqlite | Dialect::Postgres => format!("\"{name}\""),
+    }
+}
+
+fn expression(column: Column, dialect: Dialect) -> String {
+    let name = quoted(column.name(), dialect);
+    match (column, dialect) {
+        (Column::Text(_), Dialect::Mysql) => format!("CAST({name} AS CHAR)"),
+        (Column::Text(_), _) => format!("CAST({name} AS TEXT)"),
+        (Column::Bytes(_), Dialect::Postgres) => format!("encode({name}, 'hex')"),
+        (Column::Bytes(_), _) => format!("hex({name})"),
+    }
+}
+
+/// The cell of a row, absent when it is NULL or the row is too short.
+fn cell(row: &Row, at: usize) -> Option<&str> {
+    row.get(at)?.as_deref()
+}
+
+/// A version in a history.
+fn version(row: &Row, at: usize, table: &str) -> Result<Version, Stop> {
+    let text = cell(row, at).unwrap_or_default();
+    Version::parse(text).ok_or_else(|| {
+        Stop::unreachable(format!("`{table}` holds `{text}`, which is no version")).hint(format!(
+            "look at it: `chatctl inspect sql \"SELECT * FROM {table}\"`"
+        ))
+    })
+}
+
+/// A truth value, as the databases write it as text.
+fn truth(row: &Row, at: usize) -> bool {
+    cell(row, at).is_some_and(|text| matches!(text, "1" | "t" | "true" | "TRUE"))
+}
+
+fn no_checksums(_file: &Migration) -> Vec<Vec<u8>> {
+    Vec::new()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,66 @@
+//! `_sqlx_migrations` of sqlx 0.9.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::cell;
+use super::truth;
+use super::version;
+use crate::migrate::plan::Applied;
+use crate::migrate::source::Migration;
+use crate::stop::Stop;
+
+/// The row of sqlx.
+pub const HISTORY: History = History {
+    tool: "sqlx",
+    table: "_sqlx_migrations",
+    columns: &[
+        Column::Text("version"),
+        Column::Text("description"),
+        Column::Text("installed_on"),
+        Column::Text("success"),
+        Column::Bytes("checksum"),
+        Column::Text("execution_time"),
+    ],
+    order: "version",
+    recognition: Recognition {
+        by_columns: true,
+        // Flyway's table has these columns too, and more.
+        exact: true,
+        unless: &[],
+    },
+    read,
+    checksums,
+};
+
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let mut recorded = Recorded::default();
+    for row in rows {
+        recorded.each.push(Applied {
+            version: version(row, 0, HISTORY.table)?,
+            description: cell(row, 1).unwrap_or_default().to_owned(),
+            checksum: unhex(cell(row, 4).unwrap_or_default())?,
+            success: truth(row, 3),
+            installed_on: cell(row, 2).map(str::to_owned),
+            execution_ns: cell(row, 5).and_then(|it| it.parse().ok()).unwrap_or(-1),
+        });
+    }
+    Ok(recorded)
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>, Stop> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).ok().filter(|it| it.len() == 2)?;
+            u8::from_str_radix(pair, 16).ok()
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| Stop::unreachable(format!("`{text}` is no checksum")))
+}
+
+fn checksums(file: &Migration) -> Vec<Vec<u8>> {
+    vec![file.checksum.clone()]
+}

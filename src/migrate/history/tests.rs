@@ -1,0 +1,278 @@
+use super::ALL;
+use super::History;
+use super::Row;
+use super::recognise;
+use crate::migrate::plan::Applied;
+use crate::migrate::source;
+use crate::migrate::source::File;
+use crate::migrate::source::Migration;
+use crate::migrate::source::Settings;
+use crate::sql::Dialect;
+use std::path::Path;
+
+/// The columns of each tool's table, as its own code creates it.
+const TABLES: &[(&str, &str, &str)] = &[
+    (
+        "sqlx",
+        "_sqlx_migrations",
+        "version description installed_on success checksum execution_time",
+    ),
+    ("dbmate", "schema_migrations", "version"),
+    (
+        "goose",
+        "goose_db_version",
+        "id version_id is_applied tstamp",
+    ),
+    ("golang-migrate", "schema_migrations", "version dirty"),
+    (
+        "flyway",
+        "flyway_schema_history",
+        "installed_rank version description type script checksum installed_by installed_on execution_time success",
+    ),
+    (
+        "refinery",
+        "refinery_schema_history",
+        "version name applied_on checksum",
+    ),
+    ("alembic", "alembic_version", "version_num"),
+];
+
+fn table(name: &str, columns: &str) -> (String, Vec<String>) {
+    (
+        name.to_owned(),
+        columns.split(' ').map(str::to_owned).collect(),
+    )
+}
+
+fn history(tool: &str) -> &'static History {
+    ALL.iter().find(|history| history.tool == tool).unwrap()
+}
+
+fn rows(rows: &[&[&str]]) -> Vec<Row> {
+    rows.iter()
+        .map(|row| {
+            row.iter()
+                .map(|text| (*text != "NULL").then(|| (*text).to_owned()))
+                .collect()
+        })
+        .collect()
+}
+
+fn files(names: &[(&str, &str)], format: &str) -> Vec<Migration> {
+    let files: Vec<_> = names
+        .iter()
+        .map(|(name, text)| File {
+            name: (*name).to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        })
+        .collect();
+    let dir = Path::new("migrations");
+    source::parse(dir, &files, Some(format), Settings::default())
+        .unwrap()
+        .migrations
+}
+
+fn applied(tool: &str, cells: &[&[&str]], files: &[Migration]) -> Vec<Applied> {
+    let history = history(tool);
+    (history.read)(&rows(cells))
+        .unwrap()
+        .against(history, files)
+}
+
+fn versions(applied: &[Applied]) -> Vec<&str> {
+    applied.iter().map(|row| row.version.text()).collect()
+}
+
+#[test]
+fn every_table_is_recognised_as_its_own_tool() {
+    for (tool, name, columns) in TABLES {
+        for name in [(*name).to_owned(), format!("public.{name}")] {
+            let found = recognise(&[table("chat", "id title"), table(&name, columns)]);
+            assert_eq!(found.len(), 1, "{name}");
+            assert_eq!(found[0].history.tool, *tool);
+            assert_eq!(found[0].table, name);
+        }
+    }
+}
+
+#[test]
+fn a_renamed_table_is_recognised_by_its_columns() {
+    let found = recognise(&[table("steps", "id version_id is_applied tstamp")]);
+    assert_eq!(found[0].history.tool, "goose");
+    // A single column `version` says too little.
+    assert!(recognise(&[table("steps", "version")]).is_empty());
+}
+
+#[test]
+fn the_tables_of_other_tools_are_not_taken_for_dbmate_s() {
+    let rails = [
+        table("schema_migrations", "version"),
+        table("ar_internal_metadata", "key value created_at updated_at"),
+    ];
+    assert!(recognise(&rails).is_empty());
+    assert!(recognise(&[table("schema_migrations", "version inserted_at")]).is_empty());
+}
+
+#[test]
+fn every_history_has_a_format_and_every_select_names_its_columns() {
+    for history in ALL {
+        assert!(source::ALL.iter().any(|format| format.name == history.tool));
+    }
+    assert_eq!(
+        history("golang-migrate").select(Dialect::Mysql, "`schema_migrations`"),
+        "SELECT CAST(`version` AS CHAR), CAST(`dirty` AS CHAR) FROM `schema_migrations` ORDER BY `version`"
+    );
+    let select = history("sqlx").select(Dialect::Postgres, "\"_sqlx_migrations\"");
+    assert!(select.contains("encode(\"checksum\", 'hex')"), "{select}");
+    let select = history("sqlx").select(Dialect::Sqlite, "_sqlx_migrations");
+    assert!(select.contains("hex(\"checksum\")"), "{select}");
+}
+
+#[test]
+fn sqlx_rows_are_taken_as_they_are() {
+    let files = files(&[("1_a.sql", "SELECT 1;")], "sqlx");
+    let hex: String = files[0]
+        .checksum
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
+    let row: &[&str] = &["1", "a", "2024-01-01 00:00:00", "0", &hex, "1234"];
+    let found = applied("sqlx", &[row], &files);
+    assert_eq!(found[0].checksum, files[0].checksum);
+    assert!(!found[0].success);
+    assert_eq!(found[0].execution_ns, 1234);
+    assert!((history("sqlx").read)(&rows(&[&["1", "a", "x", "1", "0g", "1"]])).is_err());
+}
+
+#[test]
+fn dbmate_rows_are_versions() {
+    let found = applied("dbmate", &[&["20240101"], &["20240102"]], &[]);
+    assert_eq!(versions(&found), ["20240101", "20240102"]);
+    assert!((history("dbmate").read)(&rows(&[&["abc"]])).is_err());
+}
+
+#[test]
+fn with_goose_the_newest_row_of_a_version_decides() {
+    let log: &[&[&str]] = &[
+        &["0", "1", "x"],
+        &["1", "true", "x"],
+        &["2", "1", "x"],
+        &["2", "0", "x"],
+        &["3", "0", "x"],
+        &["3", "1", "2024-01-01"],
+    ];
+    let found = applied("goose", log, &[]);
+    assert_eq!(versions(&found), ["1", "3"]);
+    assert_eq!(found[1].installed_on.as_deref(), Some("2024-01-01"));
+}
+
+#[test]
+fn golang_migrate_holds_a_position() {
+    let files = files(
+        &[("1_a.up.sql", ""), ("2_b.up.sql", ""), ("3_c.up.sql", "")],
+        "golang-migrate",
+    );
+    let found = applied("golang-migrate", &[&["2", "t"]], &files);
+    assert_eq!(versions(&found), ["1", "2"]);
+    assert!(found[0].success && !found[1].success);
+    assert!(applied("golang-migrate", &[], &files).is_empty());
+    assert!((history("golang-migrate").read)(&rows(&[&["1", "f"], &["2", "f"]])).is_err());
+}
+
+#[test]
+fn alembic_heads_stand_for_all_that_they_follow() {
+    let text = "-- Running upgrade zz -> aa\nA;\n-- Running upgrade aa -> bb\nB;\n\
+        -- Running upgrade aa -> cc\nC;\n-- Running upgrade bb, cc -> dd\nD;\n";
+    let files = files(&[("all.sql", text)], "alembic");
+    assert_eq!(
+        versions(&applied("alembic", &[&["bb"]], &files)),
+        ["aa", "bb"]
+    );
+    assert_eq!(versions(&applied("alembic", &[&["dd"]], &files)).len(), 4);
+    // `zz` lies before the first file, so that nothing is missing; `qq` is nowhere.
+    assert!(applied("alembic", &[&["zz"]], &files).is_empty());
+    assert_eq!(versions(&applied("alembic", &[&["qq"]], &files)), ["qq"]);
+}
+
+#[test]
+fn flyway_rows_are_a_log_with_types() {
+    let files = files(
+        &[
+            ("V1__a.sql", "A;\r\n"),
+            ("V2__b.sql", "B;\n"),
+            ("V3__c.sql", "C;\n"),
+        ],
+        "flyway",
+    );
+    let crc = super::flyway::crc_of_lines(b"A;").to_string();
+    let found = applied(
+        "flyway",
+        &[
+            &[
+                "NULL",
+                "<< Flyway Schema Creation >>",
+                "SCHEMA",
+                "NULL",
+                "x",
+                "0",
+                "1",
+            ],
+            &["1", "a", "SQL", &crc, "x", "5", "1"],
+            &["2", "b", "SQL", "1", "x", "5", "1"],
+            &["NULL", "view", "SQL", "7", "x", "5", "1"],
+            &["3", "c", "SQL", "1", "x", "5", "1"],
+            &["3", "c", "UNDO_SQL", "1", "x", "5", "1"],
+        ],
+        &files,
+    );
+    assert_eq!(versions(&found), ["1", "2"]);
+    // The line ends do not count with Flyway, an edit does.
+    assert_eq!(found[0].checksum, files[0].checksum);
+    assert_ne!(found[1].checksum, files[1].checksum);
+    assert_eq!(found[0].execution_ns, 5_000_000);
+}
+
+#[test]
+fn a_flyway_baseline_covers_the_files_below() {
+    let files = files(
+        &[("V1__a.sql", ""), ("V2__b.sql", ""), ("V3__c.sql", "")],
+        "flyway",
+    );
+    let row: &[&str] = &[
+        "2",
+        "<< Flyway Baseline >>",
+        "BASELINE",
+        "NULL",
+        "x",
+        "0",
+        "1",
+    ];
+    assert_eq!(versions(&applied("flyway", &[row], &files)), ["1", "2"]);
+}
+
+/// The check value of CRC-32 for the digits 1 to 9.
+#[test]
+fn the_checksum_of_flyway_is_crc_32() {
+    let found = super::flyway::crc_of_lines("\u{FEFF}1234\r\n56789\n".as_bytes());
+    assert_eq!(found.cast_unsigned(), 0xCBF4_3926);
+}
+
+#[test]
+fn a_refinery_row_is_compared_with_its_own_checksum() {
+    let files = files(&[("V1__add_chat.sql", "SELECT 1;\n")], "refinery");
+    let hash = super::refinery::hash(
+        "add_chat",
+        |hasher| std::hash::Hash::hash(&1_i32, hasher),
+        "SELECT 1;\n",
+    );
+    // Made by hand with the standard library of Rust 1.95, whose hash gave refinery's own published values.
+    assert_eq!(hash, 17_790_076_940_669_809_898);
+    let row: &[&str] = &["1", "add_chat", "2024-01-01T00:00:00Z", &hash.to_string()];
+    let found = applied("refinery", &[row], &files);
+    assert_eq!(found[0].checksum, files[0].checksum);
+    let row: &[&str] = &["1", "add_chat", "2024-01-01T00:00:00Z", "1"];
+    assert_ne!(
+        applied("refinery", &[row], &files)[0].checksum,
+        files[0].checksum
+    );
+}

@@ -1,0 +1,230 @@
+//! What is to be done: one pure function over the files and what is applied.
+
+mod refusal;
+
+pub use refusal::Refusal;
+pub use refusal::Wrong;
+
+use super::source::Migration;
+use super::source::Version;
+use super::source::eol;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// A row of the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// Its version.
+    pub version: Version,
+    /// What the history calls it.
+    pub description: String,
+    /// The checksum of what was applied; empty when the history holds none, and then nothing is compared.
+    pub checksum: Vec<u8>,
+    /// Whether it came to its end.
+    pub success: bool,
+    /// When, as the database writes it.
+    pub installed_on: Option<String>,
+    /// How long it took, in nanoseconds; -1 when that is not known.
+    pub execution_ns: i64,
+}
+
+/// What to do with a file that is older than what is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutOfOrder {
+    /// Run it.
+    Allow,
+    /// Refuse the whole plan.
+    Refuse,
+}
+
+/// What the user allows and asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The last version to apply; every one when absent.
+    pub to: Option<Version>,
+    /// What to do with a file that is older than what is applied.
+    pub out_of_order: OutOfOrder,
+}
+
+/// What would run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan<'a> {
+    /// The migrations to run, in this order.
+    pub pending: Vec<&'a Migration>,
+    /// Those among them that are older than what is applied.
+    pub out_of_order: Vec<&'a Migration>,
+    /// Not applied and newer than the target.
+    pub beyond: Vec<&'a Migration>,
+}
+
+/// How a version stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Applied, and its file is as it was.
+    Applied,
+    /// Not applied.
+    Pending,
+    /// It was begun, and did not come to its end.
+    Dirty,
+    /// Applied, and its file is not as it was.
+    Changed {
+        /// Only line ends or a byte-order mark differ.
+        by_line_ends: bool,
+    },
+    /// Applied, and its file is gone.
+    Missing,
+    /// Not applied, and older than what is applied.
+    OutOfOrder,
+    /// Applied, and newer than every file.
+    NewerThanFiles,
+}
+
+impl State {
+    /// One word or two for a table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Pending => "pending",
+            Self::Dirty => "dirty",
+            Self::Changed {
+                by_line_ends: false,
+            } => "changed",
+            Self::Changed { by_line_ends: true } => "line ends changed",
+            Self::Missing => "missing",
+            Self::OutOfOrder => "out of order",
+            Self::NewerThanFiles => "newer than the files",
+        }
+    }
+}
+
+/// A line of `migrate status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its version.
+    pub version: Version,
+    /// The file's description, or the history's when there is no file.
+    pub description: String,
+    /// How it stands.
+    pub state: State,
+    /// The file.
+    pub path: Option<PathBuf>,
+    /// When it was applied, as the database writes it.
+    pub installed_on: Option<String>,
+}
+
+/// How every version stands, of the files and of the history, by ascending version.
+pub fn status(files: &[Migration], applied: &[Applied]) -> Vec<Row> {
+    let history: BTreeMap<_, _> = applied.iter().map(|row| (&row.version, row)).collect();
+    let known: BTreeSet<_> = files.iter().map(|file| &file.version).collect();
+    let newest_file = known.last();
+    let newest_applied = history.keys().next_back();
+    let of_file = |file: &Migration| {
+        let row = history.get(&file.version).copied();
+        let state = match row {
+            None if !file.any_order && newest_applied.is_some_and(|it| file.version < **it) => {
+                State::OutOfOrder
+            }
+            None => State::Pending,
+            Some(row) if !row.success => State::Dirty,
+            Some(row) => compared(file, row),
+        };
+        Row {
+            version: file.version.clone(),
+            description: file.description.clone(),
+            state,
+            path: Some(file.path.clone()),
+            installed_on: row.and_then(|row| row.installed_on.clone()),
+        }
+    };
+    let of_history = |row: &Applied| {
+        let newer = newest_file.is_none_or(|newest| row.version > **newest);
+        let state = match (row.success, newer) {
+            (false, _) => State::Dirty,
+            (true, true) => State::NewerThanFiles,
+            (true, false) => State::Missing,
+        };
+        Row {
+            version: row.version.clone(),
+            description: row.description.clone(),
+            state,
+            path: None,
+            installed_on: row.installed_on.clone(),
+        }
+    };
+    let orphans = applied.iter().filter(|row| !known.contains(&row.version));
+    let mut rows: Vec<_> = files
+        .iter()
+        .map(of_file)
+        .chain(orphans.map(of_history))
+        .collect();
+    rows.sort_by(|a, b| (&a.version, &a.path).cmp(&(&b.version, &b.path)));
+    rows
+}
+
+fn compared(file: &Migration, row: &Applied) -> State {
+    if row.checksum.is_empty() || row.checksum == file.checksum {
+        return State::Applied;
+    }
+    // The recorded checksum may be that of the raw bytes while `ignored-chars` has come since.
+    let by_line_ends = super::source::checksum(&file.raw) == row.checksum
+        || eol::same_but_for_line_ends(&file.raw, &row.checksum).is_some();
+    State::Changed { by_line_ends }
+}
+
+/// What would run, or why nothing may.
+///
+/// The order of the checks is that of their weight: what must be mended first is told first.
+///
+/// # Errors
+/// Refuses when a version is doubled, dirty, changed, missing, newer than the files or out of order, when the
+/// target is unknown or already passed, and when a pending migration cannot be run by chatctl.
+pub fn plan<'a>(
+    files: &'a [Migration],
+    applied: &[Applied],
+    policy: &Policy,
+) -> Result<Plan<'a>, Refusal> {
+    refusal::duplicate(files)?;
+    let rows = status(files, applied);
+    for wrong in [
+        Wrong::Dirty,
+        Wrong::Changed,
+        Wrong::ChangedByLineEnds,
+        Wrong::Missing,
+        Wrong::NewerThanFiles,
+    ] {
+        refusal::in_state(wrong, &rows)?;
+    }
+    if let Some(to) = &policy.to {
+        refusal::target(to, files, applied)?;
+    }
+    let by_version: BTreeMap<_, _> = files.iter().map(|file| (&file.version, file)).collect();
+    let open = rows
+        .iter()
+        .filter(|row| matches!(row.state, State::Pending | State::OutOfOrder));
+    let wanted = |row: &&Row| policy.to.as_ref().is_none_or(|to| row.version <= *to);
+    let (chosen, rest): (Vec<_>, Vec<_>) = open.partition(wanted);
+    let late: Vec<Row> = chosen
+        .iter()
+        .filter(|row| row.state == State::OutOfOrder)
+        .map(|row| (*row).clone())
+        .collect();
+    if policy.out_of_order == OutOfOrder::Refuse {
+        refusal::in_state(Wrong::OutOfOrder, &late)?;
+    }
+    let files_of = |rows: &mut dyn Iterator<Item = &Row>| -> Vec<&'a Migration> {
+        rows.filter_map(|row| by_version.get(&row.version).copied())
+            .collect()
+    };
+    let pending = files_of(&mut chosen.into_iter());
+    refusal::unsupported(&pending)?;
+    Ok(Plan {
+        pending,
+        out_of_order: files_of(&mut late.iter()),
+        beyond: files_of(&mut rest.into_iter()),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

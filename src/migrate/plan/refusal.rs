@@ -1,0 +1,268 @@
+//! Why a plan is refused, and the way out.
+
+use super::Applied;
+use super::Row;
+use super::State;
+use crate::migrate::source::Migration;
+use crate::migrate::source::Version;
+use crate::migrate::source::nearest;
+use crate::stop::Stop;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// Two files have one version.
+    Duplicate,
+    /// A migration did not come to its end.
+    Dirty,
+    /// The file of an applied migration was edited.
+    Changed,
+    /// The file of an applied migration has other line ends or another byte-order mark.
+    ChangedByLineEnds,
+    /// The file of an applied migration is gone.
+    Missing,
+    /// The history is ahead of every file.
+    NewerThanFiles,
+    /// A file is older than what is applied.
+    OutOfOrder,
+    /// No file has the target's version.
+    UnknownTarget,
+    /// The history is ahead of the target.
+    TargetPassed,
+    /// chatctl cannot run a pending file.
+    Unsupported,
+}
+
+impl Wrong {
+    /// Whether a row of the status is this.
+    fn is(self, state: State) -> bool {
+        match self {
+            Self::Dirty => state == State::Dirty,
+            Self::Changed => {
+                state
+                    == State::Changed {
+                        by_line_ends: false,
+                    }
+            }
+            Self::ChangedByLineEnds => state == State::Changed { by_line_ends: true },
+            Self::Missing => state == State::Missing,
+            Self::NewerThanFiles => state == State::NewerThanFiles,
+            Self::OutOfOrder => state == State::OutOfOrder,
+            _ => false,
+        }
+    }
+}
+
+/// Why nothing may run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong.
+    pub wrong: Wrong,
+    /// The versions it is about, ascending.
+    pub versions: Vec<Version>,
+    /// What is wrong, as a lower-case fragment.
+    pub message: String,
+    /// What to do or paste.
+    pub hint: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        let stop = match refusal.wrong {
+            Wrong::UnknownTarget => Self::usage(refusal.message),
+            _ => Self::refused(refusal.message),
+        };
+        stop.hint(refusal.hint)
+    }
+}
+
+fn refuse(
+    wrong: Wrong,
+    versions: Vec<Version>,
+    message: String,
+    hint: String,
+) -> Result<(), Refusal> {
+    Err(Refusal {
+        wrong,
+        versions,
+        message,
+        hint,
+    })
+}
+
+/// `migration` or `2 migrations`, then the versions in backticks; a long list is cut and says so.
+fn subject(versions: &[Version]) -> String {
+    const SHOWN: usize = 5;
+    let list: Vec<_> = versions
+        .iter()
+        .take(SHOWN)
+        .map(|version| format!("`{version}`"))
+        .collect();
+    let list = list.join(", ");
+    match versions.len() {
+        1 => format!("migration {list}"),
+        count if count > SHOWN => format!("{count} migrations ({list} and {} more)", count - SHOWN),
+        count => format!("{count} migrations ({list})"),
+    }
+}
+
+pub(super) fn duplicate(files: &[Migration]) -> Result<(), Refusal> {
+    let mut seen = BTreeMap::new();
+    for file in files {
+        if let Some(first) = seen.insert(&file.version, file) {
+            return refuse(
+                Wrong::Duplicate,
+                vec![file.version.clone()],
+                format!(
+                    "`{}` and `{}` both have version `{}`",
+                    first.path.display(),
+                    file.path.display(),
+                    file.version
+                ),
+                "give the one that is not applied yet a newer version; `chatctl migrate status` tells which".into(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Refuses when rows are in the state that `wrong` stands for.
+pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
+    let found: Vec<_> = rows.iter().filter(|row| wrong.is(row.state)).collect();
+    let Some(first) = found.first() else {
+        return Ok(());
+    };
+    let versions: Vec<_> = found.iter().map(|row| row.version.clone()).collect();
+    let who = subject(&versions);
+    let one = versions.len() == 1;
+    let version = &first.version;
+    let path = first.path.as_ref().map(|path| path.display().to_string());
+    let path = path.unwrap_or_default();
+    let last = &versions[versions.len() - 1];
+    let (message, hint) = match wrong {
+        Wrong::Dirty => (
+            format!(
+                "{who} began and did not come to {} end",
+                if one { "its" } else { "their" }
+            ),
+            format!(
+                "see how far it came, then `chatctl migrate resolve {version} --as retry` to run it again, or `chatctl migrate resolve {version} --as applied` when everything in it is done"
+            ),
+        ),
+        Wrong::Changed => (
+            format!("{who} {} edited after being applied: `{path}`", was(one)),
+            format!(
+                "put the file back as it was (`git log -p -- {path}`), and the change into a new one: `chatctl migrate new NAME`"
+            ),
+        ),
+        Wrong::ChangedByLineEnds => (
+            format!(
+                "{who} {} applied with other line ends or byte-order mark than the file has now: `{path}`",
+                was(one)
+            ),
+            "nothing else differs; record the file as it is now: `chatctl migrate repair --eol`"
+                .to_owned(),
+        ),
+        Wrong::Missing => (
+            format!(
+                "{who} {} applied, and {} file is gone",
+                was(one),
+                if one { "its" } else { "their" }
+            ),
+            format!(
+                "put the file back from version control; if it was merged into another, say up to where the database is: `chatctl migrate baseline {}`",
+                newest_with_file(rows).unwrap_or(last)
+            ),
+        ),
+        Wrong::NewerThanFiles => (
+            format!(
+                "the database is newer than the files: {who} {} applied, and no file is as new",
+                was(one)
+            ),
+            format!(
+                "run the release that brought version `{last}`; `chatctl migrate status` shows what is applied"
+            ),
+        ),
+        _ => (
+            format!(
+                "{who} {} older than what is applied",
+                if one { "is" } else { "are" }
+            ),
+            format!(
+                "give `{path}` a newer version, or run it late: `chatctl migrate up --allow-out-of-order`"
+            ),
+        ),
+    };
+    refuse(wrong, versions, message, hint)
+}
+
+const fn was(one: bool) -> &'static str {
+    if one { "was" } else { "were" }
+}
+
+fn newest_with_file(rows: &[Row]) -> Option<&Version> {
+    rows.iter()
+        .filter(|row| row.path.is_some())
+        .map(|row| &row.version)
+        .max()
+}
+
+/// Refuses a target that is no file's, or that lies behind: chatctl does not go back.
+pub(super) fn target(
+    to: &Version,
+    files: &[Migration],
+    applied: &[Applied],
+) -> Result<(), Refusal> {
+    if !files.iter().any(|file| file.version == *to) {
+        let known = files.iter().map(|file| file.version.text());
+        let hint = nearest(to.text(), known).map_or_else(
+            || "`chatctl migrate status` lists the versions".to_owned(),
+            |near| format!("did you mean `--to {near}`?"),
+        );
+        return refuse(
+            Wrong::UnknownTarget,
+            vec![to.clone()],
+            format!("there is no migration with version `{to}`"),
+            hint,
+        );
+    }
+    let newest = applied.iter().map(|row| &row.version).max();
+    match newest.filter(|newest| *newest > to) {
+        Some(newest) => refuse(
+            Wrong::TargetPassed,
+            vec![to.clone()],
+            format!("the database is at version `{newest}`, which is newer than `{to}`"),
+            format!(
+                "chatctl does not go back by itself; leave `--to` out, or use `--to {newest}`, or bring a backup back"
+            ),
+        ),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn unsupported(pending: &[&Migration]) -> Result<(), Refusal> {
+    for file in pending {
+        if let Some(reason) = &file.unsupported {
+            return refuse(
+                Wrong::Unsupported,
+                vec![file.version.clone()],
+                format!("`{}` cannot be run: {reason}", file.path.display()),
+                format!(
+                    "run it with its own tool, then `chatctl migrate resolve {} --as applied`",
+                    file.version
+                ),
+            );
+        }
+    }
+    Ok(())
+}

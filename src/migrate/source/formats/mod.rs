@@ -1,0 +1,141 @@
+//! The table of formats. A row is a value; a new tool is a new file here and a line in [`ALL`].
+
+pub mod alembic;
+pub mod dbmate;
+pub mod flyway;
+pub mod golang_migrate;
+pub mod goose;
+pub mod refinery;
+pub mod sqlx;
+
+// The crate of that name belongs to `db` alone; another name keeps the two apart.
+use self::sqlx as sqlx_row;
+use super::File;
+use super::Migration;
+use super::Settings;
+use super::Version;
+use crate::stop::Stop;
+use std::path::PathBuf;
+
+/// How one tool writes its folder of migrations.
+#[derive(Debug)]
+pub struct Format {
+    /// Its name, as the user writes it.
+    pub name: &'static str,
+    /// What its files look like, in one line.
+    pub summary: &'static str,
+    /// Whether the tool looks into folders below.
+    pub depth: Depth,
+    /// Whether files look like this format, and why.
+    pub claim: fn(&[File]) -> Option<Claim>,
+    /// Reads the files; they need not be sorted.
+    pub parse: fn(&[File], &Settings) -> Result<Parsed, Stop>,
+}
+
+/// Whether a tool looks into folders below the one it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Only the folder itself.
+    Flat,
+    /// Every folder below it.
+    Deep,
+}
+
+/// Why files may be of a format.
+#[derive(Debug)]
+pub struct Claim {
+    /// Markers in the text 90, names that only few tools use 50, a number and a name 30 or less.
+    pub weight: u8,
+    /// A sentence for the user.
+    pub reason: String,
+}
+
+/// What a format made of the files; paths are names below the folder.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    /// The migrations, in any order.
+    pub migrations: Vec<Migration>,
+    /// Files that the tool does not run, and why.
+    pub ignored: Vec<(PathBuf, String)>,
+}
+
+impl Parsed {
+    fn ignore(&mut self, file: &File, reason: impl Into<String>) {
+        self.ignored
+            .push((PathBuf::from(&file.name), reason.into()));
+    }
+
+    /// Gives each text that undoes a migration to its migration.
+    fn attach(&mut self, downs: Vec<Down<'_>>) -> Result<(), Stop> {
+        for at in 0..downs.len() {
+            let down = &downs[at];
+            if let Some(first) = downs[..at].iter().find(|it| it.version == down.version) {
+                return Err(Stop::refused(format!(
+                    "`{}` and `{}` both undo version `{}`",
+                    first.file.name, down.file.name, down.version
+                ))
+                .hint("delete the one that is wrong"));
+            }
+            let text = down.file.text()?.0.to_owned();
+            let owner = self
+                .migrations
+                .iter_mut()
+                .find(|it| it.version == down.version);
+            match owner {
+                Some(owner) => owner.down = Some(text),
+                None => self.ignore(
+                    down.file,
+                    format!("it undoes version `{}`, which has no file", down.version),
+                ),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file that undoes a version.
+struct Down<'a> {
+    version: Version,
+    file: &'a File,
+}
+
+/// The table; where two lay equal claim to a folder, the upper one wins.
+pub const ALL: &[Format] = &[
+    dbmate::FORMAT,
+    goose::FORMAT,
+    alembic::FORMAT,
+    flyway::FORMAT,
+    refinery::FORMAT,
+    sqlx_row::FORMAT,
+    golang_migrate::FORMAT,
+];
+
+/// A claim when a line of an SQL file satisfies `marks`.
+fn claim_by_line(files: &[File], what: &str, marks: fn(&str) -> bool) -> Option<Claim> {
+    let file = files
+        .iter()
+        .filter(|file| super::is_sql(&file.name))
+        .find(|file| {
+            let text = String::from_utf8_lossy(&file.bytes);
+            text.trim_start_matches(super::BOM).lines().any(marks)
+        })?;
+    Some(Claim {
+        weight: 90,
+        reason: format!("`{}` has the line `{what}`", file.name),
+    })
+}
+
+/// The lines of a text with their byte offsets, each with its line end.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split_inclusive('\n').scan(0, |next, line| {
+        let at = *next;
+        *next += line.len();
+        Some((at, line))
+    })
+}
+
+/// An error at a line of a file; `at` is an offset in the text without a byte-order mark.
+fn at_line(file: &File, text: &str, at: usize, message: &str) -> Stop {
+    let line = text[..at].bytes().filter(|byte| *byte == b'\n').count() + 1;
+    Stop::usage(format!("`{}:{line}`: {message}", file.name))
+}

@@ -1,0 +1,253 @@
+//! Folders of migrations, as several tools write them.
+//!
+//! [`parse`] is pure: names and bytes in, a [`Folder`] out. [`read`] is the thin reader before it.
+//! Table of rows: one format a file in [`formats`].
+
+pub mod eol;
+pub mod formats;
+mod migration;
+mod read;
+mod settings;
+mod version;
+
+pub use formats::ALL;
+pub use formats::Claim;
+pub use formats::Depth;
+pub use formats::Format;
+pub use formats::Parsed;
+pub use migration::File;
+pub use migration::Migration;
+pub use migration::checksum;
+pub use migration::checksum_ignoring;
+pub use read::read;
+pub use settings::Settings;
+pub use version::Version;
+
+pub(crate) use migration::BOM;
+pub(crate) use migration::blank;
+pub(crate) use migration::says_nothing;
+
+use crate::stop::Stop;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// A folder of migrations, read.
+#[derive(Debug)]
+pub struct Folder {
+    /// The format's name.
+    pub format: &'static str,
+    /// Why it is this format.
+    pub reason: String,
+    /// Other formats that would read the same names; a history in the database can tell them apart.
+    pub rivals: Vec<&'static str>,
+    /// The migrations, by ascending version.
+    pub migrations: Vec<Migration>,
+    /// Files that are no migrations to the tool, and why.
+    pub ignored: Vec<(PathBuf, String)>,
+    /// What `sqlx.toml` says.
+    pub settings: Settings,
+}
+
+impl Folder {
+    /// The version that the user means, which must be that of a migration here.
+    ///
+    /// # Errors
+    /// Stops when there is none, and names the nearest.
+    pub fn version(&self, wanted: &str) -> Result<Version, Stop> {
+        let number = Version::parse(wanted);
+        let found = self.migrations.iter().map(|it| &it.version).find(|known| {
+            known.text() == wanted || number.as_ref().is_some_and(|number| number == *known)
+        });
+        found.cloned().ok_or_else(|| {
+            let stop = Stop::usage(format!("there is no migration with version `{wanted}`"));
+            let known = self.migrations.iter().map(|it| it.version.text());
+            match nearest(wanted, known) {
+                Some(near) => stop.hint(format!("did you mean `{near}`?")),
+                None => stop.hint("`chatctl migrate status` lists the versions"),
+            }
+        })
+    }
+}
+
+/// The known word that is most like `wanted`, when one is like it at all.
+pub(crate) fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|word| (strsim::jaro_winkler(word, wanted), word))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, word)| word)
+}
+
+/// A format, and why it is this one.
+#[derive(Debug)]
+pub struct Choice {
+    /// The row of the table.
+    pub format: &'static Format,
+    /// Why it is this format.
+    pub reason: String,
+    /// Other formats that lay claim to the same files.
+    pub rivals: Vec<&'static str>,
+}
+
+/// Finds the format of the files, or takes the one that is asked for.
+///
+/// The contents say more than the names: a marker of dbmate, goose or alembic outweighs every name.
+///
+/// # Errors
+/// Stops when the name is unknown or no format fits.
+pub fn choose(files: &[File], asked: Option<&str>) -> Result<Choice, Stop> {
+    if let Some(name) = asked {
+        let format = ALL
+            .iter()
+            .find(|format| format.name == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = ALL.iter().map(|format| format.name).collect();
+                let stop = Stop::usage(format!("no migration format is called `{name}`"));
+                match nearest(name, names.iter().copied()) {
+                    Some(near) => stop.hint(format!("did you mean `{near}`?")),
+                    None => stop.hint(format!("there are: {}", names.join(", "))),
+                }
+            })?;
+        return Ok(Choice {
+            format,
+            reason: "it was asked for".to_owned(),
+            rivals: Vec::new(),
+        });
+    }
+    let mut claims: Vec<_> = ALL
+        .iter()
+        .filter_map(|format| Some((format, (format.claim)(files)?)))
+        .collect();
+    // The sort is stable: with equal weights the order of the table decides.
+    claims.sort_by_key(|(_, claim)| std::cmp::Reverse(claim.weight));
+    let mut claims = claims.into_iter();
+    let Some((format, claim)) = claims.next() else {
+        return Err(unknown(files));
+    };
+    // What a marker decides, no name may overturn: read as sqlx's, a file of dbmate would also run its down part.
+    let least = if claim.weight >= BY_MARKER {
+        BY_MARKER
+    } else {
+        BY_NAME
+    };
+    Ok(Choice {
+        format,
+        reason: claim.reason,
+        rivals: claims
+            .filter(|(_, claim)| claim.weight >= least)
+            .map(|(format, _)| format.name)
+            .collect(),
+    })
+}
+
+/// The least weight of a claim by a marker in the text.
+const BY_MARKER: u8 = 90;
+/// The least weight of a claim by names that the tool would take.
+const BY_NAME: u8 = 20;
+
+fn unknown(files: &[File]) -> Stop {
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.name.as_str())
+        .filter(|name| is_sql(name))
+        .collect();
+    let Some(first) = names.first() else {
+        return Stop::usage("there is no migration in the folder")
+            .hint("make the first: `chatctl migrate new NAME`");
+    };
+    let nested = ["/up.sql", "/migration.sql"];
+    if nested.iter().any(|ending| first.ends_with(ending)) {
+        return Stop::usage(format!(
+            "a folder for each migration, as in `{first}`, is no format that chatctl reads"
+        ))
+        .hint("copy each file to `<VERSION>_<NAME>.sql` in one folder");
+    }
+    Stop::usage(format!(
+        "no known format names its migrations like `{first}`"
+    ))
+    .hint("name the files `<VERSION>_<NAME>.sql`, as in `1_create_chat.sql`")
+}
+
+/// Whether the name ends as SQL files do, in any case.
+pub(crate) fn is_sql(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    bytes.len() > 4 && bytes[bytes.len() - 4..].eq_ignore_ascii_case(b".sql")
+}
+
+/// Reads the files of a folder: pure, apart from the names nothing comes from the disk.
+///
+/// # Errors
+/// Stops when the format is unknown, two files have one version (refused: the order is unsafe),
+/// a name or text is not what the format's tool takes, or there is no migration.
+pub fn parse(
+    dir: &Path,
+    files: &[File],
+    asked: Option<&str>,
+    settings: Settings,
+) -> Result<Folder, Stop> {
+    let Choice {
+        format,
+        reason,
+        rivals,
+    } = choose(files, asked)?;
+    let (near, far): (Vec<File>, Vec<File>) = files
+        .iter()
+        .cloned()
+        .partition(|file| format.depth == Depth::Deep || !file.name.contains('/'));
+    let Parsed {
+        mut migrations,
+        mut ignored,
+    } = (format.parse)(&near, &settings)?;
+    if migrations.is_empty() {
+        return Err(Stop::usage(format!(
+            "there is no migration in `{}` that {} would run",
+            dir.display(),
+            format.name
+        ))
+        .hint("make the first: `chatctl migrate new NAME`"));
+    }
+    for file in far.iter().filter(|file| is_sql(&file.name)) {
+        ignored.push((
+            PathBuf::from(&file.name),
+            format!("{} does not look into folders below", format.name),
+        ));
+    }
+    migrations.sort_by(|a, b| (&a.version, &a.path).cmp(&(&b.version, &b.path)));
+    duplicates(&migrations)?;
+    for migration in &mut migrations {
+        migration.path = dir.join(&migration.path);
+    }
+    for (path, _) in &mut ignored {
+        *path = dir.join(&path);
+    }
+    ignored.sort();
+    Ok(Folder {
+        format: format.name,
+        reason,
+        rivals,
+        migrations,
+        ignored,
+        settings,
+    })
+}
+
+fn duplicates(migrations: &[Migration]) -> Result<(), Stop> {
+    let mut seen = BTreeMap::new();
+    for migration in migrations {
+        if let Some(first) = seen.insert(&migration.version, migration) {
+            return Err(Stop::refused(format!(
+                "`{}` and `{}` both have version `{}`",
+                first.path.display(),
+                migration.path.display(),
+                migration.version
+            ))
+            .hint("give the one that is not applied yet a newer version"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Versions of migrations, in the order of the tool that numbers them.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
+
+/// The version of a migration: its text as the file or the history writes it, and a key to order by.
+///
+/// Two versions are equal when their keys are: `001` and `1`, or Flyway's `1.0` and `1`.
+#[derive(Debug, Clone)]
+pub struct Version {
+    text: String,
+    key: Key,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Key {
+    /// Numbers of a dotted version, most significant first, without zeros at the end.
+    Parts(Vec<i128>),
+    /// A name without an order of its own, and its place in the chain of revisions.
+    Place(usize, String),
+}
+
+impl Version {
+    /// A version that is one number, as with sqlx, goose, dbmate, golang-migrate and refinery.
+    pub fn number(number: i64) -> Self {
+        Self {
+            text: number.to_string(),
+            key: Key::Parts(vec![i128::from(number)]),
+        }
+    }
+
+    /// Reads `7`, `007`, `-1`, `1.2` or `1_2`; nothing else is a number to any of the tools.
+    pub fn parse(text: &str) -> Option<Self> {
+        let dotted = text.replace('_', ".");
+        let mut parts = Vec::new();
+        for (at, part) in dotted.split('.').enumerate() {
+            let digits = if at == 0 {
+                part.strip_prefix('-').unwrap_or(part)
+            } else {
+                part
+            };
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            parts.push(part.parse().ok()?);
+        }
+        while parts.len() > 1 && parts.last() == Some(&0) {
+            parts.pop();
+        }
+        Some(Self {
+            text: dotted,
+            key: Key::Parts(parts),
+        })
+    }
+
+    /// A revision that is named, not numbered, and stands at `place` in its chain.
+    pub fn revision(id: &str, place: usize) -> Self {
+        Self {
+            text: id.to_owned(),
+            key: Key::Place(place, id.to_owned()),
+        }
+    }
+
+    /// A revision that no file tells the place of; it is newer than every known one.
+    pub fn unplaced(id: &str) -> Self {
+        Self::revision(id, usize::MAX)
+    }
+
+    /// The version as its file or the history writes it, with dots between the parts.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The number which `_sqlx_migrations.version` can hold; none for dotted versions and revisions.
+    pub fn as_number(&self) -> Option<i64> {
+        match &self.key {
+            Key::Parts(parts) if parts.len() == 1 => i64::try_from(parts[0]).ok(),
+            _ => None,
+        }
+    }
+}
+
+impl PartialEq for Version {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Version {}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+impl Hash for Version {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Version;
+
+    fn version(text: &str) -> Version {
+        Version::parse(text).unwrap()
+    }
+
+    #[test]
+    fn parts_are_compared_as_numbers() {
+        assert!(version("1.10") > version("1.9"));
+        assert!(version("2") > version("1_9_9"));
+        assert!(version("-1") < version("0"));
+        assert!(version("20240101120000") < version("20240101120000.1"));
+    }
+
+    #[test]
+    fn leading_and_trailing_zeros_do_not_count() {
+        assert_eq!(version("1.0.0"), version("001"));
+        assert_eq!(version("001").as_number(), Some(1));
+        assert_eq!(version("1.2").as_number(), None);
+        assert_eq!(version("1_2").text(), "1.2");
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in ["", "x", "1.", ".1", "1.-2", "1__2", "+1", "1a"] {
+            assert!(Version::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_revision_without_a_place_is_the_newest() {
+        assert!(Version::unplaced("aa") > Version::revision("zz", 7));
+        assert_ne!(Version::unplaced("aa"), Version::unplaced("ab"));
+    }
+}

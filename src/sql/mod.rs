@@ -1,0 +1,135 @@
+//! SQL text in, statements with byte spans and what they do out.
+//!
+//! This is no parser: the database is. It has to cut a file into exactly the statements that the
+//! database would see, and to say of each what a reader of a plan must know. What it does not
+//! recognise it calls [`Kind::Other`], and [`Facts::destroys`] then answers
+//! [`Destroys::Possibly`]: text can prove that a statement destroys, hardly ever that it does not,
+//! so the proof is the measured effect and this module only points at where to look.
+//!
+//! The module names no other part of the program and does no I/O.
+
+mod body;
+mod directives;
+mod facts;
+mod name;
+mod split;
+mod token;
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Range;
+
+pub use directives::AllowLoss;
+pub use directives::DirectiveError;
+pub use directives::Directives;
+pub use directives::Ignore;
+pub use directives::NoTransaction;
+pub use directives::Scope;
+pub use directives::directives;
+pub use facts::AlterAction;
+pub use facts::Conflict;
+pub use facts::Constraint;
+pub use facts::Destroys;
+pub use facts::Facts;
+pub use facts::Kind;
+pub use facts::TypeChange;
+pub use facts::facts;
+pub use name::Name;
+pub use split::split;
+pub use token::Lexer;
+pub use token::Token;
+pub use token::TokenKind;
+pub use token::tokenize;
+
+/// Whose SQL a text is. The dialects differ in what a quote, a comment and a body are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// SQLite 3.
+    Sqlite,
+    /// PostgreSQL, with `standard_conforming_strings` on, its default since 9.1.
+    Postgres,
+    /// MySQL and MariaDB, without `ANSI_QUOTES` and `NO_BACKSLASH_ESCAPES`, their default.
+    Mysql,
+}
+
+/// One statement of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement<'a> {
+    /// From the first to the last token: comments inside stay, those around it and the
+    /// terminating `;` do not. It is `&file[span]`.
+    pub text: &'a str,
+    /// Where `text` stands in the file, in bytes.
+    pub span: Range<usize>,
+    /// The line on which the statement starts, from 1. Only LF ends a line.
+    pub line: u32,
+    /// The column at which the statement starts, from 1, in characters. A byte order mark at the
+    /// start of the file has no column.
+    pub column: u32,
+}
+
+/// Why a text cannot be cut into statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitError {
+    /// Where the cause starts, in bytes.
+    pub offset: usize,
+    /// The line of the cause, from 1.
+    pub line: u32,
+    /// The column of the cause, from 1, in characters.
+    pub column: u32,
+    /// A lower-case fragment with operands in backticks.
+    pub message: String,
+}
+
+impl fmt::Display for SplitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            line,
+            column,
+            message,
+            ..
+        } = self;
+        write!(f, "{line}:{column}: {message}")
+    }
+}
+
+impl Error for SplitError {}
+
+/// A place in a text that only moves forward, so that all places of a file cost one pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    offset: usize,
+    line: u32,
+    column: u32,
+}
+
+impl Place {
+    /// The first character that is not a byte order mark.
+    fn first(text: &str) -> Self {
+        Self {
+            offset: if text.starts_with('\u{feff}') { 3 } else { 0 },
+            line: 1,
+            column: 1,
+        }
+    }
+
+    fn forward(&mut self, text: &str, to: usize) {
+        for character in text[self.offset..to].chars() {
+            if character == '\n' {
+                self.line = self.line.saturating_add(1);
+                self.column = 1;
+            } else {
+                self.column = self.column.saturating_add(1);
+            }
+        }
+        self.offset = to;
+    }
+
+    fn error(self, message: impl Into<String>) -> SplitError {
+        SplitError {
+            offset: self.offset,
+            line: self.line,
+            column: self.column,
+            message: message.into(),
+        }
+    }
+}
