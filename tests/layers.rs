@@ -50,7 +50,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("demo", &["clock", "db", "http", "model", "stream"]),
     ("progress.rs", &["mask"]),
     ("render", &["report", "model", "outcome"]),
-    ("config.rs", &["mask", "stop", "store", "stream"]),
+    ("config", &["mask", "stop", "store", "stream"]),
     (
         "commands",
         &[

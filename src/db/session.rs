@@ -68,11 +68,11 @@ impl Session {
         self.connection.get_interrupt_handle()
     }
 
-    /// Runs statements one by one; `each` is called after every one with its number and its text.
+    /// Runs statements one by one; `each` is called after every one with its number.
     pub fn run(
         &self,
         sql: &str,
-        mut each: impl FnMut(usize, &str) -> anyhow::Result<()>,
+        mut each: impl FnMut(usize) -> anyhow::Result<()>,
     ) -> Result<(), Failed> {
         let mut batch = Batch::new(&self.connection, sql);
         let mut number = 0;
@@ -88,8 +88,7 @@ impl Session {
                 .is_some()
             {}
             drop(rows);
-            let text = statement.expanded_sql().unwrap_or_default();
-            each(number, &text).map_err(|error| failed(&format!("{error:#}"), number))?;
+            each(number).map_err(|error| failed(&format!("{error:#}"), number))?;
             number += 1;
         }
         Ok(())
@@ -325,12 +324,12 @@ mod tests {
             Duration::ZERO,
         )
         .unwrap();
-        session.run(sql, |_, _| Ok(())).unwrap();
+        session.run(sql, |_| Ok(())).unwrap();
         (folder, session)
     }
 
     fn after(session: &Session, sql: &str) -> Measured {
-        session.run(sql, |_, _| Ok(())).unwrap();
+        session.run(sql, |_| Ok(())).unwrap();
         session.measure(|_| false).unwrap()
     }
 
@@ -366,10 +365,9 @@ mod tests {
     fn a_statement_that_fails_is_named() {
         let (_folder, session) = session("");
         let failed = session
-            .run(
-                "CREATE TABLE a (x); CREATE TABLE a (x); SELECT 1",
-                |_, _| Ok(()),
-            )
+            .run("CREATE TABLE a (x); CREATE TABLE a (x); SELECT 1", |_| {
+                Ok(())
+            })
             .unwrap_err();
         assert_eq!(failed.statement, 1);
         assert!(failed.message.contains("already exists"));

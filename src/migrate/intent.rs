@@ -73,6 +73,12 @@ pub(super) fn line_of(migration: &Migration, number: usize) -> Option<u32> {
     Some(u32::try_from(before).ok()? + statements.get(number)?.line)
 }
 
+/// A migration's statement, without the comments around it.
+pub(super) fn statement(migration: &Migration, number: usize) -> Option<String> {
+    let statements = sql::split(&migration.up, Dialect::Sqlite).ok()?;
+    Some(statements.get(number)?.text.to_owned())
+}
+
 /// Whether a statement names this index, trigger or view.
 pub(super) fn drops(pending: &[&Migration], name: &str) -> bool {
     pending.iter().any(|migration| {

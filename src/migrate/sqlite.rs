@@ -227,14 +227,14 @@ fn begin(session: &Session) -> anyhow::Result<()> {
 
 fn command(session: &Session, sql: &str) -> anyhow::Result<()> {
     session
-        .run(sql, |_, _| Ok(()))
+        .run(sql, |_| Ok(()))
         .map_err(|failed| anyhow::anyhow!(failed.message))
 }
 
 /// Runs one migration and writes it into the history.
 fn run(session: &Session, migration: &Migration) -> anyhow::Result<Result<Ran, Failure>> {
     let began = clock::now();
-    if let Err(failed) = session.run(&migration.up, |_, _| Ok(())) {
+    if let Err(failed) = session.run(&migration.up, |_| Ok(())) {
         return Ok(Err(Failure {
             file: migration.file_name(),
             line: intent::line_of(migration, failed.statement),
@@ -265,9 +265,9 @@ fn culprits(
     for migration in pending {
         let mut last = Vec::new();
         session
-            .run(&migration.up, |number, statement| {
+            .run(&migration.up, |number| {
                 let now = preserve::compare(&before, &measure(session)?, renames);
-                last.push((number, statement.to_owned(), now));
+                last.push((number, now));
                 Ok(())
             })
             .map_err(|failed| anyhow::anyhow!(failed.message))?;
@@ -275,15 +275,15 @@ fn culprits(
             let same = |now: &Lost| (&now.table, &now.column) == (&lost.table, &lost.column);
             // What a rebuild takes away and gives back is no loss: the last statement counts
             // after which it was never whole again.
-            let whole = last.iter().rposition(|(_, _, now)| !now.iter().any(same));
-            let Some((number, statement, _)) = last.get(whole.map_or(0, |index| index + 1)) else {
+            let whole = last.iter().rposition(|(_, now)| !now.iter().any(same));
+            let Some((number, _)) = last.get(whole.map_or(0, |index| index + 1)) else {
                 return true;
             };
             found.push(Culprit {
                 lost: lost.clone(),
                 file: migration.file_name(),
                 line: intent::line_of(migration, *number),
-                statement: statement.clone(),
+                statement: intent::statement(migration, *number).unwrap_or_default(),
             });
             false
         });

@@ -183,7 +183,7 @@ fn look(target: &Target) -> anyhow::Result<Option<Session>> {
     }
     let session = Session::open(target, Missing::Fail, Duration::from_secs(5))?;
     session
-        .run("PRAGMA query_only = ON", |_, _| Ok(()))
+        .run("PRAGMA query_only = ON", |_| Ok(()))
         .map_err(|failed| anyhow::anyhow!(failed.message))?;
     Ok(Some(session))
 }

@@ -37,7 +37,14 @@ pub(super) fn run(options: &Options, env: &Env) -> anyhow::Result<Done> {
         report.cases.push(case(
             name,
             Verdict::Held,
-            format!("pending, {count} statements"),
+            format!(
+                "pending, {count} {}",
+                if count == 1 {
+                    "statement"
+                } else {
+                    "statements"
+                }
+            ),
         ));
         for statement in &statements {
             if let Some(finding) = risk(migration, statement) {
@@ -68,7 +75,7 @@ fn risk(migration: &Migration, statement: &sql::Statement<'_>) -> Option<Finding
         true => String::new(),
         false => format!(" in {}", tables.join(", ")),
     };
-    let place = format!("{}:{}", migration.path.display(), statement.line);
+    let place = format!("{}:{}", migration.file_name(), statement.line);
     let mut finding = Finding::new(
         "destructive-statement",
         Severity::Warning,

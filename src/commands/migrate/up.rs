@@ -29,7 +29,7 @@ pub(super) async fn run(options: Options, env: Env) -> anyhow::Result<Done> {
     report.store = Some(StoreLine {
         backend: target.backend().to_owned(),
         url: target.to_string(),
-        mapping: "every table is measured".to_owned(),
+        mapping: "every table".to_owned(),
     });
     let session = Session::open(&target, Missing::Create, options.lock_wait)?;
     let interrupter = session.interrupter();

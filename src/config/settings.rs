@@ -1,0 +1,107 @@
+//! The table of settings: key, environment variable, default.
+
+/// A row of the table of settings.
+pub struct Setting {
+    /// The key in `chatctl.toml`, and the flag's name.
+    pub key: &'static str,
+    /// The environment variable.
+    pub env: &'static str,
+    /// The default, when there is one.
+    pub default: Option<&'static str>,
+    /// What it is, in a few words.
+    pub what: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    env: &'static str,
+    default: Option<&'static str>,
+    what: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        env,
+        default,
+        what,
+    }
+}
+
+/// Every setting that a file or the environment may give.
+pub static SETTINGS: &[Setting] = &[
+    setting(
+        "database-url",
+        "DATABASE_URL",
+        None,
+        "the store of the server under test",
+    ),
+    setting(
+        "sessions",
+        "CHATCTL_SESSIONS",
+        None,
+        "session files or folders, separated by `,`",
+    ),
+    setting("server", "CHATCTL_SERVER", None, "the server under test"),
+    setting("start", "CHATCTL_START", None, "the command that starts it"),
+    setting(
+        "ready",
+        "CHATCTL_READY",
+        None,
+        "the path that tells that it is ready",
+    ),
+    setting(
+        "ready-timeout",
+        "CHATCTL_READY_TIMEOUT",
+        Some("30s"),
+        "how long it may take to be ready",
+    ),
+    setting(
+        "gateway",
+        "CHATCTL_GATEWAY",
+        None,
+        "where chatctl plays the provider",
+    ),
+    setting(
+        "profile",
+        "CHATCTL_PROFILE",
+        Some("plain"),
+        "the wire format of sessions that name none",
+    ),
+    setting(
+        "origin",
+        "CHATCTL_ORIGIN",
+        None,
+        "the origin of the page that chatctl plays",
+    ),
+    setting(
+        "proof",
+        "CHATCTL_PROOF",
+        Some("auto"),
+        "how the order is shown",
+    ),
+    setting("gate", "CHATCTL_GATE", None, "which gate"),
+    setting(
+        "trials",
+        "CHATCTL_TRIALS",
+        Some("5"),
+        "how many trials must be decided",
+    ),
+    setting(
+        "hold",
+        "CHATCTL_HOLD",
+        Some("auto"),
+        "how long the gate stays closed",
+    ),
+    setting("max-hold", "CHATCTL_MAX_HOLD", None, "the longest hold"),
+    setting(
+        "settle",
+        "CHATCTL_SETTLE",
+        Some("2s"),
+        "how long a late row is waited for",
+    ),
+    setting(
+        "format",
+        "CHATCTL_FORMAT",
+        Some("human"),
+        "what stdout gets",
+    ),
+];
