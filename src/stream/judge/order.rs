@@ -133,6 +133,9 @@ pub fn judge(trial: &Trial) -> Shown {
     if trial.closed.is_none() {
         return Shown::Inconclusive(without_final(&trial.end));
     }
+    if trial.row_at_final != Some(Row::Complete) {
+        return Shown::Inconclusive("the row could not be read at the final marker".into());
+    }
     let Some(step) = trial.steps.last() else {
         return Shown::Inconclusive(
             "the row became complete while the gate was closed: the server writes somewhere that this gate does not lock".into(),
@@ -152,7 +155,7 @@ pub fn judge(trial: &Trial) -> Shown {
             );
         }
     }
-    if trial.row_at_final != Some(Row::Complete) || step.row != Row::Complete {
+    if step.row != Row::Complete {
         return Shown::Inconclusive("the row could not be read at the final marker".into());
     }
     if final_at < step.closed {

@@ -58,10 +58,13 @@ impl Stage<'_> {
         live: &Live,
         gate: &mut dyn Gate,
     ) -> anyhow::Result<Row> {
-        Ok(match gate.waiting().await? {
-            Waiting::Commit => Row::CommitWaits,
-            Waiting::Nobody | Waiting::Unobservable => self.row(live).await,
-        })
+        if gate.waiting().await? == Waiting::Commit {
+            return Ok(Row::CommitWaits);
+        }
+        let row = self.row(live).await;
+        // A commit that came to the gate just then keeps the reader out too.
+        let kept_out = row == Row::Unreadable && gate.waiting().await? == Waiting::Commit;
+        Ok(if kept_out { Row::CommitWaits } else { row })
     }
 
     /// Waits for the complete row. A store that can't be read at the moment is asked again.
