@@ -213,7 +213,7 @@ fn deleted_rows_are_refused_with_their_statement() {
         finding["harm"]
             .as_str()
             .unwrap()
-            .contains("had 1000 rows and has 0"),
+            .contains("1000 of 1000 rows of `messages` are gone"),
         "{report:#}"
     );
     assert!(
@@ -267,6 +267,160 @@ fn every_way_to_lose_something_is_refused() {
             refused(second, code, subject);
         }
     }
+}
+
+/// What a reviewer tried to get past the proof; each lost data once and said `proven`.
+#[test]
+fn nothing_gets_around_the_proof() {
+    for (second, code, subject) in [
+        ("CREATE TEMP TABLE messages AS SELECT * FROM main.messages; DELETE FROM main.messages", "rows-lost", "messages"),
+        // The same number of rows and keys, at other messages.
+        (
+            "CREATE TABLE m (id INTEGER, conversation_id INTEGER, role TEXT, body TEXT, note TEXT, PRIMARY KEY (conversation_id, id));
+             INSERT INTO m SELECT id, conversation_id, role, (SELECT body FROM messages x WHERE x.id = 1001 - messages.id), note FROM messages;
+             DROP TABLE messages; ALTER TABLE m RENAME TO messages;",
+            "values-changed",
+            "messages.body",
+        ),
+        // A row goes and another comes: the count is the same.
+        (
+            "DELETE FROM attachments WHERE id = 1; INSERT INTO attachments VALUES (1000, 5)",
+            "rows-lost",
+            "attachments",
+        ),
+        // What only bytes tell apart, with growth beside it.
+        (
+            "CREATE TABLE c (id INTEGER PRIMARY KEY, title TEXT NOT NULL COLLATE NOCASE);
+             INSERT INTO c SELECT id, upper(title) FROM conversations; INSERT INTO c VALUES (5000, 'new');
+             DROP TABLE conversations; ALTER TABLE c RENAME TO conversations;",
+            "values-changed",
+            "conversations.title",
+        ),
+        // Two tables become one.
+        (
+            "DROP TABLE attachments; ALTER TABLE messages RENAME TO attachments; ALTER TABLE attachments RENAME COLUMN body TO text",
+            "table-lost",
+            "attachments",
+        ),
+        // A copy under another name does not bring back what is written over.
+        (
+            "UPDATE messages SET note = 'n'; UPDATE messages SET body = 'x' WHERE id = 4",
+            "values-changed",
+            "messages.body",
+        ),
+    ] {
+        refused(second, code, subject);
+    }
+    for second in [
+        "COMMIT; DELETE FROM messages;",
+        "ROLLBACK; DELETE FROM messages; BEGIN;",
+        "DELETE FROM messages; COMMIT; SELECT nope;",
+        "COMMIT; PRAGMA foreign_keys = ON; DELETE FROM conversations WHERE id = 1; BEGIN;",
+        "PRAGMA writable_schema = ON; DELETE FROM sqlite_master WHERE name = 'messages';",
+        "ATTACH ':memory:' AS o;",
+        "DELETE FROM _sqlx_migrations;",
+    ] {
+        refused(second, "migration-failed", "2_change.sql");
+    }
+}
+
+/// Without a key rows are compared as a whole, each as often as it is there.
+#[test]
+fn rows_without_a_key_are_kept_too() {
+    let keyless = "CREATE TABLE log (c INTEGER, body TEXT); INSERT INTO log VALUES (1, 'a'), (1, 'a'), (2, 'b'), (2, 'c')";
+    for (third, passes) in [
+        ("INSERT INTO log VALUES (5, 'x')", true),
+        ("ALTER TABLE log ADD COLUMN extra TEXT", true),
+        (
+            "DELETE FROM log WHERE rowid = 2; INSERT INTO log VALUES (5, 'x'), (6, 'y')",
+            false,
+        ),
+        (
+            "UPDATE log SET body = CASE body WHEN 'b' THEN 'a' WHEN 'a' THEN 'b' ELSE body END",
+            false,
+        ),
+    ] {
+        let store = Store::with(keyless);
+        assert_eq!(store.up().1, 0);
+        store.file("3_more.sql", third);
+        let (report, exit) = store.up();
+        assert_eq!(exit == 0, passes, "{third}: {report:#}");
+    }
+}
+
+/// An acknowledgement bounds what it says, and counts for its own file only.
+#[test]
+fn an_acknowledgement_does_not_leak() {
+    for second in [
+        "-- chatctl: allow-loss messages.body rows<=1 reason=\"x\"\nUPDATE messages SET body = 'zzz';",
+        "-- chatctl: allow-loss messages rows<=900 reason=\"x\"\nDELETE FROM attachments; DELETE FROM messages WHERE id = 4; UPDATE messages SET role = 'zzz';",
+        "-- chatctl: allow-loss attachments rows<=1 reason=\"x\"\nDELETE FROM attachments; INSERT INTO attachments SELECT id + 5000, id FROM messages WHERE id < 100;",
+    ] {
+        let store = Store::with(second);
+        let before = store.contents();
+        assert_eq!(store.up().1, 1, "{second}");
+        assert_eq!(store.contents(), before);
+    }
+    let store =
+        Store::with("-- chatctl: allow-loss messages.body reason=\"x\"\nCREATE TABLE z (a);");
+    store.file("3_more.sql", "UPDATE messages SET body = 'gone'");
+    let (report, exit) = store.up();
+    assert_eq!(exit, 1, "{report:#}");
+}
+
+/// Names that are followed, whatever way they took.
+#[test]
+fn renames_are_followed() {
+    for second in [
+        "ALTER TABLE messages RENAME TO m2; ALTER TABLE m2 RENAME TO m3;",
+        "ALTER TABLE Messages RENAME TO mm;",
+        "ALTER TABLE messages RENAME COLUMN body TO b2; ALTER TABLE messages RENAME COLUMN b2 TO b3;",
+        "ALTER TABLE messages RENAME COLUMN body TO content; ALTER TABLE messages ADD COLUMN body TEXT;",
+    ] {
+        applied(second);
+    }
+}
+
+/// What waits for a lock is stopped at once, and nothing was done.
+#[test]
+fn an_interrupted_wait_ends_at_once() {
+    use nix::sys::signal::Signal;
+    let store = Store::with("CREATE TABLE t (x)");
+    let script = "import sqlite3, sys, time\nc = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+        c.execute('BEGIN IMMEDIATE')\nprint('locked', flush=True)\ntime.sleep(30)\n";
+    let path = store.folder.path().join("chat.db");
+    let mut holder = Command::new(common::python())
+        .args(["-c", script])
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(holder.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    let mut waiting = store
+        .command("up")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(waiting.id() as i32),
+        Signal::SIGINT,
+    )
+    .unwrap();
+    let ended = (0..300).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        waiting.try_wait().unwrap()
+    });
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert_eq!(ended.expect("it waits on").code(), Some(130));
+    assert_eq!(report_of(&store, "status").1, 10, "it is still pending");
 }
 
 /// Where values were added, sums say nothing of the old ones: they are compared one by one.

@@ -10,6 +10,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use session::Compared;
 pub use session::Failed;
 pub use session::Missing;
 pub use session::Session;

@@ -11,12 +11,22 @@ use rusqlite::Connection;
 use rusqlite::InterruptHandle;
 use rusqlite::OpenFlags;
 use rusqlite::fallible_iterator::FallibleIterator as _;
+use rusqlite::hooks::AuthAction;
+use rusqlite::hooks::AuthContext;
+use rusqlite::hooks::Authorization;
 use rusqlite::types::ValueRef;
+use std::collections::BTreeMap;
 use std::hash::BuildHasher as _;
 use std::hash::Hash as _;
 use std::hash::Hasher as _;
 use std::hash::RandomState;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
+
+/// By column: values that became NULL, and values that are other ones.
+pub type Compared = BTreeMap<String, (u64, u64)>;
 
 /// Whether a database that is not there is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +35,8 @@ pub enum Missing {
     Create,
     /// It is an error.
     Fail,
+    /// It is an error, and nothing is ever written: not even a write-ahead log is folded in.
+    Look,
 }
 
 /// A connection of its own. Dropping it rolls back what was not committed.
@@ -37,10 +49,40 @@ pub struct Session {
 /// A statement that failed.
 #[derive(Debug)]
 pub struct Failed {
-    /// What the database said.
+    /// What the database said, or why the statement was not let through.
     pub message: String,
     /// The statement's number in its text, from 0.
     pub statement: usize,
+    /// Whether another connection held a lock that it needs.
+    pub busy: bool,
+}
+
+/// Why a statement may not stand in a migration: it would get around what is measured.
+fn forbidden(action: &AuthAction<'_>, history: &str) -> Option<String> {
+    let of_history = |table: &str| table.eq_ignore_ascii_case(history);
+    match action {
+        AuthAction::Transaction { .. } => Some(
+            "a migration runs in chatctl's own transaction, which it must not end: remove BEGIN, COMMIT and ROLLBACK".into(),
+        ),
+        AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
+            Some("another database can't be measured: remove ATTACH and DETACH".into())
+        }
+        AuthAction::Pragma { pragma_name, pragma_value: Some(_) }
+            if ["writable_schema", "schema_version", "query_only"].iter().any(|name| pragma_name.eq_ignore_ascii_case(name)) =>
+        {
+            Some(format!("`PRAGMA {pragma_name}` gets around what is measured: remove it"))
+        }
+        AuthAction::Insert { table_name }
+        | AuthAction::Delete { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::DropTable { table_name }
+        | AuthAction::AlterTable { table_name, .. }
+            if of_history(table_name) =>
+        {
+            Some(format!("the history `{history}` is not a migration's to change"))
+        }
+        _ => None,
+    }
 }
 
 impl Session {
@@ -48,7 +90,7 @@ impl Session {
     pub fn open(target: &Target, missing: Missing, wait: Duration) -> anyhow::Result<Self> {
         let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
         flags |= match (missing, target.read_only()) {
-            (_, true) => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            (Missing::Look, _) | (_, true) => OpenFlags::SQLITE_OPEN_READ_ONLY,
             (Missing::Create, false) => {
                 OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
             }
@@ -68,18 +110,55 @@ impl Session {
         self.connection.get_interrupt_handle()
     }
 
-    /// Runs statements one by one; `each` is called after every one with its number.
+    /// Runs chatctl's own statement.
+    pub fn command(&self, sql: &str) -> Result<(), Failed> {
+        self.connection
+            .execute_batch(sql)
+            .map_err(|error| failed(&error, 0))
+    }
+
+    /// Runs a migration's statements one by one, but none that would get around what is measured;
+    /// `each` is called after every one with its number.
     pub fn run(
+        &self,
+        sql: &str,
+        history: &str,
+        each: impl FnMut(usize) -> anyhow::Result<()>,
+    ) -> Result<(), Failed> {
+        let (history, why) = (history.to_owned(), Arc::new(Mutex::new(None)));
+        let told = Arc::clone(&why);
+        let judge = move |context: AuthContext<'_>| match forbidden(&context.action, &history) {
+            None => Authorization::Allow,
+            Some(reason) => {
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                Authorization::Deny
+            }
+        };
+        self.connection
+            .authorizer(Some(judge))
+            .map_err(|error| failed(&error, 0))?;
+        let done = self.run_each(sql, each);
+        let freed = self
+            .connection
+            .authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
+        let reason = why.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (done, reason) {
+            (Err(failed), Some(reason)) => Err(Failed {
+                message: reason,
+                ..failed
+            }),
+            (Err(failed), None) => Err(failed),
+            (Ok(()), _) => freed.map_err(|error| failed(&error, 0)),
+        }
+    }
+
+    fn run_each(
         &self,
         sql: &str,
         mut each: impl FnMut(usize) -> anyhow::Result<()>,
     ) -> Result<(), Failed> {
         let mut batch = Batch::new(&self.connection, sql);
         let mut number = 0;
-        let failed = |error: &dyn std::fmt::Display, statement| Failed {
-            message: error.to_string(),
-            statement,
-        };
         while let Some(mut statement) = batch.next().map_err(|error| failed(&error, number))? {
             let mut rows = statement.raw_query();
             while rows
@@ -88,7 +167,11 @@ impl Session {
                 .is_some()
             {}
             drop(rows);
-            each(number).map_err(|error| failed(&format!("{error:#}"), number))?;
+            each(number).map_err(|error| Failed {
+                message: format!("{error:#}"),
+                statement: number,
+                busy: false,
+            })?;
             number += 1;
         }
         Ok(())
@@ -114,144 +197,177 @@ impl Session {
         Ok(found)
     }
 
-    /// Counts every row and hashes every value of the tables, but those that `skip` names.
-    pub fn measure(&self, skip: impl Fn(&str) -> bool) -> anyhow::Result<Measured> {
-        // Shadow tables belong to a virtual one, and what it holds is read through it.
-        let names = self.rows(
-            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') \
-             AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
+    /// Counts every row and hashes every value of all tables but one.
+    pub fn measure(&self, but: &str) -> anyhow::Result<Measured> {
+        // A virtual table is read through its module. What lies in its shadow tables is its own
+        // affair, but for `_content`: SQLite takes a table of the user's with such a name for one.
+        let tables = self.rows(
+            "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+             AND (type IN ('table', 'virtual') OR type = 'shadow' AND name LIKE '%\\_content' ESCAPE '\\') ORDER BY name",
         )?;
         let mut measured = Measured::default();
-        for name in names
-            .iter()
-            .filter_map(|row| row[0].text())
-            .filter(|name| !skip(name))
-        {
+        for row in &tables {
+            let (name, is_virtual) = (row[0].to_string(), row[1].text() == Some("virtual"));
+            if name == but || is_virtual && self.is_derived(&name)? {
+                continue;
+            }
             let table = self
-                .measure_table(name)
+                .measure_table(&name)
                 .with_context(|| format!("measuring table `{name}`"))?;
-            measured.tables.insert(name.to_owned(), table);
+            measured.tables.insert(name, table);
         }
         Ok(measured)
     }
 
-    /// Puts a column's values aside with their keys, in a table that only this connection sees.
-    pub fn remember(
-        &self,
-        number: usize,
-        table: &str,
-        key: &[String],
-        column: &str,
-    ) -> anyhow::Result<()> {
-        let mut list: Vec<_> = key
-            .iter()
-            .enumerate()
-            .map(|(index, key)| format!("{} AS k{index}", quoted(key)))
-            .collect();
-        list.push(format!("{} AS v", quoted(column)));
+    /// Whether a virtual table only shows what is stored elsewhere.
+    fn is_derived(&self, name: &str) -> anyhow::Result<bool> {
         let sql = format!(
-            "CREATE TEMP TABLE chatctl_before_{number} AS SELECT {} FROM main.{} WHERE {} IS NOT NULL",
-            list.join(", "),
-            quoted(table),
-            quoted(column)
+            "SELECT sql FROM main.sqlite_master WHERE name = {}",
+            text_literal(name)
         );
-        self.connection.execute_batch(&sql)?;
-        Ok(())
-    }
-
-    /// How many of the values that were put aside are not there any more.
-    pub fn altered(
-        &self,
-        number: usize,
-        table: &str,
-        key: &[String],
-        column: &str,
-    ) -> anyhow::Result<u64> {
-        let (table, column) = (quoted(table), quoted(column));
-        let lost = match key {
-            // Without a key a value may be in any row.
-            [] => format!(
-                "SELECT v FROM temp.chatctl_before_{number} EXCEPT SELECT {column} FROM main.{table}"
-            ),
-            key => {
-                let same: Vec<_> = key
-                    .iter()
-                    .enumerate()
-                    .map(|(index, key)| format!("now.{} IS was.k{index}", quoted(key)))
-                    .collect();
-                format!(
-                    "SELECT 1 FROM temp.chatctl_before_{number} AS was LEFT JOIN main.{table} AS now ON {} \
-                     WHERE now.{column} IS NOT was.v",
-                    same.join(" AND ")
-                )
-            }
-        };
-        let count = self.rows(&format!("SELECT count(*) FROM ({lost})"))?[0][0]
-            .int()
-            .unwrap_or(0);
-        self.connection
-            .execute_batch(&format!("DROP TABLE temp.chatctl_before_{number}"))?;
-        Ok(u64::try_from(count)?)
+        let made = self
+            .rows(&sql)?
+            .first()
+            .map(|row| row[0].to_string().to_lowercase())
+            .unwrap_or_default();
+        Ok(["fts5vocab", "fts4aux", "dbstat"]
+            .iter()
+            .any(|module| made.contains(module)))
     }
 
     fn measure_table(&self, name: &str) -> anyhow::Result<MeasuredTable> {
-        // Generated columns can't be written, and are made anew from what can.
-        let info = self.rows(&format!(
-            "SELECT name, pk FROM pragma_table_xinfo({}) WHERE hidden = 0 ORDER BY cid",
-            text_literal(name)
-        ))?;
-        let columns: Vec<_> = info.iter().filter_map(|row| row[0].text()).collect();
-        let keys: Vec<_> = (0..info.len())
-            .filter(|index| info[*index][1].int().unwrap_or(0) > 0)
-            .collect();
+        let (columns, keys) = self.columns(name)?;
         let list: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
         let mut statement = self.connection.prepare(&format!(
-            "SELECT {} FROM {}",
+            "SELECT {} FROM main.{}",
             list.join(", "),
             quoted(name)
         ))?;
-        let mut measures = vec![
-            MeasuredColumn {
-                filled: 0,
-                keyed: Some(0),
-                values: Some(0),
-            };
-            columns.len()
-        ];
+        let mut measures = vec![MeasuredColumn::default(); columns.len()];
+        let mut table = MeasuredTable {
+            key: keys.iter().map(|index| columns[*index].clone()).collect(),
+            ..MeasuredTable::default()
+        };
         let mut rows = statement.raw_query();
-        let mut count = 0;
         while let Some(row) = rows.next()? {
-            count += 1;
+            table.rows += 1;
             let mut of_key = self.hashers();
             for index in &keys {
-                feed(&mut of_key, row.get_ref(*index)?);
+                let value = row.get_ref(*index)?;
+                table.null_keys |= matches!(value, ValueRef::Null);
+                feed(&mut of_key, value);
             }
+            let mut of_row = self.hashers();
             for (index, measure) in measures.iter_mut().enumerate() {
                 let value = row.get_ref(index)?;
+                feed(&mut of_row, value);
                 if matches!(value, ValueRef::Null) {
                     continue;
                 }
                 measure.filled += 1;
-                let mut plain = self.hashers();
-                feed(&mut plain, value);
                 let mut keyed = of_key.clone();
                 feed(&mut keyed, value);
-                add(&mut measure.values, &plain);
-                add(&mut measure.keyed, &keyed);
+                measure.keyed = measure.keyed.wrapping_add(sum(&keyed));
             }
+            table.whole = table.whole.wrapping_add(sum(&of_row));
         }
-        Ok(MeasuredTable {
-            rows: count,
-            key: keys
+        table.columns = columns.into_iter().zip(measures).collect();
+        Ok(table)
+    }
+
+    /// The columns that are stored (generated ones are made anew from them), and which are the key.
+    fn columns(&self, table: &str) -> anyhow::Result<(Vec<String>, Vec<usize>)> {
+        let info = self.rows(&format!(
+            "SELECT name, pk FROM pragma_table_xinfo({}, 'main') WHERE hidden = 0 ORDER BY cid",
+            text_literal(table)
+        ))?;
+        let keys = (0..info.len())
+            .filter(|index| info[*index][1].int().unwrap_or(0) > 0)
+            .collect();
+        Ok((info.iter().map(|row| row[0].to_string()).collect(), keys))
+    }
+
+    /// Puts a copy of a table aside, in one that only this connection sees.
+    pub fn put_aside(&self, number: usize, table: &str) -> anyhow::Result<()> {
+        let (columns, _) = self.columns(table)?;
+        let list: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
+        self.connection.execute_batch(&format!(
+            "CREATE TEMP TABLE {} AS SELECT {} FROM main.{}",
+            aside(number),
+            list.join(", "),
+            quoted(table)
+        ))?;
+        Ok(())
+    }
+
+    /// Compares a table with the copy that was put aside, row by row and byte by byte.
+    pub fn compare(
+        &self,
+        number: usize,
+        table: &str,
+        key: &[(String, String)],
+        columns: &[(String, String)],
+    ) -> anyhow::Result<(u64, Compared)> {
+        let (was, now) = (
+            format!("temp.{}", aside(number)),
+            format!("main.{}", quoted(table)),
+        );
+        let count = |sql: &str| -> anyhow::Result<u64> {
+            Ok(u64::try_from(self.rows(sql)?[0][0].int().unwrap_or(0))?)
+        };
+        let mut compared = Compared::new();
+        let rows = if key.is_empty() {
+            // Rows without a key are compared as a whole, and each as often as it stands there.
+            let group = |side: fn(&(String, String)) -> &String, from: &str| {
+                let exact: Vec<_> = columns
+                    .iter()
+                    .map(|pair| exact(&quoted(side(pair))))
+                    .collect();
+                let names: Vec<_> = (0..exact.len())
+                    .map(|index| format!("{} AS e{index}", exact[index]))
+                    .collect();
+                let places: Vec<_> = (1..=exact.len()).map(|place| place.to_string()).collect();
+                format!(
+                    "SELECT {}, count(*) AS n FROM {from} GROUP BY {}",
+                    names.join(", "),
+                    places.join(", ")
+                )
+            };
+            let same: Vec<_> = (0..columns.len())
+                .map(|index| format!("a.e{index} IS b.e{index}"))
+                .collect();
+            count(&format!(
+                "SELECT coalesce(sum(max(a.n - coalesce(b.n, 0), 0)), 0) FROM ({}) AS a LEFT JOIN ({}) AS b ON {}",
+                group(|pair| &pair.0, &was),
+                group(|pair| &pair.1, &now),
+                same.join(" AND ")
+            ))?
+        } else {
+            let on: Vec<_> = key
                 .iter()
-                .map(|index| columns[*index].to_owned())
-                .collect(),
-            columns: columns
-                .into_iter()
-                .map(str::to_owned)
-                .zip(measures)
-                .collect(),
-        })
+                .map(|(old, new)| format!("b.{} = a.{}", quoted(new), quoted(old)))
+                .collect();
+            let on = on.join(" AND ");
+            for (old, new) in columns {
+                let (a, b) = (format!("a.{}", quoted(old)), format!("b.{}", quoted(new)));
+                let joined = format!(
+                    "SELECT count(*) FROM {was} AS a JOIN {now} AS b ON {on} WHERE {a} IS NOT NULL"
+                );
+                let gone = count(&format!("{joined} AND {b} IS NULL"))?;
+                let changed = count(&format!(
+                    "{joined} AND {b} IS NOT NULL AND {} IS NOT {}",
+                    exact(&a),
+                    exact(&b)
+                ))?;
+                compared.insert(old.clone(), (gone, changed));
+            }
+            count(&format!(
+                "SELECT count(*) FROM {was} AS a WHERE NOT EXISTS (SELECT 1 FROM {now} AS b WHERE {on})"
+            ))?
+        };
+        self.connection
+            .execute_batch(&format!("DROP TABLE {was}"))?;
+        Ok((rows, compared))
     }
 
     fn hashers(&self) -> [std::hash::DefaultHasher; 2] {
@@ -259,10 +375,33 @@ impl Session {
     }
 }
 
-/// Adds a hash to a sum, in which the order of the rows does not matter.
-fn add(sum: &mut Option<u128>, [high, low]: &[std::hash::DefaultHasher; 2]) {
-    let hash = u128::from(high.finish()) << 64 | u128::from(low.finish());
-    *sum = sum.map(|sum| sum.wrapping_add(hash));
+/// Both hashes as one number; sums of them do not depend on the order of the rows.
+fn sum([high, low]: &[std::hash::DefaultHasher; 2]) -> u128 {
+    u128::from(high.finish()) << 64 | u128::from(low.finish())
+}
+
+/// A value as SQL can compare it: with its storage class, and bytes instead of collation and
+/// affinity. A real number keeps its own comparison, since its bytes go through text.
+fn exact(value: &str) -> String {
+    format!(
+        "typeof({value}) || ':' || CASE typeof({value}) WHEN 'real' THEN printf('%!.17g', {value}) ELSE hex({value}) END"
+    )
+}
+
+/// The name of a copy that was put aside.
+fn aside(number: usize) -> String {
+    format!("chatctl_before_{number}")
+}
+
+fn failed(error: &rusqlite::Error, statement: usize) -> Failed {
+    Failed {
+        message: error.to_string(),
+        statement,
+        busy: matches!(
+            error.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+        ),
+    }
 }
 
 /// The storage class counts: `1` and `'1'` are different values.
@@ -315,6 +454,8 @@ mod tests {
     use super::Session;
     use super::Target;
 
+    const HISTORY: &str = "_sqlx_migrations";
+
     fn session(sql: &str) -> (tempfile::TempDir, Session) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("t.db").display());
@@ -324,13 +465,13 @@ mod tests {
             Duration::ZERO,
         )
         .unwrap();
-        session.run(sql, |_| Ok(())).unwrap();
+        session.command(sql).unwrap();
         (folder, session)
     }
 
     fn after(session: &Session, sql: &str) -> Measured {
-        session.run(sql, |_| Ok(())).unwrap();
-        session.measure(|_| false).unwrap()
+        session.command(sql).unwrap();
+        session.measure(HISTORY).unwrap()
     }
 
     #[test]
@@ -338,7 +479,7 @@ mod tests {
         let (_folder, session) = session(
             "CREATE TABLE m (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO m VALUES (1, 'a'), (2, 'b'), (3, NULL)",
         );
-        let before = session.measure(|_| false).unwrap();
+        let before = session.measure(HISTORY).unwrap();
         assert_eq!(
             (
                 before.tables["m"].rows,
@@ -356,20 +497,60 @@ mod tests {
             &session,
             "UPDATE m SET body = CASE id WHEN 1 THEN 'b' ELSE 'a' END WHERE id < 3",
         );
-        let column = |measured: &Measured| measured.tables["m"].columns["body"];
-        assert_ne!(column(&swapped).keyed, column(&before).keyed);
-        assert_eq!(column(&swapped).values, column(&before).values);
+        assert_ne!(
+            swapped.tables["m"].columns["body"],
+            before.tables["m"].columns["body"]
+        );
+    }
+
+    #[test]
+    fn a_temporary_table_does_not_hide_the_real_one() {
+        let (_folder, session) =
+            session("CREATE TABLE m (id INTEGER PRIMARY KEY); INSERT INTO m VALUES (1)");
+        let now = after(
+            &session,
+            "CREATE TEMP TABLE m AS SELECT * FROM main.m; DELETE FROM main.m",
+        );
+        assert_eq!(now.tables["m"].rows, 0);
     }
 
     #[test]
     fn a_statement_that_fails_is_named() {
         let (_folder, session) = session("");
         let failed = session
-            .run("CREATE TABLE a (x); CREATE TABLE a (x); SELECT 1", |_| {
-                Ok(())
-            })
+            .run(
+                "CREATE TABLE a (x); CREATE TABLE a (x); SELECT 1",
+                HISTORY,
+                |_| Ok(()),
+            )
             .unwrap_err();
         assert_eq!(failed.statement, 1);
         assert!(failed.message.contains("already exists"));
+    }
+
+    #[test]
+    fn what_would_get_around_the_measure_is_not_let_through() {
+        let (_folder, session) = session("CREATE TABLE _sqlx_migrations (version)");
+        session.command("BEGIN").unwrap();
+        for (sql, says) in [
+            ("COMMIT", "own transaction"),
+            ("ROLLBACK", "own transaction"),
+            ("BEGIN", "own transaction"),
+            ("ATTACH ':memory:' AS o", "ATTACH"),
+            ("PRAGMA writable_schema = ON", "writable_schema"),
+            ("DELETE FROM _sqlx_migrations", "history"),
+            ("DROP TABLE _sqlx_migrations", "history"),
+        ] {
+            let failed = session.run(sql, HISTORY, |_| Ok(())).unwrap_err();
+            assert!(failed.message.contains(says), "{sql}: {}", failed.message);
+        }
+        session
+            .run(
+                "SAVEPOINT a; RELEASE a; PRAGMA foreign_keys = OFF",
+                HISTORY,
+                |_| Ok(()),
+            )
+            .unwrap();
+        session.command("COMMIT").unwrap();
     }
 }

@@ -14,7 +14,7 @@ use crate::stop::Stop;
 use std::time::Duration;
 
 /// The history that is written: sqlx's own, so that an embedded `sqlx::migrate!` goes on from it.
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS main._sqlx_migrations (
     version BIGINT PRIMARY KEY,
     description TEXT NOT NULL,
     installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -31,11 +31,13 @@ pub fn applied(
     files: &[Migration],
 ) -> anyhow::Result<(Vec<Applied>, Option<&'static str>)> {
     let tables =
-        session.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")?;
+        session.rows("SELECT name FROM main.sqlite_master WHERE type = 'table' ORDER BY name")?;
     let mut shapes = Vec::new();
     for name in tables.iter().filter_map(|row| row[0].text()) {
         let literal = format!("'{}'", name.replace('\'', "''"));
-        let columns = session.rows(&format!("SELECT name FROM pragma_table_info({literal})"))?;
+        let columns = session.rows(&format!(
+            "SELECT name FROM pragma_table_info({literal}, 'main')"
+        ))?;
         let columns = columns.iter().map(|row| row[0].to_string()).collect();
         shapes.push((name.to_owned(), columns));
     }
@@ -43,7 +45,7 @@ pub fn applied(
     let Some(found) = found.first() else {
         return Ok((Vec::new(), None));
     };
-    let quoted = format!("\"{}\"", found.table.replace('"', "\"\""));
+    let quoted = format!("main.\"{}\"", found.table.replace('"', "\"\""));
     let rows = session.rows(&found.history.select(Dialect::Sqlite, &quoted))?;
     let text = |cell: &Cell| match cell {
         Cell::Null => None,
@@ -60,6 +62,16 @@ pub fn applied(
     ))
 }
 
+/// What is applied, in a database whose history is sqlx's or nobody's: only that one is written.
+pub(super) fn of_sqlx(session: &Session, files: &[Migration]) -> anyhow::Result<Vec<Applied>> {
+    match applied(session, files)? {
+        (applied, None | Some("sqlx")) => Ok(applied),
+        (_, Some(tool)) => Err(Stop::refused(format!("the history in this database was written by {tool}"))
+            .hint(format!("go on with {tool}; chatctl reads its history (`chatctl migrate status`) and does not continue it"))
+            .into()),
+    }
+}
+
 /// Makes the history when there is none.
 pub(super) fn create(session: &Session) -> anyhow::Result<()> {
     session.execute(CREATE, &[])
@@ -72,7 +84,7 @@ pub(super) fn record(
     took: Duration,
 ) -> anyhow::Result<()> {
     session.execute(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (?, ?, TRUE, ?, ?)",
+        "INSERT INTO main._sqlx_migrations (version, description, success, checksum, execution_time) VALUES (?, ?, TRUE, ?, ?)",
         &[
             number(&migration.version)?,
             Cell::Text(migration.description.clone()),
@@ -107,8 +119,8 @@ pub fn baseline(
     to: &Version,
 ) -> anyhow::Result<Vec<Version>> {
     together(session, || {
+        let applied = of_sqlx(session, files)?;
         create(session)?;
-        let (applied, _) = applied(session, files)?;
         let mut written = Vec::new();
         for file in files.iter().filter(|file| file.version <= *to) {
             if applied.iter().all(|row| row.version != file.version) {
@@ -124,7 +136,7 @@ pub fn baseline(
 /// order mark only. Any other edit stays refused. Gives what was written.
 pub fn repair_line_ends(session: &Session, files: &[Migration]) -> anyhow::Result<Vec<Version>> {
     together(session, || {
-        let (applied, _) = applied(session, files)?;
+        let applied = of_sqlx(session, files)?;
         let mut written = Vec::new();
         for row in plan::status(files, &applied) {
             let file = files.iter().find(|file| file.version == row.version);
@@ -132,7 +144,7 @@ pub fn repair_line_ends(session: &Session, files: &[Migration]) -> anyhow::Resul
                 continue;
             };
             session.execute(
-                "UPDATE _sqlx_migrations SET checksum = ? WHERE version = ?",
+                "UPDATE main._sqlx_migrations SET checksum = ? WHERE version = ?",
                 &[Cell::Blob(file.checksum.clone()), number(&file.version)?],
             )?;
             written.push(row.version);
@@ -149,7 +161,7 @@ pub fn resolve(
     how: Resolution,
 ) -> anyhow::Result<()> {
     together(session, || {
-        let (applied, _) = applied(session, files)?;
+        let applied = of_sqlx(session, files)?;
         let dirty = applied
             .iter()
             .any(|row| row.version == *version && !row.success);
@@ -159,8 +171,12 @@ pub fn resolve(
                 .into());
         }
         let sql = match how {
-            Resolution::Applied => "UPDATE _sqlx_migrations SET success = TRUE WHERE version = ?",
-            Resolution::Retry => "DELETE FROM _sqlx_migrations WHERE version = ? AND NOT success",
+            Resolution::Applied => {
+                "UPDATE main._sqlx_migrations SET success = TRUE WHERE version = ?"
+            }
+            Resolution::Retry => {
+                "DELETE FROM main._sqlx_migrations WHERE version = ? AND NOT success"
+            }
         };
         session.execute(sql, &[number(version)?])
     })

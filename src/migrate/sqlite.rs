@@ -1,4 +1,4 @@
-//! Migrations on SQLite: one transaction over the whole run, measured before and after.
+//! Migrations on SQLite: one transaction over the whole run, each file measured before and after.
 //!
 //! SQLite's table rebuild with foreign keys on deletes the children of the old table, silently.
 //! So they are off outside of the transaction, where the pragma works, and checked inside of it.
@@ -9,19 +9,26 @@ use super::plan;
 use super::plan::Plan;
 use super::plan::Policy;
 use super::preserve;
-use super::preserve::Doubt;
+use super::preserve::Counted;
 use super::preserve::Lost;
-use super::preserve::Renames;
-use super::preserve::What;
+use super::preserve::Suspect;
 use super::source::Folder;
 use super::source::Migration;
 use super::source::Version;
 use crate::clock;
+use crate::db::Failed;
 use crate::db::Session;
 use crate::model::Measured;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// How often a lock is tried for, so that a signal is not waited out.
+const TRY: Duration = Duration::from_millis(20);
+/// How often a file is tried until the same tables are suspects twice.
+const ATTEMPTS: usize = 4;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -43,7 +50,7 @@ pub struct Ran {
     pub version: Version,
     /// Its description.
     pub description: String,
-    /// How long it took.
+    /// How long its statements took, once.
     pub took: Duration,
 }
 
@@ -67,7 +74,7 @@ pub struct Culprit {
     pub lost: Lost,
     /// The migration's file.
     pub file: String,
-    /// Where the statement begins, from 1; absent when only the whole run shows it.
+    /// Where the statement begins, from 1; absent when only the whole file shows it.
     pub line: Option<u32>,
     /// The statement.
     pub statement: String,
@@ -84,234 +91,215 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Applies what is pending, or changes nothing.
-pub fn up(session: &Session, folder: &Folder, policy: &Policy) -> anyhow::Result<Ended> {
+/// Applies what is pending, or changes nothing. Waits for another writer at most `lock_wait`;
+/// ends at the next file once `stop` is set.
+pub fn up(
+    session: &Session,
+    folder: &Folder,
+    policy: &Policy,
+    lock_wait: Duration,
+    stop: &AtomicBool,
+) -> anyhow::Result<Ended> {
     command(session, "PRAGMA foreign_keys = OFF")?;
-    begin(session)?;
-    let ended = within(session, folder, policy);
+    begin(session, lock_wait, stop)?;
+    let ended = within(session, folder, policy, stop);
     // Whatever was not committed goes; a transaction that is over already can't be rolled back.
-    let _ = command(session, "ROLLBACK");
+    let _ = session.command("ROLLBACK");
     ended
 }
 
-fn within(session: &Session, folder: &Folder, policy: &Policy) -> anyhow::Result<Ended> {
-    let (applied, tool) = ledger::applied(session, &folder.migrations)?;
-    if let Some(tool) = tool.filter(|tool| *tool != "sqlx") {
-        return Err(Stop::refused(format!("the history in this database was written by {tool}"))
-            .hint(format!("go on with {tool}; chatctl reads its history (`chatctl migrate status`) and does not continue it"))
-            .into());
-    }
+fn within(
+    session: &Session,
+    folder: &Folder,
+    policy: &Policy,
+    stop: &AtomicBool,
+) -> anyhow::Result<Ended> {
+    let applied = ledger::of_sqlx(session, &folder.migrations)?;
     let Plan { pending, .. } =
         plan::plan(&folder.migrations, &applied, policy).map_err(Stop::from)?;
     if pending.is_empty() {
         return Ok(Ended::NothingToDo);
     }
-    let allowed = intent::acknowledged(&pending)?;
-    let renames = intent::renames(&pending);
+    for migration in &pending {
+        intent::check(migration)?;
+    }
+    ledger::create(session)?;
+    let first = session.measure(ledger::TABLE)?;
     let objects_before = objects(session)?;
-    let mut attempt = match attempt(session, &pending, &[])? {
-        Ok(attempt) => attempt,
-        Err(failure) => return Ok(Ended::Failed(failure)),
+    let broken_before = broken_keys(session)?;
+    let mut kept = Kept {
+        tables: first.tables.len(),
+        rows: first.tables.values().map(|table| table.rows).sum(),
+        ..Kept::default()
     };
-    let doubts = preserve::doubts(&attempt.before, &attempt.after, &renames);
-    if !doubts.is_empty() {
-        // Rows or values were added, so sums don't tell whether the old ones are still there. Once
-        // more, with just those columns put aside to be compared value by value.
-        command(session, "ROLLBACK")?;
-        begin(session)?;
-        attempt = match self::attempt(session, &pending, &doubts)? {
-            Ok(attempt) => attempt,
+    let (mut before, mut ran) = (first, Vec::new());
+    for migration in &pending {
+        if stop.load(Ordering::SeqCst) {
+            return Err(Stop::interrupted().into());
+        }
+        let tried = match attempt(session, migration, &before)? {
+            Ok(tried) => tried,
             Err(failure) => return Ok(Ended::Failed(failure)),
         };
+        let allowed = intent::acknowledged(migration)?;
+        let refused: Vec<_> = preserve::unacknowledged(&tried.lost, &allowed)
+            .into_iter()
+            .cloned()
+            .collect();
+        if !refused.is_empty() {
+            return Ok(Ended::Lost(culprits(session, migration, &before, refused)?));
+        }
+        command(session, "RELEASE chatctl_file")?;
+        ledger::record(session, migration, tried.took)?;
+        kept.acknowledged.extend(tried.lost);
+        ran.push(Ran {
+            version: migration.version.clone(),
+            description: migration.description.clone(),
+            took: tried.took,
+        });
+        before = tried.after;
     }
-    let mut lost = preserve::compare(&attempt.before, &attempt.after, &renames);
-    lost.append(&mut attempt.altered);
-    let unacknowledged: Vec<_> = preserve::unacknowledged(&lost, &allowed)
-        .into_iter()
-        .cloned()
-        .collect();
-    if !unacknowledged.is_empty() {
-        command(session, "ROLLBACK")?;
-        return Ok(Ended::Lost(culprits(
-            session,
-            &pending,
-            &renames,
-            unacknowledged,
-        )?));
-    }
-    if let Some(key) = attempt.broken_key {
+    if let Some(key) = broken_keys(session)?.difference(&broken_before).next() {
         return Ok(Ended::Failed(Failure {
-            file: last_file(&pending),
+            file: pending
+                .last()
+                .map(|migration| migration.file_name())
+                .unwrap_or_default(),
             line: None,
             message: format!("a foreign key would be broken: {key}"),
         }));
     }
-    let before = &attempt.before;
-    let kept = Kept {
-        tables: before.tables.len(),
-        rows: before.tables.values().map(|table| table.rows).sum(),
-        objects: gone(&objects_before, &objects(session)?, &pending),
-        acknowledged: lost,
-    };
+    kept.objects = gone(&objects_before, &objects(session)?, &pending);
+    if stop.load(Ordering::SeqCst) {
+        return Err(Stop::interrupted().into());
+    }
     command(session, "COMMIT")?;
-    Ok(Ended::Applied(attempt.ran, kept))
-}
-
-/// All pending migrations run once, not committed.
-struct Attempt {
-    before: Measured,
-    after: Measured,
-    /// Values in doubt that are not there any more.
-    altered: Vec<Lost>,
-    /// A foreign key that points to nothing, and did not before.
-    broken_key: Option<String>,
-    ran: Vec<Ran>,
-}
-
-fn attempt(
-    session: &Session,
-    pending: &[&Migration],
-    doubts: &[Doubt],
-) -> anyhow::Result<Result<Attempt, Failure>> {
-    let before = measure(session)?;
-    let broken_before = broken_keys(session)?;
-    for (number, doubt) in doubts.iter().enumerate() {
-        session.remember(number, &doubt.table.0, &doubt.key, &doubt.column.0)?;
-    }
-    ledger::create(session)?;
-    let mut ran = Vec::new();
-    for migration in pending {
-        match run(session, migration)? {
-            Ok(done) => ran.push(done),
-            Err(failure) => return Ok(Err(failure)),
-        }
-    }
-    let broken_key = broken_keys(session)?
-        .difference(&broken_before)
-        .next()
-        .cloned();
-    let mut altered = Vec::new();
-    for (number, doubt) in doubts.iter().enumerate() {
-        let rows = session.altered(number, &doubt.table.1, &doubt.key, &doubt.column.1)?;
-        if rows > 0 {
-            let filled = before.tables[&doubt.table.0].columns[&doubt.column.0].filled;
-            altered.push(Lost {
-                table: doubt.table.0.clone(),
-                column: Some(doubt.column.0.clone()),
-                what: What::ValuesChanged,
-                rows,
-                before: filled,
-                after: filled - rows.min(filled),
-            });
-        }
-    }
-    Ok(Ok(Attempt {
-        before,
-        after: measure(session)?,
-        altered,
-        broken_key,
-        ran,
-    }))
+    Ok(Ended::Applied(ran, kept))
 }
 
 /// Begins the run's transaction: from here on nobody else writes.
-fn begin(session: &Session) -> anyhow::Result<()> {
-    command(session, "BEGIN IMMEDIATE").map_err(|error| {
-        Stop::unreachable(format!(
-            "the database is locked by another connection: {error:#}"
-        ))
-        .hint("end the writer that holds it, or wait longer with --lock-wait")
-        .into()
-    })
+fn begin(session: &Session, lock_wait: Duration, stop: &AtomicBool) -> anyhow::Result<()> {
+    let deadline = clock::now() + lock_wait;
+    loop {
+        match session.command("BEGIN IMMEDIATE") {
+            Ok(()) => return Ok(()),
+            Err(_) if stop.load(Ordering::SeqCst) => return Err(Stop::interrupted().into()),
+            Err(failed) if failed.busy && clock::now() < deadline => std::thread::sleep(TRY),
+            Err(failed) if failed.busy => {
+                return Err(
+                    Stop::unreachable("the database is locked by another connection")
+                        .hint("end the writer that holds it, or wait longer with --lock-wait")
+                        .into(),
+                );
+            }
+            Err(failed) => {
+                return Err(Stop::unreachable(format!(
+                    "the database can't be written: {}",
+                    failed.message
+                ))
+                .into());
+            }
+        }
+    }
 }
 
 fn command(session: &Session, sql: &str) -> anyhow::Result<()> {
     session
-        .run(sql, |_| Ok(()))
+        .command(sql)
         .map_err(|failed| anyhow::anyhow!(failed.message))
 }
 
-/// Runs one migration and writes it into the history.
-fn run(session: &Session, migration: &Migration) -> anyhow::Result<Result<Ran, Failure>> {
-    let began = clock::now();
-    if let Err(failed) = session.run(&migration.up, |_| Ok(())) {
-        return Ok(Err(Failure {
-            file: migration.file_name(),
-            line: intent::line_of(migration, failed.statement),
-            message: failed.message,
-        }));
+/// A file that was run, not yet released.
+struct Tried {
+    after: Measured,
+    lost: Vec<Lost>,
+    took: Duration,
+}
+
+/// Runs a file inside a savepoint and compares. Which tables it touches is only known afterwards;
+/// then they are put aside, the file is run once more, and they are compared row by row.
+fn attempt(
+    session: &Session,
+    migration: &Migration,
+    before: &Measured,
+) -> anyhow::Result<Result<Tried, Failure>> {
+    command(session, "SAVEPOINT chatctl_file")?;
+    let renames = intent::renames(migration);
+    let mut watched: Vec<Suspect> = Vec::new();
+    for _ in 0..ATTEMPTS {
+        for (number, suspect) in watched.iter().enumerate() {
+            session.put_aside(number, &suspect.table.0)?;
+        }
+        let began = clock::now();
+        if let Err(failed) = session.run(&migration.up, ledger::TABLE, |_| Ok(())) {
+            return Ok(Err(failure(migration, failed)));
+        }
+        let took = clock::now() - began;
+        let after = session.measure(ledger::TABLE)?;
+        let suspects = preserve::suspects(before, &after, &renames);
+        if suspects == watched {
+            let mut lost = preserve::gone(before, &after, &renames);
+            for (number, suspect) in suspects.iter().enumerate() {
+                let (rows, columns) =
+                    session.compare(number, &suspect.table.1, &suspect.key, &suspect.columns)?;
+                lost.extend(preserve::lost(before, suspect, &Counted { rows, columns }));
+            }
+            return Ok(Ok(Tried { after, lost, took }));
+        }
+        command(session, "ROLLBACK TO chatctl_file")?;
+        watched = suspects;
     }
-    let took = clock::now() - began;
-    ledger::record(session, migration, took)?;
-    Ok(Ok(Ran {
-        version: migration.version.clone(),
-        description: migration.description.clone(),
-        took,
+    Ok(Err(Failure {
+        file: migration.file_name(),
+        line: None,
+        message: "it touches other tables each time it is run, so its effect can't be proven"
+            .into(),
     }))
 }
 
-/// Which statement did it: the run once more, measured after each statement, and rolled back.
+fn failure(migration: &Migration, failed: Failed) -> Failure {
+    Failure {
+        file: migration.file_name(),
+        line: intent::line_of(migration, failed.statement),
+        message: failed.message,
+    }
+}
+
+/// Which statement did it: the file once more, measured after each statement. What a rebuild takes
+/// away and gives back is no loss: the statement counts after which it was never whole again.
 fn culprits(
     session: &Session,
-    pending: &[&Migration],
-    renames: &Renames,
+    migration: &Migration,
+    before: &Measured,
     lost: Vec<Lost>,
 ) -> anyhow::Result<Vec<Culprit>> {
-    begin(session)?;
-    let before = measure(session)?;
-    ledger::create(session)?;
-    let mut open = lost;
-    let mut found = Vec::new();
-    for migration in pending {
-        let mut last = Vec::new();
-        session
-            .run(&migration.up, |number| {
-                let now = preserve::compare(&before, &measure(session)?, renames);
-                last.push((number, now));
-                Ok(())
-            })
-            .map_err(|failed| anyhow::anyhow!(failed.message))?;
-        open.retain(|lost| {
-            let same = |now: &Lost| (&now.table, &now.column) == (&lost.table, &lost.column);
-            // What a rebuild takes away and gives back is no loss: the last statement counts
-            // after which it was never whole again.
-            let whole = last.iter().rposition(|(_, now)| !now.iter().any(same));
-            let Some((number, _)) = last.get(whole.map_or(0, |index| index + 1)) else {
-                return true;
-            };
-            found.push(Culprit {
-                lost: lost.clone(),
+    command(session, "ROLLBACK TO chatctl_file")?;
+    let mut states = Vec::new();
+    session
+        .run(&migration.up, ledger::TABLE, |_| {
+            states.push(session.measure(ledger::TABLE)?);
+            Ok(())
+        })
+        .map_err(|failed| anyhow::anyhow!(failed.message))?;
+    Ok(lost
+        .into_iter()
+        .map(|lost| {
+            let whole = states
+                .iter()
+                .rposition(|now| preserve::is_whole(&lost, before, now));
+            let number = whole.map_or(0, |number| number + 1);
+            Culprit {
                 file: migration.file_name(),
-                line: intent::line_of(migration, *number),
-                statement: intent::statement(migration, *number).unwrap_or_default(),
-            });
-            false
-        });
-    }
-    command(session, "ROLLBACK")?;
-    found.extend(open.into_iter().map(|lost| Culprit {
-        lost,
-        file: last_file(pending),
-        line: None,
-        statement: String::new(),
-    }));
-    Ok(found)
-}
-
-fn measure(session: &Session) -> anyhow::Result<Measured> {
-    session.measure(|table| table == ledger::TABLE || table.starts_with("_chatctl_"))
-}
-
-/// The file that a loss or a break is told of when only the whole run shows it.
-fn last_file(pending: &[&Migration]) -> String {
-    pending
-        .last()
-        .map(|migration| migration.file_name())
-        .unwrap_or_default()
+                line: intent::line_of(migration, number),
+                statement: intent::statement(migration, number).unwrap_or_default(),
+                lost,
+            }
+        })
+        .collect())
 }
 
 fn broken_keys(session: &Session) -> anyhow::Result<BTreeSet<String>> {
-    let rows = session.rows("PRAGMA foreign_key_check")?;
+    let rows = session.rows("PRAGMA main.foreign_key_check")?;
     Ok(rows
         .iter()
         .map(|row| {
@@ -326,7 +314,7 @@ fn broken_keys(session: &Session) -> anyhow::Result<BTreeSet<String>> {
 /// Indexes, triggers and views: kind, name, and the table that they belong to.
 fn objects(session: &Session) -> anyhow::Result<BTreeSet<(String, String, String)>> {
     let rows = session.rows(
-        "SELECT type, name, tbl_name FROM sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL",
+        "SELECT type, name, tbl_name FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL",
     )?;
     Ok(rows
         .iter()
@@ -340,10 +328,10 @@ fn gone(
     after: &BTreeSet<(String, String, String)>,
     pending: &[&Migration],
 ) -> Vec<String> {
-    let dropped = |name: &str| intent::drops(pending, name);
+    let names: BTreeSet<_> = after.iter().map(|(kind, name, _)| (kind, name)).collect();
     before
-        .difference(after)
-        .filter(|(_, name, _)| !dropped(name))
+        .iter()
+        .filter(|(kind, name, _)| !names.contains(&(kind, name)) && !intent::drops(pending, name))
         .map(|(kind, name, table)| format!("{kind} `{name}` on `{table}`"))
         .collect()
 }

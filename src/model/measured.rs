@@ -16,6 +16,10 @@ pub struct MeasuredTable {
     pub rows: u64,
     /// Its key columns; what identifies a row before and after.
     pub key: Vec<String>,
+    /// Whether a key has NULL in it, which then identifies nothing.
+    pub null_keys: bool,
+    /// A sum over the hashes of whole rows.
+    pub whole: u128,
     /// By name.
     pub columns: BTreeMap<String, MeasuredColumn>,
 }
@@ -26,8 +30,6 @@ pub struct MeasuredColumn {
     /// How many rows have a value in it.
     pub filled: u64,
     /// A sum over the hashes of all its values, each with its row's key: equal exactly when the
-    /// same rows have the same values, in any order. Absent when only counts were taken.
-    pub keyed: Option<u128>,
-    /// The same without the keys: equal when the same values are there, in whichever rows.
-    pub values: Option<u128>,
+    /// same rows have the same values, in any order.
+    pub keyed: u128,
 }

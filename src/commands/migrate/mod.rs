@@ -176,16 +176,21 @@ fn policy(options: &Options, folder: &Folder) -> anyhow::Result<Policy> {
     })
 }
 
-/// A connection that changes nothing; none when there is no database yet.
+/// A connection that can't write; none when there is no database yet.
 fn look(target: &Target) -> anyhow::Result<Option<Session>> {
     if !target.path().exists() {
         return Ok(None);
     }
-    let session = Session::open(target, Missing::Fail, Duration::from_secs(5))?;
-    session
-        .run("PRAGMA query_only = ON", |_| Ok(()))
-        .map_err(|failed| anyhow::anyhow!(failed.message))?;
-    Ok(Some(session))
+    Session::open(target, Missing::Look, Duration::from_secs(5)).map(Some)
+}
+
+/// Refuses a URL that forbids writing, before anything is done.
+fn writable(target: &Target) -> Result<(), Stop> {
+    match target.read_only() {
+        true => Err(Stop::refused(format!("`{target}` forbids writing"))
+            .hint("leave `?mode=ro` out of the URL")),
+        false => Ok(()),
+    }
 }
 
 /// A migration as a case of a report.

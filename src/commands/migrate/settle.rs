@@ -39,7 +39,9 @@ pub(super) fn resolve(
 }
 
 fn open(options: &Options, env: &Env) -> anyhow::Result<Session> {
-    Session::open(&super::target(env)?, Missing::Fail, options.lock_wait)
+    let target = super::target(env)?;
+    super::writable(&target)?;
+    Session::open(&target, Missing::Fail, options.lock_wait)
 }
 
 fn told(what: &str, versions: &[Version]) -> Done {

@@ -18,6 +18,10 @@ use crate::report::Source;
 use crate::report::StoreLine;
 use crate::report::Verdict;
 use crate::stop::Stop;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::Instant;
 
 pub(super) async fn run(options: Options, env: Env) -> anyhow::Result<Done> {
@@ -31,20 +35,35 @@ pub(super) async fn run(options: Options, env: Env) -> anyhow::Result<Done> {
         url: target.to_string(),
         mapping: "every table".to_owned(),
     });
-    let session = Session::open(&target, Missing::Create, options.lock_wait)?;
+    super::writable(&target)?;
+    let is_new = !target.path().exists();
+    let session = Session::open(&target, Missing::Create, Duration::ZERO)?;
     let interrupter = session.interrupter();
+    let (stop, lock_wait) = (Arc::new(AtomicBool::new(false)), options.lock_wait);
     env.progress.doing("migrating".to_owned());
-    let work = tokio::task::spawn_blocking(move || sqlite::up(&session, &folder, &policy));
+    let asked = Arc::clone(&stop);
+    let work = tokio::task::spawn_blocking(move || {
+        sqlite::up(&session, &folder, &policy, lock_wait, &asked)
+    });
     tokio::pin!(work);
     let ended = tokio::select! {
-        ended = &mut work => ended??,
+        ended = &mut work => ended?,
         () = env.until_interrupted() => {
-            // The statement that runs is stopped, and its connection rolls back.
+            // The statement that runs is stopped, and its connection rolls back; a run that is
+            // committed already is told as what it is.
+            stop.store(true, Ordering::SeqCst);
             interrupter.interrupt();
-            let _ = work.await;
-            return Err(Stop::interrupted().into());
+            match work.await? {
+                Ok(Ended::Failed(_)) => Err(Stop::interrupted().into()),
+                ended => ended,
+            }
         }
     };
+    if is_new && !matches!(ended, Ok(Ended::Applied(..))) {
+        // Only the file that was made just now, and nothing was put into.
+        let _ = std::fs::remove_file(target.path());
+    }
+    let ended = ended?;
     env.progress.done();
     tell(ended, &mut report);
     report.took = began.elapsed();
@@ -62,8 +81,13 @@ fn tell(ended: Ended, report: &mut Report) {
         }
         Ended::Applied(ran, kept) => {
             report.checked = kept.rows;
+            let but = if kept.acknowledged.is_empty() {
+                ""
+            } else {
+                ", but what is acknowledged"
+            };
             let what = format!(
-                "applied; every value of {} rows in {} tables is where it was",
+                "applied; every value of {} rows in {} tables is still there{but}",
                 kept.rows, kept.tables
             );
             for migration in ran {
@@ -151,7 +175,7 @@ fn loss(culprit: &Culprit) -> Finding {
         code(lost),
         Severity::Error,
         subject(lost),
-        format!("{lost}; nothing was changed"),
+        format!("{lost}: rolled back, nothing was changed"),
         format!(
             "mend the migration; if the loss is meant, write into it: -- chatctl: allow-loss {} rows<={} reason=\"…\"",
             subject(lost),
