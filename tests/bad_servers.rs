@@ -73,7 +73,7 @@ fn warns(mode: &'static str, code: &str) {
 #[test]
 fn the_good_server_is_silent() {
     let origin = "http://localhost:3000";
-    for (stack, auth) in [("sync", "none"), ("async", "bearer"), ("raw", "cookie")] {
+    for (stack, auth) in [("sync", "none"), ("async", "bearer"), ("sync", "cookie")] {
         let chat = Chat::alone("correct")
             .stack(stack)
             .set("CORS_ORIGIN", origin)

