@@ -14,4 +14,3 @@ pub use mapping::Origin;
 pub use read::by_key;
 pub use read::conversation;
 pub use read::holding;
-pub use read::same_key;

@@ -50,11 +50,6 @@ pub async fn by_key(
     Ok(select(db, mapping, &condition, key).await?.pop())
 }
 
-/// Whether two spellings name the same conversation.
-pub fn same_key(a: &str, b: &str) -> bool {
-    plain_key(a) == plain_key(b)
-}
-
 fn plain_key(key: &str) -> String {
     key.to_lowercase().replace('-', "")
 }

@@ -139,3 +139,13 @@ fn at_line(file: &File, text: &str, at: usize, message: &str) -> Stop {
     let line = text[..at].bytes().filter(|byte| *byte == b'\n').count() + 1;
     Stop::usage(format!("`{}:{line}`: {message}", file.name))
 }
+
+/// Files with these names and texts, for the tests of the formats.
+#[cfg(test)]
+fn files_of(files: &[(&str, &str)]) -> Vec<File> {
+    let file = |(name, text): &(&str, &str)| File {
+        name: (*name).to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    };
+    files.iter().map(file).collect()
+}

@@ -118,19 +118,13 @@ fn migration(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::Parsed;
-    use crate::migrate::source::File;
+    use super::super::files_of;
     use crate::migrate::source::Settings;
     use crate::migrate::source::checksum;
     use crate::stop::Stop;
 
     fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
-        let files: Vec<_> = files
-            .iter()
-            .map(|(name, text)| File {
-                name: (*name).to_owned(),
-                bytes: text.as_bytes().to_vec(),
-            })
-            .collect();
+        let files = files_of(files);
         super::parse(&files, &Settings::default())
     }
 
