@@ -661,43 +661,55 @@ fn a_new_migration_gets_the_next_version() {
     assert!(store.dir().join("3_add_a_status.sql").exists());
 }
 
-/// Eight replicas start at once: one applies, all are content.
+/// Eight replicas start at once, on a store that is there and on one that is not: one applies,
+/// all are content, and what was applied is there afterwards.
 #[test]
 fn eight_at_once_apply_once() {
-    let store = Store::with("CREATE TABLE counter (n INTEGER); INSERT INTO counter VALUES (1);");
-    let children: Vec<_> = (0..8)
-        .map(|_| {
-            let mut command = store.command("up");
-            command
-                .args(["--format", "json"])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
-    let reports: Vec<Value> = children
-        .into_iter()
-        .map(|child| {
-            let output = child.wait_with_output().unwrap();
-            assert_eq!(
-                output.status.code(),
-                Some(0),
-                "{}",
-                String::from_utf8_lossy(&output.stdout)
-            );
-            serde_json::from_slice(&output.stdout).unwrap()
-        })
-        .collect();
-    let applied = reports
-        .iter()
-        .filter(|report| report["verdict"] == "proven")
-        .count();
-    assert_eq!(applied, 1, "one applies, seven find nothing to do");
-    assert_eq!(
-        store.query("SELECT CAST(count(*) AS TEXT) FROM counter"),
-        ["1"]
-    );
+    for is_new in [false, true] {
+        let store =
+            Store::with("CREATE TABLE counter (n INTEGER); INSERT INTO counter VALUES (1);");
+        if is_new {
+            fs::remove_file(store.folder.path().join("chat.db")).unwrap();
+        }
+        let children: Vec<_> = (0..8)
+            .map(|_| {
+                let mut command = store.command("up");
+                command
+                    .args(["--format", "json"])
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        let reports: Vec<Value> = children
+            .into_iter()
+            .map(|child| {
+                let output = child.wait_with_output().unwrap();
+                assert_eq!(
+                    output.status.code(),
+                    Some(0),
+                    "{}",
+                    String::from_utf8_lossy(&output.stdout)
+                );
+                serde_json::from_slice(&output.stdout).unwrap()
+            })
+            .collect();
+        let applied = reports
+            .iter()
+            .filter(|report| report["verdict"] == "proven")
+            .count();
+        assert_eq!(
+            applied, 1,
+            "one applies, seven find nothing to do (new: {is_new})"
+        );
+        assert_eq!(
+            store.query("SELECT CAST(count(*) AS TEXT) FROM counter"),
+            ["1"],
+            "new: {is_new}"
+        );
+        assert_eq!(store.counts(), ["100", "1000", "100"], "new: {is_new}");
+    }
 }
 
 /// sqlx goes on from chatctl's history, and chatctl from sqlx's.

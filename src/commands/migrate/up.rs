@@ -36,7 +36,6 @@ pub(super) async fn run(options: Options, env: Env) -> anyhow::Result<Done> {
         mapping: "every table".to_owned(),
     });
     super::writable(&target)?;
-    let is_new = !target.path().exists();
     let session = Session::open(&target, Missing::Create, Duration::ZERO)?;
     let interrupter = session.interrupter();
     let (stop, lock_wait) = (Arc::new(AtomicBool::new(false)), options.lock_wait);
@@ -59,10 +58,8 @@ pub(super) async fn run(options: Options, env: Env) -> anyhow::Result<Done> {
             }
         }
     };
-    if is_new && !matches!(ended, Ok(Ended::Applied(..))) {
-        // Only the file that was made just now, and nothing was put into.
-        let _ = std::fs::remove_file(target.path());
-    }
+    // An empty file that was made just now stays, whatever the end: another replica may be about
+    // to commit into it.
     let ended = ended?;
     env.progress.done();
     tell(ended, &mut report);
