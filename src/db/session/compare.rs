@@ -4,6 +4,9 @@ use super::Compared;
 use super::Session;
 use super::quoted;
 
+/// How the names of copies begin that were put aside.
+pub(super) const ASIDE: &str = "chatctl_before_";
+
 impl Session {
     /// Puts a copy of a table aside, in one that only this connection sees.
     pub fn put_aside(&self, number: usize, table: &str) -> anyhow::Result<()> {
@@ -99,5 +102,5 @@ fn exact(value: &str) -> String {
 
 /// The name of a copy that was put aside.
 fn aside(number: usize) -> String {
-    format!("chatctl_before_{number}")
+    format!("{ASIDE}{number}")
 }

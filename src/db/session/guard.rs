@@ -1,5 +1,6 @@
 //! What a migration's statements may not do.
 
+use super::compare::ASIDE;
 use rusqlite::hooks::AuthAction;
 
 /// Why a statement may not stand in a migration: it would get around what is measured.
@@ -25,6 +26,15 @@ pub(super) fn forbidden(action: &AuthAction<'_>, history: &str) -> Option<String
             if of_history(table_name) =>
         {
             Some(format!("the history `{history}` is not a migration's to change"))
+        }
+        AuthAction::CreateTempTable { table_name }
+        | AuthAction::DropTempTable { table_name }
+        | AuthAction::Insert { table_name }
+        | AuthAction::Delete { table_name }
+        | AuthAction::Update { table_name, .. }
+            if table_name.to_lowercase().starts_with(ASIDE) =>
+        {
+            Some(format!("`{table_name}` is where chatctl keeps what it compares with: take another name"))
         }
         _ => None,
     }

@@ -93,6 +93,10 @@ fn what_would_get_around_the_measure_is_not_let_through() {
         ("PRAGMA writable_schema = ON", "writable_schema"),
         ("DELETE FROM _sqlx_migrations", "history"),
         ("DROP TABLE _sqlx_migrations", "history"),
+        (
+            "CREATE TEMP TABLE Chatctl_before_0 (x)",
+            "take another name",
+        ),
     ] {
         let failed = session.run(sql, HISTORY, |_| Ok(())).unwrap_err();
         assert!(failed.message.contains(says), "{sql}: {}", failed.message);
