@@ -26,7 +26,7 @@ pub struct Cli {
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub struct Global {
-    /// The store: sqlite:PATH [env: DATABASE_URL]
+    /// The store: sqlite:PATH, postgres://USER@HOST/NAME, mysql://USER@HOST/NAME [env: DATABASE_URL]
     #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
 

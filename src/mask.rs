@@ -8,6 +8,8 @@ use url::Url;
 
 /// What stands in a secret's place.
 const MASKED: &str = "***";
+/// The parameter that some drivers take the password from.
+const PARAMETER: &str = "password";
 /// A shorter text would be masked in words that have nothing to do with it.
 const SHORTEST: usize = 4;
 
@@ -36,9 +38,17 @@ impl Mask {
     }
 }
 
-/// A URL without its password.
+/// A URL without its password, which may stand among its parameters too.
 pub fn url(url: &Url) -> String {
     let mut url = url.clone();
+    if url.query_pairs().any(|(name, _)| name == PARAMETER) {
+        let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+        let masked = pairs.iter().map(|(name, value)| match name.as_str() {
+            PARAMETER => (name.as_str(), MASKED),
+            name => (name, value.as_str()),
+        });
+        url.query_pairs_mut().clear().extend_pairs(masked);
+    }
     if url.password().is_some() {
         // A URL with a password has a host, so setting it can't fail.
         let _ = url.set_password(Some(MASKED));
@@ -65,5 +75,7 @@ mod tests {
     fn a_password_is_masked_in_a_url() {
         let url = Url::parse("http://bob:hunter2@localhost/").unwrap();
         assert_eq!(super::url(&url), "http://bob:***@localhost/");
+        let url = Url::parse("postgres://bob@db/chat?password=hunter2&a=b").unwrap();
+        assert_eq!(super::url(&url), "postgres://bob@db/chat?password=***&a=b");
     }
 }

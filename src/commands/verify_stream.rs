@@ -124,12 +124,15 @@ pub async fn report(args: &Args, env: &Env) -> anyhow::Result<Report> {
         .note(&format!("seed {} replays this run's choices", options.seed));
     let url = config.value("database-url", env.database_url.as_deref())?.ok_or_else(|| {
         Stop::usage("no store: the proof looks at the database of the server under test")
-            .hint("give --database-url sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
+            .hint("give --database-url, such as sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
     })?;
     if let Some(password) = Url::parse(&url).ok().as_ref().and_then(Url::password) {
         env.mask.keep(password);
     }
     let target = Target::parse(&url)?;
+    if options.proof != Proof::Observe {
+        gate::works_on(&target)?;
+    }
     let began = Instant::now();
     let mut report = Report::new("verify-stream");
     let mut world = world(args, env, &target).await?;
@@ -187,13 +190,22 @@ async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World>
             let ready = config.parsed("ready", args.ready.as_deref(), |path| {
                 path.starts_with('/').then(|| path.to_owned())
             })?;
+            let mut values = vec![
+                ("gateway_url", gateway.url()),
+                ("database_url", target.secret_url().to_owned()),
+            ];
+            if target.is_file() {
+                values.push(("database_path", target.path().display().to_string()));
+            } else if command.contains("{database_path}") {
+                return Err(Stop::usage(format!(
+                    "`--start` has {{database_path}}, and `{target}` is no file"
+                ))
+                .hint("use {database_url}, or its parts")
+                .into());
+            }
             let start = Start {
                 command,
-                values: vec![
-                    ("gateway_url", gateway.url()),
-                    ("database_url", target.secret_url().to_owned()),
-                    ("database_path", target.path().display().to_string()),
-                ],
+                values,
                 port: base.as_ref().and_then(Url::port_or_known_default),
                 ready,
                 ready_timeout: timeout.expect("the setting has a default"),

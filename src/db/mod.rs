@@ -1,5 +1,8 @@
 //! Databases: one backend a file, native drivers behind [`Db`]. sqlx is named only here.
 
+mod mysql;
+mod postgres;
+mod server;
 mod session;
 mod sqlite;
 mod target;
@@ -10,10 +13,16 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub use session::Compared;
 pub use session::Failed;
+pub use session::Interrupter;
 pub use session::Missing;
+pub use session::OWN as OWN_TABLES;
+pub use session::Object;
 pub use session::Session;
+pub use session::Waits;
+pub use session::open as open_session;
+pub use session::overwrite;
+pub use target::Login;
 pub use target::Target;
 
 /// A boxed future, so that the traits can be used behind `dyn`.
@@ -39,6 +48,16 @@ pub trait Db: Send + Sync {
     /// An identifier, quoted.
     fn quote(&self, name: &str) -> String {
         format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    /// A column's value as text that compares by its characters.
+    fn text_of(&self, column: &str) -> String {
+        format!("CAST({column} AS TEXT)")
+    }
+
+    /// Whether the text in a column holds the text of the placeholder `?`, letter by letter.
+    fn holds(&self, column: &str) -> String {
+        format!("instr({column}, ?) > 0")
     }
 }
 
@@ -81,18 +100,29 @@ impl fmt::Display for WriteError {
 
 impl std::error::Error for WriteError {}
 
+/// Where the databases of a backend are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Each in a file.
+    File,
+    /// With a server, which listens on this port if the URL names none.
+    Server(u16),
+}
+
 /// A backend: how its URLs begin, and how to open one.
 pub struct Backend {
     /// The name in reports: `sqlite`.
     pub name: &'static str,
     /// URL schemes that belong to it.
     pub schemes: &'static [&'static str],
+    /// Where it is.
+    pub place: Place,
     /// Opens an existing database, read-only; never creates one.
     pub open: fn(Target) -> Tried<'static, Box<dyn Db>>,
 }
 
 /// Every backend.
-pub static ALL: &[Backend] = &[sqlite::BACKEND];
+pub static ALL: &[Backend] = &[sqlite::BACKEND, postgres::BACKEND, mysql::BACKEND];
 
 /// Opens a database, read-only.
 pub async fn open(target: Target) -> anyhow::Result<Box<dyn Db>> {

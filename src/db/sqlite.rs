@@ -6,6 +6,7 @@
 use super::Backend;
 use super::BoxFuture;
 use super::Db;
+use super::Place;
 use super::Target;
 use super::Tried;
 use super::WriteError;
@@ -30,6 +31,7 @@ use tokio::sync::Mutex;
 pub(super) const BACKEND: Backend = Backend {
     name: "sqlite",
     schemes: &["sqlite"],
+    place: Place::File,
     open: |target| {
         Box::pin(async move { Ok(Box::new(Sqlite::open(target).await?) as Box<dyn Db>) })
     },

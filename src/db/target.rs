@@ -1,28 +1,58 @@
 //! Which database: a URL, taken apart, with its password masked wherever it is shown.
 
 use super::ALL;
+use super::Backend;
+use super::Place;
 use crate::mask;
 use crate::stop::Stop;
 use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
+use url::Url;
 
 /// A database URL of a known backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     backend: &'static str,
     url: String,
-    path: PathBuf,
-    read_only: bool,
+    at: At,
+}
+
+/// The parts of a server's URL. It has no `Debug`: the password must not get into a message.
+pub struct Login {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// Password, to be handed on in the environment only.
+    pub password: Option<String>,
+    /// Database.
+    pub database: String,
+    /// The mode of encryption, as the driver names it.
+    pub tls: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum At {
+    File { path: PathBuf, read_only: bool },
+    Server { url: Url, port: u16 },
 }
 
 impl Target {
     /// Takes a URL apart: `sqlite:PATH`, `sqlite://PATH`, with `?mode=ro` for a file
-    /// that must never be written.
+    /// that must never be written; `postgres://USER@HOST/NAME`, `mysql://USER@HOST/NAME`,
+    /// with what the driver takes after `?`.
     pub fn parse(url: &str) -> Result<Self, Stop> {
         let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
-        let known = ALL.iter().find(|backend| backend.schemes.contains(&scheme));
-        let Some(backend) = known else {
+        let known = |scheme| ALL.iter().find(|backend| backend.schemes.contains(&scheme));
+        let Some(backend) = known(scheme) else {
+            if let Some((engine, _)) = scheme.split_once('+')
+                && let Some(backend) = known(engine)
+            {
+                return Err(with_driver(backend, engine, url));
+            }
             let schemes: Vec<_> = ALL.iter().flat_map(|backend| backend.schemes).collect();
             return Err(
                 Stop::usage(format!("`{scheme}` is no database that chatctl knows")).hint(format!(
@@ -30,24 +60,14 @@ impl Target {
                 )),
             );
         };
-        let rest = &url[scheme.len()..];
-        let rest = rest.strip_prefix(':').unwrap_or(rest);
-        let rest = rest.strip_prefix("//").unwrap_or(rest);
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if path == ":memory:" {
-            return Err(Stop::refused(
-                "an in-memory database belongs to one process: nothing else can look into it",
-            )
-            .hint("let the server under test store in a file, and give sqlite:PATH"));
-        }
-        if path.is_empty() {
-            return Err(Stop::usage(format!("`{url}` names no file")).hint("give sqlite:PATH"));
-        }
+        let at = match backend.place {
+            Place::File => file(url)?,
+            Place::Server(port) => server(scheme, url, port)?,
+        };
         Ok(Self {
             backend: backend.name,
             url: url.to_owned(),
-            path: PathBuf::from(path),
-            read_only: query.split('&').any(|pair| pair == "mode=ro"),
+            at,
         })
     }
 
@@ -61,23 +81,170 @@ impl Target {
         &self.url
     }
 
-    /// The file of an embedded database.
+    /// Whether it is a file of an embedded database.
+    pub fn is_file(&self) -> bool {
+        matches!(self.at, At::File { .. })
+    }
+
+    /// The file of an embedded database; empty for one with a server.
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.at {
+            At::File { path, .. } => path,
+            At::Server { .. } => Path::new(""),
+        }
     }
 
     /// Whether the URL forbids writing.
     pub fn read_only(&self) -> bool {
-        self.read_only
+        matches!(
+            self.at,
+            At::File {
+                read_only: true,
+                ..
+            }
+        )
     }
+
+    /// The database's name: that of a file is its path.
+    pub fn database(&self) -> String {
+        match &self.at {
+            At::File { path, .. } => path.display().to_string(),
+            At::Server { url, .. } => decoded(url.path().trim_start_matches('/')),
+        }
+    }
+
+    /// Another database with the same server, or another file.
+    #[must_use]
+    pub fn sibling(&self, database: &str) -> Self {
+        let at = match &self.at {
+            At::File { .. } => At::File {
+                path: PathBuf::from(database),
+                read_only: false,
+            },
+            At::Server { url, port } => {
+                let mut url = url.clone();
+                url.set_path(database);
+                At::Server { url, port: *port }
+            }
+        };
+        let url = match &at {
+            At::File { .. } => format!("sqlite:{database}"),
+            At::Server { url, .. } => url.to_string(),
+        };
+        Self {
+            backend: self.backend,
+            url,
+            at,
+        }
+    }
+
+    /// How a client program of the server is told where to go; none for a file.
+    pub fn login(&self) -> Option<Login> {
+        let At::Server { url, port } = &self.at else {
+            return None;
+        };
+        let host = url.host_str().unwrap_or_default();
+        let option = |name: &str| {
+            let mut pairs = url.query_pairs();
+            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
+        Some(Login {
+            host: option("host").unwrap_or_else(|| host.trim_matches(['[', ']']).to_owned()),
+            port: url.port().unwrap_or(*port),
+            user: decoded(url.username()),
+            password: url.password().map(decoded),
+            database: self.database(),
+            tls: option("sslmode").or_else(|| option("ssl-mode")),
+        })
+    }
+
+    /// Where it is: host and port of a server, or the path of a file.
+    pub fn address(&self) -> String {
+        match &self.at {
+            At::File { path, .. } => path.display().to_string(),
+            At::Server { url, port } => {
+                let port = url.port().unwrap_or(*port);
+                format!("{}:{port}", url.host_str().unwrap_or_default())
+            }
+        }
+    }
+}
+
+fn file(url: &str) -> Result<At, Stop> {
+    let rest = url.split_once(':').map_or("", |(_, rest)| rest);
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if path == ":memory:" {
+        return Err(Stop::refused(
+            "an in-memory database belongs to one process: nothing else can look into it",
+        )
+        .hint("let the server under test store in a file, and give sqlite:PATH"));
+    }
+    if path.is_empty() {
+        return Err(Stop::usage(format!("`{url}` names no file")).hint("give sqlite:PATH"));
+    }
+    Ok(At::File {
+        path: PathBuf::from(path),
+        read_only: query.split('&').any(|pair| pair == "mode=ro"),
+    })
+}
+
+fn server(scheme: &str, text: &str, port: u16) -> Result<At, Stop> {
+    let form = format!("give {scheme}://USER:PASSWORD@HOST:{port}/NAME");
+    // What can't be read can't be masked either, so it is not shown.
+    let url = Url::parse(text).map_err(|error| {
+        Stop::usage(format!("the {scheme} URL can't be read: {error}")).hint(format!(
+            "{form}; write a character of the password that means something in a URL as %40 for @"
+        ))
+    })?;
+    let missing = [
+        ("host", url.host_str().unwrap_or_default().is_empty()),
+        ("user", url.username().is_empty()),
+        ("database", url.path().trim_start_matches('/').is_empty()),
+    ];
+    match missing.iter().find(|(_, missing)| *missing) {
+        Some((what, _)) => {
+            Err(Stop::usage(format!("`{}` names no {what}", mask::url(&url))).hint(form))
+        }
+        None => Ok(At::Server { url, port }),
+    }
+}
+
+/// `postgresql+asyncpg://`: SQLAlchemy names the driver too.
+fn with_driver(backend: &Backend, engine: &str, url: &str) -> Stop {
+    let rest = url.split_once(':').map_or("", |(_, rest)| rest);
+    let plain = match backend.place {
+        // Three slashes begin a relative path there, and four an absolute one.
+        Place::File => format!("{engine}:{}", rest.strip_prefix("///").unwrap_or(rest)),
+        Place::Server(_) => Url::parse(&format!("{engine}:{rest}"))
+            .map_or_else(|_| format!("{engine}://..."), |url| mask::url(&url)),
+    };
+    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+    Stop::usage(format!("`{scheme}` names a driver of another program"))
+        .hint(format!("leave the driver out: {plain}"))
+}
+
+/// A part of a URL without its percent signs.
+fn decoded(part: &str) -> String {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'%')
+            .then(|| tail.get(..2))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = &tail[if escaped.is_some() { 2 } else { 0 }..];
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The URL with its password masked.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match url::Url::parse(&self.url) {
-            Ok(url) if url.has_host() => f.write_str(&mask::url(&url)),
-            _ => f.write_str(&self.url),
+        match &self.at {
+            At::File { .. } => f.write_str(&self.url),
+            At::Server { url, .. } => f.write_str(&mask::url(url)),
         }
     }
 }
@@ -98,6 +265,86 @@ mod tests {
             assert_eq!(Target::parse(url).unwrap().path().to_str().unwrap(), path);
         }
         assert!(Target::parse("sqlite:x?mode=ro").unwrap().read_only());
+    }
+
+    #[test]
+    fn the_parts_of_a_servers_url() {
+        for (url, backend, address, database) in [
+            ("postgres://bob:pw@db/chat", "postgres", "db:5432", "chat"),
+            (
+                "postgresql://bob@[::1]:6000/a%20b?sslmode=require",
+                "postgres",
+                "[::1]:6000",
+                "a b",
+            ),
+            (
+                "mysql://root@127.0.0.1:3307/chat",
+                "mysql",
+                "127.0.0.1:3307",
+                "chat",
+            ),
+            ("mariadb://root@db/chat", "mysql", "db:3306", "chat"),
+        ] {
+            let target = Target::parse(url).unwrap();
+            assert_eq!(target.backend(), backend);
+            assert_eq!(target.address(), address);
+            assert_eq!(target.database(), database);
+            assert_eq!(target.secret_url(), url);
+            assert!(!target.is_file() && !target.read_only());
+        }
+    }
+
+    #[test]
+    fn a_servers_url_names_host_user_and_database() {
+        for (url, what) in [
+            ("postgres://bob@db", "database"),
+            ("postgres://bob@db/", "database"),
+            ("mysql://db/chat", "user"),
+            ("mysql:///chat", "host"),
+        ] {
+            let stop = Target::parse(url).unwrap_err();
+            assert!(stop.message.ends_with(&format!("names no {what}")), "{url}");
+            assert!(stop.hint.is_some());
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in [
+            "postgres://bob:hunter2@db/chat",
+            "postgres://bob@db/chat?password=hunter2",
+        ] {
+            let shown = Target::parse(url).unwrap().to_string();
+            assert!(
+                shown.contains("***") && !shown.contains("hunter2"),
+                "{shown}"
+            );
+        }
+        for url in [
+            "postgres://bob:hunter2@db",
+            "postgres://bob:hunter2@db:port/chat",
+            "postgresql+asyncpg://bob:hunter2@db/chat",
+            "mysql+pymysql://bob:hunter2@db:port/chat",
+        ] {
+            let stop = Target::parse(url).unwrap_err();
+            assert!(!format!("{stop:?}").contains("hunter2"), "{stop:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_with_a_driver_is_told_without_it() {
+        for (url, plain) in [
+            (
+                "postgresql+asyncpg://bob@db/chat",
+                "postgresql://bob@db/chat",
+            ),
+            ("mysql+pymysql://bob:pw@db/chat", "mysql://bob:***@db/chat"),
+            ("sqlite+aiosqlite:///chat.db", "sqlite:chat.db"),
+            ("sqlite+aiosqlite:////tmp/chat.db", "sqlite:/tmp/chat.db"),
+        ] {
+            let hint = Target::parse(url).unwrap_err().hint.unwrap();
+            assert!(hint.ends_with(plain), "{hint}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod raw_locks;
 
 use crate::clock::Tick;
 use crate::db::Db;
+use crate::db::Target;
 use crate::db::Tried;
 use crate::stop::Stop;
 use std::time::Duration;
@@ -97,6 +98,18 @@ pub struct Kind {
 
 /// Every gate, strongest first.
 pub static ALL: &[Kind] = &[raw_locks::KIND, begin_immediate::KIND];
+
+/// Refuses a store on which no gate and no fault works, before anything is started.
+pub fn works_on(target: &Target) -> Result<(), Stop> {
+    if ALL.iter().any(|kind| kind.backend == target.backend()) {
+        return Ok(());
+    }
+    Err(Stop::refused(format!(
+        "no write can be held back on {}: no gate works on `{target}`",
+        target.backend()
+    ))
+    .hint("use --proof observe, which needs no lock and proves less"))
+}
 
 /// Opens the gate of that name, or the strongest that works on this store.
 /// Also gives the reasons why stronger ones were passed over.

@@ -1,94 +1,234 @@
-//! What a file says of itself: losses it acknowledges, names it gives, objects it drops. Pure.
+//! What a file says of itself: its statements, losses it acknowledges, names it gives. Pure.
 //! The proof does not rest on it; only an acknowledgement does.
 
 use super::preserve::Allowed;
 use super::preserve::Renames;
 use super::source::Migration;
+use crate::model::Shape;
 use crate::sql;
 use crate::sql::AlterAction;
+use crate::sql::Destroys;
 use crate::sql::Dialect;
+use crate::sql::Facts;
 use crate::sql::Kind;
 use crate::sql::Statement;
 use crate::stop::Stop;
+use std::collections::BTreeSet;
 
-/// Refuses a file that can't be proven, before anything is run.
-pub(super) fn check(migration: &Migration) -> Result<(), Stop> {
-    let place = migration.path.display();
-    if migration.no_transaction {
-        return Err(Stop::refused(format!(
-            "`{place}` wants to run without a transaction, and then nothing can be proven or rolled back"
-        ))
-        .hint("remove `-- no-transaction`: on SQLite everything but VACUUM and some pragmas runs in one"));
-    }
-    acknowledged(migration).map(|_| ())
+/// A migration, read for one engine.
+pub struct Intent<'a> {
+    /// The migration.
+    pub migration: &'a Migration,
+    /// Its statements.
+    pub pieces: Vec<Piece<'a>>,
+    /// The losses that it acknowledges; they count for this file only.
+    pub allowed: Vec<Allowed>,
+    /// Names that the statements give to tables and columns, in their order.
+    pub renames: Renames,
+    dialect: Dialect,
 }
 
-/// The losses that a file acknowledges; they count for this file only.
-pub(super) fn acknowledged(migration: &Migration) -> Result<Vec<Allowed>, Stop> {
-    let directives = sql::directives(&migration.up, Dialect::Sqlite);
-    let place = migration.path.display();
-    if let Some(error) = directives.errors.first() {
-        return Err(Stop::usage(format!("{place}:{error}")));
-    }
-    directives
-        .allow_loss
-        .into_iter()
-        .map(|allow| match allow.schema.as_deref() {
-            None | Some("main") => Ok(Allowed {
-                table: allow.table,
-                column: allow.column,
-                rows: allow.rows,
-            }),
-            Some(schema) => Err(Stop::usage(format!(
-                "{place}:{}: schema `{schema}` is not migrated here",
-                allow.line
-            ))),
+/// A statement of a migration.
+pub struct Piece<'a> {
+    /// Without the comments around it.
+    pub text: &'a str,
+    /// The line of the file on which it begins, from 1.
+    pub line: u32,
+    /// The column on which it begins, from 1.
+    pub column: u32,
+    /// What its text tells.
+    pub facts: Facts,
+}
+
+impl<'a> Intent<'a> {
+    /// Reads a file, and refuses one whose directives are wrong, before anything is run.
+    pub fn of(migration: &'a Migration, dialect: Dialect) -> Result<Self, Stop> {
+        let place = migration.path.display();
+        let directives = sql::directives(&migration.up, dialect);
+        if let Some(error) = directives.errors.first() {
+            return Err(Stop::usage(format!("{place}:{error}")));
+        }
+        let pieces = without_frame(pieces(migration, dialect)?);
+        let allowed = directives.allow_loss.into_iter().map(|allow| Allowed {
+            table: match allow.schema.as_deref() {
+                // A bare name means the default schema, and so does its name.
+                None | Some("main" | "public") => allow.table,
+                Some(schema) => format!("{schema}.{}", allow.table),
+            },
+            column: allow.column,
+            rows: allow.rows,
+        });
+        Ok(Self {
+            allowed: allowed.collect(),
+            renames: renames(&pieces),
+            migration,
+            pieces,
+            dialect,
         })
-        .collect()
+    }
+
+    /// Whether it can't be one transaction, and so is journalled statement by statement.
+    pub fn stepwise(&self) -> bool {
+        let bare = || self.pieces.iter().any(|piece| self.is_bare(piece));
+        match self.dialect {
+            Dialect::Mysql => true,
+            Dialect::Postgres => self.migration.no_transaction,
+            // What else asks for it on SQLite does so for `PRAGMA foreign_keys`, which is off anyway.
+            Dialect::Sqlite => self.migration.no_transaction && bare(),
+        }
+    }
+
+    /// Whether a statement fails in a transaction, or ends it.
+    pub fn is_bare(&self, piece: &Piece<'_>) -> bool {
+        match (self.dialect, &piece.facts.kind) {
+            (Dialect::Mysql, kind) => kind.implicit_commit(Dialect::Mysql),
+            (Dialect::Sqlite, kind) => matches!(kind, Kind::Vacuum),
+            (dialect, _) => piece.facts.needs_no_transaction(dialect),
+        }
+    }
+
+    /// Tables that the statements seem to destroy something in: to be put aside at once.
+    pub fn hinted(&self, tables: &[Shape]) -> BTreeSet<String> {
+        let destroys = |piece: &&Piece<'_>| piece.facts.destroys() != Destroys::No;
+        let named: Vec<_> = self
+            .pieces
+            .iter()
+            .filter(destroys)
+            .flat_map(|piece| piece.facts.tables())
+            .collect();
+        let hinted = tables
+            .iter()
+            .filter(|shape| !shape.parted && named.iter().any(|name| name.matches(&shape.name)));
+        hinted.map(|shape| shape.name.clone()).collect()
+    }
+
+    /// Why a statement may not be run: it would get around what is measured.
+    pub fn forbidden(&self, piece: &Piece<'_>) -> Option<String> {
+        // SQLite's own authorizer says so, whatever hides it.
+        if self.dialect == Dialect::Sqlite {
+            return None;
+        }
+        let own = crate::db::OWN_TABLES;
+        if let Some(table) = piece.facts.tables().find(|table| own.contains(&table.name.as_str())) {
+            return Some(format!("the history `{table}` is not a migration's to change"));
+        }
+        let ends = match &piece.facts.kind {
+            Kind::Begin | Kind::Commit => true,
+            Kind::Rollback { to_savepoint } => !to_savepoint,
+            _ => {
+                let words = piece.text.to_ascii_lowercase();
+                words.split_whitespace().take(2).eq(["prepare", "transaction"])
+            }
+        };
+        if ends {
+            return Some(
+                "a migration runs in chatctl's own transaction, which it must not end: remove BEGIN, COMMIT and ROLLBACK"
+                    .into(),
+            );
+        }
+        let elsewhere = self.dialect == Dialect::Mysql && matches!(piece.facts.kind, Kind::Use);
+        elsewhere.then(|| "another database can't be measured: remove USE".into())
+    }
+
+    /// Whether a statement names this index, trigger or view.
+    pub fn drops(&self, name: &str) -> bool {
+        let objects = self.pieces.iter().filter_map(|piece| piece.facts.object.as_ref());
+        objects.into_iter().any(|object| object.matches(name))
+    }
+
+    /// The line of the file for a place in a statement, in characters from 0.
+    pub fn line(&self, number: usize, at: Option<usize>) -> Option<u32> {
+        let piece = self.pieces.get(number)?;
+        let before = piece.text.chars().take(at.unwrap_or(0));
+        let lines = before.filter(|character| *character == '\n').count();
+        Some(piece.line + u32::try_from(lines).ok()?)
+    }
 }
 
-/// Names that the statements give to tables and columns, in their order.
-pub(super) fn renames(migration: &Migration) -> Renames {
+/// A file that is one transaction already, as other tools want it, needs chatctl's only.
+fn without_frame(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
+    let frames = pieces.len() > 1
+        && matches!(pieces[0].facts.kind, Kind::Begin)
+        && matches!(pieces[pieces.len() - 1].facts.kind, Kind::Commit)
+        && !pieces[1..pieces.len() - 1]
+            .iter()
+            .any(|piece| piece.facts.kind.controls_transaction());
+    if frames {
+        pieces.pop();
+        pieces.remove(0);
+    }
+    pieces
+}
+
+fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Stop> {
+    let raw = String::from_utf8_lossy(&migration.raw);
+    let above = raw.get(..migration.up_at).unwrap_or_default();
+    let above = lines(above);
+    let of = |statement: Statement<'_>| sql::facts(&statement, dialect);
+    if let Some(ranges) = &migration.split {
+        // The file's own tool divides it, so that a body of a function may hold anything.
+        let pieces = ranges.iter().map(|range| {
+            let whole = &migration.up[range.clone()];
+            let text = whole.trim();
+            let start = range.start + (whole.len() - whole.trim_start().len());
+            let line = lines(&migration.up[..start]) + 1;
+            let statement = Statement {
+                text,
+                span: start..start + text.len(),
+                line,
+                column: 1,
+            };
+            Piece {
+                text,
+                line: above + line,
+                column: 1,
+                facts: of(statement),
+            }
+        });
+        return Ok(pieces.collect());
+    }
+    match sql::split(&migration.up, dialect) {
+        Ok(statements) => Ok(statements
+            .into_iter()
+            .map(|statement| Piece {
+                text: statement.text,
+                line: above + statement.line,
+                column: statement.column,
+                facts: of(statement),
+            })
+            .collect()),
+        Err(error) => Err(Stop::usage(format!(
+            "{}:{}:{}: {}",
+            migration.path.display(),
+            above + error.line,
+            error.column,
+            error.message
+        ))),
+    }
+}
+
+fn lines(text: &str) -> u32 {
+    u32::try_from(text.matches('\n').count()).unwrap_or(u32::MAX)
+}
+
+fn renames(pieces: &[Piece<'_>]) -> Renames {
     let mut renames = Renames::default();
-    for statement in statements(migration) {
-        let facts = sql::facts(&statement, Dialect::Sqlite);
-        let (Kind::AlterTable { actions }, Some(table)) = (&facts.kind, &facts.table) else {
+    for piece in pieces {
+        if let Kind::RenameTable { renames: pairs } = &piece.facts.kind {
+            pairs.iter().for_each(|(from, to)| renames.table(&from.name, &to.name));
+        }
+        let (Kind::AlterTable { actions }, Some(table)) = (&piece.facts.kind, &piece.facts.table)
+        else {
             continue;
         };
         for action in actions {
             match action {
                 AlterAction::RenameTable { to } => renames.table(&table.name, &to.name),
                 AlterAction::RenameColumn { from, to } => renames.column(from, to),
+                AlterAction::Change { from, to, .. } if from != to => renames.column(from, to),
                 _ => {}
             }
         }
     }
     renames
-}
-
-/// The line on which a migration's statement begins.
-pub(super) fn line_of(migration: &Migration, number: usize) -> Option<u32> {
-    let raw = String::from_utf8_lossy(&migration.raw);
-    let before = raw.get(..migration.up_at)?.matches('\n').count();
-    Some(u32::try_from(before).ok()? + statements(migration).get(number)?.line)
-}
-
-/// A migration's statement, without the comments around it.
-pub(super) fn statement(migration: &Migration, number: usize) -> Option<String> {
-    Some(statements(migration).get(number)?.text.to_owned())
-}
-
-/// Whether a statement names this index, trigger or view.
-pub(super) fn drops(pending: &[&Migration], name: &str) -> bool {
-    pending.iter().any(|migration| {
-        statements(migration).iter().any(|statement| {
-            let object = sql::facts(statement, Dialect::Sqlite).object;
-            object.is_some_and(|object| object.matches(name))
-        })
-    })
-}
-
-/// A text that can't be cut gives none; SQLite itself says what is wrong with it.
-fn statements(migration: &Migration) -> Vec<Statement<'_>> {
-    sql::split(&migration.up, Dialect::Sqlite).unwrap_or_default()
 }

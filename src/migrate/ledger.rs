@@ -1,7 +1,10 @@
-//! The history in a SQLite database: read whichever tool wrote it, written as sqlx does.
+//! The history in a database: read whichever tool wrote it, written as sqlx does.
 
 use super::history;
+use super::history::Found;
 use super::history::Recorded;
+use super::journal;
+use super::journal::Journal;
 use super::plan;
 use super::plan::Applied;
 use super::plan::State;
@@ -14,39 +17,46 @@ use crate::stop::Stop;
 use std::time::Duration;
 
 /// The history that is written: sqlx's own, so that an embedded `sqlx::migrate!` goes on from it.
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS main._sqlx_migrations (
-    version BIGINT PRIMARY KEY,
-    description TEXT NOT NULL,
-    installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    success BOOLEAN NOT NULL,
-    checksum BLOB NOT NULL,
-    execution_time BIGINT NOT NULL
-)";
-/// The table's name.
 pub(super) const TABLE: &str = "_sqlx_migrations";
 
 /// What is applied, whichever tool wrote it. Reads only.
 pub fn applied(
-    session: &Session,
+    session: &mut dyn Session,
+    dialect: Dialect,
     files: &[Migration],
 ) -> anyhow::Result<(Vec<Applied>, Option<&'static str>)> {
-    let tables =
-        session.rows("SELECT name FROM main.sqlite_master WHERE type = 'table' ORDER BY name")?;
-    let mut shapes = Vec::new();
-    for name in tables.iter().filter_map(|row| row[0].text()) {
-        let literal = format!("'{}'", name.replace('\'', "''"));
-        let columns = session.rows(&format!(
-            "SELECT name FROM pragma_table_info({literal}, 'main')"
-        ))?;
-        let columns = columns.iter().map(|row| row[0].to_string()).collect();
-        shapes.push((name.to_owned(), columns));
+    let found = histories(session)?;
+    // A history that was adopted stays beside the one that is written since.
+    let ours = found.iter().find(|it| it.table == TABLE);
+    match ours.or(found.first()) {
+        None => Ok((Vec::new(), None)),
+        Some(found) => {
+            let applied = read(session, dialect, found, files)?;
+            Ok((applied, Some(found.history.tool)))
+        }
     }
-    let found = history::recognise(&shapes);
-    let Some(found) = found.first() else {
-        return Ok((Vec::new(), None));
-    };
-    let quoted = format!("main.\"{}\"", found.table.replace('"', "\"\""));
-    let rows = session.rows(&found.history.select(Dialect::Sqlite, &quoted))?;
+}
+
+fn histories(session: &mut dyn Session) -> anyhow::Result<Vec<Found>> {
+    let shapes: Vec<_> = session
+        .catalog()?
+        .into_iter()
+        .map(|shape| {
+            let columns = shape.columns.into_iter().map(|column| column.name);
+            (shape.name, columns.collect())
+        })
+        .collect();
+    Ok(history::recognise(&shapes))
+}
+
+fn read(
+    session: &mut dyn Session,
+    dialect: Dialect,
+    found: &Found,
+    files: &[Migration],
+) -> anyhow::Result<Vec<Applied>> {
+    let quoted = session.quote(&found.table);
+    let rows = session.rows(&found.history.select(dialect, &quoted))?;
     let text = |cell: &Cell| match cell {
         Cell::Null => None,
         cell => Some(cell.to_string()),
@@ -56,40 +66,87 @@ pub fn applied(
         .map(|row| row.iter().map(text).collect())
         .collect();
     let recorded: Recorded = (found.history.read)(&rows)?;
-    Ok((
-        recorded.against(found.history, files),
-        Some(found.history.tool),
-    ))
+    Ok(recorded.against(found.history, files))
 }
 
 /// What is applied, in a database whose history is sqlx's or nobody's: only that one is written.
-pub(super) fn of_sqlx(session: &Session, files: &[Migration]) -> anyhow::Result<Vec<Applied>> {
-    match applied(session, files)? {
+pub(super) fn of_sqlx(
+    session: &mut dyn Session,
+    dialect: Dialect,
+    files: &[Migration],
+) -> anyhow::Result<Vec<Applied>> {
+    match applied(session, dialect, files)? {
         (applied, None | Some("sqlx")) => Ok(applied),
         (_, Some(tool)) => Err(Stop::refused(format!("the history in this database was written by {tool}"))
-            .hint(format!("go on with {tool}; chatctl reads its history (`chatctl migrate status`) and does not continue it"))
+            .hint("take it over with `chatctl migrate adopt`, or go on with the tool that wrote it")
             .into()),
     }
 }
 
-/// Makes the history when there is none.
-pub(super) fn create(session: &Session) -> anyhow::Result<()> {
-    session.execute(CREATE, &[])
+/// Makes the history when there is none, as sqlx 0.9 does.
+pub(super) fn create(session: &mut dyn Session, dialect: Dialect) -> anyhow::Result<()> {
+    let (time, bytes) = match dialect {
+        Dialect::Sqlite => ("TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP", "BLOB"),
+        Dialect::Postgres => ("TIMESTAMPTZ NOT NULL DEFAULT now()", "BYTEA"),
+        Dialect::Mysql => ("TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP", "BLOB"),
+    };
+    // Asked for first: even a CREATE that finds it there would take a lock and say so.
+    if session.catalog()?.iter().any(|shape| shape.name == TABLE) {
+        return Ok(());
+    }
+    let table = session.quote(TABLE);
+    Ok(session.command(&format!(
+        "CREATE TABLE IF NOT EXISTS {table} (
+    version BIGINT PRIMARY KEY,
+    description TEXT NOT NULL,
+    installed_on {time},
+    success BOOLEAN NOT NULL,
+    checksum {bytes} NOT NULL,
+    execution_time BIGINT NOT NULL
+)"
+    ))?)
 }
 
-/// Writes that a migration was applied. `took` in whole nanoseconds, as sqlx has it.
+/// Writes that a migration was applied, or with no time that it was begun. `took` in whole
+/// nanoseconds, as sqlx has it.
 pub(super) fn record(
-    session: &Session,
+    session: &mut dyn Session,
     migration: &Migration,
-    took: Duration,
+    took: Option<Duration>,
 ) -> anyhow::Result<()> {
-    session.execute(
-        "INSERT INTO main._sqlx_migrations (version, description, success, checksum, execution_time) VALUES (?, ?, TRUE, ?, ?)",
+    let sql = format!(
+        "INSERT INTO {} (version, description, success, checksum, execution_time) VALUES (?, ?, {}, ?, ?)",
+        session.quote(TABLE),
+        if took.is_some() { "TRUE" } else { "FALSE" }
+    );
+    let took = took.and_then(|took| i64::try_from(took.as_nanos()).ok());
+    session.write(
+        &sql,
         &[
             number(&migration.version)?,
             Cell::Text(migration.description.clone()),
             Cell::Blob(migration.checksum.clone()),
+            Cell::Int(took.unwrap_or(-1)),
+        ],
+    )
+}
+
+/// Writes that a migration which was begun came to its end, with the file as it is now.
+pub(super) fn finish(
+    session: &mut dyn Session,
+    migration: &Migration,
+    took: Duration,
+) -> anyhow::Result<()> {
+    let sql = format!(
+        "UPDATE {} SET success = TRUE, checksum = ?, execution_time = ? WHERE version = ?",
+        session.quote(TABLE)
+    );
+    session.write(
+        &sql,
+        &[
+            Cell::Blob(migration.checksum.clone()),
             Cell::Int(i64::try_from(took.as_nanos()).unwrap_or(-1)),
+            number(&migration.version)?,
         ],
     )
 }
@@ -99,6 +156,7 @@ fn number(version: &Version) -> Result<Cell, Stop> {
         Stop::refused(format!(
             "version `{version}` is no whole number, which sqlx's history needs"
         ))
+        .hint("go on with the tool that names its versions so; `chatctl migrate plan` and `lint` read its files")
     })
 }
 
@@ -107,85 +165,164 @@ fn number(version: &Version) -> Result<Cell, Stop> {
 pub enum Resolution {
     /// Its effect is there: it counts as applied.
     Applied,
-    /// Its effect is not there: it is pending again.
+    /// Its effect is not there: it is pending again, from its first statement on.
     Retry,
 }
 
-/// Writes every file up to a version into the history without running it: for a database whose
-/// schema came about in another way. Gives what was written.
-pub fn baseline(
-    session: &Session,
-    files: &[Migration],
-    to: &Version,
-) -> anyhow::Result<Vec<Version>> {
-    together(session, || {
-        let applied = of_sqlx(session, files)?;
-        create(session)?;
+/// A database whose history is settled by hand.
+pub struct Ledger<'a> {
+    /// The connection.
+    pub session: &'a mut dyn Session,
+    /// Its SQL.
+    pub dialect: Dialect,
+    /// The folder's migrations.
+    pub files: &'a [Migration],
+}
+
+impl Ledger<'_> {
+    /// Writes every file up to a version into the history without running it: for a database whose
+    /// schema came about in another way. Gives what was written.
+    pub fn baseline(&mut self, to: &Version) -> anyhow::Result<Vec<Version>> {
+        let files = self.files;
+        self.together("baseline", |ledger| {
+            let applied = of_sqlx(ledger.session, ledger.dialect, files)?;
+            let wanted = files.iter().filter(|file| file.version <= *to);
+            ledger.record_all(wanted, &applied)
+        })
+    }
+
+    /// Takes over what another tool applied: its history stays, and sqlx's is written beside it.
+    /// Gives the tool and what was written.
+    pub fn adopt(&mut self) -> anyhow::Result<(&'static str, Vec<Version>)> {
+        let (files, found) = (self.files, histories(self.session)?);
+        if found.iter().any(|it| it.table == TABLE) {
+            return Err(Stop::refused("this database has the history already that chatctl writes")
+                .hint("`chatctl migrate status` tells how every version stands")
+                .into());
+        }
+        let Some(found) = found.first() else {
+            return Err(Stop::refused("there is no history of any tool in this database")
+                .hint("if its schema is as the files make it: `chatctl migrate baseline VERSION`")
+                .into());
+        };
+        let (tool, dialect) = (found.history.tool, self.dialect);
+        let written = self.together("adopted", |ledger| {
+            let theirs = read(ledger.session, dialect, found, files)?;
+            let wrong = plan::status(files, &theirs).into_iter().find(|row| {
+                matches!(row.state, State::Dirty | State::Changed { by_line_ends: false } | State::Missing | State::NewerThanFiles)
+            });
+            if let Some(row) = wrong {
+                return Err(Stop::refused(format!("version `{}` is {} in the history of {tool}", row.version, row.state.name()))
+                    .hint(format!("settle it with {tool} first; `chatctl migrate status` shows every version"))
+                    .into());
+            }
+            let is_theirs = |file: &&Migration| theirs.iter().any(|row| row.version == file.version);
+            ledger.record_all(files.iter().filter(is_theirs), &[])
+        })?;
+        Ok((tool, written))
+    }
+
+    fn record_all<'b>(
+        &mut self,
+        files: impl Iterator<Item = &'b Migration>,
+        applied: &[Applied],
+    ) -> anyhow::Result<Vec<Version>> {
+        create(self.session, self.dialect)?;
         let mut written = Vec::new();
-        for file in files.iter().filter(|file| file.version <= *to) {
+        for file in files {
             if applied.iter().all(|row| row.version != file.version) {
-                record(session, file, Duration::ZERO)?;
+                record(self.session, file, Some(Duration::ZERO))?;
                 written.push(file.version.clone());
             }
         }
         Ok(written)
-    })
-}
+    }
 
-/// Writes the present checksum of files that differ from what was applied by line ends or a byte
-/// order mark only. Any other edit stays refused. Gives what was written.
-pub fn repair_line_ends(session: &Session, files: &[Migration]) -> anyhow::Result<Vec<Version>> {
-    together(session, || {
-        let applied = of_sqlx(session, files)?;
-        let mut written = Vec::new();
-        for row in plan::status(files, &applied) {
-            let file = files.iter().find(|file| file.version == row.version);
-            let (State::Changed { by_line_ends: true }, Some(file)) = (row.state, file) else {
-                continue;
+    /// Writes the present checksum of files that differ from what was applied by line ends or a byte
+    /// order mark only. Any other edit stays refused. Gives what was written.
+    pub fn repair_line_ends(&mut self) -> anyhow::Result<Vec<Version>> {
+        let files = self.files;
+        self.together("repaired", |ledger| {
+            let applied = of_sqlx(ledger.session, ledger.dialect, files)?;
+            let mut written = Vec::new();
+            for row in plan::status(files, &applied) {
+                let file = files.iter().find(|file| file.version == row.version);
+                let (State::Changed { by_line_ends: true }, Some(file)) = (row.state, file) else {
+                    continue;
+                };
+                let sql = format!(
+                    "UPDATE {} SET checksum = ? WHERE version = ?",
+                    ledger.session.quote(TABLE)
+                );
+                let args = [Cell::Blob(file.checksum.clone()), number(&file.version)?];
+                ledger.session.write(&sql, &args)?;
+                written.push(row.version);
+            }
+            Ok(written)
+        })
+    }
+
+    /// Settles a version that was begun and did not come to its end.
+    pub fn resolve(&mut self, version: &Version, how: Resolution) -> anyhow::Result<()> {
+        let files = self.files;
+        self.together("resolved", |ledger| {
+            let applied = of_sqlx(ledger.session, ledger.dialect, files)?;
+            let dirty = applied
+                .iter()
+                .any(|row| row.version == *version && !row.success);
+            if !dirty {
+                return Err(Stop::refused(format!("version `{version}` is not dirty"))
+                    .hint("`chatctl migrate status` tells how every version stands")
+                    .into());
+            }
+            let table = ledger.session.quote(TABLE);
+            let sql = match how {
+                Resolution::Applied => format!("UPDATE {table} SET success = TRUE WHERE version = ?"),
+                Resolution::Retry => format!("DELETE FROM {table} WHERE version = ? AND NOT success"),
             };
-            session.execute(
-                "UPDATE main._sqlx_migrations SET checksum = ? WHERE version = ?",
-                &[Cell::Blob(file.checksum.clone()), number(&file.version)?],
-            )?;
-            written.push(row.version);
+            ledger.session.write(&sql, &[number(version)?])?;
+            Ok(vec![version.clone()])
+        })?;
+        Ok(())
+    }
+
+    /// All of it or nothing, and told in the journal.
+    fn together(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&mut Self) -> anyhow::Result<Vec<Version>>,
+    ) -> anyhow::Result<Vec<Version>> {
+        let mut journal = Journal::new(self.dialect);
+        if self.dialect == Dialect::Mysql {
+            // There a CREATE would commit the transaction that it stands in.
+            create(self.session, self.dialect)?;
+            journal.create(self.session)?;
         }
-        Ok(written)
-    })
+        self.session.begin()?;
+        let done = work(self).and_then(|written| {
+            journal.create(self.session)?;
+            for version in &written {
+                let entry = (version.text(), 0);
+                journal.write(self.session, entry, (what, ""), "by hand")?;
+            }
+            Ok(written)
+        });
+        self.session
+            .command(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        done
+    }
 }
 
-/// Settles a version that was begun and did not come to its end.
-pub fn resolve(
-    session: &Session,
+/// The history, but for versions that were begun and that the journal can go on with.
+pub fn to_go_on(
+    session: &mut dyn Session,
+    dialect: Dialect,
     files: &[Migration],
-    version: &Version,
-    how: Resolution,
-) -> anyhow::Result<()> {
-    together(session, || {
-        let applied = of_sqlx(session, files)?;
-        let dirty = applied
-            .iter()
-            .any(|row| row.version == *version && !row.success);
-        if !dirty {
-            return Err(Stop::refused(format!("version `{version}` is not dirty"))
-                .hint("`chatctl migrate status` tells how every version stands")
-                .into());
-        }
-        let sql = match how {
-            Resolution::Applied => {
-                "UPDATE main._sqlx_migrations SET success = TRUE WHERE version = ?"
-            }
-            Resolution::Retry => {
-                "DELETE FROM main._sqlx_migrations WHERE version = ? AND NOT success"
-            }
-        };
-        session.execute(sql, &[number(version)?])
-    })
-}
-
-/// All of it or nothing.
-fn together<T>(session: &Session, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    session.execute("BEGIN IMMEDIATE", &[])?;
-    let done = work();
-    session.execute(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }, &[])?;
-    done
+) -> anyhow::Result<Vec<Applied>> {
+    let mut applied = of_sqlx(session, dialect, files)?;
+    if applied.iter().any(|row| !row.success) {
+        let entries = journal::read(session)?;
+        applied.retain(|row| row.success || journal::standing(&entries, &row.version).is_none());
+    }
+    Ok(applied)
 }

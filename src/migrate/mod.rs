@@ -1,21 +1,40 @@
 //! Migrations: folders of several tools, what is applied, and what is to be done.
 
+pub mod apply;
+pub mod backup;
+pub mod drift;
 pub mod history;
-mod intent;
+pub mod intent;
+pub mod journal;
 pub mod ledger;
 pub mod plan;
 pub mod preserve;
+pub mod scratch;
 pub mod source;
-pub mod sqlite;
+mod tools;
+
+use crate::sql::Dialect;
 
 /// The codes of what `migrate` finds in a run and in a plan.
 pub static CODES: &[&str] = &[
     "column-lost",
     "destructive-statement",
+    "implicit-commit",
     "migration-failed",
+    "not-idempotent",
     "objects-lost",
     "rows-lost",
+    "schema-drift",
     "table-lost",
     "values-changed",
     "values-lost",
 ];
+
+/// Whose SQL a backend speaks.
+pub fn dialect(backend: &str) -> Dialect {
+    match backend {
+        "postgres" => Dialect::Postgres,
+        "mysql" => Dialect::Mysql,
+        _ => Dialect::Sqlite,
+    }
+}

@@ -2,21 +2,24 @@
 
 mod cell;
 mod frame;
-mod measured;
 mod provider;
 mod schema;
+mod shape;
 mod stored;
 
 pub use cell::Cell;
 pub use frame::Frame;
 pub use frame::Line;
 pub use frame::LineKind;
-pub use measured::Measured;
-pub use measured::MeasuredColumn;
-pub use measured::MeasuredTable;
 pub use provider::Call;
 pub use provider::ProviderCall;
 pub use schema::Column;
 pub use schema::Table;
+pub use shape::Compared;
+pub use shape::ComparedColumn;
+pub use shape::Content;
+pub use shape::Shape;
+pub use shape::ShapeColumn;
+pub use shape::Successor;
 pub use stored::Role;
 pub use stored::StoredMessage;

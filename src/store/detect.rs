@@ -26,9 +26,9 @@ pub async fn find_text(db: &dyn Db, schema: &[Table], text: &str) -> anyhow::Res
     for table in schema {
         for column in table.columns.iter().filter(|column| column.holds_text()) {
             let sql = format!(
-                "SELECT count(*) FROM {} WHERE instr({}, ?) > 0",
+                "SELECT count(*) FROM {} WHERE {}",
                 db.quote(&table.name),
-                db.quote(&column.name)
+                db.holds(&db.quote(&column.name))
             );
             let rows = db.rows(&sql, &[Cell::Text(text.to_owned())]).await?[0][0]
                 .int()

@@ -15,12 +15,8 @@ pub async fn conversation(
         return Ok(Vec::new());
     }
     // Stores spell a UUID with and without dashes, as text and as a number's text.
-    let plain = |column: &String| {
-        format!(
-            "replace(lower(CAST({} AS TEXT)), '-', '')",
-            db.quote(column)
-        )
-    };
+    let plain =
+        |column: &String| format!("replace(lower({}), '-', '')", db.text_of(&db.quote(column)));
     let joined = mapping
         .conversation
         .iter()
@@ -36,7 +32,7 @@ pub async fn holding(
     mapping: &Mapping,
     text: &str,
 ) -> anyhow::Result<Vec<StoredMessage>> {
-    let condition = format!("instr({}, ?) > 0", db.quote(&mapping.content));
+    let condition = db.holds(&db.quote(&mapping.content));
     select(db, mapping, &condition, text).await
 }
 
@@ -91,7 +87,7 @@ fn joined(db: &dyn Db, columns: &[String]) -> String {
         [] => "NULL".to_owned(),
         columns => columns
             .iter()
-            .map(|column| format!("coalesce(CAST({} AS TEXT), '')", db.quote(column)))
+            .map(|column| format!("coalesce({}, '')", db.text_of(&db.quote(column))))
             .collect::<Vec<_>>()
             .join(" || '/' || "),
     }

@@ -2,8 +2,13 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
+    unused_macros,
     reason = "each test file uses a part of it"
 )]
+
+pub mod servers;
+pub mod stores;
 
 use serde_json::Value;
 use std::fs::File;
@@ -53,20 +58,25 @@ pub struct Turn(#[expect(dead_code, reason = "the lock is given back when it is 
 impl Turn {
     /// Beside other tests.
     pub fn shared() -> Self {
-        let file = Self::file();
+        let file = Self::file("turn");
         file.lock_shared().unwrap();
         Self(file)
     }
 
     /// With no other test that has a turn.
     pub fn alone() -> Self {
-        let file = Self::file();
+        Self::at("turn")
+    }
+
+    /// With no other test at the same thing.
+    fn at(thing: &str) -> Self {
+        let file = Self::file(thing);
         file.lock().unwrap();
         Self(file)
     }
 
-    fn file() -> File {
-        File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("turn")).unwrap()
+    fn file(name: &str) -> File {
+        File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)).unwrap()
     }
 }
 

@@ -1,56 +1,53 @@
 //! `chatctl migrate plan`: what would run, and what it may destroy.
 
-use super::Options;
 use super::case;
+use super::job::Job;
+use super::options::Options;
 use crate::commands::Done;
-use crate::commands::Env;
+use crate::migrate;
+use crate::migrate::intent::Intent;
+use crate::migrate::intent::Piece;
 use crate::migrate::ledger;
 use crate::migrate::plan;
-use crate::migrate::source::Migration;
 use crate::report::Finding;
 use crate::report::Report;
 use crate::report::Severity;
 use crate::report::Source;
 use crate::report::Verdict;
-use crate::sql;
 use crate::sql::Destroys;
 use crate::sql::Dialect;
 use crate::stop::Stop;
 
-pub(super) fn run(options: &Options, env: &Env) -> anyhow::Result<Done> {
-    let folder = super::folder(options, env)?;
-    let target = super::target(env)?;
-    let applied = match super::look(&target)? {
-        Some(session) => ledger::applied(&session, &folder.migrations)?.0,
+pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
+    let folder = options.folder(job)?;
+    let target = job.target()?;
+    let dialect = migrate::dialect(target.backend());
+    let applied = match job.look(&target)? {
+        Some(mut session) => ledger::to_go_on(session.as_mut(), dialect, &folder.migrations)?,
         None => Vec::new(),
     };
-    let policy = super::policy(options, &folder)?;
+    let policy = options.policy(&folder)?;
     let plan = plan::plan(&folder.migrations, &applied, &policy).map_err(Stop::from)?;
     let mut report = Report::new("migrate plan");
     report.pending = !plan.pending.is_empty();
     for migration in &plan.pending {
-        let statements = sql::split(&migration.up, Dialect::Sqlite)
-            .map_err(|error| Stop::usage(format!("{}:{error}", migration.path.display())))?;
-        report.checked += statements.len() as u64;
-        let count = statements.len();
-        let name = format!("{} {}", migration.version, migration.description);
-        report.cases.push(case(
-            name,
-            Verdict::Held,
-            format!(
-                "pending, {count} {}",
-                if count == 1 {
-                    "statement"
-                } else {
-                    "statements"
-                }
-            ),
-        ));
-        for statement in &statements {
-            if let Some(finding) = risk(migration, statement) {
-                report.add(finding);
+        let intent = Intent::of(migration, dialect)?;
+        report.checked += intent.pieces.len() as u64;
+        let mut commits = Vec::new();
+        for piece in &intent.pieces {
+            let place = format!("{}:{}", migration.file_name(), piece.line);
+            let words: Vec<_> = piece.text.split_whitespace().collect();
+            report.cases.push(case(place, Verdict::Held, words.join(" ")));
+            report.findings.extend(risk(&intent, piece));
+            if dialect == Dialect::Mysql && intent.is_bare(piece) {
+                commits.push(piece);
             }
         }
+        if intent.pieces.is_empty() {
+            let name = format!("{} {}", migration.version, migration.description);
+            report.cases.push(case(name, Verdict::Held, "pending, no statement".into()));
+        }
+        report.findings.extend(implicit(&intent, &commits));
     }
     if plan.pending.is_empty() {
         report.cases.push(case(
@@ -63,29 +60,42 @@ pub(super) fn run(options: &Options, env: &Env) -> anyhow::Result<Done> {
 }
 
 /// What a statement may destroy, by its text. The proof in `up` measures what it does destroy.
-fn risk(migration: &Migration, statement: &sql::Statement<'_>) -> Option<Finding> {
-    let facts = sql::facts(statement, Dialect::Sqlite);
-    let harm = match facts.destroys() {
+fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
+    let harm = match piece.facts.destroys() {
         Destroys::No => return None,
         Destroys::Possibly => "may destroy what is stored",
         Destroys::Certainly => "destroys what is stored, if there is anything",
     };
-    let tables: Vec<_> = facts.tables().map(|table| format!("`{table}`")).collect();
+    let tables: Vec<_> = piece.facts.tables().map(|table| format!("`{table}`")).collect();
     let of = match tables.is_empty() {
         true => String::new(),
         false => format!(" in {}", tables.join(", ")),
     };
-    let place = format!("{}:{}", migration.file_name(), statement.line);
     let mut finding = Finding::new(
         "destructive-statement",
         Severity::Warning,
-        place,
+        format!("{}:{}", intent.migration.file_name(), piece.line),
         format!("the statement {harm}{of}"),
         "look whether it must; `migrate up` refuses a loss that the file does not acknowledge",
     )
-    .with(Source::File, statement.text);
-    finding.place.file = Some(migration.path.display().to_string());
-    finding.place.line = Some(statement.line);
-    finding.place.column = Some(statement.column);
+    .with(Source::File, piece.text);
+    finding.place.file = Some(intent.migration.path.display().to_string());
+    finding.place.line = Some(piece.line);
+    finding.place.column = Some(piece.column);
+    Some(finding)
+}
+
+/// What MySQL commits by itself can't be taken back when a later statement fails.
+fn implicit(intent: &Intent<'_>, commits: &[&Piece<'_>]) -> Option<Finding> {
+    let first = commits.first()?;
+    let mut finding = Finding::new(
+        "implicit-commit",
+        Severity::Note,
+        intent.migration.file_name(),
+        format!("{} of {} statements commit by themselves, and what was done before them: the file is no transaction", commits.len(), intent.pieces.len()),
+        "nothing to do: it is rehearsed on a copy first, and journalled statement by statement",
+    );
+    finding.place.file = Some(intent.migration.path.display().to_string());
+    finding.place.line = Some(first.line);
     Some(finding)
 }

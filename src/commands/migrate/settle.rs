@@ -1,24 +1,30 @@
-//! `chatctl migrate baseline`, `repair` and `resolve`: what changes the history alone.
+//! `chatctl migrate baseline`, `adopt`, `repair` and `resolve`: what changes the history alone.
 
-use super::Options;
+use super::job::Job;
+use super::options::Options;
 use crate::commands::Done;
-use crate::commands::Env;
-use crate::db::Missing;
-use crate::db::Session;
-use crate::migrate::ledger;
+use crate::migrate;
+use crate::migrate::ledger::Ledger;
 use crate::migrate::ledger::Resolution;
+use crate::migrate::source::Folder;
 use crate::migrate::source::Version;
 
-pub(super) fn baseline(version: &str, options: &Options, env: &Env) -> anyhow::Result<Done> {
-    let folder = super::folder(options, env)?;
+pub(super) fn baseline(version: &str, options: &Options, job: &Job) -> anyhow::Result<Done> {
+    let folder = options.folder(job)?;
     let to = folder.version(version)?;
-    let written = ledger::baseline(&open(options, env)?, &folder.migrations, &to)?;
+    let written = with(job, &folder, |mut ledger| ledger.baseline(&to))?;
     Ok(told("written into the history without being run", &written))
 }
 
-pub(super) fn repair(options: &Options, env: &Env) -> anyhow::Result<Done> {
-    let folder = super::folder(options, env)?;
-    let written = ledger::repair_line_ends(&open(options, env)?, &folder.migrations)?;
+pub(super) fn adopt(options: &Options, job: &Job) -> anyhow::Result<Done> {
+    let folder = options.folder(job)?;
+    let (tool, written) = with(job, &folder, |mut ledger| ledger.adopt())?;
+    Ok(told(&format!("taken over from {tool}"), &written))
+}
+
+pub(super) fn repair(options: &Options, job: &Job) -> anyhow::Result<Done> {
+    let folder = options.folder(job)?;
+    let written = with(job, &folder, |mut ledger| ledger.repair_line_ends())?;
     Ok(told("accepted with other line ends", &written))
 }
 
@@ -26,11 +32,11 @@ pub(super) fn resolve(
     version: &str,
     how: Resolution,
     options: &Options,
-    env: &Env,
+    job: &Job,
 ) -> anyhow::Result<Done> {
-    let folder = super::folder(options, env)?;
+    let folder = options.folder(job)?;
     let version = folder.version(version)?;
-    ledger::resolve(&open(options, env)?, &folder.migrations, &version, how)?;
+    with(job, &folder, |mut ledger| ledger.resolve(&version, how))?;
     let how = match how {
         Resolution::Applied => "counts as applied",
         Resolution::Retry => "pending again",
@@ -38,10 +44,18 @@ pub(super) fn resolve(
     Ok(told(how, &[version]))
 }
 
-fn open(options: &Options, env: &Env) -> anyhow::Result<Session> {
-    let target = super::target(env)?;
-    super::writable(&target)?;
-    Session::open(&target, Missing::Fail, options.lock_wait)
+fn with<T>(
+    job: &Job,
+    folder: &Folder,
+    work: impl FnOnce(Ledger<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let target = job.target()?;
+    let mut session = job.write(&target)?;
+    work(Ledger {
+        dialect: migrate::dialect(target.backend()),
+        session: session.as_mut(),
+        files: &folder.migrations,
+    })
 }
 
 fn told(what: &str, versions: &[Version]) -> Done {

@@ -1,33 +1,75 @@
 //! `chatctl migrate up`: apply what is pending, or change nothing.
 
-use super::Options;
 use super::case;
+use super::job::Job;
+use super::job::writable;
+use super::options::Options;
 use crate::commands::Done;
-use crate::commands::Env;
 use crate::db::Missing;
-use crate::db::Session;
+use crate::db::Waits;
+use crate::migrate;
+use crate::migrate::apply;
+use crate::migrate::apply::Culprit;
+use crate::migrate::apply::End;
+use crate::migrate::apply::Failure;
+use crate::migrate::apply::Guard;
+use crate::migrate::apply::Kept;
+use crate::migrate::apply::Orders;
+use crate::migrate::apply::Outcome;
+use crate::migrate::backup::Backup;
+use crate::migrate::backup::When;
 use crate::migrate::preserve::Lost;
 use crate::migrate::preserve::What;
-use crate::migrate::sqlite;
-use crate::migrate::sqlite::Culprit;
-use crate::migrate::sqlite::Ended;
 use crate::report::Finding;
 use crate::report::Report;
 use crate::report::Severity;
 use crate::report::Source;
 use crate::report::StoreLine;
 use crate::report::Verdict;
-use crate::stop::Stop;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
-pub(super) async fn run(options: Options, env: Env) -> anyhow::Result<Done> {
-    let folder = super::folder(&options, &env)?;
-    let target = super::target(&env)?;
-    let policy = super::policy(&options, &folder)?;
+/// What `up` takes beside what every sub-command does.
+#[derive(Debug, clap::Args)]
+#[group(id = "up")]
+pub(super) struct Args {
+    #[command(flatten)]
+    options: Options,
+
+    /// How long to wait for another replica that migrates, or another writer of a SQLite file
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    lock_wait: Duration,
+
+    /// How long a statement may wait for its lock, and so keep others waiting behind it
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = humantime::parse_duration)]
+    lock_timeout: Duration,
+
+    /// How long a statement may take; 0s is for ever
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    statement_timeout: Duration,
+
+    /// How often to try again when a lock was not free in time
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    retries: u32,
+
+    /// When the database is put by before the run; never is refused where a loss is acknowledged
+    #[arg(long, value_enum, default_value = "auto")]
+    backup: When,
+
+    /// Where the backup is put [default: beside a database file, else chatctl-backups]
+    #[arg(long, value_name = "DIR")]
+    backup_dir: Option<PathBuf>,
+
+    /// How tables are compared that a migration touches; auto: row by row up to 1 GiB a table
+    #[arg(long, value_enum, default_value = "auto")]
+    guard: Guard,
+}
+
+pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
+    let folder = args.options.folder(job)?;
+    let target = job.target()?;
+    let policy = args.options.policy(&folder)?;
     let began = Instant::now();
     let mut report = Report::new("migrate up");
     report.store = Some(StoreLine {
@@ -35,88 +77,94 @@ pub(super) async fn run(options: Options, env: Env) -> anyhow::Result<Done> {
         url: target.to_string(),
         mapping: "every table".to_owned(),
     });
-    super::writable(&target)?;
-    let session = Session::open(&target, Missing::Create, Duration::ZERO)?;
-    let interrupter = session.interrupter();
-    let (stop, lock_wait) = (Arc::new(AtomicBool::new(false)), options.lock_wait);
-    env.progress.doing("migrating".to_owned());
-    let asked = Arc::clone(&stop);
-    let work = tokio::task::spawn_blocking(move || {
-        sqlite::up(&session, &folder, &policy, lock_wait, &asked)
-    });
-    tokio::pin!(work);
-    let ended = tokio::select! {
-        ended = &mut work => ended?,
-        () = env.until_interrupted() => {
-            // The statement that runs is stopped, and its connection rolls back; a run that is
-            // committed already is told as what it is.
-            stop.store(true, Ordering::SeqCst);
-            interrupter.interrupt();
-            match work.await? {
-                Ok(Ended::Failed(_)) => Err(Stop::interrupted().into()),
-                ended => ended,
-            }
-        }
+    writable(&target)?;
+    let waits = Waits {
+        lock: args.lock_timeout,
+        statement: args.statement_timeout,
     };
-    // An empty file that was made just now stays, whatever the end: another replica may be about
-    // to commit into it.
-    let ended = ended?;
-    env.progress.done();
-    tell(ended, &mut report);
+    let progress = &job.env.progress;
+    progress.doing("migrating".to_owned());
+    // An empty file that is made now stays, whatever the end: another replica may be about to
+    // commit into it.
+    let mut session = job.open(&target, Missing::Create, waits)?;
+    let outcome = apply::up(
+        session.as_mut(),
+        &Orders {
+            target: &target,
+            folder: &folder,
+            policy,
+            dialect: migrate::dialect(target.backend()),
+            guard: args.guard,
+            lock_wait: args.lock_wait,
+            retries: args.retries,
+            backup: Backup {
+                when: args.backup,
+                dir: args.backup_dir,
+            },
+            stop: &job.stop,
+            tell: &|what| progress.doing(what.to_owned()),
+        },
+    )?;
+    progress.done();
+    if let Some(path) = &outcome.kept.backup {
+        progress.note(&format!("backup: {} (chatctl migrate restore {})", path.display(), outcome.run));
+    }
+    tell(outcome, &mut report);
     report.took = began.elapsed();
     Ok(Done::Report(Box::new(report)))
 }
 
-fn tell(ended: Ended, report: &mut Report) {
-    match ended {
-        Ended::NothingToDo => {
-            report.cases.push(case(
-                "head".into(),
-                Verdict::Held,
-                "every migration is applied already".into(),
+pub(super) fn tell(outcome: Outcome, report: &mut Report) {
+    let Outcome {
+        ran, kept, end, ..
+    } = outcome;
+    if ran.is_empty() && end.is_none() {
+        report.cases.push(case(
+            "head".into(),
+            Verdict::Held,
+            "every migration is applied already".into(),
+        ));
+        return;
+    }
+    report.checked = kept.exact.values().chain(kept.counted.values()).sum();
+    for migration in ran {
+        let name = format!("{} {}", migration.version, migration.description);
+        let (verdict, mut reason) = proven(&kept);
+        if migration.bare > 0 && !kept.rehearsed {
+            reason.push_str(&format!(
+                "; {} statements can't run in a transaction and were not measured",
+                migration.bare
             ));
         }
-        Ended::Applied(ran, kept) => {
-            report.checked = kept.rows;
-            let but = if kept.acknowledged.is_empty() {
-                ""
-            } else {
-                ", but what is acknowledged"
-            };
-            let what = format!(
-                "applied; every value of {} rows in {} tables is still there{but}",
-                kept.rows, kept.tables
-            );
-            for migration in ran {
-                let name = format!("{} {}", migration.version, migration.description);
-                let mut case = case(name, Verdict::Proven, what.clone());
-                case.took = migration.took;
-                report.cases.push(case);
-            }
-            for lost in &kept.acknowledged {
-                report.add(Finding::new(
-                    code(lost),
-                    Severity::Note,
-                    subject(lost),
-                    format!("{lost}, as the migration acknowledges"),
-                    "nothing to do",
-                ));
-            }
-            if !kept.objects.is_empty() {
-                let finding = Finding::new(
-                    "objects-lost",
-                    Severity::Warning,
-                    "schema",
-                    "a rebuild of its table took along what no statement dropped by name",
-                    "make it again in the migration that rebuilds the table",
-                );
-                let finding = kept.objects.iter().fold(finding, |finding, object| {
-                    finding.with(Source::Catalog, object)
-                });
-                report.add(finding);
-            }
-        }
-        Ended::Lost(culprits) => {
+        let mut case = case(name, verdict, reason);
+        case.took = migration.took;
+        report.cases.push(case);
+    }
+    for lost in &kept.acknowledged {
+        report.add(Finding::new(
+            code(lost),
+            Severity::Note,
+            subject(lost),
+            format!("{lost}, as the migration acknowledges"),
+            "nothing to do",
+        ));
+    }
+    if !kept.objects.is_empty() {
+        let finding = Finding::new(
+            "objects-lost",
+            Severity::Warning,
+            "schema",
+            "a rebuild of its table took along what no statement dropped by name",
+            "make it again in the migration that rebuilds the table",
+        );
+        let finding = kept.objects.iter().fold(finding, |finding, object| {
+            finding.with(Source::Catalog, object)
+        });
+        report.add(finding);
+    }
+    match end {
+        None => {}
+        Some(End::Lost(culprits)) => {
             let reason = "rolled back: rows or values would have been lost";
             report
                 .cases
@@ -125,28 +173,67 @@ fn tell(ended: Ended, report: &mut Report) {
                 .iter()
                 .for_each(|culprit| report.add(loss(culprit)));
         }
-        Ended::Failed(failure) => {
-            report.cases.push(case(
-                "run".into(),
-                Verdict::Violated,
-                "rolled back: a statement failed".into(),
-            ));
-            let mut finding = Finding::new(
-                "migration-failed",
-                Severity::Error,
-                &failure.file,
-                format!(
-                    "`{}` could not be applied; nothing was changed",
-                    failure.file
-                ),
-                "mend the statement and run it again",
-            )
-            .with(Source::Store, &failure.message);
-            finding.place.file = Some(failure.file);
-            finding.place.line = failure.line;
-            report.add(finding);
+        Some(End::Failed(failure)) => {
+            let reason = match &failure.stands {
+                None => "rolled back: a statement failed",
+                Some(stands) => stands,
+            };
+            report
+                .cases
+                .push(case("run".into(), Verdict::Violated, reason.to_owned()));
+            report.add(failed(failure));
         }
     }
+}
+
+/// What is known of the rows, in words, and how sure it is.
+fn proven(kept: &Kept) -> (Verdict, String) {
+    let but = match kept.acknowledged.is_empty() {
+        true => "",
+        false => ", but what is acknowledged",
+    };
+    let touched = kept.exact.len() + kept.counted.len();
+    let untouched = kept.tables.saturating_sub(touched);
+    let rows: u64 = kept.exact.values().sum();
+    let mut parts = Vec::new();
+    if !kept.exact.is_empty() {
+        let tables = kept.exact.len();
+        parts.push(format!("every value of {rows} rows in {tables} touched tables is still there{but}"));
+    }
+    if !kept.counted.is_empty() {
+        let names: Vec<_> = kept.counted.keys().map(String::as_str).collect();
+        parts.push(format!("only rows and values were counted of {}{but}", names.join(", ")));
+    }
+    if untouched > 0 {
+        parts.push(format!("{untouched} tables were not touched, by the engine's own evidence"));
+    }
+    if parts.is_empty() {
+        parts.push("there was no table before".to_owned());
+    }
+    let how = if kept.rehearsed { "applied after a rehearsal on a copy" } else { "applied" };
+    let verdict = match kept.counted.is_empty() {
+        true => Verdict::Proven,
+        false => Verdict::Held,
+    };
+    (verdict, format!("{how}; {}", parts.join("; ")))
+}
+
+fn failed(failure: Failure) -> Finding {
+    let changed = match failure.stands {
+        None => "nothing was changed",
+        Some(_) => "what was done before stays",
+    };
+    let mut finding = Finding::new(
+        "migration-failed",
+        Severity::Error,
+        &failure.file,
+        format!("`{}` could not be applied; {changed}", failure.file),
+        failure.help,
+    )
+    .with(Source::Store, &failure.message);
+    finding.place.file = Some(failure.file);
+    finding.place.line = failure.line;
+    finding
 }
 
 fn code(lost: &Lost) -> &'static str {

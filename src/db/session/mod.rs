@@ -1,36 +1,27 @@
-//! A connection that migrates SQLite: one transaction, statement by statement, measured.
+//! Connections that migrate: one a backend, behind [`Session`].
+//!
+//! They are used from a thread of their own and block: a migration is one statement after another.
 
-mod compare;
-mod guard;
-mod measure;
-#[cfg(test)]
-mod tests;
+mod mysql;
+mod postgres;
+mod sqlite;
+
+pub use sqlite::overwrite;
 
 use super::Target;
 use crate::model::Cell;
-use anyhow::Context as _;
-use rusqlite::Batch;
-use rusqlite::Connection;
-use rusqlite::InterruptHandle;
-use rusqlite::OpenFlags;
-use rusqlite::fallible_iterator::FallibleIterator as _;
-use rusqlite::hooks::AuthContext;
-use rusqlite::hooks::Authorization;
-use rusqlite::types::ValueRef;
-use std::collections::BTreeMap;
-use std::hash::RandomState;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use crate::model::Compared;
+use crate::model::Content;
+use crate::model::Shape;
+use crate::model::Successor;
+use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
-
-/// By column: values that became NULL, and values that are other ones.
-pub type Compared = BTreeMap<String, (u64, u64)>;
 
 /// Whether a database that is not there is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// It is made.
+    /// It is made, where a database is a file.
     Create,
     /// It is an error.
     Fail,
@@ -38,11 +29,112 @@ pub enum Missing {
     Look,
 }
 
-/// A connection of its own. Dropping it rolls back what was not committed.
-pub struct Session {
-    connection: Connection,
-    /// Two keyed hashes make 128 bits; the keys are new in every run, so nobody can prepare a collision.
-    hashes: [RandomState; 2],
+/// How long a session waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    /// For a lock that a statement needs.
+    pub lock: Duration,
+    /// For a statement; zero is for ever.
+    pub statement: Duration,
+}
+
+impl Waits {
+    /// For looking, and for chatctl's own small writes.
+    pub const SHORT: Self = Self {
+        lock: Duration::from_secs(5),
+        statement: Duration::ZERO,
+    };
+}
+
+/// An index, a trigger or a view, and the table that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object {
+    /// What it is: `index`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The table that it belongs to; a view belongs to itself.
+    pub table: String,
+}
+
+/// Stops the statement that runs, from another thread.
+pub type Interrupter = Box<dyn Fn() + Send + Sync>;
+
+/// A connection of its own that may change the schema. Dropping it rolls back what was not
+/// committed, and gives back its place in the row of replicas.
+pub trait Session: Send {
+    /// Runs chatctl's own statement.
+    fn command(&mut self, sql: &str) -> Result<(), Failed>;
+
+    /// Runs one statement of chatctl's own with values, each for a `?`.
+    fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()>;
+
+    /// The rows that a statement gives.
+    fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>>;
+
+    /// Runs one statement of a migration, but none that would get around what is measured.
+    fn run(&mut self, statement: &str) -> Result<(), Failed>;
+
+    /// A table's name, quoted; a schema before it is quoted by itself.
+    fn quote(&self, name: &str) -> String;
+
+    /// Tries to be the one replica that migrates this database; false while another one is.
+    fn take_turn(&mut self) -> anyhow::Result<bool>;
+
+    /// Begins a transaction; where only one connection writes, from here on it is this one.
+    fn begin(&mut self) -> Result<(), Failed>;
+
+    /// Every table that holds rows of its own, by name.
+    fn catalog(&mut self) -> anyhow::Result<Vec<Shape>>;
+
+    /// Every index, trigger and view.
+    fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>>;
+
+    /// Foreign keys that lead nowhere, in words; none where the engine lets no such key be.
+    fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>>;
+
+    /// The schema, one normalised line or block an object: what two databases of the same
+    /// migrations have in common.
+    fn schema(&mut self) -> anyhow::Result<Vec<String>>;
+
+    /// Begins to note what the statements touch.
+    fn watch(&mut self) -> anyhow::Result<()>;
+
+    /// The tables of the beginning of [`Session::watch`] whose rows or values may be other ones or
+    /// gone by what this connection did since, by the engine's own evidence.
+    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>>;
+
+    /// About how large a table is, in bytes.
+    fn size(&mut self, table: &str) -> anyhow::Result<u64>;
+
+    /// How many rows and values a table has.
+    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content>;
+
+    /// Puts a copy of a table aside, and keeps others from writing it until the transaction ends.
+    fn put_aside(&mut self, number: usize, shape: &Shape) -> Result<(), Failed>;
+
+    /// Compares a table with the copy that was put aside, row by row and byte by byte.
+    fn compare(
+        &mut self,
+        number: usize,
+        shape: &Shape,
+        successor: Option<&Successor>,
+    ) -> anyhow::Result<Compared>;
+
+    /// Drops a copy.
+    fn forget(&mut self, number: usize) -> anyhow::Result<()>;
+
+    /// Stops a statement that runs, from another thread.
+    fn interrupter(&self) -> Interrupter;
+}
+
+/// Opens a connection that migrates.
+pub fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Box<dyn Session>> {
+    match target.backend() {
+        "postgres" => postgres::open(target, missing, waits),
+        "mysql" => mysql::open(target, missing, waits),
+        _ => sqlite::open(target, missing, waits),
+    }
 }
 
 /// A statement that failed.
@@ -50,161 +142,65 @@ pub struct Session {
 pub struct Failed {
     /// What the database said, or why the statement was not let through.
     pub message: String,
-    /// The statement's number in its text, from 0.
-    pub statement: usize,
-    /// Whether another connection held a lock that it needs.
+    /// Where in the statement, in characters from 0, when the database says so.
+    pub at: Option<usize>,
+    /// Whether another connection held a lock that it needs: it may work a little later.
     pub busy: bool,
 }
 
-impl Session {
-    /// Opens the database; `wait` bounds how long a statement waits for a lock.
-    pub fn open(target: &Target, missing: Missing, wait: Duration) -> anyhow::Result<Self> {
-        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        flags |= match (missing, target.read_only()) {
-            (Missing::Look, _) | (_, true) => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            (Missing::Create, false) => {
-                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
-            }
-            (Missing::Fail, false) => OpenFlags::SQLITE_OPEN_READ_WRITE,
-        };
-        let connection = Connection::open_with_flags(target.path(), flags)
-            .with_context(|| format!("opening `{target}`"))?;
-        connection.busy_timeout(wait)?;
-        Ok(Self {
-            connection,
-            hashes: [RandomState::new(), RandomState::new()],
-        })
-    }
-
-    /// Stops a statement that runs, from another thread.
-    pub fn interrupter(&self) -> InterruptHandle {
-        self.connection.get_interrupt_handle()
-    }
-
-    /// Runs chatctl's own statement.
-    pub fn command(&self, sql: &str) -> Result<(), Failed> {
-        self.connection
-            .execute_batch(sql)
-            .map_err(|error| failed(&error, 0))
-    }
-
-    /// Runs a migration's statements one by one, but none that would get around what is measured;
-    /// `each` is called after every one with its number.
-    pub fn run(
-        &self,
-        sql: &str,
-        history: &str,
-        each: impl FnMut(usize) -> anyhow::Result<()>,
-    ) -> Result<(), Failed> {
-        let (history, why) = (history.to_owned(), Arc::new(Mutex::new(None)));
-        let told = Arc::clone(&why);
-        let judge =
-            move |context: AuthContext<'_>| match guard::forbidden(&context.action, &history) {
-                None => Authorization::Allow,
-                Some(reason) => {
-                    *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-                    Authorization::Deny
-                }
-            };
-        self.connection
-            .authorizer(Some(judge))
-            .map_err(|error| failed(&error, 0))?;
-        let done = self.run_each(sql, each);
-        let freed = self
-            .connection
-            .authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
-        let reason = why.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (done, reason) {
-            (Err(failed), Some(reason)) => Err(Failed {
-                message: reason,
-                ..failed
-            }),
-            (Err(failed), None) => Err(failed),
-            (Ok(()), _) => freed.map_err(|error| failed(&error, 0)),
+impl Failed {
+    fn because(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            at: None,
+            busy: false,
         }
     }
+}
 
-    fn run_each(
-        &self,
-        sql: &str,
-        mut each: impl FnMut(usize) -> anyhow::Result<()>,
-    ) -> Result<(), Failed> {
-        let mut batch = Batch::new(&self.connection, sql);
-        let mut number = 0;
-        while let Some(mut statement) = batch.next().map_err(|error| failed(&error, number))? {
-            let mut rows = statement.raw_query();
-            while rows
-                .next()
-                .map_err(|error| failed(&error, number))?
-                .is_some()
-            {}
-            drop(rows);
-            each(number).map_err(|error| Failed {
-                message: format!("{error:#}"),
-                statement: number,
-                busy: false,
-            })?;
-            number += 1;
-        }
-        Ok(())
-    }
-
-    /// Runs one statement with values.
-    pub fn execute(&self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
-        self.connection
-            .execute(sql, rusqlite::params_from_iter(args.iter().map(value)))?;
-        Ok(())
-    }
-
-    /// The rows that a statement gives.
-    pub fn rows(&self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-        let mut statement = self.connection.prepare(sql)?;
-        let columns = statement.column_count();
-        let mut rows = statement.raw_query();
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let cells = (0..columns).map(|index| Ok(cell(row.get_ref(index)?)));
-            found.push(cells.collect::<anyhow::Result<_>>()?);
-        }
-        Ok(found)
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 
-fn failed(error: &rusqlite::Error, statement: usize) -> Failed {
-    Failed {
-        message: error.to_string(),
-        statement,
-        busy: matches!(
-            error.sqlite_error_code(),
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
-        ),
+impl std::error::Error for Failed {}
+
+/// The tables that chatctl alone writes: they are no part of a schema, and no migration's to change.
+pub const OWN: [&str; 2] = ["_sqlx_migrations", "_chatctl_journal"];
+
+/// How the names of copies begin that were put aside.
+const ASIDE: &str = "chatctl_before_";
+
+fn aside(number: usize) -> String {
+    format!("{ASIDE}{number}")
+}
+
+/// The numbers of a row of counts.
+fn numbers(row: &[Cell]) -> Vec<u64> {
+    let number = |cell: &Cell| match cell {
+        Cell::Int(number) => u64::try_from(*number).unwrap_or(0),
+        Cell::Text(text) => text.parse().unwrap_or(0),
+        _ => 0,
+    };
+    row.iter().map(number).collect()
+}
+
+/// The counts of a comparison: rows before, rows that are missing, and for each column of before
+/// its values, those that became NULL and those that changed.
+fn compared(row: &[Cell]) -> Compared {
+    let numbers = numbers(row);
+    let (first, rest) = numbers.split_at(numbers.len().min(2));
+    Compared {
+        before: first.first().copied().unwrap_or(0),
+        missing: first.get(1).copied().unwrap_or(0),
+        columns: rest
+            .chunks(3)
+            .map(|counts| crate::model::ComparedColumn {
+                filled: counts[0],
+                nulled: counts.get(1).copied().unwrap_or(0),
+                changed: counts.get(2).copied().unwrap_or(0),
+            })
+            .collect(),
     }
-}
-
-fn value(cell: &Cell) -> rusqlite::types::Value {
-    match cell {
-        Cell::Null => rusqlite::types::Value::Null,
-        Cell::Int(number) => rusqlite::types::Value::Integer(*number),
-        Cell::Real(number) => rusqlite::types::Value::Real(*number),
-        Cell::Text(text) => rusqlite::types::Value::Text(text.clone()),
-        Cell::Blob(bytes) => rusqlite::types::Value::Blob(bytes.clone()),
-    }
-}
-
-fn cell(value: ValueRef<'_>) -> Cell {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(number) => Cell::Int(number),
-        ValueRef::Real(number) => Cell::Real(number),
-        ValueRef::Text(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
-        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
-    }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn text_literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

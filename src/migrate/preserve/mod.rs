@@ -1,15 +1,17 @@
-//! What must not shrink: a store before and after, compared. Pure.
+//! What must not shrink: a table before and after, compared. Pure.
 //!
 //! No statement is read for this. A DELETE, a cascade, a trigger, a truncating cast or a
 //! rebuild that forgets a column all show in the same way: less is there than before.
-//! Sums over hashes tell which tables are as they were; every other one is a [`Suspect`], which
-//! the driver compares row by row with a copy that it put aside.
 
 #[cfg(test)]
 mod tests;
 
-use crate::model::Measured;
-use crate::model::MeasuredTable;
+use crate::model::Compared;
+use crate::model::ComparedColumn;
+use crate::model::Content;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use crate::model::Successor;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -44,28 +46,6 @@ fn follow(names: &mut BTreeMap<String, String>, from: &str, to: &str) {
             names.insert(from.to_lowercase(), to.to_owned());
         }
     }
-}
-
-/// A table that is on both sides and is not as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspect {
-    /// Its name before and after.
-    pub table: (String, String),
-    /// The columns of the old key, by their names before and after; none when there was no key or
-    /// it is not there any more. Then rows are compared as a whole.
-    pub key: Vec<(String, String)>,
-    /// The columns on both sides, by their names before and after.
-    pub columns: Vec<(String, String)>,
-}
-
-/// What a row-by-row comparison of a suspect counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// Rows of before that are not there after.
-    pub rows: u64,
-    /// In rows that are still there, by column (its name before): values that became NULL, and
-    /// values that are other ones.
-    pub columns: BTreeMap<String, (u64, u64)>,
 }
 
 /// Something that was there before and is not there after.
@@ -109,150 +89,136 @@ pub struct Allowed {
     pub rows: Option<u64>,
 }
 
-/// The tables after, by their names before. A table after stands for one table before: where two
-/// claim it, the one that was renamed to it has it.
-fn pairs<'a>(
-    before: &'a Measured,
-    after: &'a Measured,
-    renames: &'a Renames,
-) -> BTreeMap<&'a str, &'a str> {
-    let mut pairs = BTreeMap::new();
-    let mut taken = Vec::new();
-    for name in before.tables.keys() {
-        let new = renames.tables.get(&name.to_lowercase());
-        if let Some((new, _)) = new.and_then(|new| after.tables.get_key_value(new)) {
-            pairs.insert(name.as_str(), new.as_str());
-            taken.push(new.as_str());
+/// What a table has become: by the engine's own identity, else by the names that the statements
+/// gave, else by its name. A table that was dropped and made anew counts as the same.
+///
+/// A table after stands for one table before: where two claim it, the one that was renamed to it
+/// has it.
+pub fn successor(
+    was: &Shape,
+    before: &[Shape],
+    after: &[Shape],
+    renames: &Renames,
+) -> Option<Successor> {
+    let now = same_table(was, before, after, renames)?;
+    let same = was.id.is_some() && was.id == now.id;
+    // The rows of a part may move to another part of the same whole; the whole holds them all.
+    let now = match &now.whole {
+        Some(whole) if was.whole.is_some() => {
+            after.iter().find(|shape| shape.name == *whole).unwrap_or(now)
         }
-    }
-    for name in before.tables.keys().map(String::as_str) {
-        // Gone under its new name and back under the old one: rebuilt under its own name.
-        if !pairs.contains_key(name) && after.tables.contains_key(name) && !taken.contains(&name) {
-            pairs.insert(name, name);
-        }
-    }
-    pairs
-}
-
-/// A column's name after.
-fn column<'a>(name: &'a str, after: &'a MeasuredTable, renames: &'a Renames) -> Option<&'a str> {
-    let renamed = renames
+        _ => now,
+    };
+    let by_id = same && was.whole == now.whole && now.id == was.id;
+    let columns: Vec<_> = was
         .columns
-        .get(&name.to_lowercase())
-        .filter(|new| after.columns.contains_key(*new));
-    match renamed {
-        Some(new) => Some(new),
-        None => after.columns.contains_key(name).then_some(name),
-    }
+        .iter()
+        .filter_map(|column| Some((column.clone(), column_after(column, now, by_id, renames)?)))
+        .collect();
+    let key: Option<Vec<_>> = was
+        .key
+        .iter()
+        .map(|name| columns.iter().find(|(old, _)| old.name == *name).cloned())
+        .collect();
+    let key = key.unwrap_or_default();
+    let keyed = key.iter().map(|(_, new)| &new.name).eq(now.key.iter());
+    Some(Successor {
+        table: now.name.clone(),
+        columns,
+        keyed: keyed && !key.is_empty(),
+        key,
+    })
 }
 
-/// The tables that are on both sides and are not as they were.
-pub fn suspects(before: &Measured, after: &Measured, renames: &Renames) -> Vec<Suspect> {
-    let mut suspects = Vec::new();
-    for (name, new_name) in pairs(before, after, renames) {
-        let (old, new) = (&before.tables[name], &after.tables[new_name]);
-        let common: Vec<_> = old
-            .columns
-            .keys()
-            .filter_map(|was| Some((was.clone(), column(was, new, renames)?.to_owned())))
-            .collect();
-        let after_of = |was: &String| {
-            common
-                .iter()
-                .find(|(old, _)| old == was)
-                .map(|(_, new)| new.clone())
-        };
-        let key: Option<Vec<_>> = old
-            .key
-            .iter()
-            .map(|was| Some((was.clone(), after_of(was)?)))
-            .collect();
-        let key = key.filter(|_| !old.null_keys).unwrap_or_default();
-        let same_key = !key.is_empty() && key.iter().map(|(_, new)| new).eq(new.key.iter());
-        let same = match same_key {
-            true => {
-                old.rows == new.rows
-                    && common.iter().all(|(was, is)| {
-                        let (was, is) = (&old.columns[was], &new.columns[is]);
-                        was.filled == is.filled && was.keyed == is.keyed
-                    })
-            }
-            // Without a key only a table that is the same as a whole is the same.
-            false => old.columns.keys().eq(new.columns.keys()) && old.whole == new.whole,
-        };
-        if !same && old.rows > 0 {
-            suspects.push(Suspect {
-                table: (name.to_owned(), new_name.to_owned()),
-                key,
-                columns: common,
-            });
-        }
-    }
-    suspects
-}
-
-/// Tables and columns that are gone, and had something in them.
-pub fn gone(before: &Measured, after: &Measured, renames: &Renames) -> Vec<Lost> {
-    let pairs = pairs(before, after, renames);
-    let mut lost = Vec::new();
-    for (name, old) in before.tables.iter().filter(|(_, old)| old.rows > 0) {
-        let Some(new) = pairs.get(name.as_str()) else {
-            lost.push(Lost {
-                table: name.clone(),
-                column: None,
-                what: What::TableGone,
-                rows: old.rows,
-                before: old.rows,
-            });
-            continue;
-        };
-        for (was, measured) in old
-            .columns
-            .iter()
-            .filter(|(_, measured)| measured.filled > 0)
-        {
-            if column(was, &after.tables[*new], renames).is_none() {
-                lost.push(Lost {
-                    table: name.clone(),
-                    column: Some(was.clone()),
-                    what: What::ColumnGone,
-                    rows: measured.filled,
-                    before: measured.filled,
-                });
-            }
-        }
-    }
-    lost
-}
-
-/// What the comparison of a suspect says is lost.
-pub fn lost(before: &Measured, suspect: &Suspect, counted: &Counted) -> Vec<Lost> {
-    let name = &suspect.table.0;
-    let old = &before.tables[name];
-    let mut lost = Vec::new();
-    if counted.rows > 0 {
-        lost.push(Lost {
-            table: name.clone(),
-            column: None,
-            what: What::RowsGone,
-            rows: counted.rows,
-            before: old.rows,
+fn same_table<'a>(
+    was: &Shape,
+    before: &[Shape],
+    after: &'a [Shape],
+    renames: &Renames,
+) -> Option<&'a Shape> {
+    let new_name = |shape: &Shape| renames.tables.get(&shape.name.to_lowercase());
+    let named = |name: &str| {
+        let found = after.iter().find(|shape| shape.name.eq_ignore_ascii_case(name))?;
+        let others = before.iter().filter(|other| other.name != was.name);
+        let claimed = others.into_iter().any(|other| {
+            let same = other.id.is_some() && other.id == found.id;
+            same || new_name(other).is_some_and(|new| new.eq_ignore_ascii_case(name))
         });
+        (!claimed).then_some(found)
+    };
+    let by_id = was.id.and_then(|id| after.iter().find(|shape| shape.id == Some(id)));
+    by_id
+        .or_else(|| {
+            let new = new_name(was)?;
+            after.iter().find(|shape| shape.name.eq_ignore_ascii_case(new))
+        })
+        .or_else(|| named(&was.name))
+        .or_else(|| named(was.whole.as_deref()?))
+}
+
+fn column_after(
+    was: &ShapeColumn,
+    now: &Shape,
+    by_id: bool,
+    renames: &Renames,
+) -> Option<ShapeColumn> {
+    let named = |name: &str| {
+        let found = now.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+        found.cloned()
+    };
+    if by_id && was.id.is_some() {
+        return now.columns.iter().find(|column| column.id == was.id).cloned();
     }
-    for (column, (gone, changed)) in &counted.columns {
-        for (what, rows) in [(What::ValuesGone, *gone), (What::ValuesChanged, *changed)] {
-            if rows > 0 {
-                lost.push(Lost {
-                    table: name.clone(),
-                    column: Some(column.clone()),
-                    what,
-                    rows,
-                    before: old.columns[column].filled,
-                });
-            }
+    let renamed = renames.columns.get(&was.name.to_lowercase());
+    renamed
+        .and_then(|new| named(new))
+        .or_else(|| named(&was.name))
+}
+
+/// What the comparison of a table says is lost.
+pub fn lost(was: &Shape, successor: Option<&Successor>, compared: &Compared) -> Vec<Lost> {
+    let loss = |column: Option<&str>, what, rows, before| Lost {
+        table: was.name.clone(),
+        column: column.map(str::to_owned),
+        what,
+        rows,
+        before,
+    };
+    let Some(successor) = successor else {
+        let gone = loss(None, What::TableGone, compared.before, compared.before);
+        return if gone.rows > 0 { vec![gone] } else { Vec::new() };
+    };
+    let mut all = vec![loss(None, What::RowsGone, compared.missing, compared.before)];
+    for (column, counts) in was.columns.iter().zip(&compared.columns) {
+        let name = Some(column.name.as_str());
+        let kept = successor.columns.iter().any(|(old, _)| old == column);
+        if kept {
+            all.push(loss(name, What::ValuesGone, counts.nulled, counts.filled));
+            all.push(loss(name, What::ValuesChanged, counts.changed, counts.filled));
+        } else {
+            all.push(loss(name, What::ColumnGone, counts.filled, counts.filled));
         }
     }
-    lost
+    all.retain(|lost| lost.rows > 0);
+    all
+}
+
+/// What counts alone can tell of a table that is too large to be copied.
+pub fn by_counts(was: &Content, now: &Content, pairs: &[Option<usize>]) -> Compared {
+    let missing = was.rows.saturating_sub(now.rows);
+    let columns = was.filled.iter().zip(pairs).map(|(filled, pair)| {
+        let after = pair.and_then(|index| now.filled.get(index));
+        ComparedColumn {
+            filled: *filled,
+            nulled: after.map_or(0, |after| filled.saturating_sub(after + missing)),
+            changed: 0,
+        }
+    });
+    Compared {
+        before: was.rows,
+        missing,
+        columns: columns.collect(),
+    }
 }
 
 /// Losses that nobody acknowledged, or not so many rows of. Rows may go by `table`; values of
@@ -271,18 +237,6 @@ pub fn unacknowledged<'a>(lost: &'a [Lost], allowed: &[Allowed]) -> Vec<&'a Lost
     lost.iter()
         .filter(|lost| !allowed.iter().any(|allowed| covers(lost, allowed)))
         .collect()
-}
-
-/// Whether the subject of a loss is as it was before.
-pub fn is_whole(lost: &Lost, before: &Measured, now: &Measured) -> bool {
-    let (Some(old), Some(new)) = (before.tables.get(&lost.table), now.tables.get(&lost.table))
-    else {
-        return false;
-    };
-    match &lost.column {
-        None => old.rows == new.rows && old.whole == new.whole,
-        Some(column) => old.columns.get(column) == new.columns.get(column),
-    }
 }
 
 impl fmt::Display for Lost {

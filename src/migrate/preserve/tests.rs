@@ -3,40 +3,40 @@
 
 use super::Allowed;
 use super::Lost;
-use super::Measured;
-use super::MeasuredTable;
 use super::Renames;
 use super::What;
-use super::gone;
-use super::suspects;
+use super::by_counts;
+use super::lost;
+use super::successor;
 use super::unacknowledged;
-use crate::model::MeasuredColumn;
+use crate::model::Compared;
+use crate::model::ComparedColumn;
+use crate::model::Content;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
 
-fn table(rows: u64, digest: u128) -> MeasuredTable {
-    let column = |keyed| MeasuredColumn {
-        filled: rows,
-        keyed,
-    };
-    MeasuredTable {
-        rows,
+fn table(name: &str, columns: &[&str]) -> Shape {
+    let columns = columns.iter().map(|name| ShapeColumn {
+        name: (*name).to_owned(),
+        ..ShapeColumn::default()
+    });
+    Shape {
+        name: name.into(),
+        columns: columns.collect(),
         key: vec!["id".into()],
-        null_keys: false,
-        whole: digest,
-        columns: [
-            ("id".to_owned(), column(1)),
-            ("body".to_owned(), column(digest)),
-        ]
-        .into(),
+        ..Shape::default()
     }
 }
 
-fn store(tables: &[(&str, MeasuredTable)]) -> Measured {
-    Measured {
-        tables: tables
-            .iter()
-            .map(|(name, table)| ((*name).to_owned(), table.clone()))
-            .collect(),
+/// The same, in an engine that knows a table again.
+fn known(id: u64, name: &str, columns: &[(u64, &str)]) -> Shape {
+    let names: Vec<_> = columns.iter().map(|(_, name)| *name).collect();
+    let mut shape = table(name, &names);
+    shape.id = Some(id);
+    for (column, (id, _)) in shape.columns.iter_mut().zip(columns) {
+        column.id = Some(*id);
     }
+    shape
 }
 
 fn renames(tables: &[(&str, &str)]) -> Renames {
@@ -45,48 +45,103 @@ fn renames(tables: &[(&str, &str)]) -> Renames {
     renames
 }
 
-#[test]
-fn what_is_as_it_was_is_no_suspect_and_everything_else_is() {
-    let before = store(&[("m", table(3, 7))]);
-    let none = Renames::default();
-    assert_eq!(suspects(&before, &before, &none), []);
-    for other in [table(3, 8), table(4, 9), table(2, 5)] {
-        assert_eq!(suspects(&before, &store(&[("m", other)]), &none).len(), 1);
-    }
-    let mut rekeyed = table(3, 7);
-    rekeyed.key = vec!["body".into()];
-    rekeyed.whole = 8;
-    assert_eq!(suspects(&before, &store(&[("m", rekeyed)]), &none).len(), 1);
-    let empty = store(&[("m", table(0, 0))]);
-    assert_eq!(suspects(&empty, &before, &none), []);
+fn name_after(was: &Shape, before: &[Shape], after: &[Shape], names: &Renames) -> Option<String> {
+    successor(was, before, after, names).map(|successor| successor.table)
 }
 
 #[test]
-fn a_table_is_gone_unless_it_was_renamed() {
-    let before = store(&[("m", table(3, 7))]);
-    let after = store(&[("m3", table(3, 7))]);
-    assert_eq!(gone(&before, &after, &Renames::default()).len(), 1);
+fn a_table_is_followed_through_its_names() {
+    let (was, before) = (table("m", &["id"]), [table("m", &["id"])]);
+    let none = Renames::default();
+    assert_eq!(name_after(&was, &before, &[table("m3", &["id"])], &none), None);
     let chain = renames(&[("M", "m2"), ("m2", "m3")]);
-    assert_eq!(gone(&before, &after, &chain), []);
-    assert_eq!(suspects(&before, &after, &chain), []);
+    let after = [table("m3", &["id"])];
+    assert_eq!(name_after(&was, &before, &after, &chain).unwrap(), "m3");
     let aside = renames(&[("m", "m_old")]);
-    assert_eq!(
-        gone(&before, &before, &aside),
-        [],
-        "rebuilt under its own name"
-    );
+    let rebuilt = name_after(&was, &before, &before, &aside);
+    assert_eq!(rebuilt.unwrap(), "m", "rebuilt under its own name");
 }
 
 #[test]
 fn a_table_stands_for_one_table_only() {
-    let before = store(&[("arch", table(4, 7)), ("m", table(4, 7))]);
-    let after = store(&[("arch", table(4, 7))]);
-    let lost = gone(&before, &after, &renames(&[("m", "arch")]));
-    assert_eq!(lost.len(), 1);
-    assert_eq!(
-        (lost[0].table.as_str(), lost[0].what),
-        ("arch", What::TableGone)
-    );
+    let before = [table("arch", &["id"]), table("m", &["id"])];
+    let names = renames(&[("m", "arch")]);
+    let after = &before[..1];
+    assert_eq!(name_after(&before[0], &before, after, &names), None);
+    assert_eq!(name_after(&before[1], &before, after, &names).unwrap(), "arch");
+    let before = [known(1, "arch", &[]), known(2, "m", &[])];
+    let after = [known(2, "arch", &[])];
+    let none = Renames::default();
+    assert_eq!(name_after(&before[0], &before, &after, &none), None);
+    assert_eq!(name_after(&before[1], &before, &after, &none).unwrap(), "arch");
+}
+
+#[test]
+fn the_engines_identity_needs_no_names() {
+    let was = known(1, "m", &[(1, "id"), (2, "body")]);
+    let after = [known(1, "messages", &[(1, "id"), (2, "text")])];
+    let found = successor(&was, std::slice::from_ref(&was), &after, &Renames::default()).unwrap();
+    assert_eq!((found.table.as_str(), found.columns.len()), ("messages", 2));
+    assert_eq!(found.columns[1].1.name, "text");
+    assert!(found.keyed);
+}
+
+#[test]
+fn a_part_is_looked_for_in_the_whole() {
+    let mut part = known(2, "m_2026", &[(1, "id")]);
+    part.whole = Some("m".into());
+    let after = [known(1, "m", &[(1, "id")]), part.clone()];
+    let none = Renames::default();
+    assert_eq!(name_after(&part, &after, &after, &none).unwrap(), "m");
+    let mut alone = part.clone();
+    alone.whole = None;
+    let after = [known(1, "m", &[(1, "id")]), alone];
+    assert_eq!(name_after(&part, &after[..1], &after, &none).unwrap(), "m_2026");
+}
+
+#[test]
+fn what_is_less_is_lost() {
+    let was = table("m", &["id", "body", "note"]);
+    let after = [table("m", &["id", "body"])];
+    let found = successor(&was, std::slice::from_ref(&was), &after, &Renames::default());
+    let column = |filled, nulled, changed| ComparedColumn {
+        filled,
+        nulled,
+        changed,
+    };
+    let compared = Compared {
+        before: 9,
+        missing: 2,
+        columns: vec![column(9, 0, 0), column(9, 3, 4), column(5, 0, 0)],
+    };
+    let what: Vec<_> = lost(&was, found.as_ref(), &compared)
+        .iter()
+        .map(|lost| (lost.what, lost.rows))
+        .collect();
+    let expected = [
+        (What::RowsGone, 2),
+        (What::ValuesGone, 3),
+        (What::ValuesChanged, 4),
+        (What::ColumnGone, 5),
+    ];
+    assert_eq!(what, expected);
+    assert_eq!(lost(&was, None, &compared)[0].what, What::TableGone);
+    assert_eq!(lost(&was, None, &Compared::default()), []);
+}
+
+#[test]
+fn counts_tell_rows_from_values() {
+    let was = Content {
+        rows: 10,
+        filled: vec![10, 8],
+    };
+    let now = Content {
+        rows: 7,
+        filled: vec![7, 4],
+    };
+    let compared = by_counts(&was, &now, &[Some(0), Some(1)]);
+    assert_eq!((compared.missing, compared.columns[0].nulled), (3, 0));
+    assert_eq!(compared.columns[1].nulled, 1);
 }
 
 #[test]

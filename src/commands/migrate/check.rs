@@ -1,0 +1,211 @@
+//! `chatctl migrate verify` and `drift`: what the migrations make, tried on databases of their own.
+
+use super::case;
+use super::job::Job;
+use super::options::Options;
+use crate::commands::Done;
+use crate::db::Missing;
+use crate::db::Session;
+use crate::db::Target;
+use crate::db::Waits;
+use crate::migrate;
+use crate::migrate::apply;
+use crate::migrate::apply::Guard;
+use crate::migrate::apply::Orders;
+use crate::migrate::apply::Outcome;
+use crate::migrate::backup::Backup;
+use crate::migrate::backup::When;
+use crate::migrate::drift;
+use crate::migrate::drift::Difference;
+use crate::migrate::ledger;
+use crate::migrate::plan::OutOfOrder;
+use crate::migrate::plan::Policy;
+use crate::migrate::scratch::Scratch;
+use crate::migrate::source::Folder;
+use crate::migrate::source::Version;
+use crate::report::Finding;
+use crate::report::Report;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::report::Verdict;
+use crate::stop::Stop;
+use std::time::Duration;
+
+/// Rehearsal: nothing is lost on a copy; empty → head makes the same schema as current → head; a
+/// second run changes nothing.
+pub(super) fn verify(options: &Options, job: &Job) -> anyhow::Result<Done> {
+    let folder = options.folder(job)?;
+    let target = job.target()?;
+    let mut report = Report::new("migrate verify");
+    let mut session = job.open(&target, Missing::Fail, Waits::SHORT)?;
+    job.env.progress.doing("copying the database".to_owned());
+    let mut open = |target: &Target| job.open(target, Missing::Create, Waits::SHORT);
+    let copy = Scratch::copy(session.as_mut(), &target, &mut open)?;
+    let copied = on_copy(job, &folder, &copy.target, &mut report);
+    copy.remove(session.as_mut())?;
+    let Some(from_copy) = copied? else {
+        return Ok(Done::Report(Box::new(report)));
+    };
+    job.env.progress.doing("from empty to head".to_owned());
+    let empty = Scratch::empty(session.as_mut(), &target)?;
+    let made = from_empty(job, &folder, &empty.target, None);
+    empty.remove(session.as_mut())?;
+    job.env.progress.done();
+    let differences = drift::differences(&made?, &from_copy);
+    let same = differences.is_empty();
+    report.cases.push(case(
+        "empty to head".into(),
+        if same { Verdict::Held } else { Verdict::Violated },
+        match same {
+            true => "the same schema as from the current state".into(),
+            false => "not the same schema as from the current state".into(),
+        },
+    ));
+    report.findings.extend(differs(&differences));
+    Ok(Done::Report(Box::new(report)))
+}
+
+/// The schema at the head, from a copy; none when it did not get there.
+fn on_copy(
+    job: &Job,
+    folder: &Folder,
+    target: &Target,
+    report: &mut Report,
+) -> anyhow::Result<Option<Vec<String>>> {
+    let mut session = job.open(target, Missing::Create, Waits::SHORT)?;
+    let outcome = apply_to(job, folder, (session.as_mut(), target), None)?;
+    let arrived = outcome.end.is_none();
+    super::up::tell(outcome, report);
+    if !arrived {
+        return Ok(None);
+    }
+    let before = session.schema()?;
+    let again = apply_to(job, folder, (session.as_mut(), target), None)?;
+    let idle = again.ran.is_empty() && again.end.is_none() && session.schema()? == before;
+    report.cases.push(case(
+        "second run".into(),
+        if idle { Verdict::Held } else { Verdict::Violated },
+        match idle {
+            true => "nothing to do, and the schema stays as it is".into(),
+            false => "it changes something".into(),
+        },
+    ));
+    if !idle {
+        report.add(Finding::new(
+            "not-idempotent",
+            Severity::Error,
+            "migrations",
+            "a second run of the same folder changes the database",
+            "look at what the second run applies: `chatctl migrate plan` after the first",
+        ));
+    }
+    Ok(Some(before))
+}
+
+/// The live schema beside what the applied migrations make.
+pub(super) fn drift(options: &Options, job: &Job) -> anyhow::Result<Done> {
+    let folder = options.folder(job)?;
+    let target = job.target()?;
+    let dialect = migrate::dialect(target.backend());
+    let mut session = job.open(&target, Missing::Fail, Waits::SHORT)?;
+    let (applied, _) = ledger::applied(session.as_mut(), dialect, &folder.migrations)?;
+    let last = applied.iter().map(|row| row.version.clone()).max();
+    let there = session.schema()?;
+    let expected = match &last {
+        None => Vec::new(),
+        Some(last) => {
+            let scratch = Scratch::empty(session.as_mut(), &target)?;
+            let made = from_empty(job, &folder, &scratch.target, Some(last.clone()));
+            scratch.remove(session.as_mut())?;
+            made?
+        }
+    };
+    let differences = drift::differences(&expected, &there);
+    let mut report = Report::new("migrate drift");
+    report.checked = there.len() as u64;
+    let at = last.map_or("no version".to_owned(), |version| format!("version {version}"));
+    report.cases.push(match differences.len() {
+        0 => case("schema".into(), Verdict::Held, format!("as the migrations make it, at {at}")),
+        count => case(
+            "schema".into(),
+            Verdict::Violated,
+            format!("{count} lines differ from what the migrations make, at {at}"),
+        ),
+    });
+    report.findings.extend(differs(&differences));
+    Ok(Done::Report(Box::new(report)))
+}
+
+fn from_empty(
+    job: &Job,
+    folder: &Folder,
+    target: &Target,
+    to: Option<Version>,
+) -> anyhow::Result<Vec<String>> {
+    let mut session = job.open(target, Missing::Create, Waits::SHORT)?;
+    let outcome = apply_to(job, folder, (session.as_mut(), target), to)?;
+    match outcome.end {
+        None => session.schema(),
+        Some(apply::End::Failed(failure)) => anyhow::bail!(
+            Stop::refused(format!("an empty database does not get to the head: {}: {}", failure.file, failure.message))
+                .hint("a migration that relies on what no migration makes needs a file before it that makes it")
+        ),
+        Some(apply::End::Lost(_)) => anyhow::bail!("an empty database has nothing to lose"),
+    }
+}
+
+fn apply_to(
+    job: &Job,
+    folder: &Folder,
+    (session, target): (&mut dyn Session, &Target),
+    to: Option<Version>,
+) -> anyhow::Result<Outcome> {
+    let progress = &job.env.progress;
+    // What would be put by is a copy already.
+    let aside = tempfile::tempdir()?;
+    apply::up(
+        session,
+        &Orders {
+            target,
+            folder,
+            policy: Policy {
+                to,
+                out_of_order: OutOfOrder::Allow,
+            },
+            dialect: migrate::dialect(target.backend()),
+            guard: Guard::Auto,
+            lock_wait: Duration::from_secs(10),
+            retries: 3,
+            backup: Backup {
+                when: When::Auto,
+                dir: Some(aside.path().to_owned()),
+            },
+            stop: &job.stop,
+            tell: &|what| progress.doing(what.to_owned()),
+        },
+    )
+}
+
+fn differs(differences: &[Difference]) -> Option<Finding> {
+    if differences.is_empty() {
+        return None;
+    }
+    let finding = Finding::new(
+        "schema-drift",
+        Severity::Error,
+        "schema",
+        format!("{} lines of the schema are not as the migrations make them", differences.len()),
+        "write a migration that makes it so, or take back by hand what was changed by hand",
+    );
+    let shown = differences.iter().take(SHOWN).fold(finding, |finding, difference| match difference {
+        Difference::Missing(line) => finding.with(Source::Catalog, format!("missing: {line}")),
+        Difference::Extra(line) => finding.with(Source::Catalog, format!("extra: {line}")),
+    });
+    Some(match differences.len().checked_sub(SHOWN) {
+        None | Some(0) => shown,
+        Some(more) => shown.with(Source::Catalog, format!("and {more} more lines")),
+    })
+}
+
+/// How many lines of a difference are shown.
+const SHOWN: usize = 20;

@@ -1,0 +1,107 @@
+//! Work on a database that blocks its thread, and that a signal can stop.
+
+use crate::commands::Done;
+use crate::commands::Env;
+use crate::db;
+use crate::db::Interrupter;
+use crate::db::Missing;
+use crate::db::Session;
+use crate::db::Target;
+use crate::db::Waits;
+use crate::stop::Stop;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+/// What the work is handed.
+pub(super) struct Job {
+    pub(super) env: Env,
+    /// Turns true when a signal asks to stop.
+    pub(super) stop: AtomicBool,
+    interrupters: Mutex<Vec<Interrupter>>,
+}
+
+/// Runs the work. A signal stops the statement that runs, and its connection rolls back; a run
+/// that is committed already is told as what it is.
+pub(super) async fn run(
+    env: Env,
+    work: impl FnOnce(&Job) -> anyhow::Result<Done> + Send + 'static,
+) -> anyhow::Result<Done> {
+    let job = Arc::new(Job {
+        env,
+        stop: AtomicBool::new(false),
+        interrupters: Mutex::default(),
+    });
+    let of_work = Arc::clone(&job);
+    let work = tokio::task::spawn_blocking(move || work(&of_work));
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => done?,
+        () = job.env.until_interrupted() => {
+            job.stop.store(true, Ordering::SeqCst);
+            job.interrupters.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|stop| stop());
+            match work.await? {
+                Ok(done) => Ok(done),
+                Err(_) => Err(Stop::interrupted().into()),
+            }
+        }
+    }
+}
+
+impl Job {
+    /// The database that is asked for.
+    pub(super) fn target(&self) -> anyhow::Result<Target> {
+        let url = self
+            .env
+            .config
+            .value("database-url", self.env.database_url.as_deref())?
+            .ok_or_else(|| {
+                Stop::usage("no database").hint(
+                    "give --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL",
+                )
+            })?;
+        let target = Target::parse(&url)?;
+        self.env
+            .progress
+            .note(&format!("store: {target} ({})", target.backend()));
+        Ok(target)
+    }
+
+    /// A connection whose statements a signal stops.
+    pub(super) fn open(
+        &self,
+        target: &Target,
+        missing: Missing,
+        waits: Waits,
+    ) -> anyhow::Result<Box<dyn Session>> {
+        let session = db::open_session(target, missing, waits)?;
+        let mut all = self.interrupters.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(session.interrupter());
+        Ok(session)
+    }
+
+    /// A connection that can't write; none when there is no database yet.
+    pub(super) fn look(&self, target: &Target) -> anyhow::Result<Option<Box<dyn Session>>> {
+        if target.is_file() && !target.path().exists() {
+            return Ok(None);
+        }
+        self.open(target, Missing::Look, Waits::SHORT).map(Some)
+    }
+
+    /// A connection for chatctl's own writes.
+    pub(super) fn write(&self, target: &Target) -> anyhow::Result<Box<dyn Session>> {
+        writable(target)?;
+        self.open(target, Missing::Fail, Waits::SHORT)
+    }
+}
+
+/// Refuses a URL that forbids writing, before anything is done.
+pub(super) fn writable(target: &Target) -> Result<(), Stop> {
+    match target.read_only() {
+        true => Err(Stop::refused(format!("`{target}` forbids writing"))
+            .hint("leave `?mode=ro` out of the URL")),
+        false => Ok(()),
+    }
+}

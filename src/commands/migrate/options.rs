@@ -1,0 +1,70 @@
+//! What every sub-command on a database takes, and what follows from it.
+
+use super::job::Job;
+use crate::migrate::plan::OutOfOrder;
+use crate::migrate::plan::Policy;
+use crate::migrate::source;
+use crate::migrate::source::Folder;
+use std::path::PathBuf;
+
+/// What every sub-command on a database takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Options {
+    /// A folder of migrations; several make one history
+    #[arg(long, default_value = "migrations")]
+    dir: Vec<PathBuf>,
+
+    /// Whose layout the folder has [default: found out from the names and texts]
+    #[arg(long, value_name = "FORMAT")]
+    source: Option<String>,
+
+    /// The last version to apply
+    #[arg(long, value_name = "VERSION")]
+    to: Option<String>,
+
+    /// Also apply files that are older than what is applied
+    #[arg(long)]
+    allow_out_of_order: bool,
+}
+
+impl Options {
+    /// The folders, read, with what was found out about them.
+    pub(super) fn folder(&self, job: &Job) -> anyhow::Result<Folder> {
+        let mut all: Option<Folder> = None;
+        for dir in &self.dir {
+            let folder = source::read(dir, self.source.as_deref())?;
+            job.env.progress.note(&format!(
+                "migrations: {} in {} ({}, {})",
+                folder.migrations.len(),
+                dir.display(),
+                folder.format,
+                folder.reason
+            ));
+            for (path, reason) in &folder.ignored {
+                let path = path.display();
+                job.env.progress.warning(&format!("{path} is left out: {reason}"));
+            }
+            match &mut all {
+                None => all = Some(folder),
+                Some(all) => all.migrations.extend(folder.migrations),
+            }
+        }
+        let mut all = match all {
+            Some(folder) => folder,
+            None => source::read(&PathBuf::from("migrations"), self.source.as_deref())?,
+        };
+        all.migrations.sort_by(|a, b| a.version.cmp(&b.version));
+        Ok(all)
+    }
+
+    pub(super) fn policy(&self, folder: &Folder) -> anyhow::Result<Policy> {
+        let to = self.to.as_deref().map(|to| folder.version(to)).transpose()?;
+        Ok(Policy {
+            to,
+            out_of_order: match self.allow_out_of_order {
+                true => OutOfOrder::Allow,
+                false => OutOfOrder::Refuse,
+            },
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! `chatctl migrate history` and `restore`: what was done, and back to before it.
+
+use super::case;
+use super::job::Job;
+use super::job::writable;
+use crate::commands::Done;
+use crate::migrate;
+use crate::migrate::backup;
+use crate::migrate::journal;
+use crate::migrate::journal::Journal;
+use crate::report::Report;
+use crate::report::StoreLine;
+use crate::report::Verdict;
+use crate::stop::Stop;
+use std::path::Path;
+use std::path::PathBuf;
+
+pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
+    let target = job.target()?;
+    let entries = match job.look(&target)? {
+        Some(mut session) => journal::read(session.as_mut())?,
+        None => Vec::new(),
+    };
+    let mut report = Report::new("migrate history");
+    report.store = Some(StoreLine {
+        backend: target.backend().to_owned(),
+        url: target.to_string(),
+        mapping: "journal of chatctl".to_owned(),
+    });
+    for entry in &entries {
+        let verdict = match entry.state.as_str() {
+            "failed" => Verdict::Violated,
+            _ => Verdict::Held,
+        };
+        let place = match (entry.version.as_str(), entry.statement) {
+            ("", _) => String::new(),
+            (version, 0) => format!(" version {version}"),
+            (version, statement) => format!(" version {version} statement {statement}"),
+        };
+        let reason = format!("{} at {}: {}", entry.state, entry.at, entry.detail);
+        report.cases.push(case(format!("{}{place}", entry.run), verdict, reason));
+    }
+    // What failed then is no failure of looking at it now.
+    for case in &mut report.cases {
+        case.verdict = Verdict::Held;
+    }
+    Ok(Done::Report(Box::new(report)))
+}
+
+pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Result<Done> {
+    let target = job.target()?;
+    writable(&target)?;
+    let path = match Path::new(from).is_file() {
+        true => PathBuf::from(from),
+        false => of_run(from, job)?,
+    };
+    job.env.progress.doing("putting by what is there now".to_owned());
+    let journal = Journal::new(migrate::dialect(target.backend()));
+    // The last good state must not depend on the backup being one.
+    let now = backup::take(&target, dir, &journal.run)?;
+    job.env.progress.note(&format!("what was there is in {}", now.display()));
+    job.env.progress.doing(format!("restoring {}", path.display()));
+    backup::restore(&target, &path)?;
+    let mut journal = journal;
+    let mut session = job.write(&target)?;
+    journal.create(session.as_mut())?;
+    let detail = format!("from {}; what was there is in {}", path.display(), now.display());
+    journal.write(session.as_mut(), ("", 0), ("restored", ""), &detail)?;
+    job.env.progress.done();
+    Ok(Done::Text(format!("restored {detail}\n")))
+}
+
+/// The backup that a run made.
+fn of_run(run: &str, job: &Job) -> anyhow::Result<PathBuf> {
+    let target = job.target()?;
+    let entries = match job.look(&target)? {
+        Some(mut session) => journal::read(session.as_mut())?,
+        None => Vec::new(),
+    };
+    let backups = || entries.iter().filter(|entry| entry.state == "backup");
+    let found = backups().find(|entry| entry.run == run);
+    let Some(found) = found else {
+        let known: Vec<_> = backups().map(|entry| entry.run.as_str()).collect();
+        let stop = Stop::usage(format!("no run `{run}` made a backup of this database"));
+        return Err(match known.is_empty() {
+            true => stop.hint("give the backup's file: chatctl migrate restore FILE"),
+            false => stop.hint(format!("there are: {}", known.join(", "))),
+        }
+        .into());
+    };
+    Ok(PathBuf::from(&found.detail))
+}

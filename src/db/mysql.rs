@@ -1,0 +1,273 @@
+//! MySQL and MariaDB.
+
+use super::Backend;
+use super::BoxFuture;
+use super::Db;
+use super::Place;
+use super::Target;
+use super::Tried;
+use super::WriteError;
+use super::Writer;
+use super::server;
+use crate::model::Cell;
+use crate::model::Table;
+use anyhow::Context as _;
+use sqlx::Connection as _;
+use sqlx::Executor as _;
+use sqlx::MySqlConnection;
+use sqlx::MySqlPool;
+use sqlx::Row as _;
+use sqlx::Type;
+use sqlx::TypeInfo as _;
+use sqlx::ValueRef as _;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::mysql::MySqlPoolOptions;
+use sqlx::mysql::MySqlRow;
+use sqlx::mysql::MySqlTypeInfo;
+use std::time::Duration;
+
+pub(super) const BACKEND: Backend = Backend {
+    name: "mysql",
+    schemes: &["mysql", "mariadb"],
+    place: Place::Server(3306),
+    open: |target| Box::pin(async move { Ok(Box::new(MySql::open(target).await?) as Box<dyn Db>) }),
+};
+
+const COLUMNS: &str = "
+    SELECT c.table_name, c.column_name, c.column_type
+    FROM information_schema.columns c JOIN information_schema.tables t
+        ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+    WHERE c.table_schema = database() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
+    ORDER BY c.table_name, c.ordinal_position";
+
+/// Apart from the columns: a view of the catalogue is slow to look up row by row.
+const KEYS: &str = "
+    SELECT table_name, column_name, constraint_name = 'PRIMARY', referenced_table_name
+    FROM information_schema.key_column_usage WHERE table_schema = database()
+    ORDER BY table_name, column_name, constraint_name";
+
+struct MySql {
+    target: Target,
+    readers: MySqlPool,
+}
+
+impl MySql {
+    async fn open(target: Target) -> anyhow::Result<Self> {
+        let options = options(&target)?;
+        let mut first: MySqlConnection = server::connect(&target, &options).await?;
+        let version: String = sqlx::query_scalar("SELECT version()")
+            .fetch_one(&mut first)
+            .await
+            .with_context(|| format!("reading `{target}`"))?;
+        first.close().await?;
+        let settings = settings(&version);
+        let pool = MySqlPoolOptions::new()
+            .max_connections(server::READERS)
+            .acquire_timeout(server::CONNECT)
+            .after_connect(move |connection, _| {
+                let settings = settings.clone();
+                Box::pin(async move {
+                    let settings = sqlx::raw_sql(sqlx::AssertSqlSafe(settings));
+                    connection.execute(settings).await.map(|_| ())
+                })
+            });
+        Ok(Self {
+            target,
+            readers: pool.connect_lazy_with(options),
+        })
+    }
+}
+
+/// What every reader is told. MariaDB and MySQL bound a read by different variables; neither bounds
+/// a wait for a table's definition by them.
+fn settings(version: &str) -> String {
+    let limit = server::READ.as_secs();
+    let bound = match version.contains("MariaDB") {
+        true => format!("max_statement_time = {limit}"),
+        false => format!("max_execution_time = {}", server::READ.as_millis()),
+    };
+    format!(
+        "SET SESSION {bound}, SESSION lock_wait_timeout = {limit}; SET SESSION TRANSACTION READ ONLY"
+    )
+}
+
+pub(super) fn options(target: &Target) -> anyhow::Result<MySqlConnectOptions> {
+    let options: MySqlConnectOptions = target
+        .secret_url()
+        .parse()
+        .map_err(|error| server::unusable(target, &error))?;
+    Ok(options.charset("utf8mb4"))
+}
+
+impl Db for MySql {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn schema(&self) -> Tried<'_, Vec<Table>> {
+        Box::pin(async move {
+            let keys = self.rows(KEYS, &[]).await?;
+            let mut columns = self.rows(COLUMNS, &[]).await?;
+            for row in &mut columns {
+                let mine = keys.iter().filter(|key| key[..2] == row[..2]);
+                let key = mine.clone().any(|key| key[2] == Cell::Int(1));
+                let reference = mine.map(|key| &key[3]).find(|name| **name != Cell::Null);
+                row.push(Cell::Int(i64::from(key)));
+                row.push(reference.cloned().unwrap_or(Cell::Null));
+            }
+            Ok(server::tables(&columns))
+        })
+    }
+
+    fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
+        Box::pin(async move {
+            let sql = server::inlined(sql, args, literal)?;
+            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|error| server::reading(&self.target, error))?;
+            rows.iter().map(cells).collect()
+        })
+    }
+
+    fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
+        Box::pin(async move {
+            // The driver would read `||` in another way and change the time zone: a statement is
+            // to do what it does in any other client.
+            let options = options(&self.target)?
+                .pipes_as_concat(false)
+                .no_engine_substitution(false)
+                .timezone(None);
+            let mut connection: MySqlConnection = server::connect(&self.target, &options).await?;
+            let wait = wait.as_millis().div_ceil(1000);
+            let settings = format!(
+                "SET SESSION innodb_lock_wait_timeout = {wait}, SESSION lock_wait_timeout = {wait}"
+            );
+            connection.execute(sqlx::AssertSqlSafe(settings)).await?;
+            Ok(Box::new(MySqlWriter { connection }) as Box<dyn Writer>)
+        })
+    }
+
+    fn quote(&self, name: &str) -> String {
+        format!("`{}`", name.replace('`', "``"))
+    }
+
+    /// The usual collations take `a` for `A` and `ä`; keys and nonces must not be mixed up.
+    fn text_of(&self, column: &str) -> String {
+        format!("CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin")
+    }
+
+    fn holds(&self, column: &str) -> String {
+        format!("instr({}, ?) > 0", self.text_of(column))
+    }
+}
+
+struct MySqlWriter {
+    connection: MySqlConnection,
+}
+
+impl Writer for MySqlWriter {
+    fn execute<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, Result<(), WriteError>> {
+        self.write(sql, &[])
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        sql: &'a str,
+        args: &'a [Cell],
+    ) -> BoxFuture<'a, Result<(), WriteError>> {
+        Box::pin(async move {
+            // Without values it is a text of several statements, and a `?` is not ours.
+            let sql = match args.is_empty() {
+                true => sql.to_owned(),
+                false => server::inlined(sql, args, literal).map_err(WriteError::Other)?,
+            };
+            let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .execute(&mut self.connection)
+                .await;
+            done.map(|_| ()).map_err(write_error)
+        })
+    }
+
+    fn value<'a>(&'a mut self, sql: &'a str) -> Tried<'a, Cell> {
+        Box::pin(async move {
+            let row = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .fetch_one(&mut self.connection)
+                .await?;
+            Ok(cells(&row)?.into_iter().next().unwrap_or(Cell::Null))
+        })
+    }
+}
+
+/// By the numbers of MySQL's server errors: 1205 lock wait timeout, 1213 deadlock; 1290, 1792 and
+/// 1836 a server, a transaction and a server again that may only be read.
+fn write_error(error: sqlx::Error) -> WriteError {
+    let number = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>())
+        .map(MySqlDatabaseError::number);
+    match number {
+        Some(1205 | 1213) => WriteError::Busy,
+        Some(1290 | 1792 | 1836) => WriteError::ReadOnly,
+        _ => WriteError::Other(error.into()),
+    }
+}
+
+/// Texts in hexadecimal: whether a backslash escapes depends on the session's mode.
+fn literal(cell: &Cell) -> anyhow::Result<String> {
+    Ok(match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Int(number) => number.to_string(),
+        Cell::Real(number) => {
+            anyhow::ensure!(number.is_finite(), "MySQL can't hold the number {number}");
+            format!("{number:e}")
+        }
+        Cell::Text(text) => format!("_utf8mb4 x'{}'", server::hex(text.as_bytes())),
+        Cell::Blob(bytes) => format!("x'{}'", server::hex(bytes)),
+    })
+}
+
+/// By the type of each column; what has no kind of its own is the text that the server prints.
+fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
+    (0..row.len())
+        .map(|index| {
+            let value = row.try_get_raw(index)?;
+            if value.is_null() {
+                return Ok(Cell::Null);
+            }
+            let info = value.type_info();
+            let bytes: &[u8] = row.try_get_unchecked(index)?;
+            let text = || std::str::from_utf8(bytes);
+            Ok(match info.name() {
+                "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "BOOLEAN" | "YEAR"
+                | "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED"
+                | "INT UNSIGNED" | "BIGINT UNSIGNED" => whole(text()?),
+                "FLOAT" | "DOUBLE" => Cell::Real(text()?.parse()?),
+                // As a number, which is how it is written and compared; it comes as its bytes.
+                "BIT" => bits(bytes),
+                "GEOMETRY" => Cell::Blob(bytes.to_vec()),
+                _ if is_binary(&info) => Cell::Blob(bytes.to_vec()),
+                _ => Cell::Text(text()?.to_owned()),
+            })
+        })
+        .collect()
+}
+
+/// By the collation: by name, the driver takes a text that is compared byte by byte for a blob too.
+fn is_binary(info: &MySqlTypeInfo) -> bool {
+    <[u8] as Type<sqlx::MySql>>::compatible(info) && !<str as Type<sqlx::MySql>>::compatible(info)
+}
+
+/// A number, or its text when it is beyond the range of one.
+fn whole(text: &str) -> Cell {
+    text.parse()
+        .map_or_else(|_| Cell::Text(text.to_owned()), Cell::Int)
+}
+
+fn bits(bytes: &[u8]) -> Cell {
+    let number = bytes
+        .iter()
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    whole(&number.to_string())
+}

@@ -1,0 +1,200 @@
+//! PostgreSQL.
+
+use super::Backend;
+use super::BoxFuture;
+use super::Db;
+use super::Place;
+use super::Target;
+use super::Tried;
+use super::WriteError;
+use super::Writer;
+use super::server;
+use crate::model::Cell;
+use crate::model::Table;
+use sqlx::Connection as _;
+use sqlx::PgConnection;
+use sqlx::PgPool;
+use sqlx::Row as _;
+use sqlx::TypeInfo as _;
+use sqlx::ValueRef as _;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::PgRow;
+use std::time::Duration;
+
+pub(super) const BACKEND: Backend = Backend {
+    name: "postgres",
+    schemes: &["postgres", "postgresql"],
+    place: Place::Server(5432),
+    open: |target| {
+        Box::pin(async move { Ok(Box::new(Postgres::open(target).await?) as Box<dyn Db>) })
+    },
+};
+
+/// The tables of the schema that a bare name means; a partition's rows are its parent's.
+const TABLES: &str = "
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)),
+        (SELECT f.relname FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid
+            WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attnum = ANY (k.conkey) ORDER BY k.oid LIMIT 1)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    ORDER BY c.relname, a.attnum";
+
+struct Postgres {
+    target: Target,
+    readers: PgPool,
+}
+
+impl Postgres {
+    async fn open(target: Target) -> anyhow::Result<Self> {
+        let limit = format!("{}ms", server::READ.as_millis());
+        let options = options(&target)?.options([
+            ("default_transaction_read_only", "on"),
+            ("statement_timeout", limit.as_str()),
+            // What a value reads like must not depend on the settings of a role or a database.
+            ("bytea_output", "hex"),
+            ("intervalstyle", "postgres"),
+        ]);
+        let first: PgConnection = server::connect(&target, &options).await?;
+        first.close().await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(server::READERS)
+            .acquire_timeout(server::CONNECT);
+        Ok(Self {
+            target,
+            readers: pool.connect_lazy_with(options),
+        })
+    }
+}
+
+fn options(target: &Target) -> anyhow::Result<PgConnectOptions> {
+    let options: PgConnectOptions = target
+        .secret_url()
+        .parse()
+        .map_err(|error| server::unusable(target, &error))?;
+    Ok(options
+        .application_name("chatctl")
+        // Literals are written for it.
+        .options([("standard_conforming_strings", "on")]))
+}
+
+impl Db for Postgres {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn schema(&self) -> Tried<'_, Vec<Table>> {
+        Box::pin(async move { Ok(server::tables(&self.rows(TABLES, &[]).await?)) })
+    }
+
+    fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
+        Box::pin(async move {
+            let sql = server::inlined(sql, args, literal)?;
+            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|error| server::reading(&self.target, error))?;
+            rows.iter().map(cells).collect()
+        })
+    }
+
+    fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
+        Box::pin(async move {
+            // 0 would mean to wait for ever.
+            let wait = format!("{}ms", wait.as_millis().max(1));
+            let options = options(&self.target)?.options([("lock_timeout", wait)]);
+            let connection = server::connect(&self.target, &options).await?;
+            Ok(Box::new(PostgresWriter { connection }) as Box<dyn Writer>)
+        })
+    }
+
+    fn holds(&self, column: &str) -> String {
+        format!("strpos({}, ?) > 0", self.text_of(column))
+    }
+}
+
+struct PostgresWriter {
+    connection: PgConnection,
+}
+
+impl Writer for PostgresWriter {
+    fn execute<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, Result<(), WriteError>> {
+        self.write(sql, &[])
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        sql: &'a str,
+        args: &'a [Cell],
+    ) -> BoxFuture<'a, Result<(), WriteError>> {
+        Box::pin(async move {
+            // Without values it is a text of several statements, in which `?` is an operator.
+            let sql = match args.is_empty() {
+                true => sql.to_owned(),
+                false => server::inlined(sql, args, literal).map_err(WriteError::Other)?,
+            };
+            let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .execute(&mut self.connection)
+                .await;
+            done.map(|_| ()).map_err(write_error)
+        })
+    }
+
+    fn value<'a>(&'a mut self, sql: &'a str) -> Tried<'a, Cell> {
+        Box::pin(async move {
+            let row = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .fetch_one(&mut self.connection)
+                .await?;
+            Ok(cells(&row)?.into_iter().next().unwrap_or(Cell::Null))
+        })
+    }
+}
+
+/// PostgreSQL, appendix A: 55P03 lock_not_available, 40P01 deadlock_detected,
+/// 25006 read_only_sql_transaction.
+fn write_error(error: sqlx::Error) -> WriteError {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match code.as_deref() {
+        Some("55P03" | "40P01") => WriteError::Busy,
+        Some("25006") => WriteError::ReadOnly,
+        _ => WriteError::Other(error.into()),
+    }
+}
+
+fn literal(cell: &Cell) -> anyhow::Result<String> {
+    Ok(match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Int(number) => format!("'{number}'::int8"),
+        Cell::Real(number) => format!("'{number}'::float8"),
+        Cell::Text(text) => {
+            anyhow::ensure!(
+                !text.contains('\0'),
+                "PostgreSQL can't hold a NUL character in a text"
+            );
+            format!("'{}'", text.replace('\'', "''"))
+        }
+        Cell::Blob(bytes) => format!("'\\x{}'::bytea", server::hex(bytes)),
+    })
+}
+
+/// By the type of each column; what has no kind of its own is the text that the server prints.
+fn cells(row: &PgRow) -> anyhow::Result<Vec<Cell>> {
+    (0..row.len())
+        .map(|index| {
+            let value = row.try_get_raw(index)?;
+            if value.is_null() {
+                return Ok(Cell::Null);
+            }
+            let text = || value.as_str().map_err(anyhow::Error::from_boxed);
+            Ok(match value.type_info().name() {
+                "BOOL" => Cell::Int(i64::from(text()? == "t")),
+                "INT2" | "INT4" | "INT8" | "OID" => Cell::Int(text()?.parse()?),
+                "FLOAT4" | "FLOAT8" => Cell::Real(text()?.parse()?),
+                "BYTEA" => Cell::Blob(row.try_get_unchecked(index)?),
+                _ => Cell::Text(text()?.to_owned()),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! What the backends that are servers share: connecting, values in a statement's text, tables.
+
+use super::Target;
+use crate::model::Cell;
+use crate::model::Column;
+use crate::model::Table;
+use crate::stop::Stop;
+use std::time::Duration;
+
+/// How long a server may take to answer to a connection.
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
+/// How long a read may take: long enough for a large table, and never for ever behind a lock.
+pub(super) const READ: Duration = Duration::from_secs(30);
+/// How many connections read at a time; a store in use has other clients to serve.
+pub(super) const READERS: u32 = 4;
+
+/// Connects once: a pool would try again and again, and then tell no more than that it gave up.
+pub(super) async fn connect<C: sqlx::Connection>(
+    target: &Target,
+    options: &C::Options,
+) -> Result<C, Stop> {
+    let at = target.address();
+    match tokio::time::timeout(CONNECT, C::connect_with(options)).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(Stop::unreachable(format!(
+            "can't open `{target}` at `{at}`: {error}"
+        ))
+        .hint(hint(target, &error))),
+        Err(_) => Err(Stop::unreachable(format!(
+            "can't open `{target}`: no answer from `{at}` within {CONNECT:?}"
+        ))
+        .hint("check host and port in --database-url, and what stands between")),
+    }
+}
+
+fn hint(target: &Target, error: &sqlx::Error) -> String {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match (error, code.as_deref()) {
+        (sqlx::Error::Io(_), _) => {
+            format!(
+                "start the database server, or mend host and port in --database-url: {}",
+                target.address()
+            )
+        }
+        (sqlx::Error::Tls(_), _) => "say in the URL how to encrypt: `?sslmode=`".to_owned(),
+        // SQLSTATE: PostgreSQL's for an unknown database, and MySQL's for one that is unknown or
+        // closed to the user.
+        (_, Some("3D000" | "42000")) => format!(
+            "make the database `{}` first, or let this user in: chatctl never makes the store that it looks at",
+            target.database()
+        ),
+        // SQLSTATE, class 28: the log-in is refused.
+        (_, Some("28000" | "28P01")) => "mend user and password in --database-url; a character that means something in a URL is written as %40 for @".to_owned(),
+        _ => "check --database-url".to_owned(),
+    }
+}
+
+/// A read that failed. A pool says only that it waited: a server that was opened before and has no
+/// connection now went away, or has none left.
+pub(super) fn reading(target: &Target, error: sqlx::Error) -> anyhow::Error {
+    match error {
+        sqlx::Error::PoolTimedOut => Stop::unreachable(format!(
+            "`{target}` gave no connection within {CONNECT:?}, and did so before"
+        ))
+        .hint("start the database server again, or let it have more connections")
+        .into(),
+        error => anyhow::Error::from(error).context(format!("reading `{target}`")),
+    }
+}
+
+/// An option of the URL that the driver can't take.
+pub(super) fn unusable(target: &Target, error: &sqlx::Error) -> Stop {
+    Stop::usage(format!("`{target}` can't be used: {error}"))
+        .hint("mend the parameters after `?` in --database-url")
+}
+
+/// A statement with each `?` replaced by a value, as `literal` writes it. Only so do the servers
+/// answer in text, and text is how they print every type they have.
+pub(super) fn inlined(
+    sql: &str,
+    args: &[Cell],
+    literal: fn(&Cell) -> anyhow::Result<String>,
+) -> anyhow::Result<String> {
+    let mut text = String::with_capacity(sql.len());
+    let mut values = args.iter();
+    let mut quoted = None;
+    for c in sql.chars() {
+        match (quoted, c) {
+            (None, '?') => {
+                let value = values.next().ok_or_else(|| missing(sql))?;
+                text.push_str(&literal(value)?);
+                continue;
+            }
+            (None, '\'' | '"' | '`') => quoted = Some(c),
+            // A doubled quote closes and opens again, which comes to the same.
+            (Some(quote), c) if quote == c => quoted = None,
+            _ => {}
+        }
+        text.push(c);
+    }
+    match values.next() {
+        None => Ok(text),
+        Some(_) => Err(missing(sql)),
+    }
+}
+
+fn missing(sql: &str) -> anyhow::Error {
+    anyhow::anyhow!("as many values as placeholders are needed: `{sql}`")
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Rows of table, column, declared type, whether it is a key, and reference, as tables. A table
+/// without columns has one row, without a column.
+pub(super) fn tables(rows: &[Vec<Cell>]) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::new();
+    for row in rows {
+        let name = row[0].to_string();
+        // Not only the last one: a server may order names that differ in case as if they were one.
+        let known = tables.iter().position(|table| table.name == name);
+        let at = known.unwrap_or(tables.len());
+        if known.is_none() {
+            tables.push(Table {
+                name,
+                columns: Vec::new(),
+            });
+        }
+        let table = &mut tables[at];
+        if let Some(name) = row[1].text() {
+            table.columns.push(Column {
+                name: name.to_owned(),
+                declared: row[2].to_string().to_uppercase(),
+                key: row[3].int().unwrap_or(0) > 0,
+                references: row[4].text().map(str::to_owned),
+            });
+        }
+    }
+    tables
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Cell;
+    use super::inlined;
+
+    fn bracketed(cell: &Cell) -> anyhow::Result<String> {
+        Ok(format!("<{cell}>"))
+    }
+
+    #[test]
+    fn values_stand_where_the_placeholders_stood() {
+        let args = [Cell::Int(1), Cell::Text("?'".into())];
+        let sql = "SELECT '?''?', \"a?\", `b?` WHERE x = ? AND y = ?";
+        assert_eq!(
+            inlined(sql, &args, bracketed).unwrap(),
+            "SELECT '?''?', \"a?\", `b?` WHERE x = <1> AND y = <?'>"
+        );
+    }
+
+    #[test]
+    fn a_value_too_many_or_too_few_is_an_error() {
+        for sql in ["SELECT 1", "SELECT ?, ?"] {
+            assert!(inlined(sql, &[Cell::Null], bracketed).is_err());
+        }
+    }
+}

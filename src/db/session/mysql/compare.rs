@@ -1,0 +1,143 @@
+//! Comparing a table of the copy with what it was, row by row, in one pass.
+
+use super::MySql;
+use super::quoted;
+use crate::db::session::Failed;
+use crate::db::session::Session as _;
+use crate::db::session::aside;
+use crate::db::session::compared;
+use crate::db::session::numbers;
+use crate::model::Compared;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use crate::model::Successor;
+
+/// Puts a copy of a table aside, beside it: nothing else works on the copy of the database.
+pub(super) fn put_aside(session: &mut MySql, number: usize, shape: &Shape) -> Result<(), Failed> {
+    let list: Vec<_> = shape.columns.iter().map(|column| quoted(&column.name)).collect();
+    let (table, copy) = (quoted(&shape.name), aside(number));
+    let key: Vec<_> = shape.key.iter().map(|name| quoted(name)).collect();
+    // Strictness is what the migration sets, and no matter of copying.
+    session.command(&format!(
+        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {} FROM {table}",
+        list.join(", ")
+    ))?;
+    if key.is_empty() {
+        return Ok(());
+    }
+    session.command(&format!("ALTER TABLE {copy} ADD PRIMARY KEY ({})", key.join(", ")))
+}
+
+/// Compares a table with the copy that was put aside.
+pub(super) fn compare(
+    session: &mut MySql,
+    number: usize,
+    shape: &Shape,
+    successor: Option<&Successor>,
+) -> anyhow::Result<Compared> {
+    let was = aside(number);
+    let Some(successor) = successor else {
+        return Ok(compared(&session.rows(&format!("SELECT count(*) FROM {was}"))?.remove(0)));
+    };
+    let now = quoted(&successor.table);
+    if !is_key(session, &now, successor)? {
+        return as_wholes(session, (&was, &now), shape, successor);
+    }
+    let on: Vec<_> = successor
+        .key
+        .iter()
+        .map(|(old, new)| format!("b.{} = a.{}", quoted(&new.name), quoted(&old.name)))
+        .collect();
+    let there = format!("b.{} IS NOT NULL", quoted(&successor.key[0].1.name));
+    let counts: Vec<_> = shape
+        .columns
+        .iter()
+        .map(|column| {
+            let filled = format!("count(a.{})", quoted(&column.name));
+            let pair = successor.columns.iter().find(|(old, _)| old == column);
+            let Some((old, new)) = pair else {
+                return format!("{filled}, 0, 0");
+            };
+            let (a, b) = (format!("a.{}", quoted(&old.name)), format!("b.{}", quoted(&new.name)));
+            format!(
+                "{filled}, coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NULL), 0), \
+                 coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NOT NULL AND NOT ({})), 0)",
+                equal((&a, old), (&b, new))
+            )
+        })
+        .collect();
+    let sql = format!(
+        "SELECT count(*), coalesce(sum(NOT ({there})), 0), {} FROM {was} AS a LEFT JOIN {now} AS b ON {}",
+        counts.join(", "),
+        on.join(" AND ")
+    );
+    Ok(compared(&session.rows(&sql)?.remove(0)))
+}
+
+/// Texts by their characters, whatever the character set: what a collation calls equal may still
+/// differ. Numbers by their value, since their scale may grow.
+fn equal((a, old): (&str, &ShapeColumn), (b, new): (&str, &ShapeColumn)) -> String {
+    let is = |column: &ShapeColumn, names: &[&str]| {
+        names.iter().any(|name| column.declared.starts_with(name))
+    };
+    let numbers = ["tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"];
+    let bytes = ["binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit"];
+    let times = ["datetime", "timestamp", "date", "time"];
+    if old.declared != new.declared && is(old, &numbers) && is(new, &numbers) || is(old, &times) && is(new, &times) {
+        format!("{a} = {b}")
+    } else if is(old, &bytes) || is(new, &bytes) {
+        format!("CAST({a} AS BINARY) = CAST({b} AS BINARY)")
+    } else {
+        let text = |value: &str| format!("CAST(CONVERT({value} USING utf8mb4) AS BINARY)");
+        format!("{} = {}", text(a), text(b))
+    }
+}
+
+/// Whether the old key tells the rows apart still: a migration may take its constraint away.
+fn is_key(session: &mut MySql, now: &str, successor: &Successor) -> anyhow::Result<bool> {
+    if successor.key.is_empty() || successor.keyed {
+        return Ok(successor.keyed);
+    }
+    let new: Vec<_> = successor.key.iter().map(|(_, new)| quoted(&new.name)).collect();
+    let twice = format!("SELECT 1 FROM {now} GROUP BY {} HAVING count(*) > 1 LIMIT 1", new.join(", "));
+    Ok(session.rows(&twice)?.is_empty())
+}
+
+/// Rows without a key are compared as a whole, and each as often as it stands there.
+fn as_wholes(
+    session: &mut MySql,
+    (was, now): (&str, &str),
+    shape: &Shape,
+    successor: &Successor,
+) -> anyhow::Result<Compared> {
+    let side = |name: fn(&(ShapeColumn, ShapeColumn)) -> &ShapeColumn| {
+        let parts = successor.columns.iter().enumerate().map(|(index, pair)| {
+            format!(", hex({}) AS v{index}", quoted(&name(pair).name))
+        });
+        parts.collect::<String>()
+    };
+    let places: Vec<_> = (0..successor.columns.len()).map(|index| format!("v{index}")).collect();
+    let missing = match places.is_empty() {
+        true => 0,
+        false => {
+            let sql = format!(
+                "SELECT coalesce(sum(greatest(n, 0)), 0) FROM (SELECT sum(side) AS n FROM \
+                 (SELECT 1 AS side{} FROM {was} UNION ALL SELECT -1{} FROM {now}) AS both_sides GROUP BY {}) AS counted",
+                side(|pair| &pair.0),
+                side(|pair| &pair.1),
+                places.join(", ")
+            );
+            numbers(&session.rows(&sql)?[0])[0]
+        }
+    };
+    let counts: Vec<_> = shape
+        .columns
+        .iter()
+        .map(|column| format!(", count({}), 0, 0", quoted(&column.name)))
+        .collect();
+    let row = session.rows(&format!("SELECT count(*), 0{} FROM {was}", counts.concat()))?;
+    Ok(Compared {
+        missing,
+        ..compared(&row[0])
+    })
+}

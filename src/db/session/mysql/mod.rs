@@ -1,0 +1,317 @@
+//! MySQL and MariaDB: DDL commits by itself, so what is measured is measured on a copy.
+
+mod compare;
+mod schema;
+
+use super::Failed;
+use super::Interrupter;
+use super::Missing;
+use super::Object;
+use super::Session;
+use super::Waits;
+use crate::db::Target;
+use crate::db::mysql::options;
+use crate::db::server;
+use crate::model::Cell;
+use crate::model::Compared;
+use crate::model::Content;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use crate::model::Successor;
+use sqlx::Executor as _;
+use sqlx::MySqlConnection;
+use sqlx::Row as _;
+use sqlx::ValueRef as _;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::mysql::MySqlRow;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+pub(super) fn open(
+    target: &Target,
+    missing: Missing,
+    waits: Waits,
+) -> anyhow::Result<Box<dyn Session>> {
+    Ok(Box::new(MySql::open(target, missing, waits)?))
+}
+
+struct MySql {
+    runtime: Handle,
+    target: Target,
+    options: MySqlConnectOptions,
+    connection: MySqlConnection,
+    id: u64,
+    database: String,
+    /// The tables when the watch began.
+    before: BTreeSet<String>,
+}
+
+impl MySql {
+    fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
+        let runtime = Handle::current();
+        let options = options(target)?;
+        let mut connection: MySqlConnection =
+            runtime.block_on(server::connect(target, &options))?;
+        let sql = "SELECT connection_id(), database(), version()";
+        let row = runtime.block_on(rows(&mut connection, sql))?.remove(0);
+        let mut session = Self {
+            id: super::numbers(&row)[0],
+            database: row[1].to_string(),
+            target: target.clone(),
+            runtime,
+            options,
+            connection,
+            before: BTreeSet::new(),
+        };
+        // Whole seconds, and at least one: MySQL knows no less.
+        let lock = waits.lock.as_secs_f64().ceil().max(1.0);
+        session.command(&format!(
+            "SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
+        ))?;
+        if waits.statement > Duration::ZERO && row[2].to_string().contains("MariaDB") {
+            let seconds = waits.statement.as_secs_f64();
+            session.command(&format!("SET SESSION max_statement_time = {seconds}"))?;
+        }
+        if missing == Missing::Look {
+            session.command("SET SESSION TRANSACTION READ ONLY")?;
+        }
+        Ok(session)
+    }
+
+    /// The name of the lock that sqlx's migrator takes, so that both wait for each other.
+    fn turn(&self) -> String {
+        let key = 0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()));
+        format!("{key:x}")
+    }
+}
+
+impl Session for MySql {
+    fn command(&mut self, sql: &str) -> Result<(), Failed> {
+        let done = self.connection.execute(sqlx::AssertSqlSafe(sql));
+        let done = self.runtime.block_on(done);
+        done.map(|_| ()).map_err(|error| failed(&error))
+    }
+
+    fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+        for arg in args {
+            query = match arg {
+                Cell::Null => query.bind(None::<String>),
+                Cell::Int(number) => query.bind(*number),
+                Cell::Real(number) => query.bind(*number),
+                Cell::Text(text) => query.bind(text.clone()),
+                Cell::Blob(bytes) => query.bind(bytes.clone()),
+            };
+        }
+        self.runtime.block_on(query.execute(&mut self.connection))?;
+        Ok(())
+    }
+
+    fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+        self.runtime.block_on(rows(&mut self.connection, sql))
+    }
+
+    fn run(&mut self, statement: &str) -> Result<(), Failed> {
+        // The protocol for prepared statements takes one statement only, which is what is wanted;
+        // some statements it does not take at all.
+        let query = sqlx::query(sqlx::AssertSqlSafe(statement)).persistent(false);
+        let done = self.runtime.block_on(query.execute(&mut self.connection));
+        match done {
+            Err(error) if number(&error) == Some(UNSUPPORTED) => self.command(statement),
+            done => done.map(|_| ()).map_err(|error| failed(&error)),
+        }
+    }
+
+    fn quote(&self, name: &str) -> String {
+        quoted(name)
+    }
+
+    fn take_turn(&mut self) -> anyhow::Result<bool> {
+        let sql = format!("SELECT get_lock('{}', 0)", self.turn());
+        Ok(super::numbers(&self.rows(&sql)?[0])[0] == 1)
+    }
+
+    fn begin(&mut self) -> Result<(), Failed> {
+        self.command("START TRANSACTION")
+    }
+
+    fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
+        // Generated columns are made anew from the others.
+        let columns = self.rows(
+            "SELECT c.table_name, c.column_name, c.column_type, coalesce(k.ordinal_position, 0) \
+             FROM information_schema.columns AS c JOIN information_schema.tables AS t \
+             ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE' \
+             LEFT JOIN information_schema.key_column_usage AS k ON k.table_schema = c.table_schema AND k.table_name = c.table_name \
+             AND k.column_name = c.column_name AND k.constraint_name = 'PRIMARY' \
+             WHERE c.table_schema = database() AND c.extra NOT LIKE '%GENERATED%' ORDER BY c.table_name, c.ordinal_position",
+        )?;
+        let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
+        let mut keys: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
+        for row in &columns {
+            let (table, column) = (row[0].to_string(), row[1].to_string());
+            let place = super::numbers(&row[3..])[0];
+            if place > 0 {
+                keys.entry(table.clone()).or_default().push((place, column.clone()));
+            }
+            let shape = shapes.entry(table.clone()).or_insert_with(|| Shape {
+                name: table,
+                ..Shape::default()
+            });
+            shape.columns.push(ShapeColumn {
+                id: None,
+                name: column,
+                declared: row[2].to_string(),
+            });
+        }
+        for (table, mut key) in keys {
+            key.sort();
+            if let Some(shape) = shapes.get_mut(&table) {
+                shape.key = key.into_iter().map(|(_, name)| name).collect();
+            }
+        }
+        let is_aside = |shape: &Shape| shape.name.starts_with(super::ASIDE);
+        Ok(shapes.into_values().filter(|shape| !is_aside(shape)).collect())
+    }
+
+    fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
+        let rows = self.rows(
+            "SELECT DISTINCT 'index', index_name, table_name FROM information_schema.statistics WHERE table_schema = database() AND index_name <> 'PRIMARY' \
+             UNION ALL SELECT 'trigger', trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = database() \
+             UNION ALL SELECT 'view', table_name, table_name FROM information_schema.views WHERE table_schema = database()",
+        )?;
+        let objects = rows.iter().map(|row| Object {
+            kind: row[0].to_string(),
+            name: row[1].to_string(),
+            table: row[2].to_string(),
+        });
+        Ok(objects.collect())
+    }
+
+    fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        Ok(BTreeSet::new())
+    }
+
+    fn schema(&mut self) -> anyhow::Result<Vec<String>> {
+        schema::lines(self)
+    }
+
+    fn watch(&mut self) -> anyhow::Result<()> {
+        let tables = self.catalog()?;
+        self.before = tables.into_iter().map(|shape| shape.name).collect();
+        Ok(())
+    }
+
+    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        // The server keeps no evidence of what one connection wrote, so every table counts.
+        Ok(self.before.clone())
+    }
+
+    fn size(&mut self, table: &str) -> anyhow::Result<u64> {
+        let rows = self.rows(&format!(
+            "SELECT coalesce(data_length, 0) FROM information_schema.tables WHERE table_schema = database() AND table_name = {}",
+            text_literal(table)
+        ))?;
+        Ok(rows.first().map_or(0, |row| super::numbers(row)[0]))
+    }
+
+    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
+        let counts = columns.iter().map(|column| format!(", count({})", quoted(column)));
+        let sql = format!(
+            "SELECT count(*){} FROM {}",
+            counts.collect::<String>(),
+            quoted(table)
+        );
+        let numbers = super::numbers(&self.rows(&sql)?.remove(0));
+        Ok(Content {
+            rows: numbers[0],
+            filled: numbers[1..].to_vec(),
+        })
+    }
+
+    fn put_aside(&mut self, number: usize, shape: &Shape) -> Result<(), Failed> {
+        compare::put_aside(self, number, shape)
+    }
+
+    fn compare(
+        &mut self,
+        number: usize,
+        shape: &Shape,
+        successor: Option<&Successor>,
+    ) -> anyhow::Result<Compared> {
+        compare::compare(self, number, shape, successor)
+    }
+
+    fn forget(&mut self, number: usize) -> anyhow::Result<()> {
+        Ok(self.command(&format!("DROP TABLE IF EXISTS {}", super::aside(number)))?)
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        let (runtime, target) = (self.runtime.clone(), self.target.clone());
+        let (options, id) = (self.options.clone(), self.id);
+        Box::new(move || {
+            let (options, target) = (options.clone(), target.clone());
+            runtime.spawn(async move {
+                // Without another connection the statement ends by itself, later.
+                let other = server::connect::<MySqlConnection>(&target, &options).await;
+                if let Ok(mut other) = other {
+                    let sql = format!("KILL QUERY {id}");
+                    let _ = other.execute(sqlx::AssertSqlSafe(sql)).await;
+                }
+            });
+        })
+    }
+}
+
+/// Every value as the database writes it.
+async fn rows(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+    let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?;
+    found.iter().map(cells).collect()
+}
+
+fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
+    (0..row.len())
+        .map(|index| {
+            let value = row.try_get_raw(index)?;
+            if value.is_null() {
+                return Ok(Cell::Null);
+            }
+            let bytes: Vec<u8> = row.try_get_unchecked(index)?;
+            Ok(Cell::Text(String::from_utf8_lossy(&bytes).into_owned()))
+        })
+        .collect()
+}
+
+/// 1205 ER_LOCK_WAIT_TIMEOUT, 1213 ER_LOCK_DEADLOCK
+/// (dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html).
+const BUSY: [u16; 2] = [1205, 1213];
+/// 1295 ER_UNSUPPORTED_PS.
+const UNSUPPORTED: u16 = 1295;
+
+fn number(error: &sqlx::Error) -> Option<u16> {
+    let told = error.as_database_error()?;
+    Some(told.downcast_ref::<MySqlDatabaseError>().number())
+}
+
+fn failed(error: &sqlx::Error) -> Failed {
+    Failed {
+        message: error.as_database_error().map_or_else(|| error.to_string(), |told| told.message().to_owned()),
+        at: None,
+        busy: number(error).is_some_and(|number| BUSY.contains(&number)),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// In hexadecimal, so that no setting of the server changes its meaning.
+fn text_literal(text: &str) -> String {
+    let digits: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    match digits.is_empty() {
+        true => "''".to_owned(),
+        false => format!("_utf8mb4 0x{digits}"),
+    }
+}

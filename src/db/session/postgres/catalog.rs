@@ -1,0 +1,140 @@
+//! What PostgreSQL's catalogue and its statistics of this transaction say of every table.
+
+use super::Postgres;
+use crate::db::session::Object;
+use crate::db::session::Session as _;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+/// A table at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) shape: Shape,
+    /// The file that holds its rows: another one after TRUNCATE, a rewrite or CLUSTER.
+    file: String,
+    /// Rows that this transaction updated or deleted, also in what was rolled back to a savepoint.
+    written: u64,
+}
+
+impl Seen {
+    /// Whether rows or values may be other ones by what this transaction did in between.
+    pub(super) fn is_touched(&self, now: &Self) -> bool {
+        let typed = |seen: &Self| -> BTreeMap<_, _> {
+            let columns = seen.shape.columns.iter();
+            columns
+                .map(|column| (column.id, column.declared.clone()))
+                .collect()
+        };
+        let (was, is) = (typed(self), typed(now));
+        self.file != now.file
+            || self.written != now.written
+            || was.iter().any(|(id, declared)| is.get(id) != Some(declared))
+    }
+}
+
+/// The user's schemas.
+const OF_USER: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+impl Postgres {
+    /// Every table, by its number.
+    pub(super) fn look(&mut self) -> anyhow::Result<BTreeMap<u64, Seen>> {
+        let tables = self.rows(&format!(
+            "SELECT c.oid::text, n.nspname::text, c.relname::text, (c.relkind = 'p')::text, c.relfilenode::text, \
+             (coalesce(pg_stat_get_xact_tuples_updated(c.oid), 0) + coalesce(pg_stat_get_xact_tuples_deleted(c.oid), 0))::text, \
+             CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::text END \
+             FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OF_USER} ORDER BY 2, 3"
+        ))?;
+        let mut names = BTreeMap::new();
+        for row in &tables {
+            let (schema, table) = (row[1].to_string(), row[2].to_string());
+            let name = self.shown(&schema, &table);
+            self.known.insert(name.clone(), (schema, table));
+            names.insert(row[0].to_string(), name);
+        }
+        let mut found = BTreeMap::new();
+        for row in &tables {
+            let id: u64 = row[0].to_string().parse()?;
+            let shape = Shape {
+                id: Some(id),
+                name: names[&row[0].to_string()].clone(),
+                whole: row[6].text().and_then(|root| names.get(root).cloned()),
+                parted: row[3].text() == Some("true"),
+                ..Shape::default()
+            };
+            let seen = Seen {
+                shape,
+                file: row[4].to_string(),
+                written: row[5].to_string().parse()?,
+            };
+            found.insert(id, seen);
+        }
+        self.add_columns(&mut found)?;
+        Ok(found)
+    }
+
+    /// Stored columns; generated ones are made anew from them.
+    fn add_columns(&mut self, tables: &mut BTreeMap<u64, Seen>) -> anyhow::Result<()> {
+        let columns = self.rows(&format!(
+            "SELECT a.attrelid::text, a.attnum::text, a.attname::text, format_type(a.atttypid, a.atttypmod), \
+             (array_position(i.indkey::int2[], a.attnum))::text \
+             FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary \
+             WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND c.relkind IN ('r', 'p') \
+             AND c.relpersistence <> 't' AND {OF_USER} ORDER BY a.attrelid, a.attnum"
+        ))?;
+        let mut keys: BTreeMap<u64, Vec<(u64, String)>> = BTreeMap::new();
+        for row in &columns {
+            let id: u64 = row[0].to_string().parse()?;
+            let Some(seen) = tables.get_mut(&id) else {
+                continue;
+            };
+            let name = row[2].to_string();
+            if let Some(place) = row[4].text() {
+                keys.entry(id).or_default().push((place.parse()?, name.clone()));
+            }
+            seen.shape.columns.push(ShapeColumn {
+                id: Some(row[1].to_string().parse()?),
+                name,
+                declared: row[3].to_string(),
+            });
+        }
+        for (id, mut key) in keys {
+            key.sort();
+            if let Some(seen) = tables.get_mut(&id) {
+                seen.shape.key = key.into_iter().map(|(_, name)| name).collect();
+            }
+        }
+        Ok(())
+    }
+
+    /// A name as it is shown: bare in the schema that a bare name means.
+    pub(super) fn shown(&self, schema: &str, name: &str) -> String {
+        match schema == self.default {
+            true => name.to_owned(),
+            false => format!("{schema}.{name}"),
+        }
+    }
+
+    pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
+        let rows = self.rows(&format!(
+            "SELECT 'index', n.nspname::text, c.relname::text, t.relname::text FROM pg_index AS i \
+             JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_class AS t ON t.oid = i.indrelid \
+             JOIN pg_namespace AS n ON n.oid = t.relnamespace WHERE t.relpersistence <> 't' AND {OF_USER} \
+             AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = c.oid) \
+             UNION ALL SELECT 'trigger', n.nspname::text, g.tgname::text, t.relname::text FROM pg_trigger AS g \
+             JOIN pg_class AS t ON t.oid = g.tgrelid JOIN pg_namespace AS n ON n.oid = t.relnamespace \
+             WHERE NOT g.tgisinternal AND {OF_USER} \
+             UNION ALL SELECT 'view', n.nspname::text, c.relname::text, c.relname::text FROM pg_class AS c \
+             JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {OF_USER}"
+        ))?;
+        let objects = rows.iter().map(|row| Object {
+            kind: row[0].to_string(),
+            name: self.shown(&row[1].to_string(), &row[2].to_string()),
+            table: self.shown(&row[1].to_string(), &row[3].to_string()),
+        });
+        Ok(objects.collect())
+    }
+}

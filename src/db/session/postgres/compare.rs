@@ -1,0 +1,192 @@
+//! Comparing a table with a copy of what it was, row by row, in one pass.
+
+use super::Postgres;
+use super::quoted;
+use crate::db::session::Failed;
+use crate::db::session::Session as _;
+use crate::db::session::aside;
+use crate::db::session::compared;
+use crate::db::session::numbers;
+use crate::model::Compared;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use crate::model::Successor;
+use std::time::Duration;
+
+/// Puts a copy of a table aside, in one that only this connection sees. Nobody else writes the
+/// table from here on, so that what differs later is the migration's doing.
+pub(super) fn put_aside(session: &mut Postgres, number: usize, shape: &Shape) -> Result<(), Failed> {
+    let table = session.quote(&shape.name);
+    let list: Vec<_> = shape.columns.iter().map(|column| quoted(&column.name)).collect();
+    session.command(&format!("LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"))?;
+    session.set_waits(Duration::ZERO)?;
+    session.command(&format!(
+        "CREATE TEMP TABLE {} AS SELECT {} FROM ONLY {table}",
+        aside(number),
+        list.join(", ")
+    ))?;
+    session.set_waits(session.waits.statement)
+}
+
+/// Compares a table with the copy that was put aside.
+pub(super) fn compare(
+    session: &mut Postgres,
+    number: usize,
+    shape: &Shape,
+    successor: Option<&Successor>,
+) -> anyhow::Result<Compared> {
+    let was = format!("pg_temp.{}", aside(number));
+    let Some(successor) = successor else {
+        return Ok(compared(&session.rows(&format!("SELECT count(*) FROM {was}"))?.remove(0)));
+    };
+    let now = session.quote(&successor.table);
+    if !is_key(session, &now, successor)? {
+        return as_wholes(session, (&was, &now), shape, successor);
+    }
+    let on: Vec<_> = successor.key.iter().map(same).collect();
+    let on = on.join(" AND ");
+    let there = format!("b.{} IS NOT NULL", quoted(&successor.key[0].1.name));
+    let counts: Vec<_> = shape
+        .columns
+        .iter()
+        .map(|column| {
+            let filled = format!("count(a.{})", quoted(&column.name));
+            let pair = successor.columns.iter().find(|(old, _)| old == column);
+            let Some((old, new)) = pair else {
+                return format!("{filled}, 0, 0");
+            };
+            let (a, b) = (format!("a.{}", quoted(&old.name)), format!("b.{}", quoted(&new.name)));
+            format!(
+                "{filled}, count(*) FILTER (WHERE {there} AND {a} IS NOT NULL AND {b} IS NULL), \
+                 count(*) FILTER (WHERE {there} AND {a} IS NOT NULL AND {b} IS NOT NULL AND {})",
+                differs(&a, &b)
+            )
+        })
+        .collect();
+    let sql = format!(
+        "SELECT count(*), count(*) FILTER (WHERE NOT ({there})), {} FROM {was} AS a LEFT JOIN {now} AS b ON {on}",
+        counts.join(", ")
+    );
+    let mut compared = compared(&session.rows(&sql)?.remove(0));
+    for (index, column) in shape.columns.iter().enumerate() {
+        let pair = successor.columns.iter().find(|(old, _)| old == column);
+        let Some((old, new)) = pair.filter(|(old, new)| old.declared != new.declared) else {
+            continue;
+        };
+        if compared.columns[index].changed > 0 {
+            let from = format!("{was} AS a JOIN {now} AS b ON {on}");
+            if let Some(changed) = in_other_type(session, &from, (old, new))? {
+                compared.columns[index].changed = changed;
+            }
+        }
+    }
+    Ok(compared)
+}
+
+/// By bytes of the text form: what a collation or a scale calls equal may still differ.
+fn differs(a: &str, b: &str) -> String {
+    format!("{a}::text COLLATE \"C\" <> {b}::text COLLATE \"C\"")
+}
+
+fn same((old, new): &(ShapeColumn, ShapeColumn)) -> String {
+    let (a, b) = (format!("a.{}", quoted(&old.name)), format!("b.{}", quoted(&new.name)));
+    match old.declared == new.declared {
+        true => format!("{b} = {a}"),
+        false => format!("{b}::text = {a}::text"),
+    }
+}
+
+/// Values that are other ones where the text differs only since the type does: a number with
+/// another scale, a time with its zone, a document with other spaces. Absent when nothing is known
+/// of the two types.
+fn in_other_type(
+    session: &mut Postgres,
+    from: &str,
+    (old, new): (&ShapeColumn, &ShapeColumn),
+) -> anyhow::Result<Option<u64>> {
+    let (a, b) = (format!("a.{}", quoted(&old.name)), format!("b.{}", quoted(&new.name)));
+    let of = |column: &ShapeColumn, names: &[&str]| {
+        names.iter().any(|name| column.declared.starts_with(name))
+    };
+    let numbers_of = ["smallint", "integer", "bigint", "numeric", "real", "double"];
+    let (times, documents) = (["timestamp", "date"], ["json"]);
+    let text = ["text", "character"];
+    let kept = if of(old, &numbers_of) && of(new, &numbers_of) {
+        format!("{a}::numeric = {b}::numeric")
+    } else if of(old, &times) && of(new, &times) {
+        // A time without a zone is taken in the session's, or in UTC.
+        let utc = |value: &str| format!("({value}::timestamp AT TIME ZONE 'UTC')");
+        let zoned = |column: &ShapeColumn| column.declared.contains("with time zone");
+        let in_utc = match (zoned(old), zoned(new)) {
+            (false, true) => format!("{} = {b}", utc(&a)),
+            (true, false) => format!("{a} = {}", utc(&b)),
+            _ => "false".to_owned(),
+        };
+        format!("({a}::timestamptz = {b}::timestamptz OR {in_utc})")
+    } else if of(old, &documents) && of(new, &documents) {
+        format!("{a}::jsonb = {b}::jsonb")
+    } else if of(old, &text) && of(new, &documents) {
+        format!("({b} #>> '{{}}' = {a} OR {a}::jsonb = {b}::jsonb)")
+    } else {
+        return Ok(None);
+    };
+    // A cast that fails must not end the run.
+    session.command("SAVEPOINT chatctl_cast")?;
+    let sql = format!(
+        "SELECT count(*) FROM {from} WHERE {a} IS NOT NULL AND {b} IS NOT NULL AND {} AND NOT ({kept})",
+        differs(&a, &b)
+    );
+    let counted = session.rows(&sql);
+    session.command("ROLLBACK TO chatctl_cast")?;
+    session.command("RELEASE chatctl_cast")?;
+    Ok(counted.ok().map(|rows| numbers(&rows[0])[0]))
+}
+
+/// Whether the old key tells the rows apart still: a migration may take its constraint away.
+fn is_key(session: &mut Postgres, now: &str, successor: &Successor) -> anyhow::Result<bool> {
+    if successor.key.is_empty() || successor.keyed {
+        return Ok(successor.keyed);
+    }
+    let new: Vec<_> = successor.key.iter().map(|(_, new)| quoted(&new.name)).collect();
+    let twice = format!("SELECT 1::text FROM {now} GROUP BY {} HAVING count(*) > 1 LIMIT 1", new.join(", "));
+    Ok(session.rows(&twice)?.is_empty())
+}
+
+/// Rows without a key are compared as a whole, and each as often as it stands there.
+fn as_wholes(
+    session: &mut Postgres,
+    (was, now): (&str, &str),
+    shape: &Shape,
+    successor: &Successor,
+) -> anyhow::Result<Compared> {
+    let side = |name: fn(&(ShapeColumn, ShapeColumn)) -> &ShapeColumn| {
+        let parts = successor.columns.iter().enumerate().map(|(index, pair)| {
+            format!(", {}::text COLLATE \"C\" AS v{index}", quoted(&name(pair).name))
+        });
+        parts.collect::<String>()
+    };
+    let places: Vec<_> = (0..successor.columns.len()).map(|index| format!("v{index}")).collect();
+    let missing = match places.is_empty() {
+        true => 0,
+        false => {
+            let sql = format!(
+                "SELECT coalesce(sum(greatest(n, 0)), 0)::text FROM (SELECT sum(side) AS n FROM \
+                 (SELECT 1 AS side{} FROM {was} UNION ALL SELECT -1{} FROM {now}) AS both_sides GROUP BY {}) AS counted",
+                side(|pair| &pair.0),
+                side(|pair| &pair.1),
+                places.join(", ")
+            );
+            numbers(&session.rows(&sql)?[0])[0]
+        }
+    };
+    let counts: Vec<_> = shape
+        .columns
+        .iter()
+        .map(|column| format!(", count({}), 0, 0", quoted(&column.name)))
+        .collect();
+    let row = session.rows(&format!("SELECT count(*), 0{} FROM {was}", counts.concat()))?;
+    Ok(Compared {
+        missing,
+        ..compared(&row[0])
+    })
+}

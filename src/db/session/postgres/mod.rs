@@ -1,0 +1,345 @@
+//! PostgreSQL: its statistics of the transaction and its catalogue say which tables were touched.
+
+mod catalog;
+mod compare;
+mod schema;
+
+use super::Failed;
+use super::Interrupter;
+use super::Missing;
+use super::Object;
+use super::Session;
+use super::Waits;
+use crate::db::Target;
+use crate::db::server;
+use crate::model::Cell;
+use crate::model::Compared;
+use crate::model::Content;
+use crate::model::Shape;
+use crate::model::Successor;
+use crate::stop::Stop;
+use catalog::Seen;
+use sqlx::Connection as _;
+use sqlx::Executor as _;
+use sqlx::PgConnection;
+use sqlx::Row as _;
+use sqlx::ValueRef as _;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::PgErrorPosition;
+use sqlx::postgres::PgRow;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::str::FromStr as _;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+pub(super) fn open(
+    target: &Target,
+    missing: Missing,
+    waits: Waits,
+) -> anyhow::Result<Box<dyn Session>> {
+    Ok(Box::new(Postgres::open(target, missing, waits)?))
+}
+
+struct Postgres {
+    runtime: Handle,
+    target: Target,
+    options: PgConnectOptions,
+    connection: PgConnection,
+    /// Holds the place in the row of replicas: a session of its own that is always idle, so that
+    /// `CREATE INDEX CONCURRENTLY` never waits for it.
+    turn: Option<PgConnection>,
+    waits: Waits,
+    process: i32,
+    database: String,
+    /// The schema that a bare name means.
+    default: String,
+    /// Schema and name of every table that was ever listed.
+    known: BTreeMap<String, (String, String)>,
+    /// The tables when the watch began, by their number.
+    before: BTreeMap<u64, Seen>,
+    /// The transaction that was begun.
+    transaction: Option<String>,
+}
+
+impl Postgres {
+    fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
+        let runtime = Handle::current();
+        let mut options = PgConnectOptions::from_str(target.secret_url())
+            .map_err(|error| server::unusable(target, &error))?
+            .application_name("chatctl");
+        if missing == Missing::Look {
+            options = options.options([("default_transaction_read_only", "on")]);
+        }
+        let mut connection: PgConnection = runtime.block_on(server::connect(target, &options))?;
+        let sql = "SELECT pg_backend_pid()::text, current_database()::text, coalesce(current_schema(), 'public')::text";
+        let row = runtime.block_on(rows(&mut connection, sql))?.remove(0);
+        Ok(Self {
+            process: row[0].to_string().parse()?,
+            database: row[1].to_string(),
+            default: row[2].to_string(),
+            target: target.clone(),
+            runtime,
+            options,
+            connection,
+            turn: None,
+            waits,
+            known: BTreeMap::new(),
+            before: BTreeMap::new(),
+            transaction: None,
+        })
+    }
+
+    /// Runs one statement, and only one: the protocol for prepared statements takes no more.
+    fn one(&mut self, sql: &str) -> Result<(), Failed> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+        let done = self.runtime.block_on(query.execute(&mut self.connection));
+        done.map(|_| ()).map_err(|error| failed(&error))
+    }
+
+    /// Sets the waits of the transaction; chatctl's own long reads are not cut off.
+    fn set_waits(&mut self, statement: Duration) -> Result<(), Failed> {
+        let sql = format!(
+            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+            self.waits.lock.as_millis(),
+            statement.as_millis()
+        );
+        self.command(&sql)
+    }
+
+    /// The advisory key that sqlx's migrator takes, so that both wait for each other.
+    fn key(&self) -> i64 {
+        0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()))
+    }
+
+    fn transaction(&mut self) -> anyhow::Result<Option<String>> {
+        let rows = self.rows("SELECT pg_current_xact_id()::text")?;
+        Ok(rows.first().map(|row| row[0].to_string()))
+    }
+}
+
+impl Session for Postgres {
+    fn command(&mut self, sql: &str) -> Result<(), Failed> {
+        let done = self.connection.execute(sqlx::AssertSqlSafe(sql));
+        let done = self.runtime.block_on(done);
+        done.map(|_| ()).map_err(|error| failed(&error))
+    }
+
+    fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
+        let mut pieces = sql.split('?');
+        let mut numbered = pieces.next().unwrap_or_default().to_owned();
+        for (number, piece) in pieces.enumerate() {
+            numbered.push_str(&format!("${}{piece}", number + 1));
+        }
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(numbered));
+        for arg in args {
+            query = match arg {
+                Cell::Null => query.bind(None::<String>),
+                Cell::Int(number) => query.bind(*number),
+                Cell::Real(number) => query.bind(*number),
+                Cell::Text(text) => query.bind(text.clone()),
+                Cell::Blob(bytes) => query.bind(bytes.clone()),
+            };
+        }
+        self.runtime.block_on(query.execute(&mut self.connection))?;
+        Ok(())
+    }
+
+    fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+        self.runtime.block_on(rows(&mut self.connection, sql))
+    }
+
+    fn run(&mut self, statement: &str) -> Result<(), Failed> {
+        if statement.to_ascii_lowercase().contains("track_counts") {
+            return Err(Failed::because(
+                "`track_counts` gets around what is measured: remove it",
+            ));
+        }
+        self.one(statement)
+    }
+
+    fn quote(&self, name: &str) -> String {
+        let (schema, name) = match self.known.get(name) {
+            Some((schema, name)) => (schema.as_str(), name.as_str()),
+            None => (self.default.as_str(), name),
+        };
+        format!("{}.{}", quoted(schema), quoted(name))
+    }
+
+    fn take_turn(&mut self) -> anyhow::Result<bool> {
+        let key = self.key();
+        if self.turn.is_none() {
+            let connecting = server::connect(&self.target, &self.options);
+            self.turn = Some(self.runtime.block_on(connecting)?);
+        }
+        let Some(turn) = &mut self.turn else {
+            return Ok(false);
+        };
+        let sql = format!("SELECT pg_try_advisory_lock({key})::text");
+        let answer = self.runtime.block_on(rows(turn, &sql))?;
+        Ok(answer[0][0].text() == Some("true"))
+    }
+
+    fn begin(&mut self) -> Result<(), Failed> {
+        self.command("BEGIN")?;
+        self.set_waits(self.waits.statement)?;
+        self.transaction = self
+            .transaction()
+            .map_err(|error| Failed::because(format!("{error:#}")))?;
+        Ok(())
+    }
+
+    fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
+        let seen = self.look()?;
+        Ok(seen.into_values().map(|seen| seen.shape).collect())
+    }
+
+    fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
+        self.all_objects()
+    }
+
+    fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        Ok(BTreeSet::new())
+    }
+
+    fn schema(&mut self) -> anyhow::Result<Vec<String>> {
+        schema::lines(self)
+    }
+
+    fn watch(&mut self) -> anyhow::Result<()> {
+        // What one file sets, such as an empty `search_path`, is not the next one's.
+        self.command("RESET ALL")?;
+        self.set_waits(self.waits.statement)?;
+        self.before = self.look()?;
+        Ok(())
+    }
+
+    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        let began = self.transaction.clone();
+        if self.transaction()? != began {
+            anyhow::bail!(Stop::refused("a statement ended chatctl's transaction"));
+        }
+        let counting = self.rows("SELECT current_setting('track_counts')")?;
+        let blind = counting[0][0].text() != Some("on");
+        let now = self.look()?;
+        let touched = self
+            .before
+            .iter()
+            .filter(|(_, was)| !was.shape.parted)
+            .filter(|(id, was)| blind || now.get(id).is_none_or(|now| was.is_touched(now)));
+        Ok(touched.map(|(_, was)| was.shape.name.clone()).collect())
+    }
+
+    fn size(&mut self, table: &str) -> anyhow::Result<u64> {
+        let literal = text_literal(&self.quote(table));
+        let rows = self.rows(&format!("SELECT pg_table_size({literal}::regclass)::text"))?;
+        Ok(super::numbers(&rows[0])[0])
+    }
+
+    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
+        let counts = columns.iter().map(|column| format!(", count({})", quoted(column)));
+        let sql = format!(
+            "SELECT count(*){} FROM {}",
+            counts.collect::<String>(),
+            self.quote(table)
+        );
+        let numbers = super::numbers(&self.rows(&sql)?.remove(0));
+        Ok(Content {
+            rows: numbers[0],
+            filled: numbers[1..].to_vec(),
+        })
+    }
+
+    fn put_aside(&mut self, number: usize, shape: &Shape) -> Result<(), Failed> {
+        compare::put_aside(self, number, shape)
+    }
+
+    fn compare(
+        &mut self,
+        number: usize,
+        shape: &Shape,
+        successor: Option<&Successor>,
+    ) -> anyhow::Result<Compared> {
+        self.set_waits(Duration::ZERO)?;
+        let compared = compare::compare(self, number, shape, successor)?;
+        self.set_waits(self.waits.statement)?;
+        Ok(compared)
+    }
+
+    fn forget(&mut self, number: usize) -> anyhow::Result<()> {
+        let name = super::aside(number);
+        Ok(self.command(&format!("DROP TABLE IF EXISTS pg_temp.{name}"))?)
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        let (runtime, options, process) = (self.runtime.clone(), self.options.clone(), self.process);
+        Box::new(move || {
+            let options = options.clone();
+            runtime.spawn(async move {
+                // Without another connection the statement ends by itself, later.
+                if let Ok(mut other) = PgConnection::connect_with(&options).await {
+                    let sql = format!("SELECT pg_cancel_backend({process})");
+                    let _ = other.execute(sqlx::AssertSqlSafe(sql)).await;
+                }
+            });
+        })
+    }
+}
+
+/// Every value as the database writes it.
+async fn rows(connection: &mut PgConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+    let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?;
+    found.iter().map(cells).collect()
+}
+
+fn cells(row: &PgRow) -> anyhow::Result<Vec<Cell>> {
+    (0..row.len())
+        .map(|index| {
+            let value = row.try_get_raw(index)?;
+            if value.is_null() {
+                return Ok(Cell::Null);
+            }
+            let text = value.as_str().map_err(|error| anyhow::anyhow!("{error}"))?;
+            Ok(Cell::Text(text.to_owned()))
+        })
+        .collect()
+}
+
+/// 55P03 lock_not_available, 40P01 deadlock_detected, 40001 serialization_failure
+/// (postgresql.org/docs/current/errcodes-appendix.html).
+const BUSY: [&str; 3] = ["55P03", "40P01", "40001"];
+
+fn failed(error: &sqlx::Error) -> Failed {
+    let Some(told) = error.as_database_error() else {
+        return Failed::because(error.to_string());
+    };
+    let told = told.downcast_ref::<PgDatabaseError>();
+    let more = [told.detail(), told.hint()];
+    let more: String = more
+        .iter()
+        .flatten()
+        .map(|text| format!("; {text}"))
+        .collect();
+    Failed {
+        message: format!("{}{more}", told.message()),
+        at: match told.position() {
+            Some(PgErrorPosition::Original(at)) => at.checked_sub(1),
+            _ => None,
+        },
+        busy: BUSY.contains(&told.code()),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// With backslashes as they are: `standard_conforming_strings` may be off in a migration.
+fn text_literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    match quoted.contains('\\') {
+        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
+        false => format!("'{quoted}'"),
+    }
+}

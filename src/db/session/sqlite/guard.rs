@@ -1,0 +1,100 @@
+//! What a migration's statements do, and may not do, as SQLite's authorizer is told it.
+
+use crate::db::session::ASIDE;
+use crate::db::session::OWN;
+use rusqlite::hooks::AuthAction;
+use rusqlite::hooks::Authorization;
+use std::collections::BTreeSet;
+
+/// What was seen since the watch began. Names are in lower case.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Notes {
+    /// Why the last statement was not let through.
+    pub(super) denied: Option<String>,
+    /// Whether an INSERT may take rows away.
+    pub(super) replaces: bool,
+    /// Tables that the last statement altered.
+    pub(super) altered: BTreeSet<String>,
+    /// Tables with rows deleted, updated, or gone with the table.
+    pub(super) written: BTreeSet<String>,
+    pub(super) inserted: BTreeSet<String>,
+}
+
+impl Notes {
+    pub(super) fn see(&mut self, action: &AuthAction<'_>) -> Authorization {
+        if let Some(why) = forbidden(action) {
+            self.denied = Some(why);
+            return Authorization::Deny;
+        }
+        match action {
+            AuthAction::Delete { table_name }
+            | AuthAction::Update { table_name, .. }
+            | AuthAction::DropTable { table_name }
+            | AuthAction::DropVtable { table_name, .. } => {
+                self.written.insert(table_name.to_lowercase());
+            }
+            AuthAction::Insert { table_name } => {
+                self.inserted.insert(table_name.to_lowercase());
+            }
+            AuthAction::AlterTable { table_name, .. } => {
+                self.altered.insert(table_name.to_lowercase());
+            }
+            _ => {}
+        }
+        Authorization::Allow
+    }
+
+    /// Whether rows of an ordinary table may be other ones or gone.
+    pub(super) fn wrote(&self, table: &str) -> bool {
+        let table = table.to_lowercase();
+        self.written.contains(&table) || self.replaces && self.inserted.contains(&table)
+    }
+
+    /// Whether a virtual table or one of its shadow tables was written in any way: an INSERT may
+    /// be a command to its module, and a module may have prepared its statements before.
+    pub(super) fn wrote_virtual(&self, table: &str) -> bool {
+        let table = table.to_lowercase();
+        let of_it = |name: &String| {
+            name.strip_prefix(&table)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        };
+        self.written.iter().any(of_it) || self.inserted.iter().any(of_it)
+    }
+}
+
+/// Why a statement may not stand in a migration: it would get around what is measured.
+fn forbidden(action: &AuthAction<'_>) -> Option<String> {
+    let own = |table: &str| OWN.iter().any(|own| table.eq_ignore_ascii_case(own));
+    match action {
+        AuthAction::Transaction { .. } => Some(
+            "a migration runs in chatctl's own transaction, which it must not end: remove BEGIN, COMMIT and ROLLBACK".into(),
+        ),
+        AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
+            Some("another database can't be measured: remove ATTACH and DETACH".into())
+        }
+        AuthAction::Pragma { pragma_name, pragma_value: Some(_) }
+            if ["writable_schema", "schema_version", "query_only"].iter().any(|name| pragma_name.eq_ignore_ascii_case(name)) =>
+        {
+            Some(format!("`PRAGMA {pragma_name}` gets around what is measured: remove it"))
+        }
+        AuthAction::Insert { table_name }
+        | AuthAction::Delete { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::DropTable { table_name }
+        | AuthAction::AlterTable { table_name, .. }
+            if own(table_name) =>
+        {
+            Some(format!("the history `{table_name}` is not a migration's to change"))
+        }
+        AuthAction::CreateTempTable { table_name }
+        | AuthAction::DropTempTable { table_name }
+        | AuthAction::Insert { table_name }
+        | AuthAction::Delete { table_name }
+        | AuthAction::Update { table_name, .. }
+            if table_name.to_lowercase().starts_with(ASIDE) =>
+        {
+            Some(format!("`{table_name}` is where chatctl keeps what it compares with: take another name"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,419 @@
+//! SQLite: the engine's authorizer says of every statement which tables it can write.
+
+mod compare;
+mod guard;
+#[cfg(test)]
+mod tests;
+
+use super::Failed;
+use super::Interrupter;
+use super::Missing;
+use super::OWN;
+use super::Object;
+use super::Session;
+use super::Waits;
+use crate::db::Target;
+use crate::model::Cell;
+use crate::model::Compared;
+use crate::model::Content;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use crate::model::Successor;
+use anyhow::Context as _;
+use guard::Notes;
+use rusqlite::Batch;
+use rusqlite::Connection;
+use rusqlite::OpenFlags;
+use rusqlite::fallible_iterator::FallibleIterator as _;
+use rusqlite::hooks::AuthContext;
+use rusqlite::hooks::Authorization;
+use rusqlite::types::ValueRef;
+use crate::stop::Stop;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+pub(super) fn open(
+    target: &Target,
+    missing: Missing,
+    waits: Waits,
+) -> anyhow::Result<Box<dyn Session>> {
+    Ok(Box::new(Sqlite::open(target, missing, waits)?))
+}
+
+/// Makes a database file what another one is, all at once: whoever reads sees the one or the other.
+pub fn overwrite(target: &Target, with: &Path) -> anyhow::Result<()> {
+    let from = Connection::open_with_flags(with, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .with_context(|| format!("opening `{}`", with.display()))?;
+    let mut to = Connection::open(target.path()).with_context(|| format!("opening `{target}`"))?;
+    to.busy_timeout(Waits::SHORT.lock)?;
+    let backup = rusqlite::backup::Backup::new(&from, &mut to)?;
+    match backup.step(-1)? {
+        rusqlite::backup::StepResult::Done => Ok(()),
+        _ => Err(Stop::unreachable(format!("`{target}` is locked by another connection"))
+            .hint("stop the servers that use it, and try again")
+            .into()),
+    }
+}
+
+struct Sqlite {
+    connection: Connection,
+    path: PathBuf,
+    /// The tables when the watch began, and which of them are virtual.
+    before: Vec<Shape>,
+    virtuals: Vec<String>,
+    /// What the authorizer saw since.
+    notes: Arc<Mutex<Notes>>,
+}
+
+impl Sqlite {
+    fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
+        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags |= match (missing, target.read_only()) {
+            (Missing::Look, _) | (_, true) => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            (Missing::Create, false) => {
+                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+            }
+            (Missing::Fail, false) => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        };
+        let connection = Connection::open_with_flags(target.path(), flags)
+            .with_context(|| format!("opening `{target}`"))?;
+        connection.busy_timeout(waits.lock)?;
+        // The table rebuild that generators write deletes the children of the old table when
+        // foreign keys are on; inside of a transaction the pragma would do nothing.
+        connection.execute_batch("PRAGMA foreign_keys = OFF")?;
+        Ok(Self {
+            connection,
+            path: target.path().to_owned(),
+            before: Vec::new(),
+            virtuals: Vec::new(),
+            notes: Arc::default(),
+        })
+    }
+
+    /// Runs a text, statement by statement as the engine divides it.
+    fn run_each(&self, sql: &str) -> Result<(), Failed> {
+        let mut batch = Batch::new(&self.connection, sql);
+        while let Some(mut statement) = batch.next().map_err(|error| failed(&error))? {
+            let mut rows = statement.raw_query();
+            while rows.next().map_err(|error| failed(&error))?.is_some() {}
+            drop(rows);
+            let altered = std::mem::take(&mut self.notes().altered);
+            for name in altered {
+                if !self.only_grew(&name)? {
+                    self.notes().written.insert(name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a table that was altered has its columns as before, and perhaps more: then its rows
+    /// are as they were. What else ALTER TABLE does shows at once in names that are not there any more.
+    fn only_grew(&self, name: &str) -> Result<bool, Failed> {
+        let was = self.before.iter().find(|shape| shape.name.to_lowercase() == name);
+        let Some(was) = was else { return Ok(true) };
+        let sql = format!("SELECT name FROM pragma_table_xinfo({}, 'main') WHERE hidden = 0 ORDER BY cid", text_literal(name));
+        let mut statement = self.connection.prepare(&sql).map_err(|error| failed(&error))?;
+        let mut rows = statement.raw_query();
+        for column in &was.columns {
+            let row = rows.next().map_err(|error| failed(&error))?;
+            let now = row.and_then(|row| row.get::<_, String>(0).ok());
+            if now.as_ref() != Some(&column.name) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ordinary tables, virtual ones (read through their module) and what a full-text table
+    /// stores itself. What else lies in shadow tables is their module's own affair; a table of the
+    /// user's whose name ends in `_content` counts as a shadow table for SQLite.
+    fn names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
+        let tables = self.rows(
+            "SELECT l.name, l.type, lower(m.sql) FROM pragma_table_list AS l \
+             LEFT JOIN main.sqlite_master AS m ON m.name = l.name AND m.type = 'table' \
+             WHERE l.schema = 'main' AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+             AND (l.type IN ('table', 'virtual') OR l.type = 'shadow' AND l.name LIKE '%\\_content' ESCAPE '\\') \
+             ORDER BY l.name",
+        )?;
+        // These only show what is stored elsewhere.
+        let derived = |sql: &str| {
+            let modules = ["fts5vocab", "fts4aux", "dbstat"];
+            modules.iter().any(|module| sql.contains(module))
+        };
+        Ok(tables
+            .iter()
+            .map(|row| (row, row[1].text() == Some("virtual")))
+            .filter(|(row, is_virtual)| !is_virtual || !derived(row[2].text().unwrap_or("")))
+            .map(|(row, is_virtual)| (row[0].to_string(), is_virtual))
+            .collect())
+    }
+
+    /// A table with the columns that are stored: generated ones are made anew from them.
+    fn shape(&mut self, name: String) -> anyhow::Result<Shape> {
+        let info = self.rows(&format!(
+            "SELECT name, type, pk FROM pragma_table_xinfo({}, 'main') WHERE hidden = 0 ORDER BY cid",
+            text_literal(&name)
+        ))?;
+        let columns = info.iter().map(|row| ShapeColumn {
+            id: None,
+            name: row[0].to_string(),
+            declared: row[1].to_string(),
+        });
+        let mut key: Vec<_> = info
+            .iter()
+            .filter(|row| row[2].int().unwrap_or(0) > 0)
+            .map(|row| (row[2].int(), row[0].to_string()))
+            .collect();
+        key.sort();
+        Ok(Shape {
+            columns: columns.collect(),
+            key: key.into_iter().map(|(_, name)| name).collect(),
+            name,
+            ..Shape::default()
+        })
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session for Sqlite {
+    fn command(&mut self, sql: &str) -> Result<(), Failed> {
+        self.connection
+            .execute_batch(sql)
+            .map_err(|error| failed(&error))
+    }
+
+    fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
+        self.connection
+            .execute(sql, rusqlite::params_from_iter(args.iter().map(value)))?;
+        Ok(())
+    }
+
+    fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+        let mut statement = self.connection.prepare(sql)?;
+        let columns = statement.column_count();
+        let mut rows = statement.raw_query();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let cells = (0..columns).map(|index| Ok(cell(row.get_ref(index)?)));
+            found.push(cells.collect::<anyhow::Result<_>>()?);
+        }
+        Ok(found)
+    }
+
+    fn run(&mut self, statement: &str) -> Result<(), Failed> {
+        self.notes().denied = None;
+        let notes = Arc::clone(&self.notes);
+        let judge = move |context: AuthContext<'_>| {
+            let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+            notes.see(&context.action)
+        };
+        self.connection
+            .authorizer(Some(judge))
+            .map_err(|error| failed(&error))?;
+        let done = self.run_each(statement);
+        let freed = self
+            .connection
+            .authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
+        let why = self.notes().denied.take();
+        match (done, why) {
+            (Err(_), Some(why)) => Err(Failed::because(why)),
+            (Err(failed), None) => Err(failed),
+            (Ok(()), _) => freed.map_err(|error| failed(&error)),
+        }?;
+        let replaces = statement.to_ascii_lowercase().contains("replace");
+        self.notes().replaces |= replaces;
+        Ok(())
+    }
+
+    fn quote(&self, name: &str) -> String {
+        format!("main.{}", quoted(name))
+    }
+
+    fn take_turn(&mut self) -> anyhow::Result<bool> {
+        // Whoever has begun to write is the one.
+        Ok(true)
+    }
+
+    fn begin(&mut self) -> Result<(), Failed> {
+        self.command("BEGIN IMMEDIATE")
+    }
+
+    fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
+        let names = self.names()?;
+        let shapes = names.into_iter().map(|(name, _)| self.shape(name));
+        shapes.collect()
+    }
+
+    fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
+        let rows = self.rows(
+            "SELECT type, name, tbl_name FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL",
+        )?;
+        Ok(rows
+            .iter()
+            .map(|row| Object {
+                kind: row[0].to_string(),
+                name: row[1].to_string(),
+                table: row[2].to_string(),
+            })
+            .collect())
+    }
+
+    fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        let rows = self.rows("PRAGMA main.foreign_key_check")?;
+        let words = rows.iter().map(|row| {
+            format!(
+                "row {} of `{}` refers to no row of `{}`",
+                row[1], row[0], row[2]
+            )
+        });
+        Ok(words.collect())
+    }
+
+    fn schema(&mut self) -> anyhow::Result<Vec<String>> {
+        // As the text of a rebuilt table differs in quotes and spaces, tables are told by columns.
+        let mut lines = Vec::new();
+        let shapes = self.catalog()?;
+        for shape in shapes.iter().filter(|shape| !OWN.contains(&shape.name.as_str())) {
+            let literal = text_literal(&shape.name);
+            let columns = self.rows(&format!(
+                "SELECT name || ' ' || lower(type) || CASE WHEN \"notnull\" THEN ' not null' ELSE '' END || coalesce(' default ' || dflt_value, '') \
+                 || CASE WHEN pk THEN ' key ' || pk ELSE '' END FROM pragma_table_xinfo({literal}, 'main') ORDER BY name"
+            ))?;
+            let keys = self.rows(&format!(
+                "SELECT \"from\" || ' references ' || \"table\" || coalesce(' (' || \"to\" || ')', '') || ' on delete ' || lower(on_delete) \
+                 || ' on update ' || lower(on_update) FROM pragma_foreign_key_list({literal}, 'main') ORDER BY 1"
+            ))?;
+            let within = columns.iter().chain(&keys).map(|row| format!("  {}", row[0]));
+            lines.push(format!("table {}", shape.name));
+            lines.extend(within);
+        }
+        let others = self.rows(
+            "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL ORDER BY type, name",
+        )?;
+        let own = |row: &&Vec<Cell>| OWN.iter().any(|own| row[2].to_string().contains(own));
+        for row in others.iter().filter(|row| !own(row)) {
+            let text = row[2].to_string();
+            let words: Vec<_> = text.split_whitespace().collect();
+            lines.push(format!("{} {}: {}", row[0], row[1], words.join(" ")));
+        }
+        Ok(lines)
+    }
+
+    fn watch(&mut self) -> anyhow::Result<()> {
+        self.before = self.catalog()?;
+        let names = self.names()?;
+        self.virtuals = names.into_iter().filter(|(_, it)| *it).map(|(name, _)| name).collect();
+        let schema = self.rows("SELECT lower(sql) FROM main.sqlite_master WHERE sql IS NOT NULL")?;
+        // Only this word, in a statement or in what it sets off, lets an INSERT take rows away.
+        let replaces = schema.iter().any(|row| row[0].to_string().contains("replace"));
+        *self.notes() = Notes {
+            replaces,
+            ..Notes::default()
+        };
+        Ok(())
+    }
+
+    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        let notes = self.notes();
+        let of_virtual = |name: &str| {
+            let owner = name.strip_suffix("_content").unwrap_or(name);
+            self.virtuals.iter().any(|it| *it == name || *it == owner) && notes.wrote_virtual(owner)
+        };
+        let touched = self
+            .before
+            .iter()
+            .filter(|shape| notes.wrote(&shape.name) || of_virtual(&shape.name));
+        Ok(touched.map(|shape| shape.name.clone()).collect())
+    }
+
+    fn size(&mut self, _table: &str) -> anyhow::Result<u64> {
+        // SQLite keeps no size of a table; that of the file is an upper bound.
+        Ok(std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len()))
+    }
+
+    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
+        let counts = columns.iter().map(|column| format!(", count({})", quoted(column)));
+        let sql = format!(
+            "SELECT count(*){} FROM {}",
+            counts.collect::<String>(),
+            self.quote(table)
+        );
+        let row = self.rows(&sql)?.remove(0);
+        let numbers = super::numbers(&row);
+        Ok(Content {
+            rows: numbers[0],
+            filled: numbers[1..].to_vec(),
+        })
+    }
+
+    fn put_aside(&mut self, number: usize, shape: &Shape) -> Result<(), Failed> {
+        compare::put_aside(self, number, shape)
+    }
+
+    fn compare(
+        &mut self,
+        number: usize,
+        shape: &Shape,
+        successor: Option<&Successor>,
+    ) -> anyhow::Result<Compared> {
+        compare::compare(self, number, shape, successor)
+    }
+
+    fn forget(&mut self, number: usize) -> anyhow::Result<()> {
+        self.connection
+            .execute_batch(&format!("DROP TABLE IF EXISTS temp.{}", super::aside(number)))?;
+        Ok(())
+    }
+
+    fn interrupter(&self) -> Interrupter {
+        let handle = self.connection.get_interrupt_handle();
+        Box::new(move || handle.interrupt())
+    }
+}
+
+fn failed(error: &rusqlite::Error) -> Failed {
+    Failed {
+        message: error.to_string(),
+        at: None,
+        busy: matches!(
+            error.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+        ),
+    }
+}
+
+fn value(cell: &Cell) -> rusqlite::types::Value {
+    match cell {
+        Cell::Null => rusqlite::types::Value::Null,
+        Cell::Int(number) => rusqlite::types::Value::Integer(*number),
+        Cell::Real(number) => rusqlite::types::Value::Real(*number),
+        Cell::Text(text) => rusqlite::types::Value::Text(text.clone()),
+        Cell::Blob(bytes) => rusqlite::types::Value::Blob(bytes.clone()),
+    }
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(number) => Cell::Int(number),
+        ValueRef::Real(number) => Cell::Real(number),
+        ValueRef::Text(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn text_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,279 @@
+//! Applying what is pending: every row survives, or nothing is changed.
+//!
+//! Files run in one transaction as far as they can; one that can't is journalled statement by
+//! statement. MySQL, where DDL commits by itself, is rehearsed on a copy first.
+
+mod prove;
+mod rehearse;
+mod stepwise;
+mod transact;
+
+use super::backup::Backup;
+use super::intent::Intent;
+use super::journal::Journal;
+use super::ledger;
+use super::plan;
+use super::plan::Plan;
+use super::plan::Policy;
+use super::preserve::Lost;
+use super::source::Folder;
+use super::source::Migration;
+use super::source::Version;
+use crate::clock;
+use crate::db::Session;
+use crate::db::Target;
+use crate::sql::Dialect;
+use crate::stop::Stop;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How tables are compared that a migration touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Guard {
+    /// Row by row and value by value, however large.
+    Exact,
+    /// Row by row up to 1 GiB a table, by counts above.
+    Auto,
+    /// By counts of rows and values only.
+    Counts,
+}
+
+/// How large a table may be that is compared row by row by default, in bytes.
+const BUDGET: u64 = 1 << 30;
+/// How often a lock is tried for, so that a signal is not waited out.
+const TRY: Duration = Duration::from_millis(20);
+
+/// What is to be done, and how.
+pub struct Orders<'a> {
+    /// The database.
+    pub target: &'a Target,
+    /// The migrations.
+    pub folder: &'a Folder,
+    /// Which of them.
+    pub policy: Policy,
+    /// The database's SQL.
+    pub dialect: Dialect,
+    /// How touched tables are compared.
+    pub guard: Guard,
+    /// How long to wait for another replica or writer.
+    pub lock_wait: Duration,
+    /// How often to try again when a statement does not get its lock.
+    pub retries: u32,
+    /// What is put by before anything is destroyed.
+    pub backup: Backup,
+    /// Turns true when a signal asks to stop.
+    pub stop: &'a AtomicBool,
+    /// Tells what is being done.
+    pub tell: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Orders<'_> {
+    fn check(&self) -> Result<(), Stop> {
+        match self.stop.load(Ordering::SeqCst) {
+            true => Err(Stop::interrupted()),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits a little, longer each time, and never as long as another replica does.
+    fn pause(&self, tried: u32) -> Result<(), Stop> {
+        let most = 50_u64.saturating_mul(1 << tried.min(6));
+        let until = clock::now() + Duration::from_millis(fastrand::u64(most / 2..=most));
+        while clock::now() < until {
+            self.check()?;
+            std::thread::sleep(TRY);
+        }
+        Ok(())
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The run's name in the journal.
+    pub run: String,
+    /// What was applied and committed.
+    pub ran: Vec<Ran>,
+    /// What is still there.
+    pub kept: Kept,
+    /// Why it went no further; none when everything is applied.
+    pub end: Option<End>,
+}
+
+/// Why a run went no further.
+#[derive(Debug)]
+pub enum End {
+    /// Something would have been lost.
+    Lost(Vec<Culprit>),
+    /// A statement failed.
+    Failed(Failure),
+}
+
+/// A migration that ran.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// Its version.
+    pub version: Version,
+    /// Its description.
+    pub description: String,
+    /// How long its statements took, once.
+    pub took: Duration,
+    /// Statements that could not be in a transaction, and so were not measured.
+    pub bare: usize,
+}
+
+/// What was there before, and is still there.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// Tables that were there before.
+    pub tables: usize,
+    /// Touched tables that were compared row by row, with their rows.
+    pub exact: BTreeMap<String, u64>,
+    /// Touched tables of which only rows and values were counted, with their rows.
+    pub counted: BTreeMap<String, u64>,
+    /// Losses that the migrations acknowledge.
+    pub acknowledged: Vec<Lost>,
+    /// Indexes, triggers and views of tables that are still there, which no statement dropped by name.
+    pub objects: Vec<String>,
+    /// The backup that was made.
+    pub backup: Option<PathBuf>,
+    /// Whether the whole run was rehearsed on a copy before.
+    pub rehearsed: bool,
+}
+
+/// A loss, and the statement that did it.
+#[derive(Debug, Clone)]
+pub struct Culprit {
+    /// What would have been lost.
+    pub lost: Lost,
+    /// The migration's file.
+    pub file: String,
+    /// Where the statement begins, from 1; absent when only the whole file shows it.
+    pub line: Option<u32>,
+    /// The statement.
+    pub statement: String,
+}
+
+/// A statement that failed.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The migration's file.
+    pub file: String,
+    /// Where the statement begins, from 1.
+    pub line: Option<u32>,
+    /// What the database said.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+    /// Whether it may work a little later.
+    pub busy: bool,
+    /// How far the file came, when it is not rolled back.
+    pub stands: Option<String>,
+}
+
+/// Applies what is pending, or changes nothing.
+pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    // Most starts have nothing to do; they take no lock and write nothing.
+    if pending(session, orders)?.is_empty() {
+        return Ok(outcome);
+    }
+    take_turn(session, orders)?;
+    let files = pending(session, orders)?;
+    let intents: Vec<_> = files
+        .iter()
+        .map(|file| Intent::of(file, orders.dialect))
+        .collect::<Result<_, _>>()?;
+    orders.backup.allowed(&intents)?;
+    let mut journal = Journal::new(orders.dialect);
+    outcome.run.clone_from(&journal.run);
+    if orders.dialect == Dialect::Mysql {
+        (orders.tell)("rehearsing on a copy");
+        outcome.end = rehearse::run(session, orders, &intents, &mut outcome.kept)?;
+        if outcome.end.is_some() {
+            return Ok(outcome);
+        }
+        outcome.kept.backup = orders.backup.make(orders, &intents, &journal.run)?;
+        if let Some(path) = &outcome.kept.backup {
+            journal.create(session)?;
+            journal.write(session, ("", 0), ("backup", ""), &path.display().to_string())?;
+        }
+    }
+    let mut rest = intents.as_slice();
+    while let Some(first) = rest.first() {
+        let together = rest.iter().take_while(|intent| !intent.stepwise()).count();
+        let (part, others) = rest.split_at(together.max(1));
+        outcome.end = match first.stepwise() {
+            true => stepwise::run(session, orders, (first, &mut journal), &mut outcome)?,
+            false => transact::run(session, orders, (part, &mut journal), &mut outcome)?,
+        };
+        if outcome.end.is_some() {
+            break;
+        }
+        rest = others;
+    }
+    Ok(outcome)
+}
+
+/// What is not applied, of the folder's migrations.
+fn pending<'a>(
+    session: &mut dyn Session,
+    orders: &Orders<'a>,
+) -> anyhow::Result<Vec<&'a Migration>> {
+    let applied = ledger::to_go_on(session, orders.dialect, &orders.folder.migrations)?;
+    let plan = plan::plan(&orders.folder.migrations, &applied, &orders.policy);
+    let Plan { pending, .. } = plan.map_err(Stop::from)?;
+    Ok(pending)
+}
+
+/// Waits until no other replica migrates this database.
+fn take_turn(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<()> {
+    let deadline = clock::now() + orders.lock_wait;
+    let mut tried = 0;
+    while !session.take_turn()? {
+        if clock::now() >= deadline {
+            return Err(Stop::unreachable("another process migrates this database")
+                .hint("wait for it to end, or wait longer with --lock-wait")
+                .into());
+        }
+        orders.pause(tried.min(3))?;
+        tried += 1;
+    }
+    Ok(())
+}
+
+/// A command that may find the database locked, until it is done or the time is over.
+fn patiently(
+    session: &mut dyn Session,
+    orders: &Orders<'_>,
+    mut work: impl FnMut(&mut dyn Session) -> Result<(), crate::db::Failed>,
+) -> anyhow::Result<()> {
+    let deadline = clock::now() + orders.lock_wait;
+    loop {
+        match work(session) {
+            Ok(()) => return Ok(()),
+            Err(failed) if failed.busy && clock::now() < deadline => {
+                orders.check()?;
+                std::thread::sleep(TRY);
+            }
+            Err(failed) if failed.busy => {
+                return Err(
+                    Stop::unreachable("the database is locked by another connection")
+                        .hint("end the writer or reader that holds it, or wait longer with --lock-wait")
+                        .into(),
+                );
+            }
+            Err(failed) => {
+                orders.check()?;
+                return Err(Stop::unreachable(format!(
+                    "the database can't be written: {}",
+                    failed.message
+                ))
+                .into());
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A file that can't be one transaction: statement by statement, each told in the journal, so that
+//! after a failure in the middle it is known what is done, and the next run goes on from there.
+
+use super::End;
+use super::Failure;
+use super::Orders;
+use super::Outcome;
+use super::Ran;
+use super::patiently;
+use super::prove;
+use crate::clock;
+use crate::db::Failed;
+use crate::db::Session;
+use crate::migrate::intent::Intent;
+use crate::migrate::intent::Piece;
+use crate::migrate::journal;
+use crate::migrate::journal::Journal;
+use crate::migrate::journal::Standing;
+use crate::migrate::ledger;
+use crate::sql::Destroys;
+use crate::sql::Dialect;
+use crate::sql::Kind;
+use crate::stop::Stop;
+
+struct Steps<'a> {
+    orders: &'a Orders<'a>,
+    intent: &'a Intent<'a>,
+    journal: &'a mut Journal,
+}
+
+/// Runs one file, from the statement on that it came to before.
+pub(super) fn run(
+    session: &mut dyn Session,
+    orders: &Orders<'_>,
+    (intent, journal): (&Intent<'_>, &mut Journal),
+    outcome: &mut Outcome,
+) -> anyhow::Result<Option<End>> {
+    journal.create(session)?;
+    ledger::create(session, orders.dialect)?;
+    let mut steps = Steps {
+        orders,
+        intent,
+        journal,
+    };
+    let version = intent.migration.version.text().to_owned();
+    let entries = journal::read(session)?;
+    let standing = match journal::standing(&entries, &intent.migration.version) {
+        Some(standing) => standing,
+        None => {
+            patiently(session, orders, |session| session.begin())?;
+            ledger::record(session, intent.migration, None)?;
+            steps.journal.write(session, (&version, 0), ("begun", ""), "")?;
+            session.command("COMMIT")?;
+            Standing::default()
+        }
+    };
+    if let Some(end) = steps.edited(&standing) {
+        return Ok(Some(end));
+    }
+    let began = clock::now();
+    let first = steps.settle(session, &standing)?;
+    for number in 0..intent.pieces.len() {
+        orders.check()?;
+        // What a done statement set for the session is gone with it.
+        let sets = matches!(intent.pieces[number].facts.kind, Kind::SetVariable { .. });
+        if number < first && !sets {
+            continue;
+        }
+        if let Some(end) = steps.step(session, number, outcome)? {
+            return Ok(Some(end));
+        }
+    }
+    let took = clock::now() - began;
+    patiently(session, orders, |session| session.begin())?;
+    ledger::finish(session, intent.migration, took)?;
+    steps.journal.write(session, (&version, 0), ("applied", ""), "statement by statement")?;
+    session.command("COMMIT")?;
+    outcome.ran.push(Ran {
+        version: intent.migration.version.clone(),
+        description: intent.migration.description.clone(),
+        took,
+        bare: intent.pieces.iter().filter(|piece| intent.is_bare(piece)).count(),
+    });
+    Ok(None)
+}
+
+impl Steps<'_> {
+    fn version(&self) -> &str {
+        self.intent.migration.version.text()
+    }
+
+    /// What is done can't be edited any more; what failed can.
+    fn edited(&self, standing: &Standing) -> Option<End> {
+        let pieces = &self.intent.pieces;
+        let same = |(number, hash): (usize, &String)| {
+            pieces.get(number).is_some_and(|piece| journal::hash(piece.text) == *hash)
+        };
+        let number = standing.done.iter().enumerate().position(|done| !same(done))?;
+        Some(End::Failed(Failure {
+            file: self.intent.migration.file_name(),
+            line: self.intent.line(number, None),
+            message: format!("statement {} was applied already and is not as it was", number + 1),
+            help: format!(
+                "put it back as it was and write what is new behind statement {}; or settle the version: chatctl migrate resolve {} --as applied|retry",
+                standing.done.len(),
+                self.version()
+            ),
+            busy: false,
+            stands: None,
+        }))
+    }
+
+    /// The first statement that is not done; one that was in flight when the process ended is
+    /// looked for in the schema.
+    fn settle(&mut self, session: &mut dyn Session, standing: &Standing) -> anyhow::Result<usize> {
+        let first = standing.done.len();
+        let Some((number, before)) = &standing.in_flight else {
+            return Ok(first);
+        };
+        let Some(piece) = self.intent.pieces.get(first).filter(|_| *number == first as u64 + 1) else {
+            return Ok(first);
+        };
+        self.clean(session, piece)?;
+        if journal::hash(&session.schema()?.join("\n")) == *before {
+            return Ok(first);
+        }
+        let hash = journal::hash(piece.text);
+        let detail = "found in the schema after the process had ended";
+        self.journal.write(session, (self.version(), *number), ("done", &hash), detail)?;
+        Ok(first + 1)
+    }
+
+    /// One statement; busy ones are tried again.
+    fn step(
+        &mut self,
+        session: &mut dyn Session,
+        number: usize,
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<Option<End>> {
+        let piece = &self.intent.pieces[number];
+        for tried in 0.. {
+            let ended = match self.intent.is_bare(piece) {
+                true => self.bare(session, number)?,
+                false => self.in_transaction(session, number, outcome)?,
+            };
+            let Some(end) = ended else { return Ok(None) };
+            match end {
+                End::Failed(failure) if failure.busy && tried < self.orders.retries => {
+                    self.orders.pause(tried)?;
+                }
+                End::Failed(failure) => {
+                    let place = (self.version(), number as u64 + 1);
+                    self.journal.write(session, place, ("failed", ""), &failure.message)?;
+                    return Ok(Some(End::Failed(self.told(number, failure))));
+                }
+                lost @ End::Lost(_) => return Ok(Some(lost)),
+            }
+        }
+        unreachable!("the loop over all numbers ends by its return")
+    }
+
+    fn told(&self, number: usize, failure: Failure) -> Failure {
+        let (count, done) = (self.intent.pieces.len(), number);
+        Failure {
+            stands: Some(format!(
+                "{done} of {count} statements of the file are applied and stay; statement {} failed and did nothing",
+                number + 1
+            )),
+            help: format!(
+                "mend statement {} in the file (not those before it) and run `chatctl migrate` again: it goes on from there",
+                number + 1
+            ),
+            ..failure
+        }
+    }
+
+    /// A statement that fails in a transaction or ends it: what it touches is not measured here.
+    fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
+        let piece = &self.intent.pieces[number];
+        let place = (self.version().to_owned(), number as u64 + 1);
+        let place = (place.0.as_str(), place.1);
+        if self.orders.dialect != Dialect::Mysql && piece.facts.destroys() == Destroys::Certainly {
+            return Err(Stop::refused(format!(
+                "{}:{} destroys outside of a transaction, where nothing can be proven or taken back",
+                self.intent.migration.path.display(),
+                piece.line
+            ))
+            .hint("run it by hand, then `chatctl migrate resolve` the version as applied")
+            .into());
+        }
+        let schema = journal::hash(&session.schema()?.join("\n"));
+        self.journal.write(session, place, ("begun", &schema), piece.text)?;
+        if self.orders.dialect == Dialect::Postgres {
+            // It waits for old transactions without keeping anybody from writing.
+            session.command("SET lock_timeout = 0; SET statement_timeout = 0")?;
+        }
+        if let Err(failed) = prove::run(session, self.intent, number) {
+            self.orders.check()?;
+            self.clean(session, piece)?;
+            return Ok(Some(End::Failed(prove::failure(self.intent, number, failed))));
+        }
+        let hash = journal::hash(piece.text);
+        self.journal.write(session, place, ("done", &hash), piece.text)?;
+        Ok(None)
+    }
+
+    /// A statement with its row in the journal: both or neither, and measured where DDL can be.
+    fn in_transaction(
+        &mut self,
+        session: &mut dyn Session,
+        number: usize,
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<Option<End>> {
+        patiently(session, self.orders, |session| session.begin())?;
+        let ended = self.measured(session, number, outcome);
+        if !matches!(ended, Ok(None)) {
+            // Whatever was not committed goes; a transaction that is over can't be rolled back.
+            let _ = session.command("ROLLBACK");
+        }
+        ended
+    }
+
+    fn measured(
+        &mut self,
+        session: &mut dyn Session,
+        number: usize,
+        outcome: &mut Outcome,
+    ) -> anyhow::Result<Option<End>> {
+        let piece = &self.intent.pieces[number];
+        let mut detail = String::new();
+        if self.orders.dialect == Dialect::Mysql {
+            if let Err(failed) = prove::run(session, self.intent, number) {
+                self.orders.check()?;
+                return Ok(Some(End::Failed(prove::failure(self.intent, number, failed))));
+            }
+        } else {
+            session.command("SAVEPOINT chatctl_file")?;
+            let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
+                session.command("ROLLBACK TO chatctl_file")
+            };
+            let pieces = number..number + 1;
+            match prove::attempt(session, self.orders, (self.intent, pieces), &mut again)? {
+                Ok(proven) => {
+                    detail = proven.words(outcome.kept.backup.as_deref());
+                    proven.add_to(&mut outcome.kept);
+                }
+                Err(end) => return Ok(Some(end)),
+            }
+        }
+        let (place, hash) = ((self.version(), number as u64 + 1), journal::hash(piece.text));
+        self.journal.write(session, place, ("done", &hash), &detail)?;
+        session.command("COMMIT")?;
+        Ok(None)
+    }
+
+    /// Drops the invalid index that a failed `CREATE INDEX CONCURRENTLY` leaves behind.
+    fn clean(&self, session: &mut dyn Session, piece: &Piece<'_>) -> anyhow::Result<()> {
+        let concurrently = matches!(piece.facts.kind, Kind::CreateIndex { concurrently: true, .. });
+        let (true, Some(index)) = (concurrently, &piece.facts.object) else {
+            return Ok(());
+        };
+        let invalid = session.rows(
+            "SELECT n.nspname::text, c.relname::text FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid \
+             JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE NOT i.indisvalid",
+        )?;
+        for row in invalid.iter().filter(|row| row[1].text() == Some(index.name.as_str())) {
+            let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+            let name = format!("{}.{}", quoted(&row[0].to_string()), quoted(&row[1].to_string()));
+            session.command(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! Files that are one transaction together: all of them, or nothing.
+
+use super::End;
+use super::Failure;
+use super::Orders;
+use super::Outcome;
+use super::Ran;
+use super::patiently;
+use super::prove;
+use crate::db::Object;
+use crate::db::Session;
+use crate::migrate::intent::Intent;
+use crate::migrate::journal::Journal;
+use crate::migrate::ledger;
+use crate::migrate::preserve;
+use crate::sql::Dialect;
+use std::collections::BTreeSet;
+
+/// Runs the files; tries again when a statement did not get its lock.
+pub(super) fn run(
+    session: &mut dyn Session,
+    orders: &Orders<'_>,
+    (part, journal): (&[Intent<'_>], &mut Journal),
+    outcome: &mut Outcome,
+) -> anyhow::Result<Option<End>> {
+    for tried in 0.. {
+        let mut trial = Outcome {
+            kept: outcome.kept.clone(),
+            ..Outcome::default()
+        };
+        let ended = once(session, orders, (part, journal), &mut trial);
+        if !matches!(ended, Ok(None)) {
+            // Whatever was not committed goes; a transaction that is over can't be rolled back.
+            let _ = session.command("ROLLBACK");
+        }
+        match ended? {
+            Some(End::Failed(failure)) if failure.busy && tried < orders.retries => {
+                (orders.tell)(&format!("a lock was not free in time, trying again ({})", tried + 1));
+                outcome.kept.backup = trial.kept.backup;
+                orders.pause(tried)?;
+            }
+            end => {
+                outcome.kept = trial.kept;
+                outcome.ran.append(&mut trial.ran);
+                return Ok(end);
+            }
+        }
+    }
+    unreachable!("the loop over all numbers ends by its return")
+}
+
+fn once(
+    session: &mut dyn Session,
+    orders: &Orders<'_>,
+    (part, journal): (&[Intent<'_>], &mut Journal),
+    outcome: &mut Outcome,
+) -> anyhow::Result<Option<End>> {
+    patiently(session, orders, |session| session.begin())?;
+    // Another replica may have been faster.
+    let pending = super::pending(session, orders)?;
+    let is_pending = |intent: &&Intent<'_>| {
+        pending.iter().any(|file| file.version == intent.migration.version)
+    };
+    let part: Vec<_> = part.iter().filter(is_pending).collect();
+    if part.is_empty() {
+        session.command("ROLLBACK")?;
+        return Ok(None);
+    }
+    if outcome.kept.backup.is_none() {
+        outcome.kept.backup = orders.backup.make(orders, part.iter().copied(), &journal.run)?;
+    }
+    let tables = session.catalog()?;
+    outcome.kept.tables = tables.iter().filter(|table| prove::measured(table)).count();
+    let objects = session.objects()?;
+    let broken = session.broken_keys()?;
+    ledger::create(session, orders.dialect)?;
+    journal.create(session)?;
+    if let Some(path) = &outcome.kept.backup {
+        journal.write(session, ("", 0), ("backup", ""), &path.display().to_string())?;
+    }
+    for intent in &part {
+        orders.check()?;
+        (orders.tell)(&format!("applying {}", intent.migration.file_name()));
+        session.command("SAVEPOINT chatctl_file")?;
+        let mut again = |session: &mut dyn Session| session.command("ROLLBACK TO chatctl_file");
+        let proven = match prove::attempt(session, orders, (intent, 0..intent.pieces.len()), &mut again)? {
+            Ok(proven) => proven,
+            Err(end) => return Ok(Some(end)),
+        };
+        session.command("RELEASE chatctl_file")?;
+        ledger::record(session, intent.migration, Some(proven.took))?;
+        let detail = proven.words(outcome.kept.backup.as_deref());
+        let version = intent.migration.version.text();
+        journal.write(session, (version, 0), ("applied", ""), &detail)?;
+        proven.add_to(&mut outcome.kept);
+        outcome.ran.push(Ran {
+            version: intent.migration.version.clone(),
+            description: intent.migration.description.clone(),
+            took: proven.took,
+            bare: 0,
+        });
+    }
+    if let Some(key) = session.broken_keys()?.difference(&broken).next() {
+        let last = part.last().map(|intent| intent.migration.file_name());
+        return Ok(Some(End::Failed(Failure {
+            file: last.unwrap_or_default(),
+            line: None,
+            message: format!("a foreign key would be broken: {key}"),
+            help: "mend the rows in the migration".into(),
+            busy: false,
+            stands: None,
+        })));
+    }
+    outcome.kept.objects = gone(&objects, &session.objects()?, &part);
+    orders.check()?;
+    match orders.dialect {
+        // Where readers keep a writer from committing, they end sooner or later.
+        Dialect::Sqlite => patiently(session, orders, |session| session.command("COMMIT"))?,
+        _ => session.command("COMMIT")?,
+    }
+    Ok(None)
+}
+
+/// Objects that are gone though no statement dropped them by name: a rebuild takes them along.
+fn gone(
+    before: &BTreeSet<Object>,
+    after: &BTreeSet<Object>,
+    part: &[&Intent<'_>],
+) -> Vec<String> {
+    let names: BTreeSet<_> = after.iter().map(|object| (&object.kind, &object.name)).collect();
+    let renamed = |table: &str| {
+        part.iter().any(|intent| {
+            let preserve::Renames { tables, .. } = &intent.renames;
+            tables.contains_key(&table.to_lowercase())
+        })
+    };
+    before
+        .iter()
+        .filter(|object| !names.contains(&(&object.kind, &object.name)))
+        .filter(|object| !part.iter().any(|intent| intent.drops(&object.name)))
+        .filter(|object| object.kind != "view" || !renamed(&object.name))
+        .map(|object| format!("{} `{}` on `{}`", object.kind, object.name, object.table))
+        .collect()
+}

@@ -1,0 +1,193 @@
+//! What is put by before anything is destroyed, looked at before it counts, and how it comes back.
+
+use super::apply::Orders;
+use super::intent::Intent;
+use super::tools;
+use crate::db;
+use crate::db::Missing;
+use crate::db::Target;
+use crate::db::Waits;
+use crate::sql::Destroys;
+use crate::sql::Dialect;
+use crate::stop::Stop;
+use anyhow::Context as _;
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::io::Seek as _;
+use std::io::SeekFrom;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// When a backup is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum When {
+    /// Before a loss that a file acknowledges, and on MySQL before what could not be taken back.
+    Auto,
+    /// Before every run that has something to do.
+    Always,
+    /// Not at all; refused where a file acknowledges a loss.
+    Never,
+}
+
+/// When and where.
+#[derive(Debug, Clone)]
+pub struct Backup {
+    /// When.
+    pub when: When,
+    /// Where; beside a database file, else in `chatctl-backups` of the working directory.
+    pub dir: Option<PathBuf>,
+}
+
+impl Backup {
+    /// Refuses to destroy without a backup.
+    pub(super) fn allowed(&self, files: &[Intent<'_>]) -> Result<(), Stop> {
+        let acknowledges = files.iter().find(|intent| !intent.allowed.is_empty());
+        match acknowledges.filter(|_| self.when == When::Never) {
+            None => Ok(()),
+            Some(intent) => Err(Stop::refused(format!(
+                "`{}` acknowledges a loss, and without a backup nothing is destroyed",
+                intent.migration.path.display()
+            ))
+            .hint("leave `--backup never` out")),
+        }
+    }
+
+    /// Makes one where it is wanted. Without it, nothing is run.
+    pub(super) fn make<'a, 'b: 'a>(
+        &self,
+        orders: &Orders<'_>,
+        files: impl IntoIterator<Item = &'a Intent<'b>>,
+        run: &str,
+    ) -> anyhow::Result<Option<PathBuf>> {
+        let mut files = files.into_iter();
+        let wanted = match self.when {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => files.any(|intent| {
+                let destroys = |piece: &super::intent::Piece<'_>| piece.facts.destroys() != Destroys::No;
+                !intent.allowed.is_empty()
+                    || orders.dialect == Dialect::Mysql && intent.pieces.iter().any(destroys)
+            }),
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        (orders.tell)("making a backup");
+        take(orders.target, self.dir.as_deref(), run).map(Some)
+    }
+}
+
+/// Puts the whole database by and looks whether it can be read. Gives the file.
+pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<PathBuf> {
+    let dir = match dir {
+        Some(dir) => dir.to_owned(),
+        None if target.is_file() => target.path().parent().unwrap_or(Path::new("")).to_owned(),
+        None => PathBuf::from("chatctl-backups"),
+    };
+    if !dir.as_os_str().is_empty() {
+        std::fs::create_dir_all(&dir).with_context(|| format!("making `{}`", dir.display()))?;
+    }
+    let name = target.database();
+    let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let ending = match target.backend() {
+        "postgres" => "dump",
+        "mysql" => "sql",
+        _ => "db",
+    };
+    let path = dir.join(format!("{name}.{run}.backup.{ending}"));
+    // Conversations stand in it: nobody else is to read it.
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("making `{}`", path.display()))?;
+    let made = write(target, &path).and_then(|()| check(target, &path));
+    if let Err(error) = made {
+        // A backup that can't be read is none, and its file would say otherwise.
+        let _ = std::fs::remove_file(&path);
+        return Err(error.context(Stop::refused("the backup could not be made, so nothing was run")));
+    }
+    Ok(path)
+}
+
+fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
+    let Some(login) = target.login() else {
+        let mut session = db::open_session(target, Missing::Look, Waits::SHORT)?;
+        let literal = path.display().to_string().replace('\'', "''");
+        return Ok(session.command(&format!("VACUUM INTO '{literal}'"))?);
+    };
+    let mut command = match target.backend() {
+        "postgres" => {
+            let mut command = tools::PG_DUMP.command(&login)?;
+            command.arg("--format=custom").arg("--file").arg(path);
+            command
+        }
+        _ => {
+            let mut command = tools::MYSQL_DUMP.command(&login)?;
+            command.args(["--single-transaction", "--routines", "--triggers", "--hex-blob"]);
+            command.arg(format!("--result-file={}", path.display()));
+            command
+        }
+    };
+    Ok(tools::run(command.arg(&login.database))?)
+}
+
+/// Whether a backup can be read to its end.
+fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
+    let wrong = |why: &str| Stop::refused(format!("the backup `{}` {why}", path.display()));
+    match target.backend() {
+        "postgres" => {
+            let login = target.login().ok_or_else(|| wrong("is of no server"))?;
+            // Without a database it lists what is in the file.
+            let mut command = tools::PG_RESTORE.command(&login)?;
+            tools::run(command.arg("--list").arg(path))?;
+        }
+        "mysql" => {
+            let mut file = std::fs::File::open(path)?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(200)))?;
+            let mut end = String::new();
+            file.take(200).read_to_string(&mut end)?;
+            if !end.contains("-- Dump completed") {
+                return Err(wrong("is not complete").into());
+            }
+        }
+        _ => {
+            let copy = target.sibling(&path.display().to_string());
+            let mut session = db::open_session(&copy, Missing::Look, Waits::SHORT)?;
+            if session.rows("PRAGMA quick_check")?[0][0].text() != Some("ok") {
+                return Err(wrong("is damaged").into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the database what it was when the backup was made.
+pub fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
+    if !from.is_file() {
+        return Err(Stop::refused(format!("there is no backup `{}`", from.display()))
+            .hint("`chatctl migrate history` lists the runs and their backups")
+            .into());
+    }
+    check(target, from)?;
+    let Some(login) = target.login() else {
+        return db::overwrite(target, from);
+    };
+    let mut command = match target.backend() {
+        "postgres" => {
+            let mut command = tools::PG_RESTORE.command(&login)?;
+            command.args(["--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner"]);
+            command.arg(format!("--dbname={}", login.database)).arg(from);
+            command
+        }
+        _ => {
+            let mut command = tools::MYSQL.command(&login)?;
+            command.arg(&login.database).stdin(tools::input(from)?);
+            command
+        }
+    };
+    Ok(tools::run(&mut command)?)
+}

@@ -1,0 +1,210 @@
+//! What chatctl itself did to a database, row by row: `_chatctl_journal`.
+//!
+//! The history of versions stays as sqlx has it; this table tells runs, losses that were
+//! acknowledged and backups, and how far a file came that can't be one transaction.
+
+use super::source::Version;
+use crate::db::Session;
+use crate::model::Cell;
+use crate::sql::Dialect;
+use sha2::Digest as _;
+use sha2::Sha256;
+use std::time::SystemTime;
+
+/// The table's name.
+pub(super) const TABLE: &str = "_chatctl_journal";
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The run that wrote it: a time and a random number, in the order of the runs.
+    pub run: String,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// The version that it is about; empty for a whole run.
+    pub version: String,
+    /// The statement's number in its file, from 1; 0 for the whole file.
+    pub statement: u64,
+    /// `applied`, `begun`, `done`, `failed`, `backup`, …
+    pub state: String,
+    /// SHA-256 of the statement, or of the schema before it, in hexadecimal.
+    pub hash: String,
+    /// More, in words.
+    pub detail: String,
+}
+
+/// Who writes: one run on one database.
+pub struct Journal {
+    /// Its name.
+    pub run: String,
+    dialect: Dialect,
+    made: bool,
+}
+
+impl Journal {
+    /// A new run.
+    pub fn new(dialect: Dialect) -> Self {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let digits: String = now.chars().filter(char::is_ascii_digit).collect();
+        Self {
+            run: format!("{digits}-{:04x}", fastrand::u16(..)),
+            dialect,
+            made: false,
+        }
+    }
+
+    /// Makes the table when there is none.
+    pub fn create(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        if self.made || exists(session)? {
+            self.made = true;
+            return Ok(());
+        }
+        let table = session.quote(TABLE);
+        let (number, text) = match self.dialect {
+            Dialect::Sqlite => ("INTEGER PRIMARY KEY", "TEXT"),
+            Dialect::Postgres => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "TEXT"),
+            Dialect::Mysql => ("BIGINT AUTO_INCREMENT PRIMARY KEY", "LONGTEXT"),
+        };
+        session.command(&format!(
+            "CREATE TABLE IF NOT EXISTS {table} (id {number}, run {text} NOT NULL, written_at {text} NOT NULL, version {text} NOT NULL, \
+             statement BIGINT NOT NULL, state {text} NOT NULL, hash {text} NOT NULL, detail {text} NOT NULL)"
+        ))?;
+        self.made = true;
+        Ok(())
+    }
+
+    /// Writes a row. The table must be there.
+    pub fn write(
+        &self,
+        session: &mut dyn Session,
+        (version, statement): (&str, u64),
+        (state, hash): (&str, &str),
+        detail: &str,
+    ) -> anyhow::Result<()> {
+        let sql = format!(
+            "INSERT INTO {} (run, written_at, version, statement, state, hash, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            session.quote(TABLE)
+        );
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let args = [
+            text(&self.run),
+            Cell::Text(now),
+            text(version),
+            Cell::Int(i64::try_from(statement).unwrap_or(i64::MAX)),
+            text(state),
+            text(hash),
+            text(detail),
+        ];
+        session.write(&sql, &args)
+    }
+}
+
+fn exists(session: &mut dyn Session) -> anyhow::Result<bool> {
+    Ok(session.catalog()?.iter().any(|shape| shape.name == TABLE))
+}
+
+/// Every row, from the first on; none when there is no journal.
+pub fn read(session: &mut dyn Session) -> anyhow::Result<Vec<Entry>> {
+    if !exists(session)? {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT run, written_at, version, statement, state, hash, detail FROM {} ORDER BY id",
+        session.quote(TABLE)
+    );
+    let rows = session.rows(&sql)?;
+    let entries = rows.iter().map(|row| Entry {
+        run: row[0].to_string(),
+        at: row[1].to_string(),
+        version: row[2].to_string(),
+        statement: row[3].to_string().parse().unwrap_or(0),
+        state: row[4].to_string(),
+        hash: row[5].to_string(),
+        detail: row[6].to_string(),
+    });
+    Ok(entries.collect())
+}
+
+/// How far a version came, statement by statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The hashes of the statements that are done, in their order.
+    pub done: Vec<String>,
+    /// The statement that was begun and neither done nor failed, with the schema's hash before it.
+    pub in_flight: Option<(u64, String)>,
+    /// What the last failed statement said.
+    pub failed: Option<(u64, String)>,
+}
+
+/// How far a version came since it was last applied or given up; none when it was not begun.
+pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
+    let mut standing: Option<Standing> = None;
+    for entry in entries.iter().filter(|entry| entry.version == version.text()) {
+        match (entry.state.as_str(), entry.statement) {
+            ("applied" | "resolved", 0) => standing = None,
+            ("begun", 0) => {
+                standing.get_or_insert_with(Standing::default);
+            }
+            ("begun", number) => {
+                let standing = standing.get_or_insert_with(Standing::default);
+                standing.in_flight = Some((number, entry.hash.clone()));
+                standing.failed = None;
+            }
+            ("done", _) => {
+                let standing = standing.get_or_insert_with(Standing::default);
+                standing.done.push(entry.hash.clone());
+                standing.in_flight = None;
+            }
+            ("failed", number) => {
+                let standing = standing.get_or_insert_with(Standing::default);
+                standing.in_flight = None;
+                standing.failed = Some((number, entry.detail.clone()));
+            }
+            _ => {}
+        }
+    }
+    standing
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Entry;
+    use super::Version;
+    use super::standing;
+
+    fn entry(statement: u64, state: &str, hash: &str) -> Entry {
+        Entry {
+            run: "r".into(),
+            at: "t".into(),
+            version: "2".into(),
+            statement,
+            state: state.into(),
+            hash: hash.into(),
+            detail: "no".into(),
+        }
+    }
+
+    #[test]
+    fn how_far_a_file_came() {
+        let version = Version::parse("2").unwrap();
+        assert_eq!(standing(&[], &version), None);
+        let mut entries = vec![entry(0, "begun", ""), entry(1, "begun", "s"), entry(1, "done", "a")];
+        assert_eq!(standing(&entries, &version).unwrap().done, ["a"]);
+        entries.push(entry(2, "begun", "t"));
+        let killed = standing(&entries, &version).unwrap();
+        assert_eq!(killed.in_flight, Some((2, "t".to_owned())));
+        entries.push(entry(2, "failed", ""));
+        let failed = standing(&entries, &version).unwrap();
+        assert_eq!((failed.in_flight, failed.failed.unwrap().0), (None, 2));
+        entries.push(entry(0, "applied", ""));
+        assert_eq!(standing(&entries, &version), None);
+    }
+}

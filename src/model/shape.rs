@@ -1,0 +1,74 @@
+//! Tables as a migration finds and leaves them.
+
+/// A table, as the catalogue describes it at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shape {
+    /// What stays the same as long as it is the same table, whatever it is called; absent where
+    /// the engine has no such thing.
+    pub id: Option<u64>,
+    /// Its name; with its schema when that is not the default one.
+    pub name: String,
+    /// The partitioned table that it is a part of, and that holds its rows too.
+    pub whole: Option<String>,
+    /// Whether it holds no rows itself, but its parts do.
+    pub parted: bool,
+    /// Its stored columns, in order.
+    pub columns: Vec<ShapeColumn>,
+    /// The columns of its primary key; none when it has no key.
+    pub key: Vec<String>,
+}
+
+/// A column of a [`Shape`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ShapeColumn {
+    /// What stays the same as long as it is the same column of the same table.
+    pub id: Option<u64>,
+    /// Its name.
+    pub name: String,
+    /// Its type, as the engine writes it.
+    pub declared: String,
+}
+
+/// What a table has become.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Successor {
+    /// The table that holds its rows now.
+    pub table: String,
+    /// The columns on both sides: name and type before, name and type after.
+    pub columns: Vec<(ShapeColumn, ShapeColumn)>,
+    /// Those of them that were the key before; none when one of them is gone.
+    pub key: Vec<(ShapeColumn, ShapeColumn)>,
+    /// Whether they are the key still.
+    pub keyed: bool,
+}
+
+/// How many rows a table has, and how many values each of its columns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Content {
+    /// Rows.
+    pub rows: u64,
+    /// Values that are not NULL, by the order of the columns.
+    pub filled: Vec<u64>,
+}
+
+/// A table beside the copy of what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Compared {
+    /// Rows before.
+    pub before: u64,
+    /// Rows of before that are not there after.
+    pub missing: u64,
+    /// By column of before, in order.
+    pub columns: Vec<ComparedColumn>,
+}
+
+/// A column beside the copy of what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ComparedColumn {
+    /// Values before.
+    pub filled: u64,
+    /// Values that became NULL, in rows that are still there.
+    pub nulled: u64,
+    /// Values that are other ones, in rows that are still there.
+    pub changed: u64,
+}
