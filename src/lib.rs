@@ -9,8 +9,9 @@
 //! - `gateway` and `demo` serve HTTP; axum is named there only.
 //! - `store` reads chats through `db`; `gate` locks them through `db`.
 //! - `stream::run` drives the cores through all of these.
-//! - `sql` names nothing; `guard` and the cores of `migrate` do no I/O but reading files, and
-//!   `migrate::sqlite` drives them through `db`.
+//! - `sql` names nothing; `lint` judges texts through it and does no I/O.
+//! - `guard` and the cores of `migrate` do no I/O but reading files, and `migrate::sqlite` drives
+//!   them through `db`.
 //! - `render` writes a report into the writer that it is given.
 //! - `commands` wires everything; `app` and `main` own the streams and the exit code.
 
@@ -26,6 +27,7 @@ pub mod gate;
 pub mod gateway;
 pub mod guard;
 pub mod http;
+pub mod lint;
 pub mod mask;
 pub mod migrate;
 pub mod model;

@@ -44,16 +44,17 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("migrate/history", &["sql", "stop"]),
     ("migrate/drift.rs", &[]),
     ("migrate", &["clock", "db", "model", "sql", "stop"]),
+    ("lint", &["report", "sql"]),
     ("demo", &["clock", "db", "http", "model", "stream"]),
     ("progress.rs", &["mask"]),
-    ("render", &["report", "model", "outcome"]),
+    ("render", &["explain", "report", "model", "outcome"]),
     ("config", &["mask", "stop", "store", "stream"]),
     (
         "commands",
         &[
             "clock", "commands", "config", "db", "demo", "explain", "gate", "gateway", "guard",
-            "http", "mask", "migrate", "model", "outcome", "progress", "report", "sql", "stop",
-            "store", "stream",
+            "http", "lint", "mask", "migrate", "model", "outcome", "progress", "report", "sql",
+            "stop", "store", "stream",
         ],
     ),
 ];
@@ -67,6 +68,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("indicatif", &["progress.rs"]),
     ("rusqlite", &["db"]),
     ("ignore", &["guard/tree.rs"]),
+    ("squawk_linter", &["lint/squawk.rs"]),
+    ("squawk_syntax", &["lint/squawk.rs"]),
     ("eventsource_stream", &["stream/sse.rs"]),
 ];
 

@@ -5,6 +5,7 @@ use chatctl::demo;
 use chatctl::explain;
 use chatctl::gate;
 use chatctl::guard;
+use chatctl::lint;
 use chatctl::migrate;
 use chatctl::migrate::history;
 use chatctl::migrate::source;
@@ -86,7 +87,13 @@ fn every_code_is_explained() {
         .map(|pattern| pattern.code)
         .chain([guard::ignores::UNUSED_IGNORE]);
     let driven = judge::DRIVEN.iter().chain(migrate::CODES).copied();
-    let codes = rows(checks.chain(patterns).chain(driven));
+    // An ignore that silences nothing has one code in both.
+    assert_eq!(guard::ignores::UNUSED_IGNORE, lint::UNUSED_IGNORE);
+    let linted = lint::ALL
+        .iter()
+        .map(|rule| rule.code)
+        .chain([lint::INVALID_DIRECTIVE, lint::squawk::FAMILY]);
+    let codes = rows(checks.chain(patterns).chain(driven).chain(linted));
     let pages = rows(explain::ALL.iter().map(|page| page.code));
     assert_eq!(codes, pages);
 }
@@ -95,6 +102,12 @@ fn every_code_is_explained() {
 fn every_guard_rule_has_a_row() {
     let named = rows(guard::ALL.iter().map(|pattern| pattern.code));
     assert_eq!(files("src/guard/rules", &[]), named);
+}
+
+#[test]
+fn every_lint_rule_has_a_row() {
+    let named = rows(lint::ALL.iter().map(|rule| rule.code));
+    assert_eq!(files("src/lint/rules", &[]), named);
 }
 
 #[test]
@@ -123,6 +136,11 @@ fn every_code_is_made_to_fire() {
                 }
             }
         }
+    }
+    // tests/lint.rs runs these, and each has to give the code that its folder is called by.
+    for folder in fs::read_dir(root.join("fixtures/lint")).unwrap() {
+        let code = folder.unwrap().file_name().into_string().unwrap();
+        told.push_str(&format!("\"{code}\" "));
     }
     for page in explain::ALL {
         assert!(

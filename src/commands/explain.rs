@@ -2,6 +2,7 @@
 
 use super::Done;
 use crate::explain;
+use crate::lint::squawk;
 use crate::stop::Stop;
 
 /// Tell what a finding means, how it comes about and how to mend it
@@ -24,6 +25,9 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
             .map(|page| format!("{:width$}  {}\n", page.code, page.summary()));
         return Ok(Done::Text(list.collect()));
     };
+    if let Some(rule) = code.strip_prefix("squawk/") {
+        return of_squawk(code, rule);
+    }
     match explain::page(code) {
         Some(page) => Ok(Done::Text(page.text.to_owned())),
         None => {
@@ -36,5 +40,19 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
                 .hint(hint)
                 .into())
         }
+    }
+}
+
+/// The page of the family, and where squawk itself explains the rule.
+fn of_squawk(code: &str, rule: &str) -> anyhow::Result<Done> {
+    let page = explain::page(squawk::FAMILY).filter(|_| squawk::is_code(code));
+    match page {
+        Some(page) => Ok(Done::Text(format!(
+            "{}\nThe page of this rule: https://squawkhq.com/docs/{rule}\n",
+            page.text
+        ))),
+        None => Err(Stop::usage(format!("no finding has the code `{code}`"))
+            .hint("https://squawkhq.com/docs/rules lists the rules of squawk")
+            .into()),
     }
 }

@@ -146,7 +146,9 @@ impl Target {
         let host = url.host_str().unwrap_or_default();
         let option = |name: &str| {
             let mut pairs = url.query_pairs();
-            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+            pairs
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
         };
         Some(Login {
             host: option("host").unwrap_or_else(|| host.trim_matches(['[', ']']).to_owned()),

@@ -65,7 +65,8 @@ impl Backup {
             When::Always => true,
             When::Never => false,
             When::Auto => files.any(|intent| {
-                let destroys = |piece: &super::intent::Piece<'_>| piece.facts.destroys() != Destroys::No;
+                let destroys =
+                    |piece: &super::intent::Piece<'_>| piece.facts.destroys() != Destroys::No;
                 !intent.allowed.is_empty()
                     || orders.dialect == Dialect::Mysql && intent.pieces.iter().any(destroys)
             }),
@@ -89,7 +90,11 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
         std::fs::create_dir_all(&dir).with_context(|| format!("making `{}`", dir.display()))?;
     }
     let name = target.database();
-    let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = Path::new(&name)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let ending = match target.backend() {
         "postgres" => "dump",
         "mysql" => "sql",
@@ -107,7 +112,9 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
     if let Err(error) = made {
         // A backup that can't be read is none, and its file would say otherwise.
         let _ = std::fs::remove_file(&path);
-        return Err(error.context(Stop::refused("the backup could not be made, so nothing was run")));
+        return Err(error.context(Stop::refused(
+            "the backup could not be made, so nothing was run",
+        )));
     }
     Ok(path)
 }
@@ -126,7 +133,12 @@ fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
         }
         _ => {
             let mut command = tools::MYSQL_DUMP.command(&login)?;
-            command.args(["--single-transaction", "--routines", "--triggers", "--hex-blob"]);
+            command.args([
+                "--single-transaction",
+                "--routines",
+                "--triggers",
+                "--hex-blob",
+            ]);
             command.arg(format!("--result-file={}", path.display()));
             command
         }
@@ -168,9 +180,11 @@ fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
 /// Makes the database what it was when the backup was made.
 pub fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
     if !from.is_file() {
-        return Err(Stop::refused(format!("there is no backup `{}`", from.display()))
-            .hint("`chatctl migrate history` lists the runs and their backups")
-            .into());
+        return Err(
+            Stop::refused(format!("there is no backup `{}`", from.display()))
+                .hint("`chatctl migrate history` lists the runs and their backups")
+                .into(),
+        );
     }
     check(target, from)?;
     let Some(login) = target.login() else {
@@ -179,8 +193,16 @@ pub fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
     let mut command = match target.backend() {
         "postgres" => {
             let mut command = tools::PG_RESTORE.command(&login)?;
-            command.args(["--clean", "--if-exists", "--single-transaction", "--exit-on-error", "--no-owner"]);
-            command.arg(format!("--dbname={}", login.database)).arg(from);
+            command.args([
+                "--clean",
+                "--if-exists",
+                "--single-transaction",
+                "--exit-on-error",
+                "--no-owner",
+            ]);
+            command
+                .arg(format!("--dbname={}", login.database))
+                .arg(from);
             command
         }
         _ => {

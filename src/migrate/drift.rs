@@ -39,7 +39,10 @@ mod tests {
         assert_eq!(differences(&lines("a b"), &lines("a b")), []);
         assert_eq!(
             differences(&lines("a b"), &lines("a c")),
-            [Difference::Missing("b".into()), Difference::Extra("c".into())]
+            [
+                Difference::Missing("b".into()),
+                Difference::Extra("c".into())
+            ]
         );
     }
 }

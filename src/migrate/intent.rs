@@ -109,15 +109,24 @@ impl<'a> Intent<'a> {
             return None;
         }
         let own = crate::db::OWN_TABLES;
-        if let Some(table) = piece.facts.tables().find(|table| own.contains(&table.name.as_str())) {
-            return Some(format!("the history `{table}` is not a migration's to change"));
+        if let Some(table) = piece
+            .facts
+            .tables()
+            .find(|table| own.contains(&table.name.as_str()))
+        {
+            return Some(format!(
+                "the history `{table}` is not a migration's to change"
+            ));
         }
         let ends = match &piece.facts.kind {
             Kind::Begin | Kind::Commit => true,
             Kind::Rollback { to_savepoint } => !to_savepoint,
             _ => {
                 let words = piece.text.to_ascii_lowercase();
-                words.split_whitespace().take(2).eq(["prepare", "transaction"])
+                words
+                    .split_whitespace()
+                    .take(2)
+                    .eq(["prepare", "transaction"])
             }
         };
         if ends {
@@ -132,7 +141,10 @@ impl<'a> Intent<'a> {
 
     /// Whether a statement names this index, trigger or view.
     pub fn drops(&self, name: &str) -> bool {
-        let objects = self.pieces.iter().filter_map(|piece| piece.facts.object.as_ref());
+        let objects = self
+            .pieces
+            .iter()
+            .filter_map(|piece| piece.facts.object.as_ref());
         objects.into_iter().any(|object| object.matches(name))
     }
 
@@ -215,7 +227,9 @@ fn renames(pieces: &[Piece<'_>]) -> Renames {
     let mut renames = Renames::default();
     for piece in pieces {
         if let Kind::RenameTable { renames: pairs } = &piece.facts.kind {
-            pairs.iter().for_each(|(from, to)| renames.table(&from.name, &to.name));
+            pairs
+                .iter()
+                .for_each(|(from, to)| renames.table(&from.name, &to.name));
         }
         let (Kind::AlterTable { actions }, Some(table)) = (&piece.facts.kind, &piece.facts.table)
         else {

@@ -140,7 +140,10 @@ pub struct Standing {
 /// How far a version came since it was last applied or given up; none when it was not begun.
 pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
     let mut standing: Option<Standing> = None;
-    for entry in entries.iter().filter(|entry| entry.version == version.text()) {
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.version == version.text())
+    {
         match (entry.state.as_str(), entry.statement) {
             ("applied" | "resolved", 0) => standing = None,
             ("begun", 0) => {
@@ -196,7 +199,11 @@ mod tests {
     fn how_far_a_file_came() {
         let version = Version::parse("2").unwrap();
         assert_eq!(standing(&[], &version), None);
-        let mut entries = vec![entry(0, "begun", ""), entry(1, "begun", "s"), entry(1, "done", "a")];
+        let mut entries = vec![
+            entry(0, "begun", ""),
+            entry(1, "begun", "s"),
+            entry(1, "done", "a"),
+        ];
         assert_eq!(standing(&entries, &version).unwrap().done, ["a"]);
         entries.push(entry(2, "begun", "t"));
         let killed = standing(&entries, &version).unwrap();

@@ -77,9 +77,11 @@ pub(super) fn of_sqlx(
 ) -> anyhow::Result<Vec<Applied>> {
     match applied(session, dialect, files)? {
         (applied, None | Some("sqlx")) => Ok(applied),
-        (_, Some(tool)) => Err(Stop::refused(format!("the history in this database was written by {tool}"))
-            .hint("take it over with `chatctl migrate adopt`, or go on with the tool that wrote it")
-            .into()),
+        (_, Some(tool)) => Err(Stop::refused(format!(
+            "the history in this database was written by {tool}"
+        ))
+        .hint("take it over with `chatctl migrate adopt`, or go on with the tool that wrote it")
+        .into()),
     }
 }
 
@@ -196,27 +198,48 @@ impl Ledger<'_> {
     pub fn adopt(&mut self) -> anyhow::Result<(&'static str, Vec<Version>)> {
         let (files, found) = (self.files, histories(self.session)?);
         if found.iter().any(|it| it.table == TABLE) {
-            return Err(Stop::refused("this database has the history already that chatctl writes")
-                .hint("`chatctl migrate status` tells how every version stands")
-                .into());
+            return Err(
+                Stop::refused("this database has the history already that chatctl writes")
+                    .hint("`chatctl migrate status` tells how every version stands")
+                    .into(),
+            );
         }
         let Some(found) = found.first() else {
-            return Err(Stop::refused("there is no history of any tool in this database")
-                .hint("if its schema is as the files make it: `chatctl migrate baseline VERSION`")
-                .into());
+            return Err(
+                Stop::refused("there is no history of any tool in this database")
+                    .hint(
+                        "if its schema is as the files make it: `chatctl migrate baseline VERSION`",
+                    )
+                    .into(),
+            );
         };
         let (tool, dialect) = (found.history.tool, self.dialect);
         let written = self.together("adopted", |ledger| {
             let theirs = read(ledger.session, dialect, found, files)?;
             let wrong = plan::status(files, &theirs).into_iter().find(|row| {
-                matches!(row.state, State::Dirty | State::Changed { by_line_ends: false } | State::Missing | State::NewerThanFiles)
+                matches!(
+                    row.state,
+                    State::Dirty
+                        | State::Changed {
+                            by_line_ends: false
+                        }
+                        | State::Missing
+                        | State::NewerThanFiles
+                )
             });
             if let Some(row) = wrong {
-                return Err(Stop::refused(format!("version `{}` is {} in the history of {tool}", row.version, row.state.name()))
-                    .hint(format!("settle it with {tool} first; `chatctl migrate status` shows every version"))
-                    .into());
+                return Err(Stop::refused(format!(
+                    "version `{}` is {} in the history of {tool}",
+                    row.version,
+                    row.state.name()
+                ))
+                .hint(format!(
+                    "settle it with {tool} first; `chatctl migrate status` shows every version"
+                ))
+                .into());
             }
-            let is_theirs = |file: &&Migration| theirs.iter().any(|row| row.version == file.version);
+            let is_theirs =
+                |file: &&Migration| theirs.iter().any(|row| row.version == file.version);
             ledger.record_all(files.iter().filter(is_theirs), &[])
         })?;
         Ok((tool, written))
@@ -277,8 +300,12 @@ impl Ledger<'_> {
             }
             let table = ledger.session.quote(TABLE);
             let sql = match how {
-                Resolution::Applied => format!("UPDATE {table} SET success = TRUE WHERE version = ?"),
-                Resolution::Retry => format!("DELETE FROM {table} WHERE version = ? AND NOT success"),
+                Resolution::Applied => {
+                    format!("UPDATE {table} SET success = TRUE WHERE version = ?")
+                }
+                Resolution::Retry => {
+                    format!("DELETE FROM {table} WHERE version = ? AND NOT success")
+                }
             };
             ledger.session.write(&sql, &[number(version)?])?;
             Ok(vec![version.clone()])

@@ -39,15 +39,22 @@ impl Scratch {
     }
 
     /// A copy of the database with its rows.
-    pub fn copy(session: &mut dyn Session, of: &Target, into: &mut dyn FnMut(&Target) -> anyhow::Result<Box<dyn Session>>) -> anyhow::Result<Self> {
+    pub fn copy(
+        session: &mut dyn Session,
+        of: &Target,
+        into: &mut dyn FnMut(&Target) -> anyhow::Result<Box<dyn Session>>,
+    ) -> anyhow::Result<Self> {
         let scratch = Self::empty(session, of)?;
         let filled = match of.backend() {
-            "mysql" => into(&scratch.target).and_then(|mut copy| scratch.fill(session, copy.as_mut(), &|_| None)),
+            "mysql" => into(&scratch.target)
+                .and_then(|mut copy| scratch.fill(session, copy.as_mut(), &|_| None)),
             "postgres" => by_dump(of, &scratch.target),
             _ => {
                 let path = scratch.target.path().display().to_string();
                 let literal = path.replace('\'', "''");
-                session.command(&format!("VACUUM INTO '{literal}'")).map_err(anyhow::Error::from)
+                session
+                    .command(&format!("VACUUM INTO '{literal}'"))
+                    .map_err(anyhow::Error::from)
             }
         };
         match filled {
@@ -64,15 +71,24 @@ impl Scratch {
         if self.folder.is_some() {
             return Ok(());
         }
-        let force = if self.target.backend() == "postgres" { " WITH (FORCE)" } else { "" };
-        session.command(&format!("DROP DATABASE IF EXISTS {}{force}", self.target.database()))?;
+        let force = if self.target.backend() == "postgres" {
+            " WITH (FORCE)"
+        } else {
+            ""
+        };
+        session.command(&format!(
+            "DROP DATABASE IF EXISTS {}{force}",
+            self.target.database()
+        ))?;
         Ok(())
     }
 
     /// Drops everything in a scratch database of MySQL.
     pub(super) fn clear(&self, copy: &mut dyn Session) -> anyhow::Result<()> {
         let name = self.target.database();
-        copy.command(&format!("DROP DATABASE {name}; CREATE DATABASE {name}; USE {name}"))?;
+        copy.command(&format!(
+            "DROP DATABASE {name}; CREATE DATABASE {name}; USE {name}"
+        ))?;
         Ok(())
     }
 
@@ -101,25 +117,38 @@ impl Scratch {
             copy.command(&made[0][1].to_string())?;
         }
         for shape in session.catalog()? {
-            let list: Vec<_> = shape.columns.iter().map(|column| quoted(&column.name)).collect();
+            let list: Vec<_> = shape
+                .columns
+                .iter()
+                .map(|column| quoted(&column.name))
+                .collect();
             let (list, table) = (list.join(", "), quoted(&shape.name));
-            let limit = rows(session.size(&shape.name)?).map_or(String::new(), |rows| format!(" LIMIT {rows}"));
+            let limit = rows(session.size(&shape.name)?)
+                .map_or(String::new(), |rows| format!(" LIMIT {rows}"));
             copy.command(&format!(
                 "INSERT INTO {scratch}.{table} ({list}) SELECT {list} FROM {real}.{table}{limit}"
             ))?;
         }
         for (name, _) in &views {
             let made = session.rows(&format!("SHOW CREATE VIEW {}", quoted(name)))?;
-            copy.command(&without_definer(&made[0][1].to_string().replace(&format!("{real}."), "")))?;
+            copy.command(&without_definer(
+                &made[0][1].to_string().replace(&format!("{real}."), ""),
+            ))?;
         }
         for kind in ["PROCEDURE", "FUNCTION"] {
             for row in session.rows(&format!("SHOW {kind} STATUS WHERE Db = database()"))? {
-                let made = session.rows(&format!("SHOW CREATE {kind} {}", quoted(&row[1].to_string())))?;
+                let made = session.rows(&format!(
+                    "SHOW CREATE {kind} {}",
+                    quoted(&row[1].to_string())
+                ))?;
                 copy.command(&without_definer(&made[0][2].to_string()))?;
             }
         }
         for row in session.rows("SHOW TRIGGERS")? {
-            let made = session.rows(&format!("SHOW CREATE TRIGGER {}", quoted(&row[0].to_string())))?;
+            let made = session.rows(&format!(
+                "SHOW CREATE TRIGGER {}",
+                quoted(&row[0].to_string())
+            ))?;
             copy.command(&without_definer(&made[0][2].to_string()))?;
         }
         copy.command(
@@ -144,7 +173,11 @@ fn restore_into(to: &Target, path: &Path) -> anyhow::Result<()> {
     };
     let mut command = tools::PG_RESTORE.command(&login)?;
     command.args(["--single-transaction", "--exit-on-error", "--no-owner"]);
-    Ok(tools::run(command.arg(format!("--dbname={}", login.database)).arg(path))?)
+    Ok(tools::run(
+        command
+            .arg(format!("--dbname={}", login.database))
+            .arg(path),
+    )?)
 }
 
 /// Only a superuser may make something in another user's name.

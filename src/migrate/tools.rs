@@ -40,8 +40,14 @@ impl Tool {
             places.find(|place| place.is_file())
         });
         let program = found.ok_or_else(|| {
-            Stop::refused(format!("there is no `{}` on the path, which the backup needs", self.names[0]))
-                .hint(format!("install it (Debian: apt-get install {})", self.package))
+            Stop::refused(format!(
+                "there is no `{}` on the path, which the backup needs",
+                self.names[0]
+            ))
+            .hint(format!(
+                "install it (Debian: apt-get install {})",
+                self.package
+            ))
         })?;
         let mut command = Command::new(program);
         command
@@ -49,12 +55,26 @@ impl Tool {
             .arg(format!("--port={}", login.port))
             .stdin(Stdio::null());
         if self.package == "postgresql-client" {
-            command.arg(format!("--username={}", login.user)).arg("--no-password");
-            command.envs(login.password.iter().map(|password| ("PGPASSWORD", password)));
+            command
+                .arg(format!("--username={}", login.user))
+                .arg("--no-password");
+            command.envs(
+                login
+                    .password
+                    .iter()
+                    .map(|password| ("PGPASSWORD", password)),
+            );
             command.envs(login.tls.iter().map(|mode| ("PGSSLMODE", mode)));
         } else {
-            command.arg(format!("--user={}", login.user)).arg("--protocol=TCP");
-            command.envs(login.password.iter().map(|password| ("MYSQL_PWD", password)));
+            command
+                .arg(format!("--user={}", login.user))
+                .arg("--protocol=TCP");
+            command.envs(
+                login
+                    .password
+                    .iter()
+                    .map(|password| ("MYSQL_PWD", password)),
+            );
         }
         Ok(command)
     }
@@ -62,7 +82,10 @@ impl Tool {
 
 /// Runs it to its end; what it says on stderr is the error.
 pub(super) fn run(command: &mut Command) -> Result<(), Stop> {
-    let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_owned();
+    let name = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default()
+        .to_owned();
     let name = name.to_string_lossy();
     let output = command
         .stdout(Stdio::null())
@@ -75,7 +98,10 @@ pub(super) fn run(command: &mut Command) -> Result<(), Stop> {
     let said = String::from_utf8_lossy(&output.stderr);
     let said: Vec<_> = said.lines().filter(|line| !line.is_empty()).collect();
     let last = &said[said.len().saturating_sub(3)..];
-    Err(Stop::refused(format!("`{name}` failed: {}", last.join(" / "))))
+    Err(Stop::refused(format!(
+        "`{name}` failed: {}",
+        last.join(" / ")
+    )))
 }
 
 /// A file as the standard input of a command.

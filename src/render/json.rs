@@ -148,7 +148,7 @@ fn millis(duration: Duration) -> u64 {
 
 /// JSON escapes C0 but lets C1, DEL and direction overrides through to a terminal.
 /// They can stand only inside strings, where `\uXXXX` means the same character.
-fn terminal_safe(json: &str) -> String {
+pub(super) fn terminal_safe(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for char in json.chars() {
         if char != '\n' && escape::is_unsafe(char) {

@@ -11,6 +11,7 @@ mod json;
 mod junit;
 #[cfg(test)]
 mod samples;
+mod sarif;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -42,7 +43,13 @@ pub struct Style {
 }
 
 /// Every format, in the order of the help page.
-pub static ALL: &[Format] = &[human::FORMAT, json::FORMAT, junit::FORMAT, github::FORMAT];
+pub static ALL: &[Format] = &[
+    human::FORMAT,
+    json::FORMAT,
+    junit::FORMAT,
+    sarif::FORMAT,
+    github::FORMAT,
+];
 
 /// The format of that name.
 pub fn named(name: &str) -> Option<&'static Format> {

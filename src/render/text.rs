@@ -119,7 +119,10 @@ fn place(finding: &Finding) -> Option<String> {
         {
             place.push_str(&format!(":{number}"));
         }
-        parts.push(place);
+        // A finding that is about a place has it as its subject.
+        if !parts.contains(&place) {
+            parts.push(place);
+        }
     }
     (!parts.is_empty()).then(|| parts.join(", "))
 }

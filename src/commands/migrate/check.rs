@@ -55,7 +55,11 @@ pub(super) fn verify(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let same = differences.is_empty();
     report.cases.push(case(
         "empty to head".into(),
-        if same { Verdict::Held } else { Verdict::Violated },
+        if same {
+            Verdict::Held
+        } else {
+            Verdict::Violated
+        },
         match same {
             true => "the same schema as from the current state".into(),
             false => "not the same schema as from the current state".into(),
@@ -84,7 +88,11 @@ fn on_copy(
     let idle = again.ran.is_empty() && again.end.is_none() && session.schema()? == before;
     report.cases.push(case(
         "second run".into(),
-        if idle { Verdict::Held } else { Verdict::Violated },
+        if idle {
+            Verdict::Held
+        } else {
+            Verdict::Violated
+        },
         match idle {
             true => "nothing to do, and the schema stays as it is".into(),
             false => "it changes something".into(),
@@ -123,9 +131,15 @@ pub(super) fn drift(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let differences = drift::differences(&expected, &there);
     let mut report = Report::new("migrate drift");
     report.checked = there.len() as u64;
-    let at = last.map_or("no version".to_owned(), |version| format!("version {version}"));
+    let at = last.map_or("no version".to_owned(), |version| {
+        format!("version {version}")
+    });
     report.cases.push(match differences.len() {
-        0 => case("schema".into(), Verdict::Held, format!("as the migrations make it, at {at}")),
+        0 => case(
+            "schema".into(),
+            Verdict::Held,
+            format!("as the migrations make it, at {at}"),
+        ),
         count => case(
             "schema".into(),
             Verdict::Violated,
@@ -194,13 +208,22 @@ fn differs(differences: &[Difference]) -> Option<Finding> {
         "schema-drift",
         Severity::Error,
         "schema",
-        format!("{} lines of the schema are not as the migrations make them", differences.len()),
+        format!(
+            "{} lines of the schema are not as the migrations make them",
+            differences.len()
+        ),
         "write a migration that makes it so, or take back by hand what was changed by hand",
     );
-    let shown = differences.iter().take(SHOWN).fold(finding, |finding, difference| match difference {
-        Difference::Missing(line) => finding.with(Source::Catalog, format!("missing: {line}")),
-        Difference::Extra(line) => finding.with(Source::Catalog, format!("extra: {line}")),
-    });
+    let shown =
+        differences
+            .iter()
+            .take(SHOWN)
+            .fold(finding, |finding, difference| match difference {
+                Difference::Missing(line) => {
+                    finding.with(Source::Catalog, format!("missing: {line}"))
+                }
+                Difference::Extra(line) => finding.with(Source::Catalog, format!("extra: {line}")),
+            });
     Some(match differences.len().checked_sub(SHOWN) {
         None | Some(0) => shown,
         Some(more) => shown.with(Source::Catalog, format!("and {more} more lines")),

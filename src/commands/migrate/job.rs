@@ -77,7 +77,10 @@ impl Job {
         waits: Waits,
     ) -> anyhow::Result<Box<dyn Session>> {
         let session = db::open_session(target, missing, waits)?;
-        let mut all = self.interrupters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .interrupters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.push(session.interrupter());
         Ok(session)
     }

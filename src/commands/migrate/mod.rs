@@ -3,6 +3,7 @@
 mod check;
 mod guard;
 mod job;
+mod lint;
 mod new;
 mod options;
 mod past;
@@ -97,6 +98,8 @@ enum Command {
         #[arg(long, default_value = "migrations")]
         dir: PathBuf,
     },
+    /// Find what destroys or is risky in migration files; opens no database
+    Lint(lint::Args),
     /// Find start-up code that destroys tables, or never makes them, in a source tree
     Guard {
         /// Files or folders
@@ -126,6 +129,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         Command::Restore { from, backup_dir } => past::restore(&from, backup_dir.as_deref(), job),
         Command::History => past::history(job),
         Command::New { name, dir } => new::run(&name, &dir),
+        Command::Lint(args) => lint::run(&args, &job.env),
         Command::Guard { paths } => guard::run(&paths),
     })
     .await

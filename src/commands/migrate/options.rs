@@ -1,10 +1,12 @@
 //! What every sub-command on a database takes, and what follows from it.
 
 use super::job::Job;
+use crate::commands::Env;
 use crate::migrate::plan::OutOfOrder;
 use crate::migrate::plan::Policy;
 use crate::migrate::source;
 use crate::migrate::source::Folder;
+use std::path::Path;
 use std::path::PathBuf;
 
 /// What every sub-command on a database takes.
@@ -32,18 +34,7 @@ impl Options {
     pub(super) fn folder(&self, job: &Job) -> anyhow::Result<Folder> {
         let mut all: Option<Folder> = None;
         for dir in &self.dir {
-            let folder = source::read(dir, self.source.as_deref())?;
-            job.env.progress.note(&format!(
-                "migrations: {} in {} ({}, {})",
-                folder.migrations.len(),
-                dir.display(),
-                folder.format,
-                folder.reason
-            ));
-            for (path, reason) in &folder.ignored {
-                let path = path.display();
-                job.env.progress.warning(&format!("{path} is left out: {reason}"));
-            }
+            let folder = read(dir, self.source.as_deref(), &job.env)?;
             match &mut all {
                 None => all = Some(folder),
                 Some(all) => all.migrations.extend(folder.migrations),
@@ -58,7 +49,11 @@ impl Options {
     }
 
     pub(super) fn policy(&self, folder: &Folder) -> anyhow::Result<Policy> {
-        let to = self.to.as_deref().map(|to| folder.version(to)).transpose()?;
+        let to = self
+            .to
+            .as_deref()
+            .map(|to| folder.version(to))
+            .transpose()?;
         Ok(Policy {
             to,
             out_of_order: match self.allow_out_of_order {
@@ -67,4 +62,21 @@ impl Options {
             },
         })
     }
+}
+
+/// A folder, read, with what was found out about it.
+pub(super) fn read(dir: &Path, format: Option<&str>, env: &Env) -> anyhow::Result<Folder> {
+    let folder = source::read(dir, format)?;
+    env.progress.note(&format!(
+        "migrations: {} in {} ({}, {})",
+        folder.migrations.len(),
+        dir.display(),
+        folder.format,
+        folder.reason
+    ));
+    for (path, reason) in &folder.ignored {
+        env.progress
+            .warning(&format!("{} is left out: {reason}", path.display()));
+    }
+    Ok(folder)
 }

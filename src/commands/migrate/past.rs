@@ -38,7 +38,9 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
             (version, statement) => format!(" version {version} statement {statement}"),
         };
         let reason = format!("{} at {}: {}", entry.state, entry.at, entry.detail);
-        report.cases.push(case(format!("{}{place}", entry.run), verdict, reason));
+        report
+            .cases
+            .push(case(format!("{}{place}", entry.run), verdict, reason));
     }
     // What failed then is no failure of looking at it now.
     for case in &mut report.cases {
@@ -54,17 +56,27 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
         true => PathBuf::from(from),
         false => of_run(from, job)?,
     };
-    job.env.progress.doing("putting by what is there now".to_owned());
+    job.env
+        .progress
+        .doing("putting by what is there now".to_owned());
     let journal = Journal::new(migrate::dialect(target.backend()));
     // The last good state must not depend on the backup being one.
     let now = backup::take(&target, dir, &journal.run)?;
-    job.env.progress.note(&format!("what was there is in {}", now.display()));
-    job.env.progress.doing(format!("restoring {}", path.display()));
+    job.env
+        .progress
+        .note(&format!("what was there is in {}", now.display()));
+    job.env
+        .progress
+        .doing(format!("restoring {}", path.display()));
     backup::restore(&target, &path)?;
     let mut journal = journal;
     let mut session = job.write(&target)?;
     journal.create(session.as_mut())?;
-    let detail = format!("from {}; what was there is in {}", path.display(), now.display());
+    let detail = format!(
+        "from {}; what was there is in {}",
+        path.display(),
+        now.display()
+    );
     journal.write(session.as_mut(), ("", 0), ("restored", ""), &detail)?;
     job.env.progress.done();
     Ok(Done::Text(format!("restored {detail}\n")))

@@ -37,7 +37,9 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
         for piece in &intent.pieces {
             let place = format!("{}:{}", migration.file_name(), piece.line);
             let words: Vec<_> = piece.text.split_whitespace().collect();
-            report.cases.push(case(place, Verdict::Held, words.join(" ")));
+            report
+                .cases
+                .push(case(place, Verdict::Held, words.join(" ")));
             report.findings.extend(risk(&intent, piece));
             if dialect == Dialect::Mysql && intent.is_bare(piece) {
                 commits.push(piece);
@@ -45,7 +47,9 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
         }
         if intent.pieces.is_empty() {
             let name = format!("{} {}", migration.version, migration.description);
-            report.cases.push(case(name, Verdict::Held, "pending, no statement".into()));
+            report
+                .cases
+                .push(case(name, Verdict::Held, "pending, no statement".into()));
         }
         report.findings.extend(implicit(&intent, &commits));
     }
@@ -66,7 +70,11 @@ fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
         Destroys::Possibly => "may destroy what is stored",
         Destroys::Certainly => "destroys what is stored, if there is anything",
     };
-    let tables: Vec<_> = piece.facts.tables().map(|table| format!("`{table}`")).collect();
+    let tables: Vec<_> = piece
+        .facts
+        .tables()
+        .map(|table| format!("`{table}`"))
+        .collect();
     let of = match tables.is_empty() {
         true => String::new(),
         false => format!(" in {}", tables.join(", ")),
@@ -92,7 +100,11 @@ fn implicit(intent: &Intent<'_>, commits: &[&Piece<'_>]) -> Option<Finding> {
         "implicit-commit",
         Severity::Note,
         intent.migration.file_name(),
-        format!("{} of {} statements commit by themselves, and what was done before them: the file is no transaction", commits.len(), intent.pieces.len()),
+        format!(
+            "{} of {} statements commit by themselves, and what was done before them: the file is no transaction",
+            commits.len(),
+            intent.pieces.len()
+        ),
         "nothing to do: it is rehearsed on a copy first, and journalled statement by statement",
     );
     finding.place.file = Some(intent.migration.path.display().to_string());

@@ -63,7 +63,9 @@ fn stands(standing: &journal::Standing) -> String {
     let done = standing.done.len();
     let then = match (&standing.failed, &standing.in_flight) {
         (Some((number, why)), _) => format!("statement {number} failed ({why})"),
-        (None, Some((number, _))) => format!("statement {number} was running when the process ended"),
+        (None, Some((number, _))) => {
+            format!("statement {number} was running when the process ended")
+        }
         (None, None) => "the process ended before the next one".to_owned(),
     };
     format!("{done} statements are applied, {then}; `chatctl migrate` goes on from there")

@@ -107,7 +107,11 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     )?;
     progress.done();
     if let Some(path) = &outcome.kept.backup {
-        progress.note(&format!("backup: {} (chatctl migrate restore {})", path.display(), outcome.run));
+        progress.note(&format!(
+            "backup: {} (chatctl migrate restore {})",
+            path.display(),
+            outcome.run
+        ));
     }
     tell(outcome, &mut report);
     report.took = began.elapsed();
@@ -115,9 +119,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
 }
 
 pub(super) fn tell(outcome: Outcome, report: &mut Report) {
-    let Outcome {
-        ran, kept, end, ..
-    } = outcome;
+    let Outcome { ran, kept, end, .. } = outcome;
     if ran.is_empty() && end.is_none() {
         report.cases.push(case(
             "head".into(),
@@ -198,19 +200,30 @@ fn proven(kept: &Kept) -> (Verdict, String) {
     let mut parts = Vec::new();
     if !kept.exact.is_empty() {
         let tables = kept.exact.len();
-        parts.push(format!("every value of {rows} rows in {tables} touched tables is still there{but}"));
+        parts.push(format!(
+            "every value of {rows} rows in {tables} touched tables is still there{but}"
+        ));
     }
     if !kept.counted.is_empty() {
         let names: Vec<_> = kept.counted.keys().map(String::as_str).collect();
-        parts.push(format!("only rows and values were counted of {}{but}", names.join(", ")));
+        parts.push(format!(
+            "only rows and values were counted of {}{but}",
+            names.join(", ")
+        ));
     }
     if untouched > 0 {
-        parts.push(format!("{untouched} tables were not touched, by the engine's own evidence"));
+        parts.push(format!(
+            "{untouched} tables were not touched, by the engine's own evidence"
+        ));
     }
     if parts.is_empty() {
         parts.push("there was no table before".to_owned());
     }
-    let how = if kept.rehearsed { "applied after a rehearsal on a copy" } else { "applied" };
+    let how = if kept.rehearsed {
+        "applied after a rehearsal on a copy"
+    } else {
+        "applied"
+    };
     let verdict = match kept.counted.is_empty() {
         true => Verdict::Proven,
         false => Verdict::Held,

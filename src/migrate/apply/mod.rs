@@ -199,7 +199,12 @@ pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outc
         outcome.kept.backup = orders.backup.make(orders, &intents, &journal.run)?;
         if let Some(path) = &outcome.kept.backup {
             journal.create(session)?;
-            journal.write(session, ("", 0), ("backup", ""), &path.display().to_string())?;
+            journal.write(
+                session,
+                ("", 0),
+                ("backup", ""),
+                &path.display().to_string(),
+            )?;
         }
     }
     let mut rest = intents.as_slice();

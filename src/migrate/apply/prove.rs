@@ -118,7 +118,11 @@ pub(super) fn attempt(
         }
         let took = clock::now() - began;
         let mut touched = session.touched()?;
-        touched.retain(|name| before.iter().any(|shape| shape.name == *name && measured(shape)));
+        touched.retain(|name| {
+            before
+                .iter()
+                .any(|shape| shape.name == *name && measured(shape))
+        });
         if !touched.is_subset(&names) {
             again(session)?;
             names.extend(touched);
@@ -141,7 +145,8 @@ pub(super) fn attempt(
     Ok(Err(End::Failed(Failure {
         file: intent.migration.file_name(),
         line: None,
-        message: "it touches other tables each time it is run, so its effect can't be proven".into(),
+        message: "it touches other tables each time it is run, so its effect can't be proven"
+            .into(),
         help: "write it so that it does the same each time".into(),
         busy: false,
         stands: None,
@@ -165,8 +170,13 @@ pub(super) fn run(
 }
 
 pub(super) fn failure(intent: &Intent<'_>, number: usize, failed: Failed) -> Failure {
-    let help = match failed.message.contains("cannot run inside a transaction block") {
-        true => "write `-- no-transaction` at the beginning of the file: then it is journalled statement by statement",
+    let help = match failed
+        .message
+        .contains("cannot run inside a transaction block")
+    {
+        true => {
+            "write `-- no-transaction` at the beginning of the file: then it is journalled statement by statement"
+        }
         false => "mend the statement and run it again",
     };
     Failure {
@@ -222,7 +232,10 @@ impl Watched<'_> {
             counted: BTreeMap::new(),
             took: Duration::ZERO,
         };
-        let touched = self.before.iter().filter(|shape| touched.contains(&shape.name));
+        let touched = self
+            .before
+            .iter()
+            .filter(|shape| touched.contains(&shape.name));
         for shape in touched {
             let Some(aside) = self.asides.get(&shape.name) else {
                 continue;
@@ -232,9 +245,15 @@ impl Watched<'_> {
             let compared = match aside {
                 Aside::Copy(number) => session.compare(*number, shape, successor.as_ref())?,
                 Aside::Counts(was) => match &successor {
-                    None => preserve::by_counts(was, &Content::default(), &vec![None; was.filled.len()]),
+                    None => {
+                        preserve::by_counts(was, &Content::default(), &vec![None; was.filled.len()])
+                    }
                     Some(now) => {
-                        let names: Vec<_> = now.columns.iter().map(|(_, new)| new.name.clone()).collect();
+                        let names: Vec<_> = now
+                            .columns
+                            .iter()
+                            .map(|(_, new)| new.name.clone())
+                            .collect();
                         let places: Vec<_> = shape
                             .columns
                             .iter()
@@ -245,8 +264,11 @@ impl Watched<'_> {
                 },
             };
             proven.take(shape, aside, &compared);
-            proven.lost.extend(preserve::lost(shape, successor.as_ref(), &compared));
+            proven
+                .lost
+                .extend(preserve::lost(shape, successor.as_ref(), &compared));
         }
+        proven.lost = preserve::of_wholes(proven.lost, &self.before, &after);
         Ok(proven)
     }
 
@@ -281,12 +303,21 @@ fn culprits(
     let mut whole: Vec<Option<usize>> = vec![None; lost.len()];
     let one_by_one = pieces.len() > 1 && pieces.len() <= MANY;
     if one_by_one {
-        let names: BTreeSet<_> = lost.iter().map(|lost| lost.table.clone()).collect();
         let mut watched = Watched {
             intent,
             before: session.catalog()?,
             asides: BTreeMap::new(),
         };
+        let concerned = |shape: &&Shape| {
+            lost.iter()
+                .any(|lost| shape.name == lost.table || shape.whole.as_ref() == Some(&lost.table))
+        };
+        let names = watched
+            .before
+            .iter()
+            .filter(|shape| !shape.parted)
+            .filter(concerned);
+        let names: BTreeSet<_> = names.map(|shape| shape.name.clone()).collect();
         session.watch()?;
         watched.put_aside(session, orders, &names)??;
         for number in pieces.clone() {
@@ -295,7 +326,8 @@ fn culprits(
             let now = watched.compare(session, &names)?.lost;
             for (lost, whole) in lost.iter().zip(&mut whole) {
                 let same = |it: &Lost| it.table == lost.table && it.column == lost.column;
-                let table_gone = |it: &Lost| it.table == lost.table && it.what == preserve::What::TableGone;
+                let table_gone =
+                    |it: &Lost| it.table == lost.table && it.what == preserve::What::TableGone;
                 if !now.iter().any(|it| same(it) || table_gone(it)) {
                     *whole = Some(number);
                 }

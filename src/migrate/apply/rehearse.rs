@@ -2,12 +2,12 @@
 //! The pending files run on a copy of the database first; only when nothing is lost on the copy,
 //! they run on the database itself.
 
+use super::BUDGET;
 use super::End;
 use super::Guard;
 use super::Kept;
 use super::Orders;
 use super::prove;
-use super::BUDGET;
 use crate::db::Failed;
 use crate::db::Missing;
 use crate::db::Session;
@@ -43,7 +43,11 @@ fn on_copy(
     };
     scratch.fill(session, copy.as_mut(), &rows)?;
     kept.rehearsed = true;
-    kept.tables = copy.catalog()?.iter().filter(|table| prove::measured(table)).count();
+    kept.tables = copy
+        .catalog()?
+        .iter()
+        .filter(|table| prove::measured(table))
+        .count();
     for (index, intent) in files.iter().enumerate() {
         orders.check()?;
         let mut again = |copy: &mut dyn Session| -> Result<(), Failed> {

@@ -49,7 +49,9 @@ pub(super) fn run(
         None => {
             patiently(session, orders, |session| session.begin())?;
             ledger::record(session, intent.migration, None)?;
-            steps.journal.write(session, (&version, 0), ("begun", ""), "")?;
+            steps
+                .journal
+                .write(session, (&version, 0), ("begun", ""), "")?;
             session.command("COMMIT")?;
             Standing::default()
         }
@@ -73,13 +75,22 @@ pub(super) fn run(
     let took = clock::now() - began;
     patiently(session, orders, |session| session.begin())?;
     ledger::finish(session, intent.migration, took)?;
-    steps.journal.write(session, (&version, 0), ("applied", ""), "statement by statement")?;
+    steps.journal.write(
+        session,
+        (&version, 0),
+        ("applied", ""),
+        "statement by statement",
+    )?;
     session.command("COMMIT")?;
     outcome.ran.push(Ran {
         version: intent.migration.version.clone(),
         description: intent.migration.description.clone(),
         took,
-        bare: intent.pieces.iter().filter(|piece| intent.is_bare(piece)).count(),
+        bare: intent
+            .pieces
+            .iter()
+            .filter(|piece| intent.is_bare(piece))
+            .count(),
     });
     Ok(None)
 }
@@ -93,13 +104,22 @@ impl Steps<'_> {
     fn edited(&self, standing: &Standing) -> Option<End> {
         let pieces = &self.intent.pieces;
         let same = |(number, hash): (usize, &String)| {
-            pieces.get(number).is_some_and(|piece| journal::hash(piece.text) == *hash)
+            pieces
+                .get(number)
+                .is_some_and(|piece| journal::hash(piece.text) == *hash)
         };
-        let number = standing.done.iter().enumerate().position(|done| !same(done))?;
+        let number = standing
+            .done
+            .iter()
+            .enumerate()
+            .position(|done| !same(done))?;
         Some(End::Failed(Failure {
             file: self.intent.migration.file_name(),
             line: self.intent.line(number, None),
-            message: format!("statement {} was applied already and is not as it was", number + 1),
+            message: format!(
+                "statement {} was applied already and is not as it was",
+                number + 1
+            ),
             help: format!(
                 "put it back as it was and write what is new behind statement {}; or settle the version: chatctl migrate resolve {} --as applied|retry",
                 standing.done.len(),
@@ -117,7 +137,12 @@ impl Steps<'_> {
         let Some((number, before)) = &standing.in_flight else {
             return Ok(first);
         };
-        let Some(piece) = self.intent.pieces.get(first).filter(|_| *number == first as u64 + 1) else {
+        let Some(piece) = self
+            .intent
+            .pieces
+            .get(first)
+            .filter(|_| *number == first as u64 + 1)
+        else {
             return Ok(first);
         };
         self.clean(session, piece)?;
@@ -126,7 +151,8 @@ impl Steps<'_> {
         }
         let hash = journal::hash(piece.text);
         let detail = "found in the schema after the process had ended";
-        self.journal.write(session, (self.version(), *number), ("done", &hash), detail)?;
+        self.journal
+            .write(session, (self.version(), *number), ("done", &hash), detail)?;
         Ok(first + 1)
     }
 
@@ -150,7 +176,8 @@ impl Steps<'_> {
                 }
                 End::Failed(failure) => {
                     let place = (self.version(), number as u64 + 1);
-                    self.journal.write(session, place, ("failed", ""), &failure.message)?;
+                    self.journal
+                        .write(session, place, ("failed", ""), &failure.message)?;
                     return Ok(Some(End::Failed(self.told(number, failure))));
                 }
                 lost @ End::Lost(_) => return Ok(Some(lost)),
@@ -189,7 +216,8 @@ impl Steps<'_> {
             .into());
         }
         let schema = journal::hash(&session.schema()?.join("\n"));
-        self.journal.write(session, place, ("begun", &schema), piece.text)?;
+        self.journal
+            .write(session, place, ("begun", &schema), piece.text)?;
         if self.orders.dialect == Dialect::Postgres {
             // It waits for old transactions without keeping anybody from writing.
             session.command("SET lock_timeout = 0; SET statement_timeout = 0")?;
@@ -197,10 +225,15 @@ impl Steps<'_> {
         if let Err(failed) = prove::run(session, self.intent, number) {
             self.orders.check()?;
             self.clean(session, piece)?;
-            return Ok(Some(End::Failed(prove::failure(self.intent, number, failed))));
+            return Ok(Some(End::Failed(prove::failure(
+                self.intent,
+                number,
+                failed,
+            ))));
         }
         let hash = journal::hash(piece.text);
-        self.journal.write(session, place, ("done", &hash), piece.text)?;
+        self.journal
+            .write(session, place, ("done", &hash), piece.text)?;
         Ok(None)
     }
 
@@ -231,7 +264,11 @@ impl Steps<'_> {
         if self.orders.dialect == Dialect::Mysql {
             if let Err(failed) = prove::run(session, self.intent, number) {
                 self.orders.check()?;
-                return Ok(Some(End::Failed(prove::failure(self.intent, number, failed))));
+                return Ok(Some(End::Failed(prove::failure(
+                    self.intent,
+                    number,
+                    failed,
+                ))));
             }
         } else {
             session.command("SAVEPOINT chatctl_file")?;
@@ -247,15 +284,25 @@ impl Steps<'_> {
                 Err(end) => return Ok(Some(end)),
             }
         }
-        let (place, hash) = ((self.version(), number as u64 + 1), journal::hash(piece.text));
-        self.journal.write(session, place, ("done", &hash), &detail)?;
+        let (place, hash) = (
+            (self.version(), number as u64 + 1),
+            journal::hash(piece.text),
+        );
+        self.journal
+            .write(session, place, ("done", &hash), &detail)?;
         session.command("COMMIT")?;
         Ok(None)
     }
 
     /// Drops the invalid index that a failed `CREATE INDEX CONCURRENTLY` leaves behind.
     fn clean(&self, session: &mut dyn Session, piece: &Piece<'_>) -> anyhow::Result<()> {
-        let concurrently = matches!(piece.facts.kind, Kind::CreateIndex { concurrently: true, .. });
+        let concurrently = matches!(
+            piece.facts.kind,
+            Kind::CreateIndex {
+                concurrently: true,
+                ..
+            }
+        );
         let (true, Some(index)) = (concurrently, &piece.facts.object) else {
             return Ok(());
         };
@@ -263,9 +310,16 @@ impl Steps<'_> {
             "SELECT n.nspname::text, c.relname::text FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid \
              JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE NOT i.indisvalid",
         )?;
-        for row in invalid.iter().filter(|row| row[1].text() == Some(index.name.as_str())) {
+        for row in invalid
+            .iter()
+            .filter(|row| row[1].text() == Some(index.name.as_str()))
+        {
             let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-            let name = format!("{}.{}", quoted(&row[0].to_string()), quoted(&row[1].to_string()));
+            let name = format!(
+                "{}.{}",
+                quoted(&row[0].to_string()),
+                quoted(&row[1].to_string())
+            );
             session.command(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))?;
         }
         Ok(())

@@ -35,7 +35,10 @@ pub(super) fn run(
         }
         match ended? {
             Some(End::Failed(failure)) if failure.busy && tried < orders.retries => {
-                (orders.tell)(&format!("a lock was not free in time, trying again ({})", tried + 1));
+                (orders.tell)(&format!(
+                    "a lock was not free in time, trying again ({})",
+                    tried + 1
+                ));
                 outcome.kept.backup = trial.kept.backup;
                 orders.pause(tried)?;
             }
@@ -59,7 +62,9 @@ fn once(
     // Another replica may have been faster.
     let pending = super::pending(session, orders)?;
     let is_pending = |intent: &&Intent<'_>| {
-        pending.iter().any(|file| file.version == intent.migration.version)
+        pending
+            .iter()
+            .any(|file| file.version == intent.migration.version)
     };
     let part: Vec<_> = part.iter().filter(is_pending).collect();
     if part.is_empty() {
@@ -67,7 +72,9 @@ fn once(
         return Ok(None);
     }
     if outcome.kept.backup.is_none() {
-        outcome.kept.backup = orders.backup.make(orders, part.iter().copied(), &journal.run)?;
+        outcome.kept.backup = orders
+            .backup
+            .make(orders, part.iter().copied(), &journal.run)?;
     }
     let tables = session.catalog()?;
     outcome.kept.tables = tables.iter().filter(|table| prove::measured(table)).count();
@@ -76,14 +83,24 @@ fn once(
     ledger::create(session, orders.dialect)?;
     journal.create(session)?;
     if let Some(path) = &outcome.kept.backup {
-        journal.write(session, ("", 0), ("backup", ""), &path.display().to_string())?;
+        journal.write(
+            session,
+            ("", 0),
+            ("backup", ""),
+            &path.display().to_string(),
+        )?;
     }
     for intent in &part {
         orders.check()?;
         (orders.tell)(&format!("applying {}", intent.migration.file_name()));
         session.command("SAVEPOINT chatctl_file")?;
         let mut again = |session: &mut dyn Session| session.command("ROLLBACK TO chatctl_file");
-        let proven = match prove::attempt(session, orders, (intent, 0..intent.pieces.len()), &mut again)? {
+        let proven = match prove::attempt(
+            session,
+            orders,
+            (intent, 0..intent.pieces.len()),
+            &mut again,
+        )? {
             Ok(proven) => proven,
             Err(end) => return Ok(Some(end)),
         };
@@ -122,12 +139,11 @@ fn once(
 }
 
 /// Objects that are gone though no statement dropped them by name: a rebuild takes them along.
-fn gone(
-    before: &BTreeSet<Object>,
-    after: &BTreeSet<Object>,
-    part: &[&Intent<'_>],
-) -> Vec<String> {
-    let names: BTreeSet<_> = after.iter().map(|object| (&object.kind, &object.name)).collect();
+fn gone(before: &BTreeSet<Object>, after: &BTreeSet<Object>, part: &[&Intent<'_>]) -> Vec<String> {
+    let names: BTreeSet<_> = after
+        .iter()
+        .map(|object| (&object.kind, &object.name))
+        .collect();
     let renamed = |table: &str| {
         part.iter().any(|intent| {
             let preserve::Renames { tables, .. } = &intent.renames;

@@ -61,6 +61,8 @@ pub struct Lost {
     pub rows: u64,
     /// The number before: rows, or values of the column.
     pub before: u64,
+    /// Whether both numbers are those of parts of the table only.
+    pub in_parts: bool,
 }
 
 /// What can be lost.
@@ -102,13 +104,14 @@ pub fn successor(
 ) -> Option<Successor> {
     let now = same_table(was, before, after, renames)?;
     let same = was.id.is_some() && was.id == now.id;
-    // The rows of a part may move to another part of the same whole; the whole holds them all.
-    let now = match &now.whole {
-        Some(whole) if was.whole.is_some() => {
-            after.iter().find(|shape| shape.name == *whole).unwrap_or(now)
-        }
-        _ => now,
-    };
+    // The rows of a part may move to another part of the same whole, which holds them all; a part
+    // that became a table of its own has taken its rows out of the whole.
+    let whole = was
+        .whole
+        .as_ref()
+        .map(|was| now.whole.as_ref().unwrap_or(was));
+    let of_whole = whole.and_then(|whole| after.iter().find(|shape| shape.name == *whole));
+    let now = of_whole.unwrap_or(now);
     let by_id = same && was.whole == now.whole && now.id == was.id;
     let columns: Vec<_> = was
         .columns
@@ -138,7 +141,9 @@ fn same_table<'a>(
 ) -> Option<&'a Shape> {
     let new_name = |shape: &Shape| renames.tables.get(&shape.name.to_lowercase());
     let named = |name: &str| {
-        let found = after.iter().find(|shape| shape.name.eq_ignore_ascii_case(name))?;
+        let found = after
+            .iter()
+            .find(|shape| shape.name.eq_ignore_ascii_case(name))?;
         let others = before.iter().filter(|other| other.name != was.name);
         let claimed = others.into_iter().any(|other| {
             let same = other.id.is_some() && other.id == found.id;
@@ -146,11 +151,15 @@ fn same_table<'a>(
         });
         (!claimed).then_some(found)
     };
-    let by_id = was.id.and_then(|id| after.iter().find(|shape| shape.id == Some(id)));
+    let by_id = was
+        .id
+        .and_then(|id| after.iter().find(|shape| shape.id == Some(id)));
     by_id
         .or_else(|| {
             let new = new_name(was)?;
-            after.iter().find(|shape| shape.name.eq_ignore_ascii_case(new))
+            after
+                .iter()
+                .find(|shape| shape.name.eq_ignore_ascii_case(new))
         })
         .or_else(|| named(&was.name))
         .or_else(|| named(was.whole.as_deref()?))
@@ -163,11 +172,18 @@ fn column_after(
     renames: &Renames,
 ) -> Option<ShapeColumn> {
     let named = |name: &str| {
-        let found = now.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+        let found = now
+            .columns
+            .iter()
+            .find(|column| column.name.eq_ignore_ascii_case(name));
         found.cloned()
     };
     if by_id && was.id.is_some() {
-        return now.columns.iter().find(|column| column.id == was.id).cloned();
+        return now
+            .columns
+            .iter()
+            .find(|column| column.id == was.id)
+            .cloned();
     }
     let renamed = renames.columns.get(&was.name.to_lowercase());
     renamed
@@ -183,23 +199,65 @@ pub fn lost(was: &Shape, successor: Option<&Successor>, compared: &Compared) -> 
         what,
         rows,
         before,
+        in_parts: false,
     };
     let Some(successor) = successor else {
         let gone = loss(None, What::TableGone, compared.before, compared.before);
-        return if gone.rows > 0 { vec![gone] } else { Vec::new() };
+        return if gone.rows > 0 {
+            vec![gone]
+        } else {
+            Vec::new()
+        };
     };
-    let mut all = vec![loss(None, What::RowsGone, compared.missing, compared.before)];
+    let mut all = vec![loss(
+        None,
+        What::RowsGone,
+        compared.missing,
+        compared.before,
+    )];
     for (column, counts) in was.columns.iter().zip(&compared.columns) {
         let name = Some(column.name.as_str());
         let kept = successor.columns.iter().any(|(old, _)| old == column);
         if kept {
             all.push(loss(name, What::ValuesGone, counts.nulled, counts.filled));
-            all.push(loss(name, What::ValuesChanged, counts.changed, counts.filled));
+            all.push(loss(
+                name,
+                What::ValuesChanged,
+                counts.changed,
+                counts.filled,
+            ));
         } else {
             all.push(loss(name, What::ColumnGone, counts.filled, counts.filled));
         }
     }
     all.retain(|lost| lost.rows > 0);
+    all
+}
+
+/// The same, with what parts lost told of the table that they are parts of: an application reads
+/// that one, and a bound that is acknowledged counts for all parts together.
+pub fn of_wholes(lost: Vec<Lost>, before: &[Shape], after: &[Shape]) -> Vec<Lost> {
+    let mut all: Vec<Lost> = Vec::new();
+    for mut lost in lost {
+        let part = before.iter().find(|shape| shape.name == lost.table);
+        if let Some(whole) = part.and_then(|shape| shape.whole.clone()) {
+            if lost.what == What::TableGone && after.iter().any(|shape| shape.name == whole) {
+                lost.what = What::RowsGone;
+            }
+            lost.table = whole;
+            lost.in_parts = true;
+        }
+        let same = |it: &&mut Lost| {
+            (&it.table, &it.column, it.what) == (&lost.table, &lost.column, lost.what)
+        };
+        match all.iter_mut().find(same) {
+            Some(sum) => {
+                sum.rows += lost.rows;
+                sum.before += lost.before;
+            }
+            None => all.push(lost),
+        }
+    }
     all
 }
 
@@ -248,20 +306,28 @@ impl fmt::Display for Lost {
             ..
         } = self;
         let column = self.column.as_deref().unwrap_or("-");
+        let in_parts = if self.in_parts {
+            " (in the partitions that were touched)"
+        } else {
+            ""
+        };
         match self.what {
-            What::TableGone => write!(f, "table `{table}` is gone with its {before} rows"),
-            What::RowsGone => write!(f, "{rows} of {before} rows of `{table}` are gone"),
+            What::TableGone => write!(
+                f,
+                "table `{table}` is gone with its {before} rows{in_parts}"
+            ),
+            What::RowsGone => write!(f, "{rows} of {before} rows of `{table}` are gone{in_parts}"),
             What::ColumnGone => write!(
                 f,
-                "column `{table}.{column}` is gone with its {before} values"
+                "column `{table}.{column}` is gone with its {before} values{in_parts}"
             ),
             What::ValuesGone => write!(
                 f,
-                "{rows} of {before} values of `{table}.{column}` became NULL"
+                "{rows} of {before} values of `{table}.{column}` became NULL{in_parts}"
             ),
             What::ValuesChanged => write!(
                 f,
-                "{rows} of {before} values of `{table}.{column}` are other ones"
+                "{rows} of {before} values of `{table}.{column}` are other ones{in_parts}"
             ),
         }
     }

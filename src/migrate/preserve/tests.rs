@@ -7,6 +7,7 @@ use super::Renames;
 use super::What;
 use super::by_counts;
 use super::lost;
+use super::of_wholes;
 use super::successor;
 use super::unacknowledged;
 use crate::model::Compared;
@@ -53,7 +54,10 @@ fn name_after(was: &Shape, before: &[Shape], after: &[Shape], names: &Renames) -
 fn a_table_is_followed_through_its_names() {
     let (was, before) = (table("m", &["id"]), [table("m", &["id"])]);
     let none = Renames::default();
-    assert_eq!(name_after(&was, &before, &[table("m3", &["id"])], &none), None);
+    assert_eq!(
+        name_after(&was, &before, &[table("m3", &["id"])], &none),
+        None
+    );
     let chain = renames(&[("M", "m2"), ("m2", "m3")]);
     let after = [table("m3", &["id"])];
     assert_eq!(name_after(&was, &before, &after, &chain).unwrap(), "m3");
@@ -68,19 +72,31 @@ fn a_table_stands_for_one_table_only() {
     let names = renames(&[("m", "arch")]);
     let after = &before[..1];
     assert_eq!(name_after(&before[0], &before, after, &names), None);
-    assert_eq!(name_after(&before[1], &before, after, &names).unwrap(), "arch");
+    assert_eq!(
+        name_after(&before[1], &before, after, &names).unwrap(),
+        "arch"
+    );
     let before = [known(1, "arch", &[]), known(2, "m", &[])];
     let after = [known(2, "arch", &[])];
     let none = Renames::default();
     assert_eq!(name_after(&before[0], &before, &after, &none), None);
-    assert_eq!(name_after(&before[1], &before, &after, &none).unwrap(), "arch");
+    assert_eq!(
+        name_after(&before[1], &before, &after, &none).unwrap(),
+        "arch"
+    );
 }
 
 #[test]
 fn the_engines_identity_needs_no_names() {
     let was = known(1, "m", &[(1, "id"), (2, "body")]);
     let after = [known(1, "messages", &[(1, "id"), (2, "text")])];
-    let found = successor(&was, std::slice::from_ref(&was), &after, &Renames::default()).unwrap();
+    let found = successor(
+        &was,
+        std::slice::from_ref(&was),
+        &after,
+        &Renames::default(),
+    )
+    .unwrap();
     assert_eq!((found.table.as_str(), found.columns.len()), ("messages", 2));
     assert_eq!(found.columns[1].1.name, "text");
     assert!(found.keyed);
@@ -96,14 +112,54 @@ fn a_part_is_looked_for_in_the_whole() {
     let mut alone = part.clone();
     alone.whole = None;
     let after = [known(1, "m", &[(1, "id")]), alone];
-    assert_eq!(name_after(&part, &after[..1], &after, &none).unwrap(), "m_2026");
+    let detached = name_after(&part, &after[..1], &after, &none);
+    assert_eq!(detached.unwrap(), "m", "its rows are out of the whole");
+    let left = name_after(&part, &after[1..], &after[1..], &none);
+    assert_eq!(
+        left.unwrap(),
+        "m_2026",
+        "the whole is gone, the part is not"
+    );
+}
+
+#[test]
+fn what_parts_lose_is_told_of_the_whole() {
+    let part = |name: &str| Shape {
+        whole: Some("m".into()),
+        ..table(name, &["id"])
+    };
+    let (before, after) = ([part("m_1"), part("m_2")], [table("m", &["id"])]);
+    let lost = |name: &str, what| Lost {
+        table: name.into(),
+        column: None,
+        what,
+        rows: 3,
+        before: 5,
+        in_parts: false,
+    };
+    let gone = [lost("m_1", What::RowsGone), lost("m_2", What::TableGone)];
+    let told = of_wholes(gone.to_vec(), &before, &after);
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].table.as_str(), told[0].what),
+        ("m", What::RowsGone)
+    );
+    assert_eq!((told[0].rows, told[0].before), (6, 10));
+    assert!(told[0].to_string().contains("partitions"));
+    let told = of_wholes(vec![lost("m_1", What::TableGone)], &before, &[]);
+    assert_eq!(told[0].what, What::TableGone);
 }
 
 #[test]
 fn what_is_less_is_lost() {
     let was = table("m", &["id", "body", "note"]);
     let after = [table("m", &["id", "body"])];
-    let found = successor(&was, std::slice::from_ref(&was), &after, &Renames::default());
+    let found = successor(
+        &was,
+        std::slice::from_ref(&was),
+        &after,
+        &Renames::default(),
+    );
     let column = |filled, nulled, changed| ComparedColumn {
         filled,
         nulled,
@@ -152,6 +208,7 @@ fn an_acknowledgement_is_narrow() {
         what: What::RowsGone,
         rows: 8,
         before: 9,
+        in_parts: false,
     }];
     let allow = |table: &str, column: Option<&str>, rows| Allowed {
         table: table.into(),

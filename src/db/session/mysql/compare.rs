@@ -14,7 +14,11 @@ use crate::model::Successor;
 
 /// Puts a copy of a table aside, beside it: nothing else works on the copy of the database.
 pub(super) fn put_aside(session: &mut MySql, number: usize, shape: &Shape) -> Result<(), Failed> {
-    let list: Vec<_> = shape.columns.iter().map(|column| quoted(&column.name)).collect();
+    let list: Vec<_> = shape
+        .columns
+        .iter()
+        .map(|column| quoted(&column.name))
+        .collect();
     let (table, copy) = (quoted(&shape.name), aside(number));
     let key: Vec<_> = shape.key.iter().map(|name| quoted(name)).collect();
     // Strictness is what the migration sets, and no matter of copying.
@@ -25,7 +29,10 @@ pub(super) fn put_aside(session: &mut MySql, number: usize, shape: &Shape) -> Re
     if key.is_empty() {
         return Ok(());
     }
-    session.command(&format!("ALTER TABLE {copy} ADD PRIMARY KEY ({})", key.join(", ")))
+    session.command(&format!(
+        "ALTER TABLE {copy} ADD PRIMARY KEY ({})",
+        key.join(", ")
+    ))
 }
 
 /// Compares a table with the copy that was put aside.
@@ -37,7 +44,11 @@ pub(super) fn compare(
 ) -> anyhow::Result<Compared> {
     let was = aside(number);
     let Some(successor) = successor else {
-        return Ok(compared(&session.rows(&format!("SELECT count(*) FROM {was}"))?.remove(0)));
+        return Ok(compared(
+            &session
+                .rows(&format!("SELECT count(*) FROM {was}"))?
+                .remove(0),
+        ));
     };
     let now = quoted(&successor.table);
     if !is_key(session, &now, successor)? {
@@ -58,7 +69,10 @@ pub(super) fn compare(
             let Some((old, new)) = pair else {
                 return format!("{filled}, 0, 0");
             };
-            let (a, b) = (format!("a.{}", quoted(&old.name)), format!("b.{}", quoted(&new.name)));
+            let (a, b) = (
+                format!("a.{}", quoted(&old.name)),
+                format!("b.{}", quoted(&new.name)),
+            );
             format!(
                 "{filled}, coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NULL), 0), \
                  coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NOT NULL AND NOT ({})), 0)",
@@ -80,10 +94,29 @@ fn equal((a, old): (&str, &ShapeColumn), (b, new): (&str, &ShapeColumn)) -> Stri
     let is = |column: &ShapeColumn, names: &[&str]| {
         names.iter().any(|name| column.declared.starts_with(name))
     };
-    let numbers = ["tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double"];
-    let bytes = ["binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit"];
+    let numbers = [
+        "tinyint",
+        "smallint",
+        "mediumint",
+        "int",
+        "bigint",
+        "decimal",
+        "float",
+        "double",
+    ];
+    let bytes = [
+        "binary",
+        "varbinary",
+        "blob",
+        "tinyblob",
+        "mediumblob",
+        "longblob",
+        "bit",
+    ];
     let times = ["datetime", "timestamp", "date", "time"];
-    if old.declared != new.declared && is(old, &numbers) && is(new, &numbers) || is(old, &times) && is(new, &times) {
+    if old.declared != new.declared && is(old, &numbers) && is(new, &numbers)
+        || is(old, &times) && is(new, &times)
+    {
         format!("{a} = {b}")
     } else if is(old, &bytes) || is(new, &bytes) {
         format!("CAST({a} AS BINARY) = CAST({b} AS BINARY)")
@@ -98,8 +131,15 @@ fn is_key(session: &mut MySql, now: &str, successor: &Successor) -> anyhow::Resu
     if successor.key.is_empty() || successor.keyed {
         return Ok(successor.keyed);
     }
-    let new: Vec<_> = successor.key.iter().map(|(_, new)| quoted(&new.name)).collect();
-    let twice = format!("SELECT 1 FROM {now} GROUP BY {} HAVING count(*) > 1 LIMIT 1", new.join(", "));
+    let new: Vec<_> = successor
+        .key
+        .iter()
+        .map(|(_, new)| quoted(&new.name))
+        .collect();
+    let twice = format!(
+        "SELECT 1 FROM {now} GROUP BY {} HAVING count(*) > 1 LIMIT 1",
+        new.join(", ")
+    );
     Ok(session.rows(&twice)?.is_empty())
 }
 
@@ -111,12 +151,16 @@ fn as_wholes(
     successor: &Successor,
 ) -> anyhow::Result<Compared> {
     let side = |name: fn(&(ShapeColumn, ShapeColumn)) -> &ShapeColumn| {
-        let parts = successor.columns.iter().enumerate().map(|(index, pair)| {
-            format!(", hex({}) AS v{index}", quoted(&name(pair).name))
-        });
+        let parts = successor
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, pair)| format!(", hex({}) AS v{index}", quoted(&name(pair).name)));
         parts.collect::<String>()
     };
-    let places: Vec<_> = (0..successor.columns.len()).map(|index| format!("v{index}")).collect();
+    let places: Vec<_> = (0..successor.columns.len())
+        .map(|index| format!("v{index}"))
+        .collect();
     let missing = match places.is_empty() {
         true => 0,
         false => {

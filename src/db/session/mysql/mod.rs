@@ -154,7 +154,9 @@ impl Session for MySql {
             let (table, column) = (row[0].to_string(), row[1].to_string());
             let place = super::numbers(&row[3..])[0];
             if place > 0 {
-                keys.entry(table.clone()).or_default().push((place, column.clone()));
+                keys.entry(table.clone())
+                    .or_default()
+                    .push((place, column.clone()));
             }
             let shape = shapes.entry(table.clone()).or_insert_with(|| Shape {
                 name: table,
@@ -173,7 +175,10 @@ impl Session for MySql {
             }
         }
         let is_aside = |shape: &Shape| shape.name.starts_with(super::ASIDE);
-        Ok(shapes.into_values().filter(|shape| !is_aside(shape)).collect())
+        Ok(shapes
+            .into_values()
+            .filter(|shape| !is_aside(shape))
+            .collect())
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
@@ -218,7 +223,9 @@ impl Session for MySql {
     }
 
     fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
-        let counts = columns.iter().map(|column| format!(", count({})", quoted(column)));
+        let counts = columns
+            .iter()
+            .map(|column| format!(", count({})", quoted(column)));
         let sql = format!(
             "SELECT count(*){} FROM {}",
             counts.collect::<String>(),
@@ -267,7 +274,9 @@ impl Session for MySql {
 
 /// Every value as the database writes it.
 async fn rows(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-    let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?;
+    let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await?;
     found.iter().map(cells).collect()
 }
 
@@ -297,7 +306,9 @@ fn number(error: &sqlx::Error) -> Option<u16> {
 
 fn failed(error: &sqlx::Error) -> Failed {
     Failed {
-        message: error.as_database_error().map_or_else(|| error.to_string(), |told| told.message().to_owned()),
+        message: error
+            .as_database_error()
+            .map_or_else(|| error.to_string(), |told| told.message().to_owned()),
         at: None,
         busy: number(error).is_some_and(|number| BUSY.contains(&number)),
     }

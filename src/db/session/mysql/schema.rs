@@ -19,13 +19,22 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
         let text = made[0][1].to_string().replace(&database, "");
         for line in text.lines() {
             // How far an identity has counted is no part of a schema.
-            let words = line.split_whitespace().filter(|word| !word.starts_with("AUTO_INCREMENT="));
+            let words = line
+                .split_whitespace()
+                .filter(|word| !word.starts_with("AUTO_INCREMENT="));
             let line: Vec<_> = words.collect();
-            lines.push(format!("{} {name}: {}", what.to_lowercase(), line.join(" ").trim_end_matches(',')));
+            lines.push(format!(
+                "{} {name}: {}",
+                what.to_lowercase(),
+                line.join(" ").trim_end_matches(',')
+            ));
         }
     }
     for row in session.rows("SHOW TRIGGERS")? {
-        lines.push(format!("trigger {} {} {} on {}: {}", row[0], row[4], row[1], row[2], row[3]));
+        lines.push(format!(
+            "trigger {} {} {} on {}: {}",
+            row[0], row[4], row[1], row[2], row[3]
+        ));
     }
     lines.sort();
     Ok(lines)

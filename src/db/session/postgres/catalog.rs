@@ -29,8 +29,11 @@ impl Seen {
         };
         let (was, is) = (typed(self), typed(now));
         self.file != now.file
+            || self.shape.whole != now.shape.whole
             || self.written != now.written
-            || was.iter().any(|(id, declared)| is.get(id) != Some(declared))
+            || was
+                .iter()
+                .any(|(id, declared)| is.get(id) != Some(declared))
     }
 }
 
@@ -93,7 +96,9 @@ impl Postgres {
             };
             let name = row[2].to_string();
             if let Some(place) = row[4].text() {
-                keys.entry(id).or_default().push((place.parse()?, name.clone()));
+                keys.entry(id)
+                    .or_default()
+                    .push((place.parse()?, name.clone()));
             }
             seen.shape.columns.push(ShapeColumn {
                 id: Some(row[1].to_string().parse()?),

@@ -15,10 +15,24 @@ use std::time::Duration;
 
 /// Puts a copy of a table aside, in one that only this connection sees. Nobody else writes the
 /// table from here on, so that what differs later is the migration's doing.
-pub(super) fn put_aside(session: &mut Postgres, number: usize, shape: &Shape) -> Result<(), Failed> {
+pub(super) fn put_aside(
+    session: &mut Postgres,
+    number: usize,
+    shape: &Shape,
+) -> Result<(), Failed> {
     let table = session.quote(&shape.name);
-    let list: Vec<_> = shape.columns.iter().map(|column| quoted(&column.name)).collect();
-    session.command(&format!("LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"))?;
+    // A copy of a type that the user made would keep the migration from dropping it.
+    let list: Vec<_> = shape
+        .columns
+        .iter()
+        .map(|column| match is_built_in(column) {
+            true => quoted(&column.name),
+            false => format!("{0}::text AS {0}", quoted(&column.name)),
+        })
+        .collect();
+    session.command(&format!(
+        "LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"
+    ))?;
     session.set_waits(Duration::ZERO)?;
     session.command(&format!(
         "CREATE TEMP TABLE {} AS SELECT {} FROM ONLY {table}",
@@ -37,7 +51,11 @@ pub(super) fn compare(
 ) -> anyhow::Result<Compared> {
     let was = format!("pg_temp.{}", aside(number));
     let Some(successor) = successor else {
-        return Ok(compared(&session.rows(&format!("SELECT count(*) FROM {was}"))?.remove(0)));
+        return Ok(compared(
+            &session
+                .rows(&format!("SELECT count(*) FROM {was}"))?
+                .remove(0),
+        ));
     };
     let now = session.quote(&successor.table);
     if !is_key(session, &now, successor)? {
@@ -55,7 +73,10 @@ pub(super) fn compare(
             let Some((old, new)) = pair else {
                 return format!("{filled}, 0, 0");
             };
-            let (a, b) = (format!("a.{}", quoted(&old.name)), format!("b.{}", quoted(&new.name)));
+            let (a, b) = (
+                format!("a.{}", quoted(&old.name)),
+                format!("b.{}", quoted(&new.name)),
+            );
             format!(
                 "{filled}, count(*) FILTER (WHERE {there} AND {a} IS NOT NULL AND {b} IS NULL), \
                  count(*) FILTER (WHERE {there} AND {a} IS NOT NULL AND {b} IS NOT NULL AND {})",
@@ -83,14 +104,47 @@ pub(super) fn compare(
     Ok(compared)
 }
 
+/// Whether a type is one of the engine's own that compare with `=`. A user's type may have the name
+/// of none of them: `format_type` writes its schema or its quotes.
+fn is_built_in(column: &ShapeColumn) -> bool {
+    const OWN: [&str; 20] = [
+        "bigint",
+        "boolean",
+        "bytea",
+        "character",
+        "date",
+        "double precision",
+        "inet",
+        "integer",
+        "interval",
+        "json",
+        "jsonb",
+        "name",
+        "numeric",
+        "oid",
+        "real",
+        "smallint",
+        "text",
+        "time",
+        "timestamp",
+        "uuid",
+    ];
+    let bare = column.declared.split(['(', '[']).next().unwrap_or_default();
+    let first = bare.split(' ').next().unwrap_or_default();
+    OWN.contains(&bare) || OWN.contains(&first)
+}
+
 /// By bytes of the text form: what a collation or a scale calls equal may still differ.
 fn differs(a: &str, b: &str) -> String {
     format!("{a}::text COLLATE \"C\" <> {b}::text COLLATE \"C\"")
 }
 
 fn same((old, new): &(ShapeColumn, ShapeColumn)) -> String {
-    let (a, b) = (format!("a.{}", quoted(&old.name)), format!("b.{}", quoted(&new.name)));
-    match old.declared == new.declared {
+    let (a, b) = (
+        format!("a.{}", quoted(&old.name)),
+        format!("b.{}", quoted(&new.name)),
+    );
+    match old.declared == new.declared && is_built_in(old) {
         true => format!("{b} = {a}"),
         false => format!("{b}::text = {a}::text"),
     }
@@ -104,7 +158,10 @@ fn in_other_type(
     from: &str,
     (old, new): (&ShapeColumn, &ShapeColumn),
 ) -> anyhow::Result<Option<u64>> {
-    let (a, b) = (format!("a.{}", quoted(&old.name)), format!("b.{}", quoted(&new.name)));
+    let (a, b) = (
+        format!("a.{}", quoted(&old.name)),
+        format!("b.{}", quoted(&new.name)),
+    );
     let of = |column: &ShapeColumn, names: &[&str]| {
         names.iter().any(|name| column.declared.starts_with(name))
     };
@@ -147,8 +204,15 @@ fn is_key(session: &mut Postgres, now: &str, successor: &Successor) -> anyhow::R
     if successor.key.is_empty() || successor.keyed {
         return Ok(successor.keyed);
     }
-    let new: Vec<_> = successor.key.iter().map(|(_, new)| quoted(&new.name)).collect();
-    let twice = format!("SELECT 1::text FROM {now} GROUP BY {} HAVING count(*) > 1 LIMIT 1", new.join(", "));
+    let new: Vec<_> = successor
+        .key
+        .iter()
+        .map(|(_, new)| quoted(&new.name))
+        .collect();
+    let twice = format!(
+        "SELECT 1::text FROM {now} GROUP BY {} HAVING count(*) > 1 LIMIT 1",
+        new.join(", ")
+    );
     Ok(session.rows(&twice)?.is_empty())
 }
 
@@ -161,11 +225,16 @@ fn as_wholes(
 ) -> anyhow::Result<Compared> {
     let side = |name: fn(&(ShapeColumn, ShapeColumn)) -> &ShapeColumn| {
         let parts = successor.columns.iter().enumerate().map(|(index, pair)| {
-            format!(", {}::text COLLATE \"C\" AS v{index}", quoted(&name(pair).name))
+            format!(
+                ", {}::text COLLATE \"C\" AS v{index}",
+                quoted(&name(pair).name)
+            )
         });
         parts.collect::<String>()
     };
-    let places: Vec<_> = (0..successor.columns.len()).map(|index| format!("v{index}")).collect();
+    let places: Vec<_> = (0..successor.columns.len())
+        .map(|index| format!("v{index}"))
+        .collect();
     let missing = match places.is_empty() {
         true => 0,
         false => {

@@ -238,7 +238,9 @@ impl Session for Postgres {
     }
 
     fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
-        let counts = columns.iter().map(|column| format!(", count({})", quoted(column)));
+        let counts = columns
+            .iter()
+            .map(|column| format!(", count({})", quoted(column)));
         let sql = format!(
             "SELECT count(*){} FROM {}",
             counts.collect::<String>(),
@@ -273,7 +275,8 @@ impl Session for Postgres {
     }
 
     fn interrupter(&self) -> Interrupter {
-        let (runtime, options, process) = (self.runtime.clone(), self.options.clone(), self.process);
+        let (runtime, options, process) =
+            (self.runtime.clone(), self.options.clone(), self.process);
         Box::new(move || {
             let options = options.clone();
             runtime.spawn(async move {
@@ -289,7 +292,9 @@ impl Session for Postgres {
 
 /// Every value as the database writes it.
 async fn rows(connection: &mut PgConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-    let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?;
+    let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await?;
     found.iter().map(cells).collect()
 }
 

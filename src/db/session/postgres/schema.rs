@@ -29,11 +29,16 @@ const LISTS: &[&str] = &[
 ];
 
 pub(super) fn lines(session: &mut Postgres) -> anyhow::Result<Vec<String>> {
-    let own: Vec<_> = OWN.iter().map(|own| format!("{}.{own}", session.default)).collect();
+    let own: Vec<_> = OWN
+        .iter()
+        .map(|own| format!("{}.{own}", session.default))
+        .collect();
     let mut lines = Vec::new();
     for list in LISTS {
-        let sql = list
-            .replace("{user}", "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'");
+        let sql = list.replace(
+            "{user}",
+            "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'",
+        );
         let sql = ["c", "t", "p"].iter().fold(sql, |sql, alias| {
             sql.replace(
                 &format!("{{own {alias}.oid}}"),

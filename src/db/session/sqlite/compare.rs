@@ -14,7 +14,11 @@ use crate::model::Successor;
 
 /// Puts a copy of a table aside, in one that only this connection sees.
 pub(super) fn put_aside(session: &mut Sqlite, number: usize, shape: &Shape) -> Result<(), Failed> {
-    let list: Vec<_> = shape.columns.iter().map(|column| quoted(&column.name)).collect();
+    let list: Vec<_> = shape
+        .columns
+        .iter()
+        .map(|column| quoted(&column.name))
+        .collect();
     session.command(&format!(
         "CREATE TEMP TABLE {} AS SELECT {} FROM {}",
         aside(number),
@@ -33,7 +37,11 @@ pub(super) fn compare(
     let was = format!("temp.{}", aside(number));
     let filled = |column: &ShapeColumn| format!("count(a.{})", quoted(&column.name));
     let Some(successor) = successor else {
-        return Ok(compared(&session.rows(&format!("SELECT count(*) FROM {was}"))?.remove(0)));
+        return Ok(compared(
+            &session
+                .rows(&format!("SELECT count(*) FROM {was}"))?
+                .remove(0),
+        ));
     };
     let now = session.quote(&successor.table);
     if !is_key(session, &was, &now, successor)? {
@@ -50,7 +58,10 @@ pub(super) fn compare(
         let Some((old, new)) = pair else {
             return format!("{}, 0, 0", filled(column));
         };
-        let (a, b) = (format!("a.{}", quoted(&old.name)), format!("b.{}", quoted(&new.name)));
+        let (a, b) = (
+            format!("a.{}", quoted(&old.name)),
+            format!("b.{}", quoted(&new.name)),
+        );
         // A unary plus takes the affinity away, so that a text is compared with a text.
         format!(
             "{}, coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NULL), 0), \
@@ -91,8 +102,15 @@ fn is_key(
     if successor.keyed {
         return Ok(true);
     }
-    let new: Vec<_> = successor.key.iter().map(|(_, new)| quoted(&new.name)).collect();
-    let twice = format!("SELECT 1 FROM {now} GROUP BY {} HAVING count(*) > 1 LIMIT 1", new.join(", "));
+    let new: Vec<_> = successor
+        .key
+        .iter()
+        .map(|(_, new)| quoted(&new.name))
+        .collect();
+    let twice = format!(
+        "SELECT 1 FROM {now} GROUP BY {} HAVING count(*) > 1 LIMIT 1",
+        new.join(", ")
+    );
     Ok(session.rows(&twice)?.is_empty())
 }
 

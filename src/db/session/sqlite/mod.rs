@@ -19,6 +19,7 @@ use crate::model::Content;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
+use crate::stop::Stop;
 use anyhow::Context as _;
 use guard::Notes;
 use rusqlite::Batch;
@@ -28,7 +29,6 @@ use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::AuthContext;
 use rusqlite::hooks::Authorization;
 use rusqlite::types::ValueRef;
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -53,9 +53,11 @@ pub fn overwrite(target: &Target, with: &Path) -> anyhow::Result<()> {
     let backup = rusqlite::backup::Backup::new(&from, &mut to)?;
     match backup.step(-1)? {
         rusqlite::backup::StepResult::Done => Ok(()),
-        _ => Err(Stop::unreachable(format!("`{target}` is locked by another connection"))
-            .hint("stop the servers that use it, and try again")
-            .into()),
+        _ => Err(
+            Stop::unreachable(format!("`{target}` is locked by another connection"))
+                .hint("stop the servers that use it, and try again")
+                .into(),
+        ),
     }
 }
 
@@ -114,10 +116,19 @@ impl Sqlite {
     /// Whether a table that was altered has its columns as before, and perhaps more: then its rows
     /// are as they were. What else ALTER TABLE does shows at once in names that are not there any more.
     fn only_grew(&self, name: &str) -> Result<bool, Failed> {
-        let was = self.before.iter().find(|shape| shape.name.to_lowercase() == name);
+        let was = self
+            .before
+            .iter()
+            .find(|shape| shape.name.to_lowercase() == name);
         let Some(was) = was else { return Ok(true) };
-        let sql = format!("SELECT name FROM pragma_table_xinfo({}, 'main') WHERE hidden = 0 ORDER BY cid", text_literal(name));
-        let mut statement = self.connection.prepare(&sql).map_err(|error| failed(&error))?;
+        let sql = format!(
+            "SELECT name FROM pragma_table_xinfo({}, 'main') WHERE hidden = 0 ORDER BY cid",
+            text_literal(name)
+        );
+        let mut statement = self
+            .connection
+            .prepare(&sql)
+            .map_err(|error| failed(&error))?;
         let mut rows = statement.raw_query();
         for column in &was.columns {
             let row = rows.next().map_err(|error| failed(&error))?;
@@ -281,7 +292,10 @@ impl Session for Sqlite {
         // As the text of a rebuilt table differs in quotes and spaces, tables are told by columns.
         let mut lines = Vec::new();
         let shapes = self.catalog()?;
-        for shape in shapes.iter().filter(|shape| !OWN.contains(&shape.name.as_str())) {
+        for shape in shapes
+            .iter()
+            .filter(|shape| !OWN.contains(&shape.name.as_str()))
+        {
             let literal = text_literal(&shape.name);
             let columns = self.rows(&format!(
                 "SELECT name || ' ' || lower(type) || CASE WHEN \"notnull\" THEN ' not null' ELSE '' END || coalesce(' default ' || dflt_value, '') \
@@ -291,7 +305,10 @@ impl Session for Sqlite {
                 "SELECT \"from\" || ' references ' || \"table\" || coalesce(' (' || \"to\" || ')', '') || ' on delete ' || lower(on_delete) \
                  || ' on update ' || lower(on_update) FROM pragma_foreign_key_list({literal}, 'main') ORDER BY 1"
             ))?;
-            let within = columns.iter().chain(&keys).map(|row| format!("  {}", row[0]));
+            let within = columns
+                .iter()
+                .chain(&keys)
+                .map(|row| format!("  {}", row[0]));
             lines.push(format!("table {}", shape.name));
             lines.extend(within);
         }
@@ -310,10 +327,17 @@ impl Session for Sqlite {
     fn watch(&mut self) -> anyhow::Result<()> {
         self.before = self.catalog()?;
         let names = self.names()?;
-        self.virtuals = names.into_iter().filter(|(_, it)| *it).map(|(name, _)| name).collect();
-        let schema = self.rows("SELECT lower(sql) FROM main.sqlite_master WHERE sql IS NOT NULL")?;
+        self.virtuals = names
+            .into_iter()
+            .filter(|(_, it)| *it)
+            .map(|(name, _)| name)
+            .collect();
+        let schema =
+            self.rows("SELECT lower(sql) FROM main.sqlite_master WHERE sql IS NOT NULL")?;
         // Only this word, in a statement or in what it sets off, lets an INSERT take rows away.
-        let replaces = schema.iter().any(|row| row[0].to_string().contains("replace"));
+        let replaces = schema
+            .iter()
+            .any(|row| row[0].to_string().contains("replace"));
         *self.notes() = Notes {
             replaces,
             ..Notes::default()
@@ -340,7 +364,9 @@ impl Session for Sqlite {
     }
 
     fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
-        let counts = columns.iter().map(|column| format!(", count({})", quoted(column)));
+        let counts = columns
+            .iter()
+            .map(|column| format!(", count({})", quoted(column)));
         let sql = format!(
             "SELECT count(*){} FROM {}",
             counts.collect::<String>(),
@@ -368,8 +394,10 @@ impl Session for Sqlite {
     }
 
     fn forget(&mut self, number: usize) -> anyhow::Result<()> {
-        self.connection
-            .execute_batch(&format!("DROP TABLE IF EXISTS temp.{}", super::aside(number)))?;
+        self.connection.execute_batch(&format!(
+            "DROP TABLE IF EXISTS temp.{}",
+            super::aside(number)
+        ))?;
         Ok(())
     }
 

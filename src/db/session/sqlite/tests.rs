@@ -1,89 +1,144 @@
-//! A session on real files.
+//! A session on real files: what the engine says of each statement.
 #![allow(clippy::unwrap_used)]
 
-use super::Duration;
 use super::Missing;
-use super::Session;
+use super::Session as _;
+use super::Sqlite;
 use super::Target;
-use crate::model::Measured;
+use super::Waits;
 
-const HISTORY: &str = "_sqlx_migrations";
+const STORE: &str = "
+    CREATE TABLE m (id INTEGER PRIMARY KEY, body TEXT);
+    CREATE TABLE other (id INTEGER PRIMARY KEY, body TEXT);
+    CREATE TABLE keyed (k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID;
+    CREATE VIRTUAL TABLE f USING fts5(body);
+    INSERT INTO m VALUES (1, 'a'), (2, 'b'), (3, NULL);
+    INSERT INTO keyed VALUES ('a', 'x');
+    INSERT INTO f VALUES ('hello');
+";
 
-fn session(sql: &str) -> (tempfile::TempDir, Session) {
+fn session(sql: &str) -> (tempfile::TempDir, Sqlite) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("t.db").display());
-    let session = Session::open(
-        &Target::parse(&url).unwrap(),
-        Missing::Create,
-        Duration::ZERO,
-    )
-    .unwrap();
+    let target = Target::parse(&url).unwrap();
+    let mut session = Sqlite::open(&target, Missing::Create, Waits::SHORT).unwrap();
     session.command(sql).unwrap();
     (folder, session)
 }
 
-fn after(session: &Session, sql: &str) -> Measured {
-    session.command(sql).unwrap();
-    session.measure(HISTORY).unwrap()
+/// The tables that statements touch, by the engine's evidence.
+fn touched(statements: &[&str]) -> Vec<String> {
+    let (_folder, mut session) = session(STORE);
+    session.command("BEGIN IMMEDIATE").unwrap();
+    session.watch().unwrap();
+    for statement in statements {
+        session.run(statement).unwrap();
+    }
+    session.touched().unwrap().into_iter().collect()
 }
 
 #[test]
-fn a_rebuild_measures_the_same_and_a_swap_does_not() {
-    let (_folder, session) = session(
-        "CREATE TABLE m (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO m VALUES (1, 'a'), (2, 'b'), (3, NULL)",
-    );
-    let before = session.measure(HISTORY).unwrap();
+fn what_only_adds_touches_nothing() {
+    for statement in [
+        "CREATE TABLE n (id INTEGER PRIMARY KEY)",
+        "CREATE INDEX i ON m (body)",
+        "INSERT INTO m VALUES (4, 'd')",
+        "INSERT OR IGNORE INTO m VALUES (1, 'd')",
+        "ALTER TABLE m ADD COLUMN note TEXT DEFAULT 'x'",
+        "CREATE TRIGGER t AFTER INSERT ON m BEGIN DELETE FROM other; END",
+        "SELECT * FROM m",
+    ] {
+        assert_eq!(touched(&[statement]), [""; 0], "{statement}");
+    }
+}
+
+#[test]
+fn whatever_may_take_a_row_or_a_value_away_is_seen() {
+    for statements in [
+        &["DELETE FROM m WHERE id = 7"][..],
+        &["DELETE FROM m"],
+        &["UPDATE m SET body = body"],
+        &["DROP TABLE m"],
+        &["ALTER TABLE m DROP COLUMN body"],
+        &["ALTER TABLE m RENAME COLUMN body TO text"],
+        &["REPLACE INTO m VALUES (1, 'z')"],
+        &["INSERT OR REPLACE INTO m VALUES (1, 'z')"],
+        &["INSERT INTO m VALUES (1, 'z') ON CONFLICT (id) DO UPDATE SET body = excluded.body"],
+        &["WITH x AS (SELECT 1 AS i) DELETE FROM m WHERE id IN (SELECT i FROM x)"],
+        // A view that writes, and a trigger that does.
+        &[
+            "CREATE VIEW v AS SELECT id FROM m",
+            "CREATE TRIGGER t INSTEAD OF DELETE ON v BEGIN DELETE FROM m WHERE id = old.id; END",
+            "DELETE FROM v WHERE id = 1",
+        ],
+        &[
+            "CREATE TRIGGER t AFTER INSERT ON other BEGIN DELETE FROM m; END",
+            "INSERT INTO other VALUES (1, 'x')",
+        ],
+        // Renamed away, and a new one in its place that looks alike.
+        &[
+            "ALTER TABLE m RENAME TO x",
+            "CREATE TABLE m (id INTEGER PRIMARY KEY, body TEXT)",
+            "DROP TABLE x",
+        ],
+        &[
+            "ALTER TABLE m ADD COLUMN note",
+            "ALTER TABLE m RENAME TO x",
+            "CREATE TABLE m (id INTEGER PRIMARY KEY, body TEXT)",
+        ],
+    ] {
+        assert_eq!(touched(statements), ["m"], "{statements:?}");
+    }
     assert_eq!(
-        (
-            before.tables["m"].rows,
-            before.tables["m"].columns["body"].filled
-        ),
-        (3, 2)
-    );
-    let rebuilt = after(
-        &session,
-        "CREATE TABLE n (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO n SELECT * FROM m ORDER BY id DESC;
-         DROP TABLE m; ALTER TABLE n RENAME TO m",
-    );
-    assert_eq!(rebuilt, before);
-    let swapped = after(
-        &session,
-        "UPDATE m SET body = CASE id WHEN 1 THEN 'b' ELSE 'a' END WHERE id < 3",
-    );
-    assert_ne!(
-        swapped.tables["m"].columns["body"],
-        before.tables["m"].columns["body"]
+        touched(&["REPLACE INTO keyed VALUES ('a', 'y')"]),
+        ["keyed"]
     );
 }
 
 #[test]
-fn a_temporary_table_does_not_hide_the_real_one() {
-    let (_folder, session) =
-        session("CREATE TABLE m (id INTEGER PRIMARY KEY); INSERT INTO m VALUES (1)");
-    let now = after(
-        &session,
-        "CREATE TEMP TABLE m AS SELECT * FROM main.m; DELETE FROM main.m",
-    );
-    assert_eq!(now.tables["m"].rows, 0);
+fn a_virtual_table_is_touched_by_whatever_is_said_to_it() {
+    for statement in [
+        "INSERT INTO f (f) VALUES ('rebuild')",
+        "DELETE FROM f",
+        "UPDATE f_content SET c0 = 'x'",
+        "DROP TABLE f",
+    ] {
+        assert_eq!(touched(&[statement]), ["f", "f_content"], "{statement}");
+    }
 }
 
 #[test]
-fn a_statement_that_fails_is_named() {
-    let (_folder, session) = session("");
-    let failed = session
-        .run(
-            "CREATE TABLE a (x); CREATE TABLE a (x); SELECT 1",
-            HISTORY,
-            |_| Ok(()),
+fn a_comparison_sees_bytes_and_rows() {
+    let (_folder, mut session) = session(STORE);
+    let before = session.catalog().unwrap();
+    let m = before.iter().find(|shape| shape.name == "m").unwrap();
+    session.put_aside(0, m).unwrap();
+    session
+        .command(
+            "CREATE TABLE n (id INTEGER PRIMARY KEY, body BLOB COLLATE NOCASE);
+             INSERT INTO n SELECT id, CASE id WHEN 1 THEN 'A' ELSE NULL END FROM m WHERE id < 3;
+             DROP TABLE m; ALTER TABLE n RENAME TO m",
         )
-        .unwrap_err();
-    assert_eq!(failed.statement, 1);
-    assert!(failed.message.contains("already exists"));
+        .unwrap();
+    let columns = m
+        .columns
+        .iter()
+        .map(|column| (column.clone(), column.clone()));
+    let successor = super::Successor {
+        table: "m".into(),
+        columns: columns.collect(),
+        key: vec![(m.columns[0].clone(), m.columns[0].clone())],
+        keyed: true,
+    };
+    let compared = session.compare(0, m, Some(&successor)).unwrap();
+    assert_eq!((compared.before, compared.missing), (3, 1));
+    let body = &compared.columns[1];
+    assert_eq!((body.filled, body.nulled, body.changed), (2, 1, 1));
 }
 
 #[test]
 fn what_would_get_around_the_measure_is_not_let_through() {
-    let (_folder, session) = session("CREATE TABLE _sqlx_migrations (version)");
+    let (_folder, mut session) = session("CREATE TABLE _sqlx_migrations (version)");
     session.command("BEGIN").unwrap();
     for (sql, says) in [
         ("COMMIT", "own transaction"),
@@ -98,15 +153,11 @@ fn what_would_get_around_the_measure_is_not_let_through() {
             "take another name",
         ),
     ] {
-        let failed = session.run(sql, HISTORY, |_| Ok(())).unwrap_err();
+        let failed = session.run(sql).unwrap_err();
         assert!(failed.message.contains(says), "{sql}: {}", failed.message);
     }
     session
-        .run(
-            "SAVEPOINT a; RELEASE a; PRAGMA foreign_keys = OFF",
-            HISTORY,
-            |_| Ok(()),
-        )
+        .run("SAVEPOINT a; RELEASE a; PRAGMA foreign_keys = OFF")
         .unwrap();
     session.command("COMMIT").unwrap();
 }

@@ -1,0 +1,257 @@
+//! `chatctl migrate lint`: findings on migration files alone.
+
+use super::case;
+use crate::commands::Done;
+use crate::commands::Env;
+use crate::guard;
+use crate::lint;
+use crate::lint::Input;
+use crate::lint::Schema;
+use crate::lint::ServerVersion;
+use crate::lint::Settings;
+use crate::migrate::source;
+use crate::migrate::source::File;
+use crate::migrate::source::Migration;
+use crate::report::Finding;
+use crate::report::Report;
+use crate::report::Severity;
+use crate::report::Verdict;
+use crate::sql::Dialect;
+use crate::stop::Stop;
+use clap::builder::PossibleValuesParser;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// The dialects, by the names that `--dialect` takes.
+const DIALECTS: [(&str, Dialect); 3] = [
+    ("sqlite", Dialect::Sqlite),
+    ("postgres", Dialect::Postgres),
+    ("mysql", Dialect::Mysql),
+];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Files or folders [default: the folder of --dir]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// The folder of migrations
+    #[arg(long, default_value = "migrations", conflicts_with = "files")]
+    dir: PathBuf,
+
+    /// Whose layout the folder has [default: found out from the names and texts]
+    #[arg(long, value_name = "FORMAT")]
+    source: Option<String>,
+
+    /// Whose SQL it is; mysql is MariaDB too [default: the database URL's]
+    #[arg(long, value_parser = PossibleValuesParser::new(DIALECTS.map(|(name, _)| name)))]
+    dialect: Option<String>,
+
+    /// The version of PostgreSQL that the files are for [default: 15]
+    #[arg(long, value_name = "VERSION")]
+    server_version: Option<ServerVersion>,
+}
+
+/// A text to be looked at.
+struct Text {
+    name: String,
+    file: String,
+    up: String,
+    start: (u32, u32),
+    no_transaction: bool,
+    unsupported: Option<String>,
+}
+
+pub(super) fn run(args: &Args, env: &Env) -> anyhow::Result<Done> {
+    let began = Instant::now();
+    let dialect = dialect(args, env)?;
+    if args.server_version.is_some() && dialect != Dialect::Postgres {
+        env.progress
+            .warning("--server-version counts for PostgreSQL only");
+    }
+    let settings = Settings {
+        dialect,
+        server: args.server_version.unwrap_or_default(),
+        foreign: guard::ALL.iter().map(|pattern| pattern.code).collect(),
+    };
+    let paths = match args.files.as_slice() {
+        [] => std::slice::from_ref(&args.dir),
+        files => files,
+    };
+    let mut report = Report::new("migrate lint");
+    for path in paths {
+        // What a folder's earlier files made counts for its later ones.
+        let mut schema = Schema::default();
+        for text in texts(path, args, env)? {
+            look(&text, &settings, &mut schema, &mut report);
+        }
+    }
+    report.took = began.elapsed();
+    Ok(Done::Report(Box::new(report)))
+}
+
+fn look(text: &Text, settings: &Settings, schema: &mut Schema, report: &mut Report) {
+    let name = text.name.clone();
+    if let Some(reason) = &text.unsupported {
+        let reason = format!("it can't be looked into: {reason}");
+        report.cases.push(case(name, Verdict::Inconclusive, reason));
+        return;
+    }
+    let input = Input {
+        file: &text.file,
+        text: &text.up,
+        start: text.start,
+        no_transaction: text.no_transaction,
+    };
+    let checked = lint::check(&input, settings, schema);
+    report.checked += checked.statements as u64;
+    let errors = count(&checked.findings, Severity::Error);
+    let verdict = match errors {
+        0 => Verdict::Held,
+        _ => Verdict::Violated,
+    };
+    let reason = format!(
+        "{}, {} in {}",
+        plural(errors, "error"),
+        plural(count(&checked.findings, Severity::Warning), "warning"),
+        plural(checked.statements, "statement"),
+    );
+    report.cases.push(case(name, verdict, reason));
+    for finding in checked.findings {
+        report.add(finding);
+    }
+}
+
+fn count(findings: &[Finding], severity: Severity) -> usize {
+    let of = |finding: &&Finding| finding.severity == severity;
+    findings.iter().filter(of).count()
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
+/// Whose SQL the files are: a text alone does not tell.
+fn dialect(args: &Args, env: &Env) -> Result<Dialect, Stop> {
+    let named = |name: &str| {
+        let row = DIALECTS.iter().find(|(known, _)| *known == name);
+        row.map(|(_, dialect)| *dialect)
+    };
+    let hint = "chatctl migrate lint --dialect postgres";
+    if let Some(dialect) = args.dialect.as_deref().and_then(named) {
+        return Ok(dialect);
+    }
+    let url = env
+        .config
+        .value("database-url", env.database_url.as_deref())?
+        .ok_or_else(|| {
+            Stop::usage("no dialect: neither `--dialect` nor a database URL is given").hint(hint)
+        })?;
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    // SQLAlchemy names its driver behind a plus sign.
+    let name = match scheme.split('+').next().unwrap_or_default() {
+        "postgresql" => "postgres",
+        "mariadb" => "mysql",
+        name => name,
+    };
+    let dialect = named(name).ok_or_else(|| {
+        Stop::usage(format!(
+            "the database URL begins with `{scheme}`, which is no dialect that chatctl knows"
+        ))
+        .hint(hint)
+    })?;
+    env.progress
+        .note(&format!("dialect: {name} (from the database URL)"));
+    Ok(dialect)
+}
+
+fn texts(path: &Path, args: &Args, env: &Env) -> anyhow::Result<Vec<Text>> {
+    let about = fs::metadata(path);
+    let folder = args.files.is_empty() || about.as_ref().is_ok_and(fs::Metadata::is_dir);
+    if folder {
+        let folder = super::options::read(path, args.source.as_deref(), env)?;
+        return folder
+            .migrations
+            .iter()
+            .map(|it| text(it, &folder.migrations))
+            .collect();
+    }
+    let bytes = fs::read(path).map_err(|error| {
+        let stop = Stop::usage(format!("`{}` can't be read: {error}", path.display()));
+        stop.hint("name a file or a folder: `chatctl migrate lint migrations`")
+    })?;
+    alone(path, bytes, args.source.as_deref())
+}
+
+/// A file without its folder: as a migration where its name or its marks say so, so that the part
+/// that undoes is left out; else all of it.
+fn alone(path: &Path, bytes: Vec<u8>, format: Option<&str>) -> anyhow::Result<Vec<Text>> {
+    let base = path.file_name().unwrap_or_default();
+    let file = File {
+        name: base.to_string_lossy().into_owned(),
+        bytes,
+    };
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let parsed = source::parse(
+        parent,
+        std::slice::from_ref(&file),
+        format,
+        source::Settings::default(),
+    );
+    match parsed {
+        Ok(folder) => {
+            let migrations = &folder.migrations;
+            let texts = migrations.iter().map(|it| of(it, migrations, &file.bytes));
+            Ok(texts.collect())
+        }
+        Err(stop) if format.is_some() => Err(stop.into()),
+        Err(_) => Ok(vec![Text {
+            name: path.display().to_string(),
+            file: path.display().to_string(),
+            up: file.text()?.0.to_owned(),
+            start: (1, 1),
+            no_transaction: false,
+            unsupported: None,
+        }]),
+    }
+}
+
+/// A migration of a folder; its file is read once more to tell the place.
+fn text(migration: &Migration, all: &[Migration]) -> anyhow::Result<Text> {
+    let bytes = fs::read(&migration.path).map_err(|error| {
+        Stop::unreachable(format!(
+            "`{}` can't be read: {error}",
+            migration.path.display()
+        ))
+    })?;
+    Ok(of(migration, all, &bytes))
+}
+
+fn of(migration: &Migration, all: &[Migration], bytes: &[u8]) -> Text {
+    let file = migration.path.display().to_string();
+    let several = all.iter().filter(|it| it.path == migration.path).count() > 1;
+    Text {
+        name: match several {
+            true => format!("{file} ({})", migration.version),
+            false => file.clone(),
+        },
+        file,
+        up: migration.up.clone(),
+        start: start(bytes.get(..migration.up_at).unwrap_or_default()),
+        no_transaction: migration.no_transaction,
+        unsupported: migration.unsupported.clone(),
+    }
+}
+
+/// The line and column behind these bytes, from 1; a byte order mark has no column.
+fn start(before: &[u8]) -> (u32, u32) {
+    let before = String::from_utf8_lossy(before);
+    let lines = before.matches('\n').count();
+    let last = before.rsplit('\n').next().unwrap_or_default();
+    let column = last.trim_start_matches('\u{feff}').chars().count();
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    (number(lines) + 1, number(column) + 1)
+}

@@ -1,0 +1,48 @@
+//! A `DELETE` or `MERGE` that removes some rows.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::EVERY;
+use super::acknowledge;
+use super::does;
+use super::joins;
+use super::list;
+use super::lost;
+use crate::report::Severity;
+use crate::sql::Kind;
+
+pub(super) const RULE: Rule = Rule {
+    code: "delete-rows",
+    severity: Severity::Warning,
+    dialects: EVERY,
+    why: "rows are deleted that nothing in the file acknowledges",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let joins = joins(here);
+    let some = |kind: &Kind| match kind {
+        Kind::Delete { has_where } => *has_where || joins,
+        Kind::Merge { deletes } => *deletes,
+        _ => false,
+    };
+    if !does(&here.facts().kind, &some) {
+        return;
+    }
+    let tables = lost(here);
+    let Some(first) = tables.first() else {
+        return;
+    };
+    hits.add(
+        here,
+        Hit::new(
+            format!(
+                "the statement deletes rows of {}, and the file does not say how many may go",
+                list(&tables)
+            ),
+            acknowledge(first),
+        ),
+    );
+}

@@ -1,0 +1,94 @@
+//! `DROP COLUMN`, and what drops columns with a type.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::EVERY;
+use super::actions;
+use super::list;
+use super::target;
+use crate::report::Severity;
+use crate::sql::AlterAction;
+use crate::sql::Kind;
+use crate::sql::TypeChange;
+
+pub(super) const RULE: Rule = Rule {
+    code: "drop-column",
+    severity: Severity::Error,
+    dialects: EVERY,
+    why: "a column is dropped with every value in it",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let facts = here.facts();
+    let object = facts.object.as_ref();
+    match &facts.kind {
+        Kind::AlterTable { .. } => columns(here, hits),
+        Kind::DropType { cascade: true } => {
+            let name = object.map_or_else(String::new, |name| format!(" `{name}`"));
+            hits.add(
+                here,
+                Hit::new(
+                    format!("`CASCADE` drops every column of the type{name}"),
+                    "drop the columns by name, each with its `allow-loss`, then the type \
+                     without `CASCADE`",
+                )
+                .only(Severity::Warning),
+            );
+        }
+        Kind::AlterEnum {
+            change: TypeChange::DropAttribute,
+        } => {
+            let name = object.map_or_else(String::new, |name| format!(" of `{name}`"));
+            hits.add(
+                here,
+                Hit::new(
+                    format!(
+                        "an attribute{name} is dropped, with its value in every column of the type"
+                    ),
+                    "keep the attribute until nobody reads it",
+                )
+                .only(Severity::Warning),
+            );
+        }
+        _ => {}
+    }
+}
+
+fn columns(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let facts = here.facts();
+    let Some(table) = facts
+        .table
+        .as_ref()
+        .filter(|table| !here.is_made_here(table))
+    else {
+        return;
+    };
+    let lost: Vec<&String> = actions(facts)
+        .iter()
+        .filter_map(|action| match action {
+            AlterAction::DropColumn { column, .. } => Some(column),
+            _ => None,
+        })
+        .filter(|column| !here.is_acknowledged(table, Some(column)))
+        .collect();
+    let Some(first) = lost.first() else {
+        return;
+    };
+    hits.add(
+        here,
+        Hit::new(
+            format!(
+                "the statement drops {} of `{table}` with every value",
+                list(&lost)
+            ),
+            format!(
+                "drop it when nobody reads it any more, and acknowledge the loss: `-- chatctl: \
+                 allow-loss {} reason=\"…\"`",
+                target(table, Some(first))
+            ),
+        ),
+    );
+}

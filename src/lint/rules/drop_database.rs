@@ -1,0 +1,42 @@
+//! `DROP DATABASE`, `DROP SCHEMA … CASCADE`, `DROP OWNED`.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::SERVERS;
+use crate::report::Severity;
+use crate::sql::Kind;
+
+pub(super) const RULE: Rule = Rule {
+    code: "drop-database",
+    severity: Severity::Error,
+    dialects: SERVERS,
+    why: "a database or a schema is dropped with all its tables",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let facts = here.facts();
+    let words = match &facts.kind {
+        Kind::DropDatabase => "`DROP DATABASE` deletes",
+        Kind::CreateDatabase { or_replace: true } => "`CREATE OR REPLACE DATABASE` deletes",
+        Kind::DropSchema { cascade: true } => "`DROP SCHEMA … CASCADE` deletes",
+        Kind::DropOther { object, .. } if object == "OWNED" => {
+            "`DROP OWNED` deletes what belongs to"
+        }
+        _ => return,
+    };
+    let name = match &facts.object {
+        Some(name) => format!(" `{name}`"),
+        None => " what it names".to_owned(),
+    };
+    hits.add(
+        here,
+        Hit::new(
+            format!("{words}{name} with every table"),
+            "drop the tables by name, each with its `allow-loss`; no comment can acknowledge a \
+             whole database",
+        ),
+    );
+}

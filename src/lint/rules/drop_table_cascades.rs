@@ -1,0 +1,54 @@
+//! A rebuild of SQLite: `DROP TABLE` deletes the rows first, and that cascades.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::super::script::Moved;
+use super::SQLITE;
+use super::list;
+use crate::report::Severity;
+use crate::sql::Kind;
+
+pub(super) const RULE: Rule = Rule {
+    code: "drop-table-cascades",
+    severity: Severity::Warning,
+    dialects: SQLITE,
+    why: "a rebuild deletes the rows of other tables under other runners",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    if !matches!(here.facts().kind, Kind::DropTable { .. }) {
+        return;
+    }
+    for table in here.facts().tables() {
+        let Moved::Rebuilt(copy) = here.moved(table) else {
+            continue;
+        };
+        if here.is_made_here(table) {
+            continue;
+        }
+        // A rename of the old table takes the references to it along.
+        let mut children = here.schema.children(table);
+        children.extend(here.schema.children(copy));
+        let known = here.schema.knows(table) || here.schema.knows(copy);
+        let whose = match (children.is_empty(), known) {
+            (false, _) => list(&children),
+            (true, false) => "every table that refers to it with `ON DELETE CASCADE`".to_owned(),
+            (true, true) => continue,
+        };
+        hits.add(
+            here,
+            Hit::new(
+                format!(
+                    "where foreign keys are on, `DROP TABLE {table}` deletes the rows of {whose}; \
+                     inside of a transaction no pragma switches them off"
+                ),
+                "run the file with `chatctl migrate up`, which has foreign keys off around its \
+                 transaction, or change the table without a rebuild",
+            ),
+        );
+        return;
+    }
+}

@@ -1,0 +1,56 @@
+//! `IGNORE`, which turns errors into rows that are not there.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::UNKNOWN_TO_SQUAWK;
+use super::actions;
+use super::list;
+use crate::report::Severity;
+use crate::sql::AlterAction;
+use crate::sql::Conflict;
+use crate::sql::Dialect;
+use crate::sql::Kind;
+
+pub(super) const RULE: Rule = Rule {
+    code: "ignore-drops-rows",
+    severity: Severity::Warning,
+    dialects: UNKNOWN_TO_SQUAWK,
+    why: "rows that do not fit are left out, and nothing is said",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let facts = here.facts();
+    let tables: Vec<_> = facts.tables().collect();
+    let mysql = here.script.dialect == Dialect::Mysql;
+    let ignores = match &facts.kind {
+        // In SQLite it is the usual way to seed a table; only a copy must be whole.
+        Kind::Insert {
+            select,
+            conflict: Conflict::Ignore,
+        } => *select || mysql,
+        Kind::AlterTable { .. } => actions(facts)
+            .iter()
+            .any(|action| matches!(action, AlterAction::Other { text } if text == "IGNORE")),
+        _ => false,
+    };
+    if !ignores {
+        return;
+    }
+    let also = match mysql {
+        true => ", and values that are too long are cut",
+        false => "",
+    };
+    hits.add(
+        here,
+        Hit::new(
+            format!(
+                "`IGNORE` leaves out the rows that do not fit into {}, without an error{also}",
+                list(&tables)
+            ),
+            "remove `IGNORE`, and choose with a `WHERE` what is not to be copied",
+        ),
+    );
+}

@@ -1,0 +1,41 @@
+//! `SET sql_mode` without a strict mode.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::MYSQL;
+use crate::report::Severity;
+
+pub(super) const RULE: Rule = Rule {
+    code: "loosens-sql-mode",
+    severity: Severity::Warning,
+    dialects: MYSQL,
+    why: "values that do not fit are cut from here on, without an error",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let Some(value) = here.facts().kind.set_value("sql_mode") else {
+        return;
+    };
+    let upper = value.to_uppercase();
+    let strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES", "TRADITIONAL"]
+        .iter()
+        .any(|mode| upper.contains(mode));
+    // What was put into a variable is brought back, and CONCAT only adds to the mode.
+    let kept = upper == "DEFAULT" || upper.starts_with('@') || upper.starts_with("CONCAT");
+    if (strict && !upper.starts_with("REPLACE")) || kept {
+        return;
+    }
+    hits.add(
+        here,
+        Hit::new(
+            format!(
+                "with `sql_mode = '{value}'` the server cuts values that do not fit, \
+             without an error"
+            ),
+            "leave `sql_mode` as it is, or name `STRICT_TRANS_TABLES` in it",
+        ),
+    );
+}

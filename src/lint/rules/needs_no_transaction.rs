@@ -1,0 +1,41 @@
+//! What cannot run in a transaction, in a file that runs in one.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::TRANSACTIONAL;
+use crate::report::Severity;
+use crate::sql::Dialect;
+use crate::sql::Kind;
+
+pub(super) const RULE: Rule = Rule {
+    code: "needs-no-transaction",
+    severity: Severity::Warning,
+    dialects: TRANSACTIONAL,
+    why: "the statement fails inside of the migration's transaction",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let facts = here.facts();
+    let dialect = here.script.dialect;
+    // This one does not fail; `pragma-without-effect` speaks of it.
+    let silent = matches!(&facts.kind, Kind::Pragma { name, .. } if name == "foreign_keys");
+    if here.script.no_transaction || silent || !facts.needs_no_transaction(dialect) {
+        return;
+    }
+    let words = here.step().statement.text.split_whitespace().take(4);
+    let words = words.collect::<Vec<_>>().join(" ");
+    let help = match dialect {
+        Dialect::Sqlite => "run it by hand, outside of the migrations",
+        _ => "put it alone into a file that starts with `-- no-transaction`",
+    };
+    hits.add(
+        here,
+        Hit::new(
+            format!("`{words}` fails inside of a transaction, and the file runs in one"),
+            help,
+        ),
+    );
+}

@@ -1,0 +1,108 @@
+//! Code that runs at once and whose effect is not in its text: blocks, procedures, functions.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::SERVERS;
+use super::list;
+use crate::report::Severity;
+use crate::sql::Dialect;
+use crate::sql::Kind;
+use crate::sql::TokenKind;
+use crate::sql::tokenize;
+
+pub(super) const RULE: Rule = Rule {
+    code: "opaque-code",
+    severity: Severity::Warning,
+    dialects: SERVERS,
+    why: "code runs that cannot be looked into",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let facts = here.facts();
+    let what = match &facts.kind {
+        Kind::Do => match worst(here.step().statement.text, here.script.dialect) {
+            Some((words, true)) if here.script.directives.allow_loss.is_empty() => {
+                hits.add(
+                    here,
+                    hit(&format!("the block runs `{words}`")).only(Severity::Error),
+                );
+                return;
+            }
+            Some((words, _)) => format!("the block runs `{words}`"),
+            None => return,
+        },
+        Kind::Call => match &facts.object {
+            Some(name) => format!("the procedure `{name}` runs code that is not in this file"),
+            None => "a procedure runs code that is not in this file".to_owned(),
+        },
+        _ if facts.calls.is_empty() => return,
+        _ => format!(
+            "{} may run code that is not in this file",
+            list(&facts.calls)
+        ),
+    };
+    hits.add(here, hit(&what));
+}
+
+fn hit(what: &str) -> Hit {
+    Hit::new(
+        format!("{what}; no text tells which rows it changes"),
+        "write the statements out, or look and write `-- chatctl: ignore opaque-code reason=\"…\"`",
+    )
+    .only(Severity::Warning)
+}
+
+/// The worst that a block says, and whether it is there to destroy.
+fn worst(block: &str, dialect: Dialect) -> Option<(String, bool)> {
+    const MAY: [&str; 7] = [
+        "ALTER", "CALL", "EXECUTE", "MERGE", "PERFORM", "REPLACE", "UPDATE",
+    ];
+    const DROPS: [&str; 5] = ["TABLE", "COLUMN", "SCHEMA", "DATABASE", "OWNED"];
+    let tokens: Vec<_> = tokenize(block, dialect)
+        .into_iter()
+        .filter(|token| token.kind != TokenKind::Comment)
+        .collect();
+    let word = |index: usize| {
+        let token = tokens
+            .get(index)
+            .filter(|token| token.kind == TokenKind::Word);
+        token.map_or_else(String::new, |token| token.text(block).to_uppercase())
+    };
+    // REPLACE() is a function too.
+    let called = |index: usize| {
+        let next = tokens.get(index + 1);
+        next.is_some_and(|token| token.text(block) == "(")
+    };
+    let mut may = None;
+    for (index, token) in tokens.iter().enumerate() {
+        let text = token.text(block);
+        // PostgreSQL has the body in a string.
+        let inner = match token.kind {
+            TokenKind::DollarString => body(text).and_then(|body| worst(body, dialect)),
+            _ => None,
+        };
+        let next = word(index + 1);
+        let own = match word(index).as_str() {
+            "DROP" if DROPS.contains(&next.as_str()) => Some((format!("DROP {next}"), true)),
+            "DELETE" if next == "FROM" => Some(("DELETE FROM".to_owned(), true)),
+            "TRUNCATE" if !next.is_empty() => Some(("TRUNCATE".to_owned(), true)),
+            "DROP" => Some((format!("DROP {next}"), false)),
+            known if MAY.contains(&known) && !called(index) => Some((known.to_owned(), false)),
+            _ => None,
+        };
+        match inner.or(own) {
+            Some((words, true)) => return Some((words, true)),
+            found => may = may.or(found),
+        }
+    }
+    may
+}
+
+/// What stands between dollar quotes.
+fn body(quoted: &str) -> Option<&str> {
+    let tag = quoted.get(1..)?.find('$')? + 2;
+    quoted.get(tag..quoted.len().checked_sub(tag)?)
+}

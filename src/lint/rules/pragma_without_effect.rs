@@ -1,0 +1,35 @@
+//! `PRAGMA foreign_keys` in a file that runs in a transaction.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::SQLITE;
+use crate::report::Severity;
+use crate::sql::Kind;
+
+pub(super) const RULE: Rule = Rule {
+    code: "pragma-without-effect",
+    severity: Severity::Warning,
+    dialects: SQLITE,
+    why: "a pragma is a no-op inside of a transaction",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    match &here.facts().kind {
+        Kind::Pragma {
+            name,
+            value: Some(_),
+        } if name == "foreign_keys" && !here.script.no_transaction => hits.add(
+            here,
+            Hit::new(
+                "`PRAGMA foreign_keys` does nothing inside of a transaction, and a migration \
+                 runs in one",
+                "remove it: `chatctl migrate up` has foreign keys off around its transaction, \
+                 and checks them before COMMIT",
+            ),
+        ),
+        _ => {}
+    }
+}

@@ -1,0 +1,78 @@
+//! A rename of what a running server still reads. For PostgreSQL squawk says it.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::super::script::renames;
+use super::UNKNOWN_TO_SQUAWK;
+use super::actions;
+use super::list;
+use super::same;
+use crate::report::Severity;
+use crate::sql::AlterAction;
+use crate::sql::Kind;
+use crate::sql::Name;
+
+pub(super) const RULE: Rule = Rule {
+    code: "rename-in-use",
+    severity: Severity::Warning,
+    dialects: UNKNOWN_TO_SQUAWK,
+    why: "the server that still runs reads a table or a column by its old name",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let mut old: Vec<String> = renames(here.step())
+        .filter(|(from, to)| {
+            !here.is_made_here(from) && !comes_back(here, from) && !is_given_away(here, to)
+        })
+        .map(|(from, _)| from.to_string())
+        .collect();
+    let table = here.facts().table.as_ref();
+    if let Some(table) = table.filter(|table| !here.is_made_here(table)) {
+        let columns = actions(here.facts())
+            .iter()
+            .filter_map(|action| match action {
+                AlterAction::RenameColumn { from, .. } => Some(from),
+                // Case is no difference to MySQL.
+                AlterAction::Change { from, to, .. } if !from.eq_ignore_ascii_case(to) => {
+                    Some(from)
+                }
+                _ => None,
+            });
+        old.extend(columns.map(|column| format!("{table}.{column}")));
+    }
+    if old.is_empty() {
+        return;
+    }
+    hits.add(
+        here,
+        Hit::new(
+            format!(
+                "a server that still runs, or comes back, asks for {} by the old name and fails",
+                list(&old)
+            ),
+            "add the new name beside the old one, deploy, and drop the old one in a later \
+             migration",
+        ),
+    );
+}
+
+/// Whether another table takes the old name, so that nobody misses it.
+fn comes_back(here: &Here<'_>, from: &Name) -> bool {
+    let taken = renames(here.step()).any(|(_, to)| same(to, from));
+    let made = here.after().iter().any(|step| {
+        let made = matches!(step.facts.kind, Kind::CreateTable { .. })
+            && step.facts.table.as_ref().is_some_and(|it| same(it, from));
+        made || renames(step).any(|(_, to)| same(to, from))
+    });
+    taken || made
+}
+
+/// Whether the new name belonged to another table until here: its place is taken, and what takes
+/// it was made for that.
+fn is_given_away(here: &Here<'_>, to: &Name) -> bool {
+    let mut steps = here.before().iter().chain([here.step()]);
+    steps.any(|step| renames(step).any(|(from, _)| same(from, to)))
+}

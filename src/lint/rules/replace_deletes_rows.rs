@@ -1,0 +1,49 @@
+//! `REPLACE INTO` and `INSERT OR REPLACE`.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::UNKNOWN_TO_SQUAWK;
+use super::list;
+use super::lost;
+use crate::report::Severity;
+use crate::sql::Conflict;
+use crate::sql::Kind;
+
+pub(super) const RULE: Rule = Rule {
+    code: "replace-deletes-rows",
+    severity: Severity::Warning,
+    dialects: UNKNOWN_TO_SQUAWK,
+    why: "a row whose key is taken is deleted, and what cascades from it",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let replaces = matches!(
+        here.facts().kind,
+        Kind::Insert {
+            conflict: Conflict::Replace,
+            ..
+        }
+    );
+    if !replaces {
+        return;
+    }
+    let tables = lost(here);
+    if tables.is_empty() {
+        return;
+    }
+    hits.add(
+        here,
+        Hit::new(
+            format!(
+                "`REPLACE` deletes each row of {} whose key is taken, with what refers to it, \
+                 before it inserts",
+                list(&tables)
+            ),
+            "write `INSERT … ON CONFLICT DO UPDATE` (SQLite) or `ON DUPLICATE KEY UPDATE` \
+             (MySQL), which keep the row",
+        ),
+    );
+}

@@ -1,0 +1,113 @@
+//! What MySQL and MariaDB do only by a copy, or with writers locked out.
+
+use super::super::Here;
+use super::super::Hit;
+use super::super::Hits;
+use super::super::Rule;
+use super::MYSQL;
+use super::actions;
+use crate::report::Severity;
+use crate::sql::AlterAction;
+use crate::sql::Constraint;
+
+pub(super) const RULE: Rule = Rule {
+    code: "table-copied",
+    severity: Severity::Warning,
+    dialects: MYSQL,
+    why: "the table is copied while nobody can write to it",
+    check,
+};
+
+fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+    let facts = here.facts();
+    let Some(table) = facts
+        .table
+        .as_ref()
+        .filter(|table| !here.is_made_here(table))
+    else {
+        return;
+    };
+    let actions = actions(facts);
+    // With one of these the server refuses rather than lock writers out.
+    let online = actions.iter().any(|action| {
+        let AlterAction::Other { text } = action else {
+            return false;
+        };
+        let words = text.to_uppercase().replace([' ', '='], "");
+        [
+            "ALGORITHMINPLACE",
+            "ALGORITHMINSTANT",
+            "ALGORITHMNOCOPY",
+            "LOCKNONE",
+        ]
+        .contains(&words.as_str())
+    });
+    // A primary key that takes the place of another is brought in beside the writers.
+    let replaced = actions.iter().any(|action| {
+        matches!(
+            action,
+            AlterAction::AddConstraint {
+                what: Constraint::PrimaryKey,
+                ..
+            }
+        )
+    });
+    let copies = |action: &AlterAction| match action {
+        AlterAction::DropConstraint { name: None } if replaced => None,
+        action => copies(action),
+    };
+    let Some(what) = actions.iter().find_map(copies).filter(|_| !online) else {
+        return;
+    };
+    hits.add(
+        here,
+        Hit::new(
+            format!(
+                "{what} keeps writers out of `{table}` while the server copies or reads all \
+             of it"
+            ),
+            "add `ALGORITHM=INPLACE, LOCK=NONE` and see whether the server takes it, or use an \
+             online schema change",
+        ),
+    );
+}
+
+fn copies(action: &AlterAction) -> Option<String> {
+    let words = match action {
+        AlterAction::ConvertCharset { .. } => "`CONVERT TO CHARACTER SET`",
+        AlterAction::DropConstraint { name: None } => "`DROP PRIMARY KEY`",
+        AlterAction::AddConstraint {
+            what: Constraint::ForeignKey,
+            ..
+        } => "`ADD FOREIGN KEY`",
+        AlterAction::AddColumn { definition, .. } => {
+            let upper = definition.to_uppercase();
+            match () {
+                () if upper.contains("AUTO_INCREMENT") => "an `AUTO_INCREMENT` column",
+                () if upper.contains(" STORED") || upper.contains(" PERSISTENT") => {
+                    "a stored generated column"
+                }
+                () => return None,
+            }
+        }
+        AlterAction::Other { text } => {
+            let upper = text.to_uppercase();
+            let starts = [
+                "ENGINE",
+                "PARTITION BY",
+                "REMOVE PARTITIONING",
+                "ORDER BY",
+                "ADD FULLTEXT",
+                "ADD SPATIAL",
+            ];
+            // A rebuild into the engine that it has needs no lock.
+            if upper.replace([' ', '='], "") == "ENGINEINNODB" {
+                return None;
+            }
+            let start = starts.iter().find(|start| upper.starts_with(*start))?;
+            return Some(format!("`{start}`"));
+        }
+        _ => return None,
+    };
+    Some(words.to_owned())
+}
