@@ -5,6 +5,7 @@ use super::preserve::Allowed;
 use super::preserve::Renames;
 use super::source::Migration;
 use crate::model::Shape;
+use crate::model::Touch;
 use crate::sql;
 use crate::sql::AlterAction;
 use crate::sql::Destroys;
@@ -13,7 +14,7 @@ use crate::sql::Facts;
 use crate::sql::Kind;
 use crate::sql::Statement;
 use crate::stop::Stop;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// A migration, read for one engine.
 pub struct Intent<'a> {
@@ -88,18 +89,22 @@ impl<'a> Intent<'a> {
     }
 
     /// Tables that the statements seem to destroy something in: to be put aside at once.
-    pub fn hinted(&self, tables: &[Shape]) -> BTreeSet<String> {
-        let destroys = |piece: &&Piece<'_>| piece.facts.destroys() != Destroys::No;
+    pub fn hinted(&self, tables: &[Shape]) -> BTreeMap<String, Touch> {
+        // SQLite itself will say which columns an UPDATE sets, and then these are enough.
+        let waits =
+            |kind: &Kind| self.dialect == Dialect::Sqlite && matches!(kind, Kind::Update { .. });
         let named: Vec<_> = self
             .pieces
             .iter()
-            .filter(destroys)
+            .filter(|piece| piece.facts.destroys() != Destroys::No && !waits(&piece.facts.kind))
             .flat_map(|piece| piece.facts.tables())
             .collect();
         let hinted = tables
             .iter()
             .filter(|shape| !shape.parted && named.iter().any(|name| name.matches(&shape.name)));
-        hinted.map(|shape| shape.name.clone()).collect()
+        hinted
+            .map(|shape| (shape.name.clone(), Touch::Rows))
+            .collect()
     }
 
     /// Why a statement may not be run: it would get around what is measured.

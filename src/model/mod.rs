@@ -21,5 +21,6 @@ pub use shape::Content;
 pub use shape::Shape;
 pub use shape::ShapeColumn;
 pub use shape::Successor;
+pub use shape::Touch;
 pub use stored::Role;
 pub use stored::StoredMessage;

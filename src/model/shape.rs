@@ -1,5 +1,7 @@
 //! Tables as a migration finds and leaves them.
 
+use std::collections::BTreeSet;
+
 /// A table, as the catalogue describes it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shape {
@@ -27,6 +29,48 @@ pub struct ShapeColumn {
     pub name: String,
     /// Its type, as the engine writes it.
     pub declared: String,
+}
+
+/// What may have happened to a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touch {
+    /// Anything: rows may be gone.
+    Rows,
+    /// Values of these columns may be other ones; every row is there.
+    Columns(BTreeSet<String>),
+}
+
+impl Touch {
+    /// Both.
+    pub fn and(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Rows, _) => {}
+            (this, Self::Rows) => *this = Self::Rows,
+            (Self::Columns(all), Self::Columns(more)) => all.extend(more),
+        }
+    }
+
+    /// Whether what was put aside for this is enough for the other.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Rows, _) => true,
+            (Self::Columns(_), Self::Rows) => false,
+            (Self::Columns(all), Self::Columns(some)) => some.is_subset(all),
+        }
+    }
+
+    /// The part of a table that it is about: its key, and the columns.
+    pub fn of(&self, shape: &Shape) -> Shape {
+        let Self::Columns(columns) = self else {
+            return shape.clone();
+        };
+        let mut shape = shape.clone();
+        let key = shape.key.clone();
+        shape
+            .columns
+            .retain(|column| columns.contains(&column.name) || key.contains(&column.name));
+        shape
+    }
 }
 
 /// What a table has become.

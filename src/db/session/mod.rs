@@ -14,6 +14,8 @@ use crate::model::Compared;
 use crate::model::Content;
 use crate::model::Shape;
 use crate::model::Successor;
+use crate::model::Touch;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -100,9 +102,12 @@ pub trait Session: Send {
     /// Begins to note what the statements touch.
     fn watch(&mut self) -> anyhow::Result<()>;
 
+    /// Lets happen now what the engine would do at COMMIT only: a deferred trigger may delete too.
+    fn settle(&mut self) -> Result<(), Failed>;
+
     /// The tables of the beginning of [`Session::watch`] whose rows or values may be other ones or
     /// gone by what this connection did since, by the engine's own evidence.
-    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>>;
+    fn touched(&mut self) -> anyhow::Result<BTreeMap<String, Touch>>;
 
     /// About how large a table is, in bytes.
     fn size(&mut self, table: &str) -> anyhow::Result<u64>;

@@ -21,9 +21,9 @@ use crate::migrate::preserve::Lost;
 use crate::model::Compared;
 use crate::model::Content;
 use crate::model::Shape;
+use crate::model::Touch;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -83,7 +83,8 @@ enum Aside {
 struct Watched<'a> {
     intent: &'a Intent<'a>,
     before: Vec<Shape>,
-    asides: BTreeMap<String, Aside>,
+    /// By the table's name, with the part of the table that was put aside.
+    asides: BTreeMap<String, (Shape, Aside)>,
 }
 
 /// A way back to where the file began.
@@ -116,16 +117,28 @@ pub(super) fn attempt(
                 return Ok(Err(End::Failed(failure(intent, number, failed))));
             }
         }
+        if let Err(failed) = session.settle() {
+            let last = pieces.end.saturating_sub(1);
+            return Ok(Err(End::Failed(failure(intent, last, failed))));
+        }
         let took = clock::now() - began;
         let mut touched = session.touched()?;
-        touched.retain(|name| {
+        touched.retain(|name, _| {
             before
                 .iter()
                 .any(|shape| shape.name == *name && measured(shape))
         });
-        if !touched.is_subset(&names) {
+        let covered = |(name, touch): (&String, &Touch)| {
+            names.get(name).is_some_and(|aside| aside.covers(touch))
+        };
+        if !touched.iter().all(covered) {
             again(session)?;
-            names.extend(touched);
+            for (name, touch) in touched {
+                names
+                    .entry(name)
+                    .or_insert_with(|| touch.clone())
+                    .and(touch);
+            }
             continue;
         }
         let mut proven = watched.compare(session, &touched)?;
@@ -194,20 +207,21 @@ impl Watched<'_> {
         &mut self,
         session: &mut dyn Session,
         orders: &Orders<'_>,
-        names: &BTreeSet<String>,
+        names: &BTreeMap<String, Touch>,
     ) -> anyhow::Result<Result<(), Failed>> {
-        for (number, name) in names.iter().enumerate() {
+        for (number, (name, touch)) in names.iter().enumerate() {
             orders.check()?;
             let Some(shape) = self.before.iter().find(|shape| shape.name == *name) else {
                 continue;
             };
+            let shape = touch.of(shape);
             let exact = match orders.guard {
                 Guard::Exact => true,
                 Guard::Auto => session.size(name)? <= BUDGET,
                 Guard::Counts => false,
             };
             let aside = if exact {
-                if let Err(failed) = session.put_aside(number, shape) {
+                if let Err(failed) = session.put_aside(number, &shape) {
                     return Ok(Err(failed));
                 }
                 Aside::Copy(number)
@@ -215,7 +229,7 @@ impl Watched<'_> {
                 let columns: Vec<_> = shape.columns.iter().map(|it| it.name.clone()).collect();
                 Aside::Counts(session.content(name, &columns)?)
             };
-            self.asides.insert(name.clone(), aside);
+            self.asides.insert(name.clone(), (shape, aside));
         }
         Ok(Ok(()))
     }
@@ -223,7 +237,7 @@ impl Watched<'_> {
     fn compare(
         &self,
         session: &mut dyn Session,
-        touched: &BTreeSet<String>,
+        touched: &BTreeMap<String, Touch>,
     ) -> anyhow::Result<Proven> {
         let after = session.catalog()?;
         let mut proven = Proven {
@@ -232,14 +246,10 @@ impl Watched<'_> {
             counted: BTreeMap::new(),
             took: Duration::ZERO,
         };
-        let touched = self
-            .before
-            .iter()
-            .filter(|shape| touched.contains(&shape.name));
-        for shape in touched {
-            let Some(aside) = self.asides.get(&shape.name) else {
+        for (name, (shape, aside)) in &self.asides {
+            if !touched.contains_key(name) {
                 continue;
-            };
+            }
             let renames = &self.intent.renames;
             let successor = preserve::successor(shape, &self.before, &after, renames);
             let compared = match aside {
@@ -273,7 +283,7 @@ impl Watched<'_> {
     }
 
     fn forget(&self, session: &mut dyn Session) -> anyhow::Result<()> {
-        for aside in self.asides.values() {
+        for (_, aside) in self.asides.values() {
             if let Aside::Copy(number) = aside {
                 session.forget(*number)?;
             }
@@ -317,7 +327,8 @@ fn culprits(
             .iter()
             .filter(|shape| !shape.parted)
             .filter(concerned);
-        let names: BTreeSet<_> = names.map(|shape| shape.name.clone()).collect();
+        let names = names.map(|shape| (shape.name.clone(), Touch::Rows));
+        let names: BTreeMap<_, _> = names.collect();
         session.watch()?;
         watched.put_aside(session, orders, &names)??;
         for number in pieces.clone() {

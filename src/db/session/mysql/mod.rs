@@ -18,6 +18,7 @@ use crate::model::Content;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
+use crate::model::Touch;
 use sqlx::Executor as _;
 use sqlx::MySqlConnection;
 use sqlx::Row as _;
@@ -209,9 +210,14 @@ impl Session for MySql {
         Ok(())
     }
 
-    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
+    fn settle(&mut self) -> Result<(), Failed> {
+        Ok(())
+    }
+
+    fn touched(&mut self) -> anyhow::Result<BTreeMap<String, Touch>> {
         // The server keeps no evidence of what one connection wrote, so every table counts.
-        Ok(self.before.clone())
+        let all = self.before.iter().map(|name| (name.clone(), Touch::Rows));
+        Ok(all.collect())
     }
 
     fn size(&mut self, table: &str) -> anyhow::Result<u64> {

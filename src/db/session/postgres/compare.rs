@@ -11,7 +11,6 @@ use crate::model::Compared;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
-use std::time::Duration;
 
 /// Puts a copy of a table aside, in one that only this connection sees. Nobody else writes the
 /// table from here on, so that what differs later is the migration's doing.
@@ -33,13 +32,13 @@ pub(super) fn put_aside(
     session.command(&format!(
         "LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"
     ))?;
-    session.set_waits(Duration::ZERO)?;
+    session.for_reading()?;
     session.command(&format!(
         "CREATE TEMP TABLE {} AS SELECT {} FROM ONLY {table}",
         aside(number),
         list.join(", ")
     ))?;
-    session.set_waits(session.waits.statement)
+    session.for_migration()
 }
 
 /// Compares a table with the copy that was put aside.

@@ -17,6 +17,7 @@ use crate::model::Compared;
 use crate::model::Content;
 use crate::model::Shape;
 use crate::model::Successor;
+use crate::model::Touch;
 use crate::stop::Stop;
 use catalog::Seen;
 use sqlx::Connection as _;
@@ -31,7 +32,6 @@ use sqlx::postgres::PgRow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::str::FromStr as _;
-use std::time::Duration;
 use tokio::runtime::Handle;
 
 pub(super) fn open(
@@ -98,14 +98,20 @@ impl Postgres {
         done.map(|_| ()).map_err(|error| failed(&error))
     }
 
-    /// Sets the waits of the transaction; chatctl's own long reads are not cut off.
-    fn set_waits(&mut self, statement: Duration) -> Result<(), Failed> {
+    /// Sets what holds for the statements of a migration.
+    fn for_migration(&mut self) -> Result<(), Failed> {
         let sql = format!(
-            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; SET LOCAL row_security = on",
             self.waits.lock.as_millis(),
-            statement.as_millis()
+            self.waits.statement.as_millis()
         );
         self.command(&sql)
+    }
+
+    /// Sets what holds for chatctl's own reads: they may take long, and a policy that would hide
+    /// rows from them is an error.
+    fn for_reading(&mut self) -> Result<(), Failed> {
+        self.command("SET LOCAL statement_timeout = 0; SET LOCAL row_security = off")
     }
 
     /// The advisory key that sqlx's migrator takes, so that both wait for each other.
@@ -183,7 +189,7 @@ impl Session for Postgres {
 
     fn begin(&mut self) -> Result<(), Failed> {
         self.command("BEGIN")?;
-        self.set_waits(self.waits.statement)?;
+        self.for_migration()?;
         self.transaction = self
             .transaction()
             .map_err(|error| Failed::because(format!("{error:#}")))?;
@@ -210,12 +216,16 @@ impl Session for Postgres {
     fn watch(&mut self) -> anyhow::Result<()> {
         // What one file sets, such as an empty `search_path`, is not the next one's.
         self.command("RESET ALL")?;
-        self.set_waits(self.waits.statement)?;
+        self.for_migration()?;
         self.before = self.look()?;
         Ok(())
     }
 
-    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
+    fn settle(&mut self) -> Result<(), Failed> {
+        self.command("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+    }
+
+    fn touched(&mut self) -> anyhow::Result<BTreeMap<String, Touch>> {
         let began = self.transaction.clone();
         if self.transaction()? != began {
             anyhow::bail!(Stop::refused("a statement ended chatctl's transaction"));
@@ -228,7 +238,9 @@ impl Session for Postgres {
             .iter()
             .filter(|(_, was)| !was.shape.parted)
             .filter(|(id, was)| blind || now.get(id).is_none_or(|now| was.is_touched(now)));
-        Ok(touched.map(|(_, was)| was.shape.name.clone()).collect())
+        Ok(touched
+            .map(|(_, was)| (was.shape.name.clone(), Touch::Rows))
+            .collect())
     }
 
     fn size(&mut self, table: &str) -> anyhow::Result<u64> {
@@ -263,9 +275,9 @@ impl Session for Postgres {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Compared> {
-        self.set_waits(Duration::ZERO)?;
+        self.for_reading()?;
         let compared = compare::compare(self, number, shape, successor)?;
-        self.set_waits(self.waits.statement)?;
+        self.for_migration()?;
         Ok(compared)
     }
 

@@ -2,9 +2,14 @@
 
 use crate::db::session::ASIDE;
 use crate::db::session::OWN;
+use crate::model::Shape;
+use crate::model::Touch;
 use rusqlite::hooks::AuthAction;
 use rusqlite::hooks::Authorization;
 use std::collections::BTreeSet;
+
+/// The names of a row's number (sqlite.org/rowidtable.html).
+const ROW_ID: [&str; 3] = ["rowid", "oid", "_rowid_"];
 
 /// What was seen since the watch began. Names are in lower case.
 #[derive(Debug, Clone, Default)]
@@ -15,9 +20,11 @@ pub(super) struct Notes {
     pub(super) replaces: bool,
     /// Tables that the last statement altered.
     pub(super) altered: BTreeSet<String>,
-    /// Tables with rows deleted, updated, or gone with the table.
+    /// Tables with rows deleted, or gone with the table.
     pub(super) written: BTreeSet<String>,
-    pub(super) inserted: BTreeSet<String>,
+    /// Tables and columns with values updated.
+    updated: BTreeSet<(String, String)>,
+    inserted: BTreeSet<String>,
 }
 
 impl Notes {
@@ -28,10 +35,16 @@ impl Notes {
         }
         match action {
             AuthAction::Delete { table_name }
-            | AuthAction::Update { table_name, .. }
             | AuthAction::DropTable { table_name }
             | AuthAction::DropVtable { table_name, .. } => {
                 self.written.insert(table_name.to_lowercase());
+            }
+            AuthAction::Update {
+                table_name,
+                column_name,
+            } => {
+                let column = column_name.to_lowercase();
+                self.updated.insert((table_name.to_lowercase(), column));
             }
             AuthAction::Insert { table_name } => {
                 self.inserted.insert(table_name.to_lowercase());
@@ -44,10 +57,30 @@ impl Notes {
         Authorization::Allow
     }
 
-    /// Whether rows of an ordinary table may be other ones or gone.
-    pub(super) fn wrote(&self, table: &str) -> bool {
-        let table = table.to_lowercase();
-        self.written.contains(&table) || self.replaces && self.inserted.contains(&table)
+    /// What may have happened to an ordinary table; nothing when it is absent.
+    pub(super) fn touch(&self, shape: &Shape) -> Option<Touch> {
+        let table = shape.name.to_lowercase();
+        let updated: BTreeSet<_> = self.updated.iter().filter(|(of, _)| *of == table).collect();
+        // An UPDATE can take other rows' place where a conflict replaces, and one of the key is
+        // another row.
+        let is_key = |(_, column): &&&(String, String)| {
+            let mut key = shape.key.iter();
+            key.any(|name| name.to_lowercase() == *column) || ROW_ID.contains(&column.as_str())
+        };
+        let rows = self.written.contains(&table)
+            || self.replaces && (self.inserted.contains(&table) || !updated.is_empty())
+            || shape.key.is_empty() && !updated.is_empty()
+            || updated.iter().any(|it| is_key(&it));
+        if rows {
+            return Some(Touch::Rows);
+        }
+        let of_before = shape
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .filter(|name| updated.contains(&(table.clone(), name.to_lowercase())));
+        let columns: BTreeSet<_> = of_before.collect();
+        (!columns.is_empty()).then_some(Touch::Columns(columns))
     }
 
     /// Whether a virtual table or one of its shadow tables was written in any way: an INSERT may
@@ -58,7 +91,12 @@ impl Notes {
             name.strip_prefix(&table)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
         };
-        self.written.iter().any(of_it) || self.inserted.iter().any(of_it)
+        let updated = self.updated.iter().map(|(table, _)| table);
+        self.written
+            .iter()
+            .chain(&self.inserted)
+            .chain(updated)
+            .any(of_it)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::model::Content;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
+use crate::model::Touch;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use guard::Notes;
@@ -29,6 +30,7 @@ use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::AuthContext;
 use rusqlite::hooks::Authorization;
 use rusqlite::types::ValueRef;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -164,31 +166,6 @@ impl Sqlite {
             .collect())
     }
 
-    /// A table with the columns that are stored: generated ones are made anew from them.
-    fn shape(&mut self, name: String) -> anyhow::Result<Shape> {
-        let info = self.rows(&format!(
-            "SELECT name, type, pk FROM pragma_table_xinfo({}, 'main') WHERE hidden = 0 ORDER BY cid",
-            text_literal(&name)
-        ))?;
-        let columns = info.iter().map(|row| ShapeColumn {
-            id: None,
-            name: row[0].to_string(),
-            declared: row[1].to_string(),
-        });
-        let mut key: Vec<_> = info
-            .iter()
-            .filter(|row| row[2].int().unwrap_or(0) > 0)
-            .map(|row| (row[2].int(), row[0].to_string()))
-            .collect();
-        key.sort();
-        Ok(Shape {
-            columns: columns.collect(),
-            key: key.into_iter().map(|(_, name)| name).collect(),
-            name,
-            ..Shape::default()
-        })
-    }
-
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -258,9 +235,39 @@ impl Session for Sqlite {
     }
 
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
-        let names = self.names()?;
-        let shapes = names.into_iter().map(|(name, _)| self.shape(name));
-        shapes.collect()
+        let mut shapes: Vec<Shape> = self
+            .names()?
+            .into_iter()
+            .map(|(name, _)| Shape {
+                name,
+                ..Shape::default()
+            })
+            .collect();
+        // Only columns that are stored: generated ones are made anew from them.
+        let columns = self.rows(
+            "SELECT l.name, x.name, x.type, x.pk FROM pragma_table_list AS l, pragma_table_xinfo(l.name, 'main') AS x \
+             WHERE l.schema = 'main' AND x.hidden = 0 ORDER BY l.name, x.cid",
+        )?;
+        let mut rows = columns.iter().peekable();
+        for shape in &mut shapes {
+            let mut key = Vec::new();
+            while let Some(row) = rows.next_if(|row| row[0].text() <= Some(shape.name.as_str())) {
+                if row[0].text() != Some(shape.name.as_str()) {
+                    continue;
+                }
+                shape.columns.push(ShapeColumn {
+                    id: None,
+                    name: row[1].to_string(),
+                    declared: row[2].to_string(),
+                });
+                if let Some(place @ 1..) = row[3].int() {
+                    key.push((place, row[1].to_string()));
+                }
+            }
+            key.sort();
+            shape.key = key.into_iter().map(|(_, name)| name).collect();
+        }
+        Ok(shapes)
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
@@ -338,24 +345,29 @@ impl Session for Sqlite {
         let replaces = schema
             .iter()
             .any(|row| row[0].to_string().contains("replace"));
-        *self.notes() = Notes {
-            replaces,
-            ..Notes::default()
-        };
+        *self.notes() = Notes::default();
+        self.notes().replaces = replaces;
         Ok(())
     }
 
-    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
+    fn settle(&mut self) -> Result<(), Failed> {
+        Ok(())
+    }
+
+    fn touched(&mut self) -> anyhow::Result<BTreeMap<String, Touch>> {
         let notes = self.notes();
         let of_virtual = |name: &str| {
             let owner = name.strip_suffix("_content").unwrap_or(name);
             self.virtuals.iter().any(|it| *it == name || *it == owner) && notes.wrote_virtual(owner)
         };
-        let touched = self
-            .before
-            .iter()
-            .filter(|shape| notes.wrote(&shape.name) || of_virtual(&shape.name));
-        Ok(touched.map(|shape| shape.name.clone()).collect())
+        let touched = self.before.iter().filter_map(|shape| {
+            let touch = match of_virtual(&shape.name) {
+                true => Some(Touch::Rows),
+                false => notes.touch(shape),
+            };
+            Some((shape.name.clone(), touch?))
+        });
+        Ok(touched.collect())
     }
 
     fn size(&mut self, _table: &str) -> anyhow::Result<u64> {
