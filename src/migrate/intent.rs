@@ -140,8 +140,16 @@ impl<'a> Intent<'a> {
                     .into(),
             );
         }
-        let elsewhere = self.dialect == Dialect::Mysql && matches!(piece.facts.kind, Kind::Use);
-        elsewhere.then(|| "another database can't be measured: remove USE".into())
+        match self.dialect {
+            Dialect::Mysql => out_of_database(piece),
+            _ => None,
+        }
+    }
+
+    /// The same without what belongs to the server, which a copy of the database has no own of.
+    pub fn on_copy(mut self) -> Self {
+        self.pieces.retain(|piece| !is_of_server(&piece.facts.kind));
+        self
     }
 
     /// Whether a statement names this index, trigger or view.
@@ -159,6 +167,51 @@ impl<'a> Intent<'a> {
         let before = piece.text.chars().take(at.unwrap_or(0));
         let lines = before.filter(|character| *character == '\n').count();
         Some(piece.line + u32::try_from(lines).ok()?)
+    }
+}
+
+/// Why a statement of MySQL reaches further than the database: what runs on a copy of it first
+/// must stay within.
+fn out_of_database(piece: &Piece<'_>) -> Option<String> {
+    let named = piece.facts.tables().chain(&piece.facts.object);
+    let mut elsewhere = named
+        .chain(&piece.facts.reads)
+        .filter_map(|name| name.schema.as_ref());
+    if let Some(database) =
+        elsewhere.find(|name| !CATALOGS.contains(&name.to_ascii_lowercase().as_str()))
+    {
+        return Some(format!(
+            "`{database}.…` names a database, and this is rehearsed on a copy with another name: leave the name out"
+        ));
+    }
+    let text = piece.text.to_ascii_lowercase();
+    let global = matches!(piece.facts.kind, Kind::SetVariable { .. })
+        && ["global ", "persist ", "@@global.", "@@persist."]
+            .iter()
+            .any(|word| text.contains(word));
+    match &piece.facts.kind {
+        Kind::Use => Some("another database can't be measured: remove USE".into()),
+        Kind::CreateDatabase { .. } | Kind::DropDatabase => {
+            Some("a whole database is no migration's to make or drop: do it by hand".into())
+        }
+        _ if global => {
+            Some("a setting of the whole server is no migration's to change: set it by hand".into())
+        }
+        _ => None,
+    }
+}
+
+/// What only describes.
+const CATALOGS: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
+
+fn is_of_server(kind: &Kind) -> bool {
+    const OBJECTS: [&str; 5] = ["USER", "ROLE", "SERVER", "TABLESPACE", "INSTANCE"];
+    match kind {
+        Kind::Grant => true,
+        Kind::CreateOther { object, .. }
+        | Kind::AlterOther { object }
+        | Kind::DropOther { object, .. } => OBJECTS.contains(&object.as_str()),
+        _ => false,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::Cell;
 use crate::sql::Dialect;
 use sha2::Digest as _;
 use sha2::Sha256;
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 /// The table's name.
@@ -129,8 +130,8 @@ pub fn read(session: &mut dyn Session) -> anyhow::Result<Vec<Entry>> {
 /// How far a version came, statement by statement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The hashes of the statements that are done, in their order.
-    pub done: Vec<String>,
+    /// The hashes of the statements that are done, by their number from 1.
+    pub done: BTreeMap<u64, String>,
     /// The statement that was begun and neither done nor failed, with the schema's hash before it.
     pub in_flight: Option<(u64, String)>,
     /// What the last failed statement said.
@@ -154,9 +155,9 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
                 standing.in_flight = Some((number, entry.hash.clone()));
                 standing.failed = None;
             }
-            ("done", _) => {
+            ("done", number) => {
                 let standing = standing.get_or_insert_with(Standing::default);
-                standing.done.push(entry.hash.clone());
+                standing.done.insert(number, entry.hash.clone());
                 standing.in_flight = None;
             }
             ("failed", number) => {
@@ -204,7 +205,8 @@ mod tests {
             entry(1, "begun", "s"),
             entry(1, "done", "a"),
         ];
-        assert_eq!(standing(&entries, &version).unwrap().done, ["a"]);
+        let done = standing(&entries, &version).unwrap().done;
+        assert_eq!(done, [(1, "a".to_owned())].into());
         entries.push(entry(2, "begun", "t"));
         let killed = standing(&entries, &version).unwrap();
         assert_eq!(killed.in_flight, Some((2, "t".to_owned())));

@@ -129,11 +129,23 @@ impl Scratch {
                 "INSERT INTO {scratch}.{table} ({list}) SELECT {list} FROM {real}.{table}{limit}"
             ))?;
         }
-        for (name, _) in &views {
-            let made = session.rows(&format!("SHOW CREATE VIEW {}", quoted(name)))?;
-            copy.command(&without_definer(
-                &made[0][1].to_string().replace(&format!("{real}."), ""),
-            ))?;
+        let mut views: Vec<_> = views.into_iter().map(|(name, _)| name).collect();
+        // A view can read another one, which then has to be there: as often as one more works.
+        while !views.is_empty() {
+            let mut left = Vec::new();
+            let mut failed = None;
+            for name in &views {
+                let made = session.rows(&format!("SHOW CREATE VIEW {}", quoted(name)))?;
+                let text = made[0][1].to_string().replace(&format!("{real}."), "");
+                if let Err(why) = copy.command(&without_definer(&text)) {
+                    failed = Some(why);
+                    left.push(name.clone());
+                }
+            }
+            match failed {
+                Some(why) if left.len() == views.len() => return Err(why.into()),
+                _ => views = left,
+            }
         }
         for kind in ["PROCEDURE", "FUNCTION"] {
             for row in session.rows(&format!("SHOW {kind} STATUS WHERE Db = database()"))? {

@@ -15,6 +15,7 @@ use crate::db::Waits;
 use crate::db::open_session;
 use crate::migrate::intent::Intent;
 use crate::migrate::scratch::Scratch;
+use crate::stop::Stop;
 
 /// Runs the files on a copy and says what would be lost, or fail.
 pub(super) fn run(
@@ -23,8 +24,12 @@ pub(super) fn run(
     files: &[Intent<'_>],
     kept: &mut Kept,
 ) -> anyhow::Result<Option<End>> {
+    let files: Vec<_> = files
+        .iter()
+        .map(|intent| Ok(Intent::of(intent.migration, orders.dialect)?.on_copy()))
+        .collect::<Result<_, Stop>>()?;
     let scratch = Scratch::empty(session, orders.target)?;
-    let ended = on_copy(session, orders, (&scratch, files), kept);
+    let ended = on_copy(session, orders, (&scratch, &files), kept);
     scratch.remove(session)?;
     ended
 }

@@ -103,16 +103,12 @@ impl Steps<'_> {
     /// What is done can't be edited any more; what failed can.
     fn edited(&self, standing: &Standing) -> Option<End> {
         let pieces = &self.intent.pieces;
-        let same = |(number, hash): (usize, &String)| {
-            pieces
-                .get(number)
-                .is_some_and(|piece| journal::hash(piece.text) == *hash)
+        let same = |(number, hash): (&u64, &String)| {
+            let piece = pieces.iter().zip(1..).find(|(_, it)| it == number);
+            piece.is_some_and(|(piece, _)| journal::hash(piece.text) == *hash)
         };
-        let number = standing
-            .done
-            .iter()
-            .enumerate()
-            .position(|done| !same(done))?;
+        let (number, _) = standing.done.iter().find(|done| !same(*done))?;
+        let number = usize::try_from(number - 1).unwrap_or(usize::MAX);
         Some(End::Failed(Failure {
             file: self.intent.migration.file_name(),
             line: self.intent.line(number, None),

@@ -1,5 +1,6 @@
 //! SQLite: the engine's authorizer says of every statement which tables it can write.
 
+mod catalog;
 mod compare;
 mod guard;
 #[cfg(test)]
@@ -8,7 +9,6 @@ mod tests;
 use super::Failed;
 use super::Interrupter;
 use super::Missing;
-use super::OWN;
 use super::Object;
 use super::Session;
 use super::Waits;
@@ -17,7 +17,6 @@ use crate::model::Cell;
 use crate::model::Compared;
 use crate::model::Content;
 use crate::model::Shape;
-use crate::model::ShapeColumn;
 use crate::model::Successor;
 use crate::model::Touch;
 use crate::stop::Stop;
@@ -142,30 +141,6 @@ impl Sqlite {
         Ok(true)
     }
 
-    /// Ordinary tables, virtual ones (read through their module) and what a full-text table
-    /// stores itself. What else lies in shadow tables is their module's own affair; a table of the
-    /// user's whose name ends in `_content` counts as a shadow table for SQLite.
-    fn names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
-        let tables = self.rows(
-            "SELECT l.name, l.type, lower(m.sql) FROM pragma_table_list AS l \
-             LEFT JOIN main.sqlite_master AS m ON m.name = l.name AND m.type = 'table' \
-             WHERE l.schema = 'main' AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-             AND (l.type IN ('table', 'virtual') OR l.type = 'shadow' AND l.name LIKE '%\\_content' ESCAPE '\\') \
-             ORDER BY l.name",
-        )?;
-        // These only show what is stored elsewhere.
-        let derived = |sql: &str| {
-            let modules = ["fts5vocab", "fts4aux", "dbstat"];
-            modules.iter().any(|module| sql.contains(module))
-        };
-        Ok(tables
-            .iter()
-            .map(|row| (row, row[1].text() == Some("virtual")))
-            .filter(|(row, is_virtual)| !is_virtual || !derived(row[2].text().unwrap_or("")))
-            .map(|(row, is_virtual)| (row[0].to_string(), is_virtual))
-            .collect())
-    }
-
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,100 +210,19 @@ impl Session for Sqlite {
     }
 
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
-        let mut shapes: Vec<Shape> = self
-            .names()?
-            .into_iter()
-            .map(|(name, _)| Shape {
-                name,
-                ..Shape::default()
-            })
-            .collect();
-        // Only columns that are stored: generated ones are made anew from them.
-        let columns = self.rows(
-            "SELECT l.name, x.name, x.type, x.pk FROM pragma_table_list AS l, pragma_table_xinfo(l.name, 'main') AS x \
-             WHERE l.schema = 'main' AND x.hidden = 0 ORDER BY l.name, x.cid",
-        )?;
-        let mut rows = columns.iter().peekable();
-        for shape in &mut shapes {
-            let mut key = Vec::new();
-            while let Some(row) = rows.next_if(|row| row[0].text() <= Some(shape.name.as_str())) {
-                if row[0].text() != Some(shape.name.as_str()) {
-                    continue;
-                }
-                shape.columns.push(ShapeColumn {
-                    id: None,
-                    name: row[1].to_string(),
-                    declared: row[2].to_string(),
-                });
-                if let Some(place @ 1..) = row[3].int() {
-                    key.push((place, row[1].to_string()));
-                }
-            }
-            key.sort();
-            shape.key = key.into_iter().map(|(_, name)| name).collect();
-        }
-        Ok(shapes)
+        self.all_tables()
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
-        let rows = self.rows(
-            "SELECT type, name, tbl_name FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL",
-        )?;
-        Ok(rows
-            .iter()
-            .map(|row| Object {
-                kind: row[0].to_string(),
-                name: row[1].to_string(),
-                table: row[2].to_string(),
-            })
-            .collect())
+        self.all_objects()
     }
 
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        let rows = self.rows("PRAGMA main.foreign_key_check")?;
-        let words = rows.iter().map(|row| {
-            format!(
-                "row {} of `{}` refers to no row of `{}`",
-                row[1], row[0], row[2]
-            )
-        });
-        Ok(words.collect())
+        self.all_broken_keys()
     }
 
     fn schema(&mut self) -> anyhow::Result<Vec<String>> {
-        // As the text of a rebuilt table differs in quotes and spaces, tables are told by columns.
-        let mut lines = Vec::new();
-        let shapes = self.catalog()?;
-        for shape in shapes
-            .iter()
-            .filter(|shape| !OWN.contains(&shape.name.as_str()))
-        {
-            let literal = text_literal(&shape.name);
-            let columns = self.rows(&format!(
-                "SELECT name || ' ' || lower(type) || CASE WHEN \"notnull\" THEN ' not null' ELSE '' END || coalesce(' default ' || dflt_value, '') \
-                 || CASE WHEN pk THEN ' key ' || pk ELSE '' END FROM pragma_table_xinfo({literal}, 'main') ORDER BY name"
-            ))?;
-            let keys = self.rows(&format!(
-                "SELECT \"from\" || ' references ' || \"table\" || coalesce(' (' || \"to\" || ')', '') || ' on delete ' || lower(on_delete) \
-                 || ' on update ' || lower(on_update) FROM pragma_foreign_key_list({literal}, 'main') ORDER BY 1"
-            ))?;
-            let within = columns
-                .iter()
-                .chain(&keys)
-                .map(|row| format!("  {}", row[0]));
-            lines.push(format!("table {}", shape.name));
-            lines.extend(within);
-        }
-        let others = self.rows(
-            "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL ORDER BY type, name",
-        )?;
-        let own = |row: &&Vec<Cell>| OWN.iter().any(|own| row[2].to_string().contains(own));
-        for row in others.iter().filter(|row| !own(row)) {
-            let text = row[2].to_string();
-            let words: Vec<_> = text.split_whitespace().collect();
-            lines.push(format!("{} {}: {}", row[0], row[1], words.join(" ")));
-        }
-        Ok(lines)
+        self.lines()
     }
 
     fn watch(&mut self) -> anyhow::Result<()> {

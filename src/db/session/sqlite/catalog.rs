@@ -1,0 +1,135 @@
+//! What SQLite's catalogue says.
+
+use super::Sqlite;
+use super::text_literal;
+use crate::db::session::OWN;
+use crate::db::session::Object;
+use crate::db::session::Session as _;
+use crate::model::Cell;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use std::collections::BTreeSet;
+
+impl Sqlite {
+    /// Ordinary tables, virtual ones (read through their module) and what a full-text table
+    /// stores itself. What else lies in shadow tables is their module's own affair; a table of the
+    /// user's whose name ends in `_content` counts as a shadow table for SQLite.
+    pub(super) fn names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
+        let tables = self.rows(
+            "SELECT l.name, l.type, lower(m.sql) FROM pragma_table_list AS l \
+             LEFT JOIN main.sqlite_master AS m ON m.name = l.name AND m.type = 'table' \
+             WHERE l.schema = 'main' AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+             AND (l.type IN ('table', 'virtual') OR l.type = 'shadow' AND l.name LIKE '%\\_content' ESCAPE '\\') \
+             ORDER BY l.name",
+        )?;
+        // These only show what is stored elsewhere.
+        let derived = |sql: &str| {
+            let modules = ["fts5vocab", "fts4aux", "dbstat"];
+            modules.iter().any(|module| sql.contains(module))
+        };
+        Ok(tables
+            .iter()
+            .map(|row| (row, row[1].text() == Some("virtual")))
+            .filter(|(row, is_virtual)| !is_virtual || !derived(row[2].text().unwrap_or("")))
+            .map(|(row, is_virtual)| (row[0].to_string(), is_virtual))
+            .collect())
+    }
+
+    pub(super) fn all_tables(&mut self) -> anyhow::Result<Vec<Shape>> {
+        let mut shapes: Vec<Shape> = self
+            .names()?
+            .into_iter()
+            .map(|(name, _)| Shape {
+                name,
+                ..Shape::default()
+            })
+            .collect();
+        // Only columns that are stored: generated ones are made anew from them.
+        let columns = self.rows(
+            "SELECT l.name, x.name, x.type, x.pk FROM pragma_table_list AS l, pragma_table_xinfo(l.name, 'main') AS x \
+             WHERE l.schema = 'main' AND x.hidden = 0 ORDER BY l.name, x.cid",
+        )?;
+        let mut rows = columns.iter().peekable();
+        for shape in &mut shapes {
+            let mut key = Vec::new();
+            while let Some(row) = rows.next_if(|row| row[0].text() <= Some(shape.name.as_str())) {
+                if row[0].text() != Some(shape.name.as_str()) {
+                    continue;
+                }
+                shape.columns.push(ShapeColumn {
+                    id: None,
+                    name: row[1].to_string(),
+                    declared: row[2].to_string(),
+                });
+                if let Some(place @ 1..) = row[3].int() {
+                    key.push((place, row[1].to_string()));
+                }
+            }
+            key.sort();
+            shape.key = key.into_iter().map(|(_, name)| name).collect();
+        }
+        Ok(shapes)
+    }
+
+    pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
+        let rows = self.rows(
+            "SELECT type, name, tbl_name FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL",
+        )?;
+        Ok(rows
+            .iter()
+            .map(|row| Object {
+                kind: row[0].to_string(),
+                name: row[1].to_string(),
+                table: row[2].to_string(),
+            })
+            .collect())
+    }
+
+    pub(super) fn all_broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        let rows = self.rows("PRAGMA main.foreign_key_check")?;
+        let words = rows.iter().map(|row| {
+            format!(
+                "row {} of `{}` refers to no row of `{}`",
+                row[1], row[0], row[2]
+            )
+        });
+        Ok(words.collect())
+    }
+
+    /// The schema in lines.
+    pub(super) fn lines(&mut self) -> anyhow::Result<Vec<String>> {
+        // As the text of a rebuilt table differs in quotes and spaces, tables are told by columns.
+        let mut lines = Vec::new();
+        let shapes = self.catalog()?;
+        for shape in shapes
+            .iter()
+            .filter(|shape| !OWN.contains(&shape.name.as_str()))
+        {
+            let literal = text_literal(&shape.name);
+            let columns = self.rows(&format!(
+                "SELECT name || ' ' || lower(type) || CASE WHEN \"notnull\" THEN ' not null' ELSE '' END || coalesce(' default ' || dflt_value, '') \
+                 || CASE WHEN pk THEN ' key ' || pk ELSE '' END FROM pragma_table_xinfo({literal}, 'main') ORDER BY name"
+            ))?;
+            let keys = self.rows(&format!(
+                "SELECT \"from\" || ' references ' || \"table\" || coalesce(' (' || \"to\" || ')', '') || ' on delete ' || lower(on_delete) \
+                 || ' on update ' || lower(on_update) FROM pragma_foreign_key_list({literal}, 'main') ORDER BY 1"
+            ))?;
+            let within = columns
+                .iter()
+                .chain(&keys)
+                .map(|row| format!("  {}", row[0]));
+            lines.push(format!("table {}", shape.name));
+            lines.extend(within);
+        }
+        let others = self.rows(
+            "SELECT type, name, sql FROM main.sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL ORDER BY type, name",
+        )?;
+        let own = |row: &&Vec<Cell>| OWN.iter().any(|own| row[2].to_string().contains(own));
+        for row in others.iter().filter(|row| !own(row)) {
+            let text = row[2].to_string();
+            let words: Vec<_> = text.split_whitespace().collect();
+            lines.push(format!("{} {}: {}", row[0], row[1], words.join(" ")));
+        }
+        Ok(lines)
+    }
+}
