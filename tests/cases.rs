@@ -39,7 +39,9 @@ fn up(url: &str, migrations: &Path) -> (Value, i32) {
             url,
             "--dir",
         ])
-        .arg(migrations);
+        .arg(migrations)
+        // Backups are put into the working directory, which is not to be the project's.
+        .current_dir(migrations.parent().unwrap());
     let output = command.output().unwrap();
     // What is refused before anything is looked at has no report.
     let report = serde_json::from_slice(&output.stdout)

@@ -9,8 +9,8 @@ use crate::db::Target;
 use crate::db::Waits;
 use crate::sql::Destroys;
 use crate::sql::Dialect;
+use crate::stop;
 use crate::stop::Stop;
-use anyhow::Context as _;
 use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::io::Seek as _;
@@ -86,9 +86,12 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
         None if target.is_file() => target.path().parent().unwrap_or(Path::new("")).to_owned(),
         None => PathBuf::from("chatctl-backups"),
     };
-    if !dir.as_os_str().is_empty() {
-        std::fs::create_dir_all(&dir).with_context(|| format!("making `{}`", dir.display()))?;
-    }
+    // The journal names the file, and whoever restores it may stand in another folder.
+    let dir = std::path::absolute(match dir.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => &dir,
+    })?;
+    std::fs::create_dir_all(&dir).map_err(|error| unwritable(&dir, &error))?;
     let name = target.database();
     let name = Path::new(&name)
         .file_name()
@@ -107,16 +110,32 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
         .create_new(true)
         .mode(0o600)
         .open(&path)
-        .with_context(|| format!("making `{}`", path.display()))?;
+        .map_err(|error| unwritable(&path, &error))?;
     let made = write(target, &path).and_then(|()| check(target, &path));
     if let Err(error) = made {
         // A backup that can't be read is none, and its file would say otherwise.
         let _ = std::fs::remove_file(&path);
-        return Err(error.context(Stop::refused(
-            "the backup could not be made, so nothing was run",
-        )));
+        return Err(refused("the backup could not be made, so nothing was run", &error).into());
     }
     Ok(path)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Stop {
+    Stop::refused(format!(
+        "no backup can be made, so nothing was run: `{}`: {error}",
+        path.display()
+    ))
+    .hint("name a folder that can be written with --backup-dir")
+}
+
+/// Whatever the reason is: without a good backup going on would be unsafe.
+pub(super) fn refused(what: &str, error: &anyhow::Error) -> Stop {
+    let (_, hint) = stop::classify(error);
+    let stop = Stop::refused(format!("{what}: {error:#}"));
+    match hint {
+        Some(hint) => stop.hint(hint),
+        None => stop,
+    }
 }
 
 fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
@@ -147,7 +166,7 @@ fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
 }
 
 /// Whether a backup can be read to its end.
-fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
+pub(super) fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
     let wrong = |why: &str| Stop::refused(format!("the backup `{}` {why}", path.display()));
     match target.backend() {
         "postgres" => {
@@ -167,6 +186,10 @@ fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
             }
         }
         _ => {
+            // SQLite takes an empty file for a sound database without tables.
+            if std::fs::metadata(path)?.len() == 0 {
+                return Err(wrong("is empty").into());
+            }
             let copy = target.sibling(&path.display().to_string());
             let mut session = db::open_session(&copy, Missing::Look, Waits::SHORT)?;
             if session.rows("PRAGMA quick_check")?[0][0].text() != Some("ok") {
@@ -175,41 +198,4 @@ fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes the database what it was when the backup was made.
-pub fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
-    if !from.is_file() {
-        return Err(
-            Stop::refused(format!("there is no backup `{}`", from.display()))
-                .hint("`chatctl migrate history` lists the runs and their backups")
-                .into(),
-        );
-    }
-    check(target, from)?;
-    let Some(login) = target.login() else {
-        return db::overwrite(target, from);
-    };
-    let mut command = match target.backend() {
-        "postgres" => {
-            let mut command = tools::PG_RESTORE.command(&login)?;
-            command.args([
-                "--clean",
-                "--if-exists",
-                "--single-transaction",
-                "--exit-on-error",
-                "--no-owner",
-            ]);
-            command
-                .arg(format!("--dbname={}", login.database))
-                .arg(from);
-            command
-        }
-        _ => {
-            let mut command = tools::MYSQL.command(&login)?;
-            command.arg(&login.database).stdin(tools::input(from)?);
-            command
-        }
-    };
-    Ok(tools::run(&mut command)?)
 }

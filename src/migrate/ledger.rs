@@ -186,8 +186,8 @@ impl Ledger<'_> {
     /// schema came about in another way. Gives what was written.
     pub fn baseline(&mut self, to: &Version) -> anyhow::Result<Vec<Version>> {
         let files = self.files;
-        self.together("baseline", |ledger| {
-            let applied = of_sqlx(ledger.session, ledger.dialect, files)?;
+        let look = |ledger: &mut Self| of_sqlx(ledger.session, ledger.dialect, files);
+        self.together("baseline", look, |ledger, applied| {
             let wanted = files.iter().filter(|file| file.version <= *to);
             ledger.record_all(wanted, &applied)
         })
@@ -214,7 +214,7 @@ impl Ledger<'_> {
             );
         };
         let (tool, dialect) = (found.history.tool, self.dialect);
-        let written = self.together("adopted", |ledger| {
+        let look = |ledger: &mut Self| {
             let theirs = read(ledger.session, dialect, found, files)?;
             let wrong = plan::status(files, &theirs).into_iter().find(|row| {
                 matches!(
@@ -240,7 +240,14 @@ impl Ledger<'_> {
             }
             let is_theirs =
                 |file: &&Migration| theirs.iter().any(|row| row.version == file.version);
-            ledger.record_all(files.iter().filter(is_theirs), &[])
+            let taken: Vec<_> = files.iter().filter(is_theirs).collect();
+            for file in &taken {
+                number(&file.version)?;
+            }
+            Ok(taken)
+        };
+        let written = self.together("adopted", look, |ledger, taken| {
+            ledger.record_all(taken.into_iter(), &[])
         })?;
         Ok((tool, written))
     }
@@ -265,8 +272,8 @@ impl Ledger<'_> {
     /// order mark only. Any other edit stays refused. Gives what was written.
     pub fn repair_line_ends(&mut self) -> anyhow::Result<Vec<Version>> {
         let files = self.files;
-        self.together("repaired", |ledger| {
-            let applied = of_sqlx(ledger.session, ledger.dialect, files)?;
+        let look = |ledger: &mut Self| of_sqlx(ledger.session, ledger.dialect, files);
+        self.together("repaired", look, |ledger, applied| {
             let mut written = Vec::new();
             for row in plan::status(files, &applied) {
                 let file = files.iter().find(|file| file.version == row.version);
@@ -288,7 +295,7 @@ impl Ledger<'_> {
     /// Settles a version that was begun and did not come to its end.
     pub fn resolve(&mut self, version: &Version, how: Resolution) -> anyhow::Result<()> {
         let files = self.files;
-        self.together("resolved", |ledger| {
+        let look = |ledger: &mut Self| {
             let applied = of_sqlx(ledger.session, ledger.dialect, files)?;
             let dirty = applied
                 .iter()
@@ -298,6 +305,9 @@ impl Ledger<'_> {
                     .hint("`chatctl migrate status` tells how every version stands")
                     .into());
             }
+            Ok(())
+        };
+        self.together("resolved", look, |ledger, ()| {
             let table = ledger.session.quote(TABLE);
             let sql = match how {
                 Resolution::Applied => {
@@ -313,20 +323,24 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// All of it or nothing, and told in the journal.
-    fn together(
+    /// All of it or nothing, and told in the journal. What is refused has looked only.
+    fn together<T>(
         &mut self,
         what: &str,
-        work: impl FnOnce(&mut Self) -> anyhow::Result<Vec<Version>>,
+        look: impl Fn(&mut Self) -> anyhow::Result<T>,
+        write: impl FnOnce(&mut Self, T) -> anyhow::Result<Vec<Version>>,
     ) -> anyhow::Result<Vec<Version>> {
         let mut journal = Journal::new(self.dialect);
         if self.dialect == Dialect::Mysql {
-            // There a CREATE would commit the transaction that it stands in.
+            // There a CREATE would commit the transaction that it stands in, and an empty history
+            // that stays behind would say that nothing is applied.
+            look(self)?;
             create(self.session, self.dialect)?;
             journal.create(self.session)?;
         }
         self.session.begin()?;
-        let done = work(self).and_then(|written| {
+        let done = look(self).and_then(|seen| {
+            let written = write(self, seen)?;
             journal.create(self.session)?;
             for version in &written {
                 let entry = (version.text(), 0);

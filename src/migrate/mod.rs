@@ -9,6 +9,7 @@ pub mod journal;
 pub mod ledger;
 pub mod plan;
 pub mod preserve;
+pub mod restore;
 pub mod scratch;
 pub mod source;
 mod tools;

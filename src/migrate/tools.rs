@@ -21,6 +21,10 @@ pub(super) const PG_RESTORE: Tool = Tool {
     names: &["pg_restore"],
     package: "postgresql-client",
 };
+pub(super) const PSQL: Tool = Tool {
+    names: &["psql"],
+    package: "postgresql-client",
+};
 pub(super) const MYSQL_DUMP: Tool = Tool {
     names: &["mariadb-dump", "mysqldump"],
     package: "mariadb-client",

@@ -77,6 +77,17 @@ impl Backend {
     /// The schema, every row of every table, and the applied versions. Tables of chatctl and sqlx
     /// begin with `_`; a journal of theirs may say that something was tried.
     pub fn contents(self, url: &str) -> Vec<String> {
+        let mut all = self.tables(url);
+        let text = if self == Self::Mysql { "char" } else { "text" };
+        all.extend(self.texts(
+            url,
+            &format!("SELECT CAST(version AS {text}) FROM _sqlx_migrations ORDER BY version"),
+        ));
+        all
+    }
+
+    /// The schema and every row of every table, but those of chatctl and sqlx.
+    pub fn tables(self, url: &str) -> Vec<String> {
         let mut all = Vec::new();
         for sql in self.schema() {
             all.extend(self.texts(url, sql));
@@ -87,11 +98,6 @@ impl Backend {
             all.push(rows);
             all.extend(lines);
         }
-        let text = if self == Self::Mysql { "char" } else { "text" };
-        all.extend(self.texts(
-            url,
-            &format!("SELECT CAST(version AS {text}) FROM _sqlx_migrations ORDER BY version"),
-        ));
         all
     }
 

@@ -195,6 +195,7 @@ fn apply_to(
                 dir: Some(aside.path().to_owned()),
             },
             stop: &job.stop,
+            open: &|copy| job.open(copy, Missing::Fail, Waits::SHORT),
             tell: &|what| progress.doing(what.to_owned()),
         },
     )

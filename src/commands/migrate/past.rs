@@ -8,6 +8,7 @@ use crate::migrate;
 use crate::migrate::backup;
 use crate::migrate::journal;
 use crate::migrate::journal::Journal;
+use crate::migrate::restore;
 use crate::report::Report;
 use crate::report::StoreLine;
 use crate::report::Verdict;
@@ -68,7 +69,7 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
     job.env
         .progress
         .doing(format!("restoring {}", path.display()));
-    backup::restore(&target, &path)?;
+    restore::restore(&target, &path)?;
     let mut journal = journal;
     let mut session = job.write(&target)?;
     journal.create(session.as_mut())?;

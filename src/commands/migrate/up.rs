@@ -102,6 +102,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
                 dir: args.backup_dir,
             },
             stop: &job.stop,
+            open: &|copy| job.open(copy, Missing::Fail, Waits::SHORT),
             tell: &|what| progress.doing(what.to_owned()),
         },
     )?;

@@ -66,6 +66,8 @@ pub struct Orders<'a> {
     pub backup: Backup,
     /// Turns true when a signal asks to stop.
     pub stop: &'a AtomicBool,
+    /// Opens a copy to rehearse on, whose statements a signal stops as well.
+    pub open: &'a dyn Fn(&Target) -> anyhow::Result<Box<dyn Session>>,
     /// Tells what is being done.
     pub tell: &'a (dyn Fn(&str) + Sync),
 }

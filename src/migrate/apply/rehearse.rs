@@ -9,10 +9,7 @@ use super::Kept;
 use super::Orders;
 use super::prove;
 use crate::db::Failed;
-use crate::db::Missing;
 use crate::db::Session;
-use crate::db::Waits;
-use crate::db::open_session;
 use crate::migrate::intent::Intent;
 use crate::migrate::scratch::Scratch;
 use crate::stop::Stop;
@@ -40,7 +37,7 @@ fn on_copy(
     (scratch, files): (&Scratch, &[Intent<'_>]),
     kept: &mut Kept,
 ) -> anyhow::Result<Option<End>> {
-    let mut copy = open_session(&scratch.target, Missing::Fail, Waits::SHORT)?;
+    let mut copy = (orders.open)(&scratch.target)?;
     let rows = |size: u64| match orders.guard {
         Guard::Exact => None,
         Guard::Auto => (size > BUDGET).then_some(SAMPLE),
