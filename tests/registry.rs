@@ -123,10 +123,16 @@ fn every_migration_format_and_history_has_a_row() {
 fn every_code_is_made_to_fire() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &Path| fs::read_to_string(file).unwrap();
-    let mut told: String = ["bad_servers.rs", "matrix.rs", "migrate.rs"]
-        .iter()
-        .map(|file| read(&root.join("tests").join(file)))
-        .collect();
+    let mut told: String = [
+        "bad_servers.rs",
+        "looking.rs",
+        "matrix.rs",
+        "migrate.rs",
+        "rehearsal.rs",
+    ]
+    .iter()
+    .map(|file| read(&root.join("tests").join(file)))
+    .collect();
     for group in fs::read_dir(root.join("fixtures/guard")).unwrap() {
         for tree in fs::read_dir(group.unwrap().path()).unwrap() {
             let expected = tree.unwrap().path().join("expect.txt");

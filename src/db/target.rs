@@ -138,6 +138,19 @@ impl Target {
         }
     }
 
+    /// The same for another user. The name and the password must need no escape in a URL.
+    #[must_use]
+    pub fn for_user(&self, user: &str, password: &str) -> Self {
+        let mut target = self.clone();
+        if let At::Server { url, .. } = &mut target.at {
+            // Only a URL without a host has neither, and such a one is no target.
+            let _ = url.set_username(user);
+            let _ = url.set_password(Some(password));
+            target.url = url.to_string();
+        }
+        target
+    }
+
     /// How a client program of the server is told where to go; none for a file.
     pub fn login(&self) -> Option<Login> {
         let At::Server { url, port } = &self.at else {

@@ -72,7 +72,6 @@ pub static ALL: &[Page] = &[
     page!("needs-no-transaction"),
     page!("never-saved"),
     page!("not-an-event-stream"),
-    page!("not-idempotent"),
     page!("objects-lost"),
     page!("opaque-code"),
     page!("order-ambiguous"),

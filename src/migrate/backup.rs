@@ -147,7 +147,11 @@ fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
     let mut command = match target.backend() {
         "postgres" => {
             let mut command = tools::PG_DUMP.command(&login)?;
-            command.arg("--format=custom").arg("--file").arg(path);
+            command
+                .arg("--format=custom")
+                .arg("--lock-wait-timeout=60000")
+                .arg("--file")
+                .arg(path);
             command
         }
         _ => {

@@ -49,7 +49,9 @@ impl<'a> Intent<'a> {
         if let Some(error) = directives.errors.first() {
             return Err(Stop::usage(format!("{place}:{error}")));
         }
-        let pieces = without_frame(pieces(migration, dialect)?);
+        let mut pieces = without_frame(pieces(migration, dialect)?);
+        // The lock of another replica is waited for already, and the journal must be written.
+        pieces.retain(|piece| dialect != Dialect::Mysql || piece.facts.kind != Kind::Lock);
         let allowed = directives.allow_loss.into_iter().map(|allow| Allowed {
             table: match allow.schema.as_deref() {
                 // A bare name means the default schema, and so does its name.
@@ -90,6 +92,11 @@ impl<'a> Intent<'a> {
 
     /// Tables that the statements seem to destroy something in: to be put aside at once.
     pub fn hinted(&self, tables: &[Shape]) -> BTreeMap<String, Touch> {
+        if self.dialect == Dialect::Mysql {
+            // Its evidence will name all of them.
+            let names = tables.iter().map(|shape| shape.name.clone());
+            return names.map(|name| (name, Touch::Rows)).collect();
+        }
         // SQLite itself will say which columns an UPDATE sets, and then these are enough.
         let waits =
             |kind: &Kind| self.dialect == Dialect::Sqlite && matches!(kind, Kind::Update { .. });
@@ -109,6 +116,15 @@ impl<'a> Intent<'a> {
 
     /// Why a statement may not be run: it would get around what is measured.
     pub fn forbidden(&self, piece: &Piece<'_>) -> Option<String> {
+        let text = piece.text.to_ascii_lowercase();
+        if ["chatctl_before_", "chatctl_file"]
+            .iter()
+            .any(|name| text.contains(name))
+        {
+            return Some(
+                "names that begin with `chatctl_` are chatctl's own: take another one".into(),
+            );
+        }
         // SQLite's own authorizer says so, whatever hides it.
         if self.dialect == Dialect::Sqlite {
             return None;
@@ -146,10 +162,17 @@ impl<'a> Intent<'a> {
         }
     }
 
-    /// The same without what belongs to the server, which a copy of the database has no own of.
-    pub fn on_copy(mut self) -> Self {
-        self.pieces.retain(|piece| !is_of_server(&piece.facts.kind));
-        self
+    /// Whether a statement is about the server's own things, which a copy of a database has not.
+    pub fn is_of_server(&self, piece: &Piece<'_>) -> bool {
+        const OBJECTS: [&str; 5] = ["USER", "ROLE", "SERVER", "TABLESPACE", "INSTANCE"];
+        self.dialect == Dialect::Mysql
+            && match &piece.facts.kind {
+                Kind::Grant => true,
+                Kind::CreateOther { object, .. }
+                | Kind::AlterOther { object }
+                | Kind::DropOther { object, .. } => OBJECTS.contains(&object.as_str()),
+                _ => false,
+            }
     }
 
     /// Whether a statement names this index, trigger or view.
@@ -204,28 +227,24 @@ fn out_of_database(piece: &Piece<'_>) -> Option<String> {
 /// What only describes.
 const CATALOGS: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
 
-fn is_of_server(kind: &Kind) -> bool {
-    const OBJECTS: [&str; 5] = ["USER", "ROLE", "SERVER", "TABLESPACE", "INSTANCE"];
-    match kind {
-        Kind::Grant => true,
-        Kind::CreateOther { object, .. }
-        | Kind::AlterOther { object }
-        | Kind::DropOther { object, .. } => OBJECTS.contains(&object.as_str()),
-        _ => false,
-    }
-}
-
-/// A file that is one transaction already, as other tools want it, needs chatctl's only.
+/// A file that is one transaction already, as other tools want it, needs chatctl's only. SQLite's
+/// own advice has pragmas around it.
 fn without_frame(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
-    let frames = pieces.len() > 1
-        && matches!(pieces[0].facts.kind, Kind::Begin)
-        && matches!(pieces[pieces.len() - 1].facts.kind, Kind::Commit)
-        && !pieces[1..pieces.len() - 1]
+    let is_pragma = |piece: &Piece<'_>| matches!(piece.facts.kind, Kind::Pragma { .. });
+    let first = pieces.iter().position(|piece| !is_pragma(piece));
+    let last = pieces.iter().rposition(|piece| !is_pragma(piece));
+    let (Some(first), Some(last)) = (first, last) else {
+        return pieces;
+    };
+    let frames = first < last
+        && matches!(pieces[first].facts.kind, Kind::Begin)
+        && matches!(pieces[last].facts.kind, Kind::Commit)
+        && !pieces[first + 1..last]
             .iter()
             .any(|piece| piece.facts.kind.controls_transaction());
     if frames {
-        pieces.pop();
-        pieces.remove(0);
+        pieces.remove(last);
+        pieces.remove(first);
     }
     pieces
 }
@@ -296,8 +315,10 @@ fn renames(pieces: &[Piece<'_>]) -> Renames {
         for action in actions {
             match action {
                 AlterAction::RenameTable { to } => renames.table(&table.name, &to.name),
-                AlterAction::RenameColumn { from, to } => renames.column(from, to),
-                AlterAction::Change { from, to, .. } if from != to => renames.column(from, to),
+                AlterAction::RenameColumn { from, to } => renames.column(&table.name, from, to),
+                AlterAction::Change { from, to, .. } if from != to => {
+                    renames.column(&table.name, from, to)
+                }
                 _ => {}
             }
         }

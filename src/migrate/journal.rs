@@ -39,7 +39,6 @@ pub struct Journal {
     /// Its name.
     pub run: String,
     dialect: Dialect,
-    made: bool,
 }
 
 impl Journal {
@@ -50,14 +49,12 @@ impl Journal {
         Self {
             run: format!("{digits}-{:04x}", fastrand::u16(..)),
             dialect,
-            made: false,
         }
     }
 
-    /// Makes the table when there is none.
-    pub fn create(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
-        if self.made || exists(session)? {
-            self.made = true;
+    /// Makes the table when there is none; one that was made before may be rolled back since.
+    pub fn create(&self, session: &mut dyn Session) -> anyhow::Result<()> {
+        if exists(session)? {
             return Ok(());
         }
         let table = session.quote(TABLE);
@@ -70,7 +67,6 @@ impl Journal {
             "CREATE TABLE IF NOT EXISTS {table} (id {number}, run {text} NOT NULL, written_at {text} NOT NULL, version {text} NOT NULL, \
              statement BIGINT NOT NULL, state {text} NOT NULL, hash {text} NOT NULL, detail {text} NOT NULL)"
         ))?;
-        self.made = true;
         Ok(())
     }
 
@@ -141,10 +137,11 @@ pub struct Standing {
 /// How far a version came since it was last applied or given up; none when it was not begun.
 pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
     let mut standing: Option<Standing> = None;
-    for entry in entries
-        .iter()
-        .filter(|entry| entry.version == version.text())
-    {
+    // Histories write a version without the zeros before it.
+    let of_it = |entry: &&Entry| {
+        Version::parse(&entry.version).as_ref() == Some(version) || entry.version == version.text()
+    };
+    for entry in entries.iter().filter(of_it) {
         match (entry.state.as_str(), entry.statement) {
             ("applied" | "resolved", 0) => standing = None,
             ("begun", 0) => {

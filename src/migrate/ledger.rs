@@ -309,15 +309,19 @@ impl Ledger<'_> {
         };
         self.together("resolved", look, |ledger, ()| {
             let table = ledger.session.quote(TABLE);
-            let sql = match how {
-                Resolution::Applied => {
-                    format!("UPDATE {table} SET success = TRUE WHERE version = ?")
-                }
-                Resolution::Retry => {
-                    format!("DELETE FROM {table} WHERE version = ? AND NOT success")
-                }
-            };
-            ledger.session.write(&sql, &[number(version)?])?;
+            let file = files.iter().find(|file| file.version == *version);
+            match (how, file) {
+                // Whoever settles it by hand may have mended the file, too.
+                (Resolution::Applied, Some(file)) => finish(ledger.session, file, Duration::ZERO)?,
+                (Resolution::Applied, None) => ledger.session.write(
+                    &format!("UPDATE {table} SET success = TRUE WHERE version = ?"),
+                    &[number(version)?],
+                )?,
+                (Resolution::Retry, _) => ledger.session.write(
+                    &format!("DELETE FROM {table} WHERE version = ? AND NOT success"),
+                    &[number(version)?],
+                )?,
+            }
             Ok(vec![version.clone()])
         })?;
         Ok(())
@@ -330,7 +334,7 @@ impl Ledger<'_> {
         look: impl Fn(&mut Self) -> anyhow::Result<T>,
         write: impl FnOnce(&mut Self, T) -> anyhow::Result<Vec<Version>>,
     ) -> anyhow::Result<Vec<Version>> {
-        let mut journal = Journal::new(self.dialect);
+        let journal = Journal::new(self.dialect);
         if self.dialect == Dialect::Mysql {
             // There a CREATE would commit the transaction that it stands in, and an empty history
             // that stays behind would say that nothing is applied.
@@ -354,6 +358,9 @@ impl Ledger<'_> {
     }
 }
 
+/// How often two looks are taken that have to agree.
+const LOOKS: usize = 3;
+
 /// The history, but for versions that were begun and that the journal can go on with.
 pub fn to_go_on(
     session: &mut dyn Session,
@@ -361,9 +368,18 @@ pub fn to_go_on(
     files: &[Migration],
 ) -> anyhow::Result<Vec<Applied>> {
     let mut applied = of_sqlx(session, dialect, files)?;
-    if applied.iter().any(|row| !row.success) {
+    for _ in 0..LOOKS {
+        if applied.iter().all(|row| row.success) {
+            return Ok(applied);
+        }
         let entries = journal::read(session)?;
-        applied.retain(|row| row.success || journal::standing(&entries, &row.version).is_none());
+        let goes_on = |row: &Applied| journal::standing(&entries, &row.version).is_some();
+        if applied.iter().all(|row| row.success || goes_on(row)) {
+            applied.retain(|row| row.success);
+            return Ok(applied);
+        }
+        // Another replica may have come to the end between the two looks.
+        applied = of_sqlx(session, dialect, files)?;
     }
     Ok(applied)
 }

@@ -22,7 +22,6 @@ pub static CODES: &[&str] = &[
     "destructive-statement",
     "implicit-commit",
     "migration-failed",
-    "not-idempotent",
     "objects-lost",
     "rows-lost",
     "schema-drift",

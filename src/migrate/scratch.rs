@@ -2,8 +2,10 @@
 
 use super::backup;
 use super::tools;
+use crate::db::Failed;
 use crate::db::Session;
 use crate::db::Target;
+use crate::model::Cell;
 use crate::stop::Stop;
 use std::path::Path;
 use tempfile::TempDir;
@@ -15,9 +17,14 @@ const REMOVALS: usize = 3;
 pub struct Scratch {
     /// Where it is.
     pub target: Target,
+    /// The same for a user who can reach nothing else; absent where none could be made.
+    pub confined: Option<Target>,
     /// Its folder, when it is a file.
     folder: Option<TempDir>,
 }
+
+/// How the names of scratch databases, their users and their locks begin.
+const PREFIX: &str = "chatctl_scratch_";
 
 impl Scratch {
     /// An empty one.
@@ -27,16 +34,23 @@ impl Scratch {
             let path = folder.path().join("scratch.db").display().to_string();
             return Ok(Self {
                 target: of.sibling(&path),
+                confined: None,
                 folder: Some(folder),
             });
         }
-        let name = format!("chatctl_scratch_{:08x}", fastrand::u32(..));
+        let name = format!("{PREFIX}{:08x}", fastrand::u32(..));
+        if of.backend() == "mysql" {
+            drop_forsaken(session)?;
+            session.command(&format!("DO get_lock('{name}', 0)"))?;
+        }
         session.command(&format!("CREATE DATABASE {name}")).map_err(|failed| {
             Stop::refused(format!("no scratch database could be made: {}", failed.message))
                 .hint("let this user make databases whose name begins with chatctl_scratch_, or use another user")
         })?;
+        let target = of.sibling(&name);
         Ok(Self {
-            target: of.sibling(&name),
+            confined: confine(session, &target),
+            target,
             folder: None,
         })
     }
@@ -74,19 +88,24 @@ impl Scratch {
         if self.folder.is_some() {
             return Ok(());
         }
-        let force = if self.target.backend() == "postgres" {
-            " WITH (FORCE)"
-        } else {
-            ""
-        };
-        let drop = format!("DROP DATABASE IF EXISTS {}{force}", self.target.database());
-        // A signal stops the statements of every connection, this one's among them.
-        for _ in 1..REMOVALS {
-            if session.command(&drop).is_ok() {
-                return Ok(());
+        let name = self.target.database();
+        let postgres = self.target.backend() == "postgres";
+        let force = if postgres { " WITH (FORCE)" } else { "" };
+        let mut drops = vec![format!("DROP DATABASE IF EXISTS {name}{force}")];
+        if self.confined.is_some() {
+            drops.push(format!("DROP USER IF EXISTS {name}@'%'"));
+        }
+        if !postgres {
+            drops.push(format!("DO release_lock('{name}')"));
+        }
+        for drop in drops {
+            // A signal stops the statements of every connection, this one's among them.
+            let done = (1..REMOVALS).any(|_| session.command(&drop).is_ok());
+            if !done {
+                session.command(&drop)?;
             }
         }
-        Ok(session.command(&drop)?)
+        Ok(())
     }
 
     /// Drops everything in a scratch database of MySQL.
@@ -109,10 +128,8 @@ impl Scratch {
     ) -> anyhow::Result<()> {
         let real = session.rows("SELECT database()")?[0][0].to_string();
         let (real, scratch) = (quoted(&real), quoted(&self.target.database()));
-        copy.command(
-            "SET SESSION foreign_key_checks = 0; SET SESSION sql_mode = concat(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO'); \
-             SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-        )?;
+        loosen(session)?;
+        loosen(copy)?;
         let tables = session.rows("SHOW FULL TABLES")?;
         let (views, tables): (Vec<_>, Vec<_>) = tables
             .iter()
@@ -131,49 +148,129 @@ impl Scratch {
             let (list, table) = (list.join(", "), quoted(&shape.name));
             let limit = rows(session.size(&shape.name)?)
                 .map_or(String::new(), |rows| format!(" LIMIT {rows}"));
-            copy.command(&format!(
+            // By the connection that may read the real one.
+            session.command(&format!(
                 "INSERT INTO {scratch}.{table} ({list}) SELECT {list} FROM {real}.{table}{limit}"
             ))?;
         }
-        let mut views: Vec<_> = views.into_iter().map(|(name, _)| name).collect();
-        // A view can read another one, which then has to be there: as often as one more works.
-        while !views.is_empty() {
-            let mut left = Vec::new();
-            let mut failed = None;
-            for name in &views {
-                let made = session.rows(&format!("SHOW CREATE VIEW {}", quoted(name)))?;
-                let text = made[0][1].to_string().replace(&format!("{real}."), "");
-                if let Err(why) = copy.command(&without_definer(&text)) {
-                    failed = Some(why);
-                    left.push(name.clone());
-                }
-            }
-            match failed {
-                Some(why) if left.len() == views.len() => return Err(why.into()),
-                _ => views = left,
-            }
-        }
+        let code = Code {
+            real: &real,
+            confined: self.confined.is_some(),
+        };
         for kind in ["PROCEDURE", "FUNCTION"] {
             for row in session.rows(&format!("SHOW {kind} STATUS WHERE Db = database()"))? {
-                let made = session.rows(&format!(
-                    "SHOW CREATE {kind} {}",
-                    quoted(&row[1].to_string())
-                ))?;
-                copy.command(&without_definer(&made[0][2].to_string()))?;
+                let name = quoted(&row[1].to_string());
+                let made = session.rows(&format!("SHOW CREATE {kind} {name}"))?;
+                code.make(copy, &made[0])?;
             }
         }
-        for row in session.rows("SHOW TRIGGERS")? {
-            let made = session.rows(&format!(
-                "SHOW CREATE TRIGGER {}",
-                quoted(&row[0].to_string())
-            ))?;
-            copy.command(&without_definer(&made[0][2].to_string()))?;
+        let mut views: Vec<_> = views.into_iter().map(|(name, _)| name).collect();
+        // A view can read another one, which then has to be there: as often as one more works. One
+        // that is broken is left out, as it holds nothing.
+        loop {
+            let before = views.len();
+            let mut left = Vec::new();
+            for name in views {
+                let made = session.rows(&format!("SHOW CREATE VIEW {}", quoted(&name)));
+                let Ok(made) = made else { continue };
+                let text = made[0][1].to_string().replace(&format!("{real}."), "");
+                if copy.command(&without_definer(&text)).is_err() {
+                    left.push(name);
+                }
+            }
+            if left.is_empty() || left.len() == before {
+                break;
+            }
+            views = left;
         }
-        copy.command(
-            "SET SESSION foreign_key_checks = DEFAULT; SET SESSION sql_mode = DEFAULT; SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        )?;
+        for row in session.rows("SHOW TRIGGERS")? {
+            let name = quoted(&row[0].to_string());
+            let made = session.rows(&format!("SHOW CREATE TRIGGER {name}"))?;
+            code.make(copy, &made[0])?;
+        }
+        tighten(session)?;
+        Ok(tighten(copy)?)
+    }
+}
+
+/// Lets rows in as they are, and reads without a lock.
+fn loosen(side: &mut dyn Session) -> Result<(), Failed> {
+    // Rows may be older than a check. MySQL has no such setting.
+    let _ = side.command("SET SESSION check_constraint_checks = 0");
+    side.command(
+        "SET SESSION foreign_key_checks = 0; SET SESSION sql_mode = concat(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO'); \
+         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    )
+}
+
+fn tighten(side: &mut dyn Session) -> Result<(), Failed> {
+    let _ = side.command("SET SESSION check_constraint_checks = DEFAULT");
+    side.command(
+        "SET SESSION foreign_key_checks = DEFAULT; SET SESSION sql_mode = DEFAULT; SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    )
+}
+
+/// Routines and triggers of the real database, made again in the copy.
+struct Code<'a> {
+    real: &'a str,
+    confined: bool,
+}
+
+impl Code<'_> {
+    /// From a row of SHOW CREATE: name, SQL mode, text.
+    fn make(&self, copy: &mut dyn Session, row: &[Cell]) -> anyhow::Result<()> {
+        let text = row[2].to_string();
+        let bare = self.real.trim_matches('`');
+        let named = [format!("{}.", self.real), format!("{bare}.")];
+        if !self.confined && named.iter().any(|name| text.contains(name)) {
+            return Err(Stop::refused(format!(
+                "`{}` names its own database, and on a copy it would write the real one",
+                row[0]
+            ))
+            .hint(CONFINE)
+            .into());
+        }
+        let mode = row[1].to_string().replace('\'', "");
+        copy.command(&format!("SET SESSION sql_mode = '{mode}'"))?;
+        copy.command(&without_definer(&text))?;
+        copy.command("SET SESSION sql_mode = DEFAULT")?;
         Ok(())
     }
+}
+
+/// How a rehearsal is kept within its copy.
+pub(super) const CONFINE: &str = "GRANT CREATE USER, GRANT OPTION ON *.* to this user, so that the rehearsal runs as one who reaches the copy only";
+
+/// A user who can reach the scratch database and nothing else, whatever a statement or a trigger
+/// says; only MySQL needs one, and not everybody may make it.
+fn confine(session: &mut dyn Session, target: &Target) -> Option<Target> {
+    if target.backend() != "mysql" {
+        return None;
+    }
+    let name = target.database();
+    let password = format!("{:032x}", fastrand::u128(..));
+    session
+        .command(&format!(
+            "CREATE USER {name}@'%' IDENTIFIED BY '{password}'"
+        ))
+        .and_then(|()| session.command(&format!("GRANT ALL ON {name}.* TO {name}@'%'")))
+        .ok()?;
+    Some(target.for_user(&name, &password))
+}
+
+/// Drops what a rehearsal left behind that was killed: its lock is free.
+fn drop_forsaken(session: &mut dyn Session) -> anyhow::Result<()> {
+    let pattern = PREFIX.replace('_', "\\_");
+    for row in session.rows(&format!("SHOW DATABASES LIKE '{pattern}%'"))? {
+        let name = row[0].to_string();
+        let free = session.rows(&format!("SELECT is_free_lock('{name}')"))?;
+        if free[0][0].text() == Some("1") {
+            session.command(&format!("DROP DATABASE IF EXISTS {}", quoted(&name)))?;
+            // Who may not make users has made none.
+            let _ = session.command(&format!("DROP USER IF EXISTS {}@'%'", quoted(&name)));
+        }
+    }
+    Ok(())
 }
 
 fn by_dump(of: &Target, to: &Target) -> anyhow::Result<()> {
@@ -198,15 +295,40 @@ fn restore_into(to: &Target, path: &Path) -> anyhow::Result<()> {
     )?)
 }
 
-/// Only a superuser may make something in another user's name.
+/// Only a superuser may make something in another user's name. Both parts of the name may be in
+/// backticks, and then hold anything.
 fn without_definer(sql: &str) -> String {
     let Some(at) = sql.find("DEFINER=") else {
         return sql.to_owned();
     };
-    let end = sql[at..].find(' ').map_or(sql.len(), |length| at + length);
+    let mut inside = false;
+    let end = sql[at..].char_indices().find(|(_, character)| {
+        inside ^= *character == '`';
+        !inside && character.is_whitespace()
+    });
+    let end = end.map_or(sql.len(), |(length, _)| at + length);
     format!("{}{}", &sql[..at], &sql[end..])
 }
 
 fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_definer;
+
+    #[test]
+    fn a_definer_is_cut_out() {
+        for (with, without) in [
+            ("CREATE DEFINER=`root`@`%` TRIGGER t", "CREATE  TRIGGER t"),
+            (
+                "CREATE DEFINER=`my user`@`localhost` VIEW v",
+                "CREATE  VIEW v",
+            ),
+            ("CREATE VIEW v", "CREATE VIEW v"),
+        ] {
+            assert_eq!(without_definer(with), without);
+        }
+    }
 }

@@ -70,7 +70,6 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
         .progress
         .doing(format!("restoring {}", path.display()));
     restore::restore(&target, &path)?;
-    let mut journal = journal;
     let mut session = job.write(&target)?;
     journal.create(session.as_mut())?;
     let detail = format!(

@@ -83,6 +83,12 @@ pub trait Session: Send {
     /// Tries to be the one replica that migrates this database; false while another one is.
     fn take_turn(&mut self) -> anyhow::Result<bool>;
 
+    /// Lets other migrators look, but no other chatctl migrate, until the turn is taken again: who
+    /// waits for it in the database would be waited for by a statement that waits for everybody.
+    fn lend_turn(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Begins a transaction; where only one connection writes, from here on it is this one.
     fn begin(&mut self) -> Result<(), Failed>;
 
@@ -98,6 +104,9 @@ pub trait Session: Send {
     /// The schema, one normalised line or block an object: what two databases of the same
     /// migrations have in common.
     fn schema(&mut self) -> anyhow::Result<Vec<String>>;
+
+    /// Takes back what the statements of a file set for the session: it is not the next file's.
+    fn tidy(&mut self) -> Result<(), Failed>;
 
     /// Begins to note what the statements touch.
     fn watch(&mut self) -> anyhow::Result<()>;
@@ -151,14 +160,17 @@ pub struct Failed {
     pub at: Option<usize>,
     /// Whether another connection held a lock that it needs: it may work a little later.
     pub busy: bool,
+    /// Whether the connection is gone, so that nobody said anything of the statement.
+    pub lost: bool,
 }
 
 impl Failed {
-    fn because(message: impl Into<String>) -> Self {
+    pub(crate) fn because(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             at: None,
             busy: false,
+            lost: false,
         }
     }
 }

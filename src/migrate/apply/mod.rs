@@ -20,6 +20,7 @@ use super::source::Folder;
 use super::source::Migration;
 use super::source::Version;
 use crate::clock;
+use crate::db::Failed;
 use crate::db::Session;
 use crate::db::Target;
 use crate::sql::Dialect;
@@ -178,6 +179,18 @@ pub struct Failure {
 
 /// Applies what is pending, or changes nothing.
 pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome> {
+    all(session, orders).map_err(|error| {
+        let is_lost = |failed: &Failed| failed.lost;
+        if !error.downcast_ref::<Failed>().is_some_and(is_lost) {
+            return error;
+        }
+        Stop::unreachable(format!("the connection to the database was lost: {error:#}"))
+            .hint("look whether the server runs, then run `chatctl migrate` again: it goes on from what is committed, which `chatctl migrate status` tells")
+            .into()
+    })
+}
+
+fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     // Most starts have nothing to do; they take no lock and write nothing.
     if pending(session, orders)?.is_empty() {
@@ -190,11 +203,27 @@ pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outc
         .map(|file| Intent::of(file, orders.dialect))
         .collect::<Result<_, _>>()?;
     orders.backup.allowed(&intents)?;
+    if orders.dialect != Dialect::Mysql {
+        intents
+            .iter()
+            .filter(|intent| intent.stepwise())
+            .try_for_each(stepwise::allowed)?;
+    }
     let mut journal = Journal::new(orders.dialect);
     outcome.run.clone_from(&journal.run);
     if orders.dialect == Dialect::Mysql {
+        let mut files = Vec::new();
+        for intent in &intents {
+            match stepwise::rest(session, orders, (intent, &mut journal))? {
+                Ok(first) => files.push((intent, first)),
+                Err(end) => {
+                    outcome.end = Some(end);
+                    return Ok(outcome);
+                }
+            }
+        }
         (orders.tell)("rehearsing on a copy");
-        outcome.end = rehearse::run(session, orders, &intents, &mut outcome.kept)?;
+        outcome.end = rehearse::run(session, orders, &files, &mut outcome.kept)?;
         if outcome.end.is_some() {
             return Ok(outcome);
         }
@@ -256,7 +285,7 @@ fn take_turn(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<(
 fn patiently(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    mut work: impl FnMut(&mut dyn Session) -> Result<(), crate::db::Failed>,
+    mut work: impl FnMut(&mut dyn Session) -> Result<(), Failed>,
 ) -> anyhow::Result<()> {
     let deadline = clock::now() + orders.lock_wait;
     loop {
@@ -273,6 +302,7 @@ fn patiently(
                         .into(),
                 );
             }
+            Err(failed) if failed.lost => return Err(failed.into()),
             Err(failed) => {
                 orders.check()?;
                 return Err(Stop::unreachable(format!(

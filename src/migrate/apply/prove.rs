@@ -23,6 +23,7 @@ use crate::model::Content;
 use crate::model::Shape;
 use crate::model::Touch;
 use crate::stop::Stop;
+use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -108,19 +109,22 @@ pub(super) fn attempt(
         };
         session.watch()?;
         if let Err(failed) = watched.put_aside(session, orders, &names)? {
-            return Ok(Err(End::Failed(failure(intent, pieces.start, failed))));
+            return Ok(Err(End::Failed(failure(intent, pieces.start, failed)?)));
         }
         let began = clock::now();
         for number in pieces.clone() {
-            if let Err(failed) = run(session, intent, number) {
+            // A statement that a signal ended early need not have failed.
+            orders.check()?;
+            if let Err(failed) = try_out(session, intent, number) {
                 orders.check()?;
-                return Ok(Err(End::Failed(failure(intent, number, failed))));
+                return Ok(Err(End::Failed(failure(intent, number, failed)?)));
             }
         }
         if let Err(failed) = session.settle() {
             let last = pieces.end.saturating_sub(1);
-            return Ok(Err(End::Failed(failure(intent, last, failed))));
+            return Ok(Err(End::Failed(failure(intent, last, failed)?)));
         }
+        orders.check()?;
         let took = clock::now() - began;
         let mut touched = session.touched()?;
         touched.retain(|name, _| {
@@ -173,16 +177,33 @@ pub(super) fn run(
 ) -> Result<(), Failed> {
     let piece = &intent.pieces[number];
     match intent.forbidden(piece) {
-        Some(why) => Err(Failed {
-            message: why,
-            at: None,
-            busy: false,
-        }),
+        Some(why) => Err(Failed::because(why)),
         None => session.run(piece.text),
     }
 }
 
-pub(super) fn failure(intent: &Intent<'_>, number: usize, failed: Failed) -> Failure {
+/// The same where it is tried out, or can be taken back: what belongs to the server is left out on
+/// a copy of the database.
+pub(super) fn try_out(
+    session: &mut dyn Session,
+    intent: &Intent<'_>,
+    number: usize,
+) -> Result<(), Failed> {
+    match intent.is_of_server(&intent.pieces[number]) {
+        true => Ok(()),
+        false => run(session, intent, number),
+    }
+}
+
+/// What to say of a statement that failed; one that nobody answered is an error.
+pub(super) fn failure(
+    intent: &Intent<'_>,
+    number: usize,
+    failed: Failed,
+) -> anyhow::Result<Failure> {
+    if failed.lost {
+        return Err(failed.into());
+    }
     let help = match failed
         .message
         .contains("cannot run inside a transaction block")
@@ -192,14 +213,14 @@ pub(super) fn failure(intent: &Intent<'_>, number: usize, failed: Failed) -> Fai
         }
         false => "mend the statement and run it again",
     };
-    Failure {
+    Ok(Failure {
         file: intent.migration.file_name(),
         line: intent.line(number, failed.at),
         message: failed.message,
         help: help.into(),
         busy: failed.busy,
         stands: None,
-    }
+    })
 }
 
 impl Watched<'_> {
@@ -253,7 +274,14 @@ impl Watched<'_> {
             let renames = &self.intent.renames;
             let successor = preserve::successor(shape, &self.before, &after, renames);
             let compared = match aside {
-                Aside::Copy(number) => session.compare(*number, shape, successor.as_ref())?,
+                Aside::Copy(number) => session
+                    .compare(*number, shape, successor.as_ref())
+                    .with_context(|| {
+                        format!(
+                            "comparing `{name}` after {}",
+                            self.intent.migration.file_name()
+                        )
+                    })?,
                 Aside::Counts(was) => match &successor {
                     None => {
                         preserve::by_counts(was, &Content::default(), &vec![None; was.filled.len()])
@@ -333,7 +361,7 @@ fn culprits(
         watched.put_aside(session, orders, &names)??;
         for number in pieces.clone() {
             orders.check()?;
-            run(session, intent, number).map_err(|failed| Stop::unreachable(failed.message))?;
+            try_out(session, intent, number).map_err(|failed| Stop::unreachable(failed.message))?;
             let now = watched.compare(session, &names)?.lost;
             for (lost, whole) in lost.iter().zip(&mut whole) {
                 let same = |it: &Lost| it.table == lost.table && it.column == lost.column;

@@ -8,25 +8,31 @@ use super::Guard;
 use super::Kept;
 use super::Orders;
 use super::prove;
+use super::stepwise;
 use crate::db::Failed;
 use crate::db::Session;
 use crate::migrate::intent::Intent;
+use crate::migrate::intent::Piece;
+use crate::migrate::journal::Journal;
+use crate::migrate::ledger;
+use crate::migrate::scratch::CONFINE;
 use crate::migrate::scratch::Scratch;
+use crate::sql::Kind;
 use crate::stop::Stop;
+
+/// A file, and the number of the statement that it goes on with: what an earlier run did is in the
+/// database, and so in the copy.
+pub(super) type Rest<'a> = (&'a Intent<'a>, usize);
 
 /// Runs the files on a copy and says what would be lost, or fail.
 pub(super) fn run(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    files: &[Intent<'_>],
+    files: &[Rest<'_>],
     kept: &mut Kept,
 ) -> anyhow::Result<Option<End>> {
-    let files: Vec<_> = files
-        .iter()
-        .map(|intent| Ok(Intent::of(intent.migration, orders.dialect)?.on_copy()))
-        .collect::<Result<_, Stop>>()?;
     let scratch = Scratch::empty(session, orders.target)?;
-    let ended = on_copy(session, orders, (&scratch, &files), kept);
+    let ended = on_copy(session, orders, (&scratch, files), kept);
     scratch.remove(session)?;
     ended
 }
@@ -34,34 +40,72 @@ pub(super) fn run(
 fn on_copy(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    (scratch, files): (&Scratch, &[Intent<'_>]),
+    (scratch, files): (&Scratch, &[Rest<'_>]),
     kept: &mut Kept,
 ) -> anyhow::Result<Option<End>> {
-    let mut copy = (orders.open)(&scratch.target)?;
+    if scratch.confined.is_none() {
+        opaque(files)?;
+    }
+    let target = scratch.confined.as_ref().unwrap_or(&scratch.target);
+    let mut copy = (orders.open)(target)?;
     let rows = |size: u64| match orders.guard {
         Guard::Exact => None,
         Guard::Auto => (size > BUDGET).then_some(SAMPLE),
         Guard::Counts => Some(SAMPLE),
     };
     scratch.fill(session, copy.as_mut(), &rows)?;
+    // What the run itself will have made is there for the statements to see.
+    ledger::create(copy.as_mut(), orders.dialect)?;
+    Journal::new(orders.dialect).create(copy.as_mut())?;
     kept.rehearsed = true;
     kept.tables = copy
         .catalog()?
         .iter()
         .filter(|table| prove::measured(table))
         .count();
-    for (index, intent) in files.iter().enumerate() {
+    for (index, (intent, first)) in files.iter().enumerate() {
         orders.check()?;
+        copy.tidy()?;
         let mut again = |copy: &mut dyn Session| -> Result<(), Failed> {
-            refill(session, copy, (scratch, &rows), &files[..index])
+            refill(session, copy, (scratch, &rows), &files[..index])?;
+            run_set(copy, intent, *first)
         };
-        let pieces = 0..intent.pieces.len();
+        run_set(copy.as_mut(), intent, *first)?;
+        let pieces = *first..intent.pieces.len();
         match prove::attempt(copy.as_mut(), orders, (intent, pieces), &mut again)? {
             Ok(proven) => proven.add_to(kept),
             Err(end) => return Ok(Some(end)),
         }
     }
     Ok(None)
+}
+
+/// What the statements before it set for the session.
+fn run_set(copy: &mut dyn Session, intent: &Intent<'_>, first: usize) -> Result<(), Failed> {
+    let mut set = (0..first).filter(|number| stepwise::is_run(intent, *number, first));
+    set.try_for_each(|number| prove::try_out(copy, intent, number))
+}
+
+/// Without a user who reaches the copy only, what can't be looked into could write anywhere.
+fn opaque(files: &[Rest<'_>]) -> Result<(), Stop> {
+    for (intent, _) in files {
+        let hides = |piece: &&Piece<'_>| {
+            let word = piece.text.split_whitespace().next().unwrap_or_default();
+            let dynamic = ["prepare", "execute"]
+                .iter()
+                .any(|it| word.eq_ignore_ascii_case(it));
+            dynamic || matches!(piece.facts.kind, Kind::Call | Kind::Do)
+        };
+        if let Some(piece) = intent.pieces.iter().find(hides) {
+            return Err(Stop::refused(format!(
+                "{}:{} can't be looked into, and on a copy it could write the real database",
+                intent.migration.path.display(),
+                piece.line
+            ))
+            .hint(CONFINE));
+        }
+    }
+    Ok(())
 }
 
 /// Rows of a table that is too large to be copied as a whole.
@@ -72,19 +116,19 @@ fn refill(
     session: &mut dyn Session,
     copy: &mut dyn Session,
     (scratch, rows): (&Scratch, &dyn Fn(u64) -> Option<u64>),
-    before: &[Intent<'_>],
+    before: &[Rest<'_>],
 ) -> Result<(), Failed> {
-    let failed = |error: anyhow::Error| Failed {
-        message: format!("{error:#}"),
-        at: None,
-        busy: false,
+    let failed = |error: anyhow::Error| match error.downcast::<Failed>() {
+        Ok(failed) => failed,
+        Err(error) => Failed::because(format!("{error:#}")),
     };
     scratch.clear(copy).map_err(failed)?;
+    copy.tidy()?;
     scratch.fill(session, copy, rows).map_err(failed)?;
-    for intent in before {
-        for number in 0..intent.pieces.len() {
-            prove::run(copy, intent, number)?;
-        }
+    for (intent, first) in before {
+        let mut run =
+            (0..intent.pieces.len()).filter(|number| stepwise::is_run(intent, *number, *first));
+        run.try_for_each(|number| prove::try_out(copy, intent, number))?;
     }
     Ok(())
 }

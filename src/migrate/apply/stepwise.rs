@@ -17,6 +17,7 @@ use crate::migrate::journal;
 use crate::migrate::journal::Journal;
 use crate::migrate::journal::Standing;
 use crate::migrate::ledger;
+use crate::sql::AlterAction;
 use crate::sql::Destroys;
 use crate::sql::Dialect;
 use crate::sql::Kind;
@@ -37,6 +38,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Option<End>> {
     journal.create(session)?;
     ledger::create(session, orders.dialect)?;
+    session.tidy()?;
     let mut steps = Steps {
         orders,
         intent,
@@ -63,9 +65,7 @@ pub(super) fn run(
     let first = steps.settle(session, &standing)?;
     for number in 0..intent.pieces.len() {
         orders.check()?;
-        // What a done statement set for the session is gone with it.
-        let sets = matches!(intent.pieces[number].facts.kind, Kind::SetVariable { .. });
-        if number < first && !sets {
+        if !is_run(intent, number, first) {
             continue;
         }
         if let Some(end) = steps.step(session, number, outcome)? {
@@ -93,6 +93,57 @@ pub(super) fn run(
             .count(),
     });
     Ok(None)
+}
+
+/// Refuses a file that destroys outside of a transaction, where nothing can be proven or taken back.
+pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), Stop> {
+    let detaches = |kind: &Kind| match kind {
+        Kind::AlterTable { actions } => actions
+            .iter()
+            .any(|action| matches!(action, AlterAction::DetachPartition { .. })),
+        _ => false,
+    };
+    let destroys = |piece: &&Piece<'_>| {
+        let certainly = piece.facts.destroys() == Destroys::Certainly;
+        intent.is_bare(piece) && (certainly || detaches(&piece.facts.kind))
+    };
+    match intent.pieces.iter().find(destroys) {
+        None => Ok(()),
+        Some(piece) => Err(Stop::refused(format!(
+            "{}:{} destroys outside of a transaction, where nothing can be proven or taken back",
+            intent.migration.path.display(),
+            piece.line
+        ))
+        .hint("run it by hand, then `chatctl migrate baseline` up to this version")),
+    }
+}
+
+/// The statement that a file goes on with, by its number from 0: what an earlier run did is done.
+pub(super) fn rest(
+    session: &mut dyn Session,
+    orders: &Orders<'_>,
+    (intent, journal): (&Intent<'_>, &mut Journal),
+) -> anyhow::Result<Result<usize, End>> {
+    let entries = journal::read(session)?;
+    let Some(standing) = journal::standing(&entries, &intent.migration.version) else {
+        return Ok(Ok(0));
+    };
+    let mut steps = Steps {
+        orders,
+        intent,
+        journal,
+    };
+    match steps.edited(&standing) {
+        Some(end) => Ok(Err(end)),
+        None => steps.settle(session, &standing).map(Ok),
+    }
+}
+
+/// Whether a statement is run, in a file that goes on with its `first`: what a done statement set
+/// for the session is gone with it.
+pub(super) fn is_run(intent: &Intent<'_>, number: usize, first: usize) -> bool {
+    let sets = matches!(intent.pieces[number].facts.kind, Kind::SetVariable { .. });
+    number >= first || sets
 }
 
 impl Steps<'_> {
@@ -202,30 +253,28 @@ impl Steps<'_> {
         let piece = &self.intent.pieces[number];
         let place = (self.version().to_owned(), number as u64 + 1);
         let place = (place.0.as_str(), place.1);
-        if self.orders.dialect != Dialect::Mysql && piece.facts.destroys() == Destroys::Certainly {
-            return Err(Stop::refused(format!(
-                "{}:{} destroys outside of a transaction, where nothing can be proven or taken back",
-                self.intent.migration.path.display(),
-                piece.line
-            ))
-            .hint("run it by hand, then `chatctl migrate resolve` the version as applied")
-            .into());
-        }
         let schema = journal::hash(&session.schema()?.join("\n"));
         self.journal
             .write(session, place, ("begun", &schema), piece.text)?;
         if self.orders.dialect == Dialect::Postgres {
             // It waits for old transactions without keeping anybody from writing.
             session.command("SET lock_timeout = 0; SET statement_timeout = 0")?;
+            // sqlx's migrator waits for its turn with a snapshot, which it would wait for, and
+            // neither would end. In between it finds a version that is begun, and stops.
+            session.lend_turn()?;
         }
-        if let Err(failed) = prove::run(session, self.intent, number) {
+        let done = prove::run(session, self.intent, number);
+        if self.orders.dialect == Dialect::Postgres && !done.as_ref().is_err_and(|it| it.lost) {
+            super::take_turn(session, self.orders)?;
+            session.command("RESET lock_timeout; RESET statement_timeout")?;
+        }
+        if let Err(failed) = done {
             self.orders.check()?;
-            self.clean(session, piece)?;
-            return Ok(Some(End::Failed(prove::failure(
-                self.intent,
-                number,
-                failed,
-            ))));
+            if !failed.lost {
+                self.clean(session, piece)?;
+            }
+            let failure = prove::failure(self.intent, number, failed)?;
+            return Ok(Some(End::Failed(failure)));
         }
         let hash = journal::hash(piece.text);
         self.journal
@@ -260,11 +309,8 @@ impl Steps<'_> {
         if self.orders.dialect == Dialect::Mysql {
             if let Err(failed) = prove::run(session, self.intent, number) {
                 self.orders.check()?;
-                return Ok(Some(End::Failed(prove::failure(
-                    self.intent,
-                    number,
-                    failed,
-                ))));
+                let failure = prove::failure(self.intent, number, failed)?;
+                return Ok(Some(End::Failed(failure)));
             }
         } else {
             session.command("SAVEPOINT chatctl_file")?;

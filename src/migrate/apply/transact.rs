@@ -7,6 +7,7 @@ use super::Outcome;
 use super::Ran;
 use super::patiently;
 use super::prove;
+use crate::db::OWN_TABLES;
 use crate::db::Object;
 use crate::db::Session;
 use crate::migrate::intent::Intent;
@@ -94,7 +95,10 @@ fn once(
         orders.check()?;
         (orders.tell)(&format!("applying {}", intent.migration.file_name()));
         session.command("SAVEPOINT chatctl_file")?;
-        let mut again = |session: &mut dyn Session| session.command("ROLLBACK TO chatctl_file");
+        let mut again = |session: &mut dyn Session| {
+            session.command("ROLLBACK TO chatctl_file")?;
+            session.tidy()
+        };
         let proven = match prove::attempt(
             session,
             orders,
@@ -105,6 +109,7 @@ fn once(
             Err(end) => return Ok(Some(end)),
         };
         session.command("RELEASE chatctl_file")?;
+        session.tidy()?;
         ledger::record(session, intent.migration, Some(proven.took))?;
         let detail = proven.words(outcome.kept.backup.as_deref());
         let version = intent.migration.version.text();
@@ -128,7 +133,24 @@ fn once(
             stands: None,
         })));
     }
-    outcome.kept.objects = gone(&objects, &session.objects()?, &part);
+    let objects_now = session.objects()?;
+    let own =
+        |object: &&Object| object.kind == "trigger" && OWN_TABLES.contains(&object.table.as_str());
+    if let Some(trigger) = objects_now.iter().find(own) {
+        let last = part.last().map(|intent| intent.migration.file_name());
+        return Ok(Some(End::Failed(Failure {
+            file: last.unwrap_or_default(),
+            line: None,
+            message: format!(
+                "the trigger `{}` on `{}` runs after everything was compared",
+                trigger.name, trigger.table
+            ),
+            help: "drop it: the history is chatctl's alone to write".into(),
+            busy: false,
+            stands: None,
+        })));
+    }
+    outcome.kept.objects = gone(&objects, &objects_now, &part);
     orders.check()?;
     match orders.dialect {
         // Where readers keep a writer from committing, they end sooner or later.

@@ -20,8 +20,8 @@ use std::fmt;
 pub struct Renames {
     /// Table name before, in lower case, to the name after.
     pub tables: BTreeMap<String, String>,
-    /// Column name before, in lower case, to the name after; whatever the table was called then.
-    pub columns: BTreeMap<String, String>,
+    /// Table and column before, in lower case, to the column's name after.
+    pub columns: BTreeMap<(String, String), String>,
 }
 
 impl Renames {
@@ -30,9 +30,24 @@ impl Renames {
         follow(&mut self.tables, from, to);
     }
 
-    /// Follows a renamed column.
-    pub fn column(&mut self, from: &str, to: &str) {
-        follow(&mut self.columns, from, to);
+    /// Follows a renamed column of a table, whatever the table is called by then.
+    pub fn column(&mut self, table: &str, from: &str, to: &str) {
+        let was = self
+            .tables
+            .iter()
+            .find(|(_, now)| now.eq_ignore_ascii_case(table));
+        let table = was.map_or_else(|| table.to_lowercase(), |(was, _)| was.clone());
+        let known = self
+            .columns
+            .iter_mut()
+            .find(|((of, _), name)| *of == table && name.eq_ignore_ascii_case(from));
+        match known {
+            Some((_, name)) => to.clone_into(name),
+            None => {
+                self.columns
+                    .insert((table, from.to_lowercase()), to.to_owned());
+            }
+        }
     }
 }
 
@@ -46,6 +61,16 @@ fn follow(names: &mut BTreeMap<String, String>, from: &str, to: &str) {
             names.insert(from.to_lowercase(), to.to_owned());
         }
     }
+}
+
+/// By its name: written exactly so, else whatever its case.
+fn called<'a>(shapes: &'a [Shape], name: &str) -> Option<&'a Shape> {
+    let exact = shapes.iter().find(|shape| shape.name == name);
+    exact.or_else(|| {
+        shapes
+            .iter()
+            .find(|shape| shape.name.eq_ignore_ascii_case(name))
+    })
 }
 
 /// Something that was there before and is not there after.
@@ -116,7 +141,12 @@ pub fn successor(
     let columns: Vec<_> = was
         .columns
         .iter()
-        .filter_map(|column| Some((column.clone(), column_after(column, now, by_id, renames)?)))
+        .filter_map(|column| {
+            Some((
+                column.clone(),
+                column_after((was, column), now, by_id, renames)?,
+            ))
+        })
         .collect();
     let key: Option<Vec<_>> = was
         .key
@@ -141,11 +171,9 @@ fn same_table<'a>(
 ) -> Option<&'a Shape> {
     let new_name = |shape: &Shape| renames.tables.get(&shape.name.to_lowercase());
     let named = |name: &str| {
-        let found = after
-            .iter()
-            .find(|shape| shape.name.eq_ignore_ascii_case(name))?;
-        let others = before.iter().filter(|other| other.name != was.name);
-        let claimed = others.into_iter().any(|other| {
+        let found = called(after, name)?;
+        let mut others = before.iter().filter(|other| other.name != was.name);
+        let claimed = others.any(|other| {
             let same = other.id.is_some() && other.id == found.id;
             same || new_name(other).is_some_and(|new| new.eq_ignore_ascii_case(name))
         });
@@ -155,37 +183,31 @@ fn same_table<'a>(
         .id
         .and_then(|id| after.iter().find(|shape| shape.id == Some(id)));
     by_id
-        .or_else(|| {
-            let new = new_name(was)?;
-            after
-                .iter()
-                .find(|shape| shape.name.eq_ignore_ascii_case(new))
-        })
+        .or_else(|| called(after, new_name(was)?))
         .or_else(|| named(&was.name))
-        .or_else(|| named(was.whole.as_deref()?))
+        // The whole has its own rows' name; a part of it that is gone may have given it its rows.
+        .or_else(|| called(after, was.whole.as_deref()?))
 }
 
 fn column_after(
-    was: &ShapeColumn,
+    (table, was): (&Shape, &ShapeColumn),
     now: &Shape,
     by_id: bool,
     renames: &Renames,
 ) -> Option<ShapeColumn> {
     let named = |name: &str| {
-        let found = now
-            .columns
-            .iter()
-            .find(|column| column.name.eq_ignore_ascii_case(name));
-        found.cloned()
+        let mut columns = now.columns.iter();
+        columns
+            .find(|column| column.name.eq_ignore_ascii_case(name))
+            .cloned()
     };
-    if by_id && was.id.is_some() {
-        return now
-            .columns
-            .iter()
-            .find(|column| column.id == was.id)
-            .cloned();
+    let same = now.columns.iter().find(|column| column.id == was.id);
+    if let Some(same) = same.filter(|_| by_id && was.id.is_some()) {
+        return Some(same.clone());
     }
-    let renamed = renames.columns.get(&was.name.to_lowercase());
+    // A column that was filled from the old one may have taken its name.
+    let key = (table.name.to_lowercase(), was.name.to_lowercase());
+    let renamed = renames.columns.get(&key);
     renamed
         .and_then(|new| named(new))
         .or_else(|| named(&was.name))

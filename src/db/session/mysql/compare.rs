@@ -22,17 +22,18 @@ pub(super) fn put_aside(session: &mut MySql, number: usize, shape: &Shape) -> Re
     let (table, copy) = (quoted(&shape.name), aside(number));
     let key: Vec<_> = shape.key.iter().map(|name| quoted(name)).collect();
     // Strictness is what the migration sets, and no matter of copying.
-    session.command(&format!(
+    session.look_by(&format!(
         "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {} FROM {table}",
         list.join(", ")
     ))?;
-    if key.is_empty() {
-        return Ok(());
+    if !key.is_empty() {
+        // Only for speed, and not to be had where the key is of a text without end.
+        let _ = session.look_by(&format!(
+            "ALTER TABLE {copy} ADD PRIMARY KEY ({})",
+            key.join(", ")
+        ));
     }
-    session.command(&format!(
-        "ALTER TABLE {copy} ADD PRIMARY KEY ({})",
-        key.join(", ")
-    ))
+    Ok(())
 }
 
 /// Compares a table with the copy that was put aside.
@@ -85,45 +86,64 @@ pub(super) fn compare(
         counts.join(", "),
         on.join(" AND ")
     );
-    Ok(compared(&session.rows(&sql)?.remove(0)))
+    match session.rows(&sql) {
+        Ok(mut rows) => Ok(compared(&rows.remove(0))),
+        // A key whose collation is another one now can't be joined.
+        Err(_) => as_wholes(session, (&was, &now), shape, successor),
+    }
 }
 
-/// Texts by their characters, whatever the character set: what a collation calls equal may still
-/// differ. Numbers by their value, since their scale may grow.
+/// Whether two values are the same one, whatever their types.
 fn equal((a, old): (&str, &ShapeColumn), (b, new): (&str, &ShapeColumn)) -> String {
-    let is = |column: &ShapeColumn, names: &[&str]| {
-        names.iter().any(|name| column.declared.starts_with(name))
-    };
-    let numbers = [
-        "tinyint",
-        "smallint",
-        "mediumint",
-        "int",
-        "bigint",
-        "decimal",
-        "float",
-        "double",
-    ];
-    let bytes = [
-        "binary",
-        "varbinary",
-        "blob",
-        "tinyblob",
-        "mediumblob",
-        "longblob",
-        "bit",
-    ];
-    let times = ["datetime", "timestamp", "date", "time"];
-    if old.declared != new.declared && is(old, &numbers) && is(new, &numbers)
-        || is(old, &times) && is(new, &times)
-    {
-        format!("{a} = {b}")
-    } else if is(old, &bytes) || is(new, &bytes) {
-        format!("CAST({a} AS BINARY) = CAST({b} AS BINARY)")
-    } else {
-        let text = |value: &str| format!("CAST(CONVERT({value} USING utf8mb4) AS BINARY)");
-        format!("{} = {}", text(a), text(b))
+    let float = |column: &ShapeColumn| is(column, &FLOATS);
+    let whole = |column: &ShapeColumn| is(column, &NUMBERS);
+    if (float(old) || whole(old)) && (float(new) || whole(new)) && float(old) != float(new) {
+        // As a float both would be rounded in the same way.
+        let decimal = |value: &str| format!("CAST({value} AS DECIMAL(65, 20))");
+        return format!("{} = {}", decimal(a), decimal(b));
     }
+    format!("{} = {}", exact(a, old), exact(b, new))
+}
+
+/// A value as bytes that only equal values have: texts by their characters, whatever the character
+/// set and what a collation calls equal; numbers and times whatever their scale.
+fn exact(value: &str, column: &ShapeColumn) -> String {
+    let text = |value: &str| format!("CAST(CONVERT({value} USING utf8mb4) AS BINARY)");
+    if is(column, &FLOATS) {
+        // The text of a float itself is cut short.
+        text(&format!("CAST({value} AS DOUBLE)"))
+    } else if is(column, &NUMBERS) {
+        text(&format!("CAST({value} AS DECIMAL(65, 20))"))
+    } else if is(column, &["datetime", "timestamp"]) {
+        text(&format!("CAST({value} AS DATETIME(6))"))
+    } else if is(column, &BYTES) {
+        format!("CAST({value} AS BINARY)")
+    } else {
+        text(value)
+    }
+}
+
+const FLOATS: [&str; 2] = ["float", "double"];
+const NUMBERS: [&str; 6] = [
+    "tinyint",
+    "smallint",
+    "mediumint",
+    "int",
+    "bigint",
+    "decimal",
+];
+const BYTES: [&str; 7] = [
+    "binary",
+    "varbinary",
+    "blob",
+    "tinyblob",
+    "mediumblob",
+    "longblob",
+    "bit",
+];
+
+fn is(column: &ShapeColumn, names: &[&str]) -> bool {
+    names.iter().any(|name| column.declared.starts_with(name))
 }
 
 /// Whether the old key tells the rows apart still: a migration may take its constraint away.
@@ -151,11 +171,10 @@ fn as_wholes(
     successor: &Successor,
 ) -> anyhow::Result<Compared> {
     let side = |name: fn(&(ShapeColumn, ShapeColumn)) -> &ShapeColumn| {
-        let parts = successor
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(index, pair)| format!(", hex({}) AS v{index}", quoted(&name(pair).name)));
+        let parts = successor.columns.iter().enumerate().map(|(index, pair)| {
+            let column = name(pair);
+            format!(", {} AS v{index}", exact(&quoted(&column.name), column))
+        });
         parts.collect::<String>()
     };
     let places: Vec<_> = (0..successor.columns.len())

@@ -28,6 +28,9 @@ use sqlx::mysql::MySqlDatabaseError;
 use sqlx::mysql::MySqlRow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -43,8 +46,15 @@ struct MySql {
     runtime: Handle,
     target: Target,
     options: MySqlConnectOptions,
+    /// What every connection is told first.
+    settings: String,
+    /// The connection that the statements of migrations run on, and its number.
     connection: MySqlConnection,
-    id: u64,
+    id: Arc<AtomicU64>,
+    /// The connection that looks: no setting, temporary table or snapshot of the other one reaches it.
+    eye: MySqlConnection,
+    /// Holds the place in the row of replicas, whatever happens to the others.
+    turn: Option<MySqlConnection>,
     database: String,
     /// The tables when the watch began.
     before: BTreeSet<String>,
@@ -54,32 +64,42 @@ impl MySql {
     fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
         let runtime = Handle::current();
         let options = options(target)?;
-        let mut connection: MySqlConnection =
-            runtime.block_on(server::connect(target, &options))?;
-        let sql = "SELECT connection_id(), database(), version()";
-        let row = runtime.block_on(rows(&mut connection, sql))?.remove(0);
-        let mut session = Self {
-            id: super::numbers(&row)[0],
-            database: row[1].to_string(),
+        let mut first: MySqlConnection = runtime.block_on(server::connect(target, &options))?;
+        let row = runtime
+            .block_on(rows(&mut first, "SELECT database(), version()"))?
+            .remove(0);
+        // Whole seconds, and at least one: MySQL knows no less.
+        let lock = waits.lock.as_secs_f64().ceil().max(1.0);
+        let mut settings =
+            format!("SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock};");
+        if waits.statement > Duration::ZERO && row[1].to_string().contains("MariaDB") {
+            let seconds = waits.statement.as_secs_f64();
+            settings.push_str(&format!("SET SESSION max_statement_time = {seconds};"));
+        }
+        if missing == Missing::Look {
+            settings.push_str("SET SESSION TRANSACTION READ ONLY;");
+        }
+        let (connection, id) = connect(&runtime, target, &options, &settings)?;
+        let (eye, _) = connect(&runtime, target, &options, &settings)?;
+        Ok(Self {
+            database: row[0].to_string(),
             target: target.clone(),
             runtime,
             options,
+            settings,
             connection,
+            id: Arc::new(AtomicU64::new(id)),
+            eye,
+            turn: None,
             before: BTreeSet::new(),
-        };
-        // Whole seconds, and at least one: MySQL knows no less.
-        let lock = waits.lock.as_secs_f64().ceil().max(1.0);
-        session.command(&format!(
-            "SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}"
-        ))?;
-        if waits.statement > Duration::ZERO && row[2].to_string().contains("MariaDB") {
-            let seconds = waits.statement.as_secs_f64();
-            session.command(&format!("SET SESSION max_statement_time = {seconds}"))?;
-        }
-        if missing == Missing::Look {
-            session.command("SET SESSION TRANSACTION READ ONLY")?;
-        }
-        Ok(session)
+        })
+    }
+
+    /// Runs a statement on the connection that looks.
+    fn look_by(&mut self, sql: &str) -> Result<(), Failed> {
+        let done = self.eye.execute(sqlx::AssertSqlSafe(sql));
+        let done = self.runtime.block_on(done);
+        done.map(|_| ()).map_err(|error| failed(&error))
     }
 
     /// The name of the lock that sqlx's migrator takes, so that both wait for each other.
@@ -107,12 +127,13 @@ impl Session for MySql {
                 Cell::Blob(bytes) => query.bind(bytes.clone()),
             };
         }
-        self.runtime.block_on(query.execute(&mut self.connection))?;
+        let done = self.runtime.block_on(query.execute(&mut self.connection));
+        done.map_err(|error| self::failed(&error))?;
         Ok(())
     }
 
     fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-        self.runtime.block_on(rows(&mut self.connection, sql))
+        self.runtime.block_on(rows(&mut self.eye, sql))
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
@@ -132,7 +153,14 @@ impl Session for MySql {
 
     fn take_turn(&mut self) -> anyhow::Result<bool> {
         let sql = format!("SELECT get_lock('{}', 0)", self.turn());
-        Ok(super::numbers(&self.rows(&sql)?[0])[0] == 1)
+        if self.turn.is_none() {
+            let connecting = server::connect(&self.target, &self.options);
+            self.turn = Some(self.runtime.block_on(connecting)?);
+        }
+        let Some(turn) = &mut self.turn else {
+            return Ok(false);
+        };
+        Ok(super::numbers(&self.runtime.block_on(rows(turn, &sql))?[0])[0] == 1)
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
@@ -144,10 +172,10 @@ impl Session for MySql {
         let columns = self.rows(
             "SELECT c.table_name, c.column_name, c.column_type, coalesce(k.ordinal_position, 0) \
              FROM information_schema.columns AS c JOIN information_schema.tables AS t \
-             ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE' \
-             LEFT JOIN information_schema.key_column_usage AS k ON k.table_schema = c.table_schema AND k.table_name = c.table_name \
+             ON t.table_schema = c.table_schema AND BINARY t.table_name = BINARY c.table_name AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+             LEFT JOIN information_schema.key_column_usage AS k ON k.table_schema = c.table_schema AND BINARY k.table_name = BINARY c.table_name \
              AND k.column_name = c.column_name AND k.constraint_name = 'PRIMARY' \
-             WHERE c.table_schema = database() AND c.extra NOT LIKE '%GENERATED%' ORDER BY c.table_name, c.ordinal_position",
+             WHERE c.table_schema = database() AND coalesce(c.generation_expression, '') = '' ORDER BY c.table_name, c.ordinal_position",
         )?;
         let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
         let mut keys: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
@@ -204,6 +232,18 @@ impl Session for MySql {
         schema::lines(self)
     }
 
+    fn tidy(&mut self) -> Result<(), Failed> {
+        let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
+        let (runtime, target) = (self.runtime.clone(), self.target.clone());
+        let new = || connect(&runtime, &target, &self.options, &self.settings).map_err(failed);
+        // No statement takes back user variables, temporary tables and prepared statements at once.
+        let (connection, id) = new()?;
+        let (eye, _) = new()?;
+        (self.connection, self.eye) = (connection, eye);
+        self.id.store(id, Ordering::SeqCst);
+        Ok(())
+    }
+
     fn watch(&mut self) -> anyhow::Result<()> {
         let tables = self.catalog()?;
         self.before = tables.into_iter().map(|shape| shape.name).collect();
@@ -254,18 +294,21 @@ impl Session for MySql {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Compared> {
+        // What is not committed yet, the other connection does not see.
+        self.command("COMMIT")?;
         compare::compare(self, number, shape, successor)
     }
 
     fn forget(&mut self, number: usize) -> anyhow::Result<()> {
-        Ok(self.command(&format!("DROP TABLE IF EXISTS {}", super::aside(number)))?)
+        Ok(self.look_by(&format!("DROP TABLE IF EXISTS {}", super::aside(number)))?)
     }
 
     fn interrupter(&self) -> Interrupter {
         let (runtime, target) = (self.runtime.clone(), self.target.clone());
-        let (options, id) = (self.options.clone(), self.id);
+        let (options, id) = (self.options.clone(), Arc::clone(&self.id));
         Box::new(move || {
             let (options, target) = (options.clone(), target.clone());
+            let id = id.load(Ordering::SeqCst);
             runtime.spawn(async move {
                 // Without another connection the statement ends by itself, later.
                 let other = server::connect::<MySqlConnection>(&target, &options).await;
@@ -278,11 +321,27 @@ impl Session for MySql {
     }
 }
 
+/// A connection with its settings, and its number.
+fn connect(
+    runtime: &Handle,
+    target: &Target,
+    options: &MySqlConnectOptions,
+    settings: &str,
+) -> anyhow::Result<(MySqlConnection, u64)> {
+    runtime.block_on(async {
+        let mut connection: MySqlConnection = server::connect(target, options).await?;
+        connection.execute(sqlx::AssertSqlSafe(settings)).await?;
+        let row = rows(&mut connection, "SELECT connection_id()").await?;
+        Ok((connection, super::numbers(&row[0])[0]))
+    })
+}
+
 /// Every value as the database writes it.
 async fn rows(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
     let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
         .fetch_all(connection)
-        .await?;
+        .await
+        .map_err(|error| failed(&error))?;
     found.iter().map(cells).collect()
 }
 
@@ -302,6 +361,8 @@ fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
 /// 1205 ER_LOCK_WAIT_TIMEOUT, 1213 ER_LOCK_DEADLOCK
 /// (dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html).
 const BUSY: [u16; 2] = [1205, 1213];
+/// 1053 ER_SERVER_SHUTDOWN, 1927 ER_CONNECTION_KILLED (mariadb.com/kb/en/mariadb-error-codes).
+const LOST: [u16; 2] = [1053, 1927];
 /// 1295 ER_UNSUPPORTED_PS.
 const UNSUPPORTED: u16 = 1295;
 
@@ -317,6 +378,8 @@ fn failed(error: &sqlx::Error) -> Failed {
             .map_or_else(|| error.to_string(), |told| told.message().to_owned()),
         at: None,
         busy: number(error).is_some_and(|number| BUSY.contains(&number)),
+        lost: matches!(error, sqlx::Error::Io(_))
+            || number(error).is_some_and(|number| LOST.contains(&number)),
     }
 }
 

@@ -54,7 +54,8 @@ impl Postgres {
         for row in &tables {
             let (schema, table) = (row[1].to_string(), row[2].to_string());
             let name = self.shown(&schema, &table);
-            self.known.insert(name.clone(), (schema, table));
+            let parted = row[3].text() == Some("true");
+            self.known.insert(name.clone(), (schema, table, parted));
             names.insert(row[0].to_string(), name);
         }
         let mut found = BTreeMap::new();
@@ -82,12 +83,19 @@ impl Postgres {
     fn add_columns(&mut self, tables: &mut BTreeMap<u64, Seen>) -> anyhow::Result<()> {
         let columns = self.rows(&format!(
             "SELECT a.attrelid::text, a.attnum::text, a.attname::text, format_type(a.atttypid, a.atttypmod), \
-             (array_position(i.indkey::int2[], a.attnum))::text \
+             (array_position(i.indkey::int2[], a.attnum))::text, (t.typnamespace <> 'pg_catalog'::regnamespace AND t.typtype <> 'e')::text \
              FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-             LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary \
+             JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary \
              WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND c.relkind IN ('r', 'p') \
              AND c.relpersistence <> 't' AND {OF_USER} ORDER BY a.attrelid, a.attnum"
         ))?;
+        // A field that goes out of a composite type goes out of every column of it.
+        let fields = self.rows(&format!(
+            "SELECT md5(coalesce(string_agg(a.attrelid::text || ' ' || a.attnum::text || ' ' || a.atttypid::text, ',' ORDER BY a.attrelid, a.attnum), '')) \
+             FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE c.relkind IN ('c', 'r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND c.relpersistence <> 't' AND {OF_USER}"
+        ))?;
+        let fields = fields[0][0].to_string();
         let mut keys: BTreeMap<u64, Vec<(u64, String)>> = BTreeMap::new();
         for row in &columns {
             let id: u64 = row[0].to_string().parse()?;
@@ -103,7 +111,10 @@ impl Postgres {
             seen.shape.columns.push(ShapeColumn {
                 id: Some(row[1].to_string().parse()?),
                 name,
-                declared: row[3].to_string(),
+                declared: match row[5].text() {
+                    Some("true") => format!("{} {fields}", row[3]),
+                    _ => row[3].to_string(),
+                },
             });
         }
         for (id, mut key) in keys {
@@ -117,9 +128,14 @@ impl Postgres {
 
     /// A name as it is shown: bare in the schema that a bare name means.
     pub(super) fn shown(&self, schema: &str, name: &str) -> String {
+        // A dot in a name must not look like a schema before it.
+        let part = |name: &str| match name.contains('.') {
+            true => format!("\"{name}\""),
+            false => name.to_owned(),
+        };
         match schema == self.default {
-            true => name.to_owned(),
-            false => format!("{schema}.{name}"),
+            true => part(name),
+            false => format!("{}.{}", part(schema), part(name)),
         }
     }
 

@@ -32,13 +32,11 @@ pub(super) fn put_aside(
     session.command(&format!(
         "LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"
     ))?;
-    session.for_reading()?;
     session.command(&format!(
         "CREATE TEMP TABLE {} AS SELECT {} FROM ONLY {table}",
         aside(number),
         list.join(", ")
-    ))?;
-    session.for_migration()
+    ))
 }
 
 /// Compares a table with the copy that was put aside.
@@ -56,7 +54,7 @@ pub(super) fn compare(
                 .remove(0),
         ));
     };
-    let now = session.quote(&successor.table);
+    let now = session.from(&successor.table);
     if !is_key(session, &now, successor)? {
         return as_wholes(session, (&was, &now), shape, successor);
     }
@@ -145,7 +143,41 @@ fn same((old, new): &(ShapeColumn, ShapeColumn)) -> String {
     );
     match old.declared == new.declared && is_built_in(old) {
         true => format!("{b} = {a}"),
-        false => format!("{b}::text = {a}::text"),
+        false => format!("{} = {}", common(&b, (new, old)), common(&a, (old, new))),
+    }
+}
+
+/// A value in a form that it has in both types: the text, or that of a number without its scale, or
+/// of a time in UTC.
+fn common(value: &str, (own, other): (&ShapeColumn, &ShapeColumn)) -> String {
+    if own.declared != other.declared && are(own, other, &NUMBERS) {
+        format!("trim_scale({})::text", number(value, own))
+    } else if own.declared != other.declared && are(own, other, &TIMES) {
+        format!("{value}::timestamptz::text")
+    } else {
+        format!("{value}::text COLLATE \"C\"")
+    }
+}
+
+const NUMBERS: [&str; 6] = ["smallint", "integer", "bigint", "numeric", "real", "double"];
+const TIMES: [&str; 2] = ["timestamp", "date"];
+const DOCUMENTS: [&str; 1] = ["json"];
+const TEXTS: [&str; 2] = ["text", "character"];
+
+fn is(column: &ShapeColumn, names: &[&str]) -> bool {
+    names.iter().any(|name| column.declared.starts_with(name))
+}
+
+fn are(old: &ShapeColumn, new: &ShapeColumn, names: &[&str]) -> bool {
+    is(old, names) && is(new, names)
+}
+
+/// A number with all its digits: a cast of a float to numeric would round it, its shortest text
+/// does not.
+fn number(value: &str, column: &ShapeColumn) -> String {
+    match is(column, &["real", "double"]) {
+        true => format!("{value}::text::numeric"),
+        false => format!("{value}::numeric"),
     }
 }
 
@@ -161,28 +193,20 @@ fn in_other_type(
         format!("a.{}", quoted(&old.name)),
         format!("b.{}", quoted(&new.name)),
     );
-    let of = |column: &ShapeColumn, names: &[&str]| {
-        names.iter().any(|name| column.declared.starts_with(name))
-    };
-    let numbers_of = ["smallint", "integer", "bigint", "numeric", "real", "double"];
-    let (times, documents) = (["timestamp", "date"], ["json"]);
-    let text = ["text", "character"];
-    let kept = if of(old, &numbers_of) && of(new, &numbers_of) {
-        format!("{a}::numeric = {b}::numeric")
-    } else if of(old, &times) && of(new, &times) {
-        // A time without a zone is taken in the session's, or in UTC.
-        let utc = |value: &str| format!("({value}::timestamp AT TIME ZONE 'UTC')");
-        let zoned = |column: &ShapeColumn| column.declared.contains("with time zone");
-        let in_utc = match (zoned(old), zoned(new)) {
-            (false, true) => format!("{} = {b}", utc(&a)),
-            (true, false) => format!("{a} = {}", utc(&b)),
-            _ => "false".to_owned(),
-        };
-        format!("({a}::timestamptz = {b}::timestamptz OR {in_utc})")
-    } else if of(old, &documents) && of(new, &documents) {
+    let kept = if are(old, new, &["real", "double"]) {
+        format!("{a}::float8 = {b}::float8")
+    } else if are(old, new, &NUMBERS) {
+        format!("{} = {}", number(&a, old), number(&b, new))
+    } else if are(old, new, &TIMES) {
+        format!("{a}::timestamptz = {b}::timestamptz")
+    } else if are(old, new, &DOCUMENTS) {
         format!("{a}::jsonb = {b}::jsonb")
-    } else if of(old, &text) && of(new, &documents) {
+    } else if is(old, &TEXTS) && is(new, &DOCUMENTS) {
         format!("({b} #>> '{{}}' = {a} OR {a}::jsonb = {b}::jsonb)")
+    } else if is(old, &TEXTS) && is(new, &["uuid"]) {
+        format!("{a}::uuid = {b}")
+    } else if is(old, &TEXTS) && is(new, &["timestamp with time zone"]) {
+        format!("{a}::timestamptz = {b}")
     } else {
         return Ok(None);
     };
@@ -222,12 +246,10 @@ fn as_wholes(
     shape: &Shape,
     successor: &Successor,
 ) -> anyhow::Result<Compared> {
-    let side = |name: fn(&(ShapeColumn, ShapeColumn)) -> &ShapeColumn| {
+    let side = |turn: fn(&(ShapeColumn, ShapeColumn)) -> (&ShapeColumn, &ShapeColumn)| {
         let parts = successor.columns.iter().enumerate().map(|(index, pair)| {
-            format!(
-                ", {}::text COLLATE \"C\" AS v{index}",
-                quoted(&name(pair).name)
-            )
+            let (own, other) = turn(pair);
+            format!(", {} AS v{index}", common(&quoted(&own.name), (own, other)))
         });
         parts.collect::<String>()
     };
@@ -240,8 +262,8 @@ fn as_wholes(
             let sql = format!(
                 "SELECT coalesce(sum(greatest(n, 0)), 0)::text FROM (SELECT sum(side) AS n FROM \
                  (SELECT 1 AS side{} FROM {was} UNION ALL SELECT -1{} FROM {now}) AS both_sides GROUP BY {}) AS counted",
-                side(|pair| &pair.0),
-                side(|pair| &pair.1),
+                side(|(old, new)| (old, new)),
+                side(|(old, new)| (new, old)),
                 places.join(", ")
             );
             numbers(&session.rows(&sql)?[0])[0]

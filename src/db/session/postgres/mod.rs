@@ -3,6 +3,7 @@
 mod catalog;
 mod compare;
 mod schema;
+mod settings;
 
 use super::Failed;
 use super::Interrupter;
@@ -50,13 +51,14 @@ struct Postgres {
     /// Holds the place in the row of replicas: a session of its own that is always idle, so that
     /// `CREATE INDEX CONCURRENTLY` never waits for it.
     turn: Option<PgConnection>,
-    waits: Waits,
+    /// Whether the server can notice in the middle of a statement that chatctl is gone.
+    notices: bool,
     process: i32,
     database: String,
     /// The schema that a bare name means.
     default: String,
-    /// Schema and name of every table that was ever listed.
-    known: BTreeMap<String, (String, String)>,
+    /// Schema and name of every table that was ever listed, and whether it is partitioned.
+    known: BTreeMap<String, (String, String, bool)>,
     /// The tables when the watch began, by their number.
     before: BTreeMap<u64, Seen>,
     /// The transaction that was begun.
@@ -68,14 +70,22 @@ impl Postgres {
         let runtime = Handle::current();
         let mut options = PgConnectOptions::from_str(target.secret_url())
             .map_err(|error| server::unusable(target, &error))?
-            .application_name("chatctl");
+            .application_name("chatctl")
+            .options([
+                ("lock_timeout", waits.lock.as_millis().to_string()),
+                ("statement_timeout", waits.statement.as_millis().to_string()),
+            ]);
         if missing == Missing::Look {
             options = options.options([("default_transaction_read_only", "on")]);
         }
         let mut connection: PgConnection = runtime.block_on(server::connect(target, &options))?;
         let sql = "SELECT pg_backend_pid()::text, current_database()::text, coalesce(current_schema(), 'public')::text";
         let row = runtime.block_on(rows(&mut connection, sql))?.remove(0);
+        // Version 14 and newer, where its system tells; elsewhere a statement runs to its end.
+        let notices = connection.execute(NOTICE);
+        let notices = runtime.block_on(notices).is_ok();
         Ok(Self {
+            notices,
             process: row[0].to_string().parse()?,
             database: row[1].to_string(),
             default: row[2].to_string(),
@@ -84,7 +94,6 @@ impl Postgres {
             options,
             connection,
             turn: None,
-            waits,
             known: BTreeMap::new(),
             before: BTreeMap::new(),
             transaction: None,
@@ -98,20 +107,12 @@ impl Postgres {
         done.map(|_| ()).map_err(|error| failed(&error))
     }
 
-    /// Sets what holds for the statements of a migration.
-    fn for_migration(&mut self) -> Result<(), Failed> {
-        let sql = format!(
-            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; SET LOCAL row_security = on",
-            self.waits.lock.as_millis(),
-            self.waits.statement.as_millis()
-        );
-        self.command(&sql)
-    }
-
-    /// Sets what holds for chatctl's own reads: they may take long, and a policy that would hide
-    /// rows from them is an error.
-    fn for_reading(&mut self) -> Result<(), Failed> {
-        self.command("SET LOCAL statement_timeout = 0; SET LOCAL row_security = off")
+    /// A table to read from: its own rows, without those of tables that inherit from it, unless its
+    /// rows are in its partitions.
+    fn from(&self, table: &str) -> String {
+        let parted = self.known.get(table).is_some_and(|(_, _, parted)| *parted);
+        let only = if parted { "" } else { "ONLY " };
+        format!("{only}{}", self.quote(table))
     }
 
     /// The advisory key that sqlx's migrator takes, so that both wait for each other.
@@ -138,7 +139,8 @@ impl Session for Postgres {
         for (number, piece) in pieces.enumerate() {
             numbered.push_str(&format!("${}{piece}", number + 1));
         }
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(numbered));
+        // What is prepared is gone when a file is tidied up.
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(numbered)).persistent(false);
         for arg in args {
             query = match arg {
                 Cell::Null => query.bind(None::<String>),
@@ -148,7 +150,8 @@ impl Session for Postgres {
                 Cell::Blob(bytes) => query.bind(bytes.clone()),
             };
         }
-        self.runtime.block_on(query.execute(&mut self.connection))?;
+        let done = self.runtime.block_on(query.execute(&mut self.connection));
+        done.map_err(|error| failed(&error))?;
         Ok(())
     }
 
@@ -167,7 +170,7 @@ impl Session for Postgres {
 
     fn quote(&self, name: &str) -> String {
         let (schema, name) = match self.known.get(name) {
-            Some((schema, name)) => (schema.as_str(), name.as_str()),
+            Some((schema, name, _)) => (schema.as_str(), name.as_str()),
             None => (self.default.as_str(), name),
         };
         format!("{}.{}", quoted(schema), quoted(name))
@@ -182,14 +185,27 @@ impl Session for Postgres {
         let Some(turn) = &mut self.turn else {
             return Ok(false);
         };
-        let sql = format!("SELECT pg_try_advisory_lock({key})::text");
-        let answer = self.runtime.block_on(rows(turn, &sql))?;
-        Ok(answer[0][0].text() == Some("true"))
+        for key in [key ^ OWN_KEY, key] {
+            let sql = format!("SELECT pg_try_advisory_lock({key})::text");
+            let answer = self.runtime.block_on(rows(turn, &sql))?;
+            if answer[0][0].text() != Some("true") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn lend_turn(&mut self) -> anyhow::Result<()> {
+        let sql = format!("SELECT pg_advisory_unlock({})::text", self.key());
+        if let Some(turn) = &mut self.turn {
+            self.runtime.block_on(rows(turn, &sql))?;
+        }
+        Ok(())
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
-        self.command("BEGIN")?;
-        self.for_migration()?;
+        // Rows that others commit meanwhile must be seen when a table is put aside.
+        self.command("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
         self.transaction = self
             .transaction()
             .map_err(|error| Failed::because(format!("{error:#}")))?;
@@ -199,6 +215,14 @@ impl Session for Postgres {
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
         let seen = self.look()?;
         Ok(seen.into_values().map(|seen| seen.shape).collect())
+    }
+
+    fn tidy(&mut self) -> Result<(), Failed> {
+        self.command("RESET ALL; RESET ROLE; RESET SESSION AUTHORIZATION; DEALLOCATE ALL")?;
+        match self.notices {
+            true => self.command(NOTICE),
+            false => Ok(()),
+        }
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
@@ -214,10 +238,7 @@ impl Session for Postgres {
     }
 
     fn watch(&mut self) -> anyhow::Result<()> {
-        // What one file sets, such as an empty `search_path`, is not the next one's.
-        self.command("RESET ALL")?;
-        self.for_migration()?;
-        self.before = self.look()?;
+        self.before = self.own(Self::look)?;
         Ok(())
     }
 
@@ -232,7 +253,7 @@ impl Session for Postgres {
         }
         let counting = self.rows("SELECT current_setting('track_counts')")?;
         let blind = counting[0][0].text() != Some("on");
-        let now = self.look()?;
+        let now = self.own(Self::look)?;
         let touched = self
             .before
             .iter()
@@ -256,9 +277,10 @@ impl Session for Postgres {
         let sql = format!(
             "SELECT count(*){} FROM {}",
             counts.collect::<String>(),
-            self.quote(table)
+            self.from(table)
         );
-        let numbers = super::numbers(&self.rows(&sql)?.remove(0));
+        let row = self.own(|session| session.rows(&sql))?.remove(0);
+        let numbers = super::numbers(&row);
         Ok(Content {
             rows: numbers[0],
             filled: numbers[1..].to_vec(),
@@ -266,7 +288,7 @@ impl Session for Postgres {
     }
 
     fn put_aside(&mut self, number: usize, shape: &Shape) -> Result<(), Failed> {
-        compare::put_aside(self, number, shape)
+        self.own(|session| compare::put_aside(session, number, shape))
     }
 
     fn compare(
@@ -275,10 +297,7 @@ impl Session for Postgres {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Compared> {
-        self.for_reading()?;
-        let compared = compare::compare(self, number, shape, successor)?;
-        self.for_migration()?;
-        Ok(compared)
+        self.own(|session| compare::compare(session, number, shape, successor))
     }
 
     fn forget(&mut self, number: usize) -> anyhow::Result<()> {
@@ -302,11 +321,19 @@ impl Session for Postgres {
     }
 }
 
+/// Makes sqlx's key another one that only chatctl takes.
+const OWN_KEY: i64 = 0x6368_6174_6374_6c;
+
+/// Without it a statement of a killed chatctl waits on for its lock, or works on, and keeps others
+/// from the table.
+const NOTICE: &str = "SET client_connection_check_interval = '1s'";
+
 /// Every value as the database writes it.
 async fn rows(connection: &mut PgConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
     let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
         .fetch_all(connection)
-        .await?;
+        .await
+        .map_err(|error| failed(&error))?;
     found.iter().map(cells).collect()
 }
 
@@ -326,10 +353,15 @@ fn cells(row: &PgRow) -> anyhow::Result<Vec<Cell>> {
 /// 55P03 lock_not_available, 40P01 deadlock_detected, 40001 serialization_failure
 /// (postgresql.org/docs/current/errcodes-appendix.html).
 const BUSY: [&str; 3] = ["55P03", "40P01", "40001"];
+/// 57P01 admin_shutdown, 57P02 crash_shutdown: the last that a server says.
+const LOST: [&str; 2] = ["57P01", "57P02"];
 
 fn failed(error: &sqlx::Error) -> Failed {
     let Some(told) = error.as_database_error() else {
-        return Failed::because(error.to_string());
+        return Failed {
+            lost: matches!(error, sqlx::Error::Io(_)),
+            ..Failed::because(error.to_string())
+        };
     };
     let told = told.downcast_ref::<PgDatabaseError>();
     let more = [told.detail(), told.hint()];
@@ -345,6 +377,7 @@ fn failed(error: &sqlx::Error) -> Failed {
             _ => None,
         },
         busy: BUSY.contains(&told.code()),
+        lost: LOST.contains(&told.code()),
     }
 }
 

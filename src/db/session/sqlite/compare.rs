@@ -62,11 +62,16 @@ pub(super) fn compare(
             format!("a.{}", quoted(&old.name)),
             format!("b.{}", quoted(&new.name)),
         );
-        // A unary plus takes the affinity away, so that a text is compared with a text.
+        // A unary plus takes the affinity away, so that a text is compared with a text. In another
+        // type a value is the same when it reads the same, or is the same number.
+        let other_type = match old.declared == new.declared {
+            true => "true".to_owned(),
+            false => format!("+{a} <> +{b} AND CAST({a} AS TEXT) <> CAST({b} AS TEXT)"),
+        };
         format!(
             "{}, coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NULL), 0), \
              coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NOT NULL \
-             AND (typeof({a}) <> typeof({b}) OR +{a} <> +{b} COLLATE BINARY)), 0)",
+             AND (typeof({a}) <> typeof({b}) OR +{a} <> +{b} COLLATE BINARY) AND ({other_type})), 0)",
             filled(column)
         )
     });

@@ -124,7 +124,14 @@ fn forbidden(action: &AuthAction<'_>) -> Option<String> {
         {
             Some(format!("the history `{table_name}` is not a migration's to change"))
         }
-        AuthAction::CreateTempTable { table_name }
+        AuthAction::CreateTrigger { table_name, .. } | AuthAction::CreateTempTrigger { table_name, .. }
+            if own(table_name) =>
+        {
+            Some(format!("a trigger on the history `{table_name}` would run after everything was compared"))
+        }
+        AuthAction::AlterTable { table_name, .. }
+        | AuthAction::CreateTempTrigger { table_name, .. }
+        | AuthAction::CreateTempTable { table_name }
         | AuthAction::DropTempTable { table_name }
         | AuthAction::Insert { table_name }
         | AuthAction::Delete { table_name }

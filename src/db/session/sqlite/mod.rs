@@ -82,8 +82,16 @@ impl Sqlite {
             }
             (Missing::Fail, false) => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
-        let connection = Connection::open_with_flags(target.path(), flags)
+        let mut connection = Connection::open_with_flags(target.path(), flags)
             .with_context(|| format!("opening `{target}`"))?;
+        if missing == Missing::Look && !target.read_only() && is_unfinished(&connection) {
+            // A writer was killed in the middle. Until what it wrote is taken back, nobody can
+            // read; the next to open the file does that, and this one does nothing else.
+            let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+            connection = Connection::open_with_flags(target.path(), flags)
+                .with_context(|| format!("opening `{target}`"))?;
+            connection.execute_batch("PRAGMA query_only = ON")?;
+        }
         connection.busy_timeout(waits.lock)?;
         // The table rebuild that generators write deletes the children of the old table when
         // foreign keys are on; inside of a transaction the pragma would do nothing.
@@ -228,6 +236,10 @@ impl Session for Sqlite {
         self.lines()
     }
 
+    fn tidy(&mut self) -> Result<(), Failed> {
+        Ok(())
+    }
+
     fn watch(&mut self) -> anyhow::Result<()> {
         self.before = self.catalog()?;
         let names = self.names()?;
@@ -324,6 +336,16 @@ fn vacuums(statement: &str) -> bool {
     word.eq_ignore_ascii_case("vacuum") && !statement.contains(';')
 }
 
+/// Whether a killed writer's journal has to be rolled back before anything can be read
+/// (`SQLITE_READONLY_ROLLBACK`, sqlite.org/rescode.html).
+fn is_unfinished(connection: &Connection) -> bool {
+    let read = connection.query_row("PRAGMA schema_version", [], |_| Ok(()));
+    let code = read
+        .err()
+        .and_then(|error| Some(error.sqlite_error()?.extended_code));
+    code == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
+}
+
 fn failed(error: &rusqlite::Error) -> Failed {
     Failed {
         message: error.to_string(),
@@ -332,6 +354,7 @@ fn failed(error: &rusqlite::Error) -> Failed {
             error.sqlite_error_code(),
             Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
         ),
+        lost: false,
     }
 }
 
