@@ -1,0 +1,198 @@
+//! Files that can't be one transaction, and end in the middle: what is done stays and is told, what
+//! is half done is cleared away, and the next run goes on from there.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+#[allow(
+    dead_code,
+    reason = "what other tests ask of a backend stands there too"
+)]
+#[path = "cases/backend.rs"]
+mod backend;
+mod common;
+#[allow(dead_code, reason = "each test file uses a part of it")]
+#[path = "faults/holder.rs"]
+mod holder;
+#[allow(dead_code, reason = "each test file uses a part of it")]
+#[path = "faults/store.rs"]
+mod store;
+
+use common::servers;
+use holder::Holder;
+use holder::until_waiting;
+use store::Host;
+use store::STEPS;
+use store::Store;
+
+/// Two indexes that are made while others write. The second holds for no table whose notes are
+/// alike.
+const INDEXES: &str = "CREATE INDEX CONCURRENTLY by_role ON messages (role);
+CREATE UNIQUE INDEX CONCURRENTLY by_label ON tags (label);
+INSERT INTO runs VALUES (1);
+";
+
+/// The indexes of the file, and whether they can be used.
+fn indexes(store: &Store) -> Vec<String> {
+    servers::texts(
+        &store.url,
+        "SELECT indexrelid::regclass || ' ' || indisvalid FROM pg_index \
+         WHERE indexrelid::regclass::text LIKE 'by\\_%' ORDER BY 1",
+    )
+}
+
+#[track_caller]
+fn has_both_indexes(store: &Store) {
+    assert_eq!(indexes(store), ["by_label true", "by_role true"]);
+    assert_eq!(store.backend.count(&store.url, "runs"), 1);
+    assert_eq!(store.status().1, 0);
+    assert_eq!(store.backend.count(&store.url, "messages"), 1000);
+}
+
+/// However the mark stands at the beginning of the file.
+#[test]
+fn an_index_that_fails_leaves_no_half_of_it() {
+    let host = Host::postgres();
+    let marks = [
+        "-- no-transaction\n",
+        "\u{feff}-- no-transaction\n",
+        "\n-- no-transaction\n",
+    ];
+    for (number, mark) in marks.into_iter().enumerate() {
+        let store = host.store(&format!("index_{number}"));
+        servers::run_sql(&store.url, "INSERT INTO tags VALUES (3, 'a')");
+        store.file("2_change.sql", &format!("{mark}{INDEXES}"));
+        for _ in 0..2 {
+            let ended = store.up(&[]);
+            assert_eq!(ended.exit, 1, "{ended:?}");
+            let (line, said) = ended.failure();
+            let mark_lines = mark.lines().count() as u64;
+            assert_eq!(line, mark_lines + 2, "{ended:?}");
+            assert!(said.contains("(label)=(a) is duplicated"), "{said}");
+            assert_eq!(indexes(&store), ["by_role true"]);
+            let (status, exit) = store.status();
+            assert_eq!(exit, 1);
+            assert!(
+                status.starts_with("dirty: 1 statements are applied, statement 2 failed"),
+                "{status}"
+            );
+        }
+        servers::run_sql(&store.url, "UPDATE tags SET label = 'b' WHERE id = 3");
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        has_both_indexes(&store);
+    }
+}
+
+/// What sets something for the session is done again each time, and is counted once.
+#[test]
+fn a_file_that_sets_something_goes_on_as_often_as_it_fails() {
+    let host = Host::postgres();
+    let store = host.store("sets");
+    servers::run_sql(&store.url, "INSERT INTO tags VALUES (3, 'a')");
+    let text = format!("-- no-transaction\nSET maintenance_work_mem = '32MB';\n{INDEXES}");
+    store.file("2_change.sql", &text);
+    for _ in 0..4 {
+        let ended = store.up(&[]);
+        assert_eq!((ended.exit, ended.failure().0), (1, 4), "{ended:?}");
+        let (status, _) = store.status();
+        assert!(status.starts_with("dirty: 2 statements"), "{status}");
+    }
+    servers::run_sql(&store.url, "UPDATE tags SET label = 'b' WHERE id = 3");
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    has_both_indexes(&store);
+}
+
+/// An open transaction keeps an index from being finished; chatctl is killed while it waits.
+#[test]
+fn a_killed_index_is_dropped_and_made_again() {
+    let host = Host::postgres();
+    for (number, at_once) in [true, false].into_iter().enumerate() {
+        let store = host.store(&format!("killed_{number}"));
+        store.file("2_change.sql", &format!("-- no-transaction\n{INDEXES}"));
+        let writer = Holder::new(&store, "LOCK TABLE tags IN ROW EXCLUSIVE MODE");
+        let running = store.spawn(&[]);
+        until_waiting(&store, "CREATE UNIQUE INDEX CONCURRENTLY");
+        running.kill();
+        assert_eq!(indexes(&store), ["by_label false", "by_role true"]);
+        let (status, exit) = store.status();
+        assert_eq!(exit, 1);
+        assert!(
+            status.starts_with("dirty: 1 statements are applied, statement 2 was running"),
+            "{status}"
+        );
+        // The next run may begin while the killed one's statement still waits in the server.
+        let ended = if at_once {
+            let running = store.spawn(&[]);
+            until_waiting(&store, "DROP INDEX CONCURRENTLY");
+            writer.release();
+            running.ended()
+        } else {
+            writer.release();
+            store.up(&[])
+        };
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        has_both_indexes(&store);
+    }
+}
+
+/// A version that stopped in the middle counts as applied, or is pending from its first statement.
+#[test]
+fn a_version_that_stopped_is_resolved() {
+    let host = Host::postgres();
+    for how in ["applied", "retry"] {
+        let store = host.store(how);
+        servers::run_sql(&store.url, "INSERT INTO tags VALUES (3, 'a')");
+        store.file("2_change.sql", &format!("-- no-transaction\n{INDEXES}"));
+        assert_eq!(store.up(&[]).exit, 1);
+        // Whoever settles it by hand mends the file, too.
+        let mended = INDEXES.replace("UNIQUE ", "");
+        store.file("2_change.sql", &format!("-- no-transaction\n{mended}"));
+        let resolve = || {
+            let mut command = store.command("resolve");
+            command.args(["2", "--as", how]).output().unwrap()
+        };
+        let resolved = resolve();
+        assert_eq!(resolved.status.code(), Some(0), "{resolved:?}");
+        assert_eq!(resolve().status.code(), Some(4), "it is not dirty any more");
+        if how == "applied" {
+            let ended = store.up(&[]);
+            assert!(ended.exit == 0 && ended.found_nothing_to_do(), "{ended:?}");
+            assert_eq!(indexes(&store), ["by_role true"]);
+            assert_eq!(store.status().1, 0);
+        } else {
+            assert_eq!(store.status(), ("pending".to_owned(), 10));
+            // From the first statement on: its index is there already.
+            let ended = store.up(&[]);
+            assert_eq!((ended.exit, ended.failure().0), (1, 2), "{ended:?}");
+            servers::run_sql(&store.url, "DROP INDEX by_role");
+            let ended = store.up(&[]);
+            assert_eq!(ended.exit, 0, "{ended:?}");
+            has_both_indexes(&store);
+        }
+    }
+}
+
+/// What passes on the copy can fail on the database itself; MariaDB keeps what is done.
+#[test]
+fn a_lock_that_never_comes_leaves_what_is_done() {
+    let host = Host::mysql();
+    for (place, (_, table)) in STEPS.into_iter().enumerate() {
+        let store = host.store(&format!("busy_{place}"));
+        store.change(None);
+        let holder = Holder::of_rows(&store, table);
+        let ended = store.up(&["--lock-timeout", "1s", "--retries", "0"]);
+        assert_eq!(ended.exit, 1, "{ended:?}");
+        assert_eq!(ended.failure().0, place as u64 + 1, "{ended:?}");
+        let (status, exit) = store.status();
+        assert_eq!(exit, 1);
+        let told = format!(
+            "dirty: {place} statements are applied, statement {} failed",
+            place + 1
+        );
+        assert!(status.starts_with(&told), "{status}");
+        holder.release();
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        store.is_at_head();
+    }
+}
