@@ -317,7 +317,7 @@ fn renames(pieces: &[Piece<'_>]) -> Renames {
                 AlterAction::RenameTable { to } => renames.table(&table.name, &to.name),
                 AlterAction::RenameColumn { from, to } => renames.column(&table.name, from, to),
                 AlterAction::Change { from, to, .. } if from != to => {
-                    renames.column(&table.name, from, to)
+                    renames.column(&table.name, from, to);
                 }
                 _ => {}
             }

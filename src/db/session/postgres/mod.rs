@@ -322,7 +322,7 @@ impl Session for Postgres {
 }
 
 /// Makes sqlx's key another one that only chatctl takes.
-const OWN_KEY: i64 = 0x6368_6174_6374_6c;
+const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 
 /// Without it a statement of a killed chatctl waits on for its lock, or works on, and keeps others
 /// from the table.
