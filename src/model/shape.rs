@@ -36,8 +36,13 @@ pub struct ShapeColumn {
 pub enum Touch {
     /// Anything: rows may be gone.
     Rows,
-    /// Values of these columns may be other ones; every row is there.
-    Columns(BTreeSet<String>),
+    /// Values may be other ones; every row is there.
+    Values {
+        /// Of these columns.
+        columns: BTreeSet<String>,
+        /// In these rows, by the engine's number; in any row when absent.
+        rows: Option<BTreeSet<i64>>,
+    },
 }
 
 impl Touch {
@@ -46,7 +51,19 @@ impl Touch {
         match (self, other) {
             (Self::Rows, _) => {}
             (this, Self::Rows) => *this = Self::Rows,
-            (Self::Columns(all), Self::Columns(more)) => all.extend(more),
+            (
+                Self::Values { columns, rows },
+                Self::Values {
+                    columns: more,
+                    rows: others,
+                },
+            ) => {
+                columns.extend(more);
+                *rows = rows.take().zip(others).map(|(mut rows, others)| {
+                    rows.extend(others);
+                    rows
+                });
+            }
         }
     }
 
@@ -54,21 +71,48 @@ impl Touch {
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Rows, _) => true,
-            (Self::Columns(_), Self::Rows) => false,
-            (Self::Columns(all), Self::Columns(some)) => some.is_subset(all),
+            (Self::Values { .. }, Self::Rows) => false,
+            (
+                Self::Values { columns, rows },
+                Self::Values {
+                    columns: some,
+                    rows: others,
+                },
+            ) => {
+                let rows = match (rows, others) {
+                    (None, _) => true,
+                    (Some(_), None) => false,
+                    (Some(rows), Some(others)) => others.is_subset(rows),
+                };
+                rows && some.is_subset(columns)
+            }
+        }
+    }
+
+    /// The rows that it is about, when it is not about all.
+    pub fn rows(&self) -> Option<&BTreeSet<i64>> {
+        match self {
+            Self::Values { rows, .. } => rows.as_ref(),
+            Self::Rows => None,
+        }
+    }
+
+    /// The same about every row.
+    pub fn in_all_rows(&mut self) {
+        if let Self::Values { rows, .. } = self {
+            *rows = None;
         }
     }
 
     /// The part of a table that it is about: its key, and the columns.
     pub fn of(&self, shape: &Shape) -> Shape {
-        let Self::Columns(columns) = self else {
-            return shape.clone();
-        };
         let mut shape = shape.clone();
-        let key = shape.key.clone();
-        shape
-            .columns
-            .retain(|column| columns.contains(&column.name) || key.contains(&column.name));
+        if let Self::Values { columns, .. } = self {
+            let key = shape.key.clone();
+            shape
+                .columns
+                .retain(|column| columns.contains(&column.name) || key.contains(&column.name));
+        }
         shape
     }
 }

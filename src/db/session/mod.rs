@@ -124,8 +124,13 @@ pub trait Session: Send {
     /// How many rows and values a table has.
     fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content>;
 
-    /// Puts a copy of a table aside, and keeps others from writing it until the transaction ends.
-    fn put_aside(&mut self, number: usize, shape: &Shape) -> Result<(), Failed>;
+    /// Puts a copy of a table aside, or of some rows of it, and keeps others from writing it until the transaction ends.
+    fn put_aside(
+        &mut self,
+        number: usize,
+        shape: &Shape,
+        rows: Option<&BTreeSet<i64>>,
+    ) -> Result<(), Failed>;
 
     /// Compares a table with the copy that was put aside, row by row and byte by byte.
     fn compare(

@@ -146,6 +146,12 @@ pub(super) fn attempt(
             continue;
         }
         let mut proven = watched.compare(session, &touched)?;
+        if !proven.lost.is_empty() && names.values().any(|touch| touch.rows().is_some()) {
+            // Something is lost in some rows: now it is told of how many.
+            again(session)?;
+            names.values_mut().for_each(Touch::in_all_rows);
+            continue;
+        }
         proven.took = took;
         let refused: Vec<_> = preserve::unacknowledged(&proven.lost, &intent.allowed)
             .into_iter()
@@ -242,7 +248,7 @@ impl Watched<'_> {
                 Guard::Counts => false,
             };
             let aside = if exact {
-                if let Err(failed) = session.put_aside(number, &shape) {
+                if let Err(failed) = session.put_aside(number, &shape, touch.rows()) {
                     return Ok(Err(failed));
                 }
                 Aside::Copy(number)

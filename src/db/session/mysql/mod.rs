@@ -284,7 +284,12 @@ impl Session for MySql {
         })
     }
 
-    fn put_aside(&mut self, number: usize, shape: &Shape) -> Result<(), Failed> {
+    fn put_aside(
+        &mut self,
+        number: usize,
+        shape: &Shape,
+        _rows: Option<&BTreeSet<i64>>,
+    ) -> Result<(), Failed> {
         compare::put_aside(self, number, shape)
     }
 

@@ -287,7 +287,12 @@ impl Session for Postgres {
         })
     }
 
-    fn put_aside(&mut self, number: usize, shape: &Shape) -> Result<(), Failed> {
+    fn put_aside(
+        &mut self,
+        number: usize,
+        shape: &Shape,
+        _rows: Option<&BTreeSet<i64>>,
+    ) -> Result<(), Failed> {
         self.own(|session| compare::put_aside(session, number, shape))
     }
 

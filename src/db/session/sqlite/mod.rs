@@ -26,6 +26,7 @@ use rusqlite::Batch;
 use rusqlite::Connection;
 use rusqlite::OpenFlags;
 use rusqlite::fallible_iterator::FallibleIterator as _;
+use rusqlite::hooks::Action;
 use rusqlite::hooks::AuthContext;
 use rusqlite::hooks::Authorization;
 use rusqlite::types::ValueRef;
@@ -192,7 +193,21 @@ impl Session for Sqlite {
         self.connection
             .authorizer(Some(judge))
             .map_err(|error| failed(&error))?;
+        let notes = Arc::clone(&self.notes);
+        let hook = move |action, database: &str, table: &str, row| {
+            if action == Action::SQLITE_UPDATE && database == "main" {
+                let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+                notes.row(table, row);
+            }
+        };
+        self.connection
+            .update_hook(Some(hook))
+            .map_err(|error| failed(&error))?;
         let done = self.run_each(statement);
+        // Both can only fail where the connection belongs to somebody else.
+        let _ = self
+            .connection
+            .update_hook(None::<fn(Action, &str, &str, i64)>);
         let freed = self
             .connection
             .authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
@@ -254,8 +269,12 @@ impl Session for Sqlite {
         let replaces = schema
             .iter()
             .any(|row| row[0].to_string().contains("replace"));
-        *self.notes() = Notes::default();
-        self.notes().replaces = replaces;
+        let without =
+            self.rows("SELECT lower(name) FROM pragma_table_list WHERE schema = 'main' AND wr")?;
+        let mut notes = self.notes();
+        *notes = Notes::default();
+        notes.replaces = replaces;
+        notes.without_rows = without.iter().map(|row| row[0].to_string()).collect();
         Ok(())
     }
 
@@ -301,8 +320,13 @@ impl Session for Sqlite {
         })
     }
 
-    fn put_aside(&mut self, number: usize, shape: &Shape) -> Result<(), Failed> {
-        compare::put_aside(self, number, shape)
+    fn put_aside(
+        &mut self,
+        number: usize,
+        shape: &Shape,
+        rows: Option<&BTreeSet<i64>>,
+    ) -> Result<(), Failed> {
+        compare::put_aside(self, number, shape, rows)
     }
 
     fn compare(

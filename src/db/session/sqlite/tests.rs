@@ -39,20 +39,27 @@ fn touched(statements: &[&str]) -> Vec<String> {
     touched
         .map(|(table, touch)| match touch {
             Touch::Rows => table,
-            Touch::Columns(columns) => format!("{table} {columns:?}"),
+            Touch::Values { columns, rows } => format!("{table} {columns:?} {rows:?}"),
         })
         .collect()
 }
 
 #[test]
-fn of_an_update_only_its_columns_are_touched() {
-    for statement in [
-        "UPDATE m SET body = body",
-        "UPDATE main.M SET \"BODY\" = 'x' WHERE id = 1",
-        "INSERT INTO m VALUES (1, 'z') ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+fn of_an_update_only_its_columns_and_rows_are_touched() {
+    for (statement, rows) in [
+        ("UPDATE m SET body = body", "Some({1, 2, 3})"),
+        ("UPDATE main.M SET \"BODY\" = 'x' WHERE id = 1", "Some({1})"),
+        ("UPDATE m SET body = 'x' WHERE id = 9", "Some({})"),
+        (
+            "INSERT INTO m VALUES (1, 'z') ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+            "Some({1})",
+        ),
     ] {
-        assert_eq!(touched(&[statement]), ["m {\"body\"}"], "{statement}");
+        let expected = format!("m {{\"body\"}} {rows}");
+        assert_eq!(touched(&[statement]), [expected], "{statement}");
     }
+    let unnumbered = touched(&["UPDATE keyed SET v = 'y'"]);
+    assert_eq!(unnumbered, ["keyed {\"v\"} None"], "no hook tells of it");
     let added = [
         "ALTER TABLE m ADD COLUMN status TEXT",
         "UPDATE m SET status = 'done'",
@@ -140,7 +147,7 @@ fn a_comparison_sees_bytes_and_rows() {
     let (_folder, mut session) = session(STORE);
     let before = session.catalog().unwrap();
     let m = before.iter().find(|shape| shape.name == "m").unwrap();
-    session.put_aside(0, m).unwrap();
+    session.put_aside(0, m, None).unwrap();
     session
         .command(
             "CREATE TABLE n (id INTEGER PRIMARY KEY, body BLOB COLLATE NOCASE);
