@@ -3,8 +3,11 @@
 mod catalog;
 mod compare;
 mod guard;
+mod overwrite;
 #[cfg(test)]
 mod tests;
+
+pub use overwrite::overwrite;
 
 use super::Failed;
 use super::Interrupter;
@@ -19,7 +22,6 @@ use crate::model::Content;
 use crate::model::Shape;
 use crate::model::Successor;
 use crate::model::Touch;
-use crate::stop::Stop;
 use anyhow::Context as _;
 use guard::Notes;
 use rusqlite::Batch;
@@ -32,7 +34,6 @@ use rusqlite::hooks::Authorization;
 use rusqlite::types::ValueRef;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -44,23 +45,6 @@ pub(super) fn open(
     waits: Waits,
 ) -> anyhow::Result<Box<dyn Session>> {
     Ok(Box::new(Sqlite::open(target, missing, waits)?))
-}
-
-/// Makes a database file what another one is, all at once: whoever reads sees the one or the other.
-pub fn overwrite(target: &Target, with: &Path) -> anyhow::Result<()> {
-    let from = Connection::open_with_flags(with, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .with_context(|| format!("opening `{}`", with.display()))?;
-    let mut to = Connection::open(target.path()).with_context(|| format!("opening `{target}`"))?;
-    to.busy_timeout(Waits::SHORT.lock)?;
-    let backup = rusqlite::backup::Backup::new(&from, &mut to)?;
-    match backup.step(-1)? {
-        rusqlite::backup::StepResult::Done => Ok(()),
-        _ => Err(
-            Stop::unreachable(format!("`{target}` is locked by another connection"))
-                .hint("stop the servers that use it, and try again")
-                .into(),
-        ),
-    }
 }
 
 struct Sqlite {
