@@ -19,6 +19,8 @@ pub struct Scratch {
     pub target: Target,
     /// The same for a user who can reach nothing else; absent where none could be made.
     pub confined: Option<Target>,
+    /// Whether that user can come in.
+    pub lets_in: bool,
     /// Its folder, when it is a file.
     folder: Option<TempDir>,
 }
@@ -35,6 +37,7 @@ impl Scratch {
             return Ok(Self {
                 target: of.sibling(&path),
                 confined: None,
+                lets_in: false,
                 folder: Some(folder),
             });
         }
@@ -48,8 +51,10 @@ impl Scratch {
                 .hint("let this user make databases whose name begins with chatctl_scratch_, or use another user")
         })?;
         let target = of.sibling(&name);
+        let confined = confine(session, &target);
         Ok(Self {
-            confined: confine(session, &target),
+            lets_in: confined.is_some(),
+            confined,
             target,
             folder: None,
         })
@@ -93,7 +98,7 @@ impl Scratch {
         let force = if postgres { " WITH (FORCE)" } else { "" };
         let mut drops = vec![format!("DROP DATABASE IF EXISTS {name}{force}")];
         if self.confined.is_some() {
-            drops.push(format!("DROP USER IF EXISTS {name}@'%'"));
+            drops.push(format!("DROP USER IF EXISTS {}", whom(session, &name)?));
         }
         if !postgres {
             drops.push(format!("DO release_lock('{name}')"));
@@ -155,7 +160,7 @@ impl Scratch {
         }
         let code = Code {
             real: &real,
-            confined: self.confined.is_some(),
+            confined: self.lets_in,
         };
         for kind in ["PROCEDURE", "FUNCTION"] {
             for row in session.rows(&format!("SHOW {kind} STATUS WHERE Db = database()"))? {
@@ -249,13 +254,19 @@ fn confine(session: &mut dyn Session, target: &Target) -> Option<Target> {
     }
     let name = target.database();
     let password = format!("{:032x}", fastrand::u128(..));
+    let whom = whom(session, &name).ok()?;
     session
-        .command(&format!(
-            "CREATE USER {name}@'%' IDENTIFIED BY '{password}'"
-        ))
-        .and_then(|()| session.command(&format!("GRANT ALL ON {name}.* TO {name}@'%'")))
+        .command(&format!("CREATE USER {whom} IDENTIFIED BY '{password}'"))
+        .and_then(|()| session.command(&format!("GRANT ALL ON {name}.* TO {whom}")))
         .ok()?;
     Some(target.for_user(&name, &password))
+}
+
+/// A user of that name who comes from where this one does: for any other host the nameless user of
+/// a new server would come first.
+fn whom(session: &mut dyn Session, name: &str) -> anyhow::Result<String> {
+    let host = session.rows("SELECT substring_index(user(), '@', -1)")?[0][0].to_string();
+    Ok(format!("{}@{}", quoted(name), quoted(&host)))
 }
 
 /// Drops what a rehearsal left behind that was killed: its lock is free.
@@ -267,7 +278,8 @@ fn drop_forsaken(session: &mut dyn Session) -> anyhow::Result<()> {
         if free[0][0].text() == Some("1") {
             session.command(&format!("DROP DATABASE IF EXISTS {}", quoted(&name)))?;
             // Who may not make users has made none.
-            let _ = session.command(&format!("DROP USER IF EXISTS {}@'%'", quoted(&name)));
+            let whom = whom(session, &name)?;
+            let _ = session.command(&format!("DROP USER IF EXISTS {whom}"));
         }
     }
     Ok(())

@@ -31,8 +31,8 @@ pub(super) fn run(
     files: &[Rest<'_>],
     kept: &mut Kept,
 ) -> anyhow::Result<Option<End>> {
-    let scratch = Scratch::empty(session, orders.target)?;
-    let ended = on_copy(session, orders, (&scratch, files), kept);
+    let mut scratch = Scratch::empty(session, orders.target)?;
+    let ended = on_copy(session, orders, (&mut scratch, files), kept);
     scratch.remove(session)?;
     ended
 }
@@ -40,14 +40,23 @@ pub(super) fn run(
 fn on_copy(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    (scratch, files): (&Scratch, &[Rest<'_>]),
+    (scratch, files): (&mut Scratch, &[Rest<'_>]),
     kept: &mut Kept,
 ) -> anyhow::Result<Option<End>> {
-    if scratch.confined.is_none() {
-        opaque(files)?;
-    }
-    let target = scratch.confined.as_ref().unwrap_or(&scratch.target);
-    let mut copy = (orders.open)(target)?;
+    let confined = scratch
+        .confined
+        .as_ref()
+        .map(|target| (orders.open)(target));
+    let mut copy = match confined {
+        Some(Ok(copy)) => copy,
+        // Who can't be made, or can't come in, is done without.
+        Some(Err(_)) | None => {
+            opaque(files)?;
+            scratch.lets_in = false;
+            (orders.open)(&scratch.target)?
+        }
+    };
+    let scratch = &*scratch;
     let rows = |size: u64| match orders.guard {
         Guard::Exact => None,
         Guard::Auto => (size > BUDGET).then_some(SAMPLE),
