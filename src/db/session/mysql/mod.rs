@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: DDL commits by itself, so what is measured is measured on a copy.
 
 mod compare;
+mod error;
 mod schema;
 
 use super::Failed;
@@ -19,12 +20,14 @@ use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
 use crate::model::Touch;
+use error::UNSUPPORTED;
+use error::failed;
+use error::number;
 use sqlx::Executor as _;
 use sqlx::MySqlConnection;
 use sqlx::Row as _;
 use sqlx::ValueRef as _;
 use sqlx::mysql::MySqlConnectOptions;
-use sqlx::mysql::MySqlDatabaseError;
 use sqlx::mysql::MySqlRow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -361,31 +364,6 @@ fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
             Ok(Cell::Text(String::from_utf8_lossy(&bytes).into_owned()))
         })
         .collect()
-}
-
-/// 1205 ER_LOCK_WAIT_TIMEOUT, 1213 ER_LOCK_DEADLOCK
-/// (dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html).
-const BUSY: [u16; 2] = [1205, 1213];
-/// 1053 ER_SERVER_SHUTDOWN, 1927 ER_CONNECTION_KILLED (mariadb.com/kb/en/mariadb-error-codes).
-const LOST: [u16; 2] = [1053, 1927];
-/// 1295 ER_UNSUPPORTED_PS.
-const UNSUPPORTED: u16 = 1295;
-
-fn number(error: &sqlx::Error) -> Option<u16> {
-    let told = error.as_database_error()?;
-    Some(told.downcast_ref::<MySqlDatabaseError>().number())
-}
-
-fn failed(error: &sqlx::Error) -> Failed {
-    Failed {
-        message: error
-            .as_database_error()
-            .map_or_else(|| error.to_string(), |told| told.message().to_owned()),
-        at: None,
-        busy: number(error).is_some_and(|number| BUSY.contains(&number)),
-        lost: matches!(error, sqlx::Error::Io(_))
-            || number(error).is_some_and(|number| LOST.contains(&number)),
-    }
 }
 
 fn quoted(name: &str) -> String {

@@ -1,0 +1,29 @@
+//! What an error of MySQL or MariaDB means.
+
+use crate::db::session::Failed;
+use sqlx::mysql::MySqlDatabaseError;
+
+/// 1205 ER_LOCK_WAIT_TIMEOUT, 1213 ER_LOCK_DEADLOCK
+/// (dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html).
+const BUSY: [u16; 2] = [1205, 1213];
+/// 1053 ER_SERVER_SHUTDOWN, 1927 ER_CONNECTION_KILLED (mariadb.com/kb/en/mariadb-error-codes).
+const LOST: [u16; 2] = [1053, 1927];
+/// 1295 ER_UNSUPPORTED_PS.
+pub(super) const UNSUPPORTED: u16 = 1295;
+
+pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
+    let told = error.as_database_error()?;
+    Some(told.downcast_ref::<MySqlDatabaseError>().number())
+}
+
+pub(super) fn failed(error: &sqlx::Error) -> Failed {
+    Failed {
+        message: error
+            .as_database_error()
+            .map_or_else(|| error.to_string(), |told| told.message().to_owned()),
+        at: None,
+        busy: number(error).is_some_and(|number| BUSY.contains(&number)),
+        lost: matches!(error, sqlx::Error::Io(_))
+            || number(error).is_some_and(|number| LOST.contains(&number)),
+    }
+}
