@@ -26,6 +26,7 @@ on_each_ground! {
     verify_needs_a_way_from_empty_to_head
     drift_is_told_line_by_line
     up_leaves_no_copy_behind
+    what_is_only_counted_is_not_called_proven
 }
 
 on_each_ground! { on_postgres Postgres: an_interrupted_rehearsal_ends_at_once }
@@ -211,6 +212,36 @@ fn up_leaves_no_copy_behind(ground: &Ground) {
             .find(|table| table.starts_with("chatctl_"));
         assert_eq!(left, None, "{name}");
     }
+}
+
+/// Counts see rows go, but no value change, and the report claims no more than that.
+fn what_is_only_counted_is_not_called_proven(ground: &Ground) {
+    let change = "UPDATE messages SET body = 'c' WHERE id = 1;\n";
+    for (name, guard, verdict, exit) in [
+        ("exact", "exact", "violated", 1),
+        ("counted", "counts", "held", 0),
+    ] {
+        let site = ground.at(name, &[BEGIN, change]);
+        let (report, code) = site.report(&["up", "--guard", guard]);
+        assert_eq!(
+            (report["verdict"].as_str(), code),
+            (Some(verdict), exit),
+            "{report:#}"
+        );
+        let reason = report["cases"][0]["reason"].as_str().unwrap();
+        let says = reason.contains("only rows and values were counted of");
+        assert_eq!(says, guard == "counts", "{reason}");
+        let sampled = reason.contains("only a sample of the rows was rehearsed");
+        let rehearses = guard == "counts" && ground.backend == Backend::Mysql;
+        assert_eq!(sampled, rehearses, "{reason}");
+    }
+    let site = ground.at("deleted", &[BEGIN, LOSS]);
+    let (report, code) = site.report(&["up", "--guard", "counts"]);
+    assert_eq!(
+        (errors(&report), code),
+        (vec!["rows-lost"], 1),
+        "{report:#}"
+    );
 }
 
 /// Whoever asks it to stop does not wait for a long statement, and finds nothing left behind.

@@ -212,6 +212,13 @@ fn proven(kept: &Kept) -> (Verdict, String) {
             names.join(", ")
         ));
     }
+    if !kept.sampled.is_empty() {
+        let names: Vec<_> = kept.sampled.iter().map(String::as_str).collect();
+        parts.push(format!(
+            "of {} only a sample of the rows was rehearsed",
+            names.join(", ")
+        ));
+    }
     if untouched > 0 {
         parts.push(format!(
             "{untouched} tables were not touched, by the engine's own evidence"
@@ -225,7 +232,7 @@ fn proven(kept: &Kept) -> (Verdict, String) {
     } else {
         "applied"
     };
-    let verdict = match kept.counted.is_empty() {
+    let verdict = match kept.counted.is_empty() && kept.sampled.is_empty() {
         true => Verdict::Proven,
         false => Verdict::Held,
     };

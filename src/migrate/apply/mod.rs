@@ -26,6 +26,7 @@ use crate::db::Target;
 use crate::sql::Dialect;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -137,6 +138,8 @@ pub struct Kept {
     pub exact: BTreeMap<String, u64>,
     /// Touched tables of which only rows and values were counted, with their rows.
     pub counted: BTreeMap<String, u64>,
+    /// Tables of which the rehearsal had a sample of the rows only.
+    pub sampled: BTreeSet<String>,
     /// Losses that the migrations acknowledge.
     pub acknowledged: Vec<Lost>,
     /// Indexes, triggers and views of tables that are still there, which no statement dropped by name.

@@ -63,6 +63,15 @@ fn on_copy(
         Guard::Counts => Some(SAMPLE),
     };
     scratch.fill(session, copy.as_mut(), &rows)?;
+    for table in session
+        .catalog()?
+        .iter()
+        .filter(|table| prove::measured(table))
+    {
+        if rows(session.size(&table.name)?).is_some() {
+            kept.sampled.insert(table.name.clone());
+        }
+    }
     // What the run itself will have made is there for the statements to see.
     ledger::create(copy.as_mut(), orders.dialect)?;
     Journal::new(orders.dialect).create(copy.as_mut())?;
