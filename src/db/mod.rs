@@ -8,8 +8,10 @@ mod sqlite;
 mod target;
 
 use crate::model::Cell;
+use crate::model::CellRef;
 use crate::model::Table;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -31,6 +33,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A boxed future that may fail.
 pub type Tried<'a, T> = BoxFuture<'a, anyhow::Result<T>>;
 
+/// What looks at each row that is read, and may break off.
+pub type Each<'a> = &'a mut (dyn FnMut(&[CellRef<'_>]) -> anyhow::Result<ControlFlow<()>> + Send);
+
 /// A database, read-only: nothing done through it can change the store.
 pub trait Db: Send + Sync {
     /// Which database it is.
@@ -41,6 +46,19 @@ pub trait Db: Send + Sync {
 
     /// The rows that a statement gives.
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>>;
+
+    /// Hands the rows of a statement to `each`, one after another, until it breaks off.
+    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
+        Box::pin(async move {
+            for row in self.rows(sql, args).await? {
+                let row: Vec<_> = row.iter().map(CellRef::from).collect();
+                if each(&row)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
 
     /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>>;

@@ -35,6 +35,45 @@ impl Cell {
     }
 }
 
+/// One value that a row lends while it is looked at: rows by the million are read without a copy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CellRef<'a> {
+    /// No value.
+    Null,
+    /// A whole number.
+    Int(i64),
+    /// A floating-point number.
+    Real(f64),
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Blob(&'a [u8]),
+}
+
+impl<'a> From<&'a Cell> for CellRef<'a> {
+    fn from(cell: &'a Cell) -> Self {
+        match cell {
+            Cell::Null => Self::Null,
+            Cell::Int(number) => Self::Int(*number),
+            Cell::Real(number) => Self::Real(*number),
+            Cell::Text(text) => Self::Text(text),
+            Cell::Blob(bytes) => Self::Blob(bytes),
+        }
+    }
+}
+
+impl From<CellRef<'_>> for Cell {
+    fn from(cell: CellRef<'_>) -> Self {
+        match cell {
+            CellRef::Null => Self::Null,
+            CellRef::Int(number) => Self::Int(number),
+            CellRef::Real(number) => Self::Real(number),
+            CellRef::Text(text) => Self::Text(text.to_owned()),
+            CellRef::Blob(bytes) => Self::Blob(bytes.to_owned()),
+        }
+    }
+}
+
 /// As a key or a content reads: `-` for no value, bytes as text where they are text.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@ mod shape;
 mod stored;
 
 pub use cell::Cell;
+pub use cell::CellRef;
 pub use frame::Frame;
 pub use frame::Line;
 pub use frame::LineKind;
@@ -22,5 +23,8 @@ pub use shape::Shape;
 pub use shape::ShapeColumn;
 pub use shape::Successor;
 pub use shape::Touch;
+pub use stored::Conversation;
 pub use stored::Role;
+pub use stored::State;
 pub use stored::StoredMessage;
+pub use stored::ToolCall;

@@ -1,9 +1,11 @@
-//! What a store holds of a conversation.
+//! What a store holds of a conversation, whatever shape it is stored in.
+
+use std::fmt;
 
 /// One stored message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
-    /// The key, as text.
+    /// The key, as text; the parts of a composite one joined by `/`.
     pub key: String,
     /// The conversation's key, as text; absent when the mapping names none.
     pub conversation: Option<String>,
@@ -13,6 +15,89 @@ pub struct StoredMessage {
     pub content: String,
     /// The status column's value; absent when the mapping names none.
     pub status: Option<String>,
+    /// When it was made, in microseconds since 1970 UTC.
+    pub time: Option<i64>,
+    /// The value of the column that grows with each new message: a number, or a time in microseconds.
+    pub append: Option<i64>,
+    /// The key of the message before it.
+    pub parent: Option<String>,
+    /// Tools that the message calls, or what they gave.
+    pub tools: Vec<ToolCall>,
+    /// What else belongs to the message, as text that is alike on every backend.
+    pub extra: String,
+    /// How far it is.
+    pub state: State,
+    /// Whether the content is what the mapping says of it; if not, it is the raw text.
+    pub decoded: bool,
+    /// Whether it lies on the way to the current leaf; always so where there are no branches.
+    pub on_branch: bool,
+}
+
+/// How far a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum State {
+    /// Written to its end.
+    #[default]
+    Whole,
+    /// Still being written: it may change.
+    Open,
+    /// Ended by an error: no answer.
+    Failed,
+    /// Deleted for the user, kept as a row.
+    Deleted,
+}
+
+/// A tool that a message calls, or what it gave.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ToolCall {
+    /// The tool's name; its id where the store keeps no name with a result.
+    pub name: String,
+    /// The arguments, as they are stored.
+    pub input: Option<String>,
+    /// The result, as it is stored.
+    pub output: Option<String>,
+}
+
+impl StoredMessage {
+    /// A whole message of which no more is known.
+    pub fn new(key: impl Into<String>, role: Role, content: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            conversation: None,
+            role,
+            content: content.into(),
+            status: None,
+            time: None,
+            append: None,
+            parent: None,
+            tools: Vec::new(),
+            extra: String::new(),
+            state: State::Whole,
+            decoded: true,
+            on_branch: true,
+        }
+    }
+}
+
+/// A conversation, without its messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Conversation {
+    /// The key, as text; the parts of a composite one joined by `/`.
+    pub key: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// The user's id.
+    pub user: Option<String>,
+    /// When it was begun, in microseconds since 1970 UTC.
+    pub created: Option<i64>,
+    /// When it was last written to, in microseconds since 1970 UTC.
+    pub last: Option<i64>,
+    /// How many messages it has.
+    pub messages: u64,
+    /// Whether its last message is the user's, or an answer that is empty or failed.
+    pub unanswered: bool,
+    /// Whether it is deleted for the user and kept as a row.
+    pub deleted: bool,
 }
 
 /// Whose message it is.
@@ -34,5 +119,11 @@ impl Role {
             Self::Assistant => "assistant",
             Self::Other(word) => word,
         }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }

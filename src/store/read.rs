@@ -99,14 +99,13 @@ fn message(mapping: &Mapping, row: &[Cell]) -> StoredMessage {
         cell => Some(cell.to_string()),
     };
     StoredMessage {
-        key: row[0].to_string(),
         conversation: given(&row[1]),
-        role: mapping.role_of(&row[2].to_string()),
-        content: match &row[3] {
-            Cell::Null => String::new(),
-            cell => cell.to_string(),
-        },
         status: given(&row[4]),
+        ..StoredMessage::new(
+            row[0].to_string(),
+            mapping.role_of(&row[2].to_string()),
+            given(&row[3]).unwrap_or_default(),
+        )
     }
 }
 
