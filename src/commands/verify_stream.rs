@@ -227,7 +227,7 @@ async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World>
         origin: config.value("origin", args.origin.as_deref())?,
         gateway,
         db: None,
-        declared: env.config.message.clone(),
+        declared: env.config.store.clone(),
         server,
         gate: None,
         fault: None,

@@ -48,8 +48,8 @@ pub struct Config {
     /// Whether the environment counts.
     environment: bool,
     values: toml::Table,
-    /// The first declared store.
-    pub message: Option<Declared>,
+    /// Where the chats are, as far as the user says.
+    pub store: Declared,
     /// Patterns that a server's output must not match.
     pub forbid: Vec<String>,
 }
@@ -57,16 +57,9 @@ pub struct Config {
 #[derive(Deserialize, Default)]
 struct Parts {
     #[serde(default)]
-    store: Vec<Store>,
+    store: Declared,
     #[serde(default)]
     logs: Logs,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct Store {
-    shape: Option<String>,
-    message: Option<Declared>,
 }
 
 #[derive(Deserialize, Default)]
@@ -130,18 +123,11 @@ impl Config {
         }
         let parts: Parts = toml::from_str(text).map_err(|error| wrong(&error))?;
         let values: toml::Table = toml::from_str(text).map_err(|error| wrong(&error))?;
-        let store = parts.store.into_iter().next().unwrap_or_default();
-        if let Some(shape) = store.shape.filter(|shape| shape != "row") {
-            return Err(
-                SessionError::whole_file(file, format!("shape `{shape}` is not known"))
-                    .help("a row per message is what can be read: shape = \"row\""),
-            );
-        }
         Ok(Self {
             path: None,
             environment: false,
             values,
-            message: store.message,
+            store: parts.store,
             forbid: parts.logs.forbid,
         })
     }
@@ -254,6 +240,7 @@ fn find(from: &Path) -> Option<PathBuf> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::Config;
+    use super::Declared;
     use super::From;
 
     #[test]
@@ -284,9 +271,13 @@ mod tests {
     #[test]
     fn a_store_is_declared_in_the_grammar_of_mappings() {
         let text = "[[store]]\nshape = \"row\"\n[store.message]\ntable = \"m\"\nrole = \"r\"\ncontent = \"c\"\n";
+        let one = Config::parse("f", text).unwrap().store;
+        assert_ne!(one, Declared::default());
         assert_eq!(
-            Config::parse("f", text).unwrap().message.unwrap().table,
-            "m"
+            Config::parse("f", &text.replace("[[store]]", "[store]"))
+                .unwrap()
+                .store,
+            one
         );
         let error = Config::parse("f", &text.replace("role =", "rolle =")).unwrap_err();
         assert!(

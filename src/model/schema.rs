@@ -32,6 +32,17 @@ impl Table {
 }
 
 impl Column {
+    /// Whether whole numbers are stored in it.
+    pub fn is_whole(&self) -> bool {
+        let whole = ["INT", "SERIAL"]
+            .iter()
+            .any(|name| self.declared.contains(name));
+        whole
+            && !["INTERVAL", "POINT"]
+                .iter()
+                .any(|name| self.declared.contains(name))
+    }
+
     /// Whether text may be stored in it: SQLite's affinity rules, which the other
     /// engines' names for text types fit too.
     pub fn holds_text(&self) -> bool {

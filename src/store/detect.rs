@@ -1,13 +1,34 @@
-//! Finding the table of messages: by the texts of a chat that was just held, and by names.
+//! Finding where the chats are: by presets, by the texts of a chat that was just held, by names
+//! and a look at some rows.
 
+use super::Declared;
 use super::Mapping;
 use super::Origin;
-use super::mapping::keys;
+use super::keys::Condition;
+use super::presets;
+use super::presets::Preset;
+use super::read;
+use super::read::Order;
+use super::roles;
+use super::score;
+use super::score::Guess;
 use crate::db::Db;
 use crate::model::Cell;
-use crate::model::Column;
+use crate::model::Role;
+use crate::model::StoredMessage;
 use crate::model::Table;
-use std::collections::BTreeMap;
+use crate::stop::Stop;
+
+/// A mapping that may be the right one.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The mapping.
+    pub mapping: Mapping,
+    /// How much speaks for it; presets that fit stand above all guesses.
+    pub score: i32,
+    /// What does.
+    pub reasons: Vec<String>,
+}
 
 /// A text that was found in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +39,183 @@ pub struct Hit {
     pub column: String,
     /// In how many rows.
     pub rows: i64,
+}
+
+/// A preset that fits is worth more than any names.
+const PRESET: i32 = 100;
+/// Below this there is a content column and nothing that makes it a chat.
+const ENOUGH: i32 = 6;
+/// A guess must be so much better than the next one.
+const MARGIN: i32 = 3;
+/// So many rows are looked at.
+const SAMPLE: usize = 200;
+
+/// The mapping to use: as declared, else the one that can be told without doubt.
+pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyhow::Result<Mapping> {
+    if let Some(mapping) = declared.resolve(schema)? {
+        return Ok(mapping);
+    }
+    let found = candidates(db, schema).await?;
+    let doubt = found
+        .get(1)
+        .filter(|second| second.score > found[0].score - MARGIN);
+    match (found.first(), doubt) {
+        (None, _) => Err(nothing(db, schema).into()),
+        (Some(first), None) => Ok(first.mapping.clone()),
+        (Some(first), Some(second)) => Err(several(first, second).into()),
+    }
+}
+
+/// Every mapping that something speaks for, the best one first.
+pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Candidate>> {
+    let fitting: Vec<_> = fitting(schema);
+    if !fitting.is_empty() {
+        return Ok(fitting);
+    }
+    let mut found = Vec::new();
+    for guess in score::guesses(schema) {
+        if let Some(candidate) = looked_at(db, guess, schema).await? {
+            found.push(candidate);
+        }
+    }
+    found.retain(|candidate| candidate.score >= ENOUGH);
+    found.sort_by_key(|candidate| -candidate.score);
+    // The same table in another form is no second place.
+    let mut tables: Vec<String> = Vec::new();
+    found.retain(|candidate| {
+        let table = candidate.mapping.table().to_owned();
+        let new = !tables.contains(&table);
+        tables.push(table);
+        new
+    });
+    Ok(found)
+}
+
+/// The presets whose tables are there; one that knows more than another stands for both.
+fn fitting(schema: &[Table]) -> Vec<Candidate> {
+    let all: Vec<_> = presets::all()
+        .iter()
+        .filter_map(|preset| Some((preset, preset.matches(schema)?)))
+        .collect();
+    let best = all
+        .iter()
+        .filter(|(preset, _)| !all.iter().any(|(other, _)| other.contains(preset)));
+    let candidate = |(preset, (found, of)): &(&Preset, (usize, usize))| {
+        let tables: Vec<_> = preset
+            .signature
+            .keys()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let why = format!("{found} of {of} columns of {}", tables.join(", "));
+        let mapping = Mapping::check(preset.store.clone(), origin(preset, why.clone()), schema);
+        Some(Candidate {
+            mapping: mapping.ok()?,
+            score: PRESET,
+            reasons: vec![why],
+        })
+    };
+    best.filter_map(candidate).collect()
+}
+
+pub(super) fn origin(preset: &Preset, why: String) -> Origin {
+    Origin::Preset {
+        name: preset.name.to_owned(),
+        unreadable: preset.unreadable.clone(),
+        why,
+    }
+}
+
+/// A guess after a look at some rows: names deceive.
+async fn looked_at(
+    db: &dyn Db,
+    mut guess: Guess,
+    schema: &[Table],
+) -> anyhow::Result<Option<Candidate>> {
+    let Ok(mut mapping) =
+        Mapping::check(vec![guess.store], Origin::Detected(String::new()), schema)
+    else {
+        return Ok(None);
+    };
+    let all = Condition {
+        sql: String::new(),
+        args: Vec::new(),
+    };
+    let rows = read::select(db, &mapping, all, Order::Latest(SAMPLE)).await?;
+    for (points, why) in evidence(&rows) {
+        guess.points += points;
+        guess.reasons.push(format!("{why} ({points:+})"));
+    }
+    mapping.origin = Origin::Detected(format!(
+        "score {}: {}",
+        guess.points,
+        guess.reasons.join(", ")
+    ));
+    Ok(Some(Candidate {
+        mapping,
+        score: guess.points,
+        reasons: guess.reasons,
+    }))
+}
+
+/// What some messages say for or against the guess that they are messages.
+fn evidence(rows: &[StoredMessage]) -> Vec<(i32, String)> {
+    let opaque = |row: &StoredMessage| row.role == Role::Other("opaque".to_owned());
+    if rows.is_empty() || rows.iter().any(opaque) {
+        return Vec::new();
+    }
+    let known = |row: &&StoredMessage| match &row.role {
+        Role::Other(role) => roles::is_known(role),
+        _ => true,
+    };
+    let share = |count: usize| count * 10 >= rows.len() * 9;
+    let strange = rows.iter().find(|row| !known(row));
+    let roles = match strange {
+        Some(row) if !share(rows.iter().filter(known).count()) => {
+            (-4, format!("role `{}` is unknown", row.role))
+        }
+        _ => (4, format!("roles of {} rows are known", rows.len())),
+    };
+    let told = rows
+        .iter()
+        .filter(|row| !row.content.is_empty() || !row.tools.is_empty())
+        .count();
+    let decoded = rows.iter().filter(|row| row.decoded).count();
+    let mut found = vec![roles];
+    if told * 2 >= rows.len() {
+        found.push((2, "most have a text".to_owned()));
+    }
+    if !share(decoded) {
+        found.push((-4, "most can't be decoded".to_owned()));
+    }
+    found
+}
+
+fn nothing(db: &dyn Db, schema: &[Table]) -> Stop {
+    Stop::unreachable(format!(
+        "none of the {} tables of `{}` looks like messages of a chat",
+        schema.len(),
+        db.target()
+    ))
+    .hint("declare them as [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns")
+}
+
+fn several(first: &Candidate, second: &Candidate) -> Stop {
+    let told = |candidate: &Candidate| {
+        format!(
+            "{} [{}]",
+            candidate.mapping.short(),
+            candidate.reasons.join(", ")
+        )
+    };
+    Stop::unreachable(format!(
+        "two places look like the chats alike: {}; and {}",
+        told(first),
+        told(second)
+    ))
+    .hint(
+        "`chatctl inspect mapping` prints both; paste the right one into chatctl.toml, \
+         or name the preset there: [store] preset = \"…\"",
+    )
 }
 
 /// Looks for a text in every column that may hold text.
@@ -47,196 +245,49 @@ pub async fn find_text(db: &dyn Db, schema: &[Table], text: &str) -> anyhow::Res
 
 /// The mapping of the table in which a text of the chat was found. `what` says which text.
 pub fn from_hits(schema: &[Table], hits: &[Hit], what: &str) -> Option<Mapping> {
-    let best = hits
-        .iter()
-        .filter_map(|hit| {
-            let table = schema.iter().find(|table| table.name == hit.table)?;
-            let column = table.column(&hit.column)?;
-            Some((score(table, column), table, column))
-        })
-        .max_by_key(|(score, ..)| *score);
-    let (_, table, column) = best?;
-    let why = format!("{what} was found in {}.{}", table.name, column.name);
-    build(table, column, why)
+    let is_hit = |mapping: &Mapping| {
+        let columns = mapping.text_columns();
+        hits.iter()
+            .any(|hit| columns.contains(&(hit.table.as_str(), hit.column.as_str())))
+    };
+    if let [only] = fitting(schema).as_slice()
+        && is_hit(&only.mapping)
+    {
+        return Some(only.mapping.clone());
+    }
+    let told = hits.iter().filter_map(|hit| {
+        let table = schema.iter().find(|table| table.name == hit.table)?;
+        score::row(schema, table, table.column(&hit.column)?)
+    });
+    let guesses = told.chain(score::guesses(schema)).filter_map(|guess| {
+        let mapping =
+            Mapping::check(vec![guess.store], Origin::Detected(String::new()), schema).ok()?;
+        is_hit(&mapping).then_some((guess.points, mapping))
+    });
+    // Of those that are worth the same the last one wins, as rows of messages stand before JSON.
+    let (_, mut mapping) = guesses.max_by_key(|(points, _)| *points)?;
+    let (table, column) = mapping.text_columns()[0];
+    mapping.origin = Origin::Detected(format!("{what} was found in {table}.{column}"));
+    Some(mapping)
 }
 
 /// The best mapping by the names of tables and columns alone.
 pub fn by_names(schema: &[Table]) -> Option<Mapping> {
-    let best = schema
-        .iter()
-        .filter_map(|table| {
-            let content = content_column(table)?;
-            Some((score(table, content), table, content))
-        })
-        .max_by_key(|(score, ..)| *score);
-    let (score, table, column) = best?;
-    // Below this there is a content column and nothing that makes it a chat.
-    if score < 6 {
-        return None;
-    }
-    build(
-        table,
-        column,
-        format!("by the names of its columns, score {score}"),
-    )
-}
-
-fn build(table: &Table, content: &Column, why: String) -> Option<Mapping> {
-    let key = keys(table);
-    let mut order: Vec<String> = Vec::new();
-    // A position or a serial key orders better than a time, which may be equal for two rows.
-    let named = |names: &[&str]| table.columns.iter().find(|column| is(&column.name, names));
-    let serial = table
-        .columns
-        .iter()
-        .find(|column| column.key && column.declared.contains("INT"));
-    let time = named(&[
-        "created_at",
-        "createdat",
-        "created",
-        "timestamp",
-        "time",
-        "created_date",
-        "inserted_at",
-    ]);
-    for column in [
-        named(&["position", "sequence", "seq", "sequence_id", "idx", "index"]),
-        serial,
-        time,
-    ]
-    .into_iter()
-    .flatten()
-    .map(|column| column.name.clone())
-    .chain(key.iter().cloned())
-    {
-        if !order.contains(&column) {
-            order.push(column);
-        }
-    }
-    Some(Mapping {
-        table: table.name.clone(),
-        conversation: conversation_column(table)
-            .map(|column| column.name.clone())
-            .into_iter()
-            .collect(),
-        role: role_column(table)?.name.clone(),
-        content: content.name.clone(),
-        status: named(&["status", "state"]).map(|column| column.name.clone()),
-        roles: BTreeMap::new(),
-        origin: Origin::Detected(why),
-        key,
-        order,
-    })
-}
-
-fn score(table: &Table, content: &Column) -> i32 {
-    let name = table.name.to_lowercase();
-    let telling = [
-        "message", "step", "event", "turn", "response", "chat", "history",
-    ];
-    let misleading = [
-        "feedback",
-        "vote",
-        "annotation",
-        "file",
-        "chunk",
-        "attachment",
-        "usage",
-        "search",
-        "fts",
-        "log",
-        "embed",
-    ];
-    let any = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    let points = [
-        (2, is(&content.name, CONTENT)),
-        (3, conversation_column(table).is_some()),
-        (3, role_column(table).is_some()),
-        (2, any(&telling)),
-        (-6, any(&misleading)),
-    ];
-    points
-        .iter()
-        .filter(|(_, holds)| *holds)
-        .map(|(points, _)| points)
-        .sum()
-}
-
-const CONTENT: &[&str] = &[
-    "content",
-    "text",
-    "body",
-    "message",
-    "message_text",
-    "parts",
-    "output",
-];
-
-fn content_column(table: &Table) -> Option<&Column> {
-    CONTENT
-        .iter()
-        .find_map(|name| table.column(name))
-        .filter(|column| column.holds_text())
-}
-
-fn role_column(table: &Table) -> Option<&Column> {
-    let names = [
-        "role",
-        "sender_role",
-        "sender",
-        "author",
-        "message_type",
-        "direction",
-        "type",
-    ];
-    names.iter().find_map(|name| table.column(name))
-}
-
-fn conversation_column(table: &Table) -> Option<&Column> {
-    const PLACES: &[&str] = &[
-        "conversation",
-        "conv",
-        "chat",
-        "session",
-        "thread",
-        "topic",
-        "dialog",
-        "room",
-        "channel",
-    ];
-    let refers = |column: &&Column| {
-        column.references.as_ref().is_some_and(|target| {
-            let target = target.to_lowercase();
-            PLACES.iter().any(|place| target.contains(place))
-        })
-    };
-    let named = |column: &&Column| {
-        let name = column.name.to_lowercase().replace('_', "");
-        PLACES.iter().any(|place| {
-            ["id", "uid", "uuid", "key"]
-                .iter()
-                .any(|ending| name == format!("{place}{ending}"))
-        })
-    };
-    table
-        .columns
-        .iter()
-        .find(refers)
-        .or_else(|| table.columns.iter().find(named))
-}
-
-fn is(name: &str, names: &[&str]) -> bool {
-    names.iter().any(|known| name.eq_ignore_ascii_case(known))
+    let mut guesses = score::guesses(schema);
+    guesses.sort_by_key(|guess| -guess.points);
+    let best = guesses.into_iter().find(|guess| guess.points >= ENOUGH)?;
+    let why = format!("by the names of its columns, score {}", best.points);
+    Mapping::check(vec![best.store], Origin::Detected(why), schema).ok()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Column;
     use super::Hit;
     use super::Table;
     use super::by_names;
     use super::from_hits;
+    use crate::model::Column;
 
     fn table(name: &str, columns: &[&str]) -> Table {
         let column = |spec: &&str| {
@@ -276,10 +327,11 @@ mod tests {
             ),
         ];
         let mapping = by_names(&schema).unwrap();
-        assert_eq!(mapping.table, "message");
-        assert_eq!(mapping.conversation, ["conversation_id"]);
-        assert_eq!(mapping.order, ["position", "id", "created_at"]);
-        assert_eq!(mapping.status.as_deref(), Some("status"));
+        let message = &mapping.store().message;
+        assert_eq!(mapping.table(), "message");
+        assert_eq!(message.conversation[0].to_string(), "conversation_id");
+        assert_eq!(message.order, ["position", "id", "created_at"]);
+        assert_eq!(message.status.as_deref(), Some("status"));
     }
 
     #[test]
@@ -299,14 +351,9 @@ mod tests {
             rows: 1,
         };
         let mapping = from_hits(&schema, &[hit("entries", "txt")], "the answer").unwrap();
-        assert_eq!(
-            (mapping.table.as_str(), mapping.content.as_str()),
-            ("entries", "txt")
-        );
+        assert_eq!(mapping.answers(), Some(("entries", "txt")));
         let both = [hit("entries", "txt"), hit("message", "content")];
-        assert_eq!(
-            from_hits(&schema, &both, "the answer").unwrap().table,
-            "message"
-        );
+        let mapping = from_hits(&schema, &both, "the answer").unwrap();
+        assert_eq!(mapping.table(), "message");
     }
 }

@@ -1,39 +1,56 @@
 //! Reading messages through a mapping.
 
 use super::Mapping;
+use super::branch;
+use super::declared::Shape;
+use super::decode::Decoder;
+use super::keys;
+use super::keys::Condition;
+use super::plan::Plan;
+use super::source::Source;
 use crate::db::Db;
-use crate::model::Cell;
+use crate::model::CellRef;
 use crate::model::StoredMessage;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 
-/// The messages of a conversation, in order.
+/// What takes each message, and may break off.
+pub type Take<'a> = &'a mut (dyn FnMut(StoredMessage) -> anyhow::Result<ControlFlow<()>> + Send);
+
+/// A chain of messages is followed so far and no further: a circle has no end.
+const LONGEST_CHAIN: u32 = 100_000;
+
+/// The messages of a conversation: those on the way to the current leaf, in order, then the others.
 pub async fn conversation(
     db: &dyn Db,
     mapping: &Mapping,
     key: &str,
 ) -> anyhow::Result<Vec<StoredMessage>> {
-    if mapping.conversation.is_empty() {
+    let (table, columns) = place(mapping);
+    if columns.is_empty() {
         return Ok(Vec::new());
     }
-    // Stores spell a UUID with and without dashes, as text and as a number's text.
-    let plain =
-        |column: &String| format!("replace(lower({}), '-', '')", db.text_of(&db.quote(column)));
-    let joined = mapping
-        .conversation
-        .iter()
-        .map(plain)
-        .collect::<Vec<_>>()
-        .join(" || '/' || ");
-    select(db, mapping, &format!("{joined} = ?"), &plain_key(key)).await
+    let mut found = Vec::new();
+    if let Some(condition) = keys::holds(db, mapping, table, &columns, key) {
+        found = of_one(select(db, mapping, condition, Order::Told).await?, key);
+    }
+    if found.is_empty() {
+        let condition = keys::alike(db, &columns, key);
+        found = of_one(select(db, mapping, condition, Order::Told).await?, key);
+    }
+    Ok(found)
 }
 
-/// The messages whose content holds a text, in any conversation.
+/// The messages whose text holds a text, letter by letter, in any conversation.
 pub async fn holding(
     db: &dyn Db,
     mapping: &Mapping,
     text: &str,
 ) -> anyhow::Result<Vec<StoredMessage>> {
-    let condition = db.holds(&db.quote(&mapping.content));
-    select(db, mapping, &condition, text).await
+    let condition = super::search::letter_by_letter(db, mapping, text);
+    let mut found = select(db, mapping, condition, rows(mapping)).await?;
+    found.retain(|message| message.content.contains(text));
+    Ok(found)
 }
 
 /// The message with that key, as [`StoredMessage::key`] spells it.
@@ -42,105 +59,266 @@ pub async fn by_key(
     mapping: &Mapping,
     key: &str,
 ) -> anyhow::Result<Option<StoredMessage>> {
-    let condition = format!("{} = ?", joined(db, &mapping.key));
-    Ok(select(db, mapping, &condition, key).await?.pop())
+    let store = mapping.store();
+    let row = key.rsplit_once('#').map_or(key, |(row, _)| row);
+    let (columns, row) = match store.shape {
+        Shape::Blob => (place(mapping).1, row),
+        Shape::Turn => (sources(&store.message.key), row),
+        _ => (sources(&store.message.key), key),
+    };
+    let condition = match keys::holds(db, mapping, store.table(), &columns, row) {
+        Some(condition) => condition,
+        None => keys::alike(db, &columns, row),
+    };
+    let found = select(db, mapping, condition, rows(mapping)).await?;
+    Ok(found.into_iter().find(|message| message.key == key))
 }
 
-fn plain_key(key: &str) -> String {
-    key.to_lowercase().replace('-', "")
+/// Every message of the store, in the order in which it is stored.
+pub async fn scan(db: &dyn Db, mapping: &Mapping, take: Take<'_>) -> anyhow::Result<()> {
+    let all = Condition {
+        sql: String::new(),
+        args: Vec::new(),
+    };
+    if mapping.store().shape != Shape::Chain {
+        return each(db, mapping, &all, Order::Stored, take).await;
+    }
+    for key in super::list::keys(db, mapping).await? {
+        for message in conversation(db, mapping, &key).await? {
+            if take(message)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
-async fn select(
+/// The order in which rows of messages are read by what stands in them: a chain is only
+/// followed from its conversation.
+fn rows(mapping: &Mapping) -> Order {
+    match mapping.store().shape {
+        Shape::Chain => Order::Stored,
+        _ => Order::Told,
+    }
+}
+
+/// Where the keys of conversations are: the table, and the columns.
+pub(super) fn place(mapping: &Mapping) -> (&str, Vec<Source>) {
+    let store = mapping.store();
+    match (store.shape, &store.conversation) {
+        (Shape::Blob | Shape::Chain, Some(place)) => (&place.table, sources(&place.key)),
+        _ => (&store.message.table, store.message.conversation.clone()),
+    }
+}
+
+pub(super) fn sources(columns: &[String]) -> Vec<Source> {
+    columns.iter().map(Source::column).collect()
+}
+
+/// In which order rows are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// As the mapping says.
+    Told,
+    /// As they are stored.
+    Stored,
+    /// The last ones first, at most so many.
+    Latest(usize),
+    /// By the key downwards, which an index answers at once.
+    Newest,
+}
+
+/// The messages of the rows that a condition holds for; branches are marked.
+pub(super) async fn select(
     db: &dyn Db,
     mapping: &Mapping,
-    condition: &str,
-    arg: &str,
+    condition: Condition,
+    order: Order,
 ) -> anyhow::Result<Vec<StoredMessage>> {
-    let order: Vec<_> = mapping
-        .order
-        .iter()
-        .map(|column| db.quote(column))
-        .collect();
-    let order = match order.is_empty() {
-        true => "1".to_owned(),
-        false => order.join(", "),
+    let mut found = Vec::new();
+    let mut take = |message| {
+        found.push(message);
+        Ok(ControlFlow::Continue(()))
     };
-    let sql = format!(
-        "SELECT {}, {}, {}, {}, {} FROM {} WHERE {condition} ORDER BY {order}",
-        joined(db, &mapping.key),
-        joined(db, &mapping.conversation),
-        db.quote(&mapping.role),
-        db.quote(&mapping.content),
-        mapping
-            .status
+    each(db, mapping, &condition, order, &mut take).await?;
+    let store = mapping.store();
+    if store.shape == Shape::Chain {
+        // A circle comes around and around; what is nearest to the tip counts.
+        let mut seen = HashSet::new();
+        found.reverse();
+        found.retain(|message| seen.insert(message.key.clone()));
+        found.reverse();
+    } else if order == Order::Told && store.shape != Shape::Blob && store.message.parent.is_some() {
+        let tip = tip(db, mapping, &found).await?;
+        branch::mark(&mut found, tip.as_deref());
+    }
+    Ok(found)
+}
+
+/// Hands out the messages of the rows that a condition holds for, one after another.
+pub(super) async fn each(
+    db: &dyn Db,
+    mapping: &Mapping,
+    condition: &Condition,
+    order: Order,
+    take: Take<'_>,
+) -> anyhow::Result<()> {
+    let store = mapping.store();
+    let plan = Plan::of(db, store);
+    let sql = match (store.shape, order) {
+        (Shape::Chain, Order::Told) => chain(db, mapping, &plan, &condition.sql),
+        _ => statement(db, mapping, &plan, &condition.sql, order),
+    };
+    let mut decoder = Decoder::new(&plan, store);
+    let mut messages = Vec::new();
+    let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
+        let tip = decoder.tip(cells);
+        decoder.row(cells, &mut |message| messages.push(message));
+        if store
+            .item
             .as_ref()
-            .map_or("NULL".to_owned(), |column| db.quote(column)),
-        db.quote(&mapping.table),
-    );
-    let rows = db.rows(&sql, &[Cell::Text(arg.to_owned())]).await?;
-    Ok(rows.into_iter().map(|row| message(mapping, &row)).collect())
-}
-
-/// Several columns as one text.
-fn joined(db: &dyn Db, columns: &[String]) -> String {
-    match columns {
-        [] => "NULL".to_owned(),
-        columns => columns
-            .iter()
-            .map(|column| format!("coalesce({}, '')", db.text_of(&db.quote(column))))
-            .collect::<Vec<_>>()
-            .join(" || '/' || "),
-    }
-}
-
-fn message(mapping: &Mapping, row: &[Cell]) -> StoredMessage {
-    let given = |cell: &Cell| match cell {
-        Cell::Null => None,
-        cell => Some(cell.to_string()),
+            .is_some_and(|item| item.parent.is_some())
+        {
+            branch::mark(&mut messages, tip.as_deref());
+        }
+        for message in messages.drain(..) {
+            if take(message)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     };
-    StoredMessage {
-        conversation: given(&row[1]),
-        status: given(&row[4]),
-        ..StoredMessage::new(
-            row[0].to_string(),
-            mapping.role_of(&row[2].to_string()),
-            given(&row[3]).unwrap_or_default(),
-        )
+    db.scan(&sql, &condition.args, &mut row).await?;
+    let mut last = None;
+    decoder.end(&mut |message| last = Some(message));
+    if let Some(message) = last {
+        // It was the last one anyway.
+        let _ = take(message)?;
     }
+    Ok(())
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::conversation;
-    use super::holding;
-    use crate::db::Target;
-    use crate::store::by_names;
-    use std::time::Duration;
-
-    #[tokio::test]
-    async fn messages_are_read_in_order_whatever_the_keys_spelling() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.db");
-        std::fs::write(&path, b"").unwrap();
-        let db = crate::db::open(Target::parse(&format!("sqlite:{}", path.display())).unwrap())
-            .await
-            .unwrap();
-        let sql = "CREATE TABLE message (id INTEGER PRIMARY KEY, conversation_id CHAR(32), role TEXT, content TEXT);
-            INSERT INTO message VALUES (2, 'ab12', 'ai', 'yes'), (1, 'ab12', 'human', 'milk?'), (3, 'cd', 'ai', NULL)";
-        db.writer(Duration::ZERO)
-            .await
-            .unwrap()
-            .execute(sql)
-            .await
-            .unwrap();
-        let mapping = by_names(&db.schema().await.unwrap()).unwrap();
-        let found = conversation(db.as_ref(), &mapping, "AB-12").await.unwrap();
-        let texts: Vec<_> = found
+fn statement(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str, order: Order) -> String {
+    let store = mapping.store();
+    let from = plan.select_from(db, store);
+    let wanted = plan.wanted(db, store, condition);
+    let down = |columns: &[String]| {
+        let columns: Vec<_> = columns
             .iter()
-            .map(|m| (m.role.word(), m.content.as_str()))
+            .map(|name| format!("m.{} DESC", db.quote(name)))
             .collect();
-        assert_eq!(texts, [("user", "milk?"), ("assistant", "yes")]);
-        assert_eq!(holding(db.as_ref(), &mapping, "ye").await.unwrap().len(), 1);
+        columns.join(", ")
+    };
+    let order = match order {
+        Order::Told => plan.order(db, store),
+        // The parts of a message must come together.
+        Order::Stored if store.parts.is_some() => plan.order(db, store),
+        Order::Stored => String::new(),
+        Order::Latest(count) if !store.message.order.is_empty() => {
+            format!(" ORDER BY {} LIMIT {count}", down(&store.message.order))
+        }
+        Order::Latest(count) => format!(" LIMIT {count}"),
+        Order::Newest => match &store.message.append {
+            Some(append) if store.message.key == [append.clone()] && store.parts.is_none() => {
+                format!(" ORDER BY {}", down(&store.message.key))
+            }
+            _ => String::new(),
+        },
+    };
+    format!("{from}{wanted}{order}")
+}
+
+/// The messages from the tip of the conversations that a condition holds for, the first one first.
+fn chain(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str) -> String {
+    let store = mapping.store();
+    let place = store
+        .conversation
+        .as_ref()
+        .expect("a chain was checked to have conversations");
+    let tip = place
+        .tip
+        .as_ref()
+        .and_then(|tip| tip.columns().next())
+        .unwrap_or_default();
+    let key = store
+        .message
+        .key
+        .first()
+        .map_or("NULL".to_owned(), |key| db.quote(key));
+    let parent = db.quote(store.message.parent.as_deref().unwrap_or_default());
+    let table = db.quote(&store.message.table);
+    let (mut select, mut order) = (plan.select.join(", "), "way.depth DESC".to_owned());
+    let mut parts = String::new();
+    if let Some(part) = &store.parts {
+        parts = format!(
+            " LEFT JOIN {} p ON p.{} = m.{key}",
+            db.quote(&part.table),
+            db.quote(&part.key)
+        );
+        order = format!("{order}, p.{}", db.quote(&part.order));
     }
+    if select.is_empty() {
+        select = "1".to_owned();
+    }
+    format!(
+        "WITH RECURSIVE way(k, depth) AS (SELECT m.{}, 0 FROM {} m WHERE {} \
+         UNION ALL SELECT x.{parent}, way.depth + 1 FROM way JOIN {table} x ON x.{key} = way.k \
+         WHERE x.{parent} IS NOT NULL AND way.depth < {LONGEST_CHAIN}) \
+         SELECT {select} FROM way JOIN {table} m ON m.{key} = way.k{parts}{} ORDER BY {order}",
+        db.quote(tip),
+        db.quote(&place.table),
+        if condition.is_empty() {
+            "1 = 1"
+        } else {
+            condition
+        },
+        plan.wanted(db, store, ""),
+    )
+}
+
+/// The current leaf, as the row of the messages' conversation tells it.
+async fn tip(
+    db: &dyn Db,
+    mapping: &Mapping,
+    messages: &[StoredMessage],
+) -> anyhow::Result<Option<String>> {
+    let place = mapping.store().conversation.as_ref();
+    let Some((place, tip)) = place.and_then(|place| Some((place, place.tip.as_ref()?))) else {
+        return Ok(None);
+    };
+    let key = messages
+        .first()
+        .and_then(|message| message.conversation.as_deref());
+    let columns = sources(&place.key);
+    let condition = key.and_then(|key| keys::holds(db, mapping, &place.table, &columns, key));
+    let Some(condition) = condition else {
+        return Ok(None);
+    };
+    super::list::value(db, &place.table, tip, &condition).await
+}
+
+/// Those of the conversation that was asked for, where a condition held for others too.
+fn of_one(mut messages: Vec<StoredMessage>, key: &str) -> Vec<StoredMessage> {
+    let is = |message: &StoredMessage, key: &str| {
+        message.conversation.as_deref().is_none_or(|own| own == key)
+    };
+    let exact = messages.iter().any(|message| is(message, key));
+    let own = match exact {
+        true => Some(key.to_owned()),
+        false => messages
+            .first()
+            .and_then(|message| message.conversation.clone()),
+    };
+    if let Some(own) = own {
+        messages.retain(|message| is(message, &own));
+        for message in &mut messages {
+            // The rows of a chain belong to every conversation that leads to them.
+            message.conversation.get_or_insert_with(|| own.clone());
+        }
+    } else {
+        for message in &mut messages {
+            message.conversation = Some(key.to_owned());
+        }
+    }
+    messages
 }

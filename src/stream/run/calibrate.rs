@@ -186,8 +186,8 @@ impl Stage<'_> {
     /// Finds out which table holds the messages: the user says so, or the chat's own texts do.
     async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
         let schema = self.world.db().schema().await?;
-        if let Some(declared) = &self.world.declared {
-            self.mapping = Some(Mapping::declared(declared, &schema)?);
+        self.mapping = self.world.declared.resolve(&schema)?;
+        if self.mapping.is_some() {
             return self.note_mapping();
         }
         let deadline = clock::now() + self.options.settle;
@@ -215,7 +215,7 @@ impl Stage<'_> {
 
     /// A text that stands in several tables is told: the proof is about one of them.
     fn note_other_tables(&self, hits: &[Hit]) {
-        let taken = self.mapping.as_ref().map(|mapping| mapping.table.as_str());
+        let taken = self.mapping.as_ref().map(Mapping::table);
         let others: Vec<_> = hits
             .iter()
             .filter(|hit| Some(hit.table.as_str()) != taken)
@@ -223,7 +223,7 @@ impl Stage<'_> {
             .collect();
         if taken.is_some() && !others.is_empty() {
             self.world.progress.warning(&format!(
-                "the answer is in {} too; if messages are read from there, declare it as [store.message]",
+                "the answer is in {} too; if messages are read from there, declare it as [[store]]",
                 others.join(", ")
             ));
         }
@@ -243,7 +243,7 @@ impl Stage<'_> {
             Some(mapping) => format!(
                 "is this the server's database? table `{}` looks like messages but holds neither text; \
                  if texts are stored encrypted or compressed, chatctl can't read them",
-                mapping.table
+                mapping.table()
             ),
             None => "is this the server's database? check --database-url against the server's own configuration".to_owned(),
         };
@@ -293,7 +293,7 @@ impl Stage<'_> {
         let Some(mapping) = self
             .mapping
             .clone()
-            .filter(|mapping| mapping.status.is_some())
+            .filter(|mapping| mapping.store().message.status.is_some())
         else {
             return Ok(());
         };

@@ -116,7 +116,7 @@ impl Stage<'_> {
                 ..kept.row.clone()
             };
             // A table without a key can't tell a row that changed from another one.
-            let same = mapping.key.is_empty();
+            let same = mapping.store().message.key.is_empty() && mapping.store().item.is_none();
             let last = if same {
                 kept.row.clone()
             } else {

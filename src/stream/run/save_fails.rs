@@ -223,7 +223,12 @@ impl Stage<'_> {
         let World { fault, db, .. } = &mut *self.world;
         let (fault, db) = (fault.as_mut(), db.as_deref());
         let (fault, db) = fault.zip(db).expect("both were just there");
-        match fault.install(db, &mapping.table, &mapping.content, nonce).await {
+        let Some((table, column)) = mapping.answers() else {
+            return Ok(Some(
+                "the store's texts can't be read: no save can be told from another".into(),
+            ));
+        };
+        match fault.install(db, table, column, nonce).await {
             Ok(()) => Ok(None),
             // A trigger fails the statement, not the commit: behind an open transaction it shows nothing.
             Err(WriteError::Busy) => Ok(Some(

@@ -64,7 +64,10 @@ impl<'a> Stage<'a> {
         Observed {
             session: self.session.name.clone(),
             marker: self.marker.to_string(),
-            table: self.mapping.as_ref().map(|mapping| mapping.table.clone()),
+            table: self
+                .mapping
+                .as_ref()
+                .map(|mapping| mapping.table().to_owned()),
             ..Observed::default()
         }
     }

@@ -23,8 +23,8 @@ pub struct World {
     pub gateway: Gateway,
     /// The store, once it could be opened.
     pub db: Option<Box<dyn Db>>,
-    /// The mapping that the user declared.
-    pub declared: Option<Declared>,
+    /// What the user says of the store.
+    pub declared: Declared,
     /// The server, when chatctl started it.
     pub server: Option<Server>,
     /// The gate, once it was opened for the first time.

@@ -1,0 +1,216 @@
+//! The grammar of mappings: `[[store]]` of `chatctl.toml` and of the presets.
+
+use super::predicate::Predicate;
+use super::source::Path;
+use super::source::Source;
+use serde::Deserialize;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// One place in which chats are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// A shipped mapping, in place of all that follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// How messages are laid out.
+    pub shape: Shape,
+    /// What the product lets its users do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allowed>,
+    /// The rows of conversations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<Conversations>,
+    /// The rows of messages.
+    pub message: Messages,
+    /// The items in a conversation's row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<Items>,
+    /// The rows of a message's parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
+}
+
+/// How messages are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// A row for each message.
+    #[default]
+    Row,
+    /// A row for each question with its answer.
+    Turn,
+    /// An array or a tree in the conversation's row.
+    Blob,
+    /// A log of events, some of which are messages.
+    Event,
+    /// Rows that only their writer can read.
+    Opaque,
+    /// Messages that name the one before, from the conversation's last one on.
+    Chain,
+}
+
+/// What users may do to what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Allowed {
+    /// Change a message.
+    Edit,
+    /// Delete messages or conversations.
+    Delete,
+}
+
+/// The rows of conversations.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Conversations {
+    /// The table.
+    pub table: String,
+    /// Its key columns; default: the primary key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    /// The title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Source>,
+    /// The user's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Source>,
+    /// When it was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// When it was last written to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated: Option<String>,
+    /// The key of the current leaf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tip: Option<Source>,
+    /// Which rows are conversations.
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    pub only: Option<Predicate>,
+    /// Which of them are deleted for the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Predicate>,
+}
+
+/// The rows of messages, of turns or of events.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Messages {
+    /// The table; left out where the conversation's row holds the messages.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub table: String,
+    /// Its key columns; default: the primary key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    /// The columns that name the conversation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conversation: Vec<Source>,
+    /// Whose message it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Source>,
+    /// The text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<Source>,
+    /// The question of a turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Source>,
+    /// The answer of a turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<Source>,
+    /// Columns of which only a digest can be told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub payload: Vec<String>,
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Source>,
+    /// When a turn was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_time: Option<Source>,
+    /// The columns that order the messages of a conversation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<String>,
+    /// The column that only grows with each new message, or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub append: Option<String>,
+    /// The key of the message before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Tool calls that are kept apart from the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Source>,
+    /// A column that tells how far the message is, told as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The user's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Source>,
+    /// Which rows are messages.
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    pub only: Option<Predicate>,
+    /// Which of them are still being written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<Predicate>,
+    /// Which of them failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Predicate>,
+    /// Which of them are deleted for the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Predicate>,
+    /// What stands in the role column, and what it means: `human = "user"`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub role_map: BTreeMap<String, String>,
+    /// Columns that belong to the message's fingerprint.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<String>,
+    /// Columns that change for good reasons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volatile: Vec<String>,
+}
+
+/// The items in a conversation's row; each path is into one item, but that of `items`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Items {
+    /// An array, a map from key to item, or several nodes.
+    pub items: Source,
+    /// The key; default: that of the map, else the index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Path>,
+    /// Whose message it is.
+    pub role: Path,
+    /// The text.
+    pub content: Path,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Path>,
+    /// The key of the message before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Path>,
+    /// Tool calls that are kept apart from the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Path>,
+    /// False while it is being written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<Path>,
+    /// Neither absent nor null nor false when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Path>,
+}
+
+/// The rows of a message's parts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parts {
+    /// The table.
+    pub table: String,
+    /// The column that refers to the message's key.
+    pub key: String,
+    /// The column that orders the parts of a message.
+    pub order: String,
+    /// The text.
+    pub content: Source,
+    /// Tool calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Source>,
+}

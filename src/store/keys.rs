@@ -1,0 +1,203 @@
+//! Keys that people and servers give, as conditions that an index can answer.
+
+use super::Mapping;
+use super::source::Source;
+use crate::db::Db;
+use crate::model::Cell;
+use crate::model::Column;
+
+/// A condition and its values.
+pub(super) struct Condition {
+    pub sql: String,
+    pub args: Vec<Cell>,
+}
+
+/// That the columns of table `m` hold a key. Nothing when no column could hold it so.
+pub(super) fn holds(
+    db: &dyn Db,
+    mapping: &Mapping,
+    table: &str,
+    columns: &[Source],
+    key: &str,
+) -> Option<Condition> {
+    let parts: Vec<_> = key.splitn(columns.len().max(1), '/').collect();
+    if columns.is_empty() || parts.len() != columns.len() {
+        return None;
+    }
+    let mut conditions = Vec::new();
+    let mut args = Vec::new();
+    for (source, part) in columns.iter().zip(parts) {
+        let mut before = String::new();
+        let mut any = Vec::new();
+        for name in source.columns() {
+            let quoted = format!("m.{}", db.quote(name));
+            let values = mapping
+                .column(table, name)
+                .map(|column| spellings(column, part));
+            if let Some(values) = values.filter(|values| !values.is_empty()) {
+                let places = vec!["?"; values.len()].join(", ");
+                any.push(format!("{before}{quoted} IN ({places})"));
+                args.extend(values);
+            }
+            // The next column counts only where this one has no value.
+            before = format!("{before}{quoted} IS NULL AND ");
+        }
+        if any.is_empty() {
+            return None;
+        }
+        conditions.push(format!("({})", any.join(" OR ")));
+    }
+    Some(Condition {
+        sql: conditions.join(" AND "),
+        args,
+    })
+}
+
+/// That the columns hold a key in any spelling: no index helps.
+pub(super) fn alike(db: &dyn Db, columns: &[Source], key: &str) -> Condition {
+    Condition {
+        sql: format!("{} = ?", plain(db, columns)),
+        args: vec![Cell::Text(plain_text(key))],
+    }
+}
+
+/// That a key begins with a text; that of several columns, or its last one.
+pub(super) fn begins(db: &dyn Db, columns: &[Source], text: &str) -> Condition {
+    let pattern = plain_text(text)
+        .replace('!', "!!")
+        .replace('%', "!%")
+        .replace('_', "!_");
+    let mut whole = vec![format!("{} LIKE ? ESCAPE '!'", plain(db, columns))];
+    if columns.len() > 1 {
+        whole.push(format!(
+            "{} LIKE ? ESCAPE '!'",
+            plain(db, &columns[columns.len() - 1..])
+        ));
+    }
+    Condition {
+        args: vec![Cell::Text(format!("{pattern}%")); whole.len()],
+        sql: format!("({})", whole.join(" OR ")),
+    }
+}
+
+/// A key as text, its parts joined by `/`.
+pub(super) fn joined(db: &dyn Db, columns: &[Source]) -> String {
+    let parts: Vec<_> = columns
+        .iter()
+        .map(|source| {
+            let places: Vec<_> = source
+                .columns()
+                .map(|name| db.text_of(&format!("m.{}", db.quote(name))))
+                .collect();
+            format!("coalesce({}, '')", places.join(", "))
+        })
+        .collect();
+    match parts.is_empty() {
+        true => "''".to_owned(),
+        false => parts.join(" || '/' || "),
+    }
+}
+
+fn plain(db: &dyn Db, columns: &[Source]) -> String {
+    format!("replace(lower({}), '-', '')", joined(db, columns))
+}
+
+/// Stores spell a UUID with and without dashes, and in both cases.
+pub(super) fn plain_text(key: &str) -> String {
+    key.to_lowercase().replace('-', "")
+}
+
+/// The values by which a column of that type may hold a key.
+fn spellings(column: &Column, text: &str) -> Vec<Cell> {
+    let has = |name: &str| column.declared.contains(name);
+    let hex = plain_text(text);
+    let uuid = (hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| {
+        let at = |range| hex.get(range).unwrap_or_default();
+        format!(
+            "{}-{}-{}-{}-{}",
+            at(0..8),
+            at(8..12),
+            at(12..16),
+            at(16..20),
+            at(20..32)
+        )
+    });
+    let number = || text.parse().ok().map(Cell::Int);
+    if column.is_whole() {
+        return number().into_iter().collect();
+    }
+    if has("UUID") {
+        return uuid.map(Cell::Text).into_iter().collect();
+    }
+    if has("BINARY") || has("BLOB") || has("BYTEA") {
+        let bytes = (0..hex.len() / 2)
+            .map(|at| u8::from_str_radix(hex.get(at * 2..at * 2 + 2)?, 16).ok())
+            .collect::<Option<Vec<_>>>();
+        return bytes
+            .filter(|bytes| bytes.len() * 2 == hex.len())
+            .map(Cell::Blob)
+            .into_iter()
+            .collect();
+    }
+    if !column.holds_text() {
+        return Vec::new();
+    }
+    let mut values = vec![text.to_owned()];
+    values.extend(uuid);
+    if values.len() > 1 {
+        values.push(hex);
+    }
+    values.dedup();
+    let mut values: Vec<_> = values.into_iter().map(Cell::Text).collect();
+    if column.declared.is_empty() {
+        values.extend(number());
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spellings;
+    use crate::model::Cell;
+    use crate::model::Column;
+
+    fn column(declared: &str) -> Column {
+        Column {
+            name: "id".into(),
+            declared: declared.into(),
+            key: true,
+            references: None,
+        }
+    }
+
+    #[test]
+    fn a_key_is_looked_up_as_its_column_stores_it() {
+        let uuid = "0A1B2C3D-0000-4000-8000-00000000000f";
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let dashed = "0a1b2c3d-0000-4000-8000-00000000000f";
+        for (declared, key, expected) in [
+            ("BIGINT", "12", vec![Cell::Int(12)]),
+            ("BIGINT", "x", vec![]),
+            ("UUID", uuid, vec![text(dashed)]),
+            ("UUID", "x", vec![]),
+            ("VARCHAR(36)", "Ab-1", vec![text("Ab-1")]),
+            (
+                "CHAR(32)",
+                uuid,
+                vec![
+                    text(uuid),
+                    text(dashed),
+                    text("0a1b2c3d00004000800000000000000f"),
+                ],
+            ),
+            ("", "12", vec![text("12"), Cell::Int(12)]),
+            ("BINARY(2)", "0aff", vec![Cell::Blob(vec![10, 255])]),
+        ] {
+            assert_eq!(
+                spellings(&column(declared), key),
+                expected,
+                "{declared} {key}"
+            );
+        }
+    }
+}

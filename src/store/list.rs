@@ -1,0 +1,430 @@
+//! The conversations of a store, those that were last written to first.
+
+use super::Mapping;
+use super::declared::Shape;
+use super::keys;
+use super::keys::Condition;
+use super::plan;
+use super::read;
+use super::read::Order;
+use super::source::Source;
+use super::time;
+use crate::db::Db;
+use crate::model::Cell;
+use crate::model::Conversation;
+use crate::model::Role;
+use crate::model::State;
+use crate::model::StoredMessage;
+use std::collections::HashSet;
+
+/// Which conversations are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// How many at most.
+    pub limit: usize,
+    /// Written to since then, in microseconds since 1970 UTC.
+    pub since: Option<i64>,
+    /// Of this user only.
+    pub user: Option<String>,
+}
+
+/// The conversations, and whether there may be more than were asked for.
+pub async fn conversations(
+    db: &dyn Db,
+    mapping: &Mapping,
+    filter: &Filter,
+) -> anyhow::Result<(Vec<Conversation>, bool)> {
+    // One more than asked for tells that the list is cut.
+    let wanted = filter.limit.saturating_add(1);
+    let mut found = rows(db, mapping, filter, wanted).await?;
+    let known: HashSet<_> = found.iter().map(|one| keys::plain_text(&one.key)).collect();
+    if filter.user.is_none() || mapping.store().conversation.is_none() {
+        for key in latest(db, mapping, wanted).await? {
+            if !known.contains(&keys::plain_text(&key)) {
+                found.push(self::row(db, mapping, &key).await?);
+            }
+        }
+    }
+    for one in &mut found {
+        describe(db, mapping, one).await?;
+    }
+    found.retain(|one| filter.since.is_none_or(|since| one.last >= Some(since)));
+    found.retain(|one| filter.user.is_none() || one.user == filter.user);
+    found.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| b.key.cmp(&a.key)));
+    let cut = found.len() > filter.limit;
+    found.truncate(filter.limit);
+    Ok((found, cut))
+}
+
+/// The keys of the conversations that a text may mean: the one that it is, else those that it begins.
+pub async fn find(db: &dyn Db, mapping: &Mapping, text: &str) -> anyhow::Result<Vec<String>> {
+    const ENOUGH: usize = 11;
+    for place in places(mapping) {
+        let exact = keys::holds(db, mapping, place.table, &place.key, text);
+        for condition in exact.into_iter().chain([keys::alike(db, &place.key, text)]) {
+            let found = distinct(db, &place, &condition, 2).await?;
+            let own = found.iter().find(|key| *key == text).cloned();
+            if !found.is_empty() {
+                return Ok(own.map_or(found, |own| vec![own]));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for place in places(mapping) {
+        found = distinct(db, &place, &keys::begins(db, &place.key, text), ENOUGH).await?;
+        if !found.is_empty() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// What the store holds of a conversation, without its messages.
+pub async fn one(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Result<Conversation> {
+    let mut one = row(db, mapping, key).await?;
+    describe(db, mapping, &mut one).await?;
+    Ok(one)
+}
+
+/// The keys of all conversations of the table that holds them.
+pub(super) async fn keys(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<Vec<String>> {
+    let all = Condition {
+        sql: "1 = 1".to_owned(),
+        args: Vec::new(),
+    };
+    match places(mapping).first() {
+        Some(place) => distinct(db, place, &all, usize::MAX).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// A value of the row that a condition holds for.
+pub(super) async fn value(
+    db: &dyn Db,
+    table: &str,
+    source: &Source,
+    condition: &Condition,
+) -> anyhow::Result<Option<String>> {
+    let columns: Vec<_> = source
+        .columns()
+        .map(|name| format!("m.{}", db.quote(name)))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM {} m WHERE {}",
+        columns.join(", "),
+        db.quote(table),
+        condition.sql
+    );
+    let rows = db.rows(&sql, &condition.args).await?;
+    Ok(rows.first().and_then(|row| told(source, row)))
+}
+
+/// A table in which the keys of conversations stand.
+struct Place<'m> {
+    table: &'m str,
+    key: Vec<Source>,
+}
+
+/// The conversations' own table first; the messages' where there is none.
+fn places(mapping: &Mapping) -> Vec<Place<'_>> {
+    let store = mapping.store();
+    let own = store.conversation.as_ref().map(|place| Place {
+        table: &place.table,
+        key: read::sources(&place.key),
+    });
+    let (table, key) = read::place(mapping);
+    let messages = Some(Place { table, key }).filter(|place| {
+        !place.key.is_empty() && own.as_ref().is_none_or(|own| own.table != place.table)
+    });
+    own.into_iter().chain(messages).collect()
+}
+
+async fn distinct(
+    db: &dyn Db,
+    place: &Place<'_>,
+    condition: &Condition,
+    limit: usize,
+) -> anyhow::Result<Vec<String>> {
+    let sql = format!(
+        "SELECT DISTINCT {} FROM {} m WHERE {}{}",
+        keys::joined(db, &place.key),
+        db.quote(place.table),
+        condition.sql,
+        if limit == usize::MAX {
+            String::new()
+        } else {
+            format!(" LIMIT {limit}")
+        }
+    );
+    let rows = db.rows(&sql, &condition.args).await?;
+    Ok(rows.iter().map(|row| row[0].to_string()).collect())
+}
+
+/// The newest rows of the conversations' own table.
+async fn rows(
+    db: &dyn Db,
+    mapping: &Mapping,
+    filter: &Filter,
+    limit: usize,
+) -> anyhow::Result<Vec<Conversation>> {
+    let Some(place) = &mapping.store().conversation else {
+        return Ok(Vec::new());
+    };
+    let mut conditions = Vec::new();
+    let mut args = Vec::new();
+    conditions.extend(place.only.as_ref().map(|only| plan::condition(db, only)));
+    if let (Some(user), Some(source)) = (&filter.user, &place.user) {
+        conditions.push(format!(
+            "{} = ?",
+            keys::joined(db, std::slice::from_ref(source))
+        ));
+        args.push(Cell::Text(user.clone()));
+    }
+    let newest = place.updated.as_ref().or(place.created.as_ref());
+    let order = newest
+        .into_iter()
+        .chain(&place.key)
+        .map(|name| format!("m.{} DESC", db.quote(name)));
+    let order = order.collect::<Vec<_>>().join(", ");
+    let condition = match conditions.is_empty() {
+        true => "1 = 1".to_owned(),
+        false => conditions.join(" AND "),
+    };
+    let condition = Condition {
+        sql: format!("{condition} ORDER BY {order} LIMIT {limit}"),
+        args,
+    };
+    described(db, mapping, &condition).await
+}
+
+/// The row of one conversation; one that has none is known by its messages only.
+async fn row(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Result<Conversation> {
+    let bare = || Conversation {
+        key: key.to_owned(),
+        ..Conversation::default()
+    };
+    let Some(place) = &mapping.store().conversation else {
+        return Ok(bare());
+    };
+    let columns = read::sources(&place.key);
+    let condition = keys::holds(db, mapping, &place.table, &columns, key)
+        .unwrap_or_else(|| keys::alike(db, &columns, key));
+    let found = described(db, mapping, &condition).await?;
+    Ok(found.into_iter().next().unwrap_or_else(bare))
+}
+
+async fn described(
+    db: &dyn Db,
+    mapping: &Mapping,
+    condition: &Condition,
+) -> anyhow::Result<Vec<Conversation>> {
+    let Some(place) = &mapping.store().conversation else {
+        return Ok(Vec::new());
+    };
+    let key = read::sources(&place.key);
+    let mut select = vec![keys::joined(db, &key)];
+    let mut sources = Vec::new();
+    let time = |name: &Option<String>| name.as_ref().map(Source::column);
+    for source in [
+        place.title.clone(),
+        place.user.clone(),
+        time(&place.created),
+        time(&place.updated),
+    ] {
+        let from = select.len();
+        if let Some(source) = &source {
+            select.extend(source.columns().map(|name| format!("m.{}", db.quote(name))));
+        }
+        sources.push((source, from..select.len()));
+    }
+    select.push(match &place.deleted {
+        Some(deleted) => format!(
+            "CASE WHEN {} THEN 1 ELSE 0 END",
+            plan::condition(db, deleted)
+        ),
+        None => "0".to_owned(),
+    });
+    let sql = format!(
+        "SELECT {} FROM {} m WHERE {}",
+        select.join(", "),
+        db.quote(&place.table),
+        condition.sql
+    );
+    let rows = db.rows(&sql, &condition.args).await?;
+    let read = |row: &Vec<Cell>| {
+        let mut values = sources.iter().map(|(source, range)| {
+            source
+                .as_ref()
+                .and_then(|source| told(source, &row[range.clone()]))
+        });
+        let mut next = || values.next().flatten();
+        let (title, user) = (next(), next());
+        let mut moment = || next().as_deref().and_then(time::of_text);
+        let (created, updated) = (moment(), moment());
+        Conversation {
+            key: row[0].to_string(),
+            title,
+            user,
+            created,
+            last: updated,
+            deleted: row.last().and_then(Cell::int) == Some(1),
+            ..Conversation::default()
+        }
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+/// A source's value in cells that stand in the order of its columns.
+fn told(source: &Source, cells: &[Cell]) -> Option<String> {
+    source
+        .places
+        .iter()
+        .zip(cells)
+        .find_map(|(place, cell)| match (&place.path, cell) {
+            (_, Cell::Null) => None,
+            (None, cell) => Some(cell.to_string()),
+            (Some(path), cell) => {
+                let json: serde_json::Value = serde_json::from_str(&cell.to_string()).ok()?;
+                match path.first(&json)? {
+                    serde_json::Value::Null => None,
+                    serde_json::Value::String(text) => Some(text.clone()),
+                    other => Some(other.to_string()),
+                }
+            }
+        })
+}
+
+/// The conversations of the newest messages. More and more messages are looked at until there
+/// are conversations enough: most stores have many, and an index tells the newest at once.
+async fn latest(db: &dyn Db, mapping: &Mapping, wanted: usize) -> anyhow::Result<Vec<String>> {
+    let store = mapping.store();
+    let place = Place {
+        table: &store.message.table,
+        key: store.message.conversation.clone(),
+    };
+    if store.shape == Shape::Blob || place.key.is_empty() {
+        return Ok(Vec::new());
+    }
+    let order = store
+        .message
+        .append
+        .iter()
+        .chain(&store.message.order)
+        .next();
+    let order = order.map(|name| format!(" ORDER BY m.{} DESC", db.quote(name)));
+    let mut look = wanted.saturating_mul(20).max(200);
+    loop {
+        let only = store
+            .message
+            .only
+            .as_ref()
+            .map(|only| format!(" WHERE {}", plan::condition(db, only)));
+        let sql = format!(
+            "SELECT {} FROM {} m{}{} LIMIT {look}",
+            keys::joined(db, &place.key),
+            db.quote(place.table),
+            only.unwrap_or_default(),
+            order.as_deref().unwrap_or_default()
+        );
+        let rows = db.rows(&sql, &[]).await?;
+        let mut seen = HashSet::new();
+        let keys: Vec<_> = rows.iter().map(|row| row[0].to_string()).collect();
+        let keys: Vec<_> = keys
+            .into_iter()
+            .filter(|key| seen.insert(key.clone()))
+            .take(wanted)
+            .collect();
+        if keys.len() >= wanted || rows.len() < look {
+            return Ok(keys);
+        }
+        look = look.saturating_mul(10);
+    }
+}
+
+/// Counts a conversation's messages and looks at its last ones.
+async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> anyhow::Result<()> {
+    /// Tools and system messages may stand after the last word of either side.
+    const LAST: usize = 8;
+    let store = mapping.store();
+    let whole = matches!(store.shape, Shape::Blob | Shape::Chain);
+    let messages = if whole || store.message.parent.is_some() || store.parts.is_some() {
+        read::conversation(db, mapping, &one.key).await?
+    } else {
+        let (table, columns) = read::place(mapping);
+        let condition = keys::holds(db, mapping, table, &columns, &one.key)
+            .unwrap_or_else(|| keys::alike(db, &columns, &one.key));
+        one.messages = count(db, mapping, &condition).await?;
+        let mut last = read::select(db, mapping, condition, Order::Latest(LAST)).await?;
+        if store.shape != Shape::Turn {
+            last.reverse();
+        }
+        last
+    };
+    if whole || store.message.parent.is_some() || store.parts.is_some() {
+        one.messages = messages.len() as u64;
+    }
+    let told = messages.iter().filter_map(|message| message.time).max();
+    one.last = one.last.max(told).or(one.created);
+    one.unanswered = unanswered(&messages, store.shape);
+    if one.user.is_none() {
+        one.user = user(db, mapping, &one.key).await?;
+    }
+    Ok(())
+}
+
+async fn user(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Result<Option<String>> {
+    let store = mapping.store();
+    let Some(source) = &store.message.user else {
+        return Ok(None);
+    };
+    let columns = &store.message.conversation;
+    let Some(mut condition) = keys::holds(db, mapping, &store.message.table, columns, key) else {
+        return Ok(None);
+    };
+    let first = source.columns().next().unwrap_or_default();
+    condition.sql = format!(
+        "{} AND m.{} IS NOT NULL LIMIT 1",
+        condition.sql,
+        db.quote(first)
+    );
+    value(db, &store.message.table, source, &condition).await
+}
+
+async fn count(db: &dyn Db, mapping: &Mapping, condition: &Condition) -> anyhow::Result<u64> {
+    let store = mapping.store();
+    let answer = store
+        .message
+        .response
+        .as_ref()
+        .and_then(|source| source.columns().next());
+    let counted = match (store.shape, answer) {
+        // The answer is a message of its own, once there is one.
+        (Shape::Turn, Some(answer)) => format!("count(*) + count(m.{})", db.quote(answer)),
+        _ => "count(*)".to_owned(),
+    };
+    let wanted = plan::Plan::of(db, store).wanted(db, store, &condition.sql);
+    let sql = format!(
+        "SELECT {counted} FROM {} m{wanted}",
+        db.quote(&store.message.table)
+    );
+    let rows = db.rows(&sql, &condition.args).await?;
+    let number = rows.first().and_then(|row| row[0].to_string().parse().ok());
+    Ok(number.unwrap_or(0))
+}
+
+/// Whether the last word is the user's, or an answer that says nothing.
+fn unanswered(messages: &[StoredMessage], shape: Shape) -> bool {
+    let speaks = |message: &&StoredMessage| {
+        let counts = message.on_branch && message.state != State::Deleted;
+        counts && !matches!(message.role, Role::Other(_))
+    };
+    // The last turn comes first, its question before its answer.
+    let last = match shape {
+        Shape::Turn => messages.iter().filter(speaks).take(2).last(),
+        _ => messages.iter().rev().find(speaks),
+    };
+    last.is_some_and(|last| match last.role {
+        Role::User => true,
+        _ => last.state == State::Failed || last.content.trim().is_empty() && last.tools.is_empty(),
+    })
+}

@@ -1,0 +1,61 @@
+//! Names that a mapping gives, held against those that the store has.
+
+use crate::model::Table;
+use crate::stop::Stop;
+
+/// The table of that name, whatever its case.
+pub(super) fn table<'s>(schema: &'s [Table], name: &str) -> Result<&'s Table, Stop> {
+    let names = schema.iter().map(|table| table.name.as_str());
+    let found = find(names, name).map_err(|near| unknown("table", name, "the store", &near))?;
+    Ok(&schema[found])
+}
+
+/// A column of a table as the catalogue spells it.
+pub(super) fn column(table: &Table, name: &str) -> Result<String, Stop> {
+    let names = table.columns.iter().map(|column| column.name.as_str());
+    let found = find(names, name)
+        .map_err(|near| unknown("column", name, &format!("table `{}`", table.name), &near))?;
+    Ok(table.columns[found].name.clone())
+}
+
+fn find<'a>(
+    names: impl Iterator<Item = &'a str> + Clone,
+    wanted: &str,
+) -> Result<usize, Vec<String>> {
+    let exact = names.clone().position(|name| name == wanted);
+    let alike = || {
+        names
+            .clone()
+            .position(|name| name.eq_ignore_ascii_case(wanted))
+    };
+    exact.or_else(alike).ok_or_else(|| {
+        let mut near: Vec<_> = names
+            .map(|name| {
+                (
+                    strsim::jaro_winkler(&name.to_lowercase(), &wanted.to_lowercase()),
+                    name,
+                )
+            })
+            .filter(|(likeness, _)| *likeness > 0.7)
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        near.iter()
+            .take(3)
+            .map(|(_, name)| format!("`{name}`"))
+            .collect()
+    })
+}
+
+fn unknown(what: &str, name: &str, place: &str, near: &[String]) -> Stop {
+    let stop = Stop::usage(format!("no {what} `{name}` in {place}"));
+    match near.is_empty() {
+        false => stop.hint(format!(
+            "did you mean {}? mend [[store]] in chatctl.toml",
+            near.join(" or ")
+        )),
+        true => stop.hint(
+            "mend [[store]] in chatctl.toml, or remove it to let chatctl find the table; \
+             `chatctl inspect schema` lists what there is",
+        ),
+    }
+}

@@ -1,0 +1,304 @@
+//! What a message's JSON says: its text and its tool calls, in the forms that chat stores keep.
+
+use crate::model::ToolCall;
+use serde_json::Map;
+use serde_json::Value;
+
+/// Text and tools of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Content {
+    /// The text of all its parts.
+    pub text: String,
+    /// The tools that it calls, or what they gave.
+    pub tools: Vec<ToolCall>,
+}
+
+/// Reads a content; nothing when it is in no known form.
+pub(super) fn read(value: &Value) -> Option<Content> {
+    let mut content = Content::default();
+    add(value, &mut content).then_some(content)
+}
+
+/// Reads calls that are kept apart from the text: one, or an array of them.
+pub(super) fn calls(value: &Value) -> Vec<ToolCall> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(calls).collect(),
+        Value::Object(fields) => call(fields).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// JSON whose spelling is alike wherever it is stored: keys sorted, no blanks.
+pub(super) fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let mut keys: Vec<_> = fields.keys().collect();
+            keys.sort();
+            let fields: Vec<_> = keys
+                .into_iter()
+                .map(|key| format!("{}:{}", Value::from(key.as_str()), canonical(&fields[key])))
+                .collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Adds what a value says; false when it is in no known form.
+fn add(value: &Value, content: &mut Content) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => {
+            content.text.push_str(text);
+            true
+        }
+        Value::Bool(_) | Value::Number(_) => {
+            content.text.push_str(&value.to_string());
+            true
+        }
+        // A part of an unknown kind says nothing; a message of unknown parts only is unknown.
+        Value::Array(items) => {
+            let known = items.iter().filter(|item| add(item, content)).count();
+            known > 0 || items.is_empty()
+        }
+        Value::Object(fields) => object(fields, content),
+    }
+}
+
+fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
+    let kind = fields.get("type").and_then(Value::as_str).unwrap_or("");
+    if let Some(call) = call(fields) {
+        content.tools.push(call);
+        return true;
+    }
+    // Kinds that have no text of the conversation in them.
+    let silent = [
+        "reasoning",
+        "thinking",
+        "redacted_thinking",
+        "source",
+        "file",
+        "image",
+        "audio",
+        "video",
+        "data",
+    ];
+    if kind.starts_with("step-") || silent.iter().any(|silent| kind.starts_with(silent)) {
+        return true;
+    }
+    // LangChain keeps a message's fields in `data`, its serialised form in `kwargs`.
+    for inner in ["data", "kwargs"] {
+        if let Some(Value::Object(inner)) = fields.get(inner)
+            && inner.contains_key("content")
+        {
+            return object(inner, content);
+        }
+    }
+    // Google's parts say their kind by the name of their only field.
+    for (call, given) in [("functionCall", "args"), ("function_call", "args")] {
+        if let Some(Value::Object(inner)) = fields.get(call) {
+            content.tools.push(tool(inner, "name", Some(given), None));
+            return true;
+        }
+    }
+    for response in ["functionResponse", "function_response"] {
+        if let Some(Value::Object(inner)) = fields.get(response) {
+            content
+                .tools
+                .push(tool(inner, "name", None, Some("response")));
+            return true;
+        }
+    }
+    for text in ["text", "refusal", "parts", "content", "value"] {
+        if let Some(inner) = fields.get(text) {
+            // A thought of Google's model is no answer.
+            let thought = fields.get("thought").and_then(Value::as_bool) == Some(true);
+            let known = thought || add(inner, content);
+            if let Some(more) = fields.get("tool_calls") {
+                content.tools.extend(calls(more));
+            }
+            return known;
+        }
+    }
+    match fields.get("tool_calls") {
+        Some(more) => {
+            content.tools.extend(calls(more));
+            true
+        }
+        None => false,
+    }
+}
+
+/// A tool's call or result, as each of the many names it.
+fn call(fields: &Map<String, Value>) -> Option<ToolCall> {
+    let kind = fields.get("type").and_then(Value::as_str).unwrap_or("");
+    let known = match kind {
+        "tool_use" | "server_tool_use" => tool(fields, "name", Some("input"), None),
+        "tool_result" => tool(fields, "tool_use_id", None, Some("content")),
+        "tool-call" | "tool_call" if fields.contains_key("toolName") => tool(
+            fields,
+            "toolName",
+            first_of(fields, &["args", "input"]),
+            None,
+        ),
+        "tool-result" => tool(
+            fields,
+            "toolName",
+            None,
+            first_of(fields, &["result", "output"]),
+        ),
+        "tool-invocation" => match fields.get("toolInvocation") {
+            Some(Value::Object(inner)) => tool(inner, "toolName", Some("args"), Some("result")),
+            _ => tool(fields, "toolName", Some("args"), Some("result")),
+        },
+        "dynamic-tool" => tool(fields, "toolName", Some("input"), Some("output")),
+        "function_call_output" => tool(fields, "call_id", None, Some("output")),
+        kind if kind.starts_with("tool-") => ToolCall {
+            name: kind["tool-".len()..].to_owned(),
+            ..tool(fields, "toolName", Some("input"), Some("output"))
+        },
+        _ if fields.get("function").is_some_and(Value::is_object) => {
+            let inner = fields["function"].as_object()?;
+            tool(inner, "name", Some("arguments"), None)
+        }
+        _ => {
+            let name = first_of(fields, &["name", "apiName", "tool_name"])?;
+            let input = first_of(fields, &["arguments", "args", "tool_args", "input"])?;
+            tool(
+                fields,
+                name,
+                Some(input),
+                first_of(fields, &["result", "output"]),
+            )
+        }
+    };
+    Some(known)
+}
+
+fn first_of<'n>(fields: &Map<String, Value>, names: &[&'n str]) -> Option<&'n str> {
+    names
+        .iter()
+        .copied()
+        .find(|name| fields.contains_key(*name))
+}
+
+fn tool(
+    fields: &Map<String, Value>,
+    name: &str,
+    input: Option<&str>,
+    output: Option<&str>,
+) -> ToolCall {
+    let written = |field: Option<&str>| {
+        field
+            .and_then(|field| fields.get(field))
+            .and_then(|value| match value {
+                Value::Null => None,
+                Value::String(text) => Some(text.clone()),
+                other => Some(canonical(other)),
+            })
+    };
+    ToolCall {
+        name: written(Some(name)).unwrap_or_default(),
+        input: written(input),
+        output: written(output),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Content;
+    use super::canonical;
+    use super::read;
+    use crate::model::ToolCall;
+    use serde_json::json;
+
+    fn content(text: &str, tools: &[(&str, Option<&str>, Option<&str>)]) -> Option<Content> {
+        let tool = |(name, input, output): &(&str, Option<&str>, Option<&str>)| ToolCall {
+            name: (*name).to_owned(),
+            input: input.map(str::to_owned),
+            output: output.map(str::to_owned),
+        };
+        Some(Content {
+            text: text.to_owned(),
+            tools: tools.iter().map(tool).collect(),
+        })
+    }
+
+    #[test]
+    fn each_known_form_is_read() {
+        for (value, expected) in [
+            (json!("hi"), content("hi", &[])),
+            (json!(null), content("", &[])),
+            // Vercel.
+            (
+                json!([{"type": "step-start"}, {"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]),
+                content("ab", &[]),
+            ),
+            (
+                json!([{"type": "tool-getWeather", "toolCallId": "1", "state": "output-available", "input": {"city": "Ulm"}, "output": {"t": 4}}]),
+                content(
+                    "",
+                    &[("getWeather", Some("{\"city\":\"Ulm\"}"), Some("{\"t\":4}"))],
+                ),
+            ),
+            (
+                json!([{"type": "tool-invocation", "toolInvocation": {"toolName": "f", "args": {}, "result": "r"}}]),
+                content("", &[("f", Some("{}"), Some("r"))]),
+            ),
+            // OpenAI.
+            (
+                json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "yes"}]}),
+                content("yes", &[]),
+            ),
+            (
+                json!({"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"}),
+                content("", &[("f", Some("{}"), None)]),
+            ),
+            (
+                json!({"type": "function_call_output", "call_id": "c", "output": "4"}),
+                content("", &[("c", None, Some("4"))]),
+            ),
+            (
+                json!({"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}),
+                content("", &[("f", Some("{}"), None)]),
+            ),
+            // Google.
+            (
+                json!({"role": "model", "parts": [{"text": "thinking", "thought": true}, {"text": "a"}, {"functionCall": {"name": "f", "args": {"b": 1}}}]}),
+                content("a", &[("f", Some("{\"b\":1}"), None)]),
+            ),
+            // LangChain.
+            (
+                json!({"type": "ai", "data": {"content": "x", "type": "ai", "tool_calls": [{"name": "f", "args": {}, "id": "1"}]}}),
+                content("x", &[("f", Some("{}"), None)]),
+            ),
+            // Anthropic.
+            (
+                json!([{"type": "text", "text": "x"}, {"type": "tool_use", "id": "t", "name": "f", "input": {}}, {"type": "tool_result", "tool_use_id": "t", "content": "r"}]),
+                content("x", &[("f", Some("{}"), None), ("t", None, Some("r"))]),
+            ),
+        ] {
+            assert_eq!(read(&value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_form_is_not_guessed() {
+        for value in [json!({"a": 1}), json!([{"a": 1}]), json!({"type": "x"})] {
+            assert_eq!(read(&value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn canonical_json_has_one_spelling() {
+        assert_eq!(
+            canonical(&json!({"b": [1, {"d": null, "c": "é"}], "a": true})),
+            "{\"a\":true,\"b\":[1,{\"c\":\"é\",\"d\":null}]}"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! Times in the many forms in which stores keep them, as microseconds since 1970 UTC.
+
+/// A time in text: RFC 3339, SQL's form with a blank, with or without a zone (then UTC), or a number.
+pub fn of_text(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(number) = text.parse::<f64>() {
+        return of_number(number);
+    }
+    let (date, rest) = text.split_at_checked(10)?;
+    let mut parts = date.split('-');
+    let (year, month, day) = (
+        digits(parts.next()?)?,
+        digits(parts.next()?)?,
+        digits(parts.next()?)?,
+    );
+    let valid = (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !valid || parts.next().is_some() {
+        return None;
+    }
+    let days = days_from_civil(year, month, day);
+    let rest = rest.strip_prefix(['T', 't', ' ']).unwrap_or(rest);
+    let zone_at = rest.find(['Z', 'z', '+', '-', ' ']).unwrap_or(rest.len());
+    let (clock, zone) = rest.split_at(zone_at);
+    let micros = clock_of(clock)? - zone_of(zone.trim())?;
+    Some(days * DAY + micros)
+}
+
+/// A time as a number: seconds, milliseconds, microseconds or nanoseconds, told by its size.
+/// All four are taken for a time between 1973 and 5138.
+pub(super) fn of_number(number: f64) -> Option<i64> {
+    let scale = match number.abs() {
+        n if n < 1e8 => return None,
+        n if n < 1e11 => 1e6,
+        n if n < 1e14 => 1e3,
+        n if n < 1e17 => 1.0,
+        n if n < 1e20 => 1e-3,
+        _ => return None,
+    };
+    // Below 2^53 a whole number of microseconds is exact.
+    Some((number * scale).round() as i64)
+}
+
+/// A whole number; as [`of_number`], and exact.
+pub(super) fn of_int(number: i64) -> Option<i64> {
+    match number.unsigned_abs() {
+        n if n < 100_000_000 => None,
+        n if n < 100_000_000_000 => number.checked_mul(1_000_000),
+        n if n < 100_000_000_000_000 => number.checked_mul(1_000),
+        n if n < 100_000_000_000_000_000 => Some(number),
+        _ => Some(number / 1_000),
+    }
+}
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+fn digits(text: &str) -> Option<i64> {
+    let whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    whole.then(|| text.parse().ok()).flatten()
+}
+
+/// `HH`, `HH:MM`, `HH:MM:SS` or with a fraction; none is midnight.
+fn clock_of(text: &str) -> Option<i64> {
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
+    let mut parts = whole.split(':');
+    let mut next = || parts.next().map_or(Some(0), digits);
+    let (hours, minutes, seconds) = (next()?, next()?, next()?);
+    let valid = hours <= 24 && minutes < 60 && seconds <= 60 && parts.next().is_none();
+    let mut micros = 0;
+    for place in 0..6 {
+        micros = micros * 10 + fraction.get(place..=place).map_or(Some(0), digits)?;
+    }
+    valid.then_some((hours * 3_600 + minutes * 60 + seconds) * SECOND + micros)
+}
+
+/// `Z`, `+02`, `+0200`, `+02:00`, `+02:00:30`, `UTC` or nothing.
+fn zone_of(text: &str) -> Option<i64> {
+    if ["", "Z", "z", "UTC"].contains(&text) {
+        return Some(0);
+    }
+    let sign = match text.as_bytes()[0] {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let plain: String = text[1..].chars().filter(|c| *c != ':').collect();
+    let pair = |at: usize| plain.get(at..at + 2).map_or(Some(0), digits);
+    Some(sign * (pair(0)? * 3_600 + pair(2)? * 60 + pair(4)?) * SECOND)
+}
+
+/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_int;
+    use super::of_number;
+    use super::of_text;
+
+    #[test]
+    fn one_moment_in_every_form() {
+        let moment = Some(1_700_000_000_123_456);
+        for text in [
+            "2023-11-14T22:13:20.123456Z",
+            "2023-11-14 22:13:20.123456",
+            "2023-11-14 22:13:20.123456+00",
+            "2023-11-15T00:13:20.1234567+02:00",
+            "2023-11-14 17:43:20.123456-0430",
+            "1700000000.123456",
+        ] {
+            assert_eq!(of_text(text), moment, "{text}");
+        }
+        assert_eq!(of_text("2023-11-14"), Some(1_699_920_000_000_000));
+        assert_eq!(
+            of_text("2023-11-14 22:13"),
+            Some(1_700_000_000_000_000 - 20_000_000)
+        );
+    }
+
+    #[test]
+    fn a_numbers_size_tells_its_unit() {
+        let moment = Some(1_700_000_000_000_000);
+        for number in [
+            1_700_000_000,
+            1_700_000_000_000,
+            1_700_000_000_000_000,
+            1_700_000_000_000_000_000,
+        ] {
+            assert_eq!(of_int(number), moment);
+            assert_eq!(of_number(number as f64), moment);
+        }
+        assert_eq!(of_int(12), None);
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in [
+            "",
+            "-",
+            "soon",
+            "2023-13-01",
+            "2023-11-14T25:00:00",
+            "14.11.2023 10:00",
+            "äöüäöüä",
+        ] {
+            assert_eq!(of_text(text), None, "{text}");
+        }
+    }
+}

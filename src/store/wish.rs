@@ -1,0 +1,79 @@
+//! What `chatctl.toml` says of the store: `[store]` with a preset's name, or `[[store]]`.
+
+use super::Mapping;
+use super::Origin;
+use super::declared::Store;
+use super::detect;
+use super::presets;
+use crate::model::Table;
+use crate::stop::Stop;
+use serde::Deserialize;
+use serde::de::MapAccess;
+use serde::de::SeqAccess;
+use serde::de::Visitor;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::value::SeqAccessDeserializer;
+use std::fmt;
+
+/// The declared stores; none when the user leaves it to chatctl.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared(Vec<Store>);
+
+impl Declared {
+    /// The mapping that was declared, with every name checked; nothing when none was.
+    pub fn resolve(&self, schema: &[Table]) -> Result<Option<Mapping>, Stop> {
+        let Some(first) = self.0.first() else {
+            return Ok(None);
+        };
+        let Some(name) = &first.preset else {
+            return Mapping::check(self.0.clone(), Origin::Declared, schema).map(Some);
+        };
+        let alone = Store {
+            preset: first.preset.clone(),
+            ..Store::default()
+        };
+        if self.0 != [alone] {
+            return Err(
+                Stop::usage(format!("preset `{name}` stands beside a declared store"))
+                    .hint("keep one of them; `chatctl inspect mapping` prints the preset's stores"),
+            );
+        }
+        let all = presets::all();
+        let preset = all
+            .iter()
+            .find(|preset| preset.name == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = all.iter().map(|preset| preset.name).collect();
+                Stop::usage(format!("`{name}` is no preset"))
+                    .hint(format!("one of {}", names.join(", ")))
+            })?;
+        let origin = detect::origin(preset, "named in chatctl.toml".to_owned());
+        Mapping::check(preset.store.clone(), origin, schema).map(Some)
+    }
+}
+
+/// A table is one store, an array of tables are several. By hand, so that an error keeps its place.
+impl<'de> Deserialize<'de> for Declared {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Declared;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("[store] or [[store]]")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Declared, A::Error> {
+                let store = Store::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Declared(vec![store]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Declared, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Declared)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
