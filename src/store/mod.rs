@@ -1,9 +1,11 @@
 //! Chats over any database: which tables and columns hold them, and reading them.
 
 mod branch;
+mod check;
 mod declared;
 mod decode;
 mod detect;
+mod heads;
 mod keys;
 mod list;
 mod mapping;
@@ -15,6 +17,7 @@ mod presets;
 mod read;
 mod reconcile;
 mod roles;
+mod row;
 mod score;
 mod search;
 mod source;

@@ -294,7 +294,7 @@ async fn tip(
     let Some(condition) = condition else {
         return Ok(None);
     };
-    super::list::value(db, &place.table, tip, &condition).await
+    super::heads::value(db, &place.table, tip, &condition).await
 }
 
 /// Those of the conversation that was asked for, where a condition held for others too.

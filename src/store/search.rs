@@ -78,12 +78,11 @@ fn in_any_case(db: &dyn Db, mapping: &Mapping, text: &str) -> Condition {
     over_columns(db, mapping, &condition)
 }
 
+/// Conditions with their values, given a column and whether JSON is in it.
+type OfColumn<'c> = &'c dyn Fn(&str, bool) -> Vec<(String, Cell)>;
+
 /// A condition that holds for any of the columns in which text is.
-fn over_columns(
-    db: &dyn Db,
-    mapping: &Mapping,
-    condition: &dyn Fn(&str, bool) -> Vec<(String, Cell)>,
-) -> Condition {
+fn over_columns(db: &dyn Db, mapping: &Mapping, condition: OfColumn<'_>) -> Condition {
     let store = mapping.store();
     let message = &store.message;
     let item = store.item.as_ref().map(|item| &item.items);

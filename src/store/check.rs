@@ -1,0 +1,260 @@
+//! A declared store held against the tables that are there: names, and what was left out.
+
+use super::declared::Shape;
+use super::declared::Store;
+use super::names;
+use super::predicate::Predicate;
+use super::source::Source;
+use crate::model::Column;
+use crate::model::Table;
+use crate::stop::Stop;
+
+/// The tables of a store, after its names were put as the catalogue spells them.
+pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>, Stop> {
+    complete(store)?;
+    let mut tables = Vec::new();
+    if let Some(conversation) = &mut store.conversation {
+        let table = names::table(schema, &conversation.table)?;
+        conversation.table.clone_from(&table.name);
+        if conversation.key.is_empty() {
+            conversation.key = keys(table);
+        }
+        each(table, &mut conversation.key)?;
+        for source in [
+            &mut conversation.title,
+            &mut conversation.user,
+            &mut conversation.tip,
+        ] {
+            in_source(table, source.as_mut())?;
+        }
+        each(table, conversation.created.as_mut())?;
+        each(table, conversation.updated.as_mut())?;
+        for predicate in [&mut conversation.only, &mut conversation.deleted] {
+            in_predicate(table, predicate.as_mut())?;
+        }
+        if let Some(item) = &mut store.item {
+            in_source(table, Some(&mut item.items))?;
+        }
+        if conversation.key.is_empty() {
+            return Err(lacks(
+                "key",
+                "store.conversation",
+                "the table has no primary key",
+            ));
+        }
+        tables.push(table.clone());
+    }
+    if let Some(parts) = &mut store.parts {
+        let table = names::table(schema, &parts.table)?;
+        parts.table.clone_from(&table.name);
+        each(table, [&mut parts.key, &mut parts.order])?;
+        in_source(table, Some(&mut parts.content))?;
+        in_source(table, parts.tools.as_mut())?;
+        tables.push(table.clone());
+    }
+    if store.item.is_some() {
+        return Ok(tables);
+    }
+    let message = &mut store.message;
+    let table = names::table(schema, &message.table)?;
+    message.table.clone_from(&table.name);
+    if message.key.is_empty() {
+        message.key = keys(table);
+    }
+    each(table, &mut message.key)?;
+    each(table, &mut message.payload)?;
+    each(table, &mut message.order)?;
+    each(table, &mut message.extra)?;
+    each(table, &mut message.volatile)?;
+    each(table, message.parent.as_mut())?;
+    each(table, message.status.as_mut())?;
+    for source in &mut message.conversation {
+        in_source(table, Some(source))?;
+    }
+    for source in [
+        &mut message.role,
+        &mut message.content,
+        &mut message.prompt,
+        &mut message.response,
+        &mut message.time,
+        &mut message.response_time,
+        &mut message.tools,
+        &mut message.user,
+    ] {
+        in_source(table, source.as_mut())?;
+    }
+    for predicate in [
+        &mut message.only,
+        &mut message.open,
+        &mut message.error,
+        &mut message.deleted,
+    ] {
+        in_predicate(table, predicate.as_mut())?;
+    }
+    message.append = match message.append.take().as_deref() {
+        Some("none") => None,
+        Some(name) => Some(names::column(table, name)?),
+        None => grows(table, &message.key, message.time.as_ref()),
+    };
+    if message.order.is_empty() {
+        message.order = order(table, &message.key, message.time.as_ref());
+    }
+    let places = store
+        .conversation
+        .as_ref()
+        .map(|conversation| conversation.key.len());
+    if !message.conversation.is_empty()
+        && places.is_some_and(|places| places != message.conversation.len())
+    {
+        return Err(lacks(
+            "conversation",
+            "store.message",
+            "it must name as many columns as the key of [store.conversation]",
+        ));
+    }
+    tables.push(table.clone());
+    Ok(tables)
+}
+
+/// Whether a shape has what it needs.
+fn complete(store: &Store) -> Result<(), Stop> {
+    let message = &store.message;
+    let tip = store
+        .conversation
+        .as_ref()
+        .and_then(|conversation| conversation.tip.as_ref());
+    let content = message.content.is_some() || store.parts.is_some();
+    let needs: &[(&str, &str, bool)] = match store.shape {
+        Shape::Row | Shape::Event => &[
+            ("table", "store.message", !message.table.is_empty()),
+            ("role", "store.message", message.role.is_some()),
+            ("content", "store.message", content),
+        ],
+        Shape::Turn => &[
+            ("table", "store.message", !message.table.is_empty()),
+            ("prompt", "store.message", message.prompt.is_some()),
+            ("response", "store.message", message.response.is_some()),
+        ],
+        Shape::Blob => &[
+            ("table", "store.conversation", store.conversation.is_some()),
+            ("items", "store.item", store.item.is_some()),
+        ],
+        Shape::Opaque => &[
+            ("table", "store.message", !message.table.is_empty()),
+            ("payload", "store.message", !message.payload.is_empty()),
+        ],
+        Shape::Chain => &[
+            ("table", "store.message", !message.table.is_empty()),
+            ("role", "store.message", message.role.is_some()),
+            ("content", "store.message", content),
+            ("parent", "store.message", message.parent.is_some()),
+            ("tip", "store.conversation", tip.is_some()),
+        ],
+    };
+    match needs.iter().find(|(.., there)| !there) {
+        Some((name, part, _)) => Err(lacks(
+            name,
+            part,
+            &format!("shape `{:?}` needs it", store.shape).to_lowercase(),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn lacks(name: &str, part: &str, why: &str) -> Stop {
+    Stop::usage(format!("the mapping lacks `{name}` in [{part}]: {why}"))
+        .hint("mend [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns")
+}
+
+fn each<'n>(table: &Table, named: impl IntoIterator<Item = &'n mut String>) -> Result<(), Stop> {
+    for name in named {
+        *name = names::column(table, name)?;
+    }
+    Ok(())
+}
+
+fn in_source(table: &Table, source: Option<&mut Source>) -> Result<(), Stop> {
+    let places = source
+        .map(|source| source.places.iter_mut())
+        .into_iter()
+        .flatten();
+    each(table, places.map(|place| &mut place.column))
+}
+
+fn in_predicate(table: &Table, predicate: Option<&mut Predicate>) -> Result<(), Stop> {
+    let Some(predicate) = predicate else {
+        return Ok(());
+    };
+    for name in predicate.columns() {
+        names::column(table, name)?;
+    }
+    *predicate = predicate
+        .renamed(|name| names::column(table, name).expect("each name was found a moment ago"));
+    Ok(())
+}
+
+/// The key columns of a table.
+fn keys(table: &Table) -> Vec<String> {
+    let keys = table.columns.iter().filter(|column| column.key);
+    keys.map(|column| column.name.clone()).collect()
+}
+
+/// A position or a serial key orders better than a time, which may be equal for two rows.
+fn order(table: &Table, key: &[String], time: Option<&Source>) -> Vec<String> {
+    let mut order: Vec<String> = Vec::new();
+    let counted = counted(table);
+    let serial = key
+        .first()
+        .filter(|_| key.len() == 1)
+        .filter(|name| is_whole(table, name));
+    let time = time
+        .filter(|time| !time.is_json())
+        .and_then(|time| time.columns().next());
+    let found = counted
+        .into_iter()
+        .chain(serial.map(String::as_str))
+        .chain(time);
+    for name in found.chain(key.iter().map(String::as_str)) {
+        if !order.iter().any(|known| known == name) {
+            order.push(name.to_owned());
+        }
+    }
+    order
+}
+
+/// A column that counts the messages of a conversation or of all.
+fn counted(table: &Table) -> Option<&str> {
+    [
+        "position",
+        "sequence",
+        "seq",
+        "sequence_id",
+        "sequence_number",
+        "idx",
+        "index",
+    ]
+    .iter()
+    .find_map(|name| table.column(name))
+    .map(|column| column.name.as_str())
+}
+
+fn grows(table: &Table, key: &[String], time: Option<&Source>) -> Option<String> {
+    let serial = key
+        .first()
+        .filter(|_| key.len() == 1)
+        .filter(|name| is_whole(table, name));
+    let all = ["sequence_id", "seq"]
+        .iter()
+        .find_map(|name| table.column(name));
+    let time = time
+        .filter(|time| !time.is_json())
+        .and_then(|time| time.columns().next());
+    let found = serial
+        .map(String::as_str)
+        .or(all.map(|column| column.name.as_str()));
+    found.or(time).map(str::to_owned)
+}
+
+fn is_whole(table: &Table, name: &str) -> bool {
+    table.column(name).is_some_and(Column::is_whole)
+}

@@ -1,0 +1,168 @@
+//! The rows of conversations: title, user and times.
+
+use super::Mapping;
+use super::keys;
+use super::keys::Condition;
+use super::list::Filter;
+use super::plan;
+use super::read;
+use super::source::Source;
+use super::time;
+use crate::db::Db;
+use crate::model::Cell;
+use crate::model::Conversation;
+
+/// A value of the row that a condition holds for.
+pub(super) async fn value(
+    db: &dyn Db,
+    table: &str,
+    source: &Source,
+    condition: &Condition,
+) -> anyhow::Result<Option<String>> {
+    let columns: Vec<_> = source
+        .columns()
+        .map(|name| format!("m.{}", db.quote(name)))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM {} m WHERE {}",
+        columns.join(", "),
+        db.quote(table),
+        condition.sql
+    );
+    let rows = db.rows(&sql, &condition.args).await?;
+    Ok(rows.first().and_then(|row| told(source, row)))
+}
+
+/// The newest rows of the conversations' own table.
+pub(super) async fn rows(
+    db: &dyn Db,
+    mapping: &Mapping,
+    filter: &Filter,
+    limit: usize,
+) -> anyhow::Result<Vec<Conversation>> {
+    let Some(place) = &mapping.store().conversation else {
+        return Ok(Vec::new());
+    };
+    let mut conditions = Vec::new();
+    let mut args = Vec::new();
+    conditions.extend(place.only.as_ref().map(|only| plan::condition(db, only)));
+    if let (Some(user), Some(source)) = (&filter.user, &place.user) {
+        conditions.push(format!(
+            "{} = ?",
+            keys::joined(db, std::slice::from_ref(source))
+        ));
+        args.push(Cell::Text(user.clone()));
+    }
+    let newest = place.updated.as_ref().or(place.created.as_ref());
+    let order = newest
+        .into_iter()
+        .chain(&place.key)
+        .map(|name| format!("m.{} DESC", db.quote(name)));
+    let order = order.collect::<Vec<_>>().join(", ");
+    let condition = match conditions.is_empty() {
+        true => "1 = 1".to_owned(),
+        false => conditions.join(" AND "),
+    };
+    let condition = Condition {
+        sql: format!("{condition} ORDER BY {order} LIMIT {limit}"),
+        args,
+    };
+    described(db, mapping, &condition).await
+}
+
+/// The row of one conversation; one that has none is known by its messages only.
+pub(super) async fn row(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Result<Conversation> {
+    let bare = || Conversation {
+        key: key.to_owned(),
+        ..Conversation::default()
+    };
+    let Some(place) = &mapping.store().conversation else {
+        return Ok(bare());
+    };
+    let columns = read::sources(&place.key);
+    let condition = keys::holds(db, mapping, &place.table, &columns, key)
+        .unwrap_or_else(|| keys::alike(db, &columns, key));
+    let found = described(db, mapping, &condition).await?;
+    Ok(found.into_iter().next().unwrap_or_else(bare))
+}
+
+async fn described(
+    db: &dyn Db,
+    mapping: &Mapping,
+    condition: &Condition,
+) -> anyhow::Result<Vec<Conversation>> {
+    let Some(place) = &mapping.store().conversation else {
+        return Ok(Vec::new());
+    };
+    let key = read::sources(&place.key);
+    let mut select = vec![keys::joined(db, &key)];
+    let mut sources = Vec::new();
+    let time = |name: &Option<String>| name.as_ref().map(Source::column);
+    for source in [
+        place.title.clone(),
+        place.user.clone(),
+        time(&place.created),
+        time(&place.updated),
+    ] {
+        let from = select.len();
+        if let Some(source) = &source {
+            select.extend(source.columns().map(|name| format!("m.{}", db.quote(name))));
+        }
+        sources.push((source, from..select.len()));
+    }
+    select.push(match &place.deleted {
+        Some(deleted) => format!(
+            "CASE WHEN {} THEN 1 ELSE 0 END",
+            plan::condition(db, deleted)
+        ),
+        None => "0".to_owned(),
+    });
+    let sql = format!(
+        "SELECT {} FROM {} m WHERE {}",
+        select.join(", "),
+        db.quote(&place.table),
+        condition.sql
+    );
+    let rows = db.rows(&sql, &condition.args).await?;
+    let read = |row: &Vec<Cell>| {
+        let mut values = sources.iter().map(|(source, range)| {
+            source
+                .as_ref()
+                .and_then(|source| told(source, &row[range.clone()]))
+        });
+        let mut next = || values.next().flatten();
+        let (title, user) = (next(), next());
+        let mut moment = || next().as_deref().and_then(time::of_text);
+        let (created, updated) = (moment(), moment());
+        Conversation {
+            key: row[0].to_string(),
+            title,
+            user,
+            created,
+            last: updated,
+            deleted: row.last().and_then(Cell::int) == Some(1),
+            ..Conversation::default()
+        }
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+/// A source's value in cells that stand in the order of its columns.
+fn told(source: &Source, cells: &[Cell]) -> Option<String> {
+    source
+        .places
+        .iter()
+        .zip(cells)
+        .find_map(|(place, cell)| match (&place.path, cell) {
+            (_, Cell::Null) => None,
+            (None, cell) => Some(cell.to_string()),
+            (Some(path), cell) => {
+                let json: serde_json::Value = serde_json::from_str(&cell.to_string()).ok()?;
+                match path.first(&json)? {
+                    serde_json::Value::Null => None,
+                    serde_json::Value::String(text) => Some(text.clone()),
+                    other => Some(other.to_string()),
+                }
+            }
+        })
+}

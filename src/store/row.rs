@@ -1,0 +1,232 @@
+//! A row, and what the sources of a mapping find in it.
+
+use super::parts;
+use super::parts::Content;
+use super::plan::Slot;
+use super::time;
+use crate::model::CellRef;
+use crate::model::StoredMessage;
+use crate::model::ToolCall;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+/// A value as text: a string's characters, else JSON in one spelling.
+pub(super) fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => parts::canonical(other),
+    }
+}
+
+pub(super) fn time_of(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => time::of_text(text),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => time::of_int(whole),
+            None => time::of_number(number.as_f64()?),
+        },
+        _ => None,
+    }
+}
+
+/// Adds what a JSON content says to a message.
+pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
+    match parts::read(value) {
+        Some(Content { text, tools }) => {
+            message.content.push_str(&text);
+            message.tools.extend(tools);
+        }
+        None => {
+            message.content.push_str(&parts::canonical(value));
+            message.decoded = false;
+        }
+    }
+}
+
+/// A row, whose JSON is parsed once.
+pub(super) struct Row<'r> {
+    pub cells: &'r [CellRef<'r>],
+    json: OnceCell<Vec<OnceCell<Option<Value>>>>,
+}
+
+impl<'r> Row<'r> {
+    pub(super) fn new(cells: &'r [CellRef<'r>]) -> Self {
+        Self {
+            cells,
+            json: OnceCell::new(),
+        }
+    }
+
+    fn json(&self, at: usize) -> Option<&Value> {
+        let all = self
+            .json
+            .get_or_init(|| vec![OnceCell::new(); self.cells.len()]);
+        let parsed = all[at].get_or_init(|| match self.cells[at] {
+            CellRef::Text(text) => serde_json::from_str(text).ok(),
+            CellRef::Blob(bytes) => serde_json::from_slice(bytes).ok(),
+            CellRef::Int(number) => Some(number.into()),
+            CellRef::Real(number) => Some(number.into()),
+            CellRef::Null => None,
+        });
+        parsed.as_ref()
+    }
+
+    /// A cell as text; nothing for NULL. Bytes that are no text are told in hexadecimal.
+    pub(super) fn cell(&self, at: usize) -> Option<Cow<'r, str>> {
+        Some(match self.cells[at] {
+            CellRef::Null => return None,
+            CellRef::Text(text) => Cow::Borrowed(text),
+            CellRef::Int(number) => Cow::Owned(number.to_string()),
+            CellRef::Real(number) => Cow::Owned(number.to_string()),
+            CellRef::Blob(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Cow::Borrowed(text),
+                Err(_) => Cow::Owned(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+            },
+        })
+    }
+
+    pub(super) fn key(&self, columns: &[usize]) -> String {
+        let mut key = String::new();
+        for (index, at) in columns.iter().enumerate() {
+            if index > 0 {
+                key.push('/');
+            }
+            key.push_str(&self.cell(*at).unwrap_or_default());
+        }
+        key
+    }
+
+    /// Several columns as one text that is alike on every backend.
+    pub(super) fn joined(&self, columns: &[usize]) -> String {
+        let mut text = String::new();
+        for at in columns {
+            if let Some(cell) = self.cell(*at) {
+                let is_json = cell.starts_with(['{', '[']);
+                let json = is_json
+                    .then(|| self.json(*at))
+                    .flatten()
+                    .map(parts::canonical);
+                text.push_str(&json.unwrap_or_else(|| cell.into_owned()));
+            }
+            text.push('\u{1f}');
+        }
+        text
+    }
+
+    /// Whether a source has a value.
+    pub(super) fn holds(&self, slot: &Slot) -> bool {
+        slot.iter().any(|(at, _)| self.cells[*at] != CellRef::Null)
+    }
+
+    pub(super) fn text(&self, slot: &Slot) -> Option<Cow<'_, str>> {
+        slot.iter().find_map(|(at, path)| match path {
+            None => self.cell(*at),
+            Some(path) => match path.first(self.json(*at)?)? {
+                Value::Null => None,
+                value => Some(Cow::Owned(written(value))),
+            },
+        })
+    }
+
+    pub(super) fn raw(&self, slot: &Slot) -> String {
+        let first = slot.iter().find_map(|(at, _)| self.cell(*at));
+        first.map(Cow::into_owned).unwrap_or_default()
+    }
+
+    /// Adds a source's text and tools to a message.
+    pub(super) fn fill(&self, slot: &Slot, message: &mut StoredMessage) {
+        let Some((at, path)) = slot.iter().find(|(at, _)| self.cells[*at] != CellRef::Null) else {
+            return;
+        };
+        match path {
+            None => message
+                .content
+                .push_str(&self.cell(*at).unwrap_or_default()),
+            Some(path) => match self.json(*at) {
+                // What the path looks for may be missing: an answer without a text.
+                Some(json) => {
+                    if let Some(value) = path.first(json) {
+                        fill(value, message);
+                    }
+                }
+                None => {
+                    message
+                        .content
+                        .push_str(&self.cell(*at).unwrap_or_default());
+                    message.decoded = false;
+                }
+            },
+        }
+    }
+
+    pub(super) fn calls(&self, slot: &Slot) -> Vec<ToolCall> {
+        let calls = slot.iter().find_map(|(at, path)| {
+            let json = self.json(*at)?;
+            match path {
+                Some(path) => path.first(json).map(parts::calls),
+                None => Some(parts::calls(json)),
+            }
+        });
+        calls.unwrap_or_default()
+    }
+
+    /// The items with their keys; false when the column holds no JSON.
+    pub(super) fn nodes(&self, slot: &Slot) -> (Vec<(String, &Value)>, bool) {
+        let mut found = Vec::new();
+        let mut decoded = true;
+        for (at, path) in slot {
+            let Some(json) = self.json(*at) else {
+                decoded &= self.cells[*at] == CellRef::Null;
+                continue;
+            };
+            let nodes = path
+                .as_ref()
+                .map_or_else(|| vec![json], |path| path.all(json));
+            for node in nodes {
+                match node {
+                    Value::Array(items) => {
+                        for item in items {
+                            found.push((found.len().to_string(), item));
+                        }
+                    }
+                    Value::Object(items) if is_map(items) => {
+                        found.extend(items.iter().map(|(key, item)| (key.clone(), item)));
+                    }
+                    Value::Null => {}
+                    item => found.push((found.len().to_string(), item)),
+                }
+            }
+            if !found.is_empty() {
+                break;
+            }
+        }
+        (found, decoded)
+    }
+
+    pub(super) fn time(&self, slot: &Slot) -> Option<i64> {
+        slot.iter()
+            .find_map(|(at, path)| match (path, self.cells[*at]) {
+                (Some(path), _) => time_of(path.first(self.json(*at)?)?),
+                (None, CellRef::Text(text)) => time::of_text(text),
+                (None, CellRef::Int(number)) => time::of_int(number),
+                (None, CellRef::Real(number)) => time::of_number(number),
+                (None, _) => None,
+            })
+    }
+
+    /// A number as it is, or a time in microseconds.
+    pub(super) fn append(&self, at: usize) -> Option<i64> {
+        match self.cells[at] {
+            CellRef::Int(number) => Some(number),
+            CellRef::Text(text) => text.parse().ok().or_else(|| time::of_text(text)),
+            CellRef::Real(number) => time::of_number(number),
+            _ => None,
+        }
+    }
+}
+
+/// A map from key to item holds objects only; an item holds its role as a text.
+fn is_map(fields: &serde_json::Map<String, Value>) -> bool {
+    fields.values().all(Value::is_object)
+}
