@@ -1,0 +1,77 @@
+//! The store that a command looks at, and where its chats are.
+
+use super::Env;
+use crate::db;
+use crate::db::Db;
+use crate::db::Target;
+use crate::model::Table;
+use crate::report::StoreLine;
+use crate::stop::Stop;
+use crate::store;
+use crate::store::Mapping;
+use crate::store::Origin;
+use url::Url;
+
+/// An open store, read-only, and its mapping.
+pub struct Chats {
+    /// The store.
+    pub db: Box<dyn Db>,
+    /// Its tables.
+    pub schema: Vec<Table>,
+    /// Where the chats are.
+    pub mapping: Mapping,
+}
+
+impl Env {
+    /// The database that is asked for; its password is masked from here on.
+    pub fn target(&self) -> anyhow::Result<Target> {
+        let url = self
+            .config
+            .value("database-url", self.database_url.as_deref())?;
+        let url = url.ok_or_else(|| {
+            Stop::usage("no store").hint(
+                "give --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL \
+                 or `database-url` in chatctl.toml",
+            )
+        })?;
+        if let Some(password) = Url::parse(&url).ok().as_ref().and_then(Url::password) {
+            self.mask.keep(password);
+        }
+        let target = Target::parse(&url)?;
+        self.progress
+            .note(&format!("store: {target} ({})", target.backend()));
+        Ok(target)
+    }
+
+    /// Opens the store and finds its chats: as declared, by a preset, or by what the tables look like.
+    pub async fn chats(&self) -> anyhow::Result<Chats> {
+        let db = db::open(self.target()?).await?;
+        let schema = db.schema().await?;
+        let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
+        self.progress.note(&format!("messages: {mapping}"));
+        if let Origin::Preset {
+            unreadable: Some(what),
+            ..
+        } = &mapping.origin
+        {
+            self.progress.note(what);
+        }
+        Ok(Chats {
+            db,
+            schema,
+            mapping,
+        })
+    }
+}
+
+impl Chats {
+    /// The line of a report that names the store.
+    pub fn line(&self) -> StoreLine {
+        let target = self.db.target();
+        StoreLine {
+            backend: target.backend().to_owned(),
+            url: target.to_string(),
+            mapping: self.mapping.short(),
+        }
+    }
+}
