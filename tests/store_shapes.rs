@@ -10,6 +10,7 @@ use chatctl::store;
 use chatctl::store::Declared;
 use chatctl::store::Filter;
 use chatctl::store::Mapping;
+use chatctl::store::Way;
 use common::stores::Store;
 use common::stores::on_each_backend;
 use std::ops::ControlFlow;
@@ -26,6 +27,7 @@ on_each_backend! {
     keys_are_found_by_their_beginning
     text_is_searched_in_any_case
     the_same_chat_kept_twice
+    an_index_of_the_text_is_used
 }
 
 async fn filled(store: &Store, sql: &str) -> Box<dyn Db> {
@@ -357,7 +359,9 @@ INSERT INTO message VALUES (1, 1, 'user', 'Über 100% Milk_'), (2, 1, 'ai', 'ÜB
             found.push_str(&message.key);
             Ok(ControlFlow::Continue(()))
         };
-        store::search(db.as_ref(), &mapping, text, &mut take)
+        let way = store::way(db.as_ref(), &mapping, text).await.unwrap();
+        assert_eq!(way, Way::Scan);
+        store::search(db.as_ref(), &mapping, text, &way, &mut take)
             .await
             .unwrap();
         assert_eq!(found, keys, "{text}");
@@ -390,4 +394,50 @@ INSERT INTO chat_message VALUES ('1', 'c1', 'user', '\"a\"')",
         ),
         ("b", true)
     );
+}
+
+async fn an_index_of_the_text_is_used(store: &Store) {
+    let index = store.pick(
+        "CREATE VIRTUAL TABLE words USING fts5(content, content='message', content_rowid='id');
+INSERT INTO words (words) VALUES ('rebuild')",
+        "CREATE EXTENSION pg_trgm;
+CREATE INDEX parts ON message USING gin (content gin_trgm_ops)",
+        "CREATE FULLTEXT INDEX words ON message (content)",
+    );
+    let rows: Vec<_> = (1..2000)
+        .map(|id| {
+            format!(
+                "({id}, {}, 'user', 'some of the words {id} of them')",
+                id % 7
+            )
+        })
+        .collect();
+    let sql = format!(
+        "CREATE TABLE message (id INTEGER PRIMARY KEY, conversation_id INTEGER, role VARCHAR(9), content TEXT);
+INSERT INTO message VALUES {}, (5000, 1, 'assistant', 'Quartz, \"vein\"');
+{index};
+{}",
+        rows.join(", "),
+        store.pick("ANALYZE", "ANALYZE message", "SELECT 1"),
+    );
+    let db = filled(store, &sql).await;
+    let schema = db.schema().await.unwrap();
+    let mapping = store::by_names(&schema).unwrap();
+    let way = store::way(db.as_ref(), &mapping, "quartz").await.unwrap();
+    match &way {
+        Way::Words(words) => assert_eq!(words[0].name, "words"),
+        way => assert_eq!((way, store.pick(false, true, false)), (&Way::Index, true)),
+    }
+    for (text, found) in [("quartz", 1), ("\"vein\"", 1), ("granite", 0)] {
+        let mut count = 0;
+        let mut take = |message: StoredMessage| {
+            assert_eq!(message.key, "5000");
+            count += 1;
+            Ok(ControlFlow::Continue(()))
+        };
+        store::search(db.as_ref(), &mapping, text, &way, &mut take)
+            .await
+            .unwrap();
+        assert_eq!(count, found, "{text}");
+    }
 }

@@ -73,10 +73,37 @@ pub trait Db: Send + Sync {
         format!("CAST({column} AS TEXT)")
     }
 
+    /// Whether the text in a column is like the pattern of the placeholder `?`, in any case as far
+    /// as ASCII goes; `!` makes the next character plain.
+    fn like(&self, column: &str) -> String {
+        format!("lower({}) LIKE ? ESCAPE '!'", self.text_of(column))
+    }
+
+    /// The index by which words in a column of table `m` are found; none is the rule.
+    fn word_index<'a>(&'a self, table: &'a str, column: &'a str) -> Tried<'a, Option<WordIndex>> {
+        let _ = (table, column);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Whether a statement reads a whole table; nothing where the engine can't be asked.
+    fn scans<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Option<bool>> {
+        let _ = (sql, args);
+        Box::pin(async { Ok(None) })
+    }
+
     /// Whether the text in a column holds the text of the placeholder `?`, letter by letter.
     fn holds(&self, column: &str) -> String {
         format!("instr({column}, ?) > 0")
     }
+}
+
+/// An index of words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordIndex {
+    /// Its name.
+    pub name: String,
+    /// That the words of the placeholder `?`, in double quotes, stand in a row of table `m`.
+    pub condition: String,
 }
 
 /// A connection that may write.

@@ -6,6 +6,7 @@ use super::Db;
 use super::Place;
 use super::Target;
 use super::Tried;
+use super::WordIndex;
 use super::WriteError;
 use super::Writer;
 use super::server;
@@ -156,6 +157,20 @@ impl Db for MySql {
     /// The usual collations take `a` for `A` and `ä`; keys and nonces must not be mixed up.
     fn text_of(&self, column: &str) -> String {
         format!("CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin")
+    }
+
+    fn word_index<'a>(&'a self, table: &'a str, column: &'a str) -> Tried<'a, Option<WordIndex>> {
+        Box::pin(async move {
+            let sql = "SELECT index_name FROM information_schema.statistics
+                WHERE table_schema = database() AND table_name = ? GROUP BY index_name
+                HAVING max(index_type) = 'FULLTEXT' AND group_concat(column_name) = ?";
+            let args = [table, column].map(|name| Cell::Text(name.to_owned()));
+            let found = self.rows(sql, &args).await?;
+            Ok(found.first().map(|row| WordIndex {
+                name: row[0].to_string(),
+                condition: format!("MATCH(m.{}) AGAINST(? IN BOOLEAN MODE)", self.quote(column)),
+            }))
+        })
     }
 
     fn holds(&self, column: &str) -> String {

@@ -110,6 +110,19 @@ impl Db for Postgres {
         })
     }
 
+    /// Unlike `lower`, it can be answered by an index of trigrams.
+    fn like(&self, column: &str) -> String {
+        format!("{} ILIKE ? ESCAPE '!'", self.text_of(column))
+    }
+
+    fn scans<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Option<bool>> {
+        Box::pin(async move {
+            let plan = self.rows(&format!("EXPLAIN {sql}"), args).await?;
+            let lines = plan.iter().filter_map(|row| row[0].text());
+            Ok(Some(lines.clone().any(|line| line.contains("Seq Scan"))))
+        })
+    }
+
     fn holds(&self, column: &str) -> String {
         format!("strpos({}, ?) > 0", self.text_of(column))
     }

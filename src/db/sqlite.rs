@@ -9,6 +9,7 @@ use super::Db;
 use super::Place;
 use super::Target;
 use super::Tried;
+use super::WordIndex;
 use super::WriteError;
 use super::Writer;
 use crate::model::Cell;
@@ -123,6 +124,35 @@ impl Db for Sqlite {
                 .await
                 .with_context(|| format!("reading `{}`", self.target))?;
             rows.iter().map(cells).collect()
+        })
+    }
+
+    fn word_index<'a>(&'a self, table: &'a str, column: &'a str) -> Tried<'a, Option<WordIndex>> {
+        Box::pin(async move {
+            // Only an index over the table's own rows has their numbers.
+            let sql = "SELECT f.name, f.sql FROM sqlite_master f, pragma_table_info(f.name) c
+                WHERE f.type = 'table' AND lower(f.sql) LIKE '%using fts5%' AND lower(c.name) = lower(?)";
+            let found = self.rows(sql, &[Cell::Text(column.to_owned())]).await?;
+            let of_table = |row: &&Vec<Cell>| {
+                let sql = row[1].to_string().to_lowercase();
+                // A column may have that name too, and `content_rowid` begins with it.
+                let options = sql
+                    .split("content")
+                    .filter_map(|rest| rest.trim_start().strip_prefix('='));
+                let content = options.last().unwrap_or_default();
+                let name = content.split([',', ')']).next().unwrap_or_default();
+                name.trim_matches(['\'', '"', '`', '[', ']', ' ', '\n']) == table.to_lowercase()
+            };
+            Ok(found.iter().find(of_table).map(|row| {
+                let name = self.quote(&row[0].to_string());
+                WordIndex {
+                    condition: format!(
+                        "m.rowid IN (SELECT rowid FROM {name} WHERE {name} MATCH '{{' || {} || '}} : ' || ?)",
+                        format_args!("'{}'", self.quote(column).replace('\'', "''")),
+                    ),
+                    name: row[0].to_string(),
+                }
+            }))
         })
     }
 

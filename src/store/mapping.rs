@@ -7,6 +7,7 @@ use super::source::Source;
 use crate::model::Column;
 use crate::model::Table;
 use crate::stop::Stop;
+use serde::Serialize;
 use std::fmt;
 
 /// Where the chats of a store are.
@@ -114,6 +115,22 @@ impl Mapping {
         self.store().allow.contains(&what)
     }
 
+    /// The mapping as `chatctl.toml` declares one, with every default written out.
+    pub fn toml(&self) -> String {
+        #[derive(Serialize)]
+        struct File {
+            store: Vec<Store>,
+        }
+        let mut store = self.stores.clone();
+        for store in store.iter_mut().filter(|store| store.item.is_none()) {
+            store
+                .message
+                .append
+                .get_or_insert_with(|| "none".to_owned());
+        }
+        toml::to_string(&File { store }).expect("a mapping has only texts, lists and tables")
+    }
+
     /// The table or the preset, and how it was found, for the head of a report.
     pub fn short(&self) -> String {
         match &self.origin {
@@ -209,6 +226,13 @@ mod tests {
         assert_eq!(message.order, ["id", "created_at"]);
         assert_eq!(message.append.as_deref(), Some("id"));
         assert_eq!(message.open.as_ref().unwrap().columns(), ["done"]);
+        let written = mapping.toml();
+        let again = toml::from_str::<toml::Table>(&written).unwrap()["store"].clone();
+        let again: super::super::Declared = again.try_into().unwrap();
+        assert_eq!(
+            again.resolve(&schema()).unwrap().unwrap().stores,
+            mapping.stores
+        );
         let none = check(&format!("{GOOD}\nappend = 'none'")).unwrap();
         assert_eq!(none.store().message.append, None);
     }

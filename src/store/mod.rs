@@ -49,6 +49,8 @@ pub use read::holding;
 pub use read::scan;
 pub use reconcile::Difference;
 pub use reconcile::reconcile;
+pub use search::Way;
 pub use search::search;
+pub use search::way;
 pub use time::of_text as time_of_text;
 pub use wish::Declared;

@@ -198,6 +198,17 @@ pub(super) async fn each(
     Ok(())
 }
 
+/// The statement by which the rows that a condition holds for are read.
+pub(super) fn statement_of(
+    db: &dyn Db,
+    mapping: &Mapping,
+    condition: &Condition,
+    order: Order,
+) -> String {
+    let plan = Plan::of(db, mapping.store());
+    statement(db, mapping, &plan, &condition.sql, order)
+}
+
 fn statement(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str, order: Order) -> String {
     let store = mapping.store();
     let from = plan.select_from(db, store);

@@ -7,9 +7,41 @@ use super::read::Order;
 use super::read::Take;
 use super::source::Source;
 use crate::db::Db;
+use crate::db::WordIndex;
 use crate::model::Cell;
 use crate::model::StoredMessage;
 use std::ops::ControlFlow;
+
+/// How a search finds its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// By indexes of words, whose names these are: a part of a word is not found.
+    Words(Vec<WordIndex>),
+    /// By an index of the parts of texts.
+    Index,
+    /// By reading every row.
+    Scan,
+}
+
+/// How a text can be searched for: by an index of words where each of the columns has one.
+pub async fn way(db: &dyn Db, mapping: &Mapping, text: &str) -> anyhow::Result<Way> {
+    let mut words = Vec::new();
+    let columns = mapping.text_columns();
+    let plain = mapping.store().parts.is_none() && !is_json(mapping);
+    let is_word = text.chars().any(char::is_alphanumeric);
+    for (table, column) in columns.iter().filter(|_| plain && is_word) {
+        words.extend(db.word_index(table, column).await?);
+    }
+    if !words.is_empty() && words.len() == columns.len() {
+        return Ok(Way::Words(words));
+    }
+    let condition = in_any_case(db, mapping, text);
+    let sql = read::statement_of(db, mapping, &condition, Order::Stored);
+    Ok(match db.scans(&sql, &condition.args).await? {
+        Some(false) => Way::Index,
+        _ => Way::Scan,
+    })
+}
 
 /// Hands out the messages whose text holds a text, in any case, as they are found; the newest
 /// first where the key tells which those are.
@@ -17,16 +49,38 @@ pub async fn search(
     db: &dyn Db,
     mapping: &Mapping,
     text: &str,
+    way: &Way,
     take: Take<'_>,
 ) -> anyhow::Result<()> {
     let wanted = text.to_lowercase();
-    let condition = in_any_case(db, mapping, text);
+    let (condition, order) = match way {
+        Way::Words(words) => (by_words(words, text), Order::Stored),
+        // Sorted by the key the engine would read by it, and pass by its other index.
+        Way::Index => (in_any_case(db, mapping, text), Order::Stored),
+        Way::Scan => (in_any_case(db, mapping, text), Order::Newest),
+    };
     let mut found = |message: StoredMessage| match message.content.to_lowercase().contains(&wanted)
     {
         true => take(message),
         false => Ok(ControlFlow::Continue(())),
     };
-    read::each(db, mapping, &condition, Order::Newest, &mut found).await
+    read::each(db, mapping, &condition, order, &mut found).await
+}
+
+fn is_json(mapping: &Mapping) -> bool {
+    let store = mapping.store();
+    let message = &store.message;
+    let sources = [&message.content, &message.prompt, &message.response];
+    store.item.is_some() || sources.into_iter().flatten().any(Source::is_json)
+}
+
+fn by_words(words: &[WordIndex], text: &str) -> Condition {
+    let any: Vec<_> = words.iter().map(|index| index.condition.as_str()).collect();
+    let phrase = format!("\"{}\"", text.replace('"', " "));
+    Condition {
+        sql: format!("({})", any.join(" OR ")),
+        args: vec![Cell::Text(phrase); words.len()],
+    }
 }
 
 /// That a row's columns hold a text letter by letter, as it is or as JSON writes it.
@@ -71,10 +125,8 @@ fn in_any_case(db: &dyn Db, mapping: &Mapping, text: &str) -> Condition {
         .replace('!', "!!")
         .replace('%', "!%")
         .replace('_', "!_");
-    let condition = |column: &str, _: bool| {
-        let sql = format!("lower({}) LIKE ? ESCAPE '!'", db.text_of(column));
-        vec![(sql, Cell::Text(format!("%{pattern}%")))]
-    };
+    let condition =
+        |column: &str, _: bool| vec![(db.like(column), Cell::Text(format!("%{pattern}%")))];
     over_columns(db, mapping, &condition)
 }
 
