@@ -3,10 +3,13 @@
 
 mod common;
 
+use chatctl::db::Db;
 use chatctl::model::Cell;
+use chatctl::model::CellRef;
 use common::stores::Store;
 use common::stores::execute;
 use common::stores::on_each_backend;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 on_each_backend! {
@@ -200,6 +203,18 @@ async fn every_type_comes_as_the_engine_prints_it(store: &Store) {
     for ((declared, value, expected), cell) in types.iter().zip(&rows[0]) {
         assert_eq!(cell, expected, "{declared} {value}");
     }
+    let view = db.steady(&[], Duration::from_secs(60)).await.unwrap();
+    assert_eq!(view.rows("SELECT * FROM t", &[]).await.unwrap(), rows);
+    for db in [db.as_ref(), view.as_ref() as &dyn Db] {
+        let mut scanned: Vec<Vec<Cell>> = Vec::new();
+        let mut each = |row: &[CellRef<'_>]| {
+            scanned.push(row.iter().map(|cell| Cell::from(*cell)).collect());
+            Ok(ControlFlow::Continue(()))
+        };
+        db.scan("SELECT * FROM t", &[], &mut each).await.unwrap();
+        assert_eq!(scanned, rows);
+    }
+    drop(view);
     let mut writer = db.writer(Duration::ZERO).await.unwrap();
     assert_eq!(writer.value("SELECT c0 FROM t").await.unwrap(), types[0].2);
 }

@@ -75,7 +75,10 @@ fn every_format_has_a_row() {
 #[test]
 fn every_backend_has_a_row() {
     let named = rows(chatctl::db::ALL.iter().map(|backend| backend.name));
-    assert_eq!(files("src/db", &["server", "target", "session"]), named);
+    assert_eq!(
+        files("src/db", &["server", "target", "session", "steady"]),
+        named
+    );
 }
 
 /// A code that a report can have is explained, and no page explains a code that none has.

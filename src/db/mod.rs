@@ -5,6 +5,7 @@ mod postgres;
 mod server;
 mod session;
 mod sqlite;
+mod steady;
 mod target;
 
 use crate::model::Cell;
@@ -24,6 +25,9 @@ pub use session::Session;
 pub use session::Waits;
 pub use session::open as open_session;
 pub use session::overwrite;
+pub use steady::Moment;
+pub use steady::Steady;
+pub use steady::open as open_steady;
 pub use target::Login;
 pub use target::Target;
 
@@ -60,6 +64,12 @@ pub trait Db: Send + Sync {
         })
     }
 
+    /// A view of one moment, in which these tables, or all where none is named, are kept as they
+    /// are. It holds a transaction open for as long as it lives, `limit` at most.
+    fn steady<'a>(&'a self, tables: &'a [String], limit: Duration) -> Tried<'a, Box<dyn Steady>> {
+        Box::pin(steady::open(self.target().clone(), tables, limit))
+    }
+
     /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>>;
 
@@ -93,7 +103,7 @@ pub trait Db: Send + Sync {
 
     /// Whether the text in a column holds the text of the placeholder `?`, letter by letter.
     fn holds(&self, column: &str) -> String {
-        format!("instr({column}, ?) > 0")
+        format!("instr({}, ?) > 0", self.text_of(column))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Backend;
 use super::BoxFuture;
 use super::Db;
+use super::Each;
 use super::Place;
 use super::Target;
 use super::Tried;
@@ -10,6 +11,7 @@ use super::WordIndex;
 use super::WriteError;
 use super::Writer;
 use super::server;
+use super::steady;
 use crate::model::Cell;
 use crate::model::Table;
 use anyhow::Context as _;
@@ -107,18 +109,7 @@ impl Db for MySql {
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
-        Box::pin(async move {
-            let keys = self.rows(KEYS, &[]).await?;
-            let mut columns = self.rows(COLUMNS, &[]).await?;
-            for row in &mut columns {
-                let mine = keys.iter().filter(|key| key[..2] == row[..2]);
-                let key = mine.clone().any(|key| key[2] == Cell::Int(1));
-                let reference = mine.map(|key| &key[3]).find(|name| **name != Cell::Null);
-                row.push(Cell::Int(i64::from(key)));
-                row.push(reference.cloned().unwrap_or(Cell::Null));
-            }
-            Ok(server::tables(&columns))
-        })
+        Box::pin(schema(self))
     }
 
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
@@ -130,6 +121,10 @@ impl Db for MySql {
                 .map_err(|error| server::reading(&self.target, error))?;
             rows.iter().map(cells).collect()
         })
+    }
+
+    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
+        Box::pin(steady::scan_mysql(&self.target, sql, args, each))
     }
 
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
@@ -151,12 +146,11 @@ impl Db for MySql {
     }
 
     fn quote(&self, name: &str) -> String {
-        format!("`{}`", name.replace('`', "``"))
+        quote(name)
     }
 
-    /// The usual collations take `a` for `A` and `ä`; keys and nonces must not be mixed up.
     fn text_of(&self, column: &str) -> String {
-        format!("CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin")
+        text_of(column)
     }
 
     fn word_index<'a>(&'a self, table: &'a str, column: &'a str) -> Tried<'a, Option<WordIndex>> {
@@ -172,10 +166,30 @@ impl Db for MySql {
             }))
         })
     }
+}
 
-    fn holds(&self, column: &str) -> String {
-        format!("instr({}, ?) > 0", self.text_of(column))
+/// The user's tables.
+pub(super) async fn schema(db: &dyn Db) -> anyhow::Result<Vec<Table>> {
+    let keys = db.rows(KEYS, &[]).await?;
+    let mut columns = db.rows(COLUMNS, &[]).await?;
+    for row in &mut columns {
+        let mine = keys.iter().filter(|key| key[..2] == row[..2]);
+        let key = mine.clone().any(|key| key[2] == Cell::Int(1));
+        let reference = mine.map(|key| &key[3]).find(|name| **name != Cell::Null);
+        row.push(Cell::Int(i64::from(key)));
+        row.push(reference.cloned().unwrap_or(Cell::Null));
     }
+    Ok(server::tables(&columns))
+}
+
+/// An identifier, quoted.
+pub(super) fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// The usual collations take `a` for `A` and `ä`; keys and nonces must not be mixed up.
+pub(super) fn text_of(column: &str) -> String {
+    format!("CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin")
 }
 
 struct MySqlWriter {
@@ -230,7 +244,7 @@ fn write_error(error: sqlx::Error) -> WriteError {
 }
 
 /// Texts in hexadecimal: whether a backslash escapes depends on the session's mode.
-fn literal(cell: &Cell) -> anyhow::Result<String> {
+pub(super) fn literal(cell: &Cell) -> anyhow::Result<String> {
     Ok(match cell {
         Cell::Null => "NULL".to_owned(),
         Cell::Int(number) => number.to_string(),
@@ -243,27 +257,47 @@ fn literal(cell: &Cell) -> anyhow::Result<String> {
     })
 }
 
-/// By the type of each column; what has no kind of its own is the text that the server prints.
-fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
+/// How the text of a value is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Whole,
+    Real,
+    /// As a number, which is how it is written and compared; it comes as its bytes.
+    Bits,
+    Bytes,
+    Text,
+}
+
+/// By the type of a column; what has no kind of its own is the text that the server prints.
+pub(super) fn kind(info: &MySqlTypeInfo) -> Kind {
+    match info.name() {
+        "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "BOOLEAN" | "YEAR"
+        | "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED"
+        | "BIGINT UNSIGNED" => Kind::Whole,
+        "FLOAT" | "DOUBLE" => Kind::Real,
+        "BIT" => Kind::Bits,
+        "GEOMETRY" => Kind::Bytes,
+        _ if is_binary(info) => Kind::Bytes,
+        _ => Kind::Text,
+    }
+}
+
+pub(super) fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
     (0..row.len())
         .map(|index| {
             let value = row.try_get_raw(index)?;
             if value.is_null() {
                 return Ok(Cell::Null);
             }
-            let info = value.type_info();
+            let kind = kind(&value.type_info());
             let bytes: &[u8] = row.try_get_unchecked(index)?;
             let text = || std::str::from_utf8(bytes);
-            Ok(match info.name() {
-                "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "BOOLEAN" | "YEAR"
-                | "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED"
-                | "INT UNSIGNED" | "BIGINT UNSIGNED" => whole(text()?),
-                "FLOAT" | "DOUBLE" => Cell::Real(text()?.parse()?),
-                // As a number, which is how it is written and compared; it comes as its bytes.
-                "BIT" => bits(bytes),
-                "GEOMETRY" => Cell::Blob(bytes.to_vec()),
-                _ if is_binary(&info) => Cell::Blob(bytes.to_vec()),
-                _ => Cell::Text(text()?.to_owned()),
+            Ok(match kind {
+                Kind::Whole => whole(text()?),
+                Kind::Real => Cell::Real(text()?.parse()?),
+                Kind::Bits => bits(bytes),
+                Kind::Bytes => Cell::Blob(bytes.to_vec()),
+                Kind::Text => Cell::Text(text()?.to_owned()),
             })
         })
         .collect()
@@ -280,7 +314,8 @@ fn whole(text: &str) -> Cell {
         .map_or_else(|_| Cell::Text(text.to_owned()), Cell::Int)
 }
 
-fn bits(bytes: &[u8]) -> Cell {
+/// A row of bits as the number that they write.
+pub(super) fn bits(bytes: &[u8]) -> Cell {
     let number = bytes
         .iter()
         .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));

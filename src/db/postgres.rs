@@ -3,12 +3,14 @@
 use super::Backend;
 use super::BoxFuture;
 use super::Db;
+use super::Each;
 use super::Place;
 use super::Target;
 use super::Tried;
 use super::WriteError;
 use super::Writer;
 use super::server;
+use super::steady;
 use crate::model::Cell;
 use crate::model::Table;
 use sqlx::Connection as _;
@@ -32,7 +34,7 @@ pub(super) const BACKEND: Backend = Backend {
 };
 
 /// The tables of the schema that a bare name means; a partition's rows are its parent's.
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
     SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
         EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)),
         (SELECT f.relname FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid
@@ -50,13 +52,7 @@ struct Postgres {
 impl Postgres {
     async fn open(target: Target) -> anyhow::Result<Self> {
         let limit = format!("{}ms", server::READ.as_millis());
-        let options = options(&target)?.options([
-            ("default_transaction_read_only", "on"),
-            ("statement_timeout", limit.as_str()),
-            // What a value reads like must not depend on the settings of a role or a database.
-            ("bytea_output", "hex"),
-            ("intervalstyle", "postgres"),
-        ]);
+        let options = reading(&target)?.options([("statement_timeout", limit.as_str())]);
         let first: PgConnection = server::connect(&target, &options).await?;
         first.close().await?;
         let pool = PgPoolOptions::new()
@@ -67,6 +63,16 @@ impl Postgres {
             readers: pool.connect_lazy_with(options),
         })
     }
+}
+
+/// The options of a connection that only reads.
+pub(super) fn reading(target: &Target) -> anyhow::Result<PgConnectOptions> {
+    Ok(options(target)?.options([
+        ("default_transaction_read_only", "on"),
+        // What a value reads like must not depend on the settings of a role or a database.
+        ("bytea_output", "hex"),
+        ("intervalstyle", "postgres"),
+    ]))
 }
 
 fn options(target: &Target) -> anyhow::Result<PgConnectOptions> {
@@ -100,6 +106,10 @@ impl Db for Postgres {
         })
     }
 
+    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
+        Box::pin(steady::scan_postgres(&self.target, sql, args, each))
+    }
+
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
         Box::pin(async move {
             // 0 would mean to wait for ever.
@@ -124,8 +134,22 @@ impl Db for Postgres {
     }
 
     fn holds(&self, column: &str) -> String {
-        format!("strpos({}, ?) > 0", self.text_of(column))
+        holds(self, column)
     }
+}
+
+/// Whether the text in a column holds the text of the placeholder `?`.
+pub(super) fn holds(db: &dyn Db, column: &str) -> String {
+    format!("strpos({}, ?) > 0", db.text_of(column))
+}
+
+/// The rows that a statement gives on a connection.
+pub(super) async fn rows(
+    connection: &mut PgConnection,
+    sql: &str,
+) -> anyhow::Result<Vec<Vec<Cell>>> {
+    let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+    sql.fetch_all(connection).await?.iter().map(cells).collect()
 }
 
 struct PostgresWriter {
@@ -176,7 +200,7 @@ fn write_error(error: sqlx::Error) -> WriteError {
     }
 }
 
-fn literal(cell: &Cell) -> anyhow::Result<String> {
+pub(super) fn literal(cell: &Cell) -> anyhow::Result<String> {
     Ok(match cell {
         Cell::Null => "NULL".to_owned(),
         Cell::Int(number) => format!("'{number}'::int8"),

@@ -6,12 +6,14 @@
 use super::Backend;
 use super::BoxFuture;
 use super::Db;
+use super::Each;
 use super::Place;
 use super::Target;
 use super::Tried;
 use super::WordIndex;
 use super::WriteError;
 use super::Writer;
+use super::steady;
 use crate::model::Cell;
 use crate::model::Column;
 use crate::model::Table;
@@ -87,33 +89,7 @@ impl Db for Sqlite {
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
-        Box::pin(async move {
-            let names = self
-                .rows(
-                    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
-                    &[],
-                )
-                .await?;
-            let mut tables = Vec::new();
-            for name in names.iter().filter_map(|row| row[0].text()) {
-                let arg = [Cell::Text(name.to_owned())];
-                let keys = self
-                    .rows(
-                        "SELECT \"from\", \"table\" FROM pragma_foreign_key_list(?)",
-                        &arg,
-                    )
-                    .await?;
-                let columns = self
-                    .rows("SELECT name, type, pk FROM pragma_table_info(?)", &arg)
-                    .await?;
-                let columns = columns.iter().map(|row| column(row, &keys)).collect();
-                tables.push(Table {
-                    name: name.to_owned(),
-                    columns,
-                });
-            }
-            Ok(tables)
-        })
+        Box::pin(schema(self))
     }
 
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
@@ -156,6 +132,10 @@ impl Db for Sqlite {
         })
     }
 
+    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
+        Box::pin(async move { steady::scan_sqlite(&self.target, sql, args, each) })
+    }
+
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
         Box::pin(async move {
             if self.target.read_only() {
@@ -168,6 +148,35 @@ impl Db for Sqlite {
             Ok(Box::new(SqliteWriter { connection }) as Box<dyn Writer>)
         })
     }
+}
+
+/// The user's tables.
+pub(super) async fn schema(db: &dyn Db) -> anyhow::Result<Vec<Table>> {
+    let names = db
+        .rows(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
+            &[],
+        )
+        .await?;
+    let mut tables = Vec::new();
+    for name in names.iter().filter_map(|row| row[0].text()) {
+        let arg = [Cell::Text(name.to_owned())];
+        let keys = db
+            .rows(
+                "SELECT \"from\", \"table\" FROM pragma_foreign_key_list(?)",
+                &arg,
+            )
+            .await?;
+        let columns = db
+            .rows("SELECT name, type, pk FROM pragma_table_info(?)", &arg)
+            .await?;
+        let columns = columns.iter().map(|row| column(row, &keys)).collect();
+        tables.push(Table {
+            name: name.to_owned(),
+            columns,
+        });
+    }
+    Ok(tables)
 }
 
 struct SqliteWriter {

@@ -1,5 +1,6 @@
 //! Rows as messages: pure, whatever the shape.
 
+use super::branch;
 use super::declared::Items;
 use super::declared::Shape;
 use super::declared::Store;
@@ -63,13 +64,6 @@ impl<'p> Decoder<'p> {
         if let Some(message) = self.pending.take() {
             take(message);
         }
-    }
-
-    /// The current leaf that a conversation's row names.
-    pub(super) fn tip(&self, cells: &[CellRef<'_>]) -> Option<String> {
-        let row = Row::new(cells);
-        let tip = row.text(self.plan.tip.as_ref()?)?;
-        Some(format!("{}#{tip}", self.conversation(&row)?))
     }
 
     fn role(&mut self, value: &str) -> Option<Role> {
@@ -237,6 +231,7 @@ impl<'p> Decoder<'p> {
                 ..bare.clone()
             });
         }
+        let mut found = Vec::new();
         for (key, value) in items {
             let node = |path: &Option<super::source::Path>| {
                 let node = path.as_ref().and_then(|path| path.first(value));
@@ -260,8 +255,14 @@ impl<'p> Decoder<'p> {
                 Some(content) => fill(content, &mut message),
                 None => message.decoded = message.decoded && !message.tools.is_empty(),
             }
-            take(message);
+            found.push(message);
         }
+        if item.parent.is_some() {
+            let tip = self.plan.tip.as_ref().and_then(|slot| row.text(slot));
+            let tip = tip.map(|tip| format!("{conversation}#{tip}"));
+            branch::mark(&mut found, tip.as_deref());
+        }
+        found.into_iter().for_each(take);
     }
 }
 

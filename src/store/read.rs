@@ -135,13 +135,16 @@ pub(super) async fn select(
     condition: Condition,
     order: Order,
 ) -> anyhow::Result<Vec<StoredMessage>> {
-    let mut found = Vec::new();
-    let mut take = |message| {
-        found.push(message);
-        Ok(ControlFlow::Continue(()))
-    };
-    each(db, mapping, &condition, order, &mut take).await?;
     let store = mapping.store();
+    let plan = Plan::of(db, store);
+    let sql = statement(db, mapping, &plan, &condition.sql, order);
+    let mut decoder = Decoder::new(&plan, store);
+    let mut found = Vec::new();
+    for row in db.rows(&sql, &condition.args).await? {
+        let row: Vec<_> = row.iter().map(CellRef::from).collect();
+        decoder.row(&row, &mut |message| found.push(message));
+    }
+    decoder.end(&mut |message| found.push(message));
     if store.shape == Shape::Chain {
         // A circle comes around and around; what is nearest to the tip counts.
         let mut seen = HashSet::new();
@@ -155,7 +158,8 @@ pub(super) async fn select(
     Ok(found)
 }
 
-/// Hands out the messages of the rows that a condition holds for, one after another.
+/// Hands out the messages of the rows that a condition holds for, one after another, however
+/// many they are.
 pub(super) async fn each(
     db: &dyn Db,
     mapping: &Mapping,
@@ -165,22 +169,11 @@ pub(super) async fn each(
 ) -> anyhow::Result<()> {
     let store = mapping.store();
     let plan = Plan::of(db, store);
-    let sql = match (store.shape, order) {
-        (Shape::Chain, Order::Told) => chain(db, mapping, &plan, &condition.sql),
-        _ => statement(db, mapping, &plan, &condition.sql, order),
-    };
+    let sql = statement(db, mapping, &plan, &condition.sql, order);
     let mut decoder = Decoder::new(&plan, store);
     let mut messages = Vec::new();
     let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
-        let tip = decoder.tip(cells);
         decoder.row(cells, &mut |message| messages.push(message));
-        if store
-            .item
-            .as_ref()
-            .is_some_and(|item| item.parent.is_some())
-        {
-            branch::mark(&mut messages, tip.as_deref());
-        }
         for message in messages.drain(..) {
             if take(message)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -211,6 +204,9 @@ pub(super) fn statement_of(
 
 fn statement(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str, order: Order) -> String {
     let store = mapping.store();
+    if store.shape == Shape::Chain && order == Order::Told {
+        return chain(db, mapping, plan, condition);
+    }
     let from = plan.select_from(db, store);
     let wanted = plan.wanted(db, store, condition);
     let down = |columns: &[String]| {

@@ -1,0 +1,84 @@
+//! Views of one moment, and reading rows by the million.
+//!
+//! All that is read through a [`Steady`] is from the same moment, whatever the servers that use the
+//! store do meanwhile, and a table that is emptied or dropped under it is never taken for one whose
+//! rows are gone: the engine is asked to keep the tables before the moment is fixed.
+
+mod mysql;
+mod postgres;
+mod sqlite;
+mod tuples;
+
+use super::Db;
+use super::Target;
+use super::Tried;
+use crate::stop::Stop;
+use std::time::Duration;
+
+pub(super) use mysql::scan as scan_mysql;
+pub(super) use postgres::scan as scan_postgres;
+pub(super) use sqlite::scan as scan_sqlite;
+
+/// A database at one moment, read-only.
+///
+/// It is over with the first read that fails or is given up, or after its time limit.
+pub trait Steady: Db {
+    /// How the moment was fixed.
+    fn moment(&self) -> &Moment;
+
+    /// Fails if one of the view's tables is not the one any more that it was when the view was
+    /// made: then what was read is worth nothing. To be asked after the last read.
+    fn unchanged(&self) -> Tried<'_, ()>;
+}
+
+/// How the moment of a view was fixed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// What whoever reads the results should know, in whole sentences.
+    pub warnings: Vec<String>,
+    /// PostgreSQL's `pg_current_snapshot()`: which transactions the view doesn't see although they
+    /// began before it. None elsewhere.
+    pub snapshot: Option<String>,
+}
+
+/// Opens a view of a database in which these tables are kept as they are; with none named, all of
+/// them. It holds a transaction open for as long as it lives, `limit` at most.
+pub async fn open(
+    target: Target,
+    tables: &[String],
+    limit: Duration,
+) -> anyhow::Result<Box<dyn Steady>> {
+    match target.backend() {
+        "postgres" => postgres::open(target, tables, limit).await,
+        "mysql" => mysql::open(target, tables, limit).await,
+        _ => sqlite::open(target, limit),
+    }
+}
+
+/// The view is over, by an error or by its limit.
+fn over(target: &Target) -> Stop {
+    Stop::unreachable(format!(
+        "the view of `{target}` is over: a read before failed or took too long"
+    ))
+    .hint("take the snapshot again, with more time for it")
+}
+
+fn too_long(target: &Target, limit: Duration) -> Stop {
+    Stop::unreachable(format!(
+        "reading `{target}` took longer than the {limit:?} that a transaction may last"
+    ))
+    .hint("give it more time, or read when less is going on")
+}
+
+/// Tables were dropped, made or emptied at the moment of the view.
+fn redefined(target: &Target) -> Stop {
+    Stop::unreachable(format!(
+        "tables of `{target}` were redefined while they were read"
+    ))
+    .hint("wait until whatever changes the schema is done, and read again")
+}
+
+/// A view reads, and everything that writes has a connection of its own.
+fn reads_only(target: &Target) -> Stop {
+    Stop::refused(format!("a view of `{target}` at one moment can't write"))
+}

@@ -1,0 +1,276 @@
+//! MySQL and MariaDB: one transaction with a consistent snapshot, and rows as they come.
+
+use super::Moment;
+use super::Steady;
+use super::over;
+use super::reads_only;
+use super::redefined;
+use super::too_long;
+use crate::db::Db;
+use crate::db::Each;
+use crate::db::Target;
+use crate::db::Tried;
+use crate::db::Writer;
+use crate::db::mysql as base;
+use crate::db::mysql::Kind;
+use crate::db::server;
+use crate::model::Cell;
+use crate::model::CellRef;
+use crate::model::Table;
+use crate::stop::Stop;
+use futures_util::TryStreamExt as _;
+use sqlx::AssertSqlSafe;
+use sqlx::Executor as _;
+use sqlx::MySqlConnection;
+use sqlx::Row as _;
+use sqlx::ValueRef as _;
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::mysql::MySqlRow;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// How often a snapshot is taken anew because a table was redefined after it and before the first
+/// look at the table, which is what keeps it as it is.
+const ATTEMPTS: u32 = 2;
+
+struct MySql {
+    target: Target,
+    /// Taken out for each read and put back when it went well.
+    reader: Mutex<Option<MySqlConnection>>,
+    moment: Moment,
+    limit: Duration,
+    deadline: Instant,
+}
+
+async fn connect(target: &Target, limit: Duration) -> anyhow::Result<MySqlConnection> {
+    let mut connection: MySqlConnection = server::connect(target, &base::options(target)?).await?;
+    let version = rows(&mut connection, "SELECT version()").await?;
+    let bound = match version[0][0].to_string().contains("MariaDB") {
+        true => format!("max_statement_time = {}", limit.as_secs_f64()),
+        false => format!("max_execution_time = {}", limit.as_millis()),
+    };
+    let wait = server::READ.as_secs();
+    let settings = format!("SET SESSION {bound}, SESSION lock_wait_timeout = {wait}");
+    connection.execute(AssertSqlSafe(settings)).await?;
+    connection
+        .execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        .await?;
+    Ok(connection)
+}
+
+async fn rows(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+    let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+    let rows = sql.fetch_all(connection).await?;
+    rows.iter().map(base::cells).collect()
+}
+
+pub(super) async fn open(
+    target: Target,
+    tables: &[String],
+    limit: Duration,
+) -> anyhow::Result<Box<dyn Steady>> {
+    let deadline = Instant::now() + limit;
+    let mut connection = connect(&target, limit).await?;
+    let mut attempt = 1;
+    while let Err(error) = begin(&mut connection, tables).await {
+        if attempt == ATTEMPTS || !is_redefined(&error) {
+            return Err(told(&target, error));
+        }
+        attempt += 1;
+        connection.execute("ROLLBACK").await?;
+    }
+    Ok(Box::new(MySql {
+        target,
+        reader: Mutex::new(Some(connection)),
+        moment: Moment::default(),
+        limit,
+        deadline,
+    }))
+}
+
+/// Fixes the moment and then looks at each table: from the first look on, no statement redefines
+/// it, and if one did since the moment, the look fails.
+async fn begin(connection: &mut MySqlConnection, tables: &[String]) -> anyhow::Result<()> {
+    let there = "SELECT table_name FROM information_schema.tables WHERE table_schema = database() \
+        AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')";
+    let names = rows(connection, there).await?;
+    connection
+        .execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        .await?;
+    let names = names.iter().filter_map(|row| row[0].text());
+    for name in names.filter(|name| tables.is_empty() || tables.iter().any(|it| it == name)) {
+        let look = format!("SELECT 1 FROM {} LIMIT 1", base::quote(name));
+        rows(connection, &look).await?;
+    }
+    Ok(())
+}
+
+fn number(error: &anyhow::Error) -> Option<u16> {
+    let error = error.downcast_ref::<sqlx::Error>()?.as_database_error()?;
+    Some(error.try_downcast_ref::<MySqlDatabaseError>()?.number())
+}
+
+/// 1412 the definition of a table has changed; 1146 there is no such table any more.
+fn is_redefined(error: &anyhow::Error) -> bool {
+    matches!(number(error), Some(1412 | 1146))
+}
+
+/// 1205 no lock in time; 1969 and 3024 a statement took too long, in MariaDB and in MySQL.
+fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
+    match number(&error) {
+        Some(1412) => redefined(target).into(),
+        Some(1205) => Stop::unreachable(format!(
+            "tables of `{target}` are being redefined: no lock for reading within {:?}",
+            server::READ
+        ))
+        .hint("wait until whatever changes the schema is done, and read again")
+        .into(),
+        _ => error.context(format!("reading `{target}`")),
+    }
+}
+
+impl MySql {
+    /// Lets a read have the connection, until the view's time is over.
+    async fn with<T, F>(&self, read: impl FnOnce(MySqlConnection) -> F) -> anyhow::Result<T>
+    where
+        F: Future<Output = anyhow::Result<(MySqlConnection, T)>>,
+    {
+        let mut reader = self.reader.lock().await;
+        let connection = reader.take().ok_or_else(|| over(&self.target))?;
+        let done = tokio::time::timeout_at(self.deadline, read(connection)).await;
+        let done = done.map_err(|_| too_long(&self.target, self.limit))?;
+        let (connection, value) = done.map_err(|error| told(&self.target, error))?;
+        *reader = Some(connection);
+        Ok(value)
+    }
+}
+
+impl Db for MySql {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn schema(&self) -> Tried<'_, Vec<Table>> {
+        Box::pin(base::schema(self))
+    }
+
+    fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
+        Box::pin(self.with(async move |mut connection| {
+            let sql = server::inlined(sql, args, base::literal)?;
+            let rows = rows(&mut connection, &sql).await?;
+            Ok((connection, rows))
+        }))
+    }
+
+    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
+        Box::pin(self.with(async move |mut connection| {
+            let sql = server::inlined(sql, args, base::literal)?;
+            read(&mut connection, &sql, each).await?;
+            Ok((connection, ()))
+        }))
+    }
+
+    fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {
+        Box::pin(async move { Err(reads_only(&self.target).into()) })
+    }
+
+    fn quote(&self, name: &str) -> String {
+        base::quote(name)
+    }
+
+    fn text_of(&self, column: &str) -> String {
+        base::text_of(column)
+    }
+}
+
+impl Steady for MySql {
+    fn moment(&self) -> &Moment {
+        &self.moment
+    }
+
+    /// A table that was redefined would have failed to be read.
+    fn unchanged(&self) -> Tried<'_, ()> {
+        Box::pin(async move { self.rows("SELECT 1", &[]).await.map(|_| ()) })
+    }
+}
+
+/// Hands over the rows of one statement, on a connection of its own: its time is not limited, that
+/// of its wait for a lock is.
+pub(in crate::db) async fn scan(
+    target: &Target,
+    sql: &str,
+    args: &[Cell],
+    each: Each<'_>,
+) -> anyhow::Result<()> {
+    let sql = server::inlined(sql, args, base::literal)?;
+    // Zero is for ever.
+    let mut connection = connect(target, Duration::ZERO).await?;
+    let done = read(&mut connection, &sql, each).await;
+    done.map_err(|error| told(target, error))
+}
+
+/// Rows after the last one that is wanted are dropped by the driver before the next statement.
+async fn read(connection: &mut MySqlConnection, sql: &str, each: Each<'_>) -> anyhow::Result<()> {
+    let mut rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
+    let mut kinds = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        if kinds.is_empty() {
+            let infos = (0..row.len()).map(|index| row.try_get_raw(index));
+            kinds = infos
+                .map(|value| Ok(base::kind(&value?.type_info())))
+                .collect::<anyhow::Result<_>>()?;
+        }
+        let values: Vec<_> = (0..row.len())
+            .map(|index| bytes(&row, index))
+            .collect::<anyhow::Result<_>>()?;
+        let owned: Vec<_> = kinds.iter().zip(&values).map(owned).collect();
+        let cells = kinds.iter().zip(&values).zip(&owned);
+        let cells: Vec<_> = cells
+            .map(|((kind, value), owned)| cell(*kind, *value, owned.as_ref()))
+            .collect::<anyhow::Result<_>>()?;
+        if each(&cells)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn bytes(row: &MySqlRow, index: usize) -> anyhow::Result<Option<&[u8]>> {
+    match row.try_get_raw(index)?.is_null() {
+        true => Ok(None),
+        false => Ok(Some(row.try_get_unchecked(index)?)),
+    }
+}
+
+/// What can't be lent as it came.
+fn owned((kind, value): (&Kind, &Option<&[u8]>)) -> Option<Cell> {
+    let bytes = (*value)?;
+    match kind {
+        Kind::Bits => Some(base::bits(bytes)),
+        Kind::Text if std::str::from_utf8(bytes).is_err() => {
+            Some(Cell::Text(String::from_utf8_lossy(bytes).into_owned()))
+        }
+        _ => None,
+    }
+}
+
+fn cell<'a>(
+    kind: Kind,
+    value: Option<&'a [u8]>,
+    owned: Option<&'a Cell>,
+) -> anyhow::Result<CellRef<'a>> {
+    let (Some(bytes), None) = (value, owned) else {
+        return Ok(owned.map_or(CellRef::Null, CellRef::from));
+    };
+    if kind == Kind::Bytes {
+        return Ok(CellRef::Blob(bytes));
+    }
+    let text = std::str::from_utf8(bytes)?;
+    Ok(match kind {
+        // Beyond the range of a number it stays a text.
+        Kind::Whole => text.parse().map_or(CellRef::Text(text), CellRef::Int),
+        Kind::Real => CellRef::Real(text.parse()?),
+        _ => CellRef::Text(text),
+    })
+}

@@ -1,0 +1,286 @@
+//! PostgreSQL: one REPEATABLE READ transaction, and COPY in binary.
+
+use super::Moment;
+use super::Steady;
+use super::over;
+use super::reads_only;
+use super::redefined;
+use super::too_long;
+use super::tuples::Kind;
+use super::tuples::Tuples;
+use crate::db::Db;
+use crate::db::Each;
+use crate::db::Target;
+use crate::db::Tried;
+use crate::db::Writer;
+use crate::db::postgres as base;
+use crate::db::server;
+use crate::model::Cell;
+use crate::model::Table;
+use crate::stop::Stop;
+use futures_util::StreamExt as _;
+use sqlx::AssertSqlSafe;
+use sqlx::Column as _;
+use sqlx::Executor as _;
+use sqlx::PgConnection;
+use sqlx::SqlSafeStr as _;
+use sqlx::Statement as _;
+use sqlx::TypeInfo as _;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// The name of each table of the view, its file as the view's snapshot has it, and its file now:
+/// the catalogue is read as of the snapshot, the function looks at what is committed.
+const FILES: &str = "
+    SELECT c.relname, c.relfilenode, pg_relation_filenode(c.oid)
+    FROM pg_class c WHERE c.oid IN (SELECT l.relation FROM pg_locks l
+        WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'AccessShareLock')
+        AND c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace
+    ORDER BY c.oid";
+
+struct Postgres {
+    target: Target,
+    /// Taken out for each read and put back when it went well: a connection that was left in the
+    /// middle of an answer would give the rest of it as the answer to the next question.
+    reader: Mutex<Option<PgConnection>>,
+    moment: Moment,
+    files: Vec<Vec<Cell>>,
+    limit: Duration,
+    deadline: Instant,
+}
+
+async fn connect(target: &Target, limit: Duration) -> anyhow::Result<PgConnection> {
+    let limit = format!("{}ms", limit.as_millis());
+    let wait = format!("{}ms", server::READ.as_millis());
+    let options = base::reading(target)?.options([
+        ("statement_timeout", limit.as_str()),
+        // If chatctl stops in the middle, the application's changes of the schema wait no longer.
+        ("idle_in_transaction_session_timeout", limit.as_str()),
+        ("lock_timeout", wait.as_str()),
+    ]);
+    Ok(server::connect(target, &options).await?)
+}
+
+pub(super) async fn open(
+    target: Target,
+    tables: &[String],
+    limit: Duration,
+) -> anyhow::Result<Box<dyn Steady>> {
+    let deadline = Instant::now() + limit;
+    let mut connection = connect(&target, limit).await?;
+    for attempt in 0.. {
+        // Before the transaction, for the first SELECT in it fixes the moment.
+        let there = base::rows(&mut connection, base::TABLES).await?;
+        let names = server::tables(&there).into_iter().map(|table| table.name);
+        let wanted: Vec<_> = names
+            .filter(|name| tables.is_empty() || tables.contains(name))
+            .map(|name| format!("\"{}\"", name.replace('"', "\"\"")))
+            .collect();
+        let mut begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned();
+        if !wanted.is_empty() {
+            begin.push_str(&format!(
+                "; LOCK TABLE {} IN ACCESS SHARE MODE",
+                wanted.join(", ")
+            ));
+        }
+        match connection.execute(AssertSqlSafe(begin)).await {
+            Ok(_) => break,
+            // 42P01 undefined_table: it was dropped since it was listed.
+            Err(error) if code(&error).as_deref() == Some("42P01") && attempt == 0 => {
+                connection.execute("ROLLBACK").await?;
+            }
+            Err(error) => return Err(unlocked(&target, error)),
+        }
+    }
+    let at = base::rows(&mut connection, "SELECT pg_current_snapshot()::text").await?;
+    let files = base::rows(&mut connection, FILES).await?;
+    let moment = Moment {
+        warnings: Vec::new(),
+        snapshot: at[0][0].text().map(str::to_owned),
+    };
+    let view = Postgres {
+        target,
+        reader: Mutex::new(Some(connection)),
+        moment,
+        files,
+        limit,
+        deadline,
+    };
+    view.unchanged().await?;
+    Ok(Box::new(view))
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+/// 55P03 lock_not_available, 40P01 deadlock_detected, 42P01 undefined_table.
+fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
+    match code(&error).as_deref() {
+        Some("55P03" | "40P01") => Stop::unreachable(format!(
+            "tables of `{target}` are being redefined: no lock for reading within {:?}",
+            server::READ
+        ))
+        .hint("wait until whatever changes the schema is done, and read again")
+        .into(),
+        Some("42P01") => redefined(target).into(),
+        _ => server::reading(target, error),
+    }
+}
+
+impl Postgres {
+    /// Lets a read have the connection, until the view's time is over.
+    async fn with<T, F>(&self, read: impl FnOnce(PgConnection) -> F) -> anyhow::Result<T>
+    where
+        F: Future<Output = anyhow::Result<(PgConnection, T)>>,
+    {
+        let mut reader = self.reader.lock().await;
+        let connection = reader.take().ok_or_else(|| over(&self.target))?;
+        let done = tokio::time::timeout_at(self.deadline, read(connection)).await;
+        let (connection, value) = done.map_err(|_| too_long(&self.target, self.limit))??;
+        *reader = Some(connection);
+        Ok(value)
+    }
+}
+
+impl Db for Postgres {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn schema(&self) -> Tried<'_, Vec<Table>> {
+        Box::pin(async move { Ok(server::tables(&self.rows(base::TABLES, &[]).await?)) })
+    }
+
+    fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
+        Box::pin(self.with(async move |mut connection| {
+            let sql = server::inlined(sql, args, base::literal)?;
+            let rows = base::rows(&mut connection, &sql).await;
+            let rows = rows.map_err(|error| error.context(format!("reading `{}`", self.target)))?;
+            Ok((connection, rows))
+        }))
+    }
+
+    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
+        Box::pin(self.with(async move |mut connection| {
+            let sql = server::inlined(sql, args, base::literal)?;
+            copy(&self.target, &mut connection, &sql, each, Rest::Read).await?;
+            Ok((connection, ()))
+        }))
+    }
+
+    fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {
+        Box::pin(async move { Err(reads_only(&self.target).into()) })
+    }
+
+    fn holds(&self, column: &str) -> String {
+        base::holds(self, column)
+    }
+}
+
+impl Steady for Postgres {
+    fn moment(&self) -> &Moment {
+        &self.moment
+    }
+
+    fn unchanged(&self) -> Tried<'_, ()> {
+        Box::pin(async move {
+            let now = self.rows(FILES, &[]).await?;
+            let same = self
+                .files
+                .iter()
+                .all(|row| now.contains(row) && row[1] == row[2]);
+            match same {
+                true => Ok(()),
+                false => Err(redefined(&self.target).into()),
+            }
+        })
+    }
+}
+
+/// Hands over the rows of one statement, on a connection of its own: its time is not limited, that
+/// of its wait for a lock is.
+pub(in crate::db) async fn scan(
+    target: &Target,
+    sql: &str,
+    args: &[Cell],
+    each: Each<'_>,
+) -> anyhow::Result<()> {
+    let sql = server::inlined(sql, args, base::literal)?;
+    // Zero is for ever.
+    let mut connection = connect(target, Duration::ZERO).await?;
+    copy(target, &mut connection, &sql, each, Rest::Leave).await
+}
+
+/// What becomes of the rows after the last one that is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// They are read: the connection is used again.
+    Read,
+    /// They are left: the connection is closed.
+    Leave,
+}
+
+async fn copy(
+    target: &Target,
+    connection: &mut PgConnection,
+    sql: &str,
+    each: Each<'_>,
+    rest: Rest,
+) -> anyhow::Result<()> {
+    let reading = |error| server::reading(target, error);
+    let query = AssertSqlSafe(sql.to_owned()).into_sql_str();
+    let statement = connection.prepare(query).await.map_err(reading)?;
+    let kinds = statement.columns().iter().map(|column| column.type_info());
+    let kinds: Vec<_> = kinds.map(|info| kind(info.name())).collect();
+    drop(statement);
+    let sql = format!("COPY ({}) TO STDOUT (FORMAT binary)", wrapped(sql, &kinds));
+    let mut packets = connection.copy_out_raw(&sql).await.map_err(reading)?;
+    let mut tuples = Tuples::new(kinds.into_iter().map(|(kind, _)| kind).collect());
+    while let Some(packet) = packets.next().await {
+        let end = tuples.take(&packet.map_err(reading)?, each)?;
+        if let ControlFlow::Break(()) = end {
+            while rest == Rest::Read && packets.next().await.transpose().map_err(reading)?.is_some()
+            {
+            }
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// How a column is read, and whether the server has to print it: a cast prints an address, a
+/// truth value and a padded text in another way than an answer does, `concat` in the same.
+fn kind(name: &str) -> (Kind, bool) {
+    match name {
+        "BOOL" => (Kind::Bool, false),
+        "INT2" => (Kind::Int2, false),
+        "INT4" => (Kind::Int4, false),
+        "INT8" => (Kind::Int8, false),
+        "OID" => (Kind::Oid, false),
+        "FLOAT4" => (Kind::Float4, false),
+        "FLOAT8" => (Kind::Float8, false),
+        "BYTEA" => (Kind::Bytes, false),
+        "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "JSON" => (Kind::Text, false),
+        _ => (Kind::Text, true),
+    }
+}
+
+/// The statement with the columns printed that have to be.
+fn wrapped(sql: &str, kinds: &[(Kind, bool)]) -> String {
+    let columns = kinds.iter().zip(0..).map(|((_, printed), index)| {
+        match printed {
+            // A row of nothing but NULL is not NULL; only this comparison says so.
+            true => format!("CASE WHEN c{index} IS DISTINCT FROM NULL THEN concat(c{index}) END"),
+            false => format!("c{index}"),
+        }
+    });
+    let names: Vec<_> = (0..kinds.len()).map(|index| format!("c{index}")).collect();
+    format!(
+        "SELECT {} FROM ({sql}\n) AS q({})",
+        columns.collect::<Vec<_>>().join(", "),
+        names.join(", ")
+    )
+}
