@@ -12,10 +12,12 @@
 //! - `sql` names nothing; `lint` judges texts through it and does no I/O.
 //! - `guard` and the cores of `migrate` do no I/O but reading files, and `migrate::sqlite` drives
 //!   them through `db`.
+//! - `audit::evidence` reads what tells tables apart through `db`; its `judge` does no I/O.
 //! - `render` writes a report into the writer that it is given.
 //! - `commands` wires everything; `app` and `main` own the streams and the exit code.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod commands;

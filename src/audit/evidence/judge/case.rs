@@ -1,0 +1,135 @@
+//! One table at both looks.
+
+use super::Kept;
+use super::Rows;
+use super::Rules;
+use crate::audit::evidence::Mark;
+use crate::audit::evidence::Marks;
+
+/// What became of the sentinel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sentinel {
+    /// There was none: nothing is proven by it.
+    Unarmed,
+    /// It is the same.
+    Kept,
+    /// It is not there, or another one is.
+    Gone,
+}
+
+/// One table at both looks.
+pub(super) struct Case<'a> {
+    pub(super) table: &'a str,
+    pub(super) before: &'a Marks,
+    pub(super) after: &'a Marks,
+    pub(super) database: (&'a Marks, &'a Marks),
+    pub(super) rows: Option<Rows>,
+}
+
+impl Case<'_> {
+    /// Whether a fact is another one; none when it is not known of both looks.
+    pub(super) fn changed(&self, mark: &str) -> Option<bool> {
+        Some(self.before.get(mark)? != self.after.get(mark)?)
+    }
+
+    /// The same of a fact of the database.
+    pub(super) fn database_changed(&self, mark: &str) -> Option<bool> {
+        Some(self.database.0.get(mark)? != self.database.1.get(mark)?)
+    }
+
+    /// A number at both looks.
+    pub(super) fn numbers(&self, mark: &str) -> Option<(i64, i64)> {
+        Some((self.before.number(mark)?, self.after.number(mark)?))
+    }
+
+    /// By how much a counter of the server went on; none when it began anew.
+    pub(super) fn counted(&self, mark: &str) -> Option<i64> {
+        let (was, is) = (self.database.0.number(mark)?, self.database.1.number(mark)?);
+        (!self.is_restarted() && is >= was).then_some(is - was)
+    }
+
+    pub(super) fn sentinel(&self) -> Sentinel {
+        match (self.before.get("sentinel"), self.after.get("sentinel")) {
+            (None, _) => Sentinel::Unarmed,
+            (Some(was), Some(is)) if was == is => Sentinel::Kept,
+            (Some(_), _) => Sentinel::Gone,
+        }
+    }
+
+    /// Whether the server was started again. Two readings of one start may differ by a second or
+    /// two where it is reckoned from the uptime.
+    pub(super) fn is_restarted(&self) -> bool {
+        const APART: i64 = 2;
+        match (
+            self.database.0.number("started"),
+            self.database.1.number("started"),
+        ) {
+            (Some(was), Some(is)) => (is - was).abs() > APART,
+            _ => self.database_changed("started") == Some(true),
+        }
+    }
+
+    /// Whether rows are known to be gone or altered.
+    pub(super) fn is_lost(&self) -> bool {
+        self.rows.is_some_and(|rows| match rows.kept {
+            Kept::Intact => false,
+            Kept::Lost => true,
+            Kept::Unknown => rows.after < rows.before,
+        })
+    }
+
+    /// Whether every row is known to be what it was.
+    pub(super) fn is_intact(&self) -> bool {
+        self.rows
+            .is_some_and(|rows| rows.kept == Kept::Intact || rows.before == 0)
+    }
+
+    /// Whether there were rows and none is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows
+            .is_some_and(|rows| rows.before > 0 && rows.after == 0)
+    }
+
+    /// Whether there was nothing to lose.
+    pub(super) fn was_empty(&self) -> bool {
+        self.rows.is_some_and(|rows| rows.before == 0)
+    }
+
+    pub(super) fn is_altered(&self) -> bool {
+        self.changed("schema") == Some(true)
+    }
+
+    /// What changed, what each alone says, and what is not known.
+    pub(super) fn facts(&self, rules: &Rules) -> Vec<String> {
+        let mut facts = told(self.before, self.after, rules.marks);
+        facts.extend(self.shared(rules));
+        facts
+    }
+
+    /// The same of the database.
+    pub(super) fn shared(&self, rules: &Rules) -> Vec<String> {
+        told(self.database.0, self.database.1, rules.shared)
+    }
+}
+
+fn told(before: &Marks, after: &Marks, marks: &[&[Mark]]) -> Vec<String> {
+    let mut facts = Vec::new();
+    let mut unknown = Vec::new();
+    for mark in marks.iter().copied().flatten() {
+        match (before.get(mark.name), after.get(mark.name)) {
+            (None, None) => unknown.push(mark.name),
+            (was, is) if was == is => {}
+            (was, is) => facts.push(format!(
+                "{} was {} and is {}: alone, {}",
+                mark.name,
+                was.unwrap_or("absent"),
+                is.unwrap_or("absent"),
+                mark.alone
+            )),
+        }
+    }
+    if !unknown.is_empty() {
+        facts.push(format!("not known, or not there: {}", unknown.join(", ")));
+    }
+    facts
+}

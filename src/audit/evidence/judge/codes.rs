@@ -1,0 +1,99 @@
+//! What can have happened, with its harm and what to do.
+
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+
+pub(super) const RECREATED: &str = "table-recreated";
+pub(super) const TRUNCATED: &str = "table-truncated";
+pub(super) const RESTORED: &str = "table-restored";
+pub(super) const MISSING: &str = "table-missing";
+pub(super) const REPLACED: &str = "file-replaced";
+pub(super) const REWOUND: &str = "sequence-rewound";
+pub(super) const SCHEMA: &str = "schema-changed";
+
+/// The codes of the findings that evidence leads to.
+pub const ALL: &[&str] = &[
+    RECREATED, TRUNCATED, RESTORED, MISSING, REPLACED, REWOUND, SCHEMA,
+];
+
+/// A code, the harm, and the act.
+const TEXTS: &[(&str, &str, &str)] = &[
+    (
+        RECREATED,
+        "is not the table that was there: it was dropped and made anew",
+        "look for `drop_all`, DROP TABLE or a reset in what runs at start (chatctl guard finds it), and restore the rows from a backup",
+    ),
+    (
+        TRUNCATED,
+        "was emptied as a whole",
+        "look for TRUNCATE in what runs at start or in a job, and restore the rows from a backup",
+    ),
+    (
+        RESTORED,
+        "is a table that was loaded from a dump of the one that was there",
+        "make sure that the dump was taken after the last message; what came in between is gone",
+    ),
+    (
+        MISSING,
+        "is not there any more",
+        "look for what dropped it, and restore it from a backup",
+    ),
+    (
+        REPLACED,
+        "is in another file than before",
+        "put the file on a volume that outlives the server, and look for what deletes or copies it at start",
+    ),
+    (
+        REWOUND,
+        "will give ids again that were in use: an old link or a cached page shows another chat",
+        "set the sequence to the highest id that was ever given",
+    ),
+    (
+        SCHEMA,
+        "has another schema than before",
+        "nothing, if a migration was meant to run",
+    ),
+];
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Event {
+    /// None for what is harmless.
+    pub(super) code: Option<&'static str>,
+    pub(super) severity: Severity,
+    why: String,
+}
+
+impl Event {
+    pub(super) fn of(code: &'static str, severity: Severity, why: impl Into<String>) -> Self {
+        Self {
+            code: Some(code),
+            severity,
+            why: why.into(),
+        }
+    }
+
+    /// Something harmless that explains what changed.
+    pub(super) fn harmless(why: impl Into<String>) -> Self {
+        Self {
+            code: None,
+            severity: Severity::Note,
+            why: why.into(),
+        }
+    }
+
+    pub(super) fn finding(&self, subject: &str, facts: &[String]) -> Option<Finding> {
+        let (code, harm, help) = TEXTS.iter().find(|(code, ..)| Some(*code) == self.code)?;
+        let harm = format!("`{subject}` {harm}");
+        let finding = Finding::new(code, self.severity, subject, harm, *help)
+            .with(Source::Catalog, self.why.clone());
+        Some(facts.iter().fold(finding, |finding, fact| {
+            finding.with(Source::Catalog, fact.clone())
+        }))
+    }
+
+    pub(super) fn note(&self, subject: &str) -> String {
+        format!("`{subject}`: {}.", self.why)
+    }
+}

@@ -1,0 +1,194 @@
+//! What happened to tables between two looks, by what an engine can't make look the same. Pure.
+
+mod case;
+mod codes;
+mod mysql;
+mod postgres;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use super::Evidence;
+use crate::report::Finding;
+use crate::report::Severity;
+use case::Case;
+use codes::Event;
+use std::collections::BTreeMap;
+
+pub use codes::ALL as CODES;
+
+/// What became of the rows of a table, by another kind of evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Every row that was there is there, and is what it was.
+    Intact,
+    /// Some rows are gone or are other ones.
+    Lost,
+    /// Nobody compared them.
+    Unknown,
+}
+
+/// The rows of a table at both looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rows {
+    /// How many there were.
+    pub before: u64,
+    /// How many there are.
+    pub after: u64,
+    /// What became of those that were there before.
+    pub kept: Kept,
+}
+
+/// What the evidence comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// What somebody should know.
+    pub findings: Vec<Finding>,
+    /// What changed for a harmless reason, and the reason, in whole sentences.
+    pub notes: Vec<String>,
+}
+
+/// Weighs the evidence of two looks at a database. A table without an entry in `rows` is taken for
+/// one whose rows nobody looked at.
+pub fn judge(before: &Evidence, after: &Evidence, rows: &BTreeMap<String, Rows>) -> Judged {
+    let mut judged = Judged::default();
+    if before.backend != after.backend {
+        judged.notes.push(format!(
+            "The store moved from {} to {}: tables are compared by their rows alone.",
+            before.backend, after.backend
+        ));
+        return judged;
+    }
+    let cases = before.tables.iter().filter_map(|(table, was)| {
+        Some(Case {
+            table,
+            before: was,
+            after: after.tables.get(table)?,
+            database: (&before.database, &after.database),
+            rows: rows.get(table).copied(),
+        })
+    });
+    let cases: Vec<_> = cases.collect();
+    let backend = match before.backend.as_str() {
+        "postgres" => postgres::RULES,
+        "mysql" => mysql::RULES,
+        _ => sqlite::RULES,
+    };
+    let whole = (backend.database)(&before.database, &after.database, &cases);
+    let is_replaced = whole
+        .iter()
+        .any(|event| event.code == Some(codes::REPLACED));
+    judged.take(None, whole, &cases, &backend);
+    for table in before.tables.keys() {
+        if !after.tables.contains_key(table) {
+            let event = missing(table, before, after, rows.get(table).copied());
+            judged.add(table, event, &[]);
+        }
+    }
+    for case in &cases {
+        let mut events = match is_replaced {
+            true => Vec::new(),
+            false => (backend.table)(case),
+        };
+        let is_lost = events.iter().any(|event| event.severity == Severity::Error);
+        events.extend(rewound(case).filter(|_| !is_lost && !is_replaced));
+        events.extend(altered(case));
+        judged.take(Some(case), events, &cases, &backend);
+    }
+    judged
+}
+
+/// How one backend's evidence is weighed.
+struct Rules {
+    /// What happened to the database as a whole.
+    database: fn(&super::Marks, &super::Marks, &[Case<'_>]) -> Vec<Event>,
+    /// What happened to a table.
+    table: fn(&Case<'_>) -> Vec<Event>,
+    /// The marks of a table, and those of the database that bear on tables.
+    marks: &'static [&'static [super::Mark]],
+    shared: &'static [&'static [super::Mark]],
+}
+
+impl Judged {
+    fn take(
+        &mut self,
+        case: Option<&Case<'_>>,
+        events: Vec<Event>,
+        cases: &[Case<'_>],
+        rules: &Rules,
+    ) {
+        for event in events {
+            let facts = match (case, cases.first()) {
+                (Some(case), _) => case.facts(rules),
+                (None, Some(any)) => any.shared(rules),
+                (None, None) => Vec::new(),
+            };
+            let subject = case.map_or("the database", |case| case.table);
+            self.add(subject, event, &facts);
+        }
+    }
+
+    fn add(&mut self, subject: &str, event: Event, facts: &[String]) {
+        match event.finding(subject, facts) {
+            Some(finding) => self.findings.push(finding),
+            None => self.notes.push(event.note(subject)),
+        }
+    }
+}
+
+/// A table that is not there any more; it may be there under another name.
+fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>) -> Event {
+    let identity = match before.backend.as_str() {
+        "postgres" => Some("oid"),
+        "mysql" => Some("table_id"),
+        _ => None,
+    };
+    let same = |id: &str| {
+        let was = before.tables.get(table)?.get(id)?;
+        let new = after
+            .tables
+            .iter()
+            .filter(|(name, _)| !before.tables.contains_key(*name));
+        let mut new = new.filter(|(_, marks)| marks.get(id) == Some(was));
+        new.next().map(|(name, _)| name)
+    };
+    match identity.and_then(same) {
+        Some(name) => Event::of(
+            codes::SCHEMA,
+            Severity::Note,
+            format!("it is `{name}` now: the same table under another name"),
+        ),
+        None => {
+            let severity = match rows {
+                Some(Rows { before: 0, .. }) => Severity::Warning,
+                _ => Severity::Error,
+            };
+            Event::of(
+                codes::MISSING,
+                severity,
+                "the catalogue has no table of that name any more",
+            )
+        }
+    }
+}
+
+/// Ids that are given again.
+fn rewound(case: &Case<'_>) -> Option<Event> {
+    let (was, is) = case.numbers("counted")?;
+    // Where a restart forgets numbers that were handed out and not used, those in use count.
+    let in_use = case.before.number("highest").map(|highest| highest + 1);
+    if is >= was || in_use.is_some_and(|in_use| is >= in_use && case.is_restarted()) {
+        return None;
+    }
+    let severity = match case.is_lost() {
+        true => Severity::Error,
+        false => Severity::Warning,
+    };
+    let why = format!("its ids had been counted to {was}, and are counted from {is} on now");
+    Some(Event::of(codes::REWOUND, severity, why))
+}
+
+fn altered(case: &Case<'_>) -> Option<Event> {
+    let why = "its columns, keys, indexes or triggers are not those of before";
+    (case.changed("schema") == Some(true)).then(|| Event::of(codes::SCHEMA, Severity::Note, why))
+}

@@ -1,0 +1,112 @@
+//! MySQL and MariaDB: TRUNCATE keeps the time at which a table was made, and every rebuild gives it
+//! another number; a drop is told from a rebuild by the server's counters, or by the sentinel.
+
+use super::Rules;
+use super::case::Case;
+use super::case::Sentinel;
+use super::codes;
+use super::codes::Event;
+use crate::audit::evidence::Marks;
+use crate::audit::evidence::mysql;
+use crate::report::Severity;
+
+pub(super) const RULES: Rules = Rules {
+    database,
+    table,
+    marks: &[mysql::TABLE, mysql::INNODB, mysql::OTHERS],
+    shared: &[mysql::DATABASE],
+};
+
+fn database(_: &Marks, _: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
+    match cases.first().is_some_and(Case::is_restarted) {
+        true => vec![Event::harmless("the server was started again")],
+        false => Vec::new(),
+    }
+}
+
+fn table(case: &Case<'_>) -> Vec<Event> {
+    if case.sentinel() == Sentinel::Gone {
+        let why = "the sentinel in its comment is gone: it was dropped and made anew";
+        return vec![Event::of(codes::RECREATED, Severity::Error, why)];
+    }
+    let number = case.changed("table_id");
+    let made = case.changed("created") == Some(true);
+    let dropped = case.counted("drops").map(|count| count > 0);
+    let truncated = case.counted("truncates").map(|count| count > 0);
+    let is_rewound = case.numbers("counted").is_some_and(|(was, is)| is < was);
+    // Without the number, a TRUNCATE shows only by what it does.
+    let emptied = match number {
+        Some(true) => !made && truncated != Some(false),
+        Some(false) => false,
+        None => {
+            !made && case.is_lost() && (truncated == Some(true) || is_rewound) && !case.was_empty()
+        }
+    };
+    let renewed = match number {
+        Some(other) => other,
+        None => made && !case.is_altered(),
+    };
+    match (emptied, renewed) {
+        (true, _) => vec![empty(case, number.is_some() || truncated == Some(true))],
+        (false, true) => vec![rebuilt(case, dropped, is_rewound)],
+        (false, false) if made && !case.is_altered() => vec![Event::harmless(
+            "it was altered or renamed and is as it was again: only the time of its making changed",
+        )],
+        (false, false) => Vec::new(),
+    }
+}
+
+fn empty(case: &Case<'_>, is_certain: bool) -> Event {
+    if case.was_empty() {
+        return Event::harmless("it was truncated, and was empty before");
+    }
+    if !case.is_lost() {
+        let why = "it has another number and was made when it was: it was truncated and filled again with the same";
+        return Event::of(codes::TRUNCATED, Severity::Warning, why);
+    }
+    match is_certain {
+        true => {
+            let why = "it lost its rows and was made when it was: it was truncated";
+            Event::of(codes::TRUNCATED, Severity::Error, why)
+        }
+        false => {
+            let why = "its rows are gone and its ids begin again: it was truncated, or rows were deleted and the ids set back; \
+                the number that would tell is for users with the privilege PROCESS";
+            Event::of(codes::TRUNCATED, Severity::Warning, why)
+        }
+    }
+}
+
+fn rebuilt(case: &Case<'_>, dropped: Option<bool>, is_rewound: bool) -> Event {
+    let harmless = "it was rebuilt in place, as OPTIMIZE and some forms of ALTER do";
+    match (case.sentinel(), dropped) {
+        (_, Some(false)) => Event::harmless(harmless),
+        (Sentinel::Kept, Some(true)) => {
+            let why = "it is another table, tables were dropped, and the sentinel came along: it was loaded from a dump";
+            Event::of(codes::RESTORED, Severity::Warning, why)
+        }
+        (Sentinel::Kept, None) if case.is_lost() && is_rewound => {
+            let why = "it is another table with fewer rows, and the sentinel came along: it was loaded from an older dump";
+            Event::of(codes::RESTORED, Severity::Warning, why)
+        }
+        (Sentinel::Kept, None) => Event::harmless(format!("{harmless}, or loaded from a dump")),
+        (_, Some(true)) if case.is_intact() => {
+            let why = "it is another table, tables were dropped, and its rows are there: it was dropped, made anew and filled again, \
+                or rebuilt by OPTIMIZE while others were dropped; `chatctl audit arm` would tell";
+            Event::of(codes::RECREATED, Severity::Warning, why)
+        }
+        (_, Some(true)) => {
+            let why = "it is another table, and tables were dropped: it was dropped and made anew";
+            Event::of(codes::RECREATED, Severity::Error, why)
+        }
+        (_, None) if case.is_lost() && is_rewound => {
+            let why = "it is another table without the rows, and its ids begin again: it was dropped and made anew";
+            Event::of(codes::RECREATED, Severity::Error, why)
+        }
+        (_, None) => {
+            let why = "it is another table: it was dropped and made anew, or rebuilt by OPTIMIZE; the server was restarted, so that its \
+                counters don't tell, and `chatctl audit arm` would";
+            Event::of(codes::RECREATED, Severity::Warning, why)
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! SQLite: tables that are dropped and made anew often get every number again that they had. What
+//! is left is the version of the schema, the ids, and the file's time of birth.
+
+use super::Rules;
+use super::case::Case;
+use super::case::Sentinel;
+use super::codes;
+use super::codes::Event;
+use crate::audit::evidence::Marks;
+use crate::audit::evidence::sqlite;
+use crate::report::Severity;
+
+pub(super) const RULES: Rules = Rules {
+    database,
+    table,
+    marks: &[sqlite::TABLE, sqlite::OTHERS],
+    shared: &[sqlite::DATABASE, sqlite::FILE],
+};
+
+/// A drop and a making are two.
+const REMADE: i64 = 2;
+
+fn database(before: &Marks, after: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
+    let changed = |mark: &str| match (before.get(mark), after.get(mark)) {
+        (Some(was), Some(is)) => was != is,
+        _ => false,
+    };
+    let statements = statements(before, after);
+    let why = match (changed("born"), changed("inode"), statements) {
+        (true, _, _) => "its file was made after the first look",
+        (false, true, _) => "another file has its name",
+        (false, false, Some(..0)) => {
+            "the version of its schema went back, which it never does in one file"
+        }
+        _ => return quiet(statements, cases),
+    };
+    let has = |sentinel| cases.iter().any(|case| case.sentinel() == sentinel);
+    let is_lost = cases.iter().any(Case::is_lost);
+    let (severity, more) = match (has(Sentinel::Gone), has(Sentinel::Kept)) {
+        (true, _) => (
+            Severity::Error,
+            "the sentinel is gone, so it is no copy of what was there",
+        ),
+        (false, true) => (
+            Severity::Warning,
+            "the sentinel came along, so it is a copy or was loaded from a dump",
+        ),
+        (false, false) => (
+            Severity::Warning,
+            "whether it is a copy is not known, and `chatctl audit arm` would tell",
+        ),
+    };
+    let severity = if is_lost { Severity::Error } else { severity };
+    vec![Event::of(
+        codes::REPLACED,
+        severity,
+        format!("{why}; {more}"),
+    )]
+}
+
+fn statements(before: &Marks, after: &Marks) -> Option<i64> {
+    Some(after.number("schema_version")? - before.number("schema_version")?)
+}
+
+/// Statements that changed the schema and left it as it was, where nothing is missing.
+fn quiet(statements: Option<i64>, cases: &[Case<'_>]) -> Vec<Event> {
+    let is_plain = cases
+        .iter()
+        .all(|case| !case.is_altered() && table(case).is_empty());
+    match statements {
+        Some(count @ 1..) if is_plain => vec![Event::harmless(format!(
+            "its schema is the same after {count} statements that count its version on, as VACUUM and ANALYZE do"
+        ))],
+        _ => Vec::new(),
+    }
+}
+
+fn table(case: &Case<'_>) -> Vec<Event> {
+    let statements = statements(case.database.0, case.database.1);
+    let is_remade = statements.is_some_and(|count| count >= REMADE);
+    let is_forgotten = case.before.get("counted").is_some()
+        && match case.numbers("counted") {
+            Some((was, is)) => is < was,
+            None => true,
+        };
+    let is_moved = case.changed("rowid") == Some(true);
+    let is_gone = case.sentinel() == Sentinel::Gone;
+    let is_proven = is_gone || is_remade && (is_moved || is_forgotten);
+    if case.sentinel() == Sentinel::Kept {
+        return Vec::new();
+    }
+    let why = match (is_gone, is_moved) {
+        (true, _) => "the sentinel index is gone, which goes with its table only",
+        (false, true) => "it stands at another place in the catalogue",
+        (false, false) => "its ids were forgotten, which DELETE and VACUUM never do",
+    };
+    vec![match (is_proven, case.is_intact(), case.is_altered()) {
+        (true, true, true) => Event::harmless(format!(
+            "{why}: a migration rebuilt it and copied its rows; if it was armed, arm it again"
+        )),
+        (true, true, false) if is_gone => {
+            let why =
+                format!("{why}: it was dropped, made anew with the same schema and filled again");
+            Event::of(codes::RECREATED, Severity::Error, why)
+        }
+        (true, true, false) => {
+            let why = format!(
+                "{why}: it was dropped, made anew with the same schema and filled again, or rebuilt by a migration"
+            );
+            Event::of(codes::RECREATED, Severity::Warning, why)
+        }
+        (true, false, _) => {
+            let why = format!("{why}: it was dropped and made anew");
+            Event::of(codes::RECREATED, Severity::Error, why)
+        }
+        (false, _, false) if is_remade && case.is_lost() => {
+            let why = format!(
+                "{} statements changed the schema and left its text as it was: it was dropped and made anew, or rows were deleted and \
+                VACUUM or ANALYZE ran more than once; nothing in the file tells which, and `chatctl audit arm` would",
+                statements.unwrap_or(REMADE)
+            );
+            Event::of(codes::RECREATED, Severity::Warning, why)
+        }
+        _ => return Vec::new(),
+    }]
+}

@@ -1,0 +1,159 @@
+//! Rules that a real engine is hard put to show; the others are shown by `tests/evidence.rs`.
+#![allow(clippy::unwrap_used)]
+
+use super::Evidence;
+use super::Judged;
+use super::Kept;
+use super::Rows;
+use super::judge;
+use crate::audit::evidence::Marks;
+use crate::report::Severity;
+use std::collections::BTreeMap;
+
+fn marks(facts: &str) -> Marks {
+    let mut marks = Marks::default();
+    for fact in facts.split_whitespace() {
+        let (name, value) = fact.split_once('=').unwrap();
+        marks.set(name, value);
+    }
+    marks
+}
+
+/// Two looks at the table `t`: of the database, and of the table.
+fn judged(backend: &str, looks: [(&str, &str); 2], rows: Rows) -> Judged {
+    let [before, after] = looks.map(|(database, table)| Evidence {
+        backend: backend.to_owned(),
+        database: marks(database),
+        tables: BTreeMap::from([("t".to_owned(), marks(table))]),
+    });
+    judge(&before, &after, &BTreeMap::from([("t".to_owned(), rows)]))
+}
+
+fn codes(judged: &Judged) -> Vec<(&str, Severity)> {
+    let findings = judged.findings.iter();
+    findings.map(|it| (it.code, it.severity)).collect()
+}
+
+const INTACT: Rows = Rows {
+    before: 3,
+    after: 3,
+    kept: Kept::Intact,
+};
+const EMPTY: Rows = Rows {
+    before: 3,
+    after: 0,
+    kept: Kept::Lost,
+};
+
+#[test]
+fn transaction_ids_may_begin_again() {
+    let looks = [
+        (
+            "database=1",
+            "oid=1 relfilenode=1 oldest=4294967000 newest=4294967200",
+        ),
+        ("database=1", "oid=1 relfilenode=2 oldest=7 newest=9"),
+    ];
+    let lost = Rows { after: 1, ..EMPTY };
+    assert_eq!(
+        codes(&judged("postgres", looks, lost)),
+        [("table-truncated", Severity::Error)]
+    );
+}
+
+#[test]
+fn an_oid_that_is_not_known_proves_nothing() {
+    let looks = [("database=1", ""), ("database=1", "oid=7")];
+    assert_eq!(codes(&judged("postgres", looks, INTACT)), []);
+}
+
+#[test]
+fn an_id_that_was_handed_out_and_not_used_may_be_given_again_after_a_restart() {
+    let looks = [
+        ("started=100", "counted=256 highest=240"),
+        ("started=900", "counted=241 highest=240"),
+    ];
+    assert_eq!(codes(&judged("mysql", looks, INTACT)), []);
+    let looks = [looks[0], ("started=101", "counted=241 highest=240")];
+    assert_eq!(
+        codes(&judged("mysql", looks, INTACT)),
+        [("sequence-rewound", Severity::Warning)]
+    );
+}
+
+#[test]
+fn a_table_that_others_may_not_number_is_judged_by_what_it_lost() {
+    let looks = [
+        ("started=1 drops=4 truncates=0", "created=10:00 counted=9"),
+        ("started=1 drops=4 truncates=1", "created=10:00 counted=1"),
+    ];
+    assert_eq!(
+        codes(&judged("mysql", looks, EMPTY)),
+        [("table-truncated", Severity::Error)]
+    );
+    let unsure = [
+        looks[0],
+        ("started=800 drops=0 truncates=0", "created=10:00 counted=1"),
+    ];
+    assert_eq!(
+        codes(&judged("mysql", unsure, EMPTY)),
+        [
+            ("table-truncated", Severity::Warning),
+            ("sequence-rewound", Severity::Error)
+        ]
+    );
+}
+
+#[test]
+fn a_schema_that_is_older_than_before_is_in_another_file() {
+    let looks = [("schema_version=9", ""), ("schema_version=4", "")];
+    assert_eq!(
+        codes(&judged("sqlite", looks, EMPTY)),
+        [("file-replaced", Severity::Error)]
+    );
+}
+
+#[test]
+fn the_facts_that_changed_and_those_that_are_not_known_are_told() {
+    let looks = [("database=1", "oid=1"), ("database=1", "oid=2")];
+    let judged = judged("postgres", looks, EMPTY);
+    let told: Vec<_> = judged.findings[0]
+        .evidence
+        .iter()
+        .map(|it| it.fact.as_str())
+        .collect();
+    assert!(
+        told.contains(
+            &"oid was 1 and is 2: alone, only a table that was made anew has another one"
+        )
+    );
+    assert!(
+        told.iter()
+            .any(|fact| fact.starts_with("not known") && fact.contains("relfilenode"))
+    );
+}
+
+#[test]
+fn a_store_that_moved_to_another_engine_is_not_judged() {
+    let mut before = Evidence::default();
+    before.backend = "sqlite".to_owned();
+    before.tables.insert("t".to_owned(), Marks::default());
+    let after = Evidence {
+        backend: "postgres".to_owned(),
+        ..Evidence::default()
+    };
+    let judged = judge(&before, &after, &BTreeMap::new());
+    assert_eq!((judged.findings.len(), judged.notes.len()), (0, 1));
+}
+
+#[test]
+fn evidence_is_read_back_as_it_was_written() {
+    let evidence = Evidence {
+        backend: "postgres".to_owned(),
+        database: marks("database=1"),
+        tables: BTreeMap::from([("t".to_owned(), marks("oid=1"))]),
+    };
+    let text = serde_json::to_string(&evidence).unwrap();
+    assert_eq!(serde_json::from_str::<Evidence>(&text).unwrap(), evidence);
+    assert!(text.contains(r#""t":{"oid":"1"}"#), "{text}");
+}

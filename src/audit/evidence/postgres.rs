@@ -1,0 +1,142 @@
+//! PostgreSQL: the catalogue numbers everything that is made, and never gives a number twice.
+
+use super::Depth;
+use super::Mark;
+use super::Marks;
+use super::Taken;
+use super::digest;
+use super::marks::columns;
+use super::nonce;
+use crate::db::Db;
+use crate::model::Cell;
+use std::collections::BTreeMap;
+
+const fn mark(name: &'static str, sql: &'static str, alone: &'static str) -> Mark {
+    Mark { name, sql, alone }
+}
+
+/// Of the database.
+pub(super) static DATABASE: &[Mark] = &[
+    mark(
+        "database",
+        "d.oid::text",
+        "it is another database of the same name",
+    ),
+    mark(
+        "system",
+        "CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE') THEN (SELECT system_identifier::text FROM pg_control_system()) END",
+        "it is another server's data folder",
+    ),
+    mark(
+        "started",
+        "pg_postmaster_start_time()::text",
+        "the server was restarted",
+    ),
+    mark(
+        "counting_since",
+        "pg_stat_get_db_stat_reset_time(d.oid)::text",
+        "the statistics were reset",
+    ),
+];
+
+/// Of a table `c` with its type `t` and its sequence `s`.
+pub(super) static TABLE: &[Mark] = &[
+    mark("oid", "c.oid::text", "only a table that was made anew has another one"),
+    mark("reltype", "c.reltype::text", "only a table that was made anew has another one"),
+    mark("made_by", "t.xmin::text", "the table was made, or renamed, by another transaction"),
+    mark(
+        "relfilenode",
+        "pg_relation_filenode(c.oid)::text",
+        "TRUNCATE, VACUUM FULL, CLUSTER and an ALTER that rewrites give a table another file",
+    ),
+    mark(
+        "key",
+        "(SELECT k.oid::text FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')",
+        "the primary key was made anew",
+    ),
+    mark("sequence", "s.oid::text", "the sequence of its ids was made anew"),
+    mark(
+        "counted",
+        "CASE WHEN has_sequence_privilege(s.oid, 'SELECT') OR has_sequence_privilege(s.oid, 'USAGE') THEN coalesce(pg_sequence_last_value(s.oid), 0)::text END",
+        "the ids went on, or were set back when it is lower",
+    ),
+    mark("inserted", "pg_stat_get_tuples_inserted(c.oid)::text", "rows were inserted since"),
+    mark("updated", "pg_stat_get_tuples_updated(c.oid)::text", "rows were updated since"),
+    mark(
+        "deleted",
+        "pg_stat_get_tuples_deleted(c.oid)::text",
+        "rows were deleted since; TRUNCATE is not counted, and a crash sets it to 0",
+    ),
+    mark(
+        "sentinel",
+        "obj_description(c.oid, 'pg_class')",
+        "the comment with the sentinel goes with its table only",
+    ),
+    mark(
+        "schema",
+        "(SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
+            SELECT a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || a.attnotnull || coalesce(pg_get_expr(e.adbin, e.adrelid), '')
+                FROM pg_attribute a LEFT JOIN pg_attrdef e ON e.adrelid = c.oid AND e.adnum = a.attnum
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            UNION ALL SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k WHERE k.conrelid = c.oid
+            UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i WHERE i.indrelid = c.oid) lines(line))",
+        "columns, keys or indexes are other ones",
+    ),
+];
+
+/// Of the rows: which transactions wrote them.
+pub(super) static ROWS: &[Mark] = &[
+    mark(
+        "oldest",
+        "min(xmin::text::bigint)::text",
+        "no row is left that was there before, if it is later than the newest of before",
+    ),
+    mark(
+        "newest",
+        "max(xmin::text::bigint)::text",
+        "rows were written since",
+    ),
+];
+
+const FROM: &str = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_type t ON t.oid = c.reltype
+    LEFT JOIN LATERAL (SELECT q.oid FROM pg_class q JOIN pg_depend y ON y.objid = q.oid
+        WHERE q.relkind = 'S' AND y.classid = 'pg_class'::regclass AND y.refclassid = 'pg_class'::regclass
+            AND y.refobjid = c.oid AND y.deptype IN ('a', 'i') ORDER BY y.refobjsubid LIMIT 1) s ON true
+    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND c.relname = ?";
+
+pub(super) async fn take(db: &dyn Db, tables: &[String], depth: Depth) -> anyhow::Result<Taken> {
+    let sql = format!(
+        "SELECT {} FROM pg_database d WHERE d.datname = current_database()",
+        columns(DATABASE)
+    );
+    let database = Marks::of(DATABASE, &db.rows(&sql, &[]).await?[0]);
+    let sql = format!("SELECT {} {FROM}", columns(TABLE));
+    let mut found = BTreeMap::new();
+    for table in tables {
+        let rows = db.rows(&sql, &[Cell::Text(table.clone())]).await?;
+        let Some(row) = rows.first() else { continue };
+        let row: Vec<_> = TABLE.iter().zip(row).map(shortened).collect();
+        let mut marks = Marks::of(TABLE, &row);
+        if depth == Depth::Rows {
+            let sql = format!("SELECT {} FROM {}", columns(ROWS), db.quote(table));
+            let rows = db.rows(&sql, &[]).await?;
+            for (mark, cell) in ROWS.iter().zip(&rows[0]) {
+                marks.note(mark.name, cell);
+            }
+        }
+        found.insert(table.clone(), marks);
+    }
+    Ok((database, found))
+}
+
+/// Of a comment only the sentinel is kept, and of a schema its digest.
+fn shortened((mark, cell): (&Mark, &Cell)) -> Cell {
+    match (mark.name, cell.text()) {
+        ("sentinel", Some(comment)) => {
+            nonce(comment).map_or(Cell::Null, |nonce| Cell::Text(nonce.to_owned()))
+        }
+        ("schema", Some(text)) => Cell::Text(digest(text)),
+        _ => cell.clone(),
+    }
+}

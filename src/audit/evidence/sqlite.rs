@@ -1,0 +1,131 @@
+//! SQLite: numbers in the file may all be the same for tables that were made anew; few are proof.
+
+use super::INDEX;
+use super::Mark;
+use super::Marks;
+use super::Taken;
+use super::digest;
+use super::marks::columns;
+use crate::db::Db;
+use crate::model::Cell;
+use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
+
+const fn mark(name: &'static str, sql: &'static str, alone: &'static str) -> Mark {
+    Mark { name, sql, alone }
+}
+
+/// Of the file's content.
+pub(super) static DATABASE: &[Mark] = &[
+    mark(
+        "schema_version",
+        "(SELECT schema_version FROM pragma_schema_version)",
+        "each statement that makes, alters or drops something counts it on by one, and so does VACUUM",
+    ),
+    mark(
+        "free_pages",
+        "(SELECT freelist_count FROM pragma_freelist_count)",
+        "rows were deleted or written",
+    ),
+    mark(
+        "user_version",
+        "(SELECT user_version FROM pragma_user_version)",
+        "the application counted its version on",
+    ),
+    mark(
+        "application_id",
+        "(SELECT application_id FROM pragma_application_id)",
+        "the application says that the file is another kind of file",
+    ),
+];
+
+/// Of the file, as the file system has it; looked up by name, never by opening it.
+pub(super) static FILE: &[Mark] = &[
+    mark(
+        "born",
+        "",
+        "the file was made anew: nothing else gives it another time of birth",
+    ),
+    mark("inode", "", "another file has its name"),
+];
+
+/// Of a table `m`.
+pub(super) static TABLE: &[Mark] = &[
+    mark(
+        "rootpage",
+        "m.rootpage",
+        "the table was made anew, or the file was vacuumed",
+    ),
+    mark("rowid", "m.rowid", "the table was made anew"),
+];
+
+/// Read in other ways than by an expression.
+pub(super) static OTHERS: &[Mark] = &[
+    mark(
+        "counted",
+        "",
+        "the ids went on, or were set back when it is lower; dropping the table forgets it",
+    ),
+    mark(
+        "sentinel",
+        "",
+        "the sentinel index goes with its table only",
+    ),
+    mark(
+        "schema",
+        "",
+        "columns, keys, indexes or triggers are other ones",
+    ),
+];
+
+pub(super) async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken> {
+    let sql = format!("SELECT {}", columns(DATABASE));
+    let mut database = Marks::of(DATABASE, &db.rows(&sql, &[]).await?[0]);
+    file(db, &mut database);
+    let counts = "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'";
+    let counts = !db.rows(counts, &[]).await?.is_empty();
+    let mut found = BTreeMap::new();
+    for table in tables {
+        let name = [Cell::Text(table.clone())];
+        let sql = format!(
+            "SELECT {} FROM sqlite_master m WHERE m.type = 'table' AND m.name = ?",
+            columns(TABLE)
+        );
+        let rows = db.rows(&sql, &name).await?;
+        let Some(row) = rows.first() else { continue };
+        let mut marks = Marks::of(TABLE, row);
+        if counts {
+            let sql = "SELECT seq FROM sqlite_sequence WHERE name = ?";
+            if let Some(row) = db.rows(sql, &name).await?.first() {
+                marks.note("counted", &row[0]);
+            }
+        }
+        let sql = "SELECT name, sql FROM sqlite_master WHERE tbl_name = ? ORDER BY type, name";
+        let (sentinels, objects): (Vec<_>, Vec<_>) = db
+            .rows(sql, &name)
+            .await?
+            .into_iter()
+            .partition(|row| row[0].to_string().starts_with(INDEX));
+        if let Some(row) = sentinels.first() {
+            marks.set("sentinel", row[0].to_string().replacen(INDEX, "", 1));
+        }
+        let texts: Vec<_> = objects.iter().map(|row| row[1].to_string()).collect();
+        marks.set("schema", digest(&texts.join(";\n")));
+        found.insert(table.clone(), marks);
+    }
+    Ok((database, found))
+}
+
+/// Not every file system knows when a file was made.
+fn file(db: &dyn Db, marks: &mut Marks) {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let Ok(about) = std::fs::metadata(db.target().path()) else {
+        return;
+    };
+    marks.set("inode", about.ino().to_string());
+    let born = about.created().ok();
+    if let Some(born) = born.and_then(|born| born.duration_since(UNIX_EPOCH).ok()) {
+        marks.set("born", born.as_nanos().to_string());
+    }
+}

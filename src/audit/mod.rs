@@ -1,0 +1,4 @@
+//! What survives a restart.
+
+pub mod arm;
+pub mod evidence;
