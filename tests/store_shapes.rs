@@ -28,6 +28,8 @@ on_each_backend! {
     text_is_searched_in_any_case
     the_same_chat_kept_twice
     an_index_of_the_text_is_used
+    the_text_of_the_chat_beats_the_names
+    json_in_a_text_is_noticed
 }
 
 async fn filled(store: &Store, sql: &str) -> Box<dyn Db> {
@@ -440,4 +442,37 @@ INSERT INTO message VALUES {}, (5000, 1, 'assistant', 'Quartz, \"vein\"');
             .unwrap();
         assert_eq!(count, found, "{text}");
     }
+}
+
+async fn the_text_of_the_chat_beats_the_names(store: &Store) {
+    let sql = "CREATE TABLE message (id VARCHAR(9) PRIMARY KEY, conversation_id VARCHAR(9), role VARCHAR(9), content VARCHAR(99));
+INSERT INTO message VALUES ('a', 'c', 'user', 'an old one');
+CREATE TABLE entries (id VARCHAR(9) PRIMARY KEY, thread_id VARCHAR(9), author VARCHAR(9), txt VARCHAR(99));
+INSERT INTO entries VALUES ('b', 't', 'user', 'the nonce')";
+    let db = filled(store, sql).await;
+    let schema = db.schema().await.unwrap();
+    for (text, place) in [
+        ("the nonce", Some(("entries", "txt"))),
+        ("an old one", Some(("message", "content"))),
+        ("nowhere", None),
+    ] {
+        let hits = store::find_text(db.as_ref(), &schema, text).await.unwrap();
+        let mapping = store::from_hits(db.as_ref(), &schema, &hits, (text, "the answer"));
+        let mapping = mapping.await.unwrap();
+        assert_eq!(mapping.as_ref().and_then(Mapping::answers), place, "{text}");
+    }
+}
+
+async fn json_in_a_text_is_noticed(store: &Store) {
+    let sql = r#"CREATE TABLE message (id INTEGER PRIMARY KEY, conversation_id VARCHAR(9), role VARCHAR(9), content VARCHAR(99));
+INSERT INTO message VALUES (1, 'c', 'user', '[{"type":"text","text":"milk?"}]'), (2, 'c', 'assistant', '{"parts":[{"text":"yes"}]}')"#;
+    let db = filled(store, sql).await;
+    let schema = db.schema().await.unwrap();
+    let mapping = store::choose(db.as_ref(), &Declared::default(), &schema)
+        .await
+        .unwrap();
+    assert_eq!(
+        told(db.as_ref(), &mapping, "c").await,
+        ["user: milk?", "assistant: yes"]
+    );
 }

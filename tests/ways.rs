@@ -80,6 +80,34 @@ fn a_declared_mapping_is_taken() {
     );
 }
 
+/// However the chats are kept, the order of a save and the marker is shown: in a tree in the
+/// conversation's row, in a row for each turn, in JSON, and in rows of parts.
+#[test]
+fn the_order_is_shown_in_every_shape() {
+    for (form, declared) in [
+        ("blob", None),
+        ("turn", None),
+        ("json", None),
+        (
+            "parts",
+            Some(
+                "[[store]]\n[store.message]\ntable = 'msg'\nconversation = ['thread_id']\nrole = 'role'\norder = ['n']\n\
+                 [store.parts]\ntable = 'msg_part'\nkey = 'msg_id'\norder = 'position'\ncontent = 'body'\n",
+            ),
+        ),
+    ] {
+        for (save, verdict) in [("before", "proven"), ("after", "violated")] {
+            let chat = Chat::kept(form, save);
+            let config = chat.folder.path().join("chatctl.toml");
+            fs::write(&config, declared.unwrap_or_default()).unwrap();
+            let (report, _) =
+                chat.report(&["--config", config.to_str().unwrap(), "--proof", "gate"]);
+            let order = &case(&report, "/order")["verdict"];
+            assert_eq!(order, verdict, "{form} {save}: {report:#}");
+        }
+    }
+}
+
 /// SQLite's own write lock proves a violation, and says of a right server only what it can: it
 /// does not count the writes that it lets through.
 #[test]

