@@ -12,6 +12,8 @@ use crate::gate::holder;
 use crate::http::supervisor;
 use crate::mask::Mask;
 use crate::outcome::Outcome;
+use crate::pager;
+use crate::pager::Pager;
 use crate::progress::Progress;
 use crate::progress::Talk;
 use crate::render;
@@ -19,21 +21,33 @@ use crate::render::Format;
 use crate::render::Style;
 use crate::render::escape;
 use crate::report::Report;
+use crate::screen::Place;
+use crate::screen::Screen;
 use crate::stop;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use std::io;
 use std::io::IsTerminal as _;
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tempfile::NamedTempFile;
+use tokio::sync::mpsc;
 use tokio::sync::watch;
+
+/// How many pieces of a view wait to be shown: so many that a list of the usual length is read to
+/// its end, and the store let go, while a person still looks at the first page.
+const PIECES: usize = 2048;
 
 /// Runs a command. Data goes to `out`, everything else to `err`.
 pub fn run(cli: Cli, out: &mut dyn Write, err: impl Fn() -> Box<dyn Write + Send>) -> ExitCode {
     let json = cli.global.format.as_deref() == Some("json");
-    let mask = Mask::default();
+    let mask = match cli.global.redact {
+        true => Mask::redacting(),
+        false => Mask::default(),
+    };
     let outcome = match &cli.command {
         // The helpers have no runtime, no signals and no report.
         Command::GateHolder(args) => holder::run(args, out).map(|()| Outcome::Pass.into()),
@@ -59,7 +73,13 @@ fn command(
     let format =
         render::named(&format).ok_or_else(|| Stop::usage(format!("`{format}` is no format")))?;
     let reports = further_reports(&global)?;
+    let gives = Gives::of(&command);
+    for format in reports.iter().map(|(format, _)| *format).chain([format]) {
+        gives.suits(format)?;
+    }
     let style = style(&global);
+    let pager = pager_of(&global, format).unwrap_or_default();
+    let (pieces, coming) = mpsc::channel(PIECES);
     let (signal, interrupted) = watch::channel(false);
     let env = Env {
         progress: Arc::new(Progress::new(talk(&global, format), mask.clone(), err)),
@@ -67,33 +87,41 @@ fn command(
         config,
         mask: mask.clone(),
         interrupted,
+        pieces,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let done = runtime.block_on(async {
-        tokio::spawn(listen(signal));
-        match command {
-            Command::VerifyStream(args) => commands::verify_stream::run(*args, env).await,
-            Command::Migrate(args) => commands::migrate::run(*args, env).await,
-            Command::Demo(args) => commands::demo::run(args, env).await,
-            Command::DemoServer(args) => commands::demo::serve(args, env).await,
-            Command::Explain(args) => commands::explain::run(&args),
-            Command::Config => Ok(commands::config::run(&env)),
-            Command::Completions { shell } => Ok(completions(shell)),
-            Command::GateHolder(_) | Command::Supervise(_) => {
-                unreachable!("the helpers were run before")
-            }
+    let mut files = Vec::new();
+    for (format, path) in reports.iter().filter(|_| gives == Gives::View) {
+        let file = beside(path).with_context(|| written(format, path))?;
+        files.push((file, *format, path));
+    }
+    let done = {
+        let mut first = Pager::new(pager, &mut *out);
+        let mut places: Vec<_> = place(format, &style, &mut first).into_iter().collect();
+        for (file, format, _) in &mut files {
+            places.extend(place(format, &Style::default(), file));
         }
-    })?;
+        let screen = Screen::new(places, mask.clone());
+        runtime.block_on(async {
+            tokio::spawn(listen(signal));
+            screen.follow(work(command, env), coming).await
+        })?
+    };
+    for (file, format, path) in files {
+        file.persist(path).with_context(|| written(format, path))?;
+    }
     let outcome = match done {
+        Done::Shown => Outcome::Pass,
         Done::Text(text) => {
             quietly(out.write_all(text.as_bytes()))?;
             Outcome::Pass
         }
         Done::Report(mut report) => {
             report.each_text(|text| *text = mask.text(text));
-            quietly((format.write)(&report, &style, out))?;
+            report.each_fact(|text| *text = mask.fact(text));
+            quietly(write(format, &report, &style, out))?;
             further(&reports, &report)?;
             Outcome::from(&*report)
         }
@@ -101,7 +129,7 @@ fn command(
             for (words, report) in &tour.stops {
                 quietly(writeln!(out, "{words}\n"))?;
                 if let Some(report) = report {
-                    quietly((format.write)(report, &style, out))?;
+                    quietly(write(format, report, &style, out))?;
                     quietly(writeln!(out))?;
                 }
             }
@@ -109,13 +137,93 @@ fn command(
             Outcome::from(&tour.whole)
         }
         Done::Tour(tour) => {
-            quietly((format.write)(&tour.whole, &style, out))?;
+            quietly(write(format, &tour.whole, &style, out))?;
             further(&reports, &tour.whole)?;
             Outcome::from(&tour.whole)
         }
     };
     quietly(out.flush())?;
     Ok(outcome)
+}
+
+async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
+    match command {
+        Command::VerifyStream(args) => commands::verify_stream::run(*args, env).await,
+        Command::Migrate(args) => commands::migrate::run(*args, env).await,
+        Command::Inspect(args) => commands::inspect::run(args, env).await,
+        Command::Demo(args) => commands::demo::run(args, env).await,
+        Command::DemoServer(args) => commands::demo::serve(args, env).await,
+        Command::Explain(args) => commands::explain::run(&args),
+        Command::Config => Ok(commands::config::run(&env)),
+        Command::Completions { shell } => Ok(completions(shell)),
+        Command::GateHolder(_) | Command::Supervise(_) => {
+            unreachable!("the helpers were run before")
+        }
+    }
+}
+
+/// What a command gives: not every format can carry each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gives {
+    /// Text, as it is.
+    Text,
+    /// A report.
+    Report,
+    /// A view.
+    View,
+}
+
+impl Gives {
+    fn of(command: &Command) -> Self {
+        match command {
+            Command::Explain(_) | Command::Config | Command::Completions { .. } => Self::Text,
+            Command::Inspect(_) => Self::View,
+            _ => Self::Report,
+        }
+    }
+
+    fn carried(self, format: &Format) -> bool {
+        match self {
+            Self::Text => true,
+            Self::Report => format.report.is_some(),
+            Self::View => format.view.is_some(),
+        }
+    }
+
+    /// Refuses a format that can't carry it.
+    fn suits(self, format: &Format) -> Result<(), Stop> {
+        if self.carried(format) {
+            return Ok(());
+        }
+        let can = render::ALL.iter().filter(|format| self.carried(format));
+        let names: Vec<_> = can.map(|format| format.name).collect();
+        Err(Stop::usage(format!(
+            "`{}` can't carry what this command gives",
+            format.name
+        ))
+        .hint(format!("one of {}", names.join(", "))))
+    }
+}
+
+fn place<'a>(format: &Format, style: &Style, out: &'a mut dyn Write) -> Option<Place<'a>> {
+    let show = format.view?(style);
+    Some(Place { show, out })
+}
+
+/// The pager between a view and a person.
+fn pager_of(global: &Global, format: &Format) -> Option<Vec<String>> {
+    let for_a_person = format.name == "human" && io::stdout().is_terminal();
+    match for_a_person && !global.no_pager {
+        true => pager::named(|name| std::env::var(name).ok()),
+        false => None,
+    }
+}
+
+fn write(format: &Format, report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let write = format
+        .report
+        .expect("a format that can't was refused before");
+    write(report, style, out)
 }
 
 /// Asks the command to stop at the first signal that asks to.
@@ -172,6 +280,7 @@ fn style(global: &Global) -> Style {
         },
         width: terminal_size::terminal_size().map(|(width, _)| width.0),
         verbose: global.verbose > 0,
+        terminal: io::stdout().is_terminal(),
     }
 }
 
@@ -196,21 +305,26 @@ fn further_reports(global: &Global) -> anyhow::Result<Vec<Further>> {
 /// Each file is written beside its place and then renamed, so that no half report is ever read.
 fn further(reports: &[Further], report: &Report) -> anyhow::Result<()> {
     for (format, path) in reports {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
         let write = || -> anyhow::Result<()> {
-            let mut file =
-                tempfile::NamedTempFile::new_in(folder.unwrap_or(std::path::Path::new(".")))?;
-            (format.write)(report, &Style::default(), &mut file)?;
+            let mut file = beside(path)?;
+            write(format, report, &Style::default(), &mut file)?;
             file.persist(path)?;
             Ok(())
         };
-        write().with_context(|| {
-            format!("writing the {} report to `{}`", format.name, path.display())
-        })?;
+        write().with_context(|| written(format, path))?;
     }
     Ok(())
+}
+
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+}
+
+fn written(format: &Format, path: &Path) -> String {
+    format!("writing the {} report to `{}`", format.name, path.display())
 }
 
 /// Tells an error on stderr; as JSON when stdout was to be JSON.

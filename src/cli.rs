@@ -2,6 +2,7 @@
 
 use crate::commands::demo;
 use crate::commands::explain;
+use crate::commands::inspect;
 use crate::commands::migrate;
 use crate::commands::verify_stream;
 use crate::gate::holder;
@@ -50,6 +51,14 @@ pub struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
+    /// Hide what users wrote, and what looks like a secret, in everything that is shown
+    #[arg(long, global = true)]
+    pub redact: bool,
+
+    /// Show what is longer than the terminal without a pager ($CHATCTL_PAGER, $PAGER)
+    #[arg(long, global = true)]
+    pub no_pager: bool,
+
     /// The settings file [default: the next chatctl.toml upwards]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -74,6 +83,9 @@ pub enum Command {
 
     /// Apply migrations: every row survives, or nothing is changed
     Migrate(Box<migrate::Args>),
+
+    /// Look into the store: reads, and can't write
+    Inspect(inspect::Args),
 
     /// See a proven pass and a proven violation, on a small server inside this program
     Demo(demo::Args),

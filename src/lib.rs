@@ -2,10 +2,10 @@
 //!
 //! Who may name whom (held by `tests/layers.rs`):
 //!
-//! - `report`, `model`, `mask` and `clock` name nothing else; `report` and `model` do no I/O.
+//! - `model`, `redact` and `clock` name nothing else, `report` names `model`; both do no I/O.
 //! - the cores `stream::{sse, session, cassette, profiles, faults, turn, judge}` name only
 //!   `model`, `report` and the error type of `stop`.
-//! - `db` and `http` do I/O and name `model`; sqlx is named in `db` only, reqwest in `http` only.
+//! - `db` and `http` do I/O and name `model`, and `db` the tokens of `sql`; sqlx is named in `db` only, reqwest in `http` only.
 //! - `gateway` and `demo` serve HTTP; axum is named there only.
 //! - `store` reads chats through `db`; `gate` locks them through `db`.
 //! - `stream::run` drives the cores through all of these.
@@ -13,7 +13,9 @@
 //! - `guard` and the cores of `migrate` do no I/O but reading files, and `migrate::sqlite` drives
 //!   them through `db`.
 //! - `audit::evidence` reads what tells tables apart through `db`; its `judge` does no I/O.
-//! - `render` writes a report into the writer that it is given.
+//! - `redact` hides what users wrote; `mask`, which everything that is shown passes, uses it.
+//! - `render` writes a report or a view into the writer that it is given.
+//! - `screen` takes the pieces of a view to where they are shown, `pager` is one such place.
 //! - `commands` wires everything; `app` and `main` own the streams and the exit code.
 
 pub mod app;
@@ -34,9 +36,12 @@ pub mod mask;
 pub mod migrate;
 pub mod model;
 pub mod outcome;
+pub mod pager;
 pub mod progress;
+pub mod redact;
 pub mod render;
 pub mod report;
+pub mod screen;
 pub mod sql;
 pub mod stop;
 pub mod store;

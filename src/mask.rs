@@ -1,5 +1,8 @@
-//! Secrets, masked wherever something is shown: notes, errors, reports.
+//! Secrets, masked wherever something is shown: notes, errors, reports, views.
+//!
+//! The run's own secrets always; with `--redact` also what looks like a secret, and what users wrote.
 
+use crate::redact::Redact;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -15,26 +18,55 @@ const SHORTEST: usize = 4;
 
 /// The secrets of a run; clones share them, since some are only known when a log-in is answered.
 #[derive(Debug, Clone, Default)]
-pub struct Mask(Arc<RwLock<BTreeSet<String>>>);
+pub struct Mask {
+    secrets: Arc<RwLock<BTreeSet<String>>>,
+    redact: Option<Arc<Redact>>,
+}
 
 impl Mask {
+    /// A mask that also hides what users wrote, and what looks like a secret.
+    pub fn redacting() -> Self {
+        Self {
+            redact: Some(Arc::default()),
+            ..Self::default()
+        }
+    }
+
+    /// What hides what users wrote; none without `--redact`.
+    pub fn redact(&self) -> Option<&Redact> {
+        self.redact.as_deref()
+    }
+
     /// Masks this text from now on.
     pub fn keep(&self, secret: &str) {
         if secret.len() >= SHORTEST {
-            let mut secrets = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
             secrets.insert(secret.to_owned());
         }
     }
 
     /// A text with every secret masked.
     pub fn text(&self, text: &str) -> String {
-        let secrets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         // The longest first: a secret may be a part of another one.
         let mut longest_first: Vec<_> = secrets.iter().collect();
         longest_first.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        longest_first
+        let text = longest_first
             .into_iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret, MASKED))
+            .fold(text.to_owned(), |text, secret| text.replace(secret, MASKED));
+        match &self.redact {
+            Some(redact) => redact.secrets(&text),
+            None => text,
+        }
+    }
+
+    /// A fact of a report: what it quotes may be what users wrote.
+    pub fn fact(&self, fact: &str) -> String {
+        let fact = self.text(fact);
+        match &self.redact {
+            Some(redact) => redact.fact(&fact),
+            None => fact,
+        }
     }
 }
 

@@ -66,7 +66,7 @@ fn every_format_has_a_row() {
     assert_eq!(
         files(
             "src/render",
-            &["escape", "text", "samples", "tests", "golden"]
+            &["escape", "text", "samples", "tests", "view-tests", "golden"]
         ),
         named
     );
@@ -76,7 +76,10 @@ fn every_format_has_a_row() {
 fn every_backend_has_a_row() {
     let named = rows(chatctl::db::ALL.iter().map(|backend| backend.name));
     assert_eq!(
-        files("src/db", &["server", "target", "session", "steady"]),
+        files(
+            "src/db",
+            &["catalog", "query", "server", "target", "session", "steady"]
+        ),
         named
     );
 }

@@ -138,6 +138,7 @@ async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
         progress: env.progress.clone(),
         mask: env.mask.clone(),
         interrupted: env.interrupted.clone(),
+        pieces: env.pieces.clone(),
     };
     verify_stream::report(&args, &env).await
 }

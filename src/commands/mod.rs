@@ -4,14 +4,17 @@ pub mod chats;
 pub mod config;
 pub mod demo;
 pub mod explain;
+pub mod inspect;
 pub mod migrate;
 pub mod verify_stream;
 
 use crate::config::Config;
 use crate::mask::Mask;
 use crate::progress::Progress;
+use crate::report::Piece;
 use crate::report::Report;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 /// What a command is handed.
@@ -26,6 +29,8 @@ pub struct Env {
     pub mask: Mask,
     /// Turns true when a signal asks to stop.
     pub interrupted: watch::Receiver<bool>,
+    /// Where the pieces of a view go; it is closed when nobody reads them any more.
+    pub pieces: mpsc::Sender<Piece>,
 }
 
 impl Env {
@@ -41,6 +46,14 @@ impl Env {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Waits until a signal asks to stop, or nobody reads the view any more.
+    pub async fn until_gone(&self) {
+        tokio::select! {
+            () = self.until_interrupted() => {}
+            () = self.pieces.closed() => {}
+        }
+    }
 }
 
 /// What a command gives.
@@ -51,6 +64,8 @@ pub enum Done {
     Tour(Tour),
     /// Text for stdout.
     Text(String),
+    /// Nothing more: a view was shown piece by piece.
+    Shown,
 }
 
 /// A guided tour over several reports.

@@ -1,7 +1,9 @@
 //! Databases: one backend a file, native drivers behind [`Db`]. sqlx is named only here.
 
+mod catalog;
 mod mysql;
 mod postgres;
+mod query;
 mod server;
 mod session;
 mod sqlite;
@@ -16,6 +18,10 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use catalog::Catalog;
+pub use query::Answer;
+pub use query::Named;
+pub use query::Query;
 pub use session::Failed;
 pub use session::Interrupter;
 pub use session::Missing;
@@ -45,6 +51,9 @@ pub trait Db: Send + Sync {
     /// Which database it is.
     fn target(&self) -> &Target;
 
+    /// The questions that its catalogue answers.
+    fn catalog(&self) -> &'static Catalog;
+
     /// The user's tables.
     fn schema(&self) -> Tried<'_, Vec<Table>>;
 
@@ -68,6 +77,17 @@ pub trait Db: Send + Sync {
     /// are. It holds a transaction open for as long as it lives, `limit` at most.
     fn steady<'a>(&'a self, tables: &'a [String], limit: Duration) -> Tried<'a, Box<dyn Steady>> {
         Box::pin(steady::open(self.target().clone(), tables, limit))
+    }
+
+    /// Runs a person's own query, on a connection of its own and unable to change anything.
+    ///
+    /// # Errors
+    ///
+    /// Besides those of any read: the query is wrong, takes too long, or is refused.
+    fn query(&self, query: Query) -> Tried<'_, ()> {
+        let _ = query;
+        let error = steady::reads_only(self.target());
+        Box::pin(async { Err(error.into()) })
     }
 
     /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.

@@ -2,14 +2,18 @@
 
 use super::Backend;
 use super::BoxFuture;
+use super::Catalog;
 use super::Db;
 use super::Each;
 use super::Place;
+use super::Query;
 use super::Target;
 use super::Tried;
 use super::WordIndex;
 use super::WriteError;
 use super::Writer;
+use super::catalog;
+use super::query as queries;
 use super::server;
 use super::steady;
 use crate::model::Cell;
@@ -52,6 +56,7 @@ const KEYS: &str = "
 
 struct MySql {
     target: Target,
+    version: String,
     readers: MySqlPool,
 }
 
@@ -64,7 +69,7 @@ impl MySql {
             .await
             .with_context(|| format!("reading `{target}`"))?;
         first.close().await?;
-        let settings = settings(&version);
+        let settings = settings(&version, server::READ);
         let pool = MySqlPoolOptions::new()
             .max_connections(server::READERS)
             .acquire_timeout(server::CONNECT)
@@ -77,6 +82,7 @@ impl MySql {
             });
         Ok(Self {
             target,
+            version,
             readers: pool.connect_lazy_with(options),
         })
     }
@@ -84,12 +90,12 @@ impl MySql {
 
 /// What every reader is told. MariaDB and MySQL bound a read by different variables; neither bounds
 /// a wait for a table's definition by them.
-fn settings(version: &str) -> String {
-    let limit = server::READ.as_secs();
+fn settings(version: &str, limit: Duration) -> String {
     let bound = match version.contains("MariaDB") {
-        true => format!("max_statement_time = {limit}"),
-        false => format!("max_execution_time = {}", server::READ.as_millis()),
+        true => format!("max_statement_time = {}", limit.as_secs_f64()),
+        false => format!("max_execution_time = {}", limit.as_millis()),
     };
+    let limit = limit.as_secs().max(1);
     format!(
         "SET SESSION {bound}, SESSION lock_wait_timeout = {limit}; SET SESSION TRANSACTION READ ONLY"
     )
@@ -106,6 +112,10 @@ pub(super) fn options(target: &Target) -> anyhow::Result<MySqlConnectOptions> {
 impl Db for MySql {
     fn target(&self) -> &Target {
         &self.target
+    }
+
+    fn catalog(&self) -> &'static Catalog {
+        &catalog::MYSQL
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
@@ -125,6 +135,13 @@ impl Db for MySql {
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
         Box::pin(steady::scan_mysql(&self.target, sql, args, each))
+    }
+
+    fn query(&self, query: Query) -> Tried<'_, ()> {
+        Box::pin(async move {
+            let settings = settings(&self.version, query.timeout);
+            queries::mysql::run(&self.target, &options(&self.target)?, &settings, &query).await
+        })
     }
 
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
@@ -304,7 +321,7 @@ pub(super) fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
 }
 
 /// By the collation: by name, the driver takes a text that is compared byte by byte for a blob too.
-fn is_binary(info: &MySqlTypeInfo) -> bool {
+pub(super) fn is_binary(info: &MySqlTypeInfo) -> bool {
     <[u8] as Type<sqlx::MySql>>::compatible(info) && !<str as Type<sqlx::MySql>>::compatible(info)
 }
 
@@ -316,8 +333,12 @@ fn whole(text: &str) -> Cell {
 
 /// A row of bits as the number that they write.
 pub(super) fn bits(bytes: &[u8]) -> Cell {
-    let number = bytes
+    whole(&number(bytes).to_string())
+}
+
+/// The number of a BIT, which comes as its bytes.
+pub(super) fn number(bytes: &[u8]) -> u64 {
+    bytes
         .iter()
-        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    whole(&number.to_string())
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

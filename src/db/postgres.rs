@@ -2,13 +2,17 @@
 
 use super::Backend;
 use super::BoxFuture;
+use super::Catalog;
 use super::Db;
 use super::Each;
 use super::Place;
+use super::Query;
 use super::Target;
 use super::Tried;
 use super::WriteError;
 use super::Writer;
+use super::catalog;
+use super::query as queries;
 use super::server;
 use super::steady;
 use crate::model::Cell;
@@ -51,8 +55,7 @@ struct Postgres {
 
 impl Postgres {
     async fn open(target: Target) -> anyhow::Result<Self> {
-        let limit = format!("{}ms", server::READ.as_millis());
-        let options = reading(&target)?.options([("statement_timeout", limit.as_str())]);
+        let options = reading(&target, server::READ)?;
         let first: PgConnection = server::connect(&target, &options).await?;
         first.close().await?;
         let pool = PgPoolOptions::new()
@@ -63,16 +66,6 @@ impl Postgres {
             readers: pool.connect_lazy_with(options),
         })
     }
-}
-
-/// The options of a connection that only reads.
-pub(super) fn reading(target: &Target) -> anyhow::Result<PgConnectOptions> {
-    Ok(options(target)?.options([
-        ("default_transaction_read_only", "on"),
-        // What a value reads like must not depend on the settings of a role or a database.
-        ("bytea_output", "hex"),
-        ("intervalstyle", "postgres"),
-    ]))
 }
 
 fn options(target: &Target) -> anyhow::Result<PgConnectOptions> {
@@ -86,9 +79,25 @@ fn options(target: &Target) -> anyhow::Result<PgConnectOptions> {
         .options([("standard_conforming_strings", "on")]))
 }
 
+/// The settings of a connection that only reads, and no statement longer than `limit`.
+pub(super) fn reading(target: &Target, limit: Duration) -> anyhow::Result<PgConnectOptions> {
+    let limit = format!("{}ms", limit.as_millis().max(1));
+    Ok(options(target)?.options([
+        ("default_transaction_read_only", "on"),
+        ("statement_timeout", limit.as_str()),
+        // What a value reads like must not depend on the settings of a role or a database.
+        ("bytea_output", "hex"),
+        ("intervalstyle", "postgres"),
+    ]))
+}
+
 impl Db for Postgres {
     fn target(&self) -> &Target {
         &self.target
+    }
+
+    fn catalog(&self) -> &'static Catalog {
+        &catalog::POSTGRES
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
@@ -108,6 +117,13 @@ impl Db for Postgres {
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
         Box::pin(steady::scan_postgres(&self.target, sql, args, each))
+    }
+
+    fn query(&self, query: Query) -> Tried<'_, ()> {
+        Box::pin(async move {
+            let options = reading(&self.target, query.timeout)?;
+            queries::postgres::run(&self.target, &options, &query).await
+        })
     }
 
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {

@@ -5,14 +5,18 @@
 
 use super::Backend;
 use super::BoxFuture;
+use super::Catalog;
 use super::Db;
 use super::Each;
 use super::Place;
+use super::Query;
 use super::Target;
 use super::Tried;
 use super::WordIndex;
 use super::WriteError;
 use super::Writer;
+use super::catalog;
+use super::query as queries;
 use super::steady;
 use crate::model::Cell;
 use crate::model::Column;
@@ -88,6 +92,10 @@ impl Db for Sqlite {
         &self.target
     }
 
+    fn catalog(&self) -> &'static Catalog {
+        &catalog::SQLITE
+    }
+
     fn schema(&self) -> Tried<'_, Vec<Table>> {
         Box::pin(schema(self))
     }
@@ -134,6 +142,11 @@ impl Db for Sqlite {
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
         Box::pin(async move { steady::scan_sqlite(&self.target, sql, args, each) })
+    }
+
+    fn query(&self, query: Query) -> Tried<'_, ()> {
+        let target = self.target.clone();
+        Box::pin(queries::sqlite::run(target, READ_WAIT, query))
     }
 
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {

@@ -6,6 +6,7 @@ mod provider;
 mod schema;
 mod shape;
 mod stored;
+mod value;
 
 pub use cell::Cell;
 pub use cell::CellRef;
@@ -28,3 +29,4 @@ pub use stored::Role;
 pub use stored::State;
 pub use stored::StoredMessage;
 pub use stored::ToolCall;
+pub use value::Value;

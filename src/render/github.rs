@@ -16,7 +16,8 @@ use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "github",
-    write,
+    report: Some(write),
+    view: None,
 };
 
 fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()> {

@@ -1,6 +1,8 @@
 //! `chatctl.report/1`: the shape that scripts read. Keys are never renamed or
 //! moved within a version; `report.schema.json` says what may stand where.
 
+mod view;
+
 use super::Format;
 use super::Style;
 use super::escape;
@@ -22,9 +24,13 @@ use std::io;
 use std::io::Write;
 use std::time::Duration;
 
+pub(super) use view::message;
+pub(super) use view::object;
+
 pub(super) const FORMAT: Format = Format {
     name: "json",
-    write,
+    report: Some(write),
+    view: Some(view::new),
 };
 
 /// The JSON Schema (2020-12) of what this format writes.
@@ -104,6 +110,31 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
     };
     let json = serde_json::to_string_pretty(&document)?;
     writeln!(out, "{}", terminal_safe(&json))
+}
+
+/// The report line by line: a summary, each case, each finding, with the word for what it is.
+pub(super) fn lines(report: &Report) -> Vec<(&'static str, serde_json::Value)> {
+    let summary = serde_json::json!({
+        "schema": report::SCHEMA,
+        "command": report.command,
+        "version": env!("CARGO_PKG_VERSION"),
+        "started_at": text::time(report.started_at),
+        "took_ms": millis(report.took),
+        "verdict": report.verdict(),
+        "exit": Outcome::from(report).code(),
+        "store": report.store,
+    });
+    let value = |row: Result<serde_json::Value, _>| row.expect("the rows have text keys only");
+    let cases = report.cases.iter().map(case).map(serde_json::to_value);
+    let findings = report
+        .findings
+        .iter()
+        .map(finding)
+        .map(serde_json::to_value);
+    std::iter::once(("report", summary))
+        .chain(cases.map(|row| ("case", value(row))))
+        .chain(findings.map(|row| ("finding", value(row))))
+        .collect()
 }
 
 fn case(case: &Case) -> CaseRow<'_> {

@@ -22,7 +22,8 @@ use std::time::Duration;
 
 pub(super) const FORMAT: Format = Format {
     name: "junit",
-    write,
+    report: Some(write),
+    view: None,
 };
 
 fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()> {

@@ -1,34 +1,59 @@
-//! What a report looks like: one file a format, each writing into the writer it is given.
+//! What a report or a view looks like: one file a format, each writing into the writer it is given.
 //!
 //! A format decides nothing: the verdict and the exit code stand in the report
 //! before any format sees it, and every format carries every finding. A new
 //! format is one file and one row in [`ALL`].
 
+mod csv;
 pub mod escape;
 mod github;
 mod human;
 mod json;
+mod jsonl;
 mod junit;
+mod markdown;
 #[cfg(test)]
 mod samples;
 mod sarif;
 #[cfg(test)]
 mod tests;
 mod text;
+#[cfg(test)]
+mod view_tests;
 
+use crate::report::Piece;
 use crate::report::Report;
 use std::io;
 use std::io::Write;
 
 pub use json::SCHEMA;
 
-/// One output format: its name on the command line and the function that writes it.
+/// Writes a whole report, ending with a newline; fails only when the writer does.
+pub type WriteReport = fn(&Report, &Style, &mut dyn Write) -> io::Result<()>;
+
+/// One output format: its name on the command line and what writes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Format {
     /// The value of `--format` and the left side of `--report FORMAT=FILE`.
     pub name: &'static str,
-    /// Writes the whole report, ending with a newline; fails only when the writer does.
-    pub write: fn(&Report, &Style, &mut dyn Write) -> io::Result<()>,
+    /// Writes a report; none when the format can't carry one.
+    pub report: Option<WriteReport>,
+    /// Begins to write a view; none when the format can't carry one.
+    pub view: Option<fn(&Style) -> Box<dyn Show>>,
+}
+
+/// Writes a view piece by piece, as they come.
+pub trait Show: Send {
+    /// Writes a piece, or holds it back until it can be laid out.
+    fn piece(&mut self, piece: &Piece, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes what was held back: nothing has come for a moment.
+    fn pause(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes what is left; the last line ends with a newline.
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()>;
 }
 
 /// What the reader's side can show. Only formats for people look at it.
@@ -40,6 +65,8 @@ pub struct Style {
     pub width: Option<u16>,
     /// Show what is left out for brevity: timelines of passed cases, figures, all evidence.
     pub verbose: bool,
+    /// Whether it goes to a terminal, which would obey what a stored text says.
+    pub terminal: bool,
 }
 
 /// Every format, in the order of the help page.
@@ -49,6 +76,9 @@ pub static ALL: &[Format] = &[
     junit::FORMAT,
     sarif::FORMAT,
     github::FORMAT,
+    jsonl::FORMAT,
+    csv::FORMAT,
+    markdown::FORMAT,
 ];
 
 /// The format of that name.

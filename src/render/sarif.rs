@@ -21,7 +21,8 @@ use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "sarif",
-    write,
+    report: Some(write),
+    view: None,
 };
 
 const SCHEMA: &str =

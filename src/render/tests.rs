@@ -12,7 +12,8 @@ use unicode_width::UnicodeWidthStr;
 
 fn rendered(format: &str, report: &Report, style: Style) -> String {
     let mut out = Vec::new();
-    (named(format).unwrap().write)(report, &style, &mut out).unwrap();
+    let write = named(format).unwrap().report.unwrap();
+    write(report, &style, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -24,8 +25,13 @@ fn human(report: &Report, width: u16) -> String {
     rendered("human", report, style)
 }
 
+/// The formats that can carry a report.
+fn of_reports() -> impl Iterator<Item = &'static super::Format> {
+    ALL.iter().filter(|format| format.report.is_some())
+}
+
 /// Compares with a file under `golden/`; `CHATCTL_BLESS=1` writes it instead.
-fn golden(name: &str, actual: &str) {
+pub(super) fn golden(name: &str, actual: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src/render/golden")
         .join(name);
@@ -51,13 +57,14 @@ fn names_are_unique_and_found() {
 #[test]
 fn every_format_tells_every_finding() {
     for (name, report) in samples::all() {
-        for format in ALL {
+        for format in of_reports() {
             for style in [
                 Style::default(),
                 Style {
                     color: true,
                     width: Some(60),
                     verbose: true,
+                    terminal: true,
                 },
             ] {
                 let text = rendered(format.name, &report, style);
@@ -77,7 +84,7 @@ fn every_format_tells_every_finding() {
 
 #[test]
 fn no_format_lets_an_escape_sequence_through() {
-    for format in ALL {
+    for format in of_reports() {
         let text = rendered(format.name, &samples::hostile(), Style::default());
         let found = text
             .chars()
@@ -148,4 +155,36 @@ fn human_output_reads_as_agreed() {
     golden("mixed-80.txt", &human(&samples::mixed(), 80));
     golden("hostile-80.txt", &human(&samples::hostile(), 80));
     golden("empty-80.txt", &human(&samples::empty(), 80));
+}
+
+#[test]
+fn lines_and_markdown_read_as_agreed() {
+    let style = Style::default();
+    golden("mixed.jsonl", &rendered("jsonl", &samples::mixed(), style));
+    golden("mixed.md", &rendered("markdown", &samples::mixed(), style));
+    golden(
+        "hostile.md",
+        &rendered("markdown", &samples::hostile(), style),
+    );
+    golden("empty.md", &rendered("markdown", &samples::empty(), style));
+}
+
+/// Each line is an object, the findings and cases of the report are all there.
+#[test]
+fn lines_are_json_objects() {
+    for (name, report) in samples::all() {
+        let text = rendered("jsonl", &report, Style::default());
+        let kinds: Vec<_> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|line| line["kind"].as_str().unwrap().to_owned())
+            .collect();
+        let count = |kind: &str| kinds.iter().filter(|it| *it == kind).count();
+        let counts = (count("report"), count("case"), count("finding"));
+        assert_eq!(
+            counts,
+            (1, report.cases.len(), report.findings.len()),
+            "{name}"
+        );
+    }
 }

@@ -7,6 +7,7 @@ use crate::report::Moment;
 use crate::report::Report;
 use crate::report::Severity;
 use crate::report::Verdict;
+use std::borrow::Cow;
 use std::time::Duration;
 use std::time::SystemTime;
 use unicode_width::UnicodeWidthChar;
@@ -41,6 +42,30 @@ pub(super) fn summary(report: &Report) -> String {
 pub(super) fn plural(count: u64, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{s}")
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The first characters of a text, and how many are left out when it is longer.
+pub(super) fn clipped(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
+        None => Cow::Borrowed(text),
+        Some((at, _)) => {
+            let more = text[at..].chars().count();
+            Cow::Owned(format!("{}… (+{more} characters)", &text[..at]))
+        }
+    }
+}
+
+/// A fragment as a sentence: a capital letter and a full stop.
+pub(super) fn sentence(fragment: &str) -> String {
+    let fragment = escape::line(fragment);
+    let mut chars = fragment.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), chars.as_str())
 }
 
 /// A duration for people: `812 ms`, `4.2 s`, `2 min 5 s`.

@@ -1,11 +1,12 @@
 //! What a command found: verdicts, findings with their evidence, timelines.
 //!
-//! Names nothing else of the program and does no input or output. The exit code
+//! Names only the nouns of `model` and does no input or output. The exit code
 //! is computed from a [`Report`] before any renderer sees it.
 
 mod finding;
 mod timeline;
 mod verdict;
+mod view;
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -21,6 +22,15 @@ pub use timeline::Lane;
 pub use timeline::Moment;
 pub use timeline::Timeline;
 pub use verdict::Verdict;
+pub use view::Align;
+pub use view::Column;
+pub use view::Head;
+pub use view::Line;
+pub use view::Note;
+pub use view::Piece;
+pub use view::Sheet;
+pub use view::Tool;
+pub use view::Transcript;
 
 /// The name of the JSON shape; it changes only when a reader of the old shape would break.
 pub const SCHEMA: &str = "chatctl.report/1";
@@ -150,11 +160,14 @@ impl Report {
             for text in [&mut finding.subject, &mut finding.harm, &mut finding.help] {
                 change(text);
             }
-            finding
-                .evidence
-                .iter_mut()
-                .for_each(|evidence| change(&mut evidence.fact));
         }
+        self.each_fact(change);
+    }
+
+    /// Hands out the facts that the findings rest on: they quote what was stored, said or sent.
+    pub fn each_fact(&mut self, mut change: impl FnMut(&mut String)) {
+        let evidence = self.findings.iter_mut().flat_map(|it| &mut it.evidence);
+        evidence.for_each(|evidence| change(&mut evidence.fact));
     }
 
     /// Adds a finding unless one with the same code, subject and case is there already;

@@ -79,6 +79,8 @@ fn redefined(target: &Target) -> Stop {
 }
 
 /// A view reads, and everything that writes has a connection of its own.
-fn reads_only(target: &Target) -> Stop {
-    Stop::refused(format!("a view of `{target}` at one moment can't write"))
+pub(super) fn reads_only(target: &Target) -> Stop {
+    Stop::refused(format!(
+        "a view of `{target}` at one moment only reads what chatctl asks for"
+    ))
 }

@@ -6,11 +6,13 @@ use super::over;
 use super::reads_only;
 use super::redefined;
 use super::too_long;
+use crate::db::Catalog;
 use crate::db::Db;
 use crate::db::Each;
 use crate::db::Target;
 use crate::db::Tried;
 use crate::db::Writer;
+use crate::db::catalog;
 use crate::db::mysql as base;
 use crate::db::mysql::Kind;
 use crate::db::server;
@@ -149,6 +151,10 @@ impl MySql {
 impl Db for MySql {
     fn target(&self) -> &Target {
         &self.target
+    }
+
+    fn catalog(&self) -> &'static Catalog {
+        &catalog::MYSQL
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {

@@ -8,11 +8,13 @@ use super::redefined;
 use super::too_long;
 use super::tuples::Kind;
 use super::tuples::Tuples;
+use crate::db::Catalog;
 use crate::db::Db;
 use crate::db::Each;
 use crate::db::Target;
 use crate::db::Tried;
 use crate::db::Writer;
+use crate::db::catalog;
 use crate::db::postgres as base;
 use crate::db::server;
 use crate::model::Cell;
@@ -52,12 +54,11 @@ struct Postgres {
 }
 
 async fn connect(target: &Target, limit: Duration) -> anyhow::Result<PgConnection> {
-    let limit = format!("{}ms", limit.as_millis());
+    let idle = format!("{}ms", limit.as_millis());
     let wait = format!("{}ms", server::READ.as_millis());
-    let options = base::reading(target)?.options([
-        ("statement_timeout", limit.as_str()),
+    let options = base::reading(target, limit)?.options([
         // If chatctl stops in the middle, the application's changes of the schema wait no longer.
-        ("idle_in_transaction_session_timeout", limit.as_str()),
+        ("idle_in_transaction_session_timeout", idle.as_str()),
         ("lock_timeout", wait.as_str()),
     ]);
     Ok(server::connect(target, &options).await?)
@@ -148,6 +149,10 @@ impl Postgres {
 impl Db for Postgres {
     fn target(&self) -> &Target {
         &self.target
+    }
+
+    fn catalog(&self) -> &'static Catalog {
+        &catalog::POSTGRES
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {

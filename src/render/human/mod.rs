@@ -2,7 +2,10 @@
 //! is wrong and what to do. Understood without colour; colour only points at the verdict.
 
 mod cases;
+mod sheet;
 mod timelines;
+mod transcript;
+mod view;
 
 use super::Format;
 use super::Style;
@@ -18,7 +21,8 @@ use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "human",
-    write,
+    report: Some(write),
+    view: Some(view::new),
 };
 
 const DEFAULT_WIDTH: u16 = 100;

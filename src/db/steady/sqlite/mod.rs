@@ -8,11 +8,13 @@ use super::Steady;
 use super::over;
 use super::reads_only;
 use super::too_long;
+use crate::db::Catalog;
 use crate::db::Db;
 use crate::db::Each;
 use crate::db::Target;
 use crate::db::Tried;
 use crate::db::Writer;
+use crate::db::catalog;
 use crate::db::sqlite as base;
 use crate::model::Cell;
 use crate::model::CellRef;
@@ -95,6 +97,10 @@ impl Sqlite {
 impl Db for Sqlite {
     fn target(&self) -> &Target {
         &self.target
+    }
+
+    fn catalog(&self) -> &'static Catalog {
+        &catalog::SQLITE
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {

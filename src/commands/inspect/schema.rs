@@ -1,0 +1,70 @@
+//! `chatctl inspect schema`: columns, keys and indexes.
+
+use super::show;
+use crate::commands::Env;
+use crate::db::Db;
+use crate::model::Cell;
+use crate::model::Value;
+use crate::report::Column;
+use crate::report::Head;
+use crate::report::Piece;
+use crate::report::Sheet;
+use crate::stop::Stop;
+
+/// Tell the columns, keys and indexes of a table, or of all
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The table; all when absent
+    table: Option<String>,
+}
+
+pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<()> {
+    let mut rows = db.rows(db.catalog().parts, &[]).await?;
+    if let Some(wanted) = &args.table {
+        let table = known(wanted, &rows)?;
+        rows.retain(|row| row[0].text() == Some(&table));
+    }
+    let names = [
+        "table",
+        "part",
+        "name",
+        "type",
+        "null",
+        "default",
+        "definition",
+    ];
+    let head = Sheet {
+        command: "inspect schema",
+        title: match &args.table {
+            Some(table) => format!("schema of {table} in {}", db.target()),
+            None => format!("schema of {}", db.target()),
+        },
+        columns: names.map(Column::text).to_vec(),
+    };
+    show(env, Piece::Head(Head::Sheet(head))).await;
+    for row in &rows {
+        let values = row.iter().map(|cell| match cell {
+            Cell::Null => Value::Null,
+            other => Value::Text(other.to_string()),
+        });
+        show(env, Piece::Row(values.collect())).await;
+    }
+    Ok(())
+}
+
+/// The table of that name as the catalogue spells it.
+fn known(wanted: &str, rows: &[Vec<Cell>]) -> Result<String, Stop> {
+    let names = || rows.iter().filter_map(|row| row[0].text());
+    let same = names().find(|name| *name == wanted);
+    let same = same.or_else(|| names().find(|name| name.eq_ignore_ascii_case(wanted)));
+    if let Some(name) = same {
+        return Ok(name.to_owned());
+    }
+    let near = names()
+        .max_by(|a, b| strsim::jaro_winkler(a, wanted).total_cmp(&strsim::jaro_winkler(b, wanted)));
+    let stop = Stop::usage(format!("no table is called `{wanted}`"));
+    Err(match near {
+        Some(near) => stop.hint(format!("did you mean `{near}`? chatctl inspect tables")),
+        None => stop.hint("the database has no tables; is --database-url right?"),
+    })
+}

@@ -1,0 +1,138 @@
+//! What can be said of a query by its tokens alone, before it is sent. Pure.
+//!
+//! A name that is called stands before a parenthesis, whatever schema, quotes, blanks and
+//! comments are around it. What could be read in two ways is refused instead of read.
+
+use super::refused;
+use crate::sql::Dialect;
+use crate::sql::Token;
+use crate::sql::TokenKind;
+use crate::sql::tokenize;
+use crate::stop::Stop;
+
+/// What a query names.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::db) struct Named {
+    /// Each unquoted word, lower case, in order.
+    pub(in crate::db) words: Vec<String>,
+    /// Each name before a parenthesis, lower case.
+    pub(in crate::db) called: Vec<String>,
+}
+
+/// The names of a query that is one statement and begins with one of these words.
+pub(in crate::db) fn names(sql: &str, dialect: Dialect, begins: &[&str]) -> Result<Named, Stop> {
+    let tokens = tokenize(sql, dialect);
+    if let Some(token) = tokens.iter().find(|token| hides(token, sql)) {
+        return Err(refused(&format!(
+            "`{}` can hide what it does",
+            token.text(sql).chars().take(40).collect::<String>()
+        )));
+    }
+    let mut tokens: Vec<_> = tokens
+        .into_iter()
+        .filter(|token| token.kind != TokenKind::Comment)
+        .collect();
+    while matches!(tokens.last(), Some(token) if token.kind == TokenKind::Semicolon) {
+        tokens.pop();
+    }
+    let is_end = |token: &Token| matches!(token.kind, TokenKind::Semicolon | TokenKind::Delimiter);
+    if tokens.iter().any(is_end) {
+        return Err(refused("it is more than one statement"));
+    }
+    let words: Vec<_> = tokens
+        .iter()
+        .filter(|token| token.kind == TokenKind::Word)
+        .map(|token| token.text(sql).to_lowercase())
+        .collect();
+    let first = tokens.iter().find(|token| token.text(sql) != "(");
+    let Some(first) = first else {
+        return Err(Stop::usage("the query is empty").hint("chatctl inspect sql 'SELECT 1'"));
+    };
+    if !begins.contains(&first.text(sql).to_lowercase().as_str()) {
+        return Err(refused(&format!(
+            "`{}` is no way to read; it may begin with {}",
+            first.text(sql).chars().take(40).collect::<String>(),
+            begins.join(", ").to_uppercase()
+        )));
+    }
+    let called = tokens
+        .windows(2)
+        .filter(|pair| pair[1].text(sql) == "(")
+        .filter_map(|pair| name(pair[0], sql))
+        .collect();
+    Ok(Named { words, called })
+}
+
+/// Code in a comment, a quote without its end, and a name that is written in escapes.
+fn hides(token: &Token, sql: &str) -> bool {
+    let text = token.text(sql).as_bytes();
+    match token.kind {
+        TokenKind::CodeOpen | TokenKind::CodeClose | TokenKind::Unclosed => true,
+        TokenKind::Comment => text.starts_with(b"/*!") || text.starts_with(b"/*M!"),
+        TokenKind::QuotedName => matches!(text.first(), Some(b'u' | b'U')),
+        _ => false,
+    }
+}
+
+/// The name that a token is. In MySQL a text in double quotes is one in some modes.
+fn name(token: Token, sql: &str) -> Option<String> {
+    let text = token.text(sql);
+    let inner = |close: char| {
+        let inner = text
+            .get(1..text.len().saturating_sub(1))
+            .unwrap_or_default();
+        inner.replace(&format!("{close}{close}"), &close.to_string())
+    };
+    let name = match (token.kind, text.chars().next()?) {
+        (TokenKind::Word, _) => text.to_owned(),
+        (TokenKind::QuotedName | TokenKind::String, '"') => inner('"'),
+        (TokenKind::QuotedName, '`') => inner('`'),
+        (TokenKind::QuotedName, '[') => inner(']'),
+        _ => return None,
+    };
+    Some(name.to_lowercase())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Dialect;
+    use super::names;
+
+    const BEGINS: &[&str] = &["select", "with"];
+
+    #[test]
+    fn a_call_is_seen_through_quotes_comments_and_schemas() {
+        let sql = "SELECT a, pg_catalog . \"Kill\"\"it\" /* x */ -- (\n (1), f(g (2)), 'h('";
+        let named = names(sql, Dialect::Postgres, BEGINS).unwrap();
+        assert_eq!(named.called, ["kill\"it", "f", "g"]);
+        let named = names("SELECT `x` (1), \"y\"(2)", Dialect::Mysql, BEGINS).unwrap();
+        assert_eq!(named.called, ["x", "y"]);
+    }
+
+    #[test]
+    fn what_can_hide_something_is_refused() {
+        for (sql, dialect) in [
+            ("SELECT U&\"\\0061\"(1)", Dialect::Postgres),
+            ("SELECT 1 /*! INTO OUTFILE 'x' */", Dialect::Mysql),
+            ("SELECT 1 /*M!100100 INTO OUTFILE 'x' */", Dialect::Mysql),
+            ("SELECT 'open", Dialect::Sqlite),
+            ("SELECT 1; SELECT 2", Dialect::Sqlite),
+            ("DELETE FROM m", Dialect::Sqlite),
+            ("/* SELECT */ DROP TABLE m", Dialect::Postgres),
+        ] {
+            assert!(names(sql, dialect, BEGINS).is_err(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn plain_reading_is_let_through() {
+        for sql in [
+            "SELECT 1;",
+            "-- why\n(SELECT ';' AS \"drop\")",
+            "WITH x AS (SELECT 1) SELECT * FROM x",
+        ] {
+            assert!(names(sql, Dialect::Postgres, BEGINS).is_ok(), "{sql}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! One query of a person's own, which can't change anything.
+//!
+//! What forbids it is the engine: a connection that can't write, a transaction that is read-only,
+//! and a statement that is prepared first, so that the engine itself takes it for one. What an
+//! engine lets a reader do all the same (end other sessions, take locks, read and write files of
+//! the server) is refused before it is sent; each backend's file says how that is known.
+
+pub(super) mod guard;
+pub(super) mod mysql;
+pub(super) mod postgres;
+pub(super) mod sqlite;
+
+use crate::model::Value;
+use crate::stop::Stop;
+use std::time::Duration;
+use tokio::sync::mpsc::Sender;
+
+/// What a query gives, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Its columns, once and first.
+    Columns(Vec<Named>),
+    /// A row: as many values as columns.
+    Row(Vec<Value>),
+}
+
+/// A column of a query's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name that the engine gives it.
+    pub name: String,
+    /// The engine's type; empty when it has none.
+    pub declared: String,
+}
+
+/// A query, and where its rows go. It ends early when nobody takes them any more.
+#[derive(Debug)]
+pub struct Query {
+    /// The text: one statement.
+    pub sql: String,
+    /// How long it may run.
+    pub timeout: Duration,
+    /// Where the answers go.
+    pub answers: Sender<Answer>,
+}
+
+/// How a query failed that is not to be: by what the engine says of it.
+enum Failure {
+    /// The query is wrong.
+    Wrong,
+    /// It would have written.
+    Writes,
+    /// It took too long.
+    Late,
+}
+
+impl Query {
+    fn failed(&self, failure: Failure, message: &str) -> Stop {
+        match failure {
+            Failure::Wrong => Stop::usage(format!("the query is wrong: {message}"))
+                .hint("`chatctl inspect schema` tells tables and columns"),
+            Failure::Writes => refused(message),
+            Failure::Late => Stop::unreachable(format!(
+                "the query was stopped after {:?}: {message}",
+                self.timeout
+            ))
+            .hint("narrow it with WHERE and LIMIT, or give it longer: --timeout 5m"),
+        }
+    }
+}
+
+/// A query that is not sent, or that the engine turned down.
+fn refused(why: &str) -> Stop {
+    Stop::refused(format!("the query is refused: {why}"))
+        .hint("inspect only reads; use the database's own client for anything else")
+}

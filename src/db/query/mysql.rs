@@ -1,0 +1,245 @@
+//! MySQL and MariaDB: a transaction that is read-only, and a statement that the server has
+//! prepared, so that it is one.
+//!
+//! A read-only transaction still lets a query write and read files of the server, and take locks.
+//! No catalogue tells which functions have an effect: those that have are listed here, and those
+//! that were loaded into the server are refused.
+
+use super::Answer;
+use super::Failure;
+use super::Named;
+use super::Query;
+use super::guard;
+use super::refused;
+use crate::db::Target;
+use crate::db::mysql::is_binary;
+use crate::db::mysql::number;
+use crate::db::server;
+use crate::model::Value;
+use crate::sql::Dialect;
+use crate::stop::Stop;
+use futures_util::TryStreamExt as _;
+use sqlx::AssertSqlSafe;
+use sqlx::Column as _;
+use sqlx::Connection as _;
+use sqlx::Executor as _;
+use sqlx::MySqlConnection;
+use sqlx::Row as _;
+use sqlx::SqlSafeStr as _;
+use sqlx::Statement as _;
+use sqlx::TypeInfo as _;
+use sqlx::ValueRef as _;
+use sqlx::mysql::MySqlColumn;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::mysql::MySqlRow;
+
+/// The statements that read.
+const BEGINS: &[&str] = &[
+    "select", "with", "values", "table", "show", "explain", "describe", "desc",
+];
+
+/// Words, one behind the other, that make a query write a file, lock rows or count up.
+const ACTS: &[(&[&str], &str)] = &[
+    (&["into"], "it writes its rows elsewhere"),
+    (&["for", "update"], "it locks rows"),
+    (&["for", "share"], "it locks rows"),
+    (&["lock", "in", "share", "mode"], "it locks rows"),
+    (&["next", "value", "for"], "it counts a sequence up"),
+];
+
+/// Functions that act on the server, read its files, or wait for what may never come; `SLEEP` and
+/// `BENCHMARK` are bounded by the statement's timeout.
+const ACTING: &[&str] = &[
+    "get_lock",
+    "load_file",
+    "master_gtid_wait",
+    "master_pos_wait",
+    "nextval",
+    "release_all_locks",
+    "release_lock",
+    "setval",
+    "source_pos_wait",
+    "wait_for_executed_gtid_set",
+    "wait_until_sql_thread_after_gtids",
+];
+
+/// How the functions that plugins bring are called.
+const OF_PLUGINS: &[&str] = &[
+    "async_replication_",
+    "asynchronous_connection_failover_",
+    "audit_log_",
+    "group_replication_",
+    "keyring_",
+    "mysql_firewall_",
+    "mysql_query_attribute",
+    "service_",
+    "set_firewall_",
+    "spider_",
+    "sys_",
+    "version_tokens_",
+];
+
+pub(in crate::db) async fn run(
+    target: &Target,
+    options: &MySqlConnectOptions,
+    settings: &str,
+    query: &Query,
+) -> anyhow::Result<()> {
+    let named = guard::names(&query.sql, Dialect::Mysql, BEGINS)?;
+    acts(&named)?;
+    let mut connection: MySqlConnection = server::connect(target, options).await?;
+    loaded(&mut connection, &named.called).await?;
+    // In this mode a quote and a backslash are what the tokens of the guard take them for.
+    let settings = format!("{settings}; SET SESSION sql_mode = ''; START TRANSACTION READ ONLY");
+    connection
+        .execute(sqlx::raw_sql(AssertSqlSafe(settings)))
+        .await?;
+    let id: u64 = sqlx::query_scalar("SELECT connection_id()")
+        .fetch_one(&mut connection)
+        .await?;
+    let late = tokio::time::sleep(query.timeout.saturating_add(server::CONNECT / 10));
+    let done = tokio::select! {
+        done = read(&mut connection, query) => done.map_err(|error| failed(target, query, error)),
+        () = query.answers.closed() => kill(target, options, id).await,
+        // MySQL bounds a SELECT only.
+        () = late => {
+            kill(target, options, id).await?;
+            Err(query.failed(Failure::Late, "it did not end by itself").into())
+        }
+    };
+    // What the transaction held is given back by the server when the connection ends.
+    connection.close_hard().await?;
+    done
+}
+
+/// Stops the query: the server does not look for a client that has gone.
+async fn kill(target: &Target, options: &MySqlConnectOptions, id: u64) -> anyhow::Result<()> {
+    let mut other: MySqlConnection = server::connect(target, options).await?;
+    let kill = AssertSqlSafe(format!("KILL QUERY {id}"));
+    other.execute(sqlx::raw_sql(kill)).await?;
+    Ok(())
+}
+
+/// Refuses what the words say.
+fn acts(named: &guard::Named) -> Result<(), Stop> {
+    for (words, what) in ACTS {
+        if named
+            .words
+            .windows(words.len())
+            .any(|found| found == *words)
+        {
+            return Err(refused(&format!(
+                "`{}`: {what}",
+                words.join(" ").to_uppercase()
+            )));
+        }
+    }
+    let acting = named.called.iter().find(|name| {
+        ACTING.contains(&name.as_str()) || OF_PLUGINS.iter().any(|start| name.starts_with(start))
+    });
+    match acting {
+        Some(name) => Err(refused(&format!("`{name}` can act on the server"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses functions that were loaded into the server. Who may not read their list is a user that
+/// no function gives more than its own rights.
+async fn loaded(connection: &mut MySqlConnection, called: &[String]) -> anyhow::Result<()> {
+    let names: Result<Vec<String>, _> = sqlx::query_scalar("SELECT lower(name) FROM mysql.func")
+        .fetch_all(connection)
+        .await;
+    let names = names.unwrap_or_default();
+    match called.iter().find(|name| names.contains(name)) {
+        Some(name) => Err(refused(&format!("`{name}` was loaded into the server")).into()),
+        None => Ok(()),
+    }
+}
+
+async fn read(connection: &mut MySqlConnection, query: &Query) -> Result<(), sqlx::Error> {
+    let sql = AssertSqlSafe(query.sql.clone()).into_sql_str();
+    let statement = (&mut *connection).prepare(sql.clone()).await?;
+    let prepared: Vec<_> = statement.columns().iter().map(named).collect();
+    // Without preparing it again: so the server prints every type that it has.
+    let mut rows = sqlx::raw_sql(sql).fetch(connection);
+    let mut first = true;
+    while let Some(row) = rows.try_next().await? {
+        // Some statements tell their columns only with their rows.
+        let columns = first.then(|| row.columns().iter().map(named).collect());
+        first = false;
+        for answer in columns
+            .map(Answer::Columns)
+            .into_iter()
+            .chain([Answer::Row(values(&row)?)])
+        {
+            if query.answers.send(answer).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    if first {
+        // Nobody who takes it is nobody who misses it.
+        let _ = query.answers.send(Answer::Columns(prepared)).await;
+    }
+    Ok(())
+}
+
+/// By the numbers of the server's errors: 1792 a transaction that is read-only; 1205, 1317, 1969
+/// and 3024 a wait or a statement that took too long; of the others, SQLSTATE 42000, 42S02, 42S22
+/// and 22 are the query's fault.
+fn failed(target: &Target, query: &Query, error: sqlx::Error) -> anyhow::Error {
+    let told = error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>())
+        .map(|error| {
+            let state = error.code().unwrap_or_default().to_owned();
+            (error.number(), state, error.message().to_owned())
+        });
+    let failure = match &told {
+        Some((1792, _, _)) => Failure::Writes,
+        Some((1205 | 1317 | 1969 | 3024, _, _)) => Failure::Late,
+        // The user lacks a right.
+        Some((1044 | 1045 | 1142 | 1143 | 1227 | 1370, _, _)) => {
+            return server::reading(target, error);
+        }
+        Some((_, state, _)) if state.starts_with("42") || state.starts_with("22") => Failure::Wrong,
+        _ => return server::reading(target, error),
+    };
+    let message = told.map(|(_, _, message)| message).unwrap_or_default();
+    query.failed(failure, &message).into()
+}
+
+fn named(column: &MySqlColumn) -> Named {
+    Named {
+        name: column.name().to_owned(),
+        declared: column.type_info().name().to_lowercase(),
+    }
+}
+
+fn values(row: &MySqlRow) -> Result<Vec<Value>, sqlx::Error> {
+    (0..row.len())
+        .map(|index| {
+            let value = row.try_get_raw(index)?;
+            if value.is_null() {
+                return Ok(Value::Null);
+            }
+            let info = value.type_info();
+            let bytes: &[u8] = row.try_get_unchecked(index)?;
+            let Ok(text) = std::str::from_utf8(bytes) else {
+                return Ok(match info.name() {
+                    "BIT" => Value::number(number(bytes).to_string()),
+                    _ => Value::Blob(bytes.to_vec()),
+                });
+            };
+            Ok(match info.name() {
+                "BIT" => Value::number(number(bytes).to_string()),
+                "GEOMETRY" => Value::Blob(bytes.to_vec()),
+                "DECIMAL" | "FLOAT" | "DOUBLE" | "YEAR" | "BOOLEAN" => Value::number(text),
+                name if name.contains("INT") => Value::number(text),
+                _ if is_binary(&info) => Value::Blob(bytes.to_vec()),
+                _ => Value::from(text),
+            })
+        })
+        .collect()
+}

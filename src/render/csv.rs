@@ -1,0 +1,98 @@
+//! Comma-separated values as in RFC 4180: a header, and a record a row.
+//!
+//! A cell is what is stored, also when it begins with `=`, `+`, `-` or `@`: a spreadsheet that
+//! takes such a text for a formula has to be told to import text. No value is an empty cell, the
+//! empty text is `""`, bytes are hexadecimal behind `\x`. On a terminal, and only there, control
+//! characters are spelled out.
+
+use super::Format;
+use super::Show;
+use super::escape;
+use super::text;
+use crate::model::Value;
+use crate::report::Head;
+use crate::report::Line;
+use crate::report::Piece;
+use std::io;
+use std::io::Write;
+
+pub(super) const FORMAT: Format = Format {
+    name: "csv",
+    report: None,
+    view: Some(|style| {
+        Box::new(Records {
+            terminal: style.terminal,
+        })
+    }),
+};
+
+struct Records {
+    terminal: bool,
+}
+
+impl Show for Records {
+    fn piece(&mut self, piece: &Piece, out: &mut dyn Write) -> io::Result<()> {
+        match piece {
+            Piece::Head(Head::Sheet(sheet)) => {
+                let names = sheet.columns.iter();
+                let names = names.map(|column| self.quoted(&column.name));
+                record(names.collect(), out)
+            }
+            Piece::Head(Head::Transcript(_)) => {
+                let names = ["key", "role", "time", "state", "flags", "tools", "text"];
+                record(names.map(str::to_owned).to_vec(), out)
+            }
+            Piece::Row(values) => {
+                let cells = values.iter().map(|value| self.cell(value));
+                record(cells.collect(), out)
+            }
+            Piece::Line(line) => record(self.message(line), out),
+            Piece::Note(_) => Ok(()),
+        }
+    }
+
+    fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Records {
+    fn cell(&self, value: &Value) -> String {
+        match value {
+            Value::Null => String::new(),
+            Value::Bool(bool) => bool.to_string(),
+            Value::Number(digits) => digits.clone(),
+            Value::Text(text) => self.quoted(text),
+            Value::Blob(bytes) => format!("\\x{}", text::hex(bytes)),
+        }
+    }
+
+    fn message(&self, line: &Line) -> Vec<String> {
+        let tools: Vec<_> = line.tools.iter().map(|tool| tool.name.as_str()).collect();
+        vec![
+            self.quoted(&line.key),
+            self.quoted(&line.role),
+            line.time.clone().unwrap_or_default(),
+            line.state.unwrap_or("whole").to_owned(),
+            self.quoted(&line.flags.join("; ")),
+            self.quoted(&tools.join("; ")),
+            self.quoted(&line.text),
+        ]
+    }
+
+    /// A text, in quotes where it needs them; an empty one too, so that it is not no value.
+    fn quoted(&self, text: &str) -> String {
+        let text = match self.terminal {
+            true => escape::line(text),
+            false => text.into(),
+        };
+        match text.is_empty() || text.contains([',', '"', '\r', '\n']) {
+            true => format!("\"{}\"", text.replace('"', "\"\"")),
+            false => text.into_owned(),
+        }
+    }
+}
+
+fn record(cells: Vec<String>, out: &mut dyn Write) -> io::Result<()> {
+    write!(out, "{}\r\n", cells.join(","))
+}

@@ -1,0 +1,56 @@
+//! JSON Lines: an object a line, for `jq`, `grep` and what reads while it is written.
+//!
+//! Of a report: a line each case and each finding, told apart by `kind`. Of a view: the rows, or
+//! the messages, and nothing else; that a view was cut is told on stderr.
+
+use super::Format;
+use super::Show;
+use super::Style;
+use super::json;
+use crate::report::Head;
+use crate::report::Piece;
+use crate::report::Report;
+use std::io;
+use std::io::Write;
+
+pub(super) const FORMAT: Format = Format {
+    name: "jsonl",
+    report: Some(write),
+    view: Some(|_| Box::new(Lines::default())),
+};
+
+fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    for (kind, line) in json::lines(report) {
+        let mut object = serde_json::Map::new();
+        object.insert("kind".to_owned(), kind.into());
+        if let serde_json::Value::Object(line) = line {
+            object.extend(line);
+        }
+        let line = serde_json::Value::Object(object).to_string();
+        writeln!(out, "{}", json::terminal_safe(&line))?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Lines {
+    keys: Vec<String>,
+}
+
+impl Show for Lines {
+    fn piece(&mut self, piece: &Piece, out: &mut dyn Write) -> io::Result<()> {
+        match piece {
+            Piece::Head(Head::Sheet(sheet)) => {
+                self.keys = sheet.keys();
+                Ok(())
+            }
+            Piece::Row(values) => writeln!(out, "{}", json::object(&self.keys, values)),
+            Piece::Line(line) => writeln!(out, "{}", json::message(line)),
+            Piece::Head(Head::Transcript(_)) | Piece::Note(_) => Ok(()),
+        }
+    }
+
+    fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}

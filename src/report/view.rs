@@ -1,0 +1,169 @@
+//! What `inspect` shows, in pieces: a head, then rows or messages as they are found, then notes.
+//!
+//! Pieces go to the screen one by one, so that the first is read before the last is found.
+
+use crate::model::Value;
+
+/// One piece of a view. A view is one [`Piece::Head`] and what follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// What is shown.
+    Head(Head),
+    /// A row of a sheet: as many values as it has columns.
+    Row(Vec<Value>),
+    /// A message of a transcript.
+    Line(Box<Line>),
+    /// Something to know about what was shown.
+    Note(Note),
+}
+
+/// What a view begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Head {
+    /// Rows follow.
+    Sheet(Sheet),
+    /// Messages follow.
+    Transcript(Transcript),
+}
+
+/// A table of values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sheet {
+    /// The sub-command, as typed: `inspect tables`.
+    pub command: &'static str,
+    /// What the rows are.
+    pub title: String,
+    /// Its columns; two may have the same name.
+    pub columns: Vec<Column>,
+}
+
+/// A column of a sheet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The engine's type; empty when it has none.
+    pub declared: String,
+    /// Where its values stand.
+    pub align: Align,
+    /// Whether its values are what users wrote, which `--redact` hides.
+    pub stored: bool,
+}
+
+/// Where the values of a column stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// At the left: texts.
+    Left,
+    /// At the right: numbers.
+    Right,
+}
+
+/// A conversation, before its messages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Transcript {
+    /// The sub-command, as typed: `inspect show`.
+    pub command: &'static str,
+    /// The conversation's key.
+    pub key: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// The user's id.
+    pub user: Option<String>,
+    /// When it was begun, as RFC 3339.
+    pub created: Option<String>,
+    /// When it was last written to, as RFC 3339.
+    pub last: Option<String>,
+}
+
+/// A message of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Line {
+    /// Its key.
+    pub key: String,
+    /// `user`, `assistant`, or as the store spells it.
+    pub role: String,
+    /// When it was made, as RFC 3339.
+    pub time: Option<String>,
+    /// Its text.
+    pub text: String,
+    /// The tools that it calls, each with its arguments and its result as they are stored.
+    pub tools: Vec<Tool>,
+    /// How far it is, when it is not whole: `open`, `failed`, `deleted`.
+    pub state: Option<&'static str>,
+    /// What else a reader should see at once: `unanswered`, `not on the current branch`.
+    pub flags: Vec<&'static str>,
+}
+
+/// A tool that a message calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// The arguments.
+    pub input: Option<String>,
+    /// The result.
+    pub output: Option<String>,
+}
+
+/// Something to know about what was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// One sentence, without its full stop.
+    pub text: String,
+    /// Whether there may be more than what was shown.
+    pub cut: bool,
+}
+
+impl Column {
+    /// A column of texts.
+    pub fn text(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            declared: String::new(),
+            align: Align::Left,
+            stored: false,
+        }
+    }
+
+    /// A column of numbers.
+    pub fn number(name: impl Into<String>) -> Self {
+        Self {
+            align: Align::Right,
+            ..Self::text(name)
+        }
+    }
+}
+
+impl Sheet {
+    /// For each column a name that no other has: a second `id` is `id_2`.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            let mut key = column.name.clone();
+            let mut number = 2;
+            while keys.contains(&key) {
+                key = format!("{}_{number}", column.name);
+                number += 1;
+            }
+            keys.push(key);
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Column;
+    use super::Sheet;
+
+    #[test]
+    fn each_column_has_a_key_of_its_own() {
+        let sheet = Sheet {
+            command: "inspect sql",
+            title: String::new(),
+            columns: ["id", "id", "id_2", "id"].map(Column::text).to_vec(),
+        };
+        assert_eq!(sheet.keys(), ["id", "id_2", "id_2_2", "id_3"]);
+    }
+}

@@ -1,0 +1,170 @@
+//! Takes the pieces of a view to where they are shown, while the command still finds more.
+//!
+//! Whoever reads may go before the end: then nothing more is written, the command learns of it by
+//! its channel, and that is no failure.
+
+use crate::mask::Mask;
+use crate::model::Value;
+use crate::render::Show;
+use crate::report::Head;
+use crate::report::Note;
+use crate::report::Piece;
+use anyhow::Context as _;
+use std::io;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
+
+/// When nothing comes for so long, what is held back for its layout is shown.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// A format and the writer that it writes into.
+pub struct Place<'a> {
+    /// The format.
+    pub show: Box<dyn Show>,
+    /// Where its text goes.
+    pub out: &'a mut dyn Write,
+}
+
+/// Where the pieces of a view are shown.
+pub struct Screen<'a> {
+    places: Vec<Place<'a>>,
+    mask: Mask,
+    /// Whether a head was shown.
+    begun: bool,
+    /// The columns of a sheet that hold what users wrote.
+    stored: Vec<bool>,
+}
+
+impl<'a> Screen<'a> {
+    /// A screen in several places; the reader of the first one may go.
+    pub fn new(places: Vec<Place<'a>>, mask: Mask) -> Self {
+        Self {
+            places,
+            mask,
+            begun: false,
+            stored: Vec::new(),
+        }
+    }
+
+    /// Shows pieces until the work is done, and gives what it gave.
+    pub async fn follow<T>(
+        mut self,
+        work: impl Future<Output = anyhow::Result<T>>,
+        mut pieces: Receiver<Piece>,
+    ) -> anyhow::Result<T> {
+        tokio::pin!(work);
+        let mut idle = false;
+        let done = loop {
+            tokio::select! {
+                biased;
+                piece = pieces.recv() => match piece {
+                    Some(piece) => {
+                        idle = false;
+                        if self.piece(piece)?.is_break() {
+                            self.places.clear();
+                            pieces.close();
+                        }
+                    }
+                    None => break work.await,
+                },
+                done = &mut work => break done,
+                () = tokio::time::sleep(PAUSE), if !idle => {
+                    idle = true;
+                    if self.each(|place| place.show.pause(place.out))?.is_break() {
+                        self.places.clear();
+                        pieces.close();
+                    }
+                }
+            }
+        };
+        while let Ok(piece) = pieces.try_recv() {
+            if self.piece(piece)?.is_break() {
+                self.places.clear();
+            }
+        }
+        if self.begun {
+            if done.is_err() {
+                let text = "an error ended it; there may be more".to_owned();
+                let note = Piece::Note(Note { text, cut: true });
+                let _ = self.each(|place| place.show.piece(&note, place.out))?;
+            }
+            let _ = self.each(|place| place.show.end(place.out))?;
+        }
+        done
+    }
+
+    fn piece(&mut self, mut piece: Piece) -> anyhow::Result<ControlFlow<()>> {
+        self.begun = true;
+        if let Piece::Head(Head::Sheet(sheet)) = &piece {
+            self.stored = sheet.columns.iter().map(|column| column.stored).collect();
+        }
+        self.hide(&mut piece);
+        self.each(|place| place.show.piece(&piece, place.out))
+    }
+
+    /// Writes to every place; breaks off when the first one's reader has gone.
+    fn each(
+        &mut self,
+        mut write: impl FnMut(&mut Place<'_>) -> io::Result<()>,
+    ) -> anyhow::Result<ControlFlow<()>> {
+        for (number, place) in self.places.iter_mut().enumerate() {
+            match write(place).and_then(|()| place.out.flush()) {
+                Err(error) if number == 0 && error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Ok(ControlFlow::Break(()));
+                }
+                written => written.context("writing what is shown")?,
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Masks secrets in every text, and hides what users wrote when that is asked for.
+    fn hide(&self, piece: &mut Piece) {
+        let masked = |text: &mut String| *text = self.mask.text(text);
+        let stored = |text: &mut String| {
+            *text = match self.mask.redact() {
+                Some(redact) => redact.content(text),
+                None => self.mask.text(text),
+            };
+        };
+        match piece {
+            Piece::Head(Head::Sheet(sheet)) => {
+                masked(&mut sheet.title);
+                sheet
+                    .columns
+                    .iter_mut()
+                    .for_each(|column| masked(&mut column.name));
+            }
+            Piece::Head(Head::Transcript(head)) => {
+                let texts = [&mut head.title, &mut head.user];
+                texts.into_iter().flatten().for_each(stored);
+            }
+            Piece::Row(values) => {
+                for (value, is_stored) in values.iter_mut().zip(&self.stored) {
+                    match (value, is_stored) {
+                        (Value::Text(text), true) => stored(text),
+                        (Value::Text(text), false) => masked(text),
+                        (value @ Value::Blob(_), true) => self.hide_bytes(value),
+                        _ => {}
+                    }
+                }
+            }
+            Piece::Line(line) => {
+                stored(&mut line.text);
+                for tool in &mut line.tools {
+                    let texts = [&mut tool.input, &mut tool.output];
+                    texts.into_iter().flatten().for_each(stored);
+                }
+            }
+            Piece::Note(note) => masked(&mut note.text),
+        }
+    }
+
+    fn hide_bytes(&self, value: &mut Value) {
+        if let (Value::Blob(bytes), Some(redact)) = (&*value, self.mask.redact()) {
+            *value = Value::Text(redact.bytes(bytes));
+        }
+    }
+}
