@@ -1,6 +1,7 @@
 //! Every file in a folder of rows has its row, a code is its file's name, and no code is used twice.
 #![allow(clippy::unwrap_used)]
 
+use chatctl::audit::evidence::judge as evidence;
 use chatctl::demo;
 use chatctl::explain;
 use chatctl::gate;
@@ -92,7 +93,11 @@ fn every_code_is_explained() {
         .iter()
         .map(|pattern| pattern.code)
         .chain([guard::ignores::UNUSED_IGNORE]);
-    let driven = judge::DRIVEN.iter().chain(migrate::CODES).copied();
+    let driven = judge::DRIVEN
+        .iter()
+        .chain(migrate::CODES)
+        .chain(evidence::CODES)
+        .copied();
     // An ignore that silences nothing has one code in both.
     assert_eq!(guard::ignores::UNUSED_IGNORE, lint::UNUSED_IGNORE);
     let linted = lint::ALL
@@ -153,6 +158,14 @@ fn every_code_is_made_to_fire() {
     for folder in fs::read_dir(root.join("fixtures/lint")).unwrap() {
         let code = folder.unwrap().file_name().into_string().unwrap();
         told.push_str(&format!("\"{code}\" "));
+    }
+    // tests/evidence.rs does each operation, and the level of what is told of it stands before the code.
+    for backend in ["sqlite", "postgres", "mysql"] {
+        let text = read(&root.join(format!("tests/evidence/{backend}.rs")));
+        let codes = text.split(['"', ',']).map(str::trim);
+        for code in codes.filter_map(|code| code.strip_prefix(['E', 'W', 'N'])?.strip_prefix(' ')) {
+            told.push_str(&format!("\"{code}\" "));
+        }
     }
     for page in explain::ALL {
         assert!(

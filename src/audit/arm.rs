@@ -4,10 +4,10 @@
 //! restarts, TRUNCATE, VACUUM, rebuilds and dumps, and no DROP. Writing it is the only thing that
 //! `audit` ever writes.
 
-use super::evidence::COMMENT;
-use super::evidence::INDEX;
 use super::evidence::nonce;
 use crate::db::Db;
+use crate::db::SENTINEL_COMMENT;
+use crate::db::SENTINEL_INDEX;
 use crate::db::Writer;
 use crate::model::Cell;
 use anyhow::Context as _;
@@ -56,10 +56,10 @@ fn fresh() -> String {
 fn comment(there: &str, act: Act) -> Option<String> {
     match (act, nonce(there)) {
         (Act::Arm, Some(_)) | (Act::Remove, None) => None,
-        (Act::Arm, None) if there.is_empty() => Some(format!("{COMMENT}{}", fresh())),
-        (Act::Arm, None) => Some(format!("{there} {COMMENT}{}", fresh())),
+        (Act::Arm, None) if there.is_empty() => Some(format!("{SENTINEL_COMMENT}{}", fresh())),
+        (Act::Arm, None) => Some(format!("{there} {SENTINEL_COMMENT}{}", fresh())),
         (Act::Remove, Some(nonce)) => {
-            let sentinel = format!("{COMMENT}{nonce}");
+            let sentinel = format!("{SENTINEL_COMMENT}{nonce}");
             let with_space = format!(" {sentinel}");
             Some(match there.contains(&with_space) {
                 true => there.replacen(&with_space, "", 1),
@@ -111,7 +111,7 @@ async fn mysql(
 async fn sqlite(db: &dyn Db, table: &str, act: Act) -> anyhow::Result<Option<String>> {
     let name = [Cell::Text(table.to_owned())];
     let sql = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND substr(name, 1, length(?)) = ?";
-    let index = Cell::Text(INDEX.to_owned());
+    let index = Cell::Text(SENTINEL_INDEX.to_owned());
     let there = db
         .rows(sql, &[name[0].clone(), index.clone(), index])
         .await?;
@@ -129,7 +129,7 @@ async fn sqlite(db: &dyn Db, table: &str, act: Act) -> anyhow::Result<Option<Str
             Ok(columns.first().map(|row| {
                 format!(
                     "CREATE INDEX {} ON {} ({}) WHERE 0",
-                    db.quote(&format!("{INDEX}{}", fresh())),
+                    db.quote(&format!("{SENTINEL_INDEX}{}", fresh())),
                     db.quote(table),
                     db.quote(&row[0].to_string())
                 )

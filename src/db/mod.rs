@@ -27,6 +27,8 @@ pub use session::Interrupter;
 pub use session::Missing;
 pub use session::OWN as OWN_TABLES;
 pub use session::Object;
+pub use session::SENTINEL_COMMENT;
+pub use session::SENTINEL_INDEX;
 pub use session::Session;
 pub use session::Waits;
 pub use session::open as open_session;

@@ -11,6 +11,7 @@ use engine::Engine;
 use engine::MARIADB;
 use engine::POSTGRES;
 use engine::START;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use place::Place;
 use std::fs;
@@ -80,7 +81,12 @@ impl Postgres {
         self.0.kill();
     }
 
-    /// Starts it again on the same folder and port.
+    /// Ends it as an operator does, with everything in its place.
+    pub fn stop(&mut self) {
+        self.0.end_by(self.0.engine.stop);
+    }
+
+    /// Starts it again on the same folder and port; one that runs is ended as by a power cut.
     pub fn restart(&mut self) {
         self.0.restart();
     }
@@ -141,7 +147,12 @@ impl MariaDb {
         self.0.kill();
     }
 
-    /// Starts it again on the same folder and port.
+    /// Ends it as an operator does, with everything in its place.
+    pub fn stop(&mut self) {
+        self.0.end_by(self.0.engine.stop);
+    }
+
+    /// Starts it again on the same folder and port; one that runs is ended as by a power cut.
     pub fn restart(&mut self) {
         self.0.restart();
     }
@@ -193,11 +204,15 @@ impl Server {
     }
 
     fn end(&mut self) {
+        self.end_by(self.engine.end);
+    }
+
+    fn end_by(&mut self, signal: Signal) {
         if self.child.try_wait().unwrap().is_some() {
             return;
         }
         let id = i32::try_from(self.child.id()).unwrap();
-        let _ = nix::sys::signal::kill(Pid::from_raw(id), self.engine.end);
+        let _ = nix::sys::signal::kill(Pid::from_raw(id), signal);
         let deadline = Instant::now() + END;
         while self.child.try_wait().unwrap().is_none() {
             if Instant::now() > deadline {

@@ -11,6 +11,7 @@ mod postgres;
 mod sqlite;
 
 use crate::db::Db;
+use crate::db::SENTINEL_COMMENT;
 use serde::Deserialize;
 use serde::Serialize;
 use sha2::Digest as _;
@@ -19,11 +20,6 @@ use std::collections::BTreeMap;
 
 pub use marks::Mark;
 pub use marks::Marks;
-
-/// How the sentinel's name begins: the name of an index in SQLite.
-pub const INDEX: &str = "chatctl_s_";
-/// How the sentinel begins in the comment of a table; its nonce follows, in hexadecimal.
-pub const COMMENT: &str = "chatctl:";
 
 /// What tells a database and its tables from others, at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +72,7 @@ fn digest(text: &str) -> String {
 
 /// The sentinel in the comment of a table: its nonce.
 pub(super) fn nonce(comment: &str) -> Option<&str> {
-    let (_, rest) = comment.rsplit_once(COMMENT)?;
+    let (_, rest) = comment.rsplit_once(SENTINEL_COMMENT)?;
     let end = rest
         .find(|c: char| !c.is_ascii_hexdigit())
         .unwrap_or(rest.len());

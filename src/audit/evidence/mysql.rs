@@ -24,6 +24,11 @@ pub(super) static DATABASE: &[Mark] = &[
         "the server was restarted, and its counters began anew",
     ),
     mark(
+        "connection",
+        "CAST(connection_id() AS CHAR)",
+        "connections were opened since; when it is lower, the server was restarted",
+    ),
+    mark(
         "drops",
         "(SELECT variable_value FROM {status} WHERE variable_name = 'COM_DROP_TABLE')",
         "somebody dropped tables on this server",

@@ -34,7 +34,7 @@ pub(super) static DATABASE: &[Mark] = &[
     ),
     mark(
         "counting_since",
-        "pg_stat_get_db_stat_reset_time(d.oid)::text",
+        "coalesce(pg_stat_get_db_stat_reset_time(d.oid)::text, 'its beginning')",
         "the statistics were reset",
     ),
 ];

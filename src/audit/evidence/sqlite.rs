@@ -1,12 +1,12 @@
 //! SQLite: numbers in the file may all be the same for tables that were made anew; few are proof.
 
-use super::INDEX;
 use super::Mark;
 use super::Marks;
 use super::Taken;
 use super::digest;
 use super::marks::columns;
 use crate::db::Db;
+use crate::db::SENTINEL_INDEX;
 use crate::model::Cell;
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
@@ -82,8 +82,6 @@ pub(super) async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken
     let sql = format!("SELECT {}", columns(DATABASE));
     let mut database = Marks::of(DATABASE, &db.rows(&sql, &[]).await?[0]);
     file(db, &mut database);
-    let counts = "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'";
-    let counts = !db.rows(counts, &[]).await?.is_empty();
     let mut found = BTreeMap::new();
     for table in tables {
         let name = [Cell::Text(table.clone())];
@@ -94,23 +92,28 @@ pub(super) async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken
         let rows = db.rows(&sql, &name).await?;
         let Some(row) = rows.first() else { continue };
         let mut marks = Marks::of(TABLE, row);
-        if counts {
-            let sql = "SELECT seq FROM sqlite_sequence WHERE name = ?";
-            if let Some(row) = db.rows(sql, &name).await?.first() {
-                marks.note("counted", &row[0]);
-            }
-        }
         let sql = "SELECT name, sql FROM sqlite_master WHERE tbl_name = ? ORDER BY type, name";
         let (sentinels, objects): (Vec<_>, Vec<_>) = db
             .rows(sql, &name)
             .await?
             .into_iter()
-            .partition(|row| row[0].to_string().starts_with(INDEX));
+            .partition(|row| row[0].to_string().starts_with(SENTINEL_INDEX));
         if let Some(row) = sentinels.first() {
-            marks.set("sentinel", row[0].to_string().replacen(INDEX, "", 1));
+            marks.set(
+                "sentinel",
+                row[0].to_string().replacen(SENTINEL_INDEX, "", 1),
+            );
         }
-        let texts: Vec<_> = objects.iter().map(|row| row[1].to_string()).collect();
+        let texts = objects.iter().map(|row| row[1].to_string());
+        let texts: Vec<_> = texts.collect();
         marks.set("schema", digest(&texts.join(";\n")));
+        if texts
+            .iter()
+            .any(|text| text.to_lowercase().contains("autoincrement"))
+        {
+            let sql = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?";
+            marks.note("counted", &db.rows(sql, &name).await?[0][0]);
+        }
         found.insert(table.clone(), marks);
     }
     Ok((database, found))

@@ -191,6 +191,14 @@ impl std::error::Error for Failed {}
 /// The tables that chatctl alone writes: they are no part of a schema, and no migration's to change.
 pub const OWN: [&str; 2] = ["_sqlx_migrations", "_chatctl_journal"];
 
+/// How the names of the indexes begin that mark a table of SQLite, so that another one in its place
+/// is told from it. They hold no row, and are no part of a schema.
+pub const SENTINEL_INDEX: &str = "chatctl_s_";
+
+/// How the same mark begins in the comment of a table of the other backends; a number in
+/// hexadecimal follows.
+pub const SENTINEL_COMMENT: &str = "chatctl:";
+
 /// How the names of copies begin that were put aside.
 const ASIDE: &str = "chatctl_before_";
 

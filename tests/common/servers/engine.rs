@@ -37,6 +37,8 @@ pub struct Engine {
     answers: fn(&Place, u16) -> bool,
     /// Ends it at once, with its children.
     pub end: Signal,
+    /// Ends it as an operator does.
+    pub stop: Signal,
 }
 
 impl Engine {
@@ -134,6 +136,7 @@ pub static POSTGRES: Engine = Engine {
         wait_for(async move { PgConnection::connect_with(&options).await.is_ok() })
     },
     end: Signal::SIGQUIT,
+    stop: Signal::SIGINT,
 };
 
 pub static MARIADB: Engine = Engine {
@@ -181,4 +184,5 @@ pub static MARIADB: Engine = Engine {
         wait_for(async move { MySqlConnection::connect_with(&options).await.is_ok() })
     },
     end: Signal::SIGKILL,
+    stop: Signal::SIGTERM,
 };

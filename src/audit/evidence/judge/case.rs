@@ -56,17 +56,22 @@ impl Case<'_> {
         }
     }
 
-    /// Whether the server was started again. Two readings of one start may differ by a second or
-    /// two where it is reckoned from the uptime.
+    /// Whether the server was started again: by its own word, or by a number that only goes up.
     pub(super) fn is_restarted(&self) -> bool {
+        // Where the start is reckoned from the uptime, two readings may differ by a second or two.
         const APART: i64 = 2;
-        match (
-            self.database.0.number("started"),
-            self.database.1.number("started"),
-        ) {
-            (Some(was), Some(is)) => (is - was).abs() > APART,
-            _ => self.database_changed("started") == Some(true),
-        }
+        const UP: [&str; 3] = ["connection", "drops", "truncates"];
+        let (before, after) = self.database;
+        let numbers = |mark: &str| before.number(mark).zip(after.number(mark));
+        let by_start = match numbers("started") {
+            Some((was, is)) => (is - was).abs() > APART,
+            None => self.database_changed("started") == Some(true),
+        };
+        by_start
+            || UP
+                .iter()
+                .filter_map(|mark| numbers(mark))
+                .any(|(was, is)| is < was)
     }
 
     /// Whether rows are known to be gone or altered.

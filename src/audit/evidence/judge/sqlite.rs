@@ -78,11 +78,7 @@ fn quiet(statements: Option<i64>, cases: &[Case<'_>]) -> Vec<Event> {
 fn table(case: &Case<'_>) -> Vec<Event> {
     let statements = statements(case.database.0, case.database.1);
     let is_remade = statements.is_some_and(|count| count >= REMADE);
-    let is_forgotten = case.before.get("counted").is_some()
-        && match case.numbers("counted") {
-            Some((was, is)) => is < was,
-            None => true,
-        };
+    let is_forgotten = case.numbers("counted").is_some_and(|(was, is)| is < was);
     let is_moved = case.changed("rowid") == Some(true);
     let is_gone = case.sentinel() == Sentinel::Gone;
     let is_proven = is_gone || is_remade && (is_moved || is_forgotten);

@@ -4,6 +4,7 @@ use super::MySql;
 use super::quoted;
 use crate::db::session::ASIDE;
 use crate::db::session::OWN;
+use crate::db::session::SENTINEL_COMMENT;
 use crate::db::session::Session as _;
 
 pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
@@ -16,7 +17,7 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
         let what = if is_view { "VIEW" } else { "TABLE" };
         let made = session.rows(&format!("SHOW CREATE {what} {}", quoted(&name)))?;
         let database = format!("{}.", quoted(&session.database));
-        let text = made[0][1].to_string().replace(&database, "");
+        let text = unmarked(&made[0][1].to_string()).replace(&database, "");
         for line in text.lines() {
             // How far an identity has counted is no part of a schema.
             let words = line
@@ -38,4 +39,30 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
     }
     lines.sort();
     Ok(lines)
+}
+
+/// How a table is made, without the mark that `audit arm` leaves in its comment.
+fn unmarked(made: &str) -> String {
+    let Some((before, after)) = made.rsplit_once(SENTINEL_COMMENT) else {
+        return made.to_owned();
+    };
+    let after = after.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    let before = before.strip_suffix(' ').unwrap_or(before);
+    format!("{before}{after}").replace(" COMMENT=''", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unmarked;
+
+    #[test]
+    fn a_table_reads_the_same_with_and_without_its_mark() {
+        for (made, same) in [
+            (") ENGINE=InnoDB COMMENT='chatctl:0a1b'", ") ENGINE=InnoDB"),
+            (") COMMENT='ours chatctl:0a1b' x", ") COMMENT='ours' x"),
+            (") COMMENT='ours'", ") COMMENT='ours'"),
+        ] {
+            assert_eq!(unmarked(made), same);
+        }
+    }
 }
