@@ -108,6 +108,8 @@ async fn a_table_redefined_again_and_again_is_never_seen_short(store: &Store) {
                 let mut writer = store.open().await.writer(LONG).await.unwrap();
                 while !done.load(Ordering::Relaxed) {
                     writer.execute(replace).await.unwrap();
+                    // Without a pause, SQLite would let no reader in at all.
+                    std::thread::sleep(Duration::from_millis(5));
                 }
             });
         });

@@ -33,6 +33,9 @@ use std::time::Instant;
 /// How many steps of the engine's machine pass between two looks at the clock.
 const STEPS: i32 = 10_000;
 
+/// How long a read that has no limit waits for a writer's commit.
+const WAIT: Duration = Duration::from_secs(5);
+
 struct Sqlite {
     target: Target,
     reader: Mutex<Reader>,
@@ -43,7 +46,7 @@ struct Sqlite {
 
 pub(super) fn open(target: Target, limit: Duration) -> anyhow::Result<Box<dyn Steady>> {
     let deadline = Instant::now() + limit;
-    let reader = Reader::open(&target)?;
+    let reader = Reader::open(&target, limit)?;
     let mut moment = Moment::default();
     moment.warnings.extend(reader.warning.clone());
     let reader = match reader.mode(&target)? {
@@ -145,7 +148,7 @@ pub(in crate::db) fn scan(
     args: &[Cell],
     each: Each<'_>,
 ) -> anyhow::Result<()> {
-    let reader = Reader::open(target)?;
+    let reader = Reader::open(target, WAIT)?;
     let done = read(&reader.connection, sql, args, each);
     done.with_context(|| format!("reading `{target}`"))
 }

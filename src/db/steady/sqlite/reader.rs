@@ -12,9 +12,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a read waits for a writer's commit.
-const WAIT: Duration = Duration::from_secs(5);
-
 /// A connection that only reads.
 pub(super) struct Reader {
     pub(super) connection: Connection,
@@ -28,12 +25,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Opens what is there.
+    /// Opens what is there; a read waits that long for a writer's commit.
     ///
     /// A connection that may only read leaves an empty write-ahead log and its index behind; one
     /// that may write and never does takes them away when it is the last. But that one would also
     /// fold in a log that a killed server left. So the first is for a log with something in it.
-    pub(super) fn open(target: &Target) -> anyhow::Result<Self> {
+    pub(super) fn open(target: &Target, wait: Duration) -> anyhow::Result<Self> {
         let path = target.path();
         if !path.exists() {
             return Err(
@@ -46,14 +43,14 @@ impl Reader {
             true => OpenFlags::SQLITE_OPEN_READ_ONLY,
             false => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
-        match looked(path, access) {
+        match looked(path, access, wait) {
             Ok(connection) => Ok(Self::new(connection, path)),
             // In a folder that can't be written, no index of a log can be made. Without a log,
             // the file alone is the database.
             Err(error) if is_in_the_way(&error) && !has_log(path) => {
                 let uri = immutable(path);
                 let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-                let connection = looked(Path::new(&uri), access);
+                let connection = looked(Path::new(&uri), access, wait);
                 let connection = connection.with_context(|| format!("opening `{target}`"))?;
                 let mut reader = Self::new(connection, path);
                 reader.is_alone = true;
@@ -105,9 +102,9 @@ impl Drop for Reader {
 }
 
 /// Opens a file and reads for the first time, which is what tells whether it can be read.
-fn looked(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+fn looked(path: &Path, access: OpenFlags, wait: Duration) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(WAIT)?;
+    connection.busy_timeout(wait)?;
     connection.execute_batch("PRAGMA query_only = ON; SELECT count(*) FROM sqlite_master")?;
     Ok(connection)
 }
