@@ -393,7 +393,7 @@ fn a_view_goes_to_further_files_too() {
 #[test]
 fn a_wrong_query_is_the_callers_fault() {
     for store in [Store::sqlite(), Store::postgres(), Store::mysql()] {
-        for sql in ["SELECT nothing FROM nowhere", "SELECT", "", "SELECT 1 1"] {
+        for sql in ["SELECT nothing FROM nowhere", "SELECT FROM WHERE", "", "SELECT 1 1"] {
             let output = inspect(&store, &["sql", sql]).output().unwrap();
             let (out, err) = text(&output);
             assert_eq!(

@@ -20,7 +20,7 @@ pub(super) static SQLITE: Catalog = Catalog {
         SELECT m.name, NULL,
             CASE WHEN (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size) <= 268435456
                 THEN (SELECT sum(s.pgsize) FROM dbstat s
-                    WHERE s.aggregate AND s.name IN (SELECT i.name FROM sqlite_master i WHERE i.tbl_name = m.name))
+                    WHERE s.name IN (SELECT i.name FROM sqlite_master i WHERE i.tbl_name = m.name))
                 END,
             NULL,
             'root page ' || m.rootpage || ', schema version ' || (SELECT schema_version FROM pragma_schema_version)

@@ -33,6 +33,7 @@ use sqlx::mysql::MySqlColumn;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::mysql::MySqlRow;
+use std::time::Instant;
 
 /// The statements that read.
 const BEGINS: &[&str] = &[
@@ -98,9 +99,16 @@ pub(in crate::db) async fn run(
     let id: u64 = sqlx::query_scalar("SELECT connection_id()")
         .fetch_one(&mut connection)
         .await?;
+    let begun = Instant::now();
     let late = tokio::time::sleep(query.timeout.saturating_add(server::CONNECT / 10));
     let done = tokio::select! {
-        done = read(&mut connection, query) => done.map_err(|error| failed(target, query, error)),
+        done = read(&mut connection, query) => match done {
+            // A function that is broken off gives a value all the same, and no error.
+            Ok(()) if begun.elapsed() >= query.timeout => {
+                Err(query.failed(Failure::Late, "the server broke it off").into())
+            }
+            done => done.map_err(|error| failed(target, query, error)),
+        },
         () = query.answers.closed() => kill(target, options, id).await,
         // MySQL bounds a SELECT only.
         () = late => {

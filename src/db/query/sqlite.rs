@@ -119,21 +119,19 @@ fn rows(connection: &Connection, query: &Query) -> anyhow::Result<()> {
         })
         .collect();
     let count = columns.len();
-    if query
-        .answers
-        .blocking_send(Answer::Columns(columns))
-        .is_err()
-    {
-        return Ok(());
-    }
+    // With the first row: until then it may still fail, and nothing has been shown.
+    let mut columns = Some(columns);
+    let send = |answer| query.answers.blocking_send(answer).is_ok();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(|error| failed(query, &error))? {
         let values = (0..count).map(|index| Ok(value(row.get_ref(index)?)));
         let values = values.collect::<anyhow::Result<_>>()?;
-        if query.answers.blocking_send(Answer::Row(values)).is_err() {
-            break;
+        let first = columns.take().map(Answer::Columns);
+        if !first.into_iter().chain([Answer::Row(values)]).all(send) {
+            return Ok(());
         }
     }
+    columns.map(Answer::Columns).map(send);
     Ok(())
 }
 
