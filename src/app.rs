@@ -21,6 +21,7 @@ use crate::render::Format;
 use crate::render::Style;
 use crate::render::escape;
 use crate::report::Report;
+use crate::report::Source;
 use crate::screen::Place;
 use crate::screen::Screen;
 use crate::stop;
@@ -119,16 +120,17 @@ fn command(
             Outcome::Pass
         }
         Done::Report(mut report) => {
-            report.each_text(|text| *text = mask.text(text));
-            report.each_fact(|text| *text = mask.fact(text));
+            hide(&mut report, mask);
             quietly(write(format, &report, &style, out))?;
             further(&reports, &report)?;
             Outcome::from(&*report)
         }
-        Done::Tour(tour) if format.name == "human" => {
-            for (words, report) in &tour.stops {
+        Done::Tour(mut tour) if format.name == "human" => {
+            hide(&mut tour.whole, mask);
+            for (words, report) in &mut tour.stops {
                 quietly(writeln!(out, "{words}\n"))?;
                 if let Some(report) = report {
+                    hide(report, mask);
                     quietly(write(format, report, &style, out))?;
                     quietly(writeln!(out))?;
                 }
@@ -136,7 +138,8 @@ fn command(
             further(&reports, &tour.whole)?;
             Outcome::from(&tour.whole)
         }
-        Done::Tour(tour) => {
+        Done::Tour(mut tour) => {
+            hide(&mut tour.whole, mask);
             quietly(write(format, &tour.whole, &style, out))?;
             further(&reports, &tour.whole)?;
             Outcome::from(&tour.whole)
@@ -224,6 +227,21 @@ fn write(format: &Format, report: &Report, style: &Style, out: &mut dyn Write) -
         .report
         .expect("a format that can't was refused before");
     write(report, style, out)
+}
+
+/// Masks secrets in every text, and hides what users wrote when that is asked for.
+fn hide(report: &mut Report, mask: &Mask) {
+    // First what is quoted: a masked secret may have been the end of a quote.
+    if let Some(redact) = mask.redact() {
+        report.each_fact(|source, text| {
+            *text = match source {
+                // A server may write anything into its log.
+                Some(Source::Log) => redact.content(text),
+                _ => redact.fact(text),
+            };
+        });
+    }
+    report.each_text(|text| *text = mask.text(text));
 }
 
 /// Asks the command to stop at the first signal that asks to.
@@ -331,7 +349,7 @@ fn written(format: &Format, path: &Path) -> String {
 fn tell(error: &anyhow::Error, mask: &Mask, json: bool, err: &mut dyn Write) -> Outcome {
     let (outcome, hint) = stop::classify(error);
     let (error, hint) = (
-        mask.text(&format!("{error:#}")),
+        mask.fact(&format!("{error:#}")),
         hint.map(|hint| mask.text(hint)),
     );
     // There is nowhere to tell that stderr is closed.

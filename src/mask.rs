@@ -60,12 +60,11 @@ impl Mask {
         }
     }
 
-    /// A fact of a report: what it quotes may be what users wrote.
+    /// An error: what it quotes may be what users wrote.
     pub fn fact(&self, fact: &str) -> String {
-        let fact = self.text(fact);
         match &self.redact {
-            Some(redact) => redact.fact(&fact),
-            None => fact,
+            Some(redact) => self.text(&redact.fact(fact)),
+            None => self.text(fact),
         }
     }
 }

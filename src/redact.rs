@@ -15,7 +15,7 @@ const MASKED: &str = "***";
 
 /// What a secret looks like. A group named `keep` stays: it says what was there.
 const SECRETS: &[&str] = &[
-    r"(?i)[a-z0-9._%+'-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+",
+    r"(?i)[a-z0-9._%+-]+(?:'[a-z0-9._%+-]+)*@[a-z0-9-]+(?:\.[a-z0-9-]+)+",
     // Percent-encoded, as in a URL.
     r"(?i)[a-z0-9._+-]+%40[a-z0-9-]+(?:\.[a-z0-9-]+)+",
     // JSON Web Tokens: a header and claims that begin with `{"`.
@@ -38,8 +38,10 @@ const SECRETS: &[&str] = &[
 /// Times and UUIDs: they name a row, and tell nothing that was written.
 const PLAIN: &str = r"(?i)^(?:\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?: ?(?:Z|[+-]\d\d(?::?\d\d)?))?)?|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$";
 
-/// What a fact quotes: in backticks, or in quotes as Rust or JSON write them.
-const QUOTED: &str = r#"`(?P<tick>[^`]*)`|"(?P<quote>(?:[^"\\]|\\.)*)"|“(?P<curly>[^”]*)”"#;
+/// What a fact quotes: in backticks, in quotes as Rust, JSON or SQL write them (an apostrophe stands
+/// behind a letter), or as the value of a key in an error of PostgreSQL.
+const QUOTED: &str =
+    r#"`([^`]*)`|"((?:[^"\\]|\\.)*)"|“([^”]*)”|(?:^|[^\w])'((?:[^']|'')*)'|\)=\(([^)]*)\)"#;
 
 /// Hides what users wrote.
 #[derive(Debug)]
@@ -96,28 +98,43 @@ impl Redact {
         format!("[{} bytes, {}]", bytes.len(), self.hash(bytes))
     }
 
-    /// A fact of a finding: what it quotes may be what was stored, said or answered. One of several
-    /// lines is a quote as a whole: it keeps the sign that a difference begins its lines with.
+    /// A fact, a reason or an error: what it quotes may be what was stored, said or answered. One
+    /// of several lines is a quote but for the first; each keeps the sign that a difference has.
     pub fn fact(&self, fact: &str) -> String {
-        if fact.contains('\n') {
-            let lines = fact.lines().map(|line| {
-                let sign = line
-                    .get(..1)
-                    .filter(|sign| matches!(*sign, "+" | "-" | " "));
-                let sign = sign.unwrap_or_default();
-                format!("{sign}{}", self.content(&line[sign.len()..]))
+        if let Some((first, rest)) = fact.split_once('\n') {
+            let lines = rest.lines().map(|line| {
+                let at = line.find(|c: char| !matches!(c, '+' | '-' | ' '));
+                let (sign, rest) = line.split_at(at.unwrap_or(line.len()));
+                format!("{sign}{}", self.content(rest))
             });
+            let first = match first.ends_with(':') {
+                true => self.fact(first),
+                false => self.content(first),
+            };
+            let lines = std::iter::once(first).chain(lines);
             return lines.collect::<Vec<_>>().join("\n");
         }
-        let hidden = self.quoted.replace_all(fact, |found: &Captures<'_>| {
+        let mut quotes = self.quoted.captures_iter(fact);
+        let unknown = quotes.find(|found| {
             let inner = found.iter().skip(1).flatten().next();
-            let inner = inner.map_or("", |inner| inner.as_str());
-            match is_name(inner) {
-                true => found[0].to_owned(),
-                false => self.content(inner),
-            }
+            !is_name(inner.map_or("", |inner| inner.as_str()))
         });
-        self.secrets(&hidden)
+        let Some(from) = unknown.and_then(|found| Some(found.get(0)?.start())) else {
+            return self.secrets(fact);
+        };
+        // What is quoted may hold quotes itself: where it ends, only the last one tells.
+        let (before, rest) = fact.split_at(from);
+        let blank = rest.len() - rest.trim_start().len();
+        let to = rest.rfind(['`', '"', '”', '\'', ')']).unwrap_or(rest.len());
+        let last = rest[to..].chars().next().map_or(0, char::len_utf8);
+        let (blank, quote) = rest[..to + last].split_at(blank);
+        let after = &rest[to + last..];
+        format!(
+            "{}{blank}{}{}",
+            self.secrets(before),
+            self.content(quote),
+            self.secrets(after)
+        )
     }
 
     fn hash(&self, bytes: &[u8]) -> String {
@@ -219,17 +236,31 @@ mod tests {
     #[test]
     fn a_fact_keeps_its_names_and_loses_its_quotes() {
         let redact = Redact::default();
-        let told =
-            redact.fact("`[DONE]` came; `messages.content` is `buy milk` and \"se\\\"cret\"");
+        let told = redact.fact("`[DONE]` came; `messages.content` is `buy `milk` now` at 3 ms");
+        let start = "`[DONE]` came; `messages.content` is [16 chars";
+        assert!(told.starts_with(start), "{told}");
         assert!(
-            told.starts_with("`[DONE]` came; `messages.content` is [8 chars"),
+            told.ends_with("] at 3 ms") && !told.contains("milk"),
             "{told}"
         );
-        assert!(!told.contains("milk") && !told.contains("cret"), "{told}");
-        let diff = redact.fact("-buy milk\n+buy silk");
+        let diff = redact.fact("row 3, expected (-):\n- buy milk\n+ buy silk");
         assert!(
-            diff.starts_with("-[8 chars") && diff.contains("\n+[8 chars"),
+            diff.starts_with("row 3, expected (-):\n- [8 chars"),
             "{diff}"
         );
+        assert!(
+            diff.contains("\n+ [8 chars") && !diff.contains("buy"),
+            "{diff}"
+        );
+        for leak in [
+            "DELETE FROM m WHERE content = 'buy milk'",
+            "Key (content)=(buy milk) already exists.",
+            "invalid input syntax for type integer: \"buy milk\"",
+            "Duplicate entry 'buy milk' for key 'it''s'",
+        ] {
+            assert!(!redact.fact(leak).contains("milk"), "{}", redact.fact(leak));
+        }
+        let told = "the provider's answer had ended; the client's had not";
+        assert_eq!(redact.fact(told), told);
     }
 }

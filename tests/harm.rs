@@ -43,7 +43,15 @@ fn try_all(store: &Store, backend: &str, folder: &Path, pid: &str, look: impl Fn
             .replace("{pid}", pid)
             .replace("{folder}", folder.to_str().unwrap());
         let output = chatctl()
-            .args(["inspect", "sql", "--timeout", "200ms", "--database-url", &store.url(), &sql])
+            .args([
+                "inspect",
+                "sql",
+                "--timeout",
+                "200ms",
+                "--database-url",
+                &store.url(),
+                &sql,
+            ])
             .current_dir(folder)
             .output()
             .unwrap();
@@ -66,7 +74,9 @@ fn try_all(store: &Store, backend: &str, folder: &Path, pid: &str, look: impl Fn
 
 /// The files of a folder, with their content.
 fn files(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let told: BTreeSet<_> = entries
         .map(|path| format!("{} {:?}", path.display(), fs::read(&path).unwrap()))
         .collect();
@@ -131,7 +141,10 @@ fn nothing_harms_postgres() {
         );
         let locks = "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory'";
         seen.extend(texts(&url, locks));
-        seen.extend(texts(&url, &format!("SELECT pid::text FROM pg_stat_activity WHERE pid = {pid}")));
+        seen.extend(texts(
+            &url,
+            &format!("SELECT pid::text FROM pg_stat_activity WHERE pid = {pid}"),
+        ));
         seen.extend(files(folder.path()));
         seen
     };
@@ -155,18 +168,27 @@ fn nothing_harms_mysql() {
     );
     let folder = open_folder();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut other = runtime.block_on(sqlx::MySqlConnection::connect(&url)).unwrap();
+    let mut other = runtime
+        .block_on(sqlx::MySqlConnection::connect(&url))
+        .unwrap();
     let pid: u64 = runtime
         .block_on(sqlx::query_scalar("SELECT connection_id()").fetch_one(&mut other))
         .unwrap();
     let look = || {
-        let mut seen = texts(&url, "SELECT concat_ws(' ', id, content) FROM message ORDER BY id");
+        let mut seen = texts(
+            &url,
+            "SELECT concat_ws(' ', id, content) FROM message ORDER BY id",
+        );
         seen.extend(texts(&url, "SHOW TABLES"));
-        seen.extend(texts(&url, "SELECT CAST(next_not_cached_value AS CHAR) FROM message_seq"));
+        seen.extend(texts(
+            &url,
+            "SELECT CAST(next_not_cached_value AS CHAR) FROM message_seq",
+        ));
         seen.extend(texts(&url, "SELECT CAST(@@global.max_connections AS CHAR)"));
         seen.extend(texts(&url, "SELECT CAST(is_used_lock('harm') AS CHAR)"));
         seen.extend(texts(&url, "SELECT user FROM mysql.user ORDER BY user"));
-        let alive = format!("SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE id = {pid}");
+        let alive =
+            format!("SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE id = {pid}");
         seen.extend(texts(&url, &alive));
         seen.extend(files(folder.path()));
         seen

@@ -152,22 +152,24 @@ impl Report {
 
     /// Hands out every text that came from outside, so that secrets can be masked in all of them.
     pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
-        for case in &mut self.cases {
-            change(&mut case.reason);
-            case.timeline.each_text(&mut change);
-        }
         for finding in &mut self.findings {
             for text in [&mut finding.subject, &mut finding.harm, &mut finding.help] {
                 change(text);
             }
         }
-        self.each_fact(change);
+        self.each_fact(|_, text| change(text));
     }
 
-    /// Hands out the facts that the findings rest on: they quote what was stored, said or sent.
-    pub fn each_fact(&mut self, mut change: impl FnMut(&mut String)) {
-        let evidence = self.findings.iter_mut().flat_map(|it| &mut it.evidence);
-        evidence.for_each(|evidence| change(&mut evidence.fact));
+    /// Hands out what may quote something that was stored, said or sent: facts with their source,
+    /// reasons, and what happened.
+    pub fn each_fact(&mut self, mut change: impl FnMut(Option<Source>, &mut String)) {
+        for case in &mut self.cases {
+            change(None, &mut case.reason);
+            case.timeline.each_text(&mut |text| change(None, text));
+        }
+        for evidence in self.findings.iter_mut().flat_map(|it| &mut it.evidence) {
+            change(Some(evidence.source), &mut evidence.fact);
+        }
     }
 
     /// Adds a finding unless one with the same code, subject and case is there already;
