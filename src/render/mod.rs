@@ -31,6 +31,9 @@ pub use json::SCHEMA;
 /// Writes a whole report, ending with a newline; fails only when the writer does.
 pub type WriteReport = fn(&Report, &Style, &mut dyn Write) -> io::Result<()>;
 
+/// Begins to write a view.
+pub type BeginView = fn(&Style) -> Box<dyn Show>;
+
 /// One output format: its name on the command line and what writes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Format {
@@ -39,7 +42,7 @@ pub struct Format {
     /// Writes a report; none when the format can't carry one.
     pub report: Option<WriteReport>,
     /// Begins to write a view; none when the format can't carry one.
-    pub view: Option<fn(&Style) -> Box<dyn Show>>,
+    pub view: Option<BeginView>,
 }
 
 /// Writes a view piece by piece, as they come.
