@@ -137,6 +137,7 @@ impl<'a> Screen<'a> {
                     .iter_mut()
                     .for_each(|column| masked(&mut column.name));
             }
+            Piece::Head(Head::Text(head)) => masked(&mut head.text),
             Piece::Head(Head::Transcript(head)) => {
                 let texts = [&mut head.title, &mut head.user];
                 texts.into_iter().flatten().for_each(stored);

@@ -74,7 +74,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("comfy_table", &["render"]),
     ("indicatif", &["progress.rs"]),
     ("rusqlite", &["db"]),
-    ("blake3", &["redact.rs"]),
+    ("blake3", &["audit", "redact.rs", "store/decode.rs"]),
     ("ignore", &["guard/tree.rs"]),
     ("squawk_linter", &["lint/squawk.rs"]),
     ("squawk_syntax", &["lint/squawk.rs"]),

@@ -9,7 +9,6 @@ use crate::report::StoreLine;
 use crate::stop::Stop;
 use crate::store;
 use crate::store::Mapping;
-use crate::store::Origin;
 use url::Url;
 
 /// An open store, read-only, and its mapping.
@@ -49,12 +48,8 @@ impl Env {
         let schema = db.schema().await?;
         let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
         self.progress.note(&format!("messages: {mapping}"));
-        if let Origin::Preset {
-            unreadable: Some(what),
-            ..
-        } = &mapping.origin
-        {
-            self.progress.note(what);
+        if let Some(what) = mapping.unreadable() {
+            self.progress.note(&format!("not readable: {what}"));
         }
         Ok(Chats {
             db,

@@ -42,6 +42,10 @@ impl Show for Records {
                 let names = ["key", "role", "time", "state", "flags", "tools", "text"];
                 record(names.map(str::to_owned).to_vec(), out)
             }
+            Piece::Head(Head::Text(head)) => {
+                record(vec!["text".to_owned()], out)?;
+                record(vec![self.quoted(&head.text)], out)
+            }
             Piece::Row(values) => {
                 let cells = values.iter().map(|value| self.cell(value));
                 record(cells.collect(), out)

@@ -44,6 +44,10 @@ impl Show for Lines {
                 self.keys = sheet.keys();
                 Ok(())
             }
+            Piece::Head(Head::Text(head)) => {
+                let line = serde_json::json!({"text": head.text}).to_string();
+                writeln!(out, "{}", json::terminal_safe(&line))
+            }
             Piece::Row(values) => writeln!(out, "{}", json::object(&self.keys, values)),
             Piece::Line(line) => writeln!(out, "{}", json::message(line)),
             Piece::Head(Head::Transcript(_)) | Piece::Note(_) => Ok(()),

@@ -29,6 +29,7 @@ pub use view::Line;
 pub use view::Note;
 pub use view::Piece;
 pub use view::Sheet;
+pub use view::Text;
 pub use view::Tool;
 pub use view::Transcript;
 

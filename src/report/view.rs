@@ -24,6 +24,17 @@ pub enum Head {
     Sheet(Sheet),
     /// Messages follow.
     Transcript(Transcript),
+    /// Nothing follows but notes.
+    Text(Text),
+}
+
+/// A text in the form of a file, to be pasted into one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The sub-command, as typed: `inspect mapping`.
+    pub command: &'static str,
+    /// The text, without a newline at its end.
+    pub text: String,
 }
 
 /// A table of values.

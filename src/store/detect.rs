@@ -31,6 +31,13 @@ pub struct Candidate {
     pub reasons: Vec<String>,
 }
 
+impl Candidate {
+    /// Whether so much more speaks for it that the other one is out of the question.
+    pub fn beats(&self, other: &Self) -> bool {
+        self.score >= other.score + MARGIN
+    }
+}
+
 /// A text that was found in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
@@ -57,9 +64,7 @@ pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyho
         return Ok(mapping);
     }
     let found = candidates(db, schema).await?;
-    let doubt = found
-        .get(1)
-        .filter(|second| second.score > found[0].score - MARGIN);
+    let doubt = found.get(1).filter(|second| !found[0].beats(second));
     match (found.first(), doubt) {
         (None, _) => Err(nothing(db, schema).into()),
         (Some(first), None) => Ok(first.mapping.clone()),

@@ -104,6 +104,17 @@ impl Mapping {
             .collect()
     }
 
+    /// The columns of a table that it names.
+    pub(super) fn columns(&self, table: &str) -> Vec<String> {
+        let table = self.tables.iter().find(|known| known.name == table);
+        let columns = table.map(|table| table.columns.iter());
+        columns
+            .into_iter()
+            .flatten()
+            .map(|column| column.name.clone())
+            .collect()
+    }
+
     /// A column that it names.
     pub(super) fn column(&self, table: &str, name: &str) -> Option<&Column> {
         let table = self.tables.iter().find(|known| known.name == table)?;
@@ -113,6 +124,14 @@ impl Mapping {
     /// Whether the product lets its users do that.
     pub fn allows(&self, what: Allowed) -> bool {
         self.store().allow.contains(&what)
+    }
+
+    /// What of the store can't be read through it.
+    pub fn unreadable(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Preset { unreadable, .. } => unreadable.as_deref(),
+            _ => None,
+        }
     }
 
     /// The mapping as `chatctl.toml` declares one, with every default written out.

@@ -46,6 +46,7 @@ pub use read::Take;
 pub use read::by_key;
 pub use read::conversation;
 pub use read::holding;
+pub use read::raw;
 pub use read::scan;
 pub use reconcile::Difference;
 pub use reconcile::reconcile;

@@ -9,6 +9,7 @@ use super::keys::Condition;
 use super::plan::Plan;
 use super::source::Source;
 use crate::db::Db;
+use crate::model::Cell;
 use crate::model::CellRef;
 use crate::model::StoredMessage;
 use std::collections::HashSet;
@@ -72,6 +73,61 @@ pub async fn by_key(
     };
     let found = select(db, mapping, condition, rows(mapping)).await?;
     Ok(found.into_iter().find(|message| message.key == key))
+}
+
+/// The rows of a conversation's messages as they are stored, and the names of their columns.
+pub async fn raw(
+    db: &dyn Db,
+    mapping: &Mapping,
+    key: &str,
+) -> anyhow::Result<(Vec<String>, Vec<Vec<Cell>>)> {
+    let store = mapping.store();
+    let columns = mapping.columns(store.table());
+    let select: Vec<_> = columns
+        .iter()
+        .map(|name| format!("m.{}", db.quote(name)))
+        .collect();
+    let select = format!(
+        "SELECT {} FROM {} m",
+        select.join(", "),
+        db.quote(store.table())
+    );
+    let mut rows = Vec::new();
+    let conditions = match store.shape {
+        Shape::Chain => conversation(db, mapping, key)
+            .await?
+            .iter()
+            .filter_map(|message| {
+                keys::holds(
+                    db,
+                    mapping,
+                    store.table(),
+                    &sources(&store.message.key),
+                    &message.key,
+                )
+            })
+            .collect(),
+        _ => {
+            let (table, columns) = place(mapping);
+            let exact = keys::holds(db, mapping, table, &columns, key);
+            vec![exact.unwrap_or_else(|| keys::alike(db, &columns, key))]
+        }
+    };
+    for condition in conditions {
+        let order: Vec<_> = store
+            .message
+            .order
+            .iter()
+            .map(|name| format!("m.{}", db.quote(name)))
+            .collect();
+        let order = match order.is_empty() {
+            true => String::new(),
+            false => format!(" ORDER BY {}", order.join(", ")),
+        };
+        let sql = format!("{select} WHERE {}{order}", condition.sql);
+        rows.extend(db.rows(&sql, &condition.args).await?);
+    }
+    Ok((columns, rows))
 }
 
 /// Every message of the store, in the order in which it is stored.

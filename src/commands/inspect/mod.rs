@@ -1,16 +1,26 @@
 //! `chatctl inspect`: looks into the store, for the person on call. It reads, and can't write.
 
+mod conversations;
+mod mapping;
 mod schema;
+mod search;
+mod show;
 mod sql;
 mod tables;
 
 use super::Done;
 use super::Env;
 use crate::db;
-use crate::db::Db;
-use crate::db::Target;
+use crate::model::Role;
+use crate::model::State;
+use crate::model::StoredMessage;
+use crate::model::ToolCall;
+use crate::report::Line;
 use crate::report::Piece;
+use crate::report::Tool;
 use crate::stop::Stop;
+use std::time::Duration;
+use std::time::SystemTime;
 
 /// Look into the store: reads, and can't write
 #[derive(Debug, clap::Args)]
@@ -27,23 +37,42 @@ enum Command {
     /// Tell the columns, keys and indexes of a table, or of all
     Schema(schema::Args),
 
+    /// Tell where the chats are and why, as TOML to paste into chatctl.toml
+    Mapping(mapping::Args),
+
+    /// List the conversations, those that were last written to first
+    Conversations(conversations::Args),
+
+    /// Show a conversation
+    Show(show::Args),
+
+    /// Find messages by their text
+    Search(search::Args),
+
     /// Run a query that can only read
     Sql(sql::Args),
 }
 
 /// Runs it.
 pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
-    let db = open(&env).await?;
     let look = async {
         match &args.command {
-            Command::Tables(args) => tables::run(args, &*db, &env).await,
-            Command::Schema(args) => schema::run(args, &*db, &env).await,
-            Command::Sql(args) => sql::run(args, &*db, &env).await,
+            Command::Tables(args) => {
+                tables::run(args, &*db::open(env.target()?).await?, &env).await
+            }
+            Command::Schema(args) => {
+                schema::run(args, &*db::open(env.target()?).await?, &env).await
+            }
+            Command::Sql(args) => sql::run(args, &*db::open(env.target()?).await?, &env).await,
+            Command::Mapping(args) => mapping::run(args, &env).await,
+            Command::Conversations(args) => conversations::run(args, &env).await,
+            Command::Show(args) => show::run(args, &env).await,
+            Command::Search(args) => search::run(args, &env).await,
         }
     };
-    // A query stops by itself, and tells its server so; catalogues are read in no time.
+    // A query or a search stops by itself, and tells its server so; the rest takes no time.
     let looked = match &args.command {
-        Command::Sql(_) => look.await,
+        Command::Sql(_) | Command::Search(_) => look.await,
         _ => tokio::select! {
             looked = look => looked,
             () = env.until_gone() => Ok(()),
@@ -55,23 +84,49 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     }
 }
 
-/// The store, read-only.
-async fn open(env: &Env) -> anyhow::Result<Box<dyn Db>> {
-    let url = env
-        .config
-        .value("database-url", env.database_url.as_deref())?
-        .ok_or_else(|| {
-            Stop::usage("no database").hint(
-                "give --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL",
-            )
-        })?;
-    let target = Target::parse(&url)?;
-    env.progress
-        .note(&format!("store: {target} ({})", target.backend()));
-    db::open(target).await
-}
-
 /// Shows a piece. When nobody reads any more nothing is shown; the command is about to end.
 async fn show(env: &Env, piece: Piece) {
     let _ = env.pieces.send(piece).await;
+}
+
+/// A moment in microseconds since 1970, as RFC 3339; one before that, or after year 9999, is told
+/// as the number that it is.
+fn moment(micros: i64) -> String {
+    const LAST: u64 = 253_402_300_799_999_999;
+    match u64::try_from(micros) {
+        Ok(after) if after <= LAST => {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_micros(after);
+            humantime::format_rfc3339_millis(time).to_string()
+        }
+        _ => format!("{micros} µs since 1970"),
+    }
+}
+
+fn message(message: StoredMessage) -> Line {
+    let tool = |tool: ToolCall| Tool {
+        name: tool.name,
+        input: tool.input,
+        output: tool.output,
+    };
+    let mut flags = Vec::new();
+    if !message.on_branch {
+        flags.push("not on the current branch");
+    }
+    if !message.decoded && message.role != Role::Other("opaque".to_owned()) {
+        flags.push("undecodable: shown as stored");
+    }
+    Line {
+        key: message.key,
+        role: message.role.word().to_owned(),
+        time: message.time.map(moment),
+        text: message.content,
+        tools: message.tools.into_iter().map(tool).collect(),
+        state: match message.state {
+            State::Whole => None,
+            State::Open => Some("open"),
+            State::Failed => Some("failed"),
+            State::Deleted => Some("deleted"),
+        },
+        flags,
+    }
 }

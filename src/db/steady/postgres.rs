@@ -57,6 +57,8 @@ async fn connect(target: &Target, limit: Duration) -> anyhow::Result<PgConnectio
     let idle = format!("{}ms", limit.as_millis());
     let wait = format!("{}ms", server::READ.as_millis());
     let options = base::reading(target, limit)?.options([
+        // Zero is for ever: a large table is read for as long as it takes.
+        ("statement_timeout", idle.as_str()),
         // If chatctl stops in the middle, the application's changes of the schema wait no longer.
         ("idle_in_transaction_session_timeout", idle.as_str()),
         ("lock_timeout", wait.as_str()),
@@ -214,7 +216,6 @@ pub(in crate::db) async fn scan(
     each: Each<'_>,
 ) -> anyhow::Result<()> {
     let sql = server::inlined(sql, args, base::literal)?;
-    // Zero is for ever.
     let mut connection = connect(target, Duration::ZERO).await?;
     copy(target, &mut connection, &sql, each, Rest::Leave).await
 }

@@ -4,6 +4,7 @@ use super::Page;
 use super::sheet::Rows;
 use crate::render::Show;
 use crate::render::Style;
+use crate::render::escape;
 use crate::render::text;
 use crate::report::Head;
 use crate::report::Piece;
@@ -34,6 +35,10 @@ impl Show for Screen {
                 self.rows = Some(Rows::new(sheet));
             }
             Piece::Head(Head::Transcript(head)) => self.page.conversation(head),
+            Piece::Head(Head::Text(head)) => {
+                let text = escape::block(&head.text);
+                text.lines().for_each(|line| self.page.line(line));
+            }
             Piece::Row(values) => {
                 let rows = self.rows.as_mut().expect("a row follows its sheet");
                 rows.hold(values, &self.page);

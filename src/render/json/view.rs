@@ -13,6 +13,7 @@ use crate::report::Line;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::report::Sheet;
+use crate::report::Text;
 use crate::report::Transcript;
 use serde_json::json;
 use std::io;
@@ -37,6 +38,7 @@ impl Show for Document {
                 self.open(of_sheet(sheet, &self.keys), "rows", out)
             }
             Piece::Head(Head::Transcript(head)) => self.open(of_transcript(head), "messages", out),
+            Piece::Head(Head::Text(head)) => self.open(of_text(head), "rows", out),
             Piece::Row(values) => self.item(&object(&self.keys, values), out),
             Piece::Line(line) => self.item(&message(line), out),
             Piece::Note(note) => {
@@ -101,6 +103,15 @@ fn of_transcript<'a>(head: &Transcript) -> Vec<(&'a str, serde_json::Value)> {
         ("user", json!(head.user)),
         ("created", json!(head.created)),
         ("last", json!(head.last)),
+    ]
+}
+
+fn of_text<'a>(head: &Text) -> Vec<(&'a str, serde_json::Value)> {
+    vec![
+        ("schema", json!("chatctl.text/1")),
+        ("command", json!(head.command)),
+        ("version", json!(env!("CARGO_PKG_VERSION"))),
+        ("text", json!(head.text)),
     ]
 }
 

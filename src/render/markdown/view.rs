@@ -26,6 +26,7 @@ impl Show for Page {
         match piece {
             Piece::Head(Head::Sheet(sheet)) => self.sheet(sheet, out),
             Piece::Head(Head::Transcript(head)) => self.transcript(head, out),
+            Piece::Head(Head::Text(head)) => writeln!(out, "{}", fenced(&head.text)),
             Piece::Row(values) => row(values.iter().map(cell), out),
             Piece::Line(line) => self.message(line, out),
             Piece::Note(note) => writeln!(out, "\n_{}_", plain(&note.text)),

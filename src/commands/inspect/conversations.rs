@@ -1,0 +1,98 @@
+//! `chatctl inspect conversations`: which there are, and which wait for an answer.
+
+use super::moment;
+use super::show;
+use crate::commands::Env;
+use crate::model::Conversation;
+use crate::model::Value;
+use crate::report::Column;
+use crate::report::Head;
+use crate::report::Note;
+use crate::report::Piece;
+use crate::report::Sheet;
+use crate::store;
+use crate::store::Filter;
+use std::time::Duration;
+use std::time::SystemTime;
+
+/// List the conversations, those that were last written to first
+///
+/// `unanswered` marks those whose last word is the user's, or an answer that is empty or failed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Show at most so many
+    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+
+    /// Only those that were written to within this time: 24h, 30min
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    since: Option<Duration>,
+
+    /// Only those of the user with this id
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+}
+
+pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
+    let chats = env.chats().await?;
+    let filter = Filter {
+        limit: args.limit as usize,
+        since: args.since.map(ago),
+        user: args.user.clone(),
+    };
+    let (found, cut) = store::conversations(chats.db.as_ref(), &chats.mapping, &filter).await?;
+    let stored = |name: &str| Column {
+        stored: true,
+        ..Column::text(name)
+    };
+    let head = Sheet {
+        command: "inspect conversations",
+        title: format!("conversations of {}", chats.db.target()),
+        columns: vec![
+            Column::text("conversation"),
+            stored("title"),
+            stored("user"),
+            Column::number("messages"),
+            Column::text("last activity"),
+            Column::text("marks"),
+        ],
+    };
+    show(env, Piece::Head(Head::Sheet(head))).await;
+    for one in found {
+        show(env, Piece::Row(row(one))).await;
+    }
+    if cut {
+        let text = format!(
+            "{} conversations shown, the limit; there are more (--limit)",
+            args.limit
+        );
+        env.progress.note(&text);
+        show(env, Piece::Note(Note { text, cut })).await;
+    }
+    Ok(())
+}
+
+fn row(one: Conversation) -> Vec<Value> {
+    let marks = [(one.unanswered, "unanswered"), (one.deleted, "deleted")];
+    let marks: Vec<_> = marks
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, mark)| *mark)
+        .collect();
+    vec![
+        one.key.into(),
+        Value::optional(one.title),
+        Value::optional(one.user),
+        Value::Number(one.messages.to_string()),
+        Value::optional(one.last.map(moment)),
+        Value::optional((!marks.is_empty()).then(|| marks.join(", "))),
+    ]
+}
+
+/// The moment so long ago, in microseconds since 1970.
+fn ago(time: Duration) -> i64 {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(now.saturating_sub(time).as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,98 @@
+//! `chatctl inspect mapping`: where the chats are, and why chatctl thinks so.
+
+use super::show;
+use crate::commands::Env;
+use crate::db;
+use crate::report::Head;
+use crate::report::Note;
+use crate::report::Piece;
+use crate::report::Text;
+use crate::stop::Stop;
+use crate::store;
+use crate::store::Mapping;
+
+/// Tell where the chats are and why, as TOML to paste into chatctl.toml
+///
+/// Every place that may be the right one is printed with what speaks for it, the best first. What
+/// `[[store]]` in chatctl.toml says is checked against the tables and printed with every default.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// List the presets that chatctl knows instead
+    #[arg(long)]
+    presets: bool,
+}
+
+pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
+    if args.presets {
+        return presets(env).await;
+    }
+    let db = db::open(env.target()?).await?;
+    let schema = db.schema().await?;
+    if let Some(mapping) = env.config.store.resolve(&schema)? {
+        return page(env, vec![section(&mapping, &["declared".to_owned()])]).await;
+    }
+    let found = store::candidates(db.as_ref(), &schema).await?;
+    if found.is_empty() {
+        return Err(Stop::unreachable(format!(
+            "none of the {} tables looks like messages of a chat",
+            schema.len()
+        ))
+        .hint("declare them as [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns")
+        .into());
+    }
+    let sections = found.iter().map(|one| section(&one.mapping, &one.reasons));
+    page(env, sections.collect()).await?;
+    if let [first, second, ..] = found.as_slice()
+        && !first.beats(second)
+    {
+        let text = "two places look like the chats alike: keep the right one in chatctl.toml";
+        env.progress.note(text);
+        show(
+            env,
+            Piece::Note(Note {
+                text: text.to_owned(),
+                cut: false,
+            }),
+        )
+        .await;
+    }
+    Ok(())
+}
+
+fn section(mapping: &Mapping, reasons: &[String]) -> String {
+    let unreadable = mapping
+        .unreadable()
+        .map(|what| format!("# not readable: {what}\n"));
+    format!(
+        "# {}: {}\n{}{}",
+        mapping.short(),
+        reasons.join(", "),
+        unreadable.unwrap_or_default(),
+        mapping.toml()
+    )
+}
+
+async fn presets(env: &Env) -> anyhow::Result<()> {
+    let line =
+        |preset: &store::Preset| format!("{:<22} {}, {}", preset.name, preset.title, preset.source);
+    page(
+        env,
+        vec![
+            store::presets()
+                .iter()
+                .map(line)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ],
+    )
+    .await
+}
+
+async fn page(env: &Env, sections: Vec<String>) -> anyhow::Result<()> {
+    let head = Text {
+        command: "inspect mapping",
+        text: sections.join("\n"),
+    };
+    show(env, Piece::Head(Head::Text(head))).await;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! `chatctl inspect show`: one conversation, as a transcript or as it is stored.
+
+use super::message;
+use super::moment;
+use crate::commands::Env;
+use crate::commands::chats::Chats;
+use crate::model::Cell;
+use crate::model::Value;
+use crate::report::Column;
+use crate::report::Head;
+use crate::report::Note;
+use crate::report::Piece;
+use crate::report::Sheet;
+use crate::report::Transcript;
+use crate::stop::Stop;
+use crate::store;
+
+/// Show a conversation
+///
+/// Messages of branches that were left stand behind those of the current one. Where the chats are
+/// kept twice, what is in one place only is told at the end.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The conversation's id; its beginning is enough where no other begins so
+    #[arg(value_name = "ID")]
+    conversation: String,
+
+    /// Show the rows of the messages as they are stored
+    #[arg(long)]
+    raw: bool,
+}
+
+pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
+    let chats = env.chats().await?;
+    let found = store::find(chats.db.as_ref(), &chats.mapping, &args.conversation).await?;
+    let key = match found.as_slice() {
+        [] => return Err(none(&args.conversation).into()),
+        [key] => key,
+        several => return Err(ambiguous(&args.conversation, several).into()),
+    };
+    match args.raw {
+        true => raw(&chats, key, env).await,
+        false => transcript(&chats, key, env).await,
+    }
+}
+
+async fn transcript(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
+    let (db, mapping) = (chats.db.as_ref(), &chats.mapping);
+    let one = store::one(db, mapping, key).await?;
+    let messages = store::conversation(db, mapping, key).await?;
+    let head = Transcript {
+        command: "inspect show",
+        key: key.to_owned(),
+        title: one.title,
+        user: one.user,
+        created: one.created.map(moment),
+        last: one.last.map(moment),
+    };
+    super::show(env, Piece::Head(Head::Transcript(head))).await;
+    let last = messages.iter().rposition(|message| message.on_branch);
+    for (at, one_message) in messages.iter().enumerate() {
+        let mut line = message(one_message.clone());
+        if one.unanswered && Some(at) == last {
+            line.flags.push("unanswered");
+        }
+        super::show(env, Piece::Line(Box::new(line))).await;
+    }
+    for (index, other) in mapping.stores.iter().enumerate().skip(1) {
+        let kept = store::conversation(db, &mapping.only(index), key).await?;
+        for difference in store::reconcile(&messages, &kept) {
+            let (has, lacks) = match difference.in_first {
+                true => (mapping.table(), other.table()),
+                false => (other.table(), mapping.table()),
+            };
+            let message = difference.message;
+            let text = format!(
+                "kept twice, and not alike: the {} message `{}` of `{has}` is not in `{lacks}`",
+                message.role, message.key
+            );
+            super::show(env, Piece::Note(Note { text, cut: false })).await;
+        }
+    }
+    Ok(())
+}
+
+async fn raw(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
+    let (columns, rows) = store::raw(chats.db.as_ref(), &chats.mapping, key).await?;
+    let column = |name: &String| Column {
+        stored: true,
+        ..Column::text(name)
+    };
+    let head = Sheet {
+        command: "inspect show",
+        title: format!("rows of {key} in {}", chats.mapping.table()),
+        columns: columns.iter().map(column).collect(),
+    };
+    super::show(env, Piece::Head(Head::Sheet(head))).await;
+    for row in rows {
+        let row = row.into_iter().map(|cell| match cell {
+            Cell::Null => Value::Null,
+            Cell::Int(number) => Value::Number(number.to_string()),
+            Cell::Real(number) => Value::number(number.to_string()),
+            Cell::Text(text) => Value::Text(text),
+            Cell::Blob(bytes) => Value::Blob(bytes),
+        });
+        super::show(env, Piece::Row(row.collect())).await;
+    }
+    Ok(())
+}
+
+fn none(id: &str) -> Stop {
+    Stop::usage(format!("no conversation is `{id}` or begins with it"))
+        .hint("chatctl inspect conversations")
+}
+
+fn ambiguous(id: &str, keys: &[String]) -> Stop {
+    const TOLD: usize = 10;
+    let told: Vec<_> = keys
+        .iter()
+        .take(TOLD)
+        .map(|key| format!("`{key}`"))
+        .collect();
+    let more = if keys.len() > TOLD { ", and more" } else { "" };
+    Stop::usage(format!(
+        "`{id}` begins several conversations: {}{more}",
+        told.join(", ")
+    ))
+    .hint("give more of the id")
+}
