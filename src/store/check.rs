@@ -50,6 +50,7 @@ pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>,
         each(table, [&mut parts.key, &mut parts.order])?;
         in_source(table, Some(&mut parts.content))?;
         in_source(table, parts.tools.as_mut())?;
+        in_predicate(table, parts.only.as_mut())?;
         tables.push(table.clone());
     }
     if store.item.is_some() {

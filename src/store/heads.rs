@@ -6,6 +6,7 @@ use super::keys::Condition;
 use super::list::Filter;
 use super::plan;
 use super::read;
+use super::row::unwrapped;
 use super::source::Source;
 use super::time;
 use crate::db::Db;
@@ -158,6 +159,8 @@ fn told(source: &Source, cells: &[Cell]) -> Option<String> {
             (None, cell) => Some(cell.to_string()),
             (Some(path), cell) => {
                 let json: serde_json::Value = serde_json::from_str(&cell.to_string()).ok()?;
+                let inner = Some(path).filter(|path| path.goes_in());
+                let json = inner.and_then(|_| unwrapped(&json)).unwrap_or(json);
                 match path.first(&json)? {
                     serde_json::Value::Null => None,
                     serde_json::Value::String(text) => Some(text.clone()),

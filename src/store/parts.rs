@@ -166,14 +166,14 @@ fn call(fields: &Map<String, Value>) -> Option<ToolCall> {
             tool(inner, "name", Some("arguments"), None)
         }
         _ => {
-            let name = first_of(fields, &["name", "apiName", "tool_name"])?;
-            let input = first_of(fields, &["arguments", "args", "tool_args", "input"])?;
-            tool(
+            let name = first_of(fields, &["name", "apiName", "tool_name", "tool"])?;
+            let input = first_of(
                 fields,
-                name,
-                Some(input),
-                first_of(fields, &["result", "output"]),
-            )
+                &["arguments", "args", "tool_args", "toolInput", "input"],
+            );
+            let output = first_of(fields, &["result", "toolOutput", "output"]);
+            input.or(output)?;
+            tool(fields, name, input, output)
         }
     };
     Some(known)
@@ -276,6 +276,15 @@ mod tests {
             (
                 json!({"type": "ai", "data": {"content": "x", "type": "ai", "tool_calls": [{"name": "f", "args": {}, "id": "1"}]}}),
                 content("x", &[("f", Some("{}"), None)]),
+            ),
+            // Flowise, and llm's results, which name no input.
+            (
+                json!([{"tool": "f", "toolInput": {"a": 1}, "toolOutput": "r"}]),
+                content("", &[("f", Some("{\"a\":1}"), Some("r"))]),
+            ),
+            (
+                json!({"name": "f", "output": "r", "tool_call_id": "c"}),
+                content("", &[("f", None, Some("r"))]),
             ),
             // Anthropic.
             (

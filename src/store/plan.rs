@@ -82,10 +82,12 @@ impl Columns<'_> {
 
 /// A condition over the table that is selected from.
 pub(super) fn condition(db: &dyn Db, predicate: &Predicate) -> String {
-    format!(
-        "({})",
-        predicate.sql(|name| format!("m.{}", db.quote(name)))
-    )
+    over("m", db, predicate)
+}
+
+fn over(table: &str, db: &dyn Db, predicate: &Predicate) -> String {
+    let column = |name: &str| format!("{table}.{}", db.quote(name));
+    format!("({})", predicate.sql(column))
 }
 
 impl Plan {
@@ -159,10 +161,13 @@ impl Plan {
                 .key
                 .first()
                 .map_or("NULL".to_owned(), |key| db.quote(key));
+            let only = parts.only.as_ref();
+            let only = only.map(|only| format!(" AND {}", over("p", db, only)));
             format!(
-                " LEFT JOIN {} p ON p.{} = m.{key}",
+                " LEFT JOIN {} p ON p.{} = m.{key}{}",
                 db.quote(&parts.table),
-                db.quote(&parts.key)
+                db.quote(&parts.key),
+                only.unwrap_or_default()
             )
         });
         format!(

@@ -32,7 +32,29 @@ macro_rules! preset {
 }
 
 /// Every preset's name and text.
-static FILES: &[(&str, &str)] = &[preset!("sqlmodel-chat")];
+static FILES: &[(&str, &str)] = &[
+    preset!("agno"),
+    preset!("agno-v2"),
+    preset!("anythingllm"),
+    preset!("chainlit"),
+    preset!("dify"),
+    preset!("flowise"),
+    preset!("google-adk"),
+    preset!("google-adk-v0"),
+    preset!("langchain"),
+    preset!("langgraph"),
+    preset!("letta"),
+    preset!("llm"),
+    preset!("llm-threads"),
+    preset!("lobechat"),
+    preset!("open-webui"),
+    preset!("open-webui-blob"),
+    preset!("openai-agents"),
+    preset!("sqlmodel-chat"),
+    preset!("sqlmodel-chat-small"),
+    preset!("vercel-chatbot"),
+    preset!("vercel-chatbot-v1"),
+];
 
 static ALL: LazyLock<Vec<Preset>> = LazyLock::new(|| {
     let read = |(name, text): &(&'static str, &str)| Preset {

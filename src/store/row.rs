@@ -3,6 +3,7 @@
 use super::parts;
 use super::parts::Content;
 use super::plan::Slot;
+use super::source::Path;
 use super::time;
 use crate::model::CellRef;
 use crate::model::StoredMessage;
@@ -44,10 +45,24 @@ pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
     }
 }
 
+/// What a path goes into: some writers encode twice, and keep JSON in a string in JSON.
+pub(super) fn unwrapped(value: &Value) -> Option<Value> {
+    let inner = value.as_str()?;
+    let inner = inner.starts_with(['{', '[']).then_some(inner)?;
+    serde_json::from_str(inner).ok()
+}
+
 /// A row, whose JSON is parsed once.
 pub(super) struct Row<'r> {
     pub cells: &'r [CellRef<'r>],
-    json: OnceCell<Vec<OnceCell<Option<Value>>>>,
+    json: OnceCell<Vec<Parsed>>,
+}
+
+/// The JSON of a cell, and the JSON that it holds when it is a string.
+#[derive(Clone, Default)]
+struct Parsed {
+    outer: OnceCell<Option<Value>>,
+    inner: OnceCell<Option<Value>>,
 }
 
 impl<'r> Row<'r> {
@@ -58,11 +73,23 @@ impl<'r> Row<'r> {
         }
     }
 
+    fn parsed(&self, at: usize) -> &Parsed {
+        let all = || vec![Parsed::default(); self.cells.len()];
+        &self.json.get_or_init(all)[at]
+    }
+
+    /// The JSON that a path is meant for.
+    fn json_for(&self, at: usize, path: Option<&Path>) -> Option<&Value> {
+        let json = self.json(at)?;
+        if !json.is_string() || !path.is_some_and(Path::goes_in) {
+            return Some(json);
+        }
+        let inner = self.parsed(at).inner.get_or_init(|| unwrapped(json));
+        inner.as_ref().or(Some(json))
+    }
+
     fn json(&self, at: usize) -> Option<&Value> {
-        let all = self
-            .json
-            .get_or_init(|| vec![OnceCell::new(); self.cells.len()]);
-        let parsed = all[at].get_or_init(|| match self.cells[at] {
+        let parsed = self.parsed(at).outer.get_or_init(|| match self.cells[at] {
             CellRef::Text(text) => serde_json::from_str(text).ok(),
             CellRef::Blob(bytes) => serde_json::from_slice(bytes).ok(),
             CellRef::Int(number) => Some(number.into()),
@@ -122,7 +149,7 @@ impl<'r> Row<'r> {
     pub(super) fn text(&self, slot: &Slot) -> Option<Cow<'_, str>> {
         slot.iter().find_map(|(at, path)| match path {
             None => self.cell(*at),
-            Some(path) => match path.first(self.json(*at)?)? {
+            Some(path) => match path.first(self.json_for(*at, Some(path))?)? {
                 Value::Null => None,
                 value => Some(Cow::Owned(written(value))),
             },
@@ -143,7 +170,7 @@ impl<'r> Row<'r> {
             None => message
                 .content
                 .push_str(&self.cell(*at).unwrap_or_default()),
-            Some(path) => match self.json(*at) {
+            Some(path) => match self.json_for(*at, Some(path)) {
                 // What the path looks for may be missing: an answer without a text.
                 Some(json) => {
                     if let Some(value) = path.first(json) {
@@ -162,7 +189,7 @@ impl<'r> Row<'r> {
 
     pub(super) fn calls(&self, slot: &Slot) -> Vec<ToolCall> {
         let calls = slot.iter().find_map(|(at, path)| {
-            let json = self.json(*at)?;
+            let json = self.json_for(*at, path.as_ref())?;
             match path {
                 Some(path) => path.first(json).map(parts::calls),
                 None => Some(parts::calls(json)),
@@ -176,7 +203,7 @@ impl<'r> Row<'r> {
         let mut found = Vec::new();
         let mut decoded = true;
         for (at, path) in slot {
-            let Some(json) = self.json(*at) else {
+            let Some(json) = self.json_for(*at, path.as_ref()) else {
                 decoded &= self.cells[*at] == CellRef::Null;
                 continue;
             };
@@ -207,7 +234,7 @@ impl<'r> Row<'r> {
     pub(super) fn time(&self, slot: &Slot) -> Option<i64> {
         slot.iter()
             .find_map(|(at, path)| match (path, self.cells[*at]) {
-                (Some(path), _) => time_of(path.first(self.json(*at)?)?),
+                (Some(path), _) => time_of(path.first(self.json_for(*at, Some(path))?)?),
                 (None, CellRef::Text(text)) => time::of_text(text),
                 (None, CellRef::Int(number)) => time::of_int(number),
                 (None, CellRef::Real(number)) => time::of_number(number),

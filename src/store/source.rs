@@ -51,6 +51,11 @@ impl Source {
 }
 
 impl Path {
+    /// Whether it goes into the value, and does not mean the whole of it.
+    pub(super) fn goes_in(&self) -> bool {
+        self.text.trim() != "$"
+    }
+
     /// The first node that the path finds.
     pub fn first<'v>(&self, value: &'v serde_json::Value) -> Option<&'v serde_json::Value> {
         self.parsed.query(value).first()
