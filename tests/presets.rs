@@ -115,7 +115,11 @@ async fn talk(db: &dyn Db, mapping: &Mapping, one: Conversation) -> Talk {
             .await
             .unwrap();
         for difference in store::reconcile(&messages, &other) {
-            let place = if difference.in_first { "first" } else { "other" };
+            let place = if difference.in_first {
+                "first"
+            } else {
+                "other"
+            };
             differs.push(format!("{place} only: {}", difference.message.content));
         }
     }

@@ -191,25 +191,25 @@ async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> any
     const LAST: usize = 8;
     let store = mapping.store();
     let whole = matches!(store.shape, Shape::Blob | Shape::Chain);
-    let messages = if whole || store.message.parent.is_some() || store.parts.is_some() {
+    let whole = whole || store.message.parent.is_some() || store.parts.is_some();
+    let messages = if whole {
         read::conversation(db, mapping, &one.key).await?
     } else {
         let (table, columns) = read::place(mapping);
         let condition = keys::holds(db, mapping, table, &columns, &one.key)
             .unwrap_or_else(|| keys::alike(db, &columns, &one.key));
         one.messages = count(db, mapping, &condition).await?;
-        let mut last = read::select(db, mapping, condition, Order::Latest(LAST)).await?;
-        if store.shape != Shape::Turn {
-            last.reverse();
-        }
-        last
+        let last = read::select(db, mapping, condition, Order::Latest(LAST)).await?;
+        // The newest row comes first, in it the question before its answer.
+        let rows = last.chunk_by(|question, answer| answer.parent.as_ref() == Some(&question.key));
+        rows.rev().flatten().cloned().collect()
     };
-    if whole || store.message.parent.is_some() || store.parts.is_some() {
+    if whole {
         one.messages = messages.len() as u64;
     }
     let told = messages.iter().filter_map(|message| message.time).max();
     one.last = one.last.max(told).or(one.created);
-    one.unanswered = unanswered(&messages, store.shape);
+    one.unanswered = unanswered(&messages);
     if one.user.is_none() {
         one.user = user(db, mapping, &one.key).await?;
     }
@@ -257,16 +257,12 @@ async fn count(db: &dyn Db, mapping: &Mapping, condition: &Condition) -> anyhow:
 }
 
 /// Whether the last word is the user's, or an answer that says nothing.
-fn unanswered(messages: &[StoredMessage], shape: Shape) -> bool {
+fn unanswered(messages: &[StoredMessage]) -> bool {
     let speaks = |message: &&StoredMessage| {
         let counts = message.on_branch && message.state != State::Deleted;
         counts && !matches!(message.role, Role::Other(_))
     };
-    // The last turn comes first, its question before its answer.
-    let last = match shape {
-        Shape::Turn => messages.iter().filter(speaks).take(2).last(),
-        _ => messages.iter().rev().find(speaks),
-    };
+    let last = messages.iter().rev().find(speaks);
     last.is_some_and(|last| match last.role {
         Role::User => true,
         _ => last.state == State::Failed || last.content.trim().is_empty() && last.tools.is_empty(),

@@ -90,6 +90,23 @@ fn over(table: &str, db: &dyn Db, predicate: &Predicate) -> String {
     format!("({})", predicate.sql(column))
 }
 
+/// The join that adds a message's parts, as `p`, to its row; nothing where there are none.
+pub(super) fn joined_parts(db: &dyn Db, store: &Store) -> String {
+    let Some(parts) = &store.parts else {
+        return String::new();
+    };
+    let key = store.message.key.first();
+    let key = key.map_or("NULL".to_owned(), |key| format!("m.{}", db.quote(key)));
+    let only = parts.only.as_ref();
+    let only = only.map(|only| format!(" AND {}", over("p", db, only)));
+    format!(
+        " LEFT JOIN {} p ON p.{} = {key}{}",
+        db.quote(&parts.table),
+        db.quote(&parts.key),
+        only.unwrap_or_default()
+    )
+}
+
 impl Plan {
     pub(super) fn of(db: &dyn Db, store: &Store) -> Self {
         let mut columns = Columns {
@@ -155,25 +172,7 @@ impl Plan {
     pub(super) fn select_from(&self, db: &dyn Db, store: &Store) -> String {
         let columns = self.select.join(", ");
         let table = db.quote(store.table());
-        let parts = store.parts.as_ref().map(|parts| {
-            let key = store
-                .message
-                .key
-                .first()
-                .map_or("NULL".to_owned(), |key| db.quote(key));
-            let only = parts.only.as_ref();
-            let only = only.map(|only| format!(" AND {}", over("p", db, only)));
-            format!(
-                " LEFT JOIN {} p ON p.{} = m.{key}{}",
-                db.quote(&parts.table),
-                db.quote(&parts.key),
-                only.unwrap_or_default()
-            )
-        });
-        format!(
-            "SELECT {columns} FROM {table} m{}",
-            parts.unwrap_or_default()
-        )
+        format!("SELECT {columns} FROM {table} m{}", joined_parts(db, store))
     }
 
     /// The order of a conversation's messages.

@@ -6,6 +6,7 @@ use super::declared::Shape;
 use super::decode::Decoder;
 use super::keys;
 use super::keys::Condition;
+use super::plan;
 use super::plan::Plan;
 use super::source::Source;
 use crate::db::Db;
@@ -311,13 +312,8 @@ fn chain(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str) -> String
     let parent = db.quote(store.message.parent.as_deref().unwrap_or_default());
     let table = db.quote(&store.message.table);
     let (mut select, mut order) = (plan.select.join(", "), "way.depth DESC".to_owned());
-    let mut parts = String::new();
+    let parts = plan::joined_parts(db, store);
     if let Some(part) = &store.parts {
-        parts = format!(
-            " LEFT JOIN {} p ON p.{} = m.{key}",
-            db.quote(&part.table),
-            db.quote(&part.key)
-        );
         order = format!("{order}, p.{}", db.quote(&part.order));
     }
     if select.is_empty() {
