@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// What is read from a fixture.
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
@@ -252,6 +253,33 @@ fn sqlite_file(folder: &tempfile::TempDir, name: &str, sql: &str) -> String {
 fn every_fixture_is_read_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     every_fixture("sqlite", |app, sql| sqlite_file(&folder, app, sql));
+}
+
+/// Not a dump of long ago: the package itself, as it is installed for the tests.
+#[test]
+fn what_a_package_writes_today_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = fixtures().join("make");
+    let made = Command::new(common::python())
+        .arg("-P")
+        .arg(make.join("apps/llm-threads.py"))
+        .env("PYTHONPATH", &make)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PRESETS_KEEP", folder.path())
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let url = format!("sqlite:{}/llm-threads.db", folder.path().display());
+    let expected = fs::read_to_string(fixtures().join("llm-threads/expected.toml")).unwrap();
+    stores::run(async {
+        let db = db::open(Target::parse(&url).unwrap()).await.unwrap();
+        let found = toml::to_string(&read(db.as_ref()).await.unwrap()).unwrap();
+        assert_eq!(found, expected);
+    });
 }
 
 #[test]
