@@ -169,7 +169,7 @@ fn ops() -> Vec<Op<Place>> {
         op(
             "delete, insert the same",
             |p| {
-                p.sql("BEGIN; CREATE TEMP TABLE m AS SELECT * FROM message; DELETE FROM message; INSERT INTO message SELECT * FROM m; COMMIT")
+                p.sql("BEGIN; CREATE TEMP TABLE m AS SELECT * FROM message; DELETE FROM message; INSERT INTO message SELECT * FROM m; COMMIT");
             },
             NOTHING,
             "",

@@ -72,6 +72,28 @@ impl Place {
         self.make();
     }
 
+    /// The statements that `.dump` writes, run on a new file.
+    fn reload(&self) {
+        self.dump();
+        self.renamed_here("new.db");
+    }
+
+    fn dump(&self) {
+        let from = Connection::open(self.path()).unwrap();
+        let to = Connection::open(self.folder.path().join("new.db")).unwrap();
+        let sql = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%' ORDER BY rowid";
+        let mut objects = from.prepare(sql).unwrap();
+        let mut objects = objects.query([]).unwrap();
+        while let Some(row) = objects.next().unwrap() {
+            to.execute_batch(&row.get::<_, String>(0).unwrap()).unwrap();
+        }
+        let old = self.path().display().to_string();
+        to.execute_batch(&format!(
+            "ATTACH '{old}' AS old; INSERT INTO message SELECT * FROM old.message; DETACH old"
+        ))
+        .unwrap();
+    }
+
     fn renamed_here(&self, from: &str) {
         fs::rename(self.folder.path().join(from), self.path()).unwrap();
     }
@@ -185,7 +207,7 @@ fn ops(counts: bool) -> Vec<Op<Place>> {
                 "BEGIN; CREATE TABLE n (id INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, content TEXT);
                 INSERT INTO n SELECT * FROM message; DROP TABLE message; ALTER TABLE n RENAME TO message;
                 CREATE INDEX by_conversation ON message (conversation); COMMIT",
-            )
+            );
             },
             ALTERED,
             "",
@@ -224,6 +246,7 @@ fn ops(counts: bool) -> Vec<Op<Place>> {
             COPIED,
             "",
         ),
+        op("dumped and loaded", |p| p.reload(), COPIED, ""),
         op(
             "copied as a file",
             |p| {

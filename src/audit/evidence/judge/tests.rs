@@ -135,9 +135,11 @@ fn the_facts_that_changed_and_those_that_are_not_known_are_told() {
 
 #[test]
 fn a_store_that_moved_to_another_engine_is_not_judged() {
-    let mut before = Evidence::default();
-    before.backend = "sqlite".to_owned();
-    before.tables.insert("t".to_owned(), Marks::default());
+    let before = Evidence {
+        backend: "sqlite".to_owned(),
+        tables: BTreeMap::from([("t".to_owned(), Marks::default())]),
+        ..Evidence::default()
+    };
     let after = Evidence {
         backend: "postgres".to_owned(),
         ..Evidence::default()
