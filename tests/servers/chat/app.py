@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 from starlette.background import BackgroundTask
 
-from chat import schema, transport
+from chat import buffer, schema, transport
 from chat.auth import COOKIE, current_user
 from chat.modes import MODES
 from chat.provider import Provider
@@ -35,9 +35,10 @@ respond = transport.load(settings.transport)
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     schema.prepare(settings)
     app.state.settings = settings
-    app.state.store = open_store(settings.stack, settings.database_path, settings.busy_timeout)
+    app.state.store = open_store(settings.stack, settings.database, settings.busy_timeout)
     app.state.provider = Provider(settings.gateway_url)
     yield
+    await buffer.flush(app.state.store)
     await app.state.provider.close()
     await app.state.store.dispose()
 
@@ -162,7 +163,7 @@ async def find_history(request: Request, conversation_id: str, user_id: int | No
     lines = await request.app.state.store.history(conversation_id, user_id)
     if lines is None:
         raise HTTPException(404, "Conversation not found")
-    return lines
+    return [*lines, *buffer.waiting(conversation_id)]
 
 
 def prompt(lines: list[Line], message: str) -> list[dict[str, str]]:

@@ -13,32 +13,33 @@ def now() -> datetime:
 
 class User(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
-    email: str = Field(unique=True)
-    token: str
+    # MySQL makes no VARCHAR without a length.
+    email: str = Field(unique=True, max_length=200)
+    token: str = Field(max_length=200)
     created_at: datetime = Field(default_factory=now)
 
 
 class Task(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     user_id: int | None = Field(default=None, foreign_key="user.id")
-    title: str
+    title: str = Field(max_length=200)
     done: bool = False
     created_at: datetime = Field(default_factory=now)
 
 
 class Conversation(SQLModel, table=True):
     # Not a counter: after a dropped database an old id must not name a new conversation.
-    id: str = Field(default_factory=lambda: uuid.uuid4().hex, primary_key=True)
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex, primary_key=True, max_length=32)
     user_id: int | None = Field(default=None, foreign_key="user.id")
-    title: str | None = None
+    title: str | None = Field(default=None, max_length=200)
     created_at: datetime = Field(default_factory=now)
     updated_at: datetime = Field(default_factory=now)
 
 
 class Message(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
-    conversation_id: str = Field(foreign_key="conversation.id", index=True)
-    role: str
+    conversation_id: str = Field(foreign_key="conversation.id", index=True, max_length=32)
+    role: str = Field(max_length=20)
     content: str = Field(sa_type=Text)
     status: str = Field(default="complete", sa_type=Text)
     created_at: datetime = Field(default_factory=now)

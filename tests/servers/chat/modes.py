@@ -2,7 +2,7 @@
 
 pass: the commit comes before DONE. violation: DONE does not wait for it. other: the order is not
 what is wrong. Modes whose strategy is `correct` but whose truth is `other` misbehave elsewhere:
-`app` and `schema` ask for them by name.
+`app`, `schema` and `database` ask for them by name.
 """
 
 from collections.abc import Callable
@@ -61,6 +61,7 @@ _OTHER = [
     s.error_as_answer,
     s.no_done,
     s.data_after_done,
+    s.acknowledge_then_flush,
 ]
 _ELSEWHERE = [
     "user_lost",
@@ -68,6 +69,9 @@ _ELSEWHERE = [
     "not_sse",
     "history_reversed",
     "hard_reset",
+    "missing_models",
+    "in_memory",
+    "ephemeral_path",
     "html",
     "status_500",
     "mute",

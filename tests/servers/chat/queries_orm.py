@@ -72,9 +72,10 @@ def user_of(session: Session, token: str) -> int | None:
 
 
 def _next_position(conversation_id: str):
-    # Part of the INSERT, so that two writers never take the same place.
-    highest = select(func.coalesce(func.max(Message.position), 0) + 1)
-    return highest.where(Message.conversation_id == conversation_id).scalar_subquery()
+    # Part of the INSERT, so that two writers never take the same place. In a subquery of its own:
+    # MySQL does not read from the very table that it inserts into.
+    taken = select(Message.position).where(Message.conversation_id == conversation_id).subquery()
+    return select(func.coalesce(func.max(taken.c.position), 0) + 1).scalar_subquery()
 
 
 def _line(row: Message) -> Line:

@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass
 
+from chat import database
+
 CHOICES = {
     "STACK": ("sync", "async", "raw"),
     "TRANSPORT": ("starlette", "sse"),
@@ -14,7 +16,7 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Settings:
-    database_path: str
+    database: str
     gateway_url: str
     mode: str
     stack: str
@@ -27,10 +29,11 @@ class Settings:
 
     @classmethod
     def from_env(cls) -> "Settings":
+        mode = os.environ.get("MODE", "correct")
         return cls(
-            database_path=os.environ["DATABASE_PATH"],
+            database=database.url_of(mode),
             gateway_url=os.environ["GATEWAY_URL"].rstrip("/"),
-            mode=os.environ.get("MODE", "correct"),
+            mode=mode,
             stack=_choice("STACK"),
             transport=_choice("TRANSPORT"),
             wire=_choice("WIRE"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from chat import queries_orm
+from chat import database, queries_orm
 from chat.store import Handle, Store
 
 
@@ -30,10 +30,10 @@ class AsyncHandle(Handle):
 class AsyncStore(Store):
     queries = queries_orm
 
-    def __init__(self, path: str, busy_timeout: float) -> None:
-        self.engine = create_async_engine(
-            f"sqlite+aiosqlite:///{path}", connect_args={"timeout": busy_timeout}
-        )
+    def __init__(self, url: str, busy_timeout: float) -> None:
+        arguments = database.arguments(url, busy_timeout)
+        url = url.replace("sqlite:", "sqlite+aiosqlite:", 1)
+        self.engine = create_async_engine(url, connect_args=arguments)
 
     async def run(self, query: Callable[..., Any], *args: Any) -> Any:
         async with AsyncSession(self.engine) as session:

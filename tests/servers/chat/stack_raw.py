@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from chat import queries_raw
+from chat import database, queries_raw
 from chat.store import Handle, Store
 
 
@@ -27,8 +27,8 @@ class RawHandle(Handle):
 class RawStore(Store):
     queries = queries_raw
 
-    def __init__(self, path: str, busy_timeout: float) -> None:
-        self.path, self.busy_timeout = path, busy_timeout
+    def __init__(self, url: str, busy_timeout: float) -> None:
+        self.url, self.busy_timeout = url, busy_timeout
         self.connection = self._connect()
 
     async def run(self, query: Callable[..., Any], *args: Any) -> Any:
@@ -43,4 +43,4 @@ class RawStore(Store):
         self.connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=self.busy_timeout)
+        return database.connect(self.url, self.busy_timeout)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlmodel import Session, create_engine
 from starlette.concurrency import run_in_threadpool
 
-from chat import queries_orm
+from chat import database, queries_orm
 from chat.store import Handle, Store
 
 
@@ -30,9 +30,11 @@ class SyncHandle(Handle):
 class SyncStore(Store):
     queries = queries_orm
 
-    def __init__(self, path: str, busy_timeout: float) -> None:
-        arguments = {"check_same_thread": False, "timeout": busy_timeout}
-        self.engine = create_engine(f"sqlite:///{path}", connect_args=arguments)
+    def __init__(self, url: str, busy_timeout: float) -> None:
+        arguments = database.arguments(url, busy_timeout)
+        if database.is_file(url):
+            arguments["check_same_thread"] = False
+        self.engine = create_engine(url, connect_args=arguments)
 
     async def run(self, query: Callable[..., Any], *args: Any) -> Any:
         return await run_in_threadpool(self._run, query, args)

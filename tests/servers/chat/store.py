@@ -106,7 +106,7 @@ class Store(Runner):
     async def dispose(self) -> None: ...
 
 
-def open_store(stack: str, path: str, busy_timeout: float) -> Store:
+def open_store(stack: str, url: str, busy_timeout: float) -> Store:
     # Imported here, so that a start pays only for the stack it uses.
     match stack:
         case "sync":
@@ -115,4 +115,4 @@ def open_store(stack: str, path: str, busy_timeout: float) -> Store:
             from chat.stack_async import AsyncStore as chosen
         case _:
             from chat.stack_raw import RawStore as chosen
-    return chosen(path, busy_timeout)
+    return chosen(url, busy_timeout)

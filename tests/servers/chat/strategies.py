@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
+from chat.buffer import flush_later
 from chat.events import DONE, Event, text_chunk
 from chat.provider import ProviderError, StreamCut
 from chat.store import Insert, Update
@@ -351,6 +352,13 @@ async def data_after_done(turn: Turn) -> Events:
     async for event in correct(turn):
         yield event
     yield text_chunk("one more thing")
+
+
+async def acknowledge_then_flush(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    turn.spawn(flush_later(turn.store, turn.row()))
+    yield DONE
 
 
 def _has_tail(turn: Turn) -> bool:
