@@ -153,6 +153,7 @@ async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
     match command {
         Command::VerifyStream(args) => commands::verify_stream::run(*args, env).await,
         Command::Migrate(args) => commands::migrate::run(*args, env).await,
+        Command::Audit(args) => commands::audit::run(*args, env).await,
         Command::Inspect(args) => commands::inspect::run(args, env).await,
         Command::Demo(args) => commands::demo::run(args, env).await,
         Command::DemoServer(args) => commands::demo::serve(args, env).await,

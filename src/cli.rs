@@ -1,5 +1,6 @@
 //! The command line: types only, no logic.
 
+use crate::commands::audit;
 use crate::commands::demo;
 use crate::commands::explain;
 use crate::commands::inspect;
@@ -86,6 +87,9 @@ pub enum Command {
 
     /// Look into the store: reads, and can't write
     Inspect(inspect::Args),
+
+    /// See what survives a restart
+    Audit(Box<audit::Args>),
 
     /// See a proven pass and a proven violation, on a small server inside this program
     Demo(demo::Args),

@@ -9,6 +9,7 @@
 //! - `gateway` and `demo` serve HTTP; axum is named there only.
 //! - `store` reads chats through `db`; `gate` locks them through `db`.
 //! - `stream::run` drives the cores through all of these.
+//! - `audit` looks at what survives, and `audit::restart` drives `stream::run` around a restart.
 //! - `sql` names nothing; `lint` judges texts through it and does no I/O.
 //! - `guard` and the cores of `migrate` do no I/O but reading files, and `migrate::sqlite` drives
 //!   them through `db`.

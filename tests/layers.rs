@@ -39,6 +39,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "stop", "store", "stream",
         ],
     ),
+    (
+        "audit/restart",
+        &[
+            "audit", "clock", "db", "http", "model", "report", "stop", "store", "stream",
+        ],
+    ),
+    ("audit", &[]),
     ("sql", &[]),
     ("guard", &["report", "stop"]),
     ("migrate/plan", &["stop", "migrate"]),
@@ -59,9 +66,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "clock", "commands", "config", "db", "demo", "explain", "gate", "gateway", "guard",
-            "http", "lint", "mask", "migrate", "model", "outcome", "progress", "report", "sql",
-            "stop", "store", "stream",
+            "audit", "clock", "commands", "config", "db", "demo", "explain", "gate", "gateway",
+            "guard", "http", "lint", "mask", "migrate", "model", "outcome", "progress", "report",
+            "sql", "stop", "store", "stream",
         ],
     ),
 ];

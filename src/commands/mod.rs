@@ -1,5 +1,6 @@
 //! One file a sub-command: its arguments and its wiring.
 
+pub mod audit;
 pub mod chats;
 pub mod config;
 pub mod demo;

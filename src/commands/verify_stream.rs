@@ -168,7 +168,7 @@ async fn verify(
 }
 
 /// The gateway, and the server when chatctl starts it.
-async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World> {
+pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World> {
     let config = &env.config;
     let start = config.value("start", args.start.as_deref())?;
     let base = config.parsed("server", args.server.as_deref(), |url| {
@@ -236,7 +236,7 @@ async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World>
     })
 }
 
-fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
+pub(super) fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
     let proof = match args.proof {
         Some(proof) => proof,
         None => config
@@ -287,7 +287,7 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 /// The sessions that are named, those of the settings, or the shipped one, each with its profile.
-fn sessions(args: &Args, env: &Env) -> anyhow::Result<Vec<(Session, &'static Profile)>> {
+pub(super) fn sessions(args: &Args, env: &Env) -> anyhow::Result<Vec<(Session, &'static Profile)>> {
     let default = env
         .config
         .value("profile", args.profile.as_deref())?

@@ -1,5 +1,6 @@
 //! Which process listens on a port, from Linux's `/proc`.
 
+use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::fs;
 use std::net::TcpListener;
@@ -41,6 +42,13 @@ pub(super) fn owner(port: u16, group: u32) -> Owner {
         }
     }
     stranger.map_or(Owner::Unknown, Owner::Other)
+}
+
+/// The processes of a group.
+pub(super) fn members(group: u32) -> BTreeSet<u32> {
+    let mut all = processes();
+    all.retain(|pid| process_group(*pid) == Some(group));
+    all.into_iter().collect()
 }
 
 /// Inodes of the sockets that listen on a port: column 2 is the local address,

@@ -6,6 +6,10 @@ use crate::clock;
 use crate::clock::Tick;
 use crate::stop::Stop;
 use anyhow::Context as _;
+use nix::sys::signal::Signal;
+use nix::sys::signal::killpg;
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -24,6 +28,8 @@ const ASK: Duration = Duration::from_millis(20);
 const END_WAIT: Duration = Duration::from_secs(5);
 /// How long the server's last words are read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the port may stay taken after the server that had it ended.
+const PORT_WAIT: Duration = Duration::from_secs(5);
 /// How many lines of output are kept; a server that floods must not fill the memory.
 const KEPT_LINES: usize = 10_000;
 
@@ -50,6 +56,8 @@ pub struct Server {
     output: Arc<Mutex<VecDeque<OutputLine>>>,
     keeping: JoinHandle<()>,
     url: Url,
+    start: Start,
+    group: u32,
 }
 
 /// A line that the server wrote.
@@ -97,20 +105,41 @@ impl Server {
             keeping,
             url: Url::parse(&format!("http://127.0.0.1:{port}/"))
                 .expect("a number makes a valid URL"),
+            start: Start {
+                port: Some(port),
+                ..start.clone()
+            },
+            group: 0,
         };
         let Some(group) = first.next_line().await?.and_then(|line| line.parse().ok()) else {
             return Err(server.failed("could not be started").await);
         };
-        server.wait_until_ready(start, port, group).await?;
+        server.group = group;
+        server.wait_until_ready().await?;
         Ok(server)
     }
 
-    async fn wait_until_ready(
-        &mut self,
-        start: &Start,
-        port: u16,
-        group: u32,
-    ) -> anyhow::Result<()> {
+    /// Starts it once more, on the same port, after it was ended.
+    ///
+    /// # Errors
+    /// When the port stays taken, or when it does not get ready; then it is ended.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        let start = self.start.clone();
+        let deadline = clock::now() + PORT_WAIT;
+        while start.port.is_some_and(|port| !listener::is_free(port)) && clock::now() < deadline {
+            tokio::time::sleep(ASK).await;
+        }
+        *self = Self::start(&start).await?;
+        Ok(())
+    }
+
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends, or does not answer in the time that it may take; then it is ended.
+    pub async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let (start, group) = (self.start.clone(), self.group);
+        let port = start.port.expect("a server that was started has a port");
         let deadline = clock::now() + start.ready_timeout;
         let client = super::Client::new(self.url.clone(), None)?;
         loop {
@@ -173,6 +202,29 @@ impl Server {
         tail.map(|line| format!("  {}", line.text))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    /// Kills it and everything that it started, at once, as a crash would. Returns before they are gone.
+    pub fn kill(&self) {
+        // The group is there for as long as the helper has not ended.
+        if let (Ok(group), Some(_)) = (i32::try_from(self.group), self.child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+
+    /// The processes that it consists of.
+    pub fn processes(&self) -> BTreeSet<u32> {
+        listener::members(self.group)
+    }
+
+    /// How long it may take to be ready.
+    pub fn patience(&self) -> Duration {
+        self.start.ready_timeout
+    }
+
+    /// The command that starts it, as it was given.
+    pub fn command(&self) -> &str {
+        &self.start.command
     }
 
     /// Ends it and everything that it started.

@@ -184,7 +184,7 @@ impl Stage<'_> {
     }
 
     /// Finds out which table holds the messages: the user says so, or the chat's own texts do.
-    async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
+    pub(super) async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
         let schema = self.world.db().schema().await?;
         self.mapping = self.world.declared.resolve(&schema)?;
         if self.mapping.is_some() {

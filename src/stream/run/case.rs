@@ -23,24 +23,29 @@ pub(super) struct Begun {
 }
 
 /// Moments of one trial, on the run's clock.
-pub(super) struct Moments {
+pub struct Moments {
     began: Tick,
-    pub(super) timeline: Timeline,
+    /// What happened so far.
+    pub timeline: Timeline,
 }
 
-impl Moments {
-    pub(super) fn new() -> Self {
+impl Default for Moments {
+    fn default() -> Self {
         Self {
             began: clock::now(),
             timeline: Timeline::default(),
         }
     }
+}
 
-    pub(super) fn at(&mut self, at: Tick, lane: Lane, what: impl Into<String>) {
+impl Moments {
+    /// Something that happened at a moment.
+    pub fn at(&mut self, at: Tick, lane: Lane, what: impl Into<String>) {
         self.timeline.add(at.saturating_sub(self.began), lane, what);
     }
 
-    pub(super) fn now(&mut self, lane: Lane, what: impl Into<String>) {
+    /// Something that happens now.
+    pub fn now(&mut self, lane: Lane, what: impl Into<String>) {
         self.at(clock::now(), lane, what);
     }
 

@@ -34,7 +34,7 @@ const QUIET: Duration = Duration::from_millis(30);
 const QUIET_AT_MOST: Duration = Duration::from_millis(250);
 
 /// A conversation that was set up.
-pub(super) struct Chat {
+pub struct Chat {
     client: Client,
     captures: Captures,
 }
@@ -65,27 +65,37 @@ pub(super) struct Vary {
 
 impl Stage<'_> {
     /// Logs in and sets a conversation up, as the session says.
-    pub(super) async fn set_up(&self) -> anyhow::Result<Chat> {
+    ///
+    /// # Errors
+    /// When the server can't be reached, or answers otherwise than the session says.
+    pub async fn set_up(&self) -> anyhow::Result<Chat> {
         let client = Client::new(self.world.base.clone(), self.world.origin.clone())?;
         let mut chat = Chat {
             client,
             captures: Captures::from([("run".to_owned(), token().into())]),
         };
-        if let Some(login) = &self.session.login {
-            let answer = chat.send(&login.request).await?;
-            if let Some(from) = &login.bearer {
-                let token = from.take(answered(&login.request, &answer))?;
-                let token = token
-                    .as_str()
-                    .map_or_else(|| token.to_string(), str::to_owned);
-                self.world.mask.keep(&token);
-                chat.client.bear(&token)?;
-            }
-        }
+        self.log_in(&mut chat).await?;
         for request in &self.session.setup {
             chat.send(request).await?;
         }
         Ok(chat)
+    }
+
+    /// Logs in, where the session says how.
+    pub(super) async fn log_in(&self, chat: &mut Chat) -> anyhow::Result<()> {
+        let Some(login) = &self.session.login else {
+            return Ok(());
+        };
+        let answer = chat.send(&login.request).await?;
+        if let Some(from) = &login.bearer {
+            let token = from.take(answered(&login.request, &answer))?;
+            let token = token
+                .as_str()
+                .map_or_else(|| token.to_string(), str::to_owned);
+            self.world.mask.keep(&token);
+            chat.client.bear(&token)?;
+        }
+        Ok(())
     }
 
     /// Sends a turn. The gateway withholds the end of the answer until it is let go.
@@ -265,12 +275,15 @@ impl Chat {
         Ok(answer)
     }
 
+    /// Sends a request, whatever its status.
+    pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<Answer> {
+        let outgoing = outgoing(request.expand(&self.captures)?);
+        self.client.send(&outgoing).await
+    }
+
     /// Sends a request and checks its status.
     pub(super) async fn fetch(&self, request: &Request) -> anyhow::Result<Answer> {
-        let answer = self
-            .client
-            .send(&outgoing(request.expand(&self.captures)?))
-            .await?;
+        let answer = self.ask(request).await?;
         if !request.accepts(answer.status) {
             return Err(Stop::unreachable(format!(
                 "`{}` was answered {}: {}",

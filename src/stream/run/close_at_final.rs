@@ -25,7 +25,7 @@ impl Stage<'_> {
         };
         for _ in 0..TIMES {
             report.checked += 1;
-            let mut moments = super::case::Moments::new();
+            let mut moments = super::case::Moments::default();
             let chat = self.set_up().await?;
             for index in 0..self.session.turns.len() {
                 let live = self.begin(&chat, index, vary)?;

@@ -12,6 +12,7 @@ mod observe;
 mod rows;
 mod save_fails;
 mod stage;
+mod talk;
 mod trial;
 mod world;
 
@@ -23,10 +24,15 @@ use crate::report::Report;
 use crate::report::StoreLine;
 use crate::report::Verdict;
 use crate::store::Mapping;
-use stage::Stage;
 use std::time::Duration;
 
+pub use case::Moments;
+pub use chat::Chat;
 pub use gated::LEAST_HOLD;
+pub use stage::Stage;
+pub use talk::Recalled;
+pub use talk::Said;
+pub use talk::Until;
 pub use world::World;
 
 /// How the order is shown.
@@ -131,7 +137,8 @@ impl Stage<'_> {
         self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
     }
 
-    fn store_line(&self) -> Option<StoreLine> {
+    /// The line of a report that names the store.
+    pub fn store_line(&self) -> Option<StoreLine> {
         let db = self.world.db.as_ref()?;
         let mapping = self.mapping.as_ref();
         Some(StoreLine {

@@ -156,7 +156,7 @@ impl Stage<'_> {
             live.play.release();
             self.until_over(&live, PATIENCE).await?;
         }
-        let mut moments = Moments::new();
+        let mut moments = Moments::default();
         let live = self.begin(&chat, last, vary)?;
         let sent = live.sent;
         moments.at(sent, Lane::Client, format!("turn {} sent", live.number));

@@ -18,7 +18,7 @@ use crate::stream::session::Session;
 use std::collections::BTreeMap;
 
 /// One session under way.
-pub(super) struct Stage<'a> {
+pub struct Stage<'a> {
     pub(super) world: &'a mut World,
     pub(super) session: &'a Session,
     pub(super) profile: &'static Profile,
@@ -38,7 +38,8 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(
+    /// Before its first chat.
+    pub fn new(
         world: &'a mut World,
         session: &'a Session,
         profile: &'static Profile,
@@ -60,7 +61,7 @@ impl<'a> Stage<'a> {
     }
 
     /// An empty account of what this session left behind.
-    pub(super) fn observed(&self) -> Observed {
+    pub fn observed(&self) -> Observed {
         Observed {
             session: self.session.name.clone(),
             marker: self.marker.to_string(),
@@ -78,7 +79,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Says what is being done.
-    pub(super) fn doing(&self, what: &str) {
+    pub fn doing(&self, what: &str) {
         self.world
             .progress
             .doing(format!("{}/{what}", self.session.name));
@@ -100,7 +101,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Adds what the server's output said that it must not say.
-    pub(super) fn look_at_log(&self, report: &mut Report) {
+    pub fn look_at_log(&self, report: &mut Report) {
         let mut observed = self.observed();
         let patterns = self.session.logs.forbid.iter().chain(&self.options.forbid);
         let lines = self.world.output_since(Tick::ZERO);

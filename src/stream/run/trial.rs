@@ -69,7 +69,7 @@ impl Stage<'_> {
         gate: &mut dyn Gate,
         holds: Holds,
     ) -> anyhow::Result<Judged> {
-        let mut moments = Moments::new();
+        let mut moments = Moments::default();
         let vary = Vary {
             // Batch writers look right when the count meets their batch: it must vary.
             pieces: Some(self.rng.usize(3..=9)),

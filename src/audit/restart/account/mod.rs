@@ -1,0 +1,300 @@
+//! What became of one conversation. Pure: no I/O, no clock.
+
+use super::ways::Way;
+use crate::model::StoredMessage;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::stream::run::Recalled;
+use crate::stream::session::Remembered;
+
+/// A turn as the client remembers it.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) user: String,
+    /// Stands in the user's message and nowhere else.
+    pub(super) tag: String,
+    pub(super) expected: String,
+    /// Stands in the answer and nowhere else.
+    pub(super) nonce: String,
+    /// Whether the client saw the final marker. Without it nothing was promised of the answer.
+    pub(super) acknowledged: bool,
+}
+
+/// What is known of a conversation after a restart.
+pub(super) struct Account<'a> {
+    pub(super) session: &'a str,
+    pub(super) way: &'a Way,
+    pub(super) told: &'a [Told],
+    /// What the server says of it, where the session knows how to ask.
+    pub(super) recalled: Option<&'a Recalled>,
+    /// The table of messages, and the conversation's rows in it before and after.
+    pub(super) stored: Option<Stored<'a>>,
+}
+
+/// A conversation's rows.
+#[derive(Clone, Copy)]
+pub(super) struct Stored<'a> {
+    pub(super) table: &'a str,
+    pub(super) before: &'a [StoredMessage],
+    pub(super) after: &'a [StoredMessage],
+}
+
+impl Account<'_> {
+    /// Everything that is wrong with it.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        if let Some(finding) = self.not_found() {
+            return vec![finding];
+        }
+        let mut findings: Vec<_> = [self.lost(), self.user_lost(), self.changed()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let lost = findings
+            .iter()
+            .any(|found| found.severity == Severity::Error);
+        findings.extend(self.differs().filter(|_| !lost));
+        findings
+    }
+
+    fn not_found(&self) -> Option<Finding> {
+        let refused = self
+            .recalled
+            .filter(|told| [404, 410].contains(&told.status));
+        let empty = self
+            .recalled
+            .is_some_and(|told| told.messages == Ok(Vec::new()));
+        let gone = self
+            .stored
+            .filter(|rows| !rows.before.is_empty() && rows.after.is_empty());
+        let rows_are_there = self.stored.is_some_and(|rows| !rows.after.is_empty());
+        if refused.is_none() && gone.is_none() && !(empty && !rows_are_there) {
+            return None;
+        }
+        let harm = match refused {
+            Some(told) => format!(
+                "after {} a conversation that was held is gone: the server answers {}",
+                self.way.words, told.status
+            ),
+            None => format!(
+                "after {} a conversation that was held is gone",
+                self.way.words
+            ),
+        };
+        let help = "keep the chats in a store that outlives the process, and let start-up code make \
+                    only what is missing";
+        let mut finding = self.finding("conversation-not-found", Severity::Error, harm, help);
+        if let Some(told) = self.recalled {
+            finding = finding.with(Source::Stream, answer(told));
+        }
+        Some(match self.stored {
+            Some(rows) => finding.with(
+                Source::Store,
+                format!(
+                    "`{}` had {} messages of it before, and has {} after",
+                    rows.table,
+                    rows.before.len(),
+                    rows.after.len()
+                ),
+            ),
+            None => finding,
+        })
+    }
+
+    /// A message that was acknowledged is nowhere, or not in the store.
+    fn lost(&self) -> Option<Finding> {
+        let promised = self
+            .told
+            .iter()
+            .zip(1..)
+            .filter(|(turn, _)| turn.acknowledged);
+        let missing: Vec<_> = promised
+            .flat_map(|(turn, number)| {
+                [
+                    ("user's message", &turn.tag, number),
+                    ("answer", &turn.nonce, number),
+                ]
+            })
+            .filter(|(_, mark, _)| !self.has(mark))
+            .collect();
+        let (who, mark, number) = *missing.first()?;
+        let (code, help) = match self.way.kills() {
+            true => (
+                "message-lost-on-kill",
+                "commit the message before the final marker is sent: what waits in memory dies with the process",
+            ),
+            false => (
+                "message-lost-on-restart",
+                "commit the message before the final marker is sent, and let nothing at start delete rows",
+            ),
+        };
+        let harm = format!(
+            "the {who} of turn {number} is lost after {}, although the client had seen the final marker",
+            self.way.words
+        );
+        let mut finding = self.finding(code, Severity::Error, harm, help).with(
+            Source::Stream,
+            format!("the final marker of turn {number} was received before the server was stopped"),
+        );
+        if let Some(rows) = self.stored {
+            let was_there = rows
+                .before
+                .iter()
+                .any(|row| row.content.contains(mark.as_str()));
+            finding = finding.with(
+                Source::Store,
+                match was_there {
+                    true => format!(
+                        "`{}` held `{mark}` before, and no row holds it after",
+                        rows.table
+                    ),
+                    false => format!(
+                        "no row of `{}` holds `{mark}`, neither before nor after",
+                        rows.table
+                    ),
+                },
+            );
+        }
+        Some(match missing.len() {
+            1 => finding,
+            more => finding.with(
+                Source::Store,
+                format!("{more} messages of this conversation are lost"),
+            ),
+        })
+    }
+
+    /// The user's own message of an answer that was cut off.
+    fn user_lost(&self) -> Option<Finding> {
+        let mut cut = self
+            .told
+            .iter()
+            .zip(1..)
+            .filter(|(turn, _)| !turn.acknowledged);
+        let (turn, number) = cut.find(|(turn, _)| !self.has(&turn.tag))?;
+        let harm = format!(
+            "the user's message of turn {number}, whose answer was cut off, is gone after {}",
+            self.way.words
+        );
+        let help = "commit the user's message before the provider is called";
+        let finding = self.finding("user-message-lost", Severity::Warning, harm, help);
+        Some(finding.with(Source::Store, format!("nothing holds `{}`", turn.tag)))
+    }
+
+    /// A row of an acknowledged message is another one, or stands elsewhere.
+    fn changed(&self) -> Option<Finding> {
+        let rows = self.stored?;
+        let is_ours = |row: &&StoredMessage| {
+            let marks =
+                |turn: &Told| row.content.contains(&turn.tag) || row.content.contains(&turn.nonce);
+            self.told
+                .iter()
+                .any(|turn| turn.acknowledged && marks(turn))
+        };
+        let (was, is) = rows.before.iter().filter(is_ours).find_map(|was| {
+            let is = rows
+                .after
+                .iter()
+                .find(|is| !is.key.is_empty() && is.key == was.key)?;
+            (is.content != was.content).then_some((was, is))
+        })?;
+        let harm = format!("a stored message is another one after {}", self.way.words);
+        let help = "let start-up code change no message";
+        let finding = self.finding("saved-row-changed-later", Severity::Error, harm, help);
+        Some(finding.with(
+            Source::Store,
+            format!(
+                "row {} of `{}` was `{}` and is `{}`",
+                was.key, rows.table, was.content, is.content
+            ),
+        ))
+    }
+
+    /// The history over HTTP is not the conversation.
+    fn differs(&self) -> Option<Finding> {
+        let told = self.recalled?;
+        let (harm, fact) = match &told.messages {
+            Err(_) => (
+                format!("a reload shows no history after {}", self.way.words),
+                answer(told),
+            ),
+            Ok(records) => {
+                let fact = difference(self.told, records)?;
+                (
+                    format!(
+                        "a reload shows another conversation after {}",
+                        self.way.words
+                    ),
+                    fact,
+                )
+            }
+        };
+        let help = "return the stored messages one by one, in the order in which they were said";
+        let finding = self.finding("history-differs", Severity::Error, harm, help);
+        Some(finding.with(Source::Stream, fact))
+    }
+
+    /// Whether a text stands where messages must be: in the store if it is known, else in the history.
+    fn has(&self, mark: &str) -> bool {
+        let recalled = || {
+            let records = self.recalled.and_then(|told| told.messages.as_ref().ok());
+            records.is_none_or(|records| records.iter().any(|record| record.content.contains(mark)))
+        };
+        match self.stored {
+            Some(rows) => rows.after.iter().any(|row| row.content.contains(mark)),
+            None => recalled(),
+        }
+    }
+
+    fn finding(&self, code: &'static str, severity: Severity, harm: String, help: &str) -> Finding {
+        Finding::new(code, severity, self.session, harm, help)
+    }
+}
+
+fn answer(told: &Recalled) -> String {
+    let what = match &told.messages {
+        Ok(messages) => format!("{} messages", messages.len()),
+        Err(excerpt) => excerpt.clone(),
+    };
+    format!("`{}` was answered {}: {what}", told.request, told.status)
+}
+
+/// Where records part from what was said. The answer of a turn that was cut off may be whole, a
+/// part of it, several records or none; its question may be missing, which is told elsewhere.
+fn difference(told: &[Told], records: &[Remembered]) -> Option<String> {
+    let talk = |record: &&Remembered| {
+        !["system", "tool", "function", "developer"].contains(&record.role.to_lowercase().as_str())
+    };
+    let mut records = records.iter().filter(talk).peekable();
+    let same = |record: &Remembered, text: &str| record.content.trim() == text.trim();
+    for turn in told {
+        if !turn.acknowledged {
+            records.next_if(|record| same(record, &turn.user));
+            while records
+                .next_if(|record| !record.role.eq_ignore_ascii_case("user"))
+                .is_some()
+            {}
+            continue;
+        }
+        for text in [&turn.user, &turn.expected] {
+            match records.next() {
+                Some(record) if same(record, text) => {}
+                Some(record) => {
+                    return Some(format!(
+                        "the history has `{}: {}`, expected `{text}`",
+                        record.role, record.content
+                    ));
+                }
+                None => return Some(format!("the history ends, expected `{text}`")),
+            }
+        }
+    }
+    let more = records.next()?;
+    Some(format!(
+        "the history goes on with `{}: {}`, which nobody said",
+        more.role, more.content
+    ))
+}
+
+#[cfg(test)]
+mod tests;

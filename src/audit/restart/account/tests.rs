@@ -1,0 +1,169 @@
+#![allow(clippy::unwrap_used)]
+
+use super::Account;
+use super::Stored;
+use super::Told;
+use crate::audit::restart::WAYS;
+use crate::model::Role;
+use crate::model::StoredMessage;
+use crate::report::Severity;
+use crate::stream::run::Recalled;
+use crate::stream::session::Remembered;
+
+const TERM: usize = 0;
+const KILL: usize = 1;
+
+fn turn(number: usize, acknowledged: bool) -> Told {
+    Told {
+        user: format!("ask [u{number}]"),
+        tag: format!("u{number}"),
+        expected: format!("say a{number}"),
+        nonce: format!("a{number}"),
+        acknowledged,
+    }
+}
+
+fn records(texts: &[&str]) -> Vec<Remembered> {
+    let role = |text: &str| {
+        if text.starts_with("ask") {
+            "user"
+        } else {
+            "assistant"
+        }
+    };
+    let records = texts.iter().map(|text| Remembered {
+        role: role(text).to_owned(),
+        content: (*text).to_owned(),
+    });
+    records.collect()
+}
+
+fn rows(texts: &[&str]) -> Vec<StoredMessage> {
+    let rows = texts.iter().zip(1..);
+    rows.map(|(text, key)| StoredMessage::new(key.to_string(), Role::User, *text))
+        .collect()
+}
+
+/// The codes of what is found, each with its severity's first letter.
+fn found(
+    way: usize,
+    told: &[Told],
+    http: (u16, &[&str]),
+    before: &[&str],
+    after: &[&str],
+) -> Vec<String> {
+    let recalled = Recalled {
+        request: "GET /c".to_owned(),
+        status: http.0,
+        messages: match http.0 {
+            200 => Ok(records(http.1)),
+            _ => Err("no".to_owned()),
+        },
+    };
+    let (before, after) = (rows(before), rows(after));
+    let account = Account {
+        session: "s",
+        way: &WAYS[way],
+        told,
+        recalled: Some(&recalled),
+        stored: Some(Stored {
+            table: "message",
+            before: &before,
+            after: &after,
+        }),
+    };
+    let findings = account.findings().into_iter();
+    findings
+        .map(|found| match found.severity {
+            Severity::Error => found.code.to_owned(),
+            _ => format!("({})", found.code),
+        })
+        .collect()
+}
+
+const ALL: &[&str] = &["ask [u1]", "say a1", "ask [u2]", "say a2"];
+
+fn two() -> Vec<Told> {
+    vec![turn(1, true), turn(2, true)]
+}
+
+#[test]
+fn what_is_all_there_is_silent() {
+    assert!(found(KILL, &two(), (200, ALL), ALL, ALL).is_empty());
+}
+
+#[test]
+fn a_conversation_that_is_gone() {
+    for (http, after) in [
+        ((404, &[][..]), &[][..]),
+        ((404, &[]), ALL),
+        ((500, &[]), &[]),
+        ((200, &[]), &[]),
+    ] {
+        assert_eq!(
+            found(TERM, &two(), http, ALL, after),
+            ["conversation-not-found"]
+        );
+    }
+}
+
+#[test]
+fn a_message_that_was_acknowledged_and_is_gone() {
+    let less = &ALL[..3];
+    assert_eq!(
+        found(KILL, &two(), (200, less), less, less),
+        ["message-lost-on-kill"]
+    );
+    assert_eq!(
+        found(TERM, &two(), (200, less), ALL, less),
+        ["message-lost-on-restart"]
+    );
+}
+
+/// The history may show from memory what no row holds.
+#[test]
+fn the_store_counts_and_not_what_is_shown() {
+    assert_eq!(
+        found(KILL, &two(), (200, ALL), ALL, &ALL[..3]),
+        ["message-lost-on-kill"]
+    );
+}
+
+#[test]
+fn nothing_was_promised_of_an_answer_that_was_cut_off() {
+    let told = [turn(1, true), turn(2, false), turn(3, true)];
+    for cut in [&[][..], &["say"], &["say a2"], &["say", "an error"]] {
+        let all = [&ALL[..3], cut, &["ask [u3]", "say a3"]].concat();
+        assert!(
+            found(KILL, &told, (200, &all), &ALL[..2], &all).is_empty(),
+            "{cut:?}"
+        );
+    }
+    let without = ["ask [u1]", "say a1", "ask [u3]", "say a3"];
+    assert_eq!(
+        found(KILL, &told, (200, &without), &ALL[..2], &without),
+        ["(user-message-lost)"]
+    );
+}
+
+#[test]
+fn another_history() {
+    let turned = ["say a1", "ask [u1]", "ask [u2]", "say a2"];
+    let more = [ALL, &["say more"]].concat();
+    for http in [(200, &turned[..]), (200, &more), (500, &[]), (200, &[])] {
+        assert_eq!(
+            found(TERM, &two(), http, ALL, ALL),
+            ["history-differs"],
+            "{http:?}"
+        );
+    }
+}
+
+#[test]
+fn a_row_that_is_another_one() {
+    let changed = ["ask [u1]", "say a1 (edited)", "ask [u2]", "say a2"];
+    assert_eq!(
+        found(TERM, &two(), (200, ALL), ALL, &changed),
+        ["saved-row-changed-later"]
+    );
+}

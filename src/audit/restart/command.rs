@@ -1,0 +1,163 @@
+//! The user's own restart command, and how to know that the server is back.
+
+use crate::clock;
+use crate::http::Client;
+use crate::http::Outgoing;
+use crate::stop::Stop;
+use anyhow::Context as _;
+use nix::sys::signal::Signal;
+use nix::sys::signal::killpg;
+use nix::unistd::Pid;
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Child;
+use url::Url;
+
+/// How often it is asked whether the server answers.
+const ASK: Duration = Duration::from_millis(20);
+/// How long after the command's end the old process may go on answering.
+const OLD_ONE: Duration = Duration::from_secs(2);
+
+/// A restart command, and what it restarts.
+pub struct Around {
+    /// Its words; no shell is between.
+    pub command: Vec<String>,
+    /// Where the server is asked whether it is ready: the answer is below 500.
+    pub ready: Url,
+    /// How long the command may take, and then the server to be ready.
+    pub patience: Duration,
+}
+
+/// How a restart went.
+pub(super) enum Back {
+    /// The server was away and is back. What the command wrote.
+    Restarted(String),
+    /// The server answers, and nobody saw it away.
+    NeverAway,
+    /// The server does not answer, and why it may be so.
+    Gone(String),
+}
+
+/// The command at work: one that is left is ended, with all that it started.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(group) = self.0.id().and_then(|id| i32::try_from(id).ok()) else {
+            // It ended; a server that it started in the background is the user's.
+            return;
+        };
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+}
+
+impl Around {
+    /// Runs the command and waits until the server is back.
+    ///
+    /// # Errors
+    /// When the command can't be run, does not end, or fails and leaves the server as it was.
+    pub(super) async fn restart(&self) -> anyhow::Result<Back> {
+        let client = Client::new(self.ready.join("/")?, None)?;
+        // A file and no pipe: the server may keep it open for as long as it lives.
+        let output =
+            tempfile::NamedTempFile::new().context("making a file for the command's output")?;
+        let mut running = self.start(&output)?;
+        let mut away = false;
+        let deadline = clock::now() + self.patience;
+        let status = loop {
+            if let Some(status) = running.0.try_wait()? {
+                break status;
+            }
+            away |= !self.answers(&client).await;
+            if clock::now() >= deadline {
+                let patience = humantime::format_duration(self.patience);
+                return Err(Stop::unreachable(format!("`{}` did not end within {patience}", self.words()))
+                    .hint("give a command that comes back, such as `docker compose restart backend`, or more time with --ready-timeout")
+                    .into());
+            }
+            tokio::time::sleep(ASK).await;
+        };
+        let wrote = || {
+            fs::read(output.path())
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .unwrap_or_default()
+        };
+        let old_one = clock::now() + OLD_ONE;
+        while !away && clock::now() < old_one {
+            away = !self.answers(&client).await;
+            tokio::time::sleep(ASK).await;
+        }
+        let deadline = clock::now() + self.patience;
+        while !self.answers(&client).await {
+            away = true;
+            if clock::now() >= deadline {
+                let patience = humantime::format_duration(self.patience);
+                return Ok(Back::Gone(format!(
+                    "`{}` ended ({status}), and `{}` did not answer within {patience}{}",
+                    self.words(),
+                    self.ready,
+                    tail(&wrote())
+                )));
+            }
+            tokio::time::sleep(ASK).await;
+        }
+        match (status.success(), away) {
+            (false, _) => Err(Stop::unreachable(format!(
+                "`{}` failed ({status}){}",
+                self.words(),
+                tail(&wrote())
+            ))
+            .hint("run the command by hand")
+            .into()),
+            (true, true) => Ok(Back::Restarted(wrote())),
+            (true, false) => Ok(Back::NeverAway),
+        }
+    }
+
+    fn start(&self, output: &tempfile::NamedTempFile) -> anyhow::Result<Running> {
+        // One file with one place to write at, so that neither writes over the other.
+        let out = output.reopen()?;
+        let err = out.try_clone()?;
+        let child = tokio::process::Command::new(&self.command[0])
+            .args(&self.command[1..])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .map_err(|error| {
+                Stop::usage(format!("`{}` can't be run: {error}", self.words()))
+                    .hint("what stands after `--` is a program and its arguments; for a line of shell give `-- sh -c '…'`")
+            })?;
+        Ok(Running(child))
+    }
+
+    async fn answers(&self, client: &Client) -> bool {
+        let ask = Outgoing {
+            method: "GET".to_owned(),
+            path: self.ready[url::Position::BeforePath..url::Position::AfterQuery].to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        client
+            .send(&ask)
+            .await
+            .is_ok_and(|answer| answer.status < 500)
+    }
+
+    fn words(&self) -> String {
+        self.command.join(" ")
+    }
+}
+
+/// The end of what a command wrote, for a message.
+fn tail(wrote: &str) -> String {
+    let lines: Vec<_> = wrote.lines().collect();
+    let tail: Vec<_> = lines
+        .iter()
+        .skip(lines.len().saturating_sub(8))
+        .map(|line| format!("\n  {line}"))
+        .collect();
+    tail.concat()
+}

@@ -1,0 +1,183 @@
+//! Rounds of one session, and what goes from one to the next.
+
+use super::Options;
+use super::hold::Held;
+use super::preflight;
+use super::round::Round;
+use super::ways::Way;
+use crate::clock;
+use crate::report::Case;
+use crate::report::Finding;
+use crate::report::Report;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::report::Verdict;
+use crate::store;
+use crate::stream::run::Stage;
+use std::collections::BTreeSet;
+
+/// How many conversations are asked for after each restart.
+const KEPT: usize = 50;
+
+/// One session's experiment.
+pub(super) struct Experiment<'s, 'w> {
+    pub(super) stage: &'s mut Stage<'w>,
+    pub(super) options: &'s Options,
+    /// Conversations of the rounds before.
+    pub(super) held: Vec<Held>,
+    /// Why no table is known that holds the messages.
+    pub(super) elsewhere: Option<String>,
+    /// What was told already: a loss that comes again in every round is one finding.
+    told: BTreeSet<(&'static str, String)>,
+}
+
+impl<'s, 'w> Experiment<'s, 'w> {
+    pub(super) fn new(stage: &'s mut Stage<'w>, options: &'s Options) -> Self {
+        Self {
+            stage,
+            options,
+            held: Vec::new(),
+            elsewhere: None,
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Goes through every round. Tells whether there still is a server.
+    pub(super) async fn run(mut self, report: &mut Report) -> anyhow::Result<bool> {
+        for number in 1..=self.options.rounds {
+            for way in &self.options.ways {
+                let first = report.cases.is_empty();
+                let goes_on = self.round(number, way, report).await;
+                if first {
+                    self.preflight(report).await?;
+                }
+                match goes_on {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(false),
+                    // Before anything was shown there is nothing but the error to tell.
+                    Err(error) if first => return Err(error),
+                    Err(error) => {
+                        self.broke_off(number, way, &error, report);
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn round(
+        &mut self,
+        number: usize,
+        way: &'static Way,
+        report: &mut Report,
+    ) -> anyhow::Result<bool> {
+        let name = format!("{}/round-{number}/{}", self.stage.session().name, way.name);
+        self.stage.doing(&format!("round {number}, {}", way.name));
+        let began = clock::now();
+        let mut round = Round::new(way);
+        let ran = round.run(self).await;
+        let worst = round.findings.iter().map(|finding| finding.severity).max();
+        let broken = worst == Some(Severity::Error);
+        let (verdict, reason) = match (&ran, broken) {
+            (Err(error), false) if round.findings.is_empty() && !round.stopped => {
+                return Err(anyhow::anyhow!("{error:#}").context(name));
+            }
+            (_, true) => (Verdict::Violated, self.worst(&round.findings)),
+            (Err(error), false) => (Verdict::Inconclusive, format!("{error:#}")),
+            (Ok(reason), false) => match &self.elsewhere {
+                Some(why) => (Verdict::Inconclusive, why.clone()),
+                None => (Verdict::Held, reason.clone()),
+            },
+        };
+        report.checked += round.checked;
+        report.cases.push(Case {
+            name: name.clone(),
+            session: self.stage.session().name.clone(),
+            fault: "none".into(),
+            client: "read-to-end".into(),
+            verdict,
+            reason,
+            took: clock::now() - began,
+            timeline: std::mem::take(&mut round.moments.timeline),
+            metrics: round.metrics(),
+        });
+        for finding in round.findings {
+            self.tell(finding.in_case(&name), report);
+        }
+        self.stage.look_at_log(report);
+        self.held.extend(round.held);
+        // The oldest have seen the most restarts, and the newest were just written.
+        while self.held.len() > KEPT {
+            self.held.remove(KEPT / 2);
+        }
+        Ok(!round.down)
+    }
+
+    fn worst(&self, findings: &[Finding]) -> String {
+        let worst = findings
+            .iter()
+            .find(|finding| finding.severity == Severity::Error);
+        worst
+            .map(|finding| format!("{} ({})", finding.harm, finding.code))
+            .unwrap_or_default()
+    }
+
+    fn tell(&mut self, finding: Finding, report: &mut Report) {
+        if self.told.insert((finding.code, finding.subject.clone())) {
+            report.add(finding);
+        }
+    }
+
+    fn broke_off(&self, number: usize, way: &Way, error: &anyhow::Error, report: &mut Report) {
+        let session = self.stage.session().name.clone();
+        report.cases.push(Case {
+            name: format!("{session}/round-{number}/{}", way.name),
+            session,
+            fault: "none".into(),
+            client: "read-to-end".into(),
+            verdict: Verdict::Inconclusive,
+            reason: format!("{error:#}"),
+            took: std::time::Duration::ZERO,
+            timeline: Default::default(),
+            metrics: Default::default(),
+        });
+    }
+
+    /// What the store's settings and its login's rights would allow.
+    async fn preflight(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        let findings = match (self.stage.store(), self.stage.mapping()) {
+            (Some(db), Some(mapping)) => preflight::findings(db, mapping).await?,
+            _ => Vec::new(),
+        };
+        for finding in findings {
+            self.tell(finding, report);
+        }
+        Ok(())
+    }
+
+    /// The finding on a store that has no tables for chats although the server runs.
+    pub(super) async fn no_tables(&self, error: &anyhow::Error) -> anyhow::Result<Option<Finding>> {
+        let Some(db) = self.stage.store() else {
+            return Ok(None);
+        };
+        let schema = db.schema().await?;
+        if self.stage.mapping().is_some() || store::by_names(&schema).is_some() {
+            return Ok(None);
+        }
+        let names: Vec<_> = schema.iter().map(|table| table.name.as_str()).collect();
+        let finding = Finding::new(
+            "models-not-imported",
+            Severity::Error,
+            &self.stage.session().name,
+            "the server runs without tables for its chats: no message can be stored",
+            "import every model before `create_all`, or let a migration make the tables",
+        )
+        .with(
+            Source::Catalog,
+            format!("the store has the tables {}", names.join(", ")),
+        )
+        .with(Source::Stream, format!("{error:#}"));
+        Ok(Some(finding))
+    }
+}

@@ -1,0 +1,117 @@
+//! Conversations that are held, and what is known of them.
+
+use super::account::Told;
+use crate::model::StoredMessage;
+use crate::stream::judge::TurnSeen;
+use crate::stream::run::Chat;
+use crate::stream::run::Said;
+use crate::stream::run::Stage;
+use crate::stream::run::Until;
+
+/// A conversation that was held.
+pub(super) struct Held {
+    pub(super) chat: Chat,
+    pub(super) said: Vec<Said>,
+    /// Its key in the store, once that is known.
+    pub(super) key: Option<String>,
+    /// Its rows before the restart.
+    pub(super) before: Vec<StoredMessage>,
+}
+
+impl Held {
+    /// Begins a conversation and holds every turn of the session.
+    pub(super) async fn begin(
+        stage: &mut Stage<'_>,
+        elsewhere: &mut Option<String>,
+    ) -> anyhow::Result<Self> {
+        let chat = stage.set_up().await?;
+        let mut held = Self {
+            chat,
+            said: Vec::new(),
+            key: None,
+            before: Vec::new(),
+        };
+        for _ in 0..stage.session().turns.len() {
+            held.go_on(stage).await?;
+            if held.said.len() == 1 {
+                held.find(stage, elsewhere).await?;
+            }
+            held.hang_up();
+        }
+        Ok(held)
+    }
+
+    /// Finds its rows; in the first chat of all, also the table.
+    async fn find(
+        &mut self,
+        stage: &mut Stage<'_>,
+        elsewhere: &mut Option<String>,
+    ) -> anyhow::Result<()> {
+        let first = self.said.first().expect("a session has a turn");
+        if stage.mapping().is_none()
+            && elsewhere.is_none()
+            && let Err(error) = stage.learn_mapping(first).await
+        {
+            *elsewhere = Some(format!("{error:#}"));
+        }
+        self.key = stage.key_of(&self.chat, first).await?;
+        Ok(())
+    }
+
+    /// Holds one more turn.
+    pub(super) async fn go_on(&mut self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
+        self.go_on_until(stage, Until::Over).await
+    }
+
+    /// Holds one more turn as far as this.
+    pub(super) async fn go_on_until(
+        &mut self,
+        stage: &mut Stage<'_>,
+        until: Until,
+    ) -> anyhow::Result<()> {
+        let said = stage.say(&self.chat, self.said.len(), until).await?;
+        self.said.push(said);
+        Ok(())
+    }
+
+    /// Ends the client's side of its last turn.
+    pub(super) fn hang_up(&mut self) {
+        if let Some(last) = self.said.last_mut() {
+            last.hang_up();
+        }
+    }
+
+    /// Its rows in the store now.
+    pub(super) async fn rows(&self, stage: &Stage<'_>) -> anyhow::Result<Vec<StoredMessage>> {
+        match &self.key {
+            Some(key) => stage.stored(key).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Its turns, as the client remembers them.
+    pub(super) fn told(&self) -> Vec<Told> {
+        let told = |said: &Said| Told {
+            user: said.user.clone(),
+            tag: said.tag.clone(),
+            expected: said.expected.clone(),
+            nonce: said.nonce.clone(),
+            acknowledged: said.acknowledged.is_some(),
+        };
+        self.said.iter().map(told).collect()
+    }
+
+    /// The turns that were acknowledged, for the check of what the model still knows.
+    pub(super) fn turns(&self) -> Vec<TurnSeen> {
+        let numbered = self.said.iter().zip(1..);
+        let acknowledged = numbered.filter(|(said, _)| said.acknowledged.is_some());
+        acknowledged
+            .map(|(said, number)| TurnSeen {
+                tag: said.tag.clone(),
+                nonce: said.nonce.clone(),
+                calls: said.calls.clone(),
+                ..TurnSeen::blank(number)
+            })
+            .collect()
+    }
+}

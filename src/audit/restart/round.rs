@@ -1,0 +1,218 @@
+//! One round: chats, a restart, and every conversation asked for.
+
+use super::account::Account;
+use super::account::Stored;
+use super::experiment::Experiment;
+use super::hold::Held;
+use super::startup;
+use super::stop;
+use super::stop::After;
+use super::tables;
+use super::tables::Look;
+use super::ways::Way;
+use crate::report::Finding;
+use crate::report::Lane;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::stream::judge;
+use crate::stream::judge::Observed;
+use crate::stream::run::Moments;
+use crate::stream::run::Until;
+use std::collections::BTreeMap;
+
+/// A round under way.
+pub(super) struct Round {
+    way: &'static Way,
+    pub(super) moments: Moments,
+    pub(super) findings: Vec<Finding>,
+    /// The conversation of this round, to be asked for in later ones.
+    pub(super) held: Option<Held>,
+    /// How many conversations were asked for.
+    pub(super) checked: u64,
+    messages: usize,
+    /// Whether the server was stopped: from then on an error is part of the experiment.
+    pub(super) stopped: bool,
+    /// Whether the server did not come back.
+    pub(super) down: bool,
+}
+
+impl Round {
+    pub(super) fn new(way: &'static Way) -> Self {
+        Self {
+            way,
+            moments: Moments::default(),
+            findings: Vec::new(),
+            held: None,
+            checked: 0,
+            messages: 0,
+            stopped: false,
+            down: false,
+        }
+    }
+
+    pub(super) fn metrics(&self) -> BTreeMap<&'static str, f64> {
+        BTreeMap::from([
+            ("conversations", self.checked as f64),
+            ("messages", self.messages as f64),
+        ])
+    }
+
+    /// Runs it. Gives what held, in words.
+    pub(super) async fn run(&mut self, of: &mut Experiment<'_, '_>) -> anyhow::Result<String> {
+        let mut new = match Held::begin(of.stage, &mut of.elsewhere).await {
+            Ok(new) => new,
+            Err(error) => {
+                self.findings.extend(of.no_tables(&error).await?);
+                // Without tables a restart has nothing to lose.
+                self.down = !self.findings.is_empty();
+                return Err(error);
+            }
+        };
+        self.moments.now(
+            Lane::Client,
+            format!("{} turns held and acknowledged", new.said.len()),
+        );
+        for held in of.held.iter_mut().chain([&mut new]) {
+            held.before = held.rows(of.stage).await?;
+        }
+        let before = look(of).await?;
+        if self.way.until != Until::Over {
+            new.go_on_until(of.stage, self.way.until).await?;
+            let what = match self.way.until {
+                Until::Final => "final marker received",
+                _ => "the beginning of an answer received",
+            };
+            self.moments.now(Lane::Client, what);
+        }
+        self.stopped = true;
+        let after = stop::restart(of.stage, self.way, of.options, &mut self.moments).await?;
+        new.hang_up();
+        of.stage.rest();
+        of.held.push(new);
+        let lines = match after {
+            After::Up(lines) => lines,
+            After::Down(why) => {
+                self.findings.push(self.did_not_start(of, &why));
+                self.down = true;
+                return Ok(String::new());
+            }
+        };
+        let lost = self.ask(of).await?;
+        if let (Some(before), Some(after)) = (before, look(of).await?) {
+            let session = &of.stage.session().name;
+            self.findings
+                .extend(tables::compare(session, self.way, &before, &after, lost));
+        }
+        let suspicious = startup::suspicious(lines.iter().map(String::as_str));
+        let session = &of.stage.session().name;
+        let broken = self
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error);
+        self.findings
+            .extend(startup::finding(session, self.way, &suspicious, broken));
+        self.go_on(of).await?;
+        Ok(format!(
+            "{} conversations with {} messages were all there after {}",
+            self.checked, self.messages, self.way.words
+        ))
+    }
+
+    /// Asks for every conversation. Those that are damaged are asked for no more; tells how many
+    /// rows went with them.
+    async fn ask(&mut self, of: &mut Experiment<'_, '_>) -> anyhow::Result<i64> {
+        let mut lost = 0;
+        for mut held in std::mem::take(&mut of.held) {
+            let recalled = of.stage.recall(&mut held.chat).await?;
+            let after = held.rows(of.stage).await?;
+            let told = held.told();
+            let account = Account {
+                session: &of.stage.session().name,
+                way: self.way,
+                told: &told,
+                recalled: recalled.as_ref(),
+                stored: of.stage.mapping().map(|mapping| Stored {
+                    table: mapping.table(),
+                    before: &held.before,
+                    after: &after,
+                }),
+            };
+            let mut findings = account.findings();
+            self.checked += 1;
+            self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;
+            let broken = findings
+                .iter()
+                .any(|finding| finding.severity == Severity::Error);
+            if broken && of.elsewhere.is_some() {
+                findings.push(self.not_durable(of));
+            }
+            self.findings.extend(findings);
+            match broken {
+                true => {
+                    lost += held.before.len() as i64 - after.len().min(held.before.len()) as i64
+                }
+                false => of.held.push(held),
+            }
+        }
+        self.moments.now(
+            Lane::Client,
+            format!("{} conversations asked for", self.checked),
+        );
+        Ok(lost)
+    }
+
+    /// The next turn of the newest conversation: does the model still know what was said?
+    async fn go_on(&mut self, of: &mut Experiment<'_, '_>) -> anyhow::Result<()> {
+        let Some(held) = of.held.last_mut() else {
+            return Ok(());
+        };
+        held.go_on(of.stage).await?;
+        held.hang_up();
+        of.stage.rest();
+        self.moments.now(Lane::Client, "the conversation went on");
+        let observed = Observed {
+            turns: held.turns(),
+            ..of.stage.observed()
+        };
+        let lost = judge::findings(&observed)
+            .into_iter()
+            .filter(|finding| finding.code == "context-lost");
+        self.findings.extend(lost);
+        Ok(())
+    }
+
+    fn did_not_start(&self, of: &Experiment<'_, '_>, why: &str) -> Finding {
+        Finding::new(
+            "server-did-not-start",
+            Severity::Error,
+            &of.stage.session().name,
+            format!("the server does not come back after {}", self.way.words),
+            "look at the end of its output; what it needs at its start must not depend on how it ended",
+        )
+        .with(Source::Log, why)
+    }
+
+    /// Messages that were acknowledged stood in no table, and are gone.
+    fn not_durable(&self, of: &Experiment<'_, '_>) -> Finding {
+        let target = of
+            .stage
+            .store()
+            .map_or_else(|| "the store".to_owned(), |db| db.target().to_string());
+        let why = of.elsewhere.as_deref().unwrap_or_default();
+        Finding::new(
+            "store-not-durable",
+            Severity::Error,
+            &of.stage.session().name,
+            format!("the server keeps its chats in memory or in a file of its own, not in `{target}`: a restart deletes them"),
+            "give the server a database that outlives its process, at a path that is the same at every start",
+        )
+        .with(Source::Store, why)
+    }
+}
+
+async fn look(of: &Experiment<'_, '_>) -> anyhow::Result<Option<Look>> {
+    Ok(match (of.stage.store(), of.stage.mapping()) {
+        (Some(db), Some(mapping)) => Some(tables::look(db, mapping).await?),
+        _ => None,
+    })
+}

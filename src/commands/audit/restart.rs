@@ -1,0 +1,218 @@
+//! `chatctl audit restart`: arguments and wiring.
+
+use crate::audit::restart;
+use crate::audit::restart::Around;
+use crate::audit::restart::Options;
+use crate::audit::restart::WAYS;
+use crate::audit::restart::Way;
+use crate::commands::Done;
+use crate::commands::Env;
+use crate::commands::verify_stream;
+use crate::db;
+use crate::report::Report;
+use crate::stop::Stop;
+use crate::stream::run::Proof;
+use crate::stream::run::World;
+use clap::builder::PossibleValuesParser;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+use url::Url;
+
+/// How long a server may take to be ready, where nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Hold chats, restart the server, and ask for every message
+///
+/// chatctl plays the browser and the LLM provider, remembers every message whose final marker it
+/// saw, restarts the server, and asks for all conversations over HTTP and in the store. The chats
+/// are real rows: take a database for tests.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Session files, or folders of them [default: `sessions` of chatctl.toml, else the shipped one]
+    #[arg(value_name = "SESSION")]
+    sessions: Vec<PathBuf>,
+
+    /// The server under test, when it is restarted by a command of your own [env: CHATCTL_SERVER]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+
+    /// Start and stop the server: a command with {port}, {gateway_url}, {database_url}, {database_path}
+    #[arg(long, value_name = "CMD")]
+    start: Option<String>,
+
+    /// How the server is stopped; several in each round, separated by `,` [default: term,kill]
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(WAYS.iter().map(|way| way.name)))]
+    stop: Vec<String>,
+
+    /// How many rounds; conversations of earlier rounds are asked for again
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+
+    /// The source file that is touched for a reload [default: the one that --start names]
+    #[arg(long, value_name = "FILE")]
+    reload_file: Option<PathBuf>,
+
+    /// The path, or the URL, that answers below 500 when the server is ready
+    #[arg(long, value_name = "URL")]
+    ready: Option<String>,
+
+    /// How long the server may take to be ready [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    ready_timeout: Option<String>,
+
+    /// Where chatctl plays the provider [default: a free port with --start, else 127.0.0.1:9191]
+    #[arg(long, value_name = "ADDR")]
+    gateway: Option<String>,
+
+    /// The wire format of sessions that name none [default: plain]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+
+    /// How long a row may still come after a first answer [default: 2s]
+    #[arg(long, value_name = "DURATION")]
+    settle: Option<String>,
+
+    /// The command that restarts the server at --server
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Runs it, and leaves nothing running: neither after an error nor after a signal.
+pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
+    let inner = inner(&args);
+    let sessions = verify_stream::sessions(&inner, &env)?;
+    for (session, _) in &sessions {
+        let secrets = session.secrets.iter();
+        secrets.for_each(|secret| env.mask.keep(secret.expose()));
+    }
+    let stage_options = verify_stream::options(&inner, &env.config)?;
+    let options = options(&args, &env)?;
+    let target = env.target()?;
+    let began = Instant::now();
+    let mut report = Report::new("audit restart");
+    let mut world = verify_stream::world(&inner, &env, &target).await?;
+    let outcome = tokio::select! {
+        outcome = async {
+            open(&mut world, target).await?;
+            restart::run(&mut world, &sessions, (&options, &stage_options), &mut report).await
+        } => outcome,
+        () = env.until_interrupted() => Err(Stop::interrupted().into()),
+    };
+    world.close().await;
+    outcome?;
+    report.took = began.elapsed();
+    Ok(Done::Report(Box::new(report)))
+}
+
+/// The store. A server that keeps its chats elsewhere may never have made the file.
+async fn open(world: &mut World, target: db::Target) -> anyhow::Result<()> {
+    if target.is_file() && !target.path().exists() {
+        world.progress.warning(&format!(
+            "the server runs, and there is no `{target}`: only what it says over HTTP can be looked at"
+        ));
+        return Ok(());
+    }
+    world.db = Some(db::open(target).await?);
+    Ok(())
+}
+
+/// What the experiment shares with a verification.
+fn inner(args: &Args) -> verify_stream::Args {
+    verify_stream::Args {
+        sessions: args.sessions.clone(),
+        server: args.server.clone(),
+        start: args.start.clone(),
+        ready: args.ready.clone().filter(|ready| ready.starts_with('/')),
+        ready_timeout: args.ready_timeout.clone(),
+        gateway: args.gateway.clone(),
+        profile: args.profile.clone(),
+        settle: args.settle.clone(),
+        proof: Some(Proof::Observe),
+        ..verify_stream::Args::default()
+    }
+}
+
+fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
+    let start = env.config.value("start", args.start.as_deref())?;
+    let around = match (start.is_some(), args.command.is_empty()) {
+        (true, true) => None,
+        (false, false) => Some(around(args, env)?),
+        (true, false) => {
+            return Err(
+                Stop::usage("`--start` and a restart command are two ways to restart")
+                    .hint("leave one of them out")
+                    .into(),
+            );
+        }
+        (false, true) => {
+            return Err(Stop::usage("nothing to restart")
+                .hint("give --start 'uvicorn app:app --port {port}', or --server URL -- docker compose restart backend")
+                .into());
+        }
+    };
+    let ways = match &around {
+        Some(_) if !args.stop.is_empty() => {
+            return Err(Stop::usage("`--stop` is for a server that chatctl starts")
+                .hint("let the command after `--` stop it, or give --start")
+                .into());
+        }
+        Some(_) => vec![&restart::COMMAND],
+        None if args.stop.is_empty() => WAYS
+            .iter()
+            .filter(|way| ["term", "kill"].contains(&way.name))
+            .collect(),
+        None => args.stop.iter().map(|name| way(name)).collect(),
+    };
+    let reload_file = args
+        .reload_file
+        .clone()
+        .or_else(|| restart::source_of(&start.unwrap_or_default()));
+    if ways.contains(&way("reload")) && reload_file.is_none() {
+        return Err(Stop::usage(
+            "`--stop reload` needs a source file that the server watches, and --start names none",
+        )
+        .hint("give --reload-file app/main.py")
+        .into());
+    }
+    Ok(Options {
+        ways,
+        rounds: usize::from(args.rounds),
+        reload_file,
+        around,
+    })
+}
+
+fn way(name: &str) -> &'static Way {
+    let mut all = WAYS.iter();
+    all.find(|way| way.name == name)
+        .expect("the command line allows the names of the table only")
+}
+
+fn around(args: &Args, env: &Env) -> anyhow::Result<Around> {
+    let parse = |url: &str| Url::parse(url).ok().filter(Url::has_host);
+    let server = env.config.parsed("server", args.server.as_deref(), parse)?;
+    let server = server.ok_or_else(|| {
+        Stop::usage("no server to ask")
+            .hint("give --server http://127.0.0.1:8000, the one that the command restarts")
+    })?;
+    let ready = args.ready.as_deref().unwrap_or("/");
+    let ready = match ready.starts_with('/') {
+        true => server.join(ready).ok(),
+        false => parse(ready),
+    };
+    let ready = ready.ok_or_else(|| {
+        Stop::usage("`--ready` is neither a path nor a URL")
+            .hint("--ready http://127.0.0.1:8000/health")
+    })?;
+    let patience = env
+        .config
+        .parsed("ready-timeout", args.ready_timeout.as_deref(), |text| {
+            humantime::parse_duration(text).ok()
+        })?;
+    Ok(Around {
+        command: args.command.clone(),
+        ready,
+        patience: patience.unwrap_or(PATIENCE),
+    })
+}

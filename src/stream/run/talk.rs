@@ -1,0 +1,200 @@
+//! Chats for whoever looks at what becomes of them: no gate, no trial, every message remembered.
+
+use super::chat::Chat;
+use super::chat::Live;
+use super::chat::RESPONSE;
+use super::chat::Vary;
+use super::stage::Stage;
+use crate::clock::Tick;
+use crate::db::Db;
+use crate::http::Server;
+use crate::model::ProviderCall;
+use crate::model::StoredMessage;
+use crate::stop::Stop;
+use crate::store;
+use crate::store::Mapping;
+use crate::stream::faults::NONE;
+use crate::stream::faults::READ_TO_END;
+use crate::stream::session::Remembered;
+use crate::stream::session::Session;
+
+/// How far an answer is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// To the end of the response.
+    Over,
+    /// To the first byte of the final marker.
+    Final,
+    /// To where the provider has a piece of it left to say.
+    Middle,
+}
+
+/// A turn that was held.
+pub struct Said {
+    /// What the user said, with the tag.
+    pub user: String,
+    /// Stands in the user's message and nowhere else.
+    pub tag: String,
+    /// What must be stored as the answer.
+    pub expected: String,
+    /// Stands at the end of the answer and nowhere else.
+    pub nonce: String,
+    /// When it was sent.
+    pub sent: Tick,
+    /// When the client saw the final marker: from then on the user takes the answer as kept.
+    pub acknowledged: Option<Tick>,
+    /// What the server asked its provider for it.
+    pub calls: Vec<ProviderCall>,
+    // Hangs up when it is dropped, so it lives for as long as the turn is remembered.
+    live: Option<Live>,
+}
+
+impl Said {
+    /// Ends the client's side of the turn.
+    pub fn hang_up(&mut self) {
+        self.live = None;
+    }
+}
+
+/// What the server says of a conversation over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recalled {
+    /// The request, as the session writes it.
+    pub request: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// The messages, or why there are none to be read.
+    pub messages: Result<Vec<Remembered>, String>,
+}
+
+impl Stage<'_> {
+    /// Sends the turn with this number (from 0; after the last one comes the first again).
+    ///
+    /// # Errors
+    /// When there is no answer to follow as far as that.
+    pub async fn say(&mut self, chat: &Chat, number: usize, until: Until) -> anyhow::Result<Said> {
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let live = self.begin(chat, number % self.session.turns.len(), vary)?;
+        if until == Until::Middle {
+            self.until_withheld(&live).await?;
+        } else {
+            live.play.release();
+        }
+        let seen = match until {
+            Until::Middle => live.watching.seen(),
+            Until::Final => self.until_final(&live).await,
+            Until::Over => self.until_over(&live, RESPONSE).await?,
+        };
+        if until != Until::Middle && seen.turn.final_at.is_none() {
+            return Err(Stop::unreachable(format!(
+                "the final marker `{}` of turn {} never came",
+                self.marker,
+                number + 1
+            ))
+            .hint(self.log_hint())
+            .into());
+        }
+        Ok(Said {
+            user: live.user.clone(),
+            tag: live.tag.clone(),
+            expected: live.expected.clone(),
+            nonce: live.nonce.clone(),
+            sent: live.sent,
+            acknowledged: seen.turn.final_at,
+            calls: self.world.gateway.calls_since(live.sent),
+            live: Some(live),
+        })
+    }
+
+    /// Finds out which table holds the messages, after a first turn.
+    ///
+    /// # Errors
+    /// When its texts stand in no table, or the store can't be opened.
+    pub async fn learn_mapping(&mut self, said: &Said) -> anyhow::Result<()> {
+        if self.world.db.is_none() {
+            return Err(Stop::unreachable("the store is not there").into());
+        }
+        let live = said.live.as_ref().expect("the first turn is still held");
+        let seen = live.watching.seen();
+        self.find_mapping(live, &seen).await
+    }
+
+    /// Which table holds the messages, once that is known.
+    pub fn mapping(&self) -> Option<&Mapping> {
+        self.mapping.as_ref()
+    }
+
+    /// The store, unless there is none yet.
+    pub fn store(&self) -> Option<&dyn Db> {
+        self.world.db.as_deref()
+    }
+
+    /// No turn is under way.
+    pub fn rest(&self) {
+        self.world.gateway.rest();
+    }
+
+    /// The session under way.
+    pub fn session(&self) -> &Session {
+        self.session
+    }
+
+    /// The server, when chatctl started it.
+    pub fn server(&mut self) -> Option<&mut Server> {
+        self.world.server.as_mut()
+    }
+
+    /// Waits until a turn's user message stands in a row, and gives its conversation's key.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn key_of(&self, chat: &Chat, said: &Said) -> anyhow::Result<Option<String>> {
+        let Some(mapping) = &self.mapping else {
+            return Ok(None);
+        };
+        let rows = store::holding(self.world.db(), mapping, &said.tag).await?;
+        let stored = rows.into_iter().find_map(|row| row.conversation);
+        Ok(stored.or_else(|| chat.conversation()))
+    }
+
+    /// The messages of a conversation in the store, in order.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn stored(&self, key: &str) -> anyhow::Result<Vec<StoredMessage>> {
+        match &self.mapping {
+            Some(mapping) => store::conversation(self.world.db(), mapping, key).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Asks the server for a conversation, as a reload of the page does. Logs in anew where the
+    /// server no longer knows the user. Nothing when the session does not say how to ask.
+    ///
+    /// # Errors
+    /// When the server can't be reached.
+    pub async fn recall(&self, chat: &mut Chat) -> anyhow::Result<Option<Recalled>> {
+        let Some(history) = &self.session.history else {
+            return Ok(None);
+        };
+        let mut answer = chat.ask(&history.request).await?;
+        if [401, 403].contains(&answer.status) && self.session.login.is_some() {
+            self.log_in(chat).await?;
+            answer = chat.ask(&history.request).await?;
+        }
+        let messages = match answer.json() {
+            _ if !history.request.accepts(answer.status) => Err(answer.excerpt()),
+            Some(json) => history.read(&json),
+            None => Err(format!("no JSON: {}", answer.excerpt())),
+        };
+        Ok(Some(Recalled {
+            request: history.request.written.clone(),
+            status: answer.status,
+            messages,
+        }))
+    }
+}

@@ -1,0 +1,506 @@
+//! Each way to lose chats over a restart is named, and a server that loses none is not.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::Chat;
+use common::case;
+use common::chatctl;
+use common::codes;
+use common::errors;
+use common::report;
+use common::root;
+use common::stores::Store;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+/// A session of two turns with a history, beside the chat's store.
+fn session(folder: &Path) -> String {
+    let hello = root().join("fixtures/sessions/shipped/plain.toml");
+    let text = fs::read_to_string(hello).unwrap();
+    let (head, history) = text.split_once("[history]").unwrap();
+    let second =
+        "[[turn]]\nuser = \"Mark it as done\"\nanswer = \"Done: 'Buy milk'.\"\n\n[history]";
+    let path = folder.join("two-turns.toml");
+    fs::write(&path, format!("{head}{second}{history}")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// `chatctl audit restart` of a chat server on SQLite; more arguments may follow.
+fn audit(chat: &Chat) -> Command {
+    let mut command = chatctl();
+    command
+        .args(["audit", "restart", &session(chat.folder.path())])
+        .args([
+            "--database-url",
+            &format!("sqlite:{}", chat.database().display()),
+            "--ready",
+            "/health",
+            "--start",
+            &chat.start(),
+        ]);
+    command
+}
+
+fn audited(chat: &Chat, arguments: &[&str]) -> (Value, i32) {
+    report(audit(chat).args(arguments))
+}
+
+/// Nothing is wrong: no error, and every case is held.
+fn is_clean(report: &Value, exit: i32, cases: usize) {
+    assert!(errors(report).is_empty(), "{report:#}");
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("held", 0),
+        "{report:#}"
+    );
+    assert_eq!(
+        report["cases"].as_array().unwrap().len(),
+        cases,
+        "{report:#}"
+    );
+}
+
+/// The server in this mode is violated, and this code is among its errors.
+fn fires(mode: &'static str, stop: &str, code: &str) -> Value {
+    let chat = Chat::new(mode);
+    let (report, exit) = audited(
+        &chat,
+        &["--stop", stop, "--rounds", "2", "--settle", "500ms"],
+    );
+    assert!(
+        errors(&report).contains(&code),
+        "{mode}: no {code} in {report:#}"
+    );
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("violated", 1),
+        "{report:#}"
+    );
+    report
+}
+
+/// The server that is right loses nothing, however often and however it is stopped.
+#[test]
+fn the_good_server_is_clean_over_twenty_kills() {
+    let (report, exit) = audited(
+        &Chat::new("correct").stack("raw"),
+        &["--stop", "kill", "--rounds", "20"],
+    );
+    is_clean(&report, exit, 20);
+    // Conversations of the rounds before are asked for again.
+    assert_eq!(
+        case(&report, "/round-20/kill")["metrics"]["conversations"],
+        20.0
+    );
+}
+
+#[test]
+fn the_good_server_is_clean_in_every_way() {
+    for (stack, auth) in [("sync", "none"), ("async", "bearer")] {
+        let chat = Chat::new("correct").stack(stack).set("AUTH", auth);
+        let path = session(chat.folder.path());
+        if auth == "bearer" {
+            let text = fs::read_to_string(&path).unwrap();
+            let login = "[login]\nrequest = \"POST /login\"\njson = { email = \"a@example.org\" }\nbearer = \"$.access_token\"\n";
+            let (head, rest) = text.split_once("[[setup]]").unwrap();
+            fs::write(&path, format!("{head}{login}\n[[setup]]{rest}")).unwrap();
+        }
+        let mut command = chatctl();
+        command
+            .args([
+                "audit", "restart", &path, "--ready", "/health", "--rounds", "2",
+            ])
+            .args([
+                "--stop",
+                "term,kill,kill-at-final,kill-in-stream",
+                "--database-url",
+                &format!("sqlite:{}", chat.database().display()),
+                "--start",
+                &chat.start(),
+            ]);
+        let (report, exit) = report(&mut command);
+        is_clean(&report, exit, 8);
+        let timeline = case(&report, "/round-1/kill-at-final")["timeline"].to_string();
+        assert!(timeline.contains("final marker received"), "{timeline}");
+    }
+}
+
+/// The incident: all tables are dropped at every start.
+#[test]
+fn a_hard_reset() {
+    for stop in ["term", "kill"] {
+        let report = fires("hard_reset", stop, "conversation-not-found");
+        assert!(errors(&report).contains(&"startup-ddl"), "{report:#}");
+    }
+}
+
+#[test]
+fn chats_in_memory() {
+    let report = fires("in_memory", "term", "conversation-not-found");
+    assert!(errors(&report).contains(&"store-not-durable"), "{report:#}");
+}
+
+#[test]
+fn a_new_file_at_each_start() {
+    let report = fires("ephemeral_path", "term", "conversation-not-found");
+    assert!(errors(&report).contains(&"store-not-durable"), "{report:#}");
+}
+
+#[test]
+fn models_that_nobody_imported() {
+    fires("missing_models", "term", "models-not-imported");
+}
+
+/// What is told before it is stored dies with the process, and only then.
+#[test]
+fn answers_that_are_told_before_they_are_stored() {
+    for stop in ["kill", "kill-at-final"] {
+        fires("acknowledge_then_flush", stop, "message-lost-on-kill");
+    }
+    let chat = Chat::new("acknowledge_then_flush");
+    let (report, exit) = audited(&chat, &["--stop", "term", "--rounds", "2"]);
+    is_clean(&report, exit, 2);
+}
+
+#[test]
+fn answers_that_are_never_stored() {
+    fires("never_saves", "term", "message-lost-on-restart");
+}
+
+#[test]
+fn context_and_history() {
+    fires("forgets_context", "term", "context-lost");
+    fires("history_reversed", "term", "history-differs");
+}
+
+/// A server whose sources are its own, so that one of them may be touched.
+#[test]
+fn a_reload() {
+    for (mode, clean) in [("correct", true), ("in_memory", false)] {
+        let chat = Chat::new(mode);
+        let sources = chat.folder.path().join("sources");
+        fs::create_dir_all(sources.join("chat")).unwrap();
+        for entry in fs::read_dir(root().join("tests/servers/chat")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                fs::copy(&path, sources.join("chat").join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        let sources = sources.to_str().unwrap();
+        let start = chat
+            .start()
+            .replace(root().join("tests/servers").to_str().unwrap(), sources);
+        let mut command = chatctl();
+        command
+            .args([
+                "audit",
+                "restart",
+                &session(chat.folder.path()),
+                "--ready",
+                "/health",
+            ])
+            .args([
+                "--stop",
+                "reload",
+                "--rounds",
+                "2",
+                "--settle",
+                "500ms",
+                "--database-url",
+                &format!("sqlite:{}", chat.database().display()),
+                "--start",
+                &format!("{start} --reload --reload-dir {sources}"),
+            ]);
+        let (report, exit) = report(&mut command);
+        match clean {
+            true => is_clean(&report, exit, 2),
+            false => assert!(
+                errors(&report).contains(&"conversation-not-found"),
+                "{report:#}"
+            ),
+        }
+    }
+}
+
+/// A server that does not watch its sources is not reloaded: nothing is shown.
+#[test]
+fn no_reload() {
+    let chat = Chat::new("correct");
+    let source = chat.folder.path().join("app.py");
+    fs::write(&source, "").unwrap();
+    let file = source.to_str().unwrap();
+    let arguments = [
+        "--stop",
+        "reload",
+        "--reload-file",
+        file,
+        "--ready-timeout",
+        "4s",
+    ];
+    let (report, exit) = audited(&chat, &arguments);
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("inconclusive", 3),
+        "{report:#}"
+    );
+    assert!(
+        report["cases"][0]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("did not reload")
+    );
+}
+
+/// A server that starts once and never again.
+#[test]
+fn a_server_that_does_not_come_back() {
+    let chat = Chat::new("correct");
+    let lock = chat.folder.path().join("server.pid");
+    let script = chat.folder.path().join("start.sh");
+    let text = format!(
+        "#!/bin/sh\nif [ -e {0} ]; then echo 'already running'; exit 1; fi\ntouch {0}\nexec \"$@\"\n",
+        lock.display()
+    );
+    fs::write(&script, text).unwrap();
+    let mut command = chatctl();
+    command
+        .args(["audit", "restart", "--ready", "/health", "--stop", "kill"])
+        .args([
+            "--database-url",
+            &format!("sqlite:{}", chat.database().display()),
+            "--start",
+            &format!("sh {} {}", script.display(), chat.start()),
+        ]);
+    let (report, exit) = report(&mut command);
+    assert_eq!(errors(&report), ["server-did-not-start"], "{report:#}");
+    assert_eq!((report["verdict"].as_str().unwrap(), exit), ("violated", 1));
+    assert!(
+        report["findings"].to_string().contains("already running"),
+        "{report:#}"
+    );
+}
+
+/// A server of the user's, with a script that restarts it.
+struct Own {
+    chat: Chat,
+    port: u16,
+    gateway: u16,
+}
+
+impl Own {
+    fn new(mode: &'static str) -> Self {
+        let free = || {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let own = Self {
+            chat: Chat::new(mode),
+            port: free(),
+            gateway: free(),
+        };
+        let start = own
+            .chat
+            .start()
+            .replace("{database_path}", own.chat.database().to_str().unwrap())
+            .replace(
+                "{gateway_url}",
+                &format!("http://127.0.0.1:{}/v1", own.gateway),
+            )
+            .replace("{port}", &own.port.to_string());
+        let pid = own.chat.folder.path().join("pid");
+        let log = own.chat.folder.path().join("log");
+        let script = format!(
+            "if [ -e {pid} ]; then kill $(cat {pid}); while kill -0 $(cat {pid}) 2>/dev/null; do sleep 0.05; done; fi\n\
+             {start} >{log} 2>&1 &\necho $! >{pid}\n",
+            pid = pid.display(),
+            log = log.display(),
+        );
+        fs::write(own.script(), script).unwrap();
+        own.restart();
+        own
+    }
+
+    fn script(&self) -> std::path::PathBuf {
+        self.chat.folder.path().join("restart.sh")
+    }
+
+    fn restart(&self) {
+        assert!(
+            Command::new("sh")
+                .arg(self.script())
+                .status()
+                .unwrap()
+                .success()
+        );
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn audited(&self, command: &[&str]) -> (Value, i32) {
+        let output = chatctl()
+            .args(["audit", "restart", &session(self.chat.folder.path())])
+            .args([
+                "--database-url",
+                &format!("sqlite:{}", self.chat.database().display()),
+                "--server",
+                &format!("http://127.0.0.1:{}", self.port),
+                "--gateway",
+                &format!("127.0.0.1:{}", self.gateway),
+                "--ready",
+                &format!("http://127.0.0.1:{}/health", self.port),
+                "--ready-timeout",
+                "15s",
+                "--rounds",
+                "2",
+                "--format",
+                "json",
+                "--",
+            ])
+            .args(command)
+            .output()
+            .unwrap();
+        let report = serde_json::from_slice(&output.stdout);
+        (
+            report.unwrap_or_else(|_| panic!("{output:?}")),
+            output.status.code().unwrap(),
+        )
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let pid = fs::read_to_string(self.chat.folder.path().join("pid")).unwrap_or_default();
+        let _ = Command::new("kill").arg(pid.trim()).status();
+    }
+}
+
+/// The form around the user's own command: the server is restarted by it, and left running.
+#[test]
+fn around_a_command() {
+    let own = Own::new("correct");
+    let (report, exit) = own.audited(&["sh", own.script().to_str().unwrap()]);
+    is_clean(&report, exit, 2);
+    assert!(std::net::TcpStream::connect(("127.0.0.1", own.port)).is_ok());
+    let own = Own::new("hard_reset");
+    let (report, exit) = own.audited(&["sh", own.script().to_str().unwrap()]);
+    assert_eq!(errors(&report), ["conversation-not-found"], "{report:#}");
+    assert_eq!(exit, 1);
+}
+
+/// A command that restarts nothing, one that fails, and one that only stops.
+#[test]
+fn commands_that_do_not_restart() {
+    let own = Own::new("correct");
+    for (command, words) in [
+        (&["true"][..], "never stopped answering"),
+        (&["false"], "failed (exit status: 1)"),
+    ] {
+        let (report, exit) = own.audited(command);
+        assert_eq!(
+            (report["verdict"].as_str().unwrap(), exit),
+            ("inconclusive", 3),
+            "{report:#}"
+        );
+        assert!(
+            report["cases"][0]["reason"]
+                .as_str()
+                .unwrap()
+                .contains(words),
+            "{report:#}"
+        );
+    }
+    let pid = fs::read_to_string(own.chat.folder.path().join("pid")).unwrap();
+    let (report, exit) = own.audited(&["kill", pid.trim()]);
+    assert_eq!(errors(&report), ["server-did-not-start"], "{report:#}");
+    assert_eq!(exit, 1);
+}
+
+/// Ctrl-C ends what was started: the server, and whatever it started.
+#[test]
+fn an_interrupt_leaves_nothing_running() {
+    let chat = Chat::new("correct");
+    let child = audit(&chat)
+        .args(["--rounds", "1000", "--stop", "kill"])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let servers = || {
+        let listed = Command::new("pgrep")
+            .args(["-f", chat.database().to_str().unwrap()])
+            .output()
+            .unwrap();
+        String::from_utf8(listed.stdout)
+            .unwrap()
+            .lines()
+            .filter(|pid| *pid != child.id().to_string())
+            .count()
+    };
+    let until = |holds: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !holds() {
+            assert!(Instant::now() < deadline, "{} servers", servers());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    until(&|| fs::metadata(chat.database()).is_ok_and(|file| file.len() > 0));
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        nix::sys::signal::Signal::SIGINT,
+    )
+    .unwrap();
+    let mut child = child;
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Command::new("pgrep")
+        .args(["-f", chat.database().to_str().unwrap()])
+        .output()
+        .unwrap()
+        .status
+        .success()
+    {
+        assert!(Instant::now() < deadline, "a server is left");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Arguments that do not fit together are told with what to do.
+#[test]
+fn what_can_not_be_asked_for() {
+    for (arguments, words) in [
+        (&["--start", "x", "--", "y"][..], "two ways to restart"),
+        (&[], "nothing to restart"),
+        (
+            &[
+                "--stop",
+                "kill",
+                "--server",
+                "http://127.0.0.1:1",
+                "--",
+                "y",
+            ],
+            "`--stop` is for a server",
+        ),
+        (&["--", "y"], "no server to ask"),
+        (&["--start", "x", "--stop", "reload"], "needs a source file"),
+    ] {
+        let output = chatctl()
+            .args(["audit", "restart"])
+            .args(["--database-url", "sqlite:x.db"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(words) && told.contains("hint:"), "{told}");
+        assert_eq!(output.status.code(), Some(2), "{told}");
+    }
+}
