@@ -13,6 +13,7 @@
 //! - `sql` names nothing; `lint` judges texts through it and does no I/O.
 //! - `guard` and the cores of `migrate` do no I/O but reading files, and `migrate::sqlite` drives
 //!   them through `db`.
+//! - `audit` keeps digests of messages, and writes and reads the files that it keeps them in.
 //! - `audit::evidence` reads what tells tables apart through `db`; its `judge` does no I/O.
 //! - `redact` hides what users wrote; `mask`, which everything that is shown passes, uses it.
 //! - `render` writes a report or a view into the writer that it is given.

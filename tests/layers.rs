@@ -32,6 +32,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("gateway", &["clock", "model", "stop"]),
     ("store", &["db", "model", "stop"]),
     ("gate", &["clock", "db", "stop"]),
+    ("audit", &["model", "report", "stop"]),
     (
         "stream/run",
         &[
@@ -83,6 +84,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["db"]),
     ("blake3", &["audit", "redact.rs", "store/decode.rs"]),
     ("ignore", &["guard/tree.rs"]),
+    ("blake3", &["audit/key.rs"]),
+    ("lz4_flex", &["audit/file"]),
     ("squawk_linter", &["lint/squawk.rs"]),
     ("squawk_syntax", &["lint/squawk.rs"]),
     ("eventsource_stream", &["stream/sse.rs"]),

@@ -1,5 +1,39 @@
 //! What survives: of a store over a restart, and between two looks.
+//!
+//! A stream of [`crate::model::StoredMessage`] goes into a [`Taker`], which keeps keyed digests
+//! only; [`file::write()`] makes a snapshot of them. Later a [`Comparer`] takes the live store, or
+//! [`compare_files`] a second snapshot, and tells growth from loss and alteration. Memory stays
+//! flat however many messages there are: what does not fit is sorted and spilled.
 
 pub mod arm;
+pub mod compare;
+mod entry;
 pub mod evidence;
+pub mod file;
+mod key;
+mod leaf;
 pub mod restart;
+mod sketch;
+mod spill;
+mod sum;
+mod table;
+mod taker;
+mod tally;
+
+pub use compare::Comparer;
+pub use compare::Comparison;
+pub use compare::compare_files;
+pub use entry::Entry;
+pub use entry::Id;
+pub use key::Key;
+pub use leaf::Leafer;
+pub use sketch::Sketch;
+pub use sum::Sum;
+pub use taker::Detail;
+pub use taker::Late;
+pub use taker::Names;
+pub use taker::Parts;
+pub use taker::Settings;
+pub use taker::Summary;
+pub use taker::Taker;
+pub use tally::Tally;

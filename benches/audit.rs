@@ -1,0 +1,157 @@
+//! What a snapshot costs: `cargo bench --bench audit`.
+//!
+//! First the digests of messages of 593 bytes of text beside a bare loop of keyed BLAKE3 over the
+//! same bytes; then a sketch; then ten million conversations through a table that holds a tenth
+//! of them, into a file, and two such files compared. The program fails if a message costs more
+//! than 2.5 times the bare loop, if the comparison takes 3 s or more, or if memory goes
+//! over 256 MB. A number behind the name is how many conversations there are instead.
+#![allow(clippy::print_stdout)] // A bench has no report; its figures are its output.
+
+use chatctl::audit;
+use chatctl::audit::Detail;
+use chatctl::audit::Key;
+use chatctl::audit::Late;
+use chatctl::audit::Leafer;
+use chatctl::audit::Settings;
+use chatctl::audit::Sketch;
+use chatctl::audit::Taker;
+use chatctl::audit::file;
+use chatctl::audit::file::Header;
+use chatctl::model::Role;
+use chatctl::model::StoredMessage;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+const MESSAGES: i64 = 500_000;
+const TEXT: usize = 593;
+const CONVERSATIONS: i64 = 10_000_000;
+const ROUNDS: usize = 5;
+
+fn main() -> ExitCode {
+    let given = std::env::args().find_map(|arg| arg.parse().ok());
+    let ratio = digests();
+    sketch();
+    let seconds = files(given.unwrap_or(CONVERSATIONS));
+    let memory = peak();
+    println!("most memory {memory} MB");
+    if ratio > 2.5 || seconds >= 3.0 || memory > 256 {
+        println!("FAILED: wanted at most 2.50 x bare, less than 3 s, and at most 256 MB");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn key() -> Key {
+    Key::new([7; 32])
+}
+
+fn message(number: i64, conversation: i64, content: &str) -> StoredMessage {
+    StoredMessage {
+        conversation: Some(format!("00000000-0000-4000-8000-{conversation:012}")),
+        time: Some(1_700_000_000_000_000 + number),
+        append: Some(number),
+        ..StoredMessage::new(number.to_string(), Role::User, content)
+    }
+}
+
+fn taker(detail: Detail) -> Taker {
+    let settings = Settings {
+        detail,
+        ..Settings::at(1_800_000_000_000_000)
+    };
+    Taker::new(&key(), settings).expect("there is room for temporary files")
+}
+
+/// How many times the bare loop a message costs, the best of some rounds.
+fn digests() -> f64 {
+    let text = "x".repeat(TEXT);
+    // Two hundred conversations are alive at a time, as in a busy chat.
+    let of = |number: i64| number % 200 + number / 4000 * 200;
+    let messages: Vec<_> = (0..20_000)
+        .map(|number| message(number, of(number), &text))
+        .collect();
+    let rounds = MESSAGES as usize / messages.len();
+    let mut best = [f64::MAX; 2];
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        for _ in 0..rounds {
+            for message in &messages {
+                black_box(blake3::keyed_hash(&[7; 32], message.content.as_bytes()));
+            }
+        }
+        best[0] = best[0].min(start.elapsed().as_secs_f64());
+        let mut taker = taker(Detail::Conversations);
+        let start = Instant::now();
+        for _ in 0..rounds {
+            for message in &messages {
+                taker.take(message, Late::No).expect("there is room");
+            }
+        }
+        best[1] = best[1].min(start.elapsed().as_secs_f64());
+    }
+    let [bare, ours] = best.map(|seconds| seconds / MESSAGES as f64 * 1e9);
+    println!("a message of {TEXT} bytes");
+    println!("  bare keyed BLAKE3 of its text {bare:>8.0} ns");
+    println!(
+        "  taken                         {ours:>8.0} ns {:>6.2} x bare",
+        ours / bare
+    );
+    ours / bare
+}
+
+fn sketch() {
+    let mut leafer = Leafer::new(&key());
+    let entries: Vec<_> = (0..200_000)
+        .map(|number| leafer.digest(&message(number, number / 20, "text")).0)
+        .collect();
+    let mut sketch = Sketch::new(32_768);
+    let start = Instant::now();
+    entries.iter().for_each(|entry| sketch.add(entry));
+    let each = start.elapsed().as_secs_f64() / entries.len() as f64 * 1e9;
+    println!("sketch of {} cells: {each:.0} ns an entry", sketch.len());
+}
+
+/// How long two files take to be compared, in seconds.
+fn files(conversations: i64) -> f64 {
+    let folder = tempfile::tempdir().expect("there is room");
+    let paths = ["a.cas", "b.cas"].map(|name| folder.path().join(name));
+    take(conversations, &paths[0]);
+    // The second store lacks the last message.
+    take(conversations - 1, &paths[1]);
+    let open = |path: &Path| file::open(path, &key()).expect("it was just written");
+    let [before, after] = [open(&paths[0]), open(&paths[1])];
+    let start = Instant::now();
+    let found = audit::compare_files(&before, &after).expect("both were just written");
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(found.groups.len(), 1, "one conversation is gone");
+    println!("compared with another one: {seconds:.2} s");
+    seconds
+}
+
+fn take(conversations: i64, path: &Path) {
+    let start = Instant::now();
+    let mut taker = taker(Detail::Sketch(32_768));
+    for number in 0..conversations {
+        let message = message(number, number, "text");
+        taker.take(&message, Late::No).expect("there is room");
+    }
+    let taken = start.elapsed().as_secs_f64();
+    let parts = taker.finish().expect("there is room");
+    file::write(path, &Header::default(), parts, &key()).expect("there is room");
+    println!(
+        "{conversations} conversations: taken in {taken:.1} s, written in {:.1} s, {} MB, most memory {} MB",
+        start.elapsed().as_secs_f64() - taken,
+        std::fs::metadata(path).expect("it was just written").len() >> 20,
+        peak()
+    );
+}
+
+/// The most memory that this process had, in MB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or_default() >> 10
+}

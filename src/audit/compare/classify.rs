@@ -1,0 +1,371 @@
+//! From what is on one side only to what has happened.
+
+use super::Code;
+use super::Group;
+use super::Totals;
+use super::diff::Facts;
+use super::matched::matched;
+use crate::audit::entry::Entry;
+use crate::audit::entry::Id;
+use crate::audit::leaf::Leafer;
+use crate::model::State;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+/// One thing that has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The conversation.
+    pub conversation: Id,
+    /// The message; absent when only the conversation is known.
+    pub message: Option<Id>,
+    /// Where it has gone, or what its key is now.
+    pub other: Option<Id>,
+    /// The role, if the message is known.
+    pub role: Option<&'static str>,
+    /// When the message was made, in microseconds since 1970 UTC.
+    pub time: Option<i64>,
+    /// How many messages it is about.
+    pub messages: u64,
+    /// What is different.
+    pub note: String,
+}
+
+/// No more items of a code are kept.
+const MOST: usize = 100;
+
+/// Tells what has happened to a store.
+pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code, Group>) {
+    let mut found = Found {
+        facts,
+        leafer,
+        totals: facts.totals,
+        groups: BTreeMap::new(),
+        conversations: HashMap::new(),
+        shifts: HashMap::new(),
+        touched: HashSet::new(),
+    };
+    let lost_open = found.unsettled();
+    match facts.complete {
+        true => found.messages(lost_open),
+        false => found.conversations_only(lost_open),
+    }
+    found.finish()
+}
+
+struct Found<'a> {
+    facts: &'a Facts,
+    leafer: &'a Leafer,
+    totals: Totals,
+    groups: BTreeMap<Code, Group>,
+    /// The conversations of each code.
+    conversations: HashMap<Code, HashSet<Id>>,
+    /// By how much times have changed, and how many of them.
+    shifts: HashMap<i64, u64>,
+    /// Conversations with a change, or with growth that was looked at message by message.
+    touched: HashSet<Id>,
+}
+
+impl Found<'_> {
+    /// Messages that were not settled; gives those that are gone.
+    fn unsettled(&mut self) -> Vec<Entry> {
+        let now: HashMap<_, _> = self.facts.seen.iter().map(|e| (e.key(), e)).collect();
+        let mut lost = Vec::new();
+        let mut open: Vec<_> = self.facts.open.values().collect();
+        open.sort_unstable_by_key(|entry| entry.key());
+        for was in open {
+            match now.get(&was.key()) {
+                None if self.facts.saw_open => lost.push(*was),
+                None => {}
+                Some(now) if deleted(was, now) => self.message(Code::MessageLost, was, SOFT),
+                Some(now) if was.role() != now.role() => {
+                    self.message(Code::MessageAltered, was, "its role is another one");
+                }
+                Some(now) if was.state() == State::Open && now.state() == State::Open => {
+                    self.totals.still_open += 1;
+                }
+                Some(now) if now.content != was.content => self.totals.completed += 1,
+                Some(_) => {}
+            }
+        }
+        lost
+    }
+
+    /// Every message that differs is known.
+    fn messages(&mut self, lost_open: Vec<Entry>) {
+        let facts = self.facts;
+        for entry in facts.removed.iter().chain(&facts.added) {
+            self.touched.insert(entry.conversation);
+        }
+        let mut removed: Vec<_> = facts.removed.iter().chain(&lost_open).copied().collect();
+        let mut added = facts.added.clone();
+        for (was, now) in matched(&mut removed, &mut added, |e| Some(e.key())) {
+            self.changed(&was, &now);
+        }
+        let by_key = |e: &Entry| Some((e.message, e.content));
+        let by_text = |e: &Entry| e.time().map(|time| (e.content, time));
+        let here = |e: &Entry| by_text(e).map(|text| (e.conversation, text));
+        // In its own conversation it has another key; only then another one is looked at.
+        for (was, now) in matched(&mut removed, &mut added, here) {
+            let note = "its key is another one, and its content and time the same";
+            self.other(Code::MessageAltered, &was, now.message, note);
+        }
+        let mut moved = matched(&mut removed, &mut added, by_key);
+        moved.extend(matched(&mut removed, &mut added, by_text));
+        for (was, now) in moved {
+            self.other(Code::MessageMoved, &was, now.conversation, "");
+        }
+        let placed = |e: &Entry| e.placed().then_some(e.message);
+        for (was, now) in matched(&mut removed, &mut added, placed) {
+            self.other(
+                Code::IdReused,
+                &was,
+                now.conversation,
+                "another conversation has its key",
+            );
+        }
+        self.lost(&removed);
+        self.more(&added);
+        if facts.cut {
+            // The sums hold 256 bits of each message, the detail 64: they have the last word.
+            for (was, _) in &facts.changed {
+                if !self.touched.contains(&was.id) {
+                    self.conversation(Code::MessageAltered, was.id, 1, UNNAMED);
+                }
+            }
+        }
+    }
+
+    /// The same message on both sides, with a difference.
+    fn changed(&mut self, was: &Entry, now: &Entry) {
+        let places = [was, now].map(|entry| self.leafer.place(entry));
+        let times = [was.time(), now.time()];
+        let by = times[0]
+            .zip(times[1])
+            .map(|(was, now)| now.wrapping_sub(was));
+        let moved = places[0]
+            .zip(places[1])
+            .map(|(was, now)| now.wrapping_sub(was));
+        if deleted(was, now) {
+            self.message(Code::MessageLost, was, SOFT);
+        } else if was.content != now.content {
+            let since = self.facts.taken;
+            let made_since = was.time != now.time && now.time().is_some_and(|time| time > since);
+            match made_since && was.placed() {
+                true => self.message(Code::IdReused, was, "a new message has its key"),
+                false if was.role() != now.role() => {
+                    let note = format!("it was the {}'s, and is the {}'s", was.role(), now.role());
+                    self.message(Code::MessageAltered, was, &note);
+                }
+                false => self.message(Code::MessageAltered, was, "its content is another one"),
+            }
+        } else if was.parent != now.parent {
+            self.message(
+                Code::MessageAltered,
+                was,
+                "the message before it is another one",
+            );
+        } else if let Some(by) =
+            by.filter(|by| *by != 0 && moved.is_none_or(|m| m == 0 || m == *by))
+        {
+            *self.shifts.entry(by).or_default() += 1;
+            self.message(Code::TimesShifted, was, &format!("by {}", seconds(by)));
+        } else if by != Some(0) && (by.is_some() || times[0] != times[1]) {
+            self.message(
+                Code::TimesShifted,
+                was,
+                "the time is given on one side only",
+            );
+        } else {
+            self.message(
+                Code::MessageAltered,
+                was,
+                "its place in the order is another one",
+            );
+        }
+    }
+
+    /// What is gone: conversations as a whole, and single messages.
+    fn lost(&mut self, removed: &[Entry]) {
+        let mut whole: BTreeMap<Id, u64> = BTreeMap::new();
+        for was in removed {
+            match self.facts.gone.contains_key(&was.conversation) {
+                true => *whole.entry(was.conversation).or_default() += 1,
+                false if self.facts.open.contains_key(&was.key()) => {
+                    self.message(Code::MessageLost, was, UNFINISHED);
+                }
+                false => self.message(Code::MessageLost, was, ""),
+            }
+        }
+        for (id, messages) in whole {
+            self.conversation(gone(self.facts.gone[&id].1), id, messages, "");
+        }
+    }
+
+    /// What is there and was not.
+    fn more(&mut self, added: &[Entry]) {
+        let mut grown = HashSet::new();
+        for now in added {
+            if self.facts.twins.contains(&now.key()) {
+                self.message(Code::MessageDuplicated, now, "");
+            } else if self.facts.late.contains(&now.key()) {
+                self.totals.late += 1;
+            } else if now.placed() && self.facts.high.is_some() {
+                self.message(Code::Backfilled, now, "");
+            } else {
+                self.totals.appended += 1;
+                grown.insert(now.conversation);
+            }
+        }
+        self.totals.grown += grown.len() as u64;
+    }
+
+    /// Only the sums are known.
+    fn conversations_only(&mut self, lost_open: Vec<Entry>) {
+        let facts = self.facts;
+        if !facts.cut {
+            self.totals.appended += facts.in_new;
+        }
+        for was in &lost_open {
+            if !facts.gone.contains_key(&was.conversation) {
+                self.message(Code::MessageLost, was, UNFINISHED);
+            }
+        }
+        let sorted: BTreeMap<_, _> = facts.gone.iter().collect();
+        for (id, (messages, row)) in sorted {
+            self.conversation(gone(*row), *id, *messages, "");
+        }
+        for (was, now) in &facts.changed {
+            let (had, has) = (was.messages(), now.messages());
+            let more = has.saturating_sub(had);
+            match has {
+                _ if has < had => self.conversation(Code::MessageLost, was.id, had - has, UNNAMED),
+                _ if has == had => self.conversation(Code::MessageAltered, was.id, 1, UNNAMED),
+                _ if facts.cut && facts.late.is_empty() => {
+                    self.conversation(Code::Backfilled, was.id, more, UNNAMED);
+                }
+                _ => self.totals.undecided += 1,
+            }
+        }
+        for (row, code) in [(0, gone(true)), (1, gone(false))] {
+            let more = facts.uncounted[row];
+            if more > 0 {
+                let group = self.groups.entry(code).or_default();
+                group.count += more;
+                group.conversations += more;
+            }
+        }
+        self.totals.undecided += facts.uncounted[2];
+    }
+
+    fn message(&mut self, code: Code, was: &Entry, note: &str) {
+        self.put(code, item(was, None, note));
+    }
+
+    fn other(&mut self, code: Code, was: &Entry, other: Id, note: &str) {
+        self.put(code, item(was, Some(other), note));
+    }
+
+    fn conversation(&mut self, code: Code, id: Id, messages: u64, note: &str) {
+        self.put(
+            code,
+            Item {
+                conversation: id,
+                message: None,
+                other: None,
+                role: None,
+                time: None,
+                messages,
+                note: note.to_owned(),
+            },
+        );
+    }
+
+    fn put(&mut self, code: Code, item: Item) {
+        self.touched.insert(item.conversation);
+        self.conversations
+            .entry(code)
+            .or_default()
+            .insert(item.conversation);
+        let unfinished = item.note == UNFINISHED;
+        let group = self.groups.entry(code).or_default();
+        group.unfinished = unfinished && (group.count == 0 || group.unfinished);
+        group.count += 1;
+        group.messages += item.messages;
+        if group.items.len() < MOST {
+            group.items.push(item);
+        }
+    }
+
+    fn finish(mut self) -> (Totals, BTreeMap<Code, Group>) {
+        for (code, conversations) in &self.conversations {
+            if let Some(group) = self.groups.get_mut(code) {
+                group.conversations += conversations.len() as u64;
+            }
+        }
+        if let Some(group) = self.groups.get_mut(&Code::TimesShifted) {
+            let known: u64 = self.shifts.values().sum();
+            group.note = match (self.shifts.len(), self.shifts.keys().next()) {
+                (1, Some(by)) if known == group.messages => format!("all by {}", seconds(*by)),
+                (many, _) => format!("by {many} different spans"),
+            };
+        }
+        if self.facts.complete {
+            // What grew is intact up to the mark.
+            let changed: HashSet<_> = self.conversations.values().flatten().collect();
+            let before = self.facts.totals.conversations;
+            let here = changed.len() as u64 - self.only_added(&changed);
+            self.totals.intact = before.saturating_sub(here);
+        }
+        (self.totals, self.groups)
+    }
+
+    /// Of these conversations those that the snapshot can't have lost anything of.
+    fn only_added(&self, changed: &HashSet<&Id>) -> u64 {
+        let lost: HashSet<_> = self
+            .groups
+            .keys()
+            .filter(|code| !matches!(code, Code::Backfilled | Code::MessageDuplicated))
+            .flat_map(|code| &self.conversations[code])
+            .collect();
+        changed.iter().filter(|id| !lost.contains(**id)).count() as u64
+    }
+}
+
+const SOFT: &str = "it is deleted for the user, and kept as a row";
+const UNFINISHED: &str = "it was still being written at the snapshot";
+const UNNAMED: &str = "which message can't be told";
+
+fn gone(row: bool) -> Code {
+    match row {
+        true => Code::ConversationEmptied,
+        false => Code::ConversationLost,
+    }
+}
+
+fn deleted(was: &Entry, now: &Entry) -> bool {
+    was.state() != State::Deleted && now.state() == State::Deleted
+}
+
+fn item(was: &Entry, other: Option<Id>, note: &str) -> Item {
+    Item {
+        conversation: was.conversation,
+        message: Some(was.message),
+        other,
+        role: Some(was.role()),
+        time: was.time(),
+        messages: 1,
+        note: note.to_owned(),
+    }
+}
+
+/// A span in seconds, with its sign.
+fn seconds(micros: i64) -> String {
+    let sign = if micros < 0 { '-' } else { '+' };
+    let micros = micros.unsigned_abs();
+    let fraction = format!("{:06}", micros % 1_000_000);
+    let fraction = fraction.trim_end_matches('0');
+    let dot = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{}{dot}{fraction} s", micros / 1_000_000)
+}

@@ -1,0 +1,184 @@
+//! What can be found: one row a code.
+
+use super::Group;
+use serde::Serialize;
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// A conversation is gone with all its messages.
+    ConversationLost,
+    /// A conversation is there and has no messages.
+    ConversationEmptied,
+    /// A message is gone, or deleted for the user.
+    MessageLost,
+    /// A message is another one than it was.
+    MessageAltered,
+    /// A message is there twice.
+    MessageDuplicated,
+    /// A message is in another conversation.
+    MessageMoved,
+    /// A message has come between those that were there.
+    Backfilled,
+    /// A new message has the key of one that is gone.
+    IdReused,
+    /// Only times have changed.
+    TimesShifted,
+}
+
+/// What the mapping may allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allow {
+    /// Users may change messages.
+    Edit,
+    /// Users may delete messages and conversations.
+    Delete,
+}
+
+/// How a code is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Which.
+    pub code: Code,
+    /// The code of the finding.
+    pub name: &'static str,
+    /// What makes it a note.
+    pub allowed_by: Option<Allow>,
+    /// The harm.
+    pub harm: fn(&Group) -> String,
+    /// The act.
+    pub help: &'static str,
+}
+
+/// Every code.
+pub static ALL: &[Kind] = &[
+    Kind {
+        code: Code::ConversationLost,
+        name: "conversation-lost",
+        allowed_by: Some(Allow::Delete),
+        harm: |found| {
+            let (are, were) = (some(found.count, "conversation"), messages(found));
+            format!("{are} of the snapshot {} gone with {were}", is(found.count))
+        },
+        help: "restore it from a backup, and look at what ran since the snapshot",
+    },
+    Kind {
+        code: Code::ConversationEmptied,
+        name: "conversation-emptied",
+        allowed_by: Some(Allow::Delete),
+        harm: |found| {
+            let (are, were) = (some(found.count, "conversation"), messages(found));
+            format!("{are} {} still listed, and lost {were}", is(found.count))
+        },
+        help: "restore the messages from a backup, and look for a cascade or a purge of messages",
+    },
+    Kind {
+        code: Code::MessageLost,
+        name: "message-lost",
+        allowed_by: Some(Allow::Delete),
+        harm: |found| {
+            let are = messages(found);
+            format!("{are} of the snapshot {} gone", is(found.messages))
+        },
+        help: "restore it from a backup, and look at what deletes messages",
+    },
+    Kind {
+        code: Code::MessageAltered,
+        name: "message-altered",
+        allowed_by: Some(Allow::Edit),
+        harm: |found| {
+            let are = messages(found);
+            format!(
+                "{are} of the snapshot {} not what it was",
+                is(found.messages)
+            )
+        },
+        help: "compare it with a backup, and look at what updates messages",
+    },
+    Kind {
+        code: Code::MessageDuplicated,
+        name: "message-duplicated",
+        allowed_by: None,
+        harm: |found| {
+            let are = messages(found);
+            format!(
+                "{are} of the snapshot {} there once more",
+                is(found.messages)
+            )
+        },
+        help: "look for a save that is repeated, and make the message's id unique",
+    },
+    Kind {
+        code: Code::MessageMoved,
+        name: "message-moved",
+        allowed_by: None,
+        harm: |found| {
+            let are = messages(found);
+            format!(
+                "{are} of the snapshot {} in another conversation",
+                is(found.messages)
+            )
+        },
+        help: "look at what writes the conversation's key of stored messages",
+    },
+    Kind {
+        code: Code::Backfilled,
+        name: "backfilled",
+        allowed_by: None,
+        harm: |found| {
+            let are = messages(found);
+            let have = if found.messages == 1 { "has" } else { "have" };
+            format!("{are} {have} come between those of the snapshot")
+        },
+        help: "look for an import, a restore or a clock that was set back",
+    },
+    Kind {
+        code: Code::IdReused,
+        name: "id-reused",
+        allowed_by: None,
+        harm: |found| {
+            let are = messages(found);
+            format!(
+                "{are} of the snapshot {} gone, and others have the keys",
+                is(found.messages)
+            )
+        },
+        help: "restore from a backup under new keys, and set the sequence behind the greatest key",
+    },
+    Kind {
+        code: Code::TimesShifted,
+        name: "times-shifted",
+        allowed_by: Some(Allow::Edit),
+        harm: |found| {
+            let are = messages(found);
+            let have = if found.messages == 1 { "has" } else { "have" };
+            format!("{are} of the snapshot {have} another time, and the same content")
+        },
+        help: "look for a change of the time zone, or of the column's type",
+    },
+];
+
+impl Code {
+    /// Its row.
+    pub fn kind(self) -> &'static Kind {
+        ALL.iter()
+            .find(|kind| kind.code == self)
+            .expect("every code has a row")
+    }
+}
+
+/// A number of things.
+pub(super) fn some(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
+fn messages(found: &Group) -> String {
+    some(found.messages, "message")
+}
+
+fn is(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}

@@ -1,0 +1,167 @@
+//! Two sorted streams side by side, conversation by conversation.
+
+use super::diff::Facts;
+use crate::audit::entry::Entry;
+use crate::audit::entry::Id;
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::iter::Peekable;
+
+/// Records that may fail to be read.
+pub(super) type Records<T> = Box<dyn Iterator<Item = anyhow::Result<T>>>;
+
+/// A record of the one side, of the other, or of both.
+pub(super) enum Pair<T> {
+    Before(T),
+    After(T),
+    Both(T, T),
+}
+
+/// Gives each key once, in order.
+pub(super) fn pairs<T, K: Ord>(
+    before: Records<T>,
+    after: Records<T>,
+    key: impl Fn(&T) -> K,
+    mut give: impl FnMut(Pair<T>),
+) -> anyhow::Result<()> {
+    let (mut before, mut after) = (before.fuse(), after.fuse());
+    let mut old = before.next().transpose()?;
+    let mut new = after.next().transpose()?;
+    loop {
+        let order = match (&old, &new) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => key(old).cmp(&key(new)),
+        };
+        let one = if order.is_le() { old.take() } else { None };
+        let other = if order.is_ge() { new.take() } else { None };
+        if one.is_some() {
+            old = before.next().transpose()?;
+        }
+        if other.is_some() {
+            new = after.next().transpose()?;
+        }
+        match (one, other) {
+            (Some(one), Some(other)) => give(Pair::Both(one, other)),
+            (Some(one), None) => give(Pair::Before(one)),
+            (None, Some(other)) => give(Pair::After(other)),
+            (None, None) => {}
+        }
+    }
+}
+
+/// Two sorted streams as one.
+pub(super) fn zip(one: Records<Entry>, other: Vec<Entry>) -> Records<Entry> {
+    let mut one = one.peekable();
+    let mut other = other.into_iter().peekable();
+    Box::new(std::iter::from_fn(move || {
+        match (one.peek(), other.peek()) {
+            (Some(Ok(first)), Some(second)) if first.key() <= second.key() => one.next(),
+            (Some(Err(_)) | None, None) | (Some(Err(_)), _) | (Some(_), None) => one.next(),
+            (_, Some(_)) => other.next().map(Ok),
+        }
+    }))
+}
+
+/// Finds what is on one side only, in streams that hold every message.
+pub(super) fn messages(
+    before: Records<Entry>,
+    after: Records<Entry>,
+    facts: &mut Facts,
+    is_new: impl Fn(&Entry) -> bool,
+) -> anyhow::Result<()> {
+    let (mut before, mut after) = (before.peekable(), after.peekable());
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    loop {
+        let next = [next(&mut before)?, next(&mut after)?];
+        let Some(id) = next.into_iter().flatten().min() else {
+            return Ok(());
+        };
+        group(&mut before, id, &mut old)?;
+        group(&mut after, id, &mut new)?;
+        if !facts.open.is_empty() {
+            let Facts { open, seen, .. } = facts;
+            new.retain(|entry: &Entry| {
+                let settled = !open.contains_key(&entry.key());
+                if !settled {
+                    seen.push(*entry);
+                }
+                settled
+            });
+        }
+        if old != new {
+            conversation(&old, &new, facts, &is_new);
+        }
+    }
+}
+
+/// The conversation of the next message.
+fn next(entries: &mut Peekable<Records<Entry>>) -> anyhow::Result<Option<Id>> {
+    match entries.peek() {
+        None => Ok(None),
+        Some(Ok(entry)) => Ok(Some(entry.conversation)),
+        Some(Err(_)) => match entries.next() {
+            Some(Err(error)) => Err(error),
+            _ => Ok(None),
+        },
+    }
+}
+
+/// The messages of one conversation.
+fn group(
+    entries: &mut Peekable<Records<Entry>>,
+    id: Id,
+    into: &mut Vec<Entry>,
+) -> anyhow::Result<()> {
+    into.clear();
+    while next(entries)? == Some(id) {
+        into.extend(entries.next().transpose()?);
+    }
+    Ok(())
+}
+
+/// One conversation that is not what it was: both sides in the order of their messages.
+fn conversation(old: &[Entry], new: &[Entry], facts: &mut Facts, is_new: &impl Fn(&Entry) -> bool) {
+    let (mut removed, mut added) = (Vec::new(), Vec::new());
+    let mut unchanged = HashSet::new();
+    let (mut at, mut other) = (0, 0);
+    while at < old.len() || other < new.len() {
+        let id = match (old.get(at), new.get(other)) {
+            (Some(old), Some(new)) => old.message.min(new.message),
+            (Some(one), None) | (None, Some(one)) => one.message,
+            (None, None) => break,
+        };
+        let same = |entries: &[Entry]| entries.iter().take_while(|e| e.message == id).count();
+        let mut was = old[at..at + same(&old[at..])].to_vec();
+        let mut now = new[other..other + same(&new[other..])].to_vec();
+        (at, other) = (at + was.len(), other + now.len());
+        was.retain(|entry| match now.iter().position(|same| same == entry) {
+            Some(twin) => {
+                now.swap_remove(twin);
+                unchanged.insert((entry.content, entry.time()));
+                false
+            }
+            None => true,
+        });
+        removed.extend(was);
+        added.extend(now);
+    }
+    let gone: HashSet<_> = removed.iter().map(|e| (e.content, e.time())).collect();
+    let keys: HashSet<_> = removed.iter().map(|entry| entry.message).collect();
+    let mut grown = 0;
+    for entry in added {
+        let text = (entry.content, entry.time());
+        let twin = unchanged.contains(&text) && entry.time().is_some();
+        let replaces = keys.contains(&entry.message) || gone.contains(&text);
+        if twin && !replaces {
+            facts.twins.insert(entry.key());
+        }
+        match is_new(&entry) && !twin && !replaces {
+            true => grown += 1,
+            false => facts.add(entry),
+        }
+    }
+    facts.grow(grown);
+    removed.into_iter().for_each(|entry| facts.remove(entry));
+}

@@ -1,0 +1,210 @@
+//! A snapshot beside the live store, or beside a later snapshot.
+//!
+//! Growth is fine: what the append column puts behind the snapshot's high-water mark is counted
+//! and no more. All before the mark must be what it was. What differs is told message by message
+//! from the detail of the snapshot; without it, or when there is more than its sketch can name,
+//! by conversation.
+
+mod classify;
+mod diff;
+mod findings;
+mod kinds;
+mod matched;
+mod merge;
+mod resolve;
+
+pub use classify::Item;
+pub use findings::Rules;
+pub use kinds::ALL;
+pub use kinds::Allow;
+pub use kinds::Code;
+pub use kinds::Kind;
+pub use resolve::Resolver;
+
+use super::entry::Id;
+use super::file::Mapping;
+use super::file::Snapshot;
+use super::leaf::Leafer;
+use super::taker::Cut;
+use super::taker::Detail;
+use super::taker::Late;
+use super::taker::Names;
+use super::taker::Settings;
+use super::taker::Taker;
+use crate::model::StoredMessage;
+use diff::Facts;
+use diff::Side;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+/// Takes the live store and compares it with a snapshot.
+#[derive(Debug)]
+pub struct Comparer<'a> {
+    before: &'a Snapshot,
+    taker: Taker,
+}
+
+impl<'a> Comparer<'a> {
+    /// For the store as it is read with that mapping. Of the settings the time and the memory
+    /// count; the detail is the snapshot's.
+    ///
+    /// Refuses another mapping than that of the snapshot, and a snapshot that was altered.
+    pub fn new(
+        before: &'a Snapshot,
+        mapping: &Mapping,
+        settings: Settings,
+    ) -> anyhow::Result<Self> {
+        before.fits(mapping)?;
+        let detail = match (before.has_messages(), before.cell_count()) {
+            (true, _) => Detail::Messages,
+            (false, Some(cells)) => Detail::Sketch(cells),
+            (false, None) => Detail::Conversations,
+        };
+        let cut = Cut {
+            high: before.summary.high,
+            last_time: before.summary.last_time,
+            open: before.open()?.iter().map(|entry| entry.key()).collect(),
+        };
+        let settings = Settings {
+            detail,
+            names: Names::Hidden,
+            ..settings
+        };
+        Ok(Self {
+            before,
+            taker: Taker::after(&before.key, settings, cut)?,
+        })
+    }
+
+    /// Takes a conversation that has a row of its own. Fails when there is no room to spill.
+    pub fn take_conversation(&mut self, key: &str) -> anyhow::Result<()> {
+        Ok(self.taker.take_conversation(key)?)
+    }
+
+    /// Takes a message, in any order. Fails when there is no room to spill.
+    pub fn take(&mut self, message: &StoredMessage, late: Late) -> anyhow::Result<()> {
+        Ok(self.taker.take(message, late)?)
+    }
+
+    /// What became of the snapshot. Refuses a snapshot that was altered.
+    pub fn finish(self) -> anyhow::Result<Comparison> {
+        let parts = self.taker.finish()?;
+        let after = Side::live(parts, self.before.summary.high.is_some());
+        Comparison::new(self.before, after)
+    }
+}
+
+/// Compares two snapshots, the earlier one first.
+///
+/// Refuses snapshots of two mappings, and one that was altered.
+pub fn compare_files(before: &Snapshot, after: &Snapshot) -> anyhow::Result<Comparison> {
+    before.fits(&after.header.mapping)?;
+    let mut found = Comparison::new(before, Side::file(after)?)?;
+    after.each_name(|id, name| found.learn(id, name))?;
+    Ok(found)
+}
+
+/// What became of a snapshot.
+#[derive(Debug)]
+pub struct Comparison {
+    /// Counts over the whole store.
+    pub totals: Totals,
+    /// What was found, by code.
+    pub groups: BTreeMap<Code, Group>,
+    names: HashMap<Id, String>,
+    facts: Facts,
+    leafer: Leafer,
+}
+
+/// Counts over the whole store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Totals {
+    /// Conversations of the snapshot.
+    pub conversations: u64,
+    /// Messages of the snapshot.
+    pub messages: u64,
+    /// Conversations whose messages are all as they were, up to the mark.
+    pub intact: u64,
+    /// Messages that came after the snapshot.
+    pub appended: u64,
+    /// Conversations that they came to.
+    pub grown: u64,
+    /// Conversations that are new.
+    pub new: u64,
+    /// Messages that were being written then and are finished now.
+    pub completed: u64,
+    /// Messages that were being written then and still are.
+    pub still_open: u64,
+    /// Messages with a place before the mark that were committed after it.
+    pub late: u64,
+    /// Conversations that grew or changed, and it can't be told which: there is no detail of
+    /// single messages, or more changed than the sketch can name.
+    pub undecided: u64,
+}
+
+/// All that was found of one code.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Group {
+    /// Messages.
+    pub messages: u64,
+    /// Conversations.
+    pub conversations: u64,
+    /// The first of them.
+    pub items: Vec<Item>,
+    /// Items, told or not.
+    pub count: u64,
+    /// Whether all of them were still being written at the snapshot.
+    pub unfinished: bool,
+    /// What is to be said about all of them together.
+    pub note: String,
+}
+
+impl Comparison {
+    fn new(before: &Snapshot, after: Side) -> anyhow::Result<Self> {
+        let mut leafer = Leafer::new(&before.key);
+        let facts = diff::diff(before, after, &mut leafer)?;
+        let mut found = Self {
+            totals: Totals::default(),
+            groups: BTreeMap::new(),
+            names: HashMap::new(),
+            facts,
+            leafer,
+        };
+        found.classify();
+        // All of the file is read, so that no byte of it can be another one unnoticed.
+        before.each_name(|id, name| found.learn(id, name))?;
+        Ok(found)
+    }
+
+    fn classify(&mut self) {
+        (self.totals, self.groups) = classify::classify(&self.facts, &self.leafer);
+    }
+
+    /// Whether everything is as it was, but for growth.
+    pub fn intact(&self) -> bool {
+        self.groups.is_empty() && self.totals.undecided == 0
+    }
+
+    /// A second look at the live store that finds names for what was found, and tells copies from
+    /// other additions; none when there is nothing to find.
+    pub fn resolver(self) -> Result<Resolver, Box<Self>> {
+        Resolver::new(self)
+    }
+
+    /// Keeps a name if it is of anything that was found.
+    fn learn(&mut self, id: Id, name: &str) {
+        let wanted = |item: &Item| {
+            item.conversation == id || item.message == Some(id) || item.other == Some(id)
+        };
+        let items = || self.groups.values().flat_map(|group| &group.items);
+        if !self.names.contains_key(&id) && items().any(wanted) {
+            self.names.insert(id, name.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod trials;

@@ -1,0 +1,260 @@
+//! What the random trials do not reach: open and late messages, files, floods, words.
+#![allow(clippy::unwrap_used)]
+
+use super::Allow;
+use super::Code;
+use super::Comparer;
+use super::Comparison;
+use super::Rules;
+use super::compare_files;
+use super::trials::TAKEN;
+use super::trials::compare;
+use super::trials::settings;
+use super::trials::snapshot;
+use crate::audit::file::Mapping;
+use crate::audit::taker::Detail;
+use crate::audit::taker::Late;
+use crate::audit::taker::Names;
+use crate::audit::taker::Settings;
+use crate::model::Role;
+use crate::model::State;
+use crate::model::StoredMessage;
+use crate::report::Severity;
+
+const SKETCH: Detail = Detail::Sketch(512);
+
+/// `count` messages in turn, ten in a conversation.
+fn chats(count: i64) -> Vec<StoredMessage> {
+    let message = |number: i64| StoredMessage {
+        conversation: Some(format!("c{}", number / 10)),
+        time: Some(TAKEN - 1_000_000_000 + number),
+        append: Some(number * 2),
+        ..StoredMessage::new(
+            format!("m{number}"),
+            [Role::User, Role::Assistant][number as usize % 2].clone(),
+            format!("text {number}"),
+        )
+    };
+    (0..count).map(message).collect()
+}
+
+/// A message behind the others.
+fn later(number: i64) -> StoredMessage {
+    StoredMessage {
+        time: Some(TAKEN + number),
+        append: Some(1_000_000 + number),
+        ..chats(number + 1).remove(number as usize)
+    }
+}
+
+fn codes(found: &Comparison) -> Vec<(&'static str, u64)> {
+    let all = found.groups.iter();
+    all.map(|(code, group)| (code.kind().name, group.messages))
+        .collect()
+}
+
+#[test]
+fn an_open_message_may_be_finished() {
+    for detail in [Detail::Messages, SKETCH, Detail::Conversations] {
+        let mut before = chats(40);
+        before[5].state = State::Open;
+        before[7].state = State::Open;
+        let snapshot = snapshot(&before, settings(detail));
+        let mut after = before.clone();
+        after[5].state = State::Whole;
+        after[5].content.push_str(" and more");
+        let found = compare(&snapshot, &after);
+        assert!(found.intact(), "{:?}", codes(&found));
+        assert_eq!((found.totals.completed, found.totals.still_open), (1, 1));
+        assert_eq!(found.totals.intact, 4);
+        let files = compare_files(&snapshot, &self::snapshot(&after, settings(detail))).unwrap();
+        assert!(files.groups.is_empty(), "{:?}", codes(&files));
+        after.remove(7);
+        let found = compare(&snapshot, &after);
+        assert_eq!(codes(&found), [("message-lost", 1)]);
+        let finding = found.findings(&Rules::default()).remove(0);
+        assert_eq!(finding.severity, Severity::Warning, "it was never whole");
+    }
+}
+
+#[test]
+fn a_young_answer_may_change_and_a_young_question_may_not() {
+    let mut before = chats(40);
+    before[38].time = Some(TAKEN - 1000);
+    before[39].time = Some(TAKEN - 1000);
+    let snapshot = snapshot(&before, Settings::at(TAKEN));
+    let mut after = before.clone();
+    after[39].content.push_str(" and more");
+    let found = compare(&snapshot, &after);
+    assert!(found.intact() && found.totals.completed == 1);
+    after[38].content.push_str(" and more");
+    assert_eq!(codes(&compare(&snapshot, &after)), [("message-altered", 1)]);
+}
+
+#[test]
+fn a_late_commit_is_no_backfill() {
+    for detail in [Detail::Messages, SKETCH] {
+        let snapshot = snapshot(&chats(40), settings(detail));
+        let mut late = later(3);
+        (late.key, late.append) = ("late".into(), Some(77));
+        for (flag, told) in [(Late::Maybe, vec![]), (Late::No, vec![("backfilled", 1)])] {
+            let mut comparer =
+                Comparer::new(&snapshot, &Mapping::default(), settings(Detail::Auto)).unwrap();
+            for message in &chats(40) {
+                comparer.take(message, flag).unwrap();
+            }
+            comparer.take(&late, flag).unwrap();
+            let found = comparer.finish().unwrap();
+            assert_eq!(codes(&found), told);
+            assert_eq!(found.totals.late, u64::from(flag == Late::Maybe));
+        }
+    }
+}
+
+#[test]
+fn a_conversation_without_messages_is_emptied_or_lost() {
+    for detail in [Detail::Messages, SKETCH, Detail::Conversations] {
+        let snapshot = snapshot(&chats(40), settings(detail));
+        let told = |row| {
+            let mut comparer =
+                Comparer::new(&snapshot, &Mapping::default(), settings(Detail::Auto)).unwrap();
+            for message in &chats(30) {
+                comparer.take(message, Late::No).unwrap();
+            }
+            if row {
+                comparer.take_conversation("c3").unwrap();
+            }
+            codes(&comparer.finish().unwrap())
+        };
+        assert_eq!(told(true), [("conversation-emptied", 10)]);
+        assert_eq!(told(false), [("conversation-lost", 10)]);
+    }
+}
+
+#[test]
+fn a_key_that_is_given_again_is_id_reused_wherever_it_is() {
+    for detail in [Detail::Messages, SKETCH] {
+        let snapshot = snapshot(&chats(40), settings(detail));
+        let mut after = chats(40);
+        after[12] = StoredMessage {
+            conversation: Some("c0".into()),
+            append: after[12].append,
+            content: "another user's words".into(),
+            ..later(12)
+        };
+        assert_eq!(codes(&compare(&snapshot, &after)), [("id-reused", 1)]);
+        // Where the append column is a time, the new one is behind the mark.
+        after[12].append = Some(TAKEN);
+        assert_eq!(codes(&compare(&snapshot, &after)), [("id-reused", 1)]);
+    }
+}
+
+#[test]
+fn two_files_tell_the_same_as_the_live_store() {
+    for detail in [Detail::Messages, SKETCH] {
+        let before = snapshot(&chats(60), settings(detail));
+        let mut after = chats(60);
+        after.extend((60..75).map(later));
+        let grown = compare_files(&before, &snapshot(&after, settings(detail))).unwrap();
+        assert!(grown.intact(), "{:?}", codes(&grown));
+        assert_eq!((grown.totals.appended, grown.totals.intact), (15, 6));
+        after.remove(33);
+        after[12].content.push('!');
+        let found = compare_files(&before, &snapshot(&after, settings(detail))).unwrap();
+        assert_eq!(codes(&found), [("message-lost", 1), ("message-altered", 1)]);
+        assert_eq!(found.totals.intact, 4);
+    }
+}
+
+#[test]
+fn beyond_its_sketch_it_still_tells_which_conversations() {
+    for detail in [Detail::Sketch(16), Detail::Conversations] {
+        let snapshot = snapshot(&chats(400), settings(detail));
+        let mut after = chats(400);
+        after.extend((400..430).map(later));
+        after.retain(|message| message.key.len() < 4 || message.key.ends_with(['1', '2']));
+        after[5].content.push('!');
+        let found = compare(&snapshot, &after);
+        assert_eq!(found.groups[&Code::MessageLost].conversations, 30);
+        assert_eq!(found.groups[&Code::MessageLost].messages, 240);
+        assert_eq!(found.groups[&Code::MessageAltered].conversations, 1);
+        assert_eq!(found.groups.len(), 2);
+        let files = compare_files(&snapshot, &self::snapshot(&after, settings(detail))).unwrap();
+        assert_eq!(files.groups.len(), 2, "{:?}", codes(&files));
+    }
+}
+
+#[test]
+fn a_flood_is_counted_and_its_examples_are_cut() {
+    let snapshot = snapshot(&chats(4000), settings(Detail::Messages));
+    let found = compare(&snapshot, &chats(1000));
+    assert_eq!(codes(&found), [("conversation-lost", 3000)]);
+    let finding = found.findings(&Rules::default()).remove(0);
+    assert_eq!(
+        finding.harm,
+        "300 conversations of the snapshot are gone with 3000 messages"
+    );
+    assert_eq!(finding.evidence.len(), 21);
+    assert_eq!(finding.evidence[20].fact, "280 more of 300 are not shown");
+}
+
+#[test]
+fn a_finding_names_what_it_can_and_heeds_what_is_allowed() {
+    let [hidden, kept] = [Names::Hidden, Names::Kept].map(|names| {
+        let settings = Settings {
+            names,
+            ..settings(Detail::Messages)
+        };
+        let mut after = chats(40);
+        after.remove(13);
+        compare(&snapshot(&chats(40), settings), &after)
+    });
+    let line = |found: &Comparison| {
+        let finding = found.findings(&Rules::default()).remove(0);
+        assert_eq!(finding.severity, Severity::Error);
+        assert_eq!(finding.subject, "conversation `c1`");
+        finding.evidence[0].fact.clone()
+    };
+    assert_eq!(
+        line(&kept),
+        "message `m13` (assistant, 2023-11-14T21:56:40.000Z) of conversation `c1`"
+    );
+    assert!(line(&hidden).starts_with("message #"), "{}", line(&hidden));
+    let rules = |allow| Rules {
+        allow: vec![allow],
+        ..Rules::default()
+    };
+    let severity = |allow| kept.findings(&rules(allow))[0].severity;
+    assert_eq!(severity(Allow::Delete), Severity::Note);
+    assert_eq!(severity(Allow::Edit), Severity::Error);
+}
+
+#[test]
+fn a_shift_of_all_times_is_told_as_one() {
+    let mut after = chats(40);
+    for message in &mut after {
+        message.time = message.time.map(|time| time + 3_600_000_000);
+    }
+    let found = compare(&snapshot(&chats(40), settings(SKETCH)), &after);
+    let finding = found.findings(&Rules::default()).remove(0);
+    assert_eq!(finding.code, "times-shifted");
+    assert_eq!(finding.evidence[0].fact, "all by +3600 s");
+}
+
+#[test]
+fn another_mapping_is_refused() {
+    let snapshot = snapshot(&chats(1), settings(SKETCH));
+    let other = Mapping {
+        name: "notes".into(),
+        digest: "x".into(),
+    };
+    let stop = Comparer::new(&snapshot, &other, settings(Detail::Auto)).unwrap_err();
+    assert!(stop.to_string().contains("another mapping"));
+}
+
+#[test]
+fn an_empty_store_may_grow() {
+    let snapshot = snapshot(&[], settings(Detail::Auto));
+    let found = compare(&snapshot, &chats(5));
+    assert!(found.intact() && found.totals.appended == 5);
+}

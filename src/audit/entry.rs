@@ -1,0 +1,141 @@
+//! What a snapshot keeps of one message.
+
+use super::spill::Field;
+use super::spill::Record;
+use crate::model::Role;
+use crate::model::State;
+use std::cmp::Ordering;
+use std::fmt;
+
+/// The keyed hash of an identifier: whoever has the key can make it, nobody can read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Id(pub [u8; 16]);
+
+/// The first half, which is enough to tell ids of a report apart.
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("#")?;
+        self.0[..6]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// No time, or no place, in a field that has no other room to say so.
+pub(super) const NONE: i64 = i64::MIN;
+
+/// One message, without its content and identifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// The conversation.
+    pub conversation: Id,
+    /// The message.
+    pub message: Id,
+    /// Digest of role, text, tools, state and what else belongs to it.
+    pub content: u64,
+    /// Digest of its parent; 0 without one.
+    pub parent: u64,
+    /// The place that the append column gives it, masked with a keyed hash of the message: an
+    /// identifier must not stand here in clear. [`super::Leafer::place`] reads it.
+    pub(super) place: u64,
+    /// In microseconds since 1970 UTC.
+    pub(super) time: i64,
+    /// The role, the state, and whether it has a place.
+    pub(super) flags: u8,
+}
+
+/// Bits of the flags.
+const STATE_SHIFT: u8 = 2;
+const PLACED: u8 = 1 << 4;
+
+impl Entry {
+    /// When it was made, in microseconds since 1970 UTC.
+    pub fn time(&self) -> Option<i64> {
+        (self.time != NONE).then_some(self.time)
+    }
+
+    /// Whose message it is, in one word.
+    pub fn role(&self) -> &'static str {
+        ["user", "assistant", "other", "other"][usize::from(self.flags & 3)]
+    }
+
+    /// How far it is.
+    pub fn state(&self) -> State {
+        match self.flags >> STATE_SHIFT & 3 {
+            0 => State::Whole,
+            1 => State::Open,
+            2 => State::Failed,
+            _ => State::Deleted,
+        }
+    }
+
+    /// Whether the store gives it a place.
+    pub fn placed(&self) -> bool {
+        self.flags & PLACED != 0
+    }
+
+    /// The message within its conversation; keys may be unique in a conversation only.
+    pub(super) fn key(&self) -> (Id, Id) {
+        (self.conversation, self.message)
+    }
+}
+
+/// The flags of a message.
+pub(super) fn flags(role: &Role, state: State, placed: bool) -> u8 {
+    role_number(role) | state_number(state) << STATE_SHIFT | if placed { PLACED } else { 0 }
+}
+
+/// A number for the three kinds of role.
+pub(super) fn role_number(role: &Role) -> u8 {
+    match role {
+        Role::User => 0,
+        Role::Assistant => 1,
+        Role::Other(_) => 2,
+    }
+}
+
+/// A number for a state; it is hashed and stored, so it never changes.
+pub(super) fn state_number(state: State) -> u8 {
+    match state {
+        State::Whole => 0,
+        State::Open => 1,
+        State::Failed => 2,
+        State::Deleted => 3,
+    }
+}
+
+impl Record for Entry {
+    const SIZE: usize = 65;
+    const HASHED: usize = 40;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.message.0);
+        out.extend_from_slice(&self.content.to_le_bytes());
+        out.extend_from_slice(&self.parent.to_le_bytes());
+        out.extend_from_slice(&self.place.to_le_bytes());
+        out.extend_from_slice(&self.conversation.0);
+        out.extend_from_slice(&self.time.to_le_bytes());
+        out.push(self.flags);
+    }
+
+    fn get(bytes: &[u8]) -> Self {
+        let mut field = Field(bytes);
+        Self {
+            message: Id(field.take()),
+            content: u64::from_le_bytes(field.take()),
+            parent: u64::from_le_bytes(field.take()),
+            place: u64::from_le_bytes(field.take()),
+            conversation: Id(field.take()),
+            time: i64::from_le_bytes(field.take()),
+            flags: u8::from_le_bytes(field.take()),
+        }
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+
+    fn absorb(&mut self, _: &Self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,93 @@
+//! Frames: what is written in one piece and checked before it is used.
+
+use crate::audit::key::Key;
+use crate::audit::key::Secret;
+use crate::audit::spill::Record;
+
+pub(super) const MAGIC: [u8; 8] = *b"CHATCAS\n";
+pub(super) const END: [u8; 8] = *b"CHATEND\n";
+pub(super) const VERSION: u16 = 1;
+pub(super) const PREAMBLE: usize = 34;
+pub(super) const HEAD: usize = 9;
+pub(super) const TAG: usize = 16;
+pub(super) const TRAILER: usize = 24;
+
+/// Kinds of frames.
+pub(super) const HEADER: u8 = 1;
+pub(super) const OPEN: u8 = 2;
+pub(super) const TALLIES: u8 = 3;
+pub(super) const NAMES: u8 = 4;
+pub(super) const ENTRIES: u8 = 5;
+pub(super) const CELLS: u8 = 6;
+pub(super) const FOOTER: u8 = 7;
+
+/// Makes and checks the frames' tags.
+#[derive(Debug, Clone)]
+pub(super) struct Sealer {
+    key: Secret,
+    preamble: [u8; PREAMBLE],
+}
+
+impl Sealer {
+    /// For the file with that preamble.
+    pub(super) fn new(key: &Key, preamble: [u8; PREAMBLE]) -> Self {
+        Self {
+            key: key.derive("chatctl audit 1 file"),
+            preamble,
+        }
+    }
+
+    /// The tag of a frame.
+    pub(super) fn tag(&self, number: u64, frame: &[u8]) -> [u8; TAG] {
+        let mut hasher = self.key.hasher();
+        hasher.update(&self.preamble);
+        hasher.update(&number.to_le_bytes());
+        hasher.update(frame);
+        let tag = hasher.finalize();
+        let (halves, _) = tag.as_bytes().as_chunks::<TAG>();
+        halves[0]
+    }
+
+    /// Whether a tag belongs to a frame; it takes as long for a wrong one as for a right one.
+    pub(super) fn fits(&self, number: u64, frame: &[u8], tag: &[u8]) -> bool {
+        let right = self.tag(number, frame);
+        tag.len() == TAG && right.iter().zip(tag).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    }
+}
+
+/// The payload of some records.
+pub(super) fn pack<R: Record>(records: &[R], out: &mut Vec<u8>) {
+    let width = R::SIZE - R::HASHED;
+    let mut numbers = vec![0; records.len() * width];
+    let mut bytes = Vec::with_capacity(R::SIZE);
+    for (at, record) in records.iter().enumerate() {
+        bytes.clear();
+        record.put(&mut bytes);
+        let (hashes, rest) = bytes.split_at(R::HASHED);
+        out.extend_from_slice(hashes);
+        for (column, byte) in rest.iter().enumerate() {
+            numbers[column * records.len() + at] = *byte;
+        }
+    }
+    out.extend_from_slice(&lz4_flex::block::compress(&numbers));
+}
+
+/// The records of a payload; `None` when it holds no so many.
+pub(super) fn unpack<R: Record>(payload: &[u8], count: usize) -> Option<Vec<R>> {
+    let width = R::SIZE - R::HASHED;
+    let hashes = payload.get(..count.checked_mul(R::HASHED)?)?;
+    let numbers = lz4_flex::block::decompress(&payload[hashes.len()..], count * width).ok()?;
+    if numbers.len() != count * width {
+        return None;
+    }
+    let mut bytes = vec![0; R::SIZE];
+    let mut records = Vec::with_capacity(count);
+    for at in 0..count {
+        bytes[..R::HASHED].copy_from_slice(&hashes[at * R::HASHED..][..R::HASHED]);
+        for (column, byte) in bytes[R::HASHED..].iter_mut().enumerate() {
+            *byte = numbers[column * count + at];
+        }
+        records.push(R::get(&bytes));
+    }
+    Some(records)
+}

@@ -1,0 +1,350 @@
+//! Reading a snapshot: nothing is used before its tag was checked.
+
+use super::Footer;
+use super::Header;
+use super::Mapping;
+use super::Section;
+use super::frame::CELLS;
+use super::frame::END;
+use super::frame::ENTRIES;
+use super::frame::FOOTER;
+use super::frame::HEAD;
+use super::frame::HEADER;
+use super::frame::MAGIC;
+use super::frame::NAMES;
+use super::frame::OPEN;
+use super::frame::PREAMBLE;
+use super::frame::Sealer;
+use super::frame::TAG;
+use super::frame::TALLIES;
+use super::frame::TRAILER;
+use super::frame::VERSION;
+use super::frame::unpack;
+use crate::audit::entry::Entry;
+use crate::audit::entry::Id;
+use crate::audit::key::Key;
+use crate::audit::key::hex;
+use crate::audit::sketch::Cell;
+use crate::audit::spill::Field;
+use crate::audit::spill::Record;
+use crate::audit::taker::Summary;
+use crate::audit::tally::Tally;
+use crate::stop::Stop;
+use anyhow::Context;
+use std::fs::File;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Seek;
+use std::io::SeekFrom;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::sync_channel;
+use std::vec;
+
+/// A snapshot whose head and end were read and checked.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What the taker said about the store.
+    pub header: Header,
+    /// The store as a whole.
+    pub summary: Summary,
+    /// What names this snapshot: 32 hexadecimal digits.
+    pub id: String,
+    pub(in crate::audit) key: Key,
+    path: PathBuf,
+    sections: Vec<Section>,
+    sealer: Sealer,
+    /// Bytes of frames.
+    end: u64,
+}
+
+/// Opens a snapshot.
+///
+/// Refuses what was cut short, was altered, was made with another key, or is of a newer version.
+pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
+    let shown = path.display().to_string();
+    let mut file = File::open(path)
+        .map_err(|error| Stop::usage(format!("could not open the snapshot `{shown}`: {error}")))?;
+    let length = file.metadata()?.len();
+    let mut preamble = [0; PREAMBLE];
+    if file.read_exact(&mut preamble).is_err() || preamble[..8] != MAGIC {
+        return Err(Stop::usage(format!("`{shown}` is no snapshot of chatctl"))
+            .hint("chatctl audit snapshot -o FILE")
+            .into());
+    }
+    let version = u16::from_le_bytes([preamble[8], preamble[9]]);
+    if version != VERSION {
+        return Err(Stop::refused(format!(
+            "`{shown}` is a snapshot of version {version}, and this chatctl reads version {VERSION}"
+        ))
+        .hint("use the chatctl that took it, or a newer one")
+        .into());
+    }
+    if preamble[10..18] != key.id_bytes() {
+        return Err(Stop::refused(format!(
+            "`{shown}` was taken with the key {}, and this is the key {}",
+            hex(&preamble[10..18]),
+            key.id()
+        ))
+        .hint("give the key it was taken with: --key file:PATH")
+        .into());
+    }
+    let sealer = Sealer::new(key, preamble);
+    let end = length.saturating_sub(TRAILER as u64);
+    let mut trailer = [0; TRAILER];
+    file.seek(SeekFrom::Start(end))?;
+    if file.read_exact(&mut trailer).is_err() || trailer[16..] != END {
+        return Err(
+            Stop::refused(format!("the snapshot `{shown}` is cut short"))
+                .hint("take it again; it proves nothing")
+                .into(),
+        );
+    }
+    let mut field = Field(&trailer);
+    let offset = u64::from_le_bytes(field.take());
+    let number = u64::from_le_bytes(field.take());
+    let whole = Section {
+        kind: FOOTER,
+        offset,
+        first: number,
+        frames: 1,
+        records: 0,
+    };
+    let mut snapshot = Snapshot {
+        header: Header::default(),
+        summary: Summary::default(),
+        id: String::new(),
+        key: key.clone(),
+        path: path.to_owned(),
+        sections: Vec::new(),
+        sealer,
+        end,
+    };
+    let last = snapshot.frames(whole)?.next_frame()?;
+    let last = last.filter(|last| offset + last.size() == end && last.kind == FOOTER);
+    let last = last.ok_or_else(|| altered(&snapshot.path))?;
+    let footer: Footer = serde_json::from_slice(&last.payload).map_err(|_| altered(path))?;
+    let head = Section {
+        kind: HEADER,
+        offset: PREAMBLE as u64,
+        first: 0,
+        ..whole
+    };
+    let head = snapshot.frames(head)?.next_frame()?;
+    let head = head.ok_or_else(|| altered(path))?;
+    snapshot.header = serde_json::from_slice(&head.payload).map_err(|_| altered(path))?;
+    snapshot.summary = footer.summary;
+    snapshot.sections = footer.sections;
+    snapshot.id = hex(&last.tag);
+    Ok(snapshot)
+}
+
+fn altered(path: &Path) -> Stop {
+    Stop::refused(format!("the snapshot `{}` was altered", path.display()))
+        .hint("compare with a copy that nobody wrote to; this one proves nothing")
+}
+
+impl Snapshot {
+    /// Refuses a mapping other than the one it was taken with.
+    pub fn fits(&self, mapping: &Mapping) -> Result<(), Stop> {
+        if self.header.mapping.digest == mapping.digest {
+            return Ok(());
+        }
+        Err(Stop::refused(format!(
+            "`{}` was taken with another mapping: {}, and now it is {}",
+            self.path.display(),
+            self.header.mapping.name,
+            mapping.name
+        ))
+        .hint("compare with the mapping of the snapshot, or take a new one"))
+    }
+
+    /// Whether it holds every message.
+    pub(in crate::audit) fn has_messages(&self) -> bool {
+        self.section(ENTRIES).is_some()
+    }
+
+    /// The cells of its sketch; none when it has no sketch.
+    pub(in crate::audit) fn cells(&self) -> anyhow::Result<Vec<Cell>> {
+        self.stream(CELLS)?.collect()
+    }
+
+    /// How many cells its sketch has.
+    pub(in crate::audit) fn cell_count(&self) -> Option<usize> {
+        let section = self.section(CELLS)?;
+        usize::try_from(section.records).ok()
+    }
+
+    /// The messages that were not settled.
+    pub(in crate::audit) fn open(&self) -> anyhow::Result<Vec<Entry>> {
+        self.stream(OPEN)?.collect()
+    }
+
+    /// The messages, by conversation and message; none when it does not hold them.
+    pub(in crate::audit) fn entries(&self) -> anyhow::Result<Stream<Entry>> {
+        self.stream(ENTRIES)
+    }
+
+    /// The conversations, in the order of their ids.
+    pub fn tallies(&self) -> anyhow::Result<Stream<Tally>> {
+        self.stream(TALLIES)
+    }
+
+    /// Every identifier that it holds in clear, with its hash.
+    pub(in crate::audit) fn each_name(&self, mut give: impl FnMut(Id, &str)) -> anyhow::Result<()> {
+        let Some(section) = self.section(NAMES) else {
+            return Ok(());
+        };
+        let mut frames = self.frames(section)?;
+        while let Some(frame) = frames.next_frame()? {
+            let bad = || altered(&self.path);
+            let text = lz4_flex::block::decompress(&frame.payload, frame.count);
+            let text = text.map_err(|_| bad())?;
+            let mut rest = text.as_slice();
+            while let Some((head, more)) = rest.split_first_chunk::<20>() {
+                let mut head = Field(head);
+                let id = Id(head.take());
+                let length = u32::from_le_bytes(head.take()) as usize;
+                let name = more.get(..length).ok_or_else(bad)?;
+                give(id, &String::from_utf8_lossy(name));
+                rest = &more[length..];
+            }
+        }
+        Ok(())
+    }
+
+    fn section(&self, kind: u8) -> Option<Section> {
+        self.sections
+            .iter()
+            .copied()
+            .find(|section| section.kind == kind)
+    }
+
+    /// The records of a section, read and checked by a thread of their own.
+    fn stream<R: Record>(&self, kind: u8) -> anyhow::Result<Stream<R>> {
+        let (give, batches) = sync_channel(4);
+        if let Some(section) = self.section(kind) {
+            let mut frames = self.frames(section)?;
+            let path = self.path.clone();
+            std::thread::spawn(move || {
+                while let Some(frame) = frames.next_frame().transpose() {
+                    let batch = frame.and_then(|frame| {
+                        let records = unpack(&frame.payload, frame.count);
+                        Ok(records.ok_or_else(|| altered(&path))?)
+                    });
+                    let failed = batch.is_err();
+                    // Nobody waits for the rest when the reader has seen enough.
+                    if give.send(batch).is_err() || failed {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Stream {
+            batches,
+            batch: Vec::new().into_iter(),
+        })
+    }
+
+    fn frames(&self, section: Section) -> anyhow::Result<Frames> {
+        let context = || format!("could not read the snapshot `{}`", self.path.display());
+        let mut file = File::open(&self.path).with_context(context)?;
+        file.seek(SeekFrom::Start(section.offset))
+            .map_err(|_| altered(&self.path))?;
+        Ok(Frames {
+            file: BufReader::with_capacity(1 << 20, file),
+            path: self.path.clone(),
+            sealer: self.sealer.clone(),
+            number: section.first,
+            left: section.frames,
+            kind: section.kind,
+            most: self.end,
+        })
+    }
+}
+
+/// Frames of a section.
+struct Frames {
+    file: BufReader<File>,
+    path: PathBuf,
+    sealer: Sealer,
+    number: u64,
+    left: u64,
+    kind: u8,
+    /// No frame is larger.
+    most: u64,
+}
+
+struct Frame {
+    kind: u8,
+    count: usize,
+    payload: Vec<u8>,
+    tag: [u8; TAG],
+}
+
+impl Frame {
+    fn size(&self) -> u64 {
+        (HEAD + self.payload.len() + TAG) as u64
+    }
+}
+
+impl Frames {
+    fn next_frame(&mut self) -> anyhow::Result<Option<Frame>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let bad = || altered(&self.path);
+        let mut bytes = vec![0; HEAD];
+        self.file.read_exact(&mut bytes).map_err(|_| bad())?;
+        let mut head = Field(&bytes);
+        let kind = u8::from_le_bytes(head.take());
+        let count = u32::from_le_bytes(head.take()) as usize;
+        let length = u32::from_le_bytes(head.take());
+        if u64::from(length) > self.most {
+            return Err(bad().into());
+        }
+        bytes.resize(HEAD + length as usize + TAG, 0);
+        self.file
+            .read_exact(&mut bytes[HEAD..])
+            .map_err(|_| bad())?;
+        let (frame, tag) = bytes.split_at(HEAD + length as usize);
+        if !self.sealer.fits(self.number, frame, tag) || kind != self.kind {
+            return Err(bad().into());
+        }
+        let tag = tag.try_into().expect("it has the length of a tag");
+        bytes.truncate(HEAD + length as usize);
+        bytes.drain(..HEAD);
+        self.number += 1;
+        Ok(Some(Frame {
+            kind,
+            count,
+            payload: bytes,
+            tag,
+        }))
+    }
+}
+
+/// Records of a section, in order.
+#[derive(Debug)]
+pub struct Stream<R> {
+    batches: Receiver<anyhow::Result<Vec<R>>>,
+    batch: vec::IntoIter<R>,
+}
+
+impl<R> Iterator for Stream<R> {
+    type Item = anyhow::Result<R>;
+
+    fn next(&mut self) -> Option<anyhow::Result<R>> {
+        loop {
+            if let Some(record) = self.batch.next() {
+                return Some(Ok(record));
+            }
+            match self.batches.recv().ok()? {
+                Ok(batch) => self.batch = batch.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A snapshot comes back as it was written, or not at all.
+#![allow(clippy::unwrap_used)]
+
+use super::Header;
+use super::Mapping;
+use super::Snapshot;
+use super::open;
+use super::write;
+use crate::audit::key::Key;
+use crate::audit::taker::Detail;
+use crate::audit::taker::Late;
+use crate::audit::taker::Names;
+use crate::audit::taker::Settings;
+use crate::audit::taker::Taker;
+use crate::model::Role;
+use crate::model::StoredMessage;
+use crate::stop::Stop;
+use proptest::prelude::ProptestConfig;
+use proptest::proptest;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+fn key() -> Key {
+    Key::new([7; 32])
+}
+
+fn header() -> Header {
+    Header {
+        tool: "0.1.0".into(),
+        store: serde_json::json!({"backend": "sqlite"}),
+        mapping: Mapping {
+            name: "message (declared)".into(),
+            digest: "ab".into(),
+        },
+        ..Header::default()
+    }
+}
+
+fn take(path: &Path, messages: usize, detail: Detail, names: Names) -> String {
+    let settings = Settings {
+        detail,
+        names,
+        ..Settings::at(1_700_000_000_000_000)
+    };
+    let mut taker = Taker::new(&key(), settings).unwrap();
+    for number in 0..messages {
+        let message = StoredMessage {
+            conversation: Some(format!("talk-{}", number % 10)),
+            append: Some(i64::try_from(number).unwrap()),
+            time: Some(1_600_000_000_000_000),
+            ..StoredMessage::new(format!("note-{number}"), Role::User, "my secret words")
+        };
+        taker.take(&message, Late::No).unwrap();
+    }
+    write(path, &header(), taker.finish().unwrap(), &key()).unwrap()
+}
+
+/// Reads all of it.
+fn all(snapshot: &Snapshot) -> anyhow::Result<(usize, usize, usize, BTreeMap<String, usize>)> {
+    let mut names = BTreeMap::new();
+    snapshot.each_name(|_, name| *names.entry(name.to_owned()).or_default() += 1)?;
+    let tallies = snapshot.tallies()?.collect::<anyhow::Result<Vec<_>>>()?;
+    let entries = snapshot.entries()?.collect::<anyhow::Result<Vec<_>>>()?;
+    snapshot.open()?;
+    Ok((tallies.len(), entries.len(), snapshot.cells()?.len(), names))
+}
+
+fn stop(error: anyhow::Error) -> String {
+    error.downcast::<Stop>().unwrap().message
+}
+
+#[test]
+fn all_of_it_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.cas");
+    let id = take(&path, 10_000, Detail::Messages, Names::Kept);
+    let snapshot = open(&path, &key()).unwrap();
+    assert_eq!(
+        (snapshot.id.as_str(), snapshot.header.clone()),
+        (id.as_str(), header())
+    );
+    assert_eq!(snapshot.summary.messages, 10_000);
+    assert_eq!(snapshot.summary.high, Some(9999));
+    let (tallies, entries, cells, names) = all(&snapshot).unwrap();
+    assert_eq!((tallies, entries, cells), (10, 10_000, 0));
+    assert_eq!(names.len(), 10_010);
+    assert_eq!((names["talk-3"], names["note-9999"]), (1, 1));
+    let again = take(&path, 10_000, Detail::Sketch(4096), Names::Hidden);
+    assert_ne!(id, again, "each snapshot has its own id");
+    let (tallies, entries, cells, names) = all(&open(&path, &key()).unwrap()).unwrap();
+    assert_eq!((tallies, entries, cells, names.len()), (10, 0, 4096, 0));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn it_holds_no_content_and_no_identifier_unless_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.cas");
+    let holds = |text: &str| {
+        let bytes = fs::read(&path).unwrap();
+        memchr::memmem::find(&bytes, text.as_bytes()).is_some()
+    };
+    take(&path, 3, Detail::Messages, Names::Hidden);
+    assert!(!holds("secret") && !holds("note-") && !holds("talk-"));
+    take(&path, 3, Detail::Messages, Names::Kept);
+    assert!(!holds("secret") && holds("note-0"));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.cas");
+    take(&path, 3, Detail::Messages, Names::Hidden);
+    let other = stop(open(&path, &Key::new([8; 32])).unwrap_err());
+    assert!(other.contains("was taken with the key"), "{other}");
+    let mapping = Mapping {
+        name: "notes (declared)".into(),
+        digest: "cd".into(),
+    };
+    let snapshot = open(&path, &key()).unwrap();
+    let other = snapshot.fits(&mapping).unwrap_err().message;
+    assert!(
+        other.contains("message (declared), and now it is notes"),
+        "{other}"
+    );
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[8] = 2;
+    fs::write(&path, &bytes).unwrap();
+    let newer = stop(open(&path, &key()).unwrap_err());
+    assert!(
+        newer.contains("version 2, and this chatctl reads version 1"),
+        "{newer}"
+    );
+    fs::write(&path, "id,name\n").unwrap();
+    let csv = stop(open(&path, &key()).unwrap_err());
+    assert!(csv.contains("is no snapshot of chatctl"), "{csv}");
+    let none = stop(open(&folder.path().join("none"), &key()).unwrap_err());
+    assert!(none.contains("could not open the snapshot"), "{none}");
+}
+
+#[test]
+fn a_snapshot_that_is_cut_short_anywhere_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.cas");
+    take(&path, 40, Detail::Sketch(16), Names::Kept);
+    let whole = fs::read(&path).unwrap();
+    for length in (0..whole.len()).step_by(7) {
+        fs::write(&path, &whole[..length]).unwrap();
+        let why = stop(open(&path, &key()).unwrap_err());
+        let short = why.ends_with("is cut short") || length < 34 && why.contains("no snapshot");
+        assert!(short, "{length} of {}: {why}", whole.len());
+    }
+    fs::write(&path, [whole.as_slice(), b"x"].concat()).unwrap();
+    open(&path, &key()).unwrap_err();
+}
+
+#[test]
+fn a_part_of_another_snapshot_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, other] = ["a.cas", "b.cas"].map(|name| folder.path().join(name));
+    take(&one, 40, Detail::Messages, Names::Hidden);
+    take(&other, 40, Detail::Messages, Names::Hidden);
+    let [mut bytes, foreign] = [&one, &other].map(|path| fs::read(path).unwrap());
+    assert_eq!(bytes.len(), foreign.len());
+    let middle = 600..bytes.len() - 800;
+    bytes[middle.clone()].copy_from_slice(&foreign[middle]);
+    fs::write(&one, bytes).unwrap();
+    let why = open(&one, &key()).and_then(|snapshot| all(&snapshot));
+    assert!(stop(why.unwrap_err()).ends_with("was altered"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bit_that_flips_is_noticed(place in 0.0..1.0f64, bit in 0..8u8) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.cas");
+        take(&path, 30, Detail::Messages, Names::Kept);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = (place * bytes.len() as f64) as usize;
+        bytes[at] ^= 1 << bit;
+        fs::write(&path, bytes).unwrap();
+        let read = open(&path, &key()).and_then(|snapshot| all(&snapshot));
+        assert!(read.is_err(), "bit {bit} of byte {at}");
+        stop(read.unwrap_err());
+    }
+}

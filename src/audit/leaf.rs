@@ -1,0 +1,303 @@
+//! The digest of a message.
+//!
+//! A message has several digests, each with a key of its own, so that a change can be told by
+//! what changed: `content` is of role, text, tools, state and what else belongs to it; `parent`
+//! of the message before it; the time and the place stay numbers. The **leaf** is of all of them
+//! and of both identifiers, at full length; it is what the sums are made of.
+//!
+//! Every text goes in behind its length, every choice behind a number, so that no two messages
+//! give the same bytes. Not hashed are the raw status (its meaning is the state), whether the
+//! message lies on the current branch (the user may choose another one at any time), and whether
+//! its content could be decoded (then the raw text is hashed).
+
+use super::entry::Entry;
+use super::entry::Id;
+use super::entry::NONE;
+use super::entry::flags;
+use super::entry::role_number;
+use super::entry::state_number;
+use super::key::Key;
+use super::key::Secret;
+use crate::model::Role;
+use crate::model::StoredMessage;
+
+/// It is hashed first; a change of what is hashed takes the next number.
+const VERSION: u8 = 1;
+
+/// Makes digests; it keeps its buffer from message to message.
+#[derive(Debug)]
+pub struct Leafer {
+    keys: Keys,
+    buffer: Vec<u8>,
+    /// Messages of a conversation often follow each other.
+    conversation: Option<(Option<String>, Id)>,
+}
+
+#[derive(Debug, Clone)]
+struct Keys {
+    conversation: Secret,
+    message: Secret,
+    content: Secret,
+    leaf: Secret,
+    parent: Secret,
+    place: Secret,
+}
+
+impl Leafer {
+    /// With that key.
+    pub fn new(key: &Key) -> Self {
+        Self {
+            keys: Keys {
+                conversation: key.derive("chatctl audit 1 conversation"),
+                message: key.derive("chatctl audit 1 message"),
+                content: key.derive("chatctl audit 1 content"),
+                leaf: key.derive("chatctl audit 1 leaf"),
+                parent: key.derive("chatctl audit 1 parent"),
+                place: key.derive("chatctl audit 1 place"),
+            },
+            buffer: Vec::with_capacity(4096),
+            conversation: None,
+        }
+    }
+
+    /// With the key of another one.
+    pub(super) fn new_like(other: &Self) -> Self {
+        Self {
+            keys: other.keys.clone(),
+            buffer: Vec::new(),
+            conversation: None,
+        }
+    }
+
+    /// The digests of a message, and its leaf.
+    pub fn digest(&mut self, message: &StoredMessage) -> (Entry, [u8; 32]) {
+        let conversation = self.conversation(message.conversation.as_deref());
+        let id = self.message(&message.key);
+        let content = self.content(message);
+        let parent = message
+            .parent
+            .as_ref()
+            .map(|parent| self.keys.parent.digest(parent.as_bytes()));
+
+        let buffer = &mut self.buffer;
+        buffer.clear();
+        buffer.push(VERSION);
+        buffer.extend_from_slice(&conversation.0);
+        buffer.extend_from_slice(&id.0);
+        buffer.extend_from_slice(&content);
+        number(buffer, message.time);
+        number(buffer, message.append);
+        buffer.push(u8::from(parent.is_some()));
+        buffer.extend(parent.iter().flatten());
+        let leaf = self.keys.leaf.digest(buffer);
+
+        let mut entry = Entry {
+            conversation,
+            message: id,
+            content: short(&content),
+            parent: parent.as_ref().map_or(0, short),
+            place: 0,
+            time: message.time.unwrap_or(NONE),
+            flags: flags(&message.role, message.state, message.append.is_some()),
+        };
+        if let Some(place) = message.append {
+            entry.place = place.cast_unsigned() ^ self.mask(&entry);
+        }
+        (entry, leaf)
+    }
+
+    /// The id of a conversation.
+    pub fn conversation(&mut self, key: Option<&str>) -> Id {
+        if let Some((known, id)) = &self.conversation
+            && known.as_deref() == key
+        {
+            return *id;
+        }
+        self.buffer.clear();
+        text(&mut self.buffer, key);
+        let id = long(&self.keys.conversation.digest(&self.buffer));
+        self.conversation = Some((key.map(str::to_owned), id));
+        id
+    }
+
+    /// The id of a message.
+    pub fn message(&self, key: &str) -> Id {
+        long(&self.keys.message.digest(key.as_bytes()))
+    }
+
+    /// The place that the append column gave a message.
+    pub fn place(&self, entry: &Entry) -> Option<i64> {
+        entry
+            .placed()
+            .then(|| (entry.place ^ self.mask(entry)).cast_signed())
+    }
+
+    fn mask(&self, entry: &Entry) -> u64 {
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(&entry.conversation.0);
+        key[16..].copy_from_slice(&entry.message.0);
+        short(&self.keys.place.digest(&key))
+    }
+
+    fn content(&mut self, message: &StoredMessage) -> [u8; 32] {
+        let buffer = &mut self.buffer;
+        buffer.clear();
+        buffer.extend([
+            VERSION,
+            role_number(&message.role),
+            state_number(message.state),
+        ]);
+        if let Role::Other(word) = &message.role {
+            text(buffer, Some(word));
+        }
+        text(buffer, Some(&message.content));
+        buffer.extend_from_slice(&(message.tools.len() as u64).to_le_bytes());
+        for tool in &message.tools {
+            text(buffer, Some(&tool.name));
+            text(buffer, tool.input.as_deref());
+            text(buffer, tool.output.as_deref());
+        }
+        text(buffer, Some(&message.extra));
+        self.keys.content.digest(buffer)
+    }
+}
+
+/// A text behind a byte that says that there is one, and its length.
+fn text(buffer: &mut Vec<u8>, text: Option<&str>) {
+    buffer.push(u8::from(text.is_some()));
+    if let Some(text) = text {
+        buffer.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        buffer.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn number(buffer: &mut Vec<u8>, number: Option<i64>) {
+    buffer.push(u8::from(number.is_some()));
+    buffer.extend_from_slice(&number.unwrap_or_default().to_le_bytes());
+}
+
+fn short(digest: &[u8; 32]) -> u64 {
+    let (parts, _) = digest.as_chunks::<8>();
+    u64::from_le_bytes(parts[0])
+}
+
+fn long(digest: &[u8; 32]) -> Id {
+    let (parts, _) = digest.as_chunks::<16>();
+    Id(parts[0])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Leafer;
+    use crate::audit::key::Key;
+    use crate::audit::key::hex;
+    use crate::model::Role;
+    use crate::model::State;
+    use crate::model::StoredMessage;
+    use crate::model::ToolCall;
+    use std::collections::BTreeSet;
+
+    fn leaf(message: &StoredMessage) -> String {
+        hex(&Leafer::new(&Key::new([7; 32])).digest(message).1)
+    }
+
+    fn message() -> StoredMessage {
+        StoredMessage {
+            conversation: Some("c1".into()),
+            time: Some(1_700_000_000_000_000),
+            append: Some(17),
+            parent: Some("m0".into()),
+            tools: vec![ToolCall {
+                name: "search".into(),
+                input: Some("{}".into()),
+                output: None,
+            }],
+            extra: "[1]".into(),
+            ..StoredMessage::new("m1", Role::Assistant, "Hello there.")
+        }
+    }
+
+    /// A snapshot of today must be readable by the program of tomorrow: these never change.
+    #[test]
+    fn digests_are_what_they_were() {
+        assert_eq!(
+            leaf(&message()),
+            "28c9204b9fb5356d3684f15e612052b7b719ec0f2831523a6d7d5e3f5196c2bb"
+        );
+        let entry = Leafer::new(&Key::new([7; 32])).digest(&message()).0;
+        assert_eq!(
+            leaf(&StoredMessage::new("", Role::User, "")),
+            "ddeec1ecc248805cf31c88164802cc07fbfef079d8179fa157a193842e42ad9e"
+        );
+        assert_eq!(hex(&entry.content.to_le_bytes()), "ca3b883de52baea9");
+        assert_eq!(hex(&entry.parent.to_le_bytes()), "307d875a35a69fd9");
+        assert_eq!(hex(&entry.place.to_le_bytes()), "b0dba0777c3e5218");
+        assert_eq!(Key::new([7; 32]).id(), "e958d288a118fd65");
+    }
+
+    #[test]
+    fn every_field_matters_and_nothing_runs_together() {
+        let changes: &[fn(&mut StoredMessage)] = &[
+            |_| {},
+            |m| m.key = "m2".into(),
+            |m| m.conversation = Some("c2".into()),
+            |m| m.conversation = Some(String::new()),
+            |m| m.conversation = None,
+            |m| (m.key, m.conversation) = ("1m1".into(), Some("c".into())),
+            |m| m.role = Role::User,
+            |m| m.role = Role::Other("assistant".into()),
+            |m| m.role = Role::Other("tool".into()),
+            |m| m.content.push(' '),
+            |m| m.content.clear(),
+            |m| m.time = None,
+            |m| m.time = Some(0),
+            |m| m.time = Some(1_700_000_000_000_001),
+            |m| m.append = None,
+            |m| m.append = Some(18),
+            |m| (m.time, m.append) = (m.append, m.time),
+            |m| m.parent = None,
+            |m| m.parent = Some(String::new()),
+            |m| m.tools.clear(),
+            |m| m.tools[0].name.push('x'),
+            |m| m.tools[0].input = None,
+            |m| m.tools[0].output = m.tools[0].input.take(),
+            |m| m.tools.push(m.tools[0].clone()),
+            |m| m.extra.clear(),
+            |m| (m.content, m.extra) = ("Hello there.[".into(), "1]".into()),
+            |m| m.state = State::Open,
+            |m| m.state = State::Failed,
+            |m| m.state = State::Deleted,
+        ];
+        let leaves: BTreeSet<_> = changes
+            .iter()
+            .map(|change| {
+                let mut message = message();
+                change(&mut message);
+                leaf(&message)
+            })
+            .collect();
+        assert_eq!(leaves.len(), changes.len());
+        let other = Leafer::new(&Key::new([8; 32])).digest(&message()).1;
+        assert_ne!(hex(&other), leaf(&message()), "the key matters");
+    }
+
+    #[test]
+    fn what_the_user_may_change_or_only_the_reader_sees_does_not_matter() {
+        let mut same = message();
+        same.on_branch = false;
+        same.decoded = false;
+        same.status = Some("done".into());
+        assert_eq!(leaf(&same), leaf(&message()));
+    }
+
+    #[test]
+    fn the_place_is_masked_and_read_with_the_key() {
+        let mut leafer = Leafer::new(&Key::new([7; 32]));
+        let (entry, _) = leafer.digest(&message());
+        assert_ne!(entry.place, 17);
+        assert_eq!(leafer.place(&entry), Some(17));
+        let (entry, _) = leafer.digest(&StoredMessage::new("m1", Role::User, ""));
+        assert_eq!(leafer.place(&entry), None);
+    }
+}

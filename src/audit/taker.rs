@@ -1,0 +1,307 @@
+//! From a stream of messages to what a snapshot keeps.
+
+use super::entry::Entry;
+use super::entry::Id;
+use super::key::Key;
+use super::leaf::Leafer;
+use super::sketch::Sketch;
+use super::spill::Merge;
+use super::spill::Sorter;
+use super::table::Table;
+use super::tally::Tally;
+use crate::model::Role;
+use crate::model::State;
+use crate::model::StoredMessage;
+use serde::Deserialize;
+use serde::Serialize;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::io::BufWriter;
+use std::io::Write;
+use std::time::Duration;
+
+/// How a snapshot is taken.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// When: microseconds since 1970 UTC.
+    pub taken: i64,
+    /// What is kept of single messages.
+    pub detail: Detail,
+    /// Bytes of memory for conversations and messages; what goes beyond is spilled.
+    pub memory: usize,
+    /// Whether identifiers are kept in clear.
+    pub names: Names,
+    /// An answer younger than this may still be written to.
+    pub settle: Duration,
+}
+
+impl Settings {
+    /// The defaults, at that time (microseconds since 1970 UTC).
+    pub fn at(taken: i64) -> Self {
+        Self {
+            taken,
+            detail: Detail::Auto,
+            memory: 160 << 20,
+            names: Names::Hidden,
+            settle: Duration::from_secs(120),
+        }
+    }
+}
+
+/// What is kept of single messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detail {
+    /// Every message up to two million, or when the store has no append column; else a sketch.
+    Auto,
+    /// Every message.
+    Messages,
+    /// A [`Sketch`] of so many cells: single changes are named, a flood of them is not.
+    Sketch(usize),
+    /// Nothing: a change is told by its conversation.
+    Conversations,
+}
+
+/// With [`Detail::Auto`] a sketch takes the place of more messages than this.
+const MOST_MESSAGES: u64 = 2_000_000;
+/// 2.5 MB, which names about 25 000 entries; an altered message takes two.
+const CELLS: usize = 32_768;
+
+/// Whether identifiers are kept in clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// Keyed hashes only.
+    Hidden,
+    /// The keys of conversations and messages, so that a lost one can be named.
+    Kept,
+}
+
+/// Whether a message may have been committed after the snapshot although its place is before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// It was there, or its place is after.
+    No,
+    /// Its transaction was still open then, or its time is within the grace.
+    Maybe,
+}
+
+/// What a snapshot says of the store as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// When it was taken: microseconds since 1970 UTC.
+    pub taken: i64,
+    /// Messages, settled or not.
+    pub messages: u64,
+    /// Those of the user, of the assistant, and of others.
+    pub roles: [u64; 3],
+    /// Those that were still being written.
+    pub open: u64,
+    /// Those that are deleted for the user.
+    pub deleted: u64,
+    /// The high-water mark: the greatest value of the append column. Absent when there is none;
+    /// the least number when there are no messages.
+    pub high: Option<i64>,
+    /// The greatest time of a message.
+    pub last_time: Option<i64>,
+}
+
+/// What a comparison needs of the earlier snapshot while it takes messages.
+#[derive(Debug, Default)]
+pub(super) struct Cut {
+    /// The high-water mark.
+    pub(super) high: Option<i64>,
+    /// The greatest time.
+    pub(super) last_time: Option<i64>,
+    /// Messages that were not settled: they are looked at one by one.
+    pub(super) open: HashSet<(Id, Id)>,
+}
+
+/// Takes messages, in any order.
+#[derive(Debug)]
+pub struct Taker {
+    settings: Settings,
+    leafer: Leafer,
+    table: Table,
+    entries: Option<Sorter<Entry>>,
+    sketch: Option<Sketch>,
+    names: Option<BufWriter<File>>,
+    cut: Option<Cut>,
+    summary: Summary,
+    kept: Aside,
+}
+
+/// What is kept beside the sums.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    /// Messages that are not settled; in a comparison those that were not at the snapshot.
+    pub(super) open: Vec<Entry>,
+    /// Messages that may be late.
+    pub(super) late: HashSet<(Id, Id)>,
+    /// Messages after the high-water mark with a time before it: perhaps copies.
+    pub(super) suspects: Vec<Entry>,
+}
+
+/// Beyond so many suspects it is an import, not a copied message.
+const MOST_SUSPECTS: usize = 100_000;
+
+/// What was taken, ready to be written or compared.
+#[derive(Debug)]
+pub struct Parts {
+    /// The store as a whole.
+    pub summary: Summary,
+    pub(super) tallies: Merge<Tally>,
+    pub(super) detail: Kept,
+    pub(super) names: Option<File>,
+    pub(super) aside: Aside,
+}
+
+/// The detail that was taken.
+#[derive(Debug)]
+pub(super) enum Kept {
+    Messages(Merge<Entry>),
+    Sketch(Sketch),
+    Conversations,
+}
+
+impl Taker {
+    /// For a snapshot. Fails when a temporary file can't be made.
+    pub fn new(key: &Key, settings: Settings) -> io::Result<Self> {
+        let memory = settings.memory;
+        let (entries, sketch) = match settings.detail {
+            Detail::Auto => (true, Some(CELLS)),
+            Detail::Messages => (true, None),
+            Detail::Sketch(cells) => (false, Some(cells)),
+            Detail::Conversations => (false, None),
+        };
+        let names = (settings.names == Names::Kept).then(tempfile::tempfile);
+        Ok(Self {
+            leafer: Leafer::new(key),
+            table: Table::new(if entries { memory / 2 } else { memory }),
+            entries: entries.then(|| Sorter::new(memory / 2)),
+            sketch: sketch.map(Sketch::new),
+            names: names.transpose()?.map(BufWriter::new),
+            cut: None,
+            summary: Summary {
+                taken: settings.taken,
+                ..Summary::default()
+            },
+            kept: Aside::default(),
+            settings,
+        })
+    }
+
+    /// For a comparison with an earlier snapshot.
+    pub(super) fn after(key: &Key, settings: Settings, cut: Cut) -> io::Result<Self> {
+        let mut taker = Self::new(key, settings)?;
+        taker.cut = Some(cut);
+        Ok(taker)
+    }
+
+    /// Takes a conversation that has a row of its own, so that one which lost all its messages
+    /// can be told from one that is gone. Fails when there is no room to spill.
+    pub fn take_conversation(&mut self, key: &str) -> io::Result<()> {
+        let id = self.leafer.conversation(Some(key));
+        self.table.of(id)?.has_row();
+        Ok(())
+    }
+
+    /// Takes a message. Fails when there is no room to spill.
+    pub fn take(&mut self, message: &StoredMessage, late: Late) -> io::Result<()> {
+        let (entry, leaf) = self.leafer.digest(message);
+        self.count(message, &entry);
+        let tally = self.table.of(entry.conversation)?;
+        if let Some(names) = &mut self.names {
+            if !tally.filled() {
+                let key = message.conversation.as_deref().unwrap_or_default();
+                name(names, entry.conversation, key)?;
+            }
+            name(names, entry.message, &message.key)?;
+        }
+        match &self.cut {
+            Some(cut) => {
+                if cut.open.contains(&entry.key()) {
+                    tally.has_unsettled();
+                    self.kept.open.push(entry);
+                    return Ok(());
+                }
+                if message.append > cut.high && message.append.is_some() && cut.high.is_some() {
+                    tally.grown += 1;
+                    let copied = entry.time() <= cut.last_time && entry.time().is_some();
+                    if copied && self.kept.suspects.len() < MOST_SUSPECTS {
+                        self.kept.suspects.push(entry);
+                    }
+                    // A sketch has no room for growth, and needs none.
+                    return self.entries.as_mut().map_or(Ok(()), |all| all.push(entry));
+                }
+                if late == Late::Maybe {
+                    self.kept.late.insert(entry.key());
+                }
+            }
+            None if self.settings.unsettled(message) => {
+                tally.has_unsettled();
+                self.kept.open.push(entry);
+                return Ok(());
+            }
+            None => {}
+        }
+        tally.add(&entry, message.append, &leaf);
+        if let Some(sketch) = &mut self.sketch {
+            sketch.add(&entry);
+        }
+        self.entries.as_mut().map_or(Ok(()), |all| all.push(entry))
+    }
+
+    /// All that was taken. Fails when a temporary file can't be read.
+    pub fn finish(mut self) -> io::Result<Parts> {
+        if self.summary.messages == 0 {
+            self.summary.high = Some(i64::MIN);
+        }
+        let detail = match (self.entries, self.sketch) {
+            (Some(entries), _) => Kept::Messages(entries.finish()?),
+            (None, Some(sketch)) => Kept::Sketch(sketch),
+            (None, None) => Kept::Conversations,
+        };
+        let names = self.names.map(BufWriter::into_inner).transpose();
+        self.kept.open.sort_unstable_by_key(Entry::key);
+        Ok(Parts {
+            summary: self.summary,
+            tallies: self.table.finish()?,
+            detail,
+            names: names.map_err(io::IntoInnerError::into_error)?,
+            aside: self.kept,
+        })
+    }
+
+    fn count(&mut self, message: &StoredMessage, entry: &Entry) {
+        let summary = &mut self.summary;
+        summary.messages += 1;
+        summary.roles[usize::from(entry.flags & 3)] += 1;
+        summary.open += u64::from(message.state == State::Open);
+        summary.deleted += u64::from(message.state == State::Deleted);
+        summary.high = summary.high.max(message.append);
+        summary.last_time = summary.last_time.max(message.time);
+        let many = summary.messages > MOST_MESSAGES && summary.high.is_some();
+        if many && self.settings.detail == Detail::Auto {
+            self.entries = None;
+        }
+    }
+}
+
+impl Settings {
+    /// Whether a message may still be written to: it says so, or it is a young answer.
+    fn unsettled(&self, message: &StoredMessage) -> bool {
+        let settled = self.settle.as_micros().try_into().unwrap_or(i64::MAX);
+        let young = |time: i64| time > self.taken.saturating_sub(settled);
+        message.state == State::Open
+            || message.role == Role::Assistant && message.time.is_some_and(young)
+    }
+}
+
+/// An identifier: its hash, its length in 4 bytes, its text.
+fn name(names: &mut BufWriter<File>, id: Id, text: &str) -> io::Result<()> {
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    names.write_all(&id.0)?;
+    names.write_all(&length.to_le_bytes())?;
+    names.write_all(&text.as_bytes()[..length as usize])
+}
