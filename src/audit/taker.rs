@@ -28,6 +28,8 @@ pub struct Settings {
     pub taken: i64,
     /// What is kept of single messages.
     pub detail: Detail,
+    /// With [`Detail::Auto`] a sketch takes the place of more messages than this.
+    pub most_messages: u64,
     /// Bytes of memory for conversations and messages; what goes beyond is spilled.
     pub memory: usize,
     /// Whether identifiers are kept in clear.
@@ -42,6 +44,7 @@ impl Settings {
         Self {
             taken,
             detail: Detail::Auto,
+            most_messages: 2_000_000,
             memory: 160 << 20,
             names: Names::Hidden,
             settle: Duration::from_secs(120),
@@ -53,7 +56,8 @@ impl Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detail {
-    /// Every message up to two million, or when the store has no append column; else a sketch.
+    /// Every message up to [`Settings::most_messages`], or when the store has no append column;
+    /// else a sketch.
     Auto,
     /// Every message.
     Messages,
@@ -63,8 +67,6 @@ pub enum Detail {
     Conversations,
 }
 
-/// With [`Detail::Auto`] a sketch takes the place of more messages than this.
-const MOST_MESSAGES: u64 = 2_000_000;
 /// 2.5 MB, which names about 25 000 entries; an altered message takes two.
 const CELLS: usize = 32_768;
 
@@ -281,7 +283,7 @@ impl Taker {
         summary.deleted += u64::from(message.state == State::Deleted);
         summary.high = summary.high.max(message.append);
         summary.last_time = summary.last_time.max(message.time);
-        let many = summary.messages > MOST_MESSAGES && summary.high.is_some();
+        let many = summary.messages > self.settings.most_messages && summary.high.is_some();
         if many && self.settings.detail == Detail::Auto {
             self.entries = None;
         }

@@ -125,6 +125,10 @@ impl Found<'_> {
                 "another conversation has its key",
             );
         }
+        // Nobody could see these.
+        let before = removed.len();
+        removed.retain(|entry| entry.state() != State::Deleted);
+        self.totals.purged += (before - removed.len()) as u64;
         self.lost(&removed);
         self.more(&added);
         if facts.cut {

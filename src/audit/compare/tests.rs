@@ -258,3 +258,31 @@ fn an_empty_store_may_grow() {
     let found = compare(&snapshot, &chats(5));
     assert!(found.intact() && found.totals.appended == 5);
 }
+
+#[test]
+fn a_row_that_was_deleted_for_the_user_may_go() {
+    for detail in [Detail::Messages, SKETCH] {
+        let mut before = chats(40);
+        before[7].state = State::Deleted;
+        let snapshot = snapshot(&before, settings(detail));
+        before.remove(7);
+        let found = compare(&snapshot, &before);
+        assert!(found.intact() && found.totals.purged == 1);
+    }
+}
+
+#[test]
+fn many_messages_make_a_sketch_unless_there_is_no_append_column() {
+    let few = Settings {
+        most_messages: 30,
+        ..settings(Detail::Auto)
+    };
+    let mut messages = chats(40);
+    let many = snapshot(&messages, few.clone());
+    assert!(!many.has_messages() && many.cell_count().is_some());
+    assert!(snapshot(&messages[..30], few.clone()).has_messages());
+    for message in &mut messages {
+        message.append = None;
+    }
+    assert!(snapshot(&messages, few).has_messages());
+}
