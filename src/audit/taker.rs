@@ -68,7 +68,7 @@ pub enum Detail {
 }
 
 /// 2.5 MB, which names about 25 000 entries; an altered message takes two.
-const CELLS: usize = 32_768;
+pub const CELLS: usize = 32_768;
 
 /// Whether identifiers are kept in clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,10 +33,15 @@ impl Env {
                  or `database-url` in chatctl.toml",
             )
         })?;
-        if let Some(password) = Url::parse(&url).ok().as_ref().and_then(Url::password) {
+        self.target_of(&url)
+    }
+
+    /// The database of a URL; its password is masked from here on.
+    pub fn target_of(&self, url: &str) -> anyhow::Result<Target> {
+        if let Some(password) = Url::parse(url).ok().as_ref().and_then(Url::password) {
             self.mask.keep(password);
         }
-        let target = Target::parse(&url)?;
+        let target = Target::parse(url)?;
         self.progress
             .note(&format!("store: {target} ({})", target.backend()));
         Ok(target)

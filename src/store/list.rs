@@ -10,11 +10,13 @@ use super::read;
 use super::read::Order;
 use super::source::Source;
 use crate::db::Db;
+use crate::model::CellRef;
 use crate::model::Conversation;
 use crate::model::Role;
 use crate::model::State;
 use crate::model::StoredMessage;
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 /// Which conversations are listed.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +98,35 @@ pub(super) async fn keys(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<Vec<S
         None => Ok(Vec::new()),
     }
 }
+
+/// Hands out the key of every conversation that has a row of its own.
+pub async fn scan_conversations(
+    db: &dyn Db,
+    mapping: &Mapping,
+    take: TakeKey<'_>,
+) -> anyhow::Result<()> {
+    let Some(place) = &mapping.store().conversation else {
+        return Ok(());
+    };
+    let only = place
+        .only
+        .as_ref()
+        .map(|only| format!(" WHERE {}", plan::condition(db, only)));
+    let sql = format!(
+        "SELECT {} FROM {} m{}",
+        keys::joined(db, &read::sources(&place.key)),
+        db.quote(&place.table),
+        only.unwrap_or_default()
+    );
+    let mut row = |cells: &[CellRef<'_>]| match cells {
+        [CellRef::Text(key)] => take(key),
+        _ => Ok(ControlFlow::Continue(())),
+    };
+    db.scan(&sql, &[], &mut row).await
+}
+
+/// What takes each key, and may break off.
+pub type TakeKey<'a> = &'a mut (dyn FnMut(&str) -> anyhow::Result<ControlFlow<()>> + Send);
 
 /// A table in which the keys of conversations stand.
 struct Place<'m> {

@@ -70,6 +70,14 @@ impl Mapping {
         }
     }
 
+    /// Every table that it names.
+    pub fn table_names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.tables.iter().map(|table| table.name.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// The table in which messages are: that of conversations, where they hold the messages.
     pub fn table(&self) -> &str {
         self.store().table()

@@ -159,6 +159,25 @@ fn rows(mapping: &Mapping) -> Order {
     }
 }
 
+/// The keys of messages whose rows were written by these transactions: by the low 32 bits of
+/// their numbers, as PostgreSQL keeps them in each row.
+pub async fn written_by(
+    db: &dyn Db,
+    mapping: &Mapping,
+    transactions: &[u64],
+) -> anyhow::Result<Vec<String>> {
+    if transactions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let numbers: Vec<_> = transactions.iter().map(u64::to_string).collect();
+    let condition = Condition {
+        sql: format!("m.xmin::text::bigint IN ({})", numbers.join(", ")),
+        args: Vec::new(),
+    };
+    let found = select(db, mapping, condition, rows(mapping)).await?;
+    Ok(found.into_iter().map(|message| message.key).collect())
+}
+
 /// Where the keys of conversations are: the table, and the columns.
 pub(super) fn place(mapping: &Mapping) -> (&str, Vec<Source>) {
     let store = mapping.store();

@@ -1,0 +1,246 @@
+//! The live store at one moment, read to its end: conversations, messages, and what the catalogue
+//! says of its tables.
+
+use super::compare::Allow;
+use super::evidence;
+use super::evidence::Depth;
+use super::evidence::Evidence;
+use super::file;
+use super::taker::Late;
+use crate::db;
+use crate::db::Steady;
+use crate::db::Target;
+use crate::model::StoredMessage;
+use crate::store;
+use crate::store::Allowed;
+use crate::store::Declared;
+use crate::store::Mapping;
+use sha2::Digest as _;
+use sha2::Sha256;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use std::time::SystemTime;
+
+/// A store, as it is at one moment.
+pub struct Live {
+    /// The view.
+    pub db: Box<dyn Steady>,
+    /// Where the chats are.
+    pub mapping: Mapping,
+    /// What tells its tables from others.
+    pub evidence: Evidence,
+    /// A digest of the mapped tables' definitions.
+    pub schema: String,
+    /// When, in microseconds since 1970 UTC.
+    pub taken: i64,
+}
+
+/// What takes conversations and messages, and may break off.
+pub trait Audience: Send {
+    /// A conversation that has a row of its own.
+    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>>;
+    /// A message, in the order in which it is stored.
+    fn message(&mut self, message: &StoredMessage, late: Late) -> anyhow::Result<ControlFlow<()>>;
+}
+
+/// Which messages may have been committed after an earlier look although they stand before it.
+#[derive(Debug, Default)]
+pub struct Latecomers {
+    /// Their keys, where the engine tells.
+    keys: Option<HashSet<String>>,
+    /// Where it doesn't: those made since then, in microseconds since 1970 UTC.
+    since: Option<i64>,
+}
+
+impl Live {
+    /// Opens the store for `limit` at most, and finds its chats.
+    pub async fn open(
+        target: Target,
+        declared: &Declared,
+        limit: Duration,
+    ) -> anyhow::Result<Self> {
+        let db = db::open_steady(target, &[], limit).await?;
+        let taken = now();
+        let schema = db.schema().await?;
+        let mapping = store::choose(db.as_ref(), declared, &schema).await?;
+        let tables = mapping.table_names();
+        let evidence = evidence::take(db.as_ref(), &tables, Depth::Catalog).await?;
+        let mut mapped: Vec<_> = schema
+            .iter()
+            .filter(|table| tables.contains(&table.name))
+            .collect();
+        mapped.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self {
+            schema: digest(&format!("{mapped:?}")),
+            db,
+            mapping,
+            evidence,
+            taken,
+        })
+    }
+
+    /// Reads everything; false when the audience broke off.
+    pub async fn read(
+        &self,
+        late: &Latecomers,
+        audience: &mut dyn Audience,
+    ) -> anyhow::Result<bool> {
+        let (db, mapping) = (self.db.as_ref(), &self.mapping);
+        let mut whole = true;
+        let mut note = |flow: ControlFlow<()>| {
+            whole &= flow.is_continue();
+            flow
+        };
+        store::scan_conversations(db, mapping, &mut |key: &str| {
+            Ok(note(audience.conversation(key)?))
+        })
+        .await?;
+        if whole {
+            let mut take = |message: StoredMessage| {
+                let flow = audience.message(&message, late.of(&message))?;
+                whole &= flow.is_continue();
+                Ok(flow)
+            };
+            store::scan(db, mapping, &mut take).await?;
+        }
+        self.db.unchanged().await?;
+        Ok(whole)
+    }
+
+    /// Which messages may be late, after a snapshot that was taken then; `grace` is how long a
+    /// transaction may last.
+    pub async fn latecomers(
+        &self,
+        before: &file::Header,
+        taken: i64,
+        grace: Duration,
+    ) -> anyhow::Result<Latecomers> {
+        let running = before.store["running"].as_array();
+        if let Some(running) = running.filter(|_| self.evidence.backend == "postgres") {
+            // The row knows the low 32 bits of its transaction's number.
+            let running = running.iter().filter_map(serde_json::Value::as_u64);
+            let running: Vec<_> = running.map(|number| number & 0xffff_ffff).collect();
+            let keys = store::written_by(self.db.as_ref(), &self.mapping, &running).await?;
+            return Ok(Latecomers {
+                keys: Some(keys.into_iter().collect()),
+                since: None,
+            });
+        }
+        let grace = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
+        // In SQLite no two transactions write at a time: nothing is late.
+        let late = self.evidence.backend != "sqlite";
+        Ok(Latecomers {
+            keys: None,
+            since: late.then(|| taken.saturating_sub(grace)),
+        })
+    }
+
+    /// What a snapshot says of the store.
+    pub fn header(&self, previous: Option<String>) -> file::Header {
+        let target = self.db.target();
+        file::Header {
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            store: serde_json::json!({
+                "backend": target.backend(),
+                "url": target.to_string(),
+                "messages": self.mapping.table(),
+                "running": self.running(),
+            }),
+            evidence: serde_json::to_value(&self.evidence).unwrap_or_default(),
+            schema: self.schema.clone(),
+            mapping: self.fingerprinted(),
+            previous,
+        }
+    }
+
+    /// Transactions that were running at the moment, where the engine tells:
+    /// `xmin:xmax:xip,xip,…` of PostgreSQL.
+    fn running(&self) -> Option<Vec<u64>> {
+        let snapshot = self.db.moment().snapshot.as_deref()?;
+        let (_, running) = snapshot.rsplit_once(':')?;
+        Some(
+            running
+                .split(',')
+                .filter_map(|number| number.parse().ok())
+                .collect(),
+        )
+    }
+
+    /// What of the mapping goes into the digests. Other names of tables and columns don't: they
+    /// may change without a message changing.
+    pub fn fingerprinted(&self) -> file::Mapping {
+        let store = self.mapping.store();
+        let message = &store.message;
+        let item = store.item.as_ref();
+        let facts = [
+            (
+                "time",
+                message.time.is_some() || item.is_some_and(|item| item.time.is_some()),
+            ),
+            ("append", message.append.is_some()),
+            (
+                "parent",
+                message.parent.is_some() || item.is_some_and(|item| item.parent.is_some()),
+            ),
+            (
+                "tools",
+                message.tools.is_some() || item.is_some_and(|item| item.tools.is_some()),
+            ),
+        ];
+        let there = facts
+            .iter()
+            .filter(|(_, there)| *there)
+            .map(|(name, _)| *name);
+        let text = format!(
+            "{:?} {} extra {}",
+            store.shape,
+            there.collect::<Vec<_>>().join(" "),
+            message.extra.join(",")
+        );
+        file::Mapping {
+            name: format!("{}, {text}", self.mapping.short()),
+            digest: digest(&text),
+        }
+    }
+
+    /// What users may do to what is stored.
+    pub fn allowed(&self) -> Vec<Allow> {
+        let pairs = [
+            (Allowed::Edit, Allow::Edit),
+            (Allowed::Delete, Allow::Delete),
+        ];
+        let allowed = pairs
+            .into_iter()
+            .filter(|(what, _)| self.mapping.allows(*what));
+        allowed.map(|(_, allow)| allow).collect()
+    }
+}
+
+impl Latecomers {
+    fn of(&self, message: &StoredMessage) -> Late {
+        let told = self
+            .keys
+            .as_ref()
+            .is_some_and(|keys| keys.contains(&message.key));
+        let young = self.since.is_some_and(|since| message.time > Some(since));
+        match told || young {
+            true => Late::Maybe,
+            false => Late::No,
+        }
+    }
+}
+
+/// Now, in microseconds since 1970 UTC.
+pub fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,58 @@
+//! `chatctl audit arm`: a mark that goes with its table only.
+
+use super::look;
+use crate::audit::arm;
+use crate::audit::arm::Act;
+use crate::commands::Done;
+use crate::commands::Env;
+use crate::report::Report;
+use crate::report::Verdict;
+use crate::stop::Stop;
+use std::time::Duration;
+use std::time::Instant;
+
+/// Mark the tables of the chats, so that one which was dropped and made anew is told for certain
+///
+/// The only part of audit that writes: a comment on each table, in SQLite an index of no rows. It
+/// outlives restarts, VACUUM, rebuilds and dumps, and no DROP TABLE.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Take the marks out again
+    #[arg(long)]
+    remove: bool,
+
+    /// How long to wait for a lock
+    #[arg(long, default_value = "3s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    lock_timeout: Duration,
+}
+
+pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
+    let began = Instant::now();
+    let chats = env.chats().await?;
+    if chats.db.target().read_only() {
+        return Err(
+            Stop::refused(format!("`{}` forbids writing", chats.db.target()))
+                .hint("leave `?mode=ro` out of the URL")
+                .into(),
+        );
+    }
+    let tables = chats.mapping.table_names();
+    let act = if args.remove { Act::Remove } else { Act::Arm };
+    let changed = arm::run(chats.db.as_ref(), &tables, act, args.lock_timeout).await?;
+    let mut report = Report::new("audit arm");
+    report.store = Some(chats.line());
+    report.took = began.elapsed();
+    report.checked = tables.len() as u64;
+    for table in &tables {
+        let reason = match (changed.contains(table), args.remove) {
+            (true, false) => "marked: its mark goes with DROP TABLE only",
+            (true, true) => "as it was before it was marked",
+            (false, false) => "was marked before",
+            (false, true) => "had no mark",
+        };
+        report
+            .cases
+            .push(look::case(table, Verdict::Held, reason.to_owned()));
+    }
+    Ok(Done::Report(Box::new(report)))
+}

@@ -1,0 +1,178 @@
+//! What the looks at the whole store share: options, progress, and how they are told.
+
+use crate::audit::live::Live;
+use crate::commands::Env;
+use crate::report::Case;
+use crate::report::StoreLine;
+use crate::report::Verdict;
+use crate::stop::Stop;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use std::time::Instant;
+
+/// How the store is read.
+#[derive(Debug, clap::Args)]
+pub(super) struct Look {
+    /// The secret of the digests: env:NAME or file:PATH [default: ~/.config/chatctl/audit.key, made on first use]
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+
+    /// Read this database, a replica, in place of the store
+    #[arg(long, value_name = "URL")]
+    read_from: Option<String>,
+
+    /// How long one consistent read may last
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_time: Duration,
+
+    /// Memory for conversations and messages; what goes beyond is spilled to temporary files
+    #[arg(long, default_value = "160M", value_name = "BYTES")]
+    mem: String,
+}
+
+impl Look {
+    /// Opens the store, or its replica, at one moment.
+    pub(super) async fn open(&self, env: &Env) -> anyhow::Result<Live> {
+        let target = match &self.read_from {
+            Some(url) => env.target_of(url)?,
+            None => env.target()?,
+        };
+        env.progress.doing("looking at the tables".to_owned());
+        let live = Live::open(target, &env.config.store, self.max_time).await?;
+        env.progress.note(&format!("messages: {}", live.mapping));
+        if let Some(what) = live.mapping.unreadable() {
+            env.progress.note(&format!("not readable: {what}"));
+        }
+        Ok(live)
+    }
+
+    /// Bytes: a number, with K, M or G behind it for powers of 1024.
+    pub(super) fn memory(&self) -> Result<usize, Stop> {
+        let (digits, scale) = match self.mem.to_ascii_uppercase().chars().last() {
+            Some('K') => (&self.mem[..self.mem.len() - 1], 10),
+            Some('M') => (&self.mem[..self.mem.len() - 1], 20),
+            Some('G') => (&self.mem[..self.mem.len() - 1], 30),
+            _ => (self.mem.as_str(), 0),
+        };
+        let bytes = digits
+            .parse::<usize>()
+            .ok()
+            .and_then(|number| number.checked_mul(1 << scale));
+        bytes.filter(|bytes| *bytes >= 1 << 20).ok_or_else(|| {
+            Stop::usage(format!("`--mem {}` is no size of at least 1M", self.mem))
+                .hint("--mem 160M")
+        })
+    }
+}
+
+/// Tells how far a read is, and breaks it off when a signal asks to stop.
+pub(super) struct Pace<'e> {
+    env: &'e Env,
+    began: Instant,
+    messages: u64,
+    conversations: u64,
+    /// How many messages there may be.
+    of: Option<u64>,
+}
+
+/// So often it is told, in messages.
+const OFTEN: u64 = 20_000;
+
+impl<'e> Pace<'e> {
+    pub(super) async fn new(env: &'e Env, live: &Live) -> Self {
+        Self {
+            env,
+            began: Instant::now(),
+            messages: 0,
+            conversations: 0,
+            of: estimate(live).await,
+        }
+    }
+
+    pub(super) fn conversation(&mut self) -> ControlFlow<()> {
+        self.conversations += 1;
+        match self.conversations.is_multiple_of(OFTEN) {
+            true => self.go_on(format!("{} conversations", self.conversations)),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    pub(super) fn message(&mut self) -> ControlFlow<()> {
+        self.messages += 1;
+        if !self.messages.is_multiple_of(OFTEN) {
+            return ControlFlow::Continue(());
+        }
+        let seconds = self.began.elapsed().as_secs_f64().max(0.001);
+        let rate = self.messages as f64 / seconds;
+        let left = self
+            .of
+            .map(|of| of.saturating_sub(self.messages) as f64 / rate);
+        let left = left.map(|left| {
+            let left = Duration::from_secs(left.ceil() as u64);
+            format!(", about {} left", humantime::format_duration(left))
+        });
+        let told = format!(
+            "{} messages, {rate:.0}/s{}",
+            self.messages,
+            left.unwrap_or_default()
+        );
+        self.go_on(told)
+    }
+
+    fn go_on(&self, told: String) -> ControlFlow<()> {
+        self.env.progress.doing(told);
+        match *self.env.interrupted.borrow() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// How many messages there may be, without counting them.
+async fn estimate(live: &Live) -> Option<u64> {
+    let store = live.mapping.store();
+    let db = live.db.as_ref();
+    let append = store
+        .message
+        .append
+        .as_ref()
+        .filter(|append| store.message.key == [(*append).clone()])?;
+    let sql = format!(
+        "SELECT max({}) FROM {}",
+        db.quote(append),
+        db.quote(store.table())
+    );
+    let rows = db.rows(&sql, &[]).await.ok()?;
+    u64::try_from(rows.first()?.first()?.int()?).ok()
+}
+
+/// The line of a report that names the store.
+pub(super) fn line(live: &Live) -> StoreLine {
+    let target = live.db.target();
+    StoreLine {
+        backend: target.backend().to_owned(),
+        url: target.to_string(),
+        mapping: live.mapping.short(),
+    }
+}
+
+/// What whoever reads the result should know of how it was read.
+pub(super) fn warn(env: &Env, live: &Live) {
+    for warning in &live.db.moment().warnings {
+        env.progress.warning(warning);
+    }
+}
+
+pub(super) fn case(name: &str, verdict: Verdict, reason: String) -> Case {
+    Case {
+        name: name.to_owned(),
+        session: "store".to_owned(),
+        fault: "none".to_owned(),
+        client: "none".to_owned(),
+        took: Duration::ZERO,
+        timeline: Default::default(),
+        metrics: Default::default(),
+        verdict,
+        reason,
+    }
+}
