@@ -17,7 +17,9 @@ use crate::model::State;
 use crate::model::StoredMessage;
 use fastrand::Rng;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::time::Duration;
+use tempfile::TempDir;
 
 pub(super) const TAKEN: i64 = 1_700_000_000_000_000;
 const SECOND: i64 = 1_000_000;
@@ -34,8 +36,22 @@ pub(super) fn settings(detail: Detail) -> Settings {
     }
 }
 
+/// A snapshot whose file lives as long as it.
+pub(super) struct Taken {
+    snapshot: Snapshot,
+    _folder: TempDir,
+}
+
+impl Deref for Taken {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
 /// A snapshot of these messages, written and opened again.
-pub(super) fn snapshot(messages: &[StoredMessage], settings: Settings) -> Snapshot {
+pub(super) fn snapshot(messages: &[StoredMessage], settings: Settings) -> Taken {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.cas");
     let mut taker = Taker::new(&key(), settings).unwrap();
@@ -43,10 +59,10 @@ pub(super) fn snapshot(messages: &[StoredMessage], settings: Settings) -> Snapsh
         taker.take(message, Late::No).unwrap();
     }
     file::write(&path, &Header::default(), taker.finish().unwrap(), &key()).unwrap();
-    let snapshot = file::open(&path, &key()).unwrap();
-    // The folder goes with the process's temporary files, not before the last comparison.
-    std::mem::forget(folder);
-    snapshot
+    Taken {
+        snapshot: file::open(&path, &key()).unwrap(),
+        _folder: folder,
+    }
 }
 
 /// What the driver does: a look, and a second one when there is something to name.
