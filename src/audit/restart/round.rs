@@ -97,6 +97,7 @@ impl Round {
                 return Ok(String::new());
             }
         };
+        of.stage.open_again().await?;
         let lost = self.ask(of).await?;
         if let (Some(before), Some(after)) = (before, look(of).await?) {
             let session = &of.stage.session().name;

@@ -6,6 +6,7 @@ use super::chat::RESPONSE;
 use super::chat::Vary;
 use super::stage::Stage;
 use crate::clock::Tick;
+use crate::db;
 use crate::db::Db;
 use crate::http::Server;
 use crate::model::ProviderCall;
@@ -131,6 +132,17 @@ impl Stage<'_> {
     /// The store, unless there is none yet.
     pub fn store(&self) -> Option<&dyn Db> {
         self.world.db.as_deref()
+    }
+
+    /// Opens the store anew: a server may have put another file in the place of the one that was there.
+    ///
+    /// # Errors
+    /// When it can't be opened any more.
+    pub async fn open_again(&mut self) -> anyhow::Result<()> {
+        if let Some(db) = self.world.db.take() {
+            self.world.db = Some(db::open(db.target().clone()).await?);
+        }
+        Ok(())
     }
 
     /// No turn is under way.

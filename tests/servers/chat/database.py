@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-import uuid
+from pathlib import Path
 from typing import Any
 
 # One for the whole process; it is gone with the last connection, so the first one is kept.
@@ -21,8 +21,9 @@ def url_of(mode: str) -> str:
         return f"{_DRIVERS[scheme]}:{rest}"
     path = os.environ["DATABASE_PATH"]
     if mode == "ephemeral_path":
-        # As with a path in a container's own layer: every start begins with an empty file.
-        path = f"{path}.{uuid.uuid4().hex}"
+        # As a container without a volume starts: with a file system that has no database.
+        for ending in ("", "-wal", "-shm", "-journal"):
+            Path(path + ending).unlink(missing_ok=True)
     return f"sqlite:///{path}"
 
 

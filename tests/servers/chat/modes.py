@@ -45,6 +45,7 @@ _VIOLATION = [
     s.conc_writer,
     s.depends_commit,
     s.flush_after,
+    s.acknowledge_then_flush,
 ]
 _OTHER = [
     s.never_saves,
@@ -61,7 +62,6 @@ _OTHER = [
     s.error_as_answer,
     s.no_done,
     s.data_after_done,
-    s.acknowledge_then_flush,
 ]
 _ELSEWHERE = [
     "user_lost",
