@@ -22,13 +22,18 @@ pub(super) struct Chats {
 }
 
 impl Chats {
-    /// Makes the store, in a file that does not exist yet.
-    pub(super) async fn create(path: &Path) -> anyhow::Result<Self> {
-        std::fs::File::create_new(path)?;
+    /// Opens the store, and makes it where there is none: a server may be started again.
+    pub(super) async fn open(path: &Path) -> anyhow::Result<Self> {
+        std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(path)?;
         let db = db::open(Target::parse(&format!("sqlite:{}", path.display()))?).await?;
         let mut writer = db.writer(PATIENCE).await?;
         writer.value("PRAGMA journal_mode = wal").await?;
-        writer.execute(SCHEMA).await?;
+        if db.schema().await?.is_empty() {
+            writer.execute(SCHEMA).await?;
+        }
         Ok(Self {
             db,
             writer: Mutex::new(writer),

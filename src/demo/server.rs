@@ -50,7 +50,7 @@ pub async fn serve(
     save: Save,
 ) -> anyhow::Result<()> {
     let demo = Arc::new(Demo {
-        chats: Arc::new(Chats::create(path).await?),
+        chats: Arc::new(Chats::open(path).await?),
         provider: Client::new(
             Url::parse(&format!("{}/", gateway.trim_end_matches('/')))?,
             None,
