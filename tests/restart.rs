@@ -1,20 +1,18 @@
 //! Each way to lose chats over a restart is named, and a server that loses none is not.
 #![allow(clippy::unwrap_used)]
 
+#[path = "restart/backends.rs"]
+mod backends;
 mod common;
+#[path = "restart/own_command.rs"]
+mod own_command;
 
-use chatctl::db::Db;
 use common::Chat;
 use common::case;
 use common::chatctl;
-use common::codes;
 use common::errors;
 use common::report;
 use common::root;
-use common::servers;
-use common::stores::Store;
-use common::stores::execute;
-use common::stores::on_each_backend;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -310,188 +308,36 @@ fn a_server_that_does_not_come_back() {
     );
 }
 
-/// A server of the user's, with a script that restarts it.
-struct Own {
-    chat: Chat,
-    port: u16,
-    gateway: u16,
-}
-
-impl Own {
-    fn new(mode: &'static str) -> Self {
-        let free = || {
-            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            listener.local_addr().unwrap().port()
-        };
-        let own = Self {
-            chat: Chat::new(mode),
-            port: free(),
-            gateway: free(),
-        };
-        let start = own
-            .chat
-            .start()
-            .replace("{database_path}", own.chat.database().to_str().unwrap())
-            .replace(
-                "{gateway_url}",
-                &format!("http://127.0.0.1:{}/v1", own.gateway),
-            )
-            .replace("{port}", &own.port.to_string());
-        let pid = own.chat.folder.path().join("pid");
-        let log = own.chat.folder.path().join("log");
-        let script = format!(
-            "if [ -e {pid} ]; then kill $(cat {pid}); while kill -0 $(cat {pid}) 2>/dev/null; do sleep 0.05; done; fi\n\
-             {start} >{log} 2>&1 &\necho $! >{pid}\n",
-            pid = pid.display(),
-            log = log.display(),
-        );
-        fs::write(own.script(), script).unwrap();
-        own.restart();
-        own
-    }
-
-    fn script(&self) -> std::path::PathBuf {
-        self.chat.folder.path().join("restart.sh")
-    }
-
-    fn restart(&self) {
-        assert!(
-            Command::new("sh")
-                .arg(self.script())
-                .status()
-                .unwrap()
-                .success()
-        );
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < deadline);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn audited(&self, command: &[&str]) -> (Value, i32) {
-        let output = chatctl()
-            .args(["audit", "restart", &session(self.chat.folder.path())])
-            .args([
-                "--database-url",
-                &format!("sqlite:{}", self.chat.database().display()),
-                "--server",
-                &format!("http://127.0.0.1:{}", self.port),
-                "--gateway",
-                &format!("127.0.0.1:{}", self.gateway),
-                "--ready",
-                &format!("http://127.0.0.1:{}/health", self.port),
-                "--ready-timeout",
-                "15s",
-                "--rounds",
-                "2",
-                "--format",
-                "json",
-                "--",
-            ])
-            .args(command)
-            .output()
-            .unwrap();
-        let report = serde_json::from_slice(&output.stdout);
-        (
-            report.unwrap_or_else(|_| panic!("{output:?}")),
-            output.status.code().unwrap(),
-        )
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        let pid = fs::read_to_string(self.chat.folder.path().join("pid")).unwrap_or_default();
-        let _ = Command::new("kill").arg(pid.trim()).status();
-    }
-}
-
-/// The form around the user's own command: the server is restarted by it, and left running.
-#[test]
-fn around_a_command() {
-    let own = Own::new("correct");
-    let (report, exit) = own.audited(&["sh", own.script().to_str().unwrap()]);
-    is_clean(&report, exit, 2);
-    assert!(std::net::TcpStream::connect(("127.0.0.1", own.port)).is_ok());
-    let own = Own::new("hard_reset");
-    let (report, exit) = own.audited(&["sh", own.script().to_str().unwrap()]);
-    assert_eq!(errors(&report), ["conversation-not-found"], "{report:#}");
-    assert_eq!(exit, 1);
-}
-
-/// A command that restarts nothing, one that fails, and one that only stops.
-#[test]
-fn commands_that_do_not_restart() {
-    let own = Own::new("correct");
-    for (command, words) in [
-        (&["true"][..], "never stopped answering"),
-        (&["false"], "failed (exit status: 1)"),
-    ] {
-        let (report, exit) = own.audited(command);
-        assert_eq!(
-            (report["verdict"].as_str().unwrap(), exit),
-            ("inconclusive", 3),
-            "{report:#}"
-        );
-        assert!(
-            report["cases"][0]["reason"]
-                .as_str()
-                .unwrap()
-                .contains(words),
-            "{report:#}"
-        );
-    }
-    let pid = fs::read_to_string(own.chat.folder.path().join("pid")).unwrap();
-    let (report, exit) = own.audited(&["kill", pid.trim()]);
-    assert_eq!(errors(&report), ["server-did-not-start"], "{report:#}");
-    assert_eq!(exit, 1);
+/// Whether a process has this file in its command.
+fn runs(file: &Path) -> bool {
+    let listed = Command::new("pgrep").arg("-f").arg(file).output();
+    listed.unwrap().status.success()
 }
 
 /// Ctrl-C ends what was started: the server, and whatever it started.
 #[test]
 fn an_interrupt_leaves_nothing_running() {
     let chat = Chat::new("correct");
-    let child = audit(&chat)
+    let mut child = audit(&chat)
         .args(["--rounds", "1000", "--stop", "kill"])
         .stderr(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let servers = || {
-        let listed = Command::new("pgrep")
-            .args(["-f", chat.database().to_str().unwrap()])
-            .output()
-            .unwrap();
-        String::from_utf8(listed.stdout)
-            .unwrap()
-            .lines()
-            .filter(|pid| *pid != child.id().to_string())
-            .count()
-    };
-    let until = |holds: &dyn Fn() -> bool| {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !holds() {
-            assert!(Instant::now() < deadline, "{} servers", servers());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    until(&|| fs::metadata(chat.database()).is_ok_and(|file| file.len() > 0));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !fs::metadata(chat.database()).is_ok_and(|file| file.len() > 0) {
+        assert!(Instant::now() < deadline, "no server was started");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(runs(&chat.database()));
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(child.id() as i32),
         nix::sys::signal::Signal::SIGINT,
     )
     .unwrap();
-    let mut child = child;
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let deadline = Instant::now() + Duration::from_secs(10);
-    while Command::new("pgrep")
-        .args(["-f", chat.database().to_str().unwrap()])
-        .output()
-        .unwrap()
-        .status
-        .success()
-    {
+    while runs(&chat.database()) {
         assert!(Instant::now() < deadline, "a server is left");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -528,128 +374,3 @@ fn what_can_not_be_asked_for() {
         assert_eq!(output.status.code(), Some(2), "{told}");
     }
 }
-
-/// A chat server that stores in this database.
-fn audit_on(store: &Store, url: &str, mode: &'static str, stop: &str) -> (Value, i32) {
-    let chat = Chat::new(mode);
-    let driver = store.pick("", "postgres", "mysql");
-    assert!(url.starts_with(driver));
-    let start = chat.start().replace(
-        "DATABASE_PATH={database_path}",
-        "DATABASE_URL={database_url}",
-    );
-    report(
-        chatctl()
-            .args(["audit", "restart", &session(chat.folder.path())])
-            .args([
-                "--database-url",
-                url,
-                "--ready",
-                "/health",
-                "--start",
-                &start,
-            ])
-            .args(["--stop", stop, "--rounds", "1", "--settle", "500ms"]),
-    )
-}
-
-/// The bad ones are named on the servers too, and the good one is clean there.
-async fn is_named(store: &Store) {
-    let (report, exit) = audit_on(store, &store.url(), "correct", "kill,kill-in-stream");
-    is_clean(&report, exit, 2);
-    assert!(
-        codes(&report, "warning").contains(&"role-may-drop"),
-        "{report:#}"
-    );
-    for (mode, stop, code) in [
-        ("acknowledge_then_flush", "kill", "message-lost-on-kill"),
-        ("hard_reset", "term", "conversation-not-found"),
-    ] {
-        let (report, exit) = audit_on(store, &store.url(), mode, stop);
-        assert!(
-            errors(&report).contains(&code),
-            "{mode}: no {code} in {report:#}"
-        );
-        assert_eq!(exit, 1);
-    }
-}
-
-const TABLE: &str = "CREATE TABLE message (id INT PRIMARY KEY, conversation_id VARCHAR(32), role VARCHAR(20), \
-    content TEXT, created_at TIMESTAMP NULL)";
-
-/// What the store's settings and its login's rights are found to be.
-async fn preflight(db: &dyn Db) -> Vec<(&'static str, String)> {
-    let schema = db.schema().await.unwrap();
-    let mapping = chatctl::store::by_names(&schema).unwrap();
-    let findings = chatctl::audit::restart::preflight(db, &mapping)
-        .await
-        .unwrap();
-    let told = findings.into_iter();
-    told.map(|finding| {
-        let facts: Vec<_> = finding.evidence.into_iter().map(|e| e.fact).collect();
-        (finding.code, facts.join("; "))
-    })
-    .collect()
-}
-
-fn fact<'a>(told: &'a [(&'static str, String)], code: &str) -> Option<&'a str> {
-    let mut told = told.iter();
-    told.find(|(known, _)| *known == code)
-        .map(|(_, fact)| fact.as_str())
-}
-
-/// A login that owns the tables may drop them; one that may write rows only may not.
-async fn a_login_that_may_drop(store: &Store) {
-    let db = store.open().await;
-    execute(db.as_ref(), TABLE).await;
-    assert!(fact(&preflight(db.as_ref()).await, "role-may-drop").is_some());
-    let grant = store.pick(
-        "",
-        "CREATE ROLE app LOGIN PASSWORD 'app'; GRANT SELECT, INSERT, UPDATE, DELETE ON message TO app",
-        "CREATE USER app@'127.0.0.1' IDENTIFIED BY 'app'; GRANT SELECT, INSERT, UPDATE, DELETE ON chat.* TO app@'127.0.0.1'",
-    );
-    servers::run_sql(&store.url(), grant);
-    let app = db.target().for_user("app", "app");
-    let app = chatctl::db::open(app).await.unwrap();
-    assert_eq!(fact(&preflight(app.as_ref()).await, "role-may-drop"), None);
-}
-
-/// Settings and kinds of tables that lose what was committed.
-async fn a_store_that_is_not_durable(store: &Store) {
-    let db = store.open().await;
-    execute(db.as_ref(), TABLE).await;
-    let (bad, good) = store.pick(
-        ("", ""),
-        (
-            "ALTER TABLE message SET UNLOGGED; ALTER SYSTEM SET synchronous_commit = off; SELECT pg_reload_conf()",
-            "ALTER TABLE message SET LOGGED; ALTER SYSTEM SET synchronous_commit = on; ALTER SYSTEM SET fsync = on; \
-             ALTER SYSTEM SET full_page_writes = on; SELECT pg_reload_conf()",
-        ),
-        (
-            "SET GLOBAL innodb_flush_log_at_trx_commit = 2",
-            "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
-        ),
-    );
-    let words = store.pick("", "UNLOGGED", "innodb_flush_log_at_trx_commit");
-    for statement in bad.split(';') {
-        servers::run_sql(&store.url(), statement);
-    }
-    let told = preflight(store.open().await.as_ref()).await;
-    assert!(
-        fact(&told, "store-not-durable").unwrap().contains(words),
-        "{told:?}"
-    );
-    for statement in good.split(';') {
-        servers::run_sql(&store.url(), statement);
-    }
-    let told = preflight(store.open().await.as_ref()).await;
-    assert!(
-        !fact(&told, "store-not-durable")
-            .unwrap_or_default()
-            .contains(words),
-        "{told:?}"
-    );
-}
-
-on_each_backend!(postgres: is_named a_login_that_may_drop a_store_that_is_not_durable);
-on_each_backend!(mysql: is_named a_login_that_may_drop a_store_that_is_not_durable);

@@ -79,15 +79,15 @@ impl<'s, 'w> Experiment<'s, 'w> {
         let ran = round.run(self).await;
         let worst = round.findings.iter().map(|finding| finding.severity).max();
         let broken = worst == Some(Severity::Error);
-        let (verdict, reason) = match (&ran, broken) {
+        let (verdict, reason) = match (ran, broken) {
             (Err(error), false) if round.findings.is_empty() && !round.stopped => {
-                return Err(anyhow::anyhow!("{error:#}").context(name));
+                return Err(error);
             }
             (_, true) => (Verdict::Violated, self.worst(&round.findings)),
             (Err(error), false) => (Verdict::Inconclusive, format!("{error:#}")),
             (Ok(reason), false) => match &self.elsewhere {
                 Some(why) => (Verdict::Inconclusive, why.clone()),
-                None => (Verdict::Held, reason.clone()),
+                None => (Verdict::Held, reason),
             },
         };
         report.checked += round.checked;

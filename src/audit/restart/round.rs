@@ -148,11 +148,10 @@ impl Round {
                 findings.push(self.not_durable(of));
             }
             self.findings.extend(findings);
-            match broken {
-                true => {
-                    lost += held.before.len() as i64 - after.len().min(held.before.len()) as i64
-                }
-                false => of.held.push(held),
+            if broken {
+                lost += held.before.len().saturating_sub(after.len()) as i64;
+            } else {
+                of.held.push(held);
             }
         }
         self.moments.now(

@@ -68,7 +68,8 @@ impl Account<'_> {
             .stored
             .filter(|rows| !rows.before.is_empty() && rows.after.is_empty());
         let rows_are_there = self.stored.is_some_and(|rows| !rows.after.is_empty());
-        if refused.is_none() && gone.is_none() && !(empty && !rows_are_there) {
+        let nothing = empty && !rows_are_there;
+        if refused.is_none() && gone.is_none() && !nothing {
             return None;
         }
         let harm = match refused {
