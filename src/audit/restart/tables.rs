@@ -1,17 +1,26 @@
 //! The store as a whole, before and after a restart: what shows that tables are not the ones they were.
 
 use super::ways::Way;
+use crate::audit::evidence;
+use crate::audit::evidence::Depth;
+use crate::audit::evidence::Evidence;
+use crate::audit::evidence::judge::Kept;
+use crate::audit::evidence::judge::Rows;
+use crate::audit::evidence::judge::judge;
 use crate::db::Db;
 use crate::report::Finding;
 use crate::report::Severity;
 use crate::report::Source;
 use crate::store::Mapping;
+use std::collections::BTreeMap;
 
 /// What the store looked like at one moment.
 pub(super) struct Look {
     table: String,
     /// Rows of the table of messages, whosever they are.
     rows: i64,
+    /// What tells its tables from others that look the same.
+    evidence: Evidence,
 }
 
 /// Looks at the store.
@@ -19,7 +28,9 @@ pub(super) async fn look(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<Look>
     let table = mapping.table().to_owned();
     let count = format!("SELECT count(*) FROM {}", db.quote(&table));
     let rows = db.rows(&count, &[]).await?;
+    let evidence = evidence::take(db, &mapping.table_names(), Depth::Catalog).await?;
     Ok(Look {
+        evidence,
         table,
         rows: rows[0][0].int().unwrap_or(0),
     })
@@ -34,25 +45,45 @@ pub(super) fn compare(
     ours: i64,
 ) -> Vec<Finding> {
     let gone = before.rows - after.rows - ours;
+    let mut findings = judge(&before.evidence, &after.evidence, &rows(before, after)).findings;
     if gone <= 0 {
-        return Vec::new();
+        return findings;
     }
     let harm = format!(
         "`{}` has {gone} rows of other conversations less after {}",
         before.table, way.words
     );
     let help = "look for a clean-up at the start of the server; if it is meant to be, all is well";
-    vec![
+    let subject = format!("{session}: table {}", before.table);
+    let fact = format!("{} rows before, {} after", before.rows, after.rows);
+    findings.push(
         Finding::new(
             "message-lost-on-restart",
             Severity::Warning,
-            format!("{session}: table {}", before.table),
+            subject,
             harm,
             help,
         )
-        .with(
-            Source::Store,
-            format!("{} rows before, {} after", before.rows, after.rows),
-        ),
-    ]
+        .with(Source::Store, fact),
+    );
+    findings
+}
+
+/// What became of the rows, as far as their number tells.
+fn rows(before: &Look, after: &Look) -> BTreeMap<String, Rows> {
+    let count = |rows: i64| u64::try_from(rows).unwrap_or(0);
+    let row = |name: &String| {
+        let counted = *name == before.table;
+        let rows = Rows {
+            before: if counted { count(before.rows) } else { 0 },
+            after: if counted { count(after.rows) } else { 0 },
+            kept: match (counted, after.rows < before.rows) {
+                (true, true) => Kept::Lost,
+                (true, false) => Kept::Intact,
+                (false, _) => Kept::Unknown,
+            },
+        };
+        (name.clone(), rows)
+    };
+    before.evidence.tables.keys().map(row).collect()
 }
