@@ -124,7 +124,7 @@ fn the_good_server_is_clean_in_every_way() {
         let mut command = chatctl();
         command
             .args([
-                "audit", "restart", &path, "--ready", "/health", "--rounds", "2",
+                "audit", "restart", &path, "--ready", "/health", "--rounds", rounds,
             ])
             .args([
                 "--stop",
@@ -264,6 +264,8 @@ fn no_reload() {
         file,
         "--ready-timeout",
         "12s",
+        "--rounds",
+        "1",
     ];
     let (report, exit) = audited(&chat, &arguments);
     assert_eq!(

@@ -114,8 +114,10 @@ impl Round {
             .extend(startup::finding(session, self.way, &suspicious, broken));
         self.go_on(of).await?;
         Ok(format!(
-            "{} conversations with {} messages were all there after {}",
-            self.checked, self.messages, self.way.words
+            "all {} messages of {} were there after {}",
+            self.messages,
+            conversations(self.checked),
+            self.way.words
         ))
     }
 
@@ -156,7 +158,7 @@ impl Round {
         }
         self.moments.now(
             Lane::Client,
-            format!("{} conversations asked for", self.checked),
+            format!("{} asked for", conversations(self.checked)),
         );
         Ok(lost)
     }
@@ -207,6 +209,13 @@ impl Round {
             "give the server a database that outlives its process, at a path that is the same at every start",
         )
         .with(Source::Store, why)
+    }
+}
+
+fn conversations(count: u64) -> String {
+    match count {
+        1 => "1 conversation".to_owned(),
+        more => format!("{more} conversations"),
     }
 }
 
