@@ -56,6 +56,13 @@ async fn is_named(store: &Store) {
             "{mode}: no {code} in {report:#}"
         );
         assert_eq!(exit, 1);
+        // The table looks as it did; the catalogue knows that it is another one.
+        let told = [errors(&report), codes(&report, "warning")].concat();
+        assert_eq!(
+            told.contains(&"table-recreated"),
+            mode == "hard_reset",
+            "{report:#}"
+        );
     }
 }
 
