@@ -88,7 +88,7 @@ pub enum Command {
     /// Look into the store: reads, and can't write
     Inspect(inspect::Args),
 
-    /// See what survives a restart
+    /// Tell whether every stored conversation survived, and how many questions got their answer
     Audit(Box<audit::Args>),
 
     /// See a proven pass and a proven violation, on a small server inside this program

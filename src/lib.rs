@@ -15,6 +15,7 @@
 //!   them through `db`.
 //! - `audit` keeps digests of messages, and writes and reads the files that it keeps them in.
 //! - `audit::evidence` reads what tells tables apart through `db`; its `judge` does no I/O.
+//! - `audit::checks` judges what `store` reads, and asks `db` only for what stands in no message.
 //! - `redact` hides what users wrote; `mask`, which everything that is shown passes, uses it.
 //! - `render` writes a report or a view into the writer that it is given.
 //! - `screen` takes the pieces of a view to where they are shown, `pager` is one such place.

@@ -49,6 +49,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audit/evidence", &["db", "model"]),
     ("audit/arm.rs", &["db", "model"]),
     ("audit/live.rs", &["db", "model", "store"]),
+    (
+        "audit/checks",
+        &["audit", "db", "model", "report", "sql", "stop", "store"],
+    ),
+    ("audit/turns.rs", &["model"]),
+    ("audit/expected.rs", &["sql"]),
+    ("audit/rate", &["audit", "model", "report"]),
     ("audit", &["model", "report", "stop"]),
     ("sql", &[]),
     ("guard", &["report", "stop"]),

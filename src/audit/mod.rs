@@ -6,13 +6,16 @@
 //! flat however many messages there are: what does not fit is sorted and spilled.
 
 pub mod arm;
+pub mod checks;
 pub mod compare;
 mod entry;
 pub mod evidence;
+mod expected;
 pub mod file;
 mod key;
 mod leaf;
 pub mod live;
+pub mod rate;
 pub mod restart;
 mod sketch;
 mod spill;
@@ -20,12 +23,14 @@ mod sum;
 mod table;
 mod taker;
 mod tally;
+mod turns;
 
 pub use compare::Comparer;
 pub use compare::Comparison;
 pub use compare::compare_files;
 pub use entry::Entry;
 pub use entry::Id;
+pub use expected::expected;
 pub use key::Key;
 pub use leaf::Leafer;
 pub use sketch::Sketch;
@@ -39,3 +44,6 @@ pub use taker::Settings;
 pub use taker::Summary;
 pub use taker::Taker;
 pub use tally::Tally;
+pub use turns::Answer;
+pub use turns::Asked;
+pub use turns::asked;

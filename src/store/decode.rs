@@ -66,6 +66,18 @@ impl<'p> Decoder<'p> {
         }
     }
 
+    /// The current leaf that a conversation's row names.
+    pub(super) fn tip(&self, cells: &[CellRef<'_>]) -> Option<String> {
+        let row = Row::new(cells);
+        let tip = row.text(self.plan.tip.as_ref()?)?;
+        Some(format!("{}#{tip}", self.conversation(&row)?))
+    }
+
+    /// The conversation that a row names.
+    pub(super) fn conversation_of(&self, cells: &[CellRef<'_>]) -> Option<String> {
+        self.conversation(&Row::new(cells))
+    }
+
     fn role(&mut self, value: &str) -> Option<Role> {
         if let Some(known) = self.roles.get(value) {
             return known.clone();

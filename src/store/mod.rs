@@ -21,6 +21,7 @@ mod row;
 mod score;
 mod search;
 mod source;
+mod threads;
 mod time;
 mod wish;
 
@@ -56,5 +57,8 @@ pub use reconcile::reconcile;
 pub use search::Way;
 pub use search::search;
 pub use search::way;
+pub use threads::TakeThread;
+pub use threads::Thread;
+pub use threads::threads;
 pub use time::of_text as time_of_text;
 pub use wish::Declared;

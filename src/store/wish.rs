@@ -20,6 +20,17 @@ use std::fmt;
 pub struct Declared(Vec<Store>);
 
 impl Declared {
+    /// The tables that are named; those of a preset are not.
+    pub fn tables(&self) -> Vec<String> {
+        let named = |store: &Store| {
+            let conversation = store.conversation.as_ref().map(|place| place.table.clone());
+            let parts = store.parts.as_ref().map(|parts| parts.table.clone());
+            [conversation, Some(store.message.table.clone()), parts]
+        };
+        let tables = self.0.iter().flat_map(named).flatten();
+        tables.filter(|table| !table.is_empty()).collect()
+    }
+
     /// The mapping that was declared, with every name checked; nothing when none was.
     pub fn resolve(&self, schema: &[Table]) -> Result<Option<Mapping>, Stop> {
         let Some(first) = self.0.first() else {

@@ -20,3 +20,10 @@ pub static CLOSE_AT_FINAL: ClientBehaviour = ClientBehaviour {
     name: "close-at-final",
     hangs_up_at_final: true,
 };
+
+/// Hangs up while the answer streams, as a closed tab or a lost network does. The client is dropped
+/// by whoever drives it, at a moment that the wire alone does not tell.
+pub static CLOSE_IN_STREAM: ClientBehaviour = ClientBehaviour {
+    name: "close-in-stream",
+    hangs_up_at_final: false,
+};

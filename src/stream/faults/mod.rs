@@ -4,6 +4,7 @@ mod client;
 mod gateway;
 
 pub use client::CLOSE_AT_FINAL;
+pub use client::CLOSE_IN_STREAM;
 pub use client::ClientBehaviour;
 pub use client::READ_TO_END;
 pub use gateway::FINISH_WITHOUT_DONE;

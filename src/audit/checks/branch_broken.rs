@@ -1,0 +1,127 @@
+//! Messages that no way leads to.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use crate::model::StoredMessage;
+use crate::report::Severity::Error;
+use crate::store::Shape;
+use crate::store::Thread;
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+pub(super) const CHECK: Check = Check {
+    code: "branch-broken",
+    causes: CAUSES,
+    help: "write a message and the link to it in one transaction, and never delete a message that others follow; \
+           `chatctl inspect show ID` shows the branches",
+    unfit,
+    look: Look::Thread(look),
+};
+
+static CAUSES: &[Cause] = &[
+    cause(
+        "parent-missing",
+        Error,
+        "the message before this one is gone: what was said before it can't be reached",
+    ),
+    cause(
+        "circle",
+        Error,
+        "messages follow each other in a circle: no beginning can be reached",
+    ),
+    cause(
+        "tip-missing",
+        Error,
+        "the conversation's current message is not there: a reload shows an empty or an old conversation",
+    ),
+];
+
+fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+    let store = ground.mapping.store();
+    let item = store
+        .item
+        .as_ref()
+        .is_some_and(|item| item.parent.is_some());
+    (store.message.parent.is_none() && !item).then_some("messages name no message before them")
+}
+
+fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+    let keys: HashMap<&str, &StoredMessage> = thread
+        .messages
+        .iter()
+        .map(|message| (row(&message.key, ground), message))
+        .collect();
+    if all_are_read(ground) {
+        for message in &thread.messages {
+            if let Some(parent) = parent(message, ground).filter(|key| !keys.contains_key(key)) {
+                let fact = format!("message {parent} is before it, and is not there");
+                tally.message(&CAUSES[0], message, &fact);
+            }
+        }
+    }
+    for message in circles(thread, &keys, ground) {
+        tally.message(&CAUSES[1], message, "");
+    }
+    if let (Some(tip), Some(last)) = (&thread.tip, thread.messages.last())
+        && !keys.contains_key(row(tip, ground))
+    {
+        let fact = format!("the conversation names {tip} as its current message");
+        tally.message(&CAUSES[2], last, &fact);
+    }
+}
+
+/// Rows that are no messages may stand between messages: then a parent that is not read is not gone.
+fn all_are_read(ground: &Ground<'_>) -> bool {
+    let message = &ground.mapping.store().message;
+    message.only.is_none() && !message.role_map.values().any(String::is_empty)
+}
+
+/// A turn's question and answer are one row, and rows follow each other.
+fn row<'k>(key: &'k str, ground: &Ground<'_>) -> &'k str {
+    match ground.mapping.store().shape {
+        Shape::Turn => key.split('#').next().unwrap_or(key),
+        _ => key,
+    }
+}
+
+/// The message before; nothing, zero and the zero UUID are how stores write that there is none.
+fn parent<'m>(message: &'m StoredMessage, ground: &Ground<'_>) -> Option<&'m str> {
+    let parent = row(message.parent.as_deref()?, ground);
+    let bare = parent.rsplit('#').next().unwrap_or(parent);
+    let none = bare.chars().all(|c| c == '0' || c == '-');
+    let own = ground.mapping.store().shape == Shape::Turn && parent == row(&message.key, ground);
+    (!none && !own).then_some(parent)
+}
+
+/// One message of each circle.
+fn circles<'m>(
+    thread: &'m Thread,
+    keys: &HashMap<&str, &'m StoredMessage>,
+    ground: &Ground<'_>,
+) -> Vec<&'m StoredMessage> {
+    let mut found = Vec::new();
+    let mut known: HashSet<&str> = HashSet::new();
+    for message in &thread.messages {
+        let mut way: HashSet<&str> = HashSet::new();
+        let mut at = message;
+        while known.insert(row(&at.key, ground)) {
+            way.insert(row(&at.key, ground));
+            let Some(before) = parent(at, ground) else {
+                break;
+            };
+            if way.contains(before) {
+                found.push(at);
+                break;
+            }
+            match keys.get(before) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+    }
+    found
+}

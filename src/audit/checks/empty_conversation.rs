@@ -1,0 +1,111 @@
+//! A conversation without a message.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use super::orphan_message::equal;
+use crate::db::Tried;
+use crate::model::Cell;
+use crate::model::CellRef;
+use crate::report::Severity::Note;
+use crate::store::Shape;
+use crate::store::time_of_text;
+use std::ops::ControlFlow;
+
+pub(super) const CHECK: Check = Check {
+    code: "empty-conversation",
+    causes: CAUSES,
+    help: "make the conversation's row together with its first message; if messages were there, \
+           `chatctl audit compare` with an earlier snapshot names them",
+    unfit,
+    look: Look::Store(look),
+};
+
+static CAUSES: &[Cause] = &[cause(
+    "no-message",
+    Note,
+    "a conversation has no message: it was opened and left, or its messages are gone",
+)];
+
+fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+    statement(ground)
+        .is_none()
+        .then_some("messages and conversations don't stand in two tables")
+}
+
+fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+    Box::pin(async move {
+        let sql = statement(ground).expect("a check that does not fit is not made");
+        let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
+            let text = |at: usize| Cell::from(cells[at]).to_string();
+            let created = time_of_text(&text(0));
+            if ground.is_over(created) {
+                let key: Vec<_> = (1..cells.len()).map(text).collect();
+                tally.row(&CAUSES[0], created, || {
+                    format!("conversation {}", key.join("/"))
+                });
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        ground.db.scan(&sql, &[], &mut row).await
+    })
+}
+
+fn statement(ground: &Ground<'_>) -> Option<String> {
+    let store = ground.mapping.store();
+    let (db, message) = (ground.db, &store.message);
+    let place = store.conversation.as_ref()?;
+    if matches!(store.shape, Shape::Blob | Shape::Chain) || message.conversation.is_empty() {
+        return None;
+    }
+    let mut joined = Vec::new();
+    for (source, key) in message.conversation.iter().zip(&place.key) {
+        let mine =
+            (!source.is_json() && source.places.len() == 1).then(|| source.columns().next())??;
+        let (left, right) = (
+            format!("m.{}", db.quote(key)),
+            format!("c.{}", db.quote(mine)),
+        );
+        joined.push(equal(
+            ground,
+            (&place.table, key, &left),
+            (&message.table, mine, &right),
+        ));
+    }
+    let created = place
+        .created
+        .as_ref()
+        .map_or("NULL".to_owned(), |name| format!("m.{}", db.quote(name)));
+    let keys: Vec<_> = place
+        .key
+        .iter()
+        .map(|key| format!("m.{}", db.quote(key)))
+        .collect();
+    let column = |name: &str| format!("m.{}", db.quote(name));
+    let mut wanted = vec![format!(
+        "NOT EXISTS (SELECT 1 FROM {} c WHERE {})",
+        db.quote(&message.table),
+        joined.join(" AND ")
+    )];
+    wanted.extend(
+        place
+            .only
+            .as_ref()
+            .map(|only| format!("({})", only.sql(column))),
+    );
+    wanted.extend(
+        place
+            .deleted
+            .as_ref()
+            .map(|deleted| format!("NOT ({})", deleted.sql(column))),
+    );
+    Some(format!(
+        "SELECT {created}, {} FROM {} m WHERE {}",
+        keys.join(", "),
+        db.quote(&place.table),
+        wanted.join(" AND "),
+    ))
+}

@@ -1,0 +1,94 @@
+//! An error that was stored as if it were the answer.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use super::ground::opaque;
+use crate::model::Role;
+use crate::report::Severity::Warning;
+use crate::store::Thread;
+
+pub(super) const CHECK: Check = Check {
+    code: "error-text-as-answer",
+    causes: CAUSES,
+    help: "store that the turn failed in a column of its own, and don't send the text back to the model as history",
+    unfit: opaque,
+    look: Look::Thread(look),
+};
+
+static CAUSES: &[Cause] = &[cause(
+    "error-text",
+    Warning,
+    "the text of an error is stored in the answer's place",
+)];
+
+/// How an answer begins that is no answer. Only the beginning counts: answers may quote errors.
+const BEGINNINGS: &[&str] = &[
+    "Traceback (most recent call last):",
+    "Internal Server Error",
+    "Error code: 4",
+    "Error code: 5",
+    "Error: Error code: ",
+    "Rate limit reached for ",
+    "You exceeded your current quota",
+    "upstream connect error or disconnect/reset before headers",
+    "<html>\r\n<head><title>50",
+    "<html>\n<head><title>50",
+    "Error: Request failed with status code ",
+    "TypeError: fetch failed",
+    "openai.",
+    "anthropic.",
+    "litellm.",
+    "httpx.",
+];
+
+/// A library's name is an error only with the name of one: `openai.RateLimitError: …`.
+const LIBRARIES: [&str; 4] = ["openai.", "anthropic.", "litellm.", "httpx."];
+
+fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
+    for message in &thread.messages {
+        let text = message.content.trim_start();
+        if message.role == Role::Assistant && (begins_so(text) || is_error_object(text)) {
+            let line: String = text
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(60)
+                .collect();
+            tally.message(&CAUSES[0], message, &format!("it begins with `{line}`"));
+        }
+    }
+}
+
+fn begins_so(text: &str) -> bool {
+    let Some(found) = BEGINNINGS.iter().find(|start| text.starts_with(**start)) else {
+        return false;
+    };
+    match LIBRARIES.contains(found) {
+        false => true,
+        true => {
+            let name = text[found.len()..].split([':', '(', ' ']).next();
+            name.is_some_and(|name| {
+                ["Error", "Exception", "Timeout"]
+                    .iter()
+                    .any(|ending| name.ends_with(ending))
+            })
+        }
+    }
+}
+
+/// `{"error": {"message": …}}`, as providers answer, and nothing else.
+fn is_error_object(text: &str) -> bool {
+    /// A longer one is no provider's error.
+    const LONGEST: usize = 8_192;
+    if !text.starts_with('{') || text.len() > LONGEST {
+        return false;
+    }
+    let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    let error = parsed.as_ref().and_then(|value| value.get("error"));
+    error.is_some_and(|error| error.get("message").is_some() || error.get("type").is_some())
+}

@@ -1,0 +1,56 @@
+//! A table that should be there.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use crate::db::Tried;
+use crate::model::Table;
+use crate::report::Severity::Error;
+
+pub(super) const CHECK: Check = Check {
+    code: "missing-table",
+    causes: CAUSES,
+    help: "look at what start-up does (`chatctl migrate guard`), restore the table from a backup, and make tables \
+           by migrations only",
+    unfit,
+    look: Look::Store(look),
+};
+
+static CAUSES: &[Cause] = &[cause(
+    "missing",
+    Error,
+    "a table that the migrations or the mapping name is not in the store: all that it held is gone",
+)];
+
+/// Those of these tables that are not there.
+pub fn absent<'n>(
+    expected: impl IntoIterator<Item = &'n String>,
+    schema: &[Table],
+) -> Vec<&'n String> {
+    let there = |name: &str| {
+        schema
+            .iter()
+            .any(|table| table.name.eq_ignore_ascii_case(name))
+    };
+    expected.into_iter().filter(|name| !there(name)).collect()
+}
+
+/// A mapping that is in use has all its tables; only a folder of migrations can expect more.
+fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+    let named = ground.asked.expected.is_some();
+    (!named).then_some(
+        "no folder of migrations was named (--dir), and every table of the mapping is there",
+    )
+}
+
+fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+    Box::pin(async move {
+        for name in absent(ground.asked.expected.iter().flatten(), ground.schema) {
+            tally.row(&CAUSES[0], None, || format!("table `{name}`"));
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,116 @@
+//! Checks on a store of which nothing is known from before: one file a check, one row of [`ALL`].
+//!
+//! A check of messages is a pure function over one conversation; a check of the store asks the
+//! database what stands in no message. Both count all and name some.
+
+mod branch_broken;
+mod duplicate_message;
+mod empty_answer;
+mod empty_conversation;
+mod error_text_as_answer;
+mod foreign_keys_off;
+mod ground;
+mod missing_table;
+mod no_index;
+mod order_tied;
+mod orphan_message;
+mod replacement_character;
+mod role_unknown;
+mod run;
+mod stuck_streaming;
+mod tally;
+mod time_runs_backwards;
+mod truncated_answer;
+mod unanswered_turn;
+mod undecodable_content;
+
+use crate::db::Tried;
+use crate::report::Severity;
+use crate::store::Thread;
+
+pub use ground::Asked;
+pub use ground::Ground;
+pub use missing_table::absent;
+pub use run::report_absent;
+pub use run::run;
+pub use tally::Tally;
+
+/// A check that was not made and why; not a finding about the store.
+pub const SKIPPED: &str = "check-skipped";
+
+/// One check.
+pub struct Check {
+    /// Kebab-case, never reused; also the name of its file.
+    pub code: &'static str,
+    /// What it may find, each with its harm.
+    pub causes: &'static [Cause],
+    /// The act, in the imperative.
+    pub help: &'static str,
+    /// Why it can't be made on this store, if so.
+    pub unfit: fn(&Ground<'_>) -> Option<&'static str>,
+    /// How it looks.
+    pub look: Look,
+}
+
+/// One way in which a check finds something wrong.
+#[derive(Debug)]
+pub struct Cause {
+    /// Its name within the check.
+    pub name: &'static str,
+    /// An error only where the store alone shows a loss; all else has innocent causes too.
+    pub severity: Severity,
+    /// The harm, in the indicative.
+    pub harm: &'static str,
+}
+
+/// How a check looks.
+#[derive(Clone, Copy)]
+pub enum Look {
+    /// At each conversation.
+    Thread(fn(&Thread, &Ground<'_>, &mut Tally)),
+    /// At the store.
+    Store(for<'a> fn(&'a Ground<'a>, &'a mut Tally) -> Tried<'a, ()>),
+}
+
+const fn cause(name: &'static str, severity: Severity, harm: &'static str) -> Cause {
+    Cause {
+        name,
+        severity,
+        harm,
+    }
+}
+
+/// Every check, in the order of a report.
+pub static ALL: &[Check] = &[
+    missing_table::CHECK,
+    orphan_message::CHECK,
+    foreign_keys_off::CHECK,
+    branch_broken::CHECK,
+    unanswered_turn::CHECK,
+    stuck_streaming::CHECK,
+    empty_answer::CHECK,
+    truncated_answer::CHECK,
+    undecodable_content::CHECK,
+    error_text_as_answer::CHECK,
+    replacement_character::CHECK,
+    duplicate_message::CHECK,
+    time_runs_backwards::CHECK,
+    order_tied::CHECK,
+    role_unknown::CHECK,
+    empty_conversation::CHECK,
+    no_index::CHECK,
+];
+
+/// The check of that code, or the code that was probably meant.
+pub fn named(code: &str) -> Result<&'static Check, Option<&'static str>> {
+    // Below this nothing is close.
+    const CLOSE: f64 = 0.7;
+    let near = || {
+        ALL.iter()
+            .map(|check| (strsim::jaro_winkler(code, check.code), check.code))
+            .filter(|(likeness, _)| *likeness >= CLOSE)
+            .max_by(|(a, _), (b, _)| a.total_cmp(b))
+            .map(|(_, code)| code)
+    };
+    ALL.iter().find(|check| check.code == code).ok_or_else(near)
+}

@@ -1,0 +1,80 @@
+//! A history that is found by reading the whole table.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use crate::db::Tried;
+use crate::model::Cell;
+use crate::report::Severity::Note;
+use crate::store::Shape;
+
+pub(super) const CHECK: Check = Check {
+    code: "no-index",
+    causes: CAUSES,
+    help: "CREATE INDEX on the column that names the conversation, followed by the one that orders its messages",
+    unfit,
+    look: Look::Store(look),
+};
+
+static CAUSES: &[Cause] = &[cause(
+    "full-scan",
+    Note,
+    "no index begins with the column that names the conversation: each reload reads every message of everybody",
+)];
+
+/// The first column of every index of a table that holds all its rows.
+static FIRST_COLUMNS: &[(&str, &str)] = &[
+    (
+        "sqlite",
+        "SELECT i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i ON i.seqno = 0 WHERE l.partial = 0",
+    ),
+    (
+        "postgres",
+        "SELECT a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] \
+         WHERE c.relname = ? AND c.relnamespace = current_schema()::regnamespace AND i.indisvalid AND i.indpred IS NULL",
+    ),
+    (
+        "mysql",
+        "SELECT column_name FROM information_schema.statistics \
+         WHERE table_schema = database() AND table_name = ? AND seq_in_index = 1",
+    ),
+];
+
+fn column<'g>(ground: &'g Ground<'_>) -> Option<&'g str> {
+    let store = ground.mapping.store();
+    if matches!(store.shape, Shape::Blob | Shape::Chain) {
+        return None;
+    }
+    let source = store.message.conversation.first()?;
+    (!source.is_json()).then(|| source.columns().next())?
+}
+
+fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+    column(ground)
+        .is_none()
+        .then_some("no column of the messages names their conversation")
+}
+
+fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+    Box::pin(async move {
+        let backend = ground.db.target().backend();
+        let (_, sql) = FIRST_COLUMNS
+            .iter()
+            .find(|(name, _)| *name == backend)
+            .expect("every backend has its row");
+        let table = &ground.mapping.store().message.table;
+        let rows = ground.db.rows(sql, &[Cell::Text(table.clone())]).await?;
+        let column = column(ground).expect("a check that does not fit is not made");
+        let indexed = rows
+            .iter()
+            .any(|row| row[0].to_string().eq_ignore_ascii_case(column));
+        if !indexed {
+            tally.row(&CAUSES[0], None, || format!("`{table}`.`{column}`"));
+        }
+        Ok(())
+    })
+}

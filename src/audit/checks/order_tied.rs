@@ -1,0 +1,54 @@
+//! Messages that nothing puts in an order.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use crate::model::Column;
+use crate::report::Severity::Warning;
+use crate::store::Shape;
+use crate::store::Thread;
+
+pub(super) const CHECK: Check = Check {
+    code: "order-tied",
+    causes: CAUSES,
+    help: "order by a column that counts (a serial key, a position), or keep times in microseconds",
+    unfit,
+    look: Look::Thread(look),
+};
+
+static CAUSES: &[Cause] = &[cause(
+    "same-time",
+    Warning,
+    "a question and an answer have the same time, and nothing else orders them: a reload may show the answer first",
+)];
+
+fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+    let store = ground.mapping.store();
+    let Some(time) = &store.message.time else {
+        return Some("the mapping names no time");
+    };
+    let by_place = match store.shape {
+        Shape::Turn | Shape::Blob | Shape::Chain => true,
+        Shape::Row | Shape::Event | Shape::Opaque => false,
+    };
+    let is_time = |name: &String| time.columns().any(|column| column == name);
+    let counts = |name: &String| {
+        let column = ground.column(&store.message.table, name);
+        !is_time(name) && column.is_some_and(Column::is_whole)
+    };
+    let ordered = store.message.order.iter().any(counts) || store.message.parent.is_some();
+    (by_place || ordered).then_some("messages are ordered by more than their time")
+}
+
+fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
+    for pair in thread.messages.windows(2) {
+        let same = pair[0].time.is_some() && pair[0].time == pair[1].time;
+        if same && pair[0].role != pair[1].role {
+            let fact = format!("the same time as message {}", pair[0].key);
+            tally.message(&CAUSES[0], &pair[1], &fact);
+        }
+    }
+}

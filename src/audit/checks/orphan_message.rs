@@ -1,0 +1,192 @@
+//! Messages of conversations that are not there, and parts of messages that are not there.
+//!
+//! By a join that finds nothing, whether or not a foreign key was declared.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use crate::db::Tried;
+use crate::report::Severity::Error;
+use crate::store::Shape;
+use crate::store::time_of_text;
+use std::ops::ControlFlow;
+
+pub(super) const CHECK: Check = Check {
+    code: "orphan-message",
+    causes: CAUSES,
+    help: "restore the conversations from a backup, and declare the foreign key; where users may delete \
+           conversations, say so in [[store]]: allow = [\"delete\"]",
+    unfit,
+    look: Look::Store(look),
+};
+
+static CAUSES: &[Cause] = &[
+    cause(
+        "no-conversation",
+        Error,
+        "a message belongs to a conversation that is not there: no user can reach it",
+    ),
+    cause(
+        "no-message",
+        Error,
+        "a part of a message is stored, and the message is not there",
+    ),
+];
+
+fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+    match (
+        conversations(ground).is_some(),
+        &ground.mapping.store().parts,
+    ) {
+        (false, None) => Some("messages and conversations don't stand in two tables"),
+        _ => None,
+    }
+}
+
+fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+    Box::pin(async move {
+        if let Some(sql) = conversations(ground) {
+            each(ground, &sql, &CAUSES[0], tally).await?;
+        }
+        if let Some(sql) = parts(ground) {
+            each(ground, &sql, &CAUSES[1], tally).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Counts the rows of a statement: what to name them by, and last their time.
+async fn each(
+    ground: &Ground<'_>,
+    sql: &str,
+    cause: &'static Cause,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let mut row = |cells: &[crate::model::CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
+        let text = |at: usize| crate::model::Cell::from(cells[at]).to_string();
+        tally.row(cause, time_of_text(&text(2)), || {
+            format!("{} names {}", text(0), text(1))
+        });
+        Ok(ControlFlow::Continue(()))
+    };
+    ground.db.scan(sql, &[], &mut row).await
+}
+
+/// The messages without their conversation; nothing where both are not tables of their own.
+fn conversations(ground: &Ground<'_>) -> Option<String> {
+    let store = ground.mapping.store();
+    let (db, message) = (ground.db, &store.message);
+    let place = store.conversation.as_ref()?;
+    if matches!(store.shape, Shape::Blob | Shape::Chain) || message.conversation.is_empty() {
+        return None;
+    }
+    let own = message
+        .conversation
+        .iter()
+        .map(|source| {
+            (!source.is_json() && source.places.len() == 1).then(|| source.columns().next())?
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let (mut joined, mut there) = (Vec::new(), Vec::new());
+    for (mine, other) in own.iter().zip(&place.key) {
+        let (left, right) = (
+            format!("m.{}", db.quote(mine)),
+            format!("c.{}", db.quote(other)),
+        );
+        there.push(format!("{left} IS NOT NULL"));
+        joined.push(equal(
+            ground,
+            (&message.table, mine, &left),
+            (&place.table, other, &right),
+        ));
+    }
+    let only = message.only.as_ref().map(|only| {
+        format!(
+            " AND ({})",
+            only.sql(|name| format!("m.{}", db.quote(name)))
+        )
+    });
+    Some(format!(
+        "SELECT {}, {}, {} FROM {} m WHERE {} AND NOT EXISTS (SELECT 1 FROM {} c WHERE {}){}",
+        named(ground, "'message '", "m", &message.key),
+        named(ground, "'conversation '", "m", &own),
+        time(ground),
+        db.quote(&message.table),
+        there.join(" AND "),
+        db.quote(&place.table),
+        joined.join(" AND "),
+        only.unwrap_or_default(),
+    ))
+}
+
+/// The parts without their message.
+fn parts(ground: &Ground<'_>) -> Option<String> {
+    let store = ground.mapping.store();
+    let (db, parts) = (ground.db, store.parts.as_ref()?);
+    let key = store.message.key.first()?;
+    let (left, right) = (
+        format!("m.{}", db.quote(&parts.key)),
+        format!("c.{}", db.quote(key)),
+    );
+    let same = equal(
+        ground,
+        (&parts.table, &parts.key, &left),
+        (&store.message.table, key, &right),
+    );
+    Some(format!(
+        "SELECT {}, {}, NULL FROM {} m WHERE {left} IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM {} c WHERE {same})",
+        named(ground, "'part '", "m", &[&parts.order]),
+        named(ground, "'message '", "m", &[&parts.key]),
+        db.quote(&parts.table),
+        db.quote(&store.message.table),
+    ))
+}
+
+/// Whether two columns are equal: as they stand where their types are, else as texts.
+pub(super) fn equal(
+    ground: &Ground<'_>,
+    left: (&str, &str, &str),
+    right: (&str, &str, &str),
+) -> String {
+    let declared = |(table, name, _): (&str, &str, &str)| {
+        let column = ground.column(table, name);
+        column.map(|column| column.declared.clone())
+    };
+    let (left_sql, right_sql) = (left.2, right.2);
+    match declared(left) == declared(right) || ground.db.target().backend() != "postgres" {
+        true => format!("{right_sql} = {left_sql}"),
+        false => format!(
+            "{} = {}",
+            ground.db.text_of(right_sql),
+            ground.db.text_of(left_sql)
+        ),
+    }
+}
+
+/// A text that names a row by some of its columns.
+fn named<S: AsRef<str>>(ground: &Ground<'_>, what: &str, table: &str, columns: &[S]) -> String {
+    let texts: Vec<_> = columns
+        .iter()
+        .map(|name| {
+            let column = format!("{table}.{}", ground.db.quote(name.as_ref()));
+            format!("coalesce({}, '-')", ground.db.text_of(&column))
+        })
+        .collect();
+    match texts.is_empty() {
+        true => what.to_owned(),
+        false => format!("{what} || {}", texts.join(" || '/' || ")),
+    }
+}
+
+fn time(ground: &Ground<'_>) -> String {
+    let time = ground.mapping.store().message.time.as_ref();
+    time.filter(|time| !time.is_json())
+        .and_then(|time| time.columns().next())
+        .map_or("NULL".to_owned(), |name| {
+            format!("m.{}", ground.db.quote(name))
+        })
+}

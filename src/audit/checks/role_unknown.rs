@@ -1,0 +1,47 @@
+//! A message of which nobody can say whose it is.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use super::ground::opaque;
+use crate::model::Role;
+use crate::report::Severity::Warning;
+use crate::store::Thread;
+
+pub(super) const CHECK: Check = Check {
+    code: "role-unknown",
+    causes: CAUSES,
+    help: "tell chatctl what the role means (`role_map` in [store.message]), or mend what writes it",
+    unfit: opaque,
+    look: Look::Thread(look),
+};
+
+static CAUSES: &[Cause] = &[
+    cause(
+        "unknown",
+        Warning,
+        "a message has a role that is neither the user's nor the assistant's, nor a known other one",
+    ),
+    cause("missing", Warning, "a message has no role"),
+];
+
+/// What other roles are called once the mapping has read them.
+const KNOWN: [&str; 3] = ["system", "tool", "undecodable"];
+
+fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+    let declared = &ground.mapping.store().message.role_map;
+    for message in &thread.messages {
+        let Role::Other(word) = &message.role else {
+            continue;
+        };
+        let known = KNOWN.contains(&word.as_str()) || declared.values().any(|role| role == word);
+        match word.trim() {
+            _ if known => {}
+            "" => tally.message(&CAUSES[1], message, ""),
+            word => tally.message(&CAUSES[0], message, &format!("role `{word}`")),
+        }
+    }
+}

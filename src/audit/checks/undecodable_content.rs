@@ -1,0 +1,50 @@
+//! Content that is not what it should be.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use super::ground::opaque;
+use super::truncated_answer;
+use crate::report::Severity::Error;
+use crate::store::Thread;
+
+pub(super) const CHECK: Check = Check {
+    code: "undecodable-content",
+    causes: CAUSES,
+    help: "write JSON with a JSON writer, and let the column be JSON so that nothing else gets in",
+    unfit,
+    look: Look::Thread(look),
+};
+
+static CAUSES: &[Cause] = &[cause(
+    "undecodable",
+    Error,
+    "the content of a message can't be read as what the mapping says of it",
+)];
+
+fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+    let store = ground.mapping.store();
+    let message = &store.message;
+    let sources = [&message.content, &message.prompt, &message.response];
+    let parts = store.parts.as_ref().map(|parts| &parts.content);
+    let json = sources
+        .into_iter()
+        .flatten()
+        .chain(parts)
+        .any(|source| source.is_json())
+        || store.item.is_some();
+    let plain = (!json).then_some("messages are plain text, which needs no decoding");
+    opaque(ground).or(plain)
+}
+
+fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
+    for message in &thread.messages {
+        if !message.decoded && !truncated_answer::json_ends(message) {
+            let start: String = message.content.chars().take(40).collect();
+            tally.message(&CAUSES[0], message, &format!("it begins with `{start}`"));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The tables that a folder of migrations makes and does not drop again: pure.
+
+use crate::sql::AlterAction;
+use crate::sql::Dialect;
+use crate::sql::Kind;
+use crate::sql::Name;
+use crate::sql::facts;
+use crate::sql::split;
+
+/// The tables that are there after these texts have run, one after another. A text that can't be
+/// split says nothing.
+pub fn expected<'t>(ups: impl IntoIterator<Item = &'t str>, dialect: Dialect) -> Vec<String> {
+    let mut tables: Vec<String> = Vec::new();
+    for up in ups {
+        for statement in split(up, dialect).unwrap_or_default() {
+            let facts = facts(&statement, dialect);
+            let named = || facts.tables().map(|name| name.name.clone());
+            match &facts.kind {
+                Kind::CreateTable {
+                    temporary: false, ..
+                } => tables.extend(named()),
+                Kind::DropTable { .. } => {
+                    let gone: Vec<_> = named().collect();
+                    tables.retain(|table| !is_in(table, &gone));
+                }
+                Kind::RenameTable { renames } => {
+                    for (from, to) in renames {
+                        rename(&mut tables, &from.name, to);
+                    }
+                }
+                Kind::AlterTable { actions } => {
+                    for action in actions {
+                        if let (AlterAction::RenameTable { to }, Some(from)) =
+                            (action, &facts.table)
+                        {
+                            rename(&mut tables, &from.name, to);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    tables.sort();
+    tables.dedup();
+    tables
+}
+
+fn is_in(table: &str, names: &[String]) -> bool {
+    names.iter().any(|name| name.eq_ignore_ascii_case(table))
+}
+
+fn rename(tables: &mut [String], from: &str, to: &Name) {
+    for table in tables {
+        if table.eq_ignore_ascii_case(from) {
+            table.clone_from(&to.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expected;
+    use crate::sql::Dialect;
+
+    #[test]
+    fn a_table_counts_until_it_is_dropped_and_by_its_last_name() {
+        let ups = [
+            "CREATE TABLE a (id INT); CREATE TABLE b (id INT); CREATE TEMP TABLE t (id INT);",
+            "CREATE TABLE c_new (id INT); DROP TABLE a; ALTER TABLE c_new RENAME TO c;",
+        ];
+        assert_eq!(expected(ups, Dialect::Sqlite), ["b", "c"]);
+        assert_eq!(
+            expected(
+                ["CREATE TABLE x (i INT); RENAME TABLE x TO y"],
+                Dialect::Mysql
+            ),
+            ["y"]
+        );
+    }
+}

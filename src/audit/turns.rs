@@ -1,0 +1,204 @@
+//! The questions of a conversation, and what became of each: pure.
+
+use crate::model::Role;
+use crate::model::State;
+use crate::model::StoredMessage;
+
+/// A question, and what the store holds as its answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'m> {
+    /// The user's message.
+    pub question: &'m StoredMessage,
+    /// What became of it.
+    pub answer: Answer,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answer {
+    /// A whole answer that says something.
+    Given,
+    /// None, and the user asked the same once more: nobody does that who has seen an answer saved.
+    AskedAgain,
+    /// No row at all.
+    NoRow,
+    /// A row without a text and without a call of a tool.
+    Empty,
+    /// A row that is still marked as being written.
+    Open,
+    /// A row that is marked as failed.
+    Failed,
+}
+
+impl Answer {
+    /// Every way in which an answer can be missing.
+    pub const MISSING: [Self; 5] = [
+        Self::AskedAgain,
+        Self::NoRow,
+        Self::Empty,
+        Self::Open,
+        Self::Failed,
+    ];
+
+    /// The name of the cause in reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Given => "answered",
+            Self::AskedAgain => "asked-again",
+            Self::NoRow => "no-row",
+            Self::Empty => "empty",
+            Self::Open => "open",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The same question after so long, in microseconds, is asked again by a person.
+const AGAIN: i64 = 300_000_000;
+/// The same question within so long, in microseconds, is one question that was stored twice.
+pub(super) const TWICE: i64 = 2_000_000;
+
+/// The questions in order. Of branches only the current one counts, and what is deleted for the
+/// user counts as never asked.
+pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
+    let speaking: Vec<_> = messages.iter().filter(|message| speaks(message)).collect();
+    let mut found: Vec<Asked<'_>> = Vec::new();
+    let mut at = 0;
+    while at < speaking.len() {
+        let message = speaking[at];
+        at += 1;
+        if message.role != Role::User || twice(speaking.get(at).copied(), message) {
+            continue;
+        }
+        let rest = &speaking[at..];
+        let answers = rest
+            .iter()
+            .take_while(|next| next.role == Role::Assistant)
+            .count();
+        let again = rest
+            .get(answers)
+            .is_some_and(|next| same(next, message, AGAIN));
+        found.push(Asked {
+            question: message,
+            answer: match of(&rest[..answers]) {
+                Answer::Given => Answer::Given,
+                _ if again => Answer::AskedAgain,
+                missing => missing,
+            },
+        });
+    }
+    found
+}
+
+/// Whether a message is one of the two sides' that the user sees.
+pub(super) fn speaks(message: &StoredMessage) -> bool {
+    let counts = message.on_branch && message.state != State::Deleted;
+    counts && !matches!(message.role, Role::Other(_))
+}
+
+/// Whether a message says nothing.
+pub(super) fn is_empty(message: &StoredMessage) -> bool {
+    message.content.trim().is_empty() && message.tools.is_empty()
+}
+
+fn twice(next: Option<&StoredMessage>, message: &StoredMessage) -> bool {
+    next.is_some_and(|next| same(next, message, TWICE))
+}
+
+fn same(next: &StoredMessage, message: &StoredMessage, within: i64) -> bool {
+    let near = match (message.time, next.time) {
+        (Some(first), Some(second)) => (0..=within).contains(&second.saturating_sub(first)),
+        _ => false,
+    };
+    near && next.role == message.role && next.content.trim() == message.content.trim()
+}
+
+/// The best of several answers counts; of none the last says why.
+fn of(answers: &[&StoredMessage]) -> Answer {
+    let told = |answer: &&StoredMessage| match answer.state {
+        State::Failed => Answer::Failed,
+        State::Open => Answer::Open,
+        _ if is_empty(answer) => Answer::Empty,
+        _ => Answer::Given,
+    };
+    let given = answers.iter().any(|answer| told(answer) == Answer::Given);
+    match answers.last() {
+        _ if given => Answer::Given,
+        Some(last) => told(last),
+        None => Answer::NoRow,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Answer;
+    use super::asked;
+    use crate::model::Role;
+    use crate::model::State;
+    use crate::model::StoredMessage;
+
+    fn message(role: Role, text: &str, second: i64) -> StoredMessage {
+        StoredMessage {
+            time: Some(second * 1_000_000),
+            ..StoredMessage::new(second.to_string(), role, text)
+        }
+    }
+
+    fn told(messages: &[StoredMessage]) -> Vec<Answer> {
+        asked(messages).iter().map(|asked| asked.answer).collect()
+    }
+
+    #[test]
+    fn each_way_to_miss_an_answer_is_told_apart() {
+        let user = |second| message(Role::User, &format!("q{second}"), second);
+        let bot = |text, second| message(Role::Assistant, text, second);
+        let with = |state, second| StoredMessage {
+            state,
+            ..bot("half", second)
+        };
+        let messages = [
+            user(0),
+            bot("a", 1),
+            user(100),
+            user(200),
+            bot(" ", 201),
+            user(300),
+            with(State::Open, 301),
+            user(400),
+            with(State::Failed, 401),
+            bot("at last", 402),
+            user(500),
+            with(State::Failed, 501),
+        ];
+        let expected = [
+            Answer::Given,
+            Answer::NoRow,
+            Answer::Empty,
+            Answer::Open,
+            Answer::Given,
+            Answer::Failed,
+        ];
+        assert_eq!(told(&messages), expected);
+    }
+
+    #[test]
+    fn the_same_question_is_a_retry_or_a_double() {
+        let user = |second| message(Role::User, "same", second);
+        let answer = message(Role::Assistant, "a", 900);
+        let told = |first, second| told(&[user(first), user(second), answer.clone()]);
+        assert_eq!(told(0, 60), [Answer::AskedAgain, Answer::Given]);
+        assert_eq!(told(0, 1), [Answer::Given]);
+        assert_eq!(told(0, 800), [Answer::NoRow, Answer::Given]);
+    }
+
+    #[test]
+    fn what_is_deleted_or_on_a_left_branch_was_never_asked() {
+        let mut left = message(Role::User, "q", 1);
+        left.on_branch = false;
+        let deleted = StoredMessage {
+            state: State::Deleted,
+            ..message(Role::User, "q", 2)
+        };
+        assert_eq!(told(&[left, deleted]), []);
+    }
+}

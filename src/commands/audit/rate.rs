@@ -1,0 +1,372 @@
+//! `chatctl audit rate`: arguments and wiring.
+
+use super::super::chats::Chats;
+use super::super::verify_stream;
+use super::micros;
+use super::moment;
+use super::probe;
+use crate::audit::rate;
+use crate::audit::rate::Counts;
+use crate::audit::rate::Figures;
+use crate::audit::rate::Rate;
+use crate::audit::rate::Span;
+use crate::commands::Env;
+use crate::report::Case;
+use crate::report::Finding;
+use crate::report::Lane;
+use crate::report::Report;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::report::Timeline;
+use crate::report::Verdict;
+use crate::stop::Stop;
+use crate::store;
+use crate::store::Shape;
+use crate::store::time_of_text;
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+/// More windows than this are no line that anybody reads.
+const MOST_WINDOWS: u128 = 10_000;
+
+/// Tell the share of questions that got a stored answer, or send some and count what is stored
+///
+/// A question counts once it is older than --grace; it is answered when an answer follows that says
+/// something, is finished and did not fail. Some servers store nothing at all of a turn whose answer
+/// they lose: of those the store knows nothing. --probe does: it sends turns itself, as clients that
+/// stay and as clients that leave, and counts which answers are stored.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The length of a window
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::duration)]
+    window: Duration,
+
+    /// How far to look back
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = super::duration)]
+    last: Duration,
+
+    /// Fail below this share, from 0 to 1 [default with --probe: 1]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(super) min: Option<f64>,
+
+    /// What is younger may still be answered, and does not count
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = super::duration)]
+    grace: Duration,
+
+    /// When the server was last started; auto: when the database was, which is often not the same
+    #[arg(long, value_name = "TIME|auto", conflicts_with = "probe")]
+    since_restart: Option<String>,
+
+    /// Write the figures to a file that Prometheus' node exporter reads (textfile collector)
+    #[arg(long, value_name = "FILE")]
+    prometheus: Option<PathBuf>,
+
+    /// Send the turns of this session and count which answers are stored
+    #[arg(long, value_name = "SESSION")]
+    pub(super) probe: Option<PathBuf>,
+
+    /// How often each turn is sent with each client
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "probe", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) probes: u64,
+
+    #[command(flatten)]
+    pub(super) server: Server,
+}
+
+/// The server that a probe talks to; the same flags as those of `verify-stream`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Server {
+    /// The server to probe [env: CHATCTL_SERVER]
+    #[arg(long, value_name = "URL", requires = "probe")]
+    server: Option<String>,
+
+    /// Start and end the server: a command with {port}, {gateway_url}, {database_url}, {database_path}
+    #[arg(long, value_name = "CMD", requires = "probe")]
+    start: Option<String>,
+
+    /// The path that answers below 500 when the server is ready [default: the port accepts]
+    #[arg(long, value_name = "PATH", requires = "probe")]
+    ready: Option<String>,
+
+    /// How long the server may take to be ready [default: 30s]
+    #[arg(long, value_name = "DURATION", requires = "probe")]
+    ready_timeout: Option<String>,
+
+    /// Where chatctl plays the provider [default: a free port with --start, else 127.0.0.1:9191]
+    #[arg(long, value_name = "ADDR", requires = "probe")]
+    gateway: Option<String>,
+
+    /// The wire format of a session that names none [default: plain]
+    #[arg(long, value_name = "NAME", requires = "probe")]
+    profile: Option<String>,
+
+    /// How long a row may still come after the response's end [default: 2s]
+    #[arg(long, value_name = "DURATION", requires = "probe")]
+    settle: Option<String>,
+}
+
+impl Args {
+    /// What `verify-stream` would be told, so that a server is found and started in one way.
+    pub(super) fn as_verify_stream(&self) -> verify_stream::Args {
+        let server = &self.server;
+        verify_stream::Args {
+            sessions: self.probe.iter().cloned().collect(),
+            server: server.server.clone(),
+            start: server.start.clone(),
+            ready: server.ready.clone(),
+            ready_timeout: server.ready_timeout.clone(),
+            gateway: server.gateway.clone(),
+            profile: server.profile.clone(),
+            settle: server.settle.clone(),
+            ..verify_stream::Args::default()
+        }
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    match (0.0..=1.0).contains(&number) {
+        true => Ok(number),
+        false => Err("it is not from 0 to 1; 99 % is 0.99".to_owned()),
+    }
+}
+
+pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
+    let began = Instant::now();
+    let mut report = Report::new("audit rate");
+    let figures = match args.probe {
+        Some(_) => probe::run(args, env, &mut report).await?,
+        None => answered(args, env, &mut report).await?,
+    };
+    if let Some(path) = &args.prometheus {
+        write(path, &rate::prometheus(&figures))?;
+    }
+    report.took = began.elapsed();
+    Ok(report)
+}
+
+async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result<Figures> {
+    if args.window.is_zero() || args.last.as_nanos() / args.window.as_nanos() > MOST_WINDOWS {
+        return Err(Stop::usage(format!(
+            "--last has more than {MOST_WINDOWS} windows of --window"
+        ))
+        .hint("--last 24h --window 1h")
+        .into());
+    }
+    let chats = env.chats().await?;
+    if chats.mapping.store().shape == Shape::Opaque {
+        return Err(Stop::unreachable(
+            "what the store holds can only be read by its writer, so nobody can say which question was answered",
+        )
+        .hint("chatctl audit rate --probe SESSION --server URL")
+        .into());
+    }
+    report.store = Some(chats.line());
+    let now = super::now();
+    let restart = match args.since_restart.as_deref() {
+        None => None,
+        Some("auto") => Some(database_start(&chats, env, now).await?),
+        Some(text) => Some(moment("--since-restart", text)?),
+    };
+    let mut rate = Rate::new(Span {
+        from: now.saturating_sub(micros(args.last)),
+        now,
+        window: micros(args.window),
+        grace: micros(args.grace),
+        restart,
+    });
+    env.progress.doing("reading every conversation".to_owned());
+    let mut take = |thread: store::Thread| rate.take(&thread.messages);
+    let read = tokio::select! {
+        read = store::threads(chats.db.as_ref(), &chats.mapping, &mut take) => read,
+        () = env.until_interrupted() => Err(Stop::interrupted().into()),
+    };
+    env.progress.done();
+    read?;
+    if rate.undated > 0 {
+        env.progress.warning(&format!(
+            "{} questions have no time and count nowhere",
+            rate.undated
+        ));
+    }
+    tell(&rate, args, report);
+    Ok(Figures {
+        total: Some(rate.total),
+        since_restart: restart.map(|_| rate.since_restart),
+        saved: Vec::new(),
+        at: now / 1_000_000,
+    })
+}
+
+/// The cases and the findings.
+fn tell(rate: &Rate, args: &Args, report: &mut Report) {
+    report.checked = rate.total.questions;
+    let window = humantime::format_duration(args.window);
+    let mut spans = vec![(
+        "answered",
+        &rate.total,
+        format!("; by {window}: {}", rate::sparkline(&rate.windows)),
+    )];
+    if rate.span.restart.is_some() {
+        spans.push(("answered-since-restart", &rate.since_restart, String::new()));
+    }
+    for (name, counts, more) in spans {
+        let low = args
+            .min
+            .zip(counts.share())
+            .filter(|(min, share)| share < min);
+        let verdict = match (counts.share(), low) {
+            (None, _) => Verdict::Inconclusive,
+            (_, Some(_)) => Verdict::Violated,
+            (_, None) => Verdict::Held,
+        };
+        let reason = match counts.share() {
+            None => "no question is old enough to count: nothing can be said".to_owned(),
+            Some(share) => format!(
+                "{} of {} questions were answered ({:.2} %){more}",
+                counts.answered,
+                counts.questions,
+                share * 100.0
+            ),
+        };
+        let mut case = case(name, "none", verdict, reason);
+        case.metrics = metrics(counts);
+        if name == "answered" {
+            case.timeline = timeline(rate);
+        }
+        report.cases.push(case);
+        if let Some((min, share)) = low {
+            report.add(finding(name, min, share, counts, rate));
+        }
+    }
+}
+
+fn metrics(counts: &Counts) -> BTreeMap<&'static str, f64> {
+    let mut metrics: BTreeMap<_, _> = counts
+        .causes()
+        .map(|(name, count)| (name, count as f64))
+        .collect();
+    metrics.insert("questions", counts.questions as f64);
+    metrics.insert("answered", counts.answered as f64);
+    metrics.extend(counts.share().map(|share| ("answered_share", share)));
+    metrics
+}
+
+/// A moment for each window in which something was asked, counted from the first one's beginning.
+fn timeline(rate: &Rate) -> Timeline {
+    let mut timeline = Timeline::default();
+    for (at, window) in rate.windows.iter().enumerate() {
+        if window.questions > 0 {
+            let after = rate
+                .span
+                .window
+                .saturating_mul(i64::try_from(at).unwrap_or(0));
+            let what = format!("{} of {} answered", window.answered, window.questions);
+            timeline.add(
+                Duration::from_micros(after.unsigned_abs()),
+                Lane::Store,
+                what,
+            );
+        }
+    }
+    timeline
+}
+
+fn finding(name: &str, min: f64, share: f64, counts: &Counts, rate: &Rate) -> Finding {
+    let missing = counts.questions - counts.answered;
+    let finding = Finding::new(
+        rate::ANSWERED_LOW,
+        Severity::Error,
+        name,
+        format!(
+            "{missing} of {} questions have no stored answer: {:.2} % are answered, and {:.2} % must be",
+            counts.questions,
+            share * 100.0,
+            min * 100.0
+        ),
+        "see which and why with `chatctl audit check --check unanswered-turn`, and prove the order of the save \
+         with `chatctl verify-stream`",
+    );
+    let causes = counts.causes().filter(|(_, count)| *count > 0);
+    let finding = causes.fold(finding, |finding, (cause, count)| {
+        finding.with(Source::Store, format!("{count} {cause}"))
+    });
+    let examples = rate.examples.iter();
+    examples
+        .fold(finding, |finding, example| {
+            finding.with(Source::Store, example)
+        })
+        .in_case(name)
+}
+
+/// When the database was started. The server is another process, so this is told.
+async fn database_start(chats: &Chats, env: &Env, now: i64) -> anyhow::Result<i64> {
+    let ask = async |sql: &str, at: usize| -> anyhow::Result<String> {
+        let rows = chats.db.rows(sql, &[]).await?;
+        let cell = rows.first().and_then(|row| row.get(at));
+        Ok(cell.map(ToString::to_string).unwrap_or_default())
+    };
+    let start = match chats.db.target().backend() {
+        "postgres" => time_of_text(&ask("SELECT pg_postmaster_start_time()", 0).await?),
+        "mysql" => {
+            let uptime = ask("SHOW GLOBAL STATUS LIKE 'Uptime'", 1).await?;
+            let uptime: Option<i64> = uptime.parse().ok();
+            uptime.map(|seconds| now.saturating_sub(seconds.saturating_mul(1_000_000)))
+        }
+        _ => {
+            return Err(
+                Stop::usage("a file does not know when its server was started")
+                    .hint("--since-restart 2026-11-21T08:00:00Z, as the service manager tells it")
+                    .into(),
+            );
+        }
+    };
+    env.progress.note(
+        "--since-restart auto takes the start of the database; the server may have been started at another time",
+    );
+    start.ok_or_else(|| {
+        Stop::unreachable("the database does not tell when it was started")
+            .hint("--since-restart 2026-11-21T08:00:00Z")
+            .into()
+    })
+}
+
+/// Beside its place and then renamed: the node exporter never reads half a file.
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let write = || -> anyhow::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".chatctl-")
+            // The node exporter is another user.
+            .permissions(std::fs::Permissions::from_mode(0o644))
+            .tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("writing the figures to `{}`", path.display()))
+}
+
+/// A case of the report.
+pub(super) fn case(name: &str, client: &str, verdict: Verdict, reason: String) -> Case {
+    Case {
+        name: name.to_owned(),
+        session: name.to_owned(),
+        fault: "none".to_owned(),
+        client: client.to_owned(),
+        verdict,
+        reason,
+        took: Duration::ZERO,
+        timeline: Timeline::default(),
+        metrics: BTreeMap::new(),
+    }
+}
