@@ -256,7 +256,13 @@ impl Chats {
 
     fn check(&self, more: &[&str]) -> Command {
         let mut command = chatctl();
-        command.args(["audit", "check", "--database-url", &self.store.url(), "--config"]);
+        command.args([
+            "audit",
+            "check",
+            "--database-url",
+            &self.store.url(),
+            "--config",
+        ]);
         command.arg(self.config()).args(more);
         command
     }
@@ -290,7 +296,11 @@ fn each_check_fires_on_the_bad_store_and_is_silent_on_the_good_one() {
         assert_eq!(counted, expected, "{}: {report:#}", row.code);
         let evidence = report["findings"].to_string();
         let names = serde_json::to_string(row.names).unwrap();
-        assert!(evidence.contains(names.trim_matches('"')), "{}: {report:#}", row.code);
+        assert!(
+            evidence.contains(names.trim_matches('"')),
+            "{}: {report:#}",
+            row.code
+        );
         let errors = codes(&report, "error");
         assert_eq!(exit, i32::from(!errors.is_empty()), "{}", row.code);
 
@@ -324,9 +334,16 @@ fn only_a_certain_loss_fails_the_run() {
     // Where users may delete a conversation, what is left of it is untidy.
     let bad = Chats::new(Store::sqlite(), "", &[TABLES, ROWS[3].bad]);
     let text = fs::read_to_string(bad.config()).unwrap();
-    fs::write(bad.config(), text.replace("[[store]]\n", "[[store]]\nallow = ['delete']\n")).unwrap();
+    fs::write(
+        bad.config(),
+        text.replace("[[store]]\n", "[[store]]\nallow = ['delete']\n"),
+    )
+    .unwrap();
     let (report, exit) = bad.report(&["--check", "orphan-message"]);
-    assert_eq!((codes(&report, "warning"), exit), (vec!["orphan-message"], 0));
+    assert_eq!(
+        (codes(&report, "warning"), exit),
+        (vec!["orphan-message"], 0)
+    );
 }
 
 #[test]
@@ -334,12 +351,28 @@ fn since_and_examples_cut_what_is_told() {
     let bad = "INSERT INTO message VALUES (1, 1, 'assistant', '', '2026-01-01 10:00:00', 1),
         (2, 1, 'assistant', '', '2026-02-01 10:00:00', 1), (3, 1, 'assistant', '', '2026-02-02 10:00:00', 1);";
     let chats = Chats::new(Store::sqlite(), "", &[TABLES, bad]);
-    let arguments = ["--check", "empty-answer", "--examples", "1", "--since", "2026-01-15"];
+    let arguments = [
+        "--check",
+        "empty-answer",
+        "--examples",
+        "1",
+        "--since",
+        "2026-01-15",
+    ];
     let (report, _) = chats.report(&arguments);
     assert_eq!(found(&report, "empty-answer"), [("empty".to_owned(), 2)]);
     let evidence = report["findings"][0]["evidence"].as_array().unwrap();
-    let facts: Vec<_> = evidence.iter().map(|it| it["fact"].as_str().unwrap()).collect();
-    assert_eq!(facts, ["conversation 1, message 2", "1 more are not named; --examples 2 would"]);
+    let facts: Vec<_> = evidence
+        .iter()
+        .map(|it| it["fact"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            "conversation 1, message 2",
+            "1 more are not named; --examples 2 would"
+        ]
+    );
     let grace = ["--check", "empty-answer", "--grace", "36500d"];
     assert_eq!(found(&chats.report(&grace).0, "empty-answer"), []);
 }
@@ -349,7 +382,11 @@ fn an_unknown_code_suggests_the_nearest() {
     let chats = Chats::new(Store::sqlite(), "", &[TABLES]);
     let output = chats.check(&["--check", "orphan-mesage"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output).1.contains("did you mean `orphan-message`?"), "{}", text(&output).1);
+    assert!(
+        text(&output).1.contains("did you mean `orphan-message`?"),
+        "{}",
+        text(&output).1
+    );
 }
 
 /// What can't be looked for is told; who asks for it by its name gets no pass.
@@ -363,7 +400,12 @@ fn a_check_that_does_not_fit_is_told_as_skipped() {
         .filter(|it| it["code"] == "check-skipped")
         .map(|it| it["subject"].as_str().unwrap())
         .collect();
-    for code in ["missing-table", "branch-broken", "stuck-streaming", "undecodable-content"] {
+    for code in [
+        "missing-table",
+        "branch-broken",
+        "stuck-streaming",
+        "undecodable-content",
+    ] {
         assert!(skipped.contains(&code), "{code}: {skipped:?}");
     }
     assert_eq!(chats.report(&["--check", "stuck-streaming"]).1, 3);
@@ -379,15 +421,33 @@ fn a_table_that_is_gone_is_named() {
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("1_chat.sql"), TABLES).unwrap();
     let dir = folder.to_str().unwrap();
-    assert_eq!(chats.report(&["--dir", dir, "--check", "missing-table"]).1, 0);
-    fs::write(folder.join("2_more.sql"), "CREATE TABLE attachment (id INTEGER);").unwrap();
+    assert_eq!(
+        chats.report(&["--dir", dir, "--check", "missing-table"]).1,
+        0
+    );
+    fs::write(
+        folder.join("2_more.sql"),
+        "CREATE TABLE attachment (id INTEGER);",
+    )
+    .unwrap();
     let (report, exit) = chats.report(&["--dir", dir, "--check", "missing-table"]);
-    assert_eq!((found(&report, "missing-table"), exit), (vec![("missing".to_owned(), 1)], 1));
-    assert!(report["findings"].to_string().contains("table `attachment`"));
+    assert_eq!(
+        (found(&report, "missing-table"), exit),
+        (vec![("missing".to_owned(), 1)], 1)
+    );
+    assert!(
+        report["findings"]
+            .to_string()
+            .contains("table `attachment`")
+    );
     // A table of the mapping itself: nothing else can be looked at.
     run(async { execute(chats.store.open().await.as_ref(), "DROP TABLE message").await });
     let (report, exit) = chats.report(&[]);
-    assert_eq!((codes(&report, "error"), exit), (vec!["missing-table"], 1), "{report:#}");
+    assert_eq!(
+        (codes(&report, "error"), exit),
+        (vec!["missing-table"], 1),
+        "{report:#}"
+    );
 }
 
 /// The statements of the checks that ask the catalogue, where they differ.
@@ -396,7 +456,8 @@ fn servers_are_asked_in_their_own_words() {
     for (store, mysql) in [(Store::postgres(), false), (Store::mysql(), true)] {
         let key = if mysql { "VARCHAR(36)" } else { "UUID" };
         let uuid = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
-        let conversation = format!("CREATE TABLE conversation (id {key} PRIMARY KEY, created_at TIMESTAMP NULL)");
+        let conversation =
+            format!("CREATE TABLE conversation (id {key} PRIMARY KEY, created_at TIMESTAMP NULL)");
         let engine = if mysql { " ENGINE=MyISAM" } else { "" };
         let tables = format!(
             "CREATE TABLE message (id INT PRIMARY KEY, conversation_id VARCHAR(36), role VARCHAR(20), content TEXT, created_at TIMESTAMP NULL){engine}"
@@ -407,8 +468,17 @@ fn servers_are_asked_in_their_own_words() {
             uuid(9),
             if mysql { "repeat('x', 65535)" } else { "'a'" },
         );
-        let rows = format!("INSERT INTO conversation VALUES ('{}', NULL), ('{}', NULL)", uuid(1), uuid(2));
-        let mut sql = vec![conversation.as_str(), tables.as_str(), rows.as_str(), bad.as_str()];
+        let rows = format!(
+            "INSERT INTO conversation VALUES ('{}', NULL), ('{}', NULL)",
+            uuid(1),
+            uuid(2)
+        );
+        let mut sql = vec![
+            conversation.as_str(),
+            tables.as_str(),
+            rows.as_str(),
+            bad.as_str(),
+        ];
         if !mysql {
             sql.push("CREATE TABLE other (id UUID PRIMARY KEY)");
             sql.push("ALTER TABLE message ADD other UUID REFERENCES other (id), ADD CONSTRAINT late FOREIGN KEY (other) REFERENCES other (id) NOT VALID");
@@ -417,7 +487,11 @@ fn servers_are_asked_in_their_own_words() {
         let (report, exit) = chats.report(&[]);
         assert_eq!(exit, 1, "{report:#}");
         let one = |name: &str| vec![(name.to_owned(), 1)];
-        assert_eq!(found(&report, "orphan-message"), one("no-conversation"), "{report:#}");
+        assert_eq!(
+            found(&report, "orphan-message"),
+            one("no-conversation"),
+            "{report:#}"
+        );
         assert_eq!(found(&report, "empty-conversation"), one("no-message"));
         assert_eq!(found(&report, "no-index"), one("full-scan"));
         assert_eq!(found(&report, "unanswered-turn"), one("no-row"));
@@ -429,7 +503,11 @@ fn servers_are_asked_in_their_own_words() {
         assert_eq!(found(&report, "truncated-answer"), cut);
         run(async {
             let db = chats.store.open().await;
-            execute(db.as_ref(), "CREATE INDEX by_conversation ON message (conversation_id)").await;
+            execute(
+                db.as_ref(),
+                "CREATE INDEX by_conversation ON message (conversation_id)",
+            )
+            .await;
         });
         assert_eq!(found(&chats.report(&[]).0, "no-index"), []);
         assert!(Path::new(&chats.config()).exists());

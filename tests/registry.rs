@@ -105,12 +105,21 @@ fn every_code_is_explained() {
         .iter()
         .map(|rule| rule.code)
         .chain([lint::INVALID_DIRECTIVE, lint::squawk::FAMILY]);
-    let audited = audit::compare::ALL.iter().map(|kind| kind.name);
-    let restarted = audit::restart::CODES.iter().copied();
-    let known = checks.chain(patterns).chain(driven);
-    let codes = rows(known.chain(linted).chain(audited).chain(restarted));
+    let compared = audit::compare::ALL.iter().map(|kind| kind.name);
+    let checked = audit::checks::ALL.iter().map(|check| check.code);
+    let checked = checked.chain([audit::checks::SKIPPED]);
+    let audited = [audit::restart::CODES, audit::rate::CODES].concat();
+    let known = checks.chain(patterns).chain(driven).chain(linted);
+    let codes = rows(known.chain(compared).chain(checked).chain(audited));
     let pages = rows(explain::ALL.iter().map(|page| page.code));
     assert_eq!(codes, pages);
+}
+
+#[test]
+fn every_check_of_the_audit_has_a_row() {
+    let named = rows(audit::checks::ALL.iter().map(|check| check.code));
+    let others = ["ground", "run", "tally"];
+    assert_eq!(files("src/audit/checks", &others), named);
 }
 
 #[test]
@@ -139,6 +148,8 @@ fn every_code_is_made_to_fire() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &Path| fs::read_to_string(file).unwrap();
     let mut told: String = [
+        "audit_check.rs",
+        "audit_rate.rs",
         "bad_servers.rs",
         "looking.rs",
         "matrix.rs",

@@ -16,7 +16,7 @@ use std::time::Instant;
 /// The only part of audit that writes: a comment on each table, in SQLite an index of no rows. It
 /// outlives restarts, VACUUM, rebuilds and dumps, and no DROP TABLE.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Take the marks out again
     #[arg(long)]
     remove: bool,

@@ -35,7 +35,7 @@ use std::time::Instant;
 /// What came after the snapshot is growth and fine. Every message that was there must be there and
 /// be what it was.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The earlier snapshot
     before: PathBuf,
 

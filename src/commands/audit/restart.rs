@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// saw, restarts the server, and asks for all conversations over HTTP and in the store. The chats
 /// are real rows: take a database for tests.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Session files, or folders of them [default: `sessions` of chatctl.toml, else the shipped one]
     #[arg(value_name = "SESSION")]
     sessions: Vec<PathBuf>,
@@ -79,7 +79,7 @@ pub struct Args {
 }
 
 /// Runs it, and leaves nothing running: neither after an error nor after a signal.
-pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
+pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let inner = inner(&args);
     let sessions = verify_stream::sessions(&inner, &env)?;
     for (session, _) in &sessions {

@@ -26,7 +26,7 @@ use std::time::Instant;
 /// The file holds no content and, unless asked, no identifier: digests with a secret key, numbers
 /// and times. `chatctl audit compare` tells from it what was lost or altered since.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The file
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,

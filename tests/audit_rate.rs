@@ -1,0 +1,215 @@
+//! `audit rate`: the share of a store whose turns are known, and the probe on real servers.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::Chat;
+use common::case;
+use common::chatctl;
+use common::codes;
+use common::errors;
+use common::report;
+use common::root;
+use common::stores::Store;
+use common::stores::execute;
+use common::stores::run;
+use common::text;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+/// Minutes ago, and what became of the question.
+const TURNS: &[(u32, &str)] = &[
+    (0, "young"),
+    (10, "answered"),
+    (20, "answered"),
+    (30, "no-row"),
+    (90, "answered"),
+    (100, "empty"),
+    (4_000, "no-row"),
+];
+
+fn store(turns: &[(u32, &str)]) -> Store {
+    let store = Store::sqlite();
+    let mut sql = "CREATE TABLE message (id INTEGER PRIMARY KEY, conversation_id INTEGER, role TEXT, content TEXT, created_at TEXT);".to_owned();
+    for (number, (minutes, what)) in turns.iter().enumerate() {
+        let row = |role: &str, content: &str| {
+            format!(
+                "INSERT INTO message (conversation_id, role, content, created_at) VALUES ({number}, '{role}', '{content}', datetime('now', '-{minutes} minutes'));"
+            )
+        };
+        sql += &row("user", "a question");
+        match *what {
+            "answered" => sql += &row("assistant", "an answer"),
+            "empty" => sql += &row("assistant", ""),
+            _ => {}
+        }
+    }
+    run(async { execute(store.open().await.as_ref(), &sql).await });
+    store
+}
+
+fn rate(store: &Store, more: &[&str]) -> Command {
+    let mut command = chatctl();
+    command
+        .args(["audit", "rate", "--database-url", &store.url()])
+        .args(more);
+    command
+}
+
+fn metric(report: &Value, name: &str, metric: &str) -> f64 {
+    case(report, name)["metrics"][metric]
+        .as_f64()
+        .unwrap_or(-1.0)
+}
+
+#[test]
+fn questions_are_counted_by_window_and_cause() {
+    let store = store(TURNS);
+    let (report_, exit) = report(&mut rate(&store, &[]));
+    assert_eq!(exit, 0, "{report_:#}");
+    for (name, expected) in [
+        ("questions", 5.0),
+        ("answered", 3.0),
+        ("no-row", 1.0),
+        ("empty", 1.0),
+        ("answered_share", 0.6),
+    ] {
+        assert_eq!(
+            metric(&report_, "answered", name),
+            expected,
+            "{name}: {report_:#}"
+        );
+    }
+    let timeline = case(&report_, "answered")["timeline"].as_array().unwrap();
+    let windows: Vec<_> = timeline
+        .iter()
+        .map(|it| it["what"].as_str().unwrap())
+        .collect();
+    assert_eq!(windows, ["1 of 2 answered", "2 of 3 answered"]);
+    let human = rate(&store, &["--last", "3h"]).output().unwrap();
+    assert!(text(&human).0.contains("·▄▅"), "{}", text(&human).0);
+    // The three questions of the last hour and a half, as if the server had been started then.
+    let (report_, _) = report(&mut rate(&store, &["--since-restart", "80m"]));
+    assert_eq!(metric(&report_, "answered-since-restart", "questions"), 3.0);
+    let (report_, _) = report(&mut rate(&store, &["--grace", "25m"]));
+    assert_eq!(metric(&report_, "answered", "questions"), 3.0);
+}
+
+#[test]
+fn too_few_answers_fail_and_no_question_decides_nothing() {
+    let store = store(TURNS);
+    let (report_, exit) = report(&mut rate(&store, &["--min", "0.99"]));
+    assert_eq!((errors(&report_), exit), (vec!["answered-rate-low"], 1));
+    assert!(
+        report_["findings"].to_string().contains("message"),
+        "{report_:#}"
+    );
+    assert_eq!(report(&mut rate(&store, &["--min", "0.6"])).1, 0);
+    let (report_, exit) = report(&mut rate(&store, &["--last", "5m", "--min", "0.1"]));
+    assert_eq!(
+        (report_["verdict"].as_str().unwrap(), exit),
+        ("inconclusive", 3)
+    );
+    for wrong in [
+        &["--min", "99"][..],
+        &["--window", "1ms"],
+        &["--since-restart", "auto"],
+        &["--since-restart", "soon"],
+    ] {
+        assert_eq!(
+            rate(&store, wrong).output().unwrap().status.code(),
+            Some(2),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn the_file_for_prometheus_is_whole_and_can_be_read_by_others() {
+    let store = store(TURNS);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chatctl.prom");
+    fs::write(&path, "the one before").unwrap();
+    // Whoever opened the old file goes on reading the old one: it was not written into.
+    let mut old = fs::File::open(&path).unwrap();
+    let arguments = ["--min", "0.99", "--prometheus", path.to_str().unwrap()];
+    assert_eq!(
+        rate(&store, &arguments).output().unwrap().status.code(),
+        Some(1)
+    );
+    let mut before = String::new();
+    std::io::Read::read_to_string(&mut old, &mut before).unwrap();
+    assert_eq!(before, "the one before");
+    let text = fs::read_to_string(&path).unwrap();
+    for line in [
+        "# TYPE chatctl_answered_ratio gauge",
+        "chatctl_answered_ratio{span=\"looked-at\"} 0.6",
+        "chatctl_questions{span=\"looked-at\"} 5",
+        "chatctl_questions_unanswered{span=\"looked-at\",cause=\"no-row\"} 1",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}: {text}");
+    }
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o444, 0o444);
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
+}
+
+/// Sends the turns of the shipped session to a real server.
+fn probe(chat: &Chat) -> (Value, i32) {
+    let session = root().join("fixtures/sessions/shipped/plain.toml");
+    let mut command = chatctl();
+    command.args([
+        "audit", "rate", "--probes", "2", "--settle", "700ms", "--probe",
+    ]);
+    command.arg(session);
+    command.args([
+        "--database-url",
+        &format!("sqlite:{}", chat.database().display()),
+    ]);
+    command.args(["--ready", "/health", "--start", &chat.start()]);
+    report(&mut command)
+}
+
+#[test]
+fn a_server_that_saves_before_the_marker_stores_all() {
+    let chat = Chat::new("correct").stack("async");
+    let (report, exit) = probe(&chat);
+    assert_eq!(exit, 0, "{report:#}");
+    for client in ["/read-to-end", "/close-at-final"] {
+        assert_eq!(metric(&report, client, "save_share"), 1.0, "{report:#}");
+        assert_eq!(metric(&report, client, "sent"), 2.0);
+    }
+    assert_eq!(errors(&report), [] as [&str; 0]);
+}
+
+#[test]
+fn a_server_that_saves_after_the_marker_loses_what_is_hung_up_on() {
+    let chat = Chat::new("after").stack("async");
+    let (report, exit) = probe(&chat);
+    assert_eq!(
+        (errors(&report), exit),
+        (vec!["save-rate-low"], 1),
+        "{report:#}"
+    );
+    assert_eq!(
+        metric(&report, "/read-to-end", "save_share"),
+        1.0,
+        "{report:#}"
+    );
+    assert!(
+        metric(&report, "/close-at-final", "save_share") < 1.0,
+        "{report:#}"
+    );
+    // To forget an answer in mid-stream may be meant.
+    assert!(
+        codes(&report, "warning")
+            .iter()
+            .all(|code| *code == "save-rate-low")
+    );
+}
