@@ -136,14 +136,16 @@ fn counted(tally: &Tally) -> String {
     }
 }
 
+/// One note for all of them: the report joins the evidence of findings that are alike.
 fn skipped(check: &Check, why: &str) -> Finding {
     Finding::new(
         SKIPPED,
         Severity::Note,
-        check.code,
-        format!("`{}` was not looked for: {why}", check.code),
+        "checks",
+        "some checks don't fit this store: nothing was shown by them",
         "declare in [[store]] of chatctl.toml what the store has of it, if it has",
     )
+    .with(Source::Catalog, format!("`{}`: {why}", check.code))
 }
 
 fn case(code: &'static str, verdict: Verdict, reason: String) -> Case {
