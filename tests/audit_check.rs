@@ -65,7 +65,10 @@ impl Chats {
     }
 
     fn report(&self, more: &[&str]) -> (Value, i32) {
-        report(&mut self.check(more))
+        let (report, exit) = report(&mut self.check(more));
+        let schema = serde_json::from_str(chatctl::render::SCHEMA).unwrap();
+        assert!(jsonschema::is_valid(&schema, &report), "{report:#}");
+        (report, exit)
     }
 }
 
