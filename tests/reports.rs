@@ -7,25 +7,32 @@ use common::Chat;
 use common::Turn;
 use common::chatctl;
 use common::report;
+use common::stores::Store;
+use common::stores::execute;
+use common::stores::run;
 use common::text;
 use serde_json::Value;
 use std::fs;
 
-fn validator() -> jsonschema::Validator {
-    let schema: Value = serde_json::from_str(chatctl::render::SCHEMA).unwrap();
+/// That what a document's `schema` names holds for it.
+fn validator(name: &str) -> jsonschema::Validator {
+    let found = chatctl::render::SCHEMAS.iter().find(|row| row.0 == name);
+    let schema: Value = serde_json::from_str(found.unwrap().1).unwrap();
+    assert_eq!(schema["title"], name);
     jsonschema::validator_for(&schema).unwrap()
+}
+
+fn errors(document: &Value) -> Vec<String> {
+    let validator = validator(document["schema"].as_str().unwrap());
+    let errors = validator.iter_errors(document);
+    errors.map(|error| error.to_string()).collect()
 }
 
 /// Every command that gives a report gives one of the shipped shape, whatever its verdict.
 #[test]
 fn the_schema_holds_for_real_output() {
-    let validator = validator();
     let check = |report: &Value| {
-        let errors: Vec<_> = validator
-            .iter_errors(report)
-            .map(|error| error.to_string())
-            .collect();
-        assert!(errors.is_empty(), "{errors:?} in {report:#}");
+        assert_eq!(errors(report), Vec::<String>::new(), "{report:#}");
     };
     for mode in ["correct", "after", "save_touch", "truncated"] {
         let (report, exit) = Chat::new(mode).report(&["--proof", "gate", "--trials", "3"]);
@@ -37,7 +44,47 @@ fn the_schema_holds_for_real_output() {
     check(&demo);
     let mut broken = demo;
     broken["verdict"] = "good".into();
-    assert!(!validator.is_valid(&broken), "the schema accepts anything");
+    assert_ne!(errors(&broken), Vec::<String>::new());
+}
+
+/// Every view is of its shipped shape, and nothing that is not in the schema may stand in it.
+#[test]
+fn the_schemas_of_views_hold_for_real_output() {
+    run(async {
+        let store = Store::sqlite();
+        let sql = "CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id TEXT, role TEXT, content TEXT, parts BLOB, created_at INTEGER);
+            INSERT INTO messages VALUES (1, 'c', 'user', 'hi', x'00ff', 1767261600), (2, 'c', 'assistant', NULL, NULL, -1767261600)";
+        execute(&*store.open().await, sql).await;
+        let url = store.url();
+        let view = |arguments: &[&str]| {
+            let mut command = chatctl();
+            command.args(["inspect", "--database-url", &url, "--format", "json"]);
+            let output = command.args(arguments).output().unwrap();
+            let (out, err) = text(&output);
+            assert_eq!(output.status.code(), Some(0), "{arguments:?}: {err}");
+            serde_json::from_str::<Value>(&out).unwrap()
+        };
+        for (arguments, schema) in [
+            (&["tables"][..], "chatctl.sheet/1"),
+            (&["schema"], "chatctl.sheet/1"),
+            (
+                &["sql", "SELECT *, 1.50, id FROM messages"],
+                "chatctl.sheet/1",
+            ),
+            (&["conversations"], "chatctl.sheet/1"),
+            (&["search", "h"], "chatctl.sheet/1"),
+            (&["show", "c", "--raw"], "chatctl.sheet/1"),
+            (&["show", "c"], "chatctl.transcript/1"),
+            (&["mapping"], "chatctl.text/1"),
+            (&["mapping", "--presets"], "chatctl.text/1"),
+        ] {
+            let mut document = view(arguments);
+            assert_eq!(document["schema"], schema, "{arguments:?}");
+            assert_eq!(errors(&document), Vec::<String>::new(), "{document:#}");
+            document["more"] = Value::Null;
+            assert_ne!(errors(&document), Vec::<String>::new(), "{arguments:?}");
+        }
+    });
 }
 
 /// One run, four formats: the same findings in each, and the exit code of the verdict.

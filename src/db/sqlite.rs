@@ -181,7 +181,10 @@ pub(super) async fn schema(db: &dyn Db) -> anyhow::Result<Vec<Table>> {
             )
             .await?;
         let columns = db
-            .rows("SELECT name, type, pk FROM pragma_table_info(?)", &arg)
+            .rows(
+                "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1",
+                &arg,
+            )
             .await?;
         let columns = columns.iter().map(|row| column(row, &keys)).collect();
         tables.push(Table {

@@ -33,8 +33,16 @@ pub(super) const FORMAT: Format = Format {
     view: Some(view::new),
 };
 
-/// The JSON Schema (2020-12) of what this format writes.
-pub const SCHEMA: &str = include_str!("report.schema.json");
+/// The JSON Schemas (2020-12) of what this format writes, by what `schema` says in it.
+pub static SCHEMAS: &[(&str, &str)] = &[
+    ("chatctl.report/1", include_str!("report.schema.json")),
+    ("chatctl.sheet/1", include_str!("sheet.schema.json")),
+    (
+        "chatctl.transcript/1",
+        include_str!("transcript.schema.json"),
+    ),
+    ("chatctl.text/1", include_str!("text.schema.json")),
+];
 
 /// The order of the fields is the order of the keys.
 #[derive(Serialize)]
@@ -198,7 +206,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::super::samples;
-    use super::SCHEMA;
+    use super::SCHEMAS;
     use crate::render::Style;
     use crate::report::Report;
     use serde_json::Value;
@@ -214,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_report_satisfies_the_shipped_schema() {
-        let schema = serde_json::from_str(SCHEMA).unwrap();
+        let schema = serde_json::from_str(SCHEMAS[0].1).unwrap();
         let validator = jsonschema::draft202012::new(&schema).unwrap();
         for (name, report) in samples::all() {
             let document = rendered(&report);
@@ -228,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_schema_refuses_what_is_not_a_report() {
-        let schema = serde_json::from_str(SCHEMA).unwrap();
+        let schema = serde_json::from_str(SCHEMAS[0].1).unwrap();
         let validator = jsonschema::draft202012::new(&schema).unwrap();
         let good = rendered(&samples::violated());
         let breaks: [(&str, Value); 10] = [

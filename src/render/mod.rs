@@ -26,7 +26,7 @@ use crate::report::Report;
 use std::io;
 use std::io::Write;
 
-pub use json::SCHEMA;
+pub use json::SCHEMAS;
 
 /// Writes a whole report, ending with a newline; fails only when the writer does.
 pub type WriteReport = fn(&Report, &Style, &mut dyn Write) -> io::Result<()>;

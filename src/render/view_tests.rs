@@ -15,6 +15,7 @@ use crate::report::Line;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::report::Sheet;
+use crate::report::Text;
 use crate::report::Tool;
 use crate::report::Transcript;
 
@@ -106,6 +107,20 @@ fn transcript() -> Vec<Piece> {
         .collect()
 }
 
+fn file() -> Vec<Piece> {
+    let head = Text {
+        command: "inspect mapping",
+        text: format!(
+            "# a comment that is longer than the terminal is wide, and that stays on its line\n[[store]]\ntitle = \"```\"\n\n{HOSTILE}"
+        ),
+    };
+    let note = Note {
+        text: "two places look like the chats alike".to_owned(),
+        cut: false,
+    };
+    vec![Piece::Head(Head::Text(head)), Piece::Note(note)]
+}
+
 fn of_views() -> impl Iterator<Item = &'static str> {
     let carries = ALL.iter().filter(|format| format.view.is_some());
     carries.map(|format| format.name)
@@ -126,6 +141,10 @@ fn views_read_as_agreed() {
             &format!("talk.{format}"),
             &rendered(format, &transcript(), narrow),
         );
+        golden(
+            &format!("text.{format}"),
+            &rendered(format, &file(), narrow),
+        );
     }
     let narrower = Style {
         width: Some(40),
@@ -142,7 +161,7 @@ fn nothing_unsafe_reaches_a_terminal() {
         ..Style::default()
     };
     for format in of_views() {
-        for pieces in [sheet(), transcript()] {
+        for pieces in [sheet(), transcript(), file()] {
             let text = rendered(format, &pieces, style).replace("\r\n", "\n");
             let found = text
                 .chars()

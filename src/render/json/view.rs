@@ -2,7 +2,7 @@
 //!
 //! `chatctl.sheet/1`: rows are objects, their keys those of `columns`, which also tell each
 //! column's own name, since two may have the same. `chatctl.transcript/1`: a conversation and its
-//! messages. A number has every digit that the engine gave; bytes are `{"blob": "00ff"}`.
+//! messages. `chatctl.text/1`: a text. Each has a schema beside this. A number has every digit that the engine gave; bytes are `{"blob": "00ff"}`.
 
 use super::terminal_safe;
 use crate::model::Value;
@@ -26,6 +26,8 @@ pub(super) fn new(_style: &Style) -> Box<dyn Show> {
 #[derive(Default)]
 struct Document {
     keys: Vec<String>,
+    /// Whether the document has a list, which its end closes.
+    listed: bool,
     items: usize,
     notes: Vec<Note>,
 }
@@ -35,10 +37,12 @@ impl Show for Document {
         match piece {
             Piece::Head(Head::Sheet(sheet)) => {
                 self.keys = sheet.keys();
-                self.open(of_sheet(sheet, &self.keys), "rows", out)
+                self.open(of_sheet(sheet, &self.keys), Some("rows"), out)
             }
-            Piece::Head(Head::Transcript(head)) => self.open(of_transcript(head), "messages", out),
-            Piece::Head(Head::Text(head)) => self.open(of_text(head), "rows", out),
+            Piece::Head(Head::Transcript(head)) => {
+                self.open(of_transcript(head), Some("messages"), out)
+            }
+            Piece::Head(Head::Text(head)) => self.open(of_text(head), None, out),
             Piece::Row(values) => self.item(&object(&self.keys, values), out),
             Piece::Line(line) => self.item(&message(line), out),
             Piece::Note(note) => {
@@ -49,27 +53,35 @@ impl Show for Document {
     }
 
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        let end = if self.items == 0 { "" } else { "\n  " };
+        let end = match (self.listed, self.items) {
+            (false, _) => "",
+            (true, 0) => "],\n",
+            (true, _) => "\n  ],\n",
+        };
         let notes: Vec<_> = self.notes.iter().map(|note| &note.text).collect();
         let cut = self.notes.iter().any(|note| note.cut);
         let notes = terminal_safe(&json!(notes).to_string());
-        writeln!(out, "{end}],\n  \"notes\": {notes},\n  \"cut\": {cut}\n}}")
+        writeln!(out, "{end}  \"notes\": {notes},\n  \"cut\": {cut}\n}}")
     }
 }
 
 impl Document {
-    /// The document's start: what the head says, and the list that the pieces go into.
+    /// The document's start: what the head says, and the list that the pieces go into, if any do.
     fn open(
         &mut self,
         head: Vec<(&str, serde_json::Value)>,
-        list: &str,
+        list: Option<&str>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         writeln!(out, "{{")?;
         for (key, value) in head {
             writeln!(out, "  \"{key}\": {},", terminal_safe(&value.to_string()))?;
         }
-        write!(out, "  \"{list}\": [")
+        self.listed = list.is_some();
+        match list {
+            Some(list) => write!(out, "  \"{list}\": ["),
+            None => Ok(()),
+        }
     }
 
     fn item(&mut self, json: &str, out: &mut dyn Write) -> io::Result<()> {
