@@ -8,9 +8,11 @@ use super::evidence::Evidence;
 use super::file;
 use super::taker::Late;
 use crate::db;
+use crate::db::Log;
 use crate::db::Steady;
 use crate::db::Target;
 use crate::model::StoredMessage;
+use crate::stop::Stop;
 use crate::store;
 use crate::store::Allowed;
 use crate::store::Declared;
@@ -116,11 +118,10 @@ impl Live {
         taken: i64,
         grace: Duration,
     ) -> anyhow::Result<Latecomers> {
-        let running = before.store["running"].as_array();
-        if let Some(running) = running.filter(|_| self.evidence.backend == "postgres") {
-            // The row knows the low 32 bits of its transaction's number.
-            let running = running.iter().filter_map(serde_json::Value::as_u64);
-            let running: Vec<_> = running.map(|number| number & 0xffff_ffff).collect();
+        let running = serde_json::from_value(before.store["running"].clone());
+        let running: Vec<(u64, u64)> = running.unwrap_or_default();
+        let is_told = before.store["running"].is_array();
+        if is_told && self.evidence.backend == "postgres" {
             let keys = store::written_by(self.db.as_ref(), &self.mapping, &running).await?;
             return Ok(Latecomers {
                 keys: Some(keys.into_iter().collect()),
@@ -146,6 +147,7 @@ impl Live {
                 "url": target.to_string(),
                 "messages": self.mapping.table(),
                 "running": self.running(),
+                "log": self.db.moment().log.map(|log| log.to),
             }),
             evidence: serde_json::to_value(&self.evidence).unwrap_or_default(),
             schema: self.schema.clone(),
@@ -154,17 +156,48 @@ impl Live {
         }
     }
 
-    /// Transactions that were running at the moment, where the engine tells:
-    /// `xmin:xmax:xip,xip,…` of PostgreSQL.
-    fn running(&self) -> Option<Vec<u64>> {
-        let snapshot = self.db.moment().snapshot.as_deref()?;
-        let (_, running) = snapshot.rsplit_once(':')?;
-        Some(
-            running
-                .split(',')
-                .filter_map(|number| number.parse().ok())
-                .collect(),
-        )
+    /// Transactions that may have been running at the moment, from one number to another, where the
+    /// engine tells: `xmin:xmax:xip,xip,…` of PostgreSQL. A standby lists none: any of those from
+    /// the oldest that runs up to the next may.
+    fn running(&self) -> Option<Vec<(u64, u64)>> {
+        let moment = self.db.moment();
+        let (bounds, running) = moment.snapshot.as_deref()?.rsplit_once(':')?;
+        if moment.log.is_some_and(|log| log.standby) {
+            let (oldest, next) = bounds.split_once(':')?;
+            let (oldest, next) = (oldest.parse().ok()?, next.parse::<u64>().ok()?);
+            return Some(
+                (oldest < next)
+                    .then(|| (oldest, next - 1))
+                    .into_iter()
+                    .collect(),
+            );
+        }
+        let running = running.split(',').filter_map(|number| number.parse().ok());
+        Some(running.map(|number| (number, number)).collect())
+    }
+
+    /// Fails on a standby that has not replayed everything that a snapshot of the same data holds:
+    /// what is missing is not lost, it has not come.
+    pub fn has_come_to(&self, before: &file::Header) -> Result<(), Stop> {
+        let (log, then) = (self.db.moment().log, before.store["log"].as_u64());
+        let (Some(log), Some(then)) = (log, then) else {
+            return Ok(());
+        };
+        let system = self.evidence.database.get("system");
+        let is_same = before.evidence["database"]["system"].as_str() == system;
+        if !log.standby || log.from >= then || !is_same {
+            return Ok(());
+        }
+        let target = self.db.target();
+        Err(Stop::unreachable(format!(
+            "the standby `{target}` has replayed the log up to {}, and the snapshot was taken at {}: what is missing there may only be late",
+            Log::printed(log.from),
+            Log::printed(then),
+        ))
+        .hint(format!(
+            "wait until `SELECT pg_last_wal_replay_lsn() >= '{}'` is true there, and compare again",
+            Log::printed(then)
+        )))
     }
 
     /// What of the mapping goes into the digests. Other names of tables and columns don't: they

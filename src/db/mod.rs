@@ -33,6 +33,7 @@ pub use session::Session;
 pub use session::Waits;
 pub use session::open as open_session;
 pub use session::overwrite;
+pub use steady::Log;
 pub use steady::Moment;
 pub use steady::Steady;
 pub use steady::open as open_steady;

@@ -6,6 +6,7 @@
 mod engine;
 mod place;
 mod sql;
+mod standby;
 
 use engine::Engine;
 use engine::MARIADB;
@@ -168,6 +169,11 @@ impl Server {
     fn start(engine: &'static Engine) -> Self {
         let place = Place::new(engine.users);
         place.copy(&engine.template(), &place.data());
+        Self::of(engine, place)
+    }
+
+    /// A server on a folder that has its data, on a port that is free.
+    fn of(engine: &'static Engine, place: Place) -> Self {
         for _ in 1..ATTEMPTS {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();

@@ -28,13 +28,18 @@ pub(super) static DATABASE: &[Mark] = &[
         "it is another server's data folder",
     ),
     mark(
+        "standby",
+        "CASE WHEN pg_is_in_recovery() THEN 'true' ELSE 'false' END",
+        "one look was at a standby, whose counters are its own and are not kept",
+    ),
+    mark(
         "started",
-        "pg_postmaster_start_time()::text",
+        "CASE WHEN NOT pg_is_in_recovery() THEN pg_postmaster_start_time()::text END",
         "the server was restarted",
     ),
     mark(
         "counting_since",
-        "coalesce(pg_stat_get_db_stat_reset_time(d.oid)::text, 'its beginning')",
+        "CASE WHEN NOT pg_is_in_recovery() THEN coalesce(pg_stat_get_db_stat_reset_time(d.oid)::text, 'its beginning') END",
         "the statistics were reset",
     ),
 ];
@@ -57,14 +62,15 @@ pub(super) static TABLE: &[Mark] = &[
     mark("sequence", "s.oid::text", "the sequence of its ids was made anew"),
     mark(
         "counted",
-        "CASE WHEN has_sequence_privilege(s.oid, 'SELECT') OR has_sequence_privilege(s.oid, 'USAGE') THEN coalesce(pg_sequence_last_value(s.oid), 0)::text END",
+        // On a standby it stands where the log has reserved up to, which is ahead.
+        "CASE WHEN NOT pg_is_in_recovery() AND (has_sequence_privilege(s.oid, 'SELECT') OR has_sequence_privilege(s.oid, 'USAGE')) THEN coalesce(pg_sequence_last_value(s.oid), 0)::text END",
         "the ids went on, or were set back when it is lower",
     ),
-    mark("inserted", "pg_stat_get_tuples_inserted(c.oid)::text", "rows were inserted since"),
-    mark("updated", "pg_stat_get_tuples_updated(c.oid)::text", "rows were updated since"),
+    mark("inserted", "CASE WHEN NOT pg_is_in_recovery() THEN pg_stat_get_tuples_inserted(c.oid)::text END", "rows were inserted since"),
+    mark("updated", "CASE WHEN NOT pg_is_in_recovery() THEN pg_stat_get_tuples_updated(c.oid)::text END", "rows were updated since"),
     mark(
         "deleted",
-        "pg_stat_get_tuples_deleted(c.oid)::text",
+        "CASE WHEN NOT pg_is_in_recovery() THEN pg_stat_get_tuples_deleted(c.oid)::text END",
         "rows were deleted since; TRUNCATE is not counted, and a crash sets it to 0",
     ),
     mark(

@@ -72,6 +72,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         }
         None => {
             let live = args.look.open(&env).await?;
+            live.has_come_to(&before.header)?;
             report.store = Some(look::line(&live));
             rules.allow = live.allowed();
             let (found, messages) = with_store(&args, &env, &before, &live).await?;

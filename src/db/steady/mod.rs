@@ -37,8 +37,29 @@ pub struct Moment {
     /// What whoever reads the results should know, in whole sentences.
     pub warnings: Vec<String>,
     /// PostgreSQL's `pg_current_snapshot()`: which transactions the view doesn't see although they
-    /// began before it. None elsewhere.
+    /// began before it; a standby doesn't list them. None elsewhere.
     pub snapshot: Option<String>,
+    /// Where in PostgreSQL's write-ahead log the moment is. None elsewhere.
+    pub log: Option<Log>,
+}
+
+/// Where in a write-ahead log a moment is, in bytes from its beginning: between two places, for
+/// neither can be asked at the moment itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// What was committed before this place is seen.
+    pub from: u64,
+    /// What is seen was committed before this place.
+    pub to: u64,
+    /// Whether the log is another server's, and is replayed here.
+    pub standby: bool,
+}
+
+impl Log {
+    /// A place as PostgreSQL prints it.
+    pub fn printed(place: u64) -> String {
+        format!("{:X}/{:X}", place >> 32, place & 0xffff_ffff)
+    }
 }
 
 /// Opens a view of a database in which these tables are kept as they are; with none named, all of

@@ -1,5 +1,6 @@
 //! PostgreSQL: one REPEATABLE READ transaction, and COPY in binary.
 
+use super::Log;
 use super::Moment;
 use super::Steady;
 use super::over;
@@ -20,6 +21,7 @@ use crate::db::server;
 use crate::model::Cell;
 use crate::model::Table;
 use crate::stop::Stop;
+use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use sqlx::AssertSqlSafe;
 use sqlx::Column as _;
@@ -73,6 +75,8 @@ pub(super) async fn open(
 ) -> anyhow::Result<Box<dyn Steady>> {
     let deadline = Instant::now() + limit;
     let mut connection = connect(&target, limit).await?;
+    // Servers that only speak as PostgreSQL does have no such log, and say so by an error.
+    let from = place(&mut connection).await.ok();
     for attempt in 0.. {
         // Before the transaction, for the first SELECT in it fixes the moment.
         let there = base::rows(&mut connection, base::TABLES).await?;
@@ -99,9 +103,21 @@ pub(super) async fn open(
     }
     let at = base::rows(&mut connection, "SELECT pg_current_snapshot()::text").await?;
     let files = base::rows(&mut connection, FILES).await?;
+    let log = match from {
+        Some((from, standby)) => Some(Log {
+            from,
+            to: place(&mut connection).await?.0,
+            standby,
+        }),
+        None => None,
+    };
     let moment = Moment {
-        warnings: Vec::new(),
+        warnings: match log {
+            Some(Log { standby: true, .. }) => vec![lagging(&mut connection, &target).await?],
+            _ => Vec::new(),
+        },
         snapshot: at[0][0].text().map(str::to_owned),
+        log,
     };
     let view = Postgres {
         target,
@@ -113,6 +129,29 @@ pub(super) async fn open(
     };
     view.unchanged().await?;
     Ok(Box::new(view))
+}
+
+/// The end of what is in the write-ahead log, or of what a standby has replayed of it; and whether
+/// it is a standby. What was inserted counts, not what was written: a commit may be seen before.
+async fn place(connection: &mut PgConnection) -> anyhow::Result<(u64, bool)> {
+    const END: &str = "SELECT pg_is_in_recovery()::int, (CASE WHEN pg_is_in_recovery()
+        THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn)::bigint";
+    let rows = base::rows(connection, END).await?;
+    let place = rows[0][1].int().context("no place in the log")?;
+    Ok((u64::try_from(place)?, rows[0][0] == Cell::Int(1)))
+}
+
+/// What a standby shows is what was, and nobody but it knows when.
+async fn lagging(connection: &mut PgConnection, target: &Target) -> anyhow::Result<String> {
+    const LAST: &str = "SELECT pg_last_xact_replay_timestamp()::text";
+    let rows = base::rows(connection, LAST).await?;
+    let last = match rows[0][0].text() {
+        Some(last) => format!("the last transaction that it has replayed is of {last}"),
+        None => "it has replayed no transaction since it was started".to_owned(),
+    };
+    Ok(format!(
+        "`{target}` is a standby, and what happened since is not seen: {last}."
+    ))
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

@@ -25,6 +25,7 @@ fn database(before: &Marks, after: &Marks, _: &[Case<'_>]) -> Vec<Event> {
     let told = [
         ("system", "it is on another server's data folder now"),
         ("database", "it was made anew: its number is another one"),
+        ("standby", "one of the looks was at a standby of it"),
         ("started", "the server was started again"),
         ("counting_since", "the server's statistics were reset"),
     ];

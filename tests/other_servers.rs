@@ -1,0 +1,208 @@
+//! A snapshot through one server of a store, and a look through another: a standby that follows, a
+//! standby that lags.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::chatctl;
+use common::codes;
+use common::report;
+use common::servers::Postgres;
+use common::servers::run_sql;
+use common::servers::texts;
+use common::text;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+
+/// Where the snapshots and their key are.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `chatctl audit` of a store that is read from this server.
+    fn audit(&self, store: &str, from: &str, arguments: &[&str]) -> Command {
+        let mut command = chatctl();
+        command
+            .arg("audit")
+            .args(arguments)
+            .arg(self.path("before"));
+        command.args(["--database-url", store, "--read-from", from]);
+        command.args(["--key", "env:AUDIT_KEY"]);
+        command.env("AUDIT_KEY", "0123456789abcdef".repeat(4));
+        command
+    }
+
+    #[track_caller]
+    fn snapshot(&self, store: &str, from: &str) {
+        let taken = report(&mut self.audit(store, from, &["snapshot", "-o"]));
+        assert_eq!(taken.1, 0, "{:#}", taken.0);
+    }
+
+    fn compare(&self, store: &str, from: &str) -> (Value, i32) {
+        report(&mut self.audit(store, from, &["compare", "--examples", "3"]))
+    }
+
+    /// A comparison that comes to no report.
+    fn stopped(&self, store: &str, from: &str) -> Output {
+        self.audit(store, from, &["compare"]).output().unwrap()
+    }
+}
+
+#[track_caller]
+fn holds((report, exit): &(Value, i32), appended: f64) {
+    assert_eq!(*exit, 0, "{report:#}");
+    assert_eq!(report["findings"], Value::Array(Vec::new()), "{report:#}");
+    let metrics = &report["cases"][0]["metrics"];
+    assert_eq!(metrics["appended_messages"], appended, "{report:#}");
+}
+
+/// Only lost messages are found, and nothing is said of how the tables were made.
+#[track_caller]
+fn loses((report, exit): &(Value, i32)) {
+    assert_eq!(*exit, 1, "{report:#}");
+    let errors = codes(report, "error");
+    assert_eq!(errors, ["message-lost"], "{report:#}");
+    let others = codes(report, "warning");
+    assert_eq!(others, [] as [&str; 0], "{report:#}");
+}
+
+const CHATS: &str = "
+    CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(80) NOT NULL);
+    CREATE TABLE messages (id {id} PRIMARY KEY, conversation_id BIGINT NOT NULL REFERENCES conversations (id),
+        role VARCHAR(16) NOT NULL, content TEXT NOT NULL, created_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP);
+    INSERT INTO conversations VALUES (1, 'one'), (2, 'two'), (3, 'three')";
+
+const TURN: &str = "INSERT INTO messages (conversation_id, role, content, created_at) VALUES
+    (1, 'user', 'What next?', {then}), (1, 'assistant', 'Buy milk.', {then}), (2, 'user', 'And then?', {then}),
+    (2, 'assistant', 'Drink it.', {then})";
+
+/// A statement of both engines in the words of PostgreSQL.
+fn postgres(sql: &str) -> String {
+    sql.replace("{id}", "BIGSERIAL")
+        .replace("{time}", "TIMESTAMPTZ")
+        .replace("{then}", "now() - interval '1 hour'")
+}
+
+/// A server with chats, and a standby of it.
+fn pair() -> (Postgres, Postgres) {
+    let primary = Postgres::start();
+    run_sql(&primary.url(), &postgres(CHATS));
+    run_sql(&primary.url(), &postgres(TURN));
+    let standby = primary.standby();
+    (primary, standby)
+}
+
+#[test]
+fn what_one_server_keeps_and_loses_is_seen_through_its_standby() {
+    let (primary, standby) = pair();
+    let (store, replica) = (primary.url(), standby.url());
+    let folder = Folder::new();
+    for [first, second] in [[&store, &replica], [&replica, &store], [&replica, &replica]] {
+        primary.reaches(&standby);
+        folder.snapshot(&store, first);
+        primary.reaches(&standby);
+        holds(&folder.compare(&store, second), 0.0);
+        run_sql(&store, &postgres(TURN));
+        primary.reaches(&standby);
+        holds(&folder.compare(&store, second), 4.0);
+        run_sql(
+            &store,
+            "DELETE FROM messages WHERE id = (SELECT max(id) - 5 FROM messages)",
+        );
+        primary.reaches(&standby);
+        loses(&folder.compare(&store, second));
+    }
+    assert_eq!(
+        texts(&replica, "SELECT pg_is_in_recovery()::text"),
+        ["true"]
+    );
+}
+
+#[test]
+fn a_table_that_was_made_anew_is_told_through_a_standby() {
+    let (primary, standby) = pair();
+    let (store, replica) = (primary.url(), standby.url());
+    let folder = Folder::new();
+    folder.snapshot(&store, &store);
+    run_sql(
+        &store,
+        &format!("DROP TABLE messages, conversations; {}", postgres(CHATS)),
+    );
+    primary.reaches(&standby);
+    let (report, exit) = folder.compare(&store, &replica);
+    assert_eq!(exit, 1);
+    assert!(
+        codes(&report, "error").contains(&"table-recreated"),
+        "{report:#}"
+    );
+}
+
+/// What has not come yet is not lost, and the report says that nothing could be told.
+#[test]
+fn a_standby_that_lags_behind_the_snapshot_is_not_judged() {
+    let (primary, standby) = pair();
+    let (store, replica) = (primary.url(), standby.url());
+    let folder = Folder::new();
+    primary.reaches(&standby);
+    standby.pause(true);
+    run_sql(&store, &postgres(TURN));
+    folder.snapshot(&store, &store);
+    let stopped = folder.stopped(&store, &replica);
+    let (told, errors) = text(&stopped);
+    assert_eq!(
+        (stopped.status.code(), told.as_str()),
+        (Some(3), ""),
+        "{errors}"
+    );
+    for part in [
+        "may only be late",
+        "hint: wait until",
+        "pg_last_wal_replay_lsn() >= '0/",
+    ] {
+        assert!(errors.contains(part), "{errors}");
+    }
+    standby.pause(false);
+    primary.reaches(&standby);
+    let compared = folder
+        .audit(&store, &replica, &["compare"])
+        .output()
+        .unwrap();
+    let (told, errors) = text(&compared);
+    assert_eq!(compared.status.code(), Some(0), "{told}{errors}");
+    assert!(errors.contains("is a standby"), "{errors}");
+}
+
+/// A standby doesn't list the transactions that run on its primary.
+#[test]
+fn what_ran_while_a_standby_was_read_may_come_late() {
+    let (primary, standby) = pair();
+    let (store, replica) = (primary.url(), standby.url());
+    let folder = Folder::new();
+    let late = "INSERT INTO messages (conversation_id, role, content, created_at) VALUES (3, 'user', 'Late.', now() - interval '1 hour')";
+    common::stores::run(async {
+        use sqlx::Connection as _;
+        use sqlx::Executor as _;
+        let mut writer = sqlx::PgConnection::connect(&store).await.unwrap();
+        let mut open = writer.begin().await.unwrap();
+        open.execute(late).await.unwrap();
+        run_sql(&store, &postgres(TURN));
+        primary.reaches(&standby);
+        folder.snapshot(&store, &replica);
+        open.commit().await.unwrap();
+    });
+    primary.reaches(&standby);
+    for from in [&store, &replica] {
+        let compared = folder.compare(&store, from);
+        holds(&compared, 0.0);
+        assert_eq!(compared.0["cases"][0]["metrics"]["late_messages"], 1.0);
+    }
+}
