@@ -66,7 +66,7 @@ impl Chats {
 
     fn report(&self, more: &[&str]) -> (Value, i32) {
         let (report, exit) = report(&mut self.check(more));
-        let schema = serde_json::from_str(chatctl::render::SCHEMA).unwrap();
+        let schema = serde_json::from_str(chatctl::render::SCHEMAS[0].1).unwrap();
         assert!(jsonschema::is_valid(&schema, &report), "{report:#}");
         (report, exit)
     }
