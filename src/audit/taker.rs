@@ -70,6 +70,9 @@ pub enum Detail {
 /// 2.5 MB, which names about 25 000 entries; an altered message takes two.
 pub const CELLS: usize = 32_768;
 
+/// How exactly stores keep times: seconds, milliseconds, microseconds.
+const EXACT_TO: [i64; 3] = [1_000_000, 1_000, 1];
+
 /// Whether identifiers are kept in clear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
@@ -106,6 +109,10 @@ pub struct Summary {
     pub high: Option<i64>,
     /// The greatest time of a message.
     pub last_time: Option<i64>,
+    /// How exactly times are kept: a second, a millisecond or a microsecond, the greatest that all
+    /// of them are whole numbers of; in microseconds. Absent without times.
+    #[serde(default)]
+    pub exact_to: Option<i64>,
 }
 
 /// What a comparison needs of the earlier snapshot while it takes messages.
@@ -283,6 +290,10 @@ impl Taker {
         summary.deleted += u64::from(message.state == State::Deleted);
         summary.high = summary.high.max(message.append);
         summary.last_time = summary.last_time.max(message.time);
+        if let Some(time) = message.time {
+            let whole = EXACT_TO.iter().copied().find(|unit| time % unit == 0);
+            summary.exact_to = whole.min(summary.exact_to.or(whole));
+        }
         let many = summary.messages > self.settings.most_messages && summary.high.is_some();
         if many && self.settings.detail == Detail::Auto {
             self.entries = None;

@@ -151,6 +151,7 @@ impl Found<'_> {
         let moved = places[0]
             .zip(places[1])
             .map(|(was, now)| now.wrapping_sub(was));
+        let is_moved = moved.is_some_and(|by| by != 0);
         if deleted(was, now) {
             self.message(Code::MessageLost, was, SOFT);
         } else if was.content != now.content {
@@ -170,6 +171,8 @@ impl Found<'_> {
                 was,
                 "the message before it is another one",
             );
+        } else if is_rounded(times, self.facts.exact_to) && !is_moved {
+            self.totals.rounded += 1;
         } else if let Some(by) =
             by.filter(|by| *by != 0 && moved.is_none_or(|m| m == 0 || m == *by))
         {
@@ -245,6 +248,8 @@ impl Found<'_> {
             let more = has.saturating_sub(had);
             match has {
                 _ if has < had => self.conversation(Code::MessageLost, was.id, had - has, UNNAMED),
+                // It is perhaps no more than times that are kept less exactly.
+                _ if has == had && facts.is_rounded => self.totals.undecided += 1,
                 _ if has == had => self.conversation(Code::MessageAltered, was.id, 1, UNNAMED),
                 _ if facts.cut && facts.late.is_empty() => {
                     self.conversation(Code::Backfilled, was.id, more, UNNAMED);
@@ -362,6 +367,18 @@ fn item(was: &Entry, other: Option<Id>, note: &str) -> Item {
         messages: 1,
         note: note.to_owned(),
     }
+}
+
+/// Whether one of two times is the other one, cut off or rounded to whole units.
+fn is_rounded(times: [Option<i64>; 2], unit: i64) -> bool {
+    let [Some(one), Some(other)] = times else {
+        return false;
+    };
+    let whole = |time: i64| time - time.rem_euclid(unit);
+    let of = |coarse: i64, fine: i64| {
+        coarse == whole(fine) || coarse == whole(fine.saturating_add(unit / 2))
+    };
+    one != other && (of(one, other) || of(other, one))
 }
 
 /// A span in seconds, with its sign.

@@ -25,6 +25,8 @@ pub(super) struct Side {
     cut: bool,
     /// Whether it was looked at for the earlier snapshot's messages that were not settled.
     asked: bool,
+    /// How exactly it keeps times, in microseconds.
+    exact_to: Option<i64>,
 }
 
 enum Detail {
@@ -47,6 +49,7 @@ impl Side {
             aside: parts.aside,
             cut,
             asked: true,
+            exact_to: parts.summary.exact_to,
         }
     }
 
@@ -71,6 +74,7 @@ impl Side {
             aside: Aside::default(),
             cut: false,
             asked: false,
+            exact_to: after.summary.exact_to,
         })
     }
 }
@@ -116,6 +120,10 @@ pub(super) struct Facts {
     pub(super) high: Option<i64>,
     /// The greatest time of a message in it.
     pub(super) last_time: Option<i64>,
+    /// How exactly the side that is less exact keeps times, in microseconds.
+    pub(super) exact_to: i64,
+    /// Whether the other side keeps them more exactly: then sums differ although nothing changed.
+    pub(super) is_rounded: bool,
 }
 
 /// No more entries or conversations are kept in a list; the rest is counted.
@@ -199,6 +207,8 @@ pub(super) fn diff(before: &Snapshot, after: Side, leafer: &mut Leafer) -> anyho
         taken: before.summary.taken,
         high: before.summary.high,
         last_time: before.summary.last_time,
+        exact_to: before.summary.exact_to.max(after.exact_to).unwrap_or(1),
+        is_rounded: before.summary.exact_to != after.exact_to,
         late: after.aside.late,
         suspects: after.aside.suspects,
         seen: after.aside.open,

@@ -138,6 +138,8 @@ pub struct Totals {
     pub still_open: u64,
     /// Messages with a place before the mark that were committed after it.
     pub late: u64,
+    /// Messages whose time one of the sides keeps less exactly, and which is the same but for that.
+    pub rounded: u64,
     /// Messages that were deleted for the user already, and whose rows are gone now.
     pub purged: u64,
     /// Conversations that grew or changed, and it can't be told which: there is no detail of

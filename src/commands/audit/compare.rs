@@ -47,7 +47,7 @@ pub(super) struct Args {
     examples: usize,
 
     /// How long a transaction may have lasted: a message this young at the snapshot may have been
-    /// committed after it (PostgreSQL tells by itself)
+    /// committed after it
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     grace: Duration,
 
@@ -243,6 +243,7 @@ fn case(found: &Comparison, report: &Report) -> crate::report::Case {
         ("open_messages", totals.still_open),
         ("late_messages", totals.late),
         ("purged_messages", totals.purged),
+        ("rounded_times", totals.rounded),
     ];
     case.metrics
         .extend(figures.map(|(name, number)| (name, number as f64)));

@@ -1,0 +1,273 @@
+//! One random fault at a time on a real database: it is named, with its message, and nothing else
+//! is. The library is driven in this process: a thousand programs would take too long.
+
+use super::chats::CONVERSATIONS;
+use super::chats::Chats;
+use super::chats::KEY;
+use super::chats::MESSAGES;
+use super::chats::again;
+use super::chats::now;
+use super::chats::text;
+use crate::common::stores::Store;
+use crate::common::stores::on_each_backend;
+use chatctl::audit::Comparer;
+use chatctl::audit::Comparison;
+use chatctl::audit::Key;
+use chatctl::audit::Late;
+use chatctl::audit::Names;
+use chatctl::audit::Settings;
+use chatctl::audit::Taker;
+use chatctl::audit::compare::Code;
+use chatctl::audit::compare::Resolver;
+use chatctl::audit::compare::Rules;
+use chatctl::audit::file;
+use chatctl::audit::file::Snapshot;
+use chatctl::audit::live::Audience;
+use chatctl::audit::live::Latecomers;
+use chatctl::audit::live::Live;
+use chatctl::db::Target;
+use chatctl::model::StoredMessage;
+use chatctl::store::Declared;
+use fastrand::Rng;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+on_each_backend! { a_random_fault_is_named }
+
+/// What takes a store in, in this process.
+pub(super) struct Into<T>(pub(super) T);
+
+impl Audience for Into<Taker> {
+    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>> {
+        self.0.take_conversation(key)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn message(&mut self, message: &StoredMessage, late: Late) -> anyhow::Result<ControlFlow<()>> {
+        self.0.take(message, late)?;
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl Audience for Into<Comparer<'_>> {
+    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>> {
+        self.0.take_conversation(key)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn message(&mut self, message: &StoredMessage, late: Late) -> anyhow::Result<ControlFlow<()>> {
+        self.0.take(message, late)?;
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl Audience for Into<Resolver> {
+    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>> {
+        self.0.take_conversation(key);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn message(&mut self, message: &StoredMessage, _: Late) -> anyhow::Result<ControlFlow<()>> {
+        self.0.take(message);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+fn key() -> Key {
+    let byte = |at: usize| u8::from_str_radix(&KEY[2 * at..][..2], 16).unwrap();
+    Key::new(std::array::from_fn(byte))
+}
+
+async fn live(chats: &Chats) -> Live {
+    let mapping = std::fs::read_to_string(chats.file("chatctl.toml")).unwrap();
+    let declared: Declared = toml::from_str::<toml::Table>(&mapping).unwrap()["store"]
+        .clone()
+        .try_into()
+        .unwrap();
+    let target = Target::parse(&chats.url).unwrap();
+    Live::open(target, &declared, Duration::from_secs(60))
+        .await
+        .unwrap()
+}
+
+/// What `audit snapshot --keep-ids` does.
+pub(super) async fn take(chats: &Chats, path: &Path) -> Snapshot {
+    let live = live(chats).await;
+    let settings = Settings {
+        names: Names::Kept,
+        ..Settings::at(live.taken)
+    };
+    let mut taker = Into(Taker::new(&key(), settings).unwrap());
+    let late = Latecomers::default();
+    assert!(live.read(&late, &mut taker).await.unwrap());
+    let parts = taker.0.finish().unwrap();
+    file::write(path, &live.header(None), parts, &key()).unwrap();
+    file::open(path, &key()).unwrap()
+}
+
+/// What `audit compare` does.
+pub(super) async fn compare(chats: &Chats, before: &Snapshot) -> Comparison {
+    let live = live(chats).await;
+    let (taken, grace) = (before.summary.taken, Duration::from_secs(30));
+    let late = live.latecomers(&before.header, taken, grace).await.unwrap();
+    let settings = Settings::at(live.taken);
+    let comparer = Comparer::new(before, &live.fingerprinted(), settings).unwrap();
+    let mut comparer = Into(comparer);
+    assert!(live.read(&late, &mut comparer).await.unwrap());
+    match comparer.0.finish().unwrap().resolver() {
+        Err(found) => *found,
+        Ok(resolver) => {
+            let mut resolver = Into(resolver);
+            assert!(live.read(&late, &mut resolver).await.unwrap());
+            resolver.0.finish()
+        }
+    }
+}
+
+/// A message or a conversation, and the change of it.
+struct Fault {
+    sql: String,
+    code: Code,
+    messages: u64,
+    /// What the finding must name.
+    named: String,
+}
+
+fn fault(url: &str, random: &mut Rng) -> Fault {
+    let number = random.u32(1..=MESSAGES);
+    let id = 2 * number;
+    let of = (number - 1) % CONVERSATIONS + 1;
+    let other = text(&format!("another text {}", random.u32(..)));
+    let message = format!("message `{id}`");
+    let copy = "INSERT INTO message (id, conversation_id, role, parts, created_at)";
+    let (sql, code, messages, named) = match random.u32(..11) {
+        0 => (
+            format!("DELETE FROM message WHERE id = {id}"),
+            Code::MessageLost,
+            1,
+            message,
+        ),
+        1 => (
+            format!("UPDATE message SET parts = {other} WHERE id = {id}"),
+            Code::MessageAltered,
+            1,
+            message,
+        ),
+        2 => (
+            format!("UPDATE message SET role = 'system' WHERE id = {id}"),
+            Code::MessageAltered,
+            1,
+            message,
+        ),
+        3 => (
+            format!(
+                "UPDATE message SET conversation_id = {} WHERE id = {id}",
+                of % CONVERSATIONS + 1
+            ),
+            Code::MessageMoved,
+            1,
+            message,
+        ),
+        4 => {
+            let at = format!("2026-01-02 10:00:{:02}", random.u32(..60));
+            let at = super::chats::time(url, &at);
+            (
+                format!("UPDATE message SET created_at = {at} WHERE id = {id}"),
+                Code::TimesShifted,
+                1,
+                message,
+            )
+        }
+        5 => {
+            let new = 1000 + random.u32(..1000);
+            (
+                format!(
+                    "{copy} SELECT {new}, conversation_id, role, parts, created_at FROM message WHERE id = {id}"
+                ),
+                Code::MessageDuplicated,
+                1,
+                format!("message `{new}`"),
+            )
+        }
+        6 => (
+            format!(
+                "{copy} SELECT {}, conversation_id, role, parts, created_at FROM message WHERE id = {id}",
+                id - 1
+            ),
+            Code::MessageDuplicated,
+            1,
+            format!("message `{}`", id - 1),
+        ),
+        7 => {
+            let at = super::chats::time(url, "2026-01-01 10:30:30");
+            (
+                format!("{copy} VALUES ({}, {of}, 'user', {other}, {at})", id - 1),
+                Code::Backfilled,
+                1,
+                format!("message `{}`", id - 1),
+            )
+        }
+        8 => (
+            format!(
+                "DELETE FROM message WHERE id = {id}; {copy} VALUES ({id}, {of}, 'user', {other}, {})",
+                now(url)
+            ),
+            Code::IdReused,
+            1,
+            message,
+        ),
+        9 => (
+            format!(
+                "DELETE FROM message WHERE conversation_id = {of}; DELETE FROM conversation WHERE id = {of}"
+            ),
+            Code::ConversationLost,
+            u64::from(MESSAGES / CONVERSATIONS),
+            format!("conversation `{of}`"),
+        ),
+        _ => (
+            format!("DELETE FROM message WHERE conversation_id = {of}"),
+            Code::ConversationEmptied,
+            u64::from(MESSAGES / CONVERSATIONS),
+            format!("conversation `{of}`"),
+        ),
+    };
+    Fault {
+        sql,
+        code,
+        messages,
+        named,
+    }
+}
+
+async fn a_random_fault_is_named(store: &Store) {
+    let chats = Chats::in_store(store);
+    let before = take(&chats, &chats.file("before.cas")).await;
+    let mut random = Rng::with_seed(7);
+    for trial in 0..store.pick(1000, 100, 100) {
+        let fault = fault(&chats.url, &mut random);
+        chats.sql(&fault.sql);
+        let found = compare(&chats, &before).await;
+        let told: Vec<_> = found
+            .groups
+            .iter()
+            .map(|(code, group)| (*code, group.messages))
+            .collect();
+        assert_eq!(
+            told,
+            [(fault.code, fault.messages)],
+            "trial {trial}: {}",
+            fault.sql
+        );
+        let findings = found.findings(&Rules::default());
+        let line = &findings[0].evidence[0].fact;
+        assert!(
+            line.contains(&fault.named),
+            "trial {trial}: {line} names no {}",
+            fault.named
+        );
+        again(&chats.url);
+    }
+    let found = compare(&chats, &before).await;
+    assert!(found.intact(), "{:?}", found.groups);
+}
