@@ -49,9 +49,9 @@ pub trait Audience: Send {
 /// Which messages may have been committed after an earlier look although they stand before it.
 #[derive(Debug, Default)]
 pub struct Latecomers {
-    /// Their keys, where the engine tells.
-    keys: Option<HashSet<String>>,
-    /// Where it doesn't: those made since then, in microseconds since 1970 UTC.
+    /// The keys of those of which the engine tells.
+    keys: HashSet<String>,
+    /// And those made since then, in microseconds since 1970 UTC.
     since: Option<i64>,
 }
 
@@ -120,19 +120,17 @@ impl Live {
     ) -> anyhow::Result<Latecomers> {
         let running = serde_json::from_value(before.store["running"].clone());
         let running: Vec<(u64, u64)> = running.unwrap_or_default();
-        let is_told = before.store["running"].is_array();
-        if is_told && self.evidence.backend == "postgres" {
-            let keys = store::written_by(self.db.as_ref(), &self.mapping, &running).await?;
-            return Ok(Latecomers {
-                keys: Some(keys.into_iter().collect()),
-                since: None,
-            });
+        let mut keys = HashSet::new();
+        if self.evidence.backend == "postgres" {
+            keys.extend(store::written_by(self.db.as_ref(), &self.mapping, &running).await?);
         }
+        // That does not tell of all: behind a savepoint rows have another number, and a transaction
+        // takes the row's key before its own number.
         let grace = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
         // In SQLite no two transactions write at a time: nothing is late.
         let late = self.evidence.backend != "sqlite";
         Ok(Latecomers {
-            keys: None,
+            keys,
             since: late.then(|| taken.saturating_sub(grace)),
         })
     }
@@ -252,10 +250,7 @@ impl Live {
 
 impl Latecomers {
     fn of(&self, message: &StoredMessage) -> Late {
-        let told = self
-            .keys
-            .as_ref()
-            .is_some_and(|keys| keys.contains(&message.key));
+        let told = self.keys.contains(&message.key);
         let young = self.since.is_some_and(|since| message.time > Some(since));
         match told || young {
             true => Late::Maybe,
