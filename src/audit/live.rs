@@ -21,6 +21,7 @@ use sha2::Digest as _;
 use sha2::Sha256;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -51,8 +52,8 @@ pub trait Audience: Send {
 pub struct Latecomers {
     /// The keys of those of which the engine tells.
     keys: HashSet<String>,
-    /// And those made since then, in microseconds since 1970 UTC.
-    since: Option<i64>,
+    /// And those made in this time, in microseconds since 1970 UTC.
+    around: Option<RangeInclusive<i64>>,
 }
 
 impl Live {
@@ -131,7 +132,7 @@ impl Live {
         let late = self.evidence.backend != "sqlite";
         Ok(Latecomers {
             keys,
-            since: late.then(|| taken.saturating_sub(grace)),
+            around: late.then(|| taken.saturating_sub(grace)..=taken.saturating_add(grace)),
         })
     }
 
@@ -144,6 +145,7 @@ impl Live {
                 "backend": target.backend(),
                 "url": target.to_string(),
                 "messages": self.mapping.table(),
+                "read": self.read_tables(),
                 "running": self.running(),
                 "log": self.db.moment().log.map(|log| log.to),
             }),
@@ -152,6 +154,15 @@ impl Live {
             mapping: self.fingerprinted(),
             previous,
         }
+    }
+
+    /// Tables of which every row that belongs to a message or lists a conversation is read. Of
+    /// several places with the same chats only the first one is.
+    fn read_tables(&self) -> Vec<&str> {
+        let store = self.mapping.store();
+        let conversation = store.conversation.as_ref().map(|it| it.table.as_str());
+        let parts = store.parts.as_ref().map(|it| it.table.as_str());
+        conversation.into_iter().chain(parts).collect()
     }
 
     /// Transactions that may have been running at the moment, from one number to another, where the
@@ -251,8 +262,8 @@ impl Live {
 impl Latecomers {
     fn of(&self, message: &StoredMessage) -> Late {
         let told = self.keys.contains(&message.key);
-        let young = self.since.is_some_and(|since| message.time > Some(since));
-        match told || young {
+        let around = |range: &RangeInclusive<_>| message.time.is_some_and(|at| range.contains(&at));
+        match told || self.around.as_ref().is_some_and(around) {
             true => Late::Maybe,
             false => Late::No,
         }
