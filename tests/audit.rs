@@ -11,7 +11,11 @@ mod chats;
 mod common;
 #[path = "audit/faults.rs"]
 mod faults;
+#[path = "audit/files.rs"]
+mod files;
 #[path = "audit/growth.rs"]
 mod growth;
 #[path = "audit/marks.rs"]
 mod marks;
+#[path = "audit/operations.rs"]
+mod operations;

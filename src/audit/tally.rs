@@ -72,6 +72,11 @@ impl Tally {
         self.flags |= ROW;
     }
 
+    /// Whether it has a row of its own.
+    pub(super) fn is_listed(&self) -> bool {
+        self.flags & ROW != 0
+    }
+
     /// Says that it has a message that is not counted, since it may still change.
     pub(super) fn has_unsettled(&mut self) {
         self.flags |= UNSETTLED;

@@ -139,6 +139,12 @@ fn changes(url: &str) -> Vec<Change> {
             "N conversation-lost",
         ),
         allowed(
+            "a conversation's row is deleted",
+            "DELETE FROM conversation WHERE id = 3",
+            "E conversation-lost",
+            "N conversation-lost",
+        ),
+        allowed(
             "a conversation is emptied",
             "DELETE FROM message WHERE conversation_id = 3",
             "E conversation-emptied",

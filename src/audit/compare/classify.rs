@@ -5,6 +5,8 @@ use super::Group;
 use super::Totals;
 use super::diff::Facts;
 use super::matched::matched;
+use super::span::is_rounded;
+use super::span::seconds;
 use crate::audit::entry::Entry;
 use crate::audit::entry::Id;
 use crate::audit::leaf::Leafer;
@@ -51,6 +53,10 @@ pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code
         true => found.messages(lost_open),
         false => found.conversations_only(lost_open),
     }
+    for id in &facts.unlisted {
+        found.conversation(Code::ConversationLost, *id, 0, UNLISTED);
+    }
+    found.uncounted();
     found.finish()
 }
 
@@ -257,6 +263,11 @@ impl Found<'_> {
                 _ => self.totals.undecided += 1,
             }
         }
+    }
+
+    /// What is in no list for want of room.
+    fn uncounted(&mut self) {
+        let facts = self.facts;
         for (row, code) in [(0, gone(true)), (1, gone(false))] {
             let more = facts.uncounted[row];
             if more > 0 {
@@ -265,7 +276,9 @@ impl Found<'_> {
                 group.conversations += more;
             }
         }
-        self.totals.undecided += facts.uncounted[2];
+        if !facts.complete {
+            self.totals.undecided += facts.uncounted[2];
+        }
     }
 
     fn message(&mut self, code: Code, was: &Entry, note: &str) {
@@ -336,7 +349,8 @@ impl Found<'_> {
             .groups
             .keys()
             .filter(|code| !matches!(code, Code::Backfilled | Code::MessageDuplicated))
-            .flat_map(|code| &self.conversations[code])
+            .filter_map(|code| self.conversations.get(code))
+            .flatten()
             .collect();
         changed.iter().filter(|id| !lost.contains(**id)).count() as u64
     }
@@ -344,6 +358,7 @@ impl Found<'_> {
 
 const SOFT: &str = "it is deleted for the user, and kept as a row";
 const UNFINISHED: &str = "it was still being written at the snapshot";
+const UNLISTED: &str = "its row is gone, and messages of it are there";
 const UNNAMED: &str = "which message can't be told";
 
 fn gone(row: bool) -> Code {
@@ -367,26 +382,4 @@ fn item(was: &Entry, other: Option<Id>, note: &str) -> Item {
         messages: 1,
         note: note.to_owned(),
     }
-}
-
-/// Whether one of two times is the other one, cut off or rounded to whole units.
-fn is_rounded(times: [Option<i64>; 2], unit: i64) -> bool {
-    let [Some(one), Some(other)] = times else {
-        return false;
-    };
-    let whole = |time: i64| time - time.rem_euclid(unit);
-    let of = |coarse: i64, fine: i64| {
-        coarse == whole(fine) || coarse == whole(fine.saturating_add(unit / 2))
-    };
-    one != other && (of(one, other) || of(other, one))
-}
-
-/// A span in seconds, with its sign.
-fn seconds(micros: i64) -> String {
-    let sign = if micros < 0 { '-' } else { '+' };
-    let micros = micros.unsigned_abs();
-    let fraction = format!("{:06}", micros % 1_000_000);
-    let fraction = fraction.trim_end_matches('0');
-    let dot = if fraction.is_empty() { "" } else { "." };
-    format!("{sign}{}{dot}{fraction} s", micros / 1_000_000)
 }

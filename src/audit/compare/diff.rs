@@ -101,6 +101,8 @@ pub(super) struct Facts {
     /// Conversations that have no message left, with how many they had, and whether they still
     /// have a row.
     pub(super) gone: HashMap<Id, (u64, bool)>,
+    /// Conversations that have messages and had a row, and have none any more.
+    pub(super) unlisted: Vec<Id>,
     /// Conversations whose messages before the mark are not what they were, or may not be.
     pub(super) changed: Vec<(Tally, Tally)>,
     /// Whether those that are not in `seen` are gone.
@@ -172,6 +174,12 @@ impl Facts {
                 totals.conversations += 1;
                 totals.appended += u64::from(after.grown);
                 totals.grown += u64::from(after.grown > 0);
+                if before.is_listed() && !after.is_listed() {
+                    match self.unlisted.len() < MOST {
+                        true => self.unlisted.push(before.id),
+                        false => self.uncounted[1] += 1,
+                    }
+                }
                 let same = (before.sum, before.counts) == (after.sum, after.counts);
                 if !after.filled() {
                     self.left(&before, true);

@@ -12,6 +12,7 @@ mod kinds;
 mod matched;
 mod merge;
 mod resolve;
+mod span;
 
 pub use classify::Item;
 pub use findings::Rules;

@@ -180,10 +180,13 @@ fn evidence_of(snapshot: &Snapshot) -> Evidence {
     serde_json::from_value(snapshot.header.evidence.clone()).unwrap_or_default()
 }
 
-/// What became of the rows of the messages' table; nobody compared those of the others.
+/// What became of the rows of the messages' table. Those of the others were not counted, but when
+/// nothing is missing of what was read from them, nothing is missing in them.
 fn rows(before: &Snapshot, found: &Comparison, after: u64) -> BTreeMap<String, Rows> {
     let evidence = evidence_of(before);
     let table = before.header.store["messages"].as_str().unwrap_or_default();
+    let read = before.header.store["read"].as_array();
+    let is_read = |name: &String| read.is_some_and(|read| read.iter().any(|it| it == name));
     let kept = match found.intact() {
         true => Kept::Intact,
         false => Kept::Lost,
@@ -198,7 +201,10 @@ fn rows(before: &Snapshot, found: &Comparison, after: u64) -> BTreeMap<String, R
             false => Rows {
                 before: found.totals.conversations,
                 after: found.totals.conversations,
-                kept: Kept::Unknown,
+                kept: match found.intact() && is_read(name) {
+                    true => Kept::Intact,
+                    false => Kept::Unknown,
+                },
             },
         };
         (name.clone(), rows)
