@@ -22,11 +22,13 @@ on_each_backend! { growth_while_a_snapshot_is_taken }
 /// Says something in each of its transactions, some of which last longer than others, until told
 /// to stop; counts what it has said.
 fn write(url: &str, writer: u64, stop: &AtomicBool, said: &AtomicU64) {
-    let (now, text) = (now(url), text(&format!("said by {writer}")));
+    let now = now(url);
     let mut random = fastrand::Rng::with_seed(writer);
     let mut transaction = || {
         let lasts = random.u64(0..4_000);
         let row = |random: &mut fastrand::Rng| {
+            // Rows of a transaction have one time; with one text they would be a message saved twice.
+            let text = text(&format!("said by {writer}: {}", random.u64(..)));
             let (of, role) = (random.u8(1..=9), ["user", "assistant"][random.usize(..2)]);
             format!(
                 "INSERT INTO message (conversation_id, role, parts, created_at) VALUES ({of}, '{role}', {text}, {now})"
