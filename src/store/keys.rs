@@ -12,6 +12,21 @@ pub(super) struct Condition {
     pub args: Vec<Cell>,
 }
 
+/// That one of these transactions, from one number to another, wrote the row of table `m`; nothing
+/// without any. A row keeps the low 32 bits of the number, which begin again after 2^32.
+pub(super) fn written_by(transactions: &[(u64, u64)]) -> Option<Condition> {
+    let range = |(first, last): &(u64, u64)| {
+        let (first, last) = (first & 0xffff_ffff, last & 0xffff_ffff);
+        let joined = if first <= last { "AND" } else { "OR" };
+        format!("(m.xmin::text::bigint >= {first} {joined} m.xmin::text::bigint <= {last})")
+    };
+    let ranges: Vec<_> = transactions.iter().map(range).collect();
+    (!ranges.is_empty()).then(|| Condition {
+        sql: format!("({})", ranges.join(" OR ")),
+        args: Vec::new(),
+    })
+}
+
 /// That the columns of table `m` hold a key. Nothing when no column could hold it so.
 pub(super) fn holds(
     db: &dyn Db,

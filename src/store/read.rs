@@ -159,26 +159,15 @@ fn rows(mapping: &Mapping) -> Order {
     }
 }
 
-/// The keys of messages whose rows were written by these transactions, from one number to another:
-/// a row of PostgreSQL keeps the low 32 bits of its own.
+/// The keys of messages whose rows were written by these transactions of PostgreSQL, from one
+/// number to another.
 pub async fn written_by(
     db: &dyn Db,
     mapping: &Mapping,
     transactions: &[(u64, u64)],
 ) -> anyhow::Result<Vec<String>> {
-    if transactions.is_empty() {
+    let Some(condition) = keys::written_by(transactions) else {
         return Ok(Vec::new());
-    }
-    let range = |(first, last): &(u64, u64)| {
-        let (first, last) = (first & 0xffff_ffff, last & 0xffff_ffff);
-        // Numbers begin again after 2^32.
-        let joined = if first <= last { "AND" } else { "OR" };
-        format!("m.xmin::text::bigint >= {first} {joined} m.xmin::text::bigint <= {last}")
-    };
-    let ranges: Vec<_> = transactions.iter().map(range).collect();
-    let condition = Condition {
-        sql: format!("({})", ranges.join(" OR ")),
-        args: Vec::new(),
     };
     let found = select(db, mapping, condition, rows(mapping)).await?;
     Ok(found.into_iter().map(|message| message.key).collect())

@@ -4,6 +4,7 @@
 //! test runner does, and so does Ctrl-C), so the server ends even where `drop` doesn't run.
 
 mod engine;
+mod galera;
 mod place;
 mod sql;
 mod standby;
@@ -22,6 +23,7 @@ use std::process::Child;
 use std::time::Duration;
 use std::time::Instant;
 
+pub use galera::Galera;
 pub use sql::run_sql;
 pub use sql::texts;
 

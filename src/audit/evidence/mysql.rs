@@ -17,7 +17,13 @@ const fn mark(name: &'static str, sql: &'static str, alone: &'static str) -> Mar
 /// Of the server.
 pub(super) static DATABASE: &[Mark] = &[
     mark("database", "database()", "it is another database"),
-    mark("host", "@@hostname", "it is another server"),
+    mark("host", "@@hostname", "it is another host"),
+    // The host and the folder of one server may change; its number among replicas may not.
+    mark(
+        "server",
+        "{server}",
+        "one look was through another server, which numbers and counts for itself",
+    ),
     mark(
         "started",
         "(SELECT CAST(unix_timestamp() - variable_value AS SIGNED) FROM {status} WHERE variable_name = 'UPTIME')",
@@ -89,6 +95,13 @@ pub(super) static OTHERS: &[Mark] = &[
 /// for MariaDB the hint is a comment.
 const FRESH: &str = "/*+ SET_VAR(information_schema_stats_expiry = 0) */";
 
+/// MariaDB has no number of a server but that among its replicas; the nodes of a Galera cluster
+/// share it, and are told apart by name and port.
+const MARIADB: &str =
+    "concat_ws('/', @@server_id, (SELECT concat(n.variable_value, '/', @@port)
+    FROM information_schema.global_variables n JOIN information_schema.global_variables w
+    ON w.variable_name = 'WSREP_ON' AND w.variable_value = 'ON' WHERE n.variable_name = 'WSREP_NODE_NAME'))";
+
 const MAY: &str =
     "SELECT count(*) FROM information_schema.user_privileges WHERE privilege_type = 'PROCESS'
     AND grantee = concat('''', replace(current_user(), '@', '''@'''), '''')";
@@ -106,11 +119,20 @@ pub(super) async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken
         .await?
         .to_string()
         .contains("MariaDB");
-    let (status, catalog) = match is_mariadb {
-        true => ("information_schema.global_status", "innodb_sys_tables"),
-        false => ("performance_schema.global_status", "innodb_tables"),
+    let (status, catalog, server) = match is_mariadb {
+        true => (
+            "information_schema.global_status",
+            "innodb_sys_tables",
+            MARIADB,
+        ),
+        false => (
+            "performance_schema.global_status",
+            "innodb_tables",
+            "@@server_uuid",
+        ),
     };
-    let sql = format!("SELECT {}", columns(DATABASE).replace("{status}", status));
+    let marks = columns(DATABASE).replace("{status}", status);
+    let sql = format!("SELECT {}", marks.replace("{server}", server));
     let database = Marks::of(DATABASE, &db.rows(&sql, &[]).await?[0]);
     let may = one(MAY).await? != Cell::Int(0);
     let mut found = BTreeMap::new();

@@ -55,6 +55,13 @@ async fn connect(target: &Target, limit: Duration) -> anyhow::Result<MySqlConnec
     let wait = server::READ.as_secs();
     let settings = format!("SET SESSION {bound}, SESSION lock_wait_timeout = {wait}");
     connection.execute(AssertSqlSafe(settings)).await?;
+    // A node of a cluster may be behind what another has committed: a read waits until it is not.
+    let cluster = rows(&mut connection, "SHOW VARIABLES LIKE 'wsrep_on'").await?;
+    if cluster.iter().any(|row| row[1].text() == Some("ON")) {
+        connection
+            .execute("SET SESSION wsrep_sync_wait = 1")
+            .await?;
+    }
     connection
         .execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         .await?;
@@ -118,7 +125,7 @@ fn is_redefined(error: &anyhow::Error) -> bool {
     matches!(number(error), Some(1412 | 1146))
 }
 
-/// 1205 no lock in time; 1969 and 3024 a statement took too long, in MariaDB and in MySQL.
+/// 1047 the node is not in its cluster; 1205 no lock in time; 1969 and 3024 a statement took too long, in MariaDB and in MySQL.
 fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
     match number(&error) {
         Some(1412) => redefined(target).into(),
@@ -128,6 +135,9 @@ fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
         ))
         .hint("wait until whatever changes the schema is done, and read again")
         .into(),
+        Some(1047) => Stop::unreachable(format!("`{target}` is a node that has lost its cluster"))
+            .hint("read from a node whose wsrep_cluster_status is Primary")
+            .into(),
         _ => error.context(format!("reading `{target}`")),
     }
 }

@@ -31,7 +31,7 @@ pub struct Engine {
     /// Makes a data folder.
     install: fn(&Place) -> Command,
     /// Serves the data folder.
-    serve: fn(&Place, u16) -> Command,
+    pub serve: fn(&Place, u16) -> Command,
     /// Whether it answers on the socket of its folder. Only that socket is surely its own, and it
     /// is opened after the port, so the port is its own too then.
     answers: fn(&Place, u16) -> bool,

@@ -74,6 +74,11 @@ impl Case<'_> {
                 .any(|(was, is)| is < was)
     }
 
+    /// Whether the looks were through two servers, each of which numbers and counts for itself.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.database_changed("server") == Some(true)
+    }
+
     /// Whether rows are known to be gone or altered.
     pub(super) fn is_lost(&self) -> bool {
         self.rows.is_some_and(|rows| match rows.kept {

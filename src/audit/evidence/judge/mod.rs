@@ -175,9 +175,11 @@ fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>)
 /// Ids that are given again.
 fn rewound(case: &Case<'_>) -> Option<Event> {
     let (was, is) = case.numbers("counted")?;
-    // Where a restart forgets numbers that were handed out and not used, those in use count.
+    // Where a restart forgets numbers that were handed out and not used, and where another server
+    // hands out its own, those in use count.
     let in_use = case.before.number("highest").map(|highest| highest + 1);
-    if is >= was || in_use.is_some_and(|in_use| is >= in_use && case.is_restarted()) {
+    let is_own = case.is_restarted() || case.is_elsewhere();
+    if is >= was || in_use.is_some_and(|in_use| is >= in_use && is_own) {
         return None;
     }
     let severity = match case.is_lost() {

@@ -104,6 +104,35 @@ fn a_table_that_others_may_not_number_is_judged_by_what_it_lost() {
     );
 }
 
+/// Every fact of a table differs between two servers that have the same; the sentinel doesn't.
+#[test]
+fn another_server_of_the_same_data_proves_only_what_is_the_same_in_all() {
+    let here = "table_id=18 created=10:00 counted=13 highest=9";
+    let there = "table_id=21 created=11:00 counted=10 highest=9";
+    let looks = |[here, there]: [&'static str; 2]| {
+        [
+            ("server=1 started=1 drops=4", here),
+            ("server=2 started=9 drops=7", there),
+        ]
+    };
+    let same = judged("mysql", looks([here, there]), INTACT);
+    assert_eq!(codes(&same), []);
+    assert!(same.notes[0].contains("not known"), "{:?}", same.notes);
+    let none = codes(&judged("mysql", looks([here, there]), EMPTY)).len();
+    assert_eq!(none, 0, "the rows that are gone are told by themselves");
+    // Ids that are in use are given again, whichever server gives them.
+    let rewound = "table_id=21 created=11:00 counted=4 highest=3";
+    assert_eq!(
+        codes(&judged("mysql", looks([here, rewound]), EMPTY)),
+        [("sequence-rewound", Severity::Error)]
+    );
+    let armed = "table_id=18 created=10:00 counted=13 highest=9 sentinel=0a";
+    assert_eq!(
+        codes(&judged("mysql", looks([armed, there]), EMPTY)),
+        [("table-recreated", Severity::Error)]
+    );
+}
+
 #[test]
 fn a_schema_that_is_older_than_before_is_in_another_file() {
     let looks = [("schema_version=9", ""), ("schema_version=4", "")];
