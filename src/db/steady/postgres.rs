@@ -172,6 +172,22 @@ fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
     }
 }
 
+/// 40001 serialization_failure: what only reads meets it on a standby alone, whose replay of the
+/// log removes what the read still sees.
+fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
+    let cause = error
+        .chain()
+        .find_map(|it| it.downcast_ref::<sqlx::Error>());
+    match cause.and_then(code).as_deref() {
+        Some("40001") => Stop::unreachable(format!(
+            "the standby `{target}` ended a read that stood in the way of its replay"
+        ))
+        .hint("set `hot_standby_feedback = on` there, or a longer `max_standby_streaming_delay`, and read again")
+        .into(),
+        _ => error,
+    }
+}
+
 impl Postgres {
     /// Lets a read have the connection, until the view's time is over.
     async fn with<T, F>(&self, read: impl FnOnce(PgConnection) -> F) -> anyhow::Result<T>
@@ -181,7 +197,8 @@ impl Postgres {
         let mut reader = self.reader.lock().await;
         let connection = reader.take().ok_or_else(|| over(&self.target))?;
         let done = tokio::time::timeout_at(self.deadline, read(connection)).await;
-        let (connection, value) = done.map_err(|_| too_long(&self.target, self.limit))??;
+        let done = done.map_err(|_| too_long(&self.target, self.limit))?;
+        let (connection, value) = done.map_err(|error| told(&self.target, error))?;
         *reader = Some(connection);
         Ok(value)
     }
