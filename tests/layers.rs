@@ -48,7 +48,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audit/evidence/judge", &["report"]),
     ("audit/evidence", &["db", "model"]),
     ("audit/arm.rs", &["db", "model"]),
-    ("audit/live.rs", &["db", "model", "store"]),
+    ("audit/live.rs", &["db", "model", "stop", "store"]),
     (
         "audit/checks",
         &["audit", "db", "model", "report", "sql", "stop", "store"],
