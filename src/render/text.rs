@@ -207,6 +207,8 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
+    // Counted along: a text of a megabyte may have no blank, and a letter may have no width.
+    let mut used = 0;
     let mut rest = text.trim_end_matches(' ');
     while !rest.is_empty() {
         let word_at = rest.find(|char| char != ' ').unwrap_or(rest.len());
@@ -215,19 +217,25 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
             .map_or(rest.len(), |at| word_at + at);
         let (gap, word) = (&rest[..word_at], &rest[word_at..end]);
         rest = &rest[end..];
-        if line.width() + gap.width() + word.width() <= width {
+        let wide = gap.width() + word.width();
+        if used + wide <= width {
             line.push_str(gap);
             line.push_str(word);
+            used += wide;
             continue;
         }
         if !line.is_empty() {
             lines.push(std::mem::take(&mut line));
+            used = 0;
         }
         for char in word.chars() {
-            if line.width() + char.width().unwrap_or(0) > width {
+            let wide = char.width().unwrap_or(0);
+            if used + wide > width {
                 lines.push(std::mem::take(&mut line));
+                used = 0;
             }
             line.push(char);
+            used += wide;
         }
     }
     lines.push(line);
@@ -261,5 +269,8 @@ mod tests {
         assert_eq!(wrap("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
         assert_eq!(wrap("漢字漢字", 4), ["漢字", "漢字"]);
         assert_eq!(wrap("", 4), [""]);
+        // Letters without a width stay with the one before them, however many they are.
+        let marks = "\u{301}".repeat(200_000);
+        assert_eq!(wrap(&format!("abcd{marks}e"), 4).len(), 2);
     }
 }
