@@ -285,7 +285,11 @@ fn cells(row: &SqliteRow) -> anyhow::Result<Vec<Cell>> {
                 "INTEGER" | "BOOLEAN" => Cell::Int(row.try_get_unchecked(index)?),
                 "REAL" => Cell::Real(row.try_get_unchecked(index)?),
                 "BLOB" => Cell::Blob(row.try_get_unchecked(index)?),
-                _ => Cell::Text(row.try_get_unchecked(index)?),
+                // SQLite takes any bytes for a text: those that are none are told as bytes.
+                _ => match String::from_utf8(row.try_get_unchecked(index)?) {
+                    Ok(text) => Cell::Text(text),
+                    Err(error) => Cell::Blob(error.into_bytes()),
+                },
             })
         })
         .collect()

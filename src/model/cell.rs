@@ -82,7 +82,11 @@ impl fmt::Display for Cell {
             Self::Int(number) => write!(f, "{number}"),
             Self::Real(number) => write!(f, "{number}"),
             Self::Text(text) => f.write_str(text),
-            Self::Blob(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
+            Self::Blob(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => f.write_str(text),
+                // In hexadecimal nothing is lost: two keys never read alike.
+                Err(_) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            },
         }
     }
 }
