@@ -93,12 +93,13 @@ impl Config {
     fn parse(file: &str, text: &str) -> Result<Self, SessionError> {
         let wrong = |error: &toml::de::Error| {
             let offset = error.span().map_or(0, |span| span.start);
-            SessionError::at(
-                file,
-                text,
-                offset,
-                error.message().trim().replace('\n', " "),
-            )
+            let message = error.message().trim().replace('\n', " ");
+            let near = near_miss(&message).map(|near| format!("did you mean `{near}`?"));
+            let wrong = SessionError::at(file, text, offset, message);
+            match near {
+                Some(near) => wrong.help(near),
+                None => wrong,
+            }
         };
         let document = toml::de::DeTable::parse(text).map_err(|error| wrong(&error))?;
         for key in document.get_ref().keys() {
@@ -236,6 +237,19 @@ fn find(from: &Path) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// The word that was meant, where the parser tells an unknown one and those that it knows.
+fn near_miss(message: &str) -> Option<&str> {
+    let unknown = ["unknown field `", "unknown variant `"];
+    if !unknown.iter().any(|start| message.starts_with(start)) {
+        return None;
+    }
+    let mut words = message.split('`').skip(1).step_by(2);
+    let wrong = words.next()?;
+    let likeness = |word: &str| strsim::jaro_winkler(word, wrong);
+    let near = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    Some(near).filter(|near| likeness(near) > 0.7)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -266,6 +280,22 @@ mod tests {
             Config::parse("chatctl.toml", "settle = \"5s\"\nprofil = \"plain\"").unwrap_err();
         assert_eq!(error.to_string(), "chatctl.toml:2:1: unknown key `profil`");
         assert_eq!(error.help.unwrap(), "did you mean `profile`?");
+    }
+
+    #[test]
+    fn a_near_miss_in_a_store_is_named() {
+        for (text, near) in [
+            (
+                "[store.message]\ncontant = \"x\"",
+                Some("did you mean `content`?"),
+            ),
+            ("[store]\nshape = \"rows\"", Some("did you mean `row`?")),
+            ("[store]\nxyz = 1", None),
+        ] {
+            let error = Config::parse("f", text).unwrap_err();
+            assert!(error.to_string().starts_with("f:2:"), "{error}");
+            assert_eq!(error.help.as_deref(), near, "{text}");
+        }
     }
 
     #[test]
