@@ -30,6 +30,26 @@ on_each_backend! {
     an_index_of_the_text_is_used
     the_text_of_the_chat_beats_the_names
     json_in_a_text_is_noticed
+    a_chain_is_followed_to_its_beginning
+    keys_that_look_alike_are_kept_apart
+    the_chats_of_one_user_are_found_among_many
+    generated_columns_count
+}
+
+mod bytes_and_letters {
+    use super::common::stores::Store;
+
+    #[test]
+    fn what_the_database_takes_for_one_key_is_one() {
+        let store = Store::mysql();
+        super::common::stores::run(super::what_the_database_takes_for_one_key_is_one(&store));
+    }
+
+    #[test]
+    fn keys_of_bytes_are_told_apart() {
+        let store = Store::mysql();
+        super::common::stores::run(super::keys_of_bytes_are_told_apart(&store));
+    }
 }
 
 async fn filled(store: &Store, sql: &str) -> Box<dyn Db> {
@@ -475,4 +495,145 @@ INSERT INTO message VALUES (1, 'c', 'user', '[{"type":"text","text":"milk?"}]'),
         told(db.as_ref(), &mapping, "c").await,
         ["user: milk?", "assistant: yes"]
     );
+}
+
+/// MariaDB would cut it after a thousand steps, without a word.
+async fn a_chain_is_followed_to_its_beginning(store: &Store) {
+    let rows: Vec<_> = (1..=1500)
+        .map(|id| format!("('{id}', '{}', 'user', 'x')", id - 1))
+        .collect();
+    let sql = format!(
+        "CREATE TABLE threads (id VARCHAR(9) PRIMARY KEY, tip VARCHAR(9));
+INSERT INTO threads VALUES ('t', '1500');
+CREATE TABLE messages (id VARCHAR(9) PRIMARY KEY, parent VARCHAR(9), role VARCHAR(9), content VARCHAR(9));
+INSERT INTO messages VALUES {}",
+        rows.join(", ")
+    );
+    let db = filled(store, &sql).await;
+    let toml = "[[store]]\nshape = 'chain'\n[store.conversation]\ntable = 'threads'\ntip = 'tip'\n\
+                [store.message]\ntable = 'messages'\nrole = 'role'\ncontent = 'content'\nparent = 'parent'";
+    let mapping = mapped(db.as_ref(), toml).await;
+    assert_eq!(told(db.as_ref(), &mapping, "t").await.len(), 1500);
+    assert_eq!(scanned(db.as_ref(), &mapping).await.len(), 1500);
+}
+
+async fn keys_that_look_alike_are_kept_apart(store: &Store) {
+    let sql = "CREATE TABLE sessions (app VARCHAR(9), id VARCHAR(9), PRIMARY KEY (app, id));
+INSERT INTO sessions VALUES ('a/b', 'c'), ('a', 'b/c'), ('a%2Fb', 'c'), ('a-b', 'c');
+CREATE TABLE m (id INTEGER PRIMARY KEY, app VARCHAR(9), sid VARCHAR(9), role VARCHAR(9), content VARCHAR(9));
+INSERT INTO m VALUES (1, 'a/b', 'c', 'user', 'one'), (2, 'a', 'b/c', 'user', 'two'), (3, 'a%2Fb', 'c', 'user', 'three'), (4, 'ab', 'c', 'user', 'four')";
+    let db = filled(store, sql).await;
+    let toml = "[[store]]\n[store.conversation]\ntable = 'sessions'\nkey = ['app', 'id']\n[store.message]\ntable = 'm'\n\
+                conversation = ['app', 'sid']\nrole = 'role'\ncontent = 'content'";
+    let mapping = mapped(db.as_ref(), toml).await;
+    let mut lines = listed(db.as_ref(), &mapping).await;
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "a%252Fb/c - 1 ?",
+            "a%2Fb/c - 1 ?",
+            "a-b/c - 0",
+            "a/b%2Fc - 1 ?",
+            "ab/c - 1 ?"
+        ]
+    );
+    for (key, text) in [
+        ("a%252Fb/c", "user: three"),
+        ("a%2Fb/c", "user: one"),
+        ("a/b%2Fc", "user: two"),
+        ("ab/c", "user: four"),
+    ] {
+        assert_eq!(
+            store::find(db.as_ref(), &mapping, key).await.unwrap(),
+            [key]
+        );
+        assert_eq!(told(db.as_ref(), &mapping, key).await, [text]);
+    }
+}
+
+async fn the_chats_of_one_user_are_found_among_many(store: &Store) {
+    let rows: Vec<_> = (1..=300)
+        .map(|id| {
+            format!(
+                "({id}, 'c{id}', '{}', 'user', 'x')",
+                if id < 3 { "u1" } else { "u2" }
+            )
+        })
+        .collect();
+    let sql = format!(
+        "CREATE TABLE m (id INTEGER PRIMARY KEY, chat_id VARCHAR(9), who VARCHAR(9), role VARCHAR(9), content VARCHAR(9));
+INSERT INTO m VALUES {}",
+        rows.join(", ")
+    );
+    let db = filled(store, &sql).await;
+    let toml = "[[store]]\n[store.message]\ntable = 'm'\nconversation = ['chat_id']\nrole = 'role'\ncontent = 'content'\nuser = 'who'";
+    let mapping = mapped(db.as_ref(), toml).await;
+    let of = |user: &str| Filter {
+        limit: 5,
+        user: Some(user.into()),
+        ..Filter::default()
+    };
+    let (found, cut) = store::conversations(db.as_ref(), &mapping, &of("u1"))
+        .await
+        .unwrap();
+    assert_eq!((found.len(), cut), (2, false));
+    let (found, cut) = store::conversations(db.as_ref(), &mapping, &of("u2"))
+        .await
+        .unwrap();
+    assert_eq!((found.len(), cut), (5, true));
+}
+
+async fn generated_columns_count(store: &Store) {
+    let sql = "CREATE TABLE m (id INTEGER PRIMARY KEY, chat_id VARCHAR(9), role VARCHAR(9), body VARCHAR(9), content VARCHAR(9) GENERATED ALWAYS AS (body) STORED);
+INSERT INTO m (id, chat_id, role, body) VALUES (1, 'c', 'user', 'hi')";
+    let db = filled(store, sql).await;
+    let toml = "[[store]]\n[store.message]\ntable = 'm'\nconversation = ['chat_id']\nrole = 'role'\ncontent = 'content'";
+    let mapping = mapped(db.as_ref(), toml).await;
+    assert_eq!(told(db.as_ref(), &mapping, "c").await, ["user: hi"]);
+}
+
+/// SQLite takes any bytes for a text, also in a key.
+#[test]
+fn bytes_that_are_no_text_do_not_stop_the_others() {
+    let store = Store::sqlite();
+    common::stores::run(async {
+        let sql = "CREATE TABLE message (id INTEGER PRIMARY KEY, conversation_id TEXT, role TEXT, content TEXT);
+INSERT INTO message VALUES (1, x'ff00', 'user', 'x'), (2, 'c', 'user', CAST(x'fffe' AS TEXT))";
+        let db = filled(&store, sql).await;
+        let schema = db.schema().await.unwrap();
+        let mapping = store::by_names(&schema).unwrap();
+        assert_eq!(listed(db.as_ref(), &mapping).await[1], "c - 1 ?");
+        assert_eq!(told(db.as_ref(), &mapping, "c").await, ["user: fffe"]);
+    });
+}
+
+async fn what_the_database_takes_for_one_key_is_one(store: &Store) {
+    let sql = "CREATE TABLE chats (id VARCHAR(9) PRIMARY KEY);
+INSERT INTO chats VALUES ('Abc');
+CREATE TABLE m (id INTEGER PRIMARY KEY, chat_id VARCHAR(9), role VARCHAR(9), content VARCHAR(9));
+INSERT INTO m VALUES (1, 'Abc', 'user', 'one'), (2, 'abc', 'assistant', 'two')";
+    let db = filled(store, sql).await;
+    let toml = "[[store]]\n[store.conversation]\ntable = 'chats'\n[store.message]\ntable = 'm'\nconversation = ['chat_id']\n\
+                role = 'role'\ncontent = 'content'";
+    let mapping = mapped(db.as_ref(), toml).await;
+    assert_eq!(listed(db.as_ref(), &mapping).await, ["Abc - 2"]);
+    assert_eq!(
+        told(db.as_ref(), &mapping, "Abc").await,
+        ["user: one", "assistant: two"]
+    );
+}
+
+async fn keys_of_bytes_are_told_apart(store: &Store) {
+    let sql = "CREATE TABLE m (id INTEGER PRIMARY KEY, chat_id BINARY(4), role VARCHAR(9), content VARCHAR(9));
+INSERT INTO m VALUES (1, x'00aabbcc', 'user', 'one'), (2, x'00aabbcd', 'user', 'two')";
+    let db = filled(store, sql).await;
+    let toml = "[[store]]\n[store.message]\ntable = 'm'\nconversation = ['chat_id']\nrole = 'role'\ncontent = 'content'";
+    let mapping = mapped(db.as_ref(), toml).await;
+    let mut lines = listed(db.as_ref(), &mapping).await;
+    lines.sort();
+    assert_eq!(lines, ["00aabbcc - 1 ?", "00aabbcd - 1 ?"]);
+    let found = store::find(db.as_ref(), &mapping, "00aabbc").await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(told(db.as_ref(), &mapping, "00aabbcc").await, ["user: one"]);
 }

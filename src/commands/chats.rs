@@ -9,6 +9,7 @@ use crate::report::StoreLine;
 use crate::stop::Stop;
 use crate::store;
 use crate::store::Mapping;
+use crate::store::Origin;
 use url::Url;
 
 /// An open store, read-only, and its mapping.
@@ -53,6 +54,11 @@ impl Env {
         let schema = db.schema().await?;
         let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
         self.progress.note(&format!("messages: {mapping}"));
+        if let Origin::Detected(_) = mapping.origin {
+            for misfit in store::misfits(&schema) {
+                self.progress.note(&misfit.to_string());
+            }
+        }
         if let Some(what) = mapping.unreadable() {
             self.progress.note(&format!("not readable: {what}"));
         }

@@ -91,9 +91,18 @@ impl MySql {
 /// What every reader is told. MariaDB and MySQL bound a read by different variables; neither bounds
 /// a wait for a table's definition by them.
 fn settings(version: &str, limit: Duration) -> String {
-    let bound = match version.contains("MariaDB") {
-        true => format!("max_statement_time = {}", limit.as_secs_f64()),
-        false => format!("max_execution_time = {}", limit.as_millis()),
+    // A chain of messages is longer than the thousand steps that both allow for by themselves:
+    // MariaDB would cut it without a word.
+    let bound = match (version.contains("MariaDB"), version.starts_with("5.")) {
+        (true, _) => format!(
+            "max_statement_time = {}, SESSION max_recursive_iterations = 4294967295",
+            limit.as_secs_f64()
+        ),
+        (false, true) => format!("max_execution_time = {}", limit.as_millis()),
+        (false, false) => format!(
+            "max_execution_time = {}, SESSION cte_max_recursion_depth = 4294967295",
+            limit.as_millis()
+        ),
     };
     let limit = limit.as_secs().max(1);
     format!(
@@ -205,8 +214,13 @@ pub(super) fn quote(name: &str) -> String {
 }
 
 /// The usual collations take `a` for `A` and `ä`; keys and nonces must not be mixed up.
+/// Bytes that are no text become hexadecimal: as `?` two keys would read alike.
 pub(super) fn text_of(column: &str) -> String {
-    format!("CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin")
+    let text = format!("CONVERT({column} USING utf8mb4)");
+    format!(
+        "(CASE WHEN charset({column}) = 'binary' AND CAST({text} AS BINARY) <> {column} \
+         THEN lower(hex({column})) ELSE {text} END) COLLATE utf8mb4_bin"
+    )
 }
 
 struct MySqlWriter {

@@ -4,6 +4,7 @@ use super::branch;
 use super::declared::Items;
 use super::declared::Shape;
 use super::declared::Store;
+use super::keys;
 use super::parts;
 use super::plan::Plan;
 use super::plan::Slot;
@@ -88,18 +89,17 @@ impl<'p> Decoder<'p> {
     }
 
     fn conversation(&self, row: &Row<'_>) -> Option<String> {
-        let mut key = None;
-        for slot in &self.plan.conversation {
-            let part = row.text(slot);
-            match &mut key {
-                None => key = Some(part?.into_owned()),
-                Some(key) => {
-                    key.push('/');
-                    key.push_str(&part.unwrap_or_default());
-                }
-            }
+        let slots = &self.plan.conversation;
+        if let [only] = slots.as_slice() {
+            return row.text(only).map(Cow::into_owned);
         }
-        key
+        let first = row.text(slots.first()?)?;
+        let others = slots[1..].iter().map(|slot| row.text(slot));
+        let parts = std::iter::once(Some(first)).chain(others);
+        let parts: Vec<_> = parts
+            .map(|part| keys::part(part.unwrap_or_default()))
+            .collect();
+        Some(parts.join("/"))
     }
 
     /// What every row tells, whatever its messages are.

@@ -5,9 +5,8 @@ use super::Declared;
 use super::Mapping;
 use super::Origin;
 use super::declared::Store;
+use super::fit;
 use super::keys::Condition;
-use super::presets;
-use super::presets::Preset;
 use super::read;
 use super::read::Order;
 use super::roles;
@@ -49,8 +48,6 @@ pub struct Hit {
     pub rows: i64,
 }
 
-/// A preset that fits is worth more than any names.
-const PRESET: i32 = 100;
 /// Below this there is a content column and nothing that makes it a chat.
 const ENOUGH: i32 = 6;
 /// A guess must be so much better than the next one.
@@ -66,7 +63,7 @@ pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyho
     let found = candidates(db, schema).await?;
     let doubt = found.get(1).filter(|second| !found[0].beats(second));
     match (found.first(), doubt) {
-        (None, _) => Err(nothing(db, schema).into()),
+        (None, _) => Err(fit::nothing(db.target(), schema).into()),
         (Some(first), None) => Ok(first.mapping.clone()),
         (Some(first), Some(second)) => Err(several(first, second).into()),
     }
@@ -74,7 +71,7 @@ pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyho
 
 /// Every mapping that something speaks for, the best one first.
 pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Candidate>> {
-    let fitting: Vec<_> = fitting(schema);
+    let fitting = fit::fitting(schema);
     if !fitting.is_empty() {
         return Ok(fitting);
     }
@@ -95,40 +92,6 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
         new
     });
     Ok(found)
-}
-
-/// The presets whose tables are there; one that knows more than another stands for both.
-fn fitting(schema: &[Table]) -> Vec<Candidate> {
-    let all: Vec<_> = presets::all()
-        .iter()
-        .filter_map(|preset| Some((preset, preset.matches(schema)?)))
-        .collect();
-    let best = all
-        .iter()
-        .filter(|(preset, _)| !all.iter().any(|(other, _)| other.contains(preset)));
-    let candidate = |(preset, (found, of)): &(&Preset, (usize, usize))| {
-        let tables: Vec<_> = preset
-            .signature
-            .keys()
-            .map(|name| format!("`{name}`"))
-            .collect();
-        let why = format!("{found} of {of} columns of {}", tables.join(", "));
-        let mapping = Mapping::check(preset.store.clone(), origin(preset, why.clone()), schema);
-        Some(Candidate {
-            mapping: mapping.ok()?,
-            score: PRESET,
-            reasons: vec![why],
-        })
-    };
-    best.filter_map(candidate).collect()
-}
-
-pub(super) fn origin(preset: &Preset, why: String) -> Origin {
-    Origin::Preset {
-        name: preset.name.to_owned(),
-        unreadable: preset.unreadable.clone(),
-        why,
-    }
 }
 
 /// A guess after a look at some rows: names deceive.
@@ -216,15 +179,6 @@ fn evidence(rows: &[StoredMessage]) -> Vec<(i32, String)> {
     found
 }
 
-fn nothing(db: &dyn Db, schema: &[Table]) -> Stop {
-    Stop::unreachable(format!(
-        "none of the {} tables of `{}` looks like messages of a chat",
-        schema.len(),
-        db.target()
-    ))
-    .hint("declare them as [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns")
-}
-
 fn several(first: &Candidate, second: &Candidate) -> Stop {
     let told = |candidate: &Candidate| {
         format!(
@@ -282,7 +236,7 @@ pub async fn from_hits(
         hits.iter()
             .any(|hit| columns.contains(&(hit.table.as_str(), hit.column.as_str())))
     };
-    if let [only] = fitting(schema).as_slice()
+    if let [only] = fit::fitting(schema).as_slice()
         && is_hit(&only.mapping)
     {
         return Ok(Some(only.mapping.clone()));

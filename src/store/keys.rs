@@ -5,6 +5,7 @@ use super::source::Source;
 use crate::db::Db;
 use crate::model::Cell;
 use crate::model::Column;
+use std::borrow::Cow;
 
 /// A condition and its values.
 pub(super) struct Condition {
@@ -35,7 +36,10 @@ pub(super) fn holds(
     columns: &[Source],
     key: &str,
 ) -> Option<Condition> {
-    let parts: Vec<_> = key.splitn(columns.len().max(1), '/').collect();
+    let parts: Vec<_> = match columns.len() {
+        1 => vec![Cow::Borrowed(key)],
+        _ => key.split('/').map(of_part).collect(),
+    };
     if columns.is_empty() || parts.len() != columns.len() {
         return None;
     }
@@ -48,7 +52,7 @@ pub(super) fn holds(
             let quoted = format!("m.{}", db.quote(name));
             let values = mapping
                 .column(table, name)
-                .map(|column| spellings(column, part));
+                .map(|column| spellings(column, &part));
             if let Some(values) = values.filter(|values| !values.is_empty()) {
                 let places = vec!["?"; values.len()].join(", ");
                 any.push(format!("{before}{quoted} IN ({places})"));
@@ -104,7 +108,11 @@ pub(super) fn joined(db: &dyn Db, columns: &[Source]) -> String {
                 .columns()
                 .map(|name| db.text_of(&format!("m.{}", db.quote(name))))
                 .collect();
-            format!("coalesce({}, '')", places.join(", "))
+            let text = format!("coalesce({}, '')", places.join(", "));
+            match columns.len() {
+                1 => text,
+                _ => format!("replace(replace({text}, '%', '%25'), '/', '%2F')"),
+            }
         })
         .collect();
     match parts.is_empty() {
@@ -113,8 +121,36 @@ pub(super) fn joined(db: &dyn Db, columns: &[Source]) -> String {
     }
 }
 
+/// A part of a key of several columns, as it stands in the key: a `/` in it is not one between parts.
+pub(super) fn part(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.contains(['%', '/']) {
+        true => Cow::Owned(text.replace('%', "%25").replace('/', "%2F")),
+        false => text,
+    }
+}
+
+fn of_part(part: &str) -> Cow<'_, str> {
+    match part.contains('%') {
+        true => Cow::Owned(
+            part.replace("%2F", "/")
+                .replace("%2f", "/")
+                .replace("%25", "%"),
+        ),
+        false => Cow::Borrowed(part),
+    }
+}
+
 fn plain(db: &dyn Db, columns: &[Source]) -> String {
     format!("replace(lower({}), '-', '')", joined(db, columns))
+}
+
+/// What is alike in all spellings of a key: only a UUID has several.
+pub(super) fn same(key: &str) -> String {
+    let plain = plain_text(key);
+    match plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => plain,
+        false => key.to_owned(),
+    }
 }
 
 /// Stores spell a UUID with and without dashes, and in both cases.
@@ -172,6 +208,9 @@ fn spellings(column: &Column, text: &str) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
+    use super::of_part;
+    use super::part;
+    use super::same;
     use super::spellings;
     use crate::model::Cell;
     use crate::model::Column;
@@ -182,6 +221,24 @@ mod tests {
             declared: declared.into(),
             key: true,
             references: None,
+        }
+    }
+
+    #[test]
+    fn a_slash_in_a_part_is_none_between_parts() {
+        for text in ["a", "a/b", "a%2Fb", "%", "%/%25"] {
+            let written = part(text.into());
+            assert!(!written.contains('/'), "{written}");
+            assert_eq!(of_part(&written), text);
+        }
+    }
+
+    #[test]
+    fn only_spellings_of_a_uuid_are_the_same() {
+        let uuid = "0A1B2C3D-0000-4000-8000-00000000000f";
+        assert_eq!(same(uuid), same("0a1b2c3d00004000800000000000000F"));
+        for (one, other) in [("Abc", "abc"), ("a-b", "ab")] {
+            assert_ne!(same(one), same(other));
         }
     }
 

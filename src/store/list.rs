@@ -10,6 +10,7 @@ use super::read;
 use super::read::Order;
 use super::source::Source;
 use crate::db::Db;
+use crate::model::Cell;
 use crate::model::CellRef;
 use crate::model::Conversation;
 use crate::model::Role;
@@ -38,11 +39,17 @@ pub async fn conversations(
     // One more than asked for tells that the list is cut.
     let wanted = filter.limit.saturating_add(1);
     let mut found = heads::rows(db, mapping, filter, wanted).await?;
-    let known: HashSet<_> = found.iter().map(|one| keys::plain_text(&one.key)).collect();
-    if filter.user.is_none() || mapping.store().conversation.is_none() {
-        for key in latest(db, mapping, wanted).await? {
-            if !known.contains(&keys::plain_text(&key)) {
-                found.push(heads::row(db, mapping, &key).await?);
+    let mut known: HashSet<_> = found.iter().map(|one| keys::same(&one.key)).collect();
+    let told = mapping.store().conversation.as_ref();
+    if filter.user.is_none() || told.is_none_or(|place| place.user.is_none()) {
+        for key in latest(db, mapping, filter.user.as_deref(), wanted).await? {
+            if known.contains(&keys::same(&key)) {
+                continue;
+            }
+            // To the database a key in other letters may be that of a row that is known.
+            let one = heads::row(db, mapping, &key).await?;
+            if known.insert(keys::same(&one.key)) {
+                found.push(one);
             }
         }
     }
@@ -60,19 +67,28 @@ pub async fn conversations(
 /// The keys of the conversations that a text may mean: the one that it is, else those that it begins.
 pub async fn find(db: &dyn Db, mapping: &Mapping, text: &str) -> anyhow::Result<Vec<String>> {
     const ENOUGH: usize = 11;
-    for place in places(mapping) {
-        let exact = keys::holds(db, mapping, place.table, &place.key, text);
-        for condition in exact.into_iter().chain([keys::alike(db, &place.key, text)]) {
-            let found = distinct(db, &place, &condition, 2).await?;
-            let own = found.iter().find(|key| *key == text).cloned();
-            if !found.is_empty() {
-                return Ok(own.map_or(found, |own| vec![own]));
-            }
+    let places = places(mapping);
+    let exact = places.iter().map(|place| {
+        let condition = keys::holds(db, mapping, place.table, &place.key, text);
+        (place, condition)
+    });
+    // Another spelling of the key in one table must not win over the key itself in the other.
+    let alike = places
+        .iter()
+        .map(|place| (place, Some(keys::alike(db, &place.key, text))));
+    for (place, condition) in exact.chain(alike) {
+        let Some(condition) = condition else {
+            continue;
+        };
+        let found = distinct(db, place, &condition, 2).await?;
+        let own = found.iter().find(|key| *key == text).cloned();
+        if !found.is_empty() {
+            return Ok(own.map_or(found, |own| vec![own]));
         }
     }
     let mut found = Vec::new();
-    for place in places(mapping) {
-        found = distinct(db, &place, &keys::begins(db, &place.key, text), ENOUGH).await?;
+    for place in &places {
+        found = distinct(db, place, &keys::begins(db, &place.key, text), ENOUGH).await?;
         if !found.is_empty() {
             break;
         }
@@ -171,7 +187,12 @@ async fn distinct(
 
 /// The conversations of the newest messages. More and more messages are looked at until there
 /// are conversations enough: most stores have many, and an index tells the newest at once.
-async fn latest(db: &dyn Db, mapping: &Mapping, wanted: usize) -> anyhow::Result<Vec<String>> {
+async fn latest(
+    db: &dyn Db,
+    mapping: &Mapping,
+    user: Option<&str>,
+    wanted: usize,
+) -> anyhow::Result<Vec<String>> {
     let store = mapping.store();
     let place = Place {
         table: &store.message.table,
@@ -187,21 +208,28 @@ async fn latest(db: &dyn Db, mapping: &Mapping, wanted: usize) -> anyhow::Result
         .chain(&store.message.order)
         .next();
     let order = order.map(|name| format!(" ORDER BY m.{} DESC", db.quote(name)));
+    let mut conditions = vec!["1 = 1".to_owned()];
+    let mut args = Vec::new();
+    let only = store.message.only.as_ref();
+    conditions.extend(only.map(|only| plan::condition(db, only)));
+    // The newest conversations of all may be none of this user's.
+    if let (Some(user), Some(source)) = (user, &store.message.user)
+        && !source.is_json()
+    {
+        let source = std::slice::from_ref(source);
+        conditions.push(format!("{} = ?", keys::joined(db, source)));
+        args.push(Cell::Text(user.to_owned()));
+    }
+    let conditions = conditions.join(" AND ");
     let mut look = wanted.saturating_mul(20).max(200);
     loop {
-        let only = store
-            .message
-            .only
-            .as_ref()
-            .map(|only| format!(" WHERE {}", plan::condition(db, only)));
         let sql = format!(
-            "SELECT {} FROM {} m{}{} LIMIT {look}",
+            "SELECT {} FROM {} m WHERE {conditions}{} LIMIT {look}",
             keys::joined(db, &place.key),
             db.quote(place.table),
-            only.unwrap_or_default(),
             order.as_deref().unwrap_or_default()
         );
-        let rows = db.rows(&sql, &[]).await?;
+        let rows = db.rows(&sql, &args).await?;
         let mut seen = HashSet::new();
         let keys: Vec<_> = rows.iter().map(|row| row[0].to_string()).collect();
         let keys: Vec<_> = keys

@@ -3,11 +3,11 @@
 use super::check;
 use super::declared::Allowed;
 use super::declared::Store;
+use super::presets;
 use super::source::Source;
 use crate::model::Column;
 use crate::model::Table;
 use crate::stop::Stop;
-use serde::Serialize;
 use std::fmt;
 
 /// Where the chats of a store are.
@@ -144,10 +144,6 @@ impl Mapping {
 
     /// The mapping as `chatctl.toml` declares one, with every default written out.
     pub fn toml(&self) -> String {
-        #[derive(Serialize)]
-        struct File {
-            store: Vec<Store>,
-        }
         let mut store = self.stores.clone();
         for store in store.iter_mut().filter(|store| store.item.is_none()) {
             store
@@ -155,7 +151,7 @@ impl Mapping {
                 .append
                 .get_or_insert_with(|| "none".to_owned());
         }
-        toml::to_string(&File { store }).expect("a mapping has only texts, lists and tables")
+        presets::toml(store)
     }
 
     /// The table or the preset, and how it was found, for the head of a report.

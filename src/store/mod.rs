@@ -1,10 +1,12 @@
 //! Chats over any database: which tables and columns hold them, and reading them.
 
 mod branch;
+mod chain;
 mod check;
 mod declared;
 mod decode;
 mod detect;
+mod fit;
 mod heads;
 mod keys;
 mod list;
@@ -35,6 +37,9 @@ pub use detect::candidates;
 pub use detect::choose;
 pub use detect::find_text;
 pub use detect::from_hits;
+pub use fit::Misfit;
+pub use fit::misfits;
+pub use fit::nothing;
 pub use list::Filter;
 pub use list::TakeKey;
 pub use list::conversations;

@@ -3,6 +3,7 @@
 use super::declared::Store;
 use crate::model::Table;
 use serde::Deserialize;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -67,6 +68,15 @@ static ALL: LazyLock<Vec<Preset>> = LazyLock::new(|| {
 /// Every preset.
 pub fn all() -> &'static [Preset] {
     &ALL
+}
+
+/// Stores as `chatctl.toml` declares them.
+pub(super) fn toml(store: Vec<Store>) -> String {
+    #[derive(Serialize)]
+    struct File {
+        store: Vec<Store>,
+    }
+    toml::to_string(&File { store }).expect("a store has only texts, lists and tables")
 }
 
 /// At least so many of a signature's columns must be there, of a hundred.

@@ -2,25 +2,21 @@
 
 use super::Mapping;
 use super::branch;
+use super::chain;
 use super::declared::Shape;
 use super::decode::Decoder;
 use super::keys;
 use super::keys::Condition;
-use super::plan;
 use super::plan::Plan;
 use super::source::Source;
 use crate::db::Db;
 use crate::model::Cell;
 use crate::model::CellRef;
 use crate::model::StoredMessage;
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// What takes each message, and may break off.
 pub type Take<'a> = &'a mut (dyn FnMut(StoredMessage) -> anyhow::Result<ControlFlow<()>> + Send);
-
-/// A chain of messages is followed so far and no further: a circle has no end.
-const LONGEST_CHAIN: u32 = 100_000;
 
 /// The messages of a conversation: those on the way to the current leaf, in order, then the others.
 pub async fn conversation(
@@ -34,7 +30,11 @@ pub async fn conversation(
     }
     let mut found = Vec::new();
     if let Some(condition) = keys::holds(db, mapping, table, &columns, key) {
-        found = of_one(select(db, mapping, condition, Order::Told).await?, key);
+        // What the database takes for the same key is the same conversation to the application.
+        found = select(db, mapping, condition, Order::Told).await?;
+        for message in &mut found {
+            message.conversation.get_or_insert_with(|| key.to_owned());
+        }
     }
     if found.is_empty() {
         let condition = keys::alike(db, &columns, key);
@@ -217,11 +217,7 @@ pub(super) async fn select(
     }
     decoder.end(&mut |message| found.push(message));
     if store.shape == Shape::Chain {
-        // A circle comes around and around; what is nearest to the tip counts.
-        let mut seen = HashSet::new();
-        found.reverse();
-        found.retain(|message| seen.insert(message.key.clone()));
-        found.reverse();
+        found = chain::once(found, store)?;
     } else if order == Order::Told && store.shape != Shape::Blob && store.message.parent.is_some() {
         let tip = tip(db, mapping, &found).await?;
         branch::mark(&mut found, tip.as_deref());
@@ -276,7 +272,7 @@ pub(super) fn statement_of(
 fn statement(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str, order: Order) -> String {
     let store = mapping.store();
     if store.shape == Shape::Chain && order == Order::Told {
-        return chain(db, mapping, plan, condition);
+        return chain::statement(db, mapping, plan, condition);
     }
     let from = plan.select_from(db, store);
     let wanted = plan.wanted(db, store, condition);
@@ -304,49 +300,6 @@ fn statement(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str, order
         },
     };
     format!("{from}{wanted}{order}")
-}
-
-/// The messages from the tip of the conversations that a condition holds for, the first one first.
-fn chain(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str) -> String {
-    let store = mapping.store();
-    let place = store
-        .conversation
-        .as_ref()
-        .expect("a chain was checked to have conversations");
-    let tip = place
-        .tip
-        .as_ref()
-        .and_then(|tip| tip.columns().next())
-        .unwrap_or_default();
-    let key = store
-        .message
-        .key
-        .first()
-        .map_or("NULL".to_owned(), |key| db.quote(key));
-    let parent = db.quote(store.message.parent.as_deref().unwrap_or_default());
-    let table = db.quote(&store.message.table);
-    let (mut select, mut order) = (plan.select.join(", "), "way.depth DESC".to_owned());
-    let parts = plan::joined_parts(db, store);
-    if let Some(part) = &store.parts {
-        order = format!("{order}, p.{}", db.quote(&part.order));
-    }
-    if select.is_empty() {
-        select = "1".to_owned();
-    }
-    format!(
-        "WITH RECURSIVE way(k, depth) AS (SELECT m.{}, 0 FROM {} m WHERE {} \
-         UNION ALL SELECT x.{parent}, way.depth + 1 FROM way JOIN {table} x ON x.{key} = way.k \
-         WHERE x.{parent} IS NOT NULL AND way.depth < {LONGEST_CHAIN}) \
-         SELECT {select} FROM way JOIN {table} m ON m.{key} = way.k{parts}{} ORDER BY {order}",
-        db.quote(tip),
-        db.quote(&place.table),
-        if condition.is_empty() {
-            "1 = 1"
-        } else {
-            condition
-        },
-        plan.wanted(db, store, ""),
-    )
 }
 
 /// The current leaf, as the row of the messages' conversation tells it.

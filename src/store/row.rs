@@ -1,5 +1,6 @@
 //! A row, and what the sources of a mapping find in it.
 
+use super::keys;
 use super::parts;
 use super::parts::Content;
 use super::plan::Slot;
@@ -114,14 +115,14 @@ impl<'r> Row<'r> {
     }
 
     pub(super) fn key(&self, columns: &[usize]) -> String {
-        let mut key = String::new();
-        for (index, at) in columns.iter().enumerate() {
-            if index > 0 {
-                key.push('/');
+        let cell = |at: &usize| self.cell(*at).unwrap_or_default();
+        match columns {
+            [only] => cell(only).into_owned(),
+            several => {
+                let parts: Vec<_> = several.iter().map(|at| keys::part(cell(at))).collect();
+                parts.join("/")
             }
-            key.push_str(&self.cell(*at).unwrap_or_default());
         }
-        key
     }
 
     /// Several columns as one text that is alike on every backend.
@@ -210,6 +211,8 @@ impl<'r> Row<'r> {
             let nodes = path
                 .as_ref()
                 .map_or_else(|| vec![json], |path| path.all(json));
+            // A path finds nothing in what is no chat at all; a new chat has no messages yet.
+            decoded &= !nodes.is_empty() || is_blank(json);
             for node in nodes {
                 match node {
                     Value::Array(items) => {
@@ -250,6 +253,16 @@ impl<'r> Row<'r> {
             CellRef::Real(number) => time::of_number(number),
             _ => None,
         }
+    }
+}
+
+/// Whether a chat may be so before its first message: an object, or nothing.
+fn is_blank(json: &Value) -> bool {
+    match json {
+        Value::Null | Value::Object(_) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::String(text) => text.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -13,7 +13,7 @@ pub fn of_text(text: &str) -> Option<i64> {
         digits(parts.next()?)?,
         digits(parts.next()?)?,
     );
-    let valid = (1..=12).contains(&month) && (1..=31).contains(&day);
+    let valid = (1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day);
     if !valid || parts.next().is_some() {
         return None;
     }
@@ -91,6 +91,15 @@ fn zone_of(text: &str) -> Option<i64> {
     Some(sign * (pair(0)? * 3_600 + pair(2)? * 60 + pair(4)?) * SECOND)
 }
 
+fn days_of(year: i64, month: i64) -> i64 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
 /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -148,6 +157,8 @@ mod tests {
             "-",
             "soon",
             "2023-13-01",
+            "2023-02-29",
+            "2023-04-31",
             "2023-11-14T25:00:00",
             "14.11.2023 10:00",
             "äöüäöüä",

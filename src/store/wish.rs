@@ -3,7 +3,7 @@
 use super::Mapping;
 use super::Origin;
 use super::declared::Store;
-use super::detect;
+use super::fit;
 use super::presets;
 use crate::model::Table;
 use crate::stop::Stop;
@@ -58,7 +58,7 @@ impl Declared {
                 Stop::usage(format!("`{name}` is no preset"))
                     .hint(format!("one of {}", names.join(", ")))
             })?;
-        let origin = detect::origin(preset, "named in chatctl.toml".to_owned());
+        let origin = fit::origin(preset, "named in chatctl.toml".to_owned());
         Mapping::check(preset.store.clone(), origin, schema).map(Some)
     }
 }

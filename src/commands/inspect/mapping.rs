@@ -7,7 +7,6 @@ use crate::report::Head;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::report::Text;
-use crate::stop::Stop;
 use crate::store;
 use crate::store::Mapping;
 
@@ -32,16 +31,15 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         return page(env, vec![section(&mapping, &["declared".to_owned()])]).await;
     }
     let found = store::candidates(db.as_ref(), &schema).await?;
-    if found.is_empty() {
-        return Err(Stop::unreachable(format!(
-            "none of the {} tables looks like messages of a chat",
-            schema.len()
-        ))
-        .hint("declare them as [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns")
-        .into());
+    let misfits = store::misfits(&schema);
+    if found.is_empty() && misfits.is_empty() {
+        return Err(store::nothing(db.target(), &schema).into());
     }
     let sections = found.iter().map(|one| section(&one.mapping, &one.reasons));
-    page(env, sections.collect()).await?;
+    let mend = misfits
+        .iter()
+        .map(|one| format!("# {one}; mend it:\n{}", one.toml()));
+    page(env, sections.chain(mend).collect()).await?;
     if let [first, second, ..] = found.as_slice()
         && !first.beats(second)
     {

@@ -1,0 +1,176 @@
+//! Presets held against the tables that are there.
+
+use super::Candidate;
+use super::Mapping;
+use super::Origin;
+use super::presets;
+use super::presets::Preset;
+use crate::db::Target;
+use crate::model::Table;
+use crate::stop::Stop;
+use std::fmt;
+
+/// A preset that fits is worth more than any names.
+const PRESET: i32 = 100;
+
+/// A preset whose tables are there, but not every column that its mapping needs: a version of the
+/// application that it doesn't know.
+#[derive(Debug)]
+pub struct Misfit {
+    preset: &'static Preset,
+    why: String,
+    lacks: Stop,
+}
+
+impl Misfit {
+    /// The preset's stores, to be mended by hand.
+    pub fn toml(&self) -> String {
+        presets::toml(self.preset.store.clone())
+    }
+}
+
+/// In one line, for a note.
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, lacks) = (self.preset.name, &self.lacks.message);
+        write!(
+            f,
+            "preset {name} has {}, and can't be used: {lacks}",
+            self.why
+        )
+    }
+}
+
+/// The presets through which the store can be read.
+pub(super) fn fitting(schema: &[Table]) -> Vec<Candidate> {
+    held(schema).into_iter().filter_map(Result::ok).collect()
+}
+
+/// The presets that are nearly right.
+pub fn misfits(schema: &[Table]) -> Vec<Misfit> {
+    held(schema).into_iter().filter_map(Result::err).collect()
+}
+
+/// The presets whose tables are there. One that knows more than another stands for both, unless
+/// only the other one can be used.
+fn held(schema: &[Table]) -> Vec<Result<Candidate, Misfit>> {
+    let all: Vec<_> = presets::all()
+        .iter()
+        .filter_map(|preset| Some((preset, checked(preset, schema)?)))
+        .collect();
+    let usable = |preset: &Preset| {
+        let ours = all.iter().find(|(other, _)| other.name == preset.name);
+        ours.is_some_and(|(_, checked)| checked.is_ok())
+    };
+    let stands = |preset: &Preset| {
+        !all.iter().any(|(other, _)| match usable(preset) {
+            true => usable(other) && other.contains(preset),
+            false => other.contains(preset) || usable(other) && preset.contains(other),
+        })
+    };
+    let best: Vec<_> = all.iter().map(|(preset, _)| stands(preset)).collect();
+    let found = all.into_iter().zip(best).filter(|(_, best)| *best);
+    found.map(|((_, checked), _)| checked).collect()
+}
+
+/// A preset's mapping, when its tables are there.
+fn checked(preset: &'static Preset, schema: &[Table]) -> Option<Result<Candidate, Misfit>> {
+    let (found, of) = preset.matches(schema)?;
+    let tables: Vec<_> = preset
+        .signature
+        .keys()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let why = format!("{found} of {of} columns of {}", tables.join(", "));
+    let mapping = Mapping::check(preset.store.clone(), origin(preset, why.clone()), schema);
+    Some(match mapping {
+        Ok(mapping) => Ok(Candidate {
+            mapping,
+            score: PRESET,
+            reasons: vec![why],
+        }),
+        Err(lacks) => Err(Misfit { preset, why, lacks }),
+    })
+}
+
+pub(super) fn origin(preset: &Preset, why: String) -> Origin {
+    Origin::Preset {
+        name: preset.name.to_owned(),
+        unreadable: preset.unreadable.clone(),
+        why,
+    }
+}
+
+/// What to say when the chats were not found.
+pub fn nothing(target: &Target, schema: &[Table]) -> Stop {
+    if schema.is_empty() {
+        return Stop::unreachable(format!("`{target}` has no tables"))
+            .hint("is --database-url the database that the application writes to?");
+    }
+    let stop = Stop::unreachable(format!(
+        "none of the {} tables of `{target}` looks like messages of a chat",
+        schema.len()
+    ));
+    match misfits(schema).first() {
+        Some(misfit) => stop.hint(format!(
+            "{misfit}; `chatctl inspect mapping` prints it, to be mended in chatctl.toml"
+        )),
+        None => stop.hint(
+            "declare them as [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns",
+        ),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::fitting;
+    use super::misfits;
+    use crate::model::Column;
+    use crate::model::Table;
+    use crate::store::presets;
+
+    /// The tables of a preset's signature, but for one column.
+    fn schema(name: &str, without: &str) -> Vec<Table> {
+        let preset = presets().iter().find(|preset| preset.name == name).unwrap();
+        let column = |name: &String| Column {
+            name: name.clone(),
+            declared: "TEXT".into(),
+            key: name == "id",
+            references: None,
+        };
+        let table = |(name, columns): (&String, &Vec<String>)| Table {
+            name: name.clone(),
+            columns: columns
+                .iter()
+                .filter(|name| *name != without)
+                .map(column)
+                .collect(),
+        };
+        preset.signature.iter().map(table).collect()
+    }
+
+    #[test]
+    fn a_preset_that_lacks_a_column_is_told() {
+        let whole = schema("sqlmodel-chat", "");
+        assert_eq!((fitting(&whole).len(), misfits(&whole).len()), (1, 0));
+        // What a smaller preset needs is there, so that one is right.
+        let mut smaller = schema("sqlmodel-chat-small", "");
+        for (table, more) in smaller.iter_mut().zip(["title", "status"]) {
+            let more = Column {
+                name: more.into(),
+                ..table.columns[1].clone()
+            };
+            table.columns.push(more);
+        }
+        assert_eq!((fitting(&smaller).len(), misfits(&smaller).len()), (1, 0));
+        let lacking = schema("sqlmodel-chat", "role");
+        assert_eq!(fitting(&lacking).len(), 0);
+        let misfit = &misfits(&lacking)[0];
+        assert!(
+            misfit.to_string().contains("no column `role` in table"),
+            "{misfit}"
+        );
+        assert!(misfit.toml().contains("role = \"role\""));
+    }
+}
