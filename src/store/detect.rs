@@ -124,11 +124,7 @@ async fn looked_at(
 }
 
 async fn sample(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<Vec<StoredMessage>> {
-    let all = Condition {
-        sql: String::new(),
-        args: Vec::new(),
-    };
-    read::select(db, mapping, all, Order::Latest(SAMPLE)).await
+    read::select(db, mapping, Condition::default(), Order::Sample(SAMPLE)).await
 }
 
 /// The store with its content read as JSON, where all of the texts are arrays or objects.

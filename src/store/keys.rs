@@ -7,7 +7,8 @@ use crate::model::Cell;
 use crate::model::Column;
 use std::borrow::Cow;
 
-/// A condition and its values.
+/// A condition and its values; without a text it holds for every row.
+#[derive(Default)]
 pub(super) struct Condition {
     pub sql: String,
     pub args: Vec<Cell>,

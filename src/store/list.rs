@@ -65,35 +65,31 @@ pub async fn conversations(
 }
 
 /// The keys of the conversations that a text may mean: the one that it is, else those that it begins.
+///
+/// What an index answers is asked first, of every table; and the messages are only read through
+/// for it when the conversations' own table knows nothing of it.
 pub async fn find(db: &dyn Db, mapping: &Mapping, text: &str) -> anyhow::Result<Vec<String>> {
+    const ONE: usize = 2;
     const ENOUGH: usize = 11;
     let places = places(mapping);
-    let exact = places.iter().map(|place| {
-        let condition = keys::holds(db, mapping, place.table, &place.key, text);
-        (place, condition)
+    let exact = places.iter().filter_map(|place| {
+        let condition = keys::holds(db, mapping, place.table, &place.key, text)?;
+        Some((place, condition, ONE))
     });
-    // Another spelling of the key in one table must not win over the key itself in the other.
-    let alike = places
-        .iter()
-        .map(|place| (place, Some(keys::alike(db, &place.key, text))));
-    for (place, condition) in exact.chain(alike) {
-        let Some(condition) = condition else {
-            continue;
-        };
-        let found = distinct(db, place, &condition, 2).await?;
+    let read = places.iter().flat_map(|place| {
+        [
+            (place, keys::alike(db, &place.key, text), ONE),
+            (place, keys::begins(db, &place.key, text), ENOUGH),
+        ]
+    });
+    for (place, condition, limit) in exact.chain(read) {
+        let found = distinct(db, place, &condition, limit).await?;
         let own = found.iter().find(|key| *key == text).cloned();
         if !found.is_empty() {
             return Ok(own.map_or(found, |own| vec![own]));
         }
     }
-    let mut found = Vec::new();
-    for place in &places {
-        found = distinct(db, place, &keys::begins(db, &place.key, text), ENOUGH).await?;
-        if !found.is_empty() {
-            break;
-        }
-    }
-    Ok(found)
+    Ok(Vec::new())
 }
 
 /// What the store holds of a conversation, without its messages.

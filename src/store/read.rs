@@ -133,12 +133,8 @@ pub async fn raw(
 
 /// Every message of the store, in the order in which it is stored.
 pub async fn scan(db: &dyn Db, mapping: &Mapping, take: Take<'_>) -> anyhow::Result<()> {
-    let all = Condition {
-        sql: String::new(),
-        args: Vec::new(),
-    };
     if mapping.store().shape != Shape::Chain {
-        return each(db, mapping, &all, Order::Stored, take).await;
+        return each(db, mapping, &Condition::default(), Order::Stored, take).await;
     }
     for key in super::list::keys(db, mapping).await? {
         for message in conversation(db, mapping, &key).await? {
@@ -195,8 +191,10 @@ pub(super) enum Order {
     Stored,
     /// The last ones first, at most so many.
     Latest(usize),
-    /// By the key downwards, which an index answers at once.
+    /// By the key downwards where an index answers that at once; else as they are stored.
     Newest,
+    /// So many at most, the newest if that costs nothing: no row is read for its place alone.
+    Sample(usize),
 }
 
 /// The messages of the rows that a condition holds for; branches are marked.
@@ -277,11 +275,15 @@ fn statement(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str, order
     let from = plan.select_from(db, store);
     let wanted = plan.wanted(db, store, condition);
     let down = |columns: &[String]| {
-        let columns: Vec<_> = columns
-            .iter()
-            .map(|name| format!("m.{} DESC", db.quote(name)))
-            .collect();
-        columns.join(", ")
+        let down = |name: &String| format!("m.{} DESC", db.quote(name));
+        let columns: Vec<_> = columns.iter().map(down).collect();
+        format!(" ORDER BY {}", columns.join(", "))
+    };
+    let newest = || match &store.message.append {
+        Some(append) if store.message.key == [append.clone()] && store.parts.is_none() => {
+            down(&store.message.key)
+        }
+        _ => String::new(),
     };
     let order = match order {
         Order::Told => plan.order(db, store),
@@ -289,15 +291,11 @@ fn statement(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: &str, order
         Order::Stored if store.parts.is_some() => plan.order(db, store),
         Order::Stored => String::new(),
         Order::Latest(count) if !store.message.order.is_empty() => {
-            format!(" ORDER BY {} LIMIT {count}", down(&store.message.order))
+            format!("{} LIMIT {count}", down(&store.message.order))
         }
         Order::Latest(count) => format!(" LIMIT {count}"),
-        Order::Newest => match &store.message.append {
-            Some(append) if store.message.key == [append.clone()] && store.parts.is_none() => {
-                format!(" ORDER BY {}", down(&store.message.key))
-            }
-            _ => String::new(),
-        },
+        Order::Newest => newest(),
+        Order::Sample(count) => format!("{} LIMIT {count}", newest()),
     };
     format!("{from}{wanted}{order}")
 }
