@@ -5,6 +5,9 @@
 //! of them, into a file, and two such files compared. The program fails if a message costs more
 //! than 3 times the bare loop, if the comparison takes 3 s or more, or if memory goes
 //! over 256 MB. A number behind the name is how many conversations there are instead.
+//!
+//! With `bare PATH` it only reads and digests the messages of a SQLite store, with no more than
+//! rusqlite and BLAKE3: what `benches/audit.py` measures `chatctl audit snapshot` by.
 #![allow(clippy::print_stdout)] // A bench has no report; its figures are its output.
 
 use chatctl::audit;
@@ -14,11 +17,13 @@ use chatctl::audit::Late;
 use chatctl::audit::Leafer;
 use chatctl::audit::Settings;
 use chatctl::audit::Sketch;
+use chatctl::audit::Sum;
 use chatctl::audit::Taker;
 use chatctl::audit::file;
 use chatctl::audit::file::Header;
 use chatctl::model::Role;
 use chatctl::model::StoredMessage;
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,6 +35,10 @@ const CONVERSATIONS: i64 = 10_000_000;
 const ROUNDS: usize = 5;
 
 fn main() -> ExitCode {
+    if let Some(path) = std::env::args().skip_while(|arg| arg != "bare").nth(1) {
+        bare(&path);
+        return ExitCode::SUCCESS;
+    }
     let given = std::env::args().find_map(|arg| arg.parse().ok());
     let ratio = digests();
     sketch();
@@ -62,6 +71,36 @@ fn taker(detail: Detail) -> Taker {
         ..Settings::at(1_800_000_000_000_000)
     };
     Taker::new(&key(), settings).expect("there is room for temporary files")
+}
+
+/// One digest of all columns of each message, added up by conversation.
+fn bare(path: &str) {
+    let connection = rusqlite::Connection::open(path).expect("the store is there");
+    let sql = "SELECT conversation_id, role, content, created_at, id FROM message";
+    let mut statement = connection.prepare(sql).expect("it has messages");
+    let mut rows = statement.query([]).expect("they can be read");
+    let mut sums: HashMap<Box<[u8]>, Sum> = HashMap::new();
+    let mut buffer = Vec::new();
+    while let Some(row) = rows.next().expect("they can be read") {
+        buffer.clear();
+        for column in 0..4 {
+            let text = row.get_ref(column).expect("the column is there");
+            buffer.extend_from_slice(text.as_bytes().expect("it is a text"));
+            buffer.push(0);
+        }
+        let id: i64 = row.get(4).expect("it is a number");
+        buffer.extend_from_slice(&id.to_le_bytes());
+        let leaf = Sum::from_bytes(blake3::keyed_hash(&[7; 32], &buffer).as_bytes());
+        let conversation = row.get_ref(0).expect("the column is there");
+        let conversation = conversation.as_bytes().expect("it is a text");
+        match sums.get_mut(conversation) {
+            Some(sum) => sum.add(leaf),
+            None => {
+                sums.insert(conversation.into(), leaf);
+            }
+        }
+    }
+    println!("{} conversations", sums.len());
 }
 
 /// How many times the bare loop a message costs, the best of some rounds.

@@ -12,7 +12,6 @@ filled, or with --filled be the one of an earlier run. Times are of whole proces
 """
 
 import argparse
-import json
 import os
 import pathlib
 import shutil
@@ -48,7 +47,7 @@ def run(chatctl, url, arguments):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     first = None
     for line in process.stdout:
-        if first is None and json.loads(line).get("type") in ("row", "message"):
+        if first is None and line.startswith('    {"conversation"'):
             first = time.perf_counter() - began
     told = process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)

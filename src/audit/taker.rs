@@ -178,8 +178,7 @@ impl Taker {
     pub fn new(key: &Key, settings: Settings) -> io::Result<Self> {
         let memory = settings.memory;
         let (entries, sketch) = match settings.detail {
-            Detail::Auto => (true, Some(CELLS)),
-            Detail::Messages => (true, None),
+            Detail::Auto | Detail::Messages => (true, None),
             Detail::Sketch(cells) => (false, Some(cells)),
             Detail::Conversations => (false, None),
         };
@@ -219,6 +218,7 @@ impl Taker {
     pub fn take(&mut self, message: &StoredMessage, late: Late) -> io::Result<()> {
         let (entry, leaf) = self.leafer.digest(message);
         self.count(message, &entry);
+        self.condense()?;
         let tally = self.table.of(entry.conversation)?;
         if let Some(names) = &mut self.names {
             if !tally.filled() {
@@ -294,10 +294,23 @@ impl Taker {
             let whole = EXACT_TO.iter().copied().find(|unit| time % unit == 0);
             summary.exact_to = whole.min(summary.exact_to.or(whole));
         }
+    }
+
+    /// Puts a sketch in the place of the messages when they have become too many.
+    fn condense(&mut self) -> io::Result<()> {
+        let summary = &self.summary;
         let many = summary.messages > self.settings.most_messages && summary.high.is_some();
-        if many && self.settings.detail == Detail::Auto {
-            self.entries = None;
+        if !many || self.settings.detail != Detail::Auto {
+            return Ok(());
         }
+        if let Some(entries) = self.entries.take() {
+            let mut sketch = Sketch::new(CELLS);
+            for entry in entries.finish()? {
+                sketch.add(&entry?);
+            }
+            self.sketch = Some(sketch);
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use super::Db;
 use super::Target;
 use super::Tried;
 use crate::stop::Stop;
+use std::borrow::Cow;
 use std::time::Duration;
 
 pub(super) use mysql::scan as scan_mysql;
@@ -104,4 +105,13 @@ pub(super) fn reads_only(target: &Target) -> Stop {
     Stop::refused(format!(
         "a view of `{target}` at one moment only reads what chatctl asks for"
     ))
+}
+
+/// The text that bytes are, and something like it of bytes that are no UTF-8. Making sure first is
+/// many times as fast as looking for what has to be replaced.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL's binary COPY format, decoded as it comes
 //! (postgresql.org/docs/current/sql-copy.html, "Binary Format").
 
+use super::text_of;
 use crate::model::CellRef;
 use anyhow::Context as _;
 use std::borrow::Cow;
@@ -124,7 +125,7 @@ fn tuple(bytes: &[u8], columns: usize) -> anyhow::Result<Option<(Fields<'_>, usi
 
 fn lossy<'a>((kind, field): (&Kind, &Option<&'a [u8]>)) -> Option<Cow<'a, str>> {
     match kind {
-        Kind::Text => field.map(String::from_utf8_lossy),
+        Kind::Text => field.map(text_of),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use super::Moment;
 use super::Steady;
 use super::over;
 use super::reads_only;
+use super::text_of;
 use super::too_long;
 use crate::db::Catalog;
 use crate::db::Db;
@@ -163,7 +164,7 @@ fn read(connection: &Connection, sql: &str, args: &[Cell], each: Each<'_>) -> an
         let mut texts = Vec::with_capacity(columns);
         for index in 0..columns {
             texts.push(match row.get_ref(index)? {
-                ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes)),
+                ValueRef::Text(bytes) => Some(text_of(bytes)),
                 _ => None,
             });
         }
