@@ -55,10 +55,21 @@ struct Postgres {
     deadline: Instant,
 }
 
-async fn connect(target: &Target, limit: Duration) -> anyhow::Result<PgConnection> {
+/// Whether the server may sort the rows where an index has their order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sorts {
+    /// If it takes less time until the last row.
+    Yes,
+    /// No: somebody waits for the first row.
+    No,
+}
+
+async fn connect(target: &Target, limit: Duration, sorts: Sorts) -> anyhow::Result<PgConnection> {
     let idle = format!("{}ms", limit.as_millis());
     let wait = format!("{}ms", server::READ.as_millis());
+    let sort = if sorts == Sorts::Yes { "on" } else { "off" };
     let options = base::reading(target, limit)?.options([
+        ("enable_sort", sort),
         // Zero is for ever: a large table is read for as long as it takes.
         ("statement_timeout", idle.as_str()),
         // If chatctl stops in the middle, the application's changes of the schema wait no longer.
@@ -74,7 +85,7 @@ pub(super) async fn open(
     limit: Duration,
 ) -> anyhow::Result<Box<dyn Steady>> {
     let deadline = Instant::now() + limit;
-    let mut connection = connect(&target, limit).await?;
+    let mut connection = connect(&target, limit, Sorts::Yes).await?;
     // Servers that only speak as PostgreSQL does have no such log, and say so by an error.
     let from = place(&mut connection).await.ok();
     for attempt in 0.. {
@@ -272,7 +283,7 @@ pub(in crate::db) async fn scan(
     each: Each<'_>,
 ) -> anyhow::Result<()> {
     let sql = server::inlined(sql, args, base::literal)?;
-    let mut connection = connect(target, Duration::ZERO).await?;
+    let mut connection = connect(target, Duration::ZERO, Sorts::No).await?;
     copy(target, &mut connection, &sql, each, Rest::Leave).await
 }
 
