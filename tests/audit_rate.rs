@@ -190,7 +190,8 @@ fn a_server_that_saves_before_the_marker_stores_all() {
 
 #[test]
 fn a_server_that_saves_after_the_marker_loses_what_is_hung_up_on() {
-    let chat = Chat::new("after").stack("async");
+    // Whether one that saves at once notices in time that nobody listens is a matter of luck.
+    let chat = Chat::kept("json", "after");
     let (report, exit) = probe(&chat);
     assert_eq!(
         (errors(&report), exit),

@@ -204,9 +204,37 @@ fn every_fixture(backend: &str, load: impl Fn(&str, &str) -> String) {
                 wrong.push(difference(&app, backend, &expected, &told));
             }
         });
+        is_audited(&app, &url);
     }
     assert!(seen > 0, "no fixture of {backend}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A snapshot of it holds, and every check can look at it.
+fn is_audited(app: &str, url: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("before.cas");
+    let file = file.to_str().unwrap();
+    let audit = |arguments: &[&str]| {
+        let mut command = common::chatctl();
+        command.env("PRESETS_KEY", "5a".repeat(32)).arg("audit");
+        common::report(command.args(arguments).args(["--database-url", url]))
+    };
+    let key = ["--key", "env:PRESETS_KEY"];
+    let (report, exit) = audit(&[&["snapshot", "-o", file], &key[..]].concat());
+    let messages = report["cases"][0]["metrics"]["messages"].as_f64();
+    assert!(exit == 0 && messages > Some(0.0), "{app}: {report:#}");
+    let (report, exit) = audit(&[&["compare", file], &key[..]].concat());
+    assert_eq!(
+        (exit, common::codes(&report, "warning").len()),
+        (0, 0),
+        "{app}: {report:#}"
+    );
+    let (report, exit) = audit(&["check"]);
+    assert!(
+        [0, 1].contains(&exit) && report["cases"].is_array(),
+        "{app}: {report:#}"
+    );
 }
 
 /// Each table and column by which a preset is known is in its fixture.

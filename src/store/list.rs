@@ -16,6 +16,9 @@ use crate::model::Conversation;
 use crate::model::Role;
 use crate::model::State;
 use crate::model::StoredMessage;
+use futures_util::StreamExt as _;
+use futures_util::TryStreamExt as _;
+use futures_util::stream;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -53,9 +56,12 @@ pub async fn conversations(
             }
         }
     }
-    for one in &mut found {
-        describe(db, mapping, one).await?;
-    }
+    // A server answers several small questions in the time of one.
+    let described = stream::iter(found).map(|mut one| async move {
+        describe(db, mapping, &mut one).await?;
+        anyhow::Ok(one)
+    });
+    let mut found: Vec<_> = described.buffered(AT_ONCE).try_collect().await?;
     found.retain(|one| filter.since.is_none_or(|since| one.last >= Some(since)));
     found.retain(|one| filter.user.is_none() || one.user == filter.user);
     found.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| b.key.cmp(&a.key)));
@@ -63,6 +69,9 @@ pub async fn conversations(
     found.truncate(filter.limit);
     Ok((found, cut))
 }
+
+/// How many conversations are looked at at a time: a backend keeps so many connections.
+const AT_ONCE: usize = 4;
 
 /// The keys of the conversations that a text may mean: the one that it is, else those that it begins.
 ///

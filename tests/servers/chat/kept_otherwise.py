@@ -143,5 +143,6 @@ async def answer(key: str, text: str) -> AsyncIterator[str]:
         await anyio.sleep(0.005)
     yield "data: [DONE]\n\n"
     if os.environ["SAVE"] == "after":
-        await anyio.sleep(0.005)
+        # Long enough to notice that the client has hung up, also on a busy machine.
+        await anyio.sleep(0.2)
         kept.add(key, "assistant", whole)
