@@ -45,16 +45,18 @@ pub async fn conversations(
     let mut known: HashSet<_> = found.iter().map(|one| keys::same(&one.key)).collect();
     let told = mapping.store().conversation.as_ref();
     if filter.user.is_none() || told.is_none_or(|place| place.user.is_none()) {
-        for key in latest(db, mapping, filter.user.as_deref(), wanted).await? {
-            if known.contains(&keys::same(&key)) {
-                continue;
-            }
-            // To the database a key in other letters may be that of a row that is known.
-            let one = heads::row(db, mapping, &key).await?;
-            if known.insert(keys::same(&one.key)) {
-                found.push(one);
-            }
-        }
+        let keys = latest(db, mapping, filter.user.as_deref(), wanted).await?;
+        let new: Vec<_> = keys
+            .into_iter()
+            .filter(|key| !known.contains(&keys::same(key)))
+            .collect();
+        let rows = stream::iter(&new).map(|key| heads::row(db, mapping, key));
+        let rows: Vec<_> = rows.buffered(AT_ONCE).try_collect().await?;
+        // To the database a key in other letters may be that of a row that is known.
+        found.extend(
+            rows.into_iter()
+                .filter(|one| known.insert(keys::same(&one.key))),
+        );
     }
     // A server answers several small questions in the time of one.
     let described = stream::iter(found).map(|mut one| async move {
