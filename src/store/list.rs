@@ -253,8 +253,9 @@ async fn latest(
 
 /// Counts a conversation's messages and looks at its last ones.
 async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> anyhow::Result<()> {
-    /// Tools and system messages may stand after the last word of either side.
-    const LAST: usize = 8;
+    /// Tools and system messages may stand after the last word of either side; and most
+    /// conversations have no more messages than this, which then need not be counted.
+    const LAST: usize = 30;
     let store = mapping.store();
     let whole = matches!(store.shape, Shape::Blob | Shape::Chain);
     let whole = whole || store.message.parent.is_some() || store.parts.is_some();
@@ -264,8 +265,16 @@ async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> any
         let (table, columns) = read::place(mapping);
         let condition = keys::holds(db, mapping, table, &columns, &one.key)
             .unwrap_or_else(|| keys::alike(db, &columns, &one.key));
-        one.messages = count(db, mapping, &condition).await?;
+        let args = condition.args.clone();
+        let counted = Condition {
+            sql: condition.sql.clone(),
+            args,
+        };
         let last = read::select(db, mapping, condition, Order::Latest(LAST)).await?;
+        one.messages = match last.len() < LAST {
+            true => last.len() as u64,
+            false => count(db, mapping, &counted).await?,
+        };
         // The newest row comes first, in it the question before its answer.
         let rows = last.chunk_by(|question, answer| answer.parent.as_ref() == Some(&question.key));
         rows.rev().flatten().cloned().collect()
