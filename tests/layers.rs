@@ -91,6 +91,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("blake3", &["audit/key.rs", "redact.rs", "store/decode.rs"]),
     ("ignore", &["guard/tree.rs"]),
     ("lz4_flex", &["audit/file"]),
+    ("siphasher", &["audit/key.rs"]),
     ("squawk_linter", &["lint/squawk.rs"]),
     ("squawk_syntax", &["lint/squawk.rs"]),
     ("eventsource_stream", &["stream/sse.rs"]),

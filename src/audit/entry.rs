@@ -2,6 +2,7 @@
 
 use super::spill::Field;
 use super::spill::Record;
+use super::spill::Room;
 use crate::model::Role;
 use crate::model::State;
 use std::cmp::Ordering;
@@ -121,14 +122,15 @@ impl Record for Entry {
     const SIZE: usize = 65;
     const HASHED: usize = 40;
 
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.message.0);
-        out.extend_from_slice(&self.content.to_le_bytes());
-        out.extend_from_slice(&self.parent.to_le_bytes());
-        out.extend_from_slice(&self.place.to_le_bytes());
-        out.extend_from_slice(&self.conversation.0);
-        out.extend_from_slice(&self.time.to_le_bytes());
-        out.push(self.flags);
+    fn put(&self, out: &mut [u8]) {
+        let mut room = Room(out);
+        room.put(self.message.0);
+        room.put(self.content.to_le_bytes());
+        room.put(self.parent.to_le_bytes());
+        room.put(self.place.to_le_bytes());
+        room.put(self.conversation.0);
+        room.put(self.time.to_le_bytes());
+        room.put([self.flags]);
     }
 
     fn get(bytes: &[u8]) -> Self {

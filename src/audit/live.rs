@@ -100,8 +100,8 @@ impl Live {
         })
         .await?;
         if whole {
-            let mut take = |message: StoredMessage| {
-                let flow = audience.message(&message, late.of(&message))?;
+            let mut take = |message: &StoredMessage| {
+                let flow = audience.message(message, late.of(message))?;
                 whole &= flow.is_continue();
                 Ok(flow)
             };

@@ -6,6 +6,7 @@
 //! flat however many messages there are: what does not fit is sorted and spilled.
 
 pub mod arm;
+mod background;
 pub mod checks;
 pub mod compare;
 mod entry;
@@ -25,6 +26,7 @@ mod taker;
 mod tally;
 mod turns;
 
+pub use background::Background;
 pub use compare::Comparer;
 pub use compare::Comparison;
 pub use compare::compare_files;

@@ -8,6 +8,7 @@
 use super::entry::Entry;
 use super::spill::Field;
 use super::spill::Record;
+use super::spill::Room;
 use std::cmp::Ordering;
 
 const SIZE: usize = Entry::SIZE;
@@ -17,7 +18,6 @@ const PARTS: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sketch {
     cells: Vec<Cell>,
-    bytes: Vec<u8>,
 }
 
 /// One cell of a [`Sketch`].
@@ -44,16 +44,12 @@ impl Sketch {
     pub fn new(cells: usize) -> Self {
         Self {
             cells: vec![Cell::EMPTY; (cells / PARTS).max(1) * PARTS],
-            bytes: Vec::with_capacity(SIZE),
         }
     }
 
     /// From the cells of a table.
     pub(super) fn from_cells(cells: Vec<Cell>) -> Self {
-        Self {
-            cells,
-            bytes: Vec::with_capacity(SIZE),
-        }
+        Self { cells }
     }
 
     /// How many cells it has.
@@ -73,10 +69,8 @@ impl Sketch {
 
     /// Puts an entry in.
     pub fn add(&mut self, entry: &Entry) {
-        self.bytes.clear();
-        entry.put(&mut self.bytes);
         let mut bytes = [0; SIZE];
-        bytes.copy_from_slice(&self.bytes);
+        entry.put(&mut bytes);
         self.change(&bytes, 1);
     }
 
@@ -178,10 +172,11 @@ impl Record for Cell {
     const SIZE: usize = SIZE + 12;
     const HASHED: usize = SIZE + 8;
 
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.entries);
-        out.extend_from_slice(&self.check.to_le_bytes());
-        out.extend_from_slice(&self.count.to_le_bytes());
+    fn put(&self, out: &mut [u8]) {
+        let mut room = Room(out);
+        room.put(self.entries);
+        room.put(self.check.to_le_bytes());
+        room.put(self.count.to_le_bytes());
     }
 
     fn get(bytes: &[u8]) -> Self {

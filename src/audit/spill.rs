@@ -18,8 +18,8 @@ pub(super) trait Record: Copy + Send + 'static {
     /// How many bytes at its start are hashes, which no compression makes smaller.
     const HASHED: usize;
 
-    /// Appends its bytes, [`Record::SIZE`] of them.
-    fn put(&self, out: &mut Vec<u8>);
+    /// Writes its bytes, [`Record::SIZE`] of them.
+    fn put(&self, out: &mut [u8]);
     /// From [`Record::SIZE`] bytes.
     fn get(bytes: &[u8]) -> Self;
     /// The order of a sorted run.
@@ -43,6 +43,23 @@ impl Field<'_> {
     }
 }
 
+/// The rest of the room for a record's bytes, filled field by field.
+pub(super) struct Room<'a>(pub(super) &'a mut [u8]);
+
+impl Room<'_> {
+    /// The next bytes.
+    pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        let (next, rest) = std::mem::take(&mut self.0)
+            .split_first_chunk_mut()
+            .expect("a record has room for all its fields");
+        *next = bytes;
+        self.0 = rest;
+    }
+}
+
+/// The greatest record, in bytes.
+pub(super) const MOST: usize = 128;
+
 /// Sorted runs in temporary files, which are gone with the process.
 #[derive(Debug, Default)]
 pub(super) struct Runs(Vec<File>);
@@ -52,11 +69,11 @@ impl Runs {
     pub(super) fn spill<R: Record>(&mut self, records: &mut Vec<R>) -> io::Result<()> {
         records.sort_unstable_by(R::order);
         let mut out = BufWriter::with_capacity(BUFFER, tempfile::tempfile()?);
-        let mut bytes = Vec::with_capacity(R::SIZE);
+        let mut bytes = [0; MOST];
+        let bytes = &mut bytes[..R::SIZE];
         for record in &*records {
-            bytes.clear();
-            record.put(&mut bytes);
-            out.write_all(&bytes)?;
+            record.put(bytes);
+            out.write_all(bytes)?;
         }
         let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
@@ -169,7 +186,7 @@ impl<R: Record> Source<R> {
         match self {
             Self::Memory(records) => Ok(records.next()),
             Self::Run(file) => {
-                let mut bytes = [0; 128];
+                let mut bytes = [0; MOST];
                 let bytes = &mut bytes[..R::SIZE];
                 match file.read_exact(bytes) {
                     Ok(()) => Ok(Some(R::get(bytes))),

@@ -5,6 +5,7 @@ use super::entry::Id;
 use super::entry::NONE;
 use super::spill::Field;
 use super::spill::Record;
+use super::spill::Room;
 use super::sum::Sum;
 use std::cmp::Ordering;
 
@@ -115,19 +116,19 @@ impl Record for Tally {
     const SIZE: usize = 106;
     const HASHED: usize = 64;
 
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.id.0);
-        out.extend_from_slice(&self.sum.to_bytes());
-        out.extend_from_slice(&self.last);
+    fn put(&self, out: &mut [u8]) {
+        let mut room = Room(out);
+        room.put(self.id.0);
+        room.put(self.sum.to_bytes());
+        room.put(self.last);
         for count in self.counts {
-            out.extend_from_slice(&count.to_le_bytes());
+            room.put(count.to_le_bytes());
         }
-        out.extend_from_slice(&self.grown.to_le_bytes());
-        out.push(self.role);
-        out.push(self.flags);
-        out.extend_from_slice(&self.time.to_le_bytes());
-        out.extend_from_slice(&self.order.0.to_le_bytes());
-        out.extend_from_slice(&self.order.1.to_le_bytes());
+        room.put(self.grown.to_le_bytes());
+        room.put([self.role, self.flags]);
+        room.put(self.time.to_le_bytes());
+        room.put(self.order.0.to_le_bytes());
+        room.put(self.order.1.to_le_bytes());
     }
 
     fn get(bytes: &[u8]) -> Self {

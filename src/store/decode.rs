@@ -19,27 +19,32 @@ use crate::model::State;
 use crate::model::StoredMessage;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// Makes messages of rows. Rows that hold parts of one message must come together.
 pub(super) struct Decoder<'p> {
     plan: &'p Plan,
     store: &'p Store,
-    roles: HashMap<String, Option<Role>>,
+    roles: Vec<(String, Option<Role>)>,
+    /// The message of a row: rows by the million are read into the same one.
+    message: StoredMessage,
     /// The message whose parts are still coming.
     pending: Option<StoredMessage>,
 }
 
-/// What takes the messages.
-pub(super) type Take<'t> = &'t mut dyn FnMut(StoredMessage);
+/// A store has a few roles; of a column that holds something else, not all is remembered.
+const MOST_ROLES: usize = 16;
+
+/// What takes the messages, each of which is lent.
+pub(super) type Take<'t> = &'t mut dyn FnMut(&StoredMessage);
 
 impl<'p> Decoder<'p> {
     pub(super) fn new(plan: &'p Plan, store: &'p Store) -> Self {
         Self {
             plan,
             store,
-            roles: HashMap::new(),
+            roles: Vec::new(),
+            message: StoredMessage::new("", Role::User, ""),
             pending: None,
         }
     }
@@ -50,10 +55,10 @@ impl<'p> Decoder<'p> {
         match (self.store.shape, &self.plan.parts) {
             (Shape::Blob, _) => self.items(&row, take),
             (Shape::Turn, _) => self.turn(&row, take),
-            (Shape::Opaque, _) => take(self.opaque(&row)),
+            (Shape::Opaque, _) => self.opaque(&row, take),
             (_, None) => {
-                if let Some(message) = self.message(&row) {
-                    take(message);
+                if self.message(&row) {
+                    take(&self.message);
                 }
             }
             (_, Some(part)) => self.part(&row, part, take),
@@ -63,7 +68,7 @@ impl<'p> Decoder<'p> {
     /// The last message, when its parts were still coming.
     pub(super) fn end(&mut self, take: Take<'_>) {
         if let Some(message) = self.pending.take() {
-            take(message);
+            take(&message);
         }
     }
 
@@ -71,89 +76,64 @@ impl<'p> Decoder<'p> {
     pub(super) fn tip(&self, cells: &[CellRef<'_>]) -> Option<String> {
         let row = Row::new(cells);
         let tip = row.text(self.plan.tip.as_ref()?)?;
-        Some(format!("{}#{tip}", self.conversation(&row)?))
+        Some(format!("{}#{tip}", conversation(self.plan, &row)?))
     }
 
     /// The conversation that a row names.
     pub(super) fn conversation_of(&self, cells: &[CellRef<'_>]) -> Option<String> {
-        self.conversation(&Row::new(cells))
+        conversation(self.plan, &Row::new(cells)).map(Cow::into_owned)
     }
 
     fn role(&mut self, value: &str) -> Option<Role> {
-        if let Some(known) = self.roles.get(value) {
-            return known.clone();
+        if let Some((_, role)) = self.roles.iter().find(|(known, _)| known == value) {
+            return role.clone();
         }
         let role = roles::role_of(&self.store.message.role_map, value);
-        self.roles.insert(value.to_owned(), role.clone());
+        if self.roles.len() < MOST_ROLES {
+            self.roles.push((value.to_owned(), role.clone()));
+        }
         role
     }
 
-    fn conversation(&self, row: &Row<'_>) -> Option<String> {
-        let slots = &self.plan.conversation;
-        if let [only] = slots.as_slice() {
-            return row.text(only).map(Cow::into_owned);
-        }
-        let first = row.text(slots.first()?)?;
-        let others = slots[1..].iter().map(|slot| row.text(slot));
-        let parts = std::iter::once(Some(first)).chain(others);
-        let parts: Vec<_> = parts
-            .map(|part| keys::part(part.unwrap_or_default()))
-            .collect();
-        Some(parts.join("/"))
-    }
-
-    /// What every row tells, whatever its messages are.
-    fn bare(&self, row: &Row<'_>, role: Role) -> StoredMessage {
-        let plan = self.plan;
-        let told = |at: Option<usize>| at.and_then(|at| row.cell(at)).map(Cow::into_owned);
-        let is = |at: Option<usize>| at.is_some_and(|at| row.cells[at] == CellRef::Int(1));
-        let state = match (is(plan.deleted), is(plan.error), is(plan.open)) {
-            (true, ..) => State::Deleted,
-            (_, true, _) => State::Failed,
-            (.., true) => State::Open,
-            _ => State::Whole,
-        };
-        StoredMessage {
-            conversation: self.conversation(row),
-            status: told(plan.status),
-            time: plan.time.as_ref().and_then(|slot| row.time(slot)),
-            append: plan.append.and_then(|at| row.append(at)),
-            parent: told(plan.parent),
-            extra: row.joined(&plan.extra),
-            state,
-            ..StoredMessage::new(row.key(&plan.key), role, String::new())
-        }
-    }
-
-    fn message(&mut self, row: &Row<'_>) -> Option<StoredMessage> {
+    /// Reads a row into `self.message`; false when it holds none.
+    fn message(&mut self, row: &Row<'_>) -> bool {
         let role = match &self.plan.role {
-            Some(slot) => self.role(&row.text(slot).unwrap_or_default())?,
-            None => Role::Other(String::new()),
+            Some(slot) => self.role(&row.text(slot).unwrap_or_default()),
+            None => Some(Role::Other(String::new())),
         };
-        let mut message = self.bare(row, role);
+        let Some(role) = role else {
+            return false;
+        };
+        let message = &mut self.message;
+        message.role = role;
+        message.content.clear();
+        message.tools.clear();
+        message.decoded = true;
+        bare(self.plan, row, message);
         if let Some(slot) = &self.plan.content {
-            row.fill(slot, &mut message);
+            row.fill(slot, message);
         }
         if let Some(slot) = &self.plan.tools {
             message.tools.extend(row.calls(slot));
         }
-        Some(message)
+        true
     }
 
     fn part(&mut self, row: &Row<'_>, (content, tools): &(Slot, Option<Slot>), take: Take<'_>) {
-        let Some(first) = self.message(row) else {
+        if !self.message(row) {
             return;
-        };
+        }
+        let first = &self.message;
         let same = |pending: &StoredMessage| {
             pending.key == first.key && pending.conversation == first.conversation
         };
         let mut message = match self.pending.take() {
             Some(pending) if same(&pending) => pending,
             Some(other) => {
-                take(other);
-                first
+                take(&other);
+                first.clone()
             }
-            None => first,
+            None => first.clone(),
         };
         row.fill(content, &mut message);
         if let Some(tools) = tools {
@@ -163,7 +143,7 @@ impl<'p> Decoder<'p> {
     }
 
     fn turn(&mut self, row: &Row<'_>, take: Take<'_>) {
-        let whole = self.bare(row, Role::User);
+        let whole = whole(self.plan, row, Role::User);
         for (part, slot, role) in [
             ("prompt", &self.plan.prompt, Role::User),
             ("response", &self.plan.response, Role::Assistant),
@@ -201,12 +181,12 @@ impl<'p> Decoder<'p> {
                 }
             }
             row.fill(slot, &mut message);
-            take(message);
+            take(&message);
         }
     }
 
-    fn opaque(&self, row: &Row<'_>) -> StoredMessage {
-        let mut message = self.bare(row, Role::Other("opaque".to_owned()));
+    fn opaque(&self, row: &Row<'_>, take: Take<'_>) {
+        let mut message = whole(self.plan, row, Role::Other("opaque".to_owned()));
         message.decoded = false;
         for at in &self.plan.payload {
             let bytes: &[u8] = match row.cells[*at] {
@@ -224,18 +204,18 @@ impl<'p> Decoder<'p> {
             )
             .expect("a text can be written to");
         }
-        message
+        take(&message);
     }
 
     fn items(&mut self, row: &Row<'_>, take: Take<'_>) {
         let (Some(slot), Some(item)) = (&self.plan.items, &self.store.item) else {
             return;
         };
-        let bare = self.bare(row, Role::User);
+        let bare = whole(self.plan, row, Role::User);
         let conversation = bare.conversation.clone().unwrap_or_default();
         let (items, decoded) = row.nodes(slot);
         if !decoded {
-            take(StoredMessage {
+            take(&StoredMessage {
                 key: format!("{conversation}#"),
                 role: Role::Other("undecodable".to_owned()),
                 content: row.raw(slot),
@@ -274,7 +254,61 @@ impl<'p> Decoder<'p> {
             let tip = tip.map(|tip| format!("{conversation}#{tip}"));
             branch::mark(&mut found, tip.as_deref());
         }
-        found.into_iter().for_each(take);
+        found.iter().for_each(take);
+    }
+}
+
+/// The conversation that a row names.
+fn conversation<'c>(plan: &Plan, row: &'c Row<'_>) -> Option<Cow<'c, str>> {
+    let slots = &plan.conversation;
+    if let [only] = slots.as_slice() {
+        return row.text(only);
+    }
+    let first = row.text(slots.first()?)?;
+    let others = slots[1..].iter().map(|slot| row.text(slot));
+    let parts = std::iter::once(Some(first)).chain(others);
+    let parts: Vec<_> = parts
+        .map(|part| keys::part(part.unwrap_or_default()))
+        .collect();
+    Some(Cow::Owned(parts.join("/")))
+}
+
+/// A message of what every row tells, whatever its messages are.
+fn whole(plan: &Plan, row: &Row<'_>, role: Role) -> StoredMessage {
+    let mut message = StoredMessage::new("", role, "");
+    bare(plan, row, &mut message);
+    message
+}
+
+/// Puts what every row tells, whatever its messages are, into a message without content.
+fn bare(plan: &Plan, row: &Row<'_>, message: &mut StoredMessage) {
+    let told = |at: Option<usize>| at.and_then(|at| row.cell(at));
+    let is = |at: Option<usize>| at.is_some_and(|at| row.cells[at] == CellRef::Int(1));
+    message.state = match (is(plan.deleted), is(plan.error), is(plan.open)) {
+        (true, ..) => State::Deleted,
+        (_, true, _) => State::Failed,
+        (.., true) => State::Open,
+        _ => State::Whole,
+    };
+    put(&mut message.conversation, conversation(plan, row));
+    put(&mut message.status, told(plan.status));
+    put(&mut message.parent, told(plan.parent));
+    message.time = plan.time.as_ref().and_then(|slot| row.time(slot));
+    message.append = plan.append.and_then(|at| row.append(at));
+    message.key.clear();
+    row.key(&plan.key, &mut message.key);
+    message.extra.clear();
+    row.joined(&plan.extra, &mut message.extra);
+}
+
+/// Keeps the room that the text before had.
+fn put(place: &mut Option<String>, text: Option<Cow<'_, str>>) {
+    match (place, text) {
+        (Some(place), Some(text)) => {
+            place.clear();
+            place.push_str(&text);
+        }
+        (place, text) => *place = text.map(Cow::into_owned),
     }
 }
 

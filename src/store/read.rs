@@ -15,8 +15,8 @@ use crate::model::CellRef;
 use crate::model::StoredMessage;
 use std::ops::ControlFlow;
 
-/// What takes each message, and may break off.
-pub type Take<'a> = &'a mut (dyn FnMut(StoredMessage) -> anyhow::Result<ControlFlow<()>> + Send);
+/// What looks at each message, and may break off.
+pub type Take<'a> = &'a mut (dyn FnMut(&StoredMessage) -> anyhow::Result<ControlFlow<()>> + Send);
 
 /// The messages of a conversation: those on the way to the current leaf, in order, then the others.
 pub async fn conversation(
@@ -138,7 +138,7 @@ pub async fn scan(db: &dyn Db, mapping: &Mapping, take: Take<'_>) -> anyhow::Res
     }
     for key in super::list::keys(db, mapping).await? {
         for message in conversation(db, mapping, &key).await? {
-            if take(message)?.is_break() {
+            if take(&message)?.is_break() {
                 return Ok(());
             }
         }
@@ -211,9 +211,9 @@ pub(super) async fn select(
     let mut found = Vec::new();
     for row in db.rows(&sql, &condition.args).await? {
         let row: Vec<_> = row.iter().map(CellRef::from).collect();
-        decoder.row(&row, &mut |message| found.push(message));
+        decoder.row(&row, &mut |message| found.push(message.clone()));
     }
-    decoder.end(&mut |message| found.push(message));
+    decoder.end(&mut |message| found.push(message.clone()));
     if store.shape == Shape::Chain {
         found = chain::once(found, store)?;
     } else if order == Order::Told && store.shape != Shape::Blob && store.message.parent.is_some() {
@@ -236,24 +236,23 @@ pub(super) async fn each(
     let plan = Plan::of(db, store);
     let sql = statement(db, mapping, &plan, &condition.sql, order);
     let mut decoder = Decoder::new(&plan, store);
-    let mut messages = Vec::new();
+    let mut whole = true;
     let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
-        decoder.row(cells, &mut |message| messages.push(message));
-        for message in messages.drain(..) {
-            if take(message)?.is_break() {
-                return Ok(ControlFlow::Break(()));
+        let mut flow = Ok(ControlFlow::Continue(()));
+        decoder.row(cells, &mut |message| {
+            if matches!(flow, Ok(ControlFlow::Continue(()))) {
+                flow = take(message);
             }
-        }
-        Ok(ControlFlow::Continue(()))
+        });
+        whole = matches!(flow, Ok(ControlFlow::Continue(())));
+        flow
     };
     db.scan(&sql, &condition.args, &mut row).await?;
-    let mut last = None;
-    decoder.end(&mut |message| last = Some(message));
-    if let Some(message) = last {
-        // It was the last one anyway.
-        let _ = take(message)?;
+    let mut last = Ok(ControlFlow::Continue(()));
+    if whole {
+        decoder.end(&mut |message| last = take(message));
     }
-    Ok(())
+    last.map(|_| ())
 }
 
 /// The statement by which the rows that a condition holds for are read.

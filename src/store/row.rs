@@ -114,20 +114,22 @@ impl<'r> Row<'r> {
         })
     }
 
-    pub(super) fn key(&self, columns: &[usize]) -> String {
-        let cell = |at: &usize| self.cell(*at).unwrap_or_default();
-        match columns {
-            [only] => cell(only).into_owned(),
-            several => {
-                let parts: Vec<_> = several.iter().map(|at| keys::part(cell(at))).collect();
-                parts.join("/")
+    /// Adds a key's columns to a text.
+    pub(super) fn key(&self, columns: &[usize], text: &mut String) {
+        for (place, at) in columns.iter().enumerate() {
+            let cell = self.cell(*at).unwrap_or_default();
+            match columns {
+                [_] => text.push_str(&cell),
+                _ => {
+                    text.push_str(if place > 0 { "/" } else { "" });
+                    text.push_str(&keys::part(cell));
+                }
             }
         }
     }
 
-    /// Several columns as one text that is alike on every backend.
-    pub(super) fn joined(&self, columns: &[usize]) -> String {
-        let mut text = String::new();
+    /// Adds several columns to a text, so that it is alike on every backend.
+    pub(super) fn joined(&self, columns: &[usize], text: &mut String) {
         for at in columns {
             if let Some(cell) = self.cell(*at) {
                 let is_json = cell.starts_with(['{', '[']);
@@ -139,7 +141,6 @@ impl<'r> Row<'r> {
             }
             text.push('\u{1f}');
         }
-        text
     }
 
     /// Whether a source has a value.

@@ -69,12 +69,12 @@ pub async fn threads(db: &dyn Db, mapping: &Mapping, take: TakeThread<'_>) -> an
         if store.shape == Shape::Blob {
             gather.row(&mut decoder, cells);
         } else {
-            decoder.row(cells, &mut |message| gather.message(message));
+            decoder.row(cells, &mut |message| gather.message(message.clone()));
         }
         Ok(ControlFlow::Continue(()))
     };
     db.scan(&sql, &[], &mut row).await?;
-    decoder.end(&mut |message| gather.message(message));
+    decoder.end(&mut |message| gather.message(message.clone()));
     gather.end();
     Ok(())
 }
@@ -122,7 +122,7 @@ impl Gather<'_> {
             tip: decoder.tip(cells),
             messages: Vec::new(),
         };
-        decoder.row(cells, &mut |message| thread.messages.push(message));
+        decoder.row(cells, &mut |message| thread.messages.push(message.clone()));
         branch::mark(&mut thread.messages, thread.tip.as_deref());
         (self.take)(thread);
     }

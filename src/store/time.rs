@@ -3,25 +3,24 @@
 /// A time in text: RFC 3339, SQL's form with a blank, with or without a zone (then UTC), or a number.
 pub fn of_text(text: &str) -> Option<i64> {
     let text = text.trim();
-    if let Ok(number) = text.parse::<f64>() {
-        return of_number(number);
-    }
-    let (date, rest) = text.split_at_checked(10)?;
-    let mut parts = date.split('-');
-    let (year, month, day) = (
-        digits(parts.next()?)?,
-        digits(parts.next()?)?,
-        digits(parts.next()?)?,
-    );
-    let valid = (1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day);
-    if !valid || parts.next().is_some() {
+    let bytes = text.as_bytes();
+    // A date is told at once: there is one in every message.
+    let Some([year @ .., b'-', m1, m2, b'-', d1, d2]) = bytes.get(..10) else {
+        return of_number(text.parse().ok()?);
+    };
+    let (year, month, day) = (digits(year)?, digits(&[*m1, *m2])?, digits(&[*d1, *d2])?);
+    if !(1..=12).contains(&month) || !(1..=days_of(year, month)).contains(&day) {
         return None;
     }
     let days = days_from_civil(year, month, day);
-    let rest = rest.strip_prefix(['T', 't', ' ']).unwrap_or(rest);
-    let zone_at = rest.find(['Z', 'z', '+', '-', ' ']).unwrap_or(rest.len());
+    let rest = match &bytes[10..] {
+        [b'T' | b't' | b' ', rest @ ..] => rest,
+        rest => rest,
+    };
+    let is_zone = |byte: &u8| matches!(byte, b'Z' | b'z' | b'+' | b'-' | b' ');
+    let zone_at = rest.iter().position(is_zone).unwrap_or(rest.len());
     let (clock, zone) = rest.split_at(zone_at);
-    let micros = clock_of(clock)? - zone_of(zone.trim())?;
+    let micros = clock_of(clock)? - zone_of(zone.trim_ascii())?;
     Some(days * DAY + micros)
 }
 
@@ -54,39 +53,52 @@ pub(super) fn of_int(number: i64) -> Option<i64> {
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-fn digits(text: &str) -> Option<i64> {
-    let whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    whole.then(|| text.parse().ok()).flatten()
+fn digits(text: &[u8]) -> Option<i64> {
+    let digit = |number: i64, byte: &u8| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(i64::from(byte - b'0')),
+        _ => None,
+    };
+    (!text.is_empty()).then(|| text.iter().try_fold(0, digit))?
 }
 
 /// `HH`, `HH:MM`, `HH:MM:SS` or with a fraction; none is midnight.
-fn clock_of(text: &str) -> Option<i64> {
+fn clock_of(text: &[u8]) -> Option<i64> {
     if text.is_empty() {
         return Some(0);
     }
-    let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
-    let mut parts = whole.split(':');
-    let mut next = || parts.next().map_or(Some(0), digits);
-    let (hours, minutes, seconds) = (next()?, next()?, next()?);
-    let valid = hours <= 24 && minutes < 60 && seconds <= 60 && parts.next().is_none();
+    let point = text.iter().position(|byte| matches!(byte, b'.' | b','));
+    let (whole, fraction) = text.split_at(point.unwrap_or(text.len()));
+    let (hours, minutes, seconds) = match whole {
+        [h1, h2, b':', m1, m2, b':', s1, s2] => (
+            digits(&[*h1, *h2])?,
+            digits(&[*m1, *m2])?,
+            digits(&[*s1, *s2])?,
+        ),
+        _ => {
+            let mut parts = whole.splitn(3, |byte| *byte == b':');
+            let mut next = || parts.next().map_or(Some(0), digits);
+            (next()?, next()?, next()?)
+        }
+    };
+    let valid = hours <= 24 && minutes < 60 && seconds <= 60;
     let mut micros = 0;
-    for place in 0..6 {
-        micros = micros * 10 + fraction.get(place..=place).map_or(Some(0), digits)?;
+    if !fraction.is_empty() {
+        for place in 1..=6 {
+            micros = micros * 10 + fraction.get(place..=place).map_or(Some(0), digits)?;
+        }
     }
     valid.then_some((hours * 3_600 + minutes * 60 + seconds) * SECOND + micros)
 }
 
 /// `Z`, `+02`, `+0200`, `+02:00`, `+02:00:30`, `UTC` or nothing.
-fn zone_of(text: &str) -> Option<i64> {
-    if ["", "Z", "z", "UTC"].contains(&text) {
-        return Some(0);
-    }
-    let sign = match text.as_bytes()[0] {
-        b'+' => 1,
-        b'-' => -1,
+fn zone_of(text: &[u8]) -> Option<i64> {
+    let (sign, rest) = match text {
+        b"" | b"Z" | b"z" | b"UTC" => return Some(0),
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
         _ => return None,
     };
-    let plain: String = text[1..].chars().filter(|c| *c != ':').collect();
+    let plain: Vec<_> = rest.iter().copied().filter(|byte| *byte != b':').collect();
     let pair = |at: usize| plain.get(at..at + 2).map_or(Some(0), digits);
     Some(sign * (pair(0)? * 3_600 + pair(2)? * 60 + pair(4)?) * SECOND)
 }

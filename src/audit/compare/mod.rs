@@ -22,6 +22,7 @@ pub use kinds::Code;
 pub use kinds::Kind;
 pub use resolve::Resolver;
 
+use super::background::Background;
 use super::entry::Id;
 use super::file::Mapping;
 use super::file::Snapshot;
@@ -43,7 +44,7 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub struct Comparer<'a> {
     before: &'a Snapshot,
-    taker: Taker,
+    taker: Background,
 }
 
 impl<'a> Comparer<'a> {
@@ -74,7 +75,7 @@ impl<'a> Comparer<'a> {
         };
         Ok(Self {
             before,
-            taker: Taker::after(&before.key, settings, cut)?,
+            taker: Background::start(Taker::after(&before.key, settings, cut)?)?,
         })
     }
 

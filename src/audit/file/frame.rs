@@ -2,6 +2,7 @@
 
 use crate::audit::key::Key;
 use crate::audit::key::Secret;
+use crate::audit::spill::MOST;
 use crate::audit::spill::Record;
 
 pub(super) const MAGIC: [u8; 8] = *b"CHATCAS\n";
@@ -59,10 +60,10 @@ impl Sealer {
 pub(super) fn pack<R: Record>(records: &[R], out: &mut Vec<u8>) {
     let width = R::SIZE - R::HASHED;
     let mut numbers = vec![0; records.len() * width];
-    let mut bytes = Vec::with_capacity(R::SIZE);
+    let mut bytes = [0; MOST];
+    let bytes = &mut bytes[..R::SIZE];
     for (at, record) in records.iter().enumerate() {
-        bytes.clear();
-        record.put(&mut bytes);
+        record.put(bytes);
         let (hashes, rest) = bytes.split_at(R::HASHED);
         out.extend_from_slice(hashes);
         for (column, byte) in rest.iter().enumerate() {

@@ -3,6 +3,7 @@
 use super::look;
 use super::look::Look;
 use crate::audit;
+use crate::audit::Background;
 use crate::audit::Detail;
 use crate::audit::Key;
 use crate::audit::Names;
@@ -82,7 +83,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     if args.keep_ids {
         settings.names = Names::Kept;
     }
-    let taker = Taker::new(&key, settings)?;
+    let taker = Background::start(Taker::new(&key, settings)?)?;
     let mut all = All {
         taker,
         pace: look::Pace::new(&env, &live).await,
@@ -125,7 +126,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
 }
 
 struct All<'e> {
-    taker: Taker,
+    taker: Background,
     pace: look::Pace<'e>,
     conversations: u64,
 }

@@ -6,6 +6,7 @@
 
 mod mysql;
 mod postgres;
+mod printed;
 mod sqlite;
 mod tuples;
 

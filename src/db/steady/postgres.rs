@@ -336,6 +336,10 @@ fn kind(name: &str) -> (Kind, bool) {
         "FLOAT4" => (Kind::Float4, false),
         "FLOAT8" => (Kind::Float8, false),
         "BYTEA" => (Kind::Bytes, false),
+        "TIMESTAMP" => (Kind::Time(""), false),
+        // A session of chatctl's is in UTC.
+        "TIMESTAMPTZ" => (Kind::Time("+00"), false),
+        "UUID" => (Kind::Uuid, false),
         "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "JSON" => (Kind::Text, false),
         _ => (Kind::Text, true),
     }

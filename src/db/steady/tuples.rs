@@ -1,6 +1,7 @@
 //! PostgreSQL's binary COPY format, decoded as it comes
 //! (postgresql.org/docs/current/sql-copy.html, "Binary Format").
 
+use super::printed;
 use super::text_of;
 use crate::model::CellRef;
 use anyhow::Context as _;
@@ -22,6 +23,9 @@ pub(super) enum Kind {
     Float4,
     Float8,
     Bytes,
+    Uuid,
+    /// Microseconds, and what stands behind it in print.
+    Time(&'static str),
     Text,
 }
 
@@ -72,7 +76,8 @@ impl Tuples {
         }
         while let Some((fields, length)) = tuple(&bytes[at..], self.kinds.len())? {
             at += length;
-            let texts: Vec<_> = self.kinds.iter().zip(&fields).map(lossy).collect();
+            let texts = self.kinds.iter().zip(&fields).map(text);
+            let texts: Vec<_> = texts.collect::<anyhow::Result<_>>()?;
             let cells = self.kinds.iter().zip(&fields).zip(&texts);
             let cells: Vec<_> = cells
                 .map(|((kind, field), text)| cell(*kind, *field, text.as_deref()))
@@ -123,11 +128,20 @@ fn tuple(bytes: &[u8], columns: usize) -> anyhow::Result<Option<(Fields<'_>, usi
     Ok(Some((fields, bytes.len() - rest.len())))
 }
 
-fn lossy<'a>((kind, field): (&Kind, &Option<&'a [u8]>)) -> Option<Cow<'a, str>> {
-    match kind {
-        Kind::Text => field.map(text_of),
+/// What becomes a text.
+fn text<'a>((kind, field): (&Kind, &Option<&'a [u8]>)) -> anyhow::Result<Option<Cow<'a, str>>> {
+    let Some(field) = field else {
+        return Ok(None);
+    };
+    Ok(match kind {
+        Kind::Text => Some(text_of(field)),
+        Kind::Uuid => Some(Cow::Owned(printed::uuid(sized(field)?))),
+        Kind::Time(zone) => {
+            let micros = i64::from_be_bytes(sized(field)?);
+            Some(Cow::Owned(printed::time(micros, zone)))
+        }
         _ => None,
-    }
+    })
 }
 
 fn cell<'a>(
@@ -148,7 +162,7 @@ fn cell<'a>(
         Kind::Float4 => CellRef::Real(f32::from_be_bytes(sized(field)?).to_string().parse()?),
         Kind::Float8 => CellRef::Real(f64::from_be_bytes(sized(field)?)),
         Kind::Bytes => CellRef::Blob(field),
-        Kind::Text => CellRef::Text(text.unwrap_or_default()),
+        Kind::Uuid | Kind::Time(_) | Kind::Text => CellRef::Text(text.unwrap_or_default()),
     })
 }
 

@@ -7,7 +7,6 @@ use super::Moment;
 use super::Steady;
 use super::over;
 use super::reads_only;
-use super::text_of;
 use super::too_long;
 use crate::db::Catalog;
 use crate::db::Db;
@@ -24,7 +23,6 @@ use anyhow::Context as _;
 use reader::Reader;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -161,32 +159,31 @@ fn read(connection: &Connection, sql: &str, args: &[Cell], each: Each<'_>) -> an
     let columns = statement.column_count();
     let mut rows = statement.query(rusqlite::params_from_iter(args.iter().map(value)))?;
     while let Some(row) = rows.next()? {
-        let mut texts = Vec::with_capacity(columns);
+        let mut cells = Vec::with_capacity(columns);
+        let mut broken = Vec::new();
         for index in 0..columns {
-            texts.push(match row.get_ref(index)? {
-                ValueRef::Text(bytes) => Some(text_of(bytes)),
-                _ => None,
+            cells.push(match row.get_ref(index)? {
+                ValueRef::Null => CellRef::Null,
+                ValueRef::Integer(number) => CellRef::Int(number),
+                ValueRef::Real(number) => CellRef::Real(number),
+                ValueRef::Blob(bytes) => CellRef::Blob(bytes),
+                ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                    Ok(text) => CellRef::Text(text),
+                    Err(_) => {
+                        broken.push((index, String::from_utf8_lossy(bytes)));
+                        CellRef::Null
+                    }
+                },
             });
         }
-        let mut cells = Vec::with_capacity(columns);
-        for (index, text) in texts.iter().enumerate() {
-            cells.push(cell(row.get_ref(index)?, text.as_ref()));
+        for (index, text) in &broken {
+            cells[*index] = CellRef::Text(text);
         }
         if each(&cells)?.is_break() {
             break;
         }
     }
     Ok(())
-}
-
-fn cell<'a>(value: ValueRef<'a>, text: Option<&'a Cow<'a, str>>) -> CellRef<'a> {
-    match value {
-        ValueRef::Null => CellRef::Null,
-        ValueRef::Integer(number) => CellRef::Int(number),
-        ValueRef::Real(number) => CellRef::Real(number),
-        ValueRef::Text(_) => CellRef::Text(text.map_or("", |text| text)),
-        ValueRef::Blob(bytes) => CellRef::Blob(bytes),
-    }
 }
 
 fn value(cell: &Cell) -> rusqlite::types::Value {

@@ -1,0 +1,196 @@
+//! Digests in a thread of their own: half of a look at a store is hashing, and meanwhile the next
+//! messages can be read.
+
+use super::taker::Late;
+use super::taker::Parts;
+use super::taker::Taker;
+use crate::model::StoredMessage;
+use std::io;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+/// A [`Taker`] that takes while others read.
+#[derive(Debug)]
+pub struct Background {
+    batch: Batch,
+    to: SyncSender<Batch>,
+    back: Receiver<Batch>,
+    /// None when it ended before its time.
+    taker: Option<JoinHandle<io::Result<Taker>>>,
+}
+
+/// Messages that go over together. A batch goes back and forth, so that the room for its texts is
+/// made only once.
+#[derive(Debug, Default)]
+struct Batch {
+    conversations: Vec<String>,
+    messages: Vec<(StoredMessage, Late)>,
+    /// How many of the messages count.
+    used: usize,
+    /// How long their texts are together.
+    bytes: usize,
+}
+
+/// Batches on their way.
+const BATCHES: usize = 4;
+/// Messages or conversations in a batch.
+const MOST: usize = 256;
+/// A batch with texts of so many bytes goes, and a text that had more leaves its room.
+const MOST_BYTES: usize = 256 << 10;
+
+impl Background {
+    /// Starts the thread. Fails when there can't be one.
+    pub fn start(mut taker: Taker) -> io::Result<Self> {
+        let (to, batches) = sync_channel::<Batch>(BATCHES);
+        let (done, back) = sync_channel(BATCHES + 1);
+        let thread = std::thread::Builder::new().name("digests".to_owned());
+        let take = move || {
+            for mut batch in batches {
+                for key in batch.conversations.drain(..) {
+                    taker.take_conversation(&key)?;
+                }
+                for (message, late) in &batch.messages[..batch.used] {
+                    taker.take(message, *late)?;
+                }
+                batch.used = 0;
+                batch.bytes = 0;
+                // Nobody wants it any more when the reader is through.
+                let _ = done.try_send(batch);
+            }
+            Ok(taker)
+        };
+        Ok(Self {
+            batch: Batch::default(),
+            to,
+            back,
+            taker: Some(thread.spawn(take)?),
+        })
+    }
+
+    /// As [`Taker::take_conversation`]; a failure comes later.
+    pub fn take_conversation(&mut self, key: &str) -> io::Result<()> {
+        self.batch.conversations.push(key.to_owned());
+        match self.batch.conversations.len() < MOST {
+            true => Ok(()),
+            false => self.send(),
+        }
+    }
+
+    /// As [`Taker::take`]; a failure comes later.
+    pub fn take(&mut self, message: &StoredMessage, late: Late) -> io::Result<()> {
+        let batch = &mut self.batch;
+        batch.bytes += message.content.len() + message.extra.len();
+        match batch.messages.get_mut(batch.used) {
+            Some(place) => {
+                place.0.overwrite(message, MOST_BYTES);
+                place.1 = late;
+            }
+            None => batch.messages.push((message.clone(), late)),
+        }
+        batch.used += 1;
+        match batch.used < MOST && batch.bytes < MOST_BYTES {
+            true => Ok(()),
+            false => self.send(),
+        }
+    }
+
+    /// As [`Taker::finish`].
+    pub fn finish(mut self) -> io::Result<Parts> {
+        // What went wrong is told by the thread's end.
+        let _ = self.to.send(std::mem::take(&mut self.batch));
+        drop(self.to);
+        end(self.taker.take())?.finish()
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let empty = self.back.try_recv().unwrap_or_default();
+        let full = std::mem::replace(&mut self.batch, empty);
+        match self.to.send(full) {
+            Ok(()) => Ok(()),
+            Err(_) => end(self.taker.take()).map(|_| ()),
+        }
+    }
+}
+
+/// What the thread ended with.
+fn end(taker: Option<JoinHandle<io::Result<Taker>>>) -> io::Result<Taker> {
+    match taker.map(JoinHandle::join) {
+        Some(Ok(taker)) => taker,
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+        None => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Background;
+    use super::MOST_BYTES;
+    use crate::audit::Detail;
+    use crate::audit::Key;
+    use crate::audit::Late;
+    use crate::audit::Settings;
+    use crate::audit::Taker;
+    use crate::model::Role;
+    use crate::model::StoredMessage;
+    use crate::model::ToolCall;
+
+    fn taker() -> Taker {
+        let settings = Settings {
+            detail: Detail::Conversations,
+            memory: 1,
+            ..Settings::at(1_800_000_000_000_000)
+        };
+        Taker::new(&Key::new([7; 32]), settings).unwrap()
+    }
+
+    /// Messages with and without each of what may be missing, and some that are longer than a batch.
+    fn message(number: usize) -> StoredMessage {
+        let some = |every: usize| (number % every == 0).then(|| number.to_string());
+        let tool = ToolCall {
+            name: "search".into(),
+            input: some(4),
+            output: some(6),
+        };
+        let length = if number % 500 == 7 {
+            MOST_BYTES + 1
+        } else {
+            number % 90
+        };
+        StoredMessage {
+            conversation: some(2),
+            parent: some(3),
+            time: (number % 5 > 0).then_some(number as i64),
+            tools: vec![tool; number % 3],
+            extra: some(7).unwrap_or_default(),
+            ..StoredMessage::new(number.to_string(), Role::User, "x".repeat(length))
+        }
+    }
+
+    #[test]
+    fn what_is_taken_meanwhile_is_what_is_taken_at_once() {
+        let (mut at_once, mut meanwhile) = (taker(), Background::start(taker()).unwrap());
+        for number in 0..1_000 {
+            at_once.take_conversation(&number.to_string()).unwrap();
+            meanwhile.take_conversation(&number.to_string()).unwrap();
+        }
+        for number in 0..5_000 {
+            let late = if number % 11 == 0 {
+                Late::Maybe
+            } else {
+                Late::No
+            };
+            at_once.take(&message(number), late).unwrap();
+            meanwhile.take(&message(number), late).unwrap();
+        }
+        let [at_once, meanwhile] = [at_once.finish(), meanwhile.finish()].map(|parts| {
+            let parts = parts.unwrap();
+            let tallies: Vec<_> = parts.tallies.map(Result::unwrap).collect();
+            (parts.summary, tallies)
+        });
+        assert_eq!(at_once, meanwhile);
+        assert_eq!(at_once.0.messages, 5_000);
+    }
+}
