@@ -6,8 +6,9 @@
 //! than 3 times the bare loop, if the comparison takes 3 s or more, or if memory goes
 //! over 256 MB. A number behind the name is how many conversations there are instead.
 //!
-//! With `bare PATH` it only reads and digests the messages of a SQLite store, with no more than
-//! rusqlite and BLAKE3: what `benches/audit.py` measures `chatctl audit snapshot` by.
+//! With `bare PATH` or `bare postgres://…` it only reads and digests the messages of a store, with
+//! no more than rusqlite, or COPY through sqlx, and BLAKE3: what `benches/audit.py` measures
+//! `chatctl audit snapshot` by.
 #![allow(clippy::print_stdout)] // A bench has no report; its figures are its output.
 
 use chatctl::audit;
@@ -29,14 +30,20 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use futures_util::StreamExt as _;
+use sqlx::Connection as _;
+
 const MESSAGES: i64 = 500_000;
 const TEXT: usize = 593;
 const CONVERSATIONS: i64 = 10_000_000;
 const ROUNDS: usize = 5;
 
 fn main() -> ExitCode {
-    if let Some(path) = std::env::args().skip_while(|arg| arg != "bare").nth(1) {
-        bare(&path);
+    if let Some(store) = std::env::args().skip_while(|arg| arg != "bare").nth(1) {
+        match store.starts_with("postgres:") {
+            true => bare_postgres(&store),
+            false => bare(&store),
+        }
         return ExitCode::SUCCESS;
     }
     let given = std::env::args().find_map(|arg| arg.parse().ok());
@@ -73,13 +80,30 @@ fn taker(detail: Detail) -> Taker {
     Taker::new(&key(), settings).expect("there is room for temporary files")
 }
 
-/// One digest of all columns of each message, added up by conversation.
+const SELECT: &str = "SELECT conversation_id, role, content, created_at, id FROM message";
+
+/// Sums by conversation.
+#[derive(Default)]
+struct Sums(HashMap<Box<[u8]>, Sum>);
+
+impl Sums {
+    /// One digest of all columns of a message.
+    fn add(&mut self, conversation: &[u8], columns: &[u8]) {
+        let leaf = Sum::from_bytes(blake3::keyed_hash(&[7; 32], columns).as_bytes());
+        match self.0.get_mut(conversation) {
+            Some(sum) => sum.add(leaf),
+            None => {
+                self.0.insert(conversation.into(), leaf);
+            }
+        }
+    }
+}
+
 fn bare(path: &str) {
     let connection = rusqlite::Connection::open(path).expect("the store is there");
-    let sql = "SELECT conversation_id, role, content, created_at, id FROM message";
-    let mut statement = connection.prepare(sql).expect("it has messages");
+    let mut statement = connection.prepare(SELECT).expect("it has messages");
     let mut rows = statement.query([]).expect("they can be read");
-    let mut sums: HashMap<Box<[u8]>, Sum> = HashMap::new();
+    let mut sums = Sums::default();
     let mut buffer = Vec::new();
     while let Some(row) = rows.next().expect("they can be read") {
         buffer.clear();
@@ -90,17 +114,39 @@ fn bare(path: &str) {
         }
         let id: i64 = row.get(4).expect("it is a number");
         buffer.extend_from_slice(&id.to_le_bytes());
-        let leaf = Sum::from_bytes(blake3::keyed_hash(&[7; 32], &buffer).as_bytes());
         let conversation = row.get_ref(0).expect("the column is there");
-        let conversation = conversation.as_bytes().expect("it is a text");
-        match sums.get_mut(conversation) {
-            Some(sum) => sum.add(leaf),
-            None => {
-                sums.insert(conversation.into(), leaf);
+        sums.add(conversation.as_bytes().expect("it is a text"), &buffer);
+    }
+    println!("{} conversations", sums.0.len());
+}
+
+/// The server sends a tuple a packet: the number of columns, then each behind its length.
+fn bare_postgres(url: &str) {
+    let read = async {
+        let mut connection = sqlx::PgConnection::connect(url).await?;
+        let copy = format!("COPY ({SELECT}) TO STDOUT (FORMAT binary)");
+        let mut packets = connection.copy_out_raw(&copy).await?;
+        let mut sums = Sums::default();
+        while let Some(packet) = packets.next().await {
+            let packet = packet?;
+            let head = if packet.starts_with(b"PGCOPY") { 19 } else { 0 };
+            let Some((length, columns)) =
+                packet[head..].get(2..).and_then(<[u8]>::split_first_chunk)
+            else {
+                continue;
+            };
+            let length = u32::from_be_bytes(*length) as usize;
+            if let Some(conversation) = columns.get(..length) {
+                sums.add(conversation, columns);
             }
         }
-    }
-    println!("{} conversations", sums.len());
+        Ok::<_, sqlx::Error>(sums)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let sums = runtime.expect("there is a runtime").block_on(read);
+    println!("{} conversations", sums.expect("it can be read").0.len());
 }
 
 /// How many times the bare loop a message costs, the best of some rounds.

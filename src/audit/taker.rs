@@ -185,8 +185,9 @@ impl Taker {
         let names = (settings.names == Names::Kept).then(tempfile::tempfile);
         Ok(Self {
             leafer: Leafer::new(key),
-            table: Table::new(if entries { memory / 2 } else { memory }),
-            entries: entries.then(|| Sorter::new(memory / 2)),
+            table: Table::new(if entries { memory / 4 * 3 } else { memory }),
+            // A run that is sorted and written makes room as well as more memory would.
+            entries: entries.then(|| Sorter::new(memory / 4)),
             sketch: sketch.map(Sketch::new),
             names: names.transpose()?.map(BufWriter::new),
             cut: None,

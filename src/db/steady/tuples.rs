@@ -76,12 +76,22 @@ impl Tuples {
         }
         while let Some((fields, length)) = tuple(&bytes[at..], self.kinds.len())? {
             at += length;
-            let texts = self.kinds.iter().zip(&fields).map(text);
-            let texts: Vec<_> = texts.collect::<anyhow::Result<_>>()?;
-            let cells = self.kinds.iter().zip(&fields).zip(&texts);
-            let cells: Vec<_> = cells
-                .map(|((kind, field), text)| cell(*kind, *field, text.as_deref()))
-                .collect::<anyhow::Result<_>>()?;
+            let mut made = Vec::new();
+            let mut cells = Vec::with_capacity(fields.len());
+            for (kind, field) in self.kinds.iter().zip(fields) {
+                let value = field.map(|field| value(*kind, field)).transpose()?;
+                cells.push(match value {
+                    None => CellRef::Null,
+                    Some(Value::Lent(cell)) => cell,
+                    Some(Value::Made(text)) => {
+                        made.push((cells.len(), text));
+                        CellRef::Null
+                    }
+                });
+            }
+            for (at, text) in &made {
+                cells[*at] = CellRef::Text(text);
+            }
             if each(&cells)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -128,31 +138,14 @@ fn tuple(bytes: &[u8], columns: usize) -> anyhow::Result<Option<(Fields<'_>, usi
     Ok(Some((fields, bytes.len() - rest.len())))
 }
 
-/// What becomes a text.
-fn text<'a>((kind, field): (&Kind, &Option<&'a [u8]>)) -> anyhow::Result<Option<Cow<'a, str>>> {
-    let Some(field) = field else {
-        return Ok(None);
-    };
-    Ok(match kind {
-        Kind::Text => Some(text_of(field)),
-        Kind::Uuid => Some(Cow::Owned(printed::uuid(sized(field)?))),
-        Kind::Time(zone) => {
-            let micros = i64::from_be_bytes(sized(field)?);
-            Some(Cow::Owned(printed::time(micros, zone)))
-        }
-        _ => None,
-    })
+/// A value, or the text that is made of one.
+enum Value<'a> {
+    Lent(CellRef<'a>),
+    Made(String),
 }
 
-fn cell<'a>(
-    kind: Kind,
-    field: Option<&'a [u8]>,
-    text: Option<&'a str>,
-) -> anyhow::Result<CellRef<'a>> {
-    let Some(field) = field else {
-        return Ok(CellRef::Null);
-    };
-    Ok(match kind {
+fn value(kind: Kind, field: &[u8]) -> anyhow::Result<Value<'_>> {
+    Ok(Value::Lent(match kind {
         Kind::Bool => CellRef::Int(i64::from(field == [1])),
         Kind::Int2 => CellRef::Int(i16::from_be_bytes(sized(field)?).into()),
         Kind::Int4 => CellRef::Int(i32::from_be_bytes(sized(field)?).into()),
@@ -162,8 +155,16 @@ fn cell<'a>(
         Kind::Float4 => CellRef::Real(f32::from_be_bytes(sized(field)?).to_string().parse()?),
         Kind::Float8 => CellRef::Real(f64::from_be_bytes(sized(field)?)),
         Kind::Bytes => CellRef::Blob(field),
-        Kind::Uuid | Kind::Time(_) | Kind::Text => CellRef::Text(text.unwrap_or_default()),
-    })
+        Kind::Uuid => return Ok(Value::Made(printed::uuid(sized(field)?))),
+        Kind::Time(zone) => {
+            let micros = i64::from_be_bytes(sized(field)?);
+            return Ok(Value::Made(printed::time(micros, zone)));
+        }
+        Kind::Text => match text_of(field) {
+            Cow::Borrowed(text) => CellRef::Text(text),
+            Cow::Owned(text) => return Ok(Value::Made(text)),
+        },
+    }))
 }
 
 fn sized<const N: usize>(field: &[u8]) -> anyhow::Result<[u8; N]> {
