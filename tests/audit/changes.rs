@@ -268,3 +268,31 @@ async fn growth_is_counted(store: &Store) {
         }
     }
 }
+
+/// Items that are known by their place only.
+#[test]
+fn an_item_that_is_taken_out_of_a_row_is_the_only_one_lost() {
+    let store = Store::sqlite();
+    let chats = Chats::looking_at(store.url());
+    chats.map(
+        "[[store]]\nshape = \"blob\"\n[store.conversation]\ntable = \"session\"\n\
+         [store.item]\nitems = \"history::$\"\nrole = \"$.role\"\ncontent = \"$.content\"\n",
+    );
+    let item = |at: u8| format!("{{\"role\": \"user\", \"content\": \"text {at}\"}}");
+    let items: Vec<_> = (0..20).map(item).collect();
+    let history = items.join(", ");
+    chats.sql(&format!(
+        "CREATE TABLE session (id INTEGER PRIMARY KEY, history TEXT); \
+         INSERT INTO session VALUES (1, '[{history}]'), (2, '[{history}]')"
+    ));
+    chats.snapshot("before.cas");
+    for (path, expected) in [("$[3]", "1 message of"), ("$[0]", "2 messages of")] {
+        chats.sql(&format!(
+            "UPDATE session SET history = json_remove(history, '{path}') WHERE id = 1"
+        ));
+        let (report, code) = chats.compare(&["before.cas"]);
+        assert_eq!((told(&report).as_str(), code), ("E message-lost", 1));
+        let harm = report["findings"][0]["harm"].as_str().unwrap();
+        assert!(harm.starts_with(expected), "{harm}");
+    }
+}

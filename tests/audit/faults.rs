@@ -10,6 +10,7 @@ use super::chats::now;
 use super::chats::text;
 use crate::common::stores::Store;
 use crate::common::stores::on_each_backend;
+use crate::common::stores::trials;
 use chatctl::audit::Comparer;
 use chatctl::audit::Comparison;
 use chatctl::audit::Key;
@@ -244,7 +245,7 @@ async fn a_random_fault_is_named(store: &Store) {
     let chats = Chats::in_store(store);
     let before = take(&chats, &chats.file("before.cas")).await;
     let mut random = Rng::with_seed(7);
-    for trial in 0..store.pick(150, 30, 30) {
+    for trial in 0..trials(store.pick(150, 30, 30)) {
         let fault = fault(&chats.url, &mut random);
         chats.sql(&fault.sql);
         let found = compare(&chats, &before).await;

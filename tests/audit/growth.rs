@@ -7,6 +7,7 @@ use super::faults::compare;
 use super::faults::take;
 use crate::common::stores::Store;
 use crate::common::stores::on_each_backend;
+use crate::common::stores::trials;
 use sqlx::Connection as _;
 use sqlx::MySqlConnection;
 use sqlx::PgConnection;
@@ -27,14 +28,19 @@ fn write(url: &str, writer: u64, stop: &AtomicBool, said: &AtomicU64) {
     let mut transaction = || {
         let lasts = random.u64(0..4_000);
         let row = |random: &mut fastrand::Rng| {
-            // Rows of a transaction have one time; with one text they would be a message saved twice.
             let text = text(&format!("said by {writer}: {}", random.u64(..)));
             let (of, role) = (random.u8(1..=9), ["user", "assistant"][random.usize(..2)]);
             format!(
                 "INSERT INTO message (conversation_id, role, parts, created_at) VALUES ({of}, '{role}', {text}, {now})"
             )
         };
-        ([row(&mut random), row(&mut random)], lasts)
+        let one = row(&mut random);
+        // Rows of a transaction have one time: these differ in their ids only.
+        let other = match random.bool() {
+            true => one.clone(),
+            false => row(&mut random),
+        };
+        ([one, other], lasts)
     };
     macro_rules! talk {
         ($connection:ty, $part:expr) => {{
@@ -82,7 +88,7 @@ async fn growth_while_a_snapshot_is_taken(store: &Store) {
         chats.sql("PRAGMA journal_mode = wal");
     }
     let writers = Writers::start(&chats.url, store.pick(1, 3, 3));
-    for trial in 0..store.pick(60, 25, 25) {
+    for trial in 0..trials(store.pick(60, 25, 25)) {
         let before = take(&chats, &chats.file("before.cas")).await;
         writers.say_something();
         let found = compare(&chats, &before).await;

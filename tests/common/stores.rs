@@ -37,6 +37,12 @@ macro_rules! on_each_backend {
 
 pub(crate) use on_each_backend;
 
+/// How many random trials a test makes: so many, unless `CHATCTL_TEST_TRIALS` says otherwise.
+pub fn trials(usual: u32) -> u32 {
+    let told = std::env::var("CHATCTL_TEST_TRIALS").ok();
+    told.map_or(usual, |told| told.parse().unwrap())
+}
+
 /// Waits for a test.
 pub fn run(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();

@@ -5,6 +5,8 @@ use super::Group;
 use super::Totals;
 use super::diff::Facts;
 use super::matched::matched;
+use super::shift::Shift;
+use super::shift::shifted;
 use super::span::is_rounded;
 use super::span::seconds;
 use crate::audit::entry::Entry;
@@ -47,6 +49,7 @@ pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code
         conversations: HashMap::new(),
         shifts: HashMap::new(),
         touched: HashSet::new(),
+        shift: Shift::default(),
     };
     let lost_open = found.unsettled();
     match facts.complete {
@@ -71,6 +74,8 @@ struct Found<'a> {
     shifts: HashMap<i64, u64>,
     /// Conversations with a change, or with growth that was looked at message by message.
     touched: HashSet<Id>,
+    /// What has gone on to another place.
+    shift: Shift,
 }
 
 impl Found<'_> {
@@ -106,6 +111,7 @@ impl Found<'_> {
         }
         let mut removed: Vec<_> = facts.removed.iter().chain(&lost_open).copied().collect();
         let mut added = facts.added.clone();
+        self.shift = shifted(&mut removed, &mut added);
         for (was, now) in matched(&mut removed, &mut added, |e| Some(e.key())) {
             self.changed(&was, &now);
         }
@@ -208,6 +214,9 @@ impl Found<'_> {
                 false if self.facts.open.contains_key(&was.key()) => {
                     self.message(Code::MessageLost, was, UNFINISHED);
                 }
+                false if self.shift.conversations.contains(&was.conversation) => {
+                    self.message(Code::MessageLost, was, MOVED_UP);
+                }
                 false => self.message(Code::MessageLost, was, ""),
             }
         }
@@ -224,6 +233,8 @@ impl Found<'_> {
                 self.message(Code::MessageDuplicated, now, "");
             } else if self.facts.late.contains(&now.key()) {
                 self.totals.late += 1;
+            } else if self.shift.between.contains(&now.key()) {
+                self.message(Code::Backfilled, now, MADE_ROOM);
             } else if now.placed() && self.facts.high.is_some() {
                 self.message(Code::Backfilled, now, "");
             } else {
@@ -358,6 +369,8 @@ impl Found<'_> {
 
 const SOFT: &str = "it is deleted for the user, and kept as a row";
 const UNFINISHED: &str = "it was still being written at the snapshot";
+const MOVED_UP: &str = "the messages behind it have moved up to its place";
+const MADE_ROOM: &str = "the messages behind it have moved on by a place";
 const UNLISTED: &str = "its row is gone, and messages of it are there";
 const UNNAMED: &str = "which message can't be told";
 

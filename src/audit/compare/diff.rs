@@ -132,6 +132,11 @@ pub(super) struct Facts {
 const MOST: usize = 1 << 20;
 
 impl Facts {
+    /// Whether that place is behind the snapshot's mark.
+    pub(super) fn is_new(&self, place: Option<i64>) -> bool {
+        self.high.is_some() && place > self.high
+    }
+
     pub(super) fn remove(&mut self, entry: Entry) {
         match self.removed.len() < MOST {
             true => self.removed.push(entry),

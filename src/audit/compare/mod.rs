@@ -12,6 +12,7 @@ mod kinds;
 mod matched;
 mod merge;
 mod resolve;
+mod shift;
 mod span;
 
 pub use classify::Item;

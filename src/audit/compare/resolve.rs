@@ -27,7 +27,9 @@ pub struct Resolver {
     /// Keys of messages that are gone, and messages behind the mark that have them.
     gone: HashSet<Id>,
     again: Vec<Entry>,
-    /// How often the text of an added message is there, less those that were added.
+    /// How often the text of an added message is there before the mark, less those that were added
+    /// there. What is behind the mark, or came late, can't be what others were copied from: rows
+    /// of one transaction may have one text and one time.
     copies: HashMap<Text, i64>,
 }
 
@@ -53,15 +55,17 @@ impl Resolver {
         if unnamed.is_empty() && !added.into_iter().any(copies) {
             return Err(Box::new(found));
         }
+        let leafer = Leafer::new_like(&found.leafer);
         let mut copies = HashMap::new();
         for entry in facts.added.iter().chain(&facts.suspects) {
             if let Some(text) = text(entry) {
-                *copies.entry(text).or_default() -= 1;
+                let is_before = !facts.is_new(leafer.place(entry));
+                *copies.entry(text).or_default() -= i64::from(is_before);
             }
         }
         Ok(Self {
             gone: facts.removed.iter().map(|entry| entry.message).collect(),
-            leafer: Leafer::new_like(&found.leafer),
+            leafer,
             again: Vec::new(),
             unnamed,
             copies,
@@ -80,11 +84,12 @@ impl Resolver {
             let name = message.conversation.clone().unwrap_or_default();
             self.found.names.insert(entry.conversation, name);
         }
-        let new = message.append > self.found.facts.high && self.found.facts.high.is_some();
+        let new = self.found.facts.is_new(message.append);
         if new && self.gone.contains(&entry.message) && self.again.len() < MOST {
             self.again.push(entry);
         }
-        if let Some(text) = text(&entry)
+        if !new
+            && let Some(text) = text(&entry)
             && let Some(copies) = self.copies.get_mut(&text)
         {
             *copies += 1;

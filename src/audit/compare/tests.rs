@@ -9,6 +9,7 @@ use super::Rules;
 use super::compare_files;
 use super::trials::TAKEN;
 use super::trials::compare;
+use super::trials::compare_late;
 use super::trials::settings;
 use super::trials::snapshot;
 use crate::audit::file::Mapping;
@@ -107,6 +108,44 @@ fn a_late_commit_is_no_backfill() {
             let found = comparer.finish().unwrap();
             assert_eq!(codes(&found), told);
             assert_eq!(found.totals.late, u64::from(flag == Late::Maybe));
+        }
+    }
+}
+
+/// Of two equal rows of one transaction one may have a place before the mark and one behind it.
+#[test]
+fn what_is_new_on_both_sides_of_the_mark_is_no_copy() {
+    for detail in [Detail::Messages, SKETCH] {
+        let before = snapshot(&chats(40), settings(detail));
+        for time in [TAKEN + 1, chats(40)[38].time.unwrap()] {
+            let row = |append| StoredMessage {
+                key: format!("new {append}"),
+                append: Some(append),
+                time: Some(time),
+                content: "said twice in one transaction".into(),
+                ..later(3)
+            };
+            let mut after = chats(40);
+            // So that there is a second look.
+            after[5].content.push('!');
+            after.extend([row(77), row(1_000_000)]);
+            let is_late = |message: &StoredMessage| match message.append {
+                Some(77) => Late::Maybe,
+                _ => Late::No,
+            };
+            let found = compare_late(&before, &after, is_late);
+            assert_eq!(codes(&found), [("message-altered", 1)]);
+            assert_eq!((found.totals.late, found.totals.appended), (1, 1));
+            // A message that was there is copied to both sides of the mark.
+            let copy = |append| StoredMessage {
+                key: format!("copy {append}"),
+                append: Some(append),
+                ..chats(40).remove(7)
+            };
+            after.extend([copy(79), copy(1_000_001)]);
+            let found = compare_late(&before, &after, is_late);
+            let told = [("message-altered", 1), ("message-duplicated", 2)];
+            assert_eq!(codes(&found), told);
         }
     }
 }

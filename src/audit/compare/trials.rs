@@ -67,9 +67,18 @@ pub(super) fn snapshot(messages: &[StoredMessage], settings: Settings) -> Taken 
 
 /// What the driver does: a look, and a second one when there is something to name.
 pub(super) fn compare(before: &Snapshot, messages: &[StoredMessage]) -> Comparison {
+    compare_late(before, messages, |_| Late::No)
+}
+
+/// The same, where some messages may be late.
+pub(super) fn compare_late(
+    before: &Snapshot,
+    messages: &[StoredMessage],
+    late: impl Fn(&StoredMessage) -> Late,
+) -> Comparison {
     let mut comparer = Comparer::new(before, &Default::default(), settings(Detail::Auto)).unwrap();
     for message in messages {
-        comparer.take(message, Late::No).unwrap();
+        comparer.take(message, late(message)).unwrap();
     }
     match comparer.finish().unwrap().resolver() {
         Err(found) => *found,
