@@ -10,6 +10,7 @@ use common::codes;
 use common::report;
 use common::stores::Store;
 use common::stores::execute;
+use common::stores::on_each_backend;
 use common::stores::run;
 use common::text;
 use rows::ANSWERED;
@@ -249,6 +250,54 @@ fn a_table_that_is_gone_is_named() {
         (vec!["missing-table"], 1),
         "{report:#}"
     );
+}
+
+on_each_backend! { an_import_that_ran_twice_is_told }
+
+async fn an_import_that_ran_twice_is_told(store: &Store) {
+    let stamp = store.pick("TEXT", "TIMESTAMPTZ", "DATETIME(3)");
+    let tables = format!(
+        "CREATE TABLE conversation (id VARCHAR(36) PRIMARY KEY, created_at {stamp}); \
+         CREATE TABLE message (id VARCHAR(36) PRIMARY KEY, conversation_id VARCHAR(36), role VARCHAR(20), content TEXT, created_at {stamp})"
+    );
+    let db = store.open().await;
+    execute(db.as_ref(), &tables).await;
+    let config = tempfile::tempdir().unwrap();
+    fs::write(config.path().join("chatctl.toml"), MAPPING).unwrap();
+    let look = || {
+        let mut command = chatctl();
+        let check = ["--check", "duplicate-conversation"];
+        command.args(["audit", "check", "--database-url", &store.url(), "--config"]);
+        command.arg(config.path().join("chatctl.toml")).args(check);
+        report(&mut command).0
+    };
+    for run in ["a", "b"] {
+        for conversation in 0..3 {
+            let messages: Vec<_> = (0..4)
+                .map(|at| {
+                    let role = ["user", "assistant"][at % 2];
+                    format!(
+                        "('{run}{conversation}{at}', '{run}{conversation}', '{role}', 'text {at} of {conversation}', '2026-01-01 10:0{at}:00')"
+                    )
+                })
+                .collect();
+            let rows = format!(
+                "INSERT INTO conversation VALUES ('{run}{conversation}', NULL); INSERT INTO message VALUES {}",
+                messages.join(", ")
+            );
+            execute(db.as_ref(), &rows).await;
+        }
+        let expected = match run {
+            "a" => vec![],
+            _ => vec![("copied".to_owned(), 3)],
+        };
+        let report = look();
+        assert_eq!(
+            found(&report, "duplicate-conversation"),
+            expected,
+            "{report:#}"
+        );
+    }
 }
 
 /// The statements of the checks that ask the catalogue, where they differ.

@@ -88,7 +88,15 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("comfy_table", &["render"]),
     ("indicatif", &["progress.rs"]),
     ("rusqlite", &["db"]),
-    ("blake3", &["audit/key.rs", "redact.rs", "store/decode.rs"]),
+    (
+        "blake3",
+        &[
+            "audit/checks/duplicate_conversation.rs",
+            "audit/key.rs",
+            "redact.rs",
+            "store/decode.rs",
+        ],
+    ),
     ("ignore", &["guard/tree.rs"]),
     ("lz4_flex", &["audit/file"]),
     ("siphasher", &["audit/key.rs"]),

@@ -62,6 +62,7 @@ pub static ALL: &[Page] = &[
     page!("drop-table"),
     page!("drop-table-cascades"),
     page!("drop-table-in-code"),
+    page!("duplicate-conversation"),
     page!("duplicate-message"),
     page!("empty-answer"),
     page!("empty-conversation"),

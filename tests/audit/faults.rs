@@ -245,7 +245,7 @@ async fn a_random_fault_is_named(store: &Store) {
     let chats = Chats::in_store(store);
     let before = take(&chats, &chats.file("before.cas")).await;
     let mut random = Rng::with_seed(7);
-    for trial in 0..trials(store.pick(150, 30, 30)) {
+    for trial in 0..trials(store.pick(1000, 100, 100)) {
         let fault = fault(&chats.url, &mut random);
         chats.sql(&fault.sql);
         let found = compare(&chats, &before).await;

@@ -88,7 +88,7 @@ async fn growth_while_a_snapshot_is_taken(store: &Store) {
         chats.sql("PRAGMA journal_mode = wal");
     }
     let writers = Writers::start(&chats.url, store.pick(1, 3, 3));
-    for trial in 0..trials(store.pick(60, 25, 25)) {
+    for trial in 0..trials(store.pick(60, 100, 100)) {
         let before = take(&chats, &chats.file("before.cas")).await;
         writers.say_something();
         let found = compare(&chats, &before).await;

@@ -102,6 +102,29 @@ pub(crate) const ROWS: &[Row] = &[
         names: "message 4: the same as message 3",
     },
     Row {
+        code: "duplicate-conversation",
+        mapping: "",
+        bad: "INSERT INTO conversation VALUES (2, '2026-01-01 09:00:00'), (3, '2026-01-01 09:00:00');
+            INSERT INTO message VALUES
+            (1, 1, 'user', 'a', '2026-01-01 10:00:00', 1), (2, 1, 'assistant', 'b', '2026-01-01 10:00:01', 1),
+            (3, 1, 'user', 'c', '2026-01-01 10:01:00', 1), (4, 1, 'assistant', 'd', '2026-01-01 10:01:01', 1),
+            (5, 1, 'user', 'e', '2026-01-01 10:02:00', 1), (6, 1, 'assistant', 'f', '2026-01-01 10:02:01', 1);
+            INSERT INTO message SELECT id + 10, 2, role, content, created_at, 1 FROM message WHERE conversation_id = 1 ORDER BY id DESC;
+            INSERT INTO message SELECT id + 20, 3, role, content, '2026-01-02 10:00:00', 1 FROM message WHERE conversation_id = 1;",
+        // A greeting, a short talk of the next day, and one that ends otherwise.
+        good: "INSERT INTO conversation VALUES (2, '2026-01-01 09:00:00'), (3, '2026-01-01 09:00:00'), (4, '2026-01-01 09:00:00'), (5, '2026-01-01 09:00:00');
+            INSERT INTO message VALUES
+            (1, 1, 'user', 'hi', '2026-01-01 10:00:00', 1), (2, 1, 'assistant', 'Hello!', '2026-01-01 10:00:01', 1), (3, 1, 'user', 'bye', '2026-01-01 10:00:02', 1),
+            (4, 4, 'user', 'a', '2026-01-01 10:01:00', 1), (5, 4, 'assistant', 'b', '2026-01-01 10:01:01', 1),
+            (6, 4, 'user', 'c', '2026-01-01 10:02:00', 1), (7, 4, 'assistant', 'd', '2026-01-01 10:02:01', 1);
+            INSERT INTO message SELECT id + 10, 2, role, content, created_at, 1 FROM message WHERE conversation_id = 1;
+            INSERT INTO message SELECT id + 20, 3, role, content, '2026-01-02 10:00:00', 1 FROM message WHERE conversation_id = 4;
+            INSERT INTO message SELECT id + 30, 5, role, content, created_at, 1 FROM message WHERE conversation_id = 4 AND id < 7;
+            INSERT INTO message VALUES (50, 5, 'assistant', 'D', '2026-01-01 10:02:01', 1);",
+        counts: &[("copied", 1), ("alike", 1)],
+        names: "conversation 2: the same 6 messages as conversation 1",
+    },
+    Row {
         code: "order-tied",
         mapping: "order = ['created_at']\n",
         bad: "INSERT INTO message VALUES

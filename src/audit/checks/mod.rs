@@ -4,6 +4,7 @@
 //! database what stands in no message. Both count all and name some.
 
 mod branch_broken;
+mod duplicate_conversation;
 mod duplicate_message;
 mod empty_answer;
 mod empty_conversation;
@@ -17,6 +18,7 @@ mod orphan_message;
 mod replacement_character;
 mod role_unknown;
 mod run;
+mod seen;
 mod stuck_streaming;
 mod tally;
 mod time_runs_backwards;
@@ -94,6 +96,7 @@ pub static ALL: &[Check] = &[
     error_text_as_answer::CHECK,
     replacement_character::CHECK,
     duplicate_message::CHECK,
+    duplicate_conversation::CHECK,
     time_runs_backwards::CHECK,
     order_tied::CHECK,
     role_unknown::CHECK,

@@ -3,6 +3,7 @@
 use super::Cause;
 use super::Check;
 use super::ground::Ground;
+use super::seen::Seen;
 use crate::model::StoredMessage;
 use crate::report::Finding;
 use crate::report::Source;
@@ -15,6 +16,8 @@ pub struct Tally {
     /// From here on, in microseconds since 1970 UTC; what is older is not counted.
     since: Option<i64>,
     found: BTreeMap<&'static str, Found>,
+    /// What a check that compares conversations with each other remembers of them.
+    pub(super) seen: Seen,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +33,7 @@ impl Tally {
             keep,
             since,
             found: BTreeMap::new(),
+            seen: Seen::default(),
         }
     }
 
@@ -93,6 +97,15 @@ impl Tally {
             let finding = found.examples.iter().fold(finding, |finding, example| {
                 finding.with(Source::Store, example)
             });
+            let finding = match self.seen.one_of() {
+                1 => finding,
+                some => finding.with(
+                    Source::Store,
+                    format!(
+                        "only one of {some} conversations was compared: there is no room for more"
+                    ),
+                ),
+            };
             let more = found.count - found.examples.len() as u64;
             Some(match more {
                 0 => finding,

@@ -1,0 +1,119 @@
+//! The same conversation twice.
+
+use super::Cause;
+use super::Check;
+use super::Ground;
+use super::Look;
+use super::Tally;
+use super::cause;
+use super::ground::opaque;
+use super::seen::First;
+use crate::audit::turns;
+use crate::model::Role;
+use crate::model::State;
+use crate::model::StoredMessage;
+use crate::report::Severity::Note;
+use crate::report::Severity::Warning;
+use crate::store::Shape;
+use crate::store::Thread;
+
+pub(super) const CHECK: Check = Check {
+    code: "duplicate-conversation",
+    causes: CAUSES,
+    help: "delete the copy that nobody goes on with, and let an import keep the keys of what it brings, so that a \
+           second run changes nothing",
+    unfit,
+    look: Look::Thread(look),
+};
+
+static CAUSES: &[Cause] = &[
+    cause(
+        "copied",
+        Warning,
+        "a conversation is stored twice: the same messages with the same times",
+    ),
+    cause(
+        "alike",
+        Note,
+        "two conversations have the same messages at other times, to the letter",
+    ),
+];
+
+/// Shorter ones are often alike: a greeting and its answer, thanks and goodbye. With the same times
+/// too fewer are enough.
+const LEAST: [usize; 2] = [4, 6];
+
+fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+    let shared = ground.mapping.store().shape == Shape::Chain;
+    opaque(ground).or(shared.then_some("conversations share their messages here"))
+}
+
+fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
+    let said = || thread.messages.iter().filter(|message| counts(message));
+    let Some(key) = &thread.key else {
+        return;
+    };
+    let count = said().count();
+    if count < LEAST[0] {
+        return;
+    }
+    // Sums: messages with one time may come in either order.
+    let (mut words, mut times) = (0_u128, 0_u64);
+    for message in said() {
+        let digest = digest(message);
+        words = words.wrapping_add(digest);
+        times = times.wrapping_add(at(digest, message.time));
+    }
+    let this = First {
+        key: key.as_str().into(),
+        times,
+    };
+    let timed = said().any(|message| message.time.is_some());
+    let Some(first) = tally.seen.before(words, this) else {
+        return;
+    };
+    let copied = timed && first.times == times;
+    let cause = &CAUSES[usize::from(!copied)];
+    if count >= LEAST[usize::from(!copied)] {
+        let told = format!(
+            "conversation {key}: the same {count} messages as conversation {}",
+            first.key
+        );
+        let last = said().filter_map(|message| message.time).max();
+        tally.row(cause, last, || told);
+    }
+}
+
+fn counts(message: &StoredMessage) -> bool {
+    let speaks = !matches!(message.role, Role::Other(_)) && message.state != State::Deleted;
+    speaks && !turns::is_empty(message)
+}
+
+/// Of what a message says. Nobody gains by two texts with one digest: it needs no key.
+fn digest(message: &StoredMessage) -> u128 {
+    let mut hasher = blake3::Hasher::new();
+    let mut text = |text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    text(message.role.word());
+    text(&message.content);
+    for tool in &message.tools {
+        text(&tool.name);
+        text(tool.input.as_deref().unwrap_or_default());
+        text(tool.output.as_deref().unwrap_or_default());
+    }
+    let hash = hasher.finalize();
+    let (parts, _) = hash.as_bytes().as_chunks::<16>();
+    u128::from_le_bytes(parts[0])
+}
+
+/// Of what a message says and when.
+fn at(digest: u128, time: Option<i64>) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&digest.to_le_bytes());
+    hasher.update(&time.unwrap_or(i64::MIN).to_le_bytes());
+    let hash = hasher.finalize();
+    let (parts, _) = hash.as_bytes().as_chunks::<8>();
+    u64::from_le_bytes(parts[0])
+}
