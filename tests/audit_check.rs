@@ -133,7 +133,8 @@ fn only_a_certain_loss_fails_the_run() {
         assert_eq!(exit, i32::from(fails), "{code}");
     }
     // Where users may delete a conversation, what is left of it is untidy.
-    let bad = Chats::new(Store::sqlite(), "", &[TABLES, ROWS[3].bad]);
+    let orphans = ROWS.iter().find(|row| row.code == "orphan-message");
+    let bad = Chats::new(Store::sqlite(), "", &[TABLES, orphans.unwrap().bad]);
     let text = fs::read_to_string(bad.config()).unwrap();
     fs::write(
         bad.config(),
@@ -252,7 +253,84 @@ fn a_table_that_is_gone_is_named() {
     );
 }
 
-on_each_backend! { an_import_that_ran_twice_is_told }
+on_each_backend! {
+    an_import_that_ran_twice_is_told
+    an_answer_that_fills_its_column_is_told
+}
+
+/// A table of the chats, its mapping, a statement for a text, and what is told of one that is cut.
+type Place = (&'static str, &'static str, &'static str, &'static str);
+
+/// MySQL's TEXT takes bytes, VARCHAR characters, and what stands in JSON ends with the JSON.
+async fn an_answer_that_fills_its_column_is_told(store: &Store) {
+    const TURN: Place = (
+        "CREATE TABLE turn (id INT PRIMARY KEY, chat INT, prompt TEXT, response {type})",
+        "[[store]]\nshape = 'turn'\n[store.message]\ntable = 'turn'\nconversation = ['chat']\nprompt = 'prompt'\nresponse = 'response'\n",
+        "INSERT INTO turn VALUES ({id}, 1, 'q', '{text}')",
+        "message {id}#response: ",
+    );
+    const PARTS: Place = (
+        "CREATE TABLE said (id INT PRIMARY KEY, chat INT, role VARCHAR(9)); \
+         CREATE TABLE part (id INT PRIMARY KEY, said INT, position INT, body {type})",
+        "[[store]]\n[store.message]\ntable = 'said'\nconversation = ['chat']\nrole = 'role'\n\
+         [store.parts]\ntable = 'part'\nkey = 'said'\norder = 'position'\ncontent = 'body'\n",
+        "INSERT INTO said VALUES ({id}, 1, 'assistant'); INSERT INTO part VALUES ({id}0, {id}, 1, 'first '), ({id}1, {id}, 2, '{text}')",
+        "message {id}, part 2: ",
+    );
+    const JSON: Place = (
+        "CREATE TABLE packed (id INT PRIMARY KEY, chat INT, role VARCHAR(9), body {type})",
+        "[[store]]\n[store.message]\ntable = 'packed'\nconversation = ['chat']\nrole = 'role'\ncontent = 'body::$.text'\n",
+        "INSERT INTO packed VALUES ({id}, 1, 'assistant', '{text}')",
+        "conversation 1, message {id}",
+    );
+    let (declared, most) = store.pick(
+        ("VARCHAR(200)", 200),
+        ("VARCHAR(200)", 200),
+        ("TEXT", 65_535),
+    );
+    let mysql = most == 65_535;
+    // So many characters of two bytes, and one more than fits.
+    let fill = |count: usize| "é".repeat(if mysql { count / 2 } else { count });
+    let db = store.open().await;
+    for (place, cause) in [(TURN, "full"), (PARTS, "full"), (JSON, "json")] {
+        let (tables, mapping, insert, named) = place;
+        execute(db.as_ref(), &tables.replace("{type}", declared)).await;
+        let add = |id: u8, text: &str| {
+            insert
+                .replace("{id}", &id.to_string())
+                .replace("{text}", text)
+        };
+        let (cut, whole) = match cause {
+            "json" => (
+                format!("{{\"text\": \"{}", "x".repeat(most - 10)),
+                format!("{{\"text\": \"{}\"}}", "x".repeat(most - 12)),
+            ),
+            _ => (fill(most), fill(most - 8)),
+        };
+        let config = tempfile::tempdir().unwrap();
+        fs::write(config.path().join("chatctl.toml"), mapping).unwrap();
+        let look = || {
+            let mut command = chatctl();
+            let check = ["--check", "truncated-answer"];
+            command.args(["audit", "check", "--database-url", &store.url(), "--config"]);
+            command.arg(config.path().join("chatctl.toml")).args(check);
+            report(&mut command).0
+        };
+        execute(db.as_ref(), &add(1, &whole)).await;
+        assert_eq!(found(&look(), "truncated-answer"), [], "{mapping}");
+        execute(db.as_ref(), &add(2, &cut)).await;
+        let report = look();
+        let cause = match (cause, mysql) {
+            (_, true) => "column-full",
+            ("json", _) => "json-ends",
+            _ => "length-limit",
+        };
+        let expected = [(cause.to_owned(), 1)];
+        assert_eq!(found(&report, "truncated-answer"), expected, "{report:#}");
+        let evidence = report["findings"].to_string();
+        assert!(evidence.contains(&named.replace("{id}", "2")), "{evidence}");
+    }
+}
 
 async fn an_import_that_ran_twice_is_told(store: &Store) {
     let stamp = store.pick("TEXT", "TIMESTAMPTZ", "DATETIME(3)");

@@ -20,6 +20,9 @@ pub enum Answer {
     Given,
     /// None, and the user asked the same once more: nobody does that who has seen an answer saved.
     AskedAgain,
+    /// None, and the user went on at once with something that was answered: both may be meant as
+    /// one question.
+    WentOn,
     /// No row at all.
     NoRow,
     /// A row without a text and without a call of a tool.
@@ -32,8 +35,9 @@ pub enum Answer {
 
 impl Answer {
     /// Every way in which an answer can be missing.
-    pub const MISSING: [Self; 5] = [
+    pub const MISSING: [Self; 6] = [
         Self::AskedAgain,
+        Self::WentOn,
         Self::NoRow,
         Self::Empty,
         Self::Open,
@@ -45,6 +49,7 @@ impl Answer {
         match self {
             Self::Given => "answered",
             Self::AskedAgain => "asked-again",
+            Self::WentOn => "went-on",
             Self::NoRow => "no-row",
             Self::Empty => "empty",
             Self::Open => "open",
@@ -55,13 +60,16 @@ impl Answer {
 
 /// The same question after so long, in microseconds, is asked again by a person.
 const AGAIN: i64 = 300_000_000;
+/// Who says more within so long, in microseconds, can't have waited for an answer and read it.
+const ON: i64 = 10_000_000;
 /// The same question within so long, in microseconds, is one question that was stored twice.
 pub(super) const TWICE: i64 = 2_000_000;
 
-/// The questions in order. Of branches only the current one counts, and what is deleted for the
-/// user counts as never asked.
+/// The questions in order. Of branches only the current one counts. What is deleted for the user
+/// counts as never asked, and an answer that is deleted was given. A user's message that says
+/// nothing is no question: stores hand a tool's result back in one.
 pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
-    let speaking: Vec<_> = messages.iter().filter(|message| speaks(message)).collect();
+    let speaking: Vec<_> = messages.iter().filter(|message| counts(message)).collect();
     let mut found: Vec<Asked<'_>> = Vec::new();
     let mut at = 0;
     while at < speaking.len() {
@@ -87,13 +95,28 @@ pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
             },
         });
     }
+    for at in (1..found.len()).rev() {
+        let (before, next) = (found[at - 1], found[at]);
+        let went_on = near(before.question, next.question, ON)
+            && matches!(next.answer, Answer::Given | Answer::WentOn);
+        if before.answer == Answer::NoRow && went_on {
+            found[at - 1].answer = Answer::WentOn;
+        }
+    }
     found
 }
 
-/// Whether a message is one of the two sides' that the user sees.
-pub(super) fn speaks(message: &StoredMessage) -> bool {
-    let counts = message.on_branch && message.state != State::Deleted;
-    counts && !matches!(message.role, Role::Other(_))
+/// Whether a message is one that the user sees.
+pub(super) fn is_shown(message: &StoredMessage) -> bool {
+    message.on_branch && message.state != State::Deleted
+}
+
+fn counts(message: &StoredMessage) -> bool {
+    match message.role {
+        Role::User => is_shown(message) && !is_empty(message),
+        Role::Assistant => message.on_branch,
+        Role::Other(_) => false,
+    }
 }
 
 /// Whether a message says nothing.
@@ -106,11 +129,17 @@ fn twice(next: Option<&StoredMessage>, message: &StoredMessage) -> bool {
 }
 
 fn same(next: &StoredMessage, message: &StoredMessage, within: i64) -> bool {
-    let near = match (message.time, next.time) {
+    near(message, next, within)
+        && next.role == message.role
+        && next.content.trim() == message.content.trim()
+}
+
+/// Whether a message comes so soon after another one.
+fn near(first: &StoredMessage, second: &StoredMessage, within: i64) -> bool {
+    match (first.time, second.time) {
         (Some(first), Some(second)) => (0..=within).contains(&second.saturating_sub(first)),
         _ => false,
-    };
-    near && next.role == message.role && next.content.trim() == message.content.trim()
+    }
 }
 
 /// The best of several answers counts; of none the last says why.
@@ -118,6 +147,7 @@ fn of(answers: &[&StoredMessage]) -> Answer {
     let told = |answer: &&StoredMessage| match answer.state {
         State::Failed => Answer::Failed,
         State::Open => Answer::Open,
+        State::Deleted => Answer::Given,
         _ if is_empty(answer) => Answer::Empty,
         _ => Answer::Given,
     };
@@ -189,6 +219,42 @@ mod tests {
         assert_eq!(told(0, 60), [Answer::AskedAgain, Answer::Given]);
         assert_eq!(told(0, 1), [Answer::Given]);
         assert_eq!(told(0, 800), [Answer::NoRow, Answer::Given]);
+    }
+
+    #[test]
+    fn who_goes_on_at_once_may_mean_one_question() {
+        let user = |text: &str, second| message(Role::User, text, second);
+        let answer = message(Role::Assistant, "a", 900);
+        let told = |first, second| told(&[user("q", first), user("and?", second), answer.clone()]);
+        assert_eq!(told(0, 9), [Answer::WentOn, Answer::Given]);
+        assert_eq!(told(0, 11), [Answer::NoRow, Answer::Given]);
+        let unanswered = [user("q", 0), user("and?", 5)];
+        assert_eq!(self::told(&unanswered), [Answer::NoRow, Answer::NoRow]);
+    }
+
+    /// A turn whose row has no question hands a tool's result back.
+    #[test]
+    fn an_answer_may_come_after_a_message_that_says_nothing() {
+        let mut round = vec![
+            message(Role::User, "q", 0),
+            message(Role::Assistant, "", 1),
+            message(Role::User, "", 2),
+        ];
+        assert_eq!(told(&round), [Answer::Empty]);
+        round.push(message(Role::Assistant, "a", 3));
+        assert_eq!(told(&round), [Answer::Given]);
+    }
+
+    #[test]
+    fn an_answer_that_the_user_deleted_was_given() {
+        let deleted = StoredMessage {
+            state: State::Deleted,
+            ..message(Role::Assistant, "a", 1)
+        };
+        assert_eq!(
+            told(&[message(Role::User, "q", 0), deleted]),
+            [Answer::Given]
+        );
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub use reconcile::reconcile;
 pub use search::Way;
 pub use search::search;
 pub use search::way;
+pub use source::Source;
 pub use threads::TakeThread;
 pub use threads::Thread;
 pub use threads::threads;

@@ -41,7 +41,7 @@ pub(crate) const ANSWERED: &str = "INSERT INTO message VALUES
 pub(crate) const ROWS: &[Row] = &[
     Row {
         code: "unanswered-turn",
-        mapping: "open = '{done} = 0'\nerror = '{done} = 9'\n",
+        mapping: "open = '{done} = 0'\nerror = '{done} = 9'\ndeleted = '{done} = 8'\n",
         bad: "INSERT INTO message VALUES
             (1, 1, 'user', 'again', '2026-01-01 10:00:00', 1),
             (2, 1, 'user', 'again', '2026-01-01 10:01:00', 1),
@@ -50,16 +50,26 @@ pub(crate) const ROWS: &[Row] = &[
             (5, 1, 'assistant', 'half', '2026-01-01 11:00:00', 0),
             (6, 1, 'user', 'c', '2026-01-01 12:00:00', 1),
             (7, 1, 'assistant', 'no', '2026-01-01 12:00:00', 9),
-            (8, 1, 'user', 'd', '2026-01-01 13:00:00', 1);",
-        good: ANSWERED,
-        counts: &[("asked-again", 1), ("empty", 1), ("open", 1), ("failed", 1), ("no-row", 1)],
+            (8, 1, 'user', 'd', '2026-01-01 13:00:00', 1),
+            (9, 1, 'user', 'e', '2026-01-01 14:00:00', 1), (10, 1, 'user', 'and f', '2026-01-01 14:00:05', 1),
+            (11, 1, 'assistant', 'g', '2026-01-01 14:00:09', 1);",
+        // A greeting first, a tool's round, several answers, and one that the user deleted.
+        good: "INSERT INTO message VALUES
+            (1, 1, 'assistant', 'Welcome.', '2026-01-01 10:00:00', 1), (2, 1, 'user', 'a', '2026-01-01 10:01:00', 1),
+            (3, 1, 'assistant', '', '2026-01-01 10:01:01', 1), (4, 1, 'tool', '{}', '2026-01-01 10:01:02', 1),
+            (5, 1, 'system', 'Be brief.', '2026-01-01 10:01:03', 1), (6, 1, 'assistant', 'b', '2026-01-01 10:01:04', 1),
+            (7, 1, 'assistant', 'B', '2026-01-01 10:02:04', 1), (8, 1, 'user', 'c', '2026-01-01 10:03:00', 1),
+            (9, 1, 'assistant', 'd', '2026-01-01 10:03:04', 8);",
+        counts: &[("asked-again", 1), ("empty", 1), ("open", 1), ("failed", 1), ("no-row", 1), ("went-on", 1)],
         names: "conversation 1, message 8",
     },
     Row {
         code: "empty-answer",
         mapping: "",
         bad: "INSERT INTO message VALUES (7, 1, 'assistant', ' ', '2026-01-01 10:00:00', 1);",
-        good: ANSWERED,
+        // What calls a tool needs no words; the call itself may stand elsewhere.
+        good: "INSERT INTO message VALUES (7, 1, 'assistant', '', '2026-01-01 10:00:00', 1),
+            (8, 1, 'tool', '{}', '2026-01-01 10:00:01', 1), (9, 1, 'assistant', 'a', '2026-01-01 10:00:02', 1);",
         counts: &[("empty", 1)],
         names: "message 7",
     },
@@ -73,10 +83,21 @@ pub(crate) const ROWS: &[Row] = &[
         names: "message 7: 4 characters are stored",
     },
     Row {
+        code: "stuck-streaming",
+        mapping: "open = '{done} = 0'\ntime = 'at'\n",
+        bad: "ALTER TABLE message ADD at TEXT; INSERT INTO message VALUES (7, 1, 'assistant', 'half', NULL, 0, NULL);",
+        // It is no older than the question.
+        good: "ALTER TABLE message ADD at TEXT; INSERT INTO message VALUES
+            (6, 1, 'user', 'q', NULL, 1, datetime('now')), (7, 1, 'assistant', 'half', NULL, 0, NULL);",
+        counts: &[("undated", 1)],
+        names: "message 7: 4 characters are stored",
+    },
+    Row {
         code: "orphan-message",
-        mapping: "",
+        mapping: "deleted = '{done} = 8'\n",
         bad: "INSERT INTO message VALUES (7, 99, 'user', 'a', '2026-01-01 10:00:00', 1), (8, 99, 'user', 'b', NULL, 1);",
-        good: ANSWERED,
+        // Nobody misses what was deleted before.
+        good: "INSERT INTO message VALUES (7, 99, 'user', 'a', '2026-01-01 10:00:00', 8);",
         counts: &[("no-conversation", 2)],
         names: "message 7 names conversation 99",
     },
@@ -93,11 +114,15 @@ pub(crate) const ROWS: &[Row] = &[
         mapping: "",
         bad: "INSERT INTO message VALUES
             (1, 1, 'user', 'a', '2026-01-01 10:00:00', 1), (2, 1, 'user', 'a', '2026-01-01 10:00:01', 1),
-            (3, 1, 'assistant', 'b', '2026-01-01 10:00:10', 1), (4, 1, 'assistant', 'b', '2026-01-01 10:00:40', 1);",
-        // People say yes twice, with an answer in between.
+            (3, 1, 'assistant', 'An answer in words.', '2026-01-01 10:00:10', 1),
+            (4, 1, 'assistant', 'An answer in words.', '2026-01-01 10:00:40', 1);",
+        // People say yes twice, with an answer in between; agents say so to each other; a tool is asked again.
         good: "INSERT INTO message VALUES
             (1, 1, 'user', 'yes', '2026-01-01 10:00:00', 1), (2, 1, 'assistant', 'ok', '2026-01-01 10:00:01', 1),
-            (3, 1, 'user', 'yes', '2026-01-01 10:00:01', 1), (4, 1, 'assistant', 'ok', '2026-01-01 10:00:02', 1);",
+            (3, 1, 'user', 'yes', '2026-01-01 10:00:01', 1), (4, 1, 'assistant', 'ok', '2026-01-01 10:00:02', 1),
+            (5, 1, 'assistant', 'ok', '2026-01-01 10:00:03', 1),
+            (6, 1, 'assistant', 'Let me look at it.', '2026-01-01 10:00:03', 1), (7, 1, 'tool', '{}', '2026-01-01 10:00:03', 1),
+            (8, 1, 'assistant', 'Let me look at it.', '2026-01-01 10:00:03', 1);",
         counts: &[("user", 1), ("assistant", 1)],
         names: "message 4: the same as message 3",
     },
@@ -129,7 +154,9 @@ pub(crate) const ROWS: &[Row] = &[
         mapping: "order = ['created_at']\n",
         bad: "INSERT INTO message VALUES
             (1, 1, 'user', 'a', '2026-01-01 10:00:00', 1), (2, 1, 'assistant', 'b', '2026-01-01 10:00:00', 1);",
-        good: ANSWERED,
+        // The user's first words come with the system's.
+        good: "INSERT INTO message VALUES
+            (1, 1, 'system', 'a', '2026-01-01 10:00:00', 1), (2, 1, 'user', 'b', '2026-01-01 10:00:00', 1);",
         counts: &[("same-time", 1)],
         names: "the same time as message",
     },
@@ -156,7 +183,7 @@ pub(crate) const ROWS: &[Row] = &[
         code: "replacement-character",
         mapping: "",
         bad: "INSERT INTO message VALUES (7, 1, 'user', 'caf\u{fffd}', NULL, 1), (8, 1, 'user', 'so ????', NULL, 1);",
-        good: "INSERT INTO message VALUES (7, 1, 'user', 'café, really??', NULL, 1);",
+        good: "INSERT INTO message VALUES (7, 1, 'user', 'café, really????', NULL, 1);",
         counts: &[("replaced", 1), ("question-marks", 1)],
         names: "message 7: at byte 3 of 6",
     },
@@ -167,7 +194,7 @@ pub(crate) const ROWS: &[Row] = &[
             INSERT INTO message VALUES (7, 1, 'assistant', '', NULL, 1, 'exactly twenty chars'),
             (8, 1, 'assistant', '', NULL, 1, '```sh' || char(10) || 'ls'), (9, 1, 'user', '', NULL, 1, 'caf\u{fffd}');",
         good: "ALTER TABLE message ADD body VARCHAR(20);
-            INSERT INTO message VALUES (7, 1, 'assistant', '', NULL, 1, 'nineteen characters'),
+            INSERT INTO message VALUES (6, 1, 'assistant', '', NULL, 1, 'And this is the end.'), (7, 1, 'assistant', '', NULL, 1, 'nineteen characters'),
             (8, 1, 'assistant', '', NULL, 1, '```' || char(10) || 'ls' || char(10) || '```');",
         counts: &[("length-limit", 1), ("open-code-fence", 1), ("half-a-character", 1)],
         names: "message 7: 20 characters",
@@ -183,14 +210,16 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         code: "truncated-answer",
         mapping: "content = 'content::$.text'\n",
-        bad: "INSERT INTO message VALUES (7, 1, 'user', '{\"text\": \"cut of', NULL, 1);",
-        good: "INSERT INTO message VALUES (7, 1, 'user', '{\"text\": \"a\"}', NULL, 1);",
-        counts: &[("json-ends", 1)],
+        bad: "INSERT INTO message VALUES (7, 1, 'user', '{\"text\": \"cut of', NULL, 1),
+            (8, 1, 'user', '{\"text\": \"so \\ud83d\"}', NULL, 1), (9, 1, 'assistant', '{\"text\": \"{\\\"a\\\": [\"}', NULL, 1);",
+        good: "INSERT INTO message VALUES (7, 1, 'user', '{\"text\": \"a\"}', NULL, 1),
+            (8, 1, 'user', '{\"text\": \"so \\ud83d\\ude00\"}', NULL, 1), (9, 1, 'assistant', '{\"text\": \"{\\\"a\\\": []}\"}', NULL, 1);",
+        counts: &[("json-ends", 1), ("half-a-character", 1), ("open-json", 1)],
         names: "message 7",
     },
     Row {
         code: "error-text-as-answer",
-        mapping: "",
+        mapping: "error = '{done} = 9'\n",
         bad: "INSERT INTO message VALUES
             (1, 1, 'assistant', 'Internal Server Error', NULL, 1),
             (2, 1, 'assistant', '{\"error\": {\"message\": \"overloaded\"}}', NULL, 1),
@@ -200,7 +229,9 @@ pub(crate) const ROWS: &[Row] = &[
             (1, 1, 'user', 'Internal Server Error', NULL, 1),
             (2, 1, 'assistant', 'An Internal Server Error means that …', NULL, 1),
             (3, 1, 'assistant', 'openai.chat is a module', NULL, 1),
-            (4, 1, 'assistant', '{\"error\": false}', NULL, 1);",
+            (4, 1, 'assistant', '{\"error\": false}', NULL, 1),
+            (5, 1, 'assistant', 'Internal Server Error (500) means that …', NULL, 1),
+            (6, 1, 'assistant', 'Internal Server Error', NULL, 9);",
         counts: &[("error-text", 3)],
         names: "it begins with `Internal Server Error`",
     },
@@ -212,7 +243,8 @@ pub(crate) const ROWS: &[Row] = &[
             (2, 1, 'user', 'b', NULL, 1, 3), (3, 1, 'assistant', 'c', NULL, 1, 2);",
         good: "ALTER TABLE message ADD parent INTEGER;
             INSERT INTO message VALUES (1, 1, 'user', 'a', NULL, 1, NULL), (2, 1, 'assistant', 'b', NULL, 1, 1),
-            (3, 1, 'assistant', 'c', NULL, 1, 1), (4, 1, 'user', 'd', NULL, 1, 0);",
+            (3, 1, 'assistant', 'c', NULL, 1, 1), (4, 1, 'user', 'd', NULL, 1, 0),
+            (5, 2, 'user', 'A thread that begins at a message of another conversation.', NULL, 1, 2);",
         counts: &[("parent-missing", 1), ("circle", 1)],
         names: "message 1: message 99 is before it",
     },

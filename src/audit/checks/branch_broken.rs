@@ -6,12 +6,20 @@ use super::Ground;
 use super::Look;
 use super::Tally;
 use super::cause;
+use super::orphan_message::counted;
+use super::orphan_message::equal;
+use super::orphan_message::time;
+use crate::db::Tried;
+use crate::model::Cell;
+use crate::model::CellRef;
 use crate::model::StoredMessage;
 use crate::report::Severity::Error;
 use crate::store::Shape;
 use crate::store::Thread;
+use crate::store::time_of_text;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 pub(super) const CHECK: Check = Check {
     code: "branch-broken",
@@ -19,7 +27,7 @@ pub(super) const CHECK: Check = Check {
     help: "write a message and the link to it in one transaction, and never delete a message that others follow; \
            `chatctl inspect show ID` shows the branches",
     unfit,
-    look: Look::Thread(look),
+    look: Look::Both(look, parents),
 };
 
 static CAUSES: &[Cause] = &[
@@ -55,7 +63,7 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
         .iter()
         .map(|message| (row(&message.key, ground), message))
         .collect();
-    if all_are_read(ground) {
+    if statement(ground).is_none() && all_are_read(ground) {
         for message in &thread.messages {
             if let Some(parent) = parent(message, ground).filter(|key| !keys.contains_key(key)) {
                 let fact = format!("message {parent} is before it, and is not there");
@@ -67,11 +75,66 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
         tally.message(&CAUSES[1], message, "");
     }
     if let (Some(tip), Some(last)) = (&thread.tip, thread.messages.last())
+        && !tip.ends_with('#')
         && !keys.contains_key(row(tip, ground))
     {
         let fact = format!("the conversation names {tip} as its current message");
         tally.message(&CAUSES[2], last, &fact);
     }
+}
+
+/// Rows name rows, and the one before may stand in another conversation: threads begin at a message
+/// of the main one, and copies name the messages that they were made of.
+fn parents<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+    Box::pin(async move {
+        let Some(sql) = statement(ground) else {
+            return Ok(());
+        };
+        let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
+            let text = |at: usize| Cell::from(cells[at]).to_string();
+            let (key, parent) = (text(0), text(1));
+            if !is_none(&parent) {
+                tally.row(&CAUSES[0], time_of_text(&text(2)), || {
+                    format!("message {key}: message {parent} is before it, and is not there")
+                });
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        ground.db.scan(&sql, &[], &mut row).await
+    })
+}
+
+/// The messages whose parent is not in the table; nothing where one column does not name a row.
+fn statement(ground: &Ground<'_>) -> Option<String> {
+    let (db, store) = (ground.db, ground.mapping.store());
+    let message = &store.message;
+    let parent = message.parent.as_ref()?;
+    let [key] = message.key.as_slice() else {
+        return None;
+    };
+    if store.item.is_some() {
+        return None;
+    }
+    let [own, before] = [key, parent].map(|name| format!("m.{}", db.quote(name)));
+    let other = format!("c.{}", db.quote(key));
+    let table = &message.table;
+    let same = equal(ground, (table, parent, &before), (table, key, &other));
+    let mut wanted = vec![
+        format!("{before} IS NOT NULL"),
+        format!(
+            "NOT EXISTS (SELECT 1 FROM {} c WHERE {same})",
+            db.quote(table)
+        ),
+    ];
+    wanted.extend(counted(ground));
+    Some(format!(
+        "SELECT {}, {}, {} FROM {} m WHERE {}",
+        db.text_of(&own),
+        db.text_of(&before),
+        time(ground),
+        db.quote(table),
+        wanted.join(" AND "),
+    ))
 }
 
 /// Rows that are no messages may stand between messages: then a parent that is not read is not gone.
@@ -91,10 +154,13 @@ fn row<'k>(key: &'k str, ground: &Ground<'_>) -> &'k str {
 /// The message before; nothing, zero and the zero UUID are how stores write that there is none.
 fn parent<'m>(message: &'m StoredMessage, ground: &Ground<'_>) -> Option<&'m str> {
     let parent = row(message.parent.as_deref()?, ground);
-    let bare = parent.rsplit('#').next().unwrap_or(parent);
-    let none = bare.chars().all(|c| c == '0' || c == '-');
+    let none = is_none(parent.rsplit('#').next().unwrap_or(parent));
     let own = ground.mapping.store().shape == Shape::Turn && parent == row(&message.key, ground);
     (!none && !own).then_some(parent)
+}
+
+fn is_none(parent: &str) -> bool {
+    parent.chars().all(|c| c == '0' || c == '-')
 }
 
 /// One message of each circle.

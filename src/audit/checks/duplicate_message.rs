@@ -38,20 +38,26 @@ static CAUSES: &[Cause] = &[
 /// In microseconds.
 const MINUTE: i64 = 60_000_000;
 
-/// Only a message that follows its twin at once: with the other side's word between them people
-/// say "yes" twice, and mean it.
+/// Of a shorter answer nobody can say whether it was given once: agents tell each other "done".
+const LEAST: usize = 16;
+
+/// Only a message that follows its twin at once: with another word between them people say "yes"
+/// twice, and mean it, and a tool that is asked again may have something new to say.
 fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
     let mut before: Option<&StoredMessage> = None;
-    for message in thread
-        .messages
-        .iter()
-        .filter(|message| turns::speaks(message))
-    {
-        let (cause, within) = match message.role {
-            Role::Assistant => (&CAUSES[0], MINUTE),
-            _ => (&CAUSES[1], turns::TWICE),
+    for message in thread.messages.iter().filter(|it| turns::is_shown(it)) {
+        let (cause, within, least) = match message.role {
+            Role::Assistant => (&CAUSES[0], MINUTE, LEAST),
+            Role::User => (&CAUSES[1], turns::TWICE, 1),
+            Role::Other(_) => {
+                before = None;
+                continue;
+            }
         };
-        if let Some(twin) = before.filter(|twin| is_twin(twin, message, within)) {
+        let text = message.content.trim();
+        if text.chars().nth(least - 1).is_some()
+            && let Some(twin) = before.filter(|twin| is_twin(twin, message, within))
+        {
             tally.message(cause, message, &format!("the same as message {}", twin.key));
         }
         before = Some(message);
@@ -66,5 +72,5 @@ fn is_twin(first: &StoredMessage, second: &StoredMessage, within: i64) -> bool {
     near && first.role == second.role
         && first.content == second.content
         && first.tools == second.tools
-        && !turns::is_empty(first)
+        && first.extra == second.extra
 }

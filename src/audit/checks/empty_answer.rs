@@ -10,6 +10,7 @@ use super::ground::opaque;
 use crate::audit::turns;
 use crate::model::Role;
 use crate::model::State;
+use crate::model::StoredMessage;
 use crate::report::Severity::Warning;
 use crate::store::Thread;
 
@@ -28,10 +29,21 @@ static CAUSES: &[Cause] = &[cause(
 )];
 
 fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
-    for message in &thread.messages {
+    for (at, message) in thread.messages.iter().enumerate() {
         let whole = message.role == Role::Assistant && message.state == State::Whole;
-        if whole && turns::is_empty(message) && ground.is_over(message.time) {
+        let is_over = ground.is_over(message.time);
+        if whole && turns::is_empty(message) && is_over && !calls(thread.messages.get(at + 1)) {
             tally.message(&CAUSES[0], message, "");
         }
     }
+}
+
+/// Whether it was a tool's result that came next: the call itself stands elsewhere in some stores.
+/// A user's message that says nothing hands such a result back.
+fn calls(next: Option<&StoredMessage>) -> bool {
+    next.is_some_and(|next| match &next.role {
+        Role::Other(role) => role == "tool",
+        Role::User => turns::is_empty(next),
+        Role::Assistant => false,
+    })
 }

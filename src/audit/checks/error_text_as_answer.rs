@@ -8,6 +8,7 @@ use super::Tally;
 use super::cause;
 use super::ground::opaque;
 use crate::model::Role;
+use crate::model::State;
 use crate::report::Severity::Warning;
 use crate::store::Thread;
 
@@ -28,7 +29,6 @@ static CAUSES: &[Cause] = &[cause(
 /// How an answer begins that is no answer. Only the beginning counts: answers may quote errors.
 const BEGINNINGS: &[&str] = &[
     "Traceback (most recent call last):",
-    "Internal Server Error",
     "Error code: 4",
     "Error code: 5",
     "Error: Error code: ",
@@ -45,13 +45,23 @@ const BEGINNINGS: &[&str] = &[
     "httpx.",
 ];
 
+/// What a server's error page says, and no more; in a sentence it is a subject to talk about.
+const PAGES: [&str; 4] = [
+    "Internal Server Error",
+    "Bad Gateway",
+    "Service Unavailable",
+    "Gateway Timeout",
+];
+
 /// A library's name is an error only with the name of one: `openai.RateLimitError: …`.
 const LIBRARIES: [&str; 4] = ["openai.", "anthropic.", "litellm.", "httpx."];
 
 fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
     for message in &thread.messages {
         let text = message.content.trim_start();
-        if message.role == Role::Assistant && (begins_so(text) || is_error_object(text)) {
+        // What is marked as failed says so to whoever reads it.
+        let is_answer = message.role == Role::Assistant && message.state == State::Whole;
+        if is_answer && (begins_so(text) || is_error_object(text)) {
             let line: String = text
                 .lines()
                 .next()
@@ -65,6 +75,9 @@ fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
 }
 
 fn begins_so(text: &str) -> bool {
+    if PAGES.contains(&text.trim_end_matches(['.', '!', '\r', '\n', ' '])) {
+        return true;
+    }
     let Some(found) = BEGINNINGS.iter().find(|start| text.starts_with(**start)) else {
         return false;
     };

@@ -62,9 +62,11 @@ impl Ground<'_> {
         tables
     }
 
-    /// Where users may delete, what is left over of it is untidy and no loss.
+    /// Where users may delete, what is left over of it, or follows it, is untidy and no loss.
     pub(super) fn severity(&self, check: &Check, cause: &Cause) -> Severity {
-        let spared = check.code == super::orphan_message::CHECK.code;
+        let orphan = check.code == super::orphan_message::CHECK.code;
+        let follower = check.code == super::branch_broken::CHECK.code;
+        let spared = orphan || follower && cause.name == "parent-missing";
         match spared && self.mapping.allows(Allowed::Delete) {
             true => cause.severity.min(Severity::Warning),
             false => cause.severity,

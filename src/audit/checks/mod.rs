@@ -69,10 +69,15 @@ pub struct Cause {
 #[derive(Clone, Copy)]
 pub enum Look {
     /// At each conversation.
-    Thread(fn(&Thread, &Ground<'_>, &mut Tally)),
+    Thread(AtThread),
     /// At the store.
-    Store(for<'a> fn(&'a Ground<'a>, &'a mut Tally) -> Tried<'a, ()>),
+    Store(AtStore),
+    /// At each conversation, and then at what stands in no message.
+    Both(AtThread, AtStore),
 }
+
+type AtThread = fn(&Thread, &Ground<'_>, &mut Tally);
+type AtStore = for<'a> fn(&'a Ground<'a>, &'a mut Tally) -> Tried<'a, ()>;
 
 const fn cause(name: &'static str, severity: Severity, harm: &'static str) -> Cause {
     Cause {

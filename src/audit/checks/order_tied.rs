@@ -6,7 +6,9 @@ use super::Ground;
 use super::Look;
 use super::Tally;
 use super::cause;
+use crate::audit::turns;
 use crate::model::Column;
+use crate::model::Role;
 use crate::report::Severity::Warning;
 use crate::store::Shape;
 use crate::store::Thread;
@@ -44,11 +46,17 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
 }
 
 fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
-    for pair in thread.messages.windows(2) {
+    let shown = thread.messages.iter().filter(|it| turns::is_shown(it));
+    let shown: Vec<_> = shown.collect();
+    for pair in shown.windows(2) {
         let same = pair[0].time.is_some() && pair[0].time == pair[1].time;
-        if same && pair[0].role != pair[1].role {
+        let sides = [Role::User, Role::Assistant];
+        let both = sides
+            .iter()
+            .all(|side| pair.iter().any(|it| it.role == *side));
+        if same && both {
             let fact = format!("the same time as message {}", pair[0].key);
-            tally.message(&CAUSES[0], &pair[1], &fact);
+            tally.message(&CAUSES[0], pair[1], &fact);
         }
     }
 }

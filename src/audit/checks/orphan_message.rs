@@ -9,6 +9,8 @@ use super::Look;
 use super::Tally;
 use super::cause;
 use crate::db::Tried;
+use crate::model::Cell;
+use crate::model::CellRef;
 use crate::report::Severity::Error;
 use crate::store::Shape;
 use crate::store::time_of_text;
@@ -59,14 +61,14 @@ fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
 }
 
 /// Counts the rows of a statement: what to name them by, and last their time.
-async fn each(
+pub(super) async fn each(
     ground: &Ground<'_>,
     sql: &str,
     cause: &'static Cause,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    let mut row = |cells: &[crate::model::CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
-        let text = |at: usize| crate::model::Cell::from(cells[at]).to_string();
+    let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
+        let text = |at: usize| Cell::from(cells[at]).to_string();
         tally.row(cause, time_of_text(&text(2)), || {
             format!("{} names {}", text(0), text(1))
         });
@@ -103,14 +105,9 @@ fn conversations(ground: &Ground<'_>) -> Option<String> {
             (&place.table, other, &right),
         ));
     }
-    let only = message.only.as_ref().map(|only| {
-        format!(
-            " AND ({})",
-            only.sql(|name| format!("m.{}", db.quote(name)))
-        )
-    });
+    there.extend(counted(ground));
     Some(format!(
-        "SELECT {}, {}, {} FROM {} m WHERE {} AND NOT EXISTS (SELECT 1 FROM {} c WHERE {}){}",
+        "SELECT {}, {}, {} FROM {} m WHERE {} AND NOT EXISTS (SELECT 1 FROM {} c WHERE {})",
         named(ground, "'message '", "m", &message.key),
         named(ground, "'conversation '", "m", &own),
         time(ground),
@@ -118,8 +115,19 @@ fn conversations(ground: &Ground<'_>) -> Option<String> {
         there.join(" AND "),
         db.quote(&place.table),
         joined.join(" AND "),
-        only.unwrap_or_default(),
     ))
+}
+
+/// Which rows, as `m`, are messages that users see.
+pub(super) fn counted(ground: &Ground<'_>) -> Vec<String> {
+    let message = &ground.mapping.store().message;
+    let column = |name: &str| format!("m.{}", ground.db.quote(name));
+    let only = message.only.as_ref();
+    let only = only.map(|only| format!("({})", only.sql(column)));
+    // What is unknown is not deleted.
+    let deleted = message.deleted.as_ref();
+    let deleted = deleted.map(|it| format!("CASE WHEN {} THEN 1 ELSE 0 END = 0", it.sql(column)));
+    only.into_iter().chain(deleted).collect()
 }
 
 /// The parts without their message.
@@ -182,7 +190,7 @@ fn named<S: AsRef<str>>(ground: &Ground<'_>, what: &str, table: &str, columns: &
     }
 }
 
-fn time(ground: &Ground<'_>) -> String {
+pub(super) fn time(ground: &Ground<'_>) -> String {
     let time = ground.mapping.store().message.time.as_ref();
     time.filter(|time| !time.is_json())
         .and_then(|time| time.columns().next())

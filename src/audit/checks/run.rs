@@ -45,7 +45,7 @@ pub async fn run(
         .collect();
     report.checked += of_threads(&fit, ground, &mut tallies).await?;
     for (check, tally) in fit.iter().zip(&mut tallies) {
-        if let Look::Store(look) = check.look {
+        if let Look::Store(look) | Look::Both(_, look) = check.look {
             look(ground, tally).await?;
         }
     }
@@ -74,7 +74,7 @@ async fn of_threads(
         .iter()
         .enumerate()
         .filter_map(|(at, check)| match check.look {
-            Look::Thread(look) => Some((at, look)),
+            Look::Thread(look) | Look::Both(look, _) => Some((at, look)),
             Look::Store(_) => None,
         })
         .collect();

@@ -8,6 +8,7 @@ use super::Tally;
 use super::cause;
 use crate::model::State;
 use crate::report::Severity::Error;
+use crate::report::Severity::Warning;
 use crate::store::Thread;
 
 pub(super) const CHECK: Check = Check {
@@ -19,11 +20,18 @@ pub(super) const CHECK: Check = Check {
     look: Look::Thread(look),
 };
 
-static CAUSES: &[Cause] = &[cause(
-    "open",
-    Error,
-    "a message is still marked as being written: its end was never stored",
-)];
+static CAUSES: &[Cause] = &[
+    cause(
+        "open",
+        Error,
+        "a message is still marked as being written: its end was never stored",
+    ),
+    cause(
+        "undated",
+        Warning,
+        "a message is marked as being written, and nothing tells since when: it may be under way",
+    ),
+];
 
 fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     let store = ground.mapping.store();
@@ -33,11 +41,15 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
 }
 
 fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+    // Where the message itself has no time, it can't be older than the one before it.
+    let mut last = None;
     for message in &thread.messages {
-        if message.state == State::Open && ground.is_over(message.time) {
+        last = message.time.or(last);
+        if message.state == State::Open && ground.is_over(last) {
             let characters = message.content.chars().count();
             let fact = format!("{characters} characters are stored");
-            tally.message(&CAUSES[0], message, &fact);
+            let cause = &CAUSES[usize::from(last.is_none())];
+            tally.message(cause, message, &fact);
         }
     }
 }

@@ -6,8 +6,10 @@ use super::Ground;
 use super::Look;
 use super::Tally;
 use super::cause;
+use crate::model::Role;
 use crate::model::StoredMessage;
 use crate::report::Severity::Warning;
+use crate::store::Shape;
 use crate::store::Thread;
 
 pub(super) const CHECK: Check = Check {
@@ -39,8 +41,11 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     }
 }
 
-fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
-    let mut stored: Vec<&StoredMessage> = thread.messages.iter().collect();
+fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+    // A turn's answer comes when it comes, also after the next question.
+    let turns = ground.mapping.store().shape == Shape::Turn;
+    let begun = |message: &&StoredMessage| !turns || message.role == Role::User;
+    let mut stored: Vec<&StoredMessage> = thread.messages.iter().filter(begun).collect();
     stored.sort_by_key(|message| message.append);
     let mut latest: Option<(i64, &StoredMessage)> = None;
     for message in stored {

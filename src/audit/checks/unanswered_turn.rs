@@ -9,6 +9,7 @@ use super::cause;
 use super::ground::opaque;
 use crate::audit;
 use crate::audit::Answer;
+use crate::report::Severity::Note;
 use crate::report::Severity::Warning;
 use crate::store::Thread;
 
@@ -28,6 +29,11 @@ static CAUSES: &[Cause] = &[
         Answer::AskedAgain.word(),
         Warning,
         "no answer to the question is stored, and the user asked the same again",
+    ),
+    cause(
+        Answer::WentOn.word(),
+        Note,
+        "no answer to the question alone is stored: the user went on at once, and that was answered",
     ),
     cause(
         Answer::NoRow.word(),

@@ -42,7 +42,9 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
 
 fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
     for message in &thread.messages {
-        if !message.decoded && !truncated_answer::json_ends(message) {
+        let is_cut =
+            truncated_answer::json_ends(message) || truncated_answer::ends_in_half(message);
+        if !message.decoded && !is_cut {
             let start: String = message.content.chars().take(40).collect();
             tally.message(&CAUSES[0], message, &format!("it begins with `{start}`"));
         }
