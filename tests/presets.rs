@@ -22,6 +22,7 @@ use common::servers::Postgres;
 use common::stores;
 use serde::Deserialize;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -36,6 +37,9 @@ struct Read {
     /// What of it can't be read; told with the mapping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unreadable: Option<String>,
+    /// What `audit check` finds, each cause with its count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    found: BTreeMap<String, u64>,
     conversation: Vec<Talk>,
 }
 
@@ -136,7 +140,7 @@ async fn talk(db: &dyn Db, mapping: &Mapping, one: Conversation) -> Talk {
     }
 }
 
-async fn read(db: &dyn Db) -> anyhow::Result<Read> {
+async fn read(db: &dyn Db, found: BTreeMap<String, u64>) -> anyhow::Result<Read> {
     let schema = db.schema().await?;
     let mapping = store::choose(db, &Declared::default(), &schema).await?;
     let Origin::Preset {
@@ -149,16 +153,17 @@ async fn read(db: &dyn Db) -> anyhow::Result<Read> {
         limit: 100,
         ..Filter::default()
     };
-    let (mut found, cut) = store::conversations(db, &mapping, &filter).await?;
+    let (mut all, cut) = store::conversations(db, &mapping, &filter).await?;
     assert!(!cut, "all fit");
-    found.sort_by(|a, b| a.key.cmp(&b.key));
+    all.sort_by(|a, b| a.key.cmp(&b.key));
     let mut conversation = Vec::new();
-    for one in found {
+    for one in all {
         conversation.push(talk(db, &mapping, one).await);
     }
     Ok(Read {
         preset: name,
         unreadable,
+        found,
         conversation,
     })
 }
@@ -189,10 +194,11 @@ fn every_fixture(backend: &str, load: impl Fn(&str, &str) -> String) {
         };
         seen += 1;
         let url = load(&app, &sql);
+        let found = audited(&app, &url);
         stores::run(async {
             let db = db::open(Target::parse(&url).unwrap()).await.unwrap();
             has_its_signature(&app, db.as_ref()).await;
-            let told = match read(db.as_ref()).await {
+            let told = match read(db.as_ref(), found).await {
                 Ok(found) => toml::to_string(&found).unwrap(),
                 Err(error) => format!("error: {error:#}\n"),
             };
@@ -204,14 +210,13 @@ fn every_fixture(backend: &str, load: impl Fn(&str, &str) -> String) {
                 wrong.push(difference(&app, backend, &expected, &told));
             }
         });
-        is_audited(&app, &url);
     }
     assert!(seen > 0, "no fixture of {backend}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A snapshot of it holds, and every check can look at it.
-fn is_audited(app: &str, url: &str) {
+/// A snapshot of it holds; what the checks find in it.
+fn audited(app: &str, url: &str) -> BTreeMap<String, u64> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("before.cas");
     let file = file.to_str().unwrap();
@@ -231,10 +236,17 @@ fn is_audited(app: &str, url: &str) {
         "{app}: {report:#}"
     );
     let (report, exit) = audit(&["check"]);
-    assert!(
-        [0, 1].contains(&exit) && report["cases"].is_array(),
-        "{app}: {report:#}"
-    );
+    let errors = common::codes(&report, "error");
+    assert_eq!(exit, i32::from(!errors.is_empty()), "{app}: {report:#}");
+    let mut found = BTreeMap::new();
+    for case in report["cases"].as_array().unwrap() {
+        let causes = case["metrics"].as_object().unwrap().iter();
+        for (cause, count) in causes.filter(|(cause, _)| *cause != "found") {
+            let name = format!("{}: {cause}", case["name"].as_str().unwrap());
+            found.insert(name, count.as_f64().unwrap() as u64);
+        }
+    }
+    found
 }
 
 /// Each table and column by which a preset is known is in its fixture.
@@ -303,10 +315,11 @@ fn what_a_package_writes_today_is_read() {
     );
     let url = format!("sqlite:{}/llm-threads.db", folder.path().display());
     let expected = fs::read_to_string(fixtures().join("llm-threads/expected.toml")).unwrap();
+    let found = audited("llm-threads", &url);
     stores::run(async {
         let db = db::open(Target::parse(&url).unwrap()).await.unwrap();
-        let found = toml::to_string(&read(db.as_ref()).await.unwrap()).unwrap();
-        assert_eq!(found, expected);
+        let told = read(db.as_ref(), found).await.unwrap();
+        assert_eq!(toml::to_string(&told).unwrap(), expected);
     });
 }
 

@@ -75,7 +75,9 @@ pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
     while at < speaking.len() {
         let message = speaking[at];
         at += 1;
-        if message.role != Role::User || twice(speaking.get(at).copied(), message) {
+        // What is deleted ends the answers to what was asked before, and needs none.
+        let is_question = message.role == Role::User && is_shown(message);
+        if !is_question || twice(speaking.get(at).copied(), message) {
             continue;
         }
         let rest = &speaking[at..];
@@ -113,7 +115,7 @@ pub(super) fn is_shown(message: &StoredMessage) -> bool {
 
 fn counts(message: &StoredMessage) -> bool {
     match message.role {
-        Role::User => is_shown(message) && !is_empty(message),
+        Role::User => message.on_branch && !is_empty(message),
         Role::Assistant => message.on_branch,
         Role::Other(_) => false,
     }
@@ -130,6 +132,7 @@ fn twice(next: Option<&StoredMessage>, message: &StoredMessage) -> bool {
 
 fn same(next: &StoredMessage, message: &StoredMessage, within: i64) -> bool {
     near(message, next, within)
+        && is_shown(next)
         && next.role == message.role
         && next.content.trim() == message.content.trim()
 }
@@ -251,10 +254,14 @@ mod tests {
             state: State::Deleted,
             ..message(Role::Assistant, "a", 1)
         };
-        assert_eq!(
-            told(&[message(Role::User, "q", 0), deleted]),
-            [Answer::Given]
-        );
+        let question = |second| message(Role::User, "q", second);
+        assert_eq!(told(&[question(0), deleted.clone()]), [Answer::Given]);
+        // It was given to the question that was deleted with it.
+        let with = StoredMessage {
+            state: State::Deleted,
+            ..question(1)
+        };
+        assert_eq!(told(&[question(0), with, deleted]), [Answer::NoRow]);
     }
 
     #[test]
