@@ -146,6 +146,42 @@ fn only_a_certain_loss_fails_the_run() {
         (codes(&report, "warning"), exit),
         (vec!["orphan-message"], 0)
     );
+    // What it was followed by too; links that lead in a circle nobody can delete.
+    let parents = "ALTER TABLE message ADD parent INTEGER; INSERT INTO message VALUES (1, 1, 'user', 'a', NULL, 1, 99);";
+    let bad = Chats::new(Store::sqlite(), "parent = 'parent'\n", &[TABLES, parents]);
+    let text = fs::read_to_string(bad.config()).unwrap();
+    let text = text.replace("[[store]]\n", "[[store]]\nallow = ['delete']\n");
+    fs::write(bad.config(), text).unwrap();
+    let (report, exit) = bad.report(&["--check", "branch-broken"]);
+    assert_eq!(
+        (codes(&report, "warning"), exit),
+        (vec!["branch-broken"], 0)
+    );
+    let circle = "INSERT INTO message VALUES (2, 1, 'user', 'b', NULL, 1, 3), (3, 1, 'assistant', 'c', NULL, 1, 2)";
+    run(async { execute(bad.store.open().await.as_ref(), circle).await });
+    assert_eq!(bad.report(&["--check", "branch-broken"]).1, 1);
+}
+
+/// The user asks on while the answer is still being written.
+#[test]
+fn a_turn_that_is_answered_after_the_next_question_runs_no_clock_backwards() {
+    let tables = "CREATE TABLE turn (id INTEGER PRIMARY KEY, chat INTEGER, prompt TEXT, response TEXT, asked TEXT, answered TEXT);
+        INSERT INTO turn VALUES (1, 1, 'a', 'b', '2026-01-01 10:00:00', '2026-01-01 10:01:00'),
+        (2, 1, 'c', 'd', '2026-01-01 10:00:30', '2026-01-01 10:00:40');";
+    let chats = Chats::new(Store::sqlite(), "", &[tables]);
+    let mapping = "[[store]]\nshape = 'turn'\n[store.message]\ntable = 'turn'\nconversation = ['chat']\n\
+        prompt = 'prompt'\nresponse = 'response'\ntime = 'asked'\nresponse_time = 'answered'\nappend = 'id'\n";
+    fs::write(chats.config(), mapping).unwrap();
+    let look = || {
+        found(
+            &chats.report(&["--check", "time-runs-backwards"]).0,
+            "time-runs-backwards",
+        )
+    };
+    assert_eq!(look(), []);
+    let earlier = "UPDATE turn SET asked = '2026-01-01 09:00:00' WHERE id = 2";
+    run(async { execute(chats.store.open().await.as_ref(), earlier).await });
+    assert_eq!(look(), [("earlier".to_owned(), 1)]);
 }
 
 #[test]

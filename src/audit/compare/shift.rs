@@ -172,6 +172,27 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_taken_out_is_all_that_is_lost() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for trial in 0..200 {
+            let count = random.usize(4..16);
+            let word = |at| match random.u8(..4) {
+                0 => "ok".to_owned(),
+                _ => format!("text {at}"),
+            };
+            let before: Vec<_> = (0..count).map(word).collect();
+            let before: Vec<_> = before.iter().map(String::as_str).collect();
+            let mut after = before.clone();
+            let lost = random.usize(1..4);
+            for _ in 0..lost {
+                after.remove(random.usize(..after.len()));
+            }
+            let expected = format!("{lost} message-lost, 0 new");
+            assert_eq!(told(&before, &after), expected, "trial {trial}");
+        }
+    }
+
+    #[test]
     fn the_finding_says_what_became_of_the_others() {
         let before = snapshot(&rows(&["a", "b", "c"], false), settings(Detail::Messages));
         let found = compare(&before, &rows(&["a", "c"], false));
