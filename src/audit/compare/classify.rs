@@ -6,7 +6,7 @@ use super::Totals;
 use super::diff::Facts;
 use super::matched::matched;
 use super::shift::Shift;
-use super::shift::shifted;
+use super::shift::differing;
 use super::span::is_rounded;
 use super::span::seconds;
 use crate::audit::entry::Entry;
@@ -41,6 +41,10 @@ const MOST: usize = 100;
 
 /// Tells what has happened to a store.
 pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code, Group>) {
+    let (shift, removed, added) = match facts.complete {
+        true => differing(facts),
+        false => Default::default(),
+    };
     let mut found = Found {
         facts,
         leafer,
@@ -49,11 +53,11 @@ pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code
         conversations: HashMap::new(),
         shifts: HashMap::new(),
         touched: HashSet::new(),
-        shift: Shift::default(),
+        shift,
     };
     let lost_open = found.unsettled();
     match facts.complete {
-        true => found.messages(lost_open),
+        true => found.messages([removed, lost_open].concat(), added),
         false => found.conversations_only(lost_open),
     }
     for id in &facts.unlisted {
@@ -85,6 +89,7 @@ impl Found<'_> {
         let mut lost = Vec::new();
         let mut open: Vec<_> = self.facts.open.values().collect();
         open.sort_unstable_by_key(|entry| entry.key());
+        open.retain(|was| !self.shift.conversations.contains(&was.conversation));
         for was in open {
             match now.get(&was.key()) {
                 None if self.facts.saw_open => lost.push(*was),
@@ -104,14 +109,11 @@ impl Found<'_> {
     }
 
     /// Every message that differs is known.
-    fn messages(&mut self, lost_open: Vec<Entry>) {
+    fn messages(&mut self, mut removed: Vec<Entry>, mut added: Vec<Entry>) {
         let facts = self.facts;
         for entry in facts.removed.iter().chain(&facts.added) {
             self.touched.insert(entry.conversation);
         }
-        let mut removed: Vec<_> = facts.removed.iter().chain(&lost_open).copied().collect();
-        let mut added = facts.added.clone();
-        self.shift = shifted(&mut removed, &mut added);
         for (was, now) in matched(&mut removed, &mut added, |e| Some(e.key())) {
             self.changed(&was, &now);
         }

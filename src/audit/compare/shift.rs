@@ -6,6 +6,7 @@
 //! that begins somewhere and ends somewhere else is such a move; items that only change places
 //! with each other lead in a circle, and are left to be told one by one.
 
+use super::diff::Facts;
 use super::matched::matched;
 use crate::audit::entry::Entry;
 use crate::audit::entry::Id;
@@ -34,16 +35,50 @@ fn texts(entries: &[Entry]) -> HashMap<(Id, Id), Text> {
     texts.collect()
 }
 
+/// What was removed and what was added, but for what has only moved on. Of what was still being
+/// written it holds no more than what stands where something has moved: it moves with the others.
+pub(super) fn differing(facts: &Facts) -> (Shift, Vec<Entry>, Vec<Entry>) {
+    let (mut removed, mut added) = (facts.removed.clone(), facts.added.clone());
+    let now: HashMap<_, _> = facts.seen.iter().map(|e| (e.key(), e)).collect();
+    for was in facts.open.values() {
+        let now = now.get(&was.key());
+        if now.map_or(facts.saw_open, |now| now.content != was.content) {
+            removed.push(*was);
+            added.extend(now.copied());
+        }
+    }
+    let shift = shifted(&mut removed, &mut added);
+    let counts = |entry: &Entry| {
+        let open = facts.open.contains_key(&entry.key());
+        !open || shift.conversations.contains(&entry.conversation)
+    };
+    removed.retain(counts);
+    added.retain(counts);
+    (shift, removed, added)
+}
+
 /// Takes out what has only moved on: what is left is gone, or was put in.
-pub(super) fn shifted(removed: &mut Vec<Entry>, added: &mut Vec<Entry>) -> Shift {
-    let (old, new) = (texts(removed), texts(added));
+fn shifted(removed: &mut Vec<Entry>, added: &mut Vec<Entry>) -> Shift {
+    // A store that gives places by a column moves nothing.
+    let of = |entries: &[Entry]| {
+        let loose = entries.iter().filter(|entry| !entry.placed());
+        loose
+            .map(|entry| entry.conversation)
+            .collect::<HashSet<_>>()
+    };
+    let both = &of(removed) & &of(added);
+    let [mut from, mut to] = [&*removed, &*added].map(|entries| {
+        let here = entries
+            .iter()
+            .filter(|entry| both.contains(&entry.conversation));
+        here.copied().collect::<Vec<_>>()
+    });
+    let (old, new) = (texts(&from), texts(&to));
     let [said, says] = [&old, &new].map(|texts| texts.values().copied().collect::<HashSet<_>>());
     // Of equal texts those come first that must be an end of a way.
-    let (mut from, mut to) = (removed.clone(), added.clone());
     from.sort_by_key(|was| new.get(&was.key()).is_some_and(|text| said.contains(text)));
     to.sort_by_key(|now| old.get(&now.key()).is_some_and(|text| says.contains(text)));
-    // A store that gives places by a column moves nothing.
-    let mut moved = matched(&mut from, &mut to, |e| (!e.placed()).then(|| text(e)));
+    let mut moved = matched(&mut from, &mut to, |e| Some(text(e)));
     // A message whose key alone is another one comes from no other's place, and goes to none.
     moved.retain(|(was, now)| {
         was.message != now.message && (old.contains_key(&now.key()) || new.contains_key(&was.key()))
@@ -72,6 +107,7 @@ pub(super) fn shifted(removed: &mut Vec<Entry>, added: &mut Vec<Entry>) -> Shift
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::Code;
     use super::super::Rules;
     use super::super::trials::TAKEN;
     use super::super::trials::compare;
@@ -79,6 +115,7 @@ mod tests {
     use super::super::trials::snapshot;
     use crate::audit::taker::Detail;
     use crate::model::Role;
+    use crate::model::State;
     use crate::model::StoredMessage;
 
     /// Two conversations' rows: the items of one, known by their place, and a short other one.
@@ -189,6 +226,37 @@ mod tests {
             }
             let expected = format!("{lost} message-lost, 0 new");
             assert_eq!(told(&before, &after), expected, "trial {trial}");
+        }
+    }
+
+    /// The last answer was still being written at the snapshot.
+    #[test]
+    fn what_was_being_written_moves_up_with_the_others() {
+        let mut before = rows(&["a", "b", "c", "half"], false);
+        before[3].state = State::Open;
+        for (after, expected) in [
+            (&["b", "c", "half"][..], (1, 0, 0)),
+            (&["b", "c", "half", "d", "e"], (1, 2, 0)),
+            (&["a", "b", "c", "whole"], (0, 0, 1)),
+            (&["a", "b", "c", "whole", "d"], (0, 1, 1)),
+        ] {
+            for detail in [Detail::Messages, Detail::Sketch(512)] {
+                let before = snapshot(&before, settings(detail));
+                let mut now = rows(after, false);
+                let half = now.iter_mut().find(|item| item.content == "half");
+                if let Some(half) = half {
+                    half.state = State::Open;
+                }
+                let found = compare(&before, &now);
+                let lost = found.groups.get(&Code::MessageLost);
+                let told = (
+                    lost.map_or(0, |group| group.messages),
+                    found.totals.appended,
+                    found.totals.completed,
+                );
+                assert_eq!(told, expected, "{after:?}");
+                assert_eq!(found.groups.len(), usize::from(lost.is_some()));
+            }
         }
     }
 
