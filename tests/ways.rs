@@ -4,6 +4,7 @@
 
 mod common;
 
+use chatctl::http::Reserved;
 use common::Chat;
 use common::case;
 use common::chatctl;
@@ -143,14 +144,8 @@ impl Drop for Running {
 #[test]
 fn a_server_that_runs_already() {
     let chat = Chat::alone("correct");
-    let free = || {
-        std::net::TcpListener::bind(("127.0.0.1", 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port()
-    };
-    let (port, gateway) = (free(), free());
+    let reserved = [(); 2].map(|()| Reserved::new().unwrap());
+    let [port, gateway] = [reserved[0].port(), reserved[1].port()];
     let mut server = Running(
         Command::new(common::python())
             .args([

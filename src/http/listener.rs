@@ -3,11 +3,46 @@
 use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::net::TcpListener;
+use std::net::UdpSocket;
+use std::ops::Range;
 
-/// A loopback port that nobody listens on.
-pub(super) fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// Below the ports that systems give to whoever asks for any: 32768 and up on Linux, 49152 and up
+/// elsewhere. From there another process could be given the port of a server that is stopped.
+const PORTS: Range<u16> = 20_000..30_000;
+
+/// A loopback port that is kept from other runs for as long as this lives.
+///
+/// A server's port is free before it listens and while it is stopped, and must stay its own. What
+/// says so is the same number among the ports of UDP, which a server of HTTP does not need.
+#[derive(Debug)]
+pub struct Reserved {
+    udp: UdpSocket,
+}
+
+impl Reserved {
+    /// Reserves a port that nobody listens on.
+    ///
+    /// # Errors
+    /// When none is found.
+    pub fn new() -> io::Result<Self> {
+        const TRIES: usize = 200;
+        let mut tries = (0..TRIES).map(|_| fastrand::u16(PORTS));
+        let free = tries.find_map(|port| {
+            let udp = UdpSocket::bind(("127.0.0.1", port)).ok()?;
+            is_free(port).then_some(Self { udp })
+        });
+        free.ok_or_else(|| io::Error::other(format!("of {TRIES} ports none is free")))
+    }
+
+    /// Its number.
+    pub fn port(&self) -> u16 {
+        let address = self.udp.local_addr();
+        address
+            .expect("a socket that is bound has an address")
+            .port()
+    }
 }
 
 /// Whether the port of a loopback address can be listened on.
@@ -42,6 +77,22 @@ pub(super) fn owner(port: u16, group: u32) -> Owner {
         }
     }
     stranger.map_or(Owner::Unknown, Owner::Other)
+}
+
+/// The processes that listen on a port.
+pub(super) fn holders(port: u16) -> BTreeSet<u32> {
+    let sockets = listening_sockets(port);
+    let mut all = processes();
+    all.retain(|pid| !sockets.is_empty() && holds(*pid, &sockets));
+    all.into_iter().collect()
+}
+
+/// The name of the program that a process runs, where `/proc` tells.
+pub(super) fn program(pid: u32) -> Option<String> {
+    let file = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let name = file.file_name()?.to_str()?;
+    // A program that was installed anew meanwhile is still the same one.
+    Some(name.trim_end_matches(" (deleted)").to_owned())
 }
 
 /// The processes of a group.
@@ -105,10 +156,13 @@ fn process_group(pid: u32) -> Option<u32> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::Owner;
-    use super::free_port;
+    use super::Reserved;
+    use super::holders;
     use super::is_free;
     use super::owner;
     use super::process_group;
+    use super::program;
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_listener_of_this_process_is_found() {
@@ -119,10 +173,17 @@ mod tests {
         assert!(!is_free(port));
         assert_eq!(owner(port, group), Owner::Ours);
         assert_eq!(owner(port, u32::MAX), Owner::Other(me));
+        assert!(holders(port).contains(&me));
+        assert!(program(me).unwrap().starts_with("chatctl"));
     }
 
     #[test]
-    fn a_free_port_has_no_owner() {
-        assert_eq!(owner(free_port().unwrap(), 1), Owner::Unknown);
+    fn a_reserved_port_is_free_and_not_given_twice() {
+        let reserved: Vec<_> = (0..50).map(|_| Reserved::new().unwrap()).collect();
+        let ports: BTreeSet<_> = reserved.iter().map(Reserved::port).collect();
+        assert_eq!(ports.len(), reserved.len());
+        let port = reserved[0].port();
+        assert!(is_free(port) && holders(port).is_empty());
+        assert_eq!(owner(port, 1), Owner::Unknown);
     }
 }

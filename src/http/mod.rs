@@ -1,14 +1,24 @@
 //! HTTP to the server under test, and the process it runs in. reqwest is named only here.
 
+mod again;
 mod client;
 mod listener;
 mod server;
 pub mod supervisor;
 
+pub use again::Again;
 pub use client::Answer;
 pub use client::Client;
 pub use client::Opened;
 pub use client::Outgoing;
+pub use listener::Reserved;
 pub use server::OutputLine;
 pub use server::Server;
 pub use server::Start;
+
+/// The programs that listen on a port of this machine, by the names of their files, as far as
+/// `/proc` tells.
+pub fn programs_on(port: u16) -> std::collections::BTreeSet<String> {
+    let holders = listener::holders(port).into_iter();
+    holders.filter_map(listener::program).collect()
+}

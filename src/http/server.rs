@@ -2,6 +2,7 @@
 
 use super::listener;
 use super::listener::Owner;
+use super::listener::Reserved;
 use crate::clock;
 use crate::clock::Tick;
 use crate::stop::Stop;
@@ -23,13 +24,11 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 /// How often readiness is asked for.
-const ASK: Duration = Duration::from_millis(20);
+pub(super) const ASK: Duration = Duration::from_millis(20);
 /// Longer than the helper's own patience with the server.
 const END_WAIT: Duration = Duration::from_secs(5);
 /// How long the server's last words are read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How long the port may stay taken after the server that had it ended.
-const PORT_WAIT: Duration = Duration::from_secs(5);
 /// How many lines of output are kept; a server that floods must not fill the memory.
 const KEPT_LINES: usize = 10_000;
 
@@ -50,14 +49,29 @@ pub struct Start {
 
 /// A running server.
 pub struct Server {
-    child: Child,
+    pub(super) child: Child,
     // Dropping it ends the server: the helper waits for this pipe to close.
-    lifeline: Option<ChildStdin>,
+    pub(super) lifeline: Option<ChildStdin>,
     output: Arc<Mutex<VecDeque<OutputLine>>>,
     keeping: JoinHandle<()>,
     url: Url,
-    start: Start,
-    group: u32,
+    pub(super) start: Start,
+    pub(super) group: u32,
+    // Keeps its port for it while it is stopped.
+    pub(super) reserved: Option<Reserved>,
+}
+
+/// What became of a server that was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It answers.
+    Ready,
+    /// It ended.
+    Ended,
+    /// It runs, and does not answer in the time that it may take.
+    Slow,
+    /// Another process answers, by its id.
+    Foreign(u32),
 }
 
 /// A line that the server wrote.
@@ -72,15 +86,26 @@ pub struct OutputLine {
 impl Server {
     /// Starts it and waits until it is ready.
     pub async fn start(start: &Start) -> anyhow::Result<Self> {
-        let port = match start.port {
-            None => listener::free_port().context("looking for a free port")?,
-            Some(port) if listener::is_free(port) => port,
+        let (port, reserved) = match start.port {
+            None => {
+                let reserved = Reserved::new().context("looking for a free port")?;
+                (reserved.port(), Some(reserved))
+            }
+            Some(port) if listener::is_free(port) => (port, None),
             Some(port) => {
                 return Err(Stop::unreachable(format!("port {port} is in use already"))
                     .hint("end the process that listens there, or leave --server out and use {port} in --start")
                     .into());
             }
         };
+        let mut server = Self::launch(start, port).await?;
+        server.reserved = reserved;
+        server.wait_until_ready().await?;
+        Ok(server)
+    }
+
+    /// Starts it on a port, and waits for nothing.
+    pub(super) async fn launch(start: &Start, port: u16) -> anyhow::Result<Self> {
         let command = fill(start, port)?;
         let mut child = tokio::process::Command::new(std::env::current_exe()?)
             .arg("supervise")
@@ -110,27 +135,13 @@ impl Server {
                 ..start.clone()
             },
             group: 0,
+            reserved: None,
         };
         let Some(group) = first.next_line().await?.and_then(|line| line.parse().ok()) else {
             return Err(server.failed("could not be started").await);
         };
         server.group = group;
-        server.wait_until_ready().await?;
         Ok(server)
-    }
-
-    /// Starts it once more, on the same port, after it was ended.
-    ///
-    /// # Errors
-    /// When the port stays taken, or when it does not get ready; then it is ended.
-    pub async fn start_again(&mut self) -> anyhow::Result<()> {
-        let start = self.start.clone();
-        let deadline = clock::now() + PORT_WAIT;
-        while start.port.is_some_and(|port| !listener::is_free(port)) && clock::now() < deadline {
-            tokio::time::sleep(ASK).await;
-        }
-        *self = Self::start(&start).await?;
-        Ok(())
     }
 
     /// Waits until it answers.
@@ -138,33 +149,58 @@ impl Server {
     /// # Errors
     /// When it ends, or does not answer in the time that it may take; then it is ended.
     pub async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let (start, group) = (self.start.clone(), self.group);
-        let port = start.port.expect("a server that was started has a port");
-        let deadline = clock::now() + start.ready_timeout;
+        match self.begun().await? {
+            Begun::Ready => Ok(()),
+            not => Err(self.not_ready(not).await),
+        }
+    }
+
+    /// Waits until it is known what becomes of it.
+    pub(super) async fn begun(&mut self) -> anyhow::Result<Begun> {
+        let (ready, port) = (self.start.ready.clone(), self.port());
+        let deadline = clock::now() + self.start.ready_timeout;
         let client = super::Client::new(self.url.clone(), None)?;
         loop {
             if self.child.try_wait()?.is_some() {
-                return Err(self.failed("ended before it was ready").await);
+                return Ok(Begun::Ended);
             }
-            if answers(&client, start.ready.as_deref(), port).await {
+            if answers(&client, ready.as_deref(), port).await {
                 break;
             }
             if clock::now() >= deadline {
-                let patience = humantime::format_duration(start.ready_timeout);
-                return Err(self
-                    .failed(&format!("was not ready within {patience}"))
-                    .await);
+                return Ok(Begun::Slow);
             }
             tokio::time::sleep(ASK).await;
         }
-        match listener::owner(port, group) {
-            Owner::Ours | Owner::Unknown => Ok(()),
-            Owner::Other(pid) => Err(Stop::unreachable(format!(
-                "process {pid} listens on port {port}, not the server that was started"
+        Ok(match listener::owner(port, self.group) {
+            Owner::Ours | Owner::Unknown => Begun::Ready,
+            Owner::Other(pid) => Begun::Foreign(pid),
+        })
+    }
+
+    /// The error of one that is not ready; it is ended.
+    pub(super) async fn not_ready(&mut self, begun: Begun) -> anyhow::Error {
+        let patience = humantime::format_duration(self.start.ready_timeout);
+        match begun {
+            Begun::Slow => {
+                self.failed(&format!("runs, and was not ready within {patience}"))
+                    .await
+            }
+            Begun::Foreign(pid) => Stop::unreachable(format!(
+                "process {pid} listens on port {}, not the server that was started",
+                self.port()
             ))
             .hint("does the command use {port}? end the other process, or leave --server out")
-            .into()),
+            .into(),
+            Begun::Ended | Begun::Ready => self.failed("ended before it was ready").await,
         }
+    }
+
+    /// The port that it must listen on.
+    pub(super) fn port(&self) -> u16 {
+        self.start
+            .port
+            .expect("a server that was started has a port")
     }
 
     /// The error of a server that does not run, with the end of its output.
@@ -176,7 +212,7 @@ impl Server {
             false => format!("the end of its output:\n{tail}"),
         };
         Stop::unreachable(format!("the server {how}; {tail}"))
-            .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}")
+            .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}, and be ready within --ready-timeout")
             .into()
     }
 

@@ -1,7 +1,8 @@
 //! The helper process between chatctl and a server that it starts.
 //!
 //! It puts the server into a process group of its own and ends the whole group when the
-//! pipe from chatctl closes, which also happens when chatctl is killed.
+//! pipe from chatctl closes, which also happens when chatctl is killed. A byte on the pipe
+//! asks the group to end in its own time.
 
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
@@ -14,8 +15,10 @@ use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long the server may take to end by itself.
+/// How long the server may take to end by itself once chatctl is gone.
 const GRACE: Duration = Duration::from_secs(3);
+/// How often it is looked whether anything of the group is left.
+const ASK: Duration = Duration::from_millis(10);
 
 /// The helper's arguments.
 #[derive(Debug, clap::Args)]
@@ -27,6 +30,7 @@ pub struct Args {
 
 enum Event {
     Ended(Option<i32>),
+    AskedToEnd,
     ParentGone,
 }
 
@@ -53,22 +57,45 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
         let _ = ended.send(Event::Ended(status));
     });
     std::thread::spawn(move || {
-        // Nothing is ever sent: only the end of the pipe matters.
-        let _ = std::io::stdin().read(&mut [0]);
+        // What is sent does not matter: each byte asks, and the end of the pipe tells.
+        while matches!(std::io::stdin().read(&mut [0]), Ok(1)) {
+            let _ = events.send(Event::AskedToEnd);
+        }
         let _ = events.send(Event::ParentGone);
     });
 
-    let code = match inbox.recv()? {
-        Event::Ended(code) => code,
-        Event::ParentGone => {
-            // A group that is gone already can't be signalled, and needn't be.
-            let _ = killpg(group, Signal::SIGTERM);
-            match inbox.recv_timeout(GRACE) {
-                Ok(Event::Ended(code)) => code,
-                _ => None,
-            }
-        }
-    };
+    let code = follow(group, &inbox)?;
     let _ = killpg(group, Signal::SIGKILL);
     Ok(code.unwrap_or(1))
+}
+
+/// Waits until the server has ended or its time is over. The exit code, where it is known.
+fn follow(group: Pid, inbox: &mpsc::Receiver<Event>) -> anyhow::Result<Option<i32>> {
+    let event = inbox.recv()?;
+    if let Event::Ended(code) = event {
+        return Ok(code);
+    }
+    // A group that is gone already can't be signalled, and needn't be.
+    let _ = killpg(group, Signal::SIGTERM);
+    Ok(match event {
+        Event::AskedToEnd => until_empty(group, inbox),
+        _ => match inbox.recv_timeout(GRACE) {
+            Ok(Event::Ended(code)) => code,
+            _ => None,
+        },
+    })
+}
+
+/// Waits until nothing of the group is left: a shell or a runner that began it may end at once
+/// while the server still writes what it has. chatctl's patience ends it, by closing the pipe.
+fn until_empty(group: Pid, inbox: &mpsc::Receiver<Event>) -> Option<i32> {
+    let mut code = None;
+    while code.is_none() || killpg(group, None).is_ok() {
+        match inbox.recv_timeout(ASK) {
+            Ok(Event::Ended(ended)) => code = Some(ended.unwrap_or(1)),
+            Ok(Event::ParentGone) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Ok(Event::AskedToEnd) | Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+    }
+    code
 }

@@ -6,11 +6,16 @@ use super::reload;
 use super::ways::Deed;
 use super::ways::Way;
 use crate::clock;
+use crate::http::Again;
 use crate::report::Lane;
 use crate::stop::Stop;
 use crate::stream::run::Moments;
 use crate::stream::run::Stage;
 use anyhow::Context as _;
+use std::time::Duration;
+
+/// How long the server may take to end after SIGTERM: as long as `docker stop` gives it.
+const TERM_WAIT: Duration = Duration::from_secs(10);
 
 /// What became of the server.
 pub(super) enum After {
@@ -38,16 +43,18 @@ async fn anew(stage: &mut Stage<'_>, way: &Way, moments: &mut Moments) -> anyhow
     let server = stage
         .server()
         .expect("these ways are for a server that chatctl starts");
+    let old = server.holders();
     if way.kills() {
         server.kill();
         moments.now(Lane::Server, "SIGKILL");
+        server.end().await;
     } else {
         moments.now(Lane::Server, "SIGTERM");
+        server.terminate(TERM_WAIT).await;
     }
-    server.end().await;
     moments.now(Lane::Server, "ended");
-    if let Err(error) = server.start_again().await {
-        return Ok(After::Down(format!("{error:#}")));
+    if let Again::Broken(why) = server.start_again(&old).await? {
+        return Ok(After::Down(why));
     }
     moments.now(Lane::Server, "ready again");
     Ok(After::Up(lines(stage, clock::Tick::ZERO)))
