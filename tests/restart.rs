@@ -4,8 +4,12 @@
 #[path = "restart/backends.rs"]
 mod backends;
 mod common;
+#[path = "restart/not_its_fault.rs"]
+mod not_its_fault;
 #[path = "restart/own_command.rs"]
 mod own_command;
+#[path = "restart/shown.rs"]
+mod shown;
 
 use common::Chat;
 use common::case;
@@ -13,9 +17,12 @@ use common::chatctl;
 use common::errors;
 use common::report;
 use common::root;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
@@ -31,6 +38,35 @@ fn session(folder: &Path) -> String {
     let path = folder.join("two-turns.toml");
     fs::write(&path, format!("{head}{second}{history}")).unwrap();
     path.to_str().unwrap().to_owned()
+}
+
+/// The same of a user who logs in first.
+fn session_with_login(folder: &Path) -> String {
+    let path = session(folder);
+    let text = fs::read_to_string(&path).unwrap();
+    let login = "[login]\nrequest = \"POST /login\"\njson = { email = \"a@example.org\" }\nbearer = \"$.access_token\"\n";
+    let (head, rest) = text.split_once("[[setup]]").unwrap();
+    fs::write(&path, format!("{head}{login}\n[[setup]]{rest}")).unwrap();
+    path
+}
+
+/// The command of the demo's server, which starts at once.
+fn demo_server() -> String {
+    format!(
+        "{} demo-server --db {{database_path}} --port {{port}} --gateway {{gateway_url}}",
+        env!("CARGO_BIN_EXE_chatctl")
+    )
+}
+
+/// A script that is given the server's command; in it, `again` is 1 from the second start on.
+fn wrapped(folder: &Path, script: &str, start: &str) -> String {
+    let file = folder.join("start.sh");
+    let text = format!(
+        "again=0; if [ -e '{0}' ]; then again=1; fi; touch '{0}'\n{script}\n",
+        folder.join("started").display()
+    );
+    fs::write(&file, text).unwrap();
+    format!("sh {} {start}", file.display())
 }
 
 /// `chatctl audit restart` of a chat server on SQLite; more arguments may follow.
@@ -92,15 +128,11 @@ fn fires(mode: &'static str, stop: &str, code: &str) -> Value {
 #[test]
 fn the_good_server_is_clean_over_twenty_kills() {
     let folder = tempfile::tempdir().unwrap();
-    let start = format!(
-        "{} demo-server --db {{database_path}} --port {{port}} --gateway {{gateway_url}}",
-        env!("CARGO_BIN_EXE_chatctl")
-    );
     let url = format!("sqlite:{}", folder.path().join("chat.db").display());
     let (report, exit) = report(
         chatctl()
             .args(["audit", "restart", &session(folder.path())])
-            .args(["--database-url", &url, "--start", &start])
+            .args(["--database-url", &url, "--start", &demo_server()])
             .args(["--stop", "kill", "--rounds", "20"]),
     );
     is_clean(&report, exit, 20);
@@ -114,13 +146,10 @@ fn the_good_server_is_clean_over_twenty_kills() {
 fn the_good_server_is_clean_in_every_way() {
     for (stack, auth, rounds) in [("sync", "none", "1"), ("async", "bearer", "2")] {
         let chat = Chat::new("correct").stack(stack).set("AUTH", auth);
-        let path = session(chat.folder.path());
-        if auth == "bearer" {
-            let text = fs::read_to_string(&path).unwrap();
-            let login = "[login]\nrequest = \"POST /login\"\njson = { email = \"a@example.org\" }\nbearer = \"$.access_token\"\n";
-            let (head, rest) = text.split_once("[[setup]]").unwrap();
-            fs::write(&path, format!("{head}{login}\n[[setup]]{rest}")).unwrap();
-        }
+        let path = match auth {
+            "none" => session(chat.folder.path()),
+            _ => session_with_login(chat.folder.path()),
+        };
         let mut command = chatctl();
         command
             .args([
@@ -173,19 +202,14 @@ fn answers_that_are_told_before_they_are_stored() {
         fires("acknowledge_then_flush", stop, "message-lost-on-kill");
     }
     // In one turn at a time: of two, the second question is stored before the first answer.
+    // A shell that runs the server ends at once, and the server still has its time.
     let chat = Chat::new("acknowledge_then_flush");
+    let start = wrapped(chat.folder.path(), "\"$@\"", &chat.start());
     let mut command = chatctl();
     let url = format!("sqlite:{}", chat.database().display());
     command
         .args(["audit", "restart", "--ready", "/health", "--rounds", "2"])
-        .args([
-            "--stop",
-            "term",
-            "--database-url",
-            &url,
-            "--start",
-            &chat.start(),
-        ]);
+        .args(["--stop", "term", "--database-url", &url, "--start", &start]);
     let (report, exit) = report(&mut command);
     is_clean(&report, exit, 2);
 }
@@ -285,13 +309,8 @@ fn no_reload() {
 #[test]
 fn a_server_that_does_not_come_back() {
     let chat = Chat::new("correct");
-    let lock = chat.folder.path().join("server.pid");
-    let script = chat.folder.path().join("start.sh");
-    let text = format!(
-        "#!/bin/sh\nif [ -e {0} ]; then echo 'already running'; exit 1; fi\ntouch {0}\nexec \"$@\"\n",
-        lock.display()
-    );
-    fs::write(&script, text).unwrap();
+    let script = "if [ $again = 1 ]; then echo 'already running'; exit 1; fi; exec \"$@\"";
+    let start = wrapped(chat.folder.path(), script, &chat.start());
     let mut command = chatctl();
     command
         .args(["audit", "restart", "--ready", "/health", "--stop", "kill"])
@@ -299,7 +318,7 @@ fn a_server_that_does_not_come_back() {
             "--database-url",
             &format!("sqlite:{}", chat.database().display()),
             "--start",
-            &format!("sh {} {}", script.display(), chat.start()),
+            &start,
         ]);
     let (report, exit) = report(&mut command);
     assert_eq!(errors(&report), ["server-did-not-start"], "{report:#}");
@@ -316,32 +335,38 @@ fn runs(file: &Path) -> bool {
     listed.unwrap().status.success()
 }
 
+/// Signals a process.
+fn signal(child: &Child, signal: Signal) {
+    let id = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(id, signal).unwrap();
+}
+
+/// Waits for something that must come.
+fn until(holds: impl Fn() -> bool, otherwise: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{otherwise}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Ctrl-C ends what was started: the server, and whatever it started.
 #[test]
 fn an_interrupt_leaves_nothing_running() {
-    let chat = Chat::new("correct");
-    let mut child = audit(&chat)
-        .args(["--rounds", "1000", "--stop", "kill"])
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !fs::metadata(chat.database()).is_ok_and(|file| file.len() > 0) {
-        assert!(Instant::now() < deadline, "no server was started");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(runs(&chat.database()));
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(child.id() as i32),
-        nix::sys::signal::Signal::SIGINT,
-    )
-    .unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while runs(&chat.database()) {
-        assert!(Instant::now() < deadline, "a server is left");
-        std::thread::sleep(Duration::from_millis(20));
+    for told in [Signal::SIGINT, Signal::SIGTERM] {
+        let chat = Chat::new("correct");
+        let mut child = audit(&chat)
+            .args(["--rounds", "1000", "--stop", "kill"])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_made = || fs::metadata(chat.database()).is_ok_and(|file| file.len() > 0);
+        until(is_made, "no server was started");
+        assert!(runs(&chat.database()));
+        signal(&child, told);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        until(|| !runs(&chat.database()), "a server is left");
     }
 }
 

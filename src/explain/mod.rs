@@ -80,6 +80,7 @@ pub static ALL: &[Page] = &[
     page!("invalid-directive"),
     page!("log-forbidden"),
     page!("log-says-reset"),
+    page!("logged-out-on-restart"),
     page!("loosens-sql-mode"),
     page!("message-altered"),
     page!("message-duplicated"),

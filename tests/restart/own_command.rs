@@ -4,10 +4,16 @@ use crate::common::Chat;
 use crate::common::chatctl;
 use crate::common::errors;
 use crate::is_clean;
+use crate::runs;
 use crate::session;
+use crate::signal;
+use crate::until;
+use chatctl::http::Reserved;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fs;
 use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -16,18 +22,18 @@ struct Own {
     chat: Chat,
     port: u16,
     gateway: u16,
+    // Nobody else's while the server is stopped, and between two audits.
+    _reserved: [Reserved; 2],
 }
 
 impl Own {
     fn new(mode: &'static str) -> Self {
-        let free = || {
-            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            listener.local_addr().unwrap().port()
-        };
+        let reserved = [(); 2].map(|()| Reserved::new().unwrap());
         let own = Self {
             chat: Chat::new(mode),
-            port: free(),
-            gateway: free(),
+            port: reserved[0].port(),
+            gateway: reserved[1].port(),
+            _reserved: reserved,
         };
         let start = own
             .chat
@@ -70,8 +76,10 @@ impl Own {
         }
     }
 
-    fn audited(&self, command: &[&str]) -> (Value, i32) {
-        let output = chatctl()
+    /// The audit, up to the user's command.
+    fn audit(&self) -> Command {
+        let mut audit = chatctl();
+        audit
             .args(["audit", "restart", &session(self.chat.folder.path())])
             .args([
                 "--database-url",
@@ -89,10 +97,12 @@ impl Own {
                 "--format",
                 "json",
                 "--",
-            ])
-            .args(command)
-            .output()
-            .unwrap();
+            ]);
+        audit
+    }
+
+    fn audited(&self, command: &[&str]) -> (Value, i32) {
+        let output = self.audit().args(command).output().unwrap();
         let report = serde_json::from_slice(&output.stdout);
         (
             report.unwrap_or_else(|_| panic!("{output:?}")),
@@ -147,4 +157,64 @@ fn commands_that_do_not_restart() {
     let (report, exit) = own.audited(&["kill", pid.trim()]);
     assert_eq!(errors(&report), ["server-did-not-start"], "{report:#}");
     assert_eq!(exit, 1);
+}
+
+/// Another program on the port is not the server, whatever it answers.
+#[test]
+fn a_port_that_another_program_took() {
+    let own = Own::new("correct");
+    let folder = own.chat.folder.path();
+    let script = folder.join("mix-up.sh");
+    let text = format!(
+        "kill $(cat {pid}); while kill -0 $(cat {pid}) 2>/dev/null; do sleep 0.05; done\n\
+         {chatctl} demo-server --db {other} --port {port} --gateway http://127.0.0.1:{gateway}/v1 >{other}.log 2>&1 &\n\
+         echo $! >{pid}\n",
+        pid = folder.join("pid").display(),
+        chatctl = env!("CARGO_BIN_EXE_chatctl"),
+        other = folder.join("other.db").display(),
+        port = own.port,
+        gateway = own.gateway,
+    );
+    fs::write(&script, text).unwrap();
+    let (report, exit) = own.audited(&["sh", script.to_str().unwrap()]);
+    let told = (report["verdict"].as_str().unwrap(), exit);
+    assert_eq!(told, ("inconclusive", 3), "{report:#}");
+    let reason = report["cases"][0]["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("has another program taken the port"),
+        "{reason}"
+    );
+}
+
+/// A signal while the user's command runs ends it with all that it started, and leaves no file
+/// behind; the server is the user's.
+#[test]
+fn an_interrupt_ends_the_command() {
+    let own = Own::new("correct");
+    let folder = own.chat.folder.path();
+    for told in [Signal::SIGINT, Signal::SIGTERM] {
+        let temporary = folder.join(format!("tmp-{told}"));
+        fs::create_dir(&temporary).unwrap();
+        let begun = temporary.join("begun");
+        // The name of the file stands in the commands of the shell and of its child.
+        let script = format!(
+            "sh -c 'sleep 600; : {0}' & touch {0}; sleep 600; : {0}",
+            begun.display()
+        );
+        let mut child = own
+            .audit()
+            .args(["sh", "-c", &script])
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        until(|| begun.exists(), "the command was not run");
+        signal(&child, told);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        until(|| !runs(&begun), "a process of the command is left");
+        let left: Vec<_> = fs::read_dir(&temporary).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "beside the command's own file: {left:?}");
+        assert!(std::net::TcpStream::connect(("127.0.0.1", own.port)).is_ok());
+    }
 }

@@ -1,6 +1,7 @@
 //! The user's own restart command, and how to know that the server is back.
 
 use crate::clock;
+use crate::http;
 use crate::http::Client;
 use crate::http::Outgoing;
 use crate::stop::Stop;
@@ -8,10 +9,12 @@ use anyhow::Context as _;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
+use url::Host;
 use url::Url;
 
 /// How often it is asked whether the server answers.
@@ -31,8 +34,13 @@ pub struct Around {
 
 /// How a restart went.
 pub(super) enum Back {
-    /// The server was away and is back. What the command wrote.
-    Restarted(String),
+    /// The server was away and is back.
+    Restarted {
+        /// What the command wrote.
+        wrote: String,
+        /// Why it may be another program that answers.
+        stranger: Option<String>,
+    },
     /// The server answers, and nobody saw it away.
     NeverAway,
     /// The server does not answer, and why it may be so.
@@ -59,6 +67,7 @@ impl Around {
     /// When the command can't be run, does not end, or fails and leaves the server as it was.
     pub(super) async fn restart(&self) -> anyhow::Result<Back> {
         let client = Client::new(self.ready.join("/")?, None)?;
+        let before = self.programs();
         // A file and no pipe: the server may keep it open for as long as it lives.
         let output =
             tempfile::NamedTempFile::new().context("making a file for the command's output")?;
@@ -110,7 +119,10 @@ impl Around {
             ))
             .hint("run the command by hand")
             .into()),
-            (true, true) => Ok(Back::Restarted(wrote())),
+            (true, true) => Ok(Back::Restarted {
+                wrote: wrote(),
+                stranger: stranger(&before, &self.programs()),
+            }),
             (true, false) => Ok(Back::NeverAway),
         }
     }
@@ -149,6 +161,37 @@ impl Around {
     fn words(&self) -> String {
         self.command.join(" ")
     }
+
+    /// The programs that listen where the server is asked, where that is this machine.
+    fn programs(&self) -> BTreeSet<String> {
+        let is_here = match self.ready.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        match self.ready.port_or_known_default() {
+            Some(port) if is_here => http::programs_on(port),
+            _ => BTreeSet::new(),
+        }
+    }
+}
+
+/// Why what answers may be another program than before. By its name alone, since a release may
+/// stand in another folder and have other arguments.
+fn stranger(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Option<String> {
+    if before.is_empty() || after.is_empty() || !before.is_disjoint(after) {
+        return None;
+    }
+    let names = |programs: &BTreeSet<String>| {
+        let names: Vec<_> = programs.iter().map(|name| format!("`{name}`")).collect();
+        names.join(", ")
+    };
+    Some(format!(
+        "it is {} that answers now, and it was {} before the restart command: has another program taken the port?",
+        names(after),
+        names(before)
+    ))
 }
 
 /// The end of what a command wrote, for a message.

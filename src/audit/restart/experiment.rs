@@ -12,6 +12,7 @@ use crate::report::Report;
 use crate::report::Severity;
 use crate::report::Source;
 use crate::report::Verdict;
+use crate::stop;
 use crate::store;
 use crate::stream::run::Stage;
 use std::collections::BTreeSet;
@@ -84,7 +85,7 @@ impl<'s, 'w> Experiment<'s, 'w> {
                 return Err(error);
             }
             (_, true) => (Verdict::Violated, self.worst(&round.findings)),
-            (Err(error), false) => (Verdict::Inconclusive, format!("{error:#}")),
+            (Err(error), false) => (Verdict::Inconclusive, with_hint(&error)),
             (Ok(reason), false) => match &self.elsewhere {
                 Some(why) => (Verdict::Inconclusive, why.clone()),
                 None => (Verdict::Held, reason),
@@ -137,7 +138,7 @@ impl<'s, 'w> Experiment<'s, 'w> {
             fault: "none".into(),
             client: "read-to-end".into(),
             verdict: Verdict::Inconclusive,
-            reason: format!("{error:#}"),
+            reason: with_hint(error),
             took: std::time::Duration::ZERO,
             timeline: Default::default(),
             metrics: Default::default(),
@@ -179,5 +180,13 @@ impl<'s, 'w> Experiment<'s, 'w> {
         )
         .with(Source::Stream, format!("{error:#}"));
         Ok(Some(finding))
+    }
+}
+
+/// An error and what to do about it, for a report: there is no other place for its hint.
+pub(super) fn with_hint(error: &anyhow::Error) -> String {
+    match stop::classify(error).1 {
+        Some(hint) => format!("{error:#}; {hint}"),
+        None => format!("{error:#}"),
     }
 }

@@ -1,12 +1,17 @@
 //! Conversations that are held, and what is known of them.
 
+use super::account::Shown;
 use super::account::Told;
+use super::experiment::with_hint;
 use crate::model::StoredMessage;
+use crate::stop::Stop;
 use crate::stream::judge::TurnSeen;
+use crate::stream::run::Access;
 use crate::stream::run::Chat;
 use crate::stream::run::Said;
 use crate::stream::run::Stage;
 use crate::stream::run::Until;
+use crate::stream::session::Remembered;
 
 /// A conversation that was held.
 pub(super) struct Held {
@@ -16,6 +21,8 @@ pub(super) struct Held {
     pub(super) key: Option<String>,
     /// Its rows before the restart.
     pub(super) before: Vec<StoredMessage>,
+    /// What the server showed of it before the restart, and after how many turns.
+    shown: (Vec<Remembered>, usize),
 }
 
 impl Held {
@@ -30,6 +37,7 @@ impl Held {
             said: Vec::new(),
             key: None,
             before: Vec::new(),
+            shown: (Vec::new(), 0),
         };
         for _ in 0..stage.session().turns.len() {
             held.go_on(stage).await?;
@@ -52,7 +60,7 @@ impl Held {
             && elsewhere.is_none()
             && let Err(error) = stage.learn_mapping(first).await
         {
-            *elsewhere = Some(format!("{error:#}"));
+            *elsewhere = Some(with_hint(&error));
         }
         self.key = stage.key_of(&self.chat, first).await?;
         Ok(())
@@ -78,6 +86,38 @@ impl Held {
     pub(super) fn hang_up(&mut self) {
         if let Some(last) = self.said.last_mut() {
             last.hang_up();
+        }
+    }
+
+    /// Remembers what the store holds of it and what the server shows of it now.
+    ///
+    /// # Errors
+    /// When the server does not show it: then a restart is not what hides it.
+    pub(super) async fn look(&mut self, stage: &Stage<'_>) -> anyhow::Result<()> {
+        self.before = self.rows(stage).await?;
+        let Some(recalled) = stage.recall(&mut self.chat).await? else {
+            return Ok(());
+        };
+        let records = recalled.messages.map_err(|what| {
+            let (request, status) = (&recalled.request, recalled.status);
+            let why = match recalled.access {
+                Access::Refused(why) => format!("{what}; {why}"),
+                _ => what,
+            };
+            Stop::unreachable(format!(
+                "before any restart `{request}` was answered {status}: {why}"
+            ))
+            .hint("check [history] in the session file, and the server's log")
+        })?;
+        self.shown = (records, self.said.len());
+        Ok(())
+    }
+
+    /// What the server showed of it before the restart.
+    pub(super) fn shown(&self) -> Shown<'_> {
+        Shown {
+            records: &self.shown.0,
+            turns: self.shown.1,
         }
     }
 

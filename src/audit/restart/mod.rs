@@ -9,6 +9,7 @@ mod durable;
 mod experiment;
 mod hold;
 mod mounts;
+mod places;
 mod preflight;
 mod reload;
 mod role;
@@ -37,6 +38,7 @@ pub use ways::Way;
 /// The codes that only this experiment finds.
 pub static CODES: &[&str] = &[
     "conversation-not-found",
+    "logged-out-on-restart",
     "message-lost-on-kill",
     "message-lost-on-restart",
     "role-may-drop",

@@ -4,6 +4,7 @@ use super::account::Account;
 use super::account::Stored;
 use super::experiment::Experiment;
 use super::hold::Held;
+use super::places;
 use super::startup;
 use super::stop;
 use super::stop::After;
@@ -14,11 +15,16 @@ use crate::report::Finding;
 use crate::report::Lane;
 use crate::report::Severity;
 use crate::report::Source;
+use crate::stop::Stop;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
 use crate::stream::run::Moments;
 use crate::stream::run::Until;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+/// How many new databases are named.
+const SHOWN: usize = 3;
 
 /// A round under way.
 pub(super) struct Round {
@@ -32,8 +38,14 @@ pub(super) struct Round {
     messages: usize,
     /// Whether the server was stopped: from then on an error is part of the experiment.
     pub(super) stopped: bool,
-    /// Whether the server did not come back.
+    /// Whether there is no server any more.
     pub(super) down: bool,
+    /// Why it may be another program that answers.
+    stranger: Option<String>,
+    /// The same, where only its answers accuse the server.
+    doubt: Option<String>,
+    /// Databases that came with the new start.
+    new_places: BTreeSet<String>,
 }
 
 impl Round {
@@ -47,6 +59,9 @@ impl Round {
             messages: 0,
             stopped: false,
             down: false,
+            stranger: None,
+            doubt: None,
+            new_places: BTreeSet::new(),
         }
     }
 
@@ -73,9 +88,10 @@ impl Round {
             format!("{} turns held and acknowledged", new.said.len()),
         );
         for held in of.held.iter_mut().chain([&mut new]) {
-            held.before = held.rows(of.stage).await?;
+            held.look(of.stage).await?;
         }
         let before = look(of).await?;
+        let known = databases(of).await?;
         if self.way.until != Until::Over {
             new.go_on_until(of.stage, self.way.until).await?;
             let what = match self.way.until {
@@ -85,33 +101,43 @@ impl Round {
             self.moments.now(Lane::Client, what);
         }
         self.stopped = true;
-        let after = stop::restart(of.stage, self.way, of.options, &mut self.moments).await?;
+        let after = stop::restart(of.stage, self.way, of.options, &mut self.moments).await;
+        // Without a server that chatctl could start again there is nothing to go on with.
+        self.down = after.is_err() && self.way.starts_anew();
+        let after = after?;
         new.hang_up();
         of.stage.rest();
         of.held.push(new);
-        let lines = match after {
-            After::Up(lines) => lines,
+        let up = match after {
+            After::Up(up) => up,
             After::Down(why) => {
                 self.findings.push(self.did_not_start(of, &why));
                 self.down = true;
                 return Ok(String::new());
             }
         };
+        self.stranger = up.stranger;
         of.stage.open_again().await?;
+        self.new_places = databases(of).await?.difference(&known).cloned().collect();
         let lost = self.ask(of).await?;
         if let (Some(before), Some(after)) = (before, look(of).await?) {
             let session = &of.stage.session().name;
             self.findings
                 .extend(tables::compare(session, self.way, &before, &after, lost));
         }
-        let suspicious = startup::suspicious(lines.iter().map(String::as_str));
+        let suspicious = startup::suspicious(up.lines.iter().map(String::as_str));
         let session = &of.stage.session().name;
-        let broken = self
-            .findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Error);
+        let is_broken = broken(&self.findings);
         self.findings
-            .extend(startup::finding(session, self.way, &suspicious, broken));
+            .extend(startup::finding(session, self.way, &suspicious, is_broken));
+        if let Some(end) = up.end {
+            self.tell_end(&end);
+        }
+        if let Some(doubt) = self.doubt.take() {
+            return Err(Stop::unreachable(doubt)
+                .hint("end the other program, and let the command start the server on its port")
+                .into());
+        }
         self.go_on(of).await?;
         Ok(format!(
             "all {} messages of {} were there after {}",
@@ -133,6 +159,7 @@ impl Round {
                 session: &of.stage.session().name,
                 way: self.way,
                 told: &told,
+                shown: held.shown(),
                 recalled: recalled.as_ref(),
                 stored: of.stage.mapping().map(|mapping| Stored {
                     table: mapping.table(),
@@ -141,16 +168,26 @@ impl Round {
                 }),
             };
             let mut findings = account.findings();
+            if self.stranger.is_some() && broken(&findings) {
+                // Another program's answers accuse nobody; what the store lost is lost.
+                let unasked = Account {
+                    recalled: None,
+                    ..account
+                };
+                findings = unasked.findings();
+                if !broken(&findings) {
+                    self.doubt.clone_from(&self.stranger);
+                }
+            }
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;
-            let broken = findings
-                .iter()
-                .any(|finding| finding.severity == Severity::Error);
-            if broken && of.elsewhere.is_some() {
+            let is_broken = broken(&findings);
+            let never_there = of.stage.mapping().is_some() && held.before.is_empty();
+            if is_broken && (of.elsewhere.is_some() || never_there) {
                 findings.push(self.not_durable(of));
             }
             self.findings.extend(findings);
-            if broken {
+            if is_broken {
                 lost += held.before.len().saturating_sub(after.len()) as i64;
             } else {
                 of.held.push(held);
@@ -189,33 +226,77 @@ impl Round {
             Severity::Error,
             &of.stage.session().name,
             format!("the server does not come back after {}", self.way.words),
-            "look at the end of its output; what it needs at its start must not depend on how it ended",
+            "look at the end of its output; what it needs at its start must not depend on how it ended; one that needs \
+             longer is given more time with --ready-timeout",
         )
         .with(Source::Log, why)
     }
 
     /// Messages that were acknowledged stood in no table, and are gone.
     fn not_durable(&self, of: &Experiment<'_, '_>) -> Finding {
-        let target = of
-            .stage
-            .store()
-            .map_or_else(|| "the store".to_owned(), |db| db.target().to_string());
-        let why = of.elsewhere.as_deref().unwrap_or_default();
-        Finding::new(
+        let db = of.stage.store();
+        let target = db.map_or_else(|| "the store".to_owned(), |db| format!("`{}`", db.target()));
+        let is_file = db.is_none_or(|db| db.target().is_file());
+        let (place, help) = match is_file {
+            true => (
+                "in a file of its own",
+                "give the server a database that outlives its process, at a path that is the same at every start",
+            ),
+            false => (
+                "in a file or a database of its own",
+                "let the server read the URL of its database from where you set it, and look at its start for a \
+                 default such as `sqlite://`; if it keeps its chats in another database that lasts, give \
+                 that one as --database-url",
+            ),
+        };
+        let finding = Finding::new(
             "store-not-durable",
             Severity::Error,
             &of.stage.session().name,
-            format!("the server keeps its chats in memory or in a file of its own, not in `{target}`: a restart deletes them"),
-            "give the server a database that outlives its process, at a path that is the same at every start",
-        )
-        .with(Source::Store, why)
+            format!(
+                "the server keeps its chats in memory or {place}, not in {target}: a restart deletes them"
+            ),
+            help,
+        );
+        let why = of.elsewhere.as_deref();
+        let why = why.unwrap_or("no row of the table of messages held the conversation before");
+        let finding = finding.with(Source::Store, why);
+        self.new_places
+            .iter()
+            .take(SHOWN)
+            .fold(finding, |finding, place| {
+                finding.with(Source::Catalog, format!("{place} came with the new start"))
+            })
     }
+
+    /// Says of what is lost how the server ended.
+    fn tell_end(&mut self, end: &str) {
+        let findings = std::mem::take(&mut self.findings).into_iter();
+        let told = findings.map(|finding| match finding.severity {
+            Severity::Error => finding.with(Source::Log, end),
+            _ => finding,
+        });
+        self.findings = told.collect();
+    }
+}
+
+fn broken(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
 }
 
 fn conversations(count: u64) -> String {
     match count {
         1 => "1 conversation".to_owned(),
         more => format!("{more} conversations"),
+    }
+}
+
+async fn databases(of: &Experiment<'_, '_>) -> anyhow::Result<BTreeSet<String>> {
+    match (of.stage.store(), &of.elsewhere) {
+        (Some(db), Some(_)) => places::all(db).await,
+        _ => Ok(BTreeSet::new()),
     }
 }
 

@@ -19,10 +19,21 @@ const TERM_WAIT: Duration = Duration::from_secs(10);
 
 /// What became of the server.
 pub(super) enum After {
-    /// It answers again. What it wrote since.
-    Up(Vec<String>),
+    /// It answers again.
+    Up(Up),
     /// It does not, and why.
     Down(String),
+}
+
+/// A server that answers again.
+#[derive(Default)]
+pub(super) struct Up {
+    /// What it wrote since.
+    pub(super) lines: Vec<String>,
+    /// What is to be known of its end where something is lost.
+    pub(super) end: Option<String>,
+    /// Why it may be another program that answers.
+    pub(super) stranger: Option<String>,
 }
 
 /// Stops the server in this way and waits until it is ready again.
@@ -44,20 +55,32 @@ async fn anew(stage: &mut Stage<'_>, way: &Way, moments: &mut Moments) -> anyhow
         .server()
         .expect("these ways are for a server that chatctl starts");
     let old = server.holders();
+    let mut end = None;
     if way.kills() {
         server.kill();
         moments.now(Lane::Server, "SIGKILL");
         server.end().await;
     } else {
         moments.now(Lane::Server, "SIGTERM");
-        server.terminate(TERM_WAIT).await;
+        if !server.terminate(TERM_WAIT).await {
+            let patience = humantime::format_duration(TERM_WAIT);
+            let what = format!(
+                "it did not end within {patience} of SIGTERM, so it was killed, as `docker stop` does"
+            );
+            moments.now(Lane::Server, what.clone());
+            end = Some(what);
+        }
     }
     moments.now(Lane::Server, "ended");
     if let Again::Broken(why) = server.start_again(&old).await? {
         return Ok(After::Down(why));
     }
     moments.now(Lane::Server, "ready again");
-    Ok(After::Up(lines(stage, clock::Tick::ZERO)))
+    Ok(After::Up(Up {
+        lines: lines(stage, clock::Tick::ZERO),
+        end,
+        stranger: None,
+    }))
 }
 
 async fn touch(
@@ -74,16 +97,23 @@ async fn touch(
     moments.now(Lane::Server, format!("`{}` touched", file.display()));
     reload::wait(server, &before).await?;
     moments.now(Lane::Server, "reloaded");
-    Ok(After::Up(lines(stage, since)))
+    Ok(After::Up(Up {
+        lines: lines(stage, since),
+        ..Up::default()
+    }))
 }
 
 async fn command(options: &Options, moments: &mut Moments) -> anyhow::Result<After> {
     let around = options.around.as_ref().context("no restart command")?;
     moments.now(Lane::Server, "the restart command is run");
     match around.restart().await? {
-        Back::Restarted(wrote) => {
+        Back::Restarted { wrote, stranger } => {
             moments.now(Lane::Server, "ready again");
-            Ok(After::Up(wrote.lines().map(str::to_owned).collect()))
+            Ok(After::Up(Up {
+                lines: wrote.lines().map(str::to_owned).collect(),
+                stranger,
+                ..Up::default()
+            }))
         }
         Back::NeverAway => Err(Stop::unreachable("the restart command ended, and the server never stopped answering: no restart was seen")
             .hint("give a command that stops the server and starts it")

@@ -70,6 +70,11 @@ pub static COMMAND: Way = Way {
 };
 
 impl Way {
+    /// Whether chatctl ends the server and starts it anew.
+    pub(super) fn starts_anew(&self) -> bool {
+        [Deed::Kill, Deed::Terminate].contains(&self.deed)
+    }
+
     /// Whether the server has no time to put anything in order.
     pub(super) fn kills(&self) -> bool {
         self.deed == Deed::Kill

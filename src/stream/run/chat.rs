@@ -17,6 +17,7 @@ use crate::stream::faults::GatewayFault;
 use crate::stream::session::Answered;
 use crate::stream::session::Captures;
 use crate::stream::session::Expanded;
+use crate::stream::session::Login;
 use crate::stream::session::Request;
 use crate::stream::session::capture;
 use anyhow::Context as _;
@@ -76,7 +77,8 @@ impl Stage<'_> {
         };
         self.log_in(&mut chat).await?;
         for request in &self.session.setup {
-            chat.send(request).await?;
+            let answer = chat.fetch(request).await?;
+            chat.take(request, &answer)?;
         }
         Ok(chat)
     }
@@ -86,9 +88,20 @@ impl Stage<'_> {
         let Some(login) = &self.session.login else {
             return Ok(());
         };
-        let answer = chat.send(&login.request).await?;
+        let answer = chat.fetch(&login.request).await?;
+        self.logged_in(chat, login, &answer)
+    }
+
+    /// Keeps what the server gave out to a user who logged in.
+    pub(super) fn logged_in(
+        &self,
+        chat: &mut Chat,
+        login: &Login,
+        answer: &Answer,
+    ) -> anyhow::Result<()> {
+        chat.take(&login.request, answer)?;
         if let Some(from) = &login.bearer {
-            let token = from.take(answered(&login.request, &answer))?;
+            let token = from.take(answered(&login.request, answer))?;
             let token = token
                 .as_str()
                 .map_or_else(|| token.to_string(), str::to_owned);
@@ -264,15 +277,11 @@ impl Stage<'_> {
 const DEFAULT_PIECES: usize = 4;
 
 impl Chat {
-    /// Sends a set-up request and takes its captures.
-    async fn send(&mut self, request: &Request) -> anyhow::Result<Answer> {
-        let answer = self.fetch(request).await?;
-        capture(
-            &request.captures,
-            answered(request, &answer),
-            &mut self.captures,
-        )?;
-        Ok(answer)
+    /// Takes a request's captures out of its answer.
+    fn take(&mut self, request: &Request, answer: &Answer) -> anyhow::Result<()> {
+        let answered = answered(request, answer);
+        capture(&request.captures, answered, &mut self.captures)?;
+        Ok(())
     }
 
     /// Sends a request, whatever its status.

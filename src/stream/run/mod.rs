@@ -34,6 +34,7 @@ pub use probe::Probed;
 pub use probe::Probes;
 pub use probe::probe;
 pub use stage::Stage;
+pub use talk::Access;
 pub use talk::Recalled;
 pub use talk::Said;
 pub use talk::Until;

@@ -19,6 +19,9 @@ use crate::stream::faults::READ_TO_END;
 use crate::stream::session::Remembered;
 use crate::stream::session::Session;
 
+/// Statuses of a server that does not know who asks, or does not let them.
+const UNKNOWN: [u16; 2] = [401, 403];
+
 /// How far an answer is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -66,6 +69,19 @@ pub struct Recalled {
     pub status: u16,
     /// The messages, or why there are none to be read.
     pub messages: Result<Vec<Remembered>, String>,
+    /// Whether the server knew who asked.
+    pub access: Access,
+}
+
+/// Whether a server knows who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// It does, or does not care.
+    Kept,
+    /// It did not, and does since the user logged in anew.
+    Renewed,
+    /// It does not, and why logging in anew does not help.
+    Refused(String),
 }
 
 impl Stage<'_> {
@@ -194,9 +210,15 @@ impl Stage<'_> {
             return Ok(None);
         };
         let mut answer = chat.ask(&history.request).await?;
-        if [401, 403].contains(&answer.status) && self.session.login.is_some() {
-            self.log_in(chat).await?;
-            answer = chat.ask(&history.request).await?;
+        let mut access = Access::Kept;
+        if UNKNOWN.contains(&answer.status) {
+            access = self.log_in_anew(chat).await?;
+            if access == Access::Renewed {
+                answer = chat.ask(&history.request).await?;
+            }
+            if access == Access::Renewed && UNKNOWN.contains(&answer.status) {
+                access = Access::Refused("logging in anew changes nothing".to_owned());
+            }
         }
         let messages = match answer.json() {
             _ if !history.request.accepts(answer.status) => Err(answer.excerpt()),
@@ -207,6 +229,22 @@ impl Stage<'_> {
             request: history.request.written.clone(),
             status: answer.status,
             messages,
+            access,
         }))
+    }
+
+    /// Logs in once more, if the session says how and the server lets the user in.
+    async fn log_in_anew(&self, chat: &mut Chat) -> anyhow::Result<Access> {
+        let Some(login) = &self.session.login else {
+            return Ok(Access::Refused("the session logs nobody in".to_owned()));
+        };
+        let answer = chat.ask(&login.request).await?;
+        if !login.request.accepts(answer.status) {
+            let (request, status) = (&login.request.written, answer.status);
+            let why = format!("`{request}` was answered {status}: {}", answer.excerpt());
+            return Ok(Access::Refused(why));
+        }
+        self.logged_in(chat, login, &answer)?;
+        Ok(Access::Renewed)
     }
 }

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.background import BackgroundTask
 
 from chat import buffer, schema, transport
-from chat.auth import COOKIE, current_user
+from chat.auth import COOKIE, current_user, signed
 from chat.modes import MODES
 from chat.provider import Provider
 from chat.settings import Settings
@@ -29,6 +29,10 @@ settings = Settings.from_env()
 if settings.mode not in MODES:
     raise SystemExit(f"MODE={settings.mode}: expected one of {', '.join(MODES)}")
 respond = transport.load(settings.transport)
+
+PAGE = 3
+# Conversations that this process began; the next one knows nothing of them.
+begun_here: set[str] = set()
 
 
 @asynccontextmanager
@@ -87,8 +91,10 @@ async def health() -> dict[str, str]:
 
 @app.post("/login")
 async def login(body: LoginBody, request: Request, response: Response) -> dict[str, str]:
+    if settings.accounts == "closed":
+        raise HTTPException(401, "no such account")
     store = request.app.state.store
-    token = await store.run(store.queries.login, body.email)
+    token = signed(await store.run(store.queries.login, body.email), settings.mode)
     response.set_cookie(COOKIE, token, httponly=True, samesite="lax")
     return {"access_token": token, "token_type": "bearer"}
 
@@ -99,7 +105,9 @@ async def create_conversation(
 ) -> dict[str, str]:
     store = request.app.state.store
     title = body.title if body else None
-    return {"id": await store.run(store.queries.create_conversation, title, user_id)}
+    key = await store.run(store.queries.create_conversation, title, user_id)
+    begun_here.add(key)
+    return {"id": key}
 
 
 @app.get("/conversations/{conversation_id}/messages")
@@ -107,6 +115,10 @@ async def messages(conversation_id: str, request: Request, user_id: UserId) -> l
     lines = await find_history(request, conversation_id, user_id)
     if settings.mode == "history_reversed":
         lines.reverse()
+    if settings.mode == "history_paged":
+        lines = lines[-PAGE:]
+    if settings.mode == "history_in_memory" and conversation_id not in begun_here:
+        lines = []
     return [
         {"id": x.id, "role": x.role, "content": x.content, "created_at": x.created_at}
         for x in lines

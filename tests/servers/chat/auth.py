@@ -1,8 +1,17 @@
 """Who asks: nobody in particular, a bearer token, or a session cookie."""
 
+import secrets
+
 from fastapi import HTTPException, Request
 
 COOKIE = "session"
+# Another one at each start, as in `SECRET_KEY = os.urandom(32)`.
+_SECRET = secrets.token_urlsafe()
+
+
+def signed(token: str, mode: str) -> str:
+    """What a user who logs in is given."""
+    return f"{token}.{_SECRET}" if mode == "new_secret" else token
 
 
 async def current_user(request: Request) -> int | None:
@@ -11,6 +20,9 @@ async def current_user(request: Request) -> int | None:
         return None
     store = request.app.state.store
     token = _token(request, auth)
+    if token and request.app.state.settings.mode == "new_secret":
+        token, _, secret = token.partition(".")
+        token = token if secret == _SECRET else None
     user_id = await store.run(store.queries.user_of, token) if token else None
     if user_id is None:
         raise HTTPException(401, "not logged in", {"WWW-Authenticate": "Bearer"})

@@ -11,6 +11,7 @@ CHOICES = {
     "WIRE": ("plain", "openai"),
     "JOURNAL": ("wal", "delete"),
     "AUTH": ("none", "bearer", "cookie"),
+    "ACCOUNTS": ("open", "closed"),
 }
 
 
@@ -24,6 +25,7 @@ class Settings:
     wire: str
     journal: str
     auth: str
+    accounts: str
     cors_origin: str | None
     busy_timeout: float
 
@@ -39,6 +41,7 @@ class Settings:
             wire=_choice("WIRE"),
             journal=_choice("JOURNAL"),
             auth=_choice("AUTH"),
+            accounts=_choice("ACCOUNTS"),
             cors_origin=os.environ.get("CORS_ORIGIN") or None,
             busy_timeout=int(os.environ.get("BUSY_TIMEOUT_MS", "5000")) / 1000,
         )

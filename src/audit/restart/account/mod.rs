@@ -1,5 +1,8 @@
 //! What became of one conversation. Pure: no I/O, no clock.
 
+mod access;
+mod history;
+
 use super::ways::Way;
 use crate::model::StoredMessage;
 use crate::report::Finding;
@@ -26,10 +29,20 @@ pub(super) struct Account<'a> {
     pub(super) session: &'a str,
     pub(super) way: &'a Way,
     pub(super) told: &'a [Told],
+    /// What the server said of it before.
+    pub(super) shown: Shown<'a>,
     /// What the server says of it, where the session knows how to ask.
     pub(super) recalled: Option<&'a Recalled>,
     /// The table of messages, and the conversation's rows in it before and after.
     pub(super) stored: Option<Stored<'a>>,
+}
+
+/// A history over HTTP before the restart. One that was wrong then accuses no restart.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shown<'a> {
+    pub(super) records: &'a [Remembered],
+    /// How many turns had been held when it was asked for.
+    pub(super) turns: usize,
 }
 
 /// A conversation's rows.
@@ -46,10 +59,15 @@ impl Account<'_> {
         if let Some(finding) = self.not_found() {
             return vec![finding];
         }
-        let mut findings: Vec<_> = [self.lost(), self.user_lost(), self.changed()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let mut findings: Vec<_> = [
+            self.lost(),
+            self.user_lost(),
+            self.changed(),
+            self.logged_out(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let lost = findings
             .iter()
             .any(|found| found.severity == Severity::Error);
@@ -68,7 +86,8 @@ impl Account<'_> {
             .stored
             .filter(|rows| !rows.before.is_empty() && rows.after.is_empty());
         let rows_are_there = self.stored.is_some_and(|rows| !rows.after.is_empty());
-        let nothing = empty && !rows_are_there;
+        let was_empty = self.shown.turns > 0 && self.shown.records.is_empty();
+        let nothing = empty && !was_empty && !rows_are_there;
         if refused.is_none() && gone.is_none() && !nothing {
             return None;
         }
@@ -211,35 +230,18 @@ impl Account<'_> {
         ))
     }
 
-    /// The history over HTTP is not the conversation.
-    fn differs(&self) -> Option<Finding> {
-        let told = self.recalled?;
-        let (harm, fact) = match &told.messages {
-            Err(_) => (
-                format!("a reload shows no history after {}", self.way.words),
-                answer(told),
-            ),
-            Ok(records) => {
-                let fact = difference(self.told, records)?;
-                (
-                    format!(
-                        "a reload shows another conversation after {}",
-                        self.way.words
-                    ),
-                    fact,
-                )
-            }
-        };
-        let help = "return the stored messages one by one, in the order in which they were said";
-        let finding = self.finding("history-differs", Severity::Error, harm, help);
-        Some(finding.with(Source::Stream, fact))
-    }
-
     /// Whether a text stands where messages must be: in the store if it is known, else in the history.
     fn has(&self, mark: &str) -> bool {
+        let holds = |records: &[Remembered]| {
+            let mut records = records.iter();
+            records.any(|record| record.content.contains(mark))
+        };
         let recalled = || {
             let records = self.recalled.and_then(|told| told.messages.as_ref().ok());
-            records.is_none_or(|records| records.iter().any(|record| record.content.contains(mark)))
+            // A history that shows a page at a time promises nothing of what it never showed.
+            let is_promised = self.was_whole() || holds(self.shown.records);
+            records
+                .is_none_or(|records| !is_promised || holds(records) || self.is_last_page(records))
         };
         match self.stored {
             Some(rows) => rows.after.iter().any(|row| row.content.contains(mark)),
@@ -258,43 +260,6 @@ fn answer(told: &Recalled) -> String {
         Err(excerpt) => excerpt.clone(),
     };
     format!("`{}` was answered {}: {what}", told.request, told.status)
-}
-
-/// Where records part from what was said. The answer of a turn that was cut off may be whole, a
-/// part of it, several records or none; its question may be missing, which is told elsewhere.
-fn difference(told: &[Told], records: &[Remembered]) -> Option<String> {
-    let talk = |record: &&Remembered| {
-        !["system", "tool", "function", "developer"].contains(&record.role.to_lowercase().as_str())
-    };
-    let mut records = records.iter().filter(talk).peekable();
-    let same = |record: &Remembered, text: &str| record.content.trim() == text.trim();
-    for turn in told {
-        if !turn.acknowledged {
-            records.next_if(|record| same(record, &turn.user));
-            while records
-                .next_if(|record| !record.role.eq_ignore_ascii_case("user"))
-                .is_some()
-            {}
-            continue;
-        }
-        for text in [&turn.user, &turn.expected] {
-            match records.next() {
-                Some(record) if same(record, text) => {}
-                Some(record) => {
-                    return Some(format!(
-                        "the history has `{}: {}`, expected `{text}`",
-                        record.role, record.content
-                    ));
-                }
-                None => return Some(format!("the history ends, expected `{text}`")),
-            }
-        }
-    }
-    let more = records.next()?;
-    Some(format!(
-        "the history goes on with `{}: {}`, which nobody said",
-        more.role, more.content
-    ))
 }
 
 #[cfg(test)]

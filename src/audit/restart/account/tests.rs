@@ -1,12 +1,14 @@
 #![allow(clippy::unwrap_used)]
 
 use super::Account;
+use super::Shown;
 use super::Stored;
 use super::Told;
 use crate::audit::restart::WAYS;
 use crate::model::Role;
 use crate::model::StoredMessage;
 use crate::report::Severity;
+use crate::stream::run::Access;
 use crate::stream::run::Recalled;
 use crate::stream::session::Remembered;
 
@@ -59,12 +61,14 @@ fn found(
             200 => Ok(records(http.1)),
             _ => Err("no".to_owned()),
         },
+        access: Access::Kept,
     };
     let (before, after) = (rows(before), rows(after));
     let account = Account {
         session: "s",
         way: &WAYS[way],
         told,
+        shown: Shown::default(),
         recalled: Some(&recalled),
         stored: Some(Stored {
             table: "message",
@@ -72,6 +76,10 @@ fn found(
             after: &after,
         }),
     };
+    codes(&account)
+}
+
+fn codes(account: &Account<'_>) -> Vec<String> {
     let findings = account.findings().into_iter();
     findings
         .map(|found| match found.severity {
@@ -166,4 +174,100 @@ fn a_row_that_is_another_one() {
         found(TERM, &two(), (200, ALL), ALL, &changed),
         ["saved-row-changed-later"]
     );
+}
+
+/// What is found by the history before and after, with every row there or no store to look into.
+fn shown(told: &[Told], before: &[&str], after: &[&str], is_stored: bool) -> Vec<String> {
+    let (before, after, all) = (records(before), records(after), rows(ALL));
+    let recalled = Recalled {
+        request: "GET /c".to_owned(),
+        status: 200,
+        messages: Ok(after),
+        access: Access::Kept,
+    };
+    codes(&Account {
+        session: "s",
+        way: &WAYS[KILL],
+        told,
+        shown: Shown {
+            records: &before,
+            turns: 2,
+        },
+        recalled: Some(&recalled),
+        stored: is_stored.then_some(Stored {
+            table: "message",
+            before: &all,
+            after: &all,
+        }),
+    })
+}
+
+#[test]
+fn a_page_is_no_loss() {
+    let none: &[&str] = &[];
+    for page in [&ALL[..3], &ALL[1..], &ALL[2..], none] {
+        assert_eq!(shown(&two(), page, page, true), ["(history-differs)"]);
+        assert_eq!(shown(&two(), page, page, false), ["(history-differs)"]);
+    }
+    // The window moved on with the turn that was cut off.
+    let told = [turn(1, true), turn(2, true), turn(3, false)];
+    let moved = [&ALL[2..], &["ask [u3]", "say"]].concat();
+    assert_eq!(shown(&told, ALL, &moved, false), ["(history-differs)"]);
+    // What was told last and is not shown is no page that ends early.
+    let told = [turn(1, true), turn(2, true), turn(3, true)];
+    assert_eq!(shown(&told, ALL, ALL, false), ["message-lost-on-kill"]);
+    // Neither is what is wrong in the middle, nor what was shown before and is no more.
+    let middle = ["ask [u1]", "say a2"];
+    assert_eq!(shown(&two(), &middle, &middle, true), ["history-differs"]);
+    for less in [&ALL[..3], &ALL[2..], none] {
+        assert_eq!(shown(&two(), ALL, less, true), ["history-differs"]);
+    }
+}
+
+#[test]
+fn without_a_store_what_was_shown_must_be_shown_again() {
+    assert!(shown(&two(), ALL, ALL, false).is_empty());
+    let gone = shown(&two(), ALL, &ALL[..3], false);
+    assert_eq!(gone, ["message-lost-on-kill"]);
+    assert_eq!(shown(&two(), ALL, &[], false), ["conversation-not-found"]);
+    // Of a page, only what it held; what came after it was all there.
+    let page = shown(&two(), &ALL[2..], &ALL[3..], false);
+    assert_eq!(page, ["message-lost-on-kill"]);
+}
+
+#[test]
+fn a_user_who_is_not_let_in() {
+    for (access, status, expected) in [
+        (Access::Renewed, 200, "(logged-out-on-restart)"),
+        (
+            Access::Refused("no".to_owned()),
+            401,
+            "logged-out-on-restart",
+        ),
+    ] {
+        let recalled = Recalled {
+            request: "GET /c".to_owned(),
+            status,
+            messages: match status {
+                200 => Ok(records(ALL)),
+                _ => Err("no".to_owned()),
+            },
+            access,
+        };
+        let (all, told) = (rows(ALL), two());
+        let account = |after| Account {
+            session: "s",
+            way: &WAYS[TERM],
+            told: &told,
+            shown: Shown::default(),
+            recalled: Some(&recalled),
+            stored: Some(Stored {
+                table: "message",
+                before: &all,
+                after,
+            }),
+        };
+        assert_eq!(codes(&account(&all)), [expected]);
+        assert_eq!(codes(&account(&[])), ["conversation-not-found"]);
+    }
 }

@@ -1,0 +1,36 @@
+//! Whether the user still is who they were.
+
+use super::Account;
+use super::answer;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::stream::run::Access;
+
+impl Account<'_> {
+    /// The server no longer knows who it had let in.
+    pub(super) fn logged_out(&self) -> Option<Finding> {
+        let told = self.recalled?;
+        let (severity, harm, fact) = match &told.access {
+            Access::Kept => return None,
+            Access::Renewed => (
+                Severity::Warning,
+                format!("{} logs every user out", self.way.words),
+                "what it had given out at the log-in was refused, and a new log-in was let in"
+                    .to_owned(),
+            ),
+            Access::Refused(why) => (
+                Severity::Error,
+                format!(
+                    "after {} the user can't get at the conversation any more: the server lets them in no longer",
+                    self.way.words
+                ),
+                format!("{}; {why}", answer(told)),
+            ),
+        };
+        let help = "read the secret that signs log-ins from where it outlasts the process, and keep accounts and \
+                    log-ins in the store";
+        let finding = self.finding("logged-out-on-restart", severity, harm, help);
+        Some(finding.with(Source::Stream, fact))
+    }
+}

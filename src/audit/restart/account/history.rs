@@ -1,0 +1,168 @@
+//! The history that the server shows over HTTP.
+
+use super::Account;
+use super::Told;
+use super::answer;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::report::Source;
+use crate::stream::run::Access;
+use crate::stream::session::Remembered;
+
+/// Who speaks in a history beside the user and the model.
+const ASIDE: [&str; 4] = ["system", "tool", "function", "developer"];
+
+impl Account<'_> {
+    /// The history over HTTP is not the conversation.
+    pub(super) fn differs(&self) -> Option<Finding> {
+        let told = self.recalled?;
+        let records = match &told.messages {
+            Ok(records) => records,
+            // That the user is not let in is told elsewhere.
+            Err(_) if matches!(told.access, Access::Refused(_)) => return None,
+            Err(_) => {
+                let harm = format!("a reload shows no history after {}", self.way.words);
+                return Some(self.differing(harm, answer(told)));
+            }
+        };
+        let fact = difference(self.told, records)?;
+        if self.is_page(records) {
+            return Some(self.page(records));
+        }
+        let what = match (records.is_empty(), self.was_right()) {
+            (true, _) => "an empty history after",
+            (false, true) => "another conversation after",
+            (false, false) => "another conversation, before and after",
+        };
+        Some(self.differing(format!("a reload shows {what} {}", self.way.words), fact))
+    }
+
+    /// Whether the history before was the conversation, as far as it was shown.
+    fn was_right(&self) -> bool {
+        let turns = &self.told[..self.shown.turns.min(self.told.len())];
+        difference(turns, self.shown.records).is_none()
+    }
+
+    /// Whether the history before was there, and all of the conversation.
+    pub(super) fn was_whole(&self) -> bool {
+        self.shown.turns == 0 || self.was_right()
+    }
+
+    /// Whether the records are the beginning or the end of the conversation, and no fewer than
+    /// before: the server shows a page at a time.
+    fn is_page(&self, records: &[Remembered]) -> bool {
+        let is_beginning = || {
+            let mut records = talk(records).peekable();
+            follow(self.told, &mut records).is_some() && records.peek().is_none()
+        };
+        self.is_last_page(records) || self.is_no_less(records) && is_beginning()
+    }
+
+    /// Whether they are its end: then what is missing is the oldest.
+    pub(super) fn is_last_page(&self, records: &[Remembered]) -> bool {
+        let is_end = |first: usize| {
+            let rest = &self.told[first..];
+            let from_answer = || {
+                let answer = talk(records).next();
+                let is_answer = answer.is_some_and(|it| same(it, &rest[0].expected));
+                is_answer && difference_of(&rest[1..], talk(records).skip(1)).is_none()
+            };
+            difference_of(rest, talk(records)).is_none() || from_answer()
+        };
+        self.is_no_less(records) && (0..self.told.len()).any(is_end)
+    }
+
+    fn is_no_less(&self, records: &[Remembered]) -> bool {
+        self.shown.turns > 0 && talk(records).count() >= talk(self.shown.records).count()
+    }
+
+    fn page(&self, records: &[Remembered]) -> Finding {
+        let (shown, all) = (talk(records).count(), self.told.len() * 2);
+        let harm = format!(
+            "the history shows {shown} of {all} messages, before {} too: the others were not compared",
+            self.way.words
+        );
+        let help = "let [history] of the session ask for all of them, such as with `?limit=1000`";
+        let finding = self.finding("history-differs", Severity::Warning, harm, help);
+        match self.recalled {
+            Some(told) => finding.with(Source::Stream, answer(told)),
+            None => finding,
+        }
+    }
+
+    fn differing(&self, harm: String, fact: String) -> Finding {
+        let help = "return the stored messages one by one, in the order in which they were said, and out of the \
+                    store: what the process remembered is gone";
+        let finding = self.finding("history-differs", Severity::Error, harm, help);
+        let finding = finding.with(Source::Stream, fact);
+        match self.stored {
+            Some(rows) => finding.with(
+                Source::Store,
+                format!("`{}` has {} messages of it", rows.table, rows.after.len()),
+            ),
+            None => finding,
+        }
+    }
+}
+
+fn talk(records: &[Remembered]) -> impl Iterator<Item = &Remembered> {
+    let mut records = records.iter();
+    std::iter::from_fn(move || {
+        records.find(|record| !ASIDE.contains(&record.role.to_lowercase().as_str()))
+    })
+}
+
+fn same(record: &Remembered, text: &str) -> bool {
+    record.content.trim() == text.trim()
+}
+
+/// Where records part from what was said.
+fn difference(told: &[Told], records: &[Remembered]) -> Option<String> {
+    difference_of(told, talk(records))
+}
+
+fn difference_of<'r>(
+    told: &[Told],
+    records: impl Iterator<Item = &'r Remembered>,
+) -> Option<String> {
+    let mut records = records.peekable();
+    if let Some(expected) = follow(told, &mut records) {
+        return Some(match records.peek() {
+            Some(record) => format!(
+                "the history has `{}: {}`, expected `{expected}`",
+                record.role, record.content
+            ),
+            None => format!("the history ends, expected `{expected}`"),
+        });
+    }
+    let more = records.next()?;
+    Some(format!(
+        "the history goes on with `{}: {}`, which nobody said",
+        more.role, more.content
+    ))
+}
+
+/// Takes the records that are what was said; gives the first text that is not there. The answer of
+/// a turn that was cut off may be whole, a part of it, several records or none; its question may be
+/// missing, which is told elsewhere.
+fn follow<'t, 'r>(
+    told: &'t [Told],
+    records: &mut std::iter::Peekable<impl Iterator<Item = &'r Remembered>>,
+) -> Option<&'t str> {
+    for turn in told {
+        if !turn.acknowledged {
+            records.next_if(|record| same(record, &turn.user));
+            while records
+                .next_if(|record| !record.role.eq_ignore_ascii_case("user"))
+                .is_some()
+            {}
+            continue;
+        }
+        for text in [&turn.user, &turn.expected] {
+            if records.next_if(|record| same(record, text)).is_none() {
+                return Some(text);
+            }
+        }
+    }
+    None
+}
