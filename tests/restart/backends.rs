@@ -14,10 +14,13 @@ use crate::session;
 use chatctl::db::Db;
 use serde_json::Value;
 
-/// A chat server that stores in this database.
-fn audit_on(store: &Store, url: &str, mode: &'static str, stop: &str) -> (Value, i32) {
+/// How often the server that is right is killed here: each time Python starts anew.
+const KILLS: usize = 4;
+
+/// A chat server that is told to store in this database.
+fn audit_on(store: &Store, mode: &'static str, stop: &str, rounds: usize) -> (Value, i32) {
     let chat = Chat::new(mode);
-    let driver = store.pick("", "postgres", "mysql");
+    let (url, driver) = (store.url(), store.pick("", "postgres", "mysql"));
     assert!(url.starts_with(driver));
     let start = chat.start().replace(
         "DATABASE_PATH={database_path}",
@@ -28,19 +31,20 @@ fn audit_on(store: &Store, url: &str, mode: &'static str, stop: &str) -> (Value,
             .args(["audit", "restart", &session(chat.folder.path())])
             .args([
                 "--database-url",
-                url,
+                &url,
                 "--ready",
                 "/health",
                 "--start",
                 &start,
             ])
-            .args(["--stop", stop, "--rounds", "1", "--settle", "500ms"]),
+            .args(["--stop", stop, "--rounds", &rounds.to_string()])
+            .args(["--settle", "500ms"]),
     )
 }
 
 /// The bad ones are named on the servers too, and the good one is clean there.
 async fn is_named(store: &Store) {
-    let (report, exit) = audit_on(store, &store.url(), "correct", "kill,kill-in-stream");
+    let (report, exit) = audit_on(store, "correct", "kill,kill-in-stream", 1);
     is_clean(&report, exit, 2);
     assert!(
         codes(&report, "warning").contains(&"role-may-drop"),
@@ -50,7 +54,7 @@ async fn is_named(store: &Store) {
         ("acknowledge_then_flush", "kill", "message-lost-on-kill"),
         ("hard_reset", "term", "conversation-not-found"),
     ] {
-        let (report, exit) = audit_on(store, &store.url(), mode, stop);
+        let (report, exit) = audit_on(store, mode, stop, 1);
         assert!(
             errors(&report).contains(&code),
             "{mode}: no {code} in {report:#}"
@@ -64,6 +68,43 @@ async fn is_named(store: &Store) {
             "{report:#}"
         );
     }
+}
+
+/// Killed again and again, it loses nothing.
+async fn is_clean_over_kills(store: &Store) {
+    let (report, exit) = audit_on(store, "correct", "kill", KILLS);
+    is_clean(&report, exit, KILLS);
+    let last = &report["cases"][KILLS - 1]["metrics"];
+    assert_eq!(last["conversations"], KILLS as f64, "{report:#}");
+}
+
+/// The declared store never sees the chats: the server keeps them in memory, or in a database that
+/// it makes anew at each start. And one that has no tables for them.
+async fn is_kept_elsewhere(store: &Store) {
+    for mode in ["in_memory", "ephemeral_path"] {
+        let (report, exit) = audit_on(store, mode, "term", 1);
+        assert_eq!(
+            errors(&report),
+            ["conversation-not-found", "store-not-durable"],
+            "{mode}: {report:#}"
+        );
+        assert_eq!(exit, 1);
+        let findings = report["findings"].as_array().unwrap();
+        let elsewhere = findings
+            .iter()
+            .find(|finding| finding["code"] == "store-not-durable")
+            .unwrap();
+        let help = elsewhere["help"].as_str().unwrap();
+        assert!(help.contains("--database-url"), "{help}");
+        assert_eq!(
+            elsewhere["evidence"].to_string().contains("database chat_"),
+            mode == "ephemeral_path",
+            "{mode}: {elsewhere:#}"
+        );
+    }
+    let (report, exit) = audit_on(store, "missing_models", "term", 1);
+    assert_eq!(errors(&report), ["models-not-imported"], "{report:#}");
+    assert_eq!(exit, 1);
 }
 
 const TABLE: &str = "CREATE TABLE message (id INT PRIMARY KEY, conversation_id VARCHAR(32), role VARCHAR(20), \
@@ -143,5 +184,5 @@ async fn a_store_that_is_not_durable(store: &Store) {
     );
 }
 
-on_each_backend!(postgres: is_named a_login_that_may_drop a_store_that_is_not_durable);
-on_each_backend!(mysql: is_named a_login_that_may_drop a_store_that_is_not_durable);
+on_each_backend!(postgres: is_named is_clean_over_kills is_kept_elsewhere a_login_that_may_drop a_store_that_is_not_durable);
+on_each_backend!(mysql: is_named is_clean_over_kills is_kept_elsewhere a_login_that_may_drop a_store_that_is_not_durable);

@@ -4,6 +4,9 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import create_engine, make_url, text
 
 # One for the whole process; it is gone with the last connection, so the first one is kept.
 MEMORY = "file:chat?mode=memory&cache=shared"
@@ -18,13 +21,24 @@ def url_of(mode: str) -> str:
     given = os.environ.get("DATABASE_URL", "")
     scheme, _, rest = given.partition(":")
     if scheme in _DRIVERS:
-        return f"{_DRIVERS[scheme]}:{rest}"
+        url = f"{_DRIVERS[scheme]}:{rest}"
+        return _new_database(url) if mode == "ephemeral_path" else url
     path = os.environ["DATABASE_PATH"]
     if mode == "ephemeral_path":
         # As a container without a volume starts: with a file system that has no database.
         for ending in ("", "-wal", "-shm", "-journal"):
             Path(path + ending).unlink(missing_ok=True)
     return f"sqlite:///{path}"
+
+
+def _new_database(url: str) -> str:
+    """As a preview deployment does: every start makes a database of its own."""
+    name = f"chat_{uuid4().hex[:8]}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
 def is_file(url: str) -> bool:
