@@ -19,3 +19,5 @@ mod growth;
 mod marks;
 #[path = "audit/operations.rs"]
 mod operations;
+#[path = "audit/ranges.rs"]
+mod ranges;

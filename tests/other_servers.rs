@@ -138,6 +138,39 @@ fn what_one_server_keeps_and_loses_is_seen_through_its_standby() {
     );
 }
 
+/// A standby shares its moments too.
+#[test]
+fn a_standby_is_read_in_several_ranges_at_a_time() {
+    let (primary, standby) = pair();
+    let (store, replica) = (primary.url(), standby.url());
+    let folder = Folder::new();
+    run_sql(
+        &store,
+        "INSERT INTO messages (conversation_id, role, content, created_at) \
+         SELECT n % 3 + 1, 'user', concat('Question ', n), now() - interval '1 hour' FROM generate_series(1, 2000) n",
+    );
+    primary.reaches(&standby);
+    let taken = report(&mut folder.audit(&store, &replica, &["snapshot", "--ranges", "4", "-o"]));
+    assert_eq!(
+        taken.0["cases"][0]["metrics"]["ranges"], 4.0,
+        "{:#}",
+        taken.0
+    );
+    for from in [&store, &replica] {
+        holds(
+            &report(&mut folder.audit(&store, from, &["compare", "--ranges", "3"])),
+            0.0,
+        );
+    }
+    run_sql(&store, "DELETE FROM messages WHERE id = 1900");
+    primary.reaches(&standby);
+    loses(&report(&mut folder.audit(
+        &store,
+        &replica,
+        &["compare", "--ranges", "3"],
+    )));
+}
+
 #[test]
 fn a_table_that_was_made_anew_is_told_through_a_standby() {
     let (primary, standby) = pair();

@@ -31,6 +31,16 @@ on_each_backend! {
     a_scan_may_break_off
 }
 
+#[test]
+fn views_of_postgres_are_of_one_moment() {
+    run(several_views_are_of_one_moment(&Store::postgres()));
+}
+
+#[test]
+fn views_of_mariadb_are_of_one_moment() {
+    run(several_views_are_of_one_moment(&Store::mysql()));
+}
+
 async fn filled(store: &Store) -> Box<dyn Db> {
     let db = store.open().await;
     let values: Vec<_> = (0..ROWS).map(|id| format!("({id}, 'row {id}')")).collect();
@@ -142,6 +152,81 @@ async fn a_table_redefined_again_and_again_is_never_seen_short(store: &Store) {
         }
     }
     assert!(whole > 0);
+}
+
+/// What is taken from one row is given to another in the same transaction, so that the sum over
+/// views which see other moments would be another one.
+async fn several_views_are_of_one_moment(store: &Store) {
+    const VIEWS: usize = 4;
+    const WRITERS: u64 = 4;
+    let db = filled(store).await;
+    execute(
+        db.as_ref(),
+        "ALTER TABLE t ADD COLUMN coins BIGINT NOT NULL DEFAULT 100",
+    )
+    .await;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for seed in 0..WRITERS {
+            let done = &done;
+            scope.spawn(move || {
+                run(async {
+                    let mut writer = store.open().await.writer(LONG).await.unwrap();
+                    let mut random = fastrand::Rng::with_seed(seed);
+                    while !done.load(Ordering::Relaxed) {
+                        // The lower one first, so that no two wait for each other.
+                        let from = random.i64(0..ROWS - 1);
+                        let (to, coins) = (random.i64(from + 1..ROWS), random.i64(1..9));
+                        let give = format!(
+                            "BEGIN; UPDATE t SET coins = coins - {coins} WHERE id = {from}; \
+                             UPDATE t SET coins = coins + {coins} WHERE id = {to}; COMMIT"
+                        );
+                        writer.execute(&give).await.unwrap();
+                    }
+                });
+            });
+        }
+        let counting = scope.spawn(|| {
+            run(async {
+                let tables = ["t".to_owned()];
+                for _ in 0..20 {
+                    let target = Target::parse(&store.url()).unwrap();
+                    let views = db::open_several_steady(target, &tables, LONG, VIEWS).await;
+                    let views = views.unwrap();
+                    assert_eq!(views.len(), VIEWS, "{:?}", views[0].moment().warnings);
+                    let mut coins = 0;
+                    for (view, at) in views.iter().zip(0..) {
+                        let sql = format!(
+                            "SELECT CAST(sum(coins) AS CHAR(20)) FROM t WHERE id % {VIEWS} = {at}"
+                        );
+                        let rows = view.rows(&sql, &[]).await.unwrap();
+                        coins += rows[0][0].text().unwrap().trim().parse::<i64>().unwrap();
+                        view.unchanged().await.unwrap();
+                    }
+                    assert_eq!(coins, 100 * ROWS);
+                }
+            });
+        });
+        let counted = counting.join();
+        done.store(true, Ordering::Relaxed);
+        counted.unwrap();
+    });
+}
+
+/// Connections to SQLite can't share a moment, and say so.
+#[test]
+fn views_of_sqlite_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    rusqlite::Connection::open(folder.path().join("chat.db"))
+        .unwrap()
+        .execute_batch(WAL)
+        .unwrap();
+    run(async {
+        let views = db::open_several_steady(sqlite(folder.path()), &[], LONG, 3).await;
+        let views = views.unwrap();
+        assert_eq!(views.len(), 1);
+        assert!(views[0].moment().warnings[0].contains("share no moment"));
+    });
 }
 
 async fn a_view_ends_at_its_limit(store: &Store) {

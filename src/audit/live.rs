@@ -17,11 +17,18 @@ use crate::store;
 use crate::store::Allowed;
 use crate::store::Declared;
 use crate::store::Mapping;
+use crate::store::Range;
+use crate::store::Split;
+use futures_util::future;
 use sha2::Digest as _;
 use sha2::Sha256;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::ops::RangeInclusive;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -29,6 +36,12 @@ use std::time::SystemTime;
 pub struct Live {
     /// The view.
     pub db: Box<dyn Steady>,
+    /// Further views of the same moment, which share the messages with it.
+    beside: Vec<Box<dyn Steady>>,
+    /// What of the messages each view reads, the first one's first; empty where that is all of them.
+    ranges: Vec<Range>,
+    /// Why the messages are in one range although more were asked for.
+    pub whole: Option<String>,
     /// Where the chats are.
     pub mapping: Mapping,
     /// What tells its tables from others.
@@ -57,13 +70,16 @@ pub struct Latecomers {
 }
 
 impl Live {
-    /// Opens the store for `limit` at most, and finds its chats.
+    /// Opens the store for `limit` at most, and finds its chats. Its messages will be read in so
+    /// many ranges at a time, if its moment can be shared and they can be cut.
     pub async fn open(
         target: Target,
         declared: &Declared,
         limit: Duration,
+        ranges: usize,
     ) -> anyhow::Result<Self> {
-        let db = db::open_steady(target, &[], limit).await?;
+        let mut beside = db::open_several_steady(target, &[], limit, ranges).await?;
+        let db = beside.remove(0);
         let taken = now();
         let schema = db.schema().await?;
         let mapping = store::choose(db.as_ref(), declared, &schema).await?;
@@ -74,13 +90,29 @@ impl Live {
             .filter(|table| tables.contains(&table.name))
             .collect();
         mapped.sort_by(|a, b| a.name.cmp(&b.name));
+        let (ranges, whole) = match beside.is_empty() {
+            true => (Vec::new(), None),
+            false => match store::split(db.as_ref(), &mapping, beside.len() + 1).await? {
+                Split::Ranges(ranges) => (ranges, None),
+                Split::Whole(why) => (Vec::new(), Some(why)),
+            },
+        };
+        beside.truncate(ranges.len().saturating_sub(1));
         Ok(Self {
             schema: digest(&format!("{mapped:?}")),
             db,
+            beside,
+            ranges,
+            whole,
             mapping,
             evidence,
             taken,
         })
+    }
+
+    /// In how many ranges its messages are read.
+    pub fn ranges(&self) -> usize {
+        self.ranges.len().max(1)
     }
 
     /// Reads everything; false when the audience broke off.
@@ -91,24 +123,55 @@ impl Live {
     ) -> anyhow::Result<bool> {
         let (db, mapping) = (self.db.as_ref(), &self.mapping);
         let mut whole = true;
-        let mut note = |flow: ControlFlow<()>| {
-            whole &= flow.is_continue();
-            flow
-        };
         store::scan_conversations(db, mapping, &mut |key: &str| {
-            Ok(note(audience.conversation(key)?))
+            let flow = audience.conversation(key)?;
+            whole &= flow.is_continue();
+            Ok(flow)
         })
         .await?;
         if whole {
-            let mut take = |message: &StoredMessage| {
-                let flow = audience.message(message, late.of(message))?;
-                whole &= flow.is_continue();
-                Ok(flow)
-            };
-            store::scan(db, mapping, &mut take).await?;
+            whole = self.read_messages(late, audience).await?;
         }
-        self.db.unchanged().await?;
+        for view in self.views() {
+            view.unchanged().await?;
+        }
         Ok(whole)
+    }
+
+    fn views(&self) -> impl Iterator<Item = &dyn Steady> {
+        std::iter::once(&self.db)
+            .chain(&self.beside)
+            .map(AsRef::as_ref)
+    }
+
+    /// Reads the messages, of all ranges at a time; no more of them are kept than is on the way.
+    async fn read_messages(
+        &self,
+        late: &Latecomers,
+        audience: &mut dyn Audience,
+    ) -> anyhow::Result<bool> {
+        let mapping = &self.mapping;
+        let whole = AtomicBool::new(true);
+        // It is held only while a message is taken, and never while anything is waited for.
+        let audience = Mutex::new(audience);
+        let take = |message: &StoredMessage| {
+            let mut audience = audience.lock().unwrap_or_else(PoisonError::into_inner);
+            let flow = match whole.load(Ordering::Relaxed) {
+                true => audience.message(message, late.of(message))?,
+                false => ControlFlow::Break(()),
+            };
+            whole.fetch_and(flow.is_continue(), Ordering::Relaxed);
+            Ok(flow)
+        };
+        if self.ranges.is_empty() {
+            store::scan(self.db.as_ref(), mapping, &mut |message| take(message)).await?;
+        } else {
+            let reads = self.views().zip(&self.ranges).map(async |(db, range)| {
+                store::scan_range(db, mapping, range, &mut |message| take(message)).await
+            });
+            future::try_join_all(reads).await?;
+        }
+        Ok(whole.into_inner())
     }
 
     /// Which messages may be late, after a snapshot that was taken then; `grace` is how long a

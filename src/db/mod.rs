@@ -37,6 +37,7 @@ pub use steady::Log;
 pub use steady::Moment;
 pub use steady::Steady;
 pub use steady::open as open_steady;
+pub use steady::open_several as open_several_steady;
 pub use target::Login;
 pub use target::Target;
 
@@ -121,6 +122,13 @@ pub trait Db: Send + Sync {
     /// Whether a statement reads a whole table; nothing where the engine can't be asked.
     fn scans<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Option<bool>> {
         let _ = (sql, args);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Conditions on table `m` that cut it into `count` stretches of what it is stored in, or fewer:
+    /// each row is in exactly one. None where rows have no place that can be asked for.
+    fn stretches<'a>(&'a self, table: &'a str, count: usize) -> Tried<'a, Option<Vec<String>>> {
+        let _ = (table, count);
         Box::pin(async { Ok(None) })
     }
 

@@ -8,6 +8,7 @@ use super::decode::Decoder;
 use super::keys;
 use super::keys::Condition;
 use super::plan::Plan;
+use super::ranges::Range;
 use super::source::Source;
 use crate::db::Db;
 use crate::model::Cell;
@@ -144,6 +145,16 @@ pub async fn scan(db: &dyn Db, mapping: &Mapping, take: Take<'_>) -> anyhow::Res
         }
     }
     Ok(())
+}
+
+/// Every message of a range, in the order in which it is stored.
+pub async fn scan_range(
+    db: &dyn Db,
+    mapping: &Mapping,
+    range: &Range,
+    take: Take<'_>,
+) -> anyhow::Result<()> {
+    each(db, mapping, &range.0, Order::Stored, take).await
 }
 
 /// The order in which rows of messages are read by what stands in them: a chain is only

@@ -80,21 +80,21 @@ fn key() -> Key {
     Key::new(std::array::from_fn(byte))
 }
 
-async fn live(chats: &Chats) -> Live {
+async fn live(chats: &Chats, ranges: usize) -> Live {
     let mapping = std::fs::read_to_string(chats.file("chatctl.toml")).unwrap();
     let declared: Declared = toml::from_str::<toml::Table>(&mapping).unwrap()["store"]
         .clone()
         .try_into()
         .unwrap();
     let target = Target::parse(&chats.url).unwrap();
-    Live::open(target, &declared, Duration::from_secs(60))
+    Live::open(target, &declared, Duration::from_secs(60), ranges)
         .await
         .unwrap()
 }
 
 /// What `audit snapshot --keep-ids` does.
-pub(super) async fn take(chats: &Chats, path: &Path) -> Snapshot {
-    let live = live(chats).await;
+pub(super) async fn take(chats: &Chats, path: &Path, ranges: usize) -> Snapshot {
+    let live = live(chats, ranges).await;
     let settings = Settings {
         names: Names::Kept,
         ..Settings::at(live.taken)
@@ -108,8 +108,8 @@ pub(super) async fn take(chats: &Chats, path: &Path) -> Snapshot {
 }
 
 /// What `audit compare` does.
-pub(super) async fn compare(chats: &Chats, before: &Snapshot) -> Comparison {
-    let live = live(chats).await;
+pub(super) async fn compare(chats: &Chats, before: &Snapshot, ranges: usize) -> Comparison {
+    let live = live(chats, ranges).await;
     let (taken, grace) = (before.summary.taken, Duration::from_secs(30));
     let late = live.latecomers(&before.header, taken, grace).await.unwrap();
     let settings = Settings::at(live.taken);
@@ -243,12 +243,12 @@ fn fault(url: &str, random: &mut Rng) -> Fault {
 
 async fn a_random_fault_is_named(store: &Store) {
     let chats = Chats::in_store(store);
-    let before = take(&chats, &chats.file("before.cas")).await;
+    let before = take(&chats, &chats.file("before.cas"), 1).await;
     let mut random = Rng::with_seed(7);
     for trial in 0..trials(store.pick(1000, 100, 100)) {
         let fault = fault(&chats.url, &mut random);
         chats.sql(&fault.sql);
-        let found = compare(&chats, &before).await;
+        let found = compare(&chats, &before, 1).await;
         let told: Vec<_> = found
             .groups
             .iter()
@@ -270,6 +270,6 @@ async fn a_random_fault_is_named(store: &Store) {
         );
         again(&chats.url);
     }
-    let found = compare(&chats, &before).await;
+    let found = compare(&chats, &before, 1).await;
     assert!(found.intact(), "{:?}", found.groups);
 }

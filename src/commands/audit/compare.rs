@@ -64,6 +64,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         examples: args.examples,
         ..Rules::default()
     };
+    let mut ranges = None;
     let (found, evidence, after) = match &args.after {
         Some(path) => {
             let after = file::open(path, &key)?;
@@ -75,6 +76,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             live.has_come_to(&before.header)?;
             report.store = Some(look::line(&live));
             rules.allow = live.allowed();
+            ranges = Some(live.ranges() as f64);
             let (found, messages) = with_store(&args, &env, &before, &live).await?;
             look::warn(&env, &live);
             (found, live.evidence, messages)
@@ -99,7 +101,9 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     }
     report.took = began.elapsed();
     report.checked = found.totals.messages;
-    report.cases.push(case(&found, &report));
+    let mut case = case(&found, &report);
+    case.metrics.extend(ranges.map(|ranges| ("ranges", ranges)));
+    report.cases.push(case);
     Ok(Done::Report(Box::new(report)))
 }
 

@@ -25,6 +25,10 @@ pub(super) struct Look {
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
     max_time: Duration,
 
+    /// Read the messages in so many ranges at a time, all of one moment, each by a connection of its own
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
+    ranges: u16,
+
     /// Memory for conversations and messages; what goes beyond is spilled to temporary files
     #[arg(long, default_value = "160M", value_name = "BYTES")]
     mem: String,
@@ -38,10 +42,13 @@ impl Look {
             None => env.target()?,
         };
         env.progress.doing("looking at the tables".to_owned());
-        let live = Live::open(target, &env.config.store, self.max_time).await?;
+        let live = Live::open(target, &env.config.store, self.max_time, self.ranges.into()).await?;
         env.progress.note(&format!("messages: {}", live.mapping));
         if let Some(what) = live.mapping.unreadable() {
             env.progress.note(&format!("not readable: {what}"));
+        }
+        if let Some(why) = &live.whole {
+            env.progress.note(&format!("read in one range: {why}"));
         }
         Ok(live)
     }

@@ -120,6 +120,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     case.metrics
         .insert("deleted_messages", summary.deleted as f64);
     case.metrics.insert("file_bytes", size as f64);
+    case.metrics.insert("ranges", live.ranges() as f64);
     report.cases.push(case);
     look::warn(&env, &live);
     Ok(Done::Report(Box::new(report)))

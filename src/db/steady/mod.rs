@@ -71,10 +71,23 @@ pub async fn open(
     tables: &[String],
     limit: Duration,
 ) -> anyhow::Result<Box<dyn Steady>> {
+    let mut views = open_several(target, tables, limit, 1).await?;
+    Ok(views.swap_remove(0))
+}
+
+/// Opens views of one and the same moment, each on a connection of its own, to read at a time.
+///
+/// They are `count`, or one where the moment can't be shared; its warnings say why then.
+pub async fn open_several(
+    target: Target,
+    tables: &[String],
+    limit: Duration,
+    count: usize,
+) -> anyhow::Result<Vec<Box<dyn Steady>>> {
     match target.backend() {
-        "postgres" => postgres::open(target, tables, limit).await,
-        "mysql" => mysql::open(target, tables, limit).await,
-        _ => sqlite::open(target, limit),
+        "postgres" => postgres::open(target, tables, limit, count).await,
+        "mysql" => mysql::open(target, tables, limit, count).await,
+        _ => sqlite::open(target, limit, count),
     }
 }
 

@@ -35,6 +35,9 @@ const STEPS: i32 = 10_000;
 /// How long a read that has no limit waits for a writer's commit.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// Each connection of SQLite has a moment of its own.
+const ALONE: &str = "The store is read in one range: connections to SQLite share no moment, and one reads as fast as a file is read.";
+
 struct Sqlite {
     target: Target,
     reader: Mutex<Reader>,
@@ -43,7 +46,11 @@ struct Sqlite {
     deadline: Instant,
 }
 
-pub(super) fn open(target: Target, limit: Duration) -> anyhow::Result<Box<dyn Steady>> {
+pub(super) fn open(
+    target: Target,
+    limit: Duration,
+    count: usize,
+) -> anyhow::Result<Vec<Box<dyn Steady>>> {
     let deadline = Instant::now() + limit;
     let reader = Reader::open(&target, limit)?;
     let mut moment = Moment::default();
@@ -63,15 +70,18 @@ pub(super) fn open(target: Target, limit: Duration) -> anyhow::Result<Box<dyn St
             }
         },
     };
+    if count > 1 {
+        moment.warnings.push(ALONE.to_owned());
+    }
     let late = move || Instant::now() > deadline;
     reader.connection.progress_handler(STEPS, Some(late))?;
-    Ok(Box::new(Sqlite {
+    Ok(vec![Box::new(Sqlite {
         target,
         reader: Mutex::new(reader),
         moment,
         limit,
         deadline,
-    }))
+    })])
 }
 
 /// A transaction begins to see with its first read.

@@ -1,4 +1,6 @@
-//! PostgreSQL: one REPEATABLE READ transaction, and COPY in binary.
+//! PostgreSQL: one REPEATABLE READ transaction, or several of one moment, and COPY in binary.
+
+mod beside;
 
 use super::Log;
 use super::Moment;
@@ -44,6 +46,12 @@ const FILES: &str = "
         AND c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace
     ORDER BY c.oid";
 
+/// How the transaction of a view begins.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Which transactions the moment sees.
+const NOW: &str = "SELECT pg_current_snapshot()::text";
+
 struct Postgres {
     target: Target,
     /// Taken out for each read and put back when it went well: a connection that was left in the
@@ -79,15 +87,38 @@ async fn connect(target: &Target, limit: Duration, sorts: Sorts) -> anyhow::Resu
     Ok(server::connect(target, &options).await?)
 }
 
+/// Views of one moment, `count` of them if the server can share it.
 pub(super) async fn open(
     target: Target,
     tables: &[String],
     limit: Duration,
-) -> anyhow::Result<Box<dyn Steady>> {
+    count: usize,
+) -> anyhow::Result<Vec<Box<dyn Steady>>> {
+    let (mut first, lock) = one(target, tables, limit).await?;
+    let mut others = Vec::new();
+    if count > 1 {
+        match beside::obstacle(&first).await? {
+            None => others = beside::open(&first, &lock, count - 1).await?,
+            Some(why) => first.moment.warnings.push(why),
+        }
+    }
+    let views = std::iter::once(first).chain(others);
+    Ok(views
+        .map(|view| Box::new(view) as Box<dyn Steady>)
+        .collect())
+}
+
+/// The first view, and the statement by which it keeps its tables.
+async fn one(
+    target: Target,
+    tables: &[String],
+    limit: Duration,
+) -> anyhow::Result<(Postgres, String)> {
     let deadline = Instant::now() + limit;
     let mut connection = connect(&target, limit, Sorts::Yes).await?;
     // Servers that only speak as PostgreSQL does have no such log, and say so by an error.
     let from = place(&mut connection).await.ok();
+    let mut lock = String::new();
     for attempt in 0.. {
         // Before the transaction, for the first SELECT in it fixes the moment.
         let there = base::rows(&mut connection, base::TABLES).await?;
@@ -96,14 +127,13 @@ pub(super) async fn open(
             .filter(|name| tables.is_empty() || tables.contains(name))
             .map(|name| format!("\"{}\"", name.replace('"', "\"\"")))
             .collect();
-        let mut begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned();
         if !wanted.is_empty() {
-            begin.push_str(&format!(
-                "; LOCK TABLE {} IN ACCESS SHARE MODE",
-                wanted.join(", ")
-            ));
+            lock = format!("; LOCK TABLE {} IN ACCESS SHARE MODE", wanted.join(", "));
         }
-        match connection.execute(AssertSqlSafe(begin)).await {
+        match connection
+            .execute(AssertSqlSafe(format!("{BEGIN}{lock}")))
+            .await
+        {
             Ok(_) => break,
             // 42P01 undefined_table: it was dropped since it was listed.
             Err(error) if code(&error).as_deref() == Some("42P01") && attempt == 0 => {
@@ -112,7 +142,7 @@ pub(super) async fn open(
             Err(error) => return Err(unlocked(&target, error)),
         }
     }
-    let at = base::rows(&mut connection, "SELECT pg_current_snapshot()::text").await?;
+    let at = base::rows(&mut connection, NOW).await?;
     let files = base::rows(&mut connection, FILES).await?;
     let log = match from {
         Some((from, standby)) => Some(Log {
@@ -139,7 +169,7 @@ pub(super) async fn open(
         deadline,
     };
     view.unchanged().await?;
-    Ok(Box::new(view))
+    Ok((view, lock))
 }
 
 /// The end of what is in the write-ahead log, or of what a standby has replayed of it; and whether
@@ -251,6 +281,10 @@ impl Db for Postgres {
 
     fn holds(&self, column: &str) -> String {
         base::holds(self, column)
+    }
+
+    fn stretches<'a>(&'a self, table: &'a str, count: usize) -> Tried<'a, Option<Vec<String>>> {
+        Box::pin(beside::stretches(self, table, count))
     }
 }
 

@@ -1,4 +1,7 @@
-//! MySQL and MariaDB: one transaction with a consistent snapshot, and rows as they come.
+//! MySQL and MariaDB: one transaction with a consistent snapshot, or several of one moment, and rows
+//! as they come.
+
+mod hold;
 
 use super::Moment;
 use super::Steady;
@@ -74,43 +77,85 @@ async fn rows(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<Vec
     rows.iter().map(base::cells).collect()
 }
 
+/// Views of one moment, `count` of them if the server can hold still for it.
 pub(super) async fn open(
     target: Target,
     tables: &[String],
     limit: Duration,
-) -> anyhow::Result<Box<dyn Steady>> {
+    count: usize,
+) -> anyhow::Result<Vec<Box<dyn Steady>>> {
     let deadline = Instant::now() + limit;
-    let mut connection = connect(&target, limit).await?;
+    let mut connections = vec![connect(&target, limit).await?];
+    let mut moment = Moment::default();
+    if count > 1 {
+        match hold::obstacle(&mut connections[0]).await? {
+            Some(why) => moment.warnings.push(hold::told(&why)),
+            None => {
+                for _ in 1..count {
+                    connections.push(connect(&target, limit).await?);
+                }
+            }
+        }
+    }
     let mut attempt = 1;
-    while let Err(error) = begin(&mut connection, tables).await {
+    while let Err(error) = begin(&target, &mut connections, &mut moment, tables).await {
         if attempt == ATTEMPTS || !is_redefined(&error) {
             return Err(told(&target, error));
         }
         attempt += 1;
-        connection.execute("ROLLBACK").await?;
+        for connection in &mut connections {
+            connection.execute("ROLLBACK").await?;
+        }
     }
-    Ok(Box::new(MySql {
-        target,
+    let view = |connection| MySql {
+        target: target.clone(),
         reader: Mutex::new(Some(connection)),
-        moment: Moment::default(),
+        moment: moment.clone(),
         limit,
         deadline,
-    }))
+    };
+    let views = connections.into_iter().map(view);
+    Ok(views
+        .map(|view| Box::new(view) as Box<dyn Steady>)
+        .collect())
 }
 
 /// Fixes the moment and then looks at each table: from the first look on, no statement redefines
 /// it, and if one did since the moment, the look fails.
-async fn begin(connection: &mut MySqlConnection, tables: &[String]) -> anyhow::Result<()> {
+async fn begin(
+    target: &Target,
+    connections: &mut Vec<MySqlConnection>,
+    moment: &mut Moment,
+    tables: &[String],
+) -> anyhow::Result<()> {
     let there = "SELECT table_name FROM information_schema.tables WHERE table_schema = database() \
         AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')";
-    let names = rows(connection, there).await?;
-    connection
-        .execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-        .await?;
-    let names = names.iter().filter_map(|row| row[0].text());
-    for name in names.filter(|name| tables.is_empty() || tables.iter().any(|it| it == name)) {
-        let look = format!("SELECT 1 FROM {} LIMIT 1", base::quote(name));
-        rows(connection, &look).await?;
+    let names = rows(&mut connections[0], there).await?;
+    let mut holder = None;
+    if connections.len() > 1 {
+        match hold::still(target).await? {
+            Ok(still) => holder = Some(still),
+            Err(why) => {
+                moment.warnings.push(hold::told(&why));
+                connections.truncate(1);
+            }
+        }
+    }
+    for connection in &mut *connections {
+        connection
+            .execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            .await?;
+    }
+    if let Some(holder) = holder {
+        hold::let_go(holder).await?;
+    }
+    let names: Vec<_> = names.iter().filter_map(|row| row[0].text()).collect();
+    for connection in connections {
+        let wanted = |name: &&&str| tables.is_empty() || tables.iter().any(|it| it == **name);
+        for name in names.iter().filter(wanted) {
+            let look = format!("SELECT 1 FROM {} LIMIT 1", base::quote(name));
+            rows(connection, &look).await?;
+        }
     }
     Ok(())
 }
