@@ -122,9 +122,8 @@ fn wished(column: &Column, first: &Cell, last: &Cell, count: usize) -> Vec<Cell>
 /// MariaDB's UUIDs of the versions 1 to 5 are in the order of their last part, then the one before
 /// it, to the first one (mariadb.com/kb/en/uuid-data-type).
 fn is_turned(uuid: &str) -> bool {
-    uuid.bytes()
-        .nth(VERSION)
-        .is_some_and(|version| (b'1'..=b'5').contains(&version))
+    let version = uuid.as_bytes().get(VERSION);
+    version.is_some_and(|version| (b'1'..=b'5').contains(version))
 }
 
 /// Where the digits of the version and of the variant are.
