@@ -19,5 +19,7 @@ mod growth;
 mod marks;
 #[path = "audit/operations.rs"]
 mod operations;
+#[path = "audit/quick.rs"]
+mod quick;
 #[path = "audit/ranges.rs"]
 mod ranges;

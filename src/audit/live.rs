@@ -182,12 +182,9 @@ impl Live {
         taken: i64,
         grace: Duration,
     ) -> anyhow::Result<Latecomers> {
-        let running = serde_json::from_value(before.store["running"].clone());
-        let running: Vec<(u64, u64)> = running.unwrap_or_default();
-        let mut keys = HashSet::new();
-        if self.evidence.backend == "postgres" {
-            keys.extend(store::written_by(self.db.as_ref(), &self.mapping, &running).await?);
-        }
+        let running = self.running_then(before);
+        let written = store::written_by(self.db.as_ref(), &self.mapping, &running).await?;
+        let keys = written.into_iter().collect();
         // That does not tell of all: behind a savepoint rows have another number, and a transaction
         // takes the row's key before its own number.
         let grace = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
@@ -197,6 +194,16 @@ impl Live {
             keys,
             around: late.then(|| taken.saturating_sub(grace)..=taken.saturating_add(grace)),
         })
+    }
+
+    /// Transactions that may have been running when a snapshot was taken, from one number to another;
+    /// none where the engine does not tell.
+    pub fn running_then(&self, before: &file::Header) -> Vec<(u64, u64)> {
+        let running = serde_json::from_value(before.store["running"].clone());
+        match self.evidence.backend.as_str() {
+            "postgres" => running.unwrap_or_default(),
+            _ => Vec::new(),
+        }
     }
 
     /// What a snapshot says of the store.
@@ -306,6 +313,7 @@ impl Live {
         file::Mapping {
             name: format!("{}, {text}", self.mapping.short()),
             digest: digest(&text),
+            sums: None,
         }
     }
 

@@ -90,7 +90,7 @@ async fn growth_while_a_snapshot_is_taken(store: &Store) {
     let writers = Writers::start(&chats.url, store.pick(1, 3, 3));
     for trial in 0..trials(store.pick(60, 100, 100)) {
         // In one range, and in several at a time.
-        let [first, second] = [[1, 1], [1, 3], [3, 1], [3, 3]][trial % 4];
+        let [first, second] = [[1, 1], [1, 3], [3, 1], [3, 3]][trial as usize % 4];
         let before = take(&chats, &chats.file("before.cas"), first).await;
         writers.say_something();
         let found = compare(&chats, &before, second).await;

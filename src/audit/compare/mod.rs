@@ -32,6 +32,7 @@ use super::taker::Cut;
 use super::taker::Detail;
 use super::taker::Late;
 use super::taker::Names;
+use super::taker::Parts;
 use super::taker::Settings;
 use super::taker::Taker;
 use crate::model::StoredMessage;
@@ -106,6 +107,18 @@ pub fn compare_files(before: &Snapshot, after: &Snapshot) -> anyhow::Result<Comp
     let mut found = Comparison::new(before, Side::file(after)?)?;
     after.each_name(|id, name| found.learn(id, name))?;
     Ok(found)
+}
+
+/// Compares a snapshot of sums with those that the database makes now, up to the snapshot's mark.
+///
+/// Refuses another mapping than that of the snapshot, and a snapshot that was altered.
+pub fn compare_sums(
+    before: &Snapshot,
+    mapping: &Mapping,
+    after: Parts,
+) -> anyhow::Result<Comparison> {
+    before.fits(mapping)?;
+    Comparison::new(before, Side::live(after, true))
 }
 
 /// What became of a snapshot.
@@ -197,6 +210,12 @@ impl Comparison {
     /// other additions; none when there is nothing to find.
     pub fn resolver(self) -> Result<Resolver, Box<Self>> {
         Resolver::new(self)
+    }
+
+    /// Keeps the name of a conversation if anything was found of it.
+    pub fn name(&mut self, conversation: &str) {
+        let id = self.leafer.conversation(Some(conversation));
+        self.learn(id, conversation);
     }
 
     /// Keeps a name if it is of anything that was found.

@@ -286,6 +286,7 @@ fn another_mapping_is_refused() {
     let other = Mapping {
         name: "notes".into(),
         digest: "x".into(),
+        sums: None,
     };
     let stop = Comparer::new(&snapshot, &other, settings(Detail::Auto)).unwrap_err();
     assert!(stop.to_string().contains("another mapping"));

@@ -80,6 +80,9 @@ pub struct Mapping {
     pub name: String,
     /// A digest of its canonical text.
     pub digest: String,
+    /// Whose sums there are in the place of digests of messages; absent where there are digests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sums: Option<String>,
 }
 
 /// The end of the file: what is known only when all was written.

@@ -148,6 +148,20 @@ fn altered(path: &Path) -> Stop {
 impl Snapshot {
     /// Refuses a mapping other than the one it was taken with.
     pub fn fits(&self, mapping: &Mapping) -> Result<(), Stop> {
+        let (own, other) = (&self.header.mapping.sums, &mapping.sums);
+        if own != other {
+            let told = |sums: &Option<String>| match sums {
+                Some(maker) => format!("sums that {maker} made"),
+                None => "digests of messages".to_owned(),
+            };
+            return Err(Stop::refused(format!(
+                "`{}` holds {}, which can't be compared with {}",
+                self.path.display(),
+                told(own),
+                told(other)
+            ))
+            .hint("take both snapshots with --quick on the same engine, or both without"));
+        }
         if self.header.mapping.digest == mapping.digest {
             return Ok(());
         }

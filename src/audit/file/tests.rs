@@ -32,6 +32,7 @@ fn header() -> Header {
         mapping: Mapping {
             name: "message (declared)".into(),
             digest: "ab".into(),
+            sums: None,
         },
         ..Header::default()
     }
@@ -117,6 +118,7 @@ fn what_does_not_fit_is_refused_and_says_why() {
     let mapping = Mapping {
         name: "notes (declared)".into(),
         digest: "cd".into(),
+        sums: None,
     };
     let snapshot = open(&path, &key()).unwrap();
     let other = snapshot.fits(&mapping).unwrap_err().message;

@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod look;
 mod probe;
+mod quick;
 mod rate;
 mod restart;
 mod snapshot;

@@ -2,16 +2,19 @@
 
 use super::look;
 use super::look::Look;
+use super::quick;
 use crate::audit;
 use crate::audit::Background;
 use crate::audit::Detail;
 use crate::audit::Key;
 use crate::audit::Names;
+use crate::audit::Parts;
 use crate::audit::Settings;
 use crate::audit::Taker;
 use crate::audit::file;
 use crate::audit::live::Audience;
 use crate::audit::live::Latecomers;
+use crate::audit::live::Live;
 use crate::commands::Done;
 use crate::commands::Env;
 use crate::report::Report;
@@ -39,6 +42,11 @@ pub(super) struct Args {
     /// What is kept of single messages [default: all of them up to two million, a sketch beyond]
     #[arg(long, value_enum)]
     detail: Option<Kept>,
+
+    /// Let the database add up its messages, in place of reading them: what is found later is named
+    /// by its conversation only
+    #[arg(long, conflicts_with_all = ["detail", "keep_ids", "ranges"])]
+    quick: bool,
 
     /// Keep the keys of conversations and messages in clear, so that lost ones can be named
     #[arg(long)]
@@ -71,32 +79,21 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         None => None,
     };
     let live = args.look.open(&env).await?;
-    let mut settings = Settings::at(live.taken);
-    settings.settle = args.settle;
-    settings.memory = args.look.memory()?;
-    settings.detail = match args.detail {
-        None => Detail::Auto,
-        Some(Kept::Messages) => Detail::Messages,
-        Some(Kept::Sketch) => Detail::Sketch(audit::CELLS),
-        Some(Kept::Conversations) => Detail::Conversations,
+    let ((parts, conversations), mapping) = match args.quick {
+        true => (
+            quick::taken(&args.look, &env, &live, &key, args.settle).await?,
+            quick::mapping(&live),
+        ),
+        false => (read(&args, &env, &live, &key).await?, live.fingerprinted()),
     };
-    if args.keep_ids {
-        settings.names = Names::Kept;
-    }
-    let taker = Background::start(Taker::new(&key, settings)?)?;
-    let mut all = All {
-        taker,
-        pace: look::Pace::new(&env, &live).await,
-        conversations: 0,
-    };
-    if !live.read(&Latecomers::default(), &mut all).await? {
-        return Err(Stop::interrupted().into());
-    }
-    let parts = all.taker.finish()?;
     let summary = parts.summary.clone();
     env.progress
         .doing(format!("writing {}", args.output.display()));
-    let id = file::write(&args.output, &live.header(previous), parts, &key)?;
+    let header = file::Header {
+        mapping,
+        ..live.header(previous)
+    };
+    let id = file::write(&args.output, &header, parts, &key)?;
     env.progress.done();
     let mut report = Report::new("audit snapshot");
     report.store = Some(look::line(&live));
@@ -107,11 +104,12 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         "snapshot",
         Verdict::Held,
         format!(
-            "{} messages of {} conversations are kept in `{}` ({size} bytes, id {id}, key {})",
+            "{} messages of {} conversations are kept in `{}` ({size} bytes, id {id}, key {}){}",
             summary.messages,
-            all.conversations,
+            conversations,
             args.output.display(),
-            key.id()
+            key.id(),
+            if args.quick { quick::LIMITS } else { "" }
         ),
     );
     case.took = began.elapsed();
@@ -124,6 +122,31 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     report.cases.push(case);
     look::warn(&env, &live);
     Ok(Done::Report(Box::new(report)))
+}
+
+/// Digests of every message, and the number of conversations that have a row.
+async fn read(args: &Args, env: &Env, live: &Live, key: &Key) -> anyhow::Result<(Parts, u64)> {
+    let mut settings = Settings::at(live.taken);
+    settings.settle = args.settle;
+    settings.memory = args.look.memory()?;
+    settings.detail = match args.detail {
+        None => Detail::Auto,
+        Some(Kept::Messages) => Detail::Messages,
+        Some(Kept::Sketch) => Detail::Sketch(audit::CELLS),
+        Some(Kept::Conversations) => Detail::Conversations,
+    };
+    if args.keep_ids {
+        settings.names = Names::Kept;
+    }
+    let mut all = All {
+        taker: Background::start(Taker::new(key, settings)?)?,
+        pace: look::Pace::new(env, live).await,
+        conversations: 0,
+    };
+    match live.read(&Latecomers::default(), &mut all).await? {
+        true => Ok((all.taker.finish()?, all.conversations)),
+        false => Err(Stop::interrupted().into()),
+    }
 }
 
 struct All<'e> {

@@ -283,6 +283,11 @@ impl Db for Postgres {
         base::holds(self, column)
     }
 
+    fn number_of(&self, expressions: &[String]) -> Option<String> {
+        let row = expressions.join(", ");
+        Some(format!("hashtextextended(ROW({row})::text, 0)"))
+    }
+
     fn stretches<'a>(&'a self, table: &'a str, count: usize) -> Tried<'a, Option<Vec<String>>> {
         Box::pin(beside::stretches(self, table, count))
     }

@@ -1,0 +1,166 @@
+//! Sums of conversations that the database makes itself: nothing of a message is sent.
+
+use super::Mapping;
+use super::declared::Shape;
+use super::keys;
+use super::keys::Condition;
+use super::plan;
+use super::plan::Plan;
+use super::read;
+use super::read::Order;
+use crate::db::Db;
+use crate::model::Cell;
+use crate::model::CellRef;
+use crate::model::StoredMessage;
+use std::ops::ControlFlow;
+
+/// What the database tells of a conversation.
+pub struct SumOf<'a> {
+    /// Its key.
+    pub conversation: &'a str,
+    /// The sum of a number of each of its messages up to the mark, modulo 2^64.
+    pub sum: u64,
+    /// How many these are.
+    pub messages: u64,
+    /// How many stand after the mark, or were written by late transactions.
+    pub grown: u64,
+}
+
+/// What takes each conversation's sum.
+pub type TakeSum<'a> = &'a mut (dyn FnMut(SumOf<'_>) -> anyhow::Result<ControlFlow<()>> + Send);
+
+/// Why the database can't make sums through this mapping, in words that go on a sentence; none
+/// where it can.
+pub fn unsummable(db: &dyn Db, mapping: &Mapping) -> Option<&'static str> {
+    let store = mapping.store();
+    let message = &store.message;
+    let append = message.append.as_ref();
+    let append = append.and_then(|name| mapping.column(store.table(), name));
+    let rows = matches!(store.shape, Shape::Row | Shape::Event | Shape::Opaque);
+    let plain = !message.conversation.iter().any(|source| source.is_json());
+    if db.number_of(&[]).is_none() {
+        Some("this engine makes no digest of a row that is cheaper than reading it")
+    } else if !rows || store.parts.is_some() || !plain {
+        Some("a message is not just a row that names its conversation")
+    } else if append.is_none_or(|column| !column.is_whole()) || message.time.is_none() {
+        Some("it takes a column of numbers in whose order messages are added, and one of times")
+    } else {
+        None
+    }
+}
+
+/// The mark: the greatest number of the append column of which no message is younger than `settled`,
+/// or still open and younger than `open`; both in microseconds since 1970 UTC. The least number
+/// when there is no such message.
+pub async fn mark(db: &dyn Db, mapping: &Mapping, settled: i64, open: i64) -> anyhow::Result<i64> {
+    let store = mapping.store();
+    let append = append(db, mapping);
+    let sql = format!(
+        "SELECT min({append}), max({append}) FROM {} m",
+        db.quote(store.table())
+    );
+    let ends = db.rows(&sql, &[]).await?;
+    let (Some(first), Some(last)) = (ends[0][0].int(), ends[0][1].int()) else {
+        return Ok(i64::MIN);
+    };
+    let mut mark = last;
+    if let Some(predicate) = &store.message.open {
+        let condition = Condition {
+            sql: plan::condition(db, predicate),
+            args: Vec::new(),
+        };
+        let after = |message: &StoredMessage| message.time > Some(open);
+        mark = mark.min(before(db, mapping, &condition, after).await?.0);
+    }
+    // How many messages are that young nobody knows: more and more of the last ones are looked at.
+    let mut span = 1000_i64;
+    loop {
+        let from = last.saturating_sub(span).max(first.saturating_sub(1));
+        let condition = Condition {
+            sql: format!("{append} > ?"),
+            args: vec![Cell::Int(from)],
+        };
+        let after = |message: &StoredMessage| message.time > Some(settled);
+        let (young, old) = before(db, mapping, &condition, after).await?;
+        if old || from < first {
+            return Ok(mark.min(young));
+        }
+        span = span.saturating_mul(16);
+    }
+}
+
+/// The number before the first message of those that `is` holds for, and whether there are others.
+async fn before(
+    db: &dyn Db,
+    mapping: &Mapping,
+    condition: &Condition,
+    is: impl Fn(&StoredMessage) -> bool + Send + Sync,
+) -> anyhow::Result<(i64, bool)> {
+    let (mut first, mut others) = (i64::MAX, false);
+    let mut take = |message: &StoredMessage| {
+        match message.append {
+            Some(place) if is(message) => first = first.min(place.saturating_sub(1)),
+            _ => others = true,
+        }
+        Ok(ControlFlow::Continue(()))
+    };
+    read::each(db, mapping, condition, Order::Stored, &mut take).await?;
+    Ok((first, others))
+}
+
+/// Hands out the sum of each conversation over what is up to the mark and was not written by one
+/// of these transactions of PostgreSQL. Messages that are deleted for the user count as gone.
+pub async fn sums(
+    db: &dyn Db,
+    mapping: &Mapping,
+    mark: i64,
+    late: &[(u64, u64)],
+    take: TakeSum<'_>,
+) -> anyhow::Result<()> {
+    let store = mapping.store();
+    let plan = Plan::of(db, store);
+    let number = db.number_of(&plan.select).unwrap_or_default();
+    let late = keys::written_by(late).map(|late| format!(" OR {}", late.sql));
+    let new = format!(
+        "({} > {mark}{})",
+        append(db, mapping),
+        late.unwrap_or_default()
+    );
+    let deleted = store.message.deleted.as_ref();
+    let deleted = deleted.map(|deleted| {
+        let deleted = plan::condition(db, deleted);
+        format!("CASE WHEN {deleted} THEN 0 ELSE 1 END = 1")
+    });
+    let sql = format!(
+        "SELECT {}, CAST(sum(CASE WHEN {new} THEN 0 ELSE {number} END) % 18446744073709551616 AS CHAR(24)), \
+         count(CASE WHEN {new} THEN NULL ELSE 1 END), count(CASE WHEN {new} THEN 1 END) FROM {} m{} GROUP BY 1",
+        keys::joined(db, &store.message.conversation),
+        db.quote(store.table()),
+        plan.wanted(db, store, &deleted.unwrap_or_default()),
+    );
+    let mut row = |cells: &[CellRef<'_>]| {
+        let [
+            CellRef::Text(key),
+            CellRef::Text(sum),
+            CellRef::Int(messages),
+            CellRef::Int(grown),
+        ] = cells
+        else {
+            anyhow::bail!("the database gave no sum of a conversation");
+        };
+        let sum: i128 = sum.trim().parse()?;
+        take(SumOf {
+            conversation: key,
+            // A remainder of the engine's has the sign of the sum; the low 64 bits are the same.
+            sum: sum as u64,
+            messages: u64::try_from(*messages)?,
+            grown: u64::try_from(*grown)?,
+        })
+    };
+    db.scan(&sql, &[], &mut row).await
+}
+
+fn append(db: &dyn Db, mapping: &Mapping) -> String {
+    let append = mapping.store().message.append.as_deref();
+    format!("m.{}", db.quote(append.unwrap_or_default()))
+}
