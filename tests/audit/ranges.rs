@@ -226,3 +226,22 @@ fn one_range_is_read_while_a_backup_is_made() {
     let taken = chats.snapshot_with("before.cas", &["--ranges", "2"]);
     assert_eq!(figure(&taken, "ranges"), 2);
 }
+
+/// What is known of a store whose rows other servers keep is said: an extension of that name is all
+/// that tells it.
+#[test]
+fn one_range_is_read_of_a_store_that_is_spread_over_servers() {
+    let store = Store::postgres();
+    let chats = Chats::in_store(&store);
+    chats.sql(
+        "SET allow_system_table_mods = on;
+         INSERT INTO pg_extension VALUES (99999, 'citus', 10, 2200, false, '12.1', NULL, NULL)",
+    );
+    let mut snapshot = chats.audit(&["snapshot", "-o", "before.cas", "--ranges", "2"]);
+    let output = snapshot.output().unwrap();
+    let (_, told) = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    for part in ["a moment of its own", "tells nothing", "read in one range"] {
+        assert!(told.contains(part), "{told}");
+    }
+}

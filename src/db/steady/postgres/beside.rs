@@ -2,6 +2,7 @@
 
 use super::BEGIN;
 use super::FILES;
+use super::Kin;
 use super::NOW;
 use super::Postgres;
 use super::Sorts;
@@ -16,12 +17,9 @@ use sqlx::AssertSqlSafe;
 use sqlx::Executor as _;
 use tokio::sync::Mutex;
 
-/// What the server calls itself, and whether this user may share a moment.
-const ABLE: &str = "SELECT version(), coalesce(has_function_privilege(
+/// Whether this user may share a moment.
+const MAY: &str = "SELECT coalesce(has_function_privilege(
     to_regprocedure('pg_export_snapshot()')::oid, 'EXECUTE'), false)::int";
-
-/// Whether a table's rows are kept by other servers, each with moments of its own (Citus).
-const ELSEWHERE: &str = "SELECT count(*) FROM pg_extension WHERE extname = 'citus'";
 
 /// Pages of a table, or of the largest one of its partitions and heirs.
 const PAGES: &str = "
@@ -31,24 +29,13 @@ const PAGES: &str = "
     SELECT max(pg_relation_size(oid) / current_setting('block_size')::bigint) FROM part";
 
 /// Why the moment can't be shared, in a sentence; none where it can.
-pub(super) async fn obstacle(first: &Postgres) -> anyhow::Result<Option<String>> {
-    let told = first.rows(ABLE, &[]).await?;
-    let version = told[0][0].text().unwrap_or_default();
-    let why = if !is_postgres(version) {
-        format!("`{version}` only speaks as PostgreSQL does")
-    } else if told[0][1] != Cell::Int(1) {
-        "this user may not call pg_export_snapshot()".to_owned()
-    } else if first.rows(ELSEWHERE, &[]).await?[0][0] != Cell::Int(0) {
-        "the workers of Citus do not take part in a shared moment".to_owned()
-    } else {
-        return Ok(None);
+pub(super) async fn obstacle(first: &Postgres, kin: Kin) -> anyhow::Result<Option<String>> {
+    let why = match kin.alone() {
+        Some(why) => Some(why),
+        None if first.rows(MAY, &[]).await?[0][0] == Cell::Int(1) => None,
+        None => Some("this user may not call pg_export_snapshot()"),
     };
-    Ok(Some(format!("The store is read in one range: {why}.")))
-}
-
-/// YugabyteDB is built of the server's own code and says so in front of a version of its own.
-fn is_postgres(version: &str) -> bool {
-    version.starts_with("PostgreSQL ") && !version.contains("-YB-")
+    Ok(why.map(|why| format!("The store is read in one range: {why}.")))
 }
 
 /// Opens so many more views of the moment of the first one, each with a lock of its own.
@@ -142,7 +129,6 @@ fn cut(pages: u64, count: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::cut;
-    use super::is_postgres;
 
     #[test]
     fn every_page_is_in_one_stretch() {
@@ -160,18 +146,5 @@ mod tests {
             cut(2, 8),
             ["m.ctid < '(1,0)'::tid", "m.ctid >= '(1,0)'::tid"]
         );
-    }
-
-    #[test]
-    fn who_only_speaks_as_postgresql_does_is_told_from_it() {
-        assert!(is_postgres(
-            "PostgreSQL 15.8 (Debian 15.8-0+deb12u1) on x86_64"
-        ));
-        for other in [
-            "PostgreSQL 11.2-YB-2.20.1.0-b0 on x86_64-pc-linux-gnu",
-            "CockroachDB CCL v23.1.11 (x86_64-pc-linux-gnu)",
-        ] {
-            assert!(!is_postgres(other), "{other}");
-        }
     }
 }

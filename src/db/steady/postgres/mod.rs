@@ -1,6 +1,8 @@
 //! PostgreSQL: one REPEATABLE READ transaction, or several of one moment, and COPY in binary.
 
 mod beside;
+mod kin;
+mod log;
 
 use super::Log;
 use super::Moment;
@@ -23,8 +25,8 @@ use crate::db::server;
 use crate::model::Cell;
 use crate::model::Table;
 use crate::stop::Stop;
-use anyhow::Context as _;
 use futures_util::StreamExt as _;
+use kin::Kin;
 use sqlx::AssertSqlSafe;
 use sqlx::Column as _;
 use sqlx::Executor as _;
@@ -94,10 +96,10 @@ pub(super) async fn open(
     limit: Duration,
     count: usize,
 ) -> anyhow::Result<Vec<Box<dyn Steady>>> {
-    let (mut first, lock) = one(target, tables, limit).await?;
+    let (mut first, lock, kin) = one(target, tables, limit).await?;
     let mut others = Vec::new();
     if count > 1 {
-        match beside::obstacle(&first).await? {
+        match beside::obstacle(&first, kin).await? {
             None => others = beside::open(&first, &lock, count - 1).await?,
             Some(why) => first.moment.warnings.push(why),
         }
@@ -108,16 +110,20 @@ pub(super) async fn open(
         .collect())
 }
 
-/// The first view, and the statement by which it keeps its tables.
+/// The first view, the statement by which it keeps its tables, and who the server is.
 async fn one(
     target: Target,
     tables: &[String],
     limit: Duration,
-) -> anyhow::Result<(Postgres, String)> {
+) -> anyhow::Result<(Postgres, String, Kin)> {
     let deadline = Instant::now() + limit;
     let mut connection = connect(&target, limit, Sorts::Yes).await?;
-    // Servers that only speak as PostgreSQL does have no such log, and say so by an error.
-    let from = place(&mut connection).await.ok();
+    let who = base::rows(&mut connection, kin::WHO).await?;
+    let version = who[0][0].text().unwrap_or_default();
+    let kin = Kin::of(version, who[0][1] != Cell::Int(0));
+    let mut warnings: Vec<_> = kin.said(&target, version)?.into_iter().collect();
+    // Not every kin of PostgreSQL has such a log, and says so by an error.
+    let from = log::place(&mut connection).await.ok();
     let mut lock = String::new();
     for attempt in 0.. {
         // Before the transaction, for the first SELECT in it fixes the moment.
@@ -147,16 +153,16 @@ async fn one(
     let log = match from {
         Some((from, standby)) => Some(Log {
             from,
-            to: place(&mut connection).await?.0,
+            to: log::place(&mut connection).await?.0,
             standby,
         }),
         None => None,
     };
+    if log.is_some_and(|log| log.standby) {
+        warnings.push(log::lagging(&mut connection, &target).await?);
+    }
     let moment = Moment {
-        warnings: match log {
-            Some(Log { standby: true, .. }) => vec![lagging(&mut connection, &target).await?],
-            _ => Vec::new(),
-        },
+        warnings,
         snapshot: at[0][0].text().map(str::to_owned),
         log,
     };
@@ -169,30 +175,7 @@ async fn one(
         deadline,
     };
     view.unchanged().await?;
-    Ok((view, lock))
-}
-
-/// The end of what is in the write-ahead log, or of what a standby has replayed of it; and whether
-/// it is a standby. What was inserted counts, not what was written: a commit may be seen before.
-async fn place(connection: &mut PgConnection) -> anyhow::Result<(u64, bool)> {
-    const END: &str = "SELECT pg_is_in_recovery()::int, (CASE WHEN pg_is_in_recovery()
-        THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn)::bigint";
-    let rows = base::rows(connection, END).await?;
-    let place = rows[0][1].int().context("no place in the log")?;
-    Ok((u64::try_from(place)?, rows[0][0] == Cell::Int(1)))
-}
-
-/// What a standby shows is what was, and nobody but it knows when.
-async fn lagging(connection: &mut PgConnection, target: &Target) -> anyhow::Result<String> {
-    const LAST: &str = "SELECT pg_last_xact_replay_timestamp()::text";
-    let rows = base::rows(connection, LAST).await?;
-    let last = match rows[0][0].text() {
-        Some(last) => format!("the last transaction that it has replayed is of {last}"),
-        None => "it has replayed no transaction since it was started".to_owned(),
-    };
-    Ok(format!(
-        "`{target}` is a standby, and what happened since is not seen: {last}."
-    ))
+    Ok((view, lock, kin))
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

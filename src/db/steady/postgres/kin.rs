@@ -1,0 +1,107 @@
+//! Servers that speak as PostgreSQL does and are something else.
+
+use crate::db::Target;
+use crate::stop::Stop;
+
+/// What the server calls itself, and whether its rows are kept by other servers.
+pub(super) const WHO: &str =
+    "SELECT version(), (SELECT count(*) FROM pg_extension WHERE extname = 'citus')";
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kin {
+    /// PostgreSQL itself.
+    Postgres,
+    /// PostgreSQL, with tables whose rows are kept by workers.
+    Citus,
+    /// PostgreSQL's own code over a store of another kind.
+    Yugabyte,
+    /// Whoever speaks as PostgreSQL does.
+    Other,
+}
+
+impl Kin {
+    /// From its version and from how many extensions are Citus.
+    pub(super) fn of(version: &str, citus: bool) -> Self {
+        match version.starts_with("PostgreSQL ") {
+            // It says so in front of a version of its own.
+            true if version.contains("-YB-") => Self::Yugabyte,
+            true if citus => Self::Citus,
+            true => Self::Postgres,
+            false => Self::Other,
+        }
+    }
+
+    /// What whoever reads the results should know of it. Fails where there can be no results.
+    pub(super) fn said(self, target: &Target, version: &str) -> Result<Option<String>, Stop> {
+        match self {
+            Self::Postgres => Ok(None),
+            Self::Citus => Ok(Some(format!(
+                "`{target}` has Citus: each of its workers shows a moment of its own, and the catalogue \
+                 tells nothing of the tables there."
+            ))),
+            Self::Yugabyte => Ok(Some(format!(
+                "`{target}` is YugabyteDB: its tables may be redefined while they are read, and what \
+                 its catalogue tells of a table that was made anew is not known."
+            ))),
+            Self::Other => Err(Stop::refused(format!(
+                "`{target}` only speaks as PostgreSQL does, and can't be read at one moment: `{version}`"
+            ))
+            .hint("see docs/databases.md for what holds there")),
+        }
+    }
+
+    /// Why its moment can't be shared; none where it can.
+    pub(super) fn alone(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => None,
+            Self::Citus => Some("the workers of Citus take no part in a shared moment"),
+            Self::Yugabyte | Self::Other => {
+                Some("this server is not known to share a moment between connections")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Kin;
+    use crate::db::Target;
+    use crate::stop::Kind;
+
+    #[test]
+    fn who_only_speaks_as_postgresql_does_is_told_from_it() {
+        let target = Target::parse("postgres://chat@localhost/chat").unwrap();
+        for (version, citus, kin, said) in [
+            (
+                "PostgreSQL 15.8 (Debian 15.8-0+deb12u1)",
+                false,
+                Kin::Postgres,
+                "",
+            ),
+            (
+                "PostgreSQL 16.4 on x86_64",
+                true,
+                Kin::Citus,
+                "a moment of its own",
+            ),
+            (
+                "PostgreSQL 11.2-YB-2.20.1.0-b0 on x86_64",
+                false,
+                Kin::Yugabyte,
+                "may be redefined",
+            ),
+        ] {
+            let found = Kin::of(version, citus);
+            assert_eq!(found, kin, "{version}");
+            let told = kin.said(&target, version).unwrap().unwrap_or_default();
+            assert!(told.contains(said), "{told}");
+            assert_eq!(kin.alone().is_none(), kin == Kin::Postgres);
+        }
+        let version = "CockroachDB CCL v23.1.11 (x86_64-pc-linux-gnu)";
+        let stop = Kin::of(version, false).said(&target, version).unwrap_err();
+        assert_eq!(stop.kind, Kind::Refused);
+        assert!(stop.message.contains("CockroachDB"), "{}", stop.message);
+    }
+}
