@@ -169,6 +169,13 @@ fn a_standby_is_read_in_several_ranges_at_a_time() {
         &replica,
         &["compare", "--ranges", "3"],
     )));
+    // And so it is when the standby adds its messages up.
+    let taken = report(&mut folder.audit(&store, &replica, &["snapshot", "--quick", "-o"]));
+    assert_eq!(taken.1, 0, "{:#}", taken.0);
+    holds(&folder.compare(&store, &replica), 0.0);
+    run_sql(&store, "DELETE FROM messages WHERE id = 1901");
+    primary.reaches(&standby);
+    loses(&folder.compare(&store, &replica));
 }
 
 #[test]
