@@ -25,7 +25,8 @@ pub(super) struct Look {
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
     max_time: Duration,
 
-    /// Read the messages in so many ranges at a time, all of one moment, each by a connection of its own
+    /// Read the messages in so many ranges at a time, all of one moment, each by a connection of its
+    /// own (PostgreSQL, MariaDB; the latter's commits wait some milliseconds while they begin)
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
     ranges: u16,
 
