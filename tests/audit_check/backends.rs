@@ -10,7 +10,6 @@ use crate::common::stores::run;
 use crate::found;
 use crate::rows::MAPPING;
 use std::fs;
-use std::path::Path;
 
 on_each_backend! {
     an_import_that_ran_twice_is_told
@@ -209,6 +208,20 @@ fn servers_are_asked_in_their_own_words() {
             .await;
         });
         assert_eq!(found(&chats.report(&[]).0, "no-index"), []);
-        assert!(Path::new(&chats.config()).exists());
+        // The question's row is in another conversation, and is there.
+        for (parent, told) in [(1, vec![]), (77, one("parent-missing"))] {
+            let add = "ALTER TABLE message ADD parent INT";
+            let link = format!("UPDATE message SET parent = {parent} WHERE id = 3");
+            run(async {
+                let db = chats.store.open().await;
+                if parent == 1 {
+                    execute(db.as_ref(), add).await;
+                }
+                execute(db.as_ref(), &link).await;
+            });
+            let mapping = format!("{MAPPING}parent = 'parent'\n");
+            fs::write(chats.config(), mapping).unwrap();
+            assert_eq!(found(&chats.report(&[]).0, "branch-broken"), told);
+        }
     }
 }
