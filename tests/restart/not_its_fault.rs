@@ -1,6 +1,7 @@
 //! A server that is slow, one whose port is taken, and one that does not end: none of it is a loss.
 
 use crate::common::chatctl;
+use crate::common::python;
 use crate::common::report;
 use crate::demo_server;
 use crate::is_clean;
@@ -47,7 +48,8 @@ fn a_server_that_starts_slowly() {
 fn a_port_that_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("stranger");
-    let stranger = "import http.server, os, sys\n\
+    let stranger = "import http.server, os, signal, sys\n\
+        signal.alarm(120)\n\
         server = http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.BaseHTTPRequestHandler)\n\
         open(sys.argv[2], 'w').write(str(os.getpid()))\n\
         server.serve_forever()\n";
@@ -55,7 +57,8 @@ fn a_port_that_is_taken() {
     fs::write(&program, stranger).unwrap();
     // The sixth word of the demo server's command is its port.
     let script = format!(
-        "if [ $again = 1 ]; then setsid python3 {} $6 {pid} & while [ ! -s {pid} ]; do sleep 0.02; done; fi; exec \"$@\"",
+        "if [ $again = 1 ]; then setsid {} {} $6 {pid} & while [ ! -s {pid} ]; do sleep 0.02; done; fi; exec \"$@\"",
+        python().display(),
         program.display(),
         pid = pid.display()
     );

@@ -67,7 +67,7 @@ fn a_history_that_nobody_finds() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{told}");
     assert!(
-        told.contains("before any restart `GET /conversations/"),
+        told.contains("before the restart `GET /conversations/"),
         "{told}"
     );
     assert!(told.contains("check [history]"), "{told}");

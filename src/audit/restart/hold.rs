@@ -89,27 +89,39 @@ impl Held {
         }
     }
 
-    /// Remembers what the store holds of it and what the server shows of it now.
+    /// Remembers what the store holds of it and what the server shows of it now. What was there at
+    /// an earlier look and is not now stays remembered: it went between two restarts, and is told
+    /// after the next one.
     ///
     /// # Errors
-    /// When the server does not show it: then a restart is not what hides it.
+    /// When the server has never shown it: then a restart is not what hides it.
     pub(super) async fn look(&mut self, stage: &Stage<'_>) -> anyhow::Result<()> {
-        self.before = self.rows(stage).await?;
+        let rows = self.rows(stage).await?;
+        if !rows.is_empty() {
+            self.before = rows;
+        }
         let Some(recalled) = stage.recall(&mut self.chat).await? else {
             return Ok(());
         };
-        let records = recalled.messages.map_err(|what| {
-            let (request, status) = (&recalled.request, recalled.status);
-            let why = match recalled.access {
-                Access::Refused(why) => format!("{what}; {why}"),
-                _ => what,
-            };
-            Stop::unreachable(format!(
-                "before any restart `{request}` was answered {status}: {why}"
-            ))
-            .hint("check [history] in the session file, and the server's log")
-        })?;
-        self.shown = (records, self.said.len());
+        let is_first = self.shown.1 == 0;
+        match recalled.messages {
+            Ok(records) if is_first || !records.is_empty() => {
+                self.shown = (records, self.said.len());
+            }
+            Err(what) if is_first => {
+                let (request, status) = (recalled.request, recalled.status);
+                let why = match recalled.access {
+                    Access::Refused(why) => format!("{what}; {why}"),
+                    _ => what,
+                };
+                return Err(Stop::unreachable(format!(
+                    "before the restart `{request}` was answered {status}: {why}"
+                ))
+                .hint("check [history] in the session file, and the server's log")
+                .into());
+            }
+            _ => {}
+        }
         Ok(())
     }
 
