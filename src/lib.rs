@@ -2,7 +2,7 @@
 //!
 //! Who may name whom (held by `tests/layers.rs`):
 //!
-//! - `model`, `redact` and `clock` name nothing else, `report` names `model`; both do no I/O.
+//! - `model`, `redact`, `clock` and `itself` name nothing else, `report` names `model`; both do no I/O.
 //! - the cores `stream::{sse, session, cassette, profiles, faults, turn, judge}` name only
 //!   `model`, `report` and the error type of `stop`.
 //! - `db` and `http` do I/O and name `model`, and `db` the tokens of `sql`; sqlx is named in `db` only, reqwest in `http` only.
@@ -34,6 +34,7 @@ pub mod gate;
 pub mod gateway;
 pub mod guard;
 pub mod http;
+pub mod itself;
 pub mod lint;
 pub mod mask;
 pub mod migrate;

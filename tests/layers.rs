@@ -10,6 +10,7 @@ use std::path::PathBuf;
 /// A folder or file below `src/`, and the modules of the program that it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock.rs", &[]),
+    ("itself.rs", &[]),
     ("redact.rs", &[]),
     ("mask.rs", &["redact"]),
     ("pager.rs", &[]),
@@ -28,10 +29,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/judge", &["model", "report", "stream"]),
     ("stream/shipped.rs", &["stream", "stop"]),
     ("db", &["mask", "model", "sql", "stop"]),
-    ("http", &["clock", "mask", "stop"]),
+    ("http", &["clock", "itself", "mask", "stop"]),
     ("gateway", &["clock", "model", "stop"]),
     ("store", &["db", "model", "stop"]),
-    ("gate", &["clock", "db", "stop"]),
+    ("gate", &["clock", "db", "itself", "stop"]),
     (
         "stream/run",
         &[
@@ -74,8 +75,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "commands",
         &[
             "audit", "clock", "commands", "config", "db", "demo", "explain", "gate", "gateway",
-            "guard", "http", "lint", "mask", "migrate", "model", "outcome", "progress", "report",
-            "sql", "stop", "store", "stream",
+            "guard", "http", "itself", "lint", "mask", "migrate", "model", "outcome", "progress",
+            "report", "sql", "stop", "store", "stream",
         ],
     ),
 ];

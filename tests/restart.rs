@@ -8,6 +8,8 @@ mod common;
 mod not_its_fault;
 #[path = "restart/own_command.rs"]
 mod own_command;
+#[path = "restart/reload.rs"]
+mod reload;
 #[path = "restart/shown.rs"]
 mod shown;
 
@@ -15,6 +17,7 @@ use common::Chat;
 use common::case;
 use common::chatctl;
 use common::errors;
+use common::python;
 use common::report;
 use common::root;
 use nix::sys::signal::Signal;
@@ -185,6 +188,29 @@ fn chats_in_memory() {
     assert!(errors(&report).contains(&"store-not-durable"), "{report:#}");
 }
 
+/// The table that the user names is there, and the server never writes to it.
+#[test]
+fn a_declared_table_that_stays_empty() {
+    let chat = Chat::new("in_memory");
+    let make = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('CREATE TABLE message \
+        (id INTEGER PRIMARY KEY, conversation_id TEXT, role TEXT, content TEXT)')";
+    let mut python = Command::new(python());
+    python.args(["-c", make]).arg(chat.database());
+    assert!(python.status().unwrap().success());
+    let config = chat.folder.path().join("chatctl.toml");
+    let text = "[[store]]\n[store.message]\ntable = \"message\"\nconversation = [\"conversation_id\"]\n\
+        role = \"role\"\ncontent = \"content\"\norder = [\"id\"]\n";
+    fs::write(&config, text).unwrap();
+    let arguments = ["--config", config.to_str().unwrap(), "--stop", "term"];
+    let (report, exit) = audited(&chat, &[&arguments[..], &["--rounds", "1"]].concat());
+    let named = ["conversation-not-found", "store-not-durable"];
+    assert_eq!(
+        (errors(&report).as_slice(), exit),
+        (&named[..], 1),
+        "{report:#}"
+    );
+}
+
 #[test]
 fn a_new_file_at_each_start() {
     fires("ephemeral_path", "term", "conversation-not-found");
@@ -223,86 +249,6 @@ fn answers_that_are_never_stored() {
 fn context_and_history() {
     fires("forgets_context", "term", "context-lost");
     fires("history_reversed", "term", "history-differs");
-}
-
-/// A server whose sources are its own, so that one of them may be touched.
-#[test]
-fn a_reload() {
-    for (mode, clean) in [("correct", true), ("in_memory", false)] {
-        let chat = Chat::new(mode);
-        let sources = chat.folder.path().join("sources");
-        fs::create_dir_all(sources.join("chat")).unwrap();
-        for entry in fs::read_dir(root().join("tests/servers/chat")).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_file() {
-                fs::copy(&path, sources.join("chat").join(path.file_name().unwrap())).unwrap();
-            }
-        }
-        let sources = sources.to_str().unwrap();
-        let start = chat
-            .start()
-            .replace(root().join("tests/servers").to_str().unwrap(), sources);
-        let mut command = chatctl();
-        command
-            .args([
-                "audit",
-                "restart",
-                &session(chat.folder.path()),
-                "--ready",
-                "/health",
-            ])
-            .args([
-                "--stop",
-                "reload",
-                "--rounds",
-                "2",
-                "--settle",
-                "500ms",
-                "--database-url",
-                &format!("sqlite:{}", chat.database().display()),
-                "--start",
-                &format!("{start} --reload --reload-dir {sources}"),
-            ]);
-        let (report, exit) = report(&mut command);
-        match clean {
-            true => is_clean(&report, exit, 2),
-            false => assert!(
-                errors(&report).contains(&"conversation-not-found"),
-                "{report:#}"
-            ),
-        }
-    }
-}
-
-/// A server that does not watch its sources is not reloaded: nothing is shown.
-#[test]
-fn no_reload() {
-    let chat = Chat::new("correct");
-    let source = chat.folder.path().join("app.py");
-    fs::write(&source, "").unwrap();
-    let file = source.to_str().unwrap();
-    let arguments = [
-        "--stop",
-        "reload",
-        "--reload-file",
-        file,
-        "--ready-timeout",
-        "12s",
-        "--rounds",
-        "1",
-    ];
-    let (report, exit) = audited(&chat, &arguments);
-    assert_eq!(
-        (report["verdict"].as_str().unwrap(), exit),
-        ("inconclusive", 3),
-        "{report:#}"
-    );
-    assert!(
-        report["cases"][0]["reason"]
-            .as_str()
-            .unwrap()
-            .contains("did not reload")
-    );
 }
 
 /// A server that starts once and never again.

@@ -6,6 +6,7 @@ use super::Tour;
 use super::verify_stream;
 use crate::demo;
 use crate::demo::Save;
+use crate::itself;
 use crate::report::Case;
 use crate::report::Report;
 use crate::report::Severity;
@@ -114,7 +115,7 @@ fn sum(good: &Report, bad: &Report) -> Report {
 /// Verifies the demo server through the way that any server goes.
 async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
     let folder = tempfile::tempdir().context("making a temporary folder")?;
-    let exe = std::env::current_exe()?;
+    let exe = itself::program()?;
     let exe = exe
         .to_str()
         .context("the path of this program is not UTF-8")?;

@@ -15,6 +15,7 @@ use crate::db::Db;
 use crate::db::Tried;
 use crate::db::WriteError;
 use crate::db::Writer;
+use crate::itself;
 use anyhow::Context as _;
 use clap::ValueEnum as _;
 use std::path::PathBuf;
@@ -96,7 +97,7 @@ impl RawLocks {
                 .journal
                 .to_possible_value()
                 .expect("no variant is skipped");
-            let mut child = tokio::process::Command::new(std::env::current_exe()?)
+            let mut child = tokio::process::Command::new(itself::program()?)
                 .arg("gate-holder")
                 .arg("--db")
                 .arg(&self.path)

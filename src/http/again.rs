@@ -4,6 +4,7 @@ use super::listener;
 use super::listener::Owner;
 use super::server::ASK;
 use super::server::Begun;
+use super::server::NOT_STARTED;
 use super::server::Server;
 use crate::clock;
 use crate::stop::Stop;
@@ -60,11 +61,12 @@ impl Server {
             tokio::time::sleep(ASK).await;
         }
         let reserved = self.reserved.take();
-        match Self::launch(&start, port).await {
-            Ok(server) => *self = server,
-            Err(error) => return Ok(Again::Broken(format!("{error:#}"))),
-        }
+        *self = Self::launch(&start, port).await?;
         self.reserved = reserved;
+        if self.group == 0 {
+            let error = self.failed(NOT_STARTED).await;
+            return Ok(Again::Broken(format!("{error:#}")));
+        }
         let begun = self.begun().await?;
         if begun == Begun::Ready {
             return Ok(Again::Ready);

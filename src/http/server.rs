@@ -5,6 +5,7 @@ use super::listener::Owner;
 use super::listener::Reserved;
 use crate::clock;
 use crate::clock::Tick;
+use crate::itself;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
@@ -29,6 +30,8 @@ pub(super) const ASK: Duration = Duration::from_millis(20);
 const END_WAIT: Duration = Duration::from_secs(5);
 /// How long the server's last words are read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What is said of a server whose command can't be run.
+pub(super) const NOT_STARTED: &str = "could not be started";
 /// How many lines of output are kept; a server that floods must not fill the memory.
 const KEPT_LINES: usize = 10_000;
 
@@ -100,14 +103,17 @@ impl Server {
         };
         let mut server = Self::launch(start, port).await?;
         server.reserved = reserved;
+        if server.group == 0 {
+            return Err(server.failed(NOT_STARTED).await);
+        }
         server.wait_until_ready().await?;
         Ok(server)
     }
 
-    /// Starts it on a port, and waits for nothing.
+    /// Starts it on a port, and waits for nothing. Its group is 0 when its command can't be run.
     pub(super) async fn launch(start: &Start, port: u16) -> anyhow::Result<Self> {
         let command = fill(start, port)?;
-        let mut child = tokio::process::Command::new(std::env::current_exe()?)
+        let mut child = tokio::process::Command::new(itself::program()?)
             .arg("supervise")
             .arg("--")
             .args(&command)
@@ -137,10 +143,8 @@ impl Server {
             group: 0,
             reserved: None,
         };
-        let Some(group) = first.next_line().await?.and_then(|line| line.parse().ok()) else {
-            return Err(server.failed("could not be started").await);
-        };
-        server.group = group;
+        let group = first.next_line().await?;
+        server.group = group.and_then(|line| line.parse().ok()).unwrap_or(0);
         Ok(server)
     }
 
@@ -204,7 +208,7 @@ impl Server {
     }
 
     /// The error of a server that does not run, with the end of its output.
-    async fn failed(&mut self, how: &str) -> anyhow::Error {
+    pub(super) async fn failed(&mut self, how: &str) -> anyhow::Error {
         self.end().await;
         let tail = self.tail(20);
         let tail = match tail.is_empty() {
@@ -242,8 +246,8 @@ impl Server {
 
     /// Kills it and everything that it started, at once, as a crash would. Returns before they are gone.
     pub fn kill(&self) {
-        // The group is there for as long as the helper has not ended.
-        if let (Ok(group), Some(_)) = (i32::try_from(self.group), self.child.id()) {
+        // The group is there for as long as the helper has not ended. Group 0 would be chatctl's own.
+        if let (Ok(group @ 1..), Some(_)) = (i32::try_from(self.group), self.child.id()) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
     }

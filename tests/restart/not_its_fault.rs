@@ -1,4 +1,5 @@
-//! A server that is slow, one whose port is taken, and one that does not end: none of it is a loss.
+//! A server that is slow, one whose port is taken, one that does not end, and a chatctl that was
+//! put in another's place: none of it is a loss.
 
 use crate::common::chatctl;
 use crate::common::python;
@@ -78,4 +79,22 @@ fn a_server_that_does_not_end() {
     is_clean(&report, exit, 1);
     let timeline = report["cases"][0]["timeline"].to_string();
     assert!(timeline.contains("did not end within 10s"), "{timeline}");
+}
+
+/// An upgrade of chatctl during a run, or a build: the one that runs is still the one that helps.
+#[test]
+fn a_program_that_was_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("chatctl");
+    fs::copy(env!("CARGO_BIN_EXE_chatctl"), &program).unwrap();
+    let script = format!("rm -f {}; exec \"$@\"", program.display());
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let (report, exit) = report(
+        Command::new(&program)
+            .args(["audit", "restart", &session(folder.path())])
+            .args(["--database-url", &url, "--rounds", "1", "--stop", "kill"])
+            .args(["--start", &wrapped(folder.path(), &script, &demo_server())]),
+    );
+    assert!(!program.exists());
+    is_clean(&report, exit, 1);
 }
