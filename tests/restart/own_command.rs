@@ -184,6 +184,7 @@ fn a_port_that_another_program_took() {
         reason.contains("has another program taken the port"),
         "{reason}"
     );
+    assert_eq!(report["cases"].as_array().unwrap().len(), 1, "{report:#}");
 }
 
 /// A signal while the user's command runs ends it with all that it started, and leaves no file

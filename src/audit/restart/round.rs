@@ -134,6 +134,8 @@ impl Round {
             self.tell_end(&end);
         }
         if let Some(doubt) = self.doubt.take() {
+            // What another program says in further rounds would be held against the server.
+            self.down = true;
             return Err(Stop::unreachable(doubt)
                 .hint("end the other program, and let the command start the server on its port")
                 .into());
