@@ -63,6 +63,8 @@ def others(url, path):
     if path:
         ways = {".sha3sum": ["sqlite3", "-readonly", str(path), ".sha3sum"]}
     else:
+        # The only spelling that reladiff knows; it ends with 0 when it knows none.
+        url = url.replace("postgres:", "postgresql:", 1)
         columns = " ".join(f"-c {name}" for name in ("conversation_id", "role", "content", "created_at"))
         ways = {
             "pg_dump \\| sha256sum": f"pg_dump -t message '{url}' | sha256sum",

@@ -148,7 +148,7 @@ mod tests {
 
     /// Messages with and without each of what may be missing, and some that are longer than a batch.
     fn message(number: usize) -> StoredMessage {
-        let some = |every: usize| (number % every == 0).then(|| number.to_string());
+        let some = |every: usize| number.is_multiple_of(every).then(|| number.to_string());
         let tool = ToolCall {
             name: "search".into(),
             input: some(4),
@@ -162,7 +162,7 @@ mod tests {
         StoredMessage {
             conversation: some(2),
             parent: some(3),
-            time: (number % 5 > 0).then_some(number as i64),
+            time: (!number.is_multiple_of(5)).then_some(number as i64),
             tools: vec![tool; number % 3],
             extra: some(7).unwrap_or_default(),
             ..StoredMessage::new(number.to_string(), Role::User, "x".repeat(length))
@@ -176,8 +176,8 @@ mod tests {
             at_once.take_conversation(&number.to_string()).unwrap();
             meanwhile.take_conversation(&number.to_string()).unwrap();
         }
-        for number in 0..5_000 {
-            let late = if number % 11 == 0 {
+        for number in 0..5_000_usize {
+            let late = if number.is_multiple_of(11) {
                 Late::Maybe
             } else {
                 Late::No
