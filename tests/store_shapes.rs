@@ -72,7 +72,7 @@ async fn mapped(db: &dyn Db, toml: &str) -> Mapping {
 
 async fn scanned(db: &dyn Db, mapping: &Mapping) -> Vec<StoredMessage> {
     let mut found = Vec::new();
-    let mut take = |message: &StoredMessage| {
+    let mut take = |message: &mut StoredMessage| {
         found.push(message.clone());
         Ok(ControlFlow::Continue(()))
     };
@@ -377,7 +377,7 @@ INSERT INTO message VALUES (1, 1, 'user', 'Über 100% Milk_'), (2, 1, 'ai', 'ÜB
         ("none", ""),
     ] {
         let mut found = String::new();
-        let mut take = |message: &StoredMessage| {
+        let mut take = |message: &mut StoredMessage| {
             found.push_str(&message.key);
             Ok(ControlFlow::Continue(()))
         };
@@ -452,7 +452,7 @@ INSERT INTO message VALUES {}, (5000, 1, 'assistant', 'Quartz, \"vein\"');
     }
     for (text, found) in [("quartz", 1), ("\"vein\"", 1), ("granite", 0)] {
         let mut count = 0;
-        let mut take = |message: &StoredMessage| {
+        let mut take = |message: &mut StoredMessage| {
             assert_eq!(message.key, "5000");
             count += 1;
             Ok(ControlFlow::Continue(()))

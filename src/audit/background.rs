@@ -4,6 +4,7 @@
 use super::taker::Late;
 use super::taker::Parts;
 use super::taker::Taker;
+use crate::model::Role;
 use crate::model::StoredMessage;
 use std::io;
 use std::sync::mpsc::Receiver;
@@ -78,16 +79,20 @@ impl Background {
         }
     }
 
-    /// As [`Taker::take`]; a failure comes later.
-    pub fn take(&mut self, message: &StoredMessage, late: Late) -> io::Result<()> {
+    /// As [`Taker::take`]; a failure comes later. It gives another message for this one, whose room
+    /// can be used again.
+    pub fn take(&mut self, message: &mut StoredMessage, late: Late) -> io::Result<()> {
         let batch = &mut self.batch;
         batch.bytes += message.content.len() + message.extra.len();
-        match batch.messages.get_mut(batch.used) {
-            Some(place) => {
-                place.0.overwrite(message, MOST_BYTES);
-                place.1 = late;
-            }
-            None => batch.messages.push((message.clone(), late)),
+        if batch.used == batch.messages.len() {
+            let blank = StoredMessage::new("", Role::User, "");
+            batch.messages.push((blank, late));
+        }
+        let place = &mut batch.messages[batch.used];
+        std::mem::swap(&mut place.0, message);
+        place.1 = late;
+        for text in [&mut message.content, &mut message.extra] {
+            text.shrink_to(MOST_BYTES);
         }
         batch.used += 1;
         match batch.used < MOST && batch.bytes < MOST_BYTES {
@@ -183,7 +188,7 @@ mod tests {
                 Late::No
             };
             at_once.take(&message(number), late).unwrap();
-            meanwhile.take(&message(number), late).unwrap();
+            meanwhile.take(&mut message(number), late).unwrap();
         }
         let [at_once, meanwhile] = [at_once.finish(), meanwhile.finish()].map(|parts| {
             let parts = parts.unwrap();

@@ -56,8 +56,12 @@ pub struct Live {
 pub trait Audience: Send {
     /// A conversation that has a row of its own.
     fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>>;
-    /// A message, in the order in which it is stored.
-    fn message(&mut self, message: &StoredMessage, late: Late) -> anyhow::Result<ControlFlow<()>>;
+    /// A message, in the order in which it is stored. It may be kept for another one.
+    fn message(
+        &mut self,
+        message: &mut StoredMessage,
+        late: Late,
+    ) -> anyhow::Result<ControlFlow<()>>;
 }
 
 /// Which messages may have been committed after an earlier look although they stand before it.
@@ -154,10 +158,11 @@ impl Live {
         let whole = AtomicBool::new(true);
         // It is held only while a message is taken, and never while anything is waited for.
         let audience = Mutex::new(audience);
-        let take = |message: &StoredMessage| {
+        let take = |message: &mut StoredMessage| {
+            let is_late = late.of(message);
             let mut audience = audience.lock().unwrap_or_else(PoisonError::into_inner);
             let flow = match whole.load(Ordering::Relaxed) {
-                true => audience.message(message, late.of(message))?,
+                true => audience.message(message, is_late)?,
                 false => ControlFlow::Break(()),
             };
             whole.fetch_and(flow.is_continue(), Ordering::Relaxed);

@@ -77,27 +77,6 @@ impl StoredMessage {
             on_branch: true,
         }
     }
-
-    /// Becomes another one, in the room that its texts already have; room beyond `most` bytes is
-    /// given back.
-    pub fn overwrite(&mut self, other: &Self, most: usize) {
-        self.key.clone_from(&other.key);
-        self.conversation.clone_from(&other.conversation);
-        self.role.clone_from(&other.role);
-        self.content.clone_from(&other.content);
-        self.status.clone_from(&other.status);
-        self.time = other.time;
-        self.append = other.append;
-        self.parent.clone_from(&other.parent);
-        self.tools.clone_from(&other.tools);
-        self.extra.clone_from(&other.extra);
-        self.state = other.state;
-        self.decoded = other.decoded;
-        self.on_branch = other.on_branch;
-        for text in [&mut self.content, &mut self.extra] {
-            text.shrink_to(most);
-        }
-    }
 }
 
 /// A conversation, without its messages.

@@ -35,8 +35,8 @@ pub(super) struct Decoder<'p> {
 /// A store has a few roles; of a column that holds something else, not all is remembered.
 const MOST_ROLES: usize = 16;
 
-/// What takes the messages, each of which is lent.
-pub(super) type Take<'t> = &'t mut dyn FnMut(&StoredMessage);
+/// What looks at the messages. It may keep one, and give another one, which is written over, for it.
+pub(super) type Take<'t> = &'t mut dyn FnMut(&mut StoredMessage);
 
 impl<'p> Decoder<'p> {
     pub(super) fn new(plan: &'p Plan, store: &'p Store) -> Self {
@@ -58,7 +58,7 @@ impl<'p> Decoder<'p> {
             (Shape::Opaque, _) => self.opaque(&row, take),
             (_, None) => {
                 if self.message(&row) {
-                    take(&self.message);
+                    take(&mut self.message);
                 }
             }
             (_, Some(part)) => self.part(&row, part, take),
@@ -67,8 +67,8 @@ impl<'p> Decoder<'p> {
 
     /// The last message, when its parts were still coming.
     pub(super) fn end(&mut self, take: Take<'_>) {
-        if let Some(message) = self.pending.take() {
-            take(&message);
+        if let Some(mut message) = self.pending.take() {
+            take(&mut message);
         }
     }
 
@@ -109,6 +109,7 @@ impl<'p> Decoder<'p> {
         message.content.clear();
         message.tools.clear();
         message.decoded = true;
+        message.on_branch = true;
         bare(self.plan, row, message);
         if let Some(slot) = &self.plan.content {
             row.fill(slot, message);
@@ -129,8 +130,8 @@ impl<'p> Decoder<'p> {
         };
         let mut message = match self.pending.take() {
             Some(pending) if same(&pending) => pending,
-            Some(other) => {
-                take(&other);
+            Some(mut other) => {
+                take(&mut other);
                 first.clone()
             }
             None => first.clone(),
@@ -181,7 +182,7 @@ impl<'p> Decoder<'p> {
                 }
             }
             row.fill(slot, &mut message);
-            take(&message);
+            take(&mut message);
         }
     }
 
@@ -204,7 +205,7 @@ impl<'p> Decoder<'p> {
             )
             .expect("a text can be written to");
         }
-        take(&message);
+        take(&mut message);
     }
 
     fn items(&mut self, row: &Row<'_>, take: Take<'_>) {
@@ -215,7 +216,7 @@ impl<'p> Decoder<'p> {
         let conversation = bare.conversation.clone().unwrap_or_default();
         let (items, decoded) = row.nodes(slot);
         if !decoded {
-            take(&StoredMessage {
+            take(&mut StoredMessage {
                 key: format!("{conversation}#"),
                 role: Role::Other("undecodable".to_owned()),
                 content: row.raw(slot),
@@ -254,7 +255,7 @@ impl<'p> Decoder<'p> {
             let tip = tip.map(|tip| format!("{conversation}#{tip}"));
             branch::mark(&mut found, tip.as_deref());
         }
-        found.iter().for_each(take);
+        found.iter_mut().for_each(take);
     }
 }
 

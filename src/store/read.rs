@@ -16,8 +16,10 @@ use crate::model::CellRef;
 use crate::model::StoredMessage;
 use std::ops::ControlFlow;
 
-/// What looks at each message, and may break off.
-pub type Take<'a> = &'a mut (dyn FnMut(&StoredMessage) -> anyhow::Result<ControlFlow<()>> + Send);
+/// What looks at each message, and may break off. It may keep one, and give another one, which is
+/// written over, for it: then no text is copied.
+pub type Take<'a> =
+    &'a mut (dyn FnMut(&mut StoredMessage) -> anyhow::Result<ControlFlow<()>> + Send);
 
 /// The messages of a conversation: those on the way to the current leaf, in order, then the others.
 pub async fn conversation(
@@ -138,8 +140,8 @@ pub async fn scan(db: &dyn Db, mapping: &Mapping, take: Take<'_>) -> anyhow::Res
         return each(db, mapping, &Condition::default(), Order::Stored, take).await;
     }
     for key in super::list::keys(db, mapping).await? {
-        for message in conversation(db, mapping, &key).await? {
-            if take(&message)?.is_break() {
+        for mut message in conversation(db, mapping, &key).await? {
+            if take(&mut message)?.is_break() {
                 return Ok(());
             }
         }

@@ -59,11 +59,11 @@ pub async fn search(
         Way::Index => (in_any_case(db, mapping, text), Order::Stored),
         Way::Scan => (in_any_case(db, mapping, text), Order::Newest),
     };
-    let mut found = |message: &StoredMessage| match message.content.to_lowercase().contains(&wanted)
-    {
-        true => take(message),
-        false => Ok(ControlFlow::Continue(())),
-    };
+    let mut found =
+        |message: &mut StoredMessage| match message.content.to_lowercase().contains(&wanted) {
+            true => take(message),
+            false => Ok(ControlFlow::Continue(())),
+        };
     read::each(db, mapping, &condition, order, &mut found).await
 }
 

@@ -97,7 +97,7 @@ async fn before(
     is: impl Fn(&StoredMessage) -> bool + Send + Sync,
 ) -> anyhow::Result<(i64, bool)> {
     let (mut first, mut others) = (i64::MAX, false);
-    let mut take = |message: &StoredMessage| {
+    let mut take = |message: &mut StoredMessage| {
         match message.append {
             Some(place) if is(message) => first = first.min(place.saturating_sub(1)),
             _ => others = true,

@@ -45,7 +45,11 @@ impl Audience for Into<Taker> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn message(&mut self, message: &StoredMessage, late: Late) -> anyhow::Result<ControlFlow<()>> {
+    fn message(
+        &mut self,
+        message: &mut StoredMessage,
+        late: Late,
+    ) -> anyhow::Result<ControlFlow<()>> {
         self.0.take(message, late)?;
         Ok(ControlFlow::Continue(()))
     }
@@ -57,7 +61,11 @@ impl Audience for Into<Comparer<'_>> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn message(&mut self, message: &StoredMessage, late: Late) -> anyhow::Result<ControlFlow<()>> {
+    fn message(
+        &mut self,
+        message: &mut StoredMessage,
+        late: Late,
+    ) -> anyhow::Result<ControlFlow<()>> {
         self.0.take(message, late)?;
         Ok(ControlFlow::Continue(()))
     }
@@ -69,7 +77,7 @@ impl Audience for Into<Resolver> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn message(&mut self, message: &StoredMessage, _: Late) -> anyhow::Result<ControlFlow<()>> {
+    fn message(&mut self, message: &mut StoredMessage, _: Late) -> anyhow::Result<ControlFlow<()>> {
         self.0.take(message);
         Ok(ControlFlow::Continue(()))
     }

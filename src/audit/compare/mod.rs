@@ -86,8 +86,9 @@ impl<'a> Comparer<'a> {
         Ok(self.taker.take_conversation(key)?)
     }
 
-    /// Takes a message, in any order. Fails when there is no room to spill.
-    pub fn take(&mut self, message: &StoredMessage, late: Late) -> anyhow::Result<()> {
+    /// Takes a message, in any order, and gives another one for it, whose room can be used again.
+    /// Fails when there is no room to spill.
+    pub fn take(&mut self, message: &mut StoredMessage, late: Late) -> anyhow::Result<()> {
         Ok(self.taker.take(message, late)?)
     }
 

@@ -102,9 +102,9 @@ fn a_late_commit_is_no_backfill() {
             let mut comparer =
                 Comparer::new(&snapshot, &Mapping::default(), settings(Detail::Auto)).unwrap();
             for message in &chats(40) {
-                comparer.take(message, flag).unwrap();
+                comparer.take(&mut message.clone(), flag).unwrap();
             }
-            comparer.take(&late, flag).unwrap();
+            comparer.take(&mut late.clone(), flag).unwrap();
             let found = comparer.finish().unwrap();
             assert_eq!(codes(&found), told);
             assert_eq!(found.totals.late, u64::from(flag == Late::Maybe));
@@ -158,7 +158,7 @@ fn a_conversation_without_messages_is_emptied_or_lost() {
             let mut comparer =
                 Comparer::new(&snapshot, &Mapping::default(), settings(Detail::Auto)).unwrap();
             for message in &chats(30) {
-                comparer.take(message, Late::No).unwrap();
+                comparer.take(&mut message.clone(), Late::No).unwrap();
             }
             if row {
                 comparer.take_conversation("c3").unwrap();

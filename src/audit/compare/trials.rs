@@ -78,7 +78,7 @@ pub(super) fn compare_late(
 ) -> Comparison {
     let mut comparer = Comparer::new(before, &Default::default(), settings(Detail::Auto)).unwrap();
     for message in messages {
-        comparer.take(message, late(message)).unwrap();
+        comparer.take(&mut message.clone(), late(message)).unwrap();
     }
     match comparer.finish().unwrap().resolver() {
         Err(found) => *found,

@@ -163,7 +163,11 @@ impl Audience for Comparing<'_> {
         Ok(self.pace.conversation())
     }
 
-    fn message(&mut self, message: &StoredMessage, late: Late) -> anyhow::Result<ControlFlow<()>> {
+    fn message(
+        &mut self,
+        message: &mut StoredMessage,
+        late: Late,
+    ) -> anyhow::Result<ControlFlow<()>> {
         self.messages += 1;
         self.comparer.take(message, late)?;
         Ok(self.pace.message())
@@ -181,7 +185,7 @@ impl Audience for Naming<'_> {
         Ok(self.pace.conversation())
     }
 
-    fn message(&mut self, message: &StoredMessage, _: Late) -> anyhow::Result<ControlFlow<()>> {
+    fn message(&mut self, message: &mut StoredMessage, _: Late) -> anyhow::Result<ControlFlow<()>> {
         self.resolver.take(message);
         Ok(self.pace.message())
     }

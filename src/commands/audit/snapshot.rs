@@ -164,7 +164,7 @@ impl Audience for All<'_> {
 
     fn message(
         &mut self,
-        message: &crate::model::StoredMessage,
+        message: &mut crate::model::StoredMessage,
         late: audit::Late,
     ) -> anyhow::Result<ControlFlow<()>> {
         self.taker.take(message, late)?;

@@ -105,7 +105,7 @@ async fn search(
     way: &Way,
     found: &Sender<StoredMessage>,
 ) -> anyhow::Result<()> {
-    let mut take = |message: &StoredMessage| Ok(patiently(found, message.clone()));
+    let mut take = |message: &mut StoredMessage| Ok(patiently(found, message.clone()));
     store::search(chats.db.as_ref(), &chats.mapping, text, way, &mut take).await
 }
 
