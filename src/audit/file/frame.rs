@@ -56,18 +56,25 @@ impl Sealer {
     }
 }
 
+/// Records that are turned from rows into columns at a time.
+const TOGETHER: usize = 64;
+
 /// The payload of some records.
 pub(super) fn pack<R: Record>(records: &[R], out: &mut Vec<u8>) {
     let width = R::SIZE - R::HASHED;
     let mut numbers = vec![0; records.len() * width];
-    let mut bytes = [0; MOST];
-    let bytes = &mut bytes[..R::SIZE];
-    for (at, record) in records.iter().enumerate() {
-        record.put(bytes);
-        let (hashes, rest) = bytes.split_at(R::HASHED);
-        out.extend_from_slice(hashes);
-        for (column, byte) in rest.iter().enumerate() {
-            numbers[column * records.len() + at] = *byte;
+    // Some at a time, so that what is written next lies beside what was written before.
+    let mut bytes = [0; TOGETHER * MOST];
+    for (begin, some) in (0..).step_by(TOGETHER).zip(records.chunks(TOGETHER)) {
+        for (record, row) in some.iter().zip(bytes.chunks_exact_mut(R::SIZE)) {
+            record.put(row);
+            out.extend_from_slice(&row[..R::HASHED]);
+        }
+        for column in 0..width {
+            let numbers = &mut numbers[column * records.len() + begin..][..some.len()];
+            for (number, row) in numbers.iter_mut().zip(bytes.chunks_exact(R::SIZE)) {
+                *number = row[R::HASHED + column];
+            }
         }
     }
     out.extend_from_slice(&lz4_flex::block::compress(&numbers));
