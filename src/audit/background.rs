@@ -6,6 +6,7 @@ use super::taker::Parts;
 use super::taker::Taker;
 use crate::model::Role;
 use crate::model::StoredMessage;
+use crate::stop::Stop;
 use std::io;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
@@ -71,7 +72,7 @@ impl Background {
     }
 
     /// As [`Taker::take_conversation`]; a failure comes later.
-    pub fn take_conversation(&mut self, key: &str) -> io::Result<()> {
+    pub fn take_conversation(&mut self, key: &str) -> anyhow::Result<()> {
         self.batch.conversations.push(key.to_owned());
         match self.batch.conversations.len() < MOST {
             true => Ok(()),
@@ -81,7 +82,7 @@ impl Background {
 
     /// As [`Taker::take`]; a failure comes later. It gives another message for this one, whose room
     /// can be used again.
-    pub fn take(&mut self, message: &mut StoredMessage, late: Late) -> io::Result<()> {
+    pub fn take(&mut self, message: &mut StoredMessage, late: Late) -> anyhow::Result<()> {
         let batch = &mut self.batch;
         batch.bytes += message.content.len() + message.extra.len();
         if batch.used == batch.messages.len() {
@@ -102,30 +103,40 @@ impl Background {
     }
 
     /// As [`Taker::finish`].
-    pub fn finish(mut self) -> io::Result<Parts> {
+    pub fn finish(mut self) -> anyhow::Result<Parts> {
         // What went wrong is told by the thread's end.
         let _ = self.to.send(std::mem::take(&mut self.batch));
         drop(self.to);
-        end(self.taker.take())?.finish()
+        let taker = end(self.taker.take())?;
+        Ok(taker.finish().map_err(no_room)?)
     }
 
-    fn send(&mut self) -> io::Result<()> {
+    fn send(&mut self) -> anyhow::Result<()> {
         let empty = self.back.try_recv().unwrap_or_default();
         let full = std::mem::replace(&mut self.batch, empty);
         match self.to.send(full) {
             Ok(()) => Ok(()),
-            Err(_) => end(self.taker.take()).map(|_| ()),
+            Err(_) => Ok(end(self.taker.take()).map(|_| ())?),
         }
     }
 }
 
 /// What the thread ended with.
-fn end(taker: Option<JoinHandle<io::Result<Taker>>>) -> io::Result<Taker> {
+fn end(taker: Option<JoinHandle<io::Result<Taker>>>) -> Result<Taker, Stop> {
     match taker.map(JoinHandle::join) {
-        Some(Ok(taker)) => taker,
+        Some(Ok(taker)) => taker.map_err(no_room),
         Some(Err(panic)) => std::panic::resume_unwind(panic),
-        None => Err(io::ErrorKind::BrokenPipe.into()),
+        None => Err(no_room(io::ErrorKind::BrokenPipe.into())),
     }
+}
+
+/// All that a [`Taker`] can fail at is what it spills.
+fn no_room(error: io::Error) -> Stop {
+    Stop::unreachable(format!(
+        "what does not fit into memory could not be spilled into `{}`: {error}",
+        std::env::temp_dir().display()
+    ))
+    .hint("let TMPDIR name a folder with room, or give more memory with --mem")
 }
 
 #[cfg(test)]
@@ -190,11 +201,11 @@ mod tests {
             at_once.take(&message(number), late).unwrap();
             meanwhile.take(&mut message(number), late).unwrap();
         }
-        let [at_once, meanwhile] = [at_once.finish(), meanwhile.finish()].map(|parts| {
-            let parts = parts.unwrap();
-            let tallies: Vec<_> = parts.tallies.map(Result::unwrap).collect();
-            (parts.summary, tallies)
-        });
+        let [at_once, meanwhile] =
+            [at_once.finish().unwrap(), meanwhile.finish().unwrap()].map(|parts| {
+                let tallies: Vec<_> = parts.tallies.map(Result::unwrap).collect();
+                (parts.summary, tallies)
+            });
         assert_eq!(at_once, meanwhile);
         assert_eq!(at_once.0.messages, 5_000);
     }

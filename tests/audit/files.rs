@@ -275,6 +275,36 @@ fn an_interrupted_snapshot_leaves_nothing_behind() {
     }
 }
 
+/// The messages are digested in a thread of their own, and what fails there is told here.
+#[test]
+fn without_room_to_spill_nothing_is_written() {
+    let (_store, chats) = sqlite();
+    // Without a log the store itself is copied to where the room is.
+    chats.sql("PRAGMA journal_mode = wal");
+    chats.sql(
+        "INSERT INTO message (conversation_id, role, parts, created_at) \
+         WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 20000) \
+         SELECT n % 8 + 1, 'user', '[]', '2026-01-02 10:00:00' FROM n",
+    );
+    chats.snapshot("kept.cas");
+    for arguments in [&["snapshot", "-o", "new.cas"][..], &["compare", "kept.cas"]] {
+        let audit = || {
+            let mut audit = chats.audit(arguments);
+            audit.args(["--mem", "1M"]);
+            audit
+        };
+        let missing = chats.file("missing");
+        let before = names(chats.file("."));
+        let failed = audit().env("TMPDIR", &missing).output().unwrap();
+        let told = String::from_utf8(failed.stderr).unwrap();
+        assert_eq!(failed.status.code(), Some(3), "{told}");
+        assert!(told.contains(missing.to_str().unwrap()), "{told}");
+        assert!(told.contains("let TMPDIR name a folder"), "{told}");
+        assert_eq!(names(chats.file(".")), before);
+        assert_eq!(audit().output().unwrap().status.code(), Some(0));
+    }
+}
+
 #[test]
 fn a_sketch_names_a_change_and_conversations_tell_where_it_is() {
     let (_store, chats) = sqlite();

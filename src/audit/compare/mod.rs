@@ -83,13 +83,13 @@ impl<'a> Comparer<'a> {
 
     /// Takes a conversation that has a row of its own. Fails when there is no room to spill.
     pub fn take_conversation(&mut self, key: &str) -> anyhow::Result<()> {
-        Ok(self.taker.take_conversation(key)?)
+        self.taker.take_conversation(key)
     }
 
     /// Takes a message, in any order, and gives another one for it, whose room can be used again.
     /// Fails when there is no room to spill.
     pub fn take(&mut self, message: &mut StoredMessage, late: Late) -> anyhow::Result<()> {
-        Ok(self.taker.take(message, late)?)
+        self.taker.take(message, late)
     }
 
     /// What became of the snapshot. Refuses a snapshot that was altered.
