@@ -7,6 +7,7 @@ use super::source::Version;
 use crate::db::Session;
 use crate::model::Cell;
 use crate::sql::Dialect;
+use crate::stop::Stop;
 use sha2::Digest as _;
 use sha2::Sha256;
 use std::collections::BTreeMap;
@@ -26,12 +27,113 @@ pub struct Entry {
     pub version: String,
     /// The statement's number in its file, from 1; 0 for the whole file.
     pub statement: u64,
-    /// `applied`, `begun`, `done`, `failed`, `backup`, …
-    pub state: String,
+    /// What happened.
+    pub state: State,
     /// SHA-256 of the statement, or of the schema before it, in hexadecimal.
     pub hash: String,
     /// More, in words.
     pub detail: String,
+}
+
+/// What a row says happened. The words are on disk: they are never changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// A backup was made; the detail is its file.
+    Backup,
+    /// A file, or a statement outside of a transaction, was started.
+    Begun,
+    /// A statement is applied.
+    Done,
+    /// A statement failed and did nothing.
+    Failed,
+    /// A file is applied.
+    Applied,
+    /// A version was settled by hand.
+    Resolved,
+    /// A version was written into the history without being run.
+    Baseline,
+    /// A version was taken over from another tool's history.
+    Adopted,
+    /// A file was accepted with other line ends.
+    Repaired,
+    /// The database was restored from a backup.
+    Restored,
+}
+
+impl State {
+    const ALL: [Self; 10] = [
+        Self::Backup,
+        Self::Begun,
+        Self::Done,
+        Self::Failed,
+        Self::Applied,
+        Self::Resolved,
+        Self::Baseline,
+        Self::Adopted,
+        Self::Repaired,
+        Self::Restored,
+    ];
+
+    /// The word in the table.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Begun => "begun",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Applied => "applied",
+            Self::Resolved => "resolved",
+            Self::Baseline => "baseline",
+            Self::Adopted => "adopted",
+            Self::Repaired => "repaired",
+            Self::Restored => "restored",
+        }
+    }
+
+    /// # Errors
+    /// Refuses a word that only a newer chatctl knows: a statement that it tells of could run twice.
+    fn parse(word: &str) -> Result<Self, Stop> {
+        let known = Self::ALL.into_iter().find(|state| state.word() == word);
+        known.ok_or_else(|| {
+            Stop::refused(format!(
+                "the journal `{TABLE}` has an entry `{word}` that this chatctl does not know"
+            ))
+            .hint("a newer chatctl wrote it: use that one, or a newer one")
+        })
+    }
+}
+
+/// A row to write.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark<'a> {
+    /// The version that it is about; empty for a whole run.
+    pub version: &'a str,
+    /// The statement's number in its file, from 1; 0 for the whole file.
+    pub statement: u64,
+    /// What happened.
+    pub state: State,
+    /// SHA-256 of the statement, or of the schema before it, in hexadecimal; empty without one.
+    pub hash: &'a str,
+    /// More, in words.
+    pub detail: &'a str,
+}
+
+impl<'a> Mark<'a> {
+    /// About a whole run.
+    pub const fn of_run(state: State, detail: &'a str) -> Self {
+        Self::of_file("", state, detail)
+    }
+
+    /// About a whole file.
+    pub const fn of_file(version: &'a str, state: State, detail: &'a str) -> Self {
+        Self {
+            version,
+            statement: 0,
+            state,
+            hash: "",
+            detail,
+        }
+    }
 }
 
 /// Who writes: one run on one database.
@@ -71,13 +173,7 @@ impl Journal {
     }
 
     /// Writes a row. The table must be there.
-    pub fn write(
-        &self,
-        session: &mut dyn Session,
-        (version, statement): (&str, u64),
-        (state, hash): (&str, &str),
-        detail: &str,
-    ) -> anyhow::Result<()> {
+    pub fn write(&self, session: &mut dyn Session, mark: &Mark<'_>) -> anyhow::Result<()> {
         let sql = format!(
             "INSERT INTO {} (run, written_at, version, statement, state, hash, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
             session.quote(TABLE)
@@ -87,11 +183,11 @@ impl Journal {
         let args = [
             text(&self.run),
             Cell::Text(now),
-            text(version),
-            Cell::Int(i64::try_from(statement).unwrap_or(i64::MAX)),
-            text(state),
-            text(hash),
-            text(detail),
+            text(mark.version),
+            Cell::Int(i64::try_from(mark.statement).unwrap_or(i64::MAX)),
+            text(mark.state.word()),
+            text(mark.hash),
+            text(mark.detail),
         ];
         session.write(&sql, &args)
     }
@@ -111,16 +207,18 @@ pub fn read(session: &mut dyn Session) -> anyhow::Result<Vec<Entry>> {
         session.quote(TABLE)
     );
     let rows = session.rows(&sql)?;
-    let entries = rows.iter().map(|row| Entry {
-        run: row[0].to_string(),
-        at: row[1].to_string(),
-        version: row[2].to_string(),
-        statement: row[3].to_string().parse().unwrap_or(0),
-        state: row[4].to_string(),
-        hash: row[5].to_string(),
-        detail: row[6].to_string(),
+    let entries = rows.iter().map(|row| {
+        Ok(Entry {
+            run: row[0].to_string(),
+            at: row[1].to_string(),
+            version: row[2].to_string(),
+            statement: row[3].to_string().parse().unwrap_or(0),
+            state: State::parse(&row[4].to_string())?,
+            hash: row[5].to_string(),
+            detail: row[6].to_string(),
+        })
     });
-    Ok(entries.collect())
+    entries.collect()
 }
 
 /// How far a version came, statement by statement.
@@ -142,27 +240,38 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
         Version::parse(&entry.version).as_ref() == Some(version) || entry.version == version.text()
     };
     for entry in entries.iter().filter(of_it) {
-        match (entry.state.as_str(), entry.statement) {
-            ("applied" | "resolved", 0) => standing = None,
-            ("begun", 0) => {
+        let number = entry.statement;
+        match (entry.state, number) {
+            (State::Applied | State::Resolved, 0) => standing = None,
+            (State::Begun, 0) => {
                 standing.get_or_insert_with(Standing::default);
             }
-            ("begun", number) => {
+            (State::Begun, _) => {
                 let standing = standing.get_or_insert_with(Standing::default);
                 standing.in_flight = Some((number, entry.hash.clone()));
                 standing.failed = None;
             }
-            ("done", number) => {
+            (State::Done, _) => {
                 let standing = standing.get_or_insert_with(Standing::default);
                 standing.done.insert(number, entry.hash.clone());
                 standing.in_flight = None;
             }
-            ("failed", number) => {
+            (State::Failed, _) => {
                 let standing = standing.get_or_insert_with(Standing::default);
                 standing.in_flight = None;
                 standing.failed = Some((number, entry.detail.clone()));
             }
-            _ => {}
+            // Of a run, or of the history alone; no statement is applied twice by them.
+            (
+                State::Applied
+                | State::Resolved
+                | State::Backup
+                | State::Baseline
+                | State::Adopted
+                | State::Repaired
+                | State::Restored,
+                _,
+            ) => {}
         }
     }
     standing
@@ -178,16 +287,35 @@ pub(super) fn hash(text: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::Entry;
+    use super::State;
     use super::Version;
     use super::standing;
 
-    fn entry(statement: u64, state: &str, hash: &str) -> Entry {
+    /// What is on disk is read again, and what only a newer chatctl knows is refused.
+    #[test]
+    fn the_words_on_disk() {
+        let words = State::ALL.map(State::word);
+        assert_eq!(
+            words,
+            [
+                "backup", "begun", "done", "failed", "applied", "resolved", "baseline", "adopted",
+                "repaired", "restored"
+            ]
+        );
+        for state in State::ALL {
+            assert_eq!(State::parse(state.word()).unwrap(), state);
+        }
+        let error = State::parse("undone").unwrap_err();
+        assert!(error.message.contains("`undone`"), "{error}");
+    }
+
+    fn entry(statement: u64, state: State, hash: &str) -> Entry {
         Entry {
             run: "r".into(),
             at: "t".into(),
             version: "2".into(),
             statement,
-            state: state.into(),
+            state,
             hash: hash.into(),
             detail: "no".into(),
         }
@@ -198,19 +326,19 @@ mod tests {
         let version = Version::parse("2").unwrap();
         assert_eq!(standing(&[], &version), None);
         let mut entries = vec![
-            entry(0, "begun", ""),
-            entry(1, "begun", "s"),
-            entry(1, "done", "a"),
+            entry(0, State::Begun, ""),
+            entry(1, State::Begun, "s"),
+            entry(1, State::Done, "a"),
         ];
         let done = standing(&entries, &version).unwrap().done;
         assert_eq!(done, [(1, "a".to_owned())].into());
-        entries.push(entry(2, "begun", "t"));
+        entries.push(entry(2, State::Begun, "t"));
         let killed = standing(&entries, &version).unwrap();
         assert_eq!(killed.in_flight, Some((2, "t".to_owned())));
-        entries.push(entry(2, "failed", ""));
+        entries.push(entry(2, State::Failed, ""));
         let failed = standing(&entries, &version).unwrap();
         assert_eq!((failed.in_flight, failed.failed.unwrap().0), (None, 2));
-        entries.push(entry(0, "applied", ""));
+        entries.push(entry(0, State::Applied, ""));
         assert_eq!(standing(&entries, &version), None);
     }
 }

@@ -5,6 +5,8 @@ use super::history::Found;
 use super::history::Recorded;
 use super::journal;
 use super::journal::Journal;
+use super::journal::Mark;
+use super::journal::State as Event;
 use super::plan;
 use super::plan::Applied;
 use super::plan::State;
@@ -187,7 +189,7 @@ impl Ledger<'_> {
     pub fn baseline(&mut self, to: &Version) -> anyhow::Result<Vec<Version>> {
         let files = self.files;
         let look = |ledger: &mut Self| of_sqlx(ledger.session, ledger.dialect, files);
-        self.together("baseline", look, |ledger, applied| {
+        self.together(Event::Baseline, look, |ledger, applied| {
             let wanted = files.iter().filter(|file| file.version <= *to);
             ledger.record_all(wanted, &applied)
         })
@@ -246,7 +248,7 @@ impl Ledger<'_> {
             }
             Ok(taken)
         };
-        let written = self.together("adopted", look, |ledger, taken| {
+        let written = self.together(Event::Adopted, look, |ledger, taken| {
             ledger.record_all(taken.into_iter(), &[])
         })?;
         Ok((tool, written))
@@ -273,7 +275,7 @@ impl Ledger<'_> {
     pub fn repair_line_ends(&mut self) -> anyhow::Result<Vec<Version>> {
         let files = self.files;
         let look = |ledger: &mut Self| of_sqlx(ledger.session, ledger.dialect, files);
-        self.together("repaired", look, |ledger, applied| {
+        self.together(Event::Repaired, look, |ledger, applied| {
             let mut written = Vec::new();
             for row in plan::status(files, &applied) {
                 let file = files.iter().find(|file| file.version == row.version);
@@ -307,7 +309,7 @@ impl Ledger<'_> {
             }
             Ok(())
         };
-        self.together("resolved", look, |ledger, ()| {
+        self.together(Event::Resolved, look, |ledger, ()| {
             let table = ledger.session.quote(TABLE);
             let file = files.iter().find(|file| file.version == *version);
             match (how, file) {
@@ -330,7 +332,7 @@ impl Ledger<'_> {
     /// All of it or nothing, and told in the journal. What is refused has looked only.
     fn together<T>(
         &mut self,
-        what: &str,
+        what: Event,
         look: impl Fn(&mut Self) -> anyhow::Result<T>,
         write: impl FnOnce(&mut Self, T) -> anyhow::Result<Vec<Version>>,
     ) -> anyhow::Result<Vec<Version>> {
@@ -347,8 +349,8 @@ impl Ledger<'_> {
             let written = write(self, seen)?;
             journal.create(self.session)?;
             for version in &written {
-                let entry = (version.text(), 0);
-                journal.write(self.session, entry, (what, ""), "by hand")?;
+                let mark = Mark::of_file(version.text(), what, "by hand");
+                journal.write(self.session, &mark)?;
             }
             Ok(written)
         });

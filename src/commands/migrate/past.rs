@@ -8,6 +8,8 @@ use crate::migrate;
 use crate::migrate::backup;
 use crate::migrate::journal;
 use crate::migrate::journal::Journal;
+use crate::migrate::journal::Mark;
+use crate::migrate::journal::State;
 use crate::migrate::restore;
 use crate::report::Report;
 use crate::report::StoreLine;
@@ -34,7 +36,7 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
             (version, 0) => format!(" version {version}"),
             (version, statement) => format!(" version {version} statement {statement}"),
         };
-        let reason = format!("{} at {}: {}", entry.state, entry.at, entry.detail);
+        let reason = format!("{} at {}: {}", entry.state.word(), entry.at, entry.detail);
         // What failed then is no failure of looking at it now.
         let name = format!("{}{place}", entry.run);
         report.cases.push(case(name, Verdict::Held, reason));
@@ -69,7 +71,7 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
         path.display(),
         now.display()
     );
-    journal.write(session.as_mut(), ("", 0), ("restored", ""), &detail)?;
+    journal.write(session.as_mut(), &Mark::of_run(State::Restored, &detail))?;
     job.env.progress.done();
     Ok(Done::Text(format!("restored {detail}\n")))
 }
@@ -81,7 +83,7 @@ fn of_run(run: &str, job: &Job) -> anyhow::Result<PathBuf> {
         Some(mut session) => journal::read(session.as_mut())?,
         None => Vec::new(),
     };
-    let backups = || entries.iter().filter(|entry| entry.state == "backup");
+    let backups = || entries.iter().filter(|entry| entry.state == State::Backup);
     let found = backups().find(|entry| entry.run == run);
     let Some(found) = found else {
         let known: Vec<_> = backups().map(|entry| entry.run.as_str()).collect();

@@ -11,6 +11,8 @@ mod transact;
 use super::backup::Backup;
 use super::intent::Intent;
 use super::journal::Journal;
+use super::journal::Mark;
+use super::journal::State;
 use super::ledger;
 use super::plan;
 use super::plan::Plan;
@@ -233,12 +235,8 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
         outcome.kept.backup = orders.backup.make(orders, &intents, &journal.run)?;
         if let Some(path) = &outcome.kept.backup {
             journal.create(session)?;
-            journal.write(
-                session,
-                ("", 0),
-                ("backup", ""),
-                &path.display().to_string(),
-            )?;
+            let path = path.display().to_string();
+            journal.write(session, &Mark::of_run(State::Backup, &path))?;
         }
     }
     let mut rest = intents.as_slice();

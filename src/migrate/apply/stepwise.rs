@@ -15,7 +15,9 @@ use crate::migrate::intent::Intent;
 use crate::migrate::intent::Piece;
 use crate::migrate::journal;
 use crate::migrate::journal::Journal;
+use crate::migrate::journal::Mark;
 use crate::migrate::journal::Standing;
+use crate::migrate::journal::State;
 use crate::migrate::ledger;
 use crate::sql::AlterAction;
 use crate::sql::Destroys;
@@ -51,9 +53,8 @@ pub(super) fn run(
         None => {
             patiently(session, orders, |session| session.begin())?;
             ledger::record(session, intent.migration, None)?;
-            steps
-                .journal
-                .write(session, (&version, 0), ("begun", ""), "")?;
+            let mark = Mark::of_file(&version, State::Begun, "");
+            steps.journal.write(session, &mark)?;
             session.command("COMMIT")?;
             Standing::default()
         }
@@ -75,12 +76,8 @@ pub(super) fn run(
     let took = clock::now() - began;
     patiently(session, orders, |session| session.begin())?;
     ledger::finish(session, intent.migration, took)?;
-    steps.journal.write(
-        session,
-        (&version, 0),
-        ("applied", ""),
-        "statement by statement",
-    )?;
+    let mark = Mark::of_file(&version, State::Applied, "statement by statement");
+    steps.journal.write(session, &mark)?;
     session.command("COMMIT")?;
     outcome.ran.push(Ran {
         version: intent.migration.version.clone(),
@@ -151,6 +148,24 @@ impl Steps<'_> {
         self.intent.migration.version.text()
     }
 
+    /// Writes what happened to a statement, by its number from 0.
+    fn mark(
+        &self,
+        session: &mut dyn Session,
+        number: usize,
+        (state, hash): (State, &str),
+        detail: &str,
+    ) -> anyhow::Result<()> {
+        let mark = Mark {
+            version: self.version(),
+            statement: number as u64 + 1,
+            state,
+            hash,
+            detail,
+        };
+        self.journal.write(session, &mark)
+    }
+
     /// What is done can't be edited any more; what failed can.
     fn edited(&self, standing: &Standing) -> Option<End> {
         let pieces = &self.intent.pieces;
@@ -198,8 +213,7 @@ impl Steps<'_> {
         }
         let hash = journal::hash(piece.text);
         let detail = "found in the schema after the process had ended";
-        self.journal
-            .write(session, (self.version(), *number), ("done", &hash), detail)?;
+        self.mark(session, first, (State::Done, &hash), detail)?;
         Ok(first + 1)
     }
 
@@ -222,9 +236,7 @@ impl Steps<'_> {
                     self.orders.pause(tried)?;
                 }
                 End::Failed(failure) => {
-                    let place = (self.version(), number as u64 + 1);
-                    self.journal
-                        .write(session, place, ("failed", ""), &failure.message)?;
+                    self.mark(session, number, (State::Failed, ""), &failure.message)?;
                     return Ok(Some(End::Failed(self.told(number, failure))));
                 }
                 lost @ End::Lost(_) => return Ok(Some(lost)),
@@ -251,11 +263,8 @@ impl Steps<'_> {
     /// A statement that fails in a transaction or ends it: what it touches is not measured here.
     fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
         let piece = &self.intent.pieces[number];
-        let place = (self.version().to_owned(), number as u64 + 1);
-        let place = (place.0.as_str(), place.1);
         let schema = journal::hash(&session.schema()?.join("\n"));
-        self.journal
-            .write(session, place, ("begun", &schema), piece.text)?;
+        self.mark(session, number, (State::Begun, &schema), piece.text)?;
         if self.orders.dialect == Dialect::Postgres {
             // It waits for old transactions without keeping anybody from writing.
             session.command("SET lock_timeout = 0; SET statement_timeout = 0")?;
@@ -277,8 +286,7 @@ impl Steps<'_> {
             return Ok(Some(End::Failed(failure)));
         }
         let hash = journal::hash(piece.text);
-        self.journal
-            .write(session, place, ("done", &hash), piece.text)?;
+        self.mark(session, number, (State::Done, &hash), piece.text)?;
         Ok(None)
     }
 
@@ -326,12 +334,8 @@ impl Steps<'_> {
                 Err(end) => return Ok(Some(end)),
             }
         }
-        let (place, hash) = (
-            (self.version(), number as u64 + 1),
-            journal::hash(piece.text),
-        );
-        self.journal
-            .write(session, place, ("done", &hash), &detail)?;
+        let hash = journal::hash(piece.text);
+        self.mark(session, number, (State::Done, &hash), &detail)?;
         session.command("COMMIT")?;
         Ok(None)
     }

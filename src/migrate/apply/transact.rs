@@ -12,6 +12,8 @@ use crate::db::Object;
 use crate::db::Session;
 use crate::migrate::intent::Intent;
 use crate::migrate::journal::Journal;
+use crate::migrate::journal::Mark;
+use crate::migrate::journal::State;
 use crate::migrate::ledger;
 use crate::migrate::preserve;
 use crate::sql::Dialect;
@@ -84,12 +86,8 @@ fn once(
     ledger::create(session, orders.dialect)?;
     journal.create(session)?;
     if let Some(path) = &outcome.kept.backup {
-        journal.write(
-            session,
-            ("", 0),
-            ("backup", ""),
-            &path.display().to_string(),
-        )?;
+        let path = path.display().to_string();
+        journal.write(session, &Mark::of_run(State::Backup, &path))?;
     }
     for intent in &part {
         orders.check()?;
@@ -113,7 +111,7 @@ fn once(
         ledger::record(session, intent.migration, Some(proven.took))?;
         let detail = proven.words(outcome.kept.backup.as_deref());
         let version = intent.migration.version.text();
-        journal.write(session, (version, 0), ("applied", ""), &detail)?;
+        journal.write(session, &Mark::of_file(version, State::Applied, &detail))?;
         proven.add_to(&mut outcome.kept);
         outcome.ran.push(Ran {
             version: intent.migration.version.clone(),
