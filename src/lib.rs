@@ -6,7 +6,7 @@
 //! - the cores `stream::{sse, session, cassette, profiles, faults, turn, judge}` name only
 //!   `model`, `report` and the error type of `stop`.
 //! - `db` and `http` do I/O and name `model`, and `db` the tokens of `sql`; sqlx is named in `db` only, reqwest in `http` only.
-//! - `gateway` and `demo` serve HTTP; axum is named there only.
+//! - `gateway` and `demo` serve HTTP; axum is named there only. `gateway` plays cassettes.
 //! - `store` reads chats through `db`; `gate` locks them through `db`.
 //! - `stream::run` drives the cores through all of these.
 //! - `audit` looks at what survives, and `audit::restart` drives `stream::run` around a restart.

@@ -102,6 +102,29 @@ fn the_good_server_is_silent() {
     }
 }
 
+/// A server that stores by the provider's id is right as long as no id is given twice: neither in
+/// answers that are made nor in a cassette that is played again and again.
+#[test]
+fn a_server_that_stores_by_the_providers_id_is_right() {
+    let chat = Chat::new("keyed_by_provider").stack("sync");
+    let session = two_turns(&chat);
+    let cassette = common::root().join("fixtures/sessions/hello/milk.sse");
+    fs::copy(cassette, chat.folder.path().join("milk.sse")).unwrap();
+    let text = fs::read_to_string(&session).unwrap();
+    let text = text.replace("answer = \"Done: 'Buy milk'.\"", "cassette = \"milk.sse\"");
+    assert!(text.contains("milk.sse"));
+    fs::write(&session, text).unwrap();
+    let (report, _) = chat.report(&[&session, "--trials", "3"]);
+    for severity in ["error", "warning"] {
+        let found = codes(&report, severity);
+        assert!(
+            found.iter().all(|code| *code == "order-ambiguous"),
+            "{found:?}: {report:#}"
+        );
+    }
+    assert_ne!(report["verdict"], "violated", "{report:#}");
+}
+
 #[test]
 fn saved_after_done() {
     fires("after", "saved-after-done");

@@ -4,6 +4,7 @@
 use chatctl::clock;
 use chatctl::gateway::Gateway;
 use chatctl::gateway::Play;
+use chatctl::gateway::Reel;
 use chatctl::http::Client;
 use chatctl::http::Outgoing;
 use chatctl::model::Call;
@@ -11,6 +12,7 @@ use chatctl::stream::cassette::Cassette;
 use chatctl::stream::cassette::to_completion;
 use serde_json::Value;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -18,23 +20,24 @@ use url::Url;
 const USER: &str = "buy milk [tag]";
 
 fn play() -> Arc<Play> {
-    let cassette = Cassette::from_answer("It is on the list.", 4, "m");
-    let script = cassette.split_at_last_content("nonce-1").unwrap();
     let chunks = |chunks: &[chatctl::stream::cassette::Chunk]| {
         chunks
             .iter()
             .map(|chunk| bytes::Bytes::from(chunk.bytes.clone()))
             .collect::<Vec<_>>()
     };
-    let mut held = vec![script.last];
-    held.extend(script.after);
-    let completion = to_completion(&cassette.answer().unwrap(), "m");
-    Arc::new(Play::new(
-        USER.to_owned(),
-        chunks(&script.before),
-        chunks(&held),
-        completion,
-    ))
+    Arc::new(Play::new(USER.to_owned(), move || {
+        let stamp = chatctl::gateway::stamp("nonce-1");
+        let cassette = Cassette::from_answer("It is on the list.", 4, "m", &stamp);
+        let script = cassette.split("nonce-1").unwrap();
+        let mut held = vec![script.last];
+        held.extend(script.after);
+        Reel {
+            before: chunks(&script.before),
+            held: chunks(&held),
+            completion: to_completion(&cassette.answer().unwrap(), "m", &stamp),
+        }
+    }))
 }
 
 fn ask(path: &str, body: &Value) -> Outgoing {
@@ -169,4 +172,47 @@ async fn every_request_is_recorded_for_what_it_is() {
         Call::Unmatched,
     ];
     assert_eq!(calls, expected);
+}
+
+/// Whatever is asked, and however often: no two answers have the same id, and each has the time.
+#[tokio::test]
+async fn every_answer_has_an_id_and_a_time_of_its_own() {
+    let (gateway, client) = gateway().await;
+    let began = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let mut ids = BTreeSet::new();
+    for _ in 0..2 {
+        let play = play();
+        play.release();
+        gateway.play(&play);
+        // Twice the turn's own, and a request beside it, each as a stream and as a whole.
+        for asking in [
+            chat(true, USER),
+            chat(true, USER),
+            chat(false, USER),
+            chat(false, "Make a title"),
+            chat(true, "Make a title"),
+        ] {
+            let answer = client.send(&asking).await.unwrap();
+            let text = String::from_utf8(answer.body).unwrap();
+            let data = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("data: ").or(Some(line)))
+                .filter(|line| line.starts_with('{'));
+            let answers: Vec<Value> = data
+                .map(|data| serde_json::from_str(data).unwrap())
+                .collect();
+            assert!(!answers.is_empty());
+            for answer in &answers {
+                assert_eq!(answer["id"], answers[0]["id"], "one answer, one id");
+                assert!(answer["created"].as_u64().unwrap() >= began, "{answer}");
+            }
+            let id = answers[0]["id"].as_str().unwrap().to_owned();
+            assert!(id.starts_with("chatcmpl-") && id.len() > 20, "{id}");
+            assert!(ids.insert(id), "an id was given twice");
+        }
+    }
+    assert_eq!(ids.len(), 10);
 }

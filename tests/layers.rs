@@ -30,7 +30,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/shipped.rs", &["stream", "stop"]),
     ("db", &["mask", "model", "sql", "stop"]),
     ("http", &["clock", "itself", "mask", "stop"]),
-    ("gateway", &["clock", "model", "stop"]),
+    ("gateway", &["clock", "model", "stop", "stream"]),
     ("store", &["db", "model", "stop"]),
     ("gate", &["clock", "db", "itself", "stop"]),
     (

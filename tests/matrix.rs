@@ -81,6 +81,7 @@ modes! {
     tok_batch_correct: right(2);
     touch_correct: right(0);
     save_touch: right(1);
+    keyed_by_provider: right(1);
     held_correct: right(2);
     correct_slow: right(0);
     long_tx_correct: right(1);

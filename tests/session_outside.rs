@@ -130,10 +130,29 @@ fn what_must_be_stored_can_differ_from_the_answer() {
         "{REQUEST}{turn}{turn}expect.answer = \"{{user}}: {{answer}}!\""
     ))
     .unwrap();
-    let captures = [].into();
-    assert_eq!(session.turns[0].expected(&captures, "a n").unwrap(), "a n");
-    assert_eq!(
-        session.turns[1].expected(&captures, "a n").unwrap(),
-        "Hi {x}: a n!"
+    let captures = [("user".to_owned(), "Hi {x} [tag]".into())].into();
+    let expected = |turn: usize| {
+        let turn = &session.turns[turn];
+        turn.expected(&captures, Some("a n"), "n").unwrap()
+    };
+    assert_eq!(expected(0), "a n");
+    // As it was sent, not as the session writes it.
+    assert_eq!(expected(1), "Hi {x} [tag]: a n!");
+}
+
+/// What a format says that is not read can only be told by the session.
+#[test]
+fn the_new_text_of_another_format_is_named() {
+    let turn = "[[turn]]\nuser = \"Hi\"\ncassette = \"other.jsonl\"\n";
+    let session = try_parse(&format!(
+        "{REQUEST}{turn}expect.answer = \"Hello {{nonce}}\""
+    ))
+    .unwrap();
+    let expected = session.turns[0].expected(&[].into(), None, "n-1");
+    assert_eq!(expected.unwrap(), "Hello n-1");
+    let error = try_parse(&format!("{REQUEST}{turn}expect.answer = \"{{answer}}\"")).unwrap_err();
+    assert!(
+        error.to_string().contains("`{answer}` is not known"),
+        "{error}"
     );
 }

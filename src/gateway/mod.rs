@@ -10,13 +10,17 @@ mod routes;
 use crate::clock::Tick;
 use crate::model::ProviderCall;
 use crate::stop::Stop;
+use crate::stream::cassette::Stamp;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use play::Play;
+pub use play::Reel;
 
 /// A running gateway. Dropping it ends it.
 pub struct Gateway {
@@ -85,6 +89,17 @@ impl Gateway {
             .filter(|request| (since..before).contains(&request.at))
             .map(|request| request.call.clone())
             .collect()
+    }
+}
+
+/// What one answer has of its own, from now on.
+pub fn stamp(nonce: &str) -> Stamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Stamp {
+        // As long as a provider's.
+        id: (0..29).map(|_| fastrand::alphanumeric()).collect(),
+        now: since.unwrap_or_default().as_secs(),
+        nonce: nonce.to_owned(),
     }
 }
 

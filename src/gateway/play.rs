@@ -12,17 +12,22 @@ use tokio::sync::watch;
 /// Between two chunks: enough for the server to read them one by one.
 const PACE: Duration = Duration::from_millis(1);
 
-/// One turn's script. Nothing of `held` is sent before [`Play::release`].
-#[derive(Debug)]
+/// The answer to one request.
+#[derive(Debug, Clone)]
+pub struct Reel {
+    /// Chunks that are sent at once.
+    pub before: Vec<Bytes>,
+    /// Chunks that wait for the release.
+    pub held: Vec<Bytes>,
+    /// The answer of a request that does not stream.
+    pub completion: Value,
+}
+
+/// One turn's script. Nothing of a reel's `held` is sent before [`Play::release`].
 pub struct Play {
     /// The user's message that this answers.
     pub(super) user: String,
-    /// Chunks that are sent at once.
-    pub(super) before: Vec<Bytes>,
-    /// Chunks that wait for the release.
-    pub(super) held: Vec<Bytes>,
-    /// The answer of a request that does not stream.
-    pub(super) completion: Value,
+    make: Box<dyn Fn() -> Reel + Send + Sync>,
     taken: AtomicBool,
     withheld: watch::Sender<Option<Tick>>,
     released: watch::Sender<bool>,
@@ -30,13 +35,11 @@ pub struct Play {
 }
 
 impl Play {
-    /// A script; `completion` is the whole answer for a request that does not stream.
-    pub fn new(user: String, before: Vec<Bytes>, held: Vec<Bytes>, completion: Value) -> Self {
+    /// A script. Each request is answered with a reel of its own: no provider gives an id twice.
+    pub fn new(user: String, make: impl Fn() -> Reel + Send + Sync + 'static) -> Self {
         Self {
             user,
-            before,
-            held,
-            completion,
+            make: Box::new(make),
             taken: AtomicBool::new(false),
             withheld: watch::Sender::new(None),
             released: watch::Sender::new(false),
@@ -68,16 +71,21 @@ impl Play {
         self.taken.load(Ordering::SeqCst)
     }
 
-    /// The next chunk after `index` chunks were sent; waits at the withheld part.
-    pub(super) async fn chunk(&self, index: usize) -> Option<Bytes> {
-        if index >= self.before.len() {
+    /// The answer to one more request.
+    pub(super) fn reel(&self) -> Reel {
+        (self.make)()
+    }
+
+    /// The next chunk of a reel after `index` chunks were sent; waits at the withheld part.
+    pub(super) async fn chunk(&self, reel: &Reel, index: usize) -> Option<Bytes> {
+        if index >= reel.before.len() {
             self.wait_for_release().await;
         }
-        let bytes = self.before.iter().chain(&self.held).nth(index)?;
+        let bytes = reel.before.iter().chain(&reel.held).nth(index)?;
         tokio::time::sleep(PACE).await;
         // Said with the last chunk and not after it: servers hang up at the provider's
         // final marker, and then nobody asks for what follows.
-        if index + 1 == self.before.len() + self.held.len() {
+        if index + 1 == reel.before.len() + reel.held.len() {
             self.end();
         }
         Some(bytes.clone())

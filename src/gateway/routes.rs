@@ -7,6 +7,9 @@ use super::matching;
 use crate::clock;
 use crate::model::Call;
 use crate::model::ProviderCall;
+use crate::stream::cassette::Answer;
+use crate::stream::cassette::Cassette;
+use crate::stream::cassette::to_completion;
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
@@ -28,6 +31,7 @@ use std::sync::Arc;
 
 /// What a title request and the like are answered: short, and telling where it came from.
 const EXTRA_ANSWER: &str = "Test chat";
+const MODEL: &str = "chatctl";
 
 /// Servers give the base URL with and without `/v1`, so both are served.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -81,12 +85,12 @@ async fn complete(Shared(state): Shared<Arc<State>>, uri: Uri, body: Bytes) -> R
     match (call, stream) {
         (Call::Main | Call::Retry, true) => stream_of(play),
         (Call::Main | Call::Retry, false) => {
+            let reel = play.reel();
             play.wait_for_release().await;
             play.end();
-            Json(play.completion.clone()).into_response()
+            Json(reel.completion).into_response()
         }
-        (_, true) => event_stream(Body::from(extra_stream())),
-        (_, false) => Json(extra_completion()).into_response(),
+        (_, streams) => extra(streams),
     }
 }
 
@@ -100,9 +104,11 @@ impl Drop for Serving {
 }
 
 fn stream_of(play: Arc<Play>) -> Response {
-    let chunks = stream::unfold((Serving(play), 0), |(serving, index)| async move {
-        let chunk = serving.0.chunk(index).await?;
-        Some((Ok::<_, Infallible>(chunk), (serving, index + 1)))
+    let reel = play.reel();
+    let begin = (Serving(play), reel, 0);
+    let chunks = stream::unfold(begin, |(serving, reel, index)| async move {
+        let chunk = serving.0.chunk(&reel, index).await?;
+        Some((Ok::<_, Infallible>(chunk), (serving, reel, index + 1)))
     });
     event_stream(Body::from_stream(chunks))
 }
@@ -115,32 +121,24 @@ fn event_stream(body: Body) -> Response {
     (headers, body).into_response()
 }
 
-fn extra_completion() -> Value {
-    json!({"id": "chatcmpl-chatctl", "object": "chat.completion", "created": 0, "model": "chatctl",
-        "choices": [{"index": 0, "finish_reason": "stop",
-            "message": {"role": "assistant", "content": EXTRA_ANSWER}}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}})
-}
-
-fn extra_stream() -> String {
-    let chunk = |delta: Value, finish: Value| {
-        json!({"id": "chatcmpl-chatctl", "object": "chat.completion.chunk", "created": 0, "model": "chatctl",
-            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+/// A short answer to a request beside the turn.
+fn extra(streams: bool) -> Response {
+    let stamp = super::stamp("");
+    let cassette = Cassette::from_answer(EXTRA_ANSWER, 1, MODEL, &stamp);
+    if streams {
+        return event_stream(Body::from(cassette.body()));
+    }
+    let answer = Answer {
+        text: EXTRA_ANSWER.to_owned(),
+        ..Answer::default()
     };
-    format!(
-        "data: {}\n\ndata: {}\n\ndata: [DONE]\n\n",
-        chunk(
-            json!({"role": "assistant", "content": EXTRA_ANSWER}),
-            Value::Null
-        ),
-        chunk(json!({}), json!("stop")),
-    )
+    Json(to_completion(&answer, MODEL, &stamp)).into_response()
 }
 
 async fn models(Shared(state): Shared<Arc<State>>, uri: Uri) -> Json<Value> {
     state.record(format!("GET {}", uri.path()), Call::Models, Vec::new());
     Json(json!({"object": "list", "data": [
-        {"id": "chatctl", "object": "model", "created": 0, "owned_by": "chatctl"},
+        {"id": MODEL, "object": "model", "created": super::stamp("").now, "owned_by": "chatctl"},
     ]}))
 }
 

@@ -4,24 +4,22 @@ use super::Cassette;
 use super::Chunk;
 use super::DEFAULT_PROFILE;
 use super::Header;
+use super::Stamp;
 use super::recut::cut_text;
 use serde_json::Value;
 use serde_json::json;
 use std::time::Duration;
-
-/// Any time would do, but the same input must make the same bytes.
-pub(super) const CREATED: u64 = 1_722_729_600;
-pub(super) const ID: &str = "chatcmpl-chatctl";
 
 impl Cassette {
     /// A stream that says `text` in `pieces` content chunks, or in as many as it has
     /// characters: role, content, `finish_reason`, usage, `[DONE]`; all at time 0.
     ///
     /// Token counts are those of the pieces, not a tokenizer's.
-    pub fn from_answer(text: &str, pieces: usize, model: &str) -> Self {
+    pub fn from_answer(text: &str, pieces: usize, model: &str, stamp: &Stamp) -> Self {
         let chunk = |delta: Value, finish_reason: Value| {
             envelope(
                 model,
+                stamp,
                 json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason }]),
             )
         };
@@ -37,7 +35,7 @@ impl Cassette {
                 .map(|piece| chunk(json!({ "content": piece }), Value::Null)),
         );
         events.push(chunk(json!({}), Value::from("stop")));
-        let mut usage = envelope(model, json!([]));
+        let mut usage = envelope(model, stamp, json!([]));
         usage["usage"] = json!({
             "prompt_tokens": 1,
             "completion_tokens": tokens,
@@ -62,11 +60,11 @@ impl Cassette {
     }
 }
 
-fn envelope(model: &str, choices: Value) -> Value {
+fn envelope(model: &str, stamp: &Stamp, choices: Value) -> Value {
     json!({
-        "id": ID,
+        "id": stamp.completion(),
         "object": "chat.completion.chunk",
-        "created": CREATED,
+        "created": stamp.now,
         "model": model,
         "choices": choices,
     })
@@ -76,10 +74,11 @@ fn envelope(model: &str, choices: Value) -> Value {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::Cassette;
+    use super::Stamp;
 
     #[test]
     fn an_answer_is_a_whole_stream() {
-        let cassette = Cassette::from_answer("Grüße 👋!", 3, "m");
+        let cassette = Cassette::from_answer("Grüße 👋!", 3, "m", &Stamp::sample());
         let answer = cassette.answer().unwrap();
         assert_eq!(answer.text, "Grüße 👋!");
         assert_eq!(answer.finish_reason.as_deref(), Some("stop"));

@@ -8,6 +8,7 @@ mod made;
 mod provider;
 mod recut;
 mod sse;
+mod stamp;
 
 use crate::stream::session::SessionError;
 use std::path::Path;
@@ -18,6 +19,7 @@ pub use provider::ProviderError;
 pub use provider::ToolCall;
 pub use provider::to_completion;
 pub use recut::Script;
+pub use stamp::Stamp;
 
 /// The profile of a cassette whose header names none.
 pub const DEFAULT_PROFILE: &str = "openai-chat";

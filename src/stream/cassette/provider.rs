@@ -1,8 +1,7 @@
 //! What an openai-chat cassette says.
 
 use super::Cassette;
-use super::made::CREATED;
-use super::made::ID;
+use super::Stamp;
 use super::sse::Block;
 use super::sse::blocks;
 use serde_json::Value;
@@ -114,7 +113,7 @@ impl Cassette {
 }
 
 /// The answer to a request without `stream`.
-pub fn to_completion(answer: &Answer, model: &str) -> Value {
+pub fn to_completion(answer: &Answer, model: &str, stamp: &Stamp) -> Value {
     let mut message = json!({ "role": "assistant", "content": answer.text });
     if !answer.tool_calls.is_empty() {
         if answer.text.is_empty() {
@@ -127,9 +126,9 @@ pub fn to_completion(answer: &Answer, model: &str) -> Value {
         message["tool_calls"] = calls.collect();
     }
     json!({
-        "id": ID,
+        "id": stamp.completion(),
         "object": "chat.completion",
-        "created": CREATED,
+        "created": stamp.now,
         "model": model,
         "choices": [{
             "index": 0,

@@ -7,8 +7,11 @@ use super::provider::ProviderError;
 use super::provider::error;
 use super::provider::first_choice;
 use super::provider::is_first;
+use super::sse::Block;
+use super::sse::blocks;
 use super::sse::with_data;
 use serde_json::Value;
+use std::ops::Range;
 use std::time::Duration;
 
 /// A cassette cut so that the last content can be held back.
@@ -20,8 +23,8 @@ pub struct Script {
     pub last: Chunk,
     /// What follows: finish, usage, `[DONE]`.
     pub after: Vec<Chunk>,
-    /// The whole text with the nonce.
-    pub answer: String,
+    /// The whole text with the nonce; absent where the format is not read.
+    pub answer: Option<String>,
 }
 
 impl Cassette {
@@ -30,7 +33,8 @@ impl Cassette {
     /// The new chunks have the envelope of the first content chunk and stand in its
     /// place, their times spread to that of the last one. All other bytes are kept;
     /// what else a content chunk carried (a `finish_reason`, a tool call) follows with empty content.
-    pub fn recut(&self, pieces: usize) -> Result<Self, ProviderError> {
+    /// From `nonce` on, where the text has it already, the text is one piece.
+    pub fn recut(&self, pieces: usize, nonce: &str) -> Result<Self, ProviderError> {
         let body = self.body();
         let events = self.content_events()?;
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
@@ -40,7 +44,15 @@ impl Cassette {
             .iter()
             .filter_map(|event| content(&event.json))
             .collect();
-        let texts = cut_text(&text, pieces);
+        let texts = match text.find(nonce) {
+            Some(at) if at > 0 => {
+                let mut texts = cut_text(&text[..at], pieces.saturating_sub(1));
+                texts.push(text[at..].to_owned());
+                texts
+            }
+            Some(_) => vec![text],
+            None => cut_text(&text, pieces),
+        };
         let from = self.time_of(first.block.end);
         let until = self.time_of(last.block.end);
         let steps = u32::try_from(texts.len().saturating_sub(1)).unwrap_or(u32::MAX);
@@ -78,11 +90,36 @@ impl Cassette {
         })
     }
 
-    /// Cuts out the last content chunk and puts a space and `nonce` at the end of its text.
+    /// Cuts at the first event that holds `nonce`. One that has it nowhere is cut at its last
+    /// content chunk, and gets a space and `nonce` at the end of that chunk's text.
     ///
     /// Bytes and borders of everything else stay as recorded; a chunk that reaches
-    /// into the last content chunk is cut at its border.
-    pub fn split_at_last_content(&self, nonce: &str) -> Result<Script, ProviderError> {
+    /// into the one that is cut out is cut at its border.
+    pub fn split(&self, nonce: &str) -> Result<Script, ProviderError> {
+        let body = self.body();
+        let holds = |block: &Block| {
+            memchr::memmem::find(&body[block.range.clone()], nonce.as_bytes()).is_some()
+        };
+        match blocks(&body).into_iter().find(holds) {
+            Some(block) => {
+                let answer = match self.is_openai_chat() {
+                    true => Some(self.answer()?.text),
+                    false => None,
+                };
+                let last = body[block.range.clone()].to_vec();
+                Ok(self.cut_out(&block.range, last, answer))
+            }
+            None => self.split_at_last_content(nonce),
+        }
+    }
+
+    fn split_at_last_content(&self, nonce: &str) -> Result<Script, ProviderError> {
+        if !self.is_openai_chat() {
+            return Err(error(format!(
+                "it is of profile `{}`, which is not read: put `{{nonce}}` where its new text goes",
+                self.profile()
+            )));
+        }
         let mut events = self.content_events()?;
         let text: String = events
             .iter()
@@ -91,19 +128,26 @@ impl Cassette {
         let Event { block, mut json } = events.pop().ok_or_else(no_content)?;
         let ending = format!("{} {nonce}", content(&json).unwrap_or_default());
         set_content(&mut json, &ending);
+        let last = with_data(&self.body()[block.clone()], &json.to_string());
+        Ok(self.cut_out(&block, last, Some(format!("{text} {nonce}"))))
+    }
+
+    /// What comes before and after a stretch of the body, in whose place `last` is.
+    fn cut_out(&self, block: &Range<usize>, last: Vec<u8>, answer: Option<String>) -> Script {
         let mut before = self.cut(&[block.start, block.end]);
-        let mut last = before.split_off(before.partition_point(|(start, _)| *start < block.start));
-        let after = last.split_off(last.partition_point(|(start, _)| *start < block.end));
+        let mut inside =
+            before.split_off(before.partition_point(|(start, _)| *start < block.start));
+        let after = inside.split_off(inside.partition_point(|(start, _)| *start < block.end));
         let plain = |cut: Vec<(usize, Chunk)>| cut.into_iter().map(|(_, chunk)| chunk).collect();
-        Ok(Script {
+        Script {
             before: plain(before),
             last: Chunk {
                 at: self.time_of(block.end),
-                bytes: with_data(&self.body()[block], &json.to_string()),
+                bytes: last,
             },
             after: plain(after),
-            answer: format!("{text} {nonce}"),
-        })
+            answer,
+        }
     }
 
     fn content_events(&self) -> Result<Vec<Event>, ProviderError> {
@@ -273,7 +317,7 @@ mod tests {
     fn only_the_last_content_is_changed() {
         for size in [1, 7, 100, 10_000] {
             let recorded = chunked(size);
-            let script = recorded.split_at_last_content("n-1").unwrap();
+            let script = recorded.split("n-1").unwrap();
             let (head, tail) = BODY
                 .split_once(
                     "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ße",
@@ -286,7 +330,7 @@ mod tests {
                     && text(std::slice::from_ref(&script.last))
                         .contains("\"ße n-1\"},\"finish_reason\":\"stop\"")
             );
-            assert_eq!(script.answer, "Grüße n-1");
+            assert_eq!(script.answer.as_deref(), Some("Grüße n-1"));
             let whole = Cassette {
                 header: None,
                 chunks: [script.before, vec![script.last], script.after].concat(),
@@ -300,7 +344,7 @@ mod tests {
     fn a_recut_says_the_same() {
         for size in [1, 7, 100, 10_000] {
             for (pieces, made) in [(1, 1), (2, 2), (5, 5), (99, 5)] {
-                let recut = chunked(size).recut(pieces).unwrap();
+                let recut = chunked(size).recut(pieces, "n-1").unwrap();
                 assert_eq!(recut.answer().unwrap(), chunked(1).answer().unwrap());
                 assert!(recut.chunks.is_sorted_by_key(|chunk| chunk.at));
                 let body = text(&recut.chunks);
@@ -312,12 +356,57 @@ mod tests {
     }
 
     #[test]
+    fn a_nonce_of_the_cassettes_own_is_where_it_is_cut() {
+        let body = BODY.replace("Grü", "Grü{nonce} x");
+        let stamp = super::super::Stamp {
+            nonce: "n-1".to_owned(),
+            ..super::super::Stamp::sample()
+        };
+        let cassette = Cassette::parse("x.sse", body.as_bytes()).unwrap();
+        assert!(cassette.places_nonce());
+        for pieces in [1, 2, 3, 9] {
+            let recut = cassette.stamped(&stamp).recut(pieces, "n-1").unwrap();
+            let script = recut.split("n-1").unwrap();
+            assert!(!text(&script.before).contains("n-1"));
+            assert!(text(std::slice::from_ref(&script.last)).contains("n-1 xße"));
+            assert_eq!(script.answer.as_deref(), Some("Grün-1 xße"));
+            let before = text(&script.before).matches("\"n\":1.0").count();
+            assert_eq!(before, (pieces - 1).clamp(1, 3), "{pieces}");
+        }
+    }
+
+    #[test]
+    fn a_format_that_is_not_read_is_cut_at_its_nonce() {
+        let lines = concat!(
+            "{\"chatctl_cassette\":1,\"profile\":\"anthropic\"}\n",
+            "{\"t_us\":1,\"bytes\":\"event: a\\ndata: {\\\"text\\\":\\\"He\\\"}\\n\\nevent: a\\ndata: {\\\"text\\\":\\\"{nonce}\\\"}\\n\\n\"}\n",
+            "{\"t_us\":2,\"bytes\":\"event: stop\\ndata: {\\\"text\\\":\\\"He{nonce}\\\"}\\n\\n\"}\n",
+        );
+        let cassette = Cassette::parse("x.jsonl", lines.as_bytes()).unwrap();
+        let stamp = super::super::Stamp {
+            nonce: "n-1".to_owned(),
+            ..super::super::Stamp::sample()
+        };
+        let script = cassette.stamped(&stamp).split("n-1").unwrap();
+        assert_eq!(
+            text(&script.before),
+            "event: a\ndata: {\"text\":\"He\"}\n\n"
+        );
+        assert_eq!(script.last.bytes, b"event: a\ndata: {\"text\":\"n-1\"}\n\n");
+        assert_eq!(
+            text(&script.after),
+            "event: stop\ndata: {\"text\":\"Hen-1\"}\n\n"
+        );
+        assert_eq!(script.answer, None);
+    }
+
+    #[test]
     fn the_recut_keeps_its_time() {
-        let recut = chunked(10_000).recut(3).unwrap();
+        let recut = chunked(10_000).recut(3, "n-1").unwrap();
         assert!(recut.chunks.iter().all(|chunk| chunk.at.is_zero()));
         let recorded = chunked(1);
-        let until = recorded.split_at_last_content("n").unwrap().last.at;
-        let recut = recorded.recut(3).unwrap();
+        let until = recorded.split("n-1").unwrap().last.at;
+        let recut = recorded.recut(3, "n-1").unwrap();
         let pieces: Vec<_> = recut
             .chunks
             .iter()
@@ -339,12 +428,12 @@ mod tests {
             (answer.tool_calls[0].id.as_str(), answer.done),
             ("c", false)
         );
-        let completion = super::super::to_completion(&answer, "m");
+        let completion = super::super::to_completion(&answer, "m", &super::super::Stamp::sample());
         let call = &completion["choices"][0]["message"]["tool_calls"][0];
         assert_eq!(call["function"]["name"], "add");
         let message = "no chunk has any content: it only calls tools, or says nothing";
-        assert_eq!(cassette.recut(2).unwrap_err().message, message);
-        let error = cassette.split_at_last_content("n").unwrap_err();
+        assert_eq!(cassette.recut(2, "n-1").unwrap_err().message, message);
+        let error = cassette.split("n-1").unwrap_err();
         assert_eq!(error.message, message);
     }
 }

@@ -69,6 +69,23 @@ pub(super) fn with_data(block: &[u8], data: &str) -> Vec<u8> {
     rewritten
 }
 
+/// Where a block has its data, when it stands on one line.
+pub(super) fn data_range(block: &[u8]) -> Option<Range<usize>> {
+    let mut found = None;
+    let mut offset = 0;
+    for line in lines(block) {
+        let text = trim_end(line);
+        if let Some(value) = data_of(text) {
+            let end = offset + text.len();
+            if found.replace(end - value.len()..end).is_some() {
+                return None;
+            }
+        }
+        offset += line.len();
+    }
+    found
+}
+
 /// The lines with their ends: LF, CRLF or CR.
 fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = body;
@@ -106,6 +123,7 @@ fn data_of(line: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::blocks;
+    use super::data_range;
     use super::with_data;
 
     fn data(body: &str) -> Vec<Option<String>> {
@@ -135,6 +153,14 @@ mod tests {
             .flat_map(|block| body[block.range].to_vec())
             .collect();
         assert_eq!(joined, body);
+    }
+
+    #[test]
+    fn the_data_of_one_line_is_found() {
+        let block = b"id: 1\r\ndata: a b\r\n\r\n";
+        assert_eq!(&block[data_range(block).unwrap_or_default()], b"a b");
+        assert_eq!(data_range(b"data: a\ndata: b\n\n"), None);
+        assert_eq!(data_range(b": c\n\n"), None);
     }
 
     #[test]

@@ -5,11 +5,14 @@ use super::client::Watching;
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
+use crate::gateway;
 use crate::gateway::Play;
-use crate::http::Answer;
+use crate::gateway::Reel;
+use crate::http;
 use crate::http::Client;
 use crate::http::Outgoing;
 use crate::stop::Stop;
+use crate::stream::cassette::Answer;
 use crate::stream::cassette::Chunk;
 use crate::stream::cassette::to_completion;
 use crate::stream::faults::ClientBehaviour;
@@ -19,6 +22,7 @@ use crate::stream::session::Captures;
 use crate::stream::session::Expanded;
 use crate::stream::session::Login;
 use crate::stream::session::Request;
+use crate::stream::session::Turn;
 use crate::stream::session::capture;
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -97,7 +101,7 @@ impl Stage<'_> {
         &self,
         chat: &mut Chat,
         login: &Login,
-        answer: &Answer,
+        answer: &http::Answer,
     ) -> anyhow::Result<()> {
         chat.take(&login.request, answer)?;
         if let Some(from) = &login.bearer {
@@ -119,28 +123,24 @@ impl Stage<'_> {
             format!("chatctl-a{}", token()),
         );
         let user = format!("{} [{tag}]", turn.user);
-        let cassette = turn.cassette(DEFAULT_PIECES, "chatctl");
-        let cassette = match vary.pieces {
-            Some(pieces) => cassette.recut(pieces)?,
-            None => cassette,
+        let script = Script {
+            turn: turn.clone(),
+            pieces: vary.pieces,
+            fault: vary.fault,
+            nonce: nonce.clone(),
         };
-        let script = cassette.split_at_last_content(&nonce).with_context(|| {
+        // What is wrong with a cassette is said before anything is sent.
+        let (first, answer) = script.reel().with_context(|| {
             format!(
                 "the cassette of turn {} of `{}`",
                 index + 1,
                 self.session.file
             )
         })?;
-        let mut answer = cassette.answer()?;
-        answer.text.clone_from(&script.answer);
-        let mut held = vec![script.last];
-        held.extend((vary.fault.apply)(script.after));
-        let play = Arc::new(Play::new(
-            user.clone(),
-            chunks(&script.before),
-            chunks(&held),
-            to_completion(&answer, "chatctl"),
-        ));
+        let play = Arc::new(Play::new(user.clone(), move || {
+            let reel = script.reel();
+            reel.expect("the same cassette was cut a moment ago").0
+        }));
         self.world.gateway.play(&play);
 
         let mut captures = chat.captures.clone();
@@ -149,9 +149,9 @@ impl Stage<'_> {
         let reader = (self.profile.start)(self.marker.clone());
         Ok(Live {
             number: index + 1,
-            expected: turn.expected(&chat.captures, &script.answer)?,
+            expected: turn.expected(&captures, answer.as_deref(), &nonce)?,
             conversation: chat.conversation(),
-            chunks_before: script.before.len(),
+            chunks_before: first.before.len(),
             sent: clock::now(),
             watching: Watching::start(
                 chat.client.clone(),
@@ -275,23 +275,58 @@ impl Stage<'_> {
 
 /// An answer without a cassette is cut into so many chunks.
 const DEFAULT_PIECES: usize = 4;
+/// The model in answers without a cassette.
+const MODEL: &str = "chatctl";
+
+/// What the provider answers in one turn, to be told with new ids to each request.
+struct Script {
+    turn: Turn,
+    pieces: Option<usize>,
+    fault: &'static GatewayFault,
+    nonce: String,
+}
+
+impl Script {
+    /// One answer, and its text where the cassette's format is read.
+    fn reel(&self) -> anyhow::Result<(Reel, Option<String>)> {
+        let stamp = gateway::stamp(&self.nonce);
+        let mut cassette = self.turn.cassette(DEFAULT_PIECES, MODEL, &stamp);
+        if let Some(pieces) = self.pieces.filter(|_| cassette.is_openai_chat()) {
+            cassette = cassette.recut(pieces, &self.nonce)?;
+        }
+        let cut = cassette.split(&self.nonce)?;
+        let mut said = match cassette.is_openai_chat() {
+            true => cassette.answer()?,
+            false => Answer::default(),
+        };
+        said.text = cut.answer.clone().unwrap_or_default();
+        let mut held = vec![cut.last];
+        held.extend((self.fault.apply)(cut.after));
+        let reel = Reel {
+            before: chunks(&cut.before),
+            held: chunks(&held),
+            completion: to_completion(&said, MODEL, &stamp),
+        };
+        Ok((reel, cut.answer))
+    }
+}
 
 impl Chat {
     /// Takes a request's captures out of its answer.
-    fn take(&mut self, request: &Request, answer: &Answer) -> anyhow::Result<()> {
+    fn take(&mut self, request: &Request, answer: &http::Answer) -> anyhow::Result<()> {
         let answered = answered(request, answer);
         capture(&request.captures, answered, &mut self.captures)?;
         Ok(())
     }
 
     /// Sends a request, whatever its status.
-    pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<Answer> {
+    pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<http::Answer> {
         let outgoing = outgoing(request.expand(&self.captures)?);
         self.client.send(&outgoing).await
     }
 
     /// Sends a request and checks its status.
-    pub(super) async fn fetch(&self, request: &Request) -> anyhow::Result<Answer> {
+    pub(super) async fn fetch(&self, request: &Request) -> anyhow::Result<http::Answer> {
         let answer = self.ask(request).await?;
         if !request.accepts(answer.status) {
             return Err(Stop::unreachable(format!(
@@ -324,7 +359,7 @@ impl Chat {
     }
 }
 
-fn answered<'a>(request: &'a Request, answer: &'a Answer) -> Answered<'a> {
+fn answered<'a>(request: &'a Request, answer: &'a http::Answer) -> Answered<'a> {
     Answered {
         request: &request.written,
         headers: &answer.headers,

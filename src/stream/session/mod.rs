@@ -14,6 +14,7 @@ mod template;
 mod validate;
 
 use crate::stream::cassette::Cassette;
+use crate::stream::cassette::Stamp;
 use regex::Regex;
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -115,21 +116,29 @@ impl Turn {
     }
 
     /// What the gateway plays; a plain answer is cut into `pieces` chunks.
-    pub fn cassette(&self, pieces: usize, model: &str) -> Cassette {
+    pub fn cassette(&self, pieces: usize, model: &str, stamp: &Stamp) -> Cassette {
         match &self.plays {
-            Plays::Cassette { cassette, .. } => cassette.clone(),
-            Plays::Answer(answer) => Cassette::from_answer(answer, pieces, model),
+            Plays::Cassette { cassette, .. } => cassette.stamped(stamp),
+            Plays::Answer(answer) => Cassette::from_answer(answer, pieces, model, stamp),
         }
     }
 
-    /// The text that must be stored when the provider said `answer`.
-    pub fn expected(&self, captures: &Captures, answer: &str) -> Result<String, ExpandError> {
+    /// The text that must be stored when the provider said `answer`, as far as that can be read.
+    /// `captures` has the user's text as it was sent.
+    pub fn expected(
+        &self,
+        captures: &Captures,
+        answer: Option<&str>,
+        nonce: &str,
+    ) -> Result<String, ExpandError> {
         let Some(expect) = &self.expect else {
-            return Ok(answer.to_owned());
+            return answer.map(str::to_owned).ok_or(ExpandError::Missing {
+                name: "answer".to_owned(),
+            });
         };
         let mut captures = captures.clone();
-        captures.insert("user".to_owned(), self.user.as_str().into());
-        captures.insert("answer".to_owned(), answer.into());
+        captures.insert("nonce".to_owned(), nonce.into());
+        captures.extend(answer.map(|answer| ("answer".to_owned(), answer.into())));
         expect.expand(&captures)
     }
 }

@@ -19,12 +19,14 @@ use super::reader::Fields;
 use super::reader::Item;
 use super::reader::Origin;
 use super::reader::Place;
+use super::template::Template;
 use super::validate::Scope;
 use super::validate::at_most_one;
 use super::validate::json_path;
 use super::validate::not_empty;
 use super::validate::regex;
 use crate::stream::cassette::Cassette;
+use crate::stream::cassette::Stamp;
 use serde_json_path::JsonPath;
 use std::fmt;
 use std::path::Path;
@@ -154,7 +156,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         }
     }
 
-    let turns = turns(&top, &scope.with(&["user", "answer"]), outside)?;
+    let turns = turns(&top, &scope.with(&["user", "answer", "nonce"]), outside)?;
     let history = top.get("history");
     let history = history.map(|item| history_of(&item, &mut scope, &mut requests));
     Ok(Session {
@@ -274,6 +276,12 @@ fn turn(fields: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Tur
             .error("what the cassette says is known only for the profile `openai-chat`")
             .help("say what must be stored: expect = { answer = \"…\" }"));
     }
+    let uses_answer = |expect: &Template| expect.names().any(|name| name == "answer");
+    if turn.answer().is_none() && turn.expect.as_ref().is_some_and(uses_answer) {
+        return Err(source
+            .error("what the cassette says is known only for the profile `openai-chat`, so `{answer}` is not known")
+            .help("write the text itself into `expect`, with `{nonce}` where the cassette has it"));
+    }
     Ok(turn)
 }
 
@@ -286,9 +294,12 @@ fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SessionErro
     let beside = Path::new(item.origin.file).with_file_name(written);
     let cassette = Cassette::parse(&beside.display().to_string(), &bytes)?;
     let answer = if cassette.is_openai_chat() {
-        let answer = cassette.answer().map_err(|error| {
-            item.error(format!("the cassette `{written}` has no answer: {error}"))
-        })?;
+        let answer = cassette
+            .stamped(&Stamp::sample())
+            .answer()
+            .map_err(|error| {
+                item.error(format!("the cassette `{written}` has no answer: {error}"))
+            })?;
         Some(answer.text)
     } else {
         None

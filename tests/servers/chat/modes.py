@@ -27,6 +27,7 @@ _PASS = [
     s.tok_batch_correct,
     s.touch_correct,
     s.save_touch,
+    s.keyed_by_provider,
     s.held_correct,
     s.correct_slow,
     s.long_tx_correct,
