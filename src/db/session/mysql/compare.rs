@@ -2,6 +2,10 @@
 
 use super::MySql;
 use super::quoted;
+use super::sameness;
+use super::sameness::Side;
+use super::sameness::equal;
+use super::sameness::form;
 use crate::db::session::Failed;
 use crate::db::session::Session as _;
 use crate::db::session::aside;
@@ -9,7 +13,6 @@ use crate::db::session::compared;
 use crate::db::session::numbers;
 use crate::model::Compared;
 use crate::model::Shape;
-use crate::model::ShapeColumn;
 use crate::model::Successor;
 
 /// Puts a copy of a table aside, beside it: nothing else works on the copy of the database.
@@ -58,7 +61,7 @@ pub(super) fn compare(
     let on: Vec<_> = successor
         .key
         .iter()
-        .map(|(old, new)| format!("b.{} = a.{}", quoted(&new.name), quoted(&old.name)))
+        .map(|pair| sameness::joined("a", "b", pair))
         .collect();
     let there = format!("b.{} IS NOT NULL", quoted(&successor.key[0].1.name));
     let counts: Vec<_> = shape
@@ -70,13 +73,10 @@ pub(super) fn compare(
             let Some((old, new)) = pair else {
                 return format!("{filled}, 0, 0");
             };
-            let (a, b) = (
-                format!("a.{}", quoted(&old.name)),
-                format!("b.{}", quoted(&new.name)),
-            );
+            let (a, b) = (sameness::of("a", old), sameness::of("b", new));
             format!(
                 "{filled}, coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NULL), 0), \
-                 coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NOT NULL AND NOT ({})), 0)",
+                 coalesce(sum({there} AND {a} IS NOT NULL AND {b} IS NOT NULL AND NOT {}), 0)",
                 equal((&a, old), (&b, new))
             )
         })
@@ -91,59 +91,6 @@ pub(super) fn compare(
         // A key whose collation is another one now can't be joined.
         Err(_) => as_wholes(session, (&was, &now), shape, successor),
     }
-}
-
-/// Whether two values are the same one, whatever their types.
-fn equal((a, old): (&str, &ShapeColumn), (b, new): (&str, &ShapeColumn)) -> String {
-    let float = |column: &ShapeColumn| is(column, &FLOATS);
-    let whole = |column: &ShapeColumn| is(column, &NUMBERS);
-    if (float(old) || whole(old)) && (float(new) || whole(new)) && float(old) != float(new) {
-        // As a float both would be rounded in the same way.
-        let decimal = |value: &str| format!("CAST({value} AS DECIMAL(65, 20))");
-        return format!("{} = {}", decimal(a), decimal(b));
-    }
-    format!("{} = {}", exact(a, old), exact(b, new))
-}
-
-/// A value as bytes that only equal values have: texts by their characters, whatever the character
-/// set and what a collation calls equal; numbers and times whatever their scale.
-fn exact(value: &str, column: &ShapeColumn) -> String {
-    let text = |value: &str| format!("CAST(CONVERT({value} USING utf8mb4) AS BINARY)");
-    if is(column, &FLOATS) {
-        // The text of a float itself is cut short.
-        text(&format!("CAST({value} AS DOUBLE)"))
-    } else if is(column, &NUMBERS) {
-        text(&format!("CAST({value} AS DECIMAL(65, 20))"))
-    } else if is(column, &["datetime", "timestamp"]) {
-        text(&format!("CAST({value} AS DATETIME(6))"))
-    } else if is(column, &BYTES) {
-        format!("CAST({value} AS BINARY)")
-    } else {
-        text(value)
-    }
-}
-
-const FLOATS: [&str; 2] = ["float", "double"];
-const NUMBERS: [&str; 6] = [
-    "tinyint",
-    "smallint",
-    "mediumint",
-    "int",
-    "bigint",
-    "decimal",
-];
-const BYTES: [&str; 7] = [
-    "binary",
-    "varbinary",
-    "blob",
-    "tinyblob",
-    "mediumblob",
-    "longblob",
-    "bit",
-];
-
-fn is(column: &ShapeColumn, names: &[&str]) -> bool {
-    names.iter().any(|name| column.declared.starts_with(name))
 }
 
 /// Whether the old key tells the rows apart still: a migration may take its constraint away.
@@ -170,10 +117,15 @@ fn as_wholes(
     shape: &Shape,
     successor: &Successor,
 ) -> anyhow::Result<Compared> {
-    let side = |name: fn(&(ShapeColumn, ShapeColumn)) -> &ShapeColumn| {
-        let parts = successor.columns.iter().enumerate().map(|(index, pair)| {
-            let column = name(pair);
-            format!(", {} AS v{index}", exact(&quoted(&column.name), column))
+    let side = |side: Side| {
+        let parts = successor.columns.iter().enumerate();
+        let parts = parts.map(|(index, (old, new))| {
+            let pair = match side {
+                Side::Before => (old, new),
+                Side::After => (new, old),
+            };
+            let value = form(&quoted(&pair.0.name), pair, side);
+            format!(", {value} AS v{index}")
         });
         parts.collect::<String>()
     };
@@ -186,8 +138,8 @@ fn as_wholes(
             let sql = format!(
                 "SELECT coalesce(sum(greatest(n, 0)), 0) FROM (SELECT sum(side) AS n FROM \
                  (SELECT 1 AS side{} FROM {was} UNION ALL SELECT -1{} FROM {now}) AS both_sides GROUP BY {}) AS counted",
-                side(|pair| &pair.0),
-                side(|pair| &pair.1),
+                side(Side::Before),
+                side(Side::After),
                 places.join(", ")
             );
             numbers(&session.rows(&sql)?[0])[0]

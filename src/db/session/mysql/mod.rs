@@ -2,6 +2,7 @@
 
 mod compare;
 mod error;
+mod sameness;
 mod schema;
 
 use super::Failed;

@@ -1,0 +1,229 @@
+//! When a value is the same one although its type is another: both sides are written in a form
+//! that only equal values share. Pure; `tests/sameness.rs` tries every pair on a server.
+
+use super::quoted;
+use crate::model::ShapeColumn;
+
+/// Which side of the comparison a value stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Before,
+    After,
+}
+
+/// What a type holds, as far as sameness goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Whole numbers, and those with a fixed count of digits behind the point.
+    Exact,
+    /// `FLOAT`.
+    Single,
+    /// `DOUBLE`.
+    Double,
+    /// Bits, which are numbers beside numbers and bytes beside bytes.
+    Bit,
+    /// `DATE` and `DATETIME`.
+    Date,
+    /// `TIMESTAMP`: an instant, shown in the session's time zone.
+    Instant,
+    Time,
+    Uuid,
+    /// Bytes, and what is only ever compared as bytes.
+    Bytes,
+    /// Text, and everything that is written as a word.
+    Text,
+}
+
+/// A number that needs no leading zero, exponent or space to be written.
+const NUMERAL: &str = "^-?(0|[1-9][0-9]*)([.][0-9]+)?$";
+/// A number as a float is written.
+const FLOATING: &str = "^-?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?$";
+/// A time in UTC or in no zone, to the microsecond.
+const MOMENT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?( ?(Z|UTC|[+-]00:?00))?)?$";
+const TIME: &str = "^-?[0-9]{2,3}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6}0*)?)?$";
+const UUID: &str = "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$";
+/// More digits than any float needs, on both sides of the point.
+const LONG: &str = "DECIMAL(65, 30)";
+
+/// Whether two values are the same one, as a condition that is never NULL for two values.
+pub(super) fn equal((a, was): (&str, &ShapeColumn), (b, now): (&str, &ShapeColumn)) -> String {
+    let is_number = |column: &ShapeColumn| {
+        matches!(class(column), Class::Exact | Class::Single | Class::Double)
+    };
+    if was.declared == now.declared && is_number(was) {
+        return format!("coalesce({a} = {b}, FALSE)");
+    }
+    format!(
+        "coalesce({} = {}, FALSE)",
+        form(a, (was, now), Side::Before),
+        form(b, (now, was), Side::After)
+    )
+}
+
+/// A value's bytes in the form that only equal values share, beside a column of another type.
+pub(super) fn form(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> String {
+    let text = match pair(value, (own, other), side) {
+        Form::Bytes => return format!("CAST({value} AS BINARY)"),
+        Form::Text(text) => text,
+    };
+    // Whatever the character set is, and whatever a collation calls equal.
+    format!("CAST(CONVERT({text} USING utf8mb4) AS BINARY)")
+}
+
+enum Form {
+    Bytes,
+    Text(String),
+}
+
+fn pair(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> Form {
+    use Class::Bit;
+    use Class::Bytes;
+    use Class::Date;
+    use Class::Double;
+    use Class::Exact;
+    use Class::Instant;
+    use Class::Single;
+    use Class::Text;
+    use Class::Time;
+    use Class::Uuid;
+    let (mine, theirs) = (class(own), class(other));
+    let floats = |class: Class| matches!(class, Single | Double);
+    let to_float = side == Side::After && floats(mine) || side == Side::Before && floats(theirs);
+    let padded = own.declared.contains("zerofill") || other.declared.contains("zerofill");
+    Form::Text(match (mine, theirs) {
+        // A word keeps the zeros that a number is shown with.
+        (Exact, Text) | (Text, Exact) if padded => format!("CAST({value} AS CHAR)"),
+        (Exact | Bit, Exact | Bit) | (Exact, Text) => digits(&decimal(value, own)),
+        (Text, Exact) => when(value, NUMERAL, &digits(value)),
+        (Single | Double, Single | Double) => double(value),
+        // Whoever makes a float loses what a double can't hold: all digits count.
+        (Exact | Bit, Single | Double) if to_float => digits(&decimal(value, own)),
+        (Single | Double, Exact | Bit | Text) if to_float => {
+            digits(&format!("CAST({value} AS {LONG})"))
+        }
+        (Text, Single | Double) if to_float => when(value, NUMERAL, &digits(value)),
+        // Whoever leaves a float has kept it if the same float comes of it.
+        (Single | Double, Exact | Bit | Text) => double(value),
+        (Exact | Bit, Single) => double(&single(value)),
+        (Exact | Bit, Double) => double(value),
+        (Text, Single) => when(value, FLOATING, &double(&single(&double(value)))),
+        (Text, Double) => when(value, FLOATING, &double(value)),
+        (Exact, Date | Instant) => digits(&seconds(&decimal(value, own))),
+        (Single | Double, Date | Instant) => digits(&seconds(&format!("CAST({value} AS {LONG})"))),
+        (Date | Instant, Exact | Single | Double) => {
+            digits(&format!("CAST(unix_timestamp({value}) AS DECIMAL(65, 6))"))
+        }
+        // Two instants can be shown alike, in the hour that a clock is put back.
+        (Date, Instant) | (Instant, Date) => {
+            format!("concat({}, '/', unix_timestamp({value}))", moment(value))
+        }
+        (Date, Date) | (Instant, Instant) | (Date | Instant, Text) => moment(value),
+        (Text, Date | Instant) => when(value, MOMENT, &moment(value)),
+        (Time, Time | Text) => format!("CAST({value} AS TIME(6))"),
+        (Text, Time) => when(value, TIME, &format!("CAST({value} AS TIME(6))")),
+        (Uuid, Text) => format!("lower({value})"),
+        (Text, Uuid) => when(value, UUID, &format!("lower({value})")),
+        (Uuid, Bytes) => format!("replace(CAST({value} AS CHAR), '-', '')"),
+        (Bytes, Uuid | Text) => hex(value, &format!("CAST({value} AS CHAR)")),
+        (Text, Bytes) => hex(&format!("CAST({value} AS BINARY)"), value),
+        (Bytes | Bit, Bytes | Bit) => return Form::Bytes,
+        _ => value.to_owned(),
+    })
+}
+
+/// The text's own form where it is written so; what it is in no other case.
+fn when(value: &str, pattern: &str, form: &str) -> String {
+    let text = format!("CONVERT({value} USING utf8mb4) COLLATE utf8mb4_bin");
+    // A pattern's end may stand before a last line break.
+    format!(
+        "if({text} REGEXP '{pattern}' AND instr({text}, char(10)) = 0, {form}, concat('text ', {text}))"
+    )
+}
+
+/// A decimal number without the zeros at its end.
+fn digits(number: &str) -> String {
+    let text = format!("CAST({number} AS CHAR)");
+    format!(
+        "if(instr({text}, '.'), trim(TRAILING '.' FROM trim(TRAILING '0' FROM {text})), {text})"
+    )
+}
+
+/// A number with all its digits, and without those that only fill it up.
+fn decimal(value: &str, column: &ShapeColumn) -> String {
+    format!("CAST({value} AS DECIMAL(65, {}))", scale(&column.declared))
+}
+
+/// The text of a float itself is cut short; that of a double is not.
+fn double(value: &str) -> String {
+    format!("CAST({value} AS DOUBLE)")
+}
+
+fn single(value: &str) -> String {
+    format!("CAST({value} AS FLOAT)")
+}
+
+fn moment(value: &str) -> String {
+    format!("CAST({value} AS DATETIME(6))")
+}
+
+/// Seconds since 1970, from as many thousandths or millionths: nobody means the year 5000.
+fn seconds(number: &str) -> String {
+    format!(
+        "{number} * CASE WHEN abs({number}) >= 1e14 THEN 0.000001 WHEN abs({number}) >= 1e11 THEN 0.001 ELSE 1 END"
+    )
+}
+
+/// Bytes in hexadecimal, and a UUID as its sixteen bytes.
+fn hex(bytes: &str, text: &str) -> String {
+    format!(
+        "if(length({bytes}) = 36 AND {text} REGEXP '{UUID}', lower(replace({text}, '-', '')), lower(hex({bytes})))"
+    )
+}
+
+/// How many digits a type keeps behind the point: `decimal(10,5)` keeps five.
+fn scale(declared: &str) -> u32 {
+    let inside = declared.split(['(', ')']).nth(1).unwrap_or_default();
+    let scale = inside.split_once(',').map_or("", |(_, scale)| scale);
+    match declared.starts_with("decimal") {
+        true => scale.trim().parse().unwrap_or(0),
+        false => 0,
+    }
+}
+
+fn class(column: &ShapeColumn) -> Class {
+    let name = column.declared.split(['(', ' ']).next().unwrap_or_default();
+    match name {
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "year" => {
+            Class::Exact
+        }
+        "float" => Class::Single,
+        "double" => Class::Double,
+        "bit" => Class::Bit,
+        "date" | "datetime" => Class::Date,
+        "timestamp" => Class::Instant,
+        "time" => Class::Time,
+        "uuid" => Class::Uuid,
+        "binary" | "varbinary" | "blob" | "tinyblob" | "mediumblob" | "longblob" | "geometry"
+        | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring"
+        | "multipolygon" | "geometrycollection" | "geomcollection" | "vector" => Class::Bytes,
+        _ => Class::Text,
+    }
+}
+
+/// A column of a table that has a short name in the comparison.
+pub(super) fn of(table: &str, column: &ShapeColumn) -> String {
+    format!("{table}.{}", quoted(&column.name))
+}
+
+/// The condition that joins two rows by a column of their key, so that an index can be used though
+/// its type is another one. What it takes for the same, the values are compared for after all.
+pub(super) fn joined(was: &str, now: &str, (old, new): &(ShapeColumn, ShapeColumn)) -> String {
+    let (a, b) = (of(was, old), of(now, new));
+    match (class(old), class(new)) {
+        (Class::Exact, Class::Text) => format!("{b} = CAST({a} AS CHAR)"),
+        (Class::Text, Class::Exact) if scale(&new.declared) == 0 => {
+            format!("{b} = CAST({a} AS DECIMAL(65, 0))")
+        }
+        _ => format!("{b} = {a}"),
+    }
+}
