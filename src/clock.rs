@@ -15,3 +15,20 @@ pub fn now() -> Tick {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every unix has a monotonic clock");
     Duration::from(time)
 }
+
+/// How long this thread has run or has been kept waiting for a processor: all of its time but its
+/// sleep. Nothing where the system does not tell.
+pub fn busy() -> Option<Duration> {
+    let ran = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
+    // Nanoseconds on a processor, nanoseconds waiting for one, and how often it got one (Linux,
+    // Documentation/scheduler/sched-stats). A kernel that keeps no account writes zeros.
+    let account = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let account: Vec<u64> = account
+        .split_whitespace()
+        .map_while(|field| field.parse().ok())
+        .collect();
+    match account[..] {
+        [_, waited, times] if times > 0 => Some(Duration::from(ran) + Duration::from_nanos(waited)),
+        _ => None,
+    }
+}

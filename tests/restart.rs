@@ -1,6 +1,8 @@
 //! Each way to lose chats over a restart is named, and a server that loses none is not.
 #![allow(clippy::unwrap_used)]
 
+#[path = "restart/at_the_marker.rs"]
+mod at_the_marker;
 #[path = "restart/backends.rs"]
 mod backends;
 mod common;
@@ -160,7 +162,7 @@ fn the_good_server_is_clean_in_every_way() {
             ])
             .args([
                 "--stop",
-                "term,kill,kill-at-final,kill-in-stream",
+                "term,kill,kill-in-stream,term-in-stream",
                 "--database-url",
                 &format!("sqlite:{}", chat.database().display()),
                 "--start",
@@ -168,8 +170,8 @@ fn the_good_server_is_clean_in_every_way() {
             ]);
         let (report, exit) = report(&mut command);
         is_clean(&report, exit, 4 * rounds.parse::<usize>().unwrap());
-        let timeline = case(&report, "/round-1/kill-at-final")["timeline"].to_string();
-        assert!(timeline.contains("final marker received"), "{timeline}");
+        let timeline = case(&report, "/round-1/term-in-stream")["timeline"].to_string();
+        assert!(timeline.contains("came to its final marker"), "{timeline}");
     }
 }
 

@@ -24,20 +24,20 @@ pub enum Again {
 }
 
 impl Server {
-    /// Asks it, and everything that it started, to end, and waits; what is left then is killed.
-    /// Tells whether it ended by itself.
-    pub async fn terminate(&mut self, patience: Duration) -> bool {
+    /// Asks it, and everything that it started, to end.
+    pub async fn ask_to_end(&mut self) {
         if let Some(lifeline) = &mut self.lifeline {
             // A helper that is gone needs not be asked.
             let _ = lifeline.write_all(b"t").await;
             let _ = lifeline.flush().await;
         }
-        let ended = tokio::time::timeout(patience, self.child.wait()).await;
-        if ended.is_err() {
-            self.kill();
-        }
-        self.end().await;
-        ended.is_ok()
+    }
+
+    /// Whether it, and everything that it started, ends within this time.
+    pub async fn ends_within(&mut self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.child.wait())
+            .await
+            .is_ok()
     }
 
     /// The processes that listen on its port.

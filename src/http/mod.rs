@@ -12,6 +12,7 @@ pub use client::Client;
 pub use client::Opened;
 pub use client::Outgoing;
 pub use listener::Reserved;
+pub use server::Killer;
 pub use server::OutputLine;
 pub use server::Server;
 pub use server::Start;

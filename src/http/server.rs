@@ -86,6 +86,19 @@ pub struct OutputLine {
     pub text: String,
 }
 
+/// What kills a server and everything that it started, at once, as a crash would.
+#[derive(Debug, Clone, Copy)]
+pub struct Killer(Option<Pid>);
+
+impl Killer {
+    /// Kills it. Returns before it is gone.
+    pub fn kill(&self) {
+        if let Some(group) = self.0 {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+}
+
 impl Server {
     /// Starts it and waits until it is ready.
     pub async fn start(start: &Start) -> anyhow::Result<Self> {
@@ -244,11 +257,12 @@ impl Server {
             .join("\n")
     }
 
-    /// Kills it and everything that it started, at once, as a crash would. Returns before they are gone.
-    pub fn kill(&self) {
+    /// What kills it, at a moment when nothing may take time.
+    pub fn killer(&self) -> Killer {
         // The group is there for as long as the helper has not ended. Group 0 would be chatctl's own.
-        if let (Ok(group @ 1..), Some(_)) = (i32::try_from(self.group), self.child.id()) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        match (i32::try_from(self.group), self.child.id()) {
+            (Ok(group @ 1..), Some(_)) => Killer(Some(Pid::from_raw(group))),
+            _ => Killer(None),
         }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 pub mod servers;
+pub mod small;
 pub mod stores;
 
 use serde_json::Value;

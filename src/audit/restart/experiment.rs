@@ -19,6 +19,8 @@ use std::collections::BTreeSet;
 
 /// How many conversations are asked for after each restart.
 const KEPT: usize = 50;
+/// How often a round is tried in which the server was killed too late.
+const TRIES: usize = 10;
 
 /// One session's experiment.
 pub(super) struct Experiment<'s, 'w> {
@@ -77,7 +79,14 @@ impl<'s, 'w> Experiment<'s, 'w> {
         self.stage.doing(&format!("round {number}, {}", way.name));
         let began = clock::now();
         let mut round = Round::new(way);
-        let ran = round.run(self).await;
+        let mut ran = round.run(self).await;
+        for _ in 1..TRIES {
+            if ran.is_err() || round.down || !round.is_late() {
+                break;
+            }
+            round = round.again();
+            ran = round.run(self).await;
+        }
         let worst = round.findings.iter().map(|finding| finding.severity).max();
         let broken = worst == Some(Severity::Error);
         let (verdict, reason) = match (ran, broken) {
@@ -88,7 +97,10 @@ impl<'s, 'w> Experiment<'s, 'w> {
             (Err(error), false) => (Verdict::Inconclusive, with_hint(&error)),
             (Ok(reason), false) => match &self.elsewhere {
                 Some(why) => (Verdict::Inconclusive, why.clone()),
-                None => (Verdict::Held, reason),
+                None => match round.too_late() {
+                    Some(why) => (Verdict::Inconclusive, why),
+                    None => (Verdict::Held, reason),
+                },
             },
         };
         report.checked += round.checked;
@@ -107,7 +119,6 @@ impl<'s, 'w> Experiment<'s, 'w> {
             self.tell(finding.in_case(&name), report);
         }
         self.stage.look_at_log(report);
-        self.held.extend(round.held);
         // The oldest have seen the most restarts, and the newest were just written.
         while self.held.len() > KEPT {
             self.held.remove(KEPT / 2);

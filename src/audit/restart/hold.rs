@@ -7,6 +7,8 @@ use crate::model::StoredMessage;
 use crate::stop::Stop;
 use crate::stream::judge::TurnSeen;
 use crate::stream::run::Access;
+use crate::stream::run::Act;
+use crate::stream::run::Acted;
 use crate::stream::run::Chat;
 use crate::stream::run::Said;
 use crate::stream::run::Stage;
@@ -80,6 +82,33 @@ impl Held {
         let said = stage.say(&self.chat, self.said.len(), until).await?;
         self.said.push(said);
         Ok(())
+    }
+
+    /// Holds one more turn, and acts the moment its final marker is seen.
+    pub(super) async fn go_on_and_act(
+        &mut self,
+        stage: &mut Stage<'_>,
+        act: Act,
+    ) -> anyhow::Result<Acted> {
+        let (said, acted) = stage.say_and_act(&self.chat, self.said.len(), act).await?;
+        self.said.push(said);
+        Ok(acted)
+    }
+
+    /// Lets the provider go on with the answer of its last turn.
+    pub(super) fn let_go(&self) {
+        if let Some(last) = self.said.last() {
+            last.let_go();
+        }
+    }
+
+    /// Takes in what its last turn brought since. Tells whether that was the final marker.
+    pub(super) async fn catch_up(&mut self) -> bool {
+        let Some(last) = self.said.last_mut() else {
+            return false;
+        };
+        last.catch_up().await;
+        last.acknowledged.is_some()
     }
 
     /// Ends the client's side of its last turn.

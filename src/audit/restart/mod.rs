@@ -7,6 +7,7 @@ mod account;
 mod command;
 mod durable;
 mod experiment;
+mod gap;
 mod hold;
 mod mounts;
 mod places;

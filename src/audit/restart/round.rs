@@ -3,11 +3,13 @@
 use super::account::Account;
 use super::account::Stored;
 use super::experiment::Experiment;
+use super::gap::Gap;
 use super::hold::Held;
 use super::places;
 use super::startup;
 use super::stop;
 use super::stop::After;
+use super::stop::Prepared;
 use super::tables;
 use super::tables::Look;
 use super::ways::Way;
@@ -19,6 +21,7 @@ use crate::stop::Stop;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
 use crate::stream::run::Moments;
+use crate::stream::run::Stage;
 use crate::stream::run::Until;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -31,8 +34,12 @@ pub(super) struct Round {
     way: &'static Way,
     pub(super) moments: Moments,
     pub(super) findings: Vec<Finding>,
-    /// The conversation of this round, to be asked for in later ones.
-    pub(super) held: Option<Held>,
+    /// How often it was tried.
+    tries: usize,
+    /// How late the server was killed at the final marker.
+    gap: Option<Gap>,
+    /// The same of the best try before.
+    soonest: Option<Gap>,
     /// How many conversations were asked for.
     pub(super) checked: u64,
     messages: usize,
@@ -54,7 +61,9 @@ impl Round {
             way,
             moments: Moments::default(),
             findings: Vec::new(),
-            held: None,
+            tries: 1,
+            gap: None,
+            soonest: None,
             checked: 0,
             messages: 0,
             stopped: false,
@@ -66,10 +75,12 @@ impl Round {
     }
 
     pub(super) fn metrics(&self) -> BTreeMap<&'static str, f64> {
-        BTreeMap::from([
+        let gap = self.gap.map(|gap| ("gap_ms", gap.ms()));
+        let counted = [
             ("conversations", self.checked as f64),
             ("messages", self.messages as f64),
-        ])
+        ];
+        counted.into_iter().chain(gap).collect()
     }
 
     /// Runs it. Gives what held, in words.
@@ -92,16 +103,11 @@ impl Round {
         }
         let before = look(of).await?;
         let known = databases(of).await?;
-        if self.way.until != Until::Over {
-            new.go_on_until(of.stage, self.way.until).await?;
-            let what = match self.way.until {
-                Until::Final => "final marker received",
-                _ => "the beginning of an answer received",
-            };
-            self.moments.now(Lane::Client, what);
-        }
+        let prepared = stop::prepare(of.stage, self.way);
+        self.say_last(of.stage, &mut new, &prepared).await?;
         self.stopped = true;
-        let after = stop::restart(of.stage, self.way, of.options, &mut self.moments).await;
+        let at_work = (&prepared, &mut new);
+        let after = stop::restart(of.stage, self.way, at_work, of.options, &mut self.moments).await;
         // Without a server that chatctl could start again there is nothing to go on with.
         self.down = after.is_err() && self.way.starts_anew();
         let after = after?;
@@ -130,7 +136,8 @@ impl Round {
         let is_broken = broken(&self.findings);
         self.findings
             .extend(startup::finding(session, self.way, &suspicious, is_broken));
-        if let Some(end) = up.end {
+        let gap = self.gap.map(Gap::words);
+        for end in gap.into_iter().chain(up.end) {
             self.tell_end(&end);
         }
         if let Some(doubt) = self.doubt.take() {
@@ -141,12 +148,75 @@ impl Round {
                 .into());
         }
         self.go_on(of).await?;
-        Ok(format!(
+        Ok(self.held())
+    }
+
+    /// What was shown when nothing was lost.
+    fn held(&self) -> String {
+        let held = format!(
             "all {} messages of {} were there after {}",
             self.messages,
             conversations(self.checked),
             self.way.words
-        ))
+        );
+        match self.gap {
+            Some(gap) => format!("{held}; {}: a faster save is not caught", gap.words()),
+            None => held,
+        }
+    }
+
+    /// Why a round that was tried so often, and was late each time, shows nothing.
+    pub(super) fn too_late(&self) -> Option<String> {
+        let gap = self.gap.filter(|_| self.is_late())?;
+        let soonest = self.soonest.map_or(gap, |soonest| soonest.shorter(gap));
+        Some(soonest.too_late(self.tries))
+    }
+
+    /// Says what is under way when the server is stopped. At the final marker it is killed at once.
+    async fn say_last(
+        &mut self,
+        stage: &mut Stage<'_>,
+        held: &mut Held,
+        prepared: &Prepared,
+    ) -> anyhow::Result<()> {
+        match self.way.until {
+            Until::Over => {}
+            Until::Middle => {
+                held.go_on_until(stage, Until::Middle).await?;
+                let what = "the beginning of an answer received";
+                self.moments.now(Lane::Client, what);
+            }
+            Until::Final => {
+                let killer = prepared.killer.expect("this way kills");
+                let act = Box::new(move || killer.kill());
+                let acted = held.go_on_and_act(stage, act).await?;
+                let marker = held.said.last().and_then(|said| said.acknowledged);
+                let marker = marker.unwrap_or(acted.at);
+                self.moments
+                    .at(marker, Lane::Client, "final marker received");
+                self.moments.at(acted.at, Lane::Server, "SIGKILL");
+                self.gap = Some(Gap::new(acted));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the server was killed too late to show that it loses nothing.
+    pub(super) fn is_late(&self) -> bool {
+        self.gap.is_some_and(Gap::is_late) && !broken(&self.findings)
+    }
+
+    /// Another try of the round, after one that showed nothing.
+    pub(super) fn again(self) -> Self {
+        let soonest = self.gap.into_iter().chain(self.soonest);
+        Self {
+            tries: self.tries + 1,
+            soonest: soonest.reduce(Gap::shorter),
+            moments: self.moments,
+            findings: self.findings,
+            checked: self.checked,
+            ..Self::new(self.way)
+        }
     }
 
     /// Asks for every conversation. Those that are damaged are asked for no more; tells how many

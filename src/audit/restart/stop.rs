@@ -2,20 +2,53 @@
 
 use super::Options;
 use super::command::Back;
+use super::hold::Held;
 use super::reload;
 use super::ways::Deed;
 use super::ways::Way;
 use crate::clock;
 use crate::http::Again;
+use crate::http::Killer;
 use crate::report::Lane;
 use crate::stop::Stop;
 use crate::stream::run::Moments;
 use crate::stream::run::Stage;
+use crate::stream::run::Until;
 use anyhow::Context as _;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long the server may take to end after SIGTERM: as long as `docker stop` gives it.
 const TERM_WAIT: Duration = Duration::from_secs(10);
+/// How long after SIGTERM the provider goes on with an answer that is under way.
+const GOES_ON: Duration = Duration::from_millis(500);
+
+/// What is looked up before the last turn: when the server is to be stopped there is no time for it.
+pub(super) struct Prepared {
+    /// The processes that listen on its port.
+    old: BTreeSet<u32>,
+    /// The processes that it consists of.
+    processes: BTreeSet<u32>,
+    /// What kills it.
+    pub(super) killer: Option<Killer>,
+}
+
+/// Gets everything ready to stop the server in this way.
+pub(super) fn prepare(stage: &mut Stage<'_>, way: &Way) -> Prepared {
+    let server = stage.server().filter(|_| way.deed != Deed::Command);
+    let Some(server) = server else {
+        return Prepared {
+            old: BTreeSet::new(),
+            processes: BTreeSet::new(),
+            killer: None,
+        };
+    };
+    Prepared {
+        old: server.holders(),
+        processes: server.processes(),
+        killer: Some(server.killer()),
+    }
+}
 
 /// What became of the server.
 pub(super) enum After {
@@ -36,43 +69,65 @@ pub(super) struct Up {
     pub(super) stranger: Option<String>,
 }
 
-/// Stops the server in this way and waits until it is ready again.
+/// Stops the server in this way, unless that was done at the final marker, and waits until it is
+/// ready again. `held`: the conversation that is under way.
 pub(super) async fn restart(
     stage: &mut Stage<'_>,
     way: &Way,
+    (prepared, held): (&Prepared, &mut Held),
     options: &Options,
     moments: &mut Moments,
 ) -> anyhow::Result<After> {
     match way.deed {
-        Deed::Terminate | Deed::Kill => anew(stage, way, moments).await,
-        Deed::Touch => touch(stage, options, moments).await,
+        Deed::Terminate | Deed::Kill => anew(stage, way, (prepared, held), moments).await,
+        Deed::Touch => touch(stage, prepared, options, moments).await,
         Deed::Command => command(options, moments).await,
     }
 }
 
-async fn anew(stage: &mut Stage<'_>, way: &Way, moments: &mut Moments) -> anyhow::Result<After> {
+async fn anew(
+    stage: &mut Stage<'_>,
+    way: &Way,
+    (prepared, held): (&Prepared, &mut Held),
+    moments: &mut Moments,
+) -> anyhow::Result<After> {
     let server = stage
         .server()
         .expect("these ways are for a server that chatctl starts");
-    let old = server.holders();
+    let killer = prepared.killer.expect("these ways kill what is left");
     let mut end = None;
-    if way.kills() {
-        server.kill();
-        moments.now(Lane::Server, "SIGKILL");
-        server.end().await;
-    } else {
-        moments.now(Lane::Server, "SIGTERM");
-        if !server.terminate(TERM_WAIT).await {
-            let patience = humantime::format_duration(TERM_WAIT);
-            let what = format!(
-                "it did not end within {patience} of SIGTERM, so it was killed, as `docker stop` does"
-            );
-            moments.now(Lane::Server, what.clone());
-            end = Some(what);
+    match (way.deed, way.until) {
+        // It was killed when the marker was seen.
+        (Deed::Kill, Until::Final) => {}
+        (Deed::Kill, _) => {
+            killer.kill();
+            moments.now(Lane::Server, "SIGKILL");
+        }
+        (_, until) => {
+            server.ask_to_end().await;
+            moments.now(Lane::Server, "SIGTERM");
+            if until == Until::Middle && !server.ends_within(GOES_ON).await {
+                held.let_go();
+                moments.now(Lane::Gateway, "the provider goes on with its answer");
+            }
+            if !server.ends_within(TERM_WAIT).await {
+                killer.kill();
+                let patience = humantime::format_duration(TERM_WAIT);
+                let what = format!(
+                    "it did not end within {patience} of SIGTERM, so it was killed, as `docker stop` does"
+                );
+                moments.now(Lane::Server, what.clone());
+                end = Some(what);
+            }
         }
     }
+    server.end().await;
     moments.now(Lane::Server, "ended");
-    if let Again::Broken(why) = server.start_again(&old).await? {
+    if way.until == Until::Middle && held.catch_up().await {
+        moments.now(Lane::Client, "the answer came to its final marker");
+    }
+    let server = stage.server().expect("it was there a moment ago");
+    if let Again::Broken(why) = server.start_again(&prepared.old).await? {
         return Ok(After::Down(why));
     }
     moments.now(Lane::Server, "ready again");
@@ -85,6 +140,7 @@ async fn anew(stage: &mut Stage<'_>, way: &Way, moments: &mut Moments) -> anyhow
 
 async fn touch(
     stage: &mut Stage<'_>,
+    prepared: &Prepared,
     options: &Options,
     moments: &mut Moments,
 ) -> anyhow::Result<After> {
@@ -92,10 +148,10 @@ async fn touch(
     let server = stage
         .server()
         .expect("this way is for a server that chatctl starts");
-    let (before, since) = (server.processes(), clock::now());
+    let since = clock::now();
     reload::touch(file)?;
     moments.now(Lane::Server, format!("`{}` touched", file.display()));
-    reload::wait(server, &before).await?;
+    reload::wait(server, &prepared.processes).await?;
     moments.now(Lane::Server, "reloaded");
     Ok(After::Up(Up {
         lines: lines(stage, since),

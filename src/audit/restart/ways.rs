@@ -54,6 +54,12 @@ pub static ALL: &[Way] = &[
         words: "SIGKILL in the middle of an answer and a new start",
     },
     Way {
+        name: "term-in-stream",
+        until: Until::Middle,
+        deed: Deed::Terminate,
+        words: "SIGTERM in the middle of an answer and a new start",
+    },
+    Way {
         name: "reload",
         until: Until::Over,
         deed: Deed::Touch,

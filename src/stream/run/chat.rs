@@ -1,5 +1,6 @@
 //! Holding a chat: set-up, turns, and what the server says of them.
 
+use super::client::Orders;
 use super::client::Seen;
 use super::client::Watching;
 use super::stage::Stage;
@@ -117,6 +118,17 @@ impl Stage<'_> {
 
     /// Sends a turn. The gateway withholds the end of the answer until it is let go.
     pub(super) fn begin(&self, chat: &Chat, index: usize, vary: Vary) -> anyhow::Result<Live> {
+        self.begin_as(chat, index, vary, |orders| Ok(Watching::start(orders)))
+    }
+
+    /// The same, with a client that is started in this way.
+    pub(super) fn begin_as(
+        &self,
+        chat: &Chat,
+        index: usize,
+        vary: Vary,
+        start: impl FnOnce(Orders) -> anyhow::Result<Watching>,
+    ) -> anyhow::Result<Live> {
         let turn = &self.session.turns[index];
         let (tag, nonce) = (
             format!("chatctl-u{}", token()),
@@ -153,13 +165,13 @@ impl Stage<'_> {
             conversation: chat.conversation(),
             chunks_before: first.before.len(),
             sent: clock::now(),
-            watching: Watching::start(
-                chat.client.clone(),
+            watching: start(Orders {
+                client: chat.client.clone(),
                 outgoing,
                 reader,
-                self.marker.clone(),
-                vary.client,
-            ),
+                marker: self.marker.clone(),
+                behaviour: vary.client,
+            })?,
             user,
             tag,
             nonce,

@@ -1,5 +1,8 @@
 //! chatctl in the browser's place: sends a turn and watches its stream.
 
+use super::spot::Act;
+use super::spot::Acted;
+use super::spot::Spot;
 use crate::clock;
 use crate::clock::Tick;
 use crate::http::Client;
@@ -11,6 +14,12 @@ use crate::stream::session::FinalMarker;
 use crate::stream::sse::Decoder;
 use crate::stream::sse::Item;
 use crate::stream::turn::Turn;
+use anyhow::Context as _;
+use std::future::Future as _;
+use std::future::poll_fn;
+use std::pin::pin;
+use tokio::runtime;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -40,39 +49,76 @@ pub(super) struct Head {
 pub(super) struct Watching {
     seen: watch::Receiver<Seen>,
     is_final: watch::Receiver<bool>,
-    task: JoinHandle<()>,
+    work: Work,
+}
+
+/// Where a turn's client works.
+enum Work {
+    Task(JoinHandle<()>),
+    /// A thread of its own, which ends when this end of the line is dropped.
+    Thread(#[expect(dead_code, reason = "it is only dropped")] oneshot::Sender<()>),
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Work::Task(task) = &self.work {
+            task.abort();
+        }
     }
+}
+
+/// What a turn's client is to do.
+pub(super) struct Orders {
+    pub(super) client: Client,
+    pub(super) outgoing: Outgoing,
+    pub(super) reader: Box<dyn Reader>,
+    pub(super) marker: FinalMarker,
+    pub(super) behaviour: &'static ClientBehaviour,
 }
 
 impl Watching {
     /// Sends the request and watches.
-    pub(super) fn start(
-        client: Client,
-        outgoing: Outgoing,
-        reader: Box<dyn Reader>,
-        marker: FinalMarker,
-        behaviour: &'static ClientBehaviour,
-    ) -> Self {
+    pub(super) fn start(orders: Orders) -> Self {
         let (seen_in, seen) = watch::channel(Seen::default());
         let (final_in, is_final) = watch::channel(false);
-        let watcher = Watcher {
-            seen: seen_in,
-            is_final: final_in,
-            reader,
-            marker,
-            behaviour,
-        };
-        let task = tokio::spawn(watcher.run(client, outgoing));
+        let task = tokio::spawn(Watcher::new(orders, seen_in, final_in).run());
         Self {
             seen,
             is_final,
-            task,
+            work: Work::Task(task),
         }
+    }
+
+    /// The same, and acts at the final marker: in a thread of its own, where nothing else has to
+    /// be done first.
+    pub(super) fn armed(
+        orders: Orders,
+        act: Act,
+    ) -> anyhow::Result<(Self, oneshot::Receiver<Acted>)> {
+        let (seen_in, seen) = watch::channel(Seen::default());
+        let (final_in, is_final) = watch::channel(false);
+        let (told, acted) = oneshot::channel();
+        let (hang_up, hung_up) = oneshot::channel();
+        let mut watcher = Watcher::new(orders, seen_in, final_in);
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("starting a client")?;
+        std::thread::spawn(move || {
+            watcher.spot = Some(Spot::new(act, told));
+            runtime.block_on(async {
+                tokio::select! {
+                    () = watcher.run() => {}
+                    _ = hung_up => {}
+                }
+            });
+        });
+        let watching = Self {
+            seen,
+            is_final,
+            work: Work::Thread(hang_up),
+        };
+        Ok((watching, acted))
     }
 
     /// What was seen up to now.
@@ -96,26 +142,35 @@ impl Watching {
 }
 
 struct Watcher {
+    orders: Orders,
     seen: watch::Sender<Seen>,
     is_final: watch::Sender<bool>,
-    reader: Box<dyn Reader>,
-    marker: FinalMarker,
-    behaviour: &'static ClientBehaviour,
+    spot: Option<Spot>,
 }
 
 impl Watcher {
-    async fn run(mut self, client: Client, outgoing: Outgoing) {
-        let over = match client.open(&outgoing).await {
+    fn new(orders: Orders, seen: watch::Sender<Seen>, is_final: watch::Sender<bool>) -> Self {
+        Self {
+            orders,
+            seen,
+            is_final,
+            spot: None,
+        }
+    }
+
+    async fn run(mut self) {
+        let over = match self.orders.client.open(&self.orders.outgoing).await {
             Ok(opened) => self.read(opened).await,
             Err(error) => Err(format!("{error:#}")),
         };
+        let marker = &self.orders.marker;
         self.seen.send_modify(|seen| {
             let answered = seen
                 .head
                 .as_ref()
                 .is_some_and(|head| (200..300).contains(&head.status));
             if over.is_ok() && answered {
-                seen.turn.end(clock::now(), &self.marker);
+                seen.turn.end(clock::now(), marker);
             }
             seen.over = Some(over);
         });
@@ -133,7 +188,7 @@ impl Watcher {
         let mut decoder = Decoder::new();
         let mut excerpt = Vec::new();
         loop {
-            let chunk = opened.chunk().await.map_err(|error| format!("{error:#}"))?;
+            let chunk = self.chunk(&mut opened).await?;
             let at = clock::now();
             let Some(chunk) = chunk else {
                 let items = decoder.finish(at).map_err(|error| error.to_string())?;
@@ -159,7 +214,7 @@ impl Watcher {
                 .push(at, &chunk)
                 .map_err(|error| error.to_string())?;
             self.take(&items, at);
-            if self.behaviour.hangs_up_at_final && *self.is_final.borrow() {
+            if self.orders.behaviour.hangs_up_at_final && *self.is_final.borrow() {
                 // Dropping the response closes the connection.
                 break;
             }
@@ -167,8 +222,24 @@ impl Watcher {
         Ok(())
     }
 
+    /// The next bytes. What acts at the marker has to know how long they lay unread.
+    async fn chunk(&mut self, opened: &mut Opened) -> Result<Option<bytes::Bytes>, String> {
+        let mut next = pin!(opened.chunk());
+        let mut waits = false;
+        let chunk = poll_fn(|context| {
+            let polled = next.as_mut().poll(context);
+            if polled.is_pending() && !std::mem::replace(&mut waits, true) {
+                self.spot.iter_mut().for_each(Spot::waits);
+            }
+            polled
+        });
+        let chunk = chunk.await;
+        self.spot.iter_mut().for_each(Spot::has_bytes);
+        chunk.map_err(|error| format!("{error:#}"))
+    }
+
     fn take(&mut self, items: &[Item], at: Tick) {
-        let reader = self.reader.as_mut();
+        let reader = self.orders.reader.as_mut();
         self.seen.send_modify(|seen| {
             seen.last_byte = Some(at);
             for item in items {
@@ -178,9 +249,13 @@ impl Watcher {
         self.tell_final();
     }
 
-    fn tell_final(&self) {
-        if self.seen.borrow().turn.final_at.is_some() {
-            self.is_final.send_replace(true);
+    fn tell_final(&mut self) {
+        let Some(at) = self.seen.borrow().turn.final_at else {
+            return;
+        };
+        if let Some(spot) = self.spot.take() {
+            spot.act(at);
         }
+        self.is_final.send_replace(true);
     }
 }

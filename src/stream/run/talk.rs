@@ -4,6 +4,9 @@ use super::chat::Chat;
 use super::chat::Live;
 use super::chat::RESPONSE;
 use super::chat::Vary;
+use super::client::Watching;
+use super::spot::Act;
+use super::spot::Acted;
 use super::stage::Stage;
 use crate::clock::Tick;
 use crate::db;
@@ -18,9 +21,21 @@ use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
 use crate::stream::session::Remembered;
 use crate::stream::session::Session;
+use anyhow::Context as _;
+use std::time::Duration;
 
 /// Statuses of a server that does not know who asks, or does not let them.
 const UNKNOWN: [u16; 2] = [401, 403];
+
+/// How long the bytes of a server that ended may take to be read.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// A turn with nothing in its way.
+const PLAIN: Vary = Vary {
+    pieces: None,
+    fault: &NONE,
+    client: &READ_TO_END,
+};
 
 /// How far an answer is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +69,26 @@ pub struct Said {
 }
 
 impl Said {
+    /// Lets the provider go on to the end of its answer.
+    pub fn let_go(&self) {
+        if let Some(live) = &self.live {
+            live.play.release();
+        }
+    }
+
+    /// Takes in what came since, up to the end of the response, which comes soon: the server ended.
+    pub async fn catch_up(&mut self) {
+        let Some(live) = &self.live else {
+            return;
+        };
+        let over = live.watching.until(|seen| seen.over.is_some());
+        let seen = match tokio::time::timeout(LAST_BYTES, over).await {
+            Ok(seen) => seen,
+            Err(_) => live.watching.seen(),
+        };
+        self.acknowledged = seen.turn.final_at;
+    }
+
     /// Ends the client's side of the turn.
     pub fn hang_up(&mut self) {
         self.live = None;
@@ -90,12 +125,34 @@ impl Stage<'_> {
     /// # Errors
     /// When there is no answer to follow as far as that.
     pub async fn say(&mut self, chat: &Chat, number: usize, until: Until) -> anyhow::Result<Said> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
+        let live = self.begin(chat, number % self.session.turns.len(), PLAIN)?;
+        self.follow(live, number, until).await
+    }
+
+    /// Sends the turn with this number, and acts the moment the final marker is seen.
+    ///
+    /// # Errors
+    /// When the marker does not come.
+    pub async fn say_and_act(
+        &mut self,
+        chat: &Chat,
+        number: usize,
+        act: Act,
+    ) -> anyhow::Result<(Said, Acted)> {
+        let mut acted = None;
+        let arm = |orders| {
+            let (watching, told) = Watching::armed(orders, act)?;
+            acted = Some(told);
+            Ok(watching)
         };
-        let live = self.begin(chat, number % self.session.turns.len(), vary)?;
+        let live = self.begin_as(chat, number % self.session.turns.len(), PLAIN, arm)?;
+        let said = self.follow(live, number, Until::Final).await?;
+        let acted = acted.context("the client was started")?.await;
+        Ok((said, acted.context("the marker was seen, so it was acted")?))
+    }
+
+    /// Follows a turn that was sent.
+    async fn follow(&mut self, live: Live, number: usize, until: Until) -> anyhow::Result<Said> {
         if until == Until::Middle {
             self.until_withheld(&live).await?;
         } else {

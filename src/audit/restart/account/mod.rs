@@ -154,7 +154,7 @@ impl Account<'_> {
         );
         let mut finding = self.finding(code, Severity::Error, harm, help).with(
             Source::Stream,
-            format!("the final marker of turn {number} was received before the server was stopped"),
+            format!("the client received the final marker of turn {number}"),
         );
         if let Some(rows) = self.stored {
             let was_there = rows

@@ -1,0 +1,192 @@
+"""A small chat server of the standard library, which starts at once: threads, and one SQLite file.
+
+    python small.py --db chat.db --port 8000 --gateway http://127.0.0.1:9191/v1
+
+`--save before` (the final marker), `--save MS`: so many milliseconds after it, or `--save never`. `--keep` says how
+chats are kept: `messages` (a row each), `seconds` (the same, in the order of times of one second and
+of random keys), or `turns` (question and answer in one row, which names no conversation).
+`--marks FILE`, where there is no such file yet: writes when the marker of a second turn was sent, and
+then the time, over and over, until the server is killed.
+`--cut` ends answers that are under way at SIGTERM, and stores what there is of them.
+"""
+
+import argparse
+import json
+import mmap
+import os
+import signal
+import sqlite3
+import struct
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--db", required=True)
+arguments.add_argument("--port", type=int, required=True)
+arguments.add_argument("--gateway", required=True)
+arguments.add_argument("--save", default="before")
+arguments.add_argument("--keep", default="messages", choices=["messages", "seconds", "turns"])
+arguments.add_argument("--marks")
+arguments.add_argument("--cut", action="store_true")
+options = arguments.parse_args()
+
+TABLES = {
+    "messages": """CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, conversation_id TEXT,
+        role TEXT, content TEXT, created_at TEXT)""",
+    "seconds": """CREATE TABLE IF NOT EXISTS message (id TEXT PRIMARY KEY, conversation_id TEXT,
+        role TEXT, content TEXT, created_at TEXT)""",
+    "turns": """CREATE TABLE IF NOT EXISTS asked (id INTEGER PRIMARY KEY, prompt TEXT, response TEXT,
+        created_at TEXT)""",
+}
+ORDERS = {"messages": "id", "seconds": "created_at, id"}
+# The store of the turns names no conversation, so the process remembers which are whose.
+spoken: dict[str, list[int]] = {}
+ending = threading.Event()
+
+
+def database() -> sqlite3.Connection:
+    return sqlite3.connect(options.db, timeout=10, isolation_level=None)
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+
+
+def keep_message(key: str, role: str, text: str) -> None:
+    number = None if options.keep == "messages" else str(uuid.uuid4())
+    with closing(database()) as db:
+        db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?)", (number, key, role, text, now()))
+
+
+def keep_turn(key: str, question: str, answer: str) -> None:
+    with closing(database()) as db:
+        row = db.execute("INSERT INTO asked (prompt, response, created_at) VALUES (?, ?, ?)", (question, answer, now()))
+        spoken.setdefault(key, []).append(row.lastrowid)
+
+
+def history(key: str) -> list[dict[str, str]]:
+    with closing(database()) as db:
+        if options.keep == "turns":
+            rows = [db.execute("SELECT prompt, response FROM asked WHERE id = ?", (n,)).fetchone() for n in spoken.get(key, [])]
+            return [{"role": r, "content": t} for pair in rows for r, t in zip(("user", "assistant"), pair)]
+        order = ORDERS[options.keep]
+        rows = db.execute(f"SELECT role, content FROM message WHERE conversation_id = ? ORDER BY {order}", (key,))
+        return [{"role": role, "content": text} for role, text in rows]
+
+
+def answer(messages: list[dict[str, str]]) -> Iterator[str]:
+    body = json.dumps({"model": "small", "stream": True, "messages": messages}).encode()
+    request = urllib.request.Request(
+        f"{options.gateway}/chat/completions", body, {"Content-Type": "application/json", "Authorization": "Bearer x"}
+    )
+    with urllib.request.urlopen(request) as response:
+        for line in response:
+            if line.startswith(b"data: ") and line.strip() != b"data: [DONE]":
+                for choice in json.loads(line[6:])["choices"]:
+                    yield choice["delta"].get("content") or ""
+
+
+def mark() -> None:
+    """The marker was sent: now the time, for as long as this process lives."""
+    file = os.open(options.marks, os.O_RDWR)
+    marks = mmap.mmap(file, 16)
+    sent = time.monotonic_ns()
+    while True:
+        marks[:] = struct.pack("qq", sent, time.monotonic_ns())
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def body(self) -> Any:
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def reply(self, status: int, value: Any) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        parts = self.path.strip("/").split("/")
+        self.reply(200, history(parts[1]) if parts[0] == "conversations" else {"status": "ok"})
+
+    def do_POST(self) -> None:
+        if self.path == "/conversations":
+            self.body()
+            self.reply(201, {"id": str(uuid.uuid4())})
+        else:
+            self.chat(self.body())
+
+    def chat(self, asked: dict[str, str]) -> None:
+        key, question = asked["conversation_id"], asked["message"]
+        messages = [*history(key), {"role": "user", "content": question}]
+        if options.keep != "turns":
+            keep_message(key, "user", question)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        said = ""
+        for piece in answer(messages):
+            said += piece
+            if piece:
+                self.event(*piece.split("\n"))
+            if options.cut and ending.is_set():
+                self.save(key, question, said)
+                self.close_connection = True
+                return
+        if options.save == "before":
+            self.save(key, question, said)
+        self.event("[DONE]")
+        if is_marked and len(messages) > 1:
+            mark()
+        if options.save.isdigit():
+            time.sleep(int(options.save) / 1000)
+            self.save(key, question, said)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def event(self, *lines: str) -> None:
+        event = "".join(f"data: {line}\n" for line in lines).encode() + b"\n"
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+
+    def save(self, key: str, question: str, said: str) -> None:
+        if options.keep == "turns":
+            keep_turn(key, question, said)
+        else:
+            keep_message(key, "assistant", said)
+
+
+class Server(ThreadingHTTPServer):
+    # Answers under way are brought to their end when the server is asked to end.
+    daemon_threads = False
+    block_on_close = True
+
+
+def end(*_: Any) -> None:
+    ending.set()
+    threading.Thread(target=server.shutdown).start()
+
+
+is_marked = options.marks is not None and not os.path.exists(options.marks)
+if is_marked:
+    with open(options.marks, "wb") as made:
+        made.write(bytes(16))
+with closing(database()) as db:
+    db.execute("PRAGMA journal_mode = wal")
+    db.execute(TABLES[options.keep])
+server = Server(("127.0.0.1", options.port), Handler)
+signal.signal(signal.SIGTERM, end)
+server.serve_forever()
+server.server_close()
