@@ -163,13 +163,13 @@ async fn every_request_is_recorded_for_what_it_is() {
         .map(|call| call.call)
         .collect();
     let expected = [
-        Call::Unmatched,
+        Call::Refused,
         Call::Extra,
         Call::Main,
         Call::Retry,
-        Call::Unmatched,
+        Call::Refused,
         Call::Models,
-        Call::Unmatched,
+        Call::Refused,
     ];
     assert_eq!(calls, expected);
 }

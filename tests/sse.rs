@@ -12,6 +12,7 @@ use chatctl::model::Line;
 use chatctl::model::LineKind;
 use chatctl::stream::sse::Decoder;
 use chatctl::stream::sse::Item;
+use chatctl::stream::sse::MAX_EVENT;
 use chatctl::stream::sse::MAX_LINE;
 use chatctl::stream::sse::SseError;
 use proptest::collection::vec;
@@ -424,6 +425,31 @@ fn what_came_before_a_line_that_is_too_long_is_not_lost() {
         error.to_string(),
         "the event stream has a line of more than `16777216` bytes at byte `9`"
     );
+}
+
+/// Lines that are short each, and an event that never ends.
+#[test]
+fn an_event_without_end_is_refused() {
+    let line = [b"data: ", &b"x".repeat(1023)[..], b"\n"].concat();
+    let mut decoder = Decoder::new();
+    decoder
+        .push(Duration::ZERO, b": hi\n\ndata: a\n\n")
+        .unwrap();
+    for _ in 0..MAX_EVENT / 1024 {
+        assert_eq!(decoder.push(Duration::ZERO, &line).unwrap().len(), 1);
+    }
+    let error = SseError::EventTooLarge {
+        offset: 15,
+        limit: MAX_EVENT,
+    };
+    assert_eq!(decoder.push(Duration::ZERO, &line), Err(error.clone()));
+    assert_eq!(decoder.push(Duration::ZERO, b"\n"), Err(error));
+    // As much in several events is fine.
+    let mut decoder = Decoder::new();
+    let event = [&line[..], b"\n"].concat();
+    for _ in 0..=MAX_EVENT / 1024 {
+        assert_eq!(decoder.push(Duration::ZERO, &event).unwrap().len(), 3);
+    }
 }
 
 #[test]

@@ -2,13 +2,19 @@
 
 use crate::model::Call;
 use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// How chatctl's own marks begin, in a question and in an answer.
+const MARKS: [&str; 2] = ["chatctl-u", "chatctl-a"];
 
 /// What a chat-completions request asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) stream: bool,
     pub(super) last_user: String,
-    pub(super) messages: Vec<String>,
+    pub(super) messages: usize,
+    /// chatctl's own marks in them.
+    pub(super) marks: BTreeSet<String>,
 }
 
 /// Takes a chat-completions body apart (platform.openai.com/docs/api-reference/chat).
@@ -23,11 +29,25 @@ pub(super) fn asked(body: &Value) -> Asked {
     Asked {
         stream: body["stream"] == true,
         last_user,
-        messages: messages
+        messages: messages.len(),
+        marks: messages
             .iter()
-            .map(|message| text(&message["content"]))
+            .flat_map(|message| marks(&text(&message["content"])))
             .collect(),
     }
+}
+
+/// The marks in a text: what chatctl put there, and nothing else of it.
+fn marks(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for mark in MARKS {
+        found.extend(text.match_indices(mark).map(|(at, _)| {
+            let end = text[at + mark.len()..].find(|c: char| !c.is_ascii_alphanumeric());
+            let end = end.map_or(text.len(), |end| at + mark.len() + end);
+            text[at..end].to_owned()
+        }));
+    }
+    found
 }
 
 /// A message's content: a string, or parts of which the texts count.
@@ -85,6 +105,17 @@ mod tests {
             true,
         );
         assert_eq!(call(&asked, "buy milk", false), Call::Main);
+    }
+
+    #[test]
+    fn of_a_text_only_the_marks_are_kept() {
+        let asked = ask(
+            &json!("two: chatctl-u1a, \"chatctl-ab2\" and chatctl-u1a; chatctl-"),
+            true,
+        );
+        let marks: Vec<_> = asked.marks.iter().map(String::as_str).collect();
+        assert_eq!(marks, ["chatctl-ab2", "chatctl-u1a"]);
+        assert_eq!(asked.messages, 2);
     }
 
     #[test]

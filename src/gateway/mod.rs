@@ -7,13 +7,18 @@ mod matching;
 mod play;
 mod routes;
 
+use crate::clock;
 use crate::clock::Tick;
 use crate::model::ProviderCall;
 use crate::stop::Stop;
 use crate::stream::cassette::Stamp;
+use axum::serve::ListenerExt as _;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 use tokio::net::TcpListener;
@@ -34,10 +39,26 @@ struct Recorded {
     call: ProviderCall,
 }
 
+/// How many requests are remembered; a server that asks on and on must not fill the memory.
+const KEPT_CALLS: usize = 10_000;
+
 #[derive(Default)]
 struct State {
     playing: Mutex<Option<Arc<Play>>>,
-    requests: Mutex<Vec<Recorded>>,
+    /// The newest ones, in order.
+    requests: Mutex<VecDeque<Recorded>>,
+    connections: AtomicU64,
+}
+
+impl State {
+    fn keep(&self, call: ProviderCall) {
+        let mut requests = self.requests.lock().expect("no holder panics");
+        if requests.len() == KEPT_CALLS {
+            requests.pop_front();
+        }
+        let at = clock::now();
+        requests.push_back(Recorded { at, call });
+    }
 }
 
 impl Gateway {
@@ -50,6 +71,10 @@ impl Gateway {
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
         let router = routes::router(Arc::clone(&state));
+        let counted = Arc::clone(&state);
+        let listener = listener.tap_io(move |_| {
+            counted.connections.fetch_add(1, Ordering::Relaxed);
+        });
         let serving = tokio::spawn(async move {
             // Serving ends with the task; there is no error to tell.
             let _ = axum::serve(listener, router).await;
@@ -74,6 +99,11 @@ impl Gateway {
     /// No turn is under way: any request from now on is unexpected.
     pub fn rest(&self) {
         *self.state.playing.lock().expect("no holder panics") = None;
+    }
+
+    /// How many connections were made to it so far, whatever was said on them.
+    pub fn connections(&self) -> u64 {
+        self.state.connections.load(Ordering::Relaxed)
     }
 
     /// Requests that came since a moment.

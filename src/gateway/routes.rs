@@ -1,10 +1,9 @@
 //! The provider's paths.
 
 use super::Play;
-use super::Recorded;
 use super::State;
 use super::matching;
-use crate::clock;
+use super::matching::Asked;
 use crate::model::Call;
 use crate::model::ProviderCall;
 use crate::stream::cassette::Answer;
@@ -14,7 +13,9 @@ use axum::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
 use axum::extract::State as Shared;
+use axum::extract::rejection::BytesRejection;
 use axum::http::Method;
 use axum::http::StatusCode;
 use axum::http::Uri;
@@ -26,12 +27,18 @@ use axum::routing::post;
 use futures_util::stream;
 use serde_json::Value;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 /// What a title request and the like are answered: short, and telling where it came from.
 const EXTRA_ANSWER: &str = "Test chat";
 const MODEL: &str = "chatctl";
+
+/// The largest body that is read: a conversation with some images in it.
+const LARGEST_BODY: usize = 64 << 20;
+/// As much of a path as is kept.
+const LONGEST_PATH: usize = 200;
 
 /// Servers give the base URL with and without `/v1`, so both are served.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -41,48 +48,81 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/v1/models", get(models))
         .route("/models", get(models))
         .fallback(unmatched)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(state)
 }
 
 impl State {
-    fn record(&self, line: String, call: Call, messages: Vec<String>) {
-        self.requests
-            .lock()
-            .expect("no holder panics")
-            .push(Recorded {
-                at: clock::now(),
-                call: ProviderCall {
-                    line,
-                    call,
-                    messages,
-                },
-            });
+    fn record(&self, line: String, call: Call, asked: &Asked) {
+        self.keep(ProviderCall {
+            line,
+            call,
+            messages: asked.messages,
+            marks: asked.marks.clone(),
+            refused: None,
+        });
+    }
+
+    /// Answers with an error as the provider's clients expect it, and remembers why.
+    fn refuse(&self, line: String, status: StatusCode, why: String) -> Response {
+        let error = json!({"error": {
+            "message": format!("chatctl gateway: {why}"),
+            "type": "invalid_request_error", "param": null, "code": "chatctl_unmatched"}});
+        self.keep(ProviderCall {
+            line,
+            call: Call::Refused,
+            messages: 0,
+            marks: BTreeSet::new(),
+            refused: Some(why),
+        });
+        (status, Json(error)).into_response()
     }
 }
 
-async fn complete(Shared(state): Shared<Arc<State>>, uri: Uri, body: Bytes) -> Response {
-    let line = format!("POST {}", uri.path());
-    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
-        state.record(line, Call::Unmatched, Vec::new());
-        return refuse(StatusCode::BAD_REQUEST, "the body is not JSON");
+/// Method and path, for the log.
+fn line(method: &Method, uri: &Uri) -> String {
+    let path: String = uri.path().chars().take(LONGEST_PATH).collect();
+    format!("{method} {path}")
+}
+
+async fn complete(
+    Shared(state): Shared<Arc<State>>,
+    method: Method,
+    uri: Uri,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let line = line(&method, &uri);
+    let body = match body {
+        Ok(body) => body,
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let why = format!("its body has more than {} MB", LARGEST_BODY >> 20);
+            return state.refuse(line, StatusCode::PAYLOAD_TOO_LARGE, why);
+        }
+        Err(error) => {
+            let why = format!("its body broke off: {}", error.body_text());
+            return state.refuse(line, error.status(), why);
+        }
+    };
+    let body = match serde_json::from_slice::<Value>(&body) {
+        Ok(body) => body,
+        Err(error) => {
+            let why = format!("its body is not JSON: {error}");
+            return state.refuse(line, StatusCode::BAD_REQUEST, why);
+        }
     };
     let asked = matching::asked(&body);
     let playing = state.playing.lock().expect("no holder panics").clone();
     let Some(play) = playing else {
-        state.record(line, Call::Unmatched, asked.messages);
-        return refuse(
-            StatusCode::NOT_FOUND,
-            "no turn is under way, so no cassette answers this request",
-        );
+        let why = "no turn is under way, so no cassette answers it";
+        return state.refuse(line, StatusCode::NOT_FOUND, why.to_owned());
     };
     let mut call = matching::call(&asked, &play.user, play.is_taken());
     // Two requests may come at once; only one takes the turn.
     if call == Call::Main && play.take() {
         call = Call::Retry;
     }
-    let stream = asked.stream;
-    state.record(line, call, asked.messages);
-    match (call, stream) {
+    state.record(line, call, &asked);
+    match (call, asked.stream) {
         (Call::Main | Call::Retry, true) => stream_of(play),
         (Call::Main | Call::Retry, false) => {
             let reel = play.reel();
@@ -135,29 +175,14 @@ fn extra(streams: bool) -> Response {
     Json(to_completion(&answer, MODEL, &stamp)).into_response()
 }
 
-async fn models(Shared(state): Shared<Arc<State>>, uri: Uri) -> Json<Value> {
-    state.record(format!("GET {}", uri.path()), Call::Models, Vec::new());
+async fn models(Shared(state): Shared<Arc<State>>, method: Method, uri: Uri) -> Json<Value> {
+    state.record(line(&method, &uri), Call::Models, &Asked::default());
     Json(json!({"object": "list", "data": [
         {"id": MODEL, "object": "model", "created": super::stamp("").now, "owned_by": "chatctl"},
     ]}))
 }
 
 async fn unmatched(Shared(state): Shared<Arc<State>>, method: Method, uri: Uri) -> Response {
-    state.record(
-        format!("{method} {}", uri.path()),
-        Call::Unmatched,
-        Vec::new(),
-    );
-    refuse(
-        StatusCode::NOT_FOUND,
-        "chatctl's gateway does not serve this path",
-    )
-}
-
-/// An error as the provider's clients expect it.
-fn refuse(status: StatusCode, why: &str) -> Response {
-    let error = json!({"error": {
-        "message": format!("chatctl gateway: {why}"),
-        "type": "invalid_request_error", "param": null, "code": "chatctl_unmatched"}});
-    (status, Json(error)).into_response()
+    let why = "chatctl's gateway does not serve this path";
+    state.refuse(line(&method, &uri), StatusCode::NOT_FOUND, why.to_owned())
 }

@@ -9,8 +9,11 @@ use reqwest::header::HeaderValue;
 use std::time::Duration;
 use url::Url;
 
-/// The longest that a set-up, log-in or history request may take.
+/// The longest that a set-up, log-in or history request may take, where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The largest answer that is read as a whole, in bytes.
+const LARGEST_ANSWER: usize = 64 << 20;
 
 /// A client with a cookie jar of its own.
 ///
@@ -21,6 +24,7 @@ pub struct Client {
     inner: reqwest::Client,
     origin: Option<String>,
     bearer: Option<HeaderValue>,
+    patience: Duration,
 }
 
 /// What is sent.
@@ -74,7 +78,15 @@ impl Client {
             inner,
             origin,
             bearer: None,
+            patience: PATIENCE,
         })
+    }
+
+    /// Lets each whole answer take so long, where that is longer than usual.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = self.patience.max(patience);
+        self
     }
 
     /// Sends `Authorization: Bearer …` from now on.
@@ -86,19 +98,33 @@ impl Client {
         Ok(())
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer, as far as it has an end.
     pub async fn send(&self, outgoing: &Outgoing) -> anyhow::Result<Answer> {
-        let response = self.request(outgoing)?.timeout(PATIENCE).send().await;
-        let response = response.map_err(|error| self.unreachable(outgoing, &error))?;
+        let response = self.request(outgoing)?.timeout(self.patience).send().await;
+        let mut response = response.map_err(|error| self.unreachable(outgoing, &error))?;
         let (status, headers) = (response.status().as_u16(), headers(response.headers()));
-        let body = response
-            .bytes()
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
             .await
-            .map_err(|error| self.unreachable(outgoing, &error))?;
+            .map_err(|error| self.unreachable(outgoing, &error))?
+        {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(Stop::unreachable(format!(
+                    "the answer of `{} {}` has more than {} MB",
+                    outgoing.method,
+                    outgoing.path,
+                    LARGEST_ANSWER >> 20
+                ))
+                .hint("is it the right path? a set-up or history request is read as a whole, so it must have an end")
+                .into());
+            }
+            body.extend_from_slice(&chunk);
+        }
         Ok(Answer {
             status,
             headers,
-            body: body.to_vec(),
+            body,
         })
     }
 
@@ -162,7 +188,7 @@ impl Client {
         } else if error.is_timeout() {
             Stop::unreachable(format!(
                 "{what} was not answered within {}",
-                humantime::format_duration(PATIENCE)
+                humantime::format_duration(self.patience)
             ))
             .hint("look at the server's log")
         } else {

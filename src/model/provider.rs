@@ -1,5 +1,7 @@
 //! Requests that the server under test sent to its provider.
 
+use std::collections::BTreeSet;
+
 /// What a request was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
@@ -11,8 +13,8 @@ pub enum Call {
     Extra,
     /// A listing of models.
     Models,
-    /// Nothing that a cassette answers.
-    Unmatched,
+    /// One that was refused.
+    Refused,
 }
 
 /// A request to the provider.
@@ -22,6 +24,11 @@ pub struct ProviderCall {
     pub line: String,
     /// What it was taken for.
     pub call: Call,
-    /// The texts of its messages, in order.
-    pub messages: Vec<String>,
+    /// How many messages it has.
+    pub messages: usize,
+    /// Which of chatctl's own marks are in them: tags of questions and nonces of answers. The texts
+    /// are not kept: requests may be large, and many.
+    pub marks: BTreeSet<String>,
+    /// Why it was refused.
+    pub refused: Option<String>,
 }

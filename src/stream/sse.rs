@@ -34,6 +34,10 @@ use crate::model::LineKind;
 /// limit; without one a server that never ends its line would fill the memory.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
 
+/// The most data that an event may have, in bytes. A server that goes on with `data:` lines and
+/// never ends the event would fill the memory just so.
+pub const MAX_EVENT: usize = 2 * MAX_LINE;
+
 /// What the decoder yields, in the order of the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
@@ -48,6 +52,8 @@ pub enum Item {
 pub enum SseError {
     /// The line that starts at byte `offset` has more than `limit` bytes.
     LineTooLong { offset: u64, limit: usize },
+    /// The event that starts at byte `offset` has more than `limit` bytes of data.
+    EventTooLarge { offset: u64, limit: usize },
 }
 
 impl fmt::Display for SseError {
@@ -56,6 +62,10 @@ impl fmt::Display for SseError {
             Self::LineTooLong { offset, limit } => write!(
                 f,
                 "the event stream has a line of more than `{limit}` bytes at byte `{offset}`"
+            ),
+            Self::EventTooLarge { offset, limit } => write!(
+                f,
+                "the event stream has an event of more than `{limit}` bytes at byte `{offset}`"
             ),
         }
     }
@@ -75,6 +85,8 @@ pub struct Decoder {
     after_cr: bool,
     /// Where the block under way starts, once it has a line.
     block_start: Option<u64>,
+    /// How much data the block under way has.
+    block_data: usize,
     /// The id of the block under way; it comes into force with the blank line.
     block_id: Option<String>,
     last_event_id: String,
@@ -104,6 +116,7 @@ impl Decoder {
             line_start: 0,
             after_cr: false,
             block_start: None,
+            block_data: 0,
             block_id: None,
             last_event_id: String::new(),
             retry: None,
@@ -117,9 +130,9 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// [`SseError::LineTooLong`] as soon as a line exceeds [`MAX_LINE`]. What the same bytes
-    /// completed before that line is given first; the error then comes with the next call. Once
-    /// given, it is given by every call.
+    /// As soon as a line exceeds [`MAX_LINE`], or the data of an event [`MAX_EVENT`]. What the same
+    /// bytes completed before is given first; the error then comes with the next call. Once given, it
+    /// is given by every call.
     pub fn push(&mut self, at: Duration, bytes: &[u8]) -> Result<Vec<Item>, SseError> {
         match &self.state {
             State::Open => {}
@@ -206,7 +219,7 @@ impl Decoder {
             };
             self.after_cr = rest[end] == b'\r';
             let text = self.take_text(piece);
-            self.complete(at, text, items);
+            self.complete(at, text, items)?;
             self.line_start += len as u64 + 1;
             rest = &rest[end + 1..];
         }
@@ -225,10 +238,24 @@ impl Decoder {
         text
     }
 
-    fn complete(&mut self, at: Duration, text: String, items: &mut Vec<Item>) {
+    fn complete(
+        &mut self,
+        at: Duration,
+        text: String,
+        items: &mut Vec<Item>,
+    ) -> Result<(), SseError> {
         let (kind, value) = classify(&text);
         if kind != LineKind::Blank {
             self.block_start.get_or_insert(self.line_start);
+        }
+        if kind == LineKind::Data {
+            self.block_data += value.len() + 1;
+            if self.block_data > MAX_EVENT {
+                return Err(SseError::EventTooLarge {
+                    offset: self.block_start.unwrap_or(self.line_start),
+                    limit: MAX_EVENT,
+                });
+            }
         }
         match kind {
             LineKind::Data | LineKind::Event => self.dispatcher.field(&text),
@@ -248,9 +275,11 @@ impl Decoder {
         if kind == LineKind::Blank {
             items.extend(self.end_block(at).map(Item::Frame));
         }
+        Ok(())
     }
 
     fn end_block(&mut self, at: Duration) -> Option<Frame> {
+        self.block_data = 0;
         if let Some(id) = self.block_id.take() {
             self.last_event_id = id;
         }

@@ -8,6 +8,9 @@ use crate::model::Frame;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How many breaks of the grammar are kept: the first ones tell, and a stream may have no end.
+const MOST_FAULTS: usize = 1_000;
+
 /// What a stream has said so far. Times are since the start of the trial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Turn {
@@ -68,6 +71,12 @@ impl Turn {
         }
     }
 
+    fn fault(&mut self, fault: Fault) {
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(fault);
+        }
+    }
+
     fn set_final(&mut self, at: Duration, offset: u64) {
         self.final_at = Some(at);
         self.final_offset = Some(offset);
@@ -79,13 +88,13 @@ impl Turn {
             .final_offset
             .is_some_and(|offset| frame.offset > offset);
         match event {
-            StreamEvent::Final if after_final => self.faults.push(Fault::FinalAgain),
+            StreamEvent::Final if after_final => self.fault(Fault::FinalAgain),
             StreamEvent::Final => {
                 if self.final_at.is_none() {
                     self.set_final(frame.at, frame.offset);
                 }
             }
-            _ if after_final => self.faults.push(Fault::AfterFinal(frame.data.clone())),
+            _ if after_final => self.fault(Fault::AfterFinal(frame.data.clone())),
             StreamEvent::Text(text) => {
                 self.first_text.get_or_insert(frame.at);
                 self.text.push_str(&text);
@@ -105,7 +114,7 @@ impl Turn {
             StreamEvent::Failed(said) => {
                 self.failed.get_or_insert(said);
             }
-            StreamEvent::Broken(how) => self.faults.push(Fault::Broken(how)),
+            StreamEvent::Broken(how) => self.fault(Fault::Broken(how)),
             StreamEvent::Ignored | StreamEvent::Usage => {}
         }
     }

@@ -15,7 +15,7 @@ pub(super) const CHECK: Check = Check {
 fn check(observed: &Observed) -> Vec<Finding> {
     let bad = observed.turns.iter().enumerate().find_map(|(index, turn)| {
         let main = turn.calls.iter().find(|call| call.call == Call::Main)?;
-        let said = |text: &str| main.messages.iter().any(|message| message.contains(text));
+        let said = |mark: &String| main.marks.contains(mark);
         observed.turns[..index].iter().find_map(|before| {
             let missing = match (said(&before.tag), said(&before.nonce)) {
                 (true, true) => return None,
@@ -39,7 +39,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         )
         .with(
             Source::Gateway,
-            format!("the request of turn {} has {} messages", turn.number, main.messages.len()),
+            format!("the request of turn {} has {} messages", turn.number, main.messages),
         ),
     ]
 }

@@ -15,7 +15,10 @@ pub(super) const CHECK: Check = Check {
 fn check(observed: &Observed) -> Vec<Finding> {
     let calls = observed.turns.iter().flat_map(|turn| &turn.calls);
     let calls = calls.chain(&observed.stray_calls);
-    let Some(call) = calls.into_iter().find(|call| call.call == Call::Unmatched) else {
+    let Some((call, why)) = calls
+        .filter(|call| call.call == Call::Refused)
+        .find_map(|call| Some((call, call.refused.as_ref()?)))
+    else {
         return Vec::new();
     };
     vec![
@@ -24,14 +27,11 @@ fn check(observed: &Observed) -> Vec<Finding> {
             Severity::Warning,
             &observed.session,
             format!(
-                "the server called `{}`, which no cassette answers; it got a 4xx",
+                "the server called `{}`, and the gateway refused it",
                 call.line
             ),
             "add a turn for it, or let the server call another address for this",
         )
-        .with(
-            Source::Gateway,
-            format!("`{}` with {} messages", call.line, call.messages.len()),
-        ),
+        .with(Source::Gateway, format!("`{}`: {why}", call.line)),
     ]
 }

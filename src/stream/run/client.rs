@@ -23,6 +23,10 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// The largest body of a turn's answer, in bytes: a server that never ends its stream must not fill
+/// the memory.
+const LARGEST: usize = 128 << 20;
+
 /// What the client has seen so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
@@ -141,6 +145,11 @@ impl Watching {
     }
 }
 
+/// A stream that ended before its end, with the innermost reason.
+fn broke_off(error: &anyhow::Error) -> String {
+    format!("the server's stream broke off ({})", error.root_cause())
+}
+
 struct Watcher {
     orders: Orders,
     seen: watch::Sender<Seen>,
@@ -187,6 +196,7 @@ impl Watcher {
         self.seen.send_modify(|seen| seen.head = Some(head));
         let mut decoder = Decoder::new();
         let mut excerpt = Vec::new();
+        let mut length = 0;
         loop {
             let chunk = self.chunk(&mut opened).await?;
             let at = clock::now();
@@ -209,6 +219,13 @@ impl Watcher {
             }
             if !streams {
                 continue;
+            }
+            length += chunk.len();
+            if length > LARGEST {
+                return Err(format!(
+                    "the server's stream has more than {} MB",
+                    LARGEST >> 20
+                ));
             }
             let items = decoder
                 .push(at, &chunk)
@@ -235,7 +252,7 @@ impl Watcher {
         });
         let chunk = chunk.await;
         self.spot.iter_mut().for_each(Spot::has_bytes);
-        chunk.map_err(|error| format!("{error:#}"))
+        chunk.map_err(|error| broke_off(&error))
     }
 
     fn take(&mut self, items: &[Item], at: Tick) {
