@@ -158,7 +158,15 @@ fn a_server_that_answers_500() {
 #[test]
 fn a_server_that_never_answers() {
     let chat = Chat::new("mute");
-    fails(&mut chat.verify(), 3, &["did not end within 15s"]);
+    fails(
+        chat.verify().args(["--response-timeout", "500ms"]),
+        3,
+        &[
+            "the response of the first turn did not end within 2s",
+            "never called the gateway",
+            "--response-timeout",
+        ],
+    );
     nothing_runs(chat.folder.path());
 }
 
@@ -397,21 +405,25 @@ fn servers_that_do_not_start() {
         command
     };
     fails(
-        &mut run("sh -c 'echo no module named app; exit 1'"),
+        &mut run("sh -c 'echo no module named app; exit 1' {port}"),
         3,
         &["ended before it was ready", "no module named app"],
     );
     fails(
-        &mut run("sleep 60"),
+        &mut run("sh -c 'sleep 60' {port}"),
         3,
         &["was not ready within 700ms", "it wrote nothing"],
     );
     fails(
-        &mut run("no-such-program-here"),
+        &mut run("no-such-program-here {port}"),
         3,
         &["could not be started", "no-such-program-here"],
     );
-    fails(&mut run("sh -c 'unclosed"), 2, &["a quote is not closed"]);
+    fails(
+        &mut run("sh -c {port} 'unclosed"),
+        2,
+        &["a quote is not closed"],
+    );
 }
 
 /// Another process takes the port while the server starts: it is not mistaken for the server.

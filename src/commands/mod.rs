@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod inspect;
+mod launch;
 pub mod migrate;
 pub mod verify_stream;
 

@@ -2,13 +2,15 @@
 
 use super::Done;
 use super::Env;
+use super::launch;
+use super::launch::Wanted;
 use crate::config::Config;
-use crate::db;
 use crate::db::Target;
 use crate::gate;
 use crate::gateway::Gateway;
+use crate::http::Ready;
 use crate::http::Server;
-use crate::http::Start;
+use crate::mask;
 use crate::report::Report;
 use crate::stop::Stop;
 use crate::stream::profiles;
@@ -48,12 +50,15 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
 
-    /// Start and end the server: a command with {port}, {gateway_url}, {database_url}, {database_path}
+    /// Start and end the server: a command with {port}, and {gateway_url}, {database_url}, {database_path}
+    /// or others where it needs them (docs/starting.md). It finds OPENAI_BASE_URL, OPENAI_API_KEY and
+    /// DATABASE_URL in its environment
     #[arg(long, value_name = "CMD")]
     pub start: Option<String>,
 
-    /// The path that answers below 500 when the server is ready [default: the port accepts]
-    #[arg(long, value_name = "PATH")]
+    /// The path or URL that answers below 500, or the port that accepts connections, when the server
+    /// is ready [default: its own port accepts]
+    #[arg(long, value_name = "PATH|URL|PORT")]
     pub ready: Option<String>,
 
     /// How long the server may take to be ready [default: 30s]
@@ -96,6 +101,11 @@ pub struct Args {
     #[arg(long, value_name = "DURATION")]
     pub settle: Option<String>,
 
+    /// How long a response may take when nothing holds it back; a first turn that is not judged may
+    /// take four times as long [default: 15s]
+    #[arg(long, value_name = "DURATION")]
+    pub response_timeout: Option<String>,
+
     /// Replay the choices of an earlier run
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -137,7 +147,7 @@ pub async fn report(args: &Args, env: &Env) -> anyhow::Result<Report> {
     let mut report = Report::new("verify-stream");
     let mut world = world(args, env, &target).await?;
     let outcome = tokio::select! {
-        outcome = verify(&mut world, target, &sessions, &options, &mut report) => outcome,
+        outcome = verify(&mut world, &sessions, &options, &mut report) => outcome,
         () = env.until_interrupted() => Err(Stop::interrupted().into()),
     };
     world.close().await;
@@ -148,22 +158,31 @@ pub async fn report(args: &Args, env: &Env) -> anyhow::Result<Report> {
 
 async fn verify(
     world: &mut World,
-    target: Target,
     sessions: &[(Session, &'static Profile)],
     options: &Options,
     report: &mut Report,
 ) -> anyhow::Result<()> {
+    let target = &world.target;
     world
         .progress
         .note(&format!("store: {target} ({})", target.backend()));
-    let db = db::open(target).await?;
+    if target.is_file() && !target.path().exists() {
+        world
+            .progress
+            .note("the store is not there yet: waiting for the server to make it");
+    } else {
+        world.open_store(Duration::ZERO).await?;
+    }
     // Looking only must not write, not even to tidy up.
-    if options.proof != Proof::Observe && gate::Fault::sweep(db.as_ref()).await.unwrap_or(false) {
+    let swept = match &world.db {
+        Some(db) if options.proof != Proof::Observe => gate::Fault::sweep(db.as_ref()).await,
+        _ => Ok(false),
+    };
+    if swept.unwrap_or(false) {
         world
             .progress
             .note("took out the triggers chatctl_fault_* of a run that was killed");
     }
-    world.db = Some(db);
     run::run(world, sessions, options, report).await
 }
 
@@ -171,9 +190,7 @@ async fn verify(
 pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World> {
     let config = &env.config;
     let start = config.value("start", args.start.as_deref())?;
-    let base = config.parsed("server", args.server.as_deref(), |url| {
-        Url::parse(url).ok().filter(Url::has_host)
-    })?;
+    let base = server(config, args.server.as_deref())?;
     let gateway = config.value("gateway", args.gateway.as_deref())?;
     let fallback = if start.is_some() {
         "127.0.0.1:0"
@@ -187,29 +204,16 @@ pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Re
         Some(command) => {
             let timeout =
                 config.parsed("ready-timeout", args.ready_timeout.as_deref(), duration)?;
-            let ready = config.parsed("ready", args.ready.as_deref(), |path| {
-                path.starts_with('/').then(|| path.to_owned())
-            })?;
-            let mut values = vec![
-                ("gateway_url", gateway.url()),
-                ("database_url", target.secret_url().to_owned()),
-            ];
-            if target.is_file() {
-                values.push(("database_path", target.path().display().to_string()));
-            } else if command.contains("{database_path}") {
-                return Err(Stop::usage(format!(
-                    "`--start` has {{database_path}}, and `{target}` is no file"
-                ))
-                .hint("use {database_url}, or its parts")
-                .into());
-            }
-            let start = Start {
+            let ready = config.parsed("ready", args.ready.as_deref(), Ready::parse)?;
+            let (start, note) = launch::start(Wanted {
                 command,
-                values,
-                port: base.as_ref().and_then(Url::port_or_known_default),
+                gateway: gateway.url(),
+                target,
+                server: base.as_ref(),
                 ready,
                 ready_timeout: timeout.expect("the setting has a default"),
-            };
+            })?;
+            env.progress.note(&note);
             env.progress.doing("starting the server".to_owned());
             tokio::select! {
                 server = Server::start(&start) => Some(server?),
@@ -226,6 +230,7 @@ pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Re
         base,
         origin: config.value("origin", args.origin.as_deref())?,
         gateway,
+        target: target.clone(),
         db: None,
         declared: env.config.store.clone(),
         server,
@@ -233,6 +238,34 @@ pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Re
         fault: None,
         progress: env.progress.clone(),
         mask: env.mask.clone(),
+    })
+}
+
+/// The address of the server under test, where one is given.
+pub(super) fn server(config: &Config, flag: Option<&str>) -> Result<Option<Url>, Stop> {
+    let Some(text) = config.value("server", flag)? else {
+        return Ok(None);
+    };
+    let web = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        (["http", "https"].contains(&url.scheme()) && url.has_host()).then_some(url)
+    };
+    if let Some(url) = web(&text) {
+        return Ok(Some(url));
+    }
+    // What can't be read can't be masked either, so it is not shown.
+    let meant = (!text.contains("://")).then(|| web(&format!("http://{text}")));
+    let stop = Stop::usage("`--server` is no address of a web server");
+    Err(match meant.flatten() {
+        Some(url) => {
+            let url = mask::url(&url);
+            Stop::usage(format!(
+                "`--server {}` does not say whether it is http or https",
+                url.trim_start_matches("http://").trim_end_matches('/')
+            ))
+            .hint(format!("--server {url}"))
+        }
+        None => stop.hint("give --server http://127.0.0.1:8000"),
     })
 }
 
@@ -275,6 +308,13 @@ pub(super) fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
             .unwrap_or(MAX_HOLD),
         settle: config
             .parsed("settle", args.settle.as_deref(), duration)?
+            .expect("the setting has a default"),
+        response_timeout: config
+            .parsed(
+                "response-timeout",
+                args.response_timeout.as_deref(),
+                |text| duration(text).filter(|timeout| !timeout.is_zero()),
+            )?
             .expect("the setting has a default"),
         seed: args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
         forbid: patterns.collect::<Result<_, _>>()?,

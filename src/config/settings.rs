@@ -46,7 +46,7 @@ pub static SETTINGS: &[Setting] = &[
         "ready",
         "CHATCTL_READY",
         None,
-        "the path that tells that it is ready",
+        "the path, URL or port that tells that it is ready",
     ),
     setting(
         "ready-timeout",
@@ -97,6 +97,12 @@ pub static SETTINGS: &[Setting] = &[
         "CHATCTL_SETTLE",
         Some("2s"),
         "how long a late row is waited for",
+    ),
+    setting(
+        "response-timeout",
+        "CHATCTL_RESPONSE_TIMEOUT",
+        Some("15s"),
+        "how long a response may take",
     ),
     setting(
         "format",

@@ -14,6 +14,7 @@ pub use client::Outgoing;
 pub use listener::Reserved;
 pub use server::Killer;
 pub use server::OutputLine;
+pub use server::Ready;
 pub use server::Server;
 pub use server::Start;
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::io::AsyncBufReadExt as _;
+use tokio::io::AsyncReadExt as _;
 use tokio::io::BufReader;
 use tokio::process::Child;
 use tokio::process::ChildStdin;
@@ -34,20 +35,50 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) const NOT_STARTED: &str = "could not be started";
 /// How many lines of output are kept; a server that floods must not fill the memory.
 const KEPT_LINES: usize = 10_000;
+/// As much of a line is kept in one piece, in bytes.
+const LONGEST_LINE: u64 = 16 * 1024;
 
 /// How to start a server.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// The command, with `{port}`, `{gateway_url}`, `{database_url}`, `{database_path}`.
+    /// The command, with names in braces: `{port}` and those of `values`.
     pub command: String,
     /// What the names in the command stand for.
-    pub values: Vec<(&'static str, String)>,
+    pub values: Vec<(String, String)>,
+    /// What it finds in its environment besides what chatctl itself has.
+    pub environment: Vec<(String, String)>,
     /// The port it must listen on; a free one is taken when absent.
     pub port: Option<u16>,
-    /// A path that must answer below 500, or none: then the port must accept connections.
-    pub ready: Option<String>,
+    /// What tells that it is ready, besides that its port accepts connections.
+    pub ready: Option<Ready>,
     /// How long it may take.
     pub ready_timeout: Duration,
+}
+
+/// What tells that a server is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ready {
+    /// This path of the server answers below 500.
+    Path(String),
+    /// This port of this machine accepts connections.
+    Port(u16),
+    /// This address answers below 500.
+    Url(Url),
+}
+
+impl Ready {
+    /// A path, a port, or a URL.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.starts_with('/') {
+            return Some(Self::Path(text.to_owned()));
+        }
+        if let Ok(port) = text.parse() {
+            return Some(Self::Port(port));
+        }
+        let url = Url::parse(text).ok()?;
+        let web = ["http", "https"].contains(&url.scheme()) && url.has_host();
+        web.then_some(Self::Url(url))
+    }
 }
 
 /// A running server.
@@ -130,6 +161,7 @@ impl Server {
             .arg("supervise")
             .arg("--")
             .args(&command)
+            .envs(start.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -181,7 +213,7 @@ impl Server {
             if self.child.try_wait()?.is_some() {
                 return Ok(Begun::Ended);
             }
-            if answers(&client, ready.as_deref(), port).await {
+            if accepts(port).await && answers(&client, ready.as_ref()).await {
                 break;
             }
             if clock::now() >= deadline {
@@ -229,7 +261,7 @@ impl Server {
             false => format!("the end of its output:\n{tail}"),
         };
         Stop::unreachable(format!("the server {how}; {tail}"))
-            .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}, and be ready within --ready-timeout")
+            .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}, and be ready within --ready-timeout (--ready says what tells that it is)")
             .into()
     }
 
@@ -298,29 +330,46 @@ impl Server {
     }
 }
 
-async fn answers(client: &super::Client, path: Option<&str>, port: u16) -> bool {
-    let Some(path) = path else {
-        return tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .is_ok();
+async fn accepts(port: u16) -> bool {
+    let connecting = tokio::net::TcpStream::connect(("127.0.0.1", port));
+    connecting.await.is_ok()
+}
+
+async fn answers(client: &super::Client, ready: Option<&Ready>) -> bool {
+    let asked = match ready {
+        None => return true,
+        Some(Ready::Port(port)) => return accepts(*port).await,
+        Some(Ready::Path(path)) => client.send(&get(path)).await,
+        Some(Ready::Url(url)) => {
+            let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+            let root = url.join("/").unwrap_or_else(|_| url.clone());
+            match super::Client::new(root, None) {
+                Ok(client) => client.send(&get(path)).await,
+                Err(_) => return false,
+            }
+        }
     };
-    let ask = super::Outgoing {
+    asked.is_ok_and(|answer| answer.status < 500)
+}
+
+fn get(path: &str) -> super::Outgoing {
+    super::Outgoing {
         method: "GET".into(),
         path: path.to_owned(),
         headers: Vec::new(),
         body: Vec::new(),
-    };
-    client
-        .send(&ask)
-        .await
-        .is_ok_and(|answer| answer.status < 500)
+    }
 }
 
 async fn keep(output: impl tokio::io::AsyncRead + Unpin, kept: Arc<Mutex<VecDeque<OutputLine>>>) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
-    // Bytes, not text: a server may write anything.
-    while matches!(output.read_until(b'\n', &mut line).await, Ok(read) if read > 0) {
+    // Bytes, not text: a server may write anything, and what it writes without a line end is cut.
+    loop {
+        let mut part = (&mut output).take(LONGEST_LINE);
+        if !matches!(part.read_until(b'\n', &mut line).await, Ok(read) if read > 0) {
+            break;
+        }
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         line.clear();
         let mut kept = kept.lock().expect("no reader of the output panics");
@@ -345,7 +394,7 @@ fn fill(start: &Start, port: u16) -> anyhow::Result<Vec<String>> {
             ))
             .hint("quote it as for a shell: --start 'uvicorn app:app --port {port}'")
         })?;
-    let port = ("port", port.to_string());
+    let port = ("port".to_owned(), port.to_string());
     let values: Vec<_> = start.values.iter().chain([&port]).collect();
     Ok(words
         .into_iter()

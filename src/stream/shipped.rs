@@ -25,7 +25,10 @@ pub fn session(profile: &str) -> Result<Session, Stop> {
         read: &|name| Err(format!("a shipped session has no file `{name}`")),
         env: &|_| None,
     };
-    Ok(parse(file, text, &outside)?)
+    Ok(Session {
+        shipped: true,
+        ..parse(file, text, &outside)?
+    })
 }
 
 #[cfg(test)]

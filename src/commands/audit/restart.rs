@@ -123,7 +123,7 @@ fn inner(args: &Args) -> verify_stream::Args {
         sessions: args.sessions.clone(),
         server: args.server.clone(),
         start: args.start.clone(),
-        ready: args.ready.clone().filter(|ready| ready.starts_with('/')),
+        ready: args.ready.clone(),
         ready_timeout: args.ready_timeout.clone(),
         gateway: args.gateway.clone(),
         profile: args.profile.clone(),
@@ -191,7 +191,7 @@ fn way(name: &str) -> &'static Way {
 
 fn around(args: &Args, env: &Env) -> anyhow::Result<Around> {
     let parse = |url: &str| Url::parse(url).ok().filter(Url::has_host);
-    let server = env.config.parsed("server", args.server.as_deref(), parse)?;
+    let server = verify_stream::server(&env.config, args.server.as_deref())?;
     let server = server.ok_or_else(|| {
         Stop::usage("no server to ask")
             .hint("give --server http://127.0.0.1:8000, the one that the command restarts")

@@ -3,7 +3,6 @@
 
 use super::chat::Chat;
 use super::chat::Live;
-use super::chat::RESPONSE;
 use super::chat::Vary;
 use super::client::Seen;
 use super::stage::Stage;
@@ -100,7 +99,9 @@ impl Stage<'_> {
         if at_final.turn.final_at.is_some() && self.mapping.is_some() {
             calibrated.at_final.push(self.row(&live).await);
         }
-        let seen = self.until_over(&live, RESPONSE).await?;
+        let seen = self
+            .until_over(&live, self.options.response_timeout)
+            .await?;
         let ended = *live.play.ended().borrow();
         let Some(ended) = ended else {
             // Says why: the server never called, or was answered something else.
@@ -185,6 +186,7 @@ impl Stage<'_> {
 
     /// Finds out which table holds the messages: the user says so, or the chat's own texts do.
     pub(super) async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
+        self.world.open_store(self.options.settle).await?;
         let schema = self.world.db().schema().await?;
         self.mapping = self.world.declared.resolve(&schema)?;
         if self.mapping.is_some() {

@@ -12,6 +12,7 @@ use crate::gateway::Reel;
 use crate::http;
 use crate::http::Client;
 use crate::http::Outgoing;
+use crate::model::Call;
 use crate::stop::Stop;
 use crate::stream::cassette::Answer;
 use crate::stream::cassette::Chunk;
@@ -30,10 +31,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The longest that a response may take when nothing holds it back.
-pub(super) const RESPONSE: Duration = Duration::from_secs(15);
-/// The longest that the server may take to call its provider.
-const CALL: Duration = Duration::from_secs(10);
 /// No bytes for this long, and the client has all that was sent: lets per-token writes drain.
 const QUIET: Duration = Duration::from_millis(30);
 /// A server that collects the answer before it streams sends nothing: then this is long enough.
@@ -43,6 +40,8 @@ const QUIET_AT_MOST: Duration = Duration::from_millis(250);
 pub struct Chat {
     client: Client,
     captures: Captures,
+    /// What to do when the server does not have a path of the session.
+    on_path: String,
 }
 
 /// A turn under way.
@@ -58,6 +57,8 @@ pub(super) struct Live {
     pub(super) watching: Watching,
     /// How many chunks go out before the withheld one.
     pub(super) chunks_before: usize,
+    /// How many connections the gateway had before.
+    connections: u64,
 }
 
 /// How a turn is varied.
@@ -77,7 +78,8 @@ impl Stage<'_> {
     pub async fn set_up(&self) -> anyhow::Result<Chat> {
         let client = Client::new(self.world.base.clone(), self.world.origin.clone())?;
         let mut chat = Chat {
-            client,
+            client: client.with_patience(self.options.response_timeout),
+            on_path: self.session.hint_on_path("[login], [[setup]] or [history]"),
             captures: Captures::from([("run".to_owned(), token().into())]),
         };
         self.log_in(&mut chat).await?;
@@ -164,6 +166,7 @@ impl Stage<'_> {
             expected: turn.expected(&captures, answer.as_deref(), &nonce)?,
             conversation: chat.conversation(),
             chunks_before: first.before.len(),
+            connections: self.world.gateway.connections(),
             sent: clock::now(),
             watching: start(Orders {
                 client: chat.client.clone(),
@@ -182,31 +185,25 @@ impl Stage<'_> {
     /// Waits until the server has everything but the withheld end, and the client is quiet.
     pub(super) async fn until_withheld(&self, live: &Live) -> anyhow::Result<Tick> {
         let mut withheld = live.play.withheld();
+        let patience = self.options.response_timeout;
         let over = live.watching.until(|seen| seen.over.is_some());
         let withheld = tokio::select! {
             at = withheld.wait_for(Option::is_some) => at.ok().and_then(|at| *at),
             _ = over => None,
-            () = tokio::time::sleep(CALL) => None,
+            () = tokio::time::sleep(patience) => None,
         };
         let Some(at) = withheld else {
             let seen = live.watching.seen();
             self.check_head(&seen)?;
-            let how = match seen.over {
-                Some(Err(error)) => {
-                    return Err(Stop::unreachable(error).hint(self.log_hint()).into());
-                }
-                Some(Ok(())) => "answered without calling its provider".to_owned(),
+            let how = match &seen.over {
+                Some(Err(error)) => error.clone(),
+                Some(Ok(())) => "the server answered without calling its provider".to_owned(),
                 None => format!(
-                    "did not call its provider within {}",
-                    humantime::format_duration(CALL)
+                    "the server did not call its provider within {}",
+                    humantime::format_duration(patience)
                 ),
             };
-            return Err(Stop::unreachable(format!("the server {how}"))
-                .hint(format!(
-                    "let the server use `{}` as its provider's base URL (OPENAI_BASE_URL, or {{gateway_url}} in --start)",
-                    self.world.gateway.url()
-                ))
-                .into());
+            return Err(self.unanswered(live, &seen, &how));
         };
         loop {
             let seen = live.watching.seen();
@@ -219,12 +216,67 @@ impl Stage<'_> {
         }
     }
 
+    /// Why a turn came to nothing, told by what the gateway saw of it.
+    pub(super) fn unanswered(&self, live: &Live, seen: &Seen, how: &str) -> anyhow::Error {
+        let gateway = &self.world.gateway;
+        let calls = gateway.calls_since(live.sent);
+        let refused = calls
+            .iter()
+            .find_map(|call| Some((&call.line, call.refused.as_ref()?)));
+        if let Some((line, why)) = refused {
+            return Stop::unreachable(format!(
+                "the server called its provider with `{line}`, and chatctl's gateway refused it: {why}"
+            ))
+            .hint("the gateway answers POST /v1/chat/completions with `messages` and GET /v1/models")
+            .into();
+        }
+        if calls
+            .iter()
+            .any(|call| matches!(call.call, Call::Main | Call::Retry))
+        {
+            return Stop::unreachable(how).hint(self.log_hint()).into();
+        }
+        let said = seen.head.as_ref().map_or("", |head| head.excerpt.trim());
+        let said = match said.is_empty() {
+            true => String::new(),
+            false => format!("; its answer begins `{said}`"),
+        };
+        let url = gateway.url();
+        if let Some(call) = calls.last() {
+            return Stop::unreachable(format!(
+                "{how}: of its provider it asked `{}` only{said}",
+                call.line
+            ))
+            .hint(self.log_hint())
+            .into();
+        }
+        let mut hint = format!(
+            "let the server use `{url}` as its provider's base URL (OPENAI_BASE_URL, or {{gateway_url}} in --start) \
+             and any text as the key (OPENAI_API_KEY); where HTTP_PROXY is set, NO_PROXY has to name 127.0.0.1"
+        );
+        let never = match gateway.connections() > live.connections {
+            true => {
+                hint = format!(
+                    "the gateway speaks plain HTTP: let the base URL be `{url}`, not https://"
+                );
+                "connected to the gateway and sent it no HTTP request"
+            }
+            false => "never called the gateway",
+        };
+        if let Some(log) = self.log_tail() {
+            hint = format!("{hint}\n{log}");
+        }
+        Stop::unreachable(format!("{how}; it {never}{said}"))
+            .hint(hint)
+            .into()
+    }
+
     /// Waits until the final marker is there or the response is over, or for as long as it may take.
     pub(super) async fn until_final(&self, live: &Live) -> Seen {
         let wait = live
             .watching
             .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some());
-        match tokio::time::timeout(RESPONSE, wait).await {
+        match tokio::time::timeout(self.options.response_timeout, wait).await {
             Ok(seen) => seen,
             Err(_) => live.watching.seen(),
         }
@@ -234,19 +286,16 @@ impl Stage<'_> {
     pub(super) async fn until_over(&self, live: &Live, patience: Duration) -> anyhow::Result<Seen> {
         let over = live.watching.until(|seen| seen.over.is_some());
         let Ok(seen) = tokio::time::timeout(patience, over).await else {
-            return Err(Stop::unreachable(format!(
+            let how = format!(
                 "the response of turn {} did not end within {}",
                 live.number,
                 humantime::format_duration(patience)
-            ))
-            .hint(self.log_hint())
-            .into());
+            );
+            return Err(self.unanswered(live, &live.watching.seen(), &how));
         };
         self.check_head(&seen)?;
         match &seen.over {
-            Some(Err(error)) => Err(Stop::unreachable(error.clone())
-                .hint(self.log_hint())
-                .into()),
+            Some(Err(error)) => Err(self.unanswered(live, &seen, error)),
             _ => Ok(seen),
         }
     }
@@ -266,22 +315,22 @@ impl Stage<'_> {
         );
         Err(Stop::unreachable(what.trim_end_matches([' ', ':']))
             .hint(match head.status {
-                404 | 405 => format!(
-                    "check the path and method in [request] of {}",
-                    self.session.file
-                ),
+                404 | 405 => self.session.hint_on_path("[request]"),
                 401 | 403 => format!("add a [login] to {}", self.session.file),
                 _ => self.log_hint(),
             })
             .into())
     }
 
-    /// The end of the server's output, when chatctl has it.
+    /// What to look at: the end of the server's output, when chatctl has it.
     pub(super) fn log_hint(&self) -> String {
-        match self.world.server.as_ref().map(|server| server.tail(12)) {
-            Some(tail) if !tail.is_empty() => format!("the end of the server's output:\n{tail}"),
-            _ => "look at the server's log".to_owned(),
-        }
+        let tail = self.log_tail();
+        tail.unwrap_or_else(|| "look at the server's log".to_owned())
+    }
+
+    fn log_tail(&self) -> Option<String> {
+        let tail = self.world.server.as_ref()?.tail(12);
+        (!tail.is_empty()).then(|| format!("the end of the server's output:\n{tail}"))
     }
 }
 
@@ -347,7 +396,10 @@ impl Chat {
                 answer.status,
                 answer.excerpt()
             ))
-            .hint("check the request in the session file, and the server's log")
+            .hint(match answer.status {
+                404 | 405 => self.on_path.as_str(),
+                _ => "check the request in the session file, and the server's log",
+            })
             .into());
         }
         Ok(answer)

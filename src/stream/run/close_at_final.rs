@@ -1,6 +1,5 @@
 //! The client hangs up at the final marker, as EventSource code and the OpenAI SDKs do.
 
-use super::chat::RESPONSE;
 use super::chat::Vary;
 use super::stage::Stage;
 use crate::report::Finding;
@@ -35,7 +34,9 @@ impl Stage<'_> {
                     Lane::Client,
                     format!("turn {} sent", live.number),
                 );
-                let seen = self.until_over(&live, RESPONSE).await?;
+                let seen = self
+                    .until_over(&live, self.options.response_timeout)
+                    .await?;
                 if let Some(at) = seen.turn.final_at {
                     moments.at(
                         at,

@@ -1,6 +1,5 @@
 //! The provider ends with `finish_reason` and no `[DONE]`: is the answer saved?
 
-use super::chat::RESPONSE;
 use super::chat::Vary;
 use super::stage::Stage;
 use crate::report::Finding;
@@ -25,7 +24,7 @@ impl Stage<'_> {
             let live = self.begin(&chat, index, vary)?;
             live.play.release();
             // A response that breaks off here may still have stored its answer.
-            let _ = self.until_over(&live, RESPONSE).await;
+            let _ = self.until_over(&live, self.options.response_timeout).await;
             let seen = live.watching.seen();
             if self.await_row(&live, self.options.settle).await.is_some() {
                 continue;

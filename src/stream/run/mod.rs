@@ -16,6 +16,7 @@ mod spot;
 mod stage;
 mod talk;
 mod trial;
+mod warm_up;
 mod world;
 
 use super::faults;
@@ -72,6 +73,8 @@ pub struct Options {
     pub max_hold: Duration,
     /// How long after the end a row may still come.
     pub settle: Duration,
+    /// The longest that a response may take when nothing holds it back.
+    pub response_timeout: Duration,
     /// The seed of everything that is varied.
     pub seed: u64,
     /// Patterns that the server's output must not match, beside those of the session.
@@ -111,6 +114,7 @@ impl Stage<'_> {
     /// The whole session: what it leaves behind without a gate, the proof, and the cases
     /// that hang up or change how the provider ends.
     async fn run(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        self.warm_up().await?;
         let calibrated = self.calibrate(report).await?;
         match &calibrated.wrong {
             Some(why) => self.skip_proof(why, report),

@@ -2,7 +2,6 @@
 
 use super::chat::Chat;
 use super::chat::Live;
-use super::chat::RESPONSE;
 use super::chat::Vary;
 use super::client::Watching;
 use super::spot::Act;
@@ -161,7 +160,10 @@ impl Stage<'_> {
         let seen = match until {
             Until::Middle => live.watching.seen(),
             Until::Final => self.until_final(&live).await,
-            Until::Over => self.until_over(&live, RESPONSE).await?,
+            Until::Over => {
+                self.until_over(&live, self.options.response_timeout)
+                    .await?
+            }
         };
         if until != Until::Middle && seen.turn.final_at.is_none() {
             return Err(Stop::unreachable(format!(

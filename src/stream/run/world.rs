@@ -1,7 +1,10 @@
 //! What a run works with, and how it is left: nothing closed, nothing running, nothing behind.
 
+use crate::clock;
 use crate::clock::Tick;
+use crate::db;
 use crate::db::Db;
+use crate::db::Target;
 use crate::gate::Fault;
 use crate::gate::Gate;
 use crate::gateway::Gateway;
@@ -9,9 +12,14 @@ use crate::http::OutputLine;
 use crate::http::Server;
 use crate::mask::Mask;
 use crate::progress::Progress;
+use crate::stop::Stop;
 use crate::store::Declared;
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
+
+/// Between two looks for a file that must come.
+const ASK: Duration = Duration::from_millis(20);
 
 /// Everything that outlives a session.
 pub struct World {
@@ -21,6 +29,8 @@ pub struct World {
     pub origin: Option<String>,
     /// chatctl in the provider's place.
     pub gateway: Gateway,
+    /// Where the store is.
+    pub target: Target,
     /// The store, once it could be opened.
     pub db: Option<Box<dyn Db>>,
     /// What the user says of the store.
@@ -42,7 +52,35 @@ impl World {
     pub fn db(&self) -> &dyn Db {
         self.db
             .as_deref()
-            .expect("the store is opened before the first session")
+            .expect("the store is opened before anything is looked for in it")
+    }
+
+    /// Opens the store. A server that was just asked for the first time may still be making the file.
+    ///
+    /// # Errors
+    /// When it can't be opened, or is not there in time.
+    pub async fn open_store(&mut self, patience: Duration) -> anyhow::Result<()> {
+        if self.db.is_some() {
+            return Ok(());
+        }
+        let path = self.target.path();
+        let deadline = clock::now() + patience;
+        while self.target.is_file() && !path.exists() {
+            if clock::now() >= deadline {
+                return Err(Stop::unreachable(format!(
+                    "the server answered a chat, and there is no database at `{}`",
+                    path.display()
+                ))
+                .hint(
+                    "let the server store there (in --start {database_path} is this path), or give the \
+                     file that it uses with --database-url (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
+                )
+                .into());
+            }
+            tokio::time::sleep(ASK).await;
+        }
+        self.db = Some(db::open(self.target.clone()).await?);
+        Ok(())
     }
 
     /// Whether the server, and so its store, is chatctl's own to break.

@@ -50,6 +50,8 @@ pub struct Session {
     pub name: String,
     /// The file, as the user named it.
     pub file: String,
+    /// Whether it is one from inside the program, taken because the user named none.
+    pub shipped: bool,
     /// The wire format from the server to the client, when the file says one.
     pub profile: Option<String>,
     /// Runs first.
@@ -68,6 +70,22 @@ pub struct Session {
     pub logs: Logs,
     /// Every secret that a request holds, so that a report can mask it.
     pub secrets: Vec<Secret>,
+}
+
+impl Session {
+    /// What to do when the server does not have a path of the session.
+    pub fn hint_on_path(&self, section: &str) -> String {
+        if !self.shipped {
+            return format!("check the path and method in {section} of {}", self.file);
+        }
+        let setup = self.setup.iter().map(|request| request.written.as_str());
+        let paths: Vec<_> = setup.chain([self.request.written.as_str()]).collect();
+        format!(
+            "no session was named, so the shipped one was taken, which calls {}; write a session with your \
+             server's own paths (docs/sessions.md) and name it: chatctl verify-stream my-session.toml",
+            paths.join(" and ")
+        )
+    }
 }
 
 /// The log-in. Cookies are kept in any case.

@@ -162,6 +162,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     Ok(Session {
         name: name(&top, file)?,
         file: file.to_owned(),
+        shipped: false,
         profile,
         login,
         setup,

@@ -17,8 +17,8 @@ from chat.auth import COOKIE, current_user, signed
 from chat.modes import MODES
 from chat.provider import Provider
 from chat.settings import Settings
-from chat.store import Handle, Insert, Line, open_store
-from chat.stream import frames
+from chat.store import Handle, Insert, Line, Store, open_store
+from chat.stream import frames, unguarded
 from chat.turn import Turn
 from chat.wire import WIRES
 
@@ -31,20 +31,26 @@ if settings.mode not in MODES:
 respond = transport.load(settings.transport)
 
 PAGE = 3
+SLOW_FIRST = 2.0
 # Conversations that this process began; the next one knows nothing of them.
 begun_here: set[str] = set()
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    schema.prepare(settings)
     app.state.settings = settings
-    app.state.store = open_store(settings.stack, settings.database, settings.busy_timeout)
     app.state.provider = Provider(settings.gateway_url)
+    app.state.store = None if settings.mode == "late_store" else begin_store()
     yield
-    await buffer.flush(app.state.store)
+    if app.state.store is not None:
+        await buffer.flush(app.state.store)
+        await app.state.store.dispose()
     await app.state.provider.close()
-    await app.state.store.dispose()
+
+
+def begin_store() -> Store:
+    schema.prepare(settings)
+    return open_store(settings.stack, settings.database, settings.busy_timeout)
 
 
 app = FastAPI(lifespan=lifespan, openapi_url=None)
@@ -103,6 +109,8 @@ async def login(body: LoginBody, request: Request, response: Response) -> dict[s
 async def create_conversation(
     request: Request, user_id: UserId, body: ConversationBody | None = None
 ) -> dict[str, str]:
+    if request.app.state.store is None:
+        request.app.state.store = begin_store()
     store = request.app.state.store
     title = body.title if body else None
     key = await store.run(store.queries.create_conversation, title, user_id)
@@ -152,6 +160,8 @@ async def chat(
         return JSONResponse({"detail": "Internal Server Error"}, 500)
     if settings.mode == "mute":
         await asyncio.sleep(3600)
+    if settings.mode == "slow_first" and len(begun_here) == 1:
+        await asyncio.sleep(SLOW_FIRST)
     lines = await find_history(request, conversation_id, user_id)
     store, provider = request.app.state.store, request.app.state.provider
     if settings.mode != "user_lost":
@@ -159,7 +169,8 @@ async def chat(
     await ask_aside(provider, message)
     turn = Turn(store, provider, conversation_id, user_id, prompt(lines, message), session)
     media = "text/plain" if settings.mode == "not_sse" else "text/event-stream"
-    body = frames(turn, MODES[settings.mode], WIRES[settings.wire])
+    relay = unguarded if settings.mode == "unguarded" else frames
+    body = relay(turn, MODES[settings.mode], WIRES[settings.wire])
     return respond(body, BackgroundTask(turn.run_after_response), media)
 
 
@@ -182,4 +193,6 @@ def prompt(lines: list[Line], message: str) -> list[dict[str, str]]:
     past = [{"role": x.role, "content": x.content} for x in lines if x.status == "complete"]
     if settings.mode == "forgets_context":
         past = []
-    return [*past, {"role": "user", "content": message}]
+    # As images in base64 make a request large.
+    images = [{"role": "system", "content": "A" * (settings.prompt_mb << 20)}]
+    return [*(images if settings.prompt_mb else []), *past, {"role": "user", "content": message}]

@@ -11,7 +11,11 @@ from sqlalchemy import create_engine, make_url, text
 # One for the whole process; it is gone with the last connection, so the first one is kept.
 MEMORY = "file:chat?mode=memory&cache=shared"
 _kept: list[sqlite3.Connection] = []
-_DRIVERS = {"postgres": "postgresql+pg8000", "mysql": "mysql+pymysql"}
+_DRIVERS = {
+    "postgres": "postgresql+pg8000",
+    "postgresql": "postgresql+pg8000",
+    "mysql": "mysql+pymysql",
+}
 
 
 def url_of(mode: str) -> str:
@@ -23,7 +27,7 @@ def url_of(mode: str) -> str:
     if scheme in _DRIVERS:
         url = f"{_DRIVERS[scheme]}:{rest}"
         return _new_database(url) if mode == "ephemeral_path" else url
-    path = os.environ["DATABASE_PATH"]
+    path = os.environ.get("DATABASE_PATH") or given.removeprefix("sqlite:///")
     if mode == "ephemeral_path":
         # As a container without a volume starts: with a file system that has no database.
         for ending in ("", "-wal", "-shm", "-journal"):

@@ -79,6 +79,9 @@ _ELSEWHERE = [
     "html",
     "status_500",
     "mute",
+    "slow_first",
+    "late_store",
+    "unguarded",
     "titles",
     "embeds",
 ]

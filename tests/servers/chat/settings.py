@@ -28,13 +28,14 @@ class Settings:
     accounts: str
     cors_origin: str | None
     busy_timeout: float
+    prompt_mb: int
 
     @classmethod
     def from_env(cls) -> "Settings":
         mode = os.environ.get("MODE", "correct")
         return cls(
             database=database.url_of(mode),
-            gateway_url=os.environ["GATEWAY_URL"].rstrip("/"),
+            gateway_url=(os.environ.get("GATEWAY_URL") or os.environ["OPENAI_BASE_URL"]).rstrip("/"),
             mode=mode,
             stack=_choice("STACK"),
             transport=_choice("TRANSPORT"),
@@ -44,6 +45,7 @@ class Settings:
             accounts=_choice("ACCOUNTS"),
             cors_origin=os.environ.get("CORS_ORIGIN") or None,
             busy_timeout=int(os.environ.get("BUSY_TIMEOUT_MS", "5000")) / 1000,
+            prompt_mb=int(os.environ.get("PROMPT_MB", "0")),
         )
 
 

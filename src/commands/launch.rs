@@ -1,0 +1,388 @@
+//! How the server under test is started: the names in `--start`, and what it finds in its environment.
+
+use crate::db::Target;
+use crate::http::Ready;
+use crate::http::Start;
+use crate::mask;
+use crate::stop::Stop;
+use std::path::Path;
+use std::time::Duration;
+use url::Url;
+
+/// What a server that knows nothing of chatctl may take for its provider's key.
+const KEY: &str = "chatctl";
+/// Requests to these addresses go to no proxy.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// Names in braces that belong to chatctl; others are the command's own.
+const OWN: [&str; 3] = ["database_", "gateway_", "port"];
+
+/// How programs spell a database's URL: what they add to `{database_url:…}`, for which backend, and
+/// the scheme that it gets.
+const SPELLINGS: [(&str, &str, &str); 15] = [
+    ("sqlalchemy", "sqlite", "sqlite"),
+    ("aiosqlite", "sqlite", "sqlite+aiosqlite"),
+    ("pysqlite", "sqlite", "sqlite+pysqlite"),
+    ("file", "sqlite", "file"),
+    ("sqlalchemy", "postgres", "postgresql"),
+    ("asyncpg", "postgres", "postgresql+asyncpg"),
+    ("psycopg", "postgres", "postgresql+psycopg"),
+    ("psycopg2", "postgres", "postgresql+psycopg2"),
+    ("pg8000", "postgres", "postgresql+pg8000"),
+    ("sqlalchemy", "mysql", "mysql"),
+    ("aiomysql", "mysql", "mysql+aiomysql"),
+    ("asyncmy", "mysql", "mysql+asyncmy"),
+    ("pymysql", "mysql", "mysql+pymysql"),
+    ("mysqldb", "mysql", "mysql+mysqldb"),
+    ("mysqlconnector", "mysql", "mysql+mysqlconnector"),
+];
+
+/// What decides how a server is started.
+pub(super) struct Wanted<'a> {
+    /// The command, as it was given.
+    pub(super) command: String,
+    /// The gateway's base URL.
+    pub(super) gateway: String,
+    /// The store.
+    pub(super) target: &'a Target,
+    /// Where the server must listen, when that was said.
+    pub(super) server: Option<&'a Url>,
+    pub(super) ready: Option<Ready>,
+    pub(super) ready_timeout: Duration,
+}
+
+/// The command with all that it is given, and a note that says what that is.
+pub(super) fn start(wanted: Wanted<'_>) -> Result<(Start, String), Stop> {
+    let Wanted {
+        command, target, ..
+    } = &wanted;
+    if wanted.server.is_none() && !command.contains("{port}") {
+        return Err(Stop::usage(
+            "`--start` has no {port}: the server would not know where to listen",
+        )
+        .hint(
+            "put {port} where the command takes its port (--port {port}), or say where it listens: \
+             --server http://127.0.0.1:8000",
+        ));
+    }
+    let values = names(&wanted);
+    if let Some(unknown) = unknown(command, &values) {
+        return Err(wrong_name(&unknown, target, &values));
+    }
+    let environment = environment(&wanted, &|name| std::env::var(name).ok());
+    let told: Vec<_> = environment
+        .iter()
+        .map(|(name, value)| match *name {
+            "DATABASE_URL" => format!("{name}={}", shown(value)),
+            _ => format!("{name}={value}"),
+        })
+        .collect();
+    let note = format!("the server gets {}", told.join(", "));
+    // Programs look for the small one first.
+    let small = environment
+        .iter()
+        .find(|(name, _)| *name == "NO_PROXY")
+        .map(|(_, value)| ("no_proxy", value.clone()));
+    let environment = environment.iter().cloned().chain(small);
+    let start = Start {
+        environment: environment
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        values,
+        port: wanted.server.and_then(Url::port_or_known_default),
+        command: wanted.command,
+        ready: wanted.ready,
+        ready_timeout: wanted.ready_timeout,
+    };
+    Ok((start, note))
+}
+
+/// What the names in the command stand for; the port is not known yet.
+fn names(wanted: &Wanted<'_>) -> Vec<(String, String)> {
+    let target = wanted.target;
+    let mut values = vec![
+        ("gateway_url".to_owned(), wanted.gateway.clone()),
+        ("database_url".to_owned(), target.secret_url().to_owned()),
+    ];
+    let spelled = SPELLINGS
+        .iter()
+        .filter(|(_, backend, _)| *backend == target.backend());
+    values.extend(
+        spelled
+            .map(|(name, _, scheme)| (format!("database_url:{name}"), spelled_as(scheme, target))),
+    );
+    match target.login() {
+        None => values.push(("database_path".to_owned(), absolute(target.path()))),
+        Some(login) => values.extend(
+            [
+                ("database_host", login.host),
+                ("database_port", login.port.to_string()),
+                ("database_user", login.user),
+                ("database_password", login.password.unwrap_or_default()),
+                ("database_name", login.database),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        ),
+    }
+    values
+}
+
+/// The URL with another scheme. SQLAlchemy begins an absolute path with four slashes; that is one
+/// too many for nobody.
+fn spelled_as(scheme: &str, target: &Target) -> String {
+    match (target.is_file(), target.secret_url().split_once(':')) {
+        (true, _) if scheme == "file" => format!("file:{}", absolute(target.path())),
+        (true, _) => format!("{scheme}:///{}", absolute(target.path())),
+        (false, Some((_, rest))) => format!("{scheme}:{rest}"),
+        (false, None) => target.secret_url().to_owned(),
+    }
+}
+
+/// The server may run in another folder.
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path);
+    absolute
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
+}
+
+/// A name in braces that would be chatctl's and is not.
+fn unknown(command: &str, values: &[(String, String)]) -> Option<String> {
+    let braced = command.split('{').skip(1).filter_map(|rest| {
+        let (name, _) = rest.split_once('}')?;
+        Some(name)
+    });
+    let mut names = braced.filter(|name| {
+        let plain = name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
+        plain && OWN.iter().any(|own| name.starts_with(own))
+    });
+    names
+        .find(|name| *name != "port" && !values.iter().any(|(known, _)| known == name))
+        .map(str::to_owned)
+}
+
+fn wrong_name(name: &str, target: &Target, values: &[(String, String)]) -> Stop {
+    let known: Vec<_> = values
+        .iter()
+        .map(|(name, _)| format!("{{{name}}}"))
+        .collect();
+    let known = format!("known here: {{port}}, {}", known.join(", "));
+    if name == "database_path" {
+        return Stop::usage(format!(
+            "`--start` has {{database_path}}, and `{target}` is no file"
+        ))
+        .hint(known);
+    }
+    Stop::usage(format!("`--start` has an unknown name {{{name}}}")).hint(known)
+}
+
+/// What the server finds in its environment, unless the command sets it.
+fn environment(
+    wanted: &Wanted<'_>,
+    now: &dyn Fn(&str) -> Option<String>,
+) -> Vec<(&'static str, String)> {
+    let target = wanted.target;
+    let scheme = match target.backend() {
+        "postgres" => "postgresql",
+        backend => backend,
+    };
+    // The server's own spelling of the same place is right for it as no other is.
+    let url = now("DATABASE_URL").filter(|url| is_of(url, target));
+    let url = url.unwrap_or_else(|| spelled_as(scheme, target));
+    let all = [
+        ("OPENAI_BASE_URL", wanted.gateway.clone()),
+        ("OPENAI_API_KEY", KEY.to_owned()),
+        ("DATABASE_URL", url),
+        (
+            "NO_PROXY",
+            no_proxy(now("NO_PROXY").or_else(|| now("no_proxy"))),
+        ),
+    ];
+    all.into_iter()
+        .filter(|(name, _)| !sets(&wanted.command, name))
+        .collect()
+}
+
+/// Whether a command sets a variable of the environment.
+fn sets(command: &str, name: &str) -> bool {
+    let set = format!("{name}=");
+    command.match_indices(&set).any(|(at, _)| {
+        let before = command[..at].chars().next_back();
+        before.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_')
+    })
+}
+
+/// Whether a URL, which may name a driver, is that of the store.
+fn is_of(url: &str, target: &Target) -> bool {
+    let Some((scheme, rest)) = url.split_once(':') else {
+        return false;
+    };
+    let engine = scheme.split('+').next().unwrap_or(scheme);
+    if target.is_file() {
+        // As SQLAlchemy reads it: three slashes begin a relative path.
+        let path = rest.split('?').next().unwrap_or(rest);
+        let path = path.strip_prefix("///").unwrap_or(path);
+        return engine == "sqlite" && absolute(Path::new(path)) == absolute(target.path());
+    }
+    Target::parse(&format!("{engine}:{rest}")).is_ok_and(|other| {
+        (other.backend(), other.address(), other.database())
+            == (target.backend(), target.address(), target.database())
+    })
+}
+
+/// The list of hosts without a proxy, with this machine in it.
+fn no_proxy(now: Option<String>) -> String {
+    let now = now.unwrap_or_default();
+    let mut hosts: Vec<_> = now
+        .split(',')
+        .map(str::trim)
+        .filter(|host| !host.is_empty())
+        .collect();
+    for host in LOOPBACK {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts.join(",")
+}
+
+/// A database's URL as it may be shown.
+fn shown(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) if url.has_host() => mask::url(&url),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Target;
+    use super::Wanted;
+    use super::environment;
+    use super::names;
+    use super::start;
+    use std::time::Duration;
+
+    fn wanted<'a>(command: &str, target: &'a Target) -> Wanted<'a> {
+        Wanted {
+            command: command.to_owned(),
+            gateway: "http://127.0.0.1:9/v1".to_owned(),
+            target,
+            server: None,
+            ready: None,
+            ready_timeout: Duration::ZERO,
+        }
+    }
+
+    fn value(url: &str, name: &str) -> Option<String> {
+        let target = Target::parse(url).unwrap();
+        let values = names(&wanted("x", &target));
+        values
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+    }
+
+    #[test]
+    fn a_database_is_spelled_as_the_server_needs_it() {
+        let here = std::env::current_dir().unwrap();
+        let path = here.join("chat.db").display().to_string();
+        for (url, name, expected) in [
+            ("sqlite:chat.db", "database_path", path.clone()),
+            (
+                "sqlite:chat.db",
+                "database_url:aiosqlite",
+                format!("sqlite+aiosqlite:///{path}"),
+            ),
+            ("sqlite:/a/b.db", "database_url:file", "file:/a/b.db".into()),
+            (
+                "postgres://bob:p%40w@db/chat?sslmode=require",
+                "database_url:asyncpg",
+                "postgresql+asyncpg://bob:p%40w@db/chat?sslmode=require".into(),
+            ),
+            (
+                "postgres://bob:p%40w@db/chat",
+                "database_password",
+                "p@w".into(),
+            ),
+            ("postgres://bob@db/chat", "database_port", "5432".into()),
+            ("mysql://bob@db:1/chat", "database_name", "chat".into()),
+            (
+                "mysql://bob@db:1/chat",
+                "database_url:aiomysql",
+                "mysql+aiomysql://bob@db:1/chat".into(),
+            ),
+        ] {
+            assert_eq!(value(url, name), Some(expected), "{url} {name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_refused_before_anything_is_started() {
+        let file = Target::parse("sqlite:chat.db").unwrap();
+        let server = Target::parse("mysql://bob@db/chat").unwrap();
+        for (command, target, says) in [
+            ("uvicorn app:app", &file, "has no {port}"),
+            (
+                "x {port} {database_host}",
+                &file,
+                "unknown name {database_host}",
+            ),
+            (
+                "x {port} {database_url:asyncpg}",
+                &file,
+                "{database_url:asyncpg}",
+            ),
+            ("x {port} {database_path}", &server, "is no file"),
+            (
+                "x {port} {gateway_uri}",
+                &file,
+                "unknown name {gateway_uri}",
+            ),
+        ] {
+            let stop = start(wanted(command, target)).err().unwrap();
+            assert!(stop.message.contains(says), "{command}: {}", stop.message);
+            assert!(stop.hint.unwrap().contains("{port}"));
+        }
+        // Braces that are the command's own.
+        let own = "sh -c 'x {port} ${HOME} {database-url} {}; awk {print}'";
+        assert!(start(wanted(own, &file)).is_ok());
+    }
+
+    #[test]
+    fn the_environment_has_what_the_command_does_not_set() {
+        let target = Target::parse("postgres://bob@db/chat").unwrap();
+        let of = |command: &str, now: &dyn Fn(&str) -> Option<String>| {
+            environment(&wanted(command, &target), now)
+        };
+        let none = |_: &str| None;
+        assert_eq!(
+            of("x {port}", &none),
+            [
+                ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1".to_owned()),
+                ("OPENAI_API_KEY", "chatctl".to_owned()),
+                ("DATABASE_URL", "postgresql://bob@db/chat".to_owned()),
+                ("NO_PROXY", "localhost,127.0.0.1,::1".to_owned()),
+            ]
+        );
+        let set = "env OPENAI_BASE_URL={gateway_url} OPENAI_API_KEY=k DATABASE_URL=x NO_PROXY=* x";
+        assert_eq!(of(set, &none), []);
+        assert_eq!(of("env MY_DATABASE_URL=x y", &none).len(), 4);
+        let now = |name: &str| match name {
+            "DATABASE_URL" => Some("postgresql+asyncpg://bob@db:5432/chat".to_owned()),
+            "no_proxy" => Some("intern.example, 127.0.0.1".to_owned()),
+            _ => None,
+        };
+        let environment = of("x", &now);
+        // The same place in the server's own spelling is left.
+        assert_eq!(environment[2].1, "postgresql+asyncpg://bob@db:5432/chat");
+        assert_eq!(environment[3].1, "intern.example,127.0.0.1,localhost,::1");
+        // Another place is not: chats would go there.
+        let other =
+            |name: &str| (name == "DATABASE_URL").then(|| "postgres://bob@prod/chat".into());
+        assert_eq!(of("x", &other)[2].1, "postgresql://bob@db/chat");
+    }
+}
