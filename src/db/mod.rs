@@ -24,6 +24,7 @@ pub use query::Named;
 pub use query::Query;
 pub use session::Failed;
 pub use session::Interrupter;
+pub use session::Measure;
 pub use session::Missing;
 pub use session::OWN as OWN_TABLES;
 pub use session::Object;

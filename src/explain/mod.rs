@@ -134,6 +134,7 @@ pub static ALL: &[Page] = &[
     page!("table-recreated"),
     page!("table-restored"),
     page!("table-truncated"),
+    page!("table-volatile"),
     page!("time-runs-backwards"),
     page!("times-shifted"),
     page!("truncate-table"),

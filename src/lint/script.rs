@@ -162,7 +162,10 @@ impl<'a> Here<'a> {
                 (Some(allowed), Some(column)) => allowed.eq_ignore_ascii_case(column),
                 (Some(_), None) => false,
             };
-            schema && covers && allow.table.eq_ignore_ascii_case(&table.name)
+            // `a.b` may name a table in a schema, too.
+            let qualified = (&table.schema, &allow.column)
+                == (&Some(allow.table.clone()), &Some(table.name.clone()));
+            qualified || schema && covers && allow.table.eq_ignore_ascii_case(&table.name)
         })
     }
 

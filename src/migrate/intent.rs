@@ -2,19 +2,21 @@
 //! The proof does not rest on it; only an acknowledgement does.
 
 use super::preserve::Allowed;
+use super::preserve::Named;
 use super::preserve::Renames;
+use super::preserve::Subject;
 use super::source::Migration;
 use crate::model::Shape;
-use crate::model::Touch;
 use crate::sql;
 use crate::sql::AlterAction;
 use crate::sql::Destroys;
 use crate::sql::Dialect;
 use crate::sql::Facts;
 use crate::sql::Kind;
+use crate::sql::Name;
 use crate::sql::Statement;
 use crate::stop::Stop;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// A migration, read for one engine.
 pub struct Intent<'a> {
@@ -53,12 +55,7 @@ impl<'a> Intent<'a> {
         // The lock of another replica is waited for already, and the journal must be written.
         pieces.retain(|piece| dialect != Dialect::Mysql || piece.facts.kind != Kind::Lock);
         let allowed = directives.allow_loss.into_iter().map(|allow| Allowed {
-            table: match allow.schema.as_deref() {
-                // A bare name means the default schema, and so does its name.
-                None | Some("main" | "public") => allow.table,
-                Some(schema) => format!("{schema}.{}", allow.table),
-            },
-            column: allow.column,
+            subject: Subject::of(allow.schema, allow.table, allow.column),
             rows: allow.rows,
         });
         Ok(Self {
@@ -90,28 +87,21 @@ impl<'a> Intent<'a> {
         }
     }
 
-    /// Tables that the statements seem to destroy something in: to be put aside at once.
-    pub fn hinted(&self, tables: &[Shape]) -> BTreeMap<String, Touch> {
+    /// Tables that the statements seem to destroy something in: what they hold is kept at once.
+    pub fn hinted(&self, tables: &[Shape]) -> BTreeSet<String> {
+        let tables = tables.iter().filter(|shape| !shape.parted);
         if self.dialect == Dialect::Mysql {
             // Its evidence will name all of them.
-            let names = tables.iter().map(|shape| shape.name.clone());
-            return names.map(|name| (name, Touch::Rows)).collect();
+            return tables.map(|shape| shape.name.clone()).collect();
         }
-        // SQLite itself will say which columns an UPDATE sets, and then these are enough.
-        let waits =
-            |kind: &Kind| self.dialect == Dialect::Sqlite && matches!(kind, Kind::Update { .. });
         let named: Vec<_> = self
             .pieces
             .iter()
-            .filter(|piece| piece.facts.destroys() != Destroys::No && !waits(&piece.facts.kind))
+            .filter(|piece| piece.facts.destroys() != Destroys::No)
             .flat_map(|piece| piece.facts.tables())
             .collect();
-        let hinted = tables
-            .iter()
-            .filter(|shape| !shape.parted && named.iter().any(|name| name.matches(&shape.name)));
-        hinted
-            .map(|shape| (shape.name.clone(), Touch::Rows))
-            .collect()
+        let hinted = tables.filter(|shape| named.iter().any(|name| name.matches(&shape.name)));
+        hinted.map(|shape| shape.name.clone()).collect()
     }
 
     /// Why a statement may not be run: it would get around what is measured.
@@ -302,11 +292,15 @@ fn lines(text: &str) -> u32 {
 
 fn renames(pieces: &[Piece<'_>]) -> Renames {
     let mut renames = Renames::default();
+    let named = |name: &Name| Named {
+        schema: name.schema.clone(),
+        table: name.name.clone(),
+    };
     for piece in pieces {
         if let Kind::RenameTable { renames: pairs } = &piece.facts.kind {
             pairs
                 .iter()
-                .for_each(|(from, to)| renames.table(&from.name, &to.name));
+                .for_each(|(from, to)| renames.table(named(from), named(to)));
         }
         let (Kind::AlterTable { actions }, Some(table)) = (&piece.facts.kind, &piece.facts.table)
         else {
@@ -314,10 +308,10 @@ fn renames(pieces: &[Piece<'_>]) -> Renames {
         };
         for action in actions {
             match action {
-                AlterAction::RenameTable { to } => renames.table(&table.name, &to.name),
-                AlterAction::RenameColumn { from, to } => renames.column(&table.name, from, to),
+                AlterAction::RenameTable { to } => renames.table(named(table), named(to)),
+                AlterAction::RenameColumn { from, to } => renames.column(named(table), from, to),
                 AlterAction::Change { from, to, .. } if from != to => {
-                    renames.column(&table.name, from, to);
+                    renames.column(named(table), from, to);
                 }
                 _ => {}
             }

@@ -26,6 +26,7 @@ pub static CODES: &[&str] = &[
     "rows-lost",
     "schema-drift",
     "table-lost",
+    "table-volatile",
     "values-changed",
     "values-lost",
 ];

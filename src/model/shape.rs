@@ -1,23 +1,93 @@
 //! Tables as a migration finds and leaves them.
 
-use std::collections::BTreeSet;
-
 /// A table, as the catalogue describes it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shape {
     /// What stays the same as long as it is the same table, whatever it is called; absent where
     /// the engine has no such thing.
     pub id: Option<u64>,
-    /// Its name; with its schema when that is not the default one.
+    /// Its name in reports, by which it is known in one look at the catalogue: with its schema when
+    /// that is not the default one.
     pub name: String,
+    /// Its schema, exactly as the engine has it.
+    pub schema: String,
+    /// Its name without the schema, exactly as the engine has it.
+    pub table: String,
+    /// Whether its name means it without the schema.
+    pub bare: bool,
     /// The partitioned table that it is a part of, and that holds its rows too.
     pub whole: Option<String>,
     /// Whether it holds no rows itself, but its parts do.
     pub parted: bool,
+    /// Whether a crash or a restart of the server empties it.
+    pub volatile: bool,
     /// Its stored columns, in order.
     pub columns: Vec<ShapeColumn>,
     /// The columns of its primary key; none when it has no key.
     pub key: Vec<String>,
+}
+
+/// How an engine tells names apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    /// In the names of tables.
+    pub tables: Case,
+    /// In the names of columns.
+    pub columns: Case,
+    /// What stands around a name that is not plain.
+    pub quote: char,
+}
+
+/// Whether `Drafts` and `drafts` are two names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// They are two; without quotes both mean the lower one.
+    Folded,
+    /// They are two.
+    Matters,
+    /// They are one.
+    Ignored,
+}
+
+impl Case {
+    /// Whether two names are one.
+    pub fn same(self, a: &str, b: &str) -> bool {
+        match self {
+            Self::Folded | Self::Matters => a == b,
+            Self::Ignored => a.eq_ignore_ascii_case(b),
+        }
+    }
+}
+
+impl Names {
+    /// PostgreSQL's.
+    pub const POSTGRES: Self = Self {
+        tables: Case::Folded,
+        columns: Case::Folded,
+        quote: '"',
+    };
+
+    /// SQLite's.
+    pub const SQLITE: Self = Self {
+        tables: Case::Ignored,
+        columns: Case::Ignored,
+        quote: '"',
+    };
+
+    /// A name as a person writes it: with quotes only where it needs them.
+    pub fn written(self, name: &str) -> String {
+        let upper = self.tables == Case::Folded && name.contains(|c: char| c.is_ascii_uppercase());
+        let mut characters = name.chars();
+        let first = |c: char| c.is_ascii_alphabetic() || c == '_';
+        let plain = characters.next().is_some_and(first)
+            && characters.all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if plain && !upper {
+            return name.to_owned();
+        }
+        let quote = self.quote;
+        let doubled = name.replace(quote, &format!("{quote}{quote}"));
+        format!("{quote}{doubled}{quote}")
+    }
 }
 
 /// A column of a [`Shape`].
@@ -29,92 +99,6 @@ pub struct ShapeColumn {
     pub name: String,
     /// Its type, as the engine writes it.
     pub declared: String,
-}
-
-/// What may have happened to a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Touch {
-    /// Anything: rows may be gone.
-    Rows,
-    /// Values may be other ones; every row is there.
-    Values {
-        /// Of these columns.
-        columns: BTreeSet<String>,
-        /// In these rows, by the engine's number; in any row when absent.
-        rows: Option<BTreeSet<i64>>,
-    },
-}
-
-impl Touch {
-    /// Both.
-    pub fn and(&mut self, other: Self) {
-        match (self, other) {
-            (Self::Rows, _) => {}
-            (this, Self::Rows) => *this = Self::Rows,
-            (
-                Self::Values { columns, rows },
-                Self::Values {
-                    columns: more,
-                    rows: others,
-                },
-            ) => {
-                columns.extend(more);
-                *rows = rows.take().zip(others).map(|(mut rows, others)| {
-                    rows.extend(others);
-                    rows
-                });
-            }
-        }
-    }
-
-    /// Whether what was put aside for this is enough for the other.
-    pub fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Rows, _) => true,
-            (Self::Values { .. }, Self::Rows) => false,
-            (
-                Self::Values { columns, rows },
-                Self::Values {
-                    columns: some,
-                    rows: others,
-                },
-            ) => {
-                let rows = match (rows, others) {
-                    (None, _) => true,
-                    (Some(_), None) => false,
-                    (Some(rows), Some(others)) => others.is_subset(rows),
-                };
-                rows && some.is_subset(columns)
-            }
-        }
-    }
-
-    /// The rows that it is about, when it is not about all.
-    pub fn rows(&self) -> Option<&BTreeSet<i64>> {
-        match self {
-            Self::Values { rows, .. } => rows.as_ref(),
-            Self::Rows => None,
-        }
-    }
-
-    /// The same about every row.
-    pub fn in_all_rows(&mut self) {
-        if let Self::Values { rows, .. } = self {
-            *rows = None;
-        }
-    }
-
-    /// The part of a table that it is about: its key, and the columns.
-    pub fn of(&self, shape: &Shape) -> Shape {
-        let mut shape = shape.clone();
-        if let Self::Values { columns, .. } = self {
-            let key = shape.key.clone();
-            shape
-                .columns
-                .retain(|column| columns.contains(&column.name) || key.contains(&column.name));
-        }
-        shape
-    }
 }
 
 /// What a table has become.
@@ -139,6 +123,28 @@ pub struct Content {
     pub filled: Vec<u64>,
 }
 
+impl Content {
+    /// What counts alone can tell of what became of a table. `pairs`: for each of its columns the
+    /// place of its successor among the columns of `now`.
+    pub fn compared(&self, now: &Self, pairs: &[Option<usize>]) -> Compared {
+        let missing = self.rows.saturating_sub(now.rows);
+        let columns = self.filled.iter().zip(pairs).map(|(filled, pair)| {
+            let after = pair.and_then(|index| now.filled.get(index));
+            ComparedColumn {
+                filled: *filled,
+                nulled: after.map_or(0, |after| filled.saturating_sub(after + missing)),
+                changed: 0,
+                derived: None,
+            }
+        });
+        Compared {
+            before: self.rows,
+            missing,
+            columns: columns.collect(),
+        }
+    }
+}
+
 /// A table beside the copy of what it was.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Compared {
@@ -159,4 +165,15 @@ pub struct ComparedColumn {
     pub nulled: u64,
     /// Values that are other ones, in rows that are still there.
     pub changed: u64,
+    /// What explains every one of these changes, when something does: then nothing is lost by them.
+    pub derived: Option<Derived>,
+}
+
+/// Why a value changed next to a change of another one, though no statement asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Derived {
+    /// The database itself sets it to the time of the change.
+    Clock,
+    /// It counts rows that refer to its own, and every new value is the right count.
+    Count,
 }

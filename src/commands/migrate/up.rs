@@ -11,15 +11,17 @@ use crate::migrate;
 use crate::migrate::apply;
 use crate::migrate::apply::Culprit;
 use crate::migrate::apply::End;
+use crate::migrate::apply::Evidence;
 use crate::migrate::apply::Failure;
 use crate::migrate::apply::Guard;
-use crate::migrate::apply::Kept;
 use crate::migrate::apply::Orders;
 use crate::migrate::apply::Outcome;
+use crate::migrate::apply::Ran;
 use crate::migrate::backup::Backup;
 use crate::migrate::backup::When;
 use crate::migrate::preserve::Lost;
 use crate::migrate::preserve::What;
+use crate::model::Derived;
 use crate::report::Finding;
 use crate::report::Report;
 use crate::report::Severity;
@@ -107,7 +109,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
         },
     )?;
     progress.done();
-    if let Some(path) = &outcome.kept.backup {
+    if let Some(path) = &outcome.backup {
         progress.note(&format!(
             "backup: {} (chatctl migrate restore {})",
             path.display(),
@@ -120,7 +122,13 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
 }
 
 pub(super) fn tell(outcome: Outcome, report: &mut Report) {
-    let Outcome { ran, kept, end, .. } = outcome;
+    let Outcome {
+        ran,
+        objects,
+        end,
+        stays,
+        ..
+    } = outcome;
     if ran.is_empty() && end.is_none() {
         report.cases.push(case(
             "head".into(),
@@ -129,30 +137,18 @@ pub(super) fn tell(outcome: Outcome, report: &mut Report) {
         ));
         return;
     }
-    report.checked = kept.exact.values().chain(kept.counted.values()).sum();
-    for migration in ran {
-        let name = format!("{} {}", migration.version, migration.description);
-        let (verdict, mut reason) = proven(&kept);
-        if migration.bare > 0 && !kept.rehearsed {
-            reason.push_str(&format!(
-                "; {} statements can't run in a transaction and were not measured",
-                migration.bare
-            ));
-        }
-        let mut case = case(name, verdict, reason);
+    for migration in &ran {
+        let (verdict, reason) = proven(&migration.evidence);
+        let mut case = case(name(migration), verdict, reason);
         case.took = migration.took;
         report.cases.push(case);
+        let Evidence { exact, counted, .. } = &migration.evidence;
+        report.checked += exact.values().chain(counted.values()).sum::<u64>();
+        for lost in &migration.evidence.lost {
+            report.add(known(migration, lost));
+        }
     }
-    for lost in &kept.acknowledged {
-        report.add(Finding::new(
-            code(lost),
-            Severity::Note,
-            subject(lost),
-            format!("{lost}, as the migration acknowledges"),
-            "nothing to do",
-        ));
-    }
-    if !kept.objects.is_empty() {
+    if !objects.is_empty() {
         let finding = Finding::new(
             "objects-lost",
             Severity::Warning,
@@ -160,60 +156,62 @@ pub(super) fn tell(outcome: Outcome, report: &mut Report) {
             "a rebuild of its table took along what no statement dropped by name",
             "make it again in the migration that rebuilds the table",
         );
-        let finding = kept.objects.iter().fold(finding, |finding, object| {
+        let finding = objects.iter().fold(finding, |finding, object| {
             finding.with(Source::Catalog, object)
         });
         report.add(finding);
     }
+    let Some(end) = end else { return };
+    let why = match &end {
+        End::Lost(_) => "rows or values would have been lost",
+        End::Failed(_) => "a statement failed",
+    };
+    let changed = match &stays {
+        None => "rolled back, nothing was changed",
+        Some(stays) => stays,
+    };
+    let reason = format!("{why}: {changed}");
+    report
+        .cases
+        .push(case("run".into(), Verdict::Violated, reason));
     match end {
-        None => {}
-        Some(End::Lost(culprits)) => {
-            let reason = "rolled back: rows or values would have been lost";
-            report
-                .cases
-                .push(case("run".into(), Verdict::Violated, reason.into()));
-            culprits
-                .iter()
-                .for_each(|culprit| report.add(loss(culprit)));
-        }
-        Some(End::Failed(failure)) => {
-            let reason = match &failure.stands {
-                None => "rolled back: a statement failed",
-                Some(stands) => stands,
-            };
-            report
-                .cases
-                .push(case("run".into(), Verdict::Violated, reason.to_owned()));
-            report.add(failed(failure));
-        }
+        End::Lost(culprits) => culprits
+            .iter()
+            .for_each(|culprit| report.add(loss(culprit, changed))),
+        End::Failed(failure) => report.add(failed(failure, changed)),
     }
 }
 
-/// What is known of the rows, in words, and how sure it is.
-fn proven(kept: &Kept) -> (Verdict, String) {
-    let but = match kept.acknowledged.is_empty() {
+fn name(migration: &Ran) -> String {
+    format!("{} {}", migration.version, migration.description)
+}
+
+/// What is known of the rows after a file, in words, and how sure it is.
+fn proven(evidence: &Evidence) -> (Verdict, String) {
+    let but = match evidence.lost.is_empty() {
         true => "",
         false => ", but what is acknowledged",
     };
-    let touched = kept.exact.len() + kept.counted.len();
-    let untouched = kept.tables.saturating_sub(touched);
-    let rows: u64 = kept.exact.values().sum();
+    let touched = evidence.exact.len() + evidence.counted.len();
+    let untouched = evidence.tables.saturating_sub(touched);
+    let rows: u64 = evidence.exact.values().sum();
     let mut parts = Vec::new();
-    if !kept.exact.is_empty() {
-        let tables = kept.exact.len();
+    if !evidence.exact.is_empty() {
         parts.push(format!(
-            "every value of {rows} rows in {tables} touched tables is still there{but}"
+            "every value of {} in {} is still there{but}",
+            plural(rows, "row"),
+            plural(evidence.exact.len() as u64, "touched table"),
         ));
     }
-    if !kept.counted.is_empty() {
-        let names: Vec<_> = kept.counted.keys().map(String::as_str).collect();
+    if !evidence.counted.is_empty() {
+        let names: Vec<_> = evidence.counted.keys().map(String::as_str).collect();
         parts.push(format!(
             "only rows and values were counted of {}{but}",
             names.join(", ")
         ));
     }
-    if !kept.sampled.is_empty() {
-        let names: Vec<_> = kept.sampled.iter().map(String::as_str).collect();
+    if !evidence.sampled.is_empty() {
+        let names: Vec<_> = evidence.sampled.iter().map(String::as_str).collect();
         parts.push(format!(
             "of {} only a sample of the rows was rehearsed",
             names.join(", ")
@@ -221,34 +219,81 @@ fn proven(kept: &Kept) -> (Verdict, String) {
     }
     if untouched > 0 {
         parts.push(format!(
-            "{untouched} tables were not touched, by the engine's own evidence"
+            "{} not touched, by the engine's own evidence",
+            match untouched {
+                1 => "1 table was".to_owned(),
+                more => format!("{more} tables were"),
+            }
         ));
     }
     if parts.is_empty() {
         parts.push("there was no table before".to_owned());
     }
-    let how = if kept.rehearsed {
+    if evidence.bare > 0 && !evidence.rehearsed {
+        parts.push(format!(
+            "{} can't run in a transaction and {} not measured",
+            plural(evidence.bare as u64, "statement"),
+            if evidence.bare == 1 { "was" } else { "were" }
+        ));
+    }
+    let how = if evidence.rehearsed {
         "applied after a rehearsal on a copy"
     } else {
         "applied"
     };
-    let verdict = match kept.counted.is_empty() && kept.sampled.is_empty() {
+    let verdict = match evidence.counted.is_empty() && evidence.sampled.is_empty() {
         true => Verdict::Proven,
         false => Verdict::Held,
     };
     (verdict, format!("{how}; {}", parts.join("; ")))
 }
 
-fn failed(failure: Failure) -> Finding {
-    let changed = match failure.stands {
-        None => "nothing was changed",
-        Some(_) => "what was done before stays",
+fn plural(count: u64, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
+/// A loss that the migration acknowledges, or a change that is explained.
+fn known(migration: &Ran, lost: &Lost) -> Finding {
+    let (harm, help) = match lost.derived {
+        None => (
+            format!("{lost}, as the migration acknowledges"),
+            "nothing to do".to_owned(),
+        ),
+        Some(derived) => {
+            let why = match derived {
+                Derived::Clock => "the database itself sets it to the time of a change",
+                Derived::Count => "it counts rows, and every new count is right",
+            };
+            (
+                format!("{lost}: {why}"),
+                format!(
+                    "nothing to do; or write into the migration: {}",
+                    allow(lost)
+                ),
+            )
+        }
     };
+    let mut finding = Finding::new(code(lost), Severity::Note, subject(lost), harm, help)
+        .in_case(name(migration));
+    finding.place.file = Some(migration.file.clone());
+    finding
+}
+
+/// The acknowledgement that a loss needs.
+fn allow(lost: &Lost) -> String {
+    format!(
+        "-- chatctl: allow-loss {} rows<={} reason=\"…\"",
+        lost.subject, lost.rows
+    )
+}
+
+fn failed(failure: Failure, changed: &str) -> Finding {
     let mut finding = Finding::new(
         "migration-failed",
         Severity::Error,
         &failure.file,
-        format!("`{}` could not be applied; {changed}", failure.file),
+        format!("`{}` could not be applied: {changed}", failure.file),
         failure.help,
     )
     .with(Source::Store, &failure.message);
@@ -264,6 +309,7 @@ fn code(lost: &Lost) -> &'static str {
         What::ColumnGone => "column-lost",
         What::ValuesGone => "values-lost",
         What::ValuesChanged => "values-changed",
+        What::Volatile => "table-volatile",
     }
 }
 
@@ -274,19 +320,19 @@ fn subject(lost: &Lost) -> String {
     }
 }
 
-fn loss(culprit: &Culprit) -> Finding {
+fn loss(culprit: &Culprit, changed: &str) -> Finding {
     let lost = &culprit.lost;
     let mut finding = Finding::new(
         code(lost),
         Severity::Error,
         subject(lost),
-        format!("{lost}: rolled back, nothing was changed"),
+        format!("{lost}: {changed}"),
         format!(
-            "mend the migration; if the loss is meant, write into it: -- chatctl: allow-loss {} rows<={} reason=\"…\"",
-            subject(lost),
-            lost.rows
+            "fix the migration; if the loss is meant, write into it: {}",
+            allow(lost)
         ),
-    );
+    )
+    .in_case("run");
     if !culprit.statement.is_empty() {
         finding = finding.with(Source::File, &culprit.statement);
     }

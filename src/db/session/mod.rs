@@ -12,10 +12,9 @@ use super::Target;
 use crate::model::Cell;
 use crate::model::Compared;
 use crate::model::Content;
+use crate::model::Names;
 use crate::model::Shape;
 use crate::model::Successor;
-use crate::model::Touch;
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -57,6 +56,15 @@ pub struct Object {
     pub name: String,
     /// The table that it belongs to; a view belongs to itself.
     pub table: String,
+}
+
+/// How closely tables are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Every value of every row.
+    Values,
+    /// How many rows there are, and how many values in each column.
+    Counts,
 }
 
 /// Stops the statement that runs, from another thread.
@@ -108,40 +116,34 @@ pub trait Session: Send {
     /// Takes back what the statements of a file set for the session: it is not the next file's.
     fn tidy(&mut self) -> Result<(), Failed>;
 
-    /// Begins to note what the statements touch.
-    fn watch(&mut self) -> anyhow::Result<()>;
+    /// How names are told apart.
+    fn names(&self) -> Names;
+
+    /// A file, or a part of one, begins: from here on it is noted what the statements touch. What
+    /// these tables hold is kept now; others keep from writing them until the transaction ends.
+    fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed>;
 
     /// Lets happen now what the engine would do at COMMIT only: a deferred trigger may delete too.
     fn settle(&mut self) -> Result<(), Failed>;
 
     /// The tables of the beginning of [`Session::watch`] whose rows or values may be other ones or
     /// gone by what this connection did since, by the engine's own evidence.
-    fn touched(&mut self) -> anyhow::Result<BTreeMap<String, Touch>>;
+    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>>;
+
+    /// Compares what a table held before with what it has become, row by row and byte by byte; as
+    /// often as it is asked. None when what it held can't be had any more: then the statements have
+    /// to be taken back, and run once more with it kept.
+    fn compare(
+        &mut self,
+        shape: &Shape,
+        successor: Option<&Successor>,
+    ) -> anyhow::Result<Option<Compared>>;
+
+    /// What was compared stays: what is kept is given up.
+    fn accept(&mut self) -> anyhow::Result<()>;
 
     /// About how large a table is, in bytes.
     fn size(&mut self, table: &str) -> anyhow::Result<u64>;
-
-    /// How many rows and values a table has.
-    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content>;
-
-    /// Puts a copy of a table aside, or of some rows of it, and keeps others from writing it until the transaction ends.
-    fn put_aside(
-        &mut self,
-        number: usize,
-        shape: &Shape,
-        rows: Option<&BTreeSet<i64>>,
-    ) -> Result<(), Failed>;
-
-    /// Compares a table with the copy that was put aside, row by row and byte by byte.
-    fn compare(
-        &mut self,
-        number: usize,
-        shape: &Shape,
-        successor: Option<&Successor>,
-    ) -> anyhow::Result<Compared>;
-
-    /// Drops a copy.
-    fn forget(&mut self, number: usize) -> anyhow::Result<()>;
 
     /// Stops a statement that runs, from another thread.
     fn interrupter(&self) -> Interrupter;
@@ -199,6 +201,37 @@ pub const SENTINEL_INDEX: &str = "chatctl_s_";
 /// hexadecimal follows.
 pub const SENTINEL_COMMENT: &str = "chatctl:";
 
+/// What is kept of a table that may be touched.
+enum Kept {
+    /// A copy, by its number.
+    Copy(usize),
+    /// Counts.
+    Counts(Content),
+}
+
+/// The counts of a table beside those that were kept of it.
+fn by_counts(
+    was: &Content,
+    shape: &Shape,
+    successor: Option<&Successor>,
+    count: impl FnOnce(&str, &[String]) -> anyhow::Result<Content>,
+) -> anyhow::Result<Compared> {
+    let Some(now) = successor else {
+        return Ok(was.compared(&Content::default(), &vec![None; was.filled.len()]));
+    };
+    let names: Vec<_> = now
+        .columns
+        .iter()
+        .map(|(_, new)| new.name.clone())
+        .collect();
+    let places: Vec<_> = shape
+        .columns
+        .iter()
+        .map(|column| now.columns.iter().position(|(old, _)| old == column))
+        .collect();
+    Ok(was.compared(&count(&now.table, &names)?, &places))
+}
+
 /// How the names of copies begin that were put aside.
 const ASIDE: &str = "chatctl_before_";
 
@@ -230,6 +263,7 @@ fn compared(row: &[Cell]) -> Compared {
                 filled: counts[0],
                 nulled: counts.get(1).copied().unwrap_or(0),
                 changed: counts.get(2).copied().unwrap_or(0),
+                derived: None,
             })
             .collect(),
     }

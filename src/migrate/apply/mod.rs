@@ -3,6 +3,7 @@
 //! Files run in one transaction as far as they can; one that can't is journalled statement by
 //! statement. MySQL, where DDL commits by itself, is rehearsed on a copy first.
 
+mod evidence;
 mod prove;
 mod rehearse;
 mod stepwise;
@@ -28,11 +29,12 @@ use crate::db::Target;
 use crate::sql::Dialect;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+pub use evidence::Evidence;
 
 /// How tables are compared that a migration touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -101,12 +103,16 @@ impl Orders<'_> {
 pub struct Outcome {
     /// The run's name in the journal.
     pub run: String,
-    /// What was applied and committed.
+    /// What was applied and committed, in its order.
     pub ran: Vec<Ran>,
-    /// What is still there.
-    pub kept: Kept,
+    /// Indexes, triggers and views of tables that are still there, which no statement dropped by name.
+    pub objects: Vec<String>,
+    /// The backup that was made.
+    pub backup: Option<PathBuf>,
     /// Why it went no further; none when everything is applied.
     pub end: Option<End>,
+    /// How far the file came with which it ended, when that is not rolled back.
+    pub stays: Option<String>,
 }
 
 /// Why a run went no further.
@@ -118,38 +124,31 @@ pub enum End {
     Failed(Failure),
 }
 
-/// A migration that ran.
+/// A migration that is applied.
 #[derive(Debug, Clone)]
 pub struct Ran {
     /// Its version.
     pub version: Version,
     /// Its description.
     pub description: String,
+    /// Its file.
+    pub file: String,
     /// How long its statements took, once.
     pub took: Duration,
-    /// Statements that could not be in a transaction, and so were not measured.
-    pub bare: usize,
+    /// What is known of the rows that were there before it.
+    pub evidence: Evidence,
 }
 
-/// What was there before, and is still there.
-#[derive(Debug, Clone, Default)]
-pub struct Kept {
-    /// Tables that were there before.
-    pub tables: usize,
-    /// Touched tables that were compared row by row, with their rows.
-    pub exact: BTreeMap<String, u64>,
-    /// Touched tables of which only rows and values were counted, with their rows.
-    pub counted: BTreeMap<String, u64>,
-    /// Tables of which the rehearsal had a sample of the rows only.
-    pub sampled: BTreeSet<String>,
-    /// Losses that the migrations acknowledge.
-    pub acknowledged: Vec<Lost>,
-    /// Indexes, triggers and views of tables that are still there, which no statement dropped by name.
-    pub objects: Vec<String>,
-    /// The backup that was made.
-    pub backup: Option<PathBuf>,
-    /// Whether the whole run was rehearsed on a copy before.
-    pub rehearsed: bool,
+impl Ran {
+    fn new(migration: &Migration, took: Duration, evidence: Evidence) -> Self {
+        Self {
+            version: migration.version.clone(),
+            description: migration.description.clone(),
+            file: migration.file_name(),
+            took,
+            evidence,
+        }
+    }
 }
 
 /// A loss, and the statement that did it.
@@ -178,8 +177,6 @@ pub struct Failure {
     pub help: String,
     /// Whether it may work a little later.
     pub busy: bool,
-    /// How far the file came, when it is not rolled back.
-    pub stands: Option<String>,
 }
 
 /// Applies what is pending, or changes nothing.
@@ -216,6 +213,7 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
     }
     let mut journal = Journal::new(orders.dialect);
     outcome.run.clone_from(&journal.run);
+    let mut rehearsed: BTreeMap<Version, Evidence> = BTreeMap::new();
     if orders.dialect == Dialect::Mysql {
         let mut files = Vec::new();
         for intent in &intents {
@@ -228,12 +226,20 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
             }
         }
         (orders.tell)("rehearsing on a copy");
-        outcome.end = rehearse::run(session, orders, &files, &mut outcome.kept)?;
-        if outcome.end.is_some() {
-            return Ok(outcome);
+        match rehearse::run(session, orders, &files)? {
+            Ok(evidence) => {
+                let versions = files
+                    .iter()
+                    .map(|(intent, _)| intent.migration.version.clone());
+                rehearsed = versions.zip(evidence).collect();
+            }
+            Err(end) => {
+                outcome.end = Some(end);
+                return Ok(outcome);
+            }
         }
-        outcome.kept.backup = orders.backup.make(orders, &intents, &journal.run)?;
-        if let Some(path) = &outcome.kept.backup {
+        outcome.backup = orders.backup.make(orders, &intents, &journal.run)?;
+        if let Some(path) = &outcome.backup {
             journal.create(session)?;
             let path = path.display().to_string();
             journal.write(session, &Mark::of_run(State::Backup, &path))?;
@@ -251,6 +257,11 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
             break;
         }
         rest = others;
+    }
+    for ran in &mut outcome.ran {
+        if let Some(evidence) = rehearsed.remove(&ran.version) {
+            ran.evidence.add(evidence);
+        }
     }
     Ok(outcome)
 }

@@ -4,29 +4,28 @@
 //! of what they were. What the text seems to destroy is put aside at once; when the evidence names
 //! other tables too, the file is taken back and run once more with these put aside.
 
-use super::BUDGET;
 use super::Culprit;
 use super::End;
+use super::Evidence;
 use super::Failure;
 use super::Guard;
-use super::Kept;
 use super::Orders;
 use crate::clock;
 use crate::db::Failed;
+use crate::db::Measure;
 use crate::db::OWN_TABLES;
 use crate::db::Session;
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
 use crate::migrate::preserve::Lost;
-use crate::model::Compared;
-use crate::model::Content;
+use crate::migrate::preserve::Meaning;
+use crate::migrate::preserve::Tables;
+use crate::model::Names;
 use crate::model::Shape;
-use crate::model::Touch;
 use crate::stop::Stop;
 use anyhow::Context as _;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
 use std::time::Duration;
 
 /// How often a file is tried until it touches no table that was not put aside.
@@ -34,40 +33,12 @@ const ATTEMPTS: usize = 4;
 /// More statements than this are not measured one by one to find the one that did it.
 const MANY: usize = 500;
 
-/// A file that was run, not yet committed.
+/// Statements that were run, not yet committed.
 pub(super) struct Proven {
-    /// What is lost, and acknowledged.
-    pub(super) lost: Vec<Lost>,
-    /// Touched tables that were compared row by row, with their rows.
-    pub(super) exact: BTreeMap<String, u64>,
-    /// Touched tables that were counted, with their rows.
-    pub(super) counted: BTreeMap<String, u64>,
+    /// What is known of the rows.
+    pub(super) evidence: Evidence,
     /// How long the statements took, once.
     pub(super) took: Duration,
-}
-
-impl Proven {
-    /// For the journal.
-    pub(super) fn words(&self, backup: Option<&Path>) -> String {
-        let mut parts = Vec::new();
-        for (how, tables) in [("compared", &self.exact), ("counted", &self.counted)] {
-            for (table, rows) in tables {
-                parts.push(format!("{how} {table} ({rows} rows)"));
-            }
-        }
-        parts.extend(self.lost.iter().map(|lost| format!("acknowledged: {lost}")));
-        parts.extend(backup.map(|path| format!("backup {}", path.display())));
-        match parts.is_empty() {
-            true => "no table was touched".to_owned(),
-            false => parts.join("; "),
-        }
-    }
-
-    pub(super) fn add_to(&self, kept: &mut Kept) {
-        kept.exact.extend(self.exact.clone());
-        kept.counted.extend(self.counted.clone());
-        kept.acknowledged.extend(self.lost.iter().cloned());
-    }
 }
 
 /// Whether a table is one of the user's that holds rows.
@@ -75,17 +46,10 @@ pub(super) fn measured(table: &Shape) -> bool {
     !table.parted && !OWN_TABLES.contains(&table.name.as_str())
 }
 
-/// What a table was, put aside.
-enum Aside {
-    Copy(usize),
-    Counts(Content),
-}
-
 struct Watched<'a> {
     intent: &'a Intent<'a>,
     before: Vec<Shape>,
-    /// By the table's name, with the part of the table that was put aside.
-    asides: BTreeMap<String, (Shape, Aside)>,
+    measure: Measure,
 }
 
 /// A way back to where the file began.
@@ -99,16 +63,21 @@ pub(super) fn attempt(
     (intent, pieces): (&Intent<'_>, Range<usize>),
     again: Again<'_>,
 ) -> anyhow::Result<Result<Proven, End>> {
-    let before = session.catalog()?;
-    let mut names = intent.hinted(&before);
+    let watched = Watched {
+        intent,
+        before: session.catalog()?,
+        measure: match orders.guard {
+            Guard::Exact | Guard::Auto => Measure::Values,
+            Guard::Counts => Measure::Counts,
+        },
+    };
+    if let Some(failure) = watched.ambiguous(session.names()) {
+        return Ok(Err(End::Failed(failure)));
+    }
+    let mut names = intent.hinted(&watched.before);
     for _ in 0..ATTEMPTS {
-        let mut watched = Watched {
-            intent,
-            before: before.clone(),
-            asides: BTreeMap::new(),
-        };
-        session.watch()?;
-        if let Err(failed) = watched.put_aside(session, orders, &names)? {
+        if let Err(failed) = watched.watch(session, &names) {
+            orders.check()?;
             return Ok(Err(End::Failed(failure(intent, pieces.start, failed)?)));
         }
         let began = clock::now();
@@ -126,43 +95,26 @@ pub(super) fn attempt(
         }
         orders.check()?;
         let took = clock::now() - began;
-        let mut touched = session.touched()?;
-        touched.retain(|name, _| {
-            before
-                .iter()
-                .any(|shape| shape.name == *name && measured(shape))
-        });
-        let covered = |(name, touch): (&String, &Touch)| {
-            names.get(name).is_some_and(|aside| aside.covers(touch))
-        };
-        if !touched.iter().all(covered) {
-            again(session)?;
-            for (name, touch) in touched {
-                names
-                    .entry(name)
-                    .or_insert_with(|| touch.clone())
-                    .and(touch);
+        let touched = session.touched()?;
+        let evidence = match watched.compare(session, &touched)? {
+            Found::All(evidence) => evidence,
+            Found::Unknown(more) => {
+                again(session)?;
+                names.extend(more);
+                continue;
             }
-            continue;
-        }
-        let mut proven = watched.compare(session, &touched)?;
-        if !proven.lost.is_empty() && names.values().any(|touch| touch.rows().is_some()) {
-            // Something is lost in some rows: now it is told of how many.
-            again(session)?;
-            names.values_mut().for_each(Touch::in_all_rows);
-            continue;
-        }
-        proven.took = took;
-        let refused: Vec<_> = preserve::unacknowledged(&proven.lost, &intent.allowed)
+        };
+        let before = watched.tables(session.names());
+        let refused: Vec<_> = preserve::unacknowledged(&evidence.lost, &intent.allowed, before)
             .into_iter()
             .cloned()
             .collect();
         if refused.is_empty() {
-            watched.forget(session)?;
-            return Ok(Ok(proven));
+            session.accept()?;
+            return Ok(Ok(Proven { evidence, took }));
         }
         again(session)?;
-        let culprits = culprits(session, orders, (intent, pieces), refused)?;
+        let culprits = culprits(session, orders, (&watched, pieces), refused)?;
         return Ok(Err(End::Lost(culprits)));
     }
     Ok(Err(End::Failed(Failure {
@@ -172,7 +124,6 @@ pub(super) fn attempt(
             .into(),
         help: "write it so that it does the same each time".into(),
         busy: false,
-        stands: None,
     })))
 }
 
@@ -225,114 +176,120 @@ pub(super) fn failure(
         message: failed.message,
         help: help.into(),
         busy: failed.busy,
-        stands: None,
     })
 }
 
+/// What the comparison of all touched tables found.
+enum Found {
+    /// Everything is known.
+    All(Evidence),
+    /// What these tables held has to be kept before the statements run.
+    Unknown(BTreeSet<String>),
+}
+
 impl Watched<'_> {
-    fn put_aside(
-        &mut self,
-        session: &mut dyn Session,
-        orders: &Orders<'_>,
-        names: &BTreeMap<String, Touch>,
-    ) -> anyhow::Result<Result<(), Failed>> {
-        for (number, (name, touch)) in names.iter().enumerate() {
-            orders.check()?;
-            let Some(shape) = self.before.iter().find(|shape| shape.name == *name) else {
-                continue;
-            };
-            let shape = touch.of(shape);
-            let exact = match orders.guard {
-                Guard::Exact => true,
-                Guard::Auto => session.size(name)? <= BUDGET,
-                Guard::Counts => false,
-            };
-            let aside = if exact {
-                if let Err(failed) = session.put_aside(number, &shape, touch.rows()) {
-                    return Ok(Err(failed));
-                }
-                Aside::Copy(number)
-            } else {
-                let columns: Vec<_> = shape.columns.iter().map(|it| it.name.clone()).collect();
-                Aside::Counts(session.content(name, &columns)?)
-            };
-            self.asides.insert(name.clone(), (shape, aside));
+    fn tables(&self, names: Names) -> Tables<'_> {
+        Tables {
+            shapes: &self.before,
+            names,
         }
-        Ok(Ok(()))
+    }
+
+    /// An acknowledgement that could mean two things acknowledges nothing.
+    fn ambiguous(&self, names: Names) -> Option<Failure> {
+        let tables = self.tables(names);
+        let both =
+            self.intent
+                .allowed
+                .iter()
+                .find_map(|allowed| match allowed.subject.resolve(tables) {
+                    Meaning::Both(of_column, table) => Some((of_column, table)),
+                    _ => None,
+                });
+        let (of_column, table) = both?;
+        Some(Failure {
+            file: self.intent.migration.file_name(),
+            line: None,
+            message: format!(
+                "an acknowledgement names both a column of `{}` and the table `{}`",
+                of_column.name, table.name
+            ),
+            help: format!(
+                "write which one it is: `{}` or `{}`",
+                tables.subject(table, None),
+                tables.subject(of_column, Some(&table.table))
+            ),
+            busy: false,
+        })
+    }
+
+    fn watch(&self, session: &mut dyn Session, names: &BTreeSet<String>) -> Result<(), Failed> {
+        let keep: Vec<_> = self
+            .before
+            .iter()
+            .filter(|shape| names.contains(&shape.name) && measured(shape))
+            .cloned()
+            .collect();
+        session.watch(&keep, self.measure)
     }
 
     fn compare(
         &self,
         session: &mut dyn Session,
-        touched: &BTreeMap<String, Touch>,
-    ) -> anyhow::Result<Proven> {
+        touched: &BTreeSet<String>,
+    ) -> anyhow::Result<Found> {
+        let names = session.names();
         let after = session.catalog()?;
-        let mut proven = Proven {
-            lost: Vec::new(),
-            exact: BTreeMap::new(),
-            counted: BTreeMap::new(),
-            took: Duration::ZERO,
+        let (before, after) = (
+            self.tables(names),
+            Tables {
+                shapes: &after,
+                names,
+            },
+        );
+        let mut evidence = Evidence {
+            tables: self.before.iter().filter(|it| measured(it)).count(),
+            ..Evidence::default()
         };
-        for (name, (shape, aside)) in &self.asides {
-            if !touched.contains_key(name) {
-                continue;
-            }
+        let mut unknown = BTreeSet::new();
+        let touched = self
+            .before
+            .iter()
+            .filter(|shape| touched.contains(&shape.name) && measured(shape));
+        for shape in touched {
             let renames = &self.intent.renames;
-            let successor = preserve::successor(shape, &self.before, &after, renames);
-            let compared = match aside {
-                Aside::Copy(number) => session
-                    .compare(*number, shape, successor.as_ref())
-                    .with_context(|| {
-                        format!(
-                            "comparing `{name}` after {}",
-                            self.intent.migration.file_name()
-                        )
-                    })?,
-                Aside::Counts(was) => match &successor {
-                    None => {
-                        preserve::by_counts(was, &Content::default(), &vec![None; was.filled.len()])
-                    }
-                    Some(now) => {
-                        let names: Vec<_> = now
-                            .columns
-                            .iter()
-                            .map(|(_, new)| new.name.clone())
-                            .collect();
-                        let places: Vec<_> = shape
-                            .columns
-                            .iter()
-                            .map(|column| now.columns.iter().position(|(old, _)| old == column))
-                            .collect();
-                        preserve::by_counts(was, &session.content(&now.table, &names)?, &places)
-                    }
-                },
+            let successor = preserve::successor(shape, before, after, renames);
+            let compared = session
+                .compare(shape, successor.as_ref())
+                .with_context(|| {
+                    format!(
+                        "comparing `{}` after {}",
+                        shape.name,
+                        self.intent.migration.file_name()
+                    )
+                })?;
+            let Some(compared) = compared else {
+                unknown.insert(shape.name.clone());
+                continue;
             };
-            proven.take(shape, aside, &compared);
-            proven
-                .lost
-                .extend(preserve::lost(shape, successor.as_ref(), &compared));
-        }
-        proven.lost = preserve::of_wholes(proven.lost, &self.before, &after);
-        Ok(proven)
-    }
-
-    fn forget(&self, session: &mut dyn Session) -> anyhow::Result<()> {
-        for (_, aside) in self.asides.values() {
-            if let Aside::Copy(number) = aside {
-                session.forget(*number)?;
+            match self.measure {
+                Measure::Values => &mut evidence.exact,
+                Measure::Counts => &mut evidence.counted,
             }
+            .insert(shape.name.clone(), compared.before);
+            evidence
+                .lost
+                .extend(preserve::lost(shape, successor.as_ref(), &compared, before));
+            let now = successor.as_ref().and_then(|it| after.called(&it.table));
+            let rows = compared.before.saturating_sub(compared.missing);
+            let volatile = now.and_then(|now| preserve::volatile(shape, now, rows, before));
+            evidence.lost.extend(volatile);
         }
-        Ok(())
-    }
-}
-
-impl Proven {
-    fn take(&mut self, shape: &Shape, aside: &Aside, compared: &Compared) {
-        let tables = match aside {
-            Aside::Copy(_) => &mut self.exact,
-            Aside::Counts(_) => &mut self.counted,
-        };
-        tables.insert(shape.name.clone(), compared.before);
+        if !unknown.is_empty() {
+            return Ok(Found::Unknown(unknown));
+        }
+        evidence.lost = preserve::of_wholes(evidence.lost, before, after);
+        Ok(Found::All(evidence))
     }
 }
 
@@ -341,34 +298,31 @@ impl Proven {
 fn culprits(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    (intent, pieces): (&Intent<'_>, Range<usize>),
+    (watched, pieces): (&Watched<'_>, Range<usize>),
     lost: Vec<Lost>,
 ) -> anyhow::Result<Vec<Culprit>> {
+    let intent = watched.intent;
     let mut whole: Vec<Option<usize>> = vec![None; lost.len()];
     let one_by_one = pieces.len() > 1 && pieces.len() <= MANY;
     if one_by_one {
-        let mut watched = Watched {
-            intent,
-            before: session.catalog()?,
-            asides: BTreeMap::new(),
-        };
         let concerned = |shape: &&Shape| {
             lost.iter()
                 .any(|lost| shape.name == lost.table || shape.whole.as_ref() == Some(&lost.table))
         };
-        let names = watched
+        let names: BTreeSet<_> = watched
             .before
             .iter()
             .filter(|shape| !shape.parted)
-            .filter(concerned);
-        let names = names.map(|shape| (shape.name.clone(), Touch::Rows));
-        let names: BTreeMap<_, _> = names.collect();
-        session.watch()?;
-        watched.put_aside(session, orders, &names)??;
+            .filter(concerned)
+            .map(|shape| shape.name.clone())
+            .collect();
+        watched.watch(session, &names)?;
         for number in pieces.clone() {
             orders.check()?;
             try_out(session, intent, number).map_err(|failed| Stop::unreachable(failed.message))?;
-            let now = watched.compare(session, &names)?.lost;
+            let Found::All(Evidence { lost: now, .. }) = watched.compare(session, &names)? else {
+                continue;
+            };
             for (lost, whole) in lost.iter().zip(&mut whole) {
                 let same = |it: &Lost| it.table == lost.table && it.column == lost.column;
                 let table_gone =

@@ -4,8 +4,8 @@
 
 use super::BUDGET;
 use super::End;
+use super::Evidence;
 use super::Guard;
-use super::Kept;
 use super::Orders;
 use super::prove;
 use super::stepwise;
@@ -19,20 +19,20 @@ use crate::migrate::scratch::CONFINE;
 use crate::migrate::scratch::Scratch;
 use crate::sql::Kind;
 use crate::stop::Stop;
+use std::collections::BTreeSet;
 
 /// A file, and the number of the statement that it goes on with: what an earlier run did is in the
 /// database, and so in the copy.
 pub(super) type Rest<'a> = (&'a Intent<'a>, usize);
 
-/// Runs the files on a copy and says what would be lost, or fail.
+/// Runs the files on a copy and says of each what is known after it, or what would be lost, or fail.
 pub(super) fn run(
     session: &mut dyn Session,
     orders: &Orders<'_>,
     files: &[Rest<'_>],
-    kept: &mut Kept,
-) -> anyhow::Result<Option<End>> {
+) -> anyhow::Result<Result<Vec<Evidence>, End>> {
     let mut scratch = Scratch::empty(session, orders.target)?;
-    let ended = on_copy(session, orders, (&mut scratch, files), kept);
+    let ended = on_copy(session, orders, (&mut scratch, files));
     scratch.remove(session)?;
     ended
 }
@@ -41,8 +41,7 @@ fn on_copy(
     session: &mut dyn Session,
     orders: &Orders<'_>,
     (scratch, files): (&mut Scratch, &[Rest<'_>]),
-    kept: &mut Kept,
-) -> anyhow::Result<Option<End>> {
+) -> anyhow::Result<Result<Vec<Evidence>, End>> {
     let confined = scratch
         .confined
         .as_ref()
@@ -63,24 +62,20 @@ fn on_copy(
         Guard::Counts => Some(SAMPLE),
     };
     scratch.fill(session, copy.as_mut(), &rows)?;
+    let mut sampled = BTreeSet::new();
     for table in session
         .catalog()?
         .iter()
         .filter(|table| prove::measured(table))
     {
         if rows(session.size(&table.name)?).is_some() {
-            kept.sampled.insert(table.name.clone());
+            sampled.insert(table.name.clone());
         }
     }
     // What the run itself will have made is there for the statements to see.
     ledger::create(copy.as_mut(), orders.dialect)?;
     Journal::new(orders.dialect).create(copy.as_mut())?;
-    kept.rehearsed = true;
-    kept.tables = copy
-        .catalog()?
-        .iter()
-        .filter(|table| prove::measured(table))
-        .count();
+    let mut all = Vec::new();
     for (index, (intent, first)) in files.iter().enumerate() {
         orders.check()?;
         copy.tidy()?;
@@ -91,11 +86,15 @@ fn on_copy(
         run_set(copy.as_mut(), intent, *first)?;
         let pieces = *first..intent.pieces.len();
         match prove::attempt(copy.as_mut(), orders, (intent, pieces), &mut again)? {
-            Ok(proven) => proven.add_to(kept),
-            Err(end) => return Ok(Some(end)),
+            Ok(proven) => all.push(Evidence {
+                sampled: sampled.clone(),
+                rehearsed: true,
+                ..proven.evidence
+            }),
+            Err(end) => return Ok(Err(end)),
         }
     }
-    Ok(None)
+    Ok(Ok(all))
 }
 
 /// What the statements before it set for the session.

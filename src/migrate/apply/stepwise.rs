@@ -2,6 +2,7 @@
 //! after a failure in the middle it is known what is done, and the next run goes on from there.
 
 use super::End;
+use super::Evidence;
 use super::Failure;
 use super::Orders;
 use super::Outcome;
@@ -62,6 +63,7 @@ pub(super) fn run(
     if let Some(end) = steps.edited(&standing) {
         return Ok(Some(end));
     }
+    let mut evidence = Evidence::default();
     let began = clock::now();
     let first = steps.settle(session, &standing)?;
     for number in 0..intent.pieces.len() {
@@ -69,7 +71,8 @@ pub(super) fn run(
         if !is_run(intent, number, first) {
             continue;
         }
-        if let Some(end) = steps.step(session, number, outcome)? {
+        if let Some(end) = steps.step(session, number, &mut evidence)? {
+            outcome.stays = Some(steps.stays(number));
             return Ok(Some(end));
         }
     }
@@ -79,16 +82,9 @@ pub(super) fn run(
     let mark = Mark::of_file(&version, State::Applied, "statement by statement");
     steps.journal.write(session, &mark)?;
     session.command("COMMIT")?;
-    outcome.ran.push(Ran {
-        version: intent.migration.version.clone(),
-        description: intent.migration.description.clone(),
-        took,
-        bare: intent
-            .pieces
-            .iter()
-            .filter(|piece| intent.is_bare(piece))
-            .count(),
-    });
+    let bare = intent.pieces.iter().filter(|piece| intent.is_bare(piece));
+    evidence.bare = bare.count();
+    outcome.ran.push(Ran::new(intent.migration, took, evidence));
     Ok(None)
 }
 
@@ -188,7 +184,6 @@ impl Steps<'_> {
                 self.version()
             ),
             busy: false,
-            stands: None,
         }))
     }
 
@@ -222,13 +217,13 @@ impl Steps<'_> {
         &mut self,
         session: &mut dyn Session,
         number: usize,
-        outcome: &mut Outcome,
+        evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
         let piece = &self.intent.pieces[number];
         for tried in 0.. {
             let ended = match self.intent.is_bare(piece) {
                 true => self.bare(session, number)?,
-                false => self.in_transaction(session, number, outcome)?,
+                false => self.in_transaction(session, number, evidence)?,
             };
             let Some(end) = ended else { return Ok(None) };
             match end {
@@ -245,15 +240,19 @@ impl Steps<'_> {
         unreachable!("the loop over all numbers ends by its return")
     }
 
+    /// How far the file came that ends with a statement, by its number from 0.
+    fn stays(&self, number: usize) -> String {
+        format!(
+            "{number} of {} statements of the file are applied and stay; statement {} did nothing",
+            self.intent.pieces.len(),
+            number + 1
+        )
+    }
+
     fn told(&self, number: usize, failure: Failure) -> Failure {
-        let (count, done) = (self.intent.pieces.len(), number);
         Failure {
-            stands: Some(format!(
-                "{done} of {count} statements of the file are applied and stay; statement {} failed and did nothing",
-                number + 1
-            )),
             help: format!(
-                "mend statement {} in the file (not those before it) and run `chatctl migrate` again: it goes on from there",
+                "fix statement {} in the file (not those before it) and run `chatctl migrate` again: it resumes there",
                 number + 1
             ),
             ..failure
@@ -295,10 +294,10 @@ impl Steps<'_> {
         &mut self,
         session: &mut dyn Session,
         number: usize,
-        outcome: &mut Outcome,
+        evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
         patiently(session, self.orders, |session| session.begin())?;
-        let ended = self.measured(session, number, outcome);
+        let ended = self.measured(session, number, evidence);
         if !matches!(ended, Ok(None)) {
             // Whatever was not committed goes; a transaction that is over can't be rolled back.
             let _ = session.command("ROLLBACK");
@@ -310,7 +309,7 @@ impl Steps<'_> {
         &mut self,
         session: &mut dyn Session,
         number: usize,
-        outcome: &mut Outcome,
+        evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
         let piece = &self.intent.pieces[number];
         let mut detail = String::new();
@@ -328,8 +327,8 @@ impl Steps<'_> {
             let pieces = number..number + 1;
             match prove::attempt(session, self.orders, (self.intent, pieces), &mut again)? {
                 Ok(proven) => {
-                    detail = proven.words(outcome.kept.backup.as_deref());
-                    proven.add_to(&mut outcome.kept);
+                    detail = proven.evidence.words(None);
+                    evidence.add(proven.evidence);
                 }
                 Err(end) => return Ok(Some(end)),
             }

@@ -15,7 +15,6 @@ use crate::migrate::journal::Journal;
 use crate::migrate::journal::Mark;
 use crate::migrate::journal::State;
 use crate::migrate::ledger;
-use crate::migrate::preserve;
 use crate::sql::Dialect;
 use std::collections::BTreeSet;
 
@@ -28,7 +27,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Option<End>> {
     for tried in 0.. {
         let mut trial = Outcome {
-            kept: outcome.kept.clone(),
+            backup: outcome.backup.clone(),
             ..Outcome::default()
         };
         let ended = once(session, orders, (part, journal), &mut trial);
@@ -42,12 +41,18 @@ pub(super) fn run(
                     "a lock was not free in time, trying again ({})",
                     tried + 1
                 ));
-                outcome.kept.backup = trial.kept.backup;
+                outcome.backup = trial.backup;
                 orders.pause(tried)?;
             }
-            end => {
-                outcome.kept = trial.kept;
+            None => {
+                outcome.backup = trial.backup;
+                outcome.objects.append(&mut trial.objects);
                 outcome.ran.append(&mut trial.ran);
+                return Ok(None);
+            }
+            // What ran before it was rolled back with it.
+            end => {
+                outcome.backup = trial.backup;
                 return Ok(end);
             }
         }
@@ -74,18 +79,16 @@ fn once(
         session.command("ROLLBACK")?;
         return Ok(None);
     }
-    if outcome.kept.backup.is_none() {
-        outcome.kept.backup = orders
+    if outcome.backup.is_none() {
+        outcome.backup = orders
             .backup
             .make(orders, part.iter().copied(), &journal.run)?;
     }
-    let tables = session.catalog()?;
-    outcome.kept.tables = tables.iter().filter(|table| prove::measured(table)).count();
     let objects = session.objects()?;
     let broken = session.broken_keys()?;
     ledger::create(session, orders.dialect)?;
     journal.create(session)?;
-    if let Some(path) = &outcome.kept.backup {
+    if let Some(path) = &outcome.backup {
         let path = path.display().to_string();
         journal.write(session, &Mark::of_run(State::Backup, &path))?;
     }
@@ -109,16 +112,12 @@ fn once(
         session.command("RELEASE chatctl_file")?;
         session.tidy()?;
         ledger::record(session, intent.migration, Some(proven.took))?;
-        let detail = proven.words(outcome.kept.backup.as_deref());
+        let detail = proven.evidence.words(outcome.backup.as_deref());
         let version = intent.migration.version.text();
         journal.write(session, &Mark::of_file(version, State::Applied, &detail))?;
-        proven.add_to(&mut outcome.kept);
-        outcome.ran.push(Ran {
-            version: intent.migration.version.clone(),
-            description: intent.migration.description.clone(),
-            took: proven.took,
-            bare: 0,
-        });
+        outcome
+            .ran
+            .push(Ran::new(intent.migration, proven.took, proven.evidence));
     }
     if let Some(key) = session.broken_keys()?.difference(&broken).next() {
         let last = part.last().map(|intent| intent.migration.file_name());
@@ -128,7 +127,6 @@ fn once(
             message: format!("a foreign key would be broken: {key}"),
             help: "mend the rows in the migration".into(),
             busy: false,
-            stands: None,
         })));
     }
     let objects_now = session.objects()?;
@@ -145,10 +143,9 @@ fn once(
             ),
             help: "drop it: the history is chatctl's alone to write".into(),
             busy: false,
-            stands: None,
         })));
     }
-    outcome.kept.objects = gone(&objects, &objects_now, &part);
+    outcome.objects = gone(&objects, &objects_now, &part);
     orders.check()?;
     match orders.dialect {
         // Where readers keep a writer from committing, they end sooner or later.
@@ -164,12 +161,7 @@ fn gone(before: &BTreeSet<Object>, after: &BTreeSet<Object>, part: &[&Intent<'_>
         .iter()
         .map(|object| (&object.kind, &object.name))
         .collect();
-    let renamed = |table: &str| {
-        part.iter().any(|intent| {
-            let preserve::Renames { tables, .. } = &intent.renames;
-            tables.contains_key(&table.to_lowercase())
-        })
-    };
+    let renamed = |view: &str| part.iter().any(|intent| intent.renames.mentions(view));
     before
         .iter()
         .filter(|object| !names.contains(&(&object.kind, &object.name)))

@@ -3,75 +3,23 @@
 //! No statement is read for this. A DELETE, a cascade, a trigger, a truncating cast or a
 //! rebuild that forgets a column all show in the same way: less is there than before.
 
+mod names;
 #[cfg(test)]
 mod tests;
 
+pub use names::Meaning;
+pub use names::Named;
+pub use names::Renames;
+pub use names::Subject;
+pub use names::Tables;
+
 use crate::model::Compared;
-use crate::model::ComparedColumn;
-use crate::model::Content;
+use crate::model::Derived;
+use crate::model::Names;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
-use std::collections::BTreeMap;
 use std::fmt;
-
-/// Names that a migration gives to what was there before.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Renames {
-    /// Table name before, in lower case, to the name after.
-    pub tables: BTreeMap<String, String>,
-    /// Table and column before, in lower case, to the column's name after.
-    pub columns: BTreeMap<(String, String), String>,
-}
-
-impl Renames {
-    /// Follows a renamed table; renames come in the order of the statements.
-    pub fn table(&mut self, from: &str, to: &str) {
-        follow(&mut self.tables, from, to);
-    }
-
-    /// Follows a renamed column of a table, whatever the table is called by then.
-    pub fn column(&mut self, table: &str, from: &str, to: &str) {
-        let was = self
-            .tables
-            .iter()
-            .find(|(_, now)| now.eq_ignore_ascii_case(table));
-        let table = was.map_or_else(|| table.to_lowercase(), |(was, _)| was.clone());
-        let known = self
-            .columns
-            .iter_mut()
-            .find(|((of, _), name)| *of == table && name.eq_ignore_ascii_case(from));
-        match known {
-            Some((_, name)) => to.clone_into(name),
-            None => {
-                self.columns
-                    .insert((table, from.to_lowercase()), to.to_owned());
-            }
-        }
-    }
-}
-
-fn follow(names: &mut BTreeMap<String, String>, from: &str, to: &str) {
-    match names
-        .values_mut()
-        .find(|name| name.eq_ignore_ascii_case(from))
-    {
-        Some(name) => to.clone_into(name),
-        None => {
-            names.insert(from.to_lowercase(), to.to_owned());
-        }
-    }
-}
-
-/// By its name: written exactly so, else whatever its case.
-fn called<'a>(shapes: &'a [Shape], name: &str) -> Option<&'a Shape> {
-    let exact = shapes.iter().find(|shape| shape.name == name);
-    exact.or_else(|| {
-        shapes
-            .iter()
-            .find(|shape| shape.name.eq_ignore_ascii_case(name))
-    })
-}
 
 /// Something that was there before and is not there after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +28,8 @@ pub struct Lost {
     pub table: String,
     /// The column, when not whole rows are lost.
     pub column: Option<String>,
+    /// What an acknowledgement has to name.
+    pub subject: String,
     /// What is lost.
     pub what: What,
     /// How many rows are concerned.
@@ -88,6 +38,8 @@ pub struct Lost {
     pub before: u64,
     /// Whether both numbers are those of parts of the table only.
     pub in_parts: bool,
+    /// What explains it, when something does: it is told, and needs no acknowledgement.
+    pub derived: Option<Derived>,
 }
 
 /// What can be lost.
@@ -103,15 +55,15 @@ pub enum What {
     ValuesGone,
     /// Values are other ones.
     ValuesChanged,
+    /// The table keeps its rows, but only until the server crashes or is restarted.
+    Volatile,
 }
 
 /// An acknowledged loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
-    /// The table.
-    pub table: String,
-    /// The column; whole rows of the table when absent.
-    pub column: Option<String>,
+    /// The table or the column.
+    pub subject: Subject,
     /// At most so many rows.
     pub rows: Option<u64>,
 }
@@ -123,8 +75,8 @@ pub struct Allowed {
 /// has it.
 pub fn successor(
     was: &Shape,
-    before: &[Shape],
-    after: &[Shape],
+    before: Tables<'_>,
+    after: Tables<'_>,
     renames: &Renames,
 ) -> Option<Successor> {
     let now = same_table(was, before, after, renames)?;
@@ -135,7 +87,7 @@ pub fn successor(
         .whole
         .as_ref()
         .map(|was| now.whole.as_ref().unwrap_or(was));
-    let of_whole = whole.and_then(|whole| after.iter().find(|shape| shape.name == *whole));
+    let of_whole = whole.and_then(|whole| after.called(whole));
     let now = of_whole.unwrap_or(now);
     let by_id = same && was.whole == now.whole && now.id == was.id;
     let columns: Vec<_> = was
@@ -144,7 +96,7 @@ pub fn successor(
         .filter_map(|column| {
             Some((
                 column.clone(),
-                column_after((was, column), now, by_id, renames)?,
+                column_after((was, column), (now, after.names), by_id, renames)?,
             ))
         })
         .collect();
@@ -165,40 +117,49 @@ pub fn successor(
 
 fn same_table<'a>(
     was: &Shape,
-    before: &[Shape],
-    after: &'a [Shape],
+    before: Tables<'_>,
+    after: Tables<'a>,
     renames: &Renames,
 ) -> Option<&'a Shape> {
-    let new_name = |shape: &Shape| renames.tables.get(&shape.name.to_lowercase());
-    let named = |name: &str| {
-        let found = called(after, name)?;
-        let mut others = before.iter().filter(|other| other.name != was.name);
+    if let Some(same) = after
+        .shapes
+        .iter()
+        .find(|shape| was.id.is_some() && shape.id == was.id)
+    {
+        return Some(same);
+    }
+    // Where the engine knows a table again, one that it does not know any more is gone, and no
+    // other name can be its own.
+    let renamed = was.id.is_none().then(|| renames.of_table(was, after));
+    let named = || {
+        let found = after.namesake(was)?;
+        let mut others = before.shapes.iter().filter(|other| other.name != was.name);
         let claimed = others.any(|other| {
             let same = other.id.is_some() && other.id == found.id;
-            same || new_name(other).is_some_and(|new| new.eq_ignore_ascii_case(name))
+            same || other.id.is_none()
+                && renames
+                    .of_table(other, after)
+                    .is_some_and(|new| new.name == found.name)
         });
         (!claimed).then_some(found)
     };
-    let by_id = was
-        .id
-        .and_then(|id| after.iter().find(|shape| shape.id == Some(id)));
-    by_id
-        .or_else(|| called(after, new_name(was)?))
-        .or_else(|| named(&was.name))
+    renamed
+        .flatten()
+        .or_else(named)
         // The whole has its own rows' name; a part of it that is gone may have given it its rows.
-        .or_else(|| called(after, was.whole.as_deref()?))
+        .or_else(|| after.called(was.whole.as_deref()?))
 }
 
 fn column_after(
     (table, was): (&Shape, &ShapeColumn),
-    now: &Shape,
+    (now, names): (&Shape, Names),
     by_id: bool,
     renames: &Renames,
 ) -> Option<ShapeColumn> {
     let named = |name: &str| {
         let mut columns = now.columns.iter();
         columns
-            .find(|column| column.name.eq_ignore_ascii_case(name))
+            .find(|column| names.columns.same(&column.name, name))
             .cloned()
     };
     let same = now.columns.iter().find(|column| column.id == was.id);
@@ -206,22 +167,25 @@ fn column_after(
         return Some(same.clone());
     }
     // A column that was filled from the old one may have taken its name.
-    let key = (table.name.to_lowercase(), was.name.to_lowercase());
-    let renamed = renames.columns.get(&key);
-    renamed
-        .and_then(|new| named(new))
-        .or_else(|| named(&was.name))
+    named(&renames.of_column(table, &was.name, names)).or_else(|| named(&was.name))
 }
 
 /// What the comparison of a table says is lost.
-pub fn lost(was: &Shape, successor: Option<&Successor>, compared: &Compared) -> Vec<Lost> {
-    let loss = |column: Option<&str>, what, rows, before| Lost {
+pub fn lost(
+    was: &Shape,
+    successor: Option<&Successor>,
+    compared: &Compared,
+    before: Tables<'_>,
+) -> Vec<Lost> {
+    let loss = |column: Option<&str>, what, rows, all| Lost {
         table: was.name.clone(),
         column: column.map(str::to_owned),
+        subject: before.subject(was, column),
         what,
         rows,
-        before,
+        before: all,
         in_parts: false,
+        derived: None,
     };
     let Some(successor) = successor else {
         let gone = loss(None, What::TableGone, compared.before, compared.before);
@@ -242,12 +206,10 @@ pub fn lost(was: &Shape, successor: Option<&Successor>, compared: &Compared) -> 
         let kept = successor.columns.iter().any(|(old, _)| old == column);
         if kept {
             all.push(loss(name, What::ValuesGone, counts.nulled, counts.filled));
-            all.push(loss(
-                name,
-                What::ValuesChanged,
-                counts.changed,
-                counts.filled,
-            ));
+            all.push(Lost {
+                derived: counts.derived,
+                ..loss(name, What::ValuesChanged, counts.changed, counts.filled)
+            });
         } else {
             all.push(loss(name, What::ColumnGone, counts.filled, counts.filled));
         }
@@ -256,21 +218,40 @@ pub fn lost(was: &Shape, successor: Option<&Successor>, compared: &Compared) -> 
     all
 }
 
+/// The table that a crash or a restart of the server empties now, though it kept its rows before.
+pub fn volatile(was: &Shape, now: &Shape, rows: u64, before: Tables<'_>) -> Option<Lost> {
+    let becomes = now.volatile && !was.volatile && rows > 0;
+    becomes.then(|| Lost {
+        table: was.name.clone(),
+        column: None,
+        subject: before.subject(was, None),
+        what: What::Volatile,
+        rows,
+        before: rows,
+        in_parts: false,
+        derived: None,
+    })
+}
+
 /// The same, with what parts lost told of the table that they are parts of: an application reads
 /// that one, and a bound that is acknowledged counts for all parts together.
-pub fn of_wholes(lost: Vec<Lost>, before: &[Shape], after: &[Shape]) -> Vec<Lost> {
+pub fn of_wholes(lost: Vec<Lost>, before: Tables<'_>, after: Tables<'_>) -> Vec<Lost> {
     let mut all: Vec<Lost> = Vec::new();
     for mut lost in lost {
-        let part = before.iter().find(|shape| shape.name == lost.table);
-        if let Some(whole) = part.and_then(|shape| shape.whole.clone()) {
-            if lost.what == What::TableGone && after.iter().any(|shape| shape.name == whole) {
+        let part = before.called(&lost.table);
+        if let Some(whole) = part.and_then(|shape| shape.whole.as_deref()) {
+            if lost.what == What::TableGone && after.called(whole).is_some() {
                 lost.what = What::RowsGone;
             }
-            lost.table = whole;
+            if let Some(shape) = before.called(whole) {
+                lost.subject = before.subject(shape, lost.column.as_deref());
+            }
+            whole.clone_into(&mut lost.table);
             lost.in_parts = true;
         }
         let same = |it: &&mut Lost| {
-            (&it.table, &it.column, it.what) == (&lost.table, &lost.column, lost.what)
+            (&it.table, &it.column, it.what, it.derived)
+                == (&lost.table, &lost.column, lost.what, lost.derived)
         };
         match all.iter_mut().find(same) {
             Some(sum) => {
@@ -283,38 +264,25 @@ pub fn of_wholes(lost: Vec<Lost>, before: &[Shape], after: &[Shape]) -> Vec<Lost
     all
 }
 
-/// What counts alone can tell of a table that is too large to be copied.
-pub fn by_counts(was: &Content, now: &Content, pairs: &[Option<usize>]) -> Compared {
-    let missing = was.rows.saturating_sub(now.rows);
-    let columns = was.filled.iter().zip(pairs).map(|(filled, pair)| {
-        let after = pair.and_then(|index| now.filled.get(index));
-        ComparedColumn {
-            filled: *filled,
-            nulled: after.map_or(0, |after| filled.saturating_sub(after + missing)),
-            changed: 0,
-        }
-    });
-    Compared {
-        before: was.rows,
-        missing,
-        columns: columns.collect(),
-    }
-}
-
 /// Losses that nobody acknowledged, or not so many rows of. Rows may go by `table`; values of
 /// rows that stay only by `table.column`.
-pub fn unacknowledged<'a>(lost: &'a [Lost], allowed: &[Allowed]) -> Vec<&'a Lost> {
+pub fn unacknowledged<'a>(
+    lost: &'a [Lost],
+    allowed: &[Allowed],
+    before: Tables<'_>,
+) -> Vec<&'a Lost> {
     let covers = |lost: &Lost, allowed: &Allowed| {
-        let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
-            (None, None) => true,
-            (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+        let same = match (allowed.subject.resolve(before), &lost.column) {
+            (Meaning::Table(shape), None) => shape.name == lost.table,
+            (Meaning::Column(shape, name), Some(column)) => {
+                shape.name == lost.table && name == column
+            }
             _ => false,
         };
-        allowed.table.eq_ignore_ascii_case(&lost.table)
-            && same(&allowed.column, &lost.column)
-            && allowed.rows.is_none_or(|rows| lost.rows <= rows)
+        same && allowed.rows.is_none_or(|rows| lost.rows <= rows)
     };
     lost.iter()
+        .filter(|lost| lost.derived.is_none())
         .filter(|lost| !allowed.iter().any(|allowed| covers(lost, allowed)))
         .collect()
 }
@@ -350,6 +318,10 @@ impl fmt::Display for Lost {
             What::ValuesChanged => write!(
                 f,
                 "{rows} of {before} values of `{table}.{column}` are other ones{in_parts}"
+            ),
+            What::Volatile => write!(
+                f,
+                "a crash of the server would empty `{table}`, which has {rows} rows{in_parts}"
             ),
         }
     }

@@ -3,16 +3,22 @@
 
 use super::Allowed;
 use super::Lost;
+use super::Named;
 use super::Renames;
+use super::Subject;
+use super::Tables;
 use super::What;
-use super::by_counts;
 use super::lost;
 use super::of_wholes;
 use super::successor;
 use super::unacknowledged;
+use super::volatile;
+use crate::model::Case;
 use crate::model::Compared;
 use crate::model::ComparedColumn;
 use crate::model::Content;
+use crate::model::Derived;
+use crate::model::Names;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 
@@ -23,6 +29,9 @@ fn table(name: &str, columns: &[&str]) -> Shape {
     });
     Shape {
         name: name.into(),
+        schema: "public".into(),
+        table: name.into(),
+        bare: true,
         columns: columns.collect(),
         key: vec!["id".into()],
         ..Shape::default()
@@ -40,14 +49,32 @@ fn known(id: u64, name: &str, columns: &[(u64, &str)]) -> Shape {
     shape
 }
 
+fn named(name: &str) -> Named {
+    let parts = name.split_once('.');
+    Named {
+        schema: parts.map(|(schema, _)| schema.to_owned()),
+        table: parts.map_or(name, |(_, table)| table).to_owned(),
+    }
+}
+
 fn renames(tables: &[(&str, &str)]) -> Renames {
     let mut renames = Renames::default();
-    tables.iter().for_each(|(from, to)| renames.table(from, to));
+    tables
+        .iter()
+        .for_each(|(from, to)| renames.table(named(from), named(to)));
     renames
 }
 
+/// Tables of an engine in which case does not matter.
+fn all(shapes: &[Shape]) -> Tables<'_> {
+    Tables {
+        shapes,
+        names: Names::SQLITE,
+    }
+}
+
 fn name_after(was: &Shape, before: &[Shape], after: &[Shape], names: &Renames) -> Option<String> {
-    successor(was, before, after, names).map(|successor| successor.table)
+    successor(was, all(before), all(after), names).map(|successor| successor.table)
 }
 
 #[test]
@@ -90,13 +117,8 @@ fn a_table_stands_for_one_table_only() {
 fn the_engines_identity_needs_no_names() {
     let was = known(1, "m", &[(1, "id"), (2, "body")]);
     let after = [known(1, "messages", &[(1, "id"), (2, "text")])];
-    let found = successor(
-        &was,
-        std::slice::from_ref(&was),
-        &after,
-        &Renames::default(),
-    )
-    .unwrap();
+    let before = std::slice::from_ref(&was);
+    let found = successor(&was, all(before), all(&after), &Renames::default()).unwrap();
     assert_eq!((found.table.as_str(), found.columns.len()), ("messages", 2));
     assert_eq!(found.columns[1].1.name, "text");
     assert!(found.keyed);
@@ -131,14 +153,13 @@ fn what_parts_lose_is_told_of_the_whole() {
     let (before, after) = ([part("m_1"), part("m_2")], [table("m", &["id"])]);
     let lost = |name: &str, what| Lost {
         table: name.into(),
-        column: None,
         what,
         rows: 3,
         before: 5,
-        in_parts: false,
+        ..gone(name)
     };
-    let gone = [lost("m_1", What::RowsGone), lost("m_2", What::TableGone)];
-    let told = of_wholes(gone.to_vec(), &before, &after);
+    let parts = [lost("m_1", What::RowsGone), lost("m_2", What::TableGone)];
+    let told = of_wholes(parts.to_vec(), all(&before), all(&after));
     assert_eq!(told.len(), 1);
     assert_eq!(
         (told[0].table.as_str(), told[0].what),
@@ -146,7 +167,7 @@ fn what_parts_lose_is_told_of_the_whole() {
     );
     assert_eq!((told[0].rows, told[0].before), (6, 10));
     assert!(told[0].to_string().contains("partitions"));
-    let told = of_wholes(vec![lost("m_1", What::TableGone)], &before, &[]);
+    let told = of_wholes(vec![lost("m_1", What::TableGone)], all(&before), all(&[]));
     assert_eq!(told[0].what, What::TableGone);
 }
 
@@ -154,23 +175,20 @@ fn what_parts_lose_is_told_of_the_whole() {
 fn what_is_less_is_lost() {
     let was = table("m", &["id", "body", "note"]);
     let after = [table("m", &["id", "body"])];
-    let found = successor(
-        &was,
-        std::slice::from_ref(&was),
-        &after,
-        &Renames::default(),
-    );
+    let before = std::slice::from_ref(&was);
+    let found = successor(&was, all(before), all(&after), &Renames::default());
     let column = |filled, nulled, changed| ComparedColumn {
         filled,
         nulled,
         changed,
+        derived: None,
     };
     let compared = Compared {
         before: 9,
         missing: 2,
         columns: vec![column(9, 0, 0), column(9, 3, 4), column(5, 0, 0)],
     };
-    let what: Vec<_> = lost(&was, found.as_ref(), &compared)
+    let what: Vec<_> = lost(&was, found.as_ref(), &compared, all(before))
         .iter()
         .map(|lost| (lost.what, lost.rows))
         .collect();
@@ -181,8 +199,11 @@ fn what_is_less_is_lost() {
         (What::ColumnGone, 5),
     ];
     assert_eq!(what, expected);
-    assert_eq!(lost(&was, None, &compared)[0].what, What::TableGone);
-    assert_eq!(lost(&was, None, &Compared::default()), []);
+    assert_eq!(
+        lost(&was, None, &compared, all(before))[0].what,
+        What::TableGone
+    );
+    assert_eq!(lost(&was, None, &Compared::default(), all(before)), []);
 }
 
 #[test]
@@ -195,32 +216,214 @@ fn counts_tell_rows_from_values() {
         rows: 7,
         filled: vec![7, 4],
     };
-    let compared = by_counts(&was, &now, &[Some(0), Some(1)]);
+    let compared = was.compared(&now, &[Some(0), Some(1)]);
     assert_eq!((compared.missing, compared.columns[0].nulled), (3, 0));
     assert_eq!(compared.columns[1].nulled, 1);
 }
 
-#[test]
-fn an_acknowledgement_is_narrow() {
-    let lost = [Lost {
-        table: "m".into(),
+/// A loss of all rows of a table.
+fn gone(table: &str) -> Lost {
+    Lost {
+        table: table.into(),
         column: None,
+        subject: table.into(),
         what: What::RowsGone,
         rows: 8,
         before: 9,
         in_parts: false,
-    }];
-    let allow = |table: &str, column: Option<&str>, rows| Allowed {
-        table: table.into(),
-        column: column.map(str::to_owned),
-        rows,
-    };
-    assert_eq!(unacknowledged(&lost, &[allow("M", None, Some(8))]).len(), 0);
-    for narrow in [
-        allow("m", None, Some(7)),
-        allow("m", Some("body"), None),
-        allow("tasks", None, None),
-    ] {
-        assert_eq!(unacknowledged(&lost, &[narrow]).len(), 1);
+        derived: None,
     }
+}
+
+fn allow(subject: &[&str], rows: Option<u64>) -> Allowed {
+    let part = |index: usize| subject.get(index).map(|part| (*part).to_owned());
+    let subject = match subject.len() {
+        3 => Subject::of(part(0), part(1).unwrap(), part(2).filter(|it| it != "*")),
+        _ => Subject::of(None, part(0).unwrap(), part(1)),
+    };
+    Allowed { subject, rows }
+}
+
+#[test]
+fn an_acknowledgement_is_narrow() {
+    let (lost, before) = ([gone("m")], [table("m", &["id", "body"])]);
+    let left = |allowed| unacknowledged(&lost, &[allowed], all(&before)).len();
+    assert_eq!(left(allow(&["M"], Some(8))), 0);
+    assert_eq!(left(allow(&["m"], Some(7))), 1);
+    assert_eq!(left(allow(&["m", "body"], None)), 1);
+    assert_eq!(left(allow(&["tasks"], None)), 1);
+}
+
+/// PostgreSQL's tables `drafts`, `"Drafts"`, `app.t`, `public.t`, `"a.b"`, `a.b` and `a` with a
+/// column `c` beside the table `c` in a schema `a`; bare names mean `public`.
+fn many() -> Vec<Shape> {
+    let in_schema = |schema: &str, name: &str, columns: &[&str]| Shape {
+        schema: schema.into(),
+        bare: schema == "public",
+        name: match schema {
+            "public" => name.to_owned(),
+            _ => format!("{schema}.{name}"),
+        },
+        ..table(name, columns)
+    };
+    vec![
+        in_schema("public", "drafts", &["id"]),
+        in_schema("public", "Drafts", &["id", "Body"]),
+        in_schema("app", "t", &["id"]),
+        in_schema("public", "t", &["id"]),
+        Shape {
+            name: "\"a.b\"".into(),
+            ..in_schema("public", "a.b", &["id"])
+        },
+        in_schema("a", "b", &["id"]),
+        in_schema("public", "a", &["id", "c"]),
+        in_schema("a", "c", &["id"]),
+    ]
+}
+
+/// Which tables' rows an acknowledgement lets go.
+fn lets_go(subject: &[&str]) -> Vec<String> {
+    let shapes = many();
+    let before = Tables {
+        shapes: &shapes,
+        names: Names::POSTGRES,
+    };
+    let covers = |shape: &&Shape| {
+        let lost = [gone(&shape.name)];
+        unacknowledged(&lost, &[allow(subject, None)], before).is_empty()
+    };
+    let names = shapes.iter().filter(covers);
+    names.map(|shape| shape.name.clone()).collect()
+}
+
+#[test]
+fn an_acknowledgement_names_exactly_one_table() {
+    for (subject, names) in [
+        (&["drafts"][..], &["drafts"][..]),
+        (&["Drafts"], &["Drafts"]),
+        (&["DRAFTS"], &[]),
+        (&["t"], &["t"]),
+        (&["app", "t"], &["app.t"]),
+        (&["app", "t", "*"], &["app.t"]),
+        (&["public", "t"], &["t"]),
+        (&["other", "t"], &[]),
+        (&["a.b"], &["\"a.b\""]),
+        (&["a", "b"], &["a.b"]),
+        // A column of `a`, or the table `c` in `a`: nobody knows which is meant.
+        (&["a", "c"], &[]),
+        (&["a", "c", "*"], &["a.c"]),
+    ] {
+        assert_eq!(lets_go(subject), names, "{subject:?}");
+    }
+}
+
+/// What the help suggests is read as what it is about, whatever the names.
+#[test]
+fn a_suggested_acknowledgement_names_what_it_is_about() {
+    let shapes = many();
+    let before = Tables {
+        shapes: &shapes,
+        names: Names::POSTGRES,
+    };
+    let subjects: Vec<_> = shapes
+        .iter()
+        .map(|shape| before.subject(shape, None))
+        .collect();
+    let expected = [
+        "drafts",
+        "\"Drafts\"",
+        "app.t",
+        "t",
+        "\"a.b\"",
+        "a.b",
+        "a",
+        "a.c.*",
+    ];
+    assert_eq!(subjects, expected);
+    let column = |index: usize, name| before.subject(&shapes[index], Some(name));
+    assert_eq!(column(1, "Body"), "\"Drafts\".\"Body\"");
+    assert_eq!(column(2, "id"), "app.t.id");
+    assert_eq!(column(6, "c"), "public.a.c");
+    assert_eq!(column(6, "id"), "a.id");
+}
+
+/// A dropped table has no other name: the engine knows it is gone, whatever was renamed to it.
+#[test]
+fn a_dropped_table_is_not_taken_for_a_renamed_one() {
+    let in_schema = |id, schema: &str, name: &str| Shape {
+        schema: schema.into(),
+        bare: schema == "public",
+        name: format!("{schema}.{name}"),
+        ..known(id, name, &[(1, "id")])
+    };
+    let before = [
+        in_schema(1, "public", "msg"),
+        in_schema(2, "arch", "msg"),
+        in_schema(3, "public", "msg_old"),
+    ];
+    let after = [in_schema(2, "arch", "msg_old"), before[2].clone()];
+    let names = renames(&[("arch.msg", "msg_old")]);
+    assert_eq!(name_after(&before[0], &before, &after, &names), None);
+    // Where there is no such identity, a rename counts for the very table that it names.
+    let strip = |shape: &Shape| Shape {
+        id: None,
+        ..shape.clone()
+    };
+    let (before, after): (Vec<_>, Vec<_>) = (
+        before.iter().map(strip).collect(),
+        after.iter().map(strip).collect(),
+    );
+    assert_eq!(name_after(&before[0], &before, &after, &names), None);
+    assert_eq!(
+        name_after(&before[1], &before, &after, &names).unwrap(),
+        "arch.msg_old"
+    );
+}
+
+#[test]
+fn where_case_matters_a_rename_counts_for_one_table() {
+    let names = Names {
+        tables: Case::Matters,
+        columns: Case::Ignored,
+        quote: '`',
+    };
+    let tables = |shapes| Tables { shapes, names };
+    let before = [table("Msg", &["id"]), table("msg", &["id"])];
+    let after = [table("keep", &["id"])];
+    let renamed = renames(&[("Msg", "keep")]);
+    let name = |was| {
+        let found = successor(was, tables(&before), tables(&after), &renamed);
+        found.map(|it| it.table)
+    };
+    assert_eq!(name(&before[0]).unwrap(), "keep");
+    assert_eq!(name(&before[1]), None);
+}
+
+/// A change that is explained is no loss that somebody has to acknowledge.
+#[test]
+fn what_is_explained_needs_no_acknowledgement() {
+    let before = [table("m", &["id", "updated_at"])];
+    let touched = |derived| Lost {
+        column: Some("updated_at".into()),
+        what: What::ValuesChanged,
+        derived,
+        ..gone("m")
+    };
+    let left = |lost: Lost| unacknowledged(&[lost], &[], all(&before)).len();
+    assert_eq!(left(touched(Some(Derived::Clock))), 0);
+    assert_eq!(left(touched(None)), 1);
+}
+
+#[test]
+fn a_table_that_the_next_crash_empties_is_lost() {
+    let (was, before) = (table("m", &["id"]), [table("m", &["id"])]);
+    let now = Shape {
+        volatile: true,
+        ..was.clone()
+    };
+    let found = volatile(&was, &now, 5, all(&before)).unwrap();
+    assert_eq!((found.what, found.rows), (What::Volatile, 5));
+    assert_eq!(volatile(&was, &now, 0, all(&before)), None, "it is empty");
+    assert_eq!(volatile(&now, &now, 5, all(&before)), None, "it was so");
+    assert_eq!(volatile(&was, &was, 5, all(&before)), None);
 }

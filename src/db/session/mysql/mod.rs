@@ -7,6 +7,8 @@ mod schema;
 
 use super::Failed;
 use super::Interrupter;
+use super::Kept;
+use super::Measure;
 use super::Missing;
 use super::Object;
 use super::Session;
@@ -14,13 +16,14 @@ use super::Waits;
 use crate::db::Target;
 use crate::db::mysql::options;
 use crate::db::server;
+use crate::model::Case;
 use crate::model::Cell;
 use crate::model::Compared;
 use crate::model::Content;
+use crate::model::Names;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
-use crate::model::Touch;
 use error::UNSUPPORTED;
 use error::failed;
 use error::number;
@@ -60,8 +63,12 @@ struct MySql {
     /// Holds the place in the row of replicas, whatever happens to the others.
     turn: Option<MySqlConnection>,
     database: String,
+    /// How the names of tables are told apart.
+    tables: Case,
     /// The tables when the watch began.
     before: BTreeSet<String>,
+    /// What is kept, by the tables' names.
+    kept: BTreeMap<String, Kept>,
 }
 
 impl MySql {
@@ -70,7 +77,10 @@ impl MySql {
         let options = options(target)?;
         let mut first: MySqlConnection = runtime.block_on(server::connect(target, &options))?;
         let row = runtime
-            .block_on(rows(&mut first, "SELECT database(), version()"))?
+            .block_on(rows(
+                &mut first,
+                "SELECT database(), version(), @@lower_case_table_names",
+            ))?
             .remove(0);
         // Whole seconds, and at least one: MySQL knows no less.
         let lock = waits.lock.as_secs_f64().ceil().max(1.0);
@@ -95,7 +105,12 @@ impl MySql {
             id: Arc::new(AtomicU64::new(id)),
             eye,
             turn: None,
+            tables: match row[2].text() {
+                Some("0") => Case::Matters,
+                _ => Case::Ignored,
+            },
             before: BTreeSet::new(),
+            kept: BTreeMap::new(),
         })
     }
 
@@ -104,6 +119,44 @@ impl MySql {
         let done = self.eye.execute(sqlx::AssertSqlSafe(sql));
         let done = self.runtime.block_on(done);
         done.map(|_| ()).map_err(|error| failed(&error))
+    }
+
+    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
+        let counts = columns
+            .iter()
+            .map(|column| format!(", count({})", quoted(column)));
+        let sql = format!(
+            "SELECT count(*){} FROM {}",
+            counts.collect::<String>(),
+            quoted(table)
+        );
+        let numbers = super::numbers(&self.rows(&sql)?.remove(0));
+        Ok(Content {
+            rows: numbers[0],
+            filled: numbers[1..].to_vec(),
+        })
+    }
+
+    fn keep(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
+        for (number, shape) in keep.iter().enumerate() {
+            let kept = match measure {
+                Measure::Values => {
+                    compare::put_aside(self, number, shape)?;
+                    Kept::Copy(number)
+                }
+                Measure::Counts => {
+                    let columns: Vec<_> = shape
+                        .columns
+                        .iter()
+                        .map(|column| column.name.clone())
+                        .collect();
+                    let counts = self.content(&shape.name, &columns);
+                    Kept::Counts(counts.map_err(|error| Failed::because(format!("{error:#}")))?)
+                }
+            };
+            self.kept.insert(shape.name.clone(), kept);
+        }
+        Ok(())
     }
 
     /// The name of the lock that sqlx's migrator takes, so that both wait for each other.
@@ -192,7 +245,10 @@ impl Session for MySql {
                     .push((place, column.clone()));
             }
             let shape = shapes.entry(table.clone()).or_insert_with(|| Shape {
-                name: table,
+                name: table.clone(),
+                schema: self.database.clone(),
+                table,
+                bare: true,
                 ..Shape::default()
             });
             shape.columns.push(ShapeColumn {
@@ -248,20 +304,30 @@ impl Session for MySql {
         Ok(())
     }
 
-    fn watch(&mut self) -> anyhow::Result<()> {
-        let tables = self.catalog()?;
+    fn names(&self) -> Names {
+        Names {
+            tables: self.tables,
+            columns: Case::Ignored,
+            quote: '`',
+        }
+    }
+
+    fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
+        let tables = self
+            .catalog()
+            .map_err(|error| Failed::because(format!("{error:#}")))?;
         self.before = tables.into_iter().map(|shape| shape.name).collect();
-        Ok(())
+        self.kept.clear();
+        self.keep(keep, measure)
     }
 
     fn settle(&mut self) -> Result<(), Failed> {
         Ok(())
     }
 
-    fn touched(&mut self) -> anyhow::Result<BTreeMap<String, Touch>> {
+    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
         // The server keeps no evidence of what one connection wrote, so every table counts.
-        let all = self.before.iter().map(|name| (name.clone(), Touch::Rows));
-        Ok(all.collect())
+        Ok(self.before.clone())
     }
 
     fn size(&mut self, table: &str) -> anyhow::Result<u64> {
@@ -272,44 +338,36 @@ impl Session for MySql {
         Ok(rows.first().map_or(0, |row| super::numbers(row)[0]))
     }
 
-    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
-        let counts = columns
-            .iter()
-            .map(|column| format!(", count({})", quoted(column)));
-        let sql = format!(
-            "SELECT count(*){} FROM {}",
-            counts.collect::<String>(),
-            quoted(table)
-        );
-        let numbers = super::numbers(&self.rows(&sql)?.remove(0));
-        Ok(Content {
-            rows: numbers[0],
-            filled: numbers[1..].to_vec(),
-        })
-    }
-
-    fn put_aside(
-        &mut self,
-        number: usize,
-        shape: &Shape,
-        _rows: Option<&BTreeSet<i64>>,
-    ) -> Result<(), Failed> {
-        compare::put_aside(self, number, shape)
-    }
-
     fn compare(
         &mut self,
-        number: usize,
         shape: &Shape,
         successor: Option<&Successor>,
-    ) -> anyhow::Result<Compared> {
-        // What is not committed yet, the other connection does not see.
-        self.command("COMMIT")?;
-        compare::compare(self, number, shape, successor)
+    ) -> anyhow::Result<Option<Compared>> {
+        let compared = match self.kept.get(&shape.name) {
+            None => return Ok(None),
+            Some(Kept::Copy(number)) => {
+                let number = *number;
+                // What is not committed yet, the other connection does not see.
+                self.command("COMMIT")?;
+                compare::compare(self, number, shape, successor)?
+            }
+            Some(Kept::Counts(was)) => {
+                let was = was.clone();
+                super::by_counts(&was, shape, successor, |table, columns| {
+                    self.content(table, columns)
+                })?
+            }
+        };
+        Ok(Some(compared))
     }
 
-    fn forget(&mut self, number: usize) -> anyhow::Result<()> {
-        Ok(self.look_by(&format!("DROP TABLE IF EXISTS {}", super::aside(number)))?)
+    fn accept(&mut self) -> anyhow::Result<()> {
+        for (_, kept) in std::mem::take(&mut self.kept) {
+            if let Kept::Copy(number) = kept {
+                self.look_by(&format!("DROP TABLE IF EXISTS {}", super::aside(number)))?;
+            }
+        }
+        Ok(())
     }
 
     fn interrupter(&self) -> Interrupter {

@@ -46,7 +46,7 @@ impl Postgres {
         let tables = self.rows(&format!(
             "SELECT c.oid::text, n.nspname::text, c.relname::text, (c.relkind = 'p')::text, c.relfilenode::text, \
              (coalesce(pg_stat_get_xact_tuples_updated(c.oid), 0) + coalesce(pg_stat_get_xact_tuples_deleted(c.oid), 0))::text, \
-             CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::text END \
+             CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::text END, (c.relpersistence = 'u')::text \
              FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OF_USER} ORDER BY 2, 3"
         ))?;
@@ -64,6 +64,10 @@ impl Postgres {
             let shape = Shape {
                 id: Some(id),
                 name: names[&row[0].to_string()].clone(),
+                bare: row[1].text() == Some(self.default.as_str()),
+                schema: row[1].to_string(),
+                table: row[2].to_string(),
+                volatile: row[7].text() == Some("true"),
                 whole: row[6].text().and_then(|root| names.get(root).cloned()),
                 parted: row[3].text() == Some("true"),
                 ..Shape::default()

@@ -7,6 +7,8 @@ mod settings;
 
 use super::Failed;
 use super::Interrupter;
+use super::Kept;
+use super::Measure;
 use super::Missing;
 use super::Object;
 use super::Session;
@@ -16,9 +18,9 @@ use crate::db::server;
 use crate::model::Cell;
 use crate::model::Compared;
 use crate::model::Content;
+use crate::model::Names;
 use crate::model::Shape;
 use crate::model::Successor;
-use crate::model::Touch;
 use crate::stop::Stop;
 use catalog::Seen;
 use sqlx::Connection as _;
@@ -61,6 +63,8 @@ struct Postgres {
     known: BTreeMap<String, (String, String, bool)>,
     /// The tables when the watch began, by their number.
     before: BTreeMap<u64, Seen>,
+    /// What is kept, by the tables' names.
+    kept: BTreeMap<String, Kept>,
     /// The transaction that was begun.
     transaction: Option<String>,
 }
@@ -96,6 +100,7 @@ impl Postgres {
             turn: None,
             known: BTreeMap::new(),
             before: BTreeMap::new(),
+            kept: BTreeMap::new(),
             transaction: None,
         })
     }
@@ -118,6 +123,45 @@ impl Postgres {
     /// The advisory key that sqlx's migrator takes, so that both wait for each other.
     fn key(&self) -> i64 {
         0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()))
+    }
+
+    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
+        let counts = columns
+            .iter()
+            .map(|column| format!(", count({})", quoted(column)));
+        let sql = format!(
+            "SELECT count(*){} FROM {}",
+            counts.collect::<String>(),
+            self.from(table)
+        );
+        let row = self.own(|session| session.rows(&sql))?.remove(0);
+        let numbers = super::numbers(&row);
+        Ok(Content {
+            rows: numbers[0],
+            filled: numbers[1..].to_vec(),
+        })
+    }
+
+    fn keep(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
+        for (number, shape) in keep.iter().enumerate() {
+            let kept = match measure {
+                Measure::Values => {
+                    self.own(|session| compare::put_aside(session, number, shape))?;
+                    Kept::Copy(number)
+                }
+                Measure::Counts => {
+                    let columns: Vec<_> = shape
+                        .columns
+                        .iter()
+                        .map(|column| column.name.clone())
+                        .collect();
+                    let counts = self.content(&shape.name, &columns);
+                    Kept::Counts(counts.map_err(|error| Failed::because(format!("{error:#}")))?)
+                }
+            };
+            self.kept.insert(shape.name.clone(), kept);
+        }
+        Ok(())
     }
 
     fn transaction(&mut self) -> anyhow::Result<Option<String>> {
@@ -237,16 +281,26 @@ impl Session for Postgres {
         schema::lines(self)
     }
 
-    fn watch(&mut self) -> anyhow::Result<()> {
-        self.before = self.own(Self::look)?;
-        Ok(())
+    fn names(&self) -> Names {
+        Names::POSTGRES
+    }
+
+    fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
+        let looked = self.own(|session| {
+            session
+                .look()
+                .map_err(|error| Failed::because(format!("{error:#}")))
+        });
+        self.before = looked?;
+        self.kept.clear();
+        self.keep(keep, measure)
     }
 
     fn settle(&mut self) -> Result<(), Failed> {
         self.command("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
     }
 
-    fn touched(&mut self) -> anyhow::Result<BTreeMap<String, Touch>> {
+    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
         let began = self.transaction.clone();
         if self.transaction()? != began {
             anyhow::bail!(Stop::refused("a statement ended chatctl's transaction"));
@@ -259,9 +313,7 @@ impl Session for Postgres {
             .iter()
             .filter(|(_, was)| !was.shape.parted)
             .filter(|(id, was)| blind || now.get(id).is_none_or(|now| was.is_touched(now)));
-        Ok(touched
-            .map(|(_, was)| (was.shape.name.clone(), Touch::Rows))
-            .collect())
+        Ok(touched.map(|(_, was)| was.shape.name.clone()).collect())
     }
 
     fn size(&mut self, table: &str) -> anyhow::Result<u64> {
@@ -270,44 +322,35 @@ impl Session for Postgres {
         Ok(super::numbers(&rows[0])[0])
     }
 
-    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
-        let counts = columns
-            .iter()
-            .map(|column| format!(", count({})", quoted(column)));
-        let sql = format!(
-            "SELECT count(*){} FROM {}",
-            counts.collect::<String>(),
-            self.from(table)
-        );
-        let row = self.own(|session| session.rows(&sql))?.remove(0);
-        let numbers = super::numbers(&row);
-        Ok(Content {
-            rows: numbers[0],
-            filled: numbers[1..].to_vec(),
-        })
-    }
-
-    fn put_aside(
-        &mut self,
-        number: usize,
-        shape: &Shape,
-        _rows: Option<&BTreeSet<i64>>,
-    ) -> Result<(), Failed> {
-        self.own(|session| compare::put_aside(session, number, shape))
-    }
-
     fn compare(
         &mut self,
-        number: usize,
         shape: &Shape,
         successor: Option<&Successor>,
-    ) -> anyhow::Result<Compared> {
-        self.own(|session| compare::compare(session, number, shape, successor))
+    ) -> anyhow::Result<Option<Compared>> {
+        let compared = match self.kept.get(&shape.name) {
+            None => return Ok(None),
+            Some(Kept::Copy(number)) => {
+                let number = *number;
+                self.own(|session| compare::compare(session, number, shape, successor))?
+            }
+            Some(Kept::Counts(was)) => {
+                let was = was.clone();
+                super::by_counts(&was, shape, successor, |table, columns| {
+                    self.content(table, columns)
+                })?
+            }
+        };
+        Ok(Some(compared))
     }
 
-    fn forget(&mut self, number: usize) -> anyhow::Result<()> {
-        let name = super::aside(number);
-        Ok(self.command(&format!("DROP TABLE IF EXISTS pg_temp.{name}"))?)
+    fn accept(&mut self) -> anyhow::Result<()> {
+        for (_, kept) in std::mem::take(&mut self.kept) {
+            if let Kept::Copy(number) = kept {
+                let name = super::aside(number);
+                self.command(&format!("DROP TABLE IF EXISTS pg_temp.{name}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn interrupter(&self) -> Interrupter {

@@ -15,7 +15,7 @@ impl Sqlite {
     /// Ordinary tables, virtual ones (read through their module) and what a full-text table
     /// stores itself. What else lies in shadow tables is their module's own affair; a table of the
     /// user's whose name ends in `_content` counts as a shadow table for SQLite.
-    pub(super) fn names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
+    pub(super) fn table_names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
         let tables = self.rows(
             "SELECT l.name, l.type, lower(m.sql) FROM pragma_table_list AS l \
              LEFT JOIN main.sqlite_master AS m ON m.name = l.name AND m.type = 'table' \
@@ -38,9 +38,12 @@ impl Sqlite {
 
     pub(super) fn all_tables(&mut self) -> anyhow::Result<Vec<Shape>> {
         let mut shapes: Vec<Shape> = self
-            .names()?
+            .table_names()?
             .into_iter()
             .map(|(name, _)| Shape {
+                schema: "main".to_owned(),
+                table: name.clone(),
+                bare: true,
                 name,
                 ..Shape::default()
             })

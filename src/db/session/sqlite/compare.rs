@@ -11,29 +11,16 @@ use crate::model::Compared;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
-use std::collections::BTreeSet;
 
 /// Puts a copy of a table aside, in one that only this connection sees.
-pub(super) fn put_aside(
-    session: &mut Sqlite,
-    number: usize,
-    shape: &Shape,
-    rows: Option<&BTreeSet<i64>>,
-) -> Result<(), Failed> {
-    let some = rows.map_or(String::new(), |rows| {
-        let rows: Vec<_> = rows.iter().map(i64::to_string).collect();
-        format!(
-            " WHERE rowid IN (SELECT value FROM json_each('[{}]'))",
-            rows.join(",")
-        )
-    });
+pub(super) fn put_aside(session: &mut Sqlite, number: usize, shape: &Shape) -> Result<(), Failed> {
     let list: Vec<_> = shape
         .columns
         .iter()
         .map(|column| quoted(&column.name))
         .collect();
     session.command(&format!(
-        "CREATE TEMP TABLE {} AS SELECT {} FROM {}{some}",
+        "CREATE TEMP TABLE {} AS SELECT {} FROM {}",
         aside(number),
         list.join(", "),
         session.quote(&shape.name)

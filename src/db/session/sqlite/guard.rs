@@ -3,17 +3,12 @@
 use crate::db::session::ASIDE;
 use crate::db::session::OWN;
 use crate::model::Shape;
-use crate::model::Touch;
 use rusqlite::hooks::AuthAction;
 use rusqlite::hooks::Authorization;
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 /// The names of a row's number (sqlite.org/rowidtable.html).
 const ROW_ID: [&str; 3] = ["rowid", "oid", "_rowid_"];
-
-/// More rows than these are not told one by one.
-const MANY: usize = 100_000;
 
 /// What was seen since the watch began. Names are in lower case.
 #[derive(Debug, Clone, Default)]
@@ -29,10 +24,6 @@ pub(super) struct Notes {
     /// Tables and columns with values updated.
     updated: BTreeSet<(String, String)>,
     inserted: BTreeSet<String>,
-    /// Tables whose rows have no number, and so are not told one by one.
-    pub(super) without_rows: BTreeSet<String>,
-    /// Updated rows by table; absent above [`MANY`].
-    rows: BTreeMap<String, Option<BTreeSet<i64>>>,
 }
 
 impl Notes {
@@ -65,53 +56,26 @@ impl Notes {
         Authorization::Allow
     }
 
-    /// Notes an updated row, which SQLite tells of tables that number their rows
-    /// (sqlite.org/c3ref/update_hook.html).
-    pub(super) fn row(&mut self, table: &str, row: i64) {
-        let rows = self.rows.entry(table.to_lowercase());
-        let rows = rows.or_insert_with(|| Some(BTreeSet::new()));
-        if let Some(known) = rows {
-            known.insert(row);
-            if known.len() > MANY {
-                *rows = None;
-            }
-        }
-    }
-
-    /// What may have happened to an ordinary table; nothing when it is absent.
-    pub(super) fn touch(&self, shape: &Shape) -> Option<Touch> {
+    /// Whether rows or values of before may be gone or other ones.
+    pub(super) fn touches(&self, shape: &Shape) -> bool {
         let table = shape.name.to_lowercase();
-        let updated: BTreeSet<_> = self.updated.iter().filter(|(of, _)| *of == table).collect();
+        let mut updated = self
+            .updated
+            .iter()
+            .filter(|(of, _)| *of == table)
+            .peekable();
         // An UPDATE can take other rows' place where a conflict replaces, and one of the key is
         // another row.
-        let is_key = |(_, column): &&&(String, String)| {
-            let mut key = shape.key.iter();
-            key.any(|name| name.to_lowercase() == *column) || ROW_ID.contains(&column.as_str())
+        let replaced =
+            self.replaces && (self.inserted.contains(&table) || updated.peek().is_some());
+        let of_before = |(_, column): &(String, String)| {
+            let mut names = shape
+                .columns
+                .iter()
+                .map(|column| column.name.to_lowercase());
+            names.any(|name| name == *column) || ROW_ID.contains(&column.as_str())
         };
-        let rows = self.written.contains(&table)
-            || self.replaces && (self.inserted.contains(&table) || !updated.is_empty())
-            || shape.key.is_empty() && !updated.is_empty()
-            || updated.iter().any(|it| is_key(&it));
-        if rows {
-            return Some(Touch::Rows);
-        }
-        let of_before = shape
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .filter(|name| updated.contains(&(table.clone(), name.to_lowercase())));
-        let columns: BTreeSet<_> = of_before.collect();
-        let hides = |name: &str| name.eq_ignore_ascii_case("rowid");
-        let hidden = shape.columns.iter().any(|column| hides(&column.name));
-        let rows = match hidden || self.without_rows.contains(&table) {
-            true => None,
-            false => self
-                .rows
-                .get(&table)
-                .cloned()
-                .unwrap_or_else(|| Some(BTreeSet::new())),
-        };
-        (!columns.is_empty()).then_some(Touch::Values { columns, rows })
+        self.written.contains(&table) || replaced || updated.any(of_before)
     }
 
     /// Whether a virtual table or one of its shadow tables was written in any way: an INSERT may

@@ -11,6 +11,8 @@ pub use overwrite::overwrite;
 
 use super::Failed;
 use super::Interrupter;
+use super::Kept;
+use super::Measure;
 use super::Missing;
 use super::Object;
 use super::Session;
@@ -19,16 +21,15 @@ use crate::db::Target;
 use crate::model::Cell;
 use crate::model::Compared;
 use crate::model::Content;
+use crate::model::Names;
 use crate::model::Shape;
 use crate::model::Successor;
-use crate::model::Touch;
 use anyhow::Context as _;
 use guard::Notes;
 use rusqlite::Batch;
 use rusqlite::Connection;
 use rusqlite::OpenFlags;
 use rusqlite::fallible_iterator::FallibleIterator as _;
-use rusqlite::hooks::Action;
 use rusqlite::hooks::AuthContext;
 use rusqlite::hooks::Authorization;
 use rusqlite::types::ValueRef;
@@ -55,6 +56,8 @@ struct Sqlite {
     virtuals: Vec<String>,
     /// What the authorizer saw since.
     notes: Arc<Mutex<Notes>>,
+    /// What is kept, by the tables' names.
+    kept: BTreeMap<String, Kept>,
 }
 
 impl Sqlite {
@@ -87,6 +90,7 @@ impl Sqlite {
             before: Vec::new(),
             virtuals: Vec::new(),
             notes: Arc::default(),
+            kept: BTreeMap::new(),
         })
     }
 
@@ -134,6 +138,65 @@ impl Sqlite {
         Ok(true)
     }
 
+    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
+        let counts = columns
+            .iter()
+            .map(|column| format!(", count({})", quoted(column)));
+        let sql = format!(
+            "SELECT count(*){} FROM {}",
+            counts.collect::<String>(),
+            self.quote(table)
+        );
+        let row = self.rows(&sql)?.remove(0);
+        let numbers = super::numbers(&row);
+        Ok(Content {
+            rows: numbers[0],
+            filled: numbers[1..].to_vec(),
+        })
+    }
+
+    fn keep(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
+        for (number, shape) in keep.iter().enumerate() {
+            let kept = match measure {
+                Measure::Values => {
+                    compare::put_aside(self, number, shape)?;
+                    Kept::Copy(number)
+                }
+                Measure::Counts => {
+                    let columns: Vec<_> = shape
+                        .columns
+                        .iter()
+                        .map(|column| column.name.clone())
+                        .collect();
+                    let counts = self.content(&shape.name, &columns);
+                    Kept::Counts(counts.map_err(|error| Failed::because(format!("{error:#}")))?)
+                }
+            };
+            self.kept.insert(shape.name.clone(), kept);
+        }
+        Ok(())
+    }
+
+    fn begin_to_note(&mut self) -> anyhow::Result<()> {
+        self.before = self.catalog()?;
+        let names = self.table_names()?;
+        self.virtuals = names
+            .into_iter()
+            .filter(|(_, it)| *it)
+            .map(|(name, _)| name)
+            .collect();
+        let schema =
+            self.rows("SELECT lower(sql) FROM main.sqlite_master WHERE sql IS NOT NULL")?;
+        // Only this word, in a statement or in what it sets off, lets an INSERT take rows away.
+        let replaces = schema
+            .iter()
+            .any(|row| row[0].to_string().contains("replace"));
+        let mut notes = self.notes();
+        *notes = Notes::default();
+        notes.replaces = replaces;
+        Ok(())
+    }
+
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -177,21 +240,7 @@ impl Session for Sqlite {
         self.connection
             .authorizer(Some(judge))
             .map_err(|error| failed(&error))?;
-        let notes = Arc::clone(&self.notes);
-        let hook = move |action, database: &str, table: &str, row| {
-            if action == Action::SQLITE_UPDATE && database == "main" {
-                let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-                notes.row(table, row);
-            }
-        };
-        self.connection
-            .update_hook(Some(hook))
-            .map_err(|error| failed(&error))?;
         let done = self.run_each(statement);
-        // Both can only fail where the connection belongs to somebody else.
-        let _ = self
-            .connection
-            .update_hook(None::<fn(Action, &str, &str, i64)>);
         let freed = self
             .connection
             .authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
@@ -239,47 +288,32 @@ impl Session for Sqlite {
         Ok(())
     }
 
-    fn watch(&mut self) -> anyhow::Result<()> {
-        self.before = self.catalog()?;
-        let names = self.names()?;
-        self.virtuals = names
-            .into_iter()
-            .filter(|(_, it)| *it)
-            .map(|(name, _)| name)
-            .collect();
-        let schema =
-            self.rows("SELECT lower(sql) FROM main.sqlite_master WHERE sql IS NOT NULL")?;
-        // Only this word, in a statement or in what it sets off, lets an INSERT take rows away.
-        let replaces = schema
-            .iter()
-            .any(|row| row[0].to_string().contains("replace"));
-        let without =
-            self.rows("SELECT lower(name) FROM pragma_table_list WHERE schema = 'main' AND wr")?;
-        let mut notes = self.notes();
-        *notes = Notes::default();
-        notes.replaces = replaces;
-        notes.without_rows = without.iter().map(|row| row[0].to_string()).collect();
-        Ok(())
+    fn names(&self) -> Names {
+        Names::SQLITE
+    }
+
+    fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
+        self.begin_to_note()
+            .map_err(|error| Failed::because(format!("{error:#}")))?;
+        self.kept.clear();
+        self.keep(keep, measure)
     }
 
     fn settle(&mut self) -> Result<(), Failed> {
         Ok(())
     }
 
-    fn touched(&mut self) -> anyhow::Result<BTreeMap<String, Touch>> {
+    fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
         let notes = self.notes();
         let of_virtual = |name: &str| {
             let owner = name.strip_suffix("_content").unwrap_or(name);
             self.virtuals.iter().any(|it| *it == name || *it == owner) && notes.wrote_virtual(owner)
         };
-        let touched = self.before.iter().filter_map(|shape| {
-            let touch = match of_virtual(&shape.name) {
-                true => Some(Touch::Rows),
-                false => notes.touch(shape),
-            };
-            Some((shape.name.clone(), touch?))
-        });
-        Ok(touched.collect())
+        let touched = self
+            .before
+            .iter()
+            .filter(|shape| of_virtual(&shape.name) || notes.touches(shape));
+        Ok(touched.map(|shape| shape.name.clone()).collect())
     }
 
     fn size(&mut self, _table: &str) -> anyhow::Result<u64> {
@@ -287,46 +321,36 @@ impl Session for Sqlite {
         Ok(std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len()))
     }
 
-    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
-        let counts = columns
-            .iter()
-            .map(|column| format!(", count({})", quoted(column)));
-        let sql = format!(
-            "SELECT count(*){} FROM {}",
-            counts.collect::<String>(),
-            self.quote(table)
-        );
-        let row = self.rows(&sql)?.remove(0);
-        let numbers = super::numbers(&row);
-        Ok(Content {
-            rows: numbers[0],
-            filled: numbers[1..].to_vec(),
-        })
-    }
-
-    fn put_aside(
-        &mut self,
-        number: usize,
-        shape: &Shape,
-        rows: Option<&BTreeSet<i64>>,
-    ) -> Result<(), Failed> {
-        compare::put_aside(self, number, shape, rows)
-    }
-
     fn compare(
         &mut self,
-        number: usize,
         shape: &Shape,
         successor: Option<&Successor>,
-    ) -> anyhow::Result<Compared> {
-        compare::compare(self, number, shape, successor)
+    ) -> anyhow::Result<Option<Compared>> {
+        let compared = match self.kept.get(&shape.name) {
+            None => return Ok(None),
+            Some(Kept::Copy(number)) => {
+                let number = *number;
+                compare::compare(self, number, shape, successor)?
+            }
+            Some(Kept::Counts(was)) => {
+                let was = was.clone();
+                super::by_counts(&was, shape, successor, |table, columns| {
+                    self.content(table, columns)
+                })?
+            }
+        };
+        Ok(Some(compared))
     }
 
-    fn forget(&mut self, number: usize) -> anyhow::Result<()> {
-        self.connection.execute_batch(&format!(
-            "DROP TABLE IF EXISTS temp.{}",
-            super::aside(number)
-        ))?;
+    fn accept(&mut self) -> anyhow::Result<()> {
+        for (_, kept) in std::mem::take(&mut self.kept) {
+            if let Kept::Copy(number) = kept {
+                self.connection.execute_batch(&format!(
+                    "DROP TABLE IF EXISTS temp.{}",
+                    super::aside(number)
+                ))?;
+            }
+        }
         Ok(())
     }
 

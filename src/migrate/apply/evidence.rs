@@ -1,0 +1,57 @@
+//! What is known of the rows after a file, and by what.
+
+use crate::migrate::preserve::Lost;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// What is known of the rows that were there before, after one file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Tables that were there before the file.
+    pub tables: usize,
+    /// Touched tables that were compared row by row, with their rows.
+    pub exact: BTreeMap<String, u64>,
+    /// Touched tables of which only rows and values were counted, with their rows.
+    pub counted: BTreeMap<String, u64>,
+    /// Tables of which the rehearsal had a sample of the rows only.
+    pub sampled: BTreeSet<String>,
+    /// Losses that the migration acknowledges, and changes that are explained.
+    pub lost: Vec<Lost>,
+    /// Statements that could not be in a transaction, and so were not measured.
+    pub bare: usize,
+    /// Whether the file was rehearsed on a copy before.
+    pub rehearsed: bool,
+}
+
+impl Evidence {
+    /// For the journal.
+    pub(super) fn words(&self, backup: Option<&Path>) -> String {
+        let mut parts = Vec::new();
+        for (how, tables) in [("compared", &self.exact), ("counted", &self.counted)] {
+            for (table, rows) in tables {
+                parts.push(format!("{how} {table} ({rows} rows)"));
+            }
+        }
+        parts.extend(self.lost.iter().map(|lost| match lost.derived {
+            None => format!("acknowledged: {lost}"),
+            Some(_) => format!("explained: {lost}"),
+        }));
+        parts.extend(backup.map(|path| format!("backup {}", path.display())));
+        match parts.is_empty() {
+            true => "no table was touched".to_owned(),
+            false => parts.join("; "),
+        }
+    }
+
+    /// Takes over what is known after a further part of the same file.
+    pub(super) fn add(&mut self, part: Self) {
+        self.tables = self.tables.max(part.tables);
+        self.exact.extend(part.exact);
+        self.counted.extend(part.counted);
+        self.sampled.extend(part.sampled);
+        self.lost.extend(part.lost);
+        self.bare += part.bare;
+        self.rehearsed |= part.rehearsed;
+    }
+}
