@@ -14,7 +14,6 @@ use sites::Ground;
 use sites::Site;
 use sites::on_each_ground;
 use std::fs;
-use tool::TOOLS;
 use tool::Tool;
 
 on_each_ground! {
@@ -25,22 +24,6 @@ on_each_ground! {
     no_history_at_all_asks_for_a_baseline
 }
 
-/// Every row of the tool's own table.
-fn theirs(site: &Site, tool: Tool) -> Vec<String> {
-    let all = site.backend.tables(&site.url);
-    let begin = all
-        .iter()
-        .position(|line| line.starts_with("SELECT ") && line.contains(tool.table()));
-    let rows = all[begin.unwrap()..].iter();
-    let end = rows
-        .clone()
-        .skip(1)
-        .position(|line| line.starts_with("SELECT "));
-    rows.take(end.unwrap_or(usize::MAX - 1) + 1)
-        .cloned()
-        .collect()
-}
-
 fn at(ground: &Ground, name: &str, tool: Tool) -> Site {
     let site = ground.site(name);
     tool.ran(&site);
@@ -48,14 +31,14 @@ fn at(ground: &Ground, name: &str, tool: Tool) -> Site {
 }
 
 fn what_a_tool_applied_is_taken_over(ground: &Ground) {
-    for tool in TOOLS {
+    for tool in Tool::of(ground.backend).iter().copied() {
         let site = at(
             ground,
             &format!("of_{}", tool.name().replace('-', "_")),
             tool,
         );
-        let (before, rows) = (site.contents(), theirs(&site, tool));
-        assert!(rows.len() > 1, "{rows:?}");
+        let (before, rows) = (site.contents(), tool.rows(&site));
+        assert!(!rows.is_empty(), "{tool:?}");
         let told = site.refused(&["up"]);
         assert!(
             told.contains(&format!("was written by {}", tool.name()))
@@ -83,7 +66,7 @@ fn what_a_tool_applied_is_taken_over(ground: &Ground) {
             history.iter().all(|row| row.split('|').nth(2) == Some("1")),
             "{history:?}"
         );
-        assert_eq!(theirs(&site, tool), rows, "{tool:?} keeps its own");
+        assert_eq!(tool.rows(&site), rows, "{tool:?} keeps its own");
         let (status, exit) = site.report(&["status"]);
         let reasons: Vec<_> = status["cases"]
             .as_array()
@@ -114,8 +97,9 @@ fn what_a_tool_applied_is_taken_over(ground: &Ground) {
         assert_eq!(cases.len(), 1, "only the third is newer: {report:#}");
         assert!(cases[0]["name"].as_str().unwrap().starts_with(&third));
         assert_eq!(site.history()[..2], history);
-        assert_eq!(theirs(&site, tool), rows, "{tool:?} keeps its own");
+        assert_eq!(tool.rows(&site), rows, "{tool:?} keeps its own");
         assert_eq!(site.status(), 0);
+        site.texts("SELECT title FROM conversation WHERE archived IS NULL");
     }
 }
 

@@ -139,7 +139,10 @@ fn every_migration_format_and_history_has_a_row() {
     let formats = rows(source::formats::ALL.iter().map(|format| format.name));
     assert_eq!(files("src/migrate/source/formats", &[]), formats);
     let histories = rows(history::ALL.iter().map(|history| history.tool));
-    assert_eq!(files("src/migrate/history", &["tests"]), histories);
+    assert_eq!(
+        files("src/migrate/history", &["tests", "foreign"]),
+        histories
+    );
 }
 
 /// Every code is made to fire in a test: by a bad server, a bad migration, or a fixture.

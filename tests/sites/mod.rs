@@ -113,7 +113,9 @@ impl Site {
     }
 
     pub fn file(&self, name: &str, text: &str) {
-        fs::write(self.dir().join(name), text).unwrap();
+        let path = self.dir().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     /// Where chatctl puts what is temporary.

@@ -242,7 +242,7 @@ fn of(migration: &Migration, all: &[Migration], bytes: &[u8]) -> Text {
         up: migration.up.clone(),
         start: start(bytes.get(..migration.up_at).unwrap_or_default()),
         no_transaction: migration.no_transaction,
-        unsupported: migration.unsupported.clone(),
+        unsupported: migration.unsupported.as_ref().map(|it| it.why.clone()),
     }
 }
 

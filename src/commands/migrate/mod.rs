@@ -15,6 +15,7 @@ mod up;
 use super::Done;
 use super::Env;
 use crate::migrate::ledger::Resolution;
+use crate::migrate::source::Version;
 use crate::report::Case;
 use crate::report::Verdict;
 use options::Options;
@@ -133,6 +134,14 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         Command::Guard { paths } => guard::run(&paths),
     })
     .await
+}
+
+/// What a migration is called: its version and what it does, where the version does not say both.
+fn title(version: &Version, description: &str) -> String {
+    match version.text() {
+        text if description.is_empty() || description == text => text.to_owned(),
+        text => format!("{text} {description}"),
+    }
 }
 
 /// A migration as a case of a report.

@@ -20,12 +20,34 @@ pub(super) fn run(name: &str, dir: &Path) -> anyhow::Result<Done> {
         ))
         .into());
     }
+    suits(dir)?;
     std::fs::create_dir_all(dir).with_context(|| format!("making `{}`", dir.display()))?;
     let path = dir.join(format!("{}_{}.sql", next(dir), words.join("_")));
     let mut file =
         std::fs::File::create_new(&path).with_context(|| format!("making `{}`", path.display()))?;
     writeln!(file, "-- {name}")?;
     Ok(Done::Text(format!("{}\n", path.display())))
+}
+
+/// Refuses to put a plain file among those of a tool that writes others: it would be read as one of
+/// them, or they would not be read any more.
+fn suits(dir: &Path) -> Result<(), Stop> {
+    // A folder that is empty or not there yet is anybody's.
+    let Ok(folder) = source::read(dir, None) else {
+        return Ok(());
+    };
+    let format = source::ALL
+        .iter()
+        .find(|format| format.name == folder.format);
+    match format.and_then(|format| format.another) {
+        None => Ok(()),
+        Some(way) => Err(Stop::refused(format!(
+            "`{}` holds migrations of {}, which are not named as `migrate new` names them",
+            dir.display(),
+            folder.format
+        ))
+        .hint(format!("make it as {} does: {way}", folder.format))),
+    }
 }
 
 /// One more than the last, as many digits as it has; a time in a folder that is new or counts by times.

@@ -3,6 +3,7 @@
 use super::case;
 use super::job::Job;
 use super::options::Options;
+use super::title;
 use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::intent::Intent;
@@ -46,7 +47,7 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
             }
         }
         if intent.pieces.is_empty() {
-            let name = format!("{} {}", migration.version, migration.description);
+            let name = title(&migration.version, &migration.description);
             report
                 .cases
                 .push(case(name, Verdict::Held, "pending, no statement".into()));

@@ -3,6 +3,7 @@
 use super::case;
 use super::job::Job;
 use super::options::Options;
+use super::title;
 use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::journal;
@@ -50,7 +51,7 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
             (None, Some(when)) => format!(" at {when}"),
             (None, None) => String::new(),
         };
-        let name = format!("{} {}", row.version, row.description);
+        let name = title(&row.version, &row.description);
         report
             .cases
             .push(case(name, verdict, format!("{}{when}", row.state.name())));

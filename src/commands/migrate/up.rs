@@ -4,6 +4,7 @@ use super::case;
 use super::job::Job;
 use super::job::writable;
 use super::options::Options;
+use super::title;
 use crate::commands::Done;
 use crate::db::Missing;
 use crate::db::Waits;

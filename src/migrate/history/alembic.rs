@@ -7,6 +7,7 @@ use super::Recorded;
 use super::Row;
 use super::cell;
 use super::no_checksums;
+use super::no_names;
 use crate::stop::Stop;
 
 /// The row of alembic.
@@ -18,10 +19,11 @@ pub const HISTORY: History = History {
     recognition: Recognition {
         by_columns: true,
         exact: true,
-        unless: &[],
+        ..Recognition::ANY
     },
     read,
     checksums: no_checksums,
+    names: no_names,
 };
 
 #[allow(

@@ -7,6 +7,7 @@ use super::Recorded;
 use super::Row;
 use super::applied;
 use super::no_checksums;
+use super::no_names;
 use super::version;
 use crate::stop::Stop;
 
@@ -21,9 +22,11 @@ pub const HISTORY: History = History {
         exact: true,
         // Rails has a table with this name and column too, and this one beside it.
         unless: &["ar_internal_metadata"],
+        ..Recognition::ANY
     },
     read,
     checksums: no_checksums,
+    names: no_names,
 };
 
 fn read(rows: &[Row]) -> Result<Recorded, Stop> {

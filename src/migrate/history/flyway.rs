@@ -7,6 +7,7 @@ use super::Recorded;
 use super::Row;
 use super::applied;
 use super::cell;
+use super::no_names;
 use super::truth;
 use super::version;
 use crate::migrate::plan::Applied;
@@ -32,10 +33,11 @@ pub const HISTORY: History = History {
     recognition: Recognition {
         by_columns: true,
         exact: false,
-        unless: &[],
+        ..Recognition::ANY
     },
     read,
     checksums,
+    names: no_names,
 };
 
 /// Flyway records milliseconds.
@@ -73,7 +75,7 @@ fn read(rows: &[Row]) -> Result<Recorded, Stop> {
     Ok(Recorded {
         each: newest.into_values().collect(),
         up_to,
-        heads: Vec::new(),
+        ..Recorded::default()
     })
 }
 

@@ -9,6 +9,7 @@ use super::Recorded;
 use super::Row;
 use super::applied;
 use super::no_checksums;
+use super::no_names;
 use super::truth;
 use super::version;
 use crate::migrate::plan::Applied;
@@ -23,10 +24,11 @@ pub const HISTORY: History = History {
     recognition: Recognition {
         by_columns: true,
         exact: true,
-        unless: &[],
+        ..Recognition::ANY
     },
     read,
     checksums: no_checksums,
+    names: no_names,
 };
 
 fn read(rows: &[Row]) -> Result<Recorded, Stop> {
@@ -49,6 +51,6 @@ fn read(rows: &[Row]) -> Result<Recorded, Stop> {
     Ok(Recorded {
         each: vec![position],
         up_to: Some(version),
-        heads: Vec::new(),
+        ..Recorded::default()
     })
 }

@@ -8,6 +8,7 @@ use super::Row;
 use super::applied;
 use super::cell;
 use super::no_checksums;
+use super::no_names;
 use super::truth;
 use super::version;
 use crate::migrate::plan::Applied;
@@ -28,10 +29,11 @@ pub const HISTORY: History = History {
     recognition: Recognition {
         by_columns: true,
         exact: false,
-        unless: &[],
+        ..Recognition::ANY
     },
     read,
     checksums: no_checksums,
+    names: no_names,
 };
 
 fn read(rows: &[Row]) -> Result<Recorded, Stop> {

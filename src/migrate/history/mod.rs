@@ -4,11 +4,24 @@
 
 pub mod alembic;
 pub mod dbmate;
+pub mod diesel;
+pub mod drizzle;
 pub mod flyway;
+mod foreign;
 pub mod golang_migrate;
 pub mod goose;
+pub mod mybatis;
+pub mod node_pg_migrate;
+pub mod prisma;
+pub mod rambler;
 pub mod refinery;
+pub mod sql_migrate;
 pub mod sqlx;
+pub mod supabase;
+pub mod tern;
+
+pub use foreign::Foreign;
+pub use foreign::recognise as foreign;
 
 // The crate of that name belongs to `db` alone; another name keeps the two apart.
 use self::sqlx as sqlx_row;
@@ -17,6 +30,7 @@ use super::source::Migration;
 use super::source::Version;
 use crate::sql::Dialect;
 use crate::stop::Stop;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 /// A row of a history, as text; absent where the database has NULL.
@@ -39,6 +53,8 @@ pub struct History {
     pub read: fn(&[Row]) -> Result<Recorded, Stop>,
     /// The checksums that the tool records for a file; empty when it records none.
     pub checksums: fn(&Migration) -> Vec<Vec<u8>>,
+    /// What the tool calls a file in [`Recorded::by_name`]; empty when it records versions.
+    pub names: fn(&Migration) -> Vec<String>,
 }
 
 /// A column that is read.
@@ -67,6 +83,18 @@ pub struct Recognition {
     pub exact: bool,
     /// A table whose presence means that the history is another tool's.
     pub unless: &'static [&'static str],
+    /// The schema that the table is in; any when absent.
+    pub schema: Option<&'static str>,
+}
+
+impl Recognition {
+    /// By name, with other columns, in any schema.
+    const ANY: Self = Self {
+        by_columns: false,
+        exact: false,
+        unless: &[],
+        schema: None,
+    };
 }
 
 /// What a history says, before it is laid beside files.
@@ -78,6 +106,9 @@ pub struct Recorded {
     pub up_to: Option<Version>,
     /// Revisions that are applied together with all that they follow.
     pub heads: Vec<String>,
+    /// Files that it calls by a name of its own, any of these; the version is used
+    /// when no file has such a name.
+    pub by_name: Vec<(Vec<String>, Applied)>,
 }
 
 impl Recorded {
@@ -87,6 +118,10 @@ impl Recorded {
     /// not fit stays as it is, so that a plan sees a changed file.
     pub fn against(self, history: &History, files: &[Migration]) -> Vec<Applied> {
         let mut applied = self.each;
+        for row in &mut applied {
+            row.version = version_among(files, &row.version);
+        }
+        applied.extend(called(history, self.by_name, files));
         let named: BTreeSet<_> = applied.iter().map(|row| row.version.clone()).collect();
         if let Some(up_to) = &self.up_to {
             let below = files
@@ -108,6 +143,56 @@ impl Recorded {
         applied.sort_by(|a, b| a.version.cmp(&b.version));
         applied
     }
+}
+
+/// The version that a number of a history means: that of the file which has this number.
+fn version_among(files: &[Migration], version: &Version) -> Version {
+    let number = version.as_number();
+    let known = files
+        .iter()
+        .find(|file| number.is_some() && file.version.as_number() == number);
+    match (known, number) {
+        (Some(file), _) => file.version.clone(),
+        (None, Some(number)) if files.iter().any(|file| file.version.is_named()) => {
+            Version::of_lost_name(number)
+        }
+        (None, _) => version.clone(),
+    }
+}
+
+/// Rows that call their files by names. Where no file has a row's name, the number that the name begins
+/// with is its version, so that it can be compared with those of the files.
+fn called(
+    history: &History,
+    rows: Vec<(Vec<String>, Applied)>,
+    files: &[Migration],
+) -> Vec<Applied> {
+    let mut files_by_name = BTreeMap::new();
+    for file in files {
+        for name in (history.names)(file) {
+            files_by_name.entry(name).or_insert(file);
+        }
+    }
+    let of = |(names, row): (Vec<String>, Applied)| {
+        let file = names.iter().find_map(|name| files_by_name.get(name));
+        let version = match file {
+            Some(file) => file.version.clone(),
+            None => lost(&names, files).unwrap_or(row.version),
+        };
+        Applied { version, ..row }
+    };
+    rows.into_iter().map(of).collect()
+}
+
+fn lost(names: &[String], files: &[Migration]) -> Option<Version> {
+    let name = names.first()?;
+    if files.iter().any(|file| file.version.is_named()) {
+        return Version::named(name);
+    }
+    let end = name.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
+    let version = Version::parse(&name[..end])?;
+    // A file may have the number and another name.
+    (!files.iter().any(|file| file.version == version)).then_some(version)
 }
 
 fn assumed(file: &Migration) -> Applied {
@@ -155,11 +240,20 @@ fn applied(version: Version) -> Applied {
 /// The table; of two that fit one table, the upper one wins.
 pub const ALL: &[History] = &[
     sqlx_row::HISTORY,
+    prisma::HISTORY,
+    drizzle::HISTORY,
+    supabase::HISTORY,
+    diesel::HISTORY,
+    node_pg_migrate::HISTORY,
+    sql_migrate::HISTORY,
+    mybatis::HISTORY,
+    rambler::HISTORY,
     goose::HISTORY,
     flyway::HISTORY,
     refinery::HISTORY,
     alembic::HISTORY,
     golang_migrate::HISTORY,
+    tern::HISTORY,
     dbmate::HISTORY,
 ];
 
@@ -172,14 +266,26 @@ pub struct Found {
     pub table: String,
 }
 
+/// Schemas in which the services of Supabase keep tables of their own, histories among them.
+const OF_SERVICES: [&str; 8] = [
+    "auth",
+    "storage",
+    "realtime",
+    "_realtime",
+    "_analytics",
+    "supabase_functions",
+    "vault",
+    "cron",
+];
+
 /// The histories among the tables of a database; the names may be `schema.table`.
 ///
-/// Several can stand there, when a project has changed its tool.
+/// Several can be there, when a project has changed its tool.
 pub fn recognise(tables: &[(String, Vec<String>)]) -> Vec<Found> {
-    let bare = |name: &str| name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
-    let present: BTreeSet<_> = tables.iter().map(|(name, _)| bare(name)).collect();
+    let present: BTreeSet<_> = tables.iter().map(|(name, _)| place(name).1).collect();
     let mut found = Vec::new();
     for (table, columns) in tables {
+        let (schema, name) = place(table);
         let fits = |history: &&History| {
             let how = history.recognition;
             let has = |wanted: &Column| {
@@ -187,7 +293,9 @@ pub fn recognise(tables: &[(String, Vec<String>)]) -> Vec<Found> {
                     .iter()
                     .any(|column| column.eq_ignore_ascii_case(wanted.name()))
             };
-            (how.by_columns || bare(table) == history.table)
+            (how.by_columns || name == history.table)
+                && how.schema.is_none_or(|wanted| schema == wanted)
+                && !OF_SERVICES.contains(&schema)
                 && history.columns.iter().all(has)
                 && (!how.exact || columns.len() == history.columns.len())
                 && !how.unless.iter().any(|other| present.contains(*other))
@@ -200,6 +308,12 @@ pub fn recognise(tables: &[(String, Vec<String>)]) -> Vec<Found> {
         }
     }
     found
+}
+
+/// The schema of a table, empty for the usual one, and its name in lower case.
+fn place(table: &str) -> (&str, String) {
+    let (schema, name) = table.rsplit_once('.').unwrap_or(("", table));
+    (schema, name.to_ascii_lowercase())
 }
 
 impl History {
@@ -253,6 +367,14 @@ fn version(row: &Row, at: usize, table: &str) -> Result<Version, Stop> {
 /// A truth value, as the databases write it as text.
 fn truth(row: &Row, at: usize) -> bool {
     cell(row, at).is_some_and(|text| matches!(text, "1" | "t" | "true" | "TRUE"))
+}
+
+fn no_names(_file: &Migration) -> Vec<String> {
+    Vec::new()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn no_checksums(_file: &Migration) -> Vec<Vec<u8>> {

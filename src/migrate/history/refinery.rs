@@ -7,6 +7,7 @@ use super::Recorded;
 use super::Row;
 use super::applied;
 use super::cell;
+use super::no_names;
 use super::version;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Migration;
@@ -29,10 +30,11 @@ pub const HISTORY: History = History {
     recognition: Recognition {
         by_columns: true,
         exact: true,
-        unless: &[],
+        ..Recognition::ANY
     },
     read,
     checksums,
+    names: no_names,
 };
 
 fn read(rows: &[Row]) -> Result<Recorded, Stop> {

@@ -6,6 +6,7 @@ use super::Recognition;
 use super::Recorded;
 use super::Row;
 use super::cell;
+use super::no_names;
 use super::truth;
 use super::version;
 use crate::migrate::plan::Applied;
@@ -29,10 +30,11 @@ pub const HISTORY: History = History {
         by_columns: true,
         // Flyway's table has these columns too, and more.
         exact: true,
-        unless: &[],
+        ..Recognition::ANY
     },
     read,
     checksums,
+    names: no_names,
 };
 
 fn read(rows: &[Row]) -> Result<Recorded, Stop> {

@@ -35,6 +35,18 @@ const TABLES: &[(&str, &str, &str)] = &[
         "version name applied_on checksum",
     ),
     ("alembic", "alembic_version", "version_num"),
+    (
+        "prisma",
+        "_prisma_migrations",
+        "id checksum finished_at migration_name logs rolled_back_at started_at applied_steps_count",
+    ),
+    ("drizzle", "__drizzle_migrations", "id hash created_at"),
+    ("diesel", "__diesel_schema_migrations", "version run_on"),
+    ("node-pg-migrate", "pgmigrations", "id name run_on"),
+    ("sql-migrate", "gorp_migrations", "id applied_at"),
+    ("tern", "schema_version", "version"),
+    ("mybatis", "changelog", "id applied_at description"),
+    ("rambler", "migrations", "migration"),
 ];
 
 fn table(name: &str, columns: &str) -> (String, Vec<String>) {
@@ -96,6 +108,25 @@ fn every_table_is_recognised_as_its_own_tool() {
 }
 
 #[test]
+fn supabase_s_history_is_known_by_its_schema_and_those_of_its_services_are_left_alone() {
+    let found = recognise(&[
+        table("auth.schema_migrations", "version"),
+        table(
+            "supabase_migrations.schema_migrations",
+            "version statements name",
+        ),
+    ]);
+    let found: Vec<_> = found
+        .iter()
+        .map(|it| (it.history.tool, it.table.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [("supabase", "supabase_migrations.schema_migrations")]
+    );
+}
+
+#[test]
 fn a_renamed_table_is_recognised_by_its_columns() {
     let found = recognise(&[table("steps", "id version_id is_applied tstamp")]);
     assert_eq!(found[0].history.tool, "goose");
@@ -116,7 +147,9 @@ fn the_tables_of_other_tools_are_not_taken_for_dbmate_s() {
 #[test]
 fn every_history_has_a_format_and_every_select_names_its_columns() {
     for history in ALL {
-        assert!(source::ALL.iter().any(|format| format.name == history.tool));
+        // Supabase's files are named as sqlx's are.
+        let format = source::ALL.iter().any(|format| format.name == history.tool);
+        assert!(format || history.tool == "supabase", "{}", history.tool);
     }
     assert_eq!(
         history("golang-migrate").select(Dialect::Mysql, "`schema_migrations`"),
@@ -142,6 +175,167 @@ fn sqlx_rows_are_taken_as_they_are() {
     assert!(!found[0].success);
     assert_eq!(found[0].execution_ns, 1234);
     assert!((history("sqlx").read)(&rows(&[&["1", "a", "x", "1", "0g", "1"]])).is_err());
+}
+
+#[test]
+fn prisma_rows_are_names_and_what_was_rolled_back_is_none() {
+    let files = files(
+        &[
+            ("20240101120000_a/migration.sql", "A;\r\n"),
+            ("20240101120000_b/migration.sql", "B;\n"),
+            ("20240102000000_c/migration.sql", "C;\n"),
+        ],
+        "prisma",
+    );
+    // SHA-256 of `A;` and a line end LF, by `sha256sum`.
+    let lf = "8b936c8da13cd9b1f6cc8fe3d95e5807cfed868795ff28b4493d85494fb89004";
+    let found = applied(
+        "prisma",
+        &[
+            &["20240101120000_a", lf, "2024-01-01 12:00:00", "NULL"],
+            &["20240101120000_b", "x", "NULL", "2024-01-01 13:00:00"],
+            &["20240101120000_b", "x", "NULL", "NULL"],
+            &["20231231000000_gone", "x", "2023-12-31 00:00:00", "NULL"],
+        ],
+        &files,
+    );
+    let states: Vec<_> = found
+        .iter()
+        .map(|row| (row.version.text(), row.success))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("20231231000000_gone", true),
+            ("20240101120000_a", true),
+            ("20240101120000_b", false)
+        ]
+    );
+    assert_eq!(
+        found[1].checksum, files[0].checksum,
+        "line ends do not count"
+    );
+    assert_ne!(found[2].checksum, files[1].checksum);
+}
+
+/// chatctl's own history has numbers for the names.
+#[test]
+fn the_numbers_of_names_lead_back_to_their_files() {
+    let files = files(
+        &[
+            ("20240101120000_a/migration.sql", "A;"),
+            ("20240101120000_b/migration.sql", "B;"),
+        ],
+        "prisma",
+    );
+    let number = |file: &Migration| file.version.as_number().unwrap().to_string();
+    let (first, second) = (number(&files[0]), number(&files[1]));
+    let cells = [&second, &first, "2023010100000012345"]
+        .map(|number| [number, "x", "t", "1", "00", "1"].map(str::to_owned));
+    let cells: Vec<Vec<&str>> = cells
+        .iter()
+        .map(|row| row.iter().map(String::as_str).collect())
+        .collect();
+    let cells: Vec<&[&str]> = cells.iter().map(Vec::as_slice).collect();
+    let found = applied("sqlx", &cells, &files);
+    assert_eq!(
+        versions(&found),
+        [
+            "2023010100000012345",
+            "20240101120000_a",
+            "20240101120000_b"
+        ]
+    );
+}
+
+#[test]
+fn drizzle_rows_are_the_journal_s_times_or_the_hashes() {
+    let journal = r#"{"entries":[{"idx":0,"when":1704067200000,"tag":"0000_a"},{"idx":1,"when":1704153600000,"tag":"0001_b"}]}"#;
+    let files = files(
+        &[
+            ("meta/_journal.json", journal),
+            ("0000_a.sql", "A;\n"),
+            ("0001_b.sql", "B;\n"),
+        ],
+        "drizzle",
+    );
+    let hash = &(history("drizzle").checksums)(&files[0])[0];
+    let hash = String::from_utf8(hash.clone()).unwrap();
+    let found = applied(
+        "drizzle",
+        &[&[&hash, "1704067200000"], &["edited", "1704153600000"]],
+        &files,
+    );
+    assert_eq!(versions(&found), ["0000", "0001"]);
+    assert_eq!(found[0].checksum, files[0].checksum);
+    assert_ne!(found[1].checksum, files[1].checksum);
+    // Without the journal the hash tells.
+    let found = applied("drizzle", &[&[&hash, "7"]], &files);
+    assert_eq!(versions(&found), ["0000"]);
+}
+
+#[test]
+fn rows_that_are_file_names_lead_to_the_files() {
+    for (tool, name, row) in [
+        (
+            "node-pg-migrate",
+            "1704067200000_add-chat.sql",
+            "1704067200000_add-chat",
+        ),
+        ("sql-migrate", "1-add.sql", "1-add.sql"),
+        ("rambler", "1_add.sql", "1_add.sql"),
+    ] {
+        let text = "-- +migrate Up\n";
+        let text = if tool == "rambler" {
+            "-- rambler up\n"
+        } else {
+            text
+        };
+        let files = files(&[(name, text)], tool);
+        let found = applied(
+            tool,
+            &[&[row, "2024-01-01"], &["7_other", "2024-01-01"]],
+            &files,
+        );
+        assert_eq!(found.len(), 2);
+        assert!(
+            found.iter().any(|it| it.version == files[0].version),
+            "{tool}"
+        );
+        assert!(
+            found.iter().any(|it| it.version.text() == "7"),
+            "{tool}: {:?}",
+            versions(&found)
+        );
+    }
+}
+
+#[test]
+fn diesel_mybatis_and_supabase_rows_are_versions_and_tern_s_a_position() {
+    let diesel = files(&[("2024-01-01-120000_a/up.sql", "A;")], "diesel");
+    let found = applied("diesel", &[&["20240101120000", "2024-01-01"]], &diesel);
+    assert_eq!(found[0].version, diesel[0].version);
+    assert_eq!(
+        versions(&applied(
+            "mybatis",
+            &[&["20240101120000", "x", "add chat"]],
+            &[]
+        )),
+        ["20240101120000"]
+    );
+    assert_eq!(
+        versions(&applied("supabase", &[&["20240101120000"]], &[])),
+        ["20240101120000"]
+    );
+    let tern = files(
+        &[
+            ("001_a.sql", "A;"),
+            ("002_b.sql", "B;"),
+            ("003_c.sql", "C;"),
+        ],
+        "tern",
+    );
+    assert_eq!(versions(&applied("tern", &[&["2"]], &tern)), ["001", "002"]);
 }
 
 #[test]

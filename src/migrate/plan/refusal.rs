@@ -4,6 +4,7 @@ use super::Applied;
 use super::Row;
 use super::State;
 use crate::migrate::source::Migration;
+use crate::migrate::source::Unsupported;
 use crate::migrate::source::Version;
 use crate::migrate::source::nearest;
 use crate::stop::Stop;
@@ -251,18 +252,30 @@ pub(super) fn target(
 }
 
 pub(super) fn unsupported(pending: &[&Migration]) -> Result<(), Refusal> {
-    for file in pending {
-        if let Some(reason) = &file.unsupported {
-            return refuse(
-                Wrong::Unsupported,
-                vec![file.version.clone()],
-                format!("`{}` cannot be run: {reason}", file.path.display()),
-                format!(
-                    "run it with its own tool, then `chatctl migrate resolve {} --as applied`",
-                    file.version
-                ),
-            );
-        }
+    for (number, file) in pending.iter().enumerate() {
+        let Some(Unsupported { why, instead }) = &file.unsupported else {
+            continue;
+        };
+        // A baseline counts everything before it as applied, so what is before it comes first.
+        let first = match number.checked_sub(1).map(|before| &pending[before].version) {
+            Some(before) => {
+                format!("apply what is before it: `chatctl migrate up --to {before}`; then ")
+            }
+            None => String::new(),
+        };
+        let hint = match instead {
+            Some(instead) => instead.clone(),
+            None => format!(
+                "{first}run it with its own tool and say so: `chatctl migrate baseline {}`",
+                file.version
+            ),
+        };
+        return refuse(
+            Wrong::Unsupported,
+            vec![file.version.clone()],
+            format!("`{}` cannot be run: {why}", file.path.display()),
+            hint,
+        );
     }
     Ok(())
 }

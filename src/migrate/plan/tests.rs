@@ -8,6 +8,7 @@ use super::plan;
 use super::status;
 use crate::migrate::source::File;
 use crate::migrate::source::Migration;
+use crate::migrate::source::Unsupported;
 use crate::migrate::source::Version;
 use crate::migrate::source::checksum;
 use crate::stop::Kind;
@@ -275,18 +276,27 @@ fn refuses_a_target_that_is_passed() {
 
 #[test]
 fn refuses_a_pending_file_that_only_its_own_tool_can_run() {
-    let mut files = files(&[1, 2]);
-    files[0].unsupported = Some("it is written in Go; chatctl runs only SQL".to_owned());
+    let mut files = files(&[1, 2, 3]);
+    files[1].unsupported = Some(Unsupported::new(
+        "it is written in Go; chatctl runs only SQL",
+    ));
     let refusal = refused(&files, &[], &STRICT);
     assert_eq!(refusal.wrong, Wrong::Unsupported);
-    assert!(
-        refusal
-            .hint
-            .ends_with("`chatctl migrate resolve 1 --as applied`")
+    // The baseline alone would skip the first file.
+    assert_eq!(
+        refusal.hint,
+        "apply what is before it: `chatctl migrate up --to 1`; then run it with its own tool and say so: `chatctl migrate baseline 2`"
     );
     assert_eq!(Stop::from(refusal).kind, Kind::Refused);
-    // Once it is applied, it stands in nobody's way.
-    assert_eq!(pending(&files, &rows(&[1]), &STRICT), [2]);
+    assert_eq!(pending(&files, &[], &to(1)), [1]);
+    let refusal = refused(&files, &rows(&[1]), &STRICT);
+    assert!(
+        refusal.hint.starts_with("run it with its own tool"),
+        "{}",
+        refusal.hint
+    );
+    // Once it is applied, nothing is in the way.
+    assert_eq!(pending(&files, &rows(&[1, 2]), &STRICT), [3]);
 }
 
 #[test]

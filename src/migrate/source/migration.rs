@@ -73,12 +73,33 @@ pub struct Migration {
     pub any_order: bool,
     /// The revisions that it follows; only formats whose versions are names have them.
     pub after: Vec<String>,
+    /// What its tool's history calls it, where that is neither the version nor the name of its file.
+    pub recorded_as: Option<String>,
     /// The bytes that the checksum is made of: the file, or the part of it that is this migration.
     pub raw: Vec<u8>,
     /// Where chatctl reads the file differently from its tool, in whole sentences.
     pub notes: Vec<String>,
     /// Why chatctl cannot run it; it is listed, and a plan that needs it is refused.
-    pub unsupported: Option<String>,
+    pub unsupported: Option<Unsupported>,
+}
+
+/// Why chatctl cannot run a migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The reason, with "it" for the migration.
+    pub why: String,
+    /// What to do, where another way is better than to run it with its own tool.
+    pub instead: Option<String>,
+}
+
+impl Unsupported {
+    /// Its own tool can run it.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            instead: None,
+        }
+    }
 }
 
 impl Migration {
@@ -100,17 +121,39 @@ impl Migration {
             no_transaction: false,
             any_order: false,
             after: Vec::new(),
+            recorded_as: None,
             raw: file.bytes.clone(),
             notes: Vec::new(),
             unsupported: None,
         })
     }
 
-    /// The file's name without its folder, for messages.
+    /// The file's name without its folder, for messages; where every migration has a folder of its own,
+    /// the file's name alone says nothing, so the folder's comes first.
     pub fn file_name(&self) -> String {
-        name_of(&self.path)
+        let base = name_of(&self.path);
+        match self
+            .path
+            .parent()
+            .filter(|it| !it.as_os_str().is_empty() && IN_FOLDERS.contains(&base.as_str()))
+        {
+            Some(folder) => format!("{}/{base}", name_of(folder)),
+            None => base,
+        }
+    }
+
+    /// The name by which a person knows it: that of its file, or of its folder, without the ending.
+    pub fn stem(&self) -> String {
+        let name = self.file_name();
+        let name = name
+            .split_once('/')
+            .map_or(name.as_str(), |(folder, _)| folder);
+        name.strip_suffix(".sql").unwrap_or(name).to_owned()
     }
 }
+
+/// What files are called of which each has a folder of its own.
+const IN_FOLDERS: [&str; 2] = ["migration.sql", "up.sql"];
 
 fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(

@@ -3,8 +3,11 @@
 //! [`parse`] is pure: names and bytes in, a [`Folder`] out. [`read`] is the thin reader before it.
 //! Table of rows: one format a file in [`formats`].
 
+pub(crate) mod directions;
 pub mod eol;
+mod foreign;
 pub mod formats;
+mod marks;
 mod migration;
 mod read;
 mod settings;
@@ -17,6 +20,7 @@ pub use formats::Format;
 pub use formats::Parsed;
 pub use migration::File;
 pub use migration::Migration;
+pub use migration::Unsupported;
 pub use migration::checksum;
 pub use migration::checksum_ignoring;
 pub use read::read;
@@ -56,9 +60,14 @@ impl Folder {
     /// Stops when there is none, and names the nearest.
     pub fn version(&self, wanted: &str) -> Result<Version, Stop> {
         let number = Version::parse(wanted);
-        let found = self.migrations.iter().map(|it| &it.version).find(|known| {
-            known.text() == wanted || number.as_ref().is_some_and(|number| number == *known)
-        });
+        let same = |known: &&Version| {
+            let number = number.as_ref();
+            known.text() == wanted
+                || number.is_some_and(|number| number == *known || known.begins_with(number))
+        };
+        // Folders may have one number: it means all of them, and the last of these is the newest.
+        let versions = self.migrations.iter().map(|it| &it.version);
+        let found = versions.rev().find(same);
         found.cloned().ok_or_else(|| {
             let stop = Stop::usage(format!("there is no migration with version `{wanted}`"));
             let known = self.migrations.iter().map(|it| it.version.text());
@@ -121,6 +130,13 @@ pub fn choose(files: &[File], asked: Option<&str>) -> Result<Choice, Stop> {
         .collect();
     // The sort is stable: with equal weights the order of the table decides.
     claims.sort_by_key(|(_, claim)| std::cmp::Reverse(claim.weight));
+    // A mark in the text is sure; a name that two tools may have is not.
+    if claims
+        .first()
+        .is_none_or(|(_, claim)| claim.weight < BY_MARKER)
+    {
+        foreign::refuse(files)?;
+    }
     let mut claims = claims.into_iter();
     let Some((format, claim)) = claims.next() else {
         return Err(unknown(files));
@@ -156,17 +172,15 @@ fn unknown(files: &[File]) -> Stop {
         return Stop::usage("there is no migration in the folder")
             .hint("make the first: `chatctl migrate new NAME`");
     };
-    let nested = ["/up.sql", "/migration.sql"];
-    if nested.iter().any(|ending| first.ends_with(ending)) {
-        return Stop::usage(format!(
-            "a folder for each migration, as in `{first}`, is no format that chatctl reads"
-        ))
-        .hint("copy each file to `<VERSION>_<NAME>.sql` in one folder");
-    }
-    Stop::usage(format!(
+    let stop = Stop::usage(format!(
         "no known format names its migrations like `{first}`"
-    ))
-    .hint("name the files `<VERSION>_<NAME>.sql`, as in `1_create_chat.sql`")
+    ));
+    match first.rsplit_once('/') {
+        Some((folder, _)) => stop.hint(format!(
+            "if the migrations are in one of the folders below, name it: `--dir …/{folder}`"
+        )),
+        None => stop.hint("name the files `<VERSION>_<NAME>.sql`, as in `1_create_chat.sql`"),
+    }
 }
 
 /// Whether the name ends as SQL files do, in any case.
@@ -216,6 +230,13 @@ pub fn parse(
     migrations.sort_by(|a, b| (&a.version, &a.path).cmp(&(&b.version, &b.path)));
     duplicates(&migrations)?;
     for migration in &mut migrations {
+        let file = files
+            .iter()
+            .find(|file| migration.path == Path::new(&file.name));
+        if migration.unsupported.is_none() {
+            migration.unsupported = marks::unknown(&migration.up);
+        }
+        one_direction(migration, file.map_or(&[], |file| &file.bytes));
         migration.path = dir.join(&migration.path);
     }
     for (path, _) in &mut ignored {
@@ -232,18 +253,60 @@ pub fn parse(
     })
 }
 
+/// Both parts of a file would be run that another tool's marks part.
+fn one_direction(migration: &mut Migration, bytes: &[u8]) {
+    let Some(found) = directions::undivided(&migration.up) else {
+        return;
+    };
+    let before = bytes.get(..migration.up_at + found.at).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let (whose, way) = match found.tool {
+        Some(tool) if ALL.iter().any(|format| format.name == tool) => (
+            format!(", a mark of {tool}"),
+            format!("if the folder is {tool}'s, say so: `--source {tool}`; else move those statements out of the file"),
+        ),
+        Some(tool) => (
+            format!(", a mark of {tool}, whose files chatctl does not read"),
+            "move the statements that undo it out of the file".to_owned(),
+        ),
+        None => (
+            String::new(),
+            "move the statements that undo it out of the file; if they are to run, reword the comment".to_owned(),
+        ),
+    };
+    migration.unsupported.get_or_insert(Unsupported {
+        why: format!(
+            "line {line} begins a part that undoes the rest (`{}`{whose}), and both would run",
+            found.line
+        ),
+        instead: Some(way),
+    });
+}
+
 fn duplicates(migrations: &[Migration]) -> Result<(), Stop> {
     let mut seen = BTreeMap::new();
     for migration in migrations {
-        if let Some(first) = seen.insert(&migration.version, migration) {
-            return Err(Stop::refused(format!(
-                "`{}` and `{}` both have version `{}`",
-                first.path.display(),
-                migration.path.display(),
-                migration.version
-            ))
-            .hint("give the one that is not applied yet a newer version"));
-        }
+        let Some(first) = seen.insert(&migration.version, migration) else {
+            continue;
+        };
+        let undoes = [first, migration]
+            .into_iter()
+            .find(|it| directions::undoes_by_name(&it.file_name()));
+        let hint = match undoes {
+            // With a newer version it would be run.
+            Some(it) => format!(
+                "`{}` seems to undo the other: call it `<VERSION>_<NAME>.down.sql`, so that it is not run",
+                it.file_name()
+            ),
+            None => "give the one that is not applied yet a newer version".to_owned(),
+        };
+        return Err(Stop::refused(format!(
+            "`{}` and `{}` both have version `{}`",
+            first.path.display(),
+            migration.path.display(),
+            migration.version
+        ))
+        .hint(hint));
     }
     Ok(())
 }

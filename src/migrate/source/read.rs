@@ -5,6 +5,7 @@ use super::File;
 use super::Folder;
 use super::Settings;
 use super::choose;
+use super::formats::drizzle::JOURNAL;
 use super::is_sql;
 use super::parse;
 use crate::stop::Stop;
@@ -22,8 +23,15 @@ pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, Stop> {
     let mut files = Vec::new();
     let mut folders = Vec::new();
     list(dir, "", &mut files, &mut folders)?;
+    if dir.join(JOURNAL).is_file() {
+        files.push(file(dir, JOURNAL)?);
+        folders.retain(|folder| !JOURNAL.starts_with(&**folder));
+    }
     let flat = files.iter().any(|file| is_sql(&file.name))
         && choose(&files, format).is_ok_and(|choice| choice.format.depth == Depth::Flat);
+    if flat && format.is_none() {
+        one_kind(dir, &files, &folders)?;
+    }
     // A link can lead back up; every folder is looked into once.
     let mut seen: BTreeSet<PathBuf> = dir.canonicalize().into_iter().collect();
     while !flat && !folders.is_empty() {
@@ -52,6 +60,23 @@ pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, Stop> {
     Ok(folder)
 }
 
+/// Refuses files next to folders that hold a migration each: one of the two kinds would not be run.
+fn one_kind(dir: &Path, files: &[File], folders: &[String]) -> Result<(), Stop> {
+    let inside = folders.iter().find_map(|folder| {
+        let names = ["migration.sql", "up.sql"].map(|base| format!("{folder}/{base}"));
+        names.into_iter().find(|name| dir.join(name).is_file())
+    });
+    let file = files.iter().find(|file| is_sql(&file.name));
+    match (file, inside) {
+        (Some(file), Some(inside)) => Err(Stop::usage(format!(
+            "`{}` and `{inside}` are of two kinds, and only one of them would be run",
+            file.name
+        ))
+        .hint("move one of them out of the folder, or say which are meant: `--source sqlx`, `--source prisma`, `--source diesel`")),
+        _ => Ok(()),
+    }
+}
+
 /// Adds the files of `dir/below` to `files`, and its folders to `folders`, by names relative to `dir`.
 fn list(
     dir: &Path,
@@ -77,18 +102,30 @@ fn list(
         let about = fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
         if about.is_dir() {
             folders.push(name);
+        } else if about.is_file() && (is_sql(&name) || TEXTS.iter().any(|it| name.ends_with(it))) {
+            files.push(file(dir, &name)?);
         } else if about.is_file() {
             // Other files count by their names only; they may be large.
-            let bytes = if is_sql(&name) || name.ends_with(".conf") {
-                fs::read(&path).map_err(|error| unreadable(&path, &error))?
-            } else {
-                Vec::new()
-            };
-            files.push(File { name, bytes });
+            files.push(File {
+                name,
+                bytes: Vec::new(),
+            });
         }
     }
     folders.sort();
     Ok(())
+}
+
+/// The ends of names of files that say how others are run.
+const TEXTS: [&str; 3] = [".conf", "/metadata.toml", "migration_lock.toml"];
+
+fn file(dir: &Path, name: &str) -> Result<File, Stop> {
+    let path = dir.join(name);
+    let bytes = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
+    Ok(File {
+        name: name.to_owned(),
+        bytes,
+    })
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Stop {
@@ -170,10 +207,30 @@ mod tests {
                 let stretch = &file[migration.up_at..];
                 assert!(stretch.len() >= migration.up.len(), "{:?}", migration.path);
                 for (a, b) in migration.up.bytes().zip(stretch) {
-                    assert!(a == *b || a == b' ', "{:?}", migration.path);
+                    // Drizzle's breakpoint ends a statement.
+                    let breakpoint = a == b';' && *b == b'-';
+                    assert!(a == *b || a == b' ' || breakpoint, "{:?}", migration.path);
                 }
             }
         }
+    }
+
+    #[test]
+    fn files_next_to_folders_of_migrations_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("1_a.sql"), "A;").unwrap();
+        fs::create_dir(dir.path().join("20240101_b")).unwrap();
+        fs::write(dir.path().join("20240101_b/migration.sql"), "B;").unwrap();
+        let stop = read(dir.path(), None).unwrap_err();
+        assert!(
+            stop.message.contains("`1_a.sql`")
+                && stop.message.contains("`20240101_b/migration.sql`")
+        );
+        assert_eq!(
+            read(dir.path(), Some("prisma")).unwrap().migrations.len(),
+            1
+        );
+        assert_eq!(read(dir.path(), Some("sqlx")).unwrap().migrations.len(), 1);
     }
 
     #[test]

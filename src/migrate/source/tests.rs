@@ -28,6 +28,15 @@ fn the_contents_outweigh_the_names() {
         ("-- migrate:up\n-- migrate:down\n", "dbmate"),
         ("\u{FEFF}-- +goose Up\nA;\n", "goose"),
         ("-- Running upgrade  -> aa\nA;\n", "alembic"),
+        (
+            "-- Up Migration\nA;\n-- Down Migration\nB;\n",
+            "node-pg-migrate",
+        ),
+        ("A;\n-- Down Migration\nB;\n", "node-pg-migrate"),
+        ("-- +migrate Up\nA;\n", "sql-migrate"),
+        ("A;\n---- create above / drop below ----\nB;\n", "tern"),
+        ("A;\n-- //@UNDO\nB;\n", "mybatis"),
+        ("-- rambler up\nA;\n-- rambler down\nB;\n", "rambler"),
         ("-- a note on migrate:up and +goose Up\nA;\n", "sqlx"),
     ] {
         let folder = folder(&[("1_a.sql", text)]).unwrap();
@@ -69,12 +78,6 @@ fn names_of_no_format_are_told_apart_from_an_empty_folder() {
     assert_eq!(stop.message, "there is no migration in the folder");
     let stop = folder(&[("schema.sql", "")]).unwrap_err();
     assert!(stop.message.contains("`schema.sql`"), "{}", stop.message);
-    let stop = folder(&[("2024_a/up.sql", "")]).unwrap_err();
-    assert!(
-        stop.message.starts_with("a folder for each migration"),
-        "{}",
-        stop.message
-    );
 }
 
 #[test]
@@ -94,6 +97,30 @@ fn two_files_with_one_version_are_refused_by_name() {
         assert!(stop.message.contains(pair[0]), "{}", stop.message);
         assert!(stop.message.contains(pair[1]), "{}", stop.message);
     }
+}
+
+/// With a newer version the file that undoes would be run.
+#[test]
+fn a_file_that_undoes_is_not_told_to_take_a_newer_version() {
+    for name in [
+        "1_a_down.sql",
+        "1_a_rollback.sql",
+        "1_a.undo.sql",
+        "1_a_revert.sql",
+    ] {
+        let stop = folder(&[("1_a.sql", ""), (name, "")]).unwrap_err();
+        let hint = stop.hint.unwrap();
+        assert!(hint.contains(name) && hint.contains(".down.sql"), "{hint}");
+        assert!(!hint.contains("newer version"), "{hint}");
+    }
+    let stop = folder(&[("1_a.sql", ""), ("1_b.sql", "")]).unwrap_err();
+    assert!(stop.hint.unwrap().contains("newer version"));
+}
+
+#[test]
+fn folders_of_directions_are_told_apart_from_the_files() {
+    let stop = folder(&[("down/1_a.sql", ""), ("up/1_a.sql", "")]).unwrap_err();
+    assert!(stop.hint.unwrap().contains("--dir"), "{}", stop.message);
 }
 
 #[test]
@@ -122,17 +149,98 @@ fn every_format_refuses_what_is_not_utf8() {
         let name = match format.name {
             "flyway" | "refinery" => "V1__a.sql",
             "golang-migrate" => "1_a.up.sql",
+            "prisma" => "1_a/migration.sql",
+            "diesel" => "1_a/up.sql",
             _ => "1_a.sql",
+        };
+        let journal = File {
+            name: "meta/_journal.json".to_owned(),
+            bytes: br#"{"entries":[{"idx":1,"when":1,"tag":"1_a"}]}"#.to_vec(),
         };
         let file = File {
             name: name.to_owned(),
             bytes: b"SELECT '\xff';".to_vec(),
         };
-        let stop = (format.parse)(&[file], &Settings::default()).unwrap_err();
+        let files = match format.name {
+            "drizzle" => vec![journal, file],
+            _ => vec![file],
+        };
+        let stop = (format.parse)(&files, &Settings::default()).unwrap_err();
         assert!(
             stop.message.contains("not UTF-8 from byte 8 on"),
             "{}",
             stop.message
         );
     }
+}
+
+/// A pending migration whose second part takes back the first is refused, whatever the folder is
+/// taken for; an applied one is nobody's concern.
+#[test]
+fn a_file_with_both_directions_is_run_by_nobody() {
+    for (text, line, way) in [
+        ("-- why\nA;\n-- +goose Down\nB;\n", 3, "--source goose"),
+        ("A;\n-- Rollback\nB;\n", 2, "reword the comment"),
+        ("A;\n-- ==== DOWN ====\nB;\n", 2, "move the statements"),
+    ] {
+        let list = [("1_a.sql", text)];
+        let folder = parse(
+            Path::new("db"),
+            &files(&list),
+            Some("sqlx"),
+            Settings::default(),
+        )
+        .unwrap();
+        let unsupported = folder.migrations[0].unsupported.as_ref().unwrap();
+        assert!(
+            unsupported.why.starts_with(&format!("line {line} begins")),
+            "{}",
+            unsupported.why
+        );
+        assert!(
+            unsupported.instead.as_ref().unwrap().contains(way),
+            "{unsupported:?}"
+        );
+    }
+    // The folder is goose's, and one file has the marks of another tool.
+    let text = "-- +goose Up\nA;\n-- +migrate Down\nB;\n";
+    assert!(
+        folder(&[("1_a.sql", text)]).unwrap().migrations[0]
+            .unsupported
+            .is_some()
+    );
+    for format in ALL {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fixtures/formats")
+            .join(format.name);
+        for migration in super::read(&dir, Some(format.name)).unwrap().migrations {
+            assert_eq!(migration.unsupported, None, "{:?}", migration.path);
+        }
+    }
+}
+
+#[test]
+fn folders_with_one_time_are_both_there() {
+    let list = [
+        ("20240101120000_b/migration.sql", "B;"),
+        ("20240101120000_a/migration.sql", "A;"),
+        ("20240102000000_c/migration.sql", ""),
+    ];
+    let folder = folder(&list).unwrap();
+    assert_eq!(folder.format, "prisma");
+    let texts: Vec<_> = folder.migrations.iter().map(|it| it.up.as_str()).collect();
+    assert_eq!(texts, ["A;", "B;", ""]);
+    // A time means everything of that time; a name means itself.
+    assert_eq!(
+        folder.version("20240101120000").unwrap().text(),
+        "20240101120000_b"
+    );
+    assert_eq!(
+        folder.version("20240101120000_a").unwrap().text(),
+        "20240101120000_a"
+    );
+    assert_eq!(
+        folder.migrations[0].file_name(),
+        "20240101120000_a/migration.sql"
+    );
 }

@@ -1,5 +1,7 @@
 //! Versions of migrations, in the order of the tool that numbers them.
 
+use sha2::Digest as _;
+use sha2::Sha256;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::Hash;
@@ -18,9 +20,16 @@ pub struct Version {
 enum Key {
     /// Numbers of a dotted version, most significant first, without zeros at the end.
     Parts(Vec<i128>),
+    /// A folder's name, in the order of the number that it begins with: two may have one number.
+    Named(i64, String),
     /// A name without an order of its own, and its place in the chain of revisions.
     Place(usize, String),
 }
+
+/// How many numbers there are for folders whose names begin with one number.
+const NAMES: i64 = 100_000;
+/// The largest number that a folder's name may begin with: any time of 14 digits is below.
+const MOST_NAMED: i64 = i64::MAX / NAMES - 1;
 
 impl Version {
     /// A version that is one number, as with sqlx, goose, dbmate, golang-migrate and refinery.
@@ -55,6 +64,44 @@ impl Version {
         })
     }
 
+    /// A number that its file writes in another way, such as `2024-01-01-120000`.
+    pub fn written(text: &str, number: i64) -> Self {
+        Self {
+            text: text.to_owned(),
+            ..Self::number(number)
+        }
+    }
+
+    /// The name of a folder that begins with a number, such as `20240101120000_add_chat`: two folders
+    /// may have one number, and then the whole name orders them.
+    pub fn named(name: &str) -> Option<Self> {
+        let digits = name.split('_').next()?;
+        let number = Self::parse(digits)?.as_number()?;
+        (0..=MOST_NAMED).contains(&number).then(|| Self {
+            text: name.to_owned(),
+            key: Key::Named(number, name.to_owned()),
+        })
+    }
+
+    /// The version behind a number of a history that [`Version::named`] gave, when no file has it.
+    pub fn of_lost_name(number: i64) -> Self {
+        Self {
+            text: number.to_string(),
+            // Behind every name with the same number.
+            key: Key::Named(number.div_euclid(NAMES), format!("~{number}")),
+        }
+    }
+
+    /// Whether it is the name of a folder.
+    pub fn is_named(&self) -> bool {
+        matches!(self.key, Key::Named(..))
+    }
+
+    /// Whether this number is the one that the name of a folder begins with.
+    pub fn begins_with(&self, other: &Self) -> bool {
+        matches!(&self.key, Key::Named(number, _) if other.as_number() == Some(*number))
+    }
+
     /// A revision that is named, not numbered, and stands at `place` in its chain.
     pub fn revision(id: &str, place: usize) -> Self {
         Self {
@@ -74,10 +121,21 @@ impl Version {
     }
 
     /// The number which `_sqlx_migrations.version` can hold; none for dotted versions and revisions.
+    ///
+    /// That of a folder's name is its own number with five digits behind it that are made of the name:
+    /// it must stay the same when another folder with the same number comes.
     pub fn as_number(&self) -> Option<i64> {
         match &self.key {
             Key::Parts(parts) if parts.len() == 1 => i64::try_from(parts[0]).ok(),
-            _ => None,
+            Key::Named(number, name) => {
+                let digest = Sha256::digest(name.as_bytes());
+                let digits = digest
+                    .iter()
+                    .take(7)
+                    .fold(0, |sum, byte| sum << 8 | i64::from(*byte));
+                Some(number * NAMES + digits % NAMES)
+            }
+            Key::Parts(_) | Key::Place(..) => None,
         }
     }
 }
@@ -144,6 +202,31 @@ mod tests {
         for text in ["", "x", "1.", ".1", "1.-2", "1__2", "+1", "1a"] {
             assert!(Version::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn folders_with_one_number_are_ordered_by_their_names() {
+        let named = |name: &str| Version::named(name).unwrap();
+        let (first, second) = (named("20240101120000_add_b"), named("20240101120000_add_x"));
+        assert!(named("0_init") < first && first < second);
+        assert!(second < named("20240101120001_a"));
+        assert_ne!(first.as_number(), second.as_number());
+        let lost = Version::of_lost_name(second.as_number().unwrap());
+        assert!(second < lost && lost < named("20240101120001_a"));
+        assert!(first.begins_with(&version("20240101120000")));
+        for name in ["init", "_a", "1.5_a", "-1_a", "99999999999999999999_a"] {
+            assert!(Version::named(name).is_none(), "{name}");
+        }
+    }
+
+    /// Histories hold these numbers: they must never be others.
+    #[test]
+    fn the_number_of_a_folders_name_stays() {
+        let number = |name: &str| Version::named(name).unwrap().as_number();
+        assert_eq!(
+            number("20240101120000_init"),
+            Some(2_024_010_112_000_037_472)
+        );
     }
 
     #[test]

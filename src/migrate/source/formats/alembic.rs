@@ -28,6 +28,7 @@ pub const FORMAT: Format = Format {
     name: "alembic",
     summary: "what `alembic upgrade head --sql` prints, with its `-- Running upgrade` lines",
     depth: Depth::Flat,
+    another: Some("alembic revision -m NAME, then alembic upgrade head --sql"),
     claim,
     parse,
 };

@@ -6,12 +6,14 @@ use super::Format;
 use super::Parsed;
 use super::at_line;
 use super::claim_by_line;
+use super::in_order_of;
 use super::lines;
 use crate::migrate::source::File;
 use crate::migrate::source::Migration;
 use crate::migrate::source::Settings;
 use crate::migrate::source::Version;
 use crate::migrate::source::blank;
+use crate::migrate::source::directions::Direction;
 use crate::migrate::source::says_nothing;
 use crate::stop::Stop;
 use std::ops::Range;
@@ -21,6 +23,7 @@ pub const FORMAT: Format = Format {
     name: "dbmate",
     summary: "20240101120000_create_chat.sql with `-- migrate:up` and `-- migrate:down` in it",
     depth: Depth::Flat,
+    another: Some("dbmate new NAME"),
     claim,
     parse,
 };
@@ -29,12 +32,6 @@ fn claim(files: &[File]) -> Option<Claim> {
     claim_by_line(files, "-- migrate:up", |line| {
         directive(line).is_some_and(|it| it.0 == Direction::Up)
     })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Up,
-    Down,
 }
 
 /// `^--\s*migrate:(up|down)(\s*$|\s+\S+)`, and the options after it.
@@ -99,29 +96,13 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
             })?;
         parsed.migrations.push(migration(file, version)?);
     }
-    same_order(&parsed.migrations)?;
+    // `10_b.sql` runs before `9_a.sql`.
+    in_order_of("dbmate", &parsed.migrations, Migration::file_name)?;
     Ok(parsed)
 }
 
-/// dbmate runs files in the order of their names as text, so `10_b.sql` runs before `9_a.sql`.
-fn same_order(migrations: &[Migration]) -> Result<(), Stop> {
-    let mut by_name: Vec<_> = migrations.iter().collect();
-    by_name.sort_by_key(|migration| &migration.path);
-    for pair in by_name.windows(2) {
-        if pair[0].version > pair[1].version {
-            return Err(Stop::usage(format!(
-                "dbmate runs `{}` before `{}`, against the order of their numbers",
-                pair[0].path.display(),
-                pair[1].path.display()
-            ))
-            .hint("give the versions the same number of digits"));
-        }
-    }
-    Ok(())
-}
-
 fn migration(file: &File, version: Version) -> Result<Migration, Stop> {
-    let (text, start) = file.text()?;
+    let (text, _) = file.text()?;
     let blocks = blocks(text);
     let Some(first) = blocks.first() else {
         return Err(at_line(file, text, 0, "there is no `-- migrate:up`")
@@ -159,8 +140,8 @@ fn migration(file: &File, version: Version) -> Result<Migration, Stop> {
         .iter()
         .rfind(|block| block.direction == Direction::Up)
         .map_or(text.len(), |block| block.range.end);
-    up[first.range.start..end].clone_into(&mut migration.up);
-    migration.up_at = start + first.range.start;
+    // A comment above the first mark may be a directive of chatctl.
+    up[..end].clone_into(&mut migration.up);
     Ok(migration)
 }
 
@@ -223,8 +204,10 @@ mod tests {
         let text = "-- about\n-- migrate:up transaction:false\nA;\n--migrate:down\nB;\n";
         let parsed = parse(&[("20240101_add_x.sql", text)]).unwrap();
         let migration = &parsed.migrations[0];
-        assert_eq!(migration.up, "-- migrate:up transaction:false\nA;\n");
-        assert_eq!(migration.up_at, 9);
+        assert_eq!(
+            migration.up,
+            "-- about\n-- migrate:up transaction:false\nA;\n"
+        );
         assert_eq!(migration.down.as_deref(), Some("--migrate:down\nB;\n"));
         assert!(migration.no_transaction);
         assert_eq!(migration.description, "add_x");

@@ -11,6 +11,7 @@ use super::Parsed;
 use crate::migrate::source::File;
 use crate::migrate::source::Migration;
 use crate::migrate::source::Settings;
+use crate::migrate::source::Unsupported;
 use crate::migrate::source::Version;
 use crate::migrate::source::is_sql;
 use crate::stop::Stop;
@@ -21,6 +22,7 @@ pub const FORMAT: Format = Format {
     name: "flyway",
     summary: "V1__create_chat.sql, V1_2__add_index.sql",
     depth: Depth::Deep,
+    another: Some("a file `V<VERSION>__<NAME>.sql` with a newer version"),
     claim,
     parse,
 };
@@ -100,7 +102,9 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let title = name.title.replace('_', " ");
         let mut migration = Migration::whole(version, title, file)?;
         if !is_sql(&file.name) {
-            migration.unsupported = Some("it is written in Java; chatctl runs only SQL".to_owned());
+            migration.unsupported = Some(Unsupported::new(
+                "it is written in Java; chatctl runs only SQL",
+            ));
         } else if name.prefix == 'B' {
             baselines.push((file, migration));
             continue;
@@ -120,9 +124,9 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
                 "a baseline; chatctl runs the versions below it instead",
             );
         } else {
-            baseline.unsupported = Some(
-                "it is a baseline for new databases, and the versions below it are gone".into(),
-            );
+            baseline.unsupported = Some(Unsupported::new(
+                "it is a baseline for new databases, and the versions below it are gone",
+            ));
             parsed.migrations.push(baseline);
         }
     }
@@ -154,10 +158,10 @@ fn configure(migration: &mut Migration, configuration: Option<&File>) -> Result<
                 "executeInTransaction" => migration.no_transaction = off,
                 "placeholderReplacement" => placeholders = !off,
                 "shouldExecute" => {
-                    migration.unsupported = Some(format!(
+                    migration.unsupported = Some(Unsupported::new(format!(
                         "`{}` makes it run under a condition (`shouldExecute`)",
                         file.name
-                    ));
+                    )));
                 }
                 _ => {}
             }
@@ -168,9 +172,9 @@ fn configure(migration: &mut Migration, configuration: Option<&File>) -> Result<
         (!word.contains(char::is_whitespace)).then(|| word.to_owned())
     });
     if let Some(word) = found.filter(|_| placeholders) {
-        migration.unsupported = Some(format!(
+        migration.unsupported = Some(Unsupported::new(format!(
             "it has the placeholder `${{{word}}}`, whose value chatctl does not know"
-        ));
+        )));
     }
     Ok(())
 }
@@ -189,7 +193,12 @@ mod tests {
     }
 
     fn unsupported(files: &[(&str, &str)]) -> Option<String> {
-        parse(files).unwrap().migrations.remove(0).unsupported
+        parse(files)
+            .unwrap()
+            .migrations
+            .remove(0)
+            .unsupported
+            .map(|it| it.why)
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub const FORMAT: Format = Format {
     name: "golang-migrate",
     summary: "000001_create_chat.up.sql with 000001_create_chat.down.sql",
     depth: Depth::Flat,
+    another: None,
     claim,
     parse,
 };

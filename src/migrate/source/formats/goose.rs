@@ -10,6 +10,7 @@ use super::lines;
 use crate::migrate::source::File;
 use crate::migrate::source::Migration;
 use crate::migrate::source::Settings;
+use crate::migrate::source::Unsupported;
 use crate::migrate::source::Version;
 use crate::stop::Stop;
 use std::ops::Range;
@@ -19,6 +20,7 @@ pub const FORMAT: Format = Format {
     name: "goose",
     summary: "00001_create_chat.sql with `-- +goose Up` and `-- +goose Down` in it",
     depth: Depth::Flat,
+    another: Some("goose create NAME sql"),
     claim,
     parse,
 };
@@ -85,7 +87,9 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
             parsed.ignore(file, "it is a test");
         } else if file.name.ends_with(".go") {
             let mut migration = Migration::whole(version, title, file)?;
-            migration.unsupported = Some("it is written in Go; chatctl runs only SQL".to_owned());
+            migration.unsupported = Some(Unsupported::new(
+                "it is written in Go; chatctl runs only SQL",
+            ));
             parsed.migrations.push(migration);
         } else {
             parsed.migrations.push(migration(file, version, title)?);
@@ -95,24 +99,22 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 }
 
 fn migration(file: &File, version: Version, title: String) -> Result<Migration, Stop> {
-    let (text, start) = file.text()?;
+    let (text, _) = file.text()?;
     let mut machine = Machine::new(text);
     machine
         .run()
         .map_err(|wrong| at_line(file, text, wrong.at, &wrong.message).hint(wrong.hint))?;
-    let range = machine.up_at..machine.down_at.unwrap_or(text.len());
     let mut migration = Migration::whole(version, title, file)?;
-    text[range.clone()].clone_into(&mut migration.up);
-    migration.up_at = start + range.start;
-    let within = |it: &Range<usize>| it.start - range.start..it.end - range.start;
-    migration.split = Some(machine.up.iter().map(within).collect());
+    // A comment above `Up` may be a directive of chatctl.
+    text[..machine.down_at.unwrap_or(text.len())].clone_into(&mut migration.up);
+    migration.split = Some(machine.up);
     migration.down = machine
         .down_at
         .filter(|_| !machine.down.is_empty())
         .map(|at| text[at..].to_owned());
     migration.no_transaction = machine.no_transaction;
     migration.unsupported = machine.substitutes.then(|| {
-        "it takes text from environment variables (`-- +goose ENVSUB ON`), so its content is not fixed".to_owned()
+        Unsupported::new("it takes text from environment variables (`-- +goose ENVSUB ON`), so its content is not fixed")
     });
     Ok(migration)
 }
@@ -136,7 +138,6 @@ struct Machine<'a> {
     state: State,
     /// Where the statement that is being read starts.
     from: Option<usize>,
-    up_at: usize,
     down_at: Option<usize>,
     up: Vec<Range<usize>>,
     down: Vec<Range<usize>>,
@@ -150,7 +151,6 @@ impl<'a> Machine<'a> {
             text,
             state: State::Start,
             from: None,
-            up_at: 0,
             down_at: None,
             up: Vec::new(),
             down: Vec::new(),
@@ -204,7 +204,6 @@ impl<'a> Machine<'a> {
         match (annotation, self.state) {
             (Annotation::Up, State::Start) => {
                 self.state = State::Up { open: false };
-                self.up_at = at;
             }
             (Annotation::Up, _) => {
                 return wrong(
@@ -338,8 +337,7 @@ mod tests {
         let migration = one(text);
         assert_eq!(statements(&migration), ["A\n  b; -- note", "C;", "D;\nE;"]);
         assert_eq!(migration.down.as_deref(), Some("-- +goose Down\nF;\n"));
-        assert!(migration.up.starts_with("-- +goose Up"));
-        assert_eq!(migration.up_at, 9);
+        assert!(migration.up.starts_with("-- about"));
         assert!(!migration.no_transaction);
     }
 
@@ -374,13 +372,14 @@ mod tests {
     #[test]
     fn what_only_goose_can_run_is_listed_with_the_reason() {
         let migration = one("-- +goose Up\n-- +goose ENVSUB ON\nA ${B};\n");
-        assert!(migration.unsupported.unwrap().contains("ENVSUB"));
+        assert!(migration.unsupported.unwrap().why.contains("ENVSUB"));
         let parsed = parse("00002_b.go", "").unwrap();
         assert!(
             parsed.migrations[0]
                 .unsupported
                 .as_ref()
                 .unwrap()
+                .why
                 .contains("Go")
         );
         assert_eq!(parse("00002_b_test.go", "").unwrap().ignored.len(), 1);

@@ -2,11 +2,19 @@
 
 pub mod alembic;
 pub mod dbmate;
+pub mod diesel;
+pub mod drizzle;
 pub mod flyway;
 pub mod golang_migrate;
 pub mod goose;
+pub mod mybatis;
+pub mod node_pg_migrate;
+pub mod prisma;
+pub mod rambler;
 pub mod refinery;
+pub mod sql_migrate;
 pub mod sqlx;
+pub mod tern;
 
 // The crate of that name belongs to `db` alone; another name keeps the two apart.
 use self::sqlx as sqlx_row;
@@ -14,6 +22,7 @@ use super::File;
 use super::Migration;
 use super::Settings;
 use super::Version;
+use super::says_nothing;
 use crate::stop::Stop;
 use std::path::PathBuf;
 
@@ -26,6 +35,8 @@ pub struct Format {
     pub summary: &'static str,
     /// Whether the tool looks into folders below.
     pub depth: Depth,
+    /// What makes another migration, where that is not `migrate new`.
+    pub another: Option<&'static str>,
     /// Whether files look like this format, and why.
     pub claim: fn(&[File]) -> Option<Claim>,
     /// Reads the files; they need not be sorted.
@@ -44,7 +55,8 @@ pub enum Depth {
 /// Why files may be of a format.
 #[derive(Debug)]
 pub struct Claim {
-    /// Markers in the text 90, names that only few tools use 50, a number and a name 30 or less.
+    /// A file or folder that only one tool makes 94 or 95, markers in the text 90, names that only few
+    /// tools use 50, a number and a name 30 or less.
     pub weight: u8,
     /// A sentence for the user.
     pub reason: String,
@@ -101,9 +113,17 @@ struct Down<'a> {
 
 /// The table; where two lay equal claim to a folder, the upper one wins.
 pub const ALL: &[Format] = &[
+    drizzle::FORMAT,
+    prisma::FORMAT,
+    diesel::FORMAT,
     dbmate::FORMAT,
     goose::FORMAT,
+    sql_migrate::FORMAT,
     alembic::FORMAT,
+    rambler::FORMAT,
+    tern::FORMAT,
+    mybatis::FORMAT,
+    node_pg_migrate::FORMAT,
     flyway::FORMAT,
     refinery::FORMAT,
     sqlx_row::FORMAT,
@@ -140,9 +160,45 @@ fn at_line(file: &File, text: &str, at: usize, message: &str) -> Stop {
     Stop::usage(format!("`{}:{line}`: {message}", file.name))
 }
 
+/// Refuses statements before the first mark, which the tool would not run.
+fn nothing_before(file: &File, text: &str, first: usize, mark: &str) -> Result<(), Stop> {
+    let statement = lines(&text[..first]).find(|(_, line)| !says_nothing(line));
+    match statement {
+        None => Ok(()),
+        Some((at, _)) => Err(at_line(
+            file,
+            text,
+            at,
+            &format!("a statement before `{mark}` is not run"),
+        )
+        .hint(format!("put `{mark}` on a line before it"))),
+    }
+}
+
+/// Refuses migrations that a tool, which orders them by these texts, would run in another order.
+fn in_order_of(
+    tool: &str,
+    migrations: &[Migration],
+    text: impl Fn(&Migration) -> String,
+) -> Result<(), Stop> {
+    let mut by_text: Vec<_> = migrations.iter().map(|it| (text(it), it)).collect();
+    by_text.sort_by(|a, b| a.0.cmp(&b.0));
+    for pair in by_text.windows(2) {
+        if pair[0].1.version > pair[1].1.version {
+            return Err(Stop::usage(format!(
+                "{tool} runs `{}` before `{}`, against the order of their numbers",
+                pair[0].1.path.display(),
+                pair[1].1.path.display()
+            ))
+            .hint("give the versions the same number of digits"));
+        }
+    }
+    Ok(())
+}
+
 /// Files with these names and texts, for the tests of the formats.
 #[cfg(test)]
-fn files_of(files: &[(&str, &str)]) -> Vec<File> {
+pub(super) fn files_of(files: &[(&str, &str)]) -> Vec<File> {
     let file = |(name, text): &(&str, &str)| File {
         name: (*name).to_owned(),
         bytes: text.as_bytes().to_vec(),

@@ -11,6 +11,7 @@ use super::Parsed;
 use crate::migrate::source::File;
 use crate::migrate::source::Migration;
 use crate::migrate::source::Settings;
+use crate::migrate::source::Unsupported;
 use crate::migrate::source::Version;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ pub const FORMAT: Format = Format {
     name: "refinery",
     summary: "V1__create_chat.sql, U3__merged_late.sql",
     depth: Depth::Deep,
+    another: Some("a file `V<VERSION>__<NAME>.sql` with a newer version"),
     claim,
     parse,
 };
@@ -98,7 +100,9 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let mut migration = Migration::whole(version, name.title.to_owned(), file)?;
         migration.any_order = name.prefix == 'U';
         if name.ending == "rs" {
-            migration.unsupported = Some("it is written in Rust; chatctl runs only SQL".to_owned());
+            migration.unsupported = Some(Unsupported::new(
+                "it is written in Rust; chatctl runs only SQL",
+            ));
         }
         parsed.migrations.push(migration);
     }

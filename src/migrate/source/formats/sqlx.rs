@@ -18,12 +18,15 @@ pub const FORMAT: Format = Format {
     name: "sqlx",
     summary: "1_create_chat.sql, or 1_create_chat.up.sql with 1_create_chat.down.sql",
     depth: Depth::Flat,
+    another: None,
     claim,
     parse,
 };
 
 /// The first bytes of a file that sqlx runs outside a transaction.
 const NO_TRANSACTION: &str = "-- no-transaction";
+/// The line at the top by which Atlas does so.
+const ATLAS_NO_TRANSACTION: &str = "-- atlas:txmode none";
 
 fn claim(files: &[File]) -> Option<Claim> {
     let named = files
@@ -104,6 +107,14 @@ fn migration(
         migration.checksum = checksum_ignoring(&text, &settings.ignored_chars);
     }
     migration.no_transaction = file.bytes.starts_with(NO_TRANSACTION.as_bytes());
+    // Atlas has files of this name, too.
+    let atlas = migration
+        .up
+        .lines()
+        .take_while(|line| line.starts_with("--"));
+    migration.no_transaction |= atlas
+        .into_iter()
+        .any(|line| line.trim_end() == ATLAS_NO_TRANSACTION);
     if !migration.no_transaction && migration.up.trim_start().starts_with(NO_TRANSACTION) {
         // The author means it, and what stands there mostly cannot run in a transaction at all.
         migration.no_transaction = true;
@@ -194,6 +205,7 @@ mod tests {
             ("\u{FEFF}-- no-transaction\nVACUUM;", true, 1),
             ("\n-- no-transaction\nVACUUM;", true, 1),
             ("SELECT 1; -- no-transaction", false, 0),
+            ("-- atlas:txmode none\n\nVACUUM;", true, 0),
         ] {
             let parsed = parse(&[("1_a.sql", text)]).unwrap();
             assert_eq!(parsed.migrations[0].no_transaction, seen, "{text}");

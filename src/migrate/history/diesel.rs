@@ -1,0 +1,41 @@
+//! `__diesel_schema_migrations` of Diesel: the versions without their dashes.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::applied;
+use super::cell;
+use super::no_checksums;
+use super::no_names;
+use super::version;
+use crate::migrate::plan::Applied;
+use crate::stop::Stop;
+
+/// The row of Diesel.
+pub const HISTORY: History = History {
+    tool: "diesel",
+    table: "__diesel_schema_migrations",
+    columns: &[Column::Text("version"), Column::Text("run_on")],
+    order: "version",
+    recognition: Recognition {
+        by_columns: false,
+        exact: true,
+        ..Recognition::ANY
+    },
+    read,
+    checksums: no_checksums,
+    names: no_names,
+};
+
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let mut recorded = Recorded::default();
+    for row in rows {
+        recorded.each.push(Applied {
+            installed_on: cell(row, 1).map(str::to_owned),
+            ..applied(version(row, 0, HISTORY.table)?)
+        });
+    }
+    Ok(recorded)
+}

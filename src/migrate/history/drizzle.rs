@@ -1,0 +1,67 @@
+//! `__drizzle_migrations` of Drizzle: the time in the journal and the hash of each file.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::applied;
+use super::cell;
+use super::hex;
+use crate::migrate::plan::Applied;
+use crate::migrate::source::Migration;
+use crate::migrate::source::Version;
+use crate::stop::Stop;
+use sha2::Digest as _;
+use sha2::Sha256;
+
+/// The row of Drizzle.
+pub const HISTORY: History = History {
+    tool: "drizzle",
+    table: "__drizzle_migrations",
+    columns: &[Column::Text("hash"), Column::Text("created_at")],
+    order: "created_at",
+    recognition: Recognition {
+        by_columns: false,
+        exact: false,
+        ..Recognition::ANY
+    },
+    read,
+    checksums: hashes,
+    names,
+};
+
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "every row of the table has this type"
+)]
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let by_name = rows.iter().map(|row| {
+        let hash = cell(row, 0).unwrap_or_default().to_owned();
+        let when = cell(row, 1).unwrap_or_default().to_owned();
+        let state = Applied {
+            checksum: hash.as_bytes().to_vec(),
+            ..applied(Version::unplaced(&when))
+        };
+        (vec![when, hash], state)
+    });
+    Ok(Recorded {
+        by_name: by_name.collect(),
+        ..Recorded::default()
+    })
+}
+
+/// The journal's time, which stays when the file is edited; and the hash, where there is no journal.
+fn names(file: &Migration) -> Vec<String> {
+    let hashes = hashes(file).into_iter();
+    let hashes = hashes.map(|hash| String::from_utf8_lossy(&hash).into_owned());
+    file.recorded_as.clone().into_iter().chain(hashes).collect()
+}
+
+/// SHA-256 in hexadecimal, of the file with line ends LF or, by older versions, as it is.
+fn hashes(file: &Migration) -> Vec<Vec<u8>> {
+    let text = String::from_utf8_lossy(&file.raw);
+    [text.replace("\r\n", "\n"), text.into_owned()]
+        .map(|text| hex(&Sha256::digest(text.as_bytes())).into_bytes())
+        .to_vec()
+}

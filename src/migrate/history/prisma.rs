@@ -1,0 +1,88 @@
+//! `_prisma_migrations` of Prisma Migrate: a log by name, with what was rolled back.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::applied;
+use super::cell;
+use super::hex;
+use crate::migrate::plan::Applied;
+use crate::migrate::source::Migration;
+use crate::migrate::source::Version;
+use crate::stop::Stop;
+use sha2::Digest as _;
+use sha2::Sha256;
+use std::collections::BTreeMap;
+
+/// The row of Prisma.
+pub const HISTORY: History = History {
+    tool: "prisma",
+    table: "_prisma_migrations",
+    columns: &[
+        Column::Text("migration_name"),
+        Column::Text("checksum"),
+        Column::Text("finished_at"),
+        Column::Text("rolled_back_at"),
+    ],
+    order: "started_at",
+    recognition: Recognition {
+        by_columns: true,
+        exact: false,
+        ..Recognition::ANY
+    },
+    read,
+    checksums,
+    names,
+};
+
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "every row of the table has this type"
+)]
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let mut newest = BTreeMap::new();
+    for row in rows.iter().filter(|row| cell(row, 3).is_none()) {
+        let name = cell(row, 0).unwrap_or_default().to_owned();
+        let state = Applied {
+            description: name.clone(),
+            checksum: cell(row, 1).unwrap_or_default().as_bytes().to_vec(),
+            success: cell(row, 2).is_some(),
+            installed_on: cell(row, 2).map(str::to_owned),
+            ..applied(Version::unplaced(&name))
+        };
+        newest.insert(name, state);
+    }
+    Ok(Recorded {
+        by_name: newest
+            .into_iter()
+            .map(|(name, row)| (vec![name], row))
+            .collect(),
+        ..Recorded::default()
+    })
+}
+
+/// The folder's name; that of a file where someone has put all of them into one folder.
+fn names(file: &Migration) -> Vec<String> {
+    vec![file.stem()]
+}
+
+/// SHA-256 in hexadecimal, whatever the line ends; older versions left zeros out.
+fn checksums(file: &Migration) -> Vec<Vec<u8>> {
+    let text = String::from_utf8_lossy(&file.raw);
+    let lf = text.replace("\r\n", "\n");
+    let crlf = lf.replace('\n', "\r\n");
+    let digests = [&*text, &lf, &crlf].map(|text| Sha256::digest(text.as_bytes()));
+    let short = |digest: &[u8]| {
+        digest
+            .iter()
+            .map(|byte| format!("{byte:x}"))
+            .collect::<String>()
+    };
+    digests
+        .iter()
+        .flat_map(|digest| [hex(digest), short(digest)])
+        .map(String::into_bytes)
+        .collect()
+}

@@ -1,0 +1,53 @@
+//! `gorp_migrations` of sql-migrate: the names of the files.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::applied;
+use super::cell;
+use super::no_checksums;
+use crate::migrate::plan::Applied;
+use crate::migrate::source::Migration;
+use crate::migrate::source::Version;
+use crate::stop::Stop;
+
+/// The row of sql-migrate.
+pub const HISTORY: History = History {
+    tool: "sql-migrate",
+    table: "gorp_migrations",
+    columns: &[Column::Text("id"), Column::Text("applied_at")],
+    order: "id",
+    recognition: Recognition {
+        by_columns: false,
+        exact: false,
+        ..Recognition::ANY
+    },
+    read,
+    checksums: no_checksums,
+    names,
+};
+
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "every row of the table has this type"
+)]
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let by_name = rows.iter().map(|row| {
+        let name = cell(row, 0).unwrap_or_default().to_owned();
+        let state = Applied {
+            installed_on: cell(row, 1).map(str::to_owned),
+            ..applied(Version::unplaced(&name))
+        };
+        (vec![name], state)
+    });
+    Ok(Recorded {
+        by_name: by_name.collect(),
+        ..Recorded::default()
+    })
+}
+
+fn names(file: &Migration) -> Vec<String> {
+    vec![file.file_name()]
+}

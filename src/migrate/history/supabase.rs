@@ -1,0 +1,37 @@
+//! `schema_migrations` of Supabase, in a schema of its own.
+
+use super::Column;
+use super::History;
+use super::Recognition;
+use super::Recorded;
+use super::Row;
+use super::applied;
+use super::no_checksums;
+use super::no_names;
+use super::version;
+use crate::stop::Stop;
+
+/// The row of Supabase.
+pub const HISTORY: History = History {
+    tool: "supabase",
+    table: "schema_migrations",
+    columns: &[Column::Text("version")],
+    order: "version",
+    recognition: Recognition {
+        by_columns: false,
+        exact: false,
+        schema: Some("supabase_migrations"),
+        ..Recognition::ANY
+    },
+    read,
+    checksums: no_checksums,
+    names: no_names,
+};
+
+fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+    let mut recorded = Recorded::default();
+    for row in rows {
+        recorded.each.push(applied(version(row, 0, HISTORY.table)?));
+    }
+    Ok(recorded)
+}

@@ -1,0 +1,143 @@
+//! Prisma Migrate: `20240101120000_create_chat/migration.sql` (its `migrations_directory.rs`).
+//!
+//! The folder's name is the migration's: two folders may have one time, and names order all of them.
+
+use super::Claim;
+use super::Depth;
+use super::Format;
+use super::Parsed;
+use super::in_order_of;
+use crate::migrate::source::File;
+use crate::migrate::source::Migration;
+use crate::migrate::source::Settings;
+use crate::migrate::source::Version;
+use crate::stop::Stop;
+use std::collections::BTreeMap;
+
+/// The row of Prisma.
+pub const FORMAT: Format = Format {
+    name: "prisma",
+    summary: "20240101120000_create_chat/migration.sql",
+    depth: Depth::Deep,
+    another: Some("prisma migrate dev --create-only"),
+    claim,
+    parse,
+};
+
+/// The file that names the database; it is no migration.
+const LOCK: &str = "migration_lock.toml";
+
+/// The folder of a `migration.sql`.
+pub(super) fn folder(name: &str) -> Option<&str> {
+    let folder = name.strip_suffix("/migration.sql")?;
+    (!folder.contains('/')).then_some(folder)
+}
+
+fn claim(files: &[File]) -> Option<Claim> {
+    let file = files.iter().find(|file| folder(&file.name).is_some())?;
+    Some(Claim {
+        weight: 94,
+        reason: format!("`{}` is in a folder of its own", file.name),
+    })
+}
+
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+    let mut parsed = Parsed::default();
+    for file in files {
+        let Some(folder) = folder(&file.name) else {
+            if file.base() != LOCK {
+                parsed.ignore(file, "Prisma runs only `<FOLDER>/migration.sql`");
+            }
+            continue;
+        };
+        parsed.migrations.push(in_folder(folder, file)?);
+    }
+    one_number_each(&parsed.migrations)?;
+    in_order_of("Prisma", &parsed.migrations, Migration::stem)?;
+    Ok(parsed)
+}
+
+/// A migration that is called as its folder is.
+pub(super) fn in_folder(folder: &str, file: &File) -> Result<Migration, Stop> {
+    let version = Version::named(folder).ok_or_else(|| {
+        Stop::usage(format!(
+            "the folder of `{}` must begin with a number and `_`",
+            file.name
+        ))
+        .hint(format!("rename it, as to `20240101120000_{folder}`"))
+    })?;
+    let mut migration = Migration::whole(version, folder.to_owned(), file)?;
+    migration.recorded_as = Some(folder.to_owned());
+    Ok(migration)
+}
+
+/// The history that chatctl writes has a number for each name, and no two may have the same.
+pub(super) fn one_number_each(migrations: &[Migration]) -> Result<(), Stop> {
+    let mut seen = BTreeMap::new();
+    for migration in migrations {
+        if let Some(first) = seen.insert(migration.version.as_number(), migration) {
+            return Err(Stop::refused(format!(
+                "chatctl makes the same number of the names `{}` and `{}`",
+                first.version, migration.version
+            ))
+            .hint("rename the folder that is not applied yet"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::Parsed;
+    use super::super::files_of;
+    use crate::migrate::source::Settings;
+    use crate::stop::Stop;
+
+    fn parse(names: &[&str]) -> Result<Parsed, Stop> {
+        let files: Vec<_> = names.iter().map(|name| (*name, "SELECT 1;")).collect();
+        super::parse(&files_of(&files), &Settings::default())
+    }
+
+    #[test]
+    fn a_folder_is_a_migration_and_its_name_the_version() {
+        let parsed = parse(&[
+            "0_init/migration.sql",
+            "20240101120000_b/migration.sql",
+            "20240101120000_a/migration.sql",
+            "migration_lock.toml",
+        ])
+        .unwrap();
+        let names: Vec<_> = parsed
+            .migrations
+            .iter()
+            .map(|it| it.version.text())
+            .collect();
+        assert_eq!(names, ["0_init", "20240101120000_b", "20240101120000_a"]);
+        assert!(parsed.migrations[2].version < parsed.migrations[1].version);
+        assert!(parsed.ignored.is_empty());
+        assert_eq!(
+            parse(&["1_a/migration.sql", "1_a/down.sql"])
+                .unwrap()
+                .ignored
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn names_that_are_ordered_otherwise_than_their_numbers_are_refused() {
+        let stop = parse(&["9_a/migration.sql", "10_b/migration.sql"]).unwrap_err();
+        assert!(
+            stop.message.contains("`10_b/migration.sql` before"),
+            "{}",
+            stop.message
+        );
+        assert!(
+            parse(&["init/migration.sql"])
+                .unwrap_err()
+                .message
+                .contains("`init/migration.sql`")
+        );
+    }
+}

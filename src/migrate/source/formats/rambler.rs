@@ -1,0 +1,120 @@
+//! rambler 5: `20240101_create_chat.sql` with `-- rambler up` and `-- rambler down` (its `migration.go`).
+//!
+//! It runs nothing before the first mark, and orders the files by their names.
+
+use super::Claim;
+use super::Depth;
+use super::Format;
+use super::Parsed;
+use super::at_line;
+use super::claim_by_line;
+use super::in_order_of;
+use super::lines;
+use super::nothing_before;
+use crate::migrate::source::File;
+use crate::migrate::source::Migration;
+use crate::migrate::source::Settings;
+use crate::migrate::source::Version;
+use crate::migrate::source::directions::Direction;
+use crate::migrate::source::directions::divide;
+use crate::stop::Stop;
+
+/// The row of rambler.
+pub const FORMAT: Format = Format {
+    name: "rambler",
+    summary: "20240101_create_chat.sql with `-- rambler up` and `-- rambler down` in it",
+    depth: Depth::Flat,
+    another: Some("a file `<TIME>_<NAME>.sql` with `-- rambler up` in it"),
+    claim,
+    parse,
+};
+
+fn claim(files: &[File]) -> Option<Claim> {
+    claim_by_line(files, "-- rambler up", |line| section(line) == Some("up"))
+}
+
+/// The word behind the mark; any other than `up` ends the part that is run.
+fn section(line: &str) -> Option<&str> {
+    line.strip_prefix("-- rambler").map(str::trim)
+}
+
+fn direction(line: &str) -> Option<Direction> {
+    section(line).map(|word| match word {
+        "up" => Direction::Up,
+        _ => Direction::Down,
+    })
+}
+
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+    let mut parsed = Parsed::default();
+    for file in files {
+        let Some(stem) = file.name.strip_suffix(".sql") else {
+            parsed.ignore(file, "it is no `.sql` file");
+            continue;
+        };
+        let end = stem
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(stem.len());
+        let (digits, title) = stem.split_at(end);
+        let version = Version::parse(digits).filter(|version| version.as_number().is_some());
+        let Some(version) = version else {
+            return Err(
+                Stop::usage(format!("`{}` must begin with a number", file.name))
+                    .hint(format!("rename it, as to `1_{}`", file.name)),
+            );
+        };
+        let title = title.trim_start_matches(['_', '-']).to_owned();
+        let mut migration = Migration::whole(version, title, file)?;
+        migration.recorded_as = Some(file.name.clone());
+        let text = &migration.up;
+        let Some((first, _)) = lines(text).find(|(_, line)| section(line).is_some()) else {
+            return Err(at_line(file, text, 0, "there is no `-- rambler up`")
+                .hint("put `-- rambler up` on a line before the statements"));
+        };
+        nothing_before(file, text, first, "-- rambler up")?;
+        let divided = divide(text, |_, line| direction(line));
+        migration.up = divided.up;
+        migration.down = divided.down;
+        parsed.migrations.push(migration);
+    }
+    in_order_of("rambler", &parsed.migrations, Migration::file_name)?;
+    Ok(parsed)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::Parsed;
+    use super::super::files_of;
+    use crate::migrate::source::Settings;
+    use crate::stop::Stop;
+
+    fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
+        super::parse(&files_of(files), &Settings::default())
+    }
+
+    #[test]
+    fn only_the_sections_called_up_are_run() {
+        let text =
+            "-- rambler up\nA;\n-- rambler down\nB;\n-- rambler up\nC;\n-- rambler other\nD;\n";
+        let parsed = parse(&[("201409272258_add.sql", text)]).unwrap();
+        let migration = &parsed.migrations[0];
+        assert!(migration.up.contains("A;") && migration.up.contains("C;"));
+        assert!(!migration.up.contains("B;") && !migration.up.contains("D;"));
+        assert_eq!(
+            migration.recorded_as.as_deref(),
+            Some("201409272258_add.sql")
+        );
+    }
+
+    #[test]
+    fn what_it_would_not_run_is_refused_with_the_line() {
+        for (text, line) in [("A;\n", 1), ("-- x\nA;\n-- rambler up\nB;\n", 2)] {
+            let stop = parse(&[("1_a.sql", text)]).unwrap_err();
+            let place = format!("`1_a.sql:{line}`: ");
+            assert!(stop.message.starts_with(&place), "{}", stop.message);
+        }
+        let up = "-- rambler up\nA;\n";
+        assert!(parse(&[("9_a.sql", up), ("10_b.sql", up)]).is_err());
+    }
+}

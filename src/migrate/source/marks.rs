@@ -1,0 +1,83 @@
+//! Comments by which a tool changes how a plain file is run: a file that has one is not run as if it had none.
+
+use super::Unsupported;
+
+/// Why a file is not the plain SQL that it seems to be.
+pub(super) fn unknown(text: &str) -> Option<Unsupported> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("--"))
+        .find_map(|line| {
+            liquibase(line)
+                .or_else(|| atlas(line))
+                .map(Unsupported::new)
+        })
+}
+
+/// What may make Liquibase leave a changeset out, run it again, or divide it in another way.
+const LIQUIBASE: [&str; 8] = [
+    "context:",
+    "contextfilter:",
+    "labels:",
+    "dbms:",
+    "runalways:",
+    "runonchange:",
+    "enddelimiter:",
+    "ignore:",
+];
+
+fn liquibase(line: &str) -> Option<String> {
+    let words = line
+        .trim_start_matches('-')
+        .trim_start()
+        .to_ascii_lowercase();
+    if words.starts_with("preconditions ") || words.starts_with("precondition-") {
+        return Some(format!("Liquibase runs it under a condition (`{line}`)"));
+    }
+    let changeset = words.strip_prefix("changeset ")?;
+    let found = LIQUIBASE.iter().find(|word| changeset.contains(*word))?;
+    let word = found.trim_end_matches(':');
+    Some(format!(
+        "Liquibase runs it in a way of its own (`{word}` in `{line}`)"
+    ))
+}
+
+fn atlas(line: &str) -> Option<String> {
+    let word = line.strip_prefix("-- atlas:")?.split_whitespace().next()?;
+    match word {
+        "checkpoint" => {
+            Some("it is a checkpoint of Atlas, which replaces the files before it".to_owned())
+        }
+        "delimiter" => Some(
+            "it sets a delimiter of its own (`-- atlas:delimiter`), which chatctl does not read"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::unknown;
+
+    #[test]
+    fn what_a_tool_would_not_just_run_is_named() {
+        for text in [
+            "--liquibase formatted sql\n--changeset me:1 context:test\nA;\n",
+            "-- changeset me:1 runOnChange:true\nA;\n",
+            "--preconditions onFail:MARK_RAN\nA;\n",
+            "-- atlas:checkpoint\n\nA;\n",
+            "-- atlas:delimiter \\n\\n\nA\n",
+        ] {
+            assert!(unknown(text).is_some(), "{text}");
+        }
+        for text in [
+            "--liquibase formatted sql\n--changeset me:1\nA;\n--rollback B;\n",
+            "-- atlas:nolint destructive\nA;\n",
+            "-- the changeset of the context: none\nA;\n",
+        ] {
+            assert_eq!(unknown(text), None, "{text}");
+        }
+    }
+}
