@@ -8,12 +8,15 @@ use crate::commands;
 use crate::commands::Done;
 use crate::commands::Env;
 use crate::config::Config;
+use crate::db;
 use crate::gate::holder;
 use crate::http::supervisor;
 use crate::mask::Mask;
 use crate::outcome::Outcome;
+use crate::outlet::Outlet;
 use crate::pager;
 use crate::pager::Pager;
+use crate::pager::Running;
 use crate::progress::Progress;
 use crate::progress::Talk;
 use crate::render;
@@ -34,16 +37,27 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::NamedTempFile;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
-/// How many pieces of a view wait to be shown: so many that a list of the usual length is read to
-/// its end, and the store let go, while a person still looks at the first page.
-const PIECES: usize = 2048;
+/// How many pieces of a view wait to be rendered, which is done at once.
+const PIECES: usize = 16;
+
+/// How long a view may take to end after a signal: its server may have to be told.
+const TO_END: Duration = Duration::from_secs(2);
+
+/// How long what is left may take to be written after a signal.
+const TO_WRITE: Duration = Duration::from_millis(300);
 
 /// Runs a command. Data goes to `out`, everything else to `err`.
-pub fn run(cli: Cli, out: &mut dyn Write, err: impl Fn() -> Box<dyn Write + Send>) -> ExitCode {
+pub fn run(
+    cli: Cli,
+    out: impl Fn() -> Box<dyn Write + Send>,
+    err: impl Fn() -> Box<dyn Write + Send>,
+) -> ExitCode {
     let json = cli.global.format.as_deref() == Some("json");
     let mask = match cli.global.redact {
         true => Mask::redacting(),
@@ -51,11 +65,10 @@ pub fn run(cli: Cli, out: &mut dyn Write, err: impl Fn() -> Box<dyn Write + Send
     };
     let outcome = match &cli.command {
         // The helpers have no runtime, no signals and no report.
-        Command::GateHolder(args) => holder::run(args, out).map(|()| Outcome::Pass.into()),
-        Command::Supervise(args) => {
-            supervisor::run(args, out).map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1)))
-        }
-        _ => command(cli, &mask, out, err()).map(ExitCode::from),
+        Command::GateHolder(args) => holder::run(args, &mut *out()).map(|()| Outcome::Pass.into()),
+        Command::Supervise(args) => supervisor::run(args, &mut *out())
+            .map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1))),
+        _ => command(cli, &mask, out(), err()).map(ExitCode::from),
     };
     outcome.unwrap_or_else(|error| tell(&error, &mask, json, &mut *err()).into())
 }
@@ -63,7 +76,7 @@ pub fn run(cli: Cli, out: &mut dyn Write, err: impl Fn() -> Box<dyn Write + Send
 fn command(
     cli: Cli,
     mask: &Mask,
-    out: &mut dyn Write,
+    out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
 ) -> anyhow::Result<Outcome> {
     let Cli { global, command } = cli;
@@ -81,13 +94,13 @@ fn command(
     let style = style(&global);
     let pager = pager_of(&global, format).unwrap_or_default();
     let (pieces, coming) = mpsc::channel(PIECES);
-    let (signal, interrupted) = watch::channel(false);
+    let (sender, interrupted) = watch::channel(false);
     let env = Env {
         progress: Arc::new(Progress::new(talk(&global, format), mask.clone(), err)),
         database_url: global.database_url,
         config,
         mask: mask.clone(),
-        interrupted,
+        interrupted: interrupted.clone(),
         pieces,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -98,32 +111,103 @@ fn command(
         let file = beside(path).with_context(|| written(format, path))?;
         files.push((file, *format, path));
     }
+    let pager = Pager::new(pager, out);
+    let running = pager.running();
+    let mut out = Outlet::new(pager).context("starting to write to stdout")?;
     let done = {
-        let mut first = Pager::new(pager, &mut *out);
+        let mut first = out.clone();
         let mut places: Vec<_> = place(format, &style, &mut first).into_iter().collect();
         for (file, format, _) in &mut files {
             places.extend(place(format, &Style::default(), file));
         }
         let screen = Screen::new(places, mask.clone());
+        let signal = interrupted.clone();
         runtime.block_on(async {
-            tokio::spawn(listen(signal));
-            screen.follow(work(command, env), coming).await
-        })?
+            tokio::spawn(listen(sender));
+            match command {
+                // It may block while it reads, and what it found is to be shown meanwhile. It leaves
+                // nothing behind wherever it is ended.
+                Command::Inspect(args) => {
+                    let handle = Handle::current();
+                    let job = move || handle.block_on(commands::inspect::run(args, env));
+                    let job = tokio::task::spawn_blocking(job);
+                    let stop = async {
+                        until(signal).await;
+                        tokio::time::sleep(TO_END).await;
+                    };
+                    screen
+                        .follow(async { job.await? }, coming, &out, stop)
+                        .await
+                }
+                command => {
+                    let job = work(command, env);
+                    screen
+                        .follow(job, coming, &out, std::future::pending())
+                        .await
+                }
+            }
+        })
     };
-    for (file, format, path) in files {
-        file.persist(path).with_context(|| written(format, path))?;
+    let outcome = done.and_then(|done| {
+        for (file, format, path) in files {
+            file.persist(path).with_context(|| written(format, path))?;
+        }
+        tell_all(done, format, &style, &reports, mask, &mut out)
+    });
+    out.close();
+    let written = runtime.block_on(last(&out, &running, interrupted));
+    if gives == Gives::View {
+        // An engine that can't be interrupted is not waited for.
+        runtime.shutdown_background();
     }
-    let outcome = match done {
-        Done::Shown => Outcome::Pass,
+    let outcome = outcome?;
+    written.context("writing to stdout")?;
+    Ok(outcome)
+}
+
+/// Waits until everything is written. After a signal it is given up soon.
+async fn last(out: &Outlet, pager: &Running, signal: watch::Receiver<bool>) -> io::Result<()> {
+    tokio::select! {
+        () = out.ended() => {}
+        () = until(signal) => {
+            if tokio::time::timeout(TO_WRITE, out.ended()).await.is_err() {
+                pager.end();
+                // It gives the terminal back.
+                let _ = tokio::time::timeout(TO_WRITE, out.ended()).await;
+            }
+        }
+    }
+    out.failed()
+}
+
+/// Waits for a signal that asks to stop.
+async fn until(mut signal: watch::Receiver<bool>) {
+    if signal.wait_for(|asked| *asked).await.is_err() {
+        // Nobody listens for signals any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Writes what a command gave to stdout and to the files that it should go to too.
+fn tell_all(
+    done: Done,
+    format: &Format,
+    style: &Style,
+    reports: &[Further],
+    mask: &Mask,
+    out: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    match done {
+        Done::Shown => Ok(Outcome::Pass),
         Done::Text(text) => {
             quietly(out.write_all(text.as_bytes()))?;
-            Outcome::Pass
+            Ok(Outcome::Pass)
         }
         Done::Report(mut report) => {
             hide(&mut report, mask);
-            quietly(write(format, &report, &style, out))?;
-            further(&reports, &report)?;
-            Outcome::from(&*report)
+            quietly(write(format, &report, style, out))?;
+            further(reports, &report)?;
+            Ok(Outcome::from(&*report))
         }
         Done::Tour(mut tour) if format.name == "human" => {
             hide(&mut tour.whole, mask);
@@ -131,22 +215,20 @@ fn command(
                 quietly(writeln!(out, "{words}\n"))?;
                 if let Some(report) = report {
                     hide(report, mask);
-                    quietly(write(format, report, &style, out))?;
+                    quietly(write(format, report, style, out))?;
                     quietly(writeln!(out))?;
                 }
             }
-            further(&reports, &tour.whole)?;
-            Outcome::from(&tour.whole)
+            further(reports, &tour.whole)?;
+            Ok(Outcome::from(&tour.whole))
         }
         Done::Tour(mut tour) => {
             hide(&mut tour.whole, mask);
-            quietly(write(format, &tour.whole, &style, out))?;
-            further(&reports, &tour.whole)?;
-            Outcome::from(&tour.whole)
+            quietly(write(format, &tour.whole, style, out))?;
+            further(reports, &tour.whole)?;
+            Ok(Outcome::from(&tour.whole))
         }
-    };
-    quietly(out.flush())?;
-    Ok(outcome)
+    }
 }
 
 async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
@@ -154,14 +236,13 @@ async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
         Command::VerifyStream(args) => commands::verify_stream::run(*args, env).await,
         Command::Migrate(args) => commands::migrate::run(*args, env).await,
         Command::Audit(args) => commands::audit::run(*args, env).await,
-        Command::Inspect(args) => commands::inspect::run(args, env).await,
         Command::Demo(args) => commands::demo::run(args, env).await,
         Command::DemoServer(args) => commands::demo::serve(args, env).await,
         Command::Explain(args) => commands::explain::run(&args),
         Command::Config => Ok(commands::config::run(&env)),
         Command::Completions { shell } => Ok(completions(shell)),
-        Command::GateHolder(_) | Command::Supervise(_) => {
-            unreachable!("the helpers were run before")
+        Command::Inspect(_) | Command::GateHolder(_) | Command::Supervise(_) => {
+            unreachable!("they are run in another way")
         }
     }
 }
@@ -257,6 +338,7 @@ async fn listen(signal: watch::Sender<bool>) {
         _ = terminate.recv() => {}
     }
     signal.send_replace(true);
+    db::stop_reading();
     // Kept, so that the command can go on waiting for it.
     std::future::pending::<()>().await;
 }

@@ -18,7 +18,8 @@
 //! - `audit::checks` judges what `store` reads, and asks `db` only for what stands in no message.
 //! - `redact` hides what users wrote; `mask`, which everything that is shown passes, uses it.
 //! - `render` writes a report or a view into the writer that it is given.
-//! - `screen` takes the pieces of a view to where they are shown, `pager` is one such place.
+//! - `screen` takes the pieces of a view to where they are shown: `outlet` is the way to stdout, by a
+//!   `spool` for who reads slowly and a `pager` for a person.
 //! - `commands` wires everything; `app` and `main` own the streams and the exit code.
 
 pub mod app;
@@ -40,12 +41,14 @@ pub mod mask;
 pub mod migrate;
 pub mod model;
 pub mod outcome;
+pub mod outlet;
 pub mod pager;
 pub mod progress;
 pub mod redact;
 pub mod render;
 pub mod report;
 pub mod screen;
+pub mod spool;
 pub mod sql;
 pub mod stop;
 pub mod store;

@@ -6,5 +6,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = chatctl::cli::Cli::parse();
-    chatctl::app::run(cli, &mut io::stdout(), || Box::new(io::stderr()))
+    chatctl::app::run(cli, || Box::new(io::stdout()), || Box::new(io::stderr()))
 }

@@ -3,14 +3,26 @@
 //! It is started with the first text, so that a command that fails before shows its error alone.
 //! When it can't be started the text goes to the terminal as it is.
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::io;
 use std::io::Write;
 use std::process::Child;
+use std::process::ChildStdin;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
 
-/// Scrolls, keeps colours, ends by itself when all fits on the screen and leaves it there.
-const DEFAULT: &str = "less -FRX";
+/// Scrolls, keeps colours, ends by itself when all fits on the screen and leaves it there, and ends
+/// at Ctrl-C.
+const DEFAULT: &str = "less -FRXK";
+
+/// How often it is asked whether the reader has quit it.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The pager that the environment names, split into words; none when it names none on purpose.
 pub fn named(variable: impl Fn(&str) -> Option<String>) -> Option<Vec<String>> {
@@ -21,20 +33,31 @@ pub fn named(variable: impl Fn(&str) -> Option<String>) -> Option<Vec<String>> {
 }
 
 /// Writes into a pager, or into `out` when it can't be started.
-pub struct Pager<'a> {
+pub struct Pager {
     words: Vec<String>,
-    child: Option<Child>,
-    out: &'a mut dyn Write,
+    stdin: Option<ChildStdin>,
+    running: Running,
+    out: Box<dyn Write + Send>,
 }
 
-impl<'a> Pager<'a> {
+/// The pager's process while it runs, from wherever it is to be ended.
+#[derive(Clone, Default)]
+pub struct Running(Arc<Mutex<Option<Child>>>);
+
+impl Pager {
     /// A pager that is not started yet; without a word there is none.
-    pub fn new(words: Vec<String>, out: &'a mut dyn Write) -> Self {
+    pub fn new(words: Vec<String>, out: Box<dyn Write + Send>) -> Self {
         Self {
             words,
-            child: None,
+            stdin: None,
+            running: Running::default(),
             out,
         }
+    }
+
+    /// Its process, from when it is started on.
+    pub fn running(&self) -> Running {
+        self.running.clone()
     }
 
     fn start(&mut self) {
@@ -42,36 +65,64 @@ impl<'a> Pager<'a> {
             return;
         };
         let mut command = Command::new(program);
-        self.child = command.args(arguments).stdin(Stdio::piped()).spawn().ok();
+        let child = command.args(arguments).stdin(Stdio::piped()).spawn().ok();
         self.words.clear();
+        if let Some(mut child) = child {
+            self.stdin = child.stdin.take();
+            *self.running.lock() = Some(child);
+        }
     }
 }
 
-impl Write for Pager<'_> {
+impl Write for Pager {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         self.start();
-        match self.child.as_mut().and_then(|child| child.stdin.as_mut()) {
+        match &mut self.stdin {
             Some(stdin) => stdin.write(text),
             None => self.out.write(text),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.child.as_mut().and_then(|child| child.stdin.as_mut()) {
+        match &mut self.stdin {
             Some(stdin) => stdin.flush(),
             None => self.out.flush(),
         }
     }
 }
 
-impl Drop for Pager<'_> {
+impl Drop for Pager {
     /// Waits until the reader has quit it: it owns the terminal until then.
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            drop(child.stdin.take());
-            // Nobody else waits for it, so this can't fail.
-            let _ = child.wait();
+        drop(self.stdin.take());
+        while !self.running.has_ended() {
+            std::thread::sleep(LOOK);
         }
+    }
+}
+
+impl Running {
+    /// Asks the pager to end, if it runs.
+    pub fn end(&self) {
+        if let Some(child) = &*self.lock()
+            && let Ok(id) = i32::try_from(child.id())
+        {
+            // It is still this child: only `has_ended` waits for it. One that has ended needs no signal.
+            let _ = nix::sys::signal::kill(Pid::from_raw(id), Signal::SIGTERM);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        let mut child = self.lock();
+        let runs = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        if !child.as_mut().is_some_and(runs) {
+            *child = None;
+        }
+        child.is_none()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Child>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,7 +131,9 @@ impl Drop for Pager<'_> {
 mod tests {
     use super::Pager;
     use super::named;
+    use std::io::Read as _;
     use std::io::Write as _;
+    use std::time::Duration;
 
     fn from(pairs: &[(&str, &str)]) -> Option<Vec<String>> {
         named(|name| {
@@ -91,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_environment_names_the_pager() {
-        assert_eq!(from(&[]).unwrap(), ["less", "-FRX"]);
+        assert_eq!(from(&[]).unwrap(), ["less", "-FRXK"]);
         assert_eq!(from(&[("PAGER", "more -d")]).unwrap(), ["more", "-d"]);
         let both = [("PAGER", "more"), ("CHATCTL_PAGER", "most")];
         assert_eq!(from(&both).unwrap(), ["most"]);
@@ -105,29 +158,43 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shown");
         let words = ["tee", path.to_str().unwrap()].map(str::to_owned);
-        let mut out = Vec::new();
-        let mut pager = Pager::new(words.to_vec(), &mut out);
+        let (mut reader, out) = std::io::pipe().unwrap();
+        let mut pager = Pager::new(words.to_vec(), Box::new(out));
         pager.write_all(b"one\ntwo\n").unwrap();
         drop(pager);
         assert_eq!(std::fs::read(&path).unwrap(), b"one\ntwo\n");
-        assert!(out.is_empty());
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]
     fn a_pager_that_cannot_start_is_done_without() {
-        let mut out = Vec::new();
-        let mut pager = Pager::new(vec!["/no/such/pager".to_owned()], &mut out);
+        let (mut reader, out) = std::io::pipe().unwrap();
+        let mut pager = Pager::new(vec!["/no/such/pager".to_owned()], Box::new(out));
         pager.write_all(b"one").unwrap();
         drop(pager);
-        assert_eq!(out, b"one");
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one");
     }
 
     #[test]
     fn a_pager_that_was_quit_closes_the_pipe() {
-        let mut out = Vec::new();
-        let mut pager = Pager::new(vec!["true".to_owned()], &mut out);
+        let mut pager = Pager::new(vec!["true".to_owned()], Box::new(std::io::empty()));
         let text = vec![b'x'; 1 << 20];
         let error = pager.write_all(&text).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_pager_is_ended_from_elsewhere() {
+        let words = ["sleep", "1000"].map(str::to_owned);
+        let mut pager = Pager::new(words.to_vec(), Box::new(std::io::empty()));
+        pager.write_all(b"one").unwrap();
+        let running = pager.running();
+        let waiting = std::thread::spawn(move || drop(pager));
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(!waiting.is_finished());
+        running.end();
+        waiting.join().unwrap();
     }
 }

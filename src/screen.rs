@@ -1,14 +1,17 @@
 //! Takes the pieces of a view to where they are shown, while the command still finds more.
 //!
 //! Whoever reads may go before the end: then nothing more is written, the command learns of it by
-//! its channel, and that is no failure.
+//! its channel, and that is no failure. Whoever reads slowly keeps no command waiting, and with it no
+//! store: what is not read yet waits in the outlet. Only when that is full the command waits too.
 
 use crate::mask::Mask;
 use crate::model::Value;
+use crate::outlet::Outlet;
 use crate::render::Show;
 use crate::report::Head;
 use crate::report::Note;
 use crate::report::Piece;
+use crate::stop::Stop;
 use anyhow::Context as _;
 use std::io;
 use std::io::Write;
@@ -18,6 +21,9 @@ use tokio::sync::mpsc::Receiver;
 
 /// When nothing comes for so long, what is held back for its layout is shown.
 const PAUSE: Duration = Duration::from_millis(150);
+
+/// When the outlet is full and its reader takes nothing for so long, the command ends.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// A format and the writer that it writes into.
 pub struct Place<'a> {
@@ -48,33 +54,41 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Shows pieces until the work is done, and gives what it gave.
+    /// Shows pieces until the work is done, and gives what it gave; gives up when `stop` is over.
     pub async fn follow<T>(
         mut self,
         work: impl Future<Output = anyhow::Result<T>>,
         mut pieces: Receiver<Piece>,
+        outlet: &Outlet,
+        stop: impl Future<Output = ()>,
     ) -> anyhow::Result<T> {
-        tokio::pin!(work);
-        let mut idle = false;
+        tokio::pin!(work, stop);
+        let (mut idle, mut gone) = (false, false);
         let done = loop {
+            let has_room = outlet.has_room();
             tokio::select! {
                 biased;
-                piece = pieces.recv() => match piece {
+                () = outlet.ended(), if !gone => {
+                    gone = true;
+                    self.leave(&mut pieces);
+                }
+                piece = pieces.recv(), if has_room => match piece {
                     Some(piece) => {
                         idle = false;
                         if self.piece(piece)?.is_break() {
-                            self.places.clear();
-                            pieces.close();
+                            self.leave(&mut pieces);
                         }
                     }
                     None => break work.await,
                 },
                 done = &mut work => break done,
+                () = &mut stop => break Err(Stop::interrupted().into()),
+                () = outlet.moved(), if !has_room => {}
+                () = tokio::time::sleep(STALLED), if !has_room => break Err(stalled().into()),
                 () = tokio::time::sleep(PAUSE), if !idle => {
                     idle = true;
                     if self.each(|place| place.show.pause(place.out))?.is_break() {
-                        self.places.clear();
-                        pieces.close();
+                        self.leave(&mut pieces);
                     }
                 }
             }
@@ -93,6 +107,12 @@ impl<'a> Screen<'a> {
             let _ = self.each(|place| place.show.end(place.out))?;
         }
         done
+    }
+
+    /// Nobody reads any more, and the command is to learn of it.
+    fn leave(&mut self, pieces: &mut Receiver<Piece>) {
+        self.places.clear();
+        pieces.close();
     }
 
     fn piece(&mut self, mut piece: Piece) -> anyhow::Result<ControlFlow<()>> {
@@ -168,4 +188,11 @@ impl<'a> Screen<'a> {
             *value = Value::Text(redact.bytes(bytes));
         }
     }
+}
+
+fn stalled() -> Stop {
+    Stop::unreachable(format!(
+        "whoever reads the output took nothing for {STALLED:?}, and there is no more room for what waits"
+    ))
+    .hint("ask for less, or write into a file: --format csv > rows.csv")
 }

@@ -14,7 +14,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("redact.rs", &[]),
     ("mask.rs", &["redact"]),
     ("pager.rs", &[]),
-    ("screen.rs", &["mask", "model", "pager", "render", "report"]),
+    ("spool.rs", &[]),
+    ("outlet.rs", &["pager", "spool"]),
+    (
+        "screen.rs",
+        &["mask", "model", "outlet", "render", "report", "stop"],
+    ),
     ("report", &["model"]),
     ("model", &[]),
     ("outcome.rs", &["report"]),

@@ -48,9 +48,18 @@ impl Env {
         Ok(target)
     }
 
-    /// Opens the store and finds its chats: as declared, by a preset, or by what the tables look like.
+    /// Opens the store to be read for long, and finds its chats.
     pub async fn chats(&self) -> anyhow::Result<Chats> {
-        let db = db::open(self.target()?).await?;
+        self.chats_of(db::open_aside(self.target()?).await?).await
+    }
+
+    /// Opens the store so that each read sees what was written before, and finds its chats.
+    pub async fn live_chats(&self) -> anyhow::Result<Chats> {
+        self.chats_of(db::open(self.target()?).await?).await
+    }
+
+    /// The chats: as declared, by a preset, or by what the tables look like.
+    async fn chats_of(&self, db: Box<dyn Db>) -> anyhow::Result<Chats> {
         let schema = db.schema().await?;
         let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
         self.progress.note(&format!("messages: {mapping}"));

@@ -1,6 +1,7 @@
 //! Databases: one backend a file, native drivers behind [`Db`]. sqlx is named only here.
 
 mod catalog;
+mod file;
 mod mysql;
 mod postgres;
 mod query;
@@ -19,9 +20,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 pub use catalog::Catalog;
+pub use file::stop_reading;
 pub use query::Answer;
 pub use query::Named;
 pub use query::Query;
+pub use query::Row;
 pub use session::Failed;
 pub use session::Interrupter;
 pub use session::Measure;
@@ -212,17 +215,36 @@ pub struct Backend {
     /// Where it is.
     pub place: Place,
     /// Opens an existing database, read-only; never creates one.
-    pub open: fn(Target) -> Tried<'static, Box<dyn Db>>,
+    pub open: fn(Target, Reading) -> Tried<'static, Box<dyn Db>>,
 }
 
 /// Every backend.
 pub static ALL: &[Backend] = &[sqlite::BACKEND, postgres::BACKEND, mysql::BACKEND];
 
-/// Opens a database, read-only.
+/// What a read sees, and who waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// What is committed by then.
+    Live,
+    /// That, or what was committed a little before: where a read keeps others from writing for as
+    /// long as it lasts, a copy is read.
+    Aside,
+}
+
+/// Opens a database, read-only; each read sees what is committed by then.
 pub async fn open(target: Target) -> anyhow::Result<Box<dyn Db>> {
+    open_for(target, Reading::Live).await
+}
+
+/// Opens a database, read-only, to be read for long without being in anybody's way.
+pub async fn open_aside(target: Target) -> anyhow::Result<Box<dyn Db>> {
+    open_for(target, Reading::Aside).await
+}
+
+async fn open_for(target: Target, reading: Reading) -> anyhow::Result<Box<dyn Db>> {
     let backend = ALL
         .iter()
         .find(|backend| backend.name == target.backend())
         .expect("a target is only made for a backend of the table");
-    (backend.open)(target).await
+    (backend.open)(target, reading).await
 }

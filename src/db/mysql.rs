@@ -38,7 +38,9 @@ pub(super) const BACKEND: Backend = Backend {
     name: "mysql",
     schemes: &["mysql", "mariadb"],
     place: Place::Server(3306),
-    open: |target| Box::pin(async move { Ok(Box::new(MySql::open(target).await?) as Box<dyn Db>) }),
+    open: |target, _| {
+        Box::pin(async move { Ok(Box::new(MySql::open(target).await?) as Box<dyn Db>) })
+    },
 };
 
 const COLUMNS: &str = "

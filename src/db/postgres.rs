@@ -32,7 +32,7 @@ pub(super) const BACKEND: Backend = Backend {
     name: "postgres",
     schemes: &["postgres", "postgresql"],
     place: Place::Server(5432),
-    open: |target| {
+    open: |target, _| {
         Box::pin(async move { Ok(Box::new(Postgres::open(target).await?) as Box<dyn Db>) })
     },
 };

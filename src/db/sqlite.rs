@@ -1,7 +1,7 @@
 //! SQLite, embedded.
 //!
-//! This process never opens the database file in any other way than through SQLite:
-//! closing a plain file descriptor of it would silently drop SQLite's own locks.
+//! This process never closes a plain file descriptor of the database file: that would silently drop
+//! SQLite's own locks.
 
 use super::Backend;
 use super::BoxFuture;
@@ -10,19 +10,23 @@ use super::Db;
 use super::Each;
 use super::Place;
 use super::Query;
+use super::Reading;
 use super::Target;
 use super::Tried;
 use super::WordIndex;
 use super::WriteError;
 use super::Writer;
 use super::catalog;
+use super::file;
+use super::file::Opened;
 use super::query as queries;
-use super::steady;
 use crate::model::Cell;
 use crate::model::Column;
 use crate::model::Table;
 use crate::stop::Stop;
 use anyhow::Context as _;
+use rusqlite::Connection;
+use rusqlite::ErrorCode;
 use sqlx::Connection as _;
 use sqlx::Executor as _;
 use sqlx::Row as _;
@@ -32,15 +36,19 @@ use sqlx::ValueRef as _;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteRow;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use std::time::Instant;
 
 pub(super) const BACKEND: Backend = Backend {
     name: "sqlite",
     schemes: &["sqlite"],
     place: Place::File,
-    open: |target| {
-        Box::pin(async move { Ok(Box::new(Sqlite::open(target).await?) as Box<dyn Db>) })
+    open: |target, reading| {
+        Box::pin(async move { Ok(Box::new(Sqlite::open(target, reading).await?) as Box<dyn Db>) })
     },
 };
 
@@ -48,36 +56,137 @@ pub(super) const BACKEND: Backend = Backend {
 /// commits, the gate says that reading is pointless, so it is never waited for in vain.
 const READ_WAIT: Duration = Duration::from_secs(1);
 
+/// How long a scan waits for a writer.
+const SCAN_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a read of [`Reading::Aside`] may keep others from committing; then a copy is read.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// How long making a copy may take.
+const COPYING: Duration = Duration::from_secs(120);
+
+/// How many steps of the engine's machine pass between two looks at the clock.
+const STEPS: i32 = 10_000;
+
+/// How often a read is tried that a writer's file kept changing under.
+const ATTEMPTS: u32 = 3;
+
 struct Sqlite {
     target: Target,
-    reader: Mutex<SqliteConnection>,
+    file: Arc<Shared>,
+}
+
+/// The file, and what it is read through.
+struct Shared {
+    target: Target,
+    reading: Reading,
+    /// The file as it is. What opens it anew is a change that this connection would not see.
+    reader: Mutex<Opened>,
+    /// A copy that is read in its place.
+    copy: Mutex<Option<Opened>>,
 }
 
 impl Sqlite {
-    async fn open(target: Target) -> anyhow::Result<Self> {
-        if !target.path().exists() {
-            return Err(
-                Stop::unreachable(format!("no database at `{}`", target.path().display()))
-                    .hint(
-                        "check --database-url; chatctl never creates the store that it looks at \
-                 (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
-                    )
-                    .into(),
-            );
-        }
-        let options = options(&target).read_only(true).busy_timeout(READ_WAIT);
-        let mut reader = SqliteConnection::connect_with(&options)
-            .await
-            .with_context(|| format!("opening `{target}`"))?;
-        // Opening is lazy: only a first read tells whether it is a database at all.
-        reader
-            .execute("SELECT count(*) FROM sqlite_master")
-            .await
-            .with_context(|| format!("reading `{target}`"))?;
+    async fn open(target: Target, reading: Reading) -> anyhow::Result<Self> {
+        let opened = {
+            let target = target.clone();
+            tokio::task::spawn_blocking(move || Opened::open(&target, READ_WAIT)).await??
+        };
         Ok(Self {
+            file: Arc::new(Shared {
+                target: target.clone(),
+                reading,
+                reader: Mutex::new(opened),
+                copy: Mutex::new(None),
+            }),
             target,
-            reader: Mutex::new(reader),
         })
+    }
+}
+
+impl Shared {
+    fn rows(&self, sql: &str, args: &[Cell]) -> anyhow::Result<Vec<Vec<Cell>>> {
+        if let Some(copy) = &*locked(&self.copy) {
+            return Ok(file::rows(copy, sql, args)?);
+        }
+        let mut reader = locked(&self.reader);
+        if self.reading == Reading::Live || !reader.locks() {
+            return self.current(&mut reader, |connection| file::rows(connection, sql, args));
+        }
+        let late = Instant::now() + SHORT;
+        let is_late = move || Instant::now() > late;
+        reader.progress_handler(STEPS, Some(is_late))?;
+        let rows = file::rows(&reader, sql, args);
+        reader.progress_handler(0, None::<fn() -> bool>)?;
+        match rows {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                let mut copy = locked(&self.copy);
+                let copy = self.copied(&reader, &mut copy)?;
+                Ok(file::rows(copy, sql, args)?)
+            }
+            rows => Ok(rows?),
+        }
+    }
+
+    /// Reads what is committed by now, also where the file is read without a lock.
+    fn current<T>(
+        &self,
+        reader: &mut Opened,
+        read: impl Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> anyhow::Result<T> {
+        for _ in 0..ATTEMPTS {
+            if !reader.is_current() {
+                *reader = Opened::open(&self.target, READ_WAIT)?;
+            }
+            let done = read(reader);
+            if reader.is_current() {
+                return Ok(done?);
+            }
+        }
+        Err(file::written(&self.target).into())
+    }
+
+    /// The copy, which is made once.
+    fn copied<'c>(
+        &self,
+        reader: &Opened,
+        copy: &'c mut Option<Opened>,
+    ) -> anyhow::Result<&'c Opened> {
+        if copy.is_none() {
+            let made = file::copy(reader, &self.target, Instant::now() + COPYING)?;
+            made.progress_handler(STEPS, Some(file::is_stopped))?;
+            *copy = Some(made);
+        }
+        Ok(copy.as_ref().expect("it was made a moment ago"))
+    }
+
+    /// On a connection of its own, or through a copy.
+    fn scan(&self, sql: &str, args: &[Cell], each: Each<'_>) -> anyhow::Result<()> {
+        let opened = Opened::open(&self.target, SCAN_WAIT)?;
+        if self.reading == Reading::Aside && opened.locks() {
+            let mut copy = locked(&self.copy);
+            let copy = self.copied(&opened, &mut copy)?;
+            drop(opened);
+            return file::scan(copy, sql, args, each);
+        }
+        opened.progress_handler(STEPS, Some(file::is_stopped))?;
+        file::scan(&opened, sql, args, each)?;
+        match opened.is_current() {
+            true => Ok(()),
+            false => Err(file::written(&self.target).into()),
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A read that failed.
+fn failed(target: &Target, error: anyhow::Error) -> anyhow::Error {
+    match file::is_stopped() {
+        true => Stop::interrupted().into(),
+        false => error.context(format!("reading `{target}`")),
     }
 }
 
@@ -102,12 +211,10 @@ impl Db for Sqlite {
 
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
         Box::pin(async move {
-            let mut reader = self.reader.lock().await;
-            let rows = query(sql, args)
-                .fetch_all(&mut *reader)
-                .await
-                .with_context(|| format!("reading `{}`", self.target))?;
-            rows.iter().map(cells).collect()
+            let file = Arc::clone(&self.file);
+            let (sql, args) = (sql.to_owned(), args.to_vec());
+            let rows = tokio::task::spawn_blocking(move || file.rows(&sql, &args)).await?;
+            rows.map_err(|error| failed(&self.target, error))
         })
     }
 
@@ -141,7 +248,10 @@ impl Db for Sqlite {
     }
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
-        Box::pin(async move { steady::scan_sqlite(&self.target, sql, args, each) })
+        Box::pin(async move {
+            let done = self.file.scan(sql, args, each);
+            done.map_err(|error| failed(&self.target, error))
+        })
     }
 
     fn query(&self, query: Query) -> Tried<'_, ()> {

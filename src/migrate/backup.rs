@@ -142,7 +142,9 @@ fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
     let Some(login) = target.login() else {
         let mut session = db::open_session(target, Missing::Look, Waits::SHORT)?;
         let literal = path.display().to_string().replace('\'', "''");
-        return Ok(session.command(&format!("VACUUM INTO '{literal}'"))?);
+        // A session that looks writes nothing at all, not even a copy elsewhere.
+        let copy = format!("PRAGMA query_only = OFF; VACUUM INTO '{literal}'");
+        return Ok(session.command(&copy)?);
     };
     let mut command = match target.backend() {
         "postgres" => {

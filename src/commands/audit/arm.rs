@@ -28,7 +28,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let began = Instant::now();
-    let chats = env.chats().await?;
+    let chats = env.live_chats().await?;
     if chats.db.target().read_only() {
         return Err(
             Stop::refused(format!("`{}` forbids writing", chats.db.target()))

@@ -12,6 +12,7 @@ use crate::report::Head;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::report::Sheet;
+use crate::stop::Stop;
 use anyhow::Context as _;
 use std::io::Read as _;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::Receiver;
 
 /// How many rows may wait to be shown.
-const WAITING: usize = 1024;
+const WAITING: usize = 16;
 
 /// Run a query that can only read
 ///
@@ -37,23 +38,58 @@ pub(super) struct Args {
     /// Stop the query after so long
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     timeout: Duration,
+
+    /// Cut a value that is longer: bytes, or with K or M behind it
+    #[arg(long, default_value = "1M", value_name = "BYTES", value_parser = size)]
+    max_cell: usize,
 }
+
+/// Bytes: a number, with K or M behind it for powers of 1024.
+fn size(text: &str) -> Result<usize, String> {
+    let (digits, scale) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 20),
+        _ => (text, 0),
+    };
+    let bytes = digits.parse::<usize>().ok();
+    let bytes = bytes.and_then(|bytes| bytes.checked_mul(1 << scale));
+    bytes
+        .filter(|bytes| (1..=LARGEST).contains(bytes))
+        .ok_or_else(|| "it is not a size from 1 to 1000M, such as 64K".to_owned())
+}
+
+/// No engine has larger values.
+const LARGEST: usize = 1000 << 20;
 
 pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<()> {
     let sql = match args.query.as_str() {
         "-" => tokio::task::spawn_blocking(stdin).await??,
         _ => args.query.clone(),
     };
+    if let Some(at) = sql.find('\0') {
+        return Err(Stop::usage(format!(
+            "the query has a NUL character, after {} characters",
+            sql[..at].chars().count()
+        ))
+        .hint("no engine reads beyond it; leave it out")
+        .into());
+    }
     let (answers, coming) = mpsc::channel(WAITING);
     let query = Query {
         sql,
+        // One more tells that there are more.
+        rows: match args.limit {
+            0 => u64::MAX,
+            limit => limit.saturating_add(1),
+        },
         timeout: args.timeout,
+        longest: args.max_cell,
         answers,
     };
     // The query ends when nobody takes its rows any more, and tells the server so.
     let (done, ()) = tokio::join!(db.query(query), async {
         tokio::select! {
-            () = forward(coming, args.limit, env) => {}
+            () = forward(coming, args, env) => {}
             () = env.until_gone() => {}
         }
     });
@@ -69,8 +105,10 @@ fn stdin() -> anyhow::Result<String> {
 }
 
 /// Shows the rows as they come, up to the limit.
-async fn forward(mut answers: Receiver<Answer>, limit: u64, env: &Env) {
-    let mut shown = 0;
+async fn forward(mut answers: Receiver<Answer>, args: &Args, env: &Env) {
+    let limit = args.limit;
+    let (mut shown, mut cells) = (0, 0);
+    let mut more = false;
     while let Some(answer) = answers.recv().await {
         match answer {
             Answer::Columns(columns) => {
@@ -82,16 +120,34 @@ async fn forward(mut answers: Receiver<Answer>, limit: u64, env: &Env) {
                 show(env, Piece::Head(Head::Sheet(head))).await;
             }
             Answer::Row(_) if limit > 0 && shown == limit => {
-                let text = format!("{limit} rows shown, the limit; more may exist (--limit)");
-                env.progress.note(&text);
-                return show(env, Piece::Note(Note { text, cut: true })).await;
+                more = true;
+                break;
             }
-            Answer::Row(values) => {
+            Answer::Row(row) => {
                 shown += 1;
-                show(env, Piece::Row(values)).await;
+                cells += row.cut;
+                show(env, Piece::Row(row.values)).await;
             }
         }
     }
+    // From here on the query holds nothing.
+    drop(answers);
+    if more {
+        let text = format!("{limit} rows shown, the limit; more may exist (--limit)");
+        note(env, text).await;
+    }
+    if cells > 0 {
+        let longest = args.max_cell;
+        let text =
+            format!("{cells} values are longer than {longest} bytes and are cut (--max-cell)");
+        note(env, text).await;
+    }
+}
+
+/// That not everything is shown.
+async fn note(env: &Env, text: String) {
+    env.progress.note(&text);
+    show(env, Piece::Note(Note { text, cut: true })).await;
 }
 
 fn column(named: Named) -> Column {

@@ -20,8 +20,17 @@ use tokio::sync::mpsc::Sender;
 pub enum Answer {
     /// Its columns, once and first.
     Columns(Vec<Named>),
-    /// A row: as many values as columns.
-    Row(Vec<Value>),
+    /// A row.
+    Row(Row),
+}
+
+/// A row of a query.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// As many values as columns.
+    pub values: Vec<Value>,
+    /// How many of them were longer and are cut.
+    pub cut: usize,
 }
 
 /// A column of a query's rows.
@@ -38,11 +47,18 @@ pub struct Named {
 pub struct Query {
     /// The text: one statement.
     pub sql: String,
+    /// How many of its rows are wanted.
+    pub rows: u64,
     /// How long it may run.
     pub timeout: Duration,
+    /// How many bytes of a value are shown.
+    pub longest: usize,
     /// Where the answers go.
     pub answers: Sender<Answer>,
 }
+
+/// How much longer than its time a query may take, so that the engine may say that it is late.
+const OVER: Duration = Duration::from_secs(1);
 
 /// How a query failed that is not to be: by what the engine says of it.
 enum Failure {
@@ -54,7 +70,40 @@ enum Failure {
     Late,
 }
 
+impl Row {
+    /// Adds a text, as far as it may be shown.
+    fn text(&mut self, text: &str, longest: usize) {
+        match text.len() <= longest {
+            true => self.values.push(Value::from(text)),
+            false => {
+                let shown = &text[..text.floor_char_boundary(longest)];
+                let text = format!("{shown}… (cut: {} of {} bytes)", shown.len(), text.len());
+                self.values.push(Value::Text(text));
+                self.cut += 1;
+            }
+        }
+    }
+
+    /// Adds bytes, as far as they may be shown.
+    fn blob(&mut self, bytes: &[u8], longest: usize) {
+        let shown = &bytes[..bytes.len().min(longest)];
+        self.cut += usize::from(shown.len() < bytes.len());
+        self.values.push(Value::Blob(shown.to_vec()));
+    }
+}
+
 impl Query {
+    /// When it is stopped from outside of the engine, whose own clock stands still while nobody
+    /// takes what it reads.
+    async fn over(&self) {
+        tokio::time::sleep(self.timeout.saturating_add(OVER)).await;
+    }
+
+    /// The query ended late: not by what the engine says of it, but by the clock.
+    fn late(&self) -> Stop {
+        self.failed(Failure::Late, "it did not end by itself")
+    }
+
     fn failed(&self, failure: Failure, message: &str) -> Stop {
         match failure {
             Failure::Wrong => Stop::usage(format!("the query is wrong: {message}"))

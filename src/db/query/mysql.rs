@@ -9,6 +9,7 @@ use super::Answer;
 use super::Failure;
 use super::Named;
 use super::Query;
+use super::Row;
 use super::guard;
 use super::refused;
 use crate::db::Target;
@@ -100,7 +101,6 @@ pub(in crate::db) async fn run(
         .fetch_one(&mut connection)
         .await?;
     let begun = Instant::now();
-    let late = tokio::time::sleep(query.timeout.saturating_add(server::CONNECT / 10));
     let done = tokio::select! {
         done = read(&mut connection, query) => match done {
             // A function that is broken off gives a value all the same, and no error.
@@ -111,9 +111,9 @@ pub(in crate::db) async fn run(
         },
         () = query.answers.closed() => kill(target, options, id).await,
         // MySQL bounds a SELECT only.
-        () = late => {
+        () = query.over() => {
             kill(target, options, id).await?;
-            Err(query.failed(Failure::Late, "it did not end by itself").into())
+            Err(query.late().into())
         }
     };
     // What the transaction held is given back by the server when the connection ends.
@@ -179,7 +179,7 @@ async fn read(connection: &mut MySqlConnection, query: &Query) -> Result<(), sql
         for answer in columns
             .map(Answer::Columns)
             .into_iter()
-            .chain([Answer::Row(values(&row)?)])
+            .chain([Answer::Row(values(&row, query.longest)?)])
         {
             if query.answers.send(answer).await.is_err() {
                 return Ok(());
@@ -225,29 +225,27 @@ fn named(column: &MySqlColumn) -> Named {
     }
 }
 
-fn values(row: &MySqlRow) -> Result<Vec<Value>, sqlx::Error> {
-    (0..row.len())
-        .map(|index| {
-            let value = row.try_get_raw(index)?;
-            if value.is_null() {
-                return Ok(Value::Null);
+fn values(row: &MySqlRow, longest: usize) -> Result<Row, sqlx::Error> {
+    let mut shown = Row::default();
+    for index in 0..row.len() {
+        let value = row.try_get_raw(index)?;
+        if value.is_null() {
+            shown.values.push(Value::Null);
+            continue;
+        }
+        let info = value.type_info();
+        let bytes: &[u8] = row.try_get_unchecked(index)?;
+        let text = std::str::from_utf8(bytes);
+        match (info.name(), text) {
+            ("BIT", _) => shown.values.push(Value::number(number(bytes).to_string())),
+            ("GEOMETRY", _) | (_, Err(_)) => shown.blob(bytes, longest),
+            ("DECIMAL" | "FLOAT" | "DOUBLE" | "YEAR" | "BOOLEAN", Ok(text)) => {
+                shown.values.push(Value::number(text));
             }
-            let info = value.type_info();
-            let bytes: &[u8] = row.try_get_unchecked(index)?;
-            let Ok(text) = std::str::from_utf8(bytes) else {
-                return Ok(match info.name() {
-                    "BIT" => Value::number(number(bytes).to_string()),
-                    _ => Value::Blob(bytes.to_vec()),
-                });
-            };
-            Ok(match info.name() {
-                "BIT" => Value::number(number(bytes).to_string()),
-                "GEOMETRY" => Value::Blob(bytes.to_vec()),
-                "DECIMAL" | "FLOAT" | "DOUBLE" | "YEAR" | "BOOLEAN" => Value::number(text),
-                name if name.contains("INT") => Value::number(text),
-                _ if is_binary(&info) => Value::Blob(bytes.to_vec()),
-                _ => Value::from(text),
-            })
-        })
-        .collect()
+            (name, Ok(text)) if name.contains("INT") => shown.values.push(Value::number(text)),
+            _ if is_binary(&info) => shown.blob(bytes, longest),
+            (_, Ok(text)) => shown.text(text, longest),
+        }
+    }
+    Ok(shown)
 }

@@ -9,6 +9,7 @@ use super::Answer;
 use super::Failure;
 use super::Named;
 use super::Query;
+use super::Row;
 use super::guard;
 use super::refused;
 use crate::db::Target;
@@ -100,17 +101,23 @@ pub(in crate::db) async fn run(
         .await?;
     let done = tokio::select! {
         done = read(&mut connection, query) => done.map_err(|error| failed(target, query, error)),
-        () = query.answers.closed() => {
-            // Only so does the server stop at once: it does not look for a client that has gone.
-            let mut other: PgConnection = server::connect(target, options).await?;
-            let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(pid);
-            cancel.execute(&mut other).await?;
-            Ok(())
+        () = query.answers.closed() => cancel(target, options, pid).await,
+        () = query.over() => {
+            cancel(target, options, pid).await?;
+            Err(query.late().into())
         }
     };
     // What the transaction held is given back by the server when the connection ends.
     connection.close_hard().await?;
     done
+}
+
+/// Stops the query: the server does not look for a client that has gone.
+async fn cancel(target: &Target, options: &PgConnectOptions, pid: i32) -> anyhow::Result<()> {
+    let mut other: PgConnection = server::connect(target, options).await?;
+    let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(pid);
+    cancel.execute(&mut other).await?;
+    Ok(())
 }
 
 /// Refuses functions that may have an effect.
@@ -151,7 +158,10 @@ async fn read(connection: &mut PgConnection, query: &Query) -> Result<(), sqlx::
     let mut rows = sqlx::raw_sql(sql).fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let first = columns.take().map(Answer::Columns);
-        for answer in first.into_iter().chain([Answer::Row(values(&row)?)]) {
+        for answer in first
+            .into_iter()
+            .chain([Answer::Row(values(&row, query.longest)?)])
+        {
             if query.answers.send(answer).await.is_err() {
                 return Ok(());
             }
@@ -192,22 +202,23 @@ fn named(column: &PgColumn) -> Named {
     }
 }
 
-fn values(row: &PgRow) -> Result<Vec<Value>, sqlx::Error> {
-    (0..row.len())
-        .map(|index| {
-            let value = row.try_get_raw(index)?;
-            if value.is_null() {
-                return Ok(Value::Null);
+fn values(row: &PgRow, longest: usize) -> Result<Row, sqlx::Error> {
+    let mut shown = Row::default();
+    for index in 0..row.len() {
+        let value = row.try_get_raw(index)?;
+        if value.is_null() {
+            shown.values.push(Value::Null);
+            continue;
+        }
+        let text = value.as_str().map_err(sqlx::Error::Decode)?;
+        match value.type_info().name() {
+            "BOOL" => shown.values.push(Value::Bool(text == "t")),
+            "INT2" | "INT4" | "INT8" | "OID" | "FLOAT4" | "FLOAT8" | "NUMERIC" => {
+                shown.values.push(Value::number(text));
             }
-            let text = value.as_str().map_err(sqlx::Error::Decode)?;
-            Ok(match value.type_info().name() {
-                "BOOL" => Value::Bool(text == "t"),
-                "INT2" | "INT4" | "INT8" | "OID" | "FLOAT4" | "FLOAT8" | "NUMERIC" => {
-                    Value::number(text)
-                }
-                "BYTEA" => Value::Blob(row.try_get_unchecked(index)?),
-                _ => Value::from(text),
-            })
-        })
-        .collect()
+            "BYTEA" => shown.blob(&row.try_get_unchecked::<Vec<u8>, _>(index)?, longest),
+            _ => shown.text(text, longest),
+        }
+    }
+    Ok(shown)
 }

@@ -5,26 +5,29 @@ use super::Answer;
 use super::Failure;
 use super::Named;
 use super::Query;
+use super::Row;
 use super::refused;
 use crate::db::Target;
+use crate::db::file;
+use crate::db::file::Opened;
 use crate::model::Value;
 use crate::stop::Stop;
-use anyhow::Context as _;
 use rusqlite::Batch;
 use rusqlite::Connection;
 use rusqlite::ErrorCode;
-use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::AuthAction;
 use rusqlite::hooks::AuthContext;
 use rusqlite::hooks::Authorization;
+use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// How many steps of the engine's machine pass between two looks at the clock: about a millisecond.
 const STEPS: i32 = 10_000;
@@ -62,17 +65,147 @@ const ASKED_OF: &[&str] = &[
     "table_xinfo",
 ];
 
+/// How long a query may keep others from committing; what takes longer reads a copy.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// How much of its answer is held meanwhile.
+const HELD: usize = 8 << 20;
+
+/// How large a value may be that the engine makes or reads, and how much memory it may take.
+const VALUE: usize = 64 << 20;
+const MEMORY: usize = 512 << 20;
+
+/// How long the engine may take to notice that its time is over. Some functions are never left
+/// before they end: then the thread is left behind, and ends with the process.
+const NOTICES: Duration = Duration::from_secs(2);
+
 pub(in crate::db) async fn run(target: Target, wait: Duration, query: Query) -> anyhow::Result<()> {
-    tokio::task::spawn_blocking(move || read(&target, wait, &query)).await?
+    let late = query.late();
+    let end = query.timeout.saturating_add(NOTICES);
+    let read = tokio::task::spawn_blocking(move || read(&target, wait, &query));
+    match tokio::time::timeout(end, read).await {
+        Ok(done) => done?,
+        Err(_) => Err(late.into()),
+    }
+}
+
+/// How a read ended.
+#[derive(PartialEq, Eq)]
+enum End {
+    /// All that is wanted was handed over.
+    Done,
+    /// It took too long, or gave too much, to be read in one go.
+    TooMuch,
 }
 
 fn read(target: &Target, wait: Duration, query: &Query) -> anyhow::Result<()> {
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let connection = Connection::open_with_flags(target.path(), flags)
-        .with_context(|| format!("opening `{target}`"))?;
-    connection.busy_timeout(wait)?;
-    connection.execute_batch("PRAGMA query_only = ON")?;
+    let ends = Instant::now() + query.timeout;
+    let opened = Opened::open(target, wait)?;
+    if !opened.locks() {
+        shown(&opened, query, ends)?;
+        return match opened.is_current() {
+            true => Ok(()),
+            false => Err(file::written(target).into()),
+        };
+    }
+    let (mut held, mut size) = (Vec::new(), 0);
+    let soon = ends.min(Instant::now() + SHORT);
+    let end = guarded(&opened, query, soon, |answer| {
+        size += weight(&answer);
+        held.push(answer);
+        size <= HELD
+    })?;
+    if end == End::Done {
+        // The file is let go before anybody is waited for.
+        drop(opened);
+        held.into_iter().all(|answer| send(query, ends, answer));
+        return Ok(());
+    }
+    drop(held);
+    if query.answers.is_closed() {
+        return Ok(());
+    }
+    let copy = file::copy(&opened, target, ends)?;
+    drop(opened);
+    shown(&copy, query, ends)
+}
+
+/// Hands the rows over as they are read.
+fn shown(connection: &Connection, query: &Query, ends: Instant) -> anyhow::Result<()> {
+    match guarded(connection, query, ends, |answer| send(query, ends, answer))? {
+        End::Done => Ok(()),
+        // Nobody wants more.
+        End::TooMuch if query.answers.is_closed() => Ok(()),
+        End::TooMuch => Err(query.late().into()),
+    }
+}
+
+/// Waits while too many answers wait, but not for longer than the query may take.
+fn send(query: &Query, ends: Instant, mut answer: Answer) -> bool {
+    loop {
+        match query.answers.try_send(answer) {
+            Ok(()) => return true,
+            Err(TrySendError::Closed(_)) => return false,
+            Err(TrySendError::Full(back)) => answer = back,
+        }
+        if Instant::now() > ends {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn weight(answer: &Answer) -> usize {
+    let bytes = |value: &Value| match value {
+        Value::Text(text) | Value::Number(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+        Value::Null | Value::Bool(_) => 0,
+    };
+    match answer {
+        Answer::Columns(_) => 0,
+        Answer::Row(row) => row.values.iter().map(|value| 32 + bytes(value)).sum(),
+    }
+}
+
+/// Runs the query on a connection that lets nothing but reading pass, until `ends`.
+fn guarded(
+    connection: &Connection,
+    query: &Query,
+    ends: Instant,
+    take: impl FnMut(Answer) -> bool,
+) -> anyhow::Result<End> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    let value = i32::try_from(VALUE.max(query.longest)).unwrap_or(i32::MAX);
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, value)?;
+    connection.query_row(
+        &format!("PRAGMA hard_heap_limit = {MEMORY}"),
+        [],
+        |_| Ok(()),
+    )?;
+    let answers = query.answers.clone();
+    let over = move || Instant::now() >= ends || answers.is_closed() || file::is_stopped();
+    connection.progress_handler(STEPS, Some(over))?;
+    let done = watched(connection, || rows(connection, query, take));
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    let interrupted = |error: &anyhow::Error| {
+        let error = error.downcast_ref::<rusqlite::Error>();
+        error.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::OperationInterrupted)
+    };
+    match done {
+        Err(error) if interrupted(&error) => Ok(End::TooMuch),
+        Err(error) => Err(match error.downcast::<rusqlite::Error>() {
+            Ok(error) => failed(query, &error),
+            Err(error) => error,
+        }),
+        done => done,
+    }
+}
+
+/// Does something while the authorizer watches what is compiled; what it denied is why that failed.
+fn watched<T>(
+    connection: &Connection,
+    act: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let denied = Arc::new(Mutex::new(None));
     let notes = Arc::clone(&denied);
     connection.authorizer(Some(move |context: AuthContext<'_>| {
@@ -85,12 +218,8 @@ fn read(target: &Target, wait: Duration, query: &Query) -> anyhow::Result<()> {
             }
         }
     }))?;
-    let (ends, answers) = (Instant::now() + query.timeout, query.answers.clone());
-    connection.progress_handler(
-        STEPS,
-        Some(move || Instant::now() >= ends || answers.is_closed()),
-    )?;
-    let done = rows(&connection, query);
+    let done = act();
+    connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
     let denied = denied.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (done, denied) {
         (Err(_), Some(what)) => Err(refused(&what).into()),
@@ -98,16 +227,16 @@ fn read(target: &Target, wait: Duration, query: &Query) -> anyhow::Result<()> {
     }
 }
 
-fn rows(connection: &Connection, query: &Query) -> anyhow::Result<()> {
+fn rows(
+    connection: &Connection,
+    query: &Query,
+    mut take: impl FnMut(Answer) -> bool,
+) -> anyhow::Result<End> {
     let mut batch = Batch::new(connection, &query.sql);
-    let Some(mut statement) = batch.next().map_err(|error| failed(query, &error))? else {
+    let Some(mut statement) = batch.next()? else {
         return Err(Stop::usage("the query is empty").into());
     };
-    if batch
-        .next()
-        .map_err(|error| failed(query, &error))?
-        .is_some()
-    {
+    if batch.next()?.is_some() {
         return Err(refused("it is more than one statement").into());
     }
     let columns: Vec<_> = statement
@@ -121,18 +250,23 @@ fn rows(connection: &Connection, query: &Query) -> anyhow::Result<()> {
     let count = columns.len();
     // With the first row: until then it may still fail, and nothing has been shown.
     let mut columns = Some(columns);
-    let send = |answer| query.answers.blocking_send(answer).is_ok();
     let mut rows = statement.raw_query();
-    while let Some(row) = rows.next().map_err(|error| failed(query, &error))? {
-        let values = (0..count).map(|index| Ok(value(row.get_ref(index)?)));
-        let values = values.collect::<anyhow::Result<_>>()?;
+    let mut given = 0;
+    while given < query.rows
+        && let Some(row) = rows.next()?
+    {
+        given += 1;
+        let mut shown = Row::default();
+        for index in 0..count {
+            value(row.get_ref(index)?, query.longest, &mut shown);
+        }
         let first = columns.take().map(Answer::Columns);
-        if !first.into_iter().chain([Answer::Row(values)]).all(send) {
-            return Ok(());
+        if !first.into_iter().chain([Answer::Row(shown)]).all(&mut take) {
+            return Ok(End::TooMuch);
         }
     }
-    columns.map(Answer::Columns).map(send);
-    Ok(())
+    columns.map(Answer::Columns).map(take);
+    Ok(End::Done)
 }
 
 /// What a statement may do; else what it would have done.
@@ -181,6 +315,22 @@ fn failed(query: &Query, error: &rusqlite::Error) -> anyhow::Error {
     let failure = match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => Failure::Late,
         Some(ErrorCode::ReadOnly) => Failure::Writes,
+        Some(ErrorCode::TooBig) => {
+            return Stop::usage(format!(
+                "a value of the query is larger than {} MB",
+                VALUE >> 20
+            ))
+            .hint("ask for its length() or for a part of it: substr(…, 1, 1000)")
+            .into();
+        }
+        Some(ErrorCode::OutOfMemory) => {
+            return Stop::usage(format!(
+                "the query needs more than {} MB of memory",
+                MEMORY >> 20
+            ))
+            .hint("narrow it with WHERE and LIMIT, or ask for smaller values")
+            .into();
+        }
         Some(ErrorCode::Unknown) | None => Failure::Wrong,
         Some(_) => return anyhow::anyhow!("reading: {error}"),
     };
@@ -188,17 +338,17 @@ fn failed(query: &Query, error: &rusqlite::Error) -> anyhow::Error {
 }
 
 /// By the class of each value, not by the declared type of its column.
-fn value(value: ValueRef<'_>) -> Value {
+fn value(value: ValueRef<'_>, longest: usize, row: &mut Row) {
     match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => Value::Number(number.to_string()),
+        ValueRef::Null => row.values.push(Value::Null),
+        ValueRef::Integer(number) => row.values.push(Value::Number(number.to_string())),
         // With a point or an exponent: it is no whole number.
-        ValueRef::Real(number) => Value::number(format!("{number:?}")),
+        ValueRef::Real(number) => row.values.push(Value::number(format!("{number:?}"))),
         // A text may hold bytes that are none; what is shown is what is stored.
         ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => Value::Text(text.to_owned()),
-            Err(_) => Value::Blob(bytes.to_vec()),
+            Ok(text) => row.text(text, longest),
+            Err(_) => row.blob(bytes, longest),
         },
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+        ValueRef::Blob(bytes) => row.blob(bytes, longest),
     }
 }

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 pub(super) use mysql::scan as scan_mysql;
 pub(super) use postgres::scan as scan_postgres;
-pub(super) use sqlite::scan as scan_sqlite;
 
 /// A database at one moment, read-only.
 ///

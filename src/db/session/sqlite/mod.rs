@@ -18,6 +18,8 @@ use super::Object;
 use super::Session;
 use super::Waits;
 use crate::db::Target;
+use crate::db::file;
+use crate::db::file::Opened;
 use crate::model::Cell;
 use crate::model::Compared;
 use crate::model::Content;
@@ -49,7 +51,7 @@ pub(super) fn open(
 }
 
 struct Sqlite {
-    connection: Connection,
+    connection: Opened,
     path: PathBuf,
     /// The tables when the watch began, and which of them are virtual.
     before: Vec<Shape>,
@@ -62,24 +64,24 @@ struct Sqlite {
 
 impl Sqlite {
     fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
-        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        flags |= match (missing, target.read_only()) {
-            (Missing::Look, _) | (_, true) => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            (Missing::Create, false) => {
-                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+        let connection = match missing {
+            Missing::Look => Opened::open(target, waits.lock)?,
+            Missing::Create | Missing::Fail => {
+                if target.path().exists() {
+                    file::about(target.path())?;
+                }
+                let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                flags |= match (missing, target.read_only()) {
+                    (_, true) => OpenFlags::SQLITE_OPEN_READ_ONLY,
+                    (Missing::Create, false) => {
+                        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+                    }
+                    (_, false) => OpenFlags::SQLITE_OPEN_READ_WRITE,
+                };
+                let connection = Connection::open_with_flags(target.path(), flags);
+                Opened::to_write(connection.with_context(|| format!("opening `{target}`"))?)
             }
-            (Missing::Fail, false) => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
-        let mut connection = Connection::open_with_flags(target.path(), flags)
-            .with_context(|| format!("opening `{target}`"))?;
-        if missing == Missing::Look && !target.read_only() && is_unfinished(&connection) {
-            // A writer was killed in the middle. Until what it wrote is taken back, nobody can
-            // read; the next to open the file does that, and this one does nothing else.
-            let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
-            connection = Connection::open_with_flags(target.path(), flags)
-                .with_context(|| format!("opening `{target}`"))?;
-            connection.execute_batch("PRAGMA query_only = ON")?;
-        }
         connection.busy_timeout(waits.lock)?;
         // The table rebuild that generators write deletes the children of the old table when
         // foreign keys are on; inside of a transaction the pragma would do nothing.
@@ -366,16 +368,6 @@ fn vacuums(statement: &str) -> bool {
     let statement = statement.trim().trim_end_matches(';');
     let word = statement.split_whitespace().next().unwrap_or_default();
     word.eq_ignore_ascii_case("vacuum") && !statement.contains(';')
-}
-
-/// Whether a killed writer's journal has to be rolled back before anything can be read
-/// (`SQLITE_READONLY_ROLLBACK`, sqlite.org/rescode.html).
-fn is_unfinished(connection: &Connection) -> bool {
-    let read = connection.query_row("PRAGMA schema_version", [], |_| Ok(()));
-    let code = read
-        .err()
-        .and_then(|error| Some(error.sqlite_error()?.extended_code));
-    code == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 fn failed(error: &rusqlite::Error) -> Failed {

@@ -1,0 +1,86 @@
+//! Reading rows of a file.
+
+use crate::db::Each;
+use crate::model::Cell;
+use crate::model::CellRef;
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+/// All rows of one statement. What is stored as a text and is none is told as bytes.
+pub(in crate::db) fn rows(
+    connection: &Connection,
+    sql: &str,
+    args: &[Cell],
+) -> rusqlite::Result<Vec<Vec<Cell>>> {
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(rusqlite::params_from_iter(args.iter().map(value)))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let cells = (0..columns).map(|index| Ok(cell(row.get_ref(index)?)));
+        found.push(cells.collect::<rusqlite::Result<_>>()?);
+    }
+    Ok(found)
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(number) => Cell::Int(number),
+        ValueRef::Real(number) => Cell::Real(number),
+        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Cell::Text(text.to_owned()),
+            Err(_) => Cell::Blob(bytes.to_vec()),
+        },
+    }
+}
+
+/// Hands over the rows of one statement. In the order in which the rows are stored, if the statement asks for no other. It blocks the
+/// task that it is called in.
+pub(in crate::db) fn scan(
+    connection: &Connection,
+    sql: &str,
+    args: &[Cell],
+    each: Each<'_>,
+) -> anyhow::Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(rusqlite::params_from_iter(args.iter().map(value)))?;
+    while let Some(row) = rows.next()? {
+        let mut cells = Vec::with_capacity(columns);
+        let mut broken = Vec::new();
+        for index in 0..columns {
+            cells.push(match row.get_ref(index)? {
+                ValueRef::Null => CellRef::Null,
+                ValueRef::Integer(number) => CellRef::Int(number),
+                ValueRef::Real(number) => CellRef::Real(number),
+                ValueRef::Blob(bytes) => CellRef::Blob(bytes),
+                ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                    Ok(text) => CellRef::Text(text),
+                    Err(_) => {
+                        broken.push((index, String::from_utf8_lossy(bytes)));
+                        CellRef::Null
+                    }
+                },
+            });
+        }
+        for (index, text) in &broken {
+            cells[*index] = CellRef::Text(text);
+        }
+        if each(&cells)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn value(cell: &Cell) -> rusqlite::types::Value {
+    match cell {
+        Cell::Null => rusqlite::types::Value::Null,
+        Cell::Int(number) => rusqlite::types::Value::Integer(*number),
+        Cell::Real(number) => rusqlite::types::Value::Real(*number),
+        Cell::Text(text) => rusqlite::types::Value::Text(text.clone()),
+        Cell::Blob(bytes) => rusqlite::types::Value::Blob(bytes.clone()),
+    }
+}

@@ -1,0 +1,145 @@
+//! SQLite: one read transaction, or a copy where that would keep the application from writing.
+
+use super::Moment;
+use super::Steady;
+use super::over;
+use super::reads_only;
+use super::too_long;
+use crate::db::Catalog;
+use crate::db::Db;
+use crate::db::Each;
+use crate::db::Target;
+use crate::db::Tried;
+use crate::db::Writer;
+use crate::db::catalog;
+use crate::db::file;
+use crate::db::file::Opened;
+use crate::db::sqlite as base;
+use crate::model::Cell;
+use crate::model::Table;
+use crate::stop::Stop;
+use anyhow::Context as _;
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+/// How many steps of the engine's machine pass between two looks at the clock.
+const STEPS: i32 = 10_000;
+
+/// How long a read waits for a writer's commit.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Each connection of SQLite has a moment of its own.
+const ALONE: &str = "The store is read in one range: connections to SQLite share no moment, and one reads as fast as a file is read.";
+
+struct Sqlite {
+    target: Target,
+    reader: Mutex<Opened>,
+    moment: Moment,
+    limit: Duration,
+    deadline: Instant,
+}
+
+pub(super) fn open(
+    target: Target,
+    limit: Duration,
+    count: usize,
+) -> anyhow::Result<Vec<Box<dyn Steady>>> {
+    let deadline = Instant::now() + limit;
+    let reader = Opened::open(&target, limit.min(WAIT))?;
+    let mut moment = Moment::default();
+    // Readers of a log keep nobody from writing, for as long as they like.
+    let reader = match reader.locks() {
+        true => file::copy(&reader, &target, deadline)?,
+        false => begun(reader, &target)?,
+    };
+    if count > 1 {
+        moment.warnings.push(ALONE.to_owned());
+    }
+    let late = move || Instant::now() > deadline || file::is_stopped();
+    reader.progress_handler(STEPS, Some(late))?;
+    Ok(vec![Box::new(Sqlite {
+        target,
+        reader: Mutex::new(reader),
+        moment,
+        limit,
+        deadline,
+    })])
+}
+
+/// A transaction begins to see with its first read.
+fn begun(reader: Opened, target: &Target) -> anyhow::Result<Opened> {
+    let begin = "BEGIN; SELECT count(*) FROM sqlite_master";
+    let done = reader.execute_batch(begin);
+    done.with_context(|| format!("reading `{target}`"))?;
+    Ok(reader)
+}
+
+impl Sqlite {
+    fn read(&self, sql: &str, args: &[Cell], each: Each<'_>) -> anyhow::Result<()> {
+        if Instant::now() > self.deadline {
+            return Err(over(&self.target).into());
+        }
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = file::scan(&reader, sql, args, each);
+        done.map_err(|error| match Instant::now() > self.deadline {
+            _ if file::is_stopped() => Stop::interrupted().into(),
+            true => too_long(&self.target, self.limit).into(),
+            false => error.context(format!("reading `{}`", self.target)),
+        })
+    }
+}
+
+impl Db for Sqlite {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn catalog(&self) -> &'static Catalog {
+        &catalog::SQLITE
+    }
+
+    fn schema(&self) -> Tried<'_, Vec<Table>> {
+        Box::pin(base::schema(self))
+    }
+
+    fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
+        Box::pin(async move {
+            let mut rows = Vec::new();
+            self.read(sql, args, &mut |row| {
+                rows.push(row.iter().map(|cell| Cell::from(*cell)).collect());
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Ok(rows)
+        })
+    }
+
+    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
+        Box::pin(async move { self.read(sql, args, each) })
+    }
+
+    fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {
+        Box::pin(async move { Err(reads_only(&self.target).into()) })
+    }
+}
+
+impl Steady for Sqlite {
+    fn moment(&self) -> &Moment {
+        &self.moment
+    }
+
+    /// A transaction sees no change of the schema, and a copy has none. A file that was read without
+    /// a lock must be the same still.
+    fn unchanged(&self) -> Tried<'_, ()> {
+        Box::pin(async move {
+            self.read("SELECT 1", &[], &mut |_| Ok(ControlFlow::Break(())))?;
+            let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            match reader.is_current() {
+                true => Ok(()),
+                false => Err(file::written(&self.target).into()),
+            }
+        })
+    }
+}
