@@ -6,6 +6,8 @@ mod at_the_marker;
 #[path = "restart/backends.rs"]
 mod backends;
 mod common;
+#[path = "restart/in_the_store.rs"]
+mod in_the_store;
 #[path = "restart/not_its_fault.rs"]
 mod not_its_fault;
 #[path = "restart/own_command.rs"]
@@ -244,7 +246,11 @@ fn answers_that_are_told_before_they_are_stored() {
 
 #[test]
 fn answers_that_are_never_stored() {
-    fires("never_saves", "term", "message-lost-on-restart");
+    let report = fires("never_saves", "term", "message-lost-on-restart");
+    assert_eq!(errors(&report).len(), 1, "{report:#}");
+    let harm = report["findings"][0]["harm"].as_str().unwrap();
+    assert!(harm.ends_with(", in 2 of 2 rounds"), "{harm}");
+    assert!(harm.contains("was in no row before"), "{harm}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::common::chatctl;
 use crate::common::codes;
 use crate::common::errors;
 use crate::common::report;
+use crate::common::small;
 use crate::is_clean;
 use crate::session;
 use crate::session_with_login;
@@ -38,6 +39,23 @@ fn an_empty_history() {
     assert_eq!(exit, 1);
     let harm = finding(&report, "history-differs")["harm"].to_string();
     assert!(harm.contains("shows an empty history after"), "{harm}");
+}
+
+/// Times of one second leave open what comes first, and no restart did that.
+#[test]
+fn an_order_that_is_left_to_chance() {
+    let (report, exit) = small::audit(&["--keep", "seconds"], &["--stop", "kill", "--rounds", "3"]);
+    assert_eq!(
+        (errors(&report), exit),
+        (vec!["history-differs"], 1),
+        "{report:#}"
+    );
+    let harm = finding(&report, "history-differs")["harm"].to_string();
+    assert!(
+        harm.contains("left to chance") && !harm.contains("SIGKILL"),
+        "{harm}"
+    );
+    assert!(harm.contains(" of 3 rounds"), "{harm}");
 }
 
 /// A page of a longer history is no loss, and what it leaves out is told.

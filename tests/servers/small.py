@@ -4,7 +4,7 @@
 
 `--save before` (the final marker), `--save MS`: so many milliseconds after it, or `--save never`. `--keep` says how
 chats are kept: `messages` (a row each), `seconds` (the same, in the order of times of one second and
-of random keys), or `turns` (question and answer in one row, which names no conversation).
+of keys that do not grow), or `turns` (question and answer in one row, which names no conversation: all is one chat).
 `--marks FILE`, where there is no such file yet: writes when the marker of a second turn was sent, and
 then the time, over and over, until the server is killed.
 `--cut` ends answers that are under way at SIGTERM, and stores what there is of them.
@@ -45,8 +45,6 @@ TABLES = {
         created_at TEXT)""",
 }
 ORDERS = {"messages": "id", "seconds": "created_at, id"}
-# The store of the turns names no conversation, so the process remembers which are whose.
-spoken: dict[str, list[int]] = {}
 ending = threading.Event()
 
 
@@ -59,22 +57,22 @@ def now() -> str:
 
 
 def keep_message(key: str, role: str, text: str) -> None:
-    number = None if options.keep == "messages" else str(uuid.uuid4())
+    # Of one second, the answer comes first.
+    number = None if options.keep == "messages" else f"{0 if role == 'assistant' else 1}-{uuid.uuid4()}"
     with closing(database()) as db:
         db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?)", (number, key, role, text, now()))
 
 
-def keep_turn(key: str, question: str, answer: str) -> None:
+def keep_turn(question: str, answer: str) -> None:
     with closing(database()) as db:
-        row = db.execute("INSERT INTO asked (prompt, response, created_at) VALUES (?, ?, ?)", (question, answer, now()))
-        spoken.setdefault(key, []).append(row.lastrowid)
+        db.execute("INSERT INTO asked (prompt, response, created_at) VALUES (?, ?, ?)", (question, answer, now()))
 
 
 def history(key: str) -> list[dict[str, str]]:
     with closing(database()) as db:
         if options.keep == "turns":
-            rows = [db.execute("SELECT prompt, response FROM asked WHERE id = ?", (n,)).fetchone() for n in spoken.get(key, [])]
-            return [{"role": r, "content": t} for pair in rows for r, t in zip(("user", "assistant"), pair)]
+            rows = db.execute("SELECT 'user', prompt, id FROM asked UNION SELECT 'assistant', response, id FROM asked ORDER BY 3, 1 DESC")
+            return [{"role": role, "content": text} for role, text, _ in rows]
         order = ORDERS[options.keep]
         rows = db.execute(f"SELECT role, content FROM message WHERE conversation_id = ? ORDER BY {order}", (key,))
         return [{"role": role, "content": text} for role, text in rows]
@@ -163,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def save(self, key: str, question: str, said: str) -> None:
         if options.keep == "turns":
-            keep_turn(key, question, said)
+            keep_turn(question, said)
         else:
             keep_message(key, "assistant", said)
 

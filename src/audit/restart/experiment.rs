@@ -4,6 +4,7 @@ use super::Options;
 use super::hold::Held;
 use super::preflight;
 use super::round::Round;
+use super::tally::Tally;
 use super::ways::Way;
 use crate::clock;
 use crate::report::Case;
@@ -15,7 +16,6 @@ use crate::report::Verdict;
 use crate::stop;
 use crate::store;
 use crate::stream::run::Stage;
-use std::collections::BTreeSet;
 
 /// How many conversations are asked for after each restart.
 const KEPT: usize = 50;
@@ -30,8 +30,9 @@ pub(super) struct Experiment<'s, 'w> {
     pub(super) held: Vec<Held>,
     /// Why no table is known that holds the messages.
     pub(super) elsewhere: Option<String>,
-    /// What was told already: a loss that comes again in every round is one finding.
-    told: BTreeSet<(&'static str, String)>,
+    /// Whether a message was seen in the store.
+    pub(super) stored: bool,
+    tally: Tally,
 }
 
 impl<'s, 'w> Experiment<'s, 'w> {
@@ -41,18 +42,27 @@ impl<'s, 'w> Experiment<'s, 'w> {
             options,
             held: Vec::new(),
             elsewhere: None,
-            told: BTreeSet::new(),
+            stored: false,
+            tally: Tally::default(),
         }
     }
 
     /// Goes through every round. Tells whether there still is a server.
     pub(super) async fn run(mut self, report: &mut Report) -> anyhow::Result<bool> {
+        let goes_on = self.rounds(report).await?;
+        for finding in self.tally.findings() {
+            report.add(finding);
+        }
+        Ok(goes_on)
+    }
+
+    async fn rounds(&mut self, report: &mut Report) -> anyhow::Result<bool> {
         for number in 1..=self.options.rounds {
             for way in &self.options.ways {
                 let first = report.cases.is_empty();
                 let goes_on = self.round(number, way, report).await;
                 if first {
-                    self.preflight(report).await?;
+                    self.preflight().await?;
                 }
                 match goes_on {
                     Ok(true) => {}
@@ -115,9 +125,9 @@ impl<'s, 'w> Experiment<'s, 'w> {
             timeline: std::mem::take(&mut round.moments.timeline),
             metrics: round.metrics(),
         });
-        for finding in round.findings {
-            self.tell(finding.in_case(&name), report);
-        }
+        let findings = round.findings.into_iter();
+        let findings = findings.map(|finding| finding.in_case(&name)).collect();
+        self.tally.round(way.name, findings);
         self.stage.look_at_log(report);
         // The oldest have seen the most restarts, and the newest were just written.
         while self.held.len() > KEPT {
@@ -133,12 +143,6 @@ impl<'s, 'w> Experiment<'s, 'w> {
         worst
             .map(|finding| format!("{} ({})", finding.harm, finding.code))
             .unwrap_or_default()
-    }
-
-    fn tell(&mut self, finding: Finding, report: &mut Report) {
-        if self.told.insert((finding.code, finding.subject.clone())) {
-            report.add(finding);
-        }
     }
 
     fn broke_off(&self, number: usize, way: &Way, error: &anyhow::Error, report: &mut Report) {
@@ -157,13 +161,13 @@ impl<'s, 'w> Experiment<'s, 'w> {
     }
 
     /// What the store's settings and its login's rights would allow.
-    async fn preflight(&mut self, report: &mut Report) -> anyhow::Result<()> {
+    async fn preflight(&mut self) -> anyhow::Result<()> {
         let findings = match (self.stage.store(), self.stage.mapping()) {
             (Some(db), Some(mapping)) => preflight::findings(db, mapping).await?,
             _ => Vec::new(),
         };
         for finding in findings {
-            self.tell(finding, report);
+            self.tally.beside(finding);
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 use super::account::Shown;
 use super::account::Told;
 use super::experiment::with_hint;
+use crate::clock;
+use crate::clock::Tick;
 use crate::model::StoredMessage;
 use crate::stop::Stop;
 use crate::stream::judge::TurnSeen;
@@ -14,15 +16,34 @@ use crate::stream::run::Said;
 use crate::stream::run::Stage;
 use crate::stream::run::Until;
 use crate::stream::session::Remembered;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Between two looks for a row that may still come.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Which rows are waited for. Of what the user was never promised only the last question is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Those of every turn.
+    All,
+    /// All but that of the last answer.
+    ButLastAnswer,
+    /// All but those of the last turn: what is not there when the server is stopped may be lost
+    /// with it, which is to be seen.
+    ButLastTurn,
+}
 
 /// A conversation that was held.
 pub(super) struct Held {
     pub(super) chat: Chat,
     pub(super) said: Vec<Said>,
-    /// Its key in the store, once that is known.
-    pub(super) key: Option<String>,
+    /// Its keys in the store, as far as its questions tell them: a table may name no conversation.
+    keys: BTreeSet<String>,
     /// Its rows before the restart.
     pub(super) before: Vec<StoredMessage>,
+    /// For how many turns all rows were waited for then.
+    awaited_before: usize,
     /// What the server showed of it before the restart, and after how many turns.
     shown: (Vec<Remembered>, usize),
 }
@@ -37,23 +58,24 @@ impl Held {
         let mut held = Self {
             chat,
             said: Vec::new(),
-            key: None,
+            keys: BTreeSet::new(),
             before: Vec::new(),
+            awaited_before: 0,
             shown: (Vec::new(), 0),
         };
         for _ in 0..stage.session().turns.len() {
             held.go_on(stage).await?;
             if held.said.len() == 1 {
-                held.find(stage, elsewhere).await?;
+                held.find_table(stage, elsewhere).await?;
             }
             held.hang_up();
         }
         Ok(held)
     }
 
-    /// Finds its rows; in the first chat of all, also the table.
-    async fn find(
-        &mut self,
+    /// Finds the table of messages, in the first chat of all.
+    async fn find_table(
+        &self,
         stage: &mut Stage<'_>,
         elsewhere: &mut Option<String>,
     ) -> anyhow::Result<()> {
@@ -64,7 +86,6 @@ impl Held {
         {
             *elsewhere = Some(with_hint(&error));
         }
-        self.key = stage.key_of(&self.chat, first).await?;
         Ok(())
     }
 
@@ -120,15 +141,25 @@ impl Held {
 
     /// Remembers what the store holds of it and what the server shows of it now. What was there at
     /// an earlier look and is not now stays remembered: it went between two restarts, and is told
-    /// after the next one.
+    /// after the next one. Rows that are `awaited` may still come, for a time.
     ///
     /// # Errors
     /// When the server has never shown it: then a restart is not what hides it.
-    pub(super) async fn look(&mut self, stage: &Stage<'_>) -> anyhow::Result<()> {
-        let rows = self.rows(stage).await?;
+    pub(super) async fn look(
+        &mut self,
+        stage: &Stage<'_>,
+        awaited: Awaited,
+        deadline: Tick,
+    ) -> anyhow::Result<()> {
+        let rows = self.rows(stage, awaited, deadline).await?;
         if !rows.is_empty() {
             self.before = rows;
         }
+        let turns = self.said.len();
+        self.awaited_before = match awaited {
+            Awaited::All => turns,
+            Awaited::ButLastAnswer | Awaited::ButLastTurn => turns.saturating_sub(1),
+        };
         let Some(recalled) = stage.recall(&mut self.chat).await? else {
             return Ok(());
         };
@@ -162,24 +193,85 @@ impl Held {
         }
     }
 
-    /// Its rows in the store now.
-    pub(super) async fn rows(&self, stage: &Stage<'_>) -> anyhow::Result<Vec<StoredMessage>> {
-        match &self.key {
-            Some(key) => stage.stored(key).await,
-            None => Ok(Vec::new()),
+    /// Its rows in the store now, or as soon as those that are awaited are there.
+    pub(super) async fn rows(
+        &mut self,
+        stage: &Stage<'_>,
+        awaited: Awaited,
+        deadline: Tick,
+    ) -> anyhow::Result<Vec<StoredMessage>> {
+        if stage.mapping().is_none() {
+            return Ok(Vec::new());
         }
+        loop {
+            let rows = self.rows_now(stage).await?;
+            let is_there = |mark: &&str| holds(&rows, mark);
+            if self.awaited(awaited).iter().all(is_there) || clock::now() >= deadline {
+                return Ok(rows);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// The rows of its conversation, and those with one of its texts wherever they stand.
+    async fn rows_now(&mut self, stage: &Stage<'_>) -> anyhow::Result<Vec<StoredMessage>> {
+        let mut rows = Vec::new();
+        for key in &self.keys {
+            rows.extend(stage.stored(key).await?);
+        }
+        for said in &self.said {
+            for (mark, is_question) in [(&said.tag, true), (&said.nonce, false)] {
+                if holds(&rows, mark) {
+                    continue;
+                }
+                for row in stage.holding(mark).await? {
+                    let key = row.conversation.clone().filter(|_| is_question);
+                    if !rows.contains(&row) {
+                        rows.push(row);
+                    }
+                    // Of the conversation there may be more than is known by its texts.
+                    if let Some(key) = key
+                        && self.keys.insert(key.clone())
+                    {
+                        let of_it = stage.stored(&key).await?;
+                        rows.retain(|known| !of_it.iter().any(|row| row.key == known.key));
+                        rows.extend(of_it);
+                    }
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The texts of rows that may still come.
+    fn awaited(&self, awaited: Awaited) -> Vec<&str> {
+        let last = self.said.len().saturating_sub(1);
+        let texts = self.said.iter().enumerate().flat_map(|(index, said)| {
+            let (is_last, is_promised) = (index == last, said.acknowledged.is_some());
+            let question = match awaited {
+                Awaited::All | Awaited::ButLastAnswer => is_promised || is_last,
+                Awaited::ButLastTurn => is_promised && !is_last,
+            };
+            let answer = is_promised && (awaited == Awaited::All || !is_last);
+            let question = question.then_some(said.tag.as_str());
+            question
+                .into_iter()
+                .chain(answer.then_some(said.nonce.as_str()))
+        });
+        texts.collect()
     }
 
     /// Its turns, as the client remembers them.
     pub(super) fn told(&self) -> Vec<Told> {
-        let told = |said: &Said| Told {
+        let told = |(said, turn): (&Said, usize)| Told {
             user: said.user.clone(),
             tag: said.tag.clone(),
             expected: said.expected.clone(),
             nonce: said.nonce.clone(),
             acknowledged: said.acknowledged.is_some(),
+            awaited: turn < self.awaited_before,
         };
-        self.said.iter().map(told).collect()
+        self.said.iter().zip(0..).map(told).collect()
     }
 
     /// The turns that were acknowledged, for the check of what the model still knows.
@@ -195,4 +287,8 @@ impl Held {
             })
             .collect()
     }
+}
+
+fn holds(rows: &[StoredMessage], mark: &str) -> bool {
+    rows.iter().any(|row| row.content.contains(mark))
 }

@@ -18,6 +18,7 @@ mod round;
 mod startup;
 mod stop;
 mod tables;
+mod tally;
 mod ways;
 
 use crate::report::Report;

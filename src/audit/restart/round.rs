@@ -4,6 +4,7 @@ use super::account::Account;
 use super::account::Stored;
 use super::experiment::Experiment;
 use super::gap::Gap;
+use super::hold::Awaited;
 use super::hold::Held;
 use super::places;
 use super::startup;
@@ -13,6 +14,7 @@ use super::stop::Prepared;
 use super::tables;
 use super::tables::Look;
 use super::ways::Way;
+use crate::clock;
 use crate::report::Finding;
 use crate::report::Lane;
 use crate::report::Severity;
@@ -25,6 +27,7 @@ use crate::stream::run::Stage;
 use crate::stream::run::Until;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// How many new databases are named.
 const SHOWN: usize = 3;
@@ -98,9 +101,7 @@ impl Round {
             Lane::Client,
             format!("{} turns held and acknowledged", new.said.len()),
         );
-        for held in of.held.iter_mut().chain([&mut new]) {
-            held.look(of.stage).await?;
-        }
+        self.look_before(of, &mut new).await?;
         let before = look(of).await?;
         let known = databases(of).await?;
         let prepared = stop::prepare(of.stage, self.way);
@@ -172,6 +173,26 @@ impl Round {
         Some(soonest.too_late(self.tries))
     }
 
+    /// What the store and the server have of every conversation before the stop.
+    async fn look_before(
+        &mut self,
+        of: &mut Experiment<'_, '_>,
+        new: &mut Held,
+    ) -> anyhow::Result<()> {
+        let deadline = clock::now() + of.stage.settle();
+        for held in &mut of.held {
+            held.look(of.stage, Awaited::All, deadline).await?;
+        }
+        // Whether the chats come to this store at all has to be known before the first stop.
+        let awaited = match of.stored {
+            true => Awaited::ButLastTurn,
+            false => Awaited::ButLastAnswer,
+        };
+        new.look(of.stage, awaited, deadline).await?;
+        of.stored |= !new.before.is_empty();
+        Ok(())
+    }
+
     /// Says what is under way when the server is stopped. At the final marker it is killed at once.
     async fn say_last(
         &mut self,
@@ -223,9 +244,10 @@ impl Round {
     /// rows went with them.
     async fn ask(&mut self, of: &mut Experiment<'_, '_>) -> anyhow::Result<i64> {
         let mut lost = 0;
+        let deadline = clock::now() + of.stage.settle();
         for mut held in std::mem::take(&mut of.held) {
+            let after = held.rows(of.stage, Awaited::All, deadline).await?;
             let recalled = of.stage.recall(&mut held.chat).await?;
-            let after = held.rows(of.stage).await?;
             let told = held.told();
             let account = Account {
                 session: &of.stage.session().name,
@@ -254,8 +276,14 @@ impl Round {
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;
             let is_broken = broken(&findings);
-            let never_there = of.stage.mapping().is_some() && held.before.is_empty();
-            if is_broken && (of.elsewhere.is_some() || never_there) {
+            of.stored |= !after.is_empty();
+            if !of.stored
+                && let Some(mapping) = of.stage.mapping()
+            {
+                let why = nothing_in(mapping.table(), of.stage.settle());
+                of.elsewhere.get_or_insert(why);
+            }
+            if is_broken && of.elsewhere.is_some() {
                 findings.push(self.not_durable(of));
             }
             self.findings.extend(findings);
@@ -330,9 +358,10 @@ impl Round {
             ),
             help,
         );
-        let why = of.elsewhere.as_deref();
-        let why = why.unwrap_or("no row of the table of messages held the conversation before");
-        let finding = finding.with(Source::Store, why);
+        let finding = of
+            .elsewhere
+            .iter()
+            .fold(finding, |finding, why| finding.with(Source::Store, why));
         self.new_places
             .iter()
             .take(SHOWN)
@@ -350,6 +379,15 @@ impl Round {
         });
         self.findings = told.collect();
     }
+}
+
+/// Why a store that is there shows nothing.
+fn nothing_in(table: &str, settle: Duration) -> String {
+    let settle = humantime::format_duration(settle);
+    format!(
+        "no row of `{table}` holds a text of the chats that were held, looked for during {settle}: \
+         is it the table that the server writes to?"
+    )
 }
 
 fn broken(findings: &[Finding]) -> bool {

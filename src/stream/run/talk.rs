@@ -235,17 +235,20 @@ impl Stage<'_> {
         self.world.server.as_mut()
     }
 
-    /// Waits until a turn's user message stands in a row, and gives its conversation's key.
+    /// The stored messages that hold a text.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub async fn key_of(&self, chat: &Chat, said: &Said) -> anyhow::Result<Option<String>> {
-        let Some(mapping) = &self.mapping else {
-            return Ok(None);
-        };
-        let rows = store::holding(self.world.db(), mapping, &said.tag).await?;
-        let stored = rows.into_iter().find_map(|row| row.conversation);
-        Ok(stored.or_else(|| chat.conversation()))
+    pub async fn holding(&self, text: &str) -> anyhow::Result<Vec<StoredMessage>> {
+        match &self.mapping {
+            Some(mapping) => store::holding(self.world.db(), mapping, text).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// How long a row may still come.
+    pub fn settle(&self) -> Duration {
+        self.options.settle
     }
 
     /// The messages of a conversation in the store, in order.

@@ -29,12 +29,78 @@ impl Account<'_> {
         if self.is_page(records) {
             return Some(self.page(records));
         }
-        let what = match (records.is_empty(), self.was_right()) {
-            (true, _) => "an empty history after",
-            (false, true) => "another conversation after",
-            (false, false) => "another conversation, before and after",
+        if let Some(tied) = self.tied(records) {
+            let harm = "a reload shows messages in an order that is left to chance: they have the same stored time, \
+                        and nothing that grows comes next";
+            return Some(
+                self.differing(harm.to_owned(), fact)
+                    .with(Source::Store, tied),
+            );
+        }
+        let way = self.way.words;
+        let harm = if records.is_empty() {
+            format!("a reload shows an empty history after {way}")
+        } else if !self.was_right() {
+            format!("a reload shows another conversation, before and after {way}")
+        } else if self.differs_in_new(records) {
+            format!(
+                "a reload shows another conversation than was held; whether {way} changed it is not known, \
+                 since what differs was said after the last look"
+            )
+        } else {
+            format!("a reload shows another conversation after {way}")
         };
-        Some(self.differing(format!("a reload shows {what} {}", self.way.words), fact))
+        Some(self.differing(harm, fact))
+    }
+
+    /// Whether what had been shown before is shown as it was said.
+    fn differs_in_new(&self, records: &[Remembered]) -> bool {
+        let (old, new) = self.told.split_at(self.shown.turns.min(self.told.len()));
+        let is_new = |record: &&Remembered| {
+            new.iter().any(|turn| {
+                [&turn.tag, &turn.nonce]
+                    .iter()
+                    .any(|mark| record.content.contains(*mark))
+            })
+        };
+        let shown = talk(records).filter(|record| !is_new(record));
+        !old.is_empty() && difference_of(old, shown).is_none()
+    }
+
+    /// That what is shown stands in the order of the stored times, and that only messages with the
+    /// same time have changed places.
+    fn tied(&self, records: &[Remembered]) -> Option<String> {
+        let rows = self.stored?;
+        let time = |record: &Remembered| {
+            let mut rows = rows.after.iter();
+            rows.find(|row| row.content.trim() == record.content.trim())?
+                .time
+        };
+        let shown: Vec<_> = talk(records)
+            .map(|record| Some((time(record)?, self.place(record)?)))
+            .collect::<Option<_>>()?;
+        let is_as_said = |shown: &[(i64, usize)]| shown.is_sorted_by_key(|(_, place)| *place);
+        let mut untied = shown.clone();
+        untied.sort_unstable();
+        let wrong = shown.windows(2).find(|two| two[0].1 > two[1].1)?;
+        let by_time = shown.is_sorted_by_key(|(time, _)| *time);
+        let ties = shown.iter().filter(|(time, _)| *time == wrong[0].0).count();
+        (by_time && is_as_said(&untied)).then(|| {
+            format!(
+                "{ties} messages of it in `{}` have one and the same time",
+                rows.table
+            )
+        })
+    }
+
+    /// When what a record holds was said: the questions and answers are counted.
+    fn place(&self, record: &Remembered) -> Option<usize> {
+        let mut turns = self.told.iter().enumerate();
+        turns.find_map(|(number, turn)| {
+            let asked = record.content.contains(&turn.tag);
+            let answered = record.content.contains(&turn.nonce);
+            (asked || answered).then_some(2 * number + usize::from(answered))
+        })
     }
 
     /// Whether the history before was the conversation, as far as it was shown.

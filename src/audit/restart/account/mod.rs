@@ -4,6 +4,7 @@ mod access;
 mod history;
 
 use super::ways::Way;
+use crate::model::State;
 use crate::model::StoredMessage;
 use crate::report::Finding;
 use crate::report::Severity;
@@ -22,6 +23,8 @@ pub(super) struct Told {
     pub(super) nonce: String,
     /// Whether the client saw the final marker. Without it nothing was promised of the answer.
     pub(super) acknowledged: bool,
+    /// Whether its rows had their time to come before the stop.
+    pub(super) awaited: bool,
 }
 
 /// What is known of a conversation after a restart.
@@ -131,13 +134,20 @@ impl Account<'_> {
         let missing: Vec<_> = promised
             .flat_map(|(turn, number)| {
                 [
-                    ("user's message", &turn.tag, number),
-                    ("answer", &turn.nonce, number),
+                    ("user's message", &turn.tag, turn, number),
+                    ("answer", &turn.nonce, turn, number),
                 ]
             })
-            .filter(|(_, mark, _)| !self.has(mark))
+            .filter(|(_, mark, ..)| !self.has(mark))
             .collect();
-        let (who, mark, number) = *missing.first()?;
+        let (who, mark, turn, number) = *missing.first()?;
+        let was_stored = |rows: Stored<'_>| {
+            let mut rows = rows.before.iter();
+            rows.any(|row| row.content.contains(mark.as_str()))
+        };
+        let never = self
+            .stored
+            .is_some_and(|rows| turn.awaited && !was_stored(rows));
         let (code, help) = match self.way.kills() {
             true => (
                 "message-lost-on-kill",
@@ -148,22 +158,24 @@ impl Account<'_> {
                 "commit the message before the final marker is sent, and let nothing at start delete rows",
             ),
         };
-        let harm = format!(
-            "the {who} of turn {number} is lost after {}, although the client had seen the final marker",
-            self.way.words
-        );
+        let way = self.way.words;
+        let harm = match never {
+            true => format!(
+                "the {who} of turn {number} was in no row before {way}, and is in none after it, although the client \
+                 had seen the final marker"
+            ),
+            false => format!(
+                "the {who} of turn {number} is lost after {way}, although the client had seen the final marker"
+            ),
+        };
         let mut finding = self.finding(code, Severity::Error, harm, help).with(
             Source::Stream,
             format!("the client received the final marker of turn {number}"),
         );
         if let Some(rows) = self.stored {
-            let was_there = rows
-                .before
-                .iter()
-                .any(|row| row.content.contains(mark.as_str()));
             finding = finding.with(
                 Source::Store,
-                match was_there {
+                match was_stored(rows) {
                     true => format!(
                         "`{}` held `{mark}` before, and no row holds it after",
                         rows.table
@@ -230,7 +242,15 @@ impl Account<'_> {
         ))
     }
 
-    /// Whether a text stands where messages must be: in the store if it is known, else in the history.
+    /// Whether the store ever held a text of the conversation: a table that was never written to, or
+    /// one whose texts nobody can read, says nothing of what is lost.
+    fn is_stored(&self, rows: Stored<'_>) -> bool {
+        let marks = || self.told.iter().flat_map(|turn| [&turn.tag, &turn.nonce]);
+        let mut rows = rows.before.iter().chain(rows.after);
+        rows.any(|row| marks().any(|mark| row.content.contains(mark.as_str())))
+    }
+
+    /// Whether a text stands where messages must be: in the store if it is there, else in the history.
     fn has(&self, mark: &str) -> bool {
         let holds = |records: &[Remembered]| {
             let mut records = records.iter();
@@ -243,8 +263,11 @@ impl Account<'_> {
             records
                 .is_none_or(|records| !is_promised || holds(records) || self.is_last_page(records))
         };
-        match self.stored {
-            Some(rows) => rows.after.iter().any(|row| row.content.contains(mark)),
+        match self.stored.filter(|rows| self.is_stored(*rows)) {
+            Some(rows) => rows
+                .after
+                .iter()
+                .any(|row| row.state != State::Deleted && row.content.contains(mark)),
             None => recalled(),
         }
     }

@@ -6,6 +6,7 @@ use super::Stored;
 use super::Told;
 use crate::audit::restart::WAYS;
 use crate::model::Role;
+use crate::model::State;
 use crate::model::StoredMessage;
 use crate::report::Severity;
 use crate::stream::run::Access;
@@ -22,6 +23,7 @@ fn turn(number: usize, acknowledged: bool) -> Told {
         expected: format!("say a{number}"),
         nonce: format!("a{number}"),
         acknowledged,
+        awaited: true,
     }
 }
 
@@ -270,4 +272,107 @@ fn a_user_who_is_not_let_in() {
         assert_eq!(codes(&account(&all)), [expected]);
         assert_eq!(codes(&account(&[])), ["conversation-not-found"]);
     }
+}
+
+/// A table that was never written to accuses nobody, and one that was does.
+#[test]
+fn a_table_that_never_held_a_text() {
+    let of_others = &["encrypted", "too"];
+    assert!(found(KILL, &two(), (200, ALL), of_others, of_others).is_empty());
+    assert!(found(KILL, &two(), (200, ALL), &[], &[]).is_empty());
+    assert_eq!(
+        found(KILL, &two(), (200, ALL), &[], &ALL[..1]),
+        ["message-lost-on-kill"]
+    );
+}
+
+#[test]
+fn a_row_that_is_deleted_for_the_user_is_lost() {
+    let (told, all) = (two(), rows(ALL));
+    let mut deleted = all.clone();
+    deleted[3].state = State::Deleted;
+    let account = Account {
+        session: "s",
+        way: &WAYS[TERM],
+        told: &told,
+        shown: Shown::default(),
+        recalled: None,
+        stored: Some(Stored {
+            table: "message",
+            before: &all,
+            after: &deleted,
+        }),
+    };
+    assert_eq!(codes(&account), ["message-lost-on-restart"]);
+}
+
+/// What is said of a history after the rows got these times. Two turns were shown before.
+fn history_harm(turns: usize, before: &[&str], after: &[&str], times: &[i64]) -> String {
+    let told: Vec<_> = (1..=turns).map(|number| turn(number, true)).collect();
+    let texts = [
+        "ask [u1]", "say a1", "ask [u2]", "say a2", "ask [u3]", "say a3",
+    ];
+    let mut stored = rows(&texts[..2 * turns]);
+    for (row, time) in stored.iter_mut().zip(times) {
+        row.time = Some(*time);
+    }
+    let (before, after) = (records(before), records(after));
+    let recalled = Recalled {
+        request: "GET /c".to_owned(),
+        status: 200,
+        messages: Ok(after),
+        access: Access::Kept,
+    };
+    let account = Account {
+        session: "s",
+        way: &WAYS[KILL],
+        told: &told,
+        shown: Shown {
+            records: &before,
+            turns: 2,
+        },
+        recalled: Some(&recalled),
+        stored: Some(Stored {
+            table: "message",
+            before: &stored,
+            after: &stored,
+        }),
+    };
+    let findings = account.findings();
+    assert_eq!(findings[0].code, "history-differs");
+    findings[0].harm.clone()
+}
+
+/// Messages of one second that change places were put there by chance, and not by the restart.
+#[test]
+fn equal_times_are_not_put_down_to_the_restart() {
+    let swapped = ["say a1", "ask [u1]", "ask [u2]", "say a2"];
+    for before in [ALL, &swapped] {
+        let harm = history_harm(2, before, &swapped, &[5, 5, 6, 6]);
+        assert!(
+            harm.contains("left to chance") && !harm.contains("SIGKILL"),
+            "{harm}"
+        );
+    }
+    // The times tell the order, and it was right before.
+    let harm = history_harm(2, ALL, &swapped, &[5, 6, 7, 8]);
+    assert!(
+        harm.ends_with("another conversation after SIGKILL and a new start"),
+        "{harm}"
+    );
+    // Neither is the order that of the times.
+    let turned = ["ask [u2]", "say a2", "ask [u1]", "say a1"];
+    let harm = history_harm(2, ALL, &turned, &[5, 5, 6, 6]);
+    assert!(
+        harm.ends_with("another conversation after SIGKILL and a new start"),
+        "{harm}"
+    );
+}
+
+/// Of a turn that nobody had looked at before, nobody knows what the restart did to it.
+#[test]
+fn a_difference_in_what_was_not_shown_before() {
+    let wrong = [ALL, &["say a3", "ask [u3]"]].concat();
+    let harm = history_harm(3, ALL, &wrong, &[1, 2, 3, 4, 5, 6]);
+    assert!(harm.contains("is not known"), "{harm}");
 }
