@@ -32,6 +32,8 @@ pub struct Login {
     pub database: String,
     /// The mode of encryption, as the driver names it.
     pub tls: Option<String>,
+    /// The file with the authorities whose certificates count.
+    pub authorities: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +172,9 @@ impl Target {
             password: url.password().map(decoded),
             database: self.database(),
             tls: option("sslmode").or_else(|| option("ssl-mode")),
+            authorities: option("sslrootcert")
+                .or_else(|| option("ssl-ca"))
+                .map(PathBuf::from),
         })
     }
 

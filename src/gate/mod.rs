@@ -5,9 +5,11 @@
 //! `--max-hold`, and never waits for the server without a deadline.
 
 mod begin_immediate;
+mod commits;
 mod fault;
 pub mod holder;
 mod ofd;
+mod proxy;
 mod raw_locks;
 
 use crate::clock::Tick;
@@ -18,7 +20,15 @@ use crate::stop::Stop;
 use std::time::Duration;
 use tokio::sync::watch;
 
+pub use commits::Carries;
+pub use commits::CommitGate;
+pub use commits::CommitOutcome;
+pub use commits::Passed;
+pub use commits::Withheld;
 pub use fault::Fault;
+pub use proxy::Fault as ProxyFault;
+pub use proxy::Listen;
+pub use proxy::Proxy;
 
 /// A gate on one store. Dropping it opens it.
 pub trait Gate: Send {

@@ -1,0 +1,83 @@
+//! What gates have in common that withhold the server's own commits, one by one, and then the
+//! answer to each.
+//!
+//! Such a gate blocks nobody else and has no lock to close in time: between "the commit is
+//! withheld" and "the commit is done, and the server does not know it yet" lies one step of
+//! chatctl, not a race.
+
+use crate::clock::Tick;
+use crate::db::Tried;
+use tokio::sync::watch;
+
+/// A gate that withholds commits. Dropping it opens it.
+pub trait CommitGate: Send {
+    /// Its name in the table.
+    fn name(&self) -> &'static str;
+
+    /// Withholds every commit of the server from now on. A transaction that writes `nonce` is
+    /// the answer's own.
+    fn close<'a>(&'a mut self, nonce: &'a str) -> Tried<'a, Tick>;
+
+    /// Changes whenever a commit comes to the gate, passes it, or is answered.
+    fn changes(&self) -> watch::Receiver<u64>;
+
+    /// The commits that wait now, in the order in which they came.
+    fn withheld(&mut self) -> Tried<'_, Vec<Withheld>>;
+
+    /// Lets one commit through and withholds its answer. Returns when the store has answered.
+    fn pass(&mut self, id: u64) -> Tried<'_, Passed>;
+
+    /// Gives the server the answer to a commit that was let through.
+    fn answer(&mut self, id: u64) -> Tried<'_, Tick>;
+
+    /// Lets everything through. Opening an open gate does nothing.
+    fn open(&mut self) -> Tried<'_, Tick>;
+}
+
+/// A commit that waits at the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withheld {
+    /// Names it at this gate, and no other.
+    pub id: u64,
+    /// Who commits: `connection 2`, or a thread.
+    pub by: String,
+    /// The statement or system call that is withheld.
+    pub what: String,
+    /// The statements of its transaction since the gate closed, shortened.
+    pub statements: Vec<String>,
+    /// Whether it writes the nonce.
+    pub carries: Carries,
+    /// When it came to the gate.
+    pub since: Tick,
+}
+
+/// Whether a transaction writes the nonce, and so the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carries {
+    /// The nonce was not seen in it.
+    Other,
+    /// The nonce was seen in it, or could not be looked for.
+    Answer,
+}
+
+/// What became of a commit that was let through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// When the gate let it through.
+    pub let_through: Tick,
+    /// When the store's answer was there, and was withheld.
+    pub answered: Tick,
+    /// What the store said.
+    pub outcome: CommitOutcome,
+}
+
+/// What the store said of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// It is done.
+    Done,
+    /// It failed, with the store's words.
+    Failed(String),
+    /// The connection ended before there was an answer.
+    Lost,
+}

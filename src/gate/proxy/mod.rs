@@ -1,0 +1,293 @@
+//! The proxy gate: the server's own commits are withheld on the wire to its database, one by one,
+//! and then the answer to each.
+//!
+//! It needs no right in the store, blocks nobody but the one connection that commits, sees the
+//! SQL, and works with whatever speaks the protocol. When chatctl ends its connections break, and
+//! the database rolls back what was not committed.
+
+mod fault;
+mod mysql;
+mod postgres;
+mod queue;
+mod relay;
+mod statement;
+mod tls;
+mod upstream;
+mod wire;
+
+use super::commits::CommitGate;
+use super::commits::Passed;
+use super::commits::Withheld;
+use crate::clock::Tick;
+use crate::db::Login;
+use crate::db::Target;
+use crate::db::Tried;
+use crate::stop::Stop;
+use queue::Queue;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tls::Mode;
+use tokio::net::TcpListener;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use upstream::Address;
+use upstream::Upstream;
+use wire::Raw;
+
+pub use fault::Fault;
+
+/// The name in the table of gates.
+pub(super) const NAME: &str = "proxy";
+
+/// A database server that chatctl plays, in front of the real one. Dropping it ends every
+/// connection.
+pub struct Proxy {
+    queue: Arc<Queue>,
+    address: SocketAddr,
+    socket: Option<PathBuf>,
+    // Aborted when the proxy is dropped, with all connections.
+    _serving: JoinSet<()>,
+}
+
+/// What a connection needs.
+struct Ground {
+    protocol: Protocol,
+    upstream: Upstream,
+    queue: Arc<Queue>,
+    acceptor: TlsAcceptor,
+}
+
+/// What is spoken on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Postgres,
+    Mysql,
+}
+
+/// Where the proxy listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// At an address and port; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// At a socket with this path.
+    Unix(PathBuf),
+}
+
+impl Proxy {
+    /// Listens in front of a database. Nothing is withheld yet.
+    ///
+    /// # Errors
+    /// When the database is a file, the address is taken, or the URL asks for a certificate that
+    /// can't be verified.
+    pub async fn listen(
+        listen: &Listen,
+        target: &Target,
+        max_hold: Duration,
+    ) -> anyhow::Result<Self> {
+        let (protocol, login) = protocol(target)?;
+        let queue = Arc::new(Queue::new(max_hold));
+        let ground = Arc::new(Ground {
+            protocol,
+            upstream: upstream(protocol, &login)?,
+            queue: Arc::clone(&queue),
+            acceptor: tls::acceptor()?,
+        });
+        let mut serving = JoinSet::new();
+        let (address, socket) = match listen {
+            Listen::Tcp(address) => {
+                let listener = TcpListener::bind(address).await.map_err(|error| {
+                    Stop::unreachable(format!("the proxy can't listen at {address}: {error}"))
+                        .hint("give another address with --database-listen")
+                })?;
+                let address = listener.local_addr()?;
+                serving.spawn(accept_tcp(listener, ground));
+                (address, None)
+            }
+            Listen::Unix(path) => {
+                let listener = UnixListener::bind(path).map_err(|error| {
+                    Stop::unreachable(format!(
+                        "the proxy can't listen at `{}`: {error}",
+                        path.display()
+                    ))
+                    .hint("remove the file if no program uses it, or give another path")
+                })?;
+                serving.spawn(accept_unix(listener, ground));
+                (SocketAddr::from(([0, 0, 0, 0], 0)), Some(path.clone()))
+            }
+        };
+        Ok(Self {
+            queue,
+            address,
+            socket,
+            _serving: serving,
+        })
+    }
+
+    /// Where it listens; port 0 when it listens at a socket in a folder.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections came through it.
+    pub fn connections(&self) -> u64 {
+        self.queue.connections()
+    }
+
+    /// Why the last connection ended that did not end in order.
+    pub fn broken(&self) -> Option<String> {
+        self.queue.broken()
+    }
+
+    /// Looks for a text in what the server writes from now on; [`Proxy::carriers`] tells.
+    pub fn look_for(&self, text: &str) {
+        self.queue.look_for(text);
+    }
+
+    /// The connections that carried the text, by number.
+    pub fn carriers(&self) -> Vec<u64> {
+        self.queue.carriers()
+    }
+
+    /// Makes the commit that carries the nonce fail, until [`CommitGate::open`].
+    pub fn arm(&self, nonce: &str, fault: Fault) {
+        self.queue.arm(nonce, fault);
+    }
+
+    /// How many commits met the fault.
+    pub fn faults_done(&self) -> u32 {
+        self.queue.faults_done()
+    }
+
+    /// How many messages were let through because they were withheld longer than allowed.
+    pub fn expired(&self) -> u32 {
+        self.queue.expired()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(path) = &self.socket {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl CommitGate for Proxy {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn close<'a>(&'a mut self, nonce: &'a str) -> Tried<'a, Tick> {
+        let at = self.queue.close(nonce);
+        Box::pin(async move { Ok(at) })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.queue.changes()
+    }
+
+    fn withheld(&mut self) -> Tried<'_, Vec<Withheld>> {
+        Box::pin(async { Ok(self.queue.withheld()) })
+    }
+
+    fn pass(&mut self, id: u64) -> Tried<'_, Passed> {
+        Box::pin(self.queue.pass(id))
+    }
+
+    fn answer(&mut self, id: u64) -> Tried<'_, Tick> {
+        let at = self.queue.answer(id);
+        Box::pin(async move { Ok(at) })
+    }
+
+    fn open(&mut self) -> Tried<'_, Tick> {
+        let at = self.queue.open();
+        Box::pin(async move { Ok(at) })
+    }
+}
+
+fn protocol(target: &Target) -> Result<(Protocol, Login), Stop> {
+    let protocol = match target.backend() {
+        "postgres" => Some(Protocol::Postgres),
+        "mysql" => Some(Protocol::Mysql),
+        _ => None,
+    };
+    protocol.zip(target.login()).ok_or_else(|| {
+        Stop::usage(format!(
+            "`{target}` is a file: no proxy can be put in front of it"
+        ))
+        .hint("use --gate syscalls, or leave --gate out")
+    })
+}
+
+fn upstream(protocol: Protocol, login: &Login) -> anyhow::Result<Upstream> {
+    let address = if login.host.starts_with('/') {
+        let folder = Path::new(&login.host);
+        Address::Unix(match protocol {
+            Protocol::Postgres => folder.join(format!(".s.PGSQL.{}", login.port)),
+            Protocol::Mysql => folder.to_owned(),
+        })
+    } else {
+        Address::Tcp(login.host.clone(), login.port)
+    };
+    Upstream::new(
+        address,
+        Mode::named(login.tls.as_deref()),
+        login.authorities.as_deref(),
+    )
+}
+
+async fn accept_tcp(listener: TcpListener, ground: Arc<Ground>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                // One that broke at once is no reason to stop.
+                if let Ok((stream, _)) = accepted
+                    && let Ok(raw) = Raw::tcp(stream)
+                {
+                    connections.spawn(serve(raw, Arc::clone(&ground)));
+                }
+            }
+            // Reaped so that a long run does not collect them.
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn accept_unix(listener: UnixListener, ground: Arc<Ground>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(serve(Raw::Unix(stream), Arc::clone(&ground)));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// A connection that breaks, or can't be read, ends; the others go on.
+async fn serve(client: Raw, ground: Arc<Ground>) {
+    let Ground {
+        protocol,
+        upstream,
+        queue,
+        acceptor,
+    } = &*ground;
+    let queue = Arc::clone(queue);
+    let ended = match protocol {
+        Protocol::Postgres => postgres::serve(client, upstream, queue, acceptor).await,
+        Protocol::Mysql => mysql::serve(client, upstream, queue, acceptor).await,
+    };
+    if let Err(error) = ended {
+        ground.queue.broke(format!("{error:#}"));
+    }
+}

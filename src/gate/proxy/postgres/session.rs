@@ -1,0 +1,316 @@
+//! What is known of one connection, from the messages that went by. No I/O.
+//!
+//! Sources: PostgreSQL manual, "Message Flow" (extended query, pipelining, COPY) and
+//! "Multiple Statements in a Simple Query".
+
+#[cfg(test)]
+mod tests;
+
+use super::frame;
+use crate::gate::commits::Carries;
+use crate::gate::commits::CommitOutcome;
+use crate::gate::proxy::relay::CommitError;
+use crate::gate::proxy::relay::Decision;
+use crate::gate::proxy::relay::Drops;
+use crate::gate::proxy::relay::Header;
+use crate::gate::proxy::relay::Heard;
+use crate::gate::proxy::relay::Message;
+use crate::gate::proxy::relay::Session;
+use crate::gate::proxy::statement::Class;
+use crate::gate::proxy::statement::Effect;
+use crate::gate::proxy::statement::Status;
+use crate::gate::proxy::statement::classes;
+use crate::gate::proxy::statement::shown;
+use crate::sql::Dialect;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How many statements of a transaction are kept for the timeline.
+const KEPT: usize = 20;
+
+/// A connection, seen from between the server and its database.
+#[derive(Debug)]
+pub(super) struct Postgres {
+    /// By the last `ReadyForQuery`.
+    status: Status,
+    /// Where the group of messages under way leads; absent at its beginning.
+    ahead: Option<Status>,
+    /// How many `ReadyForQuery` are to come.
+    in_flight: u32,
+    /// What is written outside of a transaction is committed by the group's `Sync`.
+    implicit: Option<Arc<str>>,
+    prepared: HashMap<Vec<u8>, Prepared>,
+    portals: HashMap<Vec<u8>, Prepared>,
+    copying: Copying,
+    carries: Carries,
+    statements: Vec<String>,
+    /// The last message that asked for a `ReadyForQuery`.
+    boundary: u8,
+    /// The last error since the last `ReadyForQuery`.
+    failed: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Prepared {
+    class: Class,
+    shown: Arc<str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copying {
+    No,
+    /// The client sends data: a `Sync` meanwhile is ignored by the database.
+    In,
+}
+
+impl Postgres {
+    /// A connection right behind its login.
+    pub(super) fn new() -> Self {
+        Self {
+            status: Status::Idle,
+            ahead: None,
+            // The first one comes after the login.
+            in_flight: 1,
+            implicit: None,
+            prepared: HashMap::new(),
+            portals: HashMap::new(),
+            copying: Copying::No,
+            carries: Carries::Other,
+            statements: Vec::new(),
+            boundary: 0,
+            failed: None,
+        }
+    }
+
+    fn now(&self) -> Status {
+        self.ahead.unwrap_or(self.status)
+    }
+
+    fn query_commits(&self, message: Message<'_>) -> Option<String> {
+        let text = frame::text(message.body)
+            .filter(|_| message.whole)
+            .and_then(|(text, _)| std::str::from_utf8(text).ok());
+        let Some(text) = text else {
+            return Some("(a query that can't be read)".into());
+        };
+        let effect = Effect::of_text(text, Dialect::Postgres, self.now(), self.carries);
+        effect.may_commit.then(|| shown(text))
+    }
+
+    fn execute_commits(&self, body: &[u8]) -> Option<String> {
+        let Some(portal) = self.portal(body) else {
+            return Some("(a statement that was not seen)".into());
+        };
+        let commits = match (portal.class, self.now()) {
+            // Outside of a transaction it is the group's `Sync` that commits.
+            (Class::Read | Class::Write, Status::Idle) => false,
+            (class, now) => class.may_commit(now, self.carries),
+        };
+        commits.then(|| portal.shown.to_string())
+    }
+
+    fn portal(&self, body: &[u8]) -> Option<&Prepared> {
+        self.portals.get(frame::text(body)?.0)
+    }
+
+    fn group_ends(&mut self, boundary: u8) {
+        self.boundary = boundary;
+        self.in_flight += 1;
+        self.ahead = None;
+        self.implicit = None;
+    }
+
+    fn parse(&mut self, message: Message<'_>) {
+        let Some((name, rest)) = frame::text(message.body) else {
+            return;
+        };
+        let text = frame::text(rest).map_or(rest, |(text, _)| text);
+        let text = String::from_utf8_lossy(text);
+        // A prepared statement is one statement.
+        let class = match classes(&text, Dialect::Postgres).as_slice() {
+            _ if !message.whole => Class::Unknown,
+            [] => Class::Session,
+            [one] => *one,
+            _ => Class::Unknown,
+        };
+        let prepared = Prepared {
+            class,
+            shown: shown(&text).into(),
+        };
+        self.prepared.insert(name.to_vec(), prepared);
+    }
+
+    fn bind(&mut self, body: &[u8]) {
+        let Some((portal, rest)) = frame::text(body) else {
+            return;
+        };
+        let Some((name, _)) = frame::text(rest) else {
+            return;
+        };
+        // One that was prepared in SQL, or before the proxy read along, is not known.
+        let prepared = self.prepared.get(name).cloned().unwrap_or(Prepared {
+            class: Class::Unknown,
+            shown: "(a statement that was prepared elsewhere)".into(),
+        });
+        self.portals.insert(portal.to_vec(), prepared);
+    }
+
+    fn close(&mut self, body: &[u8]) {
+        let Some((what, rest)) = body.split_first() else {
+            return;
+        };
+        let Some((name, _)) = frame::text(rest) else {
+            return;
+        };
+        match what {
+            b'S' => self.prepared.remove(name),
+            _ => self.portals.remove(name),
+        };
+    }
+
+    fn execute(&mut self, body: &[u8], reads: bool) {
+        let Some(portal) = self.portal(body).cloned() else {
+            return;
+        };
+        let effect = Effect::of(portal.class, self.now(), self.carries);
+        if self.now() == Status::Idle && effect.may_commit {
+            self.implicit = Some(Arc::clone(&portal.shown));
+        }
+        self.ahead = Some(effect.after);
+        if reads {
+            self.note(portal.shown.to_string());
+        }
+    }
+
+    fn note(&mut self, statement: String) {
+        if self.statements.len() < KEPT {
+            self.statements.push(statement);
+        }
+    }
+}
+
+impl Session for Postgres {
+    fn header(bytes: &[u8]) -> anyhow::Result<Option<Header>> {
+        frame::header(bytes)
+    }
+
+    fn decide(&self, message: Message<'_>) -> Decision {
+        let commits = match message.kind {
+            b'Q' | b'E' | b'S' | b'F' if self.in_flight > 0 => return Decision::Wait,
+            b'Q' => self.query_commits(message),
+            b'E' => self.execute_commits(message.body),
+            b'S' if self.copying == Copying::No && self.now() == Status::Idle => {
+                self.implicit.as_ref().map(ToString::to_string)
+            }
+            b'F' if self.now() == Status::Idle => Some("(a function call)".into()),
+            _ => None,
+        };
+        commits.map_or(Decision::Forward, Decision::Commit)
+    }
+
+    fn forwarded(&mut self, message: Message<'_>, reads: bool) {
+        match message.kind {
+            b'P' => self.parse(message),
+            b'B' => self.bind(message.body),
+            b'C' => self.close(message.body),
+            b'E' => self.execute(message.body, reads),
+            b'Q' => {
+                if reads && let Some((text, _)) = frame::text(message.body) {
+                    self.note(shown(&String::from_utf8_lossy(text)));
+                }
+                self.group_ends(b'Q');
+            }
+            b'S' if self.copying == Copying::In => {}
+            kind @ (b'S' | b'F') => self.group_ends(kind),
+            b'c' | b'f' => self.copying = Copying::No,
+            _ => {}
+        }
+    }
+
+    fn needs_more(header: Header, _there: usize) -> bool {
+        matches!(header.kind, b'Z' | b'E')
+    }
+
+    fn from_database(&mut self, message: Message<'_>) -> Heard {
+        match message.kind {
+            b'Z' => {
+                self.status = if message.body.first() == Some(&b'I') {
+                    Status::Idle
+                } else {
+                    Status::Open
+                };
+                self.in_flight = self.in_flight.saturating_sub(1);
+                self.copying = Copying::No;
+                if self.status == Status::Idle && self.in_flight == 0 {
+                    self.carries = Carries::Other;
+                    self.statements.clear();
+                    self.portals.clear();
+                }
+                if self.in_flight == 0 {
+                    return Heard::Ready;
+                }
+            }
+            b'E' => self.failed = Some(frame::words_of_error(message.body)),
+            b'G' => {
+                self.copying = Copying::In;
+                // The `Sync` that was sent behind the statement is ignored.
+                if self.boundary == b'S' {
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                }
+            }
+            b'W' => return Heard::Raw,
+            _ => {}
+        }
+        Heard::Other
+    }
+
+    fn is_busy(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    fn outcome(&mut self) -> CommitOutcome {
+        match self.failed.take() {
+            Some(words) => CommitOutcome::Failed(words),
+            None => CommitOutcome::Done,
+        }
+    }
+
+    fn carries(&self) -> Carries {
+        self.carries
+    }
+
+    fn carry(&mut self) {
+        self.carries = Carries::Answer;
+    }
+
+    fn statements(&self) -> Vec<String> {
+        self.statements.clone()
+    }
+
+    fn commit_error(&mut self, kind: u8) -> CommitError {
+        let mut to_database = frame::rollback();
+        self.group_ends(b'Q');
+        // A query is answered as a whole; a group of messages ends with its Sync, which follows.
+        if matches!(kind, b'Q' | b'F') {
+            to_database.extend(frame::sync());
+            self.group_ends(b'S');
+        }
+        CommitError {
+            to_database,
+            to_server: frame::error(
+                "ERROR",
+                "40001",
+                "could not serialize access: chatctl makes this commit fail on purpose",
+            ),
+            drops: match kind {
+                b'S' => Drops::Nothing,
+                b'Q' | b'F' => Drops::Message,
+                _ => Drops::Group,
+            },
+        }
+    }
+
+    fn ends_group(kind: u8) -> bool {
+        kind == b'S'
+    }
+}

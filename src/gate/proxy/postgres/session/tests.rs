@@ -1,0 +1,198 @@
+use super::Decision;
+use super::Heard;
+use super::Message;
+use super::Postgres;
+use super::Session as _;
+use crate::gate::commits::Carries;
+use crate::gate::commits::CommitOutcome;
+
+/// A connection right behind its login.
+fn session() -> Postgres {
+    let mut session = Postgres::new();
+    assert_eq!(heard(&mut session, b'Z', b"I"), Heard::Ready);
+    session
+}
+
+fn message(kind: u8, body: &[u8]) -> Message<'_> {
+    Message {
+        kind,
+        body,
+        whole: true,
+    }
+}
+
+/// What a message of the database means.
+fn heard(session: &mut Postgres, kind: u8, body: &[u8]) -> Heard {
+    session.from_database(message(kind, body))
+}
+
+/// What is decided of a message, which is then forwarded.
+fn sent(session: &mut Postgres, kind: u8, body: &[u8]) -> Decision {
+    let decision = session.decide(message(kind, body));
+    session.forwarded(message(kind, body), true);
+    decision
+}
+
+fn commit(statement: &str) -> Decision {
+    Decision::Commit(statement.to_owned())
+}
+
+#[test]
+fn a_simple_query_is_withheld_when_it_may_commit() {
+    let mut session = session();
+    assert_eq!(sent(&mut session, b'Q', b"SELECT 1\0"), Decision::Forward);
+    heard(&mut session, b'Z', b"I");
+    assert_eq!(
+        sent(&mut session, b'Q', b"INSERT INTO m VALUES (1)\0"),
+        commit("INSERT INTO m VALUES (1)")
+    );
+    heard(&mut session, b'Z', b"I");
+    assert_eq!(sent(&mut session, b'Q', b"BEGIN\0"), Decision::Forward);
+    heard(&mut session, b'Z', b"T");
+    assert_eq!(
+        sent(&mut session, b'Q', b"INSERT INTO m VALUES (1)\0"),
+        Decision::Forward
+    );
+    heard(&mut session, b'Z', b"T");
+    assert_eq!(sent(&mut session, b'Q', b"COMMIT\0"), commit("COMMIT"));
+    assert_eq!(
+        session.statements(),
+        ["BEGIN", "INSERT INTO m VALUES (1)", "COMMIT"]
+    );
+}
+
+#[test]
+fn the_extended_protocol_is_withheld_at_the_commit_or_at_the_groups_end() {
+    let mut session = session();
+    // An INSERT outside of a transaction: its Sync commits.
+    assert_eq!(
+        sent(&mut session, b'P', b"s1\0INSERT INTO m VALUES ($1)\0\0\0"),
+        Decision::Forward
+    );
+    assert_eq!(sent(&mut session, b'B', b"\0s1\0"), Decision::Forward);
+    assert_eq!(sent(&mut session, b'E', b"\0\0\0\0\0"), Decision::Forward);
+    assert_eq!(
+        sent(&mut session, b'S', b""),
+        commit("INSERT INTO m VALUES ($1)")
+    );
+    heard(&mut session, b'Z', b"I");
+    // In a transaction it does not.
+    sent(&mut session, b'Q', b"BEGIN\0");
+    heard(&mut session, b'Z', b"T");
+    sent(&mut session, b'B', b"\0s1\0");
+    sent(&mut session, b'E', b"\0\0\0\0\0");
+    assert_eq!(sent(&mut session, b'S', b""), Decision::Forward);
+    heard(&mut session, b'Z', b"T");
+    // A prepared COMMIT commits as soon as it is executed.
+    sent(&mut session, b'P', b"c\0COMMIT\0\0\0");
+    sent(&mut session, b'B', b"\0c\0");
+    assert_eq!(sent(&mut session, b'E', b"\0\0\0\0\0"), commit("COMMIT"));
+    assert_eq!(sent(&mut session, b'S', b""), Decision::Forward);
+}
+
+#[test]
+fn a_whole_transaction_in_one_group_is_withheld_at_its_commit() {
+    let mut session = session();
+    for (name, text) in [
+        ("b", "BEGIN"),
+        ("i", "INSERT INTO m VALUES (1)"),
+        ("c", "COMMIT"),
+    ] {
+        sent(
+            &mut session,
+            b'P',
+            format!("{name}\0{text}\0\0\0").as_bytes(),
+        );
+    }
+    for (name, decision) in [
+        ("b", Decision::Forward),
+        ("i", Decision::Forward),
+        ("c", commit("COMMIT")),
+    ] {
+        sent(&mut session, b'B', format!("\0{name}\0").as_bytes());
+        assert_eq!(sent(&mut session, b'E', b"\0\0\0\0\0"), decision, "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_decided_while_earlier_messages_are_not_answered() {
+    let mut session = session();
+    sent(&mut session, b'Q', b"BEGIN\0");
+    assert!(session.is_busy());
+    assert_eq!(
+        session.decide(message(b'Q', b"INSERT INTO m VALUES (1)\0")),
+        Decision::Wait
+    );
+    heard(&mut session, b'Z', b"T");
+    assert_eq!(
+        session.decide(message(b'Q', b"INSERT INTO m VALUES (1)\0")),
+        Decision::Forward
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_withheld() {
+    let session = session();
+    let part = Message {
+        kind: b'Q',
+        body: b"SELECT 1",
+        whole: false,
+    };
+    assert!(matches!(session.decide(part), Decision::Commit(_)));
+    assert!(matches!(
+        session.decide(message(b'Q', b"SELECT \xff\0")),
+        Decision::Commit(_)
+    ));
+    assert!(matches!(
+        session.decide(message(b'E', b"unknown\0\0\0\0\0")),
+        Decision::Commit(_)
+    ));
+}
+
+#[test]
+fn a_copy_in_leaves_no_answer_outstanding() {
+    // With a simple query: one answer, behind the data.
+    let mut simple = session();
+    sent(&mut simple, b'Q', b"COPY m FROM STDIN\0");
+    heard(&mut simple, b'G', b"");
+    sent(&mut simple, b'd', b"x");
+    sent(&mut simple, b'c', b"");
+    assert_eq!(heard(&mut simple, b'Z', b"I"), Heard::Ready);
+    // With the extended protocol: the first Sync is ignored by the database.
+    let mut extended = session();
+    sent(&mut extended, b'P', b"\0COPY m FROM STDIN\0\0\0");
+    sent(&mut extended, b'B', b"\0\0");
+    sent(&mut extended, b'E', b"\0\0\0\0\0");
+    sent(&mut extended, b'S', b"");
+    heard(&mut extended, b'G', b"");
+    sent(&mut extended, b'd', b"x");
+    sent(&mut extended, b'c', b"");
+    sent(&mut extended, b'S', b"");
+    assert_eq!(heard(&mut extended, b'Z', b"I"), Heard::Ready);
+}
+
+#[test]
+fn the_nonce_belongs_to_its_transaction() {
+    let mut session = session();
+    sent(&mut session, b'Q', b"BEGIN\0");
+    heard(&mut session, b'Z', b"T");
+    session.carry();
+    sent(&mut session, b'Q', b"COMMIT\0");
+    assert_eq!(session.carries(), Carries::Answer);
+    heard(&mut session, b'Z', b"I");
+    assert_eq!(session.carries(), Carries::Other);
+    assert!(session.statements().is_empty());
+}
+
+#[test]
+fn an_error_is_the_outcome_of_the_commit() {
+    let mut session = session();
+    sent(&mut session, b'Q', b"COMMIT\0");
+    heard(&mut session, b'E', b"SERROR\0C23505\0Mduplicate key\0\0");
+    heard(&mut session, b'Z', b"I");
+    assert_eq!(
+        session.outcome(),
+        CommitOutcome::Failed("duplicate key (23505)".into())
+    );
+    assert_eq!(session.outcome(), CommitOutcome::Done);
+}

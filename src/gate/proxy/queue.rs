@@ -1,0 +1,363 @@
+//! The commits that wait at the proxy: who came, who may pass, whose answer may be given.
+//!
+//! Connections ask for a [`Passage`] before they forward what may commit; the person at the gate
+//! ([`super::Proxy`]) decides. Nothing here reads a wire.
+
+use crate::clock;
+use crate::clock::Tick;
+use crate::gate::commits::Carries;
+use crate::gate::commits::CommitOutcome;
+use crate::gate::commits::Passed;
+use crate::gate::commits::Withheld;
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use super::fault::Fault;
+
+/// All commits at one proxy.
+pub(super) struct Queue {
+    /// Whether commits are withheld; the same as in the state, for a look without the lock.
+    closed: AtomicBool,
+    state: Mutex<State>,
+    changes: watch::Sender<u64>,
+    /// Turns true when every connection is to break.
+    gone: watch::Sender<bool>,
+    /// The longest that one message may be withheld.
+    max_hold: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    nonce: Option<Arc<[u8]>>,
+    next: u64,
+    waiting: BTreeMap<u64, Waiting>,
+    connections: u64,
+    carriers: Vec<u64>,
+    expired: u32,
+    fault: Option<Fault>,
+    faults_done: u32,
+    broken: Option<String>,
+}
+
+struct Waiting {
+    commit: Withheld,
+    phase: Phase,
+}
+
+enum Phase {
+    /// The message is withheld.
+    Commit(oneshot::Sender<()>),
+    /// It was let through, and its answer is not there yet.
+    LetThrough(Tick),
+    /// Its answer is withheld.
+    Answer(Passed, oneshot::Sender<()>),
+}
+
+/// What a connection asks to forward.
+pub(super) struct Commit {
+    /// The connection's number, from 1.
+    pub(super) connection: u64,
+    /// The statement that commits.
+    pub(super) what: String,
+    /// The statements of its transaction, shortened.
+    pub(super) statements: Vec<String>,
+    /// Whether the nonce was seen in it.
+    pub(super) carries: Carries,
+}
+
+/// The answer to a connection that asks.
+pub(super) enum Passage {
+    /// Forward it; nobody looks.
+    Free,
+    /// Forward it, and withhold its answer until the ticket allows it.
+    Step(Ticket),
+    /// Do this in place of forwarding it.
+    Fault(Fault),
+}
+
+impl Queue {
+    pub(super) fn new(max_hold: Duration) -> Self {
+        Self {
+            closed: AtomicBool::new(false),
+            state: Mutex::default(),
+            changes: watch::Sender::new(0),
+            gone: watch::Sender::new(false),
+            max_hold,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics with the lock held")
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Whether commits are withheld, or one is to fail: only then messages must be read.
+    pub(super) fn reads(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// A new connection of the server; its number, from 1.
+    pub(super) fn connected(&self) -> u64 {
+        let mut state = self.state();
+        state.connections += 1;
+        state.connections
+    }
+
+    /// How many connections there were.
+    pub(super) fn connections(&self) -> u64 {
+        self.state().connections
+    }
+
+    /// The text that is looked for in what the server writes.
+    pub(super) fn nonce(&self) -> Option<Arc<[u8]>> {
+        self.state().nonce.clone()
+    }
+
+    /// A connection has carried the nonce.
+    pub(super) fn carried(&self, connection: u64) {
+        self.state().carriers.push(connection);
+    }
+
+    /// The connections that carried the nonce since it was set.
+    pub(super) fn carriers(&self) -> Vec<u64> {
+        self.state().carriers.clone()
+    }
+
+    /// Looks for a text in what the server writes from now on.
+    pub(super) fn look_for(&self, nonce: &str) {
+        let mut state = self.state();
+        state.nonce = Some(nonce.as_bytes().into());
+        state.carriers.clear();
+    }
+
+    /// Withholds commits from now on.
+    pub(super) fn close(&self, nonce: &str) -> Tick {
+        self.look_for(nonce);
+        self.state().expired = 0;
+        self.closed.store(true, Ordering::Release);
+        clock::now()
+    }
+
+    /// Makes the commit that carries the nonce fail.
+    pub(super) fn arm(&self, nonce: &str, fault: Fault) {
+        self.look_for(nonce);
+        let mut state = self.state();
+        state.fault = Some(fault);
+        state.faults_done = 0;
+        drop(state);
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// A connection ended with an error.
+    pub(super) fn broke(&self, why: String) {
+        self.state().broken = Some(why);
+    }
+
+    /// Why the last connection ended that did not end in order.
+    pub(super) fn broken(&self) -> Option<String> {
+        self.state().broken.clone()
+    }
+
+    /// Waits until every connection is to break.
+    pub(super) async fn gone(&self) {
+        let mut gone = self.gone.subscribe();
+        // The sender lives as long as the queue.
+        let _ = gone.wait_for(|gone| *gone).await;
+    }
+
+    /// The fault that new connections meet.
+    pub(super) fn refuses(&self) -> Option<Fault> {
+        let state = self.state();
+        state.fault.filter(|fault| {
+            state.faults_done > 0
+                && matches!(fault, Fault::DatabaseGone | Fault::TooManyConnections)
+        })
+    }
+
+    /// How many commits were made to fail since a fault was armed.
+    pub(super) fn faults_done(&self) -> u32 {
+        self.state().faults_done
+    }
+
+    /// How many commits were let through because they had been withheld for too long.
+    pub(super) fn expired(&self) -> u32 {
+        self.state().expired
+    }
+
+    /// Lets everything through, commits and answers.
+    pub(super) fn open(&self) -> Tick {
+        self.closed.store(false, Ordering::Release);
+        let mut state = self.state();
+        state.fault = None;
+        self.gone.send_replace(false);
+        // Dropping what they wait for wakes them all.
+        state.waiting.clear();
+        drop(state);
+        self.changed();
+        clock::now()
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// What waits, in the order in which it came.
+    pub(super) fn withheld(&self) -> Vec<Withheld> {
+        let state = self.state();
+        let waiting = state.waiting.values();
+        waiting
+            .filter(|waiting| matches!(waiting.phase, Phase::Commit(_)))
+            .map(|waiting| waiting.commit.clone())
+            .collect()
+    }
+
+    /// Lets one commit through, and waits until its answer is withheld.
+    pub(super) async fn pass(&self, id: u64) -> anyhow::Result<Passed> {
+        let let_through = clock::now();
+        {
+            let mut state = self.state();
+            let waiting = state.waiting.get_mut(&id).context("it no longer waits")?;
+            let phase = std::mem::replace(&mut waiting.phase, Phase::LetThrough(let_through));
+            let Phase::Commit(go) = phase else {
+                anyhow::bail!("it was let through already");
+            };
+            // One whose connection broke just now is gone at the next look.
+            let _ = go.send(());
+        }
+        self.changed();
+        let mut changes = self.changes();
+        loop {
+            changes.borrow_and_update();
+            match self.state().waiting.get(&id).map(|waiting| &waiting.phase) {
+                Some(Phase::Answer(passed, _)) => return Ok(passed.clone()),
+                Some(Phase::LetThrough(_)) => {}
+                Some(Phase::Commit(_)) | None => {
+                    return Ok(Passed {
+                        let_through,
+                        answered: clock::now(),
+                        outcome: CommitOutcome::Lost,
+                    });
+                }
+            }
+            changes
+                .changed()
+                .await
+                .context("the proxy is gone while a commit is under way")?;
+        }
+    }
+
+    /// Gives the answer of a commit that was let through.
+    pub(super) fn answer(&self, id: u64) -> Tick {
+        if let Some(Waiting {
+            phase: Phase::Answer(_, give),
+            ..
+        }) = self.state().waiting.remove(&id)
+        {
+            let _ = give.send(());
+        }
+        self.changed();
+        clock::now()
+    }
+
+    /// Asks for a connection whether it may forward a commit. Waits while the gate is closed.
+    pub(super) async fn ask(self: &Arc<Self>, commit: Commit) -> Passage {
+        let (go, passed) = oneshot::channel();
+        let ticket = {
+            let mut state = self.state();
+            // Looked at with the lock held: `open` empties the queue with it.
+            if !self.reads() {
+                return Passage::Free;
+            }
+            if let Some(fault) = state.fault {
+                if commit.carries == Carries::Other {
+                    return Passage::Free;
+                }
+                state.faults_done += 1;
+                if fault == Fault::DatabaseGone {
+                    self.gone.send_replace(true);
+                }
+                return Passage::Fault(fault);
+            }
+            state.next += 1;
+            let id = state.next;
+            let commit = Withheld {
+                id,
+                by: format!("connection {}", commit.connection),
+                what: commit.what,
+                statements: commit.statements,
+                carries: commit.carries,
+                since: clock::now(),
+            };
+            let phase = Phase::Commit(go);
+            state.waiting.insert(id, Waiting { commit, phase });
+            Ticket {
+                queue: Arc::clone(self),
+                id,
+            }
+        };
+        self.changed();
+        match tokio::time::timeout(self.max_hold, passed).await {
+            Ok(Ok(())) => Passage::Step(ticket),
+            // The gate was opened.
+            Ok(Err(_)) => Passage::Free,
+            Err(_) => {
+                self.state().expired += 1;
+                Passage::Free
+            }
+        }
+    }
+}
+
+/// A commit at the gate. Dropping it takes it out of the queue: its connection ended.
+pub(super) struct Ticket {
+    queue: Arc<Queue>,
+    id: u64,
+}
+
+impl Ticket {
+    /// The store's answer is there. Waits until it may be given.
+    pub(super) async fn answered(self, outcome: CommitOutcome) {
+        let (give, given) = oneshot::channel();
+        {
+            let mut state = self.queue.state();
+            let Some(waiting) = state.waiting.get_mut(&self.id) else {
+                // The gate was opened meanwhile.
+                return;
+            };
+            let Phase::LetThrough(let_through) = waiting.phase else {
+                return;
+            };
+            let passed = Passed {
+                let_through,
+                answered: clock::now(),
+                outcome,
+            };
+            waiting.phase = Phase::Answer(passed, give);
+        }
+        self.queue.changed();
+        // An error means that the gate was opened; a deadline gives the answer all the same.
+        let given = tokio::time::timeout(self.queue.max_hold, given).await;
+        if given.is_err() {
+            self.queue.state().expired += 1;
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.queue.state().waiting.remove(&self.id).is_some() {
+            self.queue.changed();
+        }
+    }
+}

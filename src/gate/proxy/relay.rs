@@ -1,0 +1,405 @@
+//! Both directions of one connection, whatever is spoken on it.
+//!
+//! Bytes are passed on as they come; messages are read only as far as a commit could be in them.
+
+use super::fault::Fault;
+use super::queue::Commit;
+use super::queue::Passage;
+use super::queue::Queue;
+use super::queue::Ticket;
+use super::wire::Incoming;
+use super::wire::Link;
+use super::wire::Writer;
+use crate::gate::commits::Carries;
+use crate::gate::commits::CommitOutcome;
+use memchr::memmem;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Notify;
+
+/// While commits are withheld, a message is read as a whole up to this size.
+const WHOLE: usize = 64 << 20;
+/// While they are not, the beginning of a longer one tells what is needed.
+const BEGINNING: usize = 4 << 10;
+/// The longest answer to a commit that is kept back as a whole.
+const ANSWER: usize = 8 << 20;
+
+/// What is known of one connection, from the messages that went by. No I/O.
+pub(super) trait Session: Send {
+    /// The kind and length of the message at the beginning of these bytes; none while its header
+    /// is not there as a whole.
+    ///
+    /// # Errors
+    /// When that can't be a header: what follows can't be read as messages.
+    fn header(bytes: &[u8]) -> anyhow::Result<Option<Header>>;
+
+    /// What to do with a message of the server under test while commits are withheld.
+    fn decide(&self, message: Message<'_>) -> Decision;
+
+    /// A message of the server under test is forwarded. `reads` keeps its statement for the
+    /// timeline.
+    fn forwarded(&mut self, message: Message<'_>, reads: bool);
+
+    /// Whether so many bytes of a database's message are too few to read it.
+    fn needs_more(header: Header, there: usize) -> bool;
+
+    /// A message of the database.
+    fn from_database(&mut self, message: Message<'_>) -> Heard;
+
+    /// Whether the database has not answered everything yet.
+    fn is_busy(&self) -> bool;
+
+    /// What became of what was answered last.
+    fn outcome(&mut self) -> CommitOutcome;
+
+    /// Whether the nonce was seen in the open transaction.
+    fn carries(&self) -> Carries;
+
+    /// The nonce goes by in this transaction.
+    fn carry(&mut self);
+
+    /// The statements of the open transaction, as far as they were read.
+    fn statements(&self) -> Vec<String>;
+
+    /// The messages that make the commit in a message of this kind fail.
+    fn commit_error(&mut self, kind: u8) -> CommitError;
+
+    /// Whether a message of this kind ends a group whose rest is dropped.
+    fn ends_group(kind: u8) -> bool;
+}
+
+/// A message's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Its kind, as the protocol numbers it.
+    pub(super) kind: u8,
+    /// The length of the header.
+    pub(super) begins: usize,
+    /// The whole message in bytes, header included.
+    pub(super) length: usize,
+}
+
+/// A message that was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message<'a> {
+    pub(super) kind: u8,
+    /// As much of the body as was read.
+    pub(super) body: &'a [u8],
+    /// Whether that is all of it.
+    pub(super) whole: bool,
+}
+
+/// What is to be done with a message of the server under test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Forward it.
+    Forward,
+    /// It may commit: this is the statement.
+    Commit(String),
+    /// Nothing can be said before the database has answered what went before.
+    Wait,
+}
+
+/// What a message of the database means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Nothing for the gate.
+    Other,
+    /// Everything that was sent is answered.
+    Ready,
+    /// From now on bytes are copied both ways: replication.
+    Raw,
+}
+
+/// How a commit is made to fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CommitError {
+    /// What the database is sent in its place; it rolls back.
+    pub(super) to_database: Vec<u8>,
+    /// What the server under test is sent in place of the database's answer.
+    pub(super) to_server: Vec<u8>,
+    /// What of the server's messages is dropped.
+    pub(super) drops: Drops,
+}
+
+/// What is not forwarded of a commit that is made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drops {
+    /// Nothing: what follows is for the database.
+    Nothing,
+    /// The message that commits.
+    Message,
+    /// It, and what follows up to the end of its group.
+    Group,
+}
+
+/// One connection of the server under test.
+pub(super) struct Relay<S> {
+    queue: Arc<Queue>,
+    number: u64,
+    shared: Mutex<Shared<S>>,
+    /// The database has answered everything.
+    ready: Notify,
+}
+
+/// What both directions know.
+struct Shared<S> {
+    session: S,
+    /// The commit that was let through and is not answered yet.
+    ticket: Option<Ticket>,
+    /// What takes the place of the database's next answer.
+    instead: Option<Instead>,
+    /// What is dropped next.
+    drops: Drops,
+}
+
+enum Instead {
+    /// The server under test is sent these bytes.
+    Send(Vec<u8>),
+    /// The connection is broken.
+    Break,
+}
+
+/// What comes behind the bytes that may be passed on.
+enum Then {
+    /// Nothing yet.
+    More,
+    /// The rest of a long message, so many bytes, which needs no reading.
+    Rest(usize),
+    /// A message of so many bytes that is dropped.
+    Drop(usize),
+    /// A message that can be judged once the database has answered what went before.
+    Wait,
+    /// A message that may commit, and its kind.
+    Ask(u8, Commit),
+}
+
+impl<S: Session> Relay<S> {
+    /// A connection that is logged in.
+    pub(super) fn new(session: S, queue: Arc<Queue>) -> Self {
+        Self {
+            number: queue.connected(),
+            queue,
+            shared: Mutex::new(Shared {
+                session,
+                ticket: None,
+                instead: None,
+                drops: Drops::Nothing,
+            }),
+            ready: Notify::new(),
+        }
+    }
+
+    /// Passes both directions on until one of them ends.
+    pub(super) async fn run(&self, client: Link, database: Link) -> anyhow::Result<()> {
+        tokio::select! {
+            ended = self.from_client(client.incoming, database.writer) => ended,
+            ended = self.from_database(database.incoming, client.writer) => ended,
+            () = self.queue.gone() => Ok(()),
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared<S>> {
+        self.shared
+            .lock()
+            .expect("nobody panics with the lock held")
+    }
+
+    /// From the server under test to its database, until it hangs up.
+    async fn from_client(&self, mut from: Incoming, mut to: Writer) -> anyhow::Result<()> {
+        // Whether the first message was let through already.
+        let mut allowed = false;
+        loop {
+            let (pass, then) = self.scan(&from.bytes, std::mem::take(&mut allowed))?;
+            from.pass(pass, &mut to).await?;
+            let more = match then {
+                Then::More => from.more().await?,
+                Then::Rest(length) => from.pass_on(length, &mut to).await?,
+                Then::Drop(length) => from.pass_on(length, &mut tokio::io::sink()).await?,
+                Then::Wait => {
+                    self.ready.notified().await;
+                    true
+                }
+                Then::Ask(kind, commit) => {
+                    allowed = true;
+                    match self.queue.ask(commit).await {
+                        Passage::Free => true,
+                        Passage::Step(ticket) => {
+                            self.shared().ticket = Some(ticket);
+                            true
+                        }
+                        Passage::Fault(fault) => self.fail(fault, kind, &mut to).await?,
+                    }
+                }
+            };
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many bytes may be passed on, and what comes behind them.
+    fn scan(&self, bytes: &[u8], mut allowed: bool) -> anyhow::Result<(usize, Then)> {
+        let reads = self.queue.reads();
+        let nonce = if reads { self.queue.nonce() } else { None };
+        let mut shared = self.shared();
+        let mut at = 0;
+        while let Some(header) = S::header(&bytes[at..])? {
+            let there = (bytes.len() - at).min(header.length);
+            let whole = there == header.length;
+            if !whole && there < if reads { WHOLE } else { BEGINNING } {
+                break;
+            }
+            let message = Message {
+                kind: header.kind,
+                body: &bytes[at + header.begins..at + there],
+                whole,
+            };
+            let drops = std::mem::replace(&mut shared.drops, Drops::Nothing);
+            if drops == Drops::Message || drops == Drops::Group && !S::ends_group(header.kind) {
+                if drops == Drops::Group {
+                    shared.drops = drops;
+                }
+                return Ok((at, Then::Drop(header.length)));
+            }
+            if let Some(nonce) = &nonce
+                && (!whole || memmem::find(message.body, nonce).is_some())
+            {
+                shared.session.carry();
+                self.queue.carried(self.number);
+            }
+            // What was let through goes with the rest of its group.
+            let goes = allowed || (shared.ticket.is_some() && !shared.session.is_busy());
+            if reads && !goes {
+                match shared.session.decide(message) {
+                    Decision::Forward => {}
+                    Decision::Wait => return Ok((at, Then::Wait)),
+                    Decision::Commit(what) => {
+                        let commit = Commit {
+                            connection: self.number,
+                            what,
+                            statements: shared.session.statements(),
+                            carries: shared.session.carries(),
+                        };
+                        return Ok((at, Then::Ask(header.kind, commit)));
+                    }
+                }
+            }
+            allowed = false;
+            shared.session.forwarded(message, reads);
+            at += there;
+            if !whole {
+                return Ok((at, Then::Rest(header.length - there)));
+            }
+        }
+        Ok((at, Then::More))
+    }
+
+    /// Makes a commit fail whose message waits at the gate. False ends the connection.
+    async fn fail(&self, fault: Fault, kind: u8, to: &mut Writer) -> anyhow::Result<bool> {
+        match fault {
+            Fault::LostBefore | Fault::DatabaseGone | Fault::TooManyConnections => Ok(false),
+            Fault::LostAfter => {
+                self.shared().instead = Some(Instead::Break);
+                Ok(true)
+            }
+            Fault::Slow(delay) => {
+                tokio::time::sleep(delay).await;
+                Ok(true)
+            }
+            Fault::CommitError => {
+                let error = {
+                    let mut shared = self.shared();
+                    let error = shared.session.commit_error(kind);
+                    shared.instead = Some(Instead::Send(error.to_server));
+                    shared.drops = error.drops;
+                    error.to_database
+                };
+                to.write_all(&error).await?;
+                to.flush().await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// From the database to the server under test, until it hangs up.
+    async fn from_database(&self, mut from: Incoming, mut to: Writer) -> anyhow::Result<()> {
+        // So many bytes are read, and not passed on yet.
+        let mut read = 0;
+        loop {
+            while let Some(header) = S::header(&from.bytes[read..])? {
+                let there = (from.bytes.len() - read).min(header.length);
+                let whole = there == header.length;
+                if !whole && (S::needs_more(header, there) || self.holds_back(there)) {
+                    break;
+                }
+                let heard = self.shared().session.from_database(Message {
+                    kind: header.kind,
+                    body: &from.bytes[read + header.begins..read + there],
+                    whole,
+                });
+                read += there;
+                if !whole {
+                    from.pass(std::mem::take(&mut read), &mut to).await?;
+                    if !from.pass_on(header.length - there, &mut to).await? {
+                        return Ok(());
+                    }
+                }
+                let goes_on = match heard {
+                    Heard::Other => true,
+                    Heard::Ready => self.answered(&mut from, &mut read, &mut to).await?,
+                    Heard::Raw => {
+                        from.pass(from.bytes.len(), &mut to).await?;
+                        return from.all_on(&mut to).await;
+                    }
+                };
+                if !goes_on {
+                    return Ok(());
+                }
+            }
+            if !self.holds_back(read) {
+                from.pass(std::mem::take(&mut read), &mut to).await?;
+            }
+            if !from.more().await? {
+                return Ok(from.pass(read, &mut to).await?);
+            }
+        }
+    }
+
+    /// Whether the database's bytes are kept: they answer a commit at the gate.
+    fn holds_back(&self, bytes: usize) -> bool {
+        let shared = self.shared();
+        bytes < ANSWER && (shared.ticket.is_some() || shared.instead.is_some())
+    }
+
+    /// The database has answered everything: a withheld answer waits for its permission. False
+    /// ends the connection.
+    async fn answered(
+        &self,
+        from: &mut Incoming,
+        read: &mut usize,
+        to: &mut Writer,
+    ) -> anyhow::Result<bool> {
+        let (ticket, instead, outcome) = {
+            let mut shared = self.shared();
+            let outcome = shared.session.outcome();
+            (shared.ticket.take(), shared.instead.take(), outcome)
+        };
+        self.ready.notify_one();
+        if let Some(ticket) = ticket {
+            ticket.answered(outcome).await;
+        }
+        match instead {
+            None => Ok(true),
+            Some(Instead::Break) => Ok(false),
+            Some(Instead::Send(bytes)) => {
+                to.write_all(&bytes).await?;
+                to.flush().await?;
+                from.forget(std::mem::take(read));
+                Ok(true)
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What a statement may do to a transaction, by its text.
+//!
+//! The text decides only what may pass a closed gate: what can't be read is withheld.
+//!
+//! Sources: PostgreSQL manual, "SQL Commands"; MySQL manual, "Statements That Cause an Implicit
+//! Commit"; MariaDB documentation, "SQL statements That Cause an Implicit Commit".
+
+#[cfg(test)]
+mod tests;
+
+use crate::gate::commits::Carries;
+use crate::sql::Dialect;
+use crate::sql::Lexer;
+use crate::sql::TokenKind;
+
+/// How much of a statement is shown to a person, in bytes.
+const SHOWN: usize = 120;
+
+/// Where a connection is, as far as a commit is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// No transaction is open: a statement that writes commits by itself.
+    Idle,
+    /// A transaction is open: only its end commits.
+    Open,
+}
+
+/// What a statement may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// It changes nothing but the session.
+    Session,
+    /// It reads. A function that it calls may write.
+    Read,
+    /// It writes, within the open transaction or as one of its own.
+    Write,
+    /// It opens a transaction; one that is open already may be committed by it.
+    Begin,
+    /// It ends a transaction without committing it.
+    Rollback,
+    /// It commits what is open.
+    Commit,
+    /// It may commit whatever is open: a procedure, DDL in MySQL, or what can't be read.
+    Unknown,
+}
+
+impl Class {
+    /// Whether it may commit something, on a connection in this state.
+    pub(super) fn may_commit(self, status: Status, carries: Carries) -> bool {
+        match (self, status) {
+            (Self::Session | Self::Rollback, _) => false,
+            (Self::Read, Status::Open) | (Self::Begin, Status::Idle) => false,
+            (Self::Read, Status::Idle) => carries == Carries::Answer,
+            (Self::Write, status) => status == Status::Idle,
+            (Self::Begin, Status::Open) | (Self::Commit | Self::Unknown, _) => true,
+        }
+    }
+
+    /// The state that follows it.
+    fn after(self, status: Status) -> Status {
+        match self {
+            Self::Begin => Status::Open,
+            Self::Commit | Self::Rollback => Status::Idle,
+            Self::Session | Self::Read | Self::Write | Self::Unknown => status,
+        }
+    }
+}
+
+/// What a message may do, and the state that it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Effect {
+    /// Whether something may be committed by it.
+    pub(super) may_commit: bool,
+    /// The state that follows.
+    pub(super) after: Status,
+}
+
+impl Effect {
+    /// Of one statement.
+    pub(super) fn of(class: Class, before: Status, carries: Carries) -> Self {
+        Self {
+            may_commit: class.may_commit(before, carries),
+            after: class.after(before),
+        }
+    }
+
+    /// Of a text with any number of statements.
+    pub(super) fn of_text(text: &str, dialect: Dialect, before: Status, carries: Carries) -> Self {
+        let mut all = Self {
+            may_commit: false,
+            after: before,
+        };
+        for class in classes(text, dialect) {
+            let one = Self::of(class, all.after, carries);
+            all = Self {
+                may_commit: all.may_commit || one.may_commit,
+                after: one.after,
+            };
+        }
+        all
+    }
+}
+
+/// What each statement of a text may do.
+pub(super) fn classes(text: &str, dialect: Dialect) -> Vec<Class> {
+    let mut classes = Vec::new();
+    let mut statement = Words::default();
+    for token in Lexer::new(text, dialect) {
+        match token.kind {
+            TokenKind::Comment => {}
+            TokenKind::Semicolon | TokenKind::Delimiter => {
+                classes.extend(std::mem::take(&mut statement).class(dialect));
+            }
+            TokenKind::CodeOpen | TokenKind::CodeClose | TokenKind::Unclosed => {
+                statement.unreadable = true;
+            }
+            TokenKind::Word => statement.word(token.text(text)),
+            _ => statement.begun = true,
+        }
+    }
+    classes.extend(statement.class(dialect));
+    classes
+}
+
+/// Words that change what a statement does, wherever they are in it.
+#[derive(Debug, Default)]
+struct Words {
+    first: String,
+    second: String,
+    begun: bool,
+    unreadable: bool,
+    into: bool,
+    writes: bool,
+    analyzes: bool,
+    to: bool,
+    autocommit: bool,
+}
+
+impl Words {
+    fn word(&mut self, word: &str) {
+        if self.first.is_empty() && !self.begun {
+            self.first = word.to_ascii_uppercase();
+        } else if self.second.is_empty() {
+            self.second = word.to_ascii_uppercase();
+        }
+        self.begun = true;
+        let is = |other: &[&str]| other.iter().any(|other| word.eq_ignore_ascii_case(other));
+        self.into |= is(&["INTO"]);
+        self.writes |= is(&["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"]);
+        self.analyzes |= is(&["ANALYZE", "ANALYSE"]);
+        self.to |= is(&["TO"]);
+        self.autocommit |= is(&["AUTOCOMMIT"]);
+    }
+
+    /// None when there is no statement.
+    fn class(self, dialect: Dialect) -> Option<Class> {
+        if self.unreadable {
+            return Some(Class::Unknown);
+        }
+        if !self.begun {
+            return None;
+        }
+        Some(match dialect {
+            Dialect::Postgres | Dialect::Sqlite => self.postgres(),
+            Dialect::Mysql => self.mysql(),
+        })
+    }
+
+    fn query(&self) -> Class {
+        if self.into || self.writes {
+            Class::Write
+        } else {
+            Class::Read
+        }
+    }
+
+    fn explain(&self) -> Class {
+        if self.analyzes {
+            Class::Write
+        } else {
+            Class::Read
+        }
+    }
+
+    fn rollback(&self) -> Class {
+        if self.to {
+            Class::Session
+        } else {
+            Class::Rollback
+        }
+    }
+
+    fn postgres(&self) -> Class {
+        match (self.first.as_str(), self.second.as_str()) {
+            // A parenthesis begins a query, and nothing else.
+            ("SELECT" | "WITH" | "VALUES" | "TABLE" | "", _) => self.query(),
+            ("EXPLAIN", _) => self.explain(),
+            (
+                "SHOW" | "SET" | "RESET" | "DECLARE" | "FETCH" | "MOVE" | "CLOSE" | "DEALLOCATE"
+                | "DISCARD" | "LISTEN" | "UNLISTEN" | "SAVEPOINT" | "RELEASE" | "LOCK",
+                _,
+            ) => Class::Session,
+            ("BEGIN" | "START", _) => Class::Begin,
+            ("ROLLBACK", "PREPARED") => Class::Unknown,
+            ("ROLLBACK" | "ABORT", _) => self.rollback(),
+            ("COMMIT" | "END", _) | ("PREPARE", "TRANSACTION") => Class::Commit,
+            ("PREPARE", _) => Class::Session,
+            ("CALL" | "DO", _) => Class::Unknown,
+            _ => Class::Write,
+        }
+    }
+
+    fn mysql(&self) -> Class {
+        match (self.first.as_str(), self.second.as_str()) {
+            ("SELECT" | "WITH" | "VALUES" | "TABLE" | "", _) => self.query(),
+            ("EXPLAIN" | "DESCRIBE" | "DESC", _) => self.explain(),
+            ("BEGIN", "NOT") => Class::Unknown,
+            // Switching autocommit on commits what is open.
+            ("BEGIN" | "START", _) => Class::Begin,
+            ("SET", _) if self.autocommit => Class::Begin,
+            ("SET", "STATEMENT" | "PASSWORD") => Class::Unknown,
+            ("SET" | "USE" | "SHOW" | "HELP" | "SAVEPOINT" | "RELEASE" | "DEALLOCATE", _)
+            | ("PREPARE", _) => Class::Session,
+            ("ROLLBACK", _) => self.rollback(),
+            ("COMMIT", _) => Class::Commit,
+            ("INSERT" | "UPDATE" | "DELETE" | "REPLACE", _) => Class::Write,
+            _ => Class::Unknown,
+        }
+    }
+}
+
+/// A statement as a person is shown it: in one line, and shortened.
+pub(super) fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for word in text.split_whitespace() {
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        shown.push_str(word);
+        if shown.len() > SHOWN {
+            let cut = (0..=SHOWN).rev().find(|at| shown.is_char_boundary(*at));
+            shown.truncate(cut.unwrap_or(0));
+            shown.push('…');
+            break;
+        }
+    }
+    shown
+}

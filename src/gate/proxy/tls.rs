@@ -1,0 +1,233 @@
+//! Encryption on both sides of the proxy: a certificate of its own for the server under test,
+//! and what the database's URL asks for on the way to the database.
+
+use super::wire::Link;
+use super::wire::Raw;
+use crate::stop::Stop;
+use anyhow::Context as _;
+use rustls::ClientConfig;
+use rustls::DigitallySignedStruct;
+use rustls::RootCertStore;
+use rustls::ServerConfig;
+use rustls::SignatureScheme;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::client::danger::ServerCertVerified;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::verify_tls12_signature;
+use rustls::crypto::verify_tls13_signature;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::ServerName;
+use rustls::pki_types::UnixTime;
+use rustls::pki_types::pem::PemObject as _;
+use std::path::Path;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::TlsConnector;
+
+/// How the way to the database is encrypted, as its URL says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Never.
+    Off,
+    /// Where the database offers it.
+    Prefer,
+    /// Always, with any certificate.
+    Require,
+    /// Always, with a certificate of a known authority.
+    VerifyCa,
+    /// Always, with a certificate of a known authority for this host.
+    VerifyFull,
+}
+
+impl Mode {
+    /// What a URL's `sslmode` or `ssl-mode` means; `prefer` is the rule of both drivers.
+    pub(super) fn named(name: Option<&str>) -> Self {
+        match name
+            .map(|name| name.to_ascii_lowercase().replace('-', "_"))
+            .as_deref()
+        {
+            Some("disable" | "disabled" | "allow") => Self::Off,
+            Some("require" | "required") => Self::Require,
+            Some("verify_ca") => Self::VerifyCa,
+            Some("verify_full" | "verify_identity") => Self::VerifyFull,
+            _ => Self::Prefer,
+        }
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The proxy's own certificate, made when it starts.
+pub(super) fn acceptor() -> anyhow::Result<TlsAcceptor> {
+    let names = [
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+    ];
+    let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Encrypts the way to the database.
+pub(super) struct Outgoing {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Outgoing {
+    /// For a host, with the authorities of a file or those that browsers know.
+    ///
+    /// # Errors
+    /// When the file can't be read, or the host can have no certificate.
+    pub(super) fn new(mode: Mode, host: &str, authorities: Option<&Path>) -> anyhow::Result<Self> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .dangerous();
+        let verifier: Arc<dyn ServerCertVerifier> = match mode {
+            Mode::Off | Mode::Prefer | Mode::Require => Arc::new(Unverified(provider())),
+            Mode::VerifyCa => Arc::new(AnyName(known(authorities)?)),
+            Mode::VerifyFull => known(authorities)?,
+        };
+        let config = builder
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        // A socket in a folder has no name, and no certificate is looked at there.
+        let name = ServerName::try_from(host.to_owned())
+            .unwrap_or_else(|_| ServerName::try_from("localhost").expect("it is a name"));
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            name,
+        })
+    }
+
+    /// Begins to encrypt.
+    pub(super) async fn connect(&self, raw: Raw) -> anyhow::Result<Link> {
+        let stream = self
+            .connector
+            .connect(self.name.clone(), raw.whole())
+            .await
+            .context("TLS to the database")?;
+        Ok(Link::whole(stream))
+    }
+}
+
+fn known(authorities: Option<&Path>) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
+    let path = authorities.ok_or_else(|| {
+        Stop::usage("the database's URL asks for a verified certificate and names no authority")
+            .hint("add sslrootcert=FILE (PostgreSQL) or ssl-ca=FILE (MySQL) to the URL")
+    })?;
+    let mut roots = RootCertStore::empty();
+    let read = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| Stop::usage(format!("`{}`: {error}", path.display())))?;
+    roots.add_parsable_certificates(read);
+    Ok(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()?)
+}
+
+/// Takes any certificate, as `sslmode=require` does; it checks that the database has its key.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            cert,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            cert,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Takes a certificate of a known authority for any host, as `sslmode=verify-ca` does.
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        use rustls::CertificateError::NotValidForName;
+        use rustls::CertificateError::NotValidForNameContext;
+        match self
+            .0
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        {
+            Err(rustls::Error::InvalidCertificate(
+                NotValidForName | NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
