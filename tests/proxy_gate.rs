@@ -10,12 +10,14 @@ use chatctl::gate::CommitOutcome;
 use chatctl::gate::Listen;
 use chatctl::gate::Proxy;
 use chatctl::gate::Withheld;
+use common::servers::MariaDb;
 use common::servers::Postgres;
 use common::servers::run_sql;
 use common::servers::texts;
 use common::stores::run;
 use sqlx::Connection as _;
 use sqlx::Executor as _;
+use sqlx::MySqlConnection;
 use sqlx::PgConnection;
 use std::time::Duration;
 
@@ -46,14 +48,19 @@ async fn until(proxy: &mut Proxy, count: usize) -> Vec<Withheld> {
             changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), all).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(20), all)
+        .await
+        .unwrap()
 }
 
 #[test]
 fn a_commit_is_withheld_then_its_answer() {
     let server = Postgres::start();
     let url = server.database("withheld");
-    run_sql(&url, "CREATE TABLE message (id serial PRIMARY KEY, content text)");
+    run_sql(
+        &url,
+        "CREATE TABLE message (id serial PRIMARY KEY, content text)",
+    );
     let rows = || texts(&url, "SELECT content FROM message");
     run(async {
         let target = Target::parse(&url).unwrap();
@@ -74,7 +81,12 @@ fn a_commit_is_withheld_then_its_answer() {
         let withheld = until(&mut proxy, 1).await;
         assert_eq!(withheld[0].what, "COMMIT");
         assert_eq!(withheld[0].carries, Carries::Answer);
-        assert!(withheld[0].statements.iter().any(|text| text.starts_with("INSERT INTO message")));
+        assert!(
+            withheld[0]
+                .statements
+                .iter()
+                .any(|text| text.starts_with("INSERT INTO message"))
+        );
         assert!(rows().is_empty());
 
         let passed = proxy.pass(withheld[0].id).await.unwrap();
@@ -97,18 +109,85 @@ fn a_commit_is_withheld_then_its_answer() {
             app
         });
         let withheld = until(&mut proxy, 1).await;
-        assert_eq!(withheld[0].what, "INSERT INTO message (content) VALUES ($1)");
+        assert_eq!(
+            withheld[0].what,
+            "INSERT INTO message (content) VALUES ($1)"
+        );
         assert_eq!(withheld[0].carries, Carries::Other);
         assert_eq!(rows().len(), 1);
         proxy.pass(withheld[0].id).await.unwrap();
         assert_eq!(rows().len(), 2);
-        assert!(tokio::time::timeout(Duration::from_millis(100), &mut write).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(100), &mut write)
+                .await
+                .is_err()
+        );
 
         // Opening gives what is withheld.
         proxy.open().await.unwrap();
         let mut app = write.await.unwrap();
-        app.execute("INSERT INTO message (content) VALUES ('free')").await.unwrap();
+        app.execute("INSERT INTO message (content) VALUES ('free')")
+            .await
+            .unwrap();
         assert_eq!(rows().len(), 3);
+        app.close().await.unwrap();
+    });
+}
+
+#[test]
+fn on_mariadb_too_a_commit_is_withheld_then_its_answer() {
+    let server = MariaDb::start();
+    let url = server.database("withheld");
+    run_sql(
+        &url,
+        "CREATE TABLE message (id int PRIMARY KEY AUTO_INCREMENT, content text)",
+    );
+    let rows = || texts(&url, "SELECT content FROM message");
+    run(async {
+        let target = Target::parse(&url).unwrap();
+        let mut proxy = Proxy::listen(&anywhere(), &target, MAX_HOLD).await.unwrap();
+        let mut app = MySqlConnection::connect(&through(&url, &proxy))
+            .await
+            .unwrap();
+        proxy.close("nonce-1").await.unwrap();
+        let mut save = tokio::spawn(async move {
+            let mut transaction = app.begin().await.unwrap();
+            sqlx::query("INSERT INTO message (content) VALUES (?)")
+                .bind("the answer nonce-1")
+                .execute(&mut *transaction)
+                .await
+                .unwrap();
+            transaction.commit().await.unwrap();
+            app
+        });
+        let withheld = until(&mut proxy, 1).await;
+        assert_eq!(withheld[0].what, "COMMIT");
+        assert_eq!(withheld[0].carries, Carries::Answer);
+        assert!(rows().is_empty());
+        let passed = proxy.pass(withheld[0].id).await.unwrap();
+        assert_eq!(passed.outcome, CommitOutcome::Done);
+        assert_eq!(rows(), ["the answer nonce-1"]);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(200), &mut save)
+                .await
+                .is_err()
+        );
+        proxy.answer(withheld[0].id).await.unwrap();
+        let mut app = save.await.unwrap();
+
+        let write = tokio::spawn(async move {
+            app.execute("SELECT count(*) FROM message").await.unwrap();
+            app.execute("INSERT INTO message (content) VALUES ('another')")
+                .await
+                .unwrap();
+            app
+        });
+        let withheld = until(&mut proxy, 1).await;
+        assert_eq!(withheld[0].carries, Carries::Other);
+        assert_eq!(rows().len(), 1);
+        proxy.open().await.unwrap();
+        let app = write.await.unwrap();
+        assert_eq!(rows().len(), 2);
         app.close().await.unwrap();
     });
 }

@@ -87,8 +87,15 @@ pub(super) struct Message<'a> {
     pub(super) kind: u8,
     /// As much of the body as was read.
     pub(super) body: &'a [u8],
-    /// Whether that is all of it.
-    pub(super) whole: bool,
+    /// How long the body is.
+    pub(super) length: usize,
+}
+
+impl Message<'_> {
+    /// Whether all of it was read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.body.len() == self.length
+    }
 }
 
 /// What is to be done with a message of the server under test.
@@ -255,7 +262,7 @@ impl<S: Session> Relay<S> {
             let message = Message {
                 kind: header.kind,
                 body: &bytes[at + header.begins..at + there],
-                whole,
+                length: header.length - header.begins,
             };
             let drops = std::mem::replace(&mut shared.drops, Drops::Nothing);
             if drops == Drops::Message || drops == Drops::Group && !S::ends_group(header.kind) {
@@ -338,7 +345,7 @@ impl<S: Session> Relay<S> {
                 let heard = self.shared().session.from_database(Message {
                     kind: header.kind,
                     body: &from.bytes[read + header.begins..read + there],
-                    whole,
+                    length: header.length - header.begins,
                 });
                 read += there;
                 if !whole {

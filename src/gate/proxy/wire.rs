@@ -133,14 +133,26 @@ impl Raw {
         }
     }
 
-    /// Exactly so many bytes.
+    /// Exactly so many bytes, and none of what follows: that may be encrypted.
     pub(super) async fn exactly<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
-        match self {
-            Self::Tcp(stream) => stream.read_exact(&mut bytes).await?,
-            Self::Unix(stream) => stream.read_exact(&mut bytes).await?,
-        };
+        self.fill(&mut bytes).await?;
         Ok(bytes)
+    }
+
+    /// The same where the number is known late.
+    pub(super) async fn so_many(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.fill(&mut bytes).await?;
+        Ok(bytes)
+    }
+
+    async fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.read_exact(bytes).await?,
+            Self::Unix(stream) => stream.read_exact(bytes).await?,
+        };
+        Ok(())
     }
 
     /// Sends bytes at once.

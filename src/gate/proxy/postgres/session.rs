@@ -88,7 +88,7 @@ impl Postgres {
 
     fn query_commits(&self, message: Message<'_>) -> Option<String> {
         let text = frame::text(message.body)
-            .filter(|_| message.whole)
+            .filter(|_| message.is_whole())
             .and_then(|(text, _)| std::str::from_utf8(text).ok());
         let Some(text) = text else {
             return Some("(a query that can't be read)".into());
@@ -128,7 +128,7 @@ impl Postgres {
         let text = String::from_utf8_lossy(text);
         // A prepared statement is one statement.
         let class = match classes(&text, Dialect::Postgres).as_slice() {
-            _ if !message.whole => Class::Unknown,
+            _ if !message.is_whole() => Class::Unknown,
             [] => Class::Session,
             [one] => *one,
             _ => Class::Unknown,

@@ -17,7 +17,7 @@ fn message(kind: u8, body: &[u8]) -> Message<'_> {
     Message {
         kind,
         body,
-        whole: true,
+        length: body.len(),
     }
 }
 
@@ -136,7 +136,7 @@ fn what_cannot_be_read_is_withheld() {
     let part = Message {
         kind: b'Q',
         body: b"SELECT 1",
-        whole: false,
+        length: 100,
     };
     assert!(matches!(session.decide(part), Decision::Commit(_)));
     assert!(matches!(
