@@ -24,6 +24,10 @@ pub trait CommitGate: Send {
     /// The commits that wait now, in the order in which they came.
     fn withheld(&mut self) -> Tried<'_, Vec<Withheld>>;
 
+    /// Writers that are not at the gate and may be on their way to it: they wait in the store, for
+    /// a lock of a transaction whose commit is withheld. Each as a person is told of it.
+    fn waiting_in_store(&mut self) -> Tried<'_, Vec<String>>;
+
     /// Lets one commit through and withholds its answer. Returns when the store has answered.
     fn pass(&mut self, id: u64) -> Tried<'_, Passed>;
 
@@ -39,8 +43,8 @@ pub trait CommitGate: Send {
 pub struct Withheld {
     /// Names it at this gate, and no other.
     pub id: u64,
-    /// Who commits: `connection 2`, or a thread.
-    pub by: String,
+    /// Who commits: the number of the connection, or of the thread.
+    pub connection: u64,
     /// The statement or system call that is withheld.
     pub what: String,
     /// The statements of its transaction since the gate closed, shortened.

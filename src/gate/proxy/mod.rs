@@ -196,6 +196,14 @@ impl CommitGate for Proxy {
         Box::pin(async { Ok(self.queue.withheld()) })
     }
 
+    fn waiting_in_store(&mut self) -> Tried<'_, Vec<String>> {
+        let blocked = self.queue.blocked().into_iter();
+        let blocked = blocked
+            .map(|number| format!("connection {number}"))
+            .collect();
+        Box::pin(async { Ok(blocked) })
+    }
+
     fn pass(&mut self, id: u64) -> Tried<'_, Passed> {
         Box::pin(self.queue.pass(id))
     }

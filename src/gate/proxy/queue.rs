@@ -15,12 +15,16 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
 use super::fault::Fault;
+
+/// A statement that takes longer than this may wait for a lock.
+const BLOCKED: Duration = Duration::from_millis(50);
 
 /// All commits at one proxy.
 pub(super) struct Queue {
@@ -40,11 +44,59 @@ struct State {
     next: u64,
     waiting: BTreeMap<u64, Waiting>,
     connections: u64,
+    /// The open ones, by number.
+    open: BTreeMap<u64, Arc<Connection>>,
     carriers: Vec<u64>,
     expired: u32,
     fault: Option<Fault>,
     faults_done: u32,
     broken: Option<String>,
+}
+
+/// An open connection of the server under test.
+pub(super) struct Connection {
+    /// From 1.
+    pub(super) number: u64,
+    queue: Arc<Queue>,
+    /// Since when the database owes it an answer, in microseconds of the run's clock; 0 when it
+    /// owes none.
+    busy_since: AtomicU64,
+}
+
+impl Connection {
+    /// The database owes an answer, or none any more.
+    pub(super) fn busy(&self, is: bool) {
+        if !is {
+            self.busy_since.store(0, Ordering::Relaxed);
+        } else if self.busy_since.load(Ordering::Relaxed) == 0 {
+            let now = u64::try_from(clock::now().as_micros()).unwrap_or(u64::MAX);
+            self.busy_since.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn busy_for(&self) -> Option<Duration> {
+        match self.busy_since.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(clock::now().saturating_sub(Duration::from_micros(since))),
+        }
+    }
+}
+
+/// Takes a connection that ended off the list.
+pub(super) struct Connected(Arc<Connection>);
+
+impl std::ops::Deref for Connected {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.queue.state().open.remove(&self.0.number);
+    }
 }
 
 struct Waiting {
@@ -107,11 +159,34 @@ impl Queue {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// A new connection of the server; its number, from 1.
-    pub(super) fn connected(&self) -> u64 {
+    /// A new connection of the server.
+    pub(super) fn connected(self: &Arc<Self>) -> Connected {
         let mut state = self.state();
         state.connections += 1;
-        state.connections
+        let connection = Arc::new(Connection {
+            number: state.connections,
+            queue: Arc::clone(self),
+            busy_since: AtomicU64::new(0),
+        });
+        state
+            .open
+            .insert(connection.number, Arc::clone(&connection));
+        Connected(connection)
+    }
+
+    /// Connections that the database has owed an answer for longer than a statement takes that
+    /// waits for nobody, and whose commit is not withheld.
+    pub(super) fn blocked(&self) -> Vec<u64> {
+        let state = self.state();
+        let at_gate = |number: u64| {
+            let mut waiting = state.waiting.values();
+            waiting.any(|waiting| waiting.commit.connection == number)
+        };
+        let open = state.open.values();
+        open.filter(|connection| connection.busy_for().is_some_and(|busy| busy >= BLOCKED))
+            .map(|connection| connection.number)
+            .filter(|number| !at_gate(*number))
+            .collect()
     }
 
     /// How many connections there were.
@@ -293,7 +368,7 @@ impl Queue {
             let id = state.next;
             let commit = Withheld {
                 id,
-                by: format!("connection {}", commit.connection),
+                connection: commit.connection,
                 what: commit.what,
                 statements: commit.statements,
                 carries: commit.carries,

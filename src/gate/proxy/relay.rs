@@ -4,6 +4,7 @@
 
 use super::fault::Fault;
 use super::queue::Commit;
+use super::queue::Connected;
 use super::queue::Passage;
 use super::queue::Queue;
 use super::queue::Ticket;
@@ -145,7 +146,7 @@ pub(super) enum Drops {
 /// One connection of the server under test.
 pub(super) struct Relay<S> {
     queue: Arc<Queue>,
-    number: u64,
+    connection: Connected,
     shared: Mutex<Shared<S>>,
     /// The database has answered everything.
     ready: Notify,
@@ -187,7 +188,7 @@ impl<S: Session> Relay<S> {
     /// A connection that is logged in.
     pub(super) fn new(session: S, queue: Arc<Queue>) -> Self {
         Self {
-            number: queue.connected(),
+            connection: queue.connected(),
             queue,
             shared: Mutex::new(Shared {
                 session,
@@ -275,7 +276,7 @@ impl<S: Session> Relay<S> {
                 && (!whole || memmem::find(message.body, nonce).is_some())
             {
                 shared.session.carry();
-                self.queue.carried(self.number);
+                self.queue.carried(self.connection.number);
             }
             // What was let through goes with the rest of its group.
             let goes = allowed || (shared.ticket.is_some() && !shared.session.is_busy());
@@ -285,7 +286,7 @@ impl<S: Session> Relay<S> {
                     Decision::Wait => return Ok((at, Then::Wait)),
                     Decision::Commit(what) => {
                         let commit = Commit {
-                            connection: self.number,
+                            connection: self.connection.number,
                             what,
                             statements: shared.session.statements(),
                             carries: shared.session.carries(),
@@ -296,6 +297,9 @@ impl<S: Session> Relay<S> {
             }
             allowed = false;
             shared.session.forwarded(message, reads);
+            if shared.session.is_busy() {
+                self.connection.busy(true);
+            }
             at += there;
             if !whole {
                 return Ok((at, Then::Rest(header.length - there)));
@@ -394,6 +398,7 @@ impl<S: Session> Relay<S> {
             let outcome = shared.session.outcome();
             (shared.ticket.take(), shared.instead.take(), outcome)
         };
+        self.connection.busy(false);
         self.ready.notify_one();
         if let Some(ticket) = ticket {
             ticket.answered(outcome).await;

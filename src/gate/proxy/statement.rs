@@ -146,7 +146,8 @@ impl Words {
         self.begun = true;
         let is = |other: &[&str]| other.iter().any(|other| word.eq_ignore_ascii_case(other));
         self.into |= is(&["INTO"]);
-        self.writes |= is(&["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"]);
+        // Also `FOR UPDATE` and `FOR SHARE`, which wait for other writers.
+        self.writes |= is(&["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "SHARE"]);
         self.analyzes |= is(&["ANALYZE", "ANALYSE"]);
         self.to |= is(&["TO"]);
         self.autocommit |= is(&["AUTOCOMMIT"]);

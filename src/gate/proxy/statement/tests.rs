@@ -27,6 +27,7 @@ fn a_statement_of_postgres_is_classed_by_its_first_words() {
             Class::Write,
         ),
         ("SELECT 1 INTO t", Class::Write),
+        ("SELECT * FROM conversation FOR UPDATE", Class::Write),
         ("EXPLAIN INSERT INTO m VALUES (1)", Class::Read),
         ("EXPLAIN (ANALYZE) INSERT INTO m VALUES (1)", Class::Write),
         ("INSERT INTO m VALUES ('COMMIT; it')", Class::Write),

@@ -1,0 +1,141 @@
+//! What a trial shows in which the server's own commits were withheld, one by one, and then the
+//! answer to each. Pure.
+//!
+//! The answer's last chunk holds a nonce that was never sent before, so no commit that was made
+//! before the gate closed can have stored it. Three phases, each as long as the hold:
+//!
+//! 1. The commit is withheld: no final marker may come, and the row is not complete.
+//! 2. The commit is done and its answer is withheld: the row is complete, and the server can't
+//!    know it. A marker that comes now did not wait for the commit to be confirmed.
+//! 3. The answer is given: now the marker comes.
+//!
+//! A marker in phase 1 proves a violation. A marker that came in phase 3 of the commit that
+//! completed the row, with no other commit let through since the phases began, proves the order.
+
+use super::order::Row;
+use super::order::Shown;
+use super::order::Tick;
+
+#[cfg(test)]
+mod tests;
+
+/// One commit that was let through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When it was let through.
+    pub let_through: Tick,
+    /// When the store had answered.
+    pub answered: Tick,
+    /// When the server was given the answer; absent when the trial ended before.
+    pub given: Option<Tick>,
+    /// How many others waited when it was let through: at the gate, or for a lock in the store.
+    pub others: usize,
+    /// The row, read while the answer was withheld.
+    pub row: Row,
+}
+
+/// Why a trial ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The final marker came.
+    Final,
+    /// The response ended, or broke off, without the final marker.
+    Died(String),
+    /// No commit came to the gate, and no final marker.
+    NobodyCommits,
+    /// A commit, or its answer, was withheld longer than it may be.
+    Expired,
+    /// As many steps as are allowed, and no final marker.
+    Steps,
+    /// The store failed a commit that was let through.
+    CommitFailed(String),
+    /// The gate itself failed.
+    GateLost(String),
+}
+
+/// What was seen in a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// When the first byte of the final marker came.
+    pub final_at: Option<Tick>,
+    /// The row, read after the final marker was received and before anything else was let through.
+    pub row_at_final: Option<Row>,
+    /// The commits that were let through, in order.
+    pub steps: Vec<Step>,
+    /// How many other commits wait when the marker is there.
+    pub waiting_at_final: usize,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// Judges a trial.
+pub fn judge(trial: &Trial) -> Shown {
+    let Some(final_at) = trial.final_at else {
+        return Shown::Inconclusive(without_final(&trial.end));
+    };
+    let completed = trial
+        .steps
+        .iter()
+        .position(|step| step.row == Row::Complete);
+    let before = &trial.steps[..completed.unwrap_or(trial.steps.len())];
+    if before.iter().any(|step| step.row == Row::Unreadable) {
+        return Shown::Inconclusive("the row could not be read after a commit had passed".into());
+    }
+    match completed.map(|index| &trial.steps[index]) {
+        // The store was asked again when the marker was there, so a commit that came by another
+        // way in between is seen.
+        None => match trial.row_at_final {
+            Some(Row::Incomplete | Row::CommitWaits) => Shown::Violated(violated(trial)),
+            Some(Row::Complete) => Shown::Inconclusive(
+                "the row became complete while every commit was withheld: the server also writes past this gate"
+                    .into(),
+            ),
+            Some(Row::Unreadable) | None => {
+                Shown::Inconclusive("the row could not be read at the final marker".into())
+            }
+        },
+        Some(step) if final_at < step.let_through => Shown::Violated(violated(trial)),
+        Some(step) => match step.given {
+            None => Shown::Ambiguous(early()),
+            Some(given) if final_at < given => Shown::Ambiguous(early()),
+            Some(_) if step.others > 0 => Shown::Ambiguous(format!(
+                "{} more writers waited while the commit was let through that completed the row: the final \
+                 marker may have waited for one of them",
+                step.others
+            )),
+            Some(_) => Shown::Proven,
+        },
+    }
+}
+
+fn violated(trial: &Trial) -> String {
+    match trial.waiting_at_final {
+        0 => "the final marker was received, and the answer's row was not complete".into(),
+        _ => "the final marker was received while the answer's commit was withheld".into(),
+    }
+}
+
+fn early() -> String {
+    "the final marker came when the row was committed and the server had not been told so: it did not wait for \
+     its commit's answer, and something else may have delayed it"
+        .into()
+}
+
+fn without_final(end: &End) -> String {
+    match end {
+        End::Final => "the trial ended with the final marker, and its time is not known".into(),
+        End::Died(how) => format!(
+            "the response ended without the final marker while a commit was withheld ({how}): does the server \
+             wait for its database at least as long as the hold?"
+        ),
+        End::NobodyCommits => "no commit came to the gate, and neither did the final marker".into(),
+        End::Expired => {
+            "a commit had been withheld as long as it may, and the final marker had not come".into()
+        }
+        End::Steps => {
+            "the final marker did not come after as many commits as are let through".into()
+        }
+        End::CommitFailed(why) => format!("a commit that was let through failed: {why}"),
+        End::GateLost(how) => format!("the gate was lost: {how}"),
+    }
+}

@@ -1,0 +1,126 @@
+use super::End;
+use super::Row;
+use super::Shown;
+use super::Step;
+use super::Trial;
+use super::judge;
+use std::time::Duration;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn step(at: u64, row: Row) -> Step {
+    Step {
+        let_through: ms(at),
+        answered: ms(at + 1),
+        given: Some(ms(at + 300)),
+        others: 0,
+        row,
+    }
+}
+
+/// A right server: one commit, withheld for 300 ms, then its answer.
+fn right() -> Trial {
+    Trial {
+        final_at: Some(ms(601)),
+        row_at_final: Some(Row::Complete),
+        steps: vec![step(300, Row::Complete)],
+        waiting_at_final: 0,
+        end: End::Final,
+    }
+}
+
+fn with(change: impl FnOnce(&mut Trial)) -> Shown {
+    let mut trial = right();
+    change(&mut trial);
+    judge(&trial)
+}
+
+#[test]
+fn three_undisturbed_phases_prove_the_order() {
+    assert_eq!(judge(&right()), Shown::Proven);
+    // A commit before it, and one behind it, let through one at a time.
+    assert_eq!(
+        with(|t| t.steps.insert(0, step(0, Row::Incomplete))),
+        Shown::Proven
+    );
+    assert_eq!(
+        with(|t| {
+            t.steps.push(step(900, Row::Complete));
+            t.final_at = Some(ms(1300));
+        }),
+        Shown::Proven
+    );
+}
+
+#[test]
+fn a_marker_while_the_commit_is_withheld_is_a_violation() {
+    let early = |t: &mut Trial| {
+        t.steps.clear();
+        t.final_at = Some(ms(5));
+        t.row_at_final = Some(Row::Incomplete);
+        t.waiting_at_final = 1;
+    };
+    assert!(matches!(with(early), Shown::Violated(_)));
+    // Behind another commit.
+    assert!(matches!(
+        with(|t| {
+            early(t);
+            t.steps.push(step(300, Row::Incomplete));
+        }),
+        Shown::Violated(_)
+    ));
+    // Received before the commit was let through, and seen only afterwards.
+    assert!(matches!(
+        with(|t| t.final_at = Some(ms(299))),
+        Shown::Violated(_)
+    ));
+}
+
+#[test]
+fn a_marker_while_the_answer_is_withheld_is_left_open() {
+    assert!(matches!(
+        with(|t| t.final_at = Some(ms(400))),
+        Shown::Ambiguous(_)
+    ));
+    assert!(matches!(
+        with(|t| {
+            t.final_at = Some(ms(400));
+            t.steps[0].given = None;
+        }),
+        Shown::Ambiguous(_)
+    ));
+}
+
+#[test]
+fn commits_side_by_side_are_left_open() {
+    assert!(matches!(
+        with(|t| t.steps[0].others = 1),
+        Shown::Ambiguous(_)
+    ));
+}
+
+#[test]
+fn a_row_that_no_commit_at_the_gate_completed_means_another_way() {
+    assert!(matches!(with(|t| t.steps.clear()), Shown::Inconclusive(_)));
+}
+
+#[test]
+fn nothing_is_decided_without_the_marker_or_the_row() {
+    assert!(matches!(
+        with(|t| t.final_at = None),
+        Shown::Inconclusive(_)
+    ));
+    assert!(matches!(
+        with(|t| {
+            t.steps.clear();
+            t.row_at_final = Some(Row::Unreadable);
+        }),
+        Shown::Inconclusive(_)
+    ));
+    assert!(matches!(
+        with(|t| t.steps.insert(0, step(0, Row::Unreadable))),
+        Shown::Inconclusive(_)
+    ));
+}
