@@ -53,3 +53,4 @@ pub mod sql;
 pub mod stop;
 pub mod store;
 pub mod stream;
+pub mod trace;

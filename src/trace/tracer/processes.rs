@@ -1,0 +1,44 @@
+//! The threads of a server and of everything that it started.
+
+use super::Thread;
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fs;
+
+/// The numbers of all threads of a process and of its descendants. What ends meanwhile is left
+/// out.
+pub(super) fn threads_below(root: Pid) -> Vec<Thread> {
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for process in numbers("/proc") {
+        if let Some(parent) = parent(process) {
+            children.entry(parent).or_default().push(process);
+        }
+    }
+    let mut processes = BTreeSet::new();
+    let mut next = vec![root.as_raw().cast_unsigned()];
+    while let Some(process) = next.pop() {
+        if processes.insert(process) {
+            next.extend(children.get(&process).into_iter().flatten());
+        }
+    }
+    let tasks = processes.into_iter();
+    tasks
+        .flat_map(|process| numbers(&format!("/proc/{process}/task")))
+        .collect()
+}
+
+/// The entries of a folder that are numbers.
+fn numbers(folder: &str) -> Vec<u32> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// The fourth field of `/proc/PID/stat`; the second is a name in parentheses, with any character.
+fn parent(process: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    behind_name.split_ascii_whitespace().nth(1)?.parse().ok()
+}

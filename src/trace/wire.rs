@@ -1,0 +1,121 @@
+//! What chatctl asks its helper, and what the helper tells: one JSON line each.
+
+use crate::clock::Tick;
+use serde::Deserialize;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the tracer is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// Trace the server, and hold what commits to this database.
+    Close(Close),
+    /// Let one commit through, and hold its answer.
+    Pass(u64),
+    /// Give the answer of a commit that was let through.
+    Answer(u64),
+    /// Let everything through, and trace no more.
+    Open,
+}
+
+/// How to close the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Close {
+    /// The database's file.
+    pub database: PathBuf,
+    /// The text whose transaction is the answer's.
+    pub nonce: String,
+    /// Which of several writers goes first.
+    pub order: Order,
+    /// How long a writer is kept from its lock for another one to come.
+    pub patience: Duration,
+    /// The longest that anything may be held.
+    pub max_hold: Duration,
+    /// What happens at the commit that carries the nonce, in place of holding it.
+    pub fault: Option<Errno>,
+}
+
+/// Which of several writers goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// The first that comes.
+    Arrival,
+    /// The first that comes lets another one pass.
+    SecondFirst,
+}
+
+/// An error that a system call is made to end with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Errno {
+    /// `ENOSPC`: no space is left on the device.
+    NoSpace,
+    /// `EIO`: input or output failed.
+    Io,
+}
+
+/// What the tracer tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Told {
+    /// The server's process group, once it was started.
+    Group(u32),
+    /// Every thread of the server is traced.
+    Closed {
+        /// When.
+        at: Tick,
+        /// How many threads there are.
+        threads: usize,
+    },
+    /// What is at the gate now.
+    State(State),
+    /// Nothing is traced any more.
+    Open {
+        /// When.
+        at: Tick,
+        /// How many holds ended because they were too long.
+        expired: u32,
+        /// How many calls were made to fail.
+        faults: u32,
+    },
+    /// It could not be done.
+    Failed(String),
+}
+
+/// What is at the gate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Commits that are held.
+    pub commits: Vec<Commit>,
+    /// Threads that wait for a write lock, by number.
+    pub waiting: Vec<u32>,
+    /// The commit that was let through, once its row is visible and its answer is held.
+    pub answered: Option<Answered>,
+}
+
+/// A commit that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Names it, and no other.
+    pub id: u64,
+    /// The thread that commits.
+    pub thread: u32,
+    /// The system call.
+    pub what: String,
+    /// Whether the nonce was seen in what it writes.
+    pub carries: bool,
+    /// When it came.
+    pub since: Tick,
+}
+
+/// A commit whose answer is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// Which.
+    pub id: u64,
+    /// When its row was visible.
+    pub at: Tick,
+}
