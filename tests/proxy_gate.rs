@@ -7,9 +7,11 @@ use chatctl::db::Target;
 use chatctl::gate::Carries;
 use chatctl::gate::CommitGate as _;
 use chatctl::gate::CommitOutcome;
+use chatctl::gate::Hold;
 use chatctl::gate::Listen;
 use chatctl::gate::Proxy;
 use chatctl::gate::Withheld;
+use chatctl::trace::wire::Order;
 use common::servers::MariaDb;
 use common::servers::Postgres;
 use common::servers::run_sql;
@@ -34,6 +36,14 @@ fn through(url: &str, proxy: &Proxy) -> String {
     url.set_port(Some(proxy.address().port())).unwrap();
     url.set_query(None);
     url.to_string()
+}
+
+fn hold(nonce: &str) -> Hold<'_> {
+    Hold {
+        nonce,
+        order: Order::Arrival,
+        patience: Duration::from_millis(300),
+    }
 }
 
 /// What is withheld, once so many are.
@@ -67,7 +77,7 @@ fn a_commit_is_withheld_then_its_answer() {
         let mut proxy = Proxy::listen(&anywhere(), &target, MAX_HOLD).await.unwrap();
         let mut app = PgConnection::connect(&through(&url, &proxy)).await.unwrap();
         assert_eq!(proxy.connections(), 1);
-        proxy.close("nonce-1").await.unwrap();
+        proxy.close(hold("nonce-1")).await.unwrap();
         let mut save = tokio::spawn(async move {
             let mut transaction = app.begin().await.unwrap();
             sqlx::query("INSERT INTO message (content) VALUES ($1)")
@@ -149,7 +159,7 @@ fn on_mariadb_too_a_commit_is_withheld_then_its_answer() {
         let mut app = MySqlConnection::connect(&through(&url, &proxy))
             .await
             .unwrap();
-        proxy.close("nonce-1").await.unwrap();
+        proxy.close(hold("nonce-1")).await.unwrap();
         let mut save = tokio::spawn(async move {
             let mut transaction = app.begin().await.unwrap();
             sqlx::query("INSERT INTO message (content) VALUES (?)")

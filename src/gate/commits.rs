@@ -7,6 +7,8 @@
 
 use crate::clock::Tick;
 use crate::db::Tried;
+use crate::trace::wire::Order;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// A gate that withholds commits. Dropping it opens it.
@@ -14,9 +16,8 @@ pub trait CommitGate: Send {
     /// Its name in the table.
     fn name(&self) -> &'static str;
 
-    /// Withholds every commit of the server from now on. A transaction that writes `nonce` is
-    /// the answer's own.
-    fn close<'a>(&'a mut self, nonce: &'a str) -> Tried<'a, Tick>;
+    /// Withholds every commit of the server from now on.
+    fn close<'a>(&'a mut self, hold: Hold<'a>) -> Tried<'a, Tick>;
 
     /// Changes whenever a commit comes to the gate, passes it, or is answered.
     fn changes(&self) -> watch::Receiver<u64>;
@@ -36,6 +37,17 @@ pub trait CommitGate: Send {
 
     /// Lets everything through. Opening an open gate does nothing.
     fn open(&mut self) -> Tried<'_, Tick>;
+}
+
+/// How commits are withheld.
+#[derive(Debug, Clone, Copy)]
+pub struct Hold<'a> {
+    /// A transaction that writes this text is the answer's own.
+    pub nonce: &'a str,
+    /// Which of several writers goes first, where the gate can choose.
+    pub order: Order,
+    /// How long a writer that lets another one pass waits for it to come.
+    pub patience: Duration,
 }
 
 /// A commit that waits at the gate.

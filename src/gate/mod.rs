@@ -11,6 +11,7 @@ pub mod holder;
 mod ofd;
 mod proxy;
 mod raw_locks;
+mod syscalls;
 
 use crate::clock::Tick;
 use crate::db::Db;
@@ -23,12 +24,14 @@ use tokio::sync::watch;
 pub use commits::Carries;
 pub use commits::CommitGate;
 pub use commits::CommitOutcome;
+pub use commits::Hold;
 pub use commits::Passed;
 pub use commits::Withheld;
 pub use fault::Fault;
 pub use proxy::Fault as ProxyFault;
 pub use proxy::Listen;
 pub use proxy::Proxy;
+pub use syscalls::Syscalls;
 
 /// A gate on one store. Dropping it opens it.
 pub trait Gate: Send {

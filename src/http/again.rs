@@ -10,7 +10,6 @@ use crate::clock;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
 
 /// How long the port may stay taken after the server that had it ended.
 const PORT_WAIT: Duration = Duration::from_secs(5);
@@ -25,12 +24,8 @@ pub enum Again {
 
 impl Server {
     /// Asks it, and everything that it started, to end.
-    pub async fn ask_to_end(&mut self) {
-        if let Some(lifeline) = &mut self.lifeline {
-            // A helper that is gone needs not be asked.
-            let _ = lifeline.write_all(b"t").await;
-            let _ = lifeline.flush().await;
-        }
+    pub fn ask_to_end(&self) {
+        self.helper.ask_to_end();
     }
 
     /// Whether it, and everything that it started, ends within this time.

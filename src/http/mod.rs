@@ -2,6 +2,7 @@
 
 mod again;
 mod client;
+mod helper;
 mod listener;
 mod server;
 pub mod supervisor;
@@ -11,6 +12,7 @@ pub use client::Answer;
 pub use client::Client;
 pub use client::Opened;
 pub use client::Outgoing;
+pub use helper::Tracing;
 pub use listener::Reserved;
 pub use server::Killer;
 pub use server::OutputLine;

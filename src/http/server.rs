@@ -1,5 +1,7 @@
 //! The server under test, started, watched and ended by chatctl.
 
+use super::helper::Helper;
+use super::helper::Tracing;
 use super::listener;
 use super::listener::Owner;
 use super::listener::Reserved;
@@ -21,7 +23,6 @@ use tokio::io::AsyncBufReadExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::BufReader;
 use tokio::process::Child;
-use tokio::process::ChildStdin;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -84,8 +85,7 @@ impl Ready {
 /// A running server.
 pub struct Server {
     pub(super) child: Child,
-    // Dropping it ends the server: the helper waits for this pipe to close.
-    pub(super) lifeline: Option<ChildStdin>,
+    pub(super) helper: Helper,
     output: Arc<Mutex<VecDeque<OutputLine>>>,
     keeping: JoinHandle<()>,
     url: Url,
@@ -167,16 +167,19 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .context("starting the server")?;
-        let lifeline = child.stdin.take();
-        let mut first = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let mut helper = Helper::new(
+            child.stdin.take().expect("stdin is piped"),
+            child.stdout.take().expect("stdout is piped"),
+        );
         let output = Arc::new(Mutex::new(VecDeque::new()));
         let keeping = tokio::spawn(keep(
             child.stderr.take().expect("stderr is piped"),
             Arc::clone(&output),
         ));
-        let mut server = Self {
+        let group = helper.group().await;
+        Ok(Self {
             child,
-            lifeline,
+            helper,
             output,
             keeping,
             url: Url::parse(&format!("http://127.0.0.1:{port}/"))
@@ -185,12 +188,9 @@ impl Server {
                 port: Some(port),
                 ..start.clone()
             },
-            group: 0,
+            group,
             reserved: None,
-        };
-        let group = first.next_line().await?;
-        server.group = group.and_then(|line| line.parse().ok()).unwrap_or(0);
-        Ok(server)
+        })
     }
 
     /// Waits until it answers.
@@ -298,6 +298,11 @@ impl Server {
         }
     }
 
+    /// What is asked and told of its system calls, for whoever asks first since it was started.
+    pub fn tracing(&mut self) -> Option<Tracing> {
+        self.helper.tracing()
+    }
+
     /// The processes that it consists of.
     pub fn processes(&self) -> BTreeSet<u32> {
         listener::members(self.group)
@@ -315,7 +320,7 @@ impl Server {
 
     /// Ends it and everything that it started.
     pub async fn end(&mut self) {
-        drop(self.lifeline.take());
+        self.helper.close();
         if tokio::time::timeout(END_WAIT, self.child.wait())
             .await
             .is_err()

@@ -1,24 +1,29 @@
 //! The helper process between chatctl and a server that it starts.
 //!
 //! It puts the server into a process group of its own and ends the whole group when the
-//! pipe from chatctl closes, which also happens when chatctl is killed. A byte on the pipe
-//! asks the group to end in its own time.
+//! pipe from chatctl closes, which also happens when chatctl is killed. As the server's parent it
+//! is also what may trace it. One thread does it all: only the thread that traces a process may
+//! wait for it.
 
+use super::helper::Asked;
+use crate::clock;
+use crate::clock::Tick;
+use crate::trace::Server;
+use crate::trace::wire::Told;
 use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
-use std::io::Read as _;
+use std::io::BufRead as _;
 use std::io::Write;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 /// How long the server may take to end by itself once chatctl is gone.
 const GRACE: Duration = Duration::from_secs(3);
-/// How often it is looked whether anything of the group is left.
-const ASK: Duration = Duration::from_millis(10);
 
 /// The helper's arguments.
 #[derive(Debug, clap::Args)]
@@ -28,18 +33,24 @@ pub struct Args {
     command: Vec<String>,
 }
 
-enum Event {
-    Ended(Option<i32>),
-    AskedToEnd,
-    ParentGone,
+/// When the helper ends.
+#[derive(Clone, Copy)]
+enum Ends {
+    /// When the server does.
+    WithServer,
+    /// When nothing of the group is left: a shell or a runner that began it may end at once while
+    /// the server still writes what it has. chatctl's patience ends it, by closing the pipe.
+    WithGroup,
+    /// When the server does, and then at the latest: chatctl is gone.
+    At(Tick),
 }
 
-/// Runs the command until it ends or chatctl is gone. The first line that it writes to
-/// `out` is the process group's number; the server's own output follows on stderr.
+/// Runs the command until it ends or chatctl is gone. The first line that it writes to `out` tells
+/// the process group's number; the server's own output follows on stderr. Gives its exit code.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
     // Ctrl-C in the terminal is chatctl's to handle, in order.
     let _ = nix::unistd::setsid();
-    let mut child = Command::new(&args.command[0])
+    let child = Command::new(&args.command[0])
         .args(&args.command[1..])
         .process_group(0)
         .stdin(Stdio::null())
@@ -47,55 +58,72 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
         .spawn()
         .map_err(|error| anyhow::anyhow!("starting `{}`: {error}", args.command[0]))?;
     let group = Pid::from_raw(i32::try_from(child.id())?);
-    writeln!(out, "{group}")?;
-    out.flush()?;
-
-    let (events, inbox) = mpsc::channel();
-    let ended = events.clone();
-    std::thread::spawn(move || {
-        let status = child.wait().ok().and_then(|status| status.code());
-        let _ = ended.send(Event::Ended(status));
-    });
-    std::thread::spawn(move || {
-        // What is sent does not matter: each byte asks, and the end of the pipe tells.
-        while matches!(std::io::stdin().read(&mut [0]), Ok(1)) {
-            let _ = events.send(Event::AskedToEnd);
-        }
-        let _ = events.send(Event::ParentGone);
-    });
-
-    let code = follow(group, &inbox)?;
+    let mut server = Server::new(group);
+    say(out, &Told::Group(child.id()));
+    let code = follow(group, &mut server, &asks(), out);
     let _ = killpg(group, Signal::SIGKILL);
     Ok(code.unwrap_or(1))
 }
 
-/// Waits until the server has ended or its time is over. The exit code, where it is known.
-fn follow(group: Pid, inbox: &mpsc::Receiver<Event>) -> anyhow::Result<Option<i32>> {
-    let event = inbox.recv()?;
-    if let Event::Ended(code) = event {
-        return Ok(code);
-    }
-    // A group that is gone already can't be signalled, and needn't be.
-    let _ = killpg(group, Signal::SIGTERM);
-    Ok(match event {
-        Event::AskedToEnd => until_empty(group, inbox),
-        _ => match inbox.recv_timeout(GRACE) {
-            Ok(Event::Ended(code)) => code,
-            _ => None,
-        },
-    })
+/// What chatctl asks, as it comes. The channel closes with the pipe.
+fn asks() -> mpsc::Receiver<Asked> {
+    let (asks, inbox) = mpsc::channel();
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lock().lines();
+        for asked in lines.map_while(Result::ok) {
+            let Ok(asked) = serde_json::from_str(&asked) else {
+                break;
+            };
+            if asks.send(asked).is_err() {
+                break;
+            }
+        }
+    });
+    inbox
 }
 
-/// Waits until nothing of the group is left: a shell or a runner that began it may end at once
-/// while the server still writes what it has. chatctl's patience ends it, by closing the pipe.
-fn until_empty(group: Pid, inbox: &mpsc::Receiver<Event>) -> Option<i32> {
-    let mut code = None;
-    while code.is_none() || killpg(group, None).is_ok() {
-        match inbox.recv_timeout(ASK) {
-            Ok(Event::Ended(ended)) => code = Some(ended.unwrap_or(1)),
-            Ok(Event::ParentGone) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
-            Ok(Event::AskedToEnd) | Err(mpsc::RecvTimeoutError::Timeout) => {}
+/// Waits until the server has ended or its time is over. The exit code, where it is known.
+fn follow(
+    group: Pid,
+    server: &mut Server,
+    inbox: &mpsc::Receiver<Asked>,
+    out: &mut dyn Write,
+) -> Option<i32> {
+    let mut ends = Ends::WithServer;
+    loop {
+        match inbox.recv_timeout(server.pause()) {
+            Ok(Asked::Trace(ask)) => server.ask(ask).iter().for_each(|told| say(out, told)),
+            Ok(Asked::End) => {
+                // A group that is gone already can't be signalled, and needn't be.
+                let _ = killpg(group, Signal::SIGTERM);
+                ends = Ends::WithGroup;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                if !matches!(ends, Ends::At(_)) {
+                    // A thread that is held hears no signal.
+                    server.let_go();
+                    let _ = killpg(group, Signal::SIGTERM);
+                    ends = Ends::At(clock::now() + GRACE);
+                }
+                std::thread::sleep(server.pause());
+            }
+        }
+        server.look().iter().for_each(|told| say(out, told));
+        let over = match ends {
+            Ends::WithServer => server.ended().is_some(),
+            Ends::WithGroup => server.ended().is_some() && killpg(group, None).is_err(),
+            Ends::At(deadline) => server.ended().is_some() || clock::now() >= deadline,
+        };
+        if over {
+            return server.ended();
         }
     }
-    code
+}
+
+/// chatctl may be gone; then there is nobody to tell.
+fn say(out: &mut dyn Write, told: &Told) {
+    let mut line = serde_json::to_vec(told).expect("what is told has a JSON form");
+    line.push(b'\n');
+    let _ = out.write_all(&line).and_then(|()| out.flush());
 }

@@ -43,8 +43,8 @@ const ALL_STOPPED: Duration = Duration::from_secs(2);
 /// Between two looks while nothing happens.
 const LOOK: Duration = Duration::from_micros(50);
 
-/// Traces one server.
-pub struct Tracer {
+/// A server that this process has started, and may trace.
+pub struct Server {
     root: Pid,
     threads: BTreeMap<Thread, Traced>,
     gate: Gate,
@@ -100,8 +100,8 @@ enum HeldAt {
     Sleep,
 }
 
-impl Tracer {
-    /// Of a server that this process has started.
+impl Server {
+    /// It was just started, and is not traced.
     pub fn new(root: Pid) -> Self {
         Self {
             root,
@@ -111,7 +111,7 @@ impl Tracer {
         }
     }
 
-    /// The exit code of the server, once it has ended; 1 when a signal ended it.
+    /// Its exit code, once it has ended; 1 when a signal ended it.
     pub fn ended(&self) -> Option<i32> {
         self.ended
     }
@@ -406,11 +406,16 @@ impl Tracer {
         }
     }
 
+    /// Lets go of every thread.
+    pub fn let_go(&mut self) {
+        self.open();
+    }
+
     fn open(&mut self) -> Told {
         self.open_after(0)
     }
 
-    /// Lets go of every thread.
+    /// The same, after so many holds that were too long.
     fn open_after(&mut self, expired: u32) -> Told {
         let faults = match std::mem::replace(&mut self.gate, Gate::Opening) {
             Gate::Closed(closed) => closed.faults,

@@ -104,7 +104,7 @@ async fn anew(
             moments.now(Lane::Server, "SIGKILL");
         }
         (_, until) => {
-            server.ask_to_end().await;
+            server.ask_to_end();
             moments.now(Lane::Server, "SIGTERM");
             if until == Until::Middle && !server.ends_within(GOES_ON).await {
                 held.let_go();

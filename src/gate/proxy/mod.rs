@@ -16,6 +16,7 @@ mod upstream;
 mod wire;
 
 use super::commits::CommitGate;
+use super::commits::Hold;
 use super::commits::Passed;
 use super::commits::Withheld;
 use crate::clock::Tick;
@@ -183,8 +184,8 @@ impl CommitGate for Proxy {
         NAME
     }
 
-    fn close<'a>(&'a mut self, nonce: &'a str) -> Tried<'a, Tick> {
-        let at = self.queue.close(nonce);
+    fn close<'a>(&'a mut self, hold: Hold<'a>) -> Tried<'a, Tick> {
+        let at = self.queue.close(hold.nonce);
         Box::pin(async move { Ok(at) })
     }
 

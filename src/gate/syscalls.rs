@@ -1,0 +1,295 @@
+//! The system-call gate: a thread of the server that is about to commit to SQLite is stopped at
+//! the call that commits, and then before it learns that it has.
+//!
+//! The helper that started the server traces it; this side asks. Linux only.
+
+use super::commits::Carries;
+use super::commits::CommitGate;
+use super::commits::CommitOutcome;
+use super::commits::Hold;
+use super::commits::Passed;
+use super::commits::Withheld;
+use crate::clock;
+use crate::clock::Tick;
+use crate::db::Tried;
+use crate::http::Server;
+use crate::http::Tracing;
+use crate::trace::wire::Ask;
+use crate::trace::wire::Close;
+use crate::trace::wire::Errno;
+use crate::trace::wire::Order;
+use crate::trace::wire::State;
+use crate::trace::wire::Told;
+use anyhow::Context as _;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+
+/// The name in the table of gates.
+pub(super) const NAME: &str = "syscalls";
+
+/// Longer than the helper takes to trace every thread, or to let go of all.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+
+/// A gate at the system calls of a server that chatctl has started.
+pub struct Syscalls {
+    asks: mpsc::UnboundedSender<Ask>,
+    answers: mpsc::UnboundedReceiver<Told>,
+    state: watch::Receiver<State>,
+    changes: watch::Receiver<u64>,
+    database: PathBuf,
+    max_hold: Duration,
+    closed: bool,
+    expired: u32,
+    faults: u32,
+}
+
+impl Syscalls {
+    /// On a server and the file of its database. Nothing is held yet.
+    ///
+    /// # Errors
+    /// When another gate traces this server already.
+    pub fn new(server: &mut Server, database: PathBuf, max_hold: Duration) -> anyhow::Result<Self> {
+        let tracing = server
+            .tracing()
+            .context("the server's system calls are traced already")?;
+        let (asks, to_ask) = mpsc::unbounded_channel();
+        let (answered, answers) = mpsc::unbounded_channel();
+        let (state_in, state) = watch::channel(State::default());
+        let (changed, changes) = watch::channel(0);
+        // Ends when this side or the helper is gone.
+        tokio::spawn(talk(tracing, to_ask, answered, state_in, changed));
+        Ok(Self {
+            asks,
+            answers,
+            state,
+            changes,
+            database,
+            max_hold,
+            closed: false,
+            expired: 0,
+            faults: 0,
+        })
+    }
+
+    /// How many holds ended because they were too long, since the gate was closed.
+    pub fn expired(&self) -> u32 {
+        self.expired
+    }
+
+    /// How many calls were made to fail, since the gate was closed.
+    pub fn faults_done(&self) -> u32 {
+        self.faults
+    }
+
+    /// Makes the call fail that commits the nonce, until the gate is opened.
+    ///
+    /// # Errors
+    /// When the server can't be traced.
+    pub async fn arm(&mut self, nonce: &str, fault: Errno) -> anyhow::Result<Tick> {
+        let hold = Hold {
+            nonce,
+            order: Order::Arrival,
+            patience: Duration::ZERO,
+        };
+        self.start(hold, Some(fault)).await
+    }
+
+    async fn start(&mut self, hold: Hold<'_>, fault: Option<Errno>) -> anyhow::Result<Tick> {
+        // What an earlier hold still told is of no use.
+        while self.answers.try_recv().is_ok() {}
+        (self.expired, self.faults) = (0, 0);
+        let close = Close {
+            database: self.database.clone(),
+            nonce: hold.nonce.to_owned(),
+            order: hold.order,
+            patience: hold.patience,
+            max_hold: self.max_hold,
+            fault,
+        };
+        self.closed = true;
+        match self.asked(Ask::Close(close)).await? {
+            Told::Closed { at, .. } => Ok(at),
+            Told::Failed(why) => anyhow::bail!("{why}"),
+            other => anyhow::bail!("the helper that traces the server said {other:?}"),
+        }
+    }
+
+    async fn asked(&mut self, ask: Ask) -> anyhow::Result<Told> {
+        self.asks
+            .send(ask)
+            .ok()
+            .context("the helper that traces the server is gone")?;
+        self.answer_of_helper().await
+    }
+
+    async fn answer_of_helper(&mut self) -> anyhow::Result<Told> {
+        tokio::time::timeout(ANSWER_WAIT, self.answers.recv())
+            .await
+            .context("the helper that traces the server does not answer")?
+            .context("the helper that traces the server is gone")
+    }
+
+    /// Waits until the state is as wanted, or the gate opened by itself.
+    async fn until(&mut self, mut wanted: impl FnMut(&State) -> bool) -> anyhow::Result<bool> {
+        let mut state = self.state.clone();
+        tokio::select! {
+            came = state.wait_for(|state| wanted(state)) => {
+                came.context("the helper that traces the server is gone")?;
+                Ok(true)
+            }
+            told = self.answers.recv() => match told {
+                Some(Told::Open { expired, faults, .. }) => {
+                    (self.closed, self.expired, self.faults) = (false, expired, faults);
+                    Ok(false)
+                }
+                Some(Told::Failed(why)) => anyhow::bail!("{why}"),
+                _ => anyhow::bail!("the helper that traces the server is gone"),
+            },
+        }
+    }
+}
+
+impl Drop for Syscalls {
+    fn drop(&mut self) {
+        // Sent before the task is ended: it sends what it has.
+        let _ = self.asks.send(Ask::Open);
+    }
+}
+
+/// Carries asks to the helper and what it tells back: states to whoever looks, the rest as answers.
+async fn talk(
+    mut tracing: Tracing,
+    mut to_ask: mpsc::UnboundedReceiver<Ask>,
+    answered: mpsc::UnboundedSender<Told>,
+    state: watch::Sender<State>,
+    changed: watch::Sender<u64>,
+) {
+    loop {
+        tokio::select! {
+            ask = to_ask.recv() => match ask {
+                Some(ask) => tracing.ask(ask),
+                None => break,
+            },
+            told = tracing.told() => match told {
+                Some(Told::State(new)) => {
+                    state.send_replace(new);
+                    changed.send_modify(|count| *count += 1);
+                }
+                Some(told) => {
+                    if matches!(told, Told::Open { .. } | Told::Closed { .. }) {
+                        state.send_replace(State::default());
+                    }
+                    if answered.send(told).is_err() {
+                        break;
+                    }
+                    changed.send_modify(|count| *count += 1);
+                }
+                None => break,
+            },
+        }
+    }
+}
+
+impl CommitGate for Syscalls {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn close<'a>(&'a mut self, hold: Hold<'a>) -> Tried<'a, Tick> {
+        Box::pin(self.start(hold, None))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    fn withheld(&mut self) -> Tried<'_, Vec<Withheld>> {
+        Box::pin(async {
+            let state = self.state.borrow();
+            let commits = state.commits.iter();
+            let withheld = commits.map(|commit| Withheld {
+                id: commit.id,
+                connection: u64::from(commit.thread),
+                what: commit.what.clone(),
+                statements: Vec::new(),
+                carries: if commit.carries {
+                    Carries::Answer
+                } else {
+                    Carries::Other
+                },
+                since: commit.since,
+            });
+            Ok(withheld.collect())
+        })
+    }
+
+    fn waiting_in_store(&mut self) -> Tried<'_, Vec<String>> {
+        Box::pin(async {
+            let state = self.state.borrow();
+            let waiting = state.waiting.iter();
+            Ok(waiting.map(|thread| format!("thread {thread}")).collect())
+        })
+    }
+
+    fn pass(&mut self, id: u64) -> Tried<'_, Passed> {
+        Box::pin(async move {
+            let let_through = clock::now();
+            self.asks
+                .send(Ask::Pass(id))
+                .ok()
+                .context("the helper that traces the server is gone")?;
+            let longest = self.max_hold;
+            let held = self.until(|state| state.answered.is_some_and(|answered| answered.id == id));
+            // A server that never gives its lock back must not be waited for.
+            let held = tokio::time::timeout(longest, held).await.unwrap_or(Ok(false))?;
+            let answered = self.state.borrow().answered;
+            Ok(Passed {
+                let_through,
+                answered: answered.map_or_else(clock::now, |answered| answered.at),
+                outcome: if held {
+                    CommitOutcome::Done
+                } else {
+                    CommitOutcome::Lost
+                },
+            })
+        })
+    }
+
+    fn answer(&mut self, id: u64) -> Tried<'_, Tick> {
+        Box::pin(async move {
+            self.asks
+                .send(Ask::Answer(id))
+                .ok()
+                .context("the helper that traces the server is gone")?;
+            self.until(|state| state.answered.is_none()).await?;
+            Ok(clock::now())
+        })
+    }
+
+    fn open(&mut self) -> Tried<'_, Tick> {
+        Box::pin(async move {
+            if !std::mem::take(&mut self.closed) {
+                return Ok(clock::now());
+            }
+            let mut told = self.asked(Ask::Open).await?;
+            loop {
+                match told {
+                    Told::Open {
+                        at,
+                        expired,
+                        faults,
+                    } => {
+                        self.expired += expired;
+                        self.faults += faults;
+                        return Ok(at);
+                    }
+                    // An answer to what was asked before.
+                    Told::Failed(_) | Told::Closed { .. } => told = self.answer_of_helper().await?,
+                    other => anyhow::bail!("the helper that traces the server said {other:?}"),
+                }
+            }
+        })
+    }
+}
