@@ -7,7 +7,9 @@
 //!   `model`, `report` and the error type of `stop`.
 //! - `db` and `http` do I/O and name `model`, and `db` the tokens of `sql`; sqlx is named in `db` only, reqwest in `http` only.
 //! - `gateway` and `demo` serve HTTP; axum is named there only. `gateway` plays cassettes.
-//! - `store` reads chats through `db`; `gate` locks them through `db`.
+//! - `store` reads chats through `db`; `gate` locks them through `db`, or withholds the server's own
+//!   commits: on the wire, or by `trace`, which looks at the system calls of a server that `http`
+//!   starts.
 //! - `stream::run` drives the cores through all of these.
 //! - `audit` looks at what survives, and `audit::restart` drives `stream::run` around a restart.
 //! - `sql` names nothing; `lint` judges texts through it and does no I/O.

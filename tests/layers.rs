@@ -34,10 +34,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/judge", &["model", "report", "stream"]),
     ("stream/shipped.rs", &["stream", "stop"]),
     ("db", &["mask", "model", "sql", "stop"]),
-    ("http", &["clock", "itself", "mask", "stop"]),
+    ("http", &["clock", "itself", "mask", "stop", "trace"]),
+    ("trace", &["clock"]),
     ("gateway", &["clock", "model", "stop", "stream"]),
     ("store", &["db", "model", "stop"]),
-    ("gate", &["clock", "db", "itself", "stop"]),
+    ("gate", &["clock", "db", "http", "itself", "sql", "stop", "trace"]),
     (
         "stream/run",
         &[
