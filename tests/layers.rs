@@ -38,7 +38,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("trace", &["clock"]),
     ("gateway", &["clock", "model", "stop", "stream"]),
     ("store", &["db", "model", "stop"]),
-    ("gate", &["clock", "db", "http", "itself", "sql", "stop", "trace"]),
+    (
+        "gate",
+        &["clock", "db", "http", "itself", "sql", "stop", "trace"],
+    ),
     (
         "stream/run",
         &[

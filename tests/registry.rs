@@ -59,7 +59,13 @@ fn every_check_has_a_row() {
 #[test]
 fn every_gate_has_a_row() {
     let named = rows(gate::ALL.iter().map(|kind| kind.name));
-    assert_eq!(files("src/gate", &["commits", "holder", "fault", "ofd", "proxy", "syscalls"]), named);
+    assert_eq!(
+        files(
+            "src/gate",
+            &["commits", "holder", "fault", "ofd", "proxy", "syscalls"]
+        ),
+        named
+    );
 }
 
 #[test]

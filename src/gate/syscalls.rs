@@ -243,7 +243,9 @@ impl CommitGate for Syscalls {
             let longest = self.max_hold;
             let held = self.until(|state| state.answered.is_some_and(|answered| answered.id == id));
             // A server that never gives its lock back must not be waited for.
-            let held = tokio::time::timeout(longest, held).await.unwrap_or(Ok(false))?;
+            let held = tokio::time::timeout(longest, held)
+                .await
+                .unwrap_or(Ok(false))?;
             let answered = self.state.borrow().answered;
             Ok(Passed {
                 let_through,
