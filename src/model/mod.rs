@@ -27,6 +27,8 @@ pub use shape::Shape;
 pub use shape::ShapeColumn;
 pub use shape::Successor;
 pub use stored::Conversation;
+pub use stored::Listed;
+pub use stored::Mark;
 pub use stored::Role;
 pub use stored::State;
 pub use stored::StoredMessage;

@@ -27,6 +27,8 @@ pub struct StoredMessage {
     pub extra: String,
     /// How far it is.
     pub state: State,
+    /// What the store itself says of whether the message is finished.
+    pub mark: Mark,
     /// Whether the content is what the mapping says of it; if not, it is the raw text.
     pub decoded: bool,
     /// Whether it lies on the way to the current leaf; always so where there are no branches.
@@ -45,6 +47,19 @@ pub enum State {
     Failed,
     /// Deleted for the user, kept as a row.
     Deleted,
+}
+
+/// What the store itself says of whether a message is finished: by what the mapping names as
+/// `open` or `done`, else by a word in its status column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mark {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is still being written.
+    Writing,
+    /// It is finished.
+    Finished,
 }
 
 /// A tool that a message calls, or what it gave.
@@ -73,6 +88,7 @@ impl StoredMessage {
             tools: Vec::new(),
             extra: String::new(),
             state: State::Whole,
+            mark: Mark::None,
             decoded: true,
             on_branch: true,
         }
@@ -98,6 +114,15 @@ pub struct Conversation {
     pub unanswered: bool,
     /// Whether it is deleted for the user and kept as a row.
     pub deleted: bool,
+}
+
+/// Whether a conversation that has a row of its own is shown to its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// It is.
+    Shown,
+    /// It is deleted for the user, and kept as a row.
+    Deleted,
 }
 
 /// Whose message it is.

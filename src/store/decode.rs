@@ -13,7 +13,9 @@ use super::row::Row;
 use super::row::fill;
 use super::row::time_of;
 use super::row::written;
+use super::status;
 use crate::model::CellRef;
+use crate::model::Mark;
 use crate::model::Role;
 use crate::model::State;
 use crate::model::StoredMessage;
@@ -180,6 +182,7 @@ impl<'p> Decoder<'p> {
                 if whole.state != State::Deleted {
                     message.state = State::Whole;
                 }
+                message.mark = Mark::Finished;
             }
             row.fill(slot, &mut message);
             take(&mut message);
@@ -244,6 +247,7 @@ impl<'p> Decoder<'p> {
                 ..bare.clone()
             };
             message.state = item_state(item, value, bare.state);
+            message.mark = item_mark(item, value);
             match item.content.first(value) {
                 Some(content) => fill(content, &mut message),
                 None => message.decoded = message.decoded && !message.tools.is_empty(),
@@ -293,6 +297,12 @@ fn bare(plan: &Plan, row: &Row<'_>, message: &mut StoredMessage) {
     };
     put(&mut message.conversation, conversation(plan, row));
     put(&mut message.status, told(plan.status));
+    message.mark = match (plan.open.map(|at| row.cells[at]), &message.status) {
+        (Some(CellRef::Int(1)), _) => Mark::Writing,
+        (Some(CellRef::Int(0)), _) => Mark::Finished,
+        (_, Some(status)) => status::mark(status),
+        (_, None) => Mark::None,
+    };
     put(&mut message.parent, told(plan.parent));
     message.time = plan.time.as_ref().and_then(|slot| row.time(slot));
     message.append = plan.append.and_then(|at| row.append(at));
@@ -310,6 +320,15 @@ fn put(place: &mut Option<String>, text: Option<Cow<'_, str>>) {
             place.push_str(&text);
         }
         (place, text) => *place = text.map(Cow::into_owned),
+    }
+}
+
+fn item_mark(item: &Items, value: &Value) -> Mark {
+    let done = item.done.as_ref().and_then(|path| path.first(value));
+    match done.and_then(Value::as_bool) {
+        Some(true) => Mark::Finished,
+        Some(false) => Mark::Writing,
+        None => Mark::None,
     }
 }
 

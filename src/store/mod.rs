@@ -24,6 +24,7 @@ mod row;
 mod score;
 mod search;
 mod source;
+mod status;
 mod sums;
 mod threads;
 mod time;

@@ -1,5 +1,6 @@
 //! What a message's JSON says: its text and its tool calls, in the forms that chat stores keep.
 
+use crate::model::Mark;
 use crate::model::ToolCall;
 use serde_json::Map;
 use serde_json::Value;
@@ -11,6 +12,8 @@ pub(super) struct Content {
     pub text: String,
     /// The tools that it calls, or what they gave.
     pub tools: Vec<ToolCall>,
+    /// Whether a part of it is still being written, where parts say so.
+    pub mark: Mark,
 }
 
 /// Reads a content; nothing when it is in no known form.
@@ -71,6 +74,7 @@ fn add(value: &Value, content: &mut Content) -> bool {
 
 fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
     let kind = fields.get("type").and_then(Value::as_str).unwrap_or("");
+    mark(fields, content);
     if let Some(call) = call(fields) {
         content.tools.push(call);
         return true;
@@ -130,6 +134,15 @@ fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
             true
         }
         None => false,
+    }
+}
+
+/// A part of the AI SDK has a state; one part that is still being written outweighs all others.
+fn mark(fields: &Map<String, Value>, content: &mut Content) {
+    match fields.get("state").and_then(Value::as_str) {
+        Some("streaming" | "input-streaming") => content.mark = Mark::Writing,
+        Some("done") if content.mark == Mark::None => content.mark = Mark::Finished,
+        _ => {}
     }
 }
 
@@ -214,6 +227,7 @@ mod tests {
     use super::Content;
     use super::canonical;
     use super::read;
+    use crate::model::Mark;
     use crate::model::ToolCall;
     use serde_json::json;
 
@@ -226,6 +240,7 @@ mod tests {
         Some(Content {
             text: text.to_owned(),
             tools: tools.iter().map(tool).collect(),
+            mark: Mark::None,
         })
     }
 
@@ -293,6 +308,42 @@ mod tests {
             ),
         ] {
             assert_eq!(read(&value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_still_being_written_marks_its_message() {
+        for (parts, mark) in [
+            (
+                json!([{"type": "text", "text": "a", "state": "streaming"}]),
+                Mark::Writing,
+            ),
+            (
+                json!([{"type": "text", "text": "a", "state": "streaming"}, {"type": "text", "text": "b", "state": "done"}]),
+                Mark::Writing,
+            ),
+            (
+                json!([{"type": "tool-f", "toolCallId": "1", "state": "input-streaming", "input": {}}]),
+                Mark::Writing,
+            ),
+            (
+                json!([{"type": "reasoning", "text": "hm", "state": "streaming"}]),
+                Mark::Writing,
+            ),
+            (
+                json!([{"type": "reasoning", "text": "hm", "state": "done"}, {"type": "text", "text": "a", "state": "done"}]),
+                Mark::Finished,
+            ),
+            (
+                json!([{"type": "tool-f", "toolCallId": "1", "state": "output-available", "input": {}, "output": 1}]),
+                Mark::None,
+            ),
+            (
+                json!([{"type": "text", "text": "the \"state\": \"streaming\""}]),
+                Mark::None,
+            ),
+        ] {
+            assert_eq!(read(&parts).unwrap().mark, mark, "{parts}");
         }
     }
 

@@ -78,6 +78,13 @@ impl Columns<'_> {
         let condition = condition(self.db, predicate?);
         Some(self.expression(format!("CASE WHEN {condition} THEN 1 ELSE 0 END")))
     }
+
+    /// A flag with a third value: where the condition is NULL, so is it.
+    fn answer(&mut self, predicate: Option<&Predicate>) -> Option<usize> {
+        let condition = condition(self.db, predicate?);
+        let sql = format!("CASE WHEN {condition} THEN 1 WHEN NOT {condition} THEN 0 END");
+        Some(self.expression(sql))
+    }
 }
 
 /// A condition over the table that is selected from.
@@ -147,7 +154,7 @@ impl Plan {
             tools: columns.source(message.tools.as_ref()),
             status: columns.some(message.status.as_ref()),
             extra: columns.columns(&message.extra),
-            open: columns.flag(message.open.as_ref()),
+            open: columns.answer(message.open.as_ref()),
             error: columns.flag(message.error.as_ref()),
             deleted: columns.flag(deleted),
             items: store

@@ -7,6 +7,8 @@ use super::plan::Slot;
 use super::source::Path;
 use super::time;
 use crate::model::CellRef;
+use crate::model::Mark;
+use crate::model::State;
 use crate::model::StoredMessage;
 use crate::model::ToolCall;
 use serde_json::Value;
@@ -35,9 +37,16 @@ pub(super) fn time_of(value: &Value) -> Option<i64> {
 /// Adds what a JSON content says to a message.
 pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
     match parts::read(value) {
-        Some(Content { text, tools }) => {
+        Some(Content { text, tools, mark }) => {
             message.content.push_str(&text);
             message.tools.extend(tools);
+            match (mark, message.state) {
+                (Mark::Writing, State::Whole) => {
+                    (message.state, message.mark) = (State::Open, mark)
+                }
+                (Mark::Finished, State::Whole) => message.mark = mark,
+                _ => {}
+            }
         }
         None => {
             message.content.push_str(&parts::canonical(value));
