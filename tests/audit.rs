@@ -4,6 +4,8 @@
 
 #[path = "audit/across.rs"]
 mod across;
+#[path = "audit/ages.rs"]
+mod ages;
 #[path = "audit/changes.rs"]
 mod changes;
 #[path = "audit/chats.rs"]
@@ -13,6 +15,8 @@ mod common;
 mod faults;
 #[path = "audit/files.rs"]
 mod files;
+#[path = "audit/first_version.rs"]
+mod first_version;
 #[path = "audit/growth.rs"]
 mod growth;
 #[path = "audit/marks.rs"]

@@ -63,6 +63,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "audit/checks",
         &["audit", "db", "model", "report", "sql", "stop", "store"],
     ),
+    ("audit/fingerprint.rs", &["store"]),
     ("audit/turns.rs", &["model"]),
     ("audit/expected.rs", &["sql"]),
     ("audit/rate", &["audit", "model", "report"]),

@@ -4,6 +4,7 @@
 use super::taker::Late;
 use super::taker::Parts;
 use super::taker::Taker;
+use crate::model::Listed;
 use crate::model::Role;
 use crate::model::StoredMessage;
 use crate::stop::Stop;
@@ -27,7 +28,7 @@ pub struct Background {
 /// made only once.
 #[derive(Debug, Default)]
 struct Batch {
-    conversations: Vec<String>,
+    conversations: Vec<(String, Listed)>,
     messages: Vec<(StoredMessage, Late)>,
     /// How many of the messages count.
     used: usize,
@@ -50,8 +51,8 @@ impl Background {
         let thread = std::thread::Builder::new().name("digests".to_owned());
         let take = move || {
             for mut batch in batches {
-                for key in batch.conversations.drain(..) {
-                    taker.take_conversation(&key)?;
+                for (key, listed) in batch.conversations.drain(..) {
+                    taker.take_conversation(&key, listed)?;
                 }
                 for (message, late) in &batch.messages[..batch.used] {
                     taker.take(message, *late)?;
@@ -72,8 +73,8 @@ impl Background {
     }
 
     /// As [`Taker::take_conversation`]; a failure comes later.
-    pub fn take_conversation(&mut self, key: &str) -> anyhow::Result<()> {
-        self.batch.conversations.push(key.to_owned());
+    pub fn take_conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<()> {
+        self.batch.conversations.push((key.to_owned(), listed));
         match self.batch.conversations.len() < MOST {
             true => Ok(()),
             false => self.send(),
@@ -149,6 +150,7 @@ mod tests {
     use crate::audit::Late;
     use crate::audit::Settings;
     use crate::audit::Taker;
+    use crate::model::Listed;
     use crate::model::Role;
     use crate::model::StoredMessage;
     use crate::model::ToolCall;
@@ -189,8 +191,17 @@ mod tests {
     fn what_is_taken_meanwhile_is_what_is_taken_at_once() {
         let (mut at_once, mut meanwhile) = (taker(), Background::start(taker()).unwrap());
         for number in 0..1_000 {
-            at_once.take_conversation(&number.to_string()).unwrap();
-            meanwhile.take_conversation(&number.to_string()).unwrap();
+            let listed = if number % 3 == 0 {
+                Listed::Deleted
+            } else {
+                Listed::Shown
+            };
+            at_once
+                .take_conversation(&number.to_string(), listed)
+                .unwrap();
+            meanwhile
+                .take_conversation(&number.to_string(), listed)
+                .unwrap();
         }
         for number in 0..5_000_usize {
             let late = if number.is_multiple_of(11) {

@@ -40,6 +40,7 @@ struct Keys {
     conversation: Secret,
     message: Secret,
     content: Secret,
+    text: Secret,
     leaf: Secret,
     parent: Secret,
     place: Secret,
@@ -53,6 +54,7 @@ impl Leafer {
                 conversation: key.derive("chatctl audit 1 conversation"),
                 message: key.derive("chatctl audit 1 message"),
                 content: key.derive("chatctl audit 1 content"),
+                text: key.derive("chatctl audit 1 text"),
                 leaf: key.derive("chatctl audit 1 leaf"),
                 parent: key.derive("chatctl audit 1 parent"),
                 place: key.derive("chatctl audit 1 place"),
@@ -115,6 +117,11 @@ impl Leafer {
     /// The id of a message.
     pub fn message(&self, key: &str) -> Id {
         Id(self.keys.message.hide(key.as_bytes()))
+    }
+
+    /// A digest of a text, or of how it begins.
+    pub(super) fn text(&self, text: &[u8]) -> u64 {
+        first(&self.keys.text.digest(text))
     }
 
     /// The place that the append column gave a message.

@@ -6,11 +6,14 @@ use super::evidence;
 use super::evidence::Depth;
 use super::evidence::Evidence;
 use super::file;
+use super::file::Snapshot;
+use super::fingerprint;
 use super::taker::Late;
 use crate::db;
 use crate::db::Log;
 use crate::db::Steady;
 use crate::db::Target;
+use crate::model::Listed;
 use crate::model::StoredMessage;
 use crate::stop::Stop;
 use crate::store;
@@ -20,8 +23,6 @@ use crate::store::Mapping;
 use crate::store::Range;
 use crate::store::Split;
 use futures_util::future;
-use sha2::Digest as _;
-use sha2::Sha256;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::ops::RangeInclusive;
@@ -46,8 +47,6 @@ pub struct Live {
     pub mapping: Mapping,
     /// What tells its tables from others.
     pub evidence: Evidence,
-    /// A digest of the mapped tables' definitions.
-    pub schema: String,
     /// When, in microseconds since 1970 UTC.
     pub taken: i64,
 }
@@ -55,7 +54,7 @@ pub struct Live {
 /// What takes conversations and messages, and may break off.
 pub trait Audience: Send {
     /// A conversation that has a row of its own.
-    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>>;
+    fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>>;
     /// A message, in the order in which it is stored. It may be kept for another one.
     fn message(
         &mut self,
@@ -89,11 +88,6 @@ impl Live {
         let mapping = store::choose(db.as_ref(), declared, &schema).await?;
         let tables = mapping.table_names();
         let evidence = evidence::take(db.as_ref(), &tables, Depth::Catalog).await?;
-        let mut mapped: Vec<_> = schema
-            .iter()
-            .filter(|table| tables.contains(&table.name))
-            .collect();
-        mapped.sort_by(|a, b| a.name.cmp(&b.name));
         let (ranges, whole) = match beside.is_empty() {
             true => (Vec::new(), None),
             false => match store::split(db.as_ref(), &mapping, beside.len() + 1).await? {
@@ -103,7 +97,6 @@ impl Live {
         };
         beside.truncate(ranges.len().saturating_sub(1));
         Ok(Self {
-            schema: digest(&format!("{mapped:?}")),
             db,
             beside,
             ranges,
@@ -127,8 +120,8 @@ impl Live {
     ) -> anyhow::Result<bool> {
         let (db, mapping) = (self.db.as_ref(), &self.mapping);
         let mut whole = true;
-        store::scan_conversations(db, mapping, &mut |key: &str| {
-            let flow = audience.conversation(key)?;
+        store::scan_conversations(db, mapping, &mut |key: &str, listed| {
+            let flow = audience.conversation(key, listed)?;
             whole &= flow.is_continue();
             Ok(flow)
         })
@@ -179,15 +172,13 @@ impl Live {
         Ok(whole.into_inner())
     }
 
-    /// Which messages may be late, after a snapshot that was taken then; `grace` is how long a
-    /// transaction may last.
+    /// Which messages may be late, after that snapshot; `grace` is how long a transaction may last.
     pub async fn latecomers(
         &self,
-        before: &file::Header,
-        taken: i64,
+        before: &Snapshot,
         grace: Duration,
     ) -> anyhow::Result<Latecomers> {
-        let running = self.running_then(before);
+        let running = self.running_then(&before.header);
         let written = store::written_by(self.db.as_ref(), &self.mapping, &running).await?;
         let keys = written.into_iter().collect();
         // That does not tell of all: behind a savepoint rows have another number, and a transaction
@@ -195,18 +186,20 @@ impl Live {
         let grace = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
         // In SQLite no two transactions write at a time: nothing is late.
         let late = self.evidence.backend != "sqlite";
+        let taken = before.summary.taken;
+        // The snapshot's clock may have been behind that of whoever set the times.
+        let last = before.summary.last_time.unwrap_or(taken).max(taken);
         Ok(Latecomers {
             keys,
-            around: late.then(|| taken.saturating_sub(grace)..=taken.saturating_add(grace)),
+            around: late.then(|| taken.saturating_sub(grace)..=last.saturating_add(grace)),
         })
     }
 
     /// Transactions that may have been running when a snapshot was taken, from one number to another;
     /// none where the engine does not tell.
     pub fn running_then(&self, before: &file::Header) -> Vec<(u64, u64)> {
-        let running = serde_json::from_value(before.store["running"].clone());
         match self.evidence.backend.as_str() {
-            "postgres" => running.unwrap_or_default(),
+            "postgres" => before.store.running.clone().unwrap_or_default(),
             _ => Vec::new(),
         }
     }
@@ -216,16 +209,15 @@ impl Live {
         let target = self.db.target();
         file::Header {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
-            store: serde_json::json!({
-                "backend": target.backend(),
-                "url": target.to_string(),
-                "messages": self.mapping.table(),
-                "read": self.read_tables(),
-                "running": self.running(),
-                "log": self.db.moment().log.map(|log| log.to),
-            }),
-            evidence: serde_json::to_value(&self.evidence).unwrap_or_default(),
-            schema: self.schema.clone(),
+            store: file::Store {
+                backend: target.backend().to_owned(),
+                url: target.to_string(),
+                messages: self.mapping.table().to_owned(),
+                read: self.read_tables(),
+                running: self.running(),
+                log: self.db.moment().log.map(|log| log.to),
+            },
+            evidence: self.evidence.clone(),
             mapping: self.fingerprinted(),
             previous,
         }
@@ -233,10 +225,10 @@ impl Live {
 
     /// Tables of which every row that belongs to a message or lists a conversation is read. Of
     /// several places with the same chats only the first one is.
-    fn read_tables(&self) -> Vec<&str> {
+    fn read_tables(&self) -> Vec<String> {
         let store = self.mapping.store();
-        let conversation = store.conversation.as_ref().map(|it| it.table.as_str());
-        let parts = store.parts.as_ref().map(|it| it.table.as_str());
+        let conversation = store.conversation.as_ref().map(|it| it.table.clone());
+        let parts = store.parts.as_ref().map(|it| it.table.clone());
         conversation.into_iter().chain(parts).collect()
     }
 
@@ -263,12 +255,12 @@ impl Live {
     /// Fails on a standby that has not replayed everything that a snapshot of the same data holds:
     /// what is missing is not lost, it has not come.
     pub fn has_come_to(&self, before: &file::Header) -> Result<(), Stop> {
-        let (log, then) = (self.db.moment().log, before.store["log"].as_u64());
+        let (log, then) = (self.db.moment().log, before.store.log);
         let (Some(log), Some(then)) = (log, then) else {
             return Ok(());
         };
         let system = self.evidence.database.get("system");
-        let is_same = before.evidence["database"]["system"].as_str() == system;
+        let is_same = before.evidence.database.get("system") == system;
         if !log.standby || log.from >= then || !is_same {
             return Ok(());
         }
@@ -284,40 +276,13 @@ impl Live {
         )))
     }
 
-    /// What of the mapping goes into the digests. Other names of tables and columns don't: they
-    /// may change without a message changing.
+    /// What of the mapping goes into the digests.
     pub fn fingerprinted(&self) -> file::Mapping {
         let store = self.mapping.store();
-        let message = &store.message;
-        let item = store.item.as_ref();
-        let facts = [
-            (
-                "time",
-                message.time.is_some() || item.is_some_and(|item| item.time.is_some()),
-            ),
-            ("append", message.append.is_some()),
-            (
-                "parent",
-                message.parent.is_some() || item.is_some_and(|item| item.parent.is_some()),
-            ),
-            (
-                "tools",
-                message.tools.is_some() || item.is_some_and(|item| item.tools.is_some()),
-            ),
-        ];
-        let there = facts
-            .iter()
-            .filter(|(_, there)| *there)
-            .map(|(name, _)| *name);
-        let text = format!(
-            "{:?} {} extra {}",
-            store.shape,
-            there.collect::<Vec<_>>().join(" "),
-            message.extra.join(",")
-        );
         file::Mapping {
-            name: format!("{}, {text}", self.mapping.short()),
-            digest: digest(&text),
+            name: format!("{}, {}", self.mapping.short(), fingerprint::text(store)),
+            digest: fingerprint::digest(store),
+            first_version: fingerprint::digest_of_first_version(store),
             sums: None,
         }
     }
@@ -336,7 +301,8 @@ impl Live {
 }
 
 impl Latecomers {
-    fn of(&self, message: &StoredMessage) -> Late {
+    /// Whether a message may be one of them.
+    pub fn of(&self, message: &StoredMessage) -> Late {
         let told = self.keys.contains(&message.key);
         let around = |range: &RangeInclusive<_>| message.time.is_some_and(|at| range.contains(&at));
         match told || self.around.as_ref().is_some_and(around) {
@@ -350,12 +316,4 @@ impl Latecomers {
 pub fn now() -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.map_or(0, |now| i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
-}
-
-fn digest(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -2,55 +2,112 @@
 //!
 //! They are of 64 bits and not keyed: they tell an accident, and not someone who chooses
 //! messages so that two sums are alike. In the file they are hidden behind the key.
+//!
+//! A sum holds what is not written to any more, up to a mark. Of the messages behind it, the tail,
+//! there are digests as in any other snapshot: what is young can be lost too.
 
 use super::Key;
 use super::entry::Id;
+use super::file::Snapshot;
 use super::key::Secret;
 use super::leaf::Leafer;
 use super::sum::Sum;
 use super::table::Table;
 use super::taker::Aside;
+use super::taker::Cut;
+use super::taker::Detail;
 use super::taker::Kept;
+use super::taker::Late;
 use super::taker::Parts;
+use super::taker::Settings;
 use super::taker::Summary;
+use super::taker::Taker;
+use crate::model::Listed;
+use crate::model::State;
+use crate::model::StoredMessage;
+use std::collections::HashMap;
 use std::io;
 
-/// Takes conversations, in any order.
+/// Takes the messages of the tail, and then conversations, in any order.
 pub struct Sums {
     leafer: Leafer,
     secret: Secret,
     table: Table,
-    summary: Summary,
+    tail: Taker,
+    /// How many messages of each conversation are in the tail.
+    in_tail: HashMap<Id, u32>,
+    mark: i64,
+    end: i64,
+    messages: u64,
+}
+
+/// Sums and tail of a live store, to be compared with those of a snapshot.
+pub struct Halves {
+    pub(super) sums: Parts,
+    pub(super) tail: Parts,
 }
 
 impl Sums {
-    /// For a look at that time, in microseconds since 1970 UTC, up to that mark, in so many bytes of
-    /// memory.
-    pub fn new(key: &Key, taken: i64, mark: i64, memory: usize) -> Self {
+    /// For a snapshot: with sums up to the mark, and a tail from there to its end, both places in
+    /// the append column.
+    pub fn new(key: &Key, settings: Settings, mark: i64, end: i64) -> io::Result<Self> {
+        let memory = settings.memory;
+        let tail = Taker::new(key, of_tail(settings))?;
+        Ok(Self::with(key, tail, memory, mark, end))
+    }
+
+    /// For a comparison with a snapshot.
+    pub fn after(before: &Snapshot, settings: Settings) -> anyhow::Result<Self> {
+        let (mark, end) = before.ends();
+        let cut = Cut {
+            high: Some(end),
+            last_time: before.summary.last_time,
+            open: before.unsettled()?,
+        };
+        let memory = settings.memory;
+        let tail = Taker::after(&before.key, of_tail(settings), cut)?;
+        Ok(Self::with(&before.key, tail, memory, mark, end))
+    }
+
+    fn with(key: &Key, tail: Taker, memory: usize, mark: i64, end: i64) -> Self {
         Self {
             leafer: Leafer::new(key),
             secret: key.derive("chatctl audit 1 quick sum"),
-            table: Table::new(memory),
-            summary: Summary {
-                taken,
-                high: Some(mark),
-                ..Summary::default()
-            },
+            table: Table::new(memory / 2),
+            tail,
+            in_tail: HashMap::new(),
+            mark,
+            end,
+            messages: 0,
         }
     }
 
-    /// Takes a conversation that has a row of its own. Fails when there is no room to spill.
-    pub fn take_conversation(&mut self, key: &str) -> io::Result<()> {
+    /// Takes a message of the tail. Fails when there is no room to spill.
+    pub fn take_tail(&mut self, message: &StoredMessage, late: Late) -> io::Result<()> {
+        let key = message.conversation.as_deref().unwrap_or_default();
         let id = self.leafer.conversation(Some(key));
-        self.table.of(id)?.has_row();
+        self.table.of(id)?.has_unsettled();
+        // The sums leave out what is deleted for the user.
+        if message.state != State::Deleted {
+            *self.in_tail.entry(id).or_default() += 1;
+            self.messages += 1;
+        }
+        self.tail.take(message, late)
+    }
+
+    /// Takes a conversation that has a row of its own. Fails when there is no room to spill.
+    pub fn take_conversation(&mut self, key: &str, listed: Listed) -> io::Result<()> {
+        let id = self.leafer.conversation(Some(key));
+        self.table.of(id)?.has_row(listed);
         Ok(())
     }
 
     /// Takes the sum of a conversation's messages up to the mark, how many they are, and how many
-    /// came after. Fails when there is no room to spill.
-    pub fn take(&mut self, key: &str, sum: u64, messages: u64, grown: u64) -> io::Result<()> {
+    /// came after it, with those of the tail. Fails when there is no room to spill.
+    pub fn take(&mut self, key: &str, sum: u64, messages: u64, behind: u64) -> io::Result<()> {
         let id = self.leafer.conversation(Some(key));
         let sum = self.hidden(id, sum);
+        let in_tail = self.in_tail.get(&id).copied().unwrap_or_default();
         let tally = self.table.of(id)?;
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         if messages > 0 {
@@ -58,8 +115,8 @@ impl Sums {
         }
         // Whose messages they are is not asked.
         tally.counts = [0, 0, small(messages)];
-        tally.grown = small(grown);
-        self.summary.messages += messages;
+        tally.grown = small(behind.saturating_sub(u64::from(in_tail)));
+        self.messages += messages;
         Ok(())
     }
 
@@ -69,14 +126,41 @@ impl Sums {
         Sum::from_bytes(&self.secret.digest(&bytes))
     }
 
-    /// All that was taken. Fails when a temporary file can't be read.
+    /// All that was taken, to be written. Fails when a temporary file can't be read.
     pub fn finish(self) -> io::Result<Parts> {
+        let tail = self.tail.finish()?;
         Ok(Parts {
-            summary: self.summary,
+            summary: Summary {
+                messages: self.messages,
+                high: Some(self.mark),
+                tail: Some(self.end),
+                ..tail.summary
+            },
             tallies: self.table.finish()?,
-            detail: Kept::Conversations,
-            names: None,
-            aside: Aside::default(),
+            ..tail
         })
+    }
+
+    /// All that was taken, to be compared. Fails when a temporary file can't be read.
+    pub fn halves(self) -> io::Result<Halves> {
+        let tail = self.tail.finish()?;
+        Ok(Halves {
+            sums: Parts {
+                summary: tail.summary.clone(),
+                tallies: self.table.finish()?,
+                detail: Kept::Conversations,
+                names: None,
+                aside: Aside::default(),
+            },
+            tail,
+        })
+    }
+}
+
+fn of_tail(settings: Settings) -> Settings {
+    Settings {
+        detail: Detail::Messages,
+        memory: settings.memory / 2,
+        ..settings
     }
 }

@@ -4,16 +4,22 @@ use super::entry::Entry;
 use super::entry::Id;
 use super::key::Key;
 use super::leaf::Leafer;
+use super::open::CLOCKS;
+use super::open::Now;
+use super::open::Open;
+use super::open::Text;
+use super::open::Why;
 use super::sketch::Sketch;
 use super::spill::Merge;
 use super::spill::Sorter;
 use super::table::Table;
 use super::tally::Tally;
-use crate::model::Role;
+use crate::model::Listed;
 use crate::model::State;
 use crate::model::StoredMessage;
 use serde::Deserialize;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
@@ -47,7 +53,7 @@ impl Settings {
             most_messages: 2_000_000,
             memory: 160 << 20,
             names: Names::Hidden,
-            settle: Duration::from_secs(120),
+            settle: Duration::from_micros(SETTLE.unsigned_abs()),
         }
     }
 }
@@ -102,6 +108,12 @@ pub struct Summary {
     pub roles: [u64; 3],
     /// Those that were still being written.
     pub open: u64,
+    /// Those whose text may have been written to later: they were marked so, or young.
+    #[serde(default)]
+    pub unsettled: u64,
+    /// Those with a time after that of the snapshot.
+    #[serde(default)]
+    pub ahead: u64,
     /// Those that are deleted for the user.
     pub deleted: u64,
     /// The high-water mark: the greatest value of the append column. Absent when there is none;
@@ -113,7 +125,27 @@ pub struct Summary {
     /// of them are whole numbers of; in microseconds. Absent without times.
     #[serde(default)]
     pub exact_to: Option<i64>,
+    /// Answers younger than this were unsettled, in microseconds.
+    #[serde(default = "settle_of_first_version")]
+    pub settle: i64,
+    /// Of a snapshot of sums: up to which place there are digests, behind the high-water mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<i64>,
+    /// Whether the append column is the time.
+    #[serde(default)]
+    pub by_time: bool,
 }
+
+/// The first version of the file did not tell how long texts took to settle: the default.
+fn settle_of_first_version() -> i64 {
+    SETTLE
+}
+
+/// How long texts take to settle unless something else was asked for, in microseconds.
+const SETTLE: i64 = 120_000_000;
+/// No more answers with a time after the snapshot's are looked at one by one: where all are, the
+/// clock was wrong.
+const MOST_AHEAD: u64 = 100_000;
 
 /// What a comparison needs of the earlier snapshot while it takes messages.
 #[derive(Debug, Default)]
@@ -123,7 +155,22 @@ pub(super) struct Cut {
     /// The greatest time.
     pub(super) last_time: Option<i64>,
     /// Messages that were not settled: they are looked at one by one.
-    pub(super) open: HashSet<(Id, Id)>,
+    pub(super) open: HashMap<(Id, Id), Option<Text>>,
+}
+
+/// A message that was not settled at a snapshot, as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) entry: Entry,
+    /// What became of its text; absent where only the digests can tell.
+    pub(super) text: Option<Now>,
+}
+
+impl Seen {
+    /// A message whose text was not read.
+    pub(super) const fn unread(entry: Entry) -> Self {
+        Self { entry, text: None }
+    }
 }
 
 /// Takes messages, in any order.
@@ -143,12 +190,16 @@ pub struct Taker {
 /// What is kept beside the sums.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
-    /// Messages that are not settled; in a comparison those that were not at the snapshot.
-    pub(super) open: Vec<Entry>,
+    /// Messages that are not settled.
+    pub(super) open: Vec<Open>,
+    /// In a comparison those that were not at the snapshot, as they are now.
+    pub(super) seen: Vec<Seen>,
     /// Messages that may be late.
     pub(super) late: HashSet<(Id, Id)>,
     /// Messages after the high-water mark with a time before it: perhaps copies.
     pub(super) suspects: Vec<Entry>,
+    /// How many more of these there were than are kept.
+    pub(super) more_suspects: u64,
 }
 
 /// Beyond so many suspects it is an import, not a copied message.
@@ -193,6 +244,8 @@ impl Taker {
             cut: None,
             summary: Summary {
                 taken: settings.taken,
+                settle: micros(settings.settle),
+                by_time: true,
                 ..Summary::default()
             },
             kept: Aside::default(),
@@ -209,9 +262,9 @@ impl Taker {
 
     /// Takes a conversation that has a row of its own, so that one which lost all its messages
     /// can be told from one that is gone. Fails when there is no room to spill.
-    pub fn take_conversation(&mut self, key: &str) -> io::Result<()> {
+    pub fn take_conversation(&mut self, key: &str, listed: Listed) -> io::Result<()> {
         let id = self.leafer.conversation(Some(key));
-        self.table.of(id)?.has_row();
+        self.table.of(id)?.has_row(listed);
         Ok(())
     }
 
@@ -230,9 +283,10 @@ impl Taker {
         }
         match &self.cut {
             Some(cut) => {
-                if cut.open.contains(&entry.key()) {
+                if let Some(was) = cut.open.get(&entry.key()) {
                     tally.has_unsettled();
-                    self.kept.open.push(entry);
+                    let text = was.map(|was| was.now(message, &self.leafer));
+                    self.kept.seen.push(Seen { entry, text });
                     return Ok(());
                 }
                 if message.append > cut.high && message.append.is_some() && cut.high.is_some() {
@@ -240,6 +294,8 @@ impl Taker {
                     let copied = entry.time() <= cut.last_time && entry.time().is_some();
                     if copied && self.kept.suspects.len() < MOST_SUSPECTS {
                         self.kept.suspects.push(entry);
+                    } else {
+                        self.kept.more_suspects += u64::from(copied);
                     }
                     // A sketch has no room for growth, and needs none.
                     return self.entries.as_mut().map_or(Ok(()), |all| all.push(entry));
@@ -248,12 +304,18 @@ impl Taker {
                     self.kept.late.insert(entry.key());
                 }
             }
-            None if self.settings.unsettled(message) => {
-                tally.has_unsettled();
-                self.kept.open.push(entry);
-                return Ok(());
+            None => {
+                let settle = micros(self.settings.settle);
+                let why = Why::of(message, self.settings.taken, settle);
+                let crowd = why == Some(Why::Ahead) && self.summary.ahead > MOST_AHEAD;
+                if let Some(why) = why.filter(|_| !crowd) {
+                    tally.has_unsettled();
+                    let text = Some(Text::of(message, &self.leafer));
+                    self.kept.open.push(Open { entry, why, text });
+                    self.summary.unsettled += 1;
+                    return Ok(());
+                }
             }
-            None => {}
         }
         tally.add(&entry, message.append, &leaf);
         if let Some(sketch) = &mut self.sketch {
@@ -273,7 +335,7 @@ impl Taker {
             (None, None) => Kept::Conversations,
         };
         let names = self.names.map(BufWriter::into_inner).transpose();
-        self.kept.open.sort_unstable_by_key(Entry::key);
+        self.kept.open.sort_unstable_by_key(|open| open.entry.key());
         Ok(Parts {
             summary: self.summary,
             tallies: self.table.finish()?,
@@ -291,6 +353,9 @@ impl Taker {
         summary.deleted += u64::from(message.state == State::Deleted);
         summary.high = summary.high.max(message.append);
         summary.last_time = summary.last_time.max(message.time);
+        summary.by_time &= message.append == message.time;
+        let now = self.settings.taken.saturating_add(CLOCKS);
+        summary.ahead += u64::from(message.time.is_some_and(|time| time > now));
         if let Some(time) = message.time {
             let whole = EXACT_TO.iter().copied().find(|unit| time % unit == 0);
             summary.exact_to = whole.min(summary.exact_to.or(whole));
@@ -315,14 +380,8 @@ impl Taker {
     }
 }
 
-impl Settings {
-    /// Whether a message may still be written to: it says so, or it is a young answer.
-    fn unsettled(&self, message: &StoredMessage) -> bool {
-        let settled = self.settle.as_micros().try_into().unwrap_or(i64::MAX);
-        let young = |time: i64| time > self.taken.saturating_sub(settled);
-        message.state == State::Open
-            || message.role == Role::Assistant && message.time.is_some_and(young)
-    }
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// An identifier: its hash, its length in 4 bytes, its text.

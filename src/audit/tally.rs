@@ -7,6 +7,7 @@ use super::spill::Field;
 use super::spill::Record;
 use super::spill::Room;
 use super::sum::Sum;
+use crate::model::Listed;
 use std::cmp::Ordering;
 
 /// A conversation: how many messages it has, and the sum of their leaves.
@@ -26,7 +27,8 @@ pub struct Tally {
     pub grown: u32,
     /// The last message's role, as a number of [`Tally::last_role`].
     role: u8,
-    /// Whether it has a row of its own, and whether it has messages that are not counted.
+    /// Whether it has a row of its own, whether it has messages that are not counted, and whether
+    /// it is deleted for the user.
     flags: u8,
     /// The greatest time, in microseconds since 1970 UTC.
     time: i64,
@@ -36,6 +38,7 @@ pub struct Tally {
 
 const ROW: u8 = 1;
 const UNSETTLED: u8 = 2;
+const DELETED: u8 = 4;
 
 impl Tally {
     /// A conversation without messages.
@@ -69,8 +72,16 @@ impl Tally {
     }
 
     /// Says that it has a row of its own.
-    pub(super) fn has_row(&mut self) {
-        self.flags |= ROW;
+    pub(super) fn has_row(&mut self, listed: Listed) {
+        self.flags |= match listed {
+            Listed::Shown => ROW,
+            Listed::Deleted => ROW | DELETED,
+        };
+    }
+
+    /// Whether its row says that it is deleted for the user.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.flags & DELETED != 0
     }
 
     /// Whether it has a row of its own.
@@ -83,6 +94,11 @@ impl Tally {
         self.flags |= UNSETTLED;
     }
 
+    /// Whether it has such a message.
+    pub(super) fn has_open(&self) -> bool {
+        self.flags & UNSETTLED != 0
+    }
+
     /// How many settled messages it has.
     pub fn messages(&self) -> u64 {
         self.counts.iter().map(|count| u64::from(*count)).sum()
@@ -90,7 +106,7 @@ impl Tally {
 
     /// Whether any message of it is there, settled or not, old or new.
     pub fn filled(&self) -> bool {
-        self.messages() > 0 || self.grown > 0 || self.flags & UNSETTLED != 0
+        self.messages() > 0 || self.grown > 0 || self.has_open()
     }
 
     /// Whose message is the last; absent without one.

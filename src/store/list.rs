@@ -13,6 +13,7 @@ use crate::db::Db;
 use crate::model::Cell;
 use crate::model::CellRef;
 use crate::model::Conversation;
+use crate::model::Listed;
 use crate::model::Role;
 use crate::model::State;
 use crate::model::StoredMessage;
@@ -135,21 +136,30 @@ pub async fn scan_conversations(
         .only
         .as_ref()
         .map(|only| format!(" WHERE {}", plan::condition(db, only)));
+    // Where the messages stand in the same row, they are deleted with it.
+    let deleted = place.deleted.as_ref();
+    let deleted = deleted.filter(|_| mapping.store().shape != Shape::Blob);
+    let deleted = deleted.map(|deleted| {
+        let deleted = plan::condition(db, deleted);
+        format!("CASE WHEN {deleted} THEN 1 ELSE 0 END")
+    });
     let sql = format!(
-        "SELECT {} FROM {} m{}",
+        "SELECT {}, {} FROM {} m{}",
         keys::joined(db, &read::sources(&place.key)),
+        deleted.unwrap_or_else(|| "0".to_owned()),
         db.quote(&place.table),
         only.unwrap_or_default()
     );
     let mut row = |cells: &[CellRef<'_>]| match cells {
-        [CellRef::Text(key)] => take(key),
+        [CellRef::Text(key), CellRef::Int(1)] => take(key, Listed::Deleted),
+        [CellRef::Text(key), _] => take(key, Listed::Shown),
         _ => Ok(ControlFlow::Continue(())),
     };
     db.scan(&sql, &[], &mut row).await
 }
 
 /// What takes each key, and may break off.
-pub type TakeKey<'a> = &'a mut (dyn FnMut(&str) -> anyhow::Result<ControlFlow<()>> + Send);
+pub type TakeKey<'a> = &'a mut (dyn FnMut(&str, Listed) -> anyhow::Result<ControlFlow<()>> + Send);
 
 /// A table in which the keys of conversations stand.
 struct Place<'m> {

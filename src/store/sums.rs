@@ -8,6 +8,7 @@ use super::plan;
 use super::plan::Plan;
 use super::read;
 use super::read::Order;
+use super::read::Take;
 use crate::db::Db;
 use crate::model::Cell;
 use crate::model::CellRef;
@@ -51,8 +52,13 @@ pub fn unsummable(db: &dyn Db, mapping: &Mapping) -> Option<&'static str> {
 
 /// The mark: the greatest number of the append column of which no message is younger than `settled`,
 /// or still open and younger than `open`; both in microseconds since 1970 UTC. The least number
-/// when there is no such message.
-pub async fn mark(db: &dyn Db, mapping: &Mapping, settled: i64, open: i64) -> anyhow::Result<i64> {
+/// when there is no such message. And the greatest number of all.
+pub async fn mark(
+    db: &dyn Db,
+    mapping: &Mapping,
+    settled: i64,
+    open: i64,
+) -> anyhow::Result<(i64, i64)> {
     let store = mapping.store();
     let append = append(db, mapping);
     let sql = format!(
@@ -61,7 +67,7 @@ pub async fn mark(db: &dyn Db, mapping: &Mapping, settled: i64, open: i64) -> an
     );
     let ends = db.rows(&sql, &[]).await?;
     let (Some(first), Some(last)) = (ends[0][0].int(), ends[0][1].int()) else {
-        return Ok(i64::MIN);
+        return Ok((i64::MIN, i64::MIN));
     };
     let mut mark = last;
     if let Some(predicate) = &store.message.open {
@@ -83,10 +89,25 @@ pub async fn mark(db: &dyn Db, mapping: &Mapping, settled: i64, open: i64) -> an
         let after = |message: &StoredMessage| message.time > Some(settled);
         let (young, old) = before(db, mapping, &condition, after).await?;
         if old || from < first {
-            return Ok(mark.min(young));
+            return Ok((mark.min(young), last));
         }
         span = span.saturating_mul(16);
     }
+}
+
+/// Hands out every message behind the mark, up to `end`.
+pub async fn tail(
+    db: &dyn Db,
+    mapping: &Mapping,
+    (mark, end): (i64, i64),
+    take: Take<'_>,
+) -> anyhow::Result<()> {
+    let append = append(db, mapping);
+    let condition = Condition {
+        sql: format!("{append} > ? AND {append} <= ?"),
+        args: vec![Cell::Int(mark), Cell::Int(end)],
+    };
+    read::each(db, mapping, &condition, Order::Stored, take).await
 }
 
 /// The number before the first message of those that `is` holds for, and whether there are others.

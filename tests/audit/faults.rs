@@ -27,6 +27,7 @@ use chatctl::audit::live::Audience;
 use chatctl::audit::live::Latecomers;
 use chatctl::audit::live::Live;
 use chatctl::db::Target;
+use chatctl::model::Listed;
 use chatctl::model::StoredMessage;
 use chatctl::store::Declared;
 use fastrand::Rng;
@@ -40,8 +41,8 @@ on_each_backend! { a_random_fault_is_named }
 pub(super) struct Into<T>(pub(super) T);
 
 impl Audience for Into<Taker> {
-    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>> {
-        self.0.take_conversation(key)?;
+    fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>> {
+        self.0.take_conversation(key, listed)?;
         Ok(ControlFlow::Continue(()))
     }
 
@@ -56,8 +57,8 @@ impl Audience for Into<Taker> {
 }
 
 impl Audience for Into<Comparer<'_>> {
-    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>> {
-        self.0.take_conversation(key)?;
+    fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>> {
+        self.0.take_conversation(key, listed)?;
         Ok(ControlFlow::Continue(()))
     }
 
@@ -72,7 +73,7 @@ impl Audience for Into<Comparer<'_>> {
 }
 
 impl Audience for Into<Resolver> {
-    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>> {
+    fn conversation(&mut self, key: &str, _: Listed) -> anyhow::Result<ControlFlow<()>> {
         self.0.take_conversation(key);
         Ok(ControlFlow::Continue(()))
     }
@@ -118,8 +119,8 @@ pub(super) async fn take(chats: &Chats, path: &Path, ranges: usize) -> Snapshot 
 /// What `audit compare` does.
 pub(super) async fn compare(chats: &Chats, before: &Snapshot, ranges: usize) -> Comparison {
     let live = live(chats, ranges).await;
-    let (taken, grace) = (before.summary.taken, Duration::from_secs(30));
-    let late = live.latecomers(&before.header, taken, grace).await.unwrap();
+    let grace = Duration::from_secs(30);
+    let late = live.latecomers(before, grace).await.unwrap();
     let settings = Settings::at(live.taken);
     let comparer = Comparer::new(before, &live.fingerprinted(), settings).unwrap();
     let mut comparer = Into(comparer);

@@ -12,6 +12,10 @@ use super::span::seconds;
 use crate::audit::entry::Entry;
 use crate::audit::entry::Id;
 use crate::audit::leaf::Leafer;
+use crate::audit::open::Now;
+use crate::audit::open::Open;
+use crate::audit::open::Why;
+use crate::audit::taker::Seen;
 use crate::model::State;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -60,6 +64,9 @@ pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code
         true => found.messages([removed, lost_open].concat(), added),
         false => found.conversations_only(lost_open),
     }
+    for id in &facts.hidden {
+        found.conversation(Code::ConversationLost, *id, 0, HIDDEN);
+    }
     for id in &facts.unlisted {
         found.conversation(Code::ConversationLost, *id, 0, UNLISTED);
     }
@@ -85,27 +92,66 @@ struct Found<'a> {
 impl Found<'_> {
     /// Messages that were not settled; gives those that are gone.
     fn unsettled(&mut self) -> Vec<Entry> {
-        let now: HashMap<_, _> = self.facts.seen.iter().map(|e| (e.key(), e)).collect();
+        let now: HashMap<_, _> = self.facts.seen.iter().map(|e| (e.entry.key(), e)).collect();
         let mut lost = Vec::new();
         let mut open: Vec<_> = self.facts.open.values().collect();
-        open.sort_unstable_by_key(|entry| entry.key());
-        open.retain(|was| !self.shift.conversations.contains(&was.conversation));
+        open.sort_unstable_by_key(|open| open.entry.key());
+        open.retain(|was| !self.shift.conversations.contains(&was.entry.conversation));
         for was in open {
-            match now.get(&was.key()) {
-                None if self.facts.saw_open => lost.push(*was),
+            match now.get(&was.entry.key()) {
+                Some(now) => self.once_open(was, now),
+                None if self.is_gone(&was.entry) => lost.push(was.entry),
                 None => {}
-                Some(now) if deleted(was, now) => self.message(Code::MessageLost, was, SOFT),
-                Some(now) if was.role() != now.role() => {
-                    self.message(Code::MessageAltered, was, "its role is another one");
-                }
-                Some(now) if was.state() == State::Open && now.state() == State::Open => {
-                    self.totals.still_open += 1;
-                }
-                Some(now) if now.content != was.content => self.totals.completed += 1,
-                Some(_) => {}
             }
         }
         lost
+    }
+
+    /// Whether a message that was not settled, and was not seen, is gone.
+    fn is_gone(&self, was: &Entry) -> bool {
+        let of = &was.conversation;
+        // Where it was not looked for, it may have settled; but then the settled ones are more.
+        self.facts.saw_open || self.facts.same.contains(of) || self.facts.gone.contains_key(of)
+    }
+
+    /// A message whose text may have gone on since the snapshot, and which is there.
+    fn once_open(&mut self, was: &Open, seen: &Seen) {
+        let (then, now) = (&was.entry, &seen.entry);
+        let text = match then.content == now.content {
+            true => Some(Now::Same),
+            false => seen.text,
+        };
+        let is_open = now.state() == State::Open;
+        if deleted(then, now) {
+            return self.message(Code::MessageLost, then, SOFT);
+        } else if then.role() != now.role() {
+            return self.message(Code::MessageAltered, then, "its role is another one");
+        } else if then.parent != 0 && then.parent != now.parent {
+            return self.message(Code::MessageAltered, then, PARENT);
+        }
+        let is_new = now.time() > Some(self.facts.taken) && now.time() != then.time();
+        match (text, was.why) {
+            (Some(Now::Same), _) => self.totals.still_open += u64::from(is_open),
+            (Some(Now::Longer), _) if is_open => self.totals.still_open += 1,
+            (Some(Now::Longer), _) => self.totals.completed += 1,
+            (Some(Now::Nothing), _) if !is_open => {
+                self.message(Code::MessageAltered, then, EMPTIED);
+            }
+            (Some(Now::Other), Why::Young | Why::Ahead) if is_new && then.placed() => {
+                self.message(Code::IdReused, then, "a new message has its key");
+            }
+            (Some(Now::Other), Why::Left) => self.message(Code::MessageAltered, then, LEFT),
+            (Some(Now::Nothing | Now::Other), Why::Young) => {
+                self.totals.unjudged += 1;
+                self.unsure(then, YOUNG);
+            }
+            (Some(Now::Nothing | Now::Other), Why::Ahead) => {
+                self.totals.doubtful += 1;
+                self.unsure(then, AHEAD);
+            }
+            (None, Why::Ahead) => self.totals.doubtful += 1,
+            (_, Why::Marked | Why::Left | Why::Young) => self.totals.unjudged += 1,
+        }
     }
 
     /// Every message that differs is known.
@@ -148,7 +194,7 @@ impl Found<'_> {
         if facts.cut {
             // The sums hold 256 bits of each message, the detail 64: they have the last word.
             for (was, _) in &facts.changed {
-                if !self.touched.contains(&was.id) {
+                if !self.touched.contains(&was.id) && !facts.grown_before.contains(&was.id) {
                     self.conversation(Code::MessageAltered, was.id, 1, UNNAMED);
                 }
             }
@@ -173,6 +219,10 @@ impl Found<'_> {
             let made_since = was.time != now.time && now.time().is_some_and(|time| time > since);
             match made_since && was.placed() {
                 true => self.message(Code::IdReused, was, "a new message has its key"),
+                false if self.may_have_been_young(was) => {
+                    self.totals.doubtful += 1;
+                    self.unsure(was, CLOCK);
+                }
                 false if was.role() != now.role() => {
                     let note = format!("it was the {}'s, and is the {}'s", was.role(), now.role());
                     self.message(Code::MessageAltered, was, &note);
@@ -180,11 +230,7 @@ impl Found<'_> {
                 false => self.message(Code::MessageAltered, was, "its content is another one"),
             }
         } else if was.parent != now.parent {
-            self.message(
-                Code::MessageAltered,
-                was,
-                "the message before it is another one",
-            );
+            self.message(Code::MessageAltered, was, PARENT);
         } else if is_rounded(times, self.facts.exact_to) && !is_moved {
             self.totals.rounded += 1;
         } else if let Some(by) =
@@ -207,6 +253,13 @@ impl Found<'_> {
         }
     }
 
+    /// Whether an answer may have been young at a snapshot whose clock was ahead.
+    fn may_have_been_young(&self, was: &Entry) -> bool {
+        let is_answer = was.role() == "assistant" && was.state() == State::Whole;
+        let is_late = was.time().is_some_and(|time| time >= self.facts.young_from);
+        self.facts.from_future && is_answer && is_late
+    }
+
     /// What is gone: conversations as a whole, and single messages.
     fn lost(&mut self, removed: &[Entry]) {
         let mut whole: BTreeMap<Id, u64> = BTreeMap::new();
@@ -214,7 +267,7 @@ impl Found<'_> {
             match self.facts.gone.contains_key(&was.conversation) {
                 true => *whole.entry(was.conversation).or_default() += 1,
                 false if self.facts.open.contains_key(&was.key()) => {
-                    self.message(Code::MessageLost, was, UNFINISHED);
+                    self.message(Code::MessageLost, was, GONE_OPEN);
                 }
                 false if self.shift.conversations.contains(&was.conversation) => {
                     self.message(Code::MessageLost, was, MOVED_UP);
@@ -255,12 +308,13 @@ impl Found<'_> {
         }
         for was in &lost_open {
             if !facts.gone.contains_key(&was.conversation) {
-                self.message(Code::MessageLost, was, UNFINISHED);
+                self.message(Code::MessageLost, was, GONE_OPEN);
             }
         }
         let sorted: BTreeMap<_, _> = facts.gone.iter().collect();
         for (id, (messages, row)) in sorted {
-            self.conversation(gone(*row), *id, *messages, "");
+            let open = lost_open.iter().filter(|was| was.conversation == *id);
+            self.conversation(gone(*row), *id, messages + open.count() as u64, "");
         }
         for (was, now) in &facts.changed {
             let (had, has) = (was.messages(), now.messages());
@@ -270,7 +324,7 @@ impl Found<'_> {
                 // It is perhaps no more than times that are kept less exactly.
                 _ if has == had && facts.is_rounded => self.totals.undecided += 1,
                 _ if has == had => self.conversation(Code::MessageAltered, was.id, 1, UNNAMED),
-                _ if facts.cut && facts.late.is_empty() => {
+                _ if facts.cut && facts.late.is_empty() && !facts.high_is_ahead => {
                     self.conversation(Code::Backfilled, was.id, more, UNNAMED);
                 }
                 _ => self.totals.undecided += 1,
@@ -298,6 +352,12 @@ impl Found<'_> {
         self.put(code, item(was, None, note));
     }
 
+    /// A message whose text is another one, which may be as it should.
+    fn unsure(&mut self, was: &Entry, note: &str) {
+        self.message(Code::MessageAltered, was, note);
+        self.groups.entry(Code::MessageAltered).or_default().unsure += 1;
+    }
+
     fn other(&mut self, code: Code, was: &Entry, other: Id, note: &str) {
         self.put(code, item(was, Some(other), note));
     }
@@ -323,9 +383,7 @@ impl Found<'_> {
             .entry(code)
             .or_default()
             .insert(item.conversation);
-        let unfinished = item.note == UNFINISHED;
         let group = self.groups.entry(code).or_default();
-        group.unfinished = unfinished && (group.count == 0 || group.unfinished);
         group.count += 1;
         group.messages += item.messages;
         if group.items.len() < MOST {
@@ -346,12 +404,15 @@ impl Found<'_> {
                 (many, _) => format!("by {many} different spans"),
             };
         }
+        let found: HashSet<_> = self.conversations.values().flatten().collect();
         if self.facts.complete {
             // What grew is intact up to the mark.
-            let changed: HashSet<_> = self.conversations.values().flatten().collect();
             let before = self.facts.totals.conversations;
-            let here = changed.len() as u64 - self.only_added(&changed);
+            let here = found.len() as u64 - self.only_added(&found);
             self.totals.intact = before.saturating_sub(here);
+        } else {
+            let same = found.iter().filter(|id| self.facts.same.contains(**id));
+            self.totals.intact -= same.count() as u64;
         }
         (self.totals, self.groups)
     }
@@ -370,9 +431,17 @@ impl Found<'_> {
 }
 
 const SOFT: &str = "it is deleted for the user, and kept as a row";
-const UNFINISHED: &str = "it was still being written at the snapshot";
+const PARENT: &str = "the message before it is another one";
+const GONE_OPEN: &str = "its text was still open at the snapshot, and its row is gone";
+const EMPTIED: &str = "its text was still open at the snapshot, and nothing is left of it";
+const LEFT: &str =
+    "its text is another one, and it had been marked as being written for more than a day";
+const YOUNG: &str = "its text does not go on from what it was; it was so young at the snapshot that it may not have been finished";
+const AHEAD: &str = "its text does not go on from what it was, and its time is later than the snapshot: nothing tells whether it was finished";
+const CLOCK: &str = "its content is another one, and the snapshot says that it was taken later than now: nothing tells whether it was finished";
 const MOVED_UP: &str = "the messages behind it have moved up to its place";
 const MADE_ROOM: &str = "the messages behind it have moved on by a place";
+const HIDDEN: &str = "its row is there and says that it is deleted for the user";
 const UNLISTED: &str = "its row is gone, and messages of it are there";
 const UNNAMED: &str = "which message can't be told";
 

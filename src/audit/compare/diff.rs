@@ -8,10 +8,13 @@ use crate::audit::entry::Entry;
 use crate::audit::entry::Id;
 use crate::audit::file::Snapshot;
 use crate::audit::leaf::Leafer;
+use crate::audit::open::CLOCKS;
+use crate::audit::open::Open;
 use crate::audit::sketch::Sketch;
 use crate::audit::taker::Aside;
 use crate::audit::taker::Kept;
 use crate::audit::taker::Parts;
+use crate::audit::taker::Seen;
 use crate::audit::tally::Tally;
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -25,8 +28,14 @@ pub(super) struct Side {
     cut: bool,
     /// Whether it was looked at for the earlier snapshot's messages that were not settled.
     asked: bool,
+    /// Messages that are not settled on this side, if it is a file.
+    open: Vec<Open>,
     /// How exactly it keeps times, in microseconds.
     exact_to: Option<i64>,
+    /// When it was looked at, in microseconds since 1970 UTC.
+    taken: i64,
+    /// Of a later snapshot's tail: what is up to this place is in its sums.
+    sums_to: Option<i64>,
 }
 
 enum Detail {
@@ -49,7 +58,10 @@ impl Side {
             aside: parts.aside,
             cut,
             asked: true,
+            open: Vec::new(),
             exact_to: parts.summary.exact_to,
+            taken: parts.summary.taken,
+            sums_to: None,
         }
     }
 
@@ -59,11 +71,12 @@ impl Side {
         let detail = match (after.has_messages(), after.cell_count()) {
             (true, _) => {
                 let entries: Records<Entry> = Box::new(after.entries()?);
+                let open = open.iter().map(|open| open.entry).collect();
                 Detail::Messages(merge::zip(entries, open))
             }
             (false, Some(_)) => {
                 let mut sketch = Sketch::from_cells(after.cells()?);
-                open.iter().for_each(|entry| sketch.add(entry));
+                open.iter().for_each(|open| sketch.add(&open.entry));
                 Detail::Sketch(sketch)
             }
             (false, None) => Detail::Conversations,
@@ -74,7 +87,26 @@ impl Side {
             aside: Aside::default(),
             cut: false,
             asked: false,
+            open,
             exact_to: after.summary.exact_to,
+            taken: after.summary.taken,
+            sums_to: None,
+        })
+    }
+
+    /// The sums of a later snapshot.
+    pub(super) fn sums(after: &Snapshot) -> anyhow::Result<Self> {
+        Ok(Self {
+            detail: Detail::Conversations,
+            ..Self::file(after)?
+        })
+    }
+
+    /// What is behind the sums of a later snapshot.
+    pub(super) fn tail(after: &Snapshot) -> anyhow::Result<Self> {
+        Ok(Self {
+            sums_to: Some(after.ends().0),
+            ..Self::file(after)?
         })
     }
 }
@@ -94,15 +126,22 @@ pub(super) struct Facts {
     pub(super) late: HashSet<(Id, Id)>,
     /// Messages behind the mark with a time before it.
     pub(super) suspects: Vec<Entry>,
+    /// Messages behind the mark with a time before it that are too many to be kept.
+    pub(super) more_suspects: u64,
     /// Messages that were not settled at the snapshot.
-    pub(super) open: HashMap<(Id, Id), Entry>,
+    pub(super) open: HashMap<(Id, Id), Open>,
     /// What these are now.
-    pub(super) seen: Vec<Entry>,
+    pub(super) seen: Vec<Seen>,
+    /// Conversations whose settled messages are the same and no more, and of which something else
+    /// may be found.
+    pub(super) same: HashSet<Id>,
     /// Conversations that have no message left, with how many they had, and whether they still
     /// have a row.
     pub(super) gone: HashMap<Id, (u64, bool)>,
     /// Conversations that have messages and had a row, and have none any more.
     pub(super) unlisted: Vec<Id>,
+    /// Conversations that are deleted for the user since.
+    pub(super) hidden: Vec<Id>,
     /// Conversations whose messages before the mark are not what they were, or may not be.
     pub(super) changed: Vec<(Tally, Tally)>,
     /// Whether those that are not in `seen` are gone.
@@ -118,6 +157,17 @@ pub(super) struct Facts {
     pub(super) uncounted: [u64; 3],
     /// When the snapshot was taken, in microseconds since 1970 UTC.
     pub(super) taken: i64,
+    /// Whether the snapshot says that it was taken later than now: then its clock was wrong.
+    pub(super) from_future: bool,
+    /// Whether the snapshot holds times later than its own: then one of the clocks was wrong.
+    pub(super) is_behind: bool,
+    /// Answers with a time from then on may have been young at the snapshot, whatever its clock
+    /// said; in microseconds since 1970 UTC.
+    pub(super) young_from: i64,
+    /// Whether the mark is a time after the snapshot's.
+    pub(super) high_is_ahead: bool,
+    /// Conversations that grew before such a mark.
+    pub(super) grown_before: HashSet<Id>,
     /// The snapshot's high-water mark.
     pub(super) high: Option<i64>,
     /// The greatest time of a message in it.
@@ -153,12 +203,27 @@ impl Facts {
         }
     }
 
-    /// Counts messages that a conversation grew by.
-    pub(super) fn grow(&mut self, messages: u64) {
-        // Sums that are cut at the mark have counted it already.
-        if !self.cut {
-            self.totals.appended += messages;
-            self.totals.grown += u64::from(messages > 0);
+    /// What a message that was not there is.
+    pub(super) fn growth(&self, place: Option<i64>) -> Growth {
+        let (Some(place), Some(high)) = (place, self.high) else {
+            // Without an append column it may have been moved here, or be a copy.
+            return Growth::None;
+        };
+        match place > high {
+            true => Growth::Behind,
+            false if self.high_is_ahead && place > self.taken => Growth::Before,
+            false => Growth::None,
+        }
+    }
+
+    /// Counts messages that a conversation grew by: behind the mark, and before it.
+    pub(super) fn grow(&mut self, conversation: Id, behind: u64, before: u64) {
+        // Sums that are cut at the mark have counted what is behind it already.
+        let behind = if self.cut { 0 } else { behind };
+        self.totals.appended += behind + before;
+        self.totals.grown += u64::from(behind + before > 0);
+        if before > 0 {
+            self.grown_before.insert(conversation);
         }
     }
 
@@ -179,17 +244,25 @@ impl Facts {
                 totals.conversations += 1;
                 totals.appended += u64::from(after.grown);
                 totals.grown += u64::from(after.grown > 0);
-                if before.is_listed() && !after.is_listed() {
+                let unlisted = before.is_listed() && !after.is_listed();
+                let hidden = before.is_listed() && !before.is_deleted() && after.is_deleted();
+                if unlisted {
                     match self.unlisted.len() < MOST {
                         true => self.unlisted.push(before.id),
                         false => self.uncounted[1] += 1,
                     }
+                }
+                if hidden {
+                    self.hidden.push(before.id);
                 }
                 let same = (before.sum, before.counts) == (after.sum, after.counts);
                 if !after.filled() {
                     self.left(&before, true);
                 } else if same {
                     totals.intact += 1;
+                    if before.has_open() || unlisted || hidden {
+                        self.same.insert(before.id);
+                    }
                 } else if self.changed.len() < MOST / 8 {
                     self.changed.push((before, after));
                 } else {
@@ -199,6 +272,44 @@ impl Facts {
             Pair::Both(_, after) => totals.new += u64::from(after.filled()),
             Pair::Before(_) => {}
         }
+    }
+
+    /// Takes out what a later snapshot keeps in its sums: there it can't be told.
+    fn forget_settled(&mut self, mark: i64, leafer: &Leafer) {
+        let is_kept = |entry: &Entry| leafer.place(entry) > Some(mark);
+        let seen: HashSet<_> = self.seen.iter().map(|seen| seen.entry.key()).collect();
+        let mut forgotten = HashSet::new();
+        self.removed.retain(|entry| {
+            let keep = is_kept(entry);
+            if !keep {
+                forgotten.insert(entry.conversation);
+            }
+            keep
+        });
+        self.open.retain(|key, open| {
+            let keep = seen.contains(key) || is_kept(&open.entry);
+            if !keep {
+                forgotten.insert(open.entry.conversation);
+            }
+            keep
+        });
+        self.totals.undecided += forgotten.len() as u64;
+    }
+
+    /// Counts messages that are gone with their conversations to these.
+    fn fold_into(&mut self, sums: &mut Self) {
+        self.totals.conversations = sums.totals.conversations;
+        let seen: HashSet<_> = self.seen.iter().map(|seen| seen.entry.key()).collect();
+        let mut is_left = |entry: &Entry| match sums.gone.get_mut(&entry.conversation) {
+            Some((messages, _)) => {
+                *messages += 1;
+                false
+            }
+            None => true,
+        };
+        self.removed.retain(&mut is_left);
+        self.open
+            .retain(|key, open| seen.contains(key) || is_left(&open.entry));
     }
 
     fn left(&mut self, before: &Tally, row: bool) {
@@ -211,74 +322,133 @@ impl Facts {
     }
 }
 
-/// Reads both sides.
-pub(super) fn diff(before: &Snapshot, after: Side, leafer: &mut Leafer) -> anyhow::Result<Facts> {
-    let open = before.open()?;
-    let mut facts = Facts {
-        complete: true,
-        cut: after.cut,
-        taken: before.summary.taken,
-        high: before.summary.high,
-        last_time: before.summary.last_time,
-        exact_to: before.summary.exact_to.max(after.exact_to).unwrap_or(1),
-        is_rounded: before.summary.exact_to != after.exact_to,
-        late: after.aside.late,
-        suspects: after.aside.suspects,
-        seen: after.aside.open,
-        open: open.into_iter().map(|entry| (entry.key(), entry)).collect(),
-        ..Facts::default()
-    };
-    facts.totals.messages = before.summary.messages;
-    let tallies: Records<Tally> = Box::new(before.tallies()?);
-    merge::pairs(
-        tallies,
-        after.tallies,
-        |tally| tally.id,
-        |pair| facts.tally(pair),
-    )?;
+/// Whether a message that was not there came after the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// Its place is behind the mark.
+    Behind,
+    /// The mark is in the future, and it was made after the snapshot.
+    Before,
+    /// Its place was there at the snapshot, or nothing tells.
+    None,
+}
 
-    let high = before.summary.high;
-    // Without an append column any message that was not there may be growth.
-    let is_new = |leafer: &Leafer, entry: &Entry| match (leafer.place(entry), high) {
-        (Some(place), Some(high)) => place > high,
-        _ => true,
-    };
+/// Reads both sides.
+pub(super) fn diff(before: &Snapshot, after: Side, leafer: &Leafer) -> anyhow::Result<Facts> {
+    let mut facts = facts(before, &after, before.open()?, before.summary.high);
+    facts.totals.messages = before.summary.messages;
+    conversations(before, after.tallies, &mut facts)?;
+    if before.is_of_first_version() {
+        // It does not tell which of them were.
+        facts.hidden.clear();
+    }
+    facts.late = after.aside.late;
+    facts.suspects = after.aside.suspects;
+    facts.seen = after.aside.seen;
     match after.detail {
         Detail::Messages(entries) if before.has_messages() => {
             let old: Records<Entry> = Box::new(before.entries()?);
-            merge::messages(old, entries, &mut facts, |entry| match high {
-                Some(_) => is_new(leafer, entry),
-                // It may have been moved here, or be a copy; that is told from all of them.
-                None => false,
-            })?;
+            merge::messages(old, entries, &mut facts, leafer)?;
         }
         Detail::Sketch(sketch) if before.cell_count() == Some(sketch.len()) => {
-            let found = Sketch::from_cells(before.cells()?).minus(&sketch);
-            facts.complete = found.complete;
-            if found.complete {
-                facts.removed = found.removed;
-            }
-            let added = if found.complete {
-                found.added
-            } else {
-                Vec::new()
-            };
-            let mut grown: HashMap<Id, u64> = HashMap::new();
-            for entry in added {
-                match facts.open.contains_key(&entry.key()) {
-                    true => facts.seen.push(entry),
-                    false if high.is_some() && is_new(leafer, &entry) => {
-                        *grown.entry(entry.conversation).or_default() += 1;
-                    }
-                    false => facts.add(entry),
-                }
-            }
-            grown
-                .into_values()
-                .for_each(|messages| facts.grow(messages));
+            from_sketches(
+                &Sketch::from_cells(before.cells()?),
+                &sketch,
+                &mut facts,
+                leafer,
+            );
         }
         _ => facts.complete = false,
     }
     facts.saw_open = after.asked || facts.complete;
+    if !facts.saw_open {
+        let open = after.open.into_iter();
+        let was = open.filter(|open| facts.open.contains_key(&open.entry.key()));
+        facts.seen = was.map(|open| Seen::unread(open.entry)).collect();
+    }
     Ok(facts)
+}
+
+/// Reads both sides of snapshots of sums, and of what is behind them.
+pub(super) fn diff_sums(
+    before: &Snapshot,
+    sums: Side,
+    tail: Side,
+    leafer: &Leafer,
+) -> anyhow::Result<(Facts, Facts)> {
+    let (mark, end) = before.ends();
+    let mut of_sums = facts(before, &sums, Vec::new(), Some(mark));
+    of_sums.complete = false;
+    of_sums.totals.messages = before.summary.messages;
+    conversations(before, sums.tallies, &mut of_sums)?;
+
+    let mut of_tail = facts(before, &tail, before.open()?, Some(end));
+    of_tail.saw_open = true;
+    of_tail.late = tail.aside.late;
+    of_tail.seen = tail.aside.seen;
+    if let Detail::Messages(entries) = tail.detail {
+        merge::messages(Box::new(before.entries()?), entries, &mut of_tail, leafer)?;
+    }
+    if let Some(mark) = tail.sums_to {
+        of_tail.forget_settled(mark, leafer);
+    }
+    of_tail.fold_into(&mut of_sums);
+    Ok((of_sums, of_tail))
+}
+
+/// What is known before anything is compared.
+fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) -> Facts {
+    let was = &before.summary;
+    Facts {
+        complete: true,
+        cut: after.cut,
+        taken: was.taken,
+        from_future: was.taken > after.taken.saturating_add(CLOCKS),
+        is_behind: was.last_time > Some(was.taken.saturating_add(CLOCKS)),
+        young_from: was.last_time.unwrap_or(i64::MAX).saturating_sub(was.settle),
+        high,
+        high_is_ahead: was.by_time && high > Some(was.taken),
+        last_time: was.last_time,
+        exact_to: was.exact_to.max(after.exact_to).unwrap_or(1),
+        is_rounded: was.exact_to != after.exact_to,
+        open: open
+            .into_iter()
+            .map(|open| (open.entry.key(), open))
+            .collect(),
+        more_suspects: after.aside.more_suspects,
+        ..Facts::default()
+    }
+}
+
+fn conversations(
+    before: &Snapshot,
+    after: Records<Tally>,
+    facts: &mut Facts,
+) -> anyhow::Result<()> {
+    let tallies: Records<Tally> = Box::new(before.tallies()?);
+    merge::pairs(tallies, after, |tally| tally.id, |pair| facts.tally(pair))
+}
+
+fn from_sketches(before: &Sketch, after: &Sketch, facts: &mut Facts, leafer: &Leafer) {
+    let found = before.minus(after);
+    facts.complete = found.complete;
+    if !found.complete {
+        return;
+    }
+    facts.removed = found.removed;
+    let mut grown: HashMap<Id, [u64; 2]> = HashMap::new();
+    for entry in found.added {
+        if facts.open.contains_key(&entry.key()) {
+            facts.seen.push(Seen::unread(entry));
+            continue;
+        }
+        match facts.growth(leafer.place(&entry)) {
+            Growth::Behind => grown.entry(entry.conversation).or_default()[0] += 1,
+            Growth::Before => grown.entry(entry.conversation).or_default()[1] += 1,
+            Growth::None => facts.add(entry),
+        }
+    }
+    for (conversation, [behind, before]) in grown {
+        facts.grow(conversation, behind, before);
+    }
 }

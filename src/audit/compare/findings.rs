@@ -8,16 +8,17 @@ use super::kinds::Code;
 use super::kinds::some;
 use crate::audit::entry::Id;
 use crate::report::Finding;
-use crate::report::Severity;
 use crate::report::Source;
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
 /// What makes a finding a note, and how many examples it shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     /// What the mapping allows users to do.
     pub allow: Vec<Allow>,
+    /// The share of the store, from 0 to 1, that users may have deleted or changed.
+    pub share: f64,
     /// Examples of a finding.
     pub examples: usize,
 }
@@ -26,6 +27,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             allow: Vec::new(),
+            share: 0.05,
             examples: 20,
         }
     }
@@ -41,13 +43,7 @@ impl Comparison {
 
     fn finding(&self, code: Code, group: &Group, rules: &Rules) -> Finding {
         let kind = code.kind();
-        let allowed = kind.allowed_by.is_some_and(|by| rules.allow.contains(&by));
-        let severity = match () {
-            () if allowed => Severity::Note,
-            // Nobody was told that it is saved.
-            () if group.unfinished => Severity::Warning,
-            () => Severity::Error,
-        };
+        let severity = self.severity(code, group, rules);
         let subject = match group.items.as_slice() {
             [one] if group.count == 1 => format!("conversation {}", self.label(one.conversation)),
             _ => some(group.conversations, "conversation"),

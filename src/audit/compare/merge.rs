@@ -1,8 +1,11 @@
 //! Two sorted streams side by side, conversation by conversation.
 
 use super::diff::Facts;
+use super::diff::Growth;
 use crate::audit::entry::Entry;
 use crate::audit::entry::Id;
+use crate::audit::leaf::Leafer;
+use crate::audit::taker::Seen;
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::iter::Peekable;
@@ -69,7 +72,7 @@ pub(super) fn messages(
     before: Records<Entry>,
     after: Records<Entry>,
     facts: &mut Facts,
-    is_new: impl Fn(&Entry) -> bool,
+    leafer: &Leafer,
 ) -> anyhow::Result<()> {
     let (mut before, mut after) = (before.peekable(), after.peekable());
     let (mut old, mut new) = (Vec::new(), Vec::new());
@@ -85,13 +88,13 @@ pub(super) fn messages(
             new.retain(|entry: &Entry| {
                 let settled = !open.contains_key(&entry.key());
                 if !settled {
-                    seen.push(*entry);
+                    seen.push(Seen::unread(*entry));
                 }
                 settled
             });
         }
         if old != new {
-            conversation(&old, &new, facts, &is_new);
+            conversation(id, &old, &new, facts, leafer);
         }
     }
 }
@@ -122,17 +125,17 @@ fn group(
 }
 
 /// One conversation that is not what it was: both sides in the order of their messages.
-fn conversation(old: &[Entry], new: &[Entry], facts: &mut Facts, is_new: &impl Fn(&Entry) -> bool) {
+fn conversation(id: Id, old: &[Entry], new: &[Entry], facts: &mut Facts, leafer: &Leafer) {
     let (mut removed, mut added) = (Vec::new(), Vec::new());
     let mut unchanged = HashSet::new();
     let (mut at, mut other) = (0, 0);
     while at < old.len() || other < new.len() {
-        let id = match (old.get(at), new.get(other)) {
+        let message = match (old.get(at), new.get(other)) {
             (Some(old), Some(new)) => old.message.min(new.message),
             (Some(one), None) | (None, Some(one)) => one.message,
             (None, None) => break,
         };
-        let same = |entries: &[Entry]| entries.iter().take_while(|e| e.message == id).count();
+        let same = |entries: &[Entry]| entries.iter().take_while(|e| e.message == message).count();
         let mut was = old[at..at + same(&old[at..])].to_vec();
         let mut now = new[other..other + same(&new[other..])].to_vec();
         (at, other) = (at + was.len(), other + now.len());
@@ -149,7 +152,7 @@ fn conversation(old: &[Entry], new: &[Entry], facts: &mut Facts, is_new: &impl F
     }
     let gone: HashSet<_> = removed.iter().map(|e| (e.content, e.time())).collect();
     let keys: HashSet<_> = removed.iter().map(|entry| entry.message).collect();
-    let mut grown = 0;
+    let (mut behind, mut before) = (0, 0);
     for entry in added {
         let text = (entry.content, entry.time());
         let twin = unchanged.contains(&text) && entry.time().is_some();
@@ -157,11 +160,12 @@ fn conversation(old: &[Entry], new: &[Entry], facts: &mut Facts, is_new: &impl F
         if twin && !replaces {
             facts.twins.insert(entry.key());
         }
-        match is_new(&entry) && !twin && !replaces {
-            true => grown += 1,
-            false => facts.add(entry),
+        match facts.growth(leafer.place(&entry)) {
+            Growth::Behind if !twin && !replaces => behind += 1,
+            Growth::Before if !twin && !replaces => before += 1,
+            _ => facts.add(entry),
         }
     }
-    facts.grow(grown);
+    facts.grow(id, behind, before);
     removed.into_iter().for_each(|entry| facts.remove(entry));
 }

@@ -14,6 +14,7 @@ mod merge;
 mod resolve;
 mod shift;
 mod span;
+mod verdict;
 
 pub use classify::Item;
 pub use findings::Rules;
@@ -28,13 +29,14 @@ use super::entry::Id;
 use super::file::Mapping;
 use super::file::Snapshot;
 use super::leaf::Leafer;
+use super::quick::Halves;
 use super::taker::Cut;
 use super::taker::Detail;
 use super::taker::Late;
 use super::taker::Names;
-use super::taker::Parts;
 use super::taker::Settings;
 use super::taker::Taker;
+use crate::model::Listed;
 use crate::model::StoredMessage;
 use diff::Facts;
 use diff::Side;
@@ -68,7 +70,7 @@ impl<'a> Comparer<'a> {
         let cut = Cut {
             high: before.summary.high,
             last_time: before.summary.last_time,
-            open: before.open()?.iter().map(|entry| entry.key()).collect(),
+            open: before.unsettled()?,
         };
         let settings = Settings {
             detail,
@@ -82,8 +84,8 @@ impl<'a> Comparer<'a> {
     }
 
     /// Takes a conversation that has a row of its own. Fails when there is no room to spill.
-    pub fn take_conversation(&mut self, key: &str) -> anyhow::Result<()> {
-        self.taker.take_conversation(key)
+    pub fn take_conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<()> {
+        self.taker.take_conversation(key, listed)
     }
 
     /// Takes a message, in any order, and gives another one for it, whose room can be used again.
@@ -105,7 +107,10 @@ impl<'a> Comparer<'a> {
 /// Refuses snapshots of two mappings, and one that was altered.
 pub fn compare_files(before: &Snapshot, after: &Snapshot) -> anyhow::Result<Comparison> {
     before.fits(&after.header.mapping)?;
-    let mut found = Comparison::new(before, Side::file(after)?)?;
+    let mut found = match before.header.mapping.sums {
+        None => Comparison::new(before, Side::file(after)?)?,
+        Some(_) => Comparison::of_sums(before, Side::sums(after)?, Side::tail(after)?)?,
+    };
     after.each_name(|id, name| found.learn(id, name))?;
     Ok(found)
 }
@@ -116,10 +121,11 @@ pub fn compare_files(before: &Snapshot, after: &Snapshot) -> anyhow::Result<Comp
 pub fn compare_sums(
     before: &Snapshot,
     mapping: &Mapping,
-    after: Parts,
+    after: Halves,
 ) -> anyhow::Result<Comparison> {
     before.fits(mapping)?;
-    Comparison::new(before, Side::live(after, true))
+    let [sums, tail] = [after.sums, after.tail].map(|parts| Side::live(parts, true));
+    Comparison::of_sums(before, sums, tail)
 }
 
 /// What became of a snapshot.
@@ -131,6 +137,8 @@ pub struct Comparison {
     pub groups: BTreeMap<Code, Group>,
     names: HashMap<Id, String>,
     facts: Facts,
+    /// Of a snapshot of sums: what is known of the messages behind them.
+    tail: Option<Facts>,
     leafer: Leafer,
 }
 
@@ -149,10 +157,15 @@ pub struct Totals {
     pub grown: u64,
     /// Conversations that are new.
     pub new: u64,
-    /// Messages that were being written then and are finished now.
+    /// Messages whose text was open then, and is longer and finished now.
     pub completed: u64,
     /// Messages that were being written then and still are.
     pub still_open: u64,
+    /// Messages whose text was open then and is another one now: nobody can say whether it should.
+    pub unjudged: u64,
+    /// Messages whose content is another one, of which a wrong clock keeps from saying whether their
+    /// text was open.
+    pub doubtful: u64,
     /// Messages with a place before the mark that were committed after it.
     pub late: u64,
     /// Messages whose time one of the sides keeps less exactly, and which is the same but for that.
@@ -175,21 +188,67 @@ pub struct Group {
     pub items: Vec<Item>,
     /// Items, told or not.
     pub count: u64,
-    /// Whether all of them were still being written at the snapshot.
-    pub unfinished: bool,
+    /// How many of the messages may be what they should be.
+    pub unsure: u64,
     /// What is to be said about all of them together.
     pub note: String,
 }
 
+impl Totals {
+    /// With those of the messages behind sums.
+    fn and(&mut self, tail: &Self) {
+        self.intact = self.intact.saturating_sub(tail.conversations - tail.intact);
+        self.appended += tail.appended;
+        self.completed += tail.completed;
+        self.still_open += tail.still_open;
+        self.unjudged += tail.unjudged;
+        self.doubtful += tail.doubtful;
+        self.late += tail.late;
+        self.rounded += tail.rounded;
+        self.purged += tail.purged;
+        self.undecided += tail.undecided;
+    }
+}
+
+impl Group {
+    /// With what was found of the messages behind sums.
+    fn and(&mut self, tail: Self) {
+        self.messages += tail.messages;
+        self.conversations += tail.conversations;
+        self.items.extend(tail.items);
+        self.count += tail.count;
+        self.unsure += tail.unsure;
+        if self.note.is_empty() {
+            self.note = tail.note;
+        }
+    }
+}
+
 impl Comparison {
     fn new(before: &Snapshot, after: Side) -> anyhow::Result<Self> {
-        let mut leafer = Leafer::new(&before.key);
-        let facts = diff::diff(before, after, &mut leafer)?;
+        let leafer = Leafer::new(&before.key);
+        let facts = diff::diff(before, after, &leafer)?;
+        Self::of(before, facts, None, leafer)
+    }
+
+    fn of_sums(before: &Snapshot, sums: Side, tail: Side) -> anyhow::Result<Self> {
+        let leafer = Leafer::new(&before.key);
+        let (sums, tail) = diff::diff_sums(before, sums, tail, &leafer)?;
+        Self::of(before, sums, Some(tail), leafer)
+    }
+
+    fn of(
+        before: &Snapshot,
+        facts: Facts,
+        tail: Option<Facts>,
+        leafer: Leafer,
+    ) -> anyhow::Result<Self> {
         let mut found = Self {
             totals: Totals::default(),
             groups: BTreeMap::new(),
             names: HashMap::new(),
             facts,
+            tail,
             leafer,
         };
         found.classify();
@@ -200,6 +259,13 @@ impl Comparison {
 
     fn classify(&mut self) {
         (self.totals, self.groups) = classify::classify(&self.facts, &self.leafer);
+        if let Some(tail) = &self.tail {
+            let (totals, groups) = classify::classify(tail, &self.leafer);
+            self.totals.and(&totals);
+            for (code, group) in groups {
+                self.groups.entry(code).or_default().and(group);
+            }
+        }
     }
 
     /// Whether everything is as it was, but for growth.
@@ -217,6 +283,15 @@ impl Comparison {
     pub fn name(&mut self, conversation: &str) {
         let id = self.leafer.conversation(Some(conversation));
         self.learn(id, conversation);
+    }
+
+    /// Keeps the name of a message, and of its conversation, if anything was found of them.
+    pub fn name_message(&mut self, message: &StoredMessage) {
+        let id = self.leafer.message(&message.key);
+        self.learn(id, &message.key);
+        let conversation = message.conversation.as_deref();
+        let id = self.leafer.conversation(conversation);
+        self.learn(id, conversation.unwrap_or_default());
     }
 
     /// Keeps a name if it is of anything that was found.

@@ -39,11 +39,12 @@ fn texts(entries: &[Entry]) -> HashMap<(Id, Id), Text> {
 /// written it holds no more than what stands where something has moved: it moves with the others.
 pub(super) fn differing(facts: &Facts) -> (Shift, Vec<Entry>, Vec<Entry>) {
     let (mut removed, mut added) = (facts.removed.clone(), facts.added.clone());
-    let now: HashMap<_, _> = facts.seen.iter().map(|e| (e.key(), e)).collect();
-    for was in facts.open.values() {
+    let seen = facts.seen.iter().map(|seen| (seen.entry.key(), seen.entry));
+    let now: HashMap<_, _> = seen.collect();
+    for was in facts.open.values().map(|open| open.entry) {
         let now = now.get(&was.key());
         if now.map_or(facts.saw_open, |now| now.content != was.content) {
-            removed.push(*was);
+            removed.push(was);
             added.extend(now.copied());
         }
     }
@@ -237,8 +238,8 @@ mod tests {
         for (after, expected) in [
             (&["b", "c", "half"][..], (1, 0, 0)),
             (&["b", "c", "half", "d", "e"], (1, 2, 0)),
-            (&["a", "b", "c", "whole"], (0, 0, 1)),
-            (&["a", "b", "c", "whole", "d"], (0, 1, 1)),
+            (&["a", "b", "c", "half, whole"], (0, 0, 1)),
+            (&["a", "b", "c", "half, whole", "d"], (0, 1, 1)),
         ] {
             for detail in [Detail::Messages, Detail::Sketch(512)] {
                 let before = snapshot(&before, settings(detail));

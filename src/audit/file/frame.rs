@@ -7,7 +7,9 @@ use crate::audit::spill::Record;
 
 pub(super) const MAGIC: [u8; 8] = *b"CHATCAS\n";
 pub(super) const END: [u8; 8] = *b"CHATEND\n";
-pub(super) const VERSION: u16 = 1;
+/// What is written; the first version is read too.
+pub(super) const VERSION: u16 = 2;
+pub(super) const FIRST_VERSION: u16 = 1;
 pub(super) const PREAMBLE: usize = 34;
 pub(super) const HEAD: usize = 9;
 pub(super) const TAG: usize = 16;
@@ -15,12 +17,14 @@ pub(super) const TRAILER: usize = 24;
 
 /// Kinds of frames.
 pub(super) const HEADER: u8 = 1;
-pub(super) const OPEN: u8 = 2;
+/// Of the first version only.
+pub(super) const OPEN_ENTRIES: u8 = 2;
 pub(super) const TALLIES: u8 = 3;
 pub(super) const NAMES: u8 = 4;
 pub(super) const ENTRIES: u8 = 5;
 pub(super) const CELLS: u8 = 6;
 pub(super) const FOOTER: u8 = 7;
+pub(super) const OPEN: u8 = 8;
 
 /// Makes and checks the frames' tags.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@
 //! | bytes | preamble |
 //! |---|---|
 //! | 8 | `CHATCAS\n` |
-//! | 2 | the version, 1 |
+//! | 2 | the version, 2 |
 //! | 8 | which key: [`super::Key::id`] |
 //! | 16 | random, so that no frame fits into another file |
 //!
@@ -20,12 +20,12 @@
 //! | kind | payload |
 //! |---|---|
 //! | 1 | [`Header`], JSON |
-//! | 2 | messages that were not settled, 65 bytes each, by conversation and message |
 //! | 3 | conversations, 106 bytes each, by id |
 //! | 4 | names: 16 bytes hash, 4 bytes length, text; LZ4 |
 //! | 5 | messages, 65 bytes each, by conversation and message |
 //! | 6 | cells of the sketch, 77 bytes each |
 //! | 7 | [`Footer`], JSON: the end |
+//! | 8 | messages that were not settled, 79 bytes each, by conversation and message |
 //!
 //! | bytes | trailer |
 //! |---|---|
@@ -41,6 +41,10 @@
 //!
 //! The fields of the records stand in `entry.rs`, `tally.rs` and `sketch.rs`, in their order.
 //! The last frame's check names the file; a later snapshot may hold it as [`Header::previous`].
+//!
+//! The first version had kind 2 in the place of kind 8: messages that were not settled, 65 bytes
+//! each, without what their texts were. Its header and footer had other fields, and its sums of
+//! `--quick` told nothing of young messages: these are refused, all else is read.
 
 mod frame;
 mod read;
@@ -51,26 +55,43 @@ pub use read::Stream;
 pub use read::open;
 pub use write::write;
 
+use super::evidence::Evidence;
 use super::taker::Summary;
 use serde::Deserialize;
 use serde::Serialize;
-use serde_json::Value;
 
 /// What the taker of a snapshot says about the store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// The program's version.
     pub tool: String,
-    /// Which store: backend, host, database; no password.
-    pub store: Value,
-    /// What the catalogue says about the tables, as its reader wrote it.
-    pub evidence: Value,
-    /// A digest of the tables' definitions.
-    pub schema: String,
+    /// Which store.
+    pub store: Store,
+    /// What the catalogue says about the tables.
+    pub evidence: Evidence,
     /// What was read as conversations and messages.
     pub mapping: Mapping,
     /// The snapshot before this one: its [`Snapshot::id`].
     pub previous: Option<String>,
+}
+
+/// Which store a snapshot was taken of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Store {
+    /// `sqlite`, `postgres` or `mysql`.
+    pub backend: String,
+    /// Host and database; no password.
+    pub url: String,
+    /// The table in which messages are.
+    pub messages: String,
+    /// Tables of which every row that belongs to a message or lists a conversation was read.
+    pub read: Vec<String>,
+    /// Transactions that may have been running, from one number to another; absent where the engine
+    /// does not tell.
+    pub running: Option<Vec<(u64, u64)>>,
+    /// How far PostgreSQL's write-ahead log was; absent elsewhere.
+    pub log: Option<u64>,
 }
 
 /// Which mapping a snapshot was taken with. Only snapshots of the same mapping compare.
@@ -78,8 +99,11 @@ pub struct Header {
 pub struct Mapping {
     /// In words, for an error.
     pub name: String,
-    /// A digest of its canonical text.
+    /// A digest of its written form.
     pub digest: String,
+    /// The digest that the first version of the file kept of it.
+    #[serde(default)]
+    pub first_version: String,
     /// Whose sums there are in the place of digests of messages; absent where there are digests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sums: Option<String>,

@@ -7,12 +7,14 @@ use super::Section;
 use super::frame::CELLS;
 use super::frame::END;
 use super::frame::ENTRIES;
+use super::frame::FIRST_VERSION;
 use super::frame::FOOTER;
 use super::frame::HEAD;
 use super::frame::HEADER;
 use super::frame::MAGIC;
 use super::frame::NAMES;
 use super::frame::OPEN;
+use super::frame::OPEN_ENTRIES;
 use super::frame::PREAMBLE;
 use super::frame::Sealer;
 use super::frame::TAG;
@@ -24,6 +26,8 @@ use crate::audit::entry::Entry;
 use crate::audit::entry::Id;
 use crate::audit::key::Key;
 use crate::audit::key::hex;
+use crate::audit::open::Open;
+use crate::audit::open::Text;
 use crate::audit::sketch::Cell;
 use crate::audit::spill::Field;
 use crate::audit::spill::Record;
@@ -31,6 +35,8 @@ use crate::audit::taker::Summary;
 use crate::audit::tally::Tally;
 use crate::stop::Stop;
 use anyhow::Context;
+use std::collections::HashMap;
+use std::fs;
 use std::fs::File;
 use std::io::BufReader;
 use std::io::Read;
@@ -52,6 +58,7 @@ pub struct Snapshot {
     /// What names this snapshot: 32 hexadecimal digits.
     pub id: String,
     pub(in crate::audit) key: Key,
+    version: u16,
     path: PathBuf,
     sections: Vec<Section>,
     sealer: Sealer,
@@ -64,8 +71,14 @@ pub struct Snapshot {
 /// Refuses what was cut short, was altered, was made with another key, or is of a newer version.
 pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     let shown = path.display().to_string();
-    let mut file = File::open(path)
-        .map_err(|error| Stop::usage(format!("could not open the snapshot `{shown}`: {error}")))?;
+    let failed = |error| Stop::usage(format!("could not open the snapshot `{shown}`: {error}"));
+    // Opening a pipe would wait for somebody who writes into it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Stop::usage(format!("`{shown}` is no file"))
+            .hint("name a file that `chatctl audit snapshot -o FILE` wrote")
+            .into());
+    }
+    let mut file = File::open(path).map_err(failed)?;
     let length = file.metadata()?.len();
     let mut preamble = [0; PREAMBLE];
     if file.read_exact(&mut preamble).is_err() || preamble[..8] != MAGIC {
@@ -74,9 +87,9 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
             .into());
     }
     let version = u16::from_le_bytes([preamble[8], preamble[9]]);
-    if version != VERSION {
+    if !(FIRST_VERSION..=VERSION).contains(&version) {
         return Err(Stop::refused(format!(
-            "`{shown}` is a snapshot of version {version}, and this chatctl reads version {VERSION}"
+            "`{shown}` is a snapshot of version {version}, and this chatctl reads up to version {VERSION}"
         ))
         .hint("use the chatctl that took it, or a newer one")
         .into());
@@ -116,6 +129,7 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
         summary: Summary::default(),
         id: String::new(),
         key: key.clone(),
+        version,
         path: path.to_owned(),
         sections: Vec::new(),
         sealer,
@@ -124,7 +138,10 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     let last = snapshot.frames(whole)?.next_frame()?;
     let last = last.filter(|last| offset + last.size() == end && last.kind == FOOTER);
     let last = last.ok_or_else(|| altered(&snapshot.path))?;
-    let footer: Footer = serde_json::from_slice(&last.payload).map_err(|_| altered(path))?;
+    if walk(&mut file, number)? != Some(offset) {
+        return Err(altered(path).into());
+    }
+    let footer: Footer = serde_json::from_slice(&last.payload).map_err(|_| foreign(path))?;
     let head = Section {
         kind: HEADER,
         offset: PREAMBLE as u64,
@@ -133,11 +150,50 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     };
     let head = snapshot.frames(head)?.next_frame()?;
     let head = head.ok_or_else(|| altered(path))?;
-    snapshot.header = serde_json::from_slice(&head.payload).map_err(|_| altered(path))?;
+    let mut header: Header = serde_json::from_slice(&head.payload).map_err(|_| foreign(path))?;
+    if snapshot.is_of_first_version() {
+        let mapping = &mut header.mapping;
+        mapping.first_version.clone_from(&mapping.digest);
+        if mapping.sums.is_some() {
+            return Err(Stop::refused(format!(
+                "`{shown}` was taken with --quick by chatctl {}, whose sums left out what was young at the time",
+                header.tool
+            ))
+            .hint("take a new one")
+            .into());
+        }
+    }
+    snapshot.header = header;
     snapshot.summary = footer.summary;
     snapshot.sections = footer.sections;
     snapshot.id = hex(&last.tag);
     Ok(snapshot)
+}
+
+/// Where so many frames end, one right after another from the preamble on; none when there is no
+/// room for them. Only their heads are read: each is checked when its frame is.
+fn walk(file: &mut File, frames: u64) -> anyhow::Result<Option<u64>> {
+    let length = file.metadata()?.len();
+    let mut at = PREAMBLE as u64;
+    for _ in 0..frames {
+        let mut head = [0; HEAD];
+        file.seek(SeekFrom::Start(at))?;
+        if at > length || file.read_exact(&mut head).is_err() {
+            return Ok(None);
+        }
+        let mut size = Field(&head[HEAD - 4..]);
+        at += (HEAD + TAG) as u64 + u64::from(u32::from_le_bytes(size.take()));
+    }
+    Ok(Some(at))
+}
+
+/// The tag fits, so a chatctl wrote it; but not one that writes what this one reads.
+fn foreign(path: &Path) -> Stop {
+    Stop::refused(format!(
+        "the snapshot `{}` was written by a chatctl that this one can't read",
+        path.display()
+    ))
+    .hint("use the chatctl that took it, or take a new one")
 }
 
 fn altered(path: &Path) -> Stop {
@@ -162,7 +218,12 @@ impl Snapshot {
             ))
             .hint("take both snapshots with --quick on the same engine, or both without"));
         }
-        if self.header.mapping.digest == mapping.digest {
+        let digest = if self.is_of_first_version() {
+            &mapping.first_version
+        } else {
+            &mapping.digest
+        };
+        if self.header.mapping.digest == *digest {
             return Ok(());
         }
         Err(Stop::refused(format!(
@@ -190,9 +251,34 @@ impl Snapshot {
         usize::try_from(section.records).ok()
     }
 
+    /// Whether it is of the first version, which tells less.
+    pub(in crate::audit) fn is_of_first_version(&self) -> bool {
+        self.version == FIRST_VERSION
+    }
+
     /// The messages that were not settled.
-    pub(in crate::audit) fn open(&self) -> anyhow::Result<Vec<Entry>> {
-        self.stream(OPEN)?.collect()
+    pub(in crate::audit) fn open(&self) -> anyhow::Result<Vec<Open>> {
+        if !self.is_of_first_version() {
+            return self.stream(OPEN)?.collect();
+        }
+        let entries = self.stream(OPEN_ENTRIES)?;
+        let taken = self.summary.taken;
+        entries
+            .map(|entry| Ok(Open::of_first_version(entry?, taken)))
+            .collect()
+    }
+
+    /// The messages that were not settled, with what their texts were.
+    pub(in crate::audit) fn unsettled(&self) -> anyhow::Result<HashMap<(Id, Id), Option<Text>>> {
+        let open = self.open()?.into_iter();
+        Ok(open.map(|open| (open.entry.key(), open.text)).collect())
+    }
+
+    /// Of a snapshot of sums: up to which place in the append column they go, and its tail behind
+    /// them.
+    pub fn ends(&self) -> (i64, i64) {
+        let mark = self.summary.high.unwrap_or(i64::MIN);
+        (mark, self.summary.tail.unwrap_or(mark))
     }
 
     /// The messages, by conversation and message; none when it does not hold them.

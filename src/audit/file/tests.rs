@@ -4,6 +4,7 @@
 use super::Header;
 use super::Mapping;
 use super::Snapshot;
+use super::Store;
 use super::open;
 use super::write;
 use crate::audit::key::Key;
@@ -28,11 +29,14 @@ fn key() -> Key {
 fn header() -> Header {
     Header {
         tool: "0.1.0".into(),
-        store: serde_json::json!({"backend": "sqlite"}),
+        store: Store {
+            backend: "sqlite".into(),
+            ..Store::default()
+        },
         mapping: Mapping {
             name: "message (declared)".into(),
             digest: "ab".into(),
-            sums: None,
+            ..Mapping::default()
         },
         ..Header::default()
     }
@@ -118,7 +122,7 @@ fn what_does_not_fit_is_refused_and_says_why() {
     let mapping = Mapping {
         name: "notes (declared)".into(),
         digest: "cd".into(),
-        sums: None,
+        ..Mapping::default()
     };
     let snapshot = open(&path, &key()).unwrap();
     let other = snapshot.fits(&mapping).unwrap_err().message;
@@ -127,11 +131,11 @@ fn what_does_not_fit_is_refused_and_says_why() {
         "{other}"
     );
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     fs::write(&path, &bytes).unwrap();
     let newer = stop(open(&path, &key()).unwrap_err());
     assert!(
-        newer.contains("version 2, and this chatctl reads version 1"),
+        newer.contains("version 3, and this chatctl reads up to version 2"),
         "{newer}"
     );
     fs::write(&path, "id,name\n").unwrap();
@@ -155,6 +159,47 @@ fn a_snapshot_that_is_cut_short_anywhere_is_refused() {
     }
     fs::write(&path, [whole.as_slice(), b"x"].concat()).unwrap();
     open(&path, &key()).unwrap_err();
+}
+
+/// The tags are of frames; what is between them must be nothing.
+#[test]
+fn junk_between_the_frames_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.cas");
+    take(&path, 40, Detail::Messages, Names::Kept);
+    let whole = fs::read(&path).unwrap();
+    let end = whole.len() - 24;
+    let footer = u64::from_le_bytes(whole[end..end + 8].try_into().unwrap());
+    let at = usize::try_from(footer).unwrap();
+    for junk in [1, 9, 25, 4096] {
+        let mut bytes = whole.clone();
+        // Whatever it looks like: another frame, or nothing at all.
+        bytes.splice(at..at, whole.iter().copied().cycle().take(junk));
+        let end = bytes.len() - 24;
+        let moved = footer + u64::try_from(junk).unwrap();
+        bytes[end..end + 8].copy_from_slice(&moved.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        let why = stop(open(&path, &key()).unwrap_err());
+        assert!(why.ends_with("was altered"), "{junk}: {why}");
+    }
+    // Any place that the trailer may name is another one.
+    for place in [0, 34, footer - 1, footer + 1, u64::MAX, u64::MAX / 2] {
+        let mut bytes = whole.clone();
+        bytes[end..end + 8].copy_from_slice(&place.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        stop(open(&path, &key()).unwrap_err());
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in [pipe.as_path(), folder.path(), Path::new("/dev/null")] {
+        let why = stop(open(path, &key()).unwrap_err());
+        assert!(why.ends_with("is no file"), "{why}");
+    }
 }
 
 #[test]

@@ -11,7 +11,6 @@ use crate::audit::Late;
 use crate::audit::Settings;
 use crate::audit::compare::Resolver;
 use crate::audit::compare::Rules;
-use crate::audit::evidence::Evidence;
 use crate::audit::evidence::judge;
 use crate::audit::evidence::judge::Kept;
 use crate::audit::evidence::judge::Rows;
@@ -21,9 +20,9 @@ use crate::audit::live::Audience;
 use crate::audit::live::Live;
 use crate::commands::Done;
 use crate::commands::Env;
+use crate::model::Listed;
 use crate::model::StoredMessage;
 use crate::report::Report;
-use crate::report::Verdict;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -47,6 +46,11 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 20, value_name = "COUNT")]
     examples: usize,
 
+    /// Where `allow` of the mapping lets users delete or change messages, more than this share of the
+    /// store, from 0 to 1, is still an error (but never less than 10 conversations or 100 messages)
+    #[arg(long, default_value_t = 0.05, value_name = "SHARE", value_parser = super::share)]
+    allow_share: f64,
+
     /// How long a transaction may have lasted: a message this young at the snapshot may have been
     /// committed after it
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -63,14 +67,16 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let mut report = Report::new("audit compare");
     let mut rules = Rules {
         examples: args.examples,
+        share: args.allow_share,
         ..Rules::default()
     };
     let mut ranges = None;
+    let mut unread = Vec::new();
     let (found, evidence, after) = match &args.after {
         Some(path) => {
             let after = file::open(path, &key)?;
             let found = audit::compare_files(&before, &after)?;
-            (found, evidence_of(&after), after.summary.messages)
+            (found, after.header.evidence.clone(), after.summary.messages)
         }
         None => {
             let live = args.look.open(&env).await?;
@@ -78,8 +84,13 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             report.store = Some(look::line(&live));
             rules.allow = live.allowed();
             ranges = Some(live.ranges() as f64);
+            unread = look::unread(&live);
             let (found, messages) = match before.header.mapping.sums.is_some() {
-                true => quick::compared(&args.look, &env, &before, &live, &key).await?,
+                true => {
+                    let late = live.latecomers(&before, args.grace).await?;
+                    let settings = settings(&args, &live)?;
+                    quick::compared(&env, &before, &live, settings, &late).await?
+                }
                 false => with_store(&args, &env, &before, &live).await?,
             };
             look::warn(&env, &live);
@@ -92,7 +103,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         .into_iter()
         .for_each(|finding| report.add(finding));
     let judged = judge::judge(
-        &evidence_of(&before),
+        &before.header.evidence,
         &evidence,
         &rows(&before, &found, after),
     );
@@ -105,13 +116,23 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     }
     report.took = began.elapsed();
     report.checked = found.totals.messages;
-    let mut case = case(&found, &report);
+    let mut case = case(&found, &rules, &report);
+    for what in unread {
+        case.reason.push_str(&format!("; {what}"));
+    }
     if before.header.mapping.sums.is_some() {
         case.reason.push_str(quick::LIMITS);
     }
     case.metrics.extend(ranges.map(|ranges| ("ranges", ranges)));
     report.cases.push(case);
     Ok(Done::Report(Box::new(report)))
+}
+
+fn settings(args: &Args, live: &Live) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        memory: args.look.memory()?,
+        ..Settings::at(live.taken)
+    })
 }
 
 /// Reads the live store, and once more when there is something to name.
@@ -121,13 +142,9 @@ async fn with_store(
     before: &Snapshot,
     live: &Live,
 ) -> anyhow::Result<(Comparison, u64)> {
-    let mut settings = Settings::at(live.taken);
-    settings.memory = args.look.memory()?;
-    let late = live
-        .latecomers(&before.header, before.summary.taken, args.grace)
-        .await?;
+    let late = live.latecomers(before, args.grace).await?;
     let mut comparer = Comparing {
-        comparer: Comparer::new(before, &live.fingerprinted(), settings)?,
+        comparer: Comparer::new(before, &live.fingerprinted(), settings(args, live)?)?,
         pace: look::Pace::new(env, live).await,
         messages: 0,
     };
@@ -158,8 +175,8 @@ struct Comparing<'e> {
 }
 
 impl Audience for Comparing<'_> {
-    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>> {
-        self.comparer.take_conversation(key)?;
+    fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>> {
+        self.comparer.take_conversation(key, listed)?;
         Ok(self.pace.conversation())
     }
 
@@ -180,7 +197,7 @@ struct Naming<'e> {
 }
 
 impl Audience for Naming<'_> {
-    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>> {
+    fn conversation(&mut self, key: &str, _: Listed) -> anyhow::Result<ControlFlow<()>> {
         self.resolver.take_conversation(key);
         Ok(self.pace.conversation())
     }
@@ -191,23 +208,16 @@ impl Audience for Naming<'_> {
     }
 }
 
-fn evidence_of(snapshot: &Snapshot) -> Evidence {
-    serde_json::from_value(snapshot.header.evidence.clone()).unwrap_or_default()
-}
-
 /// What became of the rows of the messages' table. Those of the others were not counted, but when
 /// nothing is missing of what was read from them, nothing is missing in them.
 fn rows(before: &Snapshot, found: &Comparison, after: u64) -> BTreeMap<String, Rows> {
-    let evidence = evidence_of(before);
-    let table = before.header.store["messages"].as_str().unwrap_or_default();
-    let read = before.header.store["read"].as_array();
-    let is_read = |name: &String| read.is_some_and(|read| read.iter().any(|it| it == name));
+    let store = &before.header.store;
     let kept = match found.intact() {
         true => Kept::Intact,
         false => Kept::Lost,
     };
     let row = |name: &String| {
-        let rows = match name == table {
+        let rows = match *name == store.messages {
             true => Rows {
                 before: before.summary.messages,
                 after,
@@ -216,7 +226,7 @@ fn rows(before: &Snapshot, found: &Comparison, after: u64) -> BTreeMap<String, R
             false => Rows {
                 before: found.totals.conversations,
                 after: found.totals.conversations,
-                kept: match found.intact() && is_read(name) {
+                kept: match found.intact() && store.read.contains(name) {
                     true => Kept::Intact,
                     false => Kept::Unknown,
                 },
@@ -224,34 +234,12 @@ fn rows(before: &Snapshot, found: &Comparison, after: u64) -> BTreeMap<String, R
         };
         (name.clone(), rows)
     };
-    evidence.tables.keys().map(row).collect()
+    before.header.evidence.tables.keys().map(row).collect()
 }
 
-fn case(found: &Comparison, report: &Report) -> crate::report::Case {
+fn case(found: &Comparison, rules: &Rules, report: &Report) -> crate::report::Case {
     let totals = &found.totals;
-    let (verdict, reason) = match (report.errors(), totals.undecided) {
-        (0, 0) => (
-            Verdict::Held,
-            format!(
-                "every one of {} messages in {} conversations is what it was",
-                totals.messages, totals.conversations
-            ),
-        ),
-        (0, undecided) => (
-            Verdict::Inconclusive,
-            format!(
-                "{undecided} conversations grew or changed, and the snapshot's detail can't tell which; \
-                 take it with --detail messages"
-            ),
-        ),
-        (errors, _) => (
-            Verdict::Violated,
-            format!(
-                "{} of {} conversations are what they were; {errors} kinds of loss or change were found",
-                totals.intact, totals.conversations
-            ),
-        ),
-    };
+    let (verdict, reason) = found.verdict(rules, report.errors());
     let mut case = look::case("compare", verdict, reason);
     let figures = [
         ("messages", totals.messages),
@@ -262,6 +250,8 @@ fn case(found: &Comparison, report: &Report) -> crate::report::Case {
         ("new_conversations", totals.new),
         ("completed_messages", totals.completed),
         ("open_messages", totals.still_open),
+        ("unjudged_messages", totals.unjudged),
+        ("doubtful_messages", totals.doubtful),
         ("late_messages", totals.late),
         ("purged_messages", totals.purged),
         ("rounded_times", totals.rounded),

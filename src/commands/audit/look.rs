@@ -171,6 +171,16 @@ pub(super) fn warn(env: &Env, live: &Live) {
     }
 }
 
+/// What of the store is not read, in words that go on a sentence.
+pub(super) fn unread(live: &Live) -> Vec<String> {
+    let others = live.mapping.stores.iter().skip(1);
+    let others =
+        others.map(|other| format!("the same chats in `{}` were not looked at", other.table()));
+    let unreadable = live.mapping.unreadable();
+    let unreadable = unreadable.map(|what| format!("not readable: {what}"));
+    others.chain(unreadable).collect()
+}
+
 pub(super) fn case(name: &str, verdict: Verdict, reason: String) -> Case {
     Case {
         name: name.to_owned(),

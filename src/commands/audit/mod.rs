@@ -69,6 +69,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| error.to_string())
 }
 
+/// `0.99`.
+fn share(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    match (0.0..=1.0).contains(&number) {
+        true => Ok(number),
+        false => Err("it is not from 0 to 1; 99 % is 0.99".to_owned()),
+    }
+}
+
 /// How long ago, or a moment: `24h`, `2026-11-21T08:00:00Z`; in microseconds since 1970 UTC.
 fn moment(flag: &str, text: &str) -> Result<i64, Stop> {
     let ago = humantime::parse_duration(text).ok();

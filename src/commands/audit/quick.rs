@@ -1,16 +1,20 @@
-//! What `--quick` does: the database adds up its messages, and no message is read.
+//! What `--quick` does: the database adds up its messages, and only the last ones are read.
 
 use super::look;
-use super::look::Look;
 use crate::audit;
 use crate::audit::Comparison;
 use crate::audit::Key;
+use crate::audit::Late;
 use crate::audit::Parts;
+use crate::audit::Settings;
 use crate::audit::Sums;
 use crate::audit::file;
 use crate::audit::file::Snapshot;
+use crate::audit::live::Latecomers;
 use crate::audit::live::Live;
 use crate::commands::Env;
+use crate::model::Listed;
+use crate::model::StoredMessage;
 use crate::stop::Stop;
 use crate::store;
 use crate::store::SumOf;
@@ -24,31 +28,38 @@ const OPEN: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const LIMITS: &str = "; sums of 64 bits, which are not keyed, tell that a conversation changed up to the mark, and \
      neither which message nor a change that is made to leave the sum as it was";
 
-/// The sums of everything that is not written to any more, and how many conversations that is.
+/// The sums of everything that is not written to any more, digests of what is behind it, and the
+/// number of conversations.
 pub(super) async fn taken(
-    look: &Look,
     env: &Env,
     live: &Live,
     key: &Key,
-    settle: Duration,
+    settings: Settings,
 ) -> anyhow::Result<(Parts, u64)> {
     usable(live)?;
     let before = |time| live.taken.saturating_sub(super::micros(time));
-    let mark = store::mark(
+    let (mark, end) = store::mark(
         live.db.as_ref(),
         &live.mapping,
-        before(settle),
+        before(settings.settle),
         before(OPEN),
     )
     .await?;
-    let mut sums = Sums::new(key, live.taken, mark, look.memory()?);
-    let mut conversations = 0;
-    // What came after the mark belongs to the next look.
-    read(env, live, mark, &[], &mut |it| match it {
-        It::Conversation(key) => Ok(sums.take_conversation(key)?),
+    let mut sums = Sums::new(key, settings, mark, end)?;
+    let (mut conversations, late) = (0, Latecomers::default());
+    // What came after the mark is in the tail.
+    let ends = Ends {
+        mark,
+        end,
+        late: &late,
+        running: &[],
+    };
+    read(env, live, &ends, &mut |it| match it {
+        It::Tail(message, late) => Ok(sums.take_tail(message, late)?),
+        It::Conversation(key, listed) => Ok(sums.take_conversation(key, listed)?),
         It::Sum(of) => {
-            conversations += u64::from(of.messages > 0);
-            Ok(sums.take(of.conversation, of.sum, of.messages, 0)?)
+            conversations += 1;
+            Ok(sums.take(of.conversation, of.sum, of.messages, of.grown)?)
         }
     })
     .await?;
@@ -57,33 +68,41 @@ pub(super) async fn taken(
 
 /// What became of a snapshot of sums, and how many messages there are now.
 pub(super) async fn compared(
-    look: &Look,
     env: &Env,
     before: &Snapshot,
     live: &Live,
-    key: &Key,
+    settings: Settings,
+    late: &Latecomers,
 ) -> anyhow::Result<(Comparison, u64)> {
     usable(live)?;
     before.fits(&mapping(live))?;
-    let mark = before.summary.high.unwrap_or(i64::MIN);
-    let late = live.running_then(&before.header);
-    let mut sums = Sums::new(key, live.taken, mark, look.memory()?);
+    let (mark, end) = before.ends();
+    let running = live.running_then(&before.header);
+    let ends = Ends {
+        mark,
+        end,
+        late,
+        running: &running,
+    };
+    let mut sums = Sums::after(before, settings)?;
     let mut messages = 0;
-    read(env, live, mark, &late, &mut |it| match it {
-        It::Conversation(key) => Ok(sums.take_conversation(key)?),
+    read(env, live, &ends, &mut |it| match it {
+        It::Tail(message, late) => Ok(sums.take_tail(message, late)?),
+        It::Conversation(key, listed) => Ok(sums.take_conversation(key, listed)?),
         It::Sum(of) => {
             messages += of.messages + of.grown;
             Ok(sums.take(of.conversation, of.sum, of.messages, of.grown)?)
         }
     })
     .await?;
-    let mut found = audit::compare_sums(before, &mapping(live), sums.finish()?)?;
+    let mut found = audit::compare_sums(before, &mapping(live), sums.halves()?)?;
     if !found.groups.is_empty() {
         env.progress
             .note("something differs: the store is asked once more, to name it");
-        read(env, live, mark, &late, &mut |it| {
+        read(env, live, &ends, &mut |it| {
             match it {
-                It::Conversation(key) => found.name(key),
+                It::Tail(message, _) => found.name_message(message),
+                It::Conversation(key, _) => found.name(key),
                 It::Sum(of) => found.name(of.conversation),
             }
             Ok(())
@@ -111,19 +130,29 @@ fn usable(live: &Live) -> Result<(), Stop> {
     }
 }
 
+/// Up to where sums and tail go, and what may have come late.
+struct Ends<'a> {
+    mark: i64,
+    end: i64,
+    late: &'a Latecomers,
+    running: &'a [(u64, u64)],
+}
+
 /// What the database tells.
 enum It<'a> {
+    /// A message of the tail.
+    Tail(&'a StoredMessage, Late),
     /// A conversation that has a row of its own.
-    Conversation(&'a str),
+    Conversation(&'a str, Listed),
     /// The sum of one.
     Sum(SumOf<'a>),
 }
 
+/// The tail comes first.
 async fn read(
     env: &Env,
     live: &Live,
-    mark: i64,
-    late: &[(u64, u64)],
+    ends: &Ends<'_>,
     take: &mut (dyn FnMut(It<'_>) -> anyhow::Result<()> + Send),
 ) -> anyhow::Result<()> {
     let (db, mapping) = (live.db.as_ref(), &live.mapping);
@@ -135,8 +164,17 @@ async fn read(
         whole &= flow.is_continue();
         Ok(flow)
     };
-    store::scan_conversations(db, mapping, &mut |key: &str| each(It::Conversation(key))).await?;
-    store::sums(db, mapping, mark, late, &mut |of| each(It::Sum(of))).await?;
+    let mut tail = |message: &mut StoredMessage| {
+        let late = ends.late.of(message);
+        each(It::Tail(message, late))
+    };
+    store::tail(db, mapping, (ends.mark, ends.end), &mut tail).await?;
+    let mut listed = |key: &str, listed| each(It::Conversation(key, listed));
+    store::scan_conversations(db, mapping, &mut listed).await?;
+    store::sums(db, mapping, ends.mark, ends.running, &mut |of| {
+        each(It::Sum(of))
+    })
+    .await?;
     live.db.unchanged().await?;
     match whole {
         true => Ok(()),

@@ -52,7 +52,7 @@ pub(super) struct Args {
     last: Duration,
 
     /// Fail below this share, from 0 to 1 [default with --probe: 1]
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, value_name = "SHARE", value_parser = super::share)]
     pub(super) min: Option<f64>,
 
     /// What is younger may still be answered, and does not count
@@ -126,14 +126,6 @@ impl Args {
             settle: server.settle.clone(),
             ..verify_stream::Args::default()
         }
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
-    match (0.0..=1.0).contains(&number) {
-        true => Ok(number),
-        false => Err("it is not from 0 to 1; 99 % is 0.99".to_owned()),
     }
 }
 

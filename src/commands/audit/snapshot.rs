@@ -10,6 +10,7 @@ use crate::audit::Key;
 use crate::audit::Names;
 use crate::audit::Parts;
 use crate::audit::Settings;
+use crate::audit::Summary;
 use crate::audit::Taker;
 use crate::audit::file;
 use crate::audit::live::Audience;
@@ -17,6 +18,7 @@ use crate::audit::live::Latecomers;
 use crate::audit::live::Live;
 use crate::commands::Done;
 use crate::commands::Env;
+use crate::model::Listed;
 use crate::report::Report;
 use crate::report::Verdict;
 use crate::stop::Stop;
@@ -52,7 +54,8 @@ pub(super) struct Args {
     #[arg(long)]
     keep_ids: bool,
 
-    /// An answer younger than this may still be written to
+    /// An answer younger than this may still go on, unless the store says that it is finished: its row
+    /// must be there later, and its text begin with what it was
     #[arg(long, default_value = "120s", value_name = "TIME", value_parser = humantime::parse_duration)]
     settle: Duration,
 
@@ -81,7 +84,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let live = args.look.open(&env).await?;
     let ((parts, conversations), mapping) = match args.quick {
         true => (
-            quick::taken(&args.look, &env, &live, &key, args.settle).await?,
+            quick::taken(&env, &live, &key, settings(&args, &live)?).await?,
             quick::mapping(&live),
         ),
         false => (read(&args, &env, &live, &key).await?, live.fingerprinted()),
@@ -104,17 +107,28 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         "snapshot",
         Verdict::Held,
         format!(
-            "{} messages of {} conversations are kept in `{}` ({size} bytes, id {id}, key {}){}",
+            "{} messages of {} conversations are kept in `{}` ({size} bytes, id {id}, key {}){}{}",
             summary.messages,
             conversations,
             args.output.display(),
             key.id(),
+            unsettled(&summary),
             if args.quick { quick::LIMITS } else { "" }
         ),
     );
+    if summary.ahead > 0 {
+        env.progress.warning(&format!(
+            "{} messages have a time after now: this machine's clock is wrong, or theirs was. If the text of such \
+             an answer changes, a comparison can't tell whether it should",
+            summary.ahead
+        ));
+    }
     case.took = began.elapsed();
     case.metrics.insert("messages", summary.messages as f64);
     case.metrics.insert("open_messages", summary.open as f64);
+    case.metrics
+        .insert("unsettled_messages", summary.unsettled as f64);
+    case.metrics.insert("ahead_messages", summary.ahead as f64);
     case.metrics
         .insert("deleted_messages", summary.deleted as f64);
     case.metrics.insert("file_bytes", size as f64);
@@ -124,11 +138,26 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     Ok(Done::Report(Box::new(report)))
 }
 
+/// How many texts may still go on.
+fn unsettled(summary: &Summary) -> String {
+    match summary.unsettled {
+        0 => String::new(),
+        1 => "; the text of 1 of them has not settled".to_owned(),
+        count => format!("; the texts of {count} of them have not settled"),
+    }
+}
+
+fn settings(args: &Args, live: &Live) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        settle: args.settle,
+        memory: args.look.memory()?,
+        ..Settings::at(live.taken)
+    })
+}
+
 /// Digests of every message, and the number of conversations that have a row.
 async fn read(args: &Args, env: &Env, live: &Live, key: &Key) -> anyhow::Result<(Parts, u64)> {
-    let mut settings = Settings::at(live.taken);
-    settings.settle = args.settle;
-    settings.memory = args.look.memory()?;
+    let mut settings = settings(args, live)?;
     settings.detail = match args.detail {
         None => Detail::Auto,
         Some(Kept::Messages) => Detail::Messages,
@@ -156,9 +185,9 @@ struct All<'e> {
 }
 
 impl Audience for All<'_> {
-    fn conversation(&mut self, key: &str) -> anyhow::Result<ControlFlow<()>> {
+    fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>> {
         self.conversations += 1;
-        self.taker.take_conversation(key)?;
+        self.taker.take_conversation(key, listed)?;
         Ok(self.pace.conversation())
     }
 

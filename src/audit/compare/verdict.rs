@@ -1,0 +1,196 @@
+//! What a comparison comes to, in one line that leaves nothing out that was not judged.
+
+use super::Code;
+use super::Comparison;
+use super::Group;
+use super::findings::Rules;
+use super::kinds::Allow;
+use super::kinds::some;
+use crate::report::Severity;
+use crate::report::Verdict;
+
+impl Comparison {
+    /// The verdict and why. `errors` is how many findings of that level there are, with those that
+    /// the catalogue led to.
+    pub fn verdict(&self, rules: &Rules, errors: usize) -> (Verdict, String) {
+        let totals = &self.totals;
+        let doubt = self.doubt();
+        let verdict = match (errors, &doubt) {
+            (1.., _) => Verdict::Violated,
+            (0, Some(_)) => Verdict::Inconclusive,
+            (0, None) => Verdict::Held,
+        };
+        let mut told = match (verdict, totals.messages.saturating_sub(self.other(rules))) {
+            (Verdict::Violated, _) => format!(
+                "{} of {} are what they were; {} of loss or change {} found",
+                totals.intact,
+                some(totals.conversations, "conversation"),
+                some(errors as u64, "kind"),
+                if errors == 1 { "was" } else { "were" }
+            ),
+            (_, same) if same == totals.messages => format!(
+                "every one of {} in {} is what it was",
+                some(totals.messages, "message"),
+                some(totals.conversations, "conversation")
+            ),
+            (_, same) => format!(
+                "{same} of {} in {} are what they were",
+                some(totals.messages, "message"),
+                some(totals.conversations, "conversation")
+            ),
+        };
+        for more in self.left_out(rules).into_iter().chain(doubt) {
+            told.push_str("; ");
+            told.push_str(&more);
+        }
+        (verdict, told)
+    }
+
+    /// How many messages of the snapshot are not known to be what they were.
+    fn other(&self, rules: &Rules) -> u64 {
+        let (totals, allowed) = (&self.totals, self.allowed(rules));
+        allowed + totals.unjudged + totals.doubtful + totals.purged + totals.rounded
+    }
+
+    /// How many messages are gone or changed as users may do.
+    fn allowed(&self, rules: &Rules) -> u64 {
+        let notes = self.groups.iter().filter(|(code, group)| {
+            code.kind().allowed_by.is_some()
+                && self.severity(**code, group, rules) == Severity::Note
+        });
+        notes.map(|(_, group)| group.messages - group.unsure).sum()
+    }
+
+    /// What is not judged, or is not held against the store.
+    fn left_out(&self, rules: &Rules) -> Vec<String> {
+        let totals = &self.totals;
+        let texts = |count| match count {
+            1 => "the text of 1 message".to_owned(),
+            count => format!("the texts of {count} messages"),
+        };
+        let told = [
+            (
+                totals.unjudged,
+                format!(
+                    "not judged: {}, which had not settled at the snapshot",
+                    texts(totals.unjudged)
+                ),
+            ),
+            (
+                self.allowed(rules),
+                format!(
+                    "{} gone or changed, which `allow` lets users do",
+                    are(self.allowed(rules))
+                ),
+            ),
+            (
+                totals.purged,
+                format!(
+                    "{} gone that had been deleted for the user",
+                    are(totals.purged)
+                ),
+            ),
+            (
+                totals.rounded,
+                format!(
+                    "of {} only the time is kept less exactly",
+                    some(totals.rounded, "message")
+                ),
+            ),
+            (
+                totals.late,
+                format!(
+                    "{} with a place before the snapshot's may have been committed after it",
+                    some(totals.late, "message")
+                ),
+            ),
+            (
+                self.facts.more_suspects,
+                format!(
+                    "{} new ones with old times were not looked at for copies",
+                    self.facts.more_suspects
+                ),
+            ),
+        ];
+        let told = told.into_iter().filter(|(count, _)| *count > 0);
+        told.map(|(_, told)| told).collect()
+    }
+
+    /// Why it can't be decided, if so.
+    fn doubt(&self) -> Option<String> {
+        let totals = &self.totals;
+        if totals.doubtful > 0 {
+            return Some(format!(
+                "{} changed, and {}: nothing tells whether they were finished",
+                some(totals.doubtful, "text"),
+                self.clock()
+            ));
+        }
+        if totals.late > 0 && self.has_wrong_clock() {
+            return Some(format!(
+                "{}: nothing tells whether messages were committed late or put in afterwards",
+                self.clock()
+            ));
+        }
+        (totals.undecided > 0).then(|| {
+            format!(
+                "{} grew or changed, and the snapshot's detail can't tell which; take it with --detail messages",
+                some(totals.undecided, "conversation")
+            )
+        })
+    }
+
+    fn has_wrong_clock(&self) -> bool {
+        self.facts.from_future || self.facts.is_behind
+    }
+
+    /// What is wrong with the clock, in words that go on a sentence.
+    fn clock(&self) -> &'static str {
+        match self.facts.from_future {
+            true => "the snapshot says that it was taken later than now",
+            false => "the snapshot holds times that are later than its own",
+        }
+    }
+}
+
+impl Comparison {
+    /// How bad a finding is.
+    pub(super) fn severity(&self, code: Code, group: &Group, rules: &Rules) -> Severity {
+        let by = code.kind().allowed_by;
+        match () {
+            () if by.is_some_and(|by| rules.allow.contains(&by) && self.is_few(by, rules)) => {
+                Severity::Note
+            }
+            () if group.unsure > 0 && group.unsure == group.messages => Severity::Warning,
+            () => Severity::Error,
+        }
+    }
+
+    /// Whether so little is gone or changed that users may have done it.
+    fn is_few(&self, by: Allow, rules: &Rules) -> bool {
+        let of = self
+            .groups
+            .iter()
+            .filter(|(code, _)| code.kind().allowed_by == Some(by));
+        let (mut conversations, mut messages) = (0, 0);
+        for (code, group) in of {
+            match code {
+                Code::ConversationLost | Code::ConversationEmptied => conversations += group.count,
+                _ => messages += group.messages,
+            }
+        }
+        let within = |count: u64, of: u64, at_least: u64| {
+            let share = (of as f64 * rules.share) as u64;
+            count <= share.max(at_least) && count * 2 <= of
+        };
+        within(conversations, self.totals.conversations, 10)
+            && within(messages, self.totals.messages, 100)
+    }
+}
+
+fn are(count: u64) -> String {
+    match count {
+        1 => "1 is".to_owned(),
+        count => format!("{count} are"),
+    }
+}

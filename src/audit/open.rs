@@ -1,0 +1,315 @@
+//! Messages whose text may still have been written to when a snapshot was taken.
+//!
+//! Their rows must be there at any later time; only their texts may have gone on. So besides the
+//! digests a snapshot keeps how long the text was, and a digest of it: of a text that begins with
+//! what was there nothing is lost.
+
+use super::entry::Entry;
+use super::leaf::Leafer;
+use super::spill::Field;
+use super::spill::Record;
+use super::spill::Room;
+use crate::model::Mark;
+use crate::model::Role;
+use crate::model::State;
+use crate::model::StoredMessage;
+use std::cmp::Ordering;
+
+/// Clocks of two machines may differ by so much, in microseconds.
+pub(super) const CLOCKS: i64 = 5_000_000;
+/// What the store has marked as being written for longer than this stays so, in microseconds.
+const DAY: i64 = 86_400_000_000;
+
+/// Why a text may still have been written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The store said so.
+    Marked,
+    /// The store said so, and had for more than a day: it was left behind by a crash.
+    Left,
+    /// It was an answer younger than the time in which texts settle, and the store did not say
+    /// whether it was finished.
+    Young,
+    /// It was an answer with a time after the snapshot's, so nothing tells how old it was.
+    Ahead,
+}
+
+/// A message whose text may still have been written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Open {
+    /// Its digests then.
+    pub(super) entry: Entry,
+    /// Why.
+    pub(super) why: Why,
+    /// What its text was; absent in a snapshot of the first version.
+    pub(super) text: Option<Text>,
+}
+
+/// What a text was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Text {
+    /// A digest of it.
+    digest: u64,
+    /// Its length in bytes.
+    length: u32,
+    /// Whether the message said anything, by its text or by calling a tool.
+    said: bool,
+}
+
+/// What a text is, next to what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Now {
+    /// The same.
+    Same,
+    /// It begins with what was there.
+    Longer,
+    /// The message says nothing any more.
+    Nothing,
+    /// Another one.
+    Other,
+}
+
+impl Why {
+    /// Why the text of a message may still be written to, at `taken`, when texts settle in
+    /// `settle`; none when it is what it will stay. Both in microseconds.
+    pub(super) fn of(message: &StoredMessage, taken: i64, settle: i64) -> Option<Self> {
+        let age = message.time.map(|time| taken.saturating_sub(time));
+        let is_answer = message.role == Role::Assistant;
+        match (message.state, message.mark, age) {
+            (State::Failed | State::Deleted, ..) => None,
+            (State::Open, _, Some(DAY..)) => Some(Self::Left),
+            (State::Open, ..) => Some(Self::Marked),
+            (State::Whole, Mark::Writing, None | Some(..DAY)) if is_answer => Some(Self::Marked),
+            (State::Whole, Mark::Finished, _) => None,
+            (State::Whole, Mark::None | Mark::Writing, Some(age)) if is_answer => match age {
+                _ if age < -CLOCKS => Some(Self::Ahead),
+                _ if age < settle => Some(Self::Young),
+                _ => None,
+            },
+            (State::Whole, ..) => None,
+        }
+    }
+
+    const fn number(self) -> u8 {
+        match self {
+            Self::Marked => 0,
+            Self::Left => 1,
+            Self::Young => 2,
+            Self::Ahead => 3,
+        }
+    }
+
+    const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Marked,
+            1 => Self::Left,
+            2 => Self::Young,
+            _ => Self::Ahead,
+        }
+    }
+}
+
+impl Open {
+    /// Of a snapshot of the first version, which kept no texts.
+    pub(super) fn of_first_version(entry: Entry, taken: i64) -> Self {
+        let ahead = entry
+            .time()
+            .is_some_and(|time| time > taken.saturating_add(CLOCKS));
+        let why = match (entry.state(), ahead) {
+            (State::Open, _) => Why::Marked,
+            (_, true) => Why::Ahead,
+            (_, false) => Why::Young,
+        };
+        Self {
+            entry,
+            why,
+            text: None,
+        }
+    }
+}
+
+impl Text {
+    pub(super) fn of(message: &StoredMessage, leafer: &Leafer) -> Self {
+        Self {
+            digest: leafer.text(message.content.as_bytes()),
+            length: u32::try_from(message.content.len()).unwrap_or(u32::MAX),
+            said: says(message),
+        }
+    }
+
+    /// What has become of it.
+    pub(super) fn now(self, message: &StoredMessage, leafer: &Leafer) -> Now {
+        let text = message.content.as_bytes();
+        match text.get(..self.length as usize) {
+            _ if self.said && !says(message) => Now::Nothing,
+            Some(begin) if leafer.text(begin) == self.digest => match begin.len() == text.len() {
+                true => Now::Same,
+                false => Now::Longer,
+            },
+            _ => Now::Other,
+        }
+    }
+}
+
+fn says(message: &StoredMessage) -> bool {
+    !super::turns::is_empty(message)
+}
+
+impl Record for Open {
+    const SIZE: usize = 8 + Entry::SIZE + 4 + 1 + 1;
+    const HASHED: usize = 8 + Entry::HASHED;
+
+    fn put(&self, out: &mut [u8]) {
+        let text = self.text.unwrap_or(Text {
+            digest: 0,
+            length: 0,
+            said: false,
+        });
+        let (digest, rest) = out.split_at_mut(8);
+        digest.copy_from_slice(&text.digest.to_le_bytes());
+        let (entry, rest) = rest.split_at_mut(Entry::SIZE);
+        self.entry.put(entry);
+        let mut room = Room(rest);
+        room.put(text.length.to_le_bytes());
+        room.put([u8::from(text.said)]);
+        room.put([self.why.number()]);
+    }
+
+    fn get(bytes: &[u8]) -> Self {
+        let (digest, rest) = bytes.split_at(8);
+        let (entry, rest) = rest.split_at(Entry::SIZE);
+        let mut rest = Field(rest);
+        let length = u32::from_le_bytes(rest.take());
+        let [said] = rest.take();
+        let [why] = rest.take();
+        Self {
+            entry: Entry::get(entry),
+            why: Why::from_number(why),
+            text: Some(Text {
+                digest: u64::from_le_bytes(Field(digest).take()),
+                length,
+                said: said != 0,
+            }),
+        }
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        self.entry.order(&other.entry)
+    }
+
+    fn absorb(&mut self, _: &Self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::CLOCKS;
+    use super::DAY;
+    use super::Leafer;
+    use super::Now;
+    use super::Open;
+    use super::Text;
+    use super::Why;
+    use crate::audit::key::Key;
+    use crate::audit::key::hex;
+    use crate::audit::spill::Record as _;
+    use crate::model::Mark;
+    use crate::model::Role;
+    use crate::model::State;
+    use crate::model::StoredMessage;
+
+    const TAKEN: i64 = 1_700_000_000_000_000;
+    const SETTLE: i64 = 120_000_000;
+
+    fn answer(age: i64) -> StoredMessage {
+        StoredMessage {
+            time: Some(TAKEN - age),
+            ..StoredMessage::new("1", Role::Assistant, "Hello there.")
+        }
+    }
+
+    #[test]
+    fn a_text_is_open_by_what_the_store_says_and_else_by_its_age() {
+        let why = |message: &StoredMessage| Why::of(message, TAKEN, SETTLE);
+        for (age, expected) in [
+            (0, Some(Why::Young)),
+            (SETTLE - 1, Some(Why::Young)),
+            (SETTLE, None),
+            (-CLOCKS, Some(Why::Young)),
+            (-CLOCKS - 1, Some(Why::Ahead)),
+        ] {
+            assert_eq!(why(&answer(age)), expected, "{age}");
+            let of = |mark, state| StoredMessage {
+                mark,
+                state,
+                ..answer(age)
+            };
+            // What says that it is finished is finished, however young.
+            assert_eq!(why(&of(Mark::Finished, State::Whole)), None);
+            assert_eq!(why(&of(Mark::None, State::Failed)), None);
+            assert_eq!(why(&of(Mark::None, State::Deleted)), None);
+            assert_eq!(why(&of(Mark::None, State::Open)), Some(Why::Marked));
+            let question = StoredMessage {
+                role: Role::User,
+                ..of(Mark::Writing, State::Whole)
+            };
+            assert_eq!(why(&question), None, "a question is whole");
+        }
+        let marked = |age, state| StoredMessage {
+            mark: Mark::Writing,
+            state,
+            ..answer(age)
+        };
+        assert_eq!(why(&marked(DAY - 1, State::Whole)), Some(Why::Marked));
+        assert_eq!(why(&marked(DAY, State::Whole)), None);
+        assert_eq!(why(&marked(DAY, State::Open)), Some(Why::Left));
+        let undated = StoredMessage {
+            time: None,
+            ..answer(0)
+        };
+        assert_eq!(why(&undated), None);
+    }
+
+    #[test]
+    fn a_text_that_goes_on_begins_with_what_was_there() {
+        let leafer = Leafer::new(&Key::new([7; 32]));
+        let was = Text::of(&answer(0), &leafer);
+        for (text, now) in [
+            ("Hello there.", Now::Same),
+            ("Hello there. And more", Now::Longer),
+            ("Hello there", Now::Other),
+            ("Hello There. And more", Now::Other),
+            (" ", Now::Nothing),
+            ("", Now::Nothing),
+        ] {
+            let message = StoredMessage::new("1", Role::Assistant, text);
+            assert_eq!(was.now(&message, &leafer), now, "{text}");
+        }
+        let empty = StoredMessage::new("1", Role::Assistant, "");
+        let nothing = Text::of(&empty, &leafer);
+        assert_eq!(nothing.now(&empty, &leafer), Now::Same);
+        assert_eq!(nothing.now(&answer(0), &leafer), Now::Longer);
+    }
+
+    /// What is in a file of today must be readable by the program of tomorrow.
+    #[test]
+    fn its_bytes_are_what_they_were() {
+        let mut leafer = Leafer::new(&Key::new([7; 32]));
+        let (entry, _) = leafer.digest(&answer(0));
+        let open = Open {
+            entry,
+            why: Why::Ahead,
+            text: Some(Text::of(&answer(0), &leafer)),
+        };
+        let mut bytes = [0; Open::SIZE];
+        open.put(&mut bytes);
+        assert_eq!(Open::get(&bytes), open);
+        assert_eq!(
+            hex(&bytes),
+            "d019732e24026910f21e58912bd52fdf19416a65cfbe3baa885c6cbe77b7452500000000000000000000000000\
+             000000c5575c3e20947f95fe4bd35a0c7c20af00401e18240a0600010c0000000103"
+        );
+    }
+}
