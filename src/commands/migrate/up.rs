@@ -184,7 +184,7 @@ pub(super) fn tell(outcome: Outcome, report: &mut Report) {
 }
 
 fn name(migration: &Ran) -> String {
-    format!("{} {}", migration.version, migration.description)
+    title(&migration.version, &migration.description)
 }
 
 /// What is known of the rows after a file, in words, and how sure it is.
