@@ -52,6 +52,8 @@ pub struct Config {
     pub store: Declared,
     /// Patterns that a server's output must not match.
     pub forbid: Vec<String>,
+    /// The file as it is written: whoever reads a part of it can name the line.
+    text: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -104,10 +106,11 @@ impl Config {
         let document = toml::de::DeTable::parse(text).map_err(|error| wrong(&error))?;
         for key in document.get_ref().keys() {
             let name = key.get_ref();
-            let known = SETTINGS
-                .iter()
-                .map(|setting| setting.key)
-                .chain(["store", "logs"]);
+            let known =
+                SETTINGS
+                    .iter()
+                    .map(|setting| setting.key)
+                    .chain(["store", "logs", "allow-loss"]);
             if !known.clone().any(|known| known == name.as_ref()) {
                 let near = known.max_by(|a, b| {
                     strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
@@ -130,6 +133,7 @@ impl Config {
             values,
             store: parts.store,
             forbid: parts.logs.forbid,
+            text: text.to_owned(),
         })
     }
 
@@ -180,6 +184,11 @@ impl Config {
                     .hint(format!("see `chatctl verify-stream --help` for --{key}")),
             ),
         }
+    }
+
+    /// The file, and what is written in it.
+    pub fn written(&self) -> Option<(&Path, &str)> {
+        Some((self.path.as_deref()?, &self.text))
     }
 
     /// The folder of the file, which paths in it are relative to.

@@ -142,6 +142,7 @@ pub static ALL: &[Page] = &[
     page!("unanswered-turn"),
     page!("undecodable-content"),
     page!("unparsable-statement"),
+    page!("unused-acknowledgement"),
     page!("unused-ignore"),
     page!("update-without-where"),
     page!("user-message-lost"),

@@ -17,6 +17,7 @@ mod tests;
 use crate::report::Finding;
 use crate::report::Severity;
 use crate::report::Source;
+use crate::sql::AllowLoss;
 use crate::sql::Dialect;
 use crate::sql::SplitError;
 use place::Places;
@@ -118,6 +119,8 @@ pub struct Input<'a> {
     pub start: (u32, u32),
     /// The folder's format says that the file runs outside of a transaction.
     pub no_transaction: bool,
+    /// Losses that are acknowledged next to the file.
+    pub acknowledged: &'a [AllowLoss],
 }
 
 /// What a user can set.

@@ -100,6 +100,7 @@ mod tests {
             text,
             start,
             no_transaction: false,
+            acknowledged: &[],
         })
     }
 

@@ -43,7 +43,8 @@ pub struct Script<'a> {
 
 impl<'a> Script<'a> {
     pub(super) fn read(input: &Input<'a>, dialect: Dialect) -> Self {
-        let directives = sql::directives(input.text, dialect);
+        let mut directives = sql::directives(input.text, dialect);
+        directives.allow_loss.extend_from_slice(input.acknowledged);
         let (statements, error) = match sql::split(input.text, dialect) {
             Ok(statements) => (statements, None),
             Err(error) => (Vec::new(), Some(error)),

@@ -19,6 +19,7 @@ fn codes(dialect: Dialect, text: &str) -> Vec<String> {
         text,
         start: (1, 1),
         no_transaction: false,
+        acknowledged: &[],
     };
     let settings = Settings {
         dialect,

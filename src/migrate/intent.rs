@@ -1,10 +1,10 @@
 //! What a file says of itself: its statements, losses it acknowledges, names it gives. Pure.
 //! The proof does not rest on it; only an acknowledgement does.
 
+use super::acknowledged;
 use super::preserve::Allowed;
 use super::preserve::Named;
 use super::preserve::Renames;
-use super::preserve::Subject;
 use super::source::Migration;
 use crate::model::Shape;
 use crate::sql;
@@ -46,20 +46,12 @@ pub struct Piece<'a> {
 impl<'a> Intent<'a> {
     /// Reads a file, and refuses one whose directives are wrong, before anything is run.
     pub fn of(migration: &'a Migration, dialect: Dialect) -> Result<Self, Stop> {
-        let place = migration.path.display();
-        let directives = sql::directives(&migration.up, dialect);
-        if let Some(error) = directives.errors.first() {
-            return Err(Stop::usage(format!("{place}:{error}")));
-        }
+        let acknowledged = acknowledged::of(migration, dialect)?;
         let mut pieces = without_frame(pieces(migration, dialect)?);
         // The lock of another replica is waited for already, and the journal must be written.
         pieces.retain(|piece| dialect != Dialect::Mysql || piece.facts.kind != Kind::Lock);
-        let allowed = directives.allow_loss.into_iter().map(|allow| Allowed {
-            subject: Subject::of(allow.schema, allow.table, allow.column),
-            rows: allow.rows,
-        });
         Ok(Self {
-            allowed: allowed.collect(),
+            allowed: acknowledged.into_iter().map(|it| it.allowed).collect(),
             renames: renames(&pieces),
             migration,
             pieces,

@@ -1,5 +1,6 @@
 //! Migrations: folders of several tools, what is applied, and what is to be done.
 
+pub mod acknowledged;
 pub mod apply;
 pub mod backup;
 pub mod drift;
@@ -27,6 +28,7 @@ pub static CODES: &[&str] = &[
     "schema-drift",
     "table-lost",
     "table-volatile",
+    "unused-acknowledgement",
     "values-changed",
     "values-lost",
 ];

@@ -159,6 +159,26 @@ impl Problem {
     }
 }
 
+impl AllowLoss {
+    /// One that is written somewhere else than in a comment: the subject is what the comment would have
+    /// there.
+    ///
+    /// # Errors
+    /// Says why the subject names neither a table nor a column.
+    pub fn of(subject: &str, dialect: Dialect) -> Result<Self, String> {
+        let (schema, table, column) =
+            fields::target(subject.trim(), dialect).map_err(|problem| problem.message)?;
+        Ok(Self {
+            schema,
+            table,
+            column,
+            rows: None,
+            reason: String::new(),
+            line: 0,
+        })
+    }
+}
+
 /// Reads the directives of a file. Where [`super::split`] fails, only those before that place
 /// are found.
 pub fn directives(text: &str, dialect: Dialect) -> Directives {

@@ -164,6 +164,15 @@ impl Site {
         passed(self.command(arguments).output().unwrap())
     }
 
+    /// The same for a command that ends with another code.
+    #[track_caller]
+    pub fn passed_with(&self, arguments: &[&str], exit: i32) -> (String, String) {
+        let output = self.command(arguments).output().unwrap();
+        let (stdout, stderr) = text(&output);
+        assert_eq!(output.status.code(), Some(exit), "{stdout}{stderr}");
+        (stdout, stderr)
+    }
+
     /// How `migrate status` ends.
     pub fn status(&self) -> i32 {
         self.report(&["status"]).1

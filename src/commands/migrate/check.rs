@@ -1,5 +1,6 @@
 //! `chatctl migrate verify` and `drift`: what the migrations make, tried on databases of their own.
 
+use super::acknowledged::Acknowledgements;
 use super::case;
 use super::job::Job;
 use super::options::Options;
@@ -79,7 +80,11 @@ fn on_copy(
     let mut session = job.open(target, Missing::Create, Waits::SHORT)?;
     let outcome = apply_to(job, folder, (session.as_mut(), target), None)?;
     let arrived = outcome.end.is_none();
-    super::up::tell(outcome, report);
+    let acknowledged = Acknowledgements {
+        migrations: &folder.migrations,
+        dialect: migrate::dialect(target.backend()),
+    };
+    super::up::tell(outcome, &acknowledged, report);
     if !arrived {
         return Ok(None);
     }

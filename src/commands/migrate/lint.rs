@@ -10,12 +10,14 @@ use crate::lint::Schema;
 use crate::lint::ServerVersion;
 use crate::lint::Settings;
 use crate::migrate::source;
+use crate::migrate::source::Acknowledgement;
 use crate::migrate::source::File;
 use crate::migrate::source::Migration;
 use crate::report::Finding;
 use crate::report::Report;
 use crate::report::Severity;
 use crate::report::Verdict;
+use crate::sql::AllowLoss;
 use crate::sql::Dialect;
 use crate::stop::Stop;
 use clap::builder::PossibleValuesParser;
@@ -62,6 +64,7 @@ struct Text {
     start: (u32, u32),
     no_transaction: bool,
     unsupported: Option<String>,
+    acknowledged: Vec<Acknowledgement>,
 }
 
 pub(super) fn run(args: &Args, env: &Env) -> anyhow::Result<Done> {
@@ -85,25 +88,36 @@ pub(super) fn run(args: &Args, env: &Env) -> anyhow::Result<Done> {
         // What a folder's earlier files made counts for its later ones.
         let mut schema = Schema::default();
         for text in texts(path, args, env)? {
-            look(&text, &settings, &mut schema, &mut report);
+            look(&text, &settings, &mut schema, &mut report)?;
         }
     }
     report.took = began.elapsed();
     Ok(Done::Report(Box::new(report)))
 }
 
-fn look(text: &Text, settings: &Settings, schema: &mut Schema, report: &mut Report) {
+fn look(
+    text: &Text,
+    settings: &Settings,
+    schema: &mut Schema,
+    report: &mut Report,
+) -> Result<(), Stop> {
     let name = text.name.clone();
     if let Some(reason) = &text.unsupported {
         let reason = format!("it can't be looked into: {reason}");
         report.cases.push(case(name, Verdict::Inconclusive, reason));
-        return;
+        return Ok(());
     }
+    let acknowledged = text.acknowledged.iter().map(|it| {
+        AllowLoss::of(&it.subject, settings.dialect)
+            .map_err(|why| Stop::usage(format!("{}: {why}", it.place)))
+    });
+    let acknowledged = acknowledged.collect::<Result<Vec<_>, _>>()?;
     let input = Input {
         file: &text.file,
         text: &text.up,
         start: text.start,
         no_transaction: text.no_transaction,
+        acknowledged: &acknowledged,
     };
     let checked = lint::check(&input, settings, schema);
     report.checked += checked.statements as u64;
@@ -122,6 +136,7 @@ fn look(text: &Text, settings: &Settings, schema: &mut Schema, report: &mut Repo
     for finding in checked.findings {
         report.add(finding);
     }
+    Ok(())
 }
 
 fn count(findings: &[Finding], severity: Severity) -> usize {
@@ -172,7 +187,8 @@ fn texts(path: &Path, args: &Args, env: &Env) -> anyhow::Result<Vec<Text>> {
     let about = fs::metadata(path);
     let folder = args.files.is_empty() || about.as_ref().is_ok_and(fs::Metadata::is_dir);
     if folder {
-        let folder = super::options::read(path, args.source.as_deref(), env)?;
+        let mut folder = super::options::read(path, args.source.as_deref(), env)?;
+        super::options::acknowledge(&mut folder.migrations, env)?;
         return folder
             .migrations
             .iter()
@@ -215,6 +231,7 @@ fn alone(path: &Path, bytes: Vec<u8>, format: Option<&str>) -> anyhow::Result<Ve
             start: (1, 1),
             no_transaction: false,
             unsupported: None,
+            acknowledged: Vec::new(),
         }]),
     }
 }
@@ -243,6 +260,7 @@ fn of(migration: &Migration, all: &[Migration], bytes: &[u8]) -> Text {
         start: start(bytes.get(..migration.up_at).unwrap_or_default()),
         no_transaction: migration.no_transaction,
         unsupported: migration.unsupported.as_ref().map(|it| it.why.clone()),
+        acknowledged: migration.acknowledged.clone(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `chatctl migrate`: its sub-commands.
 
+mod acknowledged;
 mod check;
 mod guard;
 mod job;

@@ -6,6 +6,10 @@ use crate::migrate::plan::OutOfOrder;
 use crate::migrate::plan::Policy;
 use crate::migrate::source;
 use crate::migrate::source::Folder;
+use crate::migrate::source::Migration;
+use crate::migrate::source::acknowledged;
+use crate::migrate::source::acknowledged::Among;
+use crate::stop::Stop;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -45,6 +49,7 @@ impl Options {
             None => source::read(&PathBuf::from("migrations"), self.source.as_deref())?,
         };
         all.migrations.sort_by(|a, b| a.version.cmp(&b.version));
+        acknowledge(&mut all.migrations, &job.env)?;
         Ok(all)
     }
 
@@ -62,6 +67,29 @@ impl Options {
             },
         })
     }
+}
+
+/// Gives the losses that `chatctl.toml` acknowledges to their migrations. A project may have several
+/// folders: a path that leads to a file in another one is not about these.
+pub(super) fn acknowledge(migrations: &mut [Migration], env: &Env) -> Result<(), Stop> {
+    let Some((path, text)) = env.config.written() else {
+        return Ok(());
+    };
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut here = Vec::new();
+    for mut entry in acknowledged::parse(path, text, Among::Settings)? {
+        if !migrations.iter().any(|it| entry.names(it))
+            && let Ok(full) = base.join(&entry.of).canonicalize()
+        {
+            let is_it = |it: &&Migration| it.path.canonicalize().is_ok_and(|path| path == full);
+            let Some(migration) = migrations.iter().find(is_it) else {
+                continue;
+            };
+            migration.version.text().clone_into(&mut entry.of);
+        }
+        here.push(entry);
+    }
+    acknowledged::attach(migrations, here)
 }
 
 /// A folder, read, with what was found out about it.

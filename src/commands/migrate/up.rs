@@ -1,5 +1,6 @@
 //! `chatctl migrate up`: apply what is pending, or change nothing.
 
+use super::acknowledged::Acknowledgements;
 use super::case;
 use super::job::Job;
 use super::job::writable;
@@ -72,6 +73,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     let folder = args.options.folder(job)?;
     let target = job.target()?;
+    let dialect = migrate::dialect(target.backend());
     let policy = args.options.policy(&folder)?;
     let began = Instant::now();
     let mut report = Report::new("migrate up");
@@ -96,7 +98,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
             target: &target,
             folder: &folder,
             policy,
-            dialect: migrate::dialect(target.backend()),
+            dialect,
             guard: args.guard,
             lock_wait: args.lock_wait,
             retries: args.retries,
@@ -117,12 +119,16 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
             outcome.run
         ));
     }
-    tell(outcome, &mut report);
+    let acknowledged = Acknowledgements {
+        migrations: &folder.migrations,
+        dialect,
+    };
+    tell(outcome, &acknowledged, &mut report);
     report.took = began.elapsed();
     Ok(Done::Report(Box::new(report)))
 }
 
-pub(super) fn tell(outcome: Outcome, report: &mut Report) {
+pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report: &mut Report) {
     let Outcome {
         ran,
         objects,
@@ -148,6 +154,10 @@ pub(super) fn tell(outcome: Outcome, report: &mut Report) {
         for lost in &migration.evidence.lost {
             report.add(known(migration, lost));
         }
+        acknowledged
+            .unused(migration)
+            .into_iter()
+            .for_each(|unused| report.add(unused.in_case(name(migration))));
     }
     if !objects.is_empty() {
         let finding = Finding::new(
@@ -178,7 +188,7 @@ pub(super) fn tell(outcome: Outcome, report: &mut Report) {
     match end {
         End::Lost(culprits) => culprits
             .iter()
-            .for_each(|culprit| report.add(loss(culprit, changed))),
+            .for_each(|culprit| report.add(loss(culprit, acknowledged, changed))),
         End::Failed(failure) => report.add(failed(failure, changed)),
     }
 }
@@ -321,15 +331,19 @@ fn subject(lost: &Lost) -> String {
     }
 }
 
-fn loss(culprit: &Culprit, changed: &str) -> Finding {
+fn loss(culprit: &Culprit, acknowledged: &Acknowledgements<'_>, changed: &str) -> Finding {
     let lost = &culprit.lost;
+    let help = match acknowledged.near_miss(culprit) {
+        Some(near) => format!("{near}; or "),
+        None => String::new(),
+    };
     let mut finding = Finding::new(
         code(lost),
         Severity::Error,
         subject(lost),
         format!("{lost}: {changed}"),
         format!(
-            "fix the migration; if the loss is meant, write into it: {}",
+            "{help}fix the migration; if the loss is meant, write into it (or into acknowledgements.toml next to it): {}",
             allow(lost)
         ),
     )

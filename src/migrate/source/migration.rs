@@ -1,5 +1,6 @@
 //! One migration, as every format is read into it.
 
+use super::Acknowledgement;
 use super::Version;
 use crate::stop::Stop;
 use sha2::Digest;
@@ -73,6 +74,8 @@ pub struct Migration {
     pub any_order: bool,
     /// The revisions that it follows; only formats whose versions are names have them.
     pub after: Vec<String>,
+    /// Losses that are acknowledged next to it; those in its own text are not among them.
+    pub acknowledged: Vec<Acknowledgement>,
     /// What its tool's history calls it, where that is neither the version nor the name of its file.
     pub recorded_as: Option<String>,
     /// The bytes that the checksum is made of: the file, or the part of it that is this migration.
@@ -121,6 +124,7 @@ impl Migration {
             no_transaction: false,
             any_order: false,
             after: Vec::new(),
+            acknowledged: Vec::new(),
             recorded_as: None,
             raw: file.bytes.clone(),
             notes: Vec::new(),

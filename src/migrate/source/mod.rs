@@ -3,6 +3,7 @@
 //! [`parse`] is pure: names and bytes in, a [`Folder`] out. [`read`] is the thin reader before it.
 //! Table of rows: one format a file in [`formats`].
 
+pub mod acknowledged;
 pub(crate) mod directions;
 pub mod eol;
 mod foreign;
@@ -13,6 +14,7 @@ mod read;
 mod settings;
 mod version;
 
+pub use acknowledged::Acknowledgement;
 pub use formats::ALL;
 pub use formats::Claim;
 pub use formats::Depth;

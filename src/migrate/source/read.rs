@@ -4,6 +4,8 @@ use super::Depth;
 use super::File;
 use super::Folder;
 use super::Settings;
+use super::acknowledged;
+use super::acknowledged::Among;
 use super::choose;
 use super::formats::drizzle::JOURNAL;
 use super::is_sql;
@@ -23,6 +25,7 @@ pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, Stop> {
     let mut files = Vec::new();
     let mut folders = Vec::new();
     list(dir, "", &mut files, &mut folders)?;
+    files.retain(|file| file.name != acknowledged::FILE);
     if dir.join(JOURNAL).is_file() {
         files.push(file(dir, JOURNAL)?);
         folders.retain(|folder| !JOURNAL.starts_with(&**folder));
@@ -49,6 +52,7 @@ pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, Stop> {
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     let mut folder = parse(dir, &files, format, settings_of(dir)?)?;
+    acknowledge(dir, &mut folder)?;
     if flat {
         for name in folders {
             folder.ignored.push((
@@ -58,6 +62,18 @@ pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, Stop> {
         }
     }
     Ok(folder)
+}
+
+/// Gives the losses that a file in the folder acknowledges to their migrations.
+fn acknowledge(dir: &Path, folder: &mut Folder) -> Result<(), Stop> {
+    let path = dir.join(acknowledged::FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unreadable(&path, &error)),
+    };
+    let entries = acknowledged::parse(&path, &text, Among::Nothing)?;
+    acknowledged::attach(&mut folder.migrations, entries)
 }
 
 /// Refuses files next to folders that hold a migration each: one of the two kinds would not be run.

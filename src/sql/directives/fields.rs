@@ -15,6 +15,9 @@ pub(super) struct Fields {
     parts: Vec<String>,
 }
 
+/// Schema, table and column; without a column the table's rows are meant.
+pub(super) type Target = (Option<String>, String, Option<String>);
+
 impl Fields {
     /// `counts`: the subject is a table and `rows` is allowed.
     pub(super) fn parse(text: &str, dialect: Dialect, counts: bool) -> Result<Self, Problem> {
@@ -61,7 +64,7 @@ impl Fields {
     }
 
     /// Schema, table and column.
-    pub(super) fn target(&self) -> Result<(Option<String>, String, Option<String>), Problem> {
+    pub(super) fn target(&self) -> Result<Target, Problem> {
         let column = |column: &String| (column != "*").then(|| column.clone());
         match self.parts.as_slice() {
             [table] => Ok((None, table.clone(), None)),
@@ -75,6 +78,19 @@ impl Fields {
             }
         }
     }
+}
+
+/// Schema, table and column of a whole text that names a table or a column.
+pub(super) fn target(text: &str, dialect: Dialect) -> Result<Target, Problem> {
+    let (parts, subject) = parts(text, dialect);
+    let whole = subject == Some(text);
+    let fields = Fields {
+        subject: text.to_owned(),
+        rows: None,
+        reason: String::new(),
+        parts: parts.into_iter().filter(|_| whole).collect(),
+    };
+    fields.target()
 }
 
 /// The parts between dots at the start of `text`, and the text that they are. No part is

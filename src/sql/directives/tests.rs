@@ -41,6 +41,39 @@ fn allow_loss_names_a_table_or_a_column() {
     }
 }
 
+/// What is behind the word in a comment is the same in another place.
+#[test]
+fn a_subject_alone_is_read_as_in_a_comment() {
+    for subject in [
+        "messages",
+        "messages.body",
+        "messages.*",
+        "app.messages.body",
+        "\"a b\".\"c.d\"",
+    ] {
+        let sql = format!("-- chatctl: allow-loss {subject} reason=\"x\"\nSELECT 1;");
+        let found = &directives(&sql, Postgres).allow_loss[0];
+        let alone = AllowLoss::of(subject, Postgres).unwrap();
+        assert_eq!(
+            (&alone.schema, &alone.table, &alone.column),
+            (&found.schema, &found.table, &found.column),
+            "{subject}"
+        );
+    }
+    for subject in [
+        "",
+        "a.b.c.d",
+        "m.",
+        "a b",
+        "m rows<=5",
+        "*",
+        "m; DROP TABLE m",
+    ] {
+        let message = AllowLoss::of(subject, Postgres).unwrap_err();
+        assert!(message.contains(&format!("`{subject}`")), "{message}");
+    }
+}
+
 #[test]
 fn fields_come_in_any_order_and_reasons_hold_anything() {
     for (fields, rows, reason) in [

@@ -1,0 +1,54 @@
+//! What a run says of the losses that its migrations acknowledge.
+
+use crate::migrate::acknowledged;
+use crate::migrate::acknowledged::Acknowledged;
+use crate::migrate::apply::Culprit;
+use crate::migrate::apply::Ran;
+use crate::migrate::source::Migration;
+use crate::report::Finding;
+use crate::report::Severity;
+use crate::sql::Dialect;
+
+/// The acknowledgements of a folder's migrations.
+pub(super) struct Acknowledgements<'a> {
+    pub(super) migrations: &'a [Migration],
+    pub(super) dialect: Dialect,
+}
+
+impl Acknowledgements<'_> {
+    /// A finding for each that had nothing to cover: it would cover a later loss.
+    pub(super) fn unused(&self, ran: &Ran) -> Vec<Finding> {
+        let is_it = |it: &&Migration| it.version == ran.version;
+        let all = self.all(is_it);
+        let unused = acknowledged::unused(&all, &ran.evidence.lost);
+        unused.into_iter().map(covers_nothing).collect()
+    }
+
+    /// Why a loss is not covered though something is acknowledged that is nearly the same.
+    pub(super) fn near_miss(&self, culprit: &Culprit) -> Option<String> {
+        let all = self.all(|it| it.file_name() == culprit.file);
+        acknowledged::near_miss(&all, &culprit.lost)
+    }
+
+    fn all(&self, is_it: impl Fn(&&Migration) -> bool) -> Vec<Acknowledged> {
+        let migrations = self.migrations.iter().filter(is_it);
+        // What can't be read was refused before anything was run.
+        let of = |migration| acknowledged::of(migration, self.dialect).unwrap_or_default();
+        migrations.flat_map(of).collect()
+    }
+}
+
+fn covers_nothing(unused: &Acknowledged) -> Finding {
+    let Acknowledged { written, place, .. } = unused;
+    let mut finding = Finding::new(
+        "unused-acknowledgement",
+        Severity::Note,
+        written,
+        format!("nothing of `{written}` was lost, which {place} allows"),
+        "remove the acknowledgement if no loss is meant; from an empty database nothing can be lost",
+    );
+    let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
+    finding.place.file = Some(file.to_owned());
+    finding.place.line = line.parse().ok();
+    finding
+}
