@@ -20,7 +20,9 @@ use crate::pager::Running;
 use crate::progress::Progress;
 use crate::progress::Talk;
 use crate::render;
+use crate::render::Clean;
 use crate::render::Format;
+use crate::render::Kind;
 use crate::render::Style;
 use crate::render::escape;
 use crate::report::Report;
@@ -37,6 +39,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
@@ -51,6 +55,13 @@ const TO_END: Duration = Duration::from_secs(2);
 
 /// How long what is left may take to be written after a signal.
 const TO_WRITE: Duration = Duration::from_millis(300);
+
+/// Told when CSV holds more than text.
+const RAW: &str = "cells hold control characters or what a CI log takes for a command; CSV holds them as they are \
+                   stored: don't print it to a terminal or a log";
+
+/// How text goes to stderr, and to stdout where no format writes it.
+const PLAIN: Kind = Kind::Text { color: false };
 
 /// Runs a command. Data goes to `out`, everything else to `err`.
 pub fn run(
@@ -68,7 +79,7 @@ pub fn run(
         Command::GateHolder(args) => holder::run(args, &mut *out()).map(|()| Outcome::Pass.into()),
         Command::Supervise(args) => supervisor::run(args, &mut *out())
             .map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1))),
-        _ => command(cli, &mask, out(), err()).map(ExitCode::from),
+        _ => command(cli, &mask, out(), Box::new(Clean::new(PLAIN, err()))).map(ExitCode::from),
     };
     outcome.unwrap_or_else(|error| tell(&error, &mask, json, &mut *err()).into())
 }
@@ -95,8 +106,9 @@ fn command(
     let pager = pager_of(&global, format).unwrap_or_default();
     let (pieces, coming) = mpsc::channel(PIECES);
     let (sender, interrupted) = watch::channel(false);
+    let progress = Arc::new(Progress::new(talk(&global, format), mask.clone(), err));
     let env = Env {
-        progress: Arc::new(Progress::new(talk(&global, format), mask.clone(), err)),
+        progress: Arc::clone(&progress),
         database_url: global.database_url,
         config,
         mask: mask.clone(),
@@ -114,11 +126,14 @@ fn command(
     let pager = Pager::new(pager, out);
     let running = pager.running();
     let mut out = Outlet::new(pager).context("starting to write to stdout")?;
+    let raw = Arc::new(AtomicBool::new(false));
     let done = {
         let mut first = out.clone();
-        let mut places: Vec<_> = place(format, &style, &mut first).into_iter().collect();
+        let mut places: Vec<_> = place(format, &style, &raw, &mut first)
+            .into_iter()
+            .collect();
         for (file, format, _) in &mut files {
-            places.extend(place(format, &Style::default(), file));
+            places.extend(place(format, &Style::default(), &raw, file));
         }
         let screen = Screen::new(places, mask.clone());
         let signal = interrupted.clone();
@@ -148,6 +163,9 @@ fn command(
             }
         })
     };
+    if raw.load(Ordering::Relaxed) {
+        progress.note(RAW);
+    }
     let outcome = done.and_then(|done| {
         for (file, format, path) in files {
             file.persist(path).with_context(|| written(format, path))?;
@@ -200,22 +218,26 @@ fn tell_all(
     match done {
         Done::Shown => Ok(Outcome::Pass),
         Done::Text(text) => {
+            quietly(Clean::new(PLAIN, out).write_all(text.as_bytes()))?;
+            Ok(Outcome::Pass)
+        }
+        Done::Script(text) => {
             quietly(out.write_all(text.as_bytes()))?;
             Ok(Outcome::Pass)
         }
         Done::Report(mut report) => {
             hide(&mut report, mask);
-            quietly(write(format, &report, style, out))?;
+            quietly(format.write(&report, style, out))?;
             further(reports, &report)?;
             Ok(Outcome::from(&*report))
         }
         Done::Tour(mut tour) if format.name == "human" => {
             hide(&mut tour.whole, mask);
             for (words, report) in &mut tour.stops {
-                quietly(writeln!(out, "{words}\n"))?;
+                quietly(writeln!(Clean::new(PLAIN, &mut *out), "{words}\n"))?;
                 if let Some(report) = report {
                     hide(report, mask);
-                    quietly(write(format, report, style, out))?;
+                    quietly(format.write(report, style, out))?;
                     quietly(writeln!(out))?;
                 }
             }
@@ -224,7 +246,7 @@ fn tell_all(
         }
         Done::Tour(mut tour) => {
             hide(&mut tour.whole, mask);
-            quietly(write(format, &tour.whole, style, out))?;
+            quietly(format.write(&tour.whole, style, out))?;
             further(reports, &tour.whole)?;
             Ok(Outcome::from(&tour.whole))
         }
@@ -290,8 +312,13 @@ impl Gives {
     }
 }
 
-fn place<'a>(format: &Format, style: &Style, out: &'a mut dyn Write) -> Option<Place<'a>> {
-    let show = format.view?(style);
+fn place<'a>(
+    format: &Format,
+    style: &Style,
+    raw: &Arc<AtomicBool>,
+    out: &'a mut dyn Write,
+) -> Option<Place<'a>> {
+    let show = format.begin(style, raw)?;
     Some(Place { show, out })
 }
 
@@ -304,14 +331,7 @@ fn pager_of(global: &Global, format: &Format) -> Option<Vec<String>> {
     }
 }
 
-fn write(format: &Format, report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
-    let write = format
-        .report
-        .expect("a format that can't was refused before");
-    write(report, style, out)
-}
-
-/// Masks secrets in every text, and hides what users wrote when that is asked for.
+/// Masks secrets where they may stand, and hides what users wrote when that is asked for.
 fn hide(report: &mut Report, mask: &Mask) {
     // First what is quoted: a masked secret may have been the end of a quote.
     if let Some(redact) = mask.redact() {
@@ -319,11 +339,27 @@ fn hide(report: &mut Report, mask: &Mask) {
             *text = match source {
                 // A server may write anything into its log.
                 Some(Source::Log) => redact.content(text),
+                Some(Source::Store) => redact.of_store(text),
                 _ => redact.fact(text),
             };
         });
+        for finding in &mut report.findings {
+            for text in [&mut finding.subject, &mut finding.harm] {
+                *text = redact.data(text);
+            }
+        }
     }
-    report.each_text(|text| *text = mask.text(text));
+    report.each_fact(|source, text| {
+        *text = match source {
+            Some(Source::Log | Source::Stream | Source::Gateway) => mask.said(text),
+            Some(Source::Store | Source::Catalog | Source::File) | None => mask.text(text),
+        };
+    });
+    for finding in &mut report.findings {
+        for text in [&mut finding.subject, &mut finding.harm, &mut finding.help] {
+            *text = mask.text(text);
+        }
+    }
 }
 
 /// Asks the command to stop at the first signal that asks to.
@@ -347,7 +383,7 @@ fn completions(shell: clap_complete::Shell) -> Done {
     use clap::CommandFactory as _;
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "chatctl", &mut script);
-    Done::Text(String::from_utf8_lossy(&script).into_owned())
+    Done::Script(String::from_utf8_lossy(&script).into_owned())
 }
 
 /// The reader of a pipe may go before the end; that is no failure.
@@ -408,7 +444,7 @@ fn further(reports: &[Further], report: &Report) -> anyhow::Result<()> {
     for (format, path) in reports {
         let write = || -> anyhow::Result<()> {
             let mut file = beside(path)?;
-            write(format, report, &Style::default(), &mut file)?;
+            format.write(report, &Style::default(), &mut file)?;
             file.persist(path)?;
             Ok(())
         };
@@ -435,15 +471,15 @@ fn tell(error: &anyhow::Error, mask: &Mask, json: bool, err: &mut dyn Write) -> 
         mask.fact(&format!("{error:#}")),
         hint.map(|hint| mask.text(hint)),
     );
-    // There is nowhere to tell that stderr is closed.
-    let _ = if json {
+    let (kind, told) = if json {
         let error = serde_json::json!({"error": error, "hint": hint, "exit": outcome.code()});
-        writeln!(err, "{error}")
+        (Kind::Json, render::json_line(&error))
     } else {
-        let hint = hint
-            .map(|hint| format!("hint: {}\n", escape::block(&hint)))
-            .unwrap_or_default();
-        write!(err, "error: {}\n{hint}", escape::block(&error))
+        let hint = hint.map(|hint| format!("\nhint: {}", escape::indented(&hint)));
+        let error = escape::indented(&error);
+        (PLAIN, format!("error: {error}{}", hint.unwrap_or_default()))
     };
+    // There is nowhere to tell that stderr is closed.
+    let _ = writeln!(Clean::new(kind, err), "{told}");
     outcome
 }

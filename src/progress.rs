@@ -4,6 +4,7 @@
 //! `human`; notes are hidden with `--quiet` only.
 
 use crate::mask::Mask;
+use crate::render::escape;
 use indicatif::ProgressBar;
 use indicatif::ProgressDrawTarget;
 use indicatif::ProgressStyle;
@@ -65,7 +66,8 @@ impl Progress {
     /// What is being done now.
     pub fn doing(&self, what: String) {
         self.bar.enable_steady_tick(Duration::from_millis(120));
-        self.bar.set_message(what);
+        let what = self.mask.fact(&what);
+        self.bar.set_message(escape::line(&what).into_owned());
     }
 
     /// Nothing more is being done.
@@ -77,7 +79,8 @@ impl Progress {
         self.bar.suspend(|| {
             let mut stderr = self.stderr.lock().expect("no holder panics");
             // There is nowhere to tell that stderr is closed.
-            let _ = writeln!(stderr, "{kind}: {}", self.mask.text(text));
+            let text = self.mask.fact(text);
+            let _ = writeln!(stderr, "{kind}: {}", escape::line(&text));
         });
     }
 }

@@ -6,18 +6,26 @@
 use regex::Captures;
 use regex::Regex;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::hash::Hasher as _;
+use std::sync::LazyLock;
+use std::sync::PoisonError;
+use std::sync::RwLock;
 
-/// What stands in a secret's place.
-const MASKED: &str = "***";
+/// What stands in a secret's place, everywhere.
+pub const MASKED: &str = "***";
+
+/// E-mail addresses; percent-encoded, as in a URL, too.
+const ADDRESSES: &[&str] = &[
+    r"(?i)[a-z0-9._%+-]+(?:'[a-z0-9._%+-]+)*@[a-z0-9-]+(?:\.[a-z0-9-]+)+",
+    r"(?i)[a-z0-9._+-]+%40[a-z0-9-]+(?:\.[a-z0-9-]+)+",
+];
 
 /// What a secret looks like. A group named `keep` stays: it says what was there.
-const SECRETS: &[&str] = &[
-    r"(?i)[a-z0-9._%+-]+(?:'[a-z0-9._%+-]+)*@[a-z0-9-]+(?:\.[a-z0-9-]+)+",
-    // Percent-encoded, as in a URL.
-    r"(?i)[a-z0-9._+-]+%40[a-z0-9-]+(?:\.[a-z0-9-]+)+",
+const CREDENTIALS: &[&str] = &[
+    r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
     // JSON Web Tokens: a header and claims that begin with `{"`.
     r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?",
     // Keys by their issuers' prefixes: OpenAI and Anthropic, GitHub, GitLab, Slack, AWS, Google,
@@ -32,32 +40,66 @@ const SECRETS: &[&str] = &[
     r"\bhf_[A-Za-z0-9]{16,}",
     r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/-]{8,}=*",
     r#"(?i)(?P<keep>\b[a-z0-9_-]*(?:api[_-]?key|access[_-]?key|token|secret|password|passwd|pwd)["']?\s*[=:]\s*["']?)[^\s"'&,;]{4,}"#,
-    r"(?P<keep>://[^\s/:@]+:)[^\s/@]+(?:@)",
+    r"(?P<keep>://[^\s/:@]*:)[^\s/@]+(?:@)",
 ];
 
-/// Times and UUIDs: they name a row, and tell nothing that was written.
-const PLAIN: &str = r"(?i)^(?:\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?: ?(?:Z|[+-]\d\d(?::?\d\d)?))?)?|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$";
+static KEYS: LazyLock<Vec<Regex>> = LazyLock::new(|| all(CREDENTIALS));
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| compiled(r"\b\d{7,}\b"));
+/// How statements begin.
+static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    compiled(
+        r"(?i)^\s*(?:alter|call|comment|copy|create|delete|do|drop|exec|grant|insert|merge|pragma|replace|revoke|select|set|truncate|update|values|with)\b",
+    )
+});
+static MAILS: LazyLock<Vec<Regex>> = LazyLock::new(|| all(ADDRESSES));
+
+/// Times, UUIDs (without hyphens too) and ULIDs: they name a row, and tell nothing that was written.
+const PLAIN: &str = r"(?i)^(?:\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?: ?(?:Z|[+-]\d\d(?::?\d\d)?))?)?|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15}|01[0-9a-hjkmnp-tv-z]{24})$";
+
+/// A number with so many digits may be one that a person is called by, or on.
+const TELLING: usize = 7;
+
+/// The roles that applications know. Any other one may be a person's name.
+const ROLES: &[&str] = &[
+    "ai",
+    "assistant",
+    "bot",
+    "developer",
+    "function",
+    "human",
+    "model",
+    "opaque",
+    "system",
+    "tool",
+    "user",
+];
 
 /// What a fact quotes: in backticks, in quotes as Rust, JSON or SQL write them (an apostrophe stands
-/// behind a letter), or as the value of a key in an error of PostgreSQL.
-const QUOTED: &str =
-    r#"`([^`]*)`|"((?:[^"\\]|\\.)*)"|“([^”]*)”|(?:^|[^\w])'((?:[^']|'')*)'|\)=\(([^)]*)\)"#;
+/// behind a letter, but for those that SQL puts before a text), between dollars, or as the value of
+/// a key in an error of PostgreSQL. Only the first two may be names.
+const QUOTED: &str = r#"(?x)
+    `([^`]*)`
+    | (?P<of>(?:\b(?:as|column|constraint|database|function|index|key|on|operator|relation|role|schema|sequence|table|trigger|type|view)\ )?)"(?P<double>(?:[^"\\]|\\.)*)"
+    | “[^”]*”
+    | (?P<before>^|[^\w]|\b[eEnNbBxX]|[uU]&|\b_[a-z0-9]+)'(?:[^']|'')*'
+    | \$[A-Za-z_]*[0-9]*\$
+    | \)=\([^)]*\)"#;
 
 /// Hides what users wrote.
 #[derive(Debug)]
 pub struct Redact {
     key: [u8; 32],
-    secrets: Vec<Regex>,
+    /// Tables and columns of the store.
+    names: RwLock<BTreeSet<String>>,
     plain: Regex,
     quoted: Regex,
 }
 
 impl Default for Redact {
     fn default() -> Self {
-        let compiled = |pattern: &str| Regex::new(pattern).expect("the pattern is valid");
         Self {
             key: key(),
-            secrets: SECRETS.iter().copied().map(compiled).collect(),
+            names: RwLock::default(),
             plain: compiled(PLAIN),
             quoted: compiled(QUOTED),
         }
@@ -65,20 +107,15 @@ impl Default for Redact {
 }
 
 impl Redact {
+    /// The store has a table or a column of this name: it says nothing of what is stored.
+    pub fn know(&self, name: &str) {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        names.insert(name.to_owned());
+    }
+
     /// A text with what looks like a secret masked; anything else stays.
     pub fn secrets(&self, text: &str) -> String {
-        let mut text = Cow::Borrowed(text);
-        for pattern in &self.secrets {
-            let masked = pattern.replace_all(&text, |found: &Captures<'_>| {
-                let keep = found.name("keep").map_or("", |keep| keep.as_str());
-                let end = if found[0].ends_with('@') { "@" } else { "" };
-                format!("{keep}{MASKED}{end}")
-            });
-            if let Cow::Owned(masked) = masked {
-                text = Cow::Owned(masked);
-            }
-        }
-        text.into_owned()
+        credentials(&masked(text, &MAILS))
     }
 
     /// A text that was stored: its length and hash. Times and UUIDs stay.
@@ -93,6 +130,29 @@ impl Redact {
         )
     }
 
+    /// What a row is called by: a small number says nothing of anybody, any other text may.
+    pub fn id(&self, id: &str) -> String {
+        match id.len() < TELLING && id.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => id.to_owned(),
+            false => self.content(id),
+        }
+    }
+
+    /// Who spoke: a role that applications know stays.
+    pub fn role(&self, role: &str) -> String {
+        match ROLES.contains(&role.to_lowercase().as_str()) {
+            true => role.to_owned(),
+            false => self.content(role),
+        }
+    }
+
+    /// A number that was stored, when its whole part is so long that it may name a person.
+    pub fn number(&self, digits: &str) -> Option<String> {
+        let whole = digits.split(['.', 'e', 'E']).next().unwrap_or_default();
+        let long = whole.bytes().filter(u8::is_ascii_digit).count() >= TELLING;
+        long.then(|| format!("[number, {}]", self.hash(digits.as_bytes())))
+    }
+
     /// Bytes that were stored.
     pub fn bytes(&self, bytes: &[u8]) -> String {
         format!("[{} bytes, {}]", bytes.len(), self.hash(bytes))
@@ -101,6 +161,16 @@ impl Redact {
     /// A fact, a reason or an error: what it quotes may be what was stored, said or answered. One
     /// of several lines is a quote but for the first; each keeps the sign that a difference has.
     pub fn fact(&self, fact: &str) -> String {
+        self.quotes(fact, Names::Shaped)
+    }
+
+    /// A fact of the store: what it quotes is what is stored, unless the store's tables or columns
+    /// are called so.
+    pub fn of_store(&self, fact: &str) -> String {
+        self.quotes(fact, Names::Known)
+    }
+
+    fn quotes(&self, fact: &str, names: Names) -> String {
         if let Some((first, rest)) = fact.split_once('\n') {
             let lines = rest.lines().map(|line| {
                 let at = line.find(|c: char| !matches!(c, '+' | '-' | ' '));
@@ -108,39 +178,130 @@ impl Redact {
                 format!("{sign}{}", self.content(rest))
             });
             let first = match first.ends_with(':') {
-                true => self.fact(first),
+                true => self.quotes(first, names),
                 false => self.content(first),
             };
             let lines = std::iter::once(first).chain(lines);
             return lines.collect::<Vec<_>>().join("\n");
         }
         let mut quotes = self.quoted.captures_iter(fact);
-        let unknown = quotes.find(|found| {
-            let inner = found.iter().skip(1).flatten().next();
-            !is_name(inner.map_or("", |inner| inner.as_str()))
-        });
-        let Some(from) = unknown.and_then(|found| Some(found.get(0)?.start())) else {
-            return self.secrets(fact);
+        let unknown = quotes.find(|found| !self.is_known(found, names));
+        let hidden = match unknown {
+            None => self.secrets(fact),
+            Some(found) => {
+                // What says that it is quoted stays.
+                let lead = found.name("of").or(found.name("before"));
+                let lead = lead.map_or(0, |lead| lead.len());
+                let from = found.get(0).map_or(0, |whole| whole.start() + lead);
+                self.hidden(fact, from)
+            }
         };
-        // What is quoted may hold quotes itself: where it ends, only the last one tells.
+        match STATEMENT.is_match(fact) {
+            true => self.numbers(&hidden),
+            false => hidden,
+        }
+    }
+
+    /// What is quoted may hold quotes itself: where it ends, only the last one tells.
+    fn hidden(&self, fact: &str, from: usize) -> String {
         let (before, rest) = fact.split_at(from);
-        let blank = rest.len() - rest.trim_start().len();
-        let to = rest.rfind(['`', '"', '”', '\'', ')']).unwrap_or(rest.len());
+        let to = rest.rfind(['`', '"', '”', '\'', ')', '$']);
+        let to = to.unwrap_or(rest.len());
         let last = rest[to..].chars().next().map_or(0, char::len_utf8);
-        let (blank, quote) = rest[..to + last].split_at(blank);
-        let after = &rest[to + last..];
+        let (quote, after) = rest.split_at(to + last);
         format!(
-            "{}{blank}{}{}",
+            "{}{}{}",
             self.secrets(before),
             self.content(quote),
             self.secrets(after)
         )
     }
 
+    /// The long numbers of a statement are literals too.
+    fn numbers(&self, sql: &str) -> String {
+        let hide = |found: &Captures<'_>| self.number(&found[0]).unwrap_or(found[0].to_owned());
+        NUMBER.replace_all(sql, hide).into_owned()
+    }
+
+    /// Whether a quote is a name, or a text that may stay.
+    fn is_known(&self, quote: &Captures<'_>, names: Names) -> bool {
+        let (tick, double) = (quote.get(1), quote.name("double"));
+        let of = quote.name("of").is_some_and(|of| !of.is_empty());
+        let stays = |text: &str| text.is_empty() || self.id(text) == text;
+        let is_name = |text: &str| match names {
+            Names::Shaped => is_name(text),
+            Names::Known => {
+                let known = self.names.read().unwrap_or_else(PoisonError::into_inner);
+                text.split('.').all(|part| known.contains(part)) || is_hash(text)
+            }
+        };
+        match (tick, double) {
+            (Some(tick), _) => is_name(tick.as_str()) || stays(tick.as_str()),
+            // What Rust and JSON write so is data; what PostgreSQL names so has its kind before it.
+            (_, Some(double)) => of && is_name(double.as_str()) || stays(double.as_str()),
+            _ => false,
+        }
+    }
+
+    /// Words of our own, in which what is stored stands in double quotes.
+    pub fn data(&self, text: &str) -> String {
+        match self
+            .quoted
+            .captures_iter(text)
+            .any(|found| found.name("double").is_some() && !self.is_known(&found, Names::Shaped))
+        {
+            true => self.fact(text),
+            false => self.secrets(text),
+        }
+    }
+
     fn hash(&self, bytes: &[u8]) -> String {
         let hash = blake3::keyed_hash(&self.key, bytes);
         format!("blake3:{}", &hash.to_hex()[..8])
     }
+}
+
+/// Which quotes are names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// Those that look like one.
+    Shaped,
+    /// Those that the store has.
+    Known,
+}
+
+/// What a snapshot knows an identifier by.
+fn is_hash(text: &str) -> bool {
+    let digits = text.strip_prefix('#').unwrap_or_default();
+    digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A text with what looks like a secret masked, whoever wrote it.
+pub fn credentials(text: &str) -> String {
+    masked(text, &KEYS)
+}
+
+fn masked(text: &str, patterns: &[Regex]) -> String {
+    let mut text = Cow::Borrowed(text);
+    for pattern in patterns {
+        let masked = pattern.replace_all(&text, |found: &Captures<'_>| {
+            let keep = found.name("keep").map_or("", |keep| keep.as_str());
+            let end = if found[0].ends_with('@') { "@" } else { "" };
+            format!("{keep}{MASKED}{end}")
+        });
+        if let Cow::Owned(masked) = masked {
+            text = Cow::Owned(masked);
+        }
+    }
+    text.into_owned()
+}
+
+fn all(patterns: &[&str]) -> Vec<Regex> {
+    patterns.iter().copied().map(compiled).collect()
+}
+
+fn compiled(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("the pattern is valid")
 }
 
 /// Whether it is one word of the kind that tables, columns, codes and wire formats have: `[DONE]`,
@@ -173,6 +334,7 @@ fn key() -> [u8; 32] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Redact;
 
@@ -234,6 +396,45 @@ mod tests {
     }
 
     #[test]
+    fn an_id_stays_when_it_can_name_nobody() {
+        let redact = Redact::default();
+        for id in [
+            "1",
+            "123456",
+            "4d2f7c1e-0b7a-4c39-9c51-6a7f0a3b1c2d",
+            "4d2f7c1e0b7a4c399c516a7f0a3b1c2d",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        ] {
+            assert_eq!(redact.id(id), id);
+        }
+        for id in [
+            "4915112345678",
+            "2025550",
+            "DE89370400440532013000",
+            "GB33BUKB20201555555555AAAA",
+            "john_doe",
+            "TWFyZ2FyZXRoZQ==",
+        ] {
+            assert!(redact.id(id).starts_with('['), "{}", redact.id(id));
+        }
+        assert_eq!(
+            (redact.role("Assistant"), redact.role("tool")),
+            ("Assistant".into(), "tool".into())
+        );
+        assert!(!redact.role("Margarethe").contains("Marg"));
+        assert_eq!(
+            (redact.number("123456"), redact.number("3.14159265")),
+            (None, None)
+        );
+        assert!(
+            redact
+                .number("4915112345678")
+                .unwrap()
+                .starts_with("[number, ")
+        );
+    }
+
+    #[test]
     fn a_fact_keeps_its_names_and_loses_its_quotes() {
         let redact = Redact::default();
         let told = redact.fact("`[DONE]` came; `messages.content` is `buy `milk` now` at 3 ms");
@@ -260,6 +461,29 @@ mod tests {
         ] {
             assert!(!redact.fact(leak).contains("milk"), "{}", redact.fact(leak));
         }
+        for literal in [
+            "content='correct_horse_battery'",
+            "content = $$correct_horse_battery$$",
+            "content = $tag$correct_horse_battery$tag$",
+            "content = E'correct_horse_battery'",
+            "content = N'correct_horse_battery' OR _utf8'correct_horse_battery'",
+            "message \"correct_horse_battery\", and more",
+            "role “correct_horse_battery”",
+        ] {
+            let told = redact.fact(literal);
+            assert!(!told.contains("horse"), "{told}");
+        }
+        for known in [
+            "column \"user_id\" of relation \"chat_messages\" does not exist",
+            "conversation \"4d2f7c1e-0b7a-4c39-9c51-6a7f0a3b1c2d\", message \"17\": no-row",
+        ] {
+            assert_eq!(redact.fact(known), known);
+        }
+        let told = redact.fact("UPDATE m SET phone = 4915112345678 WHERE id = 17");
+        assert!(
+            !told.contains("49151") && told.ends_with("id = 17"),
+            "{told}"
+        );
         let told = "the provider's answer had ended; the client's had not";
         assert_eq!(redact.fact(told), told);
     }

@@ -7,8 +7,10 @@
 use crate::mask::Mask;
 use crate::model::Value;
 use crate::outlet::Outlet;
+use crate::redact::Redact;
 use crate::render::Show;
 use crate::report::Head;
+use crate::report::Holds;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::stop::Stop;
@@ -39,8 +41,8 @@ pub struct Screen<'a> {
     mask: Mask,
     /// Whether a head was shown.
     begun: bool,
-    /// The columns of a sheet that hold what users wrote.
-    stored: Vec<bool>,
+    /// What the columns of a sheet hold.
+    holds: Vec<Holds>,
 }
 
 impl<'a> Screen<'a> {
@@ -50,7 +52,7 @@ impl<'a> Screen<'a> {
             places,
             mask,
             begun: false,
-            stored: Vec::new(),
+            holds: Vec::new(),
         }
     }
 
@@ -118,7 +120,7 @@ impl<'a> Screen<'a> {
     fn piece(&mut self, mut piece: Piece) -> anyhow::Result<ControlFlow<()>> {
         self.begun = true;
         if let Piece::Head(Head::Sheet(sheet)) = &piece {
-            self.stored = sheet.columns.iter().map(|column| column.stored).collect();
+            self.holds = sheet.columns.iter().map(|column| column.holds).collect();
         }
         self.hide(&mut piece);
         self.each(|place| place.show.piece(&piece, place.out))
@@ -140,52 +142,54 @@ impl<'a> Screen<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Masks secrets in every text, and hides what users wrote when that is asked for.
+    /// Masks secrets in our own words, and hides what users wrote when that is asked for. What is
+    /// stored is shown as it is, also where it is the same as a secret.
     fn hide(&self, piece: &mut Piece) {
-        let masked = |text: &mut String| *text = self.mask.text(text);
-        let stored = |text: &mut String| {
-            *text = match self.mask.redact() {
-                Some(redact) => redact.content(text),
-                None => self.mask.text(text),
-            };
-        };
         match piece {
-            Piece::Head(Head::Sheet(sheet)) => {
-                masked(&mut sheet.title);
-                sheet
-                    .columns
-                    .iter_mut()
-                    .for_each(|column| masked(&mut column.name));
+            Piece::Head(Head::Sheet(sheet)) => sheet.title = self.mask.fact(&sheet.title),
+            Piece::Head(Head::Text(head)) => {
+                // A comment says what speaks for a mapping, which may quote what is stored.
+                let lines = head
+                    .text
+                    .split('\n')
+                    .map(|line| match line.starts_with('#') {
+                        true => self.mask.fact(line),
+                        false => self.mask.text(line),
+                    });
+                head.text = lines.collect::<Vec<_>>().join("\n");
             }
-            Piece::Head(Head::Text(head)) => masked(&mut head.text),
+            Piece::Note(note) => note.text = self.mask.fact(&note.text),
+            Piece::Head(Head::Transcript(_)) | Piece::Row(_) | Piece::Line(_) => {}
+        }
+        let Some(redact) = self.mask.redact() else {
+            return;
+        };
+        let content = |text: &mut String| *text = redact.content(text);
+        match piece {
             Piece::Head(Head::Transcript(head)) => {
+                head.key = redact.id(&head.key);
                 let texts = [&mut head.title, &mut head.user];
-                texts.into_iter().flatten().for_each(stored);
+                texts.into_iter().flatten().for_each(content);
+            }
+            Piece::Head(Head::Sheet(sheet)) => {
+                let names = sheet.columns.iter_mut().map(|column| &mut column.name);
+                names.for_each(|name| *name = redact.secrets(name));
             }
             Piece::Row(values) => {
-                for (value, is_stored) in values.iter_mut().zip(&self.stored) {
-                    match (value, is_stored) {
-                        (Value::Text(text), true) => stored(text),
-                        (Value::Text(text), false) => masked(text),
-                        (value @ Value::Blob(_), true) => self.hide_bytes(value),
-                        _ => {}
-                    }
+                for (value, holds) in values.iter_mut().zip(&self.holds) {
+                    hidden(value, *holds, redact);
                 }
             }
             Piece::Line(line) => {
-                stored(&mut line.text);
+                line.key = redact.id(&line.key);
+                line.role = redact.role(&line.role);
+                content(&mut line.text);
                 for tool in &mut line.tools {
                     let texts = [&mut tool.input, &mut tool.output];
-                    texts.into_iter().flatten().for_each(stored);
+                    texts.into_iter().flatten().for_each(content);
                 }
             }
-            Piece::Note(note) => masked(&mut note.text),
-        }
-    }
-
-    fn hide_bytes(&self, value: &mut Value) {
-        if let (Value::Blob(bytes), Some(redact)) = (&*value, self.mask.redact()) {
-            *value = Value::Text(redact.bytes(bytes));
+            Piece::Head(Head::Text(_)) | Piece::Note(_) => {}
         }
     }
 }
@@ -195,4 +199,21 @@ fn stalled() -> Stop {
         "whoever reads the output took nothing for {STALLED:?}, and there is no more room for what waits"
     ))
     .hint("ask for less, or write into a file: --format csv > rows.csv")
+}
+
+/// Hides a value of a sheet, as what it is.
+fn hidden(value: &mut Value, holds: Holds, redact: &Redact) {
+    let told = match (&*value, holds) {
+        (Value::Text(text), Holds::Words | Holds::Names | Holds::Times) => redact.secrets(text),
+        (Value::Text(text), Holds::Ids) => redact.id(text),
+        (Value::Text(text), Holds::Roles) => redact.role(text),
+        (Value::Text(text), Holds::Stored) => redact.content(text),
+        (Value::Blob(bytes), _) => redact.bytes(bytes),
+        (Value::Number(digits), Holds::Ids | Holds::Stored) => match redact.number(digits) {
+            Some(hidden) => hidden,
+            None => return,
+        },
+        (Value::Null | Value::Bool(_) | Value::Number(_), _) => return,
+    };
+    *value = Value::Text(told);
 }

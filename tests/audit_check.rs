@@ -228,7 +228,7 @@ fn since_and_examples_cut_what_is_told() {
     assert_eq!(
         facts,
         [
-            "conversation 1, message 2",
+            "conversation `1`, message `2`",
             "1 more are not named; --examples 2 would"
         ]
     );

@@ -111,7 +111,7 @@ async fn a_conversation_is_shown_by_the_beginning_of_its_id(store: &Store) {
     );
     let (code, out, err) = inspect(store, &["show", "ab"]);
     assert_eq!((code, out.as_str()), (2, ""));
-    assert!(err.contains("`ab12`, `ab34`"), "{err}");
+    assert!(err.contains("\"ab12\", \"ab34\""), "{err}");
     let (code, _, err) = inspect(store, &["show", "zz"]);
     assert_eq!(code, 2);
     assert!(err.contains("hint: chatctl inspect conversations"), "{err}");

@@ -12,13 +12,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock.rs", &[]),
     ("itself.rs", &[]),
     ("redact.rs", &[]),
-    ("mask.rs", &["redact"]),
+    ("mask.rs", &["model", "redact"]),
     ("pager.rs", &[]),
     ("spool.rs", &[]),
     ("outlet.rs", &["pager", "spool"]),
     (
         "screen.rs",
-        &["mask", "model", "outlet", "render", "report", "stop"],
+        &[
+            "mask", "model", "outlet", "redact", "render", "report", "stop",
+        ],
     ),
     ("report", &["model"]),
     ("model", &[]),
@@ -52,7 +54,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "audit/restart",
         &[
-            "audit", "clock", "db", "http", "model", "report", "stop", "store", "stream",
+            "audit", "clock", "db", "http", "mask", "model", "report", "stop", "store", "stream",
         ],
     ),
     ("audit/evidence/judge", &["report"]),
@@ -78,7 +80,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("migrate", &["clock", "db", "model", "sql", "stop"]),
     ("lint", &["report", "sql"]),
     ("demo", &["clock", "db", "http", "model", "stream"]),
-    ("progress.rs", &["mask"]),
+    ("progress.rs", &["mask", "render"]),
     ("render", &["explain", "report", "model", "outcome"]),
     ("config", &["mask", "stop", "store", "stream"]),
     (

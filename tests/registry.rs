@@ -74,7 +74,15 @@ fn every_format_has_a_row() {
     assert_eq!(
         files(
             "src/render",
-            &["escape", "text", "samples", "tests", "view-tests", "golden"]
+            &[
+                "escape",
+                "golden",
+                "clean",
+                "samples",
+                "tests",
+                "text",
+                "view-tests"
+            ]
         ),
         named
     );

@@ -10,7 +10,6 @@ use crate::stop::Stop;
 use crate::store;
 use crate::store::Mapping;
 use crate::store::Origin;
-use url::Url;
 
 /// An open store, read-only, and its mapping.
 pub struct Chats {
@@ -39,9 +38,7 @@ impl Env {
 
     /// The database of a URL; its password is masked from here on.
     pub fn target_of(&self, url: &str) -> anyhow::Result<Target> {
-        if let Some(password) = Url::parse(url).ok().as_ref().and_then(Url::password) {
-            self.mask.keep(password);
-        }
+        self.mask.keep_of(url);
         let target = Target::parse(url)?;
         self.progress
             .note(&format!("store: {target} ({})", target.backend()));
@@ -61,6 +58,7 @@ impl Env {
     /// The chats: as declared, by a preset, or by what the tables look like.
     async fn chats_of(&self, db: Box<dyn Db>) -> anyhow::Result<Chats> {
         let schema = db.schema().await?;
+        self.mask.know(&schema);
         let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
         self.progress.note(&format!("messages: {mapping}"));
         if let Origin::Detected(_) = mapping.origin {

@@ -4,6 +4,7 @@ use crate::db::Target;
 use crate::http::Ready;
 use crate::http::Start;
 use crate::mask;
+use crate::mask::Mask;
 use crate::stop::Stop;
 use std::path::Path;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(super) struct Wanted<'a> {
     pub(super) server: Option<&'a Url>,
     pub(super) ready: Option<Ready>,
     pub(super) ready_timeout: Duration,
+    /// The secrets of the run.
+    pub(super) mask: Mask,
 }
 
 /// The command with all that it is given, and a note that says what that is.
@@ -92,6 +95,7 @@ pub(super) fn start(wanted: Wanted<'_>) -> Result<(Start, String), Stop> {
         command: wanted.command,
         ready: wanted.ready,
         ready_timeout: wanted.ready_timeout,
+        mask: wanted.mask,
     };
     Ok((start, note))
 }
@@ -250,15 +254,13 @@ fn no_proxy(now: Option<String>) -> String {
 
 /// A database's URL as it may be shown.
 fn shown(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(url) if url.has_host() => mask::url(&url),
-        _ => url.to_owned(),
-    }
+    mask::url_text(url)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::Mask;
     use super::Target;
     use super::Wanted;
     use super::environment;
@@ -274,6 +276,7 @@ mod tests {
             server: None,
             ready: None,
             ready_timeout: Duration::ZERO,
+            mask: Mask::default(),
         }
     }
 

@@ -64,8 +64,10 @@ pub enum Done {
     Report(Box<Report>),
     /// Several reports, told one after another, with words before each, and the verdict of all.
     Tour(Tour),
-    /// Text for stdout.
+    /// Text for a person.
     Text(String),
+    /// Text for a program: it goes to stdout as it is.
+    Script(String),
     /// Nothing more: a view was shown piece by piece.
     Shown,
 }

@@ -136,9 +136,7 @@ pub async fn report(args: &Args, env: &Env) -> anyhow::Result<Report> {
         Stop::usage("no store: the proof looks at the database of the server under test")
             .hint("give --database-url, such as sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
     })?;
-    if let Some(password) = Url::parse(&url).ok().as_ref().and_then(Url::password) {
-        env.mask.keep(password);
-    }
+    env.mask.keep_of(&url);
     let target = Target::parse(&url)?;
     if options.proof != Proof::Observe {
         gate::works_on(&target)?;
@@ -212,6 +210,7 @@ pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Re
                 server: base.as_ref(),
                 ready,
                 ready_timeout: timeout.expect("the setting has a default"),
+                mask: env.mask.clone(),
             })?;
             env.progress.note(&note);
             env.progress.doing("starting the server".to_owned());

@@ -17,6 +17,9 @@ pub use settings::Setting;
 /// The file's name, looked for upwards from the working directory.
 pub const FILE: &str = "chatctl.toml";
 
+/// The settings that may hold a secret, and may stand in the environment or a file of their own.
+const SECRET: &[&str] = &["database-url", "server", "start"];
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum From {
@@ -163,7 +166,11 @@ impl Config {
     /// A setting's value, a secret looked up.
     pub fn value(&self, key: &str, flag: Option<&str>) -> Result<Option<String>, Stop> {
         let (value, from) = self.get(key, flag);
-        value.map(|value| secret(&value, key, &from)).transpose()
+        match value {
+            // The others are no secrets, and an error may quote them.
+            Some(value) if SECRET.contains(&key) => secret(&value, key, &from).map(Some),
+            value => Ok(value),
+        }
     }
 
     /// A setting's value in another type; the error names where it came from.
@@ -173,16 +180,17 @@ impl Config {
         flag: Option<&str>,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Option<T>, Stop> {
-        let (value, from) = self.get(key, flag);
-        let Some(value) = value else {
+        let (_, from) = self.get(key, flag);
+        let Some(value) = self.value(key, flag)? else {
             return Ok(None);
         };
         match parse(&value) {
             Some(parsed) => Ok(Some(parsed)),
-            None => Err(
-                Stop::usage(format!("`{value}` is no value for `{key}` (from: {from})"))
-                    .hint(format!("see `chatctl verify-stream --help` for --{key}")),
-            ),
+            None => Err(Stop::usage(format!(
+                "`{}` is no value for `{key}` (from: {from})",
+                shown(key, &value)
+            ))
+            .hint(format!("see `chatctl verify-stream --help` for --{key}"))),
         }
     }
 
@@ -197,16 +205,14 @@ impl Config {
     }
 }
 
-/// A setting's value as it may be shown: a URL without its password, a command without its arguments.
+/// A setting's value as it may be shown: a URL without its secrets, a command without its arguments.
 pub fn shown(key: &str, value: &str) -> String {
-    if key == "start" {
-        return match value.split_once(' ') {
-            Some((program, _)) => format!("{program} …"),
-            None => value.to_owned(),
-        };
-    }
-    match url::Url::parse(value) {
-        Ok(url) if url.has_host() => mask::url(&url),
+    match key {
+        "start" => mask::command(value),
+        // These name where the value is, and that is no secret.
+        _ if value.starts_with("env:") || value.starts_with("file:") => value.to_owned(),
+        "database-url" => mask::database(value),
+        "server" | "origin" | "gateway" => mask::url_text(value),
         _ => value.to_owned(),
     }
 }

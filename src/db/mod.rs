@@ -44,6 +44,7 @@ pub use steady::open as open_steady;
 pub use steady::open_several as open_several_steady;
 pub use target::Login;
 pub use target::Target;
+pub use target::Tls;
 
 /// A boxed future, so that the traits can be used behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -4,6 +4,7 @@ use super::ALL;
 use super::Backend;
 use super::Place;
 use crate::mask;
+use crate::mask::decoded;
 use crate::stop::Stop;
 use std::fmt;
 use std::path::Path;
@@ -30,10 +31,21 @@ pub struct Login {
     pub password: Option<String>,
     /// Database.
     pub database: String,
-    /// The mode of encryption, as the driver names it.
-    pub tls: Option<String>,
-    /// The file with the authorities whose certificates count.
-    pub authorities: Option<PathBuf>,
+    /// How the connection is encrypted.
+    pub tls: Tls,
+}
+
+/// What a URL says of encryption: each a file but the mode.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The mode, as the driver names it.
+    pub mode: Option<String>,
+    /// The certificates that the server's is checked with.
+    pub roots: Option<String>,
+    /// The client's certificate.
+    pub certificate: Option<String>,
+    /// The client's key.
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,20 +59,15 @@ impl Target {
     /// that must never be written; `postgres://USER@HOST/NAME`, `mysql://USER@HOST/NAME`,
     /// with what the driver takes after `?`.
     pub fn parse(url: &str) -> Result<Self, Stop> {
-        let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
         let known = |scheme| ALL.iter().find(|backend| backend.schemes.contains(&scheme));
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
         let Some(backend) = known(scheme) else {
             if let Some((engine, _)) = scheme.split_once('+')
                 && let Some(backend) = known(engine)
             {
                 return Err(with_driver(backend, engine, url));
             }
-            let schemes: Vec<_> = ALL.iter().flat_map(|backend| backend.schemes).collect();
-            return Err(
-                Stop::usage(format!("`{scheme}` is no database that chatctl knows")).hint(format!(
-                    "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db"
-                )),
-            );
+            return Err(unknown(url));
         };
         let at = match backend.place {
             Place::File => file(url)?,
@@ -159,22 +166,27 @@ impl Target {
             return None;
         };
         let host = url.host_str().unwrap_or_default();
-        let option = |name: &str| {
-            let mut pairs = url.query_pairs();
+        // The spellings that the drivers take, and as there the last one counts.
+        let option = |names: &[&str]| {
+            let pairs = url.query_pairs();
             pairs
-                .find(|(key, _)| key == name)
+                .filter(|(key, _)| names.contains(&key.as_ref()))
+                .last()
                 .map(|(_, value)| value.into_owned())
         };
+        let password = option(&["password"]).filter(|_| self.backend == "postgres");
         Some(Login {
-            host: option("host").unwrap_or_else(|| host.trim_matches(['[', ']']).to_owned()),
+            host: option(&["host"]).unwrap_or_else(|| host.trim_matches(['[', ']']).to_owned()),
             port: url.port().unwrap_or(*port),
             user: decoded(url.username()),
-            password: url.password().map(decoded),
+            password: password.or_else(|| url.password().map(decoded)),
             database: self.database(),
-            tls: option("sslmode").or_else(|| option("ssl-mode")),
-            authorities: option("sslrootcert")
-                .or_else(|| option("ssl-ca"))
-                .map(PathBuf::from),
+            tls: Tls {
+                mode: option(&["sslmode", "ssl-mode"]),
+                roots: option(&["sslrootcert", "ssl-root-cert", "sslca", "ssl-ca"]),
+                certificate: option(&["sslcert", "ssl-cert"]),
+                key: option(&["sslkey", "ssl-key"]),
+            },
         })
     }
 
@@ -200,8 +212,17 @@ fn file(url: &str) -> Result<At, Stop> {
         )
         .hint("let the server under test store in a file, and give sqlite:PATH"));
     }
+    let host = path.split('/').next().unwrap_or_default();
+    if url.contains("://") && !url.contains(":///") && host.contains('@') {
+        let shown = mask::url_text(url);
+        return Err(Stop::usage(format!(
+            "`{shown}` has a user or a password, and a file has none"
+        ))
+        .hint("give sqlite:PATH; chatctl can't read an encrypted file (SQLCipher)"));
+    }
     if path.is_empty() {
-        return Err(Stop::usage(format!("`{url}` names no file")).hint("give sqlite:PATH"));
+        let shown = mask::url_text(url);
+        return Err(Stop::usage(format!("`{shown}` names no file")).hint("give sqlite:PATH"));
     }
     Ok(At::File {
         path: PathBuf::from(path),
@@ -209,14 +230,59 @@ fn file(url: &str) -> Result<At, Stop> {
     })
 }
 
+/// How a password is written in a URL.
+const ESCAPES: &str =
+    "in the password write %40 for @, %2F for /, %3A for :, %3F for ?, %23 for #, %25 for %";
+
+/// The error of a text that names no database that is known. It may be anything, such as the
+/// content of a file, so only what is the beginning of a URL is shown.
+fn unknown(text: &str) -> Stop {
+    let schemes: Vec<_> = ALL.iter().flat_map(|backend| backend.schemes).collect();
+    let is_scheme = |scheme: &str| {
+        scheme.len() <= 20
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
+    };
+    let what = match text.split_once("://") {
+        Some((scheme, _)) if is_scheme(scheme) => {
+            format!("`{scheme}` is no database that chatctl knows")
+        }
+        _ => "the database's URL begins with none that chatctl knows".to_owned(),
+    };
+    let libpq = ["dbname=", "host=", "user="]
+        .iter()
+        .any(|key| text.contains(key));
+    Stop::usage(what).hint(match libpq {
+        true => "write host=… user=… dbname=… as a URL: postgres://USER:PASSWORD@HOST:5432/NAME".to_owned(),
+        false => format!(
+            "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db"
+        ),
+    })
+}
+
 fn server(scheme: &str, text: &str, port: u16) -> Result<At, Stop> {
     let form = format!("give {scheme}://USER:PASSWORD@HOST:{port}/NAME");
     // What can't be read can't be masked either, so it is not shown.
     let url = Url::parse(text).map_err(|error| {
-        Stop::usage(format!("the {scheme} URL can't be read: {error}")).hint(format!(
-            "{form}; write a character of the password that means something in a URL as %40 for @"
-        ))
+        Stop::usage(format!("the {scheme} URL can't be read: {error}"))
+            .hint(format!("{form}; {ESCAPES}"))
     })?;
+    // Behind the host, no part of a URL has one of its own.
+    let parameters = url.query().unwrap_or_default().split('&');
+    let stray = parameters
+        .filter(|pair| !pair.contains('='))
+        .collect::<String>();
+    if [url.path(), &stray, url.fragment().unwrap_or_default()]
+        .iter()
+        .any(|it| it.contains('@'))
+    {
+        return Err(Stop::usage(format!(
+            "`{}` has a password in which a character means something else in a URL",
+            mask::url(&url)
+        ))
+        .hint(format!("{form}; {ESCAPES}")));
+    }
     let missing = [
         ("host", url.host_str().unwrap_or_default().is_empty()),
         ("user", url.username().is_empty()),
@@ -236,34 +302,25 @@ fn with_driver(backend: &Backend, engine: &str, url: &str) -> Stop {
     let plain = match backend.place {
         // Three slashes begin a relative path there, and four an absolute one.
         Place::File => format!("{engine}:{}", rest.strip_prefix("///").unwrap_or(rest)),
-        Place::Server(_) => Url::parse(&format!("{engine}:{rest}"))
-            .map_or_else(|_| format!("{engine}://..."), |url| mask::url(&url)),
+        Place::Server(_) => format!("{engine}:{rest}"),
     };
-    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+    let plain = mask::url_text(&plain);
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    if scheme.ends_with("cipher") {
+        return Stop::usage(format!(
+            "`{scheme}` names an encrypted file, which chatctl can't read"
+        ))
+        .hint("give the URL of a plain copy: sqlite:PATH");
+    }
     Stop::usage(format!("`{scheme}` names a driver of another program"))
         .hint(format!("leave the driver out: {plain}"))
-}
-
-/// A part of a URL without its percent signs.
-fn decoded(part: &str) -> String {
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = (*first == b'%')
-            .then(|| tail.get(..2))
-            .flatten()
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = &tail[if escaped.is_some() { 2 } else { 0 }..];
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The URL with its password masked.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.at {
-            At::File { .. } => f.write_str(&self.url),
+            At::File { .. } => f.write_str(&mask::url_text(&self.url)),
             At::Server { url, .. } => f.write_str(&mask::url(url)),
         }
     }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use reqwest::header::HeaderMap;
 use reqwest::header::HeaderName;
 use reqwest::header::HeaderValue;
+use reqwest::redirect::Policy;
 use std::time::Duration;
 use url::Url;
 
@@ -49,6 +50,8 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// Where else it sends on to; nobody went there.
+    elsewhere: Option<String>,
 }
 
 /// A streamed answer whose head has come.
@@ -58,6 +61,7 @@ pub struct Opened {
     /// Header names (lower case) and values.
     pub headers: Vec<(String, String)>,
     response: reqwest::Response,
+    elsewhere: Option<String>,
 }
 
 impl Client {
@@ -70,6 +74,7 @@ impl Client {
             .pool_max_idle_per_host(0)
             .connect_timeout(Duration::from_secs(5))
             .no_proxy()
+            .redirect(at_home())
             .user_agent(concat!("chatctl/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("making the HTTP client")?;
@@ -103,6 +108,7 @@ impl Client {
         let response = self.request(outgoing)?.timeout(self.patience).send().await;
         let mut response = response.map_err(|error| self.unreachable(outgoing, &error))?;
         let (status, headers) = (response.status().as_u16(), headers(response.headers()));
+        let elsewhere = elsewhere(&response);
         let mut body = Vec::new();
         while let Some(chunk) = response
             .chunk()
@@ -125,6 +131,7 @@ impl Client {
             status,
             headers,
             body,
+            elsewhere,
         })
     }
 
@@ -141,6 +148,7 @@ impl Client {
         Ok(Opened {
             status: response.status().as_u16(),
             headers: headers(response.headers()),
+            elsewhere: elsewhere(&response),
             response,
         })
     }
@@ -203,6 +211,11 @@ impl Opened {
     pub async fn chunk(&mut self) -> anyhow::Result<Option<bytes::Bytes>> {
         Ok(self.response.chunk().await?)
     }
+
+    /// What there is to say of an answer before its body is read.
+    pub fn notice(&self) -> Option<String> {
+        self.elsewhere.as_deref().map(sent_on)
+    }
 }
 
 impl Answer {
@@ -211,10 +224,14 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The beginning of the body, for a message.
+    /// The beginning of the body, for a message; or where the answer sends on to.
     pub fn excerpt(&self) -> String {
+        if let Some(elsewhere) = &self.elsewhere {
+            return sent_on(elsewhere);
+        }
         let text = String::from_utf8_lossy(&self.body);
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = mask::credentials(&line);
         match line.char_indices().nth(160) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
@@ -232,6 +249,50 @@ impl Opened {
     pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
+}
+
+/// Follows a redirect to the server itself only: what goes along with a request, such as a key or
+/// a password, is for nobody else.
+fn at_home() -> Policy {
+    /// As many as browsers follow.
+    const MOST: usize = 20;
+    Policy::custom(|attempt| {
+        let home = attempt.previous().first();
+        if home.is_some_and(|home| !is_same(home, attempt.url())) {
+            attempt.stop()
+        } else if attempt.previous().len() > MOST {
+            attempt.error("it sends on and on")
+        } else {
+            attempt.follow()
+        }
+    })
+}
+
+/// Whether it is the same server, by its name and port; one that sends on to its encrypted self is.
+fn is_same(home: &Url, other: &Url) -> bool {
+    let ports = (home.port_or_known_default(), other.port_or_known_default());
+    let encrypts = home.scheme() == "http" && other.scheme() == "https";
+    home.host_str() == other.host_str()
+        && match home.scheme() == other.scheme() {
+            true => ports.0 == ports.1,
+            false => encrypts && ports == (Some(80), Some(443)),
+        }
+}
+
+/// The address of another server that an answer sends on to.
+fn elsewhere(response: &reqwest::Response) -> Option<String> {
+    if !response.status().is_redirection() {
+        return None;
+    }
+    let to = response.headers().get("location")?.to_str().ok()?;
+    let to = response.url().join(to).ok()?;
+    (!is_same(response.url(), &to)).then(|| mask::url(&to))
+}
+
+fn sent_on(elsewhere: &str) -> String {
+    format!(
+        "it sends on to `{elsewhere}`, another host, where chatctl never follows with keys and log-ins; if that is the server under test, give its address as --server"
+    )
 }
 
 /// A base whose last segment is kept when a path is joined to it.

@@ -8,6 +8,8 @@ use super::listener::Reserved;
 use crate::clock;
 use crate::clock::Tick;
 use crate::itself;
+use crate::mask;
+use crate::mask::Mask;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
@@ -54,6 +56,8 @@ pub struct Start {
     pub ready: Option<Ready>,
     /// How long it may take.
     pub ready_timeout: Duration,
+    /// The secrets of the run, which the server may write.
+    pub mask: Mask,
 }
 
 /// What tells that a server is ready.
@@ -284,9 +288,8 @@ impl Server {
     pub fn tail(&self, lines: usize) -> String {
         let output = self.output.lock().expect("no reader of the output panics");
         let tail = output.iter().skip(output.len().saturating_sub(lines));
-        tail.map(|line| format!("  {}", line.text))
-            .collect::<Vec<_>>()
-            .join("\n")
+        let tail: Vec<_> = tail.map(|line| format!("  {}", line.text)).collect();
+        self.start.mask.said(&tail.join("\n"))
     }
 
     /// What kills it, at a moment when nothing may take time.
@@ -395,7 +398,7 @@ fn fill(start: &Start, port: u16) -> anyhow::Result<Vec<String>> {
         .ok_or_else(|| {
             Stop::usage(format!(
                 "`--start {}` is no command: a quote is not closed, or it is empty",
-                start.command
+                mask::command(&start.command)
             ))
             .hint("quote it as for a shell: --start 'uvicorn app:app --port {port}'")
         })?;

@@ -1,6 +1,7 @@
 //! The client programs that come with a database server: they dump and restore.
 
 use crate::db::Login;
+use crate::db::Tls;
 use crate::stop::Stop;
 use std::fs::File;
 use std::path::Path;
@@ -68,7 +69,7 @@ impl Tool {
                     .iter()
                     .map(|password| ("PGPASSWORD", password)),
             );
-            command.envs(login.tls.iter().map(|mode| ("PGSSLMODE", mode)));
+            command.envs(of_postgres(&login.tls)?);
         } else {
             command
                 .arg(format!("--user={}", login.user))
@@ -79,9 +80,84 @@ impl Tool {
                     .iter()
                     .map(|password| ("MYSQL_PWD", password)),
             );
+            let client = Client::of(Path::new(command.get_program()));
+            command.args(of_mysql(&login.tls, client)?);
         }
         Ok(command)
     }
+}
+
+/// Whose client program it is: each spells encryption in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Client {
+    Mariadb,
+    Mysql,
+}
+
+impl Client {
+    /// MariaDB installs its programs under MySQL's names too.
+    fn of(program: &Path) -> Self {
+        let says = Command::new(program).arg("--version").output();
+        let says = says.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        match says.is_ok_and(|says| says.contains("MariaDB")) {
+            true => Self::Mariadb,
+            false => Self::Mysql,
+        }
+    }
+}
+
+/// The environment of libpq's programs
+/// (<https://www.postgresql.org/docs/current/libpq-envars.html>).
+fn of_postgres(tls: &Tls) -> Result<Vec<(&'static str, String)>, Stop> {
+    let given = [
+        ("PGSSLMODE", &tls.mode),
+        ("PGSSLROOTCERT", &tls.roots),
+        ("PGSSLCERT", &tls.certificate),
+        ("PGSSLKEY", &tls.key),
+    ];
+    given.into_iter().filter_map(pair).collect()
+}
+
+/// The arguments of MySQL's programs, and of MariaDB's, which have no modes: there a check of the
+/// certificate is always one of the host's name too
+/// (<https://mariadb.com/kb/en/mariadb-command-line-client/>).
+fn of_mysql(tls: &Tls, client: Client) -> Result<Vec<String>, Stop> {
+    let mode = tls.mode.as_deref().unwrap_or_default().to_lowercase();
+    let mut arguments = match (client, mode.as_str()) {
+        (_, "") | (Client::Mariadb, "preferred") => Vec::new(),
+        (Client::Mysql, mode) => vec![format!("--ssl-mode={}", mode.to_uppercase())],
+        (Client::Mariadb, "disabled") => vec!["--skip-ssl".to_owned()],
+        (Client::Mariadb, "required") => ["--ssl", "--skip-ssl-verify-server-cert"]
+            .map(str::to_owned)
+            .to_vec(),
+        (Client::Mariadb, _) => ["--ssl", "--ssl-verify-server-cert"]
+            .map(str::to_owned)
+            .to_vec(),
+    };
+    let files = [
+        ("--ssl-ca", &tls.roots),
+        ("--ssl-cert", &tls.certificate),
+        ("--ssl-key", &tls.key),
+    ];
+    for file in files.into_iter().filter_map(pair) {
+        let (name, value) = file?;
+        arguments.push(format!("{name}={value}"));
+    }
+    Ok(arguments)
+}
+
+/// A setting that is given. The drivers take a key itself in a file's place; no client program does.
+fn pair(
+    (name, value): (&'static str, &Option<String>),
+) -> Option<Result<(&'static str, String), Stop>> {
+    let value = value.clone()?;
+    Some(match value.trim_start().starts_with("-----BEGIN") {
+        true => Err(Stop::refused(
+            "the URL holds a certificate or a key itself, and the server's client programs take files only",
+        )
+        .hint("write it to a file, and give the file's path in the URL")),
+        false => Ok((name, value)),
+    })
 }
 
 /// Runs it to its end; what it says on stderr is the error.
@@ -113,4 +189,72 @@ pub(super) fn input(path: &Path) -> Result<Stdio, Stop> {
     let file = File::open(path)
         .map_err(|error| Stop::refused(format!("`{}` can't be read: {error}", path.display())))?;
     Ok(Stdio::from(file))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Client;
+    use super::of_mysql;
+    use super::of_postgres;
+    use crate::db::Target;
+    use crate::db::Tls;
+
+    fn tls(url: &str) -> Tls {
+        Target::parse(url).unwrap().login().unwrap().tls
+    }
+
+    #[test]
+    fn what_the_url_says_of_encryption_reaches_the_client_programs() {
+        let given = tls("postgres://a@h/d?sslmode=verify-full&sslrootcert=/r&sslcert=/c&sslkey=/k");
+        let told = of_postgres(&given).unwrap();
+        let told: Vec<_> = told
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            told.join(" "),
+            "PGSSLMODE=verify-full PGSSLROOTCERT=/r PGSSLCERT=/c PGSSLKEY=/k"
+        );
+        for (mode, mariadb, mysql) in [
+            ("", "", ""),
+            ("ssl-mode=DISABLED", "--skip-ssl", "--ssl-mode=DISABLED"),
+            ("ssl-mode=preferred", "", "--ssl-mode=PREFERRED"),
+            (
+                "sslmode=required&ssl-ca=/r&ssl-cert=/c&ssl-key=/k",
+                "--ssl --skip-ssl-verify-server-cert --ssl-ca=/r --ssl-cert=/c --ssl-key=/k",
+                "--ssl-mode=REQUIRED --ssl-ca=/r --ssl-cert=/c --ssl-key=/k",
+            ),
+            (
+                "ssl-mode=VERIFY_CA",
+                "--ssl --ssl-verify-server-cert",
+                "--ssl-mode=VERIFY_CA",
+            ),
+            (
+                "ssl-mode=VERIFY_IDENTITY",
+                "--ssl --ssl-verify-server-cert",
+                "--ssl-mode=VERIFY_IDENTITY",
+            ),
+        ] {
+            let given = tls(&format!("mysql://a@h/d?{mode}"));
+            assert_eq!(
+                of_mysql(&given, Client::Mariadb).unwrap().join(" "),
+                mariadb
+            );
+            assert_eq!(of_mysql(&given, Client::Mysql).unwrap().join(" "), mysql);
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_url_is_never_an_argument() {
+        let key = tls("mysql://a@h/d?ssl-key=-----BEGIN%20PRIVATE%20KEY-----x");
+        let stop = of_mysql(&key, Client::Mariadb).unwrap_err();
+        assert!(!format!("{stop:?}").contains("BEGIN"), "{stop:?}");
+        assert!(
+            of_postgres(&tls(
+                "postgres://a@h/d?sslkey=-----BEGIN%20PRIVATE%20KEY-----x"
+            ))
+            .is_err()
+        );
+    }
 }

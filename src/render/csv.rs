@@ -3,9 +3,11 @@
 //! A cell is what is stored, also when it begins with `=`, `+`, `-` or `@`: a spreadsheet that
 //! takes such a text for a formula has to be told to import text. No value is an empty cell, the
 //! empty text is `""`, bytes are hexadecimal behind `\x`. On a terminal, and only there, control
-//! characters are spelled out.
+//! characters are spelled out; elsewhere a note tells that there are some. A cell that a CI system
+//! would take for a command is in quotes.
 
 use super::Format;
+use super::Kind;
 use super::Show;
 use super::escape;
 use super::text;
@@ -18,6 +20,7 @@ use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "csv",
+    kind: Kind::Cells,
     report: None,
     view: Some(|style| {
         Box::new(Records {
@@ -90,9 +93,11 @@ impl Records {
             true => escape::line(text),
             false => text.into(),
         };
-        match text.is_empty() || text.contains([',', '"', '\r', '\n']) {
-            true => format!("\"{}\"", text.replace('"', "\"\"")),
-            false => text.into_owned(),
+        let ends = text.contains([',', '"', '\r', '\n']);
+        if text.is_empty() || ends || text.trim_start().starts_with("::") {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        } else {
+            text.into_owned()
         }
     }
 }

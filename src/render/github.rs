@@ -4,6 +4,7 @@
 //! Syntax: <https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands>
 
 use super::Format;
+use super::Kind;
 use super::Style;
 use super::escape;
 use super::text;
@@ -16,6 +17,7 @@ use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "github",
+    kind: Kind::Commands,
     report: Some(write),
     view: None,
 };

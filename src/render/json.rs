@@ -4,6 +4,7 @@
 mod view;
 
 use super::Format;
+use super::Kind;
 use super::Style;
 use super::escape;
 use super::text;
@@ -29,6 +30,7 @@ pub(super) use view::object;
 
 pub(super) const FORMAT: Format = Format {
     name: "json",
+    kind: Kind::Json,
     report: Some(write),
     view: Some(view::new),
 };
@@ -183,6 +185,11 @@ fn finding(finding: &Finding) -> FindingRow<'_> {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A value on one line.
+pub fn line(value: &serde_json::Value) -> String {
+    terminal_safe(&value.to_string())
 }
 
 /// JSON escapes C0 but lets C1, DEL and direction overrides through to a terminal.

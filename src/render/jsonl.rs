@@ -4,6 +4,7 @@
 //! the messages, and nothing else; that a view was cut is told on stderr.
 
 use super::Format;
+use super::Kind;
 use super::Show;
 use super::Style;
 use super::json;
@@ -15,6 +16,7 @@ use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "jsonl",
+    kind: Kind::Json,
     report: Some(write),
     view: Some(|_| Box::new(Lines::default())),
 };

@@ -4,6 +4,7 @@
 //! a CI shows skipped tests green, and nothing was shown here.
 
 use super::Format;
+use super::Kind;
 use super::Style;
 use super::escape;
 use super::text;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub(super) const FORMAT: Format = Format {
     name: "junit",
+    kind: Kind::Xml,
     report: Some(write),
     view: None,
 };

@@ -5,6 +5,7 @@
 mod view;
 
 use super::Format;
+use super::Kind;
 use super::Style;
 use super::escape;
 use super::text;
@@ -15,6 +16,7 @@ use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "markdown",
+    kind: Kind::Text { color: false },
     report: Some(write),
     view: Some(view::new),
 };

@@ -4,6 +4,7 @@
 //! before any format sees it, and every format carries every finding. A new
 //! format is one file and one row in [`ALL`].
 
+mod clean;
 mod csv;
 pub mod escape;
 mod github;
@@ -25,8 +26,15 @@ use crate::report::Piece;
 use crate::report::Report;
 use std::io;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
+pub use clean::Clean;
+pub use clean::Kind;
+pub use clean::Lines;
 pub use json::SCHEMAS;
+pub use json::line as json_line;
 
 /// Writes a whole report, ending with a newline; fails only when the writer does.
 pub type WriteReport = fn(&Report, &Style, &mut dyn Write) -> io::Result<()>;
@@ -39,10 +47,74 @@ pub type BeginView = fn(&Style) -> Box<dyn Show>;
 pub struct Format {
     /// The value of `--format` and the left side of `--report FORMAT=FILE`.
     pub name: &'static str,
+    /// What its text is, on its way out.
+    pub kind: Kind,
     /// Writes a report; none when the format can't carry one.
     pub report: Option<WriteReport>,
     /// Begins to write a view; none when the format can't carry one.
     pub view: Option<BeginView>,
+}
+
+impl Format {
+    /// Writes a report that the format can carry.
+    pub fn write(&self, report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+        let write = self.report.expect("a format that can't was refused before");
+        write(report, style, &mut Clean::new(self.kind(style), out))
+    }
+
+    /// Begins to write a view, if the format can carry one. `raw` turns true when something in it
+    /// can act on a terminal or in a log, and can't be spelled out.
+    pub fn begin(&self, style: &Style, raw: &Arc<AtomicBool>) -> Option<Box<dyn Show>> {
+        Some(Box::new(Safe {
+            show: self.view?(style),
+            lines: Lines::new(self.kind(style)),
+            raw: Arc::clone(raw),
+        }))
+    }
+
+    fn kind(&self, style: &Style) -> Kind {
+        match self.kind {
+            Kind::Text { color } => Kind::Text {
+                color: color && style.color,
+            },
+            kind => kind,
+        }
+    }
+}
+
+/// A view whose lines are made safe as they leave.
+struct Safe {
+    show: Box<dyn Show>,
+    lines: Lines,
+    raw: Arc<AtomicBool>,
+}
+
+impl Safe {
+    fn write(
+        &mut self,
+        out: &mut dyn Write,
+        show: impl FnOnce(&mut dyn Show, &mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut shown = Vec::new();
+        show(&mut *self.show, &mut shown)?;
+        let safe = self.lines.safe(&String::from_utf8_lossy(&shown));
+        self.raw.fetch_or(self.lines.was_raw(), Ordering::Relaxed);
+        out.write_all(safe.as_bytes())
+    }
+}
+
+impl Show for Safe {
+    fn piece(&mut self, piece: &Piece, out: &mut dyn Write) -> io::Result<()> {
+        self.write(out, |show, out| show.piece(piece, out))
+    }
+
+    fn pause(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.write(out, |show, out| show.pause(out))
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.write(out, |show, out| show.end(out))
+    }
 }
 
 /// Writes a view piece by piece, as they come.

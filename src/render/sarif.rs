@@ -3,6 +3,7 @@
 //! Specification: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>
 
 use super::Format;
+use super::Kind;
 use super::Style;
 use super::escape;
 use super::json;
@@ -21,6 +22,7 @@ use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "sarif",
+    kind: Kind::Json,
     report: Some(write),
     view: None,
 };

@@ -25,6 +25,7 @@ pub use verdict::Verdict;
 pub use view::Align;
 pub use view::Column;
 pub use view::Head;
+pub use view::Holds;
 pub use view::Line;
 pub use view::Note;
 pub use view::Piece;
@@ -149,16 +150,6 @@ impl Report {
             .iter()
             .filter(|finding| finding.severity == severity)
             .count()
-    }
-
-    /// Hands out every text that came from outside, so that secrets can be masked in all of them.
-    pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
-        for finding in &mut self.findings {
-            for text in [&mut finding.subject, &mut finding.harm, &mut finding.help] {
-                change(text);
-            }
-        }
-        self.each_fact(|_, text| change(text));
     }
 
     /// Hands out what may quote something that was stored, said or sent: facts with their source,

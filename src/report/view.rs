@@ -57,8 +57,25 @@ pub struct Column {
     pub declared: String,
     /// Where its values stand.
     pub align: Align,
-    /// Whether its values are what users wrote, which `--redact` hides.
-    pub stored: bool,
+    /// What its values are.
+    pub holds: Holds,
+}
+
+/// What the values of a column are: `--redact` hides some, and not all may be broken over lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Words and figures of our own.
+    Words,
+    /// What something is called by: a table, a file, a type.
+    Names,
+    /// Moments.
+    Times,
+    /// What rows are called by.
+    Ids,
+    /// Who spoke.
+    Roles,
+    /// What users wrote, or may have written.
+    Stored,
 }
 
 /// Where the values of a column stand.
@@ -133,7 +150,15 @@ impl Column {
             name: name.into(),
             declared: String::new(),
             align: Align::Left,
-            stored: false,
+            holds: Holds::Words,
+        }
+    }
+
+    /// A column of texts that hold something else than words of our own.
+    pub fn of(holds: Holds, name: impl Into<String>) -> Self {
+        Self {
+            holds,
+            ..Self::text(name)
         }
     }
 

@@ -156,7 +156,9 @@ fn evidence(rows: &[StoredMessage]) -> Vec<(i32, String)> {
     let strange = rows.iter().find(|row| !known(row));
     let roles = match strange {
         Some(row) if !share(rows.iter().filter(known).count()) => {
-            (-4, format!("role `{}` is unknown", row.role))
+            // It may be of any length and hold anything, and this becomes a line of TOML too.
+            let role: String = row.role.word().chars().take(40).collect();
+            (-4, format!("role {role:?} is unknown"))
         }
         _ => (4, format!("roles of {} rows are known", rows.len())),
     };

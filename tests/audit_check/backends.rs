@@ -25,7 +25,7 @@ async fn an_answer_that_fills_its_column_is_told(store: &Store) {
         "CREATE TABLE turn (id INT PRIMARY KEY, chat INT, prompt TEXT, response {type})",
         "[[store]]\nshape = 'turn'\n[store.message]\ntable = 'turn'\nconversation = ['chat']\nprompt = 'prompt'\nresponse = 'response'\n",
         "INSERT INTO turn VALUES ({id}, 1, 'q', '{text}')",
-        "message {id}#response: ",
+        "message `{id}#response`: ",
     );
     const PARTS: Place = (
         "CREATE TABLE said (id INT PRIMARY KEY, chat INT, role VARCHAR(9)); \
@@ -33,20 +33,20 @@ async fn an_answer_that_fills_its_column_is_told(store: &Store) {
         "[[store]]\n[store.message]\ntable = 'said'\nconversation = ['chat']\nrole = 'role'\n\
          [store.parts]\ntable = 'part'\nkey = 'said'\norder = 'position'\ncontent = 'body'\n",
         "INSERT INTO said VALUES ({id}, 1, 'assistant'); INSERT INTO part VALUES ({id}0, {id}, 1, 'first '), ({id}1, {id}, 2, '{text}')",
-        "message {id}, part 2: ",
+        "message `{id}`, part `2`: ",
     );
     const JSON: Place = (
         "CREATE TABLE packed (id INT PRIMARY KEY, chat INT, role VARCHAR(9), body {type})",
         "[[store]]\n[store.message]\ntable = 'packed'\nconversation = ['chat']\nrole = 'role'\ncontent = 'body::$.text'\n",
         "INSERT INTO packed VALUES ({id}, 1, 'assistant', '{text}')",
-        "conversation 1, message {id}",
+        "conversation `1`, message `{id}`",
     );
     const BLOB: Place = (
         "CREATE TABLE session (id INT PRIMARY KEY, history {type})",
         "[[store]]\nshape = 'blob'\n[store.conversation]\ntable = 'session'\n\
          [store.item]\nitems = 'history::$'\nrole = '$.role'\ncontent = '$.text'\n",
         "INSERT INTO session VALUES ({id}, '{text}')",
-        "conversation {id}, message {id}#",
+        "conversation `{id}`, message `{id}#",
     );
     let (declared, most) = store.pick(
         ("VARCHAR(200)", 200),

@@ -61,7 +61,7 @@ pub(crate) const ROWS: &[Row] = &[
             (7, 1, 'assistant', 'B', '2026-01-01 10:02:04', 1), (8, 1, 'user', 'c', '2026-01-01 10:03:00', 1),
             (9, 1, 'assistant', 'd', '2026-01-01 10:03:04', 8);",
         counts: &[("asked-again", 1), ("empty", 1), ("open", 1), ("failed", 1), ("no-row", 1), ("went-on", 1)],
-        names: "conversation 1, message 8",
+        names: "conversation `1`, message `8`",
     },
     Row {
         code: "empty-answer",
@@ -71,7 +71,7 @@ pub(crate) const ROWS: &[Row] = &[
         good: "INSERT INTO message VALUES (7, 1, 'assistant', '', '2026-01-01 10:00:00', 1),
             (8, 1, 'tool', '{}', '2026-01-01 10:00:01', 1), (9, 1, 'assistant', 'a', '2026-01-01 10:00:02', 1);",
         counts: &[("empty", 1)],
-        names: "message 7",
+        names: "message `7`",
     },
     Row {
         code: "stuck-streaming",
@@ -80,7 +80,7 @@ pub(crate) const ROWS: &[Row] = &[
         // One that was begun just now is under way.
         good: "INSERT INTO message VALUES (7, 1, 'assistant', 'half', datetime('now'), 0);",
         counts: &[("open", 1)],
-        names: "message 7: 4 characters are stored",
+        names: "message `7`: 4 characters are stored",
     },
     Row {
         code: "stuck-streaming",
@@ -90,7 +90,7 @@ pub(crate) const ROWS: &[Row] = &[
         good: "ALTER TABLE message ADD at TEXT; INSERT INTO message VALUES
             (6, 1, 'user', 'q', NULL, 1, datetime('now')), (7, 1, 'assistant', 'half', NULL, 0, NULL);",
         counts: &[("undated", 1)],
-        names: "message 7: 4 characters are stored",
+        names: "message `7`: 4 characters are stored",
     },
     Row {
         code: "orphan-message",
@@ -99,7 +99,7 @@ pub(crate) const ROWS: &[Row] = &[
         // Nobody misses what was deleted before.
         good: "INSERT INTO message VALUES (7, 99, 'user', 'a', '2026-01-01 10:00:00', 8);",
         counts: &[("no-conversation", 2)],
-        names: "message 7 names conversation 99",
+        names: "message `7` names conversation `99`",
     },
     Row {
         code: "empty-conversation",
@@ -107,7 +107,7 @@ pub(crate) const ROWS: &[Row] = &[
         bad: "INSERT INTO conversation VALUES (2, '2026-01-01 09:00:00');",
         good: ANSWERED,
         counts: &[("no-message", 2)],
-        names: "conversation 2",
+        names: "conversation `2`",
     },
     Row {
         code: "duplicate-message",
@@ -124,7 +124,7 @@ pub(crate) const ROWS: &[Row] = &[
             (6, 1, 'assistant', 'Let me look at it.', '2026-01-01 10:00:03', 1), (7, 1, 'tool', '{}', '2026-01-01 10:00:03', 1),
             (8, 1, 'assistant', 'Let me look at it.', '2026-01-01 10:00:03', 1);",
         counts: &[("user", 1), ("assistant", 1)],
-        names: "message 4: the same as message 3",
+        names: "message `4`: the same as message `3`",
     },
     Row {
         code: "duplicate-conversation",
@@ -147,7 +147,7 @@ pub(crate) const ROWS: &[Row] = &[
             INSERT INTO message SELECT id + 30, 5, role, content, created_at, 1 FROM message WHERE conversation_id = 4 AND id < 7;
             INSERT INTO message VALUES (50, 5, 'assistant', 'D', '2026-01-01 10:02:01', 1);",
         counts: &[("copied", 1), ("alike", 1)],
-        names: "conversation 2: the same 6 messages as conversation 1",
+        names: "conversation `2`: the same 6 messages as conversation `1`",
     },
     Row {
         code: "order-tied",
@@ -169,7 +169,7 @@ pub(crate) const ROWS: &[Row] = &[
         good: "INSERT INTO message VALUES
             (1, 1, 'user', 'a', '2026-01-01 10:00:00.9', 1), (2, 1, 'assistant', 'b', '2026-01-01 10:00:00.1', 1);",
         counts: &[("earlier", 1)],
-        names: "message 2: 60 s before message 1",
+        names: "message `2`: 60 s before message `1`",
     },
     Row {
         code: "role-unknown",
@@ -185,7 +185,7 @@ pub(crate) const ROWS: &[Row] = &[
         bad: "INSERT INTO message VALUES (7, 1, 'user', 'caf\u{fffd}', NULL, 1), (8, 1, 'user', 'so ????', NULL, 1);",
         good: "INSERT INTO message VALUES (7, 1, 'user', 'café, really????', NULL, 1);",
         counts: &[("replaced", 1), ("question-marks", 1)],
-        names: "message 7: at byte 3 of 6",
+        names: "message `7`: at byte 3 of 6",
     },
     Row {
         code: "truncated-answer",
@@ -197,7 +197,7 @@ pub(crate) const ROWS: &[Row] = &[
             INSERT INTO message VALUES (6, 1, 'assistant', '', NULL, 1, 'And this is the end.'), (7, 1, 'assistant', '', NULL, 1, 'nineteen characters'),
             (8, 1, 'assistant', '', NULL, 1, '```' || char(10) || 'ls' || char(10) || '```');",
         counts: &[("length-limit", 1), ("open-code-fence", 1), ("half-a-character", 1)],
-        names: "message 7: 20 characters",
+        names: "message `7`: 20 characters",
     },
     Row {
         code: "undecodable-content",
@@ -215,7 +215,7 @@ pub(crate) const ROWS: &[Row] = &[
         good: "INSERT INTO message VALUES (7, 1, 'user', '{\"text\": \"a\"}', NULL, 1),
             (8, 1, 'user', '{\"text\": \"so \\ud83d\\ude00\"}', NULL, 1), (9, 1, 'assistant', '{\"text\": \"{\\\"a\\\": []}\"}', NULL, 1);",
         counts: &[("json-ends", 1), ("half-a-character", 1), ("open-json", 1)],
-        names: "message 7",
+        names: "message `7`",
     },
     Row {
         code: "error-text-as-answer",
@@ -246,7 +246,7 @@ pub(crate) const ROWS: &[Row] = &[
             (3, 1, 'assistant', 'c', NULL, 1, 1), (4, 1, 'user', 'd', NULL, 1, 0),
             (5, 2, 'user', 'A thread that begins at a message of another conversation.', NULL, 1, 2);",
         counts: &[("parent-missing", 1), ("circle", 1)],
-        names: "message 1: message 99 is before it",
+        names: "message `1`: message `99` is before it",
     },
     Row {
         code: "foreign-keys-off",

@@ -66,7 +66,7 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
     if statement(ground).is_none() && all_are_read(ground) {
         for message in &thread.messages {
             if let Some(parent) = parent(message, ground).filter(|key| !keys.contains_key(key)) {
-                let fact = format!("message {parent} is before it, and is not there");
+                let fact = format!("message `{parent}` is before it, and is not there");
                 tally.message(&CAUSES[0], message, &fact);
             }
         }
@@ -78,7 +78,7 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
         && !tip.ends_with('#')
         && !keys.contains_key(row(tip, ground))
     {
-        let fact = format!("the conversation names {tip} as its current message");
+        let fact = format!("the conversation names `{tip}` as its current message");
         tally.message(&CAUSES[2], last, &fact);
     }
 }
@@ -95,7 +95,7 @@ fn parents<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
             let (key, parent) = (text(0), text(1));
             if !is_none(&parent) {
                 tally.row(&CAUSES[0], time_of_text(&text(2)), || {
-                    format!("message {key}: message {parent} is before it, and is not there")
+                    format!("message `{key}`: message `{parent}` is before it, and is not there")
                 });
             }
             Ok(ControlFlow::Continue(()))

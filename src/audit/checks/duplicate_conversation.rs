@@ -76,7 +76,7 @@ fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
     let cause = &CAUSES[usize::from(!copied)];
     if count >= LEAST[usize::from(!copied)] {
         let told = format!(
-            "conversation {key}: the same {count} messages as conversation {}",
+            "conversation `{key}`: the same {count} messages as conversation `{}`",
             first.key
         );
         let last = said().filter_map(|message| message.time).max();

@@ -58,7 +58,11 @@ fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
         if text.chars().nth(least - 1).is_some()
             && let Some(twin) = before.filter(|twin| is_twin(twin, message, within))
         {
-            tally.message(cause, message, &format!("the same as message {}", twin.key));
+            tally.message(
+                cause,
+                message,
+                &format!("the same as message `{}`", twin.key),
+            );
         }
         before = Some(message);
     }

@@ -45,7 +45,7 @@ fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
             if ground.is_over(created) {
                 let key: Vec<_> = (1..cells.len()).map(text).collect();
                 tally.row(&CAUSES[0], created, || {
-                    format!("conversation {}", key.join("/"))
+                    format!("conversation `{}`", key.join("/"))
                 });
             }
             Ok(ControlFlow::Continue(()))

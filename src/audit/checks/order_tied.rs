@@ -55,7 +55,7 @@ fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
             .iter()
             .all(|side| pair.iter().any(|it| it.role == *side));
         if same && both {
-            let fact = format!("the same time as message {}", pair[0].key);
+            let fact = format!("the same time as message `{}`", pair[0].key);
             tally.message(&CAUSES[0], pair[1], &fact);
         }
     }

@@ -69,8 +69,13 @@ pub(super) async fn each(
 ) -> anyhow::Result<()> {
     let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
         let text = |at: usize| Cell::from(cells[at]).to_string();
+        // The word before it says what is named; the rest is what is stored.
+        let named = |text: String| match text.split_once(' ') {
+            Some((what, key)) => format!("{what} `{key}`"),
+            None => text,
+        };
         tally.row(cause, time_of_text(&text(2)), || {
-            format!("{} names {}", text(0), text(1))
+            format!("{} names {}", named(text(0)), named(text(1)))
         });
         Ok(ControlFlow::Continue(()))
     };

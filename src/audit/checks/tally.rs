@@ -43,13 +43,13 @@ impl Tally {
             let conversation = message
                 .conversation
                 .as_ref()
-                .map(|key| format!("conversation {key}, "))
+                .map(|key| format!("conversation `{key}`, "))
                 .unwrap_or_default();
             let fact = match fact {
                 "" => String::new(),
                 fact => format!(": {fact}"),
             };
-            format!("{conversation}message {}{fact}", message.key)
+            format!("{conversation}message `{}`{fact}", message.key)
         });
     }
 

@@ -57,7 +57,7 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
             && time < before - CLOCKS
         {
             let seconds = (before - time) / 1_000_000;
-            let fact = format!("{seconds} s before message {}", other.key);
+            let fact = format!("{seconds} s before message `{}`", other.key);
             tally.message(&CAUSES[0], message, &fact);
             continue;
         }

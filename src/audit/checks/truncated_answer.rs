@@ -245,7 +245,7 @@ fn of_parts<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
                         .cut(&cell(2))
                         .filter(|_| !parts.content.is_json() || is_cut_json(&cell(2)));
                     if let Some((cause, fact)) = told {
-                        let fact = format!("message {}, part {}: {fact}", cell(0), cell(1));
+                        let fact = format!("message `{}`, part `{}`: {fact}", cell(0), cell(1));
                         tally.row(cause, None, || fact);
                     }
                     Ok(ControlFlow::Continue(()))

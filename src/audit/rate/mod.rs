@@ -143,9 +143,13 @@ fn example(question: &StoredMessage, answer: Answer) -> String {
     let conversation = question
         .conversation
         .as_ref()
-        .map(|key| format!("conversation {key}, "))
+        .map(|key| format!("conversation `{key}`, "))
         .unwrap_or_default();
-    format!("{conversation}message {}: {}", question.key, answer.word())
+    format!(
+        "{conversation}message `{}`: {}",
+        question.key,
+        answer.word()
+    )
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::clock;
 use crate::http;
 use crate::http::Client;
 use crate::http::Outgoing;
+use crate::mask;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
@@ -105,7 +106,7 @@ impl Around {
                 return Ok(Back::Gone(format!(
                     "`{}` ended ({status}), and `{}` did not answer within {patience}{}",
                     self.words(),
-                    self.ready,
+                    mask::url(&self.ready),
                     tail(&wrote())
                 )));
             }
@@ -158,8 +159,9 @@ impl Around {
             .is_ok_and(|answer| answer.status < 500)
     }
 
+    /// The command as it may be shown: it is the user's, and may hold keys.
     fn words(&self) -> String {
-        self.command.join(" ")
+        mask::credentials(&self.command.join(" "))
     }
 
     /// The programs that listen where the server is asked, where that is this machine.
@@ -196,6 +198,7 @@ fn stranger(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Option<Strin
 
 /// The end of what a command wrote, for a message.
 fn tail(wrote: &str) -> String {
+    let wrote = mask::credentials(wrote);
     let lines: Vec<_> = wrote.lines().collect();
     let tail: Vec<_> = lines
         .iter()

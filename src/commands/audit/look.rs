@@ -44,6 +44,9 @@ impl Look {
         };
         env.progress.doing("looking at the tables".to_owned());
         let live = Live::open(target, &env.config.store, self.max_time, self.ranges.into()).await?;
+        if env.mask.redact().is_some() {
+            env.mask.know(&live.db.schema().await?);
+        }
         env.progress.note(&format!("messages: {}", live.mapping));
         if let Some(what) = live.mapping.unreadable() {
             env.progress.note(&format!("not readable: {what}"));

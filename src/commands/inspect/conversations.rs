@@ -7,6 +7,7 @@ use crate::model::Conversation;
 use crate::model::Value;
 use crate::report::Column;
 use crate::report::Head;
+use crate::report::Holds;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::report::Sheet;
@@ -41,19 +42,15 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         user: args.user.clone(),
     };
     let (found, cut) = store::conversations(chats.db.as_ref(), &chats.mapping, &filter).await?;
-    let stored = |name: &str| Column {
-        stored: true,
-        ..Column::text(name)
-    };
     let head = Sheet {
         command: "inspect conversations",
         title: format!("conversations of {}", chats.db.target()),
         columns: vec![
-            Column::text("conversation"),
-            stored("title"),
-            stored("user"),
+            Column::of(Holds::Ids, "conversation"),
+            Column::of(Holds::Stored, "title"),
+            Column::of(Holds::Stored, "user"),
             Column::number("messages"),
-            Column::text("last activity"),
+            Column::of(Holds::Times, "last activity"),
             Column::text("marks"),
         ],
     };

@@ -7,6 +7,7 @@ use crate::model::Cell;
 use crate::model::Value;
 use crate::report::Column;
 use crate::report::Head;
+use crate::report::Holds;
 use crate::report::Piece;
 use crate::report::Sheet;
 use crate::stop::Stop;
@@ -39,7 +40,7 @@ pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<(
             Some(table) => format!("schema of {table} in {}", db.target()),
             None => format!("schema of {}", db.target()),
         },
-        columns: names.map(Column::text).to_vec(),
+        columns: names.map(|name| Column::of(holds(name), name)).to_vec(),
     };
     show(env, Piece::Head(Head::Sheet(head))).await;
     for row in &rows {
@@ -50,6 +51,14 @@ pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<(
         show(env, Piece::Row(values.collect())).await;
     }
     Ok(())
+}
+
+/// A definition is a sentence; what else there is are names.
+fn holds(column: &str) -> Holds {
+    match column {
+        "default" | "definition" => Holds::Words,
+        _ => Holds::Names,
+    }
 }
 
 /// The table of that name as the catalogue spells it.

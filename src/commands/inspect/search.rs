@@ -8,6 +8,7 @@ use crate::model::StoredMessage;
 use crate::model::Value;
 use crate::report::Column;
 use crate::report::Head;
+use crate::report::Holds;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::report::Sheet;
@@ -69,19 +70,15 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
             chats.mapping.table()
         ),
     });
-    let stored = |name: &str| Column {
-        stored: true,
-        ..Column::text(name)
-    };
     let head = Sheet {
         command: "inspect search",
         title: "messages".to_owned(),
         columns: vec![
-            Column::text("conversation"),
-            Column::text("message"),
-            Column::text("role"),
-            Column::text("time"),
-            stored("text"),
+            Column::of(Holds::Ids, "conversation"),
+            Column::of(Holds::Ids, "message"),
+            Column::of(Holds::Roles, "role"),
+            Column::of(Holds::Times, "time"),
+            Column::of(Holds::Stored, "text"),
         ],
     };
     show(env, Piece::Head(Head::Sheet(head))).await;

@@ -8,6 +8,7 @@ use crate::model::Cell;
 use crate::model::Value;
 use crate::report::Column;
 use crate::report::Head;
+use crate::report::Holds;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::report::Sheet;
@@ -74,7 +75,7 @@ async fn transcript(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
             };
             let message = difference.message;
             let text = format!(
-                "kept twice, and not alike: the {} message `{}` of `{has}` is not in `{lacks}`",
+                "kept twice, and not alike: the {} message {:?} of `{has}` is not in `{lacks}`",
                 message.role, message.key
             );
             super::show(env, Piece::Note(Note { text, cut: false })).await;
@@ -85,13 +86,10 @@ async fn transcript(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
 
 async fn raw(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
     let (columns, rows) = store::raw(chats.db.as_ref(), &chats.mapping, key).await?;
-    let column = |name: &String| Column {
-        stored: true,
-        ..Column::text(name)
-    };
+    let column = |name: &String| Column::of(Holds::Stored, name);
     let head = Sheet {
         command: "inspect show",
-        title: format!("rows of {key} in {}", chats.mapping.table()),
+        title: format!("rows of {key:?} in {}", chats.mapping.table()),
         columns: columns.iter().map(column).collect(),
     };
     super::show(env, Piece::Head(Head::Sheet(head))).await;
@@ -109,7 +107,7 @@ async fn raw(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
 }
 
 fn none(id: &str) -> Stop {
-    Stop::usage(format!("no conversation is `{id}` or begins with it"))
+    Stop::usage(format!("no conversation is {id:?} or begins with it"))
         .hint("chatctl inspect conversations")
 }
 
@@ -118,11 +116,11 @@ fn ambiguous(id: &str, keys: &[String]) -> Stop {
     let told: Vec<_> = keys
         .iter()
         .take(TOLD)
-        .map(|key| format!("`{key}`"))
+        .map(|key| format!("{key:?}"))
         .collect();
     let more = if keys.len() > TOLD { ", and more" } else { "" };
     Stop::usage(format!(
-        "`{id}` begins several conversations: {}{more}",
+        "{id:?} begins several conversations: {}{more}",
         told.join(", ")
     ))
     .hint("give more of the id")

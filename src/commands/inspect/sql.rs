@@ -9,11 +9,13 @@ use crate::db::Query;
 use crate::report::Align;
 use crate::report::Column;
 use crate::report::Head;
+use crate::report::Holds;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::report::Sheet;
 use crate::stop::Stop;
 use anyhow::Context as _;
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -74,6 +76,10 @@ pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<(
         .hint("no engine reads beyond it; leave it out")
         .into());
     }
+    let known = match env.mask.redact() {
+        Some(_) => Some(names(db).await?),
+        None => None,
+    };
     let (answers, coming) = mpsc::channel(WAITING);
     let query = Query {
         sql,
@@ -89,7 +95,7 @@ pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<(
     // The query ends when nobody takes its rows any more, and tells the server so.
     let (done, ()) = tokio::join!(db.query(query), async {
         tokio::select! {
-            () = forward(coming, args, env) => {}
+            () = forward(coming, args, known.as_ref(), env) => {}
             () = env.until_gone() => {}
         }
     });
@@ -105,7 +111,12 @@ fn stdin() -> anyhow::Result<String> {
 }
 
 /// Shows the rows as they come, up to the limit.
-async fn forward(mut answers: Receiver<Answer>, args: &Args, env: &Env) {
+async fn forward(
+    mut answers: Receiver<Answer>,
+    args: &Args,
+    known: Option<&BTreeSet<String>>,
+    env: &Env,
+) {
     let limit = args.limit;
     let (mut shown, mut cells) = (0, 0);
     let mut more = false;
@@ -115,7 +126,10 @@ async fn forward(mut answers: Receiver<Answer>, args: &Args, env: &Env) {
                 let head = Sheet {
                     command: "inspect sql",
                     title: "query".to_owned(),
-                    columns: columns.into_iter().map(column).collect(),
+                    columns: columns
+                        .into_iter()
+                        .map(|named| column(hidden(named, known, env)))
+                        .collect(),
                 };
                 show(env, Piece::Head(Head::Sheet(head))).await;
             }
@@ -150,6 +164,25 @@ async fn note(env: &Env, text: String) {
     show(env, Piece::Note(Note { text, cut: true })).await;
 }
 
+/// The names that say nothing of what is stored: those of the columns, and of some functions.
+async fn names(db: &dyn Db) -> anyhow::Result<BTreeSet<String>> {
+    let functions = ["avg", "count", "count(*)", "id", "max", "min", "now", "sum"];
+    let schema = db.schema().await?;
+    let columns = schema.into_iter().flat_map(|table| table.columns);
+    let columns = columns.map(|column| column.name.to_lowercase());
+    Ok(columns.chain(functions.map(str::to_owned)).collect())
+}
+
+/// With `--redact`: a name that is none of a column may be what is stored, or quote it.
+fn hidden(mut named: Named, known: Option<&BTreeSet<String>>, env: &Env) -> Named {
+    if let (Some(known), Some(redact)) = (known, env.mask.redact())
+        && !known.contains(&named.name.to_lowercase())
+    {
+        named.name = redact.content(&named.name);
+    }
+    named
+}
+
 fn column(named: Named) -> Column {
     let numbers = [
         "int", "decimal", "numeric", "float", "double", "oid", "year",
@@ -161,6 +194,6 @@ fn column(named: Named) -> Column {
         name: named.name,
         align: if is_number { Align::Right } else { Align::Left },
         declared: named.declared,
-        stored: true,
+        holds: Holds::Stored,
     }
 }

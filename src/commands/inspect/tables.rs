@@ -7,6 +7,7 @@ use crate::model::Cell;
 use crate::model::Value;
 use crate::report::Column;
 use crate::report::Head;
+use crate::report::Holds;
 use crate::report::Note;
 use crate::report::Piece;
 use crate::report::Sheet;
@@ -28,10 +29,10 @@ pub(super) async fn run(_args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<
         command: "inspect tables",
         title: format!("tables of {}", db.target()),
         columns: vec![
-            Column::text("table"),
+            Column::of(Holds::Names, "table"),
             Column::number("rows"),
             Column::number("bytes"),
-            Column::text("last write"),
+            Column::of(Holds::Times, "last write"),
             Column::text("evidence"),
         ],
     };

@@ -62,6 +62,7 @@ impl Job {
                     "give --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL",
                 )
             })?;
+        self.env.mask.keep_of(&url);
         let target = Target::parse(&url)?;
         self.env
             .progress

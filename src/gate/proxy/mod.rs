@@ -246,8 +246,8 @@ fn upstream(protocol: Protocol, login: &Login) -> anyhow::Result<Upstream> {
     };
     Upstream::new(
         address,
-        Mode::named(login.tls.as_deref()),
-        login.authorities.as_deref(),
+        Mode::named(login.tls.mode.as_deref()),
+        login.tls.roots.as_deref().map(Path::new),
     )
 }
 

@@ -8,6 +8,7 @@ mod transcript;
 mod view;
 
 use super::Format;
+use super::Kind;
 use super::Style;
 use super::escape;
 use super::text;
@@ -21,6 +22,7 @@ use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "human",
+    kind: Kind::Text { color: true },
     report: Some(write),
     view: Some(view::new),
 };

@@ -188,6 +188,7 @@ impl Stage<'_> {
     pub(super) async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
         self.world.open_store(self.options.settle).await?;
         let schema = self.world.db().schema().await?;
+        self.world.mask.know(&schema);
         self.mapping = self.world.declared.resolve(&schema)?;
         if self.mapping.is_some() {
             return self.note_mapping();

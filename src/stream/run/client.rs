@@ -187,10 +187,11 @@ impl Watcher {
     }
 
     async fn read(&mut self, mut opened: Opened) -> Result<(), String> {
+        let notice = opened.notice();
         let head = Head {
             status: opened.status,
             content_type: opened.header("content-type").map(str::to_owned),
-            excerpt: String::new(),
+            excerpt: notice.clone().unwrap_or_default(),
         };
         let streams = (200..300).contains(&head.status);
         self.seen.send_modify(|seen| seen.head = Some(head));
@@ -205,7 +206,7 @@ impl Watcher {
                 self.take(&items, at);
                 break;
             };
-            if excerpt.len() < 200 {
+            if notice.is_none() && excerpt.len() < 200 {
                 excerpt.extend_from_slice(&chunk);
                 let text = String::from_utf8_lossy(&excerpt)
                     .chars()
