@@ -76,6 +76,47 @@ async fn what_keeps_out_of_mysql_is_told() {
     assert!(db.await.is_ok());
 }
 
+/// Who may not read is told which right is missing, once, and not where the server's source says so.
+#[test]
+fn a_right_that_is_missing_is_named() {
+    let chats = "CREATE TABLE message (id int PRIMARY KEY, chat int, role varchar(20), content varchar(200))";
+    let postgres = Postgres::start();
+    run_sql(&postgres.url(), chats);
+    run_sql(&postgres.url(), "CREATE ROLE bob LOGIN");
+    let mariadb = MariaDb::start();
+    run_sql(&mariadb.url(), chats);
+    run_sql(
+        &mariadb.url(),
+        "CREATE TABLE other (id int); CREATE USER bob@127.0.0.1; GRANT SELECT ON chat.other TO bob@127.0.0.1",
+    );
+    for (url, grant) in [
+        (
+            postgres.url().replace("postgres@", "bob@"),
+            "GRANT SELECT ON message TO",
+        ),
+        (mariadb.url().replace("root@", "bob@"), "GRANT SELECT ON"),
+    ] {
+        for arguments in [
+            &["inspect", "sql", "SELECT content FROM message"][..],
+            &["inspect", "search", "x"],
+        ] {
+            let mut command = common::chatctl();
+            command.args(["--database-url", &url]).args(arguments);
+            let output = command.output().unwrap();
+            let (_, stderr) = common::text(&output);
+            if url.starts_with("mysql") && arguments[1] == "search" {
+                // A table that may not be read is not listed there.
+                assert_eq!(output.status.code(), Some(3), "{stderr}");
+                continue;
+            }
+            assert_eq!(output.status.code(), Some(3), "{stderr}");
+            assert!(stderr.contains(grant), "{stderr}");
+            assert!(!stderr.contains("at line"), "{stderr}");
+            assert_eq!(stderr.matches("denied").count(), 1, "{stderr}");
+        }
+    }
+}
+
 /// A server that went away is an error that names the store, not a wait without an end.
 #[tokio::test]
 async fn a_server_that_went_away_is_told_and_found_again() {
@@ -105,7 +146,12 @@ fn a_proof_by_a_gate_is_refused_where_no_gate_works() {
     assert!(stderr.contains("--proof observe"), "{stderr}");
     assert!(!stderr.contains("hunter2"), "{stderr}");
 
-    let output = verify(&["--proof", "observe", "--start", "cat {database_path}"]);
+    let output = verify(&[
+        "--proof",
+        "observe",
+        "--start",
+        "cat {database_path} {port}",
+    ]);
     let (_, stderr) = common::text(&output);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("use {database_url}"), "{stderr}");

@@ -99,6 +99,12 @@ pub trait Db: Send + Sync {
         Box::pin(async { Err(error.into()) })
     }
 
+    /// What this user may do beyond reading, in words that end a sentence; none where that is little,
+    /// or where a database has no users.
+    fn power(&self) -> Tried<'_, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>>;
 
@@ -248,4 +254,18 @@ async fn open_for(target: Target, reading: Reading) -> anyhow::Result<Box<dyn Db
         .find(|backend| backend.name == target.backend())
         .expect("a target is only made for a backend of the table");
     (backend.open)(target, reading).await
+}
+
+/// Refuses statements that could do more than read, or that are more than one each; none is run. For
+/// text that stands in a file and becomes a part of statements.
+pub async fn judge(target: &Target, statements: Vec<String>) -> anyhow::Result<()> {
+    match target.backend() {
+        "postgres" => postgres::judged(target, &statements).await,
+        "mysql" => query::mysql::judged(target, &mysql::options(target)?, &statements).await,
+        _ => {
+            let target = target.clone();
+            let judged = move || query::sqlite::judged(&target, sqlite::READ_WAIT, &statements);
+            tokio::task::spawn_blocking(judged).await?
+        }
+    }
 }

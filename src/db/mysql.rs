@@ -18,12 +18,12 @@ use super::server;
 use super::steady;
 use crate::model::Cell;
 use crate::model::Table;
-use anyhow::Context as _;
 use sqlx::Connection as _;
 use sqlx::Executor as _;
 use sqlx::MySqlConnection;
 use sqlx::MySqlPool;
 use sqlx::Row as _;
+use sqlx::SqlSafeStr as _;
 use sqlx::Type;
 use sqlx::TypeInfo as _;
 use sqlx::ValueRef as _;
@@ -69,7 +69,7 @@ impl MySql {
         let version: String = sqlx::query_scalar("SELECT version()")
             .fetch_one(&mut first)
             .await
-            .with_context(|| format!("reading `{target}`"))?;
+            .map_err(|error| server::reading(&target, error))?;
         first.close().await?;
         let settings = settings(&version, server::READ);
         let pool = MySqlPoolOptions::new()
@@ -136,10 +136,16 @@ impl Db for MySql {
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
         Box::pin(async move {
             let sql = server::inlined(sql, args, literal)?;
+            let reading = |error| server::reading(&self.target, error);
+            let mut reader = self.readers.acquire().await.map_err(reading)?;
+            if server::may_be_several(&sql) {
+                let sql = sqlx::AssertSqlSafe(sql.clone()).into_sql_str();
+                (&mut *reader).prepare(sql).await.map_err(reading)?;
+            }
             let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                .fetch_all(&self.readers)
+                .fetch_all(&mut *reader)
                 .await
-                .map_err(|error| server::reading(&self.target, error))?;
+                .map_err(reading)?;
             rows.iter().map(cells).collect()
         })
     }
@@ -152,6 +158,27 @@ impl Db for MySql {
         Box::pin(async move {
             let settings = settings(&self.version, query.timeout);
             queries::mysql::run(&self.target, &options(&self.target)?, &settings, &query).await
+        })
+    }
+
+    fn power(&self) -> Tried<'_, Option<String>> {
+        Box::pin(async move {
+            let grants = self.rows("SHOW GRANTS", &[]).await?;
+            let grants: Vec<_> = grants.iter().map(|row| row[0].to_string()).collect();
+            let any = |rights: &[&str]| {
+                let has = |grant: &String| rights.iter().any(|right| grant.contains(right));
+                grants.iter().any(has)
+            };
+            Ok(
+                match (
+                    any(&["ALL PRIVILEGES ON *.*", "SUPER"]),
+                    any(&["ALL PRIVILEGES", "INSERT", "DELETE"]),
+                ) {
+                    (true, _) => Some("with all privileges".to_owned()),
+                    (false, true) => Some("as a user who may write".to_owned()),
+                    (false, false) => None,
+                },
+            )
         })
     }
 
@@ -272,7 +299,7 @@ fn write_error(error: sqlx::Error) -> WriteError {
     match number {
         Some(1205 | 1213) => WriteError::Busy,
         Some(1290 | 1792 | 1836) => WriteError::ReadOnly,
-        _ => WriteError::Other(error.into()),
+        _ => WriteError::Other(server::Told(error).into()),
     }
 }
 

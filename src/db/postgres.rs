@@ -18,9 +18,11 @@ use super::steady;
 use crate::model::Cell;
 use crate::model::Table;
 use sqlx::Connection as _;
+use sqlx::Executor as _;
 use sqlx::PgConnection;
 use sqlx::PgPool;
 use sqlx::Row as _;
+use sqlx::SqlSafeStr as _;
 use sqlx::TypeInfo as _;
 use sqlx::ValueRef as _;
 use sqlx::postgres::PgConnectOptions;
@@ -91,6 +93,12 @@ pub(super) fn reading(target: &Target, limit: Duration) -> anyhow::Result<PgConn
     ]))
 }
 
+/// Refuses statements that could do more than read, without running them.
+pub(super) async fn judged(target: &Target, statements: &[String]) -> anyhow::Result<()> {
+    let options = reading(target, server::READ)?;
+    queries::postgres::judged(target, &options, statements).await
+}
+
 impl Db for Postgres {
     fn target(&self) -> &Target {
         &self.target
@@ -107,10 +115,16 @@ impl Db for Postgres {
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
         Box::pin(async move {
             let sql = server::inlined(sql, args, literal)?;
+            let reading = |error| server::reading(&self.target, error);
+            let mut reader = self.readers.acquire().await.map_err(reading)?;
+            if server::may_be_several(&sql) {
+                let sql = sqlx::AssertSqlSafe(sql.clone()).into_sql_str();
+                (&mut *reader).prepare(sql).await.map_err(reading)?;
+            }
             let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                .fetch_all(&self.readers)
+                .fetch_all(&mut *reader)
                 .await
-                .map_err(|error| server::reading(&self.target, error))?;
+                .map_err(reading)?;
             rows.iter().map(cells).collect()
         })
     }
@@ -123,6 +137,22 @@ impl Db for Postgres {
         Box::pin(async move {
             let options = reading(&self.target, query.timeout)?;
             queries::postgres::run(&self.target, &options, &query).await
+        })
+    }
+
+    fn power(&self) -> Tried<'_, Option<String>> {
+        Box::pin(async move {
+            let sql =
+                "SELECT current_setting('is_superuser') = 'on', EXISTS (SELECT FROM pg_class c
+                WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
+                    AND pg_has_role(c.relowner, 'USAGE'))";
+            let rows = self.rows(sql, &[]).await?;
+            let is = |at: usize| rows.first().and_then(|row| row[at].int()) == Some(1);
+            Ok(match (is(0), is(1)) {
+                (true, _) => Some("as a superuser".to_owned()),
+                (false, true) => Some("as the owner of tables, who may write".to_owned()),
+                (false, false) => None,
+            })
         })
     }
 
@@ -164,6 +194,10 @@ pub(super) async fn rows(
     connection: &mut PgConnection,
     sql: &str,
 ) -> anyhow::Result<Vec<Vec<Cell>>> {
+    if server::may_be_several(sql) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned()).into_sql_str();
+        (&mut *connection).prepare(sql).await?;
+    }
     let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
     sql.fetch_all(connection).await?.iter().map(cells).collect()
 }
@@ -212,7 +246,7 @@ fn write_error(error: sqlx::Error) -> WriteError {
     match code.as_deref() {
         Some("55P03" | "40P01") => WriteError::Busy,
         Some("25006") => WriteError::ReadOnly,
-        _ => WriteError::Other(error.into()),
+        _ => WriteError::Other(server::Told(error).into()),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::model::Cell;
 use crate::model::Column;
 use crate::model::Table;
 use crate::stop::Stop;
+use std::fmt;
 use std::time::Duration;
 
 /// How long a server may take to answer to a connection.
@@ -22,10 +23,11 @@ pub(super) async fn connect<C: sqlx::Connection>(
     let at = target.address();
     match tokio::time::timeout(CONNECT, C::connect_with(options)).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(Stop::unreachable(format!(
-            "can't open `{target}` at `{at}`: {error}"
-        ))
-        .hint(hint(target, &error))),
+        Ok(Err(error)) => {
+            let hint = hint(target, &error);
+            let told = Told(error);
+            Err(Stop::unreachable(format!("can't open `{target}` at `{at}`: {told}")).hint(hint))
+        }
         Err(_) => Err(Stop::unreachable(format!(
             "can't open `{target}`: no answer from `{at}` within {CONNECT:?}"
         ))
@@ -64,7 +66,84 @@ pub(super) fn reading(target: &Target, error: sqlx::Error) -> anyhow::Error {
         ))
         .hint("start the database server again, or let it have more connections")
         .into(),
-        error => anyhow::Error::from(error).context(format!("reading `{target}`")),
+        error => match error.as_database_error() {
+            // 42501 insufficient_privilege; MySQL says it in words.
+            Some(told)
+                if told.code().as_deref() == Some("42501")
+                    || told.message().contains("command denied to user") =>
+            {
+                no_right(target, told.message()).into()
+            }
+            _ => anyhow::Error::from(Told(error)).context(format!("reading `{target}`")),
+        },
+    }
+}
+
+/// An error of the driver, as it is told: what the server said, once, and not where in its own source.
+#[derive(Debug)]
+pub(super) struct Told(pub(super) sqlx::Error);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_database_error() {
+            Some(told) => f.write_str(told.message()),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// The driver's error in another one.
+pub(super) fn driver(error: &anyhow::Error) -> Option<&sqlx::Error> {
+    error.chain().find_map(|it| {
+        let told = it.downcast_ref::<Told>().map(|told| &told.0);
+        told.or_else(|| it.downcast_ref())
+    })
+}
+
+/// A read that failed, by whatever.
+pub(super) fn failed(target: &Target, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<sqlx::Error>() {
+        Ok(error) => reading(target, error),
+        Err(error) => error.context(format!("reading `{target}`")),
+    }
+}
+
+/// The user lacks a right, which the server names.
+pub(super) fn no_right(target: &Target, message: &str) -> Stop {
+    Stop::unreachable(format!(
+        "this user may not read it in `{target}`: {message}"
+    ))
+    .hint(grant(message))
+}
+
+/// What gives a right: `permission denied for table message`.
+fn grant(message: &str) -> String {
+    let of = |kind: &str| {
+        let name = message
+            .strip_prefix("permission denied for ")?
+            .strip_prefix(kind)?;
+        Some(name.trim().to_owned())
+    };
+    if let Some(table) = of("table ")
+        .or_else(|| of("view "))
+        .or_else(|| of("relation "))
+    {
+        format!(
+            "as its owner: GRANT SELECT ON {table} TO this user; for all tables: GRANT pg_read_all_data TO it"
+        )
+    } else if message.contains("command denied to user") {
+        "as root: GRANT SELECT ON the database.* TO this user, and SHOW VIEW for its views"
+            .to_owned()
+    } else if let Some(schema) = of("schema ") {
+        format!("as its owner: GRANT USAGE ON SCHEMA {schema} TO this user")
+    } else if let Some(sequence) = of("sequence ") {
+        format!("as its owner: GRANT SELECT ON SEQUENCE {sequence} TO this user")
+    } else if let Some(function) = of("function ") {
+        format!("as its owner: GRANT EXECUTE ON FUNCTION {function} TO this user")
+    } else {
+        "read as a user who may, or let its owner GRANT the right".to_owned()
     }
 }
 
@@ -102,6 +181,11 @@ pub(super) fn inlined(
         None => Ok(text),
         Some(_) => Err(missing(sql)),
     }
+}
+
+/// Whether a text could be more than one statement; then it is prepared first, which takes only one.
+pub(super) fn may_be_several(sql: &str) -> bool {
+    sql.contains(';')
 }
 
 fn missing(sql: &str) -> anyhow::Error {

@@ -54,7 +54,7 @@ pub(super) const BACKEND: Backend = Backend {
 
 /// How long a read waits for a writer. Long enough for any commit; while a gate stops
 /// commits, the gate says that reading is pointless, so it is never waited for in vain.
-const READ_WAIT: Duration = Duration::from_secs(1);
+pub(super) const READ_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a scan waits for a writer.
 const SCAN_WAIT: Duration = Duration::from_secs(5);

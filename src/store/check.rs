@@ -189,6 +189,13 @@ fn in_predicate(table: &Table, predicate: Option<&mut Predicate>) -> Result<(), 
     for name in predicate.columns() {
         names::column(table, name)?;
     }
+    if predicate.takes_values() {
+        return Err(Stop::usage(format!(
+            "the predicate `{}` has a `?`, or a quote that is not closed",
+            String::from(predicate.clone())
+        ))
+        .hint("close each quote by itself, and write a function for the operator `?`: jsonb_exists({column}, 'key')"));
+    }
     *predicate = predicate
         .renamed(|name| names::column(table, name).expect("each name was found a moment ago"));
     Ok(())

@@ -93,6 +93,31 @@ pub struct Conversations {
     pub deleted: Option<Predicate>,
 }
 
+impl Store {
+    /// The conditions in it, each with the table that it is over.
+    pub(super) fn predicates(&self) -> Vec<(&str, &Predicate)> {
+        let mut found = Vec::new();
+        if let Some(place) = &self.conversation {
+            let predicates = [&place.only, &place.deleted].into_iter().flatten();
+            found.extend(predicates.map(|predicate| (place.table.as_str(), predicate)));
+        }
+        let message = &self.message;
+        let predicates = [
+            &message.only,
+            &message.open,
+            &message.error,
+            &message.deleted,
+        ];
+        let predicates = predicates.into_iter().flatten();
+        found.extend(predicates.map(|predicate| (self.table(), predicate)));
+        if let Some(parts) = &self.parts {
+            let predicates = parts.only.iter();
+            found.extend(predicates.map(|predicate| (parts.table.as_str(), predicate)));
+        }
+        found
+    }
+}
+
 /// The rows of messages, of turns or of events.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]

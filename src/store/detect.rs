@@ -58,13 +58,17 @@ const SAMPLE: usize = 200;
 /// The mapping to use: as declared, else the one that can be told without doubt.
 pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyhow::Result<Mapping> {
     if let Some(mapping) = declared.resolve(schema)? {
+        mapping.judge(db).await?;
         return Ok(mapping);
     }
     let found = candidates(db, schema).await?;
     let doubt = found.get(1).filter(|second| !found[0].beats(second));
     match (found.first(), doubt) {
         (None, _) => Err(fit::nothing(db.target(), schema).into()),
-        (Some(first), None) => Ok(first.mapping.clone()),
+        (Some(first), None) => {
+            first.mapping.judge(db).await?;
+            Ok(first.mapping.clone())
+        }
         (Some(first), Some(second)) => Err(several(first, second).into()),
     }
 }

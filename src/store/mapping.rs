@@ -3,11 +3,15 @@
 use super::check;
 use super::declared::Allowed;
 use super::declared::Store;
+use super::plan;
 use super::presets;
 use super::source::Source;
+use crate::db;
+use crate::db::Db;
 use crate::model::Column;
 use crate::model::Table;
 use crate::stop::Stop;
+use anyhow::Context as _;
 use std::fmt;
 
 /// Where the chats of a store are.
@@ -53,6 +57,27 @@ impl Mapping {
         match mapping.stores.is_empty() {
             true => Err(Stop::usage("no store is declared").hint("add [[store]] to chatctl.toml")),
             false => Ok(mapping),
+        }
+    }
+
+    /// Refuses predicates that could do more than read; none of them is run.
+    pub async fn judge(&self, db: &dyn Db) -> anyhow::Result<()> {
+        let mut statements = Vec::new();
+        for store in &self.stores {
+            for (table, predicate) in store.predicates() {
+                // In a place where only an expression can stand.
+                statements.push(format!(
+                    "SELECT CASE WHEN {} THEN 1 ELSE 0 END FROM {} m",
+                    plan::condition(db, predicate),
+                    db.quote(table)
+                ));
+            }
+        }
+        match statements.is_empty() {
+            true => Ok(()),
+            false => db::judge(db.target(), statements)
+                .await
+                .context("a predicate of the mapping ([[store]] in chatctl.toml, or a preset)"),
         }
     }
 

@@ -94,7 +94,8 @@ pub(super) fn condition(db: &dyn Db, predicate: &Predicate) -> String {
 
 fn over(table: &str, db: &dyn Db, predicate: &Predicate) -> String {
     let column = |name: &str| format!("{table}.{}", db.quote(name));
-    format!("({})", predicate.sql(column))
+    // A comment at its end ends there too.
+    format!("({}\n)", predicate.sql(column))
 }
 
 /// The join that adds a message's parts, as `p`, to its row; nothing where there are none.

@@ -29,10 +29,31 @@ impl Predicate {
         written.collect()
     }
 
+    /// Whether values could be put into it: a `?` stands for one, and so it would within a quote
+    /// that is not closed as every engine closes one.
+    pub fn takes_values(&self) -> bool {
+        let mut quoted = None;
+        for c in self.0.chars() {
+            match (quoted, c) {
+                (None, '?') => return true,
+                (None, '\'' | '"' | '`') => quoted = Some(c),
+                (Some(quote), c) if quote == c => quoted = None,
+                _ => {}
+            }
+        }
+        quoted.is_some()
+    }
+
     /// The same with other names.
     #[must_use]
     pub fn renamed(&self, name: impl Fn(&str) -> String) -> Self {
         Self(self.sql(|column| format!("{{{}}}", name(column))))
+    }
+}
+
+impl From<Predicate> for String {
+    fn from(predicate: Predicate) -> Self {
+        predicate.0
     }
 }
 
@@ -63,6 +84,18 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
 #[cfg(test)]
 mod tests {
     use super::Predicate;
+
+    #[test]
+    fn a_value_never_gets_into_a_predicate() {
+        for (text, takes) in [
+            ("{a} = 'x?' AND {b} <> 'it''s'", false),
+            ("{a} ? 'x'", true),
+            ("{a} = E'\\' OR '", true),
+            ("{a} = 1 -- it's", true),
+        ] {
+            assert_eq!(Predicate(text.to_owned()).takes_values(), takes, "{text}");
+        }
+    }
 
     #[test]
     fn columns_are_found_and_quoted() {

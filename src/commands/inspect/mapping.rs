@@ -28,6 +28,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     let db = db::open_aside(env.target()?).await?;
     let schema = db.schema().await?;
     if let Some(mapping) = env.config.store.resolve(&schema)? {
+        mapping.judge(db.as_ref()).await?;
         return page(env, vec![section(&mapping, &["declared".to_owned()])]).await;
     }
     let found = store::candidates(db.as_ref(), &schema).await?;

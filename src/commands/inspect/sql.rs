@@ -80,6 +80,11 @@ pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<(
         Some(_) => Some(names(db).await?),
         None => None,
     };
+    if let Some(power) = db.power().await? {
+        env.progress.note(&format!(
+            "you read {power}; docs/databases.md tells how to make a role that can only read"
+        ));
+    }
     let (answers, coming) = mpsc::channel(WAITING);
     let query = Query {
         sql,

@@ -17,6 +17,8 @@ pub(in crate::db) struct Named {
     pub(in crate::db) words: Vec<String>,
     /// Each name before a parenthesis, lower case.
     pub(in crate::db) called: Vec<String>,
+    /// Each word and each quoted name, lower case: one of them may be a table.
+    pub(in crate::db) names: Vec<String>,
 }
 
 /// The names of a query that is one statement and begins with one of these words.
@@ -55,12 +57,36 @@ pub(in crate::db) fn names(sql: &str, dialect: Dialect, begins: &[&str]) -> Resu
             begins.join(", ").to_uppercase()
         )));
     }
-    let called = tokens
-        .windows(2)
-        .filter(|pair| pair[1].text(sql) == "(")
-        .filter_map(|pair| name(pair[0], sql))
-        .collect();
-    Ok(Named { words, called })
+    Ok(Named {
+        words,
+        called: called(&tokens, sql),
+        names: tokens
+            .iter()
+            .filter_map(|token| name(*token, sql))
+            .collect(),
+    })
+}
+
+/// The names before a parenthesis.
+fn called(tokens: &[Token], sql: &str) -> Vec<String> {
+    let pairs = tokens.windows(2);
+    let calls = pairs.filter(|pair| pair[1].text(sql) == "(");
+    calls.filter_map(|pair| name(pair[0], sql)).collect()
+}
+
+/// What the body of a view or a function names, which the server has taken for one before.
+pub(in crate::db) fn body(sql: &str, dialect: Dialect) -> Named {
+    let mut tokens = tokenize(sql, dialect);
+    tokens.retain(|token| token.kind != TokenKind::Comment);
+    let words = tokens.iter().filter(|token| token.kind == TokenKind::Word);
+    Named {
+        words: words.map(|token| token.text(sql).to_lowercase()).collect(),
+        called: called(&tokens, sql),
+        names: tokens
+            .iter()
+            .filter_map(|token| name(*token, sql))
+            .collect(),
+    }
 }
 
 /// Code in a comment, a quote without its end, and a name that is written in escapes.

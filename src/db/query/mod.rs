@@ -71,23 +71,23 @@ enum Failure {
 }
 
 impl Row {
-    /// Adds a text, as far as it may be shown.
-    fn text(&mut self, text: &str, longest: usize) {
-        match text.len() <= longest {
+    /// Adds a text that is `whole` bytes long, as far as it may be shown.
+    fn text(&mut self, text: &str, whole: usize, longest: usize) {
+        match whole <= longest {
             true => self.values.push(Value::from(text)),
             false => {
                 let shown = &text[..text.floor_char_boundary(longest)];
-                let text = format!("{shown}… (cut: {} of {} bytes)", shown.len(), text.len());
+                let text = format!("{shown}… (cut: {} of {whole} bytes)", shown.len());
                 self.values.push(Value::Text(text));
                 self.cut += 1;
             }
         }
     }
 
-    /// Adds bytes, as far as they may be shown.
-    fn blob(&mut self, bytes: &[u8], longest: usize) {
+    /// Adds bytes of which there are `whole`, as far as they may be shown.
+    fn blob(&mut self, bytes: &[u8], whole: usize, longest: usize) {
         let shown = &bytes[..bytes.len().min(longest)];
-        self.cut += usize::from(shown.len() < bytes.len());
+        self.cut += usize::from(shown.len() < whole);
         self.values.push(Value::Blob(shown.to_vec()));
     }
 }
@@ -122,4 +122,10 @@ impl Query {
 fn refused(why: &str) -> Stop {
     Stop::refused(format!("the query is refused: {why}"))
         .hint("inspect only reads; use the database's own client for anything else")
+}
+
+/// A text of a file that is no expression.
+fn no_expression(message: &str) -> Stop {
+    Stop::usage(format!("it is wrong: {message}"))
+        .hint("write a condition over columns in braces, such as {deleted} IS NOT TRUE")
 }

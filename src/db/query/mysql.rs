@@ -11,6 +11,7 @@ use super::Named;
 use super::Query;
 use super::Row;
 use super::guard;
+use super::no_expression;
 use super::refused;
 use crate::db::Target;
 use crate::db::mysql::is_binary;
@@ -34,6 +35,7 @@ use sqlx::mysql::MySqlColumn;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::mysql::MySqlRow;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// The statements that read.
@@ -82,6 +84,30 @@ const OF_PLUGINS: &[&str] = &[
     "version_tokens_",
 ];
 
+/// Refuses statements that could do more than read, without running them.
+pub(in crate::db) async fn judged(
+    target: &Target,
+    options: &MySqlConnectOptions,
+    statements: &[String],
+) -> anyhow::Result<()> {
+    let mut connection: MySqlConnection = server::connect(target, options).await?;
+    connection.execute("START TRANSACTION READ ONLY").await?;
+    for statement in statements {
+        let named = guard::names(statement, Dialect::Mysql, BEGINS)?;
+        acts(&named)?;
+        loaded(&mut connection, &named.called).await?;
+        behind(&mut connection, &named).await?;
+        let sql = AssertSqlSafe(statement.clone()).into_sql_str();
+        let prepared = (&mut connection).prepare(sql).await;
+        prepared.map_err(|error| match error.as_database_error() {
+            Some(told) => no_expression(told.message()).into(),
+            None => server::reading(target, error),
+        })?;
+    }
+    connection.close().await?;
+    Ok(())
+}
+
 pub(in crate::db) async fn run(
     target: &Target,
     options: &MySqlConnectOptions,
@@ -92,6 +118,7 @@ pub(in crate::db) async fn run(
     acts(&named)?;
     let mut connection: MySqlConnection = server::connect(target, options).await?;
     loaded(&mut connection, &named.called).await?;
+    behind(&mut connection, &named).await?;
     // In this mode a quote and a backslash are what the tokens of the guard take them for.
     let settings = format!("{settings}; SET SESSION sql_mode = ''; START TRANSACTION READ ONLY");
     connection
@@ -143,7 +170,12 @@ fn acts(named: &guard::Named) -> Result<(), Stop> {
             )));
         }
     }
-    let acting = named.called.iter().find(|name| {
+    calls(&named.called)
+}
+
+/// Refuses functions that act.
+fn calls(called: &[String]) -> Result<(), Stop> {
+    let acting = called.iter().find(|name| {
         ACTING.contains(&name.as_str()) || OF_PLUGINS.iter().any(|start| name.starts_with(start))
     });
     match acting {
@@ -163,6 +195,132 @@ async fn loaded(connection: &mut MySqlConnection, called: &[String]) -> anyhow::
         Some(name) => Err(refused(&format!("`{name}` was loaded into the server")).into()),
         None => Ok(()),
     }
+}
+
+/// How many names are looked for.
+const MOST: usize = 2000;
+
+/// Looks into what a query may name: views and stored functions, and what these name in turn. A name
+/// is looked for in every database: the server may find it in any of them.
+async fn behind(connection: &mut MySqlConnection, named: &guard::Named) -> anyhow::Result<()> {
+    let mut seen = BTreeSet::new();
+    let mut names = BTreeSet::from_iter(named.names.iter().cloned());
+    while !names.is_empty() {
+        seen.extend(names.iter().cloned());
+        if seen.len() > MOST {
+            return Err(refused("it names more than can be looked into").into());
+        }
+        elsewhere(connection, &names).await?;
+        let mut next = BTreeSet::new();
+        for (kind, name, body) in bodies(connection, &names).await? {
+            let Some(body) = body.filter(|body| !body.is_empty()) else {
+                return Err(unseen(kind, &name).into());
+            };
+            let inner = guard::body(&body, Dialect::Mysql);
+            inside(kind, &name, &inner)?;
+            loaded(connection, &inner.called).await?;
+            next.extend(inner.names);
+        }
+        names = next.difference(&seen).cloned().collect();
+    }
+    Ok(())
+}
+
+/// What can be looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    View,
+    Function,
+}
+
+/// The bodies of the views and the functions of these names; nothing of what this user may not see.
+async fn bodies(
+    connection: &mut MySqlConnection,
+    names: &BTreeSet<String>,
+) -> anyhow::Result<Vec<(Kind, String, Option<String>)>> {
+    let mut found = Vec::new();
+    for (kind, sql) in [
+        (
+            Kind::View,
+            "SELECT CAST(table_name AS CHAR), CAST(view_definition AS CHAR) FROM information_schema.views
+                WHERE lower(table_name) IN",
+        ),
+        (
+            Kind::Function,
+            "SELECT CAST(routine_name AS CHAR), CAST(routine_definition AS CHAR) FROM information_schema.routines
+                WHERE routine_type = 'FUNCTION' AND lower(routine_name) IN",
+        ),
+    ] {
+        let rows = of_names(connection, sql, names).await?;
+        found.extend(rows.into_iter().map(|(name, body)| (kind, name, body)));
+    }
+    Ok(found)
+}
+
+/// The rows of a statement that ends with names.
+async fn of_names(
+    connection: &mut MySqlConnection,
+    sql: &str,
+    names: &BTreeSet<String>,
+) -> anyhow::Result<Vec<(String, Option<String>)>> {
+    let places = vec!["?"; names.len()].join(", ");
+    let sql = format!("{sql} ({places})");
+    let mut query = sqlx::query_as(AssertSqlSafe(sql));
+    for name in names {
+        query = query.bind(name);
+    }
+    Ok(query.fetch_all(connection).await?)
+}
+
+/// Refuses tables whose rows are read elsewhere.
+async fn elsewhere(
+    connection: &mut MySqlConnection,
+    names: &BTreeSet<String>,
+) -> anyhow::Result<()> {
+    let sql = "SELECT CAST(table_name AS CHAR), CAST(engine AS CHAR) FROM information_schema.tables
+        WHERE engine IN ('FEDERATED', 'CONNECT', 'SPIDER') AND lower(table_name) IN";
+    match of_names(connection, sql, names).await?.into_iter().next() {
+        Some((name, engine)) => Err(refused(&format!(
+            "`{name}` is a table of the engine {}: reading it acts on another server, or reads a file",
+            engine.unwrap_or_default()
+        ))
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what a view or a function does. A function may keep values in variables.
+fn inside(kind: Kind, name: &str, inner: &guard::Named) -> Result<(), Stop> {
+    let judged = match kind {
+        Kind::View => acts(inner),
+        Kind::Function => {
+            let writes = |word: &String| word == "outfile" || word == "dumpfile";
+            let counts = inner.words.windows(3);
+            let mut counts = counts.filter(|words| *words == ["next", "value", "for"]);
+            match inner.words.iter().any(writes) || counts.next().is_some() {
+                true => Err(refused("it writes")),
+                false => calls(&inner.called),
+            }
+        }
+    };
+    judged.map_err(|stop| {
+        let why = stop.message.trim_start_matches("the query is refused: ");
+        refused(&format!("`{name}` may do more than read: {why}"))
+    })
+}
+
+fn unseen(kind: Kind, name: &str) -> Stop {
+    let (what, right) = match kind {
+        Kind::View => ("view", "GRANT SHOW VIEW ON its database TO this user"),
+        Kind::Function => (
+            "function",
+            "GRANT SELECT ON mysql.proc TO this user (MySQL: SHOW_ROUTINE)",
+        ),
+    };
+    Stop::refused(format!(
+        "the query is refused: this user may not see what is in the {what} `{name}`"
+    ))
+    .hint(right)
 }
 
 async fn read(connection: &mut MySqlConnection, query: &Query) -> Result<(), sqlx::Error> {
@@ -238,13 +396,13 @@ fn values(row: &MySqlRow, longest: usize) -> Result<Row, sqlx::Error> {
         let text = std::str::from_utf8(bytes);
         match (info.name(), text) {
             ("BIT", _) => shown.values.push(Value::number(number(bytes).to_string())),
-            ("GEOMETRY", _) | (_, Err(_)) => shown.blob(bytes, longest),
+            ("GEOMETRY", _) | (_, Err(_)) => shown.blob(bytes, bytes.len(), longest),
             ("DECIMAL" | "FLOAT" | "DOUBLE" | "YEAR" | "BOOLEAN", Ok(text)) => {
                 shown.values.push(Value::number(text));
             }
             (name, Ok(text)) if name.contains("INT") => shown.values.push(Value::number(text)),
-            _ if is_binary(&info) => shown.blob(bytes, longest),
-            (_, Ok(text)) => shown.text(text, longest),
+            _ if is_binary(&info) => shown.blob(bytes, bytes.len(), longest),
+            (_, Ok(text)) => shown.text(text, text.len(), longest),
         }
     }
     Ok(shown)

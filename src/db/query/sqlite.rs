@@ -6,6 +6,7 @@ use super::Failure;
 use super::Named;
 use super::Query;
 use super::Row;
+use super::no_expression;
 use super::refused;
 use crate::db::Target;
 use crate::db::file;
@@ -165,6 +166,22 @@ fn weight(answer: &Answer) -> usize {
         Answer::Columns(_) => 0,
         Answer::Row(row) => row.values.iter().map(|value| 32 + bytes(value)).sum(),
     }
+}
+
+/// Refuses statements that could do more than read, without running them.
+pub(in crate::db) fn judged(
+    target: &Target,
+    wait: Duration,
+    statements: &[String],
+) -> anyhow::Result<()> {
+    let opened = Opened::open(target, wait)?;
+    for statement in statements {
+        watched(&opened, || match opened.prepare(statement) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(no_expression(&error.to_string()).into()),
+        })?;
+    }
+    Ok(())
 }
 
 /// Runs the query on a connection that lets nothing but reading pass, until `ends`.
@@ -346,9 +363,9 @@ fn value(value: ValueRef<'_>, longest: usize, row: &mut Row) {
         ValueRef::Real(number) => row.values.push(Value::number(format!("{number:?}"))),
         // A text may hold bytes that are none; what is shown is what is stored.
         ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => row.text(text, longest),
-            Err(_) => row.blob(bytes, longest),
+            Ok(text) => row.text(text, text.len(), longest),
+            Err(_) => row.blob(bytes, bytes.len(), longest),
         },
-        ValueRef::Blob(bytes) => row.blob(bytes, longest),
+        ValueRef::Blob(bytes) => row.blob(bytes, bytes.len(), longest),
     }
 }

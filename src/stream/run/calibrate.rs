@@ -190,7 +190,8 @@ impl Stage<'_> {
         let schema = self.world.db().schema().await?;
         self.world.mask.know(&schema);
         self.mapping = self.world.declared.resolve(&schema)?;
-        if self.mapping.is_some() {
+        if let Some(mapping) = &self.mapping {
+            mapping.judge(self.world.db()).await?;
             return self.note_mapping();
         }
         let deadline = clock::now() + self.options.settle;

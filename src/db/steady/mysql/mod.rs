@@ -28,6 +28,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::Executor as _;
 use sqlx::MySqlConnection;
 use sqlx::Row as _;
+use sqlx::SqlSafeStr as _;
 use sqlx::ValueRef as _;
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::mysql::MySqlRow;
@@ -72,9 +73,19 @@ async fn connect(target: &Target, limit: Duration) -> anyhow::Result<MySqlConnec
 }
 
 async fn rows(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+    alone(connection, sql).await?;
     let sql = sqlx::raw_sql(AssertSqlSafe(sql));
     let rows = sql.fetch_all(connection).await?;
     rows.iter().map(base::cells).collect()
+}
+
+/// Fails if it is more than one statement: the protocol for prepared ones takes no more.
+async fn alone(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<()> {
+    if server::may_be_several(sql) {
+        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        (&mut *connection).prepare(sql).await?;
+    }
+    Ok(())
 }
 
 /// Views of one moment, `count` of them if the server can hold still for it.
@@ -161,7 +172,7 @@ async fn begin(
 }
 
 fn number(error: &anyhow::Error) -> Option<u16> {
-    let error = error.downcast_ref::<sqlx::Error>()?.as_database_error()?;
+    let error = server::driver(error)?.as_database_error()?;
     Some(error.try_downcast_ref::<MySqlDatabaseError>()?.number())
 }
 
@@ -183,7 +194,7 @@ fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
         Some(1047) => Stop::unreachable(format!("`{target}` is a node that has lost its cluster"))
             .hint("read from a node whose wsrep_cluster_status is Primary")
             .into(),
-        _ => error.context(format!("reading `{target}`")),
+        _ => server::failed(target, error),
     }
 }
 
@@ -284,6 +295,7 @@ pub(in crate::db) async fn scan(
 
 /// Rows after the last one that is wanted are dropped by the driver before the next statement.
 async fn read(connection: &mut MySqlConnection, sql: &str, each: Each<'_>) -> anyhow::Result<()> {
+    alone(connection, sql).await?;
     let mut rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
     let mut kinds = Vec::new();
     while let Some(row) = rows.try_next().await? {

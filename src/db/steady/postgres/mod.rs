@@ -202,10 +202,7 @@ fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
 /// 40001 serialization_failure: what only reads meets it on a standby alone, whose replay of the
 /// log removes what the read still sees.
 fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
-    let cause = error
-        .chain()
-        .find_map(|it| it.downcast_ref::<sqlx::Error>());
-    match cause.and_then(code).as_deref() {
+    match server::driver(&error).and_then(code).as_deref() {
         Some("40001") => Stop::unreachable(format!(
             "the standby `{target}` ended a read that stood in the way of its replay"
         ))
@@ -248,7 +245,7 @@ impl Db for Postgres {
         Box::pin(self.with(async move |mut connection| {
             let sql = server::inlined(sql, args, base::literal)?;
             let rows = base::rows(&mut connection, &sql).await;
-            let rows = rows.map_err(|error| error.context(format!("reading `{}`", self.target)))?;
+            let rows = rows.map_err(|error| server::failed(&self.target, error))?;
             Ok((connection, rows))
         }))
     }
