@@ -4,6 +4,7 @@ use crate::cli::Cli;
 use crate::cli::Color;
 use crate::cli::Command;
 use crate::cli::Global;
+use crate::closed;
 use crate::commands;
 use crate::commands::Done;
 use crate::commands::Env;
@@ -90,6 +91,13 @@ fn command(
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
 ) -> anyhow::Result<Outcome> {
+    if closed::stdout() {
+        return Err(
+            Stop::unreachable("stdout is closed: nobody would see the report")
+                .hint("give it somewhere to go: > report.txt, or > /dev/null")
+                .into(),
+        );
+    }
     let Cli { global, command } = cli;
     let config = Config::load(global.config.as_deref())?;
     let format = config

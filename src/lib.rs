@@ -28,6 +28,7 @@ pub mod app;
 pub mod audit;
 pub mod cli;
 pub mod clock;
+pub mod closed;
 pub mod commands;
 pub mod config;
 pub mod db;

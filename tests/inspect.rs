@@ -323,6 +323,7 @@ on_each_backend! {
     a_query_that_takes_too_long_is_stopped
     a_signal_stops_the_query
     a_reader_that_goes_ends_it
+    a_large_value_is_cut_and_says_so
 }
 
 fn sqlite() -> Store {
@@ -410,4 +411,60 @@ fn a_wrong_query_is_the_callers_fault() {
             );
         }
     }
+}
+
+/// The query comes as it is: what is behind a NUL would not be read.
+#[test]
+fn a_nul_in_a_query_is_an_error() {
+    for store in [sqlite(), Store::postgres(), Store::mysql()] {
+        let mut child = inspect(&store, &["sql", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"SELECT 1\0 WHERE 1 = 0").unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let (out, err) = text(&output);
+        assert_eq!((output.status.code(), out.as_str()), (Some(2), ""), "{err}");
+        assert!(err.contains("NUL"), "{err}");
+    }
+}
+
+/// What is larger than a cell may be is cut where it is read, and said to be.
+async fn a_large_value_is_cut_and_says_so(store: &Store) {
+    let large = store.pick(
+        "SELECT hex(zeroblob(2500000)) AS a, zeroblob(3000) AS b",
+        "SELECT repeat('é', 2500000) AS a, decode(repeat('00', 3000), 'hex') AS b",
+        "SELECT repeat('é', 2500000) AS a, unhex(repeat('00', 3000)) AS b",
+    );
+    let run = |longest: &str| {
+        let output = inspect(
+            store,
+            &["sql", large, "--max-cell", longest, "--format", "json"],
+        )
+        .output()
+        .unwrap();
+        let (out, err) = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{err}");
+        (serde_json::from_str::<Value>(&out).unwrap(), err)
+    };
+    let (sheet, err) = run("1001");
+    let cell = sheet["rows"][0]["a"].as_str().unwrap();
+    assert!(
+        cell.contains("… (cut: 100") && cell.len() < 1100,
+        "{}",
+        &cell[..1100.min(cell.len())]
+    );
+    assert!(sheet["rows"][0]["b"]["blob"].as_str().unwrap().len() <= 2002);
+    assert_eq!(sheet["cut"], true);
+    assert!(err.contains("2 values are longer than 1001 bytes"), "{err}");
+    let (sheet, err) = run("10M");
+    assert_eq!(
+        sheet["rows"][0]["a"].as_str().unwrap().chars().count() / 2_500_000,
+        store.pick(2, 1, 1)
+    );
+    assert!(!err.contains("longer"), "{err}");
 }

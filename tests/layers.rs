@@ -10,6 +10,7 @@ use std::path::PathBuf;
 /// A folder or file below `src/`, and the modules of the program that it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock.rs", &[]),
+    ("closed.rs", &[]),
     ("itself.rs", &[]),
     ("redact.rs", &[]),
     ("mask.rs", &["model", "redact"]),

@@ -38,6 +38,11 @@ pub(super) async fn connect<C: sqlx::Connection>(
 fn hint(target: &Target, error: &sqlx::Error) -> String {
     let code = error.as_database_error().and_then(|error| error.code());
     match (error, code.as_deref()) {
+        (sqlx::Error::Io(error), _) if error.to_string().contains("lookup") => format!(
+            "no host of that name is known here; the name of a service is known inside its container \
+             network only: publish its port, and give 127.0.0.1 for {}",
+            target.address()
+        ),
         (sqlx::Error::Io(_), _) => {
             format!(
                 "start the database server, or mend host and port in --database-url: {}",

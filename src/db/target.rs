@@ -236,6 +236,47 @@ const ESCAPES: &str =
 
 /// The error of a text that names no database that is known. It may be anything, such as the
 /// content of a file, so only what is the beginning of a URL is shown.
+/// Schemes of other programs, and what to give in their place.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (
+        &[
+            "mongodb",
+            "mongodb+srv",
+            "redis",
+            "rediss",
+            "dynamodb",
+            "cassandra",
+            "couchdb",
+            "couchbase",
+            "firestore",
+            "neo4j",
+            "elasticsearch",
+            "mssql",
+            "sqlserver",
+            "oracle",
+            "clickhouse",
+            "snowflake",
+            "duckdb",
+            "libsql",
+            "http",
+            "https",
+        ],
+        "chatctl reads chats in SQLite, PostgreSQL, MySQL and MariaDB, and in no other store",
+    ),
+    (
+        &["jdbc"],
+        "leave `jdbc:` out: postgres://USER:PASSWORD@HOST:5432/NAME",
+    ),
+    (
+        &["cockroachdb", "cockroach", "pgsql", "psql", "timescaledb"],
+        "give it as postgres://USER:PASSWORD@HOST:PORT/NAME",
+    ),
+    (
+        &["file"],
+        "give the file of a SQLite database as sqlite:PATH",
+    ),
+];
+
 fn unknown(text: &str) -> Stop {
     let schemes: Vec<_> = ALL.iter().flat_map(|backend| backend.schemes).collect();
     let is_scheme = |scheme: &str| {
@@ -253,6 +294,13 @@ fn unknown(text: &str) -> Stop {
     let libpq = ["dbname=", "host=", "user="]
         .iter()
         .any(|key| text.contains(key));
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    if let Some((_, hint)) = ELSEWHERE
+        .iter()
+        .find(|(schemes, _)| schemes.contains(&scheme))
+    {
+        return Stop::usage(what).hint(*hint);
+    }
     Stop::usage(what).hint(match libpq {
         true => "write host=… user=… dbname=… as a URL: postgres://USER:PASSWORD@HOST:5432/NAME".to_owned(),
         false => format!(
@@ -421,6 +469,22 @@ mod tests {
         ] {
             let hint = Target::parse(url).unwrap_err().hint.unwrap();
             assert!(hint.ends_with(plain), "{hint}");
+        }
+    }
+
+    #[test]
+    fn a_store_of_another_kind_is_told_from_a_typing_error() {
+        for (url, hint) in [
+            ("mongodb://db/chat", "in no other store"),
+            ("mongodb+srv://bob:hunter2@db/chat", "in no other store"),
+            ("redis://db:6379/0", "in no other store"),
+            ("jdbc:postgresql://db/chat", "leave `jdbc:` out"),
+            ("cockroachdb://db/chat", "postgres://"),
+            ("file:chat.db", "sqlite:PATH"),
+        ] {
+            let stop = Target::parse(url).unwrap_err();
+            assert!(stop.hint.as_deref().unwrap().contains(hint), "{stop:?}");
+            assert!(!format!("{stop:?}").contains("hunter2"));
         }
     }
 

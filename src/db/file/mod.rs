@@ -215,9 +215,16 @@ pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
         Ok(about) => about,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Stop::unreachable(format!("no database at `{shown}`")).hint(
-                "check --database-url; chatctl never creates the store that it looks at \
-                 (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here; the path of a server in a \
-                 container is a path in its volume here)",
+                match is_of_container(path) {
+                    true => {
+                        "it looks like a path inside a container: give the path of its volume on this \
+                         machine (docker inspect -f '{{ .Mounts }}' CONTAINER), or run chatctl in the container"
+                    }
+                    false => {
+                        "check --database-url; chatctl never creates the store that it looks at \
+                         (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)"
+                    }
+                },
             ));
         }
         Err(error) => {
@@ -238,6 +245,22 @@ pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
         Stop::unreachable(format!("`{shown}` is {what}, not a database file"))
             .hint("give the path of the file itself: sqlite:PATH"),
     )
+}
+
+/// Whether a path is where images keep their data, and its folder is not there.
+fn is_of_container(path: &Path) -> bool {
+    const ROOTS: [&str; 8] = [
+        "/app",
+        "/code",
+        "/data",
+        "/home/node",
+        "/srv",
+        "/usr/src",
+        "/var/lib",
+        "/workspace",
+    ];
+    let is_there = path.parent().is_some_and(Path::exists);
+    !is_there && ROOTS.iter().any(|root| path.starts_with(root))
 }
 
 fn no_database(path: &Path) -> Stop {
