@@ -94,7 +94,9 @@ fn every_backend_has_a_row() {
     assert_eq!(
         files(
             "src/db",
-            &["catalog", "query", "server", "target", "session", "steady"]
+            &[
+                "catalog", "file", "query", "server", "target", "session", "steady"
+            ]
         ),
         named
     );
