@@ -12,6 +12,9 @@ pub struct Catalog {
     pub parts: &'static str,
     /// Whose word the last write is.
     pub last_write: &'static str,
+    /// A row a column of the tables that a bare name does not mean, as far as the login may read
+    /// them: schema or database, table, column, type. None where there are no such tables.
+    pub elsewhere: Option<&'static str>,
 }
 
 pub(super) static SQLITE: Catalog = Catalog {
@@ -53,6 +56,7 @@ pub(super) static SQLITE: Catalog = Catalog {
         )
         WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name, rank, place",
     last_write: "SQLite does not keep when a table was last written",
+    elsewhere: None,
 };
 
 pub(super) static POSTGRES: Catalog = Catalog {
@@ -96,6 +100,15 @@ pub(super) static POSTGRES: Catalog = Catalog {
         WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         ORDER BY c.relname, x.rank, x.place",
     last_write: "PostgreSQL does not keep when a table was last written",
+    elsewhere: Some(
+        "SELECT n.nspname::text, c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname <> coalesce(current_schema(), '') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+            AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+            AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+        ORDER BY n.nspname, c.relname, a.attnum LIMIT 20000",
+    ),
 };
 
 pub(super) static MYSQL: Catalog = Catalog {
@@ -134,4 +147,12 @@ pub(super) static MYSQL: Catalog = Catalog {
         WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
         ORDER BY x.tbl, x.ranked, x.place, x.item",
     last_write: "the last write is what InnoDB remembers since the server was started",
+    elsewhere: Some(
+        "SELECT c.table_schema, c.table_name, c.column_name, c.column_type
+        FROM information_schema.columns c JOIN information_schema.tables t
+            ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+        WHERE c.table_schema <> database() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
+            AND c.table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+        ORDER BY c.table_schema, c.table_name, c.ordinal_position LIMIT 20000",
+    ),
 };

@@ -70,11 +70,20 @@ impl Postgres {
     }
 }
 
-fn options(target: &Target) -> anyhow::Result<PgConnectOptions> {
+/// What the URL says of a connection.
+pub(super) fn from_url(target: &Target) -> anyhow::Result<PgConnectOptions> {
     let options: PgConnectOptions = target
         .secret_url()
         .parse()
         .map_err(|error| server::unusable(target, &error))?;
+    Ok(match target.search_path() {
+        Some(path) => options.options([("search_path", path)]),
+        None => options,
+    })
+}
+
+fn options(target: &Target) -> anyhow::Result<PgConnectOptions> {
+    let options = from_url(target)?;
     Ok(options
         .application_name("chatctl")
         // Literals are written for it.

@@ -48,6 +48,9 @@ pub struct Tls {
     pub key: Option<String>,
 }
 
+/// The key under which a URL names the schemas of PostgreSQL.
+const SEARCH_PATH: &str = "search_path";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum At {
     File { path: PathBuf, read_only: bool },
@@ -75,7 +78,7 @@ impl Target {
         };
         Ok(Self {
             backend: backend.name,
-            url: url.to_owned(),
+            url: for_drivers(url, &at),
             at,
         })
     }
@@ -85,9 +88,20 @@ impl Target {
         self.backend
     }
 
-    /// The URL as it was given, password and all: for the server under test, never for a report.
+    /// The URL as it was given, password and all, but for `search_path`, which no driver takes: for
+    /// the server under test, never for a report.
     pub fn secret_url(&self) -> &str {
         &self.url
+    }
+
+    /// The schemas in which PostgreSQL looks for tables, where the URL names them: `?search_path=chat`.
+    pub fn search_path(&self) -> Option<String> {
+        let At::Server { url, .. } = &self.at else {
+            return None;
+        };
+        let mut pairs = url.query_pairs();
+        let named = pairs.find(|(key, value)| key == SEARCH_PATH && !value.is_empty());
+        named.map(|(_, value)| value.into_owned())
     }
 
     /// Whether it is a file of an embedded database.
@@ -138,7 +152,7 @@ impl Target {
         };
         let url = match &at {
             At::File { .. } => format!("sqlite:{database}"),
-            At::Server { url, .. } => url.to_string(),
+            At::Server { url, .. } => for_drivers(url.as_str(), &at),
         };
         Self {
             backend: self.backend,
@@ -155,7 +169,7 @@ impl Target {
             // Only a URL without a host has neither, and such a one is no target.
             let _ = url.set_username(user);
             let _ = url.set_password(Some(password));
-            target.url = url.to_string();
+            target.url = for_drivers(url.as_ref(), &self.at);
         }
         target
     }
@@ -199,6 +213,22 @@ impl Target {
                 format!("{}:{port}", url.host_str().unwrap_or_default())
             }
         }
+    }
+}
+
+/// A URL without what only chatctl reads in it.
+fn for_drivers(url: &str, at: &At) -> String {
+    match (at, url.split_once('?')) {
+        (At::Server { .. }, Some((place, query))) => {
+            let is_ours = |pair: &str| {
+                pair.split_once('=')
+                    .is_some_and(|(key, _)| key == SEARCH_PATH)
+            };
+            let rest: Vec<_> = query.split('&').filter(|pair| !is_ours(pair)).collect();
+            let mark = if rest.is_empty() { "" } else { "?" };
+            format!("{place}{mark}{}", rest.join("&"))
+        }
+        _ => url.to_owned(),
     }
 }
 
@@ -430,6 +460,34 @@ mod tests {
             let stop = Target::parse(url).unwrap_err();
             assert!(stop.message.ends_with(&format!("names no {what}")), "{url}");
             assert!(stop.hint.is_some());
+        }
+    }
+
+    #[test]
+    fn the_schemas_are_for_chatctl_alone() {
+        for (url, for_drivers, path) in [
+            (
+                "postgres://bob@db/chat?search_path=a,b",
+                "postgres://bob@db/chat",
+                Some("a,b"),
+            ),
+            (
+                "postgres://bob@db/chat?sslmode=require&search_path=My%20Chats&connect_timeout=3",
+                "postgres://bob@db/chat?sslmode=require&connect_timeout=3",
+                Some("My Chats"),
+            ),
+            (
+                "postgres://bob@db/chat?search_path=",
+                "postgres://bob@db/chat",
+                None,
+            ),
+            ("postgres://bob@db/chat", "postgres://bob@db/chat", None),
+        ] {
+            let target = Target::parse(url).unwrap();
+            assert_eq!(target.secret_url(), for_drivers);
+            assert_eq!(target.search_path().as_deref(), path);
+            assert_eq!(target.to_string(), url);
+            assert_eq!(target.sibling("other").search_path().as_deref(), path);
         }
     }
 

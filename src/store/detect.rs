@@ -4,14 +4,21 @@
 use super::Declared;
 use super::Mapping;
 use super::Origin;
+use super::declared::Shape;
 use super::declared::Store;
+use super::elsewhere;
 use super::fit;
+use super::join;
 use super::keys::Condition;
+use super::packed;
 use super::read;
 use super::read::Order;
 use super::roles;
 use super::score;
+use super::score::ENOUGH;
 use super::score::Guess;
+use super::tie;
+use super::values;
 use crate::db::Db;
 use crate::model::Cell;
 use crate::model::Role;
@@ -48,12 +55,12 @@ pub struct Hit {
     pub rows: i64,
 }
 
-/// Below this there is a content column and nothing that makes it a chat.
-const ENOUGH: i32 = 6;
 /// A guess must be so much better than the next one.
 const MARGIN: i32 = 3;
 /// So many rows are looked at.
 const SAMPLE: usize = 200;
+/// In so many tables the values are looked at.
+const TABLES: usize = 200;
 
 /// The mapping to use: as declared, else the one that can be told without doubt.
 pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyhow::Result<Mapping> {
@@ -64,7 +71,7 @@ pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyho
     let found = candidates(db, schema).await?;
     let doubt = found.get(1).filter(|second| !found[0].beats(second));
     match (found.first(), doubt) {
-        (None, _) => Err(fit::nothing(db.target(), schema).into()),
+        (None, _) => Err(nothing_found(db, schema).await?.into()),
         (Some(first), None) => {
             first.mapping.judge(db).await?;
             Ok(first.mapping.clone())
@@ -79,13 +86,45 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
     if !fitting.is_empty() {
         return Ok(fitting);
     }
-    let mut found = Vec::new();
-    for guess in score::guesses(schema) {
-        if let Some(candidate) = looked_at(db, guess, schema).await? {
-            found.push(candidate);
-        }
-    }
+    let mut found = weighed(db, schema).await?;
     found.retain(|candidate| candidate.score >= ENOUGH);
+    untie(db, schema, &mut found).await?;
+    Ok(found)
+}
+
+/// What to say when the chats were not found: what comes nearest, and where else something is.
+pub async fn nothing_found(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Stop> {
+    let mut stop = fit::nothing(db.target(), schema);
+    if let Some(nearest) = weighed(db, schema).await?.first() {
+        let (points, reasons) = (nearest.score, nearest.reasons.join(", "));
+        let table = nearest.mapping.table();
+        stop.message = format!(
+            "{}; `{table}` comes nearest, with {points} of {ENOUGH} points: {reasons}",
+            stop.message
+        );
+    }
+    if let Some(hint) = elsewhere::hint(db).await? {
+        stop = stop.hint(hint);
+    }
+    Ok(stop)
+}
+
+/// Every table that may hold messages, with all that speaks for and against it, the best one first.
+async fn weighed(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Candidate>> {
+    let mut guesses = score::guesses(schema);
+    for table in schema
+        .iter()
+        .filter(|table| !score::is_something_else(&table.name))
+        .take(TABLES)
+    {
+        let sample = values::sample(db, table).await?;
+        guesses.extend(values::rows(schema, &sample));
+        guesses.extend(packed::blobs(db, &sample).await?);
+    }
+    let mut found = Vec::new();
+    for guess in guesses {
+        found.extend(looked_at(db, guess, schema).await?);
+    }
     found.sort_by_key(|candidate| -candidate.score);
     // The same table in another form is no second place.
     let mut tables: Vec<String> = Vec::new();
@@ -96,6 +135,31 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
         new
     });
     Ok(found)
+}
+
+/// Puts the log of another table behind it, where their rows tell which one is the log.
+async fn untie(db: &dyn Db, schema: &[Table], found: &mut Vec<Candidate>) -> anyhow::Result<()> {
+    let mut next = 1;
+    while let (Some(first), Some(second)) = (found.first(), found.get(next)) {
+        if first.beats(second) {
+            break;
+        }
+        match tie::compare(db, schema, first, second).await? {
+            tie::Verdict::Log(why) => {
+                found.remove(next);
+                found[0].reasons.push(why);
+            }
+            tie::Verdict::LogIsFirst(why) => {
+                found.remove(0);
+                let mut messages = found.remove(next - 1);
+                messages.reasons.push(why);
+                found.insert(0, messages);
+                next = 1;
+            }
+            tie::Verdict::Open => next += 1,
+        }
+    }
+    Ok(())
 }
 
 /// A guess after a look at some rows: names deceive.
@@ -111,12 +175,21 @@ async fn looked_at(
     let mut rows = sample(db, &mapping).await?;
     if let Some(store) = unpacked(&guess.store, &rows) {
         guess.reasons.push("the text is JSON".to_owned());
-        mapping = check(store).expect("the same columns were there a moment ago");
+        guess.store = store;
+        mapping = check(guess.store.clone()).expect("the same columns were there a moment ago");
         rows = sample(db, &mapping).await?;
     }
-    for (points, why) in evidence(&rows) {
-        guess.points += points;
-        guess.reasons.push(format!("{why} ({points:+})"));
+    for (points, why) in evidence(guess.store.shape, &rows) {
+        guess.add(points, true, || why);
+    }
+    let untold = rows.is_empty() && score::is_vague(&guess.store);
+    guess.add(-4, untold, || "no row tells who speaks".to_owned());
+    if guess.points >= ENOUGH && guess.store.item.is_none() {
+        let joined = join::conversations(db, schema, &guess.store, &rows).await?;
+        let (place, why) = joined.unzip();
+        guess.store.conversation = place;
+        guess.reasons.extend(why.filter(|_| !rows.is_empty()));
+        mapping = check(guess.store.clone()).expect("its columns are those of a table");
     }
     let reasons = guess.reasons.join(", ");
     mapping.origin = Origin::Detected(format!("score {}: {reasons}", guess.points));
@@ -147,9 +220,8 @@ fn unpacked(store: &Store, rows: &[StoredMessage]) -> Option<Store> {
 }
 
 /// What some messages say for or against the guess that they are messages.
-fn evidence(rows: &[StoredMessage]) -> Vec<(i32, String)> {
-    let opaque = |row: &StoredMessage| row.role == Role::Other("opaque".to_owned());
-    if rows.is_empty() || rows.iter().any(opaque) {
+fn evidence(shape: Shape, rows: &[StoredMessage]) -> Vec<(i32, String)> {
+    if rows.is_empty() || shape == Shape::Opaque {
         return Vec::new();
     }
     let known = |row: &&StoredMessage| match &row.role {
@@ -157,21 +229,26 @@ fn evidence(rows: &[StoredMessage]) -> Vec<(i32, String)> {
         _ => true,
     };
     let share = |count: usize| count * 10 >= rows.len() * 9;
-    let strange = rows.iter().find(|row| !known(row));
-    let roles = match strange {
-        Some(row) if !share(rows.iter().filter(known).count()) => {
-            // It may be of any length and hold anything, and this becomes a line of TOML too.
-            let role: String = row.role.word().chars().take(40).collect();
-            (-4, format!("role {role:?} is unknown"))
+    let mut found = Vec::new();
+    // In a row of a turn the columns say who speaks.
+    if shape != Shape::Turn {
+        let strange = rows.iter().find(|row| !known(row));
+        found.push(match strange {
+            Some(row) if !share(rows.iter().filter(known).count()) => {
+                (-8, format!("role {} is unknown", quoted(row.role.word())))
+            }
+            _ => (4, format!("roles of {} rows are known", rows.len())),
+        });
+        let speaks = |role: &Role| rows.iter().any(|row| row.role == *role);
+        if !speaks(&Role::User) || !speaks(&Role::Assistant) {
+            found.push((-4, "only one side speaks".to_owned()));
         }
-        _ => (4, format!("roles of {} rows are known", rows.len())),
-    };
+    }
     let told = rows
         .iter()
         .filter(|row| !row.content.is_empty() || !row.tools.is_empty())
         .count();
     let decoded = rows.iter().filter(|row| row.decoded).count();
-    let mut found = vec![roles];
     if told * 2 >= rows.len() {
         found.push((2, "most have a text".to_owned()));
     }
@@ -179,6 +256,13 @@ fn evidence(rows: &[StoredMessage]) -> Vec<(i32, String)> {
         found.push((-4, "most can't be decoded".to_owned()));
     }
     found
+}
+
+/// A value of a column for a reason: it may be of any length and hold anything, and a reason becomes
+/// a line of TOML too.
+pub(super) fn quoted(value: &str) -> String {
+    let beginning: String = value.chars().take(40).collect();
+    format!("{beginning:?}")
 }
 
 fn several(first: &Candidate, second: &Candidate) -> Stop {
@@ -243,12 +327,18 @@ pub async fn from_hits(
     {
         return Ok(Some(only.mapping.clone()));
     }
-    let told = hits.iter().filter_map(|hit| {
-        let table = schema.iter().find(|table| table.name == hit.table)?;
-        score::row(schema, table, table.column(&hit.column)?)
-    });
+    let mut guesses = Vec::new();
+    for hit in hits {
+        let Some(table) = schema.iter().find(|table| table.name == hit.table) else {
+            continue;
+        };
+        let column = table.column(&hit.column);
+        guesses.extend(column.and_then(|column| score::row(schema, table, column)));
+        let sample = values::sample(db, table).await?;
+        guesses.extend(values::with_text(schema, &sample, &hit.column));
+    }
     let mut found = Vec::new();
-    for guess in told.chain(score::guesses(schema)) {
+    for guess in guesses.into_iter().chain(score::guesses(schema)) {
         let origin = Origin::Detected(String::new());
         let named = Mapping::check(vec![guess.store.clone()], origin, schema);
         if named.is_ok_and(|mapping| is_hit(&mapping)) {
@@ -256,21 +346,38 @@ pub async fn from_hits(
         }
     }
     found.sort_by_key(|candidate| -candidate.score);
-    for Candidate { mut mapping, .. } in found {
-        if !read::holding(db, &mapping, text).await?.is_empty() {
-            let (table, column) = mapping.text_columns()[0];
-            mapping.origin = Origin::Detected(format!("{what} was found in {table}.{column}"));
-            return Ok(Some(mapping));
+    let mut holding: Vec<Candidate> = Vec::new();
+    for candidate in found {
+        let is_new = holding
+            .iter()
+            .all(|known| known.mapping.table() != candidate.mapping.table());
+        if is_new
+            && !read::holding(db, &candidate.mapping, text)
+                .await?
+                .is_empty()
+        {
+            holding.push(candidate);
         }
     }
-    Ok(None)
+    untie(db, schema, &mut holding).await?;
+    if let [first, second, ..] = holding.as_slice()
+        && !first.beats(second)
+    {
+        return Err(several(first, second).into());
+    }
+    Ok(holding
+        .into_iter()
+        .next()
+        .map(|Candidate { mut mapping, .. }| {
+            let (table, column) = mapping.text_columns()[0];
+            mapping.origin = Origin::Detected(format!("{what} was found in {table}.{column}"));
+            mapping
+        }))
 }
 
 /// The best mapping by the names of tables and columns alone.
 pub fn by_names(schema: &[Table]) -> Option<Mapping> {
-    let mut guesses = score::guesses(schema);
-    guesses.sort_by_key(|guess| -guess.points);
-    let best = guesses.into_iter().find(|guess| guess.points >= ENOUGH)?;
+    let best = score::best(schema)?;
     let why = format!("by the names of its columns, score {}", best.points);
     Mapping::check(vec![best.store], Origin::Detected(why), schema).ok()
 }

@@ -102,7 +102,7 @@ pub(super) fn origin(preset: &Preset, why: String) -> Origin {
 }
 
 /// What to say when the chats were not found.
-pub fn nothing(target: &Target, schema: &[Table]) -> Stop {
+pub(super) fn nothing(target: &Target, schema: &[Table]) -> Stop {
     if schema.is_empty() {
         return Stop::unreachable(format!("`{target}` has no tables"))
             .hint("is --database-url the database that the application writes to?");

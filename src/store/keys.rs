@@ -160,7 +160,7 @@ pub(super) fn plain_text(key: &str) -> String {
 }
 
 /// The values by which a column of that type may hold a key.
-fn spellings(column: &Column, text: &str) -> Vec<Cell> {
+pub(super) fn spellings(column: &Column, text: &str) -> Vec<Cell> {
     let has = |name: &str| column.declared.contains(name);
     let hex = plain_text(text);
     let uuid = (hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| {

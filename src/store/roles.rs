@@ -28,11 +28,7 @@ const KNOWN: &[(&str, &str)] = &[
 
 /// What a value of the role column means; nothing when it marks what is no message.
 pub(super) fn role_of(map: &BTreeMap<String, String>, value: &str) -> Option<Role> {
-    let known = || {
-        let lower = value.to_lowercase();
-        let row = KNOWN.iter().find(|(spelling, _)| *spelling == lower);
-        row.map(|(_, role)| *role)
-    };
+    let known = || known(value);
     let any = || map.get("*").map(String::as_str);
     match map
         .get(value)
@@ -50,13 +46,115 @@ pub(super) fn role_of(map: &BTreeMap<String, String>, value: &str) -> Option<Rol
 
 /// Whether the spelling is one of those that are known.
 pub(super) fn is_known(value: &str) -> bool {
+    known(value).is_some()
+}
+
+fn known(value: &str) -> Option<&'static str> {
     let lower = value.to_lowercase();
-    KNOWN.iter().any(|(spelling, _)| *spelling == lower)
+    let row = KNOWN.iter().find(|(spelling, _)| *spelling == lower);
+    row.map(|(_, role)| *role)
+}
+
+/// Spellings that mean a side of a chat only where it is plain that a machine speaks.
+const LIKELY: &[(&str, &str)] = &[
+    ("usr", "user"),
+    ("person", "user"),
+    ("me", "user"),
+    ("customer", "user"),
+    ("client", "user"),
+    ("visitor", "user"),
+    ("guest", "user"),
+    ("question", "user"),
+    ("prompt", "user"),
+    ("query", "user"),
+    ("answer", "assistant"),
+    ("response", "assistant"),
+    ("completion", "assistant"),
+    ("chatbot", "assistant"),
+    ("robot", "assistant"),
+    ("machine", "assistant"),
+    ("llm", "assistant"),
+    ("bot_message", "assistant"),
+    ("botmessage", "assistant"),
+    ("ai_message", "assistant"),
+    ("ai_response", "assistant"),
+];
+/// How the names of models begin.
+const MODELS: &[&str] = &[
+    "gpt",
+    "chatgpt",
+    "claude",
+    "gemini",
+    "llama",
+    "mistral",
+    "mixtral",
+    "deepseek",
+    "qwen",
+    "grok",
+    "command-r",
+    "palm",
+    "gemma",
+];
+/// Letters that stand for the two sides: the user's first.
+const LETTERS: &[[&str; 2]] = &[["u", "a"], ["u", "b"], ["h", "a"], ["h", "b"], ["q", "a"]];
+/// Spellings of the assistant's side that a person at a desk may have too.
+const PEOPLE: &[&str] = &["agent", "answer", "response"];
+
+/// Which sides of a chat must speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sides {
+    Both,
+    /// Either: something else tells that it is a chat.
+    Any,
+}
+
+/// What the values of a column mean, if they say whose message it is: `role_map` for the spellings
+/// that are not known.
+pub(super) fn sides(values: &[&str], wanted: Sides) -> Option<BTreeMap<String, String>> {
+    let lower: Vec<_> = values.iter().map(|value| value.to_lowercase()).collect();
+    let roles: Vec<_> = lower
+        .iter()
+        .map(|value| side(value, &lower))
+        .collect::<Option<_>>()?;
+    let speaks = |role: &str| roles.contains(&role);
+    let both = speaks("user") && speaks("assistant");
+    let enough = match wanted {
+        Sides::Both => both,
+        Sides::Any => speaks("user") || speaks("assistant"),
+    };
+    let pairs = values.iter().zip(&roles);
+    let map: BTreeMap<_, _> = pairs
+        .filter(|(value, _)| !is_known(value))
+        .map(|(value, role)| ((*value).to_owned(), (*role).to_owned()))
+        .collect();
+    let is_machine =
+        |(value, role): (&String, &&str)| *role == "assistant" && !PEOPLE.contains(&value.as_str());
+    let vouched =
+        map.is_empty() || wanted == Sides::Any || lower.iter().zip(&roles).any(is_machine);
+    (enough && vouched).then_some(map)
+}
+
+/// The side that a value means among the others.
+fn side(value: &str, all: &[String]) -> Option<&'static str> {
+    let likely = || LIKELY.iter().find(|(spelling, _)| *spelling == value);
+    let is_model = || MODELS.iter().any(|model| value.starts_with(model));
+    let pair = |pair: &&[&str; 2]| {
+        all.len() == 2 && pair.iter().all(|letter| all.iter().any(|it| it == letter))
+    };
+    known(value)
+        .or_else(|| likely().map(|(_, role)| *role))
+        .or_else(|| is_model().then_some("assistant"))
+        .or_else(|| {
+            let [user, _] = LETTERS.iter().find(pair)?;
+            Some(if value == *user { "user" } else { "assistant" })
+        })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Sides;
     use super::role_of;
+    use super::sides;
     use crate::model::Role;
     use std::collections::BTreeMap;
 
@@ -80,5 +178,46 @@ mod tests {
             role_of(&none, "narrator"),
             Some(Role::Other("narrator".into()))
         );
+    }
+
+    #[test]
+    fn the_two_sides_are_known_by_their_spellings() {
+        let map = |values: &[&str]| {
+            let map = sides(values, Sides::Both)?;
+            Some(
+                map.iter()
+                    .map(|(value, role)| format!("{value}={role}"))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        for (values, mapped) in [
+            (&["human", "bot"][..], &[][..]),
+            (&["User", "Assistant", "system", "tool"], &[]),
+            (&["user", "agent"], &[]),
+            (
+                &["user", "gpt-4o", "claude-3"],
+                &["claude-3=assistant", "gpt-4o=assistant"],
+            ),
+            (&["visitor", "bot"], &["visitor=user"]),
+            (&["u", "a"], &["a=assistant", "u=user"]),
+            (&["me", "Chatbot"], &["Chatbot=assistant", "me=user"]),
+        ] {
+            let mapped: Vec<_> = mapped.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(map(values), Some(mapped), "{values:?}");
+        }
+        // People on both sides, one side only, and what is no side at all.
+        for values in [
+            &["customer", "agent"][..],
+            &["question", "answer"],
+            &["user", "system"],
+            &["bot"],
+            &["user", "bot", "admin"],
+            &["u", "a", "x"],
+            &["alice", "bob"],
+        ] {
+            assert_eq!(map(values), None, "{values:?}");
+        }
+        assert!(sides(&["bot"], Sides::Any).is_some());
+        assert!(sides(&["open"], Sides::Any).is_none());
     }
 }

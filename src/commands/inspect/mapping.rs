@@ -34,7 +34,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     let found = store::candidates(db.as_ref(), &schema).await?;
     let misfits = store::misfits(&schema);
     if found.is_empty() && misfits.is_empty() {
-        return Err(store::nothing(db.target(), &schema).into());
+        return Err(store::nothing_found(db.as_ref(), &schema).await?.into());
     }
     let sections = found.iter().map(|one| section(&one.mapping, &one.reasons));
     let mend = misfits

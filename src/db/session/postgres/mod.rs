@@ -14,6 +14,7 @@ use super::Object;
 use super::Session;
 use super::Waits;
 use crate::db::Target;
+use crate::db::postgres;
 use crate::db::server;
 use crate::model::Cell;
 use crate::model::Compared;
@@ -34,7 +35,6 @@ use sqlx::postgres::PgErrorPosition;
 use sqlx::postgres::PgRow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::str::FromStr as _;
 use tokio::runtime::Handle;
 
 pub(super) fn open(
@@ -72,8 +72,7 @@ struct Postgres {
 impl Postgres {
     fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
         let runtime = Handle::current();
-        let mut options = PgConnectOptions::from_str(target.secret_url())
-            .map_err(|error| server::unusable(target, &error))?
+        let mut options = postgres::from_url(target)?
             .application_name("chatctl")
             .options([
                 ("lock_timeout", waits.lock.as_millis().to_string()),

@@ -1,0 +1,188 @@
+//! Chats that stand as JSON in a column whose name tells nothing.
+
+use super::declared::Items;
+use super::declared::Messages;
+use super::declared::Shape;
+use super::declared::Store;
+use super::roles;
+use super::roles::Sides;
+use super::score;
+use super::score::Guess;
+use super::values::Sample;
+use crate::db::Db;
+use crate::model::Table;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+/// So many values of a column are read in full, if they have no more letters than this.
+const VALUES: usize = 5;
+const LETTERS: usize = 1_000_000;
+const ROLES: &[&str] = &["role", "from", "sender", "author", "speaker", "who", "type"];
+const CONTENTS: &[&str] = &[
+    "content", "text", "value", "message", "body", "parts", "words",
+];
+const TIMES: &[&str] = &["timestamp", "created_at", "createdAt", "time", "date", "ts"];
+
+/// The messages in JSON that stand in the columns of a table, by their values.
+pub(super) async fn blobs(db: &dyn Db, sample: &Sample<'_>) -> anyhow::Result<Vec<Guess>> {
+    let mut found = Vec::new();
+    for column in sample.packed() {
+        let (table, name) = (sample.table, db.quote(&column.name));
+        let text = db.text_of(&name);
+        let sql = format!(
+            "SELECT {text} FROM {} WHERE {name} IS NOT NULL AND length({text}) <= {LETTERS} LIMIT {VALUES}",
+            db.quote(&table.name)
+        );
+        let rows = db.rows(&sql, &[]).await?;
+        let values = rows
+            .iter()
+            .filter_map(|row| serde_json::from_str(row[0].text()?).ok());
+        found.extend(blob(table, &column.name, &values.collect::<Vec<_>>()));
+    }
+    Ok(found)
+}
+
+fn blob(table: &Table, column: &str, values: &[Value]) -> Option<Guess> {
+    let keys = values
+        .first()
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(|object| object.keys());
+    let paths = keys.map(|key| Some(key.as_str()));
+    [None].into_iter().chain(paths).find_map(|key| {
+        let lists: Vec<_> = values
+            .iter()
+            .filter_map(|value| key.map_or(Some(value), |key| value.get(key))?.as_array())
+            .filter(|list| !list.is_empty())
+            .collect();
+        let form = form(&lists)?;
+        let path = key.map_or_else(|| "$".to_owned(), |key| format!("$[{}]", Value::from(key)));
+        guess(table, column, &path, form)
+    })
+}
+
+/// What the items of a chat are called.
+struct Form<'k> {
+    role: &'k str,
+    content: &'k str,
+    key: Option<&'k str>,
+    time: Option<&'k str>,
+    map: BTreeMap<String, String>,
+}
+
+fn form(lists: &[&Vec<Value>]) -> Option<Form<'static>> {
+    let items: Vec<_> = lists.iter().flat_map(|list| list.iter()).collect();
+    let has = |key: &&&str| {
+        items
+            .iter()
+            .filter(|item| item.get(**key).is_some())
+            .count()
+            * 10
+            >= items.len() * 9
+    };
+    let of = |keys: &'static [&'static str]| keys.iter().find(has).copied();
+    if items.len() < 2 {
+        return None;
+    }
+    let (role, content) = (of(ROLES)?, of(CONTENTS)?);
+    let spelled = |item: &&Value| item.get(role).and_then(Value::as_str).map(str::to_owned);
+    let spellings: BTreeSet<_> = items.iter().filter_map(spelled).collect();
+    let all: Vec<_> = spellings.iter().map(String::as_str).collect();
+    let map = roles::sides(&all, Sides::Both)?;
+    // What is asked of a model ends with the question: a log of its calls is no chat.
+    let is_answered = |list: &&&Vec<Value>| {
+        let last = list.last().and_then(|item| spelled(&item));
+        let role = last.and_then(|value| roles::role_of(&map, &value));
+        role.is_some_and(|role| role.word() == "assistant")
+    };
+    (lists.iter().filter(is_answered).count() * 2 >= lists.len()).then_some(Form {
+        role,
+        content,
+        key: of(&["id", "uuid", "message_id"]),
+        time: of(TIMES),
+        map,
+    })
+}
+
+fn guess(table: &Table, column: &str, path: &str, form: Form<'_>) -> Option<Guess> {
+    let item = |key: &str| format!("$.{key}").try_into().ok();
+    let mut guess = Guess {
+        points: 0,
+        reasons: Vec::new(),
+        store: Store {
+            shape: Shape::Blob,
+            conversation: Some(score::conversations(table)),
+            message: Messages {
+                role_map: form.map,
+                ..Messages::default()
+            },
+            item: Some(Items {
+                items: format!("{column}::{path}").try_into().ok()?,
+                key: form.key.and_then(item),
+                role: item(form.role)?,
+                content: item(form.content)?,
+                time: form.time.and_then(item),
+                parent: None,
+                tools: item("tool_calls"),
+                done: None,
+                error: None,
+            }),
+            ..Store::default()
+        },
+    };
+    guess.add(6, true, || format!("a chat in `{column}`"));
+    Some(guess)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::blob;
+    use crate::model::Column;
+    use crate::model::Table;
+    use serde_json::Value;
+    use serde_json::json;
+
+    fn found(values: &[Value]) -> Option<String> {
+        let column = |name: &str| Column {
+            name: name.to_owned(),
+            declared: "TEXT".to_owned(),
+            key: name == "id",
+            references: None,
+        };
+        let table = Table {
+            name: "talks".to_owned(),
+            columns: ["id", "record"].map(column).into(),
+        };
+        let guess = blob(&table, "record", values)?;
+        let item = guess.store.item.unwrap();
+        let role = String::from(item.role);
+        Some(format!(
+            "{} {role} {}",
+            item.items,
+            String::from(item.content)
+        ))
+    }
+
+    #[test]
+    fn a_chat_in_json_is_known_by_its_sides() {
+        let said = json!([{"from": "human", "value": "milk?"}, {"from": "gpt", "value": "yes"}]);
+        let told = |path: &str| Some(format!("record::{path} $.from $.value"));
+        assert_eq!(found(std::slice::from_ref(&said)), told("$"));
+        assert_eq!(found(&[json!({"v": 1, "said": said})]), told("$[\"said\"]"));
+    }
+
+    #[test]
+    fn what_a_model_was_asked_is_no_chat() {
+        let asked = json!([{"role": "assistant", "content": "hello"}, {"role": "user", "content": "milk?"}]);
+        for value in [
+            asked,
+            json!([{"role": "user", "content": "x"}]),
+            json!([1, 2]),
+            json!({"a": 1}),
+        ] {
+            assert_eq!(found(std::slice::from_ref(&value)), None, "{value}");
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Which tables may hold chats, by what stands in their columns: names may be anything.
+//!
+//! What tells a chat from a log, a mailbox or a table of questions is that two sides speak free
+//! text by turns, the machine's after the user's.
+
+use super::detect::quoted;
+use super::roles;
+use super::roles::Sides;
+use super::score;
+use super::score::Guess;
+use super::source::Source;
+use crate::db::Db;
+use crate::model::Column;
+use crate::model::Table;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+/// So many rows of a table are looked at, and so many letters of each value.
+const ROWS: usize = 100;
+const LETTERS: usize = 400;
+/// More spellings than this are no roles.
+const MOST_ROLES: usize = 12;
+
+/// Some rows of a table: the beginnings of what stands in each column, the oldest row first if
+/// its key tells which that is.
+pub(super) struct Sample<'s> {
+    pub(super) table: &'s Table,
+    columns: Vec<Values<'s>>,
+    rows: usize,
+    is_ordered: bool,
+}
+
+/// What stands in a column, row by row.
+struct Values<'s> {
+    column: &'s Column,
+    cells: Vec<Option<String>>,
+}
+
+/// Reads some rows, the newest if that costs nothing.
+pub(super) async fn sample<'s>(db: &dyn Db, table: &'s Table) -> anyhow::Result<Sample<'s>> {
+    let columns: Vec<_> = table
+        .columns
+        .iter()
+        .filter(|column| is_readable(column))
+        .collect();
+    let beginning = |column: &&Column| {
+        format!(
+            "substr({}, 1, {LETTERS})",
+            db.text_of(&db.quote(&column.name))
+        )
+    };
+    let wanted: Vec<_> = columns.iter().map(beginning).collect();
+    let order = serial(table).map(|key| format!(" ORDER BY {} DESC", db.quote(&key.name)));
+    let mut rows = Vec::new();
+    if !wanted.is_empty() {
+        let sql = format!(
+            "SELECT {} FROM {}{} LIMIT {ROWS}",
+            wanted.join(", "),
+            db.quote(&table.name),
+            order.as_deref().unwrap_or_default()
+        );
+        rows = db.rows(&sql, &[]).await?;
+    }
+    rows.reverse();
+    let values = columns.iter().enumerate().map(|(index, column)| Values {
+        column,
+        cells: rows
+            .iter()
+            .map(|row| row[index].text().map(str::to_owned))
+            .collect(),
+    });
+    Ok(Sample {
+        table,
+        columns: values.collect(),
+        rows: rows.len(),
+        is_ordered: order.is_some(),
+    })
+}
+
+fn is_readable(column: &Column) -> bool {
+    let binary = ["BLOB", "BYTEA", "BINARY", "VECTOR", "GEOMETRY"];
+    !binary.iter().any(|name| column.declared.contains(name))
+}
+
+/// The key that grows with each row.
+fn serial(table: &Table) -> Option<&Column> {
+    let mut keys = table.columns.iter().filter(|column| column.key);
+    match (keys.next(), keys.next()) {
+        (Some(key), None) if key.is_whole() => Some(key),
+        _ => None,
+    }
+}
+
+/// A row for each message, by the values in its columns.
+pub(super) fn rows(schema: &[Table], sample: &Sample<'_>) -> Option<Guess> {
+    by_values(schema, sample, None)
+}
+
+/// The same where the text of a chat was found in a column.
+pub(super) fn with_text(schema: &[Table], sample: &Sample<'_>, column: &str) -> Option<Guess> {
+    let text = sample
+        .columns
+        .iter()
+        .find(|values| values.column.name == column)?;
+    by_values(schema, sample, Some(text))
+}
+
+fn by_values(schema: &[Table], sample: &Sample<'_>, text: Option<&Values<'_>>) -> Option<Guess> {
+    let wanted = match text {
+        Some(_) => Sides::Any,
+        None => Sides::Both,
+    };
+    let role = sample.role(wanted, text)?;
+    let text = match text {
+        Some(text) => text,
+        None => sample.text(&role)?,
+    };
+    let conversation = sample.conversation(schema, &role, text);
+    let turns = sample.turns(&role, conversation.map(|values| &values.cells));
+    if wanted == Sides::Both && !turns.speak_by_turns(sample.is_ordered) {
+        return None;
+    }
+    let mut guess = score::in_rows(
+        schema,
+        sample.table,
+        conversation.map(|values| values.column),
+    );
+    let spelled: Vec<_> = role
+        .spellings
+        .iter()
+        .map(|spelling| quoted(spelling))
+        .collect();
+    guess.add(3, true, || {
+        format!(
+            "`{}` holds {}",
+            role.values.column.name,
+            spelled.join(" and ")
+        )
+    });
+    guess.add(2, true, || format!("text in `{}`", text.column.name));
+    guess.add(2, turns.answered > 0, || {
+        format!("the answer follows the question {} times", turns.answered)
+    });
+    let message = &mut guess.store.message;
+    message.role = Some(Source::column(&role.values.column.name));
+    message.content = Some(Source::column(&text.column.name));
+    message.role_map = role.map;
+    if message.time.is_none()
+        && let Some(time) = sample.time()
+    {
+        message.time = Some(Source::column(&time.name));
+        guess.add(1, true, || format!("time in `{}`", time.name));
+    }
+    Some(guess)
+}
+
+/// A column that says whose message it is.
+struct Role<'v> {
+    values: &'v Values<'v>,
+    map: BTreeMap<String, String>,
+    spellings: BTreeSet<&'v str>,
+}
+
+impl Role<'_> {
+    fn is(&self, row: usize, side: &str) -> bool {
+        let value = self.values.cells[row].as_deref();
+        value
+            .and_then(|value| roles::role_of(&self.map, value))
+            .is_some_and(|role| role.word() == side)
+    }
+}
+
+/// How questions and answers come one after another.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Turns {
+    /// Answers.
+    answers: usize,
+    /// Of them, how many come right after a question of the same conversation.
+    answered: usize,
+    /// Conversations in which both sides speak.
+    both: usize,
+    /// Conversations.
+    all: usize,
+}
+
+impl Turns {
+    fn speak_by_turns(&self, is_ordered: bool) -> bool {
+        let in_order = !is_ordered || self.answered * 2 >= self.answers;
+        self.answers > 0 && in_order && self.both * 2 >= self.all
+    }
+}
+
+impl Sample<'_> {
+    /// The columns in which JSON stands.
+    pub(super) fn packed(&self) -> impl Iterator<Item = &Column> {
+        let is_packed = |values: &&Values<'_>| {
+            let count = values.filled().count();
+            let packed = values.filled().filter(|text| text.starts_with(['{', '[']));
+            count > 0 && packed.count() * 10 >= count * 9
+        };
+        self.columns
+            .iter()
+            .filter(is_packed)
+            .map(|values| values.column)
+    }
+
+    fn role(&self, wanted: Sides, text: Option<&Values<'_>>) -> Option<Role<'_>> {
+        let named = score::role_column(self.table).map(|column| column.name.as_str());
+        let mut found: Vec<_> = self
+            .columns
+            .iter()
+            .filter(|values| text.is_none_or(|text| text.column.name != values.column.name))
+            .filter_map(|values| {
+                let spellings: BTreeSet<_> = values.filled().collect();
+                if spellings.len() > MOST_ROLES || values.filled().count() * 10 < self.rows * 9 {
+                    return None;
+                }
+                let all: Vec<_> = spellings.iter().copied().collect();
+                let map = roles::sides(&all, wanted)?;
+                Some(Role {
+                    values,
+                    map,
+                    spellings,
+                })
+            })
+            .collect();
+        // Of several the one with a telling name; else nobody knows which one is right.
+        let is_named = |role: &Role<'_>| Some(role.values.column.name.as_str()) == named;
+        match found.iter().position(is_named) {
+            Some(index) => Some(found.swap_remove(index)),
+            None if found.len() == 1 => found.pop(),
+            None => None,
+        }
+    }
+
+    /// The column in which most is said.
+    fn text(&self, role: &Role<'_>) -> Option<&Values<'_>> {
+        let free = self.columns.iter().filter(|values| {
+            let other = values.column.name != role.values.column.name;
+            other
+                && !values.column.key
+                && values.column.references.is_none()
+                && values.is_free_text()
+        });
+        free.max_by_key(|values| values.letters())
+    }
+
+    /// The column that names the conversation: it refers to another table, or its name says so, or
+    /// it is an id under which both sides speak.
+    fn conversation(
+        &self,
+        schema: &[Table],
+        role: &Role<'_>,
+        text: &Values<'_>,
+    ) -> Option<&Values<'_>> {
+        if let Some(named) = score::conversation_column(self.table) {
+            return self
+                .columns
+                .iter()
+                .find(|values| values.column.name == named.name);
+        }
+        let may_be = |values: &&Values<'_>| {
+            let column = values.column;
+            let other = ![&role.values.column.name, &text.column.name].contains(&&column.name);
+            let target = column.references.as_ref();
+            let itself = target.is_some_and(|target| target.eq_ignore_ascii_case(&self.table.name));
+            other
+                && !column.key
+                && !itself
+                && !score::is_about_people(column)
+                && values.filled().count() * 10 >= self.rows * 9
+        };
+        let groups = |values: &&Values<'_>| {
+            let turns = self.turns(role, Some(&values.cells));
+            (turns.both * 2 >= turns.all).then_some(turns.all)
+        };
+        let best = |class: &dyn Fn(&Column) -> bool| {
+            let found = self
+                .columns
+                .iter()
+                .filter(may_be)
+                .filter(|values| class(values.column));
+            let found = found.filter_map(|values| Some((groups(&values)?, values)));
+            found
+                .max_by_key(|(groups, _)| *groups)
+                .map(|(_, values)| values)
+        };
+        let refers = |column: &Column| {
+            let target = column.references.as_ref();
+            target.is_some_and(|target| {
+                schema
+                    .iter()
+                    .any(|table| table.name.eq_ignore_ascii_case(target))
+            })
+        };
+        best(&refers).or_else(|| best(&score::is_id))
+    }
+
+    /// The one column in which times stand, but for those of later changes.
+    fn time(&self) -> Option<&Column> {
+        let later = ["update", "modif", "edit", "delete", "expire", "read"];
+        let mut times = self.columns.iter().filter(|values| {
+            let name = values.column.name.to_lowercase();
+            let is_later = later.iter().any(|word| name.contains(word));
+            !is_later && !score::is_id(values.column) && values.is_time()
+        });
+        match (times.next(), times.next()) {
+            (Some(only), None) => Some(only.column),
+            _ => None,
+        }
+    }
+
+    /// How the two sides speak in each conversation; in one, where none is named.
+    fn turns(&self, role: &Role<'_>, conversation: Option<&Vec<Option<String>>>) -> Turns {
+        let mut of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for row in 0..self.rows {
+            let key = conversation.map_or(Some(""), |cells| cells[row].as_deref());
+            if let Some(key) = key {
+                of.entry(key).or_default().push(row);
+            }
+        }
+        let mut turns = Turns {
+            all: of.len(),
+            ..Turns::default()
+        };
+        for rows in of.values() {
+            let speaks = |side: &str| rows.iter().filter(|row| role.is(**row, side)).count();
+            turns.answers += speaks("assistant");
+            // The sample may have cut a conversation down to its last word.
+            turns.both +=
+                usize::from(speaks("assistant") > 0 && speaks("user") > 0 || rows.len() == 1);
+            let follows = |two: &&[usize]| role.is(two[0], "user") && role.is(two[1], "assistant");
+            turns.answered += rows.windows(2).filter(follows).count();
+        }
+        turns
+    }
+}
+
+impl Values<'_> {
+    fn filled(&self) -> impl Iterator<Item = &str> {
+        let cells = self.cells.iter().flatten();
+        cells.map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    fn letters(&self) -> usize {
+        self.filled().map(|text| text.chars().count()).sum()
+    }
+
+    /// Whether people's words stand in it: several of them, and other ones in most rows.
+    fn is_free_text(&self) -> bool {
+        let count = self.filled().count();
+        let distinct = self.filled().collect::<BTreeSet<_>>().len();
+        let words = self
+            .filled()
+            .filter(|text| text.trim().contains(char::is_whitespace))
+            .count();
+        let packed = self
+            .filled()
+            .filter(|text| text.starts_with(['{', '[']))
+            .count();
+        count > 0
+            && distinct * 2 >= count
+            && words * 3 >= count
+            && packed * 2 < count
+            && !self.is_time()
+    }
+
+    fn is_time(&self) -> bool {
+        self.filled().next().is_some()
+            && self
+                .filled()
+                .all(|text| super::time::of_text(text).is_some())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

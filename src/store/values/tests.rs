@@ -1,0 +1,196 @@
+use super::Sample;
+use super::Turns;
+use super::Values;
+use super::rows;
+use super::with_text;
+use crate::model::Column;
+use crate::model::Table;
+
+/// A table from its columns, `name TYPE` or `name TYPE>target`, and rows of words between `|`.
+fn table(name: &str, columns: &[&str]) -> Table {
+    let column = |spec: &&str| {
+        let (spec, references) = match spec.split_once('>') {
+            Some((spec, target)) => (spec, Some(target.to_owned())),
+            None => (*spec, None),
+        };
+        let (name, declared) = spec.split_once(' ').unwrap_or((spec, "TEXT"));
+        Column {
+            name: name.to_owned(),
+            declared: declared.to_owned(),
+            key: name == "id",
+            references,
+        }
+    };
+    Table {
+        name: name.to_owned(),
+        columns: columns.iter().map(column).collect(),
+    }
+}
+
+fn sample<'t>(table: &'t Table, rows: &[&str]) -> Sample<'t> {
+    let cells = |index: usize| {
+        let cell = |row: &&str| row.split('|').nth(index).map(|cell| cell.trim().to_owned());
+        rows.iter()
+            .map(cell)
+            .map(|cell| cell.filter(|cell| !cell.is_empty()))
+            .collect()
+    };
+    let columns = table.columns.iter().enumerate();
+    Sample {
+        columns: columns
+            .map(|(index, column)| Values {
+                column,
+                cells: cells(index),
+            })
+            .collect(),
+        table,
+        rows: rows.len(),
+        is_ordered: true,
+    }
+}
+
+const DIALOGUE: &[&str] = &["id INTEGER", "topic"];
+const UTTERANCE: &[&str] = &[
+    "id INTEGER",
+    "dialogue_id INTEGER>dialogue",
+    "speaker",
+    "words",
+    "uttered",
+];
+const TALK: &[&str] = &[
+    "1|1|human|please buy some milk|2026-01-01 10:00:00",
+    "2|1|bot|I have bought the milk|2026-01-01 10:00:01",
+    "3|2|human|and what about tea|2026-01-01 11:00:00",
+    "4|2|bot|there is no tea left|2026-01-01 11:00:01",
+];
+
+#[test]
+fn a_chat_under_names_that_nobody_knows() {
+    let schema = [table("dialogue", DIALOGUE), table("utterance", UTTERANCE)];
+    let guess = rows(&schema, &sample(&schema[1], TALK)).unwrap();
+    let message = &guess.store.message;
+    assert_eq!(message.role.as_ref().unwrap().to_string(), "speaker");
+    assert_eq!(message.content.as_ref().unwrap().to_string(), "words");
+    assert_eq!(message.conversation[0].to_string(), "dialogue_id");
+    assert_eq!(message.time.as_ref().unwrap().to_string(), "uttered");
+    assert_eq!(guess.store.conversation.as_ref().unwrap().table, "dialogue");
+    assert!(guess.points >= 6, "{} {:?}", guess.points, guess.reasons);
+}
+
+/// The one column that groups the rows into chats is an id, whatever it is called.
+#[test]
+fn a_conversation_is_an_id_under_which_both_sides_speak() {
+    let columns = [
+        "id INTEGER",
+        "user_id INTEGER",
+        "parley_id INTEGER",
+        "kind",
+        "said",
+    ];
+    let schema = [table("saying", &columns)];
+    let talk: Vec<_> = [("1", "human"), ("1", "bot"), ("2", "human"), ("2", "bot")]
+        .iter()
+        .zip(1..)
+        .map(|((chat, who), id)| format!("{id}|7|{chat}|{who}|words of number {id}"))
+        .collect();
+    let talk: Vec<_> = talk.iter().map(String::as_str).collect();
+    let guess = rows(&schema, &sample(&schema[0], &talk)).unwrap();
+    assert_eq!(guess.store.message.conversation[0].to_string(), "parley_id");
+}
+
+#[test]
+fn what_is_no_chat_is_not_taken_for_one() {
+    let near: &[(&str, &[&str], &[&str])] = &[
+        (
+            "an audit trail: the machine answers nobody",
+            &["id INTEGER", "session_id INTEGER", "actor", "what"],
+            &[
+                "1|1|bot|started the nightly job",
+                "2|1|bot|finished the nightly job",
+                "3|2|user|changed the name of a task",
+                "4|3|user|deleted a task for good",
+            ],
+        ),
+        (
+            "events without words",
+            &["id INTEGER", "session_id INTEGER", "actor", "event"],
+            &[
+                "1|1|user|click",
+                "2|1|bot|render",
+                "3|1|user|click",
+                "4|1|bot|render",
+            ],
+        ),
+        (
+            "letters between people",
+            &[
+                "id INTEGER",
+                "thread_id INTEGER",
+                "sender",
+                "subject",
+                "body",
+                "recipient",
+            ],
+            &[
+                "1|1|a@x.org|Milk|can you buy some milk|b@x.org",
+                "2|1|b@x.org|Re: Milk|yes I can do that|a@x.org",
+            ],
+        ),
+        (
+            "a help desk: people on both sides",
+            &["id INTEGER", "ticket_id INTEGER", "author", "body"],
+            &[
+                "1|1|customer|it does not work",
+                "2|1|agent|did you turn it on",
+            ],
+        ),
+        (
+            "payloads for machines",
+            &["id INTEGER", "session_id INTEGER", "source", "payload"],
+            &["1|1|user|{\"a\": 1}", "2|1|bot|{\"b\": 2}"],
+        ),
+    ];
+    for (what, columns, talk) in near {
+        let schema = [table("thing", columns)];
+        assert!(rows(&schema, &sample(&schema[0], talk)).is_none(), "{what}");
+    }
+}
+
+/// Where the text of a chat was found in a column, one side is enough.
+#[test]
+fn a_text_that_was_found_tells_the_rest() {
+    let schema = [table("dialogue", DIALOGUE), table("utterance", UTTERANCE)];
+    let one = sample(&schema[1], &TALK[1..2]);
+    assert!(rows(&schema, &one).is_none());
+    let guess = with_text(&schema, &one, "words").unwrap();
+    assert_eq!(
+        guess.store.message.role.as_ref().unwrap().to_string(),
+        "speaker"
+    );
+    assert!(with_text(&schema, &one, "nothing").is_none());
+}
+
+#[test]
+fn two_columns_of_roles_leave_it_open() {
+    let columns = ["id INTEGER", "chat_id INTEGER", "a", "b", "words"];
+    let schema = [table("talk", &columns)];
+    let talk = [
+        "1|1|human|user|so many words",
+        "2|1|bot|assistant|other words here",
+    ];
+    assert!(rows(&schema, &sample(&schema[0], &talk)).is_none());
+}
+
+#[test]
+fn half_of_the_answers_must_follow_a_question() {
+    let turns = |answers, answered| Turns {
+        answers,
+        answered,
+        both: 1,
+        all: 1,
+    };
+    assert!(turns(4, 2).speak_by_turns(true));
+    assert!(!turns(4, 1).speak_by_turns(true));
+    assert!(turns(4, 1).speak_by_turns(false));
+    assert!(!turns(0, 0).speak_by_turns(false));
+}
