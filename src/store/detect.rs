@@ -19,6 +19,7 @@ use super::score::ENOUGH;
 use super::score::Guess;
 use super::tie;
 use super::values;
+use super::words;
 use crate::db::Db;
 use crate::model::Cell;
 use crate::model::Role;
@@ -114,7 +115,7 @@ async fn weighed(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Candidate>
     let mut guesses = score::guesses(schema);
     for table in schema
         .iter()
-        .filter(|table| !score::is_something_else(&table.name))
+        .filter(|table| !words::is_something_else(&table.name))
         .take(TABLES)
     {
         let sample = values::sample(db, table).await?;
@@ -182,7 +183,7 @@ async fn looked_at(
     for (points, why) in evidence(guess.store.shape, &rows) {
         guess.add(points, true, || why);
     }
-    let untold = rows.is_empty() && score::is_vague(&guess.store);
+    let untold = rows.is_empty() && words::is_vague(&guess.store);
     guess.add(-4, untold, || "no row tells who speaks".to_owned());
     if guess.points >= ENOUGH && guess.store.item.is_none() {
         let joined = join::conversations(db, schema, &guess.store, &rows).await?;

@@ -5,7 +5,7 @@ use super::declared::Conversations;
 use super::declared::Shape;
 use super::declared::Store;
 use super::keys;
-use super::score;
+use super::words;
 use crate::db::Db;
 use crate::model::Cell;
 use crate::model::Column;
@@ -49,10 +49,10 @@ pub(super) async fn conversations(
         let is_plain = keys
             .iter()
             .all(|key| key.len() < 10 && key.parse::<i64>().is_ok());
-        if is_plain && !score::is_key_of(column, table) {
+        if is_plain && !words::is_key_of(column, table) {
             continue;
         }
-        found.extend(keyed(db, table, &score::conversations(table), &keys).await?);
+        found.extend(keyed(db, table, &words::conversations(table), &keys).await?);
     }
     // Which of several is right, nobody knows; a declared key is true though its rows are gone.
     Ok(match (found.len(), column.references.is_some()) {
@@ -76,9 +76,9 @@ fn referring<'s>(schema: &'s [Table], store: &Store) -> Option<&'s Column> {
 
 fn may_hold(table: &Table, store: &Store, column: &Column) -> bool {
     let is_other = table.name != store.message.table;
-    let is_named = score::is_key_of(column, table);
+    let is_named = words::is_key_of(column, table);
     is_other
-        && (is_named || !score::is_misleading(&table.name) && !score::is_of_people(&table.name))
+        && (is_named || !words::is_misleading(&table.name) && !words::is_of_people(&table.name))
 }
 
 /// A table whose key, or another of its ids, these keys are.
@@ -93,7 +93,7 @@ async fn keyed(
     let ids = table
         .columns
         .iter()
-        .filter(|column| !column.key && score::is_id(column));
+        .filter(|column| !column.key && words::is_id(column));
     for column in own.into_iter().chain(ids) {
         if all_in(db, table, column, keys).await? {
             let reason = format!("its conversations are in `{}.{}`", table.name, column.name);

@@ -34,6 +34,7 @@ mod tie;
 mod time;
 mod values;
 mod wish;
+mod words;
 
 pub use declared::Allowed;
 pub use declared::Shape;

@@ -6,9 +6,9 @@ use super::declared::Shape;
 use super::declared::Store;
 use super::roles;
 use super::roles::Sides;
-use super::score;
 use super::score::Guess;
 use super::values::Sample;
+use super::words;
 use crate::db::Db;
 use crate::model::Table;
 use serde_json::Value;
@@ -112,7 +112,7 @@ fn guess(table: &Table, column: &str, path: &str, form: Form<'_>) -> Option<Gues
         reasons: Vec::new(),
         store: Store {
             shape: Shape::Blob,
-            conversation: Some(score::conversations(table)),
+            conversation: Some(words::conversations(table)),
             message: Messages {
                 role_map: form.map,
                 ..Messages::default()

@@ -4,6 +4,7 @@ use super::detect::Candidate;
 use super::keys::Condition;
 use super::read;
 use super::read::Order;
+use super::words;
 use crate::db::Db;
 use crate::model::Column;
 use crate::model::StoredMessage;
@@ -110,7 +111,7 @@ impl<'s> Side<'s> {
         let refers = |column: &&Column| {
             let target = column.references.as_ref();
             let declared = target.is_some_and(|target| target.eq_ignore_ascii_case(of));
-            !column.key && (declared || super::score::is_key_of(column, other.table))
+            !column.key && (declared || words::is_key_of(column, other.table))
         };
         if let Some(column) = self.table.columns.iter().find(refers) {
             return Some(format!(

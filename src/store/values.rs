@@ -9,6 +9,7 @@ use super::roles::Sides;
 use super::score;
 use super::score::Guess;
 use super::source::Source;
+use super::words;
 use crate::db::Db;
 use crate::model::Column;
 use crate::model::Table;
@@ -205,7 +206,7 @@ impl Sample<'_> {
     }
 
     fn role(&self, wanted: Sides, text: Option<&Values<'_>>) -> Option<Role<'_>> {
-        let named = score::role_column(self.table).map(|column| column.name.as_str());
+        let named = words::role_column(self.table).map(|column| column.name.as_str());
         let mut found: Vec<_> = self
             .columns
             .iter()
@@ -253,7 +254,7 @@ impl Sample<'_> {
         role: &Role<'_>,
         text: &Values<'_>,
     ) -> Option<&Values<'_>> {
-        if let Some(named) = score::conversation_column(self.table) {
+        if let Some(named) = words::conversation_column(self.table) {
             return self
                 .columns
                 .iter()
@@ -267,7 +268,7 @@ impl Sample<'_> {
             other
                 && !column.key
                 && !itself
-                && !score::is_about_people(column)
+                && !words::is_about_people(column)
                 && values.filled().count() * 10 >= self.rows * 9
         };
         let groups = |values: &&Values<'_>| {
@@ -293,7 +294,7 @@ impl Sample<'_> {
                     .any(|table| table.name.eq_ignore_ascii_case(target))
             })
         };
-        best(&refers).or_else(|| best(&score::is_id))
+        best(&refers).or_else(|| best(&words::is_id))
     }
 
     /// The one column in which times stand, but for those of later changes.
@@ -302,7 +303,7 @@ impl Sample<'_> {
         let mut times = self.columns.iter().filter(|values| {
             let name = values.column.name.to_lowercase();
             let is_later = later.iter().any(|word| name.contains(word));
-            !is_later && !score::is_id(values.column) && values.is_time()
+            !is_later && !words::is_id(values.column) && values.is_time()
         });
         match (times.next(), times.next()) {
             (Some(only), None) => Some(only.column),
