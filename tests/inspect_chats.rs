@@ -13,6 +13,7 @@ use serde_json::json;
 use std::fs;
 
 on_each_backend! {
+    those_that_wait_for_an_answer
     conversations_are_listed_the_latest_first
     a_conversation_is_shown_by_the_beginning_of_its_id
     messages_are_found_by_their_text
@@ -45,6 +46,64 @@ async fn fill(store: &Store) {
         INSERT INTO messages VALUES (1, 'ab12', 'user', 'buy milk for me@example.com', '2026-01-01 10:00:00'),
             (2, 'ab12', 'assistant', 'Bought.', '2026-01-01 10:00:01'), (3, 'ab34', 'user', 'tea\u{1b}[2J?', '2026-01-01 11:00:00')";
     execute(&*db, sql).await;
+}
+
+/// However many newer ones were answered, and of one user too.
+async fn those_that_wait_for_an_answer(store: &Store) {
+    let db = store.open().await;
+    let tables = "CREATE TABLE conversations (id INTEGER PRIMARY KEY, title VARCHAR(40), user_id VARCHAR(9), created_at VARCHAR(30));
+        CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER, role VARCHAR(9), content TEXT, created_at VARCHAR(30))";
+    execute(&*db, tables).await;
+    let waits = |number: u32| number == 3 || number == 40 || number == 120;
+    let user = |number: u32| if number == 40 { "u2" } else { "u1" };
+    let (mut chats, mut messages) = (Vec::new(), Vec::new());
+    for number in 1..=150 {
+        let at = |second: u32| {
+            format!(
+                "2026-01-01 10:{:02}:{:02}",
+                number / 10,
+                number % 10 * 2 + second
+            )
+        };
+        chats.push(format!("({number}, NULL, '{}', '{}')", user(number), at(0)));
+        messages.push(format!(
+            "({}, {number}, 'user', 'why?', '{}')",
+            number * 2,
+            at(0)
+        ));
+        if !waits(number) {
+            messages.push(format!(
+                "({}, {number}, 'assistant', 'so', '{}')",
+                number * 2 + 1,
+                at(1)
+            ));
+        }
+    }
+    for (table, rows) in [("conversations", chats), ("messages", messages)] {
+        execute(
+            &*db,
+            &format!("INSERT INTO {table} VALUES {}", rows.join(", ")),
+        )
+        .await;
+    }
+    let keys = |arguments: &[&str]| -> Vec<String> {
+        let sheet = document(
+            store,
+            &[&["conversations", "--unanswered"], arguments].concat(),
+        );
+        let rows = sheet["rows"].as_array().unwrap().iter();
+        rows.map(|row| row["conversation"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(keys(&[]), ["120", "40", "3"]);
+    assert_eq!(keys(&["--user", "u2"]), ["40"]);
+    assert_eq!(keys(&["--limit", "2"]), ["120", "40"]);
+    assert_eq!(keys(&["--user", "nobody"]), [""; 0]);
+    assert_eq!(keys(&["--since", "1h"]), [""; 0]);
+    let cut = document(store, &["conversations", "--unanswered", "--limit", "2"]);
+    assert_eq!(cut["cut"], true);
+    let whole = document(store, &["conversations", "--unanswered", "--limit", "3"]);
+    assert_eq!(whole["cut"], false);
 }
 
 async fn conversations_are_listed_the_latest_first(store: &Store) {

@@ -20,6 +20,7 @@ use crate::model::StoredMessage;
 use futures_util::StreamExt as _;
 use futures_util::TryStreamExt as _;
 use futures_util::stream;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -32,6 +33,16 @@ pub struct Filter {
     pub since: Option<i64>,
     /// Of this user only.
     pub user: Option<String>,
+    /// Only those that wait for an answer.
+    pub unanswered: bool,
+}
+
+impl Filter {
+    fn holds(&self, one: &Conversation) -> bool {
+        let is_recent = self.since.is_none_or(|since| one.last >= Some(since));
+        let is_theirs = self.user.is_none() || one.user == self.user;
+        is_recent && is_theirs && (!self.unanswered || one.unanswered)
+    }
 }
 
 /// The conversations, and whether there may be more than were asked for.
@@ -41,12 +52,63 @@ pub async fn conversations(
     filter: &Filter,
 ) -> anyhow::Result<(Vec<Conversation>, bool)> {
     // One more than asked for tells that the list is cut.
-    let wanted = filter.limit.saturating_add(1);
+    let mut wanted = filter.limit.saturating_add(1);
+    let mut described: HashMap<String, Conversation> = HashMap::new();
+    loop {
+        let newest = newest(db, mapping, filter, wanted).await?;
+        let new = newest
+            .found
+            .iter()
+            .filter(|one| !described.contains_key(&one.key));
+        // A server answers several small questions in the time of one.
+        let new = stream::iter(new.cloned().collect::<Vec<_>>()).map(|mut one| async move {
+            describe(db, mapping, &mut one).await?;
+            anyhow::Ok((one.key.clone(), one))
+        });
+        let new: Vec<_> = new.buffered(AT_ONCE).try_collect().await?;
+        described.extend(new);
+        let known = |key: &String| described.get(key);
+        let found = newest.found.iter().filter_map(|one| known(&one.key));
+        let mut found: Vec<_> = found.filter(|one| filter.holds(one)).cloned().collect();
+        // The newest may all be answered: then those before them are looked at.
+        let is_older = |key: &String| known(key).is_some_and(|one| one.last < filter.since);
+        let is_over = newest
+            .next
+            .iter()
+            .all(|key| filter.since.is_some() && is_older(key));
+        if !filter.unanswered || is_over || found.len() > filter.limit {
+            found.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| b.key.cmp(&a.key)));
+            let cut = found.len() > filter.limit;
+            found.truncate(filter.limit);
+            return Ok((found, cut));
+        }
+        wanted = wanted.saturating_mul(4);
+    }
+}
+
+/// Conversations before they are looked at.
+struct Newest {
+    found: Vec<Conversation>,
+    /// The last one of each list that goes on.
+    next: Vec<String>,
+}
+
+/// The newest conversations by their own rows and by the messages, so many of each.
+async fn newest(
+    db: &dyn Db,
+    mapping: &Mapping,
+    filter: &Filter,
+    wanted: usize,
+) -> anyhow::Result<Newest> {
     let mut found = heads::rows(db, mapping, filter, wanted).await?;
+    let goes_on = |count: usize| count >= wanted;
+    let last = found.last().map(|one| one.key.clone());
+    let mut next: Vec<_> = last.filter(|_| goes_on(found.len())).into_iter().collect();
     let mut known: HashSet<_> = found.iter().map(|one| keys::same(&one.key)).collect();
     let told = mapping.store().conversation.as_ref();
     if filter.user.is_none() || told.is_none_or(|place| place.user.is_none()) {
         let keys = latest(db, mapping, filter.user.as_deref(), wanted).await?;
+        next.extend(keys.last().filter(|_| goes_on(keys.len())).cloned());
         let new: Vec<_> = keys
             .into_iter()
             .filter(|key| !known.contains(&keys::same(key)))
@@ -59,18 +121,7 @@ pub async fn conversations(
                 .filter(|one| known.insert(keys::same(&one.key))),
         );
     }
-    // A server answers several small questions in the time of one.
-    let described = stream::iter(found).map(|mut one| async move {
-        describe(db, mapping, &mut one).await?;
-        anyhow::Ok(one)
-    });
-    let mut found: Vec<_> = described.buffered(AT_ONCE).try_collect().await?;
-    found.retain(|one| filter.since.is_none_or(|since| one.last >= Some(since)));
-    found.retain(|one| filter.user.is_none() || one.user == filter.user);
-    found.sort_by(|a, b| b.last.cmp(&a.last).then_with(|| b.key.cmp(&a.key)));
-    let cut = found.len() > filter.limit;
-    found.truncate(filter.limit);
-    Ok((found, cut))
+    Ok(Newest { found, next })
 }
 
 /// How many conversations are looked at at a time: a backend keeps so many connections.

@@ -32,6 +32,10 @@ pub(super) struct Args {
     /// Only those of the user with this id
     #[arg(long, value_name = "ID")]
     user: Option<String>,
+
+    /// Only those that wait for an answer, however old they are
+    #[arg(long)]
+    unanswered: bool,
 }
 
 pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
@@ -40,6 +44,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         limit: args.limit as usize,
         since: args.since.map(ago),
         user: args.user.clone(),
+        unanswered: args.unanswered,
     };
     let (found, cut) = store::conversations(chats.db.as_ref(), &chats.mapping, &filter).await?;
     let head = Sheet {
