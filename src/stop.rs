@@ -26,6 +26,8 @@ pub struct Stop {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether it may work a little later though nobody does anything: a server that is starting.
+    pub passing: bool,
 }
 
 impl Stop {
@@ -54,7 +56,15 @@ impl Stop {
             kind,
             message: message.into(),
             hint: None,
+            passing: false,
         }
+    }
+
+    /// It may work a little later.
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.passing = true;
+        self
     }
 
     /// Adds the next step.
@@ -72,6 +82,14 @@ impl fmt::Display for Stop {
 }
 
 impl std::error::Error for Stop {}
+
+/// Whether an error may be over a little later.
+pub fn is_passing(error: &anyhow::Error) -> bool {
+    let mut stops = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<Stop>());
+    stops.any(|stop| stop.passing)
+}
 
 /// The outcome and the hint of any error: one without a [`Stop`] in its chain
 /// means that something could not be looked at.

@@ -283,11 +283,8 @@ fn the_dialect_comes_from_the_flag_or_the_database() {
         (output.status.code(), text(&output).1)
     };
     let (exit, err) = run(&[]);
-    assert_eq!(exit, Some(2));
-    assert!(
-        err.contains("hint: chatctl migrate lint --dialect postgres"),
-        "{err}"
-    );
+    assert_eq!(exit, Some(1), "a dropped table is one in every dialect");
+    assert!(err.contains("note: dialect: none is given"), "{err}");
     let (exit, err) = run(&["--database-url", "postgresql+asyncpg://chat@localhost/chat"]);
     assert_eq!(exit, Some(1));
     assert!(err.contains("note: dialect: postgres"), "{err}");
@@ -324,4 +321,54 @@ fn a_code_of_squawk_is_explained() {
             .contains("https://squawkhq.com/docs/renaming-column")
     );
     assert_eq!(explain("squawk/no-such-rule").status.code(), Some(2));
+}
+
+/// Without a dialect only what every database would do is said; nothing that one of them reads otherwise.
+#[test]
+fn without_a_dialect_what_holds_for_all_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let lint = || {
+        let mut command = chatctl();
+        command
+            .args(["migrate", "lint", "--dir"])
+            .arg(folder.path());
+        command
+    };
+    let found = || {
+        let (report, exit) = report(&mut lint());
+        (places(&report), exit)
+    };
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "1_a.sql",
+        "CREATE TABLE chat (id INTEGER PRIMARY KEY, title VARCHAR(20));\n",
+    );
+    write(
+        "2_b.sql",
+        "DROP TABLE chat;\nCREATE INDEX x ON note (id);\n",
+    );
+    assert_eq!(found(), (expected(&[("drop-table", 1, 1)]), 1));
+    assert!(
+        text(&lint().output().unwrap())
+            .1
+            .contains("--dialect shows the rest")
+    );
+    // Each of these is read by one database, and not by the others.
+    write(
+        "2_b.sql",
+        "PRAGMA foreign_keys = OFF;\nCREATE TABLE `a` (id INT) ENGINE=InnoDB;\nCREATE INDEX CONCURRENTLY x ON chat (title);\n",
+    );
+    assert_eq!(found(), (Vec::new(), 0));
+    // A lock file says which database it is.
+    fs::remove_file(folder.path().join("1_a.sql")).unwrap();
+    fs::remove_file(folder.path().join("2_b.sql")).unwrap();
+    fs::create_dir(folder.path().join("1_a")).unwrap();
+    write("1_a/migration.sql", "CREATE INDEX x ON chat (title);\n");
+    assert_eq!(found(), (Vec::new(), 0));
+    write("migration_lock.toml", "provider = \"postgresql\"\n");
+    let (found, _) = found();
+    assert!(
+        found.iter().any(|(code, ..)| code.starts_with("squawk")),
+        "{found:?}"
+    );
 }

@@ -172,6 +172,7 @@ fn every_code_is_made_to_fire() {
         "audit_check/rows.rs",
         "audit_rate.rs",
         "bad_servers.rs",
+        "hints.rs",
         "looking.rs",
         "matrix.rs",
         "migrate.rs",

@@ -24,14 +24,31 @@ pub(super) async fn connect<C: sqlx::Connection>(
     match tokio::time::timeout(CONNECT, C::connect_with(options)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => {
-            let hint = hint(target, &error);
+            let (hint, passing) = (hint(target, &error), is_passing(&error));
             let told = Told(error);
-            Err(Stop::unreachable(format!("can't open `{target}` at `{at}`: {told}")).hint(hint))
+            let stop =
+                Stop::unreachable(format!("can't open `{target}` at `{at}`: {told}")).hint(hint);
+            Err(if passing { stop.passing() } else { stop })
         }
         Err(_) => Err(Stop::unreachable(format!(
             "can't open `{target}`: no answer from `{at}` within {CONNECT:?}"
         ))
-        .hint("check host and port in --database-url, and what stands between")),
+        .hint("check host and port in --database-url, and the firewalls between")
+        .passing()),
+    }
+}
+
+/// Whether a server that is starting, or has too many clients, answers so.
+fn is_passing(error: &sqlx::Error) -> bool {
+    /// SQLSTATE: PostgreSQL's while it starts, stops and recovers, and for too many connections; MySQL's
+    /// for too many connections, and while it stops.
+    const CODES: [&str; 6] = ["57P01", "57P02", "57P03", "53300", "08004", "08S01"];
+    let code = error.as_database_error().and_then(|error| error.code());
+    match (error, code) {
+        // Nobody listens yet, or the name is not known yet.
+        (sqlx::Error::Io(_), _) => true,
+        (_, Some(code)) => CODES.contains(&&*code),
+        _ => false,
     }
 }
 

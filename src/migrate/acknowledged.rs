@@ -9,6 +9,7 @@ use super::source::nearest;
 use crate::sql;
 use crate::sql::AllowLoss;
 use crate::sql::Dialect;
+use crate::sql::DirectiveError;
 use crate::stop::Stop;
 
 /// An acknowledged loss, and where it is written.
@@ -29,13 +30,18 @@ pub struct Acknowledged {
 /// nearly a directive.
 pub fn of(migration: &Migration, dialect: Dialect) -> Result<Vec<Acknowledged>, Stop> {
     let path = migration.path.display();
-    let directives = sql::directives(&migration.up, dialect);
-    if let Some(error) = directives.errors.first() {
-        return Err(Stop::usage(format!("{path}:{error}")));
-    }
     let above = String::from_utf8_lossy(&migration.raw);
     let above = above.get(..migration.up_at).unwrap_or_default();
     let above = above.matches('\n').count();
+    let directives = sql::directives(&migration.up, dialect);
+    if let Some(error) = directives.errors.into_iter().next() {
+        let error = DirectiveError {
+            line: error.line + u32::try_from(above).unwrap_or_default(),
+            ..error
+        };
+        return Err(Stop::usage(format!("{path}:{error}"))
+            .hint("`chatctl explain invalid-directive` shows how a directive is written"));
+    }
     let own = directives.allow_loss.into_iter().map(|allow| {
         let place = format!("{path}:{}", above + allow.line as usize);
         acknowledged(allow, place)
@@ -43,7 +49,7 @@ pub fn of(migration: &Migration, dialect: Dialect) -> Result<Vec<Acknowledged>, 
     let mut all: Vec<_> = own.collect();
     for next_to in &migration.acknowledged {
         let allow = AllowLoss::of(&next_to.subject, dialect)
-            .map_err(|why| Stop::usage(format!("{}: {why}", next_to.place)))?;
+            .map_err(|why| Stop::usage(format!("{}: {why}", next_to.place)).hint(SUBJECT))?;
         let allow = AllowLoss {
             rows: next_to.rows,
             ..allow
@@ -52,6 +58,10 @@ pub fn of(migration: &Migration, dialect: Dialect) -> Result<Vec<Acknowledged>, 
     }
     Ok(all)
 }
+
+/// How a subject is written.
+pub const SUBJECT: &str =
+    "write it as a comment has it: `messages`, `messages.body`, `app.messages.*`";
 
 fn acknowledged(allow: AllowLoss, place: String) -> Acknowledged {
     let parts = [

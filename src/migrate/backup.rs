@@ -173,7 +173,10 @@ fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
 
 /// Whether a backup can be read to its end.
 pub(super) fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
-    let wrong = |why: &str| Stop::refused(format!("the backup `{}` {why}", path.display()));
+    let wrong = |why: &str| {
+        Stop::refused(format!("the backup `{}` {why}", path.display()))
+            .hint("take another backup: `chatctl migrate history` lists them")
+    };
     match target.backend() {
         "postgres" => {
             let login = target.login().ok_or_else(|| wrong("is of no server"))?;

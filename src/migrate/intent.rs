@@ -274,7 +274,8 @@ fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Sto
             above + error.line,
             error.column,
             error.message
-        ))),
+        ))
+        .hint("close what is open there, or save the file whole")),
     }
 }
 

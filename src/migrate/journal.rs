@@ -56,12 +56,14 @@ pub enum State {
     Adopted,
     /// A file was accepted with other line ends.
     Repaired,
+    /// A version was taken out of the history: its file is gone on purpose.
+    Forgotten,
     /// The database was restored from a backup.
     Restored,
 }
 
 impl State {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Backup,
         Self::Begun,
         Self::Done,
@@ -71,6 +73,7 @@ impl State {
         Self::Baseline,
         Self::Adopted,
         Self::Repaired,
+        Self::Forgotten,
         Self::Restored,
     ];
 
@@ -86,6 +89,7 @@ impl State {
             Self::Baseline => "baseline",
             Self::Adopted => "adopted",
             Self::Repaired => "repaired",
+            Self::Forgotten => "forgotten",
             Self::Restored => "restored",
         }
     }
@@ -242,7 +246,7 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
     for entry in entries.iter().filter(of_it) {
         let number = entry.statement;
         match (entry.state, number) {
-            (State::Applied | State::Resolved, 0) => standing = None,
+            (State::Applied | State::Resolved | State::Forgotten, 0) => standing = None,
             (State::Begun, 0) => {
                 standing.get_or_insert_with(Standing::default);
             }
@@ -269,6 +273,7 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
                 | State::Baseline
                 | State::Adopted
                 | State::Repaired
+                | State::Forgotten
                 | State::Restored,
                 _,
             ) => {}
@@ -298,8 +303,17 @@ mod tests {
         assert_eq!(
             words,
             [
-                "backup", "begun", "done", "failed", "applied", "resolved", "baseline", "adopted",
-                "repaired", "restored"
+                "backup",
+                "begun",
+                "done",
+                "failed",
+                "applied",
+                "resolved",
+                "baseline",
+                "adopted",
+                "repaired",
+                "forgotten",
+                "restored"
             ]
         );
         for state in State::ALL {

@@ -1,6 +1,7 @@
 //! The history in a database: read whichever tool wrote it, written as sqlx does.
 
 use super::history;
+use super::history::Foreign;
 use super::history::Found;
 use super::history::Recorded;
 use super::journal;
@@ -21,34 +22,56 @@ use std::time::Duration;
 /// The history that is written: sqlx's own, so that an embedded `sqlx::migrate!` goes on from it.
 pub(super) const TABLE: &str = "_sqlx_migrations";
 
+/// What a database says of its migrations.
+#[derive(Debug)]
+pub struct Seen {
+    /// What is applied, whichever tool wrote it.
+    pub applied: Vec<Applied>,
+    /// The tool whose history was read; none where there is none that can be read.
+    pub tool: Option<&'static str>,
+    /// A history that can only be named; looked for where none can be read.
+    pub foreign: Option<Foreign>,
+}
+
 /// What is applied, whichever tool wrote it. Reads only.
-pub fn applied(
+pub fn look(
     session: &mut dyn Session,
     dialect: Dialect,
     files: &[Migration],
-) -> anyhow::Result<(Vec<Applied>, Option<&'static str>)> {
-    let found = histories(session)?;
-    // A history that was adopted stays beside the one that is written since.
+) -> anyhow::Result<Seen> {
+    let tables = tables(session)?;
+    let found = history::recognise(&tables);
+    // A history that was adopted stays next to the one that is written since.
     let ours = found.iter().find(|it| it.table == TABLE);
-    match ours.or(found.first()) {
-        None => Ok((Vec::new(), None)),
-        Some(found) => {
-            let applied = read(session, dialect, found, files)?;
-            Ok((applied, Some(found.history.tool)))
-        }
-    }
+    let Some(found) = ours.or(found.first()) else {
+        let foreign = history::foreign(&tables);
+        let has_rows = |it: &Foreign| {
+            let table = session.quote(&it.table);
+            let sql = format!("SELECT 1 FROM {table} LIMIT 1");
+            session.rows(&sql).map(|rows| !rows.is_empty())
+        };
+        // An empty one is that of a tool which was only tried.
+        let used = foreign.as_ref().map(has_rows).transpose()?;
+        return Ok(Seen {
+            applied: Vec::new(),
+            tool: None,
+            foreign: foreign.filter(|_| used == Some(true)),
+        });
+    };
+    Ok(Seen {
+        applied: read(session, dialect, found, files)?,
+        tool: Some(found.history.tool),
+        foreign: None,
+    })
 }
 
-fn histories(session: &mut dyn Session) -> anyhow::Result<Vec<Found>> {
-    let shapes: Vec<_> = session
-        .catalog()?
-        .into_iter()
-        .map(|shape| {
-            let columns = shape.columns.into_iter().map(|column| column.name);
-            (shape.name, columns.collect())
-        })
-        .collect();
-    Ok(history::recognise(&shapes))
+/// The tables and the names of their columns.
+fn tables(session: &mut dyn Session) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+    let tables = session.catalog()?.into_iter().map(|shape| {
+        let columns = shape.columns.into_iter().map(|column| column.name);
+        (shape.name, columns.collect())
+    });
+    Ok(tables.collect())
 }
 
 fn read(
@@ -77,15 +100,33 @@ pub(super) fn of_sqlx(
     dialect: Dialect,
     files: &[Migration],
 ) -> anyhow::Result<Vec<Applied>> {
-    match applied(session, dialect, files)? {
-        (applied, None | Some("sqlx")) => Ok(applied),
-        (_, Some(tool)) => Err(Stop::refused(format!(
+    let seen = look(session, dialect, files)?;
+    match seen.foreign {
+        None => ours(seen),
+        // The files may be those that the tool has run already.
+        Some(foreign) => Err(Stop::refused(format!(
+            "{} migrated this database (its table `{}` has rows), and chatctl would run every file from the first on",
+            foreign.tool, foreign.table
+        ))
+        .hint(BY_HAND)
+        .into()),
+    }
+}
+
+/// The same, but a history that nobody can take over is in nobody's way.
+fn ours(seen: Seen) -> anyhow::Result<Vec<Applied>> {
+    match seen.tool {
+        None | Some("sqlx") => Ok(seen.applied),
+        Some(tool) => Err(Stop::refused(format!(
             "the history in this database was written by {tool}"
         ))
         .hint("take it over with `chatctl migrate adopt`, or go on with the tool that wrote it")
         .into()),
     }
 }
+
+/// How a database is begun with that another tool migrated.
+pub const BY_HAND: &str = "if the database has what the files make up to a version: `chatctl migrate baseline VERSION`; if none of these files was ever run here: `chatctl migrate baseline --none`";
 
 /// Makes the history when there is none, as sqlx 0.9 does.
 pub(super) fn create(session: &mut dyn Session, dialect: Dialect) -> anyhow::Result<()> {
@@ -186,19 +227,79 @@ pub struct Ledger<'a> {
 impl Ledger<'_> {
     /// Writes every file up to a version into the history without running it: for a database whose
     /// schema came about in another way. Gives what was written.
+    ///
+    /// Where a history is already, only one version at a time: what is pending before it would be skipped.
     pub fn baseline(&mut self, to: &Version) -> anyhow::Result<Vec<Version>> {
         let files = self.files;
-        let look = |ledger: &mut Self| of_sqlx(ledger.session, ledger.dialect, files);
-        self.together(Event::Baseline, look, |ledger, applied| {
-            let wanted = files.iter().filter(|file| file.version <= *to);
-            ledger.record_all(wanted, &applied)
+        let find = |ledger: &mut Self| {
+            let applied = ours(look(ledger.session, ledger.dialect, files)?)?;
+            let is_new = |file: &&Migration| {
+                file.version <= *to && applied.iter().all(|row| row.version != file.version)
+            };
+            let wanted: Vec<_> = files.iter().filter(is_new).collect();
+            match wanted.split_last() {
+                Some((_, skipped)) if !skipped.is_empty() && !applied.is_empty() => {
+                    Err(skips(to, skipped).into())
+                }
+                _ => Ok(wanted),
+            }
+        };
+        self.together(Event::Baseline, find, |ledger, wanted| {
+            ledger.record_all(wanted.into_iter())
+        })
+    }
+
+    /// Begins a history in which nothing is applied: for a database that another tool migrated, with
+    /// other files.
+    pub fn begin(&mut self) -> anyhow::Result<()> {
+        let files = self.files;
+        let none = |ledger: &mut Self| {
+            let applied = ours(look(ledger.session, ledger.dialect, files)?)?;
+            match applied.first() {
+                None => Ok(()),
+                Some(row) => Err(Stop::refused(format!(
+                    "version `{}` is applied, so there is a history already",
+                    row.version
+                ))
+                .hint("`chatctl migrate status` shows every version")
+                .into()),
+            }
+        };
+        self.together(Event::Baseline, none, |ledger, ()| {
+            create(ledger.session, ledger.dialect)?;
+            Ok(Vec::new())
+        })?;
+        Ok(())
+    }
+
+    /// Takes versions out of the history whose files are gone on purpose.
+    pub fn forget(&mut self, versions: &[Version]) -> anyhow::Result<Vec<Version>> {
+        let files = self.files;
+        let missing = |ledger: &mut Self| {
+            let rows = plan::status(files, &of_sqlx(ledger.session, ledger.dialect, files)?);
+            versions.iter().try_for_each(|version| {
+                let row = rows.iter().find(|row| row.version == *version);
+                match row.map(|row| row.state) {
+                    Some(State::Missing) => Ok(()),
+                    state => Err(not_missing(version, state).into()),
+                }
+            })
+        };
+        self.together(Event::Forgotten, missing, |ledger, ()| {
+            let table = ledger.session.quote(TABLE);
+            let sql = format!("DELETE FROM {table} WHERE version = ?");
+            for version in versions {
+                ledger.session.write(&sql, &[number(version)?])?;
+            }
+            Ok(versions.to_vec())
         })
     }
 
     /// Takes over what another tool applied: its history stays, and sqlx's is written beside it.
     /// Gives the tool and what was written.
     pub fn adopt(&mut self) -> anyhow::Result<(&'static str, Vec<Version>)> {
-        let (files, found) = (self.files, histories(self.session)?);
+        let (files, tables) = (self.files, tables(self.session)?);
+        let found = history::recognise(&tables);
         if found.iter().any(|it| it.table == TABLE) {
             return Err(
                 Stop::refused("this database has the history already that chatctl writes")
@@ -207,13 +308,14 @@ impl Ledger<'_> {
             );
         }
         let Some(found) = found.first() else {
-            return Err(
-                Stop::refused("there is no history of any tool in this database")
-                    .hint(
-                        "if its schema is as the files make it: `chatctl migrate baseline VERSION`",
-                    )
-                    .into(),
-            );
+            let stop = match history::foreign(&tables) {
+                None => Stop::refused("there is no history of any tool in this database"),
+                Some(foreign) => Stop::refused(format!(
+                    "the history of {} (`{}`) does not say which of these files were run, so it can't be taken over",
+                    foreign.tool, foreign.table
+                )),
+            };
+            return Err(stop.hint(BY_HAND).into());
         };
         let (tool, dialect) = (found.history.tool, self.dialect);
         let look = |ledger: &mut Self| {
@@ -226,7 +328,7 @@ impl Ledger<'_> {
                             by_line_ends: false
                         }
                         | State::Missing
-                        | State::NewerThanFiles
+                        | State::Newer
                 )
             });
             if let Some(row) = wrong {
@@ -249,7 +351,7 @@ impl Ledger<'_> {
             Ok(taken)
         };
         let written = self.together(Event::Adopted, look, |ledger, taken| {
-            ledger.record_all(taken.into_iter(), &[])
+            ledger.record_all(taken.into_iter())
         })?;
         Ok((tool, written))
     }
@@ -257,15 +359,12 @@ impl Ledger<'_> {
     fn record_all<'b>(
         &mut self,
         files: impl Iterator<Item = &'b Migration>,
-        applied: &[Applied],
     ) -> anyhow::Result<Vec<Version>> {
         create(self.session, self.dialect)?;
         let mut written = Vec::new();
         for file in files {
-            if applied.iter().all(|row| row.version != file.version) {
-                record(self.session, file, Some(Duration::ZERO))?;
-                written.push(file.version.clone());
-            }
+            record(self.session, file, Some(Duration::ZERO))?;
+            written.push(file.version.clone());
         }
         Ok(written)
     }
@@ -357,6 +456,28 @@ impl Ledger<'_> {
         self.session
             .command(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
         done
+    }
+}
+
+fn skips(to: &Version, skipped: &[&Migration]) -> Stop {
+    let (first, last) = (&skipped[0].version, &skipped[skipped.len() - 1].version);
+    let list = plan::listed(skipped.iter().map(|file| &file.version));
+    Stop::refused(format!(
+        "`baseline {to}` would count as applied what was not run here: {list}"
+    ))
+    .hint(format!(
+        "run it: `chatctl migrate up --to {last}`; or, where it was done by hand, count one version after the other as applied: `chatctl migrate baseline {first}`"
+    ))
+}
+
+fn not_missing(version: &Version, state: Option<State>) -> Stop {
+    let is = state.map_or("not applied", State::name);
+    let stop = Stop::refused(format!(
+        "version `{version}` is {is}, and its file is not missing"
+    ));
+    match state {
+        Some(State::Newer) => stop.hint("run the release that has its file"),
+        _ => stop.hint("`chatctl migrate status` shows every version"),
     }
 }
 

@@ -17,12 +17,17 @@ mod tools;
 
 use crate::sql::Dialect;
 
-/// The codes of what `migrate` finds in a run and in a plan.
+/// The codes of what `migrate` finds in a run, a plan and a status.
 pub static CODES: &[&str] = &[
     "column-lost",
     "destructive-statement",
+    "foreign-history",
     "implicit-commit",
+    "migration-changed",
     "migration-failed",
+    "migration-missing",
+    "migration-out-of-order",
+    "migration-unfinished",
     "objects-lost",
     "rows-lost",
     "schema-drift",

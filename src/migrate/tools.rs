@@ -171,23 +171,29 @@ pub(super) fn run(command: &mut Command) -> Result<(), Stop> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .output()
-        .map_err(|error| Stop::refused(format!("`{name}` could not be run: {error}")))?;
+        .map_err(|error| {
+            Stop::refused(format!("`{name}` could not be run: {error}"))
+                .hint(format!("look whether `{name} --version` runs as this user"))
+        })?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said: Vec<_> = said.lines().filter(|line| !line.is_empty()).collect();
     let last = &said[said.len().saturating_sub(3)..];
-    Err(Stop::refused(format!(
-        "`{name}` failed: {}",
-        last.join(" / ")
-    )))
+    Err(
+        Stop::refused(format!("`{name}` failed: {}", last.join(" / "))).hint(format!(
+            "let the user of --database-url read every table, and take a `{name}` that is as new as the server"
+        )),
+    )
 }
 
 /// A file as the standard input of a command.
 pub(super) fn input(path: &Path) -> Result<Stdio, Stop> {
-    let file = File::open(path)
-        .map_err(|error| Stop::refused(format!("`{}` can't be read: {error}", path.display())))?;
+    let file = File::open(path).map_err(|error| {
+        Stop::refused(format!("`{}` can't be read: {error}", path.display()))
+            .hint("run chatctl as the user who owns it")
+    })?;
     Ok(Stdio::from(file))
 }
 

@@ -92,6 +92,24 @@ impl Ground {
         }
     }
 
+    /// Ends the server, as an operator does.
+    pub fn stop(&mut self) {
+        match &mut self.store {
+            Store::Sqlite(_) => unreachable!("SQLite has no server"),
+            Store::Postgres(server) => server.stop(),
+            Store::Mysql(server) => server.stop(),
+        }
+    }
+
+    /// Starts it again, on the same port.
+    pub fn restart(&mut self) {
+        match &mut self.store {
+            Store::Sqlite(_) => unreachable!("SQLite has no server"),
+            Store::Postgres(server) => server.restart(),
+            Store::Mysql(server) => server.restart(),
+        }
+    }
+
     /// A database whose files have these texts, from version 1 on; the last is pending.
     pub fn at(&self, name: &str, texts: &[&str]) -> Site {
         let site = self.site(name);

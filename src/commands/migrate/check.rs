@@ -19,6 +19,7 @@ use crate::migrate::backup::When;
 use crate::migrate::drift;
 use crate::migrate::drift::Difference;
 use crate::migrate::ledger;
+use crate::migrate::plan::Newer;
 use crate::migrate::plan::OutOfOrder;
 use crate::migrate::plan::Policy;
 use crate::migrate::scratch::Scratch;
@@ -103,6 +104,15 @@ fn on_copy(
             false => "it changes something".into(),
         },
     ));
+    if !idle {
+        report.add(Finding::new(
+            "schema-drift",
+            Severity::Error,
+            "second run",
+            "a second run of the same files is not idle, so a replica that starts later changes the schema again",
+            "find the migration that takes its own row out of the history, or runs outside of it",
+        ));
+    }
     Ok(Some(before))
 }
 
@@ -112,7 +122,7 @@ pub(super) fn drift(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let target = job.target()?;
     let dialect = migrate::dialect(target.backend());
     let mut session = job.open(&target, Missing::Fail, Waits::SHORT)?;
-    let (applied, _) = ledger::applied(session.as_mut(), dialect, &folder.migrations)?;
+    let applied = ledger::look(session.as_mut(), dialect, &folder.migrations)?.applied;
     let last = applied.iter().map(|row| row.version.clone()).max();
     let there = session.schema()?;
     let expected = match &last {
@@ -181,6 +191,7 @@ fn apply_to(
             policy: Policy {
                 to,
                 out_of_order: OutOfOrder::Allow,
+                newer: Newer::Refuse,
             },
             dialect: migrate::dialect(target.backend()),
             guard: Guard::Auto,

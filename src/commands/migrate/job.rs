@@ -1,5 +1,7 @@
 //! Work on a database that blocks its thread, and that a signal can stop.
 
+use super::FAILED;
+use crate::clock;
 use crate::commands::Done;
 use crate::commands::Env;
 use crate::db;
@@ -8,18 +10,23 @@ use crate::db::Missing;
 use crate::db::Session;
 use crate::db::Target;
 use crate::db::Waits;
+use crate::stop;
 use crate::stop::Stop;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// What the work is handed.
 pub(super) struct Job {
     pub(super) env: Env,
     /// Turns true when a signal asks to stop.
     pub(super) stop: AtomicBool,
+    /// Until when a database is waited for that does not accept connections yet.
+    patience: OnceLock<clock::Tick>,
     interrupters: Mutex<Vec<Interrupter>>,
 }
 
@@ -32,6 +39,7 @@ pub(super) async fn run(
     let job = Arc::new(Job {
         env,
         stop: AtomicBool::new(false),
+        patience: OnceLock::new(),
         interrupters: Mutex::default(),
     });
     let of_work = Arc::clone(&job);
@@ -43,11 +51,17 @@ pub(super) async fn run(
             job.stop.store(true, Ordering::SeqCst);
             job.interrupters.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|stop| stop());
             match work.await? {
-                Ok(done) => Ok(done),
-                Err(_) => Err(Stop::interrupted().into()),
+                // A statement that the signal ended did not fail, wherever it was.
+                Ok(done) if !failed(&done) => Ok(done),
+                _ => Err(Stop::interrupted().into()),
             }
         }
     }
+}
+
+/// Whether a statement is said to have failed.
+fn failed(done: &Done) -> bool {
+    matches!(done, Done::Report(report) if report.findings.iter().any(|it| it.code == FAILED))
 }
 
 impl Job {
@@ -77,13 +91,55 @@ impl Job {
         missing: Missing,
         waits: Waits,
     ) -> anyhow::Result<Box<dyn Session>> {
-        let session = db::open_session(target, missing, waits)?;
+        let session = self.patiently(target, || db::open_session(target, missing, waits))?;
         let mut all = self
             .interrupters
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         all.push(session.interrupter());
         Ok(session)
+    }
+
+    /// From now on a database that does not accept connections is waited for so long.
+    pub(super) fn wait(&self, wait: Duration) {
+        // Every sub-command says it once.
+        let _ = self.patience.set(clock::now() + wait);
+    }
+
+    fn patiently<T>(
+        &self,
+        target: &Target,
+        open: impl Fn() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mut waiting = false;
+        loop {
+            let error = match open() {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            let time_left = self
+                .patience
+                .get()
+                .is_some_and(|until| clock::now() < *until);
+            if !stop::is_passing(&error) || !time_left {
+                return Err(error);
+            }
+            if !waiting {
+                self.env
+                    .progress
+                    .note(&format!("waiting for `{}`: {error:#}", target.address()));
+                waiting = true;
+            }
+            if self.is_stopped() {
+                return Err(Stop::interrupted().into());
+            }
+            std::thread::sleep(KNOCK);
+        }
+    }
+
+    /// Whether a signal asked to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
     }
 
     /// A connection that can't write; none when there is no database yet.
@@ -100,6 +156,9 @@ impl Job {
         self.open(target, Missing::Fail, Waits::SHORT)
     }
 }
+
+/// How often a database is asked again.
+const KNOCK: Duration = Duration::from_millis(200);
 
 /// Refuses a URL that forbids writing, before anything is done.
 pub(super) fn writable(target: &Target) -> Result<(), Stop> {

@@ -5,10 +5,12 @@ use crate::commands::Done;
 use crate::commands::Env;
 use crate::guard;
 use crate::lint;
+use crate::lint::Checked;
 use crate::lint::Input;
 use crate::lint::Schema;
 use crate::lint::ServerVersion;
 use crate::lint::Settings;
+use crate::migrate::acknowledged::SUBJECT;
 use crate::migrate::source;
 use crate::migrate::source::Acknowledgement;
 use crate::migrate::source::File;
@@ -47,7 +49,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT")]
     source: Option<String>,
 
-    /// Whose SQL it is; mysql is MariaDB too [default: the database URL's]
+    /// Whose SQL it is; mysql is MariaDB too [default: what the database URL or the folder says, else what
+    /// holds for all]
     #[arg(long, value_parser = PossibleValuesParser::new(DIALECTS.map(|(name, _)| name)))]
     dialect: Option<String>,
 
@@ -67,59 +70,101 @@ struct Text {
     acknowledged: Vec<Acknowledgement>,
 }
 
+/// What is looked at, and as whose SQL.
+struct Texts {
+    texts: Vec<Text>,
+    /// What the files themselves say; a lock file or a journal names the database.
+    dialect: Option<Dialect>,
+}
+
 pub(super) fn run(args: &Args, env: &Env) -> anyhow::Result<Done> {
     let began = Instant::now();
-    let dialect = dialect(args, env)?;
-    if args.server_version.is_some() && dialect != Dialect::Postgres {
-        env.progress
-            .warning("--server-version counts for PostgreSQL only");
-    }
-    let settings = Settings {
-        dialect,
-        server: args.server_version.unwrap_or_default(),
-        foreign: guard::ALL.iter().map(|pattern| pattern.code).collect(),
-    };
+    let asked = dialect(args, env)?;
     let paths = match args.files.as_slice() {
         [] => std::slice::from_ref(&args.dir),
         files => files,
     };
     let mut report = Report::new("migrate lint");
     for path in paths {
-        // What a folder's earlier files made counts for its later ones.
-        let mut schema = Schema::default();
-        for text in texts(path, args, env)? {
-            look(&text, &settings, &mut schema, &mut report)?;
+        let Texts { texts, dialect } = texts(path, args, env)?;
+        let mut lints = Lints::of(asked.or(dialect), args, env);
+        for text in texts {
+            look(&text, &mut lints, &mut report)?;
         }
     }
     report.took = began.elapsed();
     Ok(Done::Report(Box::new(report)))
 }
 
-fn look(
-    text: &Text,
-    settings: &Settings,
-    schema: &mut Schema,
-    report: &mut Report,
-) -> Result<(), Stop> {
+/// The dialects that texts are read in, each with what the earlier files of a folder made.
+struct Lints(Vec<(Settings, Schema)>);
+
+impl Lints {
+    /// Without a dialect all of them.
+    fn of(dialect: Option<Dialect>, args: &Args, env: &Env) -> Self {
+        let dialects = match dialect {
+            Some(dialect) => vec![dialect],
+            None => {
+                env.progress.note(
+                    "dialect: none is given, so only what holds on SQLite, PostgreSQL and MySQL alike is reported; --dialect shows the rest",
+                );
+                DIALECTS.map(|(_, dialect)| dialect).to_vec()
+            }
+        };
+        if args.server_version.is_some() && dialects != [Dialect::Postgres] {
+            env.progress
+                .warning("--server-version counts for PostgreSQL only");
+        }
+        let settings = |dialect| Settings {
+            dialect,
+            server: args.server_version.unwrap_or_default(),
+            foreign: guard::ALL.iter().map(|pattern| pattern.code).collect(),
+        };
+        let with_schema = |dialect| (settings(dialect), Schema::default());
+        Self(dialects.into_iter().map(with_schema).collect())
+    }
+
+    /// What is found in every dialect, in the words of the first.
+    fn check(&mut self, text: &Text) -> Result<Checked, Stop> {
+        let checked = self.0.iter_mut().map(|(settings, schema)| {
+            let acknowledged = text.acknowledged.iter().map(|it| {
+                AllowLoss::of(&it.subject, settings.dialect)
+                    .map_err(|why| Stop::usage(format!("{}: {why}", it.place)).hint(SUBJECT))
+            });
+            let acknowledged = acknowledged.collect::<Result<Vec<_>, _>>()?;
+            let input = Input {
+                file: &text.file,
+                text: &text.up,
+                start: text.start,
+                no_transaction: text.no_transaction,
+                acknowledged: &acknowledged,
+            };
+            Ok(lint::check(&input, settings, schema))
+        });
+        let all = checked.collect::<Result<Vec<_>, Stop>>()?;
+        let mut all = all.into_iter();
+        let mut first = all.next().expect("there is at least one dialect");
+        for other in all {
+            let same = |it: &Finding, other: &Finding| {
+                it.code == other.code
+                    && (it.place.line, it.place.column) == (other.place.line, other.place.column)
+            };
+            first
+                .findings
+                .retain(|it| other.findings.iter().any(|other| same(it, other)));
+        }
+        Ok(first)
+    }
+}
+
+fn look(text: &Text, lints: &mut Lints, report: &mut Report) -> Result<(), Stop> {
     let name = text.name.clone();
     if let Some(reason) = &text.unsupported {
         let reason = format!("it can't be looked into: {reason}");
         report.cases.push(case(name, Verdict::Inconclusive, reason));
         return Ok(());
     }
-    let acknowledged = text.acknowledged.iter().map(|it| {
-        AllowLoss::of(&it.subject, settings.dialect)
-            .map_err(|why| Stop::usage(format!("{}: {why}", it.place)))
-    });
-    let acknowledged = acknowledged.collect::<Result<Vec<_>, _>>()?;
-    let input = Input {
-        file: &text.file,
-        text: &text.up,
-        start: text.start,
-        no_transaction: text.no_transaction,
-        acknowledged: &acknowledged,
-    };
-    let checked = lint::check(&input, settings, schema);
+    let checked = lints.check(text)?;
     report.checked += checked.statements as u64;
     let errors = count(&checked.findings, Severity::Error);
     let verdict = match errors {
@@ -149,22 +194,22 @@ fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{s}")
 }
 
-/// Whose SQL the files are: a text alone does not tell.
-fn dialect(args: &Args, env: &Env) -> Result<Dialect, Stop> {
+/// Whose SQL the files are, as far as the user says: a text alone does not tell.
+fn dialect(args: &Args, env: &Env) -> Result<Option<Dialect>, Stop> {
     let named = |name: &str| {
         let row = DIALECTS.iter().find(|(known, _)| *known == name);
         row.map(|(_, dialect)| *dialect)
     };
     let hint = "chatctl migrate lint --dialect postgres";
     if let Some(dialect) = args.dialect.as_deref().and_then(named) {
-        return Ok(dialect);
+        return Ok(Some(dialect));
     }
     let url = env
         .config
-        .value("database-url", env.database_url.as_deref())?
-        .ok_or_else(|| {
-            Stop::usage("no dialect: neither `--dialect` nor a database URL is given").hint(hint)
-        })?;
+        .value("database-url", env.database_url.as_deref())?;
+    let Some(url) = url else {
+        return Ok(None);
+    };
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     // SQLAlchemy names its driver behind a plus sign.
     let name = match scheme.split('+').next().unwrap_or_default() {
@@ -180,26 +225,31 @@ fn dialect(args: &Args, env: &Env) -> Result<Dialect, Stop> {
     })?;
     env.progress
         .note(&format!("dialect: {name} (from the database URL)"));
-    Ok(dialect)
+    Ok(Some(dialect))
 }
 
-fn texts(path: &Path, args: &Args, env: &Env) -> anyhow::Result<Vec<Text>> {
+fn texts(path: &Path, args: &Args, env: &Env) -> anyhow::Result<Texts> {
     let about = fs::metadata(path);
     let folder = args.files.is_empty() || about.as_ref().is_ok_and(fs::Metadata::is_dir);
     if folder {
         let mut folder = super::options::read(path, args.source.as_deref(), env)?;
         super::options::acknowledge(&mut folder.migrations, env)?;
-        return folder
-            .migrations
-            .iter()
-            .map(|it| text(it, &folder.migrations))
-            .collect();
+        let texts = folder.migrations.iter();
+        return Ok(Texts {
+            texts: texts
+                .map(|it| text(it, &folder.migrations))
+                .collect::<Result<_, _>>()?,
+            dialect: folder.dialect,
+        });
     }
     let bytes = fs::read(path).map_err(|error| {
         let stop = Stop::usage(format!("`{}` can't be read: {error}", path.display()));
         stop.hint("name a file or a folder: `chatctl migrate lint migrations`")
     })?;
-    alone(path, bytes, args.source.as_deref())
+    Ok(Texts {
+        texts: alone(path, bytes, args.source.as_deref())?,
+        dialect: None,
+    })
 }
 
 /// A file without its folder: as a migration where its name or its marks say so, so that the part
@@ -243,6 +293,7 @@ fn text(migration: &Migration, all: &[Migration]) -> anyhow::Result<Text> {
             "`{}` can't be read: {error}",
             migration.path.display()
         ))
+        .hint("run chatctl as a user who may read it")
     })?;
     Ok(of(migration, all, &bytes))
 }

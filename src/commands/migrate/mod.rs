@@ -1,6 +1,7 @@
 //! `chatctl migrate`: its sub-commands.
 
 mod acknowledged;
+mod advice;
 mod check;
 mod guard;
 mod job;
@@ -19,6 +20,7 @@ use crate::migrate::ledger::Resolution;
 use crate::migrate::source::Version;
 use crate::report::Case;
 use crate::report::Verdict;
+use crate::stop::Stop;
 use options::Options;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,8 +47,8 @@ enum Command {
     Up(up::Args),
     /// Show what would run, statement by statement, and what it may destroy; changes nothing
     Plan(Options),
-    /// Show what is applied, pending, changed and missing; changes nothing
-    Status(Options),
+    /// Show what is applied, pending, changed, missing and newer than the files; changes nothing
+    Status(status::Args),
     /// Rehearse on a copy: nothing is lost, from empty to head is the same schema, a second run
     /// changes nothing
     Verify(Options),
@@ -55,18 +57,24 @@ enum Command {
     /// Write files into the history without running them, up to this version
     Baseline {
         /// The last version that counts as applied
-        #[arg(id = "of", value_name = "VERSION")]
-        version: String,
+        #[arg(id = "of", value_name = "VERSION", required_unless_present = "none")]
+        version: Option<String>,
+        /// Nothing counts as applied, though another tool migrated the database
+        #[arg(long, conflicts_with = "of")]
+        none: bool,
         #[command(flatten)]
         options: Options,
     },
     /// Take over the history that another tool wrote
     Adopt(Options),
-    /// Accept files that differ from what was applied by line ends only
+    /// Accept files that differ from what was applied by line ends only, or that are gone on purpose
     Repair {
-        /// The only difference that may be repaired
-        #[arg(long, required = true)]
+        /// Record files as they are now that differ by line ends or a byte order mark only
+        #[arg(long, required_unless_present = "missing")]
         eol: bool,
+        /// Take a version out of the history whose file was removed on purpose
+        #[arg(long, value_name = "VERSION", conflicts_with = "eol")]
+        missing: Vec<String>,
         #[command(flatten)]
         options: Options,
     },
@@ -117,12 +125,16 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     job::run(env, move |job| match command {
         Command::Up(args) => up::run(args, job),
         Command::Plan(options) => plan::run(&options, job),
-        Command::Status(options) => status::run(&options, job),
+        Command::Status(args) => status::run(&args, job),
         Command::Verify(options) => check::verify(&options, job),
         Command::Drift(options) => check::drift(&options, job),
-        Command::Baseline { version, options } => settle::baseline(&version, &options, job),
+        Command::Baseline {
+            version, options, ..
+        } => settle::baseline(version.as_deref(), &options, job),
         Command::Adopt(options) => settle::adopt(&options, job),
-        Command::Repair { options, .. } => settle::repair(&options, job),
+        Command::Repair {
+            missing, options, ..
+        } => settle::repair(&missing, &options, job),
         Command::Resolve {
             version,
             how,
@@ -135,7 +147,22 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         Command::Guard { paths } => guard::run(&paths),
     })
     .await
+    .map_err(with_a_way)
 }
+
+/// What no part of chatctl knew an answer to is an answer of the database to one of chatctl's own
+/// statements: nothing of the file at hand was committed.
+fn with_a_way(error: anyhow::Error) -> anyhow::Error {
+    if error.chain().any(|cause| cause.is::<Stop>()) {
+        return error;
+    }
+    Stop::unreachable(format!("{error:#}"))
+        .hint("`chatctl migrate status` shows what is applied; if the database's own log does not tell why, it is a defect of chatctl: report it with this line")
+        .into()
+}
+
+/// The code of a statement that failed.
+const FAILED: &str = "migration-failed";
 
 /// What a migration is called: its version and what it does, where the version does not say both.
 fn title(version: &Version, description: &str) -> String {
@@ -157,5 +184,41 @@ fn case(name: String, verdict: Verdict, reason: String) -> Case {
         name,
         verdict,
         reason,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Version;
+    use super::title;
+    use super::with_a_way;
+    use crate::outcome::Outcome;
+    use crate::stop;
+    use crate::stop::Stop;
+    use anyhow::Context as _;
+
+    #[test]
+    fn no_error_is_without_a_way_out() {
+        let failed: anyhow::Result<()> =
+            Err(anyhow::anyhow!("cannot cast type integer[] to numeric"));
+        let error = with_a_way(failed.context("comparing `t`").unwrap_err());
+        assert_eq!(
+            error.to_string(),
+            "comparing `t`: cannot cast type integer[] to numeric"
+        );
+        let (outcome, hint) = stop::classify(&error);
+        assert_eq!(outcome, Outcome::Undecided);
+        assert!(hint.unwrap().contains("chatctl migrate status"));
+        let known = with_a_way(Stop::refused("x").hint("y").into());
+        assert_eq!(stop::classify(&known), (Outcome::Refused, Some("y")));
+    }
+
+    #[test]
+    fn a_title_says_nothing_twice() {
+        assert_eq!(title(&Version::number(1), "add chat"), "1 add chat");
+        assert_eq!(title(&Version::number(1), ""), "1");
+        let named = Version::named("20240101_a").unwrap();
+        assert_eq!(title(&named, "20240101_a"), "20240101_a");
     }
 }

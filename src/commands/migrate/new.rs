@@ -3,7 +3,6 @@
 use crate::commands::Done;
 use crate::migrate::source;
 use crate::stop::Stop;
-use anyhow::Context as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
@@ -18,15 +17,20 @@ pub(super) fn run(name: &str, dir: &Path) -> anyhow::Result<Done> {
         return Err(Stop::usage(format!(
             "`{name}` has no letter or digit to make a file name of"
         ))
+        .hint("say what it does: `chatctl migrate new \"add notes\"`")
         .into());
     }
     suits(dir)?;
-    std::fs::create_dir_all(dir).with_context(|| format!("making `{}`", dir.display()))?;
+    std::fs::create_dir_all(dir).map_err(|error| unwritable(dir, &error))?;
     let path = dir.join(format!("{}_{}.sql", next(dir), words.join("_")));
-    let mut file =
-        std::fs::File::create_new(&path).with_context(|| format!("making `{}`", path.display()))?;
-    writeln!(file, "-- {name}")?;
+    let mut file = std::fs::File::create_new(&path).map_err(|error| unwritable(&path, &error))?;
+    writeln!(file, "-- {name}").map_err(|error| unwritable(&path, &error))?;
     Ok(Done::Text(format!("{}\n", path.display())))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Stop {
+    Stop::refused(format!("`{}` can't be written: {error}", path.display()))
+        .hint("let this user write there, or name another folder with --dir")
 }
 
 /// Refuses to put a plain file among those of a tool that writes others: it would be read as one of

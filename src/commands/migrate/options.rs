@@ -2,6 +2,7 @@
 
 use super::job::Job;
 use crate::commands::Env;
+use crate::migrate::plan::Newer;
 use crate::migrate::plan::OutOfOrder;
 use crate::migrate::plan::Policy;
 use crate::migrate::source;
@@ -12,6 +13,7 @@ use crate::migrate::source::acknowledged::Among;
 use crate::stop::Stop;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What every sub-command on a database takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,11 +33,20 @@ pub(super) struct Options {
     /// Also apply files that are older than what is applied
     #[arg(long)]
     allow_out_of_order: bool,
+
+    /// Pass when the database is newer than the files: an older release starts again, and migrates nothing
+    #[arg(long)]
+    allow_newer: bool,
+
+    /// How long to wait for a database that does not accept connections yet
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    wait: Duration,
 }
 
 impl Options {
     /// The folders, read, with what was found out about them.
     pub(super) fn folder(&self, job: &Job) -> anyhow::Result<Folder> {
+        job.wait(self.wait);
         let mut all: Option<Folder> = None;
         for dir in &self.dir {
             let folder = read(dir, self.source.as_deref(), &job.env)?;
@@ -64,6 +75,10 @@ impl Options {
             out_of_order: match self.allow_out_of_order {
                 true => OutOfOrder::Allow,
                 false => OutOfOrder::Refuse,
+            },
+            newer: match self.allow_newer {
+                true => Newer::Allow,
+                false => Newer::Refuse,
             },
         })
     }

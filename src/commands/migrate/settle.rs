@@ -8,9 +8,22 @@ use crate::migrate::ledger::Ledger;
 use crate::migrate::ledger::Resolution;
 use crate::migrate::source::Folder;
 use crate::migrate::source::Version;
+use crate::stop::Stop;
 
-pub(super) fn baseline(version: &str, options: &Options, job: &Job) -> anyhow::Result<Done> {
+/// Without a version nothing counts as applied.
+pub(super) fn baseline(
+    version: Option<&str>,
+    options: &Options,
+    job: &Job,
+) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
+    let Some(version) = version else {
+        with(job, &folder, |mut ledger| ledger.begin())?;
+        let count = folder.migrations.len();
+        return Ok(Done::Text(format!(
+            "the history is begun, and all {count} migrations are pending\n"
+        )));
+    };
     let to = folder.version(version)?;
     let written = with(job, &folder, |mut ledger| ledger.baseline(&to))?;
     Ok(told("written into the history without being run", &written))
@@ -22,8 +35,14 @@ pub(super) fn adopt(options: &Options, job: &Job) -> anyhow::Result<Done> {
     Ok(told(&format!("taken over from {tool}"), &written))
 }
 
-pub(super) fn repair(options: &Options, job: &Job) -> anyhow::Result<Done> {
+pub(super) fn repair(missing: &[String], options: &Options, job: &Job) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
+    if !missing.is_empty() {
+        let versions = missing.iter().map(|text| of_history(text, &folder));
+        let versions = versions.collect::<Result<Vec<_>, _>>()?;
+        let forgotten = with(job, &folder, |mut ledger| ledger.forget(&versions))?;
+        return Ok(told("taken out of the history", &forgotten));
+    }
     let written = with(job, &folder, |mut ledger| ledger.repair_line_ends())?;
     Ok(told("accepted with other line ends", &written))
 }
@@ -35,13 +54,23 @@ pub(super) fn resolve(
     job: &Job,
 ) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
-    let version = folder.version(version)?;
+    let version = of_history(version, &folder)?;
     with(job, &folder, |mut ledger| ledger.resolve(&version, how))?;
     let how = match how {
         Resolution::Applied => "counts as applied",
         Resolution::Retry => "pending again",
     };
     Ok(told(how, &[version]))
+}
+
+/// A version that the history may have though no file has it any more.
+fn of_history(text: &str, folder: &Folder) -> Result<Version, Stop> {
+    folder.version(text).or_else(|stop| {
+        let named = folder.migrations.iter().any(|it| it.version.is_named());
+        let number = text.parse().ok().filter(|_| named);
+        let lost = number.map(Version::of_lost_name);
+        lost.or_else(|| Version::parse(text)).ok_or(stop)
+    })
 }
 
 fn with<T>(

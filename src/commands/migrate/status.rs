@@ -8,39 +8,65 @@ use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::journal;
 use crate::migrate::ledger;
+use crate::migrate::ledger::BY_HAND;
+use crate::migrate::ledger::Seen;
 use crate::migrate::plan;
+use crate::migrate::plan::Refusal;
 use crate::migrate::plan::State;
+use crate::migrate::plan::Wrong;
+use crate::report::Finding;
 use crate::report::Report;
+use crate::report::Severity;
+use crate::report::Source;
 use crate::report::StoreLine;
 use crate::report::Verdict;
 
-pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
-    let folder = options.folder(job)?;
+/// What `status` takes besides what every sub-command does.
+#[derive(Debug, clap::Args)]
+#[group(id = "status")]
+pub(super) struct Args {
+    #[command(flatten)]
+    options: Options,
+
+    /// Exit with 10 when the database is newer than the files, too
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
+    let folder = args.options.folder(job)?;
     let target = job.target()?;
     let dialect = migrate::dialect(target.backend());
-    let (applied, tool, entries) = match job.look(&target)? {
+    let (seen, entries) = match job.look(&target)? {
         Some(mut session) => {
-            let (applied, tool) = ledger::applied(session.as_mut(), dialect, &folder.migrations)?;
-            (applied, tool, journal::read(session.as_mut())?)
+            let seen = ledger::look(session.as_mut(), dialect, &folder.migrations)?;
+            (Some(seen), journal::read(session.as_mut())?)
         }
-        None => (Vec::new(), None, Vec::new()),
+        None => (None, Vec::new()),
     };
+    let foreign = seen.as_ref().and_then(foreign);
+    let tool = seen.as_ref().and_then(|seen| seen.tool);
+    let applied = seen.map_or_else(Vec::new, |seen| seen.applied);
     let mut report = Report::new("migrate status");
     report.store = Some(StoreLine {
         backend: target.backend().to_owned(),
         url: target.to_string(),
         mapping: format!("history of {}", tool.unwrap_or("nobody yet")),
     });
-    for row in plan::status(&folder.migrations, &applied) {
+    let rows = plan::status(&folder.migrations, &applied);
+    let wrongs = plan::wrongs(&rows);
+    for row in rows {
         let verdict = match row.state {
-            State::Applied | State::Pending => Verdict::Held,
-            State::Dirty
-            | State::Changed { .. }
-            | State::Missing
-            | State::OutOfOrder
-            | State::NewerThanFiles => Verdict::Violated,
+            State::Applied | State::Pending | State::Newer => Verdict::Held,
+            State::Dirty | State::Changed { .. } | State::Missing | State::OutOfOrder => {
+                Verdict::Violated
+            }
         };
-        report.pending |= row.state == State::Pending;
+        report.pending |= match row.state {
+            State::Pending => true,
+            State::Newer => args.strict,
+            _ => false,
+        };
         report.checked += 1;
         let standing = match row.state {
             State::Dirty => journal::standing(&entries, &row.version),
@@ -56,7 +82,52 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
             .cases
             .push(case(name, verdict, format!("{}{when}", row.state.name())));
     }
+    wrongs.iter().for_each(|refusal| report.add(wrong(refusal)));
+    foreign.into_iter().for_each(|finding| report.add(finding));
     Ok(Done::Report(Box::new(report)))
+}
+
+/// What keeps `up` from running.
+fn wrong(refusal: &Refusal) -> Finding {
+    let code = match refusal.wrong {
+        Wrong::Dirty => "migration-unfinished",
+        Wrong::Missing => "migration-missing",
+        Wrong::OutOfOrder => "migration-out-of-order",
+        _ => "migration-changed",
+    };
+    let subject = plan::listed(refusal.versions.iter()).replace('`', "");
+    Finding::new(
+        code,
+        Severity::Error,
+        subject,
+        &refusal.message,
+        &refusal.hint,
+    )
+}
+
+/// The history of another tool, and how chatctl goes on from it.
+fn foreign(seen: &Seen) -> Option<Finding> {
+    let (tool, fact, help) = match (&seen.foreign, seen.tool) {
+        (Some(foreign), _) => {
+            let fact = format!("its table `{}` has rows", foreign.table);
+            (foreign.tool, fact, BY_HAND.to_owned())
+        }
+        (None, Some(tool)) if tool != "sqlx" => {
+            let count = seen.applied.len();
+            let fact = format!("its history says that {count} versions are applied");
+            (
+                tool,
+                fact,
+                "take the history over: `chatctl migrate adopt`".to_owned(),
+            )
+        }
+        _ => return None,
+    };
+    let harm = format!(
+        "{tool} migrated this database, and `migrate up` does not go on from there by itself"
+    );
+    let finding = Finding::new("foreign-history", Severity::Warning, tool, harm, help);
+    Some(finding.with(Source::Catalog, fact))
 }
 
 /// How far a version came that the journal knows, and what to do.

@@ -1,6 +1,9 @@
 //! `chatctl migrate up`: apply what is pending, or change nothing.
 
+use super::FAILED;
 use super::acknowledged::Acknowledgements;
+use super::advice;
+use super::advice::History;
 use super::case;
 use super::job::Job;
 use super::job::writable;
@@ -8,6 +11,7 @@ use super::options::Options;
 use super::title;
 use crate::commands::Done;
 use crate::db::Missing;
+use crate::db::Session;
 use crate::db::Waits;
 use crate::migrate;
 use crate::migrate::apply;
@@ -21,15 +25,23 @@ use crate::migrate::apply::Outcome;
 use crate::migrate::apply::Ran;
 use crate::migrate::backup::Backup;
 use crate::migrate::backup::When;
+use crate::migrate::ledger;
+use crate::migrate::plan;
+use crate::migrate::plan::Newer;
 use crate::migrate::preserve::Lost;
 use crate::migrate::preserve::What;
+use crate::migrate::source::Folder;
+use crate::migrate::source::Version;
 use crate::model::Derived;
+use crate::report::Case;
 use crate::report::Finding;
 use crate::report::Report;
 use crate::report::Severity;
 use crate::report::Source;
 use crate::report::StoreLine;
 use crate::report::Verdict;
+use crate::sql::Dialect;
+use crate::stop::Stop;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -75,6 +87,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     let target = job.target()?;
     let dialect = migrate::dialect(target.backend());
     let policy = args.options.policy(&folder)?;
+    let allows_newer = policy.newer == Newer::Allow;
     let began = Instant::now();
     let mut report = Report::new("migrate up");
     report.store = Some(StoreLine {
@@ -92,7 +105,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     // An empty file that is made now stays, whatever the end: another replica may be about to
     // commit into it.
     let mut session = job.open(&target, Missing::Create, waits)?;
-    let outcome = apply::up(
+    let mut outcome = apply::up(
         session.as_mut(),
         &Orders {
             target: &target,
@@ -119,13 +132,67 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
             outcome.run
         ));
     }
+    if let Some(End::Failed(failure)) = &mut outcome.end {
+        if job.is_stopped() {
+            stopped(&outcome.ran, job);
+            return Err(Stop::interrupted().into());
+        }
+        let seen = ledger::look(session.as_mut(), dialect, &folder.migrations);
+        let history = match seen.is_ok_and(|seen| seen.applied.is_empty()) {
+            true => History::Empty,
+            false => History::Begun,
+        };
+        if let Some(advice) = advice::of(failure, history) {
+            advice.clone_into(&mut failure.help);
+        }
+    }
     let acknowledged = Acknowledgements {
         migrations: &folder.migrations,
         dialect,
     };
-    tell(outcome, &acknowledged, &mut report);
+    let idle = outcome.ran.is_empty() && outcome.end.is_none();
+    if idle && allows_newer {
+        report
+            .cases
+            .extend(newer(session.as_mut(), dialect, &folder)?);
+    }
+    if report.cases.is_empty() {
+        tell(outcome, &acknowledged, &mut report);
+    }
     report.took = began.elapsed();
     Ok(Done::Report(Box::new(report)))
+}
+
+/// What a signal left behind that is committed.
+fn stopped(ran: &[Ran], job: &Job) {
+    if !ran.is_empty() {
+        let versions = plan::listed(ran.iter().map(|ran| &ran.version));
+        let note =
+            format!("applied before the signal: {versions}; `chatctl migrate` goes on from there");
+        job.env.progress.note(&note);
+    }
+}
+
+/// A database that another release has brought further.
+fn newer(
+    session: &mut dyn Session,
+    dialect: Dialect,
+    folder: &Folder,
+) -> anyhow::Result<Option<Case>> {
+    let applied = ledger::look(session, dialect, &folder.migrations)?.applied;
+    let newest = |versions: &mut dyn Iterator<Item = &Version>| versions.max().cloned();
+    let there = newest(&mut applied.iter().map(|row| &row.version));
+    let files = newest(&mut folder.migrations.iter().map(|it| &it.version));
+    Ok(match (there, files) {
+        (Some(there), Some(files)) if there > files => Some(case(
+            "head".into(),
+            Verdict::Held,
+            format!(
+                "the database is at version {there}, newer than the files, which end at {files}: nothing was done"
+            ),
+        )),
+        _ => None,
+    })
 }
 
 pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report: &mut Report) {
@@ -301,7 +368,7 @@ fn allow(lost: &Lost) -> String {
 
 fn failed(failure: Failure, changed: &str) -> Finding {
     let mut finding = Finding::new(
-        "migration-failed",
+        FAILED,
         Severity::Error,
         &failure.file,
         format!("`{}` could not be applied: {changed}", failure.file),

@@ -60,7 +60,10 @@ fn unhex(text: &str) -> Result<Vec<u8>, Stop> {
             u8::from_str_radix(pair, 16).ok()
         })
         .collect::<Option<_>>()
-        .ok_or_else(|| Stop::unreachable(format!("`{text}` is no checksum")))
+        .ok_or_else(|| {
+            Stop::unreachable(format!("`{}` holds `{text}`, which is no checksum", HISTORY.table))
+                .hint("look at it: `chatctl inspect sql \"SELECT version, checksum FROM _sqlx_migrations\"`")
+        })
 }
 
 fn checksums(file: &Migration) -> Vec<Vec<u8>> {

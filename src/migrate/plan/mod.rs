@@ -4,6 +4,8 @@ mod refusal;
 
 pub use refusal::Refusal;
 pub use refusal::Wrong;
+pub use refusal::listed;
+pub use refusal::wrongs;
 
 use super::source::Migration;
 use super::source::Version;
@@ -38,6 +40,15 @@ pub enum OutOfOrder {
     Refuse,
 }
 
+/// What to do with a database that is newer than every file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Newer {
+    /// Leave it as it is: an older release runs beside the new one, or was brought back.
+    Allow,
+    /// Refuse the whole plan.
+    Refuse,
+}
+
 /// What the user allows and asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -45,6 +56,8 @@ pub struct Policy {
     pub to: Option<Version>,
     /// What to do with a file that is older than what is applied.
     pub out_of_order: OutOfOrder,
+    /// What to do with a database that is newer than every file.
+    pub newer: Newer,
 }
 
 /// What would run.
@@ -77,7 +90,7 @@ pub enum State {
     /// Not applied, and older than what is applied.
     OutOfOrder,
     /// Applied, and newer than every file.
-    NewerThanFiles,
+    Newer,
 }
 
 impl State {
@@ -93,7 +106,7 @@ impl State {
             Self::Changed { by_line_ends: true } => "line ends changed",
             Self::Missing => "missing",
             Self::OutOfOrder => "out of order",
-            Self::NewerThanFiles => "newer than the files",
+            Self::Newer => "newer",
         }
     }
 }
@@ -141,7 +154,7 @@ pub fn status(files: &[Migration], applied: &[Applied]) -> Vec<Row> {
         let newer = newest_file.is_none_or(|newest| row.version > **newest);
         let state = match (row.success, newer) {
             (false, _) => State::Dirty,
-            (true, true) => State::NewerThanFiles,
+            (true, true) => State::Newer,
             (true, false) => State::Missing,
         };
         Row {
@@ -191,9 +204,11 @@ pub fn plan<'a>(
         Wrong::Changed,
         Wrong::ChangedByLineEnds,
         Wrong::Missing,
-        Wrong::NewerThanFiles,
+        Wrong::Newer,
     ] {
-        refusal::in_state(wrong, &rows)?;
+        if wrong != Wrong::Newer || policy.newer == Newer::Refuse {
+            refusal::in_state(wrong, &rows)?;
+        }
     }
     if let Some(to) = &policy.to {
         refusal::target(to, files, applied)?;

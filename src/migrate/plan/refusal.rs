@@ -3,6 +3,7 @@
 use super::Applied;
 use super::Row;
 use super::State;
+use crate::migrate::source;
 use crate::migrate::source::Migration;
 use crate::migrate::source::Unsupported;
 use crate::migrate::source::Version;
@@ -25,7 +26,7 @@ pub enum Wrong {
     /// The file of an applied migration is gone.
     Missing,
     /// The history is ahead of every file.
-    NewerThanFiles,
+    Newer,
     /// A file is older than what is applied.
     OutOfOrder,
     /// No file has the target's version.
@@ -49,7 +50,7 @@ impl Wrong {
             }
             Self::ChangedByLineEnds => state == State::Changed { by_line_ends: true },
             Self::Missing => state == State::Missing,
-            Self::NewerThanFiles => state == State::NewerThanFiles,
+            Self::Newer => state == State::Newer,
             Self::OutOfOrder => state == State::OutOfOrder,
             _ => false,
         }
@@ -101,19 +102,26 @@ fn refuse(
     })
 }
 
-/// `migration` or `2 migrations`, then the versions in backticks; a long list is cut and says so.
+/// `migration` or `2 migrations`, then the versions.
 fn subject(versions: &[Version]) -> String {
+    let list = listed(versions.iter());
+    match versions.len() {
+        1 => format!("migration {list}"),
+        count => format!("{count} migrations ({list})"),
+    }
+}
+
+/// Versions in backticks; a long list is cut and says so.
+pub fn listed<'a>(versions: impl ExactSizeIterator<Item = &'a Version>) -> String {
     const SHOWN: usize = 5;
+    let more = versions.len().saturating_sub(SHOWN);
     let list: Vec<_> = versions
-        .iter()
         .take(SHOWN)
         .map(|version| format!("`{version}`"))
         .collect();
-    let list = list.join(", ");
-    match versions.len() {
-        1 => format!("migration {list}"),
-        count if count > SHOWN => format!("{count} migrations ({list} and {} more)", count - SHOWN),
-        count => format!("{count} migrations ({list})"),
+    match more {
+        0 => list.join(", "),
+        more => format!("{} and {more} more", list.join(", ")),
     }
 }
 
@@ -121,17 +129,8 @@ pub(super) fn duplicate(files: &[Migration]) -> Result<(), Refusal> {
     let mut seen = BTreeMap::new();
     for file in files {
         if let Some(first) = seen.insert(&file.version, file) {
-            return refuse(
-                Wrong::Duplicate,
-                vec![file.version.clone()],
-                format!(
-                    "`{}` and `{}` both have version `{}`",
-                    first.path.display(),
-                    file.path.display(),
-                    file.version
-                ),
-                "give the one that is not applied yet a newer version; `chatctl migrate status` tells which".into(),
-            );
+            let (message, hint) = source::one_version(first, file);
+            return refuse(Wrong::Duplicate, vec![file.version.clone()], message, hint);
         }
     }
     Ok(())
@@ -157,7 +156,7 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
                 if one { "its" } else { "their" }
             ),
             format!(
-                "see how far it came, then `chatctl migrate resolve {version} --as retry` to run it again, or `chatctl migrate resolve {version} --as applied` when everything in it is done"
+                "find out what of it is done; undo that by hand and run all of it again: `chatctl migrate resolve {version} --as retry`; or do the rest by hand and count it as applied: `chatctl migrate resolve {version} --as applied`"
             ),
         ),
         Wrong::Changed => (
@@ -181,17 +180,18 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
                 if one { "its" } else { "their" }
             ),
             format!(
-                "put the file back from version control; if it was merged into another, say up to where the database is: `chatctl migrate baseline {}`",
-                newest_with_file(rows).unwrap_or(last)
+                "put {} back from version control; if it was removed on purpose, take it out of the history as well: `chatctl migrate repair {}`",
+                if one { "the file" } else { "the files" },
+                options("--missing", &versions)
             ),
         ),
-        Wrong::NewerThanFiles => (
+        Wrong::Newer => (
             format!(
                 "the database is newer than the files: {who} {} applied, and no file is as new",
                 was(one)
             ),
             format!(
-                "run the release that brought version `{last}`; `chatctl migrate status` shows what is applied"
+                "run the release that brought version `{last}`; if this one works with the newer schema, `chatctl migrate up --allow-newer` passes and changes nothing"
             ),
         ),
         _ => (
@@ -211,11 +211,24 @@ const fn was(one: bool) -> &'static str {
     if one { "was" } else { "were" }
 }
 
-fn newest_with_file(rows: &[Row]) -> Option<&Version> {
-    rows.iter()
-        .filter(|row| row.path.is_some())
-        .map(|row| &row.version)
-        .max()
+/// An option for each version.
+fn options(name: &str, versions: &[Version]) -> String {
+    let each = versions.iter().map(|version| format!("{name} {version}"));
+    each.collect::<Vec<_>>().join(" ")
+}
+
+/// Everything that is wrong with versions that were applied, or are older than what is applied.
+pub fn wrongs(rows: &[Row]) -> Vec<Refusal> {
+    let all = [
+        Wrong::Dirty,
+        Wrong::Changed,
+        Wrong::ChangedByLineEnds,
+        Wrong::Missing,
+        Wrong::OutOfOrder,
+    ];
+    all.into_iter()
+        .filter_map(|wrong| in_state(wrong, rows).err())
+        .collect()
 }
 
 /// Refuses a target that is no file's, or that lies behind: chatctl does not go back.
@@ -243,9 +256,7 @@ pub(super) fn target(
             Wrong::TargetPassed,
             vec![to.clone()],
             format!("the database is at version `{newest}`, which is newer than `{to}`"),
-            format!(
-                "chatctl does not go back by itself; leave `--to` out, or use `--to {newest}`, or bring a backup back"
-            ),
+            "chatctl does not go back: leave `--to` out, or write a migration that undoes what is not wanted".to_owned(),
         ),
         None => Ok(()),
     }

@@ -33,6 +33,7 @@ pub(crate) use migration::BOM;
 pub(crate) use migration::blank;
 pub(crate) use migration::says_nothing;
 
+use crate::sql::Dialect;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,6 +54,8 @@ pub struct Folder {
     pub ignored: Vec<(PathBuf, String)>,
     /// What `sqlx.toml` says.
     pub settings: Settings,
+    /// Whose SQL it is, where a file of the folder or its tool says so.
+    pub dialect: Option<Dialect>,
 }
 
 impl Folder {
@@ -172,7 +175,7 @@ fn unknown(files: &[File]) -> Stop {
         .collect();
     let Some(first) = names.first() else {
         return Stop::usage("there is no migration in the folder")
-            .hint("make the first: `chatctl migrate new NAME`");
+            .hint("make the first: `chatctl migrate new NAME --dir DIR`");
     };
     let stop = Stop::usage(format!(
         "no known format names its migrations like `{first}`"
@@ -221,7 +224,7 @@ pub fn parse(
             dir.display(),
             format.name
         ))
-        .hint("make the first: `chatctl migrate new NAME`"));
+        .hint("make the first: `chatctl migrate new NAME --dir DIR`"));
     }
     for file in far.iter().filter(|file| is_sql(&file.name)) {
         ignored.push((
@@ -252,7 +255,35 @@ pub fn parse(
         migrations,
         ignored,
         settings,
+        dialect: dialect(format, files),
     })
+}
+
+/// The database that a folder is for, as Prisma's lock file or Drizzle's journal says; some tools know
+/// one only.
+fn dialect(format: &Format, files: &[File]) -> Option<Dialect> {
+    if ["node-pg-migrate", "tern"].contains(&format.name) {
+        return Some(Dialect::Postgres);
+    }
+    let says = ["migration_lock.toml", formats::drizzle::JOURNAL];
+    let file = files
+        .iter()
+        .find(|file| says.contains(&file.name.as_str()))?;
+    let text = std::str::from_utf8(&file.bytes).ok()?;
+    let line = text.lines().find(|line| {
+        let key = line.trim_start().trim_start_matches('"');
+        key.starts_with("provider") || key.starts_with("dialect")
+    })?;
+    let word = line
+        .rsplit(['=', ':'])
+        .next()?
+        .trim_matches(['"', ' ', ',', '\r']);
+    match word {
+        "postgresql" | "postgres" | "pg" | "cockroachdb" => Some(Dialect::Postgres),
+        "mysql" | "singlestore" => Some(Dialect::Mysql),
+        "sqlite" | "turso" => Some(Dialect::Sqlite),
+        _ => None,
+    }
 }
 
 /// Both parts of a file would be run that another tool's marks part.
@@ -288,29 +319,34 @@ fn one_direction(migration: &mut Migration, bytes: &[u8]) {
 fn duplicates(migrations: &[Migration]) -> Result<(), Stop> {
     let mut seen = BTreeMap::new();
     for migration in migrations {
-        let Some(first) = seen.insert(&migration.version, migration) else {
-            continue;
-        };
-        let undoes = [first, migration]
-            .into_iter()
-            .find(|it| directions::undoes_by_name(&it.file_name()));
-        let hint = match undoes {
-            // With a newer version it would be run.
-            Some(it) => format!(
-                "`{}` seems to undo the other: call it `<VERSION>_<NAME>.down.sql`, so that it is not run",
-                it.file_name()
-            ),
-            None => "give the one that is not applied yet a newer version".to_owned(),
-        };
-        return Err(Stop::refused(format!(
-            "`{}` and `{}` both have version `{}`",
-            first.path.display(),
-            migration.path.display(),
-            migration.version
-        ))
-        .hint(hint));
+        if let Some(first) = seen.insert(&migration.version, migration) {
+            let (message, hint) = one_version(first, migration);
+            return Err(Stop::refused(message).hint(hint));
+        }
     }
     Ok(())
+}
+
+/// What is wrong with two files of one version, and what to do.
+pub(crate) fn one_version(first: &Migration, second: &Migration) -> (String, String) {
+    let message = format!(
+        "`{}` and `{}` both have version `{}`",
+        first.path.display(),
+        second.path.display(),
+        second.version
+    );
+    let undoes = [first, second]
+        .into_iter()
+        .find(|it| directions::undoes_by_name(&it.file_name()));
+    let hint = match undoes {
+        // With a newer version it would be run.
+        Some(it) => format!(
+            "`{}` seems to undo the other: call it `<VERSION>_<NAME>.down.sql`, so that it is not run",
+            it.file_name()
+        ),
+        None => "give the one that is not applied yet a newer version".to_owned(),
+    };
+    (message, hint)
 }
 
 #[cfg(test)]

@@ -149,12 +149,14 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Stop {
     match error.kind() {
         ErrorKind::NotFound if path.is_symlink() => {
             Stop::usage(format!("`{shown}` is a link to nothing"))
+                .hint("put the file there that it leads to, or remove the link")
         }
         ErrorKind::NotFound => Stop::usage(format!("there is no folder `{shown}`"))
             .hint("name the folder of migrations: `chatctl migrate status --dir DIR`"),
         ErrorKind::NotADirectory => Stop::usage(format!("`{shown}` is not a folder"))
             .hint("name the folder of migrations: `chatctl migrate status --dir DIR`"),
-        _ => Stop::unreachable(format!("cannot read `{shown}`: {error}")),
+        _ => Stop::unreachable(format!("cannot read `{shown}`: {error}"))
+            .hint("run chatctl as a user who may read it"),
     }
 }
 

@@ -47,6 +47,7 @@ impl Settings {
                 origin.display(),
                 message.trim_end()
             ))
+            .hint("correct it as sqlx 0.9 wants it, or move it away if it is not sqlx's")
         })?;
         Ok(Self {
             origin: Some(origin.to_owned()),

@@ -4,6 +4,7 @@ use super::Folder;
 use super::Settings;
 use super::choose;
 use super::parse;
+use crate::sql::Dialect;
 use crate::stop::Kind;
 use crate::stop::Stop;
 use std::path::Path;
@@ -242,5 +243,30 @@ fn folders_with_one_time_are_both_there() {
     assert_eq!(
         folder.migrations[0].file_name(),
         "20240101120000_a/migration.sql"
+    );
+}
+
+#[test]
+fn a_folder_may_say_whose_sql_it_is() {
+    let dialect = |list: &[(&str, &str)]| folder(list).unwrap().dialect;
+    let one = ("1_a/migration.sql", "");
+    for (provider, expected) in [
+        ("postgresql", Some(Dialect::Postgres)),
+        ("sqlite", Some(Dialect::Sqlite)),
+        ("mysql", Some(Dialect::Mysql)),
+        ("sqlserver", None),
+    ] {
+        let lock = format!("# no\nprovider = \"{provider}\"\n");
+        assert_eq!(dialect(&[one, ("migration_lock.toml", &lock)]), expected);
+    }
+    assert_eq!(dialect(&[one]), None);
+    let journal = "{\n  \"dialect\": \"sqlite\",\n  \"entries\": [{\"idx\": 0, \"when\": 1, \"tag\": \"0000_a\"}]\n}";
+    assert_eq!(
+        dialect(&[("meta/_journal.json", journal), ("0000_a.sql", "")]),
+        Some(Dialect::Sqlite)
+    );
+    assert_eq!(
+        dialect(&[("1_a.sql", "-- Up Migration\n")]),
+        Some(Dialect::Postgres)
     );
 }

@@ -127,6 +127,8 @@ impl Version {
     pub fn as_number(&self) -> Option<i64> {
         match &self.key {
             Key::Parts(parts) if parts.len() == 1 => i64::try_from(parts[0]).ok(),
+            // The version of a lost name is the number itself.
+            Key::Named(_, name) if name.starts_with('~') => name[1..].parse().ok(),
             Key::Named(number, name) => {
                 let digest = Sha256::digest(name.as_bytes());
                 let digits = digest

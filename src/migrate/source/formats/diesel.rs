@@ -85,7 +85,10 @@ fn migration(folder: &str, file: &File) -> Result<Migration, Stop> {
 }
 
 fn in_transaction(metadata: &File) -> Result<bool, Stop> {
-    let wrong = |why: String| Stop::usage(format!("`{}` can't be read: {why}", metadata.name));
+    let wrong = |why: String| {
+        Stop::usage(format!("`{}` can't be read: {why}", metadata.name))
+            .hint("write `run_in_transaction = false`, or remove the file")
+    };
     let table: toml::Table = metadata
         .text()?
         .0
