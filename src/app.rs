@@ -26,6 +26,7 @@ use crate::render::Format;
 use crate::render::Kind;
 use crate::render::Style;
 use crate::render::escape;
+use crate::report;
 use crate::report::Report;
 use crate::report::Source;
 use crate::screen::Place;
@@ -121,6 +122,11 @@ fn command(
         config,
         mask: mask.clone(),
         interrupted: interrupted.clone(),
+        rows: reports
+            .iter()
+            .map(|(format, _)| *format)
+            .chain([format])
+            .any(Format::is_of_rows),
         pieces,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -343,6 +349,13 @@ fn pager_of(global: &Global, format: &Format) -> Option<Vec<String>> {
 fn hide(report: &mut Report, mask: &Mask) {
     // First what is quoted: a masked secret may have been the end of a quote.
     if let Some(redact) = mask.redact() {
+        report.each_value(|what, text| {
+            *text = match what {
+                report::Value::Id => redact.id(text),
+                report::Value::Text => redact.content(text),
+                report::Value::Fact => redact.of_store(text),
+            };
+        });
         report.each_fact(|source, text| {
             *text = match source {
                 // A server may write anything into its log.

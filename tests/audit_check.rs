@@ -8,6 +8,8 @@ mod common;
 mod innocent;
 #[path = "audit_check/rows.rs"]
 mod rows;
+#[path = "audit_check/told.rs"]
+mod told;
 
 use common::chatctl;
 use common::codes;
@@ -77,7 +79,9 @@ impl Chats {
 
 fn found(report: &Value, code: &str) -> Vec<(String, u64)> {
     let metrics = common::case(report, code)["metrics"].as_object().unwrap();
-    let causes = metrics.iter().filter(|(name, _)| *name != "found");
+    let causes = metrics
+        .iter()
+        .filter(|(name, _)| !["found", "too_young"].contains(&name.as_str()));
     causes
         .map(|(name, count)| (name.clone(), count.as_f64().unwrap() as u64))
         .collect()
@@ -228,8 +232,8 @@ fn since_and_examples_cut_what_is_told() {
     assert_eq!(
         facts,
         [
-            "conversation `1`, message `2`",
-            "1 more are not named; --examples 2 would"
+            "2026-02-01T10:00:00.000Z, conversation `1`, message `2`",
+            "1 more are not named; --examples 2 would, and --format csv or jsonl names all"
         ]
     );
     let grace = ["--check", "empty-answer", "--grace", "36500d"];

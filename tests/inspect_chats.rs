@@ -136,6 +136,19 @@ async fn conversations_are_listed_the_latest_first(store: &Store) {
     assert_eq!(of_one["rows"].as_array().unwrap().len(), 2);
     let recent = document(store, &["conversations", "--since", "1h"]);
     assert_eq!(recent["rows"], json!([]));
+    for (since, count) in [
+        ("2026-01-01T10:30:00Z", 1),
+        ("2026-01-01", 3),
+        ("36500days", 3),
+    ] {
+        let recent = document(store, &["conversations", "--since", since]);
+        assert_eq!(recent["rows"].as_array().unwrap().len(), count, "{since}");
+    }
+    let (code, _, told) = inspect(store, &["conversations", "--since", "soon"]);
+    assert!(
+        code == 2 && told.contains("neither a time nor a duration"),
+        "{told}"
+    );
 }
 
 async fn a_conversation_is_shown_by_the_beginning_of_its_id(store: &Store) {

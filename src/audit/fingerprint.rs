@@ -21,7 +21,8 @@ pub(super) fn digest_of_first_version(store: &Store) -> String {
             Shape::Row => "Row",
             Shape::Turn => "Turn",
             Shape::Blob => "Blob",
-            Shape::Event => "Event",
+            // Events without a content were messages then, and are none now.
+            Shape::Event => return String::new(),
             Shape::Opaque => "Opaque",
             Shape::Chain => "Chain",
         },
@@ -70,6 +71,11 @@ pub(super) fn text(store: &Store) -> String {
     ];
     for (name, predicate) in predicates {
         words.extend(predicate.map(|predicate| format!("{name} {}", nameless(predicate))));
+    }
+    if let Some(failed) = &message.failed {
+        let paths = failed.places.iter().filter_map(|place| place.path.clone());
+        let paths: Vec<_> = paths.map(String::from).collect();
+        words.push(format!("failed {}", paths.join("|")));
     }
     if !message.role_map.is_empty() {
         let roles = message.role_map.iter();
@@ -154,7 +160,7 @@ mod tests {
                  error {} IS NOT NULL; deleted {}; conversations where {} = 1; conversations deleted {}; \
                  roles *=assistant, human=user",
                 "d42aaf555a103737",
-                "1510c02ba3babc8d",
+                "",
             ),
             (
                 "shape blob; with time",
@@ -175,6 +181,7 @@ mod tests {
         assert_ne!(of("where = '{x} > 0'"), of("where = '{x} > 1'"));
         assert_ne!(of("role_map = { human = 'user' }"), of(""));
         assert_ne!(of("error = '{x}'"), of("open = '{x}'"));
+        assert_ne!(of("failed = 'x::$.a'"), of("failed = 'x::$.b'"));
         assert_eq!(of("where = '{x} > 0'"), of("where = '{y} > 0'"));
         assert_eq!(of("status = 'state'\nvolatile = ['x']"), of(""));
     }

@@ -67,7 +67,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         (BAD.to_owned(), Some(bad)),
         (end.to_owned(), None),
     ];
-    Ok(Done::Tour(Tour { stops, whole }))
+    Ok(Done::Tour(Box::new(Tour { stops, whole })))
 }
 
 /// Both verifications as one report: what is asked is whether each verdict is as it must be.
@@ -139,6 +139,7 @@ async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
         progress: env.progress.clone(),
         mask: env.mask.clone(),
         interrupted: env.interrupted.clone(),
+        rows: env.rows,
         pieces: env.pieces.clone(),
     };
     verify_stream::report(&args, &env).await

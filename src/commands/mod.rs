@@ -8,6 +8,7 @@ pub mod explain;
 pub mod inspect;
 mod launch;
 pub mod migrate;
+mod moment;
 pub mod verify_stream;
 
 use crate::config::Config;
@@ -31,6 +32,8 @@ pub struct Env {
     pub mask: Mask,
     /// Turns true when a signal asks to stop.
     pub interrupted: watch::Receiver<bool>,
+    /// Whether a format is asked for that carries every row of what is found.
+    pub rows: bool,
     /// Where the pieces of a view go; it is closed when nobody reads them any more.
     pub pieces: mpsc::Sender<Piece>,
 }
@@ -63,7 +66,7 @@ pub enum Done {
     /// A report, to be rendered.
     Report(Box<Report>),
     /// Several reports, told one after another, with words before each, and the verdict of all.
-    Tour(Tour),
+    Tour(Box<Tour>),
     /// Text for a person.
     Text(String),
     /// Text for a program: it goes to stdout as it is.

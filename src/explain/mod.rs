@@ -140,6 +140,7 @@ pub static ALL: &[Page] = &[
     page!("table-restored"),
     page!("table-truncated"),
     page!("table-volatile"),
+    page!("time-ahead"),
     page!("time-runs-backwards"),
     page!("times-shifted"),
     page!("truncate-table"),

@@ -1,4 +1,5 @@
-//! Comma-separated values as in RFC 4180: a header, and a record a row.
+//! Comma-separated values as in RFC 4180: a header, and a record a row. Of a report: each thing that
+//! a finding is about, and a finding that names none as one record.
 //!
 //! A cell is what is stored, also when it begins with `=`, `+`, `-` or `@`: a spreadsheet that
 //! takes such a text for a formula has to be told to import text. No value is an empty cell, the
@@ -9,25 +10,62 @@
 use super::Format;
 use super::Kind;
 use super::Show;
+use super::Style;
 use super::escape;
 use super::text;
 use crate::model::Value;
+use crate::report::Finding;
 use crate::report::Head;
 use crate::report::Line;
 use crate::report::Piece;
+use crate::report::Report;
+use crate::report::Row;
 use std::io;
 use std::io::Write;
 
 pub(super) const FORMAT: Format = Format {
     name: "csv",
     kind: Kind::Cells,
-    report: None,
+    report: Some(write),
     view: Some(|style| {
         Box::new(Records {
             terminal: style.terminal,
         })
     }),
 };
+
+/// The columns of a report's records.
+const COLUMNS: [&str; 9] = [
+    "severity",
+    "code",
+    "cause",
+    "conversation",
+    "title",
+    "user",
+    "message",
+    "time",
+    "fact",
+];
+
+fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+    let records = Records {
+        terminal: style.terminal,
+    };
+    record(COLUMNS.map(str::to_owned).to_vec(), out)?;
+    for finding in &report.findings {
+        if finding.rows.is_empty() {
+            let row = Row {
+                fact: Some(finding.harm.clone()),
+                ..Row::default()
+            };
+            records.row(finding, &row, out)?;
+        }
+        for row in &finding.rows {
+            records.row(finding, row, out)?;
+        }
+    }
+    Ok(())
+}
 
 struct Records {
     terminal: bool,
@@ -64,6 +102,27 @@ impl Show for Records {
 }
 
 impl Records {
+    fn row(&self, finding: &Finding, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+        let text = |value: &Option<String>| {
+            value
+                .as_ref()
+                .map(|text| self.quoted(text))
+                .unwrap_or_default()
+        };
+        let cells = vec![
+            text::severity(finding.severity).to_owned(),
+            finding.code.to_owned(),
+            row.cause.to_owned(),
+            text(&row.conversation),
+            text(&row.title),
+            text(&row.user),
+            text(&row.message),
+            text(&row.time),
+            text(&row.fact),
+        ];
+        record(cells, out)
+    }
+
     fn cell(&self, value: &Value) -> String {
         match value {
             Value::Null => String::new(),

@@ -16,6 +16,7 @@ use crate::report::Finding;
 use crate::report::Moment;
 use crate::report::Place;
 use crate::report::Report;
+use crate::report::Row;
 use crate::report::Severity;
 use crate::report::StoreLine;
 use crate::report::Verdict;
@@ -91,6 +92,17 @@ struct FindingRow<'a> {
     help: &'a str,
     place: &'a Place,
     evidence: &'a [Evidence],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    rows: &'a [Row],
+}
+
+/// A row of a finding on a line of its own.
+#[derive(Serialize)]
+struct LooseRow<'a> {
+    code: &'static str,
+    severity: Severity,
+    #[serde(flatten)]
+    row: &'a Row,
 }
 
 #[derive(Serialize)]
@@ -136,14 +148,25 @@ pub(super) fn lines(report: &Report) -> Vec<(&'static str, serde_json::Value)> {
     });
     let value = |row: Result<serde_json::Value, _>| row.expect("the rows have text keys only");
     let cases = report.cases.iter().map(case).map(serde_json::to_value);
-    let findings = report
-        .findings
-        .iter()
-        .map(finding)
-        .map(serde_json::to_value);
+    let findings = report.findings.iter().map(|it| FindingRow {
+        // Each has a line of its own.
+        rows: &[],
+        ..finding(it)
+    });
+    let findings = findings.map(serde_json::to_value);
+    let rows = report.findings.iter().flat_map(|finding| {
+        let rows = finding.rows.iter();
+        rows.map(|row| LooseRow {
+            code: finding.code,
+            severity: finding.severity,
+            row,
+        })
+    });
+    let rows = rows.map(serde_json::to_value);
     std::iter::once(("report", summary))
         .chain(cases.map(|row| ("case", value(row))))
         .chain(findings.map(|row| ("finding", value(row))))
+        .chain(rows.map(|row| ("row", value(row))))
         .collect()
 }
 
@@ -180,6 +203,7 @@ fn finding(finding: &Finding) -> FindingRow<'_> {
         help: &finding.help,
         place: &finding.place,
         evidence: &finding.evidence,
+        rows: &finding.rows,
     }
 }
 

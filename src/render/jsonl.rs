@@ -1,6 +1,7 @@
 //! JSON Lines: an object a line, for `jq`, `grep` and what reads while it is written.
 //!
-//! Of a report: a line each case and each finding, told apart by `kind`. Of a view: the rows, or
+//! Of a report: a line each case, each finding, and each row that a finding is about, told apart by
+//! `kind`. Of a view: the rows, or
 //! the messages, and nothing else; that a view was cut is told on stderr.
 
 use super::Format;

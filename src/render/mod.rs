@@ -72,6 +72,11 @@ impl Format {
         }))
     }
 
+    /// Whether it is for other programs, row by row: then every row counts, and not a few examples.
+    pub fn is_of_rows(&self) -> bool {
+        [csv::FORMAT.name, jsonl::FORMAT.name].contains(&self.name)
+    }
+
     fn kind(&self, style: &Style) -> Kind {
         match self.kind {
             Kind::Text { color } => Kind::Text {

@@ -25,17 +25,37 @@ pub(super) struct Fact {
     pub(super) is_evidence: bool,
 }
 
-/// `violated: 1 error, 0 warnings in 3 cases (10 checks), 4.2 s`
+/// `violated: 1 error, 0 warnings in 3 cases (10 checks), 4.2 s`; where a finding stands for many
+/// things, with their numbers.
 pub(super) fn summary(report: &Report) -> String {
+    let skipped = match report.skipped {
+        0 => String::new(),
+        count => format!(", {count} skipped"),
+    };
     format!(
-        "{}: {}, {} in {} ({}), {}",
+        "{}: {}{}, {}{} in {}{skipped} ({}), {}",
         report.verdict(),
         plural(report.errors() as u64, "error"),
+        found(report, Severity::Error),
         plural(report.warnings() as u64, "warning"),
+        found(report, Severity::Warning),
         plural(report.cases.len() as u64, "case"),
         plural(report.checked, "check"),
         took(report.took),
     )
+}
+
+/// ` (82 unanswered-turn, 3 empty-answer)`; nothing where nothing was counted.
+fn found(report: &Report, severity: Severity) -> String {
+    let found = report.found.iter().filter(|it| it.severity == severity);
+    let found: Vec<_> = found
+        .map(|it| format!("{} {}", it.count, it.code))
+        .collect();
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", found.join(", "))
+    }
 }
 
 /// `1 error`, `2 errors`.

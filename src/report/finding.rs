@@ -55,6 +55,55 @@ pub struct Evidence {
     pub fact: String,
 }
 
+/// One of the things that a finding is about, as a row of a table; what is not known is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// In which way it is wrong.
+    pub cause: &'static str,
+    /// The conversation's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// The conversation's title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The user's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The message's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it was made, as RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// What else there is to say of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fact: Option<String>,
+}
+
+impl Row {
+    /// The row in one line. What users wrote is in quotes.
+    pub fn line(&self) -> String {
+        let named =
+            |what: &str, key: &Option<String>| key.as_ref().map(|key| format!("{what} `{key}`"));
+        let title = self.title.as_ref().filter(|title| !title.is_empty());
+        let title = title
+            .map(|title| format!(" \"{title}\""))
+            .unwrap_or_default();
+        let parts = [
+            self.time.clone(),
+            named("user", &self.user),
+            named("conversation", &self.conversation).map(|it| it + &title),
+            named("message", &self.message),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        match (parts.is_empty(), &self.fact) {
+            (true, fact) => fact.clone().unwrap_or_default(),
+            (false, None) => parts.join(", "),
+            (false, Some(fact)) => format!("{}: {fact}", parts.join(", ")),
+        }
+    }
+}
+
 /// Where a finding can be looked at; empty fields are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Place {
@@ -89,6 +138,8 @@ pub struct Finding {
     pub place: Place,
     /// The facts it rests on.
     pub evidence: Vec<Evidence>,
+    /// The things that it is about, where each is known; the evidence names the first of them.
+    pub rows: Vec<Row>,
 }
 
 impl Finding {
@@ -108,6 +159,7 @@ impl Finding {
             help: help.into(),
             place: Place::default(),
             evidence: Vec::new(),
+            rows: Vec::new(),
         }
     }
 

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 pub use finding::Evidence;
 pub use finding::Finding;
 pub use finding::Place;
+pub use finding::Row;
 pub use finding::Severity;
 pub use finding::Source;
 pub use timeline::Lane;
@@ -56,6 +57,32 @@ pub struct Report {
     pub pending: bool,
     /// How many things were examined (trials, rows, files), for the summary.
     pub checked: u64,
+    /// How often each code was found, where one finding stands for many things.
+    pub found: Vec<Found>,
+    /// How many cases there are not, because they don't fit what was looked at.
+    pub skipped: u64,
+}
+
+/// How often a code was found, at one level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The level.
+    pub severity: Severity,
+    /// The code.
+    pub code: &'static str,
+    /// How often.
+    pub count: u64,
+}
+
+/// What a value of a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// What a row of the store, or its user, is called by.
+    Id,
+    /// A text that stands in the store.
+    Text,
+    /// It is a fact that may quote what stands there.
+    Fact,
 }
 
 /// The store a report speaks of.
@@ -104,6 +131,8 @@ impl Report {
             findings: Vec::new(),
             pending: false,
             checked: 0,
+            found: Vec::new(),
+            skipped: 0,
         }
     }
 
@@ -152,6 +181,31 @@ impl Report {
             .count()
     }
 
+    /// Hands out what the rows of findings hold: keys, titles and users; and what else is said of
+    /// them, which may quote something that was stored. What the evidence says of a row changes
+    /// with it.
+    pub fn each_value(&mut self, mut change: impl FnMut(Value, &mut String)) {
+        for finding in &mut self.findings {
+            for row in &mut finding.rows {
+                let line = row.line();
+                let values = [
+                    (Value::Id, &mut row.conversation),
+                    (Value::Text, &mut row.title),
+                    (Value::Id, &mut row.user),
+                    (Value::Id, &mut row.message),
+                    (Value::Fact, &mut row.fact),
+                ];
+                for (what, value) in values {
+                    if let Some(value) = value {
+                        change(what, value);
+                    }
+                }
+                let told = finding.evidence.iter_mut().filter(|it| it.fact == line);
+                told.for_each(|evidence| evidence.fact = row.line());
+            }
+        }
+    }
+
     /// Hands out what may quote something that was stored, said or sent: facts with their source,
     /// reasons, and what happened.
     pub fn each_fact(&mut self, mut change: impl FnMut(Option<Source>, &mut String)) {
@@ -179,6 +233,7 @@ impl Report {
                         known.evidence.push(evidence);
                     }
                 }
+                known.rows.extend(finding.rows);
             }
             None => self.findings.push(finding),
         }

@@ -81,6 +81,7 @@ pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>,
         &mut message.response_time,
         &mut message.tools,
         &mut message.user,
+        &mut message.failed,
     ] {
         in_source(table, source.as_mut())?;
     }

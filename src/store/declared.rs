@@ -179,6 +179,9 @@ pub struct Messages {
     /// Which of them failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Predicate>,
+    /// Where a value says that one failed: neither absent nor null nor false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Source>,
     /// Which of them are deleted for the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Predicate>,

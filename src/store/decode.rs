@@ -114,6 +114,12 @@ impl<'p> Decoder<'p> {
         message.on_branch = true;
         bare(self.plan, row, message);
         if let Some(slot) = &self.plan.content {
+            // An event that has no content, and is no answer that failed, is no message: a change of
+            // state, a step that was begun.
+            let is_event = self.store.shape == Shape::Event && message.state == State::Whole;
+            if is_event && !row.holds_value(slot) {
+                return false;
+            }
             row.fill(slot, message);
         }
         if let Some(slot) = &self.plan.tools {
@@ -289,7 +295,8 @@ fn whole(plan: &Plan, row: &Row<'_>, role: Role) -> StoredMessage {
 fn bare(plan: &Plan, row: &Row<'_>, message: &mut StoredMessage) {
     let told = |at: Option<usize>| at.and_then(|at| row.cell(at));
     let is = |at: Option<usize>| at.is_some_and(|at| row.cells[at] == CellRef::Int(1));
-    message.state = match (is(plan.deleted), is(plan.error), is(plan.open)) {
+    let failed = is(plan.error) || plan.failed.as_ref().is_some_and(|slot| row.says_so(slot));
+    message.state = match (is(plan.deleted), failed, is(plan.open)) {
         (true, ..) => State::Deleted,
         (_, true, _) => State::Failed,
         (.., true) => State::Open,

@@ -12,6 +12,7 @@ use super::time;
 use crate::db::Db;
 use crate::model::Cell;
 use crate::model::Conversation;
+use std::collections::HashMap;
 
 /// A value of the row that a condition holds for.
 pub(super) async fn value(
@@ -86,6 +87,58 @@ pub(super) async fn row(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Re
     let found = described(db, mapping, &condition).await?;
     Ok(found.into_iter().next().unwrap_or_else(bare))
 }
+
+/// The titles and users of these conversations, by their keys. One that has no row of its own is not
+/// among them, unless its messages name its user.
+pub async fn heads(
+    db: &dyn Db,
+    mapping: &Mapping,
+    keys: &[String],
+) -> anyhow::Result<HashMap<String, Conversation>> {
+    let mut found = HashMap::new();
+    if let Some(place) = &mapping.store().conversation {
+        let columns = read::sources(&place.key);
+        for some in keys.chunks(AT_ONCE) {
+            let conditions = some
+                .iter()
+                .filter_map(|key| keys::holds(db, mapping, &place.table, &columns, key));
+            let (sql, args): (Vec<_>, Vec<_>) = conditions
+                .map(|condition| (format!("({})", condition.sql), condition.args))
+                .unzip();
+            if sql.is_empty() {
+                continue;
+            }
+            let any = Condition {
+                sql: sql.join(" OR "),
+                args: args.concat(),
+            };
+            let rows = described(db, mapping, &any).await?;
+            let mut rows: HashMap<_, _> = rows
+                .into_iter()
+                .map(|row| (keys::same(&row.key), row))
+                .collect();
+            for key in some {
+                let row = rows.remove(&keys::same(key));
+                found.extend(row.map(|row| (key.clone(), row)));
+            }
+        }
+    }
+    if mapping.store().message.user.is_some() {
+        for key in keys {
+            let known = found.entry(key.clone()).or_insert_with(|| Conversation {
+                key: key.clone(),
+                ..Conversation::default()
+            });
+            if known.user.is_none() {
+                known.user = super::list::user(db, mapping, key).await?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// So many conversations are asked for in one statement.
+const AT_ONCE: usize = 100;
 
 async fn described(
     db: &dyn Db,

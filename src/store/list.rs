@@ -352,7 +352,11 @@ async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> any
     Ok(())
 }
 
-async fn user(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Result<Option<String>> {
+pub(super) async fn user(
+    db: &dyn Db,
+    mapping: &Mapping,
+    key: &str,
+) -> anyhow::Result<Option<String>> {
     let store = mapping.store();
     let Some(source) = &store.message.user else {
         return Ok(None);

@@ -49,6 +49,7 @@ pub use detect::from_hits;
 pub use detect::nothing_found;
 pub use fit::Misfit;
 pub use fit::misfits;
+pub use heads::heads;
 pub use list::Filter;
 pub use list::TakeKey;
 pub use list::conversations;

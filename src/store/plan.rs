@@ -27,6 +27,7 @@ pub(super) struct Plan {
     pub extra: Vec<usize>,
     pub open: Option<usize>,
     pub error: Option<usize>,
+    pub failed: Option<Slot>,
     pub deleted: Option<usize>,
     pub items: Option<Slot>,
     pub tip: Option<Slot>,
@@ -157,6 +158,7 @@ impl Plan {
             extra: columns.columns(&message.extra),
             open: columns.answer(message.open.as_ref()),
             error: columns.flag(message.error.as_ref()),
+            failed: columns.source(message.failed.as_ref()),
             deleted: columns.flag(deleted),
             items: store
                 .item

@@ -42,7 +42,7 @@ pub(super) fn fill(value: &Value, message: &mut StoredMessage) {
             message.tools.extend(tools);
             match (mark, message.state) {
                 (Mark::Writing, State::Whole) => {
-                    (message.state, message.mark) = (State::Open, mark)
+                    (message.state, message.mark) = (State::Open, mark);
                 }
                 (Mark::Finished, State::Whole) => message.mark = mark,
                 _ => {}
@@ -155,6 +155,31 @@ impl<'r> Row<'r> {
     /// Whether a source has a value.
     pub(super) fn holds(&self, slot: &Slot) -> bool {
         slot.iter().any(|(at, _)| self.cells[*at] != CellRef::Null)
+    }
+
+    /// Whether a source has a value also where it looks into JSON.
+    pub(super) fn holds_value(&self, slot: &Slot) -> bool {
+        slot.iter().any(|(at, path)| match path {
+            None => self.cells[*at] != CellRef::Null,
+            Some(path) => match self.json_for(*at, Some(path)) {
+                Some(json) => path.first(json).is_some_and(|value| !value.is_null()),
+                // What is no JSON is a text that can't be read.
+                None => self.cells[*at] != CellRef::Null,
+            },
+        })
+    }
+
+    /// Whether a source has a value that is not false either.
+    pub(super) fn says_so(&self, slot: &Slot) -> bool {
+        slot.iter().any(|(at, path)| match path {
+            None => !matches!(self.cells[*at], CellRef::Null | CellRef::Int(0)),
+            Some(path) => {
+                let value = self
+                    .json_for(*at, Some(path))
+                    .and_then(|json| path.first(json));
+                value.is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
+            }
+        })
     }
 
     pub(super) fn text(&self, slot: &Slot) -> Option<Cow<'_, str>> {

@@ -33,7 +33,7 @@ async fn an_answer_that_fills_its_column_is_told(store: &Store) {
         "[[store]]\n[store.message]\ntable = 'said'\nconversation = ['chat']\nrole = 'role'\n\
          [store.parts]\ntable = 'part'\nkey = 'said'\norder = 'position'\ncontent = 'body'\n",
         "INSERT INTO said VALUES ({id}, 1, 'assistant'); INSERT INTO part VALUES ({id}0, {id}, 1, 'first '), ({id}1, {id}, 2, '{text}')",
-        "message `{id}`, part `2`: ",
+        "message `{id}`: part `2`: ",
     );
     const JSON: Place = (
         "CREATE TABLE packed (id INT PRIMARY KEY, chat INT, role VARCHAR(9), body {type})",

@@ -5,6 +5,7 @@ use super::Check;
 use super::Ground;
 use super::Look;
 use super::Tally;
+use super::Thing;
 use super::cause;
 use super::orphan_message::counted;
 use super::orphan_message::equal;
@@ -94,8 +95,10 @@ fn parents<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
             let text = |at: usize| Cell::from(cells[at]).to_string();
             let (key, parent) = (text(0), text(1));
             if !is_none(&parent) {
-                tally.row(&CAUSES[0], time_of_text(&text(2)), || {
-                    format!("message `{key}`: message `{parent}` is before it, and is not there")
+                tally.row(&CAUSES[0], time_of_text(&text(2)), || Thing {
+                    conversation: None,
+                    message: Some(key),
+                    fact: format!("message `{parent}` is before it, and is not there"),
                 });
             }
             Ok(ControlFlow::Continue(()))

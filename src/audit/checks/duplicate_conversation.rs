@@ -5,6 +5,7 @@ use super::Check;
 use super::Ground;
 use super::Look;
 use super::Tally;
+use super::Thing;
 use super::cause;
 use super::ground::opaque;
 use super::seen::First;
@@ -75,12 +76,13 @@ fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
     let copied = timed && first.times == times;
     let cause = &CAUSES[usize::from(!copied)];
     if count >= LEAST[usize::from(!copied)] {
-        let told = format!(
-            "conversation `{key}`: the same {count} messages as conversation `{}`",
-            first.key
-        );
+        let fact = format!("the same {count} messages as conversation `{}`", first.key);
         let last = said().filter_map(|message| message.time).max();
-        tally.row(cause, last, || told);
+        tally.row(cause, last, || Thing {
+            conversation: Some(key.clone()),
+            message: None,
+            fact,
+        });
     }
 }
 

@@ -31,8 +31,8 @@ static CAUSES: &[Cause] = &[cause(
 fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
     for (at, message) in thread.messages.iter().enumerate() {
         let whole = message.role == Role::Assistant && message.state == State::Whole;
-        let is_over = ground.is_over(message.time);
-        if whole && turns::is_empty(message) && is_over && !calls(thread.messages.get(at + 1)) {
+        let empty = whole && turns::is_empty(message) && !calls(thread.messages.get(at + 1));
+        if empty && tally.expires(ground, message.time) {
             tally.message(&CAUSES[0], message, "");
         }
     }

@@ -5,6 +5,7 @@ use super::Check;
 use super::Ground;
 use super::Look;
 use super::Tally;
+use super::Thing;
 use super::cause;
 use super::orphan_message::equal;
 use crate::db::Tried;
@@ -44,8 +45,9 @@ fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
             let created = time_of_text(&text(0));
             if ground.is_over(created) {
                 let key: Vec<_> = (1..cells.len()).map(text).collect();
-                tally.row(&CAUSES[0], created, || {
-                    format!("conversation `{}`", key.join("/"))
+                tally.row(&CAUSES[0], created, || Thing {
+                    conversation: Some(key.join("/")),
+                    ..Thing::default()
                 });
             }
             Ok(ControlFlow::Continue(()))

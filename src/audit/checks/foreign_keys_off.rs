@@ -5,6 +5,7 @@ use super::Check;
 use super::Ground;
 use super::Look;
 use super::Tally;
+use super::Thing;
 use super::cause;
 use crate::db::Tried;
 use crate::model::Cell;
@@ -91,7 +92,9 @@ fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
             if let Some(cause) = at.and_then(|at| CAUSES.get(at))
                 && tables.contains(&table.as_str())
             {
-                tally.row(cause, None, || format!("`{table}`: {}", told(&row[2])));
+                tally.row(cause, None, || {
+                    Thing::fact(format!("`{table}`: {}", told(&row[2])))
+                });
             }
         }
         Ok(())

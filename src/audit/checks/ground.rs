@@ -9,6 +9,7 @@ use crate::report::Severity;
 use crate::store::Allowed;
 use crate::store::Mapping;
 use crate::store::Shape;
+use std::collections::BTreeMap;
 
 /// What was asked for.
 #[derive(Debug, Clone)]
@@ -17,10 +18,18 @@ pub struct Asked {
     pub now: i64,
     /// Only what is not older than this, in microseconds since 1970 UTC.
     pub since: Option<i64>,
+    /// Only what is not younger than this, in microseconds since 1970 UTC.
+    pub until: Option<i64>,
     /// What is younger than this many microseconds may still be under way.
     pub grace: i64,
-    /// How many of each are named.
+    /// How many of each a finding names.
     pub examples: usize,
+    /// How many of each are kept as rows; not less.
+    pub keep: usize,
+    /// What is at least as bad fails the run.
+    pub fail_on: Severity,
+    /// How many of a code are accepted.
+    pub accepted: BTreeMap<&'static str, u64>,
     /// Tables that the migrations make, when a folder of them was named.
     pub expected: Option<Vec<String>>,
 }
@@ -37,10 +46,33 @@ pub struct Ground<'a> {
     pub asked: &'a Asked,
 }
 
+/// Whether something can be finished by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// It is older than the grace.
+    Over,
+    /// It is younger, and may be under way.
+    Young,
+    /// It has no time, or one after now: nothing tells how old it is.
+    Unknown,
+}
+
+/// Clocks of two machines may differ by so much, in microseconds.
+pub(super) const CLOCKS: i64 = 5_000_000;
+
 impl Ground<'_> {
-    /// Whether something is old enough to be finished; what has no time is.
+    /// How old something is.
+    pub fn age(&self, time: Option<i64>) -> Age {
+        match time.map(|time| self.asked.now.saturating_sub(time)) {
+            Some(age) if age >= self.asked.grace => Age::Over,
+            Some(age) if age >= -CLOCKS => Age::Young,
+            Some(_) | None => Age::Unknown,
+        }
+    }
+
+    /// Whether something may not be under way any more.
     pub fn is_over(&self, time: Option<i64>) -> bool {
-        time.is_none_or(|time| time <= self.asked.now.saturating_sub(self.asked.grace))
+        self.age(time) != Age::Young
     }
 
     /// A column of a table that the mapping names.

@@ -5,6 +5,7 @@ use super::Check;
 use super::Ground;
 use super::Look;
 use super::Tally;
+use super::Thing;
 use super::cause;
 use crate::db::Tried;
 use crate::model::Table;
@@ -49,7 +50,7 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
 fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
         for name in absent(ground.asked.expected.iter().flatten(), ground.schema) {
-            tally.row(&CAUSES[0], None, || format!("table `{name}`"));
+            tally.row(&CAUSES[0], None, || Thing::fact(format!("table `{name}`")));
         }
         Ok(())
     })

@@ -30,15 +30,20 @@ use crate::db::Tried;
 use crate::report::Severity;
 use crate::store::Thread;
 
+pub use ground::Age;
 pub use ground::Asked;
 pub use ground::Ground;
 pub use missing_table::absent;
 pub use run::report_absent;
 pub use run::run;
 pub use tally::Tally;
+pub use tally::Thing;
 
 /// A check that was not made and why; not a finding about the store.
 pub const SKIPPED: &str = "check-skipped";
+
+/// Times that are after now.
+pub const AHEAD: &str = "time-ahead";
 
 /// One check.
 pub struct Check {

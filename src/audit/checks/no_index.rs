@@ -5,6 +5,7 @@ use super::Check;
 use super::Ground;
 use super::Look;
 use super::Tally;
+use super::Thing;
 use super::cause;
 use crate::db::Tried;
 use crate::model::Cell;
@@ -73,7 +74,9 @@ fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
             .iter()
             .any(|row| row[0].to_string().eq_ignore_ascii_case(column));
         if !indexed {
-            tally.row(&CAUSES[0], None, || format!("`{table}`.`{column}`"));
+            tally.row(&CAUSES[0], None, || {
+                Thing::fact(format!("`{table}`.`{column}`"))
+            });
         }
         Ok(())
     })

@@ -28,13 +28,17 @@ static CAUSES: &[Cause] = &[cause(
 )];
 
 fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+    const ORDERED: &str = "messages are ordered by more than their time";
     let store = ground.mapping.store();
-    let Some(time) = &store.message.time else {
-        return Some("the mapping names no time");
-    };
     let by_place = match store.shape {
         Shape::Turn | Shape::Blob | Shape::Chain => true,
         Shape::Row | Shape::Event | Shape::Opaque => false,
+    };
+    if by_place {
+        return Some(ORDERED);
+    }
+    let Some(time) = &store.message.time else {
+        return Some("the mapping names no time");
     };
     let is_time = |name: &String| time.columns().any(|column| column == name);
     let counts = |name: &String| {
@@ -42,7 +46,7 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
         !is_time(name) && column.is_some_and(Column::is_whole)
     };
     let ordered = store.message.order.iter().any(counts) || store.message.parent.is_some();
-    (by_place || ordered).then_some("messages are ordered by more than their time")
+    ordered.then_some(ORDERED)
 }
 
 fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {

@@ -7,6 +7,7 @@ use super::Check;
 use super::Ground;
 use super::Look;
 use super::Tally;
+use super::Thing;
 use super::cause;
 use crate::db::Tried;
 use crate::model::Cell;
@@ -75,7 +76,7 @@ pub(super) async fn each(
             None => text,
         };
         tally.row(cause, time_of_text(&text(2)), || {
-            format!("{} names {}", named(text(0)), named(text(1)))
+            Thing::fact(format!("{} names {}", named(text(0)), named(text(1))))
         });
         Ok(ControlFlow::Continue(()))
     };

@@ -1,12 +1,16 @@
 //! Makes checks in one reading of the store, and tells what they found.
 
+use super::AHEAD;
 use super::Check;
 use super::Ground;
 use super::Look;
 use super::SKIPPED;
 use super::Tally;
+use super::ground::CLOCKS;
+use crate::model::StoredMessage;
 use crate::report::Case;
 use crate::report::Finding;
+use crate::report::Found;
 use crate::report::Report;
 use crate::report::Severity;
 use crate::report::Source;
@@ -30,46 +34,113 @@ pub async fn run(
     for check in checks {
         match (check.unfit)(ground) {
             None => fit.push(*check),
-            Some(why) if by_name => {
-                let reason = format!("it can't be made here: {why}");
-                report
-                    .cases
-                    .push(case(check.code, Verdict::Inconclusive, reason));
-            }
-            Some(why) => report.add(skipped(check, why)),
+            Some(why) => skip(check, why, by_name, report),
         }
     }
-    let mut tallies: Vec<_> = fit
-        .iter()
-        .map(|_| Tally::new(ground.asked.examples, ground.asked.since))
-        .collect();
-    report.checked += of_threads(&fit, ground, &mut tallies).await?;
+    let mut tallies: Vec<_> = fit.iter().map(|_| Tally::new(ground.asked)).collect();
+    let read = of_threads(&fit, ground, &mut tallies).await?;
+    report.checked += read.messages;
     for (check, tally) in fit.iter().zip(&mut tallies) {
         if let Look::Store(look) | Look::Both(_, look) = check.look {
             look(ground, tally).await?;
         }
     }
+    complete(ground, &mut tallies).await?;
     for (check, tally) in fit.iter().zip(&tallies) {
-        let mut case = case(check.code, verdict(check, tally, ground), counted(tally));
+        if let Some(why) = tally.blind() {
+            skip(check, why, by_name, report);
+            continue;
+        }
+        let mut case = case(
+            check.code,
+            verdict(check, tally, ground),
+            counted(check, tally, ground),
+        );
         case.metrics.insert("found", tally.total() as f64);
+        if tally.young() > 0 {
+            case.metrics.insert("too_young", tally.young() as f64);
+        }
         for (name, count) in tally.counts() {
             case.metrics.insert(name, count as f64);
         }
         case.took = began.elapsed();
         report.cases.push(case);
+        for (severity, count) in tally.levels(check, ground) {
+            let severity = accepted(check, tally, ground, severity);
+            let code = check.code;
+            report.found.push(Found {
+                severity,
+                code,
+                count,
+            });
+        }
         for finding in tally.findings(check, ground) {
-            report.add(finding);
+            report.add(told(finding, check, tally, ground));
+        }
+    }
+    if read.ahead > 0 {
+        report.add(ahead(read.ahead));
+    }
+    Ok(())
+}
+
+/// Titles and users of the conversations that rows name.
+async fn complete(ground: &Ground<'_>, tallies: &mut [Tally]) -> anyhow::Result<()> {
+    let mut keys: Vec<String> = Vec::new();
+    for tally in tallies.iter_mut() {
+        keys.extend(tally.rows().filter_map(|row| row.conversation.clone()));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let known = store::heads(ground.db, ground.mapping, &keys).await?;
+    for row in tallies.iter_mut().flat_map(Tally::rows) {
+        let of = row.conversation.as_ref().and_then(|key| known.get(key));
+        if let Some(of) = of {
+            row.title.clone_from(&of.title);
+            row.user.clone_from(&of.user);
         }
     }
     Ok(())
 }
 
-/// Reads every conversation once, for all checks that look at them; how many messages there were.
+fn skip(check: &Check, why: &str, by_name: bool, report: &mut Report) {
+    if by_name {
+        let reason = format!("it can't be made here: {why}");
+        let undecided = case(check.code, Verdict::Inconclusive, reason);
+        report.cases.push(undecided);
+    } else {
+        report.skipped += 1;
+        report.add(skipped(check, why));
+    }
+}
+
+/// Times after now make no age of anything.
+fn ahead(count: u64) -> Finding {
+    Finding::new(
+        AHEAD,
+        Severity::Warning,
+        "times",
+        format!(
+            "{count} messages have a time after now: nothing tells how old they are, and they are judged as if they were old"
+        ),
+        "set the clocks, and store times in UTC: a local time without its zone looks hours away",
+    )
+}
+
+/// What was read.
+#[derive(Default)]
+struct Read {
+    messages: u64,
+    /// Those of them with a time after now.
+    ahead: u64,
+}
+
+/// Reads every conversation once, for all checks that look at them.
 async fn of_threads(
     fit: &[&'static Check],
     ground: &Ground<'_>,
     tallies: &mut [Tally],
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Read> {
     let looks: Vec<_> = fit
         .iter()
         .enumerate()
@@ -79,17 +150,20 @@ async fn of_threads(
         })
         .collect();
     if looks.is_empty() {
-        return Ok(0);
+        return Ok(Read::default());
     }
-    let mut messages = 0;
+    let mut read = Read::default();
+    let now = ground.asked.now.saturating_add(CLOCKS);
+    let is_ahead = |message: &&StoredMessage| message.time.is_some_and(|time| time > now);
     let mut take = |thread: Thread| {
-        messages += thread.messages.len() as u64;
+        read.messages += thread.messages.len() as u64;
+        read.ahead += thread.messages.iter().filter(is_ahead).count() as u64;
         for (at, look) in &looks {
             look(&thread, ground, &mut tallies[*at]);
         }
     };
     store::threads(ground.db, ground.mapping, &mut take).await?;
-    Ok(messages)
+    Ok(read)
 }
 
 /// Tells of tables that the mapping names and the store has not: nothing else can be looked at.
@@ -114,26 +188,91 @@ pub fn report_absent(absent: &[&String], report: &mut Report) {
     }
 }
 
-fn verdict(check: &Check, tally: &Tally, ground: &Ground<'_>) -> Verdict {
-    let errors = tally
-        .findings(check, ground)
+/// What counts against the number that is accepted: notes only where there is nothing else.
+fn weighed(check: &Check, tally: &Tally, ground: &Ground<'_>) -> u64 {
+    let only_notes = check
+        .causes
         .iter()
-        .any(|finding| finding.severity == Severity::Error);
-    match errors {
-        true => Verdict::Violated,
-        false => Verdict::Held,
+        .all(|cause| cause.severity == Severity::Note);
+    let levels = tally.levels(check, ground).into_iter();
+    let counts = levels.filter(|(level, _)| only_notes || *level > Severity::Note);
+    counts.map(|(_, count)| count).sum()
+}
+
+fn verdict(check: &Check, tally: &Tally, ground: &Ground<'_>) -> Verdict {
+    let worst = tally.levels(check, ground).into_keys().max();
+    let fails = match ground.asked.accepted.get(check.code) {
+        Some(most) => weighed(check, tally, ground) > *most,
+        None => worst.is_some_and(|worst| worst >= ground.asked.fail_on),
+    };
+    if fails {
+        Verdict::Violated
+    } else if tally.is_only_young() {
+        Verdict::Inconclusive
+    } else {
+        Verdict::Held
     }
 }
 
-fn counted(tally: &Tally) -> String {
+/// How bad what was found is, when some of it is accepted.
+fn accepted(check: &Check, tally: &Tally, ground: &Ground<'_>, severity: Severity) -> Severity {
+    let most = ground.asked.accepted.get(check.code);
+    let is_accepted = most.is_some_and(|most| weighed(check, tally, ground) <= *most);
+    if is_accepted {
+        severity.min(Severity::Warning)
+    } else {
+        severity
+    }
+}
+
+fn told(mut finding: Finding, check: &Check, tally: &Tally, ground: &Ground<'_>) -> Finding {
+    finding.severity = accepted(check, tally, ground, finding.severity);
+    match ground.asked.accepted.get(check.code) {
+        None => finding,
+        Some(most) => {
+            let count = weighed(check, tally, ground);
+            let fact = if count > *most {
+                format!(
+                    "{count} were found, and --max {}={most} accepts no more",
+                    check.code
+                )
+            } else {
+                format!("--max {}={most} accepts them", check.code)
+            };
+            finding.with(Source::Store, fact)
+        }
+    }
+}
+
+/// What was found, and what was not judged.
+fn counted(check: &Check, tally: &Tally, ground: &Ground<'_>) -> String {
     let causes: Vec<_> = tally
         .counts()
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
-    match causes.is_empty() {
-        true => "nothing found".to_owned(),
-        false => format!("found: {}", causes.join(", ")),
+    let mut told = match (causes.is_empty(), tally.is_only_young()) {
+        (true, true) => "nothing could be judged".to_owned(),
+        (true, false) => "nothing found".to_owned(),
+        (false, _) => format!("found: {}", causes.join(", ")),
+    };
+    if let Some(most) = ground.asked.accepted.get(check.code) {
+        told.push_str(&format!(" (--max accepts {most})"));
     }
+    if tally.young() > 0 {
+        let grace = Duration::from_micros(ground.asked.grace.unsigned_abs());
+        told.push_str(&format!(
+            "; {} not judged: younger than --grace {}",
+            tally.young(),
+            humantime::format_duration(grace)
+        ));
+    }
+    match tally.one_of() {
+        1 => {}
+        some => told.push_str(&format!(
+            "; only one of {some} conversations was compared: there is no room for more"
+        )),
+    }
+    told
 }
 
 /// One note for all of them: the report joins the evidence of findings that are alike.

@@ -1,5 +1,6 @@
 //! A message that is still marked as being written, long after.
 
+use super::Age;
 use super::Cause;
 use super::Check;
 use super::Ground;
@@ -9,6 +10,7 @@ use super::cause;
 use crate::model::State;
 use crate::report::Severity::Error;
 use crate::report::Severity::Warning;
+use crate::store::Source;
 use crate::store::Thread;
 
 pub(super) const CHECK: Check = Check {
@@ -36,7 +38,13 @@ static CAUSES: &[Cause] = &[
 fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     let store = ground.mapping.store();
     let done = store.item.as_ref().is_some_and(|item| item.done.is_some());
-    let told = store.message.open.is_some() || done;
+    // Parts of the AI SDK have a state.
+    let in_json = store.message.content.as_ref().is_some_and(Source::is_json);
+    let in_parts = store
+        .parts
+        .as_ref()
+        .is_some_and(|parts| parts.content.is_json());
+    let told = store.message.open.is_some() || done || in_json || in_parts || store.item.is_some();
     (!told).then_some("the mapping names no `open`: nothing tells what is being written")
 }
 
@@ -45,10 +53,17 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
     let mut last = None;
     for message in &thread.messages {
         last = message.time.or(last);
-        if message.state == State::Open && ground.is_over(last) {
+        tally.marks(message);
+        if message.state == State::Open && tally.expires(ground, last) {
             let characters = message.content.chars().count();
-            let fact = format!("{characters} characters are stored");
-            let cause = &CAUSES[usize::from(last.is_none())];
+            let is_unknown = ground.age(last) == Age::Unknown;
+            let later = if is_unknown && last.is_some() {
+                ", and its time is later than now"
+            } else {
+                ""
+            };
+            let fact = format!("{characters} characters are stored{later}");
+            let cause = &CAUSES[usize::from(is_unknown)];
             tally.message(cause, message, &fact);
         }
     }

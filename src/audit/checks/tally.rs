@@ -1,21 +1,35 @@
-//! What a check counts, and the few that it names.
+//! What a check counts, and what of it it names.
 
 use super::Cause;
 use super::Check;
+use super::ground::Age;
 use super::ground::Ground;
 use super::seen::Seen;
+use crate::model::Mark;
 use crate::model::StoredMessage;
 use crate::report::Finding;
+use crate::report::Row;
+use crate::report::Severity;
 use crate::report::Source;
 use std::collections::BTreeMap;
+use std::time::Duration;
+use std::time::UNIX_EPOCH;
 
-/// Counts by cause, with the first examples of each.
+/// Counts by cause, with the first of each.
 #[derive(Debug)]
 pub struct Tally {
+    /// How many of each cause are kept.
     keep: usize,
-    /// From here on, in microseconds since 1970 UTC; what is older is not counted.
+    /// From when to when, in microseconds since 1970 UTC; what is older or younger is not counted.
     since: Option<i64>,
+    until: Option<i64>,
     found: BTreeMap<&'static str, Found>,
+    /// How many things were looked at whose age matters, and how many were too young to be judged.
+    judged: u64,
+    young: u64,
+    /// Whether any message was asked whether it is finished, and whether any says so.
+    asks_marks: bool,
+    is_marked: bool,
     /// What a check that compares conversations with each other remembers of them.
     pub(super) seen: Seen,
 }
@@ -23,49 +37,122 @@ pub struct Tally {
 #[derive(Debug, Default)]
 struct Found {
     count: u64,
-    examples: Vec<String>,
+    rows: Vec<Row>,
+}
+
+/// Something that was found, as far as it is known.
+#[derive(Debug, Default)]
+pub struct Thing {
+    /// The conversation's key.
+    pub conversation: Option<String>,
+    /// The message's key.
+    pub message: Option<String>,
+    /// What else there is to say of it; empty when there is nothing.
+    pub fact: String,
+}
+
+impl Thing {
+    /// Something of which only this is known.
+    pub fn fact(fact: impl Into<String>) -> Self {
+        Self {
+            fact: fact.into(),
+            ..Self::default()
+        }
+    }
 }
 
 impl Tally {
     /// Nothing yet.
-    pub fn new(keep: usize, since: Option<i64>) -> Self {
+    pub fn new(asked: &super::Asked) -> Self {
         Self {
-            keep,
-            since,
+            keep: asked.keep,
+            since: asked.since,
+            until: asked.until,
             found: BTreeMap::new(),
+            judged: 0,
+            young: 0,
+            asks_marks: false,
+            is_marked: false,
             seen: Seen::default(),
         }
     }
 
     /// Counts a message; what has no time counts whatever was asked for, as nobody knows its age.
     pub fn message(&mut self, cause: &'static Cause, message: &StoredMessage, fact: &str) {
-        self.row(cause, message.time, || {
-            let conversation = message
-                .conversation
-                .as_ref()
-                .map(|key| format!("conversation `{key}`, "))
-                .unwrap_or_default();
-            let fact = match fact {
-                "" => String::new(),
-                fact => format!(": {fact}"),
-            };
-            format!("{conversation}message `{}`{fact}", message.key)
+        self.row(cause, message.time, || Thing {
+            conversation: message.conversation.clone(),
+            message: Some(message.key.clone()),
+            fact: fact.to_owned(),
         });
     }
 
     /// Counts anything else that has a time.
-    pub fn row(&mut self, cause: &'static Cause, time: Option<i64>, told: impl FnOnce() -> String) {
-        let old = self
-            .since
-            .is_some_and(|since| time.is_some_and(|time| time < since));
-        if old {
+    pub fn row(&mut self, cause: &'static Cause, time: Option<i64>, told: impl FnOnce() -> Thing) {
+        if !self.is_asked_for(time) {
             return;
         }
         let found = self.found.entry(cause.name).or_default();
         found.count += 1;
-        if found.examples.len() < self.keep {
-            found.examples.push(told());
+        if found.rows.len() < self.keep {
+            let thing = told();
+            found.rows.push(Row {
+                cause: cause.name,
+                conversation: thing.conversation,
+                message: thing.message,
+                time: time.and_then(written),
+                fact: (!thing.fact.is_empty()).then_some(thing.fact),
+                ..Row::default()
+            });
         }
+    }
+
+    /// Says that something was looked at whose age matters: whether it is old enough to be judged.
+    pub fn judges(&mut self, ground: &Ground<'_>, time: Option<i64>) -> bool {
+        let is_old = ground.age(time) != Age::Young;
+        if self.is_asked_for(time) {
+            self.judged += u64::from(is_old);
+            self.young += u64::from(!is_old);
+        }
+        is_old
+    }
+
+    /// Says that something was looked at that may be as it is for a while: whether it has been so for
+    /// longer.
+    pub fn expires(&mut self, ground: &Ground<'_>, time: Option<i64>) -> bool {
+        let is_old = ground.is_over(time);
+        if self.is_asked_for(time) {
+            self.judged += 1;
+            self.young += u64::from(!is_old);
+        }
+        is_old
+    }
+
+    /// Says that something was looked at that needs no age.
+    pub fn judged(&mut self, time: Option<i64>) {
+        self.judged += u64::from(self.is_asked_for(time));
+    }
+
+    fn is_asked_for(&self, time: Option<i64>) -> bool {
+        let is_old = self
+            .since
+            .zip(time)
+            .is_some_and(|(since, time)| time < since);
+        let is_new = self
+            .until
+            .zip(time)
+            .is_some_and(|(until, time)| time > until);
+        !is_old && !is_new
+    }
+
+    /// Takes note of whether a message says whether it is finished.
+    pub fn marks(&mut self, message: &StoredMessage) {
+        self.asks_marks = true;
+        self.is_marked |= message.mark != Mark::None;
+    }
+
+    /// Why nothing can be said of what was read, if so.
+    pub fn blind(&self) -> Option<&'static str> {
+        (self.asks_marks && !self.is_marked).then_some("no message says whether it is finished")
     }
 
     /// How many were counted in all.
@@ -78,7 +165,38 @@ impl Tally {
         self.found.iter().map(|(name, found)| (*name, found.count))
     }
 
-    /// The findings, one for each cause.
+    /// How many, by the level of the cause.
+    pub fn levels(&self, check: &Check, ground: &Ground<'_>) -> BTreeMap<Severity, u64> {
+        let mut levels = BTreeMap::new();
+        for cause in check.causes {
+            if let Some(found) = self.found.get(cause.name) {
+                *levels.entry(ground.severity(check, cause)).or_default() += found.count;
+            }
+        }
+        levels
+    }
+
+    /// How many were too young to be judged.
+    pub fn young(&self) -> u64 {
+        self.young
+    }
+
+    /// Whether there was something to judge, and all of it was too young.
+    pub fn is_only_young(&self) -> bool {
+        self.young > 0 && self.judged == 0 && self.found.is_empty()
+    }
+
+    /// Of so many conversations one was compared with the others.
+    pub fn one_of(&self) -> u64 {
+        self.seen.one_of()
+    }
+
+    /// The rows that are kept, to be completed.
+    pub fn rows(&mut self) -> impl Iterator<Item = &mut Row> {
+        self.found.values_mut().flat_map(|found| &mut found.rows)
+    }
+
+    /// The findings, one for each cause, each naming so many examples.
     pub fn findings(&self, check: &Check, ground: &Ground<'_>) -> Vec<Finding> {
         let told = check.causes.iter().filter_map(|cause| {
             let found = self.found.get(cause.name)?;
@@ -94,25 +212,18 @@ impl Tally {
                 format!("{} ({times})", cause.harm),
                 check.help,
             );
-            let finding = found.examples.iter().fold(finding, |finding, example| {
-                finding.with(Source::Store, example)
+            let examples = ground.asked.examples;
+            let mut finding = found.rows.iter().take(examples).fold(finding, |finding, row| {
+                finding.with(Source::Store, row.line())
             });
-            let finding = match self.seen.one_of() {
-                1 => finding,
-                some => finding.with(
-                    Source::Store,
-                    format!(
-                        "only one of {some} conversations was compared: there is no room for more"
-                    ),
-                ),
-            };
-            let more = found.count - found.examples.len() as u64;
+            finding.rows.clone_from(&found.rows);
+            let more = found.count - found.rows.len().min(examples) as u64;
             Some(match more {
                 0 => finding,
                 more => finding.with(
                     Source::Store,
                     format!(
-                        "{more} more are not named; --examples {} would",
+                        "{more} more are not named; --examples {} would, and --format csv or jsonl names all",
                         found.count
                     ),
                 ),
@@ -120,4 +231,15 @@ impl Tally {
         });
         told.collect()
     }
+}
+
+/// A time as RFC 3339 with milliseconds; none when it is out of what can be written so.
+fn written(micros: i64) -> Option<String> {
+    /// The end of the year 9999.
+    const LAST: u64 = 253_402_300_799_000_000;
+    let micros = u64::try_from(micros)
+        .ok()
+        .filter(|micros| *micros <= LAST)?;
+    let time = UNIX_EPOCH + Duration::from_micros(micros);
+    Some(humantime::format_rfc3339_millis(time).to_string())
 }

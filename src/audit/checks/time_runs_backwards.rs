@@ -26,13 +26,19 @@ static CAUSES: &[Cause] = &[cause(
     "a message has a time before that of the message that was stored before it: ordered by time, the history is wrong",
 )];
 
+const NO_TIME: &str = "the mapping names no time";
+
 /// Clocks of several writers may differ by so many microseconds.
 const CLOCKS: i64 = 1_000_000;
 
 fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    let message = &ground.mapping.store().message;
+    let store = ground.mapping.store();
+    if let Some(item) = &store.item {
+        return item.time.is_none().then_some(NO_TIME);
+    }
+    let message = &store.message;
     let Some(time) = &message.time else {
-        return Some("the mapping names no time");
+        return Some(NO_TIME);
     };
     let is_time = |append: &String| time.columns().any(|column| column == append);
     match &message.append {
@@ -42,18 +48,23 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
 }
 
 fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+    // Items stand in their order in the conversation's row, those of the current branch first.
+    let items = ground.mapping.store().shape == Shape::Blob;
     // A turn's answer comes when it comes, also after the next question.
     let turns = ground.mapping.store().shape == Shape::Turn;
     let begun = |message: &&StoredMessage| !turns || message.role == Role::User;
-    let mut stored: Vec<&StoredMessage> = thread.messages.iter().filter(begun).collect();
-    stored.sort_by_key(|message| message.append);
+    let stored = thread.messages.iter().filter(begun);
+    let mut stored: Vec<_> = stored.filter(|it| !items || it.on_branch).collect();
+    if !items {
+        stored.sort_by_key(|message| message.append);
+    }
     let mut latest: Option<(i64, &StoredMessage)> = None;
     for message in stored {
-        let Some(time) = message.time.filter(|_| message.append.is_some()) else {
+        let Some(time) = message.time.filter(|_| items || message.append.is_some()) else {
             continue;
         };
         if let Some((before, other)) = latest
-            && other.append < message.append
+            && (items || other.append < message.append)
             && time < before - CLOCKS
         {
             let seconds = (before - time) / 1_000_000;

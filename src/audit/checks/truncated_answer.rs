@@ -5,6 +5,7 @@ use super::Check;
 use super::Ground;
 use super::Look;
 use super::Tally;
+use super::Thing;
 use super::cause;
 use super::ground::opaque;
 use crate::db::Tried;
@@ -245,8 +246,11 @@ fn of_parts<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
                         .cut(&cell(2))
                         .filter(|_| !parts.content.is_json() || is_cut_json(&cell(2)));
                     if let Some((cause, fact)) = told {
-                        let fact = format!("message `{}`, part `{}`: {fact}", cell(0), cell(1));
-                        tally.row(cause, None, || fact);
+                        tally.row(cause, None, || Thing {
+                            conversation: None,
+                            message: Some(cell(0)),
+                            fact: format!("part `{}`: {fact}", cell(1)),
+                        });
                     }
                     Ok(ControlFlow::Continue(()))
                 };

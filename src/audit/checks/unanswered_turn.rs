@@ -1,5 +1,6 @@
 //! A question without an answer.
 
+use super::Age;
 use super::Cause;
 use super::Check;
 use super::Ground;
@@ -62,8 +63,18 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
         let at = Answer::MISSING
             .iter()
             .position(|answer| *answer == asked.answer);
-        if let Some(at) = at.filter(|_| ground.is_over(asked.question.time)) {
-            tally.message(&CAUSES[at], asked.question, "");
+        let time = asked.question.time;
+        let Some(at) = at else {
+            tally.judged(time);
+            continue;
+        };
+        if tally.judges(ground, time) {
+            let fact = if ground.age(time) == Age::Unknown && time.is_some() {
+                "its time is later than now"
+            } else {
+                ""
+            };
+            tally.message(&CAUSES[at], asked.question, fact);
         }
     }
 }

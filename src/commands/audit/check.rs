@@ -1,6 +1,5 @@
 //! `chatctl audit check`: arguments and wiring.
 
-use super::moment;
 use crate::audit;
 use crate::audit::checks;
 use crate::audit::checks::Asked;
@@ -8,11 +7,14 @@ use crate::audit::checks::Check;
 use crate::audit::checks::Ground;
 use crate::commands::Env;
 use crate::commands::chats::Chats;
+use crate::commands::moment::span;
 use crate::db;
 use crate::migrate::source;
 use crate::report::Report;
+use crate::report::Severity;
 use crate::sql::Dialect;
 use crate::stop::Stop;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -24,19 +26,32 @@ use std::time::Instant;
 /// warning and does not fail the run.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only what is not older: a duration, or a time
+    /// Only what is not older: how long ago (24h), or a time (2026-11-21T08:00:00Z)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
+
+    /// Only what is not younger: how long ago, or a time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+
+    /// Fail when anything at least as bad is found
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "error")]
+    fail_on: Level,
+
+    /// Fail when more than N of CODE are found, and accept up to so many, whatever their level; may be
+    /// repeated. Notes count only for a code that has nothing else
+    #[arg(long, value_name = "CODE=N")]
+    max: Vec<String>,
 
     /// Only this check; may be repeated
     #[arg(long, value_name = "CODE")]
     check: Vec<String>,
 
-    /// How many of each are named
+    /// How many of each are named; --format csv and jsonl give a row for each, up to 100000
     #[arg(long, value_name = "N", default_value_t = 5)]
     examples: usize,
 
-    /// What is younger may still be under way
+    /// What is younger may still be under way, and is not judged
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = super::duration)]
     grace: Duration,
 
@@ -45,14 +60,35 @@ pub(super) struct Args {
     dir: Option<PathBuf>,
 }
 
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Level {
+    /// What the store alone shows to be lost or broken
+    Error,
+    /// And what may have an innocent cause
+    Warning,
+    /// And everything else
+    Note,
+}
+
+impl From<Level> for Severity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::Error,
+            Level::Warning => Self::Warning,
+            Level::Note => Self::Note,
+        }
+    }
+}
+
+/// So many of each go out as rows.
+const ROWS: usize = 100_000;
+
 pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
     let began = Instant::now();
     let checks = chosen(&args.check)?;
-    let since = args
-        .since
-        .as_deref()
-        .map(|since| moment("--since", since))
-        .transpose()?;
+    let accepted = accepted(&args.max, &checks)?;
+    let (since, until) = span(args.since.as_deref(), args.until.as_deref())?;
     let mut report = Report::new("audit check");
     let chats = match env.chats().await {
         Ok(chats) => chats,
@@ -62,8 +98,16 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
     let asked = Asked {
         now: super::now(),
         since,
+        until,
         grace: super::micros(args.grace),
         examples: args.examples,
+        keep: if env.rows {
+            ROWS.max(args.examples)
+        } else {
+            args.examples
+        },
+        fail_on: args.fail_on.into(),
+        accepted,
         expected: expected(args, &chats, env)?,
     };
     let ground = Ground {
@@ -87,21 +131,54 @@ fn chosen(codes: &[String]) -> Result<Vec<&'static Check>, Stop> {
     if codes.is_empty() {
         return Ok(checks::ALL.iter().collect());
     }
-    let all: Vec<_> = checks::ALL.iter().map(|check| check.code).collect();
     let mut chosen: Vec<&'static Check> = Vec::new();
     for code in codes {
-        let check = checks::named(code).map_err(|near| {
-            let hint = match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("one of {}", all.join(", ")),
-            };
-            Stop::usage(format!("`{code}` is no check")).hint(hint)
-        })?;
+        let check = named(code)?;
         if !chosen.iter().any(|known| known.code == check.code) {
             chosen.push(check);
         }
     }
     Ok(chosen)
+}
+
+fn named(code: &str) -> Result<&'static Check, Stop> {
+    checks::named(code).map_err(|near| {
+        let all: Vec<_> = checks::ALL.iter().map(|check| check.code).collect();
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("one of {}", all.join(", ")),
+        };
+        Stop::usage(format!("`{code}` is no check")).hint(hint)
+    })
+}
+
+/// How many of each code are accepted.
+fn accepted(
+    max: &[String],
+    checks: &[&'static Check],
+) -> Result<BTreeMap<&'static str, u64>, Stop> {
+    let mut accepted = BTreeMap::new();
+    for text in max {
+        let parsed = text.split_once('=');
+        let parsed = parsed.and_then(|(code, most)| Some((code, most.trim().parse().ok()?)));
+        let Some((code, most)) = parsed else {
+            return Err(
+                Stop::usage(format!("`--max {text}` is no code with a number"))
+                    .hint("--max unanswered-turn=5"),
+            );
+        };
+        let check = named(code.trim())?;
+        if !checks.iter().any(|chosen| chosen.code == check.code) {
+            return Err(Stop::usage(format!(
+                "`--max {text}` is of a check that `--check` leaves out"
+            ))
+            .hint(format!("add --check {}", check.code)));
+        }
+        if accepted.insert(check.code, most).is_some() {
+            return Err(Stop::usage(format!("`--max` names {} twice", check.code)));
+        }
+    }
+    Ok(accepted)
 }
 
 /// The tables that the folder's migrations make.

@@ -12,11 +12,10 @@ mod snapshot;
 
 use super::Done;
 use super::Env;
-use crate::stop::Stop;
-use crate::store::time_of_text;
+use super::moment::micros;
+use super::moment::moment;
+use super::moment::now;
 use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 /// Tell whether every stored conversation survived, and how many questions got their answer
 #[derive(Debug, clap::Args)]
@@ -53,17 +52,6 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     }
 }
 
-/// Now, in microseconds since 1970 UTC.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    micros(since.unwrap_or_default())
-}
-
-/// A duration in microseconds.
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
 /// `60s`, `24h`, `7d`.
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| error.to_string())
@@ -76,15 +64,4 @@ fn share(text: &str) -> Result<f64, String> {
         true => Ok(number),
         false => Err("it is not from 0 to 1; 99 % is 0.99".to_owned()),
     }
-}
-
-/// How long ago, or a moment: `24h`, `2026-11-21T08:00:00Z`; in microseconds since 1970 UTC.
-fn moment(flag: &str, text: &str) -> Result<i64, Stop> {
-    let ago = humantime::parse_duration(text).ok();
-    ago.map(|ago| now().saturating_sub(micros(ago)))
-        .or_else(|| time_of_text(text))
-        .ok_or_else(|| {
-            Stop::usage(format!("`{flag} {text}` is neither a time nor a duration"))
-                .hint(format!("{flag} 24h, or {flag} 2026-11-21T08:00:00Z"))
-        })
 }

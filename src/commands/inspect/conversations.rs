@@ -3,6 +3,7 @@
 use super::moment;
 use super::show;
 use crate::commands::Env;
+use crate::commands::moment::span;
 use crate::model::Conversation;
 use crate::model::Value;
 use crate::report::Column;
@@ -13,8 +14,6 @@ use crate::report::Piece;
 use crate::report::Sheet;
 use crate::store;
 use crate::store::Filter;
-use std::time::Duration;
-use std::time::SystemTime;
 
 /// List the conversations, those that were last written to first
 ///
@@ -25,9 +24,9 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 
-    /// Only those that were written to within this time: 24h, 30min
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    since: Option<Duration>,
+    /// Only those that were written to since then: how long ago (24h), or a time (2026-11-21T08:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
 
     /// Only those of the user with this id
     #[arg(long, value_name = "ID")]
@@ -39,10 +38,11 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
+    let (since, _) = span(args.since.as_deref(), None)?;
     let chats = env.chats().await?;
     let filter = Filter {
         limit: args.limit as usize,
-        since: args.since.map(ago),
+        since,
         user: args.user.clone(),
         unanswered: args.unanswered,
     };
@@ -89,12 +89,4 @@ fn row(one: Conversation) -> Vec<Value> {
         Value::optional(one.last.map(moment)),
         Value::optional((!marks.is_empty()).then(|| marks.join(", "))),
     ]
-}
-
-/// The moment so long ago, in microseconds since 1970.
-fn ago(time: Duration) -> i64 {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(now.saturating_sub(time).as_micros()).unwrap_or(i64::MAX)
 }

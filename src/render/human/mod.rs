@@ -121,11 +121,21 @@ impl Page {
     fn summary(&mut self, report: &Report) {
         self.line("");
         let verdict = report.verdict();
-        let painted = self.verdict(verdict);
+        let passed = matches!(verdict, Verdict::Proven | Verdict::Held);
+        // What was found is easily overlooked behind a word that says that nothing failed.
+        let is_warned = passed && report.found.iter().any(|it| it.severity > Severity::Note);
+        let painted = match is_warned {
+            true => self.paint(verdict.word(), &format!("{BOLD};{YELLOW}")),
+            false => self.verdict(verdict),
+        };
+        let rest_of = |page: &Self, rest: &str| match is_warned {
+            true => page.paint(rest, YELLOW),
+            false => rest.to_owned(),
+        };
         for line in text::wrap(&text::summary(report), usize::from(self.width)) {
             match line.strip_prefix(verdict.word()) {
-                Some(rest) => self.line(&format!("{painted}{rest}")),
-                None => self.line(&line),
+                Some(rest) => self.line(&format!("{painted}{}", rest_of(self, rest))),
+                None => self.line(&rest_of(self, &line)),
             }
         }
     }

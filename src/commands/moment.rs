@@ -1,0 +1,91 @@
+//! Moments on the command line: a time, or how long ago.
+
+use crate::stop::Stop;
+use crate::store::time_of_text;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+/// Now, in microseconds since 1970 UTC.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    micros(since.unwrap_or_default())
+}
+
+/// A duration in microseconds.
+pub(super) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// How long ago, or a time: `24h`, `2026-11-21`, `2026-11-21T08:00:00Z`; in microseconds since 1970
+/// UTC.
+pub(super) fn moment(flag: &str, text: &str) -> Result<i64, Stop> {
+    let ago = humantime::parse_duration(text).ok();
+    ago.map(|ago| now().saturating_sub(micros(ago)))
+        .or_else(|| time_of_text(text))
+        .ok_or_else(|| {
+            Stop::usage(format!("`{flag} {text}` is neither a time nor a duration")).hint(format!(
+                "{flag} 24h for a day ago, or {flag} 2026-11-21T08:00:00Z (UTC unless it has a zone)"
+            ))
+        })
+}
+
+/// The span between two moments of the command line; each may be left out.
+pub(super) fn span(
+    since: Option<&str>,
+    until: Option<&str>,
+) -> Result<(Option<i64>, Option<i64>), Stop> {
+    let since_at = since.map(|text| moment("--since", text)).transpose()?;
+    let until_at = until.map(|text| moment("--until", text)).transpose()?;
+    if let (Some(from), Some(to)) = (since_at, until_at)
+        && from > to
+    {
+        return Err(Stop::usage(format!(
+            "--since {} is after --until {}",
+            since.unwrap_or_default(),
+            until.unwrap_or_default()
+        ))
+        .hint("--since is the earlier one: --since 24h --until 1h"));
+    }
+    Ok((since_at, until_at))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::moment;
+    use super::now;
+    use super::span;
+
+    #[test]
+    fn a_moment_is_a_time_or_how_long_ago() {
+        let day = 86_400_000_000;
+        for (text, ago) in [("24h", day), ("1day", day), ("90s", 90_000_000)] {
+            let apart = (now() - ago).abs_diff(moment("--since", text).unwrap());
+            assert!(apart < 60_000_000, "{text}: {apart}");
+        }
+        let eight = 1_795_248_000_000_000;
+        for text in [
+            "2026-11-21T08:00:00Z",
+            "2026-11-21 08:00:00",
+            "2026-11-21T09:00:00+01:00",
+            "1795248000",
+        ] {
+            assert_eq!(moment("--since", text).unwrap(), eight, "{text}");
+        }
+        assert_eq!(moment("--since", "2026-11-21").unwrap(), eight - day / 3);
+        for text in ["", "24", "yesterday", "2026-13-01", "-1h"] {
+            let stop = moment("--until", text).unwrap_err();
+            assert!(stop.message.contains("--until"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_ends_after_it_begins() {
+        let (from, to) = span(Some("24h"), Some("1h")).unwrap();
+        assert!(from < to);
+        assert_eq!(span(None, None).unwrap(), (None, None));
+        let stop = span(Some("1h"), Some("24h")).unwrap_err();
+        assert!(stop.message.contains("is after"), "{}", stop.message);
+    }
+}
