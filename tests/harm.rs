@@ -118,6 +118,7 @@ const TRAPS: &str = r#"
     CREATE FUNCTION harm_imm(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(7); RETURN 1; END $$;
     CREATE FUNCTION harm_op(int, int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(7); RETURN 1; END $$;
     CREATE FUNCTION "ÄHARM"() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(7); RETURN 1; END $$;
+    CREATE FUNCTION own_row(message) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(7); RETURN 1; END $$;
     CREATE VIEW harm_view AS SELECT own_harm() AS a;
     CREATE VIEW harm_view_of_view AS SELECT * FROM harm_view;
     CREATE VIEW plain_view AS SELECT content FROM message;
@@ -130,6 +131,9 @@ const TRAPS: &str = r#"
     CREATE FUNCTION sql_harm_of(victim int) RETURNS bool STABLE LANGUAGE sql AS 'SELECT pg_terminate_backend(victim)';
     CREATE FUNCTION sql_new_harm() RETURNS int STABLE LANGUAGE sql BEGIN ATOMIC SELECT own_harm(); END;
     CREATE FUNCTION sql_reads(content text, count int) RETURNS text STABLE LANGUAGE sql AS 'SELECT left($1, count) || lower(content);';
+    CREATE FUNCTION default_harm(a int DEFAULT own_harm()) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1';
+    CREATE FUNCTION sql_out(OUT r text, v text) STABLE LANGUAGE sql AS 'SELECT lower(v)';
+    CREATE FUNCTION sql_plain() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*) FROM message';
     CREATE FUNCTION definer_harm() RETURNS int STABLE SECURITY DEFINER LANGUAGE sql AS 'SELECT 1';
     CREATE TABLE harm_policy (a int); ALTER TABLE harm_policy ENABLE ROW LEVEL SECURITY; ALTER TABLE harm_policy FORCE ROW LEVEL SECURITY;
     CREATE POLICY p ON harm_policy USING (own_harm() = 1);

@@ -203,6 +203,17 @@ impl<'c> Judge<'c> {
     }
 
     async fn function(&mut self, function: &Function) -> anyhow::Result<()> {
+        if function.number >= OWN {
+            // What stands for an argument that is left out is put in after the rewriting.
+            let sql = format!(
+                "SELECT proargdefaults::text FROM pg_proc WHERE oid = {} AND proargdefaults IS NOT NULL",
+                function.number
+            );
+            for row in self.client.rows(&sql).await? {
+                let names = tree::names(row[0].as_deref().unwrap_or_default());
+                Box::pin(self.names(&names)).await?;
+            }
+        }
         if function.aggregate && function.number >= OWN {
             let sql = format!(
                 "SELECT unnest(ARRAY[aggtransfn, aggfinalfn, aggcombinefn, aggserialfn, aggdeserialfn, aggmtransfn,
@@ -234,8 +245,10 @@ impl<'c> Judge<'c> {
         let sql = format!(
             "SELECT to_jsonb(p) ->> 'prosqlbody', p.prosrc,
                 p.proargtypes::text,
-                (SELECT string_agg(coalesce(quote_ident(nullif(p.proargnames[at], '')), 'arg' || at), ', ' ORDER BY at)
-                    FROM generate_series(1, p.pronargs) at),
+                (SELECT string_agg(coalesce(quote_ident(nullif(a.name, '')), 'arg' || a.at), ', ' ORDER BY a.at)
+                    FROM unnest(coalesce(p.proargnames, array_fill(''::text, ARRAY[p.pronargs::int])), p.proargmodes)
+                        WITH ORDINALITY a(name, mode, at)
+                    WHERE coalesce(a.mode, 'i') IN ('i', 'b', 'v')),
                 quote_ident(p.proname),
                 (SELECT substr(c, length('search_path=') + 1) FROM unnest(p.proconfig) c WHERE c LIKE 'search_path=%')
             FROM pg_proc p WHERE p.oid = {}",
