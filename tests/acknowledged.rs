@@ -84,8 +84,8 @@ fn what_is_acknowledged_next_to_the_file_may_go(ground: &Ground) {
     assert_eq!(drafts(&site), 1);
     assert_eq!(
         sites::files(&site.folder.join("aside")).len(),
-        1,
-        "a backup"
+        2,
+        "a backup and its checksum"
     );
     assert_eq!(site.status(), 0);
     // A loss that is acknowledged needs its backup, wherever that is written.

@@ -1,4 +1,4 @@
-//! What is put by before anything is destroyed, and how it comes back.
+//! The backup that is made before anything is destroyed, and how it comes back.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 #[allow(dead_code, reason = "it is made for other tests too")]
@@ -24,9 +24,13 @@ on_each_ground! {
     without_a_backup_nothing_is_destroyed
     a_backup_is_made_when_it_is_asked_for
     a_damaged_backup_changes_nothing
+    a_backup_that_changed_since_is_refused
+    only_the_newest_backups_are_kept
+    what_is_refused_leaves_no_backup
 }
 
 on_each_ground! { on_postgres Postgres: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
+on_each_ground! { on_mariadb Mysql: former_versions_of_rows_come_back }
 on_each_ground! { on_mysql Mysql: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
 
 const BEGIN: &str = "
@@ -38,6 +42,18 @@ INSERT INTO messages VALUES (1, 1, 'it''s'), (2, 1, NULL), (3, 2, 'a\nb'), (4, 2
 ";
 const LOSS: &str = "-- chatctl: allow-loss messages rows<=2 reason=\"they are old\"\nDELETE FROM messages WHERE id <= 2;\n";
 const GROWTH: &str = "ALTER TABLE messages ADD COLUMN kind VARCHAR(10);\n";
+
+/// The backups in a folder; each has its checksum next to it.
+#[track_caller]
+fn backups(folder: &Path) -> Vec<PathBuf> {
+    let is_sum = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "sha256");
+    let (sums, backups): (Vec<_>, Vec<_>) = sites::files(folder).into_iter().partition(is_sum);
+    let named = backups
+        .iter()
+        .map(|path| PathBuf::from(format!("{}.sha256", path.display())));
+    assert_eq!(named.collect::<Vec<_>>(), sums);
+    backups
+}
 
 /// The path that a run told that it made.
 fn told_backup(stderr: &str) -> PathBuf {
@@ -81,10 +97,7 @@ fn a_loss_is_put_by_first_and_comes_back(ground: &Ground) {
     let after = rows(&site);
     assert_ne!(after, before);
     let backup = told_backup(&told);
-    assert_eq!(
-        sites::files(&site.folder.join("aside")),
-        vec![backup.clone()]
-    );
+    assert_eq!(backups(&site.folder.join("aside")), vec![backup.clone()]);
     only_for_its_owner(&backup);
     let (run, detail) = entry(&site, "backup");
     assert!(detail.ends_with(&backup.display().to_string()), "{detail}");
@@ -108,7 +121,7 @@ fn a_loss_is_put_by_first_and_comes_back(ground: &Ground) {
     assert_eq!(rows(&site), before, "every row is back");
     assert_eq!(site.status(), 10, "the second is pending again");
     assert!(entry(&site, "restored").1.contains("what was there is in"));
-    let now = sites::files(&site.folder.join("now"));
+    let now = backups(&site.folder.join("now"));
     assert_eq!(now.len(), 1, "{now:?}");
     only_for_its_owner(&now[0]);
 
@@ -121,7 +134,7 @@ fn a_loss_is_put_by_first_and_comes_back(ground: &Ground) {
     );
     assert_eq!(rows(&site), after);
     assert_eq!(site.status(), 0);
-    assert_eq!(sites::files(&site.folder.join("now")).len(), 2);
+    assert_eq!(backups(&site.folder.join("now")).len(), 2);
     site.left_nothing();
 }
 
@@ -180,14 +193,14 @@ fn a_backup_is_made_when_it_is_asked_for(ground: &Ground) {
     let aside = site.folder.join("aside");
     for (how, expected) in [("never", 0), ("always", 1)] {
         site.passed(&["up", "--backup-dir", "aside", "--backup", how]);
-        assert_eq!(sites::files(&aside).len(), expected, "{how}");
+        assert_eq!(backups(&aside).len(), expected, "{how}");
         site.file("3_more.sql", "CREATE TABLE more (id BIGINT);\n");
     }
     site.passed(&["up", "--backup-dir", "aside", "--backup", "always"]);
-    assert_eq!(sites::files(&aside).len(), 1, "there was nothing to do");
+    assert_eq!(backups(&aside).len(), 1, "there was nothing to do");
     site.file("4_yet_more.sql", "CREATE TABLE yet_more (id BIGINT);\n");
     site.passed(&["up", "--backup-dir", "aside"]);
-    assert_eq!(sites::files(&aside).len(), 1, "nothing was destroyed");
+    assert_eq!(backups(&aside).len(), 1, "nothing was destroyed");
     assert_eq!(site.status(), 0);
 }
 
@@ -293,7 +306,11 @@ fn the_password_is_in_no_list_of_processes(ground: &Ground) {
     }
     let passwords = fs::read_to_string(folder.join("passwords")).unwrap();
     assert!(
-        passwords.lines().count() > 1 && passwords.lines().all(|line| line == SECRET),
+        // Who is only asked for its version is given none.
+        passwords.lines().filter(|line| !line.is_empty()).count() > 1
+            && passwords
+                .lines()
+                .all(|line| line.is_empty() || line == SECRET),
         "{passwords}"
     );
     for told in [stdout, stderr, more, more_notes, seen] {
@@ -321,4 +338,146 @@ fn with_password(site: &Site, password: &str) -> String {
     };
     site.texts(&sql);
     site.url.replace(user, &format!("clerk:{written}@"))
+}
+
+/// A digit in a row can change without any tool noticing: the checksum does.
+fn a_backup_that_changed_since_is_refused(ground: &Ground) {
+    let site = ground.at("talk", &[BEGIN, LOSS]);
+    let (_, told) = site.passed(&["up", "--backup-dir", "aside"]);
+    let backup = told_backup(&told);
+    let sum = PathBuf::from(format!("{}.sha256", backup.display()));
+    only_for_its_owner(&sum);
+    let mut check = std::process::Command::new("sha256sum");
+    check
+        .arg("--check")
+        .arg(&sum)
+        .current_dir(site.folder.join("aside"));
+    assert!(
+        check.output().unwrap().status.success(),
+        "it is a file of sha256sum"
+    );
+    let (before, good) = (site.contents(), fs::read(&backup).unwrap());
+    let mut changed = good.clone();
+    let at = changed.len() / 2;
+    changed[at] ^= 1;
+    let (run, _) = entry(&site, "backup");
+    fs::write(&backup, &changed).unwrap();
+    for from in [run.as_str(), backup.to_str().unwrap()] {
+        let told = sites::refused(
+            site.bare(&["restore", from, "--backup-dir", "now"])
+                .output()
+                .unwrap(),
+        );
+        assert!(
+            told.contains("is not what it was when it was made"),
+            "{told}"
+        );
+        assert_eq!(site.contents(), before);
+    }
+    assert!(
+        backups(&site.folder.join("now")).is_empty(),
+        "it is refused first of all"
+    );
+    // Without the checksum it is only looked whether it can be read, and that is said.
+    fs::write(&backup, &good).unwrap();
+    fs::remove_file(&sum).unwrap();
+    let (_, told) = sites::passed(
+        site.bare(&["restore", &run, "--backup-dir", "now"])
+            .output()
+            .unwrap(),
+    );
+    assert!(told.contains("there is no checksum next to"), "{told}");
+    assert_eq!(site.status(), 10);
+}
+
+fn only_the_newest_backups_are_kept(ground: &Ground) {
+    let site = ground.at("talk", &[BEGIN]);
+    let aside = site.folder.join("aside");
+    let step = |number: u32, arguments: &[&str]| {
+        site.file(
+            &format!("{number}_step.sql"),
+            &format!("CREATE TABLE t{number} (id BIGINT);\n"),
+        );
+        let up = ["up", "--backup", "always", "--backup-dir", "aside"];
+        site.passed(&[&up, arguments].concat()).1
+    };
+    site.up();
+    fs::create_dir_all(&aside).unwrap();
+    fs::write(aside.join("mine.backup.db"), "not chatctl's").unwrap();
+    fs::write(aside.join("mine.backup.db.sha256"), "").unwrap();
+    for number in 2..=4 {
+        step(number, &["--keep-backups", "0"]);
+    }
+    assert_eq!(backups(&aside).len(), 1 + 3);
+    let before = backups(&aside);
+    let told = step(5, &["--keep-backups", "2"]);
+    let left = backups(&aside);
+    assert_eq!(left.len(), 1 + 2, "{left:?}");
+    assert!(left.contains(&told_backup(&told)) && left.contains(&aside.join("mine.backup.db")));
+    for gone in before.iter().filter(|path| !left.contains(path)) {
+        assert!(
+            told.contains(&format!("removed the older backup {}", gone.display())),
+            "{told}"
+        );
+    }
+    let (history, _) = report(&mut site.bare(&["history"]));
+    assert_eq!(
+        history.to_string().matches("(not there any more)").count(),
+        2,
+        "{history:#}"
+    );
+    // Five, when nothing else is said; the settings say it, too.
+    for number in 6..=10 {
+        step(number, &[]);
+    }
+    assert_eq!(backups(&aside).len(), 1 + 5);
+    fs::write(
+        site.folder.join("chatctl.toml"),
+        "keep-backups = 1\nbackup-dir = \"shelf\"\n",
+    )
+    .unwrap();
+    site.file("11_step.sql", "CREATE TABLE t11 (id BIGINT);\n");
+    let (_, told) = site.passed(&["up", "--backup", "always"]);
+    assert_eq!(backups(&site.folder.join("shelf")), [told_backup(&told)]);
+    assert_eq!(backups(&aside), [aside.join("mine.backup.db")]);
+}
+
+/// Each try would make a backup of the same, and push out one that is older and another.
+fn what_is_refused_leaves_no_backup(ground: &Ground) {
+    let more = format!("{LOSS}DELETE FROM messages WHERE id = 3;\n");
+    let site = ground.at("talk", &[BEGIN, &more]);
+    let before = site.contents();
+    for _ in 0..2 {
+        let (report, exit) = site.report(&["up", "--backup-dir", "aside"]);
+        assert_eq!(exit, 1, "{report:#}");
+    }
+    assert_eq!(site.contents(), before);
+    assert_eq!(backups(&site.folder.join("aside")), [] as [PathBuf; 0]);
+    site.left_nothing();
+}
+
+/// What a row was and when is no row that a plain dump has.
+fn former_versions_of_rows_come_back(ground: &Ground) {
+    let begin = "CREATE TABLE kept (id INT PRIMARY KEY, body VARCHAR(20)) WITH SYSTEM VERSIONING;
+        INSERT INTO kept VALUES (1, 'a'); UPDATE kept SET body = 'b'; UPDATE kept SET body = 'c';
+        CREATE TABLE other (id INT PRIMARY KEY); INSERT INTO other VALUES (1);\n";
+    let loss = "-- chatctl: allow-loss other reason=\"old\"\nDELETE FROM other;\n";
+    let site = ground.at("versions", &[begin, loss]);
+    let versions = || {
+        site.texts(
+            "SELECT concat(body, ' ', row_start) FROM kept FOR SYSTEM_TIME ALL ORDER BY row_start",
+        )
+    };
+    let before = versions();
+    assert_eq!(before.len(), 3);
+    let (_, told) = site.passed(&["up", "--backup-dir", "aside"]);
+    site.texts("DELETE HISTORY FROM kept");
+    assert_eq!(versions().len(), 1);
+    let backup = told_backup(&told).display().to_string();
+    sites::passed(
+        site.bare(&["restore", &backup, "--backup-dir", "now"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(versions(), before);
 }

@@ -105,6 +105,18 @@ pub static SETTINGS: &[Setting] = &[
         "how long a response may take",
     ),
     setting(
+        "backup-dir",
+        "CHATCTL_BACKUP_DIR",
+        None,
+        "where migrate puts backups",
+    ),
+    setting(
+        "keep-backups",
+        "CHATCTL_KEEP_BACKUPS",
+        Some("5"),
+        "how many backups of a database migrate keeps; 0 keeps all",
+    ),
+    setting(
         "format",
         "CHATCTL_FORMAT",
         Some("human"),

@@ -1,4 +1,11 @@
-//! What is put by before anything is destroyed, looked at before it counts, and how it comes back.
+//! The backup that is made before anything is destroyed, and checked before it counts.
+
+mod shelf;
+
+pub use shelf::Seal;
+pub use shelf::keep;
+pub use shelf::remove;
+pub use shelf::verify;
 
 use super::apply::Orders;
 use super::intent::Intent;
@@ -11,11 +18,9 @@ use crate::sql::Destroys;
 use crate::sql::Dialect;
 use crate::stop;
 use crate::stop::Stop;
-use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::io::Seek as _;
 use std::io::SeekFrom;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -35,7 +40,7 @@ pub enum When {
 pub struct Backup {
     /// When.
     pub when: When,
-    /// Where; beside a database file, else in `chatctl-backups` of the working directory.
+    /// Where; next to a database file, else in `chatctl-backups` of the working directory.
     pub dir: Option<PathBuf>,
 }
 
@@ -79,14 +84,14 @@ impl Backup {
     }
 }
 
-/// Puts the whole database by and looks whether it can be read. Gives the file.
+/// Makes a backup of the whole database and looks whether it can be read. Gives the file.
 pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<PathBuf> {
     let dir = match dir {
         Some(dir) => dir.to_owned(),
         None if target.is_file() => target.path().parent().unwrap_or(Path::new("")).to_owned(),
         None => PathBuf::from("chatctl-backups"),
     };
-    // The journal names the file, and whoever restores it may stand in another folder.
+    // The journal names the file, and whoever restores it may be in another folder.
     let dir = std::path::absolute(match dir.as_os_str().is_empty() {
         true => Path::new("."),
         false => &dir,
@@ -104,17 +109,14 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
         _ => "db",
     };
     let path = dir.join(format!("{name}.{run}.backup.{ending}"));
-    // Conversations stand in it: nobody else is to read it.
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| unwritable(&path, &error))?;
-    let made = write(target, &path).and_then(|()| check(target, &path));
+    let part = dir.join(format!("{name}.{run}.part.{ending}"));
+    shelf::create(&part).map_err(|error| unwritable(&part, &error))?;
+    let made = write(target, &part)
+        .and_then(|()| check(target, &part))
+        .and_then(|()| Ok(shelf::put(&part, &path)?));
     if let Err(error) = made {
         // A backup that can't be read is none, and its file would say otherwise.
-        let _ = std::fs::remove_file(&path);
+        let _ = std::fs::remove_file(&part);
         return Err(refused("the backup could not be made, so nothing was run", &error).into());
     }
     Ok(path)
@@ -131,11 +133,9 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Stop {
 /// Whatever the reason is: without a good backup going on would be unsafe.
 pub(super) fn refused(what: &str, error: &anyhow::Error) -> Stop {
     let (_, hint) = stop::classify(error);
-    let stop = Stop::refused(format!("{what}: {error:#}"));
-    match hint {
-        Some(hint) => stop.hint(hint),
-        None => stop,
-    }
+    Stop::refused(format!("{what}: {error:#}")).hint(hint.unwrap_or(
+        "`chatctl migrate history` lists the backups; what the database says is in its own log",
+    ))
 }
 
 fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
@@ -165,18 +165,28 @@ fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
                 "--hex-blob",
             ]);
             command.arg(format!("--result-file={}", path.display()));
+            if has_history(target)? {
+                // Rows that were, and when: a restore without them would lose them for good.
+                command.arg("--dump-history");
+            }
             command
         }
     };
     Ok(tools::run(command.arg(&login.database))?)
 }
 
+/// Whether a database of MariaDB keeps the former versions of rows.
+fn has_history(target: &Target) -> anyhow::Result<bool> {
+    let mut session = db::open_session(target, Missing::Look, Waits::SHORT)?;
+    let rows = session.rows(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = database() AND table_type = 'SYSTEM VERSIONED' LIMIT 1",
+    )?;
+    Ok(!rows.is_empty())
+}
+
 /// Whether a backup can be read to its end.
 pub(super) fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
-    let wrong = |why: &str| {
-        Stop::refused(format!("the backup `{}` {why}", path.display()))
-            .hint("take another backup: `chatctl migrate history` lists them")
-    };
+    let wrong = |why: &str| Stop::refused(format!("the backup `{}` {why}", path.display()));
     match target.backend() {
         "postgres" => {
             let login = target.login().ok_or_else(|| wrong("is of no server"))?;

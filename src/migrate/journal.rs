@@ -11,6 +11,7 @@ use crate::stop::Stop;
 use sha2::Digest as _;
 use sha2::Sha256;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 /// The table's name.
@@ -223,6 +224,13 @@ pub fn read(session: &mut dyn Session) -> anyhow::Result<Vec<Entry>> {
         })
     });
     entries.collect()
+}
+
+/// The files of the backups that were made, oldest first.
+pub fn backups(session: &mut dyn Session) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = read(session)?.into_iter();
+    let made = entries.filter(|entry| entry.state == State::Backup);
+    Ok(made.map(|entry| PathBuf::from(entry.detail)).collect())
 }
 
 /// How far a version came, statement by statement.

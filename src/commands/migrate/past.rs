@@ -6,6 +6,7 @@ use super::job::writable;
 use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::backup;
+use crate::migrate::backup::Seal;
 use crate::migrate::journal;
 use crate::migrate::journal::Journal;
 use crate::migrate::journal::Mark;
@@ -36,7 +37,10 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
             (version, 0) => format!(" version {version}"),
             (version, statement) => format!(" version {version} statement {statement}"),
         };
-        let reason = format!("{} at {}: {}", entry.state.word(), entry.at, entry.detail);
+        let mut reason = format!("{} at {}: {}", entry.state.word(), entry.at, entry.detail);
+        if entry.state == State::Backup && !Path::new(&entry.detail).exists() {
+            reason.push_str(" (not there any more)");
+        }
         // What failed then is no failure of looking at it now.
         let name = format!("{}{place}", entry.run);
         report.cases.push(case(name, Verdict::Held, reason));
@@ -51,12 +55,19 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
         true => PathBuf::from(from),
         false => of_run(from, job)?,
     };
+    if backup::verify(&path)? == Seal::Absent {
+        job.env.progress.warning(&format!(
+            "there is no checksum next to {}, so it is only looked whether it can be read",
+            path.display()
+        ));
+    }
     job.env
         .progress
-        .doing("putting by what is there now".to_owned());
+        .doing("making a backup of what is there now".to_owned());
     let journal = Journal::new(migrate::dialect(target.backend()));
     // The last good state must not depend on the backup being one.
-    let now = backup::take(&target, dir, &journal.run)?;
+    let dir = super::up::backup_dir(dir, &job.env)?;
+    let now = backup::take(&target, dir.as_deref(), &journal.run)?;
     job.env
         .progress
         .note(&format!("what was there is in {}", now.display()));

@@ -10,6 +10,8 @@ use super::job::writable;
 use super::options::Options;
 use super::title;
 use crate::commands::Done;
+use crate::commands::Env;
+use crate::config::From;
 use crate::db::Missing;
 use crate::db::Session;
 use crate::db::Waits;
@@ -23,8 +25,10 @@ use crate::migrate::apply::Guard;
 use crate::migrate::apply::Orders;
 use crate::migrate::apply::Outcome;
 use crate::migrate::apply::Ran;
+use crate::migrate::backup;
 use crate::migrate::backup::Backup;
 use crate::migrate::backup::When;
+use crate::migrate::journal;
 use crate::migrate::ledger;
 use crate::migrate::plan;
 use crate::migrate::plan::Newer;
@@ -33,6 +37,7 @@ use crate::migrate::preserve::What;
 use crate::migrate::source::Folder;
 use crate::migrate::source::Version;
 use crate::model::Derived;
+use crate::progress::Progress;
 use crate::report::Case;
 use crate::report::Finding;
 use crate::report::Report;
@@ -42,6 +47,7 @@ use crate::report::StoreLine;
 use crate::report::Verdict;
 use crate::sql::Dialect;
 use crate::stop::Stop;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -69,13 +75,17 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 10)]
     retries: u32,
 
-    /// When the database is put by before the run; never is refused where a loss is acknowledged
+    /// When to back up the database first; never is refused where a loss is acknowledged
     #[arg(long, value_enum, default_value = "auto")]
     backup: When,
 
-    /// Where the backup is put [default: beside a database file, else chatctl-backups]
+    /// Where backups go [default: next to a database file, else ./chatctl-backups] [env: CHATCTL_BACKUP_DIR]
     #[arg(long, value_name = "DIR")]
     backup_dir: Option<PathBuf>,
+
+    /// How many of this database's backups to keep; 0 keeps all [default: 5] [env: CHATCTL_KEEP_BACKUPS]
+    #[arg(long, value_name = "N")]
+    keep_backups: Option<usize>,
 
     /// How tables are compared that a migration touches; auto: row by row up to 1 GiB a table
     #[arg(long, value_enum, default_value = "auto")]
@@ -88,6 +98,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     let dialect = migrate::dialect(target.backend());
     let policy = args.options.policy(&folder)?;
     let allows_newer = policy.newer == Newer::Allow;
+    let keeps = keeps(args.keep_backups, &job.env)?;
     let began = Instant::now();
     let mut report = Report::new("migrate up");
     report.store = Some(StoreLine {
@@ -117,7 +128,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
             retries: args.retries,
             backup: Backup {
                 when: args.backup,
-                dir: args.backup_dir,
+                dir: backup_dir(args.backup_dir.as_deref(), &job.env)?,
             },
             stop: &job.stop,
             open: &|copy| job.open(copy, Missing::Fail, Waits::SHORT),
@@ -126,11 +137,19 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     )?;
     progress.done();
     if let Some(path) = &outcome.backup {
-        progress.note(&format!(
-            "backup: {} (chatctl migrate restore {})",
-            path.display(),
-            outcome.run
-        ));
+        match outcome.ran.is_empty() && outcome.stays.is_none() {
+            // Of a database that is as it was: each try would make another one, and push out older ones.
+            true => backup::remove(path)?,
+            false => {
+                progress.note(&format!(
+                    "backup: {} (chatctl migrate restore {})",
+                    path.display(),
+                    outcome.run
+                ));
+                let made = journal::backups(session.as_mut())?;
+                tidy(&made, keeps, progress);
+            }
+        }
     }
     if let Some(End::Failed(failure)) = &mut outcome.end {
         if job.is_stopped() {
@@ -161,6 +180,38 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     }
     report.took = began.elapsed();
     Ok(Done::Report(Box::new(report)))
+}
+
+/// Where backups go, when the user says so.
+pub(super) fn backup_dir(flag: Option<&Path>, env: &Env) -> Result<Option<PathBuf>, Stop> {
+    let flag = flag.map(|dir| dir.display().to_string());
+    let (_, from) = env.config.get("backup-dir", flag.as_deref());
+    let dir = env.config.value("backup-dir", flag.as_deref())?;
+    Ok(dir.map(|dir| match from {
+        // A path in the file is relative to the file.
+        From::File(file) => file.parent().unwrap_or(Path::new("")).join(dir),
+        _ => PathBuf::from(dir),
+    }))
+}
+
+/// How many backups are kept; all when none is said.
+fn keeps(flag: Option<usize>, env: &Env) -> Result<Option<usize>, Stop> {
+    let flag = flag.map(|count| count.to_string());
+    let count = env
+        .config
+        .parsed("keep-backups", flag.as_deref(), |text| text.parse().ok())?;
+    Ok(count.filter(|count| *count > 0))
+}
+
+/// Removes the oldest of the backups that this database had made.
+fn tidy(made: &[PathBuf], keeps: Option<usize>, progress: &Progress) {
+    let Some(count) = keeps else { return };
+    for path in backup::keep(made, count) {
+        progress.note(&format!(
+            "removed the older backup {} (--keep-backups {count})",
+            path.display()
+        ));
+    }
 }
 
 /// What a signal left behind that is committed.

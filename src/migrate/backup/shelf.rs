@@ -1,0 +1,169 @@
+//! The files of backups: the checksum next to each, and how many are kept.
+
+use crate::stop::Stop;
+use sha2::Digest as _;
+use sha2::Sha256;
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Whether a backup is what it was when it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seal {
+    /// It has the checksum that was written then.
+    Whole,
+    /// There is no checksum next to it.
+    Absent,
+}
+
+/// A file that only its owner may read: conversations are in it.
+pub(super) fn create(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Gives a backup that was written and checked its own name, with its checksum next to it: a file with that
+/// name is never a part of one.
+pub(super) fn put(written: &Path, path: &Path) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let line = format!("{}  {name}\n", sum(written)?);
+    File::open(written)?.sync_all()?;
+    let mut file = create(&checksum(path))?;
+    // As `sha256sum --check` reads it.
+    file.write_all(line.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(written, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// The file next to a backup that has its checksum.
+pub(super) fn checksum(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sha256");
+    PathBuf::from(name)
+}
+
+/// Compares a backup with the checksum next to it.
+///
+/// # Errors
+/// Refuses one that is not what it was.
+pub fn verify(path: &Path) -> Result<Seal, Stop> {
+    let unreadable = |path: &Path, error: &std::io::Error| {
+        Stop::refused(format!("`{}` can't be read: {error}", path.display()))
+            .hint("run chatctl as the user who made the backup")
+    };
+    let beside = checksum(path);
+    let line = match fs::read_to_string(&beside) {
+        Ok(line) => line,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Seal::Absent),
+        Err(error) => return Err(unreadable(&beside, &error)),
+    };
+    let wanted = line.split_whitespace().next().unwrap_or_default();
+    match sum(path).map_err(|error| unreadable(path, &error))? {
+        sum if sum.eq_ignore_ascii_case(wanted) => Ok(Seal::Whole),
+        _ => Err(Stop::refused(format!(
+            "the backup `{}` is not what it was when it was made: its checksum is not that of `{}`",
+            path.display(),
+            beside.display()
+        ))
+        .hint("take another backup: `chatctl migrate history` lists them")),
+    }
+}
+
+/// SHA-256 in hexadecimal.
+fn sum(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            length => digest.update(&buffer[..length]),
+        }
+    }
+    let digest = digest.finalize();
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Removes a backup and its checksum.
+pub fn remove(path: &Path) -> std::io::Result<()> {
+    fs::remove_file(path)?;
+    match fs::remove_file(checksum(path)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes all but the newest backups, of those that a database says it made, oldest first. One that can't
+/// be removed is left. Gives what was removed.
+pub fn keep(made: &[PathBuf], count: usize) -> Vec<PathBuf> {
+    let there: Vec<_> = made.iter().filter(|path| path.is_file()).collect();
+    let old = &there[..there.len().saturating_sub(count)];
+    old.iter()
+        .filter(|path| remove(path).is_ok())
+        .map(|path| (*path).clone())
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Seal;
+    use super::checksum;
+    use super::keep;
+    use super::put;
+    use super::verify;
+    use std::fs;
+    use std::path::PathBuf;
+
+    fn backup(folder: &tempfile::TempDir, name: &str) -> PathBuf {
+        let (part, path) = (folder.path().join("part"), folder.path().join(name));
+        fs::write(&part, name).unwrap();
+        put(&part, &path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_backup_that_changed_is_known_and_one_without_a_checksum_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = backup(&folder, "a");
+        // By `printf a | sha256sum`.
+        let line = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb  a\n";
+        assert_eq!(fs::read_to_string(checksum(&path)).unwrap(), line);
+        assert_eq!(verify(&path).unwrap(), Seal::Whole);
+        fs::write(&path, "b").unwrap();
+        assert!(
+            verify(&path)
+                .unwrap_err()
+                .message
+                .contains("is not what it was")
+        );
+        fs::remove_file(checksum(&path)).unwrap();
+        assert_eq!(verify(&path).unwrap(), Seal::Absent);
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_what_is_gone_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let made: Vec<_> = ["1", "2", "3", "4"]
+            .iter()
+            .map(|name| backup(&folder, name))
+            .collect();
+        fs::remove_file(&made[2]).unwrap();
+        assert_eq!(keep(&made, 2), [made[0].clone()]);
+        assert!(!made[0].exists() && !checksum(&made[0]).exists());
+        assert!(made[1].exists() && made[3].exists());
+        assert!(keep(&made, 5).is_empty());
+        fs::write(folder.path().join("other"), "").unwrap();
+        assert_eq!(keep(&made, 0).len(), 2);
+        assert!(folder.path().join("other").exists());
+    }
+}
