@@ -401,6 +401,61 @@ async fn a_first_chat_tells_which_table(store: &Store) {
     assert_eq!(told(db.as_ref(), &mapping, "1").await, said);
 }
 
+/// A login that may read the chats and not all of the other tables finds them.
+#[test]
+fn a_table_that_may_not_be_read() {
+    let store = Store::postgres();
+    let tables =
+        format!("CREATE TABLE message {MESSAGES}; CREATE TABLE message_of_others {MESSAGES}");
+    for sql in tables.split("; ").chain([
+        &*format!("INSERT INTO message {ROWS}"),
+        "CREATE ROLE app LOGIN PASSWORD 'app'",
+        "GRANT SELECT ON message TO app",
+    ]) {
+        servers::run_sql(&store.url(), sql);
+    }
+    common::stores::run(async {
+        let db = store.open().await;
+        let db = chatctl::db::open(db.target().for_user("app", "app"))
+            .await
+            .unwrap();
+        assert_eq!(chosen(db.as_ref()).await.unwrap().table(), "message");
+        let schema = db.schema().await.unwrap();
+        let hits = store::find_text(db.as_ref(), &schema, "it is bought")
+            .await
+            .unwrap();
+        assert_eq!(hits.len(), 1);
+        // What is nowhere to be seen may be where nobody may look.
+        let hidden = store::find_text(db.as_ref(), &schema, "something else").await;
+        assert!(format!("{:#}", hidden.unwrap_err()).contains("message_of_others"));
+    });
+    servers::run_sql(&store.url(), "REVOKE SELECT ON message FROM app");
+    common::stores::run(async {
+        let db = store.open().await;
+        let db = chatctl::db::open(db.target().for_user("app", "app"))
+            .await
+            .unwrap();
+        let why = chosen(db.as_ref()).await.unwrap_err();
+        assert!(why.contains("permission denied"), "{why}");
+    });
+}
+
+/// An index of words whose table is gone can't be read.
+#[test]
+fn a_table_that_is_broken() {
+    let store = Store::sqlite();
+    common::stores::run(async {
+        let statements = [
+            format!("CREATE TABLE message {MESSAGES}"),
+            format!("INSERT INTO message {ROWS}"),
+            "CREATE VIRTUAL TABLE words USING fts5(content, content='gone')".to_owned(),
+        ];
+        let statements: Vec<_> = statements.iter().map(String::as_str).collect();
+        let db = filled(&store, &statements).await;
+        assert_eq!(chosen(db.as_ref()).await.unwrap().table(), "message");
+    });
+}
+
 /// `chatctl inspect conversations`: exit code, stdout and stderr.
 fn conversations(url: &str) -> (Option<i32>, String) {
     let output = chatctl()

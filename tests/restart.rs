@@ -28,10 +28,16 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -281,6 +287,44 @@ fn a_server_that_does_not_come_back() {
         report["findings"].to_string().contains("already running"),
         "{report:#}"
     );
+}
+
+/// The server is ready when another address says so, at its start and after each stop.
+#[test]
+fn ready_where_another_address_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/ready", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let number = counted.fetch_add(1, Ordering::Relaxed);
+            let status = if number < 3 { "503 Not Yet" } else { "200 OK" };
+            let mut asked = [0; 1024];
+            let _ = connection.read(&mut asked);
+            let _ = write!(
+                connection,
+                "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let (report, exit) = report(
+        chatctl()
+            .args([
+                "audit",
+                "restart",
+                "--ready",
+                &url,
+                "--database-url",
+                &database,
+            ])
+            .args(["--start", &demo_server(), "--stop", "kill", "--rounds", "1"]),
+    );
+    is_clean(&report, exit, 1);
+    assert!(asked.load(Ordering::Relaxed) >= 5);
 }
 
 /// Whether a process has this file in its command.

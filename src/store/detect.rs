@@ -118,13 +118,25 @@ async fn weighed(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Candidate>
         .filter(|table| !words::is_something_else(&table.name))
         .take(TABLES)
     {
-        let sample = values::sample(db, table).await?;
-        guesses.extend(values::rows(schema, &sample));
-        guesses.extend(packed::blobs(db, &sample).await?);
+        // One that can't be read tells nothing by its values; by its names it may still count.
+        if let Ok(sample) = values::sample(db, table).await {
+            guesses.extend(values::rows(schema, &sample));
+            guesses.extend(packed::blobs(db, &sample).await.unwrap_or_default());
+        }
     }
     let mut found = Vec::new();
+    let mut unreadable = None;
     for guess in guesses {
-        found.extend(looked_at(db, guess, schema).await?);
+        match looked_at(db, guess, schema).await {
+            Ok(candidate) => found.extend(candidate),
+            Err(error) => unreadable = unreadable.or(Some(error)),
+        }
+    }
+    // A table that may not be read hides no other one.
+    if let Some(error) = unreadable
+        && !found.iter().any(|candidate| candidate.score >= ENOUGH)
+    {
+        return Err(error);
     }
     found.sort_by_key(|candidate| -candidate.score);
     // The same table in another form is no second place.
@@ -225,7 +237,9 @@ fn evidence(shape: Shape, rows: &[StoredMessage]) -> Vec<(i32, String)> {
     if rows.is_empty() || shape == Shape::Opaque {
         return Vec::new();
     }
+    // A call of a tool may name nobody.
     let known = |row: &&StoredMessage| match &row.role {
+        Role::Other(role) if role.is_empty() => !row.tools.is_empty(),
         Role::Other(role) => roles::is_known(role),
         _ => true,
     };
@@ -285,9 +299,11 @@ fn several(first: &Candidate, second: &Candidate) -> Stop {
     )
 }
 
-/// Looks for a text in every column that may hold text.
+/// Looks for a text in every column that may hold text. A table that may not be read is an error
+/// only where the text is nowhere else.
 pub async fn find_text(db: &dyn Db, schema: &[Table], text: &str) -> anyhow::Result<Vec<Hit>> {
     let mut hits = Vec::new();
+    let mut unreadable = None;
     for table in schema {
         for column in table.columns.iter().filter(|column| column.holds_text()) {
             let sql = format!(
@@ -295,9 +311,13 @@ pub async fn find_text(db: &dyn Db, schema: &[Table], text: &str) -> anyhow::Res
                 db.quote(&table.name),
                 db.holds(&db.quote(&column.name))
             );
-            let rows = db.rows(&sql, &[Cell::Text(text.to_owned())]).await?[0][0]
-                .int()
-                .unwrap_or(0);
+            let rows = match db.rows(&sql, &[Cell::Text(text.to_owned())]).await {
+                Ok(rows) => rows[0][0].int().unwrap_or(0),
+                Err(error) => {
+                    unreadable = unreadable.or(Some(error));
+                    0
+                }
+            };
             if rows > 0 {
                 hits.push(Hit {
                     table: table.name.clone(),
@@ -307,7 +327,10 @@ pub async fn find_text(db: &dyn Db, schema: &[Table], text: &str) -> anyhow::Res
             }
         }
     }
-    Ok(hits)
+    match unreadable {
+        Some(error) if hits.is_empty() => Err(error),
+        _ => Ok(hits),
+    }
 }
 
 /// The mapping of the table in which a text of the chat was found, and through which it is read.

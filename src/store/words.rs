@@ -344,10 +344,90 @@ pub(super) fn conversation_column(table: &Table) -> Option<&Column> {
         })
     };
     let columns = || table.columns.iter();
-    columns().find(refers).or_else(|| columns().find(named))
+    // A key of several columns refers with each of them.
+    let both = || columns().find(|column| refers(column) && named(column));
+    let is_id = |column: &&Column| refers(column) && is_id(column);
+    let by_key = || {
+        both()
+            .or_else(|| columns().find(is_id))
+            .or_else(|| columns().find(refers))
+    };
+    by_key().or_else(|| columns().find(named))
 }
 
 /// Whether a name is one of these, in any case.
 pub(super) fn is(name: &str, names: &[&str]) -> bool {
     names.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::conversation_column;
+    use super::is_misleading;
+    use super::is_something_else;
+    use crate::model::Column;
+    use crate::model::Table;
+
+    #[test]
+    fn words_of_a_name_tell_and_not_its_letters() {
+        for name in [
+            "message_log",
+            "chatLogs",
+            "auditTrail",
+            "email",
+            "user_feedback",
+            "ragCache",
+            "msg_fts",
+            "messagefeedback",
+        ] {
+            assert!(is_misleading(name), "{name}");
+        }
+        for name in [
+            "dialog",
+            "dialogue_message",
+            "Dialogs",
+            "catalog_chat",
+            "stage_message",
+            "advantage",
+            "profile_chat",
+        ] {
+            assert!(!is_misleading(name), "{name}");
+        }
+        assert!(!is_something_else("chat_log"));
+    }
+
+    /// A key of several columns refers with each of them; and people are no conversation.
+    #[test]
+    fn the_column_that_names_the_conversation() {
+        let column = |(name, target): &(&str, &str)| Column {
+            name: (*name).to_owned(),
+            declared: "TEXT".to_owned(),
+            key: false,
+            references: (!target.is_empty()).then(|| (*target).to_owned()),
+        };
+        for (columns, expected) in [
+            (
+                &[
+                    ("app_name", "sessions"),
+                    ("user_id", "sessions"),
+                    ("session_id", "sessions"),
+                ][..],
+                Some("session_id"),
+            ),
+            (
+                &[("user_id", "chat_users"), ("chat", "chats")],
+                Some("chat"),
+            ),
+            (&[("user_session_id", "sessions")], Some("user_session_id")),
+            (&[("owner", "users"), ("thread_id", "")], Some("thread_id")),
+            (&[("owner", "users"), ("text", "")], None),
+        ] {
+            let table = Table {
+                name: "message".to_owned(),
+                columns: columns.iter().map(column).collect(),
+            };
+            let found = conversation_column(&table).map(|column| column.name.as_str());
+            assert_eq!(found, expected);
+        }
+    }
 }

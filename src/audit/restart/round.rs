@@ -88,6 +88,10 @@ impl Round {
 
     /// Runs it. Gives what held, in words.
     pub(super) async fn run(&mut self, of: &mut Experiment<'_, '_>) -> anyhow::Result<String> {
+        let deadline = clock::now() + of.stage.settle();
+        for held in &mut of.held {
+            held.look(of.stage, Awaited::All, deadline).await?;
+        }
         let mut new = match Held::begin(of.stage, &mut of.elsewhere).await {
             Ok(new) => new,
             Err(error) => {
@@ -101,7 +105,7 @@ impl Round {
             Lane::Client,
             format!("{} turns held and acknowledged", new.said.len()),
         );
-        self.look_before(of, &mut new).await?;
+        look_at_new(of, &mut new).await?;
         let before = look(of).await?;
         let known = databases(of).await?;
         let prepared = stop::prepare(of.stage, self.way);
@@ -173,26 +177,6 @@ impl Round {
         Some(soonest.too_late(self.tries))
     }
 
-    /// What the store and the server have of every conversation before the stop.
-    async fn look_before(
-        &mut self,
-        of: &mut Experiment<'_, '_>,
-        new: &mut Held,
-    ) -> anyhow::Result<()> {
-        let deadline = clock::now() + of.stage.settle();
-        for held in &mut of.held {
-            held.look(of.stage, Awaited::All, deadline).await?;
-        }
-        // Whether the chats come to this store at all has to be known before the first stop.
-        let awaited = match of.stored {
-            true => Awaited::ButLastTurn,
-            false => Awaited::ButLastAnswer,
-        };
-        new.look(of.stage, awaited, deadline).await?;
-        of.stored |= !new.before.is_empty();
-        Ok(())
-    }
-
     /// Says what is under way when the server is stopped. At the final marker it is killed at once.
     async fn say_last(
         &mut self,
@@ -249,13 +233,20 @@ impl Round {
             let after = held.rows(of.stage, Awaited::All, deadline).await?;
             let recalled = of.stage.recall(&mut held.chat).await?;
             let told = held.told();
+            of.stored |= !after.is_empty();
+            let mapping = of.stage.mapping();
+            if let Some(mapping) = mapping {
+                let why = || nothing_in(mapping.table(), of.stage.settle());
+                of.elsewhere = (!of.stored).then(why);
+            }
             let account = Account {
                 session: &of.stage.session().name,
                 way: self.way,
                 told: &told,
                 shown: held.shown(),
                 recalled: recalled.as_ref(),
-                stored: of.stage.mapping().map(|mapping| Stored {
+                // A table that the chats never come to says nothing of what is lost.
+                stored: mapping.filter(|_| of.stored).map(|mapping| Stored {
                     table: mapping.table(),
                     before: &held.before,
                     after: &after,
@@ -276,13 +267,6 @@ impl Round {
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;
             let is_broken = broken(&findings);
-            of.stored |= !after.is_empty();
-            if !of.stored
-                && let Some(mapping) = of.stage.mapping()
-            {
-                let why = nothing_in(mapping.table(), of.stage.settle());
-                of.elsewhere.get_or_insert(why);
-            }
             if is_broken && of.elsewhere.is_some() {
                 findings.push(self.not_durable(of));
             }
@@ -379,6 +363,20 @@ impl Round {
         });
         self.findings = told.collect();
     }
+}
+
+/// What the store and the server have of a new conversation before the stop. There is no waiting for
+/// its last turn, so that it can be lost.
+async fn look_at_new(of: &mut Experiment<'_, '_>, new: &mut Held) -> anyhow::Result<()> {
+    // Whether the chats come to this store at all has to be known before the first stop.
+    let awaited = match of.stored {
+        true => Awaited::ButLastTurn,
+        false => Awaited::ButLastAnswer,
+    };
+    let deadline = clock::now() + of.stage.settle();
+    new.look(of.stage, awaited, deadline).await?;
+    of.stored |= !new.before.is_empty();
+    Ok(())
 }
 
 /// Why a store that is there shows nothing.

@@ -36,7 +36,8 @@ pub(super) struct Account<'a> {
     pub(super) shown: Shown<'a>,
     /// What the server says of it, where the session knows how to ask.
     pub(super) recalled: Option<&'a Recalled>,
-    /// The table of messages, and the conversation's rows in it before and after.
+    /// The table of messages, and the conversation's rows in it before and after; nothing where no
+    /// message ever came to it.
     pub(super) stored: Option<Stored<'a>>,
 }
 
@@ -242,14 +243,6 @@ impl Account<'_> {
         ))
     }
 
-    /// Whether the store ever held a text of the conversation: a table that was never written to, or
-    /// one whose texts nobody can read, says nothing of what is lost.
-    fn is_stored(&self, rows: Stored<'_>) -> bool {
-        let marks = || self.told.iter().flat_map(|turn| [&turn.tag, &turn.nonce]);
-        let mut rows = rows.before.iter().chain(rows.after);
-        rows.any(|row| marks().any(|mark| row.content.contains(mark.as_str())))
-    }
-
     /// Whether a text stands where messages must be: in the store if it is there, else in the history.
     fn has(&self, mark: &str) -> bool {
         let holds = |records: &[Remembered]| {
@@ -263,7 +256,7 @@ impl Account<'_> {
             records
                 .is_none_or(|records| !is_promised || holds(records) || self.is_last_page(records))
         };
-        match self.stored.filter(|rows| self.is_stored(*rows)) {
+        match self.stored {
             Some(rows) => rows
                 .after
                 .iter()

@@ -274,16 +274,26 @@ fn a_user_who_is_not_let_in() {
     }
 }
 
-/// A table that was never written to accuses nobody, and one that was does.
+/// A conversation of which no row came to a table that other chats came to is lost, and one is not
+/// of which only a table that no chat came to is known.
 #[test]
-fn a_table_that_never_held_a_text() {
-    let of_others = &["encrypted", "too"];
-    assert!(found(KILL, &two(), (200, ALL), of_others, of_others).is_empty());
-    assert!(found(KILL, &two(), (200, ALL), &[], &[]).is_empty());
-    assert_eq!(
-        found(KILL, &two(), (200, ALL), &[], &ALL[..1]),
-        ["message-lost-on-kill"]
-    );
+fn a_conversation_that_never_came_to_the_table() {
+    let told = two();
+    let account = |stored| Account {
+        session: "s",
+        way: &WAYS[KILL],
+        told: &told,
+        shown: Shown::default(),
+        recalled: None,
+        stored,
+    };
+    let empty = Stored {
+        table: "message",
+        before: &[],
+        after: &[],
+    };
+    assert_eq!(codes(&account(Some(empty))), ["message-lost-on-kill"]);
+    assert!(codes(&account(None)).is_empty());
 }
 
 #[test]
