@@ -94,7 +94,7 @@ pub enum Command {
     /// See a proven pass and a proven violation, on a small server inside this program
     Demo(demo::Args),
 
-    /// Tell what a finding means, how it comes about and how to mend it
+    /// Explain what a finding means, how it comes about and how to fix it
     Explain(explain::Args),
 
     /// Show every setting and where its value came from

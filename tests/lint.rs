@@ -267,7 +267,7 @@ fn every_format_carries_the_findings() {
     assert_eq!(place["region"]["startLine"], 1);
     assert_eq!(results[0]["level"], "error");
     let help = &sarif["runs"][0]["tool"]["driver"]["rules"][0]["help"]["text"];
-    assert!(help.as_str().unwrap().contains("## How to mend it"));
+    assert!(help.as_str().unwrap().contains("## How to fix it"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::explain;
 use crate::lint::squawk;
 use crate::stop::Stop;
 
-/// Tell what a finding means, how it comes about and how to mend it
+/// Explain what a finding means, how it comes about and how to fix it
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The code of a finding; all codes when absent

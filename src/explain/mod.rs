@@ -1,5 +1,5 @@
 //! The pages behind `chatctl explain CODE`: what a finding means for the user of the
-//! chat, how it comes about, how to mend it, and how far the evidence goes.
+//! chat, how it comes about, how to fix it, and how far the evidence goes.
 //!
 //! A new code is one file and one row.
 
@@ -187,7 +187,7 @@ mod tests {
     const HEADINGS: [&str; 4] = [
         "## What it means",
         "## How it comes about",
-        "## How to mend it",
+        "## How to fix it",
         "## How chatctl shows it",
     ];
 

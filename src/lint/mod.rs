@@ -198,7 +198,7 @@ fn unreadable(places: &Places<'_>, error: &SplitError) -> Found {
             "the file cannot be cut into statements, so it may destroy anything: {}",
             error.message
         ),
-        "mend the place; nothing in the file was looked at",
+        "fix that place; nothing in the file was checked",
     )
     .with(Source::File, places.line_at(error.offset));
     places.found(error.offset, finding)

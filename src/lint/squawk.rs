@@ -189,7 +189,7 @@ pub(super) fn check(script: &Script<'_>, places: &Places<'_>, server: ServerVers
                 "a parser of PostgreSQL's grammar does not understand the statement: {}",
                 fragment(error.message())
             ),
-            "mend it; when the server does take it, write `-- chatctl: ignore \
+            "fix it; when the server does accept it, write `-- chatctl: ignore \
              unparsable-statement reason=\"…\"`",
         )
         .with(Source::File, places.line_at(at));

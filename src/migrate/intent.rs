@@ -118,7 +118,7 @@ impl<'a> Intent<'a> {
             .find(|table| own.contains(&table.name.as_str()))
         {
             return Some(format!(
-                "the history `{table}` is not a migration's to change"
+                "the history `{table}` must not be changed by a migration"
             ));
         }
         let ends = match &piece.facts.kind {
@@ -197,10 +197,10 @@ fn out_of_database(piece: &Piece<'_>) -> Option<String> {
     match &piece.facts.kind {
         Kind::Use => Some("another database can't be measured: remove USE".into()),
         Kind::CreateDatabase { .. } | Kind::DropDatabase => {
-            Some("a whole database is no migration's to make or drop: do it by hand".into())
+            Some("a migration must not create or drop a whole database: do it by hand".into())
         }
         _ if global => {
-            Some("a setting of the whole server is no migration's to change: set it by hand".into())
+            Some("a migration must not change a setting of the whole server: set it by hand".into())
         }
         _ => None,
     }

@@ -120,7 +120,7 @@ fn ours(seen: Seen) -> anyhow::Result<Vec<Applied>> {
         Some(tool) => Err(Stop::refused(format!(
             "the history in this database was written by {tool}"
         ))
-        .hint("take it over with `chatctl migrate adopt`, or go on with the tool that wrote it")
+        .hint("take it over with `chatctl migrate adopt`, or continue with the tool that wrote it")
         .into()),
     }
 }
@@ -199,9 +199,9 @@ pub(super) fn finish(
 fn number(version: &Version) -> Result<Cell, Stop> {
     version.as_number().map(Cell::Int).ok_or_else(|| {
         Stop::refused(format!(
-            "version `{version}` is no whole number, which sqlx's history needs"
+            "version `{version}` is not a whole number, which sqlx's history needs"
         ))
-        .hint("go on with the tool that names its versions so; `chatctl migrate plan` and `lint` read its files")
+        .hint("continue with the tool that names its versions so; `chatctl migrate plan` and `lint` read its files")
     })
 }
 
@@ -303,7 +303,7 @@ impl Ledger<'_> {
         if found.iter().any(|it| it.table == TABLE) {
             return Err(
                 Stop::refused("this database has the history already that chatctl writes")
-                    .hint("`chatctl migrate status` tells how every version stands")
+                    .hint("`chatctl migrate status` shows the state of every version")
                     .into(),
             );
         }
@@ -403,7 +403,7 @@ impl Ledger<'_> {
                 .any(|row| row.version == *version && !row.success);
             if !dirty {
                 return Err(Stop::refused(format!("version `{version}` is not dirty"))
-                    .hint("`chatctl migrate status` tells how every version stands")
+                    .hint("`chatctl migrate status` shows the state of every version")
                     .into());
             }
             Ok(())
@@ -412,7 +412,7 @@ impl Ledger<'_> {
             let table = ledger.session.quote(TABLE);
             let file = files.iter().find(|file| file.version == *version);
             match (how, file) {
-                // Whoever settles it by hand may have mended the file, too.
+                // Whoever settles it by hand may have fixed the file, too.
                 (Resolution::Applied, Some(file)) => finish(ledger.session, file, Duration::ZERO)?,
                 (Resolution::Applied, None) => ledger.session.write(
                     &format!("UPDATE {table} SET success = TRUE WHERE version = ?"),

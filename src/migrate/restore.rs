@@ -26,7 +26,7 @@ pub fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
         );
     }
     let no_good =
-        |error: anyhow::Error| refused("the backup is no good, so nothing was changed", &error);
+        |error: anyhow::Error| refused("the backup can't be used, so nothing was changed", &error);
     check(target, from).map_err(no_good)?;
     match (target.login(), target.backend()) {
         (None, _) => db::overwrite(target, from),
@@ -94,8 +94,8 @@ fn mysql(target: &Target, from: &Path) -> anyhow::Result<()> {
     let tried = load(&scratch.target, from).map_err(anyhow::Error::from);
     let newer = tried.and_then(|()| newer(session.as_mut(), &scratch.target.database()));
     scratch.remove(session.as_mut())?;
-    let newer =
-        newer.map_err(|error| refused("the backup is no good, so nothing was changed", &error))?;
+    let newer = newer
+        .map_err(|error| refused("the backup can't be used, so nothing was changed", &error))?;
     session.command("SET SESSION foreign_key_checks = 0")?;
     for drop in newer {
         session.command(&drop)?;

@@ -173,7 +173,7 @@ pub(super) fn run(command: &mut Command) -> Result<(), Stop> {
         .output()
         .map_err(|error| {
             Stop::refused(format!("`{name}` could not be run: {error}"))
-                .hint(format!("look whether `{name} --version` runs as this user"))
+                .hint(format!("check that `{name} --version` runs as this user"))
         })?;
     if output.status.success() {
         return Ok(());

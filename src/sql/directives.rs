@@ -222,7 +222,7 @@ impl Directives {
         if is_no_transaction(body) {
             if !before_all {
                 return Err(Problem::new(
-                    "`-- no-transaction` has to stand before the first statement",
+                    "`-- no-transaction` has to be before the first statement",
                 ));
             }
             self.no_transaction.get_or_insert(NoTransaction {

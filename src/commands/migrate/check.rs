@@ -110,7 +110,7 @@ fn on_copy(
             Severity::Error,
             "second run",
             "a second run of the same files is not idle, so a replica that starts later changes the schema again",
-            "find the migration that takes its own row out of the history, or runs outside of it",
+            "find the migration that removes its own row from the history, or runs outside of it",
         ));
     }
     Ok(Some(before))
@@ -220,7 +220,7 @@ fn differs(differences: &[Difference]) -> Option<Finding> {
             "{} lines of the schema are not as the migrations make them",
             differences.len()
         ),
-        "write a migration that makes it so, or take back by hand what was changed by hand",
+        "write a migration that makes this change, or undo by hand what was changed by hand",
     );
     let shown =
         differences

@@ -219,7 +219,7 @@ fn dialect(args: &Args, env: &Env) -> Result<Option<Dialect>, Stop> {
     };
     let dialect = named(name).ok_or_else(|| {
         Stop::usage(format!(
-            "the database URL begins with `{scheme}`, which is no dialect that chatctl knows"
+            "the database URL begins with `{scheme}`, which is not a dialect that chatctl knows"
         ))
         .hint(hint)
     })?;

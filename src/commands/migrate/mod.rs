@@ -157,7 +157,7 @@ fn with_a_way(error: anyhow::Error) -> anyhow::Error {
         return error;
     }
     Stop::unreachable(format!("{error:#}"))
-        .hint("`chatctl migrate status` shows what is applied; if the database's own log does not tell why, it is a defect of chatctl: report it with this line")
+        .hint("`chatctl migrate status` shows what is applied; if the database's own log does not show why, it is a defect of chatctl: report it with this line")
         .into()
 }
 

@@ -85,7 +85,7 @@ fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
         Severity::Warning,
         format!("{}:{}", intent.migration.file_name(), piece.line),
         format!("the statement {harm}{of}"),
-        "look whether it must; `migrate up` refuses a loss that the file does not acknowledge",
+        "check that it has to; `migrate up` refuses a loss that the file does not acknowledge",
     )
     .with(Source::File, piece.text);
     finding.place.file = Some(intent.migration.path.display().to_string());
@@ -102,7 +102,7 @@ fn implicit(intent: &Intent<'_>, commits: &[&Piece<'_>]) -> Option<Finding> {
         Severity::Note,
         intent.migration.file_name(),
         format!(
-            "{} of {} statements commit by themselves, and what was done before them: the file is no transaction",
+            "{} of {} statements commit by themselves, and commit what came before them: the file is not a transaction",
             commits.len(),
             intent.pieces.len()
         ),

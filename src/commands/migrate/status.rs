@@ -124,7 +124,7 @@ fn foreign(seen: &Seen) -> Option<Finding> {
         _ => return None,
     };
     let harm = format!(
-        "{tool} migrated this database, and `migrate up` does not go on from there by itself"
+        "{tool} migrated this database, and `migrate up` does not continue from there by itself"
     );
     let finding = Finding::new("foreign-history", Severity::Warning, tool, harm, help);
     Some(finding.with(Source::Catalog, fact))
@@ -140,5 +140,5 @@ fn stands(standing: &journal::Standing) -> String {
         }
         (None, None) => "the process ended before the next one".to_owned(),
     };
-    format!("{done} statements are applied, {then}; `chatctl migrate` goes on from there")
+    format!("{done} statements are applied, {then}; `chatctl migrate` resumes there")
 }

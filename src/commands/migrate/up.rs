@@ -52,7 +52,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
-/// What `up` takes beside what every sub-command does.
+/// The options of `up` alone.
 #[derive(Debug, clap::Args)]
 #[group(id = "up")]
 pub(super) struct Args {
@@ -219,7 +219,7 @@ fn stopped(ran: &[Ran], job: &Job) {
     if !ran.is_empty() {
         let versions = plan::listed(ran.iter().map(|ran| &ran.version));
         let note =
-            format!("applied before the signal: {versions}; `chatctl migrate` goes on from there");
+            format!("applied before the signal: {versions}; `chatctl migrate` resumes there");
         job.env.progress.note(&note);
     }
 }
@@ -282,8 +282,8 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
             "objects-lost",
             Severity::Warning,
             "schema",
-            "a rebuild of its table took along what no statement dropped by name",
-            "make it again in the migration that rebuilds the table",
+            "a rebuild of its table dropped what no statement drops by name",
+            "create it again in the migration that rebuilds the table",
         );
         let finding = objects.iter().fold(finding, |finding, object| {
             finding.with(Source::Catalog, object)

@@ -51,7 +51,7 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
         Dialect::Mysql => {
             "values that do not fit fail the statement, or are cut where `sql_mode` is not strict"
         }
-        _ => "values are computed anew, and what the type or `USING` leaves out is gone",
+        _ => "values are computed again, and what the type or `USING` leaves out is gone",
     };
     hits.add(
         here,

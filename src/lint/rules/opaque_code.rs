@@ -49,7 +49,7 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
 
 fn hit(what: &str) -> Hit {
     Hit::new(
-        format!("{what}; no text tells which rows it changes"),
+        format!("{what}; the text does not show which rows it changes"),
         "write the statements out, or look and write `-- chatctl: ignore opaque-code reason=\"…\"`",
     )
     .only(Severity::Warning)

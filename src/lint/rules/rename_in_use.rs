@@ -53,7 +53,7 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
                 "a server that still runs, or comes back, asks for {} by the old name and fails",
                 list(&old)
             ),
-            "add the new name beside the old one, deploy, and drop the old one in a later \
+            "add the new name next to the old one, deploy, and drop the old one in a later \
              migration",
         ),
     );

@@ -187,7 +187,7 @@ pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outc
             return error;
         }
         Stop::unreachable(format!("the connection to the database was lost: {error:#}"))
-            .hint("look whether the server runs, then run `chatctl migrate` again: it goes on from what is committed, which `chatctl migrate status` tells")
+            .hint("check that the server runs, then run `chatctl migrate` again: it resumes after what is committed, which `chatctl migrate status` shows")
             .into()
     })
 }

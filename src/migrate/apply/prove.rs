@@ -120,8 +120,7 @@ pub(super) fn attempt(
     Ok(Err(End::Failed(Failure {
         file: intent.migration.file_name(),
         line: None,
-        message: "it touches other tables each time it is run, so its effect can't be proven"
-            .into(),
+        message: "it touches other tables each time it runs, so its effect can't be proven".into(),
         help: "write it so that it does the same each time".into(),
         busy: false,
     })))
@@ -168,7 +167,7 @@ pub(super) fn failure(
         true => {
             "write `-- no-transaction` at the beginning of the file: then it is journalled statement by statement"
         }
-        false => "mend the statement and run it again",
+        false => "fix the statement and run it again",
     };
     Ok(Failure {
         file: intent.migration.file_name(),

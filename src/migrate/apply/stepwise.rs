@@ -179,7 +179,7 @@ impl Steps<'_> {
                 number + 1
             ),
             help: format!(
-                "put it back as it was and write what is new behind statement {}; or settle the version: chatctl migrate resolve {} --as applied|retry",
+                "restore it and write what is new after statement {}; or settle the version: chatctl migrate resolve {} --as applied|retry",
                 standing.done.len(),
                 self.version()
             ),

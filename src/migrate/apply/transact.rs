@@ -125,7 +125,7 @@ fn once(
             file: last.unwrap_or_default(),
             line: None,
             message: format!("a foreign key would be broken: {key}"),
-            help: "mend the rows in the migration".into(),
+            help: "fix the rows in the migration".into(),
             busy: false,
         })));
     }
@@ -141,7 +141,7 @@ fn once(
                 "the trigger `{}` on `{}` runs after everything was compared",
                 trigger.name, trigger.table
             ),
-            help: "drop it: the history is chatctl's alone to write".into(),
+            help: "drop it: only chatctl may write the history".into(),
             busy: false,
         })));
     }

@@ -358,9 +358,9 @@ fn cell(row: &Row, at: usize) -> Option<&str> {
 fn version(row: &Row, at: usize, table: &str) -> Result<Version, Stop> {
     let text = cell(row, at).unwrap_or_default();
     Version::parse(text).ok_or_else(|| {
-        Stop::unreachable(format!("`{table}` holds `{text}`, which is no version")).hint(format!(
-            "look at it: `chatctl inspect sql \"SELECT * FROM {table}\"`"
-        ))
+        Stop::unreachable(format!("`{table}` holds `{text}`, which is not a version")).hint(
+            format!("look at it: `chatctl inspect sql \"SELECT * FROM {table}\"`"),
+        )
     })
 }
 

@@ -61,7 +61,7 @@ fn unhex(text: &str) -> Result<Vec<u8>, Stop> {
         })
         .collect::<Option<_>>()
         .ok_or_else(|| {
-            Stop::unreachable(format!("`{}` holds `{text}`, which is no checksum", HISTORY.table))
+            Stop::unreachable(format!("`{}` holds `{text}`, which is not a checksum", HISTORY.table))
                 .hint("look at it: `chatctl inspect sql \"SELECT version, checksum FROM _sqlx_migrations\"`")
         })
 }

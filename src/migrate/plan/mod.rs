@@ -187,7 +187,7 @@ fn compared(file: &Migration, row: &Applied) -> State {
 
 /// What would run, or why nothing may.
 ///
-/// The order of the checks is that of their weight: what must be mended first is told first.
+/// The order of the checks is that of their weight: what must be fixed first is reported first.
 ///
 /// # Errors
 /// Refuses when a version is doubled, dirty, changed, missing, newer than the files or out of order, when the

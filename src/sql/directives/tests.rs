@@ -203,7 +203,7 @@ fn malformed_directives_are_errors_with_a_suggestion() {
     }
     assert_eq!(
         errors("SELECT 1;\n  -- no-transaction\nSELECT 2"),
-        ["2:3: `-- no-transaction` has to stand before the first statement"]
+        ["2:3: `-- no-transaction` has to be before the first statement"]
     );
     assert_eq!(
         errors("SELECT 1; -- chatctl: ignore x reason=\"x\"\nSELECT 2"),

@@ -117,7 +117,7 @@ fn forbidden(action: &AuthAction<'_>) -> Option<String> {
         | AuthAction::AlterTable { table_name, .. }
             if own(table_name) =>
         {
-            Some(format!("the history `{table_name}` is not a migration's to change"))
+            Some(format!("the history `{table_name}` must not be changed by a migration"))
         }
         AuthAction::CreateTrigger { table_name, .. } | AuthAction::CreateTempTrigger { table_name, .. }
             if own(table_name) =>

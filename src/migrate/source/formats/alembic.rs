@@ -104,7 +104,7 @@ fn cut<'a>(file: &'a File, text: &str, found: &mut Vec<Revision<'a>>) -> Result<
         };
         let Some((from, to)) = step.split_once("->") else {
             return Err(at_line(file, text, at, "a revision without `->`")
-                .hint("write the file anew: `alembic upgrade head --sql`"));
+                .hint("write the file again: `alembic upgrade head --sql`"));
         };
         let id = to.trim().to_owned();
         let after: Vec<_> = from
@@ -144,7 +144,7 @@ fn chain(mut waiting: Vec<Revision<'_>>) -> Result<Vec<Revision<'_>>, Stop> {
                 "the revisions `{}` follow each other in a circle",
                 ids.join("`, `")
             ))
-            .hint("write the files anew: `alembic upgrade head --sql`"));
+            .hint("write the files again: `alembic upgrade head --sql`"));
         };
         let revision = waiting.remove(at);
         left.remove(&revision.id);

@@ -110,7 +110,7 @@ fn migration(file: &File, version: Version) -> Result<Migration, Stop> {
     };
     if !says_nothing(&text[..first.range.start]) {
         return Err(
-            at_line(file, text, 0, "statements stand before `-- migrate:up`")
+            at_line(file, text, 0, "there are statements before `-- migrate:up`")
                 .hint("put `-- migrate:up` on a line before them"),
         );
     }

@@ -257,7 +257,7 @@ impl<'a> Machine<'a> {
         let (State::Up { open } | State::Down { open }) = self.state else {
             return wrong(
                 at,
-                "a statement stands before `-- +goose Up`",
+                "there is a statement before `-- +goose Up`",
                 "put `-- +goose Up` on a line before it",
             );
         };
