@@ -20,8 +20,9 @@ pub struct Version {
 enum Key {
     /// Numbers of a dotted version, most significant first, without zeros at the end.
     Parts(Vec<i128>),
-    /// A folder's name, in the order of the number that it begins with: two may have one number.
-    Named(i64, String),
+    /// A folder's name, which orders it as Prisma does; for a version of a history without its folder
+    /// the number that the history has.
+    Named(String, Option<i64>),
     /// A name without an order of its own, and its place in the chain of revisions.
     Place(usize, String),
 }
@@ -72,14 +73,14 @@ impl Version {
         }
     }
 
-    /// The name of a folder that begins with a number, such as `20240101120000_add_chat`: two folders
-    /// may have one number, and then the whole name orders them.
+    /// The name of a folder that begins with a number, such as `20240101120000_add_chat`. The name orders
+    /// it, not the number: two folders may have one number, and `20240101_a` comes after
+    /// `20240101120000_b`.
     pub fn named(name: &str) -> Option<Self> {
-        let digits = name.split('_').next()?;
-        let number = Self::parse(digits)?.as_number()?;
+        let number = first_number(name)?;
         (0..=MOST_NAMED).contains(&number).then(|| Self {
             text: name.to_owned(),
-            key: Key::Named(number, name.to_owned()),
+            key: Key::Named(name.to_owned(), None),
         })
     }
 
@@ -88,7 +89,7 @@ impl Version {
         Self {
             text: number.to_string(),
             // Behind every name with the same number.
-            key: Key::Named(number.div_euclid(NAMES), format!("~{number}")),
+            key: Key::Named(format!("{}~", number.div_euclid(NAMES)), Some(number)),
         }
     }
 
@@ -99,7 +100,7 @@ impl Version {
 
     /// Whether this number is the one that the name of a folder begins with.
     pub fn begins_with(&self, other: &Self) -> bool {
-        matches!(&self.key, Key::Named(number, _) if other.as_number() == Some(*number))
+        matches!(&self.key, Key::Named(name, None) if first_number(name).is_some_and(|number| other.as_number() == Some(number)))
     }
 
     /// A revision that is named, not numbered, and stands at `place` in its chain.
@@ -127,19 +128,23 @@ impl Version {
     pub fn as_number(&self) -> Option<i64> {
         match &self.key {
             Key::Parts(parts) if parts.len() == 1 => i64::try_from(parts[0]).ok(),
-            // The version of a lost name is the number itself.
-            Key::Named(_, name) if name.starts_with('~') => name[1..].parse().ok(),
-            Key::Named(number, name) => {
+            Key::Named(_, Some(lost)) => Some(*lost),
+            Key::Named(name, None) => {
                 let digest = Sha256::digest(name.as_bytes());
                 let digits = digest
                     .iter()
                     .take(7)
                     .fold(0, |sum, byte| sum << 8 | i64::from(*byte));
-                Some(number * NAMES + digits % NAMES)
+                Some(first_number(name)? * NAMES + digits % NAMES)
             }
             Key::Parts(_) | Key::Place(..) => None,
         }
     }
+}
+
+/// The number before the first `_` of a name.
+fn first_number(name: &str) -> Option<i64> {
+    Version::parse(name.split('_').next()?)?.as_number()
 }
 
 impl PartialEq for Version {
@@ -212,6 +217,10 @@ mod tests {
         let (first, second) = (named("20240101120000_add_b"), named("20240101120000_add_x"));
         assert!(named("0_init") < first && first < second);
         assert!(second < named("20240101120001_a"));
+        assert!(
+            named("20240101120000_a") < named("20240101_a")
+                && named("20240101_a") < named("20240102000000_a")
+        );
         assert_ne!(first.as_number(), second.as_number());
         let lost = Version::of_lost_name(second.as_number().unwrap());
         assert!(second < lost && lost < named("20240101120001_a"));

@@ -6,7 +6,6 @@ use super::Claim;
 use super::Depth;
 use super::Format;
 use super::Parsed;
-use super::in_order_of;
 use crate::migrate::source::File;
 use crate::migrate::source::Migration;
 use crate::migrate::source::Settings;
@@ -53,7 +52,6 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         parsed.migrations.push(in_folder(folder, file)?);
     }
     one_number_each(&parsed.migrations)?;
-    in_order_of("Prisma", &parsed.migrations, Migration::stem)?;
     Ok(parsed)
 }
 
@@ -126,18 +124,31 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_ordered_otherwise_than_their_numbers_are_refused() {
-        let stop = parse(&["9_a/migration.sql", "10_b/migration.sql"]).unwrap_err();
+    fn names_order_the_folders_as_prisma_does() {
+        let names = [
+            "10_b/migration.sql",
+            "20250625_c/migration.sql",
+            "20250625120000_d/migration.sql",
+            "9_a/migration.sql",
+        ];
+        let mut versions: Vec<_> = parse(&names)
+            .unwrap()
+            .migrations
+            .into_iter()
+            .map(|it| it.version)
+            .collect();
+        versions.sort();
+        let names: Vec<_> = versions.iter().map(|it| it.text()).collect();
+        assert_eq!(names, ["10_b", "20250625120000_d", "20250625_c", "9_a"]);
+    }
+
+    #[test]
+    fn a_folder_without_a_number_is_refused() {
+        let stop = parse(&["init/migration.sql"]).unwrap_err();
         assert!(
-            stop.message.contains("`10_b/migration.sql` before"),
+            stop.message.contains("`init/migration.sql`"),
             "{}",
             stop.message
-        );
-        assert!(
-            parse(&["init/migration.sql"])
-                .unwrap_err()
-                .message
-                .contains("`init/migration.sql`")
         );
     }
 }
