@@ -15,7 +15,9 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use serde_json::Value;
 use sites::Ground;
+use sites::Site;
 use sites::on_each_ground;
+use std::process::Child;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -29,8 +31,8 @@ on_each_ground! {
     what_is_only_counted_is_not_called_proven
 }
 
-on_each_ground! { on_postgres Postgres: an_interrupted_rehearsal_ends_at_once }
-on_each_ground! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once }
+on_each_ground! { on_postgres Postgres: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
+on_each_ground! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
 
 const BEGIN: &str = "\
 CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL DEFAULT 'New chat');
@@ -244,31 +246,68 @@ fn what_is_only_counted_is_not_called_proven(ground: &Ground) {
     );
 }
 
-/// Whoever asks it to stop does not wait for a long statement, and finds nothing left behind.
-fn an_interrupted_rehearsal_ends_at_once(ground: &Ground) {
-    let sleep = match ground.backend {
+/// A statement that takes a minute.
+fn sleep(backend: Backend) -> &'static str {
+    match backend {
         Backend::Mysql => "DO sleep(60);\n",
         _ => "SELECT pg_sleep(60);\n",
-    };
-    let sleeping = match ground.backend {
+    }
+}
+
+/// Runs chatctl until that statement runs.
+fn until_asleep(site: &Site, sub: &str) -> Child {
+    let sleeping = match site.backend {
         Backend::Mysql => {
             "SELECT info FROM information_schema.processlist WHERE info = 'DO sleep(60)'"
         }
         _ => "SELECT query FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'",
     };
+    let mut running = site
+        .command(&[sub])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        !site.texts(sleeping).is_empty()
+    });
+    if !begun {
+        running.kill().unwrap();
+        running.wait().unwrap();
+        panic!("{sub} did not begin");
+    }
+    running
+}
+
+/// One that is in use stays: the next run of another database leaves it alone.
+fn the_copy_of_a_killed_run_is_removed_by_the_next(ground: &Ground) {
+    let (long, other) = (
+        ground.at("long", &[BEGIN, sleep(ground.backend)]),
+        ground.at("other", &[BEGIN, GOOD]),
+    );
+    let mut running = until_asleep(&long, "verify");
+    let copies = long.scratch();
+    assert!(!copies.is_empty());
+    other.passed(&["verify"]);
+    let left = long.scratch();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(left, copies, "it was in use");
+    // The server notices a moment later that nobody is there any more.
+    let swept = (0..100).any(|_| {
+        other.passed(&["verify"]);
+        other.scratch().is_empty()
+    });
+    assert!(swept, "{:?}", other.scratch());
+}
+
+/// Whoever asks it to stop does not wait for a long statement, and finds nothing left behind.
+fn an_interrupted_rehearsal_ends_at_once(ground: &Ground) {
     for (name, sub) in [("of_verify", "verify"), ("of_up", "up")] {
-        let site = ground.at(name, &[BEGIN, sleep]);
+        let site = ground.at(name, &[BEGIN, sleep(ground.backend)]);
         let before = site.contents();
-        let mut command = site.command(&[sub]);
-        let mut running = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begun = (0..1000).find(|_| {
-            std::thread::sleep(Duration::from_millis(20));
-            !site.texts(sleeping).is_empty()
-        });
+        let mut running = until_asleep(&site, sub);
         let id = Pid::from_raw(i32::try_from(running.id()).unwrap());
         kill(id, Signal::SIGINT).unwrap();
         let ended = (0..1000).find_map(|_| {
@@ -279,7 +318,6 @@ fn an_interrupted_rehearsal_ends_at_once(ground: &Ground) {
             running.kill().unwrap();
             running.wait().unwrap();
         }
-        assert!(begun.is_some(), "{sub} did not begin");
         assert_eq!(
             ended.map(|status| status.code()),
             Some(Some(130)),

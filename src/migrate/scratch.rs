@@ -1,6 +1,9 @@
 //! A database beside the real one, to try things on: empty, or a copy.
 
+mod forsaken;
+
 use super::backup;
+use super::dialect;
 use super::tools;
 use crate::db::Failed;
 use crate::db::Session;
@@ -25,9 +28,6 @@ pub struct Scratch {
     folder: Option<TempDir>,
 }
 
-/// How the names of scratch databases, their users and their locks begin.
-const PREFIX: &str = "chatctl_scratch_";
-
 impl Scratch {
     /// An empty one.
     pub fn empty(session: &mut dyn Session, of: &Target) -> anyhow::Result<Self> {
@@ -41,11 +41,9 @@ impl Scratch {
                 folder: Some(folder),
             });
         }
-        let name = format!("{PREFIX}{:08x}", fastrand::u32(..));
-        if of.backend() == "mysql" {
-            drop_forsaken(session)?;
-            session.command(&format!("DO get_lock('{name}', 0)"))?;
-        }
+        let dialect = dialect(of.backend());
+        forsaken::sweep(session, dialect)?;
+        let name = forsaken::claim(session, dialect)?;
         session.command(&format!("CREATE DATABASE {name}")).map_err(|failed| {
             Stop::refused(format!("no scratch database could be made: {}", failed.message))
                 .hint("let this user make databases whose name begins with chatctl_scratch_, or use another user")
@@ -96,10 +94,12 @@ impl Scratch {
         let name = self.target.database();
         let postgres = self.target.backend() == "postgres";
         let force = if postgres { " WITH (FORCE)" } else { "" };
-        let mut drops = vec![format!("DROP DATABASE IF EXISTS {name}{force}")];
+        let mut drops = Vec::new();
+        // The database goes last: a later run finds what is left by its name.
         if self.confined.is_some() {
             drops.push(format!("DROP USER IF EXISTS {}", whom(session, &name)?));
         }
+        drops.push(format!("DROP DATABASE IF EXISTS {name}{force}"));
         if !postgres {
             drops.push(format!("DO release_lock('{name}')"));
         }
@@ -257,8 +257,12 @@ fn confine(session: &mut dyn Session, target: &Target) -> Option<Target> {
     let whom = whom(session, &name).ok()?;
     session
         .command(&format!("CREATE USER {whom} IDENTIFIED BY '{password}'"))
-        .and_then(|()| session.command(&format!("GRANT ALL ON {name}.* TO {whom}")))
         .ok()?;
+    let granted = session.command(&format!("GRANT ALL ON {name}.* TO {whom}"));
+    if granted.is_err() {
+        let _ = session.command(&format!("DROP USER IF EXISTS {whom}"));
+    }
+    granted.ok()?;
     Some(target.for_user(&name, &password))
 }
 
@@ -267,22 +271,6 @@ fn confine(session: &mut dyn Session, target: &Target) -> Option<Target> {
 fn whom(session: &mut dyn Session, name: &str) -> anyhow::Result<String> {
     let host = session.rows("SELECT substring_index(user(), '@', -1)")?[0][0].to_string();
     Ok(format!("{}@{}", quoted(name), quoted(&host)))
-}
-
-/// Drops what a rehearsal left behind that was killed: its lock is free.
-fn drop_forsaken(session: &mut dyn Session) -> anyhow::Result<()> {
-    let pattern = PREFIX.replace('_', "\\_");
-    for row in session.rows(&format!("SHOW DATABASES LIKE '{pattern}%'"))? {
-        let name = row[0].to_string();
-        let free = session.rows(&format!("SELECT is_free_lock('{name}')"))?;
-        if free[0][0].text() == Some("1") {
-            session.command(&format!("DROP DATABASE IF EXISTS {}", quoted(&name)))?;
-            // Who may not make users has made none.
-            let whom = whom(session, &name)?;
-            let _ = session.command(&format!("DROP USER IF EXISTS {whom}"));
-        }
-    }
-    Ok(())
 }
 
 fn by_dump(of: &Target, to: &Target) -> anyhow::Result<()> {

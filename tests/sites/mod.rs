@@ -240,7 +240,22 @@ impl Site {
         })
     }
 
-    /// Fails when a scratch database, or a file of one, is still there.
+    /// The scratch databases on the server, and their users.
+    pub fn scratch(&self) -> Vec<String> {
+        let names = match self.backend {
+            Backend::Sqlite => return Vec::new(),
+            Backend::Postgres => "SELECT datname::text FROM pg_database",
+            Backend::Mysql => {
+                "SELECT schema_name FROM information_schema.schemata UNION SELECT user FROM mysql.user"
+            }
+        };
+        let mut scratch = self.texts(names);
+        scratch.retain(|name| name.starts_with("chatctl_scratch_"));
+        scratch.sort();
+        scratch
+    }
+
+    /// Fails when a scratch database, its user, or a file of one is still there.
     #[track_caller]
     pub fn left_nothing(&self) {
         let left: Vec<_> = fs::read_dir(self.tmp())
@@ -248,16 +263,7 @@ impl Site {
             .map(|entry| entry.unwrap().path())
             .collect();
         assert!(left.is_empty(), "{left:?}");
-        let names = match self.backend {
-            Backend::Sqlite => return,
-            Backend::Postgres => "SELECT datname::text FROM pg_database",
-            Backend::Mysql => "SELECT schema_name FROM information_schema.schemata",
-        };
-        let scratch: Vec<_> = self
-            .texts(names)
-            .into_iter()
-            .filter(|name| name.starts_with("chatctl_scratch_"))
-            .collect();
+        let scratch = self.scratch();
         assert!(scratch.is_empty(), "{scratch:?}");
     }
 }
