@@ -10,6 +10,7 @@ use common::codes;
 use common::errors;
 use common::report;
 use common::root;
+use common::small;
 use common::stores::Store;
 use common::stores::execute;
 use common::stores::run;
@@ -186,6 +187,135 @@ fn a_server_that_saves_before_the_marker_stores_all() {
         assert_eq!(metric(&report, client, "sent"), 2.0);
     }
     assert_eq!(errors(&report), [] as [&str; 0]);
+}
+
+/// How many answers there are of each outcome: whole, marked, unmarked, nothing, unknown.
+fn outcomes(report: &Value, client: &str) -> [f64; 5] {
+    ["whole", "cut-marked", "cut-unmarked", "nothing", "unknown"]
+        .map(|outcome| metric(report, client, outcome))
+}
+
+/// Probes the small server, once with each client.
+fn probe_small(options: &[&str]) -> (Value, i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let session = root().join("fixtures/sessions/shipped/plain.toml");
+    let mut command = chatctl();
+    command.args(["audit", "rate", "--probes", "1", "--settle", "700ms"]);
+    command.arg("--probe").arg(session);
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    command.args(["--database-url", &url, "--ready", "/health"]);
+    command.args(["--start", &small::start(options), "--format", "json"]);
+    let output = command.output().unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (report, output.status.code().unwrap_or(-1), text(&output).1)
+}
+
+/// A client that leaves in mid-stream: the server goes on, keeps a part that it marks, keeps a
+/// part that looks whole, or keeps nothing.
+#[test]
+fn an_answer_is_whole_or_cut_or_not_there() {
+    let kept = ["--keep", "status", "--left"];
+    for (left, expected, warnings) in [
+        ("whole", [1.0, 0.0, 0.0, 0.0, 0.0], 0),
+        ("marked", [0.0, 1.0, 0.0, 0.0, 0.0], 0),
+        ("cut", [0.0, 0.0, 1.0, 0.0, 0.0], 1),
+        ("never", [0.0, 0.0, 0.0, 1.0, 0.0], 1),
+    ] {
+        let (report, exit, _) = probe_small(&[&kept[..], &[left]].concat());
+        assert_eq!(
+            outcomes(&report, "/close-in-stream"),
+            expected,
+            "{left}: {report:#}"
+        );
+        for client in ["/read-to-end", "/close-at-final"] {
+            assert_eq!(metric(&report, client, "whole"), 1.0, "{left}: {report:#}");
+        }
+        assert_eq!(
+            (codes(&report, "warning").len(), exit),
+            (warnings, 0),
+            "{left}: {report:#}"
+        );
+        let told = report["findings"].to_string();
+        assert_eq!(told.contains("not marked as cut"), left == "cut", "{told}");
+        // The text that the provider had said by then, and not a character less.
+        let has_seen = told.contains("the client had seen 34 characters");
+        assert_eq!(has_seen, warnings == 1, "{told}");
+    }
+}
+
+/// Frames of JSON are no text: the client does not leave at the first of them, nor counts them.
+#[test]
+fn a_probe_leaves_at_text_and_counts_no_frames() {
+    let options = ["--keep", "status", "--left", "marked", "--frames"];
+    let (report, exit, notes) = probe_small(&options);
+    let expected = [0.0, 1.0, 0.0, 0.0, 0.0];
+    assert_eq!(
+        outcomes(&report, "/close-in-stream"),
+        expected,
+        "{report:#}"
+    );
+    assert_eq!(exit, 0, "{report:#}");
+    assert!(
+        notes.contains("profile `plain` does not read the text"),
+        "{notes}"
+    );
+    let (report, _, _) = probe_small(&["--left", "never", "--frames"]);
+    let told = report["findings"].to_string();
+    assert!(
+        told.contains("nothing of the answer is stored; the question"),
+        "{told}"
+    );
+}
+
+/// Where no conversation is named, what is new in the table is looked at.
+#[test]
+fn a_part_is_found_where_no_conversation_is_named() {
+    let (report, _, _) = probe_small(&["--keep", "turns", "--left", "cut"]);
+    let expected = [0.0, 0.0, 1.0, 0.0, 0.0];
+    assert_eq!(
+        outcomes(&report, "/close-in-stream"),
+        expected,
+        "{report:#}"
+    );
+    assert_eq!(metric(&report, "/read-to-end", "whole"), 1.0, "{report:#}");
+}
+
+/// The server asks a provider of its own: of a client that left nobody knows the whole answer.
+#[test]
+fn what_nobody_has_read_is_not_judged() {
+    let (report, exit, notes) = probe_small(&["--own", "--left", "cut"]);
+    let unknown = [0.0, 0.0, 0.0, 0.0, 1.0];
+    assert_eq!(outcomes(&report, "/close-in-stream"), unknown, "{report:#}");
+    assert_eq!(metric(&report, "/read-to-end", "whole"), 1.0, "{report:#}");
+    assert_eq!(exit, 0, "{report:#}");
+    assert!(notes.contains("a provider of its own"), "{notes}");
+    let (_, exit, notes) = probe_small(&["--own", "--frames"]);
+    assert_eq!(exit, 2, "{notes}");
+    assert!(
+        notes.contains("are JSON, and profile `plain` takes them for text"),
+        "{notes}"
+    );
+}
+
+/// A client that stays gets all of it, and the store keeps a part that looks whole.
+#[test]
+fn an_answer_that_is_cut_is_not_stored() {
+    let (report, exit) = probe(&Chat::new("truncated"));
+    assert_eq!(
+        (errors(&report), exit),
+        (vec!["save-rate-low"; 2], 1),
+        "{report:#}"
+    );
+    assert_eq!(
+        metric(&report, "/read-to-end", "cut-unmarked"),
+        2.0,
+        "{report:#}"
+    );
+    assert_eq!(
+        metric(&report, "/read-to-end", "save_share"),
+        0.0,
+        "{report:#}"
+    );
 }
 
 #[test]

@@ -35,6 +35,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/faults", &["stream"]),
     ("stream/turn.rs", &["model", "stream"]),
     ("stream/judge", &["model", "report", "stream"]),
+    ("stream/kept.rs", &["model"]),
     ("stream/shipped.rs", &["stream", "stop"]),
     ("db", &["mask", "model", "sql", "stop"]),
     ("http", &["clock", "itself", "mask", "stop", "trace"]),

@@ -5,6 +5,7 @@
 pub mod cassette;
 pub mod faults;
 pub mod judge;
+pub mod kept;
 pub mod profiles;
 pub mod run;
 pub mod session;

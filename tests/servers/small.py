@@ -4,9 +4,13 @@
 
 `--save before` (the final marker), `--save MS`: so many milliseconds after it, or `--save never`. `--keep` says how
 chats are kept: `messages` (a row each), `seconds` (the same, in the order of times of one second and
-of keys that do not grow), or `turns` (question and answer in one row, which names no conversation: all is one chat).
+of keys that do not grow), `status` (a row each with its status), or `turns` (question and answer in one row, which names no conversation: all is one chat).
 `--marks FILE`, where there is no such file yet: writes when the marker of a second turn was sent, and
 then the time, over and over, until the server is killed.
+`--left HOW`: what becomes of an answer whose client has left: `whole` goes on and stores all of it, `marked` stores
+what has come of it with the status CANCELLED, `cut` as if that were all, `never` stores nothing.
+`--own` answers without a provider.
+`--frames` sends events of JSON, the first one before the provider is asked.
 `--cut` ends answers that are under way at SIGTERM, and stores what there is of them.
 """
 
@@ -14,7 +18,9 @@ import argparse
 import json
 import mmap
 import os
+import select
 import signal
+import socket
 import sqlite3
 import struct
 import threading
@@ -31,9 +37,12 @@ arguments.add_argument("--db", required=True)
 arguments.add_argument("--port", type=int, required=True)
 arguments.add_argument("--gateway", required=True)
 arguments.add_argument("--save", default="before")
-arguments.add_argument("--keep", default="messages", choices=["messages", "seconds", "turns"])
+arguments.add_argument("--keep", default="messages", choices=["messages", "seconds", "turns", "status"])
 arguments.add_argument("--marks")
 arguments.add_argument("--cut", action="store_true")
+arguments.add_argument("--left", default="whole", choices=["whole", "marked", "cut", "never"])
+arguments.add_argument("--own", action="store_true")
+arguments.add_argument("--frames", action="store_true")
 options = arguments.parse_args()
 
 TABLES = {
@@ -41,10 +50,12 @@ TABLES = {
         role TEXT, content TEXT, created_at TEXT)""",
     "seconds": """CREATE TABLE IF NOT EXISTS message (id TEXT PRIMARY KEY, conversation_id TEXT,
         role TEXT, content TEXT, created_at TEXT)""",
+    "status": """CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, conversation_id TEXT,
+        role TEXT, content TEXT, created_at TEXT, status TEXT)""",
     "turns": """CREATE TABLE IF NOT EXISTS asked (id INTEGER PRIMARY KEY, prompt TEXT, response TEXT,
         created_at TEXT)""",
 }
-ORDERS = {"messages": "id", "seconds": "created_at, id"}
+ORDERS = {"messages": "id", "status": "id", "seconds": "created_at, id"}
 ending = threading.Event()
 
 
@@ -56,11 +67,12 @@ def now() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
 
 
-def keep_message(key: str, role: str, text: str) -> None:
+def keep_message(key: str, role: str, text: str, status: str) -> None:
     # Of one second, the answer comes first.
-    number = None if options.keep == "messages" else f"{0 if role == 'assistant' else 1}-{uuid.uuid4()}"
+    number = f"{0 if role == 'assistant' else 1}-{uuid.uuid4()}" if options.keep == "seconds" else None
+    row = [number, key, role, text, now()] + ([status] if options.keep == "status" else [])
     with closing(database()) as db:
-        db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?)", (number, key, role, text, now()))
+        db.execute(f"INSERT INTO message VALUES ({', '.join('?' * len(row))})", row)
 
 
 def keep_turn(question: str, answer: str) -> None:
@@ -79,6 +91,11 @@ def history(key: str) -> list[dict[str, str]]:
 
 
 def answer(messages: list[dict[str, str]]) -> Iterator[str]:
+    if options.own:
+        for piece in ["Good morning, ", "what can ", "I do for ", "you today?"]:
+            yield piece
+            time.sleep(0.1)
+        return
     body = json.dumps({"model": "small", "stream": True, "messages": messages}).encode()
     request = urllib.request.Request(
         f"{options.gateway}/chat/completions", body, {"Content-Type": "application/json", "Authorization": "Bearer x"}
@@ -131,16 +148,23 @@ class Handler(BaseHTTPRequestHandler):
         key, question = asked["conversation_id"], asked["message"]
         messages = [*history(key), {"role": "user", "content": question}]
         if options.keep != "turns":
-            keep_message(key, "user", question)
+            keep_message(key, "user", question, "DONE")
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         said = ""
+        if options.frames:
+            self.event('{"type":"start"}')
         for piece in answer(messages):
+            if options.left != "whole" and self.has_left():
+                if options.left != "never":
+                    self.save(key, question, said, "CANCELLED" if options.left == "marked" else "DONE")
+                self.close_connection = True
+                return
             said += piece
             if piece:
-                self.event(*piece.split("\n"))
+                self.tell(piece)
             if options.cut and ending.is_set():
                 self.save(key, question, said)
                 self.close_connection = True
@@ -155,15 +179,29 @@ class Handler(BaseHTTPRequestHandler):
             self.save(key, question, said)
         self.wfile.write(b"0\r\n\r\n")
 
+    def has_left(self) -> bool:
+        is_readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(is_readable) and not self.connection.recv(1, socket.MSG_PEEK)
+
+    def tell(self, piece: str) -> None:
+        try:
+            if options.frames:
+                self.event(json.dumps({"type": "text-delta", "delta": piece}))
+            else:
+                self.event(*piece.split("\n"))
+        except OSError:
+            # Nobody listens any more; the answer is still to be saved.
+            pass
+
     def event(self, *lines: str) -> None:
         event = "".join(f"data: {line}\n" for line in lines).encode() + b"\n"
         self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
 
-    def save(self, key: str, question: str, said: str) -> None:
+    def save(self, key: str, question: str, said: str, status: str = "DONE") -> None:
         if options.keep == "turns":
             keep_turn(question, said)
         else:
-            keep_message(key, "assistant", said)
+            keep_message(key, "assistant", said, status)
 
 
 class Server(ThreadingHTTPServer):

@@ -8,6 +8,7 @@ use super::asked;
 use crate::model::StoredMessage;
 
 pub use prometheus::Figures;
+pub use prometheus::Saved;
 pub use prometheus::text as prometheus;
 pub use spark::sparkline;
 

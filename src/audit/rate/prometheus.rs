@@ -12,10 +12,23 @@ pub struct Figures {
     pub total: Option<Counts>,
     /// Those since the server was last started.
     pub since_restart: Option<Counts>,
-    /// By what the client did: how many answers were asked for, and how many of them were stored.
-    pub saved: Vec<(&'static str, u64, u64)>,
+    /// What a probe found, by what the client did.
+    pub saved: Vec<Saved>,
     /// When the figures were taken, in seconds since 1970 UTC.
     pub at: i64,
+}
+
+/// The answers that one kind of client asked for.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    /// What the client did.
+    pub client: &'static str,
+    /// How many were asked for.
+    pub sent: u64,
+    /// How many of them are stored as a whole.
+    pub whole: u64,
+    /// What became of all of them, by name.
+    pub outcomes: Vec<(&'static str, u64)>,
 }
 
 /// The file's text. A share of nothing is left out: 0 would page somebody, and 1 would be a lie.
@@ -61,26 +74,40 @@ pub fn text(figures: &Figures) -> String {
         "Share of questions with a stored answer, from 0 to 1.",
         &rows(Counts::share),
     );
-    let saved = |value: fn(u64, u64) -> Option<f64>| {
+    let saved = |value: fn(&Saved) -> Option<f64>| {
         figures
             .saved
             .iter()
-            .filter_map(|(client, sent, saved)| {
-                Some((format!("client=\"{client}\""), value(*sent, *saved)?))
-            })
+            .filter_map(|saved| Some((format!("client=\"{}\"", saved.client), value(saved)?)))
             .collect::<Vec<_>>()
     };
     family(
         &mut text,
         "chatctl_probes",
         "Turns that a probe sent, by what the client did.",
-        &saved(|sent, _| Some(sent as f64)),
+        &saved(|saved| Some(saved.sent as f64)),
+    );
+    let outcomes: Vec<_> = figures
+        .saved
+        .iter()
+        .flat_map(|saved| {
+            saved.outcomes.iter().map(move |(outcome, count)| {
+                let labels = format!("client=\"{}\",outcome=\"{outcome}\"", saved.client);
+                (labels, *count as f64)
+            })
+        })
+        .collect();
+    family(
+        &mut text,
+        "chatctl_probe_answers",
+        "Answers of a probe, by how much of each is stored.",
+        &outcomes,
     );
     family(
         &mut text,
         "chatctl_saved_ratio",
-        "Share of a probe's answers that were stored, from 0 to 1.",
-        &saved(|sent, saved| (sent > 0).then(|| saved as f64 / sent as f64)),
+        "Share of a probe's answers that are stored as a whole, from 0 to 1.",
+        &saved(|saved| (saved.sent > 0).then(|| saved.whole as f64 / saved.sent as f64)),
     );
     family(
         &mut text,
@@ -112,13 +139,19 @@ fn family(text: &mut String, name: &str, help: &str, samples: &[(String, f64)]) 
 mod tests {
     use super::Counts;
     use super::Figures;
+    use super::Saved;
     use super::text;
 
     #[test]
     fn a_share_of_nothing_has_no_sample() {
         let figures = Figures {
             total: Some(Counts::default()),
-            saved: vec![("read-to-end", 4, 3)],
+            saved: vec![Saved {
+                client: "read-to-end",
+                sent: 4,
+                whole: 3,
+                outcomes: vec![("whole", 3), ("nothing", 1)],
+            }],
             at: 1_700_000_000,
             ..Figures::default()
         };
@@ -136,6 +169,8 @@ mod tests {
             text.contains("chatctl_saved_ratio{client=\"read-to-end\"} 0.75\n"),
             "{text}"
         );
+        let nothing = "chatctl_probe_answers{client=\"read-to-end\",outcome=\"nothing\"} 1\n";
+        assert!(text.contains(nothing), "{text}");
         assert!(
             text.ends_with("chatctl_rate_timestamp_seconds 1700000000\n"),
             "{text}"

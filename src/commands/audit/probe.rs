@@ -4,6 +4,7 @@ use super::rate::Args;
 use super::rate::case;
 use crate::audit::rate;
 use crate::audit::rate::Figures;
+use crate::audit::rate::Saved;
 use crate::commands::Env;
 use crate::commands::verify_stream;
 use crate::db;
@@ -14,6 +15,8 @@ use crate::report::Source;
 use crate::report::Verdict;
 use crate::stop::Stop;
 use crate::stream::faults::CLOSE_IN_STREAM;
+use crate::stream::kept::Kept;
+use crate::stream::kept::Marked;
 use crate::stream::run;
 use crate::stream::run::Probed;
 use crate::stream::run::Probes;
@@ -49,6 +52,12 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
         env.progress.note(
             "the server asked a provider of its own: answers are known by what was streamed of them",
         );
+    } else if !probes.reads {
+        env.progress.note(&format!(
+            "profile `{}` does not read the text of this server's stream, so it is not known how much of an answer \
+             a client had seen; what is stored is known by the text that the gateway said",
+            profile.name
+        ));
     }
     Ok(tell(&session.name, probes, args, report))
 }
@@ -58,26 +67,39 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
     report.store = probes.store;
     for probed in &probes.clients {
         report.checked += probed.sent;
-        let share = probed.answers as f64 / probed.sent.max(1) as f64;
-        let low = share < min;
-        // A product may mean to forget an answer that nobody waits for: then it is no broken promise.
+        let counts = Counts::of(probed);
+        // A product may mean to forget an answer that nobody waits for, or to keep what came of it:
+        // then no promise is broken. What is cut and looks whole is still said.
         let meant = probed.client == CLOSE_IN_STREAM.name;
-        let verdict = match (probed.sent, low && !meant) {
-            (0, _) => Verdict::Inconclusive,
-            (_, true) => Verdict::Violated,
-            (_, false) => Verdict::Held,
+        let kept = counts.whole + if meant { counts.marked } else { 0 };
+        let judged = probed.sent - counts.unknown;
+        let low = judged > 0 && (kept as f64) < min * judged as f64;
+        let idle = probed.idle.as_ref().map_or(0, |(count, _)| *count);
+        let is_idle = idle == probed.sent;
+        let verdict = match (low, meant) {
+            (true, false) => Verdict::Violated,
+            _ if is_idle => Verdict::Inconclusive,
+            (_, false) if counts.unknown > 0 => Verdict::Inconclusive,
+            _ => Verdict::Held,
         };
-        let reason = format!(
-            "{} of {} answers were stored, and {} of the questions",
-            probed.answers, probed.sent, probed.questions
+        let mut reason = format!(
+            "{}; {} of the questions are stored",
+            counts.words(probed.sent),
+            probed.questions
         );
+        if let Some((count, why)) = &probed.idle {
+            reason = format!("{reason}; in {count} of {} turns {why}", probed.sent);
+        }
         let name = format!("{session}/{}", probed.client);
         let mut case = case(&name, probed.client, verdict, reason);
         case.took = probed.took;
         case.metrics.insert("sent", probed.sent as f64);
         case.metrics
             .insert("questions_stored", probed.questions as f64);
-        case.metrics.insert("answers_stored", probed.answers as f64);
+        for (outcome, count) in counts.outcomes() {
+            case.metrics.insert(outcome, count as f64);
+        }
+        let share = counts.whole as f64 / probed.sent.max(1) as f64;
         case.metrics.insert("save_share", share);
         report.cases.push(case);
         if low {
@@ -85,33 +107,104 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
                 true => Severity::Warning,
                 false => Severity::Error,
             };
-            report.add(finding(&name, severity, probed));
+            report.add(finding(&name, severity, probed, &counts));
         }
     }
+    let saved = |probed: &Probed| {
+        let counts = Counts::of(probed);
+        Saved {
+            client: probed.client,
+            sent: probed.sent,
+            whole: counts.whole,
+            outcomes: counts.outcomes().to_vec(),
+        }
+    };
     Figures {
-        saved: probes
-            .clients
-            .iter()
-            .map(|probed| (probed.client, probed.sent, probed.answers))
-            .collect(),
+        saved: probes.clients.iter().map(saved).collect(),
         at: super::now() / 1_000_000,
         ..Figures::default()
     }
 }
 
-fn finding(name: &str, severity: Severity, probed: &Probed) -> Finding {
-    let lost = probed.sent - probed.answers;
+/// How many answers there are of each outcome.
+#[derive(Debug, Default)]
+struct Counts {
+    whole: u64,
+    marked: u64,
+    unmarked: u64,
+    nothing: u64,
+    unknown: u64,
+}
+
+impl Counts {
+    fn of(probed: &Probed) -> Self {
+        let mut counts = Self::default();
+        for kept in &probed.answers {
+            *match kept {
+                Kept::Whole => &mut counts.whole,
+                Kept::Cut {
+                    marked: Marked::No, ..
+                } => &mut counts.unmarked,
+                Kept::Cut {
+                    marked: Marked::Status(_) | Marked::Words,
+                    ..
+                } => &mut counts.marked,
+                Kept::Nothing => &mut counts.nothing,
+                Kept::Unknown(_) => &mut counts.unknown,
+            } += 1;
+        }
+        counts
+    }
+
+    fn outcomes(&self) -> [(&'static str, u64); 5] {
+        [
+            ("whole", self.whole),
+            ("cut-marked", self.marked),
+            ("cut-unmarked", self.unmarked),
+            ("nothing", self.nothing),
+            ("unknown", self.unknown),
+        ]
+    }
+
+    /// As a part of a sentence. What is not there is not named, but for whole answers.
+    fn words(&self, sent: u64) -> String {
+        let mut words = vec![format!("{} of {sent} answers are whole", self.whole)];
+        let mut add = |count: u64, what: &str| {
+            if count > 0 {
+                words.push(format!("{count} {what}"));
+            }
+        };
+        add(self.marked, "cut and marked as such");
+        add(self.unmarked, "cut and not marked");
+        add(self.nothing, "not stored");
+        add(self.unknown, "not judged");
+        words.join(", ")
+    }
+}
+
+fn finding(name: &str, severity: Severity, probed: &Probed, counts: &Counts) -> Finding {
+    let missing = probed.sent - counts.whole - counts.unknown;
     let finding = Finding::new(
         rate::SAVED_LOW,
         severity,
         name,
         format!(
-            "{lost} of {} answers are not stored although they were streamed ({})",
-            probed.sent, probed.client
+            "{missing} of {} answers are not stored as a whole ({}): {}",
+            probed.sent,
+            probed.client,
+            counts.words(probed.sent)
         ),
-        "save in a task that the client's departure does not cancel, and commit before the final marker goes out",
+        match severity {
+            Severity::Error => {
+                "save in a task that the client's departure does not cancel, and commit before the final marker goes out"
+            }
+            Severity::Warning | Severity::Note => {
+                "let the answer go on without the client and save it, or save what there is of it and mark it as cut"
+            }
+        },
     );
-    let lost = probed.lost.iter().take(5);
-    lost.fold(finding, |finding, fact| finding.with(Source::Stream, fact))
+    let missing = probed.missing.iter().take(5);
+    missing
+        .fold(finding, |finding, fact| finding.with(Source::Stream, fact))
         .in_case(name)
 }

@@ -51,6 +51,8 @@ pub(super) struct Live {
     pub(super) tag: String,
     pub(super) nonce: String,
     pub(super) expected: String,
+    /// What the provider says, where its format is read.
+    pub(super) answer: Option<String>,
     pub(super) conversation: Option<String>,
     pub(super) sent: Tick,
     pub(super) play: Arc<Play>,
@@ -164,6 +166,7 @@ impl Stage<'_> {
         Ok(Live {
             number: index + 1,
             expected: turn.expected(&captures, answer.as_deref(), &nonce)?,
+            answer,
             conversation: chat.conversation(),
             chunks_before: first.before.len(),
             connections: self.world.gateway.connections(),

@@ -125,6 +125,15 @@ impl Watching {
         Ok((watching, acted))
     }
 
+    /// Hangs up, and returns when nobody reads any more.
+    pub(super) async fn hang_up(mut self) {
+        if let Work::Task(task) = &mut self.work {
+            task.abort();
+            // It was ended on purpose, so it has nothing to tell.
+            let _ = task.await;
+        }
+    }
+
     /// What was seen up to now.
     pub(super) fn seen(&self) -> Seen {
         self.seen.borrow().clone()

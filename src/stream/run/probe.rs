@@ -1,9 +1,10 @@
-//! Sends turns as clients do that stay and that leave, and counts which answers are stored.
+//! Sends turns as clients do that stay and that leave, and tells how much of each answer is stored.
 
 use super::Options;
 use super::World;
 use super::chat::Live;
 use super::chat::Vary;
+use super::client::Seen;
 use super::stage::Stage;
 use crate::clock;
 use crate::model::Role;
@@ -12,22 +13,37 @@ use crate::model::StoredMessage;
 use crate::report::StoreLine;
 use crate::stop::Stop;
 use crate::store;
+use crate::store::Shape;
 use crate::stream::faults::CLOSE_AT_FINAL;
 use crate::stream::faults::CLOSE_IN_STREAM;
 use crate::stream::faults::ClientBehaviour;
 use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
+use crate::stream::kept;
+use crate::stream::kept::Kept;
+use crate::stream::kept::Known;
 use crate::stream::profiles::Profile;
 use crate::stream::session::Session;
+use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::time::Duration;
 
-/// The behaviours that a probe plays. The one that reads to the end is first: it finds the table.
+/// The behaviours that a probe plays. The one that reads to the end is first: it finds the table,
+/// and what the others have to know of the server.
 static CLIENTS: [&ClientBehaviour; 3] = [&READ_TO_END, &CLOSE_IN_STREAM, &CLOSE_AT_FINAL];
 
 /// How long a response may take; a real provider is slower than the gateway.
 const RESPONSE: Duration = Duration::from_secs(60);
+/// How long the first text may take once the provider has said it. A server that collects the
+/// whole answer sends none.
+const FIRST_TEXT: Duration = Duration::from_secs(1);
+/// Between the client's leaving and the provider's next words: a server that looks whether
+/// somebody listens has seen by then that nobody does.
+const LEFT: Duration = Duration::from_millis(100);
 /// Between two looks at the store.
 const ASK: Duration = Duration::from_millis(20);
+/// As many characters of an answer are looked for.
+const BEGINNING: usize = 24;
 
 /// What became of the turns that one kind of client sent.
 #[derive(Debug, Clone)]
@@ -38,10 +54,12 @@ pub struct Probed {
     pub sent: u64,
     /// How many questions were stored.
     pub questions: u64,
-    /// How many answers were stored: as they were streamed, or what was streamed of them.
-    pub answers: u64,
-    /// Each turn whose answer was not stored.
-    pub lost: Vec<String>,
+    /// What became of each answer.
+    pub answers: Vec<Kept>,
+    /// In how many turns the client could not do what it is there for, and why.
+    pub idle: Option<(u64, String)>,
+    /// Each turn whose answer is not stored as a whole.
+    pub missing: Vec<String>,
     /// How long it took.
     pub took: Duration,
 }
@@ -55,6 +73,8 @@ pub struct Probes {
     pub store: Option<StoreLine>,
     /// Whether the server called the gateway; else it asked a provider of its own.
     pub through_gateway: bool,
+    /// Whether the profile reads the text of the server's stream.
+    pub reads: bool,
 }
 
 /// Sends every turn of the session so often with each client.
@@ -66,19 +86,17 @@ pub async fn probe(
     times: u64,
 ) -> anyhow::Result<Probes> {
     let mut stage = Stage::new(world, session, profile, options);
-    let mut probes = Probes::default();
+    let mut server = Server {
+        turns: vec![OfTurn::default(); session.turns.len()],
+        finished: BTreeSet::new(),
+    };
+    let mut sent: Vec<(&ClientBehaviour, Duration, Vec<Canary>)> = Vec::new();
     for client in CLIENTS {
         let began = clock::now();
-        let mut probed = Probed {
-            client: client.name,
-            sent: 0,
-            questions: 0,
-            answers: 0,
-            lost: Vec::new(),
-            took: Duration::ZERO,
-        };
+        let mut canaries = Vec::new();
         for _ in 0..times {
             let chat = stage.set_up().await?;
+            let first = canaries.len();
             for index in 0..session.turns.len() {
                 stage.doing(client.name);
                 let vary = Vary {
@@ -86,152 +104,390 @@ pub async fn probe(
                     fault: &NONE,
                     client,
                 };
+                let before = stage.alike(session.turns[index].answer()).await?;
                 let live = stage.begin(&chat, index, vary)?;
-                stage.one(live, client, &mut probed, &mut probes).await?;
+                let earlier = canaries[first..].iter().map(Canary::marks).collect();
+                let mut canary = stage.watch(live, client, before, &mut server).await?;
+                canary.earlier = earlier;
+                canary.found = stage.await_kept(&canary, &server.finished).await?;
+                if client.name == READ_TO_END.name && canary.found.kept == Kept::Whole {
+                    server.finished.extend(canary.found.status.clone());
+                }
+                canaries.push(canary);
             }
         }
-        probed.took = clock::now() - began;
-        probes.clients.push(probed);
+        sent.push((client, clock::now() - began, canaries));
     }
     stage.world.gateway.rest();
-    probes.store = stage.store_line();
-    Ok(probes)
+    let mut clients = Vec::new();
+    for (client, took, mut canaries) in sent {
+        for canary in &mut canaries {
+            // Whatever came later than the settling is there by now. What is new in the table is
+            // known of the moment after the turn only.
+            let can_look = canary.found.place == Place::Conversation;
+            if canary.found.kept != Kept::Whole && can_look {
+                // Where it can't be read just now, what was found before is what is known.
+                if let Ok(found) = stage.look(canary, &server.finished).await {
+                    canary.found = found;
+                }
+            }
+        }
+        clients.push(probed(client, took, canaries));
+    }
+    Ok(Probes {
+        clients,
+        store: stage.store_line(),
+        through_gateway: server.turns.iter().any(|turn| turn.through_gateway),
+        reads: server.turns.iter().all(|turn| turn.reads),
+    })
 }
 
-/// What is looked for in the store.
+/// What the first turns showed of the server.
+struct Server {
+    turns: Vec<OfTurn>,
+    /// What the status column says of whole answers.
+    finished: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct OfTurn {
+    /// Whether the gateway is asked for the answer.
+    through_gateway: bool,
+    /// Whether the profile reads the text of the stream.
+    reads: bool,
+}
+
+/// A turn that was sent, and what is looked for in the store.
 struct Canary {
+    number: usize,
     tag: String,
     nonce: String,
-    /// What the client has seen of the answer.
-    streamed: String,
-    through_gateway: bool,
-    /// Whether the client left before the answer was over.
-    cut: bool,
+    conversation: Option<String>,
+    /// Tag and nonce of each earlier turn of the chat.
+    earlier: Vec<[String; 2]>,
+    /// Messages that began like the answer before it was asked for; absent where nobody looked.
+    before: Option<HashSet<String>>,
+    answer: Known,
+    /// How many characters the client had seen; absent where the profile does not read them.
+    seen: Option<usize>,
+    /// Whether the client did what it is there for, or why it could not.
+    acted: Result<(), String>,
+    found: Found,
+}
+
+/// What is stored of a turn.
+struct Found {
+    question: bool,
+    kept: Kept,
+    status: Option<String>,
+    place: Place,
+}
+
+/// Where an answer without its end is looked for.
+#[derive(PartialEq, Eq)]
+enum Place {
+    /// After its question.
+    Conversation,
+    /// Among what is new in the table.
+    Table,
+}
+
+impl Canary {
+    fn marks(&self) -> [String; 2] {
+        [self.tag.clone(), self.nonce.clone()]
+    }
+
+    /// What follows the question in its conversation, up to the next one. Where the question is not
+    /// stored, what follows the earlier turns.
+    fn answers<'m>(&self, messages: &'m [StoredMessage]) -> Vec<&'m StoredMessage> {
+        let holds = |message: &StoredMessage, mark: &String| message.content.contains(mark);
+        let asked = messages.iter().position(|it| holds(it, &self.tag));
+        let earlier =
+            |it: &StoredMessage| self.earlier.iter().flatten().any(|mark| holds(it, mark));
+        let from = asked.or_else(|| messages.iter().rposition(earlier));
+        let rest = &messages[from.map_or(0, |at| at + 1)..];
+        rest.iter().take_while(|it| it.role != Role::User).collect()
+    }
+
+    fn tell(&self) -> String {
+        let kept = match &self.found.kept {
+            Kept::Whole => "all of the answer is stored".to_owned(),
+            Kept::Cut { characters, marked } if self.answer.is_all => {
+                let all = self.answer.text.trim().chars().count();
+                format!("{characters} of {all} characters of the answer are stored, {marked}")
+            }
+            Kept::Cut { characters, marked } => {
+                format!("{characters} characters of the answer are stored, {marked}")
+            }
+            Kept::Nothing => "nothing of the answer is stored".to_owned(),
+            Kept::Unknown(why) => (*why).to_owned(),
+        };
+        let seen = self
+            .seen
+            .map(|seen| format!("; the client had seen {seen} characters"))
+            .unwrap_or_default();
+        let question = match self.found.question {
+            true => "stored",
+            false => "not stored",
+        };
+        format!(
+            "turn {} ({}): {kept}{seen}; the question is {question}",
+            self.number, self.tag
+        )
+    }
+}
+
+fn probed(client: &'static ClientBehaviour, took: Duration, canaries: Vec<Canary>) -> Probed {
+    let idle: Vec<_> = canaries
+        .iter()
+        .filter_map(|canary| canary.acted.as_ref().err())
+        .collect();
+    Probed {
+        client: client.name,
+        sent: canaries.len() as u64,
+        questions: canaries.iter().filter(|it| it.found.question).count() as u64,
+        idle: idle.first().map(|why| (idle.len() as u64, (*why).clone())),
+        missing: canaries
+            .iter()
+            .filter(|canary| canary.found.kept != Kept::Whole)
+            .map(Canary::tell)
+            .collect(),
+        answers: canaries.into_iter().map(|it| it.found.kept).collect(),
+        took,
+    }
 }
 
 impl Stage<'_> {
-    /// Sends one turn and counts what is stored of it.
-    async fn one(
+    /// Follows a turn until its client has done what it is there for.
+    async fn watch(
         &mut self,
         live: Live,
         client: &'static ClientBehaviour,
-        probed: &mut Probed,
-        probes: &mut Probes,
-    ) -> anyhow::Result<()> {
-        let cut = client.name == CLOSE_IN_STREAM.name;
-        let seen = match cut {
-            true => self.until_flowing(&live).await?,
+        before: Option<HashSet<String>>,
+        server: &mut Server,
+    ) -> anyhow::Result<Canary> {
+        let turn = &mut server.turns[live.number - 1];
+        let leaves = client.name == CLOSE_IN_STREAM.name;
+        let seen = match leaves {
+            true => self.until_in_stream(&live, turn).await?,
             false => {
                 live.play.release();
                 self.until_over(&live, RESPONSE).await?
             }
         };
-        let through_gateway = live.play.withheld().borrow().is_some();
-        probes.through_gateway |= through_gateway;
+        if client.name == READ_TO_END.name {
+            turn.through_gateway = live.play.withheld().borrow().is_some();
+            self.learn_to_read(&live, &seen, turn)?;
+        }
+        let turn = turn.clone();
         if self.mapping.is_none() {
             self.find_mapping(&live, &seen).await?;
         }
+        let is_opaque = |mapping: &store::Mapping| mapping.store().shape == Shape::Opaque;
+        if self.mapping.as_ref().is_some_and(is_opaque) {
+            return Err(Stop::unreachable(
+                "what the store holds can only be read by its writer, so nobody can say which answer is stored",
+            )
+            .hint("chatctl audit restart, which asks the server for its history")
+            .into());
+        }
+        let said = match (turn.through_gateway, &live.answer) {
+            (true, Some(answer)) => answer.clone(),
+            (true, None) => live.expected.clone(),
+            (false, _) => seen.turn.text.clone(),
+        };
+        let answer = Known {
+            expected: match turn.through_gateway {
+                true => live.expected.clone(),
+                false => said.clone(),
+            },
+            is_all: turn.through_gateway || !leaves || seen.over.is_some(),
+            text: said,
+            nonce: live.nonce.clone(),
+        };
         let canary = Canary {
+            number: live.number,
             tag: live.tag.clone(),
             nonce: live.nonce.clone(),
-            streamed: seen.turn.text.trim().to_owned(),
-            through_gateway,
-            cut,
+            conversation: live.conversation.clone(),
+            earlier: Vec::new(),
+            before,
+            seen: turn
+                .reads
+                .then(|| kept::seen(&answer.text, &seen.turn.text)),
+            answer,
+            acted: self.acted(client, &seen),
+            found: Found {
+                question: false,
+                kept: Kept::Nothing,
+                status: None,
+                place: Place::Conversation,
+            },
         };
-        let play = live.play.clone();
         // The client leaves first; only then the provider goes on.
-        drop(live);
-        play.release();
-        let (question, answer) = self.await_kept(&canary).await?;
-        probed.sent += 1;
-        probed.questions += u64::from(question);
-        probed.answers += u64::from(answer);
-        if !answer {
-            let asked = if question {
-                "stored"
-            } else {
-                "not stored either"
-            };
-            let characters = canary.streamed.chars().count();
-            probed.lost.push(format!(
-                "question {}: {characters} characters were streamed and no answer is stored; the question is {asked}",
-                canary.tag
-            ));
+        live.watching.hang_up().await;
+        if leaves {
+            tokio::time::sleep(LEFT).await;
         }
-        Ok(())
+        live.play.release();
+        Ok(canary)
     }
 
-    /// Waits until the answer flows: the gateway withholds its end, or a first text is there.
-    async fn until_flowing(&self, live: &Live) -> anyhow::Result<super::client::Seen> {
-        let mut withheld = live.play.withheld();
+    /// Learns from a whole response whether the profile reads it.
+    fn learn_to_read(&self, live: &Live, seen: &Seen, turn: &mut OfTurn) -> anyhow::Result<()> {
+        let text = &seen.turn.text;
+        let frames = kept::is_json_frames(text);
+        turn.reads = match (turn.through_gateway, &live.answer) {
+            (true, Some(answer)) => !frames && kept::is_all_in(answer, text),
+            _ => !frames && !text.trim().is_empty(),
+        };
+        if turn.through_gateway || turn.reads {
+            return Ok(());
+        }
+        // Of what another provider said, the stream alone tells.
+        let profile = self.profile.name;
+        let what = match frames {
+            true => format!(
+                "the events of the server's stream are JSON, and profile `{profile}` takes them for text"
+            ),
+            false => format!("profile `{profile}` finds no text in the server's stream"),
+        };
+        Err(Stop::usage(what)
+            .hint("name the profile of the stream with --profile, or let the server use chatctl's gateway as its provider")
+            .into())
+    }
+
+    /// Whether the client did what it is there for.
+    fn acted(&self, client: &ClientBehaviour, seen: &Seen) -> Result<(), String> {
+        let marker = &self.marker;
+        match client.name {
+            name if name == CLOSE_AT_FINAL.name && seen.turn.final_at.is_none() => Err(format!(
+                "the final marker `{marker}` did not come, so no client left there"
+            )),
+            name if name == CLOSE_IN_STREAM.name && seen.over.is_some() => {
+                Err("the answer was over before a client could leave".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the answer is under way: text of it has come, and there is more to come.
+    async fn until_in_stream(&self, live: &Live, turn: &OfTurn) -> anyhow::Result<Seen> {
         let flowing = live
             .watching
             .until(|seen| seen.turn.first_text.is_some() || seen.over.is_some());
-        let wait = async {
-            tokio::select! {
-                _ = withheld.wait_for(Option::is_some) => {}
-                _ = flowing => {}
+        if turn.through_gateway {
+            self.until_withheld(live).await?;
+            // Frames that are no text are not waited for: they came with the text.
+            if turn.reads {
+                let _ = tokio::time::timeout(FIRST_TEXT, flowing).await;
             }
-        };
-        if tokio::time::timeout(RESPONSE, wait).await.is_err() {
+        } else if tokio::time::timeout(RESPONSE, flowing).await.is_err() {
             return Err(Stop::unreachable("the answer did not begin to stream")
                 .hint(self.log_hint())
                 .into());
         }
-        if live.play.withheld().borrow().is_some() {
-            self.until_withheld(live).await?;
-        }
         Ok(live.watching.seen())
     }
 
-    /// Whether the question and the answer are stored, as soon as both are or after the settling.
-    async fn await_kept(&self, canary: &Canary) -> anyhow::Result<(bool, bool)> {
+    /// The keys of messages that begin like the answer, before it is asked for.
+    async fn alike(&self, answer: Option<&str>) -> anyhow::Result<Option<HashSet<String>>> {
+        let (Some(mapping), Some(text)) = (&self.mapping, answer.and_then(head)) else {
+            return Ok(None);
+        };
+        let rows = store::holding(self.world.db(), mapping, &text).await?;
+        Ok(Some(rows.into_iter().map(|row| row.key).collect()))
+    }
+
+    /// What is stored of a turn, as soon as all is or after the settling.
+    async fn await_kept(
+        &self,
+        canary: &Canary,
+        finished: &BTreeSet<String>,
+    ) -> anyhow::Result<Found> {
         let deadline = clock::now() + self.options.settle;
         loop {
-            let kept = self.kept_of(canary).await;
-            match kept {
-                Ok((true, true)) => return Ok((true, true)),
+            let found = self.look(canary, finished).await;
+            match found {
+                Ok(found) if found.question && found.kept == Kept::Whole => return Ok(found),
                 // A store that is busy at the moment is asked again.
-                kept if clock::now() >= deadline => return kept,
+                found if clock::now() >= deadline => return found,
                 _ => tokio::time::sleep(ASK).await,
             }
         }
     }
 
-    async fn kept_of(&self, canary: &Canary) -> anyhow::Result<(bool, bool)> {
+    async fn look(&self, canary: &Canary, finished: &BTreeSet<String>) -> anyhow::Result<Found> {
         let mapping = self
             .mapping
             .as_ref()
             .expect("the first turn found the mapping");
         let db = self.world.db();
-        let nonce = store::holding(db, mapping, &canary.nonce).await?;
-        let mut answer = nonce.iter().any(is_answer);
-        let asked = store::holding(db, mapping, &canary.tag).await?;
-        let question = asked.iter().find(|message| message.role == Role::User);
-        let key = question.and_then(|question| question.conversation.as_deref());
-        if let (Some(key), false) = (key, answer) {
-            let messages = store::conversation(db, mapping, key).await?;
-            let after = messages
+        let with_nonce = store::holding(db, mapping, &canary.nonce).await?;
+        let with_tag = store::holding(db, mapping, &canary.tag).await?;
+        let question = with_tag.iter().find(|message| message.role == Role::User);
+        let mut found = Found {
+            question: question.is_some(),
+            kept: judged(&with_nonce, canary, finished),
+            status: with_nonce
                 .iter()
-                .skip_while(|message| !message.content.contains(&canary.tag))
-                .skip(1)
-                .take_while(|message| message.role != Role::User);
-            answer = after
-                .filter(|message| is_answer(message))
-                .any(|message| is_what_came(message, canary));
+                .find(is_answer)
+                .and_then(|row| row.status.clone()),
+            place: Place::Conversation,
+        };
+        if found.kept == Kept::Whole {
+            return Ok(found);
         }
-        Ok((question.is_some(), answer))
+        let of_question = question.and_then(|question| question.conversation.as_deref());
+        let keys: Vec<_> = of_question
+            .into_iter()
+            .chain(canary.conversation.as_deref())
+            .collect();
+        for key in &keys {
+            let messages = store::conversation(db, mapping, key).await?;
+            if !messages.is_empty() {
+                found.kept = judged(canary.answers(&messages), canary, finished);
+                return Ok(found);
+            }
+        }
+        // Without a conversation to look into, what is new and begins like the answer is it.
+        let of = mapping.store();
+        let is_named =
+            matches!(of.shape, Shape::Blob | Shape::Chain) || !of.message.conversation.is_empty();
+        match (&canary.before, head(&canary.answer.text)) {
+            (Some(before), Some(text)) => {
+                let mut rows = store::holding(db, mapping, &text).await?;
+                rows.retain(|row| !before.contains(&row.key));
+                found.kept = judged(&rows, canary, finished);
+                found.place = Place::Table;
+            }
+            _ if found.kept == Kept::Nothing && (keys.is_empty() || !is_named) => {
+                found.kept = Kept::Unknown(
+                    "no conversation is known in which a part of the answer could be looked for",
+                );
+            }
+            _ => {}
+        }
+        Ok(found)
     }
 }
 
-fn is_answer(message: &StoredMessage) -> bool {
-    let whole = matches!(message.state, State::Whole | State::Open);
-    message.role == Role::Assistant && whole && !message.content.trim().is_empty()
+/// The beginning of an answer's first line, where it is long enough to be looked for.
+fn head(answer: &str) -> Option<String> {
+    let line = answer.trim().lines().next()?;
+    let head: String = line.chars().take(BEGINNING).collect();
+    (head.chars().count() > BEGINNING / 3).then_some(head)
 }
 
-/// A whole answer of the gateway has the nonce, and was found by it. One that was cut off is known
-/// by its beginning, and one of another provider by all that was streamed.
-fn is_what_came(message: &StoredMessage, canary: &Canary) -> bool {
-    let part = canary.cut || !canary.through_gateway;
-    part && message.state == State::Whole && message.content.contains(&canary.streamed)
+fn is_answer(message: &&StoredMessage) -> bool {
+    message.role == Role::Assistant && message.state != State::Deleted
+}
+
+fn judged<'m>(
+    rows: impl IntoIterator<Item = &'m StoredMessage>,
+    canary: &Canary,
+    finished: &BTreeSet<String>,
+) -> Kept {
+    let rows: Vec<_> = rows.into_iter().filter(is_answer).collect();
+    kept::kept(&rows, &canary.answer, finished)
 }

@@ -1,0 +1,334 @@
+//! What a store keeps of one answer, judged by its text. Pure.
+//!
+//! White space is left out of every comparison: servers strip it, and join the pieces of an answer
+//! with and without it.
+
+use crate::model::Mark;
+use crate::model::State;
+use crate::model::StoredMessage;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// As many characters of an answer's beginning are no coincidence.
+const ENOUGH: usize = 8;
+
+/// An answer as it is known outside of the store.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Its text, as far as it is known.
+    pub text: String,
+    /// Whether that is all of it: not where a client left that alone could tell.
+    pub is_all: bool,
+    /// What must be stored, where the session says that it is something else.
+    pub expected: String,
+    /// Stands at the answer's end and nowhere else.
+    pub nonce: String,
+}
+
+/// What became of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it is stored.
+    Whole,
+    /// A part of it is stored.
+    Cut {
+        /// How many characters.
+        characters: usize,
+        /// Whether a reader can tell.
+        marked: Marked,
+    },
+    /// No character of it is stored.
+    Nothing,
+    /// That can't be known, and why.
+    Unknown(&'static str),
+}
+
+/// Whether the store tells that an answer is not whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Marked {
+    /// It does not: after a reload the part looks like the whole.
+    No,
+    /// By this status, or by a column that says so.
+    Status(String),
+    /// By words of the server's own after the part.
+    Words,
+}
+
+impl fmt::Display for Marked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::No => f.write_str("not marked as cut"),
+            Self::Status(status) => write!(f, "marked `{status}`"),
+            Self::Words => f.write_str("with words of the server's own after them"),
+        }
+    }
+}
+
+/// Judges the messages that may hold the answer, in order. `finished` has what the status column
+/// says of whole answers; nothing where that is not known.
+pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &BTreeSet<String>) -> Kept {
+    let texts: Vec<String> = stored
+        .iter()
+        .map(|message| squeezed(&message.content))
+        .collect();
+    let joined = texts.concat();
+    let [answer, expected] = [&known.text, &known.expected].map(|text| squeezed(text));
+    if known.is_all
+        && [&answer, &expected]
+            .into_iter()
+            .any(|all| holds(&joined, all))
+    {
+        return Kept::Whole;
+    }
+    let of = |text: &str| beginning(&answer, text);
+    let Some((at, reached)) = texts
+        .iter()
+        .map(|text| of(text))
+        .enumerate()
+        .max_by_key(|it| it.1)
+    else {
+        return Kept::Nothing;
+    };
+    let characters = unsqueezed(&known.text, reached);
+    if known.is_all && holds(&joined, &known.nonce) {
+        // The end is there. A text that is not shorter was changed by the server, and nothing of
+        // it is missing.
+        return match joined.chars().count() >= answer.chars().count() {
+            true => Kept::Whole,
+            false => Kept::Cut {
+                characters: stored
+                    .iter()
+                    .map(|it| it.content.trim().chars().count())
+                    .sum(),
+                marked: marked(stored[at], "", &answer, finished),
+            },
+        };
+    }
+    let text = &texts[at];
+    let is_part = reached >= ENOUGH || reached > 0 && reached == text.chars().count();
+    if !is_part {
+        return Kept::Nothing;
+    }
+    let rest = text.split_once(&prefix(&answer, reached));
+    let rest = rest.map_or("", |(_, rest)| rest);
+    match marked(stored[at], rest, &answer, finished) {
+        // All that is known is there, and perhaps more, which nobody here has read.
+        Marked::No | Marked::Words if !known.is_all && reached == answer.chars().count() => {
+            match stored[at].mark {
+                Mark::Finished => Kept::Whole,
+                Mark::None | Mark::Writing => Kept::Unknown(
+                    "all that the client had seen is stored; the server asked a provider of its own, so nobody knows the whole",
+                ),
+            }
+        }
+        marked => Kept::Cut { characters, marked },
+    }
+}
+
+/// How many characters of an answer, from its beginning, stand in a text.
+pub fn seen(answer: &str, text: &str) -> usize {
+    unsqueezed(answer, beginning(&squeezed(answer), &squeezed(text)))
+}
+
+/// Whether a text is JSON objects one after the other: frames that were taken for text.
+pub fn is_json_frames(text: &str) -> bool {
+    type Object = serde_json::Map<String, serde_json::Value>;
+    let mut objects = serde_json::Deserializer::from_str(text).into_iter::<Object>();
+    let is_first = objects.next().is_some_and(|object| object.is_ok());
+    is_first && objects.all(|object| object.is_ok())
+}
+
+/// Whether all of an answer stands in a text.
+pub fn is_all_in(answer: &str, text: &str) -> bool {
+    holds(&squeezed(text), &squeezed(answer))
+}
+
+fn holds(text: &str, part: &str) -> bool {
+    !part.is_empty() && text.contains(part)
+}
+
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+fn prefix(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
+}
+
+/// The longest beginning of the answer that stands in the text. If one stands there, so does each
+/// shorter one.
+fn beginning(answer: &str, text: &str) -> usize {
+    let (mut least, mut most) = (0, answer.chars().count());
+    while least < most {
+        let middle = (least + most).div_ceil(2);
+        match text.contains(&prefix(answer, middle)) {
+            true => least = middle,
+            false => most = middle - 1,
+        }
+    }
+    least
+}
+
+/// How many characters of a text lead up to so many that are not white space.
+fn unsqueezed(text: &str, characters: usize) -> usize {
+    let black = text.chars().enumerate().filter(|(_, c)| !c.is_whitespace());
+    match characters.checked_sub(1) {
+        Some(before) => black.skip(before).next().map_or(0, |(at, _)| at + 1),
+        None => 0,
+    }
+}
+
+fn marked(
+    message: &StoredMessage,
+    rest: &str,
+    answer: &str,
+    finished: &BTreeSet<String>,
+) -> Marked {
+    let status = |otherwise: &str| {
+        let status = message.status.as_deref();
+        Marked::Status(status.unwrap_or(otherwise).to_owned())
+    };
+    let is_other = |status: &String| !finished.is_empty() && !finished.contains(status);
+    match (message.state, message.mark) {
+        (State::Failed, _) => status("failed"),
+        (State::Open, _) | (_, Mark::Writing) => status("still being written"),
+        _ if message.status.as_ref().is_some_and(is_other) => status("otherwise"),
+        _ if !rest.is_empty() && !answer.contains(rest) => Marked::Words,
+        _ => Marked::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kept;
+    use super::Known;
+    use super::Marked;
+    use super::StoredMessage;
+    use super::is_json_frames;
+    use super::kept;
+    use super::seen;
+    use crate::model::Mark;
+    use crate::model::Role;
+    use crate::model::State;
+    use std::collections::BTreeSet;
+
+    const ANSWER: &str = "Task 'Buy milk' has been added.\nAnything else? chatctl-a77";
+
+    fn known(is_all: bool) -> Known {
+        let text = match is_all {
+            true => ANSWER,
+            false => &ANSWER[..31],
+        };
+        Known {
+            text: text.to_owned(),
+            is_all,
+            expected: text.to_owned(),
+            nonce: "chatctl-a77".to_owned(),
+        }
+    }
+
+    fn row(content: &str) -> StoredMessage {
+        StoredMessage::new("1", Role::Assistant, content)
+    }
+
+    fn with(content: &str, status: &str) -> StoredMessage {
+        StoredMessage {
+            status: Some(status.to_owned()),
+            ..row(content)
+        }
+    }
+
+    fn told(rows: &[StoredMessage]) -> Kept {
+        let finished = BTreeSet::from(["complete".to_owned()]);
+        kept(&rows.iter().collect::<Vec<_>>(), &known(true), &finished)
+    }
+
+    fn cut(characters: usize, marked: Marked) -> Kept {
+        Kept::Cut { characters, marked }
+    }
+
+    #[test]
+    fn an_answer_is_whole_however_it_is_spelled_or_parted() {
+        for whole in [
+            vec![row(ANSWER)],
+            vec![row(&ANSWER.replace('\n', " "))],
+            vec![row(&format!("<p>{ANSWER}</p>"))],
+            vec![row(&ANSWER[..20]), row(&ANSWER[20..])],
+            // Spelled otherwise, and nothing is missing.
+            vec![row(&ANSWER.replace('\'', "&#39;"))],
+            vec![with(ANSWER, "cancelled")],
+        ] {
+            assert_eq!(told(&whole), Kept::Whole, "{whole:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_cut_and_marked_or_not() {
+        let part = &ANSWER[..31];
+        let status = |word: &str| Marked::Status(word.to_owned());
+        assert_eq!(told(&[with(part, "complete")]), cut(31, Marked::No));
+        assert_eq!(told(&[row(part)]), cut(31, Marked::No));
+        assert_eq!(
+            told(&[with(part, "CANCELLED")]),
+            cut(31, status("CANCELLED"))
+        );
+        let failed = StoredMessage {
+            state: State::Failed,
+            ..row(part)
+        };
+        assert_eq!(told(&[failed]), cut(31, status("failed")));
+        let words = row(&format!("{part}\n[stopped]"));
+        assert_eq!(told(&[words]), cut(31, Marked::Words));
+        // A hole in the middle is nobody's mark.
+        let hole = row(&ANSWER.replace("been added.\nAnything", ""));
+        assert_eq!(told(&[hole]), cut(38, Marked::No));
+        assert_eq!(told(&[row("Ta")]), cut(2, Marked::No));
+        // Only what came after the client had left.
+        assert_eq!(told(&[row("else? chatctl-a77")]), cut(17, Marked::No));
+    }
+
+    #[test]
+    fn other_words_are_nothing_of_it() {
+        for nothing in [
+            vec![],
+            vec![row("")],
+            vec![row("Terminated.")],
+            vec![row("Ta, bye!")],
+            vec![with("", "CANCELLED")],
+        ] {
+            assert_eq!(told(&nothing), Kept::Nothing, "{nothing:?}");
+        }
+    }
+
+    /// The server asked another provider, and the client left: it knows a part only.
+    #[test]
+    fn what_nobody_has_read_is_not_called_whole() {
+        let told = |row: StoredMessage| kept(&[&row], &known(false), &BTreeSet::new());
+        assert!(matches!(told(row(ANSWER)), Kept::Unknown(_)));
+        assert!(matches!(told(row(&ANSWER[..31])), Kept::Unknown(_)));
+        let finished = StoredMessage {
+            mark: Mark::Finished,
+            ..row(ANSWER)
+        };
+        assert_eq!(told(finished), Kept::Whole);
+        let open = StoredMessage {
+            state: State::Open,
+            ..row(ANSWER)
+        };
+        let marked = Marked::Status("still being written".to_owned());
+        assert_eq!(told(open), cut(31, marked));
+        assert_eq!(told(row(&ANSWER[..12])), cut(12, Marked::No));
+    }
+
+    #[test]
+    fn frames_are_no_text() {
+        assert!(is_json_frames(
+            r#"{"type":"start"}{"type":"text","text":"a"}"#
+        ));
+        for text in ["", "{", "a{}", r#"{"a":1} and that was it"#, "[1]", "1"] {
+            assert!(!is_json_frames(text), "{text}");
+        }
+        assert_eq!(seen("Good morning", "Good  mo"), 7);
+        assert_eq!(seen("Good morning", ""), 0);
+    }
+}
