@@ -11,8 +11,10 @@ use super::source::Source;
 use super::time;
 use crate::db::Db;
 use crate::model::Cell;
+use crate::model::CellRef;
 use crate::model::Conversation;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 /// A value of the row that a condition holds for.
 pub(super) async fn value(
@@ -123,17 +125,73 @@ pub async fn heads(
             }
         }
     }
-    if mapping.store().message.user.is_some() {
-        for key in keys {
-            let known = found.entry(key.clone()).or_insert_with(|| Conversation {
-                key: key.clone(),
-                ..Conversation::default()
-            });
-            if known.user.is_none() {
-                known.user = super::list::user(db, mapping, key).await?;
-            }
-        }
+    let lacks = |key: &&String| found.get(*key).is_none_or(|known| known.user.is_none());
+    let unknown: Vec<_> = keys.iter().filter(lacks).collect();
+    for (key, user) in users(db, mapping, &unknown).await? {
+        let known = found.entry(key.clone()).or_insert_with(|| Conversation {
+            key,
+            ..Conversation::default()
+        });
+        known.user = Some(user);
     }
+    Ok(found)
+}
+
+/// The users of these conversations, as their messages name them. Without an index each question
+/// for one conversation reads every message, so they are asked for together.
+async fn users(
+    db: &dyn Db,
+    mapping: &Mapping,
+    wanted: &[&String],
+) -> anyhow::Result<HashMap<String, String>> {
+    let message = &mapping.store().message;
+    let (place, Some(source)) = (&message.conversation, &message.user) else {
+        return Ok(HashMap::new());
+    };
+    let mut found = HashMap::new();
+    if wanted.is_empty() || place.is_empty() {
+        return Ok(found);
+    }
+    if source.is_json() || place.iter().any(Source::is_json) {
+        for key in wanted {
+            let user = super::list::user(db, mapping, key).await?;
+            found.extend(user.map(|user| ((*key).clone(), user)));
+        }
+        return Ok(found);
+    }
+    let (key, user) = (
+        keys::joined(db, place),
+        keys::joined(db, std::slice::from_ref(source)),
+    );
+    let mut conditions = vec![format!("{user} <> ''")];
+    let mut args = Vec::new();
+    if wanted.len() <= AT_ONCE {
+        let any = wanted
+            .iter()
+            .filter_map(|key| keys::holds(db, mapping, &message.table, place, key));
+        let (sql, cells): (Vec<_>, Vec<_>) = any
+            .map(|condition| (format!("({})", condition.sql), condition.args))
+            .unzip();
+        if sql.is_empty() {
+            return Ok(found);
+        }
+        conditions.push(format!("({})", sql.join(" OR ")));
+        args = cells.concat();
+    }
+    let wanted: HashMap<_, _> = wanted.iter().map(|key| (keys::same(key), *key)).collect();
+    let sql = format!(
+        "SELECT {key}, min({user}) FROM {} m WHERE {} GROUP BY {key}",
+        db.quote(&message.table),
+        conditions.join(" AND ")
+    );
+    let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
+        let text = |at: usize| Cell::from(cells[at]).to_string();
+        if let Some(key) = wanted.get(&keys::same(&text(0))) {
+            found.insert((*key).clone(), text(1));
+        }
+        Ok(ControlFlow::Continue(()))
+    };
+    db.scan(&sql, &args, &mut row).await?;
     Ok(found)
 }
 

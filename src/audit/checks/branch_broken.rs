@@ -6,9 +6,9 @@ use super::Ground;
 use super::Look;
 use super::Tally;
 use super::Thing;
+use super::absent::Names;
 use super::cause;
 use super::orphan_message::counted;
-use super::orphan_message::equal;
 use super::orphan_message::time;
 use crate::db::Tried;
 use crate::model::Cell;
@@ -119,19 +119,18 @@ fn statement(ground: &Ground<'_>) -> Option<String> {
         return None;
     }
     let [own, before] = [key, parent].map(|name| format!("m.{}", db.quote(name)));
-    let other = format!("c.{}", db.quote(key));
     let table = &message.table;
-    let same = equal(ground, (table, parent, &before), (table, key, &other));
-    let mut wanted = vec![
-        format!("{before} IS NOT NULL"),
-        format!(
-            "NOT EXISTS (SELECT 1 FROM {} c WHERE {same})",
-            db.quote(table)
-        ),
-    ];
+    let (join, absent) = Names {
+        table,
+        columns: vec![parent],
+        other: table,
+        keys: vec![key],
+    }
+    .absent(ground);
+    let mut wanted = vec![format!("{before} IS NOT NULL"), absent];
     wanted.extend(counted(ground));
     Some(format!(
-        "SELECT {}, {}, {} FROM {} m WHERE {}",
+        "SELECT {}, {}, {} FROM {} m {join} WHERE {}",
         db.text_of(&own),
         db.text_of(&before),
         time(ground),

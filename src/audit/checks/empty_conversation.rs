@@ -6,8 +6,8 @@ use super::Ground;
 use super::Look;
 use super::Tally;
 use super::Thing;
+use super::absent::Names;
 use super::cause;
-use super::orphan_message::equal;
 use crate::db::Tried;
 use crate::model::Cell;
 use crate::model::CellRef;
@@ -63,20 +63,17 @@ fn statement(ground: &Ground<'_>) -> Option<String> {
     if matches!(store.shape, Shape::Blob | Shape::Chain) || message.conversation.is_empty() {
         return None;
     }
-    let mut joined = Vec::new();
-    for (source, key) in message.conversation.iter().zip(&place.key) {
-        let mine =
-            (!source.is_json() && source.places.len() == 1).then(|| source.columns().next())??;
-        let (left, right) = (
-            format!("m.{}", db.quote(key)),
-            format!("c.{}", db.quote(mine)),
-        );
-        joined.push(equal(
-            ground,
-            (&place.table, key, &left),
-            (&message.table, mine, &right),
-        ));
+    let mine = message.conversation.iter().map(|source| {
+        let is_column = !source.is_json() && source.places.len() == 1;
+        is_column.then(|| source.columns().next())?
+    });
+    let (join, absent) = Names {
+        table: &place.table,
+        columns: place.key.iter().map(String::as_str).collect(),
+        other: &message.table,
+        keys: mine.collect::<Option<_>>()?,
     }
+    .absent(ground);
     let created = place
         .created
         .as_ref()
@@ -87,11 +84,7 @@ fn statement(ground: &Ground<'_>) -> Option<String> {
         .map(|key| format!("m.{}", db.quote(key)))
         .collect();
     let column = |name: &str| format!("m.{}", db.quote(name));
-    let mut wanted = vec![format!(
-        "NOT EXISTS (SELECT 1 FROM {} c WHERE {})",
-        db.quote(&message.table),
-        joined.join(" AND ")
-    )];
+    let mut wanted = vec![absent];
     wanted.extend(
         place
             .only
@@ -105,7 +98,7 @@ fn statement(ground: &Ground<'_>) -> Option<String> {
             .map(|deleted| format!("NOT ({})", deleted.sql(column))),
     );
     Some(format!(
-        "SELECT {created}, {} FROM {} m WHERE {}",
+        "SELECT {created}, {} FROM {} m {join} WHERE {}",
         keys.join(", "),
         db.quote(&place.table),
         wanted.join(" AND "),

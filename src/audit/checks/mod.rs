@@ -3,6 +3,7 @@
 //! A check of messages is a pure function over one conversation; a check of the store asks the
 //! database what stands in no message. Both count all and name some.
 
+mod absent;
 mod branch_broken;
 mod duplicate_conversation;
 mod duplicate_message;

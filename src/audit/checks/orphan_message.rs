@@ -8,6 +8,7 @@ use super::Ground;
 use super::Look;
 use super::Tally;
 use super::Thing;
+use super::absent::Names;
 use super::cause;
 use crate::db::Tried;
 use crate::model::Cell;
@@ -98,29 +99,26 @@ fn conversations(ground: &Ground<'_>) -> Option<String> {
             (!source.is_json() && source.places.len() == 1).then(|| source.columns().next())?
         })
         .collect::<Option<Vec<_>>>()?;
-    let (mut joined, mut there) = (Vec::new(), Vec::new());
-    for (mine, other) in own.iter().zip(&place.key) {
-        let (left, right) = (
-            format!("m.{}", db.quote(mine)),
-            format!("c.{}", db.quote(other)),
-        );
-        there.push(format!("{left} IS NOT NULL"));
-        joined.push(equal(
-            ground,
-            (&message.table, mine, &left),
-            (&place.table, other, &right),
-        ));
+    let (join, absent) = Names {
+        table: &message.table,
+        columns: own.clone(),
+        other: &place.table,
+        keys: place.key.iter().map(String::as_str).collect(),
     }
-    there.extend(counted(ground));
+    .absent(ground);
+    let mut wanted: Vec<_> = own
+        .iter()
+        .map(|mine| format!("m.{} IS NOT NULL", db.quote(mine)))
+        .collect();
+    wanted.extend(counted(ground));
+    wanted.push(absent);
     Some(format!(
-        "SELECT {}, {}, {} FROM {} m WHERE {} AND NOT EXISTS (SELECT 1 FROM {} c WHERE {})",
+        "SELECT {}, {}, {} FROM {} m {join} WHERE {}",
         named(ground, "'message '", "m", &message.key),
         named(ground, "'conversation '", "m", &own),
         time(ground),
         db.quote(&message.table),
-        there.join(" AND "),
-        db.quote(&place.table),
-        joined.join(" AND "),
+        wanted.join(" AND "),
     ))
 }
 
@@ -141,44 +139,20 @@ fn parts(ground: &Ground<'_>) -> Option<String> {
     let store = ground.mapping.store();
     let (db, parts) = (ground.db, store.parts.as_ref()?);
     let key = store.message.key.first()?;
-    let (left, right) = (
-        format!("m.{}", db.quote(&parts.key)),
-        format!("c.{}", db.quote(key)),
-    );
-    let same = equal(
-        ground,
-        (&parts.table, &parts.key, &left),
-        (&store.message.table, key, &right),
-    );
+    let (join, absent) = Names {
+        table: &parts.table,
+        columns: vec![&parts.key],
+        other: &store.message.table,
+        keys: vec![key],
+    }
+    .absent(ground);
     Some(format!(
-        "SELECT {}, {}, NULL FROM {} m WHERE {left} IS NOT NULL \
-         AND NOT EXISTS (SELECT 1 FROM {} c WHERE {same})",
+        "SELECT {}, {}, NULL FROM {} m {join} WHERE m.{} IS NOT NULL AND {absent}",
         named(ground, "'part '", "m", &[&parts.order]),
         named(ground, "'message '", "m", &[&parts.key]),
         db.quote(&parts.table),
-        db.quote(&store.message.table),
+        db.quote(&parts.key),
     ))
-}
-
-/// Whether two columns are equal: as they stand where their types are, else as texts.
-pub(super) fn equal(
-    ground: &Ground<'_>,
-    left: (&str, &str, &str),
-    right: (&str, &str, &str),
-) -> String {
-    let declared = |(table, name, _): (&str, &str, &str)| {
-        let column = ground.column(table, name);
-        column.map(|column| column.declared.clone())
-    };
-    let (left_sql, right_sql) = (left.2, right.2);
-    match declared(left) == declared(right) || ground.db.target().backend() != "postgres" {
-        true => format!("{right_sql} = {left_sql}"),
-        false => format!(
-            "{} = {}",
-            ground.db.text_of(right_sql),
-            ground.db.text_of(left_sql)
-        ),
-    }
 }
 
 /// A text that names a row by some of its columns.
