@@ -43,6 +43,15 @@ forbid = ["HARD RESET"]
     path.to_str().unwrap().to_owned()
 }
 
+/// A session that forbids a line of the server's output, beside the chat's store.
+fn forbidding(chat: &Chat, pattern: &str) -> String {
+    let shipped = common::root().join("fixtures/sessions/shipped/plain.toml");
+    let text = fs::read_to_string(shipped).unwrap();
+    let path = chat.folder.path().join("forbidding.toml");
+    fs::write(&path, format!("{text}\n[logs]\nforbid = ['{pattern}']\n")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
 /// The server in this mode is violated, and this code is among its errors.
 fn fires(mode: &'static str, code: &str) {
     let chat = Chat::new(mode).stack("async");
@@ -88,7 +97,15 @@ fn the_good_server_is_silent() {
             _ => "[login]\nrequest = \"POST /login\"\njson = { email = \"a@example.org\" }\n",
         };
         fs::write(&session, format!("{login}{text}")).unwrap();
-        let (report, exit) = chat.report(&[&session, "--origin", origin, "--trials", "3"]);
+        let (report, exit) = chat.report(&[
+            &session,
+            "--origin",
+            origin,
+            "--trials",
+            "3",
+            "--require",
+            "proven",
+        ]);
         assert_eq!(
             report["findings"].as_array().unwrap().len(),
             0,
@@ -210,9 +227,105 @@ fn log_forbidden() {
     fires("hard_reset", "log-forbidden");
 }
 
+/// What a failed save shows is a case of its own, whatever the gate says of the order.
 #[test]
 fn swallows_save_errors() {
-    fires("swallow", "swallows-save-errors");
+    for mode in ["swallow", "swallow_touch"] {
+        let (report, exit) = Chat::new(mode).stack("sync").report(&["--trials", "3"]);
+        assert_ne!(
+            case(&report, "/order")["verdict"],
+            "violated",
+            "{mode}: {report:#}"
+        );
+        assert_eq!(
+            case(&report, "/save-fails")["verdict"],
+            "violated",
+            "{mode}: {report:#}"
+        );
+        assert_eq!(
+            (errors(&report), exit),
+            (vec!["swallows-save-errors"], 1),
+            "{mode}: {report:#}"
+        );
+    }
+}
+
+/// A save that gives up at the closed gate at once has failed, and says nothing of the order. What
+/// the server logs of that is chatctl's doing.
+#[test]
+fn a_save_that_fails_at_the_gate_is_no_wrong_order() {
+    let chat = Chat::new("swallow")
+        .stack("sync")
+        .set("BUSY_TIMEOUT_MS", "0");
+    let session = forbidding(&chat, "locked");
+    let (report, exit) = chat.report(&[&session, "--trials", "3"]);
+    assert_eq!(
+        (errors(&report), exit),
+        (vec!["swallows-save-errors"], 1),
+        "{report:#}"
+    );
+    assert_eq!(
+        case(&report, "/order")["verdict"],
+        "inconclusive",
+        "{report:#}"
+    );
+}
+
+/// A right server logs the error that chatctl made, and that is not held against it.
+#[test]
+fn an_error_that_chatctl_made_is_not_forbidden() {
+    let chat = Chat::new("correct").stack("sync");
+    let session = forbidding(&chat, "Traceback|Error|on purpose");
+    let (report, _) = chat.report(&[&session, "--trials", "3"]);
+    assert_eq!(errors(&report), Vec::<&str>::new(), "{report:#}");
+    assert_eq!(case(&report, "/save-fails")["verdict"], "held");
+}
+
+/// Where a failed save leaves the response open, or the whole server, that is what is reported.
+#[test]
+fn failed_save_hangs() {
+    for (mode, severity, hangs_up) in [
+        ("hangs_on_failed_save", "warning", "held"),
+        ("stuck_after_failed_save", "error", "inconclusive"),
+    ] {
+        let chat = Chat::new(mode).stack("async");
+        let (report, _) = chat.report(&["--trials", "3", "--response-timeout", "2s"]);
+        assert!(
+            codes(&report, severity).contains(&"failed-save-hangs"),
+            "{mode}: {report:#}"
+        );
+        let case = |name| &case(&report, name)["verdict"];
+        assert_eq!(case("/save-fails"), "inconclusive", "{mode}: {report:#}");
+        assert_eq!(case("/close-at-final"), hangs_up, "{mode}: {report:#}");
+    }
+}
+
+/// Where a failed save can't be looked at, the report says so.
+#[test]
+fn failed_save_untried() {
+    let chat = Chat::new("correct");
+    for (proof, told) in [("observe", true), ("fault", false)] {
+        let (report, _) = chat.report(&["--proof", proof]);
+        assert_eq!(
+            codes(&report, "note").contains(&"failed-save-untried"),
+            told,
+            "{proof}: {report:#}"
+        );
+    }
+}
+
+/// CI may want a proof, not only that nothing wrong was seen.
+#[test]
+fn a_proof_can_be_required() {
+    let chat = Chat::new("correct");
+    for (require, verdict, exit) in [("held", "held", 0), ("proven", "inconclusive", 3)] {
+        let (report, code) = chat.report(&["--proof", "observe", "--require", require]);
+        assert_eq!(
+            (report["verdict"].as_str().unwrap(), code),
+            (verdict, exit),
+            "{require}: {report:#}"
+        );
+    }
 }
 
 /// The one that logs its failed save is not called silent; the one that logs nothing is.
@@ -248,13 +361,23 @@ fn order_ambiguous() {
     );
 }
 
-/// What the gate leaves ambiguous is settled by making the save fail: rightly both ways.
+/// What the gate leaves ambiguous a failed save does not settle: it is told by itself.
 #[test]
-fn fault_injection_settles_what_is_ambiguous() {
+fn a_failed_save_settles_no_order() {
     let (report, _) = Chat::new("save_touch").report(&["--proof", "auto"]);
-    assert_eq!(case(&report, "/order")["verdict"], "held", "{report:#}");
-    let (report, _) = Chat::new("conc_writer").report(&["--proof", "auto"]);
-    assert_eq!(case(&report, "/order")["verdict"], "violated", "{report:#}");
+    let order = case(&report, "/order");
+    assert_ne!(order["verdict"], "held", "{report:#}");
+    assert_ne!(order["verdict"], "violated", "{report:#}");
+    assert_eq!(case(&report, "/save-fails")["verdict"], "held");
+    let figures = order["metrics"].as_object().unwrap();
+    let ended: f64 = figures
+        .iter()
+        .filter(|(name, _)| name.starts_with("trials_"))
+        .map(|(_, count)| count.as_f64().unwrap())
+        .sum();
+    assert_eq!(Some(ended), figures["trials"].as_f64(), "{order:#}");
+    let (report, exit) = Chat::new("conc_writer").report(&["--proof", "auto"]);
+    assert_eq!(exit, 1, "{report:#}");
 }
 
 #[test]
@@ -297,7 +420,7 @@ fn fault_injection_does_not_judge_long_transactions() {
     for mode in ["long_tx_correct", "long_tx_after"] {
         let (report, _) = Chat::new(mode).journal("wal").report(&["--proof", "fault"]);
         assert_eq!(
-            case(&report, "/order")["verdict"],
+            case(&report, "/save-fails")["verdict"],
             "inconclusive",
             "{mode}: {report:#}"
         );

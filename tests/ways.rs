@@ -8,6 +8,7 @@ use chatctl::http::Reserved;
 use common::Chat;
 use common::case;
 use common::chatctl;
+use common::codes;
 use common::report;
 use common::root;
 use std::fs;
@@ -192,6 +193,7 @@ fn a_server_that_runs_already() {
             .iter()
             .all(|case| case["name"] != "plain/save-fails")
     );
+    assert_eq!(codes(&report, "note"), ["failed-save-untried"]);
     assert_eq!(case(&report, "/close-at-final")["verdict"], "held");
     assert!(
         server.0.try_wait().unwrap().is_none(),

@@ -18,6 +18,8 @@ use crate::stream::profiles::Profile;
 use crate::stream::run;
 use crate::stream::run::Options;
 use crate::stream::run::Proof;
+use crate::stream::run::Provoked;
+use crate::stream::run::Require;
 use crate::stream::run::World;
 use crate::stream::session;
 use crate::stream::session::Session;
@@ -80,6 +82,10 @@ pub struct Args {
     /// How the order is shown [default: auto]
     #[arg(long, value_enum)]
     pub proof: Option<Proof>,
+
+    /// Which verdicts pass; the others end with exit code 3 or 1 [default: held]
+    #[arg(long, value_enum)]
+    pub require: Option<Require>,
 
     /// Which gate [default: the strongest that works]
     #[arg(long, value_parser = PossibleValuesParser::new(gate::ALL.iter().map(|kind| kind.name)))]
@@ -235,6 +241,7 @@ pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Re
         server,
         gate: None,
         fault: None,
+        provoked: Provoked::default(),
         progress: env.progress.clone(),
         mask: env.mask.clone(),
     })
@@ -275,6 +282,12 @@ pub(super) fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
             .parsed("proof", None, |name| Proof::from_str(name, true).ok())?
             .expect("the setting has a default"),
     };
+    let require = match args.require {
+        Some(require) => require,
+        None => config
+            .parsed("require", None, |name| Require::from_str(name, true).ok())?
+            .expect("the setting has a default"),
+    };
     let hold = config.parsed("hold", args.hold.as_deref(), |text| match text {
         "auto" => Some(None),
         text => duration(text).map(Some),
@@ -288,6 +301,7 @@ pub(super) fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
     });
     Ok(Options {
         proof,
+        require,
         gate: config.parsed("gate", args.gate.as_deref(), |name| {
             gate::ALL
                 .iter()

@@ -78,6 +78,12 @@ pub static SETTINGS: &[Setting] = &[
         Some("auto"),
         "how the order is shown",
     ),
+    setting(
+        "require",
+        "CHATCTL_REQUIRE",
+        Some("held"),
+        "which verdicts of verify-stream pass",
+    ),
     setting("gate", "CHATCTL_GATE", None, "which gate"),
     setting(
         "trials",

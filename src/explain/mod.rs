@@ -68,6 +68,8 @@ pub static ALL: &[Page] = &[
     page!("empty-conversation"),
     page!("ends-transaction"),
     page!("error-text-as-answer"),
+    page!("failed-save-hangs"),
+    page!("failed-save-untried"),
     page!("file-replaced"),
     page!("finish-ignored"),
     page!("foreign-history"),

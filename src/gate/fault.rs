@@ -8,8 +8,10 @@ use crate::db::WriteError;
 use crate::db::Writer;
 use std::time::Duration;
 
-/// The trigger's own words, as they appear in the server's log.
-const WORDS: &str = "chatctl: this save fails on purpose";
+/// What chatctl's own errors say, so that they can be told from the server's in its log.
+pub const ON_PURPOSE: &str = "fail on purpose";
+/// The trigger's own words, as they appear in the server's log; they end as [`ON_PURPOSE`] says.
+const WORDS: &str = "chatctl makes this save fail on purpose";
 
 const NAMES: [(&str, &str); 2] = [
     ("chatctl_fault_insert", "INSERT"),

@@ -28,6 +28,7 @@ pub use commits::Hold;
 pub use commits::Passed;
 pub use commits::Withheld;
 pub use fault::Fault;
+pub use fault::ON_PURPOSE;
 pub use proxy::Fault as ProxyFault;
 pub use proxy::Listen;
 pub use proxy::Proxy;

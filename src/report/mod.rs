@@ -151,7 +151,7 @@ impl Report {
 
     /// The worst of a session's cases; but where the order is proven, cases that nothing was
     /// wrong with by a weaker method don't take that away.
-    fn session_verdict(&self, session: &str) -> Verdict {
+    pub fn session_verdict(&self, session: &str) -> Verdict {
         let verdicts = || {
             let cases = self.cases.iter().filter(|case| case.session == session);
             cases.map(|case| case.verdict)

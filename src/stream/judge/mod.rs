@@ -167,6 +167,8 @@ pub static DRIVEN: &[&str] = &[
     "swallows-save-errors",
     "save-failed-silently",
     "done-despite-failed-save",
+    "failed-save-hangs",
+    "failed-save-untried",
     "finish-ignored",
     "order-ambiguous",
 ];

@@ -78,8 +78,8 @@ pub enum Shown {
     Proven,
     /// It could not be looked at.
     Inconclusive(String),
-    /// The row was complete already, and the final marker came only after a later write. Whether
-    /// it waited for the row or for the later write can be settled by fault injection.
+    /// The row was complete already, and the final marker came only after a later write: whether
+    /// it waited for the row or for the later write can't be told.
     SavedEarlier,
     /// It can't be told which write completed the row.
     Ambiguous(String),
@@ -105,6 +105,78 @@ impl Shown {
             Self::Inconclusive(why) | Self::Violated(why) => why.clone(),
         }
     }
+}
+
+/// How a trial ended, without the reason: what a report counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Proven,
+    SavedEarlier,
+    Ambiguous,
+    Overtaken,
+    Undecided,
+    Violated,
+}
+
+impl Ended {
+    const ALL: [Self; 6] = [
+        Self::Proven,
+        Self::SavedEarlier,
+        Self::Ambiguous,
+        Self::Overtaken,
+        Self::Undecided,
+        Self::Violated,
+    ];
+
+    /// In a sentence, after a number.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::SavedEarlier => "saved earlier",
+            Self::Ambiguous => "ambiguous",
+            Self::Overtaken => "overtaken",
+            Self::Undecided => "undecided",
+            Self::Violated => "violated",
+        }
+    }
+
+    /// The figure that counts them.
+    pub const fn figure(self) -> &'static str {
+        match self {
+            Self::Proven => "trials_proven",
+            Self::SavedEarlier => "trials_saved_earlier",
+            Self::Ambiguous => "trials_ambiguous",
+            Self::Overtaken => "trials_overtaken",
+            Self::Undecided => "trials_undecided",
+            Self::Violated => "trials_violated",
+        }
+    }
+}
+
+impl From<&Shown> for Ended {
+    fn from(shown: &Shown) -> Self {
+        match shown {
+            Shown::Proven => Self::Proven,
+            Shown::SavedEarlier => Self::SavedEarlier,
+            Shown::Ambiguous(_) => Self::Ambiguous,
+            Shown::Overtaken => Self::Overtaken,
+            Shown::Inconclusive(_) => Self::Undecided,
+            Shown::Violated(_) => Self::Violated,
+        }
+    }
+}
+
+/// How many trials ended in which way; ways in which none did are absent.
+pub fn tally(shown: &[&Shown]) -> Vec<(Ended, usize)> {
+    let count = |wanted| {
+        let ended = shown.iter().map(|shown| Ended::from(*shown));
+        ended.filter(|ended| *ended == wanted).count()
+    };
+    Ended::ALL
+        .into_iter()
+        .map(|ended| (ended, count(ended)))
+        .filter(|(_, count)| *count > 0)
+        .collect()
 }
 
 /// A writer that comes later than this after a step was not waiting: SQLite's busy handler
@@ -229,6 +301,24 @@ mod tests {
     use super::Trial;
     use super::judge;
     use super::sum;
+    use super::tally;
+
+    #[test]
+    fn trials_are_counted_by_how_they_ended() {
+        let undecided = |why: &str| Shown::Inconclusive(why.to_owned());
+        let shown = [
+            Shown::Proven,
+            Shown::Overtaken,
+            undecided("a"),
+            Shown::Proven,
+            undecided("b"),
+        ];
+        let told: Vec<_> = tally(&shown.iter().collect::<Vec<_>>())
+            .into_iter()
+            .map(|(ended, count)| (ended.word(), count))
+            .collect();
+        assert_eq!(told, [("proven", 2), ("overtaken", 1), ("undecided", 2)]);
+    }
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)

@@ -20,6 +20,7 @@ impl Stage<'_> {
         };
         report.checked += 1;
         let chat = self.set_up().await?;
+        self.provoke();
         for index in 0..self.session.turns.len() {
             let live = self.begin(&chat, index, vary)?;
             live.play.release();
@@ -53,11 +54,13 @@ impl Stage<'_> {
                 format!("no complete row within {}", humantime::format_duration(self.options.settle)),
             )
             .in_case(&case.name);
+            self.calm().await;
             self.end_case(case, Verdict::Violated, "the answer was not stored", report);
             report.add(finding);
             return Ok(());
         }
         self.world.gateway.rest();
+        self.calm().await;
         self.end_case(case, Verdict::Held, "the answer was stored", report);
         Ok(())
     }

@@ -2,10 +2,10 @@
 
 use super::calibrate::Calibrated;
 use super::case::Begun;
+use super::save_fails::swallowed;
 use super::stage::Stage;
 use super::trial::Holds;
 use super::trial::Judged;
-use crate::clock;
 use crate::gate;
 use crate::gate::Gate;
 use crate::gate::Limits;
@@ -18,6 +18,7 @@ use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
 use crate::stream::judge::order;
 use crate::stream::judge::order::ENOUGH;
+use crate::stream::judge::order::Ended;
 use crate::stream::judge::order::Shown;
 use std::time::Duration;
 
@@ -47,9 +48,11 @@ impl Stage<'_> {
         case.metric("lag_ms", calibrated.lag);
         case.metric("hold_ms", hold);
         let mut gate = self.take_gate().await?;
+        self.provoke();
         let judged = self.trials(gate.as_mut(), hold, &mut case).await;
         self.world.gate = Some(gate);
         let judged = judged?;
+        self.calm().await;
         report.checked += judged.len() as u64;
         self.conclude(judged, case, report).await
     }
@@ -139,6 +142,9 @@ impl Stage<'_> {
         let held: Duration = judged.iter().map(|judged| judged.held).sum();
         case.metric("held_ms", held);
         case.metrics.insert("trials", judged.len() as f64);
+        for (ended, count) in tally(&judged) {
+            case.metrics.insert(ended.figure(), count as f64);
+        }
         Ok(judged)
     }
 
@@ -164,26 +170,45 @@ impl Stage<'_> {
             self.session.turns.len(),
             self.options.trials.max(ENOUGH),
         );
-        let (trials, proven) = (judged.len(), of(&judged, &Shown::Proven));
+        let trials = judged.len();
+        let counted: Vec<_> = tally(&judged)
+            .into_iter()
+            .map(|(ended, count)| format!("{count} {}", ended.word()))
+            .collect();
+        let counted = counted.join(", ");
+        let proven = of(&judged, &Shown::Proven);
         let telling = judged.into_iter().find(|judged| judged.shown == sum);
         if let Some(telling) = &telling {
             case.timeline = telling.moments.timeline.clone();
         }
         let reason = match sum {
-            Shown::Proven => format!("{proven} of {trials} trials: {}", sum.reason()),
-            _ => sum.reason(),
+            Shown::Proven if proven == trials => {
+                format!("{proven} of {trials} trials: {}", sum.reason())
+            }
+            Shown::Proven => format!("{proven} of {trials} trials: {} ({counted})", sum.reason()),
+            _ if trials == 1 => sum.reason(),
+            _ => format!("{} ({trials} trials: {counted})", sum.reason()),
         };
         match (sum, telling) {
             (Shown::Proven, _) => self.end_case(case, Verdict::Proven, reason, report),
             (Shown::Violated(how), Some(telling)) => {
-                let findings = self.violation(&telling, &how, &case.name).await;
-                self.end_case(case, Verdict::Violated, reason, report);
+                let is_dropped = telling.trial.closed.is_some() && telling.late_row.is_none();
+                let (verdict, reason, findings) = match is_dropped {
+                    true => (
+                        Verdict::Inconclusive,
+                        "a save that could not be done while the gate was closed was dropped, and the final \
+                         marker was sent: that says nothing of the order of saves that succeed"
+                            .to_owned(),
+                        self.dropped(&telling, &case.name).await,
+                    ),
+                    false => (
+                        Verdict::Violated,
+                        reason,
+                        vec![self.saved_late(&telling, &how, &case.name)],
+                    ),
+                };
+                self.end_case(case, verdict, reason, report);
                 findings.into_iter().for_each(|finding| report.add(finding));
-            }
-            // Only this one: a trigger fails the statement and not the commit, so where it is
-            // open which of the commit and the marker was first, it settles nothing.
-            (Shown::SavedEarlier, _) if self.may_break_saves() => {
-                self.settle_by_fault(&reason, case, report).await?;
             }
             (Shown::SavedEarlier | Shown::Ambiguous(_) | Shown::Overtaken, _) => {
                 report.add(self.ambiguous(&reason, &case.name));
@@ -196,51 +221,51 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// What a proven violation is: saved late, or not saved at all though it is without a gate.
-    async fn violation(&self, judged: &Judged, how: &str, case: &str) -> Vec<Finding> {
-        let name = &self.session.name;
+    /// The marker came, and then the row, or no gate kept it from coming.
+    fn saved_late(&self, judged: &Judged, how: &str, case: &str) -> Finding {
         let marker = &self.marker;
-        let at =
-            |at: Option<clock::Tick>| at.map_or_else(|| "-".to_owned(), |at| judged.moments.ms(at));
         let closed = match judged.trial.closed {
             Some(closed) => format!("the gate was closed from {}", judged.moments.ms(closed)),
             None => "no gate was closed; the row was read after the marker had come".to_owned(),
         };
-        if let Some(late) = judged.late_row {
-            return vec![
-                Finding::new(
-                    "saved-after-done",
-                    Severity::Error,
-                    name,
-                    format!(
-                        "the answer is saved after `{marker}`: a browser that hangs up there cancels the save, \
-                         and the answer is gone after a reload"
-                    ),
-                    format!("save and commit the assistant's message before `{marker}` is yielded"),
-                )
-                .with(Source::Stream, format!("`{marker}` arrived at {}", at(judged.trial.final_at)))
-                .with(Source::Store, format!("{how}; {closed}"))
-                .with(Source::Store, format!("the row was complete at {}", judged.moments.ms(late)))
-                .in_case(case),
-            ];
-        }
+        let came = match judged.late_row {
+            Some(late) => format!("the row was complete at {}", judged.moments.ms(late)),
+            None => "the row has not come since".to_owned(),
+        };
+        Finding::new(
+            "saved-after-done",
+            Severity::Error,
+            &self.session.name,
+            format!("the answer is saved after `{marker}`: a crash, or a reload that is faster than the save, loses it"),
+            format!("save and commit the assistant's message before `{marker}` is yielded"),
+        )
+        .with(Source::Stream, self.arrived(judged))
+        .with(Source::Store, format!("{how}; {closed}"))
+        .with(Source::Store, came)
+        .in_case(case)
+    }
+
+    /// The marker came behind the closed gate, and the row never: the save failed, and nobody minds.
+    async fn dropped(&self, judged: &Judged, case: &str) -> Vec<Finding> {
         let mut findings = vec![
-            Finding::new(
-                "swallows-save-errors",
-                Severity::Error,
-                name,
-                format!("`{marker}` is sent although the save failed: the user sees an answer that is stored nowhere"),
-                format!("let a failed save end the stream with an error event and without `{marker}`"),
-            )
-            .with(Source::Stream, format!("`{marker}` arrived at {}", at(judged.trial.final_at)))
-            .with(
-                Source::Store,
-                "while the gate was closed the save could not be done, and no row came afterwards; without a gate it comes",
-            )
-            .in_case(case),
+            swallowed(&self.session.name, &self.marker, case)
+                .with(Source::Stream, self.arrived(judged))
+                .with(
+                    Source::Store,
+                    "while the gate was closed the save could not be done, and no row came afterwards; without a gate it comes",
+                ),
         ];
         findings.extend(self.silent_failure(judged.sent, case).await);
         findings
+    }
+
+    fn arrived(&self, judged: &Judged) -> String {
+        let at = judged.trial.final_at.map(|at| judged.moments.ms(at));
+        format!(
+            "`{}` arrived at {}",
+            self.marker,
+            at.as_deref().unwrap_or("-")
+        )
     }
 
     pub(super) fn ambiguous(&self, why: &str, case: &str) -> Finding {
@@ -249,7 +274,7 @@ impl Stage<'_> {
             Severity::Warning,
             &self.session.name,
             "it was not shown whether the answer is committed before the final marker",
-            "run with --proof fault on a test database: it makes exactly this save fail and sees whether the final marker still comes",
+            "write the answer, and what is written together with it, in one transaction: then the gate sees one write",
         )
         .with(Source::Store, why)
         .in_case(case)
@@ -274,6 +299,11 @@ fn decided(judged: &[Judged], turns: usize) -> usize {
         judged.iter().filter(proven).count()
     };
     (0..turns).map(of_turn).min().unwrap_or(0)
+}
+
+fn tally(judged: &[Judged]) -> Vec<(Ended, usize)> {
+    let shown: Vec<_> = judged.iter().map(|judged| &judged.shown).collect();
+    order::tally(&shown)
 }
 
 fn of(judged: &[Judged], wanted: &Shown) -> usize {

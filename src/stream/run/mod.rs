@@ -10,6 +10,7 @@ mod finish_without_done;
 mod gated;
 mod observe;
 mod probe;
+mod provoked;
 mod rows;
 mod save_fails;
 mod spot;
@@ -27,6 +28,7 @@ use crate::report::Report;
 use crate::report::StoreLine;
 use crate::report::Verdict;
 use crate::store::Mapping;
+use save_fails::Server;
 use std::time::Duration;
 
 pub use case::Moments;
@@ -35,6 +37,7 @@ pub use gated::LEAST_HOLD;
 pub use probe::Probed;
 pub use probe::Probes;
 pub use probe::probe;
+pub use provoked::Provoked;
 pub use spot::Act;
 pub use spot::Acted;
 pub use stage::Stage;
@@ -47,15 +50,25 @@ pub use world::World;
 /// How the order is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Proof {
-    /// By the gate; with a server that chatctl starts also by fault injection where the
-    /// gate leaves it open, and to see whether save errors are swallowed.
+    /// By the gate; with a server that chatctl starts also makes a save fail, to see whether its
+    /// error is swallowed.
     Auto,
     /// By the gate alone.
     Gate,
-    /// By fault injection alone: needs the right to make a trigger.
+    /// Not at all: makes saves fail and sees whether the final marker still comes. Needs the right
+    /// to make a trigger.
     Fault,
     /// By looking only: writes and locks nothing, and proves no order.
     Observe,
+}
+
+/// Which verdicts pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Require {
+    /// Proven, and held: nothing wrong was seen.
+    Held,
+    /// Proven alone: the order of every session must be shown by the gate.
+    Proven,
 }
 
 /// What a run is asked to do.
@@ -63,6 +76,8 @@ pub enum Proof {
 pub struct Options {
     /// How the order is shown.
     pub proof: Proof,
+    /// Which verdicts pass.
+    pub require: Require,
     /// The gate's name; the strongest when absent.
     pub gate: Option<String>,
     /// How many trials must be decided.
@@ -103,6 +118,11 @@ pub async fn run(
             }
             stage.broke_off(&error, report);
         }
+        if options.require == Require::Proven
+            && report.session_verdict(&session.name) == Verdict::Held
+        {
+            stage.demand_proof(report);
+        }
         if options.fail_fast && report.errors() > 0 {
             break;
         }
@@ -121,26 +141,34 @@ impl Stage<'_> {
             None => {
                 match self.options.proof {
                     Proof::Auto | Proof::Gate => self.prove_by_gate(&calibrated, report).await?,
-                    Proof::Fault => self.prove_by_fault(report).await?,
+                    Proof::Fault => {}
                     Proof::Observe => self.observe_order(&calibrated, report),
                 }
                 self.finish_without_done(report).await?;
-                if self.may_break_saves() {
-                    self.save_fails(report).await?;
+                match self.save_fails(report).await? {
+                    // After all others: a server that is hung up on may be damaged by it.
+                    Server::Works => self.close_at_final(report).await?,
+                    Server::Hangs => self.skip_close_at_final(report),
                 }
-                // After all others: a server that is hung up on may be damaged by it.
-                self.close_at_final(report).await?;
                 self.look_again(report).await?;
             }
         }
         self.look_at_log(report);
-        let order = format!("{}/order", self.session.name);
-        if let Some(case) = report.cases.iter_mut().find(|case| case.name == order) {
+        let mut cases = report.cases.iter_mut();
+        if let Some(case) = cases.find(|case| case.session == self.session.name) {
             let took = clock::now() - self.began;
             case.metrics
                 .insert("session_ms", took.as_secs_f64() * 1000.0);
         }
         Ok(())
+    }
+
+    /// `--require proven`, and the order was not proven.
+    fn demand_proof(&self, report: &mut Report) {
+        let case = self.begin_case("require-proven", &faults::NONE, &faults::READ_TO_END);
+        let reason =
+            "nothing wrong was seen, and the order was not proven: --require proven asks for that";
+        self.end_case(case, Verdict::Inconclusive, reason, report);
     }
 
     /// The case that could not be finished.

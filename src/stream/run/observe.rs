@@ -42,7 +42,7 @@ impl Stage<'_> {
             "saved-after-done",
             Severity::Error,
             &self.session.name,
-            format!("the answer is saved after `{marker}`: a browser that hangs up there cancels the save"),
+            format!("the answer is saved after `{marker}`: a crash, or a reload that is faster than the save, loses it"),
             format!("save and commit the assistant's message before `{marker}` is yielded"),
         )
         .with(Source::Store, &counted)

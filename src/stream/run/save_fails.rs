@@ -1,5 +1,6 @@
 //! Fault injection: exactly this answer's save fails. Does the final marker still come?
 
+use super::Proof;
 use super::World;
 use super::case::Begun;
 use super::case::Moments;
@@ -18,128 +19,273 @@ use crate::stop::Stop;
 use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
 use crate::stream::judge::order::ENOUGH;
+use crate::stream::session::FinalMarker;
 use std::time::Duration;
 
-/// The longest that a response may take after its save failed; servers may try again.
+/// The longest that a response may take after its save failed, where it may take that long at all:
+/// servers may try again.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Output may come a little after the response.
 const LOG: Duration = Duration::from_millis(200);
 
-/// Code, harm and help where it is not known whether the save comes too late or its error is dropped.
-const DEPENDS_NOT: (&str, &str, &str) = (
-    "done-despite-failed-save",
-    "the final marker does not depend on the save of the answer: it came although that save failed",
-    "commit the message before the final marker, and let a failed save end the stream with an error; \
-     --proof gate tells which of the two is missing",
-);
+/// What a server is able to do after its save was made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    /// It goes on.
+    Works,
+    /// It answers no chat any more.
+    Hangs,
+}
 
 /// What one failing save showed.
 enum Shown {
-    /// The final marker did not come.
+    /// The response ended, and the final marker did not come.
     Withheld,
     /// The final marker came all the same.
     Came(Tick),
+    /// Neither came.
+    Hangs,
     /// Nothing can be said, for this reason.
     Open(String),
 }
 
 struct Tried {
     shown: Shown,
+    /// Whether the store could be written to afterwards.
+    freed: bool,
     moments: Moments,
     sent: Tick,
 }
 
+/// The final marker is sent for an answer that is stored nowhere.
+pub(super) fn swallowed(session: &str, marker: &FinalMarker, case: &str) -> Finding {
+    Finding::new(
+        "swallows-save-errors",
+        Severity::Error,
+        session,
+        format!("`{marker}` is sent although the save failed: the user sees an answer that is stored nowhere"),
+        format!("let a failed save end the stream with an error event and without `{marker}`"),
+    )
+    .in_case(case)
+}
+
 impl Stage<'_> {
-    /// `--proof fault`: the order by fault injection alone.
-    pub(super) async fn prove_by_fault(&mut self, report: &mut Report) -> anyhow::Result<()> {
-        let case = self.begin_case("order", &NONE, &READ_TO_END);
-        self.fault_case(case, ENOUGH, DEPENDS_NOT, report).await
-    }
-
-    /// Settles what the gate left ambiguous.
-    pub(super) async fn settle_by_fault(
-        &mut self,
-        why: &str,
-        case: Begun,
-        report: &mut Report,
-    ) -> anyhow::Result<()> {
-        self.world.progress.note(&format!(
-            "{}: ambiguous behind the gate ({why}); settling it by fault injection",
-            case.name
-        ));
-        self.fault_case(case, ENOUGH, DEPENDS_NOT, report).await
-    }
-
-    /// Beside a proven order: is a failed save swallowed?
-    pub(super) async fn save_fails(&mut self, report: &mut Report) -> anyhow::Result<()> {
-        let order_holds = report.cases.iter().any(|case| {
-            case.name == format!("{}/order", self.session.name) && case.verdict <= Verdict::Held
-        });
-        if !order_holds {
-            return Ok(());
+    /// What becomes of a save that fails. It is of no use where the order is violated already; where
+    /// it can't be looked at, the report says so.
+    pub(super) async fn save_fails(&mut self, report: &mut Report) -> anyhow::Result<Server> {
+        let is_known = |finding: &Finding| {
+            finding.subject == self.session.name
+                && ["saved-after-done", "swallows-save-errors"].contains(&finding.code)
+        };
+        if report.findings.iter().any(is_known) {
+            return Ok(Server::Works);
         }
+        let times = match (self.options.proof, self.world.is_ours()) {
+            (Proof::Fault, _) => ENOUGH,
+            (Proof::Auto, true) => 1,
+            (Proof::Auto, false) => {
+                let why =
+                    "chatctl did not start the server, so its store is not chatctl's to break";
+                report.add(self.untried(why));
+                return Ok(Server::Works);
+            }
+            (Proof::Gate, _) => {
+                report.add(self.untried("--proof gate leaves it out"));
+                return Ok(Server::Works);
+            }
+            (Proof::Observe, _) => {
+                report.add(self.untried("--proof observe writes nothing"));
+                return Ok(Server::Works);
+            }
+        };
         let case = self.begin_case("save-fails", &NONE, &READ_TO_END);
-        let harm = "the final marker is sent although the save failed: the user sees an answer that is stored nowhere";
-        let help =
-            "let a failed save end the stream with an error event and without the final marker";
-        self.fault_case(case, 1, ("swallows-save-errors", harm, help), report)
-            .await
+        self.provoke();
+        let server = self.fail(case, times, report).await;
+        self.calm().await;
+        server
     }
 
-    async fn fault_case(
+    async fn fail(
         &mut self,
         mut case: Begun,
         times: usize,
-        (code, harm, help): (&'static str, &str, &str),
         report: &mut Report,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Server> {
+        let mut server = Server::Works;
         for number in 1..=times {
             self.doing(&format!("a save that fails, {number} of {times}"));
             report.checked += 1;
-            let tried = self.failing_turn().await?;
+            let mut tried = self.failing_turn().await?;
+            let hangs = matches!(tried.shown, Shown::Hangs);
+            let broken = self.next_chat(tried.freed).await;
+            if let Some(why) = &broken {
+                server = Server::Hangs;
+                tried
+                    .moments
+                    .now(Lane::Server, format!("the next chat: {why}"));
+            }
+            if hangs || !tried.freed || broken.is_some() {
+                report.add(self.hanging(hangs, tried.freed, broken, &case.name));
+            }
             case.timeline = tried.moments.timeline.clone();
-            match tried.shown {
-                Shown::Withheld => {}
-                Shown::Open(why) => {
-                    self.end_case(case, Verdict::Inconclusive, why, report);
-                    return Ok(());
-                }
+            let open = match tried.shown {
                 Shown::Came(at) => {
-                    let finding = Finding::new(
-                        code,
-                        Severity::Error,
-                        &self.session.name,
-                        harm,
-                        help,
-                    )
-                    .with(
-                        Source::Store,
-                        "a trigger made exactly this answer's save fail, and no row holds it",
-                    )
-                    .with(
-                        Source::Stream,
-                        format!("`{}` arrived at {}", self.marker, tried.moments.ms(at)),
-                    )
-                    .in_case(&case.name);
                     let silent = self.silent_failure(tried.sent, &case.name).await;
-                    self.end_case(case, Verdict::Violated, harm, report);
+                    let finding = self.came(at, &tried.moments, report, &case.name);
+                    let reason = "a save was made to fail, and the final marker came all the same";
+                    self.end_case(case, Verdict::Violated, reason, report);
                     report.add(finding);
                     silent.into_iter().for_each(|finding| report.add(finding));
-                    return Ok(());
+                    return Ok(server);
                 }
-            }
+                Shown::Withheld if server == Server::Hangs => {
+                    "the final marker did not come, and the server answers no chat any more".into()
+                }
+                Shown::Withheld if tried.freed => continue,
+                Shown::Withheld => {
+                    "the final marker did not come, and the server kept its transaction open".into()
+                }
+                Shown::Hangs => format!(
+                    "the final marker did not come, and the response did not end within {} after the save had failed",
+                    humantime::format_duration(self.patience())
+                ),
+                Shown::Open(why) => why,
+            };
+            self.end_case(case, Verdict::Inconclusive, open, report);
+            return Ok(server);
         }
-        let limit = match code == DEPENDS_NOT.0 {
-            true => {
-                " (a trigger fails the statement: a commit that comes after the marker is not found so)"
-            }
-            false => "",
+        let limit = match self.options.proof {
+            Proof::Fault => "; when a save is committed that succeeds was not looked at",
+            Proof::Auto | Proof::Gate | Proof::Observe => "",
         };
         let reason = format!(
             "{times} of {times} saves were made to fail, and the final marker did not come{limit}"
         );
         self.end_case(case, Verdict::Held, reason, report);
-        Ok(())
+        Ok(server)
+    }
+
+    /// The finding where the final marker came although the save failed. Whether the error is
+    /// dropped or the save comes too late is known where the order is.
+    fn came(&self, at: Tick, moments: &Moments, report: &Report, case: &str) -> Finding {
+        let order = format!("{}/order", self.session.name);
+        let order = report.cases.iter().find(|case| case.name == order);
+        let finding = match order {
+            Some(_) => swallowed(&self.session.name, &self.marker, case),
+            None => Finding::new(
+                "done-despite-failed-save",
+                Severity::Error,
+                &self.session.name,
+                "the final marker does not depend on the save of the answer: it came although that save failed",
+                "commit the message before the final marker, and let a failed save end the stream with an error; \
+                 --proof gate tells which of the two is missing",
+            )
+            .in_case(case),
+        };
+        let finding = finding
+            .with(
+                Source::Store,
+                "a trigger made exactly this answer's save fail, and no row holds it",
+            )
+            .with(
+                Source::Stream,
+                format!("`{}` arrived at {}", self.marker, moments.ms(at)),
+            );
+        match order {
+            Some(order) if order.verdict != Verdict::Proven => finding.with(
+                Source::Store,
+                "the order is not proven: the save may come after the marker, too",
+            ),
+            _ => finding,
+        }
+    }
+
+    /// A failed save that the user is told nothing of, or that stops the server.
+    fn hanging(&self, response: bool, freed: bool, broken: Option<String>, case: &str) -> Finding {
+        let harm = match (response, &broken) {
+            (_, Some(_)) => "after a save that failed the server answers no chat any more",
+            (true, None) => {
+                "after a save that failed the response does not end: the user waits, and is shown no error"
+            }
+            (false, None) => {
+                "after a save that failed the server keeps its transaction open for a while: nobody else can write"
+            }
+        };
+        let severity = match broken {
+            Some(_) => Severity::Error,
+            None => Severity::Warning,
+        };
+        let help = "roll back when a save fails, give its connection back, and end the stream with an error event";
+        let finding = Finding::new(
+            "failed-save-hangs",
+            severity,
+            &self.session.name,
+            harm,
+            help,
+        );
+        let mut finding = finding;
+        if response {
+            let patience = humantime::format_duration(self.patience());
+            let marker = &self.marker;
+            finding = finding.with(
+                Source::Stream,
+                format!("neither `{marker}` nor the end of the response came within {patience}"),
+            );
+        }
+        if !freed {
+            finding = finding.with(
+                Source::Store,
+                "the store could not be written to after the response had ended",
+            );
+        }
+        match broken {
+            Some(why) => finding.with(Source::Stream, format!("the next chat: {why}")),
+            None => finding.with(Source::Store, "the next chat was answered and stored"),
+        }
+        .in_case(case)
+    }
+
+    /// The note that nobody looked.
+    fn untried(&self, why: &str) -> Finding {
+        Finding::new(
+            "failed-save-untried",
+            Severity::Note,
+            &self.session.name,
+            format!("what becomes of an answer whose save fails was not looked at: {why}"),
+            "let chatctl start the server (--start), or run with --proof fault on a test database",
+        )
+    }
+
+    /// Holds one more chat; the reason when it is not as it was before.
+    async fn next_chat(&mut self, freed: bool) -> Option<String> {
+        if !freed && let Err(why) = self.remove_fault().await {
+            return Some(why.to_string());
+        }
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let next = async {
+            let chat = self.set_up().await?;
+            let live = self.begin(&chat, 0, vary)?;
+            live.play.release();
+            self.until_over(&live, self.patience()).await?;
+            let row = self.await_row(&live, self.options.settle).await;
+            anyhow::Ok(row.is_some())
+        };
+        let next = next.await;
+        self.world.gateway.rest();
+        match next {
+            Ok(true) => None,
+            Ok(false) => Some("its answer was not stored".to_owned()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// The longest that a response may take after its save failed; servers may try again.
+    fn patience(&self) -> Duration {
+        PATIENCE.min(self.options.response_timeout)
     }
 
     /// The last turn of a chat, its save made to fail.
@@ -154,29 +300,27 @@ impl Stage<'_> {
         for index in 0..last {
             let live = self.begin(&chat, index, vary)?;
             live.play.release();
-            self.until_over(&live, PATIENCE).await?;
+            self.until_over(&live, self.options.response_timeout)
+                .await?;
         }
         let mut moments = Moments::default();
         let live = self.begin(&chat, last, vary)?;
         let sent = live.sent;
         moments.at(sent, Lane::Client, format!("turn {} sent", live.number));
         self.until_withheld(&live).await?;
-        let shown = match self.install_fault(&live.nonce).await? {
+        let (shown, freed) = match self.install_fault(&live.nonce).await? {
             Some(why) => {
                 live.play.release();
                 // Only so that the server is done with this turn before the next.
-                let _ = self.until_over(&live, PATIENCE).await;
-                Shown::Open(why)
+                let _ = self.until_over(&live, self.patience()).await;
+                (Shown::Open(why), true)
             }
             None => {
                 moments.now(Lane::Store, "a trigger makes the save of this answer fail");
                 live.play.release();
                 let over = live.watching.until(|seen| seen.over.is_some());
-                let ended = tokio::time::timeout(PATIENCE, over).await;
+                let ended = tokio::time::timeout(self.patience(), over).await.is_ok();
                 let seen = live.watching.seen();
-                let stored = self.complete_row(&live.nonce).await?;
-                self.remove_fault().await?;
-                moments.now(Lane::Store, "the trigger is taken out");
                 if let Some(at) = seen.turn.final_at {
                     moments.at(
                         at,
@@ -184,20 +328,40 @@ impl Stage<'_> {
                         format!("final marker `{}` received", self.marker),
                     );
                 }
-                match (seen.turn.final_at, stored, ended) {
-                    (_, Some(_), _) => Shown::Open("the row was stored in spite of the trigger: the server writes elsewhere too".into()),
-                    (Some(at), None, _) => Shown::Came(at),
-                    (None, None, Ok(_)) => {
+                let nonce = live.nonce.clone();
+                // A server may give back what it holds only when its client is gone.
+                drop(live);
+                match (seen.turn.final_at, ended) {
+                    (Some(_), _) => {}
+                    (None, true) => {
                         moments.now(Lane::Client, "the response ended without the final marker");
-                        Shown::Withheld
                     }
-                    (None, None, Err(_)) => Shown::Open("the response did not end after the save had failed".into()),
+                    (None, false) => moments.now(
+                        Lane::Client,
+                        "neither the final marker nor the end of the response; the client hangs up",
+                    ),
                 }
+                let stored = self.complete_row(&nonce).await;
+                let freed = self.remove_fault().await;
+                if freed.is_ok() {
+                    moments.now(Lane::Store, "the trigger is taken out");
+                }
+                let shown = match (seen.turn.final_at, stored) {
+                    (_, Ok(Some(_))) => Shown::Open("the row was stored in spite of the trigger: the server writes elsewhere too".into()),
+                    (Some(at), Ok(None)) => Shown::Came(at),
+                    (Some(_), Err(error)) => {
+                        Shown::Open(format!("the store could not be read afterwards: {error:#}"))
+                    }
+                    (None, _) if ended => Shown::Withheld,
+                    (None, _) => Shown::Hangs,
+                };
+                (shown, freed.is_ok())
             }
         };
         self.world.gateway.rest();
         Ok(Tried {
             shown,
+            freed,
             moments,
             sent,
         })

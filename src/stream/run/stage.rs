@@ -1,7 +1,6 @@
 //! A session on its stage: what is known of the server while its cases run.
 
 use super::Options;
-use super::Proof;
 use super::World;
 use super::rows::Kept;
 use crate::clock;
@@ -73,11 +72,6 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Whether a save may be made to fail without being told to: the store is a test's own.
-    pub(super) fn may_break_saves(&self) -> bool {
-        self.options.proof == Proof::Auto && self.world.is_ours()
-    }
-
     /// Says what is being done.
     pub fn doing(&self, what: &str) {
         self.world
@@ -104,7 +98,8 @@ impl<'a> Stage<'a> {
     pub fn look_at_log(&self, report: &mut Report) {
         let mut observed = self.observed();
         let patterns = self.session.logs.forbid.iter().chain(&self.options.forbid);
-        let lines = self.world.output_since(Tick::ZERO);
+        let mut lines = self.world.output_since(Tick::ZERO);
+        lines.retain(|line| !self.world.provoked.covers(line));
         for pattern in patterns {
             let line = lines.iter().find(|line| pattern.is_match(&line.text));
             observed

@@ -1,5 +1,6 @@
 //! What a run works with, and how it is left: nothing closed, nothing running, nothing behind.
 
+use super::Provoked;
 use crate::clock;
 use crate::clock::Tick;
 use crate::db;
@@ -41,6 +42,8 @@ pub struct World {
     pub gate: Option<Box<dyn Gate>>,
     /// Triggers that are in the store now.
     pub fault: Option<Fault>,
+    /// When chatctl made something go wrong.
+    pub provoked: Provoked,
     /// The secrets of the run.
     pub mask: Mask,
     /// The way to the person who waits.

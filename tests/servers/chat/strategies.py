@@ -22,6 +22,8 @@ DELIVERY_DELAY = 0.05
 logger = logging.getLogger("chat")
 # Rows by the provider's id of their answer.
 _by_provider: dict[str | None, int] = {}
+# The turns whose failed saves stopped the server.
+_stuck: list[Turn] = []
 
 
 # --- right: the commit comes before DONE ---
@@ -326,6 +328,43 @@ async def swallow_silent(turn: Turn) -> Events:
     yield DONE
 
 
+async def swallow_touch(turn: Turn) -> Events:
+    # The order is right, and a second write hides from a gate on the whole file that it is.
+    async for chunk in turn.relay():
+        yield chunk
+    try:
+        await turn.save()
+    except Exception:
+        logger.exception("saving the answer failed")
+    await turn.touch()
+    yield DONE
+
+
+async def hangs_on_failed_save(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    try:
+        await turn.save()
+    except Exception:
+        logger.exception("saving the answer failed")
+        await _never()
+    yield DONE
+
+
+async def stuck_after_failed_save(turn: Turn) -> Events:
+    # As with a lock of one's own that only a save that succeeds gives back.
+    if _stuck:
+        await _never()
+    async for chunk in turn.relay():
+        yield chunk
+    try:
+        await turn.save()
+    except Exception:
+        _stuck.append(turn)
+        raise
+    yield DONE
+
+
 async def changed_later(turn: Turn) -> Events:
     async for chunk in turn.relay():
         yield chunk
@@ -376,6 +415,10 @@ async def acknowledge_then_flush(turn: Turn) -> Events:
         yield chunk
     turn.spawn(flush_later(turn.store, turn.row()))
     yield DONE
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
 
 
 def _has_tail(turn: Turn) -> bool:
