@@ -135,6 +135,62 @@ fn a_killed_index_is_dropped_and_made_again() {
     }
 }
 
+/// What a file commits itself stays when a later part fails or loses something, and is told so; the
+/// part that ends so does nothing, and the next run resumes with it.
+fn a_file_with_transactions_of_its_own_resumes(host: &Host) {
+    for (name, wrong, code) in [
+        (
+            "fails",
+            "INSERT INTO nowhere VALUES (1)",
+            "migration-failed",
+        ),
+        ("loses", "DELETE FROM drafts WHERE id = 2", "rows-lost"),
+    ] {
+        let store = host.store(name);
+        let file = |part: &str| {
+            let text = format!(
+                "INSERT INTO runs VALUES (1);\nBEGIN;\nINSERT INTO runs VALUES (2);\nCOMMIT;\n\
+                 BEGIN;\nINSERT INTO runs VALUES (3);\n{part};\nCOMMIT;\nINSERT INTO runs VALUES (4);\n"
+            );
+            store.file("2_change.sql", &text);
+        };
+        file(wrong);
+        for _ in 0..2 {
+            let ended = store.up(&[]);
+            assert_eq!(ended.exit, 1, "{ended:?}");
+            let finding = &ended.report["findings"][0];
+            assert_eq!(finding["code"], code, "{ended:?}");
+            assert_eq!(finding["place"]["line"], 7, "{ended:?}");
+            let harm = finding["harm"].as_str().unwrap();
+            let says =
+                "2 of 5 statements of the file are applied and stay; statements 3 to 4 did nothing";
+            assert!(harm.ends_with(says), "{harm}");
+            assert_eq!(store.backend.count(&store.url, "runs"), 2);
+            let (status, _) = store.status();
+            assert!(
+                status.starts_with("dirty: 2 statements are applied"),
+                "{status}"
+            );
+        }
+        file("INSERT INTO drafts VALUES (3)");
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        assert_eq!(store.backend.count(&store.url, "runs"), 4);
+        assert_eq!(store.backend.count(&store.url, "drafts"), 3);
+        assert_eq!(store.status().1, 0);
+    }
+}
+
+#[test]
+fn a_file_with_transactions_of_its_own_resumes_on_sqlite() {
+    a_file_with_transactions_of_its_own_resumes(&Host::sqlite());
+}
+
+#[test]
+fn a_file_with_transactions_of_its_own_resumes_on_postgres() {
+    a_file_with_transactions_of_its_own_resumes(&Host::postgres());
+}
+
 /// A version that stopped in the middle counts as applied, or is pending from its first statement.
 #[test]
 fn a_version_that_stopped_is_resolved() {

@@ -11,6 +11,7 @@ use crate::sql::Kind;
 use crate::sql::Name;
 use crate::sql::SplitError;
 use crate::sql::Statement;
+use std::ops::Range;
 
 /// A statement and what it does.
 #[derive(Debug)]
@@ -117,6 +118,13 @@ impl<'a> Here<'a> {
     /// What it does.
     pub fn facts(&self) -> &'a Facts {
         &self.step().facts
+    }
+
+    /// The transactions that the text opens and commits, by the numbers of their statements; none
+    /// where they are not in pairs.
+    pub fn own_transactions(&self) -> Option<Vec<Range<usize>>> {
+        let steps = self.script.steps.iter();
+        sql::transactions(steps.map(|step| (&step.facts.kind, step.statement.text)))
     }
 
     /// The statements before it.

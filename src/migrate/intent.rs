@@ -17,6 +17,7 @@ use crate::sql::Name;
 use crate::sql::Statement;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// A migration, read for one engine.
 pub struct Intent<'a> {
@@ -28,6 +29,8 @@ pub struct Intent<'a> {
     pub allowed: Vec<Allowed>,
     /// Names that the statements give to tables and columns, in their order.
     pub renames: Renames,
+    /// Statements that the file commits together by a BEGIN and a COMMIT in the middle of it.
+    blocks: Vec<Range<usize>>,
     dialect: Dialect,
 }
 
@@ -47,7 +50,11 @@ impl<'a> Intent<'a> {
     /// Reads a file, and refuses one whose directives are wrong, before anything is run.
     pub fn of(migration: &'a Migration, dialect: Dialect) -> Result<Self, Stop> {
         let acknowledged = acknowledged::of(migration, dialect)?;
-        let mut pieces = without_frame(pieces(migration, dialect)?);
+        let (mut pieces, mut blocks) = without_frames(pieces(migration, dialect)?, dialect);
+        if is_whole(&pieces, &blocks) && !(dialect == Dialect::Postgres && migration.no_transaction)
+        {
+            blocks.clear();
+        }
         // The lock of another replica is waited for already, and the journal must be written.
         pieces.retain(|piece| dialect != Dialect::Mysql || piece.facts.kind != Kind::Lock);
         Ok(Self {
@@ -55,19 +62,40 @@ impl<'a> Intent<'a> {
             renames: renames(&pieces),
             migration,
             pieces,
+            blocks,
             dialect,
         })
     }
 
-    /// Whether it can't be one transaction, and so is journalled statement by statement.
+    /// Whether it can't be one transaction, and so is journalled part by part.
     pub fn stepwise(&self) -> bool {
         let bare = || self.pieces.iter().any(|piece| self.is_bare(piece));
+        let parts = !self.blocks.is_empty();
         match self.dialect {
             Dialect::Mysql => true,
-            Dialect::Postgres => self.migration.no_transaction,
+            Dialect::Postgres => self.migration.no_transaction || parts,
             // What else asks for it on SQLite does so for `PRAGMA foreign_keys`, which is off anyway.
-            Dialect::Sqlite => self.migration.no_transaction && bare(),
+            Dialect::Sqlite => self.migration.no_transaction && bare() || parts,
         }
+    }
+
+    /// The statements that are committed together, in their order. Outside of the file's own
+    /// transactions each is committed alone where the file asks for no transaction.
+    pub fn parts(&self) -> Vec<Range<usize>> {
+        let alone = self.dialect == Dialect::Mysql || self.migration.no_transaction;
+        let mut parts = Vec::new();
+        let mut at = 0;
+        let end = self.pieces.len()..self.pieces.len();
+        for block in self.blocks.iter().chain([&end]) {
+            match alone {
+                true => parts.extend((at..block.start).map(|number| number..number + 1)),
+                false => parts.push(at..block.start),
+            }
+            parts.push(block.clone());
+            at = block.end;
+        }
+        parts.retain(|part| !part.is_empty());
+        parts
     }
 
     /// Whether a statement fails in a transaction, or ends it.
@@ -134,7 +162,7 @@ impl<'a> Intent<'a> {
         };
         if ends {
             return Some(
-                "a migration runs in chatctl's own transaction, which it must not end: remove BEGIN, COMMIT and ROLLBACK"
+                "a migration runs in chatctl's own transaction, which it must not end: write BEGIN and COMMIT in pairs or remove them, and remove ROLLBACK"
                     .into(),
             );
         }
@@ -164,6 +192,12 @@ impl<'a> Intent<'a> {
             .iter()
             .filter_map(|piece| piece.facts.object.as_ref());
         objects.into_iter().any(|object| object.matches(name))
+    }
+
+    /// The statement of a part that a line of the file is in, by its number; the first where there is no line.
+    pub fn at_line(&self, part: &Range<usize>, line: Option<u32>) -> usize {
+        let begins = |number: &usize| line.is_some_and(|line| self.pieces[*number].line <= line);
+        part.clone().rev().find(begins).unwrap_or(part.start)
     }
 
     /// The line of the file for a place in a statement, in characters from 0.
@@ -209,8 +243,51 @@ fn out_of_database(piece: &Piece<'_>) -> Option<String> {
 /// What only describes.
 const CATALOGS: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
 
-/// A file that is one transaction already, as other tools want it, needs chatctl's only. SQLite's
-/// own advice has pragmas around it.
+/// Takes BEGIN and COMMIT out, and gives the statements between each pair. What is no pair stays, to
+/// be refused.
+fn without_frames(pieces: Vec<Piece<'_>>, dialect: Dialect) -> (Vec<Piece<'_>>, Vec<Range<usize>>) {
+    if dialect == Dialect::Mysql {
+        return (without_frame(pieces), Vec::new());
+    }
+    let found = sql::transactions(pieces.iter().map(|piece| (&piece.facts.kind, piece.text)));
+    let Some(found) = found else {
+        return (pieces, Vec::new());
+    };
+    let is_border = |number: &usize| {
+        found
+            .iter()
+            .any(|pair| pair.start == *number || pair.end == *number)
+    };
+    let kept = |end: usize| (0..end).filter(|number| !is_border(number)).count();
+    let blocks = found
+        .iter()
+        .map(|pair| kept(pair.start)..kept(pair.end))
+        .filter(|block| !block.is_empty())
+        .collect();
+    let pieces = pieces
+        .into_iter()
+        .enumerate()
+        .filter(|(number, _)| !is_border(number))
+        .map(|(_, piece)| piece)
+        .collect();
+    (pieces, blocks)
+}
+
+/// Whether a file is one transaction as a whole, as other tools want it: chatctl's own does for it.
+/// SQLite's own advice has pragmas around it, and others set something before.
+fn is_whole(pieces: &[Piece<'_>], blocks: &[Range<usize>]) -> bool {
+    let sets = |piece: &Piece<'_>| {
+        matches!(
+            piece.facts.kind,
+            Kind::Pragma { .. } | Kind::SetVariable { .. }
+        )
+    };
+    let [block] = blocks else { return false };
+    let mut outside = pieces[..block.start].iter().chain(&pieces[block.end..]);
+    outside.all(sets)
+}
+
+/// A file that is one transaction already, as other tools want it, needs chatctl's only.
 fn without_frame(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
     let is_pragma = |piece: &Piece<'_>| matches!(piece.facts.kind, Kind::Pragma { .. });
     let first = pieces.iter().position(|piece| !is_pragma(piece));

@@ -14,6 +14,7 @@ mod facts;
 mod name;
 mod split;
 mod token;
+mod transactions;
 
 use std::error::Error;
 use std::fmt;
@@ -40,6 +41,7 @@ pub use token::Lexer;
 pub use token::Token;
 pub use token::TokenKind;
 pub use token::tokenize;
+pub use transactions::transactions;
 
 /// Whose SQL a text is. The dialects differ in what a quote, a comment and a body are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,12 +1,15 @@
-//! `BEGIN`, `COMMIT` and `ROLLBACK` in a file that runs in a transaction.
+//! `BEGIN`, `COMMIT` and `ROLLBACK` in a file that runs in a transaction. A pair of BEGIN and COMMIT
+//! is what it says; one around the whole file is chatctl's own.
 
 use super::super::Here;
 use super::super::Hit;
 use super::super::Hits;
 use super::super::Rule;
+use super::super::script::Step;
 use super::TRANSACTIONAL;
 use crate::report::Severity;
 use crate::sql::Kind;
+use std::ops::Range;
 
 pub(super) const RULE: Rule = Rule {
     code: "ends-transaction",
@@ -20,6 +23,11 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     // A file without a transaction of its own may open one.
     if here.script.no_transaction {
         return;
+    }
+    match here.own_transactions() {
+        Some(own) => return in_parts(here, &own, hits),
+        None if here.facts().kind.controls_transaction() => {}
+        None => return,
     }
     let harm = match here.facts().kind {
         Kind::Begin => {
@@ -40,4 +48,33 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
             "remove `BEGIN`, `COMMIT` and `ROLLBACK`: the file runs in one transaction as it is",
         ),
     );
+}
+
+/// The file is committed in parts where it is more than one transaction of its own.
+fn in_parts(here: &Here<'_>, own: &[Range<usize>], hits: &mut Hits<'_>) {
+    let is_commit = matches!(here.facts().kind, Kind::Commit);
+    let sets = |step: &Step<'_>| {
+        matches!(
+            step.facts.kind,
+            Kind::Pragma { .. } | Kind::SetVariable { .. }
+        )
+    };
+    let steps = &here.script.steps;
+    let whole = match own {
+        [one] => steps[..one.start]
+            .iter()
+            .chain(&steps[one.end + 1..])
+            .all(sets),
+        _ => false,
+    };
+    if is_commit && !whole {
+        hits.add(
+            here,
+            Hit::new(
+                "what `COMMIT` ends stays when a later statement of the file fails",
+                "remove the pair, or give each part a file of its own",
+            )
+            .only(Severity::Warning),
+        );
+    }
 }

@@ -3,6 +3,7 @@
 //! Files run in one transaction as far as they can; one that can't is journalled statement by
 //! statement. MySQL, where DDL commits by itself, is rehearsed on a copy first.
 
+mod closing;
 mod evidence;
 mod prove;
 mod rehearse;

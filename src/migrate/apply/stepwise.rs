@@ -1,5 +1,6 @@
-//! A file that can't be one transaction: statement by statement, each told in the journal, so that
-//! after a failure in the middle it is known what is done, and the next run goes on from there.
+//! A file that can't be one transaction: part by part, each noted in the journal, so that after a
+//! failure in the middle it is known what is done, and the next run resumes there. A part is one
+//! statement, or what the file itself commits together.
 
 use super::End;
 use super::Evidence;
@@ -7,6 +8,7 @@ use super::Failure;
 use super::Orders;
 use super::Outcome;
 use super::Ran;
+use super::closing::Opening;
 use super::patiently;
 use super::prove;
 use crate::clock;
@@ -25,11 +27,14 @@ use crate::sql::Destroys;
 use crate::sql::Dialect;
 use crate::sql::Kind;
 use crate::stop::Stop;
+use std::ops::Range;
 
 struct Steps<'a> {
     orders: &'a Orders<'a>,
     intent: &'a Intent<'a>,
     journal: &'a mut Journal,
+    /// Whether the history says that the file was begun: not before something of it is committed.
+    begun: bool,
 }
 
 /// Runs one file, from the statement on that it came to before.
@@ -42,44 +47,42 @@ pub(super) fn run(
     journal.create(session)?;
     ledger::create(session, orders.dialect)?;
     session.tidy()?;
+    let version = intent.migration.version.text().to_owned();
+    let entries = journal::read(session)?;
+    let standing = journal::standing(&entries, &intent.migration.version);
     let mut steps = Steps {
         orders,
         intent,
         journal,
+        begun: standing.is_some(),
     };
-    let version = intent.migration.version.text().to_owned();
-    let entries = journal::read(session)?;
-    let standing = match journal::standing(&entries, &intent.migration.version) {
-        Some(standing) => standing,
-        None => {
-            patiently(session, orders, |session| session.begin())?;
-            ledger::record(session, intent.migration, None)?;
-            let mark = Mark::of_file(&version, State::Begun, "");
-            steps.journal.write(session, &mark)?;
-            session.command("COMMIT")?;
-            Standing::default()
-        }
-    };
+    let standing = standing.unwrap_or_default();
     if let Some(end) = steps.edited(&standing) {
         return Ok(Some(end));
     }
     let mut evidence = Evidence::default();
     let began = clock::now();
     let first = steps.settle(session, &standing)?;
-    for number in 0..intent.pieces.len() {
-        orders.check()?;
-        if !is_run(intent, number, first) {
-            continue;
-        }
-        if let Some(end) = steps.step(session, number, &mut evidence)? {
-            outcome.stays = Some(steps.stays(number));
-            return Ok(Some(end));
+    for part in intent.parts() {
+        let done = part.start..part.end.min(first).max(part.start);
+        let sets = done.filter(|number| is_run(intent, *number, first));
+        let rest = part.start.max(first)..part.end;
+        let rest = Some(rest).filter(|rest| !rest.is_empty());
+        for part in sets.map(|number| number..number + 1).chain(rest) {
+            orders.check()?;
+            if let Some(end) = steps.step(session, part.clone(), &mut evidence)? {
+                outcome.stays = steps.begun.then(|| steps.stays(part));
+                return Ok(Some(end));
+            }
         }
     }
     let took = clock::now() - began;
     patiently(session, orders, |session| session.begin())?;
+    if !steps.begun {
+        steps.begin(session)?;
+    }
     ledger::finish(session, intent.migration, took)?;
-    let mark = Mark::of_file(&version, State::Applied, "statement by statement");
+    let mark = Mark::of_file(&version, State::Applied, "part by part");
     steps.journal.write(session, &mark)?;
     session.command("COMMIT")?;
     let bare = intent.pieces.iter().filter(|piece| intent.is_bare(piece));
@@ -125,6 +128,7 @@ pub(super) fn rest(
         orders,
         intent,
         journal,
+        begun: true,
     };
     match steps.edited(&standing) {
         Some(end) => Ok(Err(end)),
@@ -142,6 +146,13 @@ pub(super) fn is_run(intent: &Intent<'_>, number: usize, first: usize) -> bool {
 impl Steps<'_> {
     fn version(&self) -> &str {
         self.intent.migration.version.text()
+    }
+
+    /// Writes that the file was begun.
+    fn begin(&self, session: &mut dyn Session) -> anyhow::Result<()> {
+        ledger::record(session, self.intent.migration, None)?;
+        let mark = Mark::of_file(self.version(), State::Begun, "");
+        self.journal.write(session, &mark)
     }
 
     /// Writes what happened to a statement, by its number from 0.
@@ -212,18 +223,18 @@ impl Steps<'_> {
         Ok(first + 1)
     }
 
-    /// One statement; busy ones are tried again.
+    /// One part; a busy one is tried again.
     fn step(
         &mut self,
         session: &mut dyn Session,
-        number: usize,
+        part: Range<usize>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
-        let piece = &self.intent.pieces[number];
+        let bare = part.len() == 1 && self.intent.is_bare(&self.intent.pieces[part.start]);
         for tried in 0.. {
-            let ended = match self.intent.is_bare(piece) {
-                true => self.bare(session, number)?,
-                false => self.in_transaction(session, number, evidence)?,
+            let ended = match bare {
+                true => self.bare(session, part.start)?,
+                false => self.in_transaction(session, part.clone(), evidence)?,
             };
             let Some(end) = ended else { return Ok(None) };
             match end {
@@ -231,8 +242,11 @@ impl Steps<'_> {
                     self.orders.pause(tried)?;
                 }
                 End::Failed(failure) => {
-                    self.mark(session, number, (State::Failed, ""), &failure.message)?;
-                    return Ok(Some(End::Failed(self.told(number, failure))));
+                    let number = self.intent.at_line(&part, failure.line);
+                    if self.begun {
+                        self.mark(session, number, (State::Failed, ""), &failure.message)?;
+                    }
+                    return Ok(Some(End::Failed(helped(&part, number, failure))));
                 }
                 lost @ End::Lost(_) => return Ok(Some(lost)),
             }
@@ -240,28 +254,28 @@ impl Steps<'_> {
         unreachable!("the loop over all numbers ends by its return")
     }
 
-    /// How far the file came that ends with a statement, by its number from 0.
-    fn stays(&self, number: usize) -> String {
+    /// How far the file came that ends in a part.
+    fn stays(&self, part: Range<usize>) -> String {
+        let which = match part.len() {
+            1 => format!("statement {}", part.end),
+            _ => format!("statements {} to {}", part.start + 1, part.end),
+        };
         format!(
-            "{number} of {} statements of the file are applied and stay; statement {} did nothing",
+            "{} of {} statements of the file are applied and stay; {which} did nothing",
+            part.start,
             self.intent.pieces.len(),
-            number + 1
         )
-    }
-
-    fn told(&self, number: usize, failure: Failure) -> Failure {
-        Failure {
-            help: format!(
-                "fix statement {} in the file (not those before it) and run `chatctl migrate` again: it resumes there",
-                number + 1
-            ),
-            ..failure
-        }
     }
 
     /// A statement that fails in a transaction or ends it: what it touches is not measured here.
     fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
         let piece = &self.intent.pieces[number];
+        if !self.begun {
+            patiently(session, self.orders, |session| session.begin())?;
+            self.begin(session)?;
+            session.command("COMMIT")?;
+            self.begun = true;
+        }
         let schema = journal::hash(&session.schema()?.join("\n"));
         self.mark(session, number, (State::Begun, &schema), piece.text)?;
         if self.orders.dialect == Dialect::Postgres {
@@ -289,15 +303,15 @@ impl Steps<'_> {
         Ok(None)
     }
 
-    /// A statement with its row in the journal: both or neither, and measured where DDL can be.
+    /// Statements with their rows in the journal: all or nothing, and measured where DDL can be.
     fn in_transaction(
         &mut self,
         session: &mut dyn Session,
-        number: usize,
+        part: Range<usize>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
         patiently(session, self.orders, |session| session.begin())?;
-        let ended = self.measured(session, number, evidence);
+        let ended = self.measured(session, part, evidence);
         if !matches!(ended, Ok(None)) {
             // Whatever was not committed goes; a transaction that is over can't be rolled back.
             let _ = session.command("ROLLBACK");
@@ -308,34 +322,47 @@ impl Steps<'_> {
     fn measured(
         &mut self,
         session: &mut dyn Session,
-        number: usize,
+        part: Range<usize>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
-        let piece = &self.intent.pieces[number];
         let mut detail = String::new();
         if self.orders.dialect == Dialect::Mysql {
-            if let Err(failed) = prove::run(session, self.intent, number) {
-                self.orders.check()?;
-                let failure = prove::failure(self.intent, number, failed)?;
-                return Ok(Some(End::Failed(failure)));
+            for number in part.clone() {
+                if let Err(failed) = prove::run(session, self.intent, number) {
+                    self.orders.check()?;
+                    let failure = prove::failure(self.intent, number, failed)?;
+                    return Ok(Some(End::Failed(failure)));
+                }
             }
         } else {
+            let opening = Opening::look(session)?;
             session.command("SAVEPOINT chatctl_file")?;
             let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
                 session.command("ROLLBACK TO chatctl_file")
             };
-            let pieces = number..number + 1;
-            match prove::attempt(session, self.orders, (self.intent, pieces), &mut again)? {
+            let (orders, pieces) = (self.orders, part.clone());
+            match prove::attempt(session, orders, (self.intent, pieces), &mut again)? {
                 Ok(proven) => {
                     detail = proven.evidence.words(None);
                     evidence.add(proven.evidence);
                 }
                 Err(end) => return Ok(Some(end)),
             }
+            if let Err(end) = opening.check(session, &self.intent.migration.file_name())? {
+                return Ok(Some(end));
+            }
         }
-        let hash = journal::hash(piece.text);
-        self.mark(session, number, (State::Done, &hash), &detail)?;
+        if !self.begun {
+            self.begin(session)?;
+        }
+        for number in part {
+            let hash = journal::hash(self.intent.pieces[number].text);
+            self.mark(session, number, (State::Done, &hash), &detail)?;
+            // It counts for all of them.
+            detail.clear();
+        }
         session.command("COMMIT")?;
+        self.begun = true;
         Ok(None)
     }
 
@@ -368,5 +395,20 @@ impl Steps<'_> {
             session.command(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))?;
         }
         Ok(())
+    }
+}
+
+/// What to do about a statement, by its number from 0, that failed in a part.
+fn helped(part: &Range<usize>, number: usize, failure: Failure) -> Failure {
+    let from = match part.start {
+        start if start == number => "it".to_owned(),
+        start => format!("statement {}", start + 1),
+    };
+    Failure {
+        help: format!(
+            "fix statement {} in the file (not those before {from}) and run `chatctl migrate` again: it resumes there",
+            number + 1
+        ),
+        ..failure
     }
 }

@@ -1,13 +1,12 @@
 //! Files that are one transaction together: all of them, or nothing.
 
 use super::End;
-use super::Failure;
 use super::Orders;
 use super::Outcome;
 use super::Ran;
+use super::closing::Opening;
 use super::patiently;
 use super::prove;
-use crate::db::OWN_TABLES;
 use crate::db::Object;
 use crate::db::Session;
 use crate::migrate::intent::Intent;
@@ -84,8 +83,7 @@ fn once(
             .backup
             .make(orders, part.iter().copied(), &journal.run)?;
     }
-    let objects = session.objects()?;
-    let broken = session.broken_keys()?;
+    let opening = Opening::look(session)?;
     ledger::create(session, orders.dialect)?;
     journal.create(session)?;
     if let Some(path) = &outcome.backup {
@@ -119,33 +117,12 @@ fn once(
             .ran
             .push(Ran::new(intent.migration, proven.took, proven.evidence));
     }
-    if let Some(key) = session.broken_keys()?.difference(&broken).next() {
-        let last = part.last().map(|intent| intent.migration.file_name());
-        return Ok(Some(End::Failed(Failure {
-            file: last.unwrap_or_default(),
-            line: None,
-            message: format!("a foreign key would be broken: {key}"),
-            help: "fix the rows in the migration".into(),
-            busy: false,
-        })));
-    }
-    let objects_now = session.objects()?;
-    let own =
-        |object: &&Object| object.kind == "trigger" && OWN_TABLES.contains(&object.table.as_str());
-    if let Some(trigger) = objects_now.iter().find(own) {
-        let last = part.last().map(|intent| intent.migration.file_name());
-        return Ok(Some(End::Failed(Failure {
-            file: last.unwrap_or_default(),
-            line: None,
-            message: format!(
-                "the trigger `{}` on `{}` runs after everything was compared",
-                trigger.name, trigger.table
-            ),
-            help: "drop it: only chatctl may write the history".into(),
-            busy: false,
-        })));
-    }
-    outcome.objects = gone(&objects, &objects_now, &part);
+    let last = part.last().map(|intent| intent.migration.file_name());
+    let objects_now = match opening.check(session, &last.unwrap_or_default())? {
+        Ok(objects) => objects,
+        Err(end) => return Ok(Some(end)),
+    };
+    outcome.objects = gone(&opening.objects, &objects_now, &part);
     orders.check()?;
     match orders.dialect {
         // Where readers keep a writer from committing, they end sooner or later.

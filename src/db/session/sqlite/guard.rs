@@ -100,7 +100,7 @@ fn forbidden(action: &AuthAction<'_>) -> Option<String> {
     let own = |table: &str| OWN.iter().any(|own| table.eq_ignore_ascii_case(own));
     match action {
         AuthAction::Transaction { .. } => Some(
-            "a migration runs in chatctl's own transaction, which it must not end: remove BEGIN, COMMIT and ROLLBACK".into(),
+            "a migration runs in chatctl's own transaction, which it must not end: write BEGIN and COMMIT in pairs or remove them, and remove ROLLBACK".into(),
         ),
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
             Some("another database can't be measured: remove ATTACH and DETACH".into())
