@@ -224,7 +224,8 @@ fn take(conversations: i64, path: &Path) {
     }
     let taken = start.elapsed().as_secs_f64();
     let parts = taker.finish().expect("there is room");
-    file::write(path, &Header::default(), parts, &key()).expect("there is room");
+    let mut out = std::fs::File::create(path).expect("the folder is there");
+    file::write(&mut out, &Header::default(), parts, &key()).expect("there is room");
     println!(
         "{conversations} conversations: taken in {taken:.1} s, written in {:.1} s, {} MB, most memory {} MB",
         start.elapsed().as_secs_f64() - taken,

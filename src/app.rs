@@ -31,8 +31,10 @@ use crate::report::Report;
 use crate::report::Source;
 use crate::screen::Place;
 use crate::screen::Screen;
+use crate::sink::Sink;
 use crate::stop;
 use crate::stop::Stop;
+use crate::temporary;
 use anyhow::Context as _;
 use std::io;
 use std::io::IsTerminal as _;
@@ -44,13 +46,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 /// How many pieces of a view wait to be rendered, which is done at once.
 const PIECES: usize = 16;
+
+/// The mode of a report that is new: what users wrote may stand in it.
+const PRIVATE: u32 = 0o600;
 
 /// How long a view may take to end after a signal: its server may have to be told.
 const TO_END: Duration = Duration::from_secs(2);
@@ -106,9 +112,11 @@ fn command(
         .unwrap_or_default();
     let format =
         render::named(&format).ok_or_else(|| Stop::usage(format!("`{format}` is no format")))?;
-    let reports = further_reports(&global)?;
+    let further_reports = further_reports(&global)?;
     let gives = Gives::of(&command);
-    for format in reports.iter().map(|(format, _)| *format).chain([format]) {
+    let formats = further_reports.iter().map(|(format, _)| *format);
+    let formats: Vec<_> = formats.chain([format]).collect();
+    for format in &formats {
         gives.suits(format)?;
     }
     let style = style(&global);
@@ -122,20 +130,19 @@ fn command(
         config,
         mask: mask.clone(),
         interrupted: interrupted.clone(),
-        rows: reports
-            .iter()
-            .map(|(format, _)| *format)
-            .chain([format])
-            .any(Format::is_of_rows),
+        rows: formats.iter().any(|format| format.is_of_rows()),
         pieces,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let mut files = Vec::new();
-    for (format, path) in reports.iter().filter(|_| gives == Gives::View) {
-        let file = beside(path).with_context(|| written(format, path))?;
-        files.push((file, *format, path));
+    if gives != Gives::Text {
+        temporary::sweep(&std::env::temp_dir());
+        for (format, path) in further_reports {
+            let sink = Sink::open(&path, PRIVATE).with_context(|| written(format, &path))?;
+            files.push(Further { format, path, sink });
+        }
     }
     let pager = Pager::new(pager, out);
     let running = pager.running();
@@ -146,13 +153,13 @@ fn command(
         let mut places: Vec<_> = place(format, &style, &raw, &mut first)
             .into_iter()
             .collect();
-        for (file, format, _) in &mut files {
-            places.extend(place(format, &Style::default(), &raw, file));
+        for file in &mut files {
+            places.extend(place(file.format, &Style::default(), &raw, &mut file.sink));
         }
         let screen = Screen::new(places, mask.clone());
-        let signal = interrupted.clone();
+        let asked = interrupted.clone();
         runtime.block_on(async {
-            tokio::spawn(listen(sender));
+            listen(sender);
             match command {
                 // It may block while it reads, and what it found is to be shown meanwhile. It leaves
                 // nothing behind wherever it is ended.
@@ -161,7 +168,7 @@ fn command(
                     let job = move || handle.block_on(commands::inspect::run(args, env));
                     let job = tokio::task::spawn_blocking(job);
                     let stop = async {
-                        until(signal).await;
+                        until(asked).await;
                         tokio::time::sleep(TO_END).await;
                     };
                     screen
@@ -181,19 +188,23 @@ fn command(
         progress.note(RAW);
     }
     let outcome = done.and_then(|done| {
-        for (file, format, path) in files {
-            file.persist(path).with_context(|| written(format, path))?;
+        let outcome = tell_all(done, format, &style, &mut files, mask, &mut out)?;
+        for Further { format, path, sink } in files {
+            let finished = sink.finish(&mut out, until(interrupted.clone()));
+            runtime
+                .block_on(finished)
+                .with_context(|| written(format, &path))?;
         }
-        tell_all(done, format, &style, &reports, mask, &mut out)
+        Ok(outcome)
     });
     out.close();
-    let written = runtime.block_on(last(&out, &running, interrupted));
+    let last_written = runtime.block_on(last(&out, &running, interrupted));
     if gives == Gives::View {
         // An engine that can't be interrupted is not waited for.
         runtime.shutdown_background();
     }
     let outcome = outcome?;
-    written.context("writing to stdout")?;
+    last_written.context("writing to stdout")?;
     Ok(outcome)
 }
 
@@ -225,7 +236,7 @@ fn tell_all(
     done: Done,
     format: &Format,
     style: &Style,
-    reports: &[Further],
+    reports: &mut [Further],
     mask: &Mask,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
@@ -383,21 +394,39 @@ fn hide(report: &mut Report, mask: &Mask) {
     }
 }
 
-/// Asks the command to stop at the first signal that asks to.
-async fn listen(signal: watch::Sender<bool>) {
-    let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    else {
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Asks the command to stop at each signal that asks to: whatever ends a run ends it in order.
+fn listen(asked: watch::Sender<bool>) {
+    let asked = Arc::new(asked);
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+    ] {
+        // Whoever starts it with nohup wants it to go on without a terminal.
+        if kind == SignalKind::hangup() && is_ignored(kind) {
+            continue;
+        }
+        let Ok(mut signals) = signal(kind) else {
+            continue;
+        };
+        let asked = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                asked.send_replace(true);
+                db::stop_reading();
+            }
+        });
     }
-    signal.send_replace(true);
-    db::stop_reading();
-    // Kept, so that the command can go on waiting for it.
-    std::future::pending::<()>().await;
+}
+
+/// Whether whoever started this program had a signal ignored.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
 fn completions(shell: clap_complete::Shell) -> Done {
@@ -442,9 +471,14 @@ fn style(global: &Global) -> Style {
     }
 }
 
-type Further = (&'static Format, PathBuf);
+/// A report, or a view, that goes somewhere besides stdout.
+struct Further {
+    format: &'static Format,
+    path: PathBuf,
+    sink: Sink,
+}
 
-fn further_reports(global: &Global) -> anyhow::Result<Vec<Further>> {
+fn further_reports(global: &Global) -> anyhow::Result<Vec<(&'static Format, PathBuf)>> {
     let parse = |spec: &String| {
         let (format, file) = spec.split_once('=').ok_or_else(|| {
             Stop::usage(format!("`--report {spec}` is not FORMAT=FILE"))
@@ -460,25 +494,12 @@ fn further_reports(global: &Global) -> anyhow::Result<Vec<Further>> {
     global.report.iter().map(parse).collect()
 }
 
-/// Each file is written beside its place and then renamed, so that no half report is ever read.
-fn further(reports: &[Further], report: &Report) -> anyhow::Result<()> {
-    for (format, path) in reports {
-        let write = || -> anyhow::Result<()> {
-            let mut file = beside(path)?;
-            format.write(report, &Style::default(), &mut file)?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().with_context(|| written(format, path))?;
+fn further(reports: &mut [Further], report: &Report) -> anyhow::Result<()> {
+    for Further { format, path, sink } in reports {
+        let told = format.write(report, &Style::default(), sink);
+        told.with_context(|| written(format, path))?;
     }
     Ok(())
-}
-
-fn beside(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
 }
 
 fn written(format: &Format, path: &Path) -> String {

@@ -22,6 +22,8 @@
 //! - `render` writes a report or a view into the writer that it is given.
 //! - `screen` takes the pieces of a view to where they are shown: `outlet` is the way to stdout, by a
 //!   `spool` for who reads slowly and a `pager` for a person.
+//! - `sink` writes a result into a file, a pipe or a device; `temporary` keeps what a run needs on the disk
+//!   and removes what dead runs left there. Both name no core.
 //! - `commands` wires everything; `app` and `main` own the streams and the exit code.
 
 pub mod app;
@@ -51,9 +53,11 @@ pub mod redact;
 pub mod render;
 pub mod report;
 pub mod screen;
+pub mod sink;
 pub mod spool;
 pub mod sql;
 pub mod stop;
 pub mod store;
 pub mod stream;
+pub mod temporary;
 pub mod trace;

@@ -5,7 +5,10 @@ mod common;
 
 use common::chatctl;
 use common::text;
+use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 use nix::unistd::Uid;
 use rusqlite::Connection;
 use std::fs;
@@ -288,4 +291,53 @@ fn a_report_that_nobody_could_read_is_an_error() {
     command.args(["explain", "saved-after-done"]);
     let null = fs::File::options().read(true).write(true).open("/dev/null");
     assert!(command.stdout(null.unwrap()).status().unwrap().success());
+}
+
+/// Whoever closes the terminal, or asks a process to quit, leaves nothing behind; and with `nohup` it goes on.
+#[test]
+fn a_closed_terminal_ends_it_in_order() {
+    let site = Site::new("PRAGMA journal_mode = WAL");
+    // Only the last one ends by itself: what it makes is not what was made by hand.
+    let counting = |to: &str| {
+        let text = format!(
+            "CREATE TABLE notes AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n {to}) SELECT count(*) FROM n;\n"
+        );
+        fs::write(site.folder.path().join("migrations/1_notes.sql"), text).unwrap();
+    };
+    let tmp = site.folder.path().join("tmp");
+    fs::create_dir(&tmp).unwrap();
+    for (given, to, signal, code) in [
+        ("--default-signal=HUP", "", Signal::SIGHUP, 130),
+        ("--default-signal=QUIT", "", Signal::SIGQUIT, 130),
+        ("--ignore-signal=HUP", "LIMIT 1000000", Signal::SIGHUP, 1),
+    ] {
+        counting(to);
+        let mut child = Command::new("env")
+            .arg(given)
+            .arg(&site.program)
+            .args(["migrate", "verify", "--dir", "migrations", "--database-url"])
+            .arg(format!("sqlite:{}", site.store().display()))
+            .current_dir(site.folder.path())
+            .env("TMPDIR", &tmp)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = eventually(|| fs::read_dir(&tmp).unwrap().next().is_some());
+        let id = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        kill(id, signal).unwrap();
+        let ended = eventually(|| child.try_wait().unwrap().is_some());
+        let _ = child.kill();
+        assert!(begun && ended, "{given}");
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{given}");
+        assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0, "{given}");
+    }
+}
+
+fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
+    (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        is_so()
+    })
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 use sites::Ground;
 use sites::Site;
 use sites::on_each_ground;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Child;
 use std::process::Stdio;
 use std::time::Duration;
@@ -31,6 +32,7 @@ on_each_ground! {
     what_is_only_counted_is_not_called_proven
 }
 
+on_each_ground! { of_a_file Sqlite: the_folder_of_a_killed_run_is_removed_by_the_next }
 on_each_ground! { on_postgres Postgres: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
 on_each_ground! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
 
@@ -304,12 +306,15 @@ fn the_copy_of_a_killed_run_is_removed_by_the_next(ground: &Ground) {
 
 /// Whoever asks it to stop does not wait for a long statement, and finds nothing left behind.
 fn an_interrupted_rehearsal_ends_at_once(ground: &Ground) {
-    for (name, sub) in [("of_verify", "verify"), ("of_up", "up")] {
+    for (name, sub, signal) in [
+        ("of_verify", "verify", Signal::SIGQUIT),
+        ("of_up", "up", Signal::SIGINT),
+    ] {
         let site = ground.at(name, &[BEGIN, sleep(ground.backend)]);
         let before = site.contents();
         let mut running = until_asleep(&site, sub);
         let id = Pid::from_raw(i32::try_from(running.id()).unwrap());
-        kill(id, Signal::SIGINT).unwrap();
+        kill(id, signal).unwrap();
         let ended = (0..1000).find_map(|_| {
             std::thread::sleep(Duration::from_millis(20));
             running.try_wait().unwrap()
@@ -326,4 +331,29 @@ fn an_interrupted_rehearsal_ends_at_once(ground: &Ground) {
         assert_eq!(site.contents(), before, "{sub}");
         site.left_nothing();
     }
+}
+
+/// Nobody else can look into it meanwhile.
+fn the_folder_of_a_killed_run_is_removed_by_the_next(ground: &Ground) {
+    let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) \
+                   INSERT INTO notes SELECT count(*) FROM n;\n";
+    let site = ground.at("killed", &[BEGIN, GOOD]);
+    site.up();
+    site.file("3_file.sql", endless);
+    let mut command = site.command(&["verify"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = command.spawn().unwrap();
+    let folder = (0..1000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        let mut entries = std::fs::read_dir(site.tmp()).unwrap();
+        entries.next().map(|entry| entry.unwrap().path())
+    });
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let folder = folder.expect("it makes a copy");
+    let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    // Whatever the next run does.
+    site.passed_with(&["status"], 10);
+    site.left_nothing();
 }

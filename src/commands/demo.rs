@@ -12,6 +12,7 @@ use crate::report::Report;
 use crate::report::Severity;
 use crate::report::Verdict;
 use crate::stream::run::Proof;
+use crate::temporary::Folder;
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
@@ -114,7 +115,7 @@ fn sum(good: &Report, bad: &Report) -> Report {
 
 /// Verifies the demo server through the way that any server goes.
 async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
-    let folder = tempfile::tempdir().context("making a temporary folder")?;
+    let folder = Folder::new().context("making a temporary folder")?;
     let exe = itself::program()?;
     let exe = exe
         .to_str()

@@ -18,6 +18,7 @@ use crate::sql::Destroys;
 use crate::sql::Dialect;
 use crate::stop;
 use crate::stop::Stop;
+use crate::temporary;
 use std::io::Read as _;
 use std::io::Seek as _;
 use std::io::SeekFrom;
@@ -110,7 +111,14 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
     };
     let path = dir.join(format!("{name}.{run}.backup.{ending}"));
     let part = dir.join(format!("{name}.{run}.part.{ending}"));
-    shelf::create(&part).map_err(|error| unwritable(&part, &error))?;
+    // A run that was killed left its own.
+    let (begins, ends) = (format!("{name}."), format!(".part.{ending}"));
+    temporary::sweep_named(&dir, |file| {
+        file.starts_with(&begins) && file.ends_with(&ends)
+    });
+    let _lock = shelf::create(&part)
+        .and_then(|file| temporary::claim(&file, &part).map(|_| file))
+        .map_err(|error| unwritable(&part, &error))?;
     let made = write(target, &part)
         .and_then(|()| check(target, &part))
         .and_then(|()| Ok(shelf::put(&part, &path)?));

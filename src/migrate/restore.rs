@@ -12,9 +12,8 @@ use crate::db::Session;
 use crate::db::Target;
 use crate::db::Waits;
 use crate::stop::Stop;
-use std::io::Write as _;
+use crate::temporary::Folder;
 use std::path::Path;
-use tempfile::NamedTempFile;
 
 /// Makes the database what it was when the backup was made.
 pub fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
@@ -67,24 +66,25 @@ $chatctl$;
 /// All of it in one transaction: the one thing that `pg_restore` can't do itself is to drop what it
 /// does not know.
 fn postgres(login: &Login, from: &Path) -> anyhow::Result<()> {
-    let mut before = NamedTempFile::new()?;
-    before.write_all(DROP_ALL.as_bytes())?;
+    let folder = Folder::new()?;
+    let before = folder.path().join("before.sql");
+    std::fs::write(&before, DROP_ALL)?;
     // Written as a whole first: of a backup that ends too early nothing is run.
-    let script = NamedTempFile::new()?;
+    let script = folder.path().join("script.sql");
     let mut command = tools::PG_RESTORE.command(login)?;
     command.args(["--clean", "--if-exists", "--exit-on-error", "--no-owner"]);
-    command.arg("--file").arg(script.path()).arg(from);
+    command.arg("--file").arg(&script).arg(from);
     tools::run(&mut command)?;
     let mut command = tools::PSQL.command(login)?;
     command.args(["--no-psqlrc", "--quiet", "--single-transaction"]);
     command.arg("--set=ON_ERROR_STOP=1");
     command.arg(format!("--dbname={}", login.database));
     for file in [&before, &script] {
-        command.arg("--file").arg(file.path());
+        command.arg("--file").arg(file);
     }
     tools::run(&mut command)?;
     // The rows of all conversations were in it.
-    Ok(script.close()?)
+    Ok(folder.close()?)
 }
 
 /// Nothing can be taken back here, so a backup must work on an empty database first.

@@ -10,8 +10,8 @@ use crate::db::Session;
 use crate::db::Target;
 use crate::model::Cell;
 use crate::stop::Stop;
+use crate::temporary::Folder;
 use std::path::Path;
-use tempfile::TempDir;
 
 /// How often a scratch database is tried to be removed.
 const REMOVALS: usize = 3;
@@ -25,14 +25,14 @@ pub struct Scratch {
     /// Whether that user can come in.
     pub lets_in: bool,
     /// Its folder, when it is a file.
-    folder: Option<TempDir>,
+    folder: Option<Folder>,
 }
 
 impl Scratch {
     /// An empty one.
     pub fn empty(session: &mut dyn Session, of: &Target) -> anyhow::Result<Self> {
         if of.is_file() {
-            let folder = tempfile::tempdir()?;
+            let folder = Folder::new()?;
             let path = folder.path().join("scratch.db").display().to_string();
             return Ok(Self {
                 target: of.sibling(&path),
@@ -274,7 +274,7 @@ fn whom(session: &mut dyn Session, name: &str) -> anyhow::Result<String> {
 }
 
 fn by_dump(of: &Target, to: &Target) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
+    let folder = Folder::new()?;
     let path = backup::take(of, Some(folder.path()), "copy")?;
     let restored = restore_into(to, &path);
     // The rows of all conversations were in it.

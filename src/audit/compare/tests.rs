@@ -410,7 +410,14 @@ fn a_conversation_that_is_deleted_for_the_user_is_lost() {
                     .take_conversation(&format!("c{number}"), listed)
                     .unwrap();
             }
-            file::write(&path, &Header::default(), taker.finish().unwrap(), &key()).unwrap();
+            let mut out = std::fs::File::create(&path).unwrap();
+            file::write(
+                &mut out,
+                &Header::default(),
+                taker.finish().unwrap(),
+                &key(),
+            )
+            .unwrap();
             (file::open(&path, &key()).unwrap(), folder)
         };
         let [(shown, _one), (deleted, _other)] = [Listed::Shown, Listed::Deleted].map(took);

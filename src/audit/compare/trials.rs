@@ -58,7 +58,14 @@ pub(super) fn snapshot(messages: &[StoredMessage], settings: Settings) -> Taken 
     for message in messages {
         taker.take(message, Late::No).unwrap();
     }
-    file::write(&path, &Header::default(), taker.finish().unwrap(), &key()).unwrap();
+    let mut out = std::fs::File::create(&path).unwrap();
+    file::write(
+        &mut out,
+        &Header::default(),
+        taker.finish().unwrap(),
+        &key(),
+    )
+    .unwrap();
     Taken {
         snapshot: file::open(&path, &key()).unwrap(),
         _folder: folder,

@@ -58,7 +58,8 @@ fn take(path: &Path, messages: usize, detail: Detail, names: Names) -> String {
         };
         taker.take(&message, Late::No).unwrap();
     }
-    write(path, &header(), taker.finish().unwrap(), &key()).unwrap()
+    let mut out = fs::File::create(path).unwrap();
+    write(&mut out, &header(), taker.finish().unwrap(), &key()).unwrap()
 }
 
 /// Reads all of it.

@@ -25,7 +25,6 @@ use crate::audit::spill::Record;
 use crate::audit::taker::Kept;
 use crate::audit::taker::Parts;
 use crate::audit::tally::Tally;
-use anyhow::Context;
 use std::fs::File;
 use std::io;
 use std::io::BufReader;
@@ -33,44 +32,21 @@ use std::io::BufWriter;
 use std::io::Read;
 use std::io::Seek;
 use std::io::Write;
-use std::path::Path;
 
 /// Records in a frame.
 const BATCH: usize = 4096;
 /// Bytes of names in a frame.
 const TEXT: usize = 256 * 1024;
 
-/// Writes a snapshot and gives its id. The file has its name only when all of it is on the disk.
-///
-/// Fails when the folder can't be written to or is full; an older file of that name stays then.
-pub fn write(path: &Path, header: &Header, parts: Parts, key: &Key) -> anyhow::Result<String> {
-    let shown = path.display();
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder)
-        .with_context(|| format!("could not write into the folder of `{shown}`"))?;
-    let id = all(file.as_file_mut(), header, parts, key)
-        .and_then(|id| file.as_file().sync_all().map(|()| id))
-        .with_context(|| format!("could not write the snapshot `{shown}`"))?;
-    file.persist(path)
-        .with_context(|| format!("could not give the snapshot its name `{shown}`"))?;
-    // The name is on the disk when the folder is.
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .with_context(|| format!("could not write the folder of `{shown}`"))?;
-    Ok(id)
-}
-
-fn all(file: &mut File, header: &Header, parts: Parts, key: &Key) -> io::Result<String> {
+/// Writes a snapshot and gives its id.
+pub fn write(out: &mut dyn Write, header: &Header, parts: Parts, key: &Key) -> io::Result<String> {
     let mut preamble = [0; PREAMBLE];
     preamble[..8].copy_from_slice(&MAGIC);
     preamble[8..10].copy_from_slice(&VERSION.to_le_bytes());
     preamble[10..18].copy_from_slice(&key.id_bytes());
     fill(&mut preamble[18..])?;
     let mut frames = Frames {
-        out: BufWriter::with_capacity(TEXT, file),
+        out: BufWriter::with_capacity(TEXT, out),
         offset: PREAMBLE as u64,
         number: 0,
         sealer: Sealer::new(key, preamble),
@@ -103,7 +79,7 @@ fn all(file: &mut File, header: &Header, parts: Parts, key: &Key) -> io::Result<
 }
 
 struct Frames<'a> {
-    out: BufWriter<&'a mut File>,
+    out: BufWriter<&'a mut dyn Write>,
     offset: u64,
     number: u64,
     sealer: Sealer,

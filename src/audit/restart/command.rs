@@ -11,7 +11,8 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::killpg;
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
@@ -22,6 +23,9 @@ use url::Url;
 const ASK: Duration = Duration::from_millis(20);
 /// How long after the command's end the old process may go on answering.
 const OLD_ONE: Duration = Duration::from_secs(2);
+
+/// How much of what the command wrote is looked at, from its end.
+const WROTE: u64 = 64 << 10;
 
 /// A restart command, and what it restarts.
 pub struct Around {
@@ -70,8 +74,7 @@ impl Around {
         let client = Client::new(self.ready.join("/")?, None)?;
         let before = self.programs();
         // A file and no pipe: the server may keep it open for as long as it lives.
-        let output =
-            tempfile::NamedTempFile::new().context("making a file for the command's output")?;
+        let output = tempfile::tempfile().context("making a file for the command's output")?;
         let mut running = self.start(&output)?;
         let mut away = false;
         let deadline = clock::now() + self.patience;
@@ -89,9 +92,13 @@ impl Around {
             tokio::time::sleep(ASK).await;
         };
         let wrote = || {
-            fs::read(output.path())
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                .unwrap_or_default()
+            let length = output.metadata().map_or(0, |about| about.len());
+            let mut bytes = vec![0; usize::try_from(length.min(WROTE)).unwrap_or(0)];
+            let from = length.saturating_sub(WROTE);
+            let read = output.read_exact_at(&mut bytes, from);
+            read.map_or(String::new(), |()| {
+                String::from_utf8_lossy(&bytes).into_owned()
+            })
         };
         let old_one = clock::now() + OLD_ONE;
         while !away && clock::now() < old_one {
@@ -128,9 +135,9 @@ impl Around {
         }
     }
 
-    fn start(&self, output: &tempfile::NamedTempFile) -> anyhow::Result<Running> {
+    fn start(&self, output: &File) -> anyhow::Result<Running> {
         // One file with one place to write at, so that neither writes over the other.
-        let out = output.reopen()?;
+        let out = output.try_clone()?;
         let err = out.try_clone()?;
         let child = tokio::process::Command::new(&self.command[0])
             .args(&self.command[1..])

@@ -19,6 +19,7 @@ use crate::report::Severity;
 use crate::report::Source;
 use crate::report::Timeline;
 use crate::report::Verdict;
+use crate::sink::Sink;
 use crate::stop::Stop;
 use crate::store;
 use crate::store::Shape;
@@ -26,11 +27,13 @@ use crate::store::time_of_text;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
+
+/// The mode of a new file of figures: the node exporter, which reads it, is another user.
+const FIGURES: u32 = 0o644;
 
 /// More windows than this are no line that anybody reads.
 const MOST_WINDOWS: u128 = 10_000;
@@ -131,16 +134,26 @@ impl Args {
 
 pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
     let began = Instant::now();
+    let figures_of = |path| Sink::besides_stdout(path, FIGURES).with_context(|| unwritable(path));
+    let sink = args.prometheus.as_deref().map(figures_of).transpose()?;
     let mut report = Report::new("audit rate");
     let figures = match args.probe {
         Some(_) => probe::run(args, env, &mut report).await?,
         None => answered(args, env, &mut report).await?,
     };
-    if let Some(path) = &args.prometheus {
-        write(path, &rate::prometheus(&figures))?;
+    if let (Some(mut sink), Some(path)) = (sink, &args.prometheus) {
+        sink.write_all(rate::prometheus(&figures).as_bytes())
+            .with_context(|| unwritable(path))?;
+        sink.finish(&mut std::io::sink(), env.until_interrupted())
+            .await
+            .with_context(|| unwritable(path))?;
     }
     report.took = began.elapsed();
     Ok(report)
+}
+
+fn unwritable(path: &Path) -> String {
+    format!("writing the figures to `{}`", path.display())
 }
 
 async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result<Figures> {
@@ -327,25 +340,6 @@ async fn database_start(chats: &Chats, env: &Env, now: i64) -> anyhow::Result<i6
             .hint("--since-restart 2026-11-21T08:00:00Z")
             .into()
     })
-}
-
-/// Beside its place and then renamed: the node exporter never reads half a file.
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let write = || -> anyhow::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(".chatctl-")
-            // The node exporter is another user.
-            .permissions(std::fs::Permissions::from_mode(0o644))
-            .tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("writing the figures to `{}`", path.display()))
 }
 
 /// A case of the report.

@@ -21,11 +21,16 @@ use crate::commands::Env;
 use crate::model::Listed;
 use crate::report::Report;
 use crate::report::Verdict;
+use crate::sink::Sink;
 use crate::stop::Stop;
+use anyhow::Context as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
+
+/// Only its owner may read a snapshot that is new.
+const PRIVATE: u32 = 0o600;
 
 /// Keep digests of every conversation and message in a file
 ///
@@ -76,6 +81,9 @@ enum Kept {
 
 pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let began = Instant::now();
+    let shown = args.output.display();
+    let unwritable = || format!("could not write the snapshot `{shown}`");
+    let mut sink = Sink::besides_stdout(&args.output, PRIVATE).with_context(unwritable)?;
     let key = Key::find(args.look.key.as_deref())?;
     let previous = match &args.previous {
         Some(path) => Some(file::open(path, &key)?.id),
@@ -96,13 +104,16 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         mapping,
         ..live.header(previous)
     };
-    let id = file::write(&args.output, &header, parts, &key)?;
+    let id = file::write(&mut sink, &header, parts, &key).with_context(unwritable)?;
+    let size = sink.written();
+    sink.finish(&mut std::io::sink(), env.until_interrupted())
+        .await
+        .with_context(unwritable)?;
     env.progress.done();
     let mut report = Report::new("audit snapshot");
     report.store = Some(look::line(&live));
     report.took = began.elapsed();
     report.checked = summary.messages;
-    let size = std::fs::metadata(&args.output).map_or(0, |data| data.len());
     let mut case = look::case(
         "snapshot",
         Verdict::Held,

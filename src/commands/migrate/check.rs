@@ -31,6 +31,7 @@ use crate::report::Severity;
 use crate::report::Source;
 use crate::report::Verdict;
 use crate::stop::Stop;
+use crate::temporary;
 use std::time::Duration;
 
 /// Rehearsal: nothing is lost on a copy; empty → head makes the same schema as current → head; a
@@ -182,7 +183,7 @@ fn apply_to(
 ) -> anyhow::Result<Outcome> {
     let progress = &job.env.progress;
     // What would be put by is a copy already.
-    let aside = tempfile::tempdir()?;
+    let aside = temporary::Folder::new()?;
     apply::up(
         session,
         &Orders {

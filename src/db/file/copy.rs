@@ -9,11 +9,11 @@ use super::Opened;
 use super::is_stopped;
 use crate::db::Target;
 use crate::stop::Stop;
+use crate::temporary::Folder;
 use anyhow::Context as _;
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 use rusqlite::backup::StepResult;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -66,10 +66,7 @@ fn empty(size: u64) -> anyhow::Result<Connection> {
     if size <= SMALL {
         return Connection::open_in_memory().context("making a copy in memory");
     }
-    let folder = tempfile::Builder::new()
-        .permissions(std::fs::Permissions::from_mode(0o700))
-        .tempdir()
-        .context("making a folder for a copy")?;
+    let folder = Folder::new().context("making a folder for a copy")?;
     let about = nix::sys::statvfs::statvfs(folder.path()).context("looking for room for a copy")?;
     let free = about
         .blocks_available()
