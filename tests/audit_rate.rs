@@ -83,19 +83,77 @@ fn questions_are_counted_by_window_and_cause() {
             "{name}: {report_:#}"
         );
     }
-    let timeline = case(&report_, "answered")["timeline"].as_array().unwrap();
-    let windows: Vec<_> = timeline
-        .iter()
-        .map(|it| it["what"].as_str().unwrap())
-        .collect();
-    assert_eq!(windows, ["1 of 2 answered", "2 of 3 answered"]);
-    let human = rate(&store, &["--last", "3h"]).output().unwrap();
-    assert!(text(&human).0.contains("·▄▅"), "{}", text(&human).0);
     // The three questions of the last hour and a half, as if the server had been started then.
     let (report_, _) = report(&mut rate(&store, &["--since-restart", "80m"]));
     assert_eq!(metric(&report_, "answered-since-restart", "questions"), 3.0);
     let (report_, _) = report(&mut rate(&store, &["--grace", "25m"]));
     assert_eq!(metric(&report_, "answered", "questions"), 3.0);
+}
+
+/// On a day in the past, so that it is known in which windows the questions fall.
+#[test]
+fn windows_begin_on_the_clock_and_are_told_by_it() {
+    let store = store(&[]);
+    let rows = [
+        ("08:59:59", "q0", ""),
+        ("09:30:00", "q1", "a"),
+        ("10:00:00", "q2", ""),
+        ("10:59:59", "q3", "a"),
+        ("11:20:00", "q4", ""),
+        ("12:00:00", "q5", ""),
+    ];
+    let mut sql = String::new();
+    for (number, (clock, question, answer)) in rows.iter().enumerate() {
+        for (role, text) in [("user", question), ("assistant", answer)] {
+            if !text.is_empty() {
+                sql += &format!(
+                    "INSERT INTO message (conversation_id, role, content, created_at) \
+                     VALUES ({number}, '{role}', '{text}', '2026-01-05 {clock}');"
+                );
+            }
+        }
+    }
+    run(async { execute(store.open().await.as_ref(), &sql).await });
+    let span = [
+        "--since",
+        "2026-01-05T09:10:00Z",
+        "--until",
+        "2026-01-05 12:00:00",
+    ];
+    let (report_, exit) = report(rate(&store, &span).args(["--min", "0.9"]));
+    assert_eq!((errors(&report_), exit), (vec!["answered-rate-low"], 1));
+    let answered = case(&report_, "answered");
+    let windows: Vec<_> = answered["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["time"].as_str().unwrap(), it["what"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("2026-01-05T09:00:00Z", "1 of 1 answered"),
+        ("2026-01-05T10:00:00Z", "1 of 2 answered"),
+        ("2026-01-05T11:00:00Z", "0 of 1 answered"),
+    ];
+    assert_eq!(windows, expected, "{report_:#}");
+    let reason = answered["reason"].as_str().unwrap();
+    assert!(
+        reason.ends_with("by 1h from 2026-01-05T09:00:00Z: █▄▁"),
+        "{reason}"
+    );
+    let told = report_["findings"].to_string();
+    let window = "from 2026-01-05T10:00:00Z to 2026-01-05T11:00:00Z: 1 of 2 answered";
+    assert!(told.contains(window), "{told}");
+    let (human, _) = text(&rate(&store, &span).output().unwrap());
+    assert!(
+        human.contains("2026-01-05T11:00:00Z  store    0 of 1 answered"),
+        "{human}"
+    );
+    // Days begin at midnight, and both ends may be durations.
+    let (report_, _) = report(rate(&store, &span).args(["--window", "1d"]));
+    let day = &case(&report_, "answered")["timeline"][0];
+    assert_eq!(day["time"], "2026-01-05T00:00:00Z", "{report_:#}");
+    let (report_, exit) = report(&mut rate(&store, &["--since", "90s", "--until", "60s"]));
+    assert_eq!((metric(&report_, "answered", "questions"), exit), (0.0, 3));
 }
 
 #[test]
@@ -118,6 +176,10 @@ fn too_few_answers_fail_and_no_question_decides_nothing() {
         &["--window", "1ms"],
         &["--since-restart", "auto"],
         &["--since-restart", "soon"],
+        &["--since", "soon"],
+        &["--since", "1h", "--until", "2h"],
+        &["--since", "1h", "--last", "1h"],
+        &["--since", "1970-01-01", "--window", "1s"],
     ] {
         assert_eq!(
             rate(&store, wrong).output().unwrap().status.code(),

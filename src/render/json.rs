@@ -19,6 +19,7 @@ use crate::report::Report;
 use crate::report::Row;
 use crate::report::Severity;
 use crate::report::StoreLine;
+use crate::report::Timeline;
 use crate::report::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -79,6 +80,8 @@ struct CaseRow<'a> {
 #[derive(Serialize)]
 struct MomentRow<'a> {
     at_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
     lane: &'static str,
     what: &'a str,
 }
@@ -181,14 +184,20 @@ fn case(case: &Case) -> CaseRow<'_> {
         verdict: case.verdict,
         reason: &case.reason,
         took_ms: millis(case.took),
-        timeline: case.timeline.moments().iter().map(moment).collect(),
+        timeline: case
+            .timeline
+            .moments()
+            .iter()
+            .map(|it| moment(&case.timeline, it))
+            .collect(),
         metrics: finite.map(|(name, figure)| (*name, *figure)).collect(),
     }
 }
 
-fn moment(moment: &Moment) -> MomentRow<'_> {
+fn moment<'a>(timeline: &Timeline, moment: &'a Moment) -> MomentRow<'a> {
     MomentRow {
         at_ms: (text::at_ms(moment) * 1000.0).round() / 1000.0,
+        time: timeline.time_of(moment).map(text::second),
         lane: moment.lane.word(),
         what: &moment.what,
     }

@@ -107,6 +107,11 @@ pub(super) fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at.max(SystemTime::UNIX_EPOCH)).to_string()
 }
 
+/// A time to the second, where fractions say nothing.
+pub(super) fn second(at: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(at.max(SystemTime::UNIX_EPOCH)).to_string()
+}
+
 /// Milliseconds since the start of the trial, as they stand in a timeline.
 pub(super) fn at_ms(moment: &Moment) -> f64 {
     moment.at.as_secs_f64() * 1000.0
@@ -193,11 +198,11 @@ pub(super) fn finding(finding: &Finding) -> String {
 pub(super) fn timeline(case: &Case) -> String {
     let line = |moment: &Moment| {
         let what = escape::line(&moment.what);
-        format!(
-            "{:>10.1} ms  {:<7}  {what}\n",
-            at_ms(moment),
-            moment.lane.word()
-        )
+        let when = match case.timeline.time_of(moment) {
+            Some(time) => second(time),
+            None => format!("{:>10.1} ms", at_ms(moment)),
+        };
+        format!("{when}  {:<7}  {what}\n", moment.lane.word())
     };
     case.timeline.moments().iter().map(line).collect()
 }

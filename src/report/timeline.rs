@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::time::Duration;
+use std::time::SystemTime;
 
 /// Who did it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -32,7 +33,7 @@ impl Lane {
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
-    /// Since the start of the trial.
+    /// Since the start of the trial, or since the time from which the timeline counts.
     pub at: Duration,
     /// Who did it.
     pub lane: Lane,
@@ -44,9 +45,28 @@ pub struct Moment {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Timeline {
     moments: Vec<Moment>,
+    from: Option<SystemTime>,
 }
 
 impl Timeline {
+    /// A timeline of days and hours, which is shown by the clock.
+    pub fn by_the_clock(from: SystemTime) -> Self {
+        Self {
+            moments: Vec::new(),
+            from: Some(from),
+        }
+    }
+
+    /// Whether it is shown by the clock.
+    pub fn is_by_the_clock(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// When a moment was by the clock; nothing where only the time since the start matters.
+    pub fn time_of(&self, moment: &Moment) -> Option<SystemTime> {
+        self.from.and_then(|from| from.checked_add(moment.at))
+    }
+
     /// Adds a moment at its place; moments at the same time keep the order they came in.
     pub fn add(&mut self, at: Duration, lane: Lane, what: impl Into<String>) {
         let place = self.moments.partition_point(|moment| moment.at <= at);

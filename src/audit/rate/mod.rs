@@ -24,6 +24,8 @@ pub const CODES: &[&str] = &[ANSWERED_LOW, SAVED_LOW];
 pub struct Span {
     /// From here on.
     pub from: i64,
+    /// Up to here, which does not belong to it any more.
+    pub until: i64,
     /// Now.
     pub now: i64,
     /// The length of a window.
@@ -32,6 +34,22 @@ pub struct Span {
     pub grace: i64,
     /// When the server was last started.
     pub restart: Option<i64>,
+}
+
+const DAY: i64 = 86_400_000_000;
+/// From 1970-01-01, a Thursday, to the first Monday.
+const MONDAY: i64 = 4 * DAY;
+
+impl Span {
+    /// Where the window with this number begins: on a border of the clock in UTC, so that each run
+    /// cuts the same hours, days and weeks. The first one may begin before the span does.
+    pub fn border(&self, number: usize) -> i64 {
+        let window = self.window.max(1);
+        let first = if window % (7 * DAY) == 0 { MONDAY } else { 0 };
+        let into = self.from.saturating_sub(first).rem_euclid(window);
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        (self.from - into).saturating_add(window.saturating_mul(number))
+    }
 }
 
 /// How many questions, and what became of them.
@@ -94,8 +112,10 @@ const EXAMPLES: usize = 5;
 impl Rate {
     /// Nothing counted yet.
     pub fn new(span: Span) -> Self {
-        let length = span.now.saturating_sub(span.from).max(0).unsigned_abs();
-        let count = length.div_ceil(span.window.max(1).unsigned_abs());
+        let length = span.until.saturating_sub(span.border(0)).max(0);
+        let count = length
+            .unsigned_abs()
+            .div_ceil(span.window.max(1).unsigned_abs());
         Self {
             span,
             total: Counts::default(),
@@ -114,7 +134,7 @@ impl Rate {
                 self.undated += 1;
                 continue;
             };
-            if time < self.span.from {
+            if time < self.span.from || time >= self.span.until {
                 continue;
             }
             if time > self.span.now.saturating_sub(self.span.grace) {
@@ -125,13 +145,10 @@ impl Rate {
             if self.span.restart.is_some_and(|restart| time >= restart) {
                 self.since_restart.add(asked.answer);
             }
-            // Windows end now; the oldest may be shorter.
-            let back = (self.span.now - time) / self.span.window.max(1);
-            let at = usize::try_from(back)
-                .ok()
-                .and_then(|back| self.windows.len().checked_sub(back + 1));
-            if let Some(at) = at {
-                self.windows[at].add(asked.answer);
+            let at = time.saturating_sub(self.span.border(0)) / self.span.window.max(1);
+            let at = usize::try_from(at).ok();
+            if let Some(window) = at.and_then(|at| self.windows.get_mut(at)) {
+                window.add(asked.answer);
             }
             if asked.answer != Answer::Given && self.examples.len() < EXAMPLES {
                 self.examples.push(example(asked.question, asked.answer));
@@ -171,7 +188,8 @@ mod tests {
     fn questions_fall_into_their_windows() {
         let second = 1_000_000;
         let mut rate = Rate::new(Span {
-            from: 1_000 * second,
+            from: 1_050 * second,
+            until: 1_250 * second,
             now: 1_250 * second,
             window: 100 * second,
             grace: 60 * second,
@@ -183,12 +201,13 @@ mod tests {
             ..question(0)
         };
         rate.take(&[
-            question(999),
-            question(1_000),
-            answer,
             question(1_049),
-            question(1_120),
+            question(1_050),
+            answer,
+            question(1_099),
+            question(1_100),
             question(1_200),
+            question(1_250),
             undated,
         ]);
         let counted: Vec<_> = rate
@@ -197,9 +216,34 @@ mod tests {
             .map(|window| (window.answered, window.questions))
             .collect();
         assert_eq!(counted, [(1, 2), (0, 1), (0, 0)]);
+        let borders = [0, 1, 2].map(|number| rate.span.border(number) / second);
+        assert_eq!(borders, [1_000, 1_100, 1_200]);
         assert_eq!((rate.total.answered, rate.total.questions), (1, 3));
         assert_eq!(rate.since_restart.questions, 1);
         assert_eq!((rate.undated, rate.young), (1, 1));
         assert_eq!(rate.windows[2].share(), None);
+    }
+
+    #[test]
+    fn windows_begin_where_hours_days_and_weeks_do() {
+        let hour = 3_600_000_000;
+        // 2026-11-29T17:23:07Z, a Sunday.
+        let from = 1_795_972_987_000_000;
+        let begins = |window: i64| {
+            let span = Span {
+                from,
+                until: from,
+                now: from,
+                window,
+                grace: 0,
+                restart: None,
+            };
+            let ago = (from - span.border(0)) / 1_000_000;
+            format!("{}:{:02}:{:02}", ago / 3600, ago / 60 % 60, ago % 60)
+        };
+        assert_eq!(begins(hour), "0:23:07");
+        assert_eq!(begins(hour / 4), "0:08:07");
+        assert_eq!(begins(24 * hour), "17:23:07");
+        assert_eq!(begins(7 * 24 * hour), "161:23:07");
     }
 }

@@ -11,6 +11,7 @@ use crate::audit::rate::Figures;
 use crate::audit::rate::Rate;
 use crate::audit::rate::Span;
 use crate::commands::Env;
+use crate::commands::moment::span;
 use crate::report::Case;
 use crate::report::Finding;
 use crate::report::Lane;
@@ -31,12 +32,16 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 /// The mode of a new file of figures: the node exporter, which reads it, is another user.
 const FIGURES: u32 = 0o644;
 
 /// More windows than this are no line that anybody reads.
 const MOST_WINDOWS: u128 = 10_000;
+/// So many windows are named where too little was answered.
+const WORST: usize = 5;
 
 /// Tell the share of questions that got a stored answer, or send some and count what is stored
 ///
@@ -46,13 +51,21 @@ const MOST_WINDOWS: u128 = 10_000;
 /// stay and as clients that leave, and counts which answers are stored.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The length of a window
+    /// The length of a window; windows begin on full hours, days and so on, in UTC
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::duration)]
     window: Duration,
 
     /// How far to look back
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = super::duration)]
     last: Duration,
+
+    /// Only questions that are not older: how long ago (24h), or a time (2026-11-21T08:00:00Z)
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["last", "probe"])]
+    since: Option<String>,
+
+    /// Only questions before then: how long ago, or a time
+    #[arg(long, value_name = "TIME", conflicts_with = "probe")]
+    until: Option<String>,
 
     /// Fail below this share, from 0 to 1 [default with --probe: 1]
     #[arg(long, value_name = "SHARE", value_parser = super::share)]
@@ -157,9 +170,14 @@ fn unwritable(path: &Path) -> String {
 }
 
 async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result<Figures> {
-    if args.window.is_zero() || args.last.as_nanos() / args.window.as_nanos() > MOST_WINDOWS {
+    let (since, until) = span(args.since.as_deref(), args.until.as_deref())?;
+    let now = super::now();
+    let until = until.unwrap_or(now);
+    let from = since.unwrap_or_else(|| until.saturating_sub(micros(args.last)));
+    let length = until.saturating_sub(from).max(0).unsigned_abs();
+    if args.window.is_zero() || u128::from(length) / args.window.as_micros().max(1) > MOST_WINDOWS {
         return Err(Stop::usage(format!(
-            "--last has more than {MOST_WINDOWS} windows of --window"
+            "the span has more than {MOST_WINDOWS} windows of --window"
         ))
         .hint("--last 24h --window 1h")
         .into());
@@ -173,14 +191,14 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
         .into());
     }
     report.store = Some(chats.line());
-    let now = super::now();
     let restart = match args.since_restart.as_deref() {
         None => None,
         Some("auto") => Some(database_start(&chats, env, now).await?),
         Some(text) => Some(moment("--since-restart", text)?),
     };
     let mut rate = Rate::new(Span {
-        from: now.saturating_sub(micros(args.last)),
+        from,
+        until,
         now,
         window: micros(args.window),
         grace: micros(args.grace),
@@ -216,7 +234,11 @@ fn tell(rate: &Rate, args: &Args, report: &mut Report) {
     let mut spans = vec![(
         "answered",
         &rate.total,
-        format!("; by {window}: {}", rate::sparkline(&rate.windows)),
+        format!(
+            "; by {window} from {}: {}",
+            clock(rate.span.border(0)),
+            rate::sparkline(&rate.windows)
+        ),
     )];
     if rate.span.restart.is_some() {
         spans.push(("answered-since-restart", &rate.since_restart, String::new()));
@@ -263,15 +285,13 @@ fn metrics(counts: &Counts) -> BTreeMap<&'static str, f64> {
     metrics
 }
 
-/// A moment for each window in which something was asked, counted from the first one's beginning.
+/// A moment for each window in which something was asked.
 fn timeline(rate: &Rate) -> Timeline {
-    let mut timeline = Timeline::default();
+    let first = rate.span.border(0);
+    let mut timeline = Timeline::by_the_clock(time(first));
     for (at, window) in rate.windows.iter().enumerate() {
         if window.questions > 0 {
-            let after = rate
-                .span
-                .window
-                .saturating_mul(i64::try_from(at).unwrap_or(0));
+            let after = rate.span.border(at).saturating_sub(first);
             let what = format!("{} of {} answered", window.answered, window.questions);
             timeline.add(
                 Duration::from_micros(after.unsigned_abs()),
@@ -281,6 +301,35 @@ fn timeline(rate: &Rate) -> Timeline {
         }
     }
     timeline
+}
+
+fn time(micros: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+/// A border of windows by the clock.
+fn clock(micros: i64) -> String {
+    humantime::format_rfc3339_seconds(time(micros)).to_string()
+}
+
+/// The windows in which most is missing, in their order.
+fn worst(rate: &Rate) -> Vec<String> {
+    let missing = |window: &Counts| window.questions - window.answered;
+    let mut windows: Vec<_> = rate.windows.iter().enumerate().collect();
+    windows.retain(|(_, window)| missing(window) > 0);
+    windows.sort_by_key(|(_, window)| std::cmp::Reverse(missing(window)));
+    windows.truncate(WORST);
+    windows.sort_by_key(|(at, _)| *at);
+    let tell = |(at, window): &(usize, &Counts)| {
+        format!(
+            "from {} to {}: {} of {} answered",
+            clock(rate.span.border(*at)),
+            clock(rate.span.border(at + 1)),
+            window.answered,
+            window.questions
+        )
+    };
+    windows.iter().map(tell).collect()
 }
 
 fn finding(name: &str, min: f64, share: f64, counts: &Counts, rate: &Rate) -> Finding {
@@ -301,6 +350,10 @@ fn finding(name: &str, min: f64, share: f64, counts: &Counts, rate: &Rate) -> Fi
     let causes = counts.causes().filter(|(_, count)| *count > 0);
     let finding = causes.fold(finding, |finding, (cause, count)| {
         finding.with(Source::Store, format!("{count} {cause}"))
+    });
+    let windows = worst(rate).into_iter();
+    let finding = windows.fold(finding, |finding, window| {
+        finding.with(Source::Store, window)
     });
     let examples = rate.examples.iter();
     examples

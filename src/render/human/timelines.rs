@@ -13,8 +13,8 @@ use crate::report::Verdict;
 /// Timelines beyond these say the same once more; `--verbose` shows them all.
 const MAX_TIMELINES: usize = 5;
 
-/// Columns before the third column of a timeline: `     947.8  gateway  `.
-const WHAT_AT: usize = 21;
+/// Columns between the time and the third column of a timeline: `  gateway  `.
+const BEFORE_WHAT: usize = 11;
 
 const LEGEND: &str = "While the gate is closed, chatctl holds a lock and no answer can be committed. \
                       A step lets exactly one waiting write through and closes the gate again.";
@@ -87,14 +87,25 @@ impl Page {
     }
 
     fn moments(&mut self, case: &Case) {
-        self.line(&self.paint(&format!("{:>10}  {:<7}  what", "ms", "who"), DIM));
-        let width = usize::from(self.width).saturating_sub(WHAT_AT);
-        for moment in case.timeline.moments() {
-            let ms = self.paint(&format!("{:>10.1}", text::at_ms(moment)), DIM);
-            let mut start = format!("{ms}  {:<7}  ", moment.lane.word());
+        let moments = case.timeline.moments().iter();
+        let times: Vec<_> = moments
+            .map(|moment| match case.timeline.time_of(moment) {
+                Some(time) => text::second(time),
+                None => format!("{:>10.1}", text::at_ms(moment)),
+            })
+            .collect();
+        let is_clock = case.timeline.is_by_the_clock();
+        let head = if is_clock { "time" } else { "ms" };
+        let wide = times.iter().map(String::len).max().unwrap_or(0).max(10);
+        self.line(&self.paint(&format!("{head:>wide$}  {:<7}  what", "who"), DIM));
+        let what_at = wide + BEFORE_WHAT;
+        let width = usize::from(self.width).saturating_sub(what_at);
+        for (moment, time) in case.timeline.moments().iter().zip(times) {
+            let time = self.paint(&format!("{time:>wide$}"), DIM);
+            let mut start = format!("{time}  {:<7}  ", moment.lane.word());
             for line in text::wrap(&escape::line(&moment.what), width) {
                 self.line(&format!("{start}{line}"));
-                start = " ".repeat(WHAT_AT);
+                start = " ".repeat(what_at);
             }
         }
     }
