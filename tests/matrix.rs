@@ -81,6 +81,8 @@ modes! {
     tok_batch_correct: right(2);
     touch_correct: right(0);
     save_touch: right(1);
+    conc_both: right(2);
+    three_transactions: right(0);
     keyed_by_provider: right(1);
     held_correct: right(2);
     correct_slow: right(0);

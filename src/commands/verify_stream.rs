@@ -7,6 +7,9 @@ use super::launch::Wanted;
 use crate::config::Config;
 use crate::db::Target;
 use crate::gate;
+use crate::gate::AnyGate;
+use crate::gate::Listen;
+use crate::gate::Proxy;
 use crate::gateway::Gateway;
 use crate::http::Ready;
 use crate::http::Server;
@@ -34,14 +37,16 @@ use url::Url;
 
 /// SQLite servers wait 5 s for a lock; a hold must stay well below.
 const MAX_HOLD: Duration = Duration::from_millis(2500);
+/// Servers wait 30 s for a connection of their pool, and longer for a commit.
+const MAX_HOLD_ON_A_WIRE: Duration = Duration::from_secs(10);
 /// Where the gateway listens when the server was started by somebody else.
 const GATEWAY: &str = "127.0.0.1:9191";
 
 /// Prove that the answer is committed before the client can see the final marker
 ///
-/// chatctl plays the browser and the LLM provider, holds a lock on the store so that nothing can
-/// be committed, and sees whether the final marker comes all the same. The lock is held for at
-/// most --max-hold at a time and is given back however chatctl ends.
+/// chatctl plays the browser and the LLM provider, withholds the server's commits one by one, and
+/// sees whether the final marker comes all the same. A commit is withheld for at most --max-hold,
+/// and let through or rolled back however chatctl ends.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
     /// Session files, or folders of them [default: `sessions` of chatctl.toml, else the shipped one]
@@ -99,7 +104,12 @@ pub struct Args {
     #[arg(long, value_name = "DURATION")]
     pub hold: Option<String>,
 
-    /// The longest hold, at least 300ms [default: 2500ms]
+    /// Where the server connects in place of its database, so that its commits can be withheld on the
+    /// way [default: a free port with --start; PostgreSQL and MySQL only]
+    #[arg(long, value_name = "ADDR")]
+    pub database_listen: Option<String>,
+
+    /// The longest hold, at least 300ms [default: 2500ms on SQLite, 10s elsewhere]
     #[arg(long, value_name = "DURATION")]
     pub max_hold: Option<String>,
 
@@ -135,21 +145,19 @@ pub async fn report(args: &Args, env: &Env) -> anyhow::Result<Report> {
             .iter()
             .for_each(|secret| env.mask.keep(secret.expose()));
     }
-    let options = options(args, config)?;
-    env.progress
-        .note(&format!("seed {} replays this run's choices", options.seed));
     let url = config.value("database-url", env.database_url.as_deref())?.ok_or_else(|| {
         Stop::usage("no store: the proof looks at the database of the server under test")
             .hint("give --database-url, such as sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
     })?;
     env.mask.keep_of(&url);
     let target = Target::parse(&url)?;
-    if options.proof != Proof::Observe {
-        gate::works_on(&target)?;
-    }
+    let options = options(args, config, &target)?;
+    env.progress
+        .note(&format!("seed {} replays this run's choices", options.seed));
+    let proxy = proxy(args, env, &options, &target).await?;
     let began = Instant::now();
     let mut report = Report::new("verify-stream");
-    let mut world = world(args, env, &target).await?;
+    let mut world = world(args, env, &target, proxy).await?;
     let outcome = tokio::select! {
         outcome = verify(&mut world, &sessions, &options, &mut report) => outcome,
         () = env.until_interrupted() => Err(Stop::interrupted().into()),
@@ -179,7 +187,11 @@ async fn verify(
     }
     // Looking only must not write, not even to tidy up.
     let swept = match &world.db {
-        Some(db) if options.proof != Proof::Observe => gate::Fault::sweep(db.as_ref()).await,
+        Some(db)
+            if options.proof != Proof::Observe && gate::Fault::works_on(db.target().backend()) =>
+        {
+            gate::Fault::sweep(db.as_ref()).await
+        }
         _ => Ok(false),
     };
     if swept.unwrap_or(false) {
@@ -190,8 +202,87 @@ async fn verify(
     run::run(world, sessions, options, report).await
 }
 
-/// The gateway, and the server when chatctl starts it.
-pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Result<World> {
+/// The proxy gate, where it can be used. Refuses what no gate and no fault works on, before anything
+/// is started.
+async fn proxy(
+    args: &Args,
+    env: &Env,
+    options: &Options,
+    target: &Target,
+) -> anyhow::Result<Option<Proxy>> {
+    let config = &env.config;
+    let backend = target.backend();
+    let listen = config.value("database-listen", args.database_listen.as_deref())?;
+    let observe = "use --proof observe, which needs no gate and proves less";
+    match options.proof {
+        Proof::Observe => return Ok(None),
+        Proof::Fault if gate::Fault::works_on(backend) => return Ok(None),
+        Proof::Fault => {
+            return Err(Stop::refused(format!(
+                "no save can be made to fail by a trigger on {backend}"
+            ))
+            .hint("use --proof gate, or leave --proof out")
+            .into());
+        }
+        Proof::Auto | Proof::Gate => {}
+    }
+    let Some(kind) = gate::on(backend, options.gate.as_deref()).next() else {
+        return Err(Stop::refused(match &options.gate {
+            Some(name) => format!("gate {name} does not work on {backend}"),
+            None => format!("no gate works on {backend}"),
+        })
+        .hint(observe)
+        .into());
+    };
+    let is_wire = matches!(kind.how, gate::How::Wire);
+    if !is_wire {
+        return match listen {
+            None => Ok(None),
+            Some(_) => Err(Stop::usage(format!(
+                "--database-listen is for gate proxy, and {backend} has no wire to listen on"
+            ))
+            .hint("leave --database-listen out")
+            .into()),
+        };
+    }
+    let started = config.value("start", args.start.as_deref())?.is_some();
+    let Some(listen) = listen.or_else(|| started.then(|| "127.0.0.1:0".to_owned())) else {
+        return Err(Stop::refused(format!(
+            "the server's commits can't be withheld: its way to `{target}` does not lead through chatctl"
+        ))
+        .hint(format!(
+            "let chatctl start the server (--start), or give --database-listen 127.0.0.1:9192 and let the server \
+             connect there; or {observe}"
+        ))
+        .into());
+    };
+    let address = listen.parse().map_err(|_| {
+        Stop::usage(format!("`{listen}` is not an address with a port"))
+            .hint("--database-listen 127.0.0.1:9192")
+    })?;
+    let proxy = Proxy::listen(&Listen::Tcp(address), target, options.max_hold).await?;
+    env.progress.note(&format!(
+        "gate {}: holds back {}, at most {} at a time",
+        kind.name,
+        kind.what,
+        humantime::format_duration(options.max_hold)
+    ));
+    Ok(Some(proxy))
+}
+
+/// The gateway, and the server when chatctl starts it. Its way to the store leads through the proxy,
+/// where there is one.
+pub(super) async fn world(
+    args: &Args,
+    env: &Env,
+    target: &Target,
+    proxy: Option<Proxy>,
+) -> anyhow::Result<World> {
+    let proxied = proxy.as_ref().map(|proxy| target.through(proxy.address()));
+    if let Some(proxied) = &proxied {
+        env.progress
+            .note(&format!("database for the server: {proxied}"));
+    }
     let config = &env.config;
     let start = config.value("start", args.start.as_deref())?;
     let base = server(config, args.server.as_deref())?;
@@ -212,7 +303,7 @@ pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Re
             let (start, note) = launch::start(Wanted {
                 command,
                 gateway: gateway.url(),
-                target,
+                target: proxied.as_ref().unwrap_or(target),
                 server: base.as_ref(),
                 ready,
                 ready_timeout: timeout.expect("the setting has a default"),
@@ -239,7 +330,8 @@ pub(super) async fn world(args: &Args, env: &Env, target: &Target) -> anyhow::Re
         db: None,
         declared: env.config.store.clone(),
         server,
-        gate: None,
+        gate: proxy.map(|proxy| AnyGate::Commits(Box::new(proxy))),
+        proxied,
         fault: None,
         provoked: Provoked::default(),
         progress: env.progress.clone(),
@@ -275,7 +367,7 @@ pub(super) fn server(config: &Config, flag: Option<&str>) -> Result<Option<Url>,
     })
 }
 
-pub(super) fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
+pub(super) fn options(args: &Args, config: &Config, target: &Target) -> anyhow::Result<Options> {
     let proof = match args.proof {
         Some(proof) => proof,
         None => config
@@ -318,7 +410,10 @@ pub(super) fn options(args: &Args, config: &Config) -> anyhow::Result<Options> {
             .parsed("max-hold", args.max_hold.as_deref(), |text| {
                 duration(text).filter(|hold| *hold >= run::LEAST_HOLD)
             })?
-            .unwrap_or(MAX_HOLD),
+            .unwrap_or(match target.is_file() {
+                true => MAX_HOLD,
+                false => MAX_HOLD_ON_A_WIRE,
+            }),
         settle: config
             .parsed("settle", args.settle.as_deref(), duration)?
             .expect("the setting has a default"),

@@ -86,6 +86,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting("gate", "CHATCTL_GATE", None, "which gate"),
     setting(
+        "database-listen",
+        "CHATCTL_DATABASE_LISTEN",
+        None,
+        "where the server connects in place of its database",
+    ),
+    setting(
         "trials",
         "CHATCTL_TRIALS",
         Some("5"),

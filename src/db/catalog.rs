@@ -15,6 +15,9 @@ pub struct Catalog {
     /// A row a column of the tables that a bare name does not mean, as far as the login may read
     /// them: schema or database, table, column, type. None where there are no such tables.
     pub elsewhere: Option<&'static str>,
+    /// A row a kind of connection to this database that is not chatctl's: who, how many. None where
+    /// a database has no connections.
+    pub sessions: Option<&'static str>,
 }
 
 pub(super) static SQLITE: Catalog = Catalog {
@@ -57,6 +60,7 @@ pub(super) static SQLITE: Catalog = Catalog {
         WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name, rank, place",
     last_write: "SQLite does not keep when a table was last written",
     elsewhere: None,
+    sessions: None,
 };
 
 pub(super) static POSTGRES: Catalog = Catalog {
@@ -109,6 +113,13 @@ pub(super) static POSTGRES: Catalog = Catalog {
             AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
         ORDER BY n.nspname, c.relname, a.attnum LIMIT 20000",
     ),
+    sessions: Some(
+        "SELECT usename || ' from ' || coalesce(host(client_addr), 'a socket')
+                || coalesce(' (' || nullif(application_name, '') || ')', ''), count(*)
+            FROM pg_stat_activity
+            WHERE datname = current_database() AND backend_type = 'client backend' AND application_name <> 'chatctl'
+            GROUP BY 1 ORDER BY 1",
+    ),
 };
 
 pub(super) static MYSQL: Catalog = Catalog {
@@ -154,5 +165,11 @@ pub(super) static MYSQL: Catalog = Catalog {
         WHERE c.table_schema <> database() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
             AND c.table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
         ORDER BY c.table_schema, c.table_name, c.ordinal_position LIMIT 20000",
+    ),
+    // It does not keep the names of programs, so chatctl's own are among them.
+    sessions: Some(
+        "SELECT concat(user, ' from ', substring_index(host, ':', 1)), count(*)
+            FROM information_schema.processlist
+            WHERE db = database() AND id <> connection_id() GROUP BY 1 ORDER BY 1",
     ),
 };

@@ -7,6 +7,7 @@ use crate::mask;
 use crate::mask::decoded;
 use crate::stop::Stop;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use url::Url;
@@ -47,6 +48,23 @@ pub struct Tls {
     /// The client's key.
     pub key: Option<String>,
 }
+
+/// What a URL says of the way to the real server, by the names that the drivers take.
+const FOR_THE_REAL_ONE: [&str; 13] = [
+    "host",
+    "hostaddr",
+    "port",
+    "socket",
+    "sslrootcert",
+    "ssl-root-cert",
+    "sslca",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "sslpassword",
+];
 
 /// The key under which a URL names the schemas of PostgreSQL.
 const SEARCH_PATH: &str = "search_path";
@@ -169,6 +187,37 @@ impl Target {
             // Only a URL without a host has neither, and such a one is no target.
             let _ = url.set_username(user);
             let _ = url.set_password(Some(password));
+            target.url = for_drivers(url.as_ref(), &self.at);
+        }
+        target
+    }
+
+    /// The same database by way of a proxy, which shows a certificate that nobody can verify. The
+    /// way from the proxy to the database is encrypted and verified as this URL says.
+    #[must_use]
+    pub fn through(&self, proxy: SocketAddr) -> Self {
+        let mut target = self.clone();
+        if let At::Server { url, .. } = &mut target.at {
+            let pairs: Vec<_> = url
+                .query_pairs()
+                .filter(|(key, _)| !FOR_THE_REAL_ONE.contains(&key.as_ref()))
+                .map(|(key, value)| {
+                    let verifies = value.to_ascii_lowercase().starts_with("verify");
+                    let value = match key.as_ref() {
+                        "sslmode" if verifies => "require".into(),
+                        "ssl-mode" if verifies => "REQUIRED".into(),
+                        _ => value,
+                    };
+                    (key.into_owned(), value.into_owned())
+                })
+                .collect();
+            url.set_query(None);
+            if !pairs.is_empty() {
+                url.query_pairs_mut().extend_pairs(pairs);
+            }
+            // A URL of a server has a host, so it can have a port.
+            let _ = url.set_ip_host(proxy.ip());
+            let _ = url.set_port(Some(proxy.port()));
             target.url = for_drivers(url.as_ref(), &self.at);
         }
         target
@@ -460,6 +509,32 @@ mod tests {
             let stop = Target::parse(url).unwrap_err();
             assert!(stop.message.ends_with(&format!("names no {what}")), "{url}");
             assert!(stop.hint.is_some());
+        }
+    }
+
+    #[test]
+    fn by_way_of_a_proxy_only_the_way_differs() {
+        let through = |url: &str| {
+            let target = Target::parse(url).unwrap();
+            let target = target.through("127.0.0.1:4000".parse().unwrap());
+            target.secret_url().to_owned()
+        };
+        for (url, wanted) in [
+            (
+                "postgres://app:p%40ss@db.example/chat?sslmode=verify-full&sslrootcert=/ca.pem&application_name=a",
+                "postgres://app:p%40ss@127.0.0.1:4000/chat?sslmode=require&application_name=a",
+            ),
+            (
+                "postgres://app@localhost/chat?host=/run/postgresql&search_path=chat",
+                "postgres://app@127.0.0.1:4000/chat",
+            ),
+            (
+                "mysql://root@[::1]:3307/chat?ssl-mode=VERIFY_CA&ssl-ca=ca.pem",
+                "mysql://root@127.0.0.1:4000/chat?ssl-mode=REQUIRED",
+            ),
+            ("mysql://root@db/chat", "mysql://root@127.0.0.1:4000/chat"),
+        ] {
+            assert_eq!(through(url), wanted);
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::Closed;
 use super::Gate;
+use super::How;
 use super::Kind;
 use super::Limits;
 use super::Step;
@@ -20,10 +21,10 @@ use tokio::sync::watch;
 
 pub(super) const KIND: Kind = Kind {
     name: "begin-immediate",
-    backend: "sqlite",
+    backends: &["sqlite"],
     what: "every write to the database file, by an ordinary write transaction of chatctl itself (given back \
            when chatctl ends, but not while it is stopped)",
-    open: |db, limits| Box::pin(open(db, limits)),
+    how: How::Lock(|db, limits| Box::pin(open(db, limits))),
 };
 
 /// How long closing may wait for another writer.

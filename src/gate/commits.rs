@@ -7,7 +7,7 @@
 
 use crate::clock::Tick;
 use crate::db::Tried;
-use crate::trace::wire::Order;
+pub use crate::trace::wire::Order;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -18,6 +18,12 @@ pub trait CommitGate: Send {
 
     /// Withholds every commit of the server from now on.
     fn close<'a>(&'a mut self, hold: Hold<'a>) -> Tried<'a, Tick>;
+
+    /// Looks for a text in what the server writes from now on, whether the gate is closed or not.
+    fn look_for<'a>(&'a mut self, text: &'a str) -> Tried<'a, ()>;
+
+    /// What came through the gate; none where an open gate sees nothing.
+    fn traffic(&mut self) -> Tried<'_, Option<Traffic>>;
 
     /// Changes whenever a commit comes to the gate, passes it, or is answered.
     fn changes(&self) -> watch::Receiver<u64>;
@@ -35,8 +41,28 @@ pub trait CommitGate: Send {
     /// Gives the server the answer to a commit that was let through.
     fn answer(&mut self, id: u64) -> Tried<'_, Tick>;
 
+    /// Whether it can make a commit fail in this way.
+    fn can(&self, fault: CommitFault) -> bool;
+
+    /// Makes the commit that carries the nonce fail, until the gate is opened. Holds back nothing else.
+    fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault) -> Tried<'a, Tick>;
+
+    /// How many commits met the fault. To be asked after the gate was opened.
+    fn faults_done(&self) -> u32;
+
     /// Lets everything through. Opening an open gate does nothing.
     fn open(&mut self) -> Tried<'_, Tick>;
+}
+
+/// What came through a gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traffic {
+    /// How many connections.
+    pub connections: u64,
+    /// Whether one of them carried the text that is looked for.
+    pub carried: bool,
+    /// Why the last connection broke that did not end in order.
+    pub broken: Option<String>,
 }
 
 /// How commits are withheld.
@@ -55,8 +81,10 @@ pub struct Hold<'a> {
 pub struct Withheld {
     /// Names it at this gate, and no other.
     pub id: u64,
-    /// Who commits: the number of the connection, or of the thread.
-    pub connection: u64,
+    /// Who commits: the connection or the thread, as a person reads it.
+    pub by: String,
+    /// What is withheld of its transaction.
+    pub stage: Stage,
     /// The statement or system call that is withheld.
     pub what: String,
     /// The statements of its transaction since the gate closed, shortened.
@@ -65,6 +93,15 @@ pub struct Withheld {
     pub carries: Carries,
     /// When it came to the gate.
     pub since: Tick,
+}
+
+/// What is withheld of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Its first write, so that another writer can go first: [`Order::SecondFirst`].
+    Write,
+    /// Its commit.
+    Commit,
 }
 
 /// Whether a transaction writes the nonce, and so the answer.
@@ -96,4 +133,25 @@ pub enum CommitOutcome {
     Failed(String),
     /// The connection ended before there was an answer.
     Lost,
+}
+
+/// What can be done to the very commit that carries the answer, without any right in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitFault {
+    /// The transaction is rolled back, and the commit is answered with an error.
+    CommitError,
+    /// The connection breaks before the commit reaches the store: it is surely not committed.
+    LostBefore,
+    /// The connection breaks after the commit and before its answer: the server can't know.
+    LostAfter,
+    /// The commit takes this long.
+    Slow(Duration),
+    /// Every connection breaks, and new ones break too.
+    DatabaseGone,
+    /// The connection breaks, and new ones are refused: there are too many.
+    TooManyConnections,
+    /// The commit's system call fails: no space is left on the device.
+    DiskFull,
+    /// The commit's system call fails: the device does.
+    IoError,
 }

@@ -25,6 +25,11 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Whether its triggers are written for this backend.
+    pub fn works_on(backend: &str) -> bool {
+        backend == "sqlite"
+    }
+
     /// A connection for the triggers; none is in the store yet.
     pub async fn new(db: &dyn Db) -> anyhow::Result<Self> {
         let writer = db.writer(WAIT).await?;

@@ -1,8 +1,12 @@
-//! Gates: a lock that chatctl holds so that nothing can be committed while it is closed.
+//! Gates: what keeps the server's commits back while it is closed.
 //!
-//! A gate that is wrong makes a proof wrong, so every gate is verified to be closed by
-//! another connection before it is believed. A gate never outlives the process nor its
-//! `--max-hold`, and never waits for the server without a deadline.
+//! The strongest ones withhold the server's own commits, one by one, and then the answer to each:
+//! on the wire to its database ([`Proxy`]), or at its system calls ([`Syscalls`]). Where neither
+//! can be used, a [`Gate`] locks the store. A lock that is wrong makes a proof wrong, so another
+//! connection verifies that it is closed before it is believed.
+//!
+//! A gate never outlives the process nor its `--max-hold`, and never waits for the server without
+//! a deadline.
 
 mod begin_immediate;
 mod commits;
@@ -15,21 +19,22 @@ mod syscalls;
 
 use crate::clock::Tick;
 use crate::db::Db;
-use crate::db::Target;
 use crate::db::Tried;
-use crate::stop::Stop;
 use std::time::Duration;
 use tokio::sync::watch;
 
 pub use commits::Carries;
+pub use commits::CommitFault;
 pub use commits::CommitGate;
 pub use commits::CommitOutcome;
 pub use commits::Hold;
+pub use commits::Order;
 pub use commits::Passed;
+pub use commits::Stage;
+pub use commits::Traffic;
 pub use commits::Withheld;
 pub use fault::Fault;
 pub use fault::ON_PURPOSE;
-pub use proxy::Fault as ProxyFault;
 pub use proxy::Listen;
 pub use proxy::Proxy;
 pub use syscalls::Syscalls;
@@ -102,55 +107,55 @@ pub struct Limits {
 pub struct Kind {
     /// What `--gate` takes.
     pub name: &'static str,
-    /// The backend it works on.
-    pub backend: &'static str,
-    /// What it locks, in words for the person whose store it is.
+    /// The backends it works on.
+    pub backends: &'static [&'static str],
+    /// What it holds back, in words for the person whose store it is.
     pub what: &'static str,
-    /// Opens it; an error says why it can't be used here.
-    pub open: for<'a> fn(&'a dyn Db, Limits) -> Tried<'a, Box<dyn Gate>>,
+    /// How it holds commits back.
+    pub how: How,
+}
+
+/// How a gate holds commits back.
+pub enum How {
+    /// On the wire: chatctl listens in front of the database, and the server connects there.
+    Wire,
+    /// At the system calls of a server that chatctl starts.
+    SystemCalls,
+    /// By a lock on the store. An error says why it can't be used here.
+    Lock(for<'a> fn(&'a dyn Db, Limits) -> Tried<'a, Box<dyn Gate>>),
 }
 
 /// Every gate, strongest first.
-pub static ALL: &[Kind] = &[raw_locks::KIND, begin_immediate::KIND];
+pub static ALL: &[Kind] = &[
+    proxy::KIND,
+    syscalls::KIND,
+    raw_locks::KIND,
+    begin_immediate::KIND,
+];
 
-/// Refuses a store on which no gate and no fault works, before anything is started.
-pub fn works_on(target: &Target) -> Result<(), Stop> {
-    if ALL.iter().any(|kind| kind.backend == target.backend()) {
-        return Ok(());
-    }
-    Err(Stop::refused(format!(
-        "no write can be held back on {}: no gate works on `{target}`",
-        target.backend()
-    ))
-    .hint("use --proof observe, which needs no lock and proves less"))
+/// A gate that is ready to be closed.
+pub enum AnyGate {
+    /// It withholds commits, and then their answers.
+    Commits(Box<dyn CommitGate>),
+    /// It locks the store.
+    Lock(Box<dyn Gate>),
 }
 
-/// Opens the gate of that name, or the strongest that works on this store.
-/// Also gives the reasons why stronger ones were passed over.
-pub async fn open(
-    name: Option<&str>,
-    db: &dyn Db,
-    limits: Limits,
-) -> anyhow::Result<(Box<dyn Gate>, Vec<String>)> {
-    let backend = db.target().backend();
-    let mut passed_over = Vec::new();
-    let fitting = ALL
-        .iter()
-        .filter(|kind| kind.backend == backend && name.is_none_or(|name| name == kind.name));
-    for kind in fitting {
-        match (kind.open)(db, limits).await {
-            Ok(gate) => return Ok((gate, passed_over)),
-            Err(error) if error.downcast_ref::<Stop>().is_some() => return Err(error),
-            Err(error) => passed_over.push(format!("{}: {error:#}", kind.name)),
-        }
+impl AnyGate {
+    /// Its row in the table.
+    pub fn kind(&self) -> &'static Kind {
+        let name = match self {
+            Self::Commits(gate) => gate.name(),
+            Self::Lock(gate) => gate.name(),
+        };
+        let kind = ALL.iter().find(|kind| kind.name == name);
+        kind.expect("every gate has a row")
     }
-    let why = match passed_over.is_empty() {
-        true => format!("no gate of that name works on {backend}"),
-        false => passed_over.join("; "),
-    };
-    Err(
-        Stop::unreachable(format!("no gate can be held on `{}`: {why}", db.target()))
-            .hint("use --proof observe, which needs no lock and proves less")
-            .into(),
-    )
+}
+
+/// The gates that work on a backend, strongest first; only the one of that name, where one is given.
+pub fn on(backend: &str, name: Option<&str>) -> impl Iterator<Item = &'static Kind> {
+    ALL.iter().filter(move |kind| {
+        kind.backends.contains(&backend) && name.is_none_or(|name| name == kind.name)
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::Closed;
 use super::Gate;
+use super::How;
 use super::Kind;
 use super::Limits;
 use super::Step;
@@ -32,9 +33,9 @@ use tokio::sync::watch;
 
 pub(super) const KIND: Kind = Kind {
     name: "raw-locks",
-    backend: "sqlite",
+    backends: &["sqlite"],
     what: "every write to the database file, by the lock bytes of SQLite's own protocol",
-    open: |db, limits| Box::pin(open(db, limits)),
+    how: How::Lock(|db, limits| Box::pin(open(db, limits))),
 };
 
 /// How long closing may wait for another writer, in milliseconds.

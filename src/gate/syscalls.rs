@@ -3,11 +3,16 @@
 //!
 //! The helper that started the server traces it; this side asks. Linux only.
 
+use super::How;
+use super::Kind;
 use super::commits::Carries;
+use super::commits::CommitFault;
 use super::commits::CommitGate;
 use super::commits::CommitOutcome;
 use super::commits::Hold;
 use super::commits::Passed;
+use super::commits::Stage;
+use super::commits::Traffic;
 use super::commits::Withheld;
 use crate::clock;
 use crate::clock::Tick;
@@ -26,8 +31,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
-/// The name in the table of gates.
-pub(super) const NAME: &str = "syscalls";
+pub(super) const KIND: Kind = Kind {
+    name: "syscalls",
+    backends: &["sqlite"],
+    what: "the thread of the server that commits, at the system call that commits, and no other thread",
+    how: How::SystemCalls,
+};
 
 /// Longer than the helper takes to trace every thread, or to let go of all.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
@@ -76,24 +85,6 @@ impl Syscalls {
     /// How many holds ended because they were too long, since the gate was closed.
     pub fn expired(&self) -> u32 {
         self.expired
-    }
-
-    /// How many calls were made to fail, since the gate was closed.
-    pub fn faults_done(&self) -> u32 {
-        self.faults
-    }
-
-    /// Makes the call fail that commits the nonce, until the gate is opened.
-    ///
-    /// # Errors
-    /// When the server can't be traced.
-    pub async fn arm(&mut self, nonce: &str, fault: Errno) -> anyhow::Result<Tick> {
-        let hold = Hold {
-            nonce,
-            order: Order::Arrival,
-            patience: Duration::ZERO,
-        };
-        self.start(hold, Some(fault)).await
     }
 
     async fn start(&mut self, hold: Hold<'_>, fault: Option<Errno>) -> anyhow::Result<Tick> {
@@ -194,11 +185,20 @@ async fn talk(
 
 impl CommitGate for Syscalls {
     fn name(&self) -> &'static str {
-        NAME
+        KIND.name
     }
 
     fn close<'a>(&'a mut self, hold: Hold<'a>) -> Tried<'a, Tick> {
         Box::pin(self.start(hold, None))
+    }
+
+    fn look_for<'a>(&'a mut self, _text: &'a str) -> Tried<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn traffic(&mut self) -> Tried<'_, Option<Traffic>> {
+        // An open gate traces nothing, so it sees nothing.
+        Box::pin(async { Ok(None) })
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -211,7 +211,8 @@ impl CommitGate for Syscalls {
             let commits = state.commits.iter();
             let withheld = commits.map(|commit| Withheld {
                 id: commit.id,
-                connection: u64::from(commit.thread),
+                by: format!("thread {}", commit.thread),
+                stage: Stage::Commit,
                 what: commit.what.clone(),
                 statements: Vec::new(),
                 carries: if commit.carries {
@@ -270,6 +271,26 @@ impl CommitGate for Syscalls {
         })
     }
 
+    fn can(&self, fault: CommitFault) -> bool {
+        errno(fault).is_some()
+    }
+
+    fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault) -> Tried<'a, Tick> {
+        let hold = Hold {
+            nonce,
+            order: Order::Arrival,
+            patience: Duration::ZERO,
+        };
+        Box::pin(async move {
+            let fault = errno(fault).context("this gate can't make a commit fail in this way")?;
+            self.start(hold, Some(fault)).await
+        })
+    }
+
+    fn faults_done(&self) -> u32 {
+        self.faults
+    }
+
     fn open(&mut self) -> Tried<'_, Tick> {
         Box::pin(async move {
             if !std::mem::take(&mut self.closed) {
@@ -293,5 +314,19 @@ impl CommitGate for Syscalls {
                 }
             }
         })
+    }
+}
+
+/// What the system call of a commit ends with; none for what only a wire can do.
+fn errno(fault: CommitFault) -> Option<Errno> {
+    match fault {
+        CommitFault::DiskFull => Some(Errno::NoSpace),
+        CommitFault::IoError => Some(Errno::Io),
+        CommitFault::CommitError
+        | CommitFault::LostBefore
+        | CommitFault::LostAfter
+        | CommitFault::Slow(_)
+        | CommitFault::DatabaseGone
+        | CommitFault::TooManyConnections => None,
     }
 }

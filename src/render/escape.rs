@@ -148,7 +148,7 @@ mod tests {
             "\u{1d173}",
         ] {
             let shown = line(&format!("a{invisible}b")).into_owned();
-            let code = invisible.chars().next().unwrap().escape_unicode();
+            let code = invisible.escape_unicode();
             assert_eq!(shown, format!("a{code}b"));
         }
         // The form of a symbol is seen; a second selector, and one without a symbol, is not.

@@ -25,7 +25,8 @@ use crate::stream::run::Probes;
 pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result<Figures> {
     let told = args.as_verify_stream();
     let sessions = verify_stream::sessions(&told, env)?;
-    let options = verify_stream::options(&told, &env.config)?;
+    let target = env.target()?;
+    let options = verify_stream::options(&told, &env.config, &target)?;
     let [(session, profile)] = sessions.as_slice() else {
         return Err(Stop::usage(format!(
             "--probe takes one session, and these are {}",
@@ -37,8 +38,7 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
     for secret in &session.secrets {
         env.mask.keep(secret.expose());
     }
-    let target = env.target()?;
-    let mut world = verify_stream::world(&told, env, &target).await?;
+    let mut world = verify_stream::world(&told, env, &target, None).await?;
     let probed = tokio::select! {
         probed = async {
             world.db = Some(db::open(target).await?);

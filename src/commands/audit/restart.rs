@@ -86,12 +86,12 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         let secrets = session.secrets.iter();
         secrets.for_each(|secret| env.mask.keep(secret.expose()));
     }
-    let stage_options = verify_stream::options(&inner, &env.config)?;
-    let options = options(&args, &env)?;
     let target = env.target()?;
+    let stage_options = verify_stream::options(&inner, &env.config, &target)?;
+    let options = options(&args, &env)?;
     let began = Instant::now();
     let mut report = Report::new("audit restart");
-    let mut world = verify_stream::world(&inner, &env, &target).await?;
+    let mut world = verify_stream::world(&inner, &env, &target, None).await?;
     let outcome = tokio::select! {
         outcome = async {
             open(&mut world, target).await?;

@@ -5,7 +5,6 @@
 //! SQL, and works with whatever speaks the protocol. When chatctl ends its connections break, and
 //! the database rolls back what was not committed.
 
-mod fault;
 mod mysql;
 mod postgres;
 mod queue;
@@ -15,9 +14,13 @@ mod tls;
 mod upstream;
 mod wire;
 
+use super::How;
+use super::Kind;
+use super::commits::CommitFault;
 use super::commits::CommitGate;
 use super::commits::Hold;
 use super::commits::Passed;
+use super::commits::Traffic;
 use super::commits::Withheld;
 use crate::clock::Tick;
 use crate::db::Login;
@@ -40,10 +43,12 @@ use upstream::Address;
 use upstream::Upstream;
 use wire::Raw;
 
-pub use fault::Fault;
-
-/// The name in the table of gates.
-pub(super) const NAME: &str = "proxy";
+pub(super) const KIND: Kind = Kind {
+    name: "proxy",
+    backends: &["postgres", "mysql"],
+    what: "the server's own commits on the wire to its database, one at a time, and nobody else's",
+    how: How::Wire,
+};
 
 /// A database server that chatctl plays, in front of the real one. Dropping it ends every
 /// connection.
@@ -134,6 +139,11 @@ impl Proxy {
         self.address
     }
 
+    /// The socket where it listens; none when it listens at an address.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
     /// How many connections came through it.
     pub fn connections(&self) -> u64 {
         self.queue.connections()
@@ -142,26 +152,6 @@ impl Proxy {
     /// Why the last connection ended that did not end in order.
     pub fn broken(&self) -> Option<String> {
         self.queue.broken()
-    }
-
-    /// Looks for a text in what the server writes from now on; [`Proxy::carriers`] tells.
-    pub fn look_for(&self, text: &str) {
-        self.queue.look_for(text);
-    }
-
-    /// The connections that carried the text, by number.
-    pub fn carriers(&self) -> Vec<u64> {
-        self.queue.carriers()
-    }
-
-    /// Makes the commit that carries the nonce fail, until [`CommitGate::open`].
-    pub fn arm(&self, nonce: &str, fault: Fault) {
-        self.queue.arm(nonce, fault);
-    }
-
-    /// How many commits met the fault.
-    pub fn faults_done(&self) -> u32 {
-        self.queue.faults_done()
     }
 
     /// How many messages were let through because they were withheld longer than allowed.
@@ -181,12 +171,26 @@ impl Drop for Proxy {
 
 impl CommitGate for Proxy {
     fn name(&self) -> &'static str {
-        NAME
+        KIND.name
     }
 
     fn close<'a>(&'a mut self, hold: Hold<'a>) -> Tried<'a, Tick> {
-        let at = self.queue.close(hold.nonce);
+        let at = self.queue.close(hold.nonce, hold.order);
         Box::pin(async move { Ok(at) })
+    }
+
+    fn look_for<'a>(&'a mut self, text: &'a str) -> Tried<'a, ()> {
+        self.queue.look_for(text);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn traffic(&mut self) -> Tried<'_, Option<Traffic>> {
+        let traffic = Traffic {
+            connections: self.queue.connections(),
+            carried: !self.queue.carriers().is_empty(),
+            broken: self.queue.broken(),
+        };
+        Box::pin(async { Ok(Some(traffic)) })
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -212,6 +216,27 @@ impl CommitGate for Proxy {
     fn answer(&mut self, id: u64) -> Tried<'_, Tick> {
         let at = self.queue.answer(id);
         Box::pin(async move { Ok(at) })
+    }
+
+    fn can(&self, fault: CommitFault) -> bool {
+        match fault {
+            CommitFault::CommitError
+            | CommitFault::LostBefore
+            | CommitFault::LostAfter
+            | CommitFault::Slow(_)
+            | CommitFault::DatabaseGone
+            | CommitFault::TooManyConnections => true,
+            CommitFault::DiskFull | CommitFault::IoError => false,
+        }
+    }
+
+    fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault) -> Tried<'a, Tick> {
+        let at = self.queue.arm(nonce, fault);
+        Box::pin(async move { Ok(at) })
+    }
+
+    fn faults_done(&self) -> u32 {
+        self.queue.faults_done()
     }
 
     fn open(&mut self) -> Tried<'_, Tick> {

@@ -6,9 +6,12 @@
 use crate::clock;
 use crate::clock::Tick;
 use crate::gate::commits::Carries;
+use crate::gate::commits::CommitFault;
 use crate::gate::commits::CommitOutcome;
 use crate::gate::commits::Passed;
+use crate::gate::commits::Stage;
 use crate::gate::commits::Withheld;
+use crate::trace::wire::Order;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +23,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
-
-use super::fault::Fault;
 
 /// A statement that takes longer than this may wait for a lock.
 const BLOCKED: Duration = Duration::from_millis(50);
@@ -47,10 +48,21 @@ struct State {
     /// The open ones, by number.
     open: BTreeMap<u64, Arc<Connection>>,
     carriers: Vec<u64>,
+    /// Whose first write is withheld: the connection that writes first.
+    lets_pass: Option<LetsPass>,
     expired: u32,
-    fault: Option<Fault>,
+    fault: Option<CommitFault>,
     faults_done: u32,
     broken: Option<String>,
+}
+
+/// Which connection lets another one go first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LetsPass {
+    /// The one that writes next.
+    Next,
+    /// This one has.
+    Done,
 }
 
 /// An open connection of the server under test.
@@ -100,6 +112,7 @@ impl Drop for Connected {
 }
 
 struct Waiting {
+    connection: u64,
     commit: Withheld,
     phase: Phase,
 }
@@ -117,6 +130,8 @@ enum Phase {
 pub(super) struct Commit {
     /// The connection's number, from 1.
     pub(super) connection: u64,
+    /// Whether it commits, or only writes.
+    pub(super) stage: Stage,
     /// The statement that commits.
     pub(super) what: String,
     /// The statements of its transaction, shortened.
@@ -132,7 +147,7 @@ pub(super) enum Passage {
     /// Forward it, and withhold its answer until the ticket allows it.
     Step(Ticket),
     /// Do this in place of forwarding it.
-    Fault(Fault),
+    Fault(CommitFault),
 }
 
 impl Queue {
@@ -180,7 +195,7 @@ impl Queue {
         let state = self.state();
         let at_gate = |number: u64| {
             let mut waiting = state.waiting.values();
-            waiting.any(|waiting| waiting.commit.connection == number)
+            waiting.any(|waiting| waiting.connection == number)
         };
         let open = state.open.values();
         open.filter(|connection| connection.busy_for().is_some_and(|busy| busy >= BLOCKED))
@@ -217,21 +232,29 @@ impl Queue {
     }
 
     /// Withholds commits from now on.
-    pub(super) fn close(&self, nonce: &str) -> Tick {
+    pub(super) fn close(&self, nonce: &str, order: Order) -> Tick {
         self.look_for(nonce);
-        self.state().expired = 0;
+        let mut state = self.state();
+        state.expired = 0;
+        state.lets_pass = match order {
+            Order::Arrival => None,
+            Order::SecondFirst => Some(LetsPass::Next),
+        };
+        drop(state);
         self.closed.store(true, Ordering::Release);
         clock::now()
     }
 
     /// Makes the commit that carries the nonce fail.
-    pub(super) fn arm(&self, nonce: &str, fault: Fault) {
+    pub(super) fn arm(&self, nonce: &str, fault: CommitFault) -> Tick {
         self.look_for(nonce);
         let mut state = self.state();
         state.fault = Some(fault);
         state.faults_done = 0;
+        state.lets_pass = None;
         drop(state);
         self.closed.store(true, Ordering::Release);
+        clock::now()
     }
 
     /// A connection ended with an error.
@@ -252,11 +275,14 @@ impl Queue {
     }
 
     /// The fault that new connections meet.
-    pub(super) fn refuses(&self) -> Option<Fault> {
+    pub(super) fn refuses(&self) -> Option<CommitFault> {
         let state = self.state();
         state.fault.filter(|fault| {
             state.faults_done > 0
-                && matches!(fault, Fault::DatabaseGone | Fault::TooManyConnections)
+                && matches!(
+                    fault,
+                    CommitFault::DatabaseGone | CommitFault::TooManyConnections
+                )
         })
     }
 
@@ -354,28 +380,41 @@ impl Queue {
             if !self.reads() {
                 return Passage::Free;
             }
+            if commit.stage == Stage::Write {
+                if state.lets_pass != Some(LetsPass::Next) {
+                    return Passage::Free;
+                }
+                state.lets_pass = Some(LetsPass::Done);
+            }
             if let Some(fault) = state.fault {
                 if commit.carries == Carries::Other {
                     return Passage::Free;
                 }
                 state.faults_done += 1;
-                if fault == Fault::DatabaseGone {
+                if fault == CommitFault::DatabaseGone {
                     self.gone.send_replace(true);
                 }
                 return Passage::Fault(fault);
             }
             state.next += 1;
             let id = state.next;
+            let connection = commit.connection;
             let commit = Withheld {
                 id,
-                connection: commit.connection,
+                by: format!("connection {connection}"),
+                stage: commit.stage,
                 what: commit.what,
                 statements: commit.statements,
                 carries: commit.carries,
                 since: clock::now(),
             };
             let phase = Phase::Commit(go);
-            state.waiting.insert(id, Waiting { commit, phase });
+            let waiting = Waiting {
+                connection,
+                commit,
+                phase,
+            };
+            state.waiting.insert(id, waiting);
             Ticket {
                 queue: Arc::clone(self),
                 id,

@@ -2,7 +2,6 @@
 //!
 //! Bytes are passed on as they come; messages are read only as far as a commit could be in them.
 
-use super::fault::Fault;
 use super::queue::Commit;
 use super::queue::Connected;
 use super::queue::Passage;
@@ -12,7 +11,9 @@ use super::wire::Incoming;
 use super::wire::Link;
 use super::wire::Writer;
 use crate::gate::commits::Carries;
+use crate::gate::commits::CommitFault;
 use crate::gate::commits::CommitOutcome;
+use crate::gate::commits::Stage;
 use memchr::memmem;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -47,7 +48,7 @@ pub(super) trait Session: Send {
     fn needs_more(header: Header, there: usize) -> bool;
 
     /// A message of the database.
-    fn from_database(&mut self, message: Message<'_>) -> Heard;
+    fn hear(&mut self, message: Message<'_>) -> Heard;
 
     /// Whether the database has not answered everything yet.
     fn is_busy(&self) -> bool;
@@ -106,6 +107,8 @@ pub(super) enum Decision {
     Forward,
     /// It may commit: this is the statement.
     Commit(String),
+    /// It writes in an open transaction, and commits nothing: this is the statement.
+    Write(String),
     /// Nothing can be said before the database has answered what went before.
     Wait,
 }
@@ -203,8 +206,8 @@ impl<S: Session> Relay<S> {
     /// Passes both directions on until one of them ends.
     pub(super) async fn run(&self, client: Link, database: Link) -> anyhow::Result<()> {
         tokio::select! {
-            ended = self.from_client(client.incoming, database.writer) => ended,
-            ended = self.from_database(database.incoming, client.writer) => ended,
+            ended = self.to_database(client.incoming, database.writer) => ended,
+            ended = self.to_client(database.incoming, client.writer) => ended,
             () = self.queue.gone() => Ok(()),
         }
     }
@@ -216,7 +219,7 @@ impl<S: Session> Relay<S> {
     }
 
     /// From the server under test to its database, until it hangs up.
-    async fn from_client(&self, mut from: Incoming, mut to: Writer) -> anyhow::Result<()> {
+    async fn to_database(&self, mut from: Incoming, mut to: Writer) -> anyhow::Result<()> {
         // Whether the first message was let through already.
         let mut allowed = false;
         loop {
@@ -281,18 +284,21 @@ impl<S: Session> Relay<S> {
             // What was let through goes with the rest of its group.
             let goes = allowed || (shared.ticket.is_some() && !shared.session.is_busy());
             if reads && !goes {
-                match shared.session.decide(message) {
-                    Decision::Forward => {}
+                let asks = match shared.session.decide(message) {
+                    Decision::Forward => None,
                     Decision::Wait => return Ok((at, Then::Wait)),
-                    Decision::Commit(what) => {
-                        let commit = Commit {
-                            connection: self.connection.number,
-                            what,
-                            statements: shared.session.statements(),
-                            carries: shared.session.carries(),
-                        };
-                        return Ok((at, Then::Ask(header.kind, commit)));
-                    }
+                    Decision::Commit(what) => Some((Stage::Commit, what)),
+                    Decision::Write(what) => Some((Stage::Write, what)),
+                };
+                if let Some((stage, what)) = asks {
+                    let commit = Commit {
+                        connection: self.connection.number,
+                        stage,
+                        what,
+                        statements: shared.session.statements(),
+                        carries: shared.session.carries(),
+                    };
+                    return Ok((at, Then::Ask(header.kind, commit)));
                 }
             }
             allowed = false;
@@ -309,18 +315,23 @@ impl<S: Session> Relay<S> {
     }
 
     /// Makes a commit fail whose message waits at the gate. False ends the connection.
-    async fn fail(&self, fault: Fault, kind: u8, to: &mut Writer) -> anyhow::Result<bool> {
+    async fn fail(&self, fault: CommitFault, kind: u8, to: &mut Writer) -> anyhow::Result<bool> {
         match fault {
-            Fault::LostBefore | Fault::DatabaseGone | Fault::TooManyConnections => Ok(false),
-            Fault::LostAfter => {
+            CommitFault::LostBefore
+            | CommitFault::DatabaseGone
+            | CommitFault::TooManyConnections => Ok(false),
+            CommitFault::DiskFull | CommitFault::IoError => {
+                anyhow::bail!("a proxy can't make a system call of the database fail")
+            }
+            CommitFault::LostAfter => {
                 self.shared().instead = Some(Instead::Break);
                 Ok(true)
             }
-            Fault::Slow(delay) => {
+            CommitFault::Slow(delay) => {
                 tokio::time::sleep(delay).await;
                 Ok(true)
             }
-            Fault::CommitError => {
+            CommitFault::CommitError => {
                 let error = {
                     let mut shared = self.shared();
                     let error = shared.session.commit_error(kind);
@@ -336,7 +347,7 @@ impl<S: Session> Relay<S> {
     }
 
     /// From the database to the server under test, until it hangs up.
-    async fn from_database(&self, mut from: Incoming, mut to: Writer) -> anyhow::Result<()> {
+    async fn to_client(&self, mut from: Incoming, mut to: Writer) -> anyhow::Result<()> {
         // So many bytes are read, and not passed on yet.
         let mut read = 0;
         loop {
@@ -346,7 +357,7 @@ impl<S: Session> Relay<S> {
                 if !whole && (S::needs_more(header, there) || self.holds_back(there)) {
                     break;
                 }
-                let heard = self.shared().session.from_database(Message {
+                let heard = self.shared().session.hear(Message {
                     kind: header.kind,
                     body: &from.bytes[read + header.begins..read + there],
                     length: header.length - header.begins,

@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::relay::Decision;
 use crate::gate::commits::Carries;
 use crate::sql::Dialect;
 use crate::sql::Lexer;
@@ -71,6 +72,8 @@ impl Class {
 pub(super) struct Effect {
     /// Whether something may be committed by it.
     pub(super) may_commit: bool,
+    /// Whether it writes in an open transaction.
+    pub(super) writes: bool,
     /// The state that follows.
     pub(super) after: Status,
 }
@@ -80,6 +83,7 @@ impl Effect {
     pub(super) fn of(class: Class, before: Status, carries: Carries) -> Self {
         Self {
             may_commit: class.may_commit(before, carries),
+            writes: class == Class::Write && before == Status::Open,
             after: class.after(before),
         }
     }
@@ -88,16 +92,29 @@ impl Effect {
     pub(super) fn of_text(text: &str, dialect: Dialect, before: Status, carries: Carries) -> Self {
         let mut all = Self {
             may_commit: false,
+            writes: false,
             after: before,
         };
         for class in classes(text, dialect) {
             let one = Self::of(class, all.after, carries);
             all = Self {
                 may_commit: all.may_commit || one.may_commit,
+                writes: all.writes || one.writes,
                 after: one.after,
             };
         }
         all
+    }
+
+    /// What is to be done with a message that has it.
+    pub(super) fn decision(self, shown: impl FnOnce() -> String) -> Decision {
+        if self.may_commit {
+            Decision::Commit(shown())
+        } else if self.writes {
+            Decision::Write(shown())
+        } else {
+            Decision::Forward
+        }
     }
 }
 

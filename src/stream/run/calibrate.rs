@@ -94,6 +94,10 @@ impl Stage<'_> {
             client: &READ_TO_END,
         };
         let live = self.begin(chat, index, vary)?;
+        let is_first = self.mapping.is_none();
+        if is_first {
+            self.look_for(&live).await?;
+        }
         live.play.release();
         let at_final = self.until_final(&live).await;
         if at_final.turn.final_at.is_some() && self.mapping.is_some() {
@@ -120,6 +124,9 @@ impl Stage<'_> {
         }
         if let Some((_, row)) = self.await_row(&live, self.options.settle).await {
             self.keep(&live, row);
+            if is_first {
+                self.check_wired().await?;
+            }
         }
         self.turn_seen(&live, seen).await
     }

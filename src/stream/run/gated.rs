@@ -6,9 +6,8 @@ use super::save_fails::swallowed;
 use super::stage::Stage;
 use super::trial::Holds;
 use super::trial::Judged;
-use crate::gate;
-use crate::gate::Gate;
-use crate::gate::Limits;
+use crate::gate::AnyGate;
+use crate::gate::Order;
 use crate::report::Finding;
 use crate::report::Report;
 use crate::report::Severity;
@@ -49,7 +48,7 @@ impl Stage<'_> {
         case.metric("hold_ms", hold);
         let mut gate = self.take_gate().await?;
         self.provoke();
-        let judged = self.trials(gate.as_mut(), hold, &mut case).await;
+        let judged = self.trials(&mut gate, hold, &mut case).await;
         self.world.gate = Some(gate);
         let judged = judged?;
         self.calm().await;
@@ -81,35 +80,11 @@ impl Stage<'_> {
         Some(hold.clamp(least, longest))
     }
 
-    async fn take_gate(&mut self) -> anyhow::Result<Box<dyn Gate>> {
-        if let Some(gate) = self.world.gate.take() {
-            return Ok(gate);
-        }
-        let limits = Limits {
-            max_hold: self.options.max_hold,
-        };
-        let (gate, passed_over) =
-            gate::open(self.options.gate.as_deref(), self.world.db(), limits).await?;
-        for why in passed_over {
-            self.world
-                .progress
-                .warning(&format!("a stronger gate can't be used: {why}"));
-        }
-        let kind = gate::ALL.iter().find(|kind| kind.name == gate.name());
-        self.world.progress.note(&format!(
-            "gate {}: locks {}, at most {} ms at a time",
-            gate.name(),
-            kind.map_or("the store", |kind| kind.what),
-            self.options.max_hold.as_millis()
-        ));
-        Ok(gate)
-    }
-
     /// Trials until enough are decided. One that leaves it open is tried again: a writer that
     /// was late, or a marker that overtook the gate, says nothing of the server. A violation ends it.
     async fn trials(
         &mut self,
-        gate: &mut dyn Gate,
+        gate: &mut AnyGate,
         hold: Duration,
         case: &mut Begun,
     ) -> anyhow::Result<Vec<Judged>> {
@@ -124,7 +99,16 @@ impl Stage<'_> {
             let chat = self.set_up().await?;
             for index in 0..turns {
                 let holds = self.holds(hold);
-                let trial = self.gated_turn(&chat, index, gate, holds).await?;
+                let trial = match gate {
+                    AnyGate::Commits(gate) => {
+                        let order = next_order(&judged);
+                        let gate = gate.as_mut();
+                        self.withheld_turn(&chat, index, gate, holds, order).await?
+                    }
+                    AnyGate::Lock(gate) => {
+                        self.gated_turn(&chat, index, gate.as_mut(), holds).await?
+                    }
+                };
                 judged.push(trial);
             }
             let sum = sum(&judged, turns, wanted);
@@ -192,7 +176,7 @@ impl Stage<'_> {
         match (sum, telling) {
             (Shown::Proven, _) => self.end_case(case, Verdict::Proven, reason, report),
             (Shown::Violated(how), Some(telling)) => {
-                let is_dropped = telling.trial.closed.is_some() && telling.late_row.is_none();
+                let is_dropped = telling.closed.is_some() && telling.late_row.is_none();
                 let (verdict, reason, findings) = match is_dropped {
                     true => (
                         Verdict::Inconclusive,
@@ -224,7 +208,7 @@ impl Stage<'_> {
     /// The marker came, and then the row, or no gate kept it from coming.
     fn saved_late(&self, judged: &Judged, how: &str, case: &str) -> Finding {
         let marker = &self.marker;
-        let closed = match judged.trial.closed {
+        let closed = match judged.closed {
             Some(closed) => format!("the gate was closed from {}", judged.moments.ms(closed)),
             None => "no gate was closed; the row was read after the marker had come".to_owned(),
         };
@@ -260,7 +244,7 @@ impl Stage<'_> {
     }
 
     fn arrived(&self, judged: &Judged) -> String {
-        let at = judged.trial.final_at.map(|at| judged.moments.ms(at));
+        let at = judged.final_at.map(|at| judged.moments.ms(at));
         format!(
             "`{}` arrived at {}",
             self.marker,
@@ -278,6 +262,15 @@ impl Stage<'_> {
         )
         .with(Source::Store, why)
         .in_case(case)
+    }
+}
+
+/// Where several writers could not be told apart, the next trial lets them go in the other order.
+fn next_order(judged: &[Judged]) -> Order {
+    let ambiguous = |judged: &&Judged| matches!(judged.shown, Shown::Ambiguous(_));
+    match judged.iter().filter(ambiguous).count() % 2 {
+        0 => Order::Arrival,
+        _ => Order::SecondFirst,
     }
 }
 

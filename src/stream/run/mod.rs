@@ -8,6 +8,7 @@ mod close_at_final;
 mod cors;
 mod finish_without_done;
 mod gated;
+mod gates;
 mod observe;
 mod probe;
 mod provoked;
@@ -18,6 +19,8 @@ mod stage;
 mod talk;
 mod trial;
 mod warm_up;
+mod wired;
+mod withheld;
 mod world;
 
 use super::faults;

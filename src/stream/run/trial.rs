@@ -41,7 +41,9 @@ pub(super) struct Judged {
     pub(super) turn: usize,
     pub(super) shown: Shown,
     pub(super) moments: Moments,
-    pub(super) trial: Trial,
+    /// When the gate was closed; absent when it could not be.
+    pub(super) closed: Option<Tick>,
+    pub(super) final_at: Option<Tick>,
     /// When the row was complete after all; of a violation.
     pub(super) late_row: Option<Tick>,
     /// How long the gate was closed.
@@ -70,27 +72,7 @@ impl Stage<'_> {
         holds: Holds,
     ) -> anyhow::Result<Judged> {
         let mut moments = Moments::default();
-        let vary = Vary {
-            // Batch writers look right when the count meets their batch: it must vary.
-            pieces: Some(self.rng.usize(3..=9)),
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
-        let live = self.begin(chat, index, vary)?;
-        moments.at(
-            live.sent,
-            Lane::Client,
-            format!("turn {} sent", live.number),
-        );
-        let withheld = self.until_withheld(&live).await?;
-        moments.at(
-            withheld,
-            Lane::Gateway,
-            format!(
-                "{} chunks sent; the last one, with a new nonce, is withheld",
-                live.chunks_before
-            ),
-        );
+        let live = self.begin_trial(chat, index, &mut moments).await?;
         let mut trial = Trial {
             closed: None,
             final_at: None,
@@ -136,22 +118,61 @@ impl Stage<'_> {
         if trial.closed.is_some() {
             moments.at(opened, Lane::Store, "gate open");
         }
-        let held = trial
-            .closed
-            .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed));
-        self.finish(live, trial, moments, held).await
+        let judged = Judged {
+            turn: live.number - 1,
+            shown: order::judge(&trial),
+            moments,
+            closed: trial.closed,
+            final_at: trial.final_at,
+            late_row: None,
+            held: trial
+                .closed
+                .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed)),
+            sent: live.sent,
+        };
+        self.finish_trial(live, judged).await
     }
 
-    /// The rest of the response, the row that comes late, and the verdict.
-    async fn finish(
+    /// A turn whose last chunk, with the nonce, is withheld by the gateway.
+    pub(super) async fn begin_trial(
+        &mut self,
+        chat: &Chat,
+        index: usize,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Live> {
+        let vary = Vary {
+            // Batch writers look right when the count meets their batch: it must vary.
+            pieces: Some(self.rng.usize(3..=9)),
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let live = self.begin(chat, index, vary)?;
+        moments.at(
+            live.sent,
+            Lane::Client,
+            format!("turn {} sent", live.number),
+        );
+        let withheld = self.until_withheld(&live).await?;
+        moments.at(
+            withheld,
+            Lane::Gateway,
+            format!(
+                "{} chunks sent; the last one, with a new nonce, is withheld",
+                live.chunks_before
+            ),
+        );
+        Ok(live)
+    }
+
+    /// The rest of the response, and the row that comes late.
+    pub(super) async fn finish_trial(
         &mut self,
         live: Live,
-        trial: Trial,
-        mut moments: Moments,
-        held: Duration,
+        mut judged: Judged,
     ) -> anyhow::Result<Judged> {
         let seen = self.until_over(&live, REST).await;
         self.world.gateway.rest();
+        let moments = &mut judged.moments;
         if let Some(at) = *live.play.ended().borrow() {
             moments.at(
                 at,
@@ -159,7 +180,7 @@ impl Stage<'_> {
                 "the last chunk and the provider's end are sent",
             );
         }
-        if let Some(at) = trial.final_at {
+        if let Some(at) = judged.final_at {
             moments.at(
                 at,
                 Lane::Client,
@@ -171,35 +192,26 @@ impl Stage<'_> {
         {
             moments.at(at, Lane::Client, "end of the response");
         }
-        let shown = order::judge(&trial);
-        let mut late_row = None;
-        let patience = if matches!(shown, Shown::Violated(_)) {
+        let is_violated = matches!(judged.shown, Shown::Violated(_));
+        let patience = if is_violated {
             LATE_ROW
         } else {
             Duration::ZERO
         };
         match self.await_row(&live, patience).await {
             Some((at, row)) => {
-                if matches!(shown, Shown::Violated(_)) {
-                    late_row = Some(at);
+                if is_violated {
+                    judged.late_row = Some(at);
                     moments.at(at, Lane::Store, "the answer's row is complete");
                 }
                 self.keep(&live, row);
             }
-            None if matches!(shown, Shown::Violated(_)) => {
+            None if is_violated => {
                 moments.now(Lane::Store, "the answer's row has not come");
             }
             None => {}
         }
-        Ok(Judged {
-            turn: live.number - 1,
-            shown,
-            moments,
-            trial,
-            late_row,
-            held,
-            sent: live.sent,
-        })
+        Ok(judged)
     }
 
     /// No gate could be closed. A row that is not there at the final marker is a violation all

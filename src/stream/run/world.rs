@@ -6,8 +6,8 @@ use crate::clock::Tick;
 use crate::db;
 use crate::db::Db;
 use crate::db::Target;
+use crate::gate::AnyGate;
 use crate::gate::Fault;
-use crate::gate::Gate;
 use crate::gateway::Gateway;
 use crate::http::OutputLine;
 use crate::http::Server;
@@ -38,8 +38,10 @@ pub struct World {
     pub declared: Declared,
     /// The server, when chatctl started it.
     pub server: Option<Server>,
-    /// The gate, once it was opened for the first time.
-    pub gate: Option<Box<dyn Gate>>,
+    /// The gate, once it was made ready for the first time.
+    pub gate: Option<AnyGate>,
+    /// Where the server under test has to connect, when the gate is on the way to its database.
+    pub proxied: Option<Target>,
     /// Triggers that are in the store now.
     pub fault: Option<Fault>,
     /// When chatctl made something go wrong.
@@ -99,14 +101,37 @@ impl World {
             .unwrap_or_default()
     }
 
+    /// What to do so that the server's way to its database leads through the gate.
+    pub fn how_to_connect(&self) -> String {
+        match (&self.proxied, &self.server) {
+            (Some(proxied), None) => format!("let the server use {proxied} as its database"),
+            (Some(_), Some(_)) => {
+                "put {database_url} into --start where the server takes its database's address; \
+                DATABASE_URL in its environment has it too"
+                    .to_owned()
+            }
+            (None, _) => "use --start, or --database-listen".to_owned(),
+        }
+    }
+
     /// Leaves everything as it was: the gate open, no trigger, the server ended.
     pub async fn close(&mut self) {
-        // Ends the helper process; the kernel gives its locks back.
-        self.gate = None;
+        match &mut self.gate {
+            // A server that ends may have something to write.
+            Some(AnyGate::Commits(gate)) => {
+                if let Err(error) = gate.open().await {
+                    self.progress
+                        .warning(&format!("the gate was lost: {error:#}"));
+                }
+            }
+            // Ends the helper process; the kernel gives its locks back.
+            Some(AnyGate::Lock(_)) | None => self.gate = None,
+        }
         // First the server: one whose save failed may keep its transaction open.
         if let Some(mut server) = self.server.take() {
             server.end().await;
         }
+        self.gate = None;
         if let Some(mut fault) = self.fault.take()
             && let Err(error) = fault.remove().await
         {

@@ -193,7 +193,7 @@ fn short_sleep(thread: Pid, address: u64) -> Option<u32> {
     let seconds = i64::from_ne_bytes(*bytes.first_chunk()?);
     let nanos = i64::from_ne_bytes(*bytes.get(8..)?.first_chunk()?);
     let sleep = Duration::new(0, u32::try_from(nanos).ok()?);
-    let whole = sleep.subsec_nanos() % 1_000_000 == 0;
+    let whole = sleep.subsec_nanos().is_multiple_of(1_000_000);
     let ms = sleep.subsec_millis();
     (seconds == 0 && whole && (1..=LONGEST_SLEEP).contains(&ms)).then_some(ms)
 }

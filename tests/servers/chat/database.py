@@ -11,21 +11,26 @@ from sqlalchemy import create_engine, make_url, text
 # One for the whole process; it is gone with the last connection, so the first one is kept.
 MEMORY = "file:chat?mode=memory&cache=shared"
 _kept: list[sqlite3.Connection] = []
+_ENGINES = {"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysql"}
+# Unless DRIVER names another one of the engine's.
 _DRIVERS = {
-    "postgres": "postgresql+pg8000",
-    "postgresql": "postgresql+pg8000",
-    "mysql": "mysql+pymysql",
+    ("sync", "postgresql"): "pg8000",
+    ("async", "postgresql"): "asyncpg",
+    ("sync", "mysql"): "pymysql",
+    ("async", "mysql"): "aiomysql",
 }
 
 
-def url_of(mode: str) -> str:
+def url_of(mode: str, stack: str) -> str:
     if mode == "in_memory":
         _kept.append(sqlite3.connect(MEMORY, uri=True))
         return f"sqlite:///{MEMORY}&uri=true"
     given = os.environ.get("DATABASE_URL", "")
     scheme, _, rest = given.partition(":")
-    if scheme in _DRIVERS:
-        url = f"{_DRIVERS[scheme]}:{rest}"
+    if scheme in _ENGINES:
+        engine = _ENGINES[scheme]
+        driver = os.environ.get("DRIVER") or _DRIVERS[stack, engine]
+        url = f"{engine}+{driver}:{rest}"
         return _new_database(url) if mode == "ephemeral_path" else url
     path = os.environ.get("DATABASE_PATH") or given.removeprefix("sqlite:///")
     if mode == "ephemeral_path":
@@ -38,11 +43,16 @@ def url_of(mode: str) -> str:
 def _new_database(url: str) -> str:
     """As a preview deployment does: every start makes a database of its own."""
     name = f"chat_{uuid4().hex[:8]}"
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    engine = create_engine(sync(url), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     engine.dispose()
     return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+def sync(url: str) -> str:
+    """The same database for an engine that is not asynchronous."""
+    return url.replace("+asyncpg:", "+psycopg:").replace("+aiomysql:", "+pymysql:").replace("+asyncmy:", "+pymysql:")
 
 
 def is_file(url: str) -> bool:

@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime
 
-from sqlalchemy import Text
+from sqlalchemy import DateTime, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -16,7 +16,7 @@ class User(SQLModel, table=True):
     # MySQL makes no VARCHAR without a length.
     email: str = Field(unique=True, max_length=200)
     token: str = Field(max_length=200)
-    created_at: datetime = Field(default_factory=now)
+    created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True))
 
 
 class Task(SQLModel, table=True):
@@ -24,7 +24,7 @@ class Task(SQLModel, table=True):
     user_id: int | None = Field(default=None, foreign_key="user.id")
     title: str = Field(max_length=200)
     done: bool = False
-    created_at: datetime = Field(default_factory=now)
+    created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True))
 
 
 class Conversation(SQLModel, table=True):
@@ -32,8 +32,8 @@ class Conversation(SQLModel, table=True):
     id: str = Field(default_factory=lambda: uuid.uuid4().hex, primary_key=True, max_length=32)
     user_id: int | None = Field(default=None, foreign_key="user.id")
     title: str | None = Field(default=None, max_length=200)
-    created_at: datetime = Field(default_factory=now)
-    updated_at: datetime = Field(default_factory=now)
+    created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True))
+    updated_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True))
 
 
 class Message(SQLModel, table=True):
@@ -42,5 +42,5 @@ class Message(SQLModel, table=True):
     role: str = Field(max_length=20)
     content: str = Field(sa_type=Text)
     status: str = Field(default="complete", sa_type=Text)
-    created_at: datetime = Field(default_factory=now)
+    created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True))
     position: int

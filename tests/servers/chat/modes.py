@@ -27,6 +27,8 @@ _PASS = [
     s.tok_batch_correct,
     s.touch_correct,
     s.save_touch,
+    s.conc_both,
+    s.three_transactions,
     s.keyed_by_provider,
     s.held_correct,
     s.correct_slow,

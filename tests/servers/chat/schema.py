@@ -11,7 +11,7 @@ def prepare(settings: Settings) -> None:
     if database.is_file(settings.database):
         _set_journal(settings)
     arguments = database.arguments(settings.database, settings.busy_timeout)
-    engine = create_engine(settings.database, connect_args=arguments)
+    engine = create_engine(database.sync(settings.database), connect_args=arguments)
     if settings.mode == "hard_reset":
         print("[HARD RESET] Dropping all existing tables...", flush=True)
         SQLModel.metadata.drop_all(engine)

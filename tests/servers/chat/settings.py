@@ -33,11 +33,12 @@ class Settings:
     @classmethod
     def from_env(cls) -> "Settings":
         mode = os.environ.get("MODE", "correct")
+        stack = _choice("STACK")
         return cls(
-            database=database.url_of(mode),
+            database=database.url_of(mode, stack),
             gateway_url=(os.environ.get("GATEWAY_URL") or os.environ["OPENAI_BASE_URL"]).rstrip("/"),
             mode=mode,
-            stack=_choice("STACK"),
+            stack=stack,
             transport=_choice("TRANSPORT"),
             wire=_choice("WIRE"),
             journal=_choice("JOURNAL"),

@@ -1,4 +1,4 @@
-"""SQLAlchemy's AsyncSession on aiosqlite."""
+"""SQLAlchemy's AsyncSession on aiosqlite, or on a driver of a database server."""
 
 import asyncio
 from collections.abc import Callable

@@ -101,6 +101,23 @@ async def save_touch(turn: Turn) -> Events:
     yield DONE
 
 
+async def conc_both(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await asyncio.gather(turn.save(), turn.touch())
+    yield DONE
+
+
+async def three_transactions(turn: Turn) -> Events:
+    # As agent frameworks end a turn: the session, the message, and a transaction that writes nothing.
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.touch()
+    await turn.save()
+    await turn.store.history(turn.conversation_id, turn.user_id)
+    yield DONE
+
+
 async def keyed_by_provider(turn: Turn) -> Events:
     # As servers do that store the provider's own object: a second answer with the same id is the
     # same message, written once more.

@@ -11,7 +11,7 @@
 use super::packet;
 use super::packet::HEADER;
 use super::session::Mysql;
-use crate::gate::proxy::fault::Fault;
+use crate::gate::commits::CommitFault;
 use crate::gate::proxy::queue::Queue;
 use crate::gate::proxy::tls::Mode;
 use crate::gate::proxy::upstream::Upstream;
@@ -53,7 +53,7 @@ pub(super) async fn begin(
     acceptor: &TlsAcceptor,
 ) -> anyhow::Result<Option<LoggedIn>> {
     match queue.refuses() {
-        Some(Fault::DatabaseGone) => return Ok(None),
+        Some(CommitFault::DatabaseGone) => return Ok(None),
         Some(_) => {
             let error = packet::error(1040, "08004", "Too many connections");
             client.send(&packet::packet(0, &error)).await?;

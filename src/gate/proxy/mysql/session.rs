@@ -156,12 +156,11 @@ impl Mysql {
         }))
     }
 
-    fn query_commits(&self, text: &[u8], whole: bool) -> Option<String> {
+    fn query(&self, text: &[u8], whole: bool) -> Decision {
         let Some(text) = std::str::from_utf8(text).ok().filter(|_| whole) else {
-            return Some("(a query that can't be read)".into());
+            return Decision::Commit("(a query that can't be read)".into());
         };
-        let effect = Effect::of_text(text, Dialect::Mysql, self.status, self.carries);
-        effect.may_commit.then(|| shown(text))
+        Effect::of_text(text, Dialect::Mysql, self.status, self.carries).decision(|| shown(text))
     }
 
     fn note(&mut self, statement: String) {
@@ -281,25 +280,22 @@ impl Session for Mysql {
         if message.kind != BEGINS {
             return Decision::Forward;
         }
-        let commits = match message.body.split_first() {
-            Some((&command::QUERY, text)) => {
-                if self.is_busy() {
-                    return Decision::Wait;
-                }
-                self.query_commits(text, message.is_whole())
+        match message.body.split_first() {
+            Some((&(command::QUERY | command::EXECUTE | command::BULK_EXECUTE), _))
+                if self.is_busy() =>
+            {
+                Decision::Wait
             }
+            Some((&command::QUERY, text)) => self.query(text, message.is_whole()),
             Some((&(command::EXECUTE | command::BULK_EXECUTE), _)) => {
-                if self.is_busy() {
-                    return Decision::Wait;
+                match self.statement(message.body) {
+                    Some(statement) => Effect::of(statement.class, self.status, self.carries)
+                        .decision(|| statement.shown.to_string()),
+                    None => Decision::Forward,
                 }
-                let statement = self.statement(message.body);
-                statement
-                    .filter(|statement| statement.class.may_commit(self.status, self.carries))
-                    .map(|statement| statement.shown.to_string())
             }
-            _ => None,
-        };
-        commits.map_or(Decision::Forward, Decision::Commit)
+            _ => Decision::Forward,
+        }
     }
 
     fn forwarded(&mut self, message: Message<'_>, reads: bool) {
@@ -345,7 +341,7 @@ impl Session for Mysql {
         there < header.length.min(ENOUGH)
     }
 
-    fn from_database(&mut self, message: Message<'_>) -> Heard {
+    fn hear(&mut self, message: Message<'_>) -> Heard {
         let continues = std::mem::replace(&mut self.continued, message.length == CONTINUED);
         if continues {
             return Heard::Other;

@@ -8,7 +8,7 @@
 
 use super::frame;
 use super::frame::HEADER;
-use crate::gate::proxy::fault::Fault;
+use crate::gate::commits::CommitFault;
 use crate::gate::proxy::queue::Queue;
 use crate::gate::proxy::tls::Mode;
 use crate::gate::proxy::upstream::Upstream;
@@ -60,7 +60,7 @@ pub(super) async fn begin(
     };
     let code = u32::from_be_bytes(*startup[4..].first_chunk().context("no protocol version")?);
     match queue.refuses() {
-        Some(Fault::DatabaseGone) => return Ok(None),
+        Some(CommitFault::DatabaseGone) => return Ok(None),
         Some(_) if code != CANCEL_REQUEST => {
             let words = "sorry, too many clients already";
             client

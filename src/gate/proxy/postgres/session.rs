@@ -86,27 +86,27 @@ impl Postgres {
         self.ahead.unwrap_or(self.status)
     }
 
-    fn query_commits(&self, message: Message<'_>) -> Option<String> {
+    fn query(&self, message: Message<'_>) -> Decision {
         let text = frame::text(message.body)
             .filter(|_| message.is_whole())
             .and_then(|(text, _)| std::str::from_utf8(text).ok());
         let Some(text) = text else {
-            return Some("(a query that can't be read)".into());
+            return Decision::Commit("(a query that can't be read)".into());
         };
-        let effect = Effect::of_text(text, Dialect::Postgres, self.now(), self.carries);
-        effect.may_commit.then(|| shown(text))
+        Effect::of_text(text, Dialect::Postgres, self.now(), self.carries).decision(|| shown(text))
     }
 
-    fn execute_commits(&self, body: &[u8]) -> Option<String> {
+    fn run(&self, body: &[u8]) -> Decision {
         let Some(portal) = self.portal(body) else {
-            return Some("(a statement that was not seen)".into());
+            return Decision::Commit("(a statement that was not seen)".into());
         };
-        let commits = match (portal.class, self.now()) {
+        match (portal.class, self.now()) {
             // Outside of a transaction it is the group's `Sync` that commits.
-            (Class::Read | Class::Write, Status::Idle) => false,
-            (class, now) => class.may_commit(now, self.carries),
-        };
-        commits.then(|| portal.shown.to_string())
+            (Class::Read | Class::Write, Status::Idle) => Decision::Forward,
+            (class, now) => {
+                Effect::of(class, now, self.carries).decision(|| portal.shown.to_string())
+            }
+        }
     }
 
     fn portal(&self, body: &[u8]) -> Option<&Prepared> {
@@ -195,17 +195,17 @@ impl Session for Postgres {
     }
 
     fn decide(&self, message: Message<'_>) -> Decision {
-        let commits = match message.kind {
-            b'Q' | b'E' | b'S' | b'F' if self.in_flight > 0 => return Decision::Wait,
-            b'Q' => self.query_commits(message),
-            b'E' => self.execute_commits(message.body),
+        match message.kind {
+            b'Q' | b'E' | b'S' | b'F' if self.in_flight > 0 => Decision::Wait,
+            b'Q' => self.query(message),
+            b'E' => self.run(message.body),
             b'S' if self.copying == Copying::No && self.now() == Status::Idle => {
-                self.implicit.as_ref().map(ToString::to_string)
+                let implicit = self.implicit.as_ref().map(ToString::to_string);
+                implicit.map_or(Decision::Forward, Decision::Commit)
             }
-            b'F' if self.now() == Status::Idle => Some("(a function call)".into()),
-            _ => None,
-        };
-        commits.map_or(Decision::Forward, Decision::Commit)
+            b'F' if self.now() == Status::Idle => Decision::Commit("(a function call)".into()),
+            _ => Decision::Forward,
+        }
     }
 
     fn forwarded(&mut self, message: Message<'_>, reads: bool) {
@@ -231,7 +231,7 @@ impl Session for Postgres {
         matches!(header.kind, b'Z' | b'E')
     }
 
-    fn from_database(&mut self, message: Message<'_>) -> Heard {
+    fn hear(&mut self, message: Message<'_>) -> Heard {
         match message.kind {
             b'Z' => {
                 self.status = if message.body.first() == Some(&b'I') {

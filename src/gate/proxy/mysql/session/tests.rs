@@ -27,7 +27,7 @@ fn sent(session: &mut Mysql, command: u8, text: &str) -> Decision {
 }
 
 fn heard(session: &mut Mysql, body: &[u8]) -> Heard {
-    session.from_database(message(body))
+    session.hear(message(body))
 }
 
 fn ok(flags: u16) -> Vec<u8> {
@@ -42,6 +42,10 @@ fn commit(statement: &str) -> Decision {
     Decision::Commit(statement.to_owned())
 }
 
+fn write(statement: &str) -> Decision {
+    Decision::Write(statement.to_owned())
+}
+
 #[test]
 fn a_query_is_withheld_when_it_may_commit() {
     let mut session = Mysql::new(true, IDLE);
@@ -54,7 +58,7 @@ fn a_query_is_withheld_when_it_may_commit() {
     heard(&mut session, &ok(OPEN));
     assert_eq!(
         sent(&mut session, 3, "INSERT INTO m VALUES (1)"),
-        Decision::Forward
+        write("INSERT INTO m VALUES (1)")
     );
     heard(&mut session, &ok(OPEN));
     assert_eq!(sent(&mut session, 3, "COMMIT"), commit("COMMIT"));
@@ -71,7 +75,7 @@ fn without_autocommit_only_the_commit_is_withheld() {
     let mut session = Mysql::new(true, 0);
     assert_eq!(
         sent(&mut session, 3, "INSERT INTO m VALUES (1)"),
-        Decision::Forward
+        write("INSERT INTO m VALUES (1)")
     );
     heard(&mut session, &ok(1));
     assert_eq!(sent(&mut session, 3, "COMMIT"), commit("COMMIT"));
@@ -107,7 +111,7 @@ fn the_end_of_a_result_is_found_in_both_forms() {
     ] {
         let mut session = Mysql::new(deprecates, IDLE);
         sent(&mut session, 3, "SELECT 1");
-        let (last, before) = packets.split_last().unwrap();
+        let (last, before) = packets.split_last().expect("there are packets");
         for packet in before {
             assert_eq!(heard(&mut session, packet), Heard::Other);
         }
@@ -176,7 +180,7 @@ fn commands_in_flight_are_waited_for() {
     heard(&mut session, &ok(OPEN));
     assert_eq!(
         session.decide(message(b"\x03INSERT INTO m VALUES (1)")),
-        Decision::Forward
+        write("INSERT INTO m VALUES (1)")
     );
     // A ping and the end of a statement need no decision.
     assert_eq!(sent(&mut session, 0x0e, ""), Decision::Forward);
@@ -227,7 +231,7 @@ fn a_row_that_fills_a_packet_is_continued_by_the_next() {
         body: b"\xfd",
         length: 0xff_ffff,
     };
-    assert_eq!(session.from_database(long), Heard::Other);
+    assert_eq!(session.hear(long), Heard::Other);
     // It begins as an end of the result would.
     assert_eq!(heard(&mut session, b"\xfe\0\0\0\0\0\0"), Heard::Other);
     let mut end = ok(IDLE);

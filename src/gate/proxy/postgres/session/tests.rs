@@ -23,7 +23,7 @@ fn message(kind: u8, body: &[u8]) -> Message<'_> {
 
 /// What a message of the database means.
 fn heard(session: &mut Postgres, kind: u8, body: &[u8]) -> Heard {
-    session.from_database(message(kind, body))
+    session.hear(message(kind, body))
 }
 
 /// What is decided of a message, which is then forwarded.
@@ -35,6 +35,10 @@ fn sent(session: &mut Postgres, kind: u8, body: &[u8]) -> Decision {
 
 fn commit(statement: &str) -> Decision {
     Decision::Commit(statement.to_owned())
+}
+
+fn write(statement: &str) -> Decision {
+    Decision::Write(statement.to_owned())
 }
 
 #[test]
@@ -51,7 +55,7 @@ fn a_simple_query_is_withheld_when_it_may_commit() {
     heard(&mut session, b'Z', b"T");
     assert_eq!(
         sent(&mut session, b'Q', b"INSERT INTO m VALUES (1)\0"),
-        Decision::Forward
+        write("INSERT INTO m VALUES (1)")
     );
     heard(&mut session, b'Z', b"T");
     assert_eq!(sent(&mut session, b'Q', b"COMMIT\0"), commit("COMMIT"));
@@ -80,7 +84,10 @@ fn the_extended_protocol_is_withheld_at_the_commit_or_at_the_groups_end() {
     sent(&mut session, b'Q', b"BEGIN\0");
     heard(&mut session, b'Z', b"T");
     sent(&mut session, b'B', b"\0s1\0");
-    sent(&mut session, b'E', b"\0\0\0\0\0");
+    assert_eq!(
+        sent(&mut session, b'E', b"\0\0\0\0\0"),
+        write("INSERT INTO m VALUES ($1)")
+    );
     assert_eq!(sent(&mut session, b'S', b""), Decision::Forward);
     heard(&mut session, b'Z', b"T");
     // A prepared COMMIT commits as soon as it is executed.
@@ -106,7 +113,7 @@ fn a_whole_transaction_in_one_group_is_withheld_at_its_commit() {
     }
     for (name, decision) in [
         ("b", Decision::Forward),
-        ("i", Decision::Forward),
+        ("i", write("INSERT INTO m VALUES (1)")),
         ("c", commit("COMMIT")),
     ] {
         sent(&mut session, b'B', format!("\0{name}\0").as_bytes());
@@ -126,7 +133,7 @@ fn nothing_is_decided_while_earlier_messages_are_not_answered() {
     heard(&mut session, b'Z', b"T");
     assert_eq!(
         session.decide(message(b'Q', b"INSERT INTO m VALUES (1)\0")),
-        Decision::Forward
+        write("INSERT INTO m VALUES (1)")
     );
 }
 

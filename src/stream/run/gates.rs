@@ -1,0 +1,87 @@
+//! Which gate is used: the strongest that works, and why not a stronger one.
+
+use super::stage::Stage;
+use crate::gate;
+use crate::gate::AnyGate;
+use crate::gate::CommitGate as _;
+use crate::gate::Hold;
+use crate::gate::How;
+use crate::gate::Kind;
+use crate::gate::Limits;
+use crate::gate::Order;
+use crate::gate::Syscalls;
+use crate::stop::Stop;
+use anyhow::Context as _;
+use std::time::Duration;
+
+impl Stage<'_> {
+    /// The gate of the run, made ready when it is needed for the first time.
+    ///
+    /// # Errors
+    /// When none can be used.
+    pub(super) async fn take_gate(&mut self) -> anyhow::Result<AnyGate> {
+        if let Some(gate) = self.world.gate.take() {
+            return Ok(gate);
+        }
+        let backend = self.world.target.backend();
+        let mut passed_over = Vec::new();
+        for kind in gate::on(backend, self.options.gate.as_deref()) {
+            match self.make_ready(kind).await {
+                Ok(gate) => {
+                    for why in passed_over {
+                        self.world
+                            .progress
+                            .warning(&format!("a stronger gate can't be used: {why}"));
+                    }
+                    self.note_gate(kind);
+                    return Ok(gate);
+                }
+                Err(error) if error.downcast_ref::<Stop>().is_some() => return Err(error),
+                Err(error) => passed_over.push(format!("{}: {error:#}", kind.name)),
+            }
+        }
+        Err(Stop::unreachable(format!(
+            "no gate can be held on `{}`: {}",
+            self.world.target,
+            passed_over.join("; ")
+        ))
+        .hint("use --proof observe, which needs no gate and proves less")
+        .into())
+    }
+
+    /// Says which gate it is, and what it holds back.
+    pub fn note_gate(&self, kind: &Kind) {
+        self.world.progress.note(&format!(
+            "gate {}: holds back {}, at most {} at a time",
+            kind.name,
+            kind.what,
+            humantime::format_duration(self.options.max_hold)
+        ));
+    }
+
+    async fn make_ready(&mut self, kind: &Kind) -> anyhow::Result<AnyGate> {
+        let max_hold = self.options.max_hold;
+        match kind.how {
+            How::Wire => anyhow::bail!("the server gets its database's address from somebody else"),
+            How::SystemCalls => {
+                let path = self.world.target.path().to_owned();
+                let server = self.world.server.as_mut();
+                let server = server.context("chatctl did not start the server")?;
+                let mut gate = Syscalls::new(server, path, max_hold)?;
+                // Whether the system allows it shows when it is tried.
+                let hold = Hold {
+                    nonce: "chatctl-tries-the-gate",
+                    order: Order::Arrival,
+                    patience: Duration::ZERO,
+                };
+                gate.close(hold).await?;
+                gate.open().await?;
+                Ok(AnyGate::Commits(Box::new(gate)))
+            }
+            How::Lock(open) => {
+                let limits = Limits { max_hold };
+                open(self.world.db(), limits).await.map(AnyGate::Lock)
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! One turn whose commits are withheld, and then their answers: every step, with its evidence.
+
+use super::case::Moments;
+use super::chat::Chat;
+use super::chat::Live;
+use super::stage::Stage;
+use super::trial::Holds;
+use super::trial::Judged;
+use crate::clock;
+use crate::clock::Tick;
+use crate::gate;
+use crate::gate::Carries;
+use crate::gate::CommitGate;
+use crate::gate::CommitOutcome;
+use crate::gate::Order;
+use crate::gate::Withheld;
+use crate::report::Lane;
+use crate::stream::judge::commit_order;
+use crate::stream::judge::commit_order::End;
+use crate::stream::judge::commit_order::Step;
+use crate::stream::judge::commit_order::Trial;
+use crate::stream::judge::order::Row;
+use std::time::Duration;
+
+/// How many commits are let through before giving up.
+const MAX_STEPS: usize = 12;
+/// So long after the last thing that it waited for, a server that neither commits nor sends its
+/// final marker is given up.
+const NOBODY_COMMITS: Duration = Duration::from_secs(5);
+/// How long everything stays withheld after a violation is seen.
+const AFTERGLOW: Duration = Duration::from_millis(20);
+
+/// Why a phase ended.
+enum Phase {
+    /// The final marker came.
+    Final,
+    /// The response ended without it.
+    Died(String),
+    /// It lasted as long as the hold.
+    Over,
+    /// Nothing came to the gate.
+    Nobody,
+}
+
+/// A commit that may be let through, and who waits next to it.
+struct Chosen {
+    commit: Withheld,
+    others: Vec<String>,
+}
+
+impl Stage<'_> {
+    /// Runs one turn behind a gate that withholds commits, and judges it.
+    pub(super) async fn withheld_turn(
+        &mut self,
+        chat: &Chat,
+        index: usize,
+        gate: &mut dyn CommitGate,
+        holds: Holds,
+        order: Order,
+    ) -> anyhow::Result<Judged> {
+        let mut moments = Moments::default();
+        let live = self.begin_trial(chat, index, &mut moments).await?;
+        let hold = gate::Hold {
+            nonce: &live.nonce,
+            order,
+            patience: holds.hold,
+        };
+        let closed = gate.close(hold).await?;
+        moments.at(
+            closed,
+            Lane::Store,
+            format!("gate {} closed: commits are withheld", gate.name()),
+        );
+        live.play.release();
+        let mut trial = Trial {
+            final_at: None,
+            row_at_final: None,
+            steps: Vec::new(),
+            waiting_at_final: 0,
+            end: End::Final,
+        };
+        let ended = self
+            .commit_by_commit(&live, gate, holds, closed, &mut trial, &mut moments)
+            .await;
+        trial.end = ended.unwrap_or_else(|error| End::GateLost(format!("{error:#}")));
+        if matches!(trial.row_at_final, Some(Row::Incomplete)) {
+            tokio::time::sleep(AFTERGLOW).await;
+        }
+        let opened = gate.open().await?;
+        moments.at(opened, Lane::Store, "gate open");
+        let shown = commit_order::judge(&trial);
+        let judged = Judged {
+            turn: live.number - 1,
+            shown,
+            moments,
+            closed: Some(closed),
+            final_at: trial.final_at,
+            late_row: None,
+            held: opened.saturating_sub(closed),
+            sent: live.sent,
+        };
+        self.finish_trial(live, judged).await
+    }
+
+    /// Lets one commit through, gives its answer, and goes on with the next, until the final marker
+    /// comes or nothing more may be waited for.
+    async fn commit_by_commit(
+        &self,
+        live: &Live,
+        gate: &mut dyn CommitGate,
+        holds: Holds,
+        closed: Tick,
+        trial: &mut Trial,
+        moments: &mut Moments,
+    ) -> anyhow::Result<End> {
+        // What the server waited for last: the gate, or an answer.
+        let mut since = closed;
+        loop {
+            match self.until_held(live, gate, since, holds).await? {
+                Phase::Final => {
+                    self.read_at_final(live, gate, trial, moments).await?;
+                    return Ok(End::Final);
+                }
+                Phase::Died(how) => return Ok(End::Died(how)),
+                Phase::Nobody => return Ok(End::NobodyCommits),
+                Phase::Over => {}
+            }
+            if trial.steps.len() == MAX_STEPS {
+                return Ok(End::Steps);
+            }
+            let Some(Chosen { commit, others }) = choose(gate).await? else {
+                // It was let through by the deadline, or its connection broke.
+                return Ok(End::Expired);
+            };
+            withheld_for(&commit, moments);
+            let passed = gate.pass(commit.id).await?;
+            let row = self.row(live).await;
+            moments.at(
+                passed.answered,
+                Lane::Store,
+                format!(
+                    "{}: `{}` let through, its answer withheld; the answer's row is {}{}",
+                    commit.by,
+                    commit.what,
+                    if row == Row::Complete {
+                        "complete"
+                    } else {
+                        "not complete"
+                    },
+                    match others.as_slice() {
+                        [] => String::new(),
+                        others => format!("; {} wait", others.join(", ")),
+                    },
+                ),
+            );
+            let mut step = Step {
+                let_through: passed.let_through,
+                answered: passed.answered,
+                given: None,
+                others: others.len(),
+                row,
+            };
+            match passed.outcome {
+                CommitOutcome::Done => {}
+                CommitOutcome::Failed(why) => {
+                    trial.steps.push(step);
+                    return Ok(End::CommitFailed(why));
+                }
+                CommitOutcome::Lost => {
+                    trial.steps.push(step);
+                    return Ok(End::GateLost(
+                        "the server's connection ended before the store had answered".to_owned(),
+                    ));
+                }
+            }
+            // Only the answer to the commit that completes the row has to be withheld for long.
+            let phase = match row {
+                Row::Complete => self.until_marker(live, clock::now() + holds.hold).await,
+                Row::Incomplete | Row::CommitWaits | Row::Unreadable => Phase::Over,
+            };
+            if let Phase::Over = phase {
+                let given = gate.answer(commit.id).await?;
+                step.given = Some(given);
+                since = given;
+                moments.at(
+                    given,
+                    Lane::Store,
+                    format!("{}: the answer is given", commit.by),
+                );
+            }
+            trial.steps.push(step);
+            match phase {
+                Phase::Final => {
+                    self.read_at_final(live, gate, trial, moments).await?;
+                    return Ok(End::Final);
+                }
+                Phase::Died(how) => return Ok(End::Died(how)),
+                Phase::Over | Phase::Nobody => {}
+            }
+        }
+    }
+
+    /// Waits until a commit has been withheld for a whole hold, or the response ends.
+    async fn until_held(
+        &self,
+        live: &Live,
+        gate: &mut dyn CommitGate,
+        since: Tick,
+        holds: Holds,
+    ) -> anyhow::Result<Phase> {
+        let mut changes = gate.changes();
+        let mut ends = live.play.ended();
+        loop {
+            changes.borrow_and_update();
+            // Before the provider's end there is nothing that the marker could have waited for.
+            let provider_end = *ends.borrow_and_update();
+            let withheld = gate.withheld().await?;
+            let first = withheld.iter().map(|commit| commit.since).min();
+            let (until, then) = match (first, provider_end) {
+                (Some(came), Some(ended)) => (came.max(ended).max(since) + holds.hold, Phase::Over),
+                // The provider's answer is read only once this commit is done.
+                (Some(came), None) => (came.max(since) + holds.hold, Phase::Over),
+                (None, ended) => (
+                    ended.unwrap_or(since).max(since) + NOBODY_COMMITS,
+                    Phase::Nobody,
+                ),
+            };
+            // The gate or the provider that is gone says so when it is asked next.
+            let changed = async {
+                tokio::select! {
+                    changed = changes.changed() => changed.is_ok(),
+                    changed = ends.changed(), if provider_end.is_none() => changed.is_ok(),
+                }
+            };
+            let phase = tokio::select! {
+                biased;
+                phase = self.until_marker(live, until) => phase,
+                true = changed => continue,
+            };
+            return Ok(match phase {
+                Phase::Over => then,
+                other => other,
+            });
+        }
+    }
+
+    /// Waits for the final marker, or for the end of the response, up to a moment.
+    async fn until_marker(&self, live: &Live, until: Tick) -> Phase {
+        let came = live
+            .watching
+            .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some());
+        let Ok(seen) = tokio::time::timeout(until.saturating_sub(clock::now()), came).await else {
+            return Phase::Over;
+        };
+        match (seen.turn.final_at, seen.over) {
+            (Some(_), _) => Phase::Final,
+            (None, Some(Err(how))) => Phase::Died(how),
+            (None, _) => Phase::Died("it just ended".to_owned()),
+        }
+    }
+
+    /// Reads the row while everything that was withheld still is.
+    async fn read_at_final(
+        &self,
+        live: &Live,
+        gate: &mut dyn CommitGate,
+        trial: &mut Trial,
+        moments: &mut Moments,
+    ) -> anyhow::Result<()> {
+        let withheld = gate.withheld().await?;
+        trial.final_at = live.watching.seen().turn.final_at;
+        trial.waiting_at_final = withheld.len();
+        let row = self.row(live).await;
+        trial.row_at_final = Some(row);
+        for commit in &withheld {
+            withheld_for(commit, moments);
+        }
+        let state = match row {
+            Row::Complete => "is complete",
+            Row::Incomplete | Row::CommitWaits => "is not complete",
+            Row::Unreadable => "can't be read",
+        };
+        moments.now(Lane::Store, format!("the answer's row {state}"));
+        Ok(())
+    }
+}
+
+/// Those that carry no answer go first: a save that runs next to another write that the server
+/// waits for is only found while it is withheld and the other one is not.
+async fn choose(gate: &mut dyn CommitGate) -> anyhow::Result<Option<Chosen>> {
+    let mut withheld = gate.withheld().await?;
+    let waiting = gate.waiting_in_store().await?;
+    withheld.sort_by_key(|commit| {
+        (
+            commit.stage == gate::Stage::Write,
+            commit.carries,
+            commit.id,
+        )
+    });
+    if withheld.is_empty() {
+        return Ok(None);
+    }
+    let commit = withheld.remove(0);
+    let others = withheld.iter().map(|other| other.by.clone());
+    Ok(Some(Chosen {
+        others: others.chain(waiting).collect(),
+        commit,
+    }))
+}
+
+fn withheld_for(commit: &Withheld, moments: &mut Moments) {
+    let carries = match commit.carries {
+        Carries::Answer => " (carries the answer)",
+        Carries::Other => "",
+    };
+    let statements = match commit.statements.as_slice() {
+        [] => String::new(),
+        statements => format!("{}; ", statements.join("; ")),
+    };
+    moments.at(
+        commit.since,
+        Lane::Store,
+        format!(
+            "{}: {statements}`{}` withheld{carries}",
+            commit.by, commit.what
+        ),
+    );
+}
