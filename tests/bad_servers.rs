@@ -350,7 +350,8 @@ fn saved_row_changed_later() {
 
 #[test]
 fn order_ambiguous() {
-    let (report, exit) = Chat::new("save_touch").report(&["--proof", "gate"]);
+    let (report, exit) =
+        Chat::new("save_touch").report(&["--proof", "gate", "--gate", "raw-locks"]);
     assert!(
         codes(&report, "warning").contains(&"order-ambiguous"),
         "{report:#}"
@@ -364,7 +365,7 @@ fn order_ambiguous() {
 /// What the gate leaves ambiguous a failed save does not settle: it is told by itself.
 #[test]
 fn a_failed_save_settles_no_order() {
-    let (report, _) = Chat::new("save_touch").report(&["--proof", "auto"]);
+    let (report, _) = Chat::new("save_touch").report(&["--gate", "raw-locks"]);
     let order = case(&report, "/order");
     assert_ne!(order["verdict"], "held", "{report:#}");
     assert_ne!(order["verdict"], "violated", "{report:#}");
@@ -376,7 +377,7 @@ fn a_failed_save_settles_no_order() {
         .map(|(_, count)| count.as_f64().unwrap())
         .sum();
     assert_eq!(Some(ended), figures["trials"].as_f64(), "{order:#}");
-    let (report, exit) = Chat::new("conc_writer").report(&["--proof", "auto"]);
+    let (report, exit) = Chat::new("conc_writer").report(&["--gate", "raw-locks"]);
     assert_eq!(exit, 1, "{report:#}");
 }
 

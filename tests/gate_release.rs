@@ -80,7 +80,16 @@ fn closed(chat: &Chat) -> Child {
     let hold = format!("{MAX_HOLD}ms");
     let child = chat
         .verify()
-        .args(["--proof", "gate", "--hold", &hold, "--max-hold", &hold])
+        .args([
+            "--proof",
+            "gate",
+            "--gate",
+            "raw-locks",
+            "--hold",
+            &hold,
+            "--max-hold",
+            &hold,
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -238,7 +247,16 @@ fn a_lost_gate_proves_nothing() {
     let hold = format!("{MAX_HOLD}ms");
     let mut command = chat.verify();
     command.args([
-        "--proof", "gate", "--hold", &hold, "--trials", "3", "--format", "json",
+        "--proof",
+        "gate",
+        "--gate",
+        "raw-locks",
+        "--hold",
+        &hold,
+        "--trials",
+        "3",
+        "--format",
+        "json",
     ]);
     let child = command
         .stdout(Stdio::piped())

@@ -5,6 +5,7 @@
 mod common;
 
 use chatctl::gate::Carries;
+use chatctl::gate::CommitFault;
 use chatctl::gate::CommitGate as _;
 use chatctl::gate::CommitOutcome;
 use chatctl::gate::Hold;
@@ -14,7 +15,7 @@ use chatctl::gate::Withheld;
 use chatctl::http::Server;
 use chatctl::http::Start;
 use chatctl::itself;
-use chatctl::trace::wire::Errno;
+use chatctl::mask::Mask;
 use common::python;
 use common::root;
 use common::stores::run;
@@ -64,6 +65,7 @@ impl Writer {
             port: None,
             ready: None,
             ready_timeout: Duration::from_secs(30),
+            mask: Mask::default(),
         })
         .await
         .unwrap();
@@ -222,13 +224,13 @@ fn a_second_writer_waits_without_losing_its_patience_and_may_go_first() {
 #[test]
 fn a_full_disk_at_the_commit_fails_this_commit_only() {
     run(async {
-        for (journal, errno, words) in [
-            ("wal", Errno::NoSpace, "database or disk is full"),
-            ("delete", Errno::Io, "disk I/O error"),
+        for (journal, fault, words) in [
+            ("wal", CommitFault::DiskFull, "database or disk is full"),
+            ("delete", CommitFault::IoError, "disk I/O error"),
         ] {
             let mut writer = Writer::start(journal, "").await;
             let mut gate = writer.gate();
-            gate.arm("nonce-1", errno).await.unwrap();
+            gate.arm("nonce-1", fault).await.unwrap();
             assert_eq!(writer.ask("/save", "other").await.unwrap(), "ok");
             assert_eq!(writer.ask("/save", "nonce-1").await.unwrap(), words);
             gate.open().await.unwrap();

@@ -217,14 +217,7 @@ async fn proxy(
     match options.proof {
         Proof::Observe => return Ok(None),
         Proof::Fault if gate::Fault::works_on(backend) => return Ok(None),
-        Proof::Fault => {
-            return Err(Stop::refused(format!(
-                "no save can be made to fail by a trigger on {backend}"
-            ))
-            .hint("use --proof gate, or leave --proof out")
-            .into());
-        }
-        Proof::Auto | Proof::Gate => {}
+        Proof::Auto | Proof::Gate | Proof::Fault => {}
     }
     let Some(kind) = gate::on(backend, options.gate.as_deref()).next() else {
         return Err(Stop::refused(match &options.gate {

@@ -8,6 +8,8 @@ use super::chat::Vary;
 use super::stage::Stage;
 use crate::clock::Tick;
 use crate::db::WriteError;
+use crate::gate::AnyGate;
+use crate::gate::CommitFault;
 use crate::gate::Fault;
 use crate::report::Finding;
 use crate::report::Lane;
@@ -37,6 +39,24 @@ pub(super) enum Server {
     Hangs,
 }
 
+/// What makes a save fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Means {
+    /// The gate makes its commit fail.
+    Gate(CommitFault),
+    /// A trigger makes its statement fail.
+    Trigger,
+}
+
+impl Means {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Gate(_) => "the gate",
+            Self::Trigger => "a trigger",
+        }
+    }
+}
+
 /// What one failing save showed.
 enum Shown {
     /// The response ended, and the final marker did not come.
@@ -50,6 +70,7 @@ enum Shown {
 }
 
 struct Tried {
+    means: Means,
     shown: Shown,
     /// Whether the store could be written to afterwards.
     freed: bool,
@@ -98,9 +119,16 @@ impl Stage<'_> {
                 return Ok(Server::Works);
             }
         };
+        let Some(means) = self.means() else {
+            let backend = self.world.target.backend();
+            report.add(self.untried(&format!(
+                "no gate withholds commits, and no trigger is written for {backend}"
+            )));
+            return Ok(Server::Works);
+        };
         let case = self.begin_case("save-fails", &NONE, &READ_TO_END);
         self.provoke();
-        let server = self.fail(case, times, report).await;
+        let server = self.fail(case, (times, means), report).await;
         self.calm().await;
         server
     }
@@ -108,16 +136,16 @@ impl Stage<'_> {
     async fn fail(
         &mut self,
         mut case: Begun,
-        times: usize,
+        (times, means): (usize, Means),
         report: &mut Report,
     ) -> anyhow::Result<Server> {
         let mut server = Server::Works;
         for number in 1..=times {
             self.doing(&format!("a save that fails, {number} of {times}"));
             report.checked += 1;
-            let mut tried = self.failing_turn().await?;
+            let mut tried = self.failing_turn(means).await?;
             let hangs = matches!(tried.shown, Shown::Hangs);
-            let broken = self.next_chat(tried.freed).await;
+            let broken = self.next_chat(means, tried.freed).await;
             if let Some(why) = &broken {
                 server = Server::Hangs;
                 tried
@@ -131,7 +159,7 @@ impl Stage<'_> {
             let open = match tried.shown {
                 Shown::Came(at) => {
                     let silent = self.silent_failure(tried.sent, &case.name).await;
-                    let finding = self.came(at, &tried.moments, report, &case.name);
+                    let finding = self.came(at, &tried, report, &case.name);
                     let reason = "a save was made to fail, and the final marker came all the same";
                     self.end_case(case, Verdict::Violated, reason, report);
                     report.add(finding);
@@ -167,7 +195,7 @@ impl Stage<'_> {
 
     /// The finding where the final marker came although the save failed. Whether the error is
     /// dropped or the save comes too late is known where the order is.
-    fn came(&self, at: Tick, moments: &Moments, report: &Report, case: &str) -> Finding {
+    fn came(&self, at: Tick, tried: &Tried, report: &Report, case: &str) -> Finding {
         let order = format!("{}/order", self.session.name);
         let order = report.cases.iter().find(|case| case.name == order);
         let finding = match order {
@@ -185,11 +213,14 @@ impl Stage<'_> {
         let finding = finding
             .with(
                 Source::Store,
-                "a trigger made exactly this answer's save fail, and no row holds it",
+                format!(
+                    "{} made exactly this answer's save fail, and no row holds it",
+                    tried.means.word()
+                ),
             )
             .with(
                 Source::Stream,
-                format!("`{}` arrived at {}", self.marker, moments.ms(at)),
+                format!("`{}` arrived at {}", self.marker, tried.moments.ms(at)),
             );
         match order {
             Some(order) if order.verdict != Verdict::Proven => finding.with(
@@ -257,8 +288,8 @@ impl Stage<'_> {
     }
 
     /// Holds one more chat; the reason when it is not as it was before.
-    async fn next_chat(&mut self, freed: bool) -> Option<String> {
-        if !freed && let Err(why) = self.remove_fault().await {
+    async fn next_chat(&mut self, means: Means, freed: bool) -> Option<String> {
+        if !freed && let Err(why) = self.remove_fault(means).await {
             return Some(why.to_string());
         }
         let vary = Vary {
@@ -289,7 +320,7 @@ impl Stage<'_> {
     }
 
     /// The last turn of a chat, its save made to fail.
-    async fn failing_turn(&mut self) -> anyhow::Result<Tried> {
+    async fn failing_turn(&mut self, means: Means) -> anyhow::Result<Tried> {
         let vary = Vary {
             pieces: None,
             fault: &NONE,
@@ -308,7 +339,7 @@ impl Stage<'_> {
         let sent = live.sent;
         moments.at(sent, Lane::Client, format!("turn {} sent", live.number));
         self.until_withheld(&live).await?;
-        let (shown, freed) = match self.install_fault(&live.nonce).await? {
+        let (shown, freed) = match self.install_fault(means, &live.nonce).await? {
             Some(why) => {
                 live.play.release();
                 // Only so that the server is done with this turn before the next.
@@ -316,7 +347,11 @@ impl Stage<'_> {
                 (Shown::Open(why), true)
             }
             None => {
-                moments.now(Lane::Store, "a trigger makes the save of this answer fail");
+                let word = means.word();
+                moments.now(
+                    Lane::Store,
+                    format!("{word} makes the save of this answer fail"),
+                );
                 live.play.release();
                 let over = live.watching.until(|seen| seen.over.is_some());
                 let ended = tokio::time::timeout(self.patience(), over).await.is_ok();
@@ -342,12 +377,14 @@ impl Stage<'_> {
                     ),
                 }
                 let stored = self.complete_row(&nonce).await;
-                let freed = self.remove_fault().await;
+                let freed = self.remove_fault(means).await;
                 if freed.is_ok() {
-                    moments.now(Lane::Store, "the trigger is taken out");
+                    moments.now(Lane::Store, "saves work again");
                 }
                 let shown = match (seen.turn.final_at, stored) {
-                    (_, Ok(Some(_))) => Shown::Open("the row was stored in spite of the trigger: the server writes elsewhere too".into()),
+                    (_, Ok(Some(_))) => Shown::Open(format!(
+                        "the row was stored although {word} makes its save fail: the server writes elsewhere too"
+                    )),
                     (Some(at), Ok(None)) => Shown::Came(at),
                     (Some(_), Err(error)) => {
                         Shown::Open(format!("the store could not be read afterwards: {error:#}"))
@@ -360,6 +397,7 @@ impl Stage<'_> {
         };
         self.world.gateway.rest();
         Ok(Tried {
+            means,
             shown,
             freed,
             moments,
@@ -367,8 +405,30 @@ impl Stage<'_> {
         })
     }
 
+    /// What can make a save fail here: the gate that withholds commits, else a trigger.
+    fn means(&self) -> Option<Means> {
+        if let Some(AnyGate::Commits(gate)) = &self.world.gate {
+            let faults = [CommitFault::CommitError, CommitFault::IoError];
+            let fault = faults.into_iter().find(|fault| gate.can(*fault));
+            return fault.map(Means::Gate);
+        }
+        Fault::works_on(self.world.target.backend()).then_some(Means::Trigger)
+    }
+
+    /// Makes the save of this nonce fail from now on; gives the reason when that would show nothing.
+    async fn install_fault(&mut self, means: Means, nonce: &str) -> anyhow::Result<Option<String>> {
+        match (means, &mut self.world.gate) {
+            (Means::Gate(fault), Some(AnyGate::Commits(gate))) => {
+                gate.arm(nonce, fault).await?;
+                Ok(None)
+            }
+            (Means::Gate(_), _) => Ok(Some("the gate is gone".to_owned())),
+            (Means::Trigger, _) => self.install_trigger(nonce).await,
+        }
+    }
+
     /// Puts the triggers in; gives the reason when they would show nothing.
-    async fn install_fault(&mut self, nonce: &str) -> anyhow::Result<Option<String>> {
+    async fn install_trigger(&mut self, nonce: &str) -> anyhow::Result<Option<String>> {
         let mapping = self
             .mapping
             .clone()
@@ -404,7 +464,13 @@ impl Stage<'_> {
         }
     }
 
-    async fn remove_fault(&mut self) -> anyhow::Result<()> {
+    async fn remove_fault(&mut self, means: Means) -> anyhow::Result<()> {
+        if means != Means::Trigger {
+            if let Some(AnyGate::Commits(gate)) = &mut self.world.gate {
+                gate.open().await?;
+            }
+            return Ok(());
+        }
         if let Some(fault) = &mut self.world.fault {
             fault.remove().await.map_err(|error| {
                 Stop::unreachable(format!("the triggers chatctl_fault_* could not be taken out: {error}"))

@@ -69,7 +69,7 @@ impl Stage<'_> {
         moments.at(
             closed,
             Lane::Store,
-            format!("gate {} closed: commits are withheld", gate.name()),
+            format!("gate closed ({}): commits are withheld", gate.name()),
         );
         live.play.release();
         let mut trial = Trial {
