@@ -193,6 +193,32 @@ fn context_lost() {
     fires("forgets_context", "context-lost");
 }
 
+/// Where the client sends the history, that is what the model must know: in any form.
+#[test]
+fn context_is_judged_by_what_the_client_sent() {
+    let parts = "[messages]\nuser = { id = 'm{number}', role = 'user', parts = [{ type = 'text', text = '{text}' }] }\n\
+        assistant = { id = 'm{number}', role = 'assistant', parts = [{ type = 'text', text = '{text}' }] }\n";
+    for (mode, forms, lost) in [
+        ("correct", "", false),
+        ("correct", parts, false),
+        ("forgets_context", parts, true),
+    ] {
+        let chat = Chat::new(mode).stack("sync");
+        let session = two_turns(&chat);
+        let text = fs::read_to_string(&session).unwrap();
+        let sent = text.replace("message = \"{user}\"", "messages = \"{messages}\"");
+        assert_ne!(sent, text);
+        fs::write(&session, format!("{sent}\n{forms}")).unwrap();
+        let (report, _) = chat.report(&[&session, "--proof", "observe"]);
+        assert_eq!(
+            errors(&report).contains(&"context-lost"),
+            lost,
+            "{mode} {forms}: {report:#}"
+        );
+        assert_eq!(report["cases"][0]["verdict"], "held", "{mode}: {report:#}");
+    }
+}
+
 #[test]
 fn history_differs() {
     fires("history_reversed", "history-differs");

@@ -11,7 +11,7 @@ use chatctl::stream::session::parse;
 use std::path::Path;
 use std::path::PathBuf;
 
-const PROFILES: [&str; 3] = ["plain", "openai-chat", "vercel-ui"];
+const PROFILES: [&str; 2] = ["plain", "openai-chat"];
 const HELLO: &str = "fixtures/sessions/hello";
 
 fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {

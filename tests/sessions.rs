@@ -69,7 +69,7 @@ fn sections() {
         (
             "temperature = 1",
             "1:1: unknown key `temperature` in the session",
-            "its keys are `name`, `profile`, `headers`, `login`, `setup`, `request`, `turn`, `history`, `final`, `logs`",
+            "its keys are `name`, `profile`, `headers`, `login`, `setup`, `request`, `messages`, `turn`, `history`, `final`, `logs`",
         ),
         (
             "[[turns]]",
@@ -217,7 +217,27 @@ fn requests() {
         (
             "[request]\nrequest = \"POST /chat\"\njson = { m = \"Hi\" }",
             "1:1: [request] never uses `{user}`: the server would not see the message",
-            "for example: json = { message = \"{user}\" }",
+            "for example: json = { message = \"{user}\" }; where the client sends the history: \"{messages}\"",
+        ),
+        (
+            "[request]\nrequest = \"POST /chat\"\nbody = \"x {messages}\"",
+            "1:1: `{messages}` is a list: it can only be a whole value of `json`",
+            "for example: json = { messages = \"{messages}\" }",
+        ),
+        (
+            "[request]\nrequest = \"POST /chat\"\njson = { m = [\"x {messages}\"] }",
+            "1:1: `{messages}` is a list: it can only be a whole value of `json`",
+            "for example: json = { messages = \"{messages}\" }",
+        ),
+        (
+            "[request]\nrequest = \"POST /chat\"\njson = { m = \"{messages}\" }\n[messages]\nuser = { content = \"x\" }",
+            "5:8: `user` of [messages] never uses `{text}`",
+            "for example: user = { role = \"user\", content = \"{text}\" }",
+        ),
+        (
+            "[messages]\nuser = \"{text}\"",
+            "1:2: [messages] says how `{messages}` is written, and [request] never uses it",
+            "for example: json = { messages = \"{messages}\" }",
         ),
         (
             "[[setup]]\nrequest = \"GET /\"\nstatus = 2001",
@@ -267,7 +287,7 @@ fn names() {
         (
             &unknown,
             "6:32: unknown name `{conversation}`",
-            "did you mean `{conversation_id}`? known here: `{user}`, `{run}`, `{conversation_id}`",
+            "did you mean `{conversation_id}`? known here: `{user}`, `{messages}`, `{run}`, `{conversation_id}`",
         ),
         (
             &early,

@@ -15,7 +15,11 @@ pub(super) const CHECK: Check = Check {
 fn check(observed: &Observed) -> Vec<Finding> {
     let bad = observed.turns.iter().enumerate().find_map(|(index, turn)| {
         let main = turn.calls.iter().find(|call| call.call == Call::Main)?;
-        let said = |mark: &String| main.marks.contains(mark);
+        let was_sent = |mark: &str| match &turn.context {
+            Some(sent) => sent.contains(mark),
+            None => true,
+        };
+        let said = |mark: &String| main.marks.contains(mark) || !was_sent(mark);
         observed.turns[..index].iter().find_map(|before| {
             let missing = match (said(&before.tag), said(&before.nonce)) {
                 (true, true) => return None,
@@ -29,13 +33,20 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let Some((turn, before, missing, main)) = bad else {
         return Vec::new();
     };
+    let help = match turn.context {
+        Some(_) => "pass every message on that the client sends, in order",
+        None => {
+            "build the provider's messages from the stored conversation, in order, before each turn; where the \
+             client sends the history, let the session send it: {messages}"
+        }
+    };
     vec![
         Finding::new(
             CHECK.code,
             Severity::Error,
             &observed.session,
             format!("in turn {} the model no longer knows turn {}: {missing} of it is not in the request", turn.number, before.number),
-            "build the provider's messages from the stored conversation, in order, before each turn",
+            help,
         )
         .with(
             Source::Gateway,

@@ -61,6 +61,8 @@ pub struct TurnSeen {
     pub tag: String,
     /// What must be stored as the answer.
     pub expected: String,
+    /// What the client itself sent of the conversation, where it does: all that the model can know.
+    pub context: Option<String>,
     /// Stands at the end of the answer and nowhere else.
     pub nonce: String,
     /// The response's content type.

@@ -138,6 +138,7 @@ impl Stage<'_> {
             user: live.user.clone(),
             tag: live.tag.clone(),
             expected: live.expected.clone(),
+            context: live.context.clone(),
             nonce: live.nonce.clone(),
             content_type: seen.head.and_then(|head| head.content_type),
             turn: seen.turn,

@@ -24,12 +24,16 @@ use crate::stream::session::Captures;
 use crate::stream::session::Expanded;
 use crate::stream::session::Login;
 use crate::stream::session::Request;
+use crate::stream::session::Spoken;
 use crate::stream::session::Turn;
 use crate::stream::session::capture;
 use anyhow::Context as _;
 use bytes::Bytes;
+use serde_json::Value;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// No bytes for this long, and the client has all that was sent: lets per-token writes drain.
 const QUIET: Duration = Duration::from_millis(30);
@@ -40,6 +44,8 @@ const QUIET_AT_MOST: Duration = Duration::from_millis(250);
 pub struct Chat {
     client: Client,
     captures: Captures,
+    /// The turns that were sent, each with what its client has seen of the answer.
+    spoken: Mutex<Vec<(String, watch::Receiver<Seen>)>>,
     /// What to do when the server does not have a path of the session.
     on_path: String,
 }
@@ -51,6 +57,8 @@ pub(super) struct Live {
     pub(super) tag: String,
     pub(super) nonce: String,
     pub(super) expected: String,
+    /// What the client itself sent of the conversation, where it does.
+    pub(super) context: Option<String>,
     /// What the provider says, where its format is read.
     pub(super) answer: Option<String>,
     pub(super) conversation: Option<String>,
@@ -83,6 +91,7 @@ impl Stage<'_> {
             client: client.with_patience(self.options.response_timeout),
             on_path: self.session.hint_on_path("[login], [[setup]] or [history]"),
             captures: Captures::from([("run".to_owned(), token().into())]),
+            spoken: Mutex::default(),
         };
         self.log_in(&mut chat).await?;
         for request in &self.session.setup {
@@ -161,23 +170,34 @@ impl Stage<'_> {
 
         let mut captures = chat.captures.clone();
         captures.insert("user".to_owned(), user.as_str().into());
+        let messages = match &self.session.messages {
+            Some(forms) => Some(forms.write(&chat.spoken(), &user, &captures)?),
+            None => None,
+        };
+        let context = messages.as_ref().map(Value::to_string);
+        captures.extend(messages.map(|messages| ("messages".to_owned(), messages)));
         let outgoing = outgoing(self.session.request.expand(&captures)?);
         let reader = (self.profile.start)(self.marker.clone());
+        let expected = turn.expected(&captures, answer.as_deref(), &nonce)?;
+        let sent = clock::now();
+        let watching = start(Orders {
+            client: chat.client.clone(),
+            outgoing,
+            reader,
+            marker: self.marker.clone(),
+            behaviour: vary.client,
+        })?;
+        chat.speaks(&user, &watching);
         Ok(Live {
             number: index + 1,
-            expected: turn.expected(&captures, answer.as_deref(), &nonce)?,
+            expected,
+            context,
             answer,
             conversation: chat.conversation(),
             chunks_before: first.before.len(),
             connections: self.world.gateway.connections(),
-            sent: clock::now(),
-            watching: start(Orders {
-                client: chat.client.clone(),
-                outgoing,
-                reader,
-                marker: self.marker.clone(),
-                behaviour: vary.client,
-            })?,
+            sent,
+            watching,
             user,
             tag,
             nonce,
@@ -418,10 +438,27 @@ impl Chat {
         &self.client
     }
 
+    /// What was said so far, as the client saw it.
+    fn spoken(&self) -> Vec<Spoken> {
+        let spoken = self.spoken.lock().expect("nobody panics with it");
+        let turn = |(user, seen): &(String, watch::Receiver<Seen>)| Spoken {
+            user: user.clone(),
+            answer: seen.borrow().turn.text.clone(),
+        };
+        spoken.iter().map(turn).collect()
+    }
+
+    /// One more turn is sent.
+    fn speaks(&self, user: &str, watching: &Watching) {
+        let mut spoken = self.spoken.lock().expect("nobody panics with it");
+        spoken.push((user.to_owned(), watching.follow()));
+    }
+
     /// What the turn's request would be, without a user's message.
     pub(super) fn turn_request(&self, request: &Request) -> anyhow::Result<Outgoing> {
         let mut captures = self.captures.clone();
         captures.insert("user".to_owned(), "".into());
+        captures.insert("messages".to_owned(), Value::Array(Vec::new()));
         Ok(outgoing(request.expand(&captures)?))
     }
 }

@@ -139,6 +139,11 @@ impl Watching {
         self.seen.borrow().clone()
     }
 
+    /// What is seen from now on, also after this client is gone.
+    pub(super) fn follow(&self) -> watch::Receiver<Seen> {
+        self.seen.clone()
+    }
+
     /// Turns true when the final marker is there.
     pub(super) fn is_final(&self) -> watch::Receiver<bool> {
         self.is_final.clone()

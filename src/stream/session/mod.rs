@@ -10,6 +10,7 @@ mod parse;
 mod parse_request;
 mod reader;
 mod request;
+mod spoken;
 mod template;
 mod validate;
 
@@ -36,6 +37,8 @@ pub use request::Body;
 pub use request::Expanded;
 pub use request::Method;
 pub use request::Request;
+pub use spoken::Forms;
+pub use spoken::Spoken;
 pub use template::Captures;
 pub use template::ExpandError;
 pub use template::JsonTemplate;
@@ -58,8 +61,10 @@ pub struct Session {
     pub login: Option<Login>,
     /// Run in order, before the first turn.
     pub setup: Vec<Request>,
-    /// How a turn is sent. Besides what was captured it knows `{user}` and `{run}`.
+    /// How a turn is sent. Besides what was captured it knows `{user}`, `{messages}` and `{run}`.
     pub request: Request,
+    /// How `{messages}` are written; absent when the client does not send them.
+    pub messages: Option<Forms>,
     /// At least one.
     pub turns: Vec<Turn>,
     /// How the stored conversation is read back over HTTP.

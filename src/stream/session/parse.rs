@@ -19,6 +19,9 @@ use super::reader::Fields;
 use super::reader::Item;
 use super::reader::Origin;
 use super::reader::Place;
+use super::spoken;
+use super::spoken::Forms;
+use super::spoken::MESSAGES;
 use super::template::Template;
 use super::validate::Scope;
 use super::validate::at_most_one;
@@ -55,8 +58,8 @@ impl fmt::Debug for Outside<'_> {
 const TOP: Place = Place {
     name: "the session",
     keys: &[
-        "name", "profile", "headers", "login", "setup", "request", "turn", "history", "final",
-        "logs",
+        "name", "profile", "headers", "login", "setup", "request", "messages", "turn", "history",
+        "final", "logs",
     ],
 };
 const LOGIN: Place = Place {
@@ -142,13 +145,27 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     // Only the request of a turn knows the turn's text; what it captures stays known.
     let section = top.require("request", "a [request] section: how a turn is sent")?;
     let fields = section.table(&REQUEST)?;
-    let mut in_turn = scope.with(&["user"]);
+    let mut in_turn = scope.with(&["user", MESSAGES]);
     let secrets = Secrets::InHeaders;
     let request = requests.read(&fields, &mut in_turn, Answer::Stream, secrets)?;
-    if !request.uses("user") {
+    spoken::check(&request, &fields)?;
+    let sends_messages = request.uses(MESSAGES);
+    let forms = match (top.get("messages"), sends_messages) {
+        (Some(item), true) => Some(spoken::forms(&item, &scope, &mut requests)?),
+        (Some(item), false) => {
+            return Err(item
+                .key_error(
+                    "[messages] says how `{messages}` is written, and [request] never uses it",
+                )
+                .help("for example: json = { messages = \"{messages}\" }"));
+        }
+        (None, true) => Some(Forms::default()),
+        (None, false) => None,
+    };
+    if !sends_messages && !request.uses("user") {
         return Err(fields
             .error("[request] never uses `{user}`: the server would not see the message")
-            .help("for example: json = { message = \"{user}\" }"));
+            .help("for example: json = { message = \"{user}\" }; where the client sends the history: \"{messages}\""));
     }
     for capture in fields.get("capture").iter() {
         for entry in capture.entries()? {
@@ -167,6 +184,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         login,
         setup,
         request,
+        messages: forms,
         turns,
         history: history.transpose()?,
         final_marker: top.get("final").map(|item| marker(&item)).transpose()?,

@@ -146,7 +146,7 @@ impl Requests<'_> {
         })
     }
 
-    fn json(
+    pub(super) fn json(
         &mut self,
         item: &Item<'_>,
         scope: &Scope,

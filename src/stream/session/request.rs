@@ -131,22 +131,20 @@ impl Request {
 
     /// Whether `{name}` stands anywhere in it.
     pub fn uses(&self, name: &str) -> bool {
-        let in_pairs = |pairs: &[(String, Template)]| {
-            pairs
-                .iter()
-                .flat_map(|(_, template)| template.names())
-                .any(|used| used == name)
-        };
         let in_body = match &self.body {
             Body::None => false,
             Body::Json(json) => json.uses(name),
-            Body::Form(pairs) => in_pairs(pairs),
+            Body::Form(pairs) => in_pairs(pairs, name),
             Body::Text(template) => template.names().any(|used| used == name),
         };
-        in_body
-            || self.path.names().any(|used| used == name)
-            || in_pairs(&self.query)
-            || in_pairs(&self.headers)
+        in_body || self.uses_outside_body(name)
+    }
+
+    /// Whether `{name}` stands in the path, the query or a header.
+    pub(super) fn uses_outside_body(&self, name: &str) -> bool {
+        self.path.names().any(|used| used == name)
+            || in_pairs(&self.query, name)
+            || in_pairs(&self.headers, name)
     }
 
     fn expand_path(&self, captures: &Captures) -> Result<String, ExpandError> {
@@ -187,6 +185,13 @@ impl Request {
             }
         })
     }
+}
+
+fn in_pairs(pairs: &[(String, Template)], name: &str) -> bool {
+    pairs
+        .iter()
+        .flat_map(|(_, template)| template.names())
+        .any(|used| used == name)
 }
 
 fn expand_pairs(pairs: &[(String, Template)], captures: &Captures) -> Result<String, ExpandError> {

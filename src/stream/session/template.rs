@@ -125,6 +125,12 @@ impl Template {
         Self { parts }
     }
 
+    /// Nothing but `{name}`.
+    pub(super) fn name(name: impl Into<String>) -> Self {
+        let parts = vec![Part::Name(name.into())];
+        Self { parts }
+    }
+
     /// A secret with what stands before it (`Bearer `); braces in it mean nothing.
     pub fn secret(before: &str, secret: Secret) -> Self {
         let parts = vec![Part::Text(before.to_owned()), Part::Secret(secret)];
@@ -237,6 +243,18 @@ impl JsonTemplate {
                 Value::Object(entries.collect::<Result<_, _>>()?)
             }
         })
+    }
+
+    /// Whether `{name}` stands nowhere in a longer text.
+    pub(super) fn has_only_whole(&self, name: &str) -> bool {
+        match self {
+            Self::Scalar(_) => true,
+            Self::Text(template) => {
+                template.sole_name().is_some() || template.names().all(|used| used != name)
+            }
+            Self::Array(items) => items.iter().all(|item| item.has_only_whole(name)),
+            Self::Object(entries) => entries.iter().all(|(_, value)| value.has_only_whole(name)),
+        }
     }
 
     /// Whether `{name}` stands anywhere in it.

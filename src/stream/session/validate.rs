@@ -12,7 +12,7 @@ use regex::Regex;
 use serde_json_path::JsonPath;
 
 /// Names that no capture may take.
-const BUILT_IN: [&str; 4] = ["run", "user", "answer", "nonce"];
+const BUILT_IN: [&str; 5] = ["run", "user", "messages", "answer", "nonce"];
 
 /// The names that a template may use at one point of the session.
 #[derive(Debug, Clone)]

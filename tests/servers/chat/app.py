@@ -87,7 +87,9 @@ class ConversationBody(BaseModel):
 
 class ChatBody(BaseModel):
     conversation_id: str | int
-    message: str
+    message: str = ""
+    # Of modes where the client keeps the history.
+    messages: list[dict[str, Any]] = []
 
 
 @app.get("/health")
@@ -137,7 +139,9 @@ async def messages(conversation_id: str, request: Request, user_id: UserId) -> l
 async def post_chat(
     body: ChatBody, request: Request, user_id: UserId, session: RequestSession
 ) -> Response:
-    return await chat(request, str(body.conversation_id), body.message, user_id, session)
+    told = [{"role": x["role"], "content": text_of(x)} for x in body.messages]
+    message = told[-1]["content"] if told else body.message
+    return await chat(request, str(body.conversation_id), message, user_id, session, told)
 
 
 @app.get("/chat")
@@ -153,6 +157,7 @@ async def chat(
     message: str,
     user_id: int | None,
     session: Handle | None,
+    told: list[dict[str, str]] = [],
 ) -> Response:
     if settings.mode == "html":
         return HTMLResponse("<!doctype html><title>Chat</title><p>Please log in.</p>")
@@ -167,11 +172,16 @@ async def chat(
     if settings.mode != "user_lost":
         await store.write(Insert(conversation_id, "user", message))
     await ask_aside(provider, message)
-    turn = Turn(store, provider, conversation_id, user_id, prompt(lines, message), session)
+    messages = (told or prompt(lines, message)) if settings.mode != "forgets_context" else prompt([], message)
+    turn = Turn(store, provider, conversation_id, user_id, messages, session)
     media = "text/plain" if settings.mode == "not_sse" else "text/event-stream"
     relay = unguarded if settings.mode == "unguarded" else frames
     body = relay(turn, MODES[settings.mode], WIRES[settings.wire])
     return respond(body, BackgroundTask(turn.run_after_response), media)
+
+
+def text_of(message: dict[str, Any]) -> str:
+    return message.get("content") or "".join(part["text"] for part in message["parts"])
 
 
 async def ask_aside(provider: Provider, message: str) -> None:
@@ -191,8 +201,6 @@ async def find_history(request: Request, conversation_id: str, user_id: int | No
 
 def prompt(lines: list[Line], message: str) -> list[dict[str, str]]:
     past = [{"role": x.role, "content": x.content} for x in lines if x.status == "complete"]
-    if settings.mode == "forgets_context":
-        past = []
     # As images in base64 make a request large.
     images = [{"role": "system", "content": "A" * (settings.prompt_mb << 20)}]
     return [*(images if settings.prompt_mb else []), *past, {"role": "user", "content": message}]
