@@ -178,13 +178,7 @@ async fn verify(
     world
         .progress
         .note(&format!("store: {target} ({})", target.backend()));
-    if target.is_file() && !target.path().exists() {
-        world
-            .progress
-            .note("the store is not there yet: waiting for the server to make it");
-    } else {
-        world.open_store(Duration::ZERO).await?;
-    }
+    world.open_if_there().await?;
     // Looking only must not write, not even to tidy up.
     let swept = match &world.db {
         Some(db)

@@ -1,11 +1,9 @@
 //! Which request is the turn's own, and which is another one beside it.
 
 use crate::model::Call;
+use crate::stream::marks;
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// How chatctl's own marks begin, in a question and in an answer.
-const MARKS: [&str; 2] = ["chatctl-u", "chatctl-a"];
 
 /// What a chat-completions request asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,22 +30,13 @@ pub(super) fn asked(body: &Value) -> Asked {
         messages: messages.len(),
         marks: messages
             .iter()
-            .flat_map(|message| marks(&text(&message["content"])))
+            .flat_map(|message| {
+                let text = text(&message["content"]);
+                let marks = marks::of(&text).into_iter();
+                marks.map(str::to_owned).collect::<Vec<_>>()
+            })
             .collect(),
     }
-}
-
-/// The marks in a text: what chatctl put there, and nothing else of it.
-fn marks(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for mark in MARKS {
-        found.extend(text.match_indices(mark).map(|(at, _)| {
-            let end = text[at + mark.len()..].find(|c: char| !c.is_ascii_alphanumeric());
-            let end = end.map_or(text.len(), |end| at + mark.len() + end);
-            text[at..end].to_owned()
-        }));
-    }
-    found
 }
 
 /// A message's content: a string, or parts of which the texts count.
@@ -110,11 +99,16 @@ mod tests {
     #[test]
     fn of_a_text_only_the_marks_are_kept() {
         let asked = ask(
-            &json!("two: chatctl-u1a, \"chatctl-ab2\" and chatctl-u1a; chatctl-"),
+            &json!(
+                "two: chatctl-u1a34567890abcdef, \"chatctl-ab234567890abcdef\" and chatctl-u1a34567890abcdef; chatctl-"
+            ),
             true,
         );
         let marks: Vec<_> = asked.marks.iter().map(String::as_str).collect();
-        assert_eq!(marks, ["chatctl-ab2", "chatctl-u1a"]);
+        assert_eq!(
+            marks,
+            ["chatctl-ab234567890abcdef", "chatctl-u1a34567890abcdef"]
+        );
         assert_eq!(asked.messages, 2);
     }
 

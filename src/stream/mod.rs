@@ -6,6 +6,7 @@ pub mod cassette;
 pub mod faults;
 pub mod judge;
 pub mod kept;
+pub mod marks;
 pub mod profiles;
 pub mod run;
 pub mod session;

@@ -72,6 +72,64 @@ fn rows_that_come_late() {
     }
 }
 
+/// The texts stand in the store, in tables that nobody can read as messages: nothing is decided by
+/// them, and a history that is gone does not mean that they are.
+#[test]
+fn tables_that_no_mapping_reads() {
+    for (script, expected, exit) in [
+        ("exec \"$@\"", &[][..], 3),
+        (
+            "if [ $again = 1 ]; then set -- \"$@\" --mute; fi; exec \"$@\"",
+            &["conversation-not-found"][..],
+            1,
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let start = small::start(&["--keep", "apart"]);
+        let start = wrapped(folder.path(), script, &start);
+        let arguments = ["--stop", "term", "--rounds", "1", "--settle", "300ms"];
+        let (report, code) = small::audit_in(folder.path(), &start, &arguments);
+        assert_eq!(
+            (errors(&report).as_slice(), code),
+            (expected, exit),
+            "{report:#}"
+        );
+    }
+}
+
+/// All share one chat, which is shown to each: what others said is not a damage.
+#[test]
+fn one_chat_for_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = small::start(&["--keep", "turns"]);
+    // Once more with the same store: its history begins with what was said before.
+    for _ in 0..2 {
+        let arguments = ["--stop", "kill", "--rounds", "2"];
+        let (report, exit) = small::audit_in(folder.path(), &start, &arguments);
+        is_clean(&report, exit, 2);
+    }
+}
+
+/// The server makes its file after the first answer, and the tables in it a moment later.
+#[test]
+fn a_file_that_comes_late() {
+    for declared in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let session = without_history(folder.path());
+        let config = folder.path().join("chatctl.toml");
+        let store = "[[store]]\n[store.message]\ntable = \"message\"\nconversation = [\"conversation_id\"]\n\
+            role = \"role\"\ncontent = \"content\"\norder = [\"id\"]\n";
+        fs::write(&config, if declared { store } else { "" }).unwrap();
+        let config = config.to_str().unwrap();
+        let start = small::start(&["--late", "300"]);
+        let arguments = [
+            &session, "--config", config, "--stop", "term", "--rounds", "1",
+        ];
+        let (report, exit) = small::audit_in(folder.path(), &start, &arguments);
+        is_clean(&report, exit, 1);
+    }
+}
+
 /// `[[store]]` names a table that the server never writes to: its chats are not lost.
 #[test]
 fn a_declared_table_that_is_not_the_servers() {

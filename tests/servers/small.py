@@ -4,7 +4,8 @@
 
 `--save before` (the final marker), `--save MS`: so many milliseconds after it, or `--save never`. `--keep` says how
 chats are kept: `messages` (a row each), `seconds` (the same, in the order of times of one second and
-of keys that do not grow), `status` (a row each with its status), or `turns` (question and answer in one row, which names no conversation: all is one chat).
+of keys that do not grow), `status` (a row each with its status), `turns` (question and answer in one row, which
+names no conversation: all is one chat), or `apart` (questions in one table, answers in another).
 `--marks FILE`, where there is no such file yet: writes when the marker of a second turn was sent, and
 then the time, over and over, until the server is killed.
 `--left HOW`: what becomes of an answer whose client has left: `whole` goes on and stores all of it, `marked` stores
@@ -12,6 +13,9 @@ what has come of it with the status CANCELLED, `cut` as if that were all, `never
 `--own` answers without a provider.
 `--frames` sends events of JSON, the first one before the provider is asked.
 `--cut` ends answers that are under way at SIGTERM, and stores what there is of them.
+`--flood MB`: so much that says nothing comes right before the marker, which whoever reads gets to late.
+`--mute` shows no history.
+`--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
 """
 
 import argparse
@@ -37,12 +41,15 @@ arguments.add_argument("--db", required=True)
 arguments.add_argument("--port", type=int, required=True)
 arguments.add_argument("--gateway", required=True)
 arguments.add_argument("--save", default="before")
-arguments.add_argument("--keep", default="messages", choices=["messages", "seconds", "turns", "status"])
+arguments.add_argument("--keep", default="messages", choices=["messages", "seconds", "turns", "status", "apart"])
 arguments.add_argument("--marks")
 arguments.add_argument("--cut", action="store_true")
 arguments.add_argument("--left", default="whole", choices=["whole", "marked", "cut", "never"])
 arguments.add_argument("--own", action="store_true")
 arguments.add_argument("--frames", action="store_true")
+arguments.add_argument("--flood", type=int, default=0)
+arguments.add_argument("--late", type=int)
+arguments.add_argument("--mute", action="store_true")
 options = arguments.parse_args()
 
 TABLES = {
@@ -54,13 +61,42 @@ TABLES = {
         role TEXT, content TEXT, created_at TEXT, status TEXT)""",
     "turns": """CREATE TABLE IF NOT EXISTS asked (id INTEGER PRIMARY KEY, prompt TEXT, response TEXT,
         created_at TEXT)""",
+    "apart": """CREATE TABLE IF NOT EXISTS question (id INTEGER PRIMARY KEY, chat TEXT, words TEXT);
+        CREATE TABLE IF NOT EXISTS reply (id INTEGER PRIMARY KEY, question INTEGER, words TEXT)""",
 }
 ORDERS = {"messages": "id", "status": "id", "seconds": "created_at, id"}
 ending = threading.Event()
+made = threading.Event()
+lock = threading.Lock()
+# What is kept until there is a file.
+waiting: list[tuple[str, tuple[Any, ...]]] = []
 
 
 def database() -> sqlite3.Connection:
     return sqlite3.connect(options.db, timeout=10, isolation_level=None)
+
+
+def make() -> None:
+    with closing(database()) as db:
+        db.execute("PRAGMA journal_mode = wal")
+        if options.late is not None:
+            time.sleep(0.1)
+        db.executescript(TABLES[options.keep])
+        with lock:
+            for sql, values in waiting:
+                db.execute(sql, values)
+            made.set()
+
+
+def write(sql: str, *values: Any) -> None:
+    with lock:
+        if not made.is_set():
+            waiting.append((sql, values))
+            if len(waiting) == 1:
+                threading.Timer(options.late / 1000, make).start()
+            return
+    with closing(database()) as db:
+        db.execute(sql, values)
 
 
 def now() -> str:
@@ -68,23 +104,35 @@ def now() -> str:
 
 
 def keep_message(key: str, role: str, text: str, status: str) -> None:
+    if options.keep == "apart":
+        question = "INSERT INTO question (chat, words) VALUES (?, ?)"
+        reply = "INSERT INTO reply (question, words) SELECT max(id), ? FROM question WHERE chat = ?"
+        write(*((question, key, text) if role == "user" else (reply, text, key)))
+        return
     # Of one second, the answer comes first.
     number = f"{0 if role == 'assistant' else 1}-{uuid.uuid4()}" if options.keep == "seconds" else None
     row = [number, key, role, text, now()] + ([status] if options.keep == "status" else [])
-    with closing(database()) as db:
-        db.execute(f"INSERT INTO message VALUES ({', '.join('?' * len(row))})", row)
+    write(f"INSERT INTO message VALUES ({', '.join('?' * len(row))})", *row)
 
 
 def keep_turn(question: str, answer: str) -> None:
-    with closing(database()) as db:
-        db.execute("INSERT INTO asked (prompt, response, created_at) VALUES (?, ?, ?)", (question, answer, now()))
+    write("INSERT INTO asked (prompt, response, created_at) VALUES (?, ?, ?)", question, answer, now())
 
 
 def history(key: str) -> list[dict[str, str]]:
+    if options.mute or not made.is_set():
+        return []
     with closing(database()) as db:
         if options.keep == "turns":
             rows = db.execute("SELECT 'user', prompt, id FROM asked UNION SELECT 'assistant', response, id FROM asked ORDER BY 3, 1 DESC")
             return [{"role": role, "content": text} for role, text, _ in rows]
+        if options.keep == "apart":
+            rows = db.execute(
+                "SELECT 'user', words, id, 0 FROM question WHERE chat = ?1 UNION SELECT 'assistant', r.words, q.id, 1 "
+                "FROM reply r JOIN question q ON r.question = q.id WHERE chat = ?1 ORDER BY 3, 4",
+                (key,),
+            )
+            return [{"role": role, "content": text} for role, text, *_ in rows]
         order = ORDERS[options.keep]
         rows = db.execute(f"SELECT role, content FROM message WHERE conversation_id = ? ORDER BY {order}", (key,))
         return [{"role": role, "content": text} for role, text in rows]
@@ -171,7 +219,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         if options.save == "before":
             self.save(key, question, said)
-        self.event("[DONE]")
+        self.send(b": and on and on\n\n" * (options.flood << 16) + b"data: [DONE]\n\n")
         if is_marked and len(messages) > 1:
             mark()
         if options.save.isdigit():
@@ -194,8 +242,10 @@ class Handler(BaseHTTPRequestHandler):
             pass
 
     def event(self, *lines: str) -> None:
-        event = "".join(f"data: {line}\n" for line in lines).encode() + b"\n"
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+        self.send("".join(f"data: {line}\n" for line in lines).encode() + b"\n")
+
+    def send(self, text: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
 
     def save(self, key: str, question: str, said: str, status: str = "DONE") -> None:
         if options.keep == "turns":
@@ -217,11 +267,10 @@ def end(*_: Any) -> None:
 
 is_marked = options.marks is not None and not os.path.exists(options.marks)
 if is_marked:
-    with open(options.marks, "wb") as made:
-        made.write(bytes(16))
-with closing(database()) as db:
-    db.execute("PRAGMA journal_mode = wal")
-    db.execute(TABLES[options.keep])
+    with open(options.marks, "wb") as file:
+        file.write(bytes(16))
+if options.late is None or os.path.exists(options.db):
+    make()
 server = Server(("127.0.0.1", options.port), Handler)
 signal.signal(signal.SIGTERM, end)
 server.serve_forever()

@@ -1,6 +1,7 @@
 //! Rounds of one session, and what goes from one to the next.
 
 use super::Options;
+use super::account::Shows;
 use super::hold::Held;
 use super::preflight;
 use super::round::Round;
@@ -32,6 +33,10 @@ pub(super) struct Experiment<'s, 'w> {
     pub(super) elsewhere: Option<String>,
     /// Whether a message was seen in the store.
     pub(super) stored: bool,
+    /// Whether a text was seen there, be it in a table that nobody can read messages from.
+    pub(super) in_store: bool,
+    /// What histories show beside the conversation that is asked for.
+    pub(super) shows: Shows,
     tally: Tally,
 }
 
@@ -43,6 +48,8 @@ impl<'s, 'w> Experiment<'s, 'w> {
             held: Vec::new(),
             elsewhere: None,
             stored: false,
+            in_store: false,
+            shows: Shows::One,
             tally: Tally::default(),
         }
     }
@@ -134,6 +141,28 @@ impl<'s, 'w> Experiment<'s, 'w> {
             self.held.remove(KEPT / 2);
         }
         Ok(!round.down)
+    }
+
+    /// Looks for the chat in all of the store, where no table is known that holds it.
+    pub(super) async fn look_anywhere(&mut self, chat: &Held) {
+        if self.elsewhere.is_none() {
+            return;
+        }
+        for said in &chat.said {
+            // It may be where nobody may look.
+            self.in_store |= self.stage.stands_anywhere(&said.tag).await.unwrap_or(true);
+        }
+    }
+
+    /// A history was seen to show others' messages before a restart: it's compared without them.
+    pub(super) fn all_show_others(&mut self) {
+        if self.shows == Shows::One {
+            self.shows = Shows::Others;
+            self.stage.note(
+                "the history of a conversation shows messages of other conversations too, before a restart as after \
+                 it: only its own are compared",
+            );
+        }
     }
 
     fn worst(&self, findings: &[Finding]) -> String {

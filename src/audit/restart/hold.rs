@@ -1,6 +1,8 @@
 //! Conversations that are held, and what is known of them.
 
+use super::account;
 use super::account::Shown;
+use super::account::Shows;
 use super::account::Told;
 use super::experiment::with_hint;
 use crate::clock;
@@ -191,6 +193,11 @@ impl Held {
             records: &self.shown.0,
             turns: self.shown.1,
         }
+    }
+
+    /// Whether it showed others' messages with it then.
+    pub(super) fn shows(&self) -> Shows {
+        account::shows(&self.told(), &self.shown.0)
     }
 
     /// Its rows in the store now, or as soon as those that are awaited are there.

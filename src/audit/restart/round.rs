@@ -1,6 +1,9 @@
 //! One round: chats, a restart, and every conversation asked for.
 
+use super::account;
 use super::account::Account;
+use super::account::Shown;
+use super::account::Shows;
 use super::account::Stored;
 use super::experiment::Experiment;
 use super::gap::Gap;
@@ -229,10 +232,18 @@ impl Round {
     async fn ask(&mut self, of: &mut Experiment<'_, '_>) -> anyhow::Result<i64> {
         let mut lost = 0;
         let deadline = clock::now() + of.stage.settle();
+        if of.held.iter().any(|held| held.shows() == Shows::Others) {
+            of.all_show_others();
+        }
         for mut held in std::mem::take(&mut of.held) {
             let after = held.rows(of.stage, Awaited::All, deadline).await?;
-            let recalled = of.stage.recall(&mut held.chat).await?;
+            let mut recalled = of.stage.recall(&mut held.chat).await?;
             let told = held.told();
+            if let Some(Ok(records)) = recalled.as_mut().map(|told| told.messages.as_mut()) {
+                *records = account::own(&told, records, of.shows);
+            }
+            let shown = held.shown();
+            let shown_of_it = account::own(&told, shown.records, of.shows);
             of.stored |= !after.is_empty();
             let mapping = of.stage.mapping();
             if let Some(mapping) = mapping {
@@ -243,7 +254,10 @@ impl Round {
                 session: &of.stage.session().name,
                 way: self.way,
                 told: &told,
-                shown: held.shown(),
+                shown: Shown {
+                    records: &shown_of_it,
+                    ..shown
+                },
                 recalled: recalled.as_ref(),
                 // A table that the chats never come to says nothing of what is lost.
                 stored: mapping.filter(|_| of.stored).map(|mapping| Stored {
@@ -267,7 +281,10 @@ impl Round {
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;
             let is_broken = broken(&findings);
-            if is_broken && of.elsewhere.is_some() {
+            if is_broken {
+                of.look_anywhere(&held).await;
+            }
+            if is_broken && of.elsewhere.is_some() && !of.in_store {
                 findings.push(self.not_durable(of));
             }
             self.findings.extend(findings);
@@ -376,6 +393,7 @@ async fn look_at_new(of: &mut Experiment<'_, '_>, new: &mut Held) -> anyhow::Res
     let deadline = clock::now() + of.stage.settle();
     new.look(of.stage, awaited, deadline).await?;
     of.stored |= !new.before.is_empty();
+    of.look_anywhere(new).await;
     Ok(())
 }
 

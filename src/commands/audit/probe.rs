@@ -7,7 +7,6 @@ use crate::audit::rate::Figures;
 use crate::audit::rate::Saved;
 use crate::commands::Env;
 use crate::commands::verify_stream;
-use crate::db;
 use crate::report::Finding;
 use crate::report::Report;
 use crate::report::Severity;
@@ -41,7 +40,7 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
     let mut world = verify_stream::world(&told, env, &target, None).await?;
     let probed = tokio::select! {
         probed = async {
-            world.db = Some(db::open(target).await?);
+            world.open_if_there().await?;
             run::probe(&mut world, session, profile, &options, args.probes).await
         } => probed,
         () = env.until_interrupted() => Err(Stop::interrupted().into()),

@@ -8,11 +8,10 @@ use crate::audit::restart::Way;
 use crate::commands::Done;
 use crate::commands::Env;
 use crate::commands::verify_stream;
-use crate::db;
 use crate::report::Report;
 use crate::stop::Stop;
+use crate::stream::run;
 use crate::stream::run::Proof;
-use crate::stream::run::World;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,6 +72,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION")]
     settle: Option<String>,
 
+    /// How long a response may take; a server that was just started may take four times as long
+    /// [default: 15s]
+    #[arg(long, value_name = "DURATION")]
+    response_timeout: Option<String>,
+
     /// The command that restarts the server at --server
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -87,14 +91,16 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         secrets.for_each(|secret| env.mask.keep(secret.expose()));
     }
     let target = env.target()?;
-    let stage_options = verify_stream::options(&inner, &env.config, &target)?;
+    let mut stage_options = verify_stream::options(&inner, &env.config, &target)?;
+    // Every round begins with a server that was just started, and such a one is slow.
+    stage_options.response_timeout *= run::FIRST_TURN;
     let options = options(&args, &env)?;
     let began = Instant::now();
     let mut report = Report::new("audit restart");
     let mut world = verify_stream::world(&inner, &env, &target, None).await?;
     let outcome = tokio::select! {
         outcome = async {
-            open(&mut world, target).await?;
+            world.open_if_there().await?;
             restart::run(&mut world, &sessions, (&options, &stage_options), &mut report).await
         } => outcome,
         () = env.until_interrupted() => Err(Stop::interrupted().into()),
@@ -103,18 +109,6 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     outcome?;
     report.took = began.elapsed();
     Ok(Done::Report(Box::new(report)))
-}
-
-/// The store. A server that keeps its chats elsewhere may never have made the file.
-async fn open(world: &mut World, target: db::Target) -> anyhow::Result<()> {
-    if target.is_file() && !target.path().exists() {
-        world.progress.warning(&format!(
-            "the server runs, and there is no `{target}`: only what it says over HTTP can be looked at"
-        ));
-        return Ok(());
-    }
-    world.db = Some(db::open(target).await?);
-    Ok(())
 }
 
 /// What the experiment shares with a verification.
@@ -128,6 +122,7 @@ fn inner(args: &Args) -> verify_stream::Args {
         gateway: args.gateway.clone(),
         profile: args.profile.clone(),
         settle: args.settle.clone(),
+        response_timeout: args.response_timeout.clone(),
         proof: Some(Proof::Observe),
         ..verify_stream::Args::default()
     }

@@ -194,15 +194,26 @@ impl Stage<'_> {
 
     /// Finds out which table holds the messages: the user says so, or the chat's own texts do.
     pub(super) async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
+        let was_there = self.world.db.is_some();
         self.world.open_store(self.options.settle).await?;
-        let schema = self.world.db().schema().await?;
+        let deadline = clock::now() + self.options.settle;
+        // A server that makes its file with its first chat makes the tables a moment later.
+        let mut schema = loop {
+            let schema = self.world.db().schema().await?;
+            match self.world.declared.resolve(&schema) {
+                Ok(mapping) => {
+                    self.mapping = mapping;
+                    break schema;
+                }
+                Err(error) if was_there || clock::now() >= deadline => return Err(error.into()),
+                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        };
         self.world.mask.know(&schema);
-        self.mapping = self.world.declared.resolve(&schema)?;
         if let Some(mapping) = &self.mapping {
             mapping.judge(self.world.db()).await?;
             return self.note_mapping();
         }
-        let deadline = clock::now() + self.options.settle;
         let mut before = Vec::new();
         loop {
             // Two looks that agree: a log may be written earlier than the messages are.
@@ -215,6 +226,10 @@ impl Stage<'_> {
             }
             before = hits;
             tokio::time::sleep(LOOK_AGAIN).await;
+            if before.is_empty() {
+                schema = self.world.db().schema().await?;
+                self.world.mask.know(&schema);
+            }
         }
         if self.mapping.is_none() {
             let hits = store::find_text(self.world.db(), &schema, &live.tag).await?;

@@ -19,6 +19,7 @@ use crate::stream::cassette::Chunk;
 use crate::stream::cassette::to_completion;
 use crate::stream::faults::ClientBehaviour;
 use crate::stream::faults::GatewayFault;
+use crate::stream::marks;
 use crate::stream::session::Answered;
 use crate::stream::session::Captures;
 use crate::stream::session::Expanded;
@@ -144,8 +145,8 @@ impl Stage<'_> {
     ) -> anyhow::Result<Live> {
         let turn = &self.session.turns[index];
         let (tag, nonce) = (
-            format!("chatctl-u{}", token()),
-            format!("chatctl-a{}", token()),
+            format!("{}{}", marks::QUESTION, token()),
+            format!("{}{}", marks::ANSWER, token()),
         );
         let user = format!("{} [{tag}]", turn.user);
         let script = Script {
@@ -491,7 +492,7 @@ fn chunks(chunks: &[Chunk]) -> Vec<Bytes> {
 /// must not find the first one's rows.
 fn token() -> String {
     const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    (0..16)
+    (0..marks::LETTERS)
         .map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())]))
         .collect()
 }

@@ -48,6 +48,7 @@ pub use talk::Access;
 pub use talk::Recalled;
 pub use talk::Said;
 pub use talk::Until;
+pub use warm_up::FIRST_TURN;
 pub use world::World;
 
 /// How the order is shown.

@@ -79,6 +79,11 @@ impl<'a> Stage<'a> {
             .doing(format!("{}/{what}", self.session.name));
     }
 
+    /// Says what is to be known of the run.
+    pub fn note(&self, what: &str) {
+        self.world.progress.note(what);
+    }
+
     /// A case of this session that was never begun.
     pub(super) fn skip_proof(&self, why: &str, report: &mut Report) {
         report.cases.push(Case {

@@ -191,9 +191,6 @@ impl Stage<'_> {
     /// # Errors
     /// When its texts stand in no table, or the store can't be opened.
     pub async fn learn_mapping(&mut self, said: &Said) -> anyhow::Result<()> {
-        if self.world.db.is_none() {
-            return Err(Stop::unreachable("the store is not there").into());
-        }
         let live = said.live.as_ref().expect("the first turn is still held");
         let seen = live.watching.seen();
         self.find_mapping(live, &seen).await
@@ -244,6 +241,18 @@ impl Stage<'_> {
             Some(mapping) => store::holding(self.world.db(), mapping, text).await,
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Whether a text stands anywhere in the store, in whatever table.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn stands_anywhere(&self, text: &str) -> anyhow::Result<bool> {
+        let Some(db) = self.store() else {
+            return Ok(false);
+        };
+        let schema = db.schema().await?;
+        Ok(!store::find_text(db, &schema, text).await?.is_empty())
     }
 
     /// How long a row may still come.

@@ -6,7 +6,7 @@ use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
 
 /// So many times as long as any other turn may it take.
-const LONGER: u32 = 4;
+pub const FIRST_TURN: u32 = 4;
 
 impl Stage<'_> {
     /// Holds it. What goes wrong in it is of no interest, since the next turn tells it too; only one
@@ -23,7 +23,7 @@ impl Stage<'_> {
         };
         let live = self.begin(&chat, 0, vary)?;
         live.play.release();
-        let patience = self.options.response_timeout * LONGER;
+        let patience = self.options.response_timeout * FIRST_TURN;
         let over = live.watching.until(|seen| seen.over.is_some());
         let ended = tokio::time::timeout(patience, over).await;
         self.world.gateway.rest();

@@ -60,6 +60,20 @@ impl World {
             .expect("the store is opened before anything is looked for in it")
     }
 
+    /// Opens the store if it is there. A file that the server makes later, even with its first chat, is
+    /// opened when it is looked into.
+    ///
+    /// # Errors
+    /// When it is there and can't be opened.
+    pub async fn open_if_there(&mut self) -> anyhow::Result<()> {
+        if self.target.is_file() && !self.target.path().exists() {
+            self.progress
+                .note("the store is not there yet: waiting for the server to make it");
+            return Ok(());
+        }
+        self.open_store(Duration::ZERO).await
+    }
+
     /// Opens the store. A server that was just asked for the first time may still be making the file.
     ///
     /// # Errors

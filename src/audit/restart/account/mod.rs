@@ -2,6 +2,11 @@
 
 mod access;
 mod history;
+mod own;
+
+pub(super) use own::Shows;
+pub(super) use own::own;
+pub(super) use own::shows;
 
 use super::ways::Way;
 use crate::model::State;
@@ -34,7 +39,7 @@ pub(super) struct Account<'a> {
     pub(super) told: &'a [Told],
     /// What the server said of it before.
     pub(super) shown: Shown<'a>,
-    /// What the server says of it, where the session knows how to ask.
+    /// What the server says of it, where the session knows how to ask: its own records alone.
     pub(super) recalled: Option<&'a Recalled>,
     /// The table of messages, and the conversation's rows in it before and after; nothing where no
     /// message ever came to it.

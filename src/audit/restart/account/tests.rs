@@ -2,13 +2,17 @@
 
 use super::Account;
 use super::Shown;
+use super::Shows;
 use super::Stored;
 use super::Told;
+use super::own;
+use super::shows;
 use crate::audit::restart::WAYS;
 use crate::model::Role;
 use crate::model::State;
 use crate::model::StoredMessage;
 use crate::report::Severity;
+use crate::stream::marks;
 use crate::stream::run::Access;
 use crate::stream::run::Recalled;
 use crate::stream::session::Remembered;
@@ -385,4 +389,50 @@ fn a_difference_in_what_was_not_shown_before() {
     let wrong = [ALL, &["say a3", "ask [u3]"]].concat();
     let harm = history_harm(3, ALL, &wrong, &[1, 2, 3, 4, 5, 6]);
     assert!(harm.contains("is not known"), "{harm}");
+}
+
+/// Where all share one chat, or a chat begins with a greeting, what others said is not compared.
+#[test]
+fn what_others_said_is_not_the_conversations() {
+    let told = || vec![marked(1), marked(2)];
+    let all = |of: &[Told]| -> Vec<String> {
+        of.iter()
+            .flat_map(|turn| [turn.user.clone(), turn.expected.clone()])
+            .collect()
+    };
+    let compared = |texts: &[&[String]], shows: Shows| {
+        let texts: Vec<_> = texts.concat();
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        own(&told(), &records(&texts), shows)
+            .into_iter()
+            .map(|record| record.content)
+            .collect::<Vec<_>>()
+    };
+    let (ours, others) = (all(&told()), all(&[marked(3)]));
+    let more = ["nobody said that".to_owned()];
+    assert_eq!(compared(&[&more, &others, &ours], Shows::One), ours);
+    assert_eq!(compared(&[&ours, &others], Shows::Others), ours);
+    // Where no history showed others before, one that does now is wrong.
+    let shown = compared(&[&ours, &others], Shows::One);
+    assert_eq!(shown, [&ours[..], &others].concat());
+    let shown = compared(&[&ours, &more], Shows::Others);
+    assert_eq!(shown, [&ours[..], &more].concat());
+    assert_eq!(compared(&[&others], Shows::Others), Vec::<String>::new());
+    let texts: Vec<_> = others.iter().map(String::as_str).collect();
+    assert_eq!(shows(&told(), &records(&texts)), Shows::Others);
+    let texts: Vec<_> = ours.iter().map(String::as_str).collect();
+    assert_eq!(shows(&told(), &records(&texts)), Shows::One);
+}
+
+/// A turn whose texts have marks as those of a run.
+fn marked(number: usize) -> Told {
+    let mark = |kind: &str| format!("{kind}{number:0>16}");
+    let (tag, nonce) = (mark(marks::QUESTION), mark(marks::ANSWER));
+    Told {
+        user: format!("ask [{tag}]"),
+        expected: format!("say {nonce}"),
+        tag,
+        nonce,
+        ..turn(number, true)
+    }
 }

@@ -1,0 +1,46 @@
+//! Which records of a history are the conversation's own.
+
+use super::Told;
+use crate::stream::marks;
+use crate::stream::session::Remembered;
+
+/// Whether a history shows one chat for all conversations, or for several of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Shows {
+    /// What was said in the conversation, and no other.
+    One,
+    /// What was said in others too.
+    Others,
+}
+
+/// The records that are to be compared with what was said. What stands before the first of them was
+/// there before the first turn: a greeting, or the end of another conversation.
+pub(in super::super) fn own(
+    told: &[Told],
+    records: &[Remembered],
+    shows: Shows,
+) -> Vec<Remembered> {
+    let begins = records.iter().position(|record| is_own(told, record));
+    let records = begins.map_or(&[][..], |begins| &records[begins..]);
+    let counts = |record: &&Remembered| shows == Shows::One || !is_of_another(told, record);
+    records.iter().filter(counts).cloned().collect()
+}
+
+/// What a history shows beside the conversation.
+pub(in super::super) fn shows(told: &[Told], records: &[Remembered]) -> Shows {
+    match records.iter().any(|record| is_of_another(told, record)) {
+        true => Shows::Others,
+        false => Shows::One,
+    }
+}
+
+fn is_own(told: &[Told], record: &Remembered) -> bool {
+    let holds = |mark: &String| record.content.contains(mark.as_str());
+    told.iter()
+        .any(|turn| holds(&turn.tag) || holds(&turn.nonce))
+}
+
+/// Whether chatctl said it, and elsewhere.
+fn is_of_another(told: &[Told], record: &Remembered) -> bool {
+    !marks::of(&record.content).is_empty() && !is_own(told, record)
+}

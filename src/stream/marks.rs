@@ -1,0 +1,36 @@
+//! Texts by which what was said in a run is known again, wherever it comes up.
+
+/// How the mark in a question begins; random letters follow.
+pub const QUESTION: &str = "chatctl-u";
+/// The same at the end of an answer.
+pub const ANSWER: &str = "chatctl-a";
+/// How many letters follow.
+pub const LETTERS: usize = 16;
+
+/// The marks in a text.
+pub fn of(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for mark in [QUESTION, ANSWER] {
+        found.extend(text.match_indices(mark).map(|(at, _)| {
+            let letters = text[at + mark.len()..].find(|c: char| !c.is_ascii_alphanumeric());
+            let end = letters.map_or(text.len(), |end| at + mark.len() + end);
+            &text[at..end]
+        }));
+    }
+    found.retain(|mark| mark.len() >= QUESTION.len() + LETTERS);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+
+    #[test]
+    fn marks_stand_anywhere_in_a_text() {
+        let text = "Hello [chatctl-u0123456789abcdef], chatctl-audit: chatctl-aabcdefghij012345.";
+        assert_eq!(
+            of(text),
+            ["chatctl-u0123456789abcdef", "chatctl-aabcdefghij012345"]
+        );
+    }
+}
