@@ -50,13 +50,11 @@ impl<'a> Intent<'a> {
     /// Reads a file, and refuses one whose directives are wrong, before anything is run.
     pub fn of(migration: &'a Migration, dialect: Dialect) -> Result<Self, Stop> {
         let acknowledged = acknowledged::of(migration, dialect)?;
-        let (mut pieces, mut blocks) = without_frames(pieces(migration, dialect)?, dialect);
+        let (pieces, mut blocks) = without_frames(pieces(migration, dialect)?, dialect);
         if is_whole(&pieces, &blocks) && !(dialect == Dialect::Postgres && migration.no_transaction)
         {
             blocks.clear();
         }
-        // The lock of another replica is waited for already, and the journal must be written.
-        pieces.retain(|piece| dialect != Dialect::Mysql || piece.facts.kind != Kind::Lock);
         Ok(Self {
             allowed: acknowledged.into_iter().map(|it| it.allowed).collect(),
             renames: renames(&pieces),
@@ -150,7 +148,7 @@ impl<'a> Intent<'a> {
             ));
         }
         let ends = match &piece.facts.kind {
-            Kind::Begin | Kind::Commit => true,
+            Kind::Begin | Kind::Commit => self.dialect != Dialect::Mysql,
             Kind::Rollback { to_savepoint } => !to_savepoint,
             _ => {
                 let words = piece.text.to_ascii_lowercase();
@@ -246,8 +244,9 @@ const CATALOGS: [&str; 4] = ["information_schema", "performance_schema", "mysql"
 /// Takes BEGIN and COMMIT out, and gives the statements between each pair. What is no pair stays, to
 /// be refused.
 fn without_frames(pieces: Vec<Piece<'_>>, dialect: Dialect) -> (Vec<Piece<'_>>, Vec<Range<usize>>) {
+    // There the file's own statements begin and commit its transactions.
     if dialect == Dialect::Mysql {
-        return (without_frame(pieces), Vec::new());
+        return (pieces, Vec::new());
     }
     let found = sql::transactions(pieces.iter().map(|piece| (&piece.facts.kind, piece.text)));
     let Some(found) = found else {
@@ -285,27 +284,6 @@ fn is_whole(pieces: &[Piece<'_>], blocks: &[Range<usize>]) -> bool {
     let [block] = blocks else { return false };
     let mut outside = pieces[..block.start].iter().chain(&pieces[block.end..]);
     outside.all(sets)
-}
-
-/// A file that is one transaction already, as other tools want it, needs chatctl's only.
-fn without_frame(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
-    let is_pragma = |piece: &Piece<'_>| matches!(piece.facts.kind, Kind::Pragma { .. });
-    let first = pieces.iter().position(|piece| !is_pragma(piece));
-    let last = pieces.iter().rposition(|piece| !is_pragma(piece));
-    let (Some(first), Some(last)) = (first, last) else {
-        return pieces;
-    };
-    let frames = first < last
-        && matches!(pieces[first].facts.kind, Kind::Begin)
-        && matches!(pieces[last].facts.kind, Kind::Commit)
-        && !pieces[first + 1..last]
-            .iter()
-            .any(|piece| piece.facts.kind.controls_transaction());
-    if frames {
-        pieces.remove(last);
-        pieces.remove(first);
-    }
-    pieces
 }
 
 fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Stop> {

@@ -1,16 +1,16 @@
 //! A database beside the real one, to try things on: empty, or a copy.
 
+mod fill;
 mod forsaken;
 
 use super::backup;
 use super::dialect;
 use super::tools;
-use crate::db::Failed;
 use crate::db::Session;
 use crate::db::Target;
-use crate::model::Cell;
 use crate::stop::Stop;
 use crate::temporary::Folder;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// How often a scratch database is tried to be removed.
@@ -24,8 +24,23 @@ pub struct Scratch {
     pub confined: Option<Target>,
     /// Whether that user can come in.
     pub lets_in: bool,
+    /// The database next to it that holds what the tables held before; of MySQL, for a rehearsal.
+    pub aside: Option<String>,
+    /// Whether nothing that is written there goes through the binary log.
+    pub quiet: bool,
     /// Its folder, when it is a file.
     folder: Option<Folder>,
+}
+
+/// How the name of the database ends that holds what the tables held before.
+const ASIDE: &str = "_before";
+
+/// What is copied of a database.
+pub struct Extent<'a> {
+    /// The tables; all of them, with views, routines and triggers, when none are named.
+    pub tables: Option<&'a BTreeSet<String>>,
+    /// How many rows of a table, for its size in bytes; all when none is said.
+    pub rows: &'a dyn Fn(u64) -> Option<u64>,
 }
 
 impl Scratch {
@@ -38,6 +53,8 @@ impl Scratch {
                 target: of.sibling(&path),
                 confined: None,
                 lets_in: false,
+                aside: None,
+                quiet: false,
                 folder: Some(folder),
             });
         }
@@ -48,14 +65,74 @@ impl Scratch {
             Stop::refused(format!("no scratch database could be made: {}", failed.message))
                 .hint("let this user make databases whose name begins with chatctl_scratch_, or use another user")
         })?;
-        let target = of.sibling(&name);
-        let confined = confine(session, &target);
         Ok(Self {
-            lets_in: confined.is_some(),
-            confined,
-            target,
+            target: of.sibling(&name),
+            confined: None,
+            lets_in: false,
+            aside: None,
+            quiet: false,
             folder: None,
         })
+    }
+
+    /// An empty one of MySQL for a rehearsal: with a user who can reach nothing else, where one can
+    /// be made, and a place for what the tables held before.
+    pub(super) fn rehearsal(session: &mut dyn Session, of: &Target) -> anyhow::Result<Self> {
+        // A replica has no use for it.
+        let quiet = session.command("SET SESSION sql_log_bin = 0").is_ok();
+        let mut scratch = Self::empty(session, of)?;
+        scratch.quiet = quiet;
+        let aside = format!("{}{ASIDE}", scratch.target.database());
+        let made = session.command(&format!("CREATE DATABASE {aside}"));
+        scratch.aside = Some(aside.clone());
+        if let Err(failed) = made {
+            scratch.remove(session)?;
+            return Err(failed.into());
+        }
+        if quiet {
+            // Only its definer may turn the log off.
+            session.command(&format!(
+                "CREATE PROCEDURE {aside}.quiet() SQL SECURITY DEFINER SET SESSION sql_log_bin = 0"
+            ))?;
+        }
+        scratch.confined = confine(session, &scratch.target);
+        scratch.lets_in = scratch.confined.is_some();
+        scratch.grant(session, None)?;
+        Ok(scratch)
+    }
+
+    /// Lets the user of the rehearsal reach these tables only, or everything that is in the copy.
+    pub(super) fn grant(
+        &self,
+        session: &mut dyn Session,
+        tables: Option<&BTreeSet<String>>,
+    ) -> anyhow::Result<()> {
+        if self.confined.is_none() {
+            return Ok(());
+        }
+        let name = self.target.database();
+        let whom = whom(session, &name)?;
+        let aside = self.aside.as_deref().unwrap_or_default();
+        let all = format!("`{}`.*", name.replace('_', "\\_"));
+        session.command(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {whom}"))?;
+        match tables {
+            None => session.command(&format!("GRANT ALL ON {all} TO {whom}"))?,
+            Some(tables) => {
+                session.command(&format!(
+                    "GRANT CREATE TEMPORARY TABLES, LOCK TABLES ON {all} TO {whom}"
+                ))?;
+                for table in tables {
+                    let table = quoted(table);
+                    session.command(&format!("GRANT ALL ON {name}.{table} TO {whom}"))?;
+                }
+            }
+        }
+        if self.quiet {
+            session.command(&format!(
+                "GRANT EXECUTE ON PROCEDURE {aside}.quiet TO {whom}"
+            ))?;
+        }
+        Ok(())
     }
 
     /// A copy of the database with its rows.
@@ -65,9 +142,13 @@ impl Scratch {
         into: &mut dyn FnMut(&Target) -> anyhow::Result<Box<dyn Session>>,
     ) -> anyhow::Result<Self> {
         let scratch = Self::empty(session, of)?;
+        let everything = Extent {
+            tables: None,
+            rows: &|_| None,
+        };
         let filled = match of.backend() {
             "mysql" => into(&scratch.target)
-                .and_then(|mut copy| scratch.fill(session, copy.as_mut(), &|_| None)),
+                .and_then(|mut copy| scratch.fill(session, copy.as_mut(), &everything)),
             "postgres" => by_dump(of, &scratch.target),
             _ => {
                 let path = scratch.target.path().display().to_string();
@@ -99,6 +180,8 @@ impl Scratch {
         if self.confined.is_some() {
             drops.push(format!("DROP USER IF EXISTS {}", whom(session, &name)?));
         }
+        let aside = self.aside.iter();
+        drops.extend(aside.map(|aside| format!("DROP DATABASE IF EXISTS {aside}")));
         drops.push(format!("DROP DATABASE IF EXISTS {name}{force}"));
         if !postgres {
             drops.push(format!("DO release_lock('{name}')"));
@@ -113,132 +196,17 @@ impl Scratch {
         Ok(())
     }
 
-    /// Drops everything in a scratch database of MySQL.
-    pub(super) fn clear(&self, copy: &mut dyn Session) -> anyhow::Result<()> {
+    /// Drops everything in a scratch database of MySQL, and what was put aside of it.
+    pub(super) fn clear(&self, session: &mut dyn Session) -> anyhow::Result<()> {
         let name = self.target.database();
-        copy.command(&format!(
-            "DROP DATABASE {name}; CREATE DATABASE {name}; USE {name}"
-        ))?;
-        Ok(())
-    }
-
-    /// Fills a scratch database of MySQL with what the real one has, in plain statements: tables,
-    /// rows (at most so many of a table as `rows` says for its size in bytes), views, routines and
-    /// triggers. What reads while it copies sets no lock.
-    pub(super) fn fill(
-        &self,
-        session: &mut dyn Session,
-        copy: &mut dyn Session,
-        rows: &dyn Fn(u64) -> Option<u64>,
-    ) -> anyhow::Result<()> {
-        let real = session.rows("SELECT database()")?[0][0].to_string();
-        let (real, scratch) = (quoted(&real), quoted(&self.target.database()));
-        loosen(session)?;
-        loosen(copy)?;
-        let tables = session.rows("SHOW FULL TABLES")?;
-        let (views, tables): (Vec<_>, Vec<_>) = tables
-            .iter()
-            .map(|row| (row[0].to_string(), row[1].text() == Some("VIEW")))
-            .partition(|(_, is_view)| *is_view);
-        for (name, _) in &tables {
-            let made = session.rows(&format!("SHOW CREATE TABLE {}", quoted(name)))?;
-            copy.command(&made[0][1].to_string())?;
-        }
-        for shape in session.catalog()? {
-            let list: Vec<_> = shape
-                .columns
-                .iter()
-                .map(|column| quoted(&column.name))
-                .collect();
-            let (list, table) = (list.join(", "), quoted(&shape.name));
-            let limit = rows(session.size(&shape.name)?)
-                .map_or(String::new(), |rows| format!(" LIMIT {rows}"));
-            // By the connection that may read the real one.
+        session.command(&format!("DROP DATABASE {name}; CREATE DATABASE {name}"))?;
+        let aside = self.aside.as_deref().unwrap_or_default();
+        for row in session.rows(&format!("SHOW TABLES FROM {aside}"))? {
             session.command(&format!(
-                "INSERT INTO {scratch}.{table} ({list}) SELECT {list} FROM {real}.{table}{limit}"
+                "DROP TABLE {aside}.{}",
+                quoted(&row[0].to_string())
             ))?;
         }
-        let code = Code {
-            real: &real,
-            confined: self.lets_in,
-        };
-        for kind in ["PROCEDURE", "FUNCTION"] {
-            for row in session.rows(&format!("SHOW {kind} STATUS WHERE Db = database()"))? {
-                let name = quoted(&row[1].to_string());
-                let made = session.rows(&format!("SHOW CREATE {kind} {name}"))?;
-                code.make(copy, &made[0])?;
-            }
-        }
-        let mut views: Vec<_> = views.into_iter().map(|(name, _)| name).collect();
-        // A view can read another one, which then has to be there: as often as one more works. One
-        // that is broken is left out, as it holds nothing.
-        loop {
-            let before = views.len();
-            let mut left = Vec::new();
-            for name in views {
-                let made = session.rows(&format!("SHOW CREATE VIEW {}", quoted(&name)));
-                let Ok(made) = made else { continue };
-                let text = made[0][1].to_string().replace(&format!("{real}."), "");
-                if copy.command(&without_definer(&text)).is_err() {
-                    left.push(name);
-                }
-            }
-            if left.is_empty() || left.len() == before {
-                break;
-            }
-            views = left;
-        }
-        for row in session.rows("SHOW TRIGGERS")? {
-            let name = quoted(&row[0].to_string());
-            let made = session.rows(&format!("SHOW CREATE TRIGGER {name}"))?;
-            code.make(copy, &made[0])?;
-        }
-        tighten(session)?;
-        Ok(tighten(copy)?)
-    }
-}
-
-/// Lets rows in as they are, and reads without a lock.
-fn loosen(side: &mut dyn Session) -> Result<(), Failed> {
-    // Rows may be older than a check. MySQL has no such setting.
-    let _ = side.command("SET SESSION check_constraint_checks = 0");
-    side.command(
-        "SET SESSION foreign_key_checks = 0; SET SESSION sql_mode = concat(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO'); \
-         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    )
-}
-
-fn tighten(side: &mut dyn Session) -> Result<(), Failed> {
-    let _ = side.command("SET SESSION check_constraint_checks = DEFAULT");
-    side.command(
-        "SET SESSION foreign_key_checks = DEFAULT; SET SESSION sql_mode = DEFAULT; SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-    )
-}
-
-/// Routines and triggers of the real database, made again in the copy.
-struct Code<'a> {
-    real: &'a str,
-    confined: bool,
-}
-
-impl Code<'_> {
-    /// From a row of SHOW CREATE: name, SQL mode, text.
-    fn make(&self, copy: &mut dyn Session, row: &[Cell]) -> anyhow::Result<()> {
-        let text = row[2].to_string();
-        let bare = self.real.trim_matches('`');
-        let named = [format!("{}.", self.real), format!("{bare}.")];
-        if !self.confined && named.iter().any(|name| text.contains(name)) {
-            return Err(Stop::refused(format!(
-                "`{}` names its own database, and on a copy it would write the real one",
-                row[0]
-            ))
-            .hint(CONFINE)
-            .into());
-        }
-        let mode = row[1].to_string().replace('\'', "");
-        copy.command(&format!("SET SESSION sql_mode = '{mode}'"))?;
-        copy.command(&without_definer(&text))?;
-        copy.command("SET SESSION sql_mode = DEFAULT")?;
         Ok(())
     }
 }
@@ -295,40 +263,6 @@ fn restore_into(to: &Target, path: &Path) -> anyhow::Result<()> {
     )?)
 }
 
-/// Only a superuser may make something in another user's name. Both parts of the name may be in
-/// backticks, and then hold anything.
-fn without_definer(sql: &str) -> String {
-    let Some(at) = sql.find("DEFINER=") else {
-        return sql.to_owned();
-    };
-    let mut inside = false;
-    let end = sql[at..].char_indices().find(|(_, character)| {
-        inside ^= *character == '`';
-        !inside && character.is_whitespace()
-    });
-    let end = end.map_or(sql.len(), |(length, _)| at + length);
-    format!("{}{}", &sql[..at], &sql[end..])
-}
-
 fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_definer;
-
-    #[test]
-    fn a_definer_is_cut_out() {
-        for (with, without) in [
-            ("CREATE DEFINER=`root`@`%` TRIGGER t", "CREATE  TRIGGER t"),
-            (
-                "CREATE DEFINER=`my user`@`localhost` VIEW v",
-                "CREATE  VIEW v",
-            ),
-            ("CREATE VIEW v", "CREATE VIEW v"),
-        ] {
-            assert_eq!(without_definer(with), without);
-        }
-    }
 }

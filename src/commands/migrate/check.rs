@@ -203,7 +203,7 @@ fn apply_to(
                 dir: Some(aside.path().to_owned()),
             },
             stop: &job.stop,
-            open: &|copy| job.open(copy, Missing::Fail, Waits::SHORT),
+            open: &|door| job.enter(door),
             tell: &|what| progress.doing(what.to_owned()),
         },
     )

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::commands::Done;
 use crate::commands::Env;
 use crate::db;
+use crate::db::Door;
 use crate::db::Interrupter;
 use crate::db::Missing;
 use crate::db::Session;
@@ -92,12 +93,21 @@ impl Job {
         waits: Waits,
     ) -> anyhow::Result<Box<dyn Session>> {
         let session = self.patiently(target, || db::open_session(target, missing, waits))?;
+        Ok(self.stoppable(session))
+    }
+
+    /// A further connection to a database that accepted one already.
+    pub(super) fn enter(&self, door: Door<'_>) -> anyhow::Result<Box<dyn Session>> {
+        Ok(self.stoppable(db::enter(door, Waits::SHORT)?))
+    }
+
+    fn stoppable(&self, session: Box<dyn Session>) -> Box<dyn Session> {
         let mut all = self
             .interrupters
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         all.push(session.interrupter());
-        Ok(session)
+        session
     }
 
     /// From now on a database that does not accept connections is waited for so long.

@@ -131,7 +131,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
                 dir: backup_dir(args.backup_dir.as_deref(), &job.env)?,
             },
             stop: &job.stop,
-            open: &|copy| job.open(copy, Missing::Fail, Waits::SHORT),
+            open: &|door| job.enter(door),
             tell: &|what| progress.doing(what.to_owned()),
         },
     )?;

@@ -119,6 +119,13 @@ pub trait Session: Send {
     /// How names are told apart.
     fn names(&self) -> Names;
 
+    /// On a copy: a run begins, with these tables as they are, and with those of their columns that
+    /// were there before it.
+    fn begins(&mut self, _tables: Vec<Shape>) {}
+
+    /// On a copy: a file begins that can reach these tables only, for the server refuses all others.
+    fn reaches(&mut self, _tables: BTreeSet<String>) {}
+
     /// A file, or a part of one, begins: from here on it is noted what the statements touch. What
     /// these tables hold is kept now; others keep from writing them until the transaction ends.
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed>;
@@ -155,6 +162,36 @@ pub fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<B
         "postgres" => postgres::open(target, missing, waits),
         "mysql" => mysql::open(target, missing, waits),
         _ => sqlite::open(target, missing, waits),
+    }
+}
+
+/// A copy of a database of MySQL that migrations are tried on.
+#[derive(Debug, Clone, Copy)]
+pub struct Copied<'a> {
+    /// The copy, for the user who may reach nothing else.
+    pub confined: &'a Target,
+    /// The copy, for the user who made it.
+    pub keeper: &'a Target,
+    /// The database with what the tables held before.
+    pub aside: &'a str,
+    /// Whether nothing that is written there goes through the binary log.
+    pub quiet: bool,
+}
+
+/// What a connection is opened to.
+#[derive(Debug, Clone, Copy)]
+pub enum Door<'a> {
+    /// A database.
+    Database(&'a Target),
+    /// A copy of one.
+    Copy(Copied<'a>),
+}
+
+/// Opens a connection to a database that is there.
+pub fn enter(door: Door<'_>, waits: Waits) -> anyhow::Result<Box<dyn Session>> {
+    match door {
+        Door::Database(target) => open(target, Missing::Fail, waits),
+        Door::Copy(copy) => mysql::open_copy(&copy, waits),
     }
 }
 

@@ -6,6 +6,7 @@
 mod closing;
 mod evidence;
 mod prove;
+mod reach;
 mod rehearse;
 mod stepwise;
 mod transact;
@@ -24,6 +25,7 @@ use super::source::Folder;
 use super::source::Migration;
 use super::source::Version;
 use crate::clock;
+use crate::db::Door;
 use crate::db::Failed;
 use crate::db::Session;
 use crate::db::Target;
@@ -73,8 +75,8 @@ pub struct Orders<'a> {
     pub backup: Backup,
     /// Turns true when a signal asks to stop.
     pub stop: &'a AtomicBool,
-    /// Opens a copy to rehearse on, whose statements a signal stops as well.
-    pub open: &'a dyn Fn(&Target) -> anyhow::Result<Box<dyn Session>>,
+    /// Opens a further connection, whose statements a signal stops as well.
+    pub open: &'a dyn Fn(Door<'_>) -> anyhow::Result<Box<dyn Session>>,
     /// Tells what is being done.
     pub tell: &'a (dyn Fn(&str) + Sync),
 }
@@ -196,8 +198,13 @@ pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outc
 fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     // Most starts have nothing to do; they take no lock and write nothing.
-    if pending(session, orders)?.is_empty() {
-        return Ok(outcome);
+    match pending(session, orders) {
+        Ok(files) if files.is_empty() => return Ok(outcome),
+        // Another replica may hold a lock of its file, and the journal with it: its turn is waited for.
+        Err(error) if !error.downcast_ref::<Failed>().is_some_and(|it| it.busy) => {
+            return Err(error);
+        }
+        Ok(_) | Err(_) => {}
     }
     take_turn(session, orders)?;
     let files = pending(session, orders)?;
@@ -206,11 +213,12 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
         .map(|file| Intent::of(file, orders.dialect))
         .collect::<Result<_, _>>()?;
     orders.backup.allowed(&intents)?;
-    if orders.dialect != Dialect::Mysql {
-        intents
+    match orders.dialect {
+        Dialect::Mysql => intents.iter().try_for_each(stepwise::keeps_together)?,
+        Dialect::Postgres | Dialect::Sqlite => intents
             .iter()
             .filter(|intent| intent.stepwise())
-            .try_for_each(stepwise::allowed)?;
+            .try_for_each(stepwise::allowed)?,
     }
     let mut journal = Journal::new(orders.dialect);
     outcome.run.clone_from(&journal.run);
@@ -227,7 +235,7 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
             }
         }
         (orders.tell)("rehearsing on a copy");
-        match rehearse::run(session, orders, &files)? {
+        match rehearse::run(orders, &files)? {
             Ok(evidence) => {
                 let versions = files
                     .iter()

@@ -2,6 +2,8 @@
 //! failure in the middle it is known what is done, and the next run resumes there. A part is one
 //! statement, or what the file itself commits together.
 
+mod frame;
+
 use super::End;
 use super::Evidence;
 use super::Failure;
@@ -28,6 +30,8 @@ use crate::sql::Dialect;
 use crate::sql::Kind;
 use crate::stop::Stop;
 use std::ops::Range;
+
+pub(super) use frame::allowed as keeps_together;
 
 struct Steps<'a> {
     orders: &'a Orders<'a>,
@@ -63,18 +67,13 @@ pub(super) fn run(
     let mut evidence = Evidence::default();
     let began = clock::now();
     let first = steps.settle(session, &standing)?;
-    for part in intent.parts() {
-        let done = part.start..part.end.min(first).max(part.start);
-        let sets = done.filter(|number| is_run(intent, *number, first));
-        let rest = part.start.max(first)..part.end;
-        let rest = Some(rest).filter(|rest| !rest.is_empty());
-        for part in sets.map(|number| number..number + 1).chain(rest) {
-            orders.check()?;
-            if let Some(end) = steps.step(session, part.clone(), &mut evidence)? {
-                outcome.stays = steps.begun.then(|| steps.stays(part));
-                return Ok(Some(end));
-            }
-        }
+    let ended = match orders.dialect {
+        Dialect::Mysql => frame::walk(&mut steps, session, first)?,
+        Dialect::Postgres | Dialect::Sqlite => steps.walk(session, first, &mut evidence)?,
+    };
+    if let Some((part, end)) = ended {
+        outcome.stays = steps.begun.then(|| steps.stays(part));
+        return Ok(Some(end));
     }
     let took = clock::now() - began;
     patiently(session, orders, |session| session.begin())?;
@@ -155,6 +154,17 @@ impl Steps<'_> {
         self.journal.write(session, &mark)
     }
 
+    /// The same, committed, if it is not written yet.
+    fn begin_now(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        if !self.begun {
+            patiently(session, self.orders, |session| session.begin())?;
+            self.begin(session)?;
+            session.command("COMMIT")?;
+            self.begun = true;
+        }
+        Ok(())
+    }
+
     /// Writes what happened to a statement, by its number from 0.
     fn mark(
         &self,
@@ -223,6 +233,37 @@ impl Steps<'_> {
         Ok(first + 1)
     }
 
+    /// How many statements are done, from the first on.
+    fn done(&self, session: &mut dyn Session) -> anyhow::Result<usize> {
+        let entries = journal::read(session)?;
+        let standing = journal::standing(&entries, &self.intent.migration.version);
+        Ok(standing.map_or(0, |standing| standing.done.len()))
+    }
+
+    /// Runs the parts from the statement `first` on. Gives the one that ended it and did nothing, and
+    /// why.
+    fn walk(
+        &mut self,
+        session: &mut dyn Session,
+        first: usize,
+        evidence: &mut Evidence,
+    ) -> anyhow::Result<Option<(Range<usize>, End)>> {
+        let intent = self.intent;
+        for part in intent.parts() {
+            let done = part.start..part.end.min(first).max(part.start);
+            let sets = done.filter(|number| is_run(intent, *number, first));
+            let rest = part.start.max(first)..part.end;
+            let rest = Some(rest).filter(|rest| !rest.is_empty());
+            for part in sets.map(|number| number..number + 1).chain(rest) {
+                self.orders.check()?;
+                if let Some(end) = self.step(session, part.clone(), evidence)? {
+                    return Ok(Some((part, end)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// One part; a busy one is tried again.
     fn step(
         &mut self,
@@ -270,12 +311,7 @@ impl Steps<'_> {
     /// A statement that fails in a transaction or ends it: what it touches is not measured here.
     fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
         let piece = &self.intent.pieces[number];
-        if !self.begun {
-            patiently(session, self.orders, |session| session.begin())?;
-            self.begin(session)?;
-            session.command("COMMIT")?;
-            self.begun = true;
-        }
+        self.begin_now(session)?;
         let schema = journal::hash(&session.schema()?.join("\n"));
         self.mark(session, number, (State::Begun, &schema), piece.text)?;
         if self.orders.dialect == Dialect::Postgres {
@@ -303,7 +339,7 @@ impl Steps<'_> {
         Ok(None)
     }
 
-    /// Statements with their rows in the journal: all or nothing, and measured where DDL can be.
+    /// Statements with their rows in the journal: all or nothing, and measured.
     fn in_transaction(
         &mut self,
         session: &mut dyn Session,
@@ -325,32 +361,20 @@ impl Steps<'_> {
         part: Range<usize>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
-        let mut detail = String::new();
-        if self.orders.dialect == Dialect::Mysql {
-            for number in part.clone() {
-                if let Err(failed) = prove::run(session, self.intent, number) {
-                    self.orders.check()?;
-                    let failure = prove::failure(self.intent, number, failed)?;
-                    return Ok(Some(End::Failed(failure)));
-                }
-            }
-        } else {
-            let opening = Opening::look(session)?;
-            session.command("SAVEPOINT chatctl_file")?;
-            let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
-                session.command("ROLLBACK TO chatctl_file")
-            };
-            let (orders, pieces) = (self.orders, part.clone());
-            match prove::attempt(session, orders, (self.intent, pieces), &mut again)? {
-                Ok(proven) => {
-                    detail = proven.evidence.words(None);
-                    evidence.add(proven.evidence);
-                }
-                Err(end) => return Ok(Some(end)),
-            }
-            if let Err(end) = opening.check(session, &self.intent.migration.file_name())? {
-                return Ok(Some(end));
-            }
+        let opening = Opening::look(session)?;
+        session.command("SAVEPOINT chatctl_file")?;
+        let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
+            session.command("ROLLBACK TO chatctl_file")
+        };
+        let (orders, pieces) = (self.orders, part.clone());
+        let proven = match prove::attempt(session, orders, (self.intent, pieces), &mut again)? {
+            Ok(proven) => proven,
+            Err(end) => return Ok(Some(end)),
+        };
+        let mut detail = proven.evidence.words(None);
+        evidence.add(proven.evidence);
+        if let Err(end) = opening.check(session, &self.intent.migration.file_name())? {
+            return Ok(Some(end));
         }
         if !self.begun {
             self.begin(session)?;

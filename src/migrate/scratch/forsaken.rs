@@ -46,17 +46,19 @@ pub(super) fn sweep(session: &mut dyn Session, dialect: Dialect) -> anyhow::Resu
 fn sweep_mysql(session: &mut dyn Session) -> anyhow::Result<()> {
     let pattern = PREFIX.replace('_', "\\_");
     for row in session.rows(&format!("SHOW DATABASES LIKE '{pattern}%'"))? {
-        let name = row[0].to_string();
+        let database = row[0].to_string();
+        // One that is named after another has its lock and its user.
+        let name = database.strip_suffix(super::ASIDE).unwrap_or(&database);
         let free = session.rows(&format!("SELECT is_free_lock('{name}')"))?;
         if free[0][0].text() != Some("1") {
             continue;
         }
         // The database goes last: as long as it is there, the next run finds its user too.
-        for user in users(session, &name)? {
+        for user in users(session, name)? {
             // Who may not make users has made none.
             let _ = session.command(&format!("DROP USER IF EXISTS {user}"));
         }
-        session.command(&format!("DROP DATABASE IF EXISTS {}", quoted(&name)))?;
+        session.command(&format!("DROP DATABASE IF EXISTS {}", quoted(&database)))?;
     }
     Ok(())
 }

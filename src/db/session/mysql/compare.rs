@@ -8,45 +8,79 @@ use super::sameness::equal;
 use super::sameness::form;
 use crate::db::session::Failed;
 use crate::db::session::Session as _;
-use crate::db::session::aside;
 use crate::db::session::compared;
 use crate::db::session::numbers;
 use crate::model::Compared;
 use crate::model::Shape;
 use crate::model::Successor;
 
-/// Puts a copy of a table aside, beside it: nothing else works on the copy of the database.
-pub(super) fn put_aside(session: &mut MySql, number: usize, shape: &Shape) -> Result<(), Failed> {
+/// Puts a copy of a table aside.
+pub(super) fn put_aside(session: &mut MySql, copy: &str, shape: &Shape) -> Result<(), Failed> {
     let list: Vec<_> = shape
         .columns
         .iter()
         .map(|column| quoted(&column.name))
         .collect();
-    let (table, copy) = (quoted(&shape.name), aside(number));
-    let key: Vec<_> = shape.key.iter().map(|name| quoted(name)).collect();
-    // Strictness is what the migration sets, and no matter of copying.
+    let (list, table) = (list.join(", "), quoted(&shape.name));
     session.look_by(&format!(
-        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {} FROM {table}",
-        list.join(", ")
+        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {list} FROM {table}"
     ))?;
-    if !key.is_empty() {
-        // Only for speed, and not to be had where the key is of a text without end.
+    key(session, copy, shape.key.iter());
+    Ok(())
+}
+
+/// Puts aside of a table what is left of the rows that were put aside before.
+pub(super) fn put_rest_aside(
+    session: &mut MySql,
+    (was, copy): (&str, &str),
+    shape: &Shape,
+    successor: &Successor,
+) -> anyhow::Result<()> {
+    let now = quoted(&successor.table);
+    let list = successor
+        .columns
+        .iter()
+        .map(|(_, new)| format!("b.{}", quoted(&new.name)));
+    let list = list.collect::<Vec<_>>().join(", ");
+    // Without a key, rows can't be told apart that the run added: they count as older.
+    let joins = match !shape.key.is_empty() && is_key(session, &now, successor)? {
+        true => {
+            let on = successor.key.iter();
+            let on = on.map(|pair| sameness::joined("a", "b", pair));
+            let on = on.collect::<Vec<_>>().join(" AND ");
+            format!("{was} AS a JOIN {now} AS b ON {on}")
+        }
+        false => format!("{now} AS b"),
+    };
+    session.look_by(&format!(
+        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {list} FROM {joins}"
+    ))?;
+    key(
+        session,
+        copy,
+        successor.key.iter().map(|(_, new)| &new.name),
+    );
+    Ok(())
+}
+
+/// Only for speed, and not to be had where the key is of a text without end.
+fn key<'a>(session: &mut MySql, copy: &str, names: impl Iterator<Item = &'a String>) {
+    let names: Vec<_> = names.map(|name| quoted(name)).collect();
+    if !names.is_empty() {
         let _ = session.look_by(&format!(
             "ALTER TABLE {copy} ADD PRIMARY KEY ({})",
-            key.join(", ")
+            names.join(", ")
         ));
     }
-    Ok(())
 }
 
 /// Compares a table with the copy that was put aside.
 pub(super) fn compare(
     session: &mut MySql,
-    number: usize,
+    was: &str,
     shape: &Shape,
     successor: Option<&Successor>,
 ) -> anyhow::Result<Compared> {
-    let was = aside(number);
     let Some(successor) = successor else {
         return Ok(compared(
             &session
@@ -56,7 +90,7 @@ pub(super) fn compare(
     };
     let now = quoted(&successor.table);
     if !is_key(session, &now, successor)? {
-        return as_wholes(session, (&was, &now), shape, successor);
+        return as_wholes(session, (was, &now), shape, successor);
     }
     let on: Vec<_> = successor
         .key
@@ -89,7 +123,7 @@ pub(super) fn compare(
     match session.rows(&sql) {
         Ok(mut rows) => Ok(compared(&rows.remove(0))),
         // A key whose collation is another one now can't be joined.
-        Err(_) => as_wholes(session, (&was, &now), shape, successor),
+        Err(_) => as_wholes(session, (was, &now), shape, successor),
     }
 }
 

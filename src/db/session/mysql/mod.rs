@@ -1,13 +1,14 @@
 //! MySQL and MariaDB: DDL commits by itself, so what is measured is measured on a copy.
 
+mod aside;
 mod compare;
 mod error;
 mod sameness;
 mod schema;
 
+use super::Copied;
 use super::Failed;
 use super::Interrupter;
-use super::Kept;
 use super::Measure;
 use super::Missing;
 use super::Object;
@@ -24,6 +25,7 @@ use crate::model::Names;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
+use aside::Aside;
 use error::UNSUPPORTED;
 use error::failed;
 use error::number;
@@ -49,12 +51,40 @@ pub(super) fn open(
     Ok(Box::new(MySql::open(target, missing, waits)?))
 }
 
+/// Opens a copy: the statements run as a user who reaches nothing else, and the connection that
+/// looks is the one of the user who made it.
+pub(super) fn open_copy(copy: &Copied<'_>, waits: Waits) -> anyhow::Result<Box<dyn Session>> {
+    let mut session = MySql::open(copy.confined, Missing::Fail, waits)?;
+    let aside = quoted(copy.aside);
+    if copy.quiet {
+        session.settings.push_str(&format!("CALL {aside}.quiet();"));
+        session.looking.settings = "SET SESSION sql_log_bin = 0;".to_owned();
+    }
+    session.looking.settings.push_str(LOOSE);
+    session.looking.target = copy.keeper.clone();
+    session.looking.options = options(copy.keeper)?;
+    session.aside = Some(Aside::new(copy.aside));
+    session.tidy()?;
+    Ok(Box::new(session))
+}
+
+/// Whatever a value is, it can be put aside.
+const LOOSE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';";
+
+/// How a connection is made that looks.
+struct Looking {
+    target: Target,
+    options: MySqlConnectOptions,
+    settings: String,
+}
+
 struct MySql {
     runtime: Handle,
     target: Target,
     options: MySqlConnectOptions,
-    /// What every connection is told first.
+    /// What every connection is told first on which statements run.
     settings: String,
+    looking: Looking,
     /// The connection that the statements of migrations run on, and its number.
     connection: MySqlConnection,
     id: Arc<AtomicU64>,
@@ -65,10 +95,8 @@ struct MySql {
     database: String,
     /// How the names of tables are told apart.
     tables: Case,
-    /// The tables when the watch began.
-    before: BTreeSet<String>,
-    /// What is kept, by the tables' names.
-    kept: BTreeMap<String, Kept>,
+    /// What is kept of the tables, on a copy.
+    aside: Option<Aside>,
 }
 
 impl MySql {
@@ -99,7 +127,12 @@ impl MySql {
             database: row[0].to_string(),
             target: target.clone(),
             runtime,
-            options,
+            options: options.clone(),
+            looking: Looking {
+                target: target.clone(),
+                options,
+                settings: settings.clone(),
+            },
             settings,
             connection,
             id: Arc::new(AtomicU64::new(id)),
@@ -109,8 +142,7 @@ impl MySql {
                 Some("0") => Case::Matters,
                 _ => Case::Ignored,
             },
-            before: BTreeSet::new(),
-            kept: BTreeMap::new(),
+            aside: None,
         })
     }
 
@@ -137,24 +169,13 @@ impl MySql {
         })
     }
 
-    fn keep(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        for (number, shape) in keep.iter().enumerate() {
-            let kept = match measure {
-                Measure::Values => {
-                    compare::put_aside(self, number, shape)?;
-                    Kept::Copy(number)
-                }
-                Measure::Counts => {
-                    let columns: Vec<_> = shape
-                        .columns
-                        .iter()
-                        .map(|column| column.name.clone())
-                        .collect();
-                    let counts = self.content(&shape.name, &columns);
-                    Kept::Counts(counts.map_err(|error| Failed::because(format!("{error:#}")))?)
-                }
-            };
-            self.kept.insert(shape.name.clone(), kept);
+    fn count(&mut self, keep: &[Shape]) -> anyhow::Result<()> {
+        for shape in keep {
+            let columns = shape.columns.iter().map(|column| column.name.clone());
+            let counts = self.content(&shape.name, &columns.collect::<Vec<_>>())?;
+            if let Some(aside) = &mut self.aside {
+                aside.counts.insert(shape.name.clone(), counts);
+            }
         }
         Ok(())
     }
@@ -263,11 +284,7 @@ impl Session for MySql {
                 shape.key = key.into_iter().map(|(_, name)| name).collect();
             }
         }
-        let is_aside = |shape: &Shape| shape.name.starts_with(super::ASIDE);
-        Ok(shapes
-            .into_values()
-            .filter(|shape| !is_aside(shape))
-            .collect())
+        Ok(shapes.into_values().collect())
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
@@ -294,11 +311,17 @@ impl Session for MySql {
 
     fn tidy(&mut self) -> Result<(), Failed> {
         let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
-        let (runtime, target) = (self.runtime.clone(), self.target.clone());
-        let new = || connect(&runtime, &target, &self.options, &self.settings).map_err(failed);
+        let (runtime, looking) = (&self.runtime, &self.looking);
         // No statement takes back user variables, temporary tables and prepared statements at once.
-        let (connection, id) = new()?;
-        let (eye, _) = new()?;
+        let (connection, id) =
+            connect(runtime, &self.target, &self.options, &self.settings).map_err(failed)?;
+        let (eye, _) = connect(
+            runtime,
+            &looking.target,
+            &looking.options,
+            &looking.settings,
+        )
+        .map_err(failed)?;
         (self.connection, self.eye) = (connection, eye);
         self.id.store(id, Ordering::SeqCst);
         Ok(())
@@ -312,13 +335,25 @@ impl Session for MySql {
         }
     }
 
+    fn begins(&mut self, tables: Vec<Shape>) {
+        if let Some(aside) = &mut self.aside {
+            aside.begin(tables);
+        }
+    }
+
+    fn reaches(&mut self, tables: BTreeSet<String>) {
+        if let Some(aside) = &mut self.aside {
+            aside.reaches(tables);
+        }
+    }
+
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        let tables = self
-            .catalog()
-            .map_err(|error| Failed::because(format!("{error:#}")))?;
-        self.before = tables.into_iter().map(|shape| shape.name).collect();
-        self.kept.clear();
-        self.keep(keep, measure)
+        match measure {
+            Measure::Values => aside::keep(self, keep),
+            Measure::Counts => self
+                .count(keep)
+                .map_err(|error| Failed::because(format!("{error:#}"))),
+        }
     }
 
     fn settle(&mut self) -> Result<(), Failed> {
@@ -326,8 +361,9 @@ impl Session for MySql {
     }
 
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        // The server keeps no evidence of what one connection wrote, so every table counts.
-        Ok(self.before.clone())
+        // The server keeps no evidence of what one connection wrote, so every table counts that the
+        // server lets the user of the copy reach.
+        Ok(self.aside.as_ref().map(Aside::touched).unwrap_or_default())
     }
 
     fn size(&mut self, table: &str) -> anyhow::Result<u64> {
@@ -343,31 +379,26 @@ impl Session for MySql {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
-        let compared = match self.kept.get(&shape.name) {
-            None => return Ok(None),
-            Some(Kept::Copy(number)) => {
-                let number = *number;
-                // What is not committed yet, the other connection does not see.
-                self.command("COMMIT")?;
-                compare::compare(self, number, shape, successor)?
-            }
-            Some(Kept::Counts(was)) => {
-                let was = was.clone();
-                super::by_counts(&was, shape, successor, |table, columns| {
+        // What is not committed yet, or locked, the other connection does not see.
+        self.command("COMMIT; UNLOCK TABLES")?;
+        let counts = self.aside.as_ref();
+        let counts = counts.and_then(|aside| aside.counts.get(&shape.name));
+        match counts.cloned() {
+            None => aside::compare(self, shape, successor),
+            Some(was) => {
+                let counted = super::by_counts(&was, shape, successor, |table, columns| {
                     self.content(table, columns)
-                })?
+                })?;
+                if let Some(aside) = &mut self.aside {
+                    aside.counted(shape, successor);
+                }
+                Ok(Some(counted))
             }
-        };
-        Ok(Some(compared))
+        }
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {
-        for (_, kept) in std::mem::take(&mut self.kept) {
-            if let Kept::Copy(number) = kept {
-                self.look_by(&format!("DROP TABLE IF EXISTS {}", super::aside(number)))?;
-            }
-        }
-        Ok(())
+        aside::accept(self)
     }
 
     fn interrupter(&self) -> Interrupter {

@@ -2,7 +2,6 @@
 
 use super::MySql;
 use super::quoted;
-use crate::db::session::ASIDE;
 use crate::db::session::OWN;
 use crate::db::session::SENTINEL_COMMENT;
 use crate::db::session::Session as _;
@@ -11,7 +10,7 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     for row in session.rows("SHOW FULL TABLES")? {
         let (name, is_view) = (row[0].to_string(), row[1].text() == Some("VIEW"));
-        if OWN.contains(&name.as_str()) || name.starts_with(ASIDE) {
+        if OWN.contains(&name.as_str()) {
             continue;
         }
         let what = if is_view { "VIEW" } else { "TABLE" };

@@ -1,0 +1,286 @@
+//! What the tables of a copy held before the run: in a database of its own, which the user who runs
+//! the migrations can't reach, and shown unaltered before each comparison.
+
+use super::MySql;
+use super::compare;
+use super::quoted;
+use crate::db::session::Failed;
+use crate::db::session::Session as _;
+use crate::db::session::aside as name_of;
+use crate::db::session::numbers;
+use crate::model::Compared;
+use crate::model::Content;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use crate::model::Successor;
+use anyhow::ensure;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+/// The side of a copy that keeps.
+pub(super) struct Aside {
+    /// The database that holds what is kept.
+    database: String,
+    /// The tables of before the run, by the names that they have now, with the columns of then.
+    old: BTreeMap<String, Shape>,
+    /// The tables that the file can reach.
+    reach: BTreeSet<String>,
+    /// What is kept of them, from when a file first could reach them.
+    kept: BTreeMap<String, Held>,
+    /// Counts of what they held when the file began.
+    pub(super) counts: BTreeMap<String, Content>,
+    /// What became of those that were compared.
+    moves: BTreeMap<String, Move>,
+    /// How many tables were made here.
+    made: usize,
+}
+
+/// What is kept of a table: rows and values that were there before the run, as the last file that
+/// was accepted left them.
+#[derive(Debug, Clone)]
+struct Held {
+    table: String,
+    columns: Vec<ShapeColumn>,
+    rows: u64,
+    checksum: String,
+}
+
+struct Move {
+    shape: Shape,
+    successor: Option<Successor>,
+    is_whole: bool,
+}
+
+impl Aside {
+    pub(super) fn new(database: &str) -> Self {
+        Self {
+            database: database.to_owned(),
+            old: BTreeMap::new(),
+            reach: BTreeSet::new(),
+            kept: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            moves: BTreeMap::new(),
+            made: 0,
+        }
+    }
+
+    /// A run begins, with these tables: nothing of an earlier one counts.
+    pub(super) fn begin(&mut self, tables: Vec<Shape>) {
+        let named = tables.into_iter().map(|shape| (shape.name.clone(), shape));
+        *self = Self {
+            old: named.collect(),
+            made: self.made,
+            ..Self::new(&self.database)
+        };
+    }
+
+    pub(super) fn reaches(&mut self, tables: BTreeSet<String>) {
+        self.reach = tables;
+    }
+
+    /// The tables of before the run that the file can reach.
+    pub(super) fn touched(&self) -> BTreeSet<String> {
+        let reached = |name: &&String| self.reach.contains(*name);
+        self.old.keys().filter(reached).cloned().collect()
+    }
+
+    /// Notes what became of a table of which only rows and values were counted.
+    pub(super) fn counted(&mut self, shape: &Shape, successor: Option<&Successor>) {
+        let moved = Move {
+            shape: shape.clone(),
+            successor: successor.cloned(),
+            is_whole: true,
+        };
+        self.moves.insert(shape.name.clone(), moved);
+    }
+
+    fn next(&mut self) -> String {
+        self.made += 1;
+        format!("{}.{}", quoted(&self.database), name_of(self.made))
+    }
+}
+
+/// Keeps what these tables hold, as far as it is not kept already.
+pub(super) fn keep(session: &mut MySql, tables: &[Shape]) -> Result<(), Failed> {
+    for shape in tables {
+        let Some(aside) = &mut session.aside else {
+            continue;
+        };
+        let Some(old) = aside.old.get(&shape.name).cloned() else {
+            continue;
+        };
+        if !aside.reach.contains(&shape.name) || aside.kept.contains_key(&shape.name) {
+            continue;
+        }
+        let table = aside.next();
+        compare::put_aside(session, &table, &old)?;
+        let held = hold(session, table, old.columns)
+            .map_err(|error| Failed::because(format!("{error:#}")))?;
+        if let Some(aside) = &mut session.aside {
+            aside.kept.insert(shape.name.clone(), held);
+        }
+    }
+    Ok(())
+}
+
+fn hold(session: &mut MySql, table: String, columns: Vec<ShapeColumn>) -> anyhow::Result<Held> {
+    let (rows, checksum) = sum(session, &table)?;
+    Ok(Held {
+        table,
+        columns,
+        rows,
+        checksum,
+    })
+}
+
+/// How many rows there are, and a sum over all of them.
+fn sum(session: &mut MySql, table: &str) -> anyhow::Result<(u64, String)> {
+    let rows = session.rows(&format!("SELECT count(*) FROM {table}"))?;
+    let checksum = session.rows(&format!("CHECKSUM TABLE {table} EXTENDED"))?;
+    Ok((numbers(&rows[0])[0], checksum[0][1].to_string()))
+}
+
+/// Compares what is kept of a table with what became of it; none when nothing is kept.
+pub(super) fn compare(
+    session: &mut MySql,
+    shape: &Shape,
+    successor: Option<&Successor>,
+) -> anyhow::Result<Option<Compared>> {
+    let Some(held) = session
+        .aside
+        .as_ref()
+        .and_then(|aside| aside.kept.get(&shape.name))
+        .cloned()
+    else {
+        return Ok(None);
+    };
+    ensure!(
+        sum(session, &held.table)? == (held.rows, held.checksum.clone()),
+        "what was kept of `{}` is not as it was put by",
+        shape.name
+    );
+    let (of_then, successor_of_then) =
+        (narrowed(shape, &held), successor.map(|it| among(it, &held)));
+    let found = compare::compare(session, &held.table, &of_then, successor_of_then.as_ref())?;
+    ensure!(
+        found.before == held.rows,
+        "{} rows of `{}` were kept, and {} were compared",
+        held.rows,
+        shape.name,
+        found.before
+    );
+    let is_whole = found.missing == 0
+        && found
+            .columns
+            .iter()
+            .all(|counts| counts.nulled == 0 && counts.changed == 0);
+    if let Some(aside) = &mut session.aside {
+        let moved = Move {
+            shape: of_then.clone(),
+            successor: successor_of_then,
+            is_whole,
+        };
+        aside.moves.insert(shape.name.clone(), moved);
+    }
+    // A column that the run itself added held nothing before.
+    let columns = shape.columns.iter().map(|column| {
+        let place = of_then.columns.iter().position(|then| then == column);
+        place
+            .and_then(|place| found.columns.get(place).cloned())
+            .unwrap_or_default()
+    });
+    Ok(Some(Compared {
+        columns: columns.collect(),
+        ..found
+    }))
+}
+
+/// A table with those columns only that were there before the run.
+fn narrowed(shape: &Shape, held: &Held) -> Shape {
+    let was = |name: &str| held.columns.iter().any(|column| column.name == name);
+    let mut narrow = shape.clone();
+    narrow.columns.retain(|column| was(&column.name));
+    if !narrow.key.iter().all(|name| was(name)) {
+        narrow.key.clear();
+    }
+    narrow
+}
+
+fn among(successor: &Successor, held: &Held) -> Successor {
+    let was = |name: &str| held.columns.iter().any(|column| column.name == name);
+    let mut narrow = successor.clone();
+    narrow.columns.retain(|(old, _)| was(&old.name));
+    if !narrow.key.iter().all(|(old, _)| was(&old.name)) {
+        narrow.key.clear();
+        narrow.keyed = false;
+    }
+    narrow
+}
+
+/// The file is accepted: what it changed and was acknowledged is no later file's loss, and what it
+/// left is what the next one may not lose.
+pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
+    let Some(aside) = &mut session.aside else {
+        return Ok(());
+    };
+    aside.counts.clear();
+    let moves = std::mem::take(&mut aside.moves);
+    let mut kept = Vec::new();
+    for name in moves.keys() {
+        aside.old.remove(name);
+        kept.push(aside.kept.remove(name));
+    }
+    for (moved, held) in moves.into_values().zip(kept) {
+        let Some(successor) = &moved.successor else {
+            if let Some(held) = held {
+                session.look_by(&format!("DROP TABLE {}", held.table))?;
+            }
+            continue;
+        };
+        let held = match held {
+            Some(held) if !as_it_was(&moved, successor, &held) => {
+                Some(rebased(session, &moved, successor, &held)?)
+            }
+            held => held,
+        };
+        if let Some(aside) = &mut session.aside {
+            let columns = successor.columns.iter().map(|(_, new)| new.clone());
+            let key = successor.key.iter().map(|(_, new)| new.name.clone());
+            let shape = Shape {
+                name: successor.table.clone(),
+                table: successor.table.clone(),
+                columns: columns.collect(),
+                key: key.collect(),
+                ..moved.shape
+            };
+            aside.old.insert(successor.table.clone(), shape);
+            if let Some(held) = held {
+                aside.kept.insert(successor.table.clone(), held);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a table is what it was, but for its name and what was added.
+fn as_it_was(moved: &Move, successor: &Successor, held: &Held) -> bool {
+    moved.is_whole
+        && successor.columns.len() == held.columns.len()
+        && successor.columns.iter().all(|(old, new)| old == new)
+}
+
+/// What is left of the rows and values of before, under the names and types that they have now.
+fn rebased(
+    session: &mut MySql,
+    moved: &Move,
+    successor: &Successor,
+    held: &Held,
+) -> anyhow::Result<Held> {
+    let Some(table) = session.aside.as_mut().map(Aside::next) else {
+        return Ok(held.clone());
+    };
+    compare::put_rest_aside(session, (&held.table, &table), &moved.shape, successor)?;
+    session.look_by(&format!("DROP TABLE {}", held.table))?;
+    let columns = successor.columns.iter().map(|(_, new)| new.clone());
+    hold(session, table, columns.collect())
+}

@@ -1,0 +1,340 @@
+//! A file of MySQL, statement by statement. What the file holds together stays together: nothing of
+//! its transaction or under its locks is committed before the file says so, or a DDL statement does.
+
+use super::Steps;
+use super::helped;
+use super::is_run;
+use crate::db::Failed;
+use crate::db::Session;
+use crate::migrate::apply::End;
+use crate::migrate::apply::patiently;
+use crate::migrate::apply::prove;
+use crate::migrate::intent::Intent;
+use crate::migrate::journal;
+use crate::migrate::journal::State;
+use crate::sql::Kind;
+use crate::stop::Stop;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// What holds the statements together at one place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    /// Nothing: each commits by itself.
+    Nothing,
+    /// A transaction.
+    Transaction,
+    /// Locks on tables, taken by the statement of this number.
+    Locks(usize),
+}
+
+impl Frame {
+    /// What holds the statements behind this one together.
+    fn behind(self, intent: &Intent<'_>, number: usize) -> Self {
+        let piece = &intent.pieces[number];
+        match (&piece.facts.kind, self) {
+            (Kind::Begin, _) => Self::Transaction,
+            (Kind::Commit, Self::Transaction) => Self::Nothing,
+            (Kind::Commit, frame) => frame,
+            (Kind::Lock, _) if unlocks(piece.text) => Self::Nothing,
+            (Kind::Lock, _) => Self::Locks(number),
+            (_, Self::Transaction) if intent.is_bare(piece) => Self::Nothing,
+            (_, frame) => frame,
+        }
+    }
+
+    fn before(intent: &Intent<'_>, number: usize) -> Self {
+        (0..number).fold(Self::Nothing, |frame, number| frame.behind(intent, number))
+    }
+}
+
+fn unlocks(text: &str) -> bool {
+    first_word(text).eq_ignore_ascii_case("unlock")
+}
+
+fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
+}
+
+/// Refuses a file whose transactions can't be kept as they are.
+pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), Stop> {
+    let refused = |number: usize, what: &str, hint: &str| {
+        let (path, line) = (intent.migration.path.display(), intent.pieces[number].line);
+        Err(Stop::refused(format!("{path}:{line} {what}")).hint(hint))
+    };
+    for (number, piece) in intent.pieces.iter().enumerate() {
+        let kind = &piece.facts.kind;
+        let commits = kind.set_value("autocommit");
+        let words = piece.text.to_ascii_lowercase();
+        let mut words = words.split(|c: char| !c.is_alphanumeric());
+        if commits.is_some_and(|value| !matches!(value, "1" | "ON" | "on" | "TRUE" | "true"))
+            || kind.set_value("completion_type").is_some()
+        {
+            return refused(
+                number,
+                "changes when statements are committed",
+                "write START TRANSACTION before the statements that belong together, and COMMIT after them",
+            );
+        }
+        if *kind == Kind::Commit && words.any(|word| matches!(word, "chain" | "release")) {
+            return refused(
+                number,
+                "does more than commit",
+                "write COMMIT, and START TRANSACTION if another one is meant to follow",
+            );
+        }
+        if first_word(piece.text).eq_ignore_ascii_case("xa") {
+            return refused(
+                number,
+                "is a part of a transaction over several servers",
+                "write START TRANSACTION and COMMIT",
+            );
+        }
+    }
+    let end = intent.pieces.len();
+    match Frame::before(intent, end) {
+        Frame::Transaction => refused(
+            end - 1,
+            "ends a file that does not commit its transaction, so that the server would take it back",
+            "write COMMIT at the end of the file",
+        ),
+        Frame::Nothing | Frame::Locks(_) => Ok(()),
+    }
+}
+
+/// One walk through a file.
+struct Walk<'a, 'b> {
+    steps: &'a Steps<'b>,
+    frame: Frame,
+    /// Statements that are run and neither committed nor in the journal.
+    unmarked: Vec<usize>,
+    /// The statement that the walk goes back to when a lock was not free: all before it is committed.
+    committed: usize,
+}
+
+/// Runs the statements from `first` on. Gives those that ended it and did nothing, and why.
+pub(super) fn walk(
+    steps: &mut Steps<'_>,
+    session: &mut dyn Session,
+    first: usize,
+) -> anyhow::Result<Option<(Range<usize>, End)>> {
+    steps.begin_now(session)?;
+    let steps = &*steps;
+    let mut walk = Walk {
+        steps,
+        frame: Frame::Nothing,
+        unmarked: Vec::new(),
+        committed: first,
+    };
+    let mut tried = 0;
+    let mut number = 0;
+    walk.lock_again(session)?;
+    while number < steps.intent.pieces.len() {
+        steps.orders.check()?;
+        if !is_run(steps.intent, number, walk.committed) {
+            number += 1;
+            continue;
+        }
+        let ended = walk.step(session, number);
+        if !matches!(ended, Ok(None)) {
+            walk.leave(session);
+        }
+        let ended = ended?;
+        if ended.is_some() {
+            // A DDL statement that failed may have committed what was before it.
+            walk.committed = steps.done(session)?.max(walk.committed);
+        }
+        match ended {
+            None => number += 1,
+            Some(End::Failed(failure)) if failure.busy && tried < steps.orders.retries => {
+                steps.orders.pause(tried)?;
+                tried += 1;
+                // What was set stays set; what was not committed is gone with its locks.
+                number = walk.committed;
+                walk.lock_again(session)?;
+            }
+            Some(End::Failed(failure)) => {
+                steps.mark(session, number, (State::Failed, ""), &failure.message)?;
+                let part = walk.committed..number + 1;
+                let told = End::Failed(helped(&part, number, failure));
+                return Ok(Some((part, told)));
+            }
+            Some(lost @ End::Lost(_)) => return Ok(Some((walk.committed..number + 1, lost))),
+        }
+    }
+    // Locks that the file does not give up end with its connection, and its statements stay.
+    walk.commit(session)?;
+    walk.leave(session);
+    Ok(None)
+}
+
+impl Walk<'_, '_> {
+    fn step(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
+        let intent = self.steps.intent;
+        let piece = &intent.pieces[number];
+        let frame = self.frame.behind(intent, number);
+        let ended = match &piece.facts.kind {
+            Kind::Begin => {
+                self.end(session)?;
+                self.run(session, number)?
+            }
+            Kind::Commit => {
+                self.unmarked.push(number);
+                self.commit(session)?;
+                self.committed = number + 1;
+                None
+            }
+            Kind::Lock if unlocks(piece.text) => {
+                self.unmarked.push(number);
+                self.commit(session)?;
+                self.unlock(session)?;
+                self.committed = number + 1;
+                None
+            }
+            Kind::Lock => {
+                self.end(session)?;
+                self.lock(session, number)?
+            }
+            // The mark of one would be the transaction that it is about.
+            Kind::SetVariable { .. } => self.run(session, number)?,
+            _ if intent.is_bare(piece) => self.bare(session, number)?,
+            _ if self.frame == Frame::Nothing => {
+                patiently(session, self.steps.orders, |session| session.begin())?;
+                let ended = self.run(session, number)?;
+                if ended.is_none() {
+                    self.commit(session)?;
+                    self.committed = number + 1;
+                }
+                ended
+            }
+            _ => self.run(session, number)?,
+        };
+        if ended.is_none() {
+            self.frame = frame;
+        }
+        Ok(ended)
+    }
+
+    /// Runs a statement that is marked with those around it.
+    fn run(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
+        if let Err(failed) = prove::run(session, self.steps.intent, number) {
+            return self.failed(number, failed).map(Some);
+        }
+        self.unmarked.push(number);
+        Ok(None)
+    }
+
+    fn failed(&self, number: usize, failed: Failed) -> anyhow::Result<End> {
+        self.steps.orders.check()?;
+        let failure = prove::failure(self.steps.intent, number, failed)?;
+        Ok(End::Failed(failure))
+    }
+
+    /// A statement that commits what is before it, its own mark among it, and then itself.
+    fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
+        let piece = &self.steps.intent.pieces[number];
+        let schema = journal::hash(&session.schema()?.join("\n"));
+        self.write_marks(session)?;
+        self.steps
+            .mark(session, number, (State::Begun, &schema), piece.text)?;
+        if let Err(failed) = prove::run(session, self.steps.intent, number) {
+            // Whether the server committed first depends on what is wrong.
+            return self.failed(number, failed).map(Some);
+        }
+        let hash = journal::hash(piece.text);
+        self.steps
+            .mark(session, number, (State::Done, &hash), piece.text)?;
+        session.command("COMMIT")?;
+        self.unmarked.clear();
+        self.committed = number + 1;
+        Ok(None)
+    }
+
+    fn write_marks(&self, session: &mut dyn Session) -> anyhow::Result<()> {
+        for number in &self.unmarked {
+            let hash = journal::hash(self.steps.intent.pieces[*number].text);
+            self.steps
+                .mark(session, *number, (State::Done, &hash), "")?;
+        }
+        Ok(())
+    }
+
+    /// Commits what was run, with its marks.
+    fn commit(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        self.write_marks(session)?;
+        session.command("COMMIT")?;
+        if let Some(last) = self.unmarked.last() {
+            self.committed = last + 1;
+        }
+        self.unmarked.clear();
+        Ok(())
+    }
+
+    /// Takes the locks of the file, and one for the journal, which is written under them. No
+    /// statement commits by itself then, though the file's tool would let each do so: nobody else
+    /// sees the tables.
+    fn lock(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
+        let text = with_journal(session, self.steps.intent.pieces[number].text);
+        session.command("SET SESSION autocommit = 0")?;
+        if let Err(failed) = session.run(&text) {
+            return self.failed(number, failed).map(Some);
+        }
+        self.unmarked.push(number);
+        Ok(None)
+    }
+
+    /// Ends what held the statements before together. What was only set stays unmarked: it may be
+    /// about the transaction that begins.
+    fn end(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        if self.frame != Frame::Nothing {
+            self.commit(session)?;
+        }
+        self.unlock(session)
+    }
+
+    fn unlock(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        if matches!(self.frame, Frame::Locks(_)) {
+            session.command("UNLOCK TABLES; SET SESSION autocommit = 1")?;
+            self.frame = Frame::Nothing;
+        }
+        Ok(())
+    }
+
+    /// Where a walk begins under locks, those tables are locked that are there still.
+    fn lock_again(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        let intent = self.steps.intent;
+        self.frame = Frame::before(intent, self.committed);
+        let Frame::Locks(number) = self.frame else {
+            return Ok(());
+        };
+        let there: BTreeSet<_> = session.catalog()?.into_iter().map(|it| it.name).collect();
+        let tables = intent.pieces[number].facts.tables();
+        let tables: Vec<_> = tables
+            .filter(|table| there.contains(&table.name))
+            .map(|table| format!("{} WRITE", session.quote(&table.name)))
+            .collect();
+        if tables.is_empty() {
+            self.frame = Frame::Nothing;
+            return Ok(());
+        }
+        let text = with_journal(session, &format!("LOCK TABLES {}", tables.join(", ")));
+        session.command("SET SESSION autocommit = 0")?;
+        Ok(session.command(&text)?)
+    }
+
+    /// Gives up what is not committed, and every lock. A connection that is gone has done so.
+    fn leave(&mut self, session: &mut dyn Session) {
+        let _ = session.command("ROLLBACK; UNLOCK TABLES; SET SESSION autocommit = 1");
+        self.unmarked.clear();
+        self.frame = Frame::Nothing;
+    }
+}
+
+/// `LOCK TABLES …` with the journal among the tables.
+fn with_journal(session: &dyn Session, text: &str) -> String {
+    let upper = text.to_ascii_uppercase();
+    let behind = |word: &str| upper.find(word).map(|at| at + word.len());
+    let at = behind("TABLES").or_else(|| behind("TABLE")).unwrap_or(0);
+    let journal = session.quote(journal::TABLE);
+    format!("{} {journal} WRITE, {}", &text[..at], &text[at..])
+}

@@ -1,0 +1,244 @@
+//! Filling a copy of a database of MySQL: of one moment, and without a lock for others to wait for.
+
+use super::CONFINE;
+use super::Extent;
+use super::Scratch;
+use super::quoted;
+use crate::db::Failed;
+use crate::db::Session;
+use crate::model::Cell;
+use crate::model::Shape;
+use crate::stop::Stop;
+
+impl Scratch {
+    /// Fills it in plain statements: the tables first, then their rows, then what runs by itself.
+    /// The session is one of the real database.
+    pub(in crate::migrate) fn fill(
+        &self,
+        session: &mut dyn Session,
+        copy: &mut dyn Session,
+        extent: &Extent<'_>,
+    ) -> anyhow::Result<()> {
+        let real = session.rows("SELECT database()")?[0][0].to_string();
+        let (real, scratch) = (quoted(&real), quoted(&self.target.database()));
+        loosen(session)?;
+        let wanted = |name: &str| extent.tables.is_none_or(|tables| tables.contains(name));
+        let all = session.rows("SHOW FULL TABLES")?;
+        let (views, tables): (Vec<_>, Vec<_>) = all
+            .iter()
+            .map(|row| (row[0].to_string(), row[1].text() == Some("VIEW")))
+            .partition(|(_, is_view)| *is_view);
+        for (name, _) in tables.iter().filter(|(name, _)| wanted(name)) {
+            let made = session.rows(&format!("SHOW CREATE TABLE {}", quoted(name)))?;
+            session.command(&format!("USE {scratch}; {}", made[0][1]))?;
+        }
+        session.command(&format!("USE {real}"))?;
+        let shapes: Vec<_> = session
+            .catalog()?
+            .into_iter()
+            .filter(|shape| !shape.parted && wanted(&shape.name))
+            .collect();
+        let way = Way::of(session)?;
+        // In no other zone is each time of day there once.
+        session.command("SET SESSION time_zone = '+00:00'")?;
+        session.command(way.begin())?;
+        for shape in &shapes {
+            let limit = (extent.rows)(session.size(&shape.name)?);
+            let from = rows_of(shape, &real, limit);
+            let into = format!("{scratch}.{}", quoted(&shape.name));
+            // By the connection that may read the real one.
+            session.command(&way.copy(shape, &from, &into))?;
+        }
+        session.command("COMMIT")?;
+        if extent.tables.is_none() {
+            let views = views.into_iter().map(|(name, _)| name).collect();
+            code(session, copy, (&real, self.lets_in), views)?;
+        }
+        Ok(tighten(session)?)
+    }
+}
+
+/// How rows are copied.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// Row by row from a cursor, whose SELECT is one in a transaction's snapshot, and so locks
+    /// nothing; INSERT … SELECT would read the newest rows, and lock them or be of its own moment.
+    Snapshot,
+    /// By INSERT … SELECT: MySQL has blocks in routines only. Each table is of its own moment.
+    Tables,
+}
+
+impl Way {
+    fn of(session: &mut dyn Session) -> anyhow::Result<Self> {
+        let version = session.rows("SELECT version()")?[0][0].to_string();
+        Ok(match version.contains("MariaDB") {
+            true => Self::Snapshot,
+            false => Self::Tables,
+        })
+    }
+
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Snapshot => {
+                "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT"
+            }
+            Self::Tables => "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        }
+    }
+
+    fn copy(self, shape: &Shape, from: &str, into: &str) -> String {
+        let list: Vec<_> = shape.columns.iter().map(|it| quoted(&it.name)).collect();
+        let columns = list.join(", ");
+        match self {
+            Self::Snapshot => {
+                let values: Vec<_> = list.iter().map(|it| format!("chatctl_row.{it}")).collect();
+                format!(
+                    "BEGIN NOT ATOMIC FOR chatctl_row IN ({from}) DO INSERT INTO {into} ({columns}) VALUES ({}); END FOR; END",
+                    values.join(", ")
+                )
+            }
+            Self::Tables => format!("INSERT INTO {into} ({columns}) {from}"),
+        }
+    }
+}
+
+/// A query for the rows of a table; of a large one for the oldest and the newest.
+fn rows_of(shape: &Shape, real: &str, limit: Option<u64>) -> String {
+    let list: Vec<_> = shape.columns.iter().map(|it| quoted(&it.name)).collect();
+    let all = format!(
+        "SELECT {} FROM {real}.{}",
+        list.join(", "),
+        quoted(&shape.name)
+    );
+    let Some(limit) = limit else { return all };
+    if shape.key.is_empty() {
+        return format!("{all} LIMIT {limit}");
+    }
+    let end = |order: &str| {
+        let key = shape.key.iter();
+        let key: Vec<_> = key.map(|it| format!("{}{order}", quoted(it))).collect();
+        format!("({all} ORDER BY {} LIMIT {})", key.join(", "), limit / 2)
+    };
+    // A row that is at both ends is there once, for it has a key.
+    format!("{} UNION {}", end(""), end(" DESC"))
+}
+
+/// Lets rows in as they are, whatever the settings of the server.
+fn loosen(side: &mut dyn Session) -> Result<(), Failed> {
+    // Rows may be older than a check. MySQL has no such setting.
+    let _ = side.command("SET SESSION check_constraint_checks = 0");
+    side.command(
+        "SET SESSION foreign_key_checks = 0; SET SESSION sql_mode = concat(if(@@sql_mode LIKE '%ANSI_QUOTES%', 'ANSI_QUOTES,', ''), 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES')",
+    )
+}
+
+fn tighten(side: &mut dyn Session) -> Result<(), Failed> {
+    let _ = side.command("SET SESSION check_constraint_checks = DEFAULT");
+    side.command(
+        "SET SESSION foreign_key_checks = DEFAULT; SET SESSION sql_mode = DEFAULT; SET SESSION time_zone = DEFAULT; \
+         SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    )
+}
+
+/// Makes routines, views and triggers, in the name of the user of the copy.
+fn code(
+    session: &mut dyn Session,
+    copy: &mut dyn Session,
+    (real, confined): (&str, bool),
+    mut views: Vec<String>,
+) -> anyhow::Result<()> {
+    let code = Code { real, confined };
+    for kind in ["PROCEDURE", "FUNCTION"] {
+        for row in session.rows(&format!("SHOW {kind} STATUS WHERE Db = database()"))? {
+            let name = quoted(&row[1].to_string());
+            let made = session.rows(&format!("SHOW CREATE {kind} {name}"))?;
+            code.make(copy, &made[0])?;
+        }
+    }
+    // A view can read another one, which then has to be there: as often as one more works. One
+    // that is broken is left out, as it holds nothing.
+    loop {
+        let before = views.len();
+        let mut left = Vec::new();
+        for name in views {
+            let made = session.rows(&format!("SHOW CREATE VIEW {}", quoted(&name)));
+            let Ok(made) = made else { continue };
+            let text = made[0][1].to_string().replace(&format!("{real}."), "");
+            if copy.command(&without_definer(&text)).is_err() {
+                left.push(name);
+            }
+        }
+        if left.is_empty() || left.len() == before {
+            break;
+        }
+        views = left;
+    }
+    for row in session.rows("SHOW TRIGGERS")? {
+        let name = quoted(&row[0].to_string());
+        let made = session.rows(&format!("SHOW CREATE TRIGGER {name}"))?;
+        code.make(copy, &made[0])?;
+    }
+    Ok(())
+}
+
+/// Routines and triggers of the real database, made again in the copy.
+struct Code<'a> {
+    real: &'a str,
+    confined: bool,
+}
+
+impl Code<'_> {
+    /// From a row of SHOW CREATE: name, SQL mode, text.
+    fn make(&self, copy: &mut dyn Session, row: &[Cell]) -> anyhow::Result<()> {
+        let text = row[2].to_string();
+        let bare = self.real.trim_matches('`');
+        let named = [format!("{}.", self.real), format!("{bare}.")];
+        if !self.confined && named.iter().any(|name| text.contains(name)) {
+            return Err(Stop::refused(format!(
+                "`{}` names its own database, and on a copy it would write the real one",
+                row[0]
+            ))
+            .hint(CONFINE)
+            .into());
+        }
+        let mode = row[1].to_string().replace('\'', "");
+        copy.command(&format!("SET SESSION sql_mode = '{mode}'"))?;
+        copy.command(&without_definer(&text))?;
+        copy.command("SET SESSION sql_mode = DEFAULT")?;
+        Ok(())
+    }
+}
+
+/// Only a superuser may make something in another user's name. Both parts of the name may be in
+/// backticks, and then hold anything.
+fn without_definer(sql: &str) -> String {
+    let Some(at) = sql.find("DEFINER=") else {
+        return sql.to_owned();
+    };
+    let mut inside = false;
+    let end = sql[at..].char_indices().find(|(_, character)| {
+        inside ^= *character == '`';
+        !inside && character.is_whitespace()
+    });
+    let end = end.map_or(sql.len(), |(length, _)| at + length);
+    format!("{}{}", &sql[..at], &sql[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_definer;
+
+    #[test]
+    fn a_definer_is_cut_out() {
+        for (with, without) in [
+            ("CREATE DEFINER=`root`@`%` TRIGGER t", "CREATE  TRIGGER t"),
+            (
+                "CREATE DEFINER=`my user`@`localhost` VIEW v",
+                "CREATE  VIEW v",
+            ),
+            ("CREATE VIEW v", "CREATE VIEW v"),
+        ] {
+            assert_eq!(without_definer(with), without);
+        }
+    }
+}
