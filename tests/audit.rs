@@ -15,8 +15,6 @@ mod common;
 mod faults;
 #[path = "audit/files.rs"]
 mod files;
-#[path = "audit/first_version.rs"]
-mod first_version;
 #[path = "audit/growth.rs"]
 mod growth;
 #[path = "audit/marks.rs"]
@@ -27,3 +25,5 @@ mod operations;
 mod quick;
 #[path = "audit/ranges.rs"]
 mod ranges;
+#[path = "audit/versions.rs"]
+mod versions;

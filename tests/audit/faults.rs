@@ -31,6 +31,7 @@ use chatctl::model::Listed;
 use chatctl::model::StoredMessage;
 use chatctl::store::Declared;
 use fastrand::Rng;
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
@@ -112,7 +113,8 @@ pub(super) async fn take(chats: &Chats, path: &Path, ranges: usize) -> Snapshot 
     let late = Latecomers::default();
     assert!(live.read(&late, &mut taker).await.unwrap());
     let parts = taker.0.finish().unwrap();
-    file::write(path, &live.header(None), parts, &key()).unwrap();
+    let mut out = File::create(path).unwrap();
+    file::write(&mut out, &live.header(None), parts, &key()).unwrap();
     file::open(path, &key()).unwrap()
 }
 

@@ -1,17 +1,21 @@
 //! A snapshot comes back as it was written, or not at all.
 #![allow(clippy::unwrap_used)]
 
+use super::Footer;
 use super::Header;
 use super::Mapping;
+use super::Section;
 use super::Snapshot;
 use super::Store;
 use super::open;
 use super::write;
+use crate::audit::evidence::Evidence;
 use crate::audit::key::Key;
 use crate::audit::taker::Detail;
 use crate::audit::taker::Late;
 use crate::audit::taker::Names;
 use crate::audit::taker::Settings;
+use crate::audit::taker::Summary;
 use crate::audit::taker::Taker;
 use crate::model::Role;
 use crate::model::StoredMessage;
@@ -97,6 +101,70 @@ fn all_of_it_comes_back() {
     let (tallies, entries, cells, names) = all(&open(&path, &key()).unwrap()).unwrap();
     assert_eq!((tallies, entries, cells, names.len()), (10, 0, 4096, 0));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// A file of today must be readable by the program of tomorrow: a word that changes here is another
+/// version of the file.
+#[test]
+fn the_words_in_the_file_are_these() {
+    let mut evidence = Evidence {
+        backend: "sqlite".into(),
+        ..Evidence::default()
+    };
+    evidence.database.set("schema_version", "2");
+    evidence
+        .tables
+        .entry("message".into())
+        .or_default()
+        .set("rootpage", "4");
+    let header = Header {
+        store: Store {
+            backend: "sqlite".into(),
+            url: "sqlite:chat.db".into(),
+            messages: "message".into(),
+            read: vec!["conversation".into()],
+            running: Some(vec![(3, 5)]),
+            log: Some(7),
+        },
+        evidence,
+        mapping: Mapping {
+            first_version: "cd".into(),
+            sums: Some("sqlite 3".into()),
+            ..header().mapping
+        },
+        previous: Some("ef".into()),
+        ..header()
+    };
+    let written = r#"{"tool":"0.1.0","store":{"backend":"sqlite","url":"sqlite:chat.db","messages":"message","read":["conversation"],"running":[[3,5]],"log":7},"evidence":{"backend":"sqlite","database":{"schema_version":"2"},"tables":{"message":{"rootpage":"4"}}},"mapping":{"name":"message (declared)","digest":"ab","first_version":"cd","sums":"sqlite 3"},"previous":"ef"}"#;
+    assert_eq!(serde_json::to_string(&header).unwrap(), written);
+    assert_eq!(serde_json::from_str::<Header>(written).unwrap(), header);
+    let footer = Footer {
+        summary: Summary {
+            taken: 1,
+            messages: 2,
+            roles: [3, 4, 5],
+            open: 6,
+            unsettled: 7,
+            ahead: 8,
+            deleted: 9,
+            high: Some(10),
+            last_time: Some(11),
+            exact_to: Some(12),
+            settle: 13,
+            tail: Some(14),
+            by_time: true,
+        },
+        sections: vec![Section {
+            kind: 15,
+            offset: 16,
+            first: 17,
+            frames: 18,
+            records: 19,
+        }],
+    };
+    let written = r#"{"summary":{"taken":1,"messages":2,"roles":[3,4,5],"open":6,"unsettled":7,"ahead":8,"deleted":9,"high":10,"last_time":11,"exact_to":12,"settle":13,"tail":14,"by_time":true},"sections":[{"kind":15,"offset":16,"first":17,"frames":18,"records":19}]}"#;
+    assert_eq!(serde_json::to_string(&footer).unwrap(), written);
+    assert_eq!(serde_json::from_str::<Footer>(written).unwrap(), footer);
 }
 
 #[test]

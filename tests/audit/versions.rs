@@ -1,4 +1,4 @@
-//! Snapshots that the first version of the file holds: read, or refused with a sentence.
+//! Snapshots of each version of the file, taken when it was new: read, or refused with a sentence.
 
 use super::chats::Chats;
 use super::chats::figure;
@@ -14,7 +14,7 @@ fn store() -> (Store, Chats) {
     let chats = Chats::looking_at(store.url());
     let fixtures = common::root().join("fixtures/snapshots");
     chats.sql(&fs::read_to_string(fixtures.join("v1.sql")).unwrap());
-    for name in ["v1.cas", "v1-quick.cas"] {
+    for name in ["v1.cas", "v1-quick.cas", "v2.cas"] {
         fs::copy(fixtures.join(name), chats.file(name)).unwrap();
     }
     (store, chats)
@@ -70,6 +70,27 @@ fn a_snapshot_of_the_first_version_is_compared() {
         named.contains("message `20`"),
         "its names are read: {named}"
     );
+}
+
+/// What is digested of a message, and how a mapping is written, is the same in each later release.
+#[test]
+fn a_snapshot_of_the_second_version_is_compared() {
+    let (_store, chats) = store();
+    let (report, code) = chats.compare(&["v2.cas"]);
+    assert_eq!(
+        (told(&report).as_str(), code),
+        ("W file-replaced", 0),
+        "{report:#}"
+    );
+    assert_eq!(figure(&report, "messages"), 50);
+    assert_eq!(figure(&report, "intact_conversations"), 8);
+    let other = text("another text");
+    chats.sql(&format!("UPDATE message SET parts = {other} WHERE id = 20"));
+    let (report, code) = chats.compare(&["v2.cas"]);
+    assert!(told(&report).contains("E message-altered"), "{report:#}");
+    assert_eq!(code, 1);
+    let named = report["findings"].to_string();
+    assert!(named.contains("message `20`"), "{named}");
 }
 
 #[test]
