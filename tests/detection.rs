@@ -20,6 +20,8 @@ on_each_backend! {
     names_that_nobody_knows
     a_conversation_table_without_a_foreign_key
     small_numbers_join_by_name_only
+    a_key_of_several_columns
+    a_column_that_is_named_as_the_conversation
     who_speaks_in_a_flag
     both_sides_in_one_row
     a_log_that_is_the_chat
@@ -194,6 +196,62 @@ async fn small_numbers_join_by_name_only(store: &Store) {
     assert_eq!(mapping.store().conversation, None);
 }
 
+/// Each tenant counts its chats for itself: chat 1 of one is not chat 1 of another.
+async fn a_key_of_several_columns(store: &Store) {
+    for refers in [
+        "",
+        ", FOREIGN KEY (tenant, chat_id) REFERENCES chats (tenant, id)",
+    ] {
+        let message = format!(
+            "CREATE TABLE message (id INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, chat_id INTEGER NOT NULL, role VARCHAR(9), \
+             content VARCHAR(99){refers})"
+        );
+        let db = filled(
+            store,
+            &[
+                "CREATE TABLE chats (tenant INTEGER NOT NULL, id INTEGER NOT NULL, title VARCHAR(40), PRIMARY KEY (tenant, id))",
+                &message,
+                "INSERT INTO chats VALUES (1, 1, 'Milk'), (2, 1, 'Tea'), (2, 2, 'Lost')",
+                "INSERT INTO message VALUES (1, 1, 1, 'user', 'please buy milk'), (2, 1, 1, 'assistant', 'it is bought'), \
+                 (3, 2, 1, 'user', 'and some tea'), (4, 2, 1, 'assistant', 'there is no tea left')",
+            ],
+        )
+        .await;
+        let mapping = chosen(db.as_ref()).await.unwrap();
+        assert_eq!(
+            listed(db.as_ref(), &mapping).await,
+            ["1/1 Milk - 2", "2/1 Tea - 2", "2/2 Lost - 0"],
+            "{refers} {mapping}"
+        );
+        execute(db.as_ref(), "DROP TABLE message").await;
+        execute(db.as_ref(), "DROP TABLE chats").await;
+    }
+}
+
+/// `chat`, and not `chat_id`; without a foreign key its table is found by its keys.
+async fn a_column_that_is_named_as_the_conversation(store: &Store) {
+    let one = "0d6f0f0a-6a5c-4f64-9d3e-0c5b7a3c1d11";
+    let rows = format!(
+        "INSERT INTO message VALUES (1, '{one}', 'user', 'please buy milk'), (2, '{one}', 'assistant', 'it is bought')"
+    );
+    let chats = format!("INSERT INTO talks VALUES ('{one}', 'Milk'), ('gone', 'Lost')");
+    let db = filled(
+        store,
+        &[
+            "CREATE TABLE talks (id VARCHAR(40) PRIMARY KEY, name VARCHAR(40))",
+            "CREATE TABLE message (id INTEGER PRIMARY KEY, chat VARCHAR(40), role VARCHAR(9), content VARCHAR(99))",
+            &rows,
+            &chats,
+        ],
+    )
+    .await;
+    let mapping = chosen(db.as_ref()).await.unwrap();
+    assert_eq!(
+        listed(db.as_ref(), &mapping).await,
+        [format!("{one} Milk - 2"), "gone Lost - 0".to_owned()]
+    );
+}
+
 async fn who_speaks_in_a_flag(store: &Store) {
     let kind = store.pick("BOOLEAN", "BOOLEAN", "BOOLEAN");
     let table = format!(
@@ -204,6 +262,16 @@ async fn who_speaks_in_a_flag(store: &Store) {
     let db = filled(store, &[&table, rows]).await;
     let mapping = chosen(db.as_ref()).await.unwrap();
     let said = ["user: please buy milk", "assistant: it is bought"];
+    assert_eq!(told(db.as_ref(), &mapping, "1").await, said);
+    // Also where the text has a name that nobody knows.
+    execute(db.as_ref(), "DROP TABLE chat_line").await;
+    let table = format!(
+        "CREATE TABLE line (id INTEGER PRIMARY KEY, room INTEGER, from_bot {kind}, txt VARCHAR(99))"
+    );
+    let rows =
+        "INSERT INTO line VALUES (1, 1, FALSE, 'please buy milk'), (2, 1, TRUE, 'it is bought')";
+    let db = filled(store, &[&table, rows]).await;
+    let mapping = chosen(db.as_ref()).await.unwrap();
     assert_eq!(told(db.as_ref(), &mapping, "1").await, said);
 }
 

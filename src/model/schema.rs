@@ -23,6 +23,11 @@ pub struct Column {
 }
 
 impl Table {
+    /// The columns of its primary key, in the order of the table.
+    pub fn keys(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| column.key)
+    }
+
     /// The column of that name, whatever its case.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns

@@ -49,7 +49,9 @@ pub(super) fn guesses(schema: &[Table]) -> Vec<Guess> {
 pub(super) fn row(schema: &[Table], table: &Table, content: &Column) -> Option<Guess> {
     let role = words::role_column(table).map(|column| (column, BTreeMap::new()));
     let (role, map) = role.or_else(|| words::flag_column(table))?;
-    let mut guess = in_rows(schema, table, words::conversation_column(table));
+    let conversation = words::conversation_column(table);
+    let conversation = conversation.filter(|column| column.name != content.name);
+    let mut guess = in_rows(schema, table, conversation);
     guess.add(2, words::is(&content.name, words::CONTENT), || {
         format!("text in `{}`", content.name)
     });
@@ -113,16 +115,24 @@ pub(super) fn in_rows(schema: &[Table], table: &Table, conversation: Option<&Col
     let status = ["status", "state"]
         .iter()
         .find_map(|name| table.column(name));
+    let place = conversation.and_then(|column| own_table(schema, table, column));
+    let columns = match (conversation, place) {
+        (Some(column), Some(place)) => naming(table, column, place),
+        (column, _) => column.into_iter().collect(),
+    };
     let mut guess = Guess {
         points: 0,
         reasons: Vec::new(),
         store: Store {
-            conversation: conversation.and_then(|column| own_table(schema, table, column)),
+            // A key of several columns can't be told by one.
+            conversation: place
+                .filter(|place| columns.len() == place.keys().count())
+                .map(words::conversations),
             message: Messages {
                 table: table.name.clone(),
-                conversation: conversation
+                conversation: columns
+                    .iter()
                     .map(|column| Source::column(&column.name))
-                    .into_iter()
                     .collect(),
                 time: time.map(|column| Source::column(&column.name)),
                 status: status.map(|column| column.name.clone()),
@@ -274,7 +284,7 @@ fn blobs(table: &Table) -> Vec<Guess> {
 }
 
 /// The table of conversations that a column refers to, by a foreign key or by its name.
-fn own_table(schema: &[Table], messages: &Table, column: &Column) -> Option<Conversations> {
+fn own_table<'s>(schema: &'s [Table], messages: &Table, column: &Column) -> Option<&'s Table> {
     let of_name = |table: &&Table| words::is_key_of(column, table);
     let of_key = |table: &&Table| {
         let target = column.references.as_ref();
@@ -282,18 +292,50 @@ fn own_table(schema: &[Table], messages: &Table, column: &Column) -> Option<Conv
     };
     let tables = || schema.iter().filter(|table| table.name != messages.name);
     let mut named = tables().filter(of_name);
-    let table = tables()
+    tables()
         .find(of_key)
         .or_else(|| match (named.next(), named.next()) {
             (Some(only), None) => Some(only),
             _ => None,
-        })?;
-    // A key of several columns can't be told by one.
-    let mut keys = table.columns.iter().filter(|column| column.key);
-    match (keys.next(), keys.next()) {
-        (Some(_), None) => Some(words::conversations(table)),
-        _ => None,
-    }
+        })
+}
+
+/// The columns that name a conversation together: where its key has several columns, as the one of a
+/// tenant and a number has, one of them alone would put conversations of others into one.
+fn naming<'t>(table: &'t Table, column: &'t Column, place: &Table) -> Vec<&'t Column> {
+    let refers = |other: &Column| {
+        let target = other.references.as_ref();
+        target.is_some_and(|target| target.eq_ignore_ascii_case(&place.name))
+    };
+    let is_declared = refers(column);
+    let same = |key: &Column| {
+        let same = table.column(&key.name);
+        same.filter(|same| same.name != column.name && (!is_declared || refers(same)))
+    };
+    let keys: Vec<_> = place.keys().collect();
+    let own = keys
+        .iter()
+        .position(|key| key.name.eq_ignore_ascii_case(&column.name));
+    // Of another name is the part that is the conversation's own: `chat_id` of `chat.id`.
+    let own = own.or_else(|| {
+        let is_own = |key: &&Column| same(key).is_none() || is_plain_id(key);
+        let mut left = keys.iter().enumerate().filter(|(_, key)| is_own(key));
+        match (left.next(), left.next()) {
+            (Some((index, _)), None) => Some(index),
+            _ => None,
+        }
+    });
+    let part = |(index, key): (usize, &&Column)| match own == Some(index) {
+        true => Some(column),
+        false => same(key),
+    };
+    let all: Option<Vec<_>> = keys.iter().enumerate().map(part).collect();
+    all.filter(|all| !all.is_empty() && own.is_some())
+        .unwrap_or_else(|| vec![column])
+}
+
+fn is_plain_id(column: &Column) -> bool {
+    ["id", "uuid", "key"].contains(&column.name.to_lowercase().as_str())
 }
 
 fn source(text: &str) -> Option<Source> {

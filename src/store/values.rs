@@ -206,7 +206,16 @@ impl Sample<'_> {
     }
 
     fn role(&self, wanted: Sides, text: Option<&Values<'_>>) -> Option<Role<'_>> {
-        let named = words::role_column(self.table).map(|column| column.name.as_str());
+        let flag = words::flag_column(self.table);
+        let flagged = flag.as_ref().map(|(column, _)| *column);
+        let named = words::role_column(self.table).or(flagged);
+        let named = named.map(|column| column.name.as_str());
+        let by_flag = |values: &Values<'_>, spellings: &BTreeSet<&str>| {
+            let (column, map) = flag.as_ref()?;
+            let is_it = column.name == values.column.name;
+            let are_known = spellings.iter().all(|value| map.contains_key(*value));
+            (is_it && are_known).then(|| map.clone())
+        };
         let mut found: Vec<_> = self
             .columns
             .iter()
@@ -217,7 +226,7 @@ impl Sample<'_> {
                     return None;
                 }
                 let all: Vec<_> = spellings.iter().copied().collect();
-                let map = roles::sides(&all, wanted)?;
+                let map = roles::sides(&all, wanted).or_else(|| by_flag(values, &spellings))?;
                 Some(Role {
                     values,
                     map,
@@ -254,7 +263,9 @@ impl Sample<'_> {
         role: &Role<'_>,
         text: &Values<'_>,
     ) -> Option<&Values<'_>> {
-        if let Some(named) = words::conversation_column(self.table) {
+        if let Some(named) = words::conversation_column(self.table)
+            && named.name != text.column.name
+        {
             return self
                 .columns
                 .iter()

@@ -30,6 +30,18 @@ pub(super) const PLACES: &[&str] = &[
     "room",
     "channel",
 ];
+/// Names that a column may have without an ending when it names the conversation; the others stand for
+/// texts and kinds too.
+const BARE: &[&str] = &[
+    "conversation",
+    "conv",
+    "chat",
+    "session",
+    "thread",
+    "dialog",
+    "dialogue",
+    "room",
+];
 /// Columns that are true for one side, and which one.
 const FLAGS: &[(&str, &str)] = &[
     ("is_user", "user"),
@@ -352,7 +364,10 @@ pub(super) fn conversation_column(table: &Table) -> Option<&Column> {
             .or_else(|| columns().find(is_id))
             .or_else(|| columns().find(refers))
     };
-    by_key().or_else(|| columns().find(named))
+    let bare = |column: &&Column| is(&column.name, BARE);
+    by_key()
+        .or_else(|| columns().find(named))
+        .or_else(|| columns().find(bare))
 }
 
 /// Whether a name is one of these, in any case.
@@ -420,6 +435,7 @@ mod tests {
             ),
             (&[("user_session_id", "sessions")], Some("user_session_id")),
             (&[("owner", "users"), ("thread_id", "")], Some("thread_id")),
+            (&[("owner", "users"), ("chat", "")], Some("chat")),
             (&[("owner", "users"), ("text", "")], None),
         ] {
             let table = Table {
