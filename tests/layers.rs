@@ -144,7 +144,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     ("ignore", &["guard/tree.rs"]),
     ("lz4_flex", &["audit/file"]),
-    ("siphasher", &["audit/key.rs"]),
+    (
+        "siphasher",
+        &["audit/key.rs", "db/session/witness/digest.rs"],
+    ),
     ("squawk_linter", &["lint/squawk.rs"]),
     ("squawk_syntax", &["lint/squawk.rs"]),
     ("eventsource_stream", &["stream/sse.rs"]),

@@ -105,8 +105,9 @@ impl<'a> Intent<'a> {
         }
     }
 
-    /// Tables that the statements seem to destroy something in: what they hold is kept at once.
-    pub fn hinted(&self, tables: &[Shape]) -> BTreeSet<String> {
+    /// Tables that the statements seem to destroy something in, or, where `added` counts too, to write:
+    /// what they hold is kept at once.
+    pub fn hinted(&self, tables: &[Shape], added: bool) -> BTreeSet<String> {
         let tables = tables.iter().filter(|shape| !shape.parted);
         if self.dialect == Dialect::Mysql {
             // Its evidence will name all of them.
@@ -115,7 +116,9 @@ impl<'a> Intent<'a> {
         let named: Vec<_> = self
             .pieces
             .iter()
-            .filter(|piece| piece.facts.destroys() != Destroys::No)
+            .filter(|piece| {
+                piece.facts.destroys() != Destroys::No || added && piece.facts.writes_rows()
+            })
             .flat_map(|piece| piece.facts.tables())
             .collect();
         let hinted = tables.filter(|shape| named.iter().any(|name| name.matches(&shape.name)));
@@ -125,10 +128,7 @@ impl<'a> Intent<'a> {
     /// Why a statement may not be run: it would get around what is measured.
     pub fn forbidden(&self, piece: &Piece<'_>) -> Option<String> {
         let text = piece.text.to_ascii_lowercase();
-        if ["chatctl_before_", "chatctl_file"]
-            .iter()
-            .any(|name| text.contains(name))
-        {
+        if self.dialect == Dialect::Mysql && text.contains("chatctl_before_") {
             return Some(
                 "names that begin with `chatctl_` are chatctl's own: take another one".into(),
             );

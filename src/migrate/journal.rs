@@ -61,10 +61,12 @@ pub enum State {
     Forgotten,
     /// The database was restored from a backup.
     Restored,
+    /// What the runs made until here that have not come to their end: there is one such row, or none.
+    Made,
 }
 
 impl State {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Backup,
         Self::Begun,
         Self::Done,
@@ -76,6 +78,7 @@ impl State {
         Self::Repaired,
         Self::Forgotten,
         Self::Restored,
+        Self::Made,
     ];
 
     /// The word in the table.
@@ -92,6 +95,7 @@ impl State {
             Self::Repaired => "repaired",
             Self::Forgotten => "forgotten",
             Self::Restored => "restored",
+            Self::Made => "made",
         }
     }
 
@@ -177,6 +181,16 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes what the run made so far, for a later one, in place of what was written before.
+    pub fn write_made(&self, session: &mut dyn Session, goes_on: bool) -> anyhow::Result<()> {
+        let sql = format!("DELETE FROM {} WHERE state = ?", session.quote(TABLE));
+        session.write(&sql, &[Cell::Text(State::Made.word().to_owned())])?;
+        match session.remembered().filter(|_| goes_on) {
+            Some(made) => self.write(session, &Mark::of_run(State::Made, &made)),
+            None => Ok(()),
+        }
+    }
+
     /// Writes a row. The table must be there.
     pub fn write(&self, session: &mut dyn Session, mark: &Mark<'_>) -> anyhow::Result<()> {
         let sql = format!(
@@ -202,14 +216,15 @@ fn exists(session: &mut dyn Session) -> anyhow::Result<bool> {
     Ok(session.catalog()?.iter().any(|shape| shape.name == TABLE))
 }
 
-/// Every row, from the first on; none when there is no journal.
+/// Every row but what a run made, from the first on; none when there is no journal.
 pub fn read(session: &mut dyn Session) -> anyhow::Result<Vec<Entry>> {
     if !exists(session)? {
         return Ok(Vec::new());
     }
     let sql = format!(
-        "SELECT run, written_at, version, statement, state, hash, detail FROM {} ORDER BY id",
-        session.quote(TABLE)
+        "SELECT run, written_at, version, statement, state, hash, detail FROM {} WHERE state <> '{}' ORDER BY id",
+        session.quote(TABLE),
+        State::Made.word()
     );
     let rows = session.rows(&sql)?;
     let entries = rows.iter().map(|row| {
@@ -224,6 +239,19 @@ pub fn read(session: &mut dyn Session) -> anyhow::Result<Vec<Entry>> {
         })
     });
     entries.collect()
+}
+
+/// What earlier runs made that did not come to their end, as they wrote it.
+pub fn made(session: &mut dyn Session) -> anyhow::Result<Option<String>> {
+    if !exists(session)? {
+        return Ok(None);
+    }
+    let rows = session.rows(&format!(
+        "SELECT detail FROM {} WHERE state = '{}' ORDER BY id",
+        session.quote(TABLE),
+        State::Made.word()
+    ))?;
+    Ok(rows.last().map(|row| row[0].to_string()))
 }
 
 /// The files of the backups that were made, oldest first.
@@ -282,7 +310,8 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
                 | State::Adopted
                 | State::Repaired
                 | State::Forgotten
-                | State::Restored,
+                | State::Restored
+                | State::Made,
                 _,
             ) => {}
         }
@@ -321,7 +350,8 @@ mod tests {
                 "adopted",
                 "repaired",
                 "forgotten",
-                "restored"
+                "restored",
+                "made"
             ]
         );
         for state in State::ALL {

@@ -17,6 +17,8 @@ pub struct Shape {
     pub bare: bool,
     /// The partitioned table that it is a part of, and that holds its rows too.
     pub whole: Option<String>,
+    /// Whether it is a part of a table that has rows of its own too, by inheritance.
+    pub heir: bool,
     /// Whether it holds no rows itself, but its parts do.
     pub parted: bool,
     /// Whether a crash or a restart of the server empties it.

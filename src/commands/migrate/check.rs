@@ -14,6 +14,7 @@ use crate::migrate::apply;
 use crate::migrate::apply::Guard;
 use crate::migrate::apply::Orders;
 use crate::migrate::apply::Outcome;
+use crate::migrate::apply::Together;
 use crate::migrate::backup::Backup;
 use crate::migrate::backup::When;
 use crate::migrate::drift;
@@ -196,6 +197,7 @@ fn apply_to(
             },
             dialect: migrate::dialect(target.backend()),
             guard: Guard::Auto,
+            together: Together::EachFile,
             lock_wait: Duration::from_secs(10),
             retries: 3,
             backup: Backup {

@@ -25,6 +25,7 @@ use crate::migrate::apply::Guard;
 use crate::migrate::apply::Orders;
 use crate::migrate::apply::Outcome;
 use crate::migrate::apply::Ran;
+use crate::migrate::apply::Together;
 use crate::migrate::backup;
 use crate::migrate::backup::Backup;
 use crate::migrate::backup::When;
@@ -87,9 +88,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     keep_backups: Option<usize>,
 
-    /// How tables are compared that a migration touches; auto: row by row up to 1 GiB a table
+    /// How tables are compared that a migration touches; auto: row by row, on MySQL up to 1 GiB a table
     #[arg(long, value_enum, default_value = "auto")]
     guard: Guard,
+
+    /// Apply all files in one transaction: all of them or none, and every lock is held to the end.
+    /// On SQLite it is so always, on MySQL never
+    #[arg(long)]
+    single_transaction: bool,
 }
 
 pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
@@ -124,6 +130,10 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
             policy,
             dialect,
             guard: args.guard,
+            together: match args.single_transaction {
+                true => Together::Run,
+                false => Together::EachFile,
+            },
             lock_wait: args.lock_wait,
             retries: args.retries,
             backup: Backup {

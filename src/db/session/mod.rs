@@ -5,6 +5,7 @@
 mod mysql;
 mod postgres;
 mod sqlite;
+mod witness;
 
 pub use sqlite::overwrite;
 
@@ -148,6 +149,24 @@ pub trait Session: Send {
 
     /// What was compared stays: what is kept is given up.
     fn accept(&mut self) -> anyhow::Result<()>;
+
+    /// Whether more statements of the run follow: they may change what it made until then.
+    fn goes_on(&mut self, _goes_on: bool) {}
+
+    /// The rows and values that the run made so far, for a later run; none when they are too many,
+    /// or when the engine's session does not know them.
+    fn remembered(&self) -> Option<String> {
+        None
+    }
+
+    /// What an earlier run made that did not come to its end.
+    fn recall(&mut self, _text: &str) {}
+
+    /// What would run when chatctl writes its own tables, in words; empty where the engine says so
+    /// of each statement.
+    fn history(&mut self) -> anyhow::Result<String> {
+        Ok(String::new())
+    }
 
     /// About how large a table is, in bytes.
     fn size(&mut self, table: &str) -> anyhow::Result<u64>;

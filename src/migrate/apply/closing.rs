@@ -13,6 +13,8 @@ pub(super) struct Opening {
     /// Indexes, triggers and views.
     pub(super) objects: BTreeSet<Object>,
     broken: BTreeSet<String>,
+    /// What hangs on chatctl's own tables.
+    history: String,
 }
 
 impl Opening {
@@ -20,6 +22,7 @@ impl Opening {
         Ok(Self {
             objects: session.objects()?,
             broken: session.broken_keys()?,
+            history: session.history()?,
         })
     }
 
@@ -55,6 +58,12 @@ impl Opening {
                     trigger.name, trigger.table
                 ),
                 "drop it: only chatctl may write the history",
+            );
+        }
+        if session.history()? != self.history {
+            return refused(
+                "a rule, a default, a policy or another table would be in the way when the history is written, after everything was compared".to_owned(),
+                "leave `_sqlx_migrations` and `_chatctl_journal` alone: only chatctl may write the history",
             );
         }
         Ok(Ok(objects))

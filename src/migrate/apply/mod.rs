@@ -1,7 +1,6 @@
 //! Applying what is pending: every row survives, or nothing is changed.
 //!
-//! Files run in one transaction as far as they can; one that can't is journalled statement by
-//! statement. MySQL, where DDL commits by itself, is rehearsed on a copy first.
+//! A file runs in one transaction if it can; one that can't is journalled statement by statement. MySQL, where DDL commits by itself, is rehearsed on a copy first.
 
 mod closing;
 mod evidence;
@@ -13,6 +12,7 @@ mod transact;
 
 use super::backup::Backup;
 use super::intent::Intent;
+use super::journal;
 use super::journal::Journal;
 use super::journal::Mark;
 use super::journal::State;
@@ -31,6 +31,7 @@ use crate::db::Session;
 use crate::db::Target;
 use crate::sql::Dialect;
 use crate::stop::Stop;
+use prove::Goes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -50,6 +51,16 @@ pub enum Guard {
     Counts,
 }
 
+/// Which files are one transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Together {
+    /// Each file is one of its own, so that what it locks is free again before the next one; on
+    /// SQLite, which has one lock only, all files are.
+    EachFile,
+    /// All files that follow one another and can be.
+    Run,
+}
+
 /// How large a table may be that is compared row by row by default, in bytes.
 const BUDGET: u64 = 1 << 30;
 /// How often a lock is tried for, so that a signal is not waited out.
@@ -67,6 +78,8 @@ pub struct Orders<'a> {
     pub dialect: Dialect,
     /// How touched tables are compared.
     pub guard: Guard,
+    /// Which files are one transaction.
+    pub together: Together,
     /// How long to wait for another replica or writer.
     pub lock_wait: Duration,
     /// How often to try again when a statement does not get its lock.
@@ -254,13 +267,23 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
             journal.write(session, &Mark::of_run(State::Backup, &path))?;
         }
     }
+    if let Some(made) = journal::made(session)? {
+        session.recall(&made);
+    }
     let mut rest = intents.as_slice();
     while let Some(first) = rest.first() {
-        let together = rest.iter().take_while(|intent| !intent.stepwise()).count();
+        let mut together = rest.iter().take_while(|intent| !intent.stepwise()).count();
+        if orders.dialect == Dialect::Postgres && orders.together == Together::EachFile {
+            together = 1;
+        }
         let (part, others) = rest.split_at(together.max(1));
+        let goes = match others.is_empty() {
+            true => Goes::Ends,
+            false => Goes::On,
+        };
         outcome.end = match first.stepwise() {
-            true => stepwise::run(session, orders, (first, &mut journal), &mut outcome)?,
-            false => transact::run(session, orders, (part, &mut journal), &mut outcome)?,
+            true => stepwise::run(session, orders, (first, &mut journal, goes), &mut outcome)?,
+            false => transact::run(session, orders, (part, &mut journal, goes), &mut outcome)?,
         };
         if outcome.end.is_some() {
             break;

@@ -1,8 +1,8 @@
 //! Running a file and showing that nothing is lost by it.
 //!
-//! The engine itself says which tables a file touched; those are compared row by row with a copy
-//! of what they were. What the text seems to destroy is put aside at once; when the evidence names
-//! other tables too, the file is taken back and run once more with these put aside.
+//! The engine itself says which tables a file touched; those are compared row by row with what they
+//! were. What the text seems to write is read at once; when the evidence names other tables too, the
+//! file is taken back and run once more with these read before.
 
 use super::Culprit;
 use super::End;
@@ -22,14 +22,15 @@ use crate::migrate::preserve::Meaning;
 use crate::migrate::preserve::Tables;
 use crate::model::Names;
 use crate::model::Shape;
+use crate::sql::Dialect;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
-/// How often a file is tried until it touches no table that was not put aside.
-const ATTEMPTS: usize = 4;
+/// How often a file is tried until it touches no table that was not read before.
+const ATTEMPTS: usize = 6;
 /// More statements than this are not measured one by one to find the one that did it.
 const MANY: usize = 500;
 
@@ -52,6 +53,15 @@ struct Watched<'a> {
     measure: Measure,
 }
 
+/// Whether more of the run follows that may change what it made until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goes {
+    /// More files or statements follow.
+    On,
+    /// It is the last.
+    Ends,
+}
+
 /// A way back to where the file began.
 pub(super) type Again<'a> = &'a mut dyn FnMut(&mut dyn Session) -> Result<(), Failed>;
 
@@ -61,8 +71,10 @@ pub(super) fn attempt(
     session: &mut dyn Session,
     orders: &Orders<'_>,
     (intent, pieces): (&Intent<'_>, Range<usize>),
+    goes: Goes,
     again: Again<'_>,
 ) -> anyhow::Result<Result<Proven, End>> {
+    session.goes_on(goes == Goes::On);
     let watched = Watched {
         intent,
         before: session.catalog()?,
@@ -74,7 +86,9 @@ pub(super) fn attempt(
     if let Some(failure) = watched.ambiguous(session.names()) {
         return Ok(Err(End::Failed(failure)));
     }
-    let mut names = intent.hinted(&watched.before);
+    // PostgreSQL's evidence does not tell an INSERT from an UPDATE.
+    let added = goes == Goes::On || orders.dialect == Dialect::Postgres;
+    let mut names = intent.hinted(&watched.before, added);
     for _ in 0..ATTEMPTS {
         if let Err(failed) = watched.watch(session, &names) {
             orders.check()?;

@@ -8,6 +8,7 @@ use super::Evidence;
 use super::Guard;
 use super::Orders;
 use super::prove;
+use super::prove::Goes;
 use super::reach;
 use super::reach::Known;
 use super::reach::Reach;
@@ -165,7 +166,7 @@ impl Stage<'_> {
         let (intent, first) = self.files[index];
         run_set(copy, intent, first)?;
         let pieces = first..intent.pieces.len();
-        let ended = prove::attempt(copy, self.orders, (intent, pieces), again)?;
+        let ended = prove::attempt(copy, self.orders, (intent, pieces), Goes::Ends, again)?;
         Ok(ended.map(|proven| proven.evidence))
     }
 

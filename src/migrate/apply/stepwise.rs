@@ -13,6 +13,7 @@ use super::Ran;
 use super::closing::Opening;
 use super::patiently;
 use super::prove;
+use super::prove::Goes;
 use crate::clock;
 use crate::db::Failed;
 use crate::db::Session;
@@ -39,13 +40,15 @@ struct Steps<'a> {
     journal: &'a mut Journal,
     /// Whether the history says that the file was begun: not before something of it is committed.
     begun: bool,
+    /// Whether more files follow.
+    goes: Goes,
 }
 
 /// Runs one file, from the statement on that it came to before.
 pub(super) fn run(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    (intent, journal): (&Intent<'_>, &mut Journal),
+    (intent, journal, goes): (&Intent<'_>, &mut Journal, Goes),
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<End>> {
     journal.create(session)?;
@@ -59,6 +62,7 @@ pub(super) fn run(
         intent,
         journal,
         begun: standing.is_some(),
+        goes,
     };
     let standing = standing.unwrap_or_default();
     if let Some(end) = steps.edited(&standing) {
@@ -83,6 +87,7 @@ pub(super) fn run(
     ledger::finish(session, intent.migration, took)?;
     let mark = Mark::of_file(&version, State::Applied, "part by part");
     steps.journal.write(session, &mark)?;
+    steps.journal.write_made(session, goes == Goes::On)?;
     session.command("COMMIT")?;
     let bare = intent.pieces.iter().filter(|piece| intent.is_bare(piece));
     evidence.bare = bare.count();
@@ -128,6 +133,7 @@ pub(super) fn rest(
         intent,
         journal,
         begun: true,
+        goes: Goes::On,
     };
     match steps.edited(&standing) {
         Some(end) => Ok(Err(end)),
@@ -361,13 +367,17 @@ impl Steps<'_> {
         part: Range<usize>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
+        let goes = match part.end == self.intent.pieces.len() {
+            true => self.goes,
+            false => Goes::On,
+        };
         let opening = Opening::look(session)?;
         session.command("SAVEPOINT chatctl_file")?;
         let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
             session.command("ROLLBACK TO chatctl_file")
         };
         let (orders, pieces) = (self.orders, part.clone());
-        let proven = match prove::attempt(session, orders, (self.intent, pieces), &mut again)? {
+        let proven = match prove::attempt(session, orders, (self.intent, pieces), goes, &mut again)? {
             Ok(proven) => proven,
             Err(end) => return Ok(Some(end)),
         };
@@ -376,6 +386,7 @@ impl Steps<'_> {
         if let Err(end) = opening.check(session, &self.intent.migration.file_name())? {
             return Ok(Some(end));
         }
+        self.journal.write_made(session, goes == Goes::On)?;
         if !self.begun {
             self.begin(session)?;
         }

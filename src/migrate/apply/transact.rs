@@ -1,4 +1,5 @@
-//! Files that are one transaction together: all of them, or nothing.
+//! Files in a transaction: each in its own, or several together. All that is in one is applied, or
+//! nothing of it.
 
 use super::End;
 use super::Orders;
@@ -7,6 +8,7 @@ use super::Ran;
 use super::closing::Opening;
 use super::patiently;
 use super::prove;
+use super::prove::Goes;
 use crate::db::Object;
 use crate::db::Session;
 use crate::migrate::intent::Intent;
@@ -21,7 +23,7 @@ use std::collections::BTreeSet;
 pub(super) fn run(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    (part, journal): (&[Intent<'_>], &mut Journal),
+    (part, journal, goes): (&[Intent<'_>], &mut Journal, Goes),
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<End>> {
     for tried in 0.. {
@@ -29,7 +31,7 @@ pub(super) fn run(
             backup: outcome.backup.clone(),
             ..Outcome::default()
         };
-        let ended = once(session, orders, (part, journal), &mut trial);
+        let ended = once(session, orders, (part, journal, goes), &mut trial);
         if !matches!(ended, Ok(None)) {
             // Whatever was not committed goes; a transaction that is over can't be rolled back.
             let _ = session.command("ROLLBACK");
@@ -62,7 +64,7 @@ pub(super) fn run(
 fn once(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    (part, journal): (&[Intent<'_>], &mut Journal),
+    (part, journal, goes): (&[Intent<'_>], &mut Journal, Goes),
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<End>> {
     patiently(session, orders, |session| session.begin())?;
@@ -90,7 +92,11 @@ fn once(
         let path = path.display().to_string();
         journal.write(session, &Mark::of_run(State::Backup, &path))?;
     }
-    for intent in &part {
+    for (number, intent) in part.iter().enumerate() {
+        let goes = match number + 1 == part.len() {
+            true => goes,
+            false => Goes::On,
+        };
         orders.check()?;
         (orders.tell)(&format!("applying {}", intent.migration.file_name()));
         session.command("SAVEPOINT chatctl_file")?;
@@ -102,6 +108,7 @@ fn once(
             session,
             orders,
             (intent, 0..intent.pieces.len()),
+            goes,
             &mut again,
         )? {
             Ok(proven) => proven,
@@ -113,6 +120,7 @@ fn once(
         let detail = proven.evidence.words(outcome.backup.as_deref());
         let version = intent.migration.version.text();
         journal.write(session, &Mark::of_file(version, State::Applied, &detail))?;
+        journal.write_made(session, goes == Goes::On)?;
         outcome
             .ran
             .push(Ran::new(intent.migration, proven.took, proven.evidence));

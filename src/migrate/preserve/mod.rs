@@ -81,14 +81,7 @@ pub fn successor(
 ) -> Option<Successor> {
     let now = same_table(was, before, after, renames)?;
     let same = was.id.is_some() && was.id == now.id;
-    // The rows of a part may move to another part of the same whole, which holds them all; a part
-    // that became a table of its own has taken its rows out of the whole.
-    let whole = was
-        .whole
-        .as_ref()
-        .map(|was| now.whole.as_ref().unwrap_or(was));
-    let of_whole = whole.and_then(|whole| after.called(whole));
-    let now = of_whole.unwrap_or(now);
+    let now = of_whole(was, now, before, after).unwrap_or(now);
     let by_id = same && was.whole == now.whole && now.id == was.id;
     let columns: Vec<_> = was
         .columns
@@ -113,6 +106,28 @@ pub fn successor(
         keyed: keyed && !key.is_empty(),
         key,
     })
+}
+
+/// The table that an application finds the rows of a part in: they may move to another part of the
+/// same whole, which holds them all; a part that became a table of its own, or a part of another one,
+/// has taken its rows out of the whole.
+fn of_whole<'a>(
+    was: &Shape,
+    now: &'a Shape,
+    before: Tables<'_>,
+    after: Tables<'a>,
+) -> Option<&'a Shape> {
+    let (old, new) = (was.whole.as_deref()?, now.whole.as_deref());
+    let whole = new.and_then(|new| after.called(new));
+    let id = |shape: Option<&Shape>| shape.and_then(|shape| shape.id);
+    let stayed = whole.is_some() && id(before.called(old)) == id(whole);
+    match stayed {
+        // An heir has its rows for itself.
+        true if was.heir => None,
+        true => whole,
+        // The name that the rows are read by may be that of a new table, which has the part now.
+        false => after.called(old).or(whole),
+    }
 }
 
 fn same_table<'a>(
@@ -238,7 +253,10 @@ pub fn volatile(was: &Shape, now: &Shape, rows: u64, before: Tables<'_>) -> Opti
 pub fn of_wholes(lost: Vec<Lost>, before: Tables<'_>, after: Tables<'_>) -> Vec<Lost> {
     let mut all: Vec<Lost> = Vec::new();
     for mut lost in lost {
-        let part = before.called(&lost.table);
+        let part = before.called(&lost.table).filter(|part| {
+            let whole = |tables: Tables<'_>| tables.called(&part.name).map(|it| it.whole.clone());
+            !part.heir || whole(before) != whole(after)
+        });
         if let Some(whole) = part.and_then(|shape| shape.whole.as_deref()) {
             if lost.what == What::TableGone && after.called(whole).is_some() {
                 lost.what = What::RowsGone;

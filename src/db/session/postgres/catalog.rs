@@ -1,6 +1,8 @@
-//! What PostgreSQL's catalogue and its statistics of this transaction say of every table.
+//! What PostgreSQL's catalogue says of every table.
 
 use super::Postgres;
+use super::text_literal;
+use crate::db::session::OWN;
 use crate::db::session::Object;
 use crate::db::session::Session as _;
 use crate::model::Shape;
@@ -14,8 +16,10 @@ pub(super) struct Seen {
     pub(super) shape: Shape,
     /// The file that holds its rows: another one after TRUNCATE, a rewrite or CLUSTER.
     file: String,
-    /// Rows that this transaction updated or deleted, also in what was rolled back to a savepoint.
-    written: u64,
+    /// The table that it is a part of, or inherits to: whose rows its own are too.
+    parents: String,
+    /// The words of the enums in its columns, each with its type.
+    words: BTreeMap<u64, String>,
 }
 
 impl Seen {
@@ -29,11 +33,20 @@ impl Seen {
         };
         let (was, is) = (typed(self), typed(now));
         self.file != now.file
-            || self.shape.whole != now.shape.whole
-            || self.written != now.written
+            || self.parents != now.parents
+            || self.has_other_words(now)
             || was
                 .iter()
                 .any(|(id, declared)| is.get(id) != Some(declared))
+    }
+
+    /// Whether a word that was there means another value now. A new word in the place of one, which
+    /// no other value had, is a name that the migration gives it.
+    fn has_other_words(&self, now: &Self) -> bool {
+        self.words.iter().any(|(value, word)| {
+            let other = |(other, text): (&u64, &String)| text == word && other != value;
+            now.words.iter().any(other)
+        })
     }
 }
 
@@ -45,8 +58,11 @@ impl Postgres {
     pub(super) fn look(&mut self) -> anyhow::Result<BTreeMap<u64, Seen>> {
         let tables = self.rows(&format!(
             "SELECT c.oid::text, n.nspname::text, c.relname::text, (c.relkind = 'p')::text, c.relfilenode::text, \
-             (coalesce(pg_stat_get_xact_tuples_updated(c.oid), 0) + coalesce(pg_stat_get_xact_tuples_deleted(c.oid), 0))::text, \
-             CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid::text END, (c.relpersistence = 'u')::text \
+             (SELECT coalesce(string_agg(i.inhparent::text, ' ' ORDER BY i.inhparent), '') FROM pg_inherits AS i WHERE i.inhrelid = c.oid), \
+             (WITH RECURSIVE above AS (SELECT c.oid AS part, 0 AS height UNION ALL SELECT i.inhparent, height + 1 FROM above \
+             JOIN pg_inherits AS i ON i.inhrelid = above.part AND i.inhseqno = 1) \
+             SELECT part::text FROM above WHERE part <> c.oid ORDER BY height DESC LIMIT 1), (c.relpersistence = 'u')::text, \
+             (NOT c.relispartition AND EXISTS (SELECT 1 FROM pg_inherits AS i WHERE i.inhrelid = c.oid))::text \
              FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OF_USER} ORDER BY 2, 3"
         ))?;
@@ -70,17 +86,35 @@ impl Postgres {
                 volatile: row[7].text() == Some("true"),
                 whole: row[6].text().and_then(|root| names.get(root).cloned()),
                 parted: row[3].text() == Some("true"),
+                heir: row[8].text() == Some("true"),
                 ..Shape::default()
             };
             let seen = Seen {
                 shape,
                 file: row[4].to_string(),
-                written: row[5].to_string().parse()?,
+                parents: row[5].to_string(),
+                words: BTreeMap::new(),
             };
             found.insert(id, seen);
         }
         self.add_columns(&mut found)?;
+        self.add_words(&mut found)?;
         Ok(found)
+    }
+
+    fn add_words(&mut self, tables: &mut BTreeMap<u64, Seen>) -> anyhow::Result<()> {
+        let words = self.rows(
+            "SELECT a.attrelid::text, e.oid::text, e.enumtypid::text || ' ' || e.enumlabel FROM pg_enum AS e \
+             JOIN pg_type AS t ON e.enumtypid IN (t.oid, t.typelem, t.typbasetype) JOIN pg_attribute AS a ON a.atttypid = t.oid \
+             WHERE a.attnum > 0 AND NOT a.attisdropped",
+        )?;
+        for row in &words {
+            if let Some(seen) = tables.get_mut(&row[0].to_string().parse()?) {
+                seen.words
+                    .insert(row[1].to_string().parse()?, row[2].to_string());
+            }
+        }
+        Ok(())
     }
 
     /// Stored columns; generated ones are made anew from them.
@@ -162,4 +196,28 @@ impl Postgres {
         });
         Ok(objects.collect())
     }
+}
+
+/// What hangs on chatctl's own tables and would run, or be looked up, when a row is written there:
+/// a trigger, a rule, a default, a check, an index, a policy, or another table in their place.
+pub(super) fn history(session: &mut Postgres) -> anyhow::Result<String> {
+    let names: Vec<_> = OWN.iter().map(|name| text_literal(name)).collect();
+    let schema = text_literal(&session.default);
+    let own = format!(
+        "SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = {schema} AND c.relname IN ({})",
+        names.join(", ")
+    );
+    let rows = session.rows(&format!(
+        "WITH own AS ({own}) SELECT coalesce(string_agg(what, '; ' ORDER BY what), '') FROM ( \
+         SELECT 'table ' || c.oid || c.relkind || c.relrowsecurity || c.relforcerowsecurity AS what FROM pg_class AS c WHERE c.oid IN (SELECT oid FROM own) \
+         UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT 'rule ' || rulename FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM own) \
+         UNION ALL SELECT 'default ' || oid FROM pg_attrdef WHERE adrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT 'constraint ' || conname FROM pg_constraint WHERE conrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT 'index ' || indexrelid FROM pg_index WHERE indrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT 'policy ' || polname FROM pg_policy WHERE polrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT 'column ' || attrelid || attname || atttypid FROM pg_attribute WHERE attrelid IN (SELECT oid FROM own) AND attnum > 0 \
+         UNION ALL SELECT 'heir ' || inhrelid FROM pg_inherits WHERE inhparent IN (SELECT oid FROM own)) AS all_of_it"
+    ))?;
+    Ok(rows[0][0].to_string())
 }

@@ -1,18 +1,19 @@
-//! PostgreSQL: its statistics of the transaction and its catalogue say which tables were touched.
+//! PostgreSQL: the locks of the transaction and its catalogue say which tables were touched.
 
 mod catalog;
-mod compare;
+mod forms;
+mod read;
 mod schema;
 mod settings;
 
 use super::Failed;
 use super::Interrupter;
-use super::Kept;
 use super::Measure;
 use super::Missing;
 use super::Object;
 use super::Session;
 use super::Waits;
+use super::witness::Witness;
 use crate::db::Target;
 use crate::db::postgres;
 use crate::db::server;
@@ -63,8 +64,12 @@ struct Postgres {
     known: BTreeMap<String, (String, String, bool)>,
     /// The tables when the watch began, by their number.
     before: BTreeMap<u64, Seen>,
-    /// What is kept, by the tables' names.
-    kept: BTreeMap<String, Kept>,
+    /// The tables as they were looked at last, while no statement was run since.
+    now: Option<BTreeMap<u64, Seen>>,
+    /// What the tables held.
+    witness: Witness,
+    /// The counts of those that are only counted, by their names.
+    counts: BTreeMap<String, Content>,
     /// The transaction that was begun.
     transaction: Option<String>,
 }
@@ -99,7 +104,9 @@ impl Postgres {
             turn: None,
             known: BTreeMap::new(),
             before: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            now: None,
+            witness: Witness::new(forms::form),
+            counts: BTreeMap::new(),
             transaction: None,
         })
     }
@@ -142,12 +149,9 @@ impl Postgres {
     }
 
     fn keep(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        for (number, shape) in keep.iter().enumerate() {
-            let kept = match measure {
-                Measure::Values => {
-                    self.own(|session| compare::put_aside(session, number, shape))?;
-                    Kept::Copy(number)
-                }
+        for shape in keep {
+            match measure {
+                Measure::Values => self.own(|session| session.hold(shape))?,
                 Measure::Counts => {
                     let columns: Vec<_> = shape
                         .columns
@@ -155,12 +159,45 @@ impl Postgres {
                         .map(|column| column.name.clone())
                         .collect();
                     let counts = self.content(&shape.name, &columns);
-                    Kept::Counts(counts.map_err(|error| Failed::because(format!("{error:#}")))?)
+                    let counts = counts.map_err(|error| Failed::because(format!("{error:#}")))?;
+                    self.counts.insert(shape.name.clone(), counts);
                 }
-            };
-            self.kept.insert(shape.name.clone(), kept);
+            }
         }
         Ok(())
+    }
+
+    /// Runs chatctl's own statement that changes no table.
+    fn send(&mut self, sql: &str) -> Result<(), Failed> {
+        let done = self.connection.execute(sqlx::AssertSqlSafe(sql));
+        let done = self.runtime.block_on(done);
+        done.map(|_| ()).map_err(|error| failed(&error))
+    }
+
+    /// The tables as they are.
+    fn seen(&mut self) -> anyhow::Result<&BTreeMap<u64, Seen>> {
+        let seen = match self.now.take() {
+            Some(seen) => seen,
+            None => self.own(Self::look)?,
+        };
+        Ok(self.now.insert(seen))
+    }
+
+    /// A table as it is, by its name in reports.
+    fn shape(&mut self, name: &str) -> anyhow::Result<Shape> {
+        let mut all = self.seen()?.values().map(|seen| &seen.shape);
+        let found = all.find(|shape| shape.name == name).cloned();
+        found.ok_or_else(|| anyhow::anyhow!("`{name}` is not there any more"))
+    }
+
+    /// Tables that this transaction may have written rows of, by their numbers: nothing but its end
+    /// gives back the lock of a statement that does, and no setting keeps it from being taken.
+    fn written(&mut self) -> anyhow::Result<BTreeSet<u64>> {
+        let rows = self.rows(
+            "SELECT relation::text FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode = 'RowExclusiveLock' \
+             AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )?;
+        Ok(rows.iter().map(|row| super::numbers(row)[0]).collect())
     }
 
     fn transaction(&mut self) -> anyhow::Result<Option<String>> {
@@ -171,9 +208,10 @@ impl Postgres {
 
 impl Session for Postgres {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
-        let done = self.connection.execute(sqlx::AssertSqlSafe(sql));
-        let done = self.runtime.block_on(done);
-        done.map(|_| ()).map_err(|error| failed(&error))
+        if !sql.starts_with("SAVEPOINT ") {
+            self.now = None;
+        }
+        self.send(sql)
     }
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
@@ -203,11 +241,7 @@ impl Session for Postgres {
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
-        if statement.to_ascii_lowercase().contains("track_counts") {
-            return Err(Failed::because(
-                "`track_counts` gets around what is measured: remove it",
-            ));
-        }
+        self.now = None;
         self.one(statement)
     }
 
@@ -256,8 +290,13 @@ impl Session for Postgres {
     }
 
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
-        let seen = self.look()?;
-        Ok(seen.into_values().map(|seen| seen.shape).collect())
+        let mut all: Vec<_> = self
+            .seen()?
+            .values()
+            .map(|seen| seen.shape.clone())
+            .collect();
+        all.sort_by(|a, b| (&a.schema, &a.table).cmp(&(&b.schema, &b.table)));
+        Ok(all)
     }
 
     fn tidy(&mut self) -> Result<(), Failed> {
@@ -285,13 +324,10 @@ impl Session for Postgres {
     }
 
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        let looked = self.own(|session| {
-            session
-                .look()
-                .map_err(|error| Failed::because(format!("{error:#}")))
-        });
-        self.before = looked?;
-        self.kept.clear();
+        let seen = self.seen().cloned();
+        self.before = seen.map_err(|error| Failed::because(format!("{error:#}")))?;
+        self.witness.begin();
+        self.counts.clear();
         self.keep(keep, measure)
     }
 
@@ -304,14 +340,15 @@ impl Session for Postgres {
         if self.transaction()? != began {
             anyhow::bail!(Stop::refused("a statement ended chatctl's transaction"));
         }
-        let counting = self.rows("SELECT current_setting('track_counts')")?;
-        let blind = counting[0][0].text() != Some("on");
-        let now = self.own(Self::look)?;
+        let written = self.own(Self::written)?;
+        let now = self.seen()?.clone();
         let touched = self
             .before
             .iter()
             .filter(|(_, was)| !was.shape.parted)
-            .filter(|(id, was)| blind || now.get(id).is_none_or(|now| was.is_touched(now)));
+            .filter(|(id, was)| {
+                written.contains(id) || now.get(id).is_none_or(|now| was.is_touched(now))
+            });
         Ok(touched.map(|(_, was)| was.shape.name.clone()).collect())
     }
 
@@ -326,30 +363,50 @@ impl Session for Postgres {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
-        let compared = match self.kept.get(&shape.name) {
-            None => return Ok(None),
-            Some(Kept::Copy(number)) => {
-                let number = *number;
-                self.own(|session| compare::compare(session, number, shape, successor))?
-            }
-            Some(Kept::Counts(was)) => {
+        match self.counts.get(&shape.name) {
+            None => self.compare_read(shape, successor),
+            Some(was) => {
                 let was = was.clone();
-                super::by_counts(&was, shape, successor, |table, columns| {
+                let compared = super::by_counts(&was, shape, successor, |table, columns| {
                     self.content(table, columns)
-                })?
+                })?;
+                Ok(Some(compared))
             }
-        };
-        Ok(Some(compared))
+        }
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {
-        for (_, kept) in std::mem::take(&mut self.kept) {
-            if let Kept::Copy(number) = kept {
-                let name = super::aside(number);
-                self.command(&format!("DROP TABLE IF EXISTS pg_temp.{name}"))?;
+        self.counts.clear();
+        let shapes = |seen: &BTreeMap<u64, Seen>| -> Vec<_> {
+            seen.values().map(|seen| seen.shape.clone()).collect()
+        };
+        let before = shapes(&self.before);
+        let after = match self.witness.remembers() {
+            true => {
+                let after = shapes(self.seen()?);
+                self.own(|session| session.note_made(&before, &after))?;
+                after
             }
-        }
+            false => Vec::new(),
+        };
+        self.witness.accept(&before, &after);
         Ok(())
+    }
+
+    fn goes_on(&mut self, goes_on: bool) {
+        self.witness.goes_on(goes_on);
+    }
+
+    fn remembered(&self) -> Option<String> {
+        self.witness.remembered()
+    }
+
+    fn recall(&mut self, text: &str) {
+        self.witness.recall(text);
+    }
+
+    fn history(&mut self) -> anyhow::Result<String> {
+        self.own(catalog::history)
     }
 
     fn interrupter(&self) -> Interrupter {

@@ -56,6 +56,6 @@ impl Postgres {
                 )
             })
             .collect();
-        self.command(&format!("SELECT {}", sets.join(", ")))
+        self.send(&format!("SELECT {}", sets.join(", ")))
     }
 }

@@ -1,6 +1,5 @@
 //! What a migration's statements do, and may not do, as SQLite's authorizer is told it.
 
-use crate::db::session::ASIDE;
 use crate::db::session::OWN;
 use crate::model::Shape;
 use rusqlite::hooks::AuthAction;
@@ -78,6 +77,12 @@ impl Notes {
         self.written.contains(&table) || replaced || updated.any(of_before)
     }
 
+    /// Whether rows were added, or values of columns that are new.
+    pub(super) fn adds_to(&self, shape: &Shape) -> bool {
+        let table = shape.name.to_lowercase();
+        self.inserted.contains(&table) || self.updated.iter().any(|(of, _)| *of == table)
+    }
+
     /// Whether a virtual table or one of its shadow tables was written in any way: an INSERT may
     /// be a command to its module, and a module may have prepared its statements before.
     pub(super) fn wrote_virtual(&self, table: &str) -> bool {
@@ -123,17 +128,6 @@ fn forbidden(action: &AuthAction<'_>) -> Option<String> {
             if own(table_name) =>
         {
             Some(format!("a trigger on the history `{table_name}` would run after everything was compared"))
-        }
-        AuthAction::AlterTable { table_name, .. }
-        | AuthAction::CreateTempTrigger { table_name, .. }
-        | AuthAction::CreateTempTable { table_name }
-        | AuthAction::DropTempTable { table_name }
-        | AuthAction::Insert { table_name }
-        | AuthAction::Delete { table_name }
-        | AuthAction::Update { table_name, .. }
-            if table_name.to_lowercase().starts_with(ASIDE) =>
-        {
-            Some(format!("`{table_name}` is where chatctl keeps what it compares with: take another name"))
         }
         _ => None,
     }

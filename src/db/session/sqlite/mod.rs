@@ -1,9 +1,9 @@
 //! SQLite: the engine's authorizer says of every statement which tables it can write.
 
 mod catalog;
-mod compare;
 mod guard;
 mod overwrite;
+mod read;
 #[cfg(test)]
 mod tests;
 
@@ -11,12 +11,12 @@ pub use overwrite::overwrite;
 
 use super::Failed;
 use super::Interrupter;
-use super::Kept;
 use super::Measure;
 use super::Missing;
 use super::Object;
 use super::Session;
 use super::Waits;
+use super::witness::Witness;
 use crate::db::Target;
 use crate::db::file;
 use crate::db::file::Opened;
@@ -58,8 +58,10 @@ struct Sqlite {
     virtuals: Vec<String>,
     /// What the authorizer saw since.
     notes: Arc<Mutex<Notes>>,
-    /// What is kept, by the tables' names.
-    kept: BTreeMap<String, Kept>,
+    /// What the tables held.
+    witness: Witness,
+    /// The counts of those that are only counted, by their names.
+    counts: BTreeMap<String, Content>,
 }
 
 impl Sqlite {
@@ -92,7 +94,8 @@ impl Sqlite {
             before: Vec::new(),
             virtuals: Vec::new(),
             notes: Arc::default(),
-            kept: BTreeMap::new(),
+            witness: Witness::new(read::form),
+            counts: BTreeMap::new(),
         })
     }
 
@@ -158,12 +161,9 @@ impl Sqlite {
     }
 
     fn keep(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        for (number, shape) in keep.iter().enumerate() {
-            let kept = match measure {
-                Measure::Values => {
-                    compare::put_aside(self, number, shape)?;
-                    Kept::Copy(number)
-                }
+        for shape in keep {
+            match measure {
+                Measure::Values => self.hold(shape)?,
                 Measure::Counts => {
                     let columns: Vec<_> = shape
                         .columns
@@ -171,10 +171,10 @@ impl Sqlite {
                         .map(|column| column.name.clone())
                         .collect();
                     let counts = self.content(&shape.name, &columns);
-                    Kept::Counts(counts.map_err(|error| Failed::because(format!("{error:#}")))?)
+                    let counts = counts.map_err(|error| Failed::because(format!("{error:#}")))?;
+                    self.counts.insert(shape.name.clone(), counts);
                 }
-            };
-            self.kept.insert(shape.name.clone(), kept);
+            }
         }
         Ok(())
     }
@@ -297,7 +297,8 @@ impl Session for Sqlite {
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
         self.begin_to_note()
             .map_err(|error| Failed::because(format!("{error:#}")))?;
-        self.kept.clear();
+        self.witness.begin();
+        self.counts.clear();
         self.keep(keep, measure)
     }
 
@@ -311,10 +312,10 @@ impl Session for Sqlite {
             let owner = name.strip_suffix("_content").unwrap_or(name);
             self.virtuals.iter().any(|it| *it == name || *it == owner) && notes.wrote_virtual(owner)
         };
-        let touched = self
-            .before
-            .iter()
-            .filter(|shape| of_virtual(&shape.name) || notes.touches(shape));
+        let touched = self.before.iter().filter(|shape| {
+            let added = self.witness.remembers() && notes.adds_to(shape);
+            added || of_virtual(&shape.name) || notes.touches(shape)
+        });
         Ok(touched.map(|shape| shape.name.clone()).collect())
     }
 
@@ -328,32 +329,39 @@ impl Session for Sqlite {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
-        let compared = match self.kept.get(&shape.name) {
-            None => return Ok(None),
-            Some(Kept::Copy(number)) => {
-                let number = *number;
-                compare::compare(self, number, shape, successor)?
-            }
-            Some(Kept::Counts(was)) => {
+        match self.counts.get(&shape.name) {
+            None => self.compare_read(shape, successor),
+            Some(was) => {
                 let was = was.clone();
-                super::by_counts(&was, shape, successor, |table, columns| {
+                let compared = super::by_counts(&was, shape, successor, |table, columns| {
                     self.content(table, columns)
-                })?
+                })?;
+                Ok(Some(compared))
             }
-        };
-        Ok(Some(compared))
+        }
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {
-        for (_, kept) in std::mem::take(&mut self.kept) {
-            if let Kept::Copy(number) = kept {
-                self.connection.execute_batch(&format!(
-                    "DROP TABLE IF EXISTS temp.{}",
-                    super::aside(number)
-                ))?;
-            }
+        self.counts.clear();
+        let mut after = Vec::new();
+        if self.witness.remembers() {
+            after = self.catalog()?;
+            self.note_made(&after)?;
         }
+        self.witness.accept(&self.before, &after);
         Ok(())
+    }
+
+    fn goes_on(&mut self, goes_on: bool) {
+        self.witness.goes_on(goes_on);
+    }
+
+    fn remembered(&self) -> Option<String> {
+        self.witness.remembered()
+    }
+
+    fn recall(&mut self, text: &str) {
+        self.witness.recall(text);
     }
 
     fn interrupter(&self) -> Interrupter {

@@ -1,0 +1,167 @@
+//! How a value is written so that it can be compared with one of another type. Pure.
+
+use super::quoted;
+use crate::db::session::witness::Field;
+use crate::db::session::witness::Form;
+use crate::model::ShapeColumn;
+
+/// What matters of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Number,
+    Float,
+    Boolean,
+    /// A time in UTC, or one that is taken for it.
+    Time,
+    Document,
+    Text,
+    Uuid,
+    Array,
+    Other,
+}
+
+fn of(column: &ShapeColumn) -> Type {
+    let declared = column.declared.as_str();
+    if declared.ends_with("[]") {
+        return Type::Array;
+    }
+    // What a type takes is behind it in parentheses, and a zone behind that.
+    let name = declared.split('(').next().unwrap_or_default().trim_end();
+    match name
+        .strip_suffix(" with time zone")
+        .or(name.strip_suffix(" without time zone"))
+        .unwrap_or(name)
+    {
+        "smallint" | "integer" | "bigint" | "numeric" => Type::Number,
+        "real" | "double precision" => Type::Float,
+        "boolean" => Type::Boolean,
+        "timestamp" | "date" => Type::Time,
+        "json" | "jsonb" => Type::Document,
+        "text" | "character" | "character varying" => Type::Text,
+        "uuid" => Type::Uuid,
+        _ => Type::Other,
+    }
+}
+
+/// A value of a column, to be compared with one of another.
+pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
+    let column = quoted(&own.name);
+    let raw = format!("{column}::pg_catalog.text");
+    let as_it_is = Field {
+        sql: raw.clone(),
+        form: Form::Raw,
+    };
+    if own.declared == other.declared {
+        return as_it_is;
+    }
+    let (is, becomes) = (of(own), of(other));
+    let pair = (is, becomes);
+    let sql = match pair {
+        (Type::Document, Type::Document | Type::Text) | (Type::Text, Type::Document) => {
+            return Field {
+                sql: raw,
+                form: Form::Document,
+            };
+        }
+        (Type::Array, Type::Document) => {
+            return Field {
+                sql: format!("pg_catalog.to_jsonb({column})::pg_catalog.text"),
+                form: Form::Document,
+            };
+        }
+        (Type::Document, Type::Array) => {
+            return Field {
+                sql: raw,
+                form: Form::Document,
+            };
+        }
+        (Type::Float, Type::Float) => format!("{column}::pg_catalog.float8::pg_catalog.text"),
+        (Type::Number | Type::Float, Type::Number | Type::Float) => number(&raw),
+        (Type::Number, Type::Text) if own.declared.starts_with("numeric") => number(&raw),
+        (Type::Text, Type::Number | Type::Float) => number_of_text(&column, &raw),
+        (Type::Text, Type::Time) => time_of_text(&column, &raw),
+        (Type::Time, Type::Time | Type::Text) => time(&column),
+        (Type::Number | Type::Float, Type::Time) => epoch(&number(&raw)),
+        (Type::Time, Type::Number | Type::Float) => format!(
+            "pg_catalog.trim_scale(extract(epoch FROM {column}::pg_catalog.timestamptz)::pg_catalog.numeric)::pg_catalog.text"
+        ),
+        (Type::Number, Type::Boolean) => {
+            format!("CASE {raw} WHEN '0' THEN 'false' WHEN '1' THEN 'true' ELSE {raw} END")
+        }
+        (Type::Text, Type::Boolean) => format!(
+            "CASE pg_catalog.lower({raw}) WHEN '0' THEN 'false' WHEN '1' THEN 'true' ELSE pg_catalog.lower({raw}) END"
+        ),
+        (Type::Text, Type::Uuid) => format!("{column}::pg_catalog.uuid::pg_catalog.text"),
+        _ => return as_it_is,
+    };
+    Field {
+        sql,
+        form: Form::Raw,
+    }
+}
+
+/// A number with all its digits and without its scale: a cast of a float to numeric would round it,
+/// its shortest text does not. What is no finite number stays what it is.
+fn number(raw: &str) -> String {
+    format!(
+        "CASE WHEN {raw} ~ '^-?[0-9.]+(e[-+]?[0-9]+)?$' THEN pg_catalog.trim_scale({raw}::pg_catalog.numeric)::pg_catalog.text ELSE {raw} END"
+    )
+}
+
+/// The text of a number; one that has zeros before it is a code.
+fn number_of_text(column: &str, raw: &str) -> String {
+    format!(
+        "CASE WHEN {raw} ~ '^-?(0|[1-9][0-9]*)([.][0-9]+)?(e[-+]?[0-9]+)?$' THEN pg_catalog.trim_scale({column}::pg_catalog.numeric)::pg_catalog.text ELSE {raw} END"
+    )
+}
+
+fn time(column: &str) -> String {
+    format!("{column}::pg_catalog.timestamptz::pg_catalog.text")
+}
+
+/// The text of a time, unless it has digits that a time does not have.
+fn time_of_text(column: &str, raw: &str) -> String {
+    format!(
+        "CASE WHEN {raw} ~ '[.][0-9]{{6}}0*[1-9]' THEN {raw} ELSE {} END",
+        time(column)
+    )
+}
+
+/// Seconds since 1970 of a number of seconds, or of as many thousandths or millionths as make a time
+/// of our age.
+fn epoch(number: &str) -> String {
+    let seconds = format!("({number})::pg_catalog.numeric");
+    format!(
+        "pg_catalog.trim_scale(CASE WHEN pg_catalog.abs({seconds}) >= 1e14 THEN {seconds} / 1e6 \
+         WHEN pg_catalog.abs({seconds}) >= 1e11 THEN {seconds} / 1e3 ELSE {seconds} END)::pg_catalog.text"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Type;
+    use super::of;
+    use crate::model::ShapeColumn;
+
+    #[test]
+    fn a_type_is_known_by_its_whole_name() {
+        for (declared, is) in [
+            ("integer", Type::Number),
+            ("integer[]", Type::Array),
+            ("numeric(10,2)", Type::Number),
+            ("character varying(20)", Type::Text),
+            ("timestamp(3) with time zone", Type::Time),
+            ("timestamp without time zone", Type::Time),
+            ("text_of_mine", Type::Other),
+            ("public.\"integer\"", Type::Other),
+            ("\"json\"", Type::Other),
+            ("double precision", Type::Float),
+        ] {
+            let column = ShapeColumn {
+                declared: declared.to_owned(),
+                ..ShapeColumn::default()
+            };
+            assert_eq!(of(&column), is, "{declared}");
+        }
+    }
+}

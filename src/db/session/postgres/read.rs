@@ -1,0 +1,176 @@
+//! The rows of a table, as they stream out of the server.
+
+use super::Postgres;
+use super::failed;
+use crate::db::session::Failed;
+use crate::db::session::OWN;
+use crate::db::session::Session as _;
+
+use crate::db::session::witness::Reading;
+use crate::model::CellRef;
+use crate::model::Compared;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use crate::model::Successor;
+use futures_util::TryStreamExt as _;
+use std::borrow::Cow;
+use std::io;
+
+impl Postgres {
+    /// Reads the rows that a table has before. Nobody else writes it from here on, so that what
+    /// differs later is the migration's doing.
+    pub(super) fn hold(&mut self, shape: &Shape) -> Result<(), Failed> {
+        let table = self.quote(&shape.name);
+        self.send(&format!(
+            "LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"
+        ))?;
+        let from = format!("ONLY {table}");
+        let mut reading = self.witness.before(shape);
+        // A value that has no form in the type that it becomes must not end the run.
+        self.send("SAVEPOINT chatctl_cast")?;
+        let done = self.read(&from, &mut reading);
+        if done.is_err() {
+            self.send("ROLLBACK TO chatctl_cast")?;
+        }
+        self.send("RELEASE chatctl_cast")?;
+        match done {
+            Err(failed) if failed.lost || !self.witness.formless(shape) => return Err(failed),
+            Err(_) => {
+                reading = self.witness.before(shape);
+                self.read(&from, &mut reading)?;
+            }
+            Ok(()) => {}
+        }
+        self.witness.hold(shape, reading);
+        Ok(())
+    }
+
+    /// Reads rows; each comes as a line of `COPY`'s text, in which no two values are written alike.
+    pub(super) fn read(&mut self, from: &str, reading: &mut Reading) -> Result<(), Failed> {
+        let list = reading.list();
+        // sqlx loses its place when a COPY fails before it begins: what is wrong with it is found out
+        // by another statement.
+        self.send(&format!("SELECT {list} FROM {from} LIMIT 0"))?;
+        let sql = format!("COPY (SELECT {list} FROM {from}) TO STDOUT");
+        let connection = &mut self.connection;
+        self.runtime.block_on(async {
+            let mut lines = connection
+                .copy_out_raw(&sql)
+                .await
+                .map_err(|error| failed(&error))?;
+            let unwritable =
+                |error: io::Error| Failed::because(format!("keeping what the rows were: {error}"));
+            let mut wrong = None;
+            // What is not read to its end would be in the way of the next command.
+            while let Some(line) = lines.try_next().await.map_err(|error| failed(&error))? {
+                if wrong.is_none() {
+                    let cells = cells(&line);
+                    wrong = reading.take(cells.iter().map(cell)).err();
+                }
+            }
+            wrong.map_or(Ok(()), |error| Err(unwritable(error)))
+        })
+    }
+
+    /// Notes which rows and values of tables that are not compared were made since.
+    pub(super) fn note_made(&mut self, before: &[Shape], after: &[Shape]) -> anyhow::Result<()> {
+        let is_own = |shape: &&Shape| OWN.contains(&shape.table.as_str());
+        let looked_at = after.iter().filter(|shape| !shape.parted && !is_own(shape));
+        for shape in looked_at {
+            if self.witness.knows(shape) {
+                continue;
+            }
+            let Some(was) = before.iter().find(|was| was.id == shape.id) else {
+                let mut reading = self.witness.of_new(shape);
+                self.read(&format!("ONLY {}", self.quote(&shape.name)), &mut reading)?;
+                self.witness.all_made(shape, reading)?;
+                continue;
+            };
+            let is_new = |column: &&ShapeColumn| was.columns.iter().all(|it| it.id != column.id);
+            for column in shape.columns.iter().filter(is_new) {
+                // No statement wrote a row, so all have the same value in it.
+                let sql = format!(
+                    "SELECT {} FROM ONLY {} LIMIT 1",
+                    super::forms::form(column, column).sql,
+                    self.quote(&shape.name)
+                );
+                if let Some(row) = self.rows(&sql)?.first() {
+                    self.witness.added(shape, column, (&row[0]).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn compare_read(
+        &mut self,
+        shape: &Shape,
+        successor: Option<&Successor>,
+    ) -> anyhow::Result<Option<Compared>> {
+        if !self.witness.holds(shape) {
+            return Ok(None);
+        }
+        let Some(successor) = successor else {
+            return Ok(Some(self.witness.gone(shape)?));
+        };
+        let now = self.shape(&successor.table)?;
+        let Some(mut reading) = self.witness.after(shape, successor, &now) else {
+            return Ok(None);
+        };
+        // What went out of a table that inherits is looked for in all that the heir's rows were read by.
+        let from = match shape.heir && shape.id != now.id {
+            true => self.quote(&successor.table),
+            false => self.from(&successor.table),
+        };
+        self.own(|session| session.read(&from, &mut reading))?;
+        Ok(Some(self.witness.compare(
+            shape,
+            successor,
+            (&now, reading),
+        )?))
+    }
+}
+
+/// The values of a line of `COPY`'s text.
+fn cells(line: &[u8]) -> Vec<Option<Cow<'_, [u8]>>> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let fields = line.split(|byte| *byte == b'\t');
+    fields
+        .map(|field| (field != b"\\N").then(|| unescaped(field)))
+        .collect()
+}
+
+fn cell<'a>(value: &'a Option<Cow<'_, [u8]>>) -> CellRef<'a> {
+    let Some(bytes) = value else {
+        return CellRef::Null;
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => CellRef::Text(text),
+        Err(_) => CellRef::Blob(bytes),
+    }
+}
+
+/// Without the backslashes that `COPY` puts before what would end a value.
+fn unescaped(field: &[u8]) -> Cow<'_, [u8]> {
+    if !field.contains(&b'\\') {
+        return Cow::Borrowed(field);
+    }
+    let mut bytes = field.iter();
+    let mut text = Vec::with_capacity(field.len());
+    while let Some(byte) = bytes.next() {
+        text.push(match byte {
+            b'\\' => match bytes.next() {
+                Some(b'b') => 8,
+                Some(b'f') => 12,
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                Some(b't') => b'\t',
+                Some(b'v') => 11,
+                Some(other) => *other,
+                None => b'\\',
+            },
+            byte => *byte,
+        });
+    }
+    Cow::Owned(text)
+}

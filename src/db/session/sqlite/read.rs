@@ -1,0 +1,123 @@
+//! The rows of a table, as the engine steps through them.
+
+use super::Sqlite;
+use super::failed;
+use super::quoted;
+use crate::db::session::Failed;
+use crate::db::session::OWN;
+use crate::db::session::Session as _;
+use crate::db::session::witness::Field;
+use crate::db::session::witness::Form;
+use crate::db::session::witness::Reading;
+use crate::model::CellRef;
+use crate::model::Compared;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use crate::model::Successor;
+use rusqlite::types::ValueRef;
+
+/// A value of a column, to be compared with one of another: SQLite stores what it is given, so only
+/// a number may be written in another way.
+pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
+    Field {
+        sql: quoted(&own.name),
+        form: match own.declared == other.declared {
+            true => Form::Raw,
+            false => Form::Number,
+        },
+    }
+}
+
+impl Sqlite {
+    /// Reads the rows that a table has before.
+    pub(super) fn hold(&mut self, shape: &Shape) -> Result<(), Failed> {
+        let mut reading = self.witness.before(shape);
+        self.read(&shape.name, &mut reading)?;
+        self.witness.hold(shape, reading);
+        Ok(())
+    }
+
+    fn read(&self, table: &str, reading: &mut Reading) -> Result<(), Failed> {
+        let sql = format!("SELECT {} FROM {}", reading.list(), self.quote(table));
+        let mut statement = self.connection.prepare(&sql).map_err(|it| failed(&it))?;
+        let count = statement.column_count();
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(|it| failed(&it))? {
+            let cells = (0..count).map(|index| row.get_ref(index).map_or(CellRef::Null, cell));
+            let taken = reading.take(cells);
+            taken
+                .map_err(|error| Failed::because(format!("keeping what the rows were: {error}")))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn compare_read(
+        &mut self,
+        shape: &Shape,
+        successor: Option<&Successor>,
+    ) -> anyhow::Result<Option<Compared>> {
+        if !self.witness.holds(shape) {
+            return Ok(None);
+        }
+        let Some(successor) = successor else {
+            return Ok(Some(self.witness.gone(shape)?));
+        };
+        let all = self.catalog()?;
+        let now = all.iter().find(|it| it.name == successor.table);
+        let now =
+            now.ok_or_else(|| anyhow::anyhow!("`{}` is not there any more", successor.table))?;
+        let Some(mut reading) = self.witness.after(shape, successor, now) else {
+            return Ok(None);
+        };
+        self.read(&successor.table, &mut reading)?;
+        Ok(Some(self.witness.compare(
+            shape,
+            successor,
+            (now, reading),
+        )?))
+    }
+
+    /// Notes which rows and values of tables that are not compared were made since.
+    pub(super) fn note_made(&mut self, after: &[Shape]) -> anyhow::Result<()> {
+        let is_own = |shape: &&Shape| OWN.contains(&shape.table.as_str());
+        for shape in after.iter().filter(|shape| !is_own(shape)) {
+            if self.witness.knows(shape) {
+                continue;
+            }
+            let Some(was) = self.before.iter().find(|was| was.name == shape.name) else {
+                let mut reading = self.witness.of_new(shape);
+                self.read(&shape.name, &mut reading)?;
+                self.witness.all_made(shape, reading)?;
+                continue;
+            };
+            let is_new =
+                |column: &&ShapeColumn| was.columns.iter().all(|it| it.name != column.name);
+            let new: Vec<_> = shape.columns.iter().filter(is_new).collect();
+            for column in new {
+                // No statement wrote a row, so all have the same value in it.
+                let sql = format!(
+                    "SELECT {} FROM {} LIMIT 1",
+                    quoted(&column.name),
+                    self.quote(&shape.name)
+                );
+                if let Some(row) = self.rows(&sql)?.first() {
+                    self.witness.added(shape, column, (&row[0]).into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cell(value: ValueRef<'_>) -> CellRef<'_> {
+    match value {
+        ValueRef::Null => CellRef::Null,
+        ValueRef::Integer(number) => CellRef::Int(number),
+        ValueRef::Real(number) => CellRef::Real(number),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => CellRef::Text(text),
+            Err(_) => CellRef::Blob(bytes),
+        },
+        ValueRef::Blob(bytes) => CellRef::Blob(bytes),
+    }
+}

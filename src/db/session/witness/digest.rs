@@ -1,0 +1,89 @@
+//! Values and rows as numbers that nobody can choose without the key.
+
+use super::json;
+use super::number;
+use crate::model::CellRef;
+use siphasher::sip::SipHasher13;
+use siphasher::sip128::Hasher128 as _;
+use siphasher::sip128::SipHasher13 as RowHasher;
+use std::hash::Hasher as _;
+
+/// The digest of a value. Zero is no value.
+pub(super) type Value = u64;
+/// The digest of a row, or of its key.
+pub(super) type Row = u128;
+
+/// What no value has.
+pub(super) const NULL: Value = 0;
+
+/// The form in which a value is digested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::db::session) enum Form {
+    /// As it is: its type and its bytes.
+    Raw,
+    /// As a number, whether it is stored as one or as its text.
+    Number,
+    /// As a document, whatever its spaces and the order of its names.
+    Document,
+}
+
+/// The key of all digests of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Secret(pub(super) u64, pub(super) u64);
+
+impl Secret {
+    pub(super) fn new() -> Self {
+        Self(fastrand::u64(..), fastrand::u64(..))
+    }
+
+    pub(super) fn value(self, cell: CellRef<'_>, form: Form) -> Value {
+        match (form, cell) {
+            (_, CellRef::Null) => NULL,
+            (Form::Number, cell) => match number::canonical(cell) {
+                Some(text) => self.bytes(b'n', text.as_bytes()),
+                None => self.raw(cell, Kind::Any),
+            },
+            (Form::Document, CellRef::Text(text)) => {
+                let canonical = json::canonical(text);
+                self.bytes(b'd', canonical.as_deref().unwrap_or(text).as_bytes())
+            }
+            (Form::Raw | Form::Document, cell) => self.raw(cell, Kind::Own),
+        }
+    }
+
+    fn raw(self, cell: CellRef<'_>, kind: Kind) -> Value {
+        let text = match kind {
+            Kind::Own => (b't', b'b'),
+            Kind::Any => (b'x', b'x'),
+        };
+        match cell {
+            CellRef::Null => NULL,
+            CellRef::Int(number) => self.bytes(b'i', &number.to_le_bytes()),
+            CellRef::Real(number) => self.bytes(b'r', &number.to_bits().to_le_bytes()),
+            CellRef::Text(value) => self.bytes(text.0, value.as_bytes()),
+            CellRef::Blob(value) => self.bytes(text.1, value),
+        }
+    }
+
+    fn bytes(self, tag: u8, bytes: &[u8]) -> Value {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        hasher.write(bytes);
+        hasher.write_u8(tag);
+        // A value is never taken for none.
+        hasher.finish().max(1)
+    }
+
+    /// Several values as one.
+    pub(super) fn row(self, values: impl Iterator<Item = Value>) -> Row {
+        let mut hasher = RowHasher::new_with_keys(self.0, self.1);
+        values.for_each(|value| hasher.write_u64(value));
+        hasher.finish128().as_u128()
+    }
+}
+
+/// Whether a text and the same bytes are one value.
+#[derive(Clone, Copy)]
+enum Kind {
+    Own,
+    Any,
+}

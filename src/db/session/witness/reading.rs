@@ -1,0 +1,125 @@
+//! The rows of a table while they are read.
+
+use super::digest::Form;
+use super::digest::NULL;
+use super::digest::Row;
+use super::digest::Secret;
+use super::digest::Value;
+use super::rows::Rows;
+use crate::model::CellRef;
+use crate::model::Shape;
+use crate::model::ShapeColumn;
+use std::io;
+
+/// How a value is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::db::session) struct Field {
+    /// The expression that gives it.
+    pub(in crate::db::session) sql: String,
+    /// How it is digested.
+    pub(in crate::db::session) form: Form,
+}
+
+/// How a column's value is read in a form that it has in another type too.
+pub(in crate::db::session) type Forms = fn(&ShapeColumn, &ShapeColumn) -> Field;
+
+/// The rows of a table while they are read: each value as it is, and in the form of another type
+/// where it is to be compared with one.
+pub(in crate::db::session) struct Reading {
+    pub(super) secret: Secret,
+    pub(super) fields: Vec<Field>,
+    /// The field that is compared, by the column.
+    pub(super) slots: Vec<usize>,
+    /// The fields that a row is found by.
+    pub(super) key: Vec<usize>,
+    /// Whether no row has NULL in its key.
+    pub(super) keyed: bool,
+    pub(super) rows: Rows,
+    values: Vec<Value>,
+}
+
+impl Reading {
+    /// Of a table whose columns are compared with other ones, each where there is one.
+    pub(super) fn new(
+        secret: Secret,
+        forms: Forms,
+        shape: &Shape,
+        other: impl Fn(&ShapeColumn) -> Option<ShapeColumn>,
+        key: &[String],
+    ) -> Self {
+        let own = shape.columns.iter().map(|column| forms(column, column));
+        let mut fields: Vec<_> = own.collect();
+        let mut slots = Vec::new();
+        for (index, column) in shape.columns.iter().enumerate() {
+            let form = other(column).map(|other| forms(column, &other));
+            match form.filter(|form| *form != fields[index]) {
+                None => slots.push(index),
+                Some(form) => {
+                    slots.push(fields.len());
+                    fields.push(form);
+                }
+            }
+        }
+        let place = |name: &String| shape.columns.iter().position(|it| it.name == *name);
+        let key: Vec<_> = key
+            .iter()
+            .filter_map(place)
+            .map(|index| slots[index])
+            .collect();
+        Self {
+            secret,
+            rows: Rows::new(fields.len()),
+            fields,
+            slots,
+            keyed: !key.is_empty(),
+            key,
+            values: Vec::new(),
+        }
+    }
+
+    /// The expressions to read.
+    pub(in crate::db::session) fn list(&self) -> String {
+        let fields: Vec<_> = self.fields.iter().map(|field| field.sql.as_str()).collect();
+        match fields.is_empty() {
+            true => "NULL".to_owned(),
+            false => fields.join(", "),
+        }
+    }
+
+    /// One row.
+    pub(in crate::db::session) fn take<'a>(
+        &mut self,
+        cells: impl Iterator<Item = CellRef<'a>>,
+    ) -> io::Result<()> {
+        self.values.clear();
+        let values = cells
+            .zip(&self.fields)
+            .map(|(cell, field)| self.secret.value(cell, field.form));
+        self.values.extend(values);
+        self.keyed &= !self.key.iter().any(|slot| self.values[*slot] == NULL);
+        let by = match self.key.is_empty() {
+            true => &self.slots,
+            false => &self.key,
+        };
+        let by = self.secret.row(by.iter().map(|slot| self.values[*slot]));
+        self.rows.push(by, &self.values)
+    }
+}
+
+/// What a row is known by among those that the run made: its key as it is, or all of it.
+pub(super) struct Known(Vec<usize>, Secret);
+
+impl Known {
+    pub(super) fn of(shape: &Shape, secret: Secret) -> Self {
+        let place = |name: &String| shape.columns.iter().position(|it| it.name == *name);
+        let key: Vec<_> = shape.key.iter().filter_map(place).collect();
+        match key.is_empty() {
+            true => Self((0..shape.columns.len()).collect(), secret),
+            false => Self(key, secret),
+        }
+    }
+
+    pub(super) fn row(&self, value: impl Fn(usize) -> Value) -> Row {
+        self.1.row(self.0.iter().map(|slot| value(*slot)))
+    }
+}

@@ -1,0 +1,154 @@
+//! Digests of all rows of a table, in parts that are small enough to be looked at one by one: in
+//! memory, and beyond a size in files without a name.
+
+use super::digest::Row;
+use super::digest::Value;
+use std::fs::File;
+use std::io;
+use std::io::Read as _;
+use std::io::Seek as _;
+use std::io::Write as _;
+
+/// A row is in the part that the first bits of its digest name.
+const PARTS: usize = 64;
+/// How much of a part is in memory, in bytes.
+const IN_MEMORY: usize = 2 << 20;
+
+#[derive(Default)]
+struct Part {
+    held: Vec<u8>,
+    file: Option<File>,
+}
+
+/// The rows of a table: of each the digest that it is found by, and those of its values.
+pub(super) struct Rows {
+    parts: Vec<Part>,
+    /// How many values each row has.
+    values: usize,
+    /// How much of a part is in memory, in bytes.
+    in_memory: usize,
+}
+
+/// One part, in memory.
+pub(super) struct Loaded {
+    bytes: Vec<u8>,
+    width: usize,
+}
+
+impl Rows {
+    pub(super) fn new(values: usize) -> Self {
+        Self::within(values, IN_MEMORY)
+    }
+
+    fn within(values: usize, in_memory: usize) -> Self {
+        Self {
+            parts: (0..PARTS).map(|_| Part::default()).collect(),
+            values,
+            in_memory,
+        }
+    }
+
+    pub(super) fn push(&mut self, by: Row, values: &[Value]) -> io::Result<()> {
+        let index = usize::try_from(by >> 122).unwrap_or_default();
+        let part = &mut self.parts[index];
+        part.held.extend(by.to_le_bytes());
+        values
+            .iter()
+            .for_each(|value| part.held.extend(value.to_le_bytes()));
+        if part.held.len() >= self.in_memory {
+            let file = match &mut part.file {
+                Some(file) => file,
+                none => none.insert(tempfile::tempfile()?),
+            };
+            file.write_all(&part.held)?;
+            part.held.clear();
+        }
+        Ok(())
+    }
+
+    /// Its parts, one after another.
+    pub(super) fn parts(&mut self) -> impl Iterator<Item = io::Result<Loaded>> + '_ {
+        let width = 16 + 8 * self.values;
+        self.parts.iter_mut().map(move |part| {
+            let mut bytes = Vec::new();
+            if let Some(file) = &mut part.file {
+                file.rewind()?;
+                file.read_to_end(&mut bytes)?;
+            }
+            bytes.extend(&part.held);
+            Ok(Loaded { bytes, width })
+        })
+    }
+
+    /// The same rows, to be found by something else.
+    pub(super) fn found_by(&mut self, by: impl Fn(&[Value]) -> Row) -> io::Result<Self> {
+        let mut rows = Self::new(self.values);
+        let mut values = Vec::new();
+        for part in self.parts() {
+            let part = part?;
+            for index in 0..part.len() {
+                part.values(index, &mut values);
+                rows.push(by(&values), &values)?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Loaded {
+    pub(super) const fn len(&self) -> usize {
+        self.bytes.len() / self.width
+    }
+
+    /// What a row is found by.
+    pub(super) fn by(&self, index: usize) -> Row {
+        let start = index * self.width;
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&self.bytes[start..start + 16]);
+        Row::from_le_bytes(bytes)
+    }
+
+    pub(super) fn value(&self, index: usize, value: usize) -> Value {
+        let start = index * self.width + 16 + 8 * value;
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&self.bytes[start..start + 8]);
+        Value::from_le_bytes(bytes)
+    }
+
+    pub(super) fn values(&self, index: usize, into: &mut Vec<Value>) {
+        let count = (self.width - 16) / 8;
+        into.clear();
+        into.extend((0..count).map(|value| self.value(index, value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Row;
+    use super::Rows;
+
+    #[test]
+    fn rows_in_files_are_read_like_those_in_memory() -> std::io::Result<()> {
+        let mut rows = Rows::within(1, 64);
+        let row = |number: u64| Row::from(number) << 64 | Row::from(number << 58) << 64;
+        for number in 0..1000 {
+            rows.push(row(number), &[number])?;
+        }
+        // Once more, as they are found by something else.
+        let mut again = rows.found_by(|values| row(values[0] + 1))?;
+        for (rows, more) in [(&mut rows, 0), (&mut again, 1)] {
+            let mut found = Vec::new();
+            for part in rows.parts() {
+                let part = part?;
+                for index in 0..part.len() {
+                    let value = part.value(index, 0);
+                    assert_eq!(part.by(index), row(value + more));
+                    found.push(value);
+                }
+            }
+            found.sort_unstable();
+            assert!(found.into_iter().eq(0..1000));
+        }
+        Ok(())
+    }
+}
