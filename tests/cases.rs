@@ -58,6 +58,9 @@ fn run(case: &Case, backend: Backend, url: &str, migrations: &Path) -> Result<()
     }
     let (before, messages) = (backend.contents(url), backend.messages(url));
     fs::copy(case.file(backend), migrations.join("2_change.sql")).unwrap();
+    if case.then(backend).exists() {
+        fs::copy(case.then(backend), migrations.join("3_then.sql")).unwrap();
+    }
     let expect = case.expect(backend);
     let (report, exit) = up(url, migrations);
     if exit != expect.exit {
@@ -236,6 +239,7 @@ fn every_case_is_well_formed() {
                 files.extend([
                     format!("{}.sql", backend.name()),
                     format!("begin.{}.sql", backend.name()),
+                    format!("then.{}.sql", backend.name()),
                 ]);
             }
         }

@@ -87,6 +87,11 @@ impl Case {
         self.folder.join(format!("{}.sql", backend.name()))
     }
 
+    /// The file that follows it in the same run, where there is one.
+    pub fn then(&self, backend: Backend) -> PathBuf {
+        self.folder.join(format!("then.{}.sql", backend.name()))
+    }
+
     /// What is expected of a backend: its own table's keys over those for all.
     pub fn expect(&self, backend: Backend) -> Expect {
         let mut keys = self.expect.clone();

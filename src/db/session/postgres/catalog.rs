@@ -209,15 +209,15 @@ pub(super) fn history(session: &mut Postgres) -> anyhow::Result<String> {
     );
     let rows = session.rows(&format!(
         "WITH own AS ({own}) SELECT coalesce(string_agg(what, '; ' ORDER BY what), '') FROM ( \
-         SELECT 'table ' || c.oid || c.relkind || c.relrowsecurity || c.relforcerowsecurity AS what FROM pg_class AS c WHERE c.oid IN (SELECT oid FROM own) \
-         UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM own) \
-         UNION ALL SELECT 'rule ' || rulename FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM own) \
-         UNION ALL SELECT 'default ' || oid FROM pg_attrdef WHERE adrelid IN (SELECT oid FROM own) \
-         UNION ALL SELECT 'constraint ' || conname FROM pg_constraint WHERE conrelid IN (SELECT oid FROM own) \
-         UNION ALL SELECT 'index ' || indexrelid FROM pg_index WHERE indrelid IN (SELECT oid FROM own) \
-         UNION ALL SELECT 'policy ' || polname FROM pg_policy WHERE polrelid IN (SELECT oid FROM own) \
-         UNION ALL SELECT 'column ' || attrelid || attname || atttypid FROM pg_attribute WHERE attrelid IN (SELECT oid FROM own) AND attnum > 0 \
-         UNION ALL SELECT 'heir ' || inhrelid FROM pg_inherits WHERE inhparent IN (SELECT oid FROM own)) AS all_of_it"
+         SELECT concat('table ', c.oid, c.relkind, c.relrowsecurity, c.relforcerowsecurity) AS what FROM pg_class AS c WHERE c.oid IN (SELECT oid FROM own) \
+         UNION ALL SELECT concat('trigger ', tgname) FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT concat('rule ', rulename) FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM own) \
+         UNION ALL SELECT concat('default ', oid) FROM pg_attrdef WHERE adrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT concat('constraint ', conname) FROM pg_constraint WHERE conrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT concat('index ', indexrelid) FROM pg_index WHERE indrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT concat('policy ', polname) FROM pg_policy WHERE polrelid IN (SELECT oid FROM own) \
+         UNION ALL SELECT concat('column ', attrelid, ' ', attname, ' ', atttypid) FROM pg_attribute WHERE attrelid IN (SELECT oid FROM own) AND attnum > 0 \
+         UNION ALL SELECT concat('heir ', inhrelid) FROM pg_inherits WHERE inhparent IN (SELECT oid FROM own)) AS all_of_it"
     ))?;
     Ok(rows[0][0].to_string())
 }

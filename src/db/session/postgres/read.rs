@@ -114,7 +114,50 @@ impl Postgres {
             return Ok(Some(self.witness.gone(shape)?));
         };
         let now = self.shape(&successor.table)?;
-        let Some(mut reading) = self.witness.after(shape, successor, &now) else {
+        // Rows mostly stay in the part that they are in, and the whole is read only where some did not.
+        if let Some((part, within)) = self.in_its_part(shape, successor)? {
+            let Some(compared) = self.compare_with(shape, &within, &part)? else {
+                return Ok(None);
+            };
+            if compared.missing == 0 {
+                return Ok(Some(compared));
+            }
+        }
+        self.compare_with(shape, successor, &now)
+    }
+
+    /// The part itself, where a part of a whole still is one.
+    fn in_its_part(
+        &mut self,
+        shape: &Shape,
+        successor: &Successor,
+    ) -> anyhow::Result<Option<(Shape, Successor)>> {
+        let whole = Some(successor.table.as_str());
+        let mut all = self.seen()?.values().map(|seen| &seen.shape);
+        let is_part = |part: &&Shape| part.id == shape.id && part.whole.as_deref() == whole;
+        let Some(part) = all.find(is_part).cloned() else {
+            return Ok(None);
+        };
+        let own = |pair: &(ShapeColumn, ShapeColumn)| {
+            let named = |column: &&ShapeColumn| column.name == pair.1.name;
+            Some((pair.0.clone(), part.columns.iter().find(named)?.clone()))
+        };
+        let within = Successor {
+            table: part.name.clone(),
+            columns: successor.columns.iter().filter_map(own).collect(),
+            key: successor.key.iter().filter_map(own).collect(),
+            keyed: successor.keyed,
+        };
+        Ok(Some((part, within)))
+    }
+
+    fn compare_with(
+        &mut self,
+        shape: &Shape,
+        successor: &Successor,
+        now: &Shape,
+    ) -> anyhow::Result<Option<Compared>> {
+        let Some(mut reading) = self.witness.after(shape, successor, now) else {
             return Ok(None);
         };
         // What went out of a table that inherits is looked for in all that the heir's rows were read by.
@@ -126,7 +169,7 @@ impl Postgres {
         Ok(Some(self.witness.compare(
             shape,
             successor,
-            (&now, reading),
+            (now, reading),
         )?))
     }
 }

@@ -1,6 +1,7 @@
 //! What SQLite's catalogue says.
 
 use super::Sqlite;
+use super::modules;
 use super::text_literal;
 use crate::db::session::OWN;
 use crate::db::session::Object;
@@ -9,31 +10,38 @@ use crate::db::session::Session as _;
 use crate::model::Cell;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 impl Sqlite {
     /// Ordinary tables, virtual ones (read through their module) and what a full-text table
-    /// stores itself. What else lies in shadow tables is their module's own affair; a table of the
-    /// user's whose name ends in `_content` counts as a shadow table for SQLite.
+    /// stores itself. What else a module keeps in its shadow tables is its own affair.
     pub(super) fn table_names(&mut self) -> anyhow::Result<Vec<(String, bool)>> {
         let tables = self.rows(
-            "SELECT l.name, l.type, lower(m.sql) FROM pragma_table_list AS l \
+            "SELECT l.name, l.type, coalesce(m.sql, '') FROM pragma_table_list AS l \
              LEFT JOIN main.sqlite_master AS m ON m.name = l.name AND m.type = 'table' \
-             WHERE l.schema = 'main' AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-             AND (l.type IN ('table', 'virtual') OR l.type = 'shadow' AND l.name LIKE '%\\_content' ESCAPE '\\') \
-             ORDER BY l.name",
+             WHERE l.schema = 'main' AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY l.name",
         )?;
-        // These only show what is stored elsewhere.
-        let derived = |sql: &str| {
-            let modules = ["fts5vocab", "fts4aux", "dbstat"];
-            modules.iter().any(|module| sql.contains(module))
-        };
-        Ok(tables
+        let tables: Vec<_> = tables
             .iter()
-            .map(|row| (row, row[1].text() == Some("virtual")))
-            .filter(|(row, is_virtual)| !is_virtual || !derived(row[2].text().unwrap_or("")))
-            .map(|(row, is_virtual)| (row[0].to_string(), is_virtual))
-            .collect())
+            .map(|row| (row[0].to_string(), row[1].to_string(), row[2].to_string()))
+            .collect();
+        let virtuals: Vec<_> = tables
+            .iter()
+            .filter(|(_, kind, _)| kind == "virtual")
+            .map(|(name, _, sql)| (name.as_str(), sql.as_str()))
+            .collect();
+        let measured = tables.iter().filter_map(|(name, kind, sql)| {
+            let is_virtual = kind == "virtual";
+            let is = match kind.as_str() {
+                "table" => true,
+                "virtual" => !modules::only_shows(sql),
+                "shadow" => !modules::keeps(&virtuals, name, sql),
+                _ => false,
+            };
+            is.then(|| (name.clone(), is_virtual))
+        });
+        Ok(measured.collect())
     }
 
     pub(super) fn all_tables(&mut self) -> anyhow::Result<Vec<Shape>> {
@@ -91,11 +99,18 @@ impl Sqlite {
 
     pub(super) fn all_broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
         let rows = self.rows("PRAGMA main.foreign_key_check")?;
+        // Rows of a table without row numbers are told by how many there are.
+        let mut unnumbered: BTreeMap<String, u64> = BTreeMap::new();
         let words = rows.iter().map(|row| {
-            format!(
-                "row {} of `{}` refers to no row of `{}`",
-                row[1], row[0], row[2]
-            )
+            let leads = format!("of `{}` refers to no row of `{}`", row[0], row[2]);
+            match &row[1] {
+                Cell::Null => {
+                    let number = unnumbered.entry(format!("{leads} {}", row[3])).or_default();
+                    *number += 1;
+                    format!("row number {number} {leads} by its foreign key {}", row[3])
+                }
+                row => format!("row {row} {leads}"),
+            }
         });
         Ok(words.collect())
     }

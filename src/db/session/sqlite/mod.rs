@@ -2,6 +2,7 @@
 
 mod catalog;
 mod guard;
+mod modules;
 mod overwrite;
 mod read;
 #[cfg(test)]

@@ -1,0 +1,158 @@
+//! The modules of virtual tables, and which tables they keep for themselves. Pure.
+//!
+//! SQLite calls each table that has a name which a module could give a shadow table, also one that
+//! the user made.
+
+use crate::sql::Dialect;
+use crate::sql::Token;
+use crate::sql::TokenKind;
+use crate::sql::tokenize;
+
+/// Modules that only show what is stored elsewhere.
+const SHOW: [&str; 3] = ["fts5vocab", "fts4aux", "dbstat"];
+
+/// Tables that a module keeps: the module, what it adds to the name, and the columns that it makes.
+/// What a full-text table stores of the user's is not among them.
+const KEPT: [(&str, &str, &str); 11] = [
+    (
+        "fts3",
+        "_segments",
+        "(blockid INTEGER PRIMARY KEY, block BLOB)",
+    ),
+    ("fts3", "_segdir", SEGDIR),
+    (
+        "fts4",
+        "_segments",
+        "(blockid INTEGER PRIMARY KEY, block BLOB)",
+    ),
+    ("fts4", "_segdir", SEGDIR),
+    ("fts4", "_docsize", "(docid INTEGER PRIMARY KEY, size BLOB)"),
+    ("fts4", "_stat", "(id INTEGER PRIMARY KEY, value BLOB)"),
+    ("fts5", "_data", "(id INTEGER PRIMARY KEY, block BLOB)"),
+    (
+        "fts5",
+        "_idx",
+        "(segid, term, pgno, PRIMARY KEY(segid, term)) WITHOUT ROWID",
+    ),
+    ("fts5", "_docsize", "(id INTEGER PRIMARY KEY, sz BLOB)"),
+    (
+        "fts5",
+        "_docsize",
+        "(id INTEGER PRIMARY KEY, sz BLOB, origin INTEGER)",
+    ),
+    ("fts5", "_config", "(k PRIMARY KEY, v) WITHOUT ROWID"),
+];
+
+const SEGDIR: &str = "(level INTEGER,idx INTEGER,start_block INTEGER,leaves_end_block INTEGER,end_block INTEGER,root BLOB,PRIMARY KEY(level, idx))";
+
+/// Whether a virtual table only shows what is stored elsewhere.
+pub(super) fn only_shows(sql: &str) -> bool {
+    module(sql).is_some_and(|module| SHOW.contains(&module.as_str()))
+}
+
+/// Whether a table that SQLite calls a shadow table is one that a module keeps, rather than one of
+/// the user's with such a name.
+pub(super) fn keeps(virtuals: &[(&str, &str)], name: &str, sql: &str) -> bool {
+    virtuals.iter().any(|(owner, of_owner)| {
+        let rest = name
+            .get(..owner.len())
+            .filter(|head| head.eq_ignore_ascii_case(owner));
+        let Some(suffix) = rest.and_then(|_| name.get(owner.len()..)) else {
+            return false;
+        };
+        let module = module(of_owner).unwrap_or_default();
+        let columns = columns(sql);
+        let known = KEPT.iter().any(|(of, adds, makes)| {
+            module == *of && suffix.eq_ignore_ascii_case(adds) && columns == *makes
+        });
+        // With these options an index has no such table, so that it is the user's.
+        let sizes = ["matchinfo", "columnsize"];
+        let without = suffix.eq_ignore_ascii_case("_docsize")
+            && sizes.iter().any(|option| has_option(of_owner, option));
+        // Other modules make all that their names could mean.
+        let others = !KEPT.iter().any(|(of, ..)| module == *of);
+        (known && !without) || others
+    })
+}
+
+/// The module of a virtual table, in lower case.
+fn module(sql: &str) -> Option<String> {
+    let tokens = tokenize(sql, Dialect::Sqlite);
+    let at = tokens
+        .iter()
+        .position(|token| is_word(sql, token, "using"))?;
+    let name = sql.get(tokens.get(at + 1)?.span())?;
+    Some(name.trim_matches(['"', '`', '[', ']', '\'']).to_lowercase())
+}
+
+/// Whether a virtual table was made with an option.
+fn has_option(sql: &str, name: &str) -> bool {
+    let tokens = tokenize(sql, Dialect::Sqlite);
+    let mut pairs = tokens.windows(2);
+    pairs.any(|pair| is_word(sql, &pair[0], name) && sql.get(pair[1].span()) == Some("="))
+}
+
+fn is_word(sql: &str, token: &Token, word: &str) -> bool {
+    let text = sql.get(token.span()).unwrap_or_default();
+    token.kind == TokenKind::Word && text.eq_ignore_ascii_case(word)
+}
+
+/// The columns of a table, as its text has them.
+fn columns(sql: &str) -> &str {
+    let tokens = tokenize(sql, Dialect::Sqlite);
+    let mut opening = tokens
+        .iter()
+        .filter(|token| sql.get(token.span()) == Some("("));
+    let start = opening.next().map_or(sql.len(), |token| token.start);
+    sql.get(start..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keeps;
+    use super::only_shows;
+
+    #[test]
+    fn a_module_is_a_word_behind_using() {
+        assert!(only_shows(
+            "CREATE VIRTUAL TABLE v USING fts5vocab(m, 'row')"
+        ));
+        assert!(!only_shows(
+            "CREATE VIRTUAL TABLE m USING fts5(body, fts5vocab)"
+        ));
+        assert!(!only_shows(
+            "CREATE VIRTUAL TABLE \"using dbstat\" USING fts4(body)"
+        ));
+    }
+
+    #[test]
+    fn a_table_that_looks_like_one_of_a_module_is_the_users() {
+        let stat = "CREATE TABLE m_stat(id INTEGER PRIMARY KEY, value BLOB)";
+        let size = "CREATE TABLE 'm_docsize'(docid INTEGER PRIMARY KEY, size BLOB)";
+        let fts = |module| format!("CREATE VIRTUAL TABLE m USING {module}");
+        for (module, name, sql, is) in [
+            ("fts4(body)", "m_stat", stat, true),
+            ("fts3(body)", "m_stat", stat, false),
+            ("fts4(body)", "m_docsize", size, true),
+            ("fts4(body, matchinfo=fts3)", "m_docsize", size, false),
+            (
+                "fts4(body)",
+                "m_stat",
+                "CREATE TABLE m_stat(id INTEGER PRIMARY KEY)",
+                false,
+            ),
+            (
+                "fts4(body)",
+                "m_content",
+                "CREATE TABLE 'm_content'(docid INTEGER PRIMARY KEY, 'c0body')",
+                false,
+            ),
+        ] {
+            assert_eq!(
+                keeps(&[("m", &fts(module))], name, sql),
+                is,
+                "{module} {name}"
+            );
+        }
+    }
+}
