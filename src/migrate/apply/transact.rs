@@ -12,6 +12,7 @@ use super::prove::Goes;
 use crate::db::Object;
 use crate::db::Session;
 use crate::migrate::intent::Intent;
+use crate::migrate::journal;
 use crate::migrate::journal::Journal;
 use crate::migrate::journal::Mark;
 use crate::migrate::journal::State;
@@ -85,10 +86,12 @@ fn once(
             .backup
             .make(orders, part.iter().copied(), &journal.run)?;
     }
-    let opening = Opening::look(session)?;
     ledger::create(session, orders.dialect)?;
     journal.create(session)?;
-    if let Some(path) = &outcome.backup {
+    let opening = Opening::look(session)?;
+    if let Some(path) = &outcome.backup
+        && !journal::backups(session)?.contains(path)
+    {
         let path = path.display().to_string();
         journal.write(session, &Mark::of_run(State::Backup, &path))?;
     }
