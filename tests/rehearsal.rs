@@ -218,12 +218,23 @@ fn up_leaves_no_copy_behind(ground: &Ground) {
     }
 }
 
-/// Counts see rows go, but no value change, and the report claims no more than that.
+/// Counts see rows go, but no value change, and the report claims no more than that. Where the engine
+/// says which tables were written, one that was has to be acknowledged.
 fn what_is_only_counted_is_not_called_proven(ground: &Ground) {
     let change = "UPDATE messages SET body = 'c' WHERE id = 1;\n";
-    for (name, guard, verdict, exit) in [
-        ("exact", "exact", "violated", 1),
-        ("counted", "counts", "held", 0),
+    let acknowledged = format!("-- chatctl: allow-loss messages reason=\"seen\"\n{change}");
+    let counted = match ground.backend {
+        Backend::Mysql => change,
+        Backend::Postgres | Backend::Sqlite => {
+            let site = ground.at("unseen", &[BEGIN, change]);
+            let (report, code) = site.report(&["up", "--guard", "counts"]);
+            assert_eq!((errors(&report), code), (vec!["values-changed"], 1));
+            &acknowledged
+        }
+    };
+    for (name, guard, verdict, exit, change) in [
+        ("exact", "exact", "violated", 1, change),
+        ("counted", "counts", "held", 0, counted),
     ] {
         let site = ground.at(name, &[BEGIN, change]);
         let (report, code) = site.report(&["up", "--guard", guard]);

@@ -252,3 +252,45 @@ fn a_lock_that_never_comes_leaves_what_is_done() {
         store.is_at_head();
     }
 }
+
+/// What a run made that did not come to its end is the next run's to change, but for what users did
+/// to it in between. Each file is a transaction, and in one for all nothing stays.
+#[test]
+fn what_a_stopped_run_made_is_the_next_ones_to_change() {
+    let host = Host::postgres();
+    for (name, options) in [("each", &[][..]), ("all", &["--single-transaction"])] {
+        let store = host.store(&format!("made_{name}"));
+        let seed = "INSERT INTO tags VALUES (8, 'seed'), (9, 'seed');
+ALTER TABLE messages ADD COLUMN state text NOT NULL DEFAULT 'new';
+";
+        store.file("2_seed.sql", seed);
+        store.file("3_change.sql", "SELECT 1 / 0;\n");
+        let ended = store.up(options);
+        assert_eq!(ended.exit, 1, "{ended:?}");
+        let tags = if options.is_empty() { 4 } else { 2 };
+        assert_eq!(store.backend.count(&store.url, "tags"), tags, "{name}");
+        let change = "DELETE FROM tags WHERE label = 'seed';
+UPDATE messages SET state = 'old';
+";
+        store.file("3_change.sql", change);
+        if options.is_empty() {
+            servers::run_sql(
+                &store.url,
+                "UPDATE messages SET state = 'liked' WHERE id = 5",
+            );
+            let ended = store.up(options);
+            let found = &ended.report["findings"][0];
+            let found = (&found["code"], &found["subject"], &found["place"]["line"]);
+            assert_eq!(ended.exit, 1, "{ended:?}");
+            assert_eq!(found.0, "values-changed", "{ended:?}");
+            assert_eq!((found.1, found.2), (&"messages.state".into(), &2.into()));
+            servers::run_sql(&store.url, "UPDATE messages SET state = 'new' WHERE id = 5");
+        }
+        let ended = store.up(options);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        assert_eq!(store.backend.count(&store.url, "tags"), 2, "{name}");
+        // The run came to its end: what it made is the users' now.
+        store.file("4_again.sql", "UPDATE messages SET state = 'older';\n");
+        assert_eq!(store.up(options).exit, 1, "{name}");
+    }
+}

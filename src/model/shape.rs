@@ -19,6 +19,9 @@ pub struct Shape {
     pub whole: Option<String>,
     /// Whether it is a part of a table that has rows of its own too, by inheritance.
     pub heir: bool,
+    /// Whether its rows have a place of their own, which no column tells, and are read in the order of
+    /// their places.
+    pub placed: bool,
     /// Whether it holds no rows itself, but its parts do.
     pub parted: bool,
     /// Whether a crash or a restart of the server empties it.
@@ -142,6 +145,7 @@ impl Content {
         Compared {
             before: self.rows,
             missing,
+            moved: 0,
             columns: columns.collect(),
         }
     }
@@ -154,6 +158,8 @@ pub struct Compared {
     pub before: u64,
     /// Rows of before that are not there after.
     pub missing: u64,
+    /// Rows that come before others now which they came after.
+    pub moved: u64,
     /// By column of before, in order.
     pub columns: Vec<ComparedColumn>,
 }

@@ -447,7 +447,7 @@ fn code(lost: &Lost) -> &'static str {
         What::RowsGone => "rows-lost",
         What::ColumnGone => "column-lost",
         What::ValuesGone => "values-lost",
-        What::ValuesChanged => "values-changed",
+        What::ValuesChanged | What::Moved | What::Unseen => "values-changed",
         What::Volatile => "table-volatile",
     }
 }

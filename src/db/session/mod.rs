@@ -313,6 +313,7 @@ fn compared(row: &[Cell]) -> Compared {
     Compared {
         before: first.first().copied().unwrap_or(0),
         missing: first.get(1).copied().unwrap_or(0),
+        moved: 0,
         columns: rest
             .chunks(3)
             .map(|counts| crate::model::ComparedColumn {

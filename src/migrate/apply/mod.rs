@@ -45,9 +45,9 @@ pub use evidence::Evidence;
 pub enum Guard {
     /// Row by row and value by value, however large.
     Exact,
-    /// Row by row up to 1 GiB a table, by counts above.
+    /// The same; on MySQL, where it takes a copy, up to 1 GiB a table.
     Auto,
-    /// By counts of rows and values only.
+    /// By counts of rows and values only, so that an UPDATE or DELETE has to be acknowledged.
     Counts,
 }
 

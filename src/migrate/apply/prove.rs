@@ -51,6 +51,8 @@ struct Watched<'a> {
     intent: &'a Intent<'a>,
     before: Vec<Shape>,
     measure: Measure,
+    /// Whether a touched table was written: MySQL can't tell.
+    evident: bool,
 }
 
 /// Whether more of the run follows that may change what it made until then.
@@ -74,7 +76,7 @@ pub(super) fn attempt(
     goes: Goes,
     again: Again<'_>,
 ) -> anyhow::Result<Result<Proven, End>> {
-    session.goes_on(goes == Goes::On);
+    session.goes_on(goes == Goes::On && orders.guard != Guard::Counts);
     let watched = Watched {
         intent,
         before: session.catalog()?,
@@ -82,6 +84,7 @@ pub(super) fn attempt(
             Guard::Exact | Guard::Auto => Measure::Values,
             Guard::Counts => Measure::Counts,
         },
+        evident: orders.dialect != Dialect::Mysql,
     };
     if let Some(failure) = watched.ambiguous(session.names()) {
         return Ok(Err(End::Failed(failure)));
@@ -297,6 +300,11 @@ impl Watched<'_> {
             let rows = compared.before.saturating_sub(compared.missing);
             let volatile = now.and_then(|now| preserve::volatile(shape, now, rows, before));
             evidence.lost.extend(volatile);
+            if self.measure == Measure::Counts && self.evident && now.is_some() {
+                evidence
+                    .lost
+                    .extend(preserve::unseen(shape, compared.before, before));
+            }
         }
         if !unknown.is_empty() {
             return Ok(Found::Unknown(unknown));

@@ -57,6 +57,10 @@ pub enum What {
     ValuesChanged,
     /// The table keeps its rows, but only until the server crashes or is restarted.
     Volatile,
+    /// Rows have another place among all, which readers see that do not sort them.
+    Moved,
+    /// Rows were written in a way that counts do not show.
+    Unseen,
 }
 
 /// An acknowledged loss.
@@ -216,6 +220,7 @@ pub fn lost(
         compared.missing,
         compared.before,
     )];
+    all.push(loss(None, What::Moved, compared.moved, compared.before));
     for (column, counts) in was.columns.iter().zip(&compared.columns) {
         let name = Some(column.name.as_str());
         let kept = successor.columns.iter().any(|(old, _)| old == column);
@@ -241,6 +246,20 @@ pub fn volatile(was: &Shape, now: &Shape, rows: u64, before: Tables<'_>) -> Opti
         column: None,
         subject: before.subject(was, None),
         what: What::Volatile,
+        rows,
+        before: rows,
+        in_parts: false,
+        derived: None,
+    })
+}
+
+/// A table that was written, of which counts alone are known.
+pub fn unseen(was: &Shape, rows: u64, before: Tables<'_>) -> Option<Lost> {
+    (rows > 0).then(|| Lost {
+        table: was.name.clone(),
+        column: None,
+        subject: before.subject(was, None),
+        what: What::Unseen,
         rows,
         before: rows,
         in_parts: false,
@@ -336,6 +355,14 @@ impl fmt::Display for Lost {
             What::ValuesChanged => write!(
                 f,
                 "{rows} of {before} values of `{table}.{column}` are other ones{in_parts}"
+            ),
+            What::Moved => write!(
+                f,
+                "{rows} of {before} rows of `{table}` are in another order, as a reader sees it that does not sort{in_parts}"
+            ),
+            What::Unseen => write!(
+                f,
+                "`{table}` was written, and only counts of its {rows} rows are known{in_parts}"
             ),
             What::Volatile => write!(
                 f,

@@ -56,6 +56,10 @@ impl Sqlite {
                 ..Shape::default()
             })
             .collect();
+        let numbered = self.rows(
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND wr = 0",
+        )?;
+        let numbered: BTreeSet<_> = numbered.iter().map(|row| row[0].to_string()).collect();
         // Only columns that are stored: generated ones are made anew from them.
         let columns = self.rows(
             "SELECT l.name, x.name, x.type, x.pk FROM pragma_table_list AS l, pragma_table_xinfo(l.name, 'main') AS x \
@@ -79,6 +83,7 @@ impl Sqlite {
             }
             key.sort();
             shape.key = key.into_iter().map(|(_, name)| name).collect();
+            shape.placed = numbered.contains(&shape.name) && !names_the_row(shape);
         }
         Ok(shapes)
     }
@@ -153,6 +158,17 @@ impl Sqlite {
         }
         Ok(lines)
     }
+}
+
+/// Whether a column is the number of the row (sqlite.org/lang_createtable.html#rowid), or hides it.
+fn names_the_row(shape: &Shape) -> bool {
+    let hides = |column: &ShapeColumn| column.name.eq_ignore_ascii_case("rowid");
+    let is_number = |column: &ShapeColumn| column.declared.eq_ignore_ascii_case("integer");
+    let key = shape
+        .columns
+        .iter()
+        .find(|it| shape.key == [it.name.clone()]);
+    shape.columns.iter().any(hides) || key.is_some_and(is_number)
 }
 
 /// Whether a row of type and name is a table's mark: it goes with every rebuild, and is missed by

@@ -38,7 +38,16 @@ impl Sqlite {
     }
 
     fn read(&self, table: &str, reading: &mut Reading) -> Result<(), Failed> {
-        let sql = format!("SELECT {} FROM {}", reading.list(), self.quote(table));
+        let order = if reading.placed {
+            " ORDER BY rowid"
+        } else {
+            ""
+        };
+        let sql = format!(
+            "SELECT {} FROM {}{order}",
+            reading.list(),
+            self.quote(table)
+        );
         let mut statement = self.connection.prepare(&sql).map_err(|it| failed(&it))?;
         let count = statement.column_count();
         let mut rows = statement.raw_query();

@@ -31,6 +31,7 @@ use rows::Loaded;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io;
 
 /// What the tables held when the watch began, and what the run itself made of them.
@@ -156,6 +157,8 @@ impl Witness {
             pairs: &pairs(shape, successor, now),
             shape,
             now,
+            places: (before.placed && after.placed)
+                .then(|| (before.fields.len(), after.fields.len())),
             secret: self.secret,
             made: self.made.get(&ident(shape)).unwrap_or(&nothing),
             remembers: self.goes_on,
@@ -187,6 +190,7 @@ impl Witness {
         Ok(Compared {
             before: rows,
             missing: rows,
+            moved: 0,
             columns: vec![ComparedColumn::default(); shape.columns.len()],
         })
     }
@@ -357,12 +361,26 @@ impl<'a> OfRun<'a> {
     }
 }
 
+/// How many rows come before others now which they came after.
+fn moved(mut order: Vec<(u64, u64)>) -> u64 {
+    order.sort_unstable();
+    let mut last = 0;
+    let mut moved = 0;
+    for (_, now) in order {
+        moved += u64::from(now < last);
+        last = last.max(now);
+    }
+    moved
+}
+
 /// A table before and after.
 struct Sides<'a> {
     shape: &'a Shape,
     now: &'a Shape,
     /// For each column of after the place of the one before.
     pairs: &'a [Option<usize>],
+    /// Where the place of a row is among its values, before and after.
+    places: Option<(usize, usize)>,
     secret: Secret,
     made: &'a OfTable,
     remembers: bool,
@@ -403,6 +421,7 @@ impl Sides<'_> {
         let mut of_run = OfRun::new(self.made, self.shape, self.secret);
         let known = Known::of(self.now, self.secret);
         let (old_slots, new_slots) = (before.slots.clone(), after.slots.clone());
+        let mut order = Vec::new();
         for (old, new) in before.rows.parts().zip(after.rows.parts()) {
             let (old, new) = (old?, new?);
             let mut places = HashMap::with_capacity(old.len());
@@ -419,6 +438,9 @@ impl Sides<'_> {
                     && std::mem::replace(&mut found[was], true)
                 {
                     return Ok(Err(Twice));
+                }
+                if let (Some(was), Some((a, b))) = (was.filter(|was| !made[*was]), self.places) {
+                    order.push((old.value(was, a), new.value(now, b)));
                 }
                 let by = match self.remembers {
                     true => known.row(|slot| new.value(now, slot)),
@@ -456,6 +478,7 @@ impl Sides<'_> {
                 self.count(&old, row, (&of_run, &mut compared));
             }
         }
+        compared.moved = moved(order);
         Ok(Ok((compared, fresh)))
     }
 
@@ -481,6 +504,7 @@ impl Sides<'_> {
         let of = |slots: Vec<usize>| {
             move |values: &[u64]| secret.row(slots.iter().map(|slot| values[*slot]))
         };
+        let mut order = Vec::new();
         let mut old_rows = before.rows.found_by(of(olds.clone()))?;
         let mut new_rows = after.rows.found_by(of(news))?;
         for (old, new) in old_rows.parts().zip(new_rows.parts()) {
@@ -488,6 +512,14 @@ impl Sides<'_> {
             // First those of the user's, then those that the run made: a row that is there may be either.
             let mut there: HashMap<Row, u64> = HashMap::new();
             (0..new.len()).for_each(|row| *there.entry(new.by(row)).or_default() += 1);
+            // Of rows that are alike the first is taken for the first.
+            let mut in_order: HashMap<Row, VecDeque<u64>> = HashMap::new();
+            if let Some((_, place)) = self.places {
+                for row in 0..new.len() {
+                    let alike = in_order.entry(new.by(row)).or_default();
+                    alike.push_back(new.value(row, place));
+                }
+            }
             for row in 0..old.len() {
                 if of_run.made(&old, row) {
                     continue;
@@ -495,7 +527,13 @@ impl Sides<'_> {
                 compared.before += 1;
                 self.count(&old, row, (&of_run, &mut compared));
                 match there.get_mut(&old.by(row)) {
-                    Some(left @ 1..) => *left -= 1,
+                    Some(left @ 1..) => {
+                        *left -= 1;
+                        let now = in_order.get_mut(&old.by(row)).and_then(VecDeque::pop_front);
+                        if let (Some(now), Some((place, _))) = (now, self.places) {
+                            order.push((old.value(row, place), now));
+                        }
+                    }
                     // A row of which no column is left can't be looked for.
                     _ if olds.is_empty() => {}
                     _ => compared.missing += 1,
@@ -512,6 +550,7 @@ impl Sides<'_> {
                 }
             }
         }
+        compared.moved = moved(order);
         Ok((compared, fresh))
     }
 

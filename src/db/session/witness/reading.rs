@@ -35,6 +35,9 @@ pub(in crate::db::session) struct Reading {
     /// Whether no row has NULL in its key.
     pub(super) keyed: bool,
     pub(super) rows: Rows,
+    /// Whether the place of each row among all is kept, behind its values.
+    pub(in crate::db::session) placed: bool,
+    count: u64,
     values: Vec<Value>,
 }
 
@@ -68,7 +71,9 @@ impl Reading {
             .collect();
         Self {
             secret,
-            rows: Rows::new(fields.len()),
+            rows: Rows::new(fields.len() + usize::from(shape.placed)),
+            placed: shape.placed,
+            count: 0,
             fields,
             slots,
             keyed: !key.is_empty(),
@@ -102,6 +107,10 @@ impl Reading {
             false => &self.key,
         };
         let by = self.secret.row(by.iter().map(|slot| self.values[*slot]));
+        if self.placed {
+            self.values.push(self.count);
+        }
+        self.count += 1;
         self.rows.push(by, &self.values)
     }
 }
