@@ -176,7 +176,9 @@ impl Postgres {
 
     /// The tables as they are.
     fn seen(&mut self) -> anyhow::Result<&BTreeMap<u64, Seen>> {
-        let seen = match self.now.take() {
+        // Between two transactions others may have made tables.
+        let known = self.now.take().filter(|_| self.transaction.is_some());
+        let seen = match known {
             Some(seen) => seen,
             None => self.own(Self::look)?,
         };
@@ -208,8 +210,10 @@ impl Postgres {
 
 impl Session for Postgres {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
-        if !sql.starts_with("SAVEPOINT ") {
-            self.now = None;
+        match sql {
+            "COMMIT" | "ROLLBACK" => (self.now, self.transaction) = (None, None),
+            _ if sql.starts_with("SAVEPOINT ") => {}
+            _ => self.now = None,
         }
         self.send(sql)
     }
