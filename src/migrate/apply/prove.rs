@@ -31,6 +31,10 @@ use std::time::Duration;
 
 /// How often a file is tried until it touches no table that was not read before.
 const ATTEMPTS: usize = 6;
+/// Of a table from this size on it is said how long it takes to be read, in bytes.
+const LARGE: u64 = 256 << 20;
+/// About as much is read and digested in a second, in bytes.
+const A_SECOND: u64 = 100 << 20;
 /// More statements than this are not measured one by one to find the one that did it.
 const MANY: usize = 500;
 
@@ -93,6 +97,7 @@ pub(super) fn attempt(
     let added = goes == Goes::On || orders.dialect == Dialect::Postgres;
     let mut names = intent.hinted(&watched.before, added);
     for _ in 0..ATTEMPTS {
+        watched.announce(session, orders, &names)?;
         if let Err(failed) = watched.watch(session, &names) {
             orders.check()?;
             return Ok(Err(End::Failed(failure(intent, pieces.start, failed)?)));
@@ -239,6 +244,30 @@ impl Watched<'_> {
         })
     }
 
+    /// Says how long it takes to read what is large, twice: before the statements and after them.
+    fn announce(
+        &self,
+        session: &mut dyn Session,
+        orders: &Orders<'_>,
+        names: &BTreeSet<String>,
+    ) -> anyhow::Result<()> {
+        if self.measure == Measure::Counts || !self.evident {
+            return Ok(());
+        }
+        for shape in self.before.iter().filter(|it| names.contains(&it.name)) {
+            let size = session.size(&shape.name)?;
+            if size > LARGE {
+                (orders.tell)(&format!(
+                    "reading `{}`, at most {} MiB: about {} s now, and as long afterwards",
+                    shape.name,
+                    size >> 20,
+                    size / A_SECOND + 1
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn watch(&self, session: &mut dyn Session, names: &BTreeSet<String>) -> Result<(), Failed> {
         let keep: Vec<_> = self
             .before
@@ -300,7 +329,8 @@ impl Watched<'_> {
             let rows = compared.before.saturating_sub(compared.missing);
             let volatile = now.and_then(|now| preserve::volatile(shape, now, rows, before));
             evidence.lost.extend(volatile);
-            if self.measure == Measure::Counts && self.evident && now.is_some() {
+            let is_known = evidence.lost.iter().any(|lost| lost.table == shape.name);
+            if self.measure == Measure::Counts && self.evident && !is_known {
                 evidence
                     .lost
                     .extend(preserve::unseen(shape, compared.before, before));

@@ -209,7 +209,7 @@ pub(super) fn history(session: &mut Postgres) -> anyhow::Result<String> {
     );
     let rows = session.rows(&format!(
         "WITH own AS ({own}) SELECT coalesce(string_agg(what, '; ' ORDER BY what), '') FROM ( \
-         SELECT concat('table ', c.oid, c.relkind, c.relrowsecurity, c.relforcerowsecurity) AS what FROM pg_class AS c WHERE c.oid IN (SELECT oid FROM own) \
+         SELECT concat('table ', c.oid, c.relkind, c.relfilenode, c.relrowsecurity, c.relforcerowsecurity) AS what FROM pg_class AS c WHERE c.oid IN (SELECT oid FROM own) \
          UNION ALL SELECT concat('trigger ', tgname) FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM own) \
          UNION ALL SELECT concat('rule ', rulename) FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM own) \
          UNION ALL SELECT concat('default ', oid) FROM pg_attrdef WHERE adrelid IN (SELECT oid FROM own) \

@@ -161,6 +161,23 @@ fn a_comparison_sees_bytes_and_rows() {
 }
 
 #[test]
+fn a_new_orphan_is_told_from_an_old_one_that_has_no_row_number() {
+    let (_folder, mut session) = session(STORE);
+    let table = "CREATE TABLE tag (k TEXT REFERENCES keyed, n, PRIMARY KEY (k, n)) WITHOUT ROWID;";
+    session.command(table).unwrap();
+    session.command("INSERT INTO tag VALUES ('b', 1)").unwrap();
+    let before = session.broken_keys().unwrap();
+    assert_eq!(before.len(), 1);
+    session.command("INSERT INTO tag VALUES ('c', 1)").unwrap();
+    assert_eq!(
+        session.broken_keys().unwrap().difference(&before).count(),
+        1
+    );
+    session.command("DELETE FROM tag").unwrap();
+    assert!(session.broken_keys().unwrap().is_subset(&before));
+}
+
+#[test]
 fn what_would_get_around_the_measure_is_not_let_through() {
     let (_folder, mut session) = session("CREATE TABLE _sqlx_migrations (version)");
     session.command("BEGIN").unwrap();
