@@ -257,14 +257,6 @@ pub const SENTINEL_INDEX: &str = "chatctl_s_";
 /// hexadecimal follows.
 pub const SENTINEL_COMMENT: &str = "chatctl:";
 
-/// What is kept of a table that may be touched.
-enum Kept {
-    /// A copy, by its number.
-    Copy(usize),
-    /// Counts.
-    Counts(Content),
-}
-
 /// The counts of a table beside those that were kept of it.
 fn by_counts(
     was: &Content,

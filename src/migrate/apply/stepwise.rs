@@ -377,7 +377,8 @@ impl Steps<'_> {
             session.command("ROLLBACK TO chatctl_file")
         };
         let (orders, pieces) = (self.orders, part.clone());
-        let proven = match prove::attempt(session, orders, (self.intent, pieces), goes, &mut again)? {
+        let proven = match prove::attempt(session, orders, (self.intent, pieces), goes, &mut again)?
+        {
             Ok(proven) => proven,
             Err(end) => return Ok(Some(end)),
         };
