@@ -6,7 +6,6 @@
 use crate::model::Mark;
 use crate::model::State;
 use crate::model::StoredMessage;
-use std::collections::BTreeSet;
 use std::fmt;
 
 /// As many characters of an answer's beginning are no coincidence.
@@ -64,9 +63,30 @@ impl fmt::Display for Marked {
     }
 }
 
-/// Judges the messages that may hold the answer, in order. `finished` has what the status column
-/// says of whole answers; nothing where that is not known.
-pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &BTreeSet<String>) -> Kept {
+/// How a whole answer is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    status: Option<String>,
+    mark: Mark,
+    /// What follows the answer's end in its text, such as `</p>`.
+    after: String,
+}
+
+impl Ending {
+    /// How this one is, whose answer ends with the nonce.
+    pub fn of(message: &StoredMessage, nonce: &str) -> Self {
+        let after = message.content.split_once(nonce);
+        Self {
+            status: message.status.clone(),
+            mark: message.mark,
+            after: after.map(|(_, after)| squeezed(after)).unwrap_or_default(),
+        }
+    }
+}
+
+/// Judges the messages that may hold the answer, in order. `finished` has what the store says of
+/// whole answers; nothing where that is not known.
+pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &[Ending]) -> Kept {
     let texts: Vec<String> = stored
         .iter()
         .map(|message| squeezed(&message.content))
@@ -178,28 +198,26 @@ fn unsqueezed(text: &str, characters: usize) -> usize {
     }
 }
 
-fn marked(
-    message: &StoredMessage,
-    rest: &str,
-    answer: &str,
-    finished: &BTreeSet<String>,
-) -> Marked {
+fn marked(message: &StoredMessage, rest: &str, answer: &str, finished: &[Ending]) -> Marked {
     let status = |otherwise: &str| {
         let status = message.status.as_deref();
         Marked::Status(status.unwrap_or(otherwise).to_owned())
     };
-    let is_other = |status: &String| !finished.is_empty() && !finished.contains(status);
+    let is_same = |whole: &Ending| whole.status == message.status && whole.mark == message.mark;
+    let is_other = !finished.is_empty() && !finished.iter().any(is_same);
+    let is_usual = finished.iter().any(|whole| whole.after == rest);
     match (message.state, message.mark) {
         (State::Failed, _) => status("failed"),
         (State::Open, _) | (_, Mark::Writing) => status("still being written"),
-        _ if message.status.as_ref().is_some_and(is_other) => status("otherwise"),
-        _ if !rest.is_empty() && !answer.contains(rest) => Marked::Words,
+        _ if is_other => status("otherwise than whole answers"),
+        _ if !rest.is_empty() && !is_usual && !answer.contains(rest) => Marked::Words,
         _ => Marked::No,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Ending;
     use super::Kept;
     use super::Known;
     use super::Marked;
@@ -210,7 +228,6 @@ mod tests {
     use crate::model::Mark;
     use crate::model::Role;
     use crate::model::State;
-    use std::collections::BTreeSet;
 
     const ANSWER: &str = "Task 'Buy milk' has been added.\nAnything else? chatctl-a77";
 
@@ -239,8 +256,7 @@ mod tests {
     }
 
     fn told(rows: &[StoredMessage]) -> Kept {
-        let finished = BTreeSet::from(["complete".to_owned()]);
-        kept(&rows.iter().collect::<Vec<_>>(), &known(true), &finished)
+        kept(&rows.iter().collect::<Vec<_>>(), &known(true), &[])
     }
 
     fn cut(characters: usize, marked: Marked) -> Kept {
@@ -266,12 +282,26 @@ mod tests {
     fn a_part_is_cut_and_marked_or_not() {
         let part = &ANSWER[..31];
         let status = |word: &str| Marked::Status(word.to_owned());
-        assert_eq!(told(&[with(part, "complete")]), cut(31, Marked::No));
         assert_eq!(told(&[row(part)]), cut(31, Marked::No));
+        // Whatever the word is: it is another one than that of whole answers, which may be none.
+        let beside = |whole: &StoredMessage, row: &StoredMessage| {
+            kept(&[row], &known(true), &[Ending::of(whole, "chatctl-a77")])
+        };
+        let (complete, none) = (with(ANSWER, "complete"), row(ANSWER));
+        let cancelled = with(part, "CANCELLED");
         assert_eq!(
-            told(&[with(part, "CANCELLED")]),
-            cut(31, status("CANCELLED"))
+            beside(&complete, &with(part, "complete")),
+            cut(31, Marked::No)
         );
+        assert_eq!(beside(&complete, &cancelled), cut(31, status("CANCELLED")));
+        assert_eq!(beside(&none, &cancelled), cut(31, status("CANCELLED")));
+        assert_eq!(beside(&none, &row(part)), cut(31, Marked::No));
+        let done = StoredMessage {
+            mark: Mark::Finished,
+            ..row(ANSWER)
+        };
+        let otherwise = status("otherwise than whole answers");
+        assert_eq!(beside(&done, &row(part)), cut(31, otherwise));
         let failed = StoredMessage {
             state: State::Failed,
             ..row(part)
@@ -279,6 +309,12 @@ mod tests {
         assert_eq!(told(&[failed]), cut(31, status("failed")));
         let words = row(&format!("{part}\n[stopped]"));
         assert_eq!(told(&[words]), cut(31, Marked::Words));
+        // What follows every answer marks none.
+        let paragraph = |text: &str| row(&format!("<p>{text} </p>"));
+        assert_eq!(
+            beside(&paragraph(ANSWER), &paragraph(part)),
+            cut(31, Marked::No)
+        );
         // A hole in the middle is nobody's mark.
         let hole = row(&ANSWER.replace("been added.\nAnything", ""));
         assert_eq!(told(&[hole]), cut(38, Marked::No));
@@ -303,7 +339,7 @@ mod tests {
     /// The server asked another provider, and the client left: it knows a part only.
     #[test]
     fn what_nobody_has_read_is_not_called_whole() {
-        let told = |row: StoredMessage| kept(&[&row], &known(false), &BTreeSet::new());
+        let told = |row: StoredMessage| kept(&[&row], &known(false), &[]);
         assert!(matches!(told(row(ANSWER)), Kept::Unknown(_)));
         assert!(matches!(told(row(&ANSWER[..31])), Kept::Unknown(_)));
         let finished = StoredMessage {

@@ -20,11 +20,11 @@ use crate::stream::faults::ClientBehaviour;
 use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
 use crate::stream::kept;
+use crate::stream::kept::Ending;
 use crate::stream::kept::Kept;
 use crate::stream::kept::Known;
 use crate::stream::profiles::Profile;
 use crate::stream::session::Session;
-use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ pub async fn probe(
     let mut stage = Stage::new(world, session, profile, options);
     let mut server = Server {
         turns: vec![OfTurn::default(); session.turns.len()],
-        finished: BTreeSet::new(),
+        finished: Vec::new(),
     };
     let mut sent: Vec<(&ClientBehaviour, Duration, Vec<Canary>)> = Vec::new();
     for client in CLIENTS {
@@ -111,7 +111,7 @@ pub async fn probe(
                 canary.earlier = earlier;
                 canary.found = stage.await_kept(&canary, &server.finished).await?;
                 if client.name == READ_TO_END.name && canary.found.kept == Kept::Whole {
-                    server.finished.extend(canary.found.status.clone());
+                    server.finished.extend(canary.found.ending.take());
                 }
                 canaries.push(canary);
             }
@@ -122,6 +122,11 @@ pub async fn probe(
     let mut clients = Vec::new();
     for (client, took, mut canaries) in sent {
         for canary in &mut canaries {
+            let is_usual = client.name == READ_TO_END.name && canary.found.kept == Kept::Whole;
+            if is_usual && let Ok(found) = stage.look(canary, &[]).await {
+                // A status may go on to another one after a while.
+                server.finished.extend(found.ending);
+            }
             // Whatever came later than the settling is there by now. What is new in the table is
             // known of the moment after the turn only.
             let can_look = canary.found.place == Place::Conversation;
@@ -145,8 +150,8 @@ pub async fn probe(
 /// What the first turns showed of the server.
 struct Server {
     turns: Vec<OfTurn>,
-    /// What the status column says of whole answers.
-    finished: BTreeSet<String>,
+    /// What the store says of whole answers.
+    finished: Vec<Ending>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -179,7 +184,8 @@ struct Canary {
 struct Found {
     question: bool,
     kept: Kept,
-    status: Option<String>,
+    /// What the store says of the message with the answer's end.
+    ending: Option<Ending>,
     place: Place,
 }
 
@@ -320,7 +326,7 @@ impl Stage<'_> {
             found: Found {
                 question: false,
                 kept: Kept::Nothing,
-                status: None,
+                ending: None,
                 place: Place::Conversation,
             },
         };
@@ -400,11 +406,7 @@ impl Stage<'_> {
     }
 
     /// What is stored of a turn, as soon as all is or after the settling.
-    async fn await_kept(
-        &self,
-        canary: &Canary,
-        finished: &BTreeSet<String>,
-    ) -> anyhow::Result<Found> {
+    async fn await_kept(&self, canary: &Canary, finished: &[Ending]) -> anyhow::Result<Found> {
         let deadline = clock::now() + self.options.settle;
         loop {
             let found = self.look(canary, finished).await;
@@ -417,7 +419,7 @@ impl Stage<'_> {
         }
     }
 
-    async fn look(&self, canary: &Canary, finished: &BTreeSet<String>) -> anyhow::Result<Found> {
+    async fn look(&self, canary: &Canary, finished: &[Ending]) -> anyhow::Result<Found> {
         let mapping = self
             .mapping
             .as_ref()
@@ -429,10 +431,10 @@ impl Stage<'_> {
         let mut found = Found {
             question: question.is_some(),
             kept: judged(&with_nonce, canary, finished),
-            status: with_nonce
+            ending: with_nonce
                 .iter()
                 .find(is_answer)
-                .and_then(|row| row.status.clone()),
+                .map(|row| Ending::of(row, &canary.nonce)),
             place: Place::Conversation,
         };
         if found.kept == Kept::Whole {
@@ -486,7 +488,7 @@ fn is_answer(message: &&StoredMessage) -> bool {
 fn judged<'m>(
     rows: impl IntoIterator<Item = &'m StoredMessage>,
     canary: &Canary,
-    finished: &BTreeSet<String>,
+    finished: &[Ending],
 ) -> Kept {
     let rows: Vec<_> = rows.into_iter().filter(is_answer).collect();
     kept::kept(&rows, &canary.answer, finished)
