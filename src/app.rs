@@ -25,22 +25,21 @@ use crate::render::Clean;
 use crate::render::Format;
 use crate::render::Kind;
 use crate::render::Style;
-use crate::render::escape;
 use crate::report;
 use crate::report::Report;
 use crate::report::Source;
 use crate::screen::Place;
 use crate::screen::Screen;
-use crate::sink::Sink;
-use crate::stop;
 use crate::stop::Stop;
 use crate::temporary;
+use crate::told;
+use crate::told::Further;
+use crate::told::Streams;
+use crate::told::Told;
 use anyhow::Context as _;
 use std::io;
 use std::io::IsTerminal as _;
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -54,9 +53,6 @@ use tokio::sync::watch;
 
 /// How many pieces of a view wait to be rendered, which is done at once.
 const PIECES: usize = 16;
-
-/// The mode of a report that is new: what users wrote may stand in it.
-const PRIVATE: u32 = 0o600;
 
 /// How long a view may take to end after a signal: its server may have to be told.
 const TO_END: Duration = Duration::from_secs(2);
@@ -72,31 +68,40 @@ const RAW: &str = "cells hold control characters or what a CI log takes for a co
 const PLAIN: Kind = Kind::Text { color: false };
 
 /// Runs a command. Data goes to `out`, everything else to `err`.
-pub fn run(
-    cli: Cli,
-    out: impl Fn() -> Box<dyn Write + Send>,
-    err: impl Fn() -> Box<dyn Write + Send>,
-) -> ExitCode {
-    let json = cli.global.format.as_deref() == Some("json");
+pub fn run(cli: Cli, out: Streams<'_>, err: Streams<'_>) -> ExitCode {
     let mask = match cli.global.redact {
         true => Mask::redacting(),
         false => Mask::default(),
     };
+    let mut told = Told::new(cli.global.format.as_deref());
     let outcome = match &cli.command {
         // The helpers have no runtime, no signals and no report.
         Command::GateHolder(args) => holder::run(args, &mut *out()).map(|()| Outcome::Pass.into()),
         Command::Supervise(args) => supervisor::run(args, &mut *out())
             .map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1))),
-        _ => command(cli, &mask, out(), Box::new(Clean::new(PLAIN, err()))).map(ExitCode::from),
+        _ => {
+            let err = Box::new(Clean::new(PLAIN, err()));
+            command(cli, &mask, (out(), err), &mut told).map(ExitCode::from)
+        }
     };
-    outcome.unwrap_or_else(|error| tell(&error, &mask, json, &mut *err()).into())
+    outcome.unwrap_or_else(|error| told.failed(&error, &mask, (out, err)).into())
+}
+
+/// Tells of a command line that can't be read, in the format that it asks for.
+pub fn misread(
+    error: &clap::Error,
+    words: &[String],
+    out: Streams<'_>,
+    err: Streams<'_>,
+) -> ExitCode {
+    Told::by(words).misread(error, (out, err)).into()
 }
 
 fn command(
     cli: Cli,
     mask: &Mask,
-    out: Box<dyn Write + Send>,
-    err: Box<dyn Write + Send>,
+    (out, err): (Box<dyn Write + Send>, Box<dyn Write + Send>),
+    told: &mut Told,
 ) -> anyhow::Result<Outcome> {
     if closed::stdout() {
         return Err(
@@ -112,7 +117,9 @@ fn command(
         .unwrap_or_default();
     let format =
         render::named(&format).ok_or_else(|| Stop::usage(format!("`{format}` is no format")))?;
-    let further_reports = further_reports(&global)?;
+    told.format = format;
+    let reports = global.report.iter().map(|spec| told::parse(spec));
+    let further_reports = reports.collect::<Result<Vec<_>, _>>()?;
     let gives = Gives::of(&command);
     let formats = further_reports.iter().map(|(format, _)| *format);
     let formats: Vec<_> = formats.chain([format]).collect();
@@ -136,12 +143,10 @@ fn command(
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let mut files = Vec::new();
     if gives != Gives::Text {
         temporary::sweep(&std::env::temp_dir());
         for (format, path) in further_reports {
-            let sink = Sink::open(&path, PRIVATE).with_context(|| written(format, &path))?;
-            files.push(Further { format, path, sink });
+            told.files.push(Further::open(format, path)?);
         }
     }
     let pager = Pager::new(pager, out);
@@ -153,7 +158,7 @@ fn command(
         let mut places: Vec<_> = place(format, &style, &raw, &mut first)
             .into_iter()
             .collect();
-        for file in &mut files {
+        for file in &mut told.files {
             places.extend(place(file.format, &Style::default(), &raw, &mut file.sink));
         }
         let screen = Screen::new(places, mask.clone());
@@ -187,13 +192,14 @@ fn command(
     if raw.load(Ordering::Relaxed) {
         progress.note(RAW);
     }
+    if gives == Gives::View && done.is_err() {
+        // What was shown before stays what there is of it.
+        told.files.clear();
+    }
     let outcome = done.and_then(|done| {
-        let outcome = tell_all(done, format, &style, &mut files, mask, &mut out)?;
-        for Further { format, path, sink } in files {
-            let finished = sink.finish(&mut out, until(interrupted.clone()));
-            runtime
-                .block_on(finished)
-                .with_context(|| written(format, &path))?;
+        let outcome = tell_all(done, format, &style, &mut told.files, mask, &mut out)?;
+        for file in told.files.drain(..) {
+            runtime.block_on(file.finish(&mut out, until(interrupted.clone())))?;
         }
         Ok(outcome)
     });
@@ -471,57 +477,6 @@ fn style(global: &Global) -> Style {
     }
 }
 
-/// A report, or a view, that goes somewhere besides stdout.
-struct Further {
-    format: &'static Format,
-    path: PathBuf,
-    sink: Sink,
-}
-
-fn further_reports(global: &Global) -> anyhow::Result<Vec<(&'static Format, PathBuf)>> {
-    let parse = |spec: &String| {
-        let (format, file) = spec.split_once('=').ok_or_else(|| {
-            Stop::usage(format!("`--report {spec}` is not FORMAT=FILE"))
-                .hint("--report junit=out.xml")
-        })?;
-        let known: Vec<_> = render::ALL.iter().map(|format| format.name).collect();
-        let format = render::named(format).ok_or_else(|| {
-            Stop::usage(format!("`{format}` is no format"))
-                .hint(format!("one of {}", known.join(", ")))
-        })?;
-        Ok((format, PathBuf::from(file)))
-    };
-    global.report.iter().map(parse).collect()
-}
-
 fn further(reports: &mut [Further], report: &Report) -> anyhow::Result<()> {
-    for Further { format, path, sink } in reports {
-        let told = format.write(report, &Style::default(), sink);
-        told.with_context(|| written(format, path))?;
-    }
-    Ok(())
-}
-
-fn written(format: &Format, path: &Path) -> String {
-    format!("writing the {} report to `{}`", format.name, path.display())
-}
-
-/// Tells an error on stderr; as JSON when stdout was to be JSON.
-fn tell(error: &anyhow::Error, mask: &Mask, json: bool, err: &mut dyn Write) -> Outcome {
-    let (outcome, hint) = stop::classify(error);
-    let (error, hint) = (
-        mask.fact(&format!("{error:#}")),
-        hint.map(|hint| mask.text(hint)),
-    );
-    let (kind, told) = if json {
-        let error = serde_json::json!({"error": error, "hint": hint, "exit": outcome.code()});
-        (Kind::Json, render::json_line(&error))
-    } else {
-        let hint = hint.map(|hint| format!("\nhint: {}", escape::indented(&hint)));
-        let error = escape::indented(&error);
-        (PLAIN, format!("error: {error}{}", hint.unwrap_or_default()))
-    };
-    // There is nowhere to tell that stderr is closed.
-    let _ = writeln!(Clean::new(kind, err), "{told}");
-    outcome
+    reports.iter_mut().try_for_each(|file| file.write(report))
 }

@@ -1,10 +1,28 @@
 //! The only owner of stdout, stderr and the exit code.
 
+use chatctl::app;
+use chatctl::cli::Cli;
+use chatctl::told::Streams;
 use clap::Parser as _;
 use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = chatctl::cli::Cli::parse();
-    chatctl::app::run(cli, || Box::new(io::stdout()), || Box::new(io::stderr()))
+    let out: Streams<'_> = &|| Box::new(io::stdout());
+    let err: Streams<'_> = &|| Box::new(io::stderr());
+    match Cli::try_parse() {
+        Ok(cli) => app::run(cli, out, err),
+        Err(error) if error.use_stderr() => {
+            let words = std::env::args_os().skip(1);
+            let words: Vec<_> = words
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
+            app::misread(&error, &words, out, err)
+        }
+        // Help and the version.
+        Err(shown) => match shown.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+    }
 }

@@ -50,6 +50,21 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Its name in the table.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Usage => "usage",
+            Self::Undecided => "undecided",
+            Self::Refused => "refused",
+            Self::Pending => "pending",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 impl From<Verdict> for Outcome {
     fn from(verdict: Verdict) -> Self {
         match verdict {
@@ -93,7 +108,7 @@ mod tests {
             Outcome::Interrupted,
         ];
         for outcome in all {
-            let number = format!("{:>3}  ", outcome.code());
+            let number = format!("{:>3}  {} ", outcome.code(), outcome.word());
             assert!(
                 EXIT_CODES
                     .lines()

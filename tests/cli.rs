@@ -150,3 +150,90 @@ fn a_closed_pipe_is_no_panic() {
     assert_eq!(output.status.code(), Some(0), "{err}");
     assert!(!err.contains("panicked"), "{err}");
 }
+
+/// A CI sees red, and why, whatever ended the run before there was a report.
+#[test]
+fn a_run_without_a_report_says_so_in_its_format() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("migrations")).unwrap();
+    fs::write(folder.path().join("chat.db"), "").unwrap();
+    for (arguments, exit, word) in [
+        (&["verify-stream", "--formt", "x"][..], 2, "usage"),
+        (&["verify-stream"], 2, "usage"),
+        (
+            &["audit", "check", "--database-url", "sqlite:no.db"],
+            3,
+            "undecided",
+        ),
+        (
+            &["migrate", "up", "--database-url", "sqlite:chat.db?mode=ro"],
+            4,
+            "refused",
+        ),
+    ] {
+        let run = |more: &[&str], environment: &str| {
+            let output = chatctl()
+                .args(arguments)
+                .args(more)
+                .current_dir(folder.path())
+                .env("CHATCTL_FORMAT", environment)
+                .output()
+                .unwrap();
+            let (out, err) = text(&output);
+            assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {err}");
+            (out, err)
+        };
+        let (out, err) = run(&["--format", "github"], "");
+        assert!(
+            out.starts_with(&format!("::error title=chatctl%3A {word}::")),
+            "{out}"
+        );
+        assert_eq!(out.lines().count(), 1, "{out}");
+        assert!(err.contains("error: "), "{err}");
+        assert_eq!(run(&[], "github").0, out);
+
+        let (out, _) = run(&["--report", "sarif=out.sarif", "--format", "junit"], "");
+        let document = quick_junit::Report::deserialize_from_str(&out).unwrap();
+        assert_eq!(document.errors, 1, "{out}");
+        assert!(out.contains(&format!("<error type=\"{word}\"")), "{out}");
+        let sarif = fs::read_to_string(folder.path().join("out.sarif")).unwrap();
+        let sarif: serde_json::Value = serde_json::from_str(&sarif).unwrap();
+        let invocation = &sarif["runs"][0]["invocations"][0];
+        assert_eq!(invocation["executionSuccessful"], false);
+        assert_eq!(invocation["exitCode"], exit);
+
+        for (more, environment) in [(&["--format", "json"][..], ""), (&[], "json")] {
+            let (out, err) = run(more, environment);
+            assert_eq!(out, "");
+            let error: serde_json::Value =
+                serde_json::from_str(err.lines().last().unwrap()).unwrap();
+            assert_eq!(error["exit"], exit, "{err}");
+        }
+        fs::write(folder.path().join("chatctl.toml"), "format = \"json\"").unwrap();
+        let (_, err) = run(&["--report", "markdown=out.md"], "");
+        fs::remove_file(folder.path().join("chatctl.toml")).unwrap();
+        assert!(
+            err.lines().last().unwrap().starts_with("{\"error\""),
+            "{err}"
+        );
+        let told = fs::read_to_string(folder.path().join("out.md")).unwrap();
+        assert!(told.starts_with(&format!("## chatctl: {word}")), "{told}");
+    }
+}
+
+#[test]
+fn a_value_of_any_length_is_shown() {
+    let start = "x".repeat(70_000);
+    let output = chatctl()
+        .arg("config")
+        .env("CHATCTL_START", &start)
+        .output()
+        .unwrap();
+    let (out, err) = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    assert!(out.contains(&start));
+    assert!(
+        out.lines().filter(|line| line.len() > 1000).count() == 1,
+        "the others stay short"
+    );
+}

@@ -341,3 +341,97 @@ fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
         is_so()
     })
 }
+
+/// A pipe that nobody writes into is an error in the place of every file, and not waited for.
+#[test]
+fn no_file_that_is_named_may_be_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, Mode::from_bits_truncate(0o600)).unwrap();
+    fs::create_dir(folder.path().join("migrations")).unwrap();
+    fs::write(
+        folder.path().join("talk.toml"),
+        "[[turn]]\nuser = \"hi\"\ncassette = \"pipe\"\n",
+    )
+    .unwrap();
+    let store = Connection::open(folder.path().join("chat.db")).unwrap();
+    store.execute_batch(CHATS).unwrap();
+    drop(store);
+    for arguments in [
+        &["config", "--config", "pipe"][..],
+        &["audit", "check", "--database-url", "file:pipe"],
+        &[
+            "audit",
+            "snapshot",
+            "-o",
+            "a.cas",
+            "--key",
+            "file:pipe",
+            "--database-url",
+            "sqlite:chat.db",
+        ],
+        &["migrate", "lint", "pipe"],
+        &["verify-stream", "pipe", "--server", "http://127.0.0.1:1"],
+        &[
+            "verify-stream",
+            "talk.toml",
+            "--server",
+            "http://127.0.0.1:1",
+        ],
+    ] {
+        let mut child = chatctl()
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let ended = eventually(|| child.try_wait().unwrap().is_some());
+        let _ = child.kill();
+        let output = child.wait_with_output().unwrap();
+        assert!(ended, "{arguments:?} waits");
+        let (_, err) = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {err}");
+        assert!(err.contains("a pipe"), "{arguments:?}: {err}");
+    }
+}
+
+/// What stands in settings runs as whoever reads them, so nobody reads a stranger's by chance.
+#[test]
+fn the_settings_of_another_user_are_not_read_by_chance() {
+    if !Uid::effective().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("work");
+    fs::create_dir(&below).unwrap();
+    let settings = folder.path().join("chatctl.toml");
+    fs::write(&settings, "start = \"pwned\"\n").unwrap();
+    let run = |more: &[&str]| {
+        let output = chatctl()
+            .arg("config")
+            .args(more)
+            .current_dir(&below)
+            .env_remove("SUDO_UID")
+            .output()
+            .unwrap();
+        let (out, err) = text(&output);
+        (output.status.code(), out.contains("pwned"), err)
+    };
+    assert_eq!(run(&[]), (Some(0), true, String::new()), "it is one's own");
+    std::os::unix::fs::chown(&settings, Some(NOBODY), None).unwrap();
+    let (code, told, err) = run(&[]);
+    assert_eq!((code, told), (Some(4), false), "{err}");
+    assert!(err.contains("belongs to another user (65534)"), "{err}");
+    assert_eq!(run(&["--config", "../chatctl.toml"]).0, Some(0));
+    assert_eq!(
+        run(&["--config", "/dev/null"]),
+        (Some(0), false, String::new())
+    );
+    // A link of theirs to a file of one's own says what is to be run where.
+    fs::rename(&settings, below.join("own.toml")).unwrap();
+    std::os::unix::fs::chown(below.join("own.toml"), Some(0), None).unwrap();
+    std::os::unix::fs::symlink("work/own.toml", &settings).unwrap();
+    std::os::unix::fs::lchown(&settings, Some(NOBODY), None).unwrap();
+    assert_eq!(run(&[]).0, Some(4));
+}

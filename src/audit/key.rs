@@ -1,6 +1,7 @@
 //! The secret that the digests are made with. Who has a snapshot but not its key learns counts and
 //! times; who has the key can also try whether a text that he guesses is there.
 
+use crate::input;
 use crate::stop::Stop;
 use siphasher::sip128::SipHasher24;
 use std::fmt;
@@ -130,7 +131,7 @@ fn read(path: &Path) -> Result<Key, Stop> {
         ))
         .hint(format!("chmod 600 {shown}")));
     }
-    let text = fs::read_to_string(path).map_err(failed)?;
+    let text = input::text(path).map_err(failed)?;
     parse(&text, &format!("the file `{shown}`"))
 }
 

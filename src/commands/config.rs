@@ -5,6 +5,9 @@ use super::Env;
 use crate::config::SETTINGS;
 use crate::config::shown;
 
+/// The widest column of values.
+const WIDEST: usize = 60;
+
 /// Runs it.
 pub fn run(env: &Env) -> Done {
     let rows: Vec<_> = SETTINGS
@@ -23,11 +26,17 @@ pub fn run(env: &Env) -> Done {
         |cell: fn(&(&str, String, String, &str)) -> usize| rows.iter().map(cell).max().unwrap_or(0);
     let (keys, values, froms) = (
         width(|row| row.0.len()),
-        width(|row| row.1.chars().count()),
+        // A long one stands out of its column.
+        width(|row| row.1.chars().count()).min(WIDEST),
         width(|row| row.2.chars().count()),
     );
+    let padded = |cell: &str, width: usize| {
+        let blanks = width.saturating_sub(cell.chars().count());
+        format!("{cell}{}", " ".repeat(blanks))
+    };
     let lines = rows.iter().map(|(key, value, from, what)| {
-        format!("{key:keys$}  {value:values$}  {from:froms$}  {what}\n")
+        let (key, value) = (padded(key, keys), padded(value, values));
+        format!("{key}  {value}  {}  {what}\n", padded(from, froms))
     });
     Done::Text(lines.collect())
 }

@@ -1,13 +1,16 @@
 //! Settings: flag > environment > chatctl.toml > default.
 
+mod owner;
 mod settings;
 
+use crate::input;
 use crate::mask;
 use crate::stop::Stop;
 use crate::store::Declared;
 use crate::stream::session::SessionError;
 use serde::Deserialize;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -75,6 +78,14 @@ struct Logs {
 }
 
 impl Config {
+    /// What the environment says, without a file.
+    pub fn of_environment() -> Self {
+        Self {
+            environment: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads the named file, or the next `chatctl.toml` upwards; an empty one when there is none.
     pub fn load(named: Option<&Path>) -> anyhow::Result<Self> {
         let path = match named {
@@ -82,13 +93,14 @@ impl Config {
             None => find(&std::env::current_dir()?),
         };
         let Some(path) = path else {
-            return Ok(Self {
-                environment: true,
-                ..Self::default()
-            });
+            return Ok(Self::of_environment());
         };
-        let text = std::fs::read_to_string(&path)
+        let (text, about) = input::text_of(&path)
             .map_err(|error| Stop::usage(format!("`{}` can't be read: {error}", path.display())))?;
+        if named.is_none() {
+            let link = std::fs::symlink_metadata(&path)?;
+            owner::trusted(&path, [about.uid(), link.uid()])?;
+        }
         let mut config = Self::parse(&path.display().to_string(), &text).map_err(Stop::from)?;
         config.path = Some(path);
         config.environment = true;
@@ -227,7 +239,7 @@ fn secret(value: &str, key: &str, from: &From) -> Result<String, Stop> {
         });
     }
     if let Some(path) = value.strip_prefix("file:") {
-        return std::fs::read_to_string(path)
+        return input::text(Path::new(path))
             .map(|text| text.trim_end().to_owned())
             .map_err(|error| {
                 Stop::usage(format!(

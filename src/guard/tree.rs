@@ -11,6 +11,7 @@ use super::modules::Modules;
 use super::roles::Role;
 use super::roles::role;
 use super::startup::Startup;
+use crate::input;
 use crate::stop::Stop;
 use ignore::WalkBuilder;
 use std::collections::BTreeSet;
@@ -260,7 +261,7 @@ fn text(path: &Path) -> std::io::Result<Option<String>> {
     if fs::metadata(path)?.len() > LARGEST {
         return Ok(None);
     }
-    let bytes = fs::read(path)?;
+    let bytes = input::read(path)?;
     if bytes.iter().take(LOOK).any(|byte| *byte == 0) {
         return Ok(None);
     }

@@ -7,6 +7,7 @@
 //! characters are spelled out; elsewhere a note tells that there are some. A cell that a CI system
 //! would take for a command is in quotes.
 
+use super::Failing;
 use super::Format;
 use super::Kind;
 use super::Show;
@@ -26,6 +27,7 @@ use std::io::Write;
 pub(super) const FORMAT: Format = Format {
     name: "csv",
     kind: Kind::Cells,
+    failing: Failing::Text,
     report: Some(write),
     view: Some(|style| {
         Box::new(Records {

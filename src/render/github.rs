@@ -3,6 +3,8 @@
 //!
 //! Syntax: <https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands>
 
+use super::Failing;
+use super::Failure;
 use super::Format;
 use super::Kind;
 use super::Style;
@@ -18,6 +20,7 @@ use std::io::Write;
 pub(super) const FORMAT: Format = Format {
     name: "github",
     kind: Kind::Commands,
+    failing: Failing::Stdout(failure),
     report: Some(write),
     view: None,
 };
@@ -47,6 +50,14 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
         level(report.verdict()),
         data(&summary)
     )
+}
+
+/// A run that ended without a report is red, and the annotation says why.
+fn failure(failure: &Failure<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let title = property(&format!("chatctl: {}", failure.outcome.word()));
+    let hint = failure.hint.map(|hint| format!("\nhint: {hint}"));
+    let told = format!("{}{}", failure.error, hint.unwrap_or_default());
+    writeln!(out, "::error title={title}::{}", data(&told))
 }
 
 fn annotate(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {

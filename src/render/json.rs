@@ -3,6 +3,8 @@
 
 mod view;
 
+use super::Failing;
+use super::Failure;
 use super::Format;
 use super::Kind;
 use super::Style;
@@ -33,6 +35,7 @@ pub(super) use view::object;
 pub(super) const FORMAT: Format = Format {
     name: "json",
     kind: Kind::Json,
+    failing: Failing::Stderr(failure),
     report: Some(write),
     view: Some(view::new),
 };
@@ -137,6 +140,16 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
     writeln!(out, "{}", terminal_safe(&json))
 }
 
+/// Why there is no report, on one line.
+pub(super) fn failure(failure: &Failure<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let told = serde_json::json!({
+        "error": failure.error,
+        "hint": failure.hint,
+        "exit": failure.outcome.code(),
+    });
+    writeln!(out, "{}", line(&told))
+}
+
 /// The report line by line: a summary, each case, each finding, with the word for what it is.
 pub(super) fn lines(report: &Report) -> Vec<(&'static str, serde_json::Value)> {
     let summary = serde_json::json!({
@@ -221,7 +234,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A value on one line.
-pub fn line(value: &serde_json::Value) -> String {
+fn line(value: &serde_json::Value) -> String {
     terminal_safe(&value.to_string())
 }
 

@@ -4,6 +4,7 @@
 //! `kind`. Of a view: the rows, or
 //! the messages, and nothing else; that a view was cut is told on stderr.
 
+use super::Failing;
 use super::Format;
 use super::Kind;
 use super::Show;
@@ -18,6 +19,7 @@ use std::io::Write;
 pub(super) const FORMAT: Format = Format {
     name: "jsonl",
     kind: Kind::Json,
+    failing: Failing::Stderr(json::failure),
     report: Some(write),
     view: Some(|_| Box::new(Lines::default())),
 };

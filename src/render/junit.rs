@@ -3,6 +3,8 @@
 //! What could not be decided or was refused is an `<error>`, never a skip:
 //! a CI shows skipped tests green, and nothing was shown here.
 
+use super::Failing;
+use super::Failure;
 use super::Format;
 use super::Kind;
 use super::Style;
@@ -24,6 +26,7 @@ use std::time::Duration;
 pub(super) const FORMAT: Format = Format {
     name: "junit",
     kind: Kind::Xml,
+    failing: Failing::Stdout(failure),
     report: Some(write),
     view: None,
 };
@@ -59,6 +62,26 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
         suite.add_test_cases(rest);
         document.add_test_suite(suite);
     }
+    document.serialize(out).map_err(io::Error::other)
+}
+
+/// A suite with one case, which could not be run.
+fn failure(failure: &Failure<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let word = failure.outcome.word();
+    let mut status = bad(NonSuccessKind::Error, word, &escape::line(failure.error));
+    let hint = failure
+        .hint
+        .map(|hint| format!("\nhint: {}", escape::block(hint)));
+    let told = format!(
+        "{}{}",
+        escape::block(failure.error),
+        hint.unwrap_or_default()
+    );
+    status.set_description(told);
+    let mut suite = TestSuite::new("chatctl");
+    suite.add_test_case(TestCase::new("run", status));
+    let mut document = quick_junit::Report::new("chatctl");
+    document.add_test_suite(suite);
     document.serialize(out).map_err(io::Error::other)
 }
 

@@ -4,6 +4,8 @@
 
 mod view;
 
+use super::Failing;
+use super::Failure;
 use super::Format;
 use super::Kind;
 use super::Style;
@@ -17,6 +19,7 @@ use std::io::Write;
 pub(super) const FORMAT: Format = Format {
     name: "markdown",
     kind: Kind::Text { color: false },
+    failing: Failing::Stdout(failure),
     report: Some(write),
     view: Some(view::new),
 };
@@ -43,6 +46,16 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
     let mut findings: Vec<_> = report.findings.iter().collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings.into_iter().try_for_each(|it| finding(it, out))
+}
+
+/// Why there is no report.
+fn failure(failure: &Failure<'_>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "## chatctl: {}\n", failure.outcome.word())?;
+    writeln!(out, "{}", plain(failure.error))?;
+    match failure.hint {
+        Some(hint) => writeln!(out, "\n- hint: {}", plain(hint)),
+        None => Ok(()),
+    }
 }
 
 fn finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {

@@ -22,6 +22,7 @@ mod text;
 #[cfg(test)]
 mod view_tests;
 
+use crate::outcome::Outcome;
 use crate::report::Piece;
 use crate::report::Report;
 use std::io;
@@ -34,13 +35,37 @@ pub use clean::Clean;
 pub use clean::Kind;
 pub use clean::Lines;
 pub use json::SCHEMAS;
-pub use json::line as json_line;
 
 /// Writes a whole report, ending with a newline; fails only when the writer does.
 pub type WriteReport = fn(&Report, &Style, &mut dyn Write) -> io::Result<()>;
 
 /// Begins to write a view.
 pub type BeginView = fn(&Style) -> Box<dyn Show>;
+
+/// Why a run ended without a report.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What went wrong.
+    pub error: &'a str,
+    /// The next step.
+    pub hint: Option<&'a str>,
+}
+
+/// Writes a failure, ending with a newline.
+pub type WriteFailure = fn(&Failure<'_>, &mut dyn Write) -> io::Result<()>;
+
+/// Where a format tells that a run ended without a report. Whoever reads stderr is always told.
+#[derive(Debug, Clone, Copy)]
+pub enum Failing {
+    /// On stderr, in a form of its own.
+    Stderr(WriteFailure),
+    /// On stdout, where a report would have been, and on stderr as text.
+    Stdout(WriteFailure),
+    /// On stderr as text: rows can't say it.
+    Text,
+}
 
 /// One output format: its name on the command line and what writes it.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +74,8 @@ pub struct Format {
     pub name: &'static str,
     /// What its text is, on its way out.
     pub kind: Kind,
+    /// Tells that there is no report.
+    pub failing: Failing,
     /// Writes a report; none when the format can't carry one.
     pub report: Option<WriteReport>,
     /// Begins to write a view; none when the format can't carry one.
@@ -60,6 +87,38 @@ impl Format {
     pub fn write(&self, report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> {
         let write = self.report.expect("a format that can't was refused before");
         write(report, style, &mut Clean::new(self.kind(style), out))
+    }
+
+    /// Tells on stderr why there is no report.
+    pub fn fail(&self, failure: &Failure<'_>, err: &mut dyn Write) -> io::Result<()> {
+        let (kind, write) = match self.failing {
+            Failing::Stderr(write) => (self.kind(&Style::default()), write),
+            Failing::Stdout(_) | Failing::Text => {
+                (human::FORMAT.kind(&Style::default()), human::failure as _)
+            }
+        };
+        write(failure, &mut Clean::new(kind, err))
+    }
+
+    /// Tells on stdout why there is no report, where the format does so there.
+    pub fn fail_on_stdout(&self, failure: &Failure<'_>, out: &mut dyn Write) -> io::Result<()> {
+        match self.failing {
+            Failing::Stdout(write) => {
+                write(failure, &mut Clean::new(self.kind(&Style::default()), out))
+            }
+            Failing::Stderr(_) | Failing::Text => Ok(()),
+        }
+    }
+
+    /// Tells in a file why there is no report in it; false when the format has no words for it.
+    pub fn fail_in_file(&self, failure: &Failure<'_>, out: &mut dyn Write) -> io::Result<bool> {
+        match self.failing {
+            Failing::Stdout(write) | Failing::Stderr(write) => {
+                write(failure, &mut Clean::new(self.kind(&Style::default()), out))?;
+                Ok(true)
+            }
+            Failing::Text => Ok(false),
+        }
     }
 
     /// Begins to write a view, if the format can carry one. `raw` turns true when something in it

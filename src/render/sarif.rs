@@ -2,6 +2,8 @@
 //!
 //! Specification: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>
 
+use super::Failing;
+use super::Failure;
 use super::Format;
 use super::Kind;
 use super::Style;
@@ -23,6 +25,7 @@ use std::io::Write;
 pub(super) const FORMAT: Format = Format {
     name: "sarif",
     kind: Kind::Json,
+    failing: Failing::Stdout(failure),
     report: Some(write),
     view: None,
 };
@@ -37,6 +40,28 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
         .iter()
         .map(|finding| result(finding, &codes))
         .collect();
+    let rules = codes.iter().map(|code| rule(code)).collect();
+    document(rules, invocation(report), results, out)
+}
+
+/// A run that ended without a report has no results, and says why.
+fn failure(failure: &Failure<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let hint = failure.hint.map(|hint| format!("\nhint: {hint}"));
+    let told = format!("{}{}", failure.error, hint.unwrap_or_default());
+    let invocation = json!({
+        "executionSuccessful": false,
+        "exitCode": failure.outcome.code(),
+        "toolExecutionNotifications": [{"level": "error", "message": {"text": told}}],
+    });
+    document(Vec::new(), invocation, Vec::new(), out)
+}
+
+fn document(
+    rules: Vec<Value>,
+    invocation: Value,
+    results: Vec<Value>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let document = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -45,10 +70,10 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
                 "driver": {
                     "name": "chatctl",
                     "version": env!("CARGO_PKG_VERSION"),
-                    "rules": codes.iter().map(|code| rule(code)).collect::<Vec<_>>(),
+                    "rules": rules,
                 },
             },
-            "invocations": [invocation(report)],
+            "invocations": [invocation],
             "columnKind": "unicodeCodePoints",
             "results": results,
         }],

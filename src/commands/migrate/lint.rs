@@ -4,6 +4,7 @@ use super::case;
 use crate::commands::Done;
 use crate::commands::Env;
 use crate::guard;
+use crate::input;
 use crate::lint;
 use crate::lint::Checked;
 use crate::lint::Input;
@@ -242,7 +243,7 @@ fn texts(path: &Path, args: &Args, env: &Env) -> anyhow::Result<Texts> {
             dialect: folder.dialect,
         });
     }
-    let bytes = fs::read(path).map_err(|error| {
+    let bytes = input::read(path).map_err(|error| {
         let stop = Stop::usage(format!("`{}` can't be read: {error}", path.display()));
         stop.hint("name a file or a folder: `chatctl migrate lint migrations`")
     })?;
@@ -288,7 +289,7 @@ fn alone(path: &Path, bytes: Vec<u8>, format: Option<&str>) -> anyhow::Result<Ve
 
 /// A migration of a folder; its file is read once more to tell the place.
 fn text(migration: &Migration, all: &[Migration]) -> anyhow::Result<Text> {
-    let bytes = fs::read(&migration.path).map_err(|error| {
+    let bytes = input::read(&migration.path).map_err(|error| {
         Stop::unreachable(format!(
             "`{}` can't be read: {error}",
             migration.path.display()

@@ -10,6 +10,7 @@ use super::choose;
 use super::formats::drizzle::JOURNAL;
 use super::is_sql;
 use super::parse;
+use crate::input;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::fs;
@@ -67,7 +68,7 @@ pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, Stop> {
 /// Gives the losses that a file in the folder acknowledges to their migrations.
 fn acknowledge(dir: &Path, folder: &mut Folder) -> Result<(), Stop> {
     let path = dir.join(acknowledged::FILE);
-    let text = match fs::read_to_string(&path) {
+    let text = match input::text(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(unreadable(&path, &error)),
@@ -137,7 +138,7 @@ const TEXTS: [&str; 3] = [".conf", "/metadata.toml", "migration_lock.toml"];
 
 fn file(dir: &Path, name: &str) -> Result<File, Stop> {
     let path = dir.join(name);
-    let bytes = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
+    let bytes = input::read(&path).map_err(|error| unreadable(&path, &error))?;
     Ok(File {
         name: name.to_owned(),
         bytes,
@@ -169,7 +170,7 @@ fn settings_of(dir: &Path) -> Result<Settings, Stop> {
     };
     for above in dir.ancestors().skip(1) {
         let path: PathBuf = above.join("sqlx.toml");
-        let Ok(text) = fs::read_to_string(&path) else {
+        let Ok(text) = input::text(&path) else {
             continue;
         };
         let settings = Settings::parse(&text, &path)?;

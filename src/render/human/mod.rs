@@ -7,6 +7,8 @@ mod timelines;
 mod transcript;
 mod view;
 
+use super::Failing;
+use super::Failure;
 use super::Format;
 use super::Kind;
 use super::Style;
@@ -23,6 +25,7 @@ use std::io::Write;
 pub(super) const FORMAT: Format = Format {
     name: "human",
     kind: Kind::Text { color: true },
+    failing: Failing::Stderr(failure),
     report: Some(write),
     view: Some(view::new),
 };
@@ -60,6 +63,15 @@ fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> 
     }
     page.summary(report);
     out.write_all(page.text.as_bytes())
+}
+
+/// Why there is no report, as text.
+pub(super) fn failure(failure: &Failure<'_>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "error: {}", escape::indented(failure.error))?;
+    match failure.hint {
+        Some(hint) => writeln!(out, "hint: {}", escape::indented(hint)),
+        None => Ok(()),
+    }
 }
 
 /// The text so far, and how wide and colourful it may be.

@@ -10,6 +10,7 @@ mod recut;
 mod sse;
 mod stamp;
 
+use crate::input;
 use crate::stream::session::SessionError;
 use std::path::Path;
 use std::time::Duration;
@@ -86,7 +87,7 @@ impl Cassette {
     /// Reads a cassette from a file.
     pub fn load(path: &Path) -> Result<Self, SessionError> {
         let file = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| {
+        let bytes = input::read(path).map_err(|error| {
             SessionError::whole_file(&file, format!("the cassette cannot be read: {error}"))
         })?;
         Self::parse(&file, &bytes)

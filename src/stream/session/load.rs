@@ -5,6 +5,7 @@ use super::error::SessionError;
 use super::error::utf8;
 use super::parse::Outside;
 use super::parse::parse;
+use crate::input;
 use std::path::Path;
 
 /// Reads a session file with its cassettes and secrets.
@@ -12,14 +13,14 @@ use std::path::Path;
 /// `profiles` are the names that `profile` may have; any when empty.
 pub fn load(path: &Path, profiles: &[&str]) -> Result<Session, SessionError> {
     let file = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = input::read(path).map_err(|error| {
         SessionError::whole_file(&file, format!("the session cannot be read: {error}"))
     })?;
     let text = utf8(&file, &bytes)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let outside = Outside {
         profiles,
-        read: &|name| std::fs::read(folder.join(name)).map_err(|error| error.to_string()),
+        read: &|name| input::read(&folder.join(name)).map_err(|error| error.to_string()),
         env: &|name| std::env::var(name).ok(),
     };
     parse(&file, text, &outside)

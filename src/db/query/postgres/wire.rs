@@ -4,6 +4,7 @@
 use super::tls;
 use crate::db::Target;
 use crate::db::server;
+use crate::input;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use bytes::Buf as _;
@@ -18,6 +19,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt as _;
@@ -98,7 +100,9 @@ impl Pem {
     pub(super) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
         match self.0.contains("-----BEGIN") {
             true => Ok(self.0.clone().into_bytes()),
-            false => std::fs::read(&self.0).with_context(|| format!("reading `{}`", self.0)),
+            false => {
+                input::read(Path::new(&self.0)).with_context(|| format!("reading `{}`", self.0))
+            }
         }
     }
 }
