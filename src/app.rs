@@ -137,6 +137,7 @@ fn command(
         config,
         mask: mask.clone(),
         interrupted: interrupted.clone(),
+        verbose: global.verbose > 0,
         rows: formats.iter().any(|format| format.is_of_rows()),
         pieces,
     };
@@ -471,7 +472,7 @@ fn style(global: &Global) -> Style {
             Color::Never => false,
             Color::Auto => !plain && io::stdout().is_terminal(),
         },
-        width: terminal_size::terminal_size().map(|(width, _)| width.0),
+        width: terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0),
         verbose: global.verbose > 0,
         terminal: io::stdout().is_terminal(),
     }

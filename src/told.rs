@@ -77,6 +77,10 @@ impl Further {
 
     /// Writes why there is no report, where the format has words for it.
     fn fail(mut self, failure: &Failure<'_>, stdout: &mut dyn Write) -> anyhow::Result<()> {
+        // Half a report and the reason why would be neither.
+        if self.sink.written() > 0 {
+            return Ok(());
+        }
         let wrote = self.format.fail_in_file(failure, &mut self.sink);
         if !wrote.with_context(|| written(self.format, &self.path))? {
             return Ok(());
@@ -169,7 +173,7 @@ impl Told {
                 .next()
                 .unwrap_or_default()
                 .trim_start_matches("error: "),
-            hint: parts.next(),
+            hint: parts.next().map(|hint| hint.trim_start_matches("tip: ")),
         };
         // There is nowhere to tell that stderr is closed.
         let _ = match (self.format.name, self.format.failing) {

@@ -157,6 +157,7 @@ fn a_run_without_a_report_says_so_in_its_format() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("migrations")).unwrap();
     fs::write(folder.path().join("chat.db"), "").unwrap();
+    fs::write(folder.path().join("migrations/1_a.sql"), "SELECT 1;\n").unwrap();
     for (arguments, exit, word) in [
         (&["verify-stream", "--formt", "x"][..], 2, "usage"),
         (&["verify-stream"], 2, "usage"),
@@ -195,7 +196,7 @@ fn a_run_without_a_report_says_so_in_its_format() {
         let (out, _) = run(&["--report", "sarif=out.sarif", "--format", "junit"], "");
         let document = quick_junit::Report::deserialize_from_str(&out).unwrap();
         assert_eq!(document.errors, 1, "{out}");
-        assert!(out.contains(&format!("<error type=\"{word}\"")), "{out}");
+        assert!(out.contains(&format!("type=\"{word}\"")), "{out}");
         let sarif = fs::read_to_string(folder.path().join("out.sarif")).unwrap();
         let sarif: serde_json::Value = serde_json::from_str(&sarif).unwrap();
         let invocation = &sarif["runs"][0]["invocations"][0];

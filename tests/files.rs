@@ -351,7 +351,7 @@ fn no_file_that_is_named_may_be_a_pipe() {
     fs::create_dir(folder.path().join("migrations")).unwrap();
     fs::write(
         folder.path().join("talk.toml"),
-        "[[turn]]\nuser = \"hi\"\ncassette = \"pipe\"\n",
+        "[request]\nrequest = \"POST /chat\"\njson = { message = \"{user}\" }\n\n[[turn]]\nuser = \"hi\"\ncassette = \"pipe\"\n",
     )
     .unwrap();
     let store = Connection::open(folder.path().join("chat.db")).unwrap();

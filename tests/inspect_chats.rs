@@ -19,6 +19,7 @@ on_each_backend! {
     messages_are_found_by_their_text
     the_printed_mapping_can_be_declared
     what_users_wrote_can_be_hidden
+    an_answer_that_only_calls_a_tool_is_not_empty
 }
 
 /// Exit code, stdout and stderr of `chatctl inspect`.
@@ -273,4 +274,31 @@ async fn what_users_wrote_can_be_hidden(store: &Store) {
             }
         }
     }
+}
+
+/// Its calls are in a column of their own. What the mapping counts for is for who asks.
+async fn an_answer_that_only_calls_a_tool_is_not_empty(store: &Store) {
+    let sql = r#"CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id VARCHAR(9), role VARCHAR(9), content TEXT, tool_calls TEXT, created_at VARCHAR(30));
+        INSERT INTO messages VALUES (1, 'c', 'user', 'rain?', NULL, '2026-01-01 10:00:00'),
+            (2, 'c', 'assistant', '', '[{"id": "x", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]', '2026-01-01 10:00:01'),
+            (3, 'c', 'assistant', '', NULL, '2026-01-01 10:00:02')"#;
+    execute(&*store.open().await, sql).await;
+    let (code, out, err) = inspect(store, &["show", "c"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("get_weather({})"), "{out}");
+    assert_eq!(out.matches("(empty)").count(), 1, "{out}");
+    assert!(
+        err.contains("detected: ") && !err.contains("score"),
+        "{err}"
+    );
+    assert!(!err.contains("(+"), "{err}");
+    let (_, _, err) = inspect(store, &["-v", "show", "c"]);
+    assert!(err.contains("score ") && err.contains("(+3)"), "{err}");
+    let (_, out, _) = inspect(store, &["mapping"]);
+    assert!(
+        out.contains("tools = \"tool_calls\"") && !out.contains("(+"),
+        "{out}"
+    );
+    let (_, out, _) = inspect(store, &["-v", "mapping"]);
+    assert!(out.contains("(+3)"), "{out}");
 }

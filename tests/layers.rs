@@ -141,7 +141,6 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx", &["db"]),
     ("reqwest", &["http"]),
     ("axum", &["gateway", "demo"]),
-    ("comfy_table", &["render"]),
     ("indicatif", &["progress.rs"]),
     ("rusqlite", &["db"]),
     (

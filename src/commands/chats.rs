@@ -60,7 +60,10 @@ impl Env {
         let schema = db.schema().await?;
         self.mask.know(&schema);
         let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
-        self.progress.note(&format!("messages: {mapping}"));
+        self.progress.note(&match self.verbose {
+            true => format!("messages: {mapping:#}"),
+            false => format!("messages: {mapping}"),
+        });
         if let Origin::Detected(_) = mapping.origin {
             for misfit in store::misfits(&schema) {
                 self.progress.note(&misfit.to_string());

@@ -140,6 +140,7 @@ async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
         progress: env.progress.clone(),
         mask: env.mask.clone(),
         interrupted: env.interrupted.clone(),
+        verbose: env.verbose,
         rows: env.rows,
         pieces: env.pieces.clone(),
     };

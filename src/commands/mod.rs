@@ -32,6 +32,8 @@ pub struct Env {
     pub mask: Mask,
     /// Turns true when a signal asks to stop.
     pub interrupted: watch::Receiver<bool>,
+    /// Whether what is left out for brevity is told.
+    pub verbose: bool,
     /// Whether a format is asked for that carries every row of what is found.
     pub rows: bool,
     /// Where the pieces of a view go; it is closed when nobody reads them any more.

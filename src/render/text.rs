@@ -226,8 +226,10 @@ pub(super) fn unspoken(report: &Report) -> impl Iterator<Item = &Case> {
     })
 }
 
-/// Breaks a line at blanks so that none is wider than `width` columns. Runs of
-/// blanks inside a line stay: they may be the very difference that is reported.
+/// Breaks a line at blanks, and between letters that are as wide as two, so that none is wider than
+/// `width` columns. A word that is wider stays whole, for it may be an id or a path that is copied; a time
+/// stays on the line of its date. Runs of blanks inside a line stay: they may be the very difference that
+/// is reported.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
@@ -237,9 +239,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut rest = text.trim_end_matches(' ');
     while !rest.is_empty() {
         let word_at = rest.find(|char| char != ' ').unwrap_or(rest.len());
-        let end = rest[word_at..]
-            .find(' ')
-            .map_or(rest.len(), |at| word_at + at);
+        let end = word_at + first_word(&rest[word_at..]).len();
         let (gap, word) = (&rest[..word_at], &rest[word_at..end]);
         rest = &rest[end..];
         let wide = gap.width() + word.width();
@@ -253,18 +253,162 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
             lines.push(std::mem::take(&mut line));
             used = 0;
         }
-        for char in word.chars() {
-            let wide = char.width().unwrap_or(0);
-            if used + wide > width {
+        for part in unbroken(word) {
+            let wide = part.width();
+            if used > 0 && used + wide > width {
                 lines.push(std::mem::take(&mut line));
                 used = 0;
             }
-            line.push(char);
+            line.push_str(part);
             used += wide;
         }
     }
     lines.push(line);
     lines
+}
+
+/// How wide the widest part of a text is that is never broken over lines.
+pub(super) fn widest_word(text: &str) -> usize {
+    let mut widest = 0;
+    let mut rest = text.trim_start_matches(' ');
+    while !rest.is_empty() {
+        let word = first_word(rest);
+        widest = unbroken(word)
+            .map(UnicodeWidthStr::width)
+            .fold(widest, usize::max);
+        rest = rest[word.len()..].trim_start_matches(' ');
+    }
+    widest
+}
+
+/// The word at the beginning of a text; a date with the time behind it is one.
+fn first_word(text: &str) -> &str {
+    let end = |from: usize| text[from..].find(' ').map_or(text.len(), |at| from + at);
+    let word = end(0);
+    match text.get(word + 1..) {
+        Some(next)
+            if is_like(&text[..word], "0000-00-00")
+                && is_like(next.get(..5).unwrap_or(""), "00:00") =>
+        {
+            &text[..end(word + 1)]
+        }
+        _ => &text[..word],
+    }
+}
+
+/// Whether a text has digits where the form has them, and is the same elsewhere.
+fn is_like(text: &str, form: &str) -> bool {
+    let alike = |(text, form): (u8, u8)| match form {
+        b'0' => text.is_ascii_digit(),
+        other => text == other,
+    };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(alike)
+}
+
+/// A word in parts that are never broken. Chinese and Japanese have no blanks between words.
+fn unbroken(word: &str) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let mut chars = rest.char_indices();
+        let (_, first) = chars.next()?;
+        let was_wide = first.width() == Some(2);
+        let end = chars.find(|(_, char)| match char.width().unwrap_or(0) {
+            0 => false,
+            2 => true,
+            _ => was_wide,
+        });
+        let (part, after) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
+        rest = after;
+        Some(part)
+    })
+}
+
+/// A line that is not wider than so many columns: what is too much of it is left out.
+pub(super) fn shortened(line: &str, width: usize) -> Cow<'_, str> {
+    if line.width() <= width {
+        return Cow::Borrowed(line);
+    }
+    let mut used = 1;
+    let fits = |char: &char| {
+        used += char.width().unwrap_or(0);
+        used <= width
+    };
+    Cow::Owned(line.chars().take_while(fits).chain(['…']).collect())
+}
+
+/// An image in base64 is what no person reads: each is told by its kind and size.
+pub(super) fn pictured(text: &str) -> Cow<'_, str> {
+    let mut told: Option<String> = None;
+    let mut shown = 0;
+    let mut at = 0;
+    while let Some(run) = next_run(text, at) {
+        at = run.end;
+        let Some((from, kind)) = kind_of(text, &run) else {
+            continue;
+        };
+        let told = told.get_or_insert_default();
+        told.push_str(&text[shown..from]);
+        told.push_str(&format!("[{kind}, {}]", size(run.len())));
+        shown = run.end;
+    }
+    match told {
+        Some(told) => Cow::Owned(told + &text[shown..]),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// Shorter runs are words, or ids.
+const SHORTEST_IMAGE: usize = 64;
+
+/// How files begin that are kept in base64, and what they are.
+const KINDS: &[(&str, &str)] = &[
+    ("iVBORw0KGgo", "image/png"),
+    ("/9j/", "image/jpeg"),
+    ("R0lGOD", "image/gif"),
+    ("UklGR", "image/webp"),
+    ("JVBERi0", "application/pdf"),
+];
+
+/// The next run of characters of base64 that is long enough, from a place on.
+fn next_run(text: &str, mut from: usize) -> Option<std::ops::Range<usize>> {
+    let is_of = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte);
+    let bytes = text.as_bytes();
+    while from < bytes.len() {
+        let start = from + bytes[from..].iter().position(is_of)?;
+        let length = bytes[start..].iter().take_while(|byte| is_of(byte)).count();
+        if length >= SHORTEST_IMAGE {
+            return Some(start..start + length);
+        }
+        from = start + length;
+    }
+    None
+}
+
+/// Where the telling begins, and what it is: by the words of a data URL, or by the first bytes.
+fn kind_of<'t>(text: &'t str, run: &std::ops::Range<usize>) -> Option<(usize, &'t str)> {
+    let before = &text[..run.start];
+    if let Some(head) = before.strip_suffix(";base64,")
+        && let Some(at) = head.rfind("data:")
+        && let kind = &head[at + 5..]
+        && !kind.contains(|char: char| char.is_whitespace() || "\"'<>(),".contains(char))
+    {
+        let kind = kind.split(';').next().unwrap_or_default();
+        return Some((at, if kind.is_empty() { "data" } else { kind }));
+    }
+    let known = KINDS
+        .iter()
+        .find(|(start, _)| text[run.clone()].starts_with(start));
+    known.map(|(_, kind)| (run.start, *kind))
+}
+
+/// The bytes of so many characters of base64, as a person says it.
+fn size(characters: usize) -> String {
+    let bytes = characters / 4 * 3;
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", (bytes + 500) / 1000),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
 }
 
 #[cfg(test)]
@@ -291,11 +435,57 @@ mod tests {
     #[test]
     fn wrapping_keeps_inner_blanks_and_the_width() {
         assert_eq!(wrap("say `a  b` now", 10), ["say `a  b`", "now"]);
-        assert_eq!(wrap("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
         assert_eq!(wrap("漢字漢字", 4), ["漢字", "漢字"]);
         assert_eq!(wrap("", 4), [""]);
         // Letters without a width stay with the one before them, however many they are.
         let marks = "\u{301}".repeat(200_000);
-        assert_eq!(wrap(&format!("abcd{marks}e"), 4).len(), 2);
+        assert_eq!(wrap(&format!("abcd{marks} e"), 4).len(), 2);
+    }
+
+    #[test]
+    fn a_word_a_path_and_a_time_stay_whole() {
+        assert_eq!(wrap("abcdefghij kl", 4), ["abcdefghij", "kl"]);
+        assert_eq!(
+            wrap("a /var/lib/chat.db b", 6),
+            ["a", "/var/lib/chat.db", "b"]
+        );
+        assert_eq!(
+            wrap("at 2026-01-02 03:04:05 it", 12),
+            ["at", "2026-01-02 03:04:05", "it"]
+        );
+        assert_eq!(wrap("2026-01-02 was", 12), ["2026-01-02", "was"]);
+        assert_eq!(wrap("漢字chat-17漢字", 6), ["漢字", "chat-17", "漢字"]);
+        assert_eq!(super::widest_word("at 2026-01-02 03:04:05 漢字漢字"), 19);
+        assert_eq!(super::shortened("漢字漢字", 4), "漢…");
+        assert_eq!(super::shortened("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn an_image_is_told_by_its_kind_and_size() {
+        let png = format!("iVBORw0KGgo{}", "A".repeat(64_000 - 11));
+        for (text, told) in [
+            (
+                format!("see data:image/webp;base64,{png} there"),
+                "see [image/webp, 48 kB] there",
+            ),
+            (
+                format!("{{\"data\":\"{png}\"}}"),
+                "{\"data\":\"[image/png, 48 kB]\"}",
+            ),
+            (
+                format!("![x](data:image/svg+xml;charset=utf-8;base64,{png})"),
+                "![x]([image/svg+xml, 48 kB])",
+            ),
+            (
+                format!("data:{}", "a".repeat(90)),
+                &*format!("data:{}", "a".repeat(90)),
+            ),
+            (
+                "data:image/png;base64,iVBORw0KGgo=".to_owned(),
+                "data:image/png;base64,iVBORw0KGgo=",
+            ),
+        ] {
+            assert_eq!(super::pictured(&text), told);
+        }
     }
 }

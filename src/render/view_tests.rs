@@ -11,6 +11,7 @@ use crate::model::Value;
 use crate::report::Align;
 use crate::report::Column;
 use crate::report::Head;
+use crate::report::Holds;
 use crate::report::Line;
 use crate::report::Note;
 use crate::report::Piece;
@@ -94,6 +95,7 @@ fn transcript() -> Vec<Piece> {
         user: Some("42".to_owned()),
         created: Some("2026-01-02T03:04:05.000Z".to_owned()),
         last: None,
+        full: false,
     };
     let lines = [
         line("1", "user", "hi"),
@@ -205,5 +207,147 @@ fn a_pause_shows_the_rows_so_far_and_later_rows_keep_the_columns() {
     assert!(
         out.len() > shown,
         "a row after the first page is shown at once"
+    );
+}
+
+const ID: &str = "0192f3a4-7c1e-7b2a-9d11-5f0e8a6b1c2d";
+const AT: &str = "2026-01-02T03:04:05.000Z";
+const PATH: &str = "/var/lib/chat/uploads/report.pdf";
+
+/// Conversations with ids as they are.
+fn listed() -> Vec<Piece> {
+    let columns = vec![
+        Column::of(Holds::Ids, "conversation"),
+        Column::of(Holds::Stored, "title").spare(2),
+        Column::of(Holds::Stored, "user").spare(0),
+        Column::number("messages").spare(1),
+        Column::of(Holds::Times, "last activity").spare(3),
+    ];
+    let head = Sheet {
+        command: "inspect conversations",
+        title: "conversations".to_owned(),
+        columns,
+    };
+    let title = format!("a long title that speaks of {PATH} and what is in it");
+    let row = [
+        ID.into(),
+        title.as_str().into(),
+        ID.into(),
+        Value::number("12"),
+        AT.into(),
+    ];
+    vec![Piece::Head(Head::Sheet(head)), Piece::Row(row.to_vec())]
+}
+
+fn shown(pieces: &[Piece], width: Option<u16>, verbose: bool) -> String {
+    let style = Style {
+        width,
+        verbose,
+        ..Style::default()
+    };
+    rendered("human", pieces, style)
+}
+
+/// Texts are wrapped first, then columns are left out in their order; an id, a time and a path stay whole.
+#[test]
+fn a_sheet_that_is_too_wide_says_what_it_leaves_out() {
+    for (width, left_out) in [
+        (200, None),
+        (130, Some("user")),
+        (104, Some("user, messages")),
+        (70, Some("title, user, messages")),
+        (50, Some("title, user, messages, last activity")),
+    ] {
+        let text = shown(&listed(), Some(width), false);
+        assert!(text.contains(ID), "{width}: {text}");
+        match left_out {
+            None => assert!(!text.contains("left out"), "{text}"),
+            Some(names) => {
+                let told = text
+                    .split_once("left out, as the terminal has")
+                    .unwrap_or_else(|| panic!("{width}: {text}"))
+                    .1;
+                let told = told.replace('\n', " ");
+                assert!(
+                    told.contains(&format!(": {names}; --verbose")),
+                    "{width}: {text}"
+                );
+            }
+        }
+        let says = |name: &str| left_out.is_none_or(|names| !names.contains(name));
+        assert_eq!(text.contains(AT), says("last activity"), "{width}: {text}");
+        assert_eq!(text.contains(PATH), says("title"), "{width}: {text}");
+        for line in text.lines().filter(|line| line.contains(ID)) {
+            assert!(
+                line.chars().count() <= usize::from(width),
+                "{width}: {line}"
+            );
+        }
+    }
+    for text in [
+        shown(&listed(), Some(60), true),
+        shown(&listed(), None, false),
+    ] {
+        assert!(
+            text.matches(ID).count() == 2 && text.contains(AT) && text.contains(PATH),
+            "{text}"
+        );
+        assert!(!text.contains("left out"), "{text}");
+    }
+    assert!(shown(&listed(), Some(60), true).contains("each value is on a line of its own"));
+}
+
+#[test]
+fn a_long_message_and_an_image_are_shown_in_full_on_demand() {
+    let picture = format!("data:image/png;base64,iVBORw0KGgo{}", "A".repeat(63_989));
+    let message = |text: &str| {
+        let line = Line {
+            key: "1".to_owned(),
+            role: "user".to_owned(),
+            text: text.to_owned(),
+            ..Line::default()
+        };
+        Piece::Line(Box::new(line))
+    };
+    let pieces = |full| {
+        let head = Transcript {
+            full,
+            ..Transcript::default()
+        };
+        let long = format!("{}END", "word ".repeat(1000));
+        vec![
+            Piece::Head(Head::Transcript(head)),
+            message(&picture),
+            message(&long),
+        ]
+    };
+    let brief = shown(&pieces(false), Some(80), false);
+    assert!(brief.contains("  [image/png, 48 kB]\n"), "{brief}");
+    assert!(
+        brief.contains("… 1003 more characters; --full shows them"),
+        "{brief}"
+    );
+    assert!(!brief.contains("END"));
+    let full = shown(&pieces(true), Some(80), false);
+    assert!(full.contains(&picture) && full.contains("END") && !full.contains("--full"));
+    let json = rendered("json", &pieces(false), Style::default());
+    assert!(json.contains(&picture) && json.contains("END"));
+}
+
+#[test]
+fn a_message_that_only_calls_a_tool_is_not_empty() {
+    let tools = vec![Tool {
+        name: "f".to_owned(),
+        ..Tool::default()
+    }];
+    let line = Line {
+        role: "assistant".to_owned(),
+        tools,
+        ..Line::default()
+    };
+    let text = shown(&[Piece::Line(Box::new(line))], Some(80), false);
+    assert!(
+        text.contains("⚙ f()") && !text.contains("(empty)"),
+        "{text}"
     );
 }

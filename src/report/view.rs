@@ -59,6 +59,8 @@ pub struct Column {
     pub align: Align,
     /// What its values are.
     pub holds: Holds,
+    /// Its place among those that are left out first where a terminal is too narrow; none when it stays.
+    pub spare: Option<u8>,
 }
 
 /// What the values of a column are: `--redact` hides some, and not all may be broken over lines.
@@ -102,6 +104,8 @@ pub struct Transcript {
     pub created: Option<String>,
     /// When it was last written to, as RFC 3339.
     pub last: Option<String>,
+    /// Whether people are shown long messages as a whole.
+    pub full: bool,
 }
 
 /// A message of a transcript.
@@ -151,6 +155,16 @@ impl Column {
             declared: String::new(),
             align: Align::Left,
             holds: Holds::Words,
+            spare: None,
+        }
+    }
+
+    /// The same, to be left out after so many others where a terminal is too narrow.
+    #[must_use]
+    pub fn spare(self, after: u8) -> Self {
+        Self {
+            spare: Some(after),
+            ..self
         }
     }
 

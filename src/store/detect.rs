@@ -17,6 +17,8 @@ use super::roles;
 use super::score;
 use super::score::ENOUGH;
 use super::score::Guess;
+use super::score::Reason;
+use super::score::Why;
 use super::tie;
 use super::values;
 use super::words;
@@ -35,7 +37,7 @@ pub struct Candidate {
     /// How much speaks for it; presets that fit stand above all guesses.
     pub score: i32,
     /// What does.
-    pub reasons: Vec<String>,
+    pub why: Why,
 }
 
 impl Candidate {
@@ -97,10 +99,10 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
 pub async fn nothing_found(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Stop> {
     let mut stop = fit::nothing(db.target(), schema);
     if let Some(nearest) = weighed(db, schema).await?.first() {
-        let (points, reasons) = (nearest.score, nearest.reasons.join(", "));
+        let (points, why) = (nearest.score, &nearest.why);
         let table = nearest.mapping.table();
         stop.message = format!(
-            "{}; `{table}` comes nearest, with {points} of {ENOUGH} points: {reasons}",
+            "{}; `{table}` comes nearest, with {points} of {ENOUGH} points: {why:#}",
             stop.message
         );
     }
@@ -160,12 +162,12 @@ async fn untie(db: &dyn Db, schema: &[Table], found: &mut Vec<Candidate>) -> any
         match tie::compare(db, schema, first, second).await? {
             tie::Verdict::Log(why) => {
                 found.remove(next);
-                found[0].reasons.push(why);
+                found[0].why.reasons.push(Reason::of(why));
             }
             tie::Verdict::LogIsFirst(why) => {
                 found.remove(0);
                 let mut messages = found.remove(next - 1);
-                messages.reasons.push(why);
+                messages.why.reasons.push(Reason::of(why));
                 found.insert(0, messages);
                 next = 1;
             }
@@ -181,13 +183,14 @@ async fn looked_at(
     mut guess: Guess,
     schema: &[Table],
 ) -> anyhow::Result<Option<Candidate>> {
-    let check = |store: Store| Mapping::check(vec![store], Origin::Detected(String::new()), schema);
+    let check =
+        |store: Store| Mapping::check(vec![store], Origin::Detected(Why::default()), schema);
     let Ok(mut mapping) = check(guess.store.clone()) else {
         return Ok(None);
     };
     let mut rows = sample(db, &mapping).await?;
     if let Some(store) = unpacked(&guess.store, &rows) {
-        guess.reasons.push("the text is JSON".to_owned());
+        guess.reasons.push(Reason::of("the text is JSON"));
         guess.store = store;
         mapping = check(guess.store.clone()).expect("the same columns were there a moment ago");
         rows = sample(db, &mapping).await?;
@@ -201,15 +204,15 @@ async fn looked_at(
         let joined = join::conversations(db, schema, &guess.store, &rows).await?;
         let (place, why) = joined.unzip();
         guess.store.conversation = place;
-        guess.reasons.extend(why.filter(|_| !rows.is_empty()));
+        let why = why.filter(|_| !rows.is_empty());
+        guess.reasons.extend(why.map(Reason::of));
         mapping = check(guess.store.clone()).expect("its columns are those of a table");
     }
-    let reasons = guess.reasons.join(", ");
-    mapping.origin = Origin::Detected(format!("score {}: {reasons}", guess.points));
+    mapping.origin = Origin::Detected(guess.why());
     Ok(Some(Candidate {
         mapping,
         score: guess.points,
-        reasons: guess.reasons,
+        why: guess.why(),
     }))
 }
 
@@ -281,13 +284,7 @@ pub(super) fn quoted(value: &str) -> String {
 }
 
 fn several(first: &Candidate, second: &Candidate) -> Stop {
-    let told = |candidate: &Candidate| {
-        format!(
-            "{} [{}]",
-            candidate.mapping.short(),
-            candidate.reasons.join(", ")
-        )
-    };
+    let told = |candidate: &Candidate| format!("{} [{}]", candidate.mapping.short(), candidate.why);
     Stop::unreachable(format!(
         "two places look like the chats alike: {}; and {}",
         told(first),
@@ -363,7 +360,7 @@ pub async fn from_hits(
     }
     let mut found = Vec::new();
     for guess in guesses.into_iter().chain(score::guesses(schema)) {
-        let origin = Origin::Detected(String::new());
+        let origin = Origin::Detected(Why::default());
         let named = Mapping::check(vec![guess.store.clone()], origin, schema);
         if named.is_ok_and(|mapping| is_hit(&mapping)) {
             found.extend(looked_at(db, guess, schema).await?);
@@ -394,7 +391,11 @@ pub async fn from_hits(
         .next()
         .map(|Candidate { mut mapping, .. }| {
             let (table, column) = mapping.text_columns()[0];
-            mapping.origin = Origin::Detected(format!("{what} was found in {table}.{column}"));
+            let why = Reason::of(format!("{what} was found in {table}.{column}"));
+            mapping.origin = Origin::Detected(Why {
+                points: None,
+                reasons: vec![why],
+            });
             mapping
         }))
 }
@@ -402,7 +403,10 @@ pub async fn from_hits(
 /// The best mapping by the names of tables and columns alone.
 pub fn by_names(schema: &[Table]) -> Option<Mapping> {
     let best = score::best(schema)?;
-    let why = format!("by the names of its columns, score {}", best.points);
+    let why = Why {
+        points: Some(best.points),
+        reasons: vec![Reason::of("by the names of its columns")],
+    };
     Mapping::check(vec![best.store], Origin::Detected(why), schema).ok()
 }
 

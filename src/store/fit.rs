@@ -5,6 +5,8 @@ use super::Mapping;
 use super::Origin;
 use super::presets;
 use super::presets::Preset;
+use super::score::Reason;
+use super::score::Why;
 use crate::db::Target;
 use crate::model::Table;
 use crate::stop::Stop;
@@ -87,7 +89,10 @@ fn checked(preset: &'static Preset, schema: &[Table]) -> Option<Result<Candidate
         Ok(mapping) => Ok(Candidate {
             mapping,
             score: PRESET,
-            reasons: vec![why],
+            why: Why {
+                points: None,
+                reasons: vec![Reason::of(why)],
+            },
         }),
         Err(lacks) => Err(Misfit { preset, why, lacks }),
     })

@@ -5,6 +5,7 @@ use super::declared::Allowed;
 use super::declared::Store;
 use super::plan;
 use super::presets;
+use super::score::Why;
 use super::source::Source;
 use crate::db;
 use crate::db::Db;
@@ -40,7 +41,7 @@ pub enum Origin {
         unreadable: Option<String>,
     },
     /// chatctl found it, for this reason.
-    Detected(String),
+    Detected(Why),
 }
 
 impl Mapping {
@@ -229,6 +230,7 @@ impl fmt::Display for Mapping {
         match &self.origin {
             Origin::Declared => f.write_str(", declared in chatctl.toml"),
             Origin::Preset { name, why, .. } => write!(f, ", preset {name}: {why}"),
+            Origin::Detected(why) if f.alternate() => write!(f, ", detected: {why:#}"),
             Origin::Detected(why) => write!(f, ", detected: {why}"),
         }
     }

@@ -10,6 +10,7 @@ use super::words;
 use crate::model::Column;
 use crate::model::Table;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A store that the names speak for.
 #[derive(Debug, Clone)]
@@ -19,7 +20,49 @@ pub(super) struct Guess {
     /// How much speaks for it.
     pub points: i32,
     /// What does.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Reason>,
+}
+
+/// What speaks for a mapping, or against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    why: String,
+    points: i32,
+}
+
+/// Why a mapping was taken. The alternate form tells what each reason counts for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Why {
+    /// What all of it counts for; none when nothing was counted.
+    pub points: Option<i32>,
+    /// What speaks for it.
+    pub reasons: Vec<Reason>,
+}
+
+impl Reason {
+    /// What is known besides what is counted.
+    pub(super) fn of(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            points: 0,
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(points) = self.points.filter(|_| f.alternate()) {
+            write!(f, "score {points}: ")?;
+        }
+        for (index, reason) in self.reasons.iter().enumerate() {
+            let gap = if index == 0 { "" } else { ", " };
+            write!(f, "{gap}{}", reason.why)?;
+            if reason.points != 0 && f.alternate() {
+                write!(f, " ({:+})", reason.points)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Below this there is a content column and nothing that makes it a chat.
@@ -100,10 +143,18 @@ const TELLING: &[&str] = &[
     "utterance",
 ];
 impl Guess {
+    /// What speaks for it.
+    pub(super) fn why(&self) -> Why {
+        Why {
+            points: Some(self.points),
+            reasons: self.reasons.clone(),
+        }
+    }
+
     pub(super) fn add(&mut self, points: i32, holds: bool, why: impl FnOnce() -> String) {
         if holds {
             self.points += points;
-            self.reasons.push(format!("{} ({points:+})", why()));
+            self.reasons.push(Reason { why: why(), points });
         }
     }
 }
@@ -136,6 +187,7 @@ pub(super) fn in_rows(schema: &[Table], table: &Table, conversation: Option<&Col
                     .collect(),
                 time: time.map(|column| Source::column(&column.name)),
                 status: status.map(|column| column.name.clone()),
+                tools: words::calls_column(table).map(|column| Source::column(&column.name)),
                 ..Messages::default()
             },
             ..Store::default()
@@ -181,6 +233,7 @@ fn turn(schema: &[Table], table: &Table) -> Option<Guess> {
         format!("`{}` next to `{}`", question.name, answer.name)
     });
     guess.store.message.status = None;
+    guess.store.message.tools = None;
     guess.store.message.prompt = Some(Source::column(&question.name));
     guess.store.message.response = Some(Source::column(&answer.name));
     Some(guess)

@@ -107,6 +107,27 @@ const MISLEADING_SHORT: &[&str] = &[
 /// Words that end like the name of a log.
 const HARMLESS: &[&str] = &["dialog", "dialogs", "blog", "blogs", "catalog", "catalogs"];
 
+/// Columns that hold the tools that a message calls. One that is called `tools` says which there are.
+const CALLS: &[&str] = &[
+    "tool_calls",
+    "toolcalls",
+    "tool_call",
+    "toolcall",
+    "tool_use",
+    "tool_uses",
+    "tool_invocations",
+    "toolinvocations",
+    "function_call",
+    "function_calls",
+    "functioncall",
+];
+
+/// The column that holds the tools that a message calls.
+pub(super) fn calls_column(table: &Table) -> Option<&Column> {
+    let column = CALLS.iter().find_map(|name| table.column(name));
+    column.filter(|column| column.holds_text())
+}
+
 /// Whether a table is named like something that is no chat.
 pub(super) fn is_misleading(name: &str) -> bool {
     is_something_else(name) || is_log(name)

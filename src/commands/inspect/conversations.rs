@@ -52,10 +52,10 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         title: format!("conversations of {}", chats.db.target()),
         columns: vec![
             Column::of(Holds::Ids, "conversation"),
-            Column::of(Holds::Stored, "title"),
-            Column::of(Holds::Stored, "user"),
-            Column::number("messages"),
-            Column::of(Holds::Times, "last activity"),
+            Column::of(Holds::Stored, "title").spare(2),
+            Column::of(Holds::Stored, "user").spare(0),
+            Column::number("messages").spare(1),
+            Column::of(Holds::Times, "last activity").spare(3),
             Column::text("marks"),
         ],
     };

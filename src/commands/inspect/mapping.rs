@@ -29,14 +29,17 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     let schema = db.schema().await?;
     if let Some(mapping) = env.config.store.resolve(&schema)? {
         mapping.judge(db.as_ref()).await?;
-        return page(env, vec![section(&mapping, &["declared".to_owned()])]).await;
+        return page(env, vec![section(&mapping, "declared")]).await;
     }
     let found = store::candidates(db.as_ref(), &schema).await?;
     let misfits = store::misfits(&schema);
     if found.is_empty() && misfits.is_empty() {
         return Err(store::nothing_found(db.as_ref(), &schema).await?.into());
     }
-    let sections = found.iter().map(|one| section(&one.mapping, &one.reasons));
+    let sections = found.iter().map(|one| match env.verbose {
+        true => section(&one.mapping, &format!("{:#}", one.why)),
+        false => section(&one.mapping, &one.why.to_string()),
+    });
     let mend = misfits
         .iter()
         .map(|one| format!("# {one}; mend it:\n{}", one.toml()));
@@ -58,14 +61,13 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn section(mapping: &Mapping, reasons: &[String]) -> String {
+fn section(mapping: &Mapping, why: &str) -> String {
     let unreadable = mapping
         .unreadable()
         .map(|what| format!("# not readable: {what}\n"));
     format!(
-        "# {}: {}\n{}{}",
+        "# {}: {why}\n{}{}",
         mapping.short(),
-        reasons.join(", "),
         unreadable.unwrap_or_default(),
         mapping.toml()
     )

@@ -75,9 +75,9 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         title: "messages".to_owned(),
         columns: vec![
             Column::of(Holds::Ids, "conversation"),
-            Column::of(Holds::Ids, "message"),
-            Column::of(Holds::Roles, "role"),
-            Column::of(Holds::Times, "time"),
+            Column::of(Holds::Ids, "message").spare(0),
+            Column::of(Holds::Roles, "role").spare(2),
+            Column::of(Holds::Times, "time").spare(1),
             Column::of(Holds::Stored, "text"),
         ],
     };

@@ -29,6 +29,10 @@ pub(super) struct Args {
     /// Show the rows of the messages as they are stored
     #[arg(long)]
     raw: bool,
+
+    /// Show messages of more than 4000 characters, and images in base64, as a whole
+    #[arg(long)]
+    full: bool,
 }
 
 pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
@@ -41,11 +45,11 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     };
     match args.raw {
         true => raw(&chats, key, env).await,
-        false => transcript(&chats, key, env).await,
+        false => transcript(&chats, key, args.full, env).await,
     }
 }
 
-async fn transcript(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
+async fn transcript(chats: &Chats, key: &str, full: bool, env: &Env) -> anyhow::Result<()> {
     let (db, mapping) = (chats.db.as_ref(), &chats.mapping);
     let one = store::one(db, mapping, key).await?;
     let messages = store::conversation(db, mapping, key).await?;
@@ -56,6 +60,7 @@ async fn transcript(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
         user: one.user,
         created: one.created.map(moment),
         last: one.last.map(moment),
+        full,
     };
     super::show(env, Piece::Head(Head::Transcript(head))).await;
     let last = messages.iter().rposition(|message| message.on_branch);

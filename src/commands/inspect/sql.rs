@@ -200,5 +200,6 @@ fn column(named: Named) -> Column {
         align: if is_number { Align::Right } else { Align::Left },
         declared: named.declared,
         holds: Holds::Stored,
+        spare: None,
     }
 }

@@ -31,9 +31,9 @@ pub(super) async fn run(_args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<
         columns: vec![
             Column::of(Holds::Names, "table"),
             Column::number("rows"),
-            Column::number("bytes"),
-            Column::of(Holds::Times, "last write"),
-            Column::text("evidence"),
+            Column::number("bytes").spare(1),
+            Column::of(Holds::Times, "last write").spare(2),
+            Column::text("evidence").spare(0),
         ],
     };
     show(env, Piece::Head(Head::Sheet(head))).await;

@@ -80,6 +80,10 @@ struct Page {
     color: bool,
     verbose: bool,
     width: u16,
+    /// Whether that is the width of a terminal.
+    is_terminal: bool,
+    /// Whether long messages are shown as a whole.
+    full: bool,
 }
 
 impl Page {
@@ -89,6 +93,8 @@ impl Page {
             color: style.color,
             verbose: style.verbose,
             width: style.width.unwrap_or(DEFAULT_WIDTH).max(MIN_WIDTH),
+            is_terminal: style.width.is_some(),
+            full: false,
         }
     }
 

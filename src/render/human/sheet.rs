@@ -1,4 +1,8 @@
 //! Sheets: columns side by side where the terminal is wide enough, else a line each value.
+//!
+//! Where it is too narrow, texts are wrapped first; then columns are left out that are worth the least; and
+//! where that is not enough, each value has a line of its own. Ids, times, roles, names and numbers are never
+//! broken over lines, nor is a word of a text.
 
 use super::BOLD;
 use super::DIM;
@@ -8,13 +12,15 @@ use crate::render::escape;
 use crate::render::text;
 use crate::report::Align;
 use crate::report::Column;
-use crate::report::Sheet;
+use crate::report::Holds;
 use unicode_width::UnicodeWidthStr;
 
 /// Blanks between two columns.
 const GAP: usize = 2;
-/// A column is never narrower, unless all that it holds is.
-const NARROWEST: usize = 10;
+/// A column of texts is never narrower, unless all that it holds is.
+const NARROWEST: usize = 16;
+/// A column of texts is as wide as its longest word, up to this.
+const WORD: usize = 64;
 /// Longer texts are cut, and say by how much; `--verbose` shows them whole.
 const LONGEST: usize = 400;
 
@@ -24,28 +30,30 @@ pub(super) struct Rows {
     held: Vec<Vec<String>>,
     layout: Option<Layout>,
     shown: usize,
+    /// Words that were wider than their column.
+    cut: u64,
 }
 
 enum Layout {
-    /// A column a value, each of these widths.
-    Columns(Vec<usize>),
+    /// A column a value, each of this width; none for one that is left out.
+    Columns(Vec<Option<usize>>),
     /// A line a value: there are more columns than the terminal has room for.
     Records,
 }
 
 impl Rows {
-    pub(super) fn new(sheet: &Sheet) -> Self {
+    pub(super) fn new(columns: &[Column]) -> Self {
         Self {
-            columns: sheet.columns.clone(),
+            columns: columns.to_vec(),
             held: Vec::new(),
             layout: None,
             shown: 0,
+            cut: 0,
         }
     }
 
     pub(super) fn hold(&mut self, values: &[Value], page: &Page) {
-        let longest = if page.verbose { usize::MAX } else { LONGEST };
-        let cells = values.iter().map(|value| cell(value, longest));
+        let cells = values.iter().map(|value| cell(value, page.verbose));
         self.held.push(cells.collect());
     }
 
@@ -62,90 +70,187 @@ impl Rows {
         if self.held.is_empty() {
             return;
         }
-        if self.layout.is_none() {
-            let layout = self.lay_out(usize::from(page.width));
-            if let Layout::Columns(widths) = &layout {
-                self.head(widths, page);
+        let layout = match self.layout.take() {
+            Some(layout) => layout,
+            None => {
+                let layout = self.lay_out(page);
+                if let Layout::Columns(widths) = &layout {
+                    self.head(widths, page);
+                }
+                layout
             }
-            self.layout = Some(layout);
-        }
+        };
         for row in std::mem::take(&mut self.held) {
             self.shown += 1;
-            match &self.layout {
-                Some(Layout::Columns(widths)) => self.row(&row, widths, page),
-                _ => self.record(&row, page),
+            match &layout {
+                Layout::Columns(widths) => self.row(&row, widths, page),
+                Layout::Records => self.record(&row, page),
             }
         }
+        self.layout = Some(layout);
     }
 
-    /// Says how many rows there were.
+    /// Says how many rows there were, and what of them is not shown.
     pub(super) fn end(&self, page: &mut Page) {
         if self.shown == 0 && !self.columns.is_empty() {
-            let names = self.columns.iter().map(|column| escape::line(&column.name));
-            page.wrapped(&names.collect::<Vec<_>>().join("  "), 0);
+            page.wrapped(&self.names().join("  "), 0);
         }
         page.line("");
         page.note(&text::plural(self.shown as u64, "row"), 0);
+        self.less(page);
     }
 
-    fn lay_out(&self, width: usize) -> Layout {
-        let widest = |(index, column): (usize, &Column)| {
-            let cells = self.held.iter().map(|row| &row[index]);
-            let lines = cells.flat_map(|cell| cell.lines().map(UnicodeWidthStr::width));
-            lines
-                .chain([escape::line(&column.name).width()])
-                .max()
-                .unwrap_or(0)
-        };
-        let mut widths: Vec<_> = self.columns.iter().enumerate().map(widest).collect();
-        let gaps = GAP * widths.len().saturating_sub(1);
-        while widths.iter().sum::<usize>() + gaps > width {
-            let over = widths.iter().sum::<usize>() + gaps - width;
-            let mut sorted = widths.clone();
-            sorted.sort_unstable();
-            let widest = sorted.last().copied().unwrap_or(0);
-            let second = sorted.iter().rev().find(|width| **width < widest);
-            let second = second.copied().unwrap_or(0).max(NARROWEST);
-            if widest <= NARROWEST {
-                return Layout::Records;
+    /// Says what is not shown for want of room.
+    pub(super) fn less(&self, page: &mut Page) {
+        let width = page.width;
+        match &self.layout {
+            Some(Layout::Columns(widths)) => {
+                let names = self.names();
+                let left_out = names
+                    .iter()
+                    .zip(widths)
+                    .filter(|(_, width)| width.is_none());
+                let left_out: Vec<_> = left_out.map(|(name, _)| name.as_str()).collect();
+                if !left_out.is_empty() {
+                    let names = left_out.join(", ");
+                    page.note(
+                        &format!("left out, as the terminal has {width} columns: {names}; --verbose shows all"),
+                        0,
+                    );
+                }
             }
-            // The widest give way first, down to the next one.
-            let count = widths.iter().filter(|width| **width == widest).count();
-            let to = second.max(widest.saturating_sub(over.div_ceil(count)));
-            for width in widths.iter_mut().filter(|width| **width == widest) {
-                *width = to;
+            Some(Layout::Records) => page.note(
+                &format!("each value is on a line of its own, as the terminal has {width} columns"),
+                0,
+            ),
+            None => {}
+        }
+        if self.cut > 0 {
+            let words = text::plural(self.cut, "word");
+            page.note(
+                &format!("{words} wider than the column cut (…); --verbose cuts none"),
+                0,
+            );
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = self.columns.iter();
+        names
+            .map(|column| escape::line(&column.name).into_owned())
+            .collect()
+    }
+
+    fn lay_out(&self, page: &Page) -> Layout {
+        let names = self.names();
+        let (mut widths, least): (Vec<_>, Vec<_>) = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| {
+                let lines = self.held.iter().flat_map(|row| row[index].split('\n'));
+                let lines = lines.chain([names[index].as_str()]);
+                let width = lines.clone().map(UnicodeWidthStr::width).max().unwrap_or(0);
+                if is_whole(column) {
+                    return (Some(width), width);
+                }
+                let word = lines.map(text::widest_word).max().unwrap_or(0);
+                let word = if page.verbose { word } else { word.min(WORD) };
+                (Some(width), width.min(word.max(NARROWEST)))
+            })
+            .unzip();
+        let sum = |widths: &[Option<usize>], of: &dyn Fn(usize) -> usize| {
+            let kept = widths
+                .iter()
+                .enumerate()
+                .filter_map(|(index, width)| width.map(|_| of(index)));
+            let (count, sum) = kept.fold((0, 0), |(count, sum), width| (count + 1, sum + width));
+            sum + GAP * usize::saturating_sub(count, 1)
+        };
+        let mut room = usize::from(page.width);
+        if !page.is_terminal {
+            // Whoever reads it has all the room there is.
+            room = room.max(sum(&widths, &|index| least[index]));
+        }
+        let mut spare: Vec<_> = (0..widths.len())
+            .filter(|index| self.columns[*index].spare.is_some() && !page.verbose)
+            .collect();
+        spare.sort_by_key(|index| std::cmp::Reverse(self.columns[*index].spare));
+        while sum(&widths, &|index| least[index]) > room {
+            match spare.pop() {
+                Some(index) => widths[index] = None,
+                None => return Layout::Records,
+            }
+        }
+        for (width, least) in widths.iter_mut().zip(&least) {
+            *width = width.map(|width| width.min(room.max(*least)));
+        }
+        while sum(&widths, &|index| widths[index].unwrap_or(0)) > room {
+            // The widest gives way first.
+            let gives = (0..widths.len()).filter(|index| widths[*index] > Some(least[*index]));
+            let Some(widest) = gives.max_by_key(|index| widths[*index]) else {
+                break;
+            };
+            widths[widest] = widths[widest].map(|width| width - 1);
+        }
+        for (index, width) in widths.iter_mut().enumerate() {
+            // Where its lines end early there is no need for the rest.
+            if let Some(room) = *width
+                && !is_whole(&self.columns[index])
+            {
+                let cells = self.held.iter().map(|row| row[index].as_str());
+                let lines = cells
+                    .chain([names[index].as_str()])
+                    .flat_map(|cell| cell.split('\n'));
+                let used = lines
+                    .flat_map(|line| text::wrap(line, room))
+                    .map(|line| line.width());
+                *width = Some(used.max().unwrap_or(0).min(room));
             }
         }
         Layout::Columns(widths)
     }
 
-    fn head(&self, widths: &[usize], page: &mut Page) {
-        let names: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| escape::line(&column.name).into_owned())
-            .collect();
-        self.row(&names, widths, page);
-        let width = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+    fn head(&mut self, widths: &[Option<usize>], page: &mut Page) {
+        self.row(&self.names(), widths, page);
+        let kept: Vec<_> = widths.iter().flatten().collect();
+        let width = kept.iter().copied().sum::<usize>() + GAP * kept.len().saturating_sub(1);
         page.line(&"─".repeat(width));
     }
 
-    fn row(&self, cells: &[String], widths: &[usize], page: &mut Page) {
-        let wrapped: Vec<Vec<String>> = cells
+    fn row(&mut self, cells: &[String], widths: &[Option<usize>], page: &mut Page) {
+        let mut shown = Vec::new();
+        for ((cell, width), column) in cells.iter().zip(widths).zip(&self.columns) {
+            let Some(width) = *width else { continue };
+            let lines = cell.split('\n');
+            let lines: Vec<String> = match is_whole(column) {
+                // One that comes late and is wider stands out of its column.
+                true => lines.map(str::to_owned).collect(),
+                false => {
+                    let mut short = |line: String| {
+                        let short = text::shortened(&line, width);
+                        self.cut += u64::from(short != line);
+                        short.into_owned()
+                    };
+                    lines
+                        .flat_map(|line| text::wrap(line, width))
+                        .map(&mut short)
+                        .collect()
+                }
+            };
+            shown.push((lines, width, column.align));
+        }
+        let height = shown
             .iter()
-            .zip(widths)
-            .map(|(cell, width)| {
-                let lines = cell.split('\n');
-                lines.flat_map(|line| text::wrap(line, *width)).collect()
-            })
-            .collect();
-        let height = wrapped.iter().map(Vec::len).max().unwrap_or(0);
+            .map(|(lines, ..)| lines.len())
+            .max()
+            .unwrap_or(0);
         for number in 0..height {
             let mut line = String::new();
-            for ((lines, width), column) in wrapped.iter().zip(widths).zip(&self.columns) {
+            for (lines, width, align) in &shown {
                 let part = lines.get(number).map_or("", String::as_str);
                 let blanks = " ".repeat(width.saturating_sub(part.width()));
-                match column.align {
+                match align {
                     Align::Left => line.push_str(&format!("{part}{blanks}")),
                     Align::Right => line.push_str(&format!("{blanks}{part}")),
                 }
@@ -156,11 +261,7 @@ impl Rows {
     }
 
     fn record(&self, cells: &[String], page: &mut Page) {
-        let names: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| escape::line(&column.name).into_owned())
-            .collect();
+        let names = self.names();
         let width = names.iter().map(|name| name.width()).max().unwrap_or(0);
         let head = page.paint(&format!("── {}", self.shown), DIM);
         page.line(&head);
@@ -177,6 +278,15 @@ impl Rows {
     }
 }
 
+/// Whether no value of a column may be broken over lines.
+fn is_whole(column: &Column) -> bool {
+    match (column.align, column.holds) {
+        (Align::Right, _) => true,
+        (_, Holds::Names | Holds::Times | Holds::Ids | Holds::Roles) => true,
+        (_, Holds::Words | Holds::Stored) => false,
+    }
+}
+
 impl Page {
     pub(super) fn heading(&mut self, title: &str) {
         for line in text::wrap(&escape::line(title), usize::from(self.width)) {
@@ -187,14 +297,21 @@ impl Page {
 }
 
 /// A value as a person reads it. No value is `-`, and a text that could be mistaken for that, or
-/// for nothing, is in quotes.
-fn cell(value: &Value, longest: usize) -> String {
+/// for nothing, is in quotes. Only when verbose it is shown as a whole.
+fn cell(value: &Value, verbose: bool) -> String {
+    let longest = if verbose { usize::MAX } else { LONGEST };
     match value {
         Value::Null => "-".to_owned(),
         Value::Bool(bool) => bool.to_string(),
         Value::Number(digits) => digits.clone(),
         Value::Text(text) if text.is_empty() || text == "-" => format!("\"{text}\""),
-        Value::Text(text) => text::clipped(&escape::block(text), longest).into_owned(),
+        Value::Text(text) => {
+            let text = match verbose {
+                true => text.into(),
+                false => text::pictured(text),
+            };
+            text::clipped(&escape::block(&text), longest).into_owned()
+        }
         Value::Blob(bytes) => {
             text::clipped(&format!("x'{}'", text::hex(bytes)), longest).into_owned()
         }

@@ -14,6 +14,9 @@ use crate::report::Tool;
 use crate::report::Transcript;
 use unicode_width::UnicodeWidthChar;
 
+/// How many characters of a message are shown.
+const LONGEST: usize = 4000;
+
 /// Columns before the text of a message.
 const INDENT: usize = 2;
 
@@ -51,7 +54,9 @@ impl Page {
             .map(|mark| format!("  {}", self.paint(&format!("[{mark}]"), RED)))
             .collect();
         self.line(&format!("{role}  {place}{marks}"));
-        self.body(&line.text);
+        if !line.text.is_empty() || line.tools.is_empty() {
+            self.body(&line.text);
+        }
         for tool in &line.tools {
             self.tool(tool);
         }
@@ -64,7 +69,15 @@ impl Page {
             return;
         }
         let mut fence: Option<&str> = None;
-        let text = escape::block(text);
+        let told = match self.full {
+            true => text.into(),
+            false => text::pictured(text),
+        };
+        let end = match self.full {
+            true => None,
+            false => told.char_indices().nth(LONGEST).map(|(at, _)| at),
+        };
+        let text = escape::block(&told[..end.unwrap_or(told.len())]);
         for line in text.trim_end_matches('\n').split('\n') {
             let start = line.trim();
             let mark = ["```", "~~~"].into_iter().find(|it| start.starts_with(it));
@@ -79,12 +92,25 @@ impl Page {
                 open => open,
             };
         }
+        if let Some(end) = end {
+            let more = told[end..].chars().count();
+            self.note(
+                &format!("… {more} more characters; --full shows them"),
+                INDENT,
+            );
+        }
     }
 
     /// One line, cut at the terminal's edge; all of it when verbose.
     fn tool(&mut self, tool: &Tool) {
         let name = escape::line(&tool.name).into_owned();
-        let input = escape::line(tool.input.as_deref().unwrap_or_default()).into_owned();
+        let input = tool.input.as_deref().unwrap_or_default();
+        let input = if self.full {
+            input.into()
+        } else {
+            text::pictured(input)
+        };
+        let input = escape::line(&input).into_owned();
         if self.verbose {
             self.wrapped(&format!("⚙ {name}({input})"), INDENT);
             if let Some(output) = &tool.output {

@@ -32,9 +32,12 @@ impl Show for Screen {
         match piece {
             Piece::Head(Head::Sheet(sheet)) => {
                 self.page.heading(&sheet.title);
-                self.rows = Some(Rows::new(sheet));
+                self.rows = Some(Rows::new(&sheet.columns));
             }
-            Piece::Head(Head::Transcript(head)) => self.page.conversation(head),
+            Piece::Head(Head::Transcript(head)) => {
+                self.page.full = head.full;
+                self.page.conversation(head);
+            }
             Piece::Head(Head::Text(head)) => {
                 let text = escape::block(&head.text);
                 text.lines().for_each(|line| self.page.line(line));

@@ -73,7 +73,7 @@ impl Page {
         writeln!(
             out,
             "\n### {role}, {time}, {key}{marks}\n\n{}",
-            fenced(&line.text)
+            fenced(&text::pictured(&line.text))
         )?;
         for tool in &line.tools {
             writeln!(out, "\n- tool {}", plain(&tool.name))?;
@@ -95,7 +95,7 @@ fn cell(value: &Value) -> String {
         Value::Bool(bool) => bool.to_string(),
         Value::Number(digits) => digits.clone(),
         Value::Text(text) if text.is_empty() => "\"\"".to_owned(),
-        Value::Text(text) => plain(text),
+        Value::Text(text) => plain(&text::pictured(text)),
         Value::Blob(bytes) => format!("x'{}'", text::hex(bytes)),
     }
 }
