@@ -50,8 +50,16 @@ pub(super) async fn run(
         done = &mut work => done?,
         () = job.env.until_interrupted() => {
             job.stop.store(true, Ordering::SeqCst);
-            job.interrupters.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|stop| stop());
-            match work.await? {
+            job.interrupt();
+            // A statement that was about to begin has not heard it.
+            let done = match tokio::time::timeout(AGAIN, &mut work).await {
+                Ok(done) => done,
+                Err(_) => {
+                    job.interrupt();
+                    work.await
+                }
+            };
+            match done? {
                 // A statement that the signal ended did not fail, wherever it was.
                 Ok(done) if !failed(&done) => Ok(done),
                 _ => Err(Stop::interrupted().into()),
@@ -65,7 +73,18 @@ fn failed(done: &Done) -> bool {
     matches!(done, Done::Report(report) if report.findings.iter().any(|it| it.code == FAILED))
 }
 
+/// How long after a signal a statement is stopped that began just behind it. What cleans up is tried more
+/// often than it can be stopped.
+const AGAIN: Duration = Duration::from_secs(1);
+
 impl Job {
+    /// Stops the statements that run.
+    fn interrupt(&self) {
+        let all = self.interrupters.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        all.iter().for_each(|stop| stop());
+    }
+
     /// The database that is asked for.
     pub(super) fn target(&self) -> anyhow::Result<Target> {
         let url = self
