@@ -88,6 +88,8 @@ pub struct Chat {
     settings: Vec<(&'static str, String)>,
     profile: &'static str,
     app: &'static str,
+    /// The URL of its database; a file of its own when absent.
+    server: Option<String>,
     _turn: Turn,
 }
 
@@ -110,6 +112,7 @@ impl Chat {
             settings: Vec::new(),
             profile: "plain",
             app: "chat.app",
+            server: None,
         }
     }
 
@@ -148,6 +151,12 @@ impl Chat {
         self
     }
 
+    /// In a database of a server, with this driver of SQLAlchemy.
+    pub fn on(mut self, url: String, driver: &str) -> Self {
+        self.server = Some(url);
+        self.set("DRIVER", driver)
+    }
+
     /// Its database.
     pub fn database(&self) -> PathBuf {
         self.folder.path().join("chat.db")
@@ -160,8 +169,12 @@ impl Chat {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
+        let database = match &self.server {
+            Some(_) => "DATABASE_URL={database_url}",
+            None => "DATABASE_PATH={database_path}",
+        };
         format!(
-            "env MODE={} DATABASE_PATH={{database_path}} GATEWAY_URL={{gateway_url}} {} {} -m uvicorn {}:app \
+            "env MODE={} {database} GATEWAY_URL={{gateway_url}} {} {} -m uvicorn {}:app \
              --app-dir {} --host 127.0.0.1 --port {{port}}",
             self.mode,
             settings.join(" "),
@@ -173,10 +186,11 @@ impl Chat {
 
     /// `chatctl verify-stream` of it, started by chatctl; more arguments may follow.
     pub fn verify(&self) -> Command {
+        let file = || format!("sqlite:{}", self.database().display());
         let mut command = chatctl();
         command.arg("verify-stream").args([
             "--database-url",
-            &format!("sqlite:{}", self.database().display()),
+            &self.server.clone().unwrap_or_else(file),
             "--ready",
             "/health",
             "--profile",

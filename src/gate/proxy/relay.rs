@@ -142,7 +142,7 @@ pub(super) enum Drops {
     Nothing,
     /// The message that commits.
     Message,
-    /// It, and what follows up to the end of its group.
+    /// It, and what follows to the end of its group.
     Group,
 }
 
@@ -269,8 +269,8 @@ impl<S: Session> Relay<S> {
                 length: header.length - header.begins,
             };
             let drops = std::mem::replace(&mut shared.drops, Drops::Nothing);
-            if drops == Drops::Message || drops == Drops::Group && !S::ends_group(header.kind) {
-                if drops == Drops::Group {
+            if drops != Drops::Nothing {
+                if drops == Drops::Group && !S::ends_group(header.kind) {
                     shared.drops = drops;
                 }
                 return Ok((at, Then::Drop(header.length)));

@@ -16,8 +16,8 @@ const MAX_TIMELINES: usize = 5;
 /// Columns between the time and the third column of a timeline: `  gateway  `.
 const BEFORE_WHAT: usize = 11;
 
-const LEGEND: &str = "While the gate is closed, chatctl holds a lock and no answer can be committed. \
-                      A step lets exactly one waiting write through and closes the gate again.";
+const LEGEND: &str = "While the gate is closed, no answer can be committed. chatctl lets one commit through \
+                      at a time.";
 
 impl Page {
     /// What happened in the cases that need a look; when none does, in one that shows the reasoning.

@@ -83,7 +83,7 @@ pub(super) fn rollback() -> Vec<u8> {
     message(b'Q', b"ROLLBACK\0")
 }
 
-/// `Sync`.
-pub(super) fn sync() -> Vec<u8> {
-    message(b'S', &[])
+/// `ReadyForQuery`, outside of a transaction.
+pub(super) fn ready() -> Vec<u8> {
+    message(b'Z', b"I")
 }

@@ -288,24 +288,20 @@ impl Session for Postgres {
     }
 
     fn commit_error(&mut self, kind: u8) -> CommitError {
-        let mut to_database = frame::rollback();
         self.group_ends(b'Q');
-        // A query is answered as a whole; a group of messages ends with its Sync, which follows.
-        if matches!(kind, b'Q' | b'F') {
-            to_database.extend(frame::sync());
-            self.group_ends(b'S');
-        }
+        let mut to_server = frame::error(
+            "ERROR",
+            "40001",
+            "could not serialize access: chatctl makes this commit fail on purpose",
+        );
+        // The database is ready once, after the rollback.
+        to_server.extend(frame::ready());
         CommitError {
-            to_database,
-            to_server: frame::error(
-                "ERROR",
-                "40001",
-                "could not serialize access: chatctl makes this commit fail on purpose",
-            ),
+            to_database: frame::rollback(),
+            to_server,
             drops: match kind {
-                b'S' => Drops::Nothing,
-                b'Q' | b'F' => Drops::Message,
-                _ => Drops::Group,
+                b'E' => Drops::Group,
+                _ => Drops::Message,
             },
         }
     }
