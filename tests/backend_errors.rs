@@ -26,7 +26,7 @@ async fn refusal(url: &str) -> (String, String) {
 async fn what_keeps_out(url: &str, unknown_user: &str, encrypted: &str) {
     let (shown, hint) = refusal(unknown_user).await;
     assert!(shown.contains("bob:***@127.0.0.1"), "{shown}");
-    assert!(hint.contains("mend user and password"), "{shown}: {hint}");
+    assert!(hint.contains("fix user and password"), "{shown}: {hint}");
     let (shown, hint) = refusal(&url.replace("/chat", "/none")).await;
     assert!(shown.contains("none"), "{shown}");
     assert!(hint.contains("make the database `none` first"), "{hint}");

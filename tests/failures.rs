@@ -48,7 +48,7 @@ fn a_statement_that_fails_changes_nothing(host: &Host) {
         }
         store.change(None);
         let ended = store.up(&[]);
-        assert_eq!(ended.exit, 0, "once mended: {ended:?}");
+        assert_eq!(ended.exit, 0, "once corrected: {ended:?}");
         store.is_at_head();
     }
 }

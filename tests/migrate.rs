@@ -527,7 +527,7 @@ fn a_statement_that_fails_leaves_nothing_behind() {
         let (status, exit) = report_of(&store, "status");
         assert_eq!(exit, 10, "{status:#}");
         store.file("2_change.sql", "CREATE TABLE a (x)");
-        assert_eq!(store.up().1, 0, "once mended it runs");
+        assert_eq!(store.up().1, 0, "once corrected it runs");
     }
 }
 
@@ -748,7 +748,7 @@ fn sqlx_has_nothing_left_to_do_and_the_reverse() {
     sqlx_runs(&store).unwrap();
 }
 
-/// The second incident's code is found by the command, and its mended form is not.
+/// The second incident's code is found by the command, and its corrected form is not.
 #[test]
 fn guard_finds_the_incident() {
     let tree = |side: &str| root().join("fixtures/guard/incident").join(side);

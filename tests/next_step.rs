@@ -254,6 +254,17 @@ fn a_first_turn_that_is_slow() {
     let chat = Chat::new("slow_first");
     let (report, exit) = chat.report(&["--proof", "observe", "--response-timeout", "1s"]);
     assert_eq!(exit, 0, "{report:#}");
+    // After a restart each first turn is one.
+    let chat = Chat::new("slow_first");
+    let mut command = chatctl();
+    command.args(["audit", "restart", "--stop", "kill", "--rounds", "1"]);
+    command.args(["--response-timeout", "1s", "--start", &chat.start()]);
+    command.args([
+        "--database-url",
+        &format!("sqlite:{}", chat.database().display()),
+    ]);
+    let (report, exit) = common::report(&mut command);
+    assert_eq!(exit, 0, "{report:#}");
 }
 
 /// The server makes its database when it is first talked to.
@@ -264,6 +275,28 @@ fn a_database_that_comes_later() {
     let (out, err) = text(&output);
     assert_eq!(output.status.code(), Some(0), "{out}{err}");
     assert!(err.contains("waiting for the server to make it"), "{err}");
+}
+
+/// The URL is the one that the server has in its container.
+#[test]
+fn a_database_in_a_container() {
+    let chat = Chat::new("correct");
+    let own = chat.database().display().to_string();
+    let start = chat.start().replace("{database_path}", &own);
+    let mut command = chatctl();
+    command.args(["verify-stream", "--proof", "observe", "--settle", "100ms"]);
+    command.args(["--database-url", "sqlite:/usr/src/chatctl-none/chat.db"]);
+    command.args(["--start", &start]);
+    stops(
+        &mut command,
+        3,
+        &[
+            "there is no database at",
+            "inside a container",
+            "docker inspect",
+        ],
+        &[],
+    );
 }
 
 /// A server that needs its provider and its database from the environment gets them, and is told of.

@@ -201,8 +201,8 @@ fn a_version_that_stopped_is_resolved() {
         store.file("2_change.sql", &format!("-- no-transaction\n{INDEXES}"));
         assert_eq!(store.up(&[]).exit, 1);
         // Whoever settles it by hand mends the file, too.
-        let mended = INDEXES.replace("UNIQUE ", "");
-        store.file("2_change.sql", &format!("-- no-transaction\n{mended}"));
+        let corrected = INDEXES.replace("UNIQUE ", "");
+        store.file("2_change.sql", &format!("-- no-transaction\n{corrected}"));
         let resolve = || {
             let mut command = store.command("resolve");
             command.args(["2", "--as", how]).output().unwrap()

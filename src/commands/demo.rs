@@ -46,7 +46,7 @@ const BAD: &str = "2. The same server with the bug of a real incident: it sends 
     A browser that hangs up at `[DONE]` cancels the save, and the answer is gone after a reload.";
 const END: &str = "Both verdicts are as they must be. Now your own server:\n\n  \
     chatctl verify-stream --database-url sqlite:chat.db --start 'uvicorn app:app --port {port}'\n\n\
-    `chatctl explain saved-after-done` tells how the bug comes about and how to mend it.";
+    `chatctl explain saved-after-done` tells how the bug comes about and how to fix it.";
 
 /// Runs it.
 pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {

@@ -136,8 +136,26 @@ fn spelled_as(scheme: &str, target: &Target) -> String {
     match (target.is_file(), target.secret_url().split_once(':')) {
         (true, _) if scheme == "file" => format!("file:{}", absolute(target.path())),
         (true, _) => format!("{scheme}:///{}", absolute(target.path())),
-        (false, Some((_, rest))) => format!("{scheme}:{rest}"),
+        (false, Some((_, rest))) => format!("{scheme}:{}", options_of(scheme, rest)),
         (false, None) => target.secret_url().to_owned(),
+    }
+}
+
+/// What follows the scheme, with the options that the driver calls otherwise: SQLAlchemy hands them on as
+/// they are, and asyncpg takes no `sslmode`.
+fn options_of(scheme: &str, rest: &str) -> String {
+    match (scheme, rest.split_once('?')) {
+        ("postgresql+asyncpg", Some((place, options))) => {
+            let options: Vec<_> = options
+                .split('&')
+                .map(|option| match option.split_once('=') {
+                    Some(("sslmode" | "ssl-mode", value)) => format!("ssl={value}"),
+                    _ => option.to_owned(),
+                })
+                .collect();
+            format!("{place}?{}", options.join("&"))
+        }
+        _ => rest.to_owned(),
     }
 }
 
@@ -304,7 +322,12 @@ mod tests {
             (
                 "postgres://bob:p%40w@db/chat?sslmode=require",
                 "database_url:asyncpg",
-                "postgresql+asyncpg://bob:p%40w@db/chat?sslmode=require".into(),
+                "postgresql+asyncpg://bob:p%40w@db/chat?ssl=require".into(),
+            ),
+            (
+                "postgres://bob@db/chat?sslmode=require&connect_timeout=3",
+                "database_url:psycopg",
+                "postgresql+psycopg://bob@db/chat?sslmode=require&connect_timeout=3".into(),
             ),
             (
                 "postgres://bob:p%40w@db/chat",

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 pub use catalog::Catalog;
 pub use file::stop_reading;
+pub use file::where_else;
 pub use query::Answer;
 pub use query::Named;
 pub use query::Query;

@@ -62,7 +62,7 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
         ),
         (sqlx::Error::Io(_), _) => {
             format!(
-                "start the database server, or mend host and port in --database-url: {}",
+                "start the database server, or fix host and port in --database-url: {}",
                 target.address()
             )
         }
@@ -74,7 +74,7 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
             target.database()
         ),
         // SQLSTATE, class 28: the log-in is refused.
-        (_, Some("28000" | "28P01")) => "mend user and password in --database-url; a character that means something in a URL is written as %40 for @".to_owned(),
+        (_, Some("28000" | "28P01")) => "fix user and password in --database-url; a character that means something in a URL is written as %40 for @".to_owned(),
         _ => "check --database-url".to_owned(),
     }
 }
@@ -172,7 +172,7 @@ fn grant(message: &str) -> String {
 /// An option of the URL that the driver can't take.
 pub(super) fn unusable(target: &Target, error: &sqlx::Error) -> Stop {
     Stop::usage(format!("`{target}` can't be used: {error}"))
-        .hint("mend the parameters after `?` in --database-url")
+        .hint("fix the parameters after `?` in --database-url")
 }
 
 /// A statement with each `?` replaced by a value, as `literal` writes it. Only so do the servers

@@ -165,7 +165,7 @@ fn complete(store: &Store) -> Result<(), Stop> {
 
 fn lacks(name: &str, part: &str, why: &str) -> Stop {
     Stop::usage(format!("the mapping lacks `{name}` in [{part}]: {why}"))
-        .hint("mend [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns")
+        .hint("fix [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns")
 }
 
 fn each<'n>(table: &Table, named: impl IntoIterator<Item = &'n mut String>) -> Result<(), Stop> {

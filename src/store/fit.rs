@@ -25,7 +25,7 @@ pub struct Misfit {
 }
 
 impl Misfit {
-    /// The preset's stores, to be mended by hand.
+    /// The preset's stores, to be corrected by hand.
     pub fn toml(&self) -> String {
         presets::toml(self.preset.store.clone())
     }
@@ -118,7 +118,7 @@ pub(super) fn nothing(target: &Target, schema: &[Table]) -> Stop {
     ));
     match misfits(schema).first() {
         Some(misfit) => stop.hint(format!(
-            "{misfit}; `chatctl inspect mapping` prints it, to be mended in chatctl.toml"
+            "{misfit}; `chatctl inspect mapping` prints it, to be corrected in chatctl.toml"
         )),
         None => stop.hint(
             "declare them as [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns",

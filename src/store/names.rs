@@ -50,11 +50,11 @@ fn unknown(what: &str, name: &str, place: &str, near: &[String]) -> Stop {
     let stop = Stop::usage(format!("no {what} `{name}` in {place}"));
     match near.is_empty() {
         false => stop.hint(format!(
-            "did you mean {}? mend [[store]] in chatctl.toml",
+            "did you mean {}? fix [[store]] in chatctl.toml",
             near.join(" or ")
         )),
         true => stop.hint(
-            "mend [[store]] in chatctl.toml, or remove it to let chatctl find the table; \
+            "fix [[store]] in chatctl.toml, or remove it to let chatctl find the table; \
              `chatctl inspect schema` lists what there is",
         ),
     }

@@ -15,7 +15,7 @@ use crate::report::Severity::Warning;
 pub(super) const CHECK: Check = Check {
     code: "foreign-keys-off",
     causes: CAUSES,
-    help: "SQLite: `PRAGMA foreign_keys = ON` on every connection; PostgreSQL: mend the rows, then VALIDATE \
+    help: "SQLite: `PRAGMA foreign_keys = ON` on every connection; PostgreSQL: fix the rows, then VALIDATE \
            CONSTRAINT; MySQL: ENGINE=InnoDB",
     unfit,
     look: Look::Store(look),

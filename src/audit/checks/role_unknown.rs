@@ -14,7 +14,7 @@ use crate::store::Thread;
 pub(super) const CHECK: Check = Check {
     code: "role-unknown",
     causes: CAUSES,
-    help: "tell chatctl what the role means (`role_map` in [store.message]), or mend what writes it",
+    help: "tell chatctl what the role means (`role_map` in [store.message]), or fix what writes it",
     unfit: opaque,
     look: Look::Thread(look),
 };

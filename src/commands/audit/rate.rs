@@ -106,8 +106,9 @@ pub(super) struct Server {
     #[arg(long, value_name = "CMD", requires = "probe")]
     start: Option<String>,
 
-    /// The path that answers below 500 when the server is ready [default: the port accepts]
-    #[arg(long, value_name = "PATH", requires = "probe")]
+    /// The path or the URL that answers below 500, or the port of this machine that accepts, when the
+    /// server is ready [default: its own port accepts]
+    #[arg(long, value_name = "PATH|URL|PORT", requires = "probe")]
     ready: Option<String>,
 
     /// How long the server may take to be ready [default: 30s]

@@ -52,8 +52,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     reload_file: Option<PathBuf>,
 
-    /// The path, or the URL, that answers below 500 when the server is ready
-    #[arg(long, value_name = "URL")]
+    /// The path or the URL that answers below 500, or (with --start) the port of this machine that
+    /// accepts, when the server is ready
+    #[arg(long, value_name = "PATH|URL|PORT")]
     ready: Option<String>,
 
     /// How long the server may take to be ready [default: 30s]

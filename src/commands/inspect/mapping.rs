@@ -40,10 +40,10 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         true => section(&one.mapping, &format!("{:#}", one.why)),
         false => section(&one.mapping, &one.why.to_string()),
     });
-    let mend = misfits
+    let fix = misfits
         .iter()
-        .map(|one| format!("# {one}; mend it:\n{}", one.toml()));
-    page(env, sections.chain(mend).collect()).await?;
+        .map(|one| format!("# {one}; fix it:\n{}", one.toml()));
+    page(env, sections.chain(fix).collect()).await?;
     if let [first, second, ..] = found.as_slice()
         && !first.beats(second)
     {

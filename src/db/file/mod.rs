@@ -214,18 +214,13 @@ pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
     let about = match std::fs::metadata(path) {
         Ok(about) => about,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Stop::unreachable(format!("no database at `{shown}`")).hint(
-                match is_of_container(path) {
-                    true => {
-                        "it looks like a path inside a container: give the path of its volume on this \
-                         machine (docker inspect -f '{{ .Mounts }}' CONTAINER), or run chatctl in the container"
-                    }
-                    false => {
-                        "check --database-url; chatctl never creates the store that it looks at \
-                         (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)"
-                    }
-                },
-            ));
+            return Err(
+                Stop::unreachable(format!("no database at `{shown}`")).hint(where_else(
+                    path,
+                    "check --database-url; chatctl never creates the store that it looks at \
+                 (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
+                )),
+            );
         }
         Err(error) => {
             return Err(
@@ -245,6 +240,17 @@ pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
         Stop::unreachable(format!("`{shown}` is {what}, not a database file"))
             .hint("give the path of the file itself: sqlite:PATH"),
     )
+}
+
+/// What to do about a file that is not there: a path of a container's means another one, else this.
+pub fn where_else<'a>(path: &Path, otherwise: &'a str) -> &'a str {
+    match is_of_container(path) {
+        true => {
+            "it looks like a path inside a container: give the path of its volume on this machine \
+             (docker inspect -f '{{ .Mounts }}' CONTAINER), or run chatctl in the container"
+        }
+        false => otherwise,
+    }
 }
 
 /// Whether a path is where images keep their data, and its folder is not there.

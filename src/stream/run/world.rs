@@ -90,10 +90,11 @@ impl World {
                     "the server answered a chat, and there is no database at `{}`",
                     path.display()
                 ))
-                .hint(
+                .hint(db::where_else(
+                    path,
                     "let the server store there (in --start {database_path} is this path), or give the \
                      file that it uses with --database-url (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
-                )
+                ))
                 .into());
             }
             tokio::time::sleep(ASK).await;

@@ -15,6 +15,7 @@ pub fn load(path: &Path, profiles: &[&str]) -> Result<Session, SessionError> {
     let file = path.display().to_string();
     let bytes = input::read(path).map_err(|error| {
         SessionError::whole_file(&file, format!("the session cannot be read: {error}"))
+            .help("give the path of a session file; docs/sessions.md shows how to write one")
     })?;
     let text = utf8(&file, &bytes)?;
     let folder = path.parent().unwrap_or(Path::new(""));
