@@ -195,7 +195,7 @@ fn wrong_name(name: &str, target: &Target, values: &[(String, String)]) -> Stop 
         return Stop::usage(format!(
             "`--start` has {{database_path}}, and `{target}` is no file"
         ))
-        .hint(known);
+        .hint(format!("use {{database_url}} or its parts; {known}"));
     }
     Stop::usage(format!("`--start` has an unknown name {{{name}}}")).hint(known)
 }
