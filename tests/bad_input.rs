@@ -237,6 +237,8 @@ fn a_database_that_must_not_be_written() {
         "verify-stream",
         "--proof",
         "gate",
+        "--gate",
+        "raw-locks",
         "--ready",
         "/health",
         "--start",
@@ -277,6 +279,58 @@ fn a_database_that_the_server_does_not_use() {
         ],
     );
     nothing_runs(chat.folder.path());
+}
+
+/// A store that is declared and read in the wrong place makes no good server bad: the run stops,
+/// names where the texts are, and prints what to write.
+#[test]
+fn a_store_that_is_declared_wrongly() {
+    let chat = Chat::new("correct");
+    let right = "table = 'message'\nconversation = ['conversation_id']\nrole = 'role'\n";
+    let wrong_table =
+        "table = 'conversation'\nconversation = ['id']\nrole = 'title'\ncontent = 'title'\n";
+    let wrong_column = format!("{right}content = 'status'\n");
+    let wrong_conversation =
+        "table = 'message'\nconversation = ['id']\nrole = 'role'\ncontent = 'content'\n";
+    let wrong_role = "table = 'message'\nconversation = ['conversation_id']\nrole = 'status'\ncontent = 'content'\n";
+    for (declared, part) in [
+        (wrong_table, "is in `message.content`"),
+        (&wrong_column, "is in `message.content`"),
+        (wrong_conversation, "the two sides of one conversation"),
+        (wrong_role, "the two sides of one conversation"),
+    ] {
+        let config = chat.folder.path().join("chatctl.toml");
+        fs::write(&config, format!("[[store]]\n[store.message]\n{declared}")).unwrap();
+        let arguments = ["--settle", "300ms", "--config", config.to_str().unwrap()];
+        fails(
+            chat.verify().args(arguments),
+            2,
+            &[part, "correct it in chatctl.toml", "conversation_id"],
+        );
+    }
+    nothing_runs(chat.folder.path());
+}
+
+/// Texts that are stored, and of which no message could be made, are not said to be nowhere.
+#[test]
+fn a_store_in_which_no_message_can_be_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let mut command = chatctl();
+    command.args(["verify-stream", "--settle", "300ms", "--ready", "/health"]);
+    command.args(["--database-url", &url]);
+    command.args(["--start", &common::small::start(&["--keep", "transcripts"])]);
+    fails(
+        &mut command,
+        3,
+        &[
+            "its answer in `minutes.spoken` and its question in `minutes.spoken`",
+            "complete this in chatctl.toml",
+            "table = \"minutes\"",
+            "content = \"spoken\"",
+            "# the columns of minutes: topic, spoken",
+        ],
+    );
 }
 
 #[test]

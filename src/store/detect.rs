@@ -338,13 +338,8 @@ pub async fn from_hits(
     hits: &[Hit],
     (text, what): (&str, &str),
 ) -> anyhow::Result<Option<Mapping>> {
-    let is_hit = |mapping: &Mapping| {
-        let columns = mapping.text_columns();
-        hits.iter()
-            .any(|hit| columns.contains(&(hit.table.as_str(), hit.column.as_str())))
-    };
     if let [only] = fit::fitting(schema).as_slice()
-        && is_hit(&only.mapping)
+        && only.mapping.reads_any(hits)
     {
         return Ok(Some(only.mapping.clone()));
     }
@@ -362,7 +357,7 @@ pub async fn from_hits(
     for guess in guesses.into_iter().chain(score::guesses(schema)) {
         let origin = Origin::Detected(Why::default());
         let named = Mapping::check(vec![guess.store.clone()], origin, schema);
-        if named.is_ok_and(|mapping| is_hit(&mapping)) {
+        if named.is_ok_and(|mapping| mapping.reads_any(hits)) {
             found.extend(looked_at(db, guess, schema).await?);
         }
     }

@@ -3,6 +3,7 @@
 use super::check;
 use super::declared::Allowed;
 use super::declared::Store;
+use super::detect::Hit;
 use super::plan;
 use super::presets;
 use super::score::Why;
@@ -136,6 +137,23 @@ impl Mapping {
         own.chain(parts)
             .flat_map(|(table, source)| source.columns().map(move |column| (table, column)))
             .collect()
+    }
+
+    /// Where it reads texts, in a sentence.
+    pub fn reads(&self) -> String {
+        let names: Vec<_> = self
+            .text_columns()
+            .iter()
+            .map(|(table, column)| format!("`{table}.{column}`"))
+            .collect();
+        names.join(", ")
+    }
+
+    /// Whether it reads texts from one of the columns in which something was found.
+    pub fn reads_any(&self, hits: &[Hit]) -> bool {
+        let columns = self.text_columns();
+        hits.iter()
+            .any(|hit| columns.contains(&(hit.table.as_str(), hit.column.as_str())))
     }
 
     /// The columns of a table that it names.

@@ -5,7 +5,8 @@
 `--save before` (the final marker), `--save MS`: so many milliseconds after it, or `--save never`. `--keep` says how
 chats are kept: `messages` (a row each), `seconds` (the same, in the order of times of one second and
 of keys that do not grow), `status` (a row each with its status), `turns` (question and answer in one row, which
-names no conversation: all is one chat), or `apart` (questions in one table, answers in another).
+names no conversation: all is one chat), `apart` (questions in one table, answers in another), or `transcripts` (a
+text for each conversation, in which nothing but words tells who speaks).
 `--marks FILE`, where there is no such file yet: writes when the marker of a second turn was sent, and
 then the time, over and over, until the server is killed.
 `--left HOW`: what becomes of an answer whose client has left: `whole` goes on and stores all of it, `marked` stores
@@ -41,7 +42,11 @@ arguments.add_argument("--db", required=True)
 arguments.add_argument("--port", type=int, required=True)
 arguments.add_argument("--gateway", required=True)
 arguments.add_argument("--save", default="before")
-arguments.add_argument("--keep", default="messages", choices=["messages", "seconds", "turns", "status", "apart"])
+arguments.add_argument(
+    "--keep",
+    default="messages",
+    choices=["messages", "seconds", "turns", "status", "apart", "transcripts"],
+)
 arguments.add_argument("--marks")
 arguments.add_argument("--cut", action="store_true")
 arguments.add_argument("--left", default="whole", choices=["whole", "marked", "cut", "never"])
@@ -63,6 +68,7 @@ TABLES = {
         created_at TEXT)""",
     "apart": """CREATE TABLE IF NOT EXISTS question (id INTEGER PRIMARY KEY, chat TEXT, words TEXT);
         CREATE TABLE IF NOT EXISTS reply (id INTEGER PRIMARY KEY, question INTEGER, words TEXT)""",
+    "transcripts": "CREATE TABLE IF NOT EXISTS minutes (topic TEXT PRIMARY KEY, spoken TEXT)",
 }
 ORDERS = {"messages": "id", "status": "id", "seconds": "created_at, id"}
 ending = threading.Event()
@@ -119,6 +125,10 @@ def keep_turn(question: str, answer: str) -> None:
     write("INSERT INTO asked (prompt, response, created_at) VALUES (?, ?, ?)", question, answer, now())
 
 
+def keep_words(key: str, words: str) -> None:
+    write("INSERT INTO minutes VALUES (?1, ?2) ON CONFLICT DO UPDATE SET spoken = spoken || ?2", key, words)
+
+
 def history(key: str) -> list[dict[str, str]]:
     if options.mute or not made.is_set():
         return []
@@ -133,6 +143,8 @@ def history(key: str) -> list[dict[str, str]]:
                 (key,),
             )
             return [{"role": role, "content": text} for role, text, *_ in rows]
+        if options.keep == "transcripts":
+            return []
         order = ORDERS[options.keep]
         rows = db.execute(f"SELECT role, content FROM message WHERE conversation_id = ? ORDER BY {order}", (key,))
         return [{"role": role, "content": text} for role, text in rows]
@@ -195,7 +207,9 @@ class Handler(BaseHTTPRequestHandler):
     def chat(self, asked: dict[str, str]) -> None:
         key, question = asked["conversation_id"], asked["message"]
         messages = [*history(key), {"role": "user", "content": question}]
-        if options.keep != "turns":
+        if options.keep == "transcripts":
+            keep_words(key, f"Somebody said: {question}\n")
+        elif options.keep != "turns":
             keep_message(key, "user", question, "DONE")
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -250,6 +264,8 @@ class Handler(BaseHTTPRequestHandler):
     def save(self, key: str, question: str, said: str, status: str = "DONE") -> None:
         if options.keep == "turns":
             keep_turn(question, said)
+        elif options.keep == "transcripts":
+            keep_words(key, f"And the machine: {said}\n")
         else:
             keep_message(key, "assistant", said, status)
 

@@ -12,8 +12,7 @@ use crate::report::Report;
 use crate::report::Severity;
 use crate::stop::Stop;
 use crate::store;
-use crate::store::Hit;
-use crate::store::Mapping;
+use crate::store::Shape;
 use crate::stream::faults::NONE;
 use crate::stream::faults::READ_TO_END;
 use crate::stream::judge;
@@ -23,8 +22,6 @@ use crate::stream::judge::TurnSeen;
 use crate::stream::judge::order::Row;
 use std::time::Duration;
 
-/// Between two looks for the table of messages.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How many chats are held without a gate.
 const CHATS: usize = 4;
 
@@ -122,6 +119,14 @@ impl Stage<'_> {
         if self.mapping.is_none() {
             self.find_mapping(&live, &seen).await?;
         }
+        let is_opaque = |mapping: &store::Mapping| mapping.store().shape == Shape::Opaque;
+        if self.mapping.as_ref().is_some_and(is_opaque) {
+            return Err(Stop::unreachable(
+                "what the store holds can only be read by its writer, so nobody can say when an answer is stored",
+            )
+            .hint("chatctl audit restart asks the server for its history instead")
+            .into());
+        }
         if let Some((_, row)) = self.await_row(&live, self.options.settle).await {
             self.keep(&live, row);
             if is_first {
@@ -190,98 +195,6 @@ impl Stage<'_> {
             }
             _ => Some(captured.clone()),
         })
-    }
-
-    /// Finds out which table holds the messages: the user says so, or the chat's own texts do.
-    pub(super) async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
-        let was_there = self.world.db.is_some();
-        self.world.open_store(self.options.settle).await?;
-        let deadline = clock::now() + self.options.settle;
-        // A server that makes its file with its first chat makes the tables a moment later.
-        let mut schema = loop {
-            let schema = self.world.db().schema().await?;
-            match self.world.declared.resolve(&schema) {
-                Ok(mapping) => {
-                    self.mapping = mapping;
-                    break schema;
-                }
-                Err(error) if was_there || clock::now() >= deadline => return Err(error.into()),
-                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
-            }
-        };
-        self.world.mask.know(&schema);
-        if let Some(mapping) = &self.mapping {
-            mapping.judge(self.world.db()).await?;
-            return self.note_mapping();
-        }
-        let mut before = Vec::new();
-        loop {
-            // Two looks that agree: a log may be written earlier than the messages are.
-            let hits = store::find_text(self.world.db(), &schema, &live.nonce).await?;
-            if !hits.is_empty() && hits == before || clock::now() >= deadline {
-                let answer = (live.nonce.as_str(), "the answer of a first chat");
-                self.mapping = store::from_hits(self.world.db(), &schema, &hits, answer).await?;
-                self.note_other_tables(&hits);
-                break;
-            }
-            before = hits;
-            tokio::time::sleep(LOOK_AGAIN).await;
-            if before.is_empty() {
-                schema = self.world.db().schema().await?;
-                self.world.mask.know(&schema);
-            }
-        }
-        if self.mapping.is_none() {
-            let hits = store::find_text(self.world.db(), &schema, &live.tag).await?;
-            let message = (live.tag.as_str(), "the user's message of a first chat");
-            self.mapping = store::from_hits(self.world.db(), &schema, &hits, message).await?;
-        }
-        match self.mapping {
-            Some(_) => self.note_mapping(),
-            None => Err(self.no_mapping(schema.len(), seen, store::by_names(&schema))),
-        }
-    }
-
-    /// A text that stands in several tables is told: the proof is about one of them.
-    fn note_other_tables(&self, hits: &[Hit]) {
-        let taken = self.mapping.as_ref().map(Mapping::table);
-        let others: Vec<_> = hits
-            .iter()
-            .filter(|hit| Some(hit.table.as_str()) != taken)
-            .map(|hit| format!("{}.{}", hit.table, hit.column))
-            .collect();
-        if taken.is_some() && !others.is_empty() {
-            self.world.progress.warning(&format!(
-                "the answer is in {} too; if messages are read from there, declare it as [[store]]",
-                others.join(", ")
-            ));
-        }
-    }
-
-    fn note_mapping(&self) -> anyhow::Result<()> {
-        if let Some(mapping) = &self.mapping {
-            self.world.progress.note(&format!("messages: {mapping}"));
-        }
-        Ok(())
-    }
-
-    fn no_mapping(&self, tables: usize, seen: &Seen, by_names: Option<Mapping>) -> anyhow::Error {
-        let target = self.world.db().target();
-        let answer = seen.turn.text.chars().count();
-        let hint = match by_names {
-            Some(mapping) => format!(
-                "is this the server's database? table `{}` looks like messages but holds neither text; \
-                 if texts are stored encrypted or compressed, chatctl can't read them",
-                mapping.table()
-            ),
-            None => "is this the server's database? check --database-url against the server's own configuration".to_owned(),
-        };
-        Stop::unreachable(format!(
-            "a chat was held ({answer} characters were answered), and neither its question nor its answer \
-             is in any of the {tables} tables of `{target}`"
-        ))
-        .hint(hint)
-        .into()
     }
 
     /// The whole account of a chat: rows, history, and what a page of another origin may do.

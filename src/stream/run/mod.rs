@@ -6,6 +6,7 @@ mod chat;
 mod client;
 mod close_at_final;
 mod cors;
+mod find_store;
 mod finish_without_done;
 mod gated;
 mod gates;

@@ -1,0 +1,343 @@
+//! Which table holds the messages: the user says so, or a first chat's own texts do. What the user
+//! says is held against these texts too: a store that is read in the wrong place loses everything.
+
+use super::chat::Live;
+use super::client::Seen;
+use super::stage::Stage;
+use crate::clock;
+use crate::model::Role;
+use crate::model::StoredMessage;
+use crate::model::Table;
+use crate::stop::Stop;
+use crate::store;
+use crate::store::Hit;
+use crate::store::Mapping;
+use crate::store::Origin;
+use crate::store::Shape;
+use std::time::Duration;
+
+/// Between two looks for the texts.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Where the texts of a first chat stand, whatever they are read through.
+struct Places {
+    answer: Vec<Hit>,
+    question: Vec<Hit>,
+}
+
+/// The rows that a mapping reads of a first chat.
+struct Rows {
+    question: Vec<StoredMessage>,
+    answer: Vec<StoredMessage>,
+}
+
+impl Rows {
+    /// Whether they are a question and its answer in one conversation.
+    fn are_a_chat(&self) -> bool {
+        let pair = self.question.first().zip(self.answer.first());
+        pair.is_some_and(|(question, answer)| {
+            let sides = (&question.role, &answer.role);
+            sides == (&Role::User, &Role::Assistant) && question.conversation == answer.conversation
+        })
+    }
+}
+
+impl Stage<'_> {
+    /// Finds out where the messages are.
+    ///
+    /// # Errors
+    /// When the texts of a first chat are not where they are read, or in no place that can be read.
+    pub(super) async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
+        let was_there = self.world.db.is_some();
+        self.world.open_store(self.options.settle).await?;
+        let deadline = clock::now() + self.options.settle;
+        // A server that makes its file with its first chat makes the tables a moment later.
+        let (schema, declared) = loop {
+            let schema = self.world.db().schema().await?;
+            match self.world.declared.resolve(&schema) {
+                Ok(declared) => break (schema, declared),
+                Err(error) if was_there || clock::now() >= deadline => return Err(error.into()),
+                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        };
+        self.world.mask.know(&schema);
+        let mapping = match declared {
+            Some(mapping) => {
+                mapping.judge(self.world.db()).await?;
+                // A writer that alone can read its rows is taken at its word.
+                if mapping.store().shape != Shape::Opaque {
+                    self.check_declared(&mapping, &schema, live, seen).await?;
+                }
+                mapping
+            }
+            None => self.detect(schema, live, seen).await?,
+        };
+        self.world.progress.note(&format!("messages: {mapping}"));
+        self.mapping = Some(mapping);
+        Ok(())
+    }
+
+    /// The mapping of the table in which the answer is; of the question's, where the answer is nowhere.
+    async fn detect(
+        &self,
+        mut schema: Vec<Table>,
+        live: &Live,
+        seen: &Seen,
+    ) -> anyhow::Result<Mapping> {
+        let db = self.world.db();
+        let deadline = clock::now() + self.options.settle;
+        let mut before = Vec::new();
+        loop {
+            // Two looks that agree: a log may be written earlier than the messages are.
+            let hits = store::find_text(db, &schema, &live.nonce).await?;
+            let is_settled = !hits.is_empty() && hits == before || clock::now() >= deadline;
+            before = hits;
+            if is_settled {
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if before.is_empty() {
+                schema = db.schema().await?;
+                self.world.mask.know(&schema);
+            }
+        }
+        let schema = schema.as_slice();
+        let answer = (live.nonce.as_str(), "the answer of a first chat");
+        if let Some(mapping) = store::from_hits(db, schema, &before, answer).await? {
+            self.note_other_tables(&mapping, &before);
+            return Ok(mapping);
+        }
+        let places = Places {
+            question: store::find_text(db, schema, &live.tag).await?,
+            answer: before,
+        };
+        if !places.answer.is_empty() {
+            return Err(unread(schema, &places).into());
+        }
+        let message = (live.tag.as_str(), "the user's message of a first chat");
+        match store::from_hits(db, schema, &places.question, message).await? {
+            Some(mapping) => Ok(mapping),
+            None if places.question.is_empty() => Err(self.nowhere(schema, seen)),
+            None => Err(unread(schema, &places).into()),
+        }
+    }
+
+    /// A text that stands in several tables is told: the proof is about one of them.
+    fn note_other_tables(&self, mapping: &Mapping, hits: &[Hit]) {
+        let others: Vec<_> = hits
+            .iter()
+            .filter(|hit| hit.table != mapping.table())
+            .map(|hit| format!("{}.{}", hit.table, hit.column))
+            .collect();
+        if !others.is_empty() {
+            self.world.progress.warning(&format!(
+                "the answer is in {} too; if messages are read from there, declare it as [[store]]",
+                others.join(", ")
+            ));
+        }
+    }
+
+    /// Holds a declared mapping against a first chat: a text that is elsewhere, and is not read, is
+    /// no text that the server has lost.
+    async fn check_declared(
+        &self,
+        mapping: &Mapping,
+        schema: &[Table],
+        live: &Live,
+        seen: &Seen,
+    ) -> anyhow::Result<()> {
+        let db = self.world.db();
+        let deadline = clock::now() + self.options.settle;
+        let mut rows = self.rows_of(mapping, live).await?;
+        while (rows.question.is_empty() || rows.answer.is_empty()) && clock::now() < deadline {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            rows = self.rows_of(mapping, live).await?;
+        }
+        if rows.are_a_chat() {
+            return Ok(());
+        }
+        let places = Places {
+            question: store::find_text(db, schema, &live.tag).await?,
+            answer: store::find_text(db, schema, &live.nonce).await?,
+        };
+        let answer = (live.nonce.as_str(), "the answer of a first chat");
+        // That there is doubt about it is no reason to doubt what was declared.
+        let found = store::from_hits(db, schema, &places.answer, answer).await;
+        let found = found.ok().flatten();
+        let name = declared_as(mapping);
+        if !rows.answer.is_empty() {
+            let Some(found) = found.filter(|found| found.table() == mapping.table()) else {
+                return Ok(());
+            };
+            return match self.rows_of(&found, live).await?.are_a_chat() {
+                true => Err(Stop::usage(format!(
+                    "through {name} the question and the answer of a first chat are not the two sides of one \
+                     conversation, and through other columns of `{}` they are",
+                    mapping.table()
+                ))
+                .hint(suggested(&found.toml()))
+                .into()),
+                false => Ok(()),
+            };
+        }
+        let nothing_read = rows.question.is_empty();
+        let told: Vec<_> = [
+            ("question", nothing_read, &places.question),
+            ("answer", true, &places.answer),
+        ]
+        .into_iter()
+        .filter(|(_, is_missing, hits)| *is_missing && !hits.is_empty())
+        .map(|(what, _, hits)| format!("the {what} of a first chat is in {}", listed(hits)))
+        .collect();
+        if told.is_empty() {
+            return match nothing_read {
+                true => Err(self.nowhere(schema, seen)),
+                false => Ok(()),
+            };
+        }
+        let message = format!(
+            "{}, and {name} does not read it there: it reads {}",
+            told.join(", and "),
+            mapping.reads()
+        );
+        let is_wrong = nothing_read || mapping.reads_any(&places.answer);
+        // Where the question is read as declared, the answer may stand in a log only; where the answer
+        // is nowhere, the question may stand in a title only.
+        let stop = match is_wrong && !places.answer.is_empty() {
+            true => Stop::usage(message),
+            false => Stop::unreachable(message),
+        };
+        let text = match &found {
+            Some(found) => found.toml(),
+            None => to_complete(schema, &places),
+        };
+        Err(stop.hint(suggested(&text)).into())
+    }
+
+    async fn rows_of(&self, mapping: &Mapping, live: &Live) -> anyhow::Result<Rows> {
+        let db = self.world.db();
+        Ok(Rows {
+            question: store::holding(db, mapping, &live.tag).await?,
+            answer: store::holding(db, mapping, &live.nonce).await?,
+        })
+    }
+
+    /// Neither text is anywhere.
+    fn nowhere(&self, schema: &[Table], seen: &Seen) -> anyhow::Error {
+        let target = self.world.db().target();
+        let (tables, answer) = (schema.len(), seen.turn.text.chars().count());
+        let hint = match store::by_names(schema) {
+            Some(mapping) => format!(
+                "is this the server's database? table `{}` looks like messages but holds neither text; \
+                 if texts are stored encrypted or compressed, chatctl can't read them",
+                mapping.table()
+            ),
+            None => "is this the server's database? check --database-url against the server's own configuration".to_owned(),
+        };
+        Stop::unreachable(format!(
+            "a chat was held ({answer} characters were answered), and neither its question nor its answer \
+             is in any of the {tables} tables of `{target}`"
+        ))
+        .hint(hint)
+        .into()
+    }
+}
+
+/// Both texts, or one of them, were found where nothing tells a message from another.
+fn unread(schema: &[Table], places: &Places) -> Stop {
+    let told: Vec<_> = [("answer", &places.answer), ("question", &places.question)]
+        .into_iter()
+        .filter(|(_, hits)| !hits.is_empty())
+        .map(|(what, hits)| format!("its {what} in {}", listed(hits)))
+        .collect();
+    Stop::unreachable(format!(
+        "a chat was held and stored, {}: what of that is a message could not be told",
+        told.join(" and ")
+    ))
+    .hint(format!(
+        "complete this in chatctl.toml (docs/mapping.md has every key):\n{}",
+        to_complete(schema, places)
+    ))
+}
+
+/// What to write into `chatctl.toml` instead.
+fn suggested(text: &str) -> String {
+    format!("correct it in chatctl.toml; from what was found there:\n{text}")
+}
+
+/// How a mapping came to be named, in a sentence.
+fn declared_as(mapping: &Mapping) -> String {
+    match &mapping.origin {
+        Origin::Preset { name, .. } => format!("preset `{name}`"),
+        Origin::Declared | Origin::Detected(_) => "the [[store]] in chatctl.toml".to_owned(),
+    }
+}
+
+fn listed(hits: &[Hit]) -> String {
+    let names: Vec<_> = hits
+        .iter()
+        .map(|hit| format!("`{}.{}`", hit.table, hit.column))
+        .collect();
+    names.join(", ")
+}
+
+/// What is known of the store, as `chatctl.toml` declares one; the dots are to be filled in.
+fn to_complete(schema: &[Table], places: &Places) -> String {
+    let Some(first) = places.answer.first().or(places.question.first()) else {
+        return String::new();
+    };
+    let table = &first.table;
+    let question = places.question.iter().find(|hit| hit.table == *table);
+    let content = match (places.answer.first(), question) {
+        (Some(answer), Some(question)) if answer.column != question.column => format!(
+            "[[store]]\nshape = \"turn\"\n[store.message]\ntable = {table:?}\nprompt = {:?}\nresponse = {:?}\n",
+            question.column, answer.column
+        ),
+        _ => format!(
+            "[[store]]\n[store.message]\ntable = {table:?}\nrole = \"…\"\ncontent = {:?}\n",
+            first.column
+        ),
+    };
+    let columns = schema.iter().find(|known| known.name == *table);
+    let columns: Vec<_> = columns
+        .iter()
+        .flat_map(|table| &table.columns)
+        .map(|column| column.name.as_str())
+        .collect();
+    format!(
+        "{content}conversation = [\"…\"]\n# the columns of {table}: {}",
+        columns.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Hit;
+    use super::Places;
+    use super::to_complete;
+
+    #[test]
+    fn what_is_to_be_completed_is_toml() {
+        let hit = |column: &str| Hit {
+            table: "talk \"x\"".to_owned(),
+            column: column.to_owned(),
+            rows: 1,
+        };
+        for (question, part) in [
+            (vec![hit("said")], "content = \"said\""),
+            (vec![hit("asked")], "prompt = \"asked\""),
+            (Vec::new(), "content = \"said\""),
+        ] {
+            let text = to_complete(
+                &[],
+                &Places {
+                    answer: vec![hit("said")],
+                    question,
+                },
+            );
+            assert!(text.contains(part), "{text}");
+            let read = toml::from_str::<toml::Table>(&text);
+            assert!(read.is_ok(), "{text}: {read:?}");
+        }
+    }
+}
