@@ -150,6 +150,8 @@ pub struct Journal {
     /// Its name.
     pub run: String,
     dialect: Dialect,
+    /// Whether what a run made may be written in it.
+    pub made: bool,
 }
 
 impl Journal {
@@ -160,6 +162,7 @@ impl Journal {
         Self {
             run: format!("{digits}-{:04x}", fastrand::u16(..)),
             dialect,
+            made: false,
         }
     }
 
@@ -182,10 +185,16 @@ impl Journal {
     }
 
     /// Writes what the run made so far, for a later one, in place of what was written before.
-    pub fn write_made(&self, session: &mut dyn Session, goes_on: bool) -> anyhow::Result<()> {
+    pub fn write_made(&mut self, session: &mut dyn Session, goes_on: bool) -> anyhow::Result<()> {
+        let made = session.remembered().filter(|_| goes_on);
+        if !self.made && made.is_none() {
+            return Ok(());
+        }
+        // A rollback brings back what is deleted here, so that from now on it is looked for.
+        self.made = true;
         let sql = format!("DELETE FROM {} WHERE state = ?", session.quote(TABLE));
         session.write(&sql, &[Cell::Text(State::Made.word().to_owned())])?;
-        match session.remembered().filter(|_| goes_on) {
+        match made {
             Some(made) => self.write(session, &Mark::of_run(State::Made, &made)),
             None => Ok(()),
         }

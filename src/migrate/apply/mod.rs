@@ -269,6 +269,7 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
     }
     if let Some(made) = journal::made(session)? {
         session.recall(&made);
+        journal.made = true;
     }
     let mut rest = intents.as_slice();
     while let Some(first) = rest.first() {

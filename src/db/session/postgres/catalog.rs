@@ -5,6 +5,7 @@ use super::text_literal;
 use crate::db::session::OWN;
 use crate::db::session::Object;
 use crate::db::session::Session as _;
+use crate::model::Cell;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use std::collections::BTreeMap;
@@ -56,16 +57,35 @@ const OF_USER: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 impl Postgres {
     /// Every table, by its number.
     pub(super) fn look(&mut self) -> anyhow::Result<BTreeMap<u64, Seen>> {
-        let tables = self.rows(&format!(
-            "SELECT c.oid::text, n.nspname::text, c.relname::text, (c.relkind = 'p')::text, c.relfilenode::text, \
+        let [tables, columns, fields, words] = self.several(&[
+            format!(
+            "c.oid::text, n.nspname::text, c.relname::text, (c.relkind = 'p')::text, c.relfilenode::text, \
              (SELECT coalesce(string_agg(i.inhparent::text, ' ' ORDER BY i.inhparent), '') FROM pg_inherits AS i WHERE i.inhrelid = c.oid), \
              (WITH RECURSIVE above AS (SELECT c.oid AS part, 0 AS height UNION ALL SELECT i.inhparent, height + 1 FROM above \
              JOIN pg_inherits AS i ON i.inhrelid = above.part AND i.inhseqno = 1) \
              SELECT part::text FROM above WHERE part <> c.oid ORDER BY height DESC LIMIT 1), (c.relpersistence = 'u')::text, \
              (NOT c.relispartition AND EXISTS (SELECT 1 FROM pg_inherits AS i WHERE i.inhrelid = c.oid))::text \
              FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OF_USER} ORDER BY 2, 3"
-        ))?;
+             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OF_USER} ORDER BY n.nspname, c.relname"
+            ),
+            format!(
+            "a.attrelid::text, a.attnum::text, a.attname::text, format_type(a.atttypid, a.atttypmod), \
+             (array_position(i.indkey::int2[], a.attnum))::text, (t.typnamespace <> 'pg_catalog'::regnamespace AND t.typtype <> 'e')::text \
+             FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary \
+             WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND c.relkind IN ('r', 'p') \
+             AND c.relpersistence <> 't' AND {OF_USER} ORDER BY a.attrelid, a.attnum"
+            ),
+            // A field that goes out of a composite type goes out of every column of it.
+            format!(
+            "md5(coalesce(string_agg(a.attrelid::text || ' ' || a.attnum::text || ' ' || a.atttypid::text, ',' ORDER BY a.attrelid, a.attnum), '')) \
+             FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE c.relkind IN ('c', 'r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND c.relpersistence <> 't' AND {OF_USER}"
+            ),
+            "a.attrelid::text, e.oid::text, e.enumtypid::text || ' ' || e.enumlabel FROM pg_enum AS e \
+             JOIN pg_type AS t ON e.enumtypid IN (t.oid, t.typelem, t.typbasetype) JOIN pg_attribute AS a ON a.atttypid = t.oid \
+             WHERE a.attnum > 0 AND NOT a.attisdropped".to_owned(),
+        ])?;
         let mut names = BTreeMap::new();
         for row in &tables {
             let (schema, table) = (row[1].to_string(), row[2].to_string());
@@ -97,71 +117,32 @@ impl Postgres {
             };
             found.insert(id, seen);
         }
-        self.add_columns(&mut found)?;
-        self.add_words(&mut found)?;
-        Ok(found)
-    }
-
-    fn add_words(&mut self, tables: &mut BTreeMap<u64, Seen>) -> anyhow::Result<()> {
-        let words = self.rows(
-            "SELECT a.attrelid::text, e.oid::text, e.enumtypid::text || ' ' || e.enumlabel FROM pg_enum AS e \
-             JOIN pg_type AS t ON e.enumtypid IN (t.oid, t.typelem, t.typbasetype) JOIN pg_attribute AS a ON a.atttypid = t.oid \
-             WHERE a.attnum > 0 AND NOT a.attisdropped",
-        )?;
+        add_columns(&mut found, &columns, &fields[0][0])?;
         for row in &words {
-            if let Some(seen) = tables.get_mut(&row[0].to_string().parse()?) {
+            if let Some(seen) = found.get_mut(&row[0].to_string().parse()?) {
                 seen.words
                     .insert(row[1].to_string().parse()?, row[2].to_string());
             }
         }
-        Ok(())
+        Ok(found)
     }
 
-    /// Stored columns; generated ones are made anew from them.
-    fn add_columns(&mut self, tables: &mut BTreeMap<u64, Seen>) -> anyhow::Result<()> {
-        let columns = self.rows(&format!(
-            "SELECT a.attrelid::text, a.attnum::text, a.attname::text, format_type(a.atttypid, a.atttypmod), \
-             (array_position(i.indkey::int2[], a.attnum))::text, (t.typnamespace <> 'pg_catalog'::regnamespace AND t.typtype <> 'e')::text \
-             FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-             JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary \
-             WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND c.relkind IN ('r', 'p') \
-             AND c.relpersistence <> 't' AND {OF_USER} ORDER BY a.attrelid, a.attnum"
-        ))?;
-        // A field that goes out of a composite type goes out of every column of it.
-        let fields = self.rows(&format!(
-            "SELECT md5(coalesce(string_agg(a.attrelid::text || ' ' || a.attnum::text || ' ' || a.atttypid::text, ',' ORDER BY a.attrelid, a.attnum), '')) \
-             FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-             WHERE c.relkind IN ('c', 'r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND c.relpersistence <> 't' AND {OF_USER}"
-        ))?;
-        let fields = fields[0][0].to_string();
-        let mut keys: BTreeMap<u64, Vec<(u64, String)>> = BTreeMap::new();
-        for row in &columns {
-            let id: u64 = row[0].to_string().parse()?;
-            let Some(seen) = tables.get_mut(&id) else {
-                continue;
-            };
-            let name = row[2].to_string();
-            if let Some(place) = row[4].text() {
-                keys.entry(id)
-                    .or_default()
-                    .push((place.parse()?, name.clone()));
-            }
-            seen.shape.columns.push(ShapeColumn {
-                id: Some(row[1].to_string().parse()?),
-                name,
-                declared: match row[5].text() {
-                    Some("true") => format!("{} {fields}", row[3]),
-                    _ => row[3].to_string(),
-                },
-            });
+    /// The rows of several queries, each without its SELECT, in one go: what is on the way costs more
+    /// than what is asked.
+    fn several<const N: usize>(
+        &mut self,
+        queries: &[String; N],
+    ) -> anyhow::Result<[Vec<Vec<Cell>>; N]> {
+        let numbered = queries.iter().enumerate();
+        let sql: Vec<_> = numbered
+            .map(|(number, query)| format!("SELECT '{number}', {query}"))
+            .collect();
+        let mut all = [const { Vec::new() }; N];
+        for mut row in self.rows(&sql.join("; "))? {
+            let number: usize = row.remove(0).to_string().parse()?;
+            all[number].push(row);
         }
-        for (id, mut key) in keys {
-            key.sort();
-            if let Some(seen) = tables.get_mut(&id) {
-                seen.shape.key = key.into_iter().map(|(_, name)| name).collect();
-            }
-        }
-        Ok(())
+        Ok(all)
     }
 
     /// A name as it is shown: bare in the schema that a bare name means.
@@ -196,6 +177,42 @@ impl Postgres {
         });
         Ok(objects.collect())
     }
+}
+
+/// Stored columns; generated ones are made anew from them.
+fn add_columns(
+    tables: &mut BTreeMap<u64, Seen>,
+    columns: &[Vec<Cell>],
+    fields: &Cell,
+) -> anyhow::Result<()> {
+    let mut keys: BTreeMap<u64, Vec<(u64, String)>> = BTreeMap::new();
+    for row in columns {
+        let id: u64 = row[0].to_string().parse()?;
+        let Some(seen) = tables.get_mut(&id) else {
+            continue;
+        };
+        let name = row[2].to_string();
+        if let Some(place) = row[4].text() {
+            keys.entry(id)
+                .or_default()
+                .push((place.parse()?, name.clone()));
+        }
+        seen.shape.columns.push(ShapeColumn {
+            id: Some(row[1].to_string().parse()?),
+            name,
+            declared: match row[5].text() {
+                Some("true") => format!("{} {fields}", row[3]),
+                _ => row[3].to_string(),
+            },
+        });
+    }
+    for (id, mut key) in keys {
+        key.sort();
+        if let Some(seen) = tables.get_mut(&id) {
+            seen.shape.key = key.into_iter().map(|(_, name)| name).collect();
+        }
+    }
+    Ok(())
 }
 
 /// What hangs on chatctl's own tables and would run, or be looked up, when a row is written there:

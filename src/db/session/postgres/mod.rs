@@ -70,6 +70,8 @@ struct Postgres {
     witness: Witness,
     /// The counts of those that are only counted, by their names.
     counts: BTreeMap<String, Content>,
+    /// What the migration has set, while chatctl's own settings are in force.
+    of_migration: Option<Vec<String>>,
     /// The transaction that was begun.
     transaction: Option<String>,
 }
@@ -107,6 +109,7 @@ impl Postgres {
             now: None,
             witness: Witness::new(forms::form),
             counts: BTreeMap::new(),
+            of_migration: None,
             transaction: None,
         })
     }
@@ -192,28 +195,34 @@ impl Postgres {
         found.ok_or_else(|| anyhow::anyhow!("`{name}` is not there any more"))
     }
 
-    /// Tables that this transaction may have written rows of, by their numbers: nothing but its end
-    /// gives back the lock of a statement that does, and no setting keeps it from being taken.
-    fn written(&mut self) -> anyhow::Result<BTreeSet<u64>> {
-        let rows = self.rows(
-            "SELECT relation::text FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode = 'RowExclusiveLock' \
+    /// The transaction, and the tables that it may have written rows of, by their numbers: nothing but
+    /// its end gives back the lock of a statement that does, and no setting keeps it from being taken.
+    fn written(&mut self) -> anyhow::Result<(String, BTreeSet<u64>)> {
+        let mut rows = self.rows(
+            "SELECT pg_current_xact_id()::text; \
+             SELECT relation::text FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode = 'RowExclusiveLock' \
              AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
         )?;
-        Ok(rows.iter().map(|row| super::numbers(row)[0]).collect())
-    }
-
-    fn transaction(&mut self) -> anyhow::Result<Option<String>> {
-        let rows = self.rows("SELECT pg_current_xact_id()::text")?;
-        Ok(rows.first().map(|row| row[0].to_string()))
+        let transaction = rows.remove(0)[0].to_string();
+        let tables = rows.iter().map(|row| super::numbers(row)[0]);
+        Ok((transaction, tables.collect()))
     }
 }
 
 impl Session for Postgres {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
         match sql {
-            "COMMIT" | "ROLLBACK" => (self.now, self.transaction) = (None, None),
-            _ if sql.starts_with("SAVEPOINT ") => {}
-            _ => self.now = None,
+            // With the transaction what is set in it ends.
+            "COMMIT" | "ROLLBACK" => {
+                (self.now, self.transaction, self.of_migration) = (None, None, None);
+            }
+            // What was set since goes too, and before it nothing of chatctl's own was.
+            _ if sql.starts_with("ROLLBACK TO ") => (self.now, self.of_migration) = (None, None),
+            _ if sql.starts_with("SAVEPOINT ") => self.give_back()?,
+            _ => {
+                self.now = None;
+                self.give_back()?;
+            }
         }
         self.send(sql)
     }
@@ -246,6 +255,7 @@ impl Session for Postgres {
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
         self.now = None;
+        self.give_back()?;
         self.one(statement)
     }
 
@@ -286,10 +296,15 @@ impl Session for Postgres {
 
     fn begin(&mut self) -> Result<(), Failed> {
         // Rows that others commit meanwhile must be seen when a table is put aside.
-        self.command("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
-        self.transaction = self
-            .transaction()
-            .map_err(|error| Failed::because(format!("{error:#}")))?;
+        (self.now, self.of_migration) = (None, None);
+        let begin =
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_current_xact_id()::text";
+        let rows = self.runtime.block_on(rows(&mut self.connection, begin));
+        let rows = rows.map_err(|error| match error.downcast() {
+            Ok(failed) => failed,
+            Err(error) => Failed::because(format!("{error:#}")),
+        })?;
+        self.transaction = rows.first().map(|row| row[0].to_string());
         Ok(())
     }
 
@@ -304,11 +319,11 @@ impl Session for Postgres {
     }
 
     fn tidy(&mut self) -> Result<(), Failed> {
-        self.command("RESET ALL; RESET ROLE; RESET SESSION AUTHORIZATION; DEALLOCATE ALL")?;
-        match self.notices {
-            true => self.command(NOTICE),
-            false => Ok(()),
-        }
+        (self.now, self.of_migration) = (None, None);
+        let notice = if self.notices { NOTICE } else { "" };
+        self.send(&format!(
+            "RESET ALL; RESET ROLE; RESET SESSION AUTHORIZATION; DEALLOCATE ALL; {notice}"
+        ))
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
@@ -340,11 +355,10 @@ impl Session for Postgres {
     }
 
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        let began = self.transaction.clone();
-        if self.transaction()? != began {
+        let (transaction, written) = self.own(Self::written)?;
+        if self.transaction.as_ref() != Some(&transaction) {
             anyhow::bail!(Stop::refused("a statement ended chatctl's transaction"));
         }
-        let written = self.own(Self::written)?;
         let now = self.seen()?.clone();
         let touched = self
             .before

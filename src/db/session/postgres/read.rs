@@ -27,12 +27,17 @@ impl Postgres {
         let from = format!("ONLY {table}");
         let mut reading = self.witness.before(shape);
         // A value that has no form in the type that it becomes must not end the run.
-        self.send("SAVEPOINT chatctl_cast")?;
+        let casts = reading.casts();
+        if casts {
+            self.send("SAVEPOINT chatctl_cast")?;
+        }
         let done = self.read(&from, &mut reading);
-        if done.is_err() {
+        if casts && done.is_err() {
             self.send("ROLLBACK TO chatctl_cast")?;
         }
-        self.send("RELEASE chatctl_cast")?;
+        if casts {
+            self.send("RELEASE chatctl_cast")?;
+        }
         match done {
             Err(failed) if failed.lost || !self.witness.formless(shape) => return Err(failed),
             Err(_) => {

@@ -21,41 +21,55 @@ const OWN_SETTINGS: [(&str, &str); 9] = [
 
 impl Postgres {
     /// chatctl's own looking, whatever a migration has set: as the user that connected, with every
-    /// value written in one way, with no time limit, and with an error where a policy hides rows.
+    /// value written in one way, with no time limit, and with an error where a policy hides rows. It
+    /// stays so until a statement of a migration is next.
     pub(super) fn own<T, E: From<Failed>>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
-        let names: Vec<_> = OWN_SETTINGS
-            .iter()
-            .map(|(name, _)| format!("pg_catalog.current_setting('{name}')"))
-            .collect();
-        let before = self
-            .rows(&format!("SELECT {}", names.join(", ")))
-            .map_err(failed)?;
-        let before = before
-            .first()
-            .map_or(Vec::new(), |row| row.iter().map(Cell::to_string).collect());
-        let own = OWN_SETTINGS.iter().map(|(_, value)| (*value).to_owned());
-        self.set_all(own)?;
-        // After an error the transaction is over, and its settings with it.
-        let done = work(self)?;
-        self.set_all(before.into_iter())?;
-        Ok(done)
+        // Outside of a transaction nothing would stay set.
+        if self.transaction.is_some() && self.of_migration.is_none() {
+            self.take_over()?;
+        }
+        let done = work(self);
+        if done.is_err() {
+            // The transaction is over, and its settings with it.
+            self.of_migration = None;
+        }
+        done
     }
 
-    fn set_all(&mut self, values: impl Iterator<Item = String>) -> Result<(), Failed> {
-        let sets: Vec<_> = OWN_SETTINGS
-            .iter()
-            .zip(values)
-            .map(|((name, _), value)| {
-                format!(
-                    "pg_catalog.set_config('{name}', {}, true)",
-                    text_literal(&value)
-                )
-            })
-            .collect();
+    fn take_over(&mut self) -> Result<(), Failed> {
+        let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
+        let names = OWN_SETTINGS.iter();
+        let names = names.map(|(name, _)| format!("pg_catalog.current_setting('{name}')"));
+        let own = OWN_SETTINGS.iter().map(|(_, value)| (*value).to_owned());
+        let all: Vec<_> = names.chain(sets(own)).collect();
+        // Each is evaluated after the one before it: those of the migration are read first.
+        let row = self
+            .rows(&format!("SELECT {}", all.join(", ")))
+            .map_err(failed)?;
+        let before = row.first().map_or(&[][..], Vec::as_slice).iter();
+        let before = before.take(OWN_SETTINGS.len()).map(Cell::to_string);
+        self.of_migration = Some(before.collect());
+        Ok(())
+    }
+
+    /// What a migration has set is in force again.
+    pub(super) fn give_back(&mut self) -> Result<(), Failed> {
+        let Some(before) = self.of_migration.take() else {
+            return Ok(());
+        };
+        let sets: Vec<_> = sets(before.into_iter()).collect();
         self.send(&format!("SELECT {}", sets.join(", ")))
     }
+}
+
+fn sets(values: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    OWN_SETTINGS.iter().zip(values).map(|((name, _), value)| {
+        format!(
+            "pg_catalog.set_config('{name}', {}, true)",
+            text_literal(&value)
+        )
+    })
 }

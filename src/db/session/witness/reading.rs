@@ -82,6 +82,12 @@ impl Reading {
         }
     }
 
+    /// Whether a value is read in the form of another type, which it may not have.
+    pub(in crate::db::session) fn casts(&self) -> bool {
+        let own = 0..self.slots.len();
+        !self.slots.iter().copied().eq(own)
+    }
+
     /// The expressions to read.
     pub(in crate::db::session) fn list(&self) -> String {
         let fields: Vec<_> = self.fields.iter().map(|field| field.sql.as_str()).collect();
