@@ -294,3 +294,32 @@ UPDATE messages SET state = 'old';
         assert_eq!(store.up(options).exit, 1, "{name}");
     }
 }
+
+/// What came from a table of the users' is theirs in the table that takes its place, though the run
+/// made that one.
+#[test]
+fn rows_stay_the_users_in_a_table_that_the_run_made() {
+    let host = Host::postgres();
+    let copied = "CREATE TABLE tags_2 AS SELECT * FROM tags;
+DROP TABLE tags;
+ALTER TABLE tags_2 RENAME TO tags;
+";
+    let parted = "ALTER TABLE tags RENAME TO old_tags;
+CREATE TABLE tags (LIKE old_tags) PARTITION BY RANGE (id);
+CREATE TABLE tags_1 PARTITION OF tags FOR VALUES FROM (0) TO (1000);
+INSERT INTO tags SELECT * FROM old_tags;
+DROP TABLE old_tags;
+";
+    for (name, rebuild) in [("copied", copied), ("parted", parted)] {
+        let store = host.store(name);
+        store.file("2_rebuild.sql", rebuild);
+        store.file("3_delete.sql", "DELETE FROM tags;\n");
+        let ended = store.up(&[]);
+        let found = &ended.report["findings"][0];
+        assert_eq!((ended.exit, &found["code"]), (1, &"rows-lost".into()));
+        assert_eq!(store.backend.count(&store.url, "tags"), 2, "{name}");
+        store.file("3_delete.sql", "SELECT 1;\n");
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+    }
+}

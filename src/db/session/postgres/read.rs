@@ -86,6 +86,14 @@ impl Postgres {
                 continue;
             }
             let Some(was) = before.iter().find(|was| was.id == shape.id) else {
+                // A new part may have rows that were in another part, or in what became the whole.
+                let whole = |it: &&Shape| shape.whole.as_ref() == Some(&it.name);
+                let of_users = |whole: &Shape| {
+                    before.iter().any(|was| was.id == whole.id) || self.witness.knows(whole)
+                };
+                if after.iter().find(whole).is_some_and(of_users) {
+                    continue;
+                }
                 let mut reading = self.witness.of_new(shape);
                 self.read(&format!("ONLY {}", self.quote(&shape.name)), &mut reading)?;
                 self.witness.all_made(shape, reading)?;

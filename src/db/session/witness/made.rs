@@ -55,9 +55,15 @@ impl OfTable {
 
     /// What both say that the run made: a row that came from either of two tables is the user's.
     pub(super) fn also(mut self, other: &Self) -> Self {
-        self.rows.retain(|row, _| other.rows.contains_key(row));
+        self.rows.retain(|row, count| {
+            let others = other.rows.get(row);
+            *count = others.map_or(0, |others| (*count).min(*others));
+            *count > 0
+        });
         self.values
             .retain(|at, value| other.values.get(at) == Some(value));
+        // Of a column as a whole the other one knows nothing.
+        self.columns.clear();
         self
     }
 }

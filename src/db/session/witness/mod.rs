@@ -237,8 +237,12 @@ impl Witness {
         let were: BTreeSet<_> = before.iter().map(ident).collect();
         let mut all: BTreeMap<u64, OfTable> = BTreeMap::new();
         for (table, fresh) in std::mem::take(&mut self.fresh) {
-            // Of a table that was there and was not looked at nothing is known.
+            // A table that was there and was not looked at itself: the run made no more of it than
+            // before, and nothing of what came from elsewhere.
             if were.contains(&table) && !self.compared.contains(&table) {
+                if let Some(of) = self.made.remove(&table) {
+                    self.made.insert(table, of.also(&fresh));
+                }
                 continue;
             }
             let both = match all.remove(&table) {
