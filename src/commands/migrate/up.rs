@@ -335,12 +335,14 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
     let untouched = evidence.tables.saturating_sub(touched);
     let rows: u64 = evidence.exact.values().sum();
     let mut parts = Vec::new();
-    if !evidence.exact.is_empty() {
-        parts.push(format!(
-            "every value of {} in {} is still there{but}",
+    let exact = plural(evidence.exact.len() as u64, "touched table");
+    match (evidence.exact.is_empty(), rows) {
+        (true, _) => {}
+        (false, 0) => parts.push(format!("{exact} held no row before the run")),
+        (false, rows) => parts.push(format!(
+            "every value of {} in {exact} is still there{but}",
             plural(rows, "row"),
-            plural(evidence.exact.len() as u64, "touched table"),
-        ));
+        )),
     }
     if !evidence.counted.is_empty() {
         let names: Vec<_> = evidence.counted.keys().map(String::as_str).collect();
