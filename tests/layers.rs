@@ -48,6 +48,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/turn.rs", &["model", "stream"]),
     ("stream/judge", &["model", "report", "stream"]),
     ("stream/kept.rs", &["model"]),
+    ("stream/marks.rs", &[]),
     ("stream/shipped.rs", &["stream", "stop"]),
     (
         "db",
