@@ -19,9 +19,11 @@ mod store;
 use common::servers;
 use holder::Holder;
 use holder::until_waiting;
+use store::Ended;
 use store::Host;
 use store::STEPS;
 use store::Store;
+use store::until;
 
 /// Two indexes that are made while others write. The second holds for no table whose notes are
 /// alike.
@@ -322,4 +324,139 @@ DROP TABLE old_tags;
         let ended = store.up(&[]);
         assert_eq!(ended.exit, 0, "{ended:?}");
     }
+}
+/// What waits here on the database waits for nobody on a copy, whose name is another one.
+const WAITS: &str = "DO get_lock(concat('held in ', database()), 60)";
+
+/// Runs `migrate up` on MariaDB, and does something else when its statement `WAITS` waits.
+fn meanwhile(host: &Host, name: &str, file: &str, does: impl FnOnce(&Store)) -> (Store, Ended) {
+    let store = host.store(name);
+    store.file("2_change.sql", file);
+    let holder = Holder::new(&store, "DO get_lock(concat('held in ', database()), 0)");
+    let running = store.spawn(&[]);
+    until_waiting(&store, "DO get_lock");
+    does(&store);
+    drop(holder);
+    (store, running.ended())
+}
+
+fn insert(sql: &'static str) -> impl FnOnce(&Store) {
+    move |store| drop(servers::texts(&store.url, sql))
+}
+
+/// The finding of a loss: its code, its subject, and its line.
+#[track_caller]
+fn loss(ended: &Ended) -> (&str, &str, u64) {
+    assert_eq!(ended.exit, 1, "{ended:?}");
+    let finding = &ended.report["findings"][0];
+    (
+        finding["code"].as_str().expect("it has a code"),
+        finding["subject"].as_str().expect("it has a subject"),
+        finding["place"]["line"].as_u64().expect("it has a line"),
+    )
+}
+
+/// Rows that come after the rehearsal are in no copy; a statement that would take them is not
+/// committed, or not run.
+#[test]
+fn rows_that_come_meanwhile_stay_on_mysql() {
+    let host = Host::mysql();
+    let (store, ended) = meanwhile(
+        &host,
+        "bounded",
+        &format!(
+            "-- chatctl: allow-loss messages rows<=5 reason=\"drafts\"\n{WAITS};\nDELETE FROM messages WHERE id > 995;\n"
+        ),
+        insert(
+            "INSERT INTO messages (id, conversation_id, role) VALUES (1001, 1, 'x'), (1002, 1, 'x')",
+        ),
+    );
+    assert_eq!(loss(&ended), ("rows-lost", "messages", 3));
+    assert_eq!(store.backend.count(&store.url, "messages"), 1002);
+
+    let (store, ended) = meanwhile(
+        &host,
+        "unseen",
+        &format!("{WAITS};\nDELETE FROM messages WHERE role = 'draft';\n"),
+        insert("INSERT INTO messages (id, conversation_id, role) VALUES (1001, 1, 'draft')"),
+    );
+    assert_eq!(loss(&ended), ("rows-lost", "messages", 2));
+    assert_eq!(store.backend.count(&store.url, "messages"), 1001);
+
+    let rebuild = format!(
+        "CREATE TABLE new LIKE drafts;\nINSERT INTO new SELECT * FROM drafts;\n{WAITS};\n\
+         RENAME TABLE drafts TO old, new TO drafts;\nDROP TABLE old;\n"
+    );
+    let late = "INSERT INTO drafts VALUES (3)";
+    let (store, ended) = meanwhile(&host, "rebuilt", &rebuild, insert(late));
+    assert_eq!(loss(&ended), ("rows-lost", "drafts", 5));
+    assert_eq!(store.backend.count(&store.url, "old"), 3);
+    // The next run says the same, until somebody brings the row.
+    assert_eq!(loss(&store.up(&[])), ("rows-lost", "old", 5));
+    drop(servers::texts(&store.url, late));
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    assert_eq!(store.backend.count(&store.url, "drafts"), 3);
+}
+
+/// A lock and a transaction of the file are the database's too: who writes waits for their end.
+#[test]
+fn a_file_keeps_its_locks_and_transactions_on_mysql() {
+    let host = Host::mysql();
+    let locked = format!(
+        "CREATE TABLE new LIKE drafts;\nLOCK TABLES drafts WRITE, new WRITE;\nINSERT INTO new SELECT * FROM drafts;\n{WAITS};\n\
+         ALTER TABLE drafts RENAME old;\nALTER TABLE new RENAME drafts;\nUNLOCK TABLES;\nDROP TABLE old;\n"
+    );
+    let archived = format!(
+        "-- chatctl: allow-loss drafts reason=\"they are archived\"\nCREATE TABLE archive LIKE drafts;\nSTART TRANSACTION;\n\
+         INSERT INTO archive SELECT * FROM drafts WHERE id > 0;\n{WAITS};\nDELETE FROM drafts WHERE id > 0;\nCOMMIT;\n"
+    );
+    for (name, file, tables) in [
+        ("locked", locked, [("drafts", 3), ("runs", 0)]),
+        ("archived", archived, [("drafts", 1), ("archive", 2)]),
+    ] {
+        let mut writer = None;
+        let (store, ended) = meanwhile(&host, name, &file, |store| {
+            let url = store.url.clone();
+            let late = "INSERT INTO drafts VALUES (3)";
+            // Between two names there is no such table for a moment.
+            writer = Some(std::thread::spawn(move || {
+                until("the row to get in", || {
+                    std::panic::catch_unwind(|| servers::texts(&url, late)).ok()
+                })
+            }));
+            until_waiting(store, late);
+        });
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        drop(writer.map(|writer| writer.join().expect("the row got in")));
+        for (table, rows) in tables {
+            assert_eq!(
+                store.backend.count(&store.url, table),
+                rows,
+                "{name}: {table}"
+            );
+        }
+    }
+}
+
+/// The default values that a statement gave are the file's own, also for the run after a stop.
+#[test]
+fn a_stop_between_a_default_and_its_backfill_on_mysql() {
+    let host = Host::mysql();
+    let store = host.store("stopped");
+    store.file(
+        "2_change.sql",
+        &format!(
+            "ALTER TABLE messages ADD COLUMN state VARCHAR(9) NOT NULL DEFAULT 'x';\n{WAITS};\nUPDATE messages SET state = 'y';\n"
+        ),
+    );
+    let holder = Holder::new(&store, "DO get_lock(concat('held in ', database()), 0)");
+    let running = store.spawn(&[]);
+    until_waiting(&store, "DO get_lock");
+    running.kill();
+    drop(holder);
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let done = "messages WHERE state = 'y'";
+    assert_eq!(store.backend.count(&store.url, done), 1000);
 }

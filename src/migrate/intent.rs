@@ -65,6 +65,11 @@ impl<'a> Intent<'a> {
         })
     }
 
+    /// The names that the statements from one number on give, up to another one.
+    pub fn renames_of(&self, pieces: Range<usize>) -> Renames {
+        renames(&self.pieces[pieces])
+    }
+
     /// Whether it can't be one transaction, and so is journalled part by part.
     pub fn stepwise(&self) -> bool {
         let bare = || self.pieces.iter().any(|piece| self.is_bare(piece));

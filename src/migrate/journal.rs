@@ -277,6 +277,8 @@ pub struct Standing {
     pub done: BTreeMap<u64, String>,
     /// The statement that was begun and neither done nor failed, with the schema's hash before it.
     pub in_flight: Option<(u64, String)>,
+    /// What the file began with, where it is noted.
+    pub began: String,
     /// What the last failed statement said.
     pub failed: Option<(u64, String)>,
 }
@@ -293,7 +295,10 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
         match (entry.state, number) {
             (State::Applied | State::Resolved | State::Forgotten, 0) => standing = None,
             (State::Begun, 0) => {
-                standing.get_or_insert_with(Standing::default);
+                standing.get_or_insert_with(|| Standing {
+                    began: entry.detail.clone(),
+                    ..Standing::default()
+                });
             }
             (State::Begun, _) => {
                 let standing = standing.get_or_insert_with(Standing::default);

@@ -26,6 +26,10 @@ pub struct Scratch {
     pub lets_in: bool,
     /// The database next to it that holds what the tables held before; of MySQL, for a rehearsal.
     pub aside: Option<String>,
+    /// The tables that this user may reach; none when that is everything.
+    pub granted: Option<BTreeSet<String>>,
+    /// Whether its statements read files of the server.
+    pub reads_files: bool,
     /// Whether nothing that is written there goes through the binary log.
     pub quiet: bool,
     /// Its folder, when it is a file.
@@ -54,6 +58,8 @@ impl Scratch {
                 confined: None,
                 lets_in: false,
                 aside: None,
+                granted: None,
+                reads_files: false,
                 quiet: false,
                 folder: Some(folder),
             });
@@ -70,6 +76,8 @@ impl Scratch {
             confined: None,
             lets_in: false,
             aside: None,
+            granted: None,
+            reads_files: false,
             quiet: false,
             folder: None,
         })
@@ -79,7 +87,8 @@ impl Scratch {
     /// be made, and a place for what the tables held before.
     pub(super) fn rehearsal(session: &mut dyn Session, of: &Target) -> anyhow::Result<Self> {
         // A replica has no use for it.
-        let quiet = session.command("SET SESSION sql_log_bin = 0").is_ok();
+        let logs = session.rows("SELECT @@log_bin")?[0][0].text() == Some("1");
+        let quiet = logs && session.command("SET SESSION sql_log_bin = 0").is_ok();
         let mut scratch = Self::empty(session, of)?;
         scratch.quiet = quiet;
         let aside = format!("{}{ASIDE}", scratch.target.database());
@@ -96,43 +105,77 @@ impl Scratch {
             ))?;
         }
         scratch.confined = confine(session, &scratch.target);
+        if scratch.revoke(session).is_err() {
+            // Who may make users may not give them rights.
+            let whom = scratch.whom(session)?;
+            let _ = session.command(&format!("DROP USER IF EXISTS {whom}"));
+            scratch.confined = None;
+        }
         scratch.lets_in = scratch.confined.is_some();
-        scratch.grant(session, None)?;
         Ok(scratch)
     }
 
-    /// Lets the user of the rehearsal reach these tables only, or everything that is in the copy.
+    /// Lets the user of the rehearsal reach whatever is in the copy.
+    pub(super) fn grant_all(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        if self.confined.is_some() && self.granted.is_some() {
+            let (name, whom) = (self.pattern(), self.whom(session)?);
+            session.command(&format!("GRANT ALL ON {name}.* TO {whom}"))?;
+            self.granted = None;
+        }
+        Ok(())
+    }
+
+    /// Lets the user of the rehearsal reach these tables too.
     pub(super) fn grant(
-        &self,
+        &mut self,
         session: &mut dyn Session,
-        tables: Option<&BTreeSet<String>>,
+        tables: &BTreeSet<String>,
     ) -> anyhow::Result<()> {
         if self.confined.is_none() {
             return Ok(());
         }
-        let name = self.target.database();
-        let whom = whom(session, &name)?;
-        let aside = self.aside.as_deref().unwrap_or_default();
-        let all = format!("`{}`.*", name.replace('_', "\\_"));
-        session.command(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {whom}"))?;
-        match tables {
-            None => session.command(&format!("GRANT ALL ON {all} TO {whom}"))?,
-            Some(tables) => {
-                session.command(&format!(
-                    "GRANT CREATE TEMPORARY TABLES, LOCK TABLES ON {all} TO {whom}"
-                ))?;
-                for table in tables {
-                    let table = quoted(table);
-                    session.command(&format!("GRANT ALL ON {name}.{table} TO {whom}"))?;
-                }
-            }
+        let (name, whom) = (self.target.database(), self.whom(session)?);
+        let Some(granted) = &mut self.granted else {
+            return Ok(());
+        };
+        for table in tables.difference(granted) {
+            let table = quoted(table);
+            session.command(&format!("GRANT ALL ON {name}.{table} TO {whom}"))?;
         }
-        if self.quiet {
+        granted.extend(tables.iter().cloned());
+        Ok(())
+    }
+
+    /// Takes from the user of the rehearsal every right but to come in.
+    pub(super) fn revoke(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        if self.confined.is_none() {
+            return Ok(());
+        }
+        let (name, whom) = (self.pattern(), self.whom(session)?);
+        session.command(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {whom}"))?;
+        session.command(&format!(
+            "GRANT CREATE TEMPORARY TABLES, LOCK TABLES ON {name}.* TO {whom}"
+        ))?;
+        if let (true, Some(aside)) = (self.quiet, &self.aside) {
             session.command(&format!(
                 "GRANT EXECUTE ON PROCEDURE {aside}.quiet TO {whom}"
             ))?;
         }
+        if self.reads_files {
+            // Who may not read files has given no right to it, and the statement fails in both places.
+            let _ = session.command(&format!("GRANT FILE ON *.* TO {whom}"));
+        }
+        self.granted = Some(BTreeSet::new());
         Ok(())
+    }
+
+    /// Its name where one stands for a pattern.
+    fn pattern(&self) -> String {
+        quoted(&self.target.database().replace('_', "\\_"))
+    }
+
+    fn whom(&self, session: &mut dyn Session) -> anyhow::Result<String> {
+        whom(session, &self.target.database())
     }
 
     /// A copy of the database with its rows.
@@ -226,11 +269,6 @@ fn confine(session: &mut dyn Session, target: &Target) -> Option<Target> {
     session
         .command(&format!("CREATE USER {whom} IDENTIFIED BY '{password}'"))
         .ok()?;
-    let granted = session.command(&format!("GRANT ALL ON {name}.* TO {whom}"));
-    if granted.is_err() {
-        let _ = session.command(&format!("DROP USER IF EXISTS {whom}"));
-    }
-    granted.ok()?;
     Some(target.for_user(&name, &password))
 }
 

@@ -26,6 +26,9 @@ pub struct Shape {
     pub parted: bool,
     /// Whether a crash or a restart of the server empties it.
     pub volatile: bool,
+    /// The columns that say from when to when a version of a row was there, where the engine keeps
+    /// the former versions.
+    pub period: Option<(String, String)>,
     /// Its stored columns, in order.
     pub columns: Vec<ShapeColumn>,
     /// The columns of its primary key; none when it has no key.

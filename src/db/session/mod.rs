@@ -127,6 +127,34 @@ pub trait Session: Send {
     /// On a copy: a file begins that can reach these tables only, for the server refuses all others.
     fn reaches(&mut self, _tables: BTreeSet<String>) {}
 
+    /// The tables that a file begins with; on a copy without those that the run itself made.
+    fn before(&mut self) -> anyhow::Result<Vec<Shape>> {
+        self.catalog()
+    }
+
+    /// On a copy: the tables that were there before the run, with the columns of then, as they are
+    /// called now.
+    fn older(&mut self) -> Vec<Shape> {
+        Vec::new()
+    }
+
+    /// Whether a transaction is open that the statements of a migration began.
+    fn is_in_transaction(&mut self) -> anyhow::Result<bool> {
+        Ok(true)
+    }
+
+    /// How many rows the statements of a migration changed, one after another, since the file began
+    /// or it was asked last; nothing where that is not noted.
+    fn changed(&mut self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// Compares a table with another one that should hold its rows, both as they are now; none where
+    /// that can't be.
+    fn beside(&mut self, _shape: &Shape, _other: &Successor) -> anyhow::Result<Option<Compared>> {
+        Ok(None)
+    }
+
     /// A file, or a part of one, begins: from here on it is noted what the statements touch. What
     /// these tables hold is kept now; others keep from writing them until the transaction ends.
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed>;

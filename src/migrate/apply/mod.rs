@@ -4,6 +4,7 @@
 
 mod closing;
 mod evidence;
+mod origin;
 mod prove;
 mod reach;
 mod rehearse;
@@ -21,6 +22,7 @@ use super::plan;
 use super::plan::Plan;
 use super::plan::Policy;
 use super::preserve::Lost;
+use super::preserve::Tables;
 use super::source::Folder;
 use super::source::Migration;
 use super::source::Version;
@@ -32,6 +34,8 @@ use crate::db::Target;
 use crate::sql::Dialect;
 use crate::stop::Stop;
 use prove::Goes;
+use rehearse::Rehearsed;
+use rehearse::Rest;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -221,7 +225,7 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
     }
     take_turn(session, orders)?;
     let files = pending(session, orders)?;
-    let intents: Vec<_> = files
+    let mut intents: Vec<_> = files
         .iter()
         .map(|file| Intent::of(file, orders.dialect))
         .collect::<Result<_, _>>()?;
@@ -235,24 +239,39 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
     }
     let mut journal = Journal::new(orders.dialect);
     outcome.run.clone_from(&journal.run);
-    let mut rehearsed: BTreeMap<Version, Evidence> = BTreeMap::new();
+    let mut rehearsed: BTreeMap<Version, Rehearsed> = BTreeMap::new();
     if orders.dialect == Dialect::Mysql {
-        let mut files = Vec::new();
-        for intent in &intents {
-            match stepwise::rest(session, orders, (intent, &mut journal))? {
-                Ok(first) => files.push((intent, first)),
+        let mut rests = Vec::new();
+        let (now, names) = (session.catalog()?, session.names());
+        for intent in &mut intents {
+            let (first, began) = match stepwise::rest(session, orders, (intent, &mut journal))? {
+                Ok(rest) => rest,
                 Err(end) => {
                     outcome.end = Some(end);
                     return Ok(outcome);
                 }
-            }
+            };
+            let tables = Tables {
+                shapes: &now,
+                names,
+            };
+            rests.push((first, origin::resume(intent, (first, &began), tables)));
         }
+        let files: Vec<_> = intents
+            .iter()
+            .zip(&rests)
+            .map(|(intent, (first, left))| Rest {
+                intent,
+                first: *first,
+                left: left.as_deref(),
+            })
+            .collect();
         (orders.tell)("rehearsing on a copy");
         match rehearse::run(orders, &files)? {
             Ok(evidence) => {
                 let versions = files
                     .iter()
-                    .map(|(intent, _)| intent.migration.version.clone());
+                    .map(|rest| rest.intent.migration.version.clone());
                 rehearsed = versions.zip(evidence).collect();
             }
             Err(end) => {
@@ -283,7 +302,11 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
             false => Goes::On,
         };
         outcome.end = match first.stepwise() {
-            true => stepwise::run(session, orders, (first, &mut journal, goes), &mut outcome)?,
+            true => {
+                let rehearsed = rehearsed.get(&first.migration.version);
+                let part = (first, &mut journal, goes);
+                stepwise::run(session, orders, part, rehearsed, &mut outcome)?
+            }
             false => transact::run(session, orders, (part, &mut journal, goes), &mut outcome)?,
         };
         if outcome.end.is_some() {
@@ -293,7 +316,7 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
     }
     for ran in &mut outcome.ran {
         if let Some(evidence) = rehearsed.remove(&ran.version) {
-            ran.evidence.add(evidence);
+            ran.evidence.add(evidence.evidence);
         }
     }
     Ok(outcome)

@@ -83,7 +83,7 @@ pub(super) fn attempt(
     session.goes_on(goes == Goes::On && orders.guard != Guard::Counts);
     let watched = Watched {
         intent,
-        before: session.catalog()?,
+        before: session.before()?,
         measure: match orders.guard {
             Guard::Exact | Guard::Auto => Measure::Values,
             Guard::Counts => Measure::Counts,

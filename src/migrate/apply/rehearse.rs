@@ -21,23 +21,48 @@ use crate::migrate::intent::Intent;
 use crate::migrate::intent::Piece;
 use crate::migrate::journal::Journal;
 use crate::migrate::ledger;
+use crate::migrate::preserve::Meaning;
+use crate::migrate::preserve::Tables;
 use crate::migrate::scratch::CONFINE;
 use crate::migrate::scratch::Extent;
 use crate::migrate::scratch::Scratch;
 use crate::model::Shape;
+use crate::sql::Destroys;
 use crate::sql::Kind;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 
-/// A file, and the number of the statement that it goes on with: what an earlier run did is in the
-/// database, and so in the copy.
-pub(super) type Rest<'a> = (&'a Intent<'a>, usize);
+/// What is to be run of a file.
+#[derive(Clone, Copy)]
+pub(super) struct Rest<'a> {
+    /// The file.
+    pub(super) intent: &'a Intent<'a>,
+    /// The statement that it goes on with: what an earlier run did is in the database, and so in the
+    /// copy.
+    pub(super) first: usize,
+    /// What is left of the tables and columns that it began with, when an earlier run made others,
+    /// each with its table's name of then.
+    pub(super) left: Option<&'a [(Shape, String)]>,
+}
+
+/// What the rehearsal of a file showed.
+pub(super) struct Rehearsed {
+    /// What is known of the rows.
+    pub(super) evidence: Evidence,
+    /// The tables that were there before the run, with the columns of then, as the file began; each with
+    /// the name under which its rows are when the file has come to its end.
+    pub(super) before: Vec<(Shape, String)>,
+    /// The statement that it began with.
+    pub(super) first: usize,
+    /// How many rows each statement changed, as far as it was run and the server said so.
+    pub(super) rows: Vec<Option<u64>>,
+}
 
 /// Runs the files on a copy and says of each what is known after it, or what would be lost, or fail.
 pub(super) fn run(
     orders: &Orders<'_>,
     files: &[Rest<'_>],
-) -> anyhow::Result<Result<Vec<Evidence>, End>> {
+) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
     // What it sets for copying reaches no other statement.
     let mut maker = (orders.open)(Door::Database(orders.target))?;
     let mut scratch = Scratch::rehearsal(maker.as_mut(), orders.target)?;
@@ -50,7 +75,7 @@ fn on_copy(
     maker: &mut dyn Session,
     orders: &Orders<'_>,
     (scratch, files): (&mut Scratch, &[Rest<'_>]),
-) -> anyhow::Result<Result<Vec<Evidence>, End>> {
+) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
     let enter = |confined| {
         (orders.open)(Door::Copy(Copied {
             confined,
@@ -71,18 +96,25 @@ fn on_copy(
     scratch.lets_in = lets_in;
     let names = maker.names();
     let known = known(maker)?;
-    let reaches = files.iter().map(|(intent, _)| match lets_in {
-        true => reach::of(intent, &known, names),
+    let reaches = files.iter().map(|rest| match lets_in {
+        true => reach::of(rest.intent, &known, names),
         // Nobody refuses what the text does not name.
         false => Reach::Everything,
     });
     let tables = maker.catalog()?;
+    let loads = |rest: &Rest<'_>| {
+        let mut pieces = rest.intent.pieces.iter();
+        pieces.any(|piece| first_word(piece).eq_ignore_ascii_case("load"))
+    };
+    scratch.reads_files = files.iter().any(loads);
+    scratch.revoke(maker)?;
     let mut stage = Stage {
         orders,
         scratch,
         files,
         reaches: reaches.collect(),
         tables: tables.iter().filter(|it| prove::measured(it)).count(),
+        began: Vec::new(),
     };
     let ended = stage.play(maker, copy.as_mut())?;
     let is_narrow = |reach: &Reach| *reach != Reach::Everything;
@@ -90,6 +122,8 @@ fn on_copy(
         // It may have failed only for what the text did not name.
         Err(End::Failed(_)) if stage.reaches.iter().any(is_narrow) => {
             stage.reaches = files.iter().map(|_| Reach::Everything).collect();
+            // A statement that failed may have left locks.
+            copy.tidy()?;
             stage.scratch.clear(maker)?;
             stage.play(maker, copy.as_mut())
         }
@@ -121,63 +155,75 @@ fn known(session: &mut dyn Session) -> anyhow::Result<Known> {
 /// The files on one copy.
 struct Stage<'a> {
     orders: &'a Orders<'a>,
-    scratch: &'a Scratch,
+    scratch: &'a mut Scratch,
     files: &'a [Rest<'a>],
     /// What each of the files may reach.
     reaches: Vec<Reach>,
     /// How many tables the database has.
     tables: usize,
+    /// Those of them that the copy began with.
+    began: Vec<Shape>,
 }
 
 impl Stage<'_> {
     /// Runs them on an empty copy, which is filled first.
     fn play(
-        &self,
+        &mut self,
         maker: &mut dyn Session,
         copy: &mut dyn Session,
-    ) -> anyhow::Result<Result<Vec<Evidence>, End>> {
+    ) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
         let sampled = self.fill(maker, copy)?;
         let mut all = Vec::new();
         for index in 0..self.files.len() {
             self.orders.check()?;
             self.enter(maker, copy, index)?;
+            let (orders, rest) = (self.orders, self.files[index]);
+            let before = copy.older().into_iter().map(|shape| {
+                let mut left = rest.left.into_iter().flatten();
+                let home = left.find(|(left, _)| left.name == shape.name);
+                let home = home.map_or(shape.name.clone(), |(_, name)| name.clone());
+                // It is looked for in the database itself.
+                let shape = Shape {
+                    schema: orders.target.database(),
+                    ..shape
+                };
+                (shape, home)
+            });
+            let before = before.collect();
             let mut again = |copy: &mut dyn Session| -> Result<(), Failed> {
                 self.refill(maker, copy, index).map_err(failed)
             };
-            match self.attempt(copy, index, &mut again)? {
-                Ok(evidence) => all.push(Evidence {
-                    sampled: sampled.clone(),
-                    rehearsed: true,
-                    tables: self.tables,
-                    ..evidence
+            match attempt(copy, (orders, rest), &mut again)? {
+                Ok(evidence) => all.push(Rehearsed {
+                    evidence: Evidence {
+                        sampled: sampled.clone(),
+                        rehearsed: true,
+                        tables: self.tables,
+                        ..evidence
+                    },
+                    before,
+                    first: rest.first,
+                    rows: self.rows(index, copy.changed()),
                 }),
                 Err(end) => return Ok(Err(end)),
             }
         }
+        let began = Tables {
+            shapes: &self.began,
+            names: copy.names(),
+        };
+        by_sample(self.files, &sampled, began)?;
         Ok(Ok(all))
-    }
-
-    fn attempt(
-        &self,
-        copy: &mut dyn Session,
-        index: usize,
-        again: prove::Again<'_>,
-    ) -> anyhow::Result<Result<Evidence, End>> {
-        let (intent, first) = self.files[index];
-        run_set(copy, intent, first)?;
-        let pieces = first..intent.pieces.len();
-        let ended = prove::attempt(copy, self.orders, (intent, pieces), Goes::Ends, again)?;
-        Ok(ended.map(|proven| proven.evidence))
     }
 
     /// Lets a file have what it may reach.
     fn enter(
-        &self,
+        &mut self,
         maker: &mut dyn Session,
         copy: &mut dyn Session,
         index: usize,
     ) -> anyhow::Result<()> {
-        let (intent, _) = self.files[index];
+        let intent = self.files[index].intent;
         let reach = match &self.reaches[index] {
             Reach::Everything => Reach::Everything,
             // An earlier file may have made foreign keys, and given tables other names.
@@ -185,12 +231,19 @@ impl Stage<'_> {
         };
         match reach {
             Reach::Everything => {
-                self.scratch.grant(maker, None)?;
+                self.scratch.grant_all(maker)?;
                 let all = copy.catalog()?.into_iter().map(|it| it.name);
                 copy.reaches(all.collect());
             }
             Reach::Tables { named, there } => {
-                self.scratch.grant(maker, Some(&named))?;
+                let granted = self.scratch.granted.clone();
+                // What earlier files made is theirs; what they were let into is not this file's.
+                copy.reaches(granted.clone().unwrap_or_default());
+                let older = copy.touched()?;
+                if granted.is_none() || !older.is_subset(&there) {
+                    self.scratch.revoke(maker)?;
+                }
+                self.scratch.grant(maker, &named)?;
                 copy.reaches(there);
             }
         }
@@ -199,7 +252,7 @@ impl Stage<'_> {
 
     /// Fills the copy with what the files may reach. Gives the tables of which it has a sample only.
     fn fill(
-        &self,
+        &mut self,
         maker: &mut dyn Session,
         copy: &mut dyn Session,
     ) -> anyhow::Result<BTreeSet<String>> {
@@ -209,8 +262,10 @@ impl Stage<'_> {
             Guard::Counts => Some(SAMPLE),
         };
         let reached = self.reached();
-        self.scratch.grant(maker, None)?;
-        copy.tidy()?;
+        if reached.is_none() {
+            self.scratch.grant_all(maker)?;
+            copy.tidy()?;
+        }
         let extent = Extent {
             tables: reached.as_ref(),
             rows: &rows,
@@ -223,13 +278,38 @@ impl Stage<'_> {
                 sampled.insert(table.name.clone());
             }
         }
-        copy.begins(there);
+        self.began.clone_from(&there);
+        copy.begins(self.before(there));
         if reached.is_none() {
             // What the run itself will have made is there for the statements to see.
             ledger::create(copy, self.orders.dialect)?;
             Journal::new(self.orders.dialect).create(copy)?;
         }
         Ok(sampled)
+    }
+
+    /// Of what is there, what was there before the run, also before one that came to a stop.
+    fn before(&self, there: Vec<Shape>) -> Vec<Shape> {
+        let lefts = self.files.iter().filter_map(|rest| rest.left);
+        lefts.fold(there, |there, left| {
+            let known = |shape: Shape| {
+                let mut left = left.iter().map(|(shape, _)| shape);
+                left.find(|it| it.name == shape.name).cloned()
+            };
+            there.into_iter().filter_map(known).collect()
+        })
+    }
+
+    /// How many rows each statement of a file changed, of those that were run one after another.
+    fn rows(&self, index: usize, changed: Vec<u64>) -> Vec<Option<u64>> {
+        let Rest { intent, first, .. } = self.files[index];
+        let mut changed = changed.into_iter();
+        let was_run = |number: usize| {
+            stepwise::is_run(intent, number, first) && !intent.is_of_server(&intent.pieces[number])
+        };
+        (0..intent.pieces.len())
+            .map(|number| was_run(number).then(|| changed.next()).flatten())
+            .collect()
     }
 
     /// The tables that any of the files may reach; none when that is everything.
@@ -246,11 +326,12 @@ impl Stage<'_> {
 
     /// Back to where a file began: the copy is made once more, and the files before it run again.
     fn refill(
-        &self,
+        &mut self,
         maker: &mut dyn Session,
         copy: &mut dyn Session,
         index: usize,
     ) -> anyhow::Result<()> {
+        copy.tidy()?;
         self.scratch.clear(maker)?;
         self.fill(maker, copy)?;
         for before in 0..index {
@@ -260,7 +341,8 @@ impl Stage<'_> {
                     "the database changed while the migrations were rehearsed",
                 ))
             };
-            if self.attempt(copy, before, &mut never)?.is_err() {
+            let earlier = (self.orders, self.files[before]);
+            if attempt(copy, earlier, &mut never)?.is_err() {
                 return Err(Failed::because(
                     "the database changed while the migrations were rehearsed",
                 )
@@ -268,9 +350,22 @@ impl Stage<'_> {
             }
         }
         self.enter(maker, copy, index)?;
-        let (intent, first) = self.files[index];
+        let Rest { intent, first, .. } = self.files[index];
         Ok(run_set(copy, intent, first)?)
     }
+}
+
+/// Runs what is to be run of a file, and compares.
+fn attempt(
+    copy: &mut dyn Session,
+    (orders, rest): (&Orders<'_>, Rest<'_>),
+    again: prove::Again<'_>,
+) -> anyhow::Result<Result<Evidence, End>> {
+    let Rest { intent, first, .. } = rest;
+    run_set(copy, intent, first)?;
+    let pieces = first..intent.pieces.len();
+    let ended = prove::attempt(copy, orders, (intent, pieces), Goes::Ends, again)?;
+    Ok(ended.map(|proven| proven.evidence))
 }
 
 fn failed(error: anyhow::Error) -> Failed {
@@ -288,9 +383,9 @@ fn run_set(copy: &mut dyn Session, intent: &Intent<'_>, first: usize) -> Result<
 
 /// Without a user who reaches the copy only, what can't be looked into could write anywhere.
 fn opaque(files: &[Rest<'_>]) -> Result<(), Stop> {
-    for (intent, _) in files {
+    for Rest { intent, .. } in files {
         let hides = |piece: &&Piece<'_>| {
-            let word = piece.text.split_whitespace().next().unwrap_or_default();
+            let word = first_word(piece);
             let dynamic = ["prepare", "execute"]
                 .iter()
                 .any(|it| word.eq_ignore_ascii_case(it));
@@ -303,6 +398,52 @@ fn opaque(files: &[Rest<'_>]) -> Result<(), Stop> {
                 piece.line
             ))
             .hint(CONFINE));
+        }
+    }
+    Ok(())
+}
+
+fn first_word<'a>(piece: &Piece<'a>) -> &'a str {
+    piece.text.split_whitespace().next().unwrap_or_default()
+}
+
+/// Refuses what changes a table of which only a sample is rehearsed, unless the loss is meant.
+fn by_sample(
+    files: &[Rest<'_>],
+    sampled: &BTreeSet<String>,
+    before: Tables<'_>,
+) -> Result<(), Stop> {
+    for Rest { intent, first, .. } in files {
+        let allowed = |table: &Shape| {
+            intent
+                .allowed
+                .iter()
+                .any(|allowed| match allowed.subject.resolve(before) {
+                    Meaning::Table(shape) | Meaning::Column(shape, _) => shape.name == table.name,
+                    Meaning::Both(..) | Meaning::Nothing => false,
+                })
+        };
+        for piece in &intent.pieces[*first..] {
+            if piece.facts.destroys() == Destroys::No {
+                continue;
+            }
+            let named = |table: &&Shape| {
+                let mut names = piece.facts.tables();
+                names.any(|name| before.names.tables.same(&name.name, &table.table))
+            };
+            let tables = before.shapes.iter().filter(|it| sampled.contains(&it.name));
+            if let Some(table) = tables.filter(named).find(|table| !allowed(table)) {
+                return Err(Stop::refused(format!(
+                    "{}:{} changes `{}`, of which only {SAMPLE} rows are rehearsed",
+                    intent.migration.path.display(),
+                    piece.line,
+                    table.name
+                ))
+                .hint(format!(
+                    "rehearse with all of them: `chatctl migrate up --guard exact`; or write into the migration what may be lost: -- chatctl: allow-loss {} reason=\"…\"",
+                    before.subject(table, None)
+                )));
+            }
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! statement, or what the file itself commits together.
 
 mod frame;
+mod late;
 
 use super::End;
 use super::Evidence;
@@ -11,9 +12,11 @@ use super::Orders;
 use super::Outcome;
 use super::Ran;
 use super::closing::Opening;
+use super::origin;
 use super::patiently;
 use super::prove;
 use super::prove::Goes;
+use super::rehearse::Rehearsed;
 use crate::clock;
 use crate::db::Failed;
 use crate::db::Session;
@@ -42,6 +45,8 @@ struct Steps<'a> {
     begun: bool,
     /// Whether more files follow.
     goes: Goes,
+    /// What the file began with, for the journal; noted on MySQL only.
+    origin: String,
 }
 
 /// Runs one file, from the statement on that it came to before.
@@ -49,6 +54,7 @@ pub(super) fn run(
     session: &mut dyn Session,
     orders: &Orders<'_>,
     (intent, journal, goes): (&Intent<'_>, &mut Journal, Goes),
+    rehearsed: Option<&Rehearsed>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<End>> {
     journal.create(session)?;
@@ -63,8 +69,17 @@ pub(super) fn run(
         journal,
         begun: standing.is_some(),
         goes,
+        origin: String::new(),
     };
-    let standing = standing.unwrap_or_default();
+    let standing = match (standing, orders.dialect) {
+        (Some(standing), _) => standing,
+        (None, Dialect::Mysql) => Standing {
+            began: origin::written(&session.catalog()?),
+            ..Standing::default()
+        },
+        (None, Dialect::Postgres | Dialect::Sqlite) => Standing::default(),
+    };
+    steps.origin.clone_from(&standing.began);
     if let Some(end) = steps.edited(&standing) {
         return Ok(Some(end));
     }
@@ -72,7 +87,7 @@ pub(super) fn run(
     let began = clock::now();
     let first = steps.settle(session, &standing)?;
     let ended = match orders.dialect {
-        Dialect::Mysql => frame::walk(&mut steps, session, first)?,
+        Dialect::Mysql => frame::walk(&mut steps, session, first, rehearsed)?,
         Dialect::Postgres | Dialect::Sqlite => steps.walk(session, first, &mut evidence)?,
     };
     if let Some((part, end)) = ended {
@@ -118,15 +133,16 @@ pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), Stop> {
     }
 }
 
-/// The statement that a file goes on with, by its number from 0: what an earlier run did is done.
+/// The statement that a file goes on with, by its number from 0, and what it began with: what an
+/// earlier run did is done.
 pub(super) fn rest(
     session: &mut dyn Session,
     orders: &Orders<'_>,
     (intent, journal): (&Intent<'_>, &mut Journal),
-) -> anyhow::Result<Result<usize, End>> {
+) -> anyhow::Result<Result<(usize, String), End>> {
     let entries = journal::read(session)?;
     let Some(standing) = journal::standing(&entries, &intent.migration.version) else {
-        return Ok(Ok(0));
+        return Ok(Ok((0, String::new())));
     };
     let mut steps = Steps {
         orders,
@@ -134,10 +150,14 @@ pub(super) fn rest(
         journal,
         begun: true,
         goes: Goes::On,
+        origin: String::new(),
     };
     match steps.edited(&standing) {
         Some(end) => Ok(Err(end)),
-        None => steps.settle(session, &standing).map(Ok),
+        None => {
+            let first = steps.settle(session, &standing)?;
+            Ok(Ok((first, standing.began)))
+        }
     }
 }
 
@@ -156,7 +176,7 @@ impl Steps<'_> {
     /// Writes that the file was begun.
     fn begin(&self, session: &mut dyn Session) -> anyhow::Result<()> {
         ledger::record(session, self.intent.migration, None)?;
-        let mark = Mark::of_file(self.version(), State::Begun, "");
+        let mark = Mark::of_file(self.version(), State::Begun, &self.origin);
         self.journal.write(session, &mark)
     }
 

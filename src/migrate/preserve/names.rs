@@ -211,6 +211,20 @@ impl Renames {
         (now, column)
     }
 
+    /// The table with the names that it and its columns were given.
+    pub fn present(&self, shape: &Shape, names: Names) -> Shape {
+        let (mut now, _) = self.follow(shape, "", names);
+        for column in &mut now.columns {
+            column.name = self.of_column(shape, &column.name, names);
+        }
+        now
+    }
+
+    /// These names first, and then those of the other list.
+    pub fn then(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// The table that has the name which this one was given; none when it was given no other.
     pub fn of_table<'a>(&self, shape: &Shape, after: Tables<'a>) -> Option<&'a Shape> {
         let (now, _) = self.follow(shape, "", after.names);

@@ -41,13 +41,26 @@ impl Scratch {
         let way = Way::of(session)?;
         // In no other zone is each time of day there once.
         session.command("SET SESSION time_zone = '+00:00'")?;
+        if shapes.iter().any(|shape| shape.period.is_some()) {
+            // Older servers keep what was, but let nobody write it.
+            session
+                .command("SET SESSION system_versioning_insert_history = 1")
+                .map_err(|failed| {
+                    Stop::refused(format!(
+                        "former versions of rows can't be copied: {}",
+                        failed.message
+                    ))
+                    .hint("a table with system versioning needs MariaDB 10.11 or newer")
+                })?;
+        }
         session.command(way.begin())?;
         for shape in &shapes {
             let limit = (extent.rows)(session.size(&shape.name)?);
-            let from = rows_of(shape, &real, limit);
+            let list = columns(shape, way);
+            let from = rows_of(shape, (&list, way), &real, limit);
             let into = format!("{scratch}.{}", quoted(&shape.name));
             // By the connection that may read the real one.
-            session.command(&way.copy(shape, &from, &into))?;
+            session.command(&way.copy(&list, &from, &into))?;
         }
         session.command("COMMIT")?;
         if extent.tables.is_none() {
@@ -59,7 +72,7 @@ impl Scratch {
 }
 
 /// How rows are copied.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// Row by row from a cursor, whose SELECT is one in a transaction's snapshot, and so locks
     /// nothing; INSERT … SELECT would read the newest rows, and lock them or be of its own moment.
@@ -86,8 +99,7 @@ impl Way {
         }
     }
 
-    fn copy(self, shape: &Shape, from: &str, into: &str) -> String {
-        let list: Vec<_> = shape.columns.iter().map(|it| quoted(&it.name)).collect();
+    fn copy(self, list: &[String], from: &str, into: &str) -> String {
         let columns = list.join(", ");
         match self {
             Self::Snapshot => {
@@ -102,11 +114,22 @@ impl Way {
     }
 }
 
+/// The columns that are copied: with the times of a row's versions, where these are kept.
+fn columns(shape: &Shape, way: Way) -> Vec<String> {
+    let names = shape.columns.iter().map(|it| quoted(&it.name));
+    let period = shape.period.iter().filter(|_| way == Way::Snapshot);
+    let period = period.flat_map(|(start, end)| [quoted(start), quoted(end)]);
+    names.chain(period).collect()
+}
+
 /// A query for the rows of a table; of a large one for the oldest and the newest.
-fn rows_of(shape: &Shape, real: &str, limit: Option<u64>) -> String {
-    let list: Vec<_> = shape.columns.iter().map(|it| quoted(&it.name)).collect();
+fn rows_of(shape: &Shape, (list, way): (&[String], Way), real: &str, limit: Option<u64>) -> String {
+    let versions = match shape.period.is_some() && way == Way::Snapshot {
+        true => " FOR SYSTEM_TIME ALL",
+        false => "",
+    };
     let all = format!(
-        "SELECT {} FROM {real}.{}",
+        "SELECT {} FROM {real}.{}{versions}",
         list.join(", "),
         quoted(&shape.name)
     );

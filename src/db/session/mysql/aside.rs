@@ -4,12 +4,14 @@
 use super::MySql;
 use super::compare;
 use super::quoted;
+use super::text_literal;
 use crate::db::session::Failed;
 use crate::db::session::Session as _;
 use crate::db::session::aside as name_of;
 use crate::db::session::numbers;
 use crate::model::Compared;
 use crate::model::Content;
+use crate::model::Derived;
 use crate::model::Shape;
 use crate::model::ShapeColumn;
 use crate::model::Successor;
@@ -31,6 +33,8 @@ pub(super) struct Aside {
     pub(super) counts: BTreeMap<String, Content>,
     /// What became of those that were compared.
     moves: BTreeMap<String, Move>,
+    /// When the file began, in UTC.
+    pub(super) began: String,
     /// How many tables were made here.
     made: usize,
 }
@@ -43,6 +47,10 @@ struct Held {
     columns: Vec<ShapeColumn>,
     rows: u64,
     checksum: String,
+    /// Columns that the server sets to the time of a change.
+    clocks: Vec<String>,
+    /// The former versions of the rows, where they are kept.
+    history: Option<Box<Held>>,
 }
 
 struct Move {
@@ -60,6 +68,7 @@ impl Aside {
             kept: BTreeMap::new(),
             counts: BTreeMap::new(),
             moves: BTreeMap::new(),
+            began: String::new(),
             made: 0,
         }
     }
@@ -76,6 +85,16 @@ impl Aside {
 
     pub(super) fn reaches(&mut self, tables: BTreeSet<String>) {
         self.reach = tables;
+    }
+
+    /// Whether a table was there before the run.
+    pub(super) fn is_older(&self, table: &str) -> bool {
+        self.old.contains_key(table)
+    }
+
+    /// The tables of before the run, with the columns of then, as they are called now.
+    pub(super) fn older(&self) -> Vec<Shape> {
+        self.old.values().cloned().collect()
     }
 
     /// The tables of before the run that the file can reach.
@@ -114,8 +133,10 @@ pub(super) fn keep(session: &mut MySql, tables: &[Shape]) -> Result<(), Failed> 
         }
         let table = aside.next();
         compare::put_aside(session, &table, &old)?;
-        let held = hold(session, table, old.columns)
-            .map_err(|error| Failed::because(format!("{error:#}")))?;
+        let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
+        let mut held = hold(session, table, old.columns.clone()).map_err(failed)?;
+        held.clocks = clocks(session, &shape.name).map_err(failed)?;
+        held.history = history(session, &old).map_err(failed)?;
         if let Some(aside) = &mut session.aside {
             aside.kept.insert(shape.name.clone(), held);
         }
@@ -130,7 +151,37 @@ fn hold(session: &mut MySql, table: String, columns: Vec<ShapeColumn>) -> anyhow
         columns,
         rows,
         checksum,
+        clocks: Vec::new(),
+        history: None,
     })
+}
+
+/// The columns that the server sets to the time of a change.
+fn clocks(session: &mut MySql, table: &str) -> anyhow::Result<Vec<String>> {
+    let rows = session.rows(&format!(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = database() \
+         AND table_name = {} AND extra LIKE '%on update current_timestamp%'",
+        text_literal(table)
+    ))?;
+    Ok(rows.iter().map(|row| row[0].to_string()).collect())
+}
+
+/// Puts the former versions of a table's rows aside.
+fn history(session: &mut MySql, shape: &Shape) -> anyhow::Result<Option<Box<Held>>> {
+    let Some(period) = shape.period.clone() else {
+        return Ok(None);
+    };
+    let Some(table) = session.aside.as_mut().map(Aside::next) else {
+        return Ok(None);
+    };
+    compare::put_history_aside(session, &table, shape, &period)?;
+    let held = hold(session, table, shape.columns.clone())?;
+    Ok(Some(Box::new(held)))
+}
+
+/// Whether a copy is as it was put by.
+fn is_unaltered(session: &mut MySql, held: &Held) -> anyhow::Result<bool> {
+    Ok(sum(session, &held.table)? == (held.rows, held.checksum.clone()))
 }
 
 /// How many rows there are, and a sum over all of them.
@@ -155,13 +206,13 @@ pub(super) fn compare(
         return Ok(None);
     };
     ensure!(
-        sum(session, &held.table)? == (held.rows, held.checksum.clone()),
+        is_unaltered(session, &held)?,
         "what was kept of `{}` is not as it was put by",
         shape.name
     );
     let (of_then, successor_of_then) =
         (narrowed(shape, &held), successor.map(|it| among(it, &held)));
-    let found = compare::compare(session, &held.table, &of_then, successor_of_then.as_ref())?;
+    let mut found = compare::compare(session, &held.table, &of_then, successor_of_then.as_ref())?;
     ensure!(
         found.before == held.rows,
         "{} rows of `{}` were kept, and {} were compared",
@@ -169,6 +220,21 @@ pub(super) fn compare(
         shape.name,
         found.before
     );
+    if let Some(successor) = &successor_of_then {
+        explain(session, (&held, &of_then), successor, &mut found)?;
+    }
+    if let Some(former) = &held.history {
+        ensure!(
+            is_unaltered(session, former)?,
+            "what was kept of the history of `{}` is not as it was put by",
+            shape.name
+        );
+        found.before += former.rows;
+        found.missing += match &successor_of_then {
+            None => 0,
+            Some(successor) => compare::history(session, &former.table, successor)?,
+        };
+    }
     let is_whole = found.missing == 0
         && found
             .columns
@@ -193,6 +259,27 @@ pub(super) fn compare(
         columns: columns.collect(),
         ..found
     }))
+}
+
+/// Where only the server's own clock changed values, because something else in their rows was changed,
+/// that explains them.
+fn explain(
+    session: &mut MySql,
+    (held, shape): (&Held, &Shape),
+    successor: &Successor,
+    found: &mut Compared,
+) -> anyhow::Result<()> {
+    let began = session.aside.as_ref().map(|aside| aside.began.clone());
+    for (column, counts) in shape.columns.iter().zip(&mut found.columns) {
+        if counts.changed == 0 || !held.clocks.contains(&column.name) {
+            continue;
+        }
+        let began = began.as_deref().unwrap_or_default();
+        if compare::is_since(session, &held.table, (successor, column), began)? {
+            counts.derived = Some(Derived::Clock);
+        }
+    }
+    Ok(())
 }
 
 /// A table with those columns only that were there before the run.
@@ -234,6 +321,9 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
         let Some(successor) = &moved.successor else {
             if let Some(held) = held {
                 session.look_by(&format!("DROP TABLE {}", held.table))?;
+                if let Some(former) = held.history {
+                    session.look_by(&format!("DROP TABLE {}", former.table))?;
+                }
             }
             continue;
         };
@@ -282,5 +372,18 @@ fn rebased(
     compare::put_rest_aside(session, (&held.table, &table), &moved.shape, successor)?;
     session.look_by(&format!("DROP TABLE {}", held.table))?;
     let columns = successor.columns.iter().map(|(_, new)| new.clone());
-    hold(session, table, columns.collect())
+    let mut rest = hold(session, table, columns.collect())?;
+    rest.clocks = clocks(session, &successor.table)?;
+    if let Some(former) = &held.history {
+        session.look_by(&format!("DROP TABLE {}", former.table))?;
+        let tables = session.catalog()?;
+        if let Some(now) = tables.iter().find(|it| it.name == successor.table) {
+            let shape = Shape {
+                columns: rest.columns.clone(),
+                ..now.clone()
+            };
+            rest.history = history(session, &shape)?;
+        }
+    }
+    Ok(rest)
 }

@@ -12,6 +12,7 @@ use crate::db::session::compared;
 use crate::db::session::numbers;
 use crate::model::Compared;
 use crate::model::Shape;
+use crate::model::ShapeColumn;
 use crate::model::Successor;
 
 /// Puts a copy of a table aside.
@@ -27,6 +28,79 @@ pub(super) fn put_aside(session: &mut MySql, copy: &str, shape: &Shape) -> Resul
     ))?;
     key(session, copy, shape.key.iter());
     Ok(())
+}
+
+/// Puts the former versions of a table's rows aside, with the times from when to when they were.
+pub(super) fn put_history_aside(
+    session: &mut MySql,
+    copy: &str,
+    shape: &Shape,
+    (start, end): &(String, String),
+) -> Result<(), Failed> {
+    let list = shape.columns.iter().map(|column| quoted(&column.name));
+    let list: Vec<_> = list.collect();
+    let (start, end, table) = (quoted(start), quoted(end), quoted(&shape.name));
+    session.look_by(&format!(
+        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {}, {start} AS {START}, {end} AS {END} FROM {table} FOR SYSTEM_TIME ALL \
+         WHERE {end} < current_timestamp(6) + INTERVAL 1 DAY",
+        list.join(", ")
+    ))
+}
+
+/// The columns of a period in what is put aside.
+const START: &str = "chatctl_start";
+const END: &str = "chatctl_end";
+
+/// How many former versions of rows are not there any more.
+pub(super) fn history(
+    session: &mut MySql,
+    was: &str,
+    successor: &Successor,
+) -> anyhow::Result<u64> {
+    let tables = session.catalog()?;
+    let now = tables.iter().find(|it| it.name == successor.table);
+    let Some(period) = now.and_then(|now| now.period.as_ref()) else {
+        let rows = session.rows(&format!("SELECT count(*) FROM {was}"))?;
+        return Ok(numbers(&rows[0])[0]);
+    };
+    let column = |name: &str| ShapeColumn {
+        id: None,
+        name: name.to_owned(),
+        declared: "timestamp(6)".to_owned(),
+    };
+    let mut pairs = successor.columns.clone();
+    pairs.push((column(START), column(&period.0)));
+    pairs.push((column(END), column(&period.1)));
+    let successor = Successor {
+        columns: pairs,
+        ..successor.clone()
+    };
+    let now = format!("{} FOR SYSTEM_TIME ALL", quoted(&successor.table));
+    missing(session, (was, &now), &successor)
+}
+
+/// Whether every value of a column that is another one is of a time since then, in UTC.
+pub(super) fn is_since(
+    session: &mut MySql,
+    was: &str,
+    (successor, column): (&Successor, &ShapeColumn),
+    since: &str,
+) -> anyhow::Result<bool> {
+    let pair = successor.columns.iter().find(|(old, _)| old == column);
+    let (Some((old, new)), false) = (pair, successor.key.is_empty()) else {
+        return Ok(false);
+    };
+    let on = successor.key.iter();
+    let on: Vec<_> = on.map(|pair| sameness::joined("a", "b", pair)).collect();
+    let (a, b) = (sameness::of("a", old), sameness::of("b", new));
+    let other = format!(
+        "SELECT 1 FROM {was} AS a JOIN {} AS b ON {} WHERE {a} IS NOT NULL AND {b} IS NOT NULL AND NOT {} \
+         AND NOT coalesce({b} >= '{since}', FALSE) LIMIT 1",
+        quoted(&successor.table),
+        on.join(" AND "),
+        equal((&a, old), (&b, new))
+    );
+    Ok(session.rows(&other)?.is_empty())
 }
 
 /// Puts aside of a table what is left of the rows that were put aside before.
@@ -151,6 +225,25 @@ fn as_wholes(
     shape: &Shape,
     successor: &Successor,
 ) -> anyhow::Result<Compared> {
+    let missing = missing(session, (was, now), successor)?;
+    let counts: Vec<_> = shape
+        .columns
+        .iter()
+        .map(|column| format!(", count({}), 0, 0", quoted(&column.name)))
+        .collect();
+    let row = session.rows(&format!("SELECT count(*), 0{} FROM {was}", counts.concat()))?;
+    Ok(Compared {
+        missing,
+        ..compared(&row[0])
+    })
+}
+
+/// How many rows of before are not there after, all of them compared as wholes.
+fn missing(
+    session: &mut MySql,
+    (was, now): (&str, &str),
+    successor: &Successor,
+) -> anyhow::Result<u64> {
     let side = |side: Side| {
         let parts = successor.columns.iter().enumerate();
         let parts = parts.map(|(index, (old, new))| {
@@ -166,8 +259,8 @@ fn as_wholes(
     let places: Vec<_> = (0..successor.columns.len())
         .map(|index| format!("v{index}"))
         .collect();
-    let missing = match places.is_empty() {
-        true => 0,
+    match places.is_empty() {
+        true => Ok(0),
         false => {
             let sql = format!(
                 "SELECT coalesce(sum(greatest(n, 0)), 0) FROM (SELECT sum(side) AS n FROM \
@@ -176,17 +269,7 @@ fn as_wholes(
                 side(Side::After),
                 places.join(", ")
             );
-            numbers(&session.rows(&sql)?[0])[0]
+            Ok(numbers(&session.rows(&sql)?[0])[0])
         }
-    };
-    let counts: Vec<_> = shape
-        .columns
-        .iter()
-        .map(|column| format!(", count({}), 0, 0", quoted(&column.name)))
-        .collect();
-    let row = session.rows(&format!("SELECT count(*), 0{} FROM {was}", counts.concat()))?;
-    Ok(Compared {
-        missing,
-        ..compared(&row[0])
-    })
+    }
 }

@@ -95,6 +95,8 @@ struct MySql {
     database: String,
     /// How the names of tables are told apart.
     tables: Case,
+    /// How many rows the statements changed that were run.
+    changed: Vec<u64>,
     /// What is kept of the tables, on a copy.
     aside: Option<Aside>,
 }
@@ -142,6 +144,7 @@ impl MySql {
                 Some("0") => Case::Matters,
                 _ => Case::Ignored,
             },
+            changed: Vec::new(),
             aside: None,
         })
     }
@@ -195,7 +198,8 @@ impl Session for MySql {
     }
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+        // It is kept prepared until the connection ends: giving it up waits for the network.
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for arg in args {
             query = match arg {
                 Cell::Null => query.bind(None::<String>),
@@ -217,12 +221,17 @@ impl Session for MySql {
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
         // The protocol for prepared statements takes one statement only, which is what is wanted;
         // some statements it does not take at all.
-        let query = sqlx::query(sqlx::AssertSqlSafe(statement)).persistent(false);
+        let query = sqlx::query(sqlx::AssertSqlSafe(statement));
         let done = self.runtime.block_on(query.execute(&mut self.connection));
         match done {
-            Err(error) if number(&error) == Some(UNSUPPORTED) => self.command(statement),
-            done => done.map(|_| ()).map_err(|error| failed(&error)),
+            Err(error) if number(&error) == Some(UNSUPPORTED) => {
+                self.command(statement)?;
+                self.changed.push(0);
+            }
+            Ok(done) => self.changed.push(done.rows_affected()),
+            Err(error) => return Err(failed(&error)),
         }
+        Ok(())
     }
 
     fn quote(&self, name: &str) -> String {
@@ -246,42 +255,60 @@ impl Session for MySql {
     }
 
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
-        // Generated columns are made anew from the others.
+        let tables = self.rows(
+            "SELECT table_name, coalesce(engine, ''), table_type FROM information_schema.tables \
+             WHERE table_schema = database() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')",
+        )?;
+        let tables: BTreeMap<_, _> = tables
+            .iter()
+            .map(|row| (row[0].to_string(), (row[1].to_string(), row[2].to_string())))
+            .collect();
+        // Generated columns are made from the others.
         let columns = self.rows(
-            "SELECT c.table_name, c.column_name, c.column_type, coalesce(k.ordinal_position, 0) \
-             FROM information_schema.columns AS c JOIN information_schema.tables AS t \
-             ON t.table_schema = c.table_schema AND BINARY t.table_name = BINARY c.table_name AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') \
-             LEFT JOIN information_schema.key_column_usage AS k ON k.table_schema = c.table_schema AND BINARY k.table_name = BINARY c.table_name \
-             AND k.column_name = c.column_name AND k.constraint_name = 'PRIMARY' \
-             WHERE c.table_schema = database() AND coalesce(c.generation_expression, '') = '' ORDER BY c.table_name, c.ordinal_position",
+            "SELECT table_name, column_name, column_type, coalesce(generation_expression, '') FROM information_schema.columns \
+             WHERE table_schema = database() ORDER BY table_name, ordinal_position",
+        )?;
+        // The view that tells of keys opens every table of the server.
+        let keys = self.rows(
+            "SELECT table_name, column_name FROM information_schema.statistics \
+             WHERE table_schema = database() AND index_name = 'PRIMARY' ORDER BY table_name, seq_in_index",
         )?;
         let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
-        let mut keys: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
         for row in &columns {
             let (table, column) = (row[0].to_string(), row[1].to_string());
-            let place = super::numbers(&row[3..])[0];
-            if place > 0 {
-                keys.entry(table.clone())
-                    .or_default()
-                    .push((place, column.clone()));
-            }
+            let Some((engine, kind)) = tables.get(&table) else {
+                continue;
+            };
+            let is_versioned = kind == "SYSTEM VERSIONED";
             let shape = shapes.entry(table.clone()).or_insert_with(|| Shape {
                 name: table.clone(),
                 schema: self.database.clone(),
                 table,
                 bare: true,
+                // It has the rows of the tables that it is made of.
+                parted: engine == "MRG_MyISAM",
+                volatile: engine == "MEMORY",
+                // What these are called where no column is said to be one.
+                period: is_versioned.then(|| ("row_start".to_owned(), "row_end".to_owned())),
                 ..Shape::default()
             });
-            shape.columns.push(ShapeColumn {
-                id: None,
-                name: column,
-                declared: row[2].to_string(),
-            });
+            let declared = row[2].to_string();
+            match (row[3].text().unwrap_or_default(), &mut shape.period) {
+                ("", _) => shape.columns.push(ShapeColumn {
+                    id: None,
+                    name: column,
+                    declared,
+                }),
+                // Numbers of transactions mean nothing in a copy.
+                ("ROW START", period) if !declared.starts_with("timestamp") => *period = None,
+                ("ROW START", Some((start, _))) => *start = column,
+                ("ROW END", Some((_, end))) => *end = column,
+                _ => {}
+            }
         }
-        for (table, mut key) in keys {
-            key.sort();
-            if let Some(shape) = shapes.get_mut(&table) {
-                shape.key = key.into_iter().map(|(_, name)| name).collect();
+        for row in &keys {
+            if let Some(shape) = shapes.get_mut(&row[0].to_string()) {
+                shape.key.push(row[1].to_string());
             }
         }
         Ok(shapes.into_values().collect())
@@ -341,13 +368,46 @@ impl Session for MySql {
         }
     }
 
+    fn before(&mut self) -> anyhow::Result<Vec<Shape>> {
+        let mut tables = self.catalog()?;
+        if let Some(aside) = &self.aside {
+            tables.retain(|shape| aside.is_older(&shape.name));
+        }
+        Ok(tables)
+    }
+
+    fn older(&mut self) -> Vec<Shape> {
+        self.aside.as_ref().map(Aside::older).unwrap_or_default()
+    }
+
+    fn is_in_transaction(&mut self) -> anyhow::Result<bool> {
+        let sql = "SELECT @@in_transaction";
+        let open = self.runtime.block_on(rows(&mut self.connection, sql))?;
+        Ok(open[0][0].text() == Some("1"))
+    }
+
+    fn changed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn beside(&mut self, shape: &Shape, other: &Successor) -> anyhow::Result<Option<Compared>> {
+        let table = quoted(&shape.name);
+        compare::compare(self, &table, shape, Some(other)).map(Some)
+    }
+
     fn reaches(&mut self, tables: BTreeSet<String>) {
+        self.changed.clear();
         if let Some(aside) = &mut self.aside {
             aside.reaches(tables);
         }
     }
 
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
+        let now = self.rows("SELECT utc_timestamp()");
+        let now = now.map_err(|error| Failed::because(format!("{error:#}")))?;
+        if let Some(aside) = &mut self.aside {
+            aside.began = now[0][0].to_string();
+        }
         match measure {
             Measure::Values => aside::keep(self, keep),
             Measure::Counts => self

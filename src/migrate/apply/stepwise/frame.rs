@@ -4,12 +4,15 @@
 use super::Steps;
 use super::helped;
 use super::is_run;
+use super::late;
 use crate::db::Failed;
 use crate::db::Session;
 use crate::migrate::apply::End;
 use crate::migrate::apply::patiently;
 use crate::migrate::apply::prove;
+use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::intent::Intent;
+use crate::migrate::intent::Piece;
 use crate::migrate::journal;
 use crate::migrate::journal::State;
 use crate::sql::Kind;
@@ -38,7 +41,7 @@ impl Frame {
             (Kind::Commit, frame) => frame,
             (Kind::Lock, _) if unlocks(piece.text) => Self::Nothing,
             (Kind::Lock, _) => Self::Locks(number),
-            (_, Self::Transaction) if intent.is_bare(piece) => Self::Nothing,
+            (_, Self::Transaction) if commits(intent, piece) => Self::Nothing,
             (_, frame) => frame,
         }
     }
@@ -46,6 +49,16 @@ impl Frame {
     fn before(intent: &Intent<'_>, number: usize) -> Self {
         (0..number).fold(Self::Nothing, |frame, number| frame.behind(intent, number))
     }
+}
+
+/// Whether the server commits what is before a statement, whatever is in it.
+fn commits(intent: &Intent<'_>, piece: &Piece<'_>) -> bool {
+    intent.is_bare(piece) && !may_commit(&piece.facts.kind)
+}
+
+/// Whether that depends on what is in it.
+const fn may_commit(kind: &Kind) -> bool {
+    matches!(kind, Kind::Do | Kind::Call | Kind::Other)
 }
 
 fn unlocks(text: &str) -> bool {
@@ -83,6 +96,14 @@ pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), Stop
                 "write COMMIT, and START TRANSACTION if another one is meant to follow",
             );
         }
+        let mut words = piece.text.split_whitespace().map(str::to_ascii_lowercase);
+        if words.next().as_deref() == Some("load") && words.any(|word| word == "local") {
+            return refused(
+                number,
+                "reads a file of the client",
+                "write the rows as INSERT, or leave LOCAL out and put the file where the server reads it",
+            );
+        }
         if first_word(piece.text).eq_ignore_ascii_case("xa") {
             return refused(
                 number,
@@ -105,6 +126,8 @@ pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), Stop
 /// One walk through a file.
 struct Walk<'a, 'b> {
     steps: &'a Steps<'b>,
+    /// What the rehearsal showed.
+    rehearsed: Option<&'a Rehearsed>,
     frame: Frame,
     /// Statements that are run and neither committed nor in the journal.
     unmarked: Vec<usize>,
@@ -117,11 +140,13 @@ pub(super) fn walk(
     steps: &mut Steps<'_>,
     session: &mut dyn Session,
     first: usize,
+    rehearsed: Option<&Rehearsed>,
 ) -> anyhow::Result<Option<(Range<usize>, End)>> {
     steps.begin_now(session)?;
     let steps = &*steps;
     let mut walk = Walk {
         steps,
+        rehearsed,
         frame: Frame::Nothing,
         unmarked: Vec::new(),
         committed: first,
@@ -155,9 +180,7 @@ pub(super) fn walk(
             }
             Some(End::Failed(failure)) => {
                 steps.mark(session, number, (State::Failed, ""), &failure.message)?;
-                let part = walk.committed..number + 1;
-                let told = End::Failed(helped(&part, number, failure));
-                return Ok(Some((part, told)));
+                return Ok(Some((walk.committed..number + 1, End::Failed(failure))));
             }
             Some(lost @ End::Lost(_)) => return Ok(Some((walk.committed..number + 1, lost))),
         }
@@ -197,7 +220,10 @@ impl Walk<'_, '_> {
             }
             // The mark of one would be the transaction that it is about.
             Kind::SetVariable { .. } => self.run(session, number)?,
-            _ if intent.is_bare(piece) => self.bare(session, number)?,
+            _ if commits(intent, piece) => self.bare(session, number)?,
+            _ if self.frame == Frame::Nothing && intent.is_bare(piece) => {
+                self.bare(session, number)?
+            }
             _ if self.frame == Frame::Nothing => {
                 patiently(session, self.steps.orders, |session| session.begin())?;
                 let ended = self.run(session, number)?;
@@ -209,10 +235,16 @@ impl Walk<'_, '_> {
             }
             _ => self.run(session, number)?,
         };
-        if ended.is_none() {
-            self.frame = frame;
+        if ended.is_some() {
+            return Ok(ended);
         }
-        Ok(ended)
+        self.frame = frame;
+        let ends = self.frame == Frame::Transaction && may_commit(&piece.facts.kind);
+        if ends && !session.is_in_transaction()? {
+            self.frame = Frame::Nothing;
+            self.commit(session)?;
+        }
+        Ok(None)
     }
 
     /// Runs a statement that is marked with those around it.
@@ -220,19 +252,36 @@ impl Walk<'_, '_> {
         if let Err(failed) = prove::run(session, self.steps.intent, number) {
             return self.failed(number, failed).map(Some);
         }
-        self.unmarked.push(number);
-        Ok(None)
+        let more = match self.rehearsed {
+            Some(rehearsed) => late::changed(session, (self.steps.intent, number), rehearsed)?,
+            None => None,
+        };
+        if more.is_none() {
+            self.unmarked.push(number);
+        }
+        Ok(more)
     }
 
     fn failed(&self, number: usize, failed: Failed) -> anyhow::Result<End> {
         self.steps.orders.check()?;
         let failure = prove::failure(self.steps.intent, number, failed)?;
-        Ok(End::Failed(failure))
+        let part = self.committed..number + 1;
+        Ok(End::Failed(helped(&part, number, failure)))
     }
 
     /// A statement that commits what is before it, its own mark among it, and then itself.
     fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
         let piece = &self.steps.intent.pieces[number];
+        // The statement would commit it anyway, and it is looked at by another connection.
+        if self.frame == Frame::Transaction {
+            self.commit(session)?;
+        }
+        if let (Some(rehearsed), false) = (self.rehearsed, self.is_locked()) {
+            let piece = (self.steps.intent, number);
+            if let Some(end) = late::dropped(session, piece, rehearsed)? {
+                return Ok(Some(end));
+            }
+        }
         let schema = journal::hash(&session.schema()?.join("\n"));
         self.write_marks(session)?;
         self.steps
@@ -248,6 +297,11 @@ impl Walk<'_, '_> {
         self.unmarked.clear();
         self.committed = number + 1;
         Ok(None)
+    }
+
+    /// Whether nobody else writes the tables of the file.
+    const fn is_locked(&self) -> bool {
+        matches!(self.frame, Frame::Locks(_))
     }
 
     fn write_marks(&self, session: &mut dyn Session) -> anyhow::Result<()> {
@@ -293,7 +347,7 @@ impl Walk<'_, '_> {
     }
 
     fn unlock(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
-        if matches!(self.frame, Frame::Locks(_)) {
+        if self.is_locked() {
             session.command("UNLOCK TABLES; SET SESSION autocommit = 1")?;
             self.frame = Frame::Nothing;
         }
@@ -303,10 +357,12 @@ impl Walk<'_, '_> {
     /// Where a walk begins under locks, those tables are locked that are there still.
     fn lock_again(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
         let intent = self.steps.intent;
-        self.frame = Frame::before(intent, self.committed);
-        let Frame::Locks(number) = self.frame else {
+        // A transaction of which something is committed is over, whatever the text says.
+        let Frame::Locks(number) = Frame::before(intent, self.committed) else {
+            self.frame = Frame::Nothing;
             return Ok(());
         };
+        self.frame = Frame::Locks(number);
         let there: BTreeSet<_> = session.catalog()?.into_iter().map(|it| it.name).collect();
         let tables = intent.pieces[number].facts.tables();
         let tables: Vec<_> = tables

@@ -1,0 +1,237 @@
+//! Rows that came after the rehearsal: what a statement would do to them is looked at before it is
+//! committed.
+
+use crate::db::Session;
+use crate::migrate::apply::Culprit;
+use crate::migrate::apply::End;
+use crate::migrate::apply::Failure;
+use crate::migrate::apply::origin;
+use crate::migrate::apply::rehearse::Rehearsed;
+use crate::migrate::intent::Intent;
+use crate::migrate::preserve;
+use crate::migrate::preserve::Lost;
+use crate::migrate::preserve::Renames;
+use crate::migrate::preserve::Tables;
+use crate::migrate::preserve::What;
+use crate::model::Compared;
+use crate::model::Shape;
+use crate::sql::Conflict;
+use crate::sql::Kind;
+
+/// What a statement does to the rows that it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Delete,
+    Change,
+    Nothing,
+}
+
+fn does(kind: &Kind) -> Does {
+    match kind {
+        Kind::Delete { .. } => Does::Delete,
+        Kind::Update { .. } => Does::Change,
+        Kind::Insert { conflict, .. } => match conflict {
+            Conflict::Replace | Conflict::Update => Does::Change,
+            Conflict::Fail | Conflict::Ignore => Does::Nothing,
+        },
+        Kind::With { writes } => match writes.last() {
+            Some(main) => does(main),
+            None => Does::Nothing,
+        },
+        _ => Does::Nothing,
+    }
+}
+
+/// What a statement did to more rows than it did on the copy; it is not committed yet.
+pub(super) fn changed(
+    session: &mut dyn Session,
+    (intent, number): (&Intent<'_>, usize),
+    rehearsed: &Rehearsed,
+) -> anyhow::Result<Option<End>> {
+    let piece = &intent.pieces[number];
+    let now = session.changed().last().copied();
+    let then = rehearsed.rows.get(number).copied().flatten();
+    let does = does(&piece.facts.kind);
+    let (Some(then), Some(now), Some(table)) = (then, now, &piece.facts.table) else {
+        return Ok(None);
+    };
+    if now <= then || does == Does::Nothing {
+        return Ok(None);
+    }
+    let (tables, names) = (session.catalog()?, session.names());
+    let tables = Tables {
+        shapes: &tables,
+        names,
+    };
+    let done = intent.renames_of(rehearsed.first..number);
+    // What the run itself made is its own.
+    let mut older = rehearsed.before.iter();
+    let older = older.find_map(|(was, _)| {
+        let shape = origin::present(was, &done, tables)?;
+        names.tables.same(&shape.table, &table.name).then_some(was)
+    });
+    let Some(shape) = older else {
+        return Ok(None);
+    };
+    let before: Vec<_> = rehearsed
+        .before
+        .iter()
+        .map(|(was, _)| was.clone())
+        .collect();
+    let before = Tables {
+        shapes: &before,
+        names,
+    };
+    let lost = more((does, shape), now - then, &rehearsed.evidence.lost, before);
+    let refused = preserve::unacknowledged(&lost, &intent.allowed, before);
+    if !refused.is_empty() {
+        let refused = refused.into_iter().cloned().collect();
+        return Ok(Some(culprits(intent, number, refused)));
+    }
+    let is_new = does == Does::Change && lost.is_empty() && then == 0;
+    Ok(is_new.then(|| {
+        End::Failed(Failure {
+            file: intent.migration.file_name(),
+            line: Some(piece.line),
+            message: format!(
+                "it would change {now} rows of `{}` that came after the rehearsal, which had none for it",
+                shape.name
+            ),
+            help: "run `chatctl migrate` again: it rehearses with these rows".into(),
+            busy: false,
+        })
+    }))
+}
+
+/// The losses of the rehearsal, with so many more rows.
+fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<'_>) -> Vec<Lost> {
+    let of_table = lost.iter().filter(|it| it.table == shape.name);
+    let with_more = |lost: &Lost| Lost {
+        rows: lost.rows + more,
+        before: lost.before + more,
+        ..lost.clone()
+    };
+    match does {
+        Does::Change => of_table
+            .filter(|it| it.column.is_some())
+            .map(with_more)
+            .collect(),
+        Does::Delete => {
+            let none = Lost {
+                table: shape.name.clone(),
+                column: None,
+                subject: before.subject(shape, None),
+                what: What::RowsGone,
+                rows: 0,
+                before: 0,
+                in_parts: false,
+                derived: None,
+            };
+            let rows = of_table.filter(|it| it.column.is_none()).last();
+            vec![with_more(rows.unwrap_or(&none))]
+        }
+        Does::Nothing => Vec::new(),
+    }
+}
+
+/// What a statement would drop that the rehearsal did not have: rows that came since, of which the
+/// table that takes the place of the dropped one has no copy.
+pub(super) fn dropped(
+    session: &mut dyn Session,
+    (intent, number): (&Intent<'_>, usize),
+    rehearsed: &Rehearsed,
+) -> anyhow::Result<Option<End>> {
+    let piece = &intent.pieces[number];
+    let gone = match &piece.facts.kind {
+        Kind::DropTable {
+            temporary: false, ..
+        }
+        | Kind::Truncate { .. } => piece.facts.tables(),
+        _ => return Ok(None),
+    };
+    let (now, names) = (session.catalog()?, session.names());
+    let end = intent.pieces.len();
+    let (done, ahead) = (
+        intent.renames_of(rehearsed.first..number),
+        intent.renames_of(number + 1..end),
+    );
+    let tables = Tables {
+        shapes: &now,
+        names,
+    };
+    let left: Vec<_> = rehearsed
+        .before
+        .iter()
+        .filter_map(|(was, home)| Some((origin::present(was, &done, tables)?, was, home)))
+        .collect();
+    let before: Vec<_> = left
+        .iter()
+        .map(|(shape, was, home)| Shape {
+            name: was.name.clone(),
+            table: (*home).clone(),
+            ..shape.clone()
+        })
+        .collect();
+    let before = Tables {
+        shapes: &before,
+        names,
+    };
+    for table in gone {
+        let is_it = |shape: &Shape| names.tables.same(&shape.table, &table.name);
+        let Some((shape, start, _)) = left.iter().find(|(shape, ..)| is_it(shape)) else {
+            continue;
+        };
+        let Some(was) = before.called(&start.name) else {
+            continue;
+        };
+        // What there will be, under the names that it will have.
+        let after: Vec<_> = now
+            .iter()
+            .filter(|other| other.name != shape.name)
+            .map(|other| Shape {
+                table: ahead.present(other, names).table,
+                ..other.clone()
+            })
+            .collect();
+        let after = Tables {
+            shapes: &after,
+            names,
+        };
+        let successor = preserve::successor(was, before, after, &Renames::default());
+        let compared = match &successor {
+            Some(successor) => session.beside(shape, successor)?,
+            None => None,
+        };
+        let compared = match compared {
+            Some(compared) => compared,
+            None => whole(session, shape)?,
+        };
+        let lost = preserve::lost(was, successor.as_ref(), &compared, before);
+        let refused = preserve::unacknowledged(&lost, &intent.allowed, before);
+        if !refused.is_empty() {
+            let refused = refused.into_iter().cloned().collect();
+            return Ok(Some(culprits(intent, number, refused)));
+        }
+    }
+    Ok(None)
+}
+
+fn whole(session: &mut dyn Session, shape: &Shape) -> anyhow::Result<Compared> {
+    let table = session.quote(&shape.name);
+    let rows = session.rows(&format!("SELECT count(*) FROM {table}"))?;
+    Ok(Compared {
+        before: rows[0][0].to_string().parse().unwrap_or(0),
+        ..Compared::default()
+    })
+}
+
+fn culprits(intent: &Intent<'_>, number: usize, lost: Vec<Lost>) -> End {
+    let piece = &intent.pieces[number];
+    let culprit = |lost| Culprit {
+        lost,
+        file: intent.migration.file_name(),
+        line: Some(piece.line),
+        statement: piece.text.to_owned(),
+    };
+    End::Lost(lost.into_iter().map(culprit).collect())
+}
