@@ -272,6 +272,14 @@ fn probe_small(options: &[&str]) -> (Value, i32, String) {
     (report, output.status.code().unwrap_or(-1), text(&output).1)
 }
 
+/// The server makes its file after the first question, and the tables in it a moment later.
+#[test]
+fn a_store_that_comes_late_is_waited_for() {
+    let (report, exit, told) = probe_small(&["--late", "200"]);
+    assert_eq!(exit, 0, "{report:#} {told}");
+    assert!(told.contains("waiting for the server to make it"), "{told}");
+}
+
 /// A client that leaves in mid-stream: the server goes on, keeps a part that it marks, keeps a
 /// part that looks whole, or keeps nothing.
 #[test]
