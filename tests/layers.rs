@@ -142,6 +142,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx", &["db"]),
     ("reqwest", &["http"]),
     ("axum", &["gateway", "demo"]),
+    ("comfy_table", &["render"]),
     ("indicatif", &["progress.rs"]),
     ("rusqlite", &["db"]),
     (
