@@ -27,6 +27,8 @@ on_each_ground! {
     what_only_its_own_tool_can_run_does_not_take_others_along
 }
 
+on_each_ground! { on_postgres Postgres: a_role_that_a_policy_hides_rows_from_is_given_the_right }
+
 /// The commands in a text, without the program's name.
 fn commands(told: &str) -> Vec<Vec<String>> {
     let quoted = told.split('`').skip(1).step_by(2);
@@ -309,4 +311,31 @@ fn what_only_its_own_tool_can_run_does_not_take_others_along(ground: &Ground) {
     site.up();
     has_columns(&site, &[1, 3]);
     assert_eq!(site.status(), 0);
+}
+
+/// Not the statement is wrong, but what the role may see.
+fn a_role_that_a_policy_hides_rows_from_is_given_the_right(ground: &Ground) {
+    let begin = "CREATE TABLE chat (id BIGINT PRIMARY KEY, kind TEXT); INSERT INTO chat VALUES (1, NULL), (2, NULL);\n";
+    let mut site = ground.at(
+        "policy",
+        &[begin, "UPDATE chat SET kind = 'text' WHERE kind IS NULL;\n"],
+    );
+    site.texts(
+        "CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app; ALTER TABLE chat OWNER TO app; \
+         ALTER TABLE _sqlx_migrations OWNER TO app; ALTER TABLE _chatctl_journal OWNER TO app; \
+         ALTER TABLE chat ENABLE ROW LEVEL SECURITY; ALTER TABLE chat FORCE ROW LEVEL SECURITY; \
+         CREATE POLICY own ON chat USING (id < 2)",
+    );
+    let superuser = site.url.clone();
+    site.url = superuser.replace("postgres@", "app@");
+    let (report, exit) = site.report(&["up"]);
+    assert_eq!(exit, 1, "{report:#}");
+    let finding = &report["findings"][0];
+    assert!(finding["place"]["line"].is_null(), "{finding:#}");
+    let help = finding["help"].as_str().unwrap();
+    assert!(help.contains("`ALTER ROLE NAME BYPASSRLS`"), "{help}");
+    let role = std::mem::replace(&mut site.url, superuser);
+    site.texts("ALTER ROLE app BYPASSRLS");
+    site.url = role;
+    site.up();
 }

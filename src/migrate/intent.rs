@@ -6,6 +6,7 @@ use super::preserve::Allowed;
 use super::preserve::Named;
 use super::preserve::Renames;
 use super::source::Migration;
+use crate::db::Isolation;
 use crate::model::Shape;
 use crate::sql;
 use crate::sql::AlterAction;
@@ -29,6 +30,8 @@ pub struct Intent<'a> {
     pub allowed: Vec<Allowed>,
     /// Names that the statements give to tables and columns, in their order.
     pub renames: Renames,
+    /// What the file's transaction sees of others, where it says so.
+    pub isolation: Option<Isolation>,
     /// Statements that the file commits together by a BEGIN and a COMMIT in the middle of it.
     blocks: Vec<Range<usize>>,
     dialect: Dialect,
@@ -50,10 +53,17 @@ impl<'a> Intent<'a> {
     /// Reads a file, and refuses one whose directives are wrong, before anything is run.
     pub fn of(migration: &'a Migration, dialect: Dialect) -> Result<Self, Stop> {
         let acknowledged = acknowledged::of(migration, dialect)?;
-        let (pieces, mut blocks) = without_frames(pieces(migration, dialect)?, dialect);
+        let (mut pieces, mut blocks) = without_frames(pieces(migration, dialect)?, dialect);
         if is_whole(&pieces, &blocks) && !(dialect == Dialect::Postgres && migration.no_transaction)
         {
             blocks.clear();
+        }
+        let isolation = match blocks.is_empty() && dialect == Dialect::Postgres {
+            true => pieces.first().and_then(isolation),
+            false => None,
+        };
+        if isolation.is_some() {
+            pieces.remove(0);
         }
         Ok(Self {
             allowed: acknowledged.into_iter().map(|it| it.allowed).collect(),
@@ -61,6 +71,7 @@ impl<'a> Intent<'a> {
             migration,
             pieces,
             blocks,
+            isolation,
             dialect,
         })
     }
@@ -147,6 +158,7 @@ impl<'a> Intent<'a> {
             .facts
             .tables()
             .find(|table| own.contains(&table.name.as_str()))
+            .filter(|_| !self.cleans_history(piece))
         {
             return Some(format!(
                 "the history `{table}` must not be changed by a migration"
@@ -173,6 +185,15 @@ impl<'a> Intent<'a> {
             Dialect::Mysql => out_of_database(piece),
             _ => None,
         }
+    }
+
+    /// Whether a statement only deletes rows of the history, as a project does that merged its files:
+    /// what is left of it is looked at afterwards.
+    fn cleans_history(&self, piece: &Piece<'_>) -> bool {
+        let of_history = |table: &Name| table.name == crate::db::HISTORY_TABLE;
+        self.dialect == Dialect::Postgres
+            && matches!(piece.facts.kind, Kind::Delete { .. })
+            && piece.facts.tables().all(of_history)
     }
 
     /// Whether a statement is about the server's own things, which a copy of a database has not.
@@ -275,6 +296,22 @@ fn without_frames(pieces: Vec<Piece<'_>>, dialect: Dialect) -> (Vec<Piece<'_>>, 
         .map(|(_, piece)| piece)
         .collect();
     (pieces, blocks)
+}
+
+/// What a transaction is to see that begins with this statement.
+fn isolation(piece: &Piece<'_>) -> Option<Isolation> {
+    let words: Vec<_> = piece
+        .text
+        .split_whitespace()
+        .map(str::to_ascii_uppercase)
+        .collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    match words.strip_prefix(&["SET", "TRANSACTION", "ISOLATION", "LEVEL"])? {
+        ["READ", "COMMITTED"] => Some(Isolation::ReadCommitted),
+        ["REPEATABLE", "READ"] => Some(Isolation::RepeatableRead),
+        ["SERIALIZABLE"] => Some(Isolation::Serializable),
+        _ => None,
+    }
 }
 
 /// Whether a file is one transaction as a whole, as other tools want it: chatctl's own does for it.

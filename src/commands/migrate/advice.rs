@@ -18,6 +18,10 @@ const ADVICE: &[(&[&str], &str)] = &[
         "give it more time with --statement-timeout, or do it in smaller steps",
     ),
     (
+        &["query would be affected by row-level security policy"],
+        "chatctl compares every row, and a policy hides some from the user of --database-url: let a superuser run `ALTER ROLE NAME BYPASSRLS` for that user, or take `FORCE ROW LEVEL SECURITY` off the table while the migration runs",
+    ),
+    (
         &["due to user request", "query execution was interrupted"],
         "somebody cancelled the statement in the database: run `chatctl migrate` again",
     ),

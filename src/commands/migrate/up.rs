@@ -327,9 +327,11 @@ fn name(migration: &Ran) -> String {
 
 /// What is known of the rows after a file, in words, and how sure it is.
 fn proven(evidence: &Evidence) -> (Verdict, String) {
-    let but = match evidence.lost.is_empty() {
-        true => "",
-        false => ", but what is acknowledged",
+    let acknowledged = evidence.lost.iter().any(|lost| lost.derived.is_none());
+    let but = match (evidence.lost.is_empty(), acknowledged) {
+        (true, _) => "",
+        (false, true) => ", but what is acknowledged",
+        (false, false) => ", but what the database itself keeps",
     };
     let touched = evidence.exact.len() + evidence.counted.len();
     let untouched = evidence.tables.saturating_sub(touched);

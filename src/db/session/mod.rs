@@ -2,6 +2,7 @@
 //!
 //! They are used from a thread of their own and block: a migration is one statement after another.
 
+mod derived;
 mod mysql;
 mod postgres;
 mod sqlite;
@@ -68,6 +69,17 @@ pub enum Measure {
     Counts,
 }
 
+/// What a transaction sees of others that commit meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// What each statement finds.
+    ReadCommitted,
+    /// What there was when it began.
+    RepeatableRead,
+    /// The same, and it fails where the order of transactions would count.
+    Serializable,
+}
+
 /// Stops the statement that runs, from another thread.
 pub type Interrupter = Box<dyn Fn() + Send + Sync>;
 
@@ -100,6 +112,24 @@ pub trait Session: Send {
 
     /// Begins a transaction; where only one connection writes, from here on it is this one.
     fn begin(&mut self) -> Result<(), Failed>;
+
+    /// Begins a transaction that sees the database as of one moment. These tables are locked before
+    /// that moment, so that no row comes into them that it does not see.
+    fn begin_isolated(&mut self, _level: Isolation, _hold: &[String]) -> Result<(), Failed> {
+        Err(Failed::because("this database has no such transaction"))
+    }
+
+    /// Whether nobody can have written a table between the moment that the transaction sees and its lock.
+    fn is_locked_in_time(&self, _table: &str) -> bool {
+        true
+    }
+
+    /// Whether the engine acts on foreign keys while statements run: it deletes what hangs on a row
+    /// that goes. Off where the engine would take a rebuild for a deletion, until it is asked for;
+    /// outside of a transaction only. Most engines always do.
+    fn enforce_keys(&mut self, _enforced: bool) -> Result<(), Failed> {
+        Ok(())
+    }
 
     /// Every table that holds rows of its own, by name.
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>>;
@@ -275,7 +305,10 @@ impl fmt::Display for Failed {
 impl std::error::Error for Failed {}
 
 /// The tables that chatctl alone writes: they are no part of a schema, and no migration's to change.
-pub const OWN: [&str; 2] = ["_sqlx_migrations", "_chatctl_journal"];
+pub const OWN: [&str; 2] = [HISTORY, "_chatctl_journal"];
+
+/// The history of versions: of these, a migration may delete rows of versions without a file.
+pub const HISTORY: &str = "_sqlx_migrations";
 
 /// How the names of the indexes begin that mark a table of SQLite, so that another one in its place
 /// is told from it. They hold no row, and are no part of a schema.

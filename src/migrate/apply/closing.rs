@@ -3,10 +3,30 @@
 
 use super::End;
 use super::Failure;
+use super::Orders;
 use crate::db::OWN_TABLES;
 use crate::db::Object;
 use crate::db::Session;
+use crate::migrate::intent::Intent;
+use crate::migrate::source::Version;
+use crate::stop::Stop;
 use std::collections::BTreeSet;
+
+/// Why what a file did may not be committed.
+pub(super) enum Refused {
+    /// A reference leads nowhere now.
+    Key(End),
+    /// Something else.
+    Other(End),
+}
+
+impl Refused {
+    pub(super) fn end(self) -> End {
+        match self {
+            Self::Key(end) | Self::Other(end) => end,
+        }
+    }
+}
 
 /// What there was when a transaction began.
 pub(super) struct Opening {
@@ -31,21 +51,23 @@ impl Opening {
         &self,
         session: &mut dyn Session,
         file: &str,
-    ) -> anyhow::Result<Result<BTreeSet<Object>, End>> {
-        let refused = |message: String, help: &str| {
-            Ok(Err(End::Failed(Failure {
+    ) -> anyhow::Result<Result<BTreeSet<Object>, Refused>> {
+        let end = |message: String, help: &str| {
+            End::Failed(Failure {
                 file: file.to_owned(),
                 line: None,
                 message,
                 help: help.to_owned(),
                 busy: false,
-            })))
+            })
         };
+        let refused = |message, help| Ok(Err(Refused::Other(end(message, help))));
         if let Some(key) = session.broken_keys()?.difference(&self.broken).next() {
-            return refused(
-                format!("a foreign key would be broken: {key}"),
+            let message = format!("a foreign key would be broken: {key}");
+            return Ok(Err(Refused::Key(end(
+                message,
                 "fix the rows in the migration",
-            );
+            ))));
         }
         let objects = session.objects()?;
         let own = |object: &&Object| {
@@ -67,5 +89,48 @@ impl Opening {
             );
         }
         Ok(Ok(objects))
+    }
+}
+
+/// The files that are not applied, by the history: a file may take rows of other versions out of it.
+pub(super) struct Pending(BTreeSet<Version>);
+
+impl Pending {
+    pub(super) fn look(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Self> {
+        let pending = super::pending(session, orders)?;
+        Ok(Self(
+            pending.iter().map(|file| file.version.clone()).collect(),
+        ))
+    }
+
+    pub(super) fn has(&self, intent: &Intent<'_>) -> bool {
+        self.0.contains(&intent.migration.version)
+    }
+
+    pub(super) fn applied(&mut self, intent: &Intent<'_>) {
+        self.0.remove(&intent.migration.version);
+    }
+
+    /// Why a file is refused after which the history says something else of the files of the folder.
+    pub(super) fn check(
+        &self,
+        session: &mut dyn Session,
+        orders: &Orders<'_>,
+        intent: &Intent<'_>,
+    ) -> anyhow::Result<Option<End>> {
+        let now = match Self::look(session, orders) {
+            Ok(now) => Some(now.0),
+            Err(error) if error.is::<Stop>() => None,
+            Err(error) => return Err(error),
+        };
+        Ok((now.as_ref() != Some(&self.0)).then(|| {
+            End::Failed(Failure {
+                file: intent.migration.file_name(),
+                line: None,
+                message: "it takes a version out of the history whose file is in the folder".into(),
+                help: "delete only rows of versions that have no file any more".into(),
+                busy: false,
+            })
+        }))
     }
 }

@@ -292,7 +292,8 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
     }
     let mut rest = intents.as_slice();
     while let Some(first) = rest.first() {
-        let mut together = rest.iter().take_while(|intent| !intent.stepwise()).count();
+        let shares = |intent: &&Intent<'_>| !intent.stepwise() && intent.isolation.is_none();
+        let mut together = rest.iter().take_while(shares).count();
         if orders.dialect == Dialect::Postgres && orders.together == Together::EachFile {
             together = 1;
         }

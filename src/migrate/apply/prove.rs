@@ -100,7 +100,12 @@ pub(super) fn attempt(
         watched.announce(session, orders, &names)?;
         if let Err(failed) = watched.watch(session, &names) {
             orders.check()?;
-            return Ok(Err(End::Failed(failure(intent, pieces.start, failed)?)));
+            // It is chatctl's own reading that failed, before any statement ran.
+            let failure = failure(intent, pieces.start, failed)?;
+            return Ok(Err(End::Failed(Failure {
+                line: None,
+                ..failure
+            })));
         }
         let began = clock::now();
         for number in pieces.clone() {
@@ -120,6 +125,20 @@ pub(super) fn attempt(
         let touched = session.touched()?;
         let evidence = match watched.compare(session, &touched)? {
             Found::All(evidence) => evidence,
+            Found::Unknown(more) if !more.iter().all(|it| session.is_locked_in_time(it)) => {
+                let tables: Vec<_> = more.iter().map(|name| format!("`{name}`")).collect();
+                return Ok(Err(End::Failed(Failure {
+                    file: intent.migration.file_name(),
+                    line: None,
+                    message: format!(
+                        "its text does not show that it touches {}, which therefore was not locked before the moment that its transaction sees",
+                        tables.join(", ")
+                    ),
+                    help: "leave SET TRANSACTION out, or write the statements out that touch it"
+                        .into(),
+                    busy: false,
+                })));
+            }
             Found::Unknown(more) => {
                 again(session)?;
                 names.extend(more);

@@ -12,6 +12,7 @@ use super::Orders;
 use super::Outcome;
 use super::Ran;
 use super::closing::Opening;
+use super::closing::Pending;
 use super::origin;
 use super::patiently;
 use super::prove;
@@ -392,6 +393,7 @@ impl Steps<'_> {
             false => Goes::On,
         };
         let opening = Opening::look(session)?;
+        let pending = Pending::look(session, self.orders)?;
         session.command("SAVEPOINT chatctl_file")?;
         let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
             session.command("ROLLBACK TO chatctl_file")
@@ -404,7 +406,10 @@ impl Steps<'_> {
         };
         let mut detail = proven.evidence.words(None);
         evidence.add(proven.evidence);
-        if let Err(end) = opening.check(session, &self.intent.migration.file_name())? {
+        if let Err(refused) = opening.check(session, &self.intent.migration.file_name())? {
+            return Ok(Some(refused.end()));
+        }
+        if let Some(end) = pending.check(session, orders, self.intent)? {
             return Ok(Some(end));
         }
         self.journal.write_made(session, goes == Goes::On)?;

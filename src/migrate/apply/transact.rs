@@ -6,6 +6,8 @@ use super::Orders;
 use super::Outcome;
 use super::Ran;
 use super::closing::Opening;
+use super::closing::Pending;
+use super::closing::Refused;
 use super::patiently;
 use super::prove;
 use super::prove::Goes;
@@ -20,13 +22,48 @@ use crate::migrate::ledger;
 use crate::sql::Dialect;
 use std::collections::BTreeSet;
 
-/// Runs the files; tries again when a statement did not get its lock.
+/// Files, and what they are run with.
+type Part<'a, 'b> = (&'a [Intent<'b>], &'a mut Journal, Goes);
+
+/// Runs the files. Where a reference is broken by it, each runs once more in a transaction of its own in
+/// which the engine acts on foreign keys, so that what hangs on a row that goes is lost with it: as much of
+/// it as the file acknowledges.
 pub(super) fn run(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    (part, journal, goes): (&[Intent<'_>], &mut Journal, Goes),
+    (part, journal, goes): Part<'_, '_>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<End>> {
+    match together(session, orders, (part, journal, goes), outcome)? {
+        Some(Refused::Key(_)) => {}
+        refused => return Ok(refused.map(Refused::end)),
+    }
+    if part.len() == 1 {
+        session.enforce_keys(true)?;
+        let ended = together(session, orders, (part, journal, goes), outcome);
+        session.enforce_keys(false)?;
+        return Ok(ended?.map(Refused::end));
+    }
+    for (number, intent) in part.iter().enumerate() {
+        let alone = std::slice::from_ref(intent);
+        let goes = match number + 1 == part.len() {
+            true => goes,
+            false => Goes::On,
+        };
+        if let Some(end) = run(session, orders, (alone, journal, goes), outcome)? {
+            return Ok(Some(end));
+        }
+    }
+    Ok(None)
+}
+
+/// Runs the files in one transaction; tries again when a statement did not get its lock.
+fn together(
+    session: &mut dyn Session,
+    orders: &Orders<'_>,
+    (part, journal, goes): Part<'_, '_>,
+    outcome: &mut Outcome,
+) -> anyhow::Result<Option<Refused>> {
     for tried in 0.. {
         let mut trial = Outcome {
             backup: outcome.backup.clone(),
@@ -37,26 +74,24 @@ pub(super) fn run(
             // Whatever was not committed goes; a transaction that is over can't be rolled back.
             let _ = session.command("ROLLBACK");
         }
+        outcome.backup = trial.backup;
         match ended? {
-            Some(End::Failed(failure)) if failure.busy && tried < orders.retries => {
+            Some(Refused::Other(End::Failed(failure)))
+                if failure.busy && tried < orders.retries =>
+            {
                 (orders.tell)(&format!(
                     "a lock was not free in time, trying again ({})",
                     tried + 1
                 ));
-                outcome.backup = trial.backup;
                 orders.pause(tried)?;
             }
             None => {
-                outcome.backup = trial.backup;
                 outcome.objects.append(&mut trial.objects);
                 outcome.ran.append(&mut trial.ran);
                 return Ok(None);
             }
             // What ran before it was rolled back with it.
-            end => {
-                outcome.backup = trial.backup;
-                return Ok(end);
-            }
+            refused => return Ok(refused),
         }
     }
     unreachable!("the loop over all numbers ends by its return")
@@ -65,18 +100,25 @@ pub(super) fn run(
 fn once(
     session: &mut dyn Session,
     orders: &Orders<'_>,
-    (part, journal, goes): (&[Intent<'_>], &mut Journal, Goes),
+    (part, journal, goes): Part<'_, '_>,
     outcome: &mut Outcome,
-) -> anyhow::Result<Option<End>> {
-    patiently(session, orders, |session| session.begin())?;
+) -> anyhow::Result<Option<Refused>> {
+    match part
+        .first()
+        .and_then(|intent| Some((intent, intent.isolation?)))
+    {
+        None => patiently(session, orders, |session| session.begin())?,
+        Some((intent, level)) => {
+            let tables = session.catalog()?;
+            let hold: Vec<_> = intent.hinted(&tables, true).into_iter().collect();
+            patiently(session, orders, |session| {
+                session.begin_isolated(level, &hold)
+            })?;
+        }
+    }
     // Another replica may have been faster.
-    let pending = super::pending(session, orders)?;
-    let is_pending = |intent: &&Intent<'_>| {
-        pending
-            .iter()
-            .any(|file| file.version == intent.migration.version)
-    };
-    let part: Vec<_> = part.iter().filter(is_pending).collect();
+    let mut pending = Pending::look(session, orders)?;
+    let part: Vec<_> = part.iter().filter(|it| pending.has(it)).collect();
     if part.is_empty() {
         session.command("ROLLBACK")?;
         return Ok(None);
@@ -115,11 +157,15 @@ fn once(
             &mut again,
         )? {
             Ok(proven) => proven,
-            Err(end) => return Ok(Some(end)),
+            Err(end) => return Ok(Some(Refused::Other(end))),
         };
         session.command("RELEASE chatctl_file")?;
         session.tidy()?;
+        if let Some(end) = pending.check(session, orders, intent)? {
+            return Ok(Some(Refused::Other(end)));
+        }
         ledger::record(session, intent.migration, Some(proven.took))?;
+        pending.applied(intent);
         let detail = proven.evidence.words(outcome.backup.as_deref());
         let version = intent.migration.version.text();
         journal.write(session, &Mark::of_file(version, State::Applied, &detail))?;
@@ -131,7 +177,7 @@ fn once(
     let last = part.last().map(|intent| intent.migration.file_name());
     let objects_now = match opening.check(session, &last.unwrap_or_default())? {
         Ok(objects) => objects,
-        Err(end) => return Ok(Some(end)),
+        Err(refused) => return Ok(Some(refused)),
     };
     outcome.objects = gone(&opening.objects, &objects_now, &part);
     orders.check()?;

@@ -1,13 +1,16 @@
 //! PostgreSQL: the locks of the transaction and its catalogue say which tables were touched.
 
 mod catalog;
+mod derived;
 mod forms;
+mod isolated;
 mod read;
 mod schema;
 mod settings;
 
 use super::Failed;
 use super::Interrupter;
+use super::Isolation;
 use super::Measure;
 use super::Missing;
 use super::Object;
@@ -72,6 +75,10 @@ struct Postgres {
     counts: BTreeMap<String, Content>,
     /// What the migration has set, while chatctl's own settings are in force.
     of_migration: Option<Vec<String>>,
+    /// The triggers that may keep a time, when the watch began.
+    keepers: BTreeMap<u64, Vec<derived::Trigger>>,
+    /// The tables that were locked before the moment that the transaction sees, where it sees one only.
+    locked: Option<BTreeSet<String>>,
     /// The transaction that was begun.
     transaction: Option<String>,
 }
@@ -110,6 +117,8 @@ impl Postgres {
             witness: Witness::new(forms::form),
             counts: BTreeMap::new(),
             of_migration: None,
+            keepers: BTreeMap::new(),
+            locked: None,
             transaction: None,
         })
     }
@@ -295,6 +304,7 @@ impl Session for Postgres {
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
+        self.locked = None;
         // Rows that others commit meanwhile must be seen when a table is put aside.
         (self.now, self.of_migration) = (None, None);
         let begin =
@@ -306,6 +316,17 @@ impl Session for Postgres {
         })?;
         self.transaction = rows.first().map(|row| row[0].to_string());
         Ok(())
+    }
+
+    fn begin_isolated(&mut self, level: Isolation, hold: &[String]) -> Result<(), Failed> {
+        self.isolate(level, hold)
+    }
+
+    fn is_locked_in_time(&self, table: &str) -> bool {
+        let table = self.quote(table);
+        self.locked
+            .as_ref()
+            .is_none_or(|locked| locked.contains(&table))
     }
 
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
@@ -347,6 +368,7 @@ impl Session for Postgres {
         self.before = seen.map_err(|error| Failed::because(format!("{error:#}")))?;
         self.witness.begin();
         self.counts.clear();
+        self.note_keepers()?;
         self.keep(keep, measure)
     }
 
@@ -382,7 +404,13 @@ impl Session for Postgres {
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
         match self.counts.get(&shape.name) {
-            None => self.compare_read(shape, successor),
+            None => {
+                let mut compared = self.compare_read(shape, successor)?;
+                if let (Some(compared), Some(successor)) = (&mut compared, successor) {
+                    self.explain(shape, successor, compared)?;
+                }
+                Ok(compared)
+            }
             Some(was) => {
                 let was = was.clone();
                 let compared = super::by_counts(&was, shape, successor, |table, columns| {

@@ -1,6 +1,7 @@
 //! SQLite: the engine's authorizer says of every statement which tables it can write.
 
 mod catalog;
+mod derived;
 mod guard;
 mod modules;
 mod overwrite;
@@ -59,6 +60,12 @@ struct Sqlite {
     virtuals: Vec<String>,
     /// What the authorizer saw since.
     notes: Arc<Mutex<Notes>>,
+    /// The triggers when the watch began, with their tables.
+    triggers: Vec<(String, String)>,
+    /// When the transaction began, in seconds since 1970.
+    began: i64,
+    /// Whether foreign keys are acted on: then every table counts as touched.
+    keys: bool,
     /// What the tables held.
     witness: Witness,
     /// The counts of those that are only counted, by their names.
@@ -95,6 +102,9 @@ impl Sqlite {
             before: Vec::new(),
             virtuals: Vec::new(),
             notes: Arc::default(),
+            triggers: Vec::new(),
+            began: 0,
+            keys: false,
             witness: Witness::new(read::form),
             counts: BTreeMap::new(),
         })
@@ -182,6 +192,7 @@ impl Sqlite {
 
     fn begin_to_note(&mut self) -> anyhow::Result<()> {
         self.before = self.catalog()?;
+        self.triggers = self.all_triggers()?;
         let names = self.table_names()?;
         self.virtuals = names
             .into_iter()
@@ -268,7 +279,18 @@ impl Session for Sqlite {
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
-        self.command("BEGIN IMMEDIATE")
+        self.command("BEGIN IMMEDIATE")?;
+        let now = self.rows("SELECT CAST(strftime('%s', 'now') AS INTEGER)");
+        let now = now.map_err(|error| Failed::because(format!("{error:#}")))?;
+        self.began = now[0][0].int().unwrap_or(0);
+        Ok(())
+    }
+
+    fn enforce_keys(&mut self, enforced: bool) -> Result<(), Failed> {
+        let word = if enforced { "ON" } else { "OFF" };
+        self.command(&format!("PRAGMA foreign_keys = {word}"))?;
+        self.keys = enforced;
+        Ok(())
     }
 
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
@@ -315,7 +337,7 @@ impl Session for Sqlite {
         };
         let touched = self.before.iter().filter(|shape| {
             let added = self.witness.remembers() && notes.adds_to(shape);
-            added || of_virtual(&shape.name) || notes.touches(shape)
+            self.keys || added || of_virtual(&shape.name) || notes.touches(shape)
         });
         Ok(touched.map(|shape| shape.name.clone()).collect())
     }
@@ -331,7 +353,13 @@ impl Session for Sqlite {
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
         match self.counts.get(&shape.name) {
-            None => self.compare_read(shape, successor),
+            None => {
+                let mut compared = self.compare_read(shape, successor)?;
+                if let (Some(compared), Some(successor)) = (&mut compared, successor) {
+                    self.explain(shape, successor, compared)?;
+                }
+                Ok(compared)
+            }
             Some(was) => {
                 let was = was.clone();
                 let compared = super::by_counts(&was, shape, successor, |table, columns| {

@@ -10,6 +10,8 @@ use crate::migrate::source::File;
 use crate::migrate::source::Migration;
 use crate::migrate::source::Settings;
 use crate::migrate::source::Version;
+use crate::sql;
+use crate::sql::Dialect;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 
@@ -49,10 +51,22 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
             }
             continue;
         };
-        parsed.migrations.push(in_folder(folder, file)?);
+        let mut migration = in_folder(folder, file)?;
+        migration.no_transaction = is_bare(&migration.up);
+        parsed.migrations.push(migration);
     }
     one_number_each(&parsed.migrations)?;
     Ok(parsed)
+}
+
+/// Whether a file is one statement that no transaction may be around. Prisma sends a file as one text,
+/// which is a transaction only where it has several statements.
+fn is_bare(text: &str) -> bool {
+    let dialect = Dialect::Postgres;
+    match sql::split(text, dialect).as_deref() {
+        Ok([one]) => sql::facts(one, dialect).needs_no_transaction(dialect),
+        _ => false,
+    }
 }
 
 /// A migration that is called as its folder is.
@@ -140,6 +154,20 @@ mod tests {
         versions.sort();
         let names: Vec<_> = versions.iter().map(|it| it.text()).collect();
         assert_eq!(names, ["10_b", "20250625120000_d", "20250625_c", "9_a"]);
+    }
+
+    #[test]
+    fn a_lone_statement_that_no_transaction_may_be_around_has_none() {
+        let index = "-- CreateIndex\nCREATE INDEX CONCURRENTLY a ON b (c);\n";
+        for (text, expected) in [
+            (index, true),
+            ("CREATE INDEX a ON b (c);", false),
+            (&format!("{index}SELECT 1;"), false),
+        ] {
+            let files = files_of(&[("1_a/migration.sql", text)]);
+            let parsed = super::parse(&files, &Settings::default()).unwrap();
+            assert_eq!(parsed.migrations[0].no_transaction, expected, "{text}");
+        }
     }
 
     #[test]

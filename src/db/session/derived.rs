@@ -1,0 +1,157 @@
+//! Values that change next to others by themselves: a time that a trigger keeps, and a count of the
+//! rows that refer to a row. Pure.
+//!
+//! Neither is believed for its text alone: every changed value has to be a time within the run, or
+//! the right count.
+
+/// What a column would have to be set to, without blanks and in lower case.
+const NOW: [&str; 9] = [
+    "now()",
+    "current_timestamp",
+    "localtimestamp",
+    "clock_timestamp()",
+    "statement_timestamp()",
+    "transaction_timestamp()",
+    "datetime('now'",
+    "strftime('%",
+    "unixepoch(",
+];
+
+/// What may be around that.
+const AROUND: [&str; 4] = ["(", "timezone('utc',", "timezone('utc'::text,", "cast("];
+
+/// Whether a trigger's function of PostgreSQL sets this column to the time of the change.
+pub(super) fn function_keeps_time(source: &str, column: &str) -> bool {
+    let text = bare(source);
+    let column = bare(column);
+    [":=", "="]
+        .iter()
+        .any(|sign| is_set_to_now(&text, &format!("new.{column}{sign}")))
+}
+
+/// Whether a trigger of SQLite sets this column of its own table to the time of the change.
+pub(super) fn trigger_keeps_time(sql: &str, table: &str, column: &str) -> bool {
+    let text = bare(sql);
+    let (table, column) = (bare(table), bare(column));
+    let on_update = text.contains("afterupdate") || text.contains("beforeupdate");
+    on_update && is_set_to_now(&text, &format!("update{table}set{column}="))
+}
+
+fn is_set_to_now(text: &str, assignment: &str) -> bool {
+    text.match_indices(assignment).any(|(at, _)| {
+        let mut value = &text[at + assignment.len()..];
+        while let Some(rest) = AROUND.iter().find_map(|it| value.strip_prefix(it)) {
+            value = rest;
+        }
+        NOW.iter().any(|now| value.starts_with(now))
+    })
+}
+
+/// A text without comments, blanks and the quotes of names, in lower case.
+fn bare(text: &str) -> String {
+    let mut bare = String::new();
+    for line in text.lines() {
+        let code = line.split("--").next().unwrap_or_default();
+        let kept = code
+            .chars()
+            .filter(|c| !c.is_whitespace() && !matches!(c, '"' | '`' | '[' | ']'));
+        bare.extend(kept.flat_map(char::to_lowercase));
+    }
+    while let Some(begin) = bare.find("/*") {
+        let length = bare[begin..]
+            .find("*/")
+            .map_or(bare.len() - begin, |at| at + 2);
+        bare.replace_range(begin..begin + length, "");
+    }
+    bare
+}
+
+/// Whether a column is called as a count of the rows of that table is: `message_count`,
+/// `numMessages` or `messages` of a table `messages`.
+pub(super) fn is_called_count_of(column: &str, table: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "count", "counter", "counts", "num", "number", "total", "of", "n",
+    ];
+    let mut words = Vec::new();
+    for part in column.split('_') {
+        let mut word = String::new();
+        for c in part.chars() {
+            if c.is_uppercase() && word.chars().last().is_some_and(char::is_lowercase) {
+                words.push(std::mem::take(&mut word));
+            }
+            word.push(c);
+        }
+        words.push(word);
+    }
+    let rest: Vec<_> = words
+        .iter()
+        .map(|word| word.to_lowercase())
+        .filter(|word| !word.is_empty() && !WORDS.contains(&word.as_str()))
+        .collect();
+    let singular = |name: &str| name.strip_suffix('s').unwrap_or(name).to_owned();
+    let wanted = table.to_lowercase().replace('_', "");
+    singular(&rest.concat()) == singular(&wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::function_keeps_time;
+    use super::is_called_count_of;
+    use super::trigger_keeps_time;
+
+    #[test]
+    fn functions_that_keep_a_time() {
+        for source in [
+            "BEGIN NEW.updated_at = now(); RETURN NEW; END",
+            "begin\n  new.\"updated_at\" := CURRENT_TIMESTAMP;\n  return new;\nend",
+            "BEGIN NEW.updated_at = timezone('utc', now()); RETURN NEW; END",
+            "BEGIN NEW.updated_at = (now() AT TIME ZONE 'utc'); RETURN NEW; END",
+        ] {
+            assert!(function_keeps_time(source, "updated_at"), "{source}");
+            assert!(!function_keeps_time(source, "created_at"), "{source}");
+        }
+        for source in [
+            "BEGIN -- NEW.updated_at = now();\nRETURN NEW; END",
+            "BEGIN /* NEW.updated_at = now(); */ RETURN NEW; END",
+            "BEGIN NEW.updated_at = OLD.updated_at; RETURN NEW; END",
+            "BEGIN NEW.not_updated_at = now(); RETURN NEW; END",
+        ] {
+            assert!(!function_keeps_time(source, "updated_at"), "{source}");
+        }
+    }
+
+    #[test]
+    fn triggers_that_keep_a_time() {
+        let sql = "CREATE TRIGGER t AFTER UPDATE ON messages FOR EACH ROW BEGIN\n UPDATE \"messages\" SET updated_at = \
+                   strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = NEW.id;\nEND";
+        assert!(trigger_keeps_time(sql, "messages", "updated_at"));
+        assert!(!trigger_keeps_time(sql, "messages", "at"));
+        assert!(!trigger_keeps_time(sql, "chats", "updated_at"));
+        let sql = "CREATE TRIGGER t AFTER INSERT ON messages BEGIN UPDATE messages SET updated_at = CURRENT_TIMESTAMP; END";
+        assert!(!trigger_keeps_time(sql, "messages", "updated_at"));
+    }
+
+    #[test]
+    fn names_of_counts() {
+        for column in [
+            "message_count",
+            "messages_count",
+            "numMessages",
+            "messages",
+            "total_messages",
+            "MessageCount",
+        ] {
+            assert!(is_called_count_of(column, "messages"), "{column}");
+        }
+        for column in [
+            "unread_count",
+            "count",
+            "message_id",
+            "unread_messages",
+            "token_count",
+        ] {
+            assert!(!is_called_count_of(column, "messages"), "{column}");
+        }
+        assert!(is_called_count_of("chat_message_count", "chat_messages"));
+    }
+}
