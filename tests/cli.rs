@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "cli/told.rs"]
+mod told;
 
 use common::chatctl;
 use common::root;

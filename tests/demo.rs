@@ -9,6 +9,9 @@ use common::chatctl;
 use common::errors;
 use common::report;
 use common::text;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 #[test]
 fn both_verdicts_are_as_they_must_be() {
@@ -75,4 +78,54 @@ fn the_incident_loses_the_answer_when_the_browser_hangs_up() {
     assert!(place("gate closed") < place("final marker"));
     assert!(place("final marker") < place("row is not complete"));
     assert!(place("row is not complete") < place("gate open"));
+}
+
+/// What the demo prints at its end, and the README's first command, work on a server as it is, to
+/// the letter: it calls what OPENAI_BASE_URL names and stores where DATABASE_URL says.
+#[test]
+fn the_printed_commands_work_as_printed() {
+    let _turn = Turn::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let demo = fs::read_to_string(common::root().join("src/commands/demo.rs")).unwrap();
+    let printed = demo
+        .lines()
+        .find_map(|line| {
+            line.trim()
+                .strip_prefix("chatctl verify-stream")?
+                .strip_suffix(r"\n\n\")
+        })
+        .unwrap();
+    let readme = fs::read_to_string(common::root().join("README.md")).unwrap();
+    let block = |language: &str, holds: &str| {
+        let opening = format!("```{language}\n");
+        let mut blocks = readme.split(&opening).skip(1);
+        let block = blocks.find(|block| block.split("```").next().unwrap().contains(holds));
+        block.unwrap().split("```").next().unwrap().to_owned()
+    };
+    fs::create_dir(folder.path().join("sessions")).unwrap();
+    let session = block("toml", "[[turn]]");
+    fs::write(folder.path().join("sessions/hello.toml"), session).unwrap();
+    fs::write(folder.path().join("app.py"), "from chat.app import app\n").unwrap();
+    let programs = [
+        env!("CARGO_BIN_EXE_chatctl"),
+        common::python().to_str().unwrap(),
+    ]
+    .map(|program| Path::new(program).parent().unwrap().display().to_string());
+    let path = format!("{}:{}", programs.join(":"), std::env::var("PATH").unwrap());
+    for command in [
+        format!("chatctl verify-stream{printed}"),
+        block("sh", "sessions/hello.toml"),
+    ] {
+        let output = Command::new("sh")
+            .args(["-c", &command])
+            .current_dir(folder.path())
+            .env("PATH", &path)
+            .env("PYTHONPATH", common::root().join("tests/servers"))
+            .env_remove("DATABASE_URL")
+            .output()
+            .unwrap();
+        let (out, err) = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{command}: {out}{err}");
+        assert!(out.contains("proven"), "{command}: {out}{err}");
+    }
 }

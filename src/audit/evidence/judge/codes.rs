@@ -22,7 +22,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     (
         RECREATED,
         "is not the table that was there: it was dropped and made anew",
-        "look for `drop_all`, DROP TABLE or a reset in what runs at start (chatctl guard finds it), and restore the rows from a backup",
+        "look for `drop_all`, DROP TABLE or a reset in what runs at start (`chatctl migrate guard` finds it), and restore the rows from a backup",
     ),
     (
         TRUNCATED,
