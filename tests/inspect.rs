@@ -363,10 +363,6 @@ fn a_format_that_cannot_carry_it_is_a_usage_error() {
             &["inspect", "tables", "--report", "junit=x.xml"],
             "human, json, jsonl, csv, markdown",
         ),
-        (
-            &["verify-stream", "--format", "csv"],
-            "human, json, junit, sarif, github, jsonl, markdown",
-        ),
     ] {
         let output = chatctl()
             .args(arguments)

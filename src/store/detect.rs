@@ -99,10 +99,9 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
 pub async fn nothing_found(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Stop> {
     let mut stop = fit::nothing(db.target(), schema);
     if let Some(nearest) = weighed(db, schema).await?.first() {
-        let (points, why) = (nearest.score, &nearest.why);
-        let table = nearest.mapping.table();
+        let (table, why) = (nearest.mapping.table(), &nearest.why);
         stop.message = format!(
-            "{}; `{table}` comes nearest, with {points} of {ENOUGH} points: {why:#}",
+            "{}; `{table}` comes nearest, with {why:#}; a chat has {ENOUGH} or more",
             stop.message
         );
     }
