@@ -29,7 +29,9 @@ async fn fill(store: &Store) {
             ('17', '{UUID}', 'user', 'x', 1, '2026-01-01 10:00:00'),
             ('Quintero', '{UUID}', 'Margarethe_Quintero', 'Error: correct_horse_battery', 1, '2026-01-01 10:00:01'),
             ('18', 'john_doe', 'user', 'x', 1, '2026-01-01 10:00:00'), ('19', 'john_doe', 'assistant', '', 1, '2026-01-01 09:00:00'),
-            ('20', 'nobody-john_doe', 'assistant', 'y', 1, '2026-01-01 09:00:00')"
+            ('20', 'nobody-john_doe', 'assistant', 'y', 1, '2026-01-01 09:00:00'),
+            ('21', 'TWFyZ2FyZXRoZQ==', 'user', 'y', 1, '2026-01-01 09:00:00'), ('22', 'TWFyZ2FyZXRoZQ==', 'assistant', 'y', 1, '2026-01-01 09:00:01'),
+            ('23', 'TWFyZ2FyZXRoZQ==', 'user', 'y', 1, '2026-01-01 09:00:02'), ('24', 'TWFyZ2FyZXRoZQ==', 'assistant', 'y', 1, '2026-01-01 09:00:03')"
     );
     execute(&*store.open().await, &sql).await;
 }
