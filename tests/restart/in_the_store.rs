@@ -152,5 +152,5 @@ fn a_declared_table_that_is_not_the_servers() {
     let (report, exit) = small::audit_in(folder.path(), &small::start(&[]), &arguments);
     assert_eq!((errors(&report).len(), exit), (0, 3), "{report:#}");
     let reason = report["cases"][1]["reason"].as_str().unwrap();
-    assert!(reason.contains("`note`"), "{reason}");
+    assert!(reason.contains("it reads `note.content`"), "{reason}");
 }
