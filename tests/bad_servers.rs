@@ -284,7 +284,7 @@ fn a_save_that_fails_at_the_gate_is_no_wrong_order() {
         .stack("sync")
         .set("BUSY_TIMEOUT_MS", "0");
     let session = forbidding(&chat, "locked");
-    let (report, exit) = chat.report(&[&session, "--trials", "3"]);
+    let (report, exit) = chat.report(&[&session, "--gate", "raw-locks", "--trials", "3"]);
     assert_eq!(
         (errors(&report), exit),
         (vec!["swallows-save-errors"], 1),
