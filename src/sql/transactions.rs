@@ -87,11 +87,11 @@ mod tests {
         );
         assert_eq!(
             of("START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; COMMIT TRANSACTION"),
-            Some(vec![0..1])
+            Some(Vec::from([0..1]))
         );
         assert_eq!(
             of("BEGIN; SAVEPOINT s; ROLLBACK TO s; COMMIT;"),
-            Some(vec![0..3])
+            Some(Vec::from([0..3]))
         );
     }
 

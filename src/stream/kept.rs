@@ -191,9 +191,9 @@ fn beginning(answer: &str, text: &str) -> usize {
 
 /// How many characters of a text lead up to so many that are not white space.
 fn unsqueezed(text: &str, characters: usize) -> usize {
-    let black = text.chars().enumerate().filter(|(_, c)| !c.is_whitespace());
+    let mut black = text.chars().enumerate().filter(|(_, c)| !c.is_whitespace());
     match characters.checked_sub(1) {
-        Some(before) => black.skip(before).next().map_or(0, |(at, _)| at + 1),
+        Some(before) => black.nth(before).map_or(0, |(at, _)| at + 1),
         None => 0,
     }
 }

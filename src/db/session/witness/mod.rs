@@ -158,7 +158,7 @@ impl Witness {
             shape,
             now,
             places: (before.placed && after.placed)
-                .then(|| (before.fields.len(), after.fields.len())),
+                .then_some((before.fields.len(), after.fields.len())),
             secret: self.secret,
             made: self.made.get(&ident(shape)).unwrap_or(&nothing),
             remembers: self.goes_on,

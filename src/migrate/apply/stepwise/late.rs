@@ -127,7 +127,7 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
                 in_parts: false,
                 derived: None,
             };
-            let rows = of_table.filter(|it| it.column.is_none()).last();
+            let rows = of_table.rev().find(|it| it.column.is_none());
             vec![with_more(rows.unwrap_or(&none))]
         }
         Does::Nothing => Vec::new(),
