@@ -87,11 +87,11 @@ mod tests {
         );
         assert_eq!(
             of("START TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; COMMIT TRANSACTION"),
-            Some(Vec::from([0..1]))
+            Some(std::iter::once(0..1).collect())
         );
         assert_eq!(
             of("BEGIN; SAVEPOINT s; ROLLBACK TO s; COMMIT;"),
-            Some(Vec::from([0..3]))
+            Some(std::iter::once(0..3).collect())
         );
     }
 

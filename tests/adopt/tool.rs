@@ -371,7 +371,7 @@ impl Tool {
             ],
             // MyBatis Migrations 3.4, its own first script.
             Self::Mybatis => vec![
-                format!("CREATE TABLE CHANGELOG (ID NUMERIC(20,0) NOT NULL PRIMARY KEY, APPLIED_AT VARCHAR(25) NOT NULL, DESCRIPTION VARCHAR(255) NOT NULL)")
+                "CREATE TABLE CHANGELOG (ID NUMERIC(20,0) NOT NULL PRIMARY KEY, APPLIED_AT VARCHAR(25) NOT NULL, DESCRIPTION VARCHAR(255) NOT NULL)".to_owned()
                     .replace("CHANGELOG", &pick("CHANGELOG", "CHANGELOG", "changelog")),
                 format!("INSERT INTO {table} VALUES ({first}, '2024-01-01 00:00:00', 'first'), ({second}, '2024-01-02 00:00:00', 'second')"),
             ],

@@ -73,7 +73,6 @@ fn run(url: &str, arguments: &[&str]) -> Option<i32> {
     );
     command.args(["--database-url", url]).args(arguments);
     let output = command.output().unwrap();
-    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
     output.status.code()
 }
 
