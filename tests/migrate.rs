@@ -468,11 +468,11 @@ fn a_loss_is_acknowledged_narrowly_or_not_at_all() {
         let (report, exit) = store.up();
         (store, report, exit)
     };
-    // The attachments are not the messages' children here: foreign keys are off, and checked.
+    // The attachments go with their messages, and that loss is acknowledged by nobody.
     let meant = "allow-loss messages rows<=10 reason=\"drafts\"";
     let (_, report, exit) = acknowledge(meant);
-    assert_eq!(exit, 1, "attachments would point to nothing: {report:#}");
-    assert!(errors(&report).contains(&"migration-failed"), "{report:#}");
+    assert_eq!(exit, 1, "attachments would be gone: {report:#}");
+    assert!(errors(&report).contains(&"rows-lost"), "{report:#}");
     let both = |directive: &str| {
         let store = Store::with(&format!(
             "-- chatctl: {directive}\n-- chatctl: allow-loss attachments rows<=10 reason=\"of drafts\"\n\

@@ -52,44 +52,67 @@ impl Opening {
         session: &mut dyn Session,
         file: &str,
     ) -> anyhow::Result<Result<BTreeSet<Object>, Refused>> {
-        let end = |message: String, help: &str| {
-            End::Failed(Failure {
-                file: file.to_owned(),
-                line: None,
-                message,
-                help: help.to_owned(),
-                busy: false,
-            })
-        };
-        let refused = |message, help| Ok(Err(Refused::Other(end(message, help))));
         if let Some(key) = session.broken_keys()?.difference(&self.broken).next() {
             let message = format!("a foreign key would be broken: {key}");
-            return Ok(Err(Refused::Key(end(
-                message,
-                "fix the rows in the migration",
-            ))));
+            let end = refusal(file, message, "fix the rows in the migration");
+            return Ok(Err(Refused::Key(end)));
         }
         let objects = session.objects()?;
+        Ok(match self.in_the_way(session, file, &objects)? {
+            Some(end) => Err(Refused::Other(end)),
+            None => Ok(objects),
+        })
+    }
+
+    /// Why the history may not be written: something would act when it is, after everything was
+    /// compared.
+    pub(super) fn history_is_watched(
+        &self,
+        session: &mut dyn Session,
+        file: &str,
+    ) -> anyhow::Result<Option<End>> {
+        let objects = session.objects()?;
+        self.in_the_way(session, file, &objects)
+    }
+
+    fn in_the_way(
+        &self,
+        session: &mut dyn Session,
+        file: &str,
+        objects: &BTreeSet<Object>,
+    ) -> anyhow::Result<Option<End>> {
         let own = |object: &&Object| {
             object.kind == "trigger" && OWN_TABLES.contains(&object.table.as_str())
         };
         if let Some(trigger) = objects.iter().find(own) {
-            return refused(
+            return Ok(Some(refusal(
+                file,
                 format!(
                     "the trigger `{}` on `{}` runs after everything was compared",
                     trigger.name, trigger.table
                 ),
                 "drop it: only chatctl may write the history",
-            );
+            )));
         }
         if session.history()? != self.history {
-            return refused(
+            return Ok(Some(refusal(
+                file,
                 "a rule, a default, a policy or another table would be in the way when the history is written, after everything was compared".to_owned(),
                 "leave `_sqlx_migrations` and `_chatctl_journal` alone: only chatctl may write the history",
-            );
+            )));
         }
-        Ok(Ok(objects))
+        Ok(None)
     }
+}
+
+fn refusal(file: &str, message: String, help: &str) -> End {
+    End::Failed(Failure {
+        file: file.to_owned(),
+        line: None,
+        message,
+        help: help.to_owned(),
+        busy: false,
+    })
 }
 
 /// The files that are not applied, by the history: a file may take rows of other versions out of it.

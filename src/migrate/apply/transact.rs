@@ -161,6 +161,10 @@ fn once(
         };
         session.command("RELEASE chatctl_file")?;
         session.tidy()?;
+        let file = intent.migration.file_name();
+        if let Some(end) = opening.history_is_watched(session, &file)? {
+            return Ok(Some(Refused::Other(end)));
+        }
         if let Some(end) = pending.check(session, orders, intent)? {
             return Ok(Some(Refused::Other(end)));
         }
