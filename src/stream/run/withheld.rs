@@ -139,7 +139,7 @@ impl Stage<'_> {
                 passed.answered,
                 Lane::Store,
                 format!(
-                    "{}: `{}` let through, its answer withheld; the answer's row is {}{}",
+                    "{}: {}: let through, its answer withheld; the answer's row is {}{}",
                     commit.by,
                     commit.what,
                     if row == Row::Complete {
@@ -321,7 +321,7 @@ fn withheld_for(commit: &Withheld, moments: &mut Moments) {
         commit.since,
         Lane::Store,
         format!(
-            "{}: {statements}`{}` withheld{carries}",
+            "{}: {statements}{}: withheld{carries}",
             commit.by, commit.what
         ),
     );
