@@ -43,8 +43,10 @@ pub(super) struct Wanted<'a> {
     pub(super) command: String,
     /// The gateway's base URL.
     pub(super) gateway: String,
-    /// The store.
+    /// Where the server finds the store.
     pub(super) target: &'a Target,
+    /// The store itself, which is another address where the server's way to it leads through chatctl.
+    pub(super) store: &'a Target,
     /// Where the server must listen, when that was said.
     pub(super) server: Option<&'a Url>,
     pub(super) ready: Option<Ready>,
@@ -211,8 +213,11 @@ fn environment(
         backend => backend,
     };
     // The server's own spelling of the same place is right for it as no other is.
-    let url = now("DATABASE_URL").filter(|url| is_of(url, target));
-    let url = url.unwrap_or_else(|| spelled_as(scheme, target));
+    let url = match now("DATABASE_URL").filter(|url| is_of(url, wanted.store)) {
+        Some(url) if wanted.store == target => url,
+        Some(url) => spelled_as(url.split_once(':').map_or(scheme, |(own, _)| own), target),
+        None => spelled_as(scheme, target),
+    };
     let all = [
         ("OPENAI_BASE_URL", wanted.gateway.clone()),
         ("OPENAI_API_KEY", KEY.to_owned()),
@@ -291,6 +296,7 @@ mod tests {
             command: command.to_owned(),
             gateway: "http://127.0.0.1:9/v1".to_owned(),
             target,
+            store: target,
             server: None,
             ready: None,
             ready_timeout: Duration::ZERO,
@@ -344,6 +350,31 @@ mod tests {
         ] {
             assert_eq!(value(url, name), Some(expected), "{url} {name}");
         }
+    }
+
+    #[test]
+    fn a_server_keeps_its_driver_where_its_way_leads_through_chatctl() {
+        let store = Target::parse("postgres://bob@db/chat?sslmode=require").unwrap();
+        let proxied = store.through("127.0.0.1:4000".parse().unwrap());
+        let wanted = Wanted {
+            store: &store,
+            ..wanted("x", &proxied)
+        };
+        let url = |given: &'static str| {
+            let environment = environment(&wanted, &|name| {
+                (name == "DATABASE_URL").then(|| given.to_owned())
+            });
+            let mut all = environment.into_iter();
+            all.find(|(name, _)| *name == "DATABASE_URL").unwrap().1
+        };
+        assert_eq!(
+            url("postgresql+asyncpg://bob@db:5432/chat"),
+            "postgresql+asyncpg://bob@127.0.0.1:4000/chat?ssl=require"
+        );
+        assert_eq!(
+            url("postgres://bob@prod/chat"),
+            "postgresql://bob@127.0.0.1:4000/chat?sslmode=require"
+        );
     }
 
     #[test]

@@ -291,6 +291,7 @@ pub(super) async fn world(
                 command,
                 gateway: gateway.url(),
                 target: proxied.as_ref().unwrap_or(target),
+                store: target,
                 server: base.as_ref(),
                 ready,
                 ready_timeout: timeout.expect("the setting has a default"),
