@@ -47,6 +47,10 @@ pub trait CommitGate: Send {
     /// Makes the commit that carries the nonce fail, until the gate is opened. Holds back nothing else.
     fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault) -> Tried<'a, Tick>;
 
+    /// How many commits, or answers, were let through because they had been withheld for as long as
+    /// allowed. To be asked after the gate was opened.
+    fn expired(&self) -> u32;
+
     /// How many commits met the fault. To be asked after the gate was opened.
     fn faults_done(&self) -> u32;
 

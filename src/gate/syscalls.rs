@@ -82,11 +82,6 @@ impl Syscalls {
         })
     }
 
-    /// How many holds ended because they were too long, since the gate was closed.
-    pub fn expired(&self) -> u32 {
-        self.expired
-    }
-
     async fn start(&mut self, hold: Hold<'_>, fault: Option<Errno>) -> anyhow::Result<Tick> {
         // What an earlier hold still told is of no use.
         while self.answers.try_recv().is_ok() {}
@@ -285,6 +280,10 @@ impl CommitGate for Syscalls {
             let fault = errno(fault).context("this gate can't make a commit fail in this way")?;
             self.start(hold, Some(fault)).await
         })
+    }
+
+    fn expired(&self) -> u32 {
+        self.expired
     }
 
     fn faults_done(&self) -> u32 {

@@ -139,24 +139,9 @@ impl Proxy {
         self.address
     }
 
-    /// The socket where it listens; none when it listens at an address.
-    pub fn socket(&self) -> Option<&Path> {
-        self.socket.as_deref()
-    }
-
     /// How many connections came through it.
     pub fn connections(&self) -> u64 {
         self.queue.connections()
-    }
-
-    /// Why the last connection ended that did not end in order.
-    pub fn broken(&self) -> Option<String> {
-        self.queue.broken()
-    }
-
-    /// How many messages were let through because they were withheld longer than allowed.
-    pub fn expired(&self) -> u32 {
-        self.queue.expired()
     }
 }
 
@@ -233,6 +218,10 @@ impl CommitGate for Proxy {
     fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault) -> Tried<'a, Tick> {
         let at = self.queue.arm(nonce, fault);
         Box::pin(async move { Ok(at) })
+    }
+
+    fn expired(&self) -> u32 {
+        self.queue.expired()
     }
 
     fn faults_done(&self) -> u32 {

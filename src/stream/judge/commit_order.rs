@@ -64,6 +64,8 @@ pub struct Trial {
     pub steps: Vec<Step>,
     /// How many other commits wait when the marker is there.
     pub waiting_at_final: usize,
+    /// How many commits, or answers, the gate let through by itself: they were withheld for too long.
+    pub expired: u32,
     /// Why it ended.
     pub end: End,
 }
@@ -73,6 +75,12 @@ pub fn judge(trial: &Trial) -> Shown {
     let Some(final_at) = trial.final_at else {
         return Shown::Inconclusive(without_final(&trial.end));
     };
+    // What the gate let through by itself was in no step, so no step shows what completed the row.
+    // A marker without the row is a violation all the same.
+    let is_missing = matches!(trial.row_at_final, Some(Row::Incomplete | Row::CommitWaits));
+    if trial.expired > 0 && !is_missing {
+        return Shown::Inconclusive(without_final(&End::Expired));
+    }
     let completed = trial
         .steps
         .iter()
@@ -130,7 +138,9 @@ fn without_final(end: &End) -> String {
         ),
         End::NobodyCommits => "no commit came to the gate, and neither did the final marker".into(),
         End::Expired => {
-            "a commit had been withheld as long as it may, and the final marker had not come".into()
+            "a commit, or its answer, was withheld for as long as --max-hold allows and then let through: give a \
+             longer --max-hold"
+                .into()
         }
         End::Steps => {
             "the final marker did not come after as many commits as are let through".into()

@@ -34,21 +34,23 @@ impl Stage<'_> {
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let mut case = self.begin_case("order", &NONE, &READ_TO_END);
-        let Some(hold) = self.hold_for(calibrated.lag) else {
+        let mut gate = self.take_gate().await?;
+        let longest = longest(&gate, self.options.max_hold);
+        let Some(hold) = self.hold_for(calibrated.lag, longest) else {
+            self.world.gate = Some(gate);
             let reason = format!(
                 "the server takes {} ms from the provider's end to the final marker; a hold of 1.5 times \
-                 that is longer than --max-hold ({} ms)",
+                 that is longer than --max-hold leaves room for ({} ms)",
                 calibrated.lag.as_millis(),
-                self.options.max_hold.as_millis()
+                longest.as_millis()
             );
             self.end_case(case, Verdict::Inconclusive, reason, report);
             return Ok(());
         };
         case.metric("lag_ms", calibrated.lag);
         case.metric("hold_ms", hold);
-        let mut gate = self.take_gate().await?;
         self.provoke();
-        let judged = self.trials(&mut gate, hold, &mut case).await;
+        let judged = self.trials(&mut gate, (hold, longest), &mut case).await;
         self.world.gate = Some(gate);
         let judged = judged?;
         self.calm().await;
@@ -58,8 +60,7 @@ impl Stage<'_> {
 
     /// Three times the longest time seen, and a margin, within the bounds; none when even one
     /// and a half times is out of bounds. A hold that the user gives is never shorter than that.
-    fn hold_for(&self, lag: Duration) -> Option<Duration> {
-        let longest = self.options.max_hold;
+    fn hold_for(&self, lag: Duration, longest: Duration) -> Option<Duration> {
         let least = (lag * 3 / 2).max(LEAST_HOLD);
         if least > longest {
             return None;
@@ -85,7 +86,7 @@ impl Stage<'_> {
     async fn trials(
         &mut self,
         gate: &mut AnyGate,
-        hold: Duration,
+        (hold, longest): (Duration, Duration),
         case: &mut Begun,
     ) -> anyhow::Result<Vec<Judged>> {
         let wanted = self.options.trials.max(ENOUGH);
@@ -98,7 +99,7 @@ impl Stage<'_> {
             ));
             let chat = self.set_up().await?;
             for index in 0..turns {
-                let holds = self.holds(hold);
+                let holds = self.holds(hold, longest);
                 let trial = match gate {
                     AnyGate::Commits(gate) => {
                         let order = next_order(&judged);
@@ -133,8 +134,7 @@ impl Stage<'_> {
     }
 
     /// A hold varies, so that a server which just waits long enough is found out.
-    fn holds(&mut self, hold: Duration) -> Holds {
-        let longest = self.options.max_hold;
+    fn holds(&mut self, hold: Duration, longest: Duration) -> Holds {
         Holds {
             hold: hold.mul_f64(1.0 + self.rng.f64() / 2.0).min(longest),
             longest,
@@ -262,6 +262,15 @@ impl Stage<'_> {
         )
         .with(Source::Store, why)
         .in_case(case)
+    }
+}
+
+/// The longest hold. A gate that withholds commits counts from when one comes, and lets it through at
+/// its deadline: the hold, which may begin later, has to end before.
+fn longest(gate: &AnyGate, max_hold: Duration) -> Duration {
+    match gate {
+        AnyGate::Commits(_) => max_hold.mul_f64(0.8),
+        AnyGate::Lock(_) => max_hold,
     }
 }
 

@@ -77,6 +77,7 @@ impl Stage<'_> {
             row_at_final: None,
             steps: Vec::new(),
             waiting_at_final: 0,
+            expired: 0,
             end: End::Final,
         };
         let ended = self
@@ -88,6 +89,7 @@ impl Stage<'_> {
         }
         let opened = gate.open().await?;
         moments.at(opened, Lane::Store, "gate open");
+        trial.expired = gate.expired();
         let shown = commit_order::judge(&trial);
         let judged = Judged {
             turn: live.number - 1,

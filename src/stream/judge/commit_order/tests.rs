@@ -27,6 +27,7 @@ fn right() -> Trial {
         row_at_final: Some(Row::Complete),
         steps: vec![step(300, Row::Complete)],
         waiting_at_final: 0,
+        expired: 0,
         end: End::Final,
     }
 }
@@ -52,6 +53,32 @@ fn three_undisturbed_phases_prove_the_order() {
         }),
         Shown::Proven
     );
+}
+
+/// A save that the gate let through by itself completes the row in the step of another commit: the
+/// marker waited for that one, and the save for nobody.
+#[test]
+fn what_the_gate_let_through_by_itself_decides_nothing_but_a_missing_row() {
+    let expired = |change: fn(&mut Trial)| {
+        with(|t| {
+            t.expired = 1;
+            change(t);
+        })
+    };
+    let is_open = |shown: Shown| match shown {
+        Shown::Inconclusive(why) => assert!(why.contains("--max-hold"), "{why}"),
+        shown => panic!("{shown:?}"),
+    };
+    is_open(expired(|_| ()));
+    // The row was complete, and the marker sent, before another commit was let through.
+    is_open(expired(|t| t.final_at = Some(ms(200))));
+    assert!(matches!(
+        expired(|t| {
+            t.steps.clear();
+            t.row_at_final = Some(Row::Incomplete);
+        }),
+        Shown::Violated(_)
+    ));
 }
 
 #[test]
