@@ -1,0 +1,57 @@
+//! The same chats in three kinds of database: a snapshot of one holds in the others.
+
+use super::chats::{Chats, MESSAGES, figure, told};
+use crate::common::stores::Store;
+
+#[test]
+fn a_snapshot_of_one_backend_holds_in_the_others() {
+    let stores = [Store::sqlite(), Store::postgres(), Store::mysql()];
+    let all = stores.each_ref().map(Chats::in_store);
+    for chats in &all {
+        chats.snapshot("before.cas");
+    }
+    for (from, before) in all.iter().enumerate() {
+        for (to, now) in all.iter().enumerate() {
+            let file = before.file("before.cas");
+            let (report, code) = now.compare(&[file.to_str().unwrap()]);
+            assert_eq!(
+                (told(&report).as_str(), code),
+                ("", 0),
+                "from {from} to {to}: {report:#}"
+            );
+            assert_eq!(figure(&report, "messages"), u64::from(MESSAGES));
+            assert_eq!(figure(&report, "intact_conversations"), 8);
+            assert_eq!(figure(&report, "appended_messages"), 0);
+        }
+    }
+    // Not because nothing is looked at.
+    all[1].sql("UPDATE message SET role = 'system' WHERE id = 20");
+    let file = all[2].file("before.cas");
+    let (report, code) = all[1].compare(&[file.to_str().unwrap()]);
+    assert_eq!((told(&report).as_str(), code), ("E message-altered", 1));
+}
+
+/// A store that keeps whole seconds, or milliseconds, is no other store.
+#[test]
+fn times_are_compared_at_the_coarser_precision() {
+    let (fine, coarse) = (Store::sqlite(), Store::mysql());
+    let (fine, coarse) = (Chats::in_store(&fine), Chats::in_store(&coarse));
+    for column in ["DATETIME(3)", "DATETIME"] {
+        // MariaDB cuts what does not fit off.
+        coarse.sql(&format!("ALTER TABLE message MODIFY created_at {column}"));
+        for (from, to) in [(&fine, &coarse), (&coarse, &fine)] {
+            from.snapshot("before.cas");
+            let file = from.file("before.cas");
+            let (report, code) = to.compare(&[file.to_str().unwrap()]);
+            assert_eq!(
+                (told(&report).as_str(), code),
+                ("", 0),
+                "{column}: {report:#}"
+            );
+        }
+    }
+    coarse.sql("UPDATE message SET created_at = created_at + INTERVAL 1 SECOND WHERE id = 20");
+    let file = fine.file("before.cas");
+    let (report, code) = coarse.compare(&[file.to_str().unwrap()]);
+    assert_eq!((told(&report).as_str(), code), ("E times-shifted", 1));
+}

@@ -1,0 +1,237 @@
+//! What scripts and newcomers rely on: help, exit codes, streams, the README's claims.
+
+mod told;
+
+use crate::common::{chatctl, root, text};
+use std::fs;
+
+#[test]
+fn help_tells_the_exit_codes_and_the_readme_too() {
+    let (help, _) = text(&chatctl().arg("--help").output().unwrap());
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for line in chatctl::outcome::EXIT_CODES
+        .lines()
+        .filter(|line| line.starts_with("  "))
+    {
+        assert!(help.contains(line), "--help lacks `{line}`");
+        let (code, rest) = line.trim().split_once("  ").unwrap();
+        let (name, what) = rest.split_once("  ").unwrap();
+        let row = format!("| {code} | {name} | {} |", what.trim());
+        assert!(readme.contains(&row), "README lacks `{row}`");
+    }
+}
+
+#[test]
+fn every_command_has_help() {
+    for command in ["verify-stream", "demo", "explain", "config", "completions"] {
+        let output = chatctl().args([command, "--help"]).output().unwrap();
+        let (out, err) = text(&output);
+        assert_eq!((output.status.code(), err.as_str()), (Some(0), ""));
+        assert!(out.contains("Usage: chatctl"), "{out}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_2_and_says_what_there_is() {
+    for arguments in [
+        &["verify-strem"][..],
+        &["verify-stream", "--formt", "json"],
+        &["verify-stream", "--format", "yaml"],
+        &["verify-stream", "--profile", "none"],
+        &[],
+    ] {
+        let output = chatctl().args(arguments).output().unwrap();
+        let (out, err) = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(out, "");
+        assert!(
+            err.contains("Usage") || err.contains("possible values"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn values_that_are_wrong_are_named() {
+    for (flag, value) in [
+        ("--trials", "2"),
+        ("--hold", "soon"),
+        ("--settle", "-"),
+        ("--server", "localhost"),
+        ("--report", "x"),
+    ] {
+        let output = chatctl()
+            .args([
+                "verify-stream",
+                "--database-url",
+                "sqlite:x.db",
+                flag,
+                value,
+            ])
+            .output()
+            .unwrap();
+        let (_, err) = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{flag}: {err}");
+        assert!(err.contains(value), "{flag}: {err}");
+    }
+}
+
+#[test]
+fn an_error_is_json_when_json_was_asked_for() {
+    let output = chatctl()
+        .args(["verify-stream", "--format", "json"])
+        .output()
+        .unwrap();
+    let (out, err) = text(&output);
+    assert_eq!(out, "");
+    let error: serde_json::Value = serde_json::from_str(err.lines().last().unwrap()).unwrap();
+    assert_eq!(error["exit"], 2);
+    assert!(error["hint"].is_string());
+}
+
+#[test]
+fn explain_pages_are_printed_and_listed() {
+    let (list, _) = text(&chatctl().arg("explain").output().unwrap());
+    for page in chatctl::explain::ALL {
+        assert!(list.contains(page.code));
+        let (out, _) = text(&chatctl().args(["explain", page.code]).output().unwrap());
+        assert_eq!(out, page.text);
+    }
+}
+
+#[test]
+fn config_tells_where_a_value_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("chatctl.toml"), "settle = \"3s\"\n").unwrap();
+    let output = chatctl()
+        .arg("config")
+        .current_dir(folder.path())
+        .env("CHATCTL_TRIALS", "7")
+        .env("DATABASE_URL", "sqlite:a.db")
+        .output()
+        .unwrap();
+    let (out, _) = text(&output);
+    let row = |key: &str| {
+        out.lines()
+            .find(|line| line.starts_with(key))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(
+        row("settle").contains("3s") && row("settle").contains("chatctl.toml"),
+        "{out}"
+    );
+    assert!(
+        row("trials").contains('7') && row("trials").contains("environment CHATCTL_TRIALS"),
+        "{out}"
+    );
+    assert!(
+        row("hold").contains("auto") && row("hold").contains("default"),
+        "{out}"
+    );
+}
+
+/// A reader that goes early is no failure of chatctl.
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    use std::process::Stdio;
+    let mut child = chatctl()
+        .arg("explain")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let (_, err) = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    assert!(!err.contains("panicked"), "{err}");
+}
+
+/// A CI sees red, and why, whatever ended the run before there was a report.
+#[test]
+fn a_run_without_a_report_says_so_in_its_format() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("migrations")).unwrap();
+    fs::write(folder.path().join("chat.db"), "").unwrap();
+    fs::write(folder.path().join("migrations/1_a.sql"), "SELECT 1;\n").unwrap();
+    for (arguments, exit, word) in [
+        (&["verify-stream", "--formt", "x"][..], 2, "usage"),
+        (&["verify-stream"], 2, "usage"),
+        (
+            &["audit", "check", "--database-url", "sqlite:no.db"],
+            3,
+            "undecided",
+        ),
+        (
+            &["migrate", "up", "--database-url", "sqlite:chat.db?mode=ro"],
+            4,
+            "refused",
+        ),
+    ] {
+        let run = |more: &[&str], environment: &str| {
+            let output = chatctl()
+                .args(arguments)
+                .args(more)
+                .current_dir(folder.path())
+                .env("CHATCTL_FORMAT", environment)
+                .output()
+                .unwrap();
+            let (out, err) = text(&output);
+            assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {err}");
+            (out, err)
+        };
+        let (out, err) = run(&["--format", "github"], "");
+        assert!(
+            out.starts_with(&format!("::error title=chatctl%3A {word}::")),
+            "{out}"
+        );
+        assert_eq!(out.lines().count(), 1, "{out}");
+        assert!(err.contains("error: "), "{err}");
+        assert_eq!(run(&[], "github").0, out);
+
+        let (out, _) = run(&["--report", "sarif=out.sarif", "--format", "junit"], "");
+        let document = quick_junit::Report::deserialize_from_str(&out).unwrap();
+        assert_eq!(document.errors, 1, "{out}");
+        assert!(out.contains(&format!("type=\"{word}\"")), "{out}");
+        let sarif = fs::read_to_string(folder.path().join("out.sarif")).unwrap();
+        let sarif: serde_json::Value = serde_json::from_str(&sarif).unwrap();
+        let invocation = &sarif["runs"][0]["invocations"][0];
+        assert_eq!(invocation["executionSuccessful"], false);
+        assert_eq!(invocation["exitCode"], exit);
+
+        for (more, environment) in [(&["--format", "json"][..], ""), (&[], "json")] {
+            let (out, err) = run(more, environment);
+            assert_eq!(out, "");
+            let error: serde_json::Value =
+                serde_json::from_str(err.lines().last().unwrap()).unwrap();
+            assert_eq!(error["exit"], exit, "{err}");
+        }
+        fs::write(folder.path().join("chatctl.toml"), "format = \"json\"").unwrap();
+        let (_, err) = run(&["--report", "markdown=out.md"], "");
+        fs::remove_file(folder.path().join("chatctl.toml")).unwrap();
+        assert!(
+            err.lines().last().unwrap().starts_with("{\"error\""),
+            "{err}"
+        );
+        let told = fs::read_to_string(folder.path().join("out.md")).unwrap();
+        assert!(told.starts_with(&format!("## chatctl: {word}")), "{told}");
+    }
+}
+
+#[test]
+fn a_value_of_any_length_is_shown() {
+    let start = "x".repeat(70_000);
+    let output = chatctl()
+        .arg("config")
+        .env("CHATCTL_START", &start)
+        .output()
+        .unwrap();
+    let (out, err) = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    assert!(out.contains(&start));
+    assert!(
+        out.lines().filter(|line| line.len() > 1000).count() == 1,
+        "the others stay short"
+    );
+}

@@ -1,0 +1,162 @@
+//! What each backend is asked: how many rows, which messages, and everything that is in it.
+
+use crate::common::servers;
+use chatctl::sql::Dialect;
+use sqlx::{Connection as _, Row as _};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+    Mysql,
+}
+
+pub const BACKENDS: [Backend; 3] = [Backend::Sqlite, Backend::Postgres, Backend::Mysql];
+
+impl Backend {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+        }
+    }
+
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::Sqlite => Dialect::Sqlite,
+            Self::Postgres => Dialect::Postgres,
+            Self::Mysql => Dialect::Mysql,
+        }
+    }
+
+    /// The first column of each row as text.
+    pub fn texts(self, url: &str, sql: &str) -> Vec<String> {
+        if self != Self::Sqlite {
+            return servers::texts(url, sql);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .fetch_all(&mut connection)
+                .await;
+            let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+            rows.iter()
+                .map(|row| {
+                    row.get::<Option<String>, _>(0)
+                        .unwrap_or_else(|| "-".to_owned())
+                })
+                .collect()
+        })
+    }
+
+    pub fn count(self, url: &str, table: &str) -> u64 {
+        let text = if self == Self::Mysql { "char" } else { "text" };
+        self.texts(
+            url,
+            &format!("SELECT CAST(count(*) AS {text}) FROM {table}"),
+        )[0]
+        .parse()
+        .unwrap()
+    }
+
+    /// Ids, roles and bodies.
+    pub fn messages(self, url: &str) -> Vec<String> {
+        let row = match self {
+            Self::Mysql => "concat_ws('|', id, role, coalesce(body, '-'))",
+            _ => "id || '|' || role || '|' || coalesce(body, '-')",
+        };
+        self.texts(url, &format!("SELECT {row} FROM messages ORDER BY id"))
+    }
+
+    /// The schema, every row of every table, and the applied versions. Tables of chatctl and sqlx
+    /// begin with `_`; a journal of theirs may say that something was tried.
+    pub fn contents(self, url: &str) -> Vec<String> {
+        let mut all = self.tables(url);
+        let text = if self == Self::Mysql { "char" } else { "text" };
+        all.extend(self.texts(
+            url,
+            &format!("SELECT CAST(version AS {text}) FROM _sqlx_migrations ORDER BY version"),
+        ));
+        all
+    }
+
+    /// The schema and every row of every table, but those of chatctl and sqlx.
+    pub fn tables(self, url: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        for sql in self.schema() {
+            all.extend(self.texts(url, sql));
+        }
+        for rows in self.texts(url, self.rows()) {
+            let mut lines = self.texts(url, &rows);
+            lines.sort();
+            all.push(rows);
+            all.extend(lines);
+        }
+        all
+    }
+
+    /// Queries whose rows are the schema.
+    const fn schema(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[r"SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE '\_%' ESCAPE '\' ORDER BY type, name"],
+            Self::Postgres => &[
+                r"SELECT concat_ws(' ', table_schema, table_name, ordinal_position, column_name, udt_name, character_maximum_length,
+                    numeric_precision, numeric_scale, is_nullable, column_default, generation_expression, collation_name)
+                  FROM information_schema.columns
+                  WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_name NOT LIKE '\_%' ORDER BY 1",
+                r"SELECT indexdef FROM pg_indexes WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename NOT LIKE '\_%' ORDER BY 1",
+                r"SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+                  WHERE conrelid <> 0 AND connamespace = 'public'::regnamespace AND conrelid::regclass::text NOT LIKE '\_%' ORDER BY 1",
+                "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+                "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+                "SELECT viewname || ' ' || definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1",
+                "SELECT enumtypid::regtype || ' ' || enumsortorder || ' ' || enumlabel FROM pg_enum ORDER BY 1",
+                "SELECT inhrelid::regclass || ' of ' || inhparent::regclass FROM pg_inherits ORDER BY 1",
+            ],
+            Self::Mysql => &[
+                r"SELECT concat_ws(' ', table_name, ordinal_position, column_name, column_type, is_nullable, column_default, extra,
+                    generation_expression, collation_name)
+                  FROM information_schema.columns WHERE table_schema = database() AND table_name NOT LIKE '\_%' ORDER BY 1",
+                r"SELECT concat_ws(' ', table_name, index_name, seq_in_index, column_name, non_unique, index_type)
+                  FROM information_schema.statistics WHERE table_schema = database() AND table_name NOT LIKE '\_%' ORDER BY 1",
+                r"SELECT concat_ws(' ', table_name, constraint_name, constraint_type)
+                  FROM information_schema.table_constraints WHERE table_schema = database() AND table_name NOT LIKE '\_%' ORDER BY 1",
+                "SELECT concat_ws(' ', table_name, partition_name, partition_description) FROM information_schema.partitions
+                  WHERE table_schema = database() AND partition_name IS NOT NULL ORDER BY 1",
+                "SELECT concat_ws(' ', trigger_name, event_object_table, action_statement)
+                  FROM information_schema.triggers WHERE trigger_schema = database() ORDER BY 1",
+                "SELECT concat_ws(' ', routine_name, routine_definition)
+                  FROM information_schema.routines WHERE routine_schema = database() ORDER BY 1",
+                "SELECT concat_ws(' ', table_name, view_definition) FROM information_schema.views WHERE table_schema = database() ORDER BY 1",
+            ],
+        }
+    }
+
+    /// A query whose rows are queries: one a table, for all its rows.
+    const fn rows(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                r#"SELECT 'SELECT ' || group_concat('quote("' || c.name || '")', ' || ''|'' || ') || ' FROM "' || t.name || '"'
+                   FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS c
+                   WHERE t.schema = 'main' AND t.type IN ('table', 'virtual') AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
+                     AND t.name NOT LIKE '\_%' ESCAPE '\' AND c.hidden <> 1 GROUP BY t.name ORDER BY t.name"#
+            }
+            Self::Postgres => {
+                r"SELECT format('SELECT t::text FROM %s AS t', oid::regclass) FROM pg_class
+                  WHERE relkind IN ('r', 'p', 'm') AND relnamespace = 'public'::regnamespace AND relname NOT LIKE '\_%' ORDER BY relname"
+            }
+            Self::Mysql => {
+                r"SELECT concat('SELECT concat_ws(''|'', ', group_concat('quote(`', c.column_name, '`)' ORDER BY c.ordinal_position), ') FROM `',
+                    t.table_name, '`')
+                  FROM information_schema.tables AS t JOIN information_schema.columns AS c USING (table_schema, table_name)
+                  WHERE t.table_schema = database() AND t.table_type = 'BASE TABLE' AND t.table_name NOT LIKE '\_%'
+                  GROUP BY t.table_name ORDER BY t.table_name"
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Statements, run on a server of either engine.
+
+use sqlx::{Connection as _, MySqlConnection, PgConnection, Row as _};
+
+/// Runs statements.
+pub fn run_sql(url: &str, sql: &str) {
+    texts(url, sql);
+}
+
+/// The first column of each row, as the engine prints it; `-` for no value.
+pub fn texts(url: &str, sql: &str) -> Vec<String> {
+    macro_rules! fetch {
+        ($connection:ty) => {{
+            let mut connection = <$connection>::connect(url).await.unwrap();
+            let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+            let rows = statements.fetch_all(&mut connection).await;
+            let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+            connection.close().await.unwrap();
+            let first = rows
+                .iter()
+                .map(|row| row.get_unchecked::<Option<String>, _>(0));
+            first.collect::<Vec<_>>()
+        }};
+    }
+    let rows = wait_for(async {
+        if url.starts_with("postgres") {
+            fetch!(PgConnection)
+        } else {
+            fetch!(MySqlConnection)
+        }
+    });
+    let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    rows.into_iter().map(text).collect()
+}
+
+/// Waits in a thread of its own, so that a test may already be waiting in a runtime.
+pub fn wait_for<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().unwrap().block_on(future)
+        });
+        waiting
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}

@@ -1,0 +1,69 @@
+//! One program of all integration tests: each module is a part of what chatctl does, on real
+//! databases, servers and processes.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by a panic, and a test program exports nothing"
+)]
+
+mod common;
+
+mod acknowledged;
+mod adopt;
+mod audit;
+mod audit_check;
+mod audit_rate;
+mod backend_errors;
+mod backend_types;
+mod backends;
+mod backup;
+mod bad_input;
+mod bad_servers;
+mod cases;
+mod chat_schema;
+mod cli;
+mod compatible;
+mod demo;
+mod deploys;
+mod detection;
+mod evidence;
+mod failures;
+mod files;
+mod folders;
+mod gate_release;
+mod gateway;
+mod guard;
+mod harm;
+mod hints;
+mod inspect;
+mod inspect_chats;
+mod layers;
+mod lint;
+mod logins;
+mod looking;
+mod matrix;
+mod migrate;
+mod next_step;
+mod other_servers;
+mod output;
+mod presets;
+mod private_servers;
+mod proxy_gate;
+mod registry;
+mod rehearsal;
+mod replicas;
+mod reports;
+mod restart;
+mod sameness;
+mod session_docs;
+mod session_outside;
+mod sessions;
+mod sqlite_faults;
+mod sse;
+mod steady;
+mod stepwise;
+mod store_shapes;
+#[cfg(target_os = "linux")]
+mod syscall_gate;
+mod unread;
+mod ways;

@@ -1,0 +1,373 @@
+//! What is tried on databases of its own: `verify` and `drift` change nothing and leave nothing
+//! behind, nor does the rehearsal before `up` on MySQL.
+
+use crate::common::backend::Backend;
+use crate::common::errors;
+use crate::common::sites::{Ground, Site, on_each_ground};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+on_each_ground! {
+    verify_passes_on_good_folders
+    verify_finds_what_would_be_lost
+    verify_finds_what_was_changed_by_hand
+    verify_needs_a_way_from_empty_to_head
+    drift_is_told_line_by_line
+    up_leaves_no_copy_behind
+    what_is_only_counted_is_not_called_proven
+}
+
+on_each_ground! { of_a_file Sqlite: the_folder_of_a_killed_run_is_removed_by_the_next }
+on_each_ground! { on_postgres Postgres: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
+on_each_ground! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
+
+const BEGIN: &str = "\
+CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL DEFAULT 'New chat');
+CREATE TABLE messages (id BIGINT PRIMARY KEY, body VARCHAR(100), kind VARCHAR(10) DEFAULT 'text');
+CREATE INDEX messages_by_body ON messages (body);
+INSERT INTO messages (id, body) VALUES (1, 'a'), (2, 'b'), (3, NULL);
+";
+const GOOD: &str = "\
+-- Two statements; this; is; none.
+ALTER TABLE conversations ADD COLUMN archived BOOLEAN;
+
+CREATE TABLE notes (
+    id BIGINT PRIMARY KEY
+);
+";
+const LOSS: &str = "DELETE FROM messages WHERE id = 2;\n";
+
+/// What a finding of this code shows.
+fn evidence(report: &Value, code: &str) -> String {
+    let findings = report["findings"].as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["code"] == code);
+    let found = found.unwrap_or_else(|| panic!("no {code} in {report:#}"));
+    let facts = found["evidence"].as_array().unwrap().iter();
+    let facts: Vec<_> = facts.map(|it| it["fact"].as_str().unwrap()).collect();
+    facts.join("\n")
+}
+
+fn verify_passes_on_good_folders(ground: &Ground) {
+    let site = ground.at("talk", &[BEGIN, GOOD]);
+    for is_applied in [false, true] {
+        let before = site.contents();
+        let (verified, exit) = site.report(&["verify"]);
+        assert_eq!(exit, 0, "{verified:#}");
+        assert_eq!(
+            crate::common::case(&verified, "second run")["verdict"],
+            "held"
+        );
+        assert_eq!(
+            crate::common::case(&verified, "empty to head")["verdict"],
+            "held"
+        );
+        assert_eq!(site.contents(), before);
+        site.left_nothing();
+        if !is_applied {
+            assert_eq!(site.status(), 10);
+            site.up();
+        }
+    }
+    let virgin = ground.site("virgin");
+    virgin.file("1_begin.sql", BEGIN);
+    assert_eq!(virgin.report(&["verify"]).1, 0);
+    assert_eq!(virgin.tables(), [] as [&str; 0]);
+    virgin.left_nothing();
+}
+
+fn verify_finds_what_would_be_lost(ground: &Ground) {
+    for (name, pending, code) in [
+        ("loses", LOSS, "rows-lost"),
+        (
+            "fails",
+            "CREATE TABLE more (id BIGINT);\nDROP TABLE nowhere;\n",
+            "migration-failed",
+        ),
+    ] {
+        let site = ground.at(name, &[BEGIN, pending]);
+        let before = site.contents();
+        let (verified, exit) = site.report(&["verify"]);
+        assert_eq!((exit, errors(&verified)), (1, vec![code]), "{verified:#}");
+        assert_eq!(verified["findings"][0]["place"]["file"], "2_file.sql");
+        assert_eq!(site.contents(), before, "{name}");
+        site.left_nothing();
+    }
+}
+
+fn verify_finds_what_was_changed_by_hand(ground: &Ground) {
+    let site = ground.at("talk", &[BEGIN, GOOD]);
+    site.texts("ALTER TABLE messages ADD COLUMN by_hand INTEGER");
+    let before = site.contents();
+    let (verified, exit) = site.report(&["verify"]);
+    assert_eq!(
+        (exit, errors(&verified)),
+        (1, vec!["schema-drift"]),
+        "{verified:#}"
+    );
+    assert!(
+        evidence(&verified, "schema-drift").contains("by_hand"),
+        "{verified:#}"
+    );
+    assert_eq!(
+        crate::common::case(&verified, "empty to head")["verdict"],
+        "violated"
+    );
+    assert_eq!(site.contents(), before);
+    site.left_nothing();
+}
+
+/// What the live database got by hand once, no file makes.
+fn verify_needs_a_way_from_empty_to_head(ground: &Ground) {
+    let site = ground.at(
+        "talk",
+        &[BEGIN, "ALTER TABLE by_hand ADD COLUMN more INTEGER;\n"],
+    );
+    site.texts("CREATE TABLE by_hand (id BIGINT PRIMARY KEY)");
+    let before = site.contents();
+    let told = site.refused(&["verify"]);
+    assert!(
+        told.contains("an empty database does not get to the head") && told.contains("2_file.sql"),
+        "{told}"
+    );
+    assert_eq!(site.contents(), before);
+    site.left_nothing();
+}
+
+fn drift_is_told_line_by_line(ground: &Ground) {
+    let site = ground.at("clean", &[BEGIN, GOOD]);
+    assert_eq!(site.report(&["drift"]).1, 0, "a pending file is no drift");
+    site.up();
+    let (drift, exit) = site.report(&["drift"]);
+    assert_eq!(
+        (exit, drift["cases"][0]["verdict"].as_str()),
+        (0, Some("held")),
+        "{drift:#}"
+    );
+    site.left_nothing();
+    let changed_default = match ground.backend {
+        // SQLite has no statement for it.
+        Backend::Sqlite => {
+            "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, '''text''', '''image''') WHERE name = 'messages'"
+        }
+        _ => "ALTER TABLE messages ALTER COLUMN kind SET DEFAULT 'image'",
+    };
+    let dropped_index = match ground.backend {
+        Backend::Mysql => "DROP INDEX messages_by_body ON messages",
+        _ => "DROP INDEX messages_by_body",
+    };
+    for (number, (by_hand, told)) in [
+        (
+            "ALTER TABLE messages ADD COLUMN extra_one INTEGER",
+            &["extra: ", "extra_one"] as &[&str],
+        ),
+        (dropped_index, &["missing: ", "messages_by_body"]),
+        (changed_default, &["missing: ", "extra: ", "text", "image"]),
+        ("CREATE TABLE stray (id BIGINT)", &["extra: ", "stray"]),
+        ("DROP TABLE notes", &["missing: ", "notes"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let site = ground.at(&format!("by_hand_{number}"), &[BEGIN, GOOD]);
+        site.up();
+        site.texts(by_hand);
+        let before = site.contents();
+        let (drift, exit) = site.report(&["drift"]);
+        assert_eq!(
+            (exit, errors(&drift)),
+            (1, vec!["schema-drift"]),
+            "{by_hand}: {drift:#}"
+        );
+        let evidence = evidence(&drift, "schema-drift");
+        for part in told {
+            assert!(
+                evidence.contains(part),
+                "{by_hand} without {part}: {evidence}"
+            );
+        }
+        assert!(!evidence.contains("conversations"), "{by_hand}: {evidence}");
+        assert_eq!(site.contents(), before);
+        site.left_nothing();
+    }
+}
+
+fn up_leaves_no_copy_behind(ground: &Ground) {
+    for (name, pending, expected) in [
+        ("good", GOOD, 0),
+        ("loses", LOSS, 1),
+        ("fails", "DROP TABLE nowhere;\n", 1),
+    ] {
+        let site = ground.at(name, &[BEGIN, pending]);
+        let (report, exit) = site.report(&["up"]);
+        assert_eq!(exit, expected, "{name}: {report:#}");
+        site.left_nothing();
+        let left = site
+            .tables()
+            .into_iter()
+            .find(|table| table.starts_with("chatctl_"));
+        assert_eq!(left, None, "{name}");
+    }
+}
+
+/// Counts see rows go, but no value change, and the report claims no more than that. Where the engine
+/// says which tables were written, one that was has to be acknowledged.
+fn what_is_only_counted_is_not_called_proven(ground: &Ground) {
+    let change = "UPDATE messages SET body = 'c' WHERE id = 1;\n";
+    let acknowledged = format!("-- chatctl: allow-loss messages.body reason=\"seen\"\n{change}");
+    let site = ground.at("unseen", &[BEGIN, change]);
+    match ground.backend {
+        // It is rehearsed with a sample only.
+        Backend::Mysql => {
+            let told = site.refused(&["up", "--guard", "counts"]);
+            let changes = "2_file.sql:1 changes `messages`, of which only";
+            assert!(told.contains(changes), "{told}");
+        }
+        Backend::Postgres | Backend::Sqlite => {
+            let (report, code) = site.report(&["up", "--guard", "counts"]);
+            assert_eq!((errors(&report), code), (vec!["values-changed"], 1));
+        }
+    }
+    let counted = match ground.backend {
+        Backend::Mysql => acknowledged,
+        Backend::Postgres | Backend::Sqlite => acknowledged.replace("messages.body", "messages"),
+    };
+    for (name, guard, verdict, exit, change) in [
+        ("exact", "exact", "violated", 1, change),
+        ("counted", "counts", "held", 0, &counted),
+    ] {
+        let site = ground.at(name, &[BEGIN, change]);
+        let (report, code) = site.report(&["up", "--guard", guard]);
+        assert_eq!(
+            (report["verdict"].as_str(), code),
+            (Some(verdict), exit),
+            "{report:#}"
+        );
+        let reason = report["cases"][0]["reason"].as_str().unwrap();
+        let says = reason.contains("only rows and values were counted of");
+        assert_eq!(says, guard == "counts", "{reason}");
+        let sampled = reason.contains("only a sample of the rows was rehearsed");
+        let rehearses = guard == "counts" && ground.backend == Backend::Mysql;
+        assert_eq!(sampled, rehearses, "{reason}");
+    }
+    let site = ground.at("deleted", &[BEGIN, LOSS]);
+    let (report, code) = site.report(&["up", "--guard", "counts"]);
+    assert_eq!(
+        (errors(&report), code),
+        (vec!["rows-lost"], 1),
+        "{report:#}"
+    );
+}
+
+/// A statement that takes a minute.
+fn sleep(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Mysql => "DO sleep(60);\n",
+        _ => "SELECT pg_sleep(60);\n",
+    }
+}
+
+/// Runs chatctl until that statement runs.
+fn until_asleep(site: &Site, sub: &str) -> Child {
+    let sleeping = match site.backend {
+        Backend::Mysql => {
+            "SELECT info FROM information_schema.processlist WHERE info = 'DO sleep(60)'"
+        }
+        _ => "SELECT query FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'",
+    };
+    let mut running = site
+        .command(&[sub])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        !site.texts(sleeping).is_empty()
+    });
+    if !begun {
+        running.kill().unwrap();
+        running.wait().unwrap();
+        panic!("{sub} did not begin");
+    }
+    running
+}
+
+/// One that is in use stays: the next run of another database leaves it alone.
+fn the_copy_of_a_killed_run_is_removed_by_the_next(ground: &Ground) {
+    let (long, other) = (
+        ground.at("long", &[BEGIN, sleep(ground.backend)]),
+        ground.at("other", &[BEGIN, GOOD]),
+    );
+    let mut running = until_asleep(&long, "verify");
+    let copies = long.scratch();
+    assert!(!copies.is_empty());
+    other.passed(&["verify"]);
+    let left = long.scratch();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(left, copies, "it was in use");
+    // The server notices a moment later that nobody is there any more.
+    let swept = (0..100).any(|_| {
+        other.passed(&["verify"]);
+        other.scratch().is_empty()
+    });
+    assert!(swept, "{:?}", other.scratch());
+}
+
+/// Whoever asks it to stop does not wait for a long statement, and finds nothing left behind.
+fn an_interrupted_rehearsal_ends_at_once(ground: &Ground) {
+    for (name, sub, signal) in [
+        ("of_verify", "verify", Signal::SIGQUIT),
+        ("of_up", "up", Signal::SIGINT),
+    ] {
+        let site = ground.at(name, &[BEGIN, sleep(ground.backend)]);
+        let before = site.contents();
+        let mut running = until_asleep(&site, sub);
+        let id = Pid::from_raw(i32::try_from(running.id()).unwrap());
+        kill(id, signal).unwrap();
+        let ended = (0..1000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            running.try_wait().unwrap()
+        });
+        if ended.is_none() {
+            running.kill().unwrap();
+            running.wait().unwrap();
+        }
+        assert_eq!(
+            ended.map(|status| status.code()),
+            Some(Some(130)),
+            "{sub} runs on"
+        );
+        assert_eq!(site.contents(), before, "{sub}");
+        site.left_nothing();
+    }
+}
+
+/// Nobody else can look into it meanwhile.
+fn the_folder_of_a_killed_run_is_removed_by_the_next(ground: &Ground) {
+    let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) \
+                   INSERT INTO notes SELECT count(*) FROM n;\n";
+    let site = ground.at("killed", &[BEGIN, GOOD]);
+    site.up();
+    site.file("3_file.sql", endless);
+    let mut command = site.command(&["verify"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = command.spawn().unwrap();
+    let folder = (0..1000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        let mut entries = std::fs::read_dir(site.tmp()).unwrap();
+        entries.next().map(|entry| entry.unwrap().path())
+    });
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let folder = folder.expect("it makes a copy");
+    let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    // Whatever the next run does.
+    site.passed_with(&["status"], 10);
+    site.left_nothing();
+}
