@@ -12,18 +12,9 @@
 #![allow(clippy::print_stdout)] // A bench has no report; its figures are its output.
 
 use chatctl::audit;
-use chatctl::audit::Detail;
-use chatctl::audit::Key;
-use chatctl::audit::Late;
-use chatctl::audit::Leafer;
-use chatctl::audit::Settings;
-use chatctl::audit::Sketch;
-use chatctl::audit::Sum;
-use chatctl::audit::Taker;
-use chatctl::audit::file;
 use chatctl::audit::file::Header;
-use chatctl::model::Role;
-use chatctl::model::StoredMessage;
+use chatctl::audit::{Detail, Key, Late, Leafer, Settings, Sketch, Sum, Taker, file};
+use chatctl::model::{Role, StoredMessage};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
@@ -40,9 +31,10 @@ const ROUNDS: usize = 5;
 
 fn main() -> ExitCode {
     if let Some(store) = std::env::args().skip_while(|arg| arg != "bare").nth(1) {
-        match store.starts_with("postgres:") {
-            true => bare_postgres(&store),
-            false => bare(&store),
+        if store.starts_with("postgres:") {
+            bare_postgres(&store);
+        } else {
+            bare(&store);
         }
         return ExitCode::SUCCESS;
     }

@@ -9,17 +9,12 @@
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::process::ExitCode;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chatctl::stream::sse::Decoder;
-use chatctl::stream::sse::Item;
+use chatctl::stream::sse::{Decoder, Item};
 use eventsource_stream::EventStream;
-use futures_util::FutureExt;
-use futures_util::Stream;
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use sse_stream::SseByteStream;
 
 const CHUNK: usize = 16 * 1024;

@@ -1,55 +1,31 @@
 //! From the command line to an outcome: wiring, signals, and what goes to which stream.
 
-use crate::cli::Cli;
-use crate::cli::Color;
-use crate::cli::Command;
-use crate::cli::Global;
-use crate::closed;
-use crate::commands;
-use crate::commands::Done;
-use crate::commands::Env;
+use crate::cli::{Cli, Color, Command, Global};
+use crate::commands::{Done, Env};
 use crate::config::Config;
-use crate::db;
 use crate::gate::holder;
 use crate::http::supervisor;
 use crate::mask::Mask;
 use crate::outcome::Outcome;
 use crate::outlet::Outlet;
-use crate::pager;
-use crate::pager::Pager;
-use crate::pager::Running;
-use crate::progress::Progress;
-use crate::progress::Talk;
-use crate::render;
-use crate::render::Clean;
-use crate::render::Format;
-use crate::render::Kind;
-use crate::render::Style;
-use crate::report;
-use crate::report::Report;
-use crate::report::Source;
-use crate::screen::Place;
-use crate::screen::Screen;
+use crate::pager::{Pager, Running};
+use crate::progress::{Progress, Talk};
+use crate::render::{Clean, Format, Kind, Style};
+use crate::report::{Report, Source};
+use crate::screen::{Place, Screen};
 use crate::stop::Stop;
-use crate::temporary;
-use crate::told;
-use crate::told::Further;
-use crate::told::Streams;
-use crate::told::Told;
+use crate::told::{Further, Streams, Told};
+use crate::{closed, commands, db, pager, render, report, temporary, told};
 use anyhow::Context as _;
 use std::io;
-use std::io::IsTerminal as _;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::signal::unix::SignalKind;
-use tokio::signal::unix::signal;
-use tokio::sync::mpsc;
-use tokio::sync::watch;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 
 /// How many pieces of a view wait to be rendered, which is done at once.
 const PIECES: usize = 16;
@@ -69,9 +45,10 @@ const PLAIN: Kind = Kind::Text { color: false };
 
 /// Runs a command. Data goes to `out`, everything else to `err`.
 pub fn run(cli: Cli, out: Streams<'_>, err: Streams<'_>) -> ExitCode {
-    let mask = match cli.global.redact {
-        true => Mask::redacting(),
-        false => Mask::default(),
+    let mask = if cli.global.redact {
+        Mask::redacting()
+    } else {
+        Mask::default()
     };
     let mut told = Told::new(cli.global.format.as_deref());
     let outcome = match &cli.command {
@@ -357,9 +334,10 @@ fn place<'a>(
 /// The pager between a view and a person.
 fn pager_of(global: &Global, format: &Format) -> Option<Vec<String>> {
     let for_a_person = format.name == "human" && io::stdout().is_terminal();
-    match for_a_person && !global.no_pager {
-        true => pager::named(|name| std::env::var(name).ok()),
-        false => None,
+    if for_a_person && !global.no_pager {
+        pager::named(|name| std::env::var(name).ok())
+    } else {
+        None
     }
 }
 

@@ -1,18 +1,12 @@
 //! The command line: types only, no logic.
 
-use crate::commands::audit;
-use crate::commands::demo;
-use crate::commands::explain;
-use crate::commands::inspect;
-use crate::commands::migrate;
-use crate::commands::verify_stream;
+use crate::commands::{audit, demo, explain, inspect, migrate, verify_stream};
 use crate::gate::holder;
 use crate::http::supervisor;
 use crate::outcome::EXIT_CODES;
 use crate::render;
-use clap::Parser;
-use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Prove that a chat service never loses a message

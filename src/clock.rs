@@ -3,8 +3,7 @@
 //! `std::time::Instant` can't be told to another process; the helper that holds
 //! the gate must say when it closed it, on the same scale as the client's bytes.
 
-use nix::time::ClockId;
-use nix::time::clock_gettime;
+use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
 /// Time since the machine's start, equal in every process of this machine.

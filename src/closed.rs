@@ -1,8 +1,7 @@
 //! Whether stdout was closed when the program was started: then what it has to say is lost.
 
 use nix::fcntl::FcntlArg;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 static CLOSED: AtomicBool = AtomicBool::new(false);
 

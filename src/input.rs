@@ -3,13 +3,10 @@
 //! A pipe or a device may never end, and opening a pipe may never even begin: that would be a program that
 //! hangs where an error is due.
 
-use std::fs::Metadata;
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io;
 use std::io::Read as _;
-use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// What stands for "no file" everywhere.
@@ -65,8 +62,7 @@ fn is_nothing(about: &Metadata) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::read;
-    use super::text;
+    use super::{read, text};
     use std::path::Path;
 
     #[test]

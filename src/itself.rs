@@ -1,9 +1,8 @@
 //! This program, to be run once more as a helper.
 
-use std::env;
-use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::{env, io};
 
 /// What Linux calls the program of a process, wherever its file is.
 const OWN: &str = "/proc/self/exe";
@@ -25,8 +24,9 @@ pub fn program() -> io::Result<PathBuf> {
         return Ok(given.clone());
     }
     let named = env::current_exe()?;
-    match named.exists() {
-        true => Ok(named),
-        false => Ok(PathBuf::from(OWN)),
+    if named.exists() {
+        Ok(named)
+    } else {
+        Ok(PathBuf::from(OWN))
     }
 }

@@ -1,6 +1,6 @@
 //! chatctl proves that a chat service never loses a message.
 //!
-//! Who may name whom (held by `tests/layers.rs`):
+//! Who may name whom (held by `tests/it/layers.rs`):
 //!
 //! - `model`, `redact`, `clock` and `itself` name nothing else, `report` names `model`; both do no I/O.
 //! - the cores `stream::{sse, session, cassette, profiles, faults, turn, judge}` name only

@@ -6,14 +6,10 @@
 
 use crate::model::Table;
 use crate::redact;
-use crate::redact::MASKED;
-use crate::redact::Redact;
+use crate::redact::{MASKED, Redact};
 use regex::Regex;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::LazyLock;
-use std::sync::PoisonError;
-use std::sync::RwLock;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use url::Url;
 
 /// From here on a secret can't be mistaken for a word, if it is made of letters and digits.
@@ -223,18 +219,20 @@ pub fn url(url: &Url) -> String {
 /// it may be a secret itself.
 pub fn database(text: &str) -> String {
     let begins = ["sqlite", "postgres", "mysql", "mariadb"];
-    match begins.iter().any(|name| text.starts_with(name)) || text.contains("://") {
-        true => url_text(text),
-        false => MASKED.to_owned(),
+    if begins.iter().any(|name| text.starts_with(name)) || text.contains("://") {
+        url_text(text)
+    } else {
+        MASKED.to_owned()
     }
 }
 
 /// The same of a text that may be no valid URL: what could be a secret is masked.
 pub fn url_text(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once(':') else {
-        return match text.contains(['@', '=']) {
-            true => MASKED.to_owned(),
-            false => text.to_owned(),
+        return if text.contains(['@', '=']) {
+            MASKED.to_owned()
+        } else {
+            text.to_owned()
         };
     };
     let body = rest.trim_start_matches('/');
@@ -324,8 +322,7 @@ fn compiled(pattern: &str) -> Regex {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Mask;
-    use super::url_text;
+    use super::{Mask, url_text};
 
     fn of(secrets: &[&str]) -> Mask {
         let mask = Mask::default();

@@ -1,7 +1,6 @@
 //! How a run ends: the exit codes, in one documented place.
 
-use crate::report::Report;
-use crate::report::Verdict;
+use crate::report::{Report, Verdict};
 use std::process::ExitCode;
 
 /// The end of a run. Scripts rely on the numbers; they never change meaning.
@@ -93,8 +92,7 @@ impl From<Outcome> for ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::EXIT_CODES;
-    use super::Outcome;
+    use super::{EXIT_CODES, Outcome};
 
     #[test]
     fn every_code_stands_in_the_table() {

@@ -6,11 +6,7 @@ use crate::pager::Pager;
 use crate::spool::Spool;
 use std::io;
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// A way to stdout, with a pager in between if there is one. Its clones are one and the same.
@@ -147,8 +143,7 @@ impl Shared {
 mod tests {
     use super::Outlet;
     use crate::pager::Pager;
-    use std::io::Read as _;
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
     use std::time::Duration;
 
     #[tokio::test]

@@ -7,14 +7,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::io;
 use std::io::Write;
-use std::process::Child;
-use std::process::ChildStdin;
-use std::process::Command;
-use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Scrolls, keeps colours, ends by itself when all fits on the screen and leaves it there, and ends
@@ -129,10 +123,8 @@ impl Running {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Pager;
-    use super::named;
-    use std::io::Read as _;
-    use std::io::Write as _;
+    use super::{Pager, named};
+    use std::io::{Read as _, Write as _};
     use std::time::Duration;
 
     fn from(pairs: &[(&str, &str)]) -> Option<Vec<String>> {

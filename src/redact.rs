@@ -3,16 +3,12 @@
 //! Stored content becomes its length and a short hash, so that two that are alike can be told from
 //! two that are not. The hash is keyed with a key of the run: nobody can look up which text it is.
 
-use regex::Captures;
-use regex::Regex;
+use regex::{Captures, Regex};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
-use std::hash::Hasher as _;
-use std::sync::LazyLock;
-use std::sync::PoisonError;
-use std::sync::RwLock;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 /// What stands in a secret's place, everywhere.
 pub const MASKED: &str = "***";
@@ -132,17 +128,19 @@ impl Redact {
 
     /// What a row is called by: a small number says nothing of anybody, any other text may.
     pub fn id(&self, id: &str) -> String {
-        match id.len() < TELLING && id.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => id.to_owned(),
-            false => self.content(id),
+        if id.len() < TELLING && id.bytes().all(|byte| byte.is_ascii_digit()) {
+            id.to_owned()
+        } else {
+            self.content(id)
         }
     }
 
     /// Who spoke: a role that applications know stays.
     pub fn role(&self, role: &str) -> String {
-        match ROLES.contains(&role.to_lowercase().as_str()) {
-            true => role.to_owned(),
-            false => self.content(role),
+        if ROLES.contains(&role.to_lowercase().as_str()) {
+            role.to_owned()
+        } else {
+            self.content(role)
         }
     }
 
@@ -177,9 +175,10 @@ impl Redact {
                 let (sign, rest) = line.split_at(at.unwrap_or(line.len()));
                 format!("{sign}{}", self.content(rest))
             });
-            let first = match first.ends_with(':') {
-                true => self.quotes(first, names),
-                false => self.content(first),
+            let first = if first.ends_with(':') {
+                self.quotes(first, names)
+            } else {
+                self.content(first)
             };
             let lines = std::iter::once(first).chain(lines);
             return lines.collect::<Vec<_>>().join("\n");
@@ -196,9 +195,10 @@ impl Redact {
                 self.hidden(fact, from)
             }
         };
-        match STATEMENT.is_match(fact) {
-            true => self.numbers(&hidden),
-            false => hidden,
+        if STATEMENT.is_match(fact) {
+            self.numbers(&hidden)
+        } else {
+            hidden
         }
     }
 
@@ -245,13 +245,14 @@ impl Redact {
 
     /// Words of our own, in which what is stored stands in double quotes.
     pub fn data(&self, text: &str) -> String {
-        match self
+        if self
             .quoted
             .captures_iter(text)
             .any(|found| found.name("double").is_some() && !self.is_known(&found, Names::Shaped))
         {
-            true => self.fact(text),
-            false => self.secrets(text),
+            self.fact(text)
+        } else {
+            self.secrets(text)
         }
     }
 

@@ -9,10 +9,7 @@ use crate::model::Value;
 use crate::outlet::Outlet;
 use crate::redact::Redact;
 use crate::render::Show;
-use crate::report::Head;
-use crate::report::Holds;
-use crate::report::Note;
-use crate::report::Piece;
+use crate::report::{Head, Holds, Note, Piece};
 use crate::stop::Stop;
 use anyhow::Context as _;
 use std::io;
@@ -149,13 +146,13 @@ impl<'a> Screen<'a> {
             Piece::Head(Head::Sheet(sheet)) => sheet.title = self.mask.fact(&sheet.title),
             Piece::Head(Head::Text(head)) => {
                 // A comment says what speaks for a mapping, which may quote what is stored.
-                let lines = head
-                    .text
-                    .split('\n')
-                    .map(|line| match line.starts_with('#') {
-                        true => self.mask.fact(line),
-                        false => self.mask.text(line),
-                    });
+                let lines = head.text.split('\n').map(|line| {
+                    if line.starts_with('#') {
+                        self.mask.fact(line)
+                    } else {
+                        self.mask.text(line)
+                    }
+                });
                 head.text = lines.collect::<Vec<_>>().join("\n");
             }
             Piece::Note(note) => note.text = self.mask.fact(&note.text),

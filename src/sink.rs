@@ -9,23 +9,15 @@ use crate::pager::Pager;
 use crate::spool::Spool;
 use crate::stop::Stop;
 use crate::temporary;
-use nix::fcntl::FcntlArg;
-use nix::fcntl::OFlag;
-use nix::fcntl::fcntl;
-use std::fs;
-use std::fs::File;
-use std::fs::Metadata;
-use std::fs::OpenOptions;
-use std::fs::Permissions;
-use std::io;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::path::PathBuf;
+use std::os::unix::fs::{
+    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 use tempfile::NamedTempFile;
 
 /// The name of stdout.
@@ -69,9 +61,10 @@ impl Sink {
                 .hint("name a file in it")
                 .into());
         }
-        match there.is_file() && !is(&there, io::stderr()) {
-            true => Self::file(fs::canonicalize(path)?, Some(&there), mode),
-            false => Self::stream(path, &there),
+        if there.is_file() && !is(&there, io::stderr()) {
+            Self::file(fs::canonicalize(path)?, Some(&there), mode)
+        } else {
+            Self::stream(path, &there)
         }
     }
 

@@ -1,11 +1,9 @@
 //! Bytes on their way to a reader who may be slow: in memory first, then in a file of this process alone.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 
 /// How much waits in memory.
 const MEMORY: usize = 4 << 20;
@@ -107,8 +105,7 @@ impl Overflow {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::MEMORY;
-    use super::Spool;
+    use super::{MEMORY, Spool};
 
     #[test]
     fn bytes_come_out_in_the_order_in_which_they_went_in() {

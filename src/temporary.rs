@@ -3,19 +3,11 @@
 //! Each folder and file is locked for as long as its run lives: the kernel lets go of a lock however a
 //! process ends. So the next run knows what nobody needs any more, and removes it.
 
-use std::fs;
-use std::fs::File;
-use std::fs::OpenOptions;
-use std::fs::Permissions;
-use std::fs::TryLockError;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-use tempfile::Builder;
-use tempfile::NamedTempFile;
-use tempfile::TempDir;
+use std::{fs, io};
+use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// How the names of folders and files begin. Nobody gives such a name to anything of their own.
 const FOLDER: &str = ".chatctl-scratch.";
@@ -137,10 +129,7 @@ fn remove_left(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Folder;
-    use super::claim;
-    use super::part;
-    use super::sweep;
+    use super::{Folder, claim, part, sweep};
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 

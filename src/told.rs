@@ -3,19 +3,14 @@
 use crate::config::Config;
 use crate::mask::Mask;
 use crate::outcome::Outcome;
-use crate::render;
-use crate::render::Failing;
-use crate::render::Failure;
-use crate::render::Format;
-use crate::render::Style;
+use crate::render::{Failing, Failure, Format, Style};
 use crate::report::Report;
 use crate::sink::Sink;
-use crate::stop;
 use crate::stop::Stop;
+use crate::{render, stop};
 use anyhow::Context as _;
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The mode of a report that is new: what users wrote may stand in it.

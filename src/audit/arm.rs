@@ -5,10 +5,7 @@
 //! `audit` ever writes.
 
 use super::evidence::nonce;
-use crate::db::Db;
-use crate::db::SENTINEL_COMMENT;
-use crate::db::SENTINEL_INDEX;
-use crate::db::Writer;
+use crate::db::{Db, SENTINEL_COMMENT, SENTINEL_INDEX, Writer};
 use crate::model::Cell;
 use anyhow::Context as _;
 use std::time::Duration;
@@ -61,9 +58,10 @@ fn comment(there: &str, act: Act) -> Option<String> {
         (Act::Remove, Some(nonce)) => {
             let sentinel = format!("{SENTINEL_COMMENT}{nonce}");
             let with_space = format!(" {sentinel}");
-            Some(match there.contains(&with_space) {
-                true => there.replacen(&with_space, "", 1),
-                false => there.replacen(&sentinel, "", 1),
+            Some(if there.contains(&with_space) {
+                there.replacen(&with_space, "", 1)
+            } else {
+                there.replacen(&sentinel, "", 1)
             })
         }
     }
@@ -96,9 +94,10 @@ async fn mysql(
         return Ok(None);
     };
     let mode = writer.value("SELECT @@sql_mode").await?.to_string();
-    let comment = match mode.contains("NO_BACKSLASH_ESCAPES") {
-        true => comment,
-        false => comment.replace('\\', "\\\\"),
+    let comment = if mode.contains("NO_BACKSLASH_ESCAPES") {
+        comment
+    } else {
+        comment.replace('\\', "\\\\")
     };
     let comment = comment.replace('\'', "''");
     Ok(Some(format!(
@@ -141,8 +140,7 @@ async fn sqlite(db: &dyn Db, table: &str, act: Act) -> anyhow::Result<Option<Str
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Act;
-    use super::comment;
+    use super::{Act, comment};
 
     #[test]
     fn a_comment_is_as_it_was_after_it_was_armed() {

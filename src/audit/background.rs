@@ -1,17 +1,11 @@
 //! Digests in a thread of their own: half of a look at a store is hashing, and meanwhile the next
 //! messages can be read.
 
-use super::taker::Late;
-use super::taker::Parts;
-use super::taker::Taker;
-use crate::model::Listed;
-use crate::model::Role;
-use crate::model::StoredMessage;
+use super::taker::{Late, Parts, Taker};
+use crate::model::{Listed, Role, StoredMessage};
 use crate::stop::Stop;
 use std::io;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::SyncSender;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// A [`Taker`] that takes while others read.
@@ -75,9 +69,10 @@ impl Background {
     /// As [`Taker::take_conversation`]; a failure comes later.
     pub fn take_conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<()> {
         self.batch.conversations.push((key.to_owned(), listed));
-        match self.batch.conversations.len() < MOST {
-            true => Ok(()),
-            false => self.send(),
+        if self.batch.conversations.len() < MOST {
+            Ok(())
+        } else {
+            self.send()
         }
     }
 
@@ -97,9 +92,10 @@ impl Background {
             text.shrink_to(MOST_BYTES);
         }
         batch.used += 1;
-        match batch.used < MOST && batch.bytes < MOST_BYTES {
-            true => Ok(()),
-            false => self.send(),
+        if batch.used < MOST && batch.bytes < MOST_BYTES {
+            Ok(())
+        } else {
+            self.send()
         }
     }
 
@@ -143,17 +139,9 @@ fn no_room(error: io::Error) -> Stop {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Background;
-    use super::MOST_BYTES;
-    use crate::audit::Detail;
-    use crate::audit::Key;
-    use crate::audit::Late;
-    use crate::audit::Settings;
-    use crate::audit::Taker;
-    use crate::model::Listed;
-    use crate::model::Role;
-    use crate::model::StoredMessage;
-    use crate::model::ToolCall;
+    use super::{Background, MOST_BYTES};
+    use crate::audit::{Detail, Key, Late, Settings, Taker};
+    use crate::model::{Listed, Role, StoredMessage, ToolCall};
 
     fn taker() -> Taker {
         let settings = Settings {

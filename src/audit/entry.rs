@@ -1,10 +1,7 @@
 //! What a snapshot keeps of one message.
 
-use super::spill::Field;
-use super::spill::Record;
-use super::spill::Room;
-use crate::model::Role;
-use crate::model::State;
+use super::spill::{Field, Record, Room};
+use crate::model::{Role, State};
 use std::cmp::Ordering;
 use std::fmt;
 

@@ -1,11 +1,6 @@
 //! The tables that a folder of migrations makes and does not drop again: pure.
 
-use crate::sql::AlterAction;
-use crate::sql::Dialect;
-use crate::sql::Kind;
-use crate::sql::Name;
-use crate::sql::facts;
-use crate::sql::split;
+use crate::sql::{AlterAction, Dialect, Kind, Name, facts, split};
 
 /// The tables that are there after these texts have run, one after another. A text that can't be
 /// split says nothing.

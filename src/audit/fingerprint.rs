@@ -2,11 +2,8 @@
 //!
 //! Names of tables and columns are left out: they may change without a message changing.
 
-use crate::store::Predicate;
-use crate::store::Shape;
-use crate::store::Store;
-use sha2::Digest as _;
-use sha2::Sha256;
+use crate::store::{Predicate, Shape, Store};
+use sha2::{Digest as _, Sha256};
 
 /// The digest of a mapping: 16 hexadecimal digits.
 pub(super) fn digest(store: &Store) -> String {
@@ -124,10 +121,7 @@ fn digest_of(text: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Store;
-    use super::digest;
-    use super::digest_of_first_version;
-    use super::text;
+    use super::{Store, digest, digest_of_first_version, text};
 
     fn store(text: &str) -> Store {
         toml::from_str(text).unwrap()

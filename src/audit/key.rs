@@ -4,13 +4,10 @@
 use crate::input;
 use crate::stop::Stop;
 use siphasher::sip128::SipHasher24;
-use std::fmt;
-use std::fs;
-use std::io::Read;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 /// 32 secret bytes.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,9 +32,12 @@ impl Key {
     /// Fails when there is none, when it is not 64 hexadecimal digits, or when others may read it.
     pub fn find(given: Option<&str>) -> Result<Self, Stop> {
         let Some(given) = given else {
-            return default_path().and_then(|path| match path.exists() {
-                true => read(&path),
-                false => create(&path),
+            return default_path().and_then(|path| {
+                if path.exists() {
+                    read(&path)
+                } else {
+                    create(&path)
+                }
             });
         };
         if let Some(name) = given.strip_prefix("env:") {
@@ -182,9 +182,7 @@ fn parse(text: &str, place: &str) -> Result<Key, Stop> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Key;
-    use super::create;
-    use super::read;
+    use super::{Key, create, read};
     use crate::stop::Kind;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;

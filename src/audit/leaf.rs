@@ -14,16 +14,9 @@
 //! message lies on the current branch (the user may choose another one at any time), and whether
 //! its content could be decoded (then the raw text is hashed).
 
-use super::entry::Entry;
-use super::entry::Id;
-use super::entry::NONE;
-use super::entry::flags;
-use super::entry::role_number;
-use super::entry::state_number;
-use super::key::Key;
-use super::key::Secret;
-use crate::model::Role;
-use crate::model::StoredMessage;
+use super::entry::{Entry, Id, NONE, flags, role_number, state_number};
+use super::key::{Key, Secret};
+use crate::model::{Role, StoredMessage};
 
 /// It is hashed first in each content; a change of what is hashed takes the next number.
 const VERSION: u8 = 1;
@@ -180,12 +173,8 @@ fn first(digest: &[u8]) -> u64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::Leafer;
-    use crate::audit::key::Key;
-    use crate::audit::key::hex;
-    use crate::model::Role;
-    use crate::model::State;
-    use crate::model::StoredMessage;
-    use crate::model::ToolCall;
+    use crate::audit::key::{Key, hex};
+    use crate::model::{Role, State, StoredMessage, ToolCall};
     use std::collections::BTreeSet;
 
     fn leaf(message: &StoredMessage) -> String {

@@ -2,36 +2,21 @@
 //! says of its tables.
 
 use super::compare::Allow;
-use super::evidence;
-use super::evidence::Depth;
-use super::evidence::Evidence;
-use super::file;
+use super::evidence::{Depth, Evidence};
 use super::file::Snapshot;
-use super::fingerprint;
 use super::taker::Late;
-use crate::db;
-use crate::db::Log;
-use crate::db::Steady;
-use crate::db::Target;
-use crate::model::Listed;
-use crate::model::StoredMessage;
+use super::{evidence, file, fingerprint};
+use crate::db::{Log, Steady, Target};
+use crate::model::{Listed, StoredMessage};
 use crate::stop::Stop;
-use crate::store;
-use crate::store::Allowed;
-use crate::store::Declared;
-use crate::store::Mapping;
-use crate::store::Range;
-use crate::store::Split;
+use crate::store::{Allowed, Declared, Mapping, Range, Split};
+use crate::{db, store};
 use futures_util::future;
 use std::collections::HashSet;
-use std::ops::ControlFlow;
-use std::ops::RangeInclusive;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// A store, as it is at one moment.
 pub struct Live {
@@ -88,12 +73,13 @@ impl Live {
         let mapping = store::choose(db.as_ref(), declared, &schema).await?;
         let tables = mapping.table_names();
         let evidence = evidence::take(db.as_ref(), &tables, Depth::Catalog).await?;
-        let (ranges, whole) = match beside.is_empty() {
-            true => (Vec::new(), None),
-            false => match store::split(db.as_ref(), &mapping, beside.len() + 1).await? {
+        let (ranges, whole) = if beside.is_empty() {
+            (Vec::new(), None)
+        } else {
+            match store::split(db.as_ref(), &mapping, beside.len() + 1).await? {
                 Split::Ranges(ranges) => (ranges, None),
                 Split::Whole(why) => (Vec::new(), Some(why)),
-            },
+            }
         };
         beside.truncate(ranges.len().saturating_sub(1));
         Ok(Self {
@@ -154,9 +140,10 @@ impl Live {
         let take = |message: &mut StoredMessage| {
             let is_late = late.of(message);
             let mut audience = audience.lock().unwrap_or_else(PoisonError::into_inner);
-            let flow = match whole.load(Ordering::Relaxed) {
-                true => audience.message(message, is_late)?,
-                false => ControlFlow::Break(()),
+            let flow = if whole.load(Ordering::Relaxed) {
+                audience.message(message, is_late)?
+            } else {
+                ControlFlow::Break(())
             };
             whole.fetch_and(flow.is_continue(), Ordering::Relaxed);
             Ok(flow)
@@ -305,9 +292,10 @@ impl Latecomers {
     pub fn of(&self, message: &StoredMessage) -> Late {
         let told = self.keys.contains(&message.key);
         let around = |range: &RangeInclusive<_>| message.time.is_some_and(|at| range.contains(&at));
-        match told || self.around.as_ref().is_some_and(around) {
-            true => Late::Maybe,
-            false => Late::No,
+        if told || self.around.as_ref().is_some_and(around) {
+            Late::Maybe
+        } else {
+            Late::No
         }
     }
 }

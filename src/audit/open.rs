@@ -6,13 +6,8 @@
 
 use super::entry::Entry;
 use super::leaf::Leafer;
-use super::spill::Field;
-use super::spill::Record;
-use super::spill::Room;
-use crate::model::Mark;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
+use super::spill::{Field, Record, Room};
+use crate::model::{Mark, Role, State, StoredMessage};
 use std::cmp::Ordering;
 
 /// Clocks of two machines may differ by so much, in microseconds.
@@ -142,10 +137,13 @@ impl Text {
         let text = message.content.as_bytes();
         match text.get(..self.length as usize) {
             _ if self.said && !says(message) => Now::Nothing,
-            Some(begin) if leafer.text(begin) == self.digest => match begin.len() == text.len() {
-                true => Now::Same,
-                false => Now::Longer,
-            },
+            Some(begin) if leafer.text(begin) == self.digest => {
+                if begin.len() == text.len() {
+                    Now::Same
+                } else {
+                    Now::Longer
+                }
+            }
             _ => Now::Other,
         }
     }
@@ -205,20 +203,10 @@ impl Record for Open {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::CLOCKS;
-    use super::DAY;
-    use super::Leafer;
-    use super::Now;
-    use super::Open;
-    use super::Text;
-    use super::Why;
-    use crate::audit::key::Key;
-    use crate::audit::key::hex;
+    use super::{CLOCKS, DAY, Leafer, Now, Open, Text, Why};
+    use crate::audit::key::{Key, hex};
     use crate::audit::spill::Record as _;
-    use crate::model::Mark;
-    use crate::model::Role;
-    use crate::model::State;
-    use crate::model::StoredMessage;
+    use crate::model::{Mark, Role, State, StoredMessage};
 
     const TAKEN: i64 = 1_700_000_000_000_000;
     const SETTLE: i64 = 120_000_000;

@@ -6,9 +6,7 @@
 //! entries a cell come back, however many the sets have in common; beyond that it says so.
 
 use super::entry::Entry;
-use super::spill::Field;
-use super::spill::Record;
-use super::spill::Room;
+use super::spill::{Field, Record, Room};
 use std::cmp::Ordering;
 
 const SIZE: usize = Entry::SIZE;
@@ -199,8 +197,7 @@ impl Record for Cell {
 
 #[cfg(test)]
 mod tests {
-    use super::Entry;
-    use super::Sketch;
+    use super::{Entry, Sketch};
     use crate::audit::entry::Id;
 
     fn entry(number: u64) -> Entry {

@@ -3,13 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io;
-use std::io::BufReader;
-use std::io::BufWriter;
-use std::io::Read;
-use std::io::Seek;
-use std::io::Write;
-use std::vec;
+use std::io::{BufReader, BufWriter, Read, Seek, Write};
+use std::{io, vec};
 
 /// A record of fixed size. Numbers are little-endian.
 pub(super) trait Record: Copy + Send + 'static {

@@ -1,8 +1,7 @@
 //! Conversations by their id, in a table that spills when it is full.
 
 use super::entry::Id;
-use super::spill::Merge;
-use super::spill::Runs;
+use super::spill::{Merge, Runs};
 use super::tally::Tally;
 use std::io;
 
@@ -80,8 +79,7 @@ impl Table {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Id;
-    use super::Table;
+    use super::{Id, Table};
     use crate::audit::tally::Tally;
 
     fn totals(memory: usize) -> Vec<Tally> {

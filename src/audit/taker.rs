@@ -1,30 +1,19 @@
 //! From a stream of messages to what a snapshot keeps.
 
-use super::entry::Entry;
-use super::entry::Id;
+use super::entry::{Entry, Id};
 use super::key::Key;
 use super::leaf::Leafer;
-use super::open::CLOCKS;
-use super::open::Now;
-use super::open::Open;
-use super::open::Text;
-use super::open::Why;
+use super::open::{CLOCKS, Now, Open, Text, Why};
 use super::sketch::Sketch;
-use super::spill::Merge;
-use super::spill::Sorter;
+use super::spill::{Merge, Sorter};
 use super::table::Table;
 use super::tally::Tally;
-use crate::model::Listed;
-use crate::model::State;
-use crate::model::StoredMessage;
-use serde::Deserialize;
-use serde::Serialize;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use crate::model::{Listed, State, StoredMessage};
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::io::BufWriter;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 /// How a snapshot is taken.

@@ -1,11 +1,7 @@
 //! What a snapshot keeps of one conversation.
 
-use super::entry::Entry;
-use super::entry::Id;
-use super::entry::NONE;
-use super::spill::Field;
-use super::spill::Record;
-use super::spill::Room;
+use super::entry::{Entry, Id, NONE};
+use super::spill::{Field, Record, Room};
 use super::sum::Sum;
 use crate::model::Listed;
 use std::cmp::Ordering;

@@ -1,8 +1,6 @@
 //! The questions of a conversation, and what became of each: pure.
 
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
+use crate::model::{Role, State, StoredMessage};
 
 /// A question, and what the store holds as its answer.
 #[derive(Debug, Clone, Copy)]
@@ -164,11 +162,8 @@ fn of(answers: &[&StoredMessage]) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::Answer;
-    use super::asked;
-    use crate::model::Role;
-    use crate::model::State;
-    use crate::model::StoredMessage;
+    use super::{Answer, asked};
+    use crate::model::{Role, State, StoredMessage};
 
     fn message(role: Role, text: &str, second: i64) -> StoredMessage {
         StoredMessage {

@@ -1,15 +1,12 @@
 //! The store that a command looks at, and where its chats are.
 
 use super::Env;
-use crate::db;
-use crate::db::Db;
-use crate::db::Target;
+use crate::db::{Db, Target};
 use crate::model::Table;
 use crate::report::StoreLine;
 use crate::stop::Stop;
-use crate::store;
-use crate::store::Mapping;
-use crate::store::Origin;
+use crate::store::{Mapping, Origin};
+use crate::{db, store};
 
 /// An open store, read-only, and its mapping.
 pub struct Chats {
@@ -60,9 +57,10 @@ impl Env {
         let schema = db.schema().await?;
         self.mask.know(&schema);
         let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
-        self.progress.note(&match self.verbose {
-            true => format!("messages: {mapping:#}"),
-            false => format!("messages: {mapping}"),
+        self.progress.note(&if self.verbose {
+            format!("messages: {mapping:#}")
+        } else {
+            format!("messages: {mapping}")
         });
         if let Origin::Detected(_) = mapping.origin {
             for misfit in store::misfits(&schema) {

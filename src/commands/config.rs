@@ -1,9 +1,7 @@
 //! `chatctl config`: every setting and where its value came from.
 
-use super::Done;
-use super::Env;
-use crate::config::SETTINGS;
-use crate::config::shown;
+use super::{Done, Env};
+use crate::config::{SETTINGS, shown};
 
 /// The widest column of values.
 const WIDEST: usize = 60;

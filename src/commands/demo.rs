@@ -1,18 +1,11 @@
 //! `chatctl demo`: a proven pass and a proven violation, without network or Python.
 
-use super::Done;
-use super::Env;
-use super::Tour;
-use super::verify_stream;
-use crate::demo;
+use super::{Done, Env, Tour, verify_stream};
 use crate::demo::Save;
-use crate::itself;
-use crate::report::Case;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Verdict;
+use crate::report::{Case, Report, Severity, Verdict};
 use crate::stream::run::Proof;
 use crate::temporary::Folder;
+use crate::{demo, itself};
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
@@ -57,11 +50,10 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let bad = verify(Some("saved-after-done"), &env).await?;
     let as_it_must = good.verdict() == Verdict::Proven && bad.verdict() == Verdict::Violated;
     let whole = sum(&good, &bad);
-    let end = match as_it_must {
-        true => END,
-        false => {
-            "The verdicts are not as they must be: something on this machine disturbs the proof."
-        }
+    let end = if as_it_must {
+        END
+    } else {
+        "The verdicts are not as they must be: something on this machine disturbs the proof."
     };
     let stops = vec![
         (GOOD.to_owned(), Some(good)),

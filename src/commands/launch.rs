@@ -1,8 +1,7 @@
 //! How the server under test is started: the names in `--start`, and what it finds in its environment.
 
 use crate::db::Target;
-use crate::http::Ready;
-use crate::http::Start;
+use crate::http::{Ready, Start};
 use crate::mask;
 use crate::mask::Mask;
 use crate::stop::Stop;
@@ -283,12 +282,7 @@ fn shown(url: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Mask;
-    use super::Target;
-    use super::Wanted;
-    use super::environment;
-    use super::names;
-    use super::start;
+    use super::{Mask, Target, Wanted, environment, names, start};
     use std::time::Duration;
 
     fn wanted<'a>(command: &str, target: &'a Target) -> Wanted<'a> {

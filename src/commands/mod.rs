@@ -14,11 +14,9 @@ pub mod verify_stream;
 use crate::config::Config;
 use crate::mask::Mask;
 use crate::progress::Progress;
-use crate::report::Piece;
-use crate::report::Report;
+use crate::report::{Piece, Report};
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// What a command is handed.
 pub struct Env {

@@ -2,9 +2,7 @@
 
 use crate::stop::Stop;
 use crate::store::time_of_text;
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Now, in microseconds since 1970 UTC.
 pub(super) fn now() -> i64 {
@@ -53,9 +51,7 @@ pub(super) fn span(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::moment;
-    use super::now;
-    use super::span;
+    use super::{moment, now, span};
 
     #[test]
     fn a_moment_is_a_time_or_how_long_ago() {

@@ -1,38 +1,23 @@
 //! `chatctl verify-stream`: arguments and wiring.
 
-use super::Done;
-use super::Env;
-use super::launch;
 use super::launch::Wanted;
+use super::{Done, Env, launch};
 use crate::config::Config;
 use crate::db::Target;
-use crate::gate;
-use crate::gate::AnyGate;
-use crate::gate::Listen;
-use crate::gate::Proxy;
+use crate::gate::{AnyGate, Listen, Proxy};
 use crate::gateway::Gateway;
-use crate::http::Ready;
-use crate::http::Server;
-use crate::mask;
+use crate::http::{Ready, Server};
 use crate::report::Report;
 use crate::stop::Stop;
-use crate::stream::profiles;
 use crate::stream::profiles::Profile;
-use crate::stream::run;
-use crate::stream::run::Options;
-use crate::stream::run::Proof;
-use crate::stream::run::Provoked;
-use crate::stream::run::Require;
-use crate::stream::run::World;
-use crate::stream::session;
+use crate::stream::run::{Options, Proof, Provoked, Require, World};
 use crate::stream::session::Session;
-use crate::stream::shipped;
+use crate::stream::{profiles, run, session, shipped};
+use crate::{gate, mask};
 use clap::ValueEnum as _;
 use clap::builder::PossibleValuesParser;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// SQLite servers wait 5 s for a lock; a hold must stay well below.
@@ -398,9 +383,10 @@ pub(super) fn options(args: &Args, config: &Config, target: &Target) -> anyhow::
             .parsed("max-hold", args.max_hold.as_deref(), |text| {
                 duration(text).filter(|hold| *hold >= run::LEAST_HOLD)
             })?
-            .unwrap_or(match target.is_file() {
-                true => MAX_HOLD,
-                false => MAX_HOLD_ON_A_WIRE,
+            .unwrap_or(if target.is_file() {
+                MAX_HOLD
+            } else {
+                MAX_HOLD_ON_A_WIRE
             }),
         settle: config
             .parsed("settle", args.settle.as_deref(), duration)?

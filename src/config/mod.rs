@@ -3,19 +3,16 @@
 mod owner;
 mod settings;
 
-use crate::input;
-use crate::mask;
 use crate::stop::Stop;
 use crate::store::Declared;
 use crate::stream::session::SessionError;
+use crate::{input, mask};
 use serde::Deserialize;
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-pub use settings::SETTINGS;
-pub use settings::Setting;
+pub use settings::{SETTINGS, Setting};
 
 /// The file's name, looked for upwards from the working directory.
 pub const FILE: &str = "chatctl.toml";
@@ -280,9 +277,7 @@ fn near_miss(message: &str) -> Option<&str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Config;
-    use super::Declared;
-    use super::From;
+    use super::{Config, Declared, From};
 
     #[test]
     fn a_flag_beats_the_file_and_the_file_beats_the_default() {

@@ -11,46 +11,22 @@ mod sqlite;
 mod steady;
 mod target;
 
-use crate::model::Cell;
-use crate::model::CellRef;
-use crate::model::Table;
+use crate::model::{Cell, CellRef, Table};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::time::Duration;
 
 pub use catalog::Catalog;
-pub use file::stop_reading;
-pub use file::where_else;
-pub use query::Answer;
-pub use query::Named;
-pub use query::Query;
-pub use query::Row;
-pub use session::Copied;
-pub use session::Door;
-pub use session::Failed;
-pub use session::HISTORY as HISTORY_TABLE;
-pub use session::Interrupter;
-pub use session::Isolation;
-pub use session::Measure;
-pub use session::Missing;
-pub use session::OWN as OWN_TABLES;
-pub use session::Object;
-pub use session::SENTINEL_COMMENT;
-pub use session::SENTINEL_INDEX;
-pub use session::Session;
-pub use session::Waits;
-pub use session::enter;
-pub use session::open as open_session;
-pub use session::overwrite;
-pub use steady::Log;
-pub use steady::Moment;
-pub use steady::Steady;
-pub use steady::open as open_steady;
-pub use steady::open_several as open_several_steady;
-pub use target::Login;
-pub use target::Target;
-pub use target::Tls;
+pub use file::{stop_reading, where_else};
+pub use query::{Answer, Named, Query, Row};
+pub use session::{
+    Copied, Door, Failed, HISTORY as HISTORY_TABLE, Interrupter, Isolation, Measure, Missing,
+    OWN as OWN_TABLES, Object, SENTINEL_COMMENT, SENTINEL_INDEX, Session, Waits, enter,
+    open as open_session, overwrite,
+};
+pub use steady::{Log, Moment, Steady, open as open_steady, open_several as open_several_steady};
+pub use target::{Login, Target, Tls};
 
 /// A boxed future, so that the traits can be used behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,37 +1,17 @@
 //! MySQL and MariaDB.
 
-use super::Backend;
-use super::BoxFuture;
-use super::Catalog;
-use super::Db;
-use super::Each;
-use super::Place;
-use super::Query;
-use super::Target;
-use super::Tried;
-use super::WordIndex;
-use super::WriteError;
-use super::Writer;
-use super::catalog;
-use super::query as queries;
-use super::server;
-use super::steady;
-use crate::model::Cell;
-use crate::model::Table;
-use sqlx::Connection as _;
-use sqlx::Executor as _;
-use sqlx::MySqlConnection;
-use sqlx::MySqlPool;
-use sqlx::Row as _;
-use sqlx::SqlSafeStr as _;
-use sqlx::Type;
-use sqlx::TypeInfo as _;
-use sqlx::ValueRef as _;
-use sqlx::mysql::MySqlConnectOptions;
-use sqlx::mysql::MySqlDatabaseError;
-use sqlx::mysql::MySqlPoolOptions;
-use sqlx::mysql::MySqlRow;
-use sqlx::mysql::MySqlTypeInfo;
+use super::{
+    Backend, BoxFuture, Catalog, Db, Each, Place, Query, Target, Tried, WordIndex, WriteError,
+    Writer, catalog, query as queries, server, steady,
+};
+use crate::model::{Cell, Table};
+use sqlx::mysql::{
+    MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions, MySqlRow, MySqlTypeInfo,
+};
+use sqlx::{
+    Connection as _, Executor as _, MySqlConnection, MySqlPool, Row as _, SqlSafeStr as _, Type,
+    TypeInfo as _, ValueRef as _,
+};
 use std::time::Duration;
 
 pub(super) const BACKEND: Backend = Backend {
@@ -268,9 +248,10 @@ impl Writer for MySqlWriter {
     ) -> BoxFuture<'a, Result<(), WriteError>> {
         Box::pin(async move {
             // Without values it is a text of several statements, and a `?` is not ours.
-            let sql = match args.is_empty() {
-                true => sql.to_owned(),
-                false => server::inlined(sql, args, literal).map_err(WriteError::Other)?,
+            let sql = if args.is_empty() {
+                sql.to_owned()
+            } else {
+                server::inlined(sql, args, literal).map_err(WriteError::Other)?
             };
             let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
                 .execute(&mut self.connection)

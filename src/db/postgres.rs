@@ -1,33 +1,15 @@
 //! PostgreSQL.
 
-use super::Backend;
-use super::BoxFuture;
-use super::Catalog;
-use super::Db;
-use super::Each;
-use super::Place;
-use super::Query;
-use super::Target;
-use super::Tried;
-use super::WriteError;
-use super::Writer;
-use super::catalog;
-use super::query as queries;
-use super::server;
-use super::steady;
-use crate::model::Cell;
-use crate::model::Table;
-use sqlx::Connection as _;
-use sqlx::Executor as _;
-use sqlx::PgConnection;
-use sqlx::PgPool;
-use sqlx::Row as _;
-use sqlx::SqlSafeStr as _;
-use sqlx::TypeInfo as _;
-use sqlx::ValueRef as _;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::postgres::PgPoolOptions;
-use sqlx::postgres::PgRow;
+use super::{
+    Backend, BoxFuture, Catalog, Db, Each, Place, Query, Target, Tried, WriteError, Writer,
+    catalog, query as queries, server, steady,
+};
+use crate::model::{Cell, Table};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::{
+    Connection as _, Executor as _, PgConnection, PgPool, Row as _, SqlSafeStr as _, TypeInfo as _,
+    ValueRef as _,
+};
 use std::time::Duration;
 
 pub(super) const BACKEND: Backend = Backend {
@@ -227,9 +209,10 @@ impl Writer for PostgresWriter {
     ) -> BoxFuture<'a, Result<(), WriteError>> {
         Box::pin(async move {
             // Without values it is a text of several statements, in which `?` is an operator.
-            let sql = match args.is_empty() {
-                true => sql.to_owned(),
-                false => server::inlined(sql, args, literal).map_err(WriteError::Other)?,
+            let sql = if args.is_empty() {
+                sql.to_owned()
+            } else {
+                server::inlined(sql, args, literal).map_err(WriteError::Other)?
             };
             let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
                 .execute(&mut self.connection)

@@ -1,9 +1,7 @@
 //! What the backends that are servers share: connecting, values in a statement's text, tables.
 
 use super::Target;
-use crate::model::Cell;
-use crate::model::Column;
-use crate::model::Table;
+use crate::model::{Cell, Column, Table};
 use crate::stop::Stop;
 use std::fmt;
 use std::time::Duration;
@@ -250,8 +248,7 @@ pub(super) fn tables(rows: &[Vec<Cell>]) -> Vec<Table> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Cell;
-    use super::inlined;
+    use super::{Cell, inlined};
 
     fn bracketed(cell: &Cell) -> anyhow::Result<String> {
         Ok(format!("<{cell}>"))

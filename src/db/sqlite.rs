@@ -3,45 +3,21 @@
 //! This process never closes a plain file descriptor of the database file: that would silently drop
 //! SQLite's own locks.
 
-use super::Backend;
-use super::BoxFuture;
-use super::Catalog;
-use super::Db;
-use super::Each;
-use super::Place;
-use super::Query;
-use super::Reading;
-use super::Target;
-use super::Tried;
-use super::WordIndex;
-use super::WriteError;
-use super::Writer;
-use super::catalog;
-use super::file;
 use super::file::Opened;
-use super::query as queries;
-use crate::model::Cell;
-use crate::model::Column;
-use crate::model::Table;
+use super::{
+    Backend, BoxFuture, Catalog, Db, Each, Place, Query, Reading, Target, Tried, WordIndex,
+    WriteError, Writer, catalog, file, query as queries,
+};
+use crate::model::{Cell, Column, Table};
 use crate::stop::Stop;
 use anyhow::Context as _;
-use rusqlite::Connection;
-use rusqlite::ErrorCode;
-use sqlx::Connection as _;
-use sqlx::Executor as _;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
-use sqlx::TypeInfo as _;
-use sqlx::ValueRef as _;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::sqlite::SqliteRow;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
+use rusqlite::{Connection, ErrorCode};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
+use sqlx::{
+    Connection as _, Executor as _, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 pub(super) const BACKEND: Backend = Backend {
     name: "sqlite",
@@ -171,9 +147,10 @@ impl Shared {
         }
         opened.progress_handler(STEPS, Some(file::is_stopped))?;
         file::scan(&opened, sql, args, each)?;
-        match opened.is_current() {
-            true => Ok(()),
-            false => Err(file::written(&self.target).into()),
+        if opened.is_current() {
+            Ok(())
+        } else {
+            Err(file::written(&self.target).into())
         }
     }
 }
@@ -184,9 +161,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A read that failed.
 fn failed(target: &Target, error: anyhow::Error) -> anyhow::Error {
-    match file::is_stopped() {
-        true => Stop::interrupted().into(),
-        false => error.context(format!("reading `{target}`")),
+    if file::is_stopped() {
+        Stop::interrupted().into()
+    } else {
+        error.context(format!("reading `{target}`"))
     }
 }
 
@@ -408,10 +386,7 @@ fn cells(row: &SqliteRow) -> anyhow::Result<Vec<Cell>> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Cell;
-    use super::Duration;
-    use super::Target;
-    use super::WriteError;
+    use super::{Cell, Duration, Target, WriteError};
 
     async fn scratch(sql: &str) -> (tempfile::TempDir, Target) {
         let folder = tempfile::tempdir().unwrap();

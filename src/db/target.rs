@@ -1,15 +1,12 @@
 //! Which database: a URL, taken apart, with its password masked wherever it is shown.
 
-use super::ALL;
-use super::Backend;
-use super::Place;
+use super::{ALL, Backend, Place};
 use crate::mask;
 use crate::mask::decoded;
 use crate::stop::Stop;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use url::Url;
 
 /// A database URL of a known backend.
@@ -380,12 +377,9 @@ fn unknown(text: &str) -> Stop {
     {
         return Stop::usage(what).hint(*hint);
     }
-    Stop::usage(what).hint(match libpq {
-        true => "write host=… user=… dbname=… as a URL: postgres://USER:PASSWORD@HOST:5432/NAME".to_owned(),
-        false => format!(
-            "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db"
-        ),
-    })
+    Stop::usage(what).hint(if libpq { "write host=… user=… dbname=… as a URL: postgres://USER:PASSWORD@HOST:5432/NAME".to_owned() } else { format!(
+        "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db"
+    ) })
 }
 
 fn server(scheme: &str, text: &str, port: u16) -> Result<At, Stop> {

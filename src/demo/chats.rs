@@ -1,12 +1,9 @@
 //! The demo server's store: the schema of `migrations/`, in SQLite.
 
 use crate::db;
-use crate::db::Db;
-use crate::db::Target;
-use crate::db::Writer;
+use crate::db::{Db, Target, Writer};
 use crate::model::Cell;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::Mutex;

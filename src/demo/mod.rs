@@ -5,8 +5,5 @@ mod chats;
 mod server;
 mod talk;
 
-pub use bugs::ALL;
-pub use bugs::Bug;
-pub use bugs::Save;
-pub use bugs::named;
+pub use bugs::{ALL, Bug, Save, named};
 pub use server::serve;

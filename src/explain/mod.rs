@@ -181,9 +181,7 @@ pub fn nearest(code: &str) -> Option<&'static str> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::ALL;
-    use super::nearest;
-    use super::page;
+    use super::{ALL, nearest, page};
     use std::collections::BTreeSet;
 
     const HEADINGS: [&str; 4] = [

@@ -2,19 +2,10 @@
 //!
 //! It can't count the writes that pass in a step, so it proves violations and never an order.
 
-use super::Closed;
-use super::Gate;
-use super::How;
-use super::Kind;
-use super::Limits;
-use super::Step;
-use super::Waiting;
+use super::{Closed, Gate, How, Kind, Limits, Step, Waiting};
 use crate::clock;
 use crate::clock::Tick;
-use crate::db::Db;
-use crate::db::Tried;
-use crate::db::WriteError;
-use crate::db::Writer;
+use crate::db::{Db, Tried, WriteError, Writer};
 use crate::stop::Stop;
 use std::time::Duration;
 use tokio::sync::watch;

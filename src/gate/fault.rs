@@ -3,9 +3,7 @@
 //! A trigger refuses every row that holds a nonce which was never sent before, so no other
 //! row can meet it. A final marker that still comes does not depend on that save.
 
-use crate::db::Db;
-use crate::db::WriteError;
-use crate::db::Writer;
+use crate::db::{Db, WriteError, Writer};
 use std::time::Duration;
 
 /// What chatctl's own errors say, so that they can be told from the server's in its log.

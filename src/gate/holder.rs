@@ -9,24 +9,15 @@
 //! The bytes are those of SQLite's own protocol: `os_unix.c` (`PENDING_BYTE` and its
 //! neighbours) for the rollback journal, `walformat.html` §2.3 for the WAL index.
 
-use super::ofd::conflicts;
-use super::ofd::lock;
-use super::ofd::lock_behind;
-use super::ofd::open;
-use super::ofd::unlock;
+use super::ofd::{conflicts, lock, lock_behind, open, unlock};
 use nix::libc;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::BufRead as _;
-use std::io::Write;
+use std::io::{BufRead as _, Write};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::clock;

@@ -18,25 +18,15 @@ mod raw_locks;
 mod syscalls;
 
 use crate::clock::Tick;
-use crate::db::Db;
-use crate::db::Tried;
+use crate::db::{Db, Tried};
 use std::time::Duration;
 use tokio::sync::watch;
 
-pub use commits::Carries;
-pub use commits::CommitFault;
-pub use commits::CommitGate;
-pub use commits::CommitOutcome;
-pub use commits::Hold;
-pub use commits::Order;
-pub use commits::Passed;
-pub use commits::Stage;
-pub use commits::Traffic;
-pub use commits::Withheld;
-pub use fault::Fault;
-pub use fault::ON_PURPOSE;
-pub use proxy::Listen;
-pub use proxy::Proxy;
+pub use commits::{
+    Carries, CommitFault, CommitGate, CommitOutcome, Hold, Order, Passed, Stage, Traffic, Withheld,
+};
+pub use fault::{Fault, ON_PURPOSE};
+pub use proxy::{Listen, Proxy};
 pub use syscalls::Syscalls;
 
 /// A gate on one store. Dropping it opens it.

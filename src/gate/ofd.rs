@@ -3,11 +3,9 @@
 
 use crate::clock;
 use crate::clock::Tick;
-use nix::fcntl::FcntlArg;
-use nix::fcntl::fcntl;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use std::fs::File;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,34 +1,17 @@
 //! SQLite's lock bytes, held by a helper process: the gate that can let exactly one write through.
 
-use super::Closed;
-use super::Gate;
-use super::How;
-use super::Kind;
-use super::Limits;
-use super::Step;
-use super::Waiting;
-use super::begin_immediate;
-use super::holder::Answer;
-use super::holder::Ask;
-use super::holder::Journal;
+use super::holder::{Answer, Ask, Journal};
+use super::{Closed, Gate, How, Kind, Limits, Step, Waiting, begin_immediate};
 use crate::clock::Tick;
-use crate::db::Db;
-use crate::db::Tried;
-use crate::db::WriteError;
-use crate::db::Writer;
+use crate::db::{Db, Tried, WriteError, Writer};
 use crate::itself;
 use anyhow::Context as _;
 use clap::ValueEnum as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncBufReadExt as _;
-use tokio::io::AsyncWriteExt as _;
-use tokio::io::BufReader;
-use tokio::io::Lines;
-use tokio::process::Child;
-use tokio::process::ChildStdin;
-use tokio::process::ChildStdout;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
 pub(super) const KIND: Kind = Kind {

@@ -3,33 +3,19 @@
 //!
 //! The helper that started the server traces it; this side asks. Linux only.
 
-use super::How;
-use super::Kind;
-use super::commits::Carries;
-use super::commits::CommitFault;
-use super::commits::CommitGate;
-use super::commits::CommitOutcome;
-use super::commits::Hold;
-use super::commits::Passed;
-use super::commits::Stage;
-use super::commits::Traffic;
-use super::commits::Withheld;
+use super::commits::{
+    Carries, CommitFault, CommitGate, CommitOutcome, Hold, Passed, Stage, Traffic, Withheld,
+};
+use super::{How, Kind};
 use crate::clock;
 use crate::clock::Tick;
 use crate::db::Tried;
-use crate::http::Server;
-use crate::http::Tracing;
-use crate::trace::wire::Ask;
-use crate::trace::wire::Close;
-use crate::trace::wire::Errno;
-use crate::trace::wire::Order;
-use crate::trace::wire::State;
-use crate::trace::wire::Told;
+use crate::http::{Server, Tracing};
+use crate::trace::wire::{Ask, Close, Errno, Order, State, Told};
 use anyhow::Context as _;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub(super) const KIND: Kind = Kind {
     name: "syscalls",

@@ -68,9 +68,7 @@ pub(super) fn call(asked: &Asked, user: &str, taken: bool) -> Call {
 
 #[cfg(test)]
 mod tests {
-    use super::Call;
-    use super::asked;
-    use super::call;
+    use super::{Call, asked, call};
     use serde_json::json;
 
     fn ask(content: &serde_json::Value, stream: bool) -> super::Asked {

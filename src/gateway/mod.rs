@@ -15,17 +15,13 @@ use crate::stream::cassette::Stamp;
 use axum::serve::ListenerExt as _;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use play::Play;
-pub use play::Reel;
+pub use play::{Play, Reel};
 
 /// A running gateway. Dropping it ends it.
 pub struct Gateway {

@@ -4,8 +4,7 @@ use crate::clock;
 use crate::clock::Tick;
 use bytes::Bytes;
 use serde_json::Value;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 

@@ -148,8 +148,7 @@ fn without(text: &str, ranges: &[Range<usize>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Language;
-    use super::blank;
+    use super::{Language, blank};
 
     #[test]
     fn nothing_moves() {

@@ -286,8 +286,7 @@ mod tests {
 
     use super::super::blank::blank;
     use super::super::language::Language;
-    use super::Shape;
-    use super::functions;
+    use super::{Shape, functions};
 
     fn names(text: &str, language: Language) -> Vec<String> {
         let read = blank(text, language);

@@ -1,11 +1,8 @@
 //! `chatctl: ignore CODE reason="…"` in a comment, on the line of a finding or above it.
 
 use super::ALL;
-use super::tree::SourceFile;
-use super::tree::Tree;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::tree::{SourceFile, Tree};
+use crate::report::{Finding, Severity, Source};
 use regex::Regex;
 use std::sync::LazyLock;
 

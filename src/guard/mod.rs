@@ -18,19 +18,12 @@ mod scan;
 pub mod startup;
 pub mod tree;
 
-use crate::report::Case;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Timeline;
-use crate::report::Verdict;
+use crate::report::{Case, Finding, Report, Severity, Source, Timeline, Verdict};
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use tree::SourceFile;
-use tree::Tree;
+use tree::{SourceFile, Tree};
 
 pub use rules::ALL;
 

@@ -3,13 +3,10 @@
 
 use super::language::Language;
 use super::python;
-use super::python::Class;
-use super::python::Import;
-use super::python::Module;
+use super::python::{Class, Import, Module};
 use super::roles::Role;
 use super::tree::SourceFile;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All modules of a tree; a number is the index of the file in the tree.
 #[derive(Debug, Default)]

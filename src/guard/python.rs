@@ -321,10 +321,7 @@ mod tests {
 
     use super::super::blank::blank;
     use super::super::language::Language;
-    use super::conditions;
-    use super::functions;
-    use super::lines;
-    use super::read;
+    use super::{conditions, functions, lines, read};
 
     const TEXT: &str = "\
 from typing import TYPE_CHECKING

@@ -4,12 +4,10 @@
 //! imports before the call, and what the program has loaded by then because other modules
 //! import it: those that call the function, and those that import them.
 
-use super::modules::Modules;
-use super::modules::Origin;
+use super::modules::{Modules, Origin};
 use super::python::Import;
 use super::roles::Role;
-use super::tree::SourceFile;
-use super::tree::Tree;
+use super::tree::{SourceFile, Tree};
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

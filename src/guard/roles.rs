@@ -97,8 +97,7 @@ pub fn role(path: &str) -> Role {
 
 #[cfg(test)]
 mod tests {
-    use super::Role;
-    use super::role;
+    use super::{Role, role};
 
     #[test]
     fn paths_tell_roles() {

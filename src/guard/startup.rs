@@ -8,8 +8,7 @@ use super::language::Language;
 use super::roles::Role;
 use super::tree::SourceFile;
 use regex::Regex;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 /// When a place in the code runs.

@@ -1,23 +1,19 @@
 //! The files of an application: found, read, told apart.
 
-use super::blank::Blanked;
-use super::blank::blank;
+use super::blank::{Blanked, blank};
 use super::commands;
 use super::commands::Command;
-use super::functions::Function;
-use super::functions::Shape;
+use super::functions::{Function, Shape};
 use super::language::Language;
 use super::modules::Modules;
-use super::roles::Role;
-use super::roles::role;
+use super::roles::{Role, role};
 use super::startup::Startup;
 use crate::input;
 use crate::stop::Stop;
 use ignore::WalkBuilder;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file of more bytes was made by a machine: a dump, a bundle.
 pub const LARGEST: u64 = 1024 * 1024;

@@ -2,10 +2,7 @@
 
 use super::listener;
 use super::listener::Owner;
-use super::server::ASK;
-use super::server::Begun;
-use super::server::NOT_STARTED;
-use super::server::Server;
+use super::server::{ASK, Begun, NOT_STARTED, Server};
 use crate::clock;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
@@ -102,8 +99,7 @@ fn taken(port: u16, by: &BTreeSet<u32>, old: &BTreeSet<u32>) -> anyhow::Result<A
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Again;
-    use super::taken;
+    use super::{Again, taken};
     use std::collections::BTreeSet;
 
     #[test]

@@ -3,9 +3,7 @@
 use crate::mask;
 use crate::stop::Stop;
 use anyhow::Context as _;
-use reqwest::header::HeaderMap;
-use reqwest::header::HeaderName;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use std::time::Duration;
 use url::Url;
@@ -181,9 +179,10 @@ impl Client {
             map.insert("authorization", bearer.clone());
         }
         let request = self.inner.request(method, url).headers(map);
-        Ok(match outgoing.body.is_empty() {
-            true => request,
-            false => request.body(outgoing.body.clone()),
+        Ok(if outgoing.body.is_empty() {
+            request
+        } else {
+            request.body(outgoing.body.clone())
         })
     }
 
@@ -273,9 +272,10 @@ fn is_same(home: &Url, other: &Url) -> bool {
     let ports = (home.port_or_known_default(), other.port_or_known_default());
     let encrypts = home.scheme() == "http" && other.scheme() == "https";
     home.host_str() == other.host_str()
-        && match home.scheme() == other.scheme() {
-            true => ports.0 == ports.1,
-            false => encrypts && ports == (Some(80), Some(443)),
+        && if home.scheme() == other.scheme() {
+            ports.0 == ports.1
+        } else {
+            encrypts && ports == (Some(80), Some(443))
         }
 }
 

@@ -1,14 +1,9 @@
 //! The pipes between chatctl and the helper that starts a server: what is asked, and what is told.
 
-use crate::trace::wire::Ask;
-use crate::trace::wire::Told;
-use serde::Deserialize;
-use serde::Serialize;
-use tokio::io::AsyncBufReadExt as _;
-use tokio::io::AsyncWriteExt as _;
-use tokio::io::BufReader;
-use tokio::process::ChildStdin;
-use tokio::process::ChildStdout;
+use crate::trace::wire::{Ask, Told};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 

@@ -1,12 +1,9 @@
 //! Which process listens on a port, from Linux's `/proc`.
 
-use std::collections::BTreeSet;
-use std::collections::HashSet;
-use std::fs;
-use std::io;
-use std::net::TcpListener;
-use std::net::UdpSocket;
+use std::collections::{BTreeSet, HashSet};
+use std::net::{TcpListener, UdpSocket};
 use std::ops::Range;
+use std::{fs, io};
 
 /// Below the ports that systems give to whoever asks for any: 32768 and up on Linux, 49152 and up
 /// elsewhere. From there another process could be given the port of a server that is stopped.
@@ -155,13 +152,7 @@ fn process_group(pid: u32) -> Option<u32> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Owner;
-    use super::Reserved;
-    use super::holders;
-    use super::is_free;
-    use super::owner;
-    use super::process_group;
-    use super::program;
+    use super::{Owner, Reserved, holders, is_free, owner, process_group, program};
     use std::collections::BTreeSet;
 
     #[test]

@@ -8,17 +8,10 @@ mod server;
 pub mod supervisor;
 
 pub use again::Again;
-pub use client::Answer;
-pub use client::Client;
-pub use client::Opened;
-pub use client::Outgoing;
+pub use client::{Answer, Client, Opened, Outgoing};
 pub use helper::Tracing;
 pub use listener::Reserved;
-pub use server::Killer;
-pub use server::OutputLine;
-pub use server::Ready;
-pub use server::Server;
-pub use server::Start;
+pub use server::{Killer, OutputLine, Ready, Server, Start};
 
 /// The programs that listen on a port of this machine, by the names of their files, as far as
 /// `/proc` tells.

@@ -1,29 +1,20 @@
 //! The server under test, started, watched and ended by chatctl.
 
-use super::helper::Helper;
-use super::helper::Tracing;
+use super::helper::{Helper, Tracing};
 use super::listener;
-use super::listener::Owner;
-use super::listener::Reserved;
-use crate::clock;
+use super::listener::{Owner, Reserved};
 use crate::clock::Tick;
-use crate::itself;
-use crate::mask;
 use crate::mask::Mask;
 use crate::stop::Stop;
+use crate::{clock, itself, mask};
 use anyhow::Context as _;
-use nix::sys::signal::Signal;
-use nix::sys::signal::killpg;
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use std::collections::BTreeSet;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::AsyncBufReadExt as _;
-use tokio::io::AsyncReadExt as _;
-use tokio::io::BufReader;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Child;
 use tokio::task::JoinHandle;
 use url::Url;
@@ -260,9 +251,10 @@ impl Server {
     pub(super) async fn failed(&mut self, how: &str) -> anyhow::Error {
         self.end().await;
         let tail = self.tail(20);
-        let tail = match tail.is_empty() {
-            true => "it wrote nothing".to_owned(),
-            false => format!("the end of its output:\n{tail}"),
+        let tail = if tail.is_empty() {
+            "it wrote nothing".to_owned()
+        } else {
+            format!("the end of its output:\n{tail}")
         };
         Stop::unreachable(format!("the server {how}; {tail}"))
             .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}, and be ready within --ready-timeout (--ready says what tells that it is)")

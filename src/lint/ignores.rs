@@ -1,16 +1,10 @@
 //! `-- chatctl: ignore CODE reason="…"`: hides findings, and is a finding when it hides none.
 
-use super::ALL;
-use super::Found;
-use super::UNUSED_IGNORE;
 use super::place::Places;
 use super::script::Script;
-use super::squawk;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::sql::Ignore;
-use crate::sql::Scope;
+use super::{ALL, Found, UNUSED_IGNORE, squawk};
+use crate::report::{Finding, Severity, Source};
+use crate::sql::{Ignore, Scope};
 
 /// Drops what is ignored, and adds a finding for each ignore that hides nothing.
 pub(super) fn apply(

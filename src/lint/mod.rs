@@ -14,15 +14,10 @@ pub mod squawk;
 #[cfg(test)]
 mod tests;
 
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::sql::AllowLoss;
-use crate::sql::Dialect;
-use crate::sql::SplitError;
+use crate::report::{Finding, Severity, Source};
+use crate::sql::{AllowLoss, Dialect, SplitError};
 use place::Places;
-use script::Here;
-use script::Script;
+use script::{Here, Script};
 
 pub use rules::ALL;
 pub use schema::Schema;

@@ -1,7 +1,6 @@
 //! From an offset in the text to a place in the file.
 
-use super::Found;
-use super::Input;
+use super::{Found, Input};
 use crate::report::Finding;
 
 /// The places of one text.
@@ -91,8 +90,7 @@ fn number(count: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::Input;
-    use super::Places;
+    use super::{Input, Places};
 
     fn places(text: &str, start: (u32, u32)) -> Places<'_> {
         Places::new(&Input {

@@ -1,14 +1,8 @@
 //! What the files of a folder made so far, as far as a rule has to know it: which tables there
 //! are, and what goes with a row when the row goes.
 
-use super::script::Script;
-use super::script::renames;
-use super::script::same;
-use crate::sql::Kind;
-use crate::sql::Name;
-use crate::sql::Token;
-use crate::sql::TokenKind;
-use crate::sql::tokenize;
+use super::script::{Script, renames, same};
+use crate::sql::{Kind, Name, Token, TokenKind, tokenize};
 
 /// Tables and the foreign keys between them. Empty for a file that is looked at alone.
 #[derive(Debug, Default)]

@@ -1,16 +1,8 @@
 //! A text as the rules see it: its statements, what each does, and what stands around it.
 
-use super::Input;
-use super::Schema;
+use super::{Input, Schema};
 use crate::sql;
-use crate::sql::AlterAction;
-use crate::sql::Dialect;
-use crate::sql::Directives;
-use crate::sql::Facts;
-use crate::sql::Kind;
-use crate::sql::Name;
-use crate::sql::SplitError;
-use crate::sql::Statement;
+use crate::sql::{AlterAction, Dialect, Directives, Facts, Kind, Name, SplitError, Statement};
 use std::ops::Range;
 
 /// A statement and what it does.

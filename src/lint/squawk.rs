@@ -3,19 +3,12 @@
 //! squawk knows nothing of rows that are lost, and these rules know nothing of locks, so the two
 //! hardly meet; where they do, only one speaks. Its codes appear as `squawk/<rule>`.
 
-use super::Found;
-use super::UNPARSABLE;
 use super::place::Places;
 use super::script::Script;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Found, UNPARSABLE};
+use crate::report::{Finding, Severity, Source};
 use crate::sql::Kind;
-use squawk_linter::Linter;
-use squawk_linter::LinterSettings;
-use squawk_linter::Rule;
-use squawk_linter::Version;
-use squawk_linter::Violation;
+use squawk_linter::{Linter, LinterSettings, Rule, Version, Violation};
 use squawk_syntax::SourceFile;
 use std::str::FromStr;
 
@@ -248,9 +241,7 @@ fn fragment(sentence: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::LEFT_OUT;
-    use super::SHOWN;
-    use super::fragment;
+    use super::{LEFT_OUT, SHOWN, fragment};
     use squawk_linter::Linter;
 
     #[test]

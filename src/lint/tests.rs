@@ -1,15 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
-use super::ALL;
-use super::Input;
-use super::Schema;
-use super::Settings;
-use super::check;
+use super::{ALL, Input, Schema, Settings, check};
 use crate::report::Finding;
 use crate::sql::Dialect;
-use crate::sql::Dialect::Mysql;
-use crate::sql::Dialect::Postgres;
-use crate::sql::Dialect::Sqlite;
+use crate::sql::Dialect::{Mysql, Postgres, Sqlite};
 use std::fs;
 use std::path::Path;
 

@@ -1,15 +1,9 @@
 //! The losses that a migration acknowledges, in its own text or next to its folder. Pure.
 
-use super::preserve::Allowed;
-use super::preserve::Lost;
-use super::preserve::Named;
-use super::preserve::Subject;
-use super::source::Migration;
-use super::source::nearest;
+use super::preserve::{Allowed, Lost, Named, Subject};
+use super::source::{Migration, nearest};
 use crate::sql;
-use crate::sql::AllowLoss;
-use crate::sql::Dialect;
-use crate::sql::DirectiveError;
+use crate::sql::{AllowLoss, Dialect, DirectiveError};
 use crate::stop::Stop;
 
 /// An acknowledged loss, and where it is written.
@@ -128,15 +122,9 @@ fn names(subject: &Subject, lost: &Lost) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::near_miss;
-    use super::of;
-    use super::unused;
-    use crate::migrate::preserve::Lost;
-    use crate::migrate::preserve::What;
-    use crate::migrate::source::Acknowledgement;
-    use crate::migrate::source::File;
-    use crate::migrate::source::Migration;
-    use crate::migrate::source::Version;
+    use super::{near_miss, of, unused};
+    use crate::migrate::preserve::{Lost, What};
+    use crate::migrate::source::{Acknowledgement, File, Migration, Version};
     use crate::sql::Dialect;
 
     fn migration(text: &str, next_to: &[(&str, Option<u64>)]) -> Migration {

@@ -2,28 +2,17 @@
 
 mod shelf;
 
-pub use shelf::Seal;
-pub use shelf::keep;
-pub use shelf::remove;
-pub use shelf::verify;
+pub use shelf::{Seal, keep, remove, verify};
 
 use super::apply::Orders;
 use super::intent::Intent;
 use super::tools;
-use crate::db;
-use crate::db::Missing;
-use crate::db::Target;
-use crate::db::Waits;
-use crate::sql::Destroys;
-use crate::sql::Dialect;
-use crate::stop;
+use crate::db::{Missing, Target, Waits};
+use crate::sql::{Destroys, Dialect};
 use crate::stop::Stop;
-use crate::temporary;
-use std::io::Read as _;
-use std::io::Seek as _;
-use std::io::SeekFrom;
-use std::path::Path;
-use std::path::PathBuf;
+use crate::{db, stop, temporary};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
 
 /// When a backup is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -93,9 +82,10 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
         None => PathBuf::from("chatctl-backups"),
     };
     // The journal names the file, and whoever restores it may be in another folder.
-    let dir = std::path::absolute(match dir.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => &dir,
+    let dir = std::path::absolute(if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        &dir
     })?;
     std::fs::create_dir_all(&dir).map_err(|error| unwritable(&dir, &error))?;
     let name = target.database();

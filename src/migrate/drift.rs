@@ -1,7 +1,6 @@
 //! Two schemas beside each other. Pure.
 
-use similar::ChangeTag;
-use similar::TextDiff;
+use similar::{ChangeTag, TextDiff};
 
 /// A line that only one of two schemas has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +29,7 @@ pub fn differences(expected: &[String], there: &[String]) -> Vec<Difference> {
 
 #[cfg(test)]
 mod tests {
-    use super::Difference;
-    use super::differences;
+    use super::{Difference, differences};
 
     #[test]
     fn a_schema_is_compared_line_by_line() {

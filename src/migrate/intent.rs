@@ -2,20 +2,12 @@
 //! The proof does not rest on it; only an acknowledgement does.
 
 use super::acknowledged;
-use super::preserve::Allowed;
-use super::preserve::Named;
-use super::preserve::Renames;
+use super::preserve::{Allowed, Named, Renames};
 use super::source::Migration;
 use crate::db::Isolation;
 use crate::model::Shape;
 use crate::sql;
-use crate::sql::AlterAction;
-use crate::sql::Destroys;
-use crate::sql::Dialect;
-use crate::sql::Facts;
-use crate::sql::Kind;
-use crate::sql::Name;
-use crate::sql::Statement;
+use crate::sql::{AlterAction, Destroys, Dialect, Facts, Kind, Name, Statement};
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -58,9 +50,10 @@ impl<'a> Intent<'a> {
         {
             blocks.clear();
         }
-        let isolation = match blocks.is_empty() && dialect == Dialect::Postgres {
-            true => pieces.first().and_then(isolation),
-            false => None,
+        let isolation = if blocks.is_empty() && dialect == Dialect::Postgres {
+            pieces.first().and_then(isolation)
+        } else {
+            None
         };
         if isolation.is_some() {
             pieces.remove(0);
@@ -101,9 +94,10 @@ impl<'a> Intent<'a> {
         let mut at = 0;
         let end = self.pieces.len()..self.pieces.len();
         for block in self.blocks.iter().chain([&end]) {
-            match alone {
-                true => parts.extend((at..block.start).map(|number| number..number + 1)),
-                false => parts.push(at..block.start),
+            if alone {
+                parts.extend((at..block.start).map(|number| number..number + 1));
+            } else {
+                parts.push(at..block.start);
             }
             parts.push(block.clone());
             at = block.end;

@@ -8,8 +8,7 @@ use crate::db::Session;
 use crate::model::Cell;
 use crate::sql::Dialect;
 use crate::stop::Stop;
-use sha2::Digest as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -342,10 +341,7 @@ pub(super) fn hash(text: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Entry;
-    use super::State;
-    use super::Version;
-    use super::standing;
+    use super::{Entry, State, Version, standing};
 
     /// What is on disk is read again, and what only a newer chatctl knows is refused.
     #[test]

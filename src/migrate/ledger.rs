@@ -1,18 +1,10 @@
 //! The history in a database: read whichever tool wrote it, written as sqlx does.
 
-use super::history;
-use super::history::Foreign;
-use super::history::Found;
-use super::history::Recorded;
-use super::journal;
-use super::journal::Journal;
-use super::journal::Mark;
-use super::journal::State as Event;
-use super::plan;
-use super::plan::Applied;
-use super::plan::State;
-use super::source::Migration;
-use super::source::Version;
+use super::history::{Foreign, Found, Recorded};
+use super::journal::{Journal, Mark, State as Event};
+use super::plan::{Applied, State};
+use super::source::{Migration, Version};
+use super::{history, journal, plan};
 use crate::db::Session;
 use crate::model::Cell;
 use crate::sql::Dialect;

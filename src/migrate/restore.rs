@@ -1,16 +1,11 @@
 //! A database becomes what it was when a backup was made: what came since goes too, for it would
 //! keep a migration from making it again.
 
-use super::backup::check;
-use super::backup::refused;
+use super::backup::{check, refused};
 use super::scratch::Scratch;
 use super::tools;
 use crate::db;
-use crate::db::Login;
-use crate::db::Missing;
-use crate::db::Session;
-use crate::db::Target;
-use crate::db::Waits;
+use crate::db::{Login, Missing, Session, Target, Waits};
 use crate::stop::Stop;
 use crate::temporary::Folder;
 use std::path::Path;

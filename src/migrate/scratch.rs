@@ -3,11 +3,8 @@
 mod fill;
 mod forsaken;
 
-use super::backup;
-use super::dialect;
-use super::tools;
-use crate::db::Session;
-use crate::db::Target;
+use super::{backup, dialect, tools};
+use crate::db::{Session, Target};
 use crate::stop::Stop;
 use crate::temporary::Folder;
 use std::collections::BTreeSet;

@@ -1,12 +1,10 @@
 //! The client programs that come with a database server: they dump and restore.
 
-use crate::db::Login;
-use crate::db::Tls;
+use crate::db::{Login, Tls};
 use crate::stop::Stop;
 use std::fs::File;
 use std::path::Path;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// How a program of the server is run: what it is called, by whom first, and the package that has it.
 pub(super) struct Tool {
@@ -99,9 +97,10 @@ impl Client {
     fn of(program: &Path) -> Self {
         let says = Command::new(program).arg("--version").output();
         let says = says.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        match says.is_ok_and(|says| says.contains("MariaDB")) {
-            true => Self::Mariadb,
-            false => Self::Mysql,
+        if says.is_ok_and(|says| says.contains("MariaDB")) {
+            Self::Mariadb
+        } else {
+            Self::Mysql
         }
     }
 }
@@ -151,12 +150,13 @@ fn pair(
     (name, value): (&'static str, &Option<String>),
 ) -> Option<Result<(&'static str, String), Stop>> {
     let value = value.clone()?;
-    Some(match value.trim_start().starts_with("-----BEGIN") {
-        true => Err(Stop::refused(
-            "the URL holds a certificate or a key itself, and the server's client programs take files only",
-        )
-        .hint("write it to a file, and give the file's path in the URL")),
-        false => Ok((name, value)),
+    Some(if value.trim_start().starts_with("-----BEGIN") {
+        Err(Stop::refused(
+        "the URL holds a certificate or a key itself, and the server's client programs take files only",
+    )
+    .hint("write it to a file, and give the file's path in the URL"))
+    } else {
+        Ok((name, value))
     })
 }
 
@@ -200,11 +200,8 @@ pub(super) fn input(path: &Path) -> Result<Stdio, Stop> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Client;
-    use super::of_mysql;
-    use super::of_postgres;
-    use crate::db::Target;
-    use crate::db::Tls;
+    use super::{Client, of_mysql, of_postgres};
+    use crate::db::{Target, Tls};
 
     fn tls(url: &str) -> Tls {
         Target::parse(url).unwrap().login().unwrap().tls

@@ -19,9 +19,10 @@ impl Value {
     /// A number; what JSON has no number for (`NaN`, `Infinity`, `007`) stays text.
     pub fn number(text: impl Into<String>) -> Self {
         let text = text.into();
-        match is_number(&text) {
-            true => Self::Number(text),
-            false => Self::Text(text),
+        if is_number(&text) {
+            Self::Number(text)
+        } else {
+            Self::Text(text)
         }
     }
 

@@ -218,9 +218,7 @@ impl Lines {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Clean;
-    use super::Kind;
-    use super::Lines;
+    use super::{Clean, Kind, Lines};
     use std::io::Write as _;
 
     const TEXT: Kind = Kind::Text { color: false };

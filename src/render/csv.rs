@@ -7,20 +7,9 @@
 //! characters are spelled out; elsewhere a note tells that there are some. A cell that a CI system
 //! would take for a command is in quotes.
 
-use super::Failing;
-use super::Format;
-use super::Kind;
-use super::Show;
-use super::Style;
-use super::escape;
-use super::text;
+use super::{Failing, Format, Kind, Show, Style, escape, text};
 use crate::model::Value;
-use crate::report::Finding;
-use crate::report::Head;
-use crate::report::Line;
-use crate::report::Piece;
-use crate::report::Report;
-use crate::report::Row;
+use crate::report::{Finding, Head, Line, Piece, Report, Row};
 use std::io;
 use std::io::Write;
 
@@ -150,9 +139,10 @@ impl Records {
 
     /// A text, in quotes where it needs them; an empty one too, so that it is not no value.
     fn quoted(&self, text: &str) -> String {
-        let text = match self.terminal {
-            true => escape::line(text),
-            false => text.into(),
+        let text = if self.terminal {
+            escape::line(text)
+        } else {
+            text.into()
         };
         let ends = text.contains([',', '"', '\r', '\n']);
         if text.is_empty() || ends || text.trim_start().starts_with("::") {

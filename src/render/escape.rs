@@ -97,9 +97,7 @@ fn spell(text: &str, is_spelled: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::block;
-    use super::indented;
-    use super::line;
+    use super::{block, indented, line};
 
     #[test]
     fn plain_text_is_not_copied() {

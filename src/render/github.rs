@@ -3,17 +3,8 @@
 //!
 //! Syntax: <https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands>
 
-use super::Failing;
-use super::Failure;
-use super::Format;
-use super::Kind;
-use super::Style;
-use super::escape;
-use super::text;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Verdict;
+use super::{Failing, Failure, Format, Kind, Style, escape, text};
+use crate::report::{Finding, Report, Severity, Verdict};
 use std::io;
 use std::io::Write;
 
@@ -112,8 +103,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::super::samples;
-    use super::data;
-    use super::property;
+    use super::{data, property};
     use crate::render::Style;
     use crate::report::Report;
 

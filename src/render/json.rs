@@ -3,34 +3,19 @@
 
 mod view;
 
-use super::Failing;
-use super::Failure;
-use super::Format;
-use super::Kind;
-use super::Style;
-use super::escape;
-use super::text;
+use super::{Failing, Failure, Format, Kind, Style, escape, text};
 use crate::outcome::Outcome;
 use crate::report;
-use crate::report::Case;
-use crate::report::Evidence;
-use crate::report::Finding;
-use crate::report::Moment;
-use crate::report::Place;
-use crate::report::Report;
-use crate::report::Row;
-use crate::report::Severity;
-use crate::report::StoreLine;
-use crate::report::Timeline;
-use crate::report::Verdict;
+use crate::report::{
+    Case, Evidence, Finding, Moment, Place, Report, Row, Severity, StoreLine, Timeline, Verdict,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::io::Write;
 use std::time::Duration;
 
-pub(super) use view::message;
-pub(super) use view::object;
+pub(super) use view::{message, object};
 
 pub(super) const FORMAT: Format = Format {
     name: "json",
@@ -262,8 +247,7 @@ mod tests {
     use super::SCHEMAS;
     use crate::render::Style;
     use crate::report::Report;
-    use serde_json::Value;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn rendered(report: &Report) -> Value {
         let mut out = Vec::new();

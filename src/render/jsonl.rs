@@ -4,15 +4,8 @@
 //! `kind`. Of a view: the rows, or
 //! the messages, and nothing else; that a view was cut is told on stderr.
 
-use super::Failing;
-use super::Format;
-use super::Kind;
-use super::Show;
-use super::Style;
-use super::json;
-use crate::report::Head;
-use crate::report::Piece;
-use crate::report::Report;
+use super::{Failing, Format, Kind, Show, Style, json};
+use crate::report::{Head, Piece, Report};
 use std::io;
 use std::io::Write;
 

@@ -3,22 +3,9 @@
 //! What could not be decided or was refused is an `<error>`, never a skip:
 //! a CI shows skipped tests green, and nothing was shown here.
 
-use super::Failing;
-use super::Failure;
-use super::Format;
-use super::Kind;
-use super::Style;
-use super::escape;
-use super::text;
-use crate::report::Case;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Verdict;
-use quick_junit::NonSuccessKind;
-use quick_junit::TestCase;
-use quick_junit::TestCaseStatus;
-use quick_junit::TestSuite;
+use super::{Failing, Failure, Format, Kind, Style, escape, text};
+use crate::report::{Case, Finding, Report, Severity, Verdict};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use std::io;
 use std::io::Write;
 use std::time::Duration;

@@ -4,15 +4,8 @@
 
 mod view;
 
-use super::Failing;
-use super::Failure;
-use super::Format;
-use super::Kind;
-use super::Style;
-use super::escape;
-use super::text;
-use crate::report::Finding;
-use crate::report::Report;
+use super::{Failing, Failure, Format, Kind, Style, escape, text};
+use crate::report::{Finding, Report};
 use std::io;
 use std::io::Write;
 
@@ -63,13 +56,12 @@ fn finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
     let (code, harm) = (finding.code, plain(&finding.harm));
     writeln!(out, "\n### {severity}: {code}\n\n{harm}\n")?;
     for fact in text::facts(finding) {
-        match fact.text.contains('\n') {
-            false => writeln!(out, "- {}: {}", fact.label, plain(&fact.text))?,
-            true => {
-                writeln!(out, "- {}:\n", fact.label)?;
-                for line in fenced(&fact.text).lines() {
-                    writeln!(out, "  {line}")?;
-                }
+        if !fact.text.contains('\n') {
+            writeln!(out, "- {}: {}", fact.label, plain(&fact.text))?;
+        } else {
+            writeln!(out, "- {}:\n", fact.label)?;
+            for line in fenced(&fact.text).lines() {
+                writeln!(out, "  {line}")?;
             }
         }
     }

@@ -23,17 +23,13 @@ mod text;
 mod view_tests;
 
 use crate::outcome::Outcome;
-use crate::report::Piece;
-use crate::report::Report;
+use crate::report::{Piece, Report};
 use std::io;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use clean::Clean;
-pub use clean::Kind;
-pub use clean::Lines;
+pub use clean::{Clean, Kind, Lines};
 pub use json::SCHEMAS;
 
 /// Writes a whole report, ending with a newline; fails only when the writer does.

@@ -1,17 +1,9 @@
 //! Reports as real runs make them: what the formats are tested with.
 
-use crate::report::Case;
-use crate::report::Finding;
-use crate::report::Lane;
-use crate::report::Place;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::StoreLine;
-use crate::report::Timeline;
-use crate::report::Verdict;
-use std::time::Duration;
-use std::time::SystemTime;
+use crate::report::{
+    Case, Finding, Lane, Place, Report, Severity, Source, StoreLine, Timeline, Verdict,
+};
+use std::time::{Duration, SystemTime};
 
 /// Every sample with its name; between them they hold every verdict.
 pub(super) fn all() -> Vec<(&'static str, Report)> {

@@ -2,23 +2,11 @@
 //!
 //! Specification: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>
 
-use super::Failing;
-use super::Failure;
-use super::Format;
-use super::Kind;
-use super::Style;
-use super::escape;
-use super::json;
-use super::text;
+use super::{Failing, Failure, Format, Kind, Style, escape, json, text};
 use crate::explain;
 use crate::outcome::Outcome;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Verdict;
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use crate::report::{Finding, Report, Severity, Verdict};
+use serde_json::{Map, Value, json};
 use std::io;
 use std::io::Write;
 

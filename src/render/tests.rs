@@ -2,11 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::ALL;
-use super::Style;
-use super::escape;
-use super::named;
-use super::samples;
+use super::{ALL, Style, escape, named, samples};
 use crate::report::Report;
 use unicode_width::UnicodeWidthStr;
 

@@ -1,17 +1,10 @@
 //! Words that several formats share, so that one report reads the same in all of them.
 
 use super::escape;
-use crate::report::Case;
-use crate::report::Finding;
-use crate::report::Moment;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Verdict;
+use crate::report::{Case, Finding, Moment, Report, Severity, Verdict};
 use std::borrow::Cow;
-use std::time::Duration;
-use std::time::SystemTime;
-use unicode_width::UnicodeWidthChar;
-use unicode_width::UnicodeWidthStr;
+use std::time::{Duration, SystemTime};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Said instead of a table when a run had nothing to look at.
 pub(super) const NOTHING: &str = "nothing was examined, so nothing was shown";
@@ -413,10 +406,7 @@ fn size(characters: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Duration;
-    use super::SystemTime;
-    use super::took;
-    use super::wrap;
+    use super::{Duration, SystemTime, took, wrap};
 
     #[test]
     fn durations_read_like_a_person_would_say_them() {

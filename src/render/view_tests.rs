@@ -2,23 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::ALL;
-use super::Style;
-use super::escape;
-use super::named;
 use super::tests::golden;
+use super::{ALL, Style, escape, named};
 use crate::model::Value;
-use crate::report::Align;
-use crate::report::Column;
-use crate::report::Head;
-use crate::report::Holds;
-use crate::report::Line;
-use crate::report::Note;
-use crate::report::Piece;
-use crate::report::Sheet;
-use crate::report::Text;
-use crate::report::Tool;
-use crate::report::Transcript;
+use crate::report::{Align, Column, Head, Holds, Line, Note, Piece, Sheet, Text, Tool, Transcript};
 
 const HOSTILE: &str = "=1+1 \u{1b}[2J | \"q\",\u{202e}x\u{200f}\u{61c}\r\n@all <b> `";
 

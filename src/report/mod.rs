@@ -10,30 +10,12 @@ mod view;
 
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-pub use finding::Evidence;
-pub use finding::Finding;
-pub use finding::Place;
-pub use finding::Row;
-pub use finding::Severity;
-pub use finding::Source;
-pub use timeline::Lane;
-pub use timeline::Moment;
-pub use timeline::Timeline;
+pub use finding::{Evidence, Finding, Place, Row, Severity, Source};
+pub use timeline::{Lane, Moment, Timeline};
 pub use verdict::Verdict;
-pub use view::Align;
-pub use view::Column;
-pub use view::Head;
-pub use view::Holds;
-pub use view::Line;
-pub use view::Note;
-pub use view::Piece;
-pub use view::Sheet;
-pub use view::Text;
-pub use view::Tool;
-pub use view::Transcript;
+pub use view::{Align, Column, Head, Holds, Line, Note, Piece, Sheet, Text, Tool, Transcript};
 
 /// The name of the JSON shape; it changes only when a reader of the old shape would break.
 pub const SCHEMA: &str = "chatctl.report/1";
@@ -242,10 +224,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::Finding;
-    use super::Report;
-    use super::Severity;
-    use super::Verdict;
+    use super::{Finding, Report, Severity, Verdict};
 
     #[test]
     fn a_report_without_cases_shows_nothing() {

@@ -1,8 +1,7 @@
 //! What happened in a trial, in order, on one clock.
 
 use serde::Serialize;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Who did it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,9 +88,7 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests {
-    use super::Duration;
-    use super::Lane;
-    use super::Timeline;
+    use super::{Duration, Lane, Timeline};
 
     #[test]
     fn moments_are_sorted_by_time() {

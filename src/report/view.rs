@@ -204,8 +204,7 @@ impl Sheet {
 
 #[cfg(test)]
 mod tests {
-    use super::Column;
-    use super::Sheet;
+    use super::{Column, Sheet};
 
     #[test]
     fn each_column_has_a_key_of_its_own() {

@@ -7,10 +7,8 @@
 mod compound;
 
 use super::Dialect;
-use super::token::Token;
-use super::token::TokenKind;
-use compound::Compound;
-use compound::Gate;
+use super::token::{Token, TokenKind};
+use compound::{Compound, Gate};
 
 /// Follows the tokens of one statement.
 #[derive(Debug)]
@@ -142,9 +140,7 @@ impl Body {
 }
 
 fn follow(dialect: Dialect, head: Head, word: Option<&str>) -> State {
-    use Dialect::Mysql;
-    use Dialect::Postgres;
-    use Dialect::Sqlite;
+    use Dialect::{Mysql, Postgres, Sqlite};
     match (head, word, dialect) {
         (Head::First, Some("CREATE"), _) => State::Head(Head::Create),
         (Head::First, Some("BEGIN"), Mysql) => State::Head(Head::Begin),

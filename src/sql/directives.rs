@@ -25,11 +25,8 @@ mod tests;
 use std::fmt;
 use std::ops::Range;
 
-use super::Dialect;
-use super::Statement;
-use super::split::Comment;
-use super::split::Scan;
-use super::split::scan;
+use super::split::{Comment, Scan, scan};
+use super::{Dialect, Statement};
 use fields::Fields;
 
 const NO_TRANSACTION: &str = "no-transaction";
@@ -208,11 +205,12 @@ impl Directives {
         let line = comment.place.line;
         let raw = comment.token.text(text);
         let Some(body) = raw.strip_prefix("--").map(str::trim) else {
-            return match is_marked(raw.trim_matches(['/', '*', '#', ' ', '\t', '\r', '\n'])) {
-                true => Err(Problem::new(
+            return if is_marked(raw.trim_matches(['/', '*', '#', ' ', '\t', '\r', '\n'])) {
+                Err(Problem::new(
                     "a directive has to be a line comment that starts with `--`",
-                )),
-                false => Ok(()),
+                ))
+            } else {
+                Ok(())
             };
         };
         let before_all = scan

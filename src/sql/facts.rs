@@ -13,18 +13,11 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use super::Dialect;
-use super::Statement;
 use super::name::Name;
 use super::split::split;
-use super::token::Token;
-use super::token::TokenKind;
-use super::token::tokenize;
-pub use kind::AlterAction;
-pub use kind::Conflict;
-pub use kind::Constraint;
-pub use kind::Kind;
-pub use kind::TypeChange;
+use super::token::{Token, TokenKind, tokenize};
+use super::{Dialect, Statement};
+pub use kind::{AlterAction, Conflict, Constraint, Kind, TypeChange};
 use parser::Parser;
 pub use risk::Destroys;
 

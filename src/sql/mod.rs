@@ -20,27 +20,13 @@ use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
-pub use directives::AllowLoss;
-pub use directives::DirectiveError;
-pub use directives::Directives;
-pub use directives::Ignore;
-pub use directives::NoTransaction;
-pub use directives::Scope;
-pub use directives::directives;
-pub use facts::AlterAction;
-pub use facts::Conflict;
-pub use facts::Constraint;
-pub use facts::Destroys;
-pub use facts::Facts;
-pub use facts::Kind;
-pub use facts::TypeChange;
-pub use facts::facts;
+pub use directives::{
+    AllowLoss, DirectiveError, Directives, Ignore, NoTransaction, Scope, directives,
+};
+pub use facts::{AlterAction, Conflict, Constraint, Destroys, Facts, Kind, TypeChange, facts};
 pub use name::Name;
 pub use split::split;
-pub use token::Lexer;
-pub use token::Token;
-pub use token::TokenKind;
-pub use token::tokenize;
+pub use token::{Lexer, Token, TokenKind, tokenize};
 pub use transactions::transactions;
 
 /// Whose SQL a text is. The dialects differ in what a quote, a comment and a body are.

@@ -3,14 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::Dialect;
-use super::Place;
-use super::SplitError;
-use super::Statement;
 use super::body::Body;
-use super::token::Lexer;
-use super::token::Token;
-use super::token::TokenKind;
+use super::token::{Lexer, Token, TokenKind};
+use super::{Dialect, Place, SplitError, Statement};
 
 /// All statements of `text`, in their order. Empty statements are dropped; a missing `;` at the
 /// end of the text is none.

@@ -136,9 +136,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn scan(&mut self, first: u8) -> TokenKind {
-        use Dialect::Mysql;
-        use Dialect::Postgres;
-        use Dialect::Sqlite;
+        use Dialect::{Mysql, Postgres, Sqlite};
         if let Some(length) = self.delimiter_at(self.at) {
             self.at += length;
             return TokenKind::Delimiter;

@@ -1,9 +1,7 @@
 //! Which of several branches a user sees: the way from the current leaf back to the first message.
 
-use crate::model::Role;
-use crate::model::StoredMessage;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use crate::model::{Role, StoredMessage};
+use std::collections::{HashMap, HashSet};
 
 /// Marks the messages on the way to the current leaf and puts them first, in the order of the way.
 ///
@@ -91,8 +89,7 @@ fn left_behind(
 #[cfg(test)]
 mod tests {
     use super::mark;
-    use crate::model::Role;
-    use crate::model::StoredMessage;
+    use crate::model::{Role, StoredMessage};
 
     fn messages(links: &[(&str, &str)]) -> Vec<StoredMessage> {
         let message = |(key, parent): &(&str, &str)| StoredMessage {

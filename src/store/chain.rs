@@ -1,9 +1,8 @@
 //! Messages that name the one before: followed from the conversation's last one on.
 
-use super::Mapping;
 use super::declared::Store;
-use super::plan;
 use super::plan::Plan;
+use super::{Mapping, plan};
 use crate::db::Db;
 use crate::model::StoredMessage;
 use crate::stop::Stop;

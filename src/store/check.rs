@@ -1,12 +1,10 @@
 //! A declared store held against the tables that are there: names, and what was left out.
 
-use super::declared::Shape;
-use super::declared::Store;
+use super::declared::{Shape, Store};
 use super::names;
 use super::predicate::Predicate;
 use super::source::Source;
-use crate::model::Column;
-use crate::model::Table;
+use crate::model::{Column, Table};
 use crate::stop::Stop;
 
 /// The tables of a store, after its names were put as the catalogue spells them.

@@ -1,10 +1,8 @@
 //! The grammar of mappings: `[[store]]` of `chatctl.toml` and of the presets.
 
 use super::predicate::Predicate;
-use super::source::Path;
-use super::source::Source;
-use serde::Deserialize;
-use serde::Serialize;
+use super::source::{Path, Source};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One place in which chats are kept.

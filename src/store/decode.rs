@@ -1,24 +1,10 @@
 //! Rows as messages: pure, whatever the shape.
 
-use super::branch;
-use super::declared::Items;
-use super::declared::Shape;
-use super::declared::Store;
-use super::keys;
-use super::parts;
-use super::plan::Plan;
-use super::plan::Slot;
-use super::roles;
-use super::row::Row;
-use super::row::fill;
-use super::row::time_of;
-use super::row::written;
-use super::status;
-use crate::model::CellRef;
-use crate::model::Mark;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
+use super::declared::{Items, Shape, Store};
+use super::plan::{Plan, Slot};
+use super::row::{Row, fill, time_of, written};
+use super::{branch, keys, parts, roles, status};
+use crate::model::{CellRef, Mark, Role, State, StoredMessage};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,32 +1,15 @@
 //! Finding where the chats are: by presets, by the texts of a chat that was just held, by names
 //! and a look at some rows.
 
-use super::Declared;
-use super::Mapping;
-use super::Origin;
-use super::declared::Shape;
-use super::declared::Store;
-use super::elsewhere;
-use super::fit;
-use super::join;
+use super::declared::{Shape, Store};
 use super::keys::Condition;
-use super::packed;
-use super::read;
 use super::read::Order;
-use super::roles;
-use super::score;
-use super::score::ENOUGH;
-use super::score::Guess;
-use super::score::Reason;
-use super::score::Why;
-use super::tie;
-use super::values;
-use super::words;
+use super::score::{ENOUGH, Guess, Reason, Why};
+use super::{
+    Declared, Mapping, Origin, elsewhere, fit, join, packed, read, roles, score, tie, values, words,
+};
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::Role;
-use crate::model::StoredMessage;
-use crate::model::Table;
+use crate::model::{Cell, Role, StoredMessage, Table};
 use crate::stop::Stop;
 
 /// A mapping that may be the right one.
@@ -407,8 +390,7 @@ pub fn by_names(schema: &[Table]) -> Option<Mapping> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Table;
-    use super::by_names;
+    use super::{Table, by_names};
     use crate::model::Column;
 
     fn table(name: &str, columns: &[&str]) -> Table {

@@ -1,10 +1,8 @@
 //! Chats in a schema, or a database, that bare names do not mean: they are named, not read.
 
-use super::presets;
-use super::score;
+use super::{presets, score};
 use crate::db::Db;
-use crate::model::Column;
-use crate::model::Table;
+use crate::model::{Column, Table};
 use std::collections::BTreeMap;
 
 /// Where else on the server tables look like chats, and how to get there; nothing where none do.
@@ -64,8 +62,9 @@ fn likely(tables: &[Table]) -> Option<String> {
 /// A schema as a search path spells it.
 fn spelled(schema: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    match schema.chars().all(plain) {
-        true => schema.to_owned(),
-        false => format!("\"{schema}\""),
+    if schema.chars().all(plain) {
+        schema.to_owned()
+    } else {
+        format!("\"{schema}\"")
     }
 }

@@ -1,12 +1,8 @@
 //! Presets held against the tables that are there.
 
-use super::Candidate;
-use super::Mapping;
-use super::Origin;
-use super::presets;
 use super::presets::Preset;
-use super::score::Reason;
-use super::score::Why;
+use super::score::{Reason, Why};
+use super::{Candidate, Mapping, Origin, presets};
 use crate::db::Target;
 use crate::model::Table;
 use crate::stop::Stop;
@@ -65,9 +61,12 @@ fn held(schema: &[Table]) -> Vec<Result<Candidate, Misfit>> {
         ours.is_some_and(|(_, checked)| checked.is_ok())
     };
     let stands = |preset: &Preset| {
-        !all.iter().any(|(other, _)| match usable(preset) {
-            true => usable(other) && other.contains(preset),
-            false => other.contains(preset) || usable(other) && preset.contains(other),
+        !all.iter().any(|(other, _)| {
+            if usable(preset) {
+                usable(other) && other.contains(preset)
+            } else {
+                other.contains(preset) || usable(other) && preset.contains(other)
+            }
         })
     };
     let best: Vec<_> = all.iter().map(|(preset, _)| stands(preset)).collect();
@@ -129,10 +128,8 @@ pub(super) fn nothing(target: &Target, schema: &[Table]) -> Stop {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::fitting;
-    use super::misfits;
-    use crate::model::Column;
-    use crate::model::Table;
+    use super::{fitting, misfits};
+    use crate::model::{Column, Table};
     use crate::store::presets;
 
     /// The tables of a preset's signature, but for one column.

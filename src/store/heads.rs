@@ -1,18 +1,12 @@
 //! The rows of conversations: title, user and times.
 
-use super::Mapping;
-use super::keys;
 use super::keys::Condition;
 use super::list::Filter;
-use super::plan;
-use super::read;
 use super::row::unwrapped;
 use super::source::Source;
-use super::time;
+use super::{Mapping, keys, plan, read, time};
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::CellRef;
-use crate::model::Conversation;
+use crate::model::{Cell, CellRef, Conversation};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
@@ -63,9 +57,10 @@ pub(super) async fn rows(
         .chain(&place.key)
         .map(|name| format!("m.{} DESC", db.quote(name)));
     let order = order.collect::<Vec<_>>().join(", ");
-    let condition = match conditions.is_empty() {
-        true => "1 = 1".to_owned(),
-        false => conditions.join(" AND "),
+    let condition = if conditions.is_empty() {
+        "1 = 1".to_owned()
+    } else {
+        conditions.join(" AND ")
     };
     let condition = Condition {
         sql: format!("{condition} ORDER BY {order} LIMIT {limit}"),

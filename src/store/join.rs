@@ -1,16 +1,10 @@
 //! The conversations' own table, found by the keys that messages name: without a foreign key a
 //! name alone may mislead, and there the title, the user and the only trace of a lost turn stand.
 
-use super::declared::Conversations;
-use super::declared::Shape;
-use super::declared::Store;
-use super::keys;
-use super::words;
+use super::declared::{Conversations, Shape, Store};
+use super::{keys, words};
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::Column;
-use crate::model::StoredMessage;
-use crate::model::Table;
+use crate::model::{Cell, Column, StoredMessage, Table};
 use std::collections::BTreeSet;
 
 /// So many keys are looked for.

@@ -3,8 +3,7 @@
 use super::Mapping;
 use super::source::Source;
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::Column;
+use crate::model::{Cell, Column};
 use std::borrow::Cow;
 
 /// A condition and its values; without a text it holds for every row.
@@ -116,28 +115,31 @@ pub(super) fn joined(db: &dyn Db, columns: &[Source]) -> String {
             }
         })
         .collect();
-    match parts.is_empty() {
-        true => "''".to_owned(),
-        false => parts.join(" || '/' || "),
+    if parts.is_empty() {
+        "''".to_owned()
+    } else {
+        parts.join(" || '/' || ")
     }
 }
 
 /// A part of a key of several columns, as it stands in the key: a `/` in it is not one between parts.
 pub(super) fn part(text: Cow<'_, str>) -> Cow<'_, str> {
-    match text.contains(['%', '/']) {
-        true => Cow::Owned(text.replace('%', "%25").replace('/', "%2F")),
-        false => text,
+    if text.contains(['%', '/']) {
+        Cow::Owned(text.replace('%', "%25").replace('/', "%2F"))
+    } else {
+        text
     }
 }
 
 fn of_part(part: &str) -> Cow<'_, str> {
-    match part.contains('%') {
-        true => Cow::Owned(
+    if part.contains('%') {
+        Cow::Owned(
             part.replace("%2F", "/")
                 .replace("%2f", "/")
                 .replace("%25", "%"),
-        ),
-        false => Cow::Borrowed(part),
+        )
+    } else {
+        Cow::Borrowed(part)
     }
 }
 
@@ -148,9 +150,10 @@ fn plain(db: &dyn Db, columns: &[Source]) -> String {
 /// What is alike in all spellings of a key: only a UUID has several.
 pub(super) fn same(key: &str) -> String {
     let plain = plain_text(key);
-    match plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        true => plain,
-        false => key.to_owned(),
+    if plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        plain
+    } else {
+        key.to_owned()
     }
 }
 
@@ -209,12 +212,8 @@ pub(super) fn spellings(column: &Column, text: &str) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
-    use super::of_part;
-    use super::part;
-    use super::same;
-    use super::spellings;
-    use crate::model::Cell;
-    use crate::model::Column;
+    use super::{of_part, part, same, spellings};
+    use crate::model::{Cell, Column};
 
     fn column(declared: &str) -> Column {
         Column {

@@ -1,27 +1,14 @@
 //! The conversations of a store, those that were last written to first.
 
-use super::Mapping;
 use super::declared::Shape;
-use super::heads;
-use super::keys;
 use super::keys::Condition;
-use super::plan;
-use super::read;
 use super::read::Order;
 use super::source::Source;
+use super::{Mapping, heads, keys, plan, read};
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::CellRef;
-use crate::model::Conversation;
-use crate::model::Listed;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
-use futures_util::StreamExt as _;
-use futures_util::TryStreamExt as _;
-use futures_util::stream;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use crate::model::{Cell, CellRef, Conversation, Listed, Role, State, StoredMessage};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 /// Which conversations are listed.
@@ -332,9 +319,10 @@ async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> any
             args,
         };
         let last = read::select(db, mapping, condition, Order::Latest(LAST)).await?;
-        one.messages = match last.len() < LAST {
-            true => last.len() as u64,
-            false => count(db, mapping, &counted).await?,
+        one.messages = if last.len() < LAST {
+            last.len() as u64
+        } else {
+            count(db, mapping, &counted).await?
         };
         // The newest row comes first, in it the question before its answer.
         let rows = last.chunk_by(|question, answer| answer.parent.as_ref() == Some(&question.key));

@@ -1,17 +1,13 @@
 //! A mapping in use: every name in it exists in the store, and every default is filled in.
 
-use super::check;
-use super::declared::Allowed;
-use super::declared::Store;
+use super::declared::{Allowed, Store};
 use super::detect::Hit;
-use super::plan;
-use super::presets;
 use super::score::Why;
 use super::source::Source;
+use super::{check, plan, presets};
 use crate::db;
 use crate::db::Db;
-use crate::model::Column;
-use crate::model::Table;
+use crate::model::{Column, Table};
 use crate::stop::Stop;
 use anyhow::Context as _;
 use std::fmt;
@@ -56,9 +52,10 @@ impl Mapping {
         for store in &mut mapping.stores {
             mapping.tables.extend(check::checked(store, schema)?);
         }
-        match mapping.stores.is_empty() {
-            true => Err(Stop::usage("no store is declared").hint("add [[store]] to chatctl.toml")),
-            false => Ok(mapping),
+        if mapping.stores.is_empty() {
+            Err(Stop::usage("no store is declared").hint("add [[store]] to chatctl.toml"))
+        } else {
+            Ok(mapping)
         }
     }
 
@@ -75,11 +72,12 @@ impl Mapping {
                 ));
             }
         }
-        match statements.is_empty() {
-            true => Ok(()),
-            false => db::judge(db.target(), statements)
+        if statements.is_empty() {
+            Ok(())
+        } else {
+            db::judge(db.target(), statements)
                 .await
-                .context("a predicate of the mapping ([[store]] in chatctl.toml, or a preset)"),
+                .context("a predicate of the mapping ([[store]] in chatctl.toml, or a preset)")
         }
     }
 
@@ -225,9 +223,12 @@ impl fmt::Display for Mapping {
         let message = &store.message;
         let one =
             |what: &str, source: Option<&Source>| source.map(|source| format!("{what} {source}"));
-        let joined = |columns: Vec<String>| match columns.is_empty() {
-            true => None,
-            false => Some(columns.join("+")),
+        let joined = |columns: Vec<String>| {
+            if columns.is_empty() {
+                None
+            } else {
+                Some(columns.join("+"))
+            }
         };
         let conversation = joined(message.conversation.iter().map(Source::to_string).collect());
         let parts = [
@@ -257,11 +258,8 @@ impl fmt::Display for Mapping {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Mapping;
-    use super::Origin;
-    use super::Store;
-    use crate::model::Column;
-    use crate::model::Table;
+    use super::{Mapping, Origin, Store};
+    use crate::model::{Column, Table};
 
     fn schema() -> Vec<Table> {
         let column = |name: &str| Column {

@@ -48,14 +48,15 @@ fn find<'a>(
 
 fn unknown(what: &str, name: &str, place: &str, near: &[String]) -> Stop {
     let stop = Stop::usage(format!("no {what} `{name}` in {place}"));
-    match near.is_empty() {
-        false => stop.hint(format!(
+    if !near.is_empty() {
+        stop.hint(format!(
             "did you mean {}? fix [[store]] in chatctl.toml",
             near.join(" or ")
-        )),
-        true => stop.hint(
+        ))
+    } else {
+        stop.hint(
             "fix [[store]] in chatctl.toml, or remove it to let chatctl find the table; \
-             `chatctl inspect schema` lists what there is",
-        ),
+         `chatctl inspect schema` lists what there is",
+        )
     }
 }

@@ -1,19 +1,14 @@
 //! Chats that stand as JSON in a column whose name tells nothing.
 
-use super::declared::Items;
-use super::declared::Messages;
-use super::declared::Shape;
-use super::declared::Store;
-use super::roles;
+use super::declared::{Items, Messages, Shape, Store};
 use super::roles::Sides;
 use super::score::Guess;
 use super::values::Sample;
-use super::words;
+use super::{roles, words};
 use crate::db::Db;
 use crate::model::Table;
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So many values of a column are read in full, if they have no more letters than this.
 const VALUES: usize = 5;
@@ -139,10 +134,8 @@ fn guess(table: &Table, column: &str, path: &str, form: Form<'_>) -> Option<Gues
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::blob;
-    use crate::model::Column;
-    use crate::model::Table;
-    use serde_json::Value;
-    use serde_json::json;
+    use crate::model::{Column, Table};
+    use serde_json::{Value, json};
 
     fn found(values: &[Value]) -> Option<String> {
         let column = |name: &str| Column {

@@ -1,9 +1,7 @@
 //! What a message's JSON says: its text and its tool calls, in the forms that chat stores keep.
 
-use crate::model::Mark;
-use crate::model::ToolCall;
-use serde_json::Map;
-use serde_json::Value;
+use crate::model::{Mark, ToolCall};
+use serde_json::{Map, Value};
 
 /// Text and tools of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -224,11 +222,8 @@ fn tool(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Content;
-    use super::canonical;
-    use super::read;
-    use crate::model::Mark;
-    use crate::model::ToolCall;
+    use super::{Content, canonical, read};
+    use crate::model::{Mark, ToolCall};
     use serde_json::json;
 
     fn content(text: &str, tools: &[(&str, Option<&str>, Option<&str>)]) -> Option<Content> {

@@ -1,10 +1,8 @@
 //! What is selected for a store, and in which place of a row each value then stands.
 
-use super::declared::Shape;
-use super::declared::Store;
+use super::declared::{Shape, Store};
 use super::predicate::Predicate;
-use super::source::Path;
-use super::source::Source;
+use super::source::{Path, Source};
 use crate::db::Db;
 
 /// The columns of a row, and what they are.
@@ -202,9 +200,10 @@ impl Plan {
             order.extend(keys.map(|key| format!("m.{}", db.quote(key))));
             order.push(format!("p.{}", db.quote(&parts.order)));
         }
-        match order.is_empty() {
-            true => String::new(),
-            false => format!(" ORDER BY {}", order.join(", ")),
+        if order.is_empty() {
+            String::new()
+        } else {
+            format!(" ORDER BY {}", order.join(", "))
         }
     }
 
@@ -222,9 +221,10 @@ impl Plan {
             .into_iter()
             .chain((!more.is_empty()).then(|| more.to_owned()))
             .collect();
-        match conditions.is_empty() {
-            true => String::new(),
-            false => format!(" WHERE {}", conditions.join(" AND ")),
+        if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A condition in SQL, in which `{column}` stands for a column of the mapped table.
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The condition, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

@@ -2,8 +2,7 @@
 
 use super::declared::Store;
 use crate::model::Table;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -114,8 +113,7 @@ impl Preset {
 
 #[cfg(test)]
 mod tests {
-    use super::FILES;
-    use super::all;
+    use super::{FILES, all};
 
     #[test]
     fn each_preset_is_read() {

@@ -8,8 +8,7 @@ use super::Mapping;
 use super::declared::Shape;
 use super::keys::Condition;
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::Column;
+use crate::model::{Cell, Column};
 
 /// A part of the messages.
 pub struct Range(pub(super) Condition);
@@ -203,9 +202,10 @@ fn number(digits: impl Iterator<Item = u8>, base: i128, count: usize) -> i128 {
 /// A number as [`hex`] reads it, in the form of another text.
 fn like(text: &str, number: i128) -> String {
     let upper = text.bytes().any(|byte| byte.is_ascii_uppercase());
-    let digits = match upper {
-        true => format!("{number:031X}"),
-        false => format!("{number:031x}"),
+    let digits = if upper {
+        format!("{number:031X}")
+    } else {
+        format!("{number:031x}")
     };
     let mut digits = digits.chars().chain(std::iter::repeat('0'));
     let next = |c| {
@@ -256,11 +256,7 @@ fn digits(seen: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::Cell;
-    use super::Column;
-    use super::cut;
-    use super::places;
-    use super::wished;
+    use super::{Cell, Column, cut, places, wished};
 
     fn text(text: &str) -> Cell {
         Cell::Text(text.to_owned())

@@ -1,19 +1,14 @@
 //! Reading messages through a mapping.
 
-use super::Mapping;
-use super::branch;
-use super::chain;
 use super::declared::Shape;
 use super::decode::Decoder;
-use super::keys;
 use super::keys::Condition;
 use super::plan::Plan;
 use super::ranges::Range;
 use super::source::Source;
+use super::{Mapping, branch, chain, keys};
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::CellRef;
-use crate::model::StoredMessage;
+use crate::model::{Cell, CellRef, StoredMessage};
 use std::ops::ControlFlow;
 
 /// What looks at each message, and may break off. It may keep one, and give another one, which is
@@ -124,9 +119,10 @@ pub async fn raw(
             .iter()
             .map(|name| format!("m.{}", db.quote(name)))
             .collect();
-        let order = match order.is_empty() {
-            true => String::new(),
-            false => format!(" ORDER BY {}", order.join(", ")),
+        let order = if order.is_empty() {
+            String::new()
+        } else {
+            format!(" ORDER BY {}", order.join(", "))
         };
         let sql = format!("{select} WHERE {}{order}", condition.sql);
         rows.extend(db.rows(&sql, &condition.args).await?);
@@ -339,11 +335,12 @@ fn of_one(mut messages: Vec<StoredMessage>, key: &str) -> Vec<StoredMessage> {
         message.conversation.as_deref().is_none_or(|own| own == key)
     };
     let exact = messages.iter().any(|message| is(message, key));
-    let own = match exact {
-        true => Some(key.to_owned()),
-        false => messages
+    let own = if exact {
+        Some(key.to_owned())
+    } else {
+        messages
             .first()
-            .and_then(|message| message.conversation.clone()),
+            .and_then(|message| message.conversation.clone())
     };
     if let Some(own) = own {
         messages.retain(|message| is(message, &own));

@@ -1,7 +1,6 @@
 //! The same chat, kept twice: what one place has and the other has not.
 
-use crate::model::Role;
-use crate::model::StoredMessage;
+use crate::model::{Role, StoredMessage};
 use std::collections::HashMap;
 
 /// A message that is not in both places.
@@ -46,9 +45,7 @@ fn counts(message: &StoredMessage) -> bool {
 #[cfg(test)]
 mod tests {
     use super::reconcile;
-    use crate::model::Role;
-    use crate::model::State;
-    use crate::model::StoredMessage;
+    use crate::model::{Role, State, StoredMessage};
 
     #[test]
     fn what_is_in_one_place_only_is_told() {

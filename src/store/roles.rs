@@ -152,9 +152,7 @@ fn side(value: &str, all: &[String]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::Sides;
-    use super::role_of;
-    use super::sides;
+    use super::{Sides, role_of, sides};
     use crate::model::Role;
     use std::collections::BTreeMap;
 

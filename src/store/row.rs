@@ -1,16 +1,10 @@
 //! A row, and what the sources of a mapping find in it.
 
-use super::keys;
-use super::parts;
 use super::parts::Content;
 use super::plan::Slot;
 use super::source::Path;
-use super::time;
-use crate::model::CellRef;
-use crate::model::Mark;
-use crate::model::State;
-use crate::model::StoredMessage;
-use crate::model::ToolCall;
+use super::{keys, parts, time};
+use crate::model::{CellRef, Mark, State, StoredMessage, ToolCall};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::cell::OnceCell;

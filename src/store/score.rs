@@ -1,14 +1,9 @@
 //! Which tables may hold chats, by names and foreign keys alone: pure.
 
-use super::declared::Conversations;
-use super::declared::Items;
-use super::declared::Messages;
-use super::declared::Shape;
-use super::declared::Store;
+use super::declared::{Conversations, Items, Messages, Shape, Store};
 use super::source::Source;
 use super::words;
-use crate::model::Column;
-use crate::model::Table;
+use crate::model::{Column, Table};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -378,9 +373,12 @@ fn naming<'t>(table: &'t Table, column: &'t Column, place: &Table) -> Vec<&'t Co
             _ => None,
         }
     });
-    let part = |(index, key): (usize, &&Column)| match own == Some(index) {
-        true => Some(column),
-        false => same(key),
+    let part = |(index, key): (usize, &&Column)| {
+        if own == Some(index) {
+            Some(column)
+        } else {
+            same(key)
+        }
     };
     let all: Option<Vec<_>> = keys.iter().enumerate().map(part).collect();
     all.filter(|all| !all.is_empty() && own.is_some())

@@ -1,15 +1,11 @@
 //! Finding messages by their text.
 
-use super::Mapping;
 use super::keys::Condition;
-use super::read;
-use super::read::Order;
-use super::read::Take;
+use super::read::{Order, Take};
 use super::source::Source;
-use crate::db::Db;
-use crate::db::WordIndex;
-use crate::model::Cell;
-use crate::model::StoredMessage;
+use super::{Mapping, read};
+use crate::db::{Db, WordIndex};
+use crate::model::{Cell, StoredMessage};
 use std::ops::ControlFlow;
 
 /// How a search finds its rows.
@@ -59,11 +55,13 @@ pub async fn search(
         Way::Index => (in_any_case(db, mapping, text), Order::Stored),
         Way::Scan => (in_any_case(db, mapping, text), Order::Newest),
     };
-    let mut found =
-        |message: &mut StoredMessage| match message.content.to_lowercase().contains(&wanted) {
-            true => take(message),
-            false => Ok(ControlFlow::Continue(())),
-        };
+    let mut found = |message: &mut StoredMessage| {
+        if message.content.to_lowercase().contains(&wanted) {
+            take(message)
+        } else {
+            Ok(ControlFlow::Continue(()))
+        }
+    };
     read::each(db, mapping, &condition, order, &mut found).await
 }
 
@@ -170,10 +168,10 @@ fn over_columns(db: &dyn Db, mapping: &Mapping, condition: OfColumn<'_>) -> Cond
         };
         add("q", &parts.content, &around);
     }
-    let sql = match any.is_empty() {
-        // Rows that only their writer can read hold no text.
-        true => "1 = 0".to_owned(),
-        false => format!("({})", any.join(" OR ")),
+    let sql = if any.is_empty() {
+        "1 = 0".to_owned()
+    } else {
+        format!("({})", any.join(" OR "))
     };
     Condition { sql, args }
 }
@@ -187,12 +185,11 @@ fn in_json(text: &str) -> String {
 fn in_ascii(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
-        match c.is_ascii() {
-            true => escaped.push(c),
-            false => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    escaped.push_str(&format!("\\u{unit:04x}"));
-                }
+        if c.is_ascii() {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
             }
         }
     }
@@ -201,8 +198,7 @@ fn in_ascii(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::in_ascii;
-    use super::in_json;
+    use super::{in_ascii, in_json};
 
     #[test]
     fn a_text_is_looked_for_as_json_writes_it() {

@@ -1,7 +1,6 @@
 //! Where a value of a message stands: a column, a path into its JSON, or the first of several.
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json_path::JsonPath;
 use std::fmt;
 use std::sync::Arc;
@@ -111,12 +110,13 @@ fn place(text: &str) -> Result<Place, String> {
         Some((column, path)) => (column, Some(path.to_owned().try_into()?)),
         None => (text, None),
     };
-    match column.is_empty() {
-        true => Err(format!("`{text}` names no column")),
-        false => Ok(Place {
+    if column.is_empty() {
+        Err(format!("`{text}` names no column"))
+    } else {
+        Ok(Place {
             column: column.to_owned(),
             path,
-        }),
+        })
     }
 }
 

@@ -1,18 +1,12 @@
 //! Sums of conversations that the database makes itself: nothing of a message is sent.
 
-use super::Mapping;
 use super::declared::Shape;
-use super::keys;
 use super::keys::Condition;
-use super::plan;
 use super::plan::Plan;
-use super::read;
-use super::read::Order;
-use super::read::Take;
+use super::read::{Order, Take};
+use super::{Mapping, keys, plan, read};
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::CellRef;
-use crate::model::StoredMessage;
+use crate::model::{Cell, CellRef, StoredMessage};
 use std::ops::ControlFlow;
 
 /// What the database tells of a conversation.

@@ -5,21 +5,14 @@
 //! where a conversation's key stands inside of JSON, by which no database sorts alike, are all
 //! messages kept until the end.
 
-use super::Mapping;
-use super::branch;
 use super::declared::Shape;
 use super::decode::Decoder;
-use super::heads;
-use super::keys;
 use super::plan::Plan;
-use super::read;
 use super::source::Source;
+use super::{Mapping, branch, heads, keys, read};
 use crate::db::Db;
-use crate::model::CellRef;
-use crate::model::Role;
-use crate::model::StoredMessage;
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use crate::model::{CellRef, Role, StoredMessage};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 /// A conversation and all that is stored of it.

@@ -2,13 +2,10 @@
 
 use super::detect::Candidate;
 use super::keys::Condition;
-use super::read;
 use super::read::Order;
-use super::words;
+use super::{read, words};
 use crate::db::Db;
-use crate::model::Column;
-use crate::model::StoredMessage;
-use crate::model::Table;
+use crate::model::{Column, StoredMessage, Table};
 use std::collections::BTreeMap;
 
 /// So many messages of each are compared, the newest where that costs nothing.

@@ -123,9 +123,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::of_int;
-    use super::of_number;
-    use super::of_text;
+    use super::{of_int, of_number, of_text};
 
     #[test]
     fn one_moment_in_every_form() {

@@ -4,17 +4,13 @@
 //! text by turns, the machine's after the user's.
 
 use super::detect::quoted;
-use super::roles;
 use super::roles::Sides;
-use super::score;
 use super::score::Guess;
 use super::source::Source;
-use super::words;
+use super::{roles, score, words};
 use crate::db::Db;
-use crate::model::Column;
-use crate::model::Table;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use crate::model::{Column, Table};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So many rows of a table are looked at, and so many letters of each value.
 const ROWS: usize = 100;

@@ -1,18 +1,12 @@
 //! What `chatctl.toml` says of the store: `[store]` with a preset's name, or `[[store]]`.
 
-use super::Mapping;
-use super::Origin;
 use super::declared::Store;
-use super::fit;
-use super::presets;
+use super::{Mapping, Origin, fit, presets};
 use crate::model::Table;
 use crate::stop::Stop;
 use serde::Deserialize;
-use serde::de::MapAccess;
-use serde::de::SeqAccess;
-use serde::de::Visitor;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::value::SeqAccessDeserializer;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// The declared stores; none when the user leaves it to chatctl.

@@ -1,11 +1,9 @@
 //! What the names of tables and columns say: which may hold a chat, its roles, its conversations, and
 //! which are something else. Pure.
 
-use super::declared::Conversations;
-use super::declared::Store;
+use super::declared::{Conversations, Store};
 use super::source::Source;
-use crate::model::Column;
-use crate::model::Table;
+use crate::model::{Column, Table};
 use std::collections::BTreeMap;
 
 pub(super) const CONTENT: &[&str] = &[
@@ -398,11 +396,8 @@ pub(super) fn is(name: &str, names: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::conversation_column;
-    use super::is_misleading;
-    use super::is_something_else;
-    use crate::model::Column;
-    use crate::model::Table;
+    use super::{conversation_column, is_misleading, is_something_else};
+    use crate::model::{Column, Table};
 
     #[test]
     fn words_of_a_name_tell_and_not_its_letters() {

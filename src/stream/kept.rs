@@ -3,9 +3,7 @@
 //! White space is left out of every comparison: servers strip it, and join the pieces of an answer
 //! with and without it.
 
-use crate::model::Mark;
-use crate::model::State;
-use crate::model::StoredMessage;
+use crate::model::{Mark, State, StoredMessage};
 use std::fmt;
 
 /// As many characters of an answer's beginning are no coincidence.
@@ -113,15 +111,16 @@ pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &[Ending]) -> Ke
     if known.is_all && holds(&joined, &known.nonce) {
         // The end is there. A text that is not shorter was changed by the server, and nothing of
         // it is missing.
-        return match joined.chars().count() >= answer.chars().count() {
-            true => Kept::Whole,
-            false => Kept::Cut {
+        return if joined.chars().count() >= answer.chars().count() {
+            Kept::Whole
+        } else {
+            Kept::Cut {
                 characters: stored
                     .iter()
                     .map(|it| it.content.trim().chars().count())
                     .sum(),
                 marked: marked(stored[at], "", &answer, finished),
-            },
+            }
         };
     }
     let text = &texts[at];
@@ -181,9 +180,10 @@ fn beginning(answer: &str, text: &str) -> usize {
     let (mut least, mut most) = (0, answer.chars().count());
     while least < most {
         let middle = (least + most).div_ceil(2);
-        match text.contains(&prefix(answer, middle)) {
-            true => least = middle,
-            false => most = middle - 1,
+        if text.contains(&prefix(answer, middle)) {
+            least = middle;
+        } else {
+            most = middle - 1;
         }
     }
     least
@@ -217,25 +217,13 @@ fn marked(message: &StoredMessage, rest: &str, answer: &str, finished: &[Ending]
 
 #[cfg(test)]
 mod tests {
-    use super::Ending;
-    use super::Kept;
-    use super::Known;
-    use super::Marked;
-    use super::StoredMessage;
-    use super::is_json_frames;
-    use super::kept;
-    use super::seen;
-    use crate::model::Mark;
-    use crate::model::Role;
-    use crate::model::State;
+    use super::{Ending, Kept, Known, Marked, StoredMessage, is_json_frames, kept, seen};
+    use crate::model::{Mark, Role, State};
 
     const ANSWER: &str = "Task 'Buy milk' has been added.\nAnything else? chatctl-a77";
 
     fn known(is_all: bool) -> Known {
-        let text = match is_all {
-            true => ANSWER,
-            false => &ANSWER[..31],
-        };
+        let text = if is_all { ANSWER } else { &ANSWER[..31] };
         Known {
             text: text.to_owned(),
             is_all,

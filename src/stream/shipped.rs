@@ -1,8 +1,6 @@
 //! The sessions inside the program: for a server that has the paths of the usual tutorial.
 
-use super::session::Outside;
-use super::session::Session;
-use super::session::parse;
+use super::session::{Outside, Session, parse};
 use crate::stop::Stop;
 
 const PLAIN: &str = include_str!("../../fixtures/sessions/shipped/plain.toml");

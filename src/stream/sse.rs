@@ -11,24 +11,16 @@
 //! "Interpreting an event stream".
 
 use std::convert::Infallible;
-use std::fmt;
-use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Waker;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use std::{fmt, mem};
 
-use eventsource_stream::Event;
-use eventsource_stream::EventStream;
+use eventsource_stream::{Event, EventStream};
 use futures_core::Stream;
 
-use crate::model::Frame;
-use crate::model::Line;
-use crate::model::LineKind;
+use crate::model::{Frame, Line, LineKind};
 
 /// The longest line that is decoded, in bytes without its terminator. The standard names no
 /// limit; without one a server that never ends its line would fill the memory.

@@ -1,7 +1,6 @@
 //! One answer as it came over the wire: a state machine over lines and frames.
 
-use super::profiles::Reader;
-use super::profiles::StreamEvent;
+use super::profiles::{Reader, StreamEvent};
 use super::session::FinalMarker;
 use super::sse::Item;
 use crate::model::Frame;
@@ -123,9 +122,7 @@ impl Turn {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Duration;
-    use super::Fault;
-    use super::Turn;
+    use super::{Duration, Fault, Turn};
     use crate::stream::profiles;
     use crate::stream::sse::Decoder;
 

@@ -7,19 +7,8 @@
 //! Source: ptrace(2).
 
 use super::registers::Registers;
-use super::watch::Call;
-use super::watch::Entry;
-use super::watch::Exit;
-use super::watch::Thread;
-use super::watch::Watch;
-use super::wire::Answered;
-use super::wire::Ask;
-use super::wire::Close;
-use super::wire::Commit;
-use super::wire::Errno as Fault;
-use super::wire::Order;
-use super::wire::State;
-use super::wire::Told;
+use super::watch::{Call, Entry, Exit, Thread, Watch};
+use super::wire::{Answered, Ask, Close, Commit, Errno as Fault, Order, State, Told};
 use crate::clock;
 use crate::clock::Tick;
 use calls::Files;
@@ -28,9 +17,7 @@ use nix::libc;
 use nix::sys::ptrace;
 use nix::sys::ptrace::Options;
 use nix::sys::signal::Signal;
-use nix::sys::wait::WaitPidFlag;
-use nix::sys::wait::WaitStatus;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::time::Duration;

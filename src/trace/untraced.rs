@@ -1,10 +1,7 @@
 //! A server of a system where its calls can't be looked at.
 
-use super::wire::Ask;
-use super::wire::Told;
-use nix::sys::wait::WaitPidFlag;
-use nix::sys::wait::WaitStatus;
-use nix::sys::wait::waitpid;
+use super::wire::{Ask, Told};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::time::Duration;
 

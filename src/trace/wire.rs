@@ -1,8 +1,7 @@
 //! What chatctl asks its helper, and what the helper tells: one JSON line each.
 
 use crate::clock::Tick;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 

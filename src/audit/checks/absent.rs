@@ -36,9 +36,10 @@ impl Names<'_> {
             .map(|(at, (column, key))| {
                 let [mine, other] = [("m", column), ("c", key)]
                     .map(|(table, name)| format!("{table}.{}", db.quote(name)));
-                let [mine, other] = match alike(column, key) {
-                    true => [mine, other],
-                    false => [mine, other].map(|column| db.text_of(&column)),
+                let [mine, other] = if alike(column, key) {
+                    [mine, other]
+                } else {
+                    [mine, other].map(|column| db.text_of(&column))
                 };
                 (format!("{other} AS k{at}"), format!("there.k{at} = {mine}"))
             })

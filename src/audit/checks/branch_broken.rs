@@ -1,25 +1,13 @@
 //! Messages that no way leads to.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::Thing;
 use super::absent::Names;
-use super::cause;
-use super::orphan_message::counted;
-use super::orphan_message::time;
+use super::orphan_message::{counted, time};
+use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
 use crate::db::Tried;
-use crate::model::Cell;
-use crate::model::CellRef;
-use crate::model::StoredMessage;
+use crate::model::{Cell, CellRef, StoredMessage};
 use crate::report::Severity::Error;
-use crate::store::Shape;
-use crate::store::Thread;
-use crate::store::time_of_text;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use crate::store::{Shape, Thread, time_of_text};
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 pub(super) const CHECK: Check = Check {

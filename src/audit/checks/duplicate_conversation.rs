@@ -1,22 +1,12 @@
 //! The same conversation twice.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::Thing;
-use super::cause;
 use super::ground::opaque;
 use super::seen::First;
+use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
 use crate::audit::turns;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
-use crate::report::Severity::Note;
-use crate::report::Severity::Warning;
-use crate::store::Shape;
-use crate::store::Thread;
+use crate::model::{Role, State, StoredMessage};
+use crate::report::Severity::{Note, Warning};
+use crate::store::{Shape, Thread};
 
 pub(super) const CHECK: Check = Check {
     code: "duplicate-conversation",

@@ -1,15 +1,9 @@
 //! The same message twice.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::cause;
 use super::ground::opaque;
+use super::{Cause, Check, Ground, Look, Tally, cause};
 use crate::audit::turns;
-use crate::model::Role;
-use crate::model::StoredMessage;
+use crate::model::{Role, StoredMessage};
 use crate::report::Severity::Warning;
 use crate::store::Thread;
 

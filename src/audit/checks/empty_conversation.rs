@@ -1,19 +1,11 @@
 //! A conversation without a message.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::Thing;
 use super::absent::Names;
-use super::cause;
+use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
 use crate::db::Tried;
-use crate::model::Cell;
-use crate::model::CellRef;
+use crate::model::{Cell, CellRef};
 use crate::report::Severity::Note;
-use crate::store::Shape;
-use crate::store::time_of_text;
+use crate::store::{Shape, time_of_text};
 use std::ops::ControlFlow;
 
 pub(super) const CHECK: Check = Check {

@@ -1,14 +1,8 @@
 //! An error that was stored as if it were the answer.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::cause;
 use super::ground::opaque;
-use crate::model::Role;
-use crate::model::State;
+use super::{Cause, Check, Ground, Look, Tally, cause};
+use crate::model::{Role, State};
 use crate::report::Severity::Warning;
 use crate::store::Thread;
 
@@ -81,16 +75,15 @@ fn begins_so(text: &str) -> bool {
     let Some(found) = BEGINNINGS.iter().find(|start| text.starts_with(**start)) else {
         return false;
     };
-    match LIBRARIES.contains(found) {
-        false => true,
-        true => {
-            let name = text[found.len()..].split([':', '(', ' ']).next();
-            name.is_some_and(|name| {
-                ["Error", "Exception", "Timeout"]
-                    .iter()
-                    .any(|ending| name.ends_with(ending))
-            })
-        }
+    if !LIBRARIES.contains(found) {
+        true
+    } else {
+        let name = text[found.len()..].split([':', '(', ' ']).next();
+        name.is_some_and(|name| {
+            ["Error", "Exception", "Timeout"]
+                .iter()
+                .any(|ending| name.ends_with(ending))
+        })
     }
 }
 

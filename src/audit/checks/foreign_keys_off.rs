@@ -1,16 +1,9 @@
 //! Foreign keys that are declared, and that nothing keeps.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::Thing;
-use super::cause;
+use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::Cell;
-use crate::report::Severity::Error;
-use crate::report::Severity::Warning;
+use crate::report::Severity::{Error, Warning};
 
 pub(super) const CHECK: Check = Check {
     code: "foreign-keys-off",

@@ -1,14 +1,10 @@
 //! What a check stands on: the store, its mapping, and what was asked for.
 
-use super::Cause;
-use super::Check;
+use super::{Cause, Check};
 use crate::db::Db;
-use crate::model::Column;
-use crate::model::Table;
+use crate::model::{Column, Table};
 use crate::report::Severity;
-use crate::store::Allowed;
-use crate::store::Mapping;
-use crate::store::Shape;
+use crate::store::{Allowed, Mapping, Shape};
 use std::collections::BTreeMap;
 
 /// What was asked for.
@@ -99,9 +95,10 @@ impl Ground<'_> {
         let orphan = check.code == super::orphan_message::CHECK.code;
         let follower = check.code == super::branch_broken::CHECK.code;
         let spared = orphan || follower && cause.name == "parent-missing";
-        match spared && self.mapping.allows(Allowed::Delete) {
-            true => cause.severity.min(Severity::Warning),
-            false => cause.severity,
+        if spared && self.mapping.allows(Allowed::Delete) {
+            cause.severity.min(Severity::Warning)
+        } else {
+            cause.severity
         }
     }
 }

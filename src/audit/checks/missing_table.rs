@@ -1,12 +1,6 @@
 //! A table that should be there.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::Thing;
-use super::cause;
+use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::Table;
 use crate::report::Severity::Error;

@@ -31,14 +31,10 @@ use crate::db::Tried;
 use crate::report::Severity;
 use crate::store::Thread;
 
-pub use ground::Age;
-pub use ground::Asked;
-pub use ground::Ground;
+pub use ground::{Age, Asked, Ground};
 pub use missing_table::absent;
-pub use run::report_absent;
-pub use run::run;
-pub use tally::Tally;
-pub use tally::Thing;
+pub use run::{report_absent, run};
+pub use tally::{Tally, Thing};
 
 /// A check that was not made and why; not a finding about the store.
 pub const SKIPPED: &str = "check-skipped";

@@ -1,12 +1,6 @@
 //! A history that is found by reading the whole table.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::Thing;
-use super::cause;
+use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::Cell;
 use crate::report::Severity::Note;

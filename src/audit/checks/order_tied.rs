@@ -1,17 +1,10 @@
 //! Messages that nothing puts in an order.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::cause;
+use super::{Cause, Check, Ground, Look, Tally, cause};
 use crate::audit::turns;
-use crate::model::Column;
-use crate::model::Role;
+use crate::model::{Column, Role};
 use crate::report::Severity::Warning;
-use crate::store::Shape;
-use crate::store::Thread;
+use crate::store::{Shape, Thread};
 
 pub(super) const CHECK: Check = Check {
     code: "order-tied",

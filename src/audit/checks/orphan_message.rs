@@ -2,20 +2,12 @@
 //!
 //! By a join that finds nothing, whether or not a foreign key was declared.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::Thing;
 use super::absent::Names;
-use super::cause;
+use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
 use crate::db::Tried;
-use crate::model::Cell;
-use crate::model::CellRef;
+use crate::model::{Cell, CellRef};
 use crate::report::Severity::Error;
-use crate::store::Shape;
-use crate::store::time_of_text;
+use crate::store::{Shape, time_of_text};
 use std::ops::ControlFlow;
 
 pub(super) const CHECK: Check = Check {
@@ -164,9 +156,10 @@ fn named<S: AsRef<str>>(ground: &Ground<'_>, what: &str, table: &str, columns: &
             format!("coalesce({}, '-')", ground.db.text_of(&column))
         })
         .collect();
-    match texts.is_empty() {
-        true => what.to_owned(),
-        false => format!("{what} || {}", texts.join(" || '/' || ")),
+    if texts.is_empty() {
+        what.to_owned()
+    } else {
+        format!("{what} || {}", texts.join(" || '/' || "))
     }
 }
 

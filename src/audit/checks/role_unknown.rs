@@ -1,12 +1,7 @@
 //! A message of which nobody can say whose it is.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::cause;
 use super::ground::opaque;
+use super::{Cause, Check, Ground, Look, Tally, cause};
 use crate::model::Role;
 use crate::report::Severity::Warning;
 use crate::store::Thread;

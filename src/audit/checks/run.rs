@@ -1,25 +1,13 @@
 //! Makes checks in one reading of the store, and tells what they found.
 
-use super::AHEAD;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::SKIPPED;
-use super::Tally;
 use super::ground::CLOCKS;
+use super::{AHEAD, Check, Ground, Look, SKIPPED, Tally};
 use crate::model::StoredMessage;
-use crate::report::Case;
-use crate::report::Finding;
-use crate::report::Found;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
+use crate::report::{Case, Finding, Found, Report, Severity, Source, Verdict};
 use crate::store;
 use crate::store::Thread;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Makes these checks. One that does not fit the store is told as skipped; it is undecided where
 /// it was asked for by its name.

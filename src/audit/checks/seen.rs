@@ -88,9 +88,7 @@ impl Seen {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::ENTRY;
-    use super::First;
-    use super::Seen;
+    use super::{ENTRY, First, Seen};
 
     #[test]
     fn memory_is_bounded_and_a_copied_store_is_still_seen() {

@@ -1,17 +1,9 @@
 //! A message that is still marked as being written, long after.
 
-use super::Age;
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::cause;
+use super::{Age, Cause, Check, Ground, Look, Tally, cause};
 use crate::model::State;
-use crate::report::Severity::Error;
-use crate::report::Severity::Warning;
-use crate::store::Source;
-use crate::store::Thread;
+use crate::report::Severity::{Error, Warning};
+use crate::store::{Source, Thread};
 
 pub(super) const CHECK: Check = Check {
     code: "stuck-streaming",

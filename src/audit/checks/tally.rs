@@ -1,19 +1,12 @@
 //! What a check counts, and what of it it names.
 
-use super::Cause;
-use super::Check;
-use super::ground::Age;
-use super::ground::Ground;
+use super::ground::{Age, Ground};
 use super::seen::Seen;
-use crate::model::Mark;
-use crate::model::StoredMessage;
-use crate::report::Finding;
-use crate::report::Row;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Cause, Check};
+use crate::model::{Mark, StoredMessage};
+use crate::report::{Finding, Row, Severity, Source};
 use std::collections::BTreeMap;
-use std::time::Duration;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Counts by cause, with the first of each.
 #[derive(Debug)]

@@ -1,16 +1,9 @@
 //! A message that was stored later and is told to be earlier.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::cause;
-use crate::model::Role;
-use crate::model::StoredMessage;
+use super::{Cause, Check, Ground, Look, Tally, cause};
+use crate::model::{Role, StoredMessage};
 use crate::report::Severity::Warning;
-use crate::store::Shape;
-use crate::store::Thread;
+use crate::store::{Shape, Thread};
 
 pub(super) const CHECK: Check = Check {
     code: "time-runs-backwards",

@@ -1,25 +1,11 @@
 //! An answer whose end is missing.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::Thing;
-use super::cause;
 use super::ground::opaque;
+use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
 use crate::db::Tried;
-use crate::model::Cell;
-use crate::model::CellRef;
-use crate::model::Column;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
-use crate::report::Severity::Error;
-use crate::report::Severity::Note;
-use crate::report::Severity::Warning;
-use crate::store::Source;
-use crate::store::Thread;
+use crate::model::{Cell, CellRef, Column, Role, State, StoredMessage};
+use crate::report::Severity::{Error, Note, Warning};
+use crate::store::{Source, Thread};
 use std::ops::ControlFlow;
 
 pub(super) const CHECK: Check = Check {
@@ -263,12 +249,8 @@ fn of_parts<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
 
 #[cfg(test)]
 mod tests {
-    use super::ends_in_code;
-    use super::ends_in_half;
-    use super::is_finished;
-    use super::is_open_json;
-    use crate::model::Role;
-    use crate::model::StoredMessage;
+    use super::{ends_in_code, ends_in_half, is_finished, is_open_json};
+    use crate::model::{Role, StoredMessage};
 
     #[test]
     fn a_block_of_code_is_open_or_closed() {

@@ -1,17 +1,10 @@
 //! A question without an answer.
 
-use super::Age;
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::cause;
 use super::ground::opaque;
+use super::{Age, Cause, Check, Ground, Look, Tally, cause};
 use crate::audit;
 use crate::audit::Answer;
-use crate::report::Severity::Note;
-use crate::report::Severity::Warning;
+use crate::report::Severity::{Note, Warning};
 use crate::store::Thread;
 
 pub(super) const CHECK: Check = Check {

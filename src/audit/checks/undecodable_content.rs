@@ -1,13 +1,7 @@
 //! Content that is not what it should be.
 
-use super::Cause;
-use super::Check;
-use super::Ground;
-use super::Look;
-use super::Tally;
-use super::cause;
 use super::ground::opaque;
-use super::truncated_answer;
+use super::{Cause, Check, Ground, Look, Tally, cause, truncated_answer};
 use crate::report::Severity::Error;
 use crate::store::Thread;
 

@@ -1,25 +1,16 @@
 //! From what is on one side only to what has happened.
 
-use super::Code;
-use super::Group;
-use super::Totals;
 use super::diff::Facts;
 use super::matched::matched;
-use super::shift::Shift;
-use super::shift::differing;
-use super::span::is_rounded;
-use super::span::seconds;
-use crate::audit::entry::Entry;
-use crate::audit::entry::Id;
+use super::shift::{Shift, differing};
+use super::span::{is_rounded, seconds};
+use super::{Code, Group, Totals};
+use crate::audit::entry::{Entry, Id};
 use crate::audit::leaf::Leafer;
-use crate::audit::open::Now;
-use crate::audit::open::Open;
-use crate::audit::open::Why;
+use crate::audit::open::{Now, Open, Why};
 use crate::audit::taker::Seen;
 use crate::model::State;
-use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// One thing that has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +36,10 @@ const MOST: usize = 100;
 
 /// Tells what has happened to a store.
 pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code, Group>) {
-    let (shift, removed, added) = match facts.complete {
-        true => differing(facts),
-        false => Default::default(),
+    let (shift, removed, added) = if facts.complete {
+        differing(facts)
+    } else {
+        Default::default()
     };
     let mut found = Found {
         facts,
@@ -60,9 +52,10 @@ pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code
         shift,
     };
     let lost_open = found.unsettled();
-    match facts.complete {
-        true => found.messages([removed, lost_open].concat(), added),
-        false => found.conversations_only(lost_open),
+    if facts.complete {
+        found.messages([removed, lost_open].concat(), added);
+    } else {
+        found.conversations_only(lost_open);
     }
     for id in &facts.hidden {
         found.conversation(Code::ConversationLost, *id, 0, HIDDEN);
@@ -117,9 +110,10 @@ impl Found<'_> {
     /// A message whose text may have gone on since the snapshot, and which is there.
     fn once_open(&mut self, was: &Open, seen: &Seen) {
         let (then, now) = (&was.entry, &seen.entry);
-        let text = match then.content == now.content {
-            true => Some(Now::Same),
-            false => seen.text,
+        let text = if then.content == now.content {
+            Some(Now::Same)
+        } else {
+            seen.text
         };
         let is_open = now.state() == State::Open;
         if deleted(then, now) {
@@ -446,9 +440,10 @@ const UNLISTED: &str = "its row is gone, and messages of it are there";
 const UNNAMED: &str = "which message can't be told";
 
 fn gone(row: bool) -> Code {
-    match row {
-        true => Code::ConversationEmptied,
-        false => Code::ConversationLost,
+    if row {
+        Code::ConversationEmptied
+    } else {
+        Code::ConversationLost
     }
 }
 

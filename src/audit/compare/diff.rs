@@ -1,23 +1,15 @@
 //! What is on one side only.
 
-use super::Totals;
-use super::merge;
-use super::merge::Pair;
-use super::merge::Records;
-use crate::audit::entry::Entry;
-use crate::audit::entry::Id;
+use super::merge::{Pair, Records};
+use super::{Totals, merge};
+use crate::audit::entry::{Entry, Id};
 use crate::audit::file::Snapshot;
 use crate::audit::leaf::Leafer;
-use crate::audit::open::CLOCKS;
-use crate::audit::open::Open;
+use crate::audit::open::{CLOCKS, Open};
 use crate::audit::sketch::Sketch;
-use crate::audit::taker::Aside;
-use crate::audit::taker::Kept;
-use crate::audit::taker::Parts;
-use crate::audit::taker::Seen;
+use crate::audit::taker::{Aside, Kept, Parts, Seen};
 use crate::audit::tally::Tally;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The later side of a comparison.
 pub(super) struct Side {
@@ -188,9 +180,10 @@ impl Facts {
     }
 
     pub(super) fn remove(&mut self, entry: Entry) {
-        match self.removed.len() < MOST {
-            true => self.removed.push(entry),
-            false => self.complete = false,
+        if self.removed.len() < MOST {
+            self.removed.push(entry);
+        } else {
+            self.complete = false;
         }
     }
 
@@ -247,9 +240,10 @@ impl Facts {
                 let unlisted = before.is_listed() && !after.is_listed();
                 let hidden = before.is_listed() && !before.is_deleted() && after.is_deleted();
                 if unlisted {
-                    match self.unlisted.len() < MOST {
-                        true => self.unlisted.push(before.id),
-                        false => self.uncounted[1] += 1,
+                    if self.unlisted.len() < MOST {
+                        self.unlisted.push(before.id);
+                    } else {
+                        self.uncounted[1] += 1;
                     }
                 }
                 if hidden {
@@ -313,11 +307,10 @@ impl Facts {
     }
 
     fn left(&mut self, before: &Tally, row: bool) {
-        match self.gone.len() < MOST {
-            true => {
-                self.gone.insert(before.id, (before.messages(), row));
-            }
-            false => self.uncounted[usize::from(!row)] += 1,
+        if self.gone.len() < MOST {
+            self.gone.insert(before.id, (before.messages(), row));
+        } else {
+            self.uncounted[usize::from(!row)] += 1;
         }
     }
 }

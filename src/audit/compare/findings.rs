@@ -1,16 +1,10 @@
 //! What was found, in words.
 
-use super::Comparison;
-use super::Group;
-use super::Item;
-use super::kinds::Allow;
-use super::kinds::Code;
-use super::kinds::some;
+use super::kinds::{Allow, Code, some};
+use super::{Comparison, Group, Item};
 use crate::audit::entry::Id;
-use crate::report::Finding;
-use crate::report::Source;
-use std::time::Duration;
-use std::time::UNIX_EPOCH;
+use crate::report::{Finding, Source};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What makes a finding a note, and how many examples it shows.
 #[derive(Debug, Clone, PartialEq)]

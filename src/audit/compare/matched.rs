@@ -1,8 +1,7 @@
 //! Which of what is gone is which of what has come.
 
 use crate::audit::entry::Entry;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 /// Takes out the pairs that have the same key.

@@ -1,9 +1,7 @@
 //! Two sorted streams side by side, conversation by conversation.
 
-use super::diff::Facts;
-use super::diff::Growth;
-use crate::audit::entry::Entry;
-use crate::audit::entry::Id;
+use super::diff::{Facts, Growth};
+use crate::audit::entry::{Entry, Id};
 use crate::audit::leaf::Leafer;
 use crate::audit::taker::Seen;
 use std::cmp::Ordering;

@@ -18,31 +18,19 @@ mod verdict;
 
 pub use classify::Item;
 pub use findings::Rules;
-pub use kinds::ALL;
-pub use kinds::Allow;
-pub use kinds::Code;
-pub use kinds::Kind;
+pub use kinds::{ALL, Allow, Code, Kind};
 pub use resolve::Resolver;
 
 use super::background::Background;
 use super::entry::Id;
-use super::file::Mapping;
-use super::file::Snapshot;
+use super::file::{Mapping, Snapshot};
 use super::leaf::Leafer;
 use super::quick::Halves;
-use super::taker::Cut;
-use super::taker::Detail;
-use super::taker::Late;
-use super::taker::Names;
-use super::taker::Settings;
-use super::taker::Taker;
-use crate::model::Listed;
-use crate::model::StoredMessage;
-use diff::Facts;
-use diff::Side;
+use super::taker::{Cut, Detail, Late, Names, Settings, Taker};
+use crate::model::{Listed, StoredMessage};
+use diff::{Facts, Side};
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Takes the live store and compares it with a snapshot.
 #[derive(Debug)]

@@ -4,12 +4,10 @@
 //! to look for, so that memory stays flat in both.
 
 use super::Comparison;
-use crate::audit::entry::Entry;
-use crate::audit::entry::Id;
+use crate::audit::entry::{Entry, Id};
 use crate::audit::leaf::Leafer;
 use crate::model::StoredMessage;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// No more messages than this that have a lost one's key are looked at.
 const MOST: usize = 100_000;

@@ -8,10 +8,8 @@
 
 use super::diff::Facts;
 use super::matched::matched;
-use crate::audit::entry::Entry;
-use crate::audit::entry::Id;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use crate::audit::entry::{Entry, Id};
+use std::collections::{HashMap, HashSet};
 
 /// What has moved on.
 #[derive(Debug, Default)]
@@ -108,16 +106,10 @@ fn shifted(removed: &mut Vec<Entry>, added: &mut Vec<Entry>) -> Shift {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Code;
-    use super::super::Rules;
-    use super::super::trials::TAKEN;
-    use super::super::trials::compare;
-    use super::super::trials::settings;
-    use super::super::trials::snapshot;
+    use super::super::trials::{TAKEN, compare, settings, snapshot};
+    use super::super::{Code, Rules};
     use crate::audit::taker::Detail;
-    use crate::model::Role;
-    use crate::model::State;
-    use crate::model::StoredMessage;
+    use crate::model::{Role, State, StoredMessage};
 
     /// Two conversations' rows: the items of one, known by their place, and a short other one.
     fn rows(items: &[&str], timed: bool) -> Vec<StoredMessage> {

@@ -1,33 +1,13 @@
 //! What the random trials do not reach: open and late messages, files, floods, words.
 #![allow(clippy::unwrap_used)]
 
-use super::Allow;
-use super::Code;
-use super::Comparer;
-use super::Comparison;
-use super::Rules;
-use super::compare_files;
-use super::trials::TAKEN;
-use super::trials::compare;
-use super::trials::compare_late;
-use super::trials::key;
-use super::trials::settings;
-use super::trials::snapshot;
+use super::trials::{TAKEN, compare, compare_late, key, settings, snapshot};
+use super::{Allow, Code, Comparer, Comparison, Rules, compare_files};
 use crate::audit::file;
-use crate::audit::file::Header;
-use crate::audit::file::Mapping;
-use crate::audit::taker::Detail;
-use crate::audit::taker::Late;
-use crate::audit::taker::Names;
-use crate::audit::taker::Settings;
-use crate::audit::taker::Taker;
-use crate::model::Listed;
-use crate::model::Mark;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
-use crate::report::Severity;
-use crate::report::Verdict;
+use crate::audit::file::{Header, Mapping};
+use crate::audit::taker::{Detail, Late, Names, Settings, Taker};
+use crate::model::{Listed, Mark, Role, State, StoredMessage};
+use crate::report::{Severity, Verdict};
 
 const SKETCH: Detail = Detail::Sketch(512);
 
@@ -221,9 +201,10 @@ fn a_text_that_was_marked_as_open_may_be_any_other_for_a_day() {
         });
         assert!(found.intact() && found.totals.completed == 1);
         let found = of_answer(open(age), rewrite);
-        let (expected, unjudged) = match age < day {
-            true => (Verdict::Held, 1),
-            false => (Verdict::Violated, 0),
+        let (expected, unjudged) = if age < day {
+            (Verdict::Held, 1)
+        } else {
+            (Verdict::Violated, 0)
         };
         assert_eq!(verdict(&found).0, expected, "{age}");
         assert_eq!(found.totals.unjudged, unjudged, "{age}");

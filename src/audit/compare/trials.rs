@@ -1,20 +1,12 @@
 //! One random change at a time: it is named as what it is, and nothing else is.
 #![allow(clippy::unwrap_used)]
 
-use super::Code;
-use super::Comparer;
-use super::Comparison;
+use super::{Code, Comparer, Comparison};
 use crate::audit::file;
-use crate::audit::file::Header;
-use crate::audit::file::Snapshot;
+use crate::audit::file::{Header, Snapshot};
 use crate::audit::key::Key;
-use crate::audit::taker::Detail;
-use crate::audit::taker::Late;
-use crate::audit::taker::Settings;
-use crate::audit::taker::Taker;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
+use crate::audit::taker::{Detail, Late, Settings, Taker};
+use crate::model::{Role, State, StoredMessage};
 use fastrand::Rng;
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -191,9 +183,10 @@ const CHANGES: &[Change] = &[
         let at = chats.any();
         let alone = chats.in_conversation(at) == 1;
         chats.messages.remove(at);
-        Some(match alone {
-            true => (Code::ConversationLost, 1),
-            false => (Code::MessageLost, 1),
+        Some(if alone {
+            (Code::ConversationLost, 1)
+        } else {
+            (Code::MessageLost, 1)
         })
     },
     |chats| {

@@ -1,13 +1,9 @@
 //! What a comparison comes to, in one line that leaves nothing out that was not judged.
 
-use super::Code;
-use super::Comparison;
-use super::Group;
 use super::findings::Rules;
-use super::kinds::Allow;
-use super::kinds::some;
-use crate::report::Severity;
-use crate::report::Verdict;
+use super::kinds::{Allow, some};
+use super::{Code, Comparison, Group};
+use crate::report::{Severity, Verdict};
 
 impl Comparison {
     /// The verdict and why. `errors` is how many findings of that level there are, with those that
@@ -146,9 +142,10 @@ impl Comparison {
 
     /// What is wrong with the clock, in words that go on a sentence.
     fn clock(&self) -> &'static str {
-        match self.facts.from_future {
-            true => "the snapshot says that it was taken later than now",
-            false => "the snapshot holds times that are later than its own",
+        if self.facts.from_future {
+            "the snapshot says that it was taken later than now"
+        } else {
+            "the snapshot holds times that are later than its own"
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Facts by name, and what the change of each proves.
 
 use crate::model::Cell;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A fact that an engine keeps of a table or a database.

@@ -10,16 +10,12 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
-use crate::db::Db;
-use crate::db::SENTINEL_COMMENT;
-use serde::Deserialize;
-use serde::Serialize;
-use sha2::Digest as _;
-use sha2::Sha256;
+use crate::db::{Db, SENTINEL_COMMENT};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
-pub use marks::Mark;
-pub use marks::Marks;
+pub use marks::{Mark, Marks};
 
 /// What tells a database and its tables from others, at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

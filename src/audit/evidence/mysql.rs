@@ -1,11 +1,7 @@
 //! MySQL and MariaDB: what InnoDB numbers is for administrators only, and the rest is ambiguous.
 
-use super::Mark;
-use super::Marks;
-use super::Taken;
-use super::digest;
 use super::marks::columns;
-use super::nonce;
+use super::{Mark, Marks, Taken, digest, nonce};
 use crate::db::Db;
 use crate::model::Cell;
 use std::collections::BTreeMap;
@@ -119,17 +115,18 @@ pub(super) async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken
         .await?
         .to_string()
         .contains("MariaDB");
-    let (status, catalog, server) = match is_mariadb {
-        true => (
+    let (status, catalog, server) = if is_mariadb {
+        (
             "information_schema.global_status",
             "innodb_sys_tables",
             MARIADB,
-        ),
-        false => (
+        )
+    } else {
+        (
             "performance_schema.global_status",
             "innodb_tables",
             "@@server_uuid",
-        ),
+        )
     };
     let marks = columns(DATABASE).replace("{status}", status);
     let sql = format!("SELECT {}", marks.replace("{server}", server));

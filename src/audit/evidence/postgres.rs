@@ -1,12 +1,7 @@
 //! PostgreSQL: the catalogue numbers everything that is made, and never gives a number twice.
 
-use super::Depth;
-use super::Mark;
-use super::Marks;
-use super::Taken;
-use super::digest;
 use super::marks::columns;
-use super::nonce;
+use super::{Depth, Mark, Marks, Taken, digest, nonce};
 use crate::db::Db;
 use crate::model::Cell;
 use std::collections::BTreeMap;

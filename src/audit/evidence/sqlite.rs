@@ -1,12 +1,8 @@
 //! SQLite: numbers in the file may all be the same for tables that were made anew; few are proof.
 
-use super::Mark;
-use super::Marks;
-use super::Taken;
-use super::digest;
 use super::marks::columns;
-use crate::db::Db;
-use crate::db::SENTINEL_INDEX;
+use super::{Mark, Marks, Taken, digest};
+use crate::db::{Db, SENTINEL_INDEX};
 use crate::model::Cell;
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;

@@ -1,9 +1,7 @@
 //! Frames: what is written in one piece and checked before it is used.
 
-use crate::audit::key::Key;
-use crate::audit::key::Secret;
-use crate::audit::spill::MOST;
-use crate::audit::spill::Record;
+use crate::audit::key::{Key, Secret};
+use crate::audit::spill::{MOST, Record};
 
 pub(super) const MAGIC: [u8; 8] = *b"CHATCAS\n";
 pub(super) const END: [u8; 8] = *b"CHATEND\n";

@@ -50,15 +50,12 @@ mod frame;
 mod read;
 mod write;
 
-pub use read::Snapshot;
-pub use read::Stream;
-pub use read::open;
+pub use read::{Snapshot, Stream, open};
 pub use write::write;
 
 use super::evidence::Evidence;
 use super::taker::Summary;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What the taker of a snapshot says about the store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

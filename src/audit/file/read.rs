@@ -1,52 +1,25 @@
 //! Reading a snapshot: nothing is used before its tag was checked.
 
-use super::Footer;
-use super::Header;
-use super::Mapping;
-use super::Section;
-use super::frame::CELLS;
-use super::frame::END;
-use super::frame::ENTRIES;
-use super::frame::FIRST_VERSION;
-use super::frame::FOOTER;
-use super::frame::HEAD;
-use super::frame::HEADER;
-use super::frame::MAGIC;
-use super::frame::NAMES;
-use super::frame::OPEN;
-use super::frame::OPEN_ENTRIES;
-use super::frame::PREAMBLE;
-use super::frame::Sealer;
-use super::frame::TAG;
-use super::frame::TALLIES;
-use super::frame::TRAILER;
-use super::frame::VERSION;
-use super::frame::unpack;
-use crate::audit::entry::Entry;
-use crate::audit::entry::Id;
-use crate::audit::key::Key;
-use crate::audit::key::hex;
-use crate::audit::open::Open;
-use crate::audit::open::Text;
+use super::frame::{
+    CELLS, END, ENTRIES, FIRST_VERSION, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, OPEN_ENTRIES,
+    PREAMBLE, Sealer, TAG, TALLIES, TRAILER, VERSION, unpack,
+};
+use super::{Footer, Header, Mapping, Section};
+use crate::audit::entry::{Entry, Id};
+use crate::audit::key::{Key, hex};
+use crate::audit::open::{Open, Text};
 use crate::audit::sketch::Cell;
-use crate::audit::spill::Field;
-use crate::audit::spill::Record;
+use crate::audit::spill::{Field, Record};
 use crate::audit::taker::Summary;
 use crate::audit::tally::Tally;
 use crate::stop::Stop;
 use anyhow::Context;
 use std::collections::HashMap;
-use std::fs;
 use std::fs::File;
-use std::io::BufReader;
-use std::io::Read;
-use std::io::Seek;
-use std::io::SeekFrom;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::sync_channel;
-use std::vec;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::{fs, vec};
 
 /// A snapshot whose head and end were read and checked.
 #[derive(Debug)]

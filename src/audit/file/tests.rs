@@ -1,24 +1,11 @@
 //! A snapshot comes back as it was written, or not at all.
 #![allow(clippy::unwrap_used)]
 
-use super::Footer;
-use super::Header;
-use super::Mapping;
-use super::Section;
-use super::Snapshot;
-use super::Store;
-use super::open;
-use super::write;
+use super::{Footer, Header, Mapping, Section, Snapshot, Store, open, write};
 use crate::audit::evidence::Evidence;
 use crate::audit::key::Key;
-use crate::audit::taker::Detail;
-use crate::audit::taker::Late;
-use crate::audit::taker::Names;
-use crate::audit::taker::Settings;
-use crate::audit::taker::Summary;
-use crate::audit::taker::Taker;
-use crate::model::Role;
-use crate::model::StoredMessage;
+use crate::audit::taker::{Detail, Late, Names, Settings, Summary, Taker};
+use crate::model::{Role, StoredMessage};
 use crate::stop::Stop;
 use proptest::prelude::ProptestConfig;
 use proptest::proptest;

@@ -1,37 +1,17 @@
 //! Writing a snapshot.
 
-use super::Footer;
-use super::Header;
-use super::Section;
-use super::frame::CELLS;
-use super::frame::END;
-use super::frame::ENTRIES;
-use super::frame::FOOTER;
-use super::frame::HEAD;
-use super::frame::HEADER;
-use super::frame::MAGIC;
-use super::frame::NAMES;
-use super::frame::OPEN;
-use super::frame::PREAMBLE;
-use super::frame::Sealer;
-use super::frame::TAG;
-use super::frame::TALLIES;
-use super::frame::VERSION;
-use super::frame::pack;
-use crate::audit::key::Key;
-use crate::audit::key::fill;
-use crate::audit::key::hex;
+use super::frame::{
+    CELLS, END, ENTRIES, FOOTER, HEAD, HEADER, MAGIC, NAMES, OPEN, PREAMBLE, Sealer, TAG, TALLIES,
+    VERSION, pack,
+};
+use super::{Footer, Header, Section};
+use crate::audit::key::{Key, fill, hex};
 use crate::audit::spill::Record;
-use crate::audit::taker::Kept;
-use crate::audit::taker::Parts;
+use crate::audit::taker::{Kept, Parts};
 use crate::audit::tally::Tally;
 use std::fs::File;
 use std::io;
-use std::io::BufReader;
-use std::io::BufWriter;
-use std::io::Read;
-use std::io::Seek;
-use std::io::Write;
+use std::io::{BufReader, BufWriter, Read, Seek, Write};
 
 /// Records in a frame.
 const BATCH: usize = 4096;

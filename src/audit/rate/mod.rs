@@ -3,13 +3,10 @@
 mod prometheus;
 mod spark;
 
-use super::Answer;
-use super::asked;
+use super::{Answer, asked};
 use crate::model::StoredMessage;
 
-pub use prometheus::Figures;
-pub use prometheus::Saved;
-pub use prometheus::text as prometheus;
+pub use prometheus::{Figures, Saved, text as prometheus};
 pub use spark::sparkline;
 
 /// Fewer questions got a stored answer than were asked to.
@@ -172,10 +169,8 @@ fn example(question: &StoredMessage, answer: Answer) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Rate;
-    use super::Span;
-    use crate::model::Role;
-    use crate::model::StoredMessage;
+    use super::{Rate, Span};
+    use crate::model::{Role, StoredMessage};
 
     fn question(second: i64) -> StoredMessage {
         StoredMessage {

@@ -128,19 +128,17 @@ fn family(text: &mut String, name: &str, help: &str, samples: &[(String, f64)]) 
     line(format!("# HELP {name} {help}"));
     line(format!("# TYPE {name} gauge"));
     for (labels, value) in samples {
-        match labels.is_empty() {
-            true => line(format!("{name} {value}")),
-            false => line(format!("{name}{{{labels}}} {value}")),
+        if labels.is_empty() {
+            line(format!("{name} {value}"));
+        } else {
+            line(format!("{name}{{{labels}}} {value}"));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Counts;
-    use super::Figures;
-    use super::Saved;
-    use super::text;
+    use super::{Counts, Figures, Saved, text};
 
     #[test]
     fn a_share_of_nothing_has_no_sample() {

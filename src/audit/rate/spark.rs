@@ -19,8 +19,7 @@ pub fn sparkline(windows: &[Counts]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Counts;
-    use super::sparkline;
+    use super::{Counts, sparkline};
 
     #[test]
     fn one_missing_answer_is_seen() {

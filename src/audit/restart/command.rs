@@ -1,14 +1,10 @@
 //! The user's own restart command, and how to know that the server is back.
 
-use crate::clock;
-use crate::http;
-use crate::http::Client;
-use crate::http::Outgoing;
-use crate::mask;
+use crate::http::{Client, Outgoing};
 use crate::stop::Stop;
+use crate::{clock, http, mask};
 use anyhow::Context as _;
-use nix::sys::signal::Signal;
-use nix::sys::signal::killpg;
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -16,8 +12,7 @@ use std::os::unix::fs::FileExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
-use url::Host;
-use url::Url;
+use url::{Host, Url};
 
 /// How often it is asked whether the server answers.
 const ASK: Duration = Duration::from_millis(20);

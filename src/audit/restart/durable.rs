@@ -3,9 +3,7 @@
 use super::mounts;
 use crate::db::Db;
 use crate::model::Cell;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::report::{Finding, Severity, Source};
 use crate::store::Mapping;
 
 /// What a query must answer, and what it means when it answers otherwise.

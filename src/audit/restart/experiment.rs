@@ -1,22 +1,14 @@
 //! Rounds of one session, and what goes from one to the next.
 
-use super::Options;
 use super::account::Shows;
 use super::hold::Held;
-use super::preflight;
 use super::round::Round;
 use super::tally::Tally;
 use super::ways::Way;
-use crate::clock;
-use crate::report::Case;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
-use crate::stop;
-use crate::store;
+use super::{Options, preflight};
+use crate::report::{Case, Finding, Report, Severity, Source, Verdict};
 use crate::stream::run::Stage;
+use crate::{clock, stop, store};
 
 /// How many conversations are asked for after each restart.
 const KEPT: usize = 50;

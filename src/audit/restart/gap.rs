@@ -35,9 +35,10 @@ impl Gap {
 
     /// When SIGKILL came.
     pub(super) fn words(self) -> String {
-        let after = match self.0.whole {
-            true => "the marker",
-            false => "the marker was read (this system does not tell how long it lay unread)",
+        let after = if self.0.whole {
+            "the marker"
+        } else {
+            "the marker was read (this system does not tell how long it lay unread)"
         };
         format!("killed {:.1} ms after {after}", self.ms())
     }

@@ -1,22 +1,14 @@
 //! Conversations that are held, and what is known of them.
 
 use super::account;
-use super::account::Shown;
-use super::account::Shows;
-use super::account::Told;
+use super::account::{Shown, Shows, Told};
 use super::experiment::with_hint;
 use crate::clock;
 use crate::clock::Tick;
 use crate::model::StoredMessage;
 use crate::stop::Stop;
 use crate::stream::judge::TurnSeen;
-use crate::stream::run::Access;
-use crate::stream::run::Act;
-use crate::stream::run::Acted;
-use crate::stream::run::Chat;
-use crate::stream::run::Said;
-use crate::stream::run::Stage;
-use crate::stream::run::Until;
+use crate::stream::run::{Access, Act, Acted, Chat, Said, Stage, Until};
 use crate::stream::session::Remembered;
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -24,8 +24,7 @@ mod ways;
 use crate::report::Report;
 use crate::stream::profiles::Profile;
 use crate::stream::run;
-use crate::stream::run::Stage;
-use crate::stream::run::World;
+use crate::stream::run::{Stage, World};
 use crate::stream::session::Session;
 use experiment::Experiment;
 use std::path::PathBuf;
@@ -33,9 +32,7 @@ use std::path::PathBuf;
 pub use command::Around;
 pub use preflight::findings as preflight;
 pub use reload::source_of;
-pub use ways::ALL as WAYS;
-pub use ways::COMMAND;
-pub use ways::Way;
+pub use ways::{ALL as WAYS, COMMAND, Way};
 
 /// The codes that only this experiment finds.
 pub static CODES: &[&str] = &[

@@ -1,8 +1,7 @@
 //! On what kind of file system a file is, from Linux's `/proc/self/mountinfo`. Pure but for [`of`].
 
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Kinds of file systems that are gone with the machine's memory or with a container.
 const PASSING: &[(&str, &str)] = &[

@@ -1,7 +1,6 @@
 //! What a store would lose in a restart that the experiment does not make, and what its login may do.
 
-use super::durable;
-use super::role;
+use super::{durable, role};
 use crate::db::Db;
 use crate::report::Finding;
 use crate::store::Mapping;

@@ -4,10 +4,8 @@ use crate::clock;
 use crate::http::Server;
 use crate::stop::Stop;
 use std::fs::File;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// How often the server's processes are looked at.
 const ASK: Duration = Duration::from_millis(20);

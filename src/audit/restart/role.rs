@@ -2,9 +2,7 @@
 
 use crate::db::Db;
 use crate::model::Cell;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::report::{Finding, Severity, Source};
 use crate::store::Mapping;
 
 /// The finding on a login that may drop what it only needs to write. An embedded database has none.

@@ -1,35 +1,20 @@
 //! One round: chats, a restart, and every conversation asked for.
 
-use super::account;
-use super::account::Account;
-use super::account::Shown;
-use super::account::Shows;
-use super::account::Stored;
+use super::account::{Account, Shown, Shows, Stored};
 use super::experiment::Experiment;
 use super::gap::Gap;
-use super::hold::Awaited;
-use super::hold::Held;
-use super::places;
-use super::startup;
-use super::stop;
-use super::stop::After;
-use super::stop::Prepared;
-use super::tables;
+use super::hold::{Awaited, Held};
+use super::stop::{After, Prepared};
 use super::tables::Look;
 use super::ways::Way;
+use super::{account, places, startup, stop, tables};
 use crate::clock;
-use crate::report::Finding;
-use crate::report::Lane;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::report::{Finding, Lane, Severity, Source};
 use crate::stop::Stop;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
-use crate::stream::run::Moments;
-use crate::stream::run::Stage;
-use crate::stream::run::Until;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use crate::stream::run::{Moments, Stage, Until};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How many new databases are named.
@@ -338,17 +323,18 @@ impl Round {
         let db = of.stage.store();
         let target = db.map_or_else(|| "the store".to_owned(), |db| format!("`{}`", db.target()));
         let is_file = db.is_none_or(|db| db.target().is_file());
-        let (place, help) = match is_file {
-            true => (
+        let (place, help) = if is_file {
+            (
                 "in a file of its own",
                 "give the server a database that outlives its process, at a path that is the same at every start",
-            ),
-            false => (
+            )
+        } else {
+            (
                 "in a file or a database of its own",
                 "let the server read the URL of its database from where you set it, and look at its start for a \
-                 default such as `sqlite://`; if it keeps its chats in another database that lasts, give \
-                 that one as --database-url",
-            ),
+             default such as `sqlite://`; if it keeps its chats in another database that lasts, give \
+             that one as --database-url",
+            )
         };
         let finding = Finding::new(
             "store-not-durable",
@@ -386,9 +372,10 @@ impl Round {
 /// its last turn, so that it can be lost.
 async fn look_at_new(of: &mut Experiment<'_, '_>, new: &mut Held) -> anyhow::Result<()> {
     // Whether the chats come to this store at all has to be known before the first stop.
-    let awaited = match of.stored {
-        true => Awaited::ButLastTurn,
-        false => Awaited::ButLastAnswer,
+    let awaited = if of.stored {
+        Awaited::ButLastTurn
+    } else {
+        Awaited::ButLastAnswer
     };
     let deadline = clock::now() + of.stage.settle();
     new.look(of.stage, awaited, deadline).await?;

@@ -1,9 +1,7 @@
 //! What a server says at its start about tables that it destroys or makes. Pure.
 
 use super::ways::Way;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::report::{Finding, Severity, Source};
 use regex::RegexSet;
 use std::sync::LazyLock;
 
@@ -45,21 +43,22 @@ pub(super) fn finding(session: &str, way: &Way, lines: &[&str], lost: bool) -> O
     if lines.is_empty() {
         return None;
     }
-    let (severity, harm) = match lost {
-        true => (
+    let (severity, harm) = if lost {
+        (
             Severity::Error,
             format!(
                 "at its start after {} the server destroys or makes tables, and messages are gone",
                 way.words
             ),
-        ),
-        false => (
+        )
+    } else {
+        (
             Severity::Warning,
             format!(
                 "at its start after {} the server speaks of destroying or making tables of a store that is in use",
                 way.words
             ),
-        ),
+        )
     };
     let help =
         "take it out of the start-up code, and let a migration that is run once change the tables";
@@ -71,8 +70,7 @@ pub(super) fn finding(session: &str, way: &Way, lines: &[&str], lost: bool) -> O
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::finding;
-    use super::suspicious;
+    use super::{finding, suspicious};
     use crate::audit::restart::WAYS;
     use crate::report::Severity;
 

@@ -1,19 +1,14 @@
 //! Stopping the server and having it again.
 
-use super::Options;
 use super::command::Back;
 use super::hold::Held;
-use super::reload;
-use super::ways::Deed;
-use super::ways::Way;
+use super::ways::{Deed, Way};
+use super::{Options, reload};
 use crate::clock;
-use crate::http::Again;
-use crate::http::Killer;
+use crate::http::{Again, Killer};
 use crate::report::Lane;
 use crate::stop::Stop;
-use crate::stream::run::Moments;
-use crate::stream::run::Stage;
-use crate::stream::run::Until;
+use crate::stream::run::{Moments, Stage, Until};
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -2,15 +2,10 @@
 
 use super::ways::Way;
 use crate::audit::evidence;
-use crate::audit::evidence::Depth;
-use crate::audit::evidence::Evidence;
-use crate::audit::evidence::judge::Kept;
-use crate::audit::evidence::judge::Rows;
-use crate::audit::evidence::judge::judge;
+use crate::audit::evidence::judge::{Kept, Rows, judge};
+use crate::audit::evidence::{Depth, Evidence};
 use crate::db::Db;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::report::{Finding, Severity, Source};
 use crate::store::Mapping;
 use std::collections::BTreeMap;
 

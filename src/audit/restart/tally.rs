@@ -95,8 +95,7 @@ fn often(found: &[(&'static str, usize)], all: &[(&'static str, usize)]) -> Stri
 #[cfg(test)]
 mod tests {
     use super::Tally;
-    use crate::report::Finding;
-    use crate::report::Severity;
+    use crate::report::{Finding, Severity};
 
     fn finding(code: &'static str) -> Finding {
         Finding::new(code, Severity::Error, "s", "lost", "help")

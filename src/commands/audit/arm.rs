@@ -3,13 +3,10 @@
 use super::look;
 use crate::audit::arm;
 use crate::audit::arm::Act;
-use crate::commands::Done;
-use crate::commands::Env;
-use crate::report::Report;
-use crate::report::Verdict;
+use crate::commands::{Done, Env};
+use crate::report::{Report, Verdict};
 use crate::stop::Stop;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Mark the tables of the chats, so that one which was dropped and made anew is told for certain
 ///

@@ -1,23 +1,18 @@
 //! `chatctl audit check`: arguments and wiring.
 
-use crate::audit;
 use crate::audit::checks;
-use crate::audit::checks::Asked;
-use crate::audit::checks::Check;
-use crate::audit::checks::Ground;
+use crate::audit::checks::{Asked, Check, Ground};
 use crate::commands::Env;
 use crate::commands::chats::Chats;
 use crate::commands::moment::span;
-use crate::db;
 use crate::migrate::source;
-use crate::report::Report;
-use crate::report::Severity;
+use crate::report::{Report, Severity};
 use crate::sql::Dialect;
 use crate::stop::Stop;
+use crate::{audit, db};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Look for what is lost or broken, with no earlier snapshot; changes nothing
 ///

@@ -1,34 +1,22 @@
 //! `chatctl audit compare`: what became of everything since a snapshot.
 
-use super::look;
 use super::look::Look;
-use super::quick;
+use super::{look, quick};
 use crate::audit;
-use crate::audit::Comparer;
-use crate::audit::Comparison;
-use crate::audit::Key;
-use crate::audit::Late;
-use crate::audit::Settings;
-use crate::audit::compare::Resolver;
-use crate::audit::compare::Rules;
+use crate::audit::compare::{Resolver, Rules};
 use crate::audit::evidence::judge;
-use crate::audit::evidence::judge::Kept;
-use crate::audit::evidence::judge::Rows;
-use crate::audit::file;
+use crate::audit::evidence::judge::{Kept, Rows};
 use crate::audit::file::Snapshot;
-use crate::audit::live::Audience;
-use crate::audit::live::Live;
-use crate::commands::Done;
-use crate::commands::Env;
-use crate::model::Listed;
-use crate::model::StoredMessage;
+use crate::audit::live::{Audience, Live};
+use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
+use crate::commands::{Done, Env};
+use crate::model::{Listed, StoredMessage};
 use crate::report::Report;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Tell what was lost or altered since a snapshot: by a later one, or by the live store
 ///
@@ -85,13 +73,12 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             rules.allow = live.allowed();
             ranges = Some(live.ranges() as f64);
             unread = look::unread(&live);
-            let (found, messages) = match before.header.mapping.sums.is_some() {
-                true => {
-                    let late = live.latecomers(&before, args.grace).await?;
-                    let settings = settings(&args, &live)?;
-                    quick::compared(&env, &before, &live, settings, &late).await?
-                }
-                false => with_store(&args, &env, &before, &live).await?,
+            let (found, messages) = if before.header.mapping.sums.is_some() {
+                let late = live.latecomers(&before, args.grace).await?;
+                let settings = settings(&args, &live)?;
+                quick::compared(&env, &before, &live, settings, &late).await?
+            } else {
+                with_store(&args, &env, &before, &live).await?
             };
             look::warn(&env, &live);
             (found, live.evidence, messages)
@@ -162,9 +149,10 @@ async fn with_store(
         resolver,
         pace: look::Pace::new(env, live).await,
     };
-    match live.read(&late, &mut naming).await? {
-        true => Ok((naming.resolver.finish(), messages)),
-        false => Err(Stop::interrupted().into()),
+    if live.read(&late, &mut naming).await? {
+        Ok((naming.resolver.finish(), messages))
+    } else {
+        Err(Stop::interrupted().into())
     }
 }
 
@@ -212,25 +200,28 @@ impl Audience for Naming<'_> {
 /// nothing is missing of what was read from them, nothing is missing in them.
 fn rows(before: &Snapshot, found: &Comparison, after: u64) -> BTreeMap<String, Rows> {
     let store = &before.header.store;
-    let kept = match found.intact() {
-        true => Kept::Intact,
-        false => Kept::Lost,
+    let kept = if found.intact() {
+        Kept::Intact
+    } else {
+        Kept::Lost
     };
     let row = |name: &String| {
-        let rows = match *name == store.messages {
-            true => Rows {
+        let rows = if *name == store.messages {
+            Rows {
                 before: before.summary.messages,
                 after,
                 kept,
-            },
-            false => Rows {
+            }
+        } else {
+            Rows {
                 before: found.totals.conversations,
                 after: found.totals.conversations,
-                kept: match found.intact() && store.read.contains(name) {
-                    true => Kept::Intact,
-                    false => Kept::Unknown,
+                kept: if found.intact() && store.read.contains(name) {
+                    Kept::Intact
+                } else {
+                    Kept::Unknown
                 },
-            },
+            }
         };
         (name.clone(), rows)
     };

@@ -2,13 +2,10 @@
 
 use crate::audit::live::Live;
 use crate::commands::Env;
-use crate::report::Case;
-use crate::report::StoreLine;
-use crate::report::Verdict;
+use crate::report::{Case, StoreLine, Verdict};
 use crate::stop::Stop;
 use std::ops::ControlFlow;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How the store is read.
 #[derive(Debug, clap::Args)]
@@ -102,9 +99,10 @@ impl<'e> Pace<'e> {
 
     pub(super) fn conversation(&mut self) -> ControlFlow<()> {
         self.conversations += 1;
-        match self.conversations.is_multiple_of(OFTEN) {
-            true => self.go_on(format!("{} conversations", self.conversations)),
-            false => ControlFlow::Continue(()),
+        if self.conversations.is_multiple_of(OFTEN) {
+            self.go_on(format!("{} conversations", self.conversations))
+        } else {
+            ControlFlow::Continue(())
         }
     }
 
@@ -132,9 +130,10 @@ impl<'e> Pace<'e> {
 
     fn go_on(&self, told: String) -> ControlFlow<()> {
         self.env.progress.doing(told);
-        match *self.env.interrupted.borrow() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        if *self.env.interrupted.borrow() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
         }
     }
 }

@@ -10,11 +10,8 @@ mod rate;
 mod restart;
 mod snapshot;
 
-use super::Done;
-use super::Env;
-use super::moment::micros;
-use super::moment::moment;
-use super::moment::now;
+use super::moment::{micros, moment, now};
+use super::{Done, Env};
 use std::time::Duration;
 
 /// Tell whether every stored conversation survived, and how many questions got their answer
@@ -60,8 +57,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// `0.99`.
 fn share(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
-    match (0.0..=1.0).contains(&number) {
-        true => Ok(number),
-        false => Err("it is not from 0 to 1; 99 % is 0.99".to_owned()),
+    if (0.0..=1.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err("it is not from 0 to 1; 99 % is 0.99".to_owned())
     }
 }

@@ -1,24 +1,15 @@
 //! The probe of `chatctl audit rate`: which answers are stored, whatever the client does.
 
-use super::rate::Args;
-use super::rate::case;
+use super::rate::{Args, case};
 use crate::audit::rate;
-use crate::audit::rate::Figures;
-use crate::audit::rate::Saved;
-use crate::commands::Env;
-use crate::commands::verify_stream;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
+use crate::audit::rate::{Figures, Saved};
+use crate::commands::{Env, verify_stream};
+use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
 use crate::stream::faults::CLOSE_IN_STREAM;
-use crate::stream::kept::Kept;
-use crate::stream::kept::Marked;
+use crate::stream::kept::{Kept, Marked};
 use crate::stream::run;
-use crate::stream::run::Probed;
-use crate::stream::run::Probes;
+use crate::stream::run::{Probed, Probes};
 
 /// Sends the turns and counts; the server that was started is ended, whatever happens.
 pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result<Figures> {
@@ -102,9 +93,10 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
         case.metrics.insert("save_share", share);
         report.cases.push(case);
         if low {
-            let severity = match meant {
-                true => Severity::Warning,
-                false => Severity::Error,
+            let severity = if meant {
+                Severity::Warning
+            } else {
+                Severity::Error
             };
             report.add(finding(&name, severity, probed, &counts));
         }

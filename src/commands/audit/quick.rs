@@ -1,23 +1,14 @@
 //! What `--quick` does: the database adds up its messages, and only the last ones are read.
 
 use super::look;
-use crate::audit;
-use crate::audit::Comparison;
-use crate::audit::Key;
-use crate::audit::Late;
-use crate::audit::Parts;
-use crate::audit::Settings;
-use crate::audit::Sums;
-use crate::audit::file;
 use crate::audit::file::Snapshot;
-use crate::audit::live::Latecomers;
-use crate::audit::live::Live;
+use crate::audit::live::{Latecomers, Live};
+use crate::audit::{Comparison, Key, Late, Parts, Settings, Sums, file};
 use crate::commands::Env;
-use crate::model::Listed;
-use crate::model::StoredMessage;
+use crate::model::{Listed, StoredMessage};
 use crate::stop::Stop;
-use crate::store;
 use crate::store::SumOf;
+use crate::{audit, store};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -176,8 +167,9 @@ async fn read(
     })
     .await?;
     live.db.unchanged().await?;
-    match whole {
-        true => Ok(()),
-        false => Err(Stop::interrupted().into()),
+    if whole {
+        Ok(())
+    } else {
+        Err(Stop::interrupted().into())
     }
 }

@@ -2,38 +2,21 @@
 
 use super::super::chats::Chats;
 use super::super::verify_stream;
-use super::micros;
-use super::moment;
-use super::probe;
+use super::{micros, moment, probe};
 use crate::audit::rate;
-use crate::audit::rate::Counts;
-use crate::audit::rate::Figures;
-use crate::audit::rate::Rate;
-use crate::audit::rate::Span;
+use crate::audit::rate::{Counts, Figures, Rate, Span};
 use crate::commands::Env;
 use crate::commands::moment::span;
-use crate::report::Case;
-use crate::report::Finding;
-use crate::report::Lane;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Timeline;
-use crate::report::Verdict;
+use crate::report::{Case, Finding, Lane, Report, Severity, Source, Timeline, Verdict};
 use crate::sink::Sink;
 use crate::stop::Stop;
 use crate::store;
-use crate::store::Shape;
-use crate::store::time_of_text;
+use crate::store::{Shape, time_of_text};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The mode of a new file of figures: the node exporter, which reads it, is another user.
 const FIGURES: u32 = 0o644;

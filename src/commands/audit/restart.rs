@@ -1,21 +1,15 @@
 //! `chatctl audit restart`: arguments and wiring.
 
 use crate::audit::restart;
-use crate::audit::restart::Around;
-use crate::audit::restart::Options;
-use crate::audit::restart::WAYS;
-use crate::audit::restart::Way;
-use crate::commands::Done;
-use crate::commands::Env;
-use crate::commands::verify_stream;
+use crate::audit::restart::{Around, Options, WAYS, Way};
+use crate::commands::{Done, Env, verify_stream};
 use crate::report::Report;
 use crate::stop::Stop;
 use crate::stream::run;
 use crate::stream::run::Proof;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// How long a server may take to be ready, where nothing else is said.
@@ -193,9 +187,10 @@ fn around(args: &Args, env: &Env) -> anyhow::Result<Around> {
             .hint("give --server http://127.0.0.1:8000, the one that the command restarts")
     })?;
     let ready = args.ready.as_deref().unwrap_or("/");
-    let ready = match ready.starts_with('/') {
-        true => server.join(ready).ok(),
-        false => parse(ready),
+    let ready = if ready.starts_with('/') {
+        server.join(ready).ok()
+    } else {
+        parse(ready)
     };
     let ready = ready.ok_or_else(|| {
         Stop::usage("`--ready` is neither a path nor a URL")

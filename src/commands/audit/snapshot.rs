@@ -1,33 +1,19 @@
 //! `chatctl audit snapshot`: digests of everything, in a small file.
 
-use super::look;
 use super::look::Look;
-use super::quick;
+use super::{look, quick};
 use crate::audit;
-use crate::audit::Background;
-use crate::audit::Detail;
-use crate::audit::Key;
-use crate::audit::Names;
-use crate::audit::Parts;
-use crate::audit::Settings;
-use crate::audit::Summary;
-use crate::audit::Taker;
-use crate::audit::file;
-use crate::audit::live::Audience;
-use crate::audit::live::Latecomers;
-use crate::audit::live::Live;
-use crate::commands::Done;
-use crate::commands::Env;
+use crate::audit::live::{Audience, Latecomers, Live};
+use crate::audit::{Background, Detail, Key, Names, Parts, Settings, Summary, Taker, file};
+use crate::commands::{Done, Env};
 use crate::model::Listed;
-use crate::report::Report;
-use crate::report::Verdict;
+use crate::report::{Report, Verdict};
 use crate::sink::Sink;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Only its owner may read a snapshot that is new.
 const PRIVATE: u32 = 0o600;
@@ -90,12 +76,13 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         None => None,
     };
     let live = args.look.open(&env).await?;
-    let ((parts, conversations), mapping) = match args.quick {
-        true => (
+    let ((parts, conversations), mapping) = if args.quick {
+        (
             quick::taken(&env, &live, &key, settings(&args, &live)?).await?,
             quick::mapping(&live),
-        ),
-        false => (read(&args, &env, &live, &key).await?, live.fingerprinted()),
+        )
+    } else {
+        (read(&args, &env, &live, &key).await?, live.fingerprinted())
     };
     let summary = parts.summary.clone();
     env.progress
@@ -183,9 +170,10 @@ async fn read(args: &Args, env: &Env, live: &Live, key: &Key) -> anyhow::Result<
         pace: look::Pace::new(env, live).await,
         conversations: 0,
     };
-    match live.read(&Latecomers::default(), &mut all).await? {
-        true => Ok((all.taker.finish()?, all.conversations)),
-        false => Err(Stop::interrupted().into()),
+    if live.read(&Latecomers::default(), &mut all).await? {
+        Ok((all.taker.finish()?, all.conversations))
+    } else {
+        Err(Stop::interrupted().into())
     }
 }
 

@@ -1,17 +1,10 @@
 //! `chatctl inspect conversations`: which there are, and which wait for an answer.
 
-use super::moment;
-use super::show;
+use super::{moment, show};
 use crate::commands::Env;
 use crate::commands::moment::span;
-use crate::model::Conversation;
-use crate::model::Value;
-use crate::report::Column;
-use crate::report::Head;
-use crate::report::Holds;
-use crate::report::Note;
-use crate::report::Piece;
-use crate::report::Sheet;
+use crate::model::{Conversation, Value};
+use crate::report::{Column, Head, Holds, Note, Piece, Sheet};
 use crate::store;
 use crate::store::Filter;
 

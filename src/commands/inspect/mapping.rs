@@ -2,13 +2,9 @@
 
 use super::show;
 use crate::commands::Env;
-use crate::db;
-use crate::report::Head;
-use crate::report::Note;
-use crate::report::Piece;
-use crate::report::Text;
-use crate::store;
+use crate::report::{Head, Note, Piece, Text};
 use crate::store::Mapping;
+use crate::{db, store};
 
 /// Tell where the chats are and why, as TOML to paste into chatctl.toml
 ///
@@ -36,9 +32,12 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     if found.is_empty() && misfits.is_empty() {
         return Err(store::nothing_found(db.as_ref(), &schema).await?.into());
     }
-    let sections = found.iter().map(|one| match env.verbose {
-        true => section(&one.mapping, &format!("{:#}", one.why)),
-        false => section(&one.mapping, &one.why.to_string()),
+    let sections = found.iter().map(|one| {
+        if env.verbose {
+            section(&one.mapping, &format!("{:#}", one.why))
+        } else {
+            section(&one.mapping, &one.why.to_string())
+        }
     });
     let fix = misfits
         .iter()

@@ -8,19 +8,12 @@ mod show;
 mod sql;
 mod tables;
 
-use super::Done;
-use super::Env;
+use super::{Done, Env};
 use crate::db;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
-use crate::model::ToolCall;
-use crate::report::Line;
-use crate::report::Piece;
-use crate::report::Tool;
+use crate::model::{Role, State, StoredMessage, ToolCall};
+use crate::report::{Line, Piece, Tool};
 use crate::stop::Stop;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Look into the store: reads, and can't write
 #[derive(Debug, clap::Args)]
@@ -80,9 +73,10 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             () = env.until_gone() => Ok(()),
         },
     };
-    match *env.interrupted.borrow() {
-        true => Err(Stop::interrupted().into()),
-        false => looked.map(|()| Done::Shown),
+    if *env.interrupted.borrow() {
+        Err(Stop::interrupted().into())
+    } else {
+        looked.map(|()| Done::Shown)
     }
 }
 

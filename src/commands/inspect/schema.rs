@@ -3,13 +3,8 @@
 use super::show;
 use crate::commands::Env;
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::Value;
-use crate::report::Column;
-use crate::report::Head;
-use crate::report::Holds;
-use crate::report::Piece;
-use crate::report::Sheet;
+use crate::model::{Cell, Value};
+use crate::report::{Column, Head, Holds, Piece, Sheet};
 use crate::stop::Stop;
 
 /// Tell the columns, keys and indexes of a table, or of all

@@ -1,17 +1,10 @@
 //! `chatctl inspect search`: messages by their text, shown as they are found.
 
-use super::moment;
-use super::show;
+use super::{moment, show};
 use crate::commands::Env;
 use crate::commands::chats::Chats;
-use crate::model::StoredMessage;
-use crate::model::Value;
-use crate::report::Column;
-use crate::report::Head;
-use crate::report::Holds;
-use crate::report::Note;
-use crate::report::Piece;
-use crate::report::Sheet;
+use crate::model::{StoredMessage, Value};
+use crate::report::{Column, Head, Holds, Note, Piece, Sheet};
 use crate::store;
 use crate::store::Way;
 use std::ops::ControlFlow;
@@ -49,9 +42,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     let chats = env.chats().await?;
-    let way = match args.scan {
-        true => Way::Scan,
-        false => store::way(chats.db.as_ref(), &chats.mapping, &args.text).await?,
+    let way = if args.scan {
+        Way::Scan
+    } else {
+        store::way(chats.db.as_ref(), &chats.mapping, &args.text).await?
     };
     env.progress.note(&match &way {
         Way::Words(indexes) => {

@@ -1,18 +1,10 @@
 //! `chatctl inspect show`: one conversation, as a transcript or as it is stored.
 
-use super::message;
-use super::moment;
+use super::{message, moment};
 use crate::commands::Env;
 use crate::commands::chats::Chats;
-use crate::model::Cell;
-use crate::model::Value;
-use crate::report::Column;
-use crate::report::Head;
-use crate::report::Holds;
-use crate::report::Note;
-use crate::report::Piece;
-use crate::report::Sheet;
-use crate::report::Transcript;
+use crate::model::{Cell, Value};
+use crate::report::{Column, Head, Holds, Note, Piece, Sheet, Transcript};
 use crate::stop::Stop;
 use crate::store;
 
@@ -43,9 +35,10 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         [key] => key,
         several => return Err(ambiguous(&args.conversation, several).into()),
     };
-    match args.raw {
-        true => raw(&chats, key, env).await,
-        false => transcript(&chats, key, args.full, env).await,
+    if args.raw {
+        raw(&chats, key, env).await
+    } else {
+        transcript(&chats, key, args.full, env).await
     }
 }
 
@@ -74,9 +67,10 @@ async fn transcript(chats: &Chats, key: &str, full: bool, env: &Env) -> anyhow::
     for (index, other) in mapping.stores.iter().enumerate().skip(1) {
         let kept = store::conversation(db, &mapping.only(index), key).await?;
         for difference in store::reconcile(&messages, &kept) {
-            let (has, lacks) = match difference.in_first {
-                true => (mapping.table(), other.table()),
-                false => (other.table(), mapping.table()),
+            let (has, lacks) = if difference.in_first {
+                (mapping.table(), other.table())
+            } else {
+                (other.table(), mapping.table())
             };
             let message = difference.message;
             let text = format!(

@@ -2,17 +2,8 @@
 
 use super::show;
 use crate::commands::Env;
-use crate::db::Answer;
-use crate::db::Db;
-use crate::db::Named;
-use crate::db::Query;
-use crate::report::Align;
-use crate::report::Column;
-use crate::report::Head;
-use crate::report::Holds;
-use crate::report::Note;
-use crate::report::Piece;
-use crate::report::Sheet;
+use crate::db::{Answer, Db, Named, Query};
+use crate::report::{Align, Column, Head, Holds, Note, Piece, Sheet};
 use crate::stop::Stop;
 use anyhow::Context as _;
 use std::collections::BTreeSet;

@@ -3,14 +3,8 @@
 use super::show;
 use crate::commands::Env;
 use crate::db::Db;
-use crate::model::Cell;
-use crate::model::Value;
-use crate::report::Column;
-use crate::report::Head;
-use crate::report::Holds;
-use crate::report::Note;
-use crate::report::Piece;
-use crate::report::Sheet;
+use crate::model::{Cell, Value};
+use crate::report::{Column, Head, Holds, Note, Piece, Sheet};
 
 /// Tables with more rows are not counted to their end.
 const COUNTED: u64 = 1_000_000;

@@ -2,11 +2,9 @@
 
 use crate::migrate::acknowledged;
 use crate::migrate::acknowledged::Acknowledged;
-use crate::migrate::apply::Culprit;
-use crate::migrate::apply::Ran;
+use crate::migrate::apply::{Culprit, Ran};
 use crate::migrate::source::Migration;
-use crate::report::Finding;
-use crate::report::Severity;
+use crate::report::{Finding, Severity};
 use crate::sql::Dialect;
 
 /// The acknowledgements of a folder's migrations.

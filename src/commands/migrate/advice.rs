@@ -71,9 +71,7 @@ pub(super) fn of(failure: &Failure, history: History) -> Option<&'static str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Failure;
-    use super::History;
-    use super::of;
+    use super::{Failure, History, of};
 
     fn failure(message: &str, busy: bool) -> Failure {
         Failure {

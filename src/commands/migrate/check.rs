@@ -5,34 +5,17 @@ use super::case;
 use super::job::Job;
 use super::options::Options;
 use crate::commands::Done;
-use crate::db::Missing;
-use crate::db::Session;
-use crate::db::Target;
-use crate::db::Waits;
-use crate::migrate;
-use crate::migrate::apply;
-use crate::migrate::apply::Guard;
-use crate::migrate::apply::Orders;
-use crate::migrate::apply::Outcome;
-use crate::migrate::apply::Together;
-use crate::migrate::backup::Backup;
-use crate::migrate::backup::When;
-use crate::migrate::drift;
+use crate::db::{Missing, Session, Target, Waits};
+use crate::migrate::apply::{Guard, Orders, Outcome, Together};
+use crate::migrate::backup::{Backup, When};
 use crate::migrate::drift::Difference;
-use crate::migrate::ledger;
-use crate::migrate::plan::Newer;
-use crate::migrate::plan::OutOfOrder;
-use crate::migrate::plan::Policy;
+use crate::migrate::plan::{Newer, OutOfOrder, Policy};
 use crate::migrate::scratch::Scratch;
-use crate::migrate::source::Folder;
-use crate::migrate::source::Version;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
+use crate::migrate::source::{Folder, Version};
+use crate::migrate::{apply, drift, ledger};
+use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
-use crate::temporary;
+use crate::{migrate, temporary};
 use std::time::Duration;
 
 /// Rehearsal: nothing is lost on a copy; empty → head makes the same schema as current → head; a
@@ -64,9 +47,10 @@ pub(super) fn verify(options: &Options, job: &Job) -> anyhow::Result<Done> {
         } else {
             Verdict::Violated
         },
-        match same {
-            true => "the same schema as from the current state".into(),
-            false => "not the same schema as from the current state".into(),
+        if same {
+            "the same schema as from the current state".into()
+        } else {
+            "not the same schema as from the current state".into()
         },
     ));
     report.findings.extend(differs(&differences));
@@ -101,9 +85,10 @@ fn on_copy(
         } else {
             Verdict::Violated
         },
-        match idle {
-            true => "nothing to do, and the schema stays as it is".into(),
-            false => "it changes something".into(),
+        if idle {
+            "nothing to do, and the schema stays as it is".into()
+        } else {
+            "it changes something".into()
         },
     ));
     if !idle {

@@ -1,24 +1,12 @@
 //! Work on a database that blocks its thread, and that a signal can stop.
 
 use super::FAILED;
-use crate::clock;
-use crate::commands::Done;
-use crate::commands::Env;
-use crate::db;
-use crate::db::Door;
-use crate::db::Interrupter;
-use crate::db::Missing;
-use crate::db::Session;
-use crate::db::Target;
-use crate::db::Waits;
-use crate::stop;
+use crate::commands::{Done, Env};
+use crate::db::{Door, Interrupter, Missing, Session, Target, Waits};
 use crate::stop::Stop;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::OnceLock;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use crate::{clock, db, stop};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// What the work is handed.
@@ -191,9 +179,10 @@ const KNOCK: Duration = Duration::from_millis(200);
 
 /// Refuses a URL that forbids writing, before anything is done.
 pub(super) fn writable(target: &Target) -> Result<(), Stop> {
-    match target.read_only() {
-        true => Err(Stop::refused(format!("`{target}` forbids writing"))
-            .hint("leave `?mode=ro` out of the URL")),
-        false => Ok(()),
+    if target.read_only() {
+        Err(Stop::refused(format!("`{target}` forbids writing"))
+            .hint("leave `?mode=ro` out of the URL"))
+    } else {
+        Ok(())
     }
 }

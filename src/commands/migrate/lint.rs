@@ -1,32 +1,18 @@
 //! `chatctl migrate lint`: findings on migration files alone.
 
 use super::case;
-use crate::commands::Done;
-use crate::commands::Env;
-use crate::guard;
-use crate::input;
-use crate::lint;
-use crate::lint::Checked;
-use crate::lint::Input;
-use crate::lint::Schema;
-use crate::lint::ServerVersion;
-use crate::lint::Settings;
+use crate::commands::{Done, Env};
+use crate::lint::{Checked, Input, Schema, ServerVersion, Settings};
 use crate::migrate::acknowledged::SUBJECT;
 use crate::migrate::source;
-use crate::migrate::source::Acknowledgement;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Verdict;
-use crate::sql::AllowLoss;
-use crate::sql::Dialect;
+use crate::migrate::source::{Acknowledgement, File, Migration};
+use crate::report::{Finding, Report, Severity, Verdict};
+use crate::sql::{AllowLoss, Dialect};
 use crate::stop::Stop;
+use crate::{guard, input, lint};
 use clap::builder::PossibleValuesParser;
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The dialects, by the names that `--dialect` takes.
@@ -303,9 +289,10 @@ fn of(migration: &Migration, all: &[Migration], bytes: &[u8]) -> Text {
     let file = migration.path.display().to_string();
     let several = all.iter().filter(|it| it.path == migration.path).count() > 1;
     Text {
-        name: match several {
-            true => format!("{file} ({})", migration.version),
-            false => file.clone(),
+        name: if several {
+            format!("{file} ({})", migration.version)
+        } else {
+            file.clone()
         },
         file,
         up: migration.up.clone(),

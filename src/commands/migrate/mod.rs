@@ -14,12 +14,10 @@ mod settle;
 mod status;
 mod up;
 
-use super::Done;
-use super::Env;
+use super::{Done, Env};
 use crate::migrate::ledger::Resolution;
 use crate::migrate::source::Version;
-use crate::report::Case;
-use crate::report::Verdict;
+use crate::report::{Case, Verdict};
 use crate::stop::Stop;
 use options::Options;
 use std::path::PathBuf;
@@ -190,9 +188,7 @@ fn case(name: String, verdict: Verdict, reason: String) -> Case {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Version;
-    use super::title;
-    use super::with_a_way;
+    use super::{Version, title, with_a_way};
     use crate::outcome::Outcome;
     use crate::stop;
     use crate::stop::Stop;

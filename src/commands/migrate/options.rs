@@ -2,17 +2,12 @@
 
 use super::job::Job;
 use crate::commands::Env;
-use crate::migrate::plan::Newer;
-use crate::migrate::plan::OutOfOrder;
-use crate::migrate::plan::Policy;
+use crate::migrate::plan::{Newer, OutOfOrder, Policy};
 use crate::migrate::source;
-use crate::migrate::source::Folder;
-use crate::migrate::source::Migration;
-use crate::migrate::source::acknowledged;
 use crate::migrate::source::acknowledged::Among;
+use crate::migrate::source::{Folder, Migration, acknowledged};
 use crate::stop::Stop;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What every sub-command on a database takes.
@@ -72,13 +67,15 @@ impl Options {
             .transpose()?;
         Ok(Policy {
             to,
-            out_of_order: match self.allow_out_of_order {
-                true => OutOfOrder::Allow,
-                false => OutOfOrder::Refuse,
+            out_of_order: if self.allow_out_of_order {
+                OutOfOrder::Allow
+            } else {
+                OutOfOrder::Refuse
             },
-            newer: match self.allow_newer {
-                true => Newer::Allow,
-                false => Newer::Refuse,
+            newer: if self.allow_newer {
+                Newer::Allow
+            } else {
+                Newer::Refuse
             },
         })
     }

@@ -1,23 +1,15 @@
 //! `chatctl migrate history` and `restore`: what was done, and back to before it.
 
 use super::case;
-use super::job::Job;
-use super::job::writable;
+use super::job::{Job, writable};
 use crate::commands::Done;
 use crate::migrate;
-use crate::migrate::backup;
 use crate::migrate::backup::Seal;
-use crate::migrate::journal;
-use crate::migrate::journal::Journal;
-use crate::migrate::journal::Mark;
-use crate::migrate::journal::State;
-use crate::migrate::restore;
-use crate::report::Report;
-use crate::report::StoreLine;
-use crate::report::Verdict;
+use crate::migrate::journal::{Journal, Mark, State};
+use crate::migrate::{backup, journal, restore};
+use crate::report::{Report, StoreLine, Verdict};
 use crate::stop::Stop;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
     let target = job.target()?;
@@ -51,9 +43,10 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
 pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Result<Done> {
     let target = job.target()?;
     writable(&target)?;
-    let path = match Path::new(from).is_file() {
-        true => PathBuf::from(from),
-        false => of_run(from, job)?,
+    let path = if Path::new(from).is_file() {
+        PathBuf::from(from)
+    } else {
+        of_run(from, job)?
     };
     if backup::verify(&path)? == Seal::Absent {
         job.env.progress.warning(&format!(
@@ -99,9 +92,10 @@ fn of_run(run: &str, job: &Job) -> anyhow::Result<PathBuf> {
     let Some(found) = found else {
         let known: Vec<_> = backups().map(|entry| entry.run.as_str()).collect();
         let stop = Stop::usage(format!("no run `{run}` made a backup of this database"));
-        return Err(match known.is_empty() {
-            true => stop.hint("give the backup's file: chatctl migrate restore FILE"),
-            false => stop.hint(format!("there are: {}", known.join(", "))),
+        return Err(if known.is_empty() {
+            stop.hint("give the backup's file: chatctl migrate restore FILE")
+        } else {
+            stop.hint(format!("there are: {}", known.join(", ")))
         }
         .into());
     };

@@ -1,22 +1,14 @@
 //! `chatctl migrate plan`: what would run, and what it may destroy.
 
-use super::case;
 use super::job::Job;
 use super::options::Options;
-use super::title;
+use super::{case, title};
 use crate::commands::Done;
 use crate::migrate;
-use crate::migrate::intent::Intent;
-use crate::migrate::intent::Piece;
-use crate::migrate::ledger;
-use crate::migrate::plan;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
-use crate::sql::Destroys;
-use crate::sql::Dialect;
+use crate::migrate::intent::{Intent, Piece};
+use crate::migrate::{ledger, plan};
+use crate::report::{Finding, Report, Severity, Source, Verdict};
+use crate::sql::{Destroys, Dialect};
 use crate::stop::Stop;
 
 pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
@@ -76,9 +68,10 @@ fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
         .tables()
         .map(|table| format!("`{table}`"))
         .collect();
-    let of = match tables.is_empty() {
-        true => String::new(),
-        false => format!(" in {}", tables.join(", ")),
+    let of = if tables.is_empty() {
+        String::new()
+    } else {
+        format!(" in {}", tables.join(", "))
     };
     let mut finding = Finding::new(
         "destructive-statement",

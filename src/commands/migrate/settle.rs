@@ -4,10 +4,8 @@ use super::job::Job;
 use super::options::Options;
 use crate::commands::Done;
 use crate::migrate;
-use crate::migrate::ledger::Ledger;
-use crate::migrate::ledger::Resolution;
-use crate::migrate::source::Folder;
-use crate::migrate::source::Version;
+use crate::migrate::ledger::{Ledger, Resolution};
+use crate::migrate::source::{Folder, Version};
 use crate::stop::Stop;
 
 /// Without a version nothing counts as applied.

@@ -1,25 +1,14 @@
 //! `chatctl migrate status`: how every version stands.
 
-use super::case;
 use super::job::Job;
 use super::options::Options;
-use super::title;
+use super::{case, title};
 use crate::commands::Done;
 use crate::migrate;
-use crate::migrate::journal;
-use crate::migrate::ledger;
-use crate::migrate::ledger::BY_HAND;
-use crate::migrate::ledger::Seen;
-use crate::migrate::plan;
-use crate::migrate::plan::Refusal;
-use crate::migrate::plan::State;
-use crate::migrate::plan::Wrong;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::StoreLine;
-use crate::report::Verdict;
+use crate::migrate::ledger::{BY_HAND, Seen};
+use crate::migrate::plan::{Refusal, State, Wrong};
+use crate::migrate::{journal, ledger, plan};
+use crate::report::{Finding, Report, Severity, Source, StoreLine, Verdict};
 
 /// What `status` takes besides what every sub-command does.
 #[derive(Debug, clap::Args)]

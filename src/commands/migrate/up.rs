@@ -1,57 +1,29 @@
 //! `chatctl migrate up`: apply what is pending, or change nothing.
 
-use super::FAILED;
 use super::acknowledged::Acknowledgements;
-use super::advice;
 use super::advice::History;
-use super::case;
-use super::job::Job;
-use super::job::writable;
+use super::job::{Job, writable};
 use super::options::Options;
-use super::title;
-use crate::commands::Done;
-use crate::commands::Env;
+use super::{FAILED, advice, case, title};
+use crate::commands::{Done, Env};
 use crate::config::From;
-use crate::db::Missing;
-use crate::db::Session;
-use crate::db::Waits;
+use crate::db::{Missing, Session, Waits};
 use crate::migrate;
-use crate::migrate::apply;
-use crate::migrate::apply::Culprit;
-use crate::migrate::apply::End;
-use crate::migrate::apply::Evidence;
-use crate::migrate::apply::Failure;
-use crate::migrate::apply::Guard;
-use crate::migrate::apply::Orders;
-use crate::migrate::apply::Outcome;
-use crate::migrate::apply::Ran;
-use crate::migrate::apply::Together;
-use crate::migrate::backup;
-use crate::migrate::backup::Backup;
-use crate::migrate::backup::When;
-use crate::migrate::journal;
-use crate::migrate::ledger;
-use crate::migrate::plan;
+use crate::migrate::apply::{
+    Culprit, End, Evidence, Failure, Guard, Orders, Outcome, Ran, Together,
+};
+use crate::migrate::backup::{Backup, When};
 use crate::migrate::plan::Newer;
-use crate::migrate::preserve::Lost;
-use crate::migrate::preserve::What;
-use crate::migrate::source::Folder;
-use crate::migrate::source::Version;
+use crate::migrate::preserve::{Lost, What};
+use crate::migrate::source::{Folder, Version};
+use crate::migrate::{apply, backup, journal, ledger, plan};
 use crate::model::Derived;
 use crate::progress::Progress;
-use crate::report::Case;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::StoreLine;
-use crate::report::Verdict;
+use crate::report::{Case, Finding, Report, Severity, Source, StoreLine, Verdict};
 use crate::sql::Dialect;
 use crate::stop::Stop;
-use std::path::Path;
-use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The options of `up` alone.
 #[derive(Debug, clap::Args)]
@@ -130,9 +102,10 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
             policy,
             dialect,
             guard: args.guard,
-            together: match args.single_transaction {
-                true => Together::Run,
-                false => Together::EachFile,
+            together: if args.single_transaction {
+                Together::Run
+            } else {
+                Together::EachFile
             },
             lock_wait: args.lock_wait,
             retries: args.retries,
@@ -147,18 +120,16 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     )?;
     progress.done();
     if let Some(path) = &outcome.backup {
-        match outcome.ran.is_empty() && outcome.stays.is_none() {
-            // Of a database that is as it was: each try would make another one, and push out older ones.
-            true => backup::remove(path)?,
-            false => {
-                progress.note(&format!(
-                    "backup: {} (chatctl migrate restore {})",
-                    path.display(),
-                    outcome.run
-                ));
-                let made = journal::backups(session.as_mut())?;
-                tidy(&made, keeps, progress);
-            }
+        if outcome.ran.is_empty() && outcome.stays.is_none() {
+            backup::remove(path)?;
+        } else {
+            progress.note(&format!(
+                "backup: {} (chatctl migrate restore {})",
+                path.display(),
+                outcome.run
+            ));
+            let made = journal::backups(session.as_mut())?;
+            tidy(&made, keeps, progress);
         }
     }
     if let Some(End::Failed(failure)) = &mut outcome.end {
@@ -167,9 +138,10 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
             return Err(Stop::interrupted().into());
         }
         let seen = ledger::look(session.as_mut(), dialect, &folder.migrations);
-        let history = match seen.is_ok_and(|seen| seen.applied.is_empty()) {
-            true => History::Empty,
-            false => History::Begun,
+        let history = if seen.is_ok_and(|seen| seen.applied.is_empty()) {
+            History::Empty
+        } else {
+            History::Begun
         };
         if let Some(advice) = advice::of(failure, history) {
             advice.clone_into(&mut failure.help);
@@ -384,9 +356,10 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
     } else {
         "applied"
     };
-    let verdict = match evidence.counted.is_empty() && evidence.sampled.is_empty() {
-        true => Verdict::Proven,
-        false => Verdict::Held,
+    let verdict = if evidence.counted.is_empty() && evidence.sampled.is_empty() {
+        Verdict::Proven
+    } else {
+        Verdict::Held
     };
     (verdict, format!("{how}; {}", parts.join("; ")))
 }

@@ -5,17 +5,14 @@
 //! copy is read. If a server commits meanwhile, SQLite begins the copy again: then more is copied
 //! under one lock, until all of it fits between two commits or the lock would be held for too long.
 
-use super::Opened;
-use super::is_stopped;
+use super::{Opened, is_stopped};
 use crate::db::Target;
 use crate::stop::Stop;
 use crate::temporary::Folder;
 use anyhow::Context as _;
 use rusqlite::Connection;
-use rusqlite::backup::Backup;
-use rusqlite::backup::StepResult;
-use std::time::Duration;
-use std::time::Instant;
+use rusqlite::backup::{Backup, StepResult};
+use std::time::{Duration, Instant};
 
 /// How many pages are copied under one lock at first.
 const PAGES: i32 = 256;
@@ -159,8 +156,7 @@ fn fitting(pages: i32, took: Duration, time: Duration) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::PAGES;
-    use super::fitting;
+    use super::{PAGES, fitting};
     use std::time::Duration;
 
     #[test]

@@ -1,14 +1,11 @@
 //! What the first bytes of a database file say (sqlite.org/fileformat2.html, "The Database Header").
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 /// How a database file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

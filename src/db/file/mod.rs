@@ -13,24 +13,18 @@ use super::Target;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use header::Journal;
-use rusqlite::Connection;
-use rusqlite::ErrorCode;
-use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
-use rusqlite::ffi;
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub(super) use copy::of as copy;
-pub(super) use read::rows;
-pub(super) use read::scan;
+pub(super) use read::{rows, scan};
 
 /// Whether a signal asked to stop reading.
 static STOPPED: AtomicBool = AtomicBool::new(false);
@@ -232,9 +226,10 @@ pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
     if about.is_file() {
         return Ok(about);
     }
-    let what = match about.is_dir() {
-        true => "a folder",
-        false => "a pipe, a socket or a device",
+    let what = if about.is_dir() {
+        "a folder"
+    } else {
+        "a pipe, a socket or a device"
     };
     Err(
         Stop::unreachable(format!("`{shown}` is {what}, not a database file"))
@@ -244,12 +239,11 @@ pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
 
 /// What to do about a file that is not there: a path of a container's means another one, else this.
 pub fn where_else<'a>(path: &Path, otherwise: &'a str) -> &'a str {
-    match is_of_container(path) {
-        true => {
-            "it looks like a path inside a container: give the path of its volume on this machine \
-             (docker inspect -f '{{ .Mounts }}' CONTAINER), or run chatctl in the container"
-        }
-        false => otherwise,
+    if is_of_container(path) {
+        "it looks like a path inside a container: give the path of its volume on this machine \
+         (docker inspect -f '{{ .Mounts }}' CONTAINER), or run chatctl in the container"
+    } else {
+        otherwise
     }
 }
 
@@ -280,9 +274,10 @@ fn no_database(path: &Path) -> Stop {
 /// SQLite gives what root makes next to a file to the file's owner.
 fn whose(about: &Metadata) -> Whose {
     let me = nix::unistd::geteuid();
-    match me.is_root() || me.as_raw() == about.uid() {
-        true => Whose::Ours,
-        false => Whose::Others,
+    if me.is_root() || me.as_raw() == about.uid() {
+        Whose::Ours
+    } else {
+        Whose::Others
     }
 }
 

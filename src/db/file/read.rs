@@ -1,8 +1,7 @@
 //! Reading rows of a file.
 
 use crate::db::Each;
-use crate::model::Cell;
-use crate::model::CellRef;
+use crate::model::{Cell, CellRef};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 

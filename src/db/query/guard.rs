@@ -4,10 +4,7 @@
 //! comments are around it. What could be read in two ways is refused instead of read.
 
 use super::refused;
-use crate::sql::Dialect;
-use crate::sql::Token;
-use crate::sql::TokenKind;
-use crate::sql::tokenize;
+use crate::sql::{Dialect, Token, TokenKind, tokenize};
 use crate::stop::Stop;
 
 /// What a query names.
@@ -122,8 +119,7 @@ fn name(token: Token, sql: &str) -> Option<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Dialect;
-    use super::names;
+    use super::{Dialect, names};
 
     const BEGINS: &[&str] = &["select", "with"];
 

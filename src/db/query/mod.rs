@@ -73,14 +73,13 @@ enum Failure {
 impl Row {
     /// Adds a text that is `whole` bytes long, as far as it may be shown.
     fn text(&mut self, text: &str, whole: usize, longest: usize) {
-        match whole <= longest {
-            true => self.values.push(Value::from(text)),
-            false => {
-                let shown = &text[..text.floor_char_boundary(longest)];
-                let text = format!("{shown}… (cut: {} of {whole} bytes)", shown.len());
-                self.values.push(Value::Text(text));
-                self.cut += 1;
-            }
+        if whole <= longest {
+            self.values.push(Value::from(text));
+        } else {
+            let shown = &text[..text.floor_char_boundary(longest)];
+            let text = format!("{shown}… (cut: {} of {whole} bytes)", shown.len());
+            self.values.push(Value::Text(text));
+            self.cut += 1;
         }
     }
 

@@ -5,36 +5,18 @@
 //! No catalogue tells which functions have an effect: those that have are listed here, and those
 //! that were loaded into the server are refused.
 
-use super::Answer;
-use super::Failure;
-use super::Named;
-use super::Query;
-use super::Row;
-use super::guard;
-use super::no_expression;
-use super::refused;
-use crate::db::Target;
-use crate::db::mysql::is_binary;
-use crate::db::mysql::number;
-use crate::db::server;
+use super::{Answer, Failure, Named, Query, Row, guard, no_expression, refused};
+use crate::db::mysql::{is_binary, number};
+use crate::db::{Target, server};
 use crate::model::Value;
 use crate::sql::Dialect;
 use crate::stop::Stop;
 use futures_util::TryStreamExt as _;
-use sqlx::AssertSqlSafe;
-use sqlx::Column as _;
-use sqlx::Connection as _;
-use sqlx::Executor as _;
-use sqlx::MySqlConnection;
-use sqlx::Row as _;
-use sqlx::SqlSafeStr as _;
-use sqlx::Statement as _;
-use sqlx::TypeInfo as _;
-use sqlx::ValueRef as _;
-use sqlx::mysql::MySqlColumn;
-use sqlx::mysql::MySqlConnectOptions;
-use sqlx::mysql::MySqlDatabaseError;
-use sqlx::mysql::MySqlRow;
+use sqlx::mysql::{MySqlColumn, MySqlConnectOptions, MySqlDatabaseError, MySqlRow};
+use sqlx::{
+    AssertSqlSafe, Column as _, Connection as _, Executor as _, MySqlConnection, Row as _,
+    SqlSafeStr as _, Statement as _, TypeInfo as _, ValueRef as _,
+};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -297,9 +279,10 @@ fn inside(kind: Kind, name: &str, inner: &guard::Named) -> Result<(), Stop> {
             let writes = |word: &String| word == "outfile" || word == "dumpfile";
             let counts = inner.words.windows(3);
             let mut counts = counts.filter(|words| *words == ["next", "value", "for"]);
-            match inner.words.iter().any(writes) || counts.next().is_some() {
-                true => Err(refused("it writes")),
-                false => calls(&inner.called),
+            if inner.words.iter().any(writes) || counts.next().is_some() {
+                Err(refused("it writes"))
+            } else {
+                calls(&inner.called)
             }
         }
     };

@@ -1,33 +1,19 @@
 //! SQLite: the authorizer is asked for every act of a statement while it is compiled, and lets
 //! only reading pass. Besides, the file is opened to be read only, and the connection is told so.
 
-use super::Answer;
-use super::Failure;
-use super::Named;
-use super::Query;
-use super::Row;
-use super::no_expression;
-use super::refused;
-use crate::db::Target;
-use crate::db::file;
+use super::{Answer, Failure, Named, Query, Row, no_expression, refused};
 use crate::db::file::Opened;
+use crate::db::{Target, file};
 use crate::model::Value;
 use crate::stop::Stop;
-use rusqlite::Batch;
-use rusqlite::Connection;
-use rusqlite::ErrorCode;
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator as _;
-use rusqlite::hooks::AuthAction;
-use rusqlite::hooks::AuthContext;
-use rusqlite::hooks::Authorization;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
+use rusqlite::{Batch, Connection, ErrorCode};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::error::TrySendError;
 
 /// How many steps of the engine's machine pass between two looks at the clock: about a millisecond.
@@ -104,9 +90,10 @@ fn read(target: &Target, wait: Duration, query: &Query) -> anyhow::Result<()> {
     let opened = Opened::open(target, wait)?;
     if !opened.locks() {
         shown(&opened, query, ends)?;
-        return match opened.is_current() {
-            true => Ok(()),
-            false => Err(file::written(target).into()),
+        return if opened.is_current() {
+            Ok(())
+        } else {
+            Err(file::written(target).into())
         };
     }
     let (mut held, mut size) = (Vec::new(), 0);
@@ -305,9 +292,10 @@ fn judge(action: &AuthAction<'_>) -> Result<(), String> {
             let name = pragma_name.to_ascii_lowercase();
             let tells = ASKED_OF.contains(&name.as_str())
                 || pragma_value.is_none() && ASKED.contains(&name.as_str());
-            match tells {
-                true => Ok(()),
-                false => Err(format!("`PRAGMA {name}` can change something")),
+            if tells {
+                Ok(())
+            } else {
+                Err(format!("`PRAGMA {name}` can change something"))
             }
         }
         other => Err(format!("it is no reading: {}", act(other))),

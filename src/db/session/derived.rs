@@ -95,9 +95,7 @@ pub(super) fn is_called_count_of(column: &str, table: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::function_keeps_time;
-    use super::is_called_count_of;
-    use super::trigger_keeps_time;
+    use super::{function_keeps_time, is_called_count_of, trigger_keeps_time};
 
     #[test]
     fn functions_that_keep_a_time() {

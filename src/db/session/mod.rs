@@ -11,12 +11,7 @@ mod witness;
 pub use sqlite::overwrite;
 
 use super::Target;
-use crate::model::Cell;
-use crate::model::Compared;
-use crate::model::Content;
-use crate::model::Names;
-use crate::model::Shape;
-use crate::model::Successor;
+use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;

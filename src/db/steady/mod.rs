@@ -10,9 +10,7 @@ mod printed;
 mod sqlite;
 mod tuples;
 
-use super::Db;
-use super::Target;
-use super::Tried;
+use super::{Db, Target, Tried};
 use crate::stop::Stop;
 use std::borrow::Cow;
 use std::time::Duration;

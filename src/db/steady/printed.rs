@@ -87,9 +87,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::DAY;
-    use super::time;
-    use super::uuid;
+    use super::{DAY, time, uuid};
 
     /// As PostgreSQL 15 prints `'…'::timestamp` and `extract(epoch from …)` counts them.
     #[test]

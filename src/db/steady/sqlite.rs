@@ -1,29 +1,14 @@
 //! SQLite: one read transaction, or a copy where that would keep the application from writing.
 
-use super::Moment;
-use super::Steady;
-use super::over;
-use super::reads_only;
-use super::too_long;
-use crate::db::Catalog;
-use crate::db::Db;
-use crate::db::Each;
-use crate::db::Target;
-use crate::db::Tried;
-use crate::db::Writer;
-use crate::db::catalog;
-use crate::db::file;
+use super::{Moment, Steady, over, reads_only, too_long};
 use crate::db::file::Opened;
-use crate::db::sqlite as base;
-use crate::model::Cell;
-use crate::model::Table;
+use crate::db::{Catalog, Db, Each, Target, Tried, Writer, catalog, file, sqlite as base};
+use crate::model::{Cell, Table};
 use crate::stop::Stop;
 use anyhow::Context as _;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How many steps of the engine's machine pass between two looks at the clock.
 const STEPS: i32 = 10_000;
@@ -51,9 +36,10 @@ pub(super) fn open(
     let reader = Opened::open(&target, limit.min(WAIT))?;
     let mut moment = Moment::default();
     // Readers of a log keep nobody from writing, for as long as they like.
-    let reader = match reader.locks() {
-        true => file::copy(&reader, &target, deadline)?,
-        false => begun(reader, &target)?,
+    let reader = if reader.locks() {
+        file::copy(&reader, &target, deadline)?
+    } else {
+        begun(reader, &target)?
     };
     if count > 1 {
         moment.warnings.push(ALONE.to_owned());
@@ -136,9 +122,10 @@ impl Steady for Sqlite {
         Box::pin(async move {
             self.read("SELECT 1", &[], &mut |_| Ok(ControlFlow::Break(())))?;
             let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-            match reader.is_current() {
-                true => Ok(()),
-                false => Err(file::written(&self.target).into()),
+            if reader.is_current() {
+                Ok(())
+            } else {
+                Err(file::written(&self.target).into())
             }
         })
     }

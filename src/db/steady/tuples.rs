@@ -1,8 +1,7 @@
 //! PostgreSQL's binary COPY format, decoded as it comes
 //! (postgresql.org/docs/current/sql-copy.html, "Binary Format").
 
-use super::printed;
-use super::text_of;
+use super::{printed, text_of};
 use crate::model::CellRef;
 use anyhow::Context as _;
 use std::borrow::Cow;
@@ -54,12 +53,11 @@ impl Tuples {
     ) -> anyhow::Result<ControlFlow<()>> {
         // The server sends a tuple a packet, so that there is seldom anything to be copied.
         let mut rest = std::mem::take(&mut self.rest);
-        let bytes = match rest.is_empty() {
-            true => packet,
-            false => {
-                rest.extend_from_slice(packet);
-                &rest
-            }
+        let bytes = if rest.is_empty() {
+            packet
+        } else {
+            rest.extend_from_slice(packet);
+            &rest
         };
         let mut at = 0;
         if !self.begun {
@@ -176,10 +174,8 @@ fn sized<const N: usize>(field: &[u8]) -> anyhow::Result<[u8; N]> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Kind;
-    use super::Tuples;
-    use crate::model::Cell;
-    use crate::model::CellRef;
+    use super::{Kind, Tuples};
+    use crate::model::{Cell, CellRef};
     use std::ops::ControlFlow;
 
     /// Two tuples of a number, a text and no value, as the server sends them.

@@ -5,24 +5,14 @@
 
 use crate::clock;
 use crate::clock::Tick;
-use crate::gate::commits::Carries;
-use crate::gate::commits::CommitFault;
-use crate::gate::commits::CommitOutcome;
-use crate::gate::commits::Passed;
-use crate::gate::commits::Stage;
-use crate::gate::commits::Withheld;
+use crate::gate::commits::{Carries, CommitFault, CommitOutcome, Passed, Stage, Withheld};
 use crate::trace::wire::Order;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// A statement that takes longer than this may wait for a lock.
 const BLOCKED: Duration = Duration::from_millis(50);

@@ -2,22 +2,11 @@
 //!
 //! Bytes are passed on as they come; messages are read only as far as a commit could be in them.
 
-use super::queue::Commit;
-use super::queue::Connected;
-use super::queue::Passage;
-use super::queue::Queue;
-use super::queue::Ticket;
-use super::wire::Incoming;
-use super::wire::Link;
-use super::wire::Writer;
-use crate::gate::commits::Carries;
-use crate::gate::commits::CommitFault;
-use crate::gate::commits::CommitOutcome;
-use crate::gate::commits::Stage;
+use super::queue::{Commit, Connected, Passage, Queue, Ticket};
+use super::wire::{Incoming, Link, Writer};
+use crate::gate::commits::{Carries, CommitFault, CommitOutcome, Stage};
 use memchr::memmem;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
 

@@ -10,9 +10,7 @@ mod tests;
 
 use super::relay::Decision;
 use crate::gate::commits::Carries;
-use crate::sql::Dialect;
-use crate::sql::Lexer;
-use crate::sql::TokenKind;
+use crate::sql::{Dialect, Lexer, TokenKind};
 
 /// How much of a statement is shown to a person, in bytes.
 const SHOWN: usize = 120;

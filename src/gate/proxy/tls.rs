@@ -1,31 +1,18 @@
 //! Encryption on both sides of the proxy: a certificate of its own for the server under test,
 //! and what the database's URL asks for on the way to the database.
 
-use super::wire::Link;
-use super::wire::Raw;
+use super::wire::{Link, Raw};
 use crate::stop::Stop;
 use anyhow::Context as _;
-use rustls::ClientConfig;
-use rustls::DigitallySignedStruct;
-use rustls::RootCertStore;
-use rustls::ServerConfig;
-use rustls::SignatureScheme;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::client::danger::ServerCertVerified;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::verify_tls12_signature;
-use rustls::crypto::verify_tls13_signature;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::pki_types::ServerName;
-use rustls::pki_types::UnixTime;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use std::path::Path;
 use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// How the way to the database is encrypted, as its URL says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,8 +183,7 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        use rustls::CertificateError::NotValidForName;
-        use rustls::CertificateError::NotValidForNameContext;
+        use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
         match self
             .0
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)

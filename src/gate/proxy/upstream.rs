@@ -1,13 +1,10 @@
 //! The database behind the proxy: where it is, and how the way to it is encrypted.
 
-use super::tls::Mode;
-use super::tls::Outgoing;
+use super::tls::{Mode, Outgoing};
 use super::wire::Raw;
 use anyhow::Context as _;
-use std::path::Path;
-use std::path::PathBuf;
-use tokio::net::TcpStream;
-use tokio::net::UnixStream;
+use std::path::{Path, PathBuf};
+use tokio::net::{TcpStream, UnixStream};
 
 /// The database behind the proxy.
 pub(super) struct Upstream {

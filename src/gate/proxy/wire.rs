@@ -1,14 +1,9 @@
 //! Byte streams between the server under test and its database.
 
-use bytes::Buf as _;
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use std::io;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWrite;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 
 /// How much is read at a time.
 const CHUNK: usize = 16 * 1024;

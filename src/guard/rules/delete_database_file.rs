@@ -1,17 +1,9 @@
 //! The file of a SQLite database is deleted where the application starts.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
 use super::super::language::Language;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::at_start;
-use super::code_that_may_start;
-use super::commands;
-use super::regex;
-use super::start_files;
-use super::start_of;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{at_start, code_that_may_start, commands, regex, start_files, start_of};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

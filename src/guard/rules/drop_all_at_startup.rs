@@ -1,14 +1,9 @@
 //! SQLAlchemy's `drop_all` and its like, where the application starts.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
 use super::super::language::Language;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::at_start;
-use super::code_that_may_start;
-use super::regex;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{at_start, code_that_may_start, regex};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

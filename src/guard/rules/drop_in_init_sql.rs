@@ -1,15 +1,11 @@
 //! SQL that is read at start drops tables.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
 use super::super::commands::names;
 use super::super::language::Language;
 use super::super::roles::Role;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::regex;
-use super::strings;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{regex, strings};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

@@ -1,14 +1,8 @@
 //! Statements and calls that drop or empty a table, where the application starts.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::at_start;
-use super::code_that_may_start;
-use super::regex;
-use super::strings;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{at_start, code_that_may_start, regex, strings};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

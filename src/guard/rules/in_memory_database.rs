@@ -1,13 +1,8 @@
 //! The application's database lives in memory and dies with the process.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::application_code;
-use super::regex;
-use super::settings;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{application_code, regex, settings};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

@@ -1,16 +1,8 @@
 //! The application says in its log that it drops tables.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::at_start;
-use super::code_that_may_start;
-use super::commands;
-use super::regex;
-use super::start_files;
-use super::strings;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{at_start, code_that_may_start, commands, regex, start_files, strings};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

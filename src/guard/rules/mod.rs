@@ -20,8 +20,7 @@ use super::commands::Command;
 use super::language::Language;
 use super::roles::Role;
 use super::startup::When;
-use super::tree::SourceFile;
-use super::tree::Tree;
+use super::tree::{SourceFile, Tree};
 use crate::report::Severity;
 use regex::Regex;
 

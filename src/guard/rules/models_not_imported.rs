@@ -1,12 +1,9 @@
 //! `create_all` runs while the modules of some table models were never imported.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
 use super::super::language::Language;
 use super::super::registered::create_alls;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
 use super::application_code;
 use crate::report::Severity;
 

@@ -1,16 +1,10 @@
 //! Rails loads its schema, which drops every table first, or a table is made with force.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
 use super::super::language::Language;
 use super::super::roles::Role;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::commands;
-use super::regex;
-use super::start_files;
-use super::start_of;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{commands, regex, start_files, start_of};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

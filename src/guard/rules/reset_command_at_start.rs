@@ -1,14 +1,8 @@
 //! Other tools' commands that empty or drop a database, in start scripts.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::commands;
-use super::regex;
-use super::start_files;
-use super::start_of;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{commands, regex, start_files, start_of};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

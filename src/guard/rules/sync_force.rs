@@ -1,14 +1,10 @@
 //! Sequelize's `sync` with `force` drops tables, with `alter` it changes them by guess.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
 use super::super::language::Language;
 use super::super::startup::When;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::application_code;
-use super::regex;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{application_code, regex};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

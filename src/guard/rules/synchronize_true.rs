@@ -1,14 +1,9 @@
 //! TypeORM changes the schema by itself, and drops what the entities no longer name.
 
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Pattern;
 use super::super::language::Language;
-use super::super::tree::SourceFile;
-use super::super::tree::Tree;
-use super::application_code;
-use super::regex;
-use super::settings;
+use super::super::tree::{SourceFile, Tree};
+use super::super::{Hit, Hits, Pattern};
+use super::{application_code, regex, settings};
 use crate::report::Severity;
 use regex::Regex;
 use std::sync::LazyLock;

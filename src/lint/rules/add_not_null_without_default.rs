@@ -1,15 +1,9 @@
 //! `ADD COLUMN … NOT NULL` without a default. For PostgreSQL squawk says it.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::UNKNOWN_TO_SQUAWK;
-use super::actions;
-use super::list;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{UNKNOWN_TO_SQUAWK, actions, list};
 use crate::report::Severity;
-use crate::sql::AlterAction;
-use crate::sql::Dialect;
+use crate::sql::{AlterAction, Dialect};
 
 pub(super) const RULE: Rule = Rule {
     code: "add-not-null-without-default",

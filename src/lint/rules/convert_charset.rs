@@ -1,11 +1,7 @@
 //! `CONVERT TO CHARACTER SET` that is not utf8mb4.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::MYSQL;
-use super::actions;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{MYSQL, actions};
 use crate::report::Severity;
 use crate::sql::AlterAction;
 

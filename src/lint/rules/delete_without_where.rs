@@ -1,15 +1,7 @@
 //! A `DELETE` that names no rows.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::EVERY;
-use super::acknowledge;
-use super::does;
-use super::joins;
-use super::list;
-use super::lost;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{EVERY, acknowledge, does, joins, list, lost};
 use crate::report::Severity;
 use crate::sql::Kind;
 

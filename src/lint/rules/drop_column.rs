@@ -1,17 +1,9 @@
 //! `DROP COLUMN`, and what drops columns with a type.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::EVERY;
-use super::actions;
-use super::list;
-use super::target;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{EVERY, actions, list, target};
 use crate::report::Severity;
-use crate::sql::AlterAction;
-use crate::sql::Kind;
-use crate::sql::TypeChange;
+use crate::sql::{AlterAction, Kind, TypeChange};
 
 pub(super) const RULE: Rule = Rule {
     code: "drop-column",

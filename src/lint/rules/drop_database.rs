@@ -1,9 +1,6 @@
 //! `DROP DATABASE`, `DROP SCHEMA … CASCADE`, `DROP OWNED`.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
+use super::super::{Here, Hit, Hits, Rule};
 use super::SERVERS;
 use crate::report::Severity;
 use crate::sql::Kind;

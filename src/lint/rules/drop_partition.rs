@@ -1,14 +1,7 @@
 //! `DROP PARTITION` and `TRUNCATE PARTITION`.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::MYSQL;
-use super::acknowledge;
-use super::actions;
-use super::list;
-use super::lost;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{MYSQL, acknowledge, actions, list, lost};
 use crate::report::Severity;
 use crate::sql::AlterAction;
 

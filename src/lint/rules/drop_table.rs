@@ -1,17 +1,10 @@
 //! `DROP TABLE` and `CREATE OR REPLACE TABLE`.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
 use super::super::script::Moved;
-use super::EVERY;
-use super::acknowledge;
-use super::list;
-use super::lost;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{EVERY, acknowledge, list, lost};
 use crate::report::Severity;
-use crate::sql::Kind;
-use crate::sql::Name;
+use crate::sql::{Kind, Name};
 
 pub(super) const RULE: Rule = Rule {
     code: "drop-table",

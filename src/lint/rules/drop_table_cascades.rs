@@ -1,12 +1,8 @@
 //! A rebuild of SQLite: `DROP TABLE` deletes the rows first, and that cascades.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
 use super::super::script::Moved;
-use super::SQLITE;
-use super::list;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{SQLITE, list};
 use crate::report::Severity;
 use crate::sql::Kind;
 

@@ -1,11 +1,8 @@
 //! `BEGIN`, `COMMIT` and `ROLLBACK` in a file that runs in a transaction. A pair of BEGIN and COMMIT
 //! is what it says; one around the whole file is chatctl's own.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
 use super::super::script::Step;
+use super::super::{Here, Hit, Hits, Rule};
 use super::TRANSACTIONAL;
 use crate::report::Severity;
 use crate::sql::Kind;

@@ -1,17 +1,9 @@
 //! `IGNORE`, which turns errors into rows that are not there.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::UNKNOWN_TO_SQUAWK;
-use super::actions;
-use super::list;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{UNKNOWN_TO_SQUAWK, actions, list};
 use crate::report::Severity;
-use crate::sql::AlterAction;
-use crate::sql::Conflict;
-use crate::sql::Dialect;
-use crate::sql::Kind;
+use crate::sql::{AlterAction, Conflict, Dialect, Kind};
 
 pub(super) const RULE: Rule = Rule {
     code: "ignore-drops-rows",
@@ -39,9 +31,10 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     if !ignores {
         return;
     }
-    let also = match mysql {
-        true => ", and values that are too long are cut",
-        false => "",
+    let also = if mysql {
+        ", and values that are too long are cut"
+    } else {
+        ""
     };
     hits.add(
         here,

@@ -1,9 +1,6 @@
 //! `SET sql_mode` without a strict mode.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
+use super::super::{Here, Hit, Hits, Rule};
 use super::MYSQL;
 use crate::report::Severity;
 

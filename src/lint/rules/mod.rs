@@ -24,14 +24,9 @@ mod truncate_table;
 mod unparsable_statement;
 mod update_without_where;
 
-use super::Here;
-use super::Rule;
 use super::script::same;
-use crate::sql::AlterAction;
-use crate::sql::Dialect;
-use crate::sql::Facts;
-use crate::sql::Kind;
-use crate::sql::Name;
+use super::{Here, Rule};
+use crate::sql::{AlterAction, Dialect, Facts, Kind, Name};
 use std::fmt::Display;
 
 /// Every rule, in the order of the alphabet.

@@ -1,15 +1,9 @@
 //! A change of type that can cut values.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::SERVERS;
-use super::actions;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{SERVERS, actions};
 use crate::report::Severity;
-use crate::sql::AlterAction;
-use crate::sql::Dialect;
-use crate::sql::Name;
+use crate::sql::{AlterAction, Dialect, Name};
 
 pub(super) const RULE: Rule = Rule {
     code: "narrowing-type",

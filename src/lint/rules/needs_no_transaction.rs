@@ -1,13 +1,9 @@
 //! What cannot run in a transaction, in a file that runs in one.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
+use super::super::{Here, Hit, Hits, Rule};
 use super::TRANSACTIONAL;
 use crate::report::Severity;
-use crate::sql::Dialect;
-use crate::sql::Kind;
+use crate::sql::{Dialect, Kind};
 
 pub(super) const RULE: Rule = Rule {
     code: "needs-no-transaction",

@@ -1,16 +1,9 @@
 //! Code that runs at once and whose effect is not in its text: blocks, procedures, functions.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::SERVERS;
-use super::list;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{SERVERS, list};
 use crate::report::Severity;
-use crate::sql::Dialect;
-use crate::sql::Kind;
-use crate::sql::TokenKind;
-use crate::sql::tokenize;
+use crate::sql::{Dialect, Kind, TokenKind, tokenize};
 
 pub(super) const RULE: Rule = Rule {
     code: "opaque-code",

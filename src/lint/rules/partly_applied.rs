@@ -1,17 +1,10 @@
 //! Several statements that no rollback takes back: DDL of MySQL, files without a transaction.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
 use super::super::script::Step;
+use super::super::{Here, Hit, Hits, Rule};
 use super::SERVERS;
 use crate::report::Severity;
-use crate::sql::AlterAction;
-use crate::sql::Conflict;
-use crate::sql::Dialect;
-use crate::sql::Facts;
-use crate::sql::Kind;
+use crate::sql::{AlterAction, Conflict, Dialect, Facts, Kind};
 
 pub(super) const RULE: Rule = Rule {
     code: "partly-applied",

@@ -1,9 +1,6 @@
 //! `PRAGMA foreign_keys` in a file that runs in a transaction.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
+use super::super::{Here, Hit, Hits, Rule};
 use super::SQLITE;
 use crate::report::Severity;
 use crate::sql::Kind;

@@ -1,18 +1,10 @@
 //! A rename of what a running server still reads. For PostgreSQL squawk says it.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
 use super::super::script::renames;
-use super::UNKNOWN_TO_SQUAWK;
-use super::actions;
-use super::list;
-use super::same;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{UNKNOWN_TO_SQUAWK, actions, list, same};
 use crate::report::Severity;
-use crate::sql::AlterAction;
-use crate::sql::Kind;
-use crate::sql::Name;
+use crate::sql::{AlterAction, Kind, Name};
 
 pub(super) const RULE: Rule = Rule {
     code: "rename-in-use",

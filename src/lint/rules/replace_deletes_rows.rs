@@ -1,15 +1,9 @@
 //! `REPLACE INTO` and `INSERT OR REPLACE`.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::UNKNOWN_TO_SQUAWK;
-use super::list;
-use super::lost;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{UNKNOWN_TO_SQUAWK, list, lost};
 use crate::report::Severity;
-use crate::sql::Conflict;
-use crate::sql::Kind;
+use crate::sql::{Conflict, Kind};
 
 pub(super) const RULE: Rule = Rule {
     code: "replace-deletes-rows",

@@ -1,14 +1,9 @@
 //! What MySQL and MariaDB do only by a copy, or with writers locked out.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::MYSQL;
-use super::actions;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{MYSQL, actions};
 use crate::report::Severity;
-use crate::sql::AlterAction;
-use crate::sql::Constraint;
+use crate::sql::{AlterAction, Constraint};
 
 pub(super) const RULE: Rule = Rule {
     code: "table-copied",

@@ -1,13 +1,7 @@
 //! `TRUNCATE`.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::SERVERS;
-use super::acknowledge;
-use super::list;
-use super::lost;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{SERVERS, acknowledge, list, lost};
 use crate::report::Severity;
 use crate::sql::Kind;
 
@@ -27,9 +21,10 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     let Some(first) = tables.first() else {
         return;
     };
-    let along = match cascade {
-        true => ", and every table that refers to it",
-        false => "",
+    let along = if cascade {
+        ", and every table that refers to it"
+    } else {
+        ""
     };
     hits.add(
         here,

@@ -1,10 +1,6 @@
 //! What is not recognised counts as destructive until somebody looked at it.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::super::UNPARSABLE;
+use super::super::{Here, Hit, Hits, Rule, UNPARSABLE};
 use super::EVERY;
 use crate::report::Severity;
 use crate::sql::Kind;

@@ -1,22 +1,9 @@
 //! An `UPDATE` that names no rows.
 
-use super::super::Here;
-use super::super::Hit;
-use super::super::Hits;
-use super::super::Rule;
-use super::EVERY;
-use super::actions;
-use super::does;
-use super::joins;
-use super::list;
-use super::same;
-use super::target;
+use super::super::{Here, Hit, Hits, Rule};
+use super::{EVERY, actions, does, joins, list, same, target};
 use crate::report::Severity;
-use crate::sql::AlterAction;
-use crate::sql::Kind;
-use crate::sql::Name;
-use crate::sql::TokenKind;
-use crate::sql::tokenize;
+use crate::sql::{AlterAction, Kind, Name, TokenKind, tokenize};
 
 pub(super) const RULE: Rule = Rule {
     code: "update-without-where",
@@ -50,9 +37,10 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
         Hit::new(
             format!(
                 "the statement overwrites {} in every row of {}",
-                match columns.is_empty() {
-                    true => "a value".to_owned(),
-                    false => list(&columns),
+                if columns.is_empty() {
+                    "a value".to_owned()
+                } else {
+                    list(&columns)
                 },
                 list(&tables)
             ),

@@ -1,12 +1,8 @@
 //! What is looked at before a COMMIT besides the rows: references, and what would run after
 //! everything was compared.
 
-use super::End;
-use super::Failure;
-use super::Orders;
-use crate::db::OWN_TABLES;
-use crate::db::Object;
-use crate::db::Session;
+use super::{End, Failure, Orders};
+use crate::db::{OWN_TABLES, Object, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::source::Version;
 use crate::stop::Stop;

@@ -1,8 +1,7 @@
 //! What is known of the rows after a file, and by what.
 
 use crate::migrate::preserve::Lost;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What is known of the rows that were there before, after one file.
@@ -38,9 +37,10 @@ impl Evidence {
             Some(_) => format!("explained: {lost}"),
         }));
         parts.extend(backup.map(|path| format!("backup {}", path.display())));
-        match parts.is_empty() {
-            true => "no table was touched".to_owned(),
-            false => parts.join("; "),
+        if parts.is_empty() {
+            "no table was touched".to_owned()
+        } else {
+            parts.join("; ")
         }
     }
 

@@ -13,33 +13,20 @@ mod transact;
 
 use super::backup::Backup;
 use super::intent::Intent;
-use super::journal;
-use super::journal::Journal;
-use super::journal::Mark;
-use super::journal::State;
-use super::ledger;
-use super::plan;
-use super::plan::Plan;
-use super::plan::Policy;
-use super::preserve::Lost;
-use super::preserve::Tables;
-use super::source::Folder;
-use super::source::Migration;
-use super::source::Version;
+use super::journal::{Journal, Mark, State};
+use super::plan::{Plan, Policy};
+use super::preserve::{Lost, Tables};
+use super::source::{Folder, Migration, Version};
+use super::{journal, ledger, plan};
 use crate::clock;
-use crate::db::Door;
-use crate::db::Failed;
-use crate::db::Session;
-use crate::db::Target;
+use crate::db::{Door, Failed, Session, Target};
 use crate::sql::Dialect;
 use crate::stop::Stop;
 use prove::Goes;
-use rehearse::Rehearsed;
-use rehearse::Rest;
+use rehearse::{Rehearsed, Rest};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use evidence::Evidence;
@@ -100,9 +87,10 @@ pub struct Orders<'a> {
 
 impl Orders<'_> {
     fn check(&self) -> Result<(), Stop> {
-        match self.stop.load(Ordering::SeqCst) {
-            true => Err(Stop::interrupted()),
-            false => Ok(()),
+        if self.stop.load(Ordering::SeqCst) {
+            Err(Stop::interrupted())
+        } else {
+            Ok(())
         }
     }
 
@@ -298,17 +286,17 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
             together = 1;
         }
         let (part, others) = rest.split_at(together.max(1));
-        let goes = match others.is_empty() {
-            true => Goes::Ends,
-            false => Goes::On,
+        let goes = if others.is_empty() {
+            Goes::Ends
+        } else {
+            Goes::On
         };
-        outcome.end = match first.stepwise() {
-            true => {
-                let rehearsed = rehearsed.get(&first.migration.version);
-                let part = (first, &mut journal, goes);
-                stepwise::run(session, orders, part, rehearsed, &mut outcome)?
-            }
-            false => transact::run(session, orders, (part, &mut journal, goes), &mut outcome)?,
+        outcome.end = if first.stepwise() {
+            let rehearsed = rehearsed.get(&first.migration.version);
+            let part = (first, &mut journal, goes);
+            stepwise::run(session, orders, part, rehearsed, &mut outcome)?
+        } else {
+            transact::run(session, orders, (part, &mut journal, goes), &mut outcome)?
         };
         if outcome.end.is_some() {
             break;

@@ -2,11 +2,8 @@
 //! itself is the file's to change. Pure.
 
 use crate::migrate::intent::Intent;
-use crate::migrate::preserve::Named;
-use crate::migrate::preserve::Renames;
-use crate::migrate::preserve::Tables;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
+use crate::migrate::preserve::{Named, Renames, Tables};
+use crate::model::{Shape, ShapeColumn};
 use std::collections::BTreeMap;
 
 /// The tables that a file began with, and the names of their columns.
@@ -102,15 +99,9 @@ fn called(name: &str) -> ShapeColumn {
 
 #[cfg(test)]
 mod tests {
-    use super::called;
-    use super::left;
-    use super::named;
-    use super::written;
-    use crate::migrate::preserve::Renames;
-    use crate::migrate::preserve::Tables;
-    use crate::model::Case;
-    use crate::model::Names;
-    use crate::model::Shape;
+    use super::{called, left, named, written};
+    use crate::migrate::preserve::{Renames, Tables};
+    use crate::model::{Case, Names, Shape};
 
     fn shape(name: &str, columns: &[&str]) -> Shape {
         Shape {

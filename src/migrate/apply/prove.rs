@@ -4,24 +4,13 @@
 //! were. What the text seems to write is read at once; when the evidence names other tables too, the
 //! file is taken back and run once more with these read before.
 
-use super::Culprit;
-use super::End;
-use super::Evidence;
-use super::Failure;
-use super::Guard;
-use super::Orders;
+use super::{Culprit, End, Evidence, Failure, Guard, Orders};
 use crate::clock;
-use crate::db::Failed;
-use crate::db::Measure;
-use crate::db::OWN_TABLES;
-use crate::db::Session;
+use crate::db::{Failed, Measure, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
-use crate::migrate::preserve::Lost;
-use crate::migrate::preserve::Meaning;
-use crate::migrate::preserve::Tables;
-use crate::model::Names;
-use crate::model::Shape;
+use crate::migrate::preserve::{Lost, Meaning, Tables};
+use crate::model::{Names, Shape};
 use crate::sql::Dialect;
 use crate::stop::Stop;
 use anyhow::Context as _;
@@ -186,9 +175,10 @@ pub(super) fn try_out(
     intent: &Intent<'_>,
     number: usize,
 ) -> Result<(), Failed> {
-    match intent.is_of_server(&intent.pieces[number]) {
-        true => Ok(()),
-        false => run(session, intent, number),
+    if intent.is_of_server(&intent.pieces[number]) {
+        Ok(())
+    } else {
+        run(session, intent, number)
     }
 }
 
@@ -201,14 +191,13 @@ pub(super) fn failure(
     if failed.lost {
         return Err(failed.into());
     }
-    let help = match failed
+    let help = if failed
         .message
         .contains("cannot run inside a transaction block")
     {
-        true => {
-            "write `-- no-transaction` at the beginning of the file: then it is journalled statement by statement"
-        }
-        false => "fix the statement and run it again",
+        "write `-- no-transaction` at the beginning of the file: then it is journalled statement by statement"
+    } else {
+        "fix the statement and run it again"
     };
     Ok(Failure {
         file: intent.migration.file_name(),

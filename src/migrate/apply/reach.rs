@@ -3,12 +3,9 @@
 //! The text only proposes: on the copy, the server refuses whatever it did not name, and then the
 //! file is tried with everything.
 
-use crate::migrate::intent::Intent;
-use crate::migrate::intent::Piece;
+use crate::migrate::intent::{Intent, Piece};
 use crate::model::Names;
-use crate::sql::AlterAction;
-use crate::sql::Kind;
-use crate::sql::Name;
+use crate::sql::{AlterAction, Kind, Name};
 use std::collections::BTreeSet;
 
 /// What there is in a database, as far as one thing reaches another.
@@ -49,9 +46,10 @@ pub(super) fn of(intent: &Intent<'_>, known: &Known, names: Names) -> Reach {
     };
     let named: BTreeSet<_> = intent.pieces.iter().flat_map(named).map(called).collect();
     let there = hanging(&named, known);
-    match there.iter().chain(&named).any(|it| known.deep.contains(it)) {
-        true => Reach::Everything,
-        false => Reach::Tables { named, there },
+    if there.iter().chain(&named).any(|it| known.deep.contains(it)) {
+        Reach::Everything
+    } else {
+        Reach::Tables { named, there }
     }
 }
 
@@ -144,16 +142,10 @@ fn is_plain(piece: &Piece<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Known;
-    use super::Reach;
-    use super::hanging;
-    use super::of;
+    use super::{Known, Reach, hanging, of};
     use crate::migrate::intent::Intent;
-    use crate::migrate::source::File;
-    use crate::migrate::source::Migration;
-    use crate::migrate::source::Version;
-    use crate::model::Case;
-    use crate::model::Names;
+    use crate::migrate::source::{File, Migration, Version};
+    use crate::model::{Case, Names};
     use crate::sql::Dialect;
     use std::collections::BTreeSet;
 

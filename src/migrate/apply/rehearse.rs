@@ -2,33 +2,17 @@
 //! The pending files run on a copy of the database first; only when nothing is lost on the copy,
 //! they run on the database itself.
 
-use super::BUDGET;
-use super::End;
-use super::Evidence;
-use super::Guard;
-use super::Orders;
-use super::prove;
 use super::prove::Goes;
-use super::reach;
-use super::reach::Known;
-use super::reach::Reach;
-use super::stepwise;
-use crate::db::Copied;
-use crate::db::Door;
-use crate::db::Failed;
-use crate::db::Session;
-use crate::migrate::intent::Intent;
-use crate::migrate::intent::Piece;
+use super::reach::{Known, Reach};
+use super::{BUDGET, End, Evidence, Guard, Orders, prove, reach, stepwise};
+use crate::db::{Copied, Door, Failed, Session};
+use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal::Journal;
 use crate::migrate::ledger;
-use crate::migrate::preserve::Meaning;
-use crate::migrate::preserve::Tables;
-use crate::migrate::scratch::CONFINE;
-use crate::migrate::scratch::Extent;
-use crate::migrate::scratch::Scratch;
+use crate::migrate::preserve::{Meaning, Tables};
+use crate::migrate::scratch::{CONFINE, Extent, Scratch};
 use crate::model::Shape;
-use crate::sql::Destroys;
-use crate::sql::Kind;
+use crate::sql::{Destroys, Kind};
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 
@@ -96,10 +80,12 @@ fn on_copy(
     scratch.lets_in = lets_in;
     let names = maker.names();
     let known = known(maker)?;
-    let reaches = files.iter().map(|rest| match lets_in {
-        true => reach::of(rest.intent, &known, names),
-        // Nobody refuses what the text does not name.
-        false => Reach::Everything,
+    let reaches = files.iter().map(|rest| {
+        if lets_in {
+            reach::of(rest.intent, &known, names)
+        } else {
+            Reach::Everything
+        }
     });
     let tables = maker.catalog()?;
     let loads = |rest: &Rest<'_>| {

@@ -5,34 +5,16 @@
 mod frame;
 mod late;
 
-use super::End;
-use super::Evidence;
-use super::Failure;
-use super::Orders;
-use super::Outcome;
-use super::Ran;
-use super::closing::Opening;
-use super::closing::Pending;
-use super::origin;
-use super::patiently;
-use super::prove;
+use super::closing::{Opening, Pending};
 use super::prove::Goes;
 use super::rehearse::Rehearsed;
+use super::{End, Evidence, Failure, Orders, Outcome, Ran, origin, patiently, prove};
 use crate::clock;
-use crate::db::Failed;
-use crate::db::Session;
-use crate::migrate::intent::Intent;
-use crate::migrate::intent::Piece;
-use crate::migrate::journal;
-use crate::migrate::journal::Journal;
-use crate::migrate::journal::Mark;
-use crate::migrate::journal::Standing;
-use crate::migrate::journal::State;
-use crate::migrate::ledger;
-use crate::sql::AlterAction;
-use crate::sql::Destroys;
-use crate::sql::Dialect;
-use crate::sql::Kind;
+use crate::db::{Failed, Session};
+use crate::migrate::intent::{Intent, Piece};
+use crate::migrate::journal::{Journal, Mark, Standing, State};
+use crate::migrate::{journal, ledger};
+use crate::sql::{AlterAction, Destroys, Dialect, Kind};
 use crate::stop::Stop;
 use std::ops::Range;
 
@@ -300,9 +282,10 @@ impl Steps<'_> {
     ) -> anyhow::Result<Option<End>> {
         let bare = part.len() == 1 && self.intent.is_bare(&self.intent.pieces[part.start]);
         for tried in 0.. {
-            let ended = match bare {
-                true => self.bare(session, part.start)?,
-                false => self.in_transaction(session, part.clone(), evidence)?,
+            let ended = if bare {
+                self.bare(session, part.start)?
+            } else {
+                self.in_transaction(session, part.clone(), evidence)?
             };
             let Some(end) = ended else { return Ok(None) };
             match end {
@@ -388,9 +371,10 @@ impl Steps<'_> {
         part: Range<usize>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
-        let goes = match part.end == self.intent.pieces.len() {
-            true => self.goes,
-            false => Goes::On,
+        let goes = if part.end == self.intent.pieces.len() {
+            self.goes
+        } else {
+            Goes::On
         };
         let opening = Opening::look(session)?;
         let pending = Pending::look(session, self.orders)?;

@@ -1,24 +1,13 @@
 //! Files in a transaction: each in its own, or several together. All that is in one is applied, or
 //! nothing of it.
 
-use super::End;
-use super::Orders;
-use super::Outcome;
-use super::Ran;
-use super::closing::Opening;
-use super::closing::Pending;
-use super::closing::Refused;
-use super::patiently;
-use super::prove;
+use super::closing::{Opening, Pending, Refused};
 use super::prove::Goes;
-use crate::db::Object;
-use crate::db::Session;
+use super::{End, Orders, Outcome, Ran, patiently, prove};
+use crate::db::{Object, Session};
 use crate::migrate::intent::Intent;
-use crate::migrate::journal;
-use crate::migrate::journal::Journal;
-use crate::migrate::journal::Mark;
-use crate::migrate::journal::State;
-use crate::migrate::ledger;
+use crate::migrate::journal::{Journal, Mark, State};
+use crate::migrate::{journal, ledger};
 use crate::sql::Dialect;
 use std::collections::BTreeSet;
 
@@ -46,9 +35,10 @@ pub(super) fn run(
     }
     for (number, intent) in part.iter().enumerate() {
         let alone = std::slice::from_ref(intent);
-        let goes = match number + 1 == part.len() {
-            true => goes,
-            false => Goes::On,
+        let goes = if number + 1 == part.len() {
+            goes
+        } else {
+            Goes::On
         };
         if let Some(end) = run(session, orders, (alone, journal, goes), outcome)? {
             return Ok(Some(end));
@@ -138,9 +128,10 @@ fn once(
         journal.write(session, &Mark::of_run(State::Backup, &path))?;
     }
     for (number, intent) in part.iter().enumerate() {
-        let goes = match number + 1 == part.len() {
-            true => goes,
-            false => Goes::On,
+        let goes = if number + 1 == part.len() {
+            goes
+        } else {
+            Goes::On
         };
         orders.check()?;
         (orders.tell)(&format!("applying {}", intent.migration.file_name()));

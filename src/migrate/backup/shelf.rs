@@ -1,16 +1,12 @@
 //! The files of backups: the checksum next to each, and how many are kept.
 
 use crate::stop::Stop;
-use sha2::Digest as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use std::fs;
-use std::fs::File;
-use std::fs::OpenOptions;
-use std::io::Read as _;
-use std::io::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Whether a backup is what it was when it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,11 +112,7 @@ pub fn keep(made: &[PathBuf], count: usize) -> Vec<PathBuf> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Seal;
-    use super::checksum;
-    use super::keep;
-    use super::put;
-    use super::verify;
+    use super::{Seal, checksum, keep, put, verify};
     use std::fs;
     use std::path::PathBuf;
 

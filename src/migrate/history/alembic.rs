@@ -1,13 +1,6 @@
 //! `alembic_version` of Alembic: the heads of the tree of revisions.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::cell;
-use super::no_checksums;
-use super::no_names;
+use super::{Column, History, Recognition, Recorded, Row, cell, no_checksums, no_names};
 use crate::stop::Stop;
 
 /// The row of alembic.

@@ -1,15 +1,8 @@
 //! `__diesel_schema_migrations` of Diesel: the versions without their dashes.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::cell;
-use super::no_checksums;
-use super::no_names;
-use super::version;
+use super::{
+    Column, History, Recognition, Recorded, Row, applied, cell, no_checksums, no_names, version,
+};
 use crate::migrate::plan::Applied;
 use crate::stop::Stop;
 

@@ -1,19 +1,10 @@
 //! `__drizzle_migrations` of Drizzle: the time in the journal and the hash of each file.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::cell;
-use super::hex;
+use super::{Column, History, Recognition, Recorded, Row, applied, cell, hex};
 use crate::migrate::plan::Applied;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Version;
+use crate::migrate::source::{Migration, Version};
 use crate::stop::Stop;
-use sha2::Digest as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 /// The row of Drizzle.
 pub const HISTORY: History = History {

@@ -1,18 +1,8 @@
 //! `flyway_schema_history` of Flyway: a log with types.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::cell;
-use super::no_names;
-use super::truth;
-use super::version;
+use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_names, truth, version};
 use crate::migrate::plan::Applied;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Version;
+use crate::migrate::source::{Migration, Version};
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 

@@ -1,8 +1,7 @@
 //! Histories that chatctl can name and not take over: their rows do not tell which file they mean, or the
 //! files are no SQL.
 
-use super::OF_SERVICES;
-use super::place;
+use super::{OF_SERVICES, place};
 use std::collections::BTreeSet;
 
 /// How a tool's history is known.
@@ -106,8 +105,7 @@ pub fn recognise(tables: &[(String, Vec<String>)]) -> Option<Foreign> {
 
 #[cfg(test)]
 mod tests {
-    use super::ALL;
-    use super::recognise;
+    use super::{ALL, recognise};
 
     #[test]
     fn every_tool_is_named_by_its_table() {

@@ -2,16 +2,9 @@
 //!
 //! It cannot tell a migration that was passed over from one that was applied.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::no_checksums;
-use super::no_names;
-use super::truth;
-use super::version;
+use super::{
+    Column, History, Recognition, Recorded, Row, applied, no_checksums, no_names, truth, version,
+};
 use crate::migrate::plan::Applied;
 use crate::stop::Stop;
 

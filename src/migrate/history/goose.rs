@@ -1,16 +1,9 @@
 //! `goose_db_version` of goose 3: a log, in which the newest row of a version decides.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::cell;
-use super::no_checksums;
-use super::no_names;
-use super::truth;
-use super::version;
+use super::{
+    Column, History, Recognition, Recorded, Row, applied, cell, no_checksums, no_names, truth,
+    version,
+};
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Version;
 use crate::stop::Stop;

@@ -20,18 +20,15 @@ pub mod sqlx;
 pub mod supabase;
 pub mod tern;
 
-pub use foreign::Foreign;
-pub use foreign::recognise as foreign;
+pub use foreign::{Foreign, recognise as foreign};
 
 // The crate of that name belongs to `db` alone; another name keeps the two apart.
 use self::sqlx as sqlx_row;
 use super::plan::Applied;
-use super::source::Migration;
-use super::source::Version;
+use super::source::{Migration, Version};
 use crate::sql::Dialect;
 use crate::stop::Stop;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A row of a history, as text; absent where the database has NULL.
 pub type Row = Vec<Option<String>>;

@@ -1,19 +1,10 @@
 //! `_prisma_migrations` of Prisma Migrate: a log by name, with what was rolled back.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::cell;
-use super::hex;
+use super::{Column, History, Recognition, Recorded, Row, applied, cell, hex};
 use crate::migrate::plan::Applied;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Version;
+use crate::migrate::source::{Migration, Version};
 use crate::stop::Stop;
-use sha2::Digest as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// The row of Prisma.

@@ -1,15 +1,7 @@
 //! `migrations` of rambler 5: the names of the files.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::cell;
-use super::no_checksums;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Version;
+use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_checksums};
+use crate::migrate::source::{Migration, Version};
 use crate::stop::Stop;
 
 /// The row of rambler.

@@ -1,20 +1,10 @@
 //! `refinery_schema_history` of refinery 0.10.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::cell;
-use super::no_names;
-use super::version;
+use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_names, version};
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Migration;
 use crate::stop::Stop;
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The row of refinery.
 pub const HISTORY: History = History {

@@ -1,16 +1,8 @@
 //! `gorp_migrations` of sql-migrate: the names of the files.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::cell;
-use super::no_checksums;
+use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_checksums};
 use crate::migrate::plan::Applied;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Version;
+use crate::migrate::source::{Migration, Version};
 use crate::stop::Stop;
 
 /// The row of sql-migrate.

@@ -1,14 +1,6 @@
 //! `_sqlx_migrations` of sqlx 0.9.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::cell;
-use super::no_names;
-use super::truth;
-use super::version;
+use super::{Column, History, Recognition, Recorded, Row, cell, no_names, truth, version};
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Migration;
 use crate::stop::Stop;

@@ -1,14 +1,8 @@
 //! `schema_migrations` of Supabase, in a schema of its own.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::applied;
-use super::no_checksums;
-use super::no_names;
-use super::version;
+use super::{
+    Column, History, Recognition, Recorded, Row, applied, no_checksums, no_names, version,
+};
 use crate::stop::Stop;
 
 /// The row of Supabase.

@@ -1,13 +1,6 @@
 //! `schema_version` of tern 2: one row with the position.
 
-use super::Column;
-use super::History;
-use super::Recognition;
-use super::Recorded;
-use super::Row;
-use super::no_checksums;
-use super::no_names;
-use super::version;
+use super::{Column, History, Recognition, Recorded, Row, no_checksums, no_names, version};
 use crate::stop::Stop;
 
 /// The row of tern.

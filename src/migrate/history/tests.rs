@@ -1,12 +1,7 @@
-use super::ALL;
-use super::History;
-use super::Row;
-use super::recognise;
+use super::{ALL, History, Row, recognise};
 use crate::migrate::plan::Applied;
 use crate::migrate::source;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
+use crate::migrate::source::{File, Migration, Settings};
 use crate::sql::Dialect;
 use std::path::Path;
 

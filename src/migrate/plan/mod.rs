@@ -2,16 +2,10 @@
 
 mod refusal;
 
-pub use refusal::Refusal;
-pub use refusal::Wrong;
-pub use refusal::listed;
-pub use refusal::wrongs;
+pub use refusal::{Refusal, Wrong, listed, wrongs};
 
-use super::source::Migration;
-use super::source::Version;
-use super::source::eol;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use super::source::{Migration, Version, eol};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// A row of the history.

@@ -1,13 +1,8 @@
 //! Why a plan is refused, and the way out.
 
-use super::Applied;
-use super::Row;
-use super::State;
+use super::{Applied, Row, State};
 use crate::migrate::source;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Unsupported;
-use crate::migrate::source::Version;
-use crate::migrate::source::nearest;
+use crate::migrate::source::{Migration, Unsupported, Version, nearest};
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,19 +1,6 @@
-use super::Applied;
-use super::Newer;
-use super::OutOfOrder;
-use super::Policy;
-use super::Refusal;
-use super::State;
-use super::Wrong;
-use super::plan;
-use super::status;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Unsupported;
-use crate::migrate::source::Version;
-use crate::migrate::source::checksum;
-use crate::stop::Kind;
-use crate::stop::Stop;
+use super::{Applied, Newer, OutOfOrder, Policy, Refusal, State, Wrong, plan, status};
+use crate::migrate::source::{File, Migration, Unsupported, Version, checksum};
+use crate::stop::{Kind, Stop};
 
 fn file(version: i64) -> Migration {
     let file = File {

@@ -7,18 +7,9 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-pub use names::Meaning;
-pub use names::Named;
-pub use names::Renames;
-pub use names::Subject;
-pub use names::Tables;
+pub use names::{Meaning, Named, Renames, Subject, Tables};
 
-use crate::model::Compared;
-use crate::model::Derived;
-use crate::model::Names;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use crate::model::Successor;
+use crate::model::{Compared, Derived, Names, Shape, ShapeColumn, Successor};
 use std::fmt;
 
 /// Something that was there before and is not there after.

@@ -1,7 +1,6 @@
 //! Names of tables and columns, as a text gives them and as the engine has them.
 
-use crate::model::Names;
-use crate::model::Shape;
+use crate::model::{Names, Shape};
 
 /// A table as a text names it, without quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,26 +1,11 @@
 //! Each way to lose something, and each that only looks so.
 #![allow(clippy::unwrap_used)]
 
-use super::Allowed;
-use super::Lost;
-use super::Named;
-use super::Renames;
-use super::Subject;
-use super::Tables;
-use super::What;
-use super::lost;
-use super::of_wholes;
-use super::successor;
-use super::unacknowledged;
-use super::volatile;
-use crate::model::Case;
-use crate::model::Compared;
-use crate::model::ComparedColumn;
-use crate::model::Content;
-use crate::model::Derived;
-use crate::model::Names;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
+use super::{
+    Allowed, Lost, Named, Renames, Subject, Tables, What, lost, of_wholes, successor,
+    unacknowledged, volatile,
+};
+use crate::model::{Case, Compared, ComparedColumn, Content, Derived, Names, Shape, ShapeColumn};
 
 fn table(name: &str, columns: &[&str]) -> Shape {
     let columns = columns.iter().map(|name| ShapeColumn {

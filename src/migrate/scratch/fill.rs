@@ -1,13 +1,8 @@
 //! Filling a copy of a database of MySQL: of one moment, and without a lock for others to wait for.
 
-use super::CONFINE;
-use super::Extent;
-use super::Scratch;
-use super::quoted;
-use crate::db::Failed;
-use crate::db::Session;
-use crate::model::Cell;
-use crate::model::Shape;
+use super::{CONFINE, Extent, Scratch, quoted};
+use crate::db::{Failed, Session};
+use crate::model::{Cell, Shape};
 use crate::stop::Stop;
 
 impl Scratch {
@@ -84,9 +79,10 @@ enum Way {
 impl Way {
     fn of(session: &mut dyn Session) -> anyhow::Result<Self> {
         let version = session.rows("SELECT version()")?[0][0].to_string();
-        Ok(match version.contains("MariaDB") {
-            true => Self::Snapshot,
-            false => Self::Tables,
+        Ok(if version.contains("MariaDB") {
+            Self::Snapshot
+        } else {
+            Self::Tables
         })
     }
 
@@ -124,9 +120,10 @@ fn columns(shape: &Shape, way: Way) -> Vec<String> {
 
 /// A query for the rows of a table; of a large one for the oldest and the newest.
 fn rows_of(shape: &Shape, (list, way): (&[String], Way), real: &str, limit: Option<u64>) -> String {
-    let versions = match shape.period.is_some() && way == Way::Snapshot {
-        true => " FOR SYSTEM_TIME ALL",
-        false => "",
+    let versions = if shape.period.is_some() && way == Way::Snapshot {
+        " FOR SYSTEM_TIME ALL"
+    } else {
+        ""
     };
     let all = format!(
         "SELECT {} FROM {real}.{}{versions}",

@@ -1,8 +1,7 @@
 //! Scratch databases of runs that were killed. What is in use is never dropped: each backend shows
 //! whether the session that made a database is still there.
 
-use super::quoted;
-use super::whom;
+use super::{quoted, whom};
 use crate::db::Session;
 use crate::model::Cell;
 use crate::sql::Dialect;

@@ -9,8 +9,7 @@
 //! reason = "nobody reads them since 1.4"
 //! ```
 
-use super::Migration;
-use super::nearest;
+use super::{Migration, nearest};
 use crate::stop::Stop;
 use serde::Deserialize;
 use std::ops::Range;
@@ -189,12 +188,8 @@ fn unknown(entry: &Entry, migrations: &[Migration]) -> Stop {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::File;
-    use super::super::Migration;
-    use super::super::Version;
-    use super::Among;
-    use super::attach;
-    use super::parse;
+    use super::super::{File, Migration, Version};
+    use super::{Among, attach, parse};
     use crate::stop::Stop;
     use std::path::Path;
 

@@ -4,11 +4,8 @@
 //! marks runs both parts, and the second takes back what the first made. So each text is looked at for
 //! the marks of every tool before it is run, whichever tool the folder is taken for.
 
-use super::blank;
-use super::says_nothing;
-use crate::sql::Dialect;
-use crate::sql::TokenKind;
-use crate::sql::tokenize;
+use super::{blank, says_nothing};
+use crate::sql::{Dialect, TokenKind, tokenize};
 
 /// Which way a part of a file goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,10 +242,7 @@ fn tool_of(line: &str, words: &[&str]) -> Option<&'static str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Direction;
-    use super::divide;
-    use super::mark;
-    use super::undivided;
+    use super::{Direction, divide, mark, undivided};
 
     /// What the second part takes back is not there afterwards, whichever tool marks it.
     #[test]

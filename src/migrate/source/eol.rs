@@ -1,8 +1,6 @@
 //! Whether two texts that hash differently differ only in line ends or a byte-order mark.
 
-use super::BOM;
-use super::checksum;
-use super::checksum_ignoring;
+use super::{BOM, checksum, checksum_ignoring};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -96,10 +94,8 @@ pub fn same_but_for_line_ends(bytes: &[u8], wanted: &[u8]) -> Option<Difference>
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::checksum;
-    use super::super::checksum_ignoring;
-    use super::LineEnds;
-    use super::same_but_for_line_ends;
+    use super::super::{checksum, checksum_ignoring};
+    use super::{LineEnds, same_but_for_line_ends};
 
     const LF: &str = "CREATE TABLE chat (\n  id INT\n);\n";
     const CRLF: &str = "CREATE TABLE chat (\r\n  id INT\r\n);\r\n";

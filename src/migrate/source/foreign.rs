@@ -3,8 +3,7 @@
 //!
 //! Read as plain files they would run both directions, or in another order.
 
-use super::File;
-use super::is_sql;
+use super::{File, is_sql};
 use crate::stop::Stop;
 
 /// A tool whose folder is not read.
@@ -245,8 +244,7 @@ fn is_db_migrate(name: &str) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::formats::files_of;
-    use super::ALL;
-    use super::refuse;
+    use super::{ALL, refuse};
 
     /// Whom these names and texts are taken for; nobody where they pass.
     fn tool(files: &[(&str, &str)]) -> Option<&'static str> {

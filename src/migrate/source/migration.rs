@@ -1,14 +1,11 @@
 //! One migration, as every format is read into it.
 
-use super::Acknowledgement;
-use super::Version;
+use super::{Acknowledgement, Version};
 use crate::stop::Stop;
-use sha2::Digest;
-use sha2::Sha384;
+use sha2::{Digest, Sha384};
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The byte-order mark that some editors put before UTF-8 text.
 pub(crate) const BOM: char = '\u{FEFF}';
@@ -200,10 +197,7 @@ pub(crate) fn says_nothing(text: &str) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::File;
-    use super::blank;
-    use super::checksum;
-    use super::checksum_ignoring;
+    use super::{File, blank, checksum, checksum_ignoring};
 
     #[test]
     fn not_utf8_names_the_byte() {

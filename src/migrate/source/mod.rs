@@ -15,29 +15,18 @@ mod settings;
 mod version;
 
 pub use acknowledged::Acknowledgement;
-pub use formats::ALL;
-pub use formats::Claim;
-pub use formats::Depth;
-pub use formats::Format;
-pub use formats::Parsed;
-pub use migration::File;
-pub use migration::Migration;
-pub use migration::Unsupported;
-pub use migration::checksum;
-pub use migration::checksum_ignoring;
+pub use formats::{ALL, Claim, Depth, Format, Parsed};
+pub use migration::{File, Migration, Unsupported, checksum, checksum_ignoring};
 pub use read::read;
 pub use settings::Settings;
 pub use version::Version;
 
-pub(crate) use migration::BOM;
-pub(crate) use migration::blank;
-pub(crate) use migration::says_nothing;
+pub(crate) use migration::{BOM, blank, says_nothing};
 
 use crate::sql::Dialect;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A folder of migrations, read.
 #[derive(Debug)]

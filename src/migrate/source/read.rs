@@ -1,22 +1,14 @@
 //! The thin reader: names and bytes of a folder, and the `sqlx.toml` that belongs to it.
 
-use super::Depth;
-use super::File;
-use super::Folder;
-use super::Settings;
-use super::acknowledged;
 use super::acknowledged::Among;
-use super::choose;
 use super::formats::drizzle::JOURNAL;
-use super::is_sql;
-use super::parse;
+use super::{Depth, File, Folder, Settings, acknowledged, choose, is_sql, parse};
 use crate::input;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads a folder of migrations. Links are followed, as all the tools do.
 ///
@@ -187,8 +179,7 @@ fn settings_of(dir: &Path) -> Result<Settings, Stop> {
 mod tests {
     use super::read;
     use std::fs;
-    use std::path::Path;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -3,8 +3,7 @@
 use crate::stop::Stop;
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `sqlx.toml` says about migrations (`sqlx-core` 0.9 `config/migrate.rs`).
 ///

@@ -1,12 +1,6 @@
-use super::ALL;
-use super::File;
-use super::Folder;
-use super::Settings;
-use super::choose;
-use super::parse;
+use super::{ALL, File, Folder, Settings, choose, parse};
 use crate::sql::Dialect;
-use crate::stop::Kind;
-use crate::stop::Stop;
+use crate::stop::{Kind, Stop};
 use std::path::Path;
 
 fn files(files: &[(&str, &str)]) -> Vec<File> {

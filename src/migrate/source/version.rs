@@ -1,11 +1,9 @@
 //! Versions of migrations, in the order of the tool that numbers them.
 
-use sha2::Digest as _;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use std::cmp::Ordering;
 use std::fmt;
-use std::hash::Hash;
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 
 /// The version of a migration: its text as the file or the history writes it, and a key to order by.
 ///

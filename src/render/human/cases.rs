@@ -3,19 +3,11 @@
 use super::Page;
 use super::sheet::Rows;
 use crate::model::Value;
-use crate::render::escape;
-use crate::render::text;
-use crate::report::Case;
-use crate::report::Column;
-use crate::report::Holds;
-use crate::report::Verdict;
-use comfy_table::CellAlignment;
-use comfy_table::ColumnConstraint;
-use comfy_table::ContentArrangement;
-use comfy_table::LineStyle;
-use comfy_table::Table;
-use comfy_table::TableStyle;
-use comfy_table::Width;
+use crate::render::{escape, text};
+use crate::report::{Case, Column, Holds, Verdict};
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
+};
 use unicode_width::UnicodeWidthStr;
 
 const HEADS: [&str; 4] = ["case", "verdict", "why", "took"];

@@ -7,18 +7,9 @@ mod timelines;
 mod transcript;
 mod view;
 
-use super::Failing;
-use super::Failure;
-use super::Format;
-use super::Kind;
-use super::Style;
-use super::escape;
-use super::text;
 use super::text::Fact;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Verdict;
+use super::{Failing, Failure, Format, Kind, Style, escape, text};
+use crate::report::{Finding, Report, Severity, Verdict};
 use std::io;
 use std::io::Write;
 
@@ -142,13 +133,17 @@ impl Page {
         let passed = matches!(verdict, Verdict::Proven | Verdict::Held);
         // What was found is easily overlooked behind a word that says that nothing failed.
         let is_warned = passed && report.found.iter().any(|it| it.severity > Severity::Note);
-        let painted = match is_warned {
-            true => self.paint(verdict.word(), &format!("{BOLD};{YELLOW}")),
-            false => self.verdict(verdict),
+        let painted = if is_warned {
+            self.paint(verdict.word(), &format!("{BOLD};{YELLOW}"))
+        } else {
+            self.verdict(verdict)
         };
-        let rest_of = |page: &Self, rest: &str| match is_warned {
-            true => page.paint(rest, YELLOW),
-            false => rest.to_owned(),
+        let rest_of = |page: &Self, rest: &str| {
+            if is_warned {
+                page.paint(rest, YELLOW)
+            } else {
+                rest.to_owned()
+            }
         };
         for line in text::wrap(&text::summary(report), usize::from(self.width)) {
             match line.strip_prefix(verdict.word()) {

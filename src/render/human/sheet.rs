@@ -4,15 +4,10 @@
 //! where that is not enough, each value has a line of its own. Ids, times, roles, names and numbers are never
 //! broken over lines, nor is a word of a text.
 
-use super::BOLD;
-use super::DIM;
-use super::Page;
+use super::{BOLD, DIM, Page};
 use crate::model::Value;
-use crate::render::escape;
-use crate::render::text;
-use crate::report::Align;
-use crate::report::Column;
-use crate::report::Holds;
+use crate::render::{escape, text};
+use crate::report::{Align, Column, Holds};
 use unicode_width::UnicodeWidthStr;
 
 /// Blanks between two columns.
@@ -223,20 +218,18 @@ impl Rows {
         for ((cell, width), column) in cells.iter().zip(widths).zip(&self.columns) {
             let Some(width) = *width else { continue };
             let lines = cell.split('\n');
-            let lines: Vec<String> = match is_whole(column) {
-                // One that comes late and is wider stands out of its column.
-                true => lines.map(str::to_owned).collect(),
-                false => {
-                    let mut short = |line: String| {
-                        let short = text::shortened(&line, width);
-                        self.cut += u64::from(short != line);
-                        short.into_owned()
-                    };
-                    lines
-                        .flat_map(|line| text::wrap(line, width))
-                        .map(&mut short)
-                        .collect()
-                }
+            let lines: Vec<String> = if is_whole(column) {
+                lines.map(str::to_owned).collect()
+            } else {
+                let mut short = |line: String| {
+                    let short = text::shortened(&line, width);
+                    self.cut += u64::from(short != line);
+                    short.into_owned()
+                };
+                lines
+                    .flat_map(|line| text::wrap(line, width))
+                    .map(&mut short)
+                    .collect()
             };
             shown.push((lines, width, column.align));
         }
@@ -306,9 +299,10 @@ fn cell(value: &Value, verbose: bool) -> String {
         Value::Number(digits) => digits.clone(),
         Value::Text(text) if text.is_empty() || text == "-" => format!("\"{text}\""),
         Value::Text(text) => {
-            let text = match verbose {
-                true => text.into(),
-                false => text::pictured(text),
+            let text = if verbose {
+                text.into()
+            } else {
+                text::pictured(text)
             };
             text::clipped(&escape::block(&text), longest).into_owned()
         }

@@ -1,14 +1,8 @@
 //! What happened in a trial, in order: the line of reasoning behind a verdict.
 
-use super::BOLD;
-use super::DIM;
-use super::Page;
-use crate::render::escape;
-use crate::render::text;
-use crate::report::Case;
-use crate::report::Lane;
-use crate::report::Moment;
-use crate::report::Verdict;
+use super::{BOLD, DIM, Page};
+use crate::render::{escape, text};
+use crate::report::{Case, Lane, Moment, Verdict};
 
 /// Timelines beyond these say the same once more; `--verbose` shows them all.
 const MAX_TIMELINES: usize = 5;

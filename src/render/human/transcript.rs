@@ -1,17 +1,8 @@
 //! Conversations: who said what when, the text wrapped, code as it stands.
 
-use super::BOLD;
-use super::CYAN;
-use super::DIM;
-use super::GREEN;
-use super::Page;
-use super::RED;
-use super::YELLOW;
-use crate::render::escape;
-use crate::render::text;
-use crate::report::Line;
-use crate::report::Tool;
-use crate::report::Transcript;
+use super::{BOLD, CYAN, DIM, GREEN, Page, RED, YELLOW};
+use crate::render::{escape, text};
+use crate::report::{Line, Tool, Transcript};
 use unicode_width::UnicodeWidthChar;
 
 /// How many characters of a message are shown.
@@ -69,13 +60,15 @@ impl Page {
             return;
         }
         let mut fence: Option<&str> = None;
-        let told = match self.full {
-            true => text.into(),
-            false => text::pictured(text),
+        let told = if self.full {
+            text.into()
+        } else {
+            text::pictured(text)
         };
-        let end = match self.full {
-            true => None,
-            false => told.char_indices().nth(LONGEST).map(|(at, _)| at),
+        let end = if self.full {
+            None
+        } else {
+            told.char_indices().nth(LONGEST).map(|(at, _)| at)
         };
         let text = escape::block(&told[..end.unwrap_or(told.len())]);
         for line in text.trim_end_matches('\n').split('\n') {

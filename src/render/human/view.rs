@@ -2,12 +2,8 @@
 
 use super::Page;
 use super::sheet::Rows;
-use crate::render::Show;
-use crate::render::Style;
-use crate::render::escape;
-use crate::render::text;
-use crate::report::Head;
-use crate::report::Piece;
+use crate::render::{Show, Style, escape, text};
+use crate::report::{Head, Piece};
 use std::io;
 use std::io::Write;
 

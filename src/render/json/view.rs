@@ -6,15 +6,8 @@
 
 use super::terminal_safe;
 use crate::model::Value;
-use crate::render::Show;
-use crate::render::Style;
-use crate::report::Head;
-use crate::report::Line;
-use crate::report::Note;
-use crate::report::Piece;
-use crate::report::Sheet;
-use crate::report::Text;
-use crate::report::Transcript;
+use crate::render::{Show, Style};
+use crate::report::{Head, Line, Note, Piece, Sheet, Text, Transcript};
 use serde_json::json;
 use std::io;
 use std::io::Write;

@@ -1,17 +1,9 @@
 //! Views as Markdown: a sheet is a table, a message a heading and a block.
 
-use super::fenced;
-use super::plain;
+use super::{fenced, plain};
 use crate::model::Value;
-use crate::render::Show;
-use crate::render::Style;
-use crate::render::text;
-use crate::report::Align;
-use crate::report::Head;
-use crate::report::Line;
-use crate::report::Piece;
-use crate::report::Sheet;
-use crate::report::Transcript;
+use crate::render::{Show, Style, text};
+use crate::report::{Align, Head, Line, Piece, Sheet, Transcript};
 use std::io;
 use std::io::Write;
 

@@ -1,7 +1,6 @@
 //! The fields of a directive: its subject, `rows<=N` and `reason="…"`.
 
-use super::Problem;
-use super::nearest;
+use super::{Problem, nearest};
 use crate::sql::Dialect;
 use crate::sql::name::unquote;
 use crate::sql::token::Lexer;

@@ -1,9 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use Dialect::Mysql;
-use Dialect::Postgres;
-use Dialect::Sqlite;
+use Dialect::{Mysql, Postgres, Sqlite};
 
 #[track_caller]
 fn errors(sql: &str) -> Vec<String> {

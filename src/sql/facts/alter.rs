@@ -1,14 +1,9 @@
 //! `ALTER`.
 
-use super::AlterAction;
-use super::Constraint;
-use super::Facts;
-use super::Kind;
-use super::TypeChange;
 use super::create::references;
 use super::parser::Parser;
-use crate::sql::Dialect;
-use crate::sql::Name;
+use super::{AlterAction, Constraint, Facts, Kind, TypeChange};
+use crate::sql::{Dialect, Name};
 
 pub(super) fn alter(mut p: Parser<'_>) -> Facts {
     p.eat(&["ONLINE"]);

@@ -1,16 +1,11 @@
 //! `CREATE`.
 
-use super::Facts;
-use super::Kind;
-use super::functions::body_writes;
-use super::functions::calls;
+use super::functions::{body_writes, calls};
 use super::parser::Parser;
-use super::query::reads;
-use super::query::starts_query;
-use super::query::with_writes;
-use crate::sql::Dialect;
-use crate::sql::Name;
+use super::query::{reads, starts_query, with_writes};
+use super::{Facts, Kind};
 use crate::sql::token::TokenKind;
+use crate::sql::{Dialect, Name};
 
 /// What stands between `CREATE` and the kind of object.
 #[derive(Default)]

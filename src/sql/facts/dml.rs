@@ -1,18 +1,11 @@
 //! Statements that write rows.
 
-use super::Conflict;
-use super::Facts;
-use super::Kind;
 use super::functions::calls;
 use super::parser::Parser;
-use super::query::Source;
-use super::query::reads;
-use super::query::sources;
-use super::query::starts_query;
-use super::query::with_writes;
+use super::query::{Source, reads, sources, starts_query, with_writes};
+use super::{Conflict, Facts, Kind};
 use crate::sql::Name;
-use crate::sql::token::Token;
-use crate::sql::token::TokenKind;
+use crate::sql::token::{Token, TokenKind};
 
 /// A write whose first word, `word`, was read.
 pub(super) fn write(word: &str, p: Parser<'_>) -> Facts {

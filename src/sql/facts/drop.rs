@@ -1,9 +1,8 @@
 //! `DROP`.
 
-use super::Facts;
-use super::Kind;
 use super::create::behind;
 use super::parser::Parser;
+use super::{Facts, Kind};
 use crate::sql::Dialect;
 
 pub(super) fn drop(mut p: Parser<'_>) -> Facts {

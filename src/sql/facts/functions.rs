@@ -3,8 +3,7 @@
 use super::parser::Parser;
 use crate::sql::Dialect;
 use crate::sql::name::inner;
-use crate::sql::token::TokenKind;
-use crate::sql::token::tokenize;
+use crate::sql::token::{TokenKind, tokenize};
 
 /// The functions called from here on that are not known to leave the data alone.
 pub(super) fn calls(p: Parser<'_>) -> Vec<String> {

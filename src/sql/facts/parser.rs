@@ -1,11 +1,8 @@
 //! A cursor over the tokens of one statement.
 
-use crate::sql::Dialect;
-use crate::sql::Name;
-use crate::sql::name::inner;
-use crate::sql::name::unquote;
-use crate::sql::token::Token;
-use crate::sql::token::TokenKind;
+use crate::sql::name::{inner, unquote};
+use crate::sql::token::{Token, TokenKind};
+use crate::sql::{Dialect, Name};
 
 /// Cheap to copy: a copy is a place to come back to.
 #[derive(Debug, Clone, Copy)]

@@ -1,14 +1,11 @@
 //! Which statement it is; queries, and the writes inside of them.
 
-use super::Facts;
-use super::Kind;
 use super::alter::alter;
 use super::create::create;
-use super::dml;
 use super::drop::drop;
 use super::functions::calls;
 use super::parser::Parser;
-use super::session;
+use super::{Facts, Kind, dml, session};
 use crate::sql::Name;
 
 /// Words with which a query or a write can start.

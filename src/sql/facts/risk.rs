@@ -1,9 +1,6 @@
 //! What follows from the kind of a statement for the one who runs it.
 
-use super::kind::AlterAction;
-use super::kind::Conflict;
-use super::kind::Kind;
-use super::kind::TypeChange;
+use super::kind::{AlterAction, Conflict, Kind, TypeChange};
 use crate::sql::Dialect;
 
 /// Whether a statement destroys data, by its text. The greater, the worse.

@@ -1,11 +1,9 @@
 //! Transactions, settings, maintenance and the rest.
 
-use super::Facts;
-use super::Kind;
 use super::create::behind;
 use super::parser::Parser;
-use crate::sql::Dialect;
-use crate::sql::Name;
+use super::{Facts, Kind};
+use crate::sql::{Dialect, Name};
 
 /// A statement whose first word, `word`, was read.
 pub(super) fn statement(word: &str, mut p: Parser<'_>) -> Facts {

@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::sql::tokenize;
-use Dialect::Mysql;
-use Dialect::Postgres;
-use Dialect::Sqlite;
+use Dialect::{Mysql, Postgres, Sqlite};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

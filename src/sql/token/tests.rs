@@ -1,18 +1,9 @@
 use super::*;
-use Dialect::Mysql;
-use Dialect::Postgres;
-use Dialect::Sqlite;
-use TokenKind::CodeClose;
-use TokenKind::CodeOpen;
-use TokenKind::Comment;
-use TokenKind::DollarString;
-use TokenKind::Number;
-use TokenKind::Punct;
-use TokenKind::QuotedName;
-use TokenKind::Semicolon;
-use TokenKind::String as Text;
-use TokenKind::Unclosed;
-use TokenKind::Word;
+use Dialect::{Mysql, Postgres, Sqlite};
+use TokenKind::{
+    CodeClose, CodeOpen, Comment, DollarString, Number, Punct, QuotedName, Semicolon,
+    String as Text, Unclosed, Word,
+};
 
 #[track_caller]
 fn check(dialect: Dialect, sql: &str, expected: &[(TokenKind, &str)]) {

@@ -1,10 +1,5 @@
-use super::Sample;
-use super::Turns;
-use super::Values;
-use super::rows;
-use super::with_text;
-use crate::model::Column;
-use crate::model::Table;
+use super::{Sample, Turns, Values, rows, with_text};
+use crate::model::{Column, Table};
 
 /// A table from its columns, `name TYPE` or `name TYPE>target`, and rows of words between `|`.
 fn table(name: &str, columns: &[&str]) -> Table {

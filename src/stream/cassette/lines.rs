@@ -1,17 +1,10 @@
 //! The `.jsonl` format: a header, then a chunk a line.
 
-use super::Cassette;
-use super::Chunk;
-use super::Header;
-use crate::stream::session::SessionError;
-use crate::stream::session::listed;
-use crate::stream::session::nearest;
-use crate::stream::session::utf8;
+use super::{Cassette, Chunk, Header};
+use crate::stream::session::{SessionError, listed, nearest, utf8};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 const VERSION: u64 = 1;
@@ -171,8 +164,7 @@ impl Line<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::parse;
-    use super::write;
+    use super::{parse, write};
 
     #[test]
     fn what_was_written_is_read_and_written_the_same() {

@@ -1,13 +1,8 @@
 //! An answer as an openai-chat provider would send it.
 
-use super::Cassette;
-use super::Chunk;
-use super::DEFAULT_PROFILE;
-use super::Header;
-use super::Stamp;
 use super::recut::cut_text;
-use serde_json::Value;
-use serde_json::json;
+use super::{Cassette, Chunk, DEFAULT_PROFILE, Header, Stamp};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 impl Cassette {
@@ -73,8 +68,7 @@ fn envelope(model: &str, stamp: &Stamp, choices: Value) -> Value {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Cassette;
-    use super::Stamp;
+    use super::{Cassette, Stamp};
 
     #[test]
     fn an_answer_is_a_whole_stream() {

@@ -15,10 +15,7 @@ use crate::stream::session::SessionError;
 use std::path::Path;
 use std::time::Duration;
 
-pub use provider::Answer;
-pub use provider::ProviderError;
-pub use provider::ToolCall;
-pub use provider::to_completion;
+pub use provider::{Answer, ProviderError, ToolCall, to_completion};
 pub use recut::Script;
 pub use stamp::Stamp;
 

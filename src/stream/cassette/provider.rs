@@ -1,11 +1,8 @@
 //! What an openai-chat cassette says.
 
-use super::Cassette;
-use super::Stamp;
-use super::sse::Block;
-use super::sse::blocks;
-use serde_json::Value;
-use serde_json::json;
+use super::sse::{Block, blocks};
+use super::{Cassette, Stamp};
+use serde_json::{Value, json};
 use std::fmt;
 use std::ops::Range;
 

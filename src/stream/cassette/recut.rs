@@ -1,15 +1,8 @@
 //! The same answer in other pieces: cut anew, or with its last piece held back.
 
-use super::Cassette;
-use super::Chunk;
-use super::provider::Event;
-use super::provider::ProviderError;
-use super::provider::error;
-use super::provider::first_choice;
-use super::provider::is_first;
-use super::sse::Block;
-use super::sse::blocks;
-use super::sse::with_data;
+use super::provider::{Event, ProviderError, error, first_choice, is_first};
+use super::sse::{Block, blocks, with_data};
+use super::{Cassette, Chunk};
 use serde_json::Value;
 use std::ops::Range;
 use std::time::Duration;
@@ -102,9 +95,10 @@ impl Cassette {
         };
         match blocks(&body).into_iter().find(holds) {
             Some(block) => {
-                let answer = match self.is_openai_chat() {
-                    true => Some(self.answer()?.text),
-                    false => None,
+                let answer = if self.is_openai_chat() {
+                    Some(self.answer()?.text)
+                } else {
+                    None
                 };
                 let last = body[block.range.clone()].to_vec();
                 Ok(self.cut_out(&block.range, last, answer))
@@ -279,9 +273,7 @@ fn rest(json: &Value) -> Option<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Cassette;
-    use super::Chunk;
-    use super::Duration;
+    use super::{Cassette, Chunk, Duration};
 
     const BODY: &str = concat!(
         "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\r\n\r\n",

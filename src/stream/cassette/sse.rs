@@ -122,9 +122,7 @@ fn data_of(line: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::blocks;
-    use super::data_range;
-    use super::with_data;
+    use super::{blocks, data_range, with_data};
 
     fn data(body: &str) -> Vec<Option<String>> {
         blocks(body.as_bytes())

@@ -3,10 +3,8 @@
 //! A provider never gives an id twice, and servers store by it: a cassette that is played twice with
 //! the same id would let the second answer overwrite the first.
 
-use super::Cassette;
-use super::Chunk;
-use super::sse::blocks;
-use super::sse::data_range;
+use super::sse::{blocks, data_range};
+use super::{Cassette, Chunk};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -248,9 +246,7 @@ fn envelopes(body: &[u8]) -> Vec<Envelope> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Cassette;
-    use super::Chunk;
-    use super::Stamp;
+    use super::{Cassette, Chunk, Stamp};
     use std::time::Duration;
 
     fn stamp() -> Stamp {

@@ -1,12 +1,8 @@
 //! What is stored is not what was answered.
 
-use super::Check;
-use super::Observed;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
-use similar::ChangeTag;
-use similar::TextDiff;
+use super::{Check, Observed};
+use crate::report::{Finding, Severity, Source};
+use similar::{ChangeTag, TextDiff};
 
 pub(super) const CHECK: Check = Check {
     code: "answer-differs",
@@ -27,9 +23,10 @@ fn check(observed: &Observed) -> Vec<Finding> {
         return Vec::new();
     };
     // Many servers strip the answer; that loses nothing that a reader would miss.
-    let (severity, how) = match row.content.trim() == turn.expected.trim() {
-        true => (Severity::Warning, "differs in white space at its ends"),
-        false => (Severity::Error, "is not what the user was shown"),
+    let (severity, how) = if row.content.trim() == turn.expected.trim() {
+        (Severity::Warning, "differs in white space at its ends")
+    } else {
+        (Severity::Error, "is not what the user was shown")
     };
     vec![
         Finding::new(

@@ -12,9 +12,7 @@
 //! A marker in phase 1 proves a violation. A marker that came in phase 3 of the commit that
 //! completed the row, with no other commit let through since the phases began, proves the order.
 
-use super::order::Row;
-use super::order::Shown;
-use super::order::Tick;
+use super::order::{Row, Shown, Tick};
 
 #[cfg(test)]
 mod tests;

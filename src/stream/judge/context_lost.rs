@@ -1,11 +1,8 @@
 //! A later turn's request to the provider lacks what was said before.
 
-use super::Check;
-use super::Observed;
+use super::{Check, Observed};
 use crate::model::Call;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::report::{Finding, Severity, Source};
 
 pub(super) const CHECK: Check = Check {
     code: "context-lost",

@@ -1,10 +1,7 @@
 //! Something comes after the final marker: clients that hang up there never see it.
 
-use super::Check;
-use super::Observed;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Check, Observed};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::turn::Fault;
 
 pub(super) const CHECK: Check = Check {

@@ -1,10 +1,7 @@
 //! The history over HTTP is not the conversation that was held.
 
-use super::Check;
-use super::Observed;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Check, Observed};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::session::Remembered;
 
 pub(super) const CHECK: Check = Check {

@@ -1,10 +1,7 @@
 //! The server's output says what it must not say.
 
-use super::Check;
-use super::Observed;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Check, Observed};
+use crate::report::{Finding, Severity, Source};
 
 pub(super) const CHECK: Check = Check {
     code: "log-forbidden",

@@ -24,9 +24,7 @@ mod wrong_conversation;
 
 use super::session::Remembered;
 use super::turn::Turn;
-use crate::model::ProviderCall;
-use crate::model::Role;
-use crate::model::StoredMessage;
+use crate::model::{ProviderCall, Role, StoredMessage};
 use crate::report::Finding;
 
 /// What a session left behind, told by client, gateway, store and log.

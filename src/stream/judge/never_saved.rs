@@ -1,10 +1,7 @@
 //! The answer is in no row, though the client read to the end.
 
-use super::Check;
-use super::Observed;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Check, Observed};
+use crate::report::{Finding, Severity, Source};
 
 pub(super) const CHECK: Check = Check {
     code: "never-saved",

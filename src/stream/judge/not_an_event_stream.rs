@@ -1,10 +1,7 @@
 //! The response is no event stream, so an EventSource would fail on it.
 
-use super::Check;
-use super::Observed;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Check, Observed};
+use crate::report::{Finding, Severity, Source};
 
 pub(super) const CHECK: Check = Check {
     code: "not-an-event-stream",

@@ -293,15 +293,7 @@ pub const ENOUGH: usize = 3;
 
 #[cfg(test)]
 mod tests {
-    use super::Duration;
-    use super::End;
-    use super::Row;
-    use super::Shown;
-    use super::StepSeen;
-    use super::Trial;
-    use super::judge;
-    use super::sum;
-    use super::tally;
+    use super::{Duration, End, Row, Shown, StepSeen, Trial, judge, sum, tally};
 
     #[test]
     fn trials_are_counted_by_how_they_ended() {

@@ -1,11 +1,8 @@
 //! The server calls the provider more often than the session says: titles, retries.
 
-use super::Check;
-use super::Observed;
+use super::{Check, Observed};
 use crate::model::Call;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::report::{Finding, Severity, Source};
 
 pub(super) const CHECK: Check = Check {
     code: "provider-call-extra",

@@ -1,11 +1,8 @@
 //! The server asks the provider something that no cassette answers.
 
-use super::Check;
-use super::Observed;
+use super::{Check, Observed};
 use crate::model::Call;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::report::{Finding, Severity, Source};
 
 pub(super) const CHECK: Check = Check {
     code: "provider-call-unmatched",

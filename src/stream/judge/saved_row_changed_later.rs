@@ -1,10 +1,7 @@
 //! The answer's row changes after it was complete and the client had its final marker.
 
-use super::Check;
-use super::Observed;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Check, Observed};
+use crate::report::{Finding, Severity, Source};
 
 pub(super) const CHECK: Check = Check {
     code: "saved-row-changed-later",

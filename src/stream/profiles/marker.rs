@@ -1,8 +1,6 @@
 //! The final marker of a stream, seen in its lines and events.
 
-use crate::model::Frame;
-use crate::model::Line;
-use crate::model::LineKind;
+use crate::model::{Frame, Line, LineKind};
 use crate::stream::session::FinalMarker;
 use std::fmt;
 

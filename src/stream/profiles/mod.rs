@@ -4,8 +4,7 @@ mod marker;
 mod openai_chat;
 mod plain;
 
-use crate::model::Frame;
-use crate::model::Line;
+use crate::model::{Frame, Line};
 use crate::stream::session::FinalMarker;
 
 /// What a frame means.

@@ -1,11 +1,8 @@
 //! OpenAI chat completions, streamed
 //! (platform.openai.com/docs/api-reference/chat-streaming).
 
-use super::Profile;
-use super::Reader;
-use super::StreamEvent;
-use crate::model::Frame;
-use crate::model::Line;
+use super::{Profile, Reader, StreamEvent};
+use crate::model::{Frame, Line};
 use crate::stream::session::FinalMarker;
 use serde_json::Value;
 

@@ -1,10 +1,7 @@
 //! `data: piece` … `data: [DONE]`: the wire of most FastAPI tutorials.
 
-use super::Profile;
-use super::Reader;
-use super::StreamEvent;
-use crate::model::Frame;
-use crate::model::Line;
+use super::{Profile, Reader, StreamEvent};
+use crate::model::{Frame, Line};
 use crate::stream::session::FinalMarker;
 
 pub(super) const PROFILE: Profile = Profile {

@@ -1,25 +1,18 @@
 //! Chats without a gate: is the answer saved rightly at all, where, and how long does the
 //! server take from the provider's end to its final marker?
 
-use super::chat::Chat;
-use super::chat::Live;
-use super::chat::Vary;
+use super::chat::{Chat, Live, Vary};
 use super::client::Seen;
 use super::stage::Stage;
-use crate::clock;
 use crate::clock::Tick;
-use crate::report::Report;
-use crate::report::Severity;
+use crate::report::{Report, Severity};
 use crate::stop::Stop;
-use crate::store;
 use crate::store::Shape;
-use crate::stream::faults::NONE;
-use crate::stream::faults::READ_TO_END;
+use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge;
-use crate::stream::judge::Cors;
-use crate::stream::judge::Observed;
-use crate::stream::judge::TurnSeen;
 use crate::stream::judge::order::Row;
+use crate::stream::judge::{Cors, Observed, TurnSeen};
+use crate::{clock, store};
 use std::time::Duration;
 
 /// How many chats are held without a gate.

@@ -3,13 +3,8 @@
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
-use crate::report::Case;
-use crate::report::Lane;
-use crate::report::Report;
-use crate::report::Timeline;
-use crate::report::Verdict;
-use crate::stream::faults::ClientBehaviour;
-use crate::stream::faults::GatewayFault;
+use crate::report::{Case, Lane, Report, Timeline, Verdict};
+use crate::stream::faults::{ClientBehaviour, GatewayFault};
 use std::collections::BTreeMap;
 
 /// A case that was begun.

@@ -1,38 +1,21 @@
 //! Holding a chat: set-up, turns, and what the server says of them.
 
-use super::client::Orders;
-use super::client::Seen;
-use super::client::Watching;
+use super::client::{Orders, Seen, Watching};
 use super::stage::Stage;
-use crate::clock;
 use crate::clock::Tick;
-use crate::gateway;
-use crate::gateway::Play;
-use crate::gateway::Reel;
-use crate::http;
-use crate::http::Client;
-use crate::http::Outgoing;
+use crate::gateway::{Play, Reel};
+use crate::http::{Client, Outgoing};
 use crate::model::Call;
 use crate::stop::Stop;
-use crate::stream::cassette::Answer;
-use crate::stream::cassette::Chunk;
-use crate::stream::cassette::to_completion;
-use crate::stream::faults::ClientBehaviour;
-use crate::stream::faults::GatewayFault;
+use crate::stream::cassette::{Answer, Chunk, to_completion};
+use crate::stream::faults::{ClientBehaviour, GatewayFault};
 use crate::stream::marks;
-use crate::stream::session::Answered;
-use crate::stream::session::Captures;
-use crate::stream::session::Expanded;
-use crate::stream::session::Login;
-use crate::stream::session::Request;
-use crate::stream::session::Spoken;
-use crate::stream::session::Turn;
-use crate::stream::session::capture;
+use crate::stream::session::{Answered, Captures, Expanded, Login, Request, Spoken, Turn, capture};
+use crate::{clock, gateway, http};
 use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::Value;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -261,9 +244,10 @@ impl Stage<'_> {
             return Stop::unreachable(how).hint(self.log_hint()).into();
         }
         let said = seen.head.as_ref().map_or("", |head| head.excerpt.trim());
-        let said = match said.is_empty() {
-            true => String::new(),
-            false => format!("; its answer begins `{said}`"),
+        let said = if said.is_empty() {
+            String::new()
+        } else {
+            format!("; its answer begins `{said}`")
         };
         let url = gateway.url();
         if let Some(call) = calls.last() {
@@ -278,14 +262,12 @@ impl Stage<'_> {
             "let the server use `{url}` as its provider's base URL (OPENAI_BASE_URL, or {{gateway_url}} in --start) \
              and any text as the key (OPENAI_API_KEY); where HTTP_PROXY is set, NO_PROXY has to name 127.0.0.1"
         );
-        let never = match gateway.connections() > live.connections {
-            true => {
-                hint = format!(
-                    "the gateway speaks plain HTTP: let the base URL be `{url}`, not https://"
-                );
-                "connected to the gateway and sent it no HTTP request"
-            }
-            false => "never called the gateway",
+        let never = if gateway.connections() > live.connections {
+            hint =
+                format!("the gateway speaks plain HTTP: let the base URL be `{url}`, not https://");
+            "connected to the gateway and sent it no HTTP request"
+        } else {
+            "never called the gateway"
         };
         if let Some(log) = self.log_tail() {
             hint = format!("{hint}\n{log}");
@@ -380,9 +362,10 @@ impl Script {
             cassette = cassette.recut(pieces, &self.nonce)?;
         }
         let cut = cassette.split(&self.nonce)?;
-        let mut said = match cassette.is_openai_chat() {
-            true => cassette.answer()?,
-            false => Answer::default(),
+        let mut said = if cassette.is_openai_chat() {
+            cassette.answer()?
+        } else {
+            Answer::default()
         };
         said.text = cut.answer.clone().unwrap_or_default();
         let mut held = vec![cut.last];

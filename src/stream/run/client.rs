@@ -1,26 +1,19 @@
 //! chatctl in the browser's place: sends a turn and watches its stream.
 
-use super::spot::Act;
-use super::spot::Acted;
-use super::spot::Spot;
+use super::spot::{Act, Acted, Spot};
 use crate::clock;
 use crate::clock::Tick;
-use crate::http::Client;
-use crate::http::Opened;
-use crate::http::Outgoing;
+use crate::http::{Client, Opened, Outgoing};
 use crate::stream::faults::ClientBehaviour;
 use crate::stream::profiles::Reader;
 use crate::stream::session::FinalMarker;
-use crate::stream::sse::Decoder;
-use crate::stream::sse::Item;
+use crate::stream::sse::{Decoder, Item};
 use crate::stream::turn::Turn;
 use anyhow::Context as _;
-use std::future::Future as _;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use tokio::runtime;
-use tokio::sync::oneshot;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// The largest body of a turn's answer, in bytes: a server that never ends its stream must not fill

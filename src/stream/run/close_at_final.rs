@@ -2,14 +2,8 @@
 
 use super::chat::Vary;
 use super::stage::Stage;
-use crate::report::Finding;
-use crate::report::Lane;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
-use crate::stream::faults::CLOSE_AT_FINAL;
-use crate::stream::faults::NONE;
+use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
+use crate::stream::faults::{CLOSE_AT_FINAL, NONE};
 
 /// How often; a save that takes no time may survive now and then.
 const TIMES: usize = 3;

@@ -4,16 +4,10 @@
 use super::chat::Live;
 use super::client::Seen;
 use super::stage::Stage;
-use crate::clock;
-use crate::model::Role;
-use crate::model::StoredMessage;
-use crate::model::Table;
+use crate::model::{Role, StoredMessage, Table};
 use crate::stop::Stop;
-use crate::store;
-use crate::store::Hit;
-use crate::store::Mapping;
-use crate::store::Origin;
-use crate::store::Shape;
+use crate::store::{Hit, Mapping, Origin, Shape};
+use crate::{clock, store};
 use std::time::Duration;
 
 /// Between two looks for the texts.
@@ -169,15 +163,16 @@ impl Stage<'_> {
             let Some(found) = found.filter(|found| found.table() == mapping.table()) else {
                 return Ok(());
             };
-            return match self.rows_of(&found, live).await?.are_a_chat() {
-                true => Err(Stop::usage(format!(
-                    "through {name} the question and the answer of a first chat are not the two sides of one \
-                     conversation, and through other columns of `{}` they are",
-                    mapping.table()
-                ))
-                .hint(suggested(&found.toml()))
-                .into()),
-                false => Ok(()),
+            return if self.rows_of(&found, live).await?.are_a_chat() {
+                Err(Stop::usage(format!(
+                "through {name} the question and the answer of a first chat are not the two sides of one \
+                 conversation, and through other columns of `{}` they are",
+                mapping.table()
+            ))
+            .hint(suggested(&found.toml()))
+            .into())
+            } else {
+                Ok(())
             };
         }
         let nothing_read = rows.question.is_empty();
@@ -190,9 +185,10 @@ impl Stage<'_> {
         .map(|(what, _, hits)| format!("the {what} of a first chat is in {}", listed(hits)))
         .collect();
         if told.is_empty() {
-            return match nothing_read {
-                true => Err(self.nowhere(schema, seen)),
-                false => Ok(()),
+            return if nothing_read {
+                Err(self.nowhere(schema, seen))
+            } else {
+                Ok(())
             };
         }
         let message = format!(
@@ -203,9 +199,10 @@ impl Stage<'_> {
         let is_wrong = nothing_read || mapping.reads_any(&places.answer);
         // Where the question is read as declared, the answer may stand in a log only; where the answer
         // is nowhere, the question may stand in a title only.
-        let stop = match is_wrong && !places.answer.is_empty() {
-            true => Stop::usage(message),
-            false => Stop::unreachable(message),
+        let stop = if is_wrong && !places.answer.is_empty() {
+            Stop::usage(message)
+        } else {
+            Stop::unreachable(message)
         };
         let text = match &found {
             Some(found) => found.toml(),
@@ -312,9 +309,7 @@ fn to_complete(schema: &[Table], places: &Places) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Hit;
-    use super::Places;
-    use super::to_complete;
+    use super::{Hit, Places, to_complete};
 
     #[test]
     fn what_is_to_be_completed_is_toml() {

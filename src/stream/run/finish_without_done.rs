@@ -2,13 +2,8 @@
 
 use super::chat::Vary;
 use super::stage::Stage;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
-use crate::stream::faults::FINISH_WITHOUT_DONE;
-use crate::stream::faults::READ_TO_END;
+use crate::report::{Finding, Report, Severity, Source, Verdict};
+use crate::stream::faults::{FINISH_WITHOUT_DONE, READ_TO_END};
 
 impl Stage<'_> {
     pub(super) async fn finish_without_done(&mut self, report: &mut Report) -> anyhow::Result<()> {

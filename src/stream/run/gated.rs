@@ -4,21 +4,12 @@ use super::calibrate::Calibrated;
 use super::case::Begun;
 use super::save_fails::swallowed;
 use super::stage::Stage;
-use super::trial::Holds;
-use super::trial::Judged;
-use crate::gate::AnyGate;
-use crate::gate::Order;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
-use crate::stream::faults::NONE;
-use crate::stream::faults::READ_TO_END;
+use super::trial::{Holds, Judged};
+use crate::gate::{AnyGate, Order};
+use crate::report::{Finding, Report, Severity, Source, Verdict};
+use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
-use crate::stream::judge::order::ENOUGH;
-use crate::stream::judge::order::Ended;
-use crate::stream::judge::order::Shown;
+use crate::stream::judge::order::{ENOUGH, Ended, Shown};
 use std::time::Duration;
 
 /// Below this a hold says nothing: 2 461 violating servers sent their marker within 137 ms.
@@ -177,19 +168,20 @@ impl Stage<'_> {
             (Shown::Proven, _) => self.end_case(case, Verdict::Proven, reason, report),
             (Shown::Violated(how), Some(telling)) => {
                 let is_dropped = telling.closed.is_some() && telling.late_row.is_none();
-                let (verdict, reason, findings) = match is_dropped {
-                    true => (
-                        Verdict::Inconclusive,
-                        "a save that could not be done while the gate was closed was dropped, and the final \
-                         marker was sent: that says nothing of the order of saves that succeed"
-                            .to_owned(),
-                        self.dropped(&telling, &case.name).await,
-                    ),
-                    false => (
+                let (verdict, reason, findings) = if is_dropped {
+                    (
+                    Verdict::Inconclusive,
+                    "a save that could not be done while the gate was closed was dropped, and the final \
+                     marker was sent: that says nothing of the order of saves that succeed"
+                        .to_owned(),
+                    self.dropped(&telling, &case.name).await,
+                )
+                } else {
+                    (
                         Verdict::Violated,
                         reason,
                         vec![self.saved_late(&telling, &how, &case.name)],
-                    ),
+                    )
                 };
                 self.end_case(case, verdict, reason, report);
                 findings.into_iter().for_each(|finding| report.add(finding));

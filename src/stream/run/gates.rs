@@ -2,14 +2,7 @@
 
 use super::stage::Stage;
 use crate::gate;
-use crate::gate::AnyGate;
-use crate::gate::CommitGate as _;
-use crate::gate::Hold;
-use crate::gate::How;
-use crate::gate::Kind;
-use crate::gate::Limits;
-use crate::gate::Order;
-use crate::gate::Syscalls;
+use crate::gate::{AnyGate, CommitGate as _, Hold, How, Kind, Limits, Order, Syscalls};
 use crate::stop::Stop;
 use anyhow::Context as _;
 use std::time::Duration;

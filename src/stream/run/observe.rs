@@ -2,13 +2,8 @@
 
 use super::calibrate::Calibrated;
 use super::stage::Stage;
-use crate::report::Finding;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
-use crate::stream::faults::NONE;
-use crate::stream::faults::READ_TO_END;
+use crate::report::{Finding, Report, Severity, Source, Verdict};
+use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order::Row;
 
 impl Stage<'_> {
@@ -26,13 +21,13 @@ impl Stage<'_> {
             rows.len()
         );
         if missing == 0 {
-            let (verdict, why) = match complete == rows.len() {
-                true => (Verdict::Held, "not proven: a late save can win this race"),
-                // Being told "busy" is no answer to whether the row is there.
-                false => (
+            let (verdict, why) = if complete == rows.len() {
+                (Verdict::Held, "not proven: a late save can win this race")
+            } else {
+                (
                     Verdict::Inconclusive,
                     "in the others the store could not be read",
-                ),
+                )
             };
             self.end_case(case, verdict, format!("{counted}; {why}"), report);
             return;

@@ -1,30 +1,19 @@
 //! Sends turns as clients do that stay and that leave, and tells how much of each answer is stored.
 
-use super::Options;
-use super::World;
-use super::chat::Live;
-use super::chat::Vary;
+use super::chat::{Live, Vary};
 use super::client::Seen;
 use super::stage::Stage;
-use crate::clock;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
+use super::{Options, World};
+use crate::model::{Role, State, StoredMessage};
 use crate::report::StoreLine;
 use crate::stop::Stop;
-use crate::store;
 use crate::store::Shape;
-use crate::stream::faults::CLOSE_AT_FINAL;
-use crate::stream::faults::CLOSE_IN_STREAM;
-use crate::stream::faults::ClientBehaviour;
-use crate::stream::faults::NONE;
-use crate::stream::faults::READ_TO_END;
+use crate::stream::faults::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, NONE, READ_TO_END};
 use crate::stream::kept;
-use crate::stream::kept::Ending;
-use crate::stream::kept::Kept;
-use crate::stream::kept::Known;
+use crate::stream::kept::{Ending, Kept, Known};
 use crate::stream::profiles::Profile;
 use crate::stream::session::Session;
+use crate::{clock, store};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -232,9 +221,10 @@ impl Canary {
             .seen
             .map(|seen| format!("; the client had seen {seen} characters"))
             .unwrap_or_default();
-        let question = match self.found.question {
-            true => "stored",
-            false => "not stored",
+        let question = if self.found.question {
+            "stored"
+        } else {
+            "not stored"
         };
         format!(
             "turn {} ({}): {kept}{seen}; the question is {question}",
@@ -274,12 +264,11 @@ impl Stage<'_> {
     ) -> anyhow::Result<Canary> {
         let turn = &mut server.turns[live.number - 1];
         let leaves = client.name == CLOSE_IN_STREAM.name;
-        let seen = match leaves {
-            true => self.until_in_stream(&live, turn).await?,
-            false => {
-                live.play.release();
-                self.until_over(&live, RESPONSE).await?
-            }
+        let seen = if leaves {
+            self.until_in_stream(&live, turn).await?
+        } else {
+            live.play.release();
+            self.until_over(&live, RESPONSE).await?
         };
         if client.name == READ_TO_END.name {
             turn.through_gateway = live.play.withheld().borrow().is_some();
@@ -303,9 +292,10 @@ impl Stage<'_> {
             (false, _) => seen.turn.text.clone(),
         };
         let answer = Known {
-            expected: match turn.through_gateway {
-                true => live.expected.clone(),
-                false => said.clone(),
+            expected: if turn.through_gateway {
+                live.expected.clone()
+            } else {
+                said.clone()
             },
             is_all: turn.through_gateway || !leaves || seen.over.is_some(),
             text: said,
@@ -352,11 +342,12 @@ impl Stage<'_> {
         }
         // Of what another provider said, the stream alone tells.
         let profile = self.profile.name;
-        let what = match frames {
-            true => format!(
+        let what = if frames {
+            format!(
                 "the events of the server's stream are JSON, and profile `{profile}` takes them for text"
-            ),
-            false => format!("profile `{profile}` finds no text in the server's stream"),
+            )
+        } else {
+            format!("profile `{profile}` finds no text in the server's stream")
         };
         Err(Stop::usage(what)
             .hint("name the profile of the stream with --profile, or let the server use chatctl's gateway as its provider")

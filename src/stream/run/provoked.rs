@@ -2,10 +2,9 @@
 
 use super::World;
 use super::stage::Stage;
-use crate::clock;
 use crate::clock::Tick;
-use crate::gate;
 use crate::http::OutputLine;
+use crate::{clock, gate};
 use std::time::Duration;
 
 /// Output may come a little after what it speaks of.
@@ -74,8 +73,7 @@ async fn quiet(world: &World) {
 
 #[cfg(test)]
 mod tests {
-    use super::OutputLine;
-    use super::Provoked;
+    use super::{OutputLine, Provoked};
     use std::time::Duration;
 
     fn line(ms: u64, text: &str) -> OutputLine {

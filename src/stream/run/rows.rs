@@ -2,17 +2,14 @@
 
 use super::chat::Live;
 use super::stage::Stage;
-use crate::clock;
 use crate::clock::Tick;
-use crate::gate::Gate;
-use crate::gate::Waiting;
+use crate::gate::{Gate, Waiting};
 use crate::model::StoredMessage;
 use crate::report::Report;
-use crate::store;
 use crate::stream::judge;
 use crate::stream::judge::TurnSeen;
-use crate::stream::judge::order::ENOUGH;
-use crate::stream::judge::order::Row;
+use crate::stream::judge::order::{ENOUGH, Row};
+use crate::{clock, store};
 use std::time::Duration;
 
 /// How often the store is asked for a row that must come.

@@ -1,25 +1,15 @@
 //! Fault injection: exactly this answer's save fails. Does the final marker still come?
 
-use super::Proof;
-use super::World;
-use super::case::Begun;
-use super::case::Moments;
+use super::case::{Begun, Moments};
 use super::chat::Vary;
 use super::stage::Stage;
+use super::{Proof, World};
 use crate::clock::Tick;
 use crate::db::WriteError;
-use crate::gate::AnyGate;
-use crate::gate::CommitFault;
-use crate::gate::Fault;
-use crate::report::Finding;
-use crate::report::Lane;
-use crate::report::Report;
-use crate::report::Severity;
-use crate::report::Source;
-use crate::report::Verdict;
+use crate::gate::{AnyGate, CommitFault, Fault};
+use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
-use crate::stream::faults::NONE;
-use crate::stream::faults::READ_TO_END;
+use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order::ENOUGH;
 use crate::stream::session::FinalMarker;
 use std::time::Duration;

@@ -1,19 +1,15 @@
 //! A session on its stage: what is known of the server while its cases run.
 
-use super::Options;
-use super::World;
 use super::rows::Kept;
+use super::{Options, World};
 use crate::clock;
 use crate::clock::Tick;
-use crate::report::Case;
-use crate::report::Report;
-use crate::report::Verdict;
+use crate::report::{Case, Report, Verdict};
 use crate::store::Mapping;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
 use crate::stream::profiles::Profile;
-use crate::stream::session::FinalMarker;
-use crate::stream::session::Session;
+use crate::stream::session::{FinalMarker, Session};
 use std::collections::BTreeMap;
 
 /// One session under way.

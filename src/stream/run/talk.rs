@@ -1,25 +1,18 @@
 //! Chats for whoever looks at what becomes of them: no gate, no trial, every message remembered.
 
-use super::chat::Chat;
-use super::chat::Live;
-use super::chat::Vary;
+use super::chat::{Chat, Live, Vary};
 use super::client::Watching;
-use super::spot::Act;
-use super::spot::Acted;
+use super::spot::{Act, Acted};
 use super::stage::Stage;
 use crate::clock::Tick;
-use crate::db;
 use crate::db::Db;
 use crate::http::Server;
-use crate::model::ProviderCall;
-use crate::model::StoredMessage;
+use crate::model::{ProviderCall, StoredMessage};
 use crate::stop::Stop;
-use crate::store;
 use crate::store::Mapping;
-use crate::stream::faults::NONE;
-use crate::stream::faults::READ_TO_END;
-use crate::stream::session::Remembered;
-use crate::stream::session::Session;
+use crate::stream::faults::{NONE, READ_TO_END};
+use crate::stream::session::{Remembered, Session};
+use crate::{db, store};
 use anyhow::Context as _;
 use std::time::Duration;
 

@@ -1,24 +1,15 @@
 //! One turn behind the stepped gate: every step of the proof, with its evidence.
 
 use super::case::Moments;
-use super::chat::Chat;
-use super::chat::Live;
-use super::chat::Vary;
+use super::chat::{Chat, Live, Vary};
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
-use crate::gate::Closed;
-use crate::gate::Gate;
-use crate::gate::Waiting;
+use crate::gate::{Closed, Gate, Waiting};
 use crate::report::Lane;
-use crate::stream::faults::NONE;
-use crate::stream::faults::READ_TO_END;
+use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
-use crate::stream::judge::order::End;
-use crate::stream::judge::order::Row;
-use crate::stream::judge::order::Shown;
-use crate::stream::judge::order::StepSeen;
-use crate::stream::judge::order::Trial;
+use crate::stream::judge::order::{End, Row, Shown, StepSeen, Trial};
 use std::time::Duration;
 
 /// How many single writes are let through before giving up.

@@ -2,8 +2,7 @@
 
 use super::chat::Vary;
 use super::stage::Stage;
-use crate::stream::faults::NONE;
-use crate::stream::faults::READ_TO_END;
+use crate::stream::faults::{NONE, READ_TO_END};
 
 /// So many times as long as any other turn may it take.
 pub const FIRST_TURN: u32 = 4;

@@ -1,25 +1,16 @@
 //! One turn whose commits are withheld, and then their answers: every step, with its evidence.
 
 use super::case::Moments;
-use super::chat::Chat;
-use super::chat::Live;
+use super::chat::{Chat, Live};
 use super::stage::Stage;
-use super::trial::Holds;
-use super::trial::Judged;
-use crate::clock;
+use super::trial::{Holds, Judged};
 use crate::clock::Tick;
-use crate::gate;
-use crate::gate::Carries;
-use crate::gate::CommitGate;
-use crate::gate::CommitOutcome;
-use crate::gate::Order;
-use crate::gate::Withheld;
+use crate::gate::{Carries, CommitGate, CommitOutcome, Order, Withheld};
 use crate::report::Lane;
 use crate::stream::judge::commit_order;
-use crate::stream::judge::commit_order::End;
-use crate::stream::judge::commit_order::Step;
-use crate::stream::judge::commit_order::Trial;
+use crate::stream::judge::commit_order::{End, Step, Trial};
 use crate::stream::judge::order::Row;
+use crate::{clock, gate};
 use std::time::Duration;
 
 /// How many commits are let through before giving up.

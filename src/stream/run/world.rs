@@ -1,20 +1,16 @@
 //! What a run works with, and how it is left: nothing closed, nothing running, nothing behind.
 
 use super::Provoked;
-use crate::clock;
 use crate::clock::Tick;
-use crate::db;
-use crate::db::Db;
-use crate::db::Target;
-use crate::gate::AnyGate;
-use crate::gate::Fault;
+use crate::db::{Db, Target};
+use crate::gate::{AnyGate, Fault};
 use crate::gateway::Gateway;
-use crate::http::OutputLine;
-use crate::http::Server;
+use crate::http::{OutputLine, Server};
 use crate::mask::Mask;
 use crate::progress::Progress;
 use crate::stop::Stop;
 use crate::store::Declared;
+use crate::{clock, db};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;

@@ -189,12 +189,7 @@ fn beginning(body: &[u8]) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Answered;
-    use super::Capture;
-    use super::CaptureFrom;
-    use super::Captures;
-    use super::JsonPath;
-    use super::capture;
+    use super::{Answered, Capture, CaptureFrom, Captures, JsonPath, capture};
     use serde_json::json;
 
     fn json_path(path: &str) -> CaptureFrom {

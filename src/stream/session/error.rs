@@ -134,8 +134,7 @@ fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::line_and_column;
-    use super::nearest;
+    use super::{line_and_column, nearest};
 
     #[test]
     fn columns_count_characters() {

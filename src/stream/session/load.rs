@@ -1,10 +1,8 @@
 //! The one place where a session touches files and the environment.
 
 use super::Session;
-use super::error::SessionError;
-use super::error::utf8;
-use super::parse::Outside;
-use super::parse::parse;
+use super::error::{SessionError, utf8};
+use super::parse::{Outside, parse};
 use crate::input;
 use std::path::Path;
 

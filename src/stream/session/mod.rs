@@ -14,37 +14,20 @@ mod spoken;
 mod template;
 mod validate;
 
-use crate::stream::cassette::Cassette;
-use crate::stream::cassette::Stamp;
+use crate::stream::cassette::{Cassette, Stamp};
 use regex::Regex;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 use std::path::PathBuf;
 
-pub use capture::Answered;
-pub use capture::Capture;
-pub use capture::CaptureError;
-pub use capture::CaptureFrom;
-pub use capture::capture;
+pub use capture::{Answered, Capture, CaptureError, CaptureFrom, capture};
 pub use error::SessionError;
-pub(in crate::stream) use error::listed;
-pub(in crate::stream) use error::nearest;
-pub(in crate::stream) use error::utf8;
+pub(in crate::stream) use error::{listed, nearest, utf8};
 pub use load::load;
-pub use parse::Outside;
-pub use parse::parse;
-pub use request::Body;
-pub use request::Expanded;
-pub use request::Method;
-pub use request::Request;
-pub use spoken::Forms;
-pub use spoken::Spoken;
-pub use template::Captures;
-pub use template::ExpandError;
-pub use template::JsonTemplate;
-pub use template::Secret;
-pub use template::Template;
-pub use template::TemplateError;
+pub use parse::{Outside, parse};
+pub use request::{Body, Expanded, Method, Request};
+pub use spoken::{Forms, Spoken};
+pub use template::{Captures, ExpandError, JsonTemplate, Secret, Template, TemplateError};
 
 /// A session file, read and checked.
 #[derive(Debug, Clone)]

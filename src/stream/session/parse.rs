@@ -1,39 +1,16 @@
 //! Reads a session file: which sections there are, and what is in them.
 
-use super::FinalMarker;
-use super::History;
-use super::Login;
-use super::Logs;
-use super::Plays;
-use super::Session;
-use super::Turn;
-use super::error::SessionError;
-use super::error::listed;
-use super::error::nearest;
-use super::parse_request::Answer;
-use super::parse_request::Requests;
-use super::parse_request::Secrets;
-use super::parse_request::capture_from;
-use super::parse_request::scalar;
-use super::reader::Fields;
-use super::reader::Item;
-use super::reader::Origin;
-use super::reader::Place;
-use super::spoken;
-use super::spoken::Forms;
-use super::spoken::MESSAGES;
+use super::error::{SessionError, listed, nearest};
+use super::parse_request::{Answer, Requests, Secrets, capture_from, scalar};
+use super::reader::{Fields, Item, Origin, Place};
+use super::spoken::{Forms, MESSAGES};
 use super::template::Template;
-use super::validate::Scope;
-use super::validate::at_most_one;
-use super::validate::json_path;
-use super::validate::not_empty;
-use super::validate::regex;
-use crate::stream::cassette::Cassette;
-use crate::stream::cassette::Stamp;
+use super::validate::{Scope, at_most_one, json_path, not_empty, regex};
+use super::{FinalMarker, History, Login, Logs, Plays, Session, Turn, spoken};
+use crate::stream::cassette::{Cassette, Stamp};
 use serde_json_path::JsonPath;
 use std::fmt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 /// What a session file refers to outside of its own text.

@@ -1,23 +1,12 @@
 //! Reads one request of a session file.
 
-use super::capture::Capture;
-use super::capture::CaptureFrom;
-use super::error::SessionError;
-use super::error::nearest;
+use super::capture::{Capture, CaptureFrom};
+use super::error::{SessionError, nearest};
 use super::parse::Outside;
-use super::reader::Fields;
-use super::reader::Item;
-use super::request::Body;
-use super::request::Method;
-use super::request::Request;
-use super::template::JsonTemplate;
-use super::template::Secret;
-use super::template::Template;
-use super::validate::Scope;
-use super::validate::at_most_one;
-use super::validate::header_name;
-use super::validate::json_path;
-use super::validate::method_and_path;
+use super::reader::{Fields, Item};
+use super::request::{Body, Method, Request};
+use super::template::{JsonTemplate, Secret, Template};
+use super::validate::{Scope, at_most_one, header_name, json_path, method_and_path};
 use serde_json::Value;
 use toml::de::DeValue;
 use url::form_urlencoded;

@@ -3,13 +3,10 @@
 //! The tables are read by hand and not derived: a derived reader knows the place
 //! of a whole `json = {…}`, but not of the one string in it that is wrong.
 
-use super::error::SessionError;
-use super::error::listed;
-use super::error::nearest;
+use super::error::{SessionError, listed, nearest};
 use std::ops::Range;
 use toml::Spanned;
-use toml::de::DeTable;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 /// The file that is being read.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,7 @@
 //! A request as a template, and what it becomes.
 
 use super::capture::Capture;
-use super::template::Captures;
-use super::template::ExpandError;
-use super::template::JsonTemplate;
-use super::template::Template;
+use super::template::{Captures, ExpandError, JsonTemplate, Template};
 use std::fmt;
 use std::fmt::Write as _;
 use url::form_urlencoded;
@@ -219,12 +216,7 @@ fn percent_encode(text: &str, also: &[u8]) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Body;
-    use super::Captures;
-    use super::ExpandError;
-    use super::Method;
-    use super::Request;
-    use super::Template;
+    use super::{Body, Captures, ExpandError, Method, Request, Template};
     use serde_json::json;
 
     fn request() -> Request {

@@ -1,17 +1,10 @@
 //! `{messages}`: all turns so far, for an API where the client sends the history.
 
 use super::error::SessionError;
-use super::parse_request::Requests;
-use super::parse_request::Secrets;
-use super::reader::Fields;
-use super::reader::Item;
-use super::reader::Place;
-use super::request::Body;
-use super::request::Request;
-use super::template::Captures;
-use super::template::ExpandError;
-use super::template::JsonTemplate;
-use super::template::Template;
+use super::parse_request::{Requests, Secrets};
+use super::reader::{Fields, Item, Place};
+use super::request::{Body, Request};
+use super::template::{Captures, ExpandError, JsonTemplate, Template};
 use super::validate::Scope;
 use serde_json::Value;
 
@@ -105,13 +98,14 @@ pub(super) fn forms(
             return Ok(default);
         };
         let form = requests.json(&item, &scope, Secrets::InHeaders)?;
-        match form.uses("text") {
-            true => Ok(form),
-            false => Err(item
+        if form.uses("text") {
+            Ok(form)
+        } else {
+            Err(item
                 .error(format!("`{key}` of [messages] never uses `{{text}}`"))
                 .help(format!(
                     "for example: {key} = {{ role = \"{key}\", content = \"{{text}}\" }}"
-                ))),
+                )))
         }
     };
     let default = Forms::default();
@@ -127,10 +121,11 @@ pub(super) fn check(request: &Request, fields: &Fields<'_>) -> Result<(), Sessio
         Body::Json(json) => json.has_only_whole(MESSAGES) && !request.uses_outside_body(MESSAGES),
         Body::None | Body::Form(_) | Body::Text(_) => !request.uses(MESSAGES),
     };
-    match stands_well {
-        true => Ok(()),
-        false => Err(fields
+    if stands_well {
+        Ok(())
+    } else {
+        Err(fields
             .error("`{messages}` is a list: it can only be a whole value of `json`")
-            .help("for example: json = { messages = \"{messages}\" }")),
+            .help("for example: json = { messages = \"{messages}\" }"))
     }
 }

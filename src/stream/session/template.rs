@@ -271,11 +271,7 @@ impl JsonTemplate {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Captures;
-    use super::ExpandError;
-    use super::JsonTemplate;
-    use super::Secret;
-    use super::Template;
+    use super::{Captures, ExpandError, JsonTemplate, Secret, Template};
     use serde_json::json;
 
     fn captures() -> Captures {

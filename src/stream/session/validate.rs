@@ -1,13 +1,9 @@
 //! Checks of single values; every error points into the file.
 
-use super::error::SessionError;
-use super::error::nearest;
-use super::reader::Fields;
-use super::reader::Item;
+use super::error::{SessionError, nearest};
+use super::reader::{Fields, Item};
 use super::request::Method;
-use super::template::Template;
-use super::template::TemplateError;
-use super::template::is_name;
+use super::template::{Template, TemplateError, is_name};
 use regex::Regex;
 use serde_json_path::JsonPath;
 

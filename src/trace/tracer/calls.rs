@@ -1,25 +1,18 @@
 //! A system call of a stopped thread, read as what it does to a database of SQLite.
 
 use crate::trace::registers::Registers;
-use crate::trace::watch::Call;
-use crate::trace::watch::File;
-use crate::trace::watch::LockKind;
-use crate::trace::watch::Written;
+use crate::trace::watch::{Call, File, LockKind, Written};
 use memchr::memmem;
 use nix::libc;
-use nix::sys::uio::RemoteIoVec;
-use nix::sys::uio::process_vm_readv;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
-use std::ffi::OsStr;
-use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::ffi::{OsStr, OsString};
 use std::io::IoSliceMut;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 /// The header of a frame in the write-ahead log.
 const FRAME_HEADER: usize = 24;

@@ -2,8 +2,7 @@
 
 use super::Thread;
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// The numbers of all threads of a process and of its descendants. What ends meanwhile is left

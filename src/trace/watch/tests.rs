@@ -1,13 +1,4 @@
-use super::Call;
-use super::Entry;
-use super::Exit;
-use super::File;
-use super::LockKind;
-use super::PENDING;
-use super::RESERVED;
-use super::WAL_WRITE_LOCK;
-use super::Watch;
-use super::Written;
+use super::{Call, Entry, Exit, File, LockKind, PENDING, RESERVED, WAL_WRITE_LOCK, Watch, Written};
 use std::time::Duration;
 
 const NEVER: Duration = Duration::MAX;

@@ -1,10 +1,7 @@
 //! One table at both looks.
 
-use super::Kept;
-use super::Rows;
-use super::Rules;
-use crate::audit::evidence::Mark;
-use crate::audit::evidence::Marks;
+use super::{Kept, Rows, Rules};
+use crate::audit::evidence::{Mark, Marks};
 
 /// What became of the sentinel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

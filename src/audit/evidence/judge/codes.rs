@@ -1,8 +1,6 @@
 //! What can have happened, with its harm and what to do.
 
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::report::{Finding, Severity, Source};
 
 pub(super) const RECREATED: &str = "table-recreated";
 pub(super) const TRUNCATED: &str = "table-truncated";

@@ -9,8 +9,7 @@ mod sqlite;
 mod tests;
 
 use super::Evidence;
-use crate::report::Finding;
-use crate::report::Severity;
+use crate::report::{Finding, Severity};
 use case::Case;
 use codes::Event;
 use std::collections::BTreeMap;
@@ -86,9 +85,10 @@ pub fn judge(before: &Evidence, after: &Evidence, rows: &BTreeMap<String, Rows>)
         }
     }
     for case in &cases {
-        let mut events = match is_replaced {
-            true => Vec::new(),
-            false => (backend.table)(case),
+        let mut events = if is_replaced {
+            Vec::new()
+        } else {
+            (backend.table)(case)
         };
         let is_lost = events.iter().any(|event| event.severity == Severity::Error);
         events.extend(rewound(case).filter(|_| !is_lost && !is_replaced));
@@ -182,9 +182,10 @@ fn rewound(case: &Case<'_>) -> Option<Event> {
     if is >= was || in_use.is_some_and(|in_use| is >= in_use && is_own) {
         return None;
     }
-    let severity = match case.is_lost() {
-        true => Severity::Error,
-        false => Severity::Warning,
+    let severity = if case.is_lost() {
+        Severity::Error
+    } else {
+        Severity::Warning
     };
     let why = format!("its ids had been counted to {was}, and are counted from {is} on now");
     Some(Event::of(codes::REWOUND, severity, why))

@@ -1,13 +1,10 @@
 //! MySQL and MariaDB: TRUNCATE keeps the time at which a table was made, and every rebuild gives it
 //! another number; a drop is told from a rebuild by the server's counters, or by the sentinel.
 
-use super::Rules;
-use super::case::Case;
-use super::case::Sentinel;
-use super::codes;
+use super::case::{Case, Sentinel};
 use super::codes::Event;
-use crate::audit::evidence::Marks;
-use crate::audit::evidence::mysql;
+use super::{Rules, codes};
+use crate::audit::evidence::{Marks, mysql};
 use crate::report::Severity;
 
 pub(super) const RULES: Rules = Rules {
@@ -71,16 +68,13 @@ fn empty(case: &Case<'_>, is_certain: bool) -> Event {
         let why = "it has another number and was made when it was: it was truncated and filled again with the same";
         return Event::of(codes::TRUNCATED, Severity::Warning, why);
     }
-    match is_certain {
-        true => {
-            let why = "it lost its rows and was made when it was: it was truncated";
-            Event::of(codes::TRUNCATED, Severity::Error, why)
-        }
-        false => {
-            let why = "its rows are gone and its ids begin again: it was truncated, or rows were deleted and the ids set back; \
-                the number that would tell is for users with the privilege PROCESS";
-            Event::of(codes::TRUNCATED, Severity::Warning, why)
-        }
+    if is_certain {
+        let why = "it lost its rows and was made when it was: it was truncated";
+        Event::of(codes::TRUNCATED, Severity::Error, why)
+    } else {
+        let why = "its rows are gone and its ids begin again: it was truncated, or rows were deleted and the ids set back; \
+            the number that would tell is for users with the privilege PROCESS";
+        Event::of(codes::TRUNCATED, Severity::Warning, why)
     }
 }
 

@@ -1,13 +1,10 @@
 //! PostgreSQL: an oid is given once, a file changes with every rewrite, and a row tells which
 //! transaction wrote it.
 
-use super::Rules;
-use super::case::Case;
-use super::case::Sentinel;
-use super::codes;
+use super::case::{Case, Sentinel};
 use super::codes::Event;
-use crate::audit::evidence::Marks;
-use crate::audit::evidence::postgres;
+use super::{Rules, codes};
+use crate::audit::evidence::{Marks, postgres};
 use crate::report::Severity;
 
 pub(super) const RULES: Rules = Rules {

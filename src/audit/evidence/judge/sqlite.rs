@@ -1,13 +1,10 @@
 //! SQLite: tables that are dropped and made anew often get every number again that they had. What
 //! is left is the version of the schema, the ids, and the file's time of birth.
 
-use super::Rules;
-use super::case::Case;
-use super::case::Sentinel;
-use super::codes;
+use super::case::{Case, Sentinel};
 use super::codes::Event;
-use crate::audit::evidence::Marks;
-use crate::audit::evidence::sqlite;
+use super::{Rules, codes};
+use crate::audit::evidence::{Marks, sqlite};
 use crate::report::Severity;
 
 pub(super) const RULES: Rules = Rules {

@@ -1,11 +1,7 @@
-//! Rules that a real engine is hard put to show; the others are shown by `tests/evidence.rs`.
+//! Rules that a real engine is hard put to show; the others are shown by `tests/it/evidence.rs`.
 #![allow(clippy::unwrap_used)]
 
-use super::Evidence;
-use super::Judged;
-use super::Kept;
-use super::Rows;
-use super::judge;
+use super::{Evidence, Judged, Kept, Rows, judge};
 use crate::audit::evidence::Marks;
 use crate::report::Severity;
 use std::collections::BTreeMap;

@@ -1,10 +1,7 @@
 //! Whether the user still is who they were.
 
-use super::Account;
-use super::answer;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Account, answer};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::run::Access;
 
 impl Account<'_> {

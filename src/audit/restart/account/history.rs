@@ -1,11 +1,7 @@
 //! The history that the server shows over HTTP.
 
-use super::Account;
-use super::Told;
-use super::answer;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use super::{Account, Told, answer};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::run::Access;
 use crate::stream::session::Remembered;
 

@@ -4,16 +4,11 @@ mod access;
 mod history;
 mod own;
 
-pub(super) use own::Shows;
-pub(super) use own::own;
-pub(super) use own::shows;
+pub(super) use own::{Shows, own, shows};
 
 use super::ways::Way;
-use crate::model::State;
-use crate::model::StoredMessage;
-use crate::report::Finding;
-use crate::report::Severity;
-use crate::report::Source;
+use crate::model::{State, StoredMessage};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::run::Recalled;
 use crate::stream::session::Remembered;
 
@@ -154,25 +149,27 @@ impl Account<'_> {
         let never = self
             .stored
             .is_some_and(|rows| turn.awaited && !was_stored(rows));
-        let (code, help) = match self.way.kills() {
-            true => (
+        let (code, help) = if self.way.kills() {
+            (
                 "message-lost-on-kill",
                 "commit the message before the final marker is sent: what waits in memory dies with the process",
-            ),
-            false => (
+            )
+        } else {
+            (
                 "message-lost-on-restart",
                 "commit the message before the final marker is sent, and let nothing at start delete rows",
-            ),
+            )
         };
         let way = self.way.words;
-        let harm = match never {
-            true => format!(
+        let harm = if never {
+            format!(
                 "the {who} of turn {number} was in no row before {way}, and is in none after it, although the client \
-                 had seen the final marker"
-            ),
-            false => format!(
+             had seen the final marker"
+            )
+        } else {
+            format!(
                 "the {who} of turn {number} is lost after {way}, although the client had seen the final marker"
-            ),
+            )
         };
         let mut finding = self.finding(code, Severity::Error, harm, help).with(
             Source::Stream,
@@ -181,15 +178,16 @@ impl Account<'_> {
         if let Some(rows) = self.stored {
             finding = finding.with(
                 Source::Store,
-                match was_stored(rows) {
-                    true => format!(
+                if was_stored(rows) {
+                    format!(
                         "`{}` held `{mark}` before, and no row holds it after",
                         rows.table
-                    ),
-                    false => format!(
+                    )
+                } else {
+                    format!(
                         "no row of `{}` holds `{mark}`, neither before nor after",
                         rows.table
-                    ),
+                    )
                 },
             );
         }

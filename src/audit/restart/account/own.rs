@@ -28,9 +28,10 @@ pub(in super::super) fn own(
 
 /// What a history shows beside the conversation.
 pub(in super::super) fn shows(told: &[Told], records: &[Remembered]) -> Shows {
-    match records.iter().any(|record| is_of_another(told, record)) {
-        true => Shows::Others,
-        false => Shows::One,
+    if records.iter().any(|record| is_of_another(told, record)) {
+        Shows::Others
+    } else {
+        Shows::One
     }
 }
 

@@ -1,20 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
-use super::Account;
-use super::Shown;
-use super::Shows;
-use super::Stored;
-use super::Told;
-use super::own;
-use super::shows;
+use super::{Account, Shown, Shows, Stored, Told, own, shows};
 use crate::audit::restart::WAYS;
-use crate::model::Role;
-use crate::model::State;
-use crate::model::StoredMessage;
+use crate::model::{Role, State, StoredMessage};
 use crate::report::Severity;
 use crate::stream::marks;
-use crate::stream::run::Access;
-use crate::stream::run::Recalled;
+use crate::stream::run::{Access, Recalled};
 use crate::stream::session::Remembered;
 
 const TERM: usize = 0;

@@ -7,11 +7,9 @@
 //! that the planner computes.
 
 use super::super::refused;
-use super::known;
-use super::tree;
 use super::tree::Names;
-use super::wire::Client;
-use super::wire::Refusal;
+use super::wire::{Client, Refusal};
+use super::{known, tree};
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 
@@ -95,21 +93,23 @@ impl<'c> Judge<'c> {
             return Err(refused("the server does not tell how it reads it"));
         }
         // What is no query has no tree, but is something that is done.
-        match trees.iter().all(|tree| tree.contains(":utilityStmt <>")) {
-            true => Ok(()),
-            false => Err(refused("it is no query")),
+        if trees.iter().all(|tree| tree.contains(":utilityStmt <>")) {
+            Ok(())
+        } else {
+            Err(refused("it is no query"))
         }
     }
 
     /// A text in a query becomes a value while it is only parsed, and the condition of a domain is
     /// checked then: of the domain's own type later, but of an array or a row of it at once.
     fn literals(&self, sql: &str) -> Result<(), Stop> {
-        match !self.harmful.is_empty() && sql.contains(['\'', '$']) {
-            true => Err(refused(
+        if !self.harmful.is_empty() && sql.contains(['\'', '$']) {
+            Err(refused(
                 "a domain of this database checks its values by a function that could do more than \
-                 read, and a text in a query could call it while the server only parses it",
-            )),
-            false => Ok(()),
+             read, and a text in a query could call it while the server only parses it",
+            ))
+        } else {
+            Ok(())
         }
     }
 
@@ -273,17 +273,16 @@ impl<'c> Judge<'c> {
         self.literals(&source)?;
         // Names of columns come before those of arguments there, and here.
         let source = source.trim().trim_end_matches(';');
-        let inner = match arguments.is_empty() {
-            true => format!("SELECT * FROM ({source}\n) AS chatctl_body"),
-            false => {
-                let values: Vec<_> = (1..=arguments.split(", ").count())
-                    .map(|at| format!("${at}"))
-                    .collect();
-                format!(
-                    "SELECT * FROM (SELECT {}) AS {name}({arguments}), LATERAL ({source}\n) AS chatctl_body",
-                    values.join(", ")
-                )
-            }
+        let inner = if arguments.is_empty() {
+            format!("SELECT * FROM ({source}\n) AS chatctl_body")
+        } else {
+            let values: Vec<_> = (1..=arguments.split(", ").count())
+                .map(|at| format!("${at}"))
+                .collect();
+            format!(
+                "SELECT * FROM (SELECT {}) AS {name}({arguments}), LATERAL ({source}\n) AS chatctl_body",
+                values.join(", ")
+            )
         };
         let types: Vec<u32> = types
             .split(' ')
@@ -410,9 +409,10 @@ impl Function {
         let name = self.name.as_str();
         if self.number < OWN {
             let harmless = !self.volatile || known::HARMLESS.contains(&name);
-            return match harmless && !known::ACTING.contains(&name) {
-                true => Verdict::Reads,
-                false => acts("can act on the server"),
+            return if harmless && !known::ACTING.contains(&name) {
+                Verdict::Reads
+            } else {
+                acts("can act on the server")
             };
         }
         let extension = self.extension.as_deref();

@@ -10,31 +10,15 @@ mod tls;
 mod tree;
 mod wire;
 
-use super::Answer;
-use super::Failure;
-use super::Named;
-use super::Query;
-use super::Row;
-use super::guard;
-use super::no_expression;
-use super::refused;
-use crate::db::Target;
-use crate::db::server;
+use super::{Answer, Failure, Named, Query, Row, guard, no_expression, refused};
+use crate::db::{Target, server};
 use crate::model::Value;
-use crate::sql::Dialect;
-use crate::sql::Token;
-use crate::sql::TokenKind;
-use crate::sql::tokenize;
+use crate::sql::{Dialect, Token, TokenKind, tokenize};
 use crate::stop::Stop;
 use judge::Judge;
-use sqlx::Connection as _;
-use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
-use wire::Client;
-use wire::Column;
-use wire::Event;
-use wire::Field;
-use wire::Refusal;
+use sqlx::{Connection as _, PgConnection};
+use wire::{Client, Column, Event, Field, Refusal};
 
 /// The statements that read. What EXPLAIN ANALYZE would write, the transaction forbids.
 const BEGINS: &[&str] = &["select", "with", "values", "table", "show", "explain"];
@@ -123,9 +107,10 @@ fn form(sql: &str) -> Result<Form<'_>, Stop> {
                 let named = matches!(token.kind, TokenKind::Word | TokenKind::QuotedName);
                 named || token.text(sql) == "."
             };
-            match tokens.iter().all(plain) {
-                true => Ok(Form::Show(sql)),
-                false => Err(refused("SHOW takes the name of a setting")),
+            if tokens.iter().all(plain) {
+                Ok(Form::Show(sql))
+            } else {
+                Err(refused("SHOW takes the name of a setting"))
             }
         }
         Some("explain") => {
@@ -243,9 +228,10 @@ async fn rows(client: &mut Client, kinds: &[(u32, String)], query: &Query) -> an
         // Nobody who takes it is nobody who misses it.
         let _ = query.answers.send(Answer::Columns(columns)).await;
     }
-    match given < query.rows {
-        true => Ok(End::All),
-        false => Ok(End::Left),
+    if given < query.rows {
+        Ok(End::All)
+    } else {
+        Ok(End::Left)
     }
 }
 

@@ -2,31 +2,22 @@
 //! and values that are cut while they are read.
 
 use super::tls;
-use crate::db::Target;
-use crate::db::server;
+use crate::db::{Target, server};
 use crate::input;
 use crate::stop::Stop;
 use anyhow::Context as _;
-use bytes::Buf as _;
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::authentication;
 use postgres_protocol::authentication::sasl;
-use postgres_protocol::message::backend::ErrorFields;
-use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
-use std::fmt;
-use std::io;
-use std::path::Path;
-use std::path::PathBuf;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWrite;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 
 /// How the message of a notice begins whose detail is how the server reads a query. It is not translated.
 const READ_AS: &str = "rewritten parse tree";
@@ -98,11 +89,10 @@ impl std::error::Error for Refusal {}
 
 impl Pem {
     pub(super) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
-        match self.0.contains("-----BEGIN") {
-            true => Ok(self.0.clone().into_bytes()),
-            false => {
-                input::read(Path::new(&self.0)).with_context(|| format!("reading `{}`", self.0))
-            }
+        if self.0.contains("-----BEGIN") {
+            Ok(self.0.clone().into_bytes())
+        } else {
+            input::read(Path::new(&self.0)).with_context(|| format!("reading `{}`", self.0))
         }
     }
 }

@@ -1,23 +1,11 @@
 //! What the tables of a copy held before the run: in a database of its own, which the user who runs
 //! the migrations can't reach, and shown unaltered before each comparison.
 
-use super::MySql;
-use super::compare;
-use super::quoted;
-use super::text_literal;
-use crate::db::session::Failed;
-use crate::db::session::Session as _;
-use crate::db::session::aside as name_of;
-use crate::db::session::numbers;
-use crate::model::Compared;
-use crate::model::Content;
-use crate::model::Derived;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use crate::model::Successor;
+use super::{MySql, compare, quoted, text_literal};
+use crate::db::session::{Failed, Session as _, aside as name_of, numbers};
+use crate::model::{Compared, Content, Derived, Shape, ShapeColumn, Successor};
 use anyhow::ensure;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The side of a copy that keeps.
 pub(super) struct Aside {

@@ -1,19 +1,9 @@
 //! Comparing a table of the copy with what it was, row by row, in one pass.
 
-use super::MySql;
-use super::quoted;
-use super::sameness;
-use super::sameness::Side;
-use super::sameness::equal;
-use super::sameness::form;
-use crate::db::session::Failed;
-use crate::db::session::Session as _;
-use crate::db::session::compared;
-use crate::db::session::numbers;
-use crate::model::Compared;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use crate::model::Successor;
+use super::sameness::{Side, equal, form};
+use super::{MySql, quoted, sameness};
+use crate::db::session::{Failed, Session as _, compared, numbers};
+use crate::model::{Compared, Shape, ShapeColumn, Successor};
 
 /// Puts a copy of a table aside.
 pub(super) fn put_aside(session: &mut MySql, copy: &str, shape: &Shape) -> Result<(), Failed> {
@@ -117,14 +107,13 @@ pub(super) fn put_rest_aside(
         .map(|(_, new)| format!("b.{}", quoted(&new.name)));
     let list = list.collect::<Vec<_>>().join(", ");
     // Without a key, rows can't be told apart that the run added: they count as older.
-    let joins = match !shape.key.is_empty() && is_key(session, &now, successor)? {
-        true => {
-            let on = successor.key.iter();
-            let on = on.map(|pair| sameness::joined("a", "b", pair));
-            let on = on.collect::<Vec<_>>().join(" AND ");
-            format!("{was} AS a JOIN {now} AS b ON {on}")
-        }
-        false => format!("{now} AS b"),
+    let joins = if !shape.key.is_empty() && is_key(session, &now, successor)? {
+        let on = successor.key.iter();
+        let on = on.map(|pair| sameness::joined("a", "b", pair));
+        let on = on.collect::<Vec<_>>().join(" AND ");
+        format!("{was} AS a JOIN {now} AS b ON {on}")
+    } else {
+        format!("{now} AS b")
     };
     session.look_by(&format!(
         "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {list} FROM {joins}"
@@ -259,17 +248,16 @@ fn missing(
     let places: Vec<_> = (0..successor.columns.len())
         .map(|index| format!("v{index}"))
         .collect();
-    match places.is_empty() {
-        true => Ok(0),
-        false => {
-            let sql = format!(
-                "SELECT coalesce(sum(greatest(n, 0)), 0) FROM (SELECT sum(side) AS n FROM \
-                 (SELECT 1 AS side{} FROM {was} UNION ALL SELECT -1{} FROM {now}) AS both_sides GROUP BY {}) AS counted",
-                side(Side::Before),
-                side(Side::After),
-                places.join(", ")
-            );
-            Ok(numbers(&session.rows(&sql)?[0])[0])
-        }
+    if places.is_empty() {
+        Ok(0)
+    } else {
+        let sql = format!(
+            "SELECT coalesce(sum(greatest(n, 0)), 0) FROM (SELECT sum(side) AS n FROM \
+             (SELECT 1 AS side{} FROM {was} UNION ALL SELECT -1{} FROM {now}) AS both_sides GROUP BY {}) AS counted",
+            side(Side::Before),
+            side(Side::After),
+            places.join(", ")
+        );
+        Ok(numbers(&session.rows(&sql)?[0])[0])
     }
 }

@@ -6,40 +6,17 @@ mod error;
 mod sameness;
 mod schema;
 
-use super::Copied;
-use super::Failed;
-use super::Interrupter;
-use super::Measure;
-use super::Missing;
-use super::Object;
-use super::Session;
-use super::Waits;
-use crate::db::Target;
+use super::{Copied, Failed, Interrupter, Measure, Missing, Object, Session, Waits};
 use crate::db::mysql::options;
-use crate::db::server;
-use crate::model::Case;
-use crate::model::Cell;
-use crate::model::Compared;
-use crate::model::Content;
-use crate::model::Names;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use crate::model::Successor;
+use crate::db::{Target, server};
+use crate::model::{Case, Cell, Compared, Content, Names, Shape, ShapeColumn, Successor};
 use aside::Aside;
-use error::UNSUPPORTED;
-use error::failed;
-use error::number;
-use sqlx::Executor as _;
-use sqlx::MySqlConnection;
-use sqlx::Row as _;
-use sqlx::ValueRef as _;
-use sqlx::mysql::MySqlConnectOptions;
-use sqlx::mysql::MySqlRow;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use error::{UNSUPPORTED, failed, number};
+use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
+use sqlx::{Executor as _, MySqlConnection, Row as _, ValueRef as _};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -523,8 +500,9 @@ fn quoted(name: &str) -> String {
 /// In hexadecimal, so that no setting of the server changes its meaning.
 fn text_literal(text: &str) -> String {
     let digits: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    match digits.is_empty() {
-        true => "''".to_owned(),
-        false => format!("_utf8mb4 0x{digits}"),
+    if digits.is_empty() {
+        "''".to_owned()
+    } else {
+        format!("_utf8mb4 0x{digits}")
     }
 }

@@ -1,5 +1,5 @@
 //! When a value is the same one although its type is another: both sides are written in a form
-//! that only equal values share. Pure; `tests/sameness.rs` tries every pair on a server.
+//! that only equal values share. Pure; `tests/it/sameness.rs` tries every pair on a server.
 
 use super::quoted;
 use crate::model::ShapeColumn;
@@ -76,16 +76,7 @@ enum Form {
 }
 
 fn pair(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> Form {
-    use Class::Bit;
-    use Class::Bytes;
-    use Class::Date;
-    use Class::Double;
-    use Class::Exact;
-    use Class::Instant;
-    use Class::Single;
-    use Class::Text;
-    use Class::Time;
-    use Class::Uuid;
+    use Class::{Bit, Bytes, Date, Double, Exact, Instant, Single, Text, Time, Uuid};
     let (mine, theirs) = (class(own), class(other));
     let floats = |class: Class| matches!(class, Single | Double);
     let to_float = side == Side::After && floats(mine) || side == Side::Before && floats(theirs);
@@ -184,9 +175,10 @@ fn hex(bytes: &str, text: &str) -> String {
 fn scale(declared: &str) -> u32 {
     let inside = declared.split(['(', ')']).nth(1).unwrap_or_default();
     let scale = inside.split_once(',').map_or("", |(_, scale)| scale);
-    match declared.starts_with("decimal") {
-        true => scale.trim().parse().unwrap_or(0),
-        false => 0,
+    if declared.starts_with("decimal") {
+        scale.trim().parse().unwrap_or(0)
+    } else {
+        0
     }
 }
 

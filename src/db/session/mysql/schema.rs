@@ -1,10 +1,7 @@
 //! The schema in lines that two databases of the same migrations have in common.
 
-use super::MySql;
-use super::quoted;
-use crate::db::session::OWN;
-use crate::db::session::SENTINEL_COMMENT;
-use crate::db::session::Session as _;
+use super::{MySql, quoted};
+use crate::db::session::{OWN, SENTINEL_COMMENT, Session as _};
 
 pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();

@@ -1,15 +1,9 @@
 //! What PostgreSQL's catalogue says of every table.
 
-use super::Postgres;
-use super::text_literal;
-use crate::db::session::OWN;
-use crate::db::session::Object;
-use crate::db::session::Session as _;
-use crate::model::Cell;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use super::{Postgres, text_literal};
+use crate::db::session::{OWN, Object, Session as _};
+use crate::model::{Cell, Shape, ShapeColumn};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A table at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,13 +142,17 @@ impl Postgres {
     /// A name as it is shown: bare in the schema that a bare name means.
     pub(super) fn shown(&self, schema: &str, name: &str) -> String {
         // A dot in a name must not look like a schema before it.
-        let part = |name: &str| match name.contains('.') {
-            true => format!("\"{name}\""),
-            false => name.to_owned(),
+        let part = |name: &str| {
+            if name.contains('.') {
+                format!("\"{name}\"")
+            } else {
+                name.to_owned()
+            }
         };
-        match schema == self.default {
-            true => part(name),
-            false => format!("{}.{}", part(schema), part(name)),
+        if schema == self.default {
+            part(name)
+        } else {
+            format!("{}.{}", part(schema), part(name))
         }
     }
 

@@ -1,16 +1,8 @@
 //! Which changed values PostgreSQL itself keeps.
 
-use super::Postgres;
-use super::quoted;
-use crate::db::session::Failed;
-use crate::db::session::Session as _;
-use crate::db::session::derived;
-use crate::db::session::numbers;
-use crate::model::Compared;
-use crate::model::Derived;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use crate::model::Successor;
+use super::{Postgres, quoted};
+use crate::db::session::{Failed, Session as _, derived, numbers};
+use crate::model::{Compared, Derived, Shape, ShapeColumn, Successor};
 use std::collections::BTreeMap;
 
 /// A trigger that runs before each row is updated.

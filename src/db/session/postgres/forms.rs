@@ -1,8 +1,7 @@
 //! How a value is written so that it can be compared with one of another type. Pure.
 
 use super::quoted;
-use crate::db::session::witness::Field;
-use crate::db::session::witness::Form;
+use crate::db::session::witness::{Field, Form};
 use crate::model::ShapeColumn;
 
 /// What matters of a type.
@@ -139,8 +138,7 @@ fn epoch(number: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Type;
-    use super::of;
+    use super::{Type, of};
     use crate::model::ShapeColumn;
 
     #[test]

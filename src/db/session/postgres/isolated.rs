@@ -1,12 +1,7 @@
 //! A transaction that sees the database as of one moment, with its tables locked before that moment.
 
-use super::Postgres;
-use super::quoted;
-use super::rows;
-use super::text_literal;
-use crate::db::session::Failed;
-use crate::db::session::Isolation;
-use crate::db::session::Session as _;
+use super::{Postgres, quoted, rows, text_literal};
+use crate::db::session::{Failed, Isolation, Session as _};
 use std::collections::BTreeSet;
 
 impl Postgres {

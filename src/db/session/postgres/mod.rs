@@ -8,37 +8,15 @@ mod read;
 mod schema;
 mod settings;
 
-use super::Failed;
-use super::Interrupter;
-use super::Isolation;
-use super::Measure;
-use super::Missing;
-use super::Object;
-use super::Session;
-use super::Waits;
 use super::witness::Witness;
-use crate::db::Target;
-use crate::db::postgres;
-use crate::db::server;
-use crate::model::Cell;
-use crate::model::Compared;
-use crate::model::Content;
-use crate::model::Names;
-use crate::model::Shape;
-use crate::model::Successor;
+use super::{Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits};
+use crate::db::{Target, postgres, server};
+use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use crate::stop::Stop;
 use catalog::Seen;
-use sqlx::Connection as _;
-use sqlx::Executor as _;
-use sqlx::PgConnection;
-use sqlx::Row as _;
-use sqlx::ValueRef as _;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::postgres::PgDatabaseError;
-use sqlx::postgres::PgErrorPosition;
-use sqlx::postgres::PgRow;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition, PgRow};
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _, ValueRef as _};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::runtime::Handle;
 
 pub(super) fn open(
@@ -427,13 +405,12 @@ impl Session for Postgres {
             seen.values().map(|seen| seen.shape.clone()).collect()
         };
         let before = shapes(&self.before);
-        let after = match self.witness.remembers() {
-            true => {
-                let after = shapes(self.seen()?);
-                self.own(|session| session.note_made(&before, &after))?;
-                after
-            }
-            false => Vec::new(),
+        let after = if self.witness.remembers() {
+            let after = shapes(self.seen()?);
+            self.own(|session| session.note_made(&before, &after))?;
+            after
+        } else {
+            Vec::new()
         };
         self.witness.accept(&before, &after);
         Ok(())
@@ -538,8 +515,9 @@ fn quoted(name: &str) -> String {
 /// With backslashes as they are: `standard_conforming_strings` may be off in a migration.
 fn text_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    match quoted.contains('\\') {
-        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
-        false => format!("'{quoted}'"),
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
     }
 }

@@ -1,17 +1,10 @@
 //! The rows of a table, as they stream out of the server.
 
-use super::Postgres;
-use super::failed;
-use crate::db::session::Failed;
-use crate::db::session::OWN;
-use crate::db::session::Session as _;
+use super::{Postgres, failed};
+use crate::db::session::{Failed, OWN, Session as _};
 
 use crate::db::session::witness::Reading;
-use crate::model::CellRef;
-use crate::model::Compared;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use crate::model::Successor;
+use crate::model::{CellRef, Compared, Shape, ShapeColumn, Successor};
 use futures_util::TryStreamExt as _;
 use std::borrow::Cow;
 use std::io;
@@ -174,9 +167,10 @@ impl Postgres {
             return Ok(None);
         };
         // What went out of a table that inherits is looked for in all that the heir's rows were read by.
-        let from = match shape.heir && shape.id != now.id {
-            true => self.quote(&successor.table),
-            false => self.from(&successor.table),
+        let from = if shape.heir && shape.id != now.id {
+            self.quote(&successor.table)
+        } else {
+            self.from(&successor.table)
         };
         self.own(|session| session.read(&from, &mut reading))?;
         Ok(Some(self.witness.compare(

@@ -1,8 +1,7 @@
 //! The schema in lines that two databases of the same migrations have in common.
 
 use super::Postgres;
-use crate::db::session::OWN;
-use crate::db::session::Session as _;
+use crate::db::session::{OWN, Session as _};
 
 /// What is listed: each gives a name and a text. Members of extensions belong to their extension.
 const LISTS: &[&str] = &[

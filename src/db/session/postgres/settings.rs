@@ -1,9 +1,7 @@
 //! What a migration sets for its session must not reach chatctl's own looking.
 
-use super::Postgres;
-use super::text_literal;
-use crate::db::session::Failed;
-use crate::db::session::Session as _;
+use super::{Postgres, text_literal};
+use crate::db::session::{Failed, Session as _};
 use crate::model::Cell;
 
 /// What chatctl's own looking rests on, and its value.

@@ -1,17 +1,9 @@
 //! What SQLite's catalogue says.
 
-use super::Sqlite;
-use super::modules;
-use super::text_literal;
-use crate::db::session::OWN;
-use crate::db::session::Object;
-use crate::db::session::SENTINEL_INDEX;
-use crate::db::session::Session as _;
-use crate::model::Cell;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use super::{Sqlite, modules, text_literal};
+use crate::db::session::{OWN, Object, SENTINEL_INDEX, Session as _};
+use crate::model::{Cell, Shape, ShapeColumn};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Sqlite {
     /// Ordinary tables, virtual ones (read through their module) and what a full-text table

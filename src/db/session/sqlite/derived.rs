@@ -1,15 +1,8 @@
 //! Which changed values triggers of SQLite keep, and which are counts.
 
-use super::Sqlite;
-use super::quoted;
-use super::text_literal;
-use crate::db::session::Session as _;
-use crate::db::session::derived;
-use crate::db::session::numbers;
-use crate::model::Compared;
-use crate::model::Derived;
-use crate::model::Shape;
-use crate::model::Successor;
+use super::{Sqlite, quoted, text_literal};
+use crate::db::session::{Session as _, derived, numbers};
+use crate::model::{Compared, Derived, Shape, Successor};
 
 impl Sqlite {
     /// The triggers, with the tables that they belong to.

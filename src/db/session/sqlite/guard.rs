@@ -1,10 +1,8 @@
 //! What a migration's statements do, and may not do, as SQLite's authorizer is told it.
 
-use crate::db::session::HISTORY;
-use crate::db::session::OWN;
+use crate::db::session::{HISTORY, OWN};
 use crate::model::Shape;
-use rusqlite::hooks::AuthAction;
-use rusqlite::hooks::Authorization;
+use rusqlite::hooks::{AuthAction, Authorization};
 use std::collections::BTreeSet;
 
 /// The names of a row's number (sqlite.org/rowidtable.html).

@@ -11,38 +11,20 @@ mod tests;
 
 pub use overwrite::overwrite;
 
-use super::Failed;
-use super::Interrupter;
-use super::Measure;
-use super::Missing;
-use super::Object;
-use super::Session;
-use super::Waits;
 use super::witness::Witness;
-use crate::db::Target;
-use crate::db::file;
+use super::{Failed, Interrupter, Measure, Missing, Object, Session, Waits};
 use crate::db::file::Opened;
-use crate::model::Cell;
-use crate::model::Compared;
-use crate::model::Content;
-use crate::model::Names;
-use crate::model::Shape;
-use crate::model::Successor;
+use crate::db::{Target, file};
+use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use anyhow::Context as _;
 use guard::Notes;
-use rusqlite::Batch;
-use rusqlite::Connection;
-use rusqlite::OpenFlags;
 use rusqlite::fallible_iterator::FallibleIterator as _;
-use rusqlite::hooks::AuthContext;
-use rusqlite::hooks::Authorization;
+use rusqlite::hooks::{AuthContext, Authorization};
 use rusqlite::types::ValueRef;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use rusqlite::{Batch, Connection, OpenFlags};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) fn open(
     target: &Target,

@@ -3,10 +3,7 @@
 //! SQLite calls each table that has a name which a module could give a shadow table, also one that
 //! the user made.
 
-use crate::sql::Dialect;
-use crate::sql::Token;
-use crate::sql::TokenKind;
-use crate::sql::tokenize;
+use crate::sql::{Dialect, Token, TokenKind, tokenize};
 
 /// Modules that only show what is stored elsewhere.
 const SHOW: [&str; 3] = ["fts5vocab", "fts4aux", "dbstat"];
@@ -109,8 +106,7 @@ fn columns(sql: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::keeps;
-    use super::only_shows;
+    use super::{keeps, only_shows};
 
     #[test]
     fn a_module_is_a_word_behind_using() {

@@ -1,11 +1,9 @@
 //! A database file becomes what another one is.
 
-use crate::db::Target;
-use crate::db::Waits;
+use crate::db::{Target, Waits};
 use crate::stop::Stop;
 use anyhow::Context as _;
-use rusqlite::Connection;
-use rusqlite::OpenFlags;
+use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Makes a database file what another one is, all at once: whoever reads sees the one or the other.

@@ -1,19 +1,9 @@
 //! The rows of a table, as the engine steps through them.
 
-use super::Sqlite;
-use super::failed;
-use super::quoted;
-use crate::db::session::Failed;
-use crate::db::session::OWN;
-use crate::db::session::Session as _;
-use crate::db::session::witness::Field;
-use crate::db::session::witness::Form;
-use crate::db::session::witness::Reading;
-use crate::model::CellRef;
-use crate::model::Compared;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use crate::model::Successor;
+use super::{Sqlite, failed, quoted};
+use crate::db::session::witness::{Field, Form, Reading};
+use crate::db::session::{Failed, OWN, Session as _};
+use crate::model::{CellRef, Compared, Shape, ShapeColumn, Successor};
 use rusqlite::types::ValueRef;
 
 /// A value of a column, to be compared with one of another: SQLite stores what it is given, so only
@@ -21,9 +11,10 @@ use rusqlite::types::ValueRef;
 pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     Field {
         sql: quoted(&own.name),
-        form: match own.declared == other.declared {
-            true => Form::Raw,
-            false => Form::Number,
+        form: if own.declared == other.declared {
+            Form::Raw
+        } else {
+            Form::Number
         },
     }
 }

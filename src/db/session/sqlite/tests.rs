@@ -1,12 +1,7 @@
 //! A session on real files: what the engine says of each statement.
 #![allow(clippy::unwrap_used)]
 
-use super::Measure;
-use super::Missing;
-use super::Session as _;
-use super::Sqlite;
-use super::Target;
-use super::Waits;
+use super::{Measure, Missing, Session as _, Sqlite, Target, Waits};
 
 const STORE: &str = "
     CREATE TABLE m (id INTEGER PRIMARY KEY, body TEXT);

@@ -1,11 +1,9 @@
 //! Values and rows as numbers that nobody can choose without the key.
 
-use super::json;
-use super::number;
+use super::{json, number};
 use crate::model::CellRef;
 use siphasher::sip::SipHasher13;
-use siphasher::sip128::Hasher128 as _;
-use siphasher::sip128::SipHasher13 as RowHasher;
+use siphasher::sip128::{Hasher128 as _, SipHasher13 as RowHasher};
 use std::hash::Hasher as _;
 
 /// The digest of a value. Zero is no value.

@@ -1,11 +1,8 @@
 //! What the run itself made: rows and values that were not there before it, as it left them. They
 //! are the run's to change, until somebody else does.
 
-use super::digest::Row;
-use super::digest::Secret;
-use super::digest::Value;
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use super::digest::{Row, Secret, Value};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 /// More values than this are forgotten: they count as the user's then, which refuses more.

@@ -11,27 +11,14 @@ mod rows;
 mod tests;
 
 pub(super) use digest::Form;
-pub(super) use reading::Field;
-pub(super) use reading::Forms;
-pub(super) use reading::Reading;
+pub(super) use reading::{Field, Forms, Reading};
 
-use crate::model::CellRef;
-use crate::model::Compared;
-use crate::model::ComparedColumn;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use crate::model::Successor;
-use digest::NULL;
-use digest::Row;
-use digest::Secret;
-use made::Made;
-use made::OfTable;
+use crate::model::{CellRef, Compared, ComparedColumn, Shape, ShapeColumn, Successor};
+use digest::{NULL, Row, Secret};
+use made::{Made, OfTable};
 use reading::Known;
 use rows::Loaded;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 
 /// What the tables held when the watch began, and what the run itself made of them.
@@ -328,9 +315,10 @@ impl<'a> OfRun<'a> {
             known: Known::of(shape, secret),
             columns: shape.columns.iter().map(ident_of).collect(),
             by_key,
-            left: match by_key {
-                true => HashMap::new(),
-                false => made.rows.clone(),
+            left: if by_key {
+                HashMap::new()
+            } else {
+                made.rows.clone()
             },
         }
     }
@@ -446,9 +434,10 @@ impl Sides<'_> {
                 if let (Some(was), Some((a, b))) = (was.filter(|was| !made[*was]), self.places) {
                     order.push((old.value(was, a), new.value(now, b)));
                 }
-                let by = match self.remembers {
-                    true => known.row(|slot| new.value(now, slot)),
-                    false => 0,
+                let by = if self.remembers {
+                    known.row(|slot| new.value(now, slot))
+                } else {
+                    0
                 };
                 if self.remembers && was.is_none_or(|was| made[was]) {
                     fresh.add_row(by);

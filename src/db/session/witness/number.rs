@@ -47,8 +47,7 @@ pub(super) fn plain(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::CellRef;
-    use super::canonical;
+    use super::{CellRef, canonical};
 
     #[test]
     fn a_number_is_itself_in_each_type_and_no_other() {

@@ -1,14 +1,8 @@
 //! The rows of a table while they are read.
 
-use super::digest::Form;
-use super::digest::NULL;
-use super::digest::Row;
-use super::digest::Secret;
-use super::digest::Value;
+use super::digest::{Form, NULL, Row, Secret, Value};
 use super::rows::Rows;
-use crate::model::CellRef;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
+use crate::model::{CellRef, Shape, ShapeColumn};
 use std::io;
 
 /// How a value is read.
@@ -91,9 +85,10 @@ impl Reading {
     /// The expressions to read.
     pub(in crate::db::session) fn list(&self) -> String {
         let fields: Vec<_> = self.fields.iter().map(|field| field.sql.as_str()).collect();
-        match fields.is_empty() {
-            true => "NULL".to_owned(),
-            false => fields.join(", "),
+        if fields.is_empty() {
+            "NULL".to_owned()
+        } else {
+            fields.join(", ")
         }
     }
 
@@ -108,9 +103,10 @@ impl Reading {
             .map(|(cell, field)| self.secret.value(cell, field.form));
         self.values.extend(values);
         self.keyed &= !self.key.iter().any(|slot| self.values[*slot] == NULL);
-        let by = match self.key.is_empty() {
-            true => &self.slots,
-            false => &self.key,
+        let by = if self.key.is_empty() {
+            &self.slots
+        } else {
+            &self.key
         };
         let by = self.secret.row(by.iter().map(|slot| self.values[*slot]));
         if self.placed {
@@ -128,9 +124,10 @@ impl Known {
     pub(super) fn of(shape: &Shape, secret: Secret) -> Self {
         let place = |name: &String| shape.columns.iter().position(|it| it.name == *name);
         let key: Vec<_> = shape.key.iter().filter_map(place).collect();
-        match key.is_empty() {
-            true => Self((0..shape.columns.len()).collect(), secret),
-            false => Self(key, secret),
+        if key.is_empty() {
+            Self((0..shape.columns.len()).collect(), secret)
+        } else {
+            Self(key, secret)
         }
     }
 

@@ -1,13 +1,10 @@
 //! Digests of all rows of a table, in parts that are small enough to be looked at one by one: in
 //! memory, and beyond a size in files without a name.
 
-use super::digest::Row;
-use super::digest::Value;
+use super::digest::{Row, Value};
 use std::fs::File;
 use std::io;
-use std::io::Read as _;
-use std::io::Seek as _;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, Write as _};
 
 /// A row is in the part that the first bits of its digest name.
 const PARTS: usize = 64;
@@ -124,8 +121,7 @@ impl Loaded {
 
 #[cfg(test)]
 mod tests {
-    use super::Row;
-    use super::Rows;
+    use super::{Row, Rows};
 
     #[test]
     fn rows_in_files_are_read_like_those_in_memory() -> std::io::Result<()> {

@@ -1,22 +1,16 @@
 //! Tables that are read before and after, without a database.
 #![allow(clippy::unwrap_used)]
 
-use super::Field;
-use super::Form;
-use super::Witness;
-use crate::model::Cell;
-use crate::model::CellRef;
-use crate::model::Compared;
-use crate::model::Shape;
-use crate::model::ShapeColumn;
-use crate::model::Successor;
+use super::{Field, Form, Witness};
+use crate::model::{Cell, CellRef, Compared, Shape, ShapeColumn, Successor};
 
 fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     Field {
         sql: own.name.clone(),
-        form: match own.declared == other.declared {
-            true => Form::Raw,
-            false => Form::Number,
+        form: if own.declared == other.declared {
+            Form::Raw
+        } else {
+            Form::Number
         },
     }
 }

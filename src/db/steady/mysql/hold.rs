@@ -5,14 +5,9 @@
 //! `BACKUP STAGE BLOCK_COMMIT` (10.4.1 on) lets statements go on, and makes only commits and changes
 //! of the schema wait (mariadb.com/kb/en/backup-stage).
 
-use super::connect;
-use super::number;
-use super::rows;
+use super::{connect, number, rows};
 use crate::db::Target;
-use sqlx::AssertSqlSafe;
-use sqlx::Connection as _;
-use sqlx::Executor as _;
-use sqlx::MySqlConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection};
 use std::time::Duration;
 
 /// How long the server is held at most.

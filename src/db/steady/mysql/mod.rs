@@ -3,35 +3,16 @@
 
 mod hold;
 
-use super::Moment;
-use super::Steady;
-use super::over;
-use super::reads_only;
-use super::redefined;
-use super::too_long;
-use crate::db::Catalog;
-use crate::db::Db;
-use crate::db::Each;
-use crate::db::Target;
-use crate::db::Tried;
-use crate::db::Writer;
-use crate::db::catalog;
-use crate::db::mysql as base;
+use super::{Moment, Steady, over, reads_only, redefined, too_long};
 use crate::db::mysql::Kind;
-use crate::db::server;
-use crate::model::Cell;
-use crate::model::CellRef;
-use crate::model::Table;
+use crate::db::{Catalog, Db, Each, Target, Tried, Writer, catalog, mysql as base, server};
+use crate::model::{Cell, CellRef, Table};
 use crate::stop::Stop;
 use futures_util::TryStreamExt as _;
-use sqlx::AssertSqlSafe;
-use sqlx::Executor as _;
-use sqlx::MySqlConnection;
-use sqlx::Row as _;
-use sqlx::SqlSafeStr as _;
-use sqlx::ValueRef as _;
-use sqlx::mysql::MySqlDatabaseError;
-use sqlx::mysql::MySqlRow;
+use sqlx::mysql::{MySqlDatabaseError, MySqlRow};
+use sqlx::{
+    AssertSqlSafe, Executor as _, MySqlConnection, Row as _, SqlSafeStr as _, ValueRef as _,
+};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -52,9 +33,10 @@ struct MySql {
 async fn connect(target: &Target, limit: Duration) -> anyhow::Result<MySqlConnection> {
     let mut connection: MySqlConnection = server::connect(target, &base::options(target)?).await?;
     let version = rows(&mut connection, "SELECT version()").await?;
-    let bound = match version[0][0].to_string().contains("MariaDB") {
-        true => format!("max_statement_time = {}", limit.as_secs_f64()),
-        false => format!("max_execution_time = {}", limit.as_millis()),
+    let bound = if version[0][0].to_string().contains("MariaDB") {
+        format!("max_statement_time = {}", limit.as_secs_f64())
+    } else {
+        format!("max_execution_time = {}", limit.as_millis())
     };
     let wait = server::READ.as_secs();
     let settings = format!("SET SESSION {bound}, SESSION lock_wait_timeout = {wait}");
@@ -321,9 +303,10 @@ async fn read(connection: &mut MySqlConnection, sql: &str, each: Each<'_>) -> an
 }
 
 fn bytes(row: &MySqlRow, index: usize) -> anyhow::Result<Option<&[u8]>> {
-    match row.try_get_raw(index)?.is_null() {
-        true => Ok(None),
-        false => Ok(Some(row.try_get_unchecked(index)?)),
+    if row.try_get_raw(index)?.is_null() {
+        Ok(None)
+    } else {
+        Ok(Some(row.try_get_unchecked(index)?))
     }
 }
 

@@ -1,20 +1,10 @@
 //! Several views of one moment, and stretches of a table for each of them to read.
 
-use super::BEGIN;
-use super::FILES;
-use super::Kin;
-use super::NOW;
-use super::Postgres;
-use super::Sorts;
-use super::base;
-use super::code;
-use super::connect;
-use super::unlocked;
+use super::{BEGIN, FILES, Kin, NOW, Postgres, Sorts, base, code, connect, unlocked};
 use crate::db::Db as _;
 use crate::model::Cell;
 use crate::stop::Stop;
-use sqlx::AssertSqlSafe;
-use sqlx::Executor as _;
+use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::sync::Mutex;
 
 /// Whether this user may share a moment.

@@ -4,36 +4,17 @@ mod beside;
 mod kin;
 mod log;
 
-use super::Log;
-use super::Moment;
-use super::Steady;
-use super::over;
-use super::reads_only;
-use super::redefined;
-use super::too_long;
-use super::tuples::Kind;
-use super::tuples::Tuples;
-use crate::db::Catalog;
-use crate::db::Db;
-use crate::db::Each;
-use crate::db::Target;
-use crate::db::Tried;
-use crate::db::Writer;
-use crate::db::catalog;
-use crate::db::postgres as base;
-use crate::db::server;
-use crate::model::Cell;
-use crate::model::Table;
+use super::tuples::{Kind, Tuples};
+use super::{Log, Moment, Steady, over, reads_only, redefined, too_long};
+use crate::db::{Catalog, Db, Each, Target, Tried, Writer, catalog, postgres as base, server};
+use crate::model::{Cell, Table};
 use crate::stop::Stop;
 use futures_util::StreamExt as _;
 use kin::Kin;
-use sqlx::AssertSqlSafe;
-use sqlx::Column as _;
-use sqlx::Executor as _;
-use sqlx::PgConnection;
-use sqlx::SqlSafeStr as _;
-use sqlx::Statement as _;
-use sqlx::TypeInfo as _;
+use sqlx::{
+    AssertSqlSafe, Column as _, Executor as _, PgConnection, SqlSafeStr as _, Statement as _,
+    TypeInfo as _,
+};
 use std::ops::ControlFlow;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -295,9 +276,10 @@ impl Steady for Postgres {
                 .files
                 .iter()
                 .all(|row| now.contains(row) && row[1] == row[2]);
-            match same {
-                true => Ok(()),
-                false => Err(redefined(&self.target).into()),
+            if same {
+                Ok(())
+            } else {
+                Err(redefined(&self.target).into())
             }
         })
     }

@@ -15,9 +15,7 @@ use crate::gate::commits::CommitFault;
 use crate::gate::proxy::queue::Queue;
 use crate::gate::proxy::tls::Mode;
 use crate::gate::proxy::upstream::Upstream;
-use crate::gate::proxy::wire::Incoming;
-use crate::gate::proxy::wire::Link;
-use crate::gate::proxy::wire::Raw;
+use crate::gate::proxy::wire::{Incoming, Link, Raw};
 use anyhow::Context as _;
 use tokio_rustls::TlsAcceptor;
 

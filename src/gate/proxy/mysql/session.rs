@@ -7,25 +7,12 @@
 mod tests;
 
 use super::packet;
-use super::packet::BEGINS;
-use super::packet::CONTINUED;
-use crate::gate::commits::Carries;
-use crate::gate::commits::CommitOutcome;
-use crate::gate::proxy::relay::CommitError;
-use crate::gate::proxy::relay::Decision;
-use crate::gate::proxy::relay::Drops;
-use crate::gate::proxy::relay::Header;
-use crate::gate::proxy::relay::Heard;
-use crate::gate::proxy::relay::Message;
-use crate::gate::proxy::relay::Session;
-use crate::gate::proxy::statement::Class;
-use crate::gate::proxy::statement::Effect;
-use crate::gate::proxy::statement::Status;
-use crate::gate::proxy::statement::classes;
-use crate::gate::proxy::statement::shown;
+use super::packet::{BEGINS, CONTINUED};
+use crate::gate::commits::{Carries, CommitOutcome};
+use crate::gate::proxy::relay::{CommitError, Decision, Drops, Header, Heard, Message, Session};
+use crate::gate::proxy::statement::{Class, Effect, Status, classes, shown};
 use crate::sql::Dialect;
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// How many statements of a transaction are kept for the timeline.

@@ -12,14 +12,11 @@ use crate::gate::commits::CommitFault;
 use crate::gate::proxy::queue::Queue;
 use crate::gate::proxy::tls::Mode;
 use crate::gate::proxy::upstream::Upstream;
-use crate::gate::proxy::wire::Incoming;
-use crate::gate::proxy::wire::Link;
-use crate::gate::proxy::wire::Raw;
+use crate::gate::proxy::wire::{Incoming, Link, Raw};
 use anyhow::Context as _;
-use postgres_protocol::authentication::sasl::ChannelBinding;
-use postgres_protocol::authentication::sasl::SCRAM_SHA_256;
-use postgres_protocol::authentication::sasl::SCRAM_SHA_256_PLUS;
-use postgres_protocol::authentication::sasl::ScramSha256;
+use postgres_protocol::authentication::sasl::{
+    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
 use tokio_rustls::TlsAcceptor;
 
 const SSL_REQUEST: u32 = 80_877_103;

@@ -1,13 +1,7 @@
-use super::Carries::Answer;
-use super::Carries::Other;
-use super::Class;
-use super::Effect;
-use super::Status::Idle;
-use super::Status::Open;
-use super::classes;
-use super::shown;
-use crate::sql::Dialect::Mysql;
-use crate::sql::Dialect::Postgres;
+use super::Carries::{Answer, Other};
+use super::Status::{Idle, Open};
+use super::{Class, Effect, classes, shown};
+use crate::sql::Dialect::{Mysql, Postgres};
 
 fn one(text: &str, dialect: crate::sql::Dialect) -> Class {
     let classes = classes(text, dialect);

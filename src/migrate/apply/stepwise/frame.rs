@@ -1,18 +1,11 @@
 //! A file of MySQL, statement by statement. What the file holds together stays together: nothing of
 //! its transaction or under its locks is committed before the file says so, or a DDL statement does.
 
-use super::Steps;
-use super::helped;
-use super::is_run;
-use super::late;
-use crate::db::Failed;
-use crate::db::Session;
-use crate::migrate::apply::End;
-use crate::migrate::apply::patiently;
-use crate::migrate::apply::prove;
+use super::{Steps, helped, is_run, late};
+use crate::db::{Failed, Session};
 use crate::migrate::apply::rehearse::Rehearsed;
-use crate::migrate::intent::Intent;
-use crate::migrate::intent::Piece;
+use crate::migrate::apply::{End, patiently, prove};
+use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal;
 use crate::migrate::journal::State;
 use crate::sql::Kind;

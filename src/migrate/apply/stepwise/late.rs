@@ -2,21 +2,13 @@
 //! committed.
 
 use crate::db::Session;
-use crate::migrate::apply::Culprit;
-use crate::migrate::apply::End;
-use crate::migrate::apply::Failure;
-use crate::migrate::apply::origin;
 use crate::migrate::apply::rehearse::Rehearsed;
+use crate::migrate::apply::{Culprit, End, Failure, origin};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
-use crate::migrate::preserve::Lost;
-use crate::migrate::preserve::Renames;
-use crate::migrate::preserve::Tables;
-use crate::migrate::preserve::What;
-use crate::model::Compared;
-use crate::model::Shape;
-use crate::sql::Conflict;
-use crate::sql::Kind;
+use crate::migrate::preserve::{Lost, Renames, Tables, What};
+use crate::model::{Compared, Shape};
+use crate::sql::{Conflict, Kind};
 
 /// What a statement does to the rows that it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,21 +4,10 @@
 //! itself is blank in it: the `alembic_version` table and its rows, and the transaction around it.
 //! A version table with another name (`version_table`) is not known as such and is left in.
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::at_line;
-use super::claim_by_line;
-use super::lines;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Version;
-use crate::migrate::source::blank;
-use crate::migrate::source::checksum;
-use crate::migrate::source::is_sql;
-use crate::migrate::source::says_nothing;
+use super::{Claim, Depth, Format, Parsed, at_line, claim_by_line, lines};
+use crate::migrate::source::{
+    File, Migration, Settings, Version, blank, checksum, is_sql, says_nothing,
+};
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -219,8 +208,7 @@ fn without_own(part: &str) -> (String, bool) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
+    use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;
     use crate::stop::Stop;
 

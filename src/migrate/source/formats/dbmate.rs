@@ -1,20 +1,8 @@
 //! dbmate 2: `<DIGITS>….sql` with `-- migrate:up` and `-- migrate:down` (its `pkg/dbmate/migration.go`).
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::at_line;
-use super::claim_by_line;
-use super::in_order_of;
-use super::lines;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Version;
-use crate::migrate::source::blank;
+use super::{Claim, Depth, Format, Parsed, at_line, claim_by_line, in_order_of, lines};
 use crate::migrate::source::directions::Direction;
-use crate::migrate::source::says_nothing;
+use crate::migrate::source::{File, Migration, Settings, Version, blank, says_nothing};
 use crate::stop::Stop;
 use std::ops::Range;
 
@@ -185,8 +173,7 @@ fn check(file: &File, text: &str, blocks: &[Block]) -> Result<(), Stop> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
+    use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;
     use crate::stop::Stop;
 

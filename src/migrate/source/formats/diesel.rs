@@ -3,15 +3,8 @@
 //! The version is the text before the first `_`, without its dashes; Diesel orders versions as text.
 //! Hasura's folders are alike.
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::in_order_of;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Version;
+use super::{Claim, Depth, Format, Parsed, in_order_of};
+use crate::migrate::source::{File, Migration, Settings, Version};
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 
@@ -105,8 +98,7 @@ fn in_transaction(metadata: &File) -> Result<bool, Stop> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
+    use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;
     use crate::stop::Stop;
 

@@ -3,15 +3,8 @@
 //! The journal says which files are run, and in which order. A number of few digits before a name is
 //! the place in the journal; one of ten or more is a time, and then it is the version.
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::prisma;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Version;
+use super::{Claim, Depth, Format, Parsed, prisma};
+use crate::migrate::source::{File, Migration, Settings, Version};
 use crate::stop::Stop;
 use serde::Deserialize;
 
@@ -163,8 +156,7 @@ fn in_order_of_journal(migrations: &[Migration]) -> Result<(), Stop> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
+    use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;
     use crate::stop::Stop;
 

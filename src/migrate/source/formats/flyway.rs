@@ -3,17 +3,8 @@
 //! Read: versioned files, `U` files as what undoes them, `executeInTransaction` of the `.conf` beside a file.
 //! Not run: repeatable files, callbacks, Java, placeholders, `shouldExecute`.
 
-use super::Claim;
-use super::Depth;
-use super::Down;
-use super::Format;
-use super::Parsed;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Unsupported;
-use crate::migrate::source::Version;
-use crate::migrate::source::is_sql;
+use super::{Claim, Depth, Down, Format, Parsed};
+use crate::migrate::source::{File, Migration, Settings, Unsupported, Version, is_sql};
 use crate::stop::Stop;
 use std::collections::BTreeMap;
 
@@ -182,8 +173,7 @@ fn configure(migration: &mut Migration, configuration: Option<&File>) -> Result<
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
+    use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;
     use crate::stop::Stop;
 

@@ -3,15 +3,8 @@
 //! Reversible files of sqlx have the same names, and both tools order and run them alike. The claim
 //! is the weaker one: without a history in the database, such a folder is taken for sqlx's.
 
-use super::Claim;
-use super::Depth;
-use super::Down;
-use super::Format;
-use super::Parsed;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Version;
+use super::{Claim, Depth, Down, Format, Parsed};
+use crate::migrate::source::{File, Migration, Settings, Version};
 use crate::stop::Stop;
 
 /// The row of golang-migrate.
@@ -98,8 +91,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::migrate::source::File;
-    use crate::migrate::source::Settings;
+    use crate::migrate::source::{File, Settings};
 
     fn file(name: &str) -> File {
         File {

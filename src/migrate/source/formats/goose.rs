@@ -1,17 +1,7 @@
 //! goose 3: `<VERSION>_<NAME>.sql` with `-- +goose …` lines (its `internal/sqlparser/parser.go`).
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::at_line;
-use super::claim_by_line;
-use super::lines;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Unsupported;
-use crate::migrate::source::Version;
+use super::{Claim, Depth, Format, Parsed, at_line, claim_by_line, lines};
+use crate::migrate::source::{File, Migration, Settings, Unsupported, Version};
 use crate::stop::Stop;
 use std::ops::Range;
 
@@ -305,9 +295,7 @@ fn ends_with_semicolon(line: &str) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::Parsed;
-    use crate::migrate::source::File;
-    use crate::migrate::source::Migration;
-    use crate::migrate::source::Settings;
+    use crate::migrate::source::{File, Migration, Settings};
     use crate::stop::Stop;
 
     fn parse(name: &str, text: &str) -> Result<Parsed, Stop> {

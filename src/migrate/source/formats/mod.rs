@@ -18,11 +18,7 @@ pub mod tern;
 
 // The crate of that name belongs to `db` alone; another name keeps the two apart.
 use self::sqlx as sqlx_row;
-use super::File;
-use super::Migration;
-use super::Settings;
-use super::Version;
-use super::says_nothing;
+use super::{File, Migration, Settings, Version, says_nothing};
 use crate::stop::Stop;
 use std::path::PathBuf;
 

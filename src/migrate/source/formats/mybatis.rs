@@ -1,19 +1,8 @@
 //! MyBatis Migrations 3: `20240101120000_create_chat.sql` (its `MigrationReader` and `FileMigrationLoader`).
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::claim_by_line;
-use super::lines;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Unsupported;
-use crate::migrate::source::Version;
-use crate::migrate::source::blank;
-use crate::migrate::source::directions::Direction;
-use crate::migrate::source::directions::divide;
+use super::{Claim, Depth, Format, Parsed, claim_by_line, lines};
+use crate::migrate::source::directions::{Direction, divide};
+use crate::migrate::source::{File, Migration, Settings, Unsupported, Version, blank};
 use crate::stop::Stop;
 
 /// The row of MyBatis.
@@ -104,9 +93,12 @@ fn is_comment(line: &str) -> bool {
 /// A line that begins with `//` is a comment to MyBatis, and nothing to a database.
 fn without_its_comments(up: &str) -> String {
     lines(up)
-        .map(|(_, line)| match line.trim_start().starts_with("//") {
-            true => blank(line, 0..line.len()),
-            false => line.to_owned(),
+        .map(|(_, line)| {
+            if line.trim_start().starts_with("//") {
+                blank(line, 0..line.len())
+            } else {
+                line.to_owned()
+            }
         })
         .collect()
 }
@@ -114,10 +106,8 @@ fn without_its_comments(up: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
-    use crate::migrate::source::Migration;
-    use crate::migrate::source::Settings;
+    use super::super::{Parsed, files_of};
+    use crate::migrate::source::{Migration, Settings};
     use crate::stop::Stop;
 
     fn parse(name: &str, text: &str) -> Result<Parsed, Stop> {

@@ -3,20 +3,9 @@
 //! The first comment of each direction begins its part, which ends at the other one or with the file. A
 //! file without comments goes up as a whole. Files of JavaScript may be next to it, and are listed.
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::claim_by_line;
-use super::lines;
-use super::nothing_before;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Unsupported;
-use crate::migrate::source::Version;
-use crate::migrate::source::directions::Direction;
-use crate::migrate::source::directions::divide;
+use super::{Claim, Depth, Format, Parsed, claim_by_line, lines, nothing_before};
+use crate::migrate::source::directions::{Direction, divide};
+use crate::migrate::source::{File, Migration, Settings, Unsupported, Version};
 use crate::stop::Stop;
 
 /// The row of node-pg-migrate.
@@ -152,8 +141,7 @@ fn milliseconds(migration: &Migration) -> i128 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
+    use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;
     use crate::stop::Stop;
 

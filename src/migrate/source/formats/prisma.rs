@@ -2,14 +2,8 @@
 //!
 //! The folder's name is the migration's: two folders may have one time, and names order all of them.
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Version;
+use super::{Claim, Depth, Format, Parsed};
+use crate::migrate::source::{File, Migration, Settings, Version};
 use crate::sql;
 use crate::sql::Dialect;
 use crate::stop::Stop;
@@ -101,8 +95,7 @@ pub(super) fn one_number_each(migrations: &[Migration]) -> Result<(), Stop> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
+    use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;
     use crate::stop::Stop;
 

@@ -2,21 +2,11 @@
 //!
 //! It runs nothing before the first mark, and orders the files by their names.
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::at_line;
-use super::claim_by_line;
-use super::in_order_of;
-use super::lines;
-use super::nothing_before;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Version;
-use crate::migrate::source::directions::Direction;
-use crate::migrate::source::directions::divide;
+use super::{
+    Claim, Depth, Format, Parsed, at_line, claim_by_line, in_order_of, lines, nothing_before,
+};
+use crate::migrate::source::directions::{Direction, divide};
+use crate::migrate::source::{File, Migration, Settings, Version};
 use crate::stop::Stop;
 
 /// The row of rambler.
@@ -84,8 +74,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
+    use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;
     use crate::stop::Stop;
 

@@ -4,15 +4,8 @@
 //! stronger one. A `U` file undoes a version with Flyway and is a migration of its own with refinery,
 //! so a `U` file whose version has no `V` file is refinery's.
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Unsupported;
-use crate::migrate::source::Version;
+use super::{Claim, Depth, Format, Parsed};
+use crate::migrate::source::{File, Migration, Settings, Unsupported, Version};
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 
@@ -113,8 +106,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::Parsed;
-    use crate::migrate::source::File;
-    use crate::migrate::source::Settings;
+    use crate::migrate::source::{File, Settings};
     use crate::stop::Stop;
 
     fn files(names: &[&str]) -> Vec<File> {

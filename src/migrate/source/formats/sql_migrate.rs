@@ -3,20 +3,9 @@
 //! It divides statements at semicolons and at StatementBegin and StatementEnd; chatctl reads SQL, and
 //! needs neither. A name without a number is run after all others there, and is refused here.
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::at_line;
-use super::claim_by_line;
-use super::lines;
-use super::nothing_before;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Version;
-use crate::migrate::source::directions::Direction;
-use crate::migrate::source::directions::divide;
+use super::{Claim, Depth, Format, Parsed, at_line, claim_by_line, lines, nothing_before};
+use crate::migrate::source::directions::{Direction, divide};
+use crate::migrate::source::{File, Migration, Settings, Version};
 use crate::stop::Stop;
 
 /// The row of sql-migrate.
@@ -99,8 +88,7 @@ fn divided(file: &File, migration: &mut Migration) -> Result<(), Stop> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
+    use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;
     use crate::stop::Stop;
 

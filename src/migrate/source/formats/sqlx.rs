@@ -1,16 +1,7 @@
 //! sqlx 0.9: `<i64>_<description>.sql`, or `.up.sql` and `.down.sql` (`sqlx-core` `migrate/source.rs`).
 
-use super::Claim;
-use super::Depth;
-use super::Down;
-use super::Format;
-use super::Parsed;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Version;
-use crate::migrate::source::checksum_ignoring;
-use crate::migrate::source::is_sql;
+use super::{Claim, Depth, Down, Format, Parsed};
+use crate::migrate::source::{File, Migration, Settings, Version, checksum_ignoring, is_sql};
 use crate::stop::Stop;
 
 /// The row of sqlx.
@@ -128,10 +119,8 @@ fn migration(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::Parsed;
-    use super::super::files_of;
-    use crate::migrate::source::Settings;
-    use crate::migrate::source::checksum;
+    use super::super::{Parsed, files_of};
+    use crate::migrate::source::{Settings, checksum};
     use crate::stop::Stop;
 
     fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {

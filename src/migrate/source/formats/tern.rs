@@ -1,17 +1,8 @@
 //! tern 2: `001_create_chat.sql`, in which one line parts what makes from what undoes (its `migrate/migrate.go`).
 
-use super::Claim;
-use super::Depth;
-use super::Format;
-use super::Parsed;
-use super::claim_by_line;
-use crate::migrate::source::File;
-use crate::migrate::source::Migration;
-use crate::migrate::source::Settings;
-use crate::migrate::source::Unsupported;
-use crate::migrate::source::Version;
-use crate::migrate::source::directions::Direction;
-use crate::migrate::source::directions::divide;
+use super::{Claim, Depth, Format, Parsed, claim_by_line};
+use crate::migrate::source::directions::{Direction, divide};
+use crate::migrate::source::{File, Migration, Settings, Unsupported, Version};
 use crate::stop::Stop;
 
 /// The row of tern.
@@ -70,8 +61,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::files_of;
-    use crate::migrate::source::Migration;
-    use crate::migrate::source::Settings;
+    use crate::migrate::source::{Migration, Settings};
 
     fn one(text: &str) -> Migration {
         let files = files_of(&[("001_create_chat.sql", text)]);

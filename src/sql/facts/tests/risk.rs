@@ -1,7 +1,5 @@
 use super::*;
-use Dialect::Mysql;
-use Dialect::Postgres;
-use Dialect::Sqlite;
+use Dialect::{Mysql, Postgres, Sqlite};
 
 #[test]
 fn what_must_not_be_in_a_transaction() {

@@ -1,7 +1,5 @@
 use super::*;
-use Destroys::Certainly;
-use Destroys::No;
-use Destroys::Possibly;
+use Destroys::{Certainly, No, Possibly};
 
 #[test]
 #[rustfmt::skip]

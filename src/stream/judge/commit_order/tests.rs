@@ -1,9 +1,4 @@
-use super::End;
-use super::Row;
-use super::Shown;
-use super::Step;
-use super::Trial;
-use super::judge;
+use super::{End, Row, Shown, Step, Trial, judge};
 use std::time::Duration;
 
 fn ms(ms: u64) -> Duration {

@@ -1,11 +1,5 @@
-use super::BEGINS;
-use super::Decision;
-use super::Heard;
-use super::Message;
-use super::Mysql;
-use super::Session as _;
-use crate::gate::commits::Carries;
-use crate::gate::commits::CommitOutcome;
+use super::{BEGINS, Decision, Heard, Message, Mysql, Session as _};
+use crate::gate::commits::{Carries, CommitOutcome};
 
 const IDLE: u16 = 2;
 const OPEN: u16 = 3;

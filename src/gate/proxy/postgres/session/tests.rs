@@ -1,10 +1,5 @@
-use super::Decision;
-use super::Heard;
-use super::Message;
-use super::Postgres;
-use super::Session as _;
-use crate::gate::commits::Carries;
-use crate::gate::commits::CommitOutcome;
+use super::{Decision, Heard, Message, Postgres, Session as _};
+use crate::gate::commits::{Carries, CommitOutcome};
 
 /// A connection right behind its login.
 fn session() -> Postgres {
