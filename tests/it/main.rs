@@ -26,6 +26,7 @@ mod compatible;
 mod demo;
 mod deploys;
 mod detection;
+mod docs;
 mod evidence;
 mod failures;
 mod files;
