@@ -82,7 +82,7 @@ fn every_backend_has_a_row() {
         files(
             "src/db",
             &[
-                "catalog", "file", "query", "server", "target", "session", "steady"
+                "backend", "catalog", "query", "reader", "server", "session", "steady", "target"
             ]
         ),
         named

@@ -6,9 +6,6 @@
 //! the server) is refused before it is sent; each backend's file says how that is known.
 
 pub(super) mod guard;
-pub(super) mod mysql;
-pub(super) mod postgres;
-pub(super) mod sqlite;
 
 use crate::model::Value;
 use crate::stop::Stop;
@@ -61,7 +58,7 @@ pub struct Query {
 const OVER: Duration = Duration::from_secs(1);
 
 /// How a query failed that is not to be: by what the engine says of it.
-enum Failure {
+pub(super) enum Failure {
     /// The query is wrong.
     Wrong,
     /// It would have written.
@@ -72,7 +69,7 @@ enum Failure {
 
 impl Row {
     /// Adds a text that is `whole` bytes long, as far as it may be shown.
-    fn text(&mut self, text: &str, whole: usize, longest: usize) {
+    pub(super) fn text(&mut self, text: &str, whole: usize, longest: usize) {
         if whole <= longest {
             self.values.push(Value::from(text));
         } else {
@@ -84,7 +81,7 @@ impl Row {
     }
 
     /// Adds bytes of which there are `whole`, as far as they may be shown.
-    fn blob(&mut self, bytes: &[u8], whole: usize, longest: usize) {
+    pub(super) fn blob(&mut self, bytes: &[u8], whole: usize, longest: usize) {
         let shown = &bytes[..bytes.len().min(longest)];
         self.cut += usize::from(shown.len() < whole);
         self.values.push(Value::Blob(shown.to_vec()));
@@ -94,16 +91,16 @@ impl Row {
 impl Query {
     /// When it is stopped from outside of the engine, whose own clock stands still while nobody
     /// takes what it reads.
-    async fn over(&self) {
+    pub(super) async fn over(&self) {
         tokio::time::sleep(self.timeout.saturating_add(OVER)).await;
     }
 
     /// The query ended late: not by what the engine says of it, but by the clock.
-    fn late(&self) -> Stop {
+    pub(super) fn late(&self) -> Stop {
         self.failed(Failure::Late, "it did not end by itself")
     }
 
-    fn failed(&self, failure: Failure, message: &str) -> Stop {
+    pub(super) fn failed(&self, failure: Failure, message: &str) -> Stop {
         match failure {
             Failure::Wrong => Stop::usage(format!("the query is wrong: {message}"))
                 .hint("`chatctl inspect schema` tells tables and columns"),
@@ -118,13 +115,13 @@ impl Query {
 }
 
 /// A query that is not sent, or that the engine turned down.
-fn refused(why: &str) -> Stop {
+pub(super) fn refused(why: &str) -> Stop {
     Stop::refused(format!("the query is refused: {why}"))
         .hint("inspect only reads; use the database's own client for anything else")
 }
 
 /// A text of a file that is no expression.
-fn no_expression(message: &str) -> Stop {
+pub(super) fn no_expression(message: &str) -> Stop {
     Stop::usage(format!("it is wrong: {message}"))
         .hint("write a condition over columns in braces, such as {deleted} IS NOT TRUE")
 }

@@ -21,7 +21,7 @@ const NOW: [&str; 9] = [
 const AROUND: [&str; 4] = ["(", "timezone('utc',", "timezone('utc'::text,", "cast("];
 
 /// Whether a trigger's function of PostgreSQL sets this column to the time of the change.
-pub(super) fn function_keeps_time(source: &str, column: &str) -> bool {
+pub(in crate::db) fn function_keeps_time(source: &str, column: &str) -> bool {
     let text = bare(source);
     let column = bare(column);
     [":=", "="]
@@ -30,7 +30,7 @@ pub(super) fn function_keeps_time(source: &str, column: &str) -> bool {
 }
 
 /// Whether a trigger of SQLite sets this column of its own table to the time of the change.
-pub(super) fn trigger_keeps_time(sql: &str, table: &str, column: &str) -> bool {
+pub(in crate::db) fn trigger_keeps_time(sql: &str, table: &str, column: &str) -> bool {
     let text = bare(sql);
     let (table, column) = (bare(table), bare(column));
     let on_update = text.contains("afterupdate") || text.contains("beforeupdate");
@@ -68,7 +68,7 @@ fn bare(text: &str) -> String {
 
 /// Whether a column is called as a count of the rows of that table is: `message_count`,
 /// `numMessages` or `messages` of a table `messages`.
-pub(super) fn is_called_count_of(column: &str, table: &str) -> bool {
+pub(in crate::db) fn is_called_count_of(column: &str, table: &str) -> bool {
     const WORDS: [&str; 8] = [
         "count", "counter", "counts", "num", "number", "total", "of", "n",
     ];

@@ -2,13 +2,8 @@
 //!
 //! They are used from a thread of their own and block: a migration is one statement after another.
 
-mod derived;
-mod mysql;
-mod postgres;
-mod sqlite;
-mod witness;
-
-pub use sqlite::overwrite;
+pub(super) mod derived;
+pub(super) mod witness;
 
 use super::Target;
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
@@ -228,15 +223,6 @@ pub trait Session: Send {
     fn interrupter(&self) -> Interrupter;
 }
 
-/// Opens a connection that migrates.
-pub fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Box<dyn Session>> {
-    match target.backend() {
-        "postgres" => postgres::open(target, missing, waits),
-        "mysql" => mysql::open(target, missing, waits),
-        _ => sqlite::open(target, missing, waits),
-    }
-}
-
 /// A copy of a database of MySQL that migrations are tried on.
 #[derive(Debug, Clone, Copy)]
 pub struct Copied<'a> {
@@ -257,14 +243,6 @@ pub enum Door<'a> {
     Database(&'a Target),
     /// A copy of one.
     Copy(Copied<'a>),
-}
-
-/// Opens a connection to a database that is there.
-pub fn enter(door: Door<'_>, waits: Waits) -> anyhow::Result<Box<dyn Session>> {
-    match door {
-        Door::Database(target) => open(target, Missing::Fail, waits),
-        Door::Copy(copy) => mysql::open_copy(&copy, waits),
-    }
 }
 
 /// A statement that failed.
@@ -314,7 +292,7 @@ pub const SENTINEL_INDEX: &str = "chatctl_s_";
 pub const SENTINEL_COMMENT: &str = "chatctl:";
 
 /// The counts of a table beside those that were kept of it.
-fn by_counts(
+pub(super) fn by_counts(
     was: &Content,
     shape: &Shape,
     successor: Option<&Successor>,
@@ -339,12 +317,12 @@ fn by_counts(
 /// How the names of copies begin that were put aside.
 const ASIDE: &str = "chatctl_before_";
 
-fn aside(number: usize) -> String {
+pub(super) fn aside(number: usize) -> String {
     format!("{ASIDE}{number}")
 }
 
 /// The numbers of a row of counts.
-fn numbers(row: &[Cell]) -> Vec<u64> {
+pub(super) fn numbers(row: &[Cell]) -> Vec<u64> {
     let number = |cell: &Cell| match cell {
         Cell::Int(number) => u64::try_from(*number).unwrap_or(0),
         Cell::Text(text) => text.parse().unwrap_or(0),
@@ -355,7 +333,7 @@ fn numbers(row: &[Cell]) -> Vec<u64> {
 
 /// The counts of a comparison: rows before, rows that are missing, and for each column of before
 /// its values, those that became NULL and those that changed.
-fn compared(row: &[Cell]) -> Compared {
+pub(super) fn compared(row: &[Cell]) -> Compared {
     let numbers = numbers(row);
     let (first, rest) = numbers.split_at(numbers.len().min(2));
     Compared {

@@ -16,7 +16,7 @@ pub(super) const NULL: Value = 0;
 
 /// The form in which a value is digested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::db::session) enum Form {
+pub(in crate::db) enum Form {
     /// As it is: its type and its bytes.
     Raw,
     /// As a number, whether it is stored as one or as its text.

@@ -10,8 +10,8 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub(super) use digest::Form;
-pub(super) use reading::{Field, Forms, Reading};
+pub(in crate::db) use digest::Form;
+pub(in crate::db) use reading::{Field, Forms, Reading};
 
 use crate::model::{CellRef, Compared, ComparedColumn, Shape, ShapeColumn, Successor};
 use digest::{NULL, Row, Secret};
@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 
 /// What the tables held when the watch began, and what the run itself made of them.
-pub(super) struct Witness {
+pub(in crate::db) struct Witness {
     secret: Secret,
     forms: Forms,
     held: BTreeMap<String, Reading>,
@@ -39,7 +39,7 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    pub(super) fn new(forms: Forms) -> Self {
+    pub(in crate::db) fn new(forms: Forms) -> Self {
         Self {
             secret: Secret::new(),
             forms,
@@ -54,23 +54,23 @@ impl Witness {
     }
 
     /// A watch begins.
-    pub(super) fn begin(&mut self) {
+    pub(in crate::db) fn begin(&mut self) {
         self.held.clear();
         self.compared.clear();
         self.fresh.clear();
     }
 
     /// Whether what the run makes from here on is to be remembered.
-    pub(super) fn goes_on(&mut self, goes_on: bool) {
+    pub(in crate::db) fn goes_on(&mut self, goes_on: bool) {
         self.goes_on = goes_on;
     }
 
-    pub(super) const fn remembers(&self) -> bool {
+    pub(in crate::db) const fn remembers(&self) -> bool {
         self.goes_on
     }
 
     /// A table is about to be read, as it is before.
-    pub(super) fn before(&self, shape: &Shape) -> Reading {
+    pub(in crate::db) fn before(&self, shape: &Shape) -> Reading {
         let expected = self.expected.get(&shape.name).map(Vec::as_slice);
         let pair = |column: &ShapeColumn| {
             let pairs = expected.unwrap_or_default().iter();
@@ -81,23 +81,23 @@ impl Witness {
     }
 
     /// Its values can't be cast, so they are compared as they are. False when they are already.
-    pub(super) fn formless(&mut self, shape: &Shape) -> bool {
+    pub(in crate::db) fn formless(&mut self, shape: &Shape) -> bool {
         let expected = self.expected.remove(&shape.name).is_some();
         self.formless.insert(shape.name.clone());
         expected
     }
 
-    pub(super) fn hold(&mut self, shape: &Shape, reading: Reading) {
+    pub(in crate::db) fn hold(&mut self, shape: &Shape, reading: Reading) {
         self.held.insert(shape.name.clone(), reading);
     }
 
-    pub(super) fn holds(&self, shape: &Shape) -> bool {
+    pub(in crate::db) fn holds(&self, shape: &Shape) -> bool {
         self.held.contains_key(&shape.name)
     }
 
     /// What a table has become is about to be read. None when the table has to be read before once
     /// more, in a form that the new types have too.
-    pub(super) fn after(
+    pub(in crate::db) fn after(
         &mut self,
         shape: &Shape,
         successor: &Successor,
@@ -130,7 +130,7 @@ impl Witness {
     }
 
     /// Compares what a table held with what it has become.
-    pub(super) fn compare(
+    pub(in crate::db) fn compare(
         &mut self,
         shape: &Shape,
         successor: &Successor,
@@ -159,7 +159,7 @@ impl Witness {
     }
 
     /// Of a table that is gone: the rows that it had.
-    pub(super) fn gone(&mut self, shape: &Shape) -> io::Result<Compared> {
+    pub(in crate::db) fn gone(&mut self, shape: &Shape) -> io::Result<Compared> {
         let nothing = OfTable::default();
         let Some(before) = self.held.get_mut(&shape.name) else {
             return Ok(Compared::default());
@@ -183,12 +183,16 @@ impl Witness {
     }
 
     /// A table that the run made is about to be read.
-    pub(super) fn of_new(&self, shape: &Shape) -> Reading {
+    pub(in crate::db) fn of_new(&self, shape: &Shape) -> Reading {
         Reading::new(self.secret, self.forms, shape, |_| None, &shape.key)
     }
 
     /// Every row of it is the run's.
-    pub(super) fn all_made(&mut self, shape: &Shape, mut reading: Reading) -> io::Result<()> {
+    pub(in crate::db) fn all_made(
+        &mut self,
+        shape: &Shape,
+        mut reading: Reading,
+    ) -> io::Result<()> {
         let known = Known::of(shape, self.secret);
         let mut fresh = OfTable::default();
         for part in reading.rows.parts() {
@@ -206,7 +210,7 @@ impl Witness {
     }
 
     /// A column was added, and each row has this value in it.
-    pub(super) fn added(&mut self, shape: &Shape, column: &ShapeColumn, value: CellRef<'_>) {
+    pub(in crate::db) fn added(&mut self, shape: &Shape, column: &ShapeColumn, value: CellRef<'_>) {
         let field = (self.forms)(column, column);
         let value = self.secret.value(value, field.form);
         let of = self.made.entry(ident(shape)).or_default();
@@ -214,13 +218,13 @@ impl Witness {
     }
 
     /// Whether the rows of a table were compared, or became those of a table that was.
-    pub(super) fn knows(&self, shape: &Shape) -> bool {
+    pub(in crate::db) fn knows(&self, shape: &Shape) -> bool {
         let table = ident(shape);
         self.compared.contains(&table) || self.fresh.iter().any(|(of, _)| *of == table)
     }
 
     /// What was compared stays.
-    pub(super) fn accept(&mut self, before: &[Shape], after: &[Shape]) {
+    pub(in crate::db) fn accept(&mut self, before: &[Shape], after: &[Shape]) {
         let were: BTreeSet<_> = before.iter().map(ident).collect();
         let mut all: BTreeMap<u64, OfTable> = BTreeMap::new();
         for (table, fresh) in std::mem::take(&mut self.fresh) {
@@ -259,7 +263,7 @@ impl Witness {
     }
 
     /// What the run made, for a later one; none when it is too much.
-    pub(super) fn remembered(&self) -> Option<String> {
+    pub(in crate::db) fn remembered(&self) -> Option<String> {
         if self.made.is_empty() {
             return None;
         }
@@ -267,7 +271,7 @@ impl Witness {
     }
 
     /// What an earlier run made and did not come to its end.
-    pub(super) fn recall(&mut self, text: &str) {
+    pub(in crate::db) fn recall(&mut self, text: &str) {
         if let Some((made, secret)) = made::parse(text) {
             (self.made, self.secret) = (made, secret);
         }

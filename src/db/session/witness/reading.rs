@@ -7,19 +7,19 @@ use std::io;
 
 /// How a value is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::db::session) struct Field {
+pub(in crate::db) struct Field {
     /// The expression that gives it.
-    pub(in crate::db::session) sql: String,
+    pub(in crate::db) sql: String,
     /// How it is digested.
-    pub(in crate::db::session) form: Form,
+    pub(in crate::db) form: Form,
 }
 
 /// How a column's value is read in a form that it has in another type too.
-pub(in crate::db::session) type Forms = fn(&ShapeColumn, &ShapeColumn) -> Field;
+pub(in crate::db) type Forms = fn(&ShapeColumn, &ShapeColumn) -> Field;
 
 /// The rows of a table while they are read: each value as it is, and in the form of another type
 /// where it is to be compared with one.
-pub(in crate::db::session) struct Reading {
+pub(in crate::db) struct Reading {
     pub(super) secret: Secret,
     pub(super) fields: Vec<Field>,
     /// The field that is compared, by the column.
@@ -30,7 +30,7 @@ pub(in crate::db::session) struct Reading {
     pub(super) keyed: bool,
     pub(super) rows: Rows,
     /// Whether the place of each row among all is kept, behind its values.
-    pub(in crate::db::session) placed: bool,
+    pub(in crate::db) placed: bool,
     count: u64,
     values: Vec<Value>,
 }
@@ -77,13 +77,13 @@ impl Reading {
     }
 
     /// Whether a value is read in the form of another type, which it may not have.
-    pub(in crate::db::session) fn casts(&self) -> bool {
+    pub(in crate::db) fn casts(&self) -> bool {
         let own = 0..self.slots.len();
         !self.slots.iter().copied().eq(own)
     }
 
     /// The expressions to read.
-    pub(in crate::db::session) fn list(&self) -> String {
+    pub(in crate::db) fn list(&self) -> String {
         let fields: Vec<_> = self.fields.iter().map(|field| field.sql.as_str()).collect();
         if fields.is_empty() {
             "NULL".to_owned()
@@ -93,7 +93,7 @@ impl Reading {
     }
 
     /// One row.
-    pub(in crate::db::session) fn take<'a>(
+    pub(in crate::db) fn take<'a>(
         &mut self,
         cells: impl Iterator<Item = CellRef<'a>>,
     ) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! PostgreSQL's binary COPY format, decoded as it comes
 //! (postgresql.org/docs/current/sql-copy.html, "Binary Format").
 
-use super::{printed, text_of};
+use super::printed;
 use crate::model::CellRef;
 use anyhow::Context as _;
 use std::borrow::Cow;
@@ -169,6 +169,15 @@ fn sized<const N: usize>(field: &[u8]) -> anyhow::Result<[u8; N]> {
     field
         .try_into()
         .with_context(|| format!("{} bytes where {N} were expected", field.len()))
+}
+
+/// The text that bytes are, and something like it of bytes that are no UTF-8. Making sure first is
+/// many times as fast as looking for what has to be replaced.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
 }
 
 #[cfg(test)]

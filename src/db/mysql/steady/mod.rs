@@ -3,9 +3,11 @@
 
 mod hold;
 
-use super::{Moment, Steady, over, reads_only, redefined, too_long};
-use crate::db::mysql::Kind;
-use crate::db::{Catalog, Db, Each, Target, Tried, Writer, catalog, mysql as base, server};
+use super::catalog::CATALOG;
+use super::reader as base;
+use super::reader::Kind;
+use crate::db::steady::{Moment, Steady, over, reads_only, redefined, too_long};
+use crate::db::{Catalog, Db, Each, Target, Tried, Writer, server};
 use crate::model::{Cell, CellRef, Table};
 use crate::stop::Stop;
 use futures_util::TryStreamExt as _;
@@ -202,7 +204,7 @@ impl Db for MySql {
     }
 
     fn catalog(&self) -> &'static Catalog {
-        &catalog::MYSQL
+        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
@@ -262,7 +264,7 @@ impl Steady for MySql {
 
 /// Hands over the rows of one statement, on a connection of its own: its time is not limited, that
 /// of its wait for a lock is.
-pub(in crate::db) async fn scan(
+pub(super) async fn scan(
     target: &Target,
     sql: &str,
     args: &[Cell],

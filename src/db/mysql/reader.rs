@@ -1,8 +1,9 @@
-//! MySQL and MariaDB.
+//! Reading MySQL and MariaDB.
 
-use super::{
-    Backend, BoxFuture, Catalog, Db, Each, Place, Query, Target, Tried, WordIndex, WriteError,
-    Writer, catalog, query as queries, server, steady,
+use super::catalog::CATALOG;
+use super::{query as queries, steady};
+use crate::db::{
+    BoxFuture, Catalog, Db, Each, Query, Target, Tried, WordIndex, WriteError, Writer, server,
 };
 use crate::model::{Cell, Table};
 use sqlx::mysql::{
@@ -13,15 +14,6 @@ use sqlx::{
     TypeInfo as _, ValueRef as _,
 };
 use std::time::Duration;
-
-pub(super) const BACKEND: Backend = Backend {
-    name: "mysql",
-    schemes: &["mysql", "mariadb"],
-    place: Place::Server(3306),
-    open: |target, _| {
-        Box::pin(async move { Ok(Box::new(MySql::open(target).await?) as Box<dyn Db>) })
-    },
-};
 
 const COLUMNS: &str = "
     SELECT c.table_name, c.column_name, c.column_type
@@ -36,14 +28,14 @@ const KEYS: &str = "
     FROM information_schema.key_column_usage WHERE table_schema = database()
     ORDER BY table_name, column_name, constraint_name";
 
-struct MySql {
+pub(super) struct MySql {
     target: Target,
     version: String,
     readers: MySqlPool,
 }
 
 impl MySql {
-    async fn open(target: Target) -> anyhow::Result<Self> {
+    pub(super) async fn open(target: Target) -> anyhow::Result<Self> {
         let options = options(&target)?;
         let mut first: MySqlConnection = server::connect(&target, &options).await?;
         let version: String = sqlx::query_scalar("SELECT version()")
@@ -106,7 +98,7 @@ impl Db for MySql {
     }
 
     fn catalog(&self) -> &'static Catalog {
-        &catalog::MYSQL
+        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
@@ -131,13 +123,13 @@ impl Db for MySql {
     }
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
-        Box::pin(steady::scan_mysql(&self.target, sql, args, each))
+        Box::pin(steady::scan(&self.target, sql, args, each))
     }
 
     fn query(&self, query: Query) -> Tried<'_, ()> {
         Box::pin(async move {
             let settings = settings(&self.version, query.timeout);
-            queries::mysql::run(&self.target, &options(&self.target)?, &settings, &query).await
+            queries::run(&self.target, &options(&self.target)?, &settings, &query).await
         })
     }
 

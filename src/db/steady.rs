@@ -4,19 +4,9 @@
 //! store do meanwhile, and a table that is emptied or dropped under it is never taken for one whose
 //! rows are gone: the engine is asked to keep the tables before the moment is fixed.
 
-mod mysql;
-mod postgres;
-mod printed;
-mod sqlite;
-mod tuples;
-
 use super::{Db, Target, Tried};
 use crate::stop::Stop;
-use std::borrow::Cow;
 use std::time::Duration;
-
-pub(super) use mysql::scan as scan_mysql;
-pub(super) use postgres::scan as scan_postgres;
 
 /// A database at one moment, read-only.
 ///
@@ -61,42 +51,15 @@ impl Log {
     }
 }
 
-/// Opens a view of a database in which these tables are kept as they are; with none named, all of
-/// them. It holds a transaction open for as long as it lives, `limit` at most.
-pub async fn open(
-    target: Target,
-    tables: &[String],
-    limit: Duration,
-) -> anyhow::Result<Box<dyn Steady>> {
-    let mut views = open_several(target, tables, limit, 1).await?;
-    Ok(views.swap_remove(0))
-}
-
-/// Opens views of one and the same moment, each on a connection of its own, to read at a time.
-///
-/// They are `count`, or one where the moment can't be shared; its warnings say why then.
-pub async fn open_several(
-    target: Target,
-    tables: &[String],
-    limit: Duration,
-    count: usize,
-) -> anyhow::Result<Vec<Box<dyn Steady>>> {
-    match target.backend() {
-        "postgres" => postgres::open(target, tables, limit, count).await,
-        "mysql" => mysql::open(target, tables, limit, count).await,
-        _ => sqlite::open(target, limit, count),
-    }
-}
-
 /// The view is over, by an error or by its limit.
-fn over(target: &Target) -> Stop {
+pub(super) fn over(target: &Target) -> Stop {
     Stop::unreachable(format!(
         "the view of `{target}` is over: a read before failed or took too long"
     ))
     .hint("take the snapshot again, with more time for it")
 }
 
-fn too_long(target: &Target, limit: Duration) -> Stop {
+pub(super) fn too_long(target: &Target, limit: Duration) -> Stop {
     Stop::unreachable(format!(
         "reading `{target}` took longer than the {limit:?} that a transaction may last"
     ))
@@ -104,7 +67,7 @@ fn too_long(target: &Target, limit: Duration) -> Stop {
 }
 
 /// Tables were dropped, made or emptied at the moment of the view.
-fn redefined(target: &Target) -> Stop {
+pub(super) fn redefined(target: &Target) -> Stop {
     Stop::unreachable(format!(
         "tables of `{target}` were redefined while they were read"
     ))
@@ -116,13 +79,4 @@ pub(super) fn reads_only(target: &Target) -> Stop {
     Stop::refused(format!(
         "a view of `{target}` at one moment only reads what chatctl asks for"
     ))
-}
-
-/// The text that bytes are, and something like it of bytes that are no UTF-8. Making sure first is
-/// many times as fast as looking for what has to be replaced.
-fn text_of(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(bytes),
-    }
 }

@@ -9,7 +9,7 @@ mod copy;
 mod header;
 mod read;
 
-use super::Target;
+use crate::db::Target;
 use crate::stop::Stop;
 use anyhow::Context as _;
 use header::Journal;

@@ -10,7 +10,7 @@ mod tls;
 mod tree;
 mod wire;
 
-use super::{Answer, Failure, Named, Query, Row, guard, no_expression, refused};
+use crate::db::query::{Answer, Failure, Named, Query, Row, guard, no_expression, refused};
 use crate::db::{Target, server};
 use crate::model::Value;
 use crate::sql::{Dialect, Token, TokenKind, tokenize};
@@ -32,7 +32,7 @@ const EXPLAINED: &[&str] = &[
 const NAME: &str = "chatctl_query";
 
 /// Refuses statements that could do more than read, without running them.
-pub(in crate::db) async fn judged(
+pub(super) async fn judged(
     target: &Target,
     options: &PgConnectOptions,
     statements: &[String],
@@ -58,7 +58,7 @@ pub(in crate::db) async fn judged(
     Ok(())
 }
 
-pub(in crate::db) async fn run(
+pub(super) async fn run(
     target: &Target,
     options: &PgConnectOptions,
     query: &Query,

@@ -1,9 +1,8 @@
-//! PostgreSQL.
+//! Reading PostgreSQL.
 
-use super::{
-    Backend, BoxFuture, Catalog, Db, Each, Place, Query, Target, Tried, WriteError, Writer,
-    catalog, query as queries, server, steady,
-};
+use super::catalog::CATALOG;
+use super::{query as queries, steady};
+use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
 use crate::model::{Cell, Table};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{
@@ -11,15 +10,6 @@ use sqlx::{
     ValueRef as _,
 };
 use std::time::Duration;
-
-pub(super) const BACKEND: Backend = Backend {
-    name: "postgres",
-    schemes: &["postgres", "postgresql"],
-    place: Place::Server(5432),
-    open: |target, _| {
-        Box::pin(async move { Ok(Box::new(Postgres::open(target).await?) as Box<dyn Db>) })
-    },
-};
 
 /// The tables of the schema that a bare name means; a partition's rows are its parent's.
 pub(super) const TABLES: &str = "
@@ -32,13 +22,13 @@ pub(super) const TABLES: &str = "
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT c.relispartition
     ORDER BY c.relname, a.attnum";
 
-struct Postgres {
+pub(super) struct Postgres {
     target: Target,
     readers: PgPool,
 }
 
 impl Postgres {
-    async fn open(target: Target) -> anyhow::Result<Self> {
+    pub(super) async fn open(target: Target) -> anyhow::Result<Self> {
         let options = reading(&target, server::READ)?;
         let first: PgConnection = server::connect(&target, &options).await?;
         first.close().await?;
@@ -85,9 +75,9 @@ pub(super) fn reading(target: &Target, limit: Duration) -> anyhow::Result<PgConn
 }
 
 /// Refuses statements that could do more than read, without running them.
-pub(super) async fn judged(target: &Target, statements: &[String]) -> anyhow::Result<()> {
+pub(super) async fn judged(target: &Target, statements: Vec<String>) -> anyhow::Result<()> {
     let options = reading(target, server::READ)?;
-    queries::postgres::judged(target, &options, statements).await
+    queries::judged(target, &options, &statements).await
 }
 
 impl Db for Postgres {
@@ -96,7 +86,7 @@ impl Db for Postgres {
     }
 
     fn catalog(&self) -> &'static Catalog {
-        &catalog::POSTGRES
+        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
@@ -121,13 +111,13 @@ impl Db for Postgres {
     }
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
-        Box::pin(steady::scan_postgres(&self.target, sql, args, each))
+        Box::pin(steady::scan(&self.target, sql, args, each))
     }
 
     fn query(&self, query: Query) -> Tried<'_, ()> {
         Box::pin(async move {
             let options = reading(&self.target, query.timeout)?;
-            queries::postgres::run(&self.target, &options, &query).await
+            queries::run(&self.target, &options, &query).await
         })
     }
 

@@ -11,10 +11,13 @@ mod tests;
 
 pub use overwrite::overwrite;
 
-use super::witness::Witness;
-use super::{Failed, Interrupter, Measure, Missing, Object, Session, Waits};
-use crate::db::file::Opened;
-use crate::db::{Target, file};
+use super::file;
+use super::file::Opened;
+use crate::db::Target;
+use crate::db::session::witness::Witness;
+use crate::db::session::{
+    Failed, Interrupter, Measure, Missing, Object, Session, Waits, by_counts, numbers,
+};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use anyhow::Context as _;
 use guard::Notes;
@@ -146,7 +149,7 @@ impl Sqlite {
             self.quote(table)
         );
         let row = self.rows(&sql)?.remove(0);
-        let numbers = super::numbers(&row);
+        let numbers = numbers(&row);
         Ok(Content {
             rows: numbers[0],
             filled: numbers[1..].to_vec(),
@@ -344,7 +347,7 @@ impl Session for Sqlite {
             }
             Some(was) => {
                 let was = was.clone();
-                let compared = super::by_counts(&was, shape, successor, |table, columns| {
+                let compared = by_counts(&was, shape, successor, |table, columns| {
                     self.content(table, columns)
                 })?;
                 Ok(Some(compared))

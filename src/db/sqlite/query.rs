@@ -1,9 +1,10 @@
 //! SQLite: the authorizer is asked for every act of a statement while it is compiled, and lets
 //! only reading pass. Besides, the file is opened to be read only, and the connection is told so.
 
-use super::{Answer, Failure, Named, Query, Row, no_expression, refused};
-use crate::db::file::Opened;
-use crate::db::{Target, file};
+use super::file;
+use super::file::Opened;
+use crate::db::Target;
+use crate::db::query::{Answer, Failure, Named, Query, Row, no_expression, refused};
 use crate::model::Value;
 use crate::stop::Stop;
 use rusqlite::config::DbConfig;
@@ -66,7 +67,7 @@ const MEMORY: usize = 512 << 20;
 /// before they end: then the thread is left behind, and ends with the process.
 const NOTICES: Duration = Duration::from_secs(2);
 
-pub(in crate::db) async fn run(target: Target, wait: Duration, query: Query) -> anyhow::Result<()> {
+pub(super) async fn run(target: Target, wait: Duration, query: Query) -> anyhow::Result<()> {
     let late = query.late();
     let end = query.timeout.saturating_add(NOTICES);
     let read = tokio::task::spawn_blocking(move || read(&target, wait, &query));
@@ -156,11 +157,7 @@ fn weight(answer: &Answer) -> usize {
 }
 
 /// Refuses statements that could do more than read, without running them.
-pub(in crate::db) fn judged(
-    target: &Target,
-    wait: Duration,
-    statements: &[String],
-) -> anyhow::Result<()> {
+pub(super) fn judged(target: &Target, wait: Duration, statements: &[String]) -> anyhow::Result<()> {
     let opened = Opened::open(target, wait)?;
     for statement in statements {
         watched(&opened, || match opened.prepare(statement) {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 /// All rows of one statement. What is stored as a text and is none is told as bytes.
-pub(in crate::db) fn rows(
+pub(in crate::db::sqlite) fn rows(
     connection: &Connection,
     sql: &str,
     args: &[Cell],
@@ -37,7 +37,7 @@ fn cell(value: ValueRef<'_>) -> Cell {
 
 /// Hands over the rows of one statement. In the order in which the rows are stored, if the statement asks for no other. It blocks the
 /// task that it is called in.
-pub(in crate::db) fn scan(
+pub(in crate::db::sqlite) fn scan(
     connection: &Connection,
     sql: &str,
     args: &[Cell],

@@ -6,8 +6,10 @@ mod error;
 mod sameness;
 mod schema;
 
-use super::{Copied, Failed, Interrupter, Measure, Missing, Object, Session, Waits};
-use crate::db::mysql::options;
+use super::reader::options;
+use crate::db::session::{
+    Copied, Failed, Interrupter, Measure, Missing, Object, Session, Waits, by_counts, numbers,
+};
 use crate::db::{Target, server};
 use crate::model::{Case, Cell, Compared, Content, Names, Shape, ShapeColumn, Successor};
 use aside::Aside;
@@ -30,7 +32,10 @@ pub(super) fn open(
 
 /// Opens a copy: the statements run as a user who reaches nothing else, and the connection that
 /// looks is the one of the user who made it.
-pub(super) fn open_copy(copy: &Copied<'_>, waits: Waits) -> anyhow::Result<Box<dyn Session>> {
+pub(in crate::db) fn open_copy(
+    copy: &Copied<'_>,
+    waits: Waits,
+) -> anyhow::Result<Box<dyn Session>> {
     let mut session = MySql::open(copy.confined, Missing::Fail, waits)?;
     let aside = quoted(copy.aside);
     if copy.quiet {
@@ -142,7 +147,7 @@ impl MySql {
             counts.collect::<String>(),
             quoted(table)
         );
-        let numbers = super::numbers(&self.rows(&sql)?.remove(0));
+        let numbers = numbers(&self.rows(&sql)?.remove(0));
         Ok(Content {
             rows: numbers[0],
             filled: numbers[1..].to_vec(),
@@ -224,7 +229,7 @@ impl Session for MySql {
         let Some(turn) = &mut self.turn else {
             return Ok(false);
         };
-        Ok(super::numbers(&self.runtime.block_on(rows(turn, &sql))?[0])[0] == 1)
+        Ok(numbers(&self.runtime.block_on(rows(turn, &sql))?[0])[0] == 1)
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
@@ -408,7 +413,7 @@ impl Session for MySql {
             "SELECT coalesce(data_length, 0) FROM information_schema.tables WHERE table_schema = database() AND table_name = {}",
             text_literal(table)
         ))?;
-        Ok(rows.first().map_or(0, |row| super::numbers(row)[0]))
+        Ok(rows.first().map_or(0, |row| numbers(row)[0]))
     }
 
     fn compare(
@@ -423,7 +428,7 @@ impl Session for MySql {
         match counts.cloned() {
             None => aside::compare(self, shape, successor),
             Some(was) => {
-                let counted = super::by_counts(&was, shape, successor, |table, columns| {
+                let counted = by_counts(&was, shape, successor, |table, columns| {
                     self.content(table, columns)
                 })?;
                 if let Some(aside) = &mut self.aside {
@@ -467,7 +472,7 @@ fn connect(
         let mut connection: MySqlConnection = server::connect(target, options).await?;
         connection.execute(sqlx::AssertSqlSafe(settings)).await?;
         let row = rows(&mut connection, "SELECT connection_id()").await?;
-        Ok((connection, super::numbers(&row[0])[0]))
+        Ok((connection, numbers(&row[0])[0]))
     })
 }
 

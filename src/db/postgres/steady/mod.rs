@@ -3,10 +3,13 @@
 mod beside;
 mod kin;
 mod log;
+mod printed;
+mod tuples;
 
-use super::tuples::{Kind, Tuples};
-use super::{Log, Moment, Steady, over, reads_only, redefined, too_long};
-use crate::db::{Catalog, Db, Each, Target, Tried, Writer, catalog, postgres as base, server};
+use super::catalog::CATALOG;
+use super::reader as base;
+use crate::db::steady::{Log, Moment, Steady, over, reads_only, redefined, too_long};
+use crate::db::{Catalog, Db, Each, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
 use crate::stop::Stop;
 use futures_util::StreamExt as _;
@@ -19,6 +22,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tuples::{Kind, Tuples};
 
 /// The name of each table of the view, its file as the view's snapshot has it, and its file now:
 /// the catalogue is read as of the snapshot, the function looks at what is committed.
@@ -215,7 +219,7 @@ impl Db for Postgres {
     }
 
     fn catalog(&self) -> &'static Catalog {
-        &catalog::POSTGRES
+        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
@@ -287,7 +291,7 @@ impl Steady for Postgres {
 
 /// Hands over the rows of one statement, on a connection of its own: its time is not limited, that
 /// of its wait for a lock is.
-pub(in crate::db) async fn scan(
+pub(super) async fn scan(
     target: &Target,
     sql: &str,
     args: &[Cell],

@@ -5,8 +5,8 @@
 //! No catalogue tells which functions have an effect: those that have are listed here, and those
 //! that were loaded into the server are refused.
 
-use super::{Answer, Failure, Named, Query, Row, guard, no_expression, refused};
-use crate::db::mysql::{is_binary, number};
+use super::reader::{is_binary, number};
+use crate::db::query::{Answer, Failure, Named, Query, Row, guard, no_expression, refused};
 use crate::db::{Target, server};
 use crate::model::Value;
 use crate::sql::Dialect;
@@ -67,7 +67,7 @@ const OF_PLUGINS: &[&str] = &[
 ];
 
 /// Refuses statements that could do more than read, without running them.
-pub(in crate::db) async fn judged(
+pub(super) async fn judged(
     target: &Target,
     options: &MySqlConnectOptions,
     statements: &[String],
@@ -90,7 +90,7 @@ pub(in crate::db) async fn judged(
     Ok(())
 }
 
-pub(in crate::db) async fn run(
+pub(super) async fn run(
     target: &Target,
     options: &MySqlConnectOptions,
     settings: &str,

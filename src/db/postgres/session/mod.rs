@@ -8,9 +8,12 @@ mod read;
 mod schema;
 mod settings;
 
-use super::witness::Witness;
-use super::{Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits};
-use crate::db::{Target, postgres, server};
+use super::reader;
+use crate::db::session::witness::Witness;
+use crate::db::session::{
+    Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits, by_counts, numbers,
+};
+use crate::db::{Target, server};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use crate::stop::Stop;
 use catalog::Seen;
@@ -64,7 +67,7 @@ struct Postgres {
 impl Postgres {
     fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
         let runtime = Handle::current();
-        let mut options = postgres::from_url(target)?
+        let mut options = reader::from_url(target)?
             .application_name("chatctl")
             .options([
                 ("lock_timeout", waits.lock.as_millis().to_string()),
@@ -131,7 +134,7 @@ impl Postgres {
             self.from(table)
         );
         let row = self.own(|session| session.rows(&sql))?.remove(0);
-        let numbers = super::numbers(&row);
+        let numbers = numbers(&row);
         Ok(Content {
             rows: numbers[0],
             filled: numbers[1..].to_vec(),
@@ -191,7 +194,7 @@ impl Postgres {
              AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
         )?;
         let transaction = rows.remove(0)[0].to_string();
-        let tables = rows.iter().map(|row| super::numbers(row)[0]);
+        let tables = rows.iter().map(|row| numbers(row)[0]);
         Ok((transaction, tables.collect()))
     }
 }
@@ -373,7 +376,7 @@ impl Session for Postgres {
     fn size(&mut self, table: &str) -> anyhow::Result<u64> {
         let literal = text_literal(&self.quote(table));
         let rows = self.rows(&format!("SELECT pg_table_size({literal}::regclass)::text"))?;
-        Ok(super::numbers(&rows[0])[0])
+        Ok(numbers(&rows[0])[0])
     }
 
     fn compare(
@@ -391,7 +394,7 @@ impl Session for Postgres {
             }
             Some(was) => {
                 let was = was.clone();
-                let compared = super::by_counts(&was, shape, successor, |table, columns| {
+                let compared = by_counts(&was, shape, successor, |table, columns| {
                     self.content(table, columns)
                 })?;
                 Ok(Some(compared))

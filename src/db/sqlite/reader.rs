@@ -1,12 +1,13 @@
-//! SQLite, embedded.
+//! Reading SQLite.
 //!
 //! This process never closes a plain file descriptor of the database file: that would silently drop
 //! SQLite's own locks.
 
+use super::catalog::CATALOG;
 use super::file::Opened;
-use super::{
-    Backend, BoxFuture, Catalog, Db, Each, Place, Query, Reading, Target, Tried, WordIndex,
-    WriteError, Writer, catalog, file, query as queries,
+use super::{file, query as queries};
+use crate::db::{
+    BoxFuture, Catalog, Db, Each, Query, Reading, Target, Tried, WordIndex, WriteError, Writer,
 };
 use crate::model::{Cell, Column, Table};
 use crate::stop::Stop;
@@ -18,15 +19,6 @@ use sqlx::{
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-pub(super) const BACKEND: Backend = Backend {
-    name: "sqlite",
-    schemes: &["sqlite"],
-    place: Place::File,
-    open: |target, reading| {
-        Box::pin(async move { Ok(Box::new(Sqlite::open(target, reading).await?) as Box<dyn Db>) })
-    },
-};
 
 /// How long a read waits for a writer. Long enough for any commit; while a gate stops
 /// commits, the gate says that reading is pointless, so it is never waited for in vain.
@@ -47,7 +39,7 @@ const STEPS: i32 = 10_000;
 /// How often a read is tried that a writer's file kept changing under.
 const ATTEMPTS: u32 = 3;
 
-struct Sqlite {
+pub(super) struct Sqlite {
     target: Target,
     file: Arc<Shared>,
 }
@@ -63,7 +55,7 @@ struct Shared {
 }
 
 impl Sqlite {
-    async fn open(target: Target, reading: Reading) -> anyhow::Result<Self> {
+    pub(super) async fn open(target: Target, reading: Reading) -> anyhow::Result<Self> {
         let opened = {
             let target = target.clone();
             tokio::task::spawn_blocking(move || Opened::open(&target, READ_WAIT)).await??
@@ -180,7 +172,7 @@ impl Db for Sqlite {
     }
 
     fn catalog(&self) -> &'static Catalog {
-        &catalog::SQLITE
+        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
@@ -234,7 +226,7 @@ impl Db for Sqlite {
 
     fn query(&self, query: Query) -> Tried<'_, ()> {
         let target = self.target.clone();
-        Box::pin(queries::sqlite::run(target, READ_WAIT, query))
+        Box::pin(queries::run(target, READ_WAIT, query))
     }
 
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {

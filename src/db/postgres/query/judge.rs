@@ -6,10 +6,10 @@
 //! aggregate, the conditions of a domain, the body of a function in SQL, and expressions of indexes
 //! that the planner computes.
 
-use super::super::refused;
 use super::tree::Names;
 use super::wire::{Client, Refusal};
 use super::{known, tree};
+use crate::db::query::refused;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 

@@ -1,8 +1,10 @@
 //! SQLite: one read transaction, or a copy where that would keep the application from writing.
 
-use super::{Moment, Steady, over, reads_only, too_long};
-use crate::db::file::Opened;
-use crate::db::{Catalog, Db, Each, Target, Tried, Writer, catalog, file, sqlite as base};
+use super::catalog::CATALOG;
+use super::file::Opened;
+use super::{file, reader as base};
+use crate::db::steady::{Moment, Steady, over, reads_only, too_long};
+use crate::db::{Catalog, Db, Each, Target, Tried, Writer};
 use crate::model::{Cell, Table};
 use crate::stop::Stop;
 use anyhow::Context as _;
@@ -84,7 +86,7 @@ impl Db for Sqlite {
     }
 
     fn catalog(&self) -> &'static Catalog {
-        &catalog::SQLITE
+        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {

@@ -29,7 +29,7 @@ const BUSY: Duration = Duration::from_millis(5);
 const SMALL: u64 = 16 << 20;
 
 /// A copy, to be read in the place of the database.
-pub(in crate::db) fn of(
+pub(in crate::db::sqlite) fn of(
     from: &Opened,
     target: &Target,
     deadline: Instant,

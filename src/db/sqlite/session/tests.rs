@@ -143,7 +143,7 @@ fn a_comparison_sees_bytes_and_rows() {
         .columns
         .iter()
         .map(|column| (column.clone(), column.clone()));
-    let successor = super::Successor {
+    let successor = crate::model::Successor {
         table: "m".into(),
         columns: columns.collect(),
         key: vec![(m.columns[0].clone(), m.columns[0].clone())],

@@ -1,0 +1,176 @@
+//! Reading a database: what a backend's connection can be asked, behind [`Db`].
+
+use super::{Catalog, Query, Steady, Target, open_steady, steady};
+use crate::model::{Cell, CellRef, Table};
+use std::fmt;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// A boxed future, so that the traits can be used behind `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A boxed future that may fail.
+pub type Tried<'a, T> = BoxFuture<'a, anyhow::Result<T>>;
+
+/// What looks at each row that is read, and may break off.
+pub type Each<'a> = &'a mut (dyn FnMut(&[CellRef<'_>]) -> anyhow::Result<ControlFlow<()>> + Send);
+
+/// A database, read-only: nothing done through it can change the store.
+pub trait Db: Send + Sync {
+    /// Which database it is.
+    fn target(&self) -> &Target;
+
+    /// The questions that its catalogue answers.
+    fn catalog(&self) -> &'static Catalog;
+
+    /// The user's tables.
+    fn schema(&self) -> Tried<'_, Vec<Table>>;
+
+    /// The rows that a statement gives.
+    fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>>;
+
+    /// Hands the rows of a statement to `each`, one after another, until it breaks off.
+    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
+        Box::pin(async move {
+            for row in self.rows(sql, args).await? {
+                let row: Vec<_> = row.iter().map(CellRef::from).collect();
+                if each(&row)?.is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// A view of one moment, in which these tables, or all where none is named, are kept as they
+    /// are. It holds a transaction open for as long as it lives, `limit` at most.
+    fn steady<'a>(&'a self, tables: &'a [String], limit: Duration) -> Tried<'a, Box<dyn Steady>> {
+        Box::pin(open_steady(self.target().clone(), tables, limit))
+    }
+
+    /// Runs a person's own query, on a connection of its own and unable to change anything.
+    ///
+    /// # Errors
+    ///
+    /// Besides those of any read: the query is wrong, takes too long, or is refused.
+    fn query(&self, query: Query) -> Tried<'_, ()> {
+        let _ = query;
+        let error = steady::reads_only(self.target());
+        Box::pin(async { Err(error.into()) })
+    }
+
+    /// What this user may do beyond reading, in words that end a sentence; none where that is little,
+    /// or where a database has no users.
+    fn power(&self) -> Tried<'_, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.
+    fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>>;
+
+    /// An identifier, quoted.
+    fn quote(&self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    /// A column's value as text that compares by its characters.
+    fn text_of(&self, column: &str) -> String {
+        format!("CAST({column} AS TEXT)")
+    }
+
+    /// Whether the text in a column is like the pattern of the placeholder `?`, in any case as far
+    /// as ASCII goes; `!` makes the next character plain.
+    fn like(&self, column: &str) -> String {
+        format!("lower({}) LIKE ? ESCAPE '!'", self.text_of(column))
+    }
+
+    /// The index by which words in a column of table `m` are found; none is the rule.
+    fn word_index<'a>(&'a self, table: &'a str, column: &'a str) -> Tried<'a, Option<WordIndex>> {
+        let _ = (table, column);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Whether a statement reads a whole table; nothing where the engine can't be asked.
+    fn scans<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Option<bool>> {
+        let _ = (sql, args);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Conditions on table `m` that cut it into `count` stretches of what it is stored in, or fewer:
+    /// each row is in exactly one. None where rows have no place that can be asked for.
+    fn stretches<'a>(&'a self, table: &'a str, count: usize) -> Tried<'a, Option<Vec<String>>> {
+        let _ = (table, count);
+        Box::pin(async { Ok(None) })
+    }
+
+    /// A number of 64 bits that the engine makes of these expressions of a row, to be added up; none
+    /// where reading the row is cheaper.
+    fn number_of(&self, expressions: &[String]) -> Option<String> {
+        let _ = expressions;
+        None
+    }
+
+    /// Whether the text in a column holds the text of the placeholder `?`, letter by letter.
+    fn holds(&self, column: &str) -> String {
+        format!("instr({}, ?) > 0", self.text_of(column))
+    }
+}
+
+/// An index of words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordIndex {
+    /// Its name.
+    pub name: String,
+    /// That the words of the placeholder `?`, in double quotes, stand in a row of table `m`.
+    pub condition: String,
+}
+
+/// A connection that may write.
+pub trait Writer: Send {
+    /// Runs one or more statements.
+    fn execute<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, Result<(), WriteError>>;
+
+    /// Runs one statement with values.
+    fn write<'a>(
+        &'a mut self,
+        sql: &'a str,
+        args: &'a [Cell],
+    ) -> BoxFuture<'a, Result<(), WriteError>>;
+
+    /// The first value of the first row that a statement gives.
+    fn value<'a>(&'a mut self, sql: &'a str) -> Tried<'a, Cell>;
+}
+
+/// Why a statement of a [`Writer`] failed.
+#[derive(Debug)]
+pub enum WriteError {
+    /// Another connection holds a lock that it needs.
+    Busy,
+    /// The database can't be written.
+    ReadOnly,
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy => f.write_str("the database is locked by another connection"),
+            Self::ReadOnly => f.write_str("the database is read-only"),
+            Self::Other(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+/// What a read sees, and who waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// What is committed by then.
+    Live,
+    /// That, or what was committed a little before: where a read keeps others from writing for as
+    /// long as it lasts, a copy is read.
+    Aside,
+}

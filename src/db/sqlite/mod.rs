@@ -1,0 +1,35 @@
+//! SQLite, embedded.
+
+mod catalog;
+mod file;
+mod query;
+mod reader;
+mod session;
+mod steady;
+
+pub use file::{stop_reading, where_else};
+pub use session::overwrite;
+
+use super::{Backend, Db, Place};
+
+pub(super) const BACKEND: Backend = Backend {
+    name: "sqlite",
+    schemes: &["sqlite"],
+    place: Place::File,
+    open: |target, reading| {
+        Box::pin(async move {
+            Ok(Box::new(reader::Sqlite::open(target, reading).await?) as Box<dyn Db>)
+        })
+    },
+    open_steady: |target, _, limit, count| {
+        Box::pin(async move { steady::open(target, limit, count) })
+    },
+    open_session: session::open,
+    judge: |target, statements| {
+        Box::pin(async move {
+            let target = target.clone();
+            let judged = move || query::judged(&target, reader::READ_WAIT, &statements);
+            tokio::task::spawn_blocking(judged).await?
+        })
+    },
+};
