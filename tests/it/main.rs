@@ -45,6 +45,7 @@ mod looking;
 mod matrix;
 mod migrate;
 mod next_step;
+mod node_servers;
 mod other_servers;
 mod output;
 mod presets;

@@ -1,6 +1,7 @@
 //! What the tests share: running chatctl, and the real chat servers in their modes.
 pub mod backend;
 pub mod faults;
+pub mod node;
 pub mod servers;
 pub mod sites;
 pub mod small;

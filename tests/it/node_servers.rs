@@ -1,0 +1,42 @@
+//! A server on Node gets the verdict that it deserves, with the driver of each database.
+
+use crate::common::servers::{MariaDb, Postgres};
+use crate::common::{case, node};
+
+/// Every mode, each on a database of its own.
+fn every_mode(store: impl Fn(&str) -> (String, &'static str)) {
+    let modes = node::modes();
+    assert!(modes.len() >= 14, "{modes:?}");
+    for (mode, is_right) in modes {
+        let (url, settings) = store(&mode);
+        let report = node::verify(&mode, &url, settings);
+        let wanted = if is_right { "proven" } else { "violated" };
+        let order = case(&report, "/order");
+        assert_eq!(order["verdict"], wanted, "{mode}: {report:#}");
+    }
+}
+
+#[test]
+fn the_order_is_decided_with_pg() {
+    let server = Postgres::start();
+    every_mode(|mode| (server.database(mode), "DATABASE_URL={database_url}"));
+}
+
+#[test]
+fn the_order_is_decided_with_mysql2() {
+    let server = MariaDb::start();
+    every_mode(|mode| (server.database(mode), "DATABASE_URL={database_url}"));
+}
+
+/// One thread for all: a withheld commit stops the whole server.
+#[test]
+fn the_order_is_decided_with_better_sqlite3() {
+    let folder = tempfile::tempdir().unwrap();
+    every_mode(|mode| {
+        let file = folder.path().join(format!("{mode}.db"));
+        (
+            format!("sqlite:{}", file.display()),
+            "DATABASE_PATH={database_path}",
+        )
+    });
+}

@@ -1,0 +1,103 @@
+// A chat server on Node's own `http`, which saves its answers in one of the ways of `modes.js`.
+//
+//     MODE=after DATABASE_URL=postgres://… GATEWAY_URL=http://127.0.0.1:9191/v1 node server.js 8000
+//
+// `NODE_PATH` names the folder with the drivers.
+
+"use strict";
+
+const http = require("node:http");
+const { randomUUID } = require("node:crypto");
+const { MODES } = require("./modes.js");
+const { openStore } = require("./stores.js");
+
+const mode = MODES[process.env.MODE ?? "correct"];
+let store;
+
+/** The texts that the provider sends, one by one. */
+async function* answer(messages) {
+  const response = await fetch(`${process.env.GATEWAY_URL}/chat/completions`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Authorization: "Bearer x" },
+    body: JSON.stringify({ model: "small", stream: true, messages }),
+  });
+  if (!response.ok) throw new Error(`the provider answered ${response.status}`);
+  let rest = "";
+  for await (const bytes of response.body.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + bytes).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      if (line.trim() === "data: [DONE]") return;
+      if (!line.startsWith("data: ")) continue;
+      for (const choice of JSON.parse(line.slice(6)).choices) {
+        if (choice.delta.content) yield choice.delta.content;
+      }
+    }
+  }
+  throw new Error("the provider's stream ended early");
+}
+
+async function chat(response, { conversation_id: key, message }) {
+  await store.write(["INSERT", key, "user", message]);
+  const messages = await store.history(key);
+  response.writeHead(200, { "Content-Type": "text/event-stream" });
+  // Resolved when the bytes have left: until then Node keeps them.
+  const send = (text) => new Promise((sent) => response.write(text, sent));
+  const turn = {
+    store,
+    key,
+    text: "",
+    row: () => ["INSERT", key, "assistant", turn.text],
+    save: () => store.write(turn.row()),
+    touch: () => store.write(["TOUCH", key]),
+    done: () => send("data: [DONE]\n\n"),
+    async relay(each = async () => {}) {
+      for await (const piece of answer(messages)) {
+        turn.text += piece;
+        await each(piece);
+        const lines = piece.split("\n").map((line) => `data: ${line}\n`);
+        await send(`${lines.join("")}\n`);
+      }
+    },
+  };
+  try {
+    await mode(turn);
+  } catch (error) {
+    console.error(error);
+    await send(`event: error\ndata: ${error.message}\n\n`);
+  }
+  response.end();
+}
+
+function reply(response, status, value) {
+  response.writeHead(status, { "Content-Type": "application/json" });
+  response.end(JSON.stringify(value));
+}
+
+async function handle(request, response) {
+  const path = new URL(request.url, "http://localhost").pathname.split("/");
+  if (request.method === "GET") {
+    return reply(response, 200, path[1] === "conversations" ? await store.history(path[2]) : {});
+  }
+  let body = "";
+  for await (const bytes of request) body += bytes;
+  if (path[1] === "conversations") {
+    const id = randomUUID();
+    await store.write(["CREATE", id]);
+    return reply(response, 201, { id });
+  }
+  return chat(response, JSON.parse(body));
+}
+
+async function main() {
+  store = await openStore(process.env);
+  const server = http.createServer((request, response) => {
+    handle(request, response).catch((error) => {
+      console.error(error);
+      response.headersSent ? response.destroy() : reply(response, 500, { error: error.message });
+    });
+  });
+  server.listen(Number(process.argv[2]), "127.0.0.1");
+}
+
+main();
