@@ -10,7 +10,8 @@
 //! - `store` reads chats through `db`; `gate` locks them through `db`, or withholds the server's own
 //!   commits: on the wire, or by `trace`, which looks at the system calls of a server that `http`
 //!   starts.
-//! - `stream::run` drives the cores through all of these.
+//! - `stream::run` drives the cores through all of these, and `stream::setup` makes what it needs from
+//!   what a command wants and the settings say.
 //! - `audit` looks at what survives, and `audit::restart` drives `stream::run` around a restart.
 //! - `sql` names nothing; `lint` judges texts through it and does no I/O.
 //! - `guard` and the cores of `migrate` do no I/O but reading files, and `migrate::sqlite` drives

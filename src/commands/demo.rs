@@ -4,6 +4,7 @@ use super::{Done, Env, Tour, verify_stream};
 use crate::demo::Save;
 use crate::report::{Case, Report, Severity, Verdict};
 use crate::stream::run::Proof;
+use crate::stream::setup::Wanted;
 use crate::temporary::Folder;
 use crate::{demo, itself};
 use anyhow::Context as _;
@@ -114,14 +115,14 @@ async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
         .context("the path of this program is not UTF-8")?;
     let exe = shlex::try_quote(exe)?;
     let bug = bug.map(|bug| format!(" --bug {bug}")).unwrap_or_default();
-    let args = verify_stream::Args {
+    let wanted = Wanted {
         start: Some(format!(
             "{exe} demo-server --db {{database_path}} --port {{port}} --gateway {{gateway_url}}{bug}"
         )),
         ready: Some("/health".to_owned()),
         profile: Some("plain".to_owned()),
         proof: Some(Proof::Auto),
-        ..verify_stream::Args::default()
+        ..Wanted::default()
     };
     let env = Env {
         config: crate::config::Config::default(),
@@ -136,7 +137,7 @@ async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
         rows: env.rows,
         pieces: env.pieces.clone(),
     };
-    verify_stream::report(&args, &env).await
+    verify_stream::report(&wanted, &env).await
 }
 
 /// Runs the demo's server.

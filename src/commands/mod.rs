@@ -6,7 +6,6 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod inspect;
-mod launch;
 pub mod migrate;
 mod moment;
 pub mod verify_stream;
@@ -15,6 +14,8 @@ use crate::config::Config;
 use crate::mask::Mask;
 use crate::progress::Progress;
 use crate::report::{Piece, Report};
+use crate::stop::Stop;
+use crate::stream::setup::Context;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -49,6 +50,29 @@ impl Env {
             .is_err()
         {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// What a future gives, unless a signal asks to stop first.
+    ///
+    /// # Errors
+    /// What it gives as one, and that it was interrupted.
+    pub async fn unless_interrupted<T>(
+        &self,
+        future: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        tokio::select! {
+            result = future => result,
+            () = self.until_interrupted() => Err(Stop::interrupted().into()),
+        }
+    }
+
+    /// The run, as what is set up in it sees it.
+    pub fn setup(&self) -> Context<'_> {
+        Context {
+            config: &self.config,
+            progress: &self.progress,
+            mask: &self.mask,
         }
     }
 

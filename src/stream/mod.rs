@@ -1,6 +1,6 @@
 //! Chats over a wire: what is sent, what is recorded, what must hold.
 //!
-//! `run` does the I/O; everything else is pure.
+//! `run` does the I/O, and `setup` prepares it; everything else is pure.
 
 pub mod cassette;
 pub mod faults;
@@ -10,6 +10,7 @@ pub mod marks;
 pub mod profiles;
 pub mod run;
 pub mod session;
+pub mod setup;
 pub mod shipped;
 pub mod sse;
 pub mod turn;

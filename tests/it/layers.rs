@@ -50,6 +50,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/marks.rs", &[]),
     ("stream/shipped.rs", &["stream", "stop"]),
     (
+        "stream/setup",
+        &[
+            "config", "db", "gate", "gateway", "http", "mask", "progress", "stop", "stream",
+        ],
+    ),
+    (
         "db",
         &["input", "mask", "model", "sql", "stop", "temporary"],
     ),
@@ -267,7 +273,8 @@ fn modules_name_only_what_they_may() {
 #[test]
 fn the_cores_do_not_name_their_driver() {
     each_line(|name, line, number| {
-        let core = name.starts_with("stream/") && !name.starts_with("stream/run/");
+        let drivers = ["stream/run/", "stream/setup/"];
+        let core = name.starts_with("stream/") && !drivers.iter().any(|it| name.starts_with(it));
         assert!(
             !core || !line.contains("stream::run") && !line.contains("super::run"),
             "src/{name}:{number} names stream::run"

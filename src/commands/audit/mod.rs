@@ -4,7 +4,6 @@ mod arm;
 mod check;
 mod compare;
 mod look;
-mod probe;
 mod quick;
 mod rate;
 mod restart;

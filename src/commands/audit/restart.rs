@@ -2,11 +2,12 @@
 
 use crate::audit::restart;
 use crate::audit::restart::{Around, Options, WAYS, Way};
-use crate::commands::{Done, Env, verify_stream};
+use crate::commands::{Done, Env};
 use crate::report::Report;
 use crate::stop::Stop;
-use crate::stream::run;
 use crate::stream::run::Proof;
+use crate::stream::setup::Wanted;
+use crate::stream::{run, setup};
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -79,27 +80,28 @@ pub(super) struct Args {
 
 /// Runs it, and leaves nothing running: neither after an error nor after a signal.
 pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
-    let inner = inner(&args);
-    let sessions = verify_stream::sessions(&inner, &env)?;
-    for (session, _) in &sessions {
-        let secrets = session.secrets.iter();
-        secrets.for_each(|secret| env.mask.keep(secret.expose()));
-    }
+    let (wanted, context) = (wanted(&args), env.setup());
+    let sessions = setup::sessions(&wanted, &context)?;
     let target = env.target()?;
-    let mut stage_options = verify_stream::options(&inner, &env.config, &target)?;
+    let mut stage_options = setup::options(&wanted, &env.config, &target)?;
     // Every round begins with a server that was just started, and such a one is slow.
     stage_options.response_timeout *= run::FIRST_TURN;
     let options = options(&args, &env)?;
     let began = Instant::now();
     let mut report = Report::new("audit restart");
-    let mut world = verify_stream::world(&inner, &env, &target, None).await?;
-    let outcome = tokio::select! {
-        outcome = async {
-            world.open_if_there().await?;
-            restart::run(&mut world, &sessions, (&options, &stage_options), &mut report).await
-        } => outcome,
-        () = env.until_interrupted() => Err(Stop::interrupted().into()),
+    let world = setup::world(&wanted, &context, &target, None);
+    let mut world = env.unless_interrupted(world).await?;
+    let experiment = async {
+        world.open_if_there().await?;
+        restart::run(
+            &mut world,
+            &sessions,
+            (&options, &stage_options),
+            &mut report,
+        )
+        .await
     };
+    let outcome = env.unless_interrupted(experiment).await;
     world.close().await;
     outcome?;
     report.took = began.elapsed();
@@ -107,8 +109,8 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
 }
 
 /// What the experiment shares with a verification.
-fn inner(args: &Args) -> verify_stream::Args {
-    verify_stream::Args {
+fn wanted(args: &Args) -> Wanted {
+    Wanted {
         sessions: args.sessions.clone(),
         server: args.server.clone(),
         start: args.start.clone(),
@@ -119,7 +121,7 @@ fn inner(args: &Args) -> verify_stream::Args {
         settle: args.settle.clone(),
         response_timeout: args.response_timeout.clone(),
         proof: Some(Proof::Observe),
-        ..verify_stream::Args::default()
+        ..Wanted::default()
     }
 }
 
@@ -181,7 +183,7 @@ fn way(name: &str) -> &'static Way {
 
 fn around(args: &Args, env: &Env) -> anyhow::Result<Around> {
     let parse = |url: &str| Url::parse(url).ok().filter(Url::has_host);
-    let server = verify_stream::server(&env.config, args.server.as_deref())?;
+    let server = setup::server(&env.config, args.server.as_deref())?;
     let server = server.ok_or_else(|| {
         Stop::usage("no server to ask")
             .hint("give --server http://127.0.0.1:8000, the one that the command restarts")

@@ -1,22 +1,23 @@
 //! The probe of `chatctl audit rate`: which answers are stored, whatever the client does.
 
-use super::rate::{Args, case};
+use super::args::Args;
+use super::case;
 use crate::audit::rate;
 use crate::audit::rate::{Figures, Saved};
-use crate::commands::{Env, verify_stream};
+use crate::commands::{Env, moment};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
 use crate::stream::faults::CLOSE_IN_STREAM;
 use crate::stream::kept::{Kept, Marked};
-use crate::stream::run;
 use crate::stream::run::{Probed, Probes};
+use crate::stream::{run, setup};
 
 /// Sends the turns and counts; the server that was started is ended, whatever happens.
 pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result<Figures> {
-    let told = args.as_verify_stream();
-    let sessions = verify_stream::sessions(&told, env)?;
+    let (wanted, context) = (args.wanted(), env.setup());
+    let sessions = setup::sessions(&wanted, &context)?;
     let target = env.target()?;
-    let options = verify_stream::options(&told, &env.config, &target)?;
+    let options = setup::options(&wanted, &env.config, &target)?;
     let [(session, profile)] = sessions.as_slice() else {
         return Err(Stop::usage(format!(
             "--probe takes one session, and these are {}",
@@ -25,17 +26,13 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
         .hint("name a file: --probe sessions/hello.toml")
         .into());
     };
-    for secret in &session.secrets {
-        env.mask.keep(secret.expose());
-    }
-    let mut world = verify_stream::world(&told, env, &target, None).await?;
-    let probed = tokio::select! {
-        probed = async {
-            world.open_if_there().await?;
-            run::probe(&mut world, session, profile, &options, args.probes).await
-        } => probed,
-        () = env.until_interrupted() => Err(Stop::interrupted().into()),
+    let world = setup::world(&wanted, &context, &target, None);
+    let mut world = env.unless_interrupted(world).await?;
+    let probing = async {
+        world.open_if_there().await?;
+        run::probe(&mut world, session, profile, &options, args.probes).await
     };
+    let probed = env.unless_interrupted(probing).await;
     world.close().await;
     let probes = probed?;
     if !probes.through_gateway {
@@ -112,7 +109,7 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
     };
     Figures {
         saved: probes.clients.iter().map(saved).collect(),
-        at: super::now() / 1_000_000,
+        at: moment::now() / 1_000_000,
         ..Figures::default()
     }
 }

@@ -37,7 +37,7 @@ const SPELLINGS: [(&str, &str, &str); 15] = [
 ];
 
 /// What decides how a server is started.
-pub(super) struct Wanted<'a> {
+pub(super) struct Launch<'a> {
     /// The command, as it was given.
     pub(super) command: String,
     /// The gateway's base URL.
@@ -55,8 +55,8 @@ pub(super) struct Wanted<'a> {
 }
 
 /// The command with all that it is given, and a note that says what that is.
-pub(super) fn start(wanted: Wanted<'_>) -> Result<(Start, String), Stop> {
-    let Wanted {
+pub(super) fn start(wanted: Launch<'_>) -> Result<(Start, String), Stop> {
+    let Launch {
         command, target, ..
     } = &wanted;
     if wanted.server.is_none() && !command.contains("{port}") {
@@ -102,7 +102,7 @@ pub(super) fn start(wanted: Wanted<'_>) -> Result<(Start, String), Stop> {
 }
 
 /// What the names in the command stand for; the port is not known yet.
-fn names(wanted: &Wanted<'_>) -> Vec<(String, String)> {
+fn names(wanted: &Launch<'_>) -> Vec<(String, String)> {
     let target = wanted.target;
     let mut values = vec![
         ("gateway_url".to_owned(), wanted.gateway.clone()),
@@ -203,7 +203,7 @@ fn wrong_name(name: &str, target: &Target, values: &[(String, String)]) -> Stop 
 
 /// What the server finds in its environment, unless the command sets it.
 fn environment(
-    wanted: &Wanted<'_>,
+    wanted: &Launch<'_>,
     now: &dyn Fn(&str) -> Option<String>,
 ) -> Vec<(&'static str, String)> {
     let target = wanted.target;
@@ -282,11 +282,11 @@ fn shown(url: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{Mask, Target, Wanted, environment, names, start};
+    use super::{Launch, Mask, Target, environment, names, start};
     use std::time::Duration;
 
-    fn wanted<'a>(command: &str, target: &'a Target) -> Wanted<'a> {
-        Wanted {
+    fn wanted<'a>(command: &str, target: &'a Target) -> Launch<'a> {
+        Launch {
             command: command.to_owned(),
             gateway: "http://127.0.0.1:9/v1".to_owned(),
             target,
@@ -350,7 +350,7 @@ mod tests {
     fn a_server_keeps_its_driver_where_its_way_leads_through_chatctl() {
         let store = Target::parse("postgres://bob@db/chat?sslmode=require").unwrap();
         let proxied = store.through("127.0.0.1:4000".parse().unwrap());
-        let wanted = Wanted {
+        let wanted = Launch {
             store: &store,
             ..wanted("x", &proxied)
         };

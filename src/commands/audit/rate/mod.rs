@@ -1,11 +1,13 @@
-//! `chatctl audit rate`: arguments and wiring.
+//! `chatctl audit rate`.
 
-use super::super::chats::Chats;
-use super::super::verify_stream;
-use super::{micros, moment, probe};
+mod args;
+mod probe;
+
+use super::{micros, moment};
 use crate::audit::rate;
 use crate::audit::rate::{Counts, Figures, Rate, Span};
 use crate::commands::Env;
+use crate::commands::chats::Chats;
 use crate::commands::moment::span;
 use crate::report::{Case, Finding, Lane, Report, Severity, Source, Timeline, Verdict};
 use crate::sink::Sink;
@@ -15,8 +17,10 @@ use crate::store::{Shape, time_of_text};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub(super) use args::Args;
 
 /// The mode of a new file of figures: the node exporter, which reads it, is another user.
 const FIGURES: u32 = 0o644;
@@ -25,109 +29,6 @@ const FIGURES: u32 = 0o644;
 const MOST_WINDOWS: u128 = 10_000;
 /// So many windows are named where too little was answered.
 const WORST: usize = 5;
-
-/// Tell the share of questions that got a stored answer, or send some and count what is stored
-///
-/// A question counts once it is older than --grace; it is answered when an answer follows that says
-/// something, is finished and did not fail. Some servers store nothing at all of a turn whose answer
-/// they lose: of those the store knows nothing. --probe does: it sends turns itself, as clients that
-/// stay and as clients that leave, and counts which answers are stored.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// The length of a window; windows begin on full hours, days and so on, in UTC
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::duration)]
-    window: Duration,
-
-    /// How far to look back
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = super::duration)]
-    last: Duration,
-
-    /// Only questions that are not older: how long ago (24h), or a time (2026-11-21T08:00:00Z)
-    #[arg(long, value_name = "TIME", conflicts_with_all = ["last", "probe"])]
-    since: Option<String>,
-
-    /// Only questions before then: how long ago, or a time
-    #[arg(long, value_name = "TIME", conflicts_with = "probe")]
-    until: Option<String>,
-
-    /// Fail below this share, from 0 to 1 [default with --probe: 1]
-    #[arg(long, value_name = "SHARE", value_parser = super::share)]
-    pub(super) min: Option<f64>,
-
-    /// What is younger may still be answered, and does not count
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = super::duration)]
-    grace: Duration,
-
-    /// When the server was last started; auto: when the database was, which is often not the same
-    #[arg(long, value_name = "TIME|auto", conflicts_with = "probe")]
-    since_restart: Option<String>,
-
-    /// Write the figures to a file that Prometheus' node exporter reads (textfile collector)
-    #[arg(long, value_name = "FILE")]
-    prometheus: Option<PathBuf>,
-
-    /// Send the turns of this session and count which answers are stored
-    #[arg(long, value_name = "SESSION")]
-    pub(super) probe: Option<PathBuf>,
-
-    /// How often each turn is sent with each client
-    #[arg(long, value_name = "N", default_value_t = 3, requires = "probe", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) probes: u64,
-
-    #[command(flatten)]
-    pub(super) server: Server,
-}
-
-/// The server that a probe talks to; the same flags as those of `verify-stream`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Server {
-    /// The server to probe [env: CHATCTL_SERVER]
-    #[arg(long, value_name = "URL", requires = "probe")]
-    server: Option<String>,
-
-    /// Start and end the server: a command with {port}, {gateway_url}, {database_url}, {database_path}
-    #[arg(long, value_name = "CMD", requires = "probe")]
-    start: Option<String>,
-
-    /// The path or the URL that answers below 500, or the port of this machine that accepts, when the
-    /// server is ready [default: its own port accepts]
-    #[arg(long, value_name = "PATH|URL|PORT", requires = "probe")]
-    ready: Option<String>,
-
-    /// How long the server may take to be ready [default: 30s]
-    #[arg(long, value_name = "DURATION", requires = "probe")]
-    ready_timeout: Option<String>,
-
-    /// Where chatctl plays the provider [default: a free port with --start, else 127.0.0.1:9191]
-    #[arg(long, value_name = "ADDR", requires = "probe")]
-    gateway: Option<String>,
-
-    /// The wire format of a session that names none [default: plain]
-    #[arg(long, value_name = "NAME", requires = "probe")]
-    profile: Option<String>,
-
-    /// How long a row may still come after the response's end [default: 2s]
-    #[arg(long, value_name = "DURATION", requires = "probe")]
-    settle: Option<String>,
-}
-
-impl Args {
-    /// What `verify-stream` would be told, so that a server is found and started in one way.
-    pub(super) fn as_verify_stream(&self) -> verify_stream::Args {
-        let server = &self.server;
-        verify_stream::Args {
-            sessions: self.probe.iter().cloned().collect(),
-            server: server.server.clone(),
-            start: server.start.clone(),
-            ready: server.ready.clone(),
-            ready_timeout: server.ready_timeout.clone(),
-            gateway: server.gateway.clone(),
-            profile: server.profile.clone(),
-            settle: server.settle.clone(),
-            ..verify_stream::Args::default()
-        }
-    }
-}
 
 pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
     let began = Instant::now();

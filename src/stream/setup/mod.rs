@@ -1,0 +1,192 @@
+//! What a run is made of: the sessions, the options and the world, from what a command wants.
+//!
+//! Whatever is not wanted comes from the settings.
+
+mod launch;
+mod options;
+mod proxy;
+mod sessions;
+
+use super::run::{Proof, Provoked, Require, World};
+use crate::config::Config;
+use crate::db::Target;
+use crate::gate::{AnyGate, Proxy};
+use crate::gateway::Gateway;
+use crate::http::{Ready, Server};
+use crate::mask;
+use crate::mask::Mask;
+use crate::progress::Progress;
+use crate::stop::Stop;
+use launch::Launch;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+pub use options::options;
+pub use proxy::proxy;
+pub use sessions::sessions;
+
+/// Where the gateway listens when the server was started by somebody else.
+const GATEWAY: &str = "127.0.0.1:9191";
+
+/// What a command asks for, as texts of the command line. What is `None` is looked up in the settings.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Session files, or folders of them.
+    pub sessions: Vec<PathBuf>,
+    /// The server under test.
+    pub server: Option<String>,
+    /// The command that starts it.
+    pub start: Option<String>,
+    /// What answers when it is ready.
+    pub ready: Option<String>,
+    /// How long it may take to be ready.
+    pub ready_timeout: Option<String>,
+    /// Where the gateway listens.
+    pub gateway: Option<String>,
+    /// The wire format of sessions that name none.
+    pub profile: Option<String>,
+    /// The origin of the page that is played.
+    pub origin: Option<String>,
+    /// How the order is shown.
+    pub proof: Option<Proof>,
+    /// Which verdicts pass.
+    pub require: Option<Require>,
+    /// Which gate.
+    pub gate: Option<String>,
+    /// How many trials must be decided.
+    pub trials: Option<String>,
+    /// How long the gate stays closed.
+    pub hold: Option<String>,
+    /// Where the server connects in place of its database.
+    pub database_listen: Option<String>,
+    /// The longest hold.
+    pub max_hold: Option<String>,
+    /// How long a row may still come after the response's end.
+    pub settle: Option<String>,
+    /// How long a response may take.
+    pub response_timeout: Option<String>,
+    /// The seed of the choices.
+    pub seed: Option<u64>,
+    /// Whether the first session with an error is the last.
+    pub fail_fast: bool,
+}
+
+/// The run that it is set up in.
+pub struct Context<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// The way to the person who waits.
+    pub progress: &'a Arc<Progress>,
+    /// The secrets of the run.
+    pub mask: &'a Mask,
+}
+
+/// The gateway, and the server when chatctl starts it. Its way to the store leads through the proxy,
+/// where there is one. Whoever drops it before it is there leaves no server running.
+///
+/// # Errors
+/// When there is no server to test, or it does not start.
+pub async fn world(
+    wanted: &Wanted,
+    context: &Context<'_>,
+    target: &Target,
+    proxy: Option<Proxy>,
+) -> anyhow::Result<World> {
+    let proxied = proxy.as_ref().map(|proxy| target.through(proxy.address()));
+    if let Some(proxied) = &proxied {
+        context
+            .progress
+            .note(&format!("database for the server: {proxied}"));
+    }
+    let config = &context.config;
+    let start = config.value("start", wanted.start.as_deref())?;
+    let base = server(config, wanted.server.as_deref())?;
+    let gateway = config.value("gateway", wanted.gateway.as_deref())?;
+    let fallback = if start.is_some() {
+        "127.0.0.1:0"
+    } else {
+        GATEWAY
+    };
+    let gateway = Gateway::listen(gateway.as_deref().unwrap_or(fallback)).await?;
+    context
+        .progress
+        .note(&format!("gateway: {}", gateway.url()));
+    let server = match start {
+        None => None,
+        Some(command) => {
+            let timeout =
+                config.parsed("ready-timeout", wanted.ready_timeout.as_deref(), duration)?;
+            let ready = config.parsed("ready", wanted.ready.as_deref(), Ready::parse)?;
+            let (start, note) = launch::start(Launch {
+                command,
+                gateway: gateway.url(),
+                target: proxied.as_ref().unwrap_or(target),
+                store: target,
+                server: base.as_ref(),
+                ready,
+                ready_timeout: timeout.expect("the setting has a default"),
+                mask: context.mask.clone(),
+            })?;
+            context.progress.note(&note);
+            context.progress.doing("starting the server".to_owned());
+            Some(Server::start(&start).await?)
+        }
+    };
+    let started = server.as_ref().map(|server| server.url().clone());
+    let base = base.or(started).ok_or_else(|| {
+        Stop::usage("no server to test")
+            .hint("give --server http://127.0.0.1:8000, or --start 'uvicorn app:app --port {port}'")
+    })?;
+    Ok(World {
+        base,
+        origin: config.value("origin", wanted.origin.as_deref())?,
+        gateway,
+        target: target.clone(),
+        db: None,
+        declared: config.store.clone(),
+        server,
+        gate: proxy.map(|proxy| AnyGate::Commits(Box::new(proxy))),
+        proxied,
+        fault: None,
+        provoked: Provoked::default(),
+        progress: context.progress.clone(),
+        mask: context.mask.clone(),
+    })
+}
+
+/// The address of the server under test, where one is given.
+///
+/// # Errors
+/// When it can't be read as one.
+pub fn server(config: &Config, flag: Option<&str>) -> Result<Option<Url>, Stop> {
+    let Some(text) = config.value("server", flag)? else {
+        return Ok(None);
+    };
+    let web = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        (["http", "https"].contains(&url.scheme()) && url.has_host()).then_some(url)
+    };
+    if let Some(url) = web(&text) {
+        return Ok(Some(url));
+    }
+    // What can't be read can't be masked either, so it is not shown.
+    let meant = (!text.contains("://")).then(|| web(&format!("http://{text}")));
+    let stop = Stop::usage("`--server` is no address of a web server");
+    Err(match meant.flatten() {
+        Some(url) => {
+            let url = mask::url(&url);
+            Stop::usage(format!(
+                "`--server {}` does not say whether it is http or https",
+                url.trim_start_matches("http://").trim_end_matches('/')
+            ))
+            .hint(format!("--server {url}"))
+        }
+        None => stop.hint("give --server http://127.0.0.1:8000"),
+    })
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok()
+}

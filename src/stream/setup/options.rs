@@ -1,0 +1,83 @@
+//! How a run goes: each setting from its flag, the environment, the file or its default.
+
+use super::{Wanted, duration};
+use crate::config::Config;
+use crate::db::Target;
+use crate::gate;
+use crate::stop::Stop;
+use crate::stream::run::{LEAST_HOLD, Options, Proof, Require};
+use clap::ValueEnum as _;
+use std::time::Duration;
+
+/// SQLite servers wait 5 s for a lock; a hold must stay well below.
+const MAX_HOLD: Duration = Duration::from_millis(2500);
+/// Servers wait 30 s for a connection of their pool, and longer for a commit.
+const MAX_HOLD_ON_A_WIRE: Duration = Duration::from_secs(10);
+
+/// How the run goes, on this store.
+///
+/// # Errors
+/// When a setting can't be read.
+pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Result<Options> {
+    let proof = match wanted.proof {
+        Some(proof) => proof,
+        None => config
+            .parsed("proof", None, |name| Proof::from_str(name, true).ok())?
+            .expect("the setting has a default"),
+    };
+    let require = match wanted.require {
+        Some(require) => require,
+        None => config
+            .parsed("require", None, |name| Require::from_str(name, true).ok())?
+            .expect("the setting has a default"),
+    };
+    let hold = config.parsed("hold", wanted.hold.as_deref(), |text| match text {
+        "auto" => Some(None),
+        text => duration(text).map(Some),
+    })?;
+    let patterns = config.forbid.iter().map(|pattern| {
+        regex::Regex::new(pattern).map_err(|error| {
+            Stop::usage(format!(
+                "`{pattern}` in [logs] forbid is no regular expression: {error}"
+            ))
+        })
+    });
+    Ok(Options {
+        proof,
+        require,
+        gate: config.parsed("gate", wanted.gate.as_deref(), |name| {
+            gate::ALL
+                .iter()
+                .find(|kind| kind.name == name)
+                .map(|kind| kind.name.to_owned())
+        })?,
+        trials: config
+            .parsed("trials", wanted.trials.as_deref(), |text| {
+                text.parse().ok().filter(|trials| *trials >= 3)
+            })?
+            .expect("the setting has a default"),
+        hold: hold.flatten(),
+        max_hold: config
+            .parsed("max-hold", wanted.max_hold.as_deref(), |text| {
+                duration(text).filter(|hold| *hold >= LEAST_HOLD)
+            })?
+            .unwrap_or(if target.is_file() {
+                MAX_HOLD
+            } else {
+                MAX_HOLD_ON_A_WIRE
+            }),
+        settle: config
+            .parsed("settle", wanted.settle.as_deref(), duration)?
+            .expect("the setting has a default"),
+        response_timeout: config
+            .parsed(
+                "response-timeout",
+                wanted.response_timeout.as_deref(),
+                |text| duration(text).filter(|timeout| !timeout.is_zero()),
+            )?
+            .expect("the setting has a default"),
+        seed: wanted.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
+        forbid: patterns.collect::<Result<_, _>>()?,
+        fail_fast: wanted.fail_fast,
+    })
+}
