@@ -105,3 +105,11 @@ pub fn classify(error: &anyhow::Error) -> (Outcome, Option<&str>) {
     };
     (outcome, stop.hint.as_deref())
 }
+
+/// An error and what to do about it, for a report: there is no other place for its hint.
+pub fn with_hint(error: &anyhow::Error) -> String {
+    match classify(error).1 {
+        Some(hint) => format!("{error:#}; {hint}"),
+        None => format!("{error:#}"),
+    }
+}

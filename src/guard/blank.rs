@@ -1,9 +1,8 @@
 //! Takes comments, and for some questions also strings, out of a text without moving anything.
-//!
-//! What counts as a comment or a string is a row a language.
 
 use super::language::Language;
 use super::scan::Scanner;
+use super::syntax::syntax;
 use std::ops::Range;
 
 /// A text without its comments; every byte stays where it was.
@@ -17,94 +16,6 @@ pub struct Blanked {
     pub comments: Vec<Range<usize>>,
     /// What stands inside the strings, without the quotes.
     pub strings: Vec<Range<usize>>,
-}
-
-/// How comments and strings of a language look.
-pub(super) struct Syntax {
-    pub(super) line: &'static [&'static str],
-    pub(super) block: Option<(&'static str, &'static str)>,
-    pub(super) quotes: &'static [u8],
-    /// Quotes whose strings may run over lines.
-    pub(super) long: &'static [u8],
-    pub(super) triple: bool,
-    pub(super) docstrings: bool,
-    pub(super) slash_regex: bool,
-    pub(super) heredoc: bool,
-}
-
-const C_LIKE: Syntax = Syntax {
-    line: &["//"],
-    block: Some(("/*", "*/")),
-    quotes: b"\"'",
-    long: b"",
-    triple: false,
-    docstrings: false,
-    slash_regex: false,
-    heredoc: false,
-};
-
-fn syntax(language: Language) -> Syntax {
-    match language {
-        Language::Python => Syntax {
-            line: &["#"],
-            block: None,
-            triple: true,
-            docstrings: true,
-            ..C_LIKE
-        },
-        Language::JavaScript => Syntax {
-            quotes: b"\"'`",
-            long: b"`",
-            slash_regex: true,
-            ..C_LIKE
-        },
-        Language::Go => Syntax {
-            quotes: b"\"'`",
-            long: b"`",
-            ..C_LIKE
-        },
-        Language::Rust => Syntax {
-            quotes: b"\"",
-            long: b"\"",
-            ..C_LIKE
-        },
-        Language::Php => Syntax {
-            line: &["//", "#"],
-            long: b"\"'",
-            ..C_LIKE
-        },
-        Language::Jvm | Language::CSharp => Syntax {
-            triple: true,
-            ..C_LIKE
-        },
-        Language::Ruby => Syntax {
-            line: &["#"],
-            block: Some(("=begin", "=end")),
-            heredoc: true,
-            ..C_LIKE
-        },
-        Language::Sql => Syntax {
-            line: &["--"],
-            quotes: b"'",
-            long: b"'",
-            ..C_LIKE
-        },
-        Language::Hash | Language::Yaml => Syntax {
-            line: &["#"],
-            block: None,
-            ..C_LIKE
-        },
-        Language::Json => Syntax {
-            quotes: b"\"",
-            ..C_LIKE
-        },
-        Language::Xml => Syntax {
-            line: &[],
-            block: Some(("<!--", "-->")),
-            quotes: b"",
-            ..C_LIKE
-        },
-    }
 }
 
 /// Reads the text once.

@@ -2,7 +2,7 @@
 
 use super::language::Language;
 use super::roles::Role;
-use super::tree::SourceFile;
+use super::source_file::SourceFile;
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -225,7 +225,7 @@ pub fn names(command: &str, file: &SourceFile) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::tree::SourceFile;
+    use super::super::source_file::SourceFile;
     use super::collect;
 
     fn commands(files: &[(&str, &str)]) -> Vec<(String, bool)> {

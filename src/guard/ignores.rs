@@ -1,7 +1,8 @@
 //! `chatctl: ignore CODE reason="…"` in a comment, on the line of a finding or above it.
 
 use super::ALL;
-use super::tree::{SourceFile, Tree};
+use super::source_file::SourceFile;
+use super::tree::Tree;
 use crate::report::{Finding, Severity, Source};
 use regex::Regex;
 use std::sync::LazyLock;

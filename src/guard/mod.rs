@@ -15,15 +15,19 @@ pub mod registered;
 pub mod roles;
 pub mod rules;
 mod scan;
+pub mod shape;
+pub mod source_file;
 pub mod startup;
+mod syntax;
 pub mod tree;
 
 use crate::report::{Case, Finding, Report, Severity, Source, Timeline, Verdict};
 use crate::stop::Stop;
+use source_file::SourceFile;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use tree::{SourceFile, Tree};
+use tree::Tree;
 
 pub use rules::ALL;
 

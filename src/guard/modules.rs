@@ -5,7 +5,7 @@ use super::language::Language;
 use super::python;
 use super::python::{Class, Import, Module};
 use super::roles::Role;
-use super::tree::SourceFile;
+use super::source_file::SourceFile;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All modules of a tree; a number is the index of the file in the tree.

@@ -7,7 +7,8 @@
 use super::modules::{Modules, Origin};
 use super::python::Import;
 use super::roles::Role;
-use super::tree::{SourceFile, Tree};
+use super::source_file::SourceFile;
+use super::tree::Tree;
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -3,8 +3,8 @@
 //! A small scanner, not a parser: what it cannot read (a quote that is never closed) ends with
 //! the line, so that one odd line never hides the rest of a file.
 
-use super::blank::Syntax;
 use super::language::Language;
+use super::syntax::Syntax;
 use std::ops::Range;
 
 pub(super) struct Scanner<'a> {

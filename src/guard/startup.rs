@@ -6,7 +6,7 @@
 
 use super::language::Language;
 use super::roles::Role;
-use super::tree::SourceFile;
+use super::source_file::SourceFile;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

@@ -1,6 +1,6 @@
 //! From what is on one side only to what has happened.
 
-use super::diff::Facts;
+use super::facts::Facts;
 use super::matched::matched;
 use super::shift::{Shift, differing};
 use super::span::{is_rounded, seconds};

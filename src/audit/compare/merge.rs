@@ -1,9 +1,10 @@
 //! Two sorted streams side by side, conversation by conversation.
 
-use super::diff::{Facts, Growth};
+use super::facts::{Facts, Growth, MOST};
 use crate::audit::entry::{Entry, Id};
 use crate::audit::leaf::Leafer;
 use crate::audit::taker::Seen;
+use crate::audit::tally::Tally;
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::iter::Peekable;
@@ -12,14 +13,14 @@ use std::iter::Peekable;
 pub(super) type Records<T> = Box<dyn Iterator<Item = anyhow::Result<T>>>;
 
 /// A record of the one side, of the other, or of both.
-pub(super) enum Pair<T> {
+enum Pair<T> {
     Before(T),
     After(T),
     Both(T, T),
 }
 
 /// Gives each key once, in order.
-pub(super) fn pairs<T, K: Ord>(
+fn pairs<T, K: Ord>(
     before: Records<T>,
     after: Records<T>,
     key: impl Fn(&T) -> K,
@@ -63,6 +64,63 @@ pub(super) fn zip(one: Records<Entry>, other: Vec<Entry>) -> Records<Entry> {
             (_, Some(_)) => other.next().map(Ok),
         }
     }))
+}
+
+/// Finds the conversations that are on one side only, or not what they were.
+pub(super) fn conversations(
+    before: Records<Tally>,
+    after: Records<Tally>,
+    facts: &mut Facts,
+) -> anyhow::Result<()> {
+    pairs(before, after, |tally| tally.id, |pair| tally(facts, pair))
+}
+
+fn tally(facts: &mut Facts, pair: Pair<Tally>) {
+    let totals = &mut facts.totals;
+    match pair {
+        Pair::After(after) => {
+            facts.in_new += after.messages();
+            totals.new += u64::from(after.filled());
+            totals.appended += u64::from(after.grown);
+            totals.grown += u64::from(after.grown > 0);
+        }
+        Pair::Before(before) if before.filled() => {
+            totals.conversations += 1;
+            facts.left(&before, false);
+        }
+        Pair::Both(before, after) if before.filled() => {
+            totals.conversations += 1;
+            totals.appended += u64::from(after.grown);
+            totals.grown += u64::from(after.grown > 0);
+            let unlisted = before.is_listed() && !after.is_listed();
+            let hidden = before.is_listed() && !before.is_deleted() && after.is_deleted();
+            if unlisted {
+                if facts.unlisted.len() < MOST {
+                    facts.unlisted.push(before.id);
+                } else {
+                    facts.uncounted[1] += 1;
+                }
+            }
+            if hidden {
+                facts.hidden.push(before.id);
+            }
+            let same = (before.sum, before.counts) == (after.sum, after.counts);
+            if !after.filled() {
+                facts.left(&before, true);
+            } else if same {
+                totals.intact += 1;
+                if before.has_open() || unlisted || hidden {
+                    facts.same.insert(before.id);
+                }
+            } else if facts.changed.len() < MOST / 8 {
+                facts.changed.push((before, after));
+            } else {
+                facts.uncounted[2] += 1;
+            }
+        }
+        Pair::Both(_, after) => totals.new += u64::from(after.filled()),
+        Pair::Before(_) => {}
+    }
 }
 
 /// Finds what is on one side only, in streams that hold every message.

@@ -7,6 +7,7 @@
 
 mod classify;
 mod diff;
+mod facts;
 mod findings;
 mod kinds;
 mod matched;
@@ -28,7 +29,8 @@ use super::leaf::Leafer;
 use super::quick::Halves;
 use super::taker::{Cut, Detail, Late, Names, Settings, Taker};
 use crate::model::{Listed, StoredMessage};
-use diff::{Facts, Side};
+use diff::Side;
+use facts::Facts;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 

@@ -6,7 +6,7 @@
 //! that begins somewhere and ends somewhere else is such a move; items that only change places
 //! with each other lead in a circle, and are left to be told one by one.
 
-use super::diff::Facts;
+use super::facts::Facts;
 use super::matched::matched;
 use crate::audit::entry::{Entry, Id};
 use std::collections::{HashMap, HashSet};

@@ -2,14 +2,13 @@
 
 use super::account;
 use super::account::{Shown, Shows, Told};
-use super::experiment::with_hint;
-use crate::clock;
 use crate::clock::Tick;
 use crate::model::StoredMessage;
 use crate::stop::Stop;
 use crate::stream::judge::TurnSeen;
 use crate::stream::run::{Access, Act, Acted, Chat, Said, Stage, Until};
 use crate::stream::session::Remembered;
+use crate::{clock, stop};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -78,7 +77,7 @@ impl Held {
             && elsewhere.is_none()
             && let Err(error) = stage.learn_mapping(first).await
         {
-            *elsewhere = Some(with_hint(&error));
+            *elsewhere = Some(stop::with_hint(&error));
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ mod reload;
 mod role;
 mod round;
 mod startup;
+mod state;
 mod stop;
 mod tables;
 mod tally;

@@ -1,9 +1,9 @@
 //! One round: chats, a restart, and every conversation asked for.
 
 use super::account::{Account, Shown, Shows, Stored};
-use super::experiment::Experiment;
 use super::gap::Gap;
 use super::hold::{Awaited, Held};
+use super::state::State;
 use super::stop::{After, Prepared};
 use super::tables::Look;
 use super::ways::Way;
@@ -75,7 +75,7 @@ impl Round {
     }
 
     /// Runs it. Gives what held, in words.
-    pub(super) async fn run(&mut self, of: &mut Experiment<'_, '_>) -> anyhow::Result<String> {
+    pub(super) async fn run(&mut self, of: &mut State<'_, '_>) -> anyhow::Result<String> {
         let deadline = clock::now() + of.stage.settle();
         for held in &mut of.held {
             held.look(of.stage, Awaited::All, deadline).await?;
@@ -214,7 +214,7 @@ impl Round {
 
     /// Asks for every conversation. Those that are damaged are asked for no more; tells how many
     /// rows went with them.
-    async fn ask(&mut self, of: &mut Experiment<'_, '_>) -> anyhow::Result<i64> {
+    async fn ask(&mut self, of: &mut State<'_, '_>) -> anyhow::Result<i64> {
         let mut lost = 0;
         let deadline = clock::now() + of.stage.settle();
         if of.held.iter().any(|held| held.shows() == Shows::Others) {
@@ -287,7 +287,7 @@ impl Round {
     }
 
     /// The next turn of the newest conversation: does the model still know what was said?
-    async fn go_on(&mut self, of: &mut Experiment<'_, '_>) -> anyhow::Result<()> {
+    async fn go_on(&mut self, of: &mut State<'_, '_>) -> anyhow::Result<()> {
         let Some(held) = of.held.last_mut() else {
             return Ok(());
         };
@@ -306,7 +306,7 @@ impl Round {
         Ok(())
     }
 
-    fn did_not_start(&self, of: &Experiment<'_, '_>, why: &str) -> Finding {
+    fn did_not_start(&self, of: &State<'_, '_>, why: &str) -> Finding {
         Finding::new(
             "server-did-not-start",
             Severity::Error,
@@ -319,7 +319,7 @@ impl Round {
     }
 
     /// Messages that were acknowledged stood in no table, and are gone.
-    fn not_durable(&self, of: &Experiment<'_, '_>) -> Finding {
+    fn not_durable(&self, of: &State<'_, '_>) -> Finding {
         let db = of.stage.store();
         let target = db.map_or_else(|| "the store".to_owned(), |db| format!("`{}`", db.target()));
         let is_file = db.is_none_or(|db| db.target().is_file());
@@ -370,7 +370,7 @@ impl Round {
 
 /// What the store and the server have of a new conversation before the stop. There is no waiting for
 /// its last turn, so that it can be lost.
-async fn look_at_new(of: &mut Experiment<'_, '_>, new: &mut Held) -> anyhow::Result<()> {
+async fn look_at_new(of: &mut State<'_, '_>, new: &mut Held) -> anyhow::Result<()> {
     // Whether the chats come to this store at all has to be known before the first stop.
     let awaited = if of.stored {
         Awaited::ButLastTurn
@@ -406,14 +406,14 @@ fn conversations(count: u64) -> String {
     }
 }
 
-async fn databases(of: &Experiment<'_, '_>) -> anyhow::Result<BTreeSet<String>> {
+async fn databases(of: &State<'_, '_>) -> anyhow::Result<BTreeSet<String>> {
     match (of.stage.store(), &of.elsewhere) {
         (Some(db), Some(_)) => places::all(db).await,
         _ => Ok(BTreeSet::new()),
     }
 }
 
-async fn look(of: &Experiment<'_, '_>) -> anyhow::Result<Option<Look>> {
+async fn look(of: &State<'_, '_>) -> anyhow::Result<Option<Look>> {
     Ok(match (of.stage.store(), of.stage.mapping()) {
         (Some(db), Some(mapping)) => Some(tables::look(db, mapping).await?),
         _ => None,

@@ -1,6 +1,7 @@
 //! Prisma and Drizzle push a schema and drop what is in the way.
 
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{commands, regex, start_files, start_of};
 use crate::report::Severity;

@@ -1,7 +1,8 @@
 //! Django's commands that empty a database, in start scripts and in code that runs at start.
 
 use super::super::language::Language;
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{at_start, code_that_may_start, commands, regex, start_files, start_of};
 use crate::report::Severity;

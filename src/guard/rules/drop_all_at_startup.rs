@@ -1,7 +1,8 @@
 //! SQLAlchemy's `drop_all` and its like, where the application starts.
 
 use super::super::language::Language;
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{at_start, code_that_may_start, regex};
 use crate::report::Severity;

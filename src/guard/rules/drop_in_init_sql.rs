@@ -3,7 +3,8 @@
 use super::super::commands::names;
 use super::super::language::Language;
 use super::super::roles::Role;
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{regex, strings};
 use crate::report::Severity;

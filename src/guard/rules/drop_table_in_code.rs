@@ -1,6 +1,7 @@
 //! Statements and calls that drop or empty a table, where the application starts.
 
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{at_start, code_that_may_start, regex, strings};
 use crate::report::Severity;

@@ -1,7 +1,8 @@
 //! Hibernate makes the schema anew at each start.
 
 use super::super::language::Language;
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{application_code, regex, settings};
 use crate::report::Severity;

@@ -1,6 +1,7 @@
 //! The application's database lives in memory and dies with the process.
 
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{application_code, regex, settings};
 use crate::report::Severity;

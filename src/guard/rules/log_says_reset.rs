@@ -1,6 +1,7 @@
 //! The application says in its log that it drops tables.
 
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{at_start, code_that_may_start, commands, regex, start_files, strings};
 use crate::report::Severity;

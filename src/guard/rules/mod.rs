@@ -19,8 +19,9 @@ use super::Pattern;
 use super::commands::Command;
 use super::language::Language;
 use super::roles::Role;
+use super::source_file::SourceFile;
 use super::startup::When;
-use super::tree::{SourceFile, Tree};
+use super::tree::Tree;
 use crate::report::Severity;
 use regex::Regex;
 

@@ -2,7 +2,8 @@
 
 use super::super::language::Language;
 use super::super::registered::create_alls;
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::application_code;
 use crate::report::Severity;

@@ -2,7 +2,8 @@
 
 use super::super::language::Language;
 use super::super::roles::Role;
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{commands, regex, start_files, start_of};
 use crate::report::Severity;

@@ -1,8 +1,9 @@
 //! Sequelize's `sync` with `force` drops tables, with `alter` it changes them by guess.
 
 use super::super::language::Language;
+use super::super::source_file::SourceFile;
 use super::super::startup::When;
-use super::super::tree::{SourceFile, Tree};
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{application_code, regex};
 use crate::report::Severity;

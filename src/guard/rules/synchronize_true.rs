@@ -1,7 +1,8 @@
 //! TypeORM changes the schema by itself, and drops what the entities no longer name.
 
 use super::super::language::Language;
-use super::super::tree::{SourceFile, Tree};
+use super::super::source_file::SourceFile;
+use super::super::tree::Tree;
 use super::super::{Hit, Hits, Pattern};
 use super::{application_code, regex, settings};
 use crate::report::Severity;

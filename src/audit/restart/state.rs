@@ -1,0 +1,85 @@
+//! What one round of an experiment leaves to the next.
+
+use super::Options;
+use super::account::Shows;
+use super::hold::Held;
+use crate::report::{Finding, Severity, Source};
+use crate::store;
+use crate::stream::run::Stage;
+
+/// The server under test, the conversations that were held with it, and what is known of them.
+pub(super) struct State<'s, 'w> {
+    pub(super) stage: &'s mut Stage<'w>,
+    pub(super) options: &'s Options,
+    /// Conversations of the rounds before.
+    pub(super) held: Vec<Held>,
+    /// Why no table is known that holds the messages.
+    pub(super) elsewhere: Option<String>,
+    /// Whether a message was seen in the store.
+    pub(super) stored: bool,
+    /// Whether a text was seen there, be it in a table that nobody can read messages from.
+    pub(super) in_store: bool,
+    /// What histories show beside the conversation that is asked for.
+    pub(super) shows: Shows,
+}
+
+impl<'s, 'w> State<'s, 'w> {
+    pub(super) fn new(stage: &'s mut Stage<'w>, options: &'s Options) -> Self {
+        Self {
+            stage,
+            options,
+            held: Vec::new(),
+            elsewhere: None,
+            stored: false,
+            in_store: false,
+            shows: Shows::One,
+        }
+    }
+
+    /// Looks for the chat in all of the store, where no table is known that holds it.
+    pub(super) async fn look_anywhere(&mut self, chat: &Held) {
+        if self.elsewhere.is_none() {
+            return;
+        }
+        for said in &chat.said {
+            // It may be where nobody may look.
+            self.in_store |= self.stage.stands_anywhere(&said.tag).await.unwrap_or(true);
+        }
+    }
+
+    /// A history was seen to show others' messages before a restart: it's compared without them.
+    pub(super) fn all_show_others(&mut self) {
+        if self.shows == Shows::One {
+            self.shows = Shows::Others;
+            self.stage.note(
+                "the history of a conversation shows messages of other conversations too, before a restart as after \
+                 it: only its own are compared",
+            );
+        }
+    }
+
+    /// The finding on a store that has no tables for chats although the server runs.
+    pub(super) async fn no_tables(&self, error: &anyhow::Error) -> anyhow::Result<Option<Finding>> {
+        let Some(db) = self.stage.store() else {
+            return Ok(None);
+        };
+        let schema = db.schema().await?;
+        if self.stage.mapping().is_some() || store::by_names(&schema).is_some() {
+            return Ok(None);
+        }
+        let names: Vec<_> = schema.iter().map(|table| table.name.as_str()).collect();
+        let finding = Finding::new(
+            "models-not-imported",
+            Severity::Error,
+            &self.stage.session().name,
+            "the server runs without tables for its chats: no message can be stored",
+            "import every model before `create_all`, or let a migration make the tables",
+        )
+        .with(
+            Source::Catalog,
+            format!("the store has the tables {}", names.join(", ")),
+        )
+        .with(Source::Stream, format!("{error:#}"));
+        Ok(Some(finding))
+    }
+}
