@@ -1,48 +1,19 @@
 //! Finding where the chats are: by presets, by the texts of a chat that was just held, by names
 //! and a look at some rows.
 
+use super::candidate::{Candidate, Hit};
 use super::declared::{Shape, Store};
 use super::keys::Condition;
-use super::read::Order;
 use super::score::{ENOUGH, Guess, Reason, Why};
+use super::select::Order;
 use super::{
-    Declared, Mapping, Origin, elsewhere, fit, join, packed, read, roles, score, tie, values, words,
+    Declared, Mapping, Origin, elsewhere, fit, join, packed, read, roles, score, select, tie,
+    values, words,
 };
 use crate::db::Db;
 use crate::model::{Cell, Role, StoredMessage, Table};
 use crate::stop::Stop;
 
-/// A mapping that may be the right one.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    /// The mapping.
-    pub mapping: Mapping,
-    /// How much speaks for it; presets that fit stand above all guesses.
-    pub score: i32,
-    /// What does.
-    pub why: Why,
-}
-
-impl Candidate {
-    /// Whether so much more speaks for it that the other one is out of the question.
-    pub fn beats(&self, other: &Self) -> bool {
-        self.score >= other.score + MARGIN
-    }
-}
-
-/// A text that was found in a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
-    /// The table.
-    pub table: String,
-    /// The column.
-    pub column: String,
-    /// In how many rows.
-    pub rows: i64,
-}
-
-/// A guess must be so much better than the next one.
-const MARGIN: i32 = 3;
 /// So many rows are looked at.
 const SAMPLE: usize = 200;
 /// In so many tables the values are looked at.
@@ -199,7 +170,7 @@ async fn looked_at(
 }
 
 async fn sample(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<Vec<StoredMessage>> {
-    read::select(db, mapping, Condition::default(), Order::Sample(SAMPLE)).await
+    select::select(db, mapping, Condition::default(), Order::Sample(SAMPLE)).await
 }
 
 /// The store with its content read as JSON, where all of the texts are arrays or objects.
@@ -234,9 +205,10 @@ fn evidence(shape: Shape, rows: &[StoredMessage]) -> Vec<(i32, String)> {
     if shape != Shape::Turn {
         let strange = rows.iter().find(|row| !known(row));
         found.push(match strange {
-            Some(row) if !share(rows.iter().filter(known).count()) => {
-                (-8, format!("role {} is unknown", quoted(row.role.word())))
-            }
+            Some(row) if !share(rows.iter().filter(known).count()) => (
+                -8,
+                format!("role {} is unknown", values::quoted(row.role.word())),
+            ),
             _ => (4, format!("roles of {} rows are known", rows.len())),
         });
         let speaks = |role: &Role| rows.iter().any(|row| row.role == *role);
@@ -256,13 +228,6 @@ fn evidence(shape: Shape, rows: &[StoredMessage]) -> Vec<(i32, String)> {
         found.push((-4, "most can't be decoded".to_owned()));
     }
     found
-}
-
-/// A value of a column for a reason: it may be of any length and hold anything, and a reason becomes
-/// a line of TOML too.
-pub(super) fn quoted(value: &str) -> String {
-    let beginning: String = value.chars().take(40).collect();
-    format!("{beginning:?}")
 }
 
 fn several(first: &Candidate, second: &Candidate) -> Stop {

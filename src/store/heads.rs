@@ -1,34 +1,32 @@
 //! The rows of conversations: title, user and times.
 
 use super::keys::Condition;
-use super::list::Filter;
-use super::row::unwrapped;
 use super::source::Source;
-use super::{Mapping, keys, plan, read, time};
+use super::{Mapping, keys, plan, select, time};
 use crate::db::Db;
 use crate::model::{Cell, CellRef, Conversation};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-/// A value of the row that a condition holds for.
-pub(super) async fn value(
-    db: &dyn Db,
-    table: &str,
-    source: &Source,
-    condition: &Condition,
-) -> anyhow::Result<Option<String>> {
-    let columns: Vec<_> = source
-        .columns()
-        .map(|name| format!("m.{}", db.quote(name)))
-        .collect();
-    let sql = format!(
-        "SELECT {} FROM {} m WHERE {}",
-        columns.join(", "),
-        db.quote(table),
-        condition.sql
-    );
-    let rows = db.rows(&sql, &condition.args).await?;
-    Ok(rows.first().and_then(|row| told(source, row)))
+/// Which conversations are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// How many at most.
+    pub limit: usize,
+    /// Written to since then, in microseconds since 1970 UTC.
+    pub since: Option<i64>,
+    /// Of this user only.
+    pub user: Option<String>,
+    /// Only those that wait for an answer.
+    pub unanswered: bool,
+}
+
+impl Filter {
+    pub(super) fn holds(&self, one: &Conversation) -> bool {
+        let is_recent = self.since.is_none_or(|since| one.last >= Some(since));
+        let is_theirs = self.user.is_none() || one.user == self.user;
+        is_recent && is_theirs && (!self.unanswered || one.unanswered)
+    }
 }
 
 /// The newest rows of the conversations' own table.
@@ -78,7 +76,7 @@ pub(super) async fn row(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Re
     let Some(place) = &mapping.store().conversation else {
         return Ok(bare());
     };
-    let columns = read::sources(&place.key);
+    let columns = select::sources(&place.key);
     let condition = keys::holds(db, mapping, &place.table, &columns, key)
         .unwrap_or_else(|| keys::alike(db, &columns, key));
     let found = described(db, mapping, &condition).await?;
@@ -94,7 +92,7 @@ pub async fn heads(
 ) -> anyhow::Result<HashMap<String, Conversation>> {
     let mut found = HashMap::new();
     if let Some(place) = &mapping.store().conversation {
-        let columns = read::sources(&place.key);
+        let columns = select::sources(&place.key);
         for some in keys.chunks(AT_ONCE) {
             let conditions = some
                 .iter()
@@ -132,6 +130,29 @@ pub async fn heads(
     Ok(found)
 }
 
+/// The user of a conversation, as its messages name them.
+pub(super) async fn user(
+    db: &dyn Db,
+    mapping: &Mapping,
+    key: &str,
+) -> anyhow::Result<Option<String>> {
+    let store = mapping.store();
+    let Some(source) = &store.message.user else {
+        return Ok(None);
+    };
+    let columns = &store.message.conversation;
+    let Some(mut condition) = keys::holds(db, mapping, &store.message.table, columns, key) else {
+        return Ok(None);
+    };
+    let first = source.columns().next().unwrap_or_default();
+    condition.sql = format!(
+        "{} AND m.{} IS NOT NULL LIMIT 1",
+        condition.sql,
+        db.quote(first)
+    );
+    select::value(db, &store.message.table, source, &condition).await
+}
+
 /// The users of these conversations, as their messages name them. Without an index each question
 /// for one conversation reads every message, so they are asked for together.
 async fn users(
@@ -149,7 +170,7 @@ async fn users(
     }
     if source.is_json() || place.iter().any(Source::is_json) {
         for key in wanted {
-            let user = super::list::user(db, mapping, key).await?;
+            let user = user(db, mapping, key).await?;
             found.extend(user.map(|user| ((*key).clone(), user)));
         }
         return Ok(found);
@@ -201,7 +222,7 @@ async fn described(
     let Some(place) = &mapping.store().conversation else {
         return Ok(Vec::new());
     };
-    let key = read::sources(&place.key);
+    let key = select::sources(&place.key);
     let mut select = vec![keys::joined(db, &key)];
     let mut sources = Vec::new();
     let time = |name: &Option<String>| name.as_ref().map(Source::column);
@@ -235,7 +256,7 @@ async fn described(
         let mut values = sources.iter().map(|(source, range)| {
             source
                 .as_ref()
-                .and_then(|source| told(source, &row[range.clone()]))
+                .and_then(|source| select::told(source, &row[range.clone()]))
         });
         let mut next = || values.next().flatten();
         let (title, user) = (next(), next());
@@ -252,26 +273,4 @@ async fn described(
         }
     };
     Ok(rows.iter().map(read).collect())
-}
-
-/// A source's value in cells that stand in the order of its columns.
-fn told(source: &Source, cells: &[Cell]) -> Option<String> {
-    source
-        .places
-        .iter()
-        .zip(cells)
-        .find_map(|(place, cell)| match (&place.path, cell) {
-            (_, Cell::Null) => None,
-            (None, cell) => Some(cell.to_string()),
-            (Some(path), cell) => {
-                let json: serde_json::Value = serde_json::from_str(&cell.to_string()).ok()?;
-                let inner = Some(path).filter(|path| path.goes_in());
-                let json = inner.and_then(|_| unwrapped(&json)).unwrap_or(json);
-                match path.first(&json)? {
-                    serde_json::Value::Null => None,
-                    serde_json::Value::String(text) => Some(text.clone()),
-                    other => Some(other.to_string()),
-                }
-            }
-        })
 }

@@ -1,36 +1,16 @@
 //! The conversations of a store, those that were last written to first.
 
 use super::declared::Shape;
+use super::heads::Filter;
+use super::key_tables::Place;
 use super::keys::Condition;
-use super::read::Order;
-use super::source::Source;
-use super::{Mapping, heads, keys, plan, read};
+use super::select::Order;
+use super::{Mapping, heads, key_tables, keys, plan, read, select};
 use crate::db::Db;
 use crate::model::{Cell, CellRef, Conversation, Listed, Role, State, StoredMessage};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-
-/// Which conversations are listed.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// How many at most.
-    pub limit: usize,
-    /// Written to since then, in microseconds since 1970 UTC.
-    pub since: Option<i64>,
-    /// Of this user only.
-    pub user: Option<String>,
-    /// Only those that wait for an answer.
-    pub unanswered: bool,
-}
-
-impl Filter {
-    fn holds(&self, one: &Conversation) -> bool {
-        let is_recent = self.since.is_none_or(|since| one.last >= Some(since));
-        let is_theirs = self.user.is_none() || one.user == self.user;
-        is_recent && is_theirs && (!self.unanswered || one.unanswered)
-    }
-}
 
 /// The conversations, and whether there may be more than were asked for.
 pub async fn conversations(
@@ -121,7 +101,7 @@ const AT_ONCE: usize = 4;
 pub async fn find(db: &dyn Db, mapping: &Mapping, text: &str) -> anyhow::Result<Vec<String>> {
     const ONE: usize = 2;
     const ENOUGH: usize = 11;
-    let places = places(mapping);
+    let places = key_tables::places(mapping);
     let exact = places.iter().filter_map(|place| {
         let condition = keys::holds(db, mapping, place.table, &place.key, text)?;
         Some((place, condition, ONE))
@@ -133,7 +113,7 @@ pub async fn find(db: &dyn Db, mapping: &Mapping, text: &str) -> anyhow::Result<
         ]
     });
     for (place, condition, limit) in exact.chain(read) {
-        let found = distinct(db, place, &condition, limit).await?;
+        let found = key_tables::distinct(db, place, &condition, limit).await?;
         let own = found.iter().find(|key| *key == text).cloned();
         if !found.is_empty() {
             return Ok(own.map_or(found, |own| vec![own]));
@@ -147,18 +127,6 @@ pub async fn one(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Result<Co
     let mut one = heads::row(db, mapping, key).await?;
     describe(db, mapping, &mut one).await?;
     Ok(one)
-}
-
-/// The keys of all conversations of the table that holds them.
-pub(super) async fn keys(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<Vec<String>> {
-    let all = Condition {
-        sql: "1 = 1".to_owned(),
-        args: Vec::new(),
-    };
-    match places(mapping).first() {
-        Some(place) => distinct(db, place, &all, usize::MAX).await,
-        None => Ok(Vec::new()),
-    }
 }
 
 /// Hands out the key of every conversation that has a row of its own.
@@ -183,7 +151,7 @@ pub async fn scan_conversations(
     });
     let sql = format!(
         "SELECT {}, {} FROM {} m{}",
-        keys::joined(db, &read::sources(&place.key)),
+        keys::joined(db, &select::sources(&place.key)),
         deleted.unwrap_or_else(|| "0".to_owned()),
         db.quote(&place.table),
         only.unwrap_or_default()
@@ -198,47 +166,6 @@ pub async fn scan_conversations(
 
 /// What takes each key, and may break off.
 pub type TakeKey<'a> = &'a mut (dyn FnMut(&str, Listed) -> anyhow::Result<ControlFlow<()>> + Send);
-
-/// A table in which the keys of conversations stand.
-struct Place<'m> {
-    table: &'m str,
-    key: Vec<Source>,
-}
-
-/// The conversations' own table first; the messages' where there is none.
-fn places(mapping: &Mapping) -> Vec<Place<'_>> {
-    let store = mapping.store();
-    let own = store.conversation.as_ref().map(|place| Place {
-        table: &place.table,
-        key: read::sources(&place.key),
-    });
-    let (table, key) = read::place(mapping);
-    let messages = Some(Place { table, key }).filter(|place| {
-        !place.key.is_empty() && own.as_ref().is_none_or(|own| own.table != place.table)
-    });
-    own.into_iter().chain(messages).collect()
-}
-
-async fn distinct(
-    db: &dyn Db,
-    place: &Place<'_>,
-    condition: &Condition,
-    limit: usize,
-) -> anyhow::Result<Vec<String>> {
-    let sql = format!(
-        "SELECT DISTINCT {} FROM {} m WHERE {}{}",
-        keys::joined(db, &place.key),
-        db.quote(place.table),
-        condition.sql,
-        if limit == usize::MAX {
-            String::new()
-        } else {
-            format!(" LIMIT {limit}")
-        }
-    );
-    let rows = db.rows(&sql, &condition.args).await?;
-    Ok(rows.iter().map(|row| row[0].to_string()).collect())
-}
 
 /// The conversations of the newest messages. More and more messages are looked at until there
 /// are conversations enough: most stores have many, and an index tells the newest at once.
@@ -310,7 +237,7 @@ async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> any
     let messages = if whole {
         read::conversation(db, mapping, &one.key).await?
     } else {
-        let (table, columns) = read::place(mapping);
+        let (table, columns) = select::place(mapping);
         let condition = keys::holds(db, mapping, table, &columns, &one.key)
             .unwrap_or_else(|| keys::alike(db, &columns, &one.key));
         let args = condition.args.clone();
@@ -318,7 +245,7 @@ async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> any
             sql: condition.sql.clone(),
             args,
         };
-        let last = read::select(db, mapping, condition, Order::Latest(LAST)).await?;
+        let last = select::select(db, mapping, condition, Order::Latest(LAST)).await?;
         one.messages = if last.len() < LAST {
             last.len() as u64
         } else {
@@ -335,31 +262,9 @@ async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> any
     one.last = one.last.max(told).or(one.created);
     one.unanswered = unanswered(&messages);
     if one.user.is_none() {
-        one.user = user(db, mapping, &one.key).await?;
+        one.user = heads::user(db, mapping, &one.key).await?;
     }
     Ok(())
-}
-
-pub(super) async fn user(
-    db: &dyn Db,
-    mapping: &Mapping,
-    key: &str,
-) -> anyhow::Result<Option<String>> {
-    let store = mapping.store();
-    let Some(source) = &store.message.user else {
-        return Ok(None);
-    };
-    let columns = &store.message.conversation;
-    let Some(mut condition) = keys::holds(db, mapping, &store.message.table, columns, key) else {
-        return Ok(None);
-    };
-    let first = source.columns().next().unwrap_or_default();
-    condition.sql = format!(
-        "{} AND m.{} IS NOT NULL LIMIT 1",
-        condition.sql,
-        db.quote(first)
-    );
-    heads::value(db, &store.message.table, source, &condition).await
 }
 
 async fn count(db: &dyn Db, mapping: &Mapping, condition: &Condition) -> anyhow::Result<u64> {

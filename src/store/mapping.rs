@@ -1,7 +1,7 @@
 //! A mapping in use: every name in it exists in the store, and every default is filled in.
 
+use super::candidate::Hit;
 use super::declared::{Allowed, Store};
-use super::detect::Hit;
 use super::score::Why;
 use super::source::Source;
 use super::{check, plan, presets};

@@ -1,6 +1,7 @@
 //! Chats over any database: which tables and columns hold them, and reading them.
 
 mod branch;
+mod candidate;
 mod chain;
 mod check;
 mod declared;
@@ -10,6 +11,7 @@ mod elsewhere;
 mod fit;
 mod heads;
 mod join;
+mod key_tables;
 mod keys;
 mod list;
 mod mapping;
@@ -26,9 +28,11 @@ mod roles;
 mod row;
 mod score;
 mod search;
+mod select;
 mod source;
 mod status;
 mod sums;
+mod text_match;
 mod threads;
 mod tie;
 mod time;
@@ -36,20 +40,20 @@ mod values;
 mod wish;
 mod words;
 
+pub use candidate::{Candidate, Hit};
 pub use declared::{Allowed, Shape, Store};
-pub use detect::{
-    Candidate, Hit, by_names, candidates, choose, find_text, from_hits, nothing_found,
-};
+pub use detect::{by_names, candidates, choose, find_text, from_hits, nothing_found};
 pub use fit::{Misfit, misfits};
-pub use heads::heads;
-pub use list::{Filter, TakeKey, conversations, find, one, scan_conversations};
+pub use heads::{Filter, heads};
+pub use list::{TakeKey, conversations, find, one, scan_conversations};
 pub use mapping::{Mapping, Origin};
 pub use predicate::Predicate;
 pub use presets::{Preset, all as presets};
 pub use ranges::{Range, Split, split};
-pub use read::{Take, by_key, conversation, holding, raw, scan, scan_range, written_by};
+pub use read::{by_key, conversation, holding, raw, scan, scan_range, written_by};
 pub use reconcile::{Difference, reconcile};
 pub use search::{Way, search, way};
+pub use select::Take;
 pub use source::Source;
 pub use sums::{SumOf, TakeSum, mark, sums, tail, unsummable};
 pub use threads::{TakeThread, Thread, threads};

@@ -3,8 +3,8 @@
 use super::declared::Shape;
 use super::keys::Condition;
 use super::plan::Plan;
-use super::read::{Order, Take};
-use super::{Mapping, keys, plan, read};
+use super::select::{Order, Take};
+use super::{Mapping, keys, plan, select};
 use crate::db::Db;
 use crate::model::{Cell, CellRef, StoredMessage};
 use std::ops::ControlFlow;
@@ -101,7 +101,7 @@ pub async fn tail(
         sql: format!("{append} > ? AND {append} <= ?"),
         args: vec![Cell::Int(mark), Cell::Int(end)],
     };
-    read::each(db, mapping, &condition, Order::Stored, take).await
+    select::each(db, mapping, &condition, Order::Stored, take).await
 }
 
 /// The number before the first message of those that `is` holds for, and whether there are others.
@@ -119,7 +119,7 @@ async fn before(
         }
         Ok(ControlFlow::Continue(()))
     };
-    read::each(db, mapping, condition, Order::Stored, &mut take).await?;
+    select::each(db, mapping, condition, Order::Stored, &mut take).await?;
     Ok((first, others))
 }
 

@@ -9,7 +9,7 @@ use super::declared::Shape;
 use super::decode::Decoder;
 use super::plan::Plan;
 use super::source::Source;
-use super::{Mapping, branch, heads, keys, read};
+use super::{Mapping, branch, key_tables, keys, read, select};
 use crate::db::Db;
 use crate::model::{CellRef, Role, StoredMessage};
 use std::collections::{BTreeMap, HashMap};
@@ -36,7 +36,7 @@ const PIECE: usize = 50_000;
 pub async fn threads(db: &dyn Db, mapping: &Mapping, take: TakeThread<'_>) -> anyhow::Result<()> {
     let store = mapping.store();
     if store.shape == Shape::Chain {
-        for key in super::list::keys(db, mapping).await? {
+        for key in key_tables::keys(db, mapping).await? {
             let messages = read::conversation(db, mapping, &key).await?;
             take(Thread {
                 tip: tip(db, mapping, &key).await?,
@@ -172,9 +172,9 @@ async fn tip(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Result<Option
     let Some((place, tip)) = place.and_then(|place| Some((place, place.tip.as_ref()?))) else {
         return Ok(None);
     };
-    let columns = read::sources(&place.key);
+    let columns = select::sources(&place.key);
     match keys::holds(db, mapping, &place.table, &columns, key) {
-        Some(condition) => heads::value(db, &place.table, tip, &condition).await,
+        Some(condition) => select::value(db, &place.table, tip, &condition).await,
         None => Ok(None),
     }
 }
@@ -193,7 +193,7 @@ async fn tips(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<HashMap<String, 
     if tip.is_json() {
         return Ok(HashMap::new());
     }
-    let key = keys::joined(db, &read::sources(&place.key));
+    let key = keys::joined(db, &select::sources(&place.key));
     let tip = keys::joined(db, std::slice::from_ref(tip));
     let sql = format!("SELECT {key}, {tip} FROM {} m", db.quote(&place.table));
     let rows = db.rows(&sql, &[]).await?;

@@ -1,9 +1,9 @@
 //! Two tables that look like the chats alike: one may be the other's log, which their rows tell.
 
-use super::detect::Candidate;
+use super::candidate::Candidate;
 use super::keys::Condition;
-use super::read::Order;
-use super::{read, words};
+use super::select::Order;
+use super::{select, words};
 use crate::db::Db;
 use crate::model::{Column, StoredMessage, Table};
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ impl<'s> Side<'s> {
             return Ok(None);
         };
         let order = Order::Sample(MESSAGES);
-        let rows = read::select(db, &candidate.mapping, Condition::default(), order).await?;
+        let rows = select::select(db, &candidate.mapping, Condition::default(), order).await?;
         let mut texts = BTreeMap::new();
         let told = |message: &StoredMessage| !message.content.trim().is_empty();
         for message in rows.into_iter().filter(told) {

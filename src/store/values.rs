@@ -3,7 +3,6 @@
 //! What tells a chat from a log, a mailbox or a table of questions is that two sides speak free
 //! text by turns, the machine's after the user's.
 
-use super::detect::quoted;
 use super::roles::Sides;
 use super::score::Guess;
 use super::source::Source;
@@ -31,6 +30,13 @@ pub(super) struct Sample<'s> {
 struct Values<'s> {
     column: &'s Column,
     cells: Vec<Option<String>>,
+}
+
+/// A value of a column for a reason: it may be of any length and hold anything, and a reason becomes
+/// a line of TOML too.
+pub(super) fn quoted(value: &str) -> String {
+    let beginning: String = value.chars().take(40).collect();
+    format!("{beginning:?}")
 }
 
 /// Reads some rows, the newest if that costs nothing.
