@@ -4,8 +4,7 @@ mod shelf;
 
 pub use shelf::{Seal, keep, remove, verify};
 
-use super::apply::Orders;
-use super::intent::Intent;
+use super::intent::{Intent, Piece};
 use super::tools;
 use crate::db::{Missing, Target, Waits};
 use crate::sql::{Destroys, Dialect};
@@ -48,29 +47,21 @@ impl Backup {
         }
     }
 
-    /// Makes one where it is wanted. Without it, nothing is run.
-    pub(super) fn make<'a, 'b: 'a>(
+    /// Whether one is made before these files.
+    pub(super) fn is_wanted<'a, 'b: 'a>(
         &self,
-        orders: &Orders<'_>,
+        dialect: Dialect,
         files: impl IntoIterator<Item = &'a Intent<'b>>,
-        run: &str,
-    ) -> anyhow::Result<Option<PathBuf>> {
-        let mut files = files.into_iter();
-        let wanted = match self.when {
+    ) -> bool {
+        let destroys = |piece: &Piece<'_>| piece.facts.destroys() != Destroys::No;
+        match self.when {
             When::Always => true,
             When::Never => false,
-            When::Auto => files.any(|intent| {
-                let destroys =
-                    |piece: &super::intent::Piece<'_>| piece.facts.destroys() != Destroys::No;
+            When::Auto => files.into_iter().any(|intent| {
                 !intent.allowed.is_empty()
-                    || orders.dialect == Dialect::Mysql && intent.pieces.iter().any(destroys)
+                    || dialect == Dialect::Mysql && intent.pieces.iter().any(destroys)
             }),
-        };
-        if !wanted {
-            return Ok(None);
         }
-        (orders.tell)("making a backup");
-        take(orders.target, self.dir.as_deref(), run).map(Some)
     }
 }
 

@@ -42,6 +42,13 @@ pub struct Piece<'a> {
 }
 
 impl<'a> Intent<'a> {
+    /// Whether a statement is run, when the file is resumed at its `first`: what a done statement set
+    /// for the session is gone with it.
+    pub(super) fn is_run(&self, number: usize, first: usize) -> bool {
+        let sets = matches!(self.pieces[number].facts.kind, Kind::SetVariable { .. });
+        number >= first || sets
+    }
+
     /// Reads a file, and refuses one whose directives are wrong, before anything is run.
     pub fn of(migration: &'a Migration, dialect: Dialect) -> Result<Self, Stop> {
         let acknowledged = acknowledged::of(migration, dialect)?;

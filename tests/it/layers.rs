@@ -2,7 +2,7 @@
 //!
 //! Reads text, with each `use` joined to one line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -308,6 +308,158 @@ fn every_module_has_a_rule() {
         let known = free.contains(&name) || MAY_NAME.iter().any(|(place, _)| belongs(name, place));
         assert!(known, "src/{name} has no rule in tests/it/layers.rs");
     }
+}
+
+/// Modules that lie next to each other and name each other in a circle, with the reason why they may.
+const CIRCLES: &[(&str, &[&str])] = &[
+    (
+        "a statement holds queries, and a query holds statements: a recursive grammar",
+        &[
+            "sql/facts/alter",
+            "sql/facts/create",
+            "sql/facts/dml",
+            "sql/facts/drop",
+            "sql/facts/query",
+            "sql/facts/session",
+        ],
+    ),
+    (
+        "`stream::run` drives the gateway, which plays the cassettes of `stream`",
+        &["config", "gateway", "stream"],
+    ),
+    (
+        "a session names its cassettes, which are read with the errors of a session",
+        &["stream/cassette", "stream/session"],
+    ),
+];
+
+/// The modules of the program by their files: `a/b.rs` and `a/b/mod.rs` are both `a/b`.
+fn module_of(name: &str) -> String {
+    let name = name.strip_suffix(".rs").unwrap();
+    name.strip_suffix("/mod").unwrap_or(name).to_owned()
+}
+
+/// The paths that an import names: of `use a::{b, c::d};` these are `a::b` and `a::c::d`.
+fn paths(import: &str) -> Vec<String> {
+    let Some((before, list)) = import.split_once('{') else {
+        let path = import.split(" as ").next().unwrap();
+        return vec![path.trim().to_owned()];
+    };
+    let list = list.rsplit_once('}').unwrap().0;
+    let mut depth = 0;
+    let parts = list.split(|c| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts
+        .filter(|part| !part.trim().is_empty())
+        .flat_map(|part| paths(&format!("{before}{}", part.trim())))
+        .collect()
+}
+
+/// The module of the program that a path in a module means, if it means one.
+fn meant(path: &str, from: &str, modules: &BTreeSet<String>) -> Option<String> {
+    let mut place: Vec<&str> = from.split('/').collect();
+    let mut parts = path.split("::").peekable();
+    match *parts.peek()? {
+        "crate" => {
+            place.clear();
+            parts.next();
+        }
+        "super" => {
+            while parts.next_if_eq(&"super").is_some() {
+                place.pop();
+            }
+        }
+        "self" => {
+            parts.next();
+        }
+        first if modules.contains(&format!("{from}/{first}")) => {}
+        _ => return None,
+    }
+    let mut found = None;
+    for part in parts {
+        place.push(part);
+        let module = place.join("/");
+        found = modules.contains(&module).then_some(module).or(found);
+    }
+    found
+}
+
+/// Where the ways to two modules part: the two that lie next to each other. None when one is in the other.
+fn siblings(one: &str, other: &str) -> Option<(String, String)> {
+    let (one, other): (Vec<_>, Vec<_>) = (one.split('/').collect(), other.split('/').collect());
+    let common = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
+    let is_inside = common == one.len() || common == other.len();
+    (!is_inside).then(|| (one[..=common].join("/"), other[..=common].join("/")))
+}
+
+/// Everything that a module names, and what that names.
+fn reached(from: &str, names: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(module) = next.pop() {
+        for named in names.get(module).into_iter().flatten() {
+            if reached.insert(named.clone()) {
+                next.push(named);
+            }
+        }
+    }
+    reached
+}
+
+/// Modules that lie next to each other name each other in one direction. A parent may name its children
+/// while they name it: the trait or the row is there, and those who are it are below.
+#[test]
+fn no_modules_name_each_other_in_a_circle() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = sources(&src);
+    let name_of = |path: &PathBuf| module_of(path.strip_prefix(&src).unwrap().to_str().unwrap());
+    let modules: BTreeSet<_> = files.iter().map(name_of).collect();
+    let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    each_line(|name, line, _| {
+        let from = module_of(name);
+        let inline = line.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
+        let inline =
+            inline.filter(|word| word.starts_with("super::") || word.starts_with("crate::"));
+        let named = if is_use(line) {
+            let import = line.split_once("use ").unwrap().1;
+            paths(import.trim_end_matches(';'))
+        } else {
+            inline.map(str::to_owned).collect()
+        };
+        let named = named.iter().filter_map(|path| meant(path, &from, &modules));
+        for (one, other) in named.filter_map(|module| siblings(&from, &module)) {
+            names.entry(one).or_default().insert(other);
+        }
+    });
+    let circle = |module: &String| -> BTreeSet<String> {
+        let mut circle = reached(module, &names);
+        circle.retain(|other| reached(other, &names).contains(module));
+        circle
+    };
+    let circles: BTreeSet<_> = names.keys().map(circle).collect();
+    let accepted: BTreeSet<BTreeSet<_>> = CIRCLES
+        .iter()
+        .map(|(_, circle)| circle.iter().map(|&module| module.to_owned()).collect())
+        .collect();
+    let new: Vec<_> = circles
+        .iter()
+        .filter(|circle| !circle.is_empty() && !accepted.contains(*circle))
+        .collect();
+    assert!(
+        new.is_empty(),
+        "these name each other in a circle: {new:#?}"
+    );
+    let gone: Vec<_> = accepted.difference(&circles).collect();
+    assert!(
+        gone.is_empty(),
+        "these circles are gone from src, not from CIRCLES: {gone:#?}"
+    );
 }
 
 /// Imports are grouped by module, which stable rustfmt can't hold: in one block of lines no module is

@@ -4,6 +4,7 @@
 
 mod closing;
 mod evidence;
+mod orders;
 mod origin;
 mod prove;
 mod reach;
@@ -11,100 +12,25 @@ mod rehearse;
 mod stepwise;
 mod transact;
 
-use super::backup::Backup;
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};
-use super::plan::{Plan, Policy};
+use super::plan::Plan;
 use super::preserve::{Lost, Tables};
-use super::source::{Folder, Migration, Version};
+use super::source::{Migration, Version};
 use super::{journal, ledger, plan};
 use crate::clock;
-use crate::db::{Door, Failed, Session, Target};
+use crate::db::{Failed, Session};
 use crate::sql::Dialect;
 use crate::stop::Stop;
+use orders::TRY;
 use prove::Goes;
 use rehearse::{Rehearsed, Rest};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use evidence::Evidence;
-
-/// How tables are compared that a migration touches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Guard {
-    /// Row by row and value by value, however large.
-    Exact,
-    /// The same; on MySQL, where it takes a copy, up to 1 GiB a table.
-    Auto,
-    /// By counts of rows and values only, so that an UPDATE or DELETE has to be acknowledged.
-    Counts,
-}
-
-/// Which files are one transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Together {
-    /// Each file is one of its own, so that what it locks is free again before the next one; on
-    /// SQLite, which has one lock only, all files are.
-    EachFile,
-    /// All files that follow one another and can be.
-    Run,
-}
-
-/// How large a table may be that is compared row by row by default, in bytes.
-const BUDGET: u64 = 1 << 30;
-/// How often a lock is tried for, so that a signal is not waited out.
-const TRY: Duration = Duration::from_millis(20);
-
-/// What is to be done, and how.
-pub struct Orders<'a> {
-    /// The database.
-    pub target: &'a Target,
-    /// The migrations.
-    pub folder: &'a Folder,
-    /// Which of them.
-    pub policy: Policy,
-    /// The database's SQL.
-    pub dialect: Dialect,
-    /// How touched tables are compared.
-    pub guard: Guard,
-    /// Which files are one transaction.
-    pub together: Together,
-    /// How long to wait for another replica or writer.
-    pub lock_wait: Duration,
-    /// How often to try again when a statement does not get its lock.
-    pub retries: u32,
-    /// What is put by before anything is destroyed.
-    pub backup: Backup,
-    /// Turns true when a signal asks to stop.
-    pub stop: &'a AtomicBool,
-    /// Opens a further connection, whose statements a signal stops as well.
-    pub open: &'a dyn Fn(Door<'_>) -> anyhow::Result<Box<dyn Session>>,
-    /// Tells what is being done.
-    pub tell: &'a (dyn Fn(&str) + Sync),
-}
-
-impl Orders<'_> {
-    fn check(&self) -> Result<(), Stop> {
-        if self.stop.load(Ordering::SeqCst) {
-            Err(Stop::interrupted())
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Waits a little, longer each time, and never as long as another replica does.
-    fn pause(&self, tried: u32) -> Result<(), Stop> {
-        let most = 50_u64.saturating_mul(1 << tried.min(6));
-        let until = clock::now() + Duration::from_millis(fastrand::u64(most / 2..=most));
-        while clock::now() < until {
-            self.check()?;
-            std::thread::sleep(TRY);
-        }
-        Ok(())
-    }
-}
+pub use orders::{Guard, Orders, Together};
 
 /// How a run ended.
 #[derive(Debug, Default)]
@@ -267,7 +193,7 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
                 return Ok(outcome);
             }
         }
-        outcome.backup = orders.backup.make(orders, &intents, &journal.run)?;
+        outcome.backup = orders.back_up(&intents, &journal.run)?;
         if let Some(path) = &outcome.backup {
             journal.create(session)?;
             let path = path.display().to_string();

@@ -2,9 +2,10 @@
 //! The pending files run on a copy of the database first; only when nothing is lost on the copy,
 //! they run on the database itself.
 
+use super::orders::BUDGET;
 use super::prove::Goes;
 use super::reach::{Known, Reach};
-use super::{BUDGET, End, Evidence, Guard, Orders, prove, reach, stepwise};
+use super::{End, Evidence, Guard, Orders, prove, reach};
 use crate::db::{Copied, Door, Failed, Session};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal::Journal;
@@ -291,7 +292,7 @@ impl Stage<'_> {
         let Rest { intent, first, .. } = self.files[index];
         let mut changed = changed.into_iter();
         let was_run = |number: usize| {
-            stepwise::is_run(intent, number, first) && !intent.is_of_server(&intent.pieces[number])
+            intent.is_run(number, first) && !intent.is_of_server(&intent.pieces[number])
         };
         (0..intent.pieces.len())
             .map(|number| was_run(number).then(|| changed.next()).flatten())
@@ -363,7 +364,7 @@ fn failed(error: anyhow::Error) -> Failed {
 
 /// What the statements before it set for the session.
 fn run_set(copy: &mut dyn Session, intent: &Intent<'_>, first: usize) -> Result<(), Failed> {
-    let mut set = (0..first).filter(|number| stepwise::is_run(intent, *number, first));
+    let mut set = (0..first).filter(|number| intent.is_run(*number, first));
     set.try_for_each(|number| prove::try_out(copy, intent, number))
 }
 

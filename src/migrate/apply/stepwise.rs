@@ -144,13 +144,6 @@ pub(super) fn rest(
     }
 }
 
-/// Whether a statement is run, in a file that goes on with its `first`: what a done statement set
-/// for the session is gone with it.
-pub(super) fn is_run(intent: &Intent<'_>, number: usize, first: usize) -> bool {
-    let sets = matches!(intent.pieces[number].facts.kind, Kind::SetVariable { .. });
-    number >= first || sets
-}
-
 impl Steps<'_> {
     fn version(&self) -> &str {
         self.intent.migration.version.text()
@@ -260,7 +253,7 @@ impl Steps<'_> {
         let intent = self.intent;
         for part in intent.parts() {
             let done = part.start..part.end.min(first).max(part.start);
-            let sets = done.filter(|number| is_run(intent, *number, first));
+            let sets = done.filter(|number| intent.is_run(*number, first));
             let rest = part.start.max(first)..part.end;
             let rest = Some(rest).filter(|rest| !rest.is_empty());
             for part in sets.map(|number| number..number + 1).chain(rest) {

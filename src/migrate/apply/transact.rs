@@ -114,9 +114,7 @@ fn once(
         return Ok(None);
     }
     if outcome.backup.is_none() {
-        outcome.backup = orders
-            .backup
-            .make(orders, part.iter().copied(), &journal.run)?;
+        outcome.backup = orders.back_up(part.iter().copied(), &journal.run)?;
     }
     ledger::create(session, orders.dialect)?;
     journal.create(session)?;

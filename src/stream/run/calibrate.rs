@@ -1,8 +1,9 @@
 //! Chats without a gate: is the answer saved rightly at all, where, and how long does the
 //! server take from the provider's end to its final marker?
 
-use super::chat::{Chat, Live, Vary};
+use super::chat::{Chat, Vary};
 use super::client::Seen;
+use super::live::Live;
 use super::stage::Stage;
 use crate::clock::Tick;
 use crate::report::{Report, Severity};

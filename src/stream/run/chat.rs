@@ -1,6 +1,7 @@
 //! Holding a chat: set-up, turns, and what the server says of them.
 
 use super::client::{Orders, Seen, Watching};
+use super::live::Live;
 use super::stage::Stage;
 use crate::clock::Tick;
 use crate::gateway::{Play, Reel};
@@ -32,27 +33,6 @@ pub struct Chat {
     spoken: Mutex<Vec<(String, watch::Receiver<Seen>)>>,
     /// What to do when the server does not have a path of the session.
     on_path: String,
-}
-
-/// A turn under way.
-pub(super) struct Live {
-    pub(super) number: usize,
-    pub(super) user: String,
-    pub(super) tag: String,
-    pub(super) nonce: String,
-    pub(super) expected: String,
-    /// What the client itself sent of the conversation, where it does.
-    pub(super) context: Option<String>,
-    /// What the provider says, where its format is read.
-    pub(super) answer: Option<String>,
-    pub(super) conversation: Option<String>,
-    pub(super) sent: Tick,
-    pub(super) play: Arc<Play>,
-    pub(super) watching: Watching,
-    /// How many chunks go out before the withheld one.
-    pub(super) chunks_before: usize,
-    /// How many connections the gateway had before.
-    connections: u64,
 }
 
 /// How a turn is varied.

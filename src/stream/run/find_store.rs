@@ -1,8 +1,8 @@
 //! Which table holds the messages: the user says so, or a first chat's own texts do. What the user
 //! says is held against these texts too: a store that is read in the wrong place loses everything.
 
-use super::chat::Live;
 use super::client::Seen;
+use super::live::Live;
 use super::stage::Stage;
 use crate::model::{Role, StoredMessage, Table};
 use crate::stop::Stop;

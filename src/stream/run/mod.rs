@@ -10,6 +10,7 @@ mod find_store;
 mod finish_without_done;
 mod gated;
 mod gates;
+mod live;
 mod observe;
 mod probe;
 mod provoked;

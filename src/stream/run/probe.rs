@@ -1,7 +1,8 @@
 //! Sends turns as clients do that stay and that leave, and tells how much of each answer is stored.
 
-use super::chat::{Live, Vary};
+use super::chat::Vary;
 use super::client::Seen;
+use super::live::Live;
 use super::stage::Stage;
 use super::{Options, World};
 use crate::model::{Role, State, StoredMessage};

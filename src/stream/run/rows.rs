@@ -1,6 +1,6 @@
 //! Looking at the answer's row.
 
-use super::chat::Live;
+use super::live::{Kept, Live};
 use super::stage::Stage;
 use crate::clock::Tick;
 use crate::gate::{Gate, Waiting};
@@ -16,14 +16,6 @@ use std::time::Duration;
 const ASK: Duration = Duration::from_millis(3);
 /// How long after the final marker a row is looked at once more.
 const LATER: Duration = Duration::from_secs(1);
-
-/// A complete row that is looked at once more at the end.
-pub(super) struct Kept {
-    pub(super) row: StoredMessage,
-    nonce: String,
-    at: Tick,
-    number: usize,
-}
 
 impl Stage<'_> {
     /// The answer's row when it is complete: it holds the nonce, and is marked as finished.

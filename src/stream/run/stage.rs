@@ -1,6 +1,6 @@
 //! A session on its stage: what is known of the server while its cases run.
 
-use super::rows::Kept;
+use super::live::Kept;
 use super::{Options, World};
 use crate::clock;
 use crate::clock::Tick;

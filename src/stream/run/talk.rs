@@ -1,7 +1,8 @@
 //! Chats for whoever looks at what becomes of them: no gate, no trial, every message remembered.
 
-use super::chat::{Chat, Live, Vary};
+use super::chat::{Chat, Vary};
 use super::client::Watching;
+use super::live::Live;
 use super::spot::{Act, Acted};
 use super::stage::Stage;
 use crate::clock::Tick;

@@ -1,7 +1,8 @@
 //! One turn behind the stepped gate: every step of the proof, with its evidence.
 
 use super::case::Moments;
-use super::chat::{Chat, Live, Vary};
+use super::chat::{Chat, Vary};
+use super::live::Live;
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;

@@ -1,7 +1,7 @@
 //! Whether the server's way to its store leads through the gate: else its commits can't be withheld,
 //! and no verdict may be built on that they were.
 
-use super::chat::Live;
+use super::live::Live;
 use super::stage::Stage;
 use crate::gate::AnyGate;
 use crate::model::Cell;

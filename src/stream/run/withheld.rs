@@ -1,7 +1,8 @@
 //! One turn whose commits are withheld, and then their answers: every step, with its evidence.
 
 use super::case::Moments;
-use super::chat::{Chat, Live};
+use super::chat::Chat;
+use super::live::Live;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use crate::clock::Tick;

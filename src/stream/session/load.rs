@@ -2,7 +2,8 @@
 
 use super::Session;
 use super::error::{SessionError, utf8};
-use super::parse::{Outside, parse};
+use super::parse::parse;
+use super::reader::Outside;
 use crate::input;
 use std::path::Path;
 

@@ -2,35 +2,15 @@
 
 use super::error::{SessionError, listed, nearest};
 use super::parse_request::{Answer, Requests, Secrets, capture_from, scalar};
-use super::reader::{Fields, Item, Origin, Place};
+use super::reader::{Fields, Item, Origin, Outside, Place};
 use super::spoken::{Forms, MESSAGES};
 use super::template::Template;
 use super::validate::{Scope, at_most_one, json_path, not_empty, regex};
 use super::{FinalMarker, History, Login, Logs, Plays, Session, Turn, spoken};
 use crate::stream::cassette::{Cassette, Stamp};
 use serde_json_path::JsonPath;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
-
-/// What a session file refers to outside of its own text.
-#[derive(Clone, Copy)]
-pub struct Outside<'a> {
-    /// The names that `profile` may have; any when empty.
-    pub profiles: &'a [&'a str],
-    /// Reads a file whose path is relative to the session file; the error is a reason.
-    pub read: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
-    /// Reads a variable of the environment.
-    pub env: &'a dyn Fn(&str) -> Option<String>,
-}
-
-impl fmt::Debug for Outside<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outside")
-            .field("profiles", &self.profiles)
-            .finish_non_exhaustive()
-    }
-}
 
 const TOP: Place = Place {
     name: "the session",

@@ -2,8 +2,7 @@
 
 use super::capture::{Capture, CaptureFrom};
 use super::error::{SessionError, nearest};
-use super::parse::Outside;
-use super::reader::{Fields, Item};
+use super::reader::{Fields, Item, Outside};
 use super::request::{Body, Method, Request};
 use super::template::{JsonTemplate, Secret, Template};
 use super::validate::{Scope, at_most_one, header_name, json_path, method_and_path};

@@ -4,9 +4,29 @@
 //! of a whole `json = {…}`, but not of the one string in it that is wrong.
 
 use super::error::{SessionError, listed, nearest};
+use std::fmt;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// What a session file refers to outside of its own text.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// The names that `profile` may have; any when empty.
+    pub profiles: &'a [&'a str],
+    /// Reads a file whose path is relative to the session file; the error is a reason.
+    pub read: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
+    /// Reads a variable of the environment.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl fmt::Debug for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside")
+            .field("profiles", &self.profiles)
+            .finish_non_exhaustive()
+    }
+}
 
 /// The file that is being read.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! A file of MySQL, statement by statement. What the file holds together stays together: nothing of
 //! its transaction or under its locks is committed before the file says so, or a DDL statement does.
 
-use super::{Steps, helped, is_run, late};
+use super::{Steps, helped, late};
 use crate::db::{Failed, Session};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, patiently, prove};
@@ -149,7 +149,7 @@ pub(super) fn walk(
     walk.lock_again(session)?;
     while number < steps.intent.pieces.len() {
         steps.orders.check()?;
-        if !is_run(steps.intent, number, walk.committed) {
+        if !steps.intent.is_run(number, walk.committed) {
             number += 1;
             continue;
         }

@@ -1,0 +1,36 @@
+//! A turn under way, and a row of one that is over.
+
+use super::client::Watching;
+use crate::clock::Tick;
+use crate::gateway::Play;
+use crate::model::StoredMessage;
+use std::sync::Arc;
+
+/// A turn under way.
+pub(super) struct Live {
+    pub(super) number: usize,
+    pub(super) user: String,
+    pub(super) tag: String,
+    pub(super) nonce: String,
+    pub(super) expected: String,
+    /// What the client itself sent of the conversation, where it does.
+    pub(super) context: Option<String>,
+    /// What the provider says, where its format is read.
+    pub(super) answer: Option<String>,
+    pub(super) conversation: Option<String>,
+    pub(super) sent: Tick,
+    pub(super) play: Arc<Play>,
+    pub(super) watching: Watching,
+    /// How many chunks go out before the withheld one.
+    pub(super) chunks_before: usize,
+    /// How many connections the gateway had before.
+    pub(super) connections: u64,
+}
+
+/// A complete row that is looked at once more at the end.
+pub(super) struct Kept {
+    pub(super) row: StoredMessage,
+    pub(super) nonce: String,
+    pub(super) at: Tick,
+    pub(super) number: usize,
+}
