@@ -324,6 +324,18 @@ const CIRCLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "a reader opens its catalogue and its snapshots, and both decode through it",
+        &["db/mysql/query", "db/mysql/reader", "db/mysql/steady"],
+    ),
+    (
+        "the same of PostgreSQL",
+        &["db/postgres/reader", "db/postgres/steady"],
+    ),
+    (
+        "TLS is asked for on the wire, and what is on the wire may be in TLS",
+        &["db/postgres/query/tls", "db/postgres/query/wire"],
+    ),
+    (
         "`stream::run` drives the gateway, which plays the cassettes of `stream`",
         &["config", "gateway", "stream"],
     ),
