@@ -434,6 +434,14 @@ fn no_modules_name_each_other_in_a_circle() {
     let modules: BTreeSet<_> = files.iter().map(name_of).collect();
     let mut names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     each_line(|name, line, _| {
+        // Unit tests may name whatever they compare.
+        if ["/tests.rs", "/trials.rs"]
+            .iter()
+            .any(|end| name.ends_with(end))
+            || name.contains("/tests/")
+        {
+            return;
+        }
         let from = module_of(name);
         let inline = line.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
         let inline =
