@@ -20,6 +20,7 @@ mod backup;
 mod bad_input;
 mod bad_servers;
 mod cases;
+mod catalogue;
 mod chat_schema;
 mod cli;
 mod compatible;

@@ -13,6 +13,11 @@ pub(super) struct Seen {
     file: String,
     /// The table that it is a part of, or inherits to: whose rows its own are too.
     parents: String,
+    /// The table on top of these.
+    root: Option<u64>,
+    /// Whether what it is can change without a change of its own rows in the catalogue, and of those
+    /// that are looked at as a whole.
+    composed: bool,
     /// The words of the enums in its columns, each with its type.
     words: BTreeMap<u64, String>,
 }
@@ -48,9 +53,129 @@ impl Seen {
 /// The user's schemas.
 const OF_USER: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
-impl Postgres {
+/// The catalogue as it was read last.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
     /// Every table, by its number.
-    pub(super) fn look(&mut self) -> anyhow::Result<BTreeMap<u64, Seen>> {
+    pub(super) tables: BTreeMap<u64, Seen>,
+    versions: Versions,
+    /// Whether nothing can have changed since.
+    pub(super) fresh: bool,
+}
+
+/// Which versions of the catalogue's rows were read: a row that changes gets another place and the
+/// number of another transaction, whoever changed it and however.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Versions {
+    /// Those that say something of several tables: of schemas, inheritance, enums and other types.
+    shared: String,
+    /// Those of each table, its columns and its primary key.
+    tables: BTreeMap<u64, String>,
+}
+
+/// The first number that the server gives to what is made after its own objects.
+const FIRST: u64 = 16384;
+
+impl Postgres {
+    /// Reads the catalogue again where it changed since it was read last.
+    pub(super) fn look(&mut self) -> anyhow::Result<()> {
+        let versions = self.versions()?;
+        let known = &self.looked;
+        let apart = known.versions.shared == versions.shared
+            && !known.tables.values().any(|seen| seen.composed);
+        let changed: Vec<_> = versions
+            .tables
+            .iter()
+            .filter(|(id, version)| known.versions.tables.get(id) != Some(version))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut tables = if !apart {
+            self.read_tables(None)?
+        } else if changed.is_empty() {
+            std::mem::take(&mut self.looked.tables)
+        } else {
+            let some = self.read_tables(Some(&changed))?;
+            if some.values().any(|seen| seen.composed) {
+                self.read_tables(None)?
+            } else {
+                let mut tables = std::mem::take(&mut self.looked.tables);
+                tables.retain(|id, _| !changed.contains(id));
+                tables.extend(some);
+                tables
+            }
+        };
+        if apart {
+            tables.retain(|id, _| versions.tables.contains_key(id));
+        }
+        self.name(&mut tables);
+        self.looked = Looked {
+            tables,
+            versions,
+            fresh: true,
+        };
+        Ok(())
+    }
+
+    fn versions(&mut self) -> anyhow::Result<Versions> {
+        let all = |table: &str, order: &str, of: &str| {
+            format!(
+                "(SELECT string_agg(concat(ctid, ' ', xmin), ',' ORDER BY {order}) FROM {table} WHERE {of})"
+            )
+        };
+        let shared = [
+            all("pg_namespace", "oid", "true"),
+            all("pg_inherits", "inhrelid, inhseqno", "true"),
+            all("pg_enum", "oid", "true"),
+            // But for those of the rows of tables, and of arrays.
+            all(
+                "pg_type",
+                "oid",
+                &format!("oid >= {FIRST} AND typrelid = 0 AND (typtype <> 'b' OR typelem = 0)"),
+            ),
+        ];
+        // VACUUM FULL gives rows other places.
+        let files = ["pg_class", "pg_attribute", "pg_index", "pg_type", "pg_enum"];
+        let files = files.map(|name| format!("pg_relation_filenode('{name}')"));
+        let [shared, classes, columns, keys] = self.several(&[
+            format!("md5(concat_ws(';', {}, {}))", shared.join(", "), files.join(", ")),
+            format!(
+                "oid::text, ctid::text, xmin::text FROM pg_class WHERE oid >= {FIRST} AND relkind IN ('r', 'p') AND relpersistence <> 't'"
+            ),
+            format!(
+                "attrelid::text, md5(string_agg(concat(ctid, ' ', xmin), ',' ORDER BY attnum)) \
+                 FROM pg_attribute WHERE attrelid >= {FIRST} AND attnum > 0 GROUP BY attrelid"
+            ),
+            format!("indrelid::text, ctid::text, xmin::text FROM pg_index WHERE indrelid >= {FIRST} AND indisprimary"),
+        ])?;
+        let mut versions = Versions {
+            shared: shared[0][0].to_string(),
+            tables: BTreeMap::new(),
+        };
+        for row in &classes {
+            let (id, version) = (
+                row[0].to_string().parse()?,
+                format!("{} {}", row[1], row[2]),
+            );
+            versions.tables.insert(id, version);
+        }
+        for row in columns.iter().chain(&keys) {
+            if let Some(version) = versions.tables.get_mut(&row[0].to_string().parse()?) {
+                for part in &row[1..] {
+                    version.push_str(&format!(" {part}"));
+                }
+            }
+        }
+        Ok(versions)
+    }
+
+    /// Tables by their numbers: these, or all.
+    fn read_tables(&mut self, only: Option<&[u64]>) -> anyhow::Result<BTreeMap<u64, Seen>> {
+        let of = |column: &str| {
+            only.map_or_else(String::new, |ids| {
+                let ids: Vec<_> = ids.iter().map(u64::to_string).collect();
+                format!(" AND {column} IN ({})", ids.join(", "))
+            })
+        };
         let [tables, columns, fields, words] = self.several(&[
             format!(
             "c.oid::text, n.nspname::text, c.relname::text, (c.relkind = 'p')::text, c.relfilenode::text, \
@@ -60,45 +185,41 @@ impl Postgres {
              SELECT part::text FROM above WHERE part <> c.oid ORDER BY height DESC LIMIT 1), (c.relpersistence = 'u')::text, \
              (NOT c.relispartition AND EXISTS (SELECT 1 FROM pg_inherits AS i WHERE i.inhrelid = c.oid))::text \
              FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OF_USER} ORDER BY n.nspname, c.relname"
+             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OF_USER}{}", of("c.oid")
             ),
+            // A type that is made of others is a composite one, a domain or a range, or an array of it.
             format!(
             "a.attrelid::text, a.attnum::text, a.attname::text, format_type(a.atttypid, a.atttypmod), \
-             (array_position(i.indkey::int2[], a.attnum))::text, (t.typnamespace <> 'pg_catalog'::regnamespace AND t.typtype <> 'e')::text \
+             (array_position(i.indkey::int2[], a.attnum))::text, \
+             (t.typnamespace <> 'pg_catalog'::regnamespace AND coalesce(e.typtype, t.typtype) NOT IN ('b', 'e'))::text \
              FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-             JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary \
+             JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_type AS e ON e.oid = t.typelem \
+             LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary \
              WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND c.relkind IN ('r', 'p') \
-             AND c.relpersistence <> 't' AND {OF_USER} ORDER BY a.attrelid, a.attnum"
+             AND c.relpersistence <> 't' AND {OF_USER}{} ORDER BY a.attrelid, a.attnum", of("a.attrelid")
             ),
             // A field that goes out of a composite type goes out of every column of it.
-            format!(
+            if only.is_some() { "''".to_owned() } else { format!(
             "md5(coalesce(string_agg(a.attrelid::text || ' ' || a.attnum::text || ' ' || a.atttypid::text, ',' ORDER BY a.attrelid, a.attnum), '')) \
              FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('c', 'r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND c.relpersistence <> 't' AND {OF_USER}"
-            ),
+            ) },
+            format!(
             "a.attrelid::text, e.oid::text, e.enumtypid::text || ' ' || e.enumlabel FROM pg_enum AS e \
              JOIN pg_type AS t ON e.enumtypid IN (t.oid, t.typelem, t.typbasetype) JOIN pg_attribute AS a ON a.atttypid = t.oid \
-             WHERE a.attnum > 0 AND NOT a.attisdropped".to_owned(),
+             WHERE a.attnum > 0 AND NOT a.attisdropped{}", of("a.attrelid")),
         ])?;
-        let mut names = BTreeMap::new();
-        for row in &tables {
-            let (schema, table) = (row[1].to_string(), row[2].to_string());
-            let name = self.shown(&schema, &table);
-            let parted = row[3].text() == Some("true");
-            self.known.insert(name.clone(), (schema, table, parted));
-            names.insert(row[0].to_string(), name);
-        }
         let mut found = BTreeMap::new();
         for row in &tables {
             let id: u64 = row[0].to_string().parse()?;
+            let (schema, table) = (row[1].to_string(), row[2].to_string());
             let shape = Shape {
                 id: Some(id),
-                name: names[&row[0].to_string()].clone(),
-                bare: row[1].text() == Some(self.default.as_str()),
-                schema: row[1].to_string(),
-                table: row[2].to_string(),
+                name: self.shown(&schema, &table),
+                bare: schema == self.default,
+                schema,
+                table,
                 volatile: row[7].text() == Some("true"),
-                whole: row[6].text().and_then(|root| names.get(root).cloned()),
                 parted: row[3].text() == Some("true"),
                 heir: row[8].text() == Some("true"),
                 ..Shape::default()
@@ -107,6 +228,8 @@ impl Postgres {
                 shape,
                 file: row[4].to_string(),
                 parents: row[5].to_string(),
+                root: row[6].text().map(str::parse).transpose()?,
+                composed: id < FIRST,
                 words: BTreeMap::new(),
             };
             found.insert(id, seen);
@@ -119,6 +242,20 @@ impl Postgres {
             }
         }
         Ok(found)
+    }
+
+    /// Notes how all tables are called, and the wholes of parts by their names.
+    fn name(&mut self, tables: &mut BTreeMap<u64, Seen>) {
+        let names: BTreeMap<_, _> = tables
+            .iter()
+            .map(|(id, seen)| (*id, seen.shape.name.clone()))
+            .collect();
+        for seen in tables.values_mut() {
+            let shape = &mut seen.shape;
+            shape.whole = seen.root.and_then(|root| names.get(&root).cloned());
+            let full = (shape.schema.clone(), shape.table.clone(), shape.parted);
+            self.known.insert(shape.name.clone(), full);
+        }
     }
 
     /// The rows of several queries, each without its SELECT, in one go: what is on the way costs more
@@ -190,6 +327,8 @@ fn add_columns(
             continue;
         };
         let name = row[2].to_string();
+        let made_of_others = row[5].text() == Some("true");
+        seen.composed |= made_of_others;
         if let Some(place) = row[4].text() {
             keys.entry(id)
                 .or_default()
@@ -198,9 +337,10 @@ fn add_columns(
         seen.shape.columns.push(ShapeColumn {
             id: Some(row[1].to_string().parse()?),
             name,
-            declared: match row[5].text() {
-                Some("true") => format!("{} {fields}", row[3]),
-                _ => row[3].to_string(),
+            declared: if made_of_others {
+                format!("{} {fields}", row[3])
+            } else {
+                row[3].to_string()
             },
         });
     }

@@ -12,7 +12,8 @@ impl Postgres {
             Isolation::Serializable => "SERIALIZABLE",
         };
         let hold = self.with_children(hold).map_err(as_failed)?;
-        (self.now, self.of_migration) = (None, None);
+        self.looked.fresh = false;
+        self.of_migration = None;
         // LOCK is the one statement that does not yet decide what the transaction sees.
         let locks = hold
             .iter()

@@ -16,7 +16,7 @@ use crate::db::session::{
 use crate::db::{Target, server};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use crate::stop::Stop;
-use catalog::Seen;
+use catalog::{Looked, Seen};
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition, PgRow};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _, ValueRef as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,8 +48,8 @@ struct Postgres {
     known: BTreeMap<String, (String, String, bool)>,
     /// The tables when the watch began, by their number.
     before: BTreeMap<u64, Seen>,
-    /// The tables as they were looked at last, while no statement was run since.
-    now: Option<BTreeMap<u64, Seen>>,
+    /// The tables as they were looked at last.
+    looked: Looked,
     /// What the tables held.
     witness: Witness,
     /// The counts of those that are only counted, by their names.
@@ -94,7 +94,7 @@ impl Postgres {
             turn: None,
             known: BTreeMap::new(),
             before: BTreeMap::new(),
-            now: None,
+            looked: Looked::default(),
             witness: Witness::new(forms::form),
             counts: BTreeMap::new(),
             of_migration: None,
@@ -170,12 +170,10 @@ impl Postgres {
     /// The tables as they are.
     fn seen(&mut self) -> anyhow::Result<&BTreeMap<u64, Seen>> {
         // Between two transactions others may have made tables.
-        let known = self.now.take().filter(|_| self.transaction.is_some());
-        let seen = match known {
-            Some(seen) => seen,
-            None => self.own(Self::look)?,
-        };
-        Ok(self.now.insert(seen))
+        if !self.looked.fresh || self.transaction.is_none() {
+            self.own(Self::look)?;
+        }
+        Ok(&self.looked.tables)
     }
 
     /// A table as it is, by its name in reports.
@@ -204,13 +202,20 @@ impl Session for Postgres {
         match sql {
             // With the transaction what is set in it ends.
             "COMMIT" | "ROLLBACK" => {
-                (self.now, self.transaction, self.of_migration) = (None, None, None);
+                self.looked.fresh = false;
+                (self.transaction, self.of_migration) = (None, None);
             }
             // What was set since goes too, and before it nothing of chatctl's own was.
-            _ if sql.starts_with("ROLLBACK TO ") => (self.now, self.of_migration) = (None, None),
-            _ if sql.starts_with("SAVEPOINT ") => self.give_back()?,
+            _ if sql.starts_with("ROLLBACK TO ") => {
+                self.looked.fresh = false;
+                self.of_migration = None;
+            }
+            // Neither changes the catalogue.
+            _ if sql.starts_with("SAVEPOINT ") || sql.starts_with("RELEASE ") => {
+                self.give_back()?;
+            }
             _ => {
-                self.now = None;
+                self.looked.fresh = false;
                 self.give_back()?;
             }
         }
@@ -244,7 +249,7 @@ impl Session for Postgres {
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
-        self.now = None;
+        self.looked.fresh = false;
         self.give_back()?;
         self.one(statement)
     }
@@ -287,7 +292,8 @@ impl Session for Postgres {
     fn begin(&mut self) -> Result<(), Failed> {
         self.locked = None;
         // Rows that others commit meanwhile must be seen when a table is put aside.
-        (self.now, self.of_migration) = (None, None);
+        self.looked.fresh = false;
+        self.of_migration = None;
         let begin =
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_current_xact_id()::text";
         let rows = self.runtime.block_on(rows(&mut self.connection, begin));
@@ -321,7 +327,7 @@ impl Session for Postgres {
     }
 
     fn tidy(&mut self) -> Result<(), Failed> {
-        (self.now, self.of_migration) = (None, None);
+        self.of_migration = None;
         let notice = if self.notices { NOTICE } else { "" };
         self.send(&format!(
             "RESET ALL; RESET ROLE; RESET SESSION AUTHORIZATION; DEALLOCATE ALL; {notice}"
