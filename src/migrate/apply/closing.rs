@@ -42,46 +42,45 @@ impl Opening {
         })
     }
 
-    /// Why what a file did may not be committed; else the indexes, triggers and views that there are now.
+    /// Why what a file did may not be committed.
     pub(super) fn check(
         &self,
         session: &mut dyn Session,
         file: &str,
-    ) -> anyhow::Result<Result<BTreeSet<Object>, Refused>> {
-        if let Some(key) = session.broken_keys()?.difference(&self.broken).next() {
-            let message = format!("a foreign key would be broken: {key}");
-            let end = refusal(file, message, "fix the rows in the migration");
-            return Ok(Err(Refused::Key(end)));
+    ) -> anyhow::Result<Option<Refused>> {
+        if let Some(refused) = self.broken(session, file)? {
+            return Ok(Some(refused));
         }
-        let objects = session.objects()?;
-        Ok(match self.in_the_way(session, file, &objects)? {
-            Some(end) => Err(Refused::Other(end)),
-            None => Ok(objects),
-        })
+        let history = self.history_is_unwatched(session, file)?;
+        Ok(history.err().map(Refused::Other))
+    }
+
+    /// Why what files did may not be committed, for a reference that leads nowhere now.
+    pub(super) fn broken(
+        &self,
+        session: &mut dyn Session,
+        file: &str,
+    ) -> anyhow::Result<Option<Refused>> {
+        let broken = session.broken_keys()?;
+        Ok(broken.difference(&self.broken).next().map(|key| {
+            let message = format!("a foreign key would be broken: {key}");
+            Refused::Key(refusal(file, message, "fix the rows in the migration"))
+        }))
     }
 
     /// Why the history may not be written: something would act when it is, after everything was
-    /// compared.
-    pub(super) fn history_is_watched(
+    /// compared. Else the indexes, triggers and views that there are now.
+    pub(super) fn history_is_unwatched(
         &self,
         session: &mut dyn Session,
         file: &str,
-    ) -> anyhow::Result<Option<End>> {
+    ) -> anyhow::Result<Result<BTreeSet<Object>, End>> {
         let objects = session.objects()?;
-        self.in_the_way(session, file, &objects)
-    }
-
-    fn in_the_way(
-        &self,
-        session: &mut dyn Session,
-        file: &str,
-        objects: &BTreeSet<Object>,
-    ) -> anyhow::Result<Option<End>> {
         let own = |object: &&Object| {
             object.kind == "trigger" && OWN_TABLES.contains(&object.table.as_str())
         };
         if let Some(trigger) = objects.iter().find(own) {
-            return Ok(Some(refusal(
+            return Ok(Err(refusal(
                 file,
                 format!(
                     "the trigger `{}` on `{}` runs after everything was compared",
@@ -91,13 +90,13 @@ impl Opening {
             )));
         }
         if session.history()? != self.history {
-            return Ok(Some(refusal(
+            return Ok(Err(refusal(
                 file,
                 "a rule, a default, a policy or another table would be in the way when the history is written, after everything was compared".to_owned(),
                 "leave `_sqlx_migrations` and `_chatctl_journal` alone: only chatctl may write the history",
             )));
         }
-        Ok(None)
+        Ok(Ok(objects))
     }
 }
 

@@ -383,7 +383,7 @@ impl Steps<'_> {
         };
         let mut detail = proven.evidence.words(None);
         evidence.add(proven.evidence);
-        if let Err(refused) = opening.check(session, &self.intent.migration.file_name())? {
+        if let Some(refused) = opening.check(session, &self.intent.migration.file_name())? {
             return Ok(Some(refused.end()));
         }
         if let Some(end) = pending.check(session, orders, self.intent)? {

@@ -125,6 +125,7 @@ fn once(
         let path = path.display().to_string();
         journal.write(session, &Mark::of_run(State::Backup, &path))?;
     }
+    let mut objects_now = BTreeSet::new();
     for (number, intent) in part.iter().enumerate() {
         let goes = if number + 1 == part.len() {
             goes
@@ -151,9 +152,10 @@ fn once(
         session.command("RELEASE chatctl_file")?;
         session.tidy()?;
         let file = intent.migration.file_name();
-        if let Some(end) = opening.history_is_watched(session, &file)? {
-            return Ok(Some(Refused::Other(end)));
-        }
+        objects_now = match opening.history_is_unwatched(session, &file)? {
+            Ok(objects) => objects,
+            Err(end) => return Ok(Some(Refused::Other(end))),
+        };
         if let Some(end) = pending.check(session, orders, intent)? {
             return Ok(Some(Refused::Other(end)));
         }
@@ -168,10 +170,10 @@ fn once(
             .push(Ran::new(intent.migration, proven.took, proven.evidence));
     }
     let last = part.last().map(|intent| intent.migration.file_name());
-    let objects_now = match opening.check(session, &last.unwrap_or_default())? {
-        Ok(objects) => objects,
-        Err(refused) => return Ok(Some(refused)),
-    };
+    // Nothing acts when the history is written, so that the objects are still those of the last file.
+    if let Some(refused) = opening.broken(session, &last.unwrap_or_default())? {
+        return Ok(Some(refused));
+    }
     outcome.objects = gone(&opening.objects, &objects_now, &part);
     orders.check()?;
     match orders.dialect {
