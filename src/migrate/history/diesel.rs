@@ -4,6 +4,7 @@ use super::{
     Column, History, Recognition, Recorded, Row, applied, cell, no_checksums, no_names, version,
 };
 use crate::migrate::plan::Applied;
+use crate::migrate::source::Version;
 use crate::stop::Stop;
 
 /// The row of Diesel.
@@ -25,9 +26,10 @@ pub const HISTORY: History = History {
 fn read(rows: &[Row]) -> Result<Recorded, Stop> {
     let mut recorded = Recorded::default();
     for row in rows {
+        let text = cell(row, 0).unwrap_or_default();
         recorded.each.push(Applied {
             installed_on: cell(row, 1).map(str::to_owned),
-            ..applied(version(row, 0, HISTORY.table)?)
+            ..applied(Version::of_diesel(text).map_or_else(|| version(row, 0, HISTORY.table), Ok)?)
         });
     }
     Ok(recorded)

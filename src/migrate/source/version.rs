@@ -71,6 +71,16 @@ impl Version {
         }
     }
 
+    /// A version of Diesel, with dashes as its folder has it, or without them as its history does. It is
+    /// ordered as text, in which a day comes before the times of the next day: its number is that of its
+    /// first second.
+    pub fn of_diesel(text: &str) -> Option<Self> {
+        let number = Self::parse(&text.replace('-', ""))?.as_number()?;
+        let is_day = (19_000_101..=99_991_231).contains(&number);
+        let number = if is_day { number * 1_000_000 } else { number };
+        (!text.starts_with('-')).then(|| Self::written(text, number))
+    }
+
     /// The name of a folder that begins with a number, such as `20240101120000_add_chat`. The name orders
     /// it, not the number: two folders may have one number, and `20240101_a` comes after
     /// `20240101120000_b`.
@@ -200,6 +210,16 @@ mod tests {
         assert_eq!(version("001").as_number(), Some(1));
         assert_eq!(version("1.2").as_number(), None);
         assert_eq!(version("1_2").text(), "1.2");
+    }
+
+    #[test]
+    fn a_day_of_diesel_is_its_first_second() {
+        let number = |text: &str| Version::of_diesel(text).unwrap().as_number();
+        assert_eq!(number("2024-03-13"), Some(20_240_313_000_000));
+        assert_eq!(number("20240313"), number("2024-03-13"));
+        assert_eq!(number("2024-03-06-170000"), Some(20_240_306_170_000));
+        assert_eq!(number("00000001"), Some(1));
+        assert!(Version::of_diesel("-1").is_none() && Version::of_diesel("1.2").is_none());
     }
 
     #[test]

@@ -66,15 +66,14 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 
 fn migration(folder: &str, file: &File) -> Result<Migration, Stop> {
     let (text, title) = folder.split_once('_').unwrap_or((folder, ""));
-    let number = Version::parse(&text.replace('-', "")).and_then(|version| version.as_number());
-    let number = number.filter(|_| !text.starts_with('-')).ok_or_else(|| {
+    let version = Version::of_diesel(text).ok_or_else(|| {
         Stop::usage(format!(
             "the folder of `{}` must begin with a time or a number, not `{text}`",
             file.name
         ))
         .hint(format!("rename it, as to `2024-01-01-120000_{folder}`"))
     })?;
-    Migration::whole(Version::written(text, number), title.to_owned(), file)
+    Migration::whole(version, title.to_owned(), file)
 }
 
 fn in_transaction(metadata: &File) -> Result<bool, Stop> {
@@ -146,6 +145,13 @@ mod tests {
             assert!(parse(&[(name, "")]).unwrap_err().message.contains(name));
         }
         assert!(parse(&[("9_a/up.sql", ""), ("10_b/up.sql", "")]).is_err());
+        let day = [
+            ("2024-03-06-170000_a/up.sql", ""),
+            ("2024-03-13_170000_b/up.sql", ""),
+            ("2024-06-05-131359_c/up.sql", ""),
+        ];
+        let parsed = parse(&day).unwrap();
+        assert!(parsed.migrations.is_sorted_by_key(|it| it.version.clone()));
         let bad = [
             ("1_a/up.sql", ""),
             ("1_a/metadata.toml", "run_in_transaction = 1"),
