@@ -93,7 +93,7 @@ fn command(
         .value("format", global.format.as_deref())?
         .unwrap_or_default();
     let format =
-        render::named(&format).ok_or_else(|| Stop::usage(format!("`{format}` is no format")))?;
+        render::named(&format).ok_or_else(|| Stop::usage(format!("unknown format `{format}`")))?;
     told.format = format;
     let reports = global.report.iter().map(|spec| told::parse(spec));
     let further_reports = reports.collect::<Result<Vec<_>, _>>()?;

@@ -26,11 +26,11 @@ pub struct Global {
     #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
-    /// What stdout gets [default: human]
+    /// Output format [default: human]
     #[arg(long, global = true, value_parser = PossibleValuesParser::new(render::ALL.iter().map(|format| format.name)))]
     pub format: Option<String>,
 
-    /// Write a further report of the same run to a file; may be repeated
+    /// Also write a report of this run to a file, in this format; may be repeated
     #[arg(long, global = true, value_name = "FORMAT=FILE")]
     pub report: Vec<String>,
 
@@ -38,7 +38,7 @@ pub struct Global {
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
 
-    /// Say nothing on stderr but errors
+    /// Print only errors to stderr
     #[arg(short, long, global = true)]
     pub quiet: bool,
 
@@ -46,15 +46,15 @@ pub struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
-    /// Hide what users wrote, and what looks like a secret, in everything that is shown
+    /// Hide user-written text and anything that looks like a secret in all output
     #[arg(long, global = true)]
     pub redact: bool,
 
-    /// Show what is longer than the terminal without a pager ($CHATCTL_PAGER, $PAGER)
+    /// Do not use a pager ($CHATCTL_PAGER, $PAGER)
     #[arg(long, global = true)]
     pub no_pager: bool,
 
-    /// The settings file [default: the next chatctl.toml upwards]
+    /// Configuration file [default: chatctl.toml in this or the nearest parent directory]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
@@ -79,16 +79,16 @@ pub enum Command {
     /// Apply migrations: every row survives, or nothing is changed
     Migrate(Box<migrate::Args>),
 
-    /// Look into the store: reads, and can't write
+    /// Look into the store, read-only
     Inspect(inspect::Args),
 
-    /// Tell whether every stored conversation survived, and how many questions got their answer
+    /// Check whether every stored conversation survived, and how many questions have an answer
     Audit(Box<audit::Args>),
 
-    /// See a proven pass and a proven violation, on a small server inside this program
+    /// Show a proven pass and a proven violation, on a small server inside this program
     Demo(demo::Args),
 
-    /// Explain what a finding means, how it comes about and how to fix it
+    /// Explain a finding: what it means, what causes it and how to fix it
     Explain(explain::Args),
 
     /// Show every setting and where its value came from

@@ -29,7 +29,7 @@ pub fn text_of(path: &Path) -> io::Result<(String, Metadata)> {
 }
 
 fn utf8(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is no text in UTF-8"))
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }
 
 fn read_of(path: &Path) -> io::Result<(Vec<u8>, Metadata)> {

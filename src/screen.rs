@@ -133,7 +133,7 @@ impl<'a> Screen<'a> {
                 Err(error) if number == 0 && error.kind() == io::ErrorKind::BrokenPipe => {
                     return Ok(ControlFlow::Break(()));
                 }
-                written => written.context("writing what is shown")?,
+                written => written.context("writing the output")?,
             }
         }
         Ok(ControlFlow::Continue(()))

@@ -26,7 +26,7 @@ impl Env {
             .value("database-url", self.database_url.as_deref())?;
         let url = url.ok_or_else(|| {
             Stop::usage("no store").hint(
-                "give --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL \
+                "use --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL \
                  or `database-url` in chatctl.toml",
             )
         })?;

@@ -11,12 +11,12 @@ use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 
-/// See a proven pass and a proven violation, on a small server inside this program
+/// Show a proven pass and a proven violation, on a small server inside this program
 ///
 /// Everything happens on loopback and in a temporary folder, which is removed at the end.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Verify the server with this bug alone, with the exit code of the verdict
+    /// Verify only the server with this bug; the exit code is that of the verdict
     #[arg(long, value_parser = PossibleValuesParser::new(demo::ALL.iter().map(|bug| bug.name)))]
     bug: Option<String>,
 }
@@ -38,9 +38,9 @@ const GOOD: &str =
     "1. A chat server as it should be: it commits the assistant's message and then sends `[DONE]`.";
 const BAD: &str = "2. The same server with the bug of a real incident: it sends `[DONE]` first and saves afterwards.\n   \
     A browser that hangs up at `[DONE]` cancels the save, and the answer is gone after a reload.";
-const END: &str = "Both verdicts are as they must be. Now your own server:\n\n  \
+const END: &str = "Both verdicts are as expected. Now your own server:\n\n  \
     chatctl verify-stream --database-url sqlite:chat.db --start 'uvicorn app:app --port {port}'\n\n\
-    `chatctl explain saved-after-done` tells how the bug comes about and how to fix it.";
+    `chatctl explain saved-after-done` explains what causes the bug and how to fix it.";
 
 /// Runs it.
 pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
@@ -54,7 +54,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let end = if as_it_must {
         END
     } else {
-        "The verdicts are not as they must be: something on this machine disturbs the proof."
+        "The verdicts are not as expected: something on this machine disturbs the proof."
     };
     let stops = vec![
         (GOOD.to_owned(), Some(good)),

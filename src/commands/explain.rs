@@ -5,10 +5,10 @@ use crate::explain;
 use crate::lint::squawk;
 use crate::stop::Stop;
 
-/// Explain what a finding means, how it comes about and how to fix it
+/// Explain a finding: what it means, what causes it and how to fix it
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The code of a finding; all codes when absent
+    /// The code of a finding [default: list all codes]
     code: Option<String>,
 }
 

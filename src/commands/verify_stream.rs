@@ -21,7 +21,7 @@ use std::time::Instant;
 /// and let through or rolled back however chatctl ends.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Session files, or folders of them [default: `sessions` of chatctl.toml, else the shipped one]
+    /// Session files or folders [default: `sessions` in chatctl.toml, else the shipped session]
     #[arg(value_name = "SESSION")]
     sessions: Vec<PathBuf>,
 
@@ -29,30 +29,30 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 
-    /// Start and end the server: a command with {port}, and {gateway_url}, {database_url}, {database_path}
-    /// or others where it needs them (docs/starting.md). It finds OPENAI_BASE_URL, OPENAI_API_KEY and
-    /// DATABASE_URL in its environment
+    /// Start and end the server: a command with {port} and, if needed, {gateway_url}, {database_url},
+    /// {database_path} or others (docs/starting.md). Its environment has OPENAI_BASE_URL, OPENAI_API_KEY
+    /// and DATABASE_URL
     #[arg(long, value_name = "CMD")]
     pub start: Option<String>,
 
-    /// The path or URL that answers below 500, or the port that accepts connections, when the server
-    /// is ready [default: its own port accepts]
+    /// How to see that the server is ready: a path or URL that answers below 500, or a port that accepts
+    /// connections [default: its own port]
     #[arg(long, value_name = "PATH|URL|PORT")]
     pub ready: Option<String>,
 
-    /// How long the server may take to be ready [default: 30s]
+    /// How long to wait until the server is ready [default: 30s]
     #[arg(long, value_name = "DURATION")]
     pub ready_timeout: Option<String>,
 
-    /// Where chatctl plays the provider [default: a free port with --start, else 127.0.0.1:9191]
+    /// Where chatctl listens as the provider [default: a free port with --start, else 127.0.0.1:9191]
     #[arg(long, value_name = "ADDR")]
     pub gateway: Option<String>,
 
-    /// The wire format of sessions that name none [default: plain]
+    /// The wire format for sessions that do not name one [default: plain]
     #[arg(long, value_parser = PossibleValuesParser::new(profiles::ALL.iter().map(|profile| profile.name)))]
     pub profile: Option<String>,
 
-    /// Play a page of this origin and check that a browser would allow it
+    /// Act as a page of this origin, and check that a browser would allow it
     #[arg(long, value_name = "URL")]
     pub origin: Option<String>,
 
@@ -60,11 +60,11 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub proof: Option<Proof>,
 
-    /// Which verdicts pass; the others end with exit code 3 or 1 [default: held]
+    /// Which verdicts pass; others exit with 3 or 1 [default: held]
     #[arg(long, value_enum)]
     pub require: Option<Require>,
 
-    /// Which gate [default: the strongest that works]
+    /// The gate to use [default: the strongest that works]
     #[arg(long, value_parser = PossibleValuesParser::new(gate::ALL.iter().map(|kind| kind.name)))]
     pub gate: Option<String>,
 
@@ -76,8 +76,8 @@ pub struct Args {
     #[arg(long, value_name = "DURATION")]
     pub hold: Option<String>,
 
-    /// Where the server connects in place of its database, so that its commits can be withheld on the
-    /// way [default: a free port with --start; PostgreSQL and MySQL only]
+    /// Where the server connects instead of its database, so that its commits can be withheld
+    /// (PostgreSQL and MySQL) [default: a free port with --start]
     #[arg(long, value_name = "ADDR")]
     pub database_listen: Option<String>,
 
@@ -85,12 +85,12 @@ pub struct Args {
     #[arg(long, value_name = "DURATION")]
     pub max_hold: Option<String>,
 
-    /// How long a row may still come after the response's end [default: 2s]
+    /// How long to wait for a row after the end of the response [default: 2s]
     #[arg(long, value_name = "DURATION")]
     pub settle: Option<String>,
 
-    /// How long a response may take when nothing holds it back; a first turn that is not judged may
-    /// take four times as long [default: 15s]
+    /// How long a response may take if nothing is withheld; a first turn, which is not judged, may take
+    /// four times as long [default: 15s]
     #[arg(long, value_name = "DURATION")]
     pub response_timeout: Option<String>,
 
@@ -140,7 +140,7 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let sessions = setup::sessions(wanted, &context)?;
     let url = config.value("database-url", env.database_url.as_deref())?.ok_or_else(|| {
         Stop::usage("no store: the proof looks at the database of the server under test")
-            .hint("give --database-url, such as sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
+            .hint("use --database-url, such as sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
     })?;
     env.mask.keep_of(&url);
     let target = Target::parse(&url)?;

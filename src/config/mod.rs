@@ -196,7 +196,7 @@ impl Config {
         match parse(&value) {
             Some(parsed) => Ok(Some(parsed)),
             None => Err(Stop::usage(format!(
-                "`{}` is no value for `{key}` (from: {from})",
+                "`{}` is not a valid value for `{key}` (from: {from})",
                 shown(key, &value)
             ))
             .hint(format!("see `chatctl verify-stream --help` for --{key}"))),

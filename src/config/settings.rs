@@ -46,7 +46,7 @@ pub static SETTINGS: &[Setting] = &[
         "ready",
         "CHATCTL_READY",
         None,
-        "the path, URL or port that tells that it is ready",
+        "the path, URL or port that shows that it is ready",
     ),
     setting(
         "ready-timeout",
@@ -108,7 +108,7 @@ pub static SETTINGS: &[Setting] = &[
         "settle",
         "CHATCTL_SETTLE",
         Some("2s"),
-        "how long a late row is waited for",
+        "how long to wait for a late row",
     ),
     setting(
         "response-timeout",
@@ -132,6 +132,6 @@ pub static SETTINGS: &[Setting] = &[
         "format",
         "CHATCTL_FORMAT",
         Some("human"),
-        "what stdout gets",
+        "the output format",
     ),
 ];

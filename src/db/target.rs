@@ -363,7 +363,7 @@ fn unknown(text: &str) -> Stop {
     };
     let what = match text.split_once("://") {
         Some((scheme, _)) if is_scheme(scheme) => {
-            format!("`{scheme}` is no database that chatctl knows")
+            format!("unsupported database scheme `{scheme}`")
         }
         _ => "the database's URL begins with none that chatctl knows".to_owned(),
     };

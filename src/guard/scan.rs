@@ -200,7 +200,7 @@ impl<'a> Scanner<'a> {
         let operand = before.ends_with(|c: char| c.is_alphanumeric() || "_$)]}\"'`".contains(c));
         let keyword = before.ends_with("return") || before.ends_with("typeof");
         self.at += 1;
-        // `</p>` of JSX is no regular expression.
+        // `</p>` of JSX is not a regular expression.
         if (operand && !keyword) || before.ends_with('<') {
             return;
         }

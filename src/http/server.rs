@@ -257,7 +257,7 @@ impl Server {
             format!("the end of its output:\n{tail}")
         };
         Stop::unreachable(format!("the server {how}; {tail}"))
-            .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}, and be ready within --ready-timeout (--ready says what tells that it is)")
+            .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}, and be ready within --ready-timeout (--ready sets what shows that it is ready)")
             .into()
     }
 
@@ -389,7 +389,7 @@ fn fill(start: &Start, port: u16) -> anyhow::Result<Vec<String>> {
         .filter(|words| !words.is_empty())
         .ok_or_else(|| {
             Stop::usage(format!(
-                "`--start {}` is no command: a quote is not closed, or it is empty",
+                "`--start {}` is not a command: a quote is not closed, or it is empty",
                 mask::command(&start.command)
             ))
             .hint("quote it as for a shell: --start 'uvicorn app:app --port {port}'")

@@ -61,7 +61,7 @@ fn unused(ignore: &Ignore, places: &Places<'_>) -> Found {
             None => "name a code that `chatctl explain` lists, or remove the comment".to_owned(),
         };
         (
-            format!("the comment ignores `{code}`, which is no code of `migrate lint`"),
+            format!("the comment ignores `{code}`, which is not a code of `migrate lint`"),
             help,
         )
     };

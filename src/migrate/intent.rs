@@ -373,7 +373,7 @@ fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Sto
             error.column,
             error.message
         ))
-        .hint("close what is open there, or save the file whole")),
+        .hint("close the open quote or comment there, or save the complete file")),
     }
 }
 

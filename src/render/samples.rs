@@ -79,7 +79,7 @@ pub(super) fn mixed() -> Report {
     undecided.session = "edit".into();
     undecided.verdict = Verdict::Inconclusive;
     undecided.reason =
-        "2 writes passed in one step; which of them completed the row cannot be told".into();
+        "2 writes passed in one step; which of them completed the row is not known".into();
     undecided.timeline.add(
         ms(41.0),
         Lane::Store,
@@ -329,7 +329,7 @@ fn saved_after_done() -> Finding {
         "saved-after-done",
         Severity::Error,
         "turn 1 of hello",
-        "the answer of turn 1 of hello is committed after the client was told that the stream is complete; \
+        "the answer of turn 1 of hello is committed after the client could see that the stream is complete; \
          a browser that closes at `[DONE]` can cancel the save, and the user finds the answer gone after a reload",
         "commit the assistant's message before the final marker is written to the response",
     )

@@ -262,7 +262,7 @@ impl Directives {
             }
             _ => {
                 let nearest = nearest(word, &WORDS);
-                return Err(Problem::new(format!("`{word}` is no directive")).or_rather(nearest));
+                return Err(Problem::new(format!("unknown directive `{word}`")).or_rather(nearest));
             }
         }
         Ok(())

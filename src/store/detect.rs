@@ -152,7 +152,7 @@ async fn looked_at(
         guess.add(points, true, || why);
     }
     let untold = rows.is_empty() && words::is_vague(&guess.store);
-    guess.add(-4, untold, || "no row tells who speaks".to_owned());
+    guess.add(-4, untold, || "no row shows who speaks".to_owned());
     if guess.points >= ENOUGH && guess.store.item.is_none() {
         let joined = join::conversations(db, schema, &guess.store, &rows).await?;
         let (place, why) = joined.unzip();

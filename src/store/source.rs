@@ -125,7 +125,7 @@ impl TryFrom<String> for Path {
 
     fn try_from(text: String) -> Result<Self, String> {
         let parsed = JsonPath::parse(&text).map_err(|error| {
-            format!("`{text}` is no JSONPath (RFC 9535, such as `$.content`): {error}")
+            format!("`{text}` is not a JSONPath (RFC 9535, such as `$.content`): {error}")
         })?;
         Ok(Self {
             parsed: Arc::new(parsed),
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_is_no_source_is_told() {
-        for (text, what) in [("a::content", "is no JSONPath"), ("::$", "names no column")] {
+        for (text, what) in [("a::content", "is not a JSONPath"), ("::$", "names no column")] {
             let error = Source::try_from(text.to_owned()).unwrap_err();
             assert!(error.contains(what), "{error}");
         }

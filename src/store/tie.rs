@@ -119,7 +119,7 @@ impl<'s> Side<'s> {
         let is_of_log = |column: &&Column| OF_LOGS.contains(&column.name.to_lowercase().as_str());
         if let Some(column) = self.table.columns.iter().find(is_of_log) {
             return Some(format!(
-                "`{name}.{}` tells what was done to the message in `{of}`",
+                "`{name}.{}` says what was done to the message in `{of}`",
                 column.name
             ));
         }

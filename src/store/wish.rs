@@ -39,7 +39,7 @@ impl Declared {
         };
         if self.0 != [alone] {
             return Err(
-                Stop::usage(format!("preset `{name}` stands beside a declared store"))
+                Stop::usage(format!("preset `{name}` cannot be combined with a declared store"))
                     .hint("keep one of them; `chatctl inspect mapping` prints the preset's stores"),
             );
         }
@@ -49,7 +49,7 @@ impl Declared {
             .find(|preset| preset.name == name)
             .ok_or_else(|| {
                 let names: Vec<_> = all.iter().map(|preset| preset.name).collect();
-                Stop::usage(format!("`{name}` is no preset"))
+                Stop::usage(format!("unknown preset `{name}`"))
                     .hint(format!("one of {}", names.join(", ")))
             })?;
         let origin = fit::origin(preset, "named in chatctl.toml".to_owned());

@@ -62,7 +62,7 @@ fn what_is_acknowledged_next_to_the_file_may_go(ground: &Ground) {
     let (plan, told) = site.passed_with(&["plan"], 10);
     assert!(
         !told.contains("acknowledgements.toml"),
-        "it is no migration: {told}{plan}"
+        "it is not a migration: {told}{plan}"
     );
     let (report, exit) = site.report(&["up", "--backup-dir", "aside"]);
     assert_eq!(

@@ -21,7 +21,7 @@ fn both_verdicts_are_as_they_must_be() {
         "proven: 0 errors",
         "error[saved-after-done]",
         "violated: ",
-        "Both verdicts are as they must be",
+        "Both verdicts are as expected",
     ] {
         assert!(out.contains(part), "no `{part}` in {out}");
     }

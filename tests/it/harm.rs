@@ -55,7 +55,7 @@ fn try_all(store: &Store, backend: &str, folder: &Path, pid: &str, look: impl Fn
             "accepted" => code == Some(0),
             // It reads, is wrong, or takes too long.
             "impotent" => matches!(code, Some(0 | 2 | 3)),
-            other => panic!("`{other}` is no outcome"),
+            other => panic!("`{other}` is not an outcome"),
         };
         if !as_said {
             wrong.push(format!("{sql}: not {outcome}, but {code:?}: {err}"));

@@ -162,7 +162,7 @@ fn an_address_without_a_scheme() {
         stops(
             &mut verify(&["--server", server]),
             2,
-            &["no address of a web server", "hint: give --server http://"],
+            &["no address of a web server", "hint: use --server http://"],
             &["hunter2"],
         );
     }
@@ -238,7 +238,7 @@ fn ready_is_a_path_a_port_or_a_url() {
     stops(
         &mut verify(&["--start", "x {port}", "--ready", "health"]),
         2,
-        &["`health` is no value for `ready`"],
+        &["`health` is not a valid value for `ready`"],
         &[],
     );
 }

@@ -41,7 +41,7 @@ fn a_cassette_that_cannot_be_played_is_told() {
         ),
         (
             "plain.sse",
-            "x.toml:6:12: the cassette `plain.sse` has no answer: `data: Hello` is no JSON: expected value at line 1 column 1",
+            "x.toml:6:12: the cassette `plain.sse` has no answer: `data: Hello` is not JSON: expected value at line 1 column 1",
             "",
         ),
         (

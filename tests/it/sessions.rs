@@ -179,17 +179,17 @@ fn requests() {
         ),
         (
             "[[setup]]\nrequest = \"/chat\"",
-            "2:11: `/chat` is no method and path",
+            "2:11: `/chat` is not a method and a path",
             "write a method and a path: `POST /chat`",
         ),
         (
             "[[setup]]\nrequest = \"post /chat\"",
-            "2:12: `post` is no method",
+            "2:12: `post` is not a known method",
             "did you mean `POST`?",
         ),
         (
             "[[setup]]\nrequest = \"FETCH /chat\"",
-            "2:12: `FETCH` is no method",
+            "2:12: `FETCH` is not a known method",
             "use GET, POST, PUT, PATCH or DELETE",
         ),
         (
@@ -239,7 +239,7 @@ fn requests() {
         ),
         (
             "[[setup]]\nrequest = \"GET /\"\nstatus = 2001",
-            "3:10: `2001` is no HTTP status",
+            "3:10: `2001` is not an HTTP status",
             "",
         ),
         (
@@ -249,7 +249,7 @@ fn requests() {
         ),
         (
             "[[setup]]\nrequest = \"GET /\"\nheaders = { \"a b\" = \"c\" }",
-            "3:21: `a b` is no name of a header",
+            "3:21: `a b` is not a header name",
             "",
         ),
         (
@@ -309,7 +309,7 @@ fn names() {
         ),
         (
             "[[setup]]\nrequest = \"GET /\"\ncapture = { my-id = \"$\" }",
-            "3:13: `my-id` is no name for a capture",
+            "3:13: `my-id` is not a valid name for a capture",
             "use letters, digits and `_`",
         ),
         (
@@ -331,12 +331,12 @@ fn paths_and_patterns() {
     check(&[
         (
             "[[setup]]\nrequest = \"GET /\"\ncapture = { id = \"$.id[\" }",
-            "3:23: `$.id[` is no JSONPath: parser error",
+            "3:23: `$.id[` is not a JSONPath: parser error",
             path_help,
         ),
         (
             "[history]\nrequest = \"GET /c\"\nmessages = \"messages[*]\"",
-            "3:13: `messages[*]` is no JSONPath: parser error",
+            "3:13: `messages[*]` is not a JSONPath: parser error",
             "a path starts with `$`, which is the whole answer: `$.id` (RFC 9535)",
         ),
         (
@@ -361,12 +361,12 @@ fn paths_and_patterns() {
         ),
         (
             "[final]\nend = \"stream\"",
-            "2:7: `stream` is no end of a stream",
+            "2:7: `stream` is not an end of a stream",
             "write `end = \"body\"`",
         ),
         (
             "[logs]\nforbid = [\"HARD RESET\", \"(a\"]",
-            "2:25: `(a` is no regular expression: unclosed group",
+            "2:25: `(a` is not a regular expression: unclosed group",
             "write `\\\\` before a character that is meant as it stands, or use '…' quotes",
         ),
         (

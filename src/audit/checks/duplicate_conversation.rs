@@ -11,7 +11,7 @@ use crate::store::{Shape, Thread};
 pub(super) const CHECK: Check = Check {
     code: "duplicate-conversation",
     causes: CAUSES,
-    help: "delete the copy that nobody goes on with, and let an import keep the keys of what it brings, so that a \
+    help: "delete the copy that nobody continues, and let an import keep the keys of what it brings, so that a \
            second run changes nothing",
     unfit,
     look: Look::Thread(look),

@@ -26,7 +26,7 @@ static CAUSES: &[Cause] = &[cause(
 fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     statement(ground)
         .is_none()
-        .then_some("messages and conversations don't stand in two tables")
+        .then_some("messages and conversations are not in two tables")
 }
 
 fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {

@@ -23,7 +23,7 @@ static CAUSES: &[Cause] = &[
     cause(
         "not-checked",
         Warning,
-        "a foreign key is declared and not enforced: rows may refer to what is not there",
+        "a foreign key is declared and not enforced: rows may refer to rows that do not exist",
     ),
     cause(
         "no-transactions",

@@ -37,7 +37,7 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
         conversations(ground).is_some(),
         &ground.mapping.store().parts,
     ) {
-        (false, None) => Some("messages and conversations don't stand in two tables"),
+        (false, None) => Some("messages and conversations are not in two tables"),
         _ => None,
     }
 }

@@ -18,12 +18,12 @@ static CAUSES: &[Cause] = &[
     cause(
         "replaced",
         Warning,
-        "a character of the text is lost: U+FFFD stands in its place",
+        "a character of the text is lost: U+FFFD is in its place",
     ),
     cause(
         "question-marks",
         Warning,
-        "characters of the text are lost: `????` stands in their place, as in a column without utf8mb4",
+        "characters of the text are lost: `????` is in their place, as in a column without utf8mb4",
     ),
 ];
 

@@ -9,7 +9,7 @@ use crate::store::Thread;
 pub(super) const CHECK: Check = Check {
     code: "role-unknown",
     causes: CAUSES,
-    help: "tell chatctl what the role means (`role_map` in [store.message]), or fix what writes it",
+    help: "say what the role means (`role_map` in [store.message]), or fix the code that writes it",
     unfit: opaque,
     look: Look::Thread(look),
 };

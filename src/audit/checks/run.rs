@@ -109,7 +109,7 @@ fn ahead(count: u64) -> Finding {
         Severity::Warning,
         "times",
         format!(
-            "{count} messages have a time after now: nothing tells how old they are, and they are judged as if they were old"
+            "{count} messages have a time in the future: their age is unknown, and they are judged as if they were old"
         ),
         "set the clocks, and store times in UTC: a local time without its zone looks hours away",
     )

@@ -23,7 +23,7 @@ static CAUSES: &[Cause] = &[
     cause(
         "undated",
         Warning,
-        "a message is marked as being written, and nothing tells since when: it may be under way",
+        "a message is marked as being written, and since when is not known: it may still be in progress",
     ),
 ];
 
@@ -37,7 +37,7 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
         .as_ref()
         .is_some_and(|parts| parts.content.is_json());
     let told = store.message.open.is_some() || done || in_json || in_parts || store.item.is_some();
-    (!told).then_some("the mapping names no `open`: nothing tells what is being written")
+    (!told).then_some("the mapping names no `open`, so what is being written is not known")
 }
 
 fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {

@@ -36,7 +36,7 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     let is_time = |append: &String| time.columns().any(|column| column == append);
     match &message.append {
         Some(append) if !is_time(append) => None,
-        _ => Some("nothing but the time tells in which order messages were stored"),
+        _ => Some("only the time shows the order in which messages were stored"),
     }
 }
 

@@ -117,14 +117,14 @@ impl Comparison {
         let totals = &self.totals;
         if totals.doubtful > 0 {
             return Some(format!(
-                "{} changed, and {}: nothing tells whether they were finished",
+                "{} changed, and {}: whether they were finished is not known",
                 some(totals.doubtful, "text"),
                 self.clock()
             ));
         }
         if totals.late > 0 && self.has_wrong_clock() {
             return Some(format!(
-                "{}: nothing tells whether messages were committed late or put in afterwards",
+                "{}: whether messages were committed late or inserted afterwards is not known",
                 self.clock()
             ));
         }

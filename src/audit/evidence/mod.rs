@@ -1,6 +1,6 @@
 //! What tells a table from another one that looks the same.
 //!
-//! A server that drops its tables at start and makes them anew leaves the same names, columns and
+//! A server that drops its tables at start and creates them again leaves the same names, columns and
 //! often the same numbers. Each engine keeps some facts that can't be the same then, and each such
 //! fact has harmless causes too: `judge` weighs them.
 

@@ -23,7 +23,7 @@ pub(super) static DATABASE: &[Mark] = &[
     mark(
         "started",
         "(SELECT CAST(unix_timestamp() - variable_value AS SIGNED) FROM {status} WHERE variable_name = 'UPTIME')",
-        "the server was restarted, and its counters began anew",
+        "the server was restarted, and its counters started again",
     ),
     mark(
         "connection",
@@ -76,7 +76,7 @@ pub(super) static INNODB: &[Mark] = &[
     mark(
         "table_id",
         "CAST(table_id AS CHAR)",
-        "the table was made anew, truncated, or rebuilt by OPTIMIZE or ALTER",
+        "the table was created again, truncated, or rebuilt by OPTIMIZE or ALTER",
     ),
     mark("space", "CAST(space AS CHAR)", "its file is another one"),
 ];

@@ -41,8 +41,8 @@ pub(super) static DATABASE: &[Mark] = &[
 
 /// Of a table `c` with its type `t` and its sequence `s`.
 pub(super) static TABLE: &[Mark] = &[
-    mark("oid", "c.oid::text", "only a table that was made anew has another one"),
-    mark("reltype", "c.reltype::text", "only a table that was made anew has another one"),
+    mark("oid", "c.oid::text", "only a table that was created again has another one"),
+    mark("reltype", "c.reltype::text", "only a table that was created again has another one"),
     mark("made_by", "t.xmin::text", "the table was made, or renamed, by another transaction"),
     mark(
         "relfilenode",
@@ -52,9 +52,9 @@ pub(super) static TABLE: &[Mark] = &[
     mark(
         "key",
         "(SELECT k.oid::text FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')",
-        "the primary key was made anew",
+        "the primary key was created again",
     ),
-    mark("sequence", "s.oid::text", "the sequence of its ids was made anew"),
+    mark("sequence", "s.oid::text", "the sequence of its ids was created again"),
     mark(
         "counted",
         // On a standby it stands where the log has reserved up to, which is ahead.

@@ -1,4 +1,4 @@
-//! SQLite: numbers in the file may all be the same for tables that were made anew; few are proof.
+//! SQLite: numbers in the file may all be the same for tables that were created again; few are proof.
 
 use super::marks::columns;
 use super::{Mark, Marks, Taken, digest};
@@ -40,7 +40,7 @@ pub(super) static FILE: &[Mark] = &[
     mark(
         "born",
         "",
-        "the file was made anew: nothing else gives it another time of birth",
+        "the file was created again: nothing else changes its time of birth",
     ),
     mark("inode", "", "another file has its name"),
 ];
@@ -50,9 +50,9 @@ pub(super) static TABLE: &[Mark] = &[
     mark(
         "rootpage",
         "m.rootpage",
-        "the table was made anew, or the file was vacuumed",
+        "the table was created again, or the file was vacuumed",
     ),
-    mark("rowid", "m.rowid", "the table was made anew"),
+    mark("rowid", "m.rowid", "the table was created again"),
 ];
 
 /// Read in other ways than by an expression.

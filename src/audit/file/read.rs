@@ -47,7 +47,7 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     let failed = |error| Stop::usage(format!("could not open the snapshot `{shown}`: {error}"));
     // Opening a pipe would wait for somebody who writes into it.
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Stop::usage(format!("`{shown}` is no file"))
+        return Err(Stop::usage(format!("`{shown}` is not a file"))
             .hint("name a file that `chatctl audit snapshot -o FILE` wrote")
             .into());
     }
@@ -55,7 +55,7 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     let length = file.metadata()?.len();
     let mut preamble = [0; PREAMBLE];
     if file.read_exact(&mut preamble).is_err() || preamble[..8] != MAGIC {
-        return Err(Stop::usage(format!("`{shown}` is no snapshot of chatctl"))
+        return Err(Stop::usage(format!("`{shown}` is not a snapshot of chatctl"))
             .hint("chatctl audit snapshot -o FILE")
             .into());
     }

@@ -196,7 +196,7 @@ fn what_does_not_fit_is_refused_and_says_why() {
     );
     fs::write(&path, "id,name\n").unwrap();
     let csv = stop(open(&path, &key()).unwrap_err());
-    assert!(csv.contains("is no snapshot of chatctl"), "{csv}");
+    assert!(csv.contains("is not a snapshot of chatctl"), "{csv}");
     let none = stop(open(&folder.path().join("none"), &key()).unwrap_err());
     assert!(none.contains("could not open the snapshot"), "{none}");
 }
@@ -254,7 +254,7 @@ fn what_is_no_file_is_refused_at_once() {
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     for path in [pipe.as_path(), folder.path(), Path::new("/dev/null")] {
         let why = stop(open(path, &key()).unwrap_err());
-        assert!(why.ends_with("is no file"), "{why}");
+        assert!(why.ends_with("is not a file"), "{why}");
     }
 }
 

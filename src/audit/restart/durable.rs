@@ -51,7 +51,7 @@ pub(super) async fn findings(db: &dyn Db, mapping: &Mapping) -> anyhow::Result<V
         "store-not-durable",
         Severity::Warning,
         db.target().to_string(),
-        "what is committed may be gone after a crash of the machine or in a new container",
+        "committed data may be gone after a crash of the machine or in a new container",
         "keep the store on a disk or a volume, with the settings that the database has by default",
     );
     let finding = facts

@@ -38,7 +38,7 @@ impl Gap {
         let after = if self.0.whole {
             "the marker"
         } else {
-            "the marker was read (this system does not tell how long it lay unread)"
+            "the marker was read (this system does not show how long it was unread)"
         };
         format!("killed {:.1} ms after {after}", self.ms())
     }

@@ -15,11 +15,11 @@ const PASSING: &[(&str, &str)] = &[
     ),
     (
         "overlay",
-        "it is a container's own layer, and gone when the container is made anew",
+        "it is the container's own layer, which is gone when the container is recreated",
     ),
     (
         "aufs",
-        "it is a container's own layer, and gone when the container is made anew",
+        "it is the container's own layer, which is gone when the container is recreated",
     ),
 ];
 

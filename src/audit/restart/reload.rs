@@ -49,7 +49,7 @@ pub(super) fn touch(file: &Path) -> anyhow::Result<()> {
         .and_then(|file| file.set_modified(SystemTime::now()));
     touched.map_err(|error| {
         Stop::usage(format!("`{}` can't be touched: {error}", file.display()))
-            .hint("give --reload-file a source file that the server watches")
+            .hint("use --reload-file FILE, with a source file that the server watches")
             .into()
     })
 }

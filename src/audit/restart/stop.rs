@@ -103,7 +103,7 @@ async fn anew(
             moments.now(Lane::Server, "SIGTERM");
             if until == Until::Middle && !server.ends_within(GOES_ON).await {
                 held.let_go();
-                moments.now(Lane::Gateway, "the provider goes on with its answer");
+                moments.now(Lane::Gateway, "the provider continues its answer");
             }
             if !server.ends_within(TERM_WAIT).await {
                 killer.kill();

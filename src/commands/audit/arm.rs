@@ -8,13 +8,13 @@ use crate::report::{Report, Verdict};
 use crate::stop::Stop;
 use std::time::{Duration, Instant};
 
-/// Mark the tables of the chats, so that one which was dropped and made anew is told for certain
+/// Mark the tables, so that a recreated table is recognized for certain
 ///
-/// The only part of audit that writes: a comment on each table, in SQLite an index of no rows. It
-/// outlives restarts, VACUUM, rebuilds and dumps, and no DROP TABLE.
+/// This is the only part of audit that writes: a comment on each table, in SQLite an empty index.
+/// The mark survives restarts, VACUUM, rebuilds and dumps, but not DROP TABLE.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Take the marks out again
+    /// Remove the marks
     #[arg(long)]
     remove: bool,
 

@@ -14,43 +14,43 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Look for what is lost or broken, with no earlier snapshot; changes nothing
+/// Find lost and broken messages without an earlier snapshot; changes nothing
 ///
-/// Every conversation is read once, one at a time. All that is found is counted, and some of it is
-/// named. An error is what the store alone shows to be lost; what may have an innocent cause is a
-/// warning and does not fail the run.
+/// Reads every conversation once, one at a time. All findings are counted, and some are named. An
+/// error is damage that the store alone shows. Anything that may have an innocent cause is a
+/// warning, and does not fail the run.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only what is not older: how long ago (24h), or a time (2026-11-21T08:00:00Z)
+    /// Only messages since then: an age (24h) or a time (2026-11-21T08:00:00Z)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
-    /// Only what is not younger: how long ago, or a time
+    /// Only messages until then: an age or a time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
-    /// Fail when anything at least as bad is found
+    /// Fail on findings of this level or above
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "error")]
     fail_on: Level,
 
-    /// Fail when more than N of CODE are found, and accept up to so many, whatever their level; may be
-    /// repeated. Notes count only for a code that has nothing else
+    /// Fail on more than N findings of CODE, and accept up to N, whatever their level; may be repeated.
+    /// Notes count only if the code has nothing else
     #[arg(long, value_name = "CODE=N")]
     max: Vec<String>,
 
-    /// Only this check; may be repeated
+    /// Run only this check; may be repeated
     #[arg(long, value_name = "CODE")]
     check: Vec<String>,
 
-    /// How many of each are named; --format csv and jsonl give a row for each, up to 100000
+    /// How many of each finding to name; --format csv and jsonl list all, up to 100000
     #[arg(long, value_name = "N", default_value_t = 5)]
     examples: usize,
 
-    /// What is younger may still be under way, and is not judged
+    /// Messages younger than this may still be in progress, and are not judged
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = super::duration)]
     grace: Duration,
 
-    /// A folder of migrations, whose tables must be there
+    /// A folder of migrations; the tables they create must exist
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -58,11 +58,11 @@ pub(super) struct Args {
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Level {
-    /// What the store alone shows to be lost or broken
+    /// Damage that the store alone shows
     Error,
-    /// And what may have an innocent cause
+    /// Also findings that may have an innocent cause
     Warning,
-    /// And everything else
+    /// All findings
     Note,
 }
 
@@ -143,7 +143,7 @@ fn named(code: &str) -> Result<&'static Check, Stop> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("one of {}", all.join(", ")),
         };
-        Stop::usage(format!("`{code}` is no check")).hint(hint)
+        Stop::usage(format!("unknown check `{code}`")).hint(hint)
     })
 }
 
@@ -158,7 +158,7 @@ fn accepted(
         let parsed = parsed.and_then(|(code, most)| Some((code, most.trim().parse().ok()?)));
         let Some((code, most)) = parsed else {
             return Err(
-                Stop::usage(format!("`--max {text}` is no code with a number"))
+                Stop::usage(format!("`--max {text}` is not a code with a number"))
                     .hint("--max unanswered-turn=5"),
             );
         };

@@ -18,10 +18,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Tell what was lost or altered since a snapshot: by a later one, or by the live store
+/// Report what was lost or altered since a snapshot, in the live store or in a later snapshot
 ///
-/// What came after the snapshot is growth and fine. Every message that was there must be there and
-/// be what it was.
+/// New messages are fine. Every message of the snapshot must still exist, unchanged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The earlier snapshot
@@ -30,17 +29,16 @@ pub(super) struct Args {
     /// The later one [default: the live store]
     after: Option<PathBuf>,
 
-    /// Show at most so many examples of each finding
+    /// Show at most this many examples of each finding
     #[arg(long, default_value_t = 20, value_name = "COUNT")]
     examples: usize,
 
-    /// Where `allow` of the mapping lets users delete or change messages, more than this share of the
-    /// store, from 0 to 1, is still an error (but never less than 10 conversations or 100 messages)
+    /// If the mapping's `allow` lets users delete or change messages: the share of the store, from 0 to
+    /// 1, above which that is still an error (but at least 10 conversations or 100 messages)
     #[arg(long, default_value_t = 0.05, value_name = "SHARE", value_parser = super::share)]
     allow_share: f64,
 
-    /// How long a transaction may have lasted: a message this young at the snapshot may have been
-    /// committed after it
+    /// The longest transaction: a message this young at the snapshot may have been committed after it
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     grace: Duration,
 

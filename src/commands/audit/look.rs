@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 /// How the store is read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Look {
-    /// The secret of the digests: env:NAME or file:PATH [default: ~/.config/chatctl/audit.key, made on first use]
+    /// The key of the digests: env:NAME or file:PATH [default: ~/.config/chatctl/audit.key, created on first use]
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
 
-    /// Read this database, a replica, in place of the store
+    /// Read a replica instead of the store
     #[arg(long, value_name = "URL")]
     read_from: Option<String>,
 
@@ -22,12 +22,12 @@ pub(super) struct Look {
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
     max_time: Duration,
 
-    /// Read the messages in so many ranges at a time, all of one moment, each by a connection of its
-    /// own (PostgreSQL, MariaDB; the latter's commits wait some milliseconds while they begin)
+    /// Read the messages in this many ranges at once, over separate connections that share one
+    /// consistent view (PostgreSQL; MariaDB, where commits wait some milliseconds at the start)
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
     ranges: u16,
 
-    /// Memory for conversations and messages; what goes beyond is spilled to temporary files
+    /// Memory for conversations and messages; the rest is spilled to temporary files
     #[arg(long, default_value = "160M", value_name = "BYTES")]
     mem: String,
 }
@@ -67,7 +67,7 @@ impl Look {
             .ok()
             .and_then(|number| number.checked_mul(1 << scale));
         bytes.filter(|bytes| *bytes >= 1 << 20).ok_or_else(|| {
-            Stop::usage(format!("`--mem {}` is no size of at least 1M", self.mem))
+            Stop::usage(format!("`--mem {}` is not a size of at least 1M", self.mem))
                 .hint("--mem 160M")
         })
     }
@@ -83,7 +83,7 @@ pub(super) struct Pace<'e> {
     of: Option<u64>,
 }
 
-/// So often it is told, in messages.
+/// Progress interval, in messages.
 const OFTEN: u64 = 20_000;
 
 impl<'e> Pace<'e> {

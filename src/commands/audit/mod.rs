@@ -13,7 +13,7 @@ use super::moment::{micros, moment, now};
 use super::{Done, Env};
 use std::time::Duration;
 
-/// Tell whether every stored conversation survived, and how many questions got their answer
+/// Check whether every stored conversation survived, and how many questions have an answer
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -22,17 +22,17 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Keep digests of every conversation and message in a file
+    /// Write digests of every conversation and message to a file
     Snapshot(snapshot::Args),
-    /// Tell what was lost or altered since a snapshot
+    /// Report what was lost or altered since a snapshot
     Compare(compare::Args),
-    /// Mark the tables, so that one that was made anew is told for certain
+    /// Mark the tables, so that a recreated table is recognized for certain
     Arm(arm::Args),
-    /// Hold chats, restart the server, and ask for every message
+    /// Start conversations, restart the server, and check that every message survived
     Restart(restart::Args),
-    /// Look for what is lost or broken, with no earlier snapshot; changes nothing
+    /// Find lost and broken messages without an earlier snapshot; changes nothing
     Check(check::Args),
-    /// Tell the share of questions that got a stored answer, or send some and count what is stored
+    /// Measure how many questions have a stored answer
     Rate(Box<rate::Args>),
 }
 
@@ -55,7 +55,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// `0.99`.
 fn share(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=1.0).contains(&number) {
         Ok(number)
     } else {

@@ -16,7 +16,7 @@ use std::time::Duration;
 const OPEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What such a look can't tell.
-pub(super) const LIMITS: &str = "; sums of 64 bits, which are not keyed, tell that a conversation changed up to the mark, and \
+pub(super) const LIMITS: &str = "; sums of 64 bits, which are not keyed, show that a conversation changed up to the mark, and \
      neither which message nor a change that is made to leave the sum as it was";
 
 /// The sums of everything that is not written to any more, digests of what is behind it, and the

@@ -16,18 +16,18 @@ use url::Url;
 /// How long a server may take to be ready, where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Hold chats, restart the server, and ask for every message
+/// Start conversations, restart the server, and check that every message survived
 ///
 /// chatctl plays the browser and the LLM provider, remembers every message whose final marker it
-/// saw, restarts the server, and asks for all conversations over HTTP and in the store. The chats
-/// are real rows: take a database for tests.
+/// saw, restarts the server, and looks for all conversations over HTTP and in the store. The chats
+/// are real rows: use a test database.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Session files, or folders of them [default: `sessions` of chatctl.toml, else the shipped one]
+    /// Session files or folders [default: `sessions` in chatctl.toml, else the shipped session]
     #[arg(value_name = "SESSION")]
     sessions: Vec<PathBuf>,
 
-    /// The server under test, when it is restarted by a command of your own [env: CHATCTL_SERVER]
+    /// The server under test, if your own command restarts it [env: CHATCTL_SERVER]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 
@@ -35,20 +35,20 @@ pub(super) struct Args {
     #[arg(long, value_name = "CMD")]
     start: Option<String>,
 
-    /// How the server is stopped; several in each round, separated by `,` [default: term,kill]
+    /// How to stop the server; several ways per round are separated by `,` [default: term,kill]
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(WAYS.iter().map(|way| way.name)))]
     stop: Vec<String>,
 
-    /// How many rounds; conversations of earlier rounds are asked for again
+    /// How many rounds; conversations of earlier rounds are checked again
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
 
-    /// The source file that is touched for a reload [default: the one that --start names]
+    /// The source file to touch for a reload [default: the one that --start names]
     #[arg(long, value_name = "FILE")]
     reload_file: Option<PathBuf>,
 
-    /// The path or the URL that answers below 500, or (with --start) the port of this machine that
-    /// accepts, when the server is ready
+    /// How to see that the server is ready: a path or URL that answers below 500, or (with --start) a
+    /// port of this machine that accepts connections
     #[arg(long, value_name = "PATH|URL|PORT")]
     ready: Option<String>,
 
@@ -56,15 +56,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION")]
     ready_timeout: Option<String>,
 
-    /// Where chatctl plays the provider [default: a free port with --start, else 127.0.0.1:9191]
+    /// Where chatctl listens as the provider [default: a free port with --start, else 127.0.0.1:9191]
     #[arg(long, value_name = "ADDR")]
     gateway: Option<String>,
 
-    /// The wire format of sessions that name none [default: plain]
+    /// The wire format for sessions that do not name one [default: plain]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
-    /// How long a row may still come after a first answer [default: 2s]
+    /// How long to wait for a row after the answer [default: 2s]
     #[arg(long, value_name = "DURATION")]
     settle: Option<String>,
 
@@ -139,14 +139,14 @@ fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
         }
         (false, true) => {
             return Err(Stop::usage("nothing to restart")
-                .hint("give --start 'uvicorn app:app --port {port}', or --server URL -- docker compose restart backend")
+                .hint("use --start 'uvicorn app:app --port {port}', or --server URL -- docker compose restart backend")
                 .into());
         }
     };
     let ways = match &around {
         Some(_) if !args.stop.is_empty() => {
             return Err(Stop::usage("`--stop` is for a server that chatctl starts")
-                .hint("let the command after `--` stop it, or give --start")
+                .hint("let the command after `--` stop it, or use --start")
                 .into());
         }
         Some(_) => vec![&restart::COMMAND],
@@ -164,7 +164,7 @@ fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
         return Err(Stop::usage(
             "`--stop reload` needs a source file that the server watches, and --start names none",
         )
-        .hint("give --reload-file app/main.py")
+        .hint("use --reload-file app/main.py")
         .into());
     }
     Ok(Options {
@@ -186,7 +186,7 @@ fn around(args: &Args, env: &Env) -> anyhow::Result<Around> {
     let server = setup::server(&env.config, args.server.as_deref())?;
     let server = server.ok_or_else(|| {
         Stop::usage("no server to ask")
-            .hint("give --server http://127.0.0.1:8000, the one that the command restarts")
+            .hint("use --server http://127.0.0.1:8000, the one that the command restarts")
     })?;
     let ready = args.ready.as_deref().unwrap_or("/");
     let ready = if ready.starts_with('/') {

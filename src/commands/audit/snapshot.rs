@@ -18,35 +18,35 @@ use std::time::{Duration, Instant};
 /// Only its owner may read a snapshot that is new.
 const PRIVATE: u32 = 0o600;
 
-/// Keep digests of every conversation and message in a file
+/// Write digests of every conversation and message to a file
 ///
-/// The file holds no content and, unless asked, no identifier: digests with a secret key, numbers
-/// and times. `chatctl audit compare` tells from it what was lost or altered since.
+/// The file holds keyed digests, counts and times. It holds no content and, without --keep-ids, no
+/// identifier. `chatctl audit compare` uses it to report what was lost or altered since.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The file
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 
-    /// The snapshot before this one; its id is kept in the new one
+    /// The snapshot before this one; its id is stored in the new one
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
 
-    /// What is kept of single messages [default: all of them up to two million, a sketch beyond]
+    /// What to store of single messages [default: all up to two million, a sketch beyond]
     #[arg(long, value_enum)]
     detail: Option<Kept>,
 
-    /// Let the database add up its messages, in place of reading them: what is found later is named
-    /// by its conversation only
+    /// Let the database add up its messages instead of reading them; a later comparison then names
+    /// conversations only
     #[arg(long, conflicts_with_all = ["detail", "keep_ids", "ranges"])]
     quick: bool,
 
-    /// Keep the keys of conversations and messages in clear, so that lost ones can be named
+    /// Store the keys of conversations and messages in clear text, so that lost ones can be named
     #[arg(long)]
     keep_ids: bool,
 
-    /// An answer younger than this may still go on, unless the store says that it is finished: its row
-    /// must be there later, and its text begin with what it was
+    /// An answer younger than this may still grow, unless the store says that it is finished: its row
+    /// must still exist later, and its text must begin with the earlier text
     #[arg(long, default_value = "120s", value_name = "TIME", value_parser = humantime::parse_duration)]
     settle: Duration,
 
@@ -61,7 +61,7 @@ enum Kept {
     Messages,
     /// A sketch of constant size, which names up to some ten thousand changes.
     Sketch,
-    /// Nothing but sums of conversations.
+    /// Only sums of conversations.
     Conversations,
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     if summary.ahead > 0 {
         env.progress.warning(&format!(
             "{} messages have a time after now: this machine's clock is wrong, or theirs was. If the text of such \
-             an answer changes, a comparison can't tell whether it should",
+             an answer changes, a comparison cannot know whether it should",
             summary.ahead
         ));
     }

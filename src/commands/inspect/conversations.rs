@@ -8,24 +8,24 @@ use crate::report::{Column, Head, Holds, Note, Piece, Sheet};
 use crate::store;
 use crate::store::Filter;
 
-/// List the conversations, those that were last written to first
+/// List conversations, most recently written first
 ///
-/// `unanswered` marks those whose last word is the user's, or an answer that is empty or failed.
+/// `unanswered` marks those that end with the user's message, or with an empty or failed answer.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Show at most so many
+    /// Show at most this many
     #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 
-    /// Only those that were written to since then: how long ago (24h), or a time (2026-11-21T08:00:00Z)
+    /// Only those written to since then: an age (24h) or a time (2026-11-21T08:00:00Z)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
-    /// Only those of the user with this id
+    /// Only those of this user id
     #[arg(long, value_name = "ID")]
     user: Option<String>,
 
-    /// Only those that wait for an answer, however old they are
+    /// Only those that wait for an answer, of any age
     #[arg(long)]
     unanswered: bool,
 }

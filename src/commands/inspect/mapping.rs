@@ -6,13 +6,13 @@ use crate::report::{Head, Note, Piece, Text};
 use crate::store::Mapping;
 use crate::{db, store};
 
-/// Tell where the chats are and why, as TOML to paste into chatctl.toml
+/// Show where the chats are and why, as TOML for chatctl.toml
 ///
-/// Every place that may be the right one is printed with what speaks for it, the best first. What
-/// `[[store]]` in chatctl.toml says is checked against the tables and printed with every default.
+/// Prints every candidate with its reasons, the best first. A `[[store]]` in chatctl.toml is checked
+/// against the tables and printed with every default.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// List the presets that chatctl knows instead
+    /// List the shipped presets instead
     #[arg(long)]
     presets: bool,
 }

@@ -15,7 +15,7 @@ use crate::report::{Line, Piece, Tool};
 use crate::stop::Stop;
 use std::time::{Duration, SystemTime};
 
-/// Look into the store: reads, and can't write
+/// Look into the store, read-only
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -24,16 +24,16 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List the tables: rows, size, last write, and by what each is known again
+    /// List the tables: rows, size, last write, and what identifies each one
     Tables(tables::Args),
 
-    /// Tell the columns, keys and indexes of a table, or of all
+    /// Show the columns, keys and indexes of a table, or of all tables
     Schema(schema::Args),
 
-    /// Tell where the chats are and why, as TOML to paste into chatctl.toml
+    /// Show where the chats are and why, as TOML for chatctl.toml
     Mapping(mapping::Args),
 
-    /// List the conversations, those that were last written to first
+    /// List conversations, most recently written first
     Conversations(conversations::Args),
 
     /// Show a conversation

@@ -7,10 +7,10 @@ use crate::model::{Cell, Value};
 use crate::report::{Column, Head, Holds, Piece, Sheet};
 use crate::stop::Stop;
 
-/// Tell the columns, keys and indexes of a table, or of all
+/// Show the columns, keys and indexes of a table, or of all tables
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The table; all when absent
+    /// The table [default: all]
     table: Option<String>,
 }
 

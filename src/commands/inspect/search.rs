@@ -19,23 +19,22 @@ const WAITING: usize = 64;
 
 /// Find messages by their text
 ///
-/// Capital and small letters are alike. An index of the texts is used where there is one; without
-/// it every row is read, which is told.
+/// Ignores case. Uses a text index if there is one; otherwise it reads every row, and says so.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What is looked for
+    /// The text to search for
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     text: String,
 
-    /// Show at most so many messages; 0 shows all
+    /// Show at most this many messages; 0 shows all
     #[arg(long, default_value_t = 50, value_name = "COUNT")]
     limit: u64,
 
-    /// Show so many characters before and after what was found
+    /// Show this many characters before and after each match
     #[arg(long, default_value_t = 60, value_name = "CHARACTERS")]
     context: usize,
 
-    /// Read every row, even where an index finds whole words
+    /// Read every row, even if an index finds whole words
     #[arg(long)]
     scan: bool,
 }

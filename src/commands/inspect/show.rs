@@ -10,11 +10,11 @@ use crate::store;
 
 /// Show a conversation
 ///
-/// Messages of branches that were left stand behind those of the current one. Where the chats are
-/// kept twice, what is in one place only is told at the end.
+/// Messages of abandoned branches follow those of the current branch. If the chats are stored twice,
+/// messages that only one place has are listed at the end.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The conversation's id; its beginning is enough where no other begins so
+    /// The conversation's id, or a unique beginning of it
     #[arg(value_name = "ID")]
     conversation: String,
 
@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long)]
     raw: bool,
 
-    /// Show messages of more than 4000 characters, and images in base64, as a whole
+    /// Show messages of more than 4000 characters, and images in base64, completely
     #[arg(long)]
     full: bool,
 }

@@ -17,22 +17,22 @@ const WAITING: usize = 16;
 
 /// Run a query that can only read
 ///
-/// One statement: SELECT, WITH, VALUES, EXPLAIN, SHOW, or a PRAGMA that tells something. The
-/// engine itself forbids writing; functions that act outside of the transaction are refused.
+/// One statement: SELECT, WITH, VALUES, EXPLAIN, SHOW, or a PRAGMA that only reads. The database
+/// itself forbids writing; functions that act outside of the transaction are refused.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The query; `-` reads it from stdin
     query: String,
 
-    /// Show at most so many rows; 0 shows all
+    /// Show at most this many rows; 0 shows all
     #[arg(long, default_value_t = 1000, value_name = "ROWS")]
     limit: u64,
 
-    /// Stop the query after so long
+    /// Stop the query after this time
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     timeout: Duration,
 
-    /// Cut a value that is longer: bytes, or with K or M behind it
+    /// Cut longer values: a number of bytes, or with K or M
     #[arg(long, default_value = "1M", value_name = "BYTES", value_parser = size)]
     max_cell: usize,
 }
@@ -73,7 +73,7 @@ pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<(
     };
     if let Some(power) = db.power().await? {
         env.progress.note(&format!(
-            "you read {power}; docs/databases.md tells how to make a role that can only read"
+            "you read {power}; docs/databases.md says how to create a role that can only read"
         ));
     }
     let (answers, coming) = mpsc::channel(WAITING);

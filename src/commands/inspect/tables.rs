@@ -9,10 +9,10 @@ use crate::report::{Column, Head, Holds, Note, Piece, Sheet};
 /// Tables with more rows are not counted to their end.
 const COUNTED: u64 = 1_000_000;
 
-/// List the tables: rows, size, last write, and by what each is known again
+/// List the tables: rows, size, last write, and what identifies each one
 ///
-/// `evidence` is what the engine keeps of a table's identity: when it differs from an earlier look,
-/// the table was made anew or rewritten, whatever its rows say.
+/// `evidence` holds what the database stores about a table's identity. If it differs from an earlier
+/// run, the table was recreated or rewritten, even if its rows are the same.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

@@ -81,7 +81,7 @@ impl Job {
             .value("database-url", self.env.database_url.as_deref())?
             .ok_or_else(|| {
                 Stop::usage("no database").hint(
-                    "give --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL",
+                    "use --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL",
                 )
             })?;
         self.env.mask.keep_of(&url);

@@ -32,16 +32,16 @@ pub(super) struct Args {
     #[arg(long, default_value = "migrations", conflicts_with = "files")]
     dir: PathBuf,
 
-    /// Whose layout the folder has [default: found out from the names and texts]
+    /// The tool whose layout the folder has [default: detected from names and contents]
     #[arg(long, value_name = "FORMAT")]
     source: Option<String>,
 
-    /// Whose SQL it is; mysql is MariaDB too [default: what the database URL or the folder says, else what
-    /// holds for all]
+    /// The SQL dialect; mysql includes MariaDB [default: that of the database URL or the folder, else only
+    /// what is true of all]
     #[arg(long, value_parser = PossibleValuesParser::new(DIALECTS.map(|(name, _)| name)))]
     dialect: Option<String>,
 
-    /// The version of PostgreSQL that the files are for [default: 15]
+    /// The PostgreSQL version the files are for [default: 15]
     #[arg(long, value_name = "VERSION")]
     server_version: Option<ServerVersion>,
 }

@@ -25,10 +25,10 @@ use std::time::Duration;
 
 /// Apply migrations: every row survives, or nothing is changed
 ///
-/// All pending migrations run in one transaction (PostgreSQL, SQLite). Before it is committed every
-/// table that they touched is compared with what it was; anything that is gone or changed without
-/// being acknowledged in the migration (`-- chatctl: allow-loss messages.body rows<=120
-/// reason="…"`) rolls it back. On MySQL and MariaDB, where DDL commits by itself, the files run on
+/// Pending migrations run in a transaction: on PostgreSQL one per file, on SQLite one for all.
+/// Before COMMIT every touched table is compared with its earlier contents. Anything that is gone or
+/// changed, and not acknowledged in the migration (`-- chatctl: allow-loss messages.body rows<=120
+/// reason="…"`), rolls it back. On MySQL and MariaDB, where DDL commits by itself, the files run on
 /// a copy of the database first.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -47,17 +47,17 @@ enum Command {
     Plan(Options),
     /// Show what is applied, pending, changed, missing and newer than the files; changes nothing
     Status(status::Args),
-    /// Rehearse on a copy: nothing is lost, from empty to head is the same schema, a second run
-    /// changes nothing
+    /// Rehearse on a copy: nothing is lost, empty to head gives the same schema, a second run changes
+    /// nothing
     Verify(Options),
-    /// Compare the live schema with what the applied migrations make
+    /// Compare the live schema with the one that the applied migrations make
     Drift(Options),
-    /// Write files into the history without running them, up to this version
+    /// Record files as applied, up to a version, without running them
     Baseline {
         /// The last version that counts as applied
         #[arg(id = "of", value_name = "VERSION", required_unless_present = "none")]
         version: Option<String>,
-        /// Nothing counts as applied, though another tool migrated the database
+        /// Record nothing as applied, although another tool migrated the database
         #[arg(long, conflicts_with = "of")]
         none: bool,
         #[command(flatten)]
@@ -65,40 +65,40 @@ enum Command {
     },
     /// Take over the history that another tool wrote
     Adopt(Options),
-    /// Accept files that differ from what was applied by line ends only, or that are gone on purpose
+    /// Accept files that differ only in line ends, or that were removed on purpose
     Repair {
-        /// Record files as they are now that differ by line ends or a byte order mark only
+        /// Record files that differ only in line ends or a byte order mark
         #[arg(long, required_unless_present = "missing")]
         eol: bool,
-        /// Take a version out of the history whose file was removed on purpose
+        /// Remove a version from the history whose file was removed on purpose
         #[arg(long, value_name = "VERSION", conflicts_with = "eol")]
         missing: Vec<String>,
         #[command(flatten)]
         options: Options,
     },
-    /// Settle a version that was begun and did not come to its end
+    /// Resolve a migration that started but did not finish
     Resolve {
         /// The version
         #[arg(id = "of", value_name = "VERSION")]
         version: String,
-        /// Whether its effect is there
+        /// Whether its effect is in the database
         #[arg(long = "as", value_enum)]
         how: Resolution,
         #[command(flatten)]
         options: Options,
     },
-    /// Make the database what it was when a run made its backup
+    /// Restore the backup that a run made
     Restore {
         /// The run, as `migrate history` names it, or the backup's file
         #[arg(value_name = "RUN")]
         from: String,
-        /// Where the backup of what is there now is put
+        /// Where to put a backup of the current database
         #[arg(long, value_name = "DIR")]
         backup_dir: Option<PathBuf>,
     },
     /// Show what chatctl did to this database, run by run
     History,
-    /// Make an empty migration with the next version
+    /// Create an empty migration with the next version
     New {
         /// What it does, in a few words
         name: String,
@@ -106,9 +106,9 @@ enum Command {
         #[arg(long, default_value = "migrations")]
         dir: PathBuf,
     },
-    /// Find what destroys or is risky in migration files; opens no database
+    /// Find destructive and risky statements in migration files; opens no database
     Lint(lint::Args),
-    /// Find start-up code that destroys tables, or never makes them, in a source tree
+    /// Find start-up code in a source tree that destroys tables, or never creates them
     Guard {
         /// Files or folders
         #[arg(default_value = ".")]

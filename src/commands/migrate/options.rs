@@ -13,11 +13,11 @@ use std::time::Duration;
 /// What every sub-command on a database takes.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
-    /// A folder of migrations; several make one history
+    /// A folder of migrations; several folders form one history
     #[arg(long, default_value = "migrations")]
     dir: Vec<PathBuf>,
 
-    /// Whose layout the folder has [default: found out from the names and texts]
+    /// The tool whose layout the folder has [default: detected from names and contents]
     #[arg(long, value_name = "FORMAT")]
     source: Option<String>,
 
@@ -25,11 +25,11 @@ pub(super) struct Options {
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
 
-    /// Also apply files that are older than what is applied
+    /// Also apply files that are older than the newest applied one
     #[arg(long)]
     allow_out_of_order: bool,
 
-    /// Pass when the database is newer than the files: an older release starts again, and migrates nothing
+    /// Pass if the database is newer than the files, and migrate nothing: for an older release
     #[arg(long)]
     allow_newer: bool,
 

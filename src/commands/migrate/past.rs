@@ -56,7 +56,7 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
     }
     job.env
         .progress
-        .doing("making a backup of what is there now".to_owned());
+        .doing("making a backup of the current database".to_owned());
     let journal = Journal::new(migrate::dialect(target.backend()));
     // The last good state must not depend on the backup being one.
     let dir = super::up::backup_dir(dir, &job.env)?;

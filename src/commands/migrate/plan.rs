@@ -60,8 +60,8 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
 fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
     let harm = match piece.facts.destroys() {
         Destroys::No => return None,
-        Destroys::Possibly => "may destroy what is stored",
-        Destroys::Certainly => "destroys what is stored, if there is anything",
+        Destroys::Possibly => "may destroy stored data",
+        Destroys::Certainly => "destroys stored data, if there is any",
     };
     let tables: Vec<_> = piece
         .facts

@@ -17,7 +17,7 @@ pub(super) struct Args {
     #[command(flatten)]
     options: Options,
 
-    /// Exit with 10 when the database is newer than the files, too
+    /// Also exit with 10 if the database is newer than the files
     #[arg(long)]
     strict: bool,
 }

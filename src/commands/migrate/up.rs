@@ -32,23 +32,23 @@ pub(super) struct Args {
     #[command(flatten)]
     options: Options,
 
-    /// How long to wait for another replica that migrates, or another writer of a SQLite file
+    /// How long to wait for another replica's migration, or another writer of a SQLite file
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     lock_wait: Duration,
 
-    /// How long a statement may wait for its lock, and so keep others waiting behind it
+    /// How long a statement may wait for a lock; other sessions queue behind it
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = humantime::parse_duration)]
     lock_timeout: Duration,
 
-    /// How long a statement may take; 0s is for ever
+    /// How long a statement may take; 0s disables the timeout
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     statement_timeout: Duration,
 
-    /// How often to try again when a lock was not free in time
+    /// How often to retry if a lock was not free in time
     #[arg(long, value_name = "N", default_value_t = 10)]
     retries: u32,
 
-    /// When to back up the database first; never is refused where a loss is acknowledged
+    /// When to back up the database first; `never` is refused if a migration acknowledges a loss
     #[arg(long, value_enum, default_value = "auto")]
     backup: When,
 
@@ -60,12 +60,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     keep_backups: Option<usize>,
 
-    /// How tables are compared that a migration touches; auto: row by row, on MySQL up to 1 GiB a table
+    /// How to compare the tables that a migration touches
     #[arg(long, value_enum, default_value = "auto")]
     guard: Guard,
 
-    /// Apply all files in one transaction: all of them or none, and every lock is held to the end.
-    /// On SQLite it is so always, on MySQL never
+    /// Apply all files in one transaction, all or none; every lock is held to the end. SQLite always
+    /// does this, MySQL never
     #[arg(long)]
     single_transaction: bool,
 }
@@ -302,7 +302,7 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
     let acknowledged = evidence.lost.iter().any(|lost| lost.derived.is_none());
     let but = match (evidence.lost.is_empty(), acknowledged) {
         (true, _) => "",
-        (false, true) => ", but what is acknowledged",
+        (false, true) => ", except what is acknowledged",
         (false, false) => ", but what the database itself keeps",
     };
     let touched = evidence.exact.len() + evidence.counted.len();

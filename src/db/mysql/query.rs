@@ -301,7 +301,7 @@ fn unseen(kind: Kind, name: &str) -> Stop {
         ),
     };
     Stop::refused(format!(
-        "the query is refused: this user may not see what is in the {what} `{name}`"
+        "the query is refused: this user may not see the definition of the {what} `{name}`"
     ))
     .hint(right)
 }

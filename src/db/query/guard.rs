@@ -49,7 +49,7 @@ pub(in crate::db) fn names(sql: &str, dialect: Dialect, begins: &[&str]) -> Resu
     };
     if !begins.contains(&first.text(sql).to_lowercase().as_str()) {
         return Err(refused(&format!(
-            "`{}` is no way to read; it may begin with {}",
+            "`{}` cannot read; a query begins with {}",
             first.text(sql).chars().take(40).collect::<String>(),
             begins.join(", ").to_uppercase()
         )));

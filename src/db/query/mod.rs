@@ -103,7 +103,7 @@ impl Query {
     pub(super) fn failed(&self, failure: Failure, message: &str) -> Stop {
         match failure {
             Failure::Wrong => Stop::usage(format!("the query is wrong: {message}"))
-                .hint("`chatctl inspect schema` tells tables and columns"),
+                .hint("`chatctl inspect schema` lists tables and columns"),
             Failure::Writes => refused(message),
             Failure::Late => Stop::unreachable(format!(
                 "the query was stopped after {:?}: {message}",

@@ -295,7 +295,7 @@ fn judge(action: &AuthAction<'_>) -> Result<(), String> {
                 Err(format!("`PRAGMA {name}` can change something"))
             }
         }
-        other => Err(format!("it is no reading: {}", act(other))),
+        other => Err(format!("it does more than read: {}", act(other))),
     }
 }
 

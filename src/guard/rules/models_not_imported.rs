@@ -56,7 +56,7 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
                     "`create_all` makes the tables of {} only because another module happens to import them first",
                     names.join(", ")
                 ),
-                "import the models beside `create_all`, so that no change elsewhere leaves a table out",
+                "import the models next to `create_all`, so that no change elsewhere leaves a table out",
             );
             hits.add(file, hit.only(Severity::Note));
         }

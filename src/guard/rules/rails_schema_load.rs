@@ -60,12 +60,12 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
             let harm = match name {
                 "db:drop" | "db:reset" | "db:migrate:reset" => "drops the whole database",
                 "db:truncate_all" | "db:seed:replant" => "empties every table",
-                _ => "drops every table that the schema names, and makes it anew, empty",
+                _ => "drops every table that the schema names, and creates it again, empty",
             };
             let mut hit = Hit::new(
                 command.at + task.start(),
                 format!("`{name}` {harm} {}", start.words),
-                "run `bin/rails db:prepare` instead: it makes what is missing and migrates the rest",
+                "run `bin/rails db:prepare` instead: it creates what is missing and migrates the rest",
             );
             hit.severity = start.softer;
             hits.add(file, hit);

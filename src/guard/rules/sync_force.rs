@@ -14,7 +14,7 @@ pub(super) const PATTERN: Pattern = Pattern {
     code: "sync-force",
     severity: Severity::Error,
     files,
-    why: "Sequelize's sync drops the tables of all models and makes them anew",
+    why: "Sequelize's sync drops the tables of all models and creates them again",
     check,
 };
 
@@ -47,7 +47,7 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
                 Some(Severity::Warning),
             ),
             "force" => (
-                "`sync({ force: true })` drops the tables of the models and makes them anew, empty",
+                "`sync({ force: true })` drops the tables of the models and creates them again, empty",
                 "remove `force`, and write migrations with sequelize-cli",
                 softer,
             ),

@@ -12,7 +12,7 @@ pub(super) const RULE: Rule = Rule {
     code: "ends-transaction",
     severity: Severity::Error,
     dialects: TRANSACTIONAL,
-    why: "the transaction around the migration is ended, so nothing can be taken back",
+    why: "the transaction around the migration is ended, so nothing can be rolled back",
     check,
 };
 

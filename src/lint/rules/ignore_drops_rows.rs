@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     code: "ignore-drops-rows",
     severity: Severity::Warning,
     dialects: UNKNOWN_TO_SQUAWK,
-    why: "rows that do not fit are left out, and nothing is said",
+    why: "rows that do not fit are dropped silently",
     check,
 };
 
@@ -43,7 +43,7 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
                 "`IGNORE` leaves out the rows that do not fit into {}, without an error{also}",
                 list(&tables)
             ),
-            "remove `IGNORE`, and choose with a `WHERE` what is not to be copied",
+            "remove `IGNORE`, and exclude rows with a `WHERE`",
         ),
     );
 }

@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     code: "opaque-code",
     severity: Severity::Warning,
     dialects: SERVERS,
-    why: "code runs that cannot be looked into",
+    why: "code runs that cannot be inspected",
     check,
 };
 

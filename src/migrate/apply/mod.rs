@@ -121,7 +121,7 @@ pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outc
             return error;
         }
         Stop::unreachable(format!("the connection to the database was lost: {error:#}"))
-            .hint("check that the server runs, then run `chatctl migrate` again: it resumes after what is committed, which `chatctl migrate status` shows")
+            .hint("check that the server runs, then run `chatctl migrate` again: it resumes where it stopped; `chatctl migrate status` shows where")
             .into()
     })
 }

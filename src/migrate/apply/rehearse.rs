@@ -1,4 +1,4 @@
-//! MySQL and MariaDB commit every DDL statement by itself, so nothing can be taken back there.
+//! MySQL and MariaDB commit every DDL statement by itself, so nothing can be rolled back there.
 //! The pending files run on a copy of the database first; only when nothing is lost on the copy,
 //! they run on the database itself.
 

@@ -202,7 +202,7 @@ impl Steps<'_> {
                 number + 1
             ),
             help: format!(
-                "restore it and write what is new after statement {}; or settle the version: chatctl migrate resolve {} --as applied|retry",
+                "restore it and add new statements after statement {}; or settle the version: chatctl migrate resolve {} --as applied|retry",
                 standing.done.len(),
                 self.version()
             ),

@@ -25,7 +25,7 @@ pub struct Applied {
     pub execution_ns: i64,
 }
 
-/// What to do with a file that is older than what is applied.
+/// What to do with a file that is older than the newest applied one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutOfOrder {
     /// Run it.
@@ -48,7 +48,7 @@ pub enum Newer {
 pub struct Policy {
     /// The last version to apply; every one when absent.
     pub to: Option<Version>,
-    /// What to do with a file that is older than what is applied.
+    /// What to do with a file that is older than the newest applied one.
     pub out_of_order: OutOfOrder,
     /// What to do with a database that is newer than every file.
     pub newer: Newer,
@@ -59,7 +59,7 @@ pub struct Policy {
 pub struct Plan<'a> {
     /// The migrations to run, in this order.
     pub pending: Vec<&'a Migration>,
-    /// Those among them that are older than what is applied.
+    /// Those among them that are older than the newest applied one.
     pub out_of_order: Vec<&'a Migration>,
     /// Not applied and newer than the target.
     pub beyond: Vec<&'a Migration>,
@@ -81,7 +81,7 @@ pub enum State {
     },
     /// Applied, and its file is gone.
     Missing,
-    /// Not applied, and older than what is applied.
+    /// Not applied, and older than the newest applied one.
     OutOfOrder,
     /// Applied, and newer than every file.
     Newer,
@@ -110,7 +110,7 @@ impl State {
 pub struct Row {
     /// Its version.
     pub version: Version,
-    /// The file's description, or the history's when there is no file.
+    /// The file's description, or the history's when there is not a file.
     pub description: String,
     /// How it stands.
     pub state: State,

@@ -22,7 +22,7 @@ pub enum Wrong {
     Missing,
     /// The history is ahead of every file.
     Newer,
-    /// A file is older than what is applied.
+    /// A file is older than the newest applied one.
     OutOfOrder,
     /// No file has the target's version.
     UnknownTarget,
@@ -191,7 +191,7 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
         ),
         _ => (
             format!(
-                "{who} {} older than what is applied",
+                "{who} {} older than the newest applied one",
                 if one { "is" } else { "are" }
             ),
             format!(
@@ -212,7 +212,7 @@ fn options(name: &str, versions: &[Version]) -> String {
     each.collect::<Vec<_>>().join(" ")
 }
 
-/// Everything that is wrong with versions that were applied, or are older than what is applied.
+/// Everything that is wrong with versions that were applied, or are older than the newest applied one.
 pub fn wrongs(rows: &[Row]) -> Vec<Refusal> {
     let all = [
         Wrong::Dirty,
@@ -226,7 +226,7 @@ pub fn wrongs(rows: &[Row]) -> Vec<Refusal> {
         .collect()
 }
 
-/// Refuses a target that is no file's, or that lies behind: chatctl does not go back.
+/// Refuses a target that is not a file's, or that lies behind: chatctl does not go back.
 pub(super) fn target(
     to: &Version,
     files: &[Migration],
@@ -251,7 +251,7 @@ pub(super) fn target(
             Wrong::TargetPassed,
             vec![to.clone()],
             format!("the database is at version `{newest}`, which is newer than `{to}`"),
-            "chatctl does not go back: leave `--to` out, or write a migration that undoes what is not wanted".to_owned(),
+            "chatctl does not go back: leave `--to` out, or write a migration that undoes the unwanted part".to_owned(),
         ),
         None => Ok(()),
     }
@@ -265,7 +265,7 @@ pub(super) fn unsupported(pending: &[&Migration]) -> Result<(), Refusal> {
         // A baseline counts everything before it as applied, so what is before it comes first.
         let first = match number.checked_sub(1).map(|before| &pending[before].version) {
             Some(before) => {
-                format!("apply what is before it: `chatctl migrate up --to {before}`; then ")
+                format!("apply the earlier ones: `chatctl migrate up --to {before}`; then ")
             }
             None => String::new(),
         };

@@ -239,7 +239,7 @@ fn refuses_a_file_that_is_older_than_what_is_applied() {
     assert_eq!(refusal.wrong, Wrong::OutOfOrder);
     assert_eq!(
         refusal.message,
-        "migration `2` is older than what is applied"
+        "migration `2` is older than the newest applied one"
     );
     assert!(refusal.hint.contains("--allow-out-of-order"));
 }
@@ -292,7 +292,7 @@ fn refuses_a_pending_file_that_only_its_own_tool_can_run() {
     // The baseline alone would skip the first file.
     assert_eq!(
         refusal.hint,
-        "apply what is before it: `chatctl migrate up --to 1`; then run it with its own tool and say so: `chatctl migrate baseline 2`"
+        "apply the earlier ones: `chatctl migrate up --to 1`; then run it with its own tool and say so: `chatctl migrate baseline 2`"
     );
     assert_eq!(Stop::from(refusal).kind, Kind::Refused);
     assert_eq!(pending(&files, &[], &to(1)), [1]);

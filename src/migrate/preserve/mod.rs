@@ -64,7 +64,7 @@ pub struct Allowed {
 }
 
 /// What a table has become: by the engine's own identity, else by the names that the statements
-/// gave, else by its name. A table that was dropped and made anew counts as the same.
+/// gave, else by its name. A table that was dropped and created again counts as the same.
 ///
 /// A table after stands for one table before: where two claim it, the one that was renamed to it
 /// has it.

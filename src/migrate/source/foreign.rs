@@ -16,7 +16,7 @@ struct Foreign {
 }
 
 /// Where the tool itself writes no plain SQL.
-const BY_ITSELF: &str = "continue with it, or write what is new as `<VERSION>_<NAME>.sql` in a folder of its own and begin there: `chatctl migrate baseline --none`";
+const BY_ITSELF: &str = "continue with it, or add new migrations as `<VERSION>_<NAME>.sql` in a separate folder and begin there: `chatctl migrate baseline --none`";
 
 const ALL: &[Foreign] = &[
     Foreign {

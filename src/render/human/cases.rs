@@ -10,7 +10,7 @@ use comfy_table::{
 };
 use unicode_width::UnicodeWidthStr;
 
-const HEADS: [&str; 4] = ["case", "verdict", "why", "took"];
+const HEADS: [&str; 4] = ["case", "verdict", "reason", "time"];
 /// The column whose text is wrapped; the others are never broken.
 const WHY: usize = 2;
 /// The column that is left out where there is no room for it.

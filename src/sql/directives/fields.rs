@@ -170,7 +170,7 @@ fn unknown(rest: &str, key: &str, counts: bool) -> Problem {
     let message = if keys.contains(&key) {
         format!("`{key}` is given twice")
     } else {
-        format!("`{word}` is no field of this directive")
+        format!("`{word}` is not a field of this directive")
     };
     let suggestion = nearest(key, keys).filter(|known| *known != key);
     Problem::new(message).or_rather(suggestion)

@@ -168,11 +168,11 @@ fn comments_and_strings_of_others_are_left_alone() {
 fn malformed_directives_are_errors_with_a_suggestion() {
     let tail = "\nSELECT 1;";
     for (line, expected) in [
-        ("-- chatctl: allow-los m reason=\"x\"", "`allow-los` is no directive; did you mean `allow-loss`?"),
-        ("-- chatctl: allow_loss m reason=\"x\"", "`allow_loss` is no directive; did you mean `allow-loss`?"),
-        ("-- chatctl: allow loss m reason=\"x\"", "`allow` is no directive; did you mean `allow-loss`?"),
-        ("-- chatctl: frobnicate", "`frobnicate` is no directive"),
-        ("-- chatctl: ", "`` is no directive"),
+        ("-- chatctl: allow-los m reason=\"x\"", "unknown directive `allow-los`; did you mean `allow-loss`?"),
+        ("-- chatctl: allow_loss m reason=\"x\"", "unknown directive `allow_loss`; did you mean `allow-loss`?"),
+        ("-- chatctl: allow loss m reason=\"x\"", "unknown directive `allow`; did you mean `allow-loss`?"),
+        ("-- chatctl: frobnicate", "unknown directive `frobnicate`"),
+        ("-- chatctl: ", "unknown directive ``"),
         ("-- chatctl ignore x reason=\"x\"", "`chatctl` needs a colon behind it; did you mean `chatctl: ignore`?"),
         ("-- chatcli: ignore x reason=\"x\"", "`chatcli:` does not address chatctl; did you mean `chatctl: ignore`?"),
         ("-- chatctl: ignore x", "`reason=\"…\"` is missing"),
@@ -183,8 +183,8 @@ fn malformed_directives_are_errors_with_a_suggestion() {
         ("-- chatctl: allow-loss m. reason=\"x\"", "`m.` is neither `table` nor `table.column`"),
         ("-- chatctl: allow-loss m rows=5 reason=\"x\"", "`rows` wants an upper bound of whole rows; did you mean `rows<=120`?"),
         ("-- chatctl: allow-loss m rows<=5% reason=\"x\"", "`rows` wants an upper bound of whole rows; did you mean `rows<=120`?"),
-        ("-- chatctl: allow-loss m row<=5 reason=\"x\"", "`row<=5` is no field of this directive; did you mean `rows`?"),
-        ("-- chatctl: ignore x rows<=5 reason=\"x\"", "`rows<=5` is no field of this directive"),
+        ("-- chatctl: allow-loss m row<=5 reason=\"x\"", "`row<=5` is not a field of this directive; did you mean `rows`?"),
+        ("-- chatctl: ignore x rows<=5 reason=\"x\"", "`rows<=5` is not a field of this directive"),
         ("-- chatctl: ignore x reason=\"x\" reason=\"y\"", "`reason` is given twice"),
         ("-- chatctl: ignore x reason=\"x", "the reason has no closing `\"`"),
         ("-- chatctl: ignore x reason=\" \"", "the reason is empty"),

@@ -101,7 +101,7 @@ impl Cassette {
             }
             let json = serde_json::from_slice(&data).map_err(|reason| {
                 let shown: String = String::from_utf8_lossy(&data).chars().take(60).collect();
-                error(format!("`data: {shown}` is no JSON: {reason}"))
+                error(format!("`data: {shown}` is not JSON: {reason}"))
             })?;
             events.push(Event { block: range, json });
         }
@@ -209,7 +209,7 @@ mod tests {
             (": only a comment\n\n", "it has no `data:` line"),
             (
                 "data: Hello\n\n",
-                "`data: Hello` is no JSON: expected value at line 1 column 1",
+                "`data: Hello` is not JSON: expected value at line 1 column 1",
             ),
         ] {
             assert_eq!(sse(body).answer().unwrap_err().message, message);

@@ -122,7 +122,7 @@ fn violated(trial: &Trial) -> String {
 }
 
 fn early() -> String {
-    "the final marker came when the row was committed and the server had not been told so: it did not wait for \
+    "the final marker came when the row was committed and the server did not know it yet: it did not wait for \
      its commit's answer, and something else may have delayed it"
         .into()
 }

@@ -21,7 +21,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         CHECK.code,
         Severity::Error,
         &observed.session,
-        format!("turn {} ends without `{marker}`: a client can't tell a finished answer from a broken one", turn.number),
+        format!("turn {} ends without `{marker}`: a client cannot distinguish a finished answer from a broken one", turn.number),
         format!("send `{marker}` on every path that ends well, or declare the stream's own marker in [final]"),
     )
     .with(

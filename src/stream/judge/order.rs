@@ -96,7 +96,7 @@ impl Shown {
         match self {
             Self::Proven => "the row was complete before the final marker".into(),
             Self::SavedEarlier => "ambiguous: the row was complete already, and the final marker came only after a \
-                later write: that it waited for the row can't be told from this"
+                later write: this does not show that it waited for the row"
                 .into(),
             Self::Overtaken => "ambiguous: the final marker came before the gate was closed again behind the write \
                 that completed the row: it may have been sent before the commit"

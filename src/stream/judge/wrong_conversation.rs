@@ -25,7 +25,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             Severity::Error,
             observed.subject(),
             format!(
-                "the {}'s message of turn {} stands in another conversation",
+                "the {}'s message of turn {} is in another conversation",
                 row.role.word(),
                 turn.number
             ),

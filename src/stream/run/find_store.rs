@@ -248,7 +248,7 @@ fn unread(schema: &[Table], places: &Places) -> Stop {
         .map(|(what, hits)| format!("its {what} in {}", listed(hits)))
         .collect();
     Stop::unreachable(format!(
-        "a chat was held and stored, {}: what of that is a message could not be told",
+        "a chat ran and was stored, {}: which part of that is a message is not known",
         told.join(" and ")
     ))
     .hint(format!(

@@ -48,24 +48,24 @@ pub use world::World;
 /// How the order is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Proof {
-    /// By the gate; with a server that chatctl starts also makes a save fail, to see whether its
-    /// error is swallowed.
+    /// By the gate. If chatctl starts the server, it also makes a save fail, to see whether the error
+    /// is swallowed.
     Auto,
-    /// By the gate alone.
+    /// Only by the gate.
     Gate,
-    /// Not at all: makes saves fail and sees whether the final marker still comes. Needs the right
-    /// to make a trigger.
+    /// Not shown: makes saves fail, and sees whether the final marker still comes. Needs the right to
+    /// create a trigger.
     Fault,
-    /// By looking only: writes and locks nothing, and proves no order.
+    /// Only observed: writes and locks nothing, and proves no order.
     Observe,
 }
 
 /// Which verdicts pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Require {
-    /// Proven, and held: nothing wrong was seen.
+    /// Proven and held: nothing wrong was seen.
     Held,
-    /// Proven alone: the order of every session must be shown by the gate.
+    /// Only proven: the gate must show the order of every session.
     Proven,
 }
 

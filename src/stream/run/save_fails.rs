@@ -196,7 +196,7 @@ impl Stage<'_> {
                 &self.session.name,
                 "the final marker does not depend on the save of the answer: it came although that save failed",
                 "commit the message before the final marker, and let a failed save end the stream with an error; \
-                 --proof gate tells which of the two is missing",
+                 --proof gate shows which of the two is missing",
             )
             .in_case(case),
         };

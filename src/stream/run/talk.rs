@@ -282,7 +282,7 @@ impl Stage<'_> {
                 answer = chat.ask(&history.request).await?;
             }
             if access == Access::Renewed && UNKNOWN.contains(&answer.status) {
-                access = Access::Refused("logging in anew changes nothing".to_owned());
+                access = Access::Refused("logging in again changes nothing".to_owned());
             }
         }
         let messages = match answer.json() {

@@ -327,7 +327,7 @@ fn marker(item: &Item<'_>) -> Result<FinalMarker, SessionError> {
         _ => match item.text()? {
             "body" => FinalMarker::End,
             other => {
-                let error = item.error(format!("`{other}` is no end of a stream"));
+                let error = item.error(format!("`{other}` is not an end of a stream"));
                 return Err(error.help("write `end = \"body\"`"));
             }
         },

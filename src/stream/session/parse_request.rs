@@ -256,7 +256,7 @@ fn status(fields: &Fields<'_>) -> Result<Option<u16>, SessionError> {
     let number = item.integer()?;
     match u16::try_from(number) {
         Ok(status) if (100..600).contains(&status) => Ok(Some(status)),
-        _ => Err(item.error(format!("`{number}` is no HTTP status"))),
+        _ => Err(item.error(format!("`{number}` is not an HTTP status"))),
     }
 }
 

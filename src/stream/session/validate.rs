@@ -38,7 +38,7 @@ impl Scope {
         }
         if !is_name(name) {
             return Err(item
-                .key_error(format!("`{name}` is no name for a capture"))
+                .key_error(format!("`{name}` is not a valid name for a capture"))
                 .help("use letters, digits and `_`"));
         }
         if self.names.iter().any(|known| known == name) {
@@ -92,7 +92,7 @@ pub(super) fn method_and_path<'a>(item: &Item<'a>) -> Result<(Method, &'a str), 
     let example = "write a method and a path: `POST /chat`";
     let Some((word, path)) = text.trim().split_once(char::is_whitespace) else {
         return Err(item
-            .error(format!("`{text}` is no method and path"))
+            .error(format!("`{text}` is not a method and a path"))
             .help(example));
     };
     let path = path.trim_start();
@@ -104,7 +104,7 @@ pub(super) fn method_and_path<'a>(item: &Item<'a>) -> Result<(Method, &'a str), 
         let at = item.origin.inside(item.span(), word, 0);
         return Err(item
             .origin
-            .error(at, format!("`{word}` is no method"))
+            .error(at, format!("`{word}` is not a known method"))
             .help(help));
     };
     if !path.starts_with('/') {
@@ -133,7 +133,7 @@ pub(super) fn json_path(item: &Item<'_>) -> Result<JsonPath, SessionError> {
             "a path starts with `$`, which is the whole answer: `$.id` (RFC 9535)"
         };
         item.origin
-            .error(at, format!("`{text}` is no JSONPath: {}", error.message()))
+            .error(at, format!("`{text}` is not a JSONPath: {}", error.message()))
             .help(help)
     })
 }
@@ -152,7 +152,7 @@ pub(super) fn regex(item: &Item<'_>) -> Result<Regex, SessionError> {
         let picture = error.to_string();
         let reason = picture.lines().last().unwrap_or_default();
         let reason = reason.trim_start_matches("error: ");
-        item.error(format!("`{text}` is no regular expression: {reason}"))
+        item.error(format!("`{text}` is not a regular expression: {reason}"))
             .help("write `\\\\` before a character that is meant as it stands, or use '…' quotes")
     })
 }
@@ -161,7 +161,7 @@ pub(super) fn regex(item: &Item<'_>) -> Result<Regex, SessionError> {
 pub(super) fn header_name(item: &Item<'_>, name: &str) -> Result<(), SessionError> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(token) {
-        return Err(item.error(format!("`{name}` is no name of a header")));
+        return Err(item.error(format!("`{name}` is not a header name")));
     }
     Ok(())
 }

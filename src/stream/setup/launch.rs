@@ -194,7 +194,7 @@ fn wrong_name(name: &str, target: &Target, values: &[(String, String)]) -> Stop 
     let known = format!("known here: {{port}}, {}", known.join(", "));
     if name == "database_path" {
         return Stop::usage(format!(
-            "`--start` has {{database_path}}, and `{target}` is no file"
+            "`--start` has {{database_path}}, and `{target}` is not a file"
         ))
         .hint(format!("use {{database_url}} or its parts; {known}"));
     }
@@ -387,7 +387,7 @@ mod tests {
                 &file,
                 "{database_url:asyncpg}",
             ),
-            ("x {port} {database_path}", &server, "is no file"),
+            ("x {port} {database_path}", &server, "is not a file"),
             (
                 "x {port} {gateway_uri}",
                 &file,

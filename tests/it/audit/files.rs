@@ -33,12 +33,12 @@ type Bad = (&'static str, fn(&mut Vec<u8>), i32, &'static str);
 #[test]
 fn a_file_that_is_not_as_it_was_written_is_refused() {
     const BAD: &[Bad] = &[
-        ("empty", |bytes| bytes.clear(), 2, "is no snapshot"),
+        ("empty", |bytes| bytes.clear(), 2, "is not a snapshot"),
         (
             "another file",
             |bytes| *bytes = vec![b'x'; 4000],
             2,
-            "is no snapshot",
+            "is not a snapshot",
         ),
         ("head only", |bytes| bytes.truncate(40), 4, "is cut short"),
         (

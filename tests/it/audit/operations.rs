@@ -99,14 +99,14 @@ const KEEPING: &[Op] = &[
 
 const DESTROYING: &[Op] = &[
     op(
-        "made anew with the same rows",
+        "created again with the same rows",
         made_anew,
         // In the file nothing but the count of statements differs, and no row is another one.
         ["", "W table-recreated", "W table-recreated"],
         ["E table-recreated"; 3],
     ),
     op(
-        "made anew",
+        "created again",
         |url| {
             format!(
                 "DROP TABLE message; DROP TABLE conversation; {}",

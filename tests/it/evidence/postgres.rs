@@ -252,7 +252,7 @@ fn ops() -> Vec<Op<Place>> {
                 p.load(&dump, &[]);
             },
             ["W table-restored", "W table-restored"],
-            "made anew",
+            "created again",
         ),
         op(
             "pg_restore --clean",

@@ -207,9 +207,9 @@ fn ops(counts: bool) -> Vec<Op<Place>> {
             ALTERED,
             "",
         ),
-        op("file deleted and made anew", |p| p.new_file(), REPLACED, ""),
+        op("file deleted and created again", |p| p.new_file(), REPLACED, ""),
         op(
-            "file deleted, made anew, filled with the same",
+            "file deleted, created again, filled with the same",
             |p| {
                 p.new_file();
                 p.fill();

@@ -19,7 +19,7 @@ pub const ALL: &[&str] = &[
 const TEXTS: &[(&str, &str, &str)] = &[
     (
         RECREATED,
-        "is not the table that was there: it was dropped and made anew",
+        "is not the table that was there: it was dropped and created again",
         "look for `drop_all`, DROP TABLE or a reset in what runs at start (`chatctl migrate guard` finds it), and restore the rows from a backup",
     ),
     (

@@ -18,7 +18,7 @@ fn database(_: &Marks, _: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
     match cases.first() {
         Some(any) if any.is_elsewhere() => vec![Event::harmless(
             "it was looked at through another server, and each has its own numbers, times and counters: whether a table that was not \
-                armed was made anew, truncated or rebuilt is not known",
+                armed was created again, truncated or rebuilt is not known",
         )],
         Some(any) if any.is_restarted() => vec![Event::harmless("the server was started again")],
         _ => Vec::new(),
@@ -27,7 +27,7 @@ fn database(_: &Marks, _: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
 
 fn table(case: &Case<'_>) -> Vec<Event> {
     if case.sentinel() == Sentinel::Gone {
-        let why = "the sentinel in its comment is gone: it was dropped and made anew";
+        let why = "the sentinel in its comment is gone: it was dropped and created again";
         return vec![Event::of(codes::RECREATED, Severity::Error, why)];
     }
     if case.is_elsewhere() {
@@ -73,7 +73,7 @@ fn empty(case: &Case<'_>, is_certain: bool) -> Event {
         Event::of(codes::TRUNCATED, Severity::Error, why)
     } else {
         let why = "its rows are gone and its ids begin again: it was truncated, or rows were deleted and the ids set back; \
-            the number that would tell is for users with the privilege PROCESS";
+            the number that would show it requires the PROCESS privilege";
         Event::of(codes::TRUNCATED, Severity::Warning, why)
     }
 }
@@ -92,21 +92,21 @@ fn rebuilt(case: &Case<'_>, dropped: Option<bool>, is_rewound: bool) -> Event {
         }
         (Sentinel::Kept, None) => Event::harmless(format!("{harmless}, or loaded from a dump")),
         (_, Some(true)) if case.is_intact() => {
-            let why = "it is another table, tables were dropped, and its rows are there: it was dropped, made anew and filled again, \
-                or rebuilt by OPTIMIZE while others were dropped; `chatctl audit arm` would tell";
+            let why = "it is another table, tables were dropped, and its rows are there: it was dropped, created again and refilled, \
+                or rebuilt by OPTIMIZE while others were dropped; `chatctl audit arm` would show it";
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
         (_, Some(true)) => {
-            let why = "it is another table, and tables were dropped: it was dropped and made anew";
+            let why = "it is another table, and tables were dropped: it was dropped and created again";
             Event::of(codes::RECREATED, Severity::Error, why)
         }
         (_, None) if case.is_lost() && is_rewound => {
-            let why = "it is another table without the rows, and its ids begin again: it was dropped and made anew";
+            let why = "it is another table without the rows, and its ids begin again: it was dropped and created again";
             Event::of(codes::RECREATED, Severity::Error, why)
         }
         (_, None) => {
-            let why = "it is another table: it was dropped and made anew, or rebuilt by OPTIMIZE; the server was restarted, so that its \
-                counters don't tell, and `chatctl audit arm` would";
+            let why = "it is another table: it was dropped and created again, or rebuilt by OPTIMIZE; the server was restarted, so that its \
+                counters do not show it; `chatctl audit arm` would";
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
     }

@@ -21,7 +21,7 @@ fn database(before: &Marks, after: &Marks, _: &[Case<'_>]) -> Vec<Event> {
     };
     let told = [
         ("system", "it is on another server's data folder now"),
-        ("database", "it was made anew: its number is another one"),
+        ("database", "it was created again: its number is another one"),
         ("standby", "one of the looks was at a standby of it"),
         ("started", "the server was started again"),
         ("counting_since", "the server's statistics were reset"),
@@ -54,7 +54,7 @@ fn other(case: &Case<'_>) -> Event {
         }
         Sentinel::Gone => {
             let why =
-                "its oid is another one and the sentinel is gone: it was dropped and made anew";
+                "its oid is another one and the sentinel is gone: it was dropped and created again";
             Event::of(codes::RECREATED, Severity::Error, why)
         }
         Sentinel::Unarmed if moved && !case.is_lost() => {
@@ -62,12 +62,11 @@ fn other(case: &Case<'_>) -> Event {
             Event::of(codes::RESTORED, Severity::Warning, why)
         }
         Sentinel::Unarmed if case.is_intact() => {
-            let why = "its oid is another one and its rows are there: it was dropped, made anew and filled again, or restored from a dump; \
-                `chatctl audit arm` would tell the two apart";
+            let why = "its oid is another one and its rows are there: it was dropped, created again and refilled, or restored from a dump; `chatctl audit arm` would tell them apart";
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
         Sentinel::Unarmed => {
-            let why = "its oid is another one: it was dropped and made anew";
+            let why = "its oid is another one: it was dropped and created again";
             Event::of(codes::RECREATED, Severity::Error, why)
         }
     }

@@ -1,4 +1,4 @@
-//! SQLite: tables that are dropped and made anew often get every number again that they had. What
+//! SQLite: tables that are dropped and created again often get every number again that they had. What
 //! is left is the version of the schema, the ids, and the file's time of birth.
 
 use super::case::{Case, Sentinel};
@@ -36,7 +36,7 @@ fn database(before: &Marks, after: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
     let (severity, more) = match (has(Sentinel::Gone), has(Sentinel::Kept)) {
         (true, _) => (
             Severity::Error,
-            "the sentinel is gone, so it is no copy of what was there",
+            "the sentinel is gone, so it is not a copy of the earlier file",
         ),
         (false, true) => (
             Severity::Warning,
@@ -44,7 +44,7 @@ fn database(before: &Marks, after: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
         ),
         (false, false) => (
             Severity::Warning,
-            "whether it is a copy is not known, and `chatctl audit arm` would tell",
+            "whether it is a copy is not known; `chatctl audit arm` would show it",
         ),
     };
     let severity = if is_lost { Severity::Error } else { severity };
@@ -84,7 +84,7 @@ fn table(case: &Case<'_>) -> Vec<Event> {
     }
     let why = match (is_gone, is_moved) {
         (true, _) => "the sentinel index is gone, which goes with its table only",
-        (false, true) => "it stands at another place in the catalogue",
+        (false, true) => "it is at another place in the catalogue",
         (false, false) => "its ids were forgotten, which DELETE and VACUUM never do",
     };
     vec![match (is_proven, case.is_intact(), case.is_altered()) {
@@ -93,23 +93,23 @@ fn table(case: &Case<'_>) -> Vec<Event> {
         )),
         (true, true, false) if is_gone => {
             let why =
-                format!("{why}: it was dropped, made anew with the same schema and filled again");
+                format!("{why}: it was dropped, created again with the same schema and refilled");
             Event::of(codes::RECREATED, Severity::Error, why)
         }
         (true, true, false) => {
             let why = format!(
-                "{why}: it was dropped, made anew with the same schema and filled again, or rebuilt by a migration"
+                "{why}: it was dropped, created again with the same schema and refilled, or rebuilt by a migration"
             );
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
         (true, false, _) => {
-            let why = format!("{why}: it was dropped and made anew");
+            let why = format!("{why}: it was dropped and created again");
             Event::of(codes::RECREATED, Severity::Error, why)
         }
         (false, _, false) if is_remade && case.is_lost() => {
             let why = format!(
-                "{} statements changed the schema and left its text as it was: it was dropped and made anew, or rows were deleted and \
-                VACUUM or ANALYZE ran more than once; nothing in the file tells which, and `chatctl audit arm` would",
+                "{} statements changed the schema and left its text as it was: it was dropped and created again, or rows were deleted and \
+                VACUUM or ANALYZE ran more than once; the file does not show which; `chatctl audit arm` would",
                 statements.unwrap_or(REMADE)
             );
             Event::of(codes::RECREATED, Severity::Warning, why)

@@ -149,7 +149,7 @@ fn the_facts_that_changed_and_those_that_are_not_known_are_told() {
         .collect();
     assert!(
         told.contains(
-            &"oid was 1 and is 2: alone, only a table that was made anew has another one"
+            &"oid was 1 and is 2: alone, only a table that was created again has another one"
         )
     );
     assert!(

@@ -199,7 +199,7 @@ fn difference_of<'r>(
     }
     let more = records.next()?;
     Some(format!(
-        "the history goes on with `{}: {}`, which nobody said",
+        "the history continues with `{}: {}`, which nobody said",
         more.role, more.content
     ))
 }

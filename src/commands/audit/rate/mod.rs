@@ -265,7 +265,7 @@ async fn database_start(chats: &Chats, env: &Env, now: i64) -> anyhow::Result<i6
         _ => {
             return Err(
                 Stop::usage("a file does not know when its server was started")
-                    .hint("--since-restart 2026-11-21T08:00:00Z, as the service manager tells it")
+                    .hint("--since-restart 2026-11-21T08:00:00Z, as the service manager reports it")
                     .into(),
             );
         }
@@ -274,7 +274,7 @@ async fn database_start(chats: &Chats, env: &Env, now: i64) -> anyhow::Result<i6
         "--since-restart auto takes the start of the database; the server may have been started at another time",
     );
     start.ok_or_else(|| {
-        Stop::unreachable("the database does not tell when it was started")
+        Stop::unreachable("the database does not report when it was started")
             .hint("--since-restart 2026-11-21T08:00:00Z")
             .into()
     })

@@ -195,7 +195,7 @@ pub(super) fn compare(
     };
     ensure!(
         is_unaltered(session, &held)?,
-        "what was kept of `{}` is not as it was put by",
+        "what was kept of `{}` is not as it was saved",
         shape.name
     );
     let (of_then, successor_of_then) =
@@ -214,7 +214,7 @@ pub(super) fn compare(
     if let Some(former) = &held.history {
         ensure!(
             is_unaltered(session, former)?,
-            "what was kept of the history of `{}` is not as it was put by",
+            "what was kept of the history of `{}` is not as it was saved",
             shape.name
         );
         found.before += former.rows;

@@ -90,13 +90,13 @@ impl<'c> Judge<'c> {
 
     fn told(&self, trees: &[String]) -> Result<(), Stop> {
         if trees.is_empty() {
-            return Err(refused("the server does not tell how it reads it"));
+            return Err(refused("the server does not report how it parses it"));
         }
         // What is no query has no tree, but is something that is done.
         if trees.iter().all(|tree| tree.contains(":utilityStmt <>")) {
             Ok(())
         } else {
-            Err(refused("it is no query"))
+            Err(refused("it is not a query"))
         }
     }
 
@@ -433,7 +433,7 @@ impl Function {
                 "is of the extension `{extension}`, of which it is not known whether it only reads"
             )),
             (language, _) => acts(&format!(
-                "is written in {language}: nobody can tell what it does"
+                "is written in {language}: what it does is unknown"
             )),
         }
     }

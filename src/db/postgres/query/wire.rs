@@ -173,7 +173,7 @@ impl Client {
                 "can't open `{target}`: no answer within {:?}",
                 server::CONNECT
             ))
-            .hint("check host and port in --database-url, and what is between")
+            .hint("check host and port in --database-url, and the firewalls between")
             .into()),
         }
     }

@@ -314,7 +314,7 @@ impl Postgres {
     }
 }
 
-/// Stored columns; generated ones are made anew from them.
+/// Stored columns; generated ones are created again from them.
 fn add_columns(
     tables: &mut BTreeMap<u64, Seen>,
     columns: &[Vec<Cell>],

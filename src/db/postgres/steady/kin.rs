@@ -38,11 +38,11 @@ impl Kin {
             Self::Postgres => Ok(None),
             Self::Citus => Ok(Some(format!(
                 "`{target}` has Citus: each of its workers shows a moment of its own, and the catalogue \
-                 tells nothing of the tables there."
+                 says nothing about the tables there."
             ))),
             Self::Yugabyte => Ok(Some(format!(
                 "`{target}` is YugabyteDB: its tables may be redefined while they are read, and what \
-                 its catalogue tells of a table that was made anew is not known."
+                 its catalogue shows of a table that was created again is not known."
             ))),
             Self::Other => Err(Stop::refused(format!(
                 "`{target}` only speaks as PostgreSQL does, and can't be read at one moment: `{version}`"

@@ -52,7 +52,7 @@ impl Sqlite {
             "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND wr = 0",
         )?;
         let numbered: BTreeSet<_> = numbered.iter().map(|row| row[0].to_string()).collect();
-        // Only columns that are stored: generated ones are made anew from them.
+        // Only columns that are stored: generated ones are created again from them.
         let columns = self.rows(
             "SELECT l.name, x.name, x.type, x.pk FROM pragma_table_list AS l, pragma_table_xinfo(l.name, 'main') AS x \
              WHERE l.schema = 'main' AND x.hidden = 0 ORDER BY l.name, x.cid",

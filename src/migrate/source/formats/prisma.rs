@@ -19,7 +19,7 @@ pub const FORMAT: Format = Format {
     parse,
 };
 
-/// The file that names the database; it is no migration.
+/// The file that names the database; it is not a migration.
 const LOCK: &str = "migration_lock.toml";
 
 /// The folder of a `migration.sql`.
