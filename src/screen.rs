@@ -193,7 +193,7 @@ impl<'a> Screen<'a> {
 
 fn stalled() -> Stop {
     Stop::unreachable(format!(
-        "whoever reads the output took nothing for {STALLED:?}, and there is no more room for what waits"
+        "the reader of the output took nothing for {STALLED:?}, and there is no more room for the waiting rows"
     ))
     .hint("ask for less, or write into a file: --format csv > rows.csv")
 }

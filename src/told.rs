@@ -46,7 +46,8 @@ pub fn parse(spec: &str) -> Result<(&'static Format, PathBuf), Stop> {
     })?;
     let known: Vec<_> = render::ALL.iter().map(|format| format.name).collect();
     let format = render::named(format).ok_or_else(|| {
-        Stop::usage(format!("unknown format `{format}`")).hint(format!("one of {}", known.join(", ")))
+        Stop::usage(format!("unknown format `{format}`"))
+            .hint(format!("one of {}", known.join(", ")))
     })?;
     Ok((format, PathBuf::from(file)))
 }

@@ -253,7 +253,7 @@ impl Live {
         }
         let target = self.db.target();
         Err(Stop::unreachable(format!(
-            "the standby `{target}` has replayed the log up to {}, and the snapshot was taken at {}: what is missing there may only be late",
+            "the standby `{target}` has replayed the log up to {}, and the snapshot was taken at {}: missing messages may only be late",
             Log::printed(log.from),
             Log::printed(then),
         ))

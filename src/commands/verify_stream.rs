@@ -139,7 +139,7 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let (config, context) = (&env.config, env.setup());
     let sessions = setup::sessions(wanted, &context)?;
     let url = config.value("database-url", env.database_url.as_deref())?.ok_or_else(|| {
-        Stop::usage("no store: the proof looks at the database of the server under test")
+        Stop::usage("no store: the proof reads the database of the server under test")
             .hint("use --database-url, such as sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
     })?;
     env.mask.keep_of(&url);

@@ -68,7 +68,7 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
         // SQLSTATE: PostgreSQL's for an unknown database, and MySQL's for one that is unknown or
         // closed to the user.
         (_, Some("3D000" | "42000")) => format!(
-            "make the database `{}` first, or let this user in: chatctl never makes the store that it looks at",
+            "create the database `{}` first, or grant this user access: chatctl never creates the store that it reads",
             target.database()
         ),
         // SQLSTATE, class 28: the log-in is refused.

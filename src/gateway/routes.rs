@@ -99,7 +99,7 @@ async fn complete(
     let asked = matching::asked(&body);
     let playing = state.playing.lock().expect("no holder panics").clone();
     let Some(play) = playing else {
-        let why = "no turn is under way, so no cassette answers it";
+        let why = "no turn is in progress, so no cassette answers it";
         return state.refuse(line, StatusCode::NOT_FOUND, why.to_owned());
     };
     let mut call = matching::call(&asked, &play.user, play.is_taken());

@@ -97,7 +97,8 @@ impl Ignore<'_> {
         let known = ALL.iter().any(|pattern| pattern.code == self.code);
         let code = &self.code;
         let (harm, help) = if !known {
-            let harm = format!("the comment ignores `{code}`, which is not a code of `migrate guard`");
+            let harm =
+                format!("the comment ignores `{code}`, which is not a code of `migrate guard`");
             let help = match nearest(code) {
                 Some(near) => format!("write `{near}`, or remove the comment"),
                 None => "name a code of `migrate guard`, or remove the comment".to_owned(),

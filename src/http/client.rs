@@ -197,9 +197,9 @@ impl Client {
                 "{what} was not answered within {}",
                 humantime::format_duration(self.patience)
             ))
-            .hint("look at the server's log")
+            .hint("check the server's log")
         } else {
-            Stop::unreachable(format!("{what} broke off: {cause}")).hint("look at the server's log")
+            Stop::unreachable(format!("{what} broke off: {cause}")).hint("check the server's log")
         };
         stop.into()
     }

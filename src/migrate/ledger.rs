@@ -455,7 +455,7 @@ fn skips(to: &Version, skipped: &[&Migration]) -> Stop {
     let (first, last) = (&skipped[0].version, &skipped[skipped.len() - 1].version);
     let list = plan::listed(skipped.iter().map(|file| &file.version));
     Stop::refused(format!(
-        "`baseline {to}` would count as applied what was not run here: {list}"
+        "`baseline {to}` would record files as applied that were not run here: {list}"
     ))
     .hint(format!(
         "run it: `chatctl migrate up --to {last}`; or, where it was done by hand, count one version after the other as applied: `chatctl migrate baseline {first}`"

@@ -195,7 +195,10 @@ mod tests {
 
     #[test]
     fn what_is_no_source_is_told() {
-        for (text, what) in [("a::content", "is not a JSONPath"), ("::$", "names no column")] {
+        for (text, what) in [
+            ("a::content", "is not a JSONPath"),
+            ("::$", "names no column"),
+        ] {
             let error = Source::try_from(text.to_owned()).unwrap_err();
             assert!(error.contains(what), "{error}");
         }

@@ -38,10 +38,10 @@ impl Declared {
             ..Store::default()
         };
         if self.0 != [alone] {
-            return Err(
-                Stop::usage(format!("preset `{name}` cannot be combined with a declared store"))
-                    .hint("keep one of them; `chatctl inspect mapping` prints the preset's stores"),
-            );
+            return Err(Stop::usage(format!(
+                "preset `{name}` cannot be combined with a declared store"
+            ))
+            .hint("keep one of them; `chatctl inspect mapping` prints the preset's stores"));
         }
         let all = presets::all();
         let preset = all

@@ -359,7 +359,11 @@ fn a_missing_or_broken_database() {
     };
     fails(&mut run("sqlite:/no/such/chat.db"), 3, &["no database at"]);
     fails(&mut run("sqlite::memory:"), 4, &["in-memory database"]);
-    fails(&mut run("oracle://x"), 2, &["unsupported database scheme `oracle`"]);
+    fails(
+        &mut run("oracle://x"),
+        2,
+        &["unsupported database scheme `oracle`"],
+    );
     let text = chat.folder.path().join("text.db");
     fs::write(
         &text,

@@ -68,7 +68,10 @@ fn an_older_release_leaves_a_newer_database_alone(ground: &Ground) {
     // A file that this release has and the database has not is another matter.
     site.file("0_late.sql", "CREATE TABLE late (id BIGINT PRIMARY KEY);\n");
     let told = site.refused(&["up", "--allow-newer"]);
-    assert!(told.contains("`0` is older than the newest applied one"), "{told}");
+    assert!(
+        told.contains("`0` is older than the newest applied one"),
+        "{told}"
+    );
     assert_eq!(site.contents(), before);
     fs::remove_file(site.dir().join("0_late.sql")).unwrap();
     // With the newer release's files it says nothing of it.

@@ -23,7 +23,7 @@ static CAUSES: &[Cause] = &[
     cause(
         "parent-missing",
         Error,
-        "the message before this one is gone: what was said before it can't be reached",
+        "the message before this one is gone: earlier messages can't be reached",
     ),
     cause(
         "circle",

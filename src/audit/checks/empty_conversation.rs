@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 pub(super) const CHECK: Check = Check {
     code: "empty-conversation",
     causes: CAUSES,
-    help: "make the conversation's row together with its first message; if messages were there, \
+    help: "create the conversation's row together with its first message; if messages were there, \
            `chatctl audit compare` with an earlier snapshot names them",
     unfit,
     look: Look::Store(look),

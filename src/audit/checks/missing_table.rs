@@ -8,7 +8,7 @@ use crate::report::Severity::Error;
 pub(super) const CHECK: Check = Check {
     code: "missing-table",
     causes: CAUSES,
-    help: "look at what start-up does (`chatctl migrate guard`), restore the table from a backup, and make tables \
+    help: "check the start-up code (`chatctl migrate guard`), restore the table from a backup, and create tables \
            by migrations only",
     unfit,
     look: Look::Store(look),
@@ -37,7 +37,7 @@ pub fn absent<'n>(
 fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     let named = ground.asked.expected.is_some();
     (!named).then_some(
-        "no folder of migrations was named (--dir), and every table of the mapping is there",
+        "no folder of migrations was named (--dir), and every table of the mapping exists",
     )
 }
 

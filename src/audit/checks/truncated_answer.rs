@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 pub(super) const CHECK: Check = Check {
     code: "truncated-answer",
     causes: CAUSES,
-    help: "widen the column (TEXT; LONGTEXT on MySQL), keep sql_mode strict, and save what was streamed to its end",
+    help: "widen the column (TEXT; LONGTEXT on MySQL), keep sql_mode strict, and save the complete stream",
     unfit: opaque,
     look: Look::Both(look, of_parts),
 };

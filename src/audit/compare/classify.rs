@@ -430,12 +430,12 @@ const GONE_OPEN: &str = "its text was still open at the snapshot, and its row is
 const EMPTIED: &str = "its text was still open at the snapshot, and nothing is left of it";
 const LEFT: &str =
     "its text is another one, and it had been marked as being written for more than a day";
-const YOUNG: &str = "its text does not go on from what it was; it was so young at the snapshot that it may not have been finished";
+const YOUNG: &str = "its text does not begin with the earlier text; it was so young at the snapshot that it may not have been finished";
 const AHEAD: &str = "its text does not begin with the earlier text, and its time is later than the snapshot: whether it was finished is not known";
 const CLOCK: &str = "its content changed, and the snapshot claims to be taken later than now: whether it was finished is not known";
 const MOVED_UP: &str = "the messages behind it have moved up to its place";
 const MADE_ROOM: &str = "the messages behind it have moved on by a place";
-const HIDDEN: &str = "its row is there and says that it is deleted for the user";
+const HIDDEN: &str = "its row exists, and is marked as deleted for the user";
 const UNLISTED: &str = "its row is gone, and messages of it are there";
 const UNNAMED: &str = "which message is unknown";
 

@@ -62,7 +62,7 @@ pub static ALL: &[Kind] = &[
             let (are, were) = (some(found.count, "conversation"), messages(found));
             format!("{are} of the snapshot {} gone with {were}", is(found.count))
         },
-        help: "restore it from a backup, and look at what ran since the snapshot",
+        help: "restore it from a backup, and check which jobs and migrations ran since the snapshot",
     },
     Kind {
         code: Code::ConversationEmptied,
@@ -82,7 +82,7 @@ pub static ALL: &[Kind] = &[
             let are = messages(found);
             format!("{are} of the snapshot {} gone", is(found.messages))
         },
-        help: "restore it from a backup, and look at what deletes messages",
+        help: "restore it from a backup, and find the code that deletes messages",
     },
     Kind {
         code: Code::MessageAltered,
@@ -90,12 +90,9 @@ pub static ALL: &[Kind] = &[
         allowed_by: Some(Allow::Edit),
         harm: |found| {
             let are = messages(found);
-            format!(
-                "{are} of the snapshot {} not what it was",
-                is(found.messages)
-            )
+            format!("{are} of the snapshot {} altered", is(found.messages))
         },
-        help: "compare it with a backup, and look at what updates messages",
+        help: "compare it with a backup, and find the code that updates messages",
     },
     Kind {
         code: Code::MessageDuplicated,
@@ -103,12 +100,9 @@ pub static ALL: &[Kind] = &[
         allowed_by: None,
         harm: |found| {
             let are = messages(found);
-            format!(
-                "{are} of the snapshot {} there once more",
-                is(found.messages)
-            )
+            format!("{are} of the snapshot {} stored twice", is(found.messages))
         },
-        help: "look for a save that is repeated, and make the message's id unique",
+        help: "find the repeated save, and make the message's id unique",
     },
     Kind {
         code: Code::MessageMoved,
@@ -121,7 +115,7 @@ pub static ALL: &[Kind] = &[
                 is(found.messages)
             )
         },
-        help: "look at what writes the conversation's key of stored messages",
+        help: "find the code that changes the conversation's key of stored messages",
     },
     Kind {
         code: Code::Backfilled,
@@ -130,7 +124,7 @@ pub static ALL: &[Kind] = &[
         harm: |found| {
             let are = messages(found);
             let have = if found.messages == 1 { "has" } else { "have" };
-            format!("{are} {have} come between those of the snapshot")
+            format!("{are} {have} been inserted between those of the snapshot")
         },
         help: "look for an import, a restore or a clock that was set back",
     },
@@ -145,7 +139,7 @@ pub static ALL: &[Kind] = &[
                 is(found.messages)
             )
         },
-        help: "restore from a backup under new keys, and set the sequence behind the greatest key",
+        help: "restore from a backup under new keys, and set the sequence after the greatest key",
     },
     Kind {
         code: Code::TimesShifted,

@@ -468,7 +468,7 @@ fn too_many_new_messages_with_old_times_are_counted() {
     let (verdict, why) = verdict(&compare(&before, &after));
     assert_eq!(verdict, Verdict::Held);
     assert!(
-        why.contains("3 new ones with old times were not looked at"),
+        why.contains("3 new ones with old times were not checked"),
         "{why}"
     );
 }

@@ -103,7 +103,7 @@ impl Comparison {
             (
                 self.facts.more_suspects,
                 format!(
-                    "{} new ones with old times were not looked at for copies",
+                    "{} new ones with old times were not checked for copies",
                     self.facts.more_suspects
                 ),
             ),

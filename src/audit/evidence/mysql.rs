@@ -57,7 +57,7 @@ pub(super) static TABLE: &[Mark] = &[
     mark(
         "counted",
         "CAST(t.auto_increment AS CHAR)",
-        "the ids went on, or were set back when it is lower; a restart sets it to what is in use",
+        "the ids continued, or were set back if it is lower; a restart sets it to the greatest id in use",
     ),
     mark(
         "engine",

@@ -90,7 +90,7 @@ pub(super) static ROWS: &[Mark] = &[
     mark(
         "oldest",
         "min(xmin::text::bigint)::text",
-        "no row is left that was there before, if it is later than the newest of before",
+        "no earlier row is left, if it is later than the newest earlier one",
     ),
     mark(
         "newest",

@@ -55,9 +55,11 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     let length = file.metadata()?.len();
     let mut preamble = [0; PREAMBLE];
     if file.read_exact(&mut preamble).is_err() || preamble[..8] != MAGIC {
-        return Err(Stop::usage(format!("`{shown}` is not a snapshot of chatctl"))
-            .hint("chatctl audit snapshot -o FILE")
-            .into());
+        return Err(
+            Stop::usage(format!("`{shown}` is not a snapshot of chatctl"))
+                .hint("chatctl audit snapshot -o FILE")
+                .into(),
+        );
     }
     let version = u16::from_le_bytes([preamble[8], preamble[9]]);
     if !(FIRST_VERSION..=VERSION).contains(&version) {
@@ -129,7 +131,7 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
         mapping.first_version.clone_from(&mapping.digest);
         if mapping.sums.is_some() {
             return Err(Stop::refused(format!(
-                "`{shown}` was taken with --quick by chatctl {}, whose sums left out what was young at the time",
+                "`{shown}` was taken with --quick by chatctl {}, whose sums left out young messages",
                 header.tool
             ))
             .hint("take a new one")

@@ -177,7 +177,7 @@ pub(super) fn warn(env: &Env, live: &Live) {
 pub(super) fn unread(live: &Live) -> Vec<String> {
     let others = live.mapping.stores.iter().skip(1);
     let others =
-        others.map(|other| format!("the same chats in `{}` were not looked at", other.table()));
+        others.map(|other| format!("the same chats in `{}` were not compared", other.table()));
     let unreadable = live.mapping.unreadable();
     let unreadable = unreadable.map(|what| format!("not readable: {what}"));
     others.chain(unreadable).collect()

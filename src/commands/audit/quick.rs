@@ -115,7 +115,7 @@ fn usable(live: &Live) -> Result<(), Stop> {
     match store::unsummable(live.db.as_ref(), &live.mapping) {
         None => Ok(()),
         Some(why) => Err(
-            Stop::usage(format!("`--quick` can't be had of this store: {why}"))
+            Stop::usage(format!("`--quick` is not possible for this store: {why}"))
                 .hint("chatctl audit snapshot -o FILE, without --quick"),
         ),
     }

@@ -63,7 +63,7 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
     let now = backup::take(&target, dir.as_deref(), &journal.run)?;
     job.env
         .progress
-        .note(&format!("what was there is in {}", now.display()));
+        .note(&format!("the old database is in {}", now.display()));
     job.env
         .progress
         .doing(format!("restoring {}", path.display()));
@@ -71,7 +71,7 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
     let mut session = job.write(&target)?;
     journal.create(session.as_mut())?;
     let detail = format!(
-        "from {}; what was there is in {}",
+        "from {}; the old database is in {}",
         path.display(),
         now.display()
     );

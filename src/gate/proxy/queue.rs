@@ -344,7 +344,7 @@ impl Queue {
             changes
                 .changed()
                 .await
-                .context("the proxy is gone while a commit is under way")?;
+                .context("the proxy is gone while a commit is in progress")?;
         }
     }
 

@@ -35,7 +35,7 @@ fn hit(at: usize, said: &str, words: &str) -> Hit {
     Hit::new(
         at,
         format!("the log says \"{}\" {words}", said.trim_start_matches('[')),
-        "find out what is dropped there, and remove it; remove a message that is not true as well",
+        "check what is dropped there, and remove it; if nothing is dropped, remove the message",
     )
 }
 

@@ -35,7 +35,7 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
             let name = &model.name;
             let mut hit = Hit::new(
                 call.at,
-                format!("`create_all` never makes the table of `{name}` ({place}): nothing imports it before the call, and what is saved there is lost"),
+                format!("`create_all` never creates the table of `{name}` ({place}): nothing imports it before the call, and everything saved there is lost"),
                 format!("import `{name}` before `create_all`, in the same function or module"),
             )
             .fact(format!("{place}: {}", home.line_at(model.at)));

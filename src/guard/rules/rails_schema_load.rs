@@ -79,7 +79,7 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
         let table = table.map_or_else(|| "a table".to_owned(), |name| format!("`{}`", &name[1]));
         let mut hit = Hit::new(
             found.start(),
-            format!("`create_table` with `force` drops {table} with its rows when it is there"),
+            format!("`create_table` with `force` drops {table} with its rows if it exists"),
             "remove `force`; use `if_not_exists: true` where the table may be there",
         );
         // A migration runs once.

@@ -52,7 +52,8 @@ fn check(file: &SourceFile, _: &Tree, hits: &mut Hits<'_>) {
             let harm = format!("`{}` drops the whole schema at each start", name.as_str());
             (harm, "remove the option; drop schemas in tests only")
         } else if found.get(3).is_some() {
-            let harm = "`synchronize(true)` drops every table before it creates them again".to_owned();
+            let harm =
+                "`synchronize(true)` drops every table before it creates them again".to_owned();
             (harm, "remove the argument, and run migrations instead")
         } else {
             let harm = format!(

@@ -39,7 +39,7 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     }
     let what = match here.script.dialect {
         Dialect::Sqlite => "SQLite refuses it, even when the table is empty",
-        _ => "every row that is there gets `''` or 0, which nobody chose",
+        _ => "every existing row gets `''` or 0, which nobody chose",
     };
     hits.add(
         here,

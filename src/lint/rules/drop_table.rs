@@ -48,7 +48,7 @@ fn dropped(here: &Here<'_>, hits: &mut Hits<'_>) {
                 list(&copied)
             ),
             format!(
-                "drop it in a later migration, when the copy was looked at, or {}",
+                "drop it in a later migration, after checking the copy, or {}",
                 acknowledge(first)
             ),
         )
@@ -64,7 +64,7 @@ fn replaced(here: &Here<'_>, hits: &mut Hits<'_>) {
             here,
             Hit::new(
                 format!("`CREATE OR REPLACE TABLE` deletes `{table}` with every row"),
-                "write `CREATE TABLE`, or `ALTER TABLE` where it is there already",
+                "write `CREATE TABLE`, or `ALTER TABLE` if it exists already",
             ),
         );
     }

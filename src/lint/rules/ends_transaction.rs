@@ -35,7 +35,7 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
         }
         Kind::Rollback {
             to_savepoint: false,
-        } => "`ROLLBACK` ends chatctl's transaction, and takes back what was to be kept",
+        } => "`ROLLBACK` ends chatctl's transaction, and undoes what was to be kept",
         _ => return,
     };
     hits.add(

@@ -26,7 +26,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
     let (severity, how) = if row.content.trim() == turn.expected.trim() {
         (Severity::Warning, "differs in white space at its ends")
     } else {
-        (Severity::Error, "is not what the user was shown")
+        (Severity::Error, "is not the text that the user saw")
     };
     vec![
         Finding::new(

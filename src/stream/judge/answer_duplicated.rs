@@ -20,7 +20,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             Severity::Error,
             observed.subject(),
             format!(
-                "the answer of turn {} stands {} times in the conversation",
+                "the answer of turn {} is {} times in the conversation",
                 turn.number,
                 keys.len()
             ),

@@ -93,7 +93,7 @@ pub fn judge(trial: &Trial) -> Shown {
         None => match trial.row_at_final {
             Some(Row::Incomplete | Row::CommitWaits) => Shown::Violated(violated(trial)),
             Some(Row::Complete) => Shown::Inconclusive(
-                "the row became complete while every commit was withheld: the server also writes past this gate"
+                "the row became complete while every commit was withheld: the server also writes around this gate"
                     .into(),
             ),
             Some(Row::Unreadable) | None => {
@@ -105,7 +105,7 @@ pub fn judge(trial: &Trial) -> Shown {
             None => Shown::Ambiguous(early()),
             Some(given) if final_at < given => Shown::Ambiguous(early()),
             Some(_) if step.others > 0 => Shown::Ambiguous(format!(
-                "{} more writers waited while the commit was let through that completed the row: the final \
+                "{} more writers waited while the commit that completed the row was let through: the final \
                  marker may have waited for one of them",
                 step.others
             )),
@@ -134,14 +134,14 @@ fn without_final(end: &End) -> String {
             "the response ended without the final marker while a commit was withheld ({how}): does the server \
              wait for its database at least as long as the hold?"
         ),
-        End::NobodyCommits => "no commit came to the gate, and neither did the final marker".into(),
+        End::NobodyCommits => "neither a commit nor the final marker came".into(),
         End::Expired => {
             "a commit, or its answer, was withheld for as long as --max-hold allows and then let through: give a \
              longer --max-hold"
                 .into()
         }
         End::Steps => {
-            "the final marker did not come after as many commits as are let through".into()
+            "the final marker did not come after the greatest number of commits".into()
         }
         End::CommitFailed(why) => format!("a commit that was let through failed: {why}"),
         End::GateLost(how) => format!("the gate was lost: {how}"),

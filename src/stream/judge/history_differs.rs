@@ -40,7 +40,7 @@ fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, St
     for turn in &observed.turns {
         for (who, text) in [("user", &turn.user), ("assistant", &turn.expected)] {
             let harm = format!(
-                "after a reload the {who}'s message of turn {} is not where it was",
+                "after a reload the {who}'s message of turn {} is not in its place",
                 turn.number
             );
             match told.next() {

@@ -20,7 +20,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
                     Severity::Error,
                     format!("{}: {pattern}", observed.session),
                     harm,
-                    "look at the code that writes this line: start-up code must not destroy stored data",
+                    "check the code that writes this line: start-up code must not destroy stored data",
                 )
                 .with(Source::Log, line),
             ),

@@ -95,7 +95,7 @@ impl Shown {
     pub fn reason(&self) -> String {
         match self {
             Self::Proven => "the row was complete before the final marker".into(),
-            Self::SavedEarlier => "ambiguous: the row was complete already, and the final marker came only after a \
+            Self::SavedEarlier => "ambiguous: the row was already complete, and the final marker came only after a \
                 later write: this does not show that it waited for the row"
                 .into(),
             Self::Overtaken => "ambiguous: the final marker came before the gate was closed again behind the write \
@@ -210,7 +210,7 @@ pub fn judge(trial: &Trial) -> Shown {
     }
     let Some(step) = trial.steps.last() else {
         return Shown::Inconclusive(
-            "the row became complete while the gate was closed: the server writes somewhere that this gate does not lock".into(),
+            "the row became complete while the gate was closed: the server writes to a place that this gate does not lock".into(),
         );
     };
     let before = trial
@@ -264,8 +264,8 @@ fn without_final(end: &End) -> String {
             "the response ended without the final marker while the gate was closed ({how}): \
              does the server wait for a lock at least as long as the hold (busy_timeout)?"
         ),
-        End::Budget => "the gate had been closed as long as it may, and the final marker had not come".into(),
-        End::Steps => "the final marker did not come after as many single writes as are tried".into(),
+        End::Budget => "the gate was closed as long as allowed, and the final marker did not come".into(),
+        End::Steps => "the final marker did not come after the greatest number of single writes".into(),
         End::GateLost(how) => format!("the gate was lost: {how}"),
     }
 }

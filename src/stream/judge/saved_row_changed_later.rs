@@ -25,7 +25,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             CHECK.code,
             Severity::Warning,
             observed.subject(),
-            format!("the answer of turn {} is rewritten after the final marker: what a reload shows depends on when it comes", turn.number),
+            format!("the answer of turn {} is rewritten after the final marker: a reload may show either text", turn.number),
             "finish the row before the final marker, or store later additions in another column or table",
         )
         .with(Source::Store, format!("row {} was {}", first.key, shown(first)))

@@ -311,7 +311,7 @@ impl Stage<'_> {
     /// What to look at: the end of the server's output, when chatctl has it.
     pub(super) fn log_hint(&self) -> String {
         let tail = self.log_tail();
-        tail.unwrap_or_else(|| "look at the server's log".to_owned())
+        tail.unwrap_or_else(|| "check the server's log".to_owned())
     }
 
     fn log_tail(&self) -> Option<String> {

@@ -72,7 +72,7 @@ impl Stage<'_> {
     /// There is no server to hang up on any more.
     pub(super) fn skip_close_at_final(&self, report: &mut Report) {
         let case = self.begin_case("close-at-final", &NONE, &CLOSE_AT_FINAL);
-        let reason = "not looked at: the server answers no chat since its save failed";
+        let reason = "not tested: the server answers no chat since its save failed";
         self.end_case(case, Verdict::Inconclusive, reason, report);
     }
 

@@ -250,7 +250,7 @@ impl Stage<'_> {
             Severity::Warning,
             &self.session.name,
             "it was not shown whether the answer is committed before the final marker",
-            "write the answer, and what is written together with it, in one transaction: then the gate sees one write",
+            "write the answer and everything that belongs to it in one transaction: then the gate sees one write",
         )
         .with(Source::Store, why)
         .in_case(case)

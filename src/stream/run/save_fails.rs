@@ -150,7 +150,7 @@ impl Stage<'_> {
                 Shown::Came(at) => {
                     let silent = self.silent_failure(tried.sent, &case.name).await;
                     let finding = self.came(at, &tried, report, &case.name);
-                    let reason = "a save was made to fail, and the final marker came all the same";
+                    let reason = "a save was made to fail, and the final marker came anyway";
                     self.end_case(case, Verdict::Violated, reason, report);
                     report.add(finding);
                     silent.into_iter().for_each(|finding| report.add(finding));
@@ -173,7 +173,7 @@ impl Stage<'_> {
             return Ok(server);
         }
         let limit = match self.options.proof {
-            Proof::Fault => "; when a save is committed that succeeds was not looked at",
+            Proof::Fault => "; when a successful save is committed was not tested",
             Proof::Auto | Proof::Gate | Proof::Observe => "",
         };
         let reason = format!(
@@ -272,7 +272,7 @@ impl Stage<'_> {
             "failed-save-untried",
             Severity::Note,
             &self.session.name,
-            format!("what becomes of an answer whose save fails was not looked at: {why}"),
+            format!("what happens to an answer whose save fails was not tested: {why}"),
             "let chatctl start the server (--start), or run with --proof fault on a test database",
         )
     }
@@ -439,7 +439,8 @@ impl Stage<'_> {
         let (fault, db) = fault.zip(db).expect("both were just there");
         let Some((table, column)) = mapping.answers() else {
             return Ok(Some(
-                "the store's texts can't be read: no save can be told from another".into(),
+                "the store's texts can't be read: one save can't be distinguished from another"
+                    .into(),
             ));
         };
         match fault.install(db, table, column, nonce).await {

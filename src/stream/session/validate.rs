@@ -133,7 +133,10 @@ pub(super) fn json_path(item: &Item<'_>) -> Result<JsonPath, SessionError> {
             "a path starts with `$`, which is the whole answer: `$.id` (RFC 9535)"
         };
         item.origin
-            .error(at, format!("`{text}` is not a JSONPath: {}", error.message()))
+            .error(
+                at,
+                format!("`{text}` is not a JSONPath: {}", error.message()),
+            )
             .help(help)
     })
 }

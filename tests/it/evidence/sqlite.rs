@@ -207,7 +207,12 @@ fn ops(counts: bool) -> Vec<Op<Place>> {
             ALTERED,
             "",
         ),
-        op("file deleted and created again", |p| p.new_file(), REPLACED, ""),
+        op(
+            "file deleted and created again",
+            |p| p.new_file(),
+            REPLACED,
+            "",
+        ),
         op(
             "file deleted, created again, filled with the same",
             |p| {

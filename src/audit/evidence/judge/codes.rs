@@ -19,7 +19,7 @@ pub const ALL: &[&str] = &[
 const TEXTS: &[(&str, &str, &str)] = &[
     (
         RECREATED,
-        "is not the table that was there: it was dropped and created again",
+        "is not the old table: it was dropped and created again",
         "look for `drop_all`, DROP TABLE or a reset in what runs at start (`chatctl migrate guard` finds it), and restore the rows from a backup",
     ),
     (
@@ -29,7 +29,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ),
     (
         RESTORED,
-        "is a table that was loaded from a dump of the one that was there",
+        "was restored from a dump of the old table",
         "make sure that the dump was taken after the last message; what came in between is gone",
     ),
     (

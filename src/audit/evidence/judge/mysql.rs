@@ -17,7 +17,7 @@ pub(super) const RULES: Rules = Rules {
 fn database(_: &Marks, _: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
     match cases.first() {
         Some(any) if any.is_elsewhere() => vec![Event::harmless(
-            "it was looked at through another server, and each has its own numbers, times and counters: whether a table that was not \
+            "it was read through another server, and each has its own numbers, times and counters: whether a table that was not \
                 armed was created again, truncated or rebuilt is not known",
         )],
         Some(any) if any.is_restarted() => vec![Event::harmless("the server was started again")],
@@ -97,7 +97,8 @@ fn rebuilt(case: &Case<'_>, dropped: Option<bool>, is_rewound: bool) -> Event {
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
         (_, Some(true)) => {
-            let why = "it is another table, and tables were dropped: it was dropped and created again";
+            let why =
+                "it is another table, and tables were dropped: it was dropped and created again";
             Event::of(codes::RECREATED, Severity::Error, why)
         }
         (_, None) if case.is_lost() && is_rewound => {

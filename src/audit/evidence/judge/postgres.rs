@@ -21,7 +21,10 @@ fn database(before: &Marks, after: &Marks, _: &[Case<'_>]) -> Vec<Event> {
     };
     let told = [
         ("system", "it is on another server's data folder now"),
-        ("database", "it was created again: its number is another one"),
+        (
+            "database",
+            "it was created again: its number is another one",
+        ),
         ("standby", "one of the looks was at a standby of it"),
         ("started", "the server was started again"),
         ("counting_since", "the server's statistics were reset"),

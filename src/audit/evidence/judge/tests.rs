@@ -147,11 +147,9 @@ fn the_facts_that_changed_and_those_that_are_not_known_are_told() {
         .iter()
         .map(|it| it.fact.as_str())
         .collect();
-    assert!(
-        told.contains(
-            &"oid was 1 and is 2: alone, only a table that was created again has another one"
-        )
-    );
+    assert!(told.contains(
+        &"oid was 1 and is 2: alone, only a table that was created again has another one"
+    ));
     assert!(
         told.iter()
             .any(|fact| fact.starts_with("not known") && fact.contains("relfilenode"))

@@ -13,13 +13,13 @@ impl Account<'_> {
             Access::Renewed => (
                 Severity::Warning,
                 format!("{} logs every user out", self.way.words),
-                "what it had given out at the log-in was refused, and a new log-in was let in"
+                "the token or cookie of the earlier log-in was refused, and a new log-in was accepted"
                     .to_owned(),
             ),
             Access::Refused(why) => (
                 Severity::Error,
                 format!(
-                    "after {} the user can't get at the conversation any more: the server lets them in no longer",
+                    "after {} the user can't reach the conversation any more: the server no longer accepts their login",
                     self.way.words
                 ),
                 format!("{}; {why}", answer(told)),

@@ -26,7 +26,7 @@ impl Account<'_> {
             return Some(self.page(records));
         }
         if let Some(tied) = self.tied(records) {
-            let harm = "a reload shows messages in an order that is left to chance: they have the same stored time, \
+            let harm = "a reload shows messages in an undefined order: they have the same stored time, \
                         and nothing that grows comes next";
             return Some(
                 self.differing(harm.to_owned(), fact)
@@ -40,7 +40,7 @@ impl Account<'_> {
             format!("a reload shows another conversation, before and after {way}")
         } else if self.differs_in_new(records) {
             format!(
-                "a reload shows another conversation than was held; whether {way} changed it is not known, \
+                "a reload shows another conversation than the one that took place; whether {way} changed it is not known, \
                  since what differs was said after the last look"
             )
         } else {
@@ -83,7 +83,7 @@ impl Account<'_> {
         let ties = shown.iter().filter(|(time, _)| *time == wrong[0].0).count();
         (by_time && is_as_said(&untied)).then(|| {
             format!(
-                "{ties} messages of it in `{}` have one and the same time",
+                "{ties} messages of it in `{}` have the same time",
                 rows.table
             )
         })

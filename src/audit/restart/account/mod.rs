@@ -97,13 +97,10 @@ impl Account<'_> {
         }
         let harm = match refused {
             Some(told) => format!(
-                "after {} a conversation that was held is gone: the server answers {}",
+                "after {} a conversation is gone: the server answers {}",
                 self.way.words, told.status
             ),
-            None => format!(
-                "after {} a conversation that was held is gone",
-                self.way.words
-            ),
+            None => format!("after {} a conversation is gone", self.way.words),
         };
         let help = "keep the chats in a store that outlives the process, and let start-up code make \
                     only what is missing";
@@ -152,12 +149,12 @@ impl Account<'_> {
         let (code, help) = if self.way.kills() {
             (
                 "message-lost-on-kill",
-                "commit the message before the final marker is sent: what waits in memory dies with the process",
+                "commit the message before the final marker is sent: a message that waits in memory dies with the process",
             )
         } else {
             (
                 "message-lost-on-restart",
-                "commit the message before the final marker is sent, and let nothing at start delete rows",
+                "commit the message before the final marker is sent, and delete no rows at start",
             )
         };
         let way = self.way.words;
@@ -234,8 +231,8 @@ impl Account<'_> {
                 .find(|is| !is.key.is_empty() && is.key == was.key)?;
             (is.content != was.content).then_some((was, is))
         })?;
-        let harm = format!("a stored message is another one after {}", self.way.words);
-        let help = "let start-up code change no message";
+        let harm = format!("a stored message changed after {}", self.way.words);
+        let help = "start-up code must not change messages";
         let finding = self.finding("saved-row-changed-later", Severity::Error, harm, help);
         Some(finding.with(
             Source::Store,

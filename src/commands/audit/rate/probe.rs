@@ -37,7 +37,7 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
     let probes = probed?;
     if !probes.through_gateway {
         env.progress.note(
-            "the server asked a provider of its own: answers are known by what was streamed of them",
+            "the server asked its own provider: answers are recognized by their streamed text",
         );
     } else if !probes.reads {
         env.progress.note(&format!(
@@ -187,7 +187,7 @@ fn finding(name: &str, severity: Severity, probed: &Probed, counts: &Counts) -> 
                 "save in a task that the client's departure does not cancel, and commit before the final marker goes out"
             }
             Severity::Warning | Severity::Note => {
-                "let the answer go on without the client and save it, or save what there is of it and mark it as cut"
+                "let the answer continue without the client and save it, or save the part that arrived and mark it as cut"
             }
         },
     );

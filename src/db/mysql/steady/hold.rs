@@ -50,7 +50,7 @@ pub(super) async fn still(target: &Target) -> anyhow::Result<Result<MySqlConnect
         let error = error.into();
         return match number(&error) {
             Some(1205) => Ok(Err(
-                "a backup or a change of the schema is under way, and commits can't be held back"
+                "a backup or a schema change is in progress, and commits can't be held back"
                     .to_owned(),
             )),
             // 1227: `GRANT RELOAD` is missing; 1064: a server that knows no stages.

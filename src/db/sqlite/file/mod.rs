@@ -211,16 +211,14 @@ pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
             return Err(
                 Stop::unreachable(format!("no database at `{shown}`")).hint(where_else(
                     path,
-                    "check --database-url; chatctl never creates the store that it looks at \
+                    "check --database-url; chatctl never creates the store that it reads \
                  (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
                 )),
             );
         }
         Err(error) => {
-            return Err(
-                Stop::unreachable(format!("can't look at `{shown}`: {error}"))
-                    .hint("run chatctl as the user that the server runs as"),
-            );
+            return Err(Stop::unreachable(format!("can't read `{shown}`: {error}"))
+                .hint("run chatctl as the user that the server runs as"));
         }
     };
     if about.is_file() {

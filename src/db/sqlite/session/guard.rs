@@ -112,7 +112,7 @@ fn forbidden(action: &AuthAction<'_>) -> Option<String> {
         AuthAction::Pragma { pragma_name, pragma_value: Some(_) }
             if ["writable_schema", "schema_version", "query_only"].iter().any(|name| pragma_name.eq_ignore_ascii_case(name)) =>
         {
-            Some(format!("`PRAGMA {pragma_name}` gets around what is measured: remove it"))
+            Some(format!("`PRAGMA {pragma_name}` gets around the measurement: remove it"))
         }
         // A project may clean its own history: what is left of it is looked at afterwards.
         AuthAction::Delete { table_name } if table_name.eq_ignore_ascii_case(HISTORY) => None,
