@@ -162,7 +162,7 @@ fn an_address_without_a_scheme() {
         stops(
             &mut verify(&["--server", server]),
             2,
-            &["no address of a web server", "hint: use --server http://"],
+            &["not the address of a web server", "hint: use --server http://"],
             &["hunter2"],
         );
     }

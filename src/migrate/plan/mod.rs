@@ -110,7 +110,7 @@ impl State {
 pub struct Row {
     /// Its version.
     pub version: Version,
-    /// The file's description, or the history's when there is not a file.
+    /// The file's description, or the history's when there is no file.
     pub description: String,
     /// How it stands.
     pub state: State,

@@ -91,9 +91,9 @@ fn what_is_no_number_of_a_code_is_refused() {
     let chats = Chats::new(Store::sqlite(), "", &[TABLES]);
     for (max, said) in [
         ("unanswered-turn", "--max unanswered-turn=5"),
-        ("unanswered-turn=", "no code with a number"),
-        ("unanswered-turn=many", "no code with a number"),
-        ("unanswered-turn=-1", "no code with a number"),
+        ("unanswered-turn=", "not a code with a number"),
+        ("unanswered-turn=many", "not a code with a number"),
+        ("unanswered-turn=-1", "not a code with a number"),
         ("unansered-turn=1", "did you mean `unanswered-turn`?"),
     ] {
         let output = chats.check(&["--max", max]).output().unwrap();

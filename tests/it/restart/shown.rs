@@ -44,7 +44,7 @@ fn an_order_that_is_left_to_chance() {
     );
     let harm = finding(&report, "history-differs")["harm"].to_string();
     assert!(
-        harm.contains("left to chance") && !harm.contains("SIGKILL"),
+        harm.contains("in an undefined order") && !harm.contains("SIGKILL"),
         "{harm}"
     );
     assert!(harm.contains(" of 3 rounds"), "{harm}");

@@ -355,7 +355,7 @@ fn equal_times_are_not_put_down_to_the_restart() {
     for before in [ALL, &swapped] {
         let harm = history_harm(2, before, &swapped, &[5, 5, 6, 6]);
         assert!(
-            harm.contains("left to chance") && !harm.contains("SIGKILL"),
+            harm.contains("in an undefined order") && !harm.contains("SIGKILL"),
             "{harm}"
         );
     }

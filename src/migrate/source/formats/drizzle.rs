@@ -94,7 +94,7 @@ fn by_journal(journal: &File, files: &[File]) -> Result<Parsed, Stop> {
         let name = format!("{}.sql", entry.tag);
         let file = files.iter().find(|file| file.name == name).ok_or_else(|| {
             Stop::usage(format!(
-                "the journal lists `{}`, and there is not a file `{name}`",
+                "the journal lists `{}`, and there is no file `{name}`",
                 entry.tag
             ))
             .hint("put the file back from version control, or drop it: `drizzle-kit drop`")
