@@ -119,7 +119,7 @@ async fn every_request_is_recorded_for_what_it_is() {
         stray.json().unwrap()["error"]["message"]
             .as_str()
             .unwrap()
-            .contains("no turn is under way")
+            .contains("no turn is in progress")
     );
     let play = play();
     play.release();

@@ -216,7 +216,7 @@ fn one_range_is_read_while_a_backup_is_made() {
         let output = snapshot.output().unwrap();
         let (_, told) = text(&output);
         assert_eq!(output.status.code(), Some(0), "{told}");
-        assert!(told.contains("a backup or a change"), "{told}");
+        assert!(told.contains("a backup or a schema change"), "{told}");
         backup.execute("BACKUP STAGE END").await.unwrap();
     });
     let taken = chats.snapshot_with("before.cas", &["--ranges", "2"]);

@@ -101,7 +101,7 @@ fn sums_of_the_first_version_are_refused() {
         let (_, said) = crate::common::text(&output);
         assert_eq!(output.status.code(), Some(4), "{said}");
         assert!(
-            said.contains("whose sums left out what was young"),
+            said.contains("whose sums left out young messages"),
             "{said}"
         );
         assert!(said.contains("hint: take a new one"), "{said}");

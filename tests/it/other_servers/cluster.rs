@@ -28,7 +28,7 @@ fn says_what_is_not_known(folder: &Folder, store: &str, from: &str) {
     let (told, errors) = text(&compared);
     assert_eq!(compared.status.code(), Some(0), "{told}{errors}");
     assert!(
-        errors.contains("looked at through another server"),
+        errors.contains("read through another server"),
         "{errors}"
     );
 }
