@@ -24,7 +24,7 @@ pub type Streams<'a> = &'a dyn Fn() -> Box<dyn Write + Send>;
 
 /// Where it is told.
 pub struct Told {
-    /// What stdout gets.
+    /// The output format.
     pub format: &'static Format,
     /// The further reports.
     pub files: Vec<Further>,

@@ -17,8 +17,8 @@ use std::time::Instant;
 /// Prove that the answer is committed before the client can see the final marker
 ///
 /// chatctl plays the browser and the LLM provider, withholds the server's commits one by one, and
-/// sees whether the final marker comes all the same. A commit is withheld for at most --max-hold,
-/// and let through or rolled back however chatctl ends.
+/// sees whether the final marker comes anyway. A commit is withheld for at most --max-hold. It is
+/// let through or rolled back however chatctl ends.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Session files or folders [default: `sessions` in chatctl.toml, else the shipped session]

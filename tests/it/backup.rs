@@ -111,7 +111,11 @@ fn a_loss_is_put_by_first_and_comes_back(ground: &Ground) {
     assert!(told.starts_with("restored from "), "{told}");
     assert_eq!(rows(&site), before, "every row is back");
     assert_eq!(site.status(), 10, "the second is pending again");
-    assert!(entry(&site, "restored").1.contains("the old database is in"));
+    assert!(
+        entry(&site, "restored")
+            .1
+            .contains("the old database is in")
+    );
     let now = backups(&site.folder.join("now"));
     assert_eq!(now.len(), 1, "{now:?}");
     only_for_its_owner(&now[0]);

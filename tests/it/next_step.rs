@@ -162,7 +162,10 @@ fn an_address_without_a_scheme() {
         stops(
             &mut verify(&["--server", server]),
             2,
-            &["not the address of a web server", "hint: use --server http://"],
+            &[
+                "not the address of a web server",
+                "hint: use --server http://",
+            ],
             &["hunter2"],
         );
     }

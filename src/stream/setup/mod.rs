@@ -137,7 +137,7 @@ pub async fn world(
     let started = server.as_ref().map(|server| server.url().clone());
     let base = base.or(started).ok_or_else(|| {
         Stop::usage("no server to test")
-            .hint("give --server http://127.0.0.1:8000, or --start 'uvicorn app:app --port {port}'")
+            .hint("use --server http://127.0.0.1:8000, or --start 'uvicorn app:app --port {port}'")
     })?;
     Ok(World {
         base,
@@ -173,7 +173,7 @@ pub fn server(config: &Config, flag: Option<&str>) -> Result<Option<Url>, Stop> 
     }
     // What can't be read can't be masked either, so it is not shown.
     let meant = (!text.contains("://")).then(|| web(&format!("http://{text}")));
-    let stop = Stop::usage("`--server` is no address of a web server");
+    let stop = Stop::usage("`--server` is not the address of a web server");
     Err(match meant.flatten() {
         Some(url) => {
             let url = mask::url(&url);
@@ -183,7 +183,7 @@ pub fn server(config: &Config, flag: Option<&str>) -> Result<Option<Url>, Stop> 
             ))
             .hint(format!("--server {url}"))
         }
-        None => stop.hint("give --server http://127.0.0.1:8000"),
+        None => stop.hint("use --server http://127.0.0.1:8000"),
     })
 }
 

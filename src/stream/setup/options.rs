@@ -38,7 +38,7 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
     let patterns = config.forbid.iter().map(|pattern| {
         regex::Regex::new(pattern).map_err(|error| {
             Stop::usage(format!(
-                "`{pattern}` in [logs] forbid is no regular expression: {error}"
+                "`{pattern}` in [logs] forbid is not a regular expression: {error}"
             ))
         })
     });

@@ -52,7 +52,7 @@ pub async fn proxy(
             "the server's commits can't be withheld: its way to `{target}` does not lead through chatctl"
         ))
         .hint(format!(
-            "let chatctl start the server (--start), or give --database-listen 127.0.0.1:9192 and let the server \
+            "let chatctl start the server (--start), or use --database-listen 127.0.0.1:9192 and let the server \
              connect there; or {observe}"
         ))
         .into());

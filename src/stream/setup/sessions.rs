@@ -43,7 +43,7 @@ pub fn sessions(
                 "`{}` and `{}` are both named `{}`",
                 other.file, session.file, session.name
             ))
-            .hint("give one of them another `name`: a report tells sessions apart by it")
+            .hint("give one of them another `name`: reports distinguish sessions by name")
             .into());
         }
     }
@@ -55,7 +55,7 @@ pub fn sessions(
         .map(|session| {
             let name = session.profile.clone().unwrap_or_else(|| default.clone());
             let profile = profiles::named(&name).ok_or_else(|| {
-                Stop::usage(format!("`{name}` is no profile"))
+                Stop::usage(format!("unknown profile `{name}`"))
                     .hint(format!("one of {}", names.join(", ")))
             })?;
             Ok((session, profile))

@@ -27,10 +27,7 @@ fn says_what_is_not_known(folder: &Folder, store: &str, from: &str) {
     let compared = folder.audit(store, from, &["compare"]).output().unwrap();
     let (told, errors) = text(&compared);
     assert_eq!(compared.status.code(), Some(0), "{told}{errors}");
-    assert!(
-        errors.contains("read through another server"),
-        "{errors}"
-    );
+    assert!(errors.contains("read through another server"), "{errors}");
 }
 
 #[test]

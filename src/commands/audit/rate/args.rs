@@ -5,12 +5,12 @@ use crate::stream::setup::Wanted;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Tell the share of questions that got a stored answer, or send some and count what is stored
+/// Measure how many questions have a stored answer
 ///
-/// A question counts once it is older than --grace; it is answered when an answer follows that says
-/// something, is finished and did not fail. Some servers store nothing at all of a turn whose answer
-/// they lose: of those the store knows nothing. --probe does: it sends turns itself, as clients that
-/// stay and as clients that leave, and counts which answers are stored.
+/// A question counts once it is older than --grace. It is answered if a non-empty answer follows
+/// that is finished and did not fail. Some servers store nothing at all of a turn whose answer they
+/// lose, so the store shows no trace of it. --probe finds those: it sends turns itself, as clients
+/// that stay and as clients that leave, and counts which answers are stored.
 #[derive(Debug, clap::Args)]
 pub(in crate::commands::audit) struct Args {
     /// The length of a window; windows begin on full hours, days and so on, in UTC
@@ -21,11 +21,11 @@ pub(in crate::commands::audit) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = audit::duration)]
     pub(super) last: Duration,
 
-    /// Only questions that are not older: how long ago (24h), or a time (2026-11-21T08:00:00Z)
+    /// Only questions since then: an age (24h) or a time (2026-11-21T08:00:00Z)
     #[arg(long, value_name = "TIME", conflicts_with_all = ["last", "probe"])]
     pub(super) since: Option<String>,
 
-    /// Only questions before then: how long ago, or a time
+    /// Only questions before then: an age or a time
     #[arg(long, value_name = "TIME", conflicts_with = "probe")]
     pub(super) until: Option<String>,
 
@@ -33,23 +33,23 @@ pub(in crate::commands::audit) struct Args {
     #[arg(long, value_name = "SHARE", value_parser = audit::share)]
     pub(super) min: Option<f64>,
 
-    /// What is younger may still be answered, and does not count
+    /// Questions younger than this may still be answered, and do not count
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = audit::duration)]
     pub(super) grace: Duration,
 
-    /// When the server was last started; auto: when the database was, which is often not the same
+    /// When the server was last started; `auto` takes the start of the database, which often differs
     #[arg(long, value_name = "TIME|auto", conflicts_with = "probe")]
     pub(super) since_restart: Option<String>,
 
-    /// Write the figures to a file that Prometheus' node exporter reads (textfile collector)
+    /// Write the figures to a file for Prometheus' node exporter (textfile collector)
     #[arg(long, value_name = "FILE")]
     pub(super) prometheus: Option<PathBuf>,
 
-    /// Send the turns of this session and count which answers are stored
+    /// Send the turns of this session, and count which answers are stored
     #[arg(long, value_name = "SESSION")]
     pub(super) probe: Option<PathBuf>,
 
-    /// How often each turn is sent with each client
+    /// How often to send each turn with each client
     #[arg(long, value_name = "N", default_value_t = 3, requires = "probe", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) probes: u64,
 
@@ -68,8 +68,8 @@ struct Server {
     #[arg(long, value_name = "CMD", requires = "probe")]
     start: Option<String>,
 
-    /// The path or the URL that answers below 500, or the port of this machine that accepts, when the
-    /// server is ready [default: its own port accepts]
+    /// How to see that the server is ready: a path or URL that answers below 500, or a port of this
+    /// machine that accepts connections [default: its own port]
     #[arg(long, value_name = "PATH|URL|PORT", requires = "probe")]
     ready: Option<String>,
 
@@ -77,15 +77,15 @@ struct Server {
     #[arg(long, value_name = "DURATION", requires = "probe")]
     ready_timeout: Option<String>,
 
-    /// Where chatctl plays the provider [default: a free port with --start, else 127.0.0.1:9191]
+    /// Where chatctl listens as the provider [default: a free port with --start, else 127.0.0.1:9191]
     #[arg(long, value_name = "ADDR", requires = "probe")]
     gateway: Option<String>,
 
-    /// The wire format of a session that names none [default: plain]
+    /// The wire format, if the session does not name one [default: plain]
     #[arg(long, value_name = "NAME", requires = "probe")]
     profile: Option<String>,
 
-    /// How long a row may still come after the response's end [default: 2s]
+    /// How long to wait for a row after the end of the response [default: 2s]
     #[arg(long, value_name = "DURATION", requires = "probe")]
     settle: Option<String>,
 }
