@@ -12,6 +12,8 @@ use std::hash::{Hash, Hasher};
 pub struct Version {
     text: String,
     key: Key,
+    /// Made once: that of a name is a digest, and a history is compared with every file.
+    number: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +38,7 @@ impl Version {
         Self {
             text: number.to_string(),
             key: Key::Parts(vec![i128::from(number)]),
+            number: Some(number),
         }
     }
 
@@ -57,9 +60,14 @@ impl Version {
         while parts.len() > 1 && parts.last() == Some(&0) {
             parts.pop();
         }
+        let number = match parts.as_slice() {
+            [only] => i64::try_from(*only).ok(),
+            _ => None,
+        };
         Some(Self {
             text: dotted,
             key: Key::Parts(parts),
+            number,
         })
     }
 
@@ -89,6 +97,7 @@ impl Version {
         (0..=MOST_NAMED).contains(&number).then(|| Self {
             text: name.to_owned(),
             key: Key::Named(name.to_owned(), None),
+            number: Some(number * NAMES + digits_of(name)),
         })
     }
 
@@ -98,6 +107,7 @@ impl Version {
             text: number.to_string(),
             // Behind every name with the same number.
             key: Key::Named(format!("{}~", number.div_euclid(NAMES)), Some(number)),
+            number: Some(number),
         }
     }
 
@@ -116,6 +126,7 @@ impl Version {
         Self {
             text: id.to_owned(),
             key: Key::Place(place, id.to_owned()),
+            number: None,
         }
     }
 
@@ -134,20 +145,15 @@ impl Version {
     /// That of a folder's name is its own number with five digits behind it that are made of the name:
     /// it must stay the same when another folder with the same number comes.
     pub fn as_number(&self) -> Option<i64> {
-        match &self.key {
-            Key::Parts(parts) if parts.len() == 1 => i64::try_from(parts[0]).ok(),
-            Key::Named(_, Some(lost)) => Some(*lost),
-            Key::Named(name, None) => {
-                let digest = Sha256::digest(name.as_bytes());
-                let digits = digest
-                    .iter()
-                    .take(7)
-                    .fold(0, |sum, byte| sum << 8 | i64::from(*byte));
-                Some(first_number(name)? * NAMES + digits % NAMES)
-            }
-            Key::Parts(_) | Key::Place(..) => None,
-        }
+        self.number
     }
+}
+
+/// The digits behind the number of a name.
+fn digits_of(name: &str) -> i64 {
+    let digest = Sha256::digest(name.as_bytes());
+    let bytes = digest.iter().take(7);
+    bytes.fold(0, |sum, byte| sum << 8 | i64::from(*byte)) % NAMES
 }
 
 /// The number before the first `_` of a name.
