@@ -6,6 +6,9 @@
 //! - the cores `stream::{sse, session, cassette, profiles, faults, turn, judge}` name only
 //!   `model`, `report` and the error type of `stop`.
 //! - `db` and `http` do I/O and name `model`, and `db` the tokens of `sql`; sqlx is named in `db` only, reqwest in `http` only.
+//! - `db` has a folder an engine. What is in none of them names no engine but by the type
+//!   `model::Engine`; `db` itself leads from an engine to its row, and a row answers every question
+//!   that the rest of the program has.
 //! - `gateway` and `demo` serve HTTP; axum is named there only. `gateway` plays cassettes.
 //! - `store` reads chats through `db`; `gate` locks them through `db`, or withholds the server's own
 //!   commits: on the wire, or by `trace`, which looks at the system calls of a server that `http`
@@ -14,10 +17,10 @@
 //!   what a command wants and the settings say.
 //! - `audit` looks at what survives, and `audit::restart` drives `stream::run` around a restart.
 //! - `sql` names nothing; `lint` judges texts through it and does no I/O.
-//! - `guard` and the cores of `migrate` do no I/O but reading files, and `migrate::sqlite` drives
-//!   them through `db`.
+//! - `guard` and the cores of `migrate` do no I/O but reading files, and `migrate::apply` drives them
+//!   through `db`.
 //! - `audit` keeps digests of messages, and writes and reads the files that it keeps them in.
-//! - `audit::evidence` reads what tells tables apart through `db`; its `judge` does no I/O.
+//! - `db` reads what tells tables apart for `audit::evidence`, whose `judge` weighs it and does no I/O.
 //! - `audit::checks` judges what `store` reads, and asks `db` only for what stands in no message.
 //! - `redact` hides what users wrote; `mask`, which everything that is shown passes, uses it.
 //! - `render` writes a report or a view into the writer that it is given.

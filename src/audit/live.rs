@@ -7,7 +7,7 @@ use super::file::Snapshot;
 use super::taker::Late;
 use super::{evidence, file, fingerprint};
 use crate::db::{Log, Steady, Target};
-use crate::model::{Listed, StoredMessage};
+use crate::model::{Engine, Listed, StoredMessage};
 use crate::stop::Stop;
 use crate::store::{Allowed, Declared, Mapping, Range, Split};
 use crate::{db, store};
@@ -172,7 +172,10 @@ impl Live {
         // takes the row's key before its own number.
         let grace = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
         // In SQLite no two transactions write at a time: nothing is late.
-        let late = self.evidence.backend != "sqlite";
+        let late = match self.db.target().engine() {
+            Engine::Sqlite => false,
+            Engine::Postgres | Engine::Mysql => true,
+        };
         let taken = before.summary.taken;
         // The snapshot's clock may have been behind that of whoever set the times.
         let last = before.summary.last_time.unwrap_or(taken).max(taken);
@@ -185,9 +188,9 @@ impl Live {
     /// Transactions that may have been running when a snapshot was taken, from one number to another;
     /// none where the engine does not tell.
     pub fn running_then(&self, before: &file::Header) -> Vec<(u64, u64)> {
-        match self.evidence.backend.as_str() {
-            "postgres" => before.store.running.clone().unwrap_or_default(),
-            _ => Vec::new(),
+        match self.db.target().engine() {
+            Engine::Postgres => before.store.running.clone().unwrap_or_default(),
+            Engine::Sqlite | Engine::Mysql => Vec::new(),
         }
     }
 
@@ -197,7 +200,7 @@ impl Live {
         file::Header {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             store: file::Store {
-                backend: target.backend().to_owned(),
+                backend: target.engine().to_string(),
                 url: target.to_string(),
                 messages: self.mapping.table().to_owned(),
                 read: self.read_tables(),

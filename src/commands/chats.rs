@@ -38,7 +38,7 @@ impl Env {
         self.mask.keep_of(url);
         let target = Target::parse(url)?;
         self.progress
-            .note(&format!("store: {target} ({})", target.backend()));
+            .note(&format!("store: {target} ({})", target.engine()));
         Ok(target)
     }
 
@@ -83,7 +83,7 @@ impl Chats {
     pub fn line(&self) -> StoreLine {
         let target = self.db.target();
         StoreLine {
-            backend: target.backend().to_owned(),
+            backend: target.engine().to_string(),
             url: target.to_string(),
             mapping: self.mapping.short(),
         }

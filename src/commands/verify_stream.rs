@@ -169,12 +169,12 @@ async fn verify(
     let target = &world.target;
     world
         .progress
-        .note(&format!("store: {target} ({})", target.backend()));
+        .note(&format!("store: {target} ({})", target.engine()));
     world.open_if_there().await?;
     // Looking only must not write, not even to tidy up.
     let swept = match &world.db {
         Some(db)
-            if options.proof != Proof::Observe && gate::Fault::works_on(db.target().backend()) =>
+            if options.proof != Proof::Observe && gate::Fault::works_on(db.target().engine()) =>
         {
             gate::Fault::sweep(db.as_ref()).await
         }

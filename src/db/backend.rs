@@ -1,25 +1,15 @@
 //! A backend: what each engine's folder gives to the rest of the program.
 
-use super::{Db, Missing, Reading, Session, Steady, Target, Tried, Waits};
+use super::{Catalog, Db, Missing, Reading, Session, Steady, Target, Tried, Waits};
+use crate::sql::Dialect;
 use std::time::Duration;
 
-/// Where the databases of a backend are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// Each in a file.
-    File,
-    /// With a server, which listens on this port if the URL names none.
-    Server(u16),
-}
-
-/// A backend: how its URLs begin, and how to open one.
-pub struct Backend {
-    /// The name in reports: `sqlite`.
-    pub name: &'static str,
-    /// URL schemes that belong to it.
-    pub schemes: &'static [&'static str],
-    /// Where it is.
-    pub place: Place,
+/// A backend: what the rest of `db` asks an engine's folder for.
+pub(super) struct Backend {
+    /// Whose SQL it speaks.
+    pub(super) dialect: Dialect,
+    /// What its catalogue answers, and how its SQL is written.
+    pub(super) catalog: &'static Catalog,
     /// Opens an existing database, read-only; never creates one.
     pub(super) open: fn(Target, Reading) -> Tried<'static, Box<dyn Db>>,
     /// Opens views of one moment, read-only, in which the named tables are kept as they are; see

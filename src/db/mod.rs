@@ -5,32 +5,38 @@
 
 mod backend;
 mod catalog;
+mod evidence;
+mod foreign_url;
 mod mysql;
 mod postgres;
 mod query;
 mod reader;
+mod safety;
+mod sentinel;
 mod server;
 mod session;
 mod sqlite;
 mod steady;
 mod target;
 
-pub use backend::{Backend, Place};
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Started};
+pub use evidence::{Depth, Facts, Mark, Marks};
 pub use query::{Answer, Named, Query, Row};
 pub use reader::{BoxFuture, Db, Each, Reading, Tried, WordIndex, WriteError, Writer};
+pub use safety::Durability;
+pub use sentinel::Act;
 pub use session::{
     Copied, Door, Failed, HISTORY as HISTORY_TABLE, Interrupter, Isolation, Measure, Missing,
-    OWN as OWN_TABLES, Object, SENTINEL_COMMENT, SENTINEL_INDEX, Session, Waits,
+    OWN as OWN_TABLES, Object, Session, Waits,
 };
 pub use sqlite::{overwrite, stop_reading, where_else};
 pub use steady::{Log, Moment, Steady};
 pub use target::{Login, Target, Tls};
 
+use crate::model::Engine;
+use crate::sql::Dialect;
+use backend::Backend;
 use std::time::Duration;
-
-/// Every backend.
-pub static ALL: &[Backend] = &[sqlite::BACKEND, postgres::BACKEND, mysql::BACKEND];
 
 /// Opens a database, read-only; each read sees what is committed by then.
 pub async fn open(target: Target) -> anyhow::Result<Box<dyn Db>> {
@@ -43,13 +49,26 @@ pub async fn open_aside(target: Target) -> anyhow::Result<Box<dyn Db>> {
 }
 
 async fn open_for(target: Target, reading: Reading) -> anyhow::Result<Box<dyn Db>> {
-    (backend(&target).open)(target, reading).await
+    (row(target.engine()).open)(target, reading).await
 }
 
-fn backend(target: &Target) -> &'static Backend {
-    ALL.iter()
-        .find(|backend| backend.name == target.backend())
-        .expect("a target is only made for a backend of the table")
+/// The row of an engine. An engine without one does not compile.
+fn row(engine: Engine) -> &'static Backend {
+    match engine {
+        Engine::Sqlite => &sqlite::BACKEND,
+        Engine::Postgres => &postgres::BACKEND,
+        Engine::Mysql => &mysql::BACKEND,
+    }
+}
+
+/// Whose SQL an engine speaks.
+pub fn dialect(engine: Engine) -> Dialect {
+    row(engine).dialect
+}
+
+/// What an engine's catalogue and SQL are like.
+pub fn catalog(engine: Engine) -> &'static Catalog {
+    row(engine).catalog
 }
 
 /// Opens a view of a database in which these tables are kept as they are; with none named, all of
@@ -72,7 +91,7 @@ pub async fn open_several_steady(
     limit: Duration,
     count: usize,
 ) -> anyhow::Result<Vec<Box<dyn Steady>>> {
-    (backend(&target).open_steady)(target, tables, limit, count).await
+    (row(target.engine()).open_steady)(target, tables, limit, count).await
 }
 
 /// Opens a connection that migrates.
@@ -81,7 +100,7 @@ pub fn open_session(
     missing: Missing,
     waits: Waits,
 ) -> anyhow::Result<Box<dyn Session>> {
-    (backend(target).open_session)(target, missing, waits)
+    (row(target.engine()).open_session)(target, missing, waits)
 }
 
 /// Opens a connection to a database that is there.
@@ -95,5 +114,5 @@ pub fn enter(door: Door<'_>, waits: Waits) -> anyhow::Result<Box<dyn Session>> {
 /// Refuses statements that could do more than read, or that are more than one each; none is run. For
 /// text that stands in a file and becomes a part of statements.
 pub async fn judge(target: &Target, statements: Vec<String>) -> anyhow::Result<()> {
-    (backend(target).judge)(target, statements).await
+    (row(target.engine()).judge)(target, statements).await
 }

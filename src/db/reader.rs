@@ -1,6 +1,6 @@
 //! Reading a database: what a backend's connection can be asked, behind [`Db`].
 
-use super::{Catalog, Query, Steady, Target, open_steady, steady};
+use super::{Catalog, Query, Target};
 use crate::model::{Cell, CellRef, Table};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -31,89 +31,84 @@ pub trait Db: Send + Sync {
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>>;
 
     /// Hands the rows of a statement to `each`, one after another, until it breaks off.
-    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
-        Box::pin(async move {
-            for row in self.rows(sql, args).await? {
-                let row: Vec<_> = row.iter().map(CellRef::from).collect();
-                if each(&row)?.is_break() {
-                    break;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// A view of one moment, in which these tables, or all where none is named, are kept as they
-    /// are. It holds a transaction open for as long as it lives, `limit` at most.
-    fn steady<'a>(&'a self, tables: &'a [String], limit: Duration) -> Tried<'a, Box<dyn Steady>> {
-        Box::pin(open_steady(self.target().clone(), tables, limit))
-    }
+    fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()>;
 
     /// Runs a person's own query, on a connection of its own and unable to change anything.
     ///
     /// # Errors
     ///
     /// Besides those of any read: the query is wrong, takes too long, or is refused.
-    fn query(&self, query: Query) -> Tried<'_, ()> {
-        let _ = query;
-        let error = steady::reads_only(self.target());
-        Box::pin(async { Err(error.into()) })
-    }
-
-    /// What this user may do beyond reading, in words that end a sentence; none where that is little,
-    /// or where a database has no users.
-    fn power(&self) -> Tried<'_, Option<String>> {
-        Box::pin(async { Ok(None) })
-    }
+    fn query(&self, query: Query) -> Tried<'_, ()>;
 
     /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>>;
+}
+
+/// What the row of its engine answers for a database.
+impl dyn Db + '_ {
+    /// What this user may do beyond reading, in words that end a sentence; none where that is little,
+    /// or where a database has no users.
+    pub async fn power(&self) -> anyhow::Result<Option<String>> {
+        match self.catalog().power {
+            Some(ask) => ask(self).await,
+            None => Ok(None),
+        }
+    }
 
     /// An identifier, quoted.
-    fn quote(&self, name: &str) -> String {
-        format!("\"{}\"", name.replace('"', "\"\""))
+    pub fn quote(&self, name: &str) -> String {
+        (self.catalog().spelling.quote)(name)
     }
 
     /// A column's value as text that compares by its characters.
-    fn text_of(&self, column: &str) -> String {
-        format!("CAST({column} AS TEXT)")
+    pub fn text_of(&self, column: &str) -> String {
+        (self.catalog().spelling.text_of)(column)
     }
 
     /// Whether the text in a column is like the pattern of the placeholder `?`, in any case as far
     /// as ASCII goes; `!` makes the next character plain.
-    fn like(&self, column: &str) -> String {
-        format!("lower({}) LIKE ? ESCAPE '!'", self.text_of(column))
+    pub fn like(&self, column: &str) -> String {
+        (self.catalog().spelling.like)(column)
+    }
+
+    /// Whether the text in a column holds the text of the placeholder `?`, letter by letter.
+    pub fn holds(&self, column: &str) -> String {
+        (self.catalog().spelling.holds)(column)
     }
 
     /// The index by which words in a column of table `m` are found; none is the rule.
-    fn word_index<'a>(&'a self, table: &'a str, column: &'a str) -> Tried<'a, Option<WordIndex>> {
-        let _ = (table, column);
-        Box::pin(async { Ok(None) })
+    pub async fn word_index(&self, table: &str, column: &str) -> anyhow::Result<Option<WordIndex>> {
+        match self.catalog().word_index {
+            Some(find) => find(self, table, column).await,
+            None => Ok(None),
+        }
     }
 
     /// Whether a statement reads a whole table; nothing where the engine can't be asked.
-    fn scans<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Option<bool>> {
-        let _ = (sql, args);
-        Box::pin(async { Ok(None) })
+    pub async fn scans(&self, sql: &str, args: &[Cell]) -> anyhow::Result<Option<bool>> {
+        match self.catalog().scans {
+            Some(ask) => ask(self, sql, args).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Conditions on table `m` that cut it into `count` stretches of what it is stored in, or fewer:
     /// each row is in exactly one. None where rows have no place that can be asked for.
-    fn stretches<'a>(&'a self, table: &'a str, count: usize) -> Tried<'a, Option<Vec<String>>> {
-        let _ = (table, count);
-        Box::pin(async { Ok(None) })
+    pub async fn stretches(
+        &self,
+        table: &str,
+        count: usize,
+    ) -> anyhow::Result<Option<Vec<String>>> {
+        match self.catalog().stretches {
+            Some(cut) => cut(self, table, count).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// A number of 64 bits that the engine makes of these expressions of a row, to be added up; none
     /// where reading the row is cheaper.
-    fn number_of(&self, expressions: &[String]) -> Option<String> {
-        let _ = expressions;
-        None
-    }
-
-    /// Whether the text in a column holds the text of the placeholder `?`, letter by letter.
-    fn holds(&self, column: &str) -> String {
-        format!("instr({}, ?) > 0", self.text_of(column))
+    pub fn number_of(&self, expressions: &[String]) -> Option<String> {
+        self.catalog().number_of.map(|number| number(expressions))
     }
 }
 

@@ -1,18 +1,19 @@
 //! Which database: a URL, taken apart, with its password masked wherever it is shown.
 
-use super::{ALL, Backend, Place};
+use super::foreign_url::{unknown, with_driver};
 use crate::mask;
 use crate::mask::decoded;
+use crate::model::Engine;
 use crate::stop::Stop;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-/// A database URL of a known backend.
+/// A database URL of a known engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    backend: &'static str,
+    engine: Engine,
     url: String,
     at: At,
 }
@@ -77,30 +78,29 @@ impl Target {
     /// that must never be written; `postgres://USER@HOST/NAME`, `mysql://USER@HOST/NAME`,
     /// with what the driver takes after `?`.
     pub fn parse(url: &str) -> Result<Self, Stop> {
-        let known = |scheme| ALL.iter().find(|backend| backend.schemes.contains(&scheme));
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        let Some(backend) = known(scheme) else {
-            if let Some((engine, _)) = scheme.split_once('+')
-                && let Some(backend) = known(engine)
+        let Some(engine) = Engine::of_scheme(scheme) else {
+            if let Some((named, _)) = scheme.split_once('+')
+                && let Some(engine) = Engine::of_scheme(named)
             {
-                return Err(with_driver(backend, engine, url));
+                return Err(with_driver(engine, named, url));
             }
             return Err(unknown(url));
         };
-        let at = match backend.place {
-            Place::File => file(url)?,
-            Place::Server(port) => server(scheme, url, port)?,
+        let at = match engine.port() {
+            None => file(url)?,
+            Some(port) => server(scheme, url, port)?,
         };
         Ok(Self {
-            backend: backend.name,
+            engine,
             url: for_drivers(url, &at),
             at,
         })
     }
 
-    /// The backend's name in the table.
-    pub fn backend(&self) -> &'static str {
-        self.backend
+    /// The engine that it is a database of.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// The URL as it was given, password and all, but for `search_path`, which no driver takes: for
@@ -170,7 +170,7 @@ impl Target {
             At::Server { url, .. } => for_drivers(url.as_str(), &at),
         };
         Self {
-            backend: self.backend,
+            engine: self.engine,
             url,
             at,
         }
@@ -234,7 +234,7 @@ impl Target {
                 .last()
                 .map(|(_, value)| value.into_owned())
         };
-        let password = option(&["password"]).filter(|_| self.backend == "postgres");
+        let password = option(&["password"]).filter(|_| self.engine == Engine::Postgres);
         Some(Login {
             host: option(&["host"]).unwrap_or_else(|| host.trim_matches(['[', ']']).to_owned()),
             port: url.port().unwrap_or(*port),
@@ -310,78 +310,6 @@ fn file(url: &str) -> Result<At, Stop> {
 const ESCAPES: &str =
     "in the password write %40 for @, %2F for /, %3A for :, %3F for ?, %23 for #, %25 for %";
 
-/// The error of a text that names no database that is known. It may be anything, such as the
-/// content of a file, so only what is the beginning of a URL is shown.
-/// Schemes of other programs, and what to give in their place.
-const ELSEWHERE: &[(&[&str], &str)] = &[
-    (
-        &[
-            "mongodb",
-            "mongodb+srv",
-            "redis",
-            "rediss",
-            "dynamodb",
-            "cassandra",
-            "couchdb",
-            "couchbase",
-            "firestore",
-            "neo4j",
-            "elasticsearch",
-            "mssql",
-            "sqlserver",
-            "oracle",
-            "clickhouse",
-            "snowflake",
-            "duckdb",
-            "libsql",
-            "http",
-            "https",
-        ],
-        "chatctl reads chats in SQLite, PostgreSQL, MySQL and MariaDB, and in no other store",
-    ),
-    (
-        &["jdbc"],
-        "leave `jdbc:` out: postgres://USER:PASSWORD@HOST:5432/NAME",
-    ),
-    (
-        &["cockroachdb", "cockroach", "pgsql", "psql", "timescaledb"],
-        "give it as postgres://USER:PASSWORD@HOST:PORT/NAME",
-    ),
-    (
-        &["file"],
-        "give the file of a SQLite database as sqlite:PATH",
-    ),
-];
-
-fn unknown(text: &str) -> Stop {
-    let schemes: Vec<_> = ALL.iter().flat_map(|backend| backend.schemes).collect();
-    let is_scheme = |scheme: &str| {
-        scheme.len() <= 20
-            && scheme
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
-    };
-    let what = match text.split_once("://") {
-        Some((scheme, _)) if is_scheme(scheme) => {
-            format!("unsupported database scheme `{scheme}`")
-        }
-        _ => "the database's URL begins with none that chatctl knows".to_owned(),
-    };
-    let libpq = ["dbname=", "host=", "user="]
-        .iter()
-        .any(|key| text.contains(key));
-    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
-    if let Some((_, hint)) = ELSEWHERE
-        .iter()
-        .find(|(schemes, _)| schemes.contains(&scheme))
-    {
-        return Stop::usage(what).hint(*hint);
-    }
-    Stop::usage(what).hint(if libpq { "write host=… user=… dbname=… as a URL: postgres://USER:PASSWORD@HOST:5432/NAME".to_owned() } else { format!(
-        "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db"
-    ) })
-}
-
 fn server(scheme: &str, text: &str, port: u16) -> Result<At, Stop> {
     let form = format!("give {scheme}://USER:PASSWORD@HOST:{port}/NAME");
     // What can't be read can't be masked either, so it is not shown.
@@ -415,26 +343,6 @@ fn server(scheme: &str, text: &str, port: u16) -> Result<At, Stop> {
         }
         None => Ok(At::Server { url, port }),
     }
-}
-
-/// `postgresql+asyncpg://`: SQLAlchemy names the driver too.
-fn with_driver(backend: &Backend, engine: &str, url: &str) -> Stop {
-    let rest = url.split_once(':').map_or("", |(_, rest)| rest);
-    let plain = match backend.place {
-        // Three slashes begin a relative path there, and four an absolute one.
-        Place::File => format!("{engine}:{}", rest.strip_prefix("///").unwrap_or(rest)),
-        Place::Server(_) => format!("{engine}:{rest}"),
-    };
-    let plain = mask::url_text(&plain);
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    if scheme.ends_with("cipher") {
-        return Stop::usage(format!(
-            "`{scheme}` names an encrypted file, which chatctl can't read"
-        ))
-        .hint("give the URL of a plain copy: sqlite:PATH");
-    }
-    Stop::usage(format!("`{scheme}` names a driver of another program"))
-        .hint(format!("leave the driver out: {plain}"))
 }
 
 /// The URL with its password masked.
@@ -484,7 +392,7 @@ mod tests {
             ("mariadb://root@db/chat", "mysql", "db:3306", "chat"),
         ] {
             let target = Target::parse(url).unwrap();
-            assert_eq!(target.backend(), backend);
+            assert_eq!(target.engine().name(), backend);
             assert_eq!(target.address(), address);
             assert_eq!(target.database(), database);
             assert_eq!(target.secret_url(), url);

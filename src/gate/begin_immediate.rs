@@ -6,13 +6,14 @@ use super::{Closed, Gate, How, Kind, Limits, Step, Waiting};
 use crate::clock;
 use crate::clock::Tick;
 use crate::db::{Db, Tried, WriteError, Writer};
+use crate::model::Engine;
 use crate::stop::Stop;
 use std::time::Duration;
 use tokio::sync::watch;
 
 pub(super) const KIND: Kind = Kind {
     name: "begin-immediate",
-    backends: &["sqlite"],
+    engines: &[Engine::Sqlite],
     what: "every write to the database file, by an ordinary write transaction of chatctl itself (given back \
            when chatctl ends, but not while it is stopped)",
     how: How::Lock(|db, limits| Box::pin(open(db, limits))),

@@ -4,6 +4,7 @@
 //! row can meet it. A final marker that still comes does not depend on that save.
 
 use crate::db::{Db, WriteError, Writer};
+use crate::model::Engine;
 use std::time::Duration;
 
 /// What chatctl's own errors say, so that they can be told from the server's in its log.
@@ -23,13 +24,18 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Whether its triggers are written for this backend.
-    pub fn works_on(backend: &str) -> bool {
-        backend == "sqlite"
+    /// Whether its triggers are written for this engine.
+    pub fn works_on(engine: Engine) -> bool {
+        match engine {
+            Engine::Sqlite => true,
+            Engine::Postgres | Engine::Mysql => false,
+        }
     }
 
     /// A connection for the triggers; none is in the store yet.
     pub async fn new(db: &dyn Db) -> anyhow::Result<Self> {
+        let engine = db.target().engine();
+        anyhow::ensure!(Self::works_on(engine), "no trigger is written for {engine}");
         let writer = db.writer(WAIT).await?;
         Ok(Self { writer })
     }

@@ -19,6 +19,7 @@ mod syscalls;
 
 use crate::clock::Tick;
 use crate::db::{Db, Tried};
+use crate::model::Engine;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -97,8 +98,8 @@ pub struct Limits {
 pub struct Kind {
     /// What `--gate` takes.
     pub name: &'static str,
-    /// The backends it works on.
-    pub backends: &'static [&'static str],
+    /// The engines it works on.
+    pub engines: &'static [Engine],
     /// What it holds back, in words for the person whose store it is.
     pub what: &'static str,
     /// How it holds commits back.
@@ -143,9 +144,9 @@ impl AnyGate {
     }
 }
 
-/// The gates that work on a backend, strongest first; only the one of that name, where one is given.
-pub fn on(backend: &str, name: Option<&str>) -> impl Iterator<Item = &'static Kind> {
+/// The gates that work on an engine, strongest first; only the one of that name, where one is given.
+pub fn on(engine: Engine, name: Option<&str>) -> impl Iterator<Item = &'static Kind> {
     ALL.iter().filter(move |kind| {
-        kind.backends.contains(&backend) && name.is_none_or(|name| name == kind.name)
+        kind.engines.contains(&engine) && name.is_none_or(|name| name == kind.name)
     })
 }

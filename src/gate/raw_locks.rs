@@ -5,6 +5,7 @@ use super::{Closed, Gate, How, Kind, Limits, Step, Waiting, begin_immediate};
 use crate::clock::Tick;
 use crate::db::{Db, Tried, WriteError, Writer};
 use crate::itself;
+use crate::model::Engine;
 use anyhow::Context as _;
 use clap::ValueEnum as _;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 
 pub(super) const KIND: Kind = Kind {
     name: "raw-locks",
-    backends: &["sqlite"],
+    engines: &[Engine::Sqlite],
     what: "every write to the database file, by the lock bytes of SQLite's own protocol",
     how: How::Lock(|db, limits| Box::pin(open(db, limits))),
 };

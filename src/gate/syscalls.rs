@@ -11,6 +11,7 @@ use crate::clock;
 use crate::clock::Tick;
 use crate::db::Tried;
 use crate::http::{Server, Tracing};
+use crate::model::Engine;
 use crate::trace::wire::{Ask, Close, Errno, Order, State, Told};
 use anyhow::Context as _;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 pub(super) const KIND: Kind = Kind {
     name: "syscalls",
-    backends: &["sqlite"],
+    engines: &[Engine::Sqlite],
     what: "the thread of the server that commits, at the system call that commits, and no other thread",
     how: How::SystemCalls,
 };

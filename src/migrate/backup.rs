@@ -7,6 +7,7 @@ pub use shelf::{Seal, keep, remove, verify};
 use super::intent::{Intent, Piece};
 use super::tools;
 use crate::db::{Missing, Target, Waits};
+use crate::model::Engine;
 use crate::sql::{Destroys, Dialect};
 use crate::stop::Stop;
 use crate::{db, stop, temporary};
@@ -85,10 +86,10 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let ending = match target.backend() {
-        "postgres" => "dump",
-        "mysql" => "sql",
-        _ => "db",
+    let ending = match target.engine() {
+        Engine::Sqlite => "db",
+        Engine::Postgres => "dump",
+        Engine::Mysql => "sql",
     };
     let path = dir.join(format!("{name}.{run}.backup.{ending}"));
     let part = dir.join(format!("{name}.{run}.part.{ending}"));
@@ -128,24 +129,27 @@ pub(super) fn refused(what: &str, error: &anyhow::Error) -> Stop {
 }
 
 fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
-    let Some(login) = target.login() else {
-        let mut session = db::open_session(target, Missing::Look, Waits::SHORT)?;
-        let literal = path.display().to_string().replace('\'', "''");
-        // A session that looks writes nothing at all, not even a copy elsewhere.
-        let copy = format!("PRAGMA query_only = OFF; VACUUM INTO '{literal}'");
-        return Ok(session.command(&copy)?);
-    };
-    let mut command = match target.backend() {
-        "postgres" => {
+    let mut command = match target.engine() {
+        Engine::Sqlite => {
+            let mut session = db::open_session(target, Missing::Look, Waits::SHORT)?;
+            let literal = path.display().to_string().replace('\'', "''");
+            // A session that looks writes nothing at all, not even a copy elsewhere.
+            let copy = format!("PRAGMA query_only = OFF; VACUUM INTO '{literal}'");
+            return Ok(session.command(&copy)?);
+        }
+        Engine::Postgres => {
+            let login = tools::login(target)?;
             let mut command = tools::PG_DUMP.command(&login)?;
             command
                 .arg("--format=custom")
                 .arg("--lock-wait-timeout=60000")
                 .arg("--file")
                 .arg(path);
+            command.arg(login.database);
             command
         }
-        _ => {
+        Engine::Mysql => {
+            let login = tools::login(target)?;
             let mut command = tools::MYSQL_DUMP.command(&login)?;
             command.args([
                 "--single-transaction",
@@ -158,10 +162,11 @@ fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
                 // Rows that were, and when: a restore without them would lose them for good.
                 command.arg("--dump-history");
             }
+            command.arg(login.database);
             command
         }
     };
-    Ok(tools::run(command.arg(&login.database))?)
+    Ok(tools::run(&mut command)?)
 }
 
 /// Whether a database of MariaDB keeps the former versions of rows.
@@ -176,14 +181,14 @@ fn has_history(target: &Target) -> anyhow::Result<bool> {
 /// Whether a backup can be read to its end.
 pub(super) fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
     let wrong = |why: &str| Stop::refused(format!("the backup `{}` {why}", path.display()));
-    match target.backend() {
-        "postgres" => {
-            let login = target.login().ok_or_else(|| wrong("is of no server"))?;
+    match target.engine() {
+        Engine::Postgres => {
+            let login = tools::login(target)?;
             // Without a database it lists what is in the file.
             let mut command = tools::PG_RESTORE.command(&login)?;
             tools::run(command.arg("--list").arg(path))?;
         }
-        "mysql" => {
+        Engine::Mysql => {
             let mut file = std::fs::File::open(path)?;
             let length = file.metadata()?.len();
             file.seek(SeekFrom::Start(length.saturating_sub(200)))?;
@@ -193,7 +198,7 @@ pub(super) fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
                 return Err(wrong("is not complete").into());
             }
         }
-        _ => {
+        Engine::Sqlite => {
             // SQLite takes an empty file for a sound database without tables.
             if std::fs::metadata(path)?.len() == 0 {
                 return Err(wrong("is empty").into());

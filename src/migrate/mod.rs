@@ -15,8 +15,6 @@ pub mod scratch;
 pub mod source;
 mod tools;
 
-use crate::sql::Dialect;
-
 /// The codes of what `migrate` finds in a run, a plan and a status.
 pub static CODES: &[&str] = &[
     "column-lost",
@@ -38,11 +36,4 @@ pub static CODES: &[&str] = &[
     "values-lost",
 ];
 
-/// Whose SQL a backend speaks.
-pub fn dialect(backend: &str) -> Dialect {
-    match backend {
-        "postgres" => Dialect::Postgres,
-        "mysql" => Dialect::Mysql,
-        _ => Dialect::Sqlite,
-    }
-}
+pub use crate::db::dialect;

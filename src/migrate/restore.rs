@@ -5,7 +5,8 @@ use super::backup::{check, refused};
 use super::scratch::Scratch;
 use super::tools;
 use crate::db;
-use crate::db::{Login, Missing, Session, Target, Waits};
+use crate::db::{Missing, Session, Target, Waits};
+use crate::model::Engine;
 use crate::stop::Stop;
 use crate::temporary::Folder;
 use std::path::Path;
@@ -22,10 +23,10 @@ pub fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
     let no_good =
         |error: anyhow::Error| refused("the backup can't be used, so nothing was changed", &error);
     check(target, from).map_err(no_good)?;
-    match (target.login(), target.backend()) {
-        (None, _) => db::overwrite(target, from),
-        (Some(login), "postgres") => Ok(postgres(&login, from).map_err(no_good)?),
-        (Some(_), _) => mysql(target, from),
+    match target.engine() {
+        Engine::Sqlite => db::overwrite(target, from),
+        Engine::Postgres => Ok(postgres(target, from).map_err(no_good)?),
+        Engine::Mysql => mysql(target, from),
     }
 }
 
@@ -60,7 +61,8 @@ $chatctl$;
 
 /// All of it in one transaction: the one thing that `pg_restore` can't do itself is to drop what it
 /// does not know.
-fn postgres(login: &Login, from: &Path) -> anyhow::Result<()> {
+fn postgres(target: &Target, from: &Path) -> anyhow::Result<()> {
+    let login = &tools::login(target)?;
     let folder = Folder::new()?;
     let before = folder.path().join("before.sql");
     std::fs::write(&before, DROP_ALL)?;
@@ -117,9 +119,7 @@ fn newer(session: &mut dyn Session, other: &str) -> anyhow::Result<Vec<String>> 
 }
 
 fn load(target: &Target, from: &Path) -> Result<(), Stop> {
-    let Some(login) = target.login() else {
-        return Ok(());
-    };
+    let login = tools::login(target)?;
     let mut command = tools::MYSQL.command(&login)?;
     command.arg(&login.database).stdin(tools::input(from)?);
     tools::run(&mut command)

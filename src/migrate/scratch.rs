@@ -4,7 +4,9 @@ mod fill;
 mod forsaken;
 
 use super::{backup, dialect, tools};
+use crate::db;
 use crate::db::{Session, Target};
+use crate::model::Engine;
 use crate::stop::Stop;
 use crate::temporary::Folder;
 use std::collections::BTreeSet;
@@ -61,7 +63,7 @@ impl Scratch {
                 folder: Some(folder),
             });
         }
-        let dialect = dialect(of.backend());
+        let dialect = dialect(of.engine());
         forsaken::sweep(session, dialect)?;
         let name = forsaken::claim(session, dialect)?;
         session.command(&format!("CREATE DATABASE {name}")).map_err(|failed| {
@@ -186,11 +188,11 @@ impl Scratch {
             tables: None,
             rows: &|_| None,
         };
-        let filled = match of.backend() {
-            "mysql" => into(&scratch.target)
+        let filled = match of.engine() {
+            Engine::Mysql => into(&scratch.target)
                 .and_then(|mut copy| scratch.fill(session, copy.as_mut(), &everything)),
-            "postgres" => by_dump(of, &scratch.target),
-            _ => {
+            Engine::Postgres => by_dump(of, &scratch.target),
+            Engine::Sqlite => {
                 let path = scratch.target.path().display().to_string();
                 let literal = path.replace('\'', "''");
                 session
@@ -213,8 +215,7 @@ impl Scratch {
             return Ok(());
         }
         let name = self.target.database();
-        let postgres = self.target.backend() == "postgres";
-        let force = if postgres { " WITH (FORCE)" } else { "" };
+        let engine = self.target.engine();
         let mut drops = Vec::new();
         // The database goes last: a later run finds what is left by its name.
         if self.confined.is_some() {
@@ -222,9 +223,12 @@ impl Scratch {
         }
         let aside = self.aside.iter();
         drops.extend(aside.map(|aside| format!("DROP DATABASE IF EXISTS {aside}")));
-        drops.push(format!("DROP DATABASE IF EXISTS {name}{force}"));
-        if !postgres {
-            drops.push(format!("DO release_lock('{name}')"));
+        let drop = format!("DROP DATABASE IF EXISTS {name}");
+        match engine {
+            // It is a file in the folder.
+            Engine::Sqlite => {}
+            Engine::Postgres => drops.push(format!("{drop} WITH (FORCE)")),
+            Engine::Mysql => drops.extend([drop, format!("DO release_lock('{name}')")]),
         }
         for drop in drops {
             // A signal stops the statements of every connection, this one's among them.
@@ -255,11 +259,8 @@ impl Scratch {
 pub(super) const CONFINE: &str = "GRANT CREATE USER, GRANT OPTION ON *.* to this user, so that the rehearsal runs as one who reaches the copy only";
 
 /// A user who can reach the scratch database and nothing else, whatever a statement or a trigger
-/// says; only MySQL needs one, and not everybody may make it.
+/// says. Not everybody may make one.
 fn confine(session: &mut dyn Session, target: &Target) -> Option<Target> {
-    if target.backend() != "mysql" {
-        return None;
-    }
     let name = target.database();
     let password = format!("{:032x}", fastrand::u128(..));
     let whom = whom(session, &name).ok()?;
@@ -286,9 +287,7 @@ fn by_dump(of: &Target, to: &Target) -> anyhow::Result<()> {
 }
 
 fn restore_into(to: &Target, path: &Path) -> anyhow::Result<()> {
-    let Some(login) = to.login() else {
-        return Ok(());
-    };
+    let login = tools::login(to)?;
     let mut command = tools::PG_RESTORE.command(&login)?;
     command.args(["--single-transaction", "--exit-on-error", "--no-owner"]);
     Ok(tools::run(
@@ -299,5 +298,5 @@ fn restore_into(to: &Target, path: &Path) -> anyhow::Result<()> {
 }
 
 fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
+    (db::catalog(Engine::Mysql).spelling.quote)(name)
 }

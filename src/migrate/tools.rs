@@ -1,6 +1,6 @@
 //! The client programs that come with a database server: they dump and restore.
 
-use crate::db::{Login, Tls};
+use crate::db::{Login, Target, Tls};
 use crate::stop::Stop;
 use std::fs::File;
 use std::path::Path;
@@ -158,6 +158,13 @@ fn pair(
     } else {
         Ok((name, value))
     })
+}
+
+/// How a client program gets to the server of a target.
+pub(super) fn login(target: &Target) -> Result<Login, Stop> {
+    target
+        .login()
+        .ok_or_else(|| Stop::refused(format!("`{target}` is of no server")))
 }
 
 /// Runs it to its end; what it says on stderr is the error.

@@ -1,6 +1,7 @@
 //! The nouns that all parts share. Names nothing else and does no input or output.
 
 mod cell;
+mod engine;
 mod frame;
 mod provider;
 mod schema;
@@ -9,6 +10,7 @@ mod stored;
 mod value;
 
 pub use cell::{Cell, CellRef};
+pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};
 pub use provider::{Call, ProviderCall};
 pub use schema::{Column, Table};

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 /// Where else on the server tables look like chats, and how to get there; nothing where none do.
 pub(super) async fn hint(db: &dyn Db) -> anyhow::Result<Option<String>> {
-    let Some(query) = db.catalog().elsewhere else {
+    let Some(elsewhere) = &db.catalog().elsewhere else {
         return Ok(None);
     };
     let mut schemas: BTreeMap<String, Vec<Table>> = BTreeMap::new();
-    for row in db.rows(query, &[]).await? {
+    for row in db.rows(elsewhere.columns, &[]).await? {
         let [schema, table, column, declared] = [0, 1, 2, 3].map(|index| row[index].to_string());
         let tables = schemas.entry(schema).or_default();
         if tables.last().is_none_or(|last| last.name != table) {
@@ -38,10 +38,7 @@ pub(super) async fn hint(db: &dyn Db) -> anyhow::Result<Option<String>> {
         .take(3)
         .map(|(schema, table)| format!("`{schema}.{table}`"))
         .collect();
-    let act = match db.target().backend() {
-        "postgres" => format!("add ?search_path={} to --database-url", spelled(&first)),
-        _ => format!("give `{first}` as the database in --database-url"),
-    };
+    let act = (elsewhere.reach)(&first);
     Ok(Some(format!(
         "{} looks like the chats: {act}",
         named.join(", ")
@@ -57,14 +54,4 @@ fn likely(tables: &[Table]) -> Option<String> {
         .and_then(|preset| preset.store.first())
         .map(|store| store.table().to_owned());
     of_preset.or_else(|| score::best(tables).map(|guess| guess.store.table().to_owned()))
-}
-
-/// A schema as a search path spells it.
-fn spelled(schema: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if schema.chars().all(plain) {
-        schema.to_owned()
-    } else {
-        format!("\"{schema}\"")
-    }
 }

@@ -59,7 +59,7 @@ async fn scanned(db: &dyn Db) -> anyhow::Result<i64> {
 }
 
 async fn view(db: &dyn Db) -> anyhow::Result<Box<dyn Steady>> {
-    db.steady(&["t".to_owned()], LONG).await
+    db::open_steady(db.target().clone(), &["t".to_owned()], LONG).await
 }
 
 async fn a_view_shows_one_moment_while_others_write(store: &Store) {
@@ -221,7 +221,9 @@ fn views_of_sqlite_are_one() {
 
 async fn a_view_ends_at_its_limit(store: &Store) {
     let db = filled(store).await;
-    let view = db.steady(&[], Duration::from_millis(200)).await.unwrap();
+    let view = db::open_steady(db.target().clone(), &[], Duration::from_millis(200))
+        .await
+        .unwrap();
     let endless = "SELECT count(*) FROM t a, t b, t c, t d WHERE a.id + b.id < c.id - d.id";
     for _ in 0..2 {
         assert!(view.rows(endless, &[]).await.is_err());

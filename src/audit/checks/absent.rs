@@ -23,7 +23,7 @@ impl Names<'_> {
     pub(super) fn absent(&self, ground: &Ground<'_>) -> (String, String) {
         // Only PostgreSQL compares no columns of different types.
         let alike = |column: &str, key: &str| {
-            ground.db.target().backend() != "postgres"
+            !ground.db.catalog().is_strict
                 || declared(ground, self.table, column) == declared(ground, self.other, key)
         };
         self.sql(ground.db, alike)

@@ -10,10 +10,11 @@ pub(super) const CHECK: Check = Check {
     causes: CAUSES,
     help: "SQLite: `PRAGMA foreign_keys = ON` on every connection; PostgreSQL: fix the rows, then VALIDATE \
            CONSTRAINT; MySQL: ENGINE=InnoDB",
-    unfit,
+    unfit: |_| None,
     look: Look::Store(look),
 };
 
+/// In the order that [`crate::db::Catalog::loose_keys`] counts them in.
 static CAUSES: &[Cause] = &[
     cause(
         "violated",
@@ -32,53 +33,10 @@ static CAUSES: &[Cause] = &[
     ),
 ];
 
-/// Rows of three: the cause's place, the table, and what else is known.
-struct Question {
-    backend: &'static str,
-    sql: &'static str,
-}
-
-static QUESTIONS: &[Question] = &[
-    Question {
-        backend: "sqlite",
-        sql: "SELECT 0, \"table\", 'row ' || coalesce(rowid, '-') || ' refers to ' || \"parent\" \
-              FROM pragma_foreign_key_check",
-    },
-    Question {
-        backend: "postgres",
-        sql: "SELECT 1, c.relname, 'constraint ' || k.conname || ' is NOT VALID' \
-              FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
-              WHERE k.contype = 'f' AND NOT k.convalidated AND c.relnamespace = current_schema()::regnamespace \
-              UNION SELECT 1, c.relname, 'the triggers of constraint ' || k.conname || ' are disabled' \
-              FROM pg_constraint k JOIN pg_trigger t ON t.tgconstraint = k.oid \
-              JOIN pg_class c ON c.oid = k.conrelid \
-              WHERE k.contype = 'f' AND t.tgenabled = 'D' AND c.relnamespace = current_schema()::regnamespace",
-    },
-    Question {
-        backend: "mysql",
-        sql: "SELECT 2, table_name, concat('engine ', engine) FROM information_schema.tables \
-              WHERE table_schema = database() AND engine IN ('MyISAM', 'Aria', 'MEMORY', 'CSV', 'ARCHIVE')",
-    },
-];
-
-fn question(ground: &Ground<'_>) -> Option<&'static Question> {
-    let backend = ground.db.target().backend();
-    QUESTIONS
-        .iter()
-        .find(|question| question.backend == backend)
-}
-
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    question(ground)
-        .is_none()
-        .then_some("chatctl does not know where this database keeps its foreign keys")
-}
-
 fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
-        let question = question(ground).expect("a check that does not fit is not made");
         let tables = ground.tables();
-        for row in ground.db.rows(question.sql, &[]).await? {
+        for row in ground.db.rows(ground.db.catalog().loose_keys, &[]).await? {
             let at = row[0].int().and_then(|at| usize::try_from(at).ok());
             let table = row[1].to_string();
             // Other tables of the database are no chats.

@@ -20,25 +20,6 @@ static CAUSES: &[Cause] = &[cause(
     "no index begins with the column that names the conversation: each reload reads every message of everybody",
 )];
 
-/// The first column of every index of a table that holds all its rows.
-static FIRST_COLUMNS: &[(&str, &str)] = &[
-    (
-        "sqlite",
-        "SELECT i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i ON i.seqno = 0 WHERE l.partial = 0",
-    ),
-    (
-        "postgres",
-        "SELECT a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
-         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] \
-         WHERE c.relname = ? AND c.relnamespace = current_schema()::regnamespace AND i.indisvalid AND i.indpred IS NULL",
-    ),
-    (
-        "mysql",
-        "SELECT column_name FROM information_schema.statistics \
-         WHERE table_schema = database() AND table_name = ? AND seq_in_index = 1",
-    ),
-];
-
 fn column<'g>(ground: &'g Ground<'_>) -> Option<&'g str> {
     let store = ground.mapping.store();
     if matches!(store.shape, Shape::Blob | Shape::Chain) {
@@ -56,11 +37,7 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
 
 fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
-        let backend = ground.db.target().backend();
-        let (_, sql) = FIRST_COLUMNS
-            .iter()
-            .find(|(name, _)| *name == backend)
-            .expect("every backend has its row");
+        let sql = ground.db.catalog().first_columns;
         let table = &ground.mapping.store().message.table;
         let rows = ground.db.rows(sql, &[Cell::Text(table.clone())]).await?;
         let column = column(ground).expect("a check that does not fit is not made");

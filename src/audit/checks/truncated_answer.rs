@@ -180,15 +180,15 @@ fn limits(ground: &Ground<'_>, message: &StoredMessage) -> Vec<Limit> {
 }
 
 fn of_source(ground: &Ground<'_>, table: &str, source: &Source) -> Vec<Limit> {
-    let mysql = ground.db.target().backend() == "mysql";
+    let texts = ground.db.catalog().limited_texts;
     let columns = source.columns();
     columns
-        .filter_map(|name| declared(ground.column(table, name)?, mysql))
+        .filter_map(|name| declared(ground.column(table, name)?, texts))
         .collect()
 }
 
-/// MySQL's text types are limited by bytes (refman 8.0, 13.7 "Data Type Storage Requirements").
-fn declared(column: &Column, mysql: bool) -> Option<Limit> {
+/// What a type takes; `texts` are those that the engine limits by bytes.
+fn declared(column: &Column, texts: &[(&str, usize)]) -> Option<Limit> {
     let name = column.declared.to_uppercase();
     if let Some((kind, rest)) = name.split_once('(') {
         let most = rest.split(')').next()?.trim().parse().ok()?;
@@ -196,12 +196,8 @@ fn declared(column: &Column, mysql: bool) -> Option<Limit> {
         let counts = kind.contains("CHAR") && most >= 16;
         return counts.then_some(Limit::Characters(most));
     }
-    match name.as_str() {
-        "TINYTEXT" if mysql => Some(Limit::Bytes(255)),
-        "TEXT" if mysql => Some(Limit::Bytes(65_535)),
-        "MEDIUMTEXT" if mysql => Some(Limit::Bytes(16_777_215)),
-        _ => None,
-    }
+    let limited = texts.iter().find(|(text, _)| *text == name);
+    limited.map(|(_, most)| Limit::Bytes(*most))
 }
 
 /// A message's parts are one text when they are read: the database is asked for those that fill
@@ -217,13 +213,13 @@ fn of_parts<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
             let only = Source::column(name);
             for limit in of_source(ground, &parts.table, &only) {
                 let (text, table) = (db.quote(name), db.quote(&parts.table));
-                let characters = db.text_of(&text);
-                let full = match (limit, db.target().backend()) {
-                    (Limit::Bytes(most), _) => {
+                let full = match limit {
+                    Limit::Bytes(most) => {
                         format!("length({text}) BETWEEN {} AND {most}", most - 3)
                     }
-                    (Limit::Characters(most), "sqlite") => format!("length({text}) = {most}"),
-                    (Limit::Characters(most), _) => format!("char_length({characters}) = {most}"),
+                    Limit::Characters(most) => {
+                        format!("{} = {most}", (db.catalog().spelling.characters)(&text))
+                    }
                 };
                 let sql = format!("SELECT {key}, {order}, {text} FROM {table} WHERE {full}");
                 let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {

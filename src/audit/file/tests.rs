@@ -5,7 +5,7 @@ use super::{Footer, Header, Mapping, Section, Snapshot, Store, open, write};
 use crate::audit::evidence::Evidence;
 use crate::audit::key::Key;
 use crate::audit::taker::{Detail, Late, Names, Settings, Summary, Taker};
-use crate::model::{Role, StoredMessage};
+use crate::model::{Engine, Role, StoredMessage};
 use crate::stop::Stop;
 use proptest::prelude::ProptestConfig;
 use proptest::proptest;
@@ -95,7 +95,7 @@ fn all_of_it_comes_back() {
 #[test]
 fn the_words_in_the_file_are_these() {
     let mut evidence = Evidence {
-        backend: "sqlite".into(),
+        engine: Some(Engine::Sqlite),
         ..Evidence::default()
     };
     evidence.database.set("schema_version", "2");

@@ -7,9 +7,8 @@ use crate::commands::chats::Chats;
 use crate::commands::moment::span;
 use crate::migrate::source;
 use crate::report::{Report, Severity};
-use crate::sql::Dialect;
 use crate::stop::Stop;
-use crate::{audit, db};
+use crate::{audit, db, migrate};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -182,11 +181,7 @@ fn expected(args: &Args, chats: &Chats, env: &Env) -> anyhow::Result<Option<Vec<
         return Ok(None);
     };
     let folder = source::read(dir, None)?;
-    let dialect = match chats.db.target().backend() {
-        "postgres" => Dialect::Postgres,
-        "mysql" => Dialect::Mysql,
-        _ => Dialect::Sqlite,
-    };
+    let dialect = migrate::dialect(chats.db.target().engine());
     let ups = folder
         .migrations
         .iter()

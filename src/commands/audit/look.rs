@@ -2,6 +2,7 @@
 
 use crate::audit::live::Live;
 use crate::commands::Env;
+use crate::db::Db;
 use crate::report::{Case, StoreLine, Verdict};
 use crate::stop::Stop;
 use std::ops::ControlFlow;
@@ -141,7 +142,7 @@ impl<'e> Pace<'e> {
 /// How many messages there may be, without counting them.
 async fn estimate(live: &Live) -> Option<u64> {
     let store = live.mapping.store();
-    let db = live.db.as_ref();
+    let db: &dyn Db = live.db.as_ref();
     let append = store
         .message
         .append
@@ -160,7 +161,7 @@ async fn estimate(live: &Live) -> Option<u64> {
 pub(super) fn line(live: &Live) -> StoreLine {
     let target = live.db.target();
     StoreLine {
-        backend: target.backend().to_owned(),
+        backend: target.engine().to_string(),
         url: target.to_string(),
         mapping: live.mapping.short(),
     }

@@ -106,7 +106,7 @@ pub(super) async fn compared(
 /// The mapping of a snapshot of sums: those of one engine are not those of another.
 pub(super) fn mapping(live: &Live) -> file::Mapping {
     file::Mapping {
-        sums: Some(live.db.target().backend().to_owned()),
+        sums: Some(live.db.target().engine().to_string()),
         ..live.fingerprinted()
     }
 }

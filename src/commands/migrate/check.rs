@@ -69,7 +69,7 @@ fn on_copy(
     let arrived = outcome.end.is_none();
     let acknowledged = Acknowledgements {
         migrations: &folder.migrations,
-        dialect: migrate::dialect(target.backend()),
+        dialect: migrate::dialect(target.engine()),
     };
     super::up::tell(outcome, &acknowledged, report);
     if !arrived {
@@ -107,7 +107,7 @@ fn on_copy(
 pub(super) fn drift(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
     let target = job.target()?;
-    let dialect = migrate::dialect(target.backend());
+    let dialect = migrate::dialect(target.engine());
     let mut session = job.open(&target, Missing::Fail, Waits::SHORT)?;
     let applied = ledger::look(session.as_mut(), dialect, &folder.migrations)?.applied;
     let last = applied.iter().map(|row| row.version.clone()).max();
@@ -180,7 +180,7 @@ fn apply_to(
                 out_of_order: OutOfOrder::Allow,
                 newer: Newer::Refuse,
             },
-            dialect: migrate::dialect(target.backend()),
+            dialect: migrate::dialect(target.engine()),
             guard: Guard::Auto,
             together: Together::EachFile,
             lock_wait: Duration::from_secs(10),

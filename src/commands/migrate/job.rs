@@ -88,7 +88,7 @@ impl Job {
         let target = Target::parse(&url)?;
         self.env
             .progress
-            .note(&format!("store: {target} ({})", target.backend()));
+            .note(&format!("store: {target} ({})", target.engine()));
         Ok(target)
     }
 

@@ -6,21 +6,15 @@ use crate::lint::{Checked, Input, Schema, ServerVersion, Settings};
 use crate::migrate::acknowledged::SUBJECT;
 use crate::migrate::source;
 use crate::migrate::source::{Acknowledgement, File, Migration};
+use crate::model::Engine;
 use crate::report::{Finding, Report, Severity, Verdict};
 use crate::sql::{AllowLoss, Dialect};
 use crate::stop::Stop;
-use crate::{guard, input, lint};
+use crate::{guard, input, lint, migrate};
 use clap::builder::PossibleValuesParser;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// The dialects, by the names that `--dialect` takes.
-const DIALECTS: [(&str, Dialect); 3] = [
-    ("sqlite", Dialect::Sqlite),
-    ("postgres", Dialect::Postgres),
-    ("mysql", Dialect::Mysql),
-];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -38,7 +32,7 @@ pub(super) struct Args {
 
     /// The SQL dialect; mysql includes MariaDB [default: that of the database URL or the folder, else only
     /// what is true of all]
-    #[arg(long, value_parser = PossibleValuesParser::new(DIALECTS.map(|(name, _)| name)))]
+    #[arg(long, value_parser = PossibleValuesParser::new(Engine::ALL.map(Engine::name)))]
     dialect: Option<String>,
 
     /// The PostgreSQL version the files are for [default: 15]
@@ -95,7 +89,7 @@ impl Lints {
                 env.progress.note(
                     "dialect: none is given, so only what holds on SQLite, PostgreSQL and MySQL alike is reported; --dialect shows the rest",
                 );
-                DIALECTS.map(|(_, dialect)| dialect).to_vec()
+                Engine::ALL.map(migrate::dialect).to_vec()
             }
         };
         if args.server_version.is_some() && dialects != [Dialect::Postgres] {
@@ -183,13 +177,10 @@ fn plural(count: usize, noun: &str) -> String {
 
 /// Whose SQL the files are, as far as the user says: a text alone does not tell.
 fn dialect(args: &Args, env: &Env) -> Result<Option<Dialect>, Stop> {
-    let named = |name: &str| {
-        let row = DIALECTS.iter().find(|(known, _)| *known == name);
-        row.map(|(_, dialect)| *dialect)
-    };
     let hint = "chatctl migrate lint --dialect postgres";
-    if let Some(dialect) = args.dialect.as_deref().and_then(named) {
-        return Ok(Some(dialect));
+    let named = |name: &String| Engine::ALL.into_iter().find(|engine| engine.name() == name);
+    if let Some(engine) = args.dialect.as_ref().and_then(named) {
+        return Ok(Some(migrate::dialect(engine)));
     }
     let url = env
         .config
@@ -199,20 +190,16 @@ fn dialect(args: &Args, env: &Env) -> Result<Option<Dialect>, Stop> {
     };
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     // SQLAlchemy names its driver behind a plus sign.
-    let name = match scheme.split('+').next().unwrap_or_default() {
-        "postgresql" => "postgres",
-        "mariadb" => "mysql",
-        name => name,
-    };
-    let dialect = named(name).ok_or_else(|| {
+    let engine = Engine::of_scheme(scheme.split('+').next().unwrap_or_default());
+    let engine = engine.ok_or_else(|| {
         Stop::usage(format!(
             "the database URL begins with `{scheme}`, which is not a dialect that chatctl knows"
         ))
         .hint(hint)
     })?;
     env.progress
-        .note(&format!("dialect: {name} (from the database URL)"));
-    Ok(Some(dialect))
+        .note(&format!("dialect: {engine} (from the database URL)"));
+    Ok(Some(migrate::dialect(engine)))
 }
 
 fn texts(path: &Path, args: &Args, env: &Env) -> anyhow::Result<Texts> {

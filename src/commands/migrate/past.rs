@@ -19,7 +19,7 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
     };
     let mut report = Report::new("migrate history");
     report.store = Some(StoreLine {
-        backend: target.backend().to_owned(),
+        backend: target.engine().to_string(),
         url: target.to_string(),
         mapping: "journal of chatctl".to_owned(),
     });
@@ -57,7 +57,7 @@ pub(super) fn restore(from: &str, dir: Option<&Path>, job: &Job) -> anyhow::Resu
     job.env
         .progress
         .doing("making a backup of the current database".to_owned());
-    let journal = Journal::new(migrate::dialect(target.backend()));
+    let journal = Journal::new(migrate::dialect(target.engine()));
     // The last good state must not depend on the backup being one.
     let dir = super::up::backup_dir(dir, &job.env)?;
     let now = backup::take(&target, dir.as_deref(), &journal.run)?;

@@ -14,7 +14,7 @@ use crate::stop::Stop;
 pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
     let target = job.target()?;
-    let dialect = migrate::dialect(target.backend());
+    let dialect = migrate::dialect(target.engine());
     let applied = match job.look(&target)? {
         Some(mut session) => ledger::to_go_on(session.as_mut(), dialect, &folder.migrations)?,
         None => Vec::new(),

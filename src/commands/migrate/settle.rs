@@ -79,7 +79,7 @@ fn with<T>(
     let target = job.target()?;
     let mut session = job.write(&target)?;
     work(Ledger {
-        dialect: migrate::dialect(target.backend()),
+        dialect: migrate::dialect(target.engine()),
         session: session.as_mut(),
         files: &folder.migrations,
     })

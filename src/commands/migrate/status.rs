@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
     let folder = args.options.folder(job)?;
     let target = job.target()?;
-    let dialect = migrate::dialect(target.backend());
+    let dialect = migrate::dialect(target.engine());
     let (seen, entries) = match job.look(&target)? {
         Some(mut session) => {
             let seen = ledger::look(session.as_mut(), dialect, &folder.migrations)?;
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
     let applied = seen.map_or_else(Vec::new, |seen| seen.applied);
     let mut report = Report::new("migrate status");
     report.store = Some(StoreLine {
-        backend: target.backend().to_owned(),
+        backend: target.engine().to_string(),
         url: target.to_string(),
         mapping: format!("history of {}", tool.unwrap_or("nobody yet")),
     });

@@ -73,14 +73,14 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     let folder = args.options.folder(job)?;
     let target = job.target()?;
-    let dialect = migrate::dialect(target.backend());
+    let dialect = migrate::dialect(target.engine());
     let policy = args.options.policy(&folder)?;
     let allows_newer = policy.newer == Newer::Allow;
     let keeps = keeps(args.keep_backups, &job.env)?;
     let began = Instant::now();
     let mut report = Report::new("migrate up");
     report.store = Some(StoreLine {
-        backend: target.backend().to_owned(),
+        backend: target.engine().to_string(),
         url: target.to_string(),
         mapping: "every table".to_owned(),
     });

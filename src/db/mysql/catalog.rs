@@ -1,6 +1,11 @@
 //! What MySQL's and MariaDB's catalogue says of tables.
 
-use crate::db::Catalog;
+use super::evidence::EVIDENCE;
+use super::{safety, sentinel};
+use crate::db::catalog::{Elsewhere, Spelling, Started};
+use crate::db::safety::Durability;
+use crate::db::{Catalog, Db, WordIndex};
+use crate::model::Cell;
 
 pub(super) static CATALOG: Catalog = Catalog {
     tables: "
@@ -38,18 +43,105 @@ pub(super) static CATALOG: Catalog = Catalog {
         WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
         ORDER BY x.tbl, x.ranked, x.place, x.item",
     last_write: "the last write is what InnoDB remembers since the server was started",
-    elsewhere: Some(
-        "SELECT c.table_schema, c.table_name, c.column_name, c.column_type
+    elsewhere: Some(Elsewhere {
+        columns: "SELECT c.table_schema, c.table_name, c.column_name, c.column_type
         FROM information_schema.columns c JOIN information_schema.tables t
             ON t.table_schema = c.table_schema AND t.table_name = c.table_name
         WHERE c.table_schema <> database() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
             AND c.table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
         ORDER BY c.table_schema, c.table_name, c.ordinal_position LIMIT 20000",
-    ),
+        reach: |database| format!("give `{database}` as the database in --database-url"),
+    }),
     // It does not keep the names of programs, so chatctl's own are among them.
     sessions: Some(
         "SELECT concat(user, ' from ', substring_index(host, ':', 1)), count(*)
             FROM information_schema.processlist
             WHERE db = database() AND id <> connection_id() GROUP BY 1 ORDER BY 1",
     ),
+    first_columns: "SELECT column_name FROM information_schema.statistics \
+        WHERE table_schema = database() AND table_name = ? AND seq_in_index = 1",
+    loose_keys: "SELECT 2, table_name, concat('engine ', engine) FROM information_schema.tables \
+        WHERE table_schema = database() AND engine IN ('MyISAM', 'Aria', 'MEMORY', 'CSV', 'ARCHIVE')",
+    // Refman 8.0, 13.7 "Data Type Storage Requirements".
+    limited_texts: &[
+        ("TINYTEXT", 255),
+        ("TEXT", 65_535),
+        ("MEDIUMTEXT", 16_777_215),
+    ],
+    is_strict: false,
+    neighbours: Some(
+        "SELECT CONCAT('database ', CAST(schema_name AS CHAR)) FROM information_schema.schemata",
+    ),
+    started: Started::SecondsAgo("SHOW GLOBAL STATUS LIKE 'Uptime'"),
+    evidence: EVIDENCE,
+    arm: |db, writer, table, act| Box::pin(sentinel::arm(db, writer, table, act)),
+    may_drop: Some(|db, table| Box::pin(safety::may_drop(db, table))),
+    durability: Durability::Settings(|db, table| Box::pin(safety::risks(db, table))),
+    spelling: Spelling {
+        quote,
+        text_of,
+        like: |column| format!("lower({}) LIKE ? ESCAPE '!'", text_of(column)),
+        holds: |column| format!("instr({}, ?) > 0", text_of(column)),
+        characters: |column| format!("char_length({})", text_of(column)),
+    },
+    power: Some(|db| Box::pin(power(db))),
+    word_index: Some(|db, table, column| Box::pin(word_index(db, table, column))),
+    scans: None,
+    stretches: None,
+    number_of: Some(number_of),
 };
+
+/// An identifier, quoted.
+pub(super) fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// The usual collations take `a` for `A` and `ä`; keys and nonces must not be mixed up.
+/// Bytes that are no text become hexadecimal: as `?` two keys would read alike.
+fn text_of(column: &str) -> String {
+    let text = format!("CONVERT({column} USING utf8mb4)");
+    format!(
+        "(CASE WHEN charset({column}) = 'binary' AND CAST({text} AS BINARY) <> {column} \
+         THEN lower(hex({column})) ELSE {text} END) COLLATE utf8mb4_bin"
+    )
+}
+
+async fn power(db: &dyn Db) -> anyhow::Result<Option<String>> {
+    let grants = db.rows("SHOW GRANTS", &[]).await?;
+    let grants: Vec<_> = grants.iter().map(|row| row[0].to_string()).collect();
+    let any = |rights: &[&str]| {
+        let has = |grant: &String| rights.iter().any(|right| grant.contains(right));
+        grants.iter().any(has)
+    };
+    Ok(
+        match (
+            any(&["ALL PRIVILEGES ON *.*", "SUPER"]),
+            any(&["ALL PRIVILEGES", "INSERT", "DELETE"]),
+        ) {
+            (true, _) => Some("with all privileges".to_owned()),
+            (false, true) => Some("as a user who may write".to_owned()),
+            (false, false) => None,
+        },
+    )
+}
+
+async fn word_index(db: &dyn Db, table: &str, column: &str) -> anyhow::Result<Option<WordIndex>> {
+    let sql = "SELECT index_name FROM information_schema.statistics
+        WHERE table_schema = database() AND table_name = ? GROUP BY index_name
+        HAVING max(index_type) = 'FULLTEXT' AND group_concat(column_name) = ?";
+    let args = [table, column].map(|name| Cell::Text(name.to_owned()));
+    let found = db.rows(sql, &args).await?;
+    Ok(found.first().map(|row| WordIndex {
+        name: row[0].to_string(),
+        condition: format!("MATCH(m.{}) AGAINST(? IN BOOLEAN MODE)", quote(column)),
+    }))
+}
+
+/// Half of a digest of all fields, each behind its length; a field without a value has none.
+fn number_of(expressions: &[String]) -> String {
+    let field =
+        |it: &String| format!("coalesce(concat(length({it}), ':', CAST({it} AS BINARY)), '-')");
+    let fields: Vec<_> = expressions.iter().map(field).collect();
+    let digest = format!("md5(concat({}))", fields.join(", "));
+    format!("CAST(conv(left({digest}, 16), 16, 10) AS UNSIGNED)")
+}

@@ -1,19 +1,23 @@
 //! MySQL and MariaDB.
 
 mod catalog;
+mod error;
+mod evidence;
 mod query;
 mod reader;
+mod safety;
+mod sentinel;
 mod session;
 mod steady;
 
 pub(super) use session::open_copy;
 
-use super::{Backend, Db, Place};
+use super::{Backend, Db};
+use crate::sql::Dialect;
 
-pub(super) const BACKEND: Backend = Backend {
-    name: "mysql",
-    schemes: &["mysql", "mariadb"],
-    place: Place::Server(3306),
+pub(super) static BACKEND: Backend = Backend {
+    dialect: Dialect::Mysql,
+    catalog: &catalog::CATALOG,
     open: |target, _| {
         Box::pin(async move { Ok(Box::new(reader::MySql::open(target).await?) as Box<dyn Db>) })
     },

@@ -1,14 +1,11 @@
 //! Reading MySQL and MariaDB.
 
 use super::catalog::CATALOG;
+use super::error::write_error;
 use super::{query as queries, steady};
-use crate::db::{
-    BoxFuture, Catalog, Db, Each, Query, Target, Tried, WordIndex, WriteError, Writer, server,
-};
+use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
 use crate::model::{Cell, Table};
-use sqlx::mysql::{
-    MySqlConnectOptions, MySqlDatabaseError, MySqlPoolOptions, MySqlRow, MySqlTypeInfo,
-};
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow, MySqlTypeInfo};
 use sqlx::{
     Connection as _, Executor as _, MySqlConnection, MySqlPool, Row as _, SqlSafeStr as _, Type,
     TypeInfo as _, ValueRef as _,
@@ -133,27 +130,6 @@ impl Db for MySql {
         })
     }
 
-    fn power(&self) -> Tried<'_, Option<String>> {
-        Box::pin(async move {
-            let grants = self.rows("SHOW GRANTS", &[]).await?;
-            let grants: Vec<_> = grants.iter().map(|row| row[0].to_string()).collect();
-            let any = |rights: &[&str]| {
-                let has = |grant: &String| rights.iter().any(|right| grant.contains(right));
-                grants.iter().any(has)
-            };
-            Ok(
-                match (
-                    any(&["ALL PRIVILEGES ON *.*", "SUPER"]),
-                    any(&["ALL PRIVILEGES", "INSERT", "DELETE"]),
-                ) {
-                    (true, _) => Some("with all privileges".to_owned()),
-                    (false, true) => Some("as a user who may write".to_owned()),
-                    (false, false) => None,
-                },
-            )
-        })
-    }
-
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
         Box::pin(async move {
             // The driver would read `||` in another way and change the time zone: a statement is
@@ -171,28 +147,6 @@ impl Db for MySql {
             Ok(Box::new(MySqlWriter { connection }) as Box<dyn Writer>)
         })
     }
-
-    fn quote(&self, name: &str) -> String {
-        quote(name)
-    }
-
-    fn text_of(&self, column: &str) -> String {
-        text_of(column)
-    }
-
-    fn word_index<'a>(&'a self, table: &'a str, column: &'a str) -> Tried<'a, Option<WordIndex>> {
-        Box::pin(async move {
-            let sql = "SELECT index_name FROM information_schema.statistics
-                WHERE table_schema = database() AND table_name = ? GROUP BY index_name
-                HAVING max(index_type) = 'FULLTEXT' AND group_concat(column_name) = ?";
-            let args = [table, column].map(|name| Cell::Text(name.to_owned()));
-            let found = self.rows(sql, &args).await?;
-            Ok(found.first().map(|row| WordIndex {
-                name: row[0].to_string(),
-                condition: format!("MATCH(m.{}) AGAINST(? IN BOOLEAN MODE)", self.quote(column)),
-            }))
-        })
-    }
 }
 
 /// The user's tables.
@@ -207,21 +161,6 @@ pub(super) async fn schema(db: &dyn Db) -> anyhow::Result<Vec<Table>> {
         row.push(reference.cloned().unwrap_or(Cell::Null));
     }
     Ok(server::tables(&columns))
-}
-
-/// An identifier, quoted.
-pub(super) fn quote(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
-}
-
-/// The usual collations take `a` for `A` and `ä`; keys and nonces must not be mixed up.
-/// Bytes that are no text become hexadecimal: as `?` two keys would read alike.
-pub(super) fn text_of(column: &str) -> String {
-    let text = format!("CONVERT({column} USING utf8mb4)");
-    format!(
-        "(CASE WHEN charset({column}) = 'binary' AND CAST({text} AS BINARY) <> {column} \
-         THEN lower(hex({column})) ELSE {text} END) COLLATE utf8mb4_bin"
-    )
 }
 
 struct MySqlWriter {
@@ -259,20 +198,6 @@ impl Writer for MySqlWriter {
                 .await?;
             Ok(cells(&row)?.into_iter().next().unwrap_or(Cell::Null))
         })
-    }
-}
-
-/// By the numbers of MySQL's server errors: 1205 lock wait timeout, 1213 deadlock; 1290, 1792 and
-/// 1836 a server, a transaction and a server again that may only be read.
-fn write_error(error: sqlx::Error) -> WriteError {
-    let number = error
-        .as_database_error()
-        .and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>())
-        .map(MySqlDatabaseError::number);
-    match number {
-        Some(1205 | 1213) => WriteError::Busy,
-        Some(1290 | 1792 | 1836) => WriteError::ReadOnly,
-        _ => WriteError::Other(server::Told(error).into()),
     }
 }
 

@@ -1,17 +1,21 @@
 //! PostgreSQL.
 
 mod catalog;
+mod error;
+mod evidence;
 mod query;
 mod reader;
+mod safety;
+mod sentinel;
 mod session;
 mod steady;
 
-use super::{Backend, Db, Place};
+use super::{Backend, Db};
+use crate::sql::Dialect;
 
-pub(super) const BACKEND: Backend = Backend {
-    name: "postgres",
-    schemes: &["postgres", "postgresql"],
-    place: Place::Server(5432),
+pub(super) static BACKEND: Backend = Backend {
+    dialect: Dialect::Postgres,
+    catalog: &catalog::CATALOG,
     open: |target, _| {
         Box::pin(async move { Ok(Box::new(reader::Postgres::open(target).await?) as Box<dyn Db>) })
     },

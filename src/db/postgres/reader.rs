@@ -1,6 +1,7 @@
 //! Reading PostgreSQL.
 
 use super::catalog::CATALOG;
+use super::error::write_error;
 use super::{query as queries, steady};
 use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
 use crate::model::{Cell, Table};
@@ -121,22 +122,6 @@ impl Db for Postgres {
         })
     }
 
-    fn power(&self) -> Tried<'_, Option<String>> {
-        Box::pin(async move {
-            let sql =
-                "SELECT current_setting('is_superuser') = 'on', EXISTS (SELECT FROM pg_class c
-                WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
-                    AND pg_has_role(c.relowner, 'USAGE'))";
-            let rows = self.rows(sql, &[]).await?;
-            let is = |at: usize| rows.first().and_then(|row| row[at].int()) == Some(1);
-            Ok(match (is(0), is(1)) {
-                (true, _) => Some("as a superuser".to_owned()),
-                (false, true) => Some("as the owner of tables, who may write".to_owned()),
-                (false, false) => None,
-            })
-        })
-    }
-
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
         Box::pin(async move {
             // 0 would mean to wait for ever.
@@ -146,28 +131,6 @@ impl Db for Postgres {
             Ok(Box::new(PostgresWriter { connection }) as Box<dyn Writer>)
         })
     }
-
-    /// Unlike `lower`, it can be answered by an index of trigrams.
-    fn like(&self, column: &str) -> String {
-        format!("{} ILIKE ? ESCAPE '!'", self.text_of(column))
-    }
-
-    fn scans<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Option<bool>> {
-        Box::pin(async move {
-            let plan = self.rows(&format!("EXPLAIN {sql}"), args).await?;
-            let lines = plan.iter().filter_map(|row| row[0].text());
-            Ok(Some(lines.clone().any(|line| line.contains("Seq Scan"))))
-        })
-    }
-
-    fn holds(&self, column: &str) -> String {
-        holds(self, column)
-    }
-}
-
-/// Whether the text in a column holds the text of the placeholder `?`.
-pub(super) fn holds(db: &dyn Db, column: &str) -> String {
-    format!("strpos({}, ?) > 0", db.text_of(column))
 }
 
 /// The rows that a statement gives on a connection.
@@ -218,17 +181,6 @@ impl Writer for PostgresWriter {
                 .await?;
             Ok(cells(&row)?.into_iter().next().unwrap_or(Cell::Null))
         })
-    }
-}
-
-/// PostgreSQL, appendix A: 55P03 lock_not_available, 40P01 deadlock_detected,
-/// 25006 read_only_sql_transaction.
-fn write_error(error: sqlx::Error) -> WriteError {
-    let code = error.as_database_error().and_then(|error| error.code());
-    match code.as_deref() {
-        Some("55P03" | "40P01") => WriteError::Busy,
-        Some("25006") => WriteError::ReadOnly,
-        _ => WriteError::Other(server::Told(error).into()),
     }
 }
 

@@ -4,6 +4,8 @@
 //! Neither is believed for its text alone: every changed value has to be a time within the run, or
 //! the right count.
 
+use crate::model::{Compared, Shape, ShapeColumn, Successor};
+
 /// What a column would have to be set to, without blanks and in lower case.
 const NOW: [&str; 9] = [
     "now()",
@@ -64,6 +66,23 @@ fn bare(text: &str) -> String {
         bare.replace_range(begin..begin + length, "");
     }
     bare
+}
+
+/// The columns whose changes may have one explanation: no row is missing and no value became NULL. Of
+/// each its place in the table of before, what it is now, and how many of its values did not change.
+pub(in crate::db) fn changed<'a>(
+    shape: &Shape,
+    successor: &'a Successor,
+    compared: &Compared,
+) -> Vec<(usize, &'a ShapeColumn, u64)> {
+    let pairs = successor.columns.iter();
+    let of = |(old, new): &'a (ShapeColumn, ShapeColumn)| {
+        let index = shape.columns.iter().position(|column| column == old)?;
+        let counts = &compared.columns[index];
+        let explicable = counts.changed > 0 && counts.nulled == 0 && compared.missing == 0;
+        explicable.then(|| (index, new, counts.filled.saturating_sub(counts.changed)))
+    };
+    pairs.filter_map(of).collect()
 }
 
 /// Whether a column is called as a count of the rows of that table is: `message_count`,

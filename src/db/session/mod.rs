@@ -96,9 +96,7 @@ pub trait Session: Send {
 
     /// Lets other migrators look, but no other chatctl migrate, until the turn is taken again: who
     /// waits for it in the database would be waited for by a statement that waits for everybody.
-    fn lend_turn(&mut self) -> anyhow::Result<()> {
-        Ok(())
-    }
+    fn lend_turn(&mut self) -> anyhow::Result<()>;
 
     /// Begins a transaction; where only one connection writes, from here on it is this one.
     fn begin(&mut self) -> Result<(), Failed>;
@@ -110,16 +108,12 @@ pub trait Session: Send {
     }
 
     /// Whether nobody can have written a table between the moment that the transaction sees and its lock.
-    fn is_locked_in_time(&self, _table: &str) -> bool {
-        true
-    }
+    fn is_locked_in_time(&self, table: &str) -> bool;
 
     /// Whether the engine acts on foreign keys while statements run: it deletes what hangs on a row
     /// that goes. Off where the engine would take a rebuild for a deletion, until it is asked for;
     /// outside of a transaction only. Most engines always do.
-    fn enforce_keys(&mut self, _enforced: bool) -> Result<(), Failed> {
-        Ok(())
-    }
+    fn enforce_keys(&mut self, enforced: bool) -> Result<(), Failed>;
 
     /// Every table that holds rows of its own, by name.
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>>;
@@ -159,9 +153,7 @@ pub trait Session: Send {
     }
 
     /// Whether a transaction is open that the statements of a migration began.
-    fn is_in_transaction(&mut self) -> anyhow::Result<bool> {
-        Ok(true)
-    }
+    fn is_in_transaction(&mut self) -> anyhow::Result<bool>;
 
     /// How many rows the statements of a migration changed, one after another, since the file began
     /// or it was asked last; nothing where that is not noted.
@@ -212,9 +204,7 @@ pub trait Session: Send {
 
     /// What would run when chatctl writes its own tables, in words; empty where the engine says so
     /// of each statement.
-    fn history(&mut self) -> anyhow::Result<String> {
-        Ok(String::new())
-    }
+    fn history(&mut self) -> anyhow::Result<String>;
 
     /// About how large a table is, in bytes.
     fn size(&mut self, table: &str) -> anyhow::Result<u64>;
@@ -282,14 +272,6 @@ pub const OWN: [&str; 2] = [HISTORY, "_chatctl_journal"];
 
 /// The history of versions: of these, a migration may delete rows of versions without a file.
 pub const HISTORY: &str = "_sqlx_migrations";
-
-/// How the names of the indexes begin that mark a table of SQLite, so that another one in its place
-/// is told from it. They hold no row, and are no part of a schema.
-pub const SENTINEL_INDEX: &str = "chatctl_s_";
-
-/// How the same mark begins in the comment of a table of the other backends; a number in
-/// hexadecimal follows.
-pub const SENTINEL_COMMENT: &str = "chatctl:";
 
 /// The counts of a table beside those that were kept of it.
 pub(super) fn by_counts(

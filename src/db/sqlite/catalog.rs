@@ -1,6 +1,11 @@
 //! What SQLite's catalogue says of tables.
 
-use crate::db::Catalog;
+use super::evidence::EVIDENCE;
+use super::sentinel;
+use crate::db::catalog::{Spelling, Started, as_text, quoted};
+use crate::db::safety::Durability;
+use crate::db::{Catalog, Db, WordIndex};
+use crate::model::Cell;
 
 pub(super) static CATALOG: Catalog = Catalog {
     // The sizes are read page by page, which is too much for a large file.
@@ -43,4 +48,55 @@ pub(super) static CATALOG: Catalog = Catalog {
     last_write: "SQLite does not keep when a table was last written",
     elsewhere: None,
     sessions: None,
+    first_columns: "SELECT i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i ON i.seqno = 0 \
+        WHERE l.partial = 0",
+    loose_keys: "SELECT 0, \"table\", 'row ' || coalesce(rowid, '-') || ' refers to ' || \"parent\" \
+        FROM pragma_foreign_key_check",
+    limited_texts: &[],
+    is_strict: false,
+    neighbours: None,
+    started: Started::Unknown,
+    evidence: EVIDENCE,
+    arm: |db, _, table, act| Box::pin(sentinel::arm(db, table, act)),
+    may_drop: None,
+    durability: Durability::Place,
+    spelling: Spelling {
+        quote: quoted,
+        text_of: as_text,
+        like: |column| format!("lower({}) LIKE ? ESCAPE '!'", as_text(column)),
+        holds: |column| format!("instr({}, ?) > 0", as_text(column)),
+        characters: |column| format!("length({column})"),
+    },
+    power: None,
+    word_index: Some(|db, table, column| Box::pin(word_index(db, table, column))),
+    scans: None,
+    stretches: None,
+    number_of: None,
 };
+
+async fn word_index(db: &dyn Db, table: &str, column: &str) -> anyhow::Result<Option<WordIndex>> {
+    // Only an index over the table's own rows has their numbers.
+    let sql = "SELECT f.name, f.sql FROM sqlite_master f, pragma_table_info(f.name) c
+        WHERE f.type = 'table' AND lower(f.sql) LIKE '%using fts5%' AND lower(c.name) = lower(?)";
+    let found = db.rows(sql, &[Cell::Text(column.to_owned())]).await?;
+    let of_table = |row: &&Vec<Cell>| {
+        let sql = row[1].to_string().to_lowercase();
+        // A column may have that name too, and `content_rowid` begins with it.
+        let options = sql
+            .split("content")
+            .filter_map(|rest| rest.trim_start().strip_prefix('='));
+        let content = options.last().unwrap_or_default();
+        let name = content.split([',', ')']).next().unwrap_or_default();
+        name.trim_matches(['\'', '"', '`', '[', ']', ' ', '\n']) == table.to_lowercase()
+    };
+    Ok(found.iter().find(of_table).map(|row| {
+        let name = quoted(&row[0].to_string());
+        WordIndex {
+            condition: format!(
+                "m.rowid IN (SELECT rowid FROM {name} WHERE {name} MATCH '{{' || {} || '}} : ' || ?)",
+                format_args!("'{}'", quoted(column).replace('\'', "''")),
+            ),
+            name: row[0].to_string(),
+        }
+    }))
+}

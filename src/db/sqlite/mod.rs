@@ -1,21 +1,23 @@
 //! SQLite, embedded.
 
 mod catalog;
+mod evidence;
 mod file;
 mod query;
 mod reader;
+mod sentinel;
 mod session;
 mod steady;
 
 pub use file::{stop_reading, where_else};
 pub use session::overwrite;
 
-use super::{Backend, Db, Place};
+use super::{Backend, Db};
+use crate::sql::Dialect;
 
-pub(super) const BACKEND: Backend = Backend {
-    name: "sqlite",
-    schemes: &["sqlite"],
-    place: Place::File,
+pub(super) static BACKEND: Backend = Backend {
+    dialect: Dialect::Sqlite,
+    catalog: &catalog::CATALOG,
     open: |target, reading| {
         Box::pin(async move {
             Ok(Box::new(reader::Sqlite::open(target, reading).await?) as Box<dyn Db>)

@@ -6,9 +6,7 @@
 use super::catalog::CATALOG;
 use super::file::Opened;
 use super::{file, query as queries};
-use crate::db::{
-    BoxFuture, Catalog, Db, Each, Query, Reading, Target, Tried, WordIndex, WriteError, Writer,
-};
+use crate::db::{BoxFuture, Catalog, Db, Each, Query, Reading, Target, Tried, WriteError, Writer};
 use crate::model::{Cell, Column, Table};
 use crate::stop::Stop;
 use anyhow::Context as _;
@@ -185,35 +183,6 @@ impl Db for Sqlite {
             let (sql, args) = (sql.to_owned(), args.to_vec());
             let rows = tokio::task::spawn_blocking(move || file.rows(&sql, &args)).await?;
             rows.map_err(|error| failed(&self.target, error))
-        })
-    }
-
-    fn word_index<'a>(&'a self, table: &'a str, column: &'a str) -> Tried<'a, Option<WordIndex>> {
-        Box::pin(async move {
-            // Only an index over the table's own rows has their numbers.
-            let sql = "SELECT f.name, f.sql FROM sqlite_master f, pragma_table_info(f.name) c
-                WHERE f.type = 'table' AND lower(f.sql) LIKE '%using fts5%' AND lower(c.name) = lower(?)";
-            let found = self.rows(sql, &[Cell::Text(column.to_owned())]).await?;
-            let of_table = |row: &&Vec<Cell>| {
-                let sql = row[1].to_string().to_lowercase();
-                // A column may have that name too, and `content_rowid` begins with it.
-                let options = sql
-                    .split("content")
-                    .filter_map(|rest| rest.trim_start().strip_prefix('='));
-                let content = options.last().unwrap_or_default();
-                let name = content.split([',', ')']).next().unwrap_or_default();
-                name.trim_matches(['\'', '"', '`', '[', ']', ' ', '\n']) == table.to_lowercase()
-            };
-            Ok(found.iter().find(of_table).map(|row| {
-                let name = self.quote(&row[0].to_string());
-                WordIndex {
-                    condition: format!(
-                        "m.rowid IN (SELECT rowid FROM {name} WHERE {name} MATCH '{{' || {} || '}} : ' || ?)",
-                        format_args!("'{}'", self.quote(column).replace('\'', "''")),
-                    ),
-                    name: row[0].to_string(),
-                }
-            }))
         })
     }
 

@@ -4,7 +4,7 @@ use super::catalog::CATALOG;
 use super::file::Opened;
 use super::{file, reader as base};
 use crate::db::steady::{Moment, Steady, over, reads_only, too_long};
-use crate::db::{Catalog, Db, Each, Target, Tried, Writer};
+use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer};
 use crate::model::{Cell, Table};
 use crate::stop::Stop;
 use anyhow::Context as _;
@@ -106,6 +106,10 @@ impl Db for Sqlite {
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
         Box::pin(async move { self.read(sql, args, each) })
+    }
+
+    fn query(&self, _: Query) -> Tried<'_, ()> {
+        Box::pin(async move { Err(reads_only(&self.target).into()) })
     }
 
     fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {

@@ -18,6 +18,7 @@ use super::commits::{CommitFault, CommitGate, Hold, Passed, Traffic, Withheld};
 use super::{How, Kind};
 use crate::clock::Tick;
 use crate::db::{Login, Target, Tried};
+use crate::model::Engine;
 use crate::stop::Stop;
 use queue::Queue;
 use std::net::SocketAddr;
@@ -34,7 +35,7 @@ use wire::Raw;
 
 pub(super) const KIND: Kind = Kind {
     name: "proxy",
-    backends: &["postgres", "mysql"],
+    engines: &[Engine::Postgres, Engine::Mysql],
     what: "the server's own commits on the wire to its database, one at a time, and nobody else's",
     how: How::Wire,
 };
@@ -224,10 +225,10 @@ impl CommitGate for Proxy {
 }
 
 fn protocol(target: &Target) -> Result<(Protocol, Login), Stop> {
-    let protocol = match target.backend() {
-        "postgres" => Some(Protocol::Postgres),
-        "mysql" => Some(Protocol::Mysql),
-        _ => None,
+    let protocol = match target.engine() {
+        Engine::Postgres => Some(Protocol::Postgres),
+        Engine::Mysql => Some(Protocol::Mysql),
+        Engine::Sqlite => None,
     };
     protocol.zip(target.login()).ok_or_else(|| {
         Stop::usage(format!(

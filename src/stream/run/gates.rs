@@ -16,9 +16,9 @@ impl Stage<'_> {
         if let Some(gate) = self.world.gate.take() {
             return Ok(gate);
         }
-        let backend = self.world.target.backend();
+        let engine = self.world.target.engine();
         let mut passed_over = Vec::new();
-        for kind in gate::on(backend, self.options.gate.as_deref()) {
+        for kind in gate::on(engine, self.options.gate.as_deref()) {
             match self.make_ready(kind).await {
                 Ok(gate) => {
                     for why in passed_over {

@@ -180,7 +180,7 @@ impl Stage<'_> {
         let db = self.world.db.as_ref()?;
         let mapping = self.mapping.as_ref();
         Some(StoreLine {
-            backend: db.target().backend().to_owned(),
+            backend: db.target().engine().to_string(),
             url: db.target().to_string(),
             mapping: mapping.map_or_else(|| "none found".to_owned(), Mapping::short),
         })

@@ -110,9 +110,9 @@ impl Stage<'_> {
             }
         };
         let Some(means) = self.means() else {
-            let backend = self.world.target.backend();
+            let engine = self.world.target.engine();
             report.add(self.untried(&format!(
-                "no gate withholds commits, and no trigger is written for {backend}"
+                "no gate withholds commits, and no trigger is written for {engine}"
             )));
             return Ok(Server::Works);
         };
@@ -402,7 +402,7 @@ impl Stage<'_> {
             let fault = faults.into_iter().find(|fault| gate.can(*fault));
             return fault.map(Means::Gate);
         }
-        Fault::works_on(self.world.target.backend()).then_some(Means::Trigger)
+        Fault::works_on(self.world.target.engine()).then_some(Means::Trigger)
     }
 
     /// Makes the save of this nonce fail from now on; gives the reason when that would show nothing.

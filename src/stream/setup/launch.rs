@@ -4,6 +4,7 @@ use crate::db::Target;
 use crate::http::{Ready, Start};
 use crate::mask;
 use crate::mask::Mask;
+use crate::model::Engine;
 use crate::stop::Stop;
 use std::path::Path;
 use std::time::Duration;
@@ -16,24 +17,24 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Names in braces that belong to chatctl; others are the command's own.
 const OWN: [&str; 3] = ["database_", "gateway_", "port"];
 
-/// How programs spell a database's URL: what they add to `{database_url:…}`, for which backend, and
+/// How programs spell a database's URL: what they add to `{database_url:…}`, for which engine, and
 /// the scheme that it gets.
-const SPELLINGS: [(&str, &str, &str); 15] = [
-    ("sqlalchemy", "sqlite", "sqlite"),
-    ("aiosqlite", "sqlite", "sqlite+aiosqlite"),
-    ("pysqlite", "sqlite", "sqlite+pysqlite"),
-    ("file", "sqlite", "file"),
-    ("sqlalchemy", "postgres", "postgresql"),
-    ("asyncpg", "postgres", "postgresql+asyncpg"),
-    ("psycopg", "postgres", "postgresql+psycopg"),
-    ("psycopg2", "postgres", "postgresql+psycopg2"),
-    ("pg8000", "postgres", "postgresql+pg8000"),
-    ("sqlalchemy", "mysql", "mysql"),
-    ("aiomysql", "mysql", "mysql+aiomysql"),
-    ("asyncmy", "mysql", "mysql+asyncmy"),
-    ("pymysql", "mysql", "mysql+pymysql"),
-    ("mysqldb", "mysql", "mysql+mysqldb"),
-    ("mysqlconnector", "mysql", "mysql+mysqlconnector"),
+const SPELLINGS: [(&str, Engine, &str); 15] = [
+    ("sqlalchemy", Engine::Sqlite, "sqlite"),
+    ("aiosqlite", Engine::Sqlite, "sqlite+aiosqlite"),
+    ("pysqlite", Engine::Sqlite, "sqlite+pysqlite"),
+    ("file", Engine::Sqlite, "file"),
+    ("sqlalchemy", Engine::Postgres, "postgresql"),
+    ("asyncpg", Engine::Postgres, "postgresql+asyncpg"),
+    ("psycopg", Engine::Postgres, "postgresql+psycopg"),
+    ("psycopg2", Engine::Postgres, "postgresql+psycopg2"),
+    ("pg8000", Engine::Postgres, "postgresql+pg8000"),
+    ("sqlalchemy", Engine::Mysql, "mysql"),
+    ("aiomysql", Engine::Mysql, "mysql+aiomysql"),
+    ("asyncmy", Engine::Mysql, "mysql+asyncmy"),
+    ("pymysql", Engine::Mysql, "mysql+pymysql"),
+    ("mysqldb", Engine::Mysql, "mysql+mysqldb"),
+    ("mysqlconnector", Engine::Mysql, "mysql+mysqlconnector"),
 ];
 
 /// What decides how a server is started.
@@ -110,7 +111,7 @@ fn names(wanted: &Launch<'_>) -> Vec<(String, String)> {
     ];
     let spelled = SPELLINGS
         .iter()
-        .filter(|(_, backend, _)| *backend == target.backend());
+        .filter(|(_, engine, _)| *engine == target.engine());
     values.extend(
         spelled
             .map(|(name, _, scheme)| (format!("database_url:{name}"), spelled_as(scheme, target))),
@@ -207,9 +208,9 @@ fn environment(
     now: &dyn Fn(&str) -> Option<String>,
 ) -> Vec<(&'static str, String)> {
     let target = wanted.target;
-    let scheme = match target.backend() {
-        "postgres" => "postgresql",
-        backend => backend,
+    let scheme = match target.engine() {
+        Engine::Postgres => "postgresql",
+        engine @ (Engine::Sqlite | Engine::Mysql) => engine.name(),
     };
     // The server's own spelling of the same place is right for it as no other is.
     let url = match now("DATABASE_URL").filter(|url| is_of(url, wanted.store)) {
@@ -250,11 +251,12 @@ fn is_of(url: &str, target: &Target) -> bool {
         // As SQLAlchemy reads it: three slashes begin a relative path.
         let path = rest.split('?').next().unwrap_or(rest);
         let path = path.strip_prefix("///").unwrap_or(path);
-        return engine == "sqlite" && absolute(Path::new(path)) == absolute(target.path());
+        return engine == target.engine().name()
+            && absolute(Path::new(path)) == absolute(target.path());
     }
     Target::parse(&format!("{engine}:{rest}")).is_ok_and(|other| {
-        (other.backend(), other.address(), other.database())
-            == (target.backend(), target.address(), target.database())
+        (other.engine(), other.address(), other.database())
+            == (target.engine(), target.address(), target.database())
     })
 }
 

@@ -19,18 +19,18 @@ pub async fn proxy(
     target: &Target,
 ) -> anyhow::Result<Option<Proxy>> {
     let config = context.config;
-    let backend = target.backend();
+    let engine = target.engine();
     let listen = config.value("database-listen", wanted.database_listen.as_deref())?;
     let observe = "use --proof observe, which needs no gate and proves less";
     match options.proof {
         Proof::Observe => return Ok(None),
-        Proof::Fault if gate::Fault::works_on(backend) => return Ok(None),
+        Proof::Fault if gate::Fault::works_on(engine) => return Ok(None),
         Proof::Auto | Proof::Gate | Proof::Fault => {}
     }
-    let Some(kind) = gate::on(backend, options.gate.as_deref()).next() else {
+    let Some(kind) = gate::on(engine, options.gate.as_deref()).next() else {
         return Err(Stop::refused(match &options.gate {
-            Some(name) => format!("gate {name} does not work on {backend}"),
-            None => format!("no gate works on {backend}"),
+            Some(name) => format!("gate {name} does not work on {engine}"),
+            None => format!("no gate works on {engine}"),
         })
         .hint(observe)
         .into());
@@ -40,7 +40,7 @@ pub async fn proxy(
         return match listen {
             None => Ok(None),
             Some(_) => Err(Stop::usage(format!(
-                "--database-listen is for gate proxy, and {backend} has no wire to listen on"
+                "--database-listen is for gate proxy, and {engine} has no wire to listen on"
             ))
             .hint("leave --database-listen out")
             .into()),

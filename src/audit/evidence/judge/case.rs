@@ -108,14 +108,14 @@ impl Case<'_> {
 
     /// What changed, what each alone says, and what is not known.
     pub(super) fn facts(&self, rules: &Rules) -> Vec<String> {
-        let mut facts = told(self.before, self.after, rules.marks);
+        let mut facts = told(self.before, self.after, rules.facts.of_table);
         facts.extend(self.shared(rules));
         facts
     }
 
     /// The same of the database.
     pub(super) fn shared(&self, rules: &Rules) -> Vec<String> {
-        told(self.database.0, self.database.1, rules.shared)
+        told(self.database.0, self.database.1, rules.facts.shared)
     }
 }
 

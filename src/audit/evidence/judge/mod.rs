@@ -8,7 +8,8 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
-use super::Evidence;
+use super::{Evidence, Facts, facts};
+use crate::model::Engine;
 use crate::report::{Finding, Severity};
 use case::Case;
 use codes::Event;
@@ -51,13 +52,16 @@ pub struct Judged {
 /// one whose rows nobody looked at.
 pub fn judge(before: &Evidence, after: &Evidence, rows: &BTreeMap<String, Rows>) -> Judged {
     let mut judged = Judged::default();
-    if before.backend != after.backend {
+    if before.engine != after.engine {
+        let [was, is] = [before, after].map(|look| look.engine.map_or("", Engine::name));
         judged.notes.push(format!(
-            "The store moved from {} to {}: tables are compared by their rows alone.",
-            before.backend, after.backend
+            "The store moved from {was} to {is}: tables are compared by their rows alone."
         ));
         return judged;
     }
+    let Some(engine) = before.engine else {
+        return judged;
+    };
     let cases = before.tables.iter().filter_map(|(table, was)| {
         Some(Case {
             table,
@@ -68,16 +72,12 @@ pub fn judge(before: &Evidence, after: &Evidence, rows: &BTreeMap<String, Rows>)
         })
     });
     let cases: Vec<_> = cases.collect();
-    let backend = match before.backend.as_str() {
-        "postgres" => postgres::RULES,
-        "mysql" => mysql::RULES,
-        _ => sqlite::RULES,
-    };
-    let whole = (backend.database)(&before.database, &after.database, &cases);
+    let rules = rules(engine);
+    let whole = (rules.database)(&before.database, &after.database, &cases);
     let is_replaced = whole
         .iter()
         .any(|event| event.code == Some(codes::REPLACED));
-    judged.take(None, whole, &cases, &backend);
+    judged.take(None, whole, &cases, &rules);
     for table in before.tables.keys() {
         if !after.tables.contains_key(table) {
             let event = missing(table, before, after, rows.get(table).copied());
@@ -88,12 +88,12 @@ pub fn judge(before: &Evidence, after: &Evidence, rows: &BTreeMap<String, Rows>)
         let mut events = if is_replaced {
             Vec::new()
         } else {
-            (backend.table)(case)
+            (rules.table)(case)
         };
         let is_lost = events.iter().any(|event| event.severity == Severity::Error);
         events.extend(rewound(case).filter(|_| !is_lost && !is_replaced));
         events.extend(altered(case));
-        judged.take(Some(case), events, &cases, &backend);
+        judged.take(Some(case), events, &cases, &rules);
     }
     judged
 }
@@ -104,9 +104,29 @@ struct Rules {
     database: fn(&super::Marks, &super::Marks, &[Case<'_>]) -> Vec<Event>,
     /// What happened to a table.
     table: fn(&Case<'_>) -> Vec<Event>,
-    /// The marks of a table, and those of the database that bear on tables.
-    marks: &'static [&'static [super::Mark]],
-    shared: &'static [&'static [super::Mark]],
+    /// The facts that the engine keeps.
+    facts: &'static Facts,
+}
+
+fn rules(engine: Engine) -> Rules {
+    let facts = facts(engine);
+    match engine {
+        Engine::Sqlite => Rules {
+            database: sqlite::database,
+            table: sqlite::table,
+            facts,
+        },
+        Engine::Postgres => Rules {
+            database: postgres::database,
+            table: postgres::table,
+            facts,
+        },
+        Engine::Mysql => Rules {
+            database: mysql::database,
+            table: mysql::table,
+            facts,
+        },
+    }
 }
 
 impl Judged {
@@ -138,10 +158,11 @@ impl Judged {
 
 /// A table that is not there any more; it may be there under another name.
 fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>) -> Event {
-    let identity = match before.backend.as_str() {
-        "postgres" => Some("oid"),
-        "mysql" => Some("table_id"),
-        _ => None,
+    let identity = match before.engine {
+        Some(Engine::Postgres) => Some("oid"),
+        Some(Engine::Mysql) => Some("table_id"),
+        // A number of a root page is given again.
+        Some(Engine::Sqlite) | None => None,
     };
     let same = |id: &str| {
         let was = before.tables.get(table)?.get(id)?;

@@ -2,19 +2,12 @@
 //! another number; a drop is told from a rebuild by the server's counters, or by the sentinel.
 
 use super::case::{Case, Sentinel};
+use super::codes;
 use super::codes::Event;
-use super::{Rules, codes};
-use crate::audit::evidence::{Marks, mysql};
+use crate::audit::evidence::Marks;
 use crate::report::Severity;
 
-pub(super) const RULES: Rules = Rules {
-    database,
-    table,
-    marks: &[mysql::TABLE, mysql::INNODB, mysql::OTHERS],
-    shared: &[mysql::DATABASE],
-};
-
-fn database(_: &Marks, _: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
+pub(super) fn database(_: &Marks, _: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
     match cases.first() {
         Some(any) if any.is_elsewhere() => vec![Event::harmless(
             "it was read through another server, and each has its own numbers, times and counters: whether a table that was not \
@@ -25,7 +18,7 @@ fn database(_: &Marks, _: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
     }
 }
 
-fn table(case: &Case<'_>) -> Vec<Event> {
+pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
     if case.sentinel() == Sentinel::Gone {
         let why = "the sentinel in its comment is gone: it was dropped and created again";
         return vec![Event::of(codes::RECREATED, Severity::Error, why)];

@@ -2,19 +2,12 @@
 //! transaction wrote it.
 
 use super::case::{Case, Sentinel};
+use super::codes;
 use super::codes::Event;
-use super::{Rules, codes};
-use crate::audit::evidence::{Marks, postgres};
+use crate::audit::evidence::Marks;
 use crate::report::Severity;
 
-pub(super) const RULES: Rules = Rules {
-    database,
-    table,
-    marks: &[postgres::TABLE, postgres::ROWS],
-    shared: &[postgres::DATABASE],
-};
-
-fn database(before: &Marks, after: &Marks, _: &[Case<'_>]) -> Vec<Event> {
+pub(super) fn database(before: &Marks, after: &Marks, _: &[Case<'_>]) -> Vec<Event> {
     let changed = |mark: &str| match (before.get(mark), after.get(mark)) {
         (Some(was), Some(is)) => was != is,
         _ => false,
@@ -33,7 +26,7 @@ fn database(before: &Marks, after: &Marks, _: &[Case<'_>]) -> Vec<Event> {
     events.map(|(_, why)| Event::harmless(why)).collect()
 }
 
-fn table(case: &Case<'_>) -> Vec<Event> {
+pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
     let is_other = ["oid", "reltype"]
         .iter()
         .any(|mark| case.changed(mark) == Some(true));

@@ -2,22 +2,15 @@
 //! is left is the version of the schema, the ids, and the file's time of birth.
 
 use super::case::{Case, Sentinel};
+use super::codes;
 use super::codes::Event;
-use super::{Rules, codes};
-use crate::audit::evidence::{Marks, sqlite};
+use crate::audit::evidence::Marks;
 use crate::report::Severity;
-
-pub(super) const RULES: Rules = Rules {
-    database,
-    table,
-    marks: &[sqlite::TABLE, sqlite::OTHERS],
-    shared: &[sqlite::DATABASE, sqlite::FILE],
-};
 
 /// A drop and a making are two.
 const REMADE: i64 = 2;
 
-fn database(before: &Marks, after: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
+pub(super) fn database(before: &Marks, after: &Marks, cases: &[Case<'_>]) -> Vec<Event> {
     let changed = |mark: &str| match (before.get(mark), after.get(mark)) {
         (Some(was), Some(is)) => was != is,
         _ => false,
@@ -72,7 +65,7 @@ fn quiet(statements: Option<i64>, cases: &[Case<'_>]) -> Vec<Event> {
     }
 }
 
-fn table(case: &Case<'_>) -> Vec<Event> {
+pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
     let statements = statements(case.database.0, case.database.1);
     let is_remade = statements.is_some_and(|count| count >= REMADE);
     let is_forgotten = case.numbers("counted").is_some_and(|(was, is)| is < was);

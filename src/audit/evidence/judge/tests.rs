@@ -3,6 +3,7 @@
 
 use super::{Evidence, Judged, Kept, Rows, judge};
 use crate::audit::evidence::Marks;
+use crate::model::Engine;
 use crate::report::Severity;
 use std::collections::BTreeMap;
 
@@ -16,9 +17,9 @@ fn marks(facts: &str) -> Marks {
 }
 
 /// Two looks at the table `t`: of the database, and of the table.
-fn judged(backend: &str, looks: [(&str, &str); 2], rows: Rows) -> Judged {
+fn judged(engine: Engine, looks: [(&str, &str); 2], rows: Rows) -> Judged {
     let [before, after] = looks.map(|(database, table)| Evidence {
-        backend: backend.to_owned(),
+        engine: Some(engine),
         database: marks(database),
         tables: BTreeMap::from([("t".to_owned(), marks(table))]),
     });
@@ -52,7 +53,7 @@ fn transaction_ids_may_begin_again() {
     ];
     let lost = Rows { after: 1, ..EMPTY };
     assert_eq!(
-        codes(&judged("postgres", looks, lost)),
+        codes(&judged(Engine::Postgres, looks, lost)),
         [("table-truncated", Severity::Error)]
     );
 }
@@ -60,7 +61,7 @@ fn transaction_ids_may_begin_again() {
 #[test]
 fn an_oid_that_is_not_known_proves_nothing() {
     let looks = [("database=1", ""), ("database=1", "oid=7")];
-    assert_eq!(codes(&judged("postgres", looks, INTACT)), []);
+    assert_eq!(codes(&judged(Engine::Postgres, looks, INTACT)), []);
 }
 
 #[test]
@@ -69,10 +70,10 @@ fn an_id_that_was_handed_out_and_not_used_may_be_given_again_after_a_restart() {
         ("started=100", "counted=256 highest=240"),
         ("started=900", "counted=241 highest=240"),
     ];
-    assert_eq!(codes(&judged("mysql", looks, INTACT)), []);
+    assert_eq!(codes(&judged(Engine::Mysql, looks, INTACT)), []);
     let looks = [looks[0], ("started=101", "counted=241 highest=240")];
     assert_eq!(
-        codes(&judged("mysql", looks, INTACT)),
+        codes(&judged(Engine::Mysql, looks, INTACT)),
         [("sequence-rewound", Severity::Warning)]
     );
 }
@@ -84,7 +85,7 @@ fn a_table_that_others_may_not_number_is_judged_by_what_it_lost() {
         ("started=1 drops=4 truncates=1", "created=10:00 counted=1"),
     ];
     assert_eq!(
-        codes(&judged("mysql", looks, EMPTY)),
+        codes(&judged(Engine::Mysql, looks, EMPTY)),
         [("table-truncated", Severity::Error)]
     );
     let unsure = [
@@ -92,7 +93,7 @@ fn a_table_that_others_may_not_number_is_judged_by_what_it_lost() {
         ("started=800 drops=0 truncates=0", "created=10:00 counted=1"),
     ];
     assert_eq!(
-        codes(&judged("mysql", unsure, EMPTY)),
+        codes(&judged(Engine::Mysql, unsure, EMPTY)),
         [
             ("table-truncated", Severity::Warning),
             ("sequence-rewound", Severity::Error)
@@ -111,20 +112,20 @@ fn another_server_of_the_same_data_proves_only_what_is_the_same_in_all() {
             ("server=2 started=9 drops=7", there),
         ]
     };
-    let same = judged("mysql", looks([here, there]), INTACT);
+    let same = judged(Engine::Mysql, looks([here, there]), INTACT);
     assert_eq!(codes(&same), []);
     assert!(same.notes[0].contains("not known"), "{:?}", same.notes);
-    let none = codes(&judged("mysql", looks([here, there]), EMPTY)).len();
+    let none = codes(&judged(Engine::Mysql, looks([here, there]), EMPTY)).len();
     assert_eq!(none, 0, "the rows that are gone are told by themselves");
     // Ids that are in use are given again, whichever server gives them.
     let rewound = "table_id=21 created=11:00 counted=4 highest=3";
     assert_eq!(
-        codes(&judged("mysql", looks([here, rewound]), EMPTY)),
+        codes(&judged(Engine::Mysql, looks([here, rewound]), EMPTY)),
         [("sequence-rewound", Severity::Error)]
     );
     let armed = "table_id=18 created=10:00 counted=13 highest=9 sentinel=0a";
     assert_eq!(
-        codes(&judged("mysql", looks([armed, there]), EMPTY)),
+        codes(&judged(Engine::Mysql, looks([armed, there]), EMPTY)),
         [("table-recreated", Severity::Error)]
     );
 }
@@ -133,7 +134,7 @@ fn another_server_of_the_same_data_proves_only_what_is_the_same_in_all() {
 fn a_schema_that_is_older_than_before_is_in_another_file() {
     let looks = [("schema_version=9", ""), ("schema_version=4", "")];
     assert_eq!(
-        codes(&judged("sqlite", looks, EMPTY)),
+        codes(&judged(Engine::Sqlite, looks, EMPTY)),
         [("file-replaced", Severity::Error)]
     );
 }
@@ -141,7 +142,7 @@ fn a_schema_that_is_older_than_before_is_in_another_file() {
 #[test]
 fn the_facts_that_changed_and_those_that_are_not_known_are_told() {
     let looks = [("database=1", "oid=1"), ("database=1", "oid=2")];
-    let judged = judged("postgres", looks, EMPTY);
+    let judged = judged(Engine::Postgres, looks, EMPTY);
     let told: Vec<_> = judged.findings[0]
         .evidence
         .iter()
@@ -159,12 +160,12 @@ fn the_facts_that_changed_and_those_that_are_not_known_are_told() {
 #[test]
 fn a_store_that_moved_to_another_engine_is_not_judged() {
     let before = Evidence {
-        backend: "sqlite".to_owned(),
+        engine: Some(Engine::Sqlite),
         tables: BTreeMap::from([("t".to_owned(), Marks::default())]),
         ..Evidence::default()
     };
     let after = Evidence {
-        backend: "postgres".to_owned(),
+        engine: Some(Engine::Postgres),
         ..Evidence::default()
     };
     let judged = judge(&before, &after, &BTreeMap::new());
@@ -174,7 +175,7 @@ fn a_store_that_moved_to_another_engine_is_not_judged() {
 #[test]
 fn evidence_is_read_back_as_it_was_written() {
     let evidence = Evidence {
-        backend: "postgres".to_owned(),
+        engine: Some(Engine::Postgres),
         database: marks("database=1"),
         tables: BTreeMap::from([("t".to_owned(), marks("oid=1"))]),
     };

@@ -9,6 +9,7 @@ use crate::audit::rate::{Counts, Figures, Rate, Span};
 use crate::commands::Env;
 use crate::commands::chats::Chats;
 use crate::commands::moment::span;
+use crate::db::Started;
 use crate::report::{Case, Finding, Lane, Report, Severity, Source, Timeline, Verdict};
 use crate::sink::Sink;
 use crate::stop::Stop;
@@ -250,19 +251,18 @@ fn finding(name: &str, min: f64, share: f64, counts: &Counts, rate: &Rate) -> Fi
 
 /// When the database was started. The server is another process, so this is told.
 async fn database_start(chats: &Chats, env: &Env, now: i64) -> anyhow::Result<i64> {
-    let ask = async |sql: &str, at: usize| -> anyhow::Result<String> {
+    let ask = async |sql: &str| -> anyhow::Result<String> {
         let rows = chats.db.rows(sql, &[]).await?;
-        let cell = rows.first().and_then(|row| row.get(at));
+        let cell = rows.first().and_then(|row| row.last());
         Ok(cell.map(ToString::to_string).unwrap_or_default())
     };
-    let start = match chats.db.target().backend() {
-        "postgres" => time_of_text(&ask("SELECT pg_postmaster_start_time()", 0).await?),
-        "mysql" => {
-            let uptime = ask("SHOW GLOBAL STATUS LIKE 'Uptime'", 1).await?;
-            let uptime: Option<i64> = uptime.parse().ok();
+    let start = match chats.db.catalog().started {
+        Started::At(sql) => time_of_text(&ask(sql).await?),
+        Started::SecondsAgo(sql) => {
+            let uptime: Option<i64> = ask(sql).await?.parse().ok();
             uptime.map(|seconds| now.saturating_sub(seconds.saturating_mul(1_000_000)))
         }
-        _ => {
+        Started::Unknown => {
             return Err(
                 Stop::usage("a file does not know when its server was started")
                     .hint("--since-restart 2026-11-21T08:00:00Z, as the service manager reports it")

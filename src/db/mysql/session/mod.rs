@@ -2,10 +2,11 @@
 
 mod aside;
 mod compare;
-mod error;
 mod sameness;
 mod schema;
 
+use super::catalog::quote as quoted;
+use super::error::{UNSUPPORTED, failed, number};
 use super::reader::options;
 use crate::db::session::{
     Copied, Failed, Interrupter, Measure, Missing, Object, Session, Waits, by_counts, numbers,
@@ -13,7 +14,6 @@ use crate::db::session::{
 use crate::db::{Target, server};
 use crate::model::{Case, Cell, Compared, Content, Names, Shape, ShapeColumn, Successor};
 use aside::Aside;
-use error::{UNSUPPORTED, failed, number};
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{Executor as _, MySqlConnection, Row as _, ValueRef as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -443,6 +443,26 @@ impl Session for MySql {
         aside::accept(self)
     }
 
+    /// Nobody waits in the database for the turn.
+    fn lend_turn(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// No transaction sees a moment from before its locks.
+    fn is_locked_in_time(&self, _table: &str) -> bool {
+        true
+    }
+
+    /// The engine always acts on them.
+    fn enforce_keys(&mut self, _enforced: bool) -> Result<(), Failed> {
+        Ok(())
+    }
+
+    /// The engine says it of each statement.
+    fn history(&mut self) -> anyhow::Result<String> {
+        Ok(String::new())
+    }
+
     fn interrupter(&self) -> Interrupter {
         let (runtime, target) = (self.runtime.clone(), self.target.clone());
         let (options, id) = (self.options.clone(), Arc::clone(&self.id));
@@ -496,10 +516,6 @@ fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
             Ok(Cell::Text(String::from_utf8_lossy(&bytes).into_owned()))
         })
         .collect()
-}
-
-fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
 }
 
 /// In hexadecimal, so that no setting of the server changes its meaning.

@@ -1,7 +1,8 @@
 //! The schema in lines that two databases of the same migrations have in common.
 
 use super::{MySql, quoted};
-use crate::db::session::{OWN, SENTINEL_COMMENT, Session as _};
+use crate::db::sentinel::COMMENT;
+use crate::db::session::{OWN, Session as _};
 
 pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
@@ -39,7 +40,7 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
 
 /// How a table is made, without the mark that `audit arm` leaves in its comment.
 fn unmarked(made: &str) -> String {
-    let Some((before, after)) = made.rsplit_once(SENTINEL_COMMENT) else {
+    let Some((before, after)) = made.rsplit_once(COMMENT) else {
         return made.to_owned();
     };
     let after = after.trim_start_matches(|c: char| c.is_ascii_hexdigit());

@@ -3,15 +3,16 @@
 
 mod hold;
 
-use super::catalog::CATALOG;
+use super::catalog::{CATALOG, quote};
+use super::error;
 use super::reader as base;
 use super::reader::Kind;
 use crate::db::steady::{Moment, Steady, over, reads_only, redefined, too_long};
-use crate::db::{Catalog, Db, Each, Target, Tried, Writer, server};
+use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, CellRef, Table};
 use crate::stop::Stop;
 use futures_util::TryStreamExt as _;
-use sqlx::mysql::{MySqlDatabaseError, MySqlRow};
+use sqlx::mysql::MySqlRow;
 use sqlx::{
     AssertSqlSafe, Executor as _, MySqlConnection, Row as _, SqlSafeStr as _, ValueRef as _,
 };
@@ -148,7 +149,7 @@ async fn begin(
     for connection in connections {
         let wanted = |name: &&&str| tables.is_empty() || tables.iter().any(|it| it == **name);
         for name in names.iter().filter(wanted) {
-            let look = format!("SELECT 1 FROM {} LIMIT 1", base::quote(name));
+            let look = format!("SELECT 1 FROM {} LIMIT 1", quote(name));
             rows(connection, &look).await?;
         }
     }
@@ -156,8 +157,7 @@ async fn begin(
 }
 
 fn number(error: &anyhow::Error) -> Option<u16> {
-    let error = server::driver(error)?.as_database_error()?;
-    Some(error.try_downcast_ref::<MySqlDatabaseError>()?.number())
+    error::number(server::driver(error)?)
 }
 
 /// 1412 the definition of a table has changed; 1146 there is no such table any more.
@@ -227,27 +227,12 @@ impl Db for MySql {
         }))
     }
 
-    fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {
+    fn query(&self, _: Query) -> Tried<'_, ()> {
         Box::pin(async move { Err(reads_only(&self.target).into()) })
     }
 
-    fn quote(&self, name: &str) -> String {
-        base::quote(name)
-    }
-
-    fn text_of(&self, column: &str) -> String {
-        base::text_of(column)
-    }
-
-    /// Half of a digest of all fields, each behind its length; a field without a value has none.
-    fn number_of(&self, expressions: &[String]) -> Option<String> {
-        let field =
-            |it: &String| format!("coalesce(concat(length({it}), ':', CAST({it} AS BINARY)), '-')");
-        let fields: Vec<_> = expressions.iter().map(field).collect();
-        let digest = format!("md5(concat({}))", fields.join(", "));
-        Some(format!(
-            "CAST(conv(left({digest}, 16), 16, 10) AS UNSIGNED)"
-        ))
+    fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {
+        Box::pin(async move { Err(reads_only(&self.target).into()) })
     }
 }
 

@@ -50,15 +50,7 @@ impl Postgres {
         compared: &mut Compared,
     ) -> anyhow::Result<()> {
         let now = self.shape(&successor.table)?;
-        for (old, new) in &successor.columns {
-            let Some(index) = shape.columns.iter().position(|column| column == old) else {
-                continue;
-            };
-            let counts = &compared.columns[index];
-            if counts.changed == 0 || counts.nulled > 0 || compared.missing > 0 {
-                continue;
-            }
-            let unchanged = counts.filled.saturating_sub(counts.changed);
+        for (index, new, unchanged) in derived::changed(shape, successor, compared) {
             let table = self.from(&successor.table);
             compared.columns[index].derived =
                 if shape.id == now.id && self.is_time_of_run(&now, (&table, new), unchanged)? {

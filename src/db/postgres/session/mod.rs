@@ -8,7 +8,9 @@ mod read;
 mod schema;
 mod settings;
 
+use super::error::failed;
 use super::reader;
+use crate::db::catalog::quoted;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
     Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits, by_counts, numbers,
@@ -17,7 +19,7 @@ use crate::db::{Target, server};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use crate::stop::Stop;
 use catalog::{Looked, Seen};
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _, ValueRef as _};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::runtime::Handle;
@@ -441,6 +443,16 @@ impl Session for Postgres {
         self.own(catalog::history)
     }
 
+    /// The engine always acts on them.
+    fn enforce_keys(&mut self, _enforced: bool) -> Result<(), Failed> {
+        Ok(())
+    }
+
+    /// No statement of a migration begins or ends one.
+    fn is_in_transaction(&mut self) -> anyhow::Result<bool> {
+        Ok(true)
+    }
+
     fn interrupter(&self) -> Interrupter {
         let (runtime, options, process) =
             (self.runtime.clone(), self.options.clone(), self.process);
@@ -484,41 +496,6 @@ fn cells(row: &PgRow) -> anyhow::Result<Vec<Cell>> {
             Ok(Cell::Text(text.to_owned()))
         })
         .collect()
-}
-
-/// 55P03 lock_not_available, 40P01 deadlock_detected, 40001 serialization_failure
-/// (postgresql.org/docs/current/errcodes-appendix.html).
-const BUSY: [&str; 3] = ["55P03", "40P01", "40001"];
-/// 57P01 admin_shutdown, 57P02 crash_shutdown: the last that a server says.
-const LOST: [&str; 2] = ["57P01", "57P02"];
-
-fn failed(error: &sqlx::Error) -> Failed {
-    let Some(told) = error.as_database_error() else {
-        return Failed {
-            lost: matches!(error, sqlx::Error::Io(_)),
-            ..Failed::because(error.to_string())
-        };
-    };
-    let told = told.downcast_ref::<PgDatabaseError>();
-    let more = [told.detail(), told.hint()];
-    let more: String = more
-        .iter()
-        .flatten()
-        .map(|text| format!("; {text}"))
-        .collect();
-    Failed {
-        message: format!("{}{more}", told.message()),
-        at: match told.position() {
-            Some(PgErrorPosition::Original(at)) => at.checked_sub(1),
-            _ => None,
-        },
-        busy: BUSY.contains(&told.code()),
-        lost: LOST.contains(&told.code()),
-    }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// With backslashes as they are: `standard_conforming_strings` may be off in a migration.

@@ -1,7 +1,7 @@
 //! Several views of one moment, and stretches of a table for each of them to read.
 
 use super::{BEGIN, FILES, Kin, NOW, Postgres, Sorts, base, code, connect, unlocked};
-use crate::db::Db as _;
+use crate::db::Db;
 use crate::model::Cell;
 use crate::stop::Stop;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -87,14 +87,14 @@ fn elsewhere(first: &Postgres) -> Stop {
 
 /// Cuts a table by the place where its rows stand. Within a snapshot a row is in one place, and
 /// the lock of the view keeps the table from being written anew elsewhere.
-pub(super) async fn stretches(
-    view: &Postgres,
+pub(in crate::db::postgres) async fn stretches(
+    view: &dyn Db,
     table: &str,
     count: usize,
-) -> anyhow::Result<Option<Vec<String>>> {
+) -> anyhow::Result<Vec<String>> {
     let rows = view.rows(PAGES, &[Cell::Text(table.to_owned())]).await?;
     let pages = rows[0][0].int().and_then(|pages| u64::try_from(pages).ok());
-    Ok(Some(cut(pages.unwrap_or(0), count)))
+    Ok(cut(pages.unwrap_or(0), count))
 }
 
 /// Conditions for as many stretches of about as many pages; fewer where there are not so many pages.

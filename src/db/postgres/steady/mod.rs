@@ -7,11 +7,13 @@ mod printed;
 mod tuples;
 
 use super::catalog::CATALOG;
+use super::error::{CONFLICT, LOCKED};
 use super::reader as base;
 use crate::db::steady::{Log, Moment, Steady, over, reads_only, redefined, too_long};
-use crate::db::{Catalog, Db, Each, Target, Tried, Writer, server};
+use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
 use crate::stop::Stop;
+pub(super) use beside::stretches;
 use futures_util::StreamExt as _;
 use kin::Kin;
 use sqlx::{
@@ -170,10 +172,10 @@ fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
-/// 55P03 lock_not_available, 40P01 deadlock_detected, 42P01 undefined_table.
+/// 42P01 undefined_table.
 fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
     match code(&error).as_deref() {
-        Some("55P03" | "40P01") => Stop::unreachable(format!(
+        Some(code) if LOCKED.contains(&code) => Stop::unreachable(format!(
             "tables of `{target}` are being redefined: no lock for reading within {:?}",
             server::READ
         ))
@@ -184,11 +186,11 @@ fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
     }
 }
 
-/// 40001 serialization_failure: what only reads meets it on a standby alone, whose replay of the
-/// log removes what the read still sees.
+/// What only reads meets [`CONFLICT`] on a standby alone, whose replay of the log removes what the read
+/// still sees.
 fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
     match server::driver(&error).and_then(code).as_deref() {
-        Some("40001") => Stop::unreachable(format!(
+        Some(CONFLICT) => Stop::unreachable(format!(
             "the standby `{target}` ended a read that stood in the way of its replay"
         ))
         .hint("set `hot_standby_feedback = on` there, or a longer `max_standby_streaming_delay`, and read again")
@@ -243,28 +245,12 @@ impl Db for Postgres {
         }))
     }
 
-    fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {
+    fn query(&self, _: Query) -> Tried<'_, ()> {
         Box::pin(async move { Err(reads_only(&self.target).into()) })
     }
 
-    fn holds(&self, column: &str) -> String {
-        base::holds(self, column)
-    }
-
-    fn number_of(&self, expressions: &[String]) -> Option<String> {
-        // A function takes 100 arguments at most, and the text of a row would be quoted letter by
-        // letter.
-        let texts = expressions.chunks(30).map(|some| {
-            let values = some.join(", chr(31), ");
-            let nulls: Vec<_> = some.iter().map(|it| format!("({it}) IS NULL")).collect();
-            format!("concat({values}, chr(31), {})", nulls.join(", "))
-        });
-        let text = texts.collect::<Vec<_>>().join(" || ");
-        Some(format!("hashtextextended({text}, 0)"))
-    }
-
-    fn stretches<'a>(&'a self, table: &'a str, count: usize) -> Tried<'a, Option<Vec<String>>> {
-        Box::pin(beside::stretches(self, table, count))
+    fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {
+        Box::pin(async move { Err(reads_only(&self.target).into()) })
     }
 }
 

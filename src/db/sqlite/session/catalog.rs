@@ -1,7 +1,8 @@
 //! What SQLite's catalogue says.
 
+use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
-use crate::db::session::{OWN, Object, SENTINEL_INDEX, Session as _};
+use crate::db::session::{OWN, Object, Session as _};
 use crate::model::{Cell, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,5 +167,5 @@ fn names_the_row(shape: &Shape) -> bool {
 /// Whether a row of type and name is a table's mark: it goes with every rebuild, and is missed by
 /// nobody but `audit`.
 fn is_sentinel(row: &[Cell]) -> bool {
-    row[0].text() == Some("index") && row[1].to_string().starts_with(SENTINEL_INDEX)
+    row[0].text() == Some("index") && row[1].to_string().starts_with(INDEX)
 }

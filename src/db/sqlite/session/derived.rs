@@ -22,15 +22,7 @@ impl Sqlite {
         successor: &Successor,
         compared: &mut Compared,
     ) -> anyhow::Result<()> {
-        for (old, new) in &successor.columns {
-            let Some(index) = shape.columns.iter().position(|column| column == old) else {
-                continue;
-            };
-            let counts = &compared.columns[index];
-            if counts.changed == 0 || counts.nulled > 0 || compared.missing > 0 {
-                continue;
-            }
-            let unchanged = counts.filled.saturating_sub(counts.changed);
+        for (index, new, unchanged) in derived::changed(shape, successor, compared) {
             let table = &successor.table;
             compared.columns[index].derived = if self.is_time_of_run(table, &new.name, unchanged)? {
                 Some(Derived::Clock)

@@ -14,6 +14,7 @@ pub use overwrite::overwrite;
 use super::file;
 use super::file::Opened;
 use crate::db::Target;
+use crate::db::catalog::quoted;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
     Failed, Interrupter, Measure, Missing, Object, Session, Waits, by_counts, numbers,
@@ -378,6 +379,26 @@ impl Session for Sqlite {
         self.witness.recall(text);
     }
 
+    /// Nobody waits in the database for the turn.
+    fn lend_turn(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// No transaction sees a moment from before its locks.
+    fn is_locked_in_time(&self, _table: &str) -> bool {
+        true
+    }
+
+    /// No statement of a migration begins or ends one.
+    fn is_in_transaction(&mut self) -> anyhow::Result<bool> {
+        Ok(true)
+    }
+
+    /// The engine says it of each statement.
+    fn history(&mut self) -> anyhow::Result<String> {
+        Ok(String::new())
+    }
+
     fn interrupter(&self) -> Interrupter {
         let handle = self.connection.get_interrupt_handle();
         Box::new(move || handle.interrupt())
@@ -422,10 +443,6 @@ fn cell(value: ValueRef<'_>) -> Cell {
         ValueRef::Text(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
         ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
     }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn text_literal(text: &str) -> String {

@@ -1,18 +1,20 @@
 //! SQLite: numbers in the file may all be the same for tables that were created again; few are proof.
 
-use super::marks::columns;
-use super::{Mark, Marks, Taken, digest};
-use crate::db::{Db, SENTINEL_INDEX};
+use super::sentinel::INDEX;
+use crate::db::Db;
+use crate::db::evidence::{Facts, Mark, Marks, Taken, columns, digest, mark};
 use crate::model::Cell;
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
-const fn mark(name: &'static str, sql: &'static str, alone: &'static str) -> Mark {
-    Mark { name, sql, alone }
-}
+pub(super) const EVIDENCE: Facts = Facts {
+    take: |db, tables, _| Box::pin(take(db, tables)),
+    of_table: &[TABLE, OTHERS],
+    shared: &[DATABASE, FILE],
+};
 
 /// Of the file's content.
-pub(super) static DATABASE: &[Mark] = &[
+static DATABASE: &[Mark] = &[
     mark(
         "schema_version",
         "(SELECT schema_version FROM pragma_schema_version)",
@@ -36,7 +38,7 @@ pub(super) static DATABASE: &[Mark] = &[
 ];
 
 /// Of the file, as the file system has it; looked up by name, never by opening it.
-pub(super) static FILE: &[Mark] = &[
+static FILE: &[Mark] = &[
     mark(
         "born",
         "",
@@ -46,7 +48,7 @@ pub(super) static FILE: &[Mark] = &[
 ];
 
 /// Of a table `m`.
-pub(super) static TABLE: &[Mark] = &[
+static TABLE: &[Mark] = &[
     mark(
         "rootpage",
         "m.rootpage",
@@ -56,7 +58,7 @@ pub(super) static TABLE: &[Mark] = &[
 ];
 
 /// Read in other ways than by an expression.
-pub(super) static OTHERS: &[Mark] = &[
+static OTHERS: &[Mark] = &[
     mark(
         "counted",
         "",
@@ -74,7 +76,7 @@ pub(super) static OTHERS: &[Mark] = &[
     ),
 ];
 
-pub(super) async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken> {
+async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken> {
     let sql = format!("SELECT {}", columns(DATABASE));
     let mut database = Marks::of(DATABASE, &db.rows(&sql, &[]).await?[0]);
     file(db, &mut database);
@@ -93,12 +95,9 @@ pub(super) async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken
             .rows(sql, &name)
             .await?
             .into_iter()
-            .partition(|row| row[0].to_string().starts_with(SENTINEL_INDEX));
+            .partition(|row| row[0].to_string().starts_with(INDEX));
         if let Some(row) = sentinels.first() {
-            marks.set(
-                "sentinel",
-                row[0].to_string().replacen(SENTINEL_INDEX, "", 1),
-            );
+            marks.set("sentinel", row[0].to_string().replacen(INDEX, "", 1));
         }
         let texts = objects.iter().map(|row| row[1].to_string());
         let texts: Vec<_> = texts.collect();

@@ -1,6 +1,7 @@
 //! What an error of MySQL or MariaDB means.
 
 use crate::db::session::Failed;
+use crate::db::{WriteError, server};
 use sqlx::mysql::MySqlDatabaseError;
 
 /// 1205 ER_LOCK_WAIT_TIMEOUT, 1213 ER_LOCK_DEADLOCK
@@ -8,6 +9,8 @@ use sqlx::mysql::MySqlDatabaseError;
 const BUSY: [u16; 2] = [1205, 1213];
 /// 1053 ER_SERVER_SHUTDOWN, 1927 ER_CONNECTION_KILLED (mariadb.com/kb/en/mariadb-error-codes).
 const LOST: [u16; 2] = [1053, 1927];
+/// 1290, 1792 and 1836: a server, a transaction and a server again that may only be read.
+const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 /// 1295 ER_UNSUPPORTED_PS.
 pub(super) const UNSUPPORTED: u16 = 1295;
 
@@ -25,5 +28,14 @@ pub(super) fn failed(error: &sqlx::Error) -> Failed {
         busy: number(error).is_some_and(|number| BUSY.contains(&number)),
         lost: matches!(error, sqlx::Error::Io(_))
             || number(error).is_some_and(|number| LOST.contains(&number)),
+    }
+}
+
+/// Why a statement of a writer failed.
+pub(super) fn write_error(error: sqlx::Error) -> WriteError {
+    match number(&error) {
+        Some(number) if BUSY.contains(&number) => WriteError::Busy,
+        Some(number) if READ_ONLY.contains(&number) => WriteError::ReadOnly,
+        _ => WriteError::Other(server::Told(error).into()),
     }
 }

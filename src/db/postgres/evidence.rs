@@ -1,17 +1,18 @@
 //! PostgreSQL: the catalogue numbers everything that is made, and never gives a number twice.
 
-use super::marks::columns;
-use super::{Depth, Mark, Marks, Taken, digest, nonce};
 use crate::db::Db;
+use crate::db::evidence::{Depth, Facts, Mark, Marks, Taken, columns, mark, shortened};
 use crate::model::Cell;
 use std::collections::BTreeMap;
 
-const fn mark(name: &'static str, sql: &'static str, alone: &'static str) -> Mark {
-    Mark { name, sql, alone }
-}
+pub(super) const EVIDENCE: Facts = Facts {
+    take: |db, tables, depth| Box::pin(take(db, tables, depth)),
+    of_table: &[TABLE, ROWS],
+    shared: &[DATABASE],
+};
 
 /// Of the database.
-pub(super) static DATABASE: &[Mark] = &[
+static DATABASE: &[Mark] = &[
     mark(
         "database",
         "d.oid::text",
@@ -40,7 +41,7 @@ pub(super) static DATABASE: &[Mark] = &[
 ];
 
 /// Of a table `c` with its type `t` and its sequence `s`.
-pub(super) static TABLE: &[Mark] = &[
+static TABLE: &[Mark] = &[
     mark("oid", "c.oid::text", "only a table that was created again has another one"),
     mark("reltype", "c.reltype::text", "only a table that was created again has another one"),
     mark("made_by", "t.xmin::text", "the table was made, or renamed, by another transaction"),
@@ -86,7 +87,7 @@ pub(super) static TABLE: &[Mark] = &[
 ];
 
 /// Of the rows: which transactions wrote them.
-pub(super) static ROWS: &[Mark] = &[
+static ROWS: &[Mark] = &[
     mark(
         "oldest",
         "min(xmin::text::bigint)::text",
@@ -106,7 +107,7 @@ const FROM: &str = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespac
             AND y.refobjid = c.oid AND y.deptype IN ('a', 'i') ORDER BY y.refobjsubid LIMIT 1) s ON true
     WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND c.relname = ?";
 
-pub(super) async fn take(db: &dyn Db, tables: &[String], depth: Depth) -> anyhow::Result<Taken> {
+async fn take(db: &dyn Db, tables: &[String], depth: Depth) -> anyhow::Result<Taken> {
     let sql = format!(
         "SELECT {} FROM pg_database d WHERE d.datname = current_database()",
         columns(DATABASE)
@@ -129,15 +130,4 @@ pub(super) async fn take(db: &dyn Db, tables: &[String], depth: Depth) -> anyhow
         found.insert(table.clone(), marks);
     }
     Ok((database, found))
-}
-
-/// Of a comment only the sentinel is kept, and of a schema its digest.
-fn shortened((mark, cell): (&Mark, &Cell)) -> Cell {
-    match (mark.name, cell.text()) {
-        ("sentinel", Some(comment)) => {
-            nonce(comment).map_or(Cell::Null, |nonce| Cell::Text(nonce.to_owned()))
-        }
-        ("schema", Some(text)) => Cell::Text(digest(text)),
-        _ => cell.clone(),
-    }
 }

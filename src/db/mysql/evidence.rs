@@ -1,17 +1,18 @@
 //! MySQL and MariaDB: what InnoDB numbers is for administrators only, and the rest is ambiguous.
 
-use super::marks::columns;
-use super::{Mark, Marks, Taken, digest, nonce};
 use crate::db::Db;
+use crate::db::evidence::{Facts, Mark, Marks, Taken, columns, digest, mark, shortened};
 use crate::model::Cell;
 use std::collections::BTreeMap;
 
-const fn mark(name: &'static str, sql: &'static str, alone: &'static str) -> Mark {
-    Mark { name, sql, alone }
-}
+pub(super) const EVIDENCE: Facts = Facts {
+    take: |db, tables, _| Box::pin(take(db, tables)),
+    of_table: &[TABLE, INNODB, OTHERS],
+    shared: &[DATABASE],
+};
 
 /// Of the server.
-pub(super) static DATABASE: &[Mark] = &[
+static DATABASE: &[Mark] = &[
     mark("database", "database()", "it is another database"),
     mark("host", "@@hostname", "it is another host"),
     // The host and the folder of one server may change; its number among replicas may not.
@@ -43,7 +44,7 @@ pub(super) static DATABASE: &[Mark] = &[
 ];
 
 /// Of a table `t`.
-pub(super) static TABLE: &[Mark] = &[
+static TABLE: &[Mark] = &[
     mark(
         "created",
         "CAST(t.create_time AS CHAR)",
@@ -72,7 +73,7 @@ pub(super) static TABLE: &[Mark] = &[
 ];
 
 /// Of a table in InnoDB's own catalogue, which needs the privilege PROCESS.
-pub(super) static INNODB: &[Mark] = &[
+static INNODB: &[Mark] = &[
     mark(
         "table_id",
         "CAST(table_id AS CHAR)",
@@ -82,7 +83,7 @@ pub(super) static INNODB: &[Mark] = &[
 ];
 
 /// Read in other ways than by an expression.
-pub(super) static OTHERS: &[Mark] = &[
+static OTHERS: &[Mark] = &[
     mark("schema", "", "columns, keys or indexes are other ones"),
     mark("highest", "", "the highest id is another one"),
 ];
@@ -102,7 +103,7 @@ const MAY: &str =
     "SELECT count(*) FROM information_schema.user_privileges WHERE privilege_type = 'PROCESS'
     AND grantee = concat('''', replace(current_user(), '@', '''@'''), '''')";
 
-pub(super) async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken> {
+async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken> {
     let one = async |sql: &str| -> anyhow::Result<Cell> {
         let rows = db.rows(sql, &[]).await?;
         let first = rows
@@ -166,15 +167,6 @@ pub(super) async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken
         found.insert(table.clone(), marks);
     }
     Ok((database, found))
-}
-
-fn shortened((mark, cell): (&Mark, &Cell)) -> Cell {
-    match (mark.name, cell.text()) {
-        ("sentinel", Some(comment)) => {
-            nonce(comment).map_or(Cell::Null, |nonce| Cell::Text(nonce.to_owned()))
-        }
-        _ => cell.clone(),
-    }
 }
 
 /// How a table is made, without how far its ids have counted and without its comment, which both

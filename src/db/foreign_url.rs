@@ -1,0 +1,97 @@
+//! URLs that name no database that chatctl knows, and what to give in their place.
+
+use crate::mask;
+use crate::model::Engine;
+use crate::stop::Stop;
+
+/// Schemes of other programs, and what to give in their place.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (
+        &[
+            "mongodb",
+            "mongodb+srv",
+            "redis",
+            "rediss",
+            "dynamodb",
+            "cassandra",
+            "couchdb",
+            "couchbase",
+            "firestore",
+            "neo4j",
+            "elasticsearch",
+            "mssql",
+            "sqlserver",
+            "oracle",
+            "clickhouse",
+            "snowflake",
+            "duckdb",
+            "libsql",
+            "http",
+            "https",
+        ],
+        "chatctl reads chats in SQLite, PostgreSQL, MySQL and MariaDB, and in no other store",
+    ),
+    (
+        &["jdbc"],
+        "leave `jdbc:` out: postgres://USER:PASSWORD@HOST:5432/NAME",
+    ),
+    (
+        &["cockroachdb", "cockroach", "pgsql", "psql", "timescaledb"],
+        "give it as postgres://USER:PASSWORD@HOST:PORT/NAME",
+    ),
+    (
+        &["file"],
+        "give the file of a SQLite database as sqlite:PATH",
+    ),
+];
+
+/// The error of a text that names no database that is known. It may be anything, such as the
+/// content of a file, so only what is the beginning of a URL is shown.
+pub(super) fn unknown(text: &str) -> Stop {
+    let schemes: Vec<_> = Engine::ALL.iter().flat_map(|it| it.schemes()).collect();
+    let is_scheme = |scheme: &str| {
+        scheme.len() <= 20
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
+    };
+    let what = match text.split_once("://") {
+        Some((scheme, _)) if is_scheme(scheme) => {
+            format!("unsupported database scheme `{scheme}`")
+        }
+        _ => "the database's URL begins with none that chatctl knows".to_owned(),
+    };
+    let libpq = ["dbname=", "host=", "user="]
+        .iter()
+        .any(|key| text.contains(key));
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    if let Some((_, hint)) = ELSEWHERE
+        .iter()
+        .find(|(schemes, _)| schemes.contains(&scheme))
+    {
+        return Stop::usage(what).hint(*hint);
+    }
+    Stop::usage(what).hint(if libpq { "write host=… user=… dbname=… as a URL: postgres://USER:PASSWORD@HOST:5432/NAME".to_owned() } else { format!(
+        "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db"
+    ) })
+}
+
+/// `postgresql+asyncpg://`: SQLAlchemy names the driver too.
+pub(super) fn with_driver(engine: Engine, named: &str, url: &str) -> Stop {
+    let rest = url.split_once(':').map_or("", |(_, rest)| rest);
+    let plain = match engine.port() {
+        // Three slashes begin a relative path there, and four an absolute one.
+        None => format!("{named}:{}", rest.strip_prefix("///").unwrap_or(rest)),
+        Some(_) => format!("{named}:{rest}"),
+    };
+    let plain = mask::url_text(&plain);
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    if scheme.ends_with("cipher") {
+        return Stop::usage(format!(
+            "`{scheme}` names an encrypted file, which chatctl can't read"
+        ))
+        .hint("give the URL of a plain copy: sqlite:PATH");
+    }
+    Stop::usage(format!("`{scheme}` names a driver of another program"))
+        .hint(format!("leave the driver out: {plain}"))
+}
