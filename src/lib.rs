@@ -3,13 +3,16 @@
 //! Who may name whom (held by `tests/it/layers.rs`):
 //!
 //! - `model`, `redact`, `clock` and `itself` name nothing else, `report` names `model`; both do no I/O.
-//! - the cores `stream::{sse, session, cassette, profiles, faults, turn, judge}` name only
+//! - the cores `stream::{sse, body, marker, declared, session, cassette, profiles, faults, turn, judge}` name only
 //!   `model`, `report` and the error type of `stop`.
 //! - `db` and `http` do I/O and name `model`, and `db` the tokens of `sql`; sqlx is named in `db` only, reqwest in `http` only.
 //! - `db` has a folder an engine. What is in none of them names no engine but by the type
 //!   `model::Engine`; `db` itself leads from an engine to its row, and a row answers every question
 //!   that the rest of the program has.
+//! - `source_error` is a mistake in a file that a person wrote: a session, a cassette, the settings.
 //! - `gateway` and `demo` serve HTTP; axum is named there only. `gateway` plays cassettes.
+//! - `gateway::{providers, answer, cut}` do no I/O and name only `stream::cassette`: what a provider
+//!   speaks. `stream::profiles` is the other side: what a client reads from the server.
 //! - `store` reads chats through `db`; `gate` locks them through `db`, or withholds the server's own
 //!   commits: on the wire, or by `trace`, which looks at the system calls of a server that `http`
 //!   starts.
@@ -59,6 +62,7 @@ pub mod render;
 pub mod report;
 pub mod screen;
 pub mod sink;
+pub mod source_error;
 pub mod spool;
 pub mod sql;
 pub mod stop;

@@ -3,9 +3,9 @@
 mod owner;
 mod settings;
 
+use crate::source_error::SourceError;
 use crate::stop::Stop;
 use crate::store::Declared;
-use crate::stream::session::SessionError;
 use crate::{input, mask};
 use serde::Deserialize;
 use std::fmt;
@@ -104,12 +104,12 @@ impl Config {
         Ok(config)
     }
 
-    fn parse(file: &str, text: &str) -> Result<Self, SessionError> {
+    fn parse(file: &str, text: &str) -> Result<Self, SourceError> {
         let wrong = |error: &toml::de::Error| {
             let offset = error.span().map_or(0, |span| span.start);
             let message = error.message().trim().replace('\n', " ");
             let near = near_miss(&message).map(|near| format!("did you mean `{near}`?"));
-            let wrong = SessionError::at(file, text, offset, message);
+            let wrong = SourceError::at(file, text, offset, message);
             match near {
                 Some(near) => wrong.help(near),
                 None => wrong,
@@ -128,7 +128,7 @@ impl Config {
                     strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
                 });
                 let near = near.expect("there are settings");
-                return Err(SessionError::at(
+                return Err(SourceError::at(
                     file,
                     text,
                     key.span().start,

@@ -59,7 +59,7 @@ impl Talk {
             provider,
             wire: Wire {
                 decoder: Decoder::new(),
-                reader: (profile.start)((profile.marker)()),
+                reader: profile.start(profile.marker()),
                 turn: Turn::default(),
                 passed: 0,
                 last: 0,

@@ -1,54 +1,47 @@
 //! Which request is the turn's own, and which is another one beside it.
 
+use super::providers::Question;
 use crate::model::Call;
 use crate::stream::marks;
-use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// What a chat-completions request asks.
+/// What is kept of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) stream: bool,
     pub(super) last_user: String,
+    pub(super) known: Known,
+}
+
+/// What a conversation holds; its texts are not kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Known {
     pub(super) messages: usize,
     /// chatctl's own marks in them.
     pub(super) marks: BTreeSet<String>,
 }
 
-/// Takes a chat-completions body apart (platform.openai.com/docs/api-reference/chat).
-pub(super) fn asked(body: &Value) -> Asked {
-    let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
-    let last_user = messages
-        .iter()
-        .rev()
-        .find(|message| message["role"] == "user")
-        .map(|message| text(&message["content"]))
-        .unwrap_or_default();
-    Asked {
-        stream: body["stream"] == true,
-        last_user,
-        messages: messages.len(),
-        marks: messages
-            .iter()
-            .flat_map(|message| {
-                let text = text(&message["content"]);
-                let marks = marks::of(&text).into_iter();
-                marks.map(str::to_owned).collect::<Vec<_>>()
-            })
-            .collect(),
+impl Known {
+    /// One message more.
+    pub(super) fn hears(&mut self, text: &str) {
+        self.messages += 1;
+        self.marks
+            .extend(marks::of(text).into_iter().map(str::to_owned));
     }
 }
 
-/// A message's content: a string, or parts of which the texts count.
-fn text(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .collect::<Vec<_>>()
-            .join(""),
-        _ => String::new(),
+/// What a request asks, after what was said `before`.
+pub(super) fn asked(question: &Question, before: Known) -> Asked {
+    let messages = &question.messages;
+    let last_user = messages.iter().rev().find(|message| message.is_user);
+    let mut known = before;
+    for message in messages {
+        known.hears(&message.text);
+    }
+    Asked {
+        stream: question.streams,
+        last_user: last_user.map_or_else(String::new, |message| message.text.clone()),
+        known,
     }
 }
 
@@ -68,14 +61,18 @@ pub(super) fn call(asked: &Asked, user: &str, taken: bool) -> Call {
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, asked, call};
+    use super::{Call, Known, call};
+    use crate::gateway::providers;
     use serde_json::json;
 
     fn ask(content: &serde_json::Value, stream: bool) -> super::Asked {
-        asked(&json!({"stream": stream, "messages": [
+        let body = json!({"stream": stream, "messages": [
             {"role": "system", "content": "be brief"},
             {"role": "user", "content": content},
-        ]}))
+        ]});
+        let provider = providers::named("openai-chat").expect("it is in the table");
+        let question = (provider.ask)("", &body).expect("it asks well");
+        super::asked(&question, Known::default())
     }
 
     #[test]
@@ -102,12 +99,12 @@ mod tests {
             ),
             true,
         );
-        let marks: Vec<_> = asked.marks.iter().map(String::as_str).collect();
+        let marks: Vec<_> = asked.known.marks.iter().map(String::as_str).collect();
         assert_eq!(
             marks,
             ["chatctl-ab234567890abcdef", "chatctl-u1a34567890abcdef"]
         );
-        assert_eq!(asked.messages, 2);
+        assert_eq!(asked.known.messages, 2);
     }
 
     #[test]

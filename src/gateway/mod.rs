@@ -3,8 +3,12 @@
 //! It serves what a [`Play`] says, withholds the last content chunk until it is let go,
 //! and records every request.
 
+mod answer;
+mod asides;
+mod cut;
 mod matching;
 mod play;
+pub mod providers;
 mod routes;
 
 use crate::clock;
@@ -21,6 +25,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use matching::Known;
+
+pub use answer::{Answer, ProviderError, ToolCall};
+pub use cut::{Script, split};
 pub use play::{Play, Reel};
 
 /// A running gateway. Dropping it ends it.
@@ -38,15 +46,36 @@ struct Recorded {
 /// How many requests are remembered; a server that asks on and on must not fill the memory.
 const KEPT_CALLS: usize = 10_000;
 
+/// How many conversations are remembered.
+const KEPT_CONVERSATIONS: usize = 1_000;
+
 #[derive(Default)]
 struct State {
     playing: Mutex<Option<Arc<Play>>>,
     /// The newest ones, in order.
     requests: Mutex<VecDeque<Recorded>>,
+    /// Conversations that a provider keeps, by the id of their last answer; the newest ones.
+    kept: Mutex<VecDeque<(String, Known)>>,
     connections: AtomicU64,
 }
 
 impl State {
+    /// Keeps a conversation as a provider does.
+    fn remember(&self, id: String, known: Known) {
+        let mut kept = self.kept.lock().expect("no holder panics");
+        if kept.len() == KEPT_CONVERSATIONS {
+            kept.pop_front();
+        }
+        kept.push_back((id, known));
+    }
+
+    /// What was said up to an answer of that id.
+    fn remembered(&self, id: &str) -> Option<Known> {
+        let kept = self.kept.lock().expect("no holder panics");
+        let found = kept.iter().rev().find(|(own, _)| own == id);
+        found.map(|(_, known)| known.clone())
+    }
+
     fn keep(&self, call: ProviderCall) {
         let mut requests = self.requests.lock().expect("no holder panics");
         if requests.len() == KEPT_CALLS {

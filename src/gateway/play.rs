@@ -1,7 +1,9 @@
 //! What the gateway serves in one turn, and the signals between it and the trial.
 
+use super::providers::Provider;
 use crate::clock;
 use crate::clock::Tick;
+use crate::stream::cassette::Stamp;
 use bytes::Bytes;
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +21,21 @@ pub struct Reel {
     /// Chunks that wait for the release.
     pub held: Vec<Bytes>,
     /// The answer of a request that does not stream.
-    pub completion: Value,
+    pub whole: Value,
+    /// What is new in this answer.
+    pub stamp: Stamp,
+    /// Its text, where its format is read.
+    pub said: Option<String>,
 }
+
+/// Makes an answer as one provider gives it; the error says why there is none in its format.
+type Make = dyn Fn(&'static Provider) -> Result<Reel, String> + Send + Sync;
 
 /// One turn's script. Nothing of a reel's `held` is sent before [`Play::release`].
 pub struct Play {
     /// The user's message that this answers.
     pub(super) user: String,
-    make: Box<dyn Fn() -> Reel + Send + Sync>,
+    make: Box<Make>,
     taken: AtomicBool,
     withheld: watch::Sender<Option<Tick>>,
     released: watch::Sender<bool>,
@@ -35,7 +44,10 @@ pub struct Play {
 
 impl Play {
     /// A script. Each request is answered with a reel of its own: no provider gives an id twice.
-    pub fn new(user: String, make: impl Fn() -> Reel + Send + Sync + 'static) -> Self {
+    pub fn new(
+        user: String,
+        make: impl Fn(&'static Provider) -> Result<Reel, String> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             user,
             make: Box::new(make),
@@ -71,8 +83,8 @@ impl Play {
     }
 
     /// The answer to one more request.
-    pub(super) fn reel(&self) -> Reel {
-        (self.make)()
+    pub(super) fn reel(&self, provider: &'static Provider) -> Result<Reel, String> {
+        (self.make)(provider)
     }
 
     /// The next chunk of a reel after `index` chunks were sent; waits at the withheld part.

@@ -1,67 +1,60 @@
 //! The provider's paths.
 
-use super::matching::Asked;
-use super::{Play, State, matching};
+use super::matching::{Asked, Known};
+use super::providers::{Making, Provider};
+use super::{Answer, Play, Reel, State, asides, matching, providers};
 use crate::model::{Call, ProviderCall};
-use crate::stream::cassette::{Answer, Cassette, to_completion};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State as Shared};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 /// What a title request and the like are answered: short, and telling where it came from.
 const EXTRA_ANSWER: &str = "Test chat";
-const MODEL: &str = "chatctl";
+pub(super) const MODEL: &str = "chatctl";
 
 /// The largest body that is read: a conversation with some images in it.
 const LARGEST_BODY: usize = 64 << 20;
 /// As much of a path as is kept.
 const LONGEST_PATH: usize = 200;
 
-/// Servers give the base URL with and without `/v1`, so both are served.
+/// Every path goes through the table of providers: servers give the base URL with and without `/v1`.
 pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(complete))
-        .route("/chat/completions", post(complete))
-        .route("/v1/models", get(models))
-        .route("/models", get(models))
-        .fallback(unmatched)
+        .fallback(serve)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(state)
 }
 
 impl State {
-    fn record(&self, line: String, call: Call, asked: &Asked) {
+    fn record(&self, line: String, call: Call, known: Known) {
         self.keep(ProviderCall {
             line,
             call,
-            messages: asked.messages,
-            marks: asked.marks.clone(),
+            messages: known.messages,
+            marks: known.marks,
             refused: None,
         });
     }
+}
 
-    /// Answers with an error as the provider's clients expect it, and remembers why.
-    fn refuse(&self, line: String, status: StatusCode, why: String) -> Response {
-        let error = json!({"error": {
-            "message": format!("chatctl gateway: {why}"),
-            "type": "invalid_request_error", "param": null, "code": "chatctl_unmatched"}});
-        self.keep(ProviderCall {
-            line,
-            call: Call::Refused,
-            messages: 0,
-            marks: BTreeSet::new(),
-            refused: Some(why),
-        });
-        (status, Json(error)).into_response()
+/// A request that gets no answer, and why.
+struct Refusal {
+    status: StatusCode,
+    why: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { status, why }
     }
 }
 
@@ -71,53 +64,110 @@ fn line(method: &Method, uri: &Uri) -> String {
     format!("{method} {path}")
 }
 
-async fn complete(
+async fn serve(
     Shared(state): Shared<Arc<State>>,
     method: Method,
     uri: Uri,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let line = line(&method, &uri);
-    let body = match body {
-        Ok(body) => body,
-        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+    let provider = providers::at(uri.path()).filter(|_| method == Method::POST);
+    let answered = match (provider, asides::at(&method, uri.path())) {
+        (Some(provider), _) => match read(body) {
+            Ok(body) => complete(&state, provider, &line, &uri, &body).await,
+            Err(refusal) => Err(refusal),
+        },
+        (None, Some(aside)) => {
+            // Its body may be empty, and says little.
+            let body = read(body).unwrap_or_default();
+            state.record(line.clone(), aside.call, Known::default());
+            let answer = (aside.answer)(&body, super::stamp("").now);
+            Ok(Json(answer).into_response())
+        }
+        (None, None) => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "chatctl's gateway does not serve this path",
+        )),
+    };
+    answered.unwrap_or_else(|Refusal { status, why }| {
+        // An error as the provider's clients expect it.
+        let error = provider.unwrap_or(&providers::ALL[0]).error;
+        let error = error(&format!("chatctl gateway: {why}"));
+        state.keep(ProviderCall {
+            line,
+            call: Call::Refused,
+            messages: 0,
+            marks: BTreeSet::new(),
+            refused: Some(why),
+        });
+        (status, Json(error)).into_response()
+    })
+}
+
+fn read(body: Result<Bytes, BytesRejection>) -> Result<Value, Refusal> {
+    let body = body.map_err(|error| {
+        if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let why = format!("its body has more than {} MB", LARGEST_BODY >> 20);
-            return state.refuse(line, StatusCode::PAYLOAD_TOO_LARGE, why);
-        }
-        Err(error) => {
+            Refusal::new(error.status(), why)
+        } else {
             let why = format!("its body broke off: {}", error.body_text());
-            return state.refuse(line, error.status(), why);
+            Refusal::new(error.status(), why)
+        }
+    })?;
+    serde_json::from_slice::<Value>(&body).map_err(|error| {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("its body is not JSON: {error}"),
+        )
+    })
+}
+
+async fn complete(
+    state: &State,
+    provider: &'static Provider,
+    line: &str,
+    uri: &Uri,
+    body: &Value,
+) -> Result<Response, Refusal> {
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    let bad = |why| Refusal::new(StatusCode::BAD_REQUEST, why);
+    let question = (provider.ask)(path, body).map_err(bad)?;
+    let before = match &question.previous {
+        None => Known::default(),
+        Some(id) => {
+            let unknown = || format!("it continues `{id}`, which was not answered here");
+            state.remembered(id).ok_or_else(|| bad(unknown()))?
         }
     };
-    let body = match serde_json::from_slice::<Value>(&body) {
-        Ok(body) => body,
-        Err(error) => {
-            let why = format!("its body is not JSON: {error}");
-            return state.refuse(line, StatusCode::BAD_REQUEST, why);
-        }
-    };
-    let asked = matching::asked(&body);
+    let asked = matching::asked(&question, before);
     let playing = state.playing.lock().expect("no holder panics").clone();
     let Some(play) = playing else {
         let why = "no turn is in progress, so no cassette answers it";
-        return state.refuse(line, StatusCode::NOT_FOUND, why.to_owned());
+        return Err(Refusal::new(StatusCode::NOT_FOUND, why));
     };
     let mut call = matching::call(&asked, &play.user, play.is_taken());
+    if call == Call::Extra {
+        state.record(line.to_owned(), call, asked.known);
+        return Ok(extra(provider, asked.stream));
+    }
+    let reel = play.reel(provider).map_err(bad)?;
     // Two requests may come at once; only one takes the turn.
     if call == Call::Main && play.take() {
         call = Call::Retry;
     }
-    state.record(line, call, &asked);
-    match (call, asked.stream) {
-        (Call::Main | Call::Retry, true) => stream_of(play),
-        (Call::Main | Call::Retry, false) => {
-            let reel = play.reel();
-            play.wait_for_release().await;
-            play.end();
-            Json(reel.completion).into_response()
-        }
-        (_, streams) => extra(streams),
+    if let Some(id) = provider.keeps {
+        let mut known = asked.known.clone();
+        known.hears(reel.said.as_deref().unwrap_or_default());
+        state.remember(id(&reel.stamp), known);
     }
+    let Asked { stream, known, .. } = asked;
+    state.record(line.to_owned(), call, known);
+    if stream {
+        return Ok(stream_of(provider, play, reel));
+    }
+    play.wait_for_release().await;
+    play.end();
+    Ok(Json(reel.whole).into_response())
 }
 
 /// An answer being served. A server that has heard enough hangs up: then that is the end.
@@ -129,46 +179,37 @@ impl Drop for Serving {
     }
 }
 
-fn stream_of(play: Arc<Play>) -> Response {
-    let reel = play.reel();
+fn stream_of(provider: &Provider, play: Arc<Play>, reel: Reel) -> Response {
     let begin = (Serving(play), reel, 0);
     let chunks = stream::unfold(begin, |(serving, reel, index)| async move {
         let chunk = serving.0.chunk(&reel, index).await?;
         Some((Ok::<_, Infallible>(chunk), (serving, reel, index + 1)))
     });
-    event_stream(Body::from_stream(chunks))
+    streamed(provider, Body::from_stream(chunks))
 }
 
-fn event_stream(body: Body) -> Response {
+fn streamed(provider: &Provider, body: Body) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        (header::CONTENT_TYPE, provider.framing.content_type()),
         (header::CACHE_CONTROL, "no-cache"),
     ];
     (headers, body).into_response()
 }
 
 /// A short answer to a request beside the turn.
-fn extra(streams: bool) -> Response {
+fn extra(provider: &Provider, streams: bool) -> Response {
     let stamp = super::stamp("");
-    let cassette = Cassette::from_answer(EXTRA_ANSWER, 1, MODEL, &stamp);
+    let making = Making {
+        model: MODEL,
+        stamp: &stamp,
+    };
     if streams {
-        return event_stream(Body::from(cassette.body()));
+        let cassette = provider.made(EXTRA_ANSWER, 1, &making);
+        return streamed(provider, Body::from(cassette.body()));
     }
     let answer = Answer {
         text: EXTRA_ANSWER.to_owned(),
         ..Answer::default()
     };
-    Json(to_completion(&answer, MODEL, &stamp)).into_response()
-}
-
-async fn models(Shared(state): Shared<Arc<State>>, method: Method, uri: Uri) -> Json<Value> {
-    state.record(line(&method, &uri), Call::Models, &Asked::default());
-    Json(json!({"object": "list", "data": [
-        {"id": MODEL, "object": "model", "created": super::stamp("").now, "owned_by": "chatctl"},
-    ]}))
-}
-
-async fn unmatched(Shared(state): Shared<Arc<State>>, method: Method, uri: Uri) -> Response {
-    let why = "chatctl's gateway does not serve this path";
-    state.refuse(line(&method, &uri), StatusCode::NOT_FOUND, why.to_owned())
+    Json((provider.whole)(&answer, &making)).into_response()
 }

@@ -11,8 +11,10 @@ pub enum Call {
     Retry,
     /// Another request for a completion during a turn: a title, a summary, a rewriting.
     Extra,
-    /// A listing of models.
+    /// A listing of models, a version, a count of tokens.
     Models,
+    /// Embeddings of texts.
+    Embeddings,
     /// One that was refused.
     Refused,
 }

@@ -2,10 +2,13 @@
 //!
 //! `run` does the I/O, and `setup` prepares it; everything else is pure.
 
+pub mod body;
 pub mod cassette;
+pub mod declared;
 pub mod faults;
 pub mod judge;
 pub mod kept;
+pub mod marker;
 pub mod marks;
 pub mod profiles;
 pub mod run;

@@ -1,23 +1,15 @@
 //! The sessions inside the program: for a server that has the paths of the usual tutorial.
 
+use super::profiles::Profile;
 use super::session::{Outside, Session, parse};
 use crate::stop::Stop;
 
-const PLAIN: &str = include_str!("../../fixtures/sessions/shipped/plain.toml");
-const OPENAI_CHAT: &str = include_str!("../../fixtures/sessions/shipped/openai-chat.toml");
+const TEXT: &str = include_str!("../../fixtures/sessions/shipped/plain.toml");
 
 /// The shipped session of a profile.
-pub fn session(profile: &str) -> Result<Session, Stop> {
-    let (file, text) = match profile {
-        "plain" => ("shipped/plain.toml", PLAIN),
-        "openai-chat" => ("shipped/openai-chat.toml", OPENAI_CHAT),
-        other => {
-            return Err(
-                Stop::usage(format!("no session is shipped for profile `{other}`"))
-                    .hint("name a session file; docs/sessions.md shows how to write one"),
-            );
-        }
-    };
+pub fn session(profile: &Profile) -> Result<Session, Stop> {
+    let file = format!("shipped/{}.toml", profile.name);
+    let text = TEXT.replace("\"plain\"", &format!("\"{}\"", profile.name));
     let outside = Outside {
         profiles: &[],
         read: &|name| Err(format!("a shipped session has no file `{name}`")),
@@ -25,7 +17,7 @@ pub fn session(profile: &str) -> Result<Session, Stop> {
     };
     Ok(Session {
         shipped: true,
-        ..parse(file, text, &outside)?
+        ..parse(&file, &text, &outside)?
     })
 }
 
@@ -36,7 +28,7 @@ mod tests {
     #[test]
     fn every_profile_has_a_session() {
         for profile in profiles::ALL {
-            let session = super::session(profile.name).expect("it is shipped");
+            let session = super::session(profile).expect("it is shipped");
             assert_eq!(session.profile.as_deref(), Some(profile.name));
         }
     }

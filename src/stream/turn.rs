@@ -1,7 +1,7 @@
 //! One answer as it came over the wire: a state machine over lines and frames.
 
+use super::marker::FinalMarker;
 use super::profiles::{Reader, StreamEvent};
-use super::session::FinalMarker;
 use super::sse::Item;
 use crate::model::Frame;
 use std::collections::BTreeMap;
@@ -98,6 +98,10 @@ impl Turn {
                 self.first_text.get_or_insert(frame.at);
                 self.text.push_str(&text);
             }
+            StreamEvent::TextSoFar(text) => {
+                self.first_text.get_or_insert(frame.at);
+                self.text = text;
+            }
             StreamEvent::ToolCall {
                 index,
                 name,
@@ -123,13 +127,13 @@ impl Turn {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Duration, Fault, Turn};
+    use crate::stream::body::Body;
     use crate::stream::profiles;
-    use crate::stream::sse::Decoder;
 
     fn turn(profile: &str, body: &str) -> Turn {
         let profile = profiles::named(profile).unwrap();
-        let mut reader = (profile.start)((profile.marker)());
-        let (mut decoder, mut turn) = (Decoder::new(), Turn::default());
+        let mut reader = profile.start(profile.marker());
+        let (mut decoder, mut turn) = (Body::new(profile.framing()), Turn::default());
         let mut at = Duration::ZERO;
         for byte in body.as_bytes() {
             at += Duration::from_millis(1);
@@ -140,7 +144,7 @@ mod tests {
         for item in decoder.finish(at).unwrap() {
             turn.take(&item, reader.as_mut());
         }
-        turn.end(at, &(profile.marker)());
+        turn.end(at, &profile.marker());
         turn
     }
 

@@ -1,10 +1,10 @@
 //! The gateway over real HTTP: what it serves, what it withholds, what it records.
 
 use chatctl::clock;
-use chatctl::gateway::{Gateway, Play, Reel};
+use chatctl::gateway::providers::Making;
+use chatctl::gateway::{Gateway, Play, Reel, split};
 use chatctl::http::{Client, Outgoing};
 use chatctl::model::Call;
-use chatctl::stream::cassette::{Cassette, to_completion};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,17 +20,25 @@ fn play() -> Arc<Play> {
             .map(|chunk| bytes::Bytes::from(chunk.bytes.clone()))
             .collect::<Vec<_>>()
     };
-    Arc::new(Play::new(USER.to_owned(), move || {
+    Arc::new(Play::new(USER.to_owned(), move |asked| {
         let stamp = chatctl::gateway::stamp("nonce-1");
-        let cassette = Cassette::from_answer("It is on the list.", 4, "m", &stamp);
-        let script = cassette.split("nonce-1").unwrap();
+        let making = Making {
+            model: "m",
+            stamp: &stamp,
+        };
+        let cassette = asked.made("It is on the list.", 4, &making);
+        let script = split(&cassette, "nonce-1").unwrap();
+        let mut answer = asked.answer(&cassette).unwrap();
+        answer.text = script.answer.clone().unwrap();
         let mut held = vec![script.last];
         held.extend(script.after);
-        Reel {
+        Ok(Reel {
             before: chunks(&script.before),
             held: chunks(&held),
-            completion: to_completion(&cassette.answer().unwrap(), "m", &stamp),
-        }
+            whole: (asked.whole)(&answer, &making),
+            said: script.answer,
+            stamp,
+        })
     }))
 }
 
@@ -134,7 +142,7 @@ async fn every_request_is_recorded_for_what_it_is() {
     }
     assert_eq!(
         client
-            .send(&ask("/embeddings", &json!({})))
+            .send(&ask("/audio/speech", &json!({})))
             .await
             .unwrap()
             .status,

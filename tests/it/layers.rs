@@ -40,8 +40,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stop.rs", &["outcome"]),
     ("explain", &[]),
     ("stream/sse.rs", &["model"]),
-    ("stream/cassette", &["input", "stream"]),
-    ("stream/session", &["input", "stream", "stop"]),
+    ("source_error.rs", &["stop"]),
+    ("stream/cassette", &["input", "source_error", "stream"]),
+    (
+        "stream/session",
+        &["gateway", "input", "source_error", "stream", "stop"],
+    ),
+    ("stream/body.rs", &["model"]),
+    ("stream/declared.rs", &["model"]),
+    ("stream/marker.rs", &["model"]),
     ("stream/profiles", &["model", "stream"]),
     ("stream/faults", &["stream"]),
     ("stream/turn.rs", &["model", "stream"]),
@@ -62,6 +69,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("http", &["clock", "itself", "mask", "stop", "trace"]),
     ("trace", &["clock"]),
+    ("gateway/providers", &["gateway", "stream"]),
+    ("gateway/answer.rs", &["stream"]),
+    ("gateway/cut.rs", &["stream"]),
     ("gateway", &["clock", "model", "stop", "stream"]),
     ("store", &["db", "model", "stop"]),
     (
@@ -111,7 +121,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("demo", &["clock", "db", "http", "model", "stream"]),
     ("progress.rs", &["mask", "render"]),
     ("render", &["explain", "report", "model", "outcome"]),
-    ("config", &["input", "mask", "stop", "store", "stream"]),
+    (
+        "config",
+        &["input", "mask", "source_error", "stop", "store"],
+    ),
     (
         "commands",
         &[

@@ -51,6 +51,8 @@ mod other_servers;
 mod output;
 mod presets;
 mod private_servers;
+mod profiles;
+mod providers;
 mod proxy_gate;
 mod registry;
 mod rehearsal;

@@ -1,6 +1,7 @@
 //! Every file in a folder of rows has its row, a code is its file's name, and no code is used twice.
 
 use chatctl::audit::evidence::judge as evidence;
+use chatctl::gateway::providers;
 use chatctl::migrate::{history, source};
 use chatctl::model::Engine;
 use chatctl::stream::{judge, profiles};
@@ -38,7 +39,18 @@ fn rows<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
 #[test]
 fn every_profile_has_a_row() {
     let named = rows(profiles::ALL.iter().map(|profile| profile.name));
-    assert_eq!(files("src/stream/profiles", &["marker"]), named);
+    let coded = files("src/stream/profiles", &["declared", "shipped"]);
+    let shipped = fs::read_dir("src/stream/profiles/shipped").unwrap();
+    let shipped = shipped.map(|entry| entry.unwrap().path());
+    let shipped = shipped.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned());
+    let both: BTreeSet<String> = coded.into_iter().chain(shipped).collect();
+    assert_eq!(both, named);
+}
+
+#[test]
+fn every_provider_has_a_row() {
+    let named = rows(providers::ALL.iter().map(|provider| provider.name));
+    assert_eq!(files("src/gateway/providers", &[]), named);
 }
 
 #[test]

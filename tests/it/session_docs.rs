@@ -1,5 +1,6 @@
 //! Every session and cassette that is shipped, and every one in the documentation, can be read.
 
+use chatctl::gateway::providers;
 use chatctl::stream::cassette::Cassette;
 use chatctl::stream::session::{Captures, FinalMarker, Outside, Session, load, parse};
 use std::path::{Path, PathBuf};
@@ -85,8 +86,8 @@ fn every_cassette_in_the_documentation_is_read() {
     for (language, says) in [("sse", "Task added."), ("jsonl", "Grüße")] {
         for text in blocks("docs/cassettes.md", language) {
             let file = format!("docs.{language}");
-            let answer = Cassette::parse(&file, text.as_bytes()).unwrap().answer();
-            let answer = answer.unwrap();
+            let cassette = Cassette::parse(&file, text.as_bytes()).unwrap();
+            let answer = providers::of(&cassette).unwrap().answer(&cassette).unwrap();
             assert_eq!(answer.text, says);
             assert_eq!(answer.finish_reason.as_deref(), Some("stop"));
             assert!(answer.done);

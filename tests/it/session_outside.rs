@@ -1,7 +1,8 @@
 //! What a session takes from outside of its file: cassettes, secrets, bytes that are no text.
 
+use chatctl::source_error::SourceError;
 use chatctl::stop::Stop;
-use chatctl::stream::session::{Outside, Session, SessionError, load, parse};
+use chatctl::stream::session::{Outside, Session, load, parse};
 use std::path::PathBuf;
 
 const REQUEST: &str = "[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n";
@@ -13,7 +14,7 @@ fn read(name: &str) -> Result<Vec<u8>, String> {
         "lines.jsonl" => b"{\"t_us\":0,\"bytes\":\"a\"}\n{\"t_us\":0,\"byte\":\"a\"}\n".to_vec(),
         "plain.sse" => b"data: Hello\n\n".to_vec(),
         "other.jsonl" => {
-            b"{\"chatctl_cassette\":1,\"profile\":\"anthropic\"}\n{\"t_us\":0,\"bytes\":\"a\"}\n"
+            b"{\"chatctl_cassette\":1,\"profile\":\"other\"}\n{\"t_us\":0,\"bytes\":\"a\"}\n"
                 .to_vec()
         }
         "empty.sse" => Vec::new(),
@@ -22,7 +23,7 @@ fn read(name: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-fn try_parse(text: &str) -> Result<Session, SessionError> {
+fn try_parse(text: &str) -> Result<Session, SourceError> {
     let outside = Outside {
         profiles: &[],
         read: &read,
@@ -46,7 +47,7 @@ fn a_cassette_that_cannot_be_played_is_told() {
         ),
         (
             "other.jsonl",
-            "x.toml:6:12: what the cassette says is known only for the profile `openai-chat`",
+            "x.toml:6:12: what the cassette says is not known: its format is not read",
             "say what must be stored: expect = { answer = \"…\" }",
         ),
         // A mistake in the cassette itself has its place there.

@@ -2,7 +2,8 @@
 
     python small.py --db chat.db --port 8000 --gateway http://127.0.0.1:9191/v1
 
-`--save before` (the final marker), `--save MS`: so many milliseconds after it, or `--save never`. `--keep` says how
+`--save before` (the final marker), `--save MS`: so many milliseconds after it, `--save ended`: after the end of the
+body, or `--save never`. `--keep` says how
 chats are kept: `messages` (a row each), `seconds` (the same, in the order of times of one second and
 of keys that do not grow), `status` (a row each with its status), `turns` (question and answer in one row, which
 names no conversation: all is one chat), `apart` (questions in one table, answers in another), or `transcripts` (a
@@ -12,6 +13,8 @@ then the time, over and over, until the server is killed.
 `--left HOW`: what becomes of an answer whose client has left: `whole` goes on and stores all of it, `marked` stores
 what has come of it with the status CANCELLED, `cut` as if that were all, `never` stores nothing.
 `--own` answers without a provider.
+`--wire NAME` speaks to the browser as wires.py says, `--provider NAME` to its provider as asking.py does.
+`--broken` says on its wire that the answer failed, in the middle of it, and then ends it.
 `--frames` sends events of JSON, the first one before the provider is asked.
 `--cut` ends answers that are under way at SIGTERM, and stores what there is of them.
 `--flood MB`: so much that says nothing comes right before the marker, which whoever reads gets to late.
@@ -30,12 +33,14 @@ import sqlite3
 import struct
 import threading
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from asking import ask
+from wires import Wire, wire
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--db", required=True)
@@ -51,6 +56,9 @@ arguments.add_argument("--marks")
 arguments.add_argument("--cut", action="store_true")
 arguments.add_argument("--left", default="whole", choices=["whole", "marked", "cut", "never"])
 arguments.add_argument("--own", action="store_true")
+arguments.add_argument("--wire")
+arguments.add_argument("--provider", default="openai-chat")
+arguments.add_argument("--broken", action="store_true")
 arguments.add_argument("--frames", action="store_true")
 arguments.add_argument("--flood", type=int, default=0)
 arguments.add_argument("--late", type=int)
@@ -156,15 +164,7 @@ def answer(messages: list[dict[str, str]]) -> Iterator[str]:
             yield piece
             time.sleep(0.1)
         return
-    body = json.dumps({"model": "small", "stream": True, "messages": messages}).encode()
-    request = urllib.request.Request(
-        f"{options.gateway}/chat/completions", body, {"Content-Type": "application/json", "Authorization": "Bearer x"}
-    )
-    with urllib.request.urlopen(request) as response:
-        for line in response:
-            if line.startswith(b"data: ") and line.strip() != b"data: [DONE]":
-                for choice in json.loads(line[6:])["choices"]:
-                    yield choice["delta"].get("content") or ""
+    yield from ask(options.provider, options.gateway, messages)
 
 
 def mark() -> None:
@@ -212,10 +212,13 @@ class Handler(BaseHTTPRequestHandler):
         elif options.keep != "turns":
             keep_message(key, "user", question, "DONE")
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        spoken = wire(options.wire) if options.wire else None
+        self.send_header("Content-Type", spoken.media_type if spoken else "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         said = ""
+        for event in spoken.start if spoken else []:
+            self.send(event)
         if options.frames:
             self.event('{"type":"start"}')
         for piece in answer(messages):
@@ -226,28 +229,40 @@ class Handler(BaseHTTPRequestHandler):
                 return
             said += piece
             if piece:
-                self.tell(piece)
+                self.tell(piece, said, spoken)
+            if options.broken and spoken and piece:
+                self.send(spoken.error)
+                self.wfile.write(b"0\r\n\r\n")
+                return
             if options.cut and ending.is_set():
                 self.save(key, question, said)
                 self.close_connection = True
                 return
+        ends = spoken.end(said) if spoken else [b"data: [DONE]\n\n"]
+        for event in ends[:-1]:
+            self.send(event)
         if options.save == "before":
             self.save(key, question, said)
-        self.send(b": and on and on\n\n" * (options.flood << 16) + b"data: [DONE]\n\n")
+        self.send(b": and on and on\n\n" * (options.flood << 16) + ends[-1])
         if is_marked and len(messages) > 1:
             mark()
         if options.save.isdigit():
             time.sleep(int(options.save) / 1000)
             self.save(key, question, said)
         self.wfile.write(b"0\r\n\r\n")
+        if options.save == "ended":
+            time.sleep(0.3)
+            self.save(key, question, said)
 
     def has_left(self) -> bool:
         is_readable, _, _ = select.select([self.connection], [], [], 0)
         return bool(is_readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
-    def tell(self, piece: str) -> None:
+    def tell(self, piece: str, said: str, spoken: Wire | None) -> None:
         try:
-            if options.frames:
+            if spoken:
+                self.send(spoken.piece(piece, said))
+            elif options.frames:
                 self.event(json.dumps({"type": "text-delta", "delta": piece}))
             else:
                 self.event(*piece.split("\n"))

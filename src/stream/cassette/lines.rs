@@ -1,7 +1,7 @@
 //! The `.jsonl` format: a header, then a chunk a line.
 
 use super::{Cassette, Chunk, Header};
-use crate::stream::session::{SessionError, listed, nearest, utf8};
+use crate::source_error::{SourceError, listed, nearest, utf8};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ const MARK: &str = "chatctl_cassette";
 const HEADER_KEYS: [&str; 2] = [MARK, "profile"];
 const CHUNK_KEYS: [&str; 3] = ["t_us", "bytes", "bytes_b64"];
 
-pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Cassette, SessionError> {
+pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Cassette, SourceError> {
     let text = utf8(file, bytes)?;
     let mut cassette = Cassette::default();
     let mut start = 0;
@@ -75,16 +75,16 @@ struct Line<'a> {
 
 impl Line<'_> {
     /// An error at a key of the line, or at its start when the key is not there.
-    fn error(&self, key: &str, message: impl Into<String>) -> SessionError {
+    fn error(&self, key: &str, message: impl Into<String>) -> SourceError {
         let offset = self.line.find(&format!("\"{key}\"")).unwrap_or_default();
         self.error_at(offset, message)
     }
 
-    fn error_at(&self, offset: usize, message: impl Into<String>) -> SessionError {
-        SessionError::at(self.file, self.text, self.start + offset, message)
+    fn error_at(&self, offset: usize, message: impl Into<String>) -> SourceError {
+        SourceError::at(self.file, self.text, self.start + offset, message)
     }
 
-    fn object(&self) -> Result<Map<String, Value>, SessionError> {
+    fn object(&self) -> Result<Map<String, Value>, SourceError> {
         serde_json::from_str(self.line).map_err(|error| {
             let text = error.to_string();
             // The place stands before the message already.
@@ -97,7 +97,7 @@ impl Line<'_> {
         })
     }
 
-    fn header(&self, object: &Map<String, Value>) -> Result<Header, SessionError> {
+    fn header(&self, object: &Map<String, Value>) -> Result<Header, SourceError> {
         self.known(object, &HEADER_KEYS, "the header")?;
         if object.get(MARK).and_then(Value::as_u64) != Some(VERSION) {
             let found = &object[MARK];
@@ -114,7 +114,7 @@ impl Line<'_> {
         Ok(Header { profile })
     }
 
-    fn chunk(&self, object: &Map<String, Value>) -> Result<Chunk, SessionError> {
+    fn chunk(&self, object: &Map<String, Value>) -> Result<Chunk, SourceError> {
         self.known(object, &CHUNK_KEYS, "a chunk")?;
         let t_us = object.get("t_us").and_then(Value::as_u64).ok_or_else(|| {
             self.error("t_us", "`t_us` must be a whole number of microseconds")
@@ -148,7 +148,7 @@ impl Line<'_> {
         object: &Map<String, Value>,
         keys: &[&str],
         place: &str,
-    ) -> Result<(), SessionError> {
+    ) -> Result<(), SourceError> {
         let Some(key) = object.keys().find(|key| !keys.contains(&key.as_str())) else {
             return Ok(());
         };

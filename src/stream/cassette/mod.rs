@@ -3,23 +3,22 @@
 //! The bytes are kept as they came, so that a split character or a line end that
 //! no decoder expects is played back as it was.
 
+mod cut;
+mod framing;
 mod lines;
-mod made;
-mod provider;
-mod recut;
 mod sse;
 mod stamp;
 
 use crate::input;
-use crate::stream::session::SessionError;
+use crate::source_error::SourceError;
 use std::path::Path;
 use std::time::Duration;
 
-pub use provider::{Answer, ProviderError, ToolCall, to_completion};
-pub use recut::Script;
-pub use stamp::Stamp;
+pub use framing::Framing;
+pub use sse::Block;
+pub use stamp::{Edit, Fresh, Stamp};
 
-/// The profile of a cassette whose header names none.
+/// The wire format of a cassette whose header names none.
 pub const DEFAULT_PROFILE: &str = "openai-chat";
 
 /// What a provider sent.
@@ -55,7 +54,7 @@ impl Cassette {
     ///
     /// # Errors
     /// The first mistake, with its place.
-    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, SessionError> {
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, SourceError> {
         let ending = Path::new(file).extension().unwrap_or_default();
         let cassette = match ending.to_string_lossy().as_ref() {
             "jsonl" | "cassette" => lines::parse(file, bytes)?,
@@ -71,21 +70,21 @@ impl Cassette {
             },
             _ => {
                 let message = "the end of the name says no format of a cassette";
-                return Err(SessionError::whole_file(file, message)
+                return Err(SourceError::whole_file(file, message)
                     .help("name it `.sse` (a body), or `.jsonl` (chunks with times)"));
             }
         };
         if cassette.chunks.is_empty() {
-            return Err(SessionError::whole_file(file, "the cassette is empty"));
+            return Err(SourceError::whole_file(file, "the cassette is empty"));
         }
         Ok(cassette)
     }
 
     /// Reads a cassette from a file.
-    pub fn load(path: &Path) -> Result<Self, SessionError> {
+    pub fn load(path: &Path) -> Result<Self, SourceError> {
         let file = path.display().to_string();
         let bytes = input::read(path).map_err(|error| {
-            SessionError::whole_file(&file, format!("the cassette cannot be read: {error}"))
+            SourceError::whole_file(&file, format!("the cassette cannot be read: {error}"))
         })?;
         Self::parse(&file, &bytes)
     }
@@ -101,11 +100,6 @@ impl Cassette {
         header
             .and_then(|header| header.profile.as_deref())
             .unwrap_or(DEFAULT_PROFILE)
-    }
-
-    /// Whether the functions on answers can read it.
-    pub fn is_openai_chat(&self) -> bool {
-        self.profile() == DEFAULT_PROFILE
     }
 
     /// The whole body.

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 /// One block with the blank lines that end it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Block {
+pub struct Block {
     /// Its bytes in the body.
-    pub(super) range: Range<usize>,
+    pub range: Range<usize>,
     /// The `data` lines joined by a line feed; absent without any.
-    pub(super) data: Option<Vec<u8>>,
+    pub data: Option<Vec<u8>>,
 }
 
 /// Cuts a body into blocks that together are the whole body.

@@ -3,9 +3,7 @@
 //! A provider never gives an id twice, and servers store by it: a cassette that is played twice with
 //! the same id would let the second answer overwrite the first.
 
-use super::sse::{blocks, data_range};
-use super::{Cassette, Chunk};
-use serde::Deserialize;
+use super::{Cassette, Chunk, Framing};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,13 +21,8 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The id of a chat completion.
-    pub(super) fn completion(&self) -> String {
-        format!("chatcmpl-{}", self.id)
-    }
-
     /// The stamp of an answer that is only read, not played: `{nonce}` stays as it is.
-    pub(in crate::stream) fn sample() -> Self {
+    pub(crate) fn sample() -> Self {
         Self {
             id: "sample".to_owned(),
             now: 0,
@@ -39,12 +32,13 @@ impl Stamp {
 }
 
 /// A stretch of the body and what takes its place.
-type Edit = (Range<usize>, Vec<u8>);
+pub type Edit = (Range<usize>, Vec<u8>);
 
 impl Cassette {
-    /// The cassette as one answer: `{id}`, `{now}` and `{nonce}` filled in, and in an openai-chat
-    /// cassette that has none of them the recorded ids and times replaced by new ones.
-    pub fn stamped(&self, stamp: &Stamp) -> Self {
+    /// The cassette as one answer: `{id}`, `{now}` and `{nonce}` filled in, and in a cassette that
+    /// has none of them the recorded ids and times replaced by new ones, where it is known where
+    /// its format has them.
+    pub fn stamped(&self, stamp: &Stamp, known: Option<(Framing, &Fresh)>) -> Self {
         let body = self.body();
         let now = stamp.now.to_string();
         let holes = [
@@ -59,21 +53,20 @@ impl Cassette {
         }
         let has = |hole: &[u8]| memchr::memmem::find(&body, hole).is_some();
         let (own_id, own_now) = (has(b"{id}"), has(b"{now}"));
-        if self.is_openai_chat() {
-            let mut ids = Ids {
-                stamp,
-                known: BTreeMap::new(),
-            };
-            for envelope in envelopes(&body) {
-                if !own_id {
-                    edits.extend(envelope.ids.into_iter().map(|(at, old)| {
-                        let new = ids.new_one(&old);
-                        (at, format!("\"{new}\"").into_bytes())
-                    }));
-                }
-                if !own_now {
-                    edits.extend(envelope.created.map(|at| (at, now.clone().into_bytes())));
-                }
+        let mut ids = Ids {
+            stamp,
+            known: BTreeMap::new(),
+        };
+        for own in known.map_or_else(Vec::new, |(framing, fresh)| fresh.of(framing, &body)) {
+            if !own_id {
+                edits.extend(own.ids.into_iter().map(|(at, old)| {
+                    let new = ids.new_one(&old);
+                    (at, format!("\"{new}\"").into_bytes())
+                }));
+            }
+            if !own_now {
+                let times = own.times.into_iter();
+                edits.extend(times.map(|at| (at, now.clone().into_bytes())));
             }
         }
         self.edited(edits)
@@ -86,7 +79,7 @@ impl Cassette {
 
     /// The cassette with stretches of its body replaced. A chunk border inside of one stays inside
     /// of what replaces it, as far as that is long enough.
-    fn edited(&self, mut edits: Vec<Edit>) -> Self {
+    pub(crate) fn edited(&self, mut edits: Vec<Edit>) -> Self {
         edits.sort_by_key(|(range, _)| range.start);
         let mut free = 0;
         // A place inside of another one that is replaced goes with it.
@@ -168,85 +161,86 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_graphic() && c != '"' && c != '\\'
 }
 
-/// Where an event has what belongs to its answer alone.
-struct Envelope {
-    /// Ids with their quotes, and what stands between them.
+/// Where the events of a wire format have what belongs to one answer alone. A path is a list of
+/// keys; `*` is each item of a list.
+#[derive(Debug)]
+pub struct Fresh {
+    /// Ids.
+    pub ids: &'static [&'static [&'static str]],
+    /// Times in seconds since 1970.
+    pub times: &'static [&'static [&'static str]],
+}
+
+/// The values of one event that belong to its answer alone.
+struct Own {
+    /// Ids with their quotes, and what is between them.
     ids: Vec<(Range<usize>, String)>,
-    created: Option<Range<usize>>,
+    times: Vec<Range<usize>>,
 }
 
-/// As much of a chunk as has ids (platform.openai.com/docs/api-reference/chat-streaming).
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    created: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    choices: Option<Vec<Choice<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, default)]
-    tool_calls: Option<Vec<ToolCall<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct ToolCall<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-}
-
-/// The envelopes of a body; an event that is no chunk of a chat has none.
-fn envelopes(body: &[u8]) -> Vec<Envelope> {
-    let mut envelopes = Vec::new();
-    for block in blocks(body) {
-        let Some(range) = data_range(&body[block.range.clone()]) else {
-            continue;
-        };
-        let start = block.range.start + range.start;
-        let Ok(text) = std::str::from_utf8(&body[start..block.range.start + range.end]) else {
-            continue;
-        };
-        let Ok(head) = serde_json::from_str::<Head<'_>>(text) else {
-            continue;
-        };
-        let place = |raw: &RawValue| {
-            // The value is borrowed from the text, so its address says where it stands.
-            let at = start + (raw.get().as_ptr() as usize - text.as_ptr() as usize);
-            at..at + raw.get().len()
-        };
-        let calls = head.choices.iter().flatten();
-        let calls = calls.filter_map(|choice| choice.delta.as_ref()?.tool_calls.as_ref());
-        let ids = head.id.into_iter();
-        let ids = ids.chain(calls.flatten().filter_map(|call| call.id));
-        envelopes.push(Envelope {
-            ids: ids
-                .filter_map(|raw| {
-                    let id: Cow<'_, str> = serde_json::from_str(raw.get()).ok()?;
-                    (!id.is_empty()).then(|| (place(raw), id.into_owned()))
-                })
-                .collect(),
-            created: head
-                .created
-                .filter(|raw| raw.get().parse::<u64>().is_ok())
-                .map(place),
+impl Fresh {
+    fn of(&self, framing: Framing, body: &[u8]) -> Vec<Own> {
+        let blocks = framing.blocks(body).into_iter();
+        let data = blocks.filter_map(|block| {
+            let range = framing.data_range(&body[block.range.clone()])?;
+            let start = block.range.start + range.start;
+            let text = std::str::from_utf8(&body[start..block.range.start + range.end]).ok()?;
+            let event: &RawValue = serde_json::from_str(text).ok()?;
+            Some((start, text, event))
         });
+        let own = data.map(|(start, text, event)| {
+            let find = |paths: &[&[&str]]| {
+                let mut found = Vec::new();
+                for path in paths {
+                    select(event, path, &mut found);
+                }
+                found
+            };
+            let place = |raw: &RawValue| {
+                // The value is borrowed from the text, so its address says where it is.
+                let at = start + (raw.get().as_ptr() as usize - text.as_ptr() as usize);
+                at..at + raw.get().len()
+            };
+            let id = |raw: &RawValue| {
+                let id: String = serde_json::from_str(raw.get()).ok()?;
+                (!id.is_empty()).then(|| (place(raw), id))
+            };
+            let times = find(self.times).into_iter();
+            let times = times.filter(|raw| raw.get().parse::<u64>().is_ok());
+            Own {
+                ids: find(self.ids).into_iter().filter_map(id).collect(),
+                times: times.map(place).collect(),
+            }
+        });
+        own.collect()
     }
-    envelopes
+}
+
+/// The values at the end of a path.
+fn select<'a>(value: &'a RawValue, path: &[&str], found: &mut Vec<&'a RawValue>) {
+    match path {
+        [] => found.push(value),
+        ["*", rest @ ..] => {
+            let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+            for item in items {
+                select(item, rest, found);
+            }
+        }
+        [key, rest @ ..] => {
+            let object: BTreeMap<Cow<'_, str>, &RawValue> =
+                serde_json::from_str(value.get()).unwrap_or_default();
+            if let Some(value) = object.get(*key) {
+                select(value, rest, found);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Cassette, Chunk, Stamp};
+    use crate::gateway::providers;
     use std::time::Duration;
 
     fn stamp() -> Stamp {
@@ -274,7 +268,10 @@ mod tests {
 
     fn stamped(body: &str, profile: Option<&str>) -> String {
         let bodies = [1, 3, 7, 10_000].map(|size| {
-            let stamped = chunked(body, size, profile).stamped(&stamp());
+            let cassette = chunked(body, size, profile);
+            let known = providers::of(&cassette);
+            let known = known.map(|provider| (provider.framing, &provider.fresh));
+            let stamped = cassette.stamped(&stamp(), known);
             assert!(stamped.chunks.iter().all(|chunk| !chunk.bytes.is_empty()));
             assert!(stamped.chunks.is_sorted_by_key(|chunk| chunk.at));
             String::from_utf8(stamped.body()).unwrap()

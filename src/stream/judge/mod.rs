@@ -22,6 +22,7 @@ mod saved_row_changed_later;
 mod user_message_lost;
 mod wrong_conversation;
 
+use super::body::Framing;
 use super::session::Remembered;
 use super::turn::Turn;
 use crate::model::{ProviderCall, Role, StoredMessage};
@@ -30,6 +31,8 @@ use crate::report::Finding;
 /// What a session left behind, told by client, gateway, store and log.
 #[derive(Debug, Default)]
 pub struct Observed {
+    /// How the response is cut into events.
+    pub framing: Framing,
     /// The session's name.
     pub session: String,
     /// The final marker, in words.

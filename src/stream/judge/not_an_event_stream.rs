@@ -2,6 +2,7 @@
 
 use super::{Check, Observed};
 use crate::report::{Finding, Severity, Source};
+use crate::stream::body::Framing;
 
 pub(super) const CHECK: Check = Check {
     code: "not-an-event-stream",
@@ -9,6 +10,11 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn check(observed: &Observed) -> Vec<Finding> {
+    match observed.framing {
+        Framing::Sse => {}
+        // No EventSource reads these, and no browser looks at their type.
+        Framing::Ndjson | Framing::JsonSeq | Framing::JsonBlocks => return Vec::new(),
+    }
     let bad = observed.turns.iter().find_map(|turn| {
         let content_type = turn.content_type.as_deref().unwrap_or("");
         let media_type = content_type.split(';').next().unwrap_or("").trim();

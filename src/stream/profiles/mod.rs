@@ -1,17 +1,23 @@
 //! Wire profiles: what the lines and events of a stream mean. One profile a file.
 
-mod marker;
+mod declared;
 mod openai_chat;
 mod plain;
 
 use crate::model::{Frame, Line};
-use crate::stream::session::FinalMarker;
+use crate::stream::body::Framing;
+use crate::stream::declared::Declared;
+use crate::stream::marker::FinalMarker;
+use crate::stream::session::parse_profile;
+use std::sync::Arc;
 
 /// What a frame means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEvent {
     /// A piece of the answer.
     Text(String),
+    /// All of the answer up to here.
+    TextSoFar(String),
     /// A piece of a tool call; pieces with the same index belong together.
     ToolCall {
         /// Which call of the turn.
@@ -46,19 +52,153 @@ pub trait Reader: Send + Sync {
 }
 
 /// A row of the table.
+#[derive(Debug)]
 pub struct Profile {
     /// What `--profile` takes.
     pub name: &'static str,
     /// What it is, in one line.
     pub what: &'static str,
+    wire: Wire,
+}
+
+/// How a profile reads a response.
+#[derive(Debug)]
+enum Wire {
+    /// By code of its own.
+    Code(Code),
+    /// By a file inside the program.
+    Shipped(&'static str),
+    /// By what a session declares.
+    Own(Arc<Declared>),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Code {
     /// Its final marker, unless the session declares another.
-    pub marker: fn() -> FinalMarker,
+    marker: fn() -> FinalMarker,
     /// A reader of one response.
-    pub start: fn(FinalMarker) -> Box<dyn Reader>,
+    start: fn(FinalMarker) -> Box<dyn Reader>,
+}
+
+impl Profile {
+    /// A profile that a session declares.
+    pub fn own(declared: Declared) -> Self {
+        Self {
+            name: "declared",
+            what: "as the session declares it",
+            wire: Wire::Own(Arc::new(declared)),
+        }
+    }
+
+    /// How a body is cut into events.
+    pub fn framing(&self) -> Framing {
+        self.declared()
+            .map_or(Framing::Sse, |declared| declared.framing)
+    }
+
+    /// The final marker, unless the session declares another.
+    pub fn marker(&self) -> FinalMarker {
+        match &self.wire {
+            Wire::Code(code) => (code.marker)(),
+            Wire::Shipped(_) | Wire::Own(_) => self
+                .declared()
+                .map_or(FinalMarker::End, |declared| declared.final_marker.clone()),
+        }
+    }
+
+    /// A reader of one response.
+    pub fn start(&self, marker: FinalMarker) -> Box<dyn Reader> {
+        match (&self.wire, self.declared()) {
+            (Wire::Code(code), _) => (code.start)(marker),
+            (_, Some(declared)) => Box::new(declared::Declaration::new(declared, marker)),
+            (Wire::Shipped(_) | Wire::Own(_), None) => {
+                unreachable!("these are declared")
+            }
+        }
+    }
+
+    fn declared(&self) -> Option<Arc<Declared>> {
+        match &self.wire {
+            Wire::Code(_) => None,
+            Wire::Shipped(text) => {
+                let parsed = parse_profile(self.name, text);
+                Some(Arc::new(
+                    parsed.expect("a test reads every shipped profile"),
+                ))
+            }
+            Wire::Own(declared) => Some(Arc::clone(declared)),
+        }
+    }
+}
+
+const fn shipped(name: &'static str, what: &'static str, text: &'static str) -> Profile {
+    Profile {
+        name,
+        what,
+        wire: Wire::Shipped(text),
+    }
 }
 
 /// Every profile.
-pub static ALL: &[Profile] = &[plain::PROFILE, openai_chat::PROFILE];
+pub static ALL: &[Profile] = &[
+    plain::PROFILE,
+    openai_chat::PROFILE,
+    shipped(
+        "openai-responses",
+        "OpenAI Responses; `response.completed` and its like are final",
+        include_str!("shipped/openai-responses.toml"),
+    ),
+    shipped(
+        "anthropic",
+        "Anthropic Messages; `message_stop` is final",
+        include_str!("shipped/anthropic.toml"),
+    ),
+    shipped(
+        "vercel-ui",
+        "the AI SDK's UI message stream, versions 5 to 7; `data: [DONE]` is final",
+        include_str!("shipped/vercel-ui.toml"),
+    ),
+    shipped(
+        "ag-ui",
+        "AG-UI; `RUN_FINISHED` is final",
+        include_str!("shipped/ag-ui.toml"),
+    ),
+    shipped(
+        "langgraph",
+        "LangGraph's `messages`; the end of the body is final",
+        include_str!("shipped/langgraph.toml"),
+    ),
+    shipped(
+        "langserve",
+        "LangServe; `event: end` is final",
+        include_str!("shipped/langserve.toml"),
+    ),
+    shipped(
+        "gemini",
+        "Gemini's streamGenerateContent; the end of the body is final",
+        include_str!("shipped/gemini.toml"),
+    ),
+    shipped(
+        "ollama",
+        "Ollama, lines of JSON; `done` is final",
+        include_str!("shipped/ollama.toml"),
+    ),
+    shipped(
+        "dify",
+        "Dify; `message_end` is final",
+        include_str!("shipped/dify.toml"),
+    ),
+    shipped(
+        "flowise",
+        "Flowise; its event `end` is final",
+        include_str!("shipped/flowise.toml"),
+    ),
+    shipped(
+        "anythingllm",
+        "AnythingLLM; `finalizeResponseStream` is final",
+        include_str!("shipped/anythingllm.toml"),
+    ),
+];
 
 /// The profile of that name.
 pub fn named(name: &str) -> Option<&'static Profile> {

@@ -1,16 +1,18 @@
 //! OpenAI chat completions, streamed
 //! (platform.openai.com/docs/api-reference/chat-streaming).
 
-use super::{Profile, Reader, StreamEvent};
+use super::{Code, Profile, Reader, StreamEvent, Wire};
 use crate::model::{Frame, Line};
-use crate::stream::session::FinalMarker;
+use crate::stream::marker::FinalMarker;
 use serde_json::Value;
 
 pub(super) const PROFILE: Profile = Profile {
     name: "openai-chat",
     what: "OpenAI chat completion chunks; `finish_reason` ends the text, `data: [DONE]` is final",
-    marker: || FinalMarker::Data("[DONE]".into()),
-    start: |marker| Box::new(OpenAiChat { marker }),
+    wire: Wire::Code(Code {
+        marker: || FinalMarker::Data("[DONE]".into()),
+        start: |marker| Box::new(OpenAiChat { marker }),
+    }),
 };
 
 struct OpenAiChat {

@@ -1,14 +1,16 @@
 //! `data: piece` … `data: [DONE]`: the wire of most FastAPI tutorials.
 
-use super::{Profile, Reader, StreamEvent};
+use super::{Code, Profile, Reader, StreamEvent, Wire};
 use crate::model::{Frame, Line};
-use crate::stream::session::FinalMarker;
+use crate::stream::marker::FinalMarker;
 
 pub(super) const PROFILE: Profile = Profile {
     name: "plain",
     what: "each event's data is a piece of the answer; `data: [DONE]` is final",
-    marker: || FinalMarker::Data("[DONE]".into()),
-    start: |marker| Box::new(Plain { marker }),
+    wire: Wire::Code(Code {
+        marker: || FinalMarker::Data("[DONE]".into()),
+        start: |marker| Box::new(Plain { marker }),
+    }),
 };
 
 struct Plain {

@@ -4,14 +4,17 @@ use super::client::{Orders, Seen, Watching};
 use super::live::Live;
 use super::stage::Stage;
 use crate::clock::Tick;
-use crate::gateway::{Play, Reel};
+use crate::gateway::providers::{Making, Provider};
+use crate::gateway::{Answer, Play, ProviderError, Reel, providers};
 use crate::http::{Client, Outgoing};
 use crate::model::Call;
 use crate::stop::Stop;
-use crate::stream::cassette::{Answer, Chunk, to_completion};
+use crate::stream::cassette::Chunk;
 use crate::stream::faults::{ClientBehaviour, GatewayFault};
 use crate::stream::marks;
-use crate::stream::session::{Answered, Captures, Expanded, Login, Request, Spoken, Turn, capture};
+use crate::stream::session::{
+    Answered, Captures, Expanded, Login, Plays, Request, Spoken, Turn, capture,
+};
 use crate::{clock, gateway, http};
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -119,16 +122,17 @@ impl Stage<'_> {
             nonce: nonce.clone(),
         };
         // What is wrong with a cassette is said before anything is sent.
-        let (first, answer) = script.reel().with_context(|| {
+        let first = script.reel(script.provider()).with_context(|| {
             format!(
                 "the cassette of turn {} of `{}`",
                 index + 1,
                 self.session.file
             )
         })?;
-        let play = Arc::new(Play::new(user.clone(), move || {
-            let reel = script.reel();
-            reel.expect("the same cassette was cut a moment ago").0
+        let answer = first.said.clone();
+        let play = Arc::new(Play::new(user.clone(), move |asked| {
+            let reel = script.reel(asked);
+            reel.map_err(|error| error.to_string())
         }));
         self.world.gateway.play(&play);
 
@@ -141,13 +145,14 @@ impl Stage<'_> {
         let context = messages.as_ref().map(Value::to_string);
         captures.extend(messages.map(|messages| ("messages".to_owned(), messages)));
         let outgoing = outgoing(self.session.request.expand(&captures)?);
-        let reader = (self.profile.start)(self.marker.clone());
+        let reader = self.profile.start(self.marker.clone());
         let expected = turn.expected(&captures, answer.as_deref(), &nonce)?;
         let sent = clock::now();
         let watching = start(Orders {
             client: chat.client.clone(),
             outgoing,
             reader,
+            framing: self.profile.framing(),
             marker: self.marker.clone(),
             behaviour: vary.client,
         })?;
@@ -214,7 +219,7 @@ impl Stage<'_> {
             return Stop::unreachable(format!(
                 "the server called its provider with `{line}`, and chatctl's gateway refused it: {why}"
             ))
-            .hint("the gateway answers POST /v1/chat/completions with `messages` and GET /v1/models")
+            .hint(format!("the gateway answers {}", providers::answered()))
             .into();
         }
         if calls
@@ -334,28 +339,62 @@ struct Script {
 }
 
 impl Script {
-    /// One answer, and its text where the cassette's format is read.
-    fn reel(&self) -> anyhow::Result<(Reel, Option<String>)> {
-        let stamp = gateway::stamp(&self.nonce);
-        let mut cassette = self.turn.cassette(DEFAULT_PIECES, MODEL, &stamp);
-        if let Some(pieces) = self.pieces.filter(|_| cassette.is_openai_chat()) {
-            cassette = cassette.recut(pieces, &self.nonce)?;
-        }
-        let cut = cassette.split(&self.nonce)?;
-        let mut said = if cassette.is_openai_chat() {
-            cassette.answer()?
-        } else {
-            Answer::default()
+    /// The provider that a cassette is of, where it says; else the most usual one.
+    fn provider(&self) -> &'static Provider {
+        let own = match &self.turn.plays {
+            Plays::Cassette { cassette, .. } => providers::of(cassette),
+            Plays::Answer(_) => None,
         };
-        said.text = cut.answer.clone().unwrap_or_default();
+        own.unwrap_or(&providers::ALL[0])
+    }
+
+    /// One answer, as the provider that is asked gives it.
+    fn reel(&self, asked: &'static Provider) -> Result<Reel, ProviderError> {
+        let stamp = gateway::stamp(&self.nonce);
+        let making = Making {
+            model: MODEL,
+            stamp: &stamp,
+        };
+        let cassette = match &self.turn.plays {
+            Plays::Answer(text) => asked.made(text, self.pieces.unwrap_or(DEFAULT_PIECES), &making),
+            Plays::Cassette { cassette, path, .. } => match providers::of(cassette) {
+                None => cassette.stamped(&stamp, None),
+                Some(own) if own.name != asked.name => {
+                    let message = format!(
+                        "it asks for {}, and the cassette `{}` holds {}",
+                        asked.what,
+                        path.display(),
+                        own.what
+                    );
+                    return Err(ProviderError { message });
+                }
+                Some(own) => {
+                    let stamped = own.stamped(cassette, &stamp);
+                    match (&own.recut, self.pieces) {
+                        (Some(how), Some(pieces)) => {
+                            own.recut(how, &stamped, pieces, &self.nonce)?
+                        }
+                        (_, None) | (None, _) => stamped,
+                    }
+                }
+            },
+        };
+        let cut = gateway::split(&cassette, &self.nonce)?;
+        let mut answer = match providers::of(&cassette) {
+            Some(own) => own.answer(&cassette)?,
+            None => Answer::default(),
+        };
+        answer.text = cut.answer.clone().unwrap_or_default();
         let mut held = vec![cut.last];
-        held.extend((self.fault.apply)(cut.after));
-        let reel = Reel {
+        let is_final = |bytes: &[u8]| asked.is_only_final(bytes);
+        held.extend((self.fault.apply)(cut.after, &is_final));
+        Ok(Reel {
             before: chunks(&cut.before),
             held: chunks(&held),
-            completion: to_completion(&said, MODEL, &stamp),
-        };
-        Ok((reel, cut.answer))
+            whole: (asked.whole)(&answer, &making),
+            said: cut.answer,
+            stamp,
+        })
     }
 }
 

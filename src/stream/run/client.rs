@@ -4,10 +4,11 @@ use super::spot::{Act, Acted, Spot};
 use crate::clock;
 use crate::clock::Tick;
 use crate::http::{Client, Opened, Outgoing};
+use crate::stream::body::{Body, Framing};
 use crate::stream::faults::ClientBehaviour;
+use crate::stream::marker::FinalMarker;
 use crate::stream::profiles::Reader;
-use crate::stream::session::FinalMarker;
-use crate::stream::sse::{Decoder, Item};
+use crate::stream::sse::Item;
 use crate::stream::turn::Turn;
 use anyhow::Context as _;
 use std::future::{Future as _, poll_fn};
@@ -69,6 +70,7 @@ pub(super) struct Orders {
     pub(super) client: Client,
     pub(super) outgoing: Outgoing,
     pub(super) reader: Box<dyn Reader>,
+    pub(super) framing: Framing,
     pub(super) marker: FinalMarker,
     pub(super) behaviour: &'static ClientBehaviour,
 }
@@ -202,7 +204,7 @@ impl Watcher {
         };
         let streams = (200..300).contains(&head.status);
         self.seen.send_modify(|seen| seen.head = Some(head));
-        let mut decoder = Decoder::new();
+        let mut decoder = Body::new(self.orders.framing);
         let mut excerpt = Vec::new();
         let mut length = 0;
         loop {

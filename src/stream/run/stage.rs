@@ -8,8 +8,9 @@ use crate::report::{Case, Report, Verdict};
 use crate::store::Mapping;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
+use crate::stream::marker::FinalMarker;
 use crate::stream::profiles::Profile;
-use crate::stream::session::{FinalMarker, Session};
+use crate::stream::session::Session;
 use std::collections::BTreeMap;
 
 /// One session under way.
@@ -44,7 +45,10 @@ impl<'a> Stage<'a> {
             world,
             session,
             profile,
-            marker: session.final_marker.clone().unwrap_or_else(profile.marker),
+            marker: session
+                .final_marker
+                .clone()
+                .unwrap_or_else(|| profile.marker()),
             options,
             rng: fastrand::Rng::with_seed(options.seed),
             mapping: None,
@@ -60,6 +64,7 @@ impl<'a> Stage<'a> {
         Observed {
             session: self.session.name.clone(),
             marker: self.marker.to_string(),
+            framing: self.profile.framing(),
             table: self
                 .mapping
                 .as_ref()

@@ -4,9 +4,9 @@
 //! comes through [`Outside`]. Only [`load`] touches files and the environment.
 
 mod capture;
-mod error;
 mod load;
 mod parse;
+mod parse_profile;
 mod parse_request;
 mod reader;
 mod request;
@@ -14,17 +14,19 @@ mod spoken;
 mod template;
 mod validate;
 
-use crate::stream::cassette::{Cassette, Stamp};
+use crate::stream::cassette::Cassette;
+use crate::stream::declared::Declared;
 use regex::Regex;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 use std::path::PathBuf;
 
+pub use crate::stream::marker::FinalMarker;
 pub use capture::{Answered, Capture, CaptureError, CaptureFrom, capture};
-pub use error::SessionError;
-pub(in crate::stream) use error::{listed, nearest, utf8};
+
 pub use load::load;
 pub use parse::parse;
+pub use parse_profile::parse_profile;
 pub use reader::Outside;
 pub use request::{Body, Expanded, Method, Request};
 pub use spoken::{Forms, Spoken};
@@ -41,6 +43,8 @@ pub struct Session {
     pub shipped: bool,
     /// The wire format from the server to the client, when the file says one.
     pub profile: Option<String>,
+    /// The wire format, where the session declares its own.
+    pub declared: Option<Declared>,
     /// Runs first.
     pub login: Option<Login>,
     /// Run in order, before the first turn.
@@ -122,14 +126,6 @@ impl Turn {
         }
     }
 
-    /// What the gateway plays; a plain answer is cut into `pieces` chunks.
-    pub fn cassette(&self, pieces: usize, model: &str, stamp: &Stamp) -> Cassette {
-        match &self.plays {
-            Plays::Cassette { cassette, .. } => cassette.stamped(stamp),
-            Plays::Answer(answer) => Cassette::from_answer(answer, pieces, model, stamp),
-        }
-    }
-
     /// The text that must be stored when the provider said `answer`, as far as that can be read.
     /// `captures` has the user's text as it was sent.
     pub fn expected(
@@ -198,37 +194,6 @@ impl History {
                 })
             })
             .collect()
-    }
-}
-
-/// What ends a stream.
-#[derive(Debug, Clone, PartialEq)]
-pub enum FinalMarker {
-    /// The data of an event is this text.
-    Data(String),
-    /// The data of an event is JSON, and a path in it selects this value.
-    Json {
-        /// The path.
-        path: JsonPath,
-        /// The value.
-        equals: Value,
-    },
-    /// An event has this name.
-    Event(String),
-    /// The end of the body; no event is final.
-    End,
-}
-
-impl FinalMarker {
-    /// Whether an event is the final one. `event` is its name, `message` without one.
-    pub fn matches(&self, event: &str, data: &str) -> bool {
-        match self {
-            Self::Data(text) => data == text,
-            Self::Json { path, equals } => serde_json::from_str::<Value>(data)
-                .is_ok_and(|json| path.query(&json).iter().any(|found| *found == equals)),
-            Self::Event(name) => event == name,
-            Self::End => false,
-        }
     }
 }
 

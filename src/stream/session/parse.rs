@@ -1,16 +1,18 @@
 //! Reads a session file: which sections there are, and what is in them.
 
-use super::error::{SessionError, listed, nearest};
-use super::parse_request::{Answer, Requests, Secrets, capture_from, scalar};
+use super::parse_request::{Answer, Requests, Secrets, capture_from};
 use super::reader::{Fields, Item, Origin, Outside, Place};
 use super::spoken::{Forms, MESSAGES};
 use super::template::Template;
 use super::validate::{Scope, at_most_one, json_path, not_empty, regex};
-use super::{FinalMarker, History, Login, Logs, Plays, Session, Turn, spoken};
+use super::{FinalMarker, History, Login, Logs, Plays, Session, Turn, parse_profile, spoken};
+use crate::gateway::providers;
+use crate::source_error::{SourceError, listed, nearest, utf8};
 use crate::stream::cassette::{Cassette, Stamp};
+use crate::stream::declared::Declared;
 use serde_json_path::JsonPath;
 use std::path::{Path, PathBuf};
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 const TOP: Place = Place {
     name: "the session",
@@ -69,7 +71,7 @@ const LOGS: Place = Place {
 ///
 /// # Errors
 /// The first mistake, with its place.
-pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, SessionError> {
+pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, SourceError> {
     let origin = Origin { file, text };
     let root = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
@@ -91,8 +93,10 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     if let Some(item) = top.get("headers") {
         requests.headers = requests.headers(&item, &scope)?;
     }
-    let profile = top.get("profile").map(|item| profile(&item, outside));
-    let profile = profile.transpose()?;
+    let (profile, declared) = match top.get("profile") {
+        Some(item) => profile(&item, outside)?,
+        None => (None, None),
+    };
     let login = top
         .get("login")
         .map(|item| login(&item, &mut scope, &mut requests));
@@ -138,6 +142,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         file: file.to_owned(),
         shipped: false,
         profile,
+        declared,
         login,
         setup,
         request,
@@ -152,7 +157,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     })
 }
 
-fn name(top: &Fields<'_>, file: &str) -> Result<String, SessionError> {
+fn name(top: &Fields<'_>, file: &str) -> Result<String, SourceError> {
     if let Some(item) = top.get("name") {
         return Ok(not_empty(&item)?.to_owned());
     }
@@ -160,8 +165,28 @@ fn name(top: &Fields<'_>, file: &str) -> Result<String, SessionError> {
     Ok(stem.to_string_lossy().into_owned())
 }
 
-fn profile(item: &Item<'_>, outside: &Outside<'_>) -> Result<String, SessionError> {
+/// The name of a profile, or a declared one: a section, or a file.
+fn profile(
+    item: &Item<'_>,
+    outside: &Outside<'_>,
+) -> Result<(Option<String>, Option<Declared>), SourceError> {
+    if let DeValue::Table(_) = item.value() {
+        return Ok((None, Some(parse_profile::section(item)?)));
+    }
     let name = item.text()?;
+    if Path::new(name)
+        .extension()
+        .is_some_and(|ending| ending == "toml")
+    {
+        let bytes = (outside.read)(name).map_err(|reason| {
+            item.error(format!("the profile `{name}` cannot be read: {reason}"))
+                .help("the path is relative to the session file")
+        })?;
+        let file = Path::new(item.origin.file).with_file_name(name);
+        let file = file.display().to_string();
+        let text = utf8(&file, &bytes)?;
+        return Ok((None, Some(parse_profile::parse_profile(&file, text)?)));
+    }
     let known = outside.profiles;
     if !known.is_empty() && !known.contains(&name) {
         let help = match nearest(name, known.iter().copied()) {
@@ -170,14 +195,14 @@ fn profile(item: &Item<'_>, outside: &Outside<'_>) -> Result<String, SessionErro
         };
         return Err(item.error(format!("unknown profile `{name}`")).help(help));
     }
-    Ok(name.to_owned())
+    Ok((Some(name.to_owned()), None))
 }
 
 fn login(
     item: &Item<'_>,
     scope: &mut Scope,
     requests: &mut Requests<'_>,
-) -> Result<Login, SessionError> {
+) -> Result<Login, SourceError> {
     let fields = item.table(&LOGIN)?;
     let secrets = Secrets::InHeadersAndBody;
     let request = requests.read(&fields, scope, Answer::Whole, secrets)?;
@@ -192,7 +217,7 @@ fn setup(
     top: &Fields<'_>,
     scope: &mut Scope,
     requests: &mut Requests<'_>,
-) -> Result<Vec<super::Request>, SessionError> {
+) -> Result<Vec<super::Request>, SourceError> {
     let Some(item) = top.get("setup") else {
         return Ok(Vec::new());
     };
@@ -203,11 +228,7 @@ fn setup(
         .collect()
 }
 
-fn turns(
-    top: &Fields<'_>,
-    scope: &Scope,
-    outside: &Outside<'_>,
-) -> Result<Vec<Turn>, SessionError> {
+fn turns(top: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Vec<Turn>, SourceError> {
     let help = "add a [[turn]] with `user`, and `cassette` or `answer`";
     let none = || top.error("the session has no [[turn]]").help(help);
     let sections = top.get("turn").ok_or_else(none)?.tables(&TURN)?;
@@ -220,7 +241,7 @@ fn turns(
         .collect()
 }
 
-fn turn(fields: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Turn, SessionError> {
+fn turn(fields: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Turn, SourceError> {
     let user = fields.require("user", "`user = \"…\"`: what the user says")?;
     let user = not_empty(&user)?.to_owned();
     let help = "add `cassette = \"….sse\"`, or `answer = \"…\"` to have one made";
@@ -249,19 +270,21 @@ fn turn(fields: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Tur
     };
     if turn.answer().is_none() && turn.expect.is_none() {
         return Err(source
-            .error("what the cassette says is known only for the profile `openai-chat`")
+            .error("what the cassette says is not known: its format is not read")
             .help("say what must be stored: expect = { answer = \"…\" }"));
     }
     let uses_answer = |expect: &Template| expect.names().any(|name| name == "answer");
     if turn.answer().is_none() && turn.expect.as_ref().is_some_and(uses_answer) {
         return Err(source
-            .error("what the cassette says is known only for the profile `openai-chat`, so `{answer}` is not known")
-            .help("write the text itself into `expect`, with `{nonce}` where the cassette has it"));
+            .error("the format of the cassette is not read, so `{answer}` is not known")
+            .help(
+                "write the text itself into `expect`, with `{nonce}` where the cassette has it",
+            ));
     }
     Ok(turn)
 }
 
-fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SessionError> {
+fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SourceError> {
     let written = not_empty(item)?;
     let bytes = (outside.read)(written).map_err(|reason| {
         item.error(format!("the cassette `{written}` cannot be read: {reason}"))
@@ -269,16 +292,15 @@ fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SessionErro
     })?;
     let beside = Path::new(item.origin.file).with_file_name(written);
     let cassette = Cassette::parse(&beside.display().to_string(), &bytes)?;
-    let answer = if cassette.is_openai_chat() {
-        let answer = cassette
-            .stamped(&Stamp::sample())
-            .answer()
-            .map_err(|error| {
+    let answer = match providers::of(&cassette) {
+        Some(provider) => {
+            let stamped = provider.stamped(&cassette, &Stamp::sample());
+            let answer = provider.answer(&stamped).map_err(|error| {
                 item.error(format!("the cassette `{written}` has no answer: {error}"))
             })?;
-        Some(answer.text)
-    } else {
-        None
+            Some(answer.text)
+        }
+        None => None,
     };
     Ok(Plays::Cassette {
         path: PathBuf::from(written),
@@ -291,7 +313,7 @@ fn history_of(
     item: &Item<'_>,
     scope: &mut Scope,
     requests: &mut Requests<'_>,
-) -> Result<History, SessionError> {
+) -> Result<History, SourceError> {
     let fields = item.table(&HISTORY)?;
     let path = |key: &str, default: &str| match fields.get(key) {
         Some(item) => json_path(&item),
@@ -305,7 +327,7 @@ fn history_of(
     })
 }
 
-fn marker(item: &Item<'_>) -> Result<FinalMarker, SessionError> {
+pub(super) fn marker(item: &Item<'_>) -> Result<FinalMarker, SourceError> {
     let fields = item.table(&FINAL)?;
     let item = at_most_one(&fields, FINAL.keys)?.ok_or_else(|| {
         fields
@@ -321,7 +343,7 @@ fn marker(item: &Item<'_>) -> Result<FinalMarker, SessionError> {
             let equals = fields.require("equals", "`equals = \"done\"`")?;
             FinalMarker::Json {
                 path: json_path(&path)?,
-                equals: scalar(&equals)?,
+                equals: parse_profile::values(&equals)?,
             }
         }
         _ => match item.text()? {
@@ -334,7 +356,7 @@ fn marker(item: &Item<'_>) -> Result<FinalMarker, SessionError> {
     })
 }
 
-fn logs(item: &Item<'_>) -> Result<Logs, SessionError> {
+fn logs(item: &Item<'_>) -> Result<Logs, SourceError> {
     let fields = item.table(&LOGS)?;
     let Some(forbid) = fields.get("forbid") else {
         return Ok(Logs::default());

@@ -1,11 +1,11 @@
 //! Reads one request of a session file.
 
 use super::capture::{Capture, CaptureFrom};
-use super::error::{SessionError, nearest};
 use super::reader::{Fields, Item, Outside};
 use super::request::{Body, Method, Request};
 use super::template::{JsonTemplate, Secret, Template};
 use super::validate::{Scope, at_most_one, header_name, json_path, method_and_path};
+use crate::source_error::{SourceError, nearest};
 use serde_json::Value;
 use toml::de::DeValue;
 use url::form_urlencoded;
@@ -41,7 +41,7 @@ impl Requests<'_> {
         scope: &mut Scope,
         answer: Answer,
         secrets: Secrets,
-    ) -> Result<Request, SessionError> {
+    ) -> Result<Request, SourceError> {
         let written = fields.require("request", "`request = \"POST /…\"`")?;
         let (method, target) = method_and_path(&written)?;
         let (path, own_query) = target.split_once('?').unwrap_or((target, ""));
@@ -82,7 +82,7 @@ impl Requests<'_> {
         &mut self,
         item: &Item<'_>,
         scope: &Scope,
-    ) -> Result<Vec<(String, Template)>, SessionError> {
+    ) -> Result<Vec<(String, Template)>, SourceError> {
         let mut headers = Vec::new();
         for entry in item.entries()? {
             header_name(&entry, entry.name)?;
@@ -105,7 +105,7 @@ impl Requests<'_> {
         method: Method,
         scope: &Scope,
         secrets: Secrets,
-    ) -> Result<Body, SessionError> {
+    ) -> Result<Body, SourceError> {
         let Some(item) = at_most_one(fields, &["json", "form", "body"])? else {
             return Ok(Body::None);
         };
@@ -139,7 +139,7 @@ impl Requests<'_> {
         item: &Item<'_>,
         scope: &Scope,
         secrets: Secrets,
-    ) -> Result<JsonTemplate, SessionError> {
+    ) -> Result<JsonTemplate, SourceError> {
         Ok(match item.value() {
             DeValue::String(text) => match self.body_secret(item, secrets)? {
                 Some(template) => JsonTemplate::Text(template),
@@ -166,7 +166,7 @@ impl Requests<'_> {
         &mut self,
         item: &Item<'_>,
         secrets: Secrets,
-    ) -> Result<Option<Template>, SessionError> {
+    ) -> Result<Option<Template>, SourceError> {
         let DeValue::String(text) = item.value() else {
             return Ok(None);
         };
@@ -178,7 +178,7 @@ impl Requests<'_> {
     }
 
     /// The secret that `env:NAME` or `file:PATH` names; none for any other text.
-    fn secret(&mut self, item: &Item<'_>, text: &str) -> Result<Option<Secret>, SessionError> {
+    fn secret(&mut self, item: &Item<'_>, text: &str) -> Result<Option<Secret>, SourceError> {
         let value = if let Some(name) = text.strip_prefix("env:") {
             (self.outside.env)(name).ok_or_else(|| {
                 item.error(format!("the environment has no `{name}`"))
@@ -206,7 +206,7 @@ impl Requests<'_> {
 }
 
 /// Where an answer has a value: a JSONPath, `header:NAME` or `cookie:NAME`.
-pub(super) fn capture_from(item: &Item<'_>) -> Result<CaptureFrom, SessionError> {
+pub(super) fn capture_from(item: &Item<'_>) -> Result<CaptureFrom, SourceError> {
     let text = item.text()?;
     let word = text.split(':').next().unwrap_or_default();
     match text.split_once(':') {
@@ -227,7 +227,7 @@ fn captures(
     fields: &Fields<'_>,
     scope: &mut Scope,
     answer: Answer,
-) -> Result<Vec<Capture>, SessionError> {
+) -> Result<Vec<Capture>, SourceError> {
     let Some(item) = fields.get("capture") else {
         return Ok(Vec::new());
     };
@@ -249,7 +249,7 @@ fn captures(
     Ok(captures)
 }
 
-fn status(fields: &Fields<'_>) -> Result<Option<u16>, SessionError> {
+fn status(fields: &Fields<'_>) -> Result<Option<u16>, SourceError> {
     let Some(item) = fields.get("status") else {
         return Ok(None);
     };
@@ -260,7 +260,7 @@ fn status(fields: &Fields<'_>) -> Result<Option<u16>, SessionError> {
     }
 }
 
-fn pairs(item: &Item<'_>, scope: &Scope) -> Result<Vec<(String, Template)>, SessionError> {
+fn pairs(item: &Item<'_>, scope: &Scope) -> Result<Vec<(String, Template)>, SourceError> {
     let entries = item.entries()?;
     let pairs = entries.iter().map(|entry| {
         let value = scope.template(entry, &scalar_text(entry)?)?;
@@ -269,7 +269,7 @@ fn pairs(item: &Item<'_>, scope: &Scope) -> Result<Vec<(String, Template)>, Sess
     pairs.collect()
 }
 
-fn scalar_text(item: &Item<'_>) -> Result<String, SessionError> {
+fn scalar_text(item: &Item<'_>) -> Result<String, SourceError> {
     Ok(match item.value() {
         DeValue::String(text) => text.clone().into_owned(),
         DeValue::Array(_) | DeValue::Table(_) => {
@@ -283,7 +283,7 @@ fn scalar_text(item: &Item<'_>) -> Result<String, SessionError> {
 }
 
 /// A string, number or boolean as JSON; a date is its text.
-pub(super) fn scalar(item: &Item<'_>) -> Result<Value, SessionError> {
+pub(super) fn scalar(item: &Item<'_>) -> Result<Value, SourceError> {
     Ok(match item.value() {
         DeValue::String(text) => Value::from(text.as_ref()),
         DeValue::Boolean(truth) => Value::from(*truth),

@@ -3,7 +3,7 @@
 //! The tables are read by hand and not derived: a derived reader knows the place
 //! of a whole `json = {…}`, but not of the one string in it that is wrong.
 
-use super::error::{SessionError, listed, nearest};
+use crate::source_error::{SourceError, listed, nearest};
 use std::fmt;
 use std::ops::Range;
 use toml::Spanned;
@@ -36,8 +36,8 @@ pub(super) struct Origin<'a> {
 }
 
 impl Origin<'_> {
-    pub(super) fn error(&self, at: usize, message: impl Into<String>) -> SessionError {
-        SessionError::at(self.file, self.text, at, message)
+    pub(super) fn error(&self, at: usize, message: impl Into<String>) -> SourceError {
+        SourceError::at(self.file, self.text, at, message)
     }
 
     /// The place of a part of a string, `offset` bytes into `part`; the string
@@ -75,7 +75,7 @@ impl<'a> Fields<'a> {
         place: &Place,
         at: usize,
         table: &'a DeTable<'a>,
-    ) -> Result<Self, SessionError> {
+    ) -> Result<Self, SourceError> {
         let unknown = table
             .keys()
             .filter(|key| !place.keys.contains(&key.get_ref().as_ref()))
@@ -107,7 +107,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    pub(super) fn require(&self, key: &str, example: &str) -> Result<Item<'a>, SessionError> {
+    pub(super) fn require(&self, key: &str, example: &str) -> Result<Item<'a>, SourceError> {
         self.get(key).ok_or_else(|| {
             self.error(format!("{} has no `{key}`", self.place))
                 .help(format!("add {example}"))
@@ -115,7 +115,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An error about the table as a whole.
-    pub(super) fn error(&self, message: impl Into<String>) -> SessionError {
+    pub(super) fn error(&self, message: impl Into<String>) -> SourceError {
         self.origin.error(self.at, message)
     }
 
@@ -147,16 +147,16 @@ impl<'a> Item<'a> {
     }
 
     /// An error at the value.
-    pub(super) fn error(&self, message: impl Into<String>) -> SessionError {
+    pub(super) fn error(&self, message: impl Into<String>) -> SourceError {
         self.origin.error(self.value.span().start, message)
     }
 
     /// An error at the key: the value is right, but the key should not be there.
-    pub(super) fn key_error(&self, message: impl Into<String>) -> SessionError {
+    pub(super) fn key_error(&self, message: impl Into<String>) -> SourceError {
         self.origin.error(self.key_at, message)
     }
 
-    pub(super) fn wrong_type(&self, wanted: &str) -> SessionError {
+    pub(super) fn wrong_type(&self, wanted: &str) -> SourceError {
         let found = match self.value() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
@@ -169,14 +169,14 @@ impl<'a> Item<'a> {
         self.error(format!("`{}` must be {wanted}, not {found}", self.name))
     }
 
-    pub(super) fn text(&self) -> Result<&'a str, SessionError> {
+    pub(super) fn text(&self) -> Result<&'a str, SourceError> {
         match self.value() {
             DeValue::String(text) => Ok(text),
             _ => Err(self.wrong_type("a string")),
         }
     }
 
-    pub(super) fn integer(&self) -> Result<i64, SessionError> {
+    pub(super) fn integer(&self) -> Result<i64, SourceError> {
         let parsed = match self.value() {
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
@@ -184,7 +184,7 @@ impl<'a> Item<'a> {
         parsed.ok_or_else(|| self.wrong_type("an integer"))
     }
 
-    pub(super) fn table(&self, place: &Place) -> Result<Fields<'a>, SessionError> {
+    pub(super) fn table(&self, place: &Place) -> Result<Fields<'a>, SourceError> {
         match self.value() {
             DeValue::Table(table) => Fields::open(self.origin, place, self.span().start, table),
             // A second `[request]` is told by the TOML parser; only `[[request]]` comes here.
@@ -196,7 +196,7 @@ impl<'a> Item<'a> {
     }
 
     /// The tables of a `[[place]]`, in the order of the file.
-    pub(super) fn tables(&self, place: &Place) -> Result<Vec<Fields<'a>>, SessionError> {
+    pub(super) fn tables(&self, place: &Place) -> Result<Vec<Fields<'a>>, SourceError> {
         let wrong = |item: &Self| {
             item.wrong_type("an array of tables")
                 .help(format!("write `{}`, with double brackets", place.name))
@@ -214,7 +214,7 @@ impl<'a> Item<'a> {
     }
 
     /// The elements of an array; each goes by the array's name.
-    pub(super) fn items(&self) -> Result<Vec<Self>, SessionError> {
+    pub(super) fn items(&self) -> Result<Vec<Self>, SourceError> {
         let DeValue::Array(array) = self.value() else {
             return Err(self.wrong_type("an array"));
         };
@@ -223,7 +223,7 @@ impl<'a> Item<'a> {
     }
 
     /// The entries of a table with free keys, in the order of the file.
-    pub(super) fn entries(&self) -> Result<Vec<Self>, SessionError> {
+    pub(super) fn entries(&self) -> Result<Vec<Self>, SourceError> {
         let DeValue::Table(table) = self.value() else {
             return Err(self.wrong_type("a table"));
         };

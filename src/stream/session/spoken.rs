@@ -1,11 +1,11 @@
 //! `{messages}`: all turns so far, for an API where the client sends the history.
 
-use super::error::SessionError;
 use super::parse_request::{Requests, Secrets};
 use super::reader::{Fields, Item, Place};
 use super::request::{Body, Request};
 use super::template::{Captures, ExpandError, JsonTemplate, Template};
 use super::validate::Scope;
+use crate::source_error::SourceError;
 use serde_json::Value;
 
 /// What a form knows: the text, and the message's place, from 1.
@@ -90,7 +90,7 @@ pub(super) fn forms(
     item: &Item<'_>,
     scope: &Scope,
     requests: &mut Requests<'_>,
-) -> Result<Forms, SessionError> {
+) -> Result<Forms, SourceError> {
     let fields = item.table(&PLACE)?;
     let scope = scope.with(&NAMES);
     let mut form = |key: &str, default: JsonTemplate| {
@@ -116,7 +116,7 @@ pub(super) fn forms(
 }
 
 /// Checks that `{messages}` stands where a list can.
-pub(super) fn check(request: &Request, fields: &Fields<'_>) -> Result<(), SessionError> {
+pub(super) fn check(request: &Request, fields: &Fields<'_>) -> Result<(), SourceError> {
     let stands_well = match &request.body {
         Body::Json(json) => json.has_only_whole(MESSAGES) && !request.uses_outside_body(MESSAGES),
         Body::None | Body::Form(_) | Body::Text(_) => !request.uses(MESSAGES),

@@ -1,9 +1,9 @@
 //! Checks of single values; every error points into the file.
 
-use super::error::{SessionError, nearest};
 use super::reader::{Fields, Item};
 use super::request::Method;
 use super::template::{Template, TemplateError, is_name};
+use crate::source_error::{SourceError, nearest};
 use regex::Regex;
 use serde_json_path::JsonPath;
 
@@ -31,7 +31,7 @@ impl Scope {
     }
 
     /// Adds the name of a capture.
-    pub(super) fn capture(&mut self, item: &Item<'_>) -> Result<(), SessionError> {
+    pub(super) fn capture(&mut self, item: &Item<'_>) -> Result<(), SourceError> {
         let name = item.name;
         if BUILT_IN.contains(&name) {
             return Err(item.key_error(format!("`{name}` is built in and cannot be captured")));
@@ -51,7 +51,7 @@ impl Scope {
     }
 
     /// Reads a template that stands in `item`, as a whole or as a part.
-    pub(super) fn template(&self, item: &Item<'_>, part: &str) -> Result<Template, SessionError> {
+    pub(super) fn template(&self, item: &Item<'_>, part: &str) -> Result<Template, SourceError> {
         let error = |text: &str, offset, message| {
             let at = item.origin.inside(item.span(), text, offset);
             item.origin.error(at, message)
@@ -87,7 +87,7 @@ impl Scope {
 }
 
 /// A method and a path: `POST /chat`.
-pub(super) fn method_and_path<'a>(item: &Item<'a>) -> Result<(Method, &'a str), SessionError> {
+pub(super) fn method_and_path<'a>(item: &Item<'a>) -> Result<(Method, &'a str), SourceError> {
     let text = item.text()?;
     let example = "write a method and a path: `POST /chat`";
     let Some((word, path)) = text.trim().split_once(char::is_whitespace) else {
@@ -123,7 +123,7 @@ pub(super) fn method_and_path<'a>(item: &Item<'a>) -> Result<(Method, &'a str), 
 }
 
 /// A JSONPath as in RFC 9535.
-pub(super) fn json_path(item: &Item<'_>) -> Result<JsonPath, SessionError> {
+pub(super) fn json_path(item: &Item<'_>) -> Result<JsonPath, SourceError> {
     let text = item.text()?;
     JsonPath::parse(text).map_err(|error| {
         let at = item.origin.inside(item.span(), text, error.position());
@@ -142,7 +142,7 @@ pub(super) fn json_path(item: &Item<'_>) -> Result<JsonPath, SessionError> {
 }
 
 /// A regular expression.
-pub(super) fn regex(item: &Item<'_>) -> Result<Regex, SessionError> {
+pub(super) fn regex(item: &Item<'_>) -> Result<Regex, SourceError> {
     let text = item.text()?;
     if text.is_empty() {
         return Err(item.error(format!(
@@ -161,7 +161,7 @@ pub(super) fn regex(item: &Item<'_>) -> Result<Regex, SessionError> {
 }
 
 /// The name of a header, a token of RFC 9110.
-pub(super) fn header_name(item: &Item<'_>, name: &str) -> Result<(), SessionError> {
+pub(super) fn header_name(item: &Item<'_>, name: &str) -> Result<(), SourceError> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(token) {
         return Err(item.error(format!("`{name}` is not a header name")));
@@ -170,7 +170,7 @@ pub(super) fn header_name(item: &Item<'_>, name: &str) -> Result<(), SessionErro
 }
 
 /// A text that says something.
-pub(super) fn not_empty<'a>(item: &Item<'a>) -> Result<&'a str, SessionError> {
+pub(super) fn not_empty<'a>(item: &Item<'a>) -> Result<&'a str, SourceError> {
     let text = item.text()?;
     if text.trim().is_empty() {
         return Err(item.error(format!("`{}` is empty", item.name)));
@@ -182,7 +182,7 @@ pub(super) fn not_empty<'a>(item: &Item<'a>) -> Result<&'a str, SessionError> {
 pub(super) fn at_most_one<'a>(
     fields: &Fields<'a>,
     keys: &[&str],
-) -> Result<Option<Item<'a>>, SessionError> {
+) -> Result<Option<Item<'a>>, SourceError> {
     match fields.present(keys).as_slice() {
         [] => Ok(None),
         [item] => Ok(Some(*item)),

@@ -22,6 +22,12 @@ pub fn sessions(
         .value("profile", wanted.profile.as_deref())?
         .unwrap_or_default();
     let names: Vec<_> = profiles::ALL.iter().map(|profile| profile.name).collect();
+    let profile = |name: &str| {
+        profiles::named(name).ok_or_else(|| {
+            Stop::usage(format!("unknown profile `{name}`"))
+                .hint(format!("one of {}", names.join(", ")))
+        })
+    };
     let mut sessions = Vec::new();
     for path in named(wanted, context)? {
         for file in files(&path)? {
@@ -32,7 +38,7 @@ pub fn sessions(
         context.progress.note(&format!(
             "no session is named: taking the shipped one for profile {default} (POST /conversations, POST /chat)"
         ));
-        sessions.push(shipped::session(&default)?);
+        sessions.push(shipped::session(profile(&default)?)?);
     }
     for (index, session) in sessions.iter().enumerate() {
         if let Some(other) = sessions[..index]
@@ -53,11 +59,11 @@ pub fn sessions(
     sessions
         .into_iter()
         .map(|session| {
-            let name = session.profile.clone().unwrap_or_else(|| default.clone());
-            let profile = profiles::named(&name).ok_or_else(|| {
-                Stop::usage(format!("unknown profile `{name}`"))
-                    .hint(format!("one of {}", names.join(", ")))
-            })?;
+            let profile = match &session.declared {
+                // As long as the run: one for each session file.
+                Some(declared) => Box::leak(Box::new(Profile::own(declared.clone()))),
+                None => profile(session.profile.as_ref().unwrap_or(&default))?,
+            };
             Ok((session, profile))
         })
         .collect()

@@ -3,9 +3,9 @@
 use crate::stop::Stop;
 use std::fmt;
 
-/// A mistake in a session file or in one of its cassettes.
+/// A mistake in a session, a cassette or the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionError {
+pub struct SourceError {
     /// The file, as the user named it.
     pub file: String,
     /// Line from 1; 0 when the file as a whole is meant.
@@ -18,7 +18,7 @@ pub struct SessionError {
     pub help: Option<String>,
 }
 
-impl SessionError {
+impl SourceError {
     /// A mistake that has no place in the file: it cannot be read, or is not text.
     pub fn whole_file(file: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl SessionError {
     }
 }
 
-impl fmt::Display for SessionError {
+impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             file,
@@ -67,10 +67,10 @@ impl fmt::Display for SessionError {
     }
 }
 
-impl std::error::Error for SessionError {}
+impl std::error::Error for SourceError {}
 
-impl From<SessionError> for Stop {
-    fn from(error: SessionError) -> Self {
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
         let stop = Self::usage(error.to_string());
         match error.help {
             Some(help) => stop.hint(help),
@@ -80,21 +80,18 @@ impl From<SessionError> for Stop {
 }
 
 /// Bytes as text, or a mistake at the first byte that is not UTF-8.
-pub(in crate::stream) fn utf8<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, SessionError> {
+pub fn utf8<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, SourceError> {
     std::str::from_utf8(bytes).map_err(|error| {
         let (good, bad) = bytes.split_at(error.valid_up_to());
         let good = String::from_utf8_lossy(good);
         let byte = bad.first().copied().unwrap_or_default();
         let message = format!("the file is not UTF-8: byte 0x{byte:02x}");
-        SessionError::at(file, &good, good.len(), message).help("save the file as UTF-8")
+        SourceError::at(file, &good, good.len(), message).help("save the file as UTF-8")
     })
 }
 
 /// The candidate that a mistyped word most likely meant.
-pub(in crate::stream) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     candidates
         .into_iter()
@@ -109,7 +106,7 @@ pub(in crate::stream) fn nearest<'a>(
 }
 
 /// `` `a`, `b` ``
-pub(in crate::stream) fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<_> = words.into_iter().map(|word| format!("`{word}`")).collect();
     quoted.join(", ")
 }

@@ -1,0 +1,180 @@
+//! What a provider is asked besides answers: its models, embeddings, a count of tokens.
+
+use super::providers::{is_base, is_route};
+use super::routes::MODEL;
+use crate::model::Call;
+use axum::http::Method;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+/// Such a request, and a valid answer that says nothing.
+pub(super) struct Aside {
+    method: Method,
+    /// How the path ends.
+    route: &'static str,
+    pub(super) call: Call,
+    pub(super) answer: fn(&Value, u64) -> Value,
+}
+
+/// The dimensions of an embedding, where the request does not say.
+const DIMENSIONS: u64 = 1536;
+/// The largest number of dimensions that is served, and the most texts in one request.
+const AT_MOST: usize = 4096;
+
+static ALL: &[Aside] = &[
+    Aside {
+        method: Method::GET,
+        route: "/models",
+        call: Call::Models,
+        answer: |_, now| models(now),
+    },
+    Aside {
+        method: Method::GET,
+        route: "/api/tags",
+        call: Call::Models,
+        answer: |_, now| models(now),
+    },
+    Aside {
+        method: Method::GET,
+        route: "/api/version",
+        call: Call::Models,
+        answer: |_, _| json!({"version": "0.12.0"}),
+    },
+    Aside {
+        method: Method::POST,
+        route: "/api/show",
+        call: Call::Models,
+        answer: |_, _| json!({"details": details(), "model_info": {}, "capabilities": ["completion"]}),
+    },
+    Aside {
+        method: Method::POST,
+        route: "/embeddings",
+        call: Call::Embeddings,
+        answer: |body, _| openai_embeddings(body),
+    },
+    Aside {
+        method: Method::POST,
+        route: "/api/embed",
+        call: Call::Embeddings,
+        answer: |body, _| {
+            json!({
+                "model": MODEL,
+                "embeddings": vec![vector(body); texts(&body["input"])],
+                "total_duration": 1, "load_duration": 1, "prompt_eval_count": 1,
+            })
+        },
+    },
+    Aside {
+        method: Method::POST,
+        route: ":embedContent",
+        call: Call::Embeddings,
+        answer: |body, _| json!({"embedding": {"values": vector(body)}}),
+    },
+    Aside {
+        method: Method::POST,
+        route: ":batchEmbedContents",
+        call: Call::Embeddings,
+        answer: |body, _| {
+            let requests = body["requests"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .take(AT_MOST);
+            let values = requests.map(|request| json!({"values": vector(request)}));
+            json!({"embeddings": values.collect::<Vec<_>>()})
+        },
+    },
+    Aside {
+        method: Method::POST,
+        route: ":countTokens",
+        call: Call::Models,
+        answer: |_, _| json!({"totalTokens": 1}),
+    },
+    Aside {
+        method: Method::POST,
+        route: "/messages/count_tokens",
+        call: Call::Models,
+        answer: |_, _| json!({"input_tokens": 1}),
+    },
+];
+
+/// One model.
+static ONE_MODEL: Aside = Aside {
+    method: Method::GET,
+    route: "/models/",
+    call: Call::Models,
+    answer: |_, now| model(now),
+};
+
+pub(super) fn at(method: &Method, path: &str) -> Option<&'static Aside> {
+    let fits = |aside: &&Aside| aside.method == *method && is_route(path, aside.route);
+    let one = || {
+        let names_one = path.contains(ONE_MODEL.route) && is_base(path);
+        (*method == Method::GET && names_one).then_some(&ONE_MODEL)
+    };
+    ALL.iter().find(fits).or_else(one)
+}
+
+/// A model, in the words of every provider at once: a client reads the fields that it knows.
+fn model(now: u64) -> Value {
+    json!({
+        "id": MODEL, "object": "model", "created": now, "owned_by": "chatctl",
+        "type": "model", "display_name": MODEL, "created_at": "2026-01-01T00:00:00Z",
+        "name": format!("models/{MODEL}"), "model": MODEL,
+        "supportedGenerationMethods": ["generateContent", "embedContent"],
+        "modified_at": "2026-01-01T00:00:00Z", "size": 1, "digest": "chatctl", "details": details(),
+    })
+}
+
+fn models(now: u64) -> Value {
+    json!({
+        "object": "list", "data": [model(now)], "models": [model(now)],
+        "has_more": false, "first_id": MODEL, "last_id": MODEL,
+    })
+}
+
+fn details() -> Value {
+    json!({
+        "parent_model": "", "format": "gguf", "family": "chatctl", "families": ["chatctl"],
+        "parameter_size": "1B", "quantization_level": "Q4_0",
+    })
+}
+
+/// How many texts are to be embedded: one, or as many as the list has. A list of numbers is one
+/// text in tokens.
+fn texts(input: &Value) -> usize {
+    match input.as_array() {
+        Some(items) if items.iter().any(|item| !item.is_number()) => items.len().min(AT_MOST),
+        _ => 1,
+    }
+}
+
+/// A vector of length 1: with zeros only, a cosine would be no number.
+fn vector(body: &Value) -> Vec<f32> {
+    let wanted = ["dimensions", "outputDimensionality"];
+    let wanted = wanted.iter().find_map(|key| body[*key].as_u64());
+    let length = usize::try_from(wanted.unwrap_or(DIMENSIONS)).unwrap_or(AT_MOST);
+    let mut vector = vec![0.0; length.clamp(1, AT_MOST)];
+    vector[0] = 1.0;
+    vector
+}
+
+fn openai_embeddings(body: &Value) -> Value {
+    let vector = vector(body);
+    let embedding = if body["encoding_format"] == "base64" {
+        let bytes: Vec<u8> = vector
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
+        Value::from(BASE64_STANDARD.encode(bytes))
+    } else {
+        Value::from(vector)
+    };
+    let data = (0..texts(&body["input"]))
+        .map(|index| json!({"object": "embedding", "index": index, "embedding": embedding}));
+    json!({
+        "object": "list", "data": data.collect::<Vec<_>>(), "model": MODEL,
+        "usage": {"prompt_tokens": 1, "total_tokens": 1},
+    })
+}

@@ -1,0 +1,256 @@
+//! LLM providers: what the server under test speaks to them. One provider a file.
+//!
+//! Pure: bytes and JSON in, bytes and JSON out.
+
+mod anthropic;
+mod gemini;
+mod ollama;
+mod ollama_generate;
+mod openai_chat;
+mod openai_responses;
+
+use super::answer::{Answer, ProviderError};
+use super::cut::cut_text;
+use crate::stream::cassette::{Cassette, Chunk, Framing, Fresh, Header, Stamp};
+use serde_json::Value;
+use std::fmt;
+use std::time::Duration;
+
+/// What an answer is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Making<'a> {
+    /// The name of the model.
+    pub model: &'a str,
+    /// What is new in this answer.
+    pub stamp: &'a Stamp,
+}
+
+/// A row of the table.
+pub struct Provider {
+    /// The name in cassettes and reports.
+    pub name: &'static str,
+    /// The API, in a few words.
+    pub what: &'static str,
+    /// How the paths end to which a question is posted.
+    pub routes: &'static [&'static str],
+    /// How a streamed answer is cut into events.
+    pub framing: Framing,
+    /// What a request asks: its path with the query, and its body. The error says why it can't be
+    /// answered.
+    pub ask: fn(&str, &Value) -> Result<Question, String>,
+    /// A text that is cut into pieces, as events: each in bytes, with its end.
+    pub make: fn(&[String], &Making<'_>) -> Vec<Vec<u8>>,
+    /// Adds what one event says to an answer.
+    pub says: fn(&Value, &mut Answer) -> Result<(), ProviderError>,
+    /// Whether an event is the final one: its data, and its JSON where it is such.
+    pub is_final: fn(&[u8], Option<&Value>) -> bool,
+    /// The piece of text in an event.
+    pub content: fn(&Value) -> Option<&str>,
+    /// Changes the piece of text in an event that has one.
+    pub set_content: fn(&mut Value, &str),
+    /// Adds an ending to the text in an event that repeats it; tells whether it does. Absent where
+    /// no event does.
+    pub repeat: Option<fn(&mut Value, &str) -> bool>,
+    /// How a recorded answer is cut again; absent where it is played as recorded only.
+    pub recut: Option<Recut>,
+    /// Where recorded events have what must be new in each answer.
+    pub fresh: Fresh,
+    /// The answer to a request that does not stream.
+    pub whole: fn(&Answer, &Making<'_>) -> Value,
+    /// The id under which the provider keeps the conversation, where it does.
+    pub keeps: Option<fn(&Stamp) -> String>,
+    /// An error as the provider's clients expect it.
+    pub error: fn(&str) -> Value,
+}
+
+/// How one event becomes several.
+pub struct Recut {
+    /// The event with one piece of the text, and nothing else that belongs to one chunk only.
+    pub piece: fn(&Value, &str) -> String,
+    /// What an event carries besides its text: itself with empty text; else none.
+    pub rest: fn(&Value) -> Option<String>,
+}
+
+/// What a request asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Question {
+    /// Whether the answer is to be streamed.
+    pub streams: bool,
+    /// The conversation, as far as it is in the request.
+    pub messages: Vec<Message>,
+    /// The id of the answer that this one continues, where the provider keeps conversations.
+    pub previous: Option<String>,
+}
+
+/// One message of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Whether the user said it.
+    pub is_user: bool,
+    /// The text.
+    pub text: String,
+}
+
+/// Every provider.
+pub static ALL: &[Provider] = &[
+    openai_chat::PROVIDER,
+    openai_responses::PROVIDER,
+    anthropic::PROVIDER,
+    gemini::PROVIDER,
+    ollama::PROVIDER,
+    ollama_generate::PROVIDER,
+];
+
+/// The provider of that name.
+pub fn named(name: &str) -> Option<&'static Provider> {
+    ALL.iter().find(|provider| provider.name == name)
+}
+
+/// The provider that sent a cassette, where its format is read.
+pub fn of(cassette: &Cassette) -> Option<&'static Provider> {
+    named(cassette.profile())
+}
+
+/// The provider that a path belongs to.
+pub fn at(path: &str) -> Option<&'static Provider> {
+    ALL.iter()
+        .find(|provider| provider.routes.iter().any(|route| is_route(path, route)))
+}
+
+/// Whether a path is a route after a base that some client puts before it.
+pub(super) fn is_route(path: &str, route: &str) -> bool {
+    path.strip_suffix(route).is_some_and(is_base)
+}
+
+/// Clients add a version to the base URL or do not, and some name a model. Any other base is a
+/// mistake in the server's settings.
+pub(super) fn is_base(base: &str) -> bool {
+    let mut segments = base.split('/').filter(|segment| !segment.is_empty());
+    while let Some(segment) = segments.next() {
+        let known = match segment {
+            "v1" | "v1beta" | "v1alpha" | "openai" => true,
+            "models" | "deployments" => segments.next().is_some(),
+            _ => false,
+        };
+        if !known {
+            return false;
+        }
+    }
+    true
+}
+
+/// What the gateway answers, for a message.
+pub fn answered() -> String {
+    let routes = ALL.iter().flat_map(|provider| provider.routes);
+    let routes: Vec<_> = routes.map(|route| format!("POST {route}")).collect();
+    routes.join(", ")
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Provider {
+    /// A stream that says `text` in `pieces` content chunks, or in as many as it has
+    /// characters; all at time 0.
+    pub fn made(&self, text: &str, pieces: usize, making: &Making<'_>) -> Cassette {
+        let blocks = (self.make)(&cut_text(text, pieces), making).into_iter();
+        let chunk = |bytes| Chunk {
+            at: Duration::ZERO,
+            bytes,
+        };
+        Cassette {
+            header: Some(Header {
+                profile: Some(self.name.to_owned()),
+            }),
+            chunks: blocks.map(chunk).collect(),
+        }
+    }
+
+    /// Whether a chunk is the final marker and nothing else.
+    pub fn is_only_final(&self, bytes: &[u8]) -> bool {
+        let blocks = self.framing.blocks(bytes).into_iter();
+        let mut data = blocks.filter_map(|block| block.data).peekable();
+        data.peek().is_some()
+            && data.all(|data| (self.is_final)(&data, serde_json::from_slice(&data).ok().as_ref()))
+    }
+
+    /// A cassette as one answer of its own.
+    pub fn stamped(&self, cassette: &Cassette, stamp: &Stamp) -> Cassette {
+        cassette.stamped(stamp, Some((self.framing, &self.fresh)))
+    }
+}
+
+/// An event with its name, where it has one.
+fn sse(name: Option<&str>, data: &Value) -> Vec<u8> {
+    match name {
+        Some(name) => format!("event: {name}\ndata: {data}\n\n"),
+        None => format!("data: {data}\n\n"),
+    }
+    .into_bytes()
+}
+
+/// A message's content: a string, or parts of which the texts count.
+fn parts(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|part| part["text"].as_str())
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{ALL, Making, Stamp};
+    use crate::gateway::cut::split;
+
+    #[test]
+    fn an_answer_is_a_whole_stream() {
+        let stamp = Stamp::sample();
+        let making = Making {
+            model: "m",
+            stamp: &stamp,
+        };
+        for provider in ALL {
+            let cassette = provider.made("Grüße 👋!", 3, &making);
+            let answer = provider.answer(&cassette).unwrap();
+            assert_eq!(answer.text, "Grüße 👋!", "{provider:?}");
+            assert!(answer.finish_reason.is_some(), "{provider:?}");
+            assert!(answer.done, "{provider:?}");
+            let script = split(&cassette, "n-1").unwrap();
+            let bytes = |chunks: &[crate::stream::cassette::Chunk]| {
+                let chunks = chunks.iter().flat_map(|chunk| chunk.bytes.clone());
+                String::from_utf8(chunks.collect()).unwrap()
+            };
+            assert!(!bytes(&script.before).contains("n-1"), "{provider:?}");
+            assert!(
+                bytes(std::slice::from_ref(&script.last)).contains("n-1"),
+                "{provider:?}"
+            );
+            let whole = [script.before, vec![script.last], script.after].concat();
+            let whole = super::Cassette {
+                header: cassette.header.clone(),
+                chunks: whole,
+            };
+            let said = provider.answer(&whole).unwrap();
+            assert_eq!(said.text, "Grüße 👋! n-1", "{provider:?}");
+        }
+    }
+
+    #[test]
+    fn openai_chat_has_a_chunk_for_the_role_and_one_for_the_usage() {
+        let stamp = Stamp::sample();
+        let making = Making {
+            model: "m",
+            stamp: &stamp,
+        };
+        let cassette = super::openai_chat::PROVIDER.made("Grüße 👋!", 3, &making);
+        assert_eq!(cassette.chunks.len(), 1 + 3 + 1 + 1 + 1);
+    }
+}

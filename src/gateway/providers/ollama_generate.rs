@@ -1,0 +1,44 @@
+//! Ollama's own `/api/generate`, which has a prompt and no messages (github.com/ollama/ollama,
+//! docs/api.md).
+
+use super::ollama::{FRESH, ends, error, is_final, last, lines, streams};
+use super::{Message, Provider, Question};
+use crate::stream::cassette::Framing;
+use serde_json::{Value, json};
+
+pub(super) const PROVIDER: Provider = Provider {
+    name: "ollama-generate",
+    what: "Ollama generate",
+    routes: &["/api/generate"],
+    framing: Framing::Lines,
+    ask: |_, body| {
+        Ok(Question {
+            streams: streams(body),
+            messages: vec![Message {
+                is_user: true,
+                text: body["prompt"].as_str().unwrap_or_default().to_owned(),
+            }],
+            previous: None,
+        })
+    },
+    make: |pieces, making| lines(pieces, making, said),
+    says: |line, answer| {
+        let text = line["response"].as_str();
+        answer.text.push_str(text.unwrap_or_default());
+        ends(line, answer);
+        Ok(())
+    },
+    is_final,
+    content: |line| line["response"].as_str(),
+    set_content: |line, text| line["response"] = text.into(),
+    repeat: None,
+    recut: None,
+    fresh: FRESH,
+    whole: |answer, making| last(making, said(&answer.text)),
+    keeps: None,
+    error,
+};
+
+fn said(text: &str) -> Value {
+    json!({ "response": text })
+}

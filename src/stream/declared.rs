@@ -1,0 +1,140 @@
+//! A profile that is data: which events say what.
+
+use super::body::Framing;
+use super::marker::FinalMarker;
+use crate::model::Frame;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+/// What a profile file says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declared {
+    /// How the body is cut into events.
+    pub framing: Framing,
+    /// Where the text is; at least one.
+    pub text: Vec<Text>,
+    /// Events after which no text comes.
+    pub complete: Vec<Pick>,
+    /// Tool calls.
+    pub tools: Vec<Tool>,
+    /// Events that say that the turn failed, and where they say why.
+    pub error: Vec<Pick>,
+    /// A number that grows by one from event to event.
+    pub sequence: Option<JsonPath>,
+    /// What ends the stream.
+    pub final_marker: FinalMarker,
+}
+
+/// When a rule applies to an event.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct When {
+    /// The name of the event.
+    pub event: Option<String>,
+    /// Each path selects one of its values.
+    pub json: Vec<(JsonPath, Vec<Value>)>,
+}
+
+/// A value of the events to which it applies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pick {
+    /// Which events.
+    pub when: When,
+    /// Where in them; the whole data when absent.
+    pub path: Option<JsonPath>,
+}
+
+/// Where text is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Text {
+    /// Which events, and where in them.
+    pub pick: Pick,
+    /// Whether it is a piece, or all so far.
+    pub mode: Mode,
+}
+
+/// What the text of an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The next piece.
+    Delta,
+    /// The whole text so far.
+    Snapshot,
+}
+
+/// Where a tool call is. Pieces with the same index belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// Which events.
+    pub when: When,
+    /// Which call of the turn; 0 when absent.
+    pub index: Option<JsonPath>,
+    /// Its name.
+    pub name: Option<JsonPath>,
+    /// Its arguments, or a piece of them.
+    pub arguments: Option<JsonPath>,
+}
+
+impl Declared {
+    /// Whether any rule looks into JSON.
+    pub(super) fn reads_json(&self) -> bool {
+        let in_pick = |pick: &Pick| pick.path.is_some() || !pick.when.json.is_empty();
+        let mut texts = self.text.iter().map(|text| &text.pick);
+        texts.any(in_pick)
+            || self.complete.iter().chain(&self.error).any(in_pick)
+            || !self.tools.is_empty()
+            || self.sequence.is_some()
+    }
+}
+
+impl When {
+    pub(super) fn holds(&self, frame: &Frame, json: Option<&Value>) -> bool {
+        self.event.as_ref().is_none_or(|name| *name == frame.event)
+            && self.json.iter().all(|(path, values)| {
+                json.is_some_and(|json| path.query(json).iter().any(|found| values.contains(found)))
+            })
+    }
+}
+
+impl Pick {
+    /// What an event says by this rule.
+    pub(super) fn of(&self, frame: &Frame, json: Option<&Value>) -> Option<String> {
+        if !self.when.holds(frame, json) {
+            return None;
+        }
+        let Some(path) = &self.path else {
+            return Some(frame.data.clone());
+        };
+        let found: Vec<_> = path.query(json?).into_iter().filter_map(text).collect();
+        (!found.is_empty()).then(|| found.concat())
+    }
+}
+
+impl Text {
+    /// The text of an event by this rule; `is_final` tells whether the event is the final marker.
+    pub(super) fn of(&self, frame: &Frame, json: Option<&Value>, is_final: bool) -> Option<String> {
+        let Pick { when, path } = &self.pick;
+        if path.is_none() && *when == When::default() && (is_final || frame.event != "message") {
+            // Neither the marker nor an event of another name is text that nobody asked for.
+            return None;
+        }
+        let Some(path) = path else {
+            return self.pick.of(frame, json).filter(|text| !text.is_empty());
+        };
+        let json = json.filter(|json| when.holds(frame, Some(json)))?;
+        // A list of parts or an object is no text.
+        let texts = path.query(json).into_iter().filter_map(Value::as_str);
+        let text: String = texts.collect();
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// A value as text; there is none in `null`.
+pub(super) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Some(value.to_string())
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Every profile that is a file: what it reads, and that it tells a right server from a wrong one.
+
+use crate::common::{Turn, case, chatctl, report, root, small};
+use chatctl::gateway::providers;
+use chatctl::stream::body::Body;
+use chatctl::stream::marker::FinalMarker;
+use chatctl::stream::profiles::Profile;
+use chatctl::stream::session::parse_profile;
+use chatctl::stream::{profiles, turn};
+use serde_json::Value;
+use std::fs;
+use std::time::Duration;
+
+const TEXT: &str = "Grüße, buy milk\n";
+/// Profiles that have code of their own, and tests beside it.
+const CODED: [&str; 2] = ["plain", "openai-chat"];
+
+fn files() -> impl Iterator<Item = &'static Profile> {
+    let all = profiles::ALL.iter();
+    all.filter(|profile| !CODED.contains(&profile.name))
+}
+
+/// What a profile reads of a body, in chunks of some bytes.
+fn read(profile: &Profile, body: &[u8], size: usize) -> turn::Turn {
+    let mut reader = profile.start(profile.marker());
+    let mut decoder = Body::new(profile.framing());
+    let mut turn = turn::Turn::default();
+    let at = Duration::from_millis(1);
+    for chunk in body.chunks(size) {
+        for item in decoder.push(at, chunk).unwrap() {
+            turn.take(&item, reader.as_mut());
+        }
+    }
+    for item in decoder.finish(at).unwrap() {
+        turn.take(&item, reader.as_mut());
+    }
+    turn.end(at, &profile.marker());
+    turn
+}
+
+fn fixture(profile: &Profile, kind: &str) -> Option<Vec<u8>> {
+    let file = format!("fixtures/profiles/{}.{kind}.txt", profile.name);
+    fs::read(root().join(file)).ok()
+}
+
+#[test]
+fn every_profile_reads_a_normal_answer() {
+    for profile in files() {
+        let body = fixture(profile, "normal").unwrap();
+        for size in [1, 7, 100_000] {
+            let turn = read(profile, &body, size);
+            assert_eq!(turn.text, TEXT, "{}", profile.name);
+            assert!(turn.final_at.is_some(), "{}", profile.name);
+            assert!(turn.faults.is_empty(), "{}", profile.name);
+            assert_eq!(turn.failed, None, "{}", profile.name);
+        }
+    }
+}
+
+#[test]
+fn every_profile_sees_an_error_in_mid_stream() {
+    for profile in files() {
+        let turn = read(profile, &fixture(profile, "error").unwrap(), 7);
+        assert_eq!(turn.text, TEXT, "{}", profile.name);
+        assert_eq!(turn.failed.as_deref(), Some("it broke"), "{}", profile.name);
+        if profile.marker() == FinalMarker::End {
+            assert!(turn.final_at.is_none(), "a failed answer has no good end");
+        }
+    }
+}
+
+#[test]
+fn every_profile_misses_the_marker_of_a_cut_answer() {
+    for profile in files() {
+        let turn = read(profile, &fixture(profile, "cut").unwrap(), 7);
+        assert_eq!(turn.text, TEXT, "{}", profile.name);
+        // Where the end of the body is the marker, only the connection can tell.
+        let is_end = profile.marker() == FinalMarker::End;
+        assert_eq!(turn.final_at.is_some(), is_end, "{}", profile.name);
+    }
+}
+
+#[test]
+fn tool_calls_are_put_together() {
+    let mut read_tools = 0;
+    for profile in files() {
+        let Some(body) = fixture(profile, "tool") else {
+            continue;
+        };
+        let turn = read(profile, &body, 7);
+        let (name, arguments) = &turn.tools[&0];
+        assert_eq!((name.as_str(), arguments.as_str()), ("add", "{\"a\":1}"));
+        assert!(turn.final_at.is_some(), "{}", profile.name);
+        read_tools += 1;
+    }
+    assert_eq!(read_tools, 6);
+}
+
+#[test]
+fn a_gap_in_the_numbers_is_a_fault() {
+    let profile = profiles::named("openai-responses").unwrap();
+    let event = |number: i64| {
+        format!(
+            "data: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{number},\"delta\":\"a\"}}\n\n"
+        )
+    };
+    let gapless = read(profile, (event(3) + &event(4)).as_bytes(), 100);
+    assert!(gapless.faults.is_empty());
+    let gap = read(profile, (event(3) + &event(5)).as_bytes(), 100);
+    assert_eq!(
+        gap.faults,
+        [turn::Fault::Broken(
+            "`$.sequence_number` is 5 where 4 was to come".to_owned()
+        )]
+    );
+}
+
+/// A verification of the small server with these options that saves at this point.
+fn verify(options: &[&str], save: &str, arguments: &[&str]) -> (Value, i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    report(
+        chatctl()
+            .args(["verify-stream", "--ready", "/health", "--proof", "gate"])
+            .args(["--database-url", &url])
+            .args([
+                "--start",
+                &small::start(&[options, &["--save", save]].concat()),
+            ])
+            .args(arguments),
+    )
+}
+
+fn told_apart(options: &[&str], late: &str, arguments: &[&str]) {
+    let (right, _) = verify(options, "before", arguments);
+    let verdict = &case(&right, "/order")["verdict"];
+    assert_eq!(verdict, "proven", "{options:?}: {right:#}");
+    let (wrong, exit) = verify(options, late, arguments);
+    let verdict = &case(&wrong, "/order")["verdict"];
+    assert_eq!(verdict, "violated", "{options:?}: {wrong:#}");
+    assert_eq!(exit, 1);
+}
+
+#[test]
+fn every_profile_tells_a_right_server_from_a_wrong_one() {
+    let _turn = Turn::alone();
+    for profile in files() {
+        let late = if profile.marker() == FinalMarker::End {
+            "ended"
+        } else {
+            "300"
+        };
+        let wire = ["--wire", profile.name];
+        told_apart(&wire, late, &["--profile", profile.name]);
+    }
+}
+
+/// Whatever the server speaks to its provider, the gateway withholds the end of the answer.
+#[test]
+fn every_provider_tells_a_right_server_from_a_wrong_one() {
+    let _turn = Turn::alone();
+    for provider in providers::ALL {
+        told_apart(&["--provider", provider.name], "300", &[]);
+    }
+}
+
+/// The session of docs/profiles.md.
+#[test]
+fn the_documented_profile_runs() {
+    let _turn = Turn::alone();
+    let page = fs::read_to_string(root().join("docs/profiles.md")).unwrap();
+    let block = page.split("```toml\n").nth(1).unwrap();
+    let profile = block.split("```").next().unwrap();
+    assert!(profile.lines().count() <= 12, "{profile}");
+    let shipped = fs::read_to_string(root().join("fixtures/sessions/shipped/plain.toml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let session = folder.path().join("own.toml");
+    let text = shipped.replace("profile = \"plain\"", "");
+    fs::write(&session, format!("{text}\n{profile}")).unwrap();
+    told_apart(&["--wire", "own"], "300", &[session.to_str().unwrap()]);
+}
+
+#[test]
+fn mistakes_in_a_profile_have_a_place() {
+    for (text, message, help) in [
+        (
+            "framing = \"ndjsn\"\ntext = \"$.a\"\nfinal = { end = \"body\" }",
+            "p.toml:1:11: unknown framing `ndjsn`",
+            "did you mean `ndjson`?",
+        ),
+        (
+            "texts = \"$.a\"",
+            "p.toml:1:1: unknown key `texts` in the profile",
+            "did you mean `text`?",
+        ),
+        (
+            "final = { end = \"body\" }",
+            "p.toml:1:1: the profile has no `text`",
+            "add `text = \"$.delta\"`: where a piece of the answer is",
+        ),
+        (
+            "text = \"$.a\"",
+            "p.toml:1:1: the profile has no `final`",
+            "add `final = { data = \"[DONE]\" }`, or `end = \"body\"` where no event is final",
+        ),
+        (
+            "text = \"a.b\"\nfinal = { end = \"body\" }",
+            "p.toml:1:9: `a.b` is not a JSONPath: parser error",
+            "a path starts with `$`, which is the whole answer: `$.id` (RFC 9535)",
+        ),
+        (
+            "text = { path = \"$.a\", mode = \"snap\" }\nfinal = { end = \"body\" }",
+            "p.toml:1:31: unknown mode `snap`",
+            "use one of `delta`, `snapshot`",
+        ),
+        (
+            "text = { path = \"$.a\", when = { \"type\" = 1 } }\nfinal = { end = \"body\" }",
+            "p.toml:1:33: `type` is not a JSONPath: parser error",
+            "a condition looks like `when = { \"$.type\" = \"token\" }`",
+        ),
+        (
+            "framing = \"ndjson\"\ntext = \"$.a\"\nfinal = { event = \"end\" }",
+            "p.toml:3:9: only events of `sse` have names",
+            "use `json = { path = \"$.type\", equals = \"done\" }`",
+        ),
+        (
+            "text = \"$.a\"\nerror = {}\nfinal = { end = \"body\" }",
+            "p.toml:2:9: `error` applies to every event",
+            "say which: `event`, `when` or `path`",
+        ),
+    ] {
+        let error = parse_profile("p.toml", text).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.help.unwrap_or_default(), help);
+    }
+}

@@ -1,0 +1,242 @@
+//! Every provider that the gateway speaks, over real HTTP: by bytes, and through official clients.
+
+use crate::common;
+use chatctl::clock;
+use chatctl::gateway::providers::{self, Making, Provider};
+use chatctl::gateway::{Gateway, Play, Reel, split};
+use chatctl::http::{Client, Outgoing};
+use chatctl::model::Call;
+use chatctl::stream::cassette::Chunk;
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+const USER: &str = "buy milk [tag]";
+const ANSWER: &str = "Grüße, it is on the list. nonce-1";
+
+/// A turn that answers each provider's request in its own format.
+fn play() -> Arc<Play> {
+    let chunks = |chunks: &[Chunk]| {
+        let chunks = chunks.iter();
+        chunks
+            .map(|chunk| bytes::Bytes::from(chunk.bytes.clone()))
+            .collect::<Vec<_>>()
+    };
+    Arc::new(Play::new(USER.to_owned(), move |asked| {
+        let stamp = chatctl::gateway::stamp("nonce-1");
+        let making = Making {
+            model: "m",
+            stamp: &stamp,
+        };
+        let cassette = asked.made("Grüße, it is on the list.", 4, &making);
+        let script = split(&cassette, "nonce-1").unwrap();
+        let mut answer = asked.answer(&cassette).unwrap();
+        answer.text = script.answer.clone().unwrap();
+        let mut held = vec![script.last];
+        held.extend(script.after);
+        Ok(Reel {
+            before: chunks(&script.before),
+            held: chunks(&held),
+            whole: (asked.whole)(&answer, &making),
+            said: script.answer,
+            stamp,
+        })
+    }))
+}
+
+async fn gateway() -> (Gateway, Client) {
+    let gateway = Gateway::listen("127.0.0.1:0").await.unwrap();
+    let client = Client::new(Url::parse(&gateway.url()).unwrap(), None).unwrap();
+    (gateway, client)
+}
+
+fn post(path: &str, body: &Value) -> Outgoing {
+    Outgoing {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.to_string().into_bytes(),
+    }
+}
+
+/// A request in the words of a provider.
+fn ask(provider: &Provider, user: &str, stream: bool) -> Outgoing {
+    let messages = json!([{"role": "user", "content": user}]);
+    match provider.name {
+        "openai-chat" => post(
+            "/chat/completions",
+            &json!({"stream": stream, "messages": messages}),
+        ),
+        "openai-responses" => post("/responses", &json!({"stream": stream, "input": messages})),
+        "anthropic" => post(
+            "/v1/messages",
+            &json!({"stream": stream, "messages": messages}),
+        ),
+        "gemini" => post(
+            if stream {
+                "/v1beta/models/m:streamGenerateContent?alt=sse"
+            } else {
+                "/v1beta/models/m:generateContent"
+            },
+            &json!({"contents": [{"role": "user", "parts": [{"text": user}]}]}),
+        ),
+        "ollama" => post(
+            "/api/chat",
+            &json!({"stream": stream, "messages": messages}),
+        ),
+        "ollama-generate" => post("/api/generate", &json!({"stream": stream, "prompt": user})),
+        other => panic!("the test has no request for `{other}`"),
+    }
+}
+
+#[tokio::test]
+async fn every_provider_withholds_its_last_content() {
+    let (gateway, client) = gateway().await;
+    for provider in providers::ALL {
+        let play = play();
+        gateway.play(&play);
+        let mut stream = client.open(&ask(provider, USER, true)).await.unwrap();
+        let media_type = provider.framing.content_type();
+        assert_eq!(stream.header("content-type"), Some(media_type));
+        let mut got = Vec::new();
+        let quiet = Duration::from_millis(200);
+        while let Ok(chunk) = tokio::time::timeout(quiet, stream.chunk()).await {
+            let chunk = chunk.unwrap();
+            got.extend_from_slice(&chunk.expect("the end is withheld"));
+        }
+        let before = String::from_utf8(got.clone()).unwrap();
+        assert!(before.contains("Grüße"), "{provider:?}: {before}");
+        assert!(!before.contains("nonce-1"), "{provider:?}: {before}");
+        assert!(play.withheld().borrow().is_some());
+        play.release();
+        while let Some(chunk) = stream.chunk().await.unwrap() {
+            got.extend_from_slice(&chunk);
+        }
+        let all = String::from_utf8(got).unwrap();
+        assert!(all.contains("nonce-1"), "{provider:?}: {all}");
+        assert!(play.ended().borrow().is_some());
+    }
+}
+
+#[tokio::test]
+async fn every_provider_answers_as_a_whole_and_beside_the_turn() {
+    let (gateway, client) = gateway().await;
+    for provider in providers::ALL {
+        let since = clock::now();
+        let play = play();
+        gateway.play(&play);
+        let asking = ask(provider, USER, false);
+        let answer = client.send(&asking);
+        tokio::pin!(answer);
+        let early = tokio::time::timeout(Duration::from_millis(100), &mut answer).await;
+        assert!(early.is_err(), "{provider:?} did not wait");
+        play.release();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status, 200);
+        assert!(answer.json().unwrap().to_string().contains(ANSWER));
+        for stream in [true, false] {
+            let title = ask(provider, "Make a title", stream);
+            let title = client.send(&title).await.unwrap();
+            let expected = String::from_utf8(title.body).unwrap();
+            // A prompt that was rewritten is taken for the turn's own only where none came before.
+            assert!(expected.contains("Test chat"), "{provider:?}: {expected}");
+        }
+        let calls = gateway.calls_since(since).into_iter();
+        let calls: Vec<_> = calls.map(|call| call.call).collect();
+        assert_eq!(
+            calls,
+            [Call::Main, Call::Extra, Call::Extra],
+            "{provider:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_error_in_the_providers_own_words() {
+    let (gateway, client) = gateway().await;
+    for provider in providers::ALL {
+        let refused = client.send(&ask(provider, USER, true)).await.unwrap();
+        assert_eq!(refused.status, 404);
+        let error = refused.json().unwrap();
+        let said = error["error"]["message"]
+            .as_str()
+            .or(error["error"].as_str());
+        assert!(said.unwrap().contains("no turn is in progress"), "{error}");
+    }
+    let play = play();
+    gateway.play(&play);
+    let list = post(
+        "/v1beta/models/m:streamGenerateContent",
+        &json!({"contents": []}),
+    );
+    let refused = client.send(&list).await.unwrap();
+    assert_eq!(refused.status, 400);
+    let said = refused.json().unwrap()["error"]["message"].to_string();
+    assert!(said.contains("add `?alt=sse`"), "{said}");
+}
+
+/// The provider keeps the conversation, so what came before is in no request.
+#[tokio::test]
+async fn a_response_continues_an_earlier_one() {
+    let (gateway, client) = gateway().await;
+    let play = play();
+    play.release();
+    gateway.play(&play);
+    let user = "buy milk chatctl-u0123456789abcdef";
+    let first = post("/responses", &json!({"stream": true, "input": user}));
+    let first = client.send(&first).await.unwrap();
+    let text = String::from_utf8(first.body).unwrap();
+    let id = text.split("\"id\":\"resp_").nth(1).unwrap();
+    let id = format!("resp_{}", id.split('"').next().unwrap());
+    let since = clock::now();
+    let next = json!({"input": "and bread", "previous_response_id": id});
+    assert_eq!(
+        client
+            .send(&post("/responses", &next))
+            .await
+            .unwrap()
+            .status,
+        200
+    );
+    let calls = gateway.calls_since(since);
+    assert_eq!(calls[0].messages, 3, "question, answer, question");
+    assert!(calls[0].marks.contains("chatctl-u0123456789abcdef"));
+    let lost = json!({"input": "and bread", "previous_response_id": "resp_x"});
+    let lost = client.send(&post("/responses", &lost)).await.unwrap();
+    assert_eq!(lost.status, 400);
+    let said = lost.json().unwrap()["error"]["message"].to_string();
+    assert!(said.contains("it continues `resp_x`"), "{said}");
+}
+
+#[tokio::test]
+async fn official_clients_read_every_provider() {
+    let (gateway, _) = gateway().await;
+    for provider in providers::ALL {
+        let play = play();
+        play.release();
+        gateway.play(&play);
+        let run = tokio::process::Command::new(common::python())
+            .arg("tests/servers/clients.py")
+            .args([provider.name, &gateway.url(), USER])
+            .env("NO_PROXY", "127.0.0.1")
+            .stderr(Stdio::piped())
+            .output()
+            .await
+            .unwrap();
+        let errors = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "{provider:?}: {errors}");
+        let read: Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert_eq!(read["streamed"], ANSWER, "{provider:?}");
+        assert_eq!(read["whole"], ANSWER, "{provider:?}");
+        assert!(read["usage"].as_u64().unwrap() > 0, "{provider:?}");
+        for model in read["models"].as_array().into_iter().flatten() {
+            let name = model.as_str().unwrap();
+            assert_eq!(name.trim_start_matches("models/"), "chatctl");
+        }
+        for dimensions in read["embeddings"].as_array().into_iter().flatten() {
+            assert_eq!(dimensions, 1536, "{provider:?}");
+        }
+    }
+}
