@@ -113,6 +113,7 @@ class Bench:
                 "--database-url", url, "--ready", "/health",
                 "--start", f"env GATEWAY_URL={{gateway_url}} {setting} {program}",
             ]
+            command += ["--gate", self.args.gate] if self.args.gate else []
             done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
         if not done.stdout:
             return "error", done.stderr.strip(), None
@@ -149,6 +150,7 @@ def main():
     parser.add_argument("--python", default=str(ROOT / "target/venv/bin/python"))
     parser.add_argument("--node", default=str(ROOT / "target/node"), help="the folder with the drivers of the Node servers")
     parser.add_argument("--proof", default="gate", choices=["auto", "gate", "fault", "observe"])
+    parser.add_argument("--gate", help="this gate, not the default one")
     parser.add_argument("--on", nargs="*", default=["sqlite", "postgres", "mariadb"], help="only these databases")
     parser.add_argument("-n", type=int, default=12, help="runs of each cell, transports in turn")
     parser.add_argument("--jobs", type=int, default=2)

@@ -3,7 +3,7 @@
 use crate::cli::{Cli, Color, Command, Global};
 use crate::commands::{Done, Env};
 use crate::config::Config;
-use crate::gate::holder;
+use crate::gate::{alarm, holder};
 use crate::http::supervisor;
 use crate::mask::Mask;
 use crate::outcome::Outcome;
@@ -54,6 +54,7 @@ pub fn run(cli: Cli, out: Streams<'_>, err: Streams<'_>) -> ExitCode {
     let outcome = match &cli.command {
         // The helpers have no runtime, no signals and no report.
         Command::GateHolder(args) => holder::run(args, &mut *out()).map(|()| Outcome::Pass.into()),
+        Command::GateAlarm(args) => alarm::run(args).map(|()| Outcome::Pass.into()),
         Command::Supervise(args) => supervisor::run(args, &mut *out())
             .map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1))),
         _ => {
@@ -272,7 +273,10 @@ async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
         Command::Explain(args) => commands::explain::run(&args),
         Command::Config => Ok(commands::config::run(&env)),
         Command::Completions { shell } => Ok(completions(shell)),
-        Command::Inspect(_) | Command::GateHolder(_) | Command::Supervise(_) => {
+        Command::Inspect(_)
+        | Command::GateHolder(_)
+        | Command::GateAlarm(_)
+        | Command::Supervise(_) => {
             unreachable!("they are run in another way")
         }
     }

@@ -1,7 +1,7 @@
 //! The command line: types only, no logic.
 
 use crate::commands::{audit, demo, explain, inspect, migrate, verify_stream};
-use crate::gate::holder;
+use crate::gate::{alarm, holder};
 use crate::http::supervisor;
 use crate::outcome::EXIT_CODES;
 use crate::render;
@@ -103,6 +103,10 @@ pub enum Command {
     /// Hold a gate for another chatctl process
     #[command(hide = true)]
     GateHolder(holder::Args),
+
+    /// End another chatctl process that is stopped while it relays
+    #[command(hide = true)]
+    GateAlarm(alarm::Args),
 
     /// Run a server for another chatctl process
     #[command(hide = true)]

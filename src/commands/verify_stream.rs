@@ -2,7 +2,7 @@
 
 use super::{Done, Env};
 use crate::db::Target;
-use crate::gate;
+use crate::gate::CommitFault;
 use crate::report::Report;
 use crate::stop::Stop;
 use crate::stream::profiles::Profile;
@@ -10,6 +10,7 @@ use crate::stream::run::{Options, Proof, Require, World};
 use crate::stream::session::Session;
 use crate::stream::setup::Wanted;
 use crate::stream::{profiles, run, setup};
+use crate::{db, gate};
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -64,6 +65,19 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub require: Option<Require>,
 
+    /// What to do to the commit that carries the answer, a case each; several are separated by `,`
+    #[arg(long, value_enum, value_name = "FAULT", value_delimiter = ',')]
+    pub fault: Vec<CommitFault>,
+
+    /// Let a gate lock the table of answers in a database of another machine: nobody can write there
+    /// while it is closed, up to --max-hold at a time
+    #[arg(long)]
+    pub allow_gate: bool,
+
+    /// Remove from the store what a killed run left there, and do nothing else
+    #[arg(long)]
+    pub clean: bool,
+
     /// The gate to use [default: the strongest that works]
     #[arg(long, value_parser = PossibleValuesParser::new(gate::ALL.iter().map(|kind| kind.name)))]
     pub gate: Option<String>,
@@ -116,6 +130,8 @@ impl From<Args> for Wanted {
             origin: args.origin,
             proof: args.proof,
             require: args.require,
+            faults: args.fault,
+            allow_gate: args.allow_gate,
             gate: args.gate,
             trials: args.trials,
             hold: args.hold,
@@ -131,19 +147,38 @@ impl From<Args> for Wanted {
 
 /// Runs it.
 pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
+    if args.clean {
+        return Ok(Done::Text(clean(&env).await?));
+    }
     Ok(Done::Report(Box::new(report(&args.into(), &env).await?)))
+}
+
+/// Removes what a run left.
+async fn clean(env: &Env) -> anyhow::Result<String> {
+    let db = db::open(Target::parse(&database_url(env)?)?).await?;
+    let swept = gate::sweep(db.as_ref()).await?;
+    Ok(if swept.is_empty() {
+        "nothing of chatctl is in the store\n".to_owned()
+    } else {
+        format!("removed: {}\n", swept.join(", "))
+    })
+}
+
+/// The address of the store.
+fn database_url(env: &Env) -> anyhow::Result<String> {
+    let url = env.config.value("database-url", env.database_url.as_deref())?.ok_or_else(|| {
+        Stop::usage("no store: the proof reads the database of the server under test")
+            .hint("use --database-url, such as sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
+    })?;
+    env.mask.keep_of(&url);
+    Ok(url)
 }
 
 /// Verifies, and leaves nothing behind: neither after an error nor after a signal.
 pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let (config, context) = (&env.config, env.setup());
     let sessions = setup::sessions(wanted, &context)?;
-    let url = config.value("database-url", env.database_url.as_deref())?.ok_or_else(|| {
-        Stop::usage("no store: the proof reads the database of the server under test")
-            .hint("use --database-url, such as sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
-    })?;
-    env.mask.keep_of(&url);
-    let target = Target::parse(&url)?;
+    let target = Target::parse(&database_url(env)?)?;
     let options = setup::options(wanted, config, &target)?;
     env.progress
         .note(&format!("seed {} replays this run's choices", options.seed));

@@ -84,6 +84,12 @@ pub static SETTINGS: &[Setting] = &[
         Some("held"),
         "which verdicts of verify-stream pass",
     ),
+    setting(
+        "fault",
+        "CHATCTL_FAULT",
+        None,
+        "what is done to the commit that carries the answer, separated by `,`",
+    ),
     setting("gate", "CHATCTL_GATE", None, "which gate"),
     setting(
         "database-listen",

@@ -124,6 +124,17 @@ impl Target {
         matches!(self.at, At::File { .. })
     }
 
+    /// Whether it is on this machine, as far as its address says.
+    pub fn is_local(&self) -> bool {
+        self.login().is_none_or(|login| {
+            let host = login.host.trim_matches(['[', ']']);
+            let address = host.parse::<std::net::IpAddr>();
+            host.starts_with('/')
+                || host == "localhost"
+                || address.is_ok_and(|address| address.is_loopback())
+        })
+    }
+
     /// The file of an embedded database; empty for one with a server.
     pub fn path(&self) -> &Path {
         match &self.at {

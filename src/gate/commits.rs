@@ -7,7 +7,7 @@
 
 use crate::clock::Tick;
 use crate::db::Tried;
-pub use crate::trace::wire::Order;
+pub use crate::trace::wire::{Lasts, Order};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -44,14 +44,15 @@ pub trait CommitGate: Send {
     /// Whether it can make a commit fail in this way.
     fn can(&self, fault: CommitFault) -> bool;
 
-    /// Makes the commit that carries the nonce fail, until the gate is opened. Holds back nothing else.
-    fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault) -> Tried<'a, Tick>;
+    /// Does this to the commit that carries the nonce, at the longest until the gate is opened. Holds
+    /// back nothing else.
+    fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault, lasts: Lasts) -> Tried<'a, Tick>;
 
     /// How many commits, or answers, were let through because they had been withheld for as long as
     /// allowed. To be asked after the gate was opened.
     fn expired(&self) -> u32;
 
-    /// How many commits met the fault. To be asked after the gate was opened.
+    /// How many commits met the fault as it was meant. To be asked after the gate was opened.
     fn faults_done(&self) -> u32;
 
     /// Lets everything through. Opening an open gate does nothing.
@@ -140,22 +141,76 @@ pub enum CommitOutcome {
 }
 
 /// What can be done to the very commit that carries the answer, without any right in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum CommitFault {
-    /// The transaction is rolled back, and the commit is answered with an error.
+    /// The transaction is rolled back, and the commit is answered with an error
     CommitError,
-    /// The connection breaks before the commit reaches the store: it is surely not committed.
+    /// The connection breaks before the commit reaches the database: it is surely not committed
     LostBefore,
-    /// The connection breaks after the commit and before its answer: the server can't know.
+    /// The connection breaks after the commit and before its answer: the server can't know
     LostAfter,
-    /// The commit takes this long.
-    Slow(Duration),
-    /// Every connection breaks, and new ones break too.
+    /// The commit takes 3 seconds
+    Slow,
+    /// Every connection breaks, and new ones break too, for 3 seconds
     DatabaseGone,
-    /// The connection breaks, and new ones are refused: there are too many.
+    /// The connection breaks, and new ones are refused, for 3 seconds: there are too many
     TooManyConnections,
-    /// The commit's system call fails: no space is left on the device.
+    /// SQLite's commit fails once: no space is left on the device
     DiskFull,
-    /// The commit's system call fails: the device does.
+    /// SQLite's commit fails once: the device does
     IoError,
+}
+
+impl CommitFault {
+    /// How long a slow commit takes.
+    pub const SLOW: Duration = Duration::from_secs(3);
+
+    /// Its name, as a person types it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CommitError => "commit-error",
+            Self::LostBefore => "lost-before",
+            Self::LostAfter => "lost-after",
+            Self::Slow => "slow",
+            Self::DatabaseGone => "database-gone",
+            Self::TooManyConnections => "too-many-connections",
+            Self::DiskFull => "disk-full",
+            Self::IoError => "io-error",
+        }
+    }
+
+    /// How long it lasts where it really happens.
+    pub const fn lasts(self) -> Lasts {
+        match self {
+            Self::CommitError
+            | Self::LostBefore
+            | Self::LostAfter
+            | Self::Slow
+            | Self::DiskFull
+            | Self::IoError => Lasts::OneCommit,
+            Self::DatabaseGone | Self::TooManyConnections => Lasts::UntilOpened,
+        }
+    }
+
+    /// Where it is made.
+    pub const fn place(self) -> FaultPlace {
+        match self {
+            Self::CommitError
+            | Self::LostBefore
+            | Self::LostAfter
+            | Self::Slow
+            | Self::DatabaseGone
+            | Self::TooManyConnections => FaultPlace::Wire,
+            Self::DiskFull | Self::IoError => FaultPlace::SystemCall,
+        }
+    }
+}
+
+/// Where a commit can be made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultPlace {
+    /// On the wire to a database server.
+    Wire,
+    /// At the system call of a server that writes a file.
+    SystemCall,
 }

@@ -8,23 +8,29 @@
 //! A gate never outlives the process nor its `--max-hold`, and never waits for the server without
 //! a deadline.
 
+pub mod alarm;
 mod begin_immediate;
 mod commits;
+mod constraint_trigger;
 mod fault;
 pub mod holder;
 mod ofd;
 mod proxy;
 mod raw_locks;
 mod syscalls;
+mod table_lock;
+mod turnstile;
 
 use crate::clock::Tick;
 use crate::db::{Db, Tried};
 use crate::model::Engine;
+use anyhow::Context as _;
 use std::time::Duration;
 use tokio::sync::watch;
 
 pub use commits::{
-    Carries, CommitFault, CommitGate, CommitOutcome, Hold, Order, Passed, Stage, Traffic, Withheld,
+    Carries, CommitFault, CommitGate, CommitOutcome, FaultPlace, Hold, Lasts, Order, Passed, Stage,
+    Traffic, Withheld,
 };
 pub use fault::{Fault, ON_PURPOSE};
 pub use proxy::{Listen, Proxy};
@@ -47,6 +53,17 @@ pub trait Gate: Send {
 
     /// Opens the gate. Opening an open gate does nothing.
     fn open(&mut self) -> Tried<'_, Tick>;
+
+    /// Whether a trial behind it can prove an order. The error says why not: it then finds violations
+    /// only.
+    fn proves(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// Opens it for good, and takes out of the store what was put there for it.
+    fn end(&mut self) -> Tried<'_, ()> {
+        Box::pin(async { self.open().await.map(|_| ()) })
+    }
 }
 
 /// The answer to closing.
@@ -72,6 +89,8 @@ pub enum Waiting {
     Nobody,
     /// A commit waits; nothing can be committed, and reading would wait too.
     Commit,
+    /// A writer waits, and the store can be read.
+    Writer,
 }
 
 /// One step: the gate opened, something passed, the gate closed.
@@ -87,11 +106,54 @@ pub struct Step {
     pub writer_after: Option<Duration>,
 }
 
-/// What a gate needs to know.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The longest that the gate may stay closed in one hold.
+/// What a lock is made on.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// The store.
+    pub db: &'a dyn Db,
+    /// The longest that it may stay closed in one hold.
     pub max_hold: Duration,
+    /// Where the answers are; absent where their texts can't be read.
+    pub answers: Option<Answers<'a>>,
+}
+
+/// Where chatctl's answers are.
+#[derive(Clone, Copy)]
+pub struct Answers<'a> {
+    /// The table.
+    pub table: &'a str,
+    /// The column that holds their text.
+    pub column: &'a str,
+    /// What stands in each of them, and in no other text.
+    pub mark: &'a str,
+}
+
+impl<'a> Ground<'a> {
+    fn answers(&self) -> anyhow::Result<Answers<'a>> {
+        self.answers
+            .context("the store's texts can't be read, so the table of answers is not known")
+    }
+}
+
+/// Takes out of a store what a run left there that was killed. Says what it was.
+///
+/// # Errors
+/// When the store can't be written, or is locked by somebody else.
+pub async fn sweep(db: &dyn Db) -> anyhow::Result<Vec<String>> {
+    let engine = db.target().engine();
+    let mut swept = Vec::new();
+    if Fault::works_on(engine) && Fault::sweep(db).await? {
+        swept.push("the triggers chatctl_fault_*".to_owned());
+    }
+    if constraint_trigger::KIND.engines.contains(&engine) {
+        let tables = constraint_trigger::sweep(db).await?;
+        swept.extend(
+            tables
+                .iter()
+                .map(|it| format!("the trigger chatctl_gate on {it}")),
+        );
+    }
+    Ok(swept)
 }
 
 /// A row of the table.
@@ -113,13 +175,15 @@ pub enum How {
     /// At the system calls of a server that chatctl starts.
     SystemCalls,
     /// By a lock on the store. An error says why it can't be used here.
-    Lock(for<'a> fn(&'a dyn Db, Limits) -> Tried<'a, Box<dyn Gate>>),
+    Lock(for<'a> fn(Ground<'a>) -> Tried<'a, Box<dyn Gate>>),
 }
 
 /// Every gate, strongest first.
 pub static ALL: &[Kind] = &[
     proxy::KIND,
     syscalls::KIND,
+    constraint_trigger::KIND,
+    table_lock::KIND,
     raw_locks::KIND,
     begin_immediate::KIND,
 ];

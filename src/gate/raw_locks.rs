@@ -1,9 +1,9 @@
 //! SQLite's lock bytes, held by a helper process: the gate that can let exactly one write through.
 
 use super::holder::{Answer, Ask, Journal};
-use super::{Closed, Gate, How, Kind, Limits, Step, Waiting, begin_immediate};
+use super::{Closed, Gate, Ground, How, Kind, Step, Waiting, begin_immediate};
 use crate::clock::Tick;
-use crate::db::{Db, Tried, WriteError, Writer};
+use crate::db::{Tried, WriteError, Writer};
 use crate::itself;
 use crate::model::Engine;
 use anyhow::Context as _;
@@ -19,7 +19,7 @@ pub(super) const KIND: Kind = Kind {
     name: "raw-locks",
     engines: &[Engine::Sqlite],
     what: "every write to the database file, by the lock bytes of SQLite's own protocol",
-    how: How::Lock(|db, limits| Box::pin(open(db, limits))),
+    how: How::Lock(|ground| Box::pin(open(ground))),
 };
 
 /// How long closing may wait for another writer, in milliseconds.
@@ -46,7 +46,8 @@ struct Helper {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-async fn open(db: &dyn Db, limits: Limits) -> anyhow::Result<Box<dyn Gate>> {
+async fn open(ground: Ground<'_>) -> anyhow::Result<Box<dyn Gate>> {
+    let Ground { db, max_hold, .. } = ground;
     anyhow::ensure!(
         cfg!(target_os = "linux"),
         "open-file-description locks need Linux"
@@ -66,7 +67,7 @@ async fn open(db: &dyn Db, limits: Limits) -> anyhow::Result<Box<dyn Gate>> {
     let mut gate = RawLocks {
         path: db.target().path().to_owned(),
         journal,
-        alarm: u32::try_from(limits.max_hold.as_millis().div_ceil(1000))? + ALARM_GRACE,
+        alarm: u32::try_from(max_hold.as_millis().div_ceil(1000))? + ALARM_GRACE,
         helper: None,
         witness,
     };

@@ -12,7 +12,7 @@ use crate::clock::Tick;
 use crate::db::Tried;
 use crate::http::{Server, Tracing};
 use crate::model::Engine;
-use crate::trace::wire::{Ask, Close, Errno, Order, State, Told};
+use crate::trace::wire::{Ask, Close, Errno, Fault, Lasts, Order, State, Told};
 use anyhow::Context as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl Syscalls {
         })
     }
 
-    async fn start(&mut self, hold: Hold<'_>, fault: Option<Errno>) -> anyhow::Result<Tick> {
+    async fn start(&mut self, hold: Hold<'_>, fault: Option<Fault>) -> anyhow::Result<Tick> {
         // What an earlier hold still told is of no use.
         while self.answers.try_recv().is_ok() {}
         (self.expired, self.faults) = (0, 0);
@@ -257,15 +257,15 @@ impl CommitGate for Syscalls {
         errno(fault).is_some()
     }
 
-    fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault) -> Tried<'a, Tick> {
+    fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault, lasts: Lasts) -> Tried<'a, Tick> {
         let hold = Hold {
             nonce,
             order: Order::Arrival,
             patience: Duration::ZERO,
         };
         Box::pin(async move {
-            let fault = errno(fault).context("this gate can't make a commit fail in this way")?;
-            self.start(hold, Some(fault)).await
+            let errno = errno(fault).context("this gate can't make a commit fail in this way")?;
+            self.start(hold, Some(Fault { errno, lasts })).await
         })
     }
 
@@ -311,7 +311,7 @@ fn errno(fault: CommitFault) -> Option<Errno> {
         CommitFault::CommitError
         | CommitFault::LostBefore
         | CommitFault::LostAfter
-        | CommitFault::Slow(_)
+        | CommitFault::Slow
         | CommitFault::DatabaseGone
         | CommitFault::TooManyConnections => None,
     }

@@ -7,7 +7,8 @@ use super::{Failing, Failure, Format, Kind, Style, escape, text};
 use crate::outcome::Outcome;
 use crate::report;
 use crate::report::{
-    Case, Evidence, Finding, Moment, Place, Report, Row, Severity, StoreLine, Timeline, Verdict,
+    Case, CommitMoment, Evidence, Finding, Moment, Place, Report, Row, Severity, StoreLine,
+    Timeline, Verdict,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -72,6 +73,8 @@ struct MomentRow<'a> {
     time: Option<String>,
     lane: &'static str,
     what: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a CommitMoment>,
 }
 
 #[derive(Serialize)]
@@ -198,6 +201,7 @@ fn moment<'a>(timeline: &Timeline, moment: &'a Moment) -> MomentRow<'a> {
         time: timeline.time_of(moment).map(text::second),
         lane: moment.lane.word(),
         what: &moment.what,
+        commit: moment.commit.as_ref(),
     }
 }
 

@@ -29,6 +29,45 @@ impl Lane {
     }
 }
 
+/// What was done to a commit of the server, for a program to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CommitMoment {
+    /// What was done to it.
+    pub event: CommitEvent,
+    /// Whose it is: the connection, or the thread.
+    pub by: String,
+    /// The server's own statement, or system call, that commits.
+    pub commit: String,
+    /// The statements of its transaction since the gate closed, shortened.
+    pub statements: Vec<String>,
+    /// Whether the transaction carries the answer.
+    pub carries_answer: bool,
+    /// Which one it was that was let through, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
+    /// For how long it, or its answer, was withheld before this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withheld_ms: Option<u64>,
+    /// Who else waited, at the gate or in the database.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    /// Whether the answer's row is complete afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_complete: Option<bool>,
+}
+
+/// What is done to a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommitEvent {
+    /// It came to the gate, and is withheld.
+    Withheld,
+    /// It was let through, and its answer is withheld.
+    LetThrough,
+    /// The server was given the answer.
+    AnswerGiven,
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
@@ -38,6 +77,8 @@ pub struct Moment {
     pub lane: Lane,
     /// What, in a few words.
     pub what: String,
+    /// The same of a commit, for a program to read.
+    pub commit: Option<CommitMoment>,
 }
 
 /// The moments of one trial, sorted by time.
@@ -68,16 +109,39 @@ impl Timeline {
 
     /// Adds a moment at its place; moments at the same time keep the order they came in.
     pub fn add(&mut self, at: Duration, lane: Lane, what: impl Into<String>) {
-        let place = self.moments.partition_point(|moment| moment.at <= at);
         let what = what.into();
-        self.moments.insert(place, Moment { at, lane, what });
+        self.insert(Moment {
+            at,
+            lane,
+            what,
+            commit: None,
+        });
+    }
+
+    /// Adds what was done to a commit.
+    pub fn add_commit(&mut self, at: Duration, what: impl Into<String>, commit: CommitMoment) {
+        self.insert(Moment {
+            at,
+            lane: Lane::Store,
+            what: what.into(),
+            commit: Some(commit),
+        });
+    }
+
+    fn insert(&mut self, moment: Moment) {
+        let place = self.moments.partition_point(|it| it.at <= moment.at);
+        self.moments.insert(place, moment);
     }
 
     /// Hands out what every moment says.
     pub(super) fn each_text(&mut self, change: &mut impl FnMut(&mut String)) {
-        self.moments
-            .iter_mut()
-            .for_each(|moment| change(&mut moment.what));
+        for moment in &mut self.moments {
+            change(&mut moment.what);
+            if let Some(commit) = &mut moment.commit {
+                change(&mut commit.commit);
+                commit.statements.iter_mut().for_each(&mut *change);
+            }
+        }
     }
 
     /// The moments, earliest first.

@@ -8,7 +8,7 @@
 
 use super::registers::Registers;
 use super::watch::{Call, Entry, Exit, Thread, Watch};
-use super::wire::{Answered, Ask, Close, Commit, Errno as Fault, Order, State, Told};
+use super::wire::{Answered, Ask, Close, Commit, Errno as Ends, Lasts, Order, State, Told};
 use crate::clock;
 use crate::clock::Tick;
 use calls::Files;
@@ -475,11 +475,12 @@ impl Closed {
     ) -> bool {
         let carries = self.watch.carries(thread);
         if let Some(fault) = self.close.fault {
-            if carries && registers.skip(pid(thread)) {
+            let is_over = fault.lasts == Lasts::OneCommit && self.faults > 0;
+            if carries && !is_over && registers.skip(pid(thread)) {
                 self.faults += 1;
-                traced.failing = Some(match fault {
-                    Fault::NoSpace => Errno::ENOSPC,
-                    Fault::Io => Errno::EIO,
+                traced.failing = Some(match fault.errno {
+                    Ends::NoSpace => Errno::ENOSPC,
+                    Ends::Io => Errno::EIO,
                 });
             }
             return true;

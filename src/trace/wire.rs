@@ -33,7 +33,26 @@ pub struct Close {
     /// The longest that anything may be held.
     pub max_hold: Duration,
     /// What happens at the commit that carries the nonce, in place of holding it.
-    pub fault: Option<Errno>,
+    pub fault: Option<Fault>,
+}
+
+/// What a system call is made to end with, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The error.
+    pub errno: Errno,
+    /// How often.
+    pub lasts: Lasts,
+}
+
+/// How long a fault lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lasts {
+    /// For one commit: one that is tried again succeeds.
+    OneCommit,
+    /// Until the gate is opened.
+    UntilOpened,
 }
 
 /// Which of several writers goes first.

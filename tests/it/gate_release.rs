@@ -1,6 +1,7 @@
 //! A gate never outlives chatctl: not when it is killed, nor when it is stopped, nor on Ctrl-C.
 
 use crate::common::Chat;
+use crate::common::servers::{MariaDb, Postgres, run_sql, texts};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -70,6 +71,14 @@ fn until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
 /// The session's server holds its answer back while the gate is closed, so the gate stays closed
 /// for the whole hold.
 fn closed(chat: &Chat) -> Child {
+    let child = closed_by(chat, "raw-locks");
+    assert!(helper(&chat.database()).is_some(), "no gate was opened");
+    child
+}
+
+/// The same with this gate. At the system call a save of the server keeps the store locked while its
+/// commit is withheld.
+fn closed_by(chat: &Chat, gate: &str) -> Child {
     let hold = format!("{MAX_HOLD}ms");
     let child = chat
         .verify()
@@ -77,7 +86,7 @@ fn closed(chat: &Chat) -> Child {
             "--proof",
             "gate",
             "--gate",
-            "raw-locks",
+            gate,
             "--hold",
             &hold,
             "--max-hold",
@@ -88,15 +97,15 @@ fn closed(chat: &Chat) -> Child {
         .spawn()
         .unwrap();
     let database = chat.database();
+    let is_locked = || {
+        database.exists() && !write(&database, Duration::ZERO) && {
+            // A save of the server may be under way for a moment, also without a gate.
+            std::thread::sleep(Duration::from_millis(300));
+            !write(&database, Duration::ZERO)
+        }
+    };
     assert!(
-        until(Duration::from_secs(30), || helper(&database).is_some()),
-        "no gate was opened"
-    );
-    assert!(
-        until(Duration::from_secs(10), || !write(
-            &database,
-            Duration::ZERO
-        )),
+        until(Duration::from_secs(60), is_locked),
         "the gate was never closed"
     );
     child
@@ -270,4 +279,118 @@ fn a_lost_gate_proves_nothing() {
     assert_ne!(report["verdict"], "proven", "{report:#}");
     assert_ne!(report["verdict"], "held", "{report:#}");
     assert_eq!(output.status.code(), Some(3));
+}
+
+/// A commit that is withheld at its system call when chatctl is killed is done or undone as a whole,
+/// and when chatctl is stopped it is let through after the longest hold.
+#[test]
+fn a_commit_withheld_at_its_system_call_does_not_stay() {
+    for (journal, signal) in [
+        ("wal", Signal::SIGKILL),
+        ("delete", Signal::SIGKILL),
+        ("wal", Signal::SIGSTOP),
+    ] {
+        let chat = Chat::new("correct").stack("sync").journal(journal);
+        let mut child = closed_by(&chat, "syscalls");
+        let pid = Pid::from_raw(child.id() as i32);
+        kill(pid, signal).unwrap();
+        let patience = match signal {
+            Signal::SIGKILL => Duration::from_secs(5),
+            _ => Duration::from_millis(MAX_HOLD + 2000),
+        };
+        assert!(
+            write(&chat.database(), patience),
+            "{journal} {signal}: the store is still locked"
+        );
+        if signal == Signal::SIGSTOP {
+            kill(pid, Signal::SIGKILL).unwrap();
+        }
+        child.wait().unwrap();
+        nothing_is_left(&chat);
+    }
+}
+
+/// The helper that traces the server, of this database.
+fn tracer(chat: &Chat) -> Option<Pid> {
+    let database = chat.database();
+    let database = database.to_str().unwrap();
+    processes().into_iter().find_map(|(pid, command)| {
+        let traces = command.contains(" supervise ") && command.contains(database);
+        traces.then_some(pid)
+    })
+}
+
+/// A tracer that is killed or stopped in the middle of a hold ends the run without a verdict, and
+/// leaves neither itself nor the server.
+#[test]
+fn a_lost_tracer_proves_nothing() {
+    for signal in [Signal::SIGKILL, Signal::SIGSTOP] {
+        let chat = Chat::new("correct").stack("sync");
+        let mut child = closed_by(&chat, "syscalls");
+        kill(tracer(&chat).unwrap(), signal).unwrap();
+        let mut status = None;
+        until(Duration::from_secs(60), || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        let status = status.unwrap_or_else(|| {
+            child.kill().unwrap();
+            panic!("{signal}: chatctl does not end")
+        });
+        assert_eq!(status.code(), Some(3), "{signal}");
+        nothing_is_left(&chat);
+    }
+}
+
+/// How many sessions of a server's own are in a transaction that waits for its client.
+fn open_transactions(url: &str) -> usize {
+    let sql = if url.starts_with("postgres") {
+        "SELECT pid::text FROM pg_stat_activity WHERE state = 'idle in transaction' \
+         AND clock_timestamp() - state_change > interval '300 ms'"
+    } else {
+        "SELECT CAST(trx_id AS char) FROM information_schema.innodb_trx \
+         WHERE trx_rows_modified > 0 AND trx_started < now() - INTERVAL 1 SECOND"
+    };
+    // MariaDB tells what it last told where it is asked again within 0.1 s.
+    std::thread::sleep(Duration::from_millis(150));
+    texts(url, sql).len()
+}
+
+/// Behind the proxy the database rolls a withheld commit back: at once when chatctl is killed, and
+/// within the alarm when it is stopped, which nothing but its end can do.
+#[test]
+fn a_commit_withheld_on_the_wire_is_rolled_back() {
+    let (postgres, mariadb) = (Postgres::start(), MariaDb::start());
+    for signal in [Signal::SIGKILL, Signal::SIGSTOP] {
+        for (url, driver) in [
+            (postgres.database(signal.as_str()), "psycopg2"),
+            (mariadb.database(signal.as_str()), "pymysql"),
+        ] {
+            let chat = Chat::new("correct").stack("sync").on(url.clone(), driver);
+            let hold = format!("{}ms", 2 * MAX_HOLD);
+            let mut child = chat
+                .verify()
+                .args(["--proof", "gate", "--hold", &hold, "--max-hold", &hold])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let is_withheld = || open_transactions(&url) > 0;
+            assert!(until(Duration::from_secs(60), is_withheld), "{driver}");
+            let answers = || texts(&url, "SELECT CAST(id AS char) FROM message").len();
+            let before = answers();
+            kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+            let patience = match signal {
+                Signal::SIGKILL => Duration::from_secs(3),
+                _ => Duration::from_millis(2 * MAX_HOLD + 4000),
+            };
+            let is_free = until(patience, || open_transactions(&url) == 0);
+            let ended = until(Duration::from_secs(3), || {
+                child.try_wait().unwrap().is_some()
+            });
+            assert!(is_free && ended, "{driver} {signal}: {is_free} {ended}");
+            assert_eq!(answers(), before, "{driver} {signal}");
+            run_sql(&url, "UPDATE message SET content = content");
+        }
+    }
 }

@@ -184,6 +184,49 @@ fn a_save_that_fails_is_told_on_postgresql() {
     }
 }
 
+/// A proof tells the server's own statements, in words and as fields; `--redact` hides their values.
+#[test]
+fn the_evidence_is_the_servers_own_sql() {
+    let server = Postgres::start();
+    for (name, redact) in [("shown", &[][..]), ("hidden", &["--redact"])] {
+        // This driver writes values into the statements.
+        let chat = Chat::new("three_transactions")
+            .stack("sync")
+            .on(server.database(name), "psycopg2");
+        let mut arguments = vec!["--proof", "gate", "--trials", "3"];
+        arguments.extend(redact);
+        let (report, _) = chat.report(&arguments);
+        let order = crate::common::case(&report, "/order");
+        assert_eq!(order["verdict"], "proven", "{report:#}");
+        let moments = order["timeline"].as_array().unwrap();
+        let of = |event: &str| {
+            let commits = moments.iter().filter(|it| it["commit"]["event"] == event);
+            commits.map(|it| &it["commit"]).collect::<Vec<_>>()
+        };
+        let withheld = of("withheld");
+        let carries = withheld.iter().find(|it| it["carries_answer"] == true);
+        let insert = carries.unwrap()["statements"].to_string();
+        assert!(insert.contains("INSERT INTO message"), "{insert}");
+        // The conversation's key.
+        let mut runs = insert.split(|c: char| !c.is_ascii_hexdigit());
+        let has_key = runs.any(|run| run.len() >= 16);
+        assert_eq!(has_key, redact.is_empty(), "{insert}");
+        let let_through = of("let-through");
+        for (index, commit) in let_through.iter().enumerate() {
+            assert_eq!(commit["step"], index + 1);
+            assert!(commit["withheld_ms"].as_u64().unwrap() >= 300, "{commit:#}");
+            assert!(commit["by"].as_str().unwrap().starts_with("connection "));
+        }
+        let complete: Vec<_> = let_through
+            .iter()
+            .map(|it| it["row_complete"] == true)
+            .collect();
+        // The session, then the message; what follows changes no row.
+        assert_eq!(complete[..2], [false, true], "{order:#}");
+        assert_eq!(of("answer-given").len(), let_through.len());
+    }
+}
+
 /// A server whose way to its database does not lead through the gate gets no verdict.
 #[test]
 fn a_server_that_connects_elsewhere_gets_no_verdict() {

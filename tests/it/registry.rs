@@ -56,14 +56,23 @@ fn every_provider_has_a_row() {
 #[test]
 fn every_check_has_a_row() {
     let named = rows(judge::ALL.iter().map(|check| check.code));
-    assert_eq!(files("src/stream/judge", &["commit-order", "order"]), named);
+    assert_eq!(
+        files(
+            "src/stream/judge",
+            &["commit-fault", "commit-order", "order"]
+        ),
+        named
+    );
 }
 
 #[test]
 fn every_gate_has_a_row() {
     let named = rows(gate::ALL.iter().map(|kind| kind.name));
     assert_eq!(
-        files("src/gate", &["commits", "holder", "fault", "ofd"]),
+        files(
+            "src/gate",
+            &["alarm", "commits", "holder", "fault", "ofd", "turnstile"]
+        ),
         named
     );
 }

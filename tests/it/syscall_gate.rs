@@ -3,7 +3,7 @@
 use crate::common::stores::run;
 use crate::common::{python, root};
 use chatctl::gate::{
-    Carries, CommitFault, CommitGate as _, CommitOutcome, Hold, Order, Syscalls, Withheld,
+    Carries, CommitFault, CommitGate as _, CommitOutcome, Hold, Lasts, Order, Syscalls, Withheld,
 };
 use chatctl::http::{Server, Start};
 use chatctl::itself;
@@ -216,7 +216,9 @@ fn a_full_disk_at_the_commit_fails_this_commit_only() {
         ] {
             let mut writer = Writer::start(journal, "").await;
             let mut gate = writer.gate();
-            gate.arm("nonce-1", fault).await.unwrap();
+            gate.arm("nonce-1", fault, Lasts::UntilOpened)
+                .await
+                .unwrap();
             assert_eq!(writer.ask("/save", "other").await.unwrap(), "ok");
             assert_eq!(writer.ask("/save", "nonce-1").await.unwrap(), words);
             gate.open().await.unwrap();

@@ -14,7 +14,8 @@ mod tls;
 mod upstream;
 mod wire;
 
-use super::commits::{CommitFault, CommitGate, Hold, Passed, Traffic, Withheld};
+use super::alarm::Alarm;
+use super::commits::{CommitFault, CommitGate, FaultPlace, Hold, Lasts, Passed, Traffic, Withheld};
 use super::{How, Kind};
 use crate::clock::Tick;
 use crate::db::{Login, Target, Tried};
@@ -46,6 +47,8 @@ pub struct Proxy {
     queue: Arc<Queue>,
     address: SocketAddr,
     socket: Option<PathBuf>,
+    // Ends this process where it is stopped for too long.
+    _alarm: Option<Alarm>,
     // Aborted when the proxy is dropped, with all connections.
     _serving: JoinSet<()>,
 }
@@ -120,8 +123,19 @@ impl Proxy {
             queue,
             address,
             socket,
+            _alarm: None,
             _serving: serving,
         })
+    }
+
+    /// Has a helper end this process when it is stopped for longer than a hold: nothing else can end
+    /// the connections of a relay that is stopped.
+    ///
+    /// # Errors
+    /// When the helper can't be started.
+    pub fn watched(mut self, max_hold: Duration) -> anyhow::Result<Self> {
+        self._alarm = Some(Alarm::start(max_hold)?);
+        Ok(self)
     }
 
     /// Where it listens; port 0 when it listens at a socket in a folder.
@@ -194,19 +208,11 @@ impl CommitGate for Proxy {
     }
 
     fn can(&self, fault: CommitFault) -> bool {
-        match fault {
-            CommitFault::CommitError
-            | CommitFault::LostBefore
-            | CommitFault::LostAfter
-            | CommitFault::Slow(_)
-            | CommitFault::DatabaseGone
-            | CommitFault::TooManyConnections => true,
-            CommitFault::DiskFull | CommitFault::IoError => false,
-        }
+        fault.place() == FaultPlace::Wire
     }
 
-    fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault) -> Tried<'a, Tick> {
-        let at = self.queue.arm(nonce, fault);
+    fn arm<'a>(&'a mut self, nonce: &'a str, fault: CommitFault, lasts: Lasts) -> Tried<'a, Tick> {
+        let at = self.queue.arm(nonce, fault, lasts);
         Box::pin(async move { Ok(at) })
     }
 

@@ -5,7 +5,7 @@
 
 use crate::clock;
 use crate::clock::Tick;
-use crate::gate::commits::{Carries, CommitFault, CommitOutcome, Passed, Stage, Withheld};
+use crate::gate::commits::{Carries, CommitFault, CommitOutcome, Lasts, Passed, Stage, Withheld};
 use crate::trace::wire::Order;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -41,9 +41,18 @@ struct State {
     /// Whose first write is withheld: the connection that writes first.
     lets_pass: Option<LetsPass>,
     expired: u32,
-    fault: Option<CommitFault>,
+    fault: Option<Armed>,
     faults_done: u32,
     broken: Option<String>,
+}
+
+/// A fault that waits for its commit.
+#[derive(Clone, Copy)]
+struct Armed {
+    fault: CommitFault,
+    lasts: Lasts,
+    /// Whether a commit has met it.
+    met: bool,
 }
 
 /// Which connection lets another one go first.
@@ -199,9 +208,15 @@ impl Queue {
         self.state().connections
     }
 
-    /// The text that is looked for in what the server writes.
+    /// The text that is looked for in what the server writes: while the gate is open only until it was
+    /// seen once.
     pub(super) fn nonce(&self) -> Option<Arc<[u8]>> {
-        self.state().nonce.clone()
+        let state = self.state();
+        if self.reads() || state.carriers.is_empty() {
+            state.nonce.clone()
+        } else {
+            None
+        }
     }
 
     /// A connection has carried the nonce.
@@ -236,10 +251,14 @@ impl Queue {
     }
 
     /// Makes the commit that carries the nonce fail.
-    pub(super) fn arm(&self, nonce: &str, fault: CommitFault) -> Tick {
+    pub(super) fn arm(&self, nonce: &str, fault: CommitFault, lasts: Lasts) -> Tick {
         self.look_for(nonce);
         let mut state = self.state();
-        state.fault = Some(fault);
+        state.fault = Some(Armed {
+            fault,
+            lasts,
+            met: false,
+        });
         state.faults_done = 0;
         state.lets_pass = None;
         drop(state);
@@ -266,14 +285,21 @@ impl Queue {
 
     /// The fault that new connections meet.
     pub(super) fn refuses(&self) -> Option<CommitFault> {
-        let state = self.state();
-        state.fault.filter(|fault| {
-            state.faults_done > 0
-                && matches!(
-                    fault,
-                    CommitFault::DatabaseGone | CommitFault::TooManyConnections
-                )
-        })
+        let met = self.state().fault.filter(|armed| armed.met)?;
+        match met.fault {
+            CommitFault::DatabaseGone | CommitFault::TooManyConnections => Some(met.fault),
+            CommitFault::CommitError
+            | CommitFault::LostBefore
+            | CommitFault::LostAfter
+            | CommitFault::Slow
+            | CommitFault::DiskFull
+            | CommitFault::IoError => None,
+        }
+    }
+
+    /// A commit met the fault as it was meant.
+    pub(super) fn fault_done(&self) {
+        self.state().faults_done += 1;
     }
 
     /// How many commits were made to fail since a fault was armed.
@@ -376,11 +402,13 @@ impl Queue {
                 }
                 state.lets_pass = Some(LetsPass::Done);
             }
-            if let Some(fault) = state.fault {
-                if commit.carries == Carries::Other {
+            if let Some(armed) = &mut state.fault {
+                let is_over = armed.met && armed.lasts == Lasts::OneCommit;
+                if commit.carries == Carries::Other || is_over {
                     return Passage::Free;
                 }
-                state.faults_done += 1;
+                armed.met = true;
+                let fault = armed.fault;
                 if fault == CommitFault::DatabaseGone {
                     self.gone.send_replace(true);
                 }

@@ -243,7 +243,7 @@ impl<S: Session> Relay<S> {
     /// How many bytes may be passed on, and what comes behind them.
     fn scan(&self, bytes: &[u8], mut allowed: bool) -> anyhow::Result<(usize, Then)> {
         let reads = self.queue.reads();
-        let nonce = if reads { self.queue.nonce() } else { None };
+        let nonce = self.queue.nonce();
         let mut shared = self.shared();
         let mut at = 0;
         while let Some(header) = S::header(&bytes[at..])? {
@@ -265,9 +265,11 @@ impl<S: Session> Relay<S> {
                 return Ok((at, Then::Drop(header.length)));
             }
             if let Some(nonce) = &nonce
-                && (!whole || memmem::find(message.body, nonce).is_some())
+                && ((reads && !whole) || memmem::find(message.body, nonce).is_some())
             {
-                shared.session.carry();
+                if reads {
+                    shared.session.carry();
+                }
                 self.queue.carried(self.connection.number);
             }
             // What was let through goes with the rest of its group.
@@ -308,7 +310,10 @@ impl<S: Session> Relay<S> {
         match fault {
             CommitFault::LostBefore
             | CommitFault::DatabaseGone
-            | CommitFault::TooManyConnections => Ok(false),
+            | CommitFault::TooManyConnections => {
+                self.queue.fault_done();
+                Ok(false)
+            }
             CommitFault::DiskFull | CommitFault::IoError => {
                 anyhow::bail!("a proxy can't make a system call of the database fail")
             }
@@ -316,8 +321,9 @@ impl<S: Session> Relay<S> {
                 self.shared().instead = Some(Instead::Break);
                 Ok(true)
             }
-            CommitFault::Slow(delay) => {
-                tokio::time::sleep(delay).await;
+            CommitFault::Slow => {
+                self.queue.fault_done();
+                tokio::time::sleep(CommitFault::SLOW).await;
                 Ok(true)
             }
             CommitFault::CommitError => {
@@ -330,6 +336,7 @@ impl<S: Session> Relay<S> {
                 };
                 to.write_all(&error).await?;
                 to.flush().await?;
+                self.queue.fault_done();
                 Ok(true)
             }
         }
@@ -398,6 +405,7 @@ impl<S: Session> Relay<S> {
             let outcome = shared.session.outcome();
             (shared.ticket.take(), shared.instead.take(), outcome)
         };
+        let is_done = outcome == CommitOutcome::Done;
         self.connection.busy(false);
         self.ready.notify_one();
         if let Some(ticket) = ticket {
@@ -405,7 +413,13 @@ impl<S: Session> Relay<S> {
         }
         match instead {
             None => Ok(true),
-            Some(Instead::Break) => Ok(false),
+            Some(Instead::Break) => {
+                // Only a commit that is done is lost in the way that is meant.
+                if is_done {
+                    self.queue.fault_done();
+                }
+                Ok(false)
+            }
             Some(Instead::Send(bytes)) => {
                 to.write_all(&bytes).await?;
                 to.flush().await?;

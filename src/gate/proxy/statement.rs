@@ -245,9 +245,11 @@ impl Words {
     }
 }
 
-/// A statement as a person is shown it: in one line, and shortened.
+/// A statement as a person is shown it: in one line, and shortened. Its texts stay in quotes that are
+/// closed, so that they can be hidden.
 pub(super) fn shown(text: &str) -> String {
     let mut shown = String::new();
+    let mut is_cut = false;
     for word in text.split_whitespace() {
         if !shown.is_empty() {
             shown.push(' ');
@@ -256,9 +258,17 @@ pub(super) fn shown(text: &str) -> String {
         if shown.len() > SHOWN {
             let cut = (0..=SHOWN).rev().find(|at| shown.is_char_boundary(*at));
             shown.truncate(cut.unwrap_or(0));
-            shown.push('…');
+            is_cut = true;
             break;
         }
+    }
+    // MySQL's way to write a quote in a text.
+    let mut shown = shown.replace(r"\'", "''");
+    if is_cut {
+        shown.push('…');
+    }
+    if shown.matches('\'').count() % 2 == 1 {
+        shown.push('\'');
     }
     shown
 }

@@ -6,6 +6,7 @@
 mod answer_differs;
 mod answer_duplicated;
 mod answer_empty;
+pub mod commit_fault;
 pub mod commit_order;
 mod context_lost;
 mod cors_blocked;

@@ -3,14 +3,14 @@
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
-use crate::report::{Case, Lane, Report, Timeline, Verdict};
+use crate::report::{Case, CommitMoment, Lane, Report, Timeline, Verdict};
 use crate::stream::faults::{ClientBehaviour, GatewayFault};
 use std::collections::BTreeMap;
 
 /// A case that was begun.
 pub(super) struct Begun {
     pub(super) name: String,
-    fault: &'static str,
+    pub(super) fault: &'static str,
     client: &'static str,
     began: Tick,
     pub(super) timeline: Timeline,
@@ -37,6 +37,12 @@ impl Moments {
     /// Something that happened at a moment.
     pub fn at(&mut self, at: Tick, lane: Lane, what: impl Into<String>) {
         self.timeline.add(at.saturating_sub(self.began), lane, what);
+    }
+
+    /// What was done to a commit.
+    pub(super) fn commit(&mut self, at: Tick, what: String, commit: CommitMoment) {
+        let at = at.saturating_sub(self.began);
+        self.timeline.add_commit(at, what, commit);
     }
 
     /// Something that happens now.

@@ -2,8 +2,9 @@
 
 use super::stage::Stage;
 use crate::gate;
-use crate::gate::{AnyGate, CommitGate as _, Hold, How, Kind, Limits, Order, Syscalls};
+use crate::gate::{Answers, AnyGate, CommitGate as _, Ground, Hold, How, Kind, Order, Syscalls};
 use crate::stop::Stop;
+use crate::stream::marks;
 use anyhow::Context as _;
 use std::time::Duration;
 
@@ -72,9 +73,37 @@ impl Stage<'_> {
                 Ok(AnyGate::Commits(Box::new(gate)))
             }
             How::Lock(open) => {
-                let limits = Limits { max_hold };
-                open(self.world.db(), limits).await.map(AnyGate::Lock)
+                self.allow(kind)?;
+                let answers = self.mapping.as_ref().and_then(|mapping| mapping.answers());
+                let ground = Ground {
+                    db: self.world.db(),
+                    max_hold,
+                    answers: answers.map(|(table, column)| Answers {
+                        table,
+                        column,
+                        mark: marks::ANSWER,
+                    }),
+                };
+                open(ground).await.map(AnyGate::Lock)
             }
         }
+    }
+
+    /// A lock keeps others out, so it is taken on a store of this machine only, unless it is allowed.
+    fn allow(&self, kind: &Kind) -> Result<(), Stop> {
+        let target = &self.world.target;
+        if target.is_local() || self.options.allow_gate {
+            return Ok(());
+        }
+        let table = self.mapping.as_ref().map_or("-", |mapping| mapping.table());
+        let longest = humantime::format_duration(self.options.max_hold);
+        Err(Stop::refused(format!(
+            "gate {} holds back {} (table {table} of `{target}`), at most {longest} at a time, and that database is \
+             not on this machine",
+            kind.name, kind.what
+        ))
+        .hint(
+            "use a test database on this machine, let chatctl start the server (--start), or allow it with --allow-gate",
+        ))
     }
 }

@@ -5,6 +5,7 @@ mod case;
 mod chat;
 mod client;
 mod close_at_final;
+mod commit_faults;
 mod cors;
 mod find_store;
 mod finish_without_done;
@@ -29,6 +30,7 @@ use super::faults;
 use super::profiles::Profile;
 use super::session::Session;
 use crate::clock;
+use crate::gate::CommitFault;
 use crate::report::{Report, StoreLine, Verdict};
 use crate::store::Mapping;
 use save_fails::Server;
@@ -76,6 +78,10 @@ pub struct Options {
     pub proof: Proof,
     /// Which verdicts pass.
     pub require: Require,
+    /// What is done to the commit that carries the answer, a case each.
+    pub faults: Vec<CommitFault>,
+    /// Whether a lock may be taken on a database of another machine.
+    pub allow_gate: bool,
     /// The gate's name; the strongest when absent.
     pub gate: Option<String>,
     /// How many trials must be decided.
@@ -143,7 +149,8 @@ impl Stage<'_> {
                     Proof::Observe => self.observe_order(&calibrated, report),
                 }
                 self.finish_without_done(report).await?;
-                match self.save_fails(report).await? {
+                let server = self.save_fails(report).await?;
+                match self.commit_faults(server, report).await? {
                     // After all others: a server that is hung up on may be damaged by it.
                     Server::Works => self.close_at_final(report).await?,
                     Server::Hangs => self.skip_close_at_final(report),

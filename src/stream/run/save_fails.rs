@@ -6,7 +6,7 @@ use super::stage::Stage;
 use super::{Proof, World};
 use crate::clock::Tick;
 use crate::db::WriteError;
-use crate::gate::{AnyGate, CommitFault, Fault};
+use crate::gate::{AnyGate, CommitFault, Fault, Lasts};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
 use crate::stream::faults::{NONE, READ_TO_END};
@@ -135,7 +135,10 @@ impl Stage<'_> {
             report.checked += 1;
             let mut tried = self.failing_turn(means).await?;
             let hangs = matches!(tried.shown, Shown::Hangs);
-            let broken = self.next_chat(means, tried.freed).await;
+            let broken = match self.free(means, tried.freed).await {
+                Ok(()) => self.next_chat().await,
+                Err(why) => Some(why.to_string()),
+            };
             if let Some(why) = &broken {
                 server = Server::Hangs;
                 tried
@@ -222,7 +225,13 @@ impl Stage<'_> {
     }
 
     /// A failed save that the user is told nothing of, or that stops the server.
-    fn hanging(&self, response: bool, freed: bool, broken: Option<String>, case: &str) -> Finding {
+    pub(super) fn hanging(
+        &self,
+        response: bool,
+        freed: bool,
+        broken: Option<String>,
+        case: &str,
+    ) -> Finding {
         let harm = match (response, &broken) {
             (_, Some(_)) => "after a save that failed the server answers no chat any more",
             (true, None) => {
@@ -277,11 +286,17 @@ impl Stage<'_> {
         )
     }
 
-    /// Holds one more chat; the reason when it is not as it was before.
-    async fn next_chat(&mut self, means: Means, freed: bool) -> Option<String> {
-        if !freed && let Err(why) = self.remove_fault(means).await {
-            return Some(why.to_string());
+    /// Lets saves succeed again, where they could not be let before.
+    async fn free(&mut self, means: Means, freed: bool) -> anyhow::Result<()> {
+        if freed {
+            Ok(())
+        } else {
+            self.remove_fault(means).await
         }
+    }
+
+    /// Holds one more chat; the reason when it is not as it was before.
+    pub(super) async fn next_chat(&mut self) -> Option<String> {
         let vary = Vary {
             pieces: None,
             fault: &NONE,
@@ -305,7 +320,7 @@ impl Stage<'_> {
     }
 
     /// The longest that a response may take after its save failed; servers may try again.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         PATIENCE.min(self.options.response_timeout)
     }
 
@@ -409,7 +424,7 @@ impl Stage<'_> {
     async fn install_fault(&mut self, means: Means, nonce: &str) -> anyhow::Result<Option<String>> {
         match (means, &mut self.world.gate) {
             (Means::Gate(fault), Some(AnyGate::Commits(gate))) => {
-                gate.arm(nonce, fault).await?;
+                gate.arm(nonce, fault, Lasts::UntilOpened).await?;
                 Ok(None)
             }
             (Means::Gate(_), _) => Ok(Some("the gate is gone".to_owned())),

@@ -112,7 +112,10 @@ impl Stage<'_> {
         }
         let judged = Judged {
             turn: live.number - 1,
-            shown: order::judge(&trial),
+            shown: match (order::judge(&trial), gate.proves()) {
+                (Shown::Proven, Err(why)) => Shown::Ambiguous(why.to_owned()),
+                (shown, _) => shown,
+            },
             moments,
             closed: trial.closed,
             final_at: trial.final_at,
@@ -364,9 +367,9 @@ impl Stage<'_> {
             let over_at = provider_end.map_or(deadline, |ended| match waiting {
                 Waiting::Unobservable => ended.max(since) + holds.hold,
                 Waiting::Nobody => ended.max(since) + NOBODY_WAITS,
-                Waiting::Commit => {
+                Waiting::Commit | Waiting::Writer => {
                     let first = *waiter.get_or_insert_with(|| {
-                        moments.at(now, Lane::Store, "a commit waits at the gate");
+                        moments.at(now, Lane::Store, "a writer waits at the gate");
                         now
                     });
                     first.max(ended) + holds.hold

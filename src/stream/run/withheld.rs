@@ -7,7 +7,7 @@ use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use crate::clock::Tick;
 use crate::gate::{Carries, CommitGate, CommitOutcome, Order, Withheld};
-use crate::report::Lane;
+use crate::report::{CommitEvent, CommitMoment, Lane};
 use crate::stream::judge::commit_order;
 use crate::stream::judge::commit_order::{End, Step, Trial};
 use crate::stream::judge::order::Row;
@@ -129,13 +129,14 @@ impl Stage<'_> {
             withheld_for(&commit, moments);
             let passed = gate.pass(commit.id).await?;
             let row = self.row(live).await;
-            moments.at(
+            let withheld = passed.let_through.saturating_sub(commit.since);
+            moments.commit(
                 passed.answered,
-                Lane::Store,
                 format!(
-                    "{}: {}: let through, its answer withheld; the answer's row is {}{}",
+                    "{}: {}: let through after {} ms, its answer withheld; the answer's row is {}{}",
                     commit.by,
                     commit.what,
+                    withheld.as_millis(),
                     if row == Row::Complete {
                         "complete"
                     } else {
@@ -146,6 +147,17 @@ impl Stage<'_> {
                         others => format!("; {} wait", others.join(", ")),
                     },
                 ),
+                CommitMoment {
+                    step: Some(trial.steps.len() + 1),
+                    withheld_ms: Some(millis(withheld)),
+                    others: others.clone(),
+                    row_complete: match row {
+                        Row::Complete => Some(true),
+                        Row::Incomplete | Row::CommitWaits => Some(false),
+                        Row::Unreadable => None,
+                    },
+                    ..of(&commit, CommitEvent::LetThrough)
+                },
             );
             let mut step = Step {
                 let_through: passed.let_through,
@@ -176,10 +188,15 @@ impl Stage<'_> {
                 let given = gate.answer(commit.id).await?;
                 step.given = Some(given);
                 since = given;
-                moments.at(
+                let withheld = given.saturating_sub(passed.answered);
+                moments.commit(
                     given,
-                    Lane::Store,
                     format!("{}: the answer is given", commit.by),
+                    CommitMoment {
+                        step: Some(trial.steps.len() + 1),
+                        withheld_ms: Some(millis(withheld)),
+                        ..of(&commit, CommitEvent::AnswerGiven)
+                    },
                 );
             }
             trial.steps.push(step);
@@ -311,12 +328,31 @@ fn withheld_for(commit: &Withheld, moments: &mut Moments) {
         [] => String::new(),
         statements => format!("{}; ", statements.join("; ")),
     };
-    moments.at(
+    moments.commit(
         commit.since,
-        Lane::Store,
         format!(
             "{}: {statements}{}: withheld{carries}",
             commit.by, commit.what
         ),
+        of(commit, CommitEvent::Withheld),
     );
+}
+
+/// What is known of a commit whatever is done to it.
+fn of(commit: &Withheld, event: CommitEvent) -> CommitMoment {
+    CommitMoment {
+        event,
+        by: commit.by.clone(),
+        commit: commit.what.clone(),
+        statements: commit.statements.clone(),
+        carries_answer: commit.carries == Carries::Answer,
+        step: None,
+        withheld_ms: None,
+        others: Vec::new(),
+        row_complete: None,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -135,8 +135,16 @@ impl World {
                         .warning(&format!("the gate was lost: {error:#}"));
                 }
             }
-            // Ends the helper process; the kernel gives its locks back.
-            Some(AnyGate::Lock(_)) | None => self.gate = None,
+            Some(AnyGate::Lock(gate)) => {
+                if let Err(error) = gate.end().await {
+                    self.progress.warning(&format!(
+                        "what the gate put into the store could not be taken out: {error:#}; `verify-stream --clean` does it later"
+                    ));
+                }
+                // Ends the helper process; the kernel gives its locks back.
+                self.gate = None;
+            }
+            None => {}
         }
         // First the server: one whose save failed may keep its transaction open.
         if let Some(mut server) = self.server.take() {

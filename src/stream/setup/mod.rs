@@ -10,7 +10,7 @@ mod sessions;
 use super::run::{Proof, Provoked, Require, World};
 use crate::config::Config;
 use crate::db::Target;
-use crate::gate::{AnyGate, Proxy};
+use crate::gate::{AnyGate, CommitFault, Proxy};
 use crate::gateway::Gateway;
 use crate::http::{Ready, Server};
 use crate::mask;
@@ -53,6 +53,10 @@ pub struct Wanted {
     pub proof: Option<Proof>,
     /// Which verdicts pass.
     pub require: Option<Require>,
+    /// What is done to the commit that carries the answer.
+    pub faults: Vec<CommitFault>,
+    /// Whether a lock may be taken on a database of another machine.
+    pub allow_gate: bool,
     /// Which gate.
     pub gate: Option<String>,
     /// How many trials must be decided.

@@ -4,6 +4,7 @@ use super::{Wanted, duration};
 use crate::config::Config;
 use crate::db::Target;
 use crate::gate;
+use crate::gate::{CommitFault, FaultPlace};
 use crate::stop::Stop;
 use crate::stream::run::{LEAST_HOLD, Options, Proof, Require};
 use clap::ValueEnum as _;
@@ -45,6 +46,8 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
     Ok(Options {
         proof,
         require,
+        faults: faults(wanted, config, (proof, target))?,
+        allow_gate: wanted.allow_gate,
         gate: config.parsed("gate", wanted.gate.as_deref(), |name| {
             gate::ALL
                 .iter()
@@ -80,4 +83,55 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
         forbid: patterns.collect::<Result<_, _>>()?,
         fail_fast: wanted.fail_fast,
     })
+}
+
+/// The faults that are asked for; refuses those that can't be made in this store.
+fn faults(
+    wanted: &Wanted,
+    config: &Config,
+    (proof, target): (Proof, &Target),
+) -> anyhow::Result<Vec<CommitFault>> {
+    let listed = |text: &str| {
+        let names = text.split(',').filter(|name| !name.is_empty());
+        names
+            .map(|name| CommitFault::from_str(name.trim(), true).ok())
+            .collect()
+    };
+    let faults = if wanted.faults.is_empty() {
+        config.parsed("fault", None, listed)?.unwrap_or_default()
+    } else {
+        wanted.faults.clone()
+    };
+    let Some(first) = faults.first() else {
+        return Ok(faults);
+    };
+    if proof == Proof::Observe {
+        return Err(Stop::usage(format!(
+            "--fault {} and --proof observe can't be used together: the one makes a commit fail, the other only looks",
+            first.name()
+        ))
+        .hint("leave one of them out")
+        .into());
+    }
+    for fault in &faults {
+        let (is_made, instead) = match fault.place() {
+            FaultPlace::Wire => (
+                !target.is_file(),
+                "a file has no wire: use disk-full or io-error",
+            ),
+            FaultPlace::SystemCall => (
+                target.is_file(),
+                "it is a fault of SQLite's files: use commit-error or another one of the wire",
+            ),
+        };
+        if !is_made {
+            return Err(Stop::usage(format!(
+                "--fault {} can't be made in `{target}`",
+                fault.name()
+            ))
+            .hint(instead)
+            .into());
+        }
+    }
+    Ok(faults)
 }

@@ -24,7 +24,9 @@ pub async fn proxy(
     let observe = "use --proof observe, which needs no gate and proves less";
     match options.proof {
         Proof::Observe => return Ok(None),
-        Proof::Fault if gate::Fault::works_on(engine) => return Ok(None),
+        Proof::Fault if gate::Fault::works_on(engine) && options.faults.is_empty() => {
+            return Ok(None);
+        }
         Proof::Auto | Proof::Gate | Proof::Fault => {}
     }
     let Some(kind) = gate::on(engine, options.gate.as_deref()).next() else {
@@ -48,6 +50,14 @@ pub async fn proxy(
     }
     let started = config.value("start", wanted.start.as_deref())?.is_some();
     let Some(listen) = listen.or_else(|| started.then(|| "127.0.0.1:0".to_owned())) else {
+        // Which lock can be taken is known when the table of answers is.
+        let can_lock = options.faults.is_empty()
+            && options.proof != Proof::Fault
+            && gate::on(engine, options.gate.as_deref())
+                .any(|kind| matches!(kind.how, gate::How::Lock(_)));
+        if can_lock {
+            return Ok(None);
+        }
         return Err(Stop::refused(format!(
             "the server's commits can't be withheld: its way to `{target}` does not lead through chatctl"
         ))
@@ -61,7 +71,9 @@ pub async fn proxy(
         Stop::usage(format!("`{listen}` is not an address with a port"))
             .hint("--database-listen 127.0.0.1:9192")
     })?;
-    let proxy = Proxy::listen(&Listen::Tcp(address), target, options.max_hold).await?;
+    let proxy = Proxy::listen(&Listen::Tcp(address), target, options.max_hold)
+        .await?
+        .watched(options.max_hold)?;
     context.progress.note(&format!(
         "gate {}: holds back {}, at most {} at a time",
         kind.name,

@@ -60,6 +60,8 @@ _OTHER = [
     s.swallow,
     s.swallow_silent,
     s.swallow_touch,
+    s.retries_blindly,
+    s.retries_what_is_missing,
     s.hangs_on_failed_save,
     s.stuck_after_failed_save,
     s.changed_later,

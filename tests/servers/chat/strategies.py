@@ -18,6 +18,7 @@ SLOW_WORK = 0.5
 WRITE_BEHIND_DELAY = 0.2
 CHANGE_DELAY = 0.3
 DELIVERY_DELAY = 0.05
+ATTEMPTS = 3
 
 logger = logging.getLogger("chat")
 # Rows by the provider's id of their answer.
@@ -357,6 +358,36 @@ async def swallow_touch(turn: Turn) -> Events:
     yield DONE
 
 
+async def retries_blindly(turn: Turn) -> Events:
+    # A commit whose answer got lost is done, and is done once more.
+    async for chunk in turn.relay():
+        yield chunk
+    for attempt in range(ATTEMPTS):
+        try:
+            await turn.save()
+            break
+        except Exception:
+            logger.exception("saving the answer failed, attempt %d", attempt + 1)
+            if attempt + 1 == ATTEMPTS:
+                raise
+    yield DONE
+
+
+async def retries_what_is_missing(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    for attempt in range(ATTEMPTS):
+        try:
+            if not await _is_stored(turn):
+                await turn.save()
+            break
+        except Exception:
+            logger.exception("saving the answer failed, attempt %d", attempt + 1)
+            if attempt + 1 == ATTEMPTS:
+                raise
+    yield DONE
+
+
 async def hangs_on_failed_save(turn: Turn) -> Events:
     async for chunk in turn.relay():
         yield chunk
@@ -432,6 +463,11 @@ async def acknowledge_then_flush(turn: Turn) -> Events:
         yield chunk
     turn.spawn(flush_later(turn.store, turn.row()))
     yield DONE
+
+
+async def _is_stored(turn: Turn) -> bool:
+    lines = await turn.store.history(turn.conversation_id, turn.user_id)
+    return any(line.content == turn.answer for line in lines or [])
 
 
 async def _never() -> None:

@@ -106,4 +106,7 @@ fn a_statement_is_shown_in_one_short_line() {
     assert_eq!(shown("SELECT\n  1"), "SELECT 1");
     let long = shown(&"ü ".repeat(200));
     assert!(long.ends_with('…') && long.len() < 130, "{long}");
+    let text = format!("INSERT INTO message VALUES ('{}')", "a".repeat(200));
+    assert!(shown(&text).ends_with("aa…'"), "{}", shown(&text));
+    assert_eq!(shown(r"SELECT 'it\'s'"), "SELECT 'it''s'");
 }

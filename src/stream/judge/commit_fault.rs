@@ -1,0 +1,69 @@
+//! What a turn shows whose commit was made to fail, was lost, or took long. Pure.
+//!
+//! The client was told one thing, and the store holds another: the two have to agree. A final marker
+//! promises exactly one stored answer. Where the commit was lost after it was done, a second attempt
+//! must not store the answer a second time.
+
+use super::order::Row;
+
+#[cfg(test)]
+mod tests;
+
+/// What was seen of the turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// How many commits met the fault as it was meant.
+    pub happened: u32,
+    /// The row, read when the final marker had been received; absent without a marker.
+    pub row_at_final: Option<Row>,
+    /// Whether the response ended in time.
+    pub ended: bool,
+    /// How many rows hold the answer after all, or why they could not be read.
+    pub rows: Result<usize, String>,
+}
+
+/// What that shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// The final marker came, and the answer is stored once.
+    Saved,
+    /// The response ended without the final marker, and nothing is stored.
+    Reported,
+    /// The response ended without the final marker, and the answer is stored: a reload shows it.
+    Kept,
+    /// The final marker came, and nothing is stored.
+    Dropped,
+    /// The final marker came before the answer was stored.
+    Late,
+    /// The answer is stored so many times.
+    Repeated(usize),
+    /// Neither the final marker nor the end of the response came.
+    Hangs,
+    /// Nothing can be said, for this reason.
+    Open(String),
+}
+
+/// Judges a turn.
+pub fn judge(seen: &Seen) -> Shown {
+    if seen.happened == 0 {
+        return Shown::Open(
+            "no commit that carries the answer met the fault: nothing was tried".to_owned(),
+        );
+    }
+    let rows = match &seen.rows {
+        Ok(rows) => *rows,
+        Err(why) => return Shown::Open(format!("the store could not be read afterwards: {why}")),
+    };
+    match (seen.row_at_final, rows) {
+        (_, 2..) => Shown::Repeated(rows),
+        (Some(Row::Complete), 1) => Shown::Saved,
+        (Some(Row::Incomplete | Row::CommitWaits), 1) => Shown::Late,
+        (Some(Row::Unreadable), 1) => {
+            Shown::Open("the store could not be read at the final marker".to_owned())
+        }
+        (Some(_), 0) => Shown::Dropped,
+        (None, _) if !seen.ended => Shown::Hangs,
+        (None, 0) => Shown::Reported,
+        (None, _) => Shown::Kept,
+    }
+}

@@ -1,0 +1,387 @@
+//! Faults at the very commit that carries the answer: what the client is told, against what the
+//! store holds.
+
+use super::case::Moments;
+use super::chat::Vary;
+use super::live::Live;
+use super::save_fails::{Server, swallowed};
+use super::stage::Stage;
+use crate::clock;
+use crate::clock::Tick;
+use crate::gate::{AnyGate, CommitFault, Lasts};
+use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
+use crate::stop::Stop;
+use crate::store;
+use crate::stream::faults::{NONE, READ_TO_END};
+use crate::stream::judge::commit_fault;
+use crate::stream::judge::commit_fault::{Seen, Shown};
+use std::time::Duration;
+
+/// How long a database is gone. A server may try again for longer than that.
+const OUTAGE: Duration = Duration::from_secs(3);
+/// A second attempt may store the answer this long after the response.
+const SECOND_ATTEMPT: Duration = Duration::from_millis(500);
+/// So many chats may fail afterwards: a pool hands out connections that are broken.
+const NEXT_CHATS: usize = 3;
+
+/// One turn whose commit met a fault.
+struct Tried {
+    seen: Seen,
+    final_at: Option<Tick>,
+    moments: Moments,
+    sent: Tick,
+}
+
+impl Stage<'_> {
+    /// A case for each fault that is asked for.
+    pub(super) async fn commit_faults(
+        &mut self,
+        mut server: Server,
+        report: &mut Report,
+    ) -> anyhow::Result<Server> {
+        for fault in &self.options.faults {
+            let mut case = self.begin_case(fault.name(), &NONE, &READ_TO_END);
+            case.fault = fault.name();
+            if server == Server::Hangs {
+                let reason = "the server answers no chat any more since an earlier save failed";
+                self.end_case(case, Verdict::Inconclusive, reason, report);
+                continue;
+            }
+            self.use_gate_for(*fault).await?;
+            self.provoke();
+            report.checked += 1;
+            let tried = self.faulty_turn(*fault).await;
+            let mut tried = match tried {
+                Ok(tried) => tried,
+                Err(error) => {
+                    self.open_gate().await?;
+                    return Err(error);
+                }
+            };
+            let broken = self.next_chats().await;
+            if let Some(why) = &broken {
+                server = Server::Hangs;
+                let what = format!("the next chats: {why}");
+                tried.moments.now(Lane::Server, what);
+            }
+            self.calm().await;
+            case.timeline = tried.moments.timeline.clone();
+            case.metrics
+                .insert("faults", f64::from(tried.seen.happened));
+            let shown = commit_fault::judge(&tried.seen);
+            let hangs = shown == Shown::Hangs;
+            if tried.seen.happened > 0 && (hangs || broken.is_some()) {
+                report.add(self.hanging(hangs, true, broken, &case.name));
+            }
+            let wrong = self.wrong(*fault, &shown, &tried, report, &case.name);
+            let silent = match shown {
+                Shown::Dropped => self.silent_failure(tried.sent, &case.name).await,
+                _ => None,
+            };
+            let (verdict, reason) = verdict(*fault, shown, server);
+            self.end_case(case, verdict, reason, report);
+            wrong.into_iter().for_each(|finding| report.add(finding));
+            silent.into_iter().for_each(|finding| report.add(finding));
+        }
+        Ok(server)
+    }
+
+    /// Makes a gate ready that can do this to a commit.
+    async fn use_gate_for(&mut self, fault: CommitFault) -> anyhow::Result<()> {
+        let gate = self.take_gate().await?;
+        let can = match &gate {
+            AnyGate::Commits(commits) => commits.can(fault),
+            AnyGate::Lock(_) => false,
+        };
+        let name = gate.kind().name;
+        self.world.gate = Some(gate);
+        if can {
+            return Ok(());
+        }
+        Err(Stop::refused(format!(
+            "--fault {} can't be made by gate {name}",
+            fault.name()
+        ))
+        .hint("faults need a gate that withholds commits: proxy, or syscalls with --start on Linux")
+        .into())
+    }
+
+    async fn open_gate(&mut self) -> anyhow::Result<u32> {
+        match &mut self.world.gate {
+            Some(AnyGate::Commits(gate)) => {
+                gate.open().await?;
+                Ok(gate.faults_done())
+            }
+            Some(AnyGate::Lock(_)) | None => Ok(0),
+        }
+    }
+
+    /// The last turn of a chat, whose commit meets the fault.
+    async fn faulty_turn(&mut self, fault: CommitFault) -> anyhow::Result<Tried> {
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let chat = self.set_up().await?;
+        let last = self.session.turns.len() - 1;
+        for index in 0..last {
+            let live = self.begin(&chat, index, vary)?;
+            live.play.release();
+            self.until_over(&live, self.options.response_timeout)
+                .await?;
+        }
+        let mut moments = Moments::default();
+        let live = self.begin(&chat, last, vary)?;
+        let sent = live.sent;
+        moments.at(sent, Lane::Client, format!("turn {} sent", live.number));
+        self.until_withheld(&live).await?;
+        if let Some(AnyGate::Commits(gate)) = &mut self.world.gate {
+            let at = gate.arm(&live.nonce, fault, fault.lasts()).await?;
+            moments.at(at, Lane::Store, waits(fault));
+        }
+        live.play.release();
+        let released = clock::now();
+        let slow = match fault {
+            CommitFault::Slow => CommitFault::SLOW,
+            CommitFault::CommitError
+            | CommitFault::LostBefore
+            | CommitFault::LostAfter
+            | CommitFault::DatabaseGone
+            | CommitFault::TooManyConnections
+            | CommitFault::DiskFull
+            | CommitFault::IoError => Duration::ZERO,
+        };
+        let patience = self.patience() + slow;
+        let outage = match fault.lasts() {
+            Lasts::OneCommit => patience,
+            Lasts::UntilOpened => OUTAGE,
+        };
+        let before = self.until_told(&live, released + outage).await;
+        // An outage ends; a fault of one commit is over by itself.
+        let happened = match (fault.lasts(), before) {
+            (Lasts::UntilOpened, false) => {
+                let happened = self.open_gate().await?;
+                moments.now(Lane::Store, "the store can be written to again");
+                self.until_told(&live, released + patience).await;
+                Some(happened)
+            }
+            (Lasts::UntilOpened | Lasts::OneCommit, _) => None,
+        };
+        let final_at = live.watching.seen().turn.final_at;
+        let row_at_final = match final_at {
+            Some(_) => Some(self.row(&live).await),
+            None => None,
+        };
+        let over = live.watching.until(|seen| seen.over.is_some());
+        let rest = (released + patience).saturating_sub(clock::now());
+        let ended = tokio::time::timeout(rest, over).await.is_ok();
+        if let Some(at) = final_at {
+            let what = format!("final marker `{}` received", self.marker);
+            moments.at(at, Lane::Client, what);
+        }
+        moments.now(
+            Lane::Client,
+            match (final_at, ended) {
+                (Some(_), _) => "end of the response",
+                (None, true) => "the response ended without the final marker",
+                (None, false) => {
+                    "neither the final marker nor the end of the response; the client hangs up"
+                }
+            },
+        );
+        let happened = match happened {
+            Some(happened) => happened,
+            None => {
+                // A save that the response does not wait for comes now.
+                self.await_row(&live, self.options.settle + slow).await;
+                self.open_gate().await?
+            }
+        };
+        let kept = self.await_row(&live, self.options.settle).await;
+        tokio::time::sleep(SECOND_ATTEMPT).await;
+        let rows = self.count_rows(&live).await;
+        let stored = match &rows {
+            Ok(0) => "the answer is not stored".to_owned(),
+            Ok(1) => "the answer is stored once".to_owned(),
+            Ok(rows) => format!("the answer is stored {rows} times"),
+            Err(why) => format!("the store can't be read: {why}"),
+        };
+        moments.now(Lane::Store, stored);
+        if let (Some((_, row)), Ok(1)) = (kept, &rows) {
+            self.keep(&live, row);
+        }
+        self.world.gateway.rest();
+        Ok(Tried {
+            seen: Seen {
+                happened,
+                row_at_final,
+                ended,
+                rows,
+            },
+            final_at,
+            moments,
+            sent,
+        })
+    }
+
+    /// Waits up to a moment for the final marker or the end of the response; whether one came.
+    async fn until_told(&self, live: &Live, until: Tick) -> bool {
+        let told = live
+            .watching
+            .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some());
+        let patience = until.saturating_sub(clock::now());
+        tokio::time::timeout(patience, told).await.is_ok()
+    }
+
+    /// How many rows hold the answer.
+    async fn count_rows(&self, live: &Live) -> Result<usize, String> {
+        let Some(mapping) = &self.mapping else {
+            return Err("no table of messages was found".to_owned());
+        };
+        let rows = store::holding(self.world.db(), mapping, &live.nonce).await;
+        rows.map(|rows| rows.len())
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    /// Holds chats until one is answered and stored; the last reason where none is.
+    async fn next_chats(&mut self) -> Option<String> {
+        let mut broken = None;
+        for _ in 0..NEXT_CHATS {
+            broken = self.next_chat().await;
+            if broken.is_none() {
+                break;
+            }
+        }
+        broken
+    }
+
+    /// The finding of a turn in which the client was told otherwise than the store shows.
+    fn wrong(
+        &self,
+        fault: CommitFault,
+        shown: &Shown,
+        tried: &Tried,
+        report: &Report,
+        case: &str,
+    ) -> Option<Finding> {
+        let marker = &self.marker;
+        let name = &self.session.name;
+        let finding = match shown {
+            Shown::Saved | Shown::Reported | Shown::Kept | Shown::Hangs | Shown::Open(_) => {
+                return None;
+            }
+            Shown::Dropped if is_proven(report, name) => swallowed(name, marker, case),
+            Shown::Dropped => Finding::new(
+                "done-despite-failed-save",
+                Severity::Error,
+                name,
+                "the final marker does not depend on the save of the answer: it came, and the answer is stored nowhere",
+                "commit the message before the final marker, and let a failed save end the stream with an error",
+            ),
+            Shown::Late => Finding::new(
+                "saved-after-done",
+                Severity::Error,
+                name,
+                format!(
+                    "the answer is saved after `{marker}`: a crash, or a reload that is faster than the save, loses it"
+                ),
+                format!("save and commit the assistant's message before `{marker}` is yielded"),
+            ),
+            Shown::Repeated(rows) => Finding::new(
+                "answer-duplicated",
+                Severity::Error,
+                name,
+                format!(
+                    "the answer is stored {rows} times: the save was tried again after a commit whose answer got lost"
+                ),
+                "give the answer's row a key of the turn, and let a second save of it change nothing (ON CONFLICT DO NOTHING)",
+            ),
+        };
+        let finding = finding.with(Source::Store, happened(fault));
+        let finding = match tried.final_at {
+            Some(at) => finding.with(
+                Source::Stream,
+                format!("`{marker}` arrived at {}", tried.moments.ms(at)),
+            ),
+            None => finding.with(Source::Stream, format!("`{marker}` did not arrive")),
+        };
+        Some(finding.in_case(case))
+    }
+}
+
+/// Whether the order of saves that succeed was proven.
+fn is_proven(report: &Report, session: &str) -> bool {
+    let order = format!("{session}/order");
+    let mut cases = report.cases.iter();
+    cases.any(|case| case.name == order && case.verdict == Verdict::Proven)
+}
+
+/// The verdict of a case, and why.
+fn verdict(fault: CommitFault, shown: Shown, server: Server) -> (Verdict, String) {
+    let happened = happened(fault);
+    match shown {
+        Shown::Saved | Shown::Reported | Shown::Kept if server == Server::Hangs => (
+            Verdict::Inconclusive,
+            format!("{happened}, and the server answers no chat any more"),
+        ),
+        Shown::Saved => (
+            Verdict::Held,
+            format!("{happened}; the final marker came, and the answer is stored once"),
+        ),
+        Shown::Reported => (
+            Verdict::Held,
+            format!("{happened}; the final marker did not come, and nothing is stored"),
+        ),
+        Shown::Kept => (
+            Verdict::Held,
+            format!(
+                "{happened}; the final marker did not come, and the answer is stored once: a reload shows it"
+            ),
+        ),
+        Shown::Dropped => (
+            Verdict::Violated,
+            format!("{happened}; the final marker came, and the answer is stored nowhere"),
+        ),
+        Shown::Late => (
+            Verdict::Violated,
+            format!("{happened}; the final marker came before the answer was stored"),
+        ),
+        Shown::Repeated(rows) => (
+            Verdict::Violated,
+            format!("{happened}; the answer is stored {rows} times"),
+        ),
+        Shown::Hangs => (
+            Verdict::Inconclusive,
+            format!("{happened}; neither the final marker nor the end of the response came"),
+        ),
+        Shown::Open(why) => (Verdict::Inconclusive, why),
+    }
+}
+
+/// What is said when a fault is armed.
+fn waits(fault: CommitFault) -> String {
+    format!("fault {} waits for this answer's commit", fault.name())
+}
+
+/// What happened to the commit.
+const fn happened(fault: CommitFault) -> &'static str {
+    match fault {
+        CommitFault::CommitError => {
+            "this answer's commit was rolled back and answered with an error"
+        }
+        CommitFault::LostBefore => "the connection broke before this answer's commit was done",
+        CommitFault::LostAfter => {
+            "the connection broke after this answer's commit was done and before its answer came"
+        }
+        CommitFault::Slow => "this answer's commit took 3 s",
+        CommitFault::DatabaseGone => {
+            "every connection to the database broke at this answer's commit, and new ones for 3 s"
+        }
+        CommitFault::TooManyConnections => {
+            "the connection broke at this answer's commit, and new ones were refused for 3 s"
+        }
+        CommitFault::DiskFull => "the disk was full once, at this answer's commit",
+        CommitFault::IoError => "the disk failed once, at this answer's commit",
+    }
+}
