@@ -8,9 +8,9 @@ pub mod small;
 pub mod stores;
 
 use serde_json::Value;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// The program.
 pub fn chatctl() -> Command {
@@ -47,30 +47,54 @@ pub fn root() -> &'static Path {
 /// A right server's final marker can follow its commit within a fraction of a millisecond. Whether
 /// the gate is closed again by then is a question of the scheduler, so a test that wants `proven`
 /// runs alone; all others share the machine.
-pub struct Turn(#[expect(dead_code, reason = "the lock is given back when it is dropped")] File);
+///
+/// cargo-nextest gives each test a process of its own, and `.config/nextest.toml` has the group of those
+/// that run alone. `cargo test` runs all tests as threads of one process, where these turns keep
+/// them apart.
+pub enum Turn {
+    Shared,
+    Alone,
+}
+
+/// How many tests have a turn, and whether it is one that runs alone. A test may have several shared
+/// ones, so nobody who waits holds up those that come after.
+static TURNS: Mutex<(usize, bool)> = Mutex::new((0, false));
+static TURN_OVER: Condvar = Condvar::new();
 
 impl Turn {
-    /// Beside other tests.
+    /// Next to other tests.
     pub fn shared() -> Self {
-        let file = Self::file("turn");
-        file.lock_shared().unwrap();
-        Self(file)
+        let mut turns = Self::until(|(_, alone)| !alone);
+        turns.0 += 1;
+        Self::Shared
     }
 
     /// With no other test that has a turn.
     pub fn alone() -> Self {
-        Self::at("turn")
+        if std::env::var_os("NEXTEST").is_some() {
+            let group = std::env::var("NEXTEST_TEST_GROUP").unwrap_or_default();
+            assert_eq!(
+                group, "alone",
+                "a test that runs alone belongs into the group `alone` of .config/nextest.toml"
+            );
+        }
+        let mut turns = Self::until(|(count, _)| *count == 0);
+        *turns = (1, true);
+        Self::Alone
     }
 
-    /// With no other test at the same thing.
-    fn at(thing: &str) -> Self {
-        let file = Self::file(thing);
-        file.lock().unwrap();
-        Self(file)
+    fn until(free: impl Fn(&(usize, bool)) -> bool) -> MutexGuard<'static, (usize, bool)> {
+        let turns = TURNS.lock().unwrap();
+        TURN_OVER.wait_while(turns, |turns| !free(turns)).unwrap()
     }
+}
 
-    fn file(name: &str) -> File {
-        File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)).unwrap()
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut turns = TURNS.lock().unwrap();
+        turns.0 -= 1;
+        turns.1 &= matches!(self, Self::Shared);
+        TURN_OVER.notify_all();
     }
 }
 

@@ -1,6 +1,5 @@
 //! What differs between the engines, and starting one.
 
-use super::super::Turn;
 use super::place::{Place, program};
 use super::sql::wait_for;
 use nix::sys::signal::Signal;
@@ -67,16 +66,18 @@ impl Engine {
             .collect();
         let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let template = all.join(format!("data-{version}"));
-        let _alone = Turn::at(self.program);
         if !template.exists() {
             let place = Place::new(self.users);
             let made = (self.install)(&place).status().unwrap();
             assert!(made.success(), "{}", self.ended(&place));
-            // A copy that was cut short never gets the name of a whole one.
-            let part = template.with_extension("part");
-            let _ = fs::remove_dir_all(&part);
-            place.copy(&place.data(), &part);
-            fs::rename(part, &template).unwrap();
+            // A copy that was cut short never gets the name of a whole one. Of tests that make one at
+            // the same time the first gives it the name, and what the others made is the same.
+            let part = tempfile::tempdir_in(all).unwrap();
+            let data = part.path().join("data");
+            place.copy(&place.data(), &data);
+            if fs::rename(&data, &template).is_err() {
+                assert!(template.exists(), "{} can't be made", template.display());
+            }
         }
         template
     }
