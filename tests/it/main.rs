@@ -67,6 +67,7 @@ mod session_docs;
 mod session_outside;
 mod sessions;
 mod sqlite_faults;
+mod squawk_oracle;
 mod sse;
 mod steady;
 mod stepwise;
