@@ -395,7 +395,11 @@ const CIRCLES: &[(&str, &[&str])] = &[
     ),
     (
         "the same of PostgreSQL",
-        &["db/postgres/reader", "db/postgres/steady"],
+        &[
+            "db/postgres/catalog",
+            "db/postgres/reader",
+            "db/postgres/steady",
+        ],
     ),
     (
         "TLS is asked for on the wire, and what is on the wire may be in TLS",
@@ -403,11 +407,19 @@ const CIRCLES: &[(&str, &[&str])] = &[
     ),
     (
         "`stream::run` drives the gateway, which plays the cassettes of `stream`",
-        &["config", "gateway", "stream"],
+        &["gateway", "stream"],
     ),
     (
-        "a session names its cassettes, which are read with the errors of a session",
-        &["stream/cassette", "stream/session"],
+        "a provider's row says how an answer of it is cut, and what is cut asks the row",
+        &["gateway/answer", "gateway/cut", "gateway/providers"],
+    ),
+    (
+        "the routes answer questions aside of a chat, with the model of the chats",
+        &["gateway/asides", "gateway/routes"],
+    ),
+    (
+        "a profile in a session file has a final marker, as the session has",
+        &["stream/session/parse", "stream/session/parse_profile"],
     ),
 ];
 

@@ -4,9 +4,8 @@
 mod hold;
 
 use super::catalog::{CATALOG, quote};
-use super::error;
-use super::reader as base;
 use super::reader::Kind;
+use super::{error, reader as base};
 use crate::db::steady::{Moment, Steady, over, reads_only, redefined, too_long};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, CellRef, Table};
