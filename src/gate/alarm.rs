@@ -6,8 +6,7 @@
 //! connections only of a process that ends. So another process ends it; its connections break, and
 //! the database rolls back what was not committed.
 
-use crate::clock;
-use crate::itself;
+use crate::{clock, itself};
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};

@@ -1,8 +1,7 @@
 //! The lock of a table on PostgreSQL, and what every lock there has in common.
 
-use super::super::turnstile;
 use super::super::turnstile::{CLOSE_WAIT, GRACE, Lock};
-use super::super::{Gate, Ground};
+use super::super::{Gate, Ground, turnstile};
 use super::{KIND, ONLY_WRITES};
 use crate::db::{Db, Tried, Writer};
 use std::time::Duration;

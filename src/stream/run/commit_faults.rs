@@ -6,15 +6,14 @@ use super::chat::Vary;
 use super::live::Live;
 use super::save_fails::{Server, swallowed};
 use super::stage::Stage;
-use crate::clock;
 use crate::clock::Tick;
 use crate::gate::{AnyGate, CommitFault, Lasts};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
-use crate::store;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::commit_fault;
 use crate::stream::judge::commit_fault::{Seen, Shown};
+use crate::{clock, store};
 use std::time::Duration;
 
 /// How long a database is gone. A server may try again for longer than that.
