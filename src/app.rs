@@ -425,7 +425,7 @@ fn completions(shell: clap_complete::Shell) -> Done {
     Done::Script(String::from_utf8_lossy(&script).into_owned())
 }
 
-/// The reader of a pipe may go before the end; that is no failure.
+/// The reader of a pipe may go before the end; that is not a failure.
 fn quietly(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -27,11 +27,13 @@
 //! - `audit::checks` judges what `store` reads, and asks `db` only for what stands in no message.
 //! - `redact` hides what users wrote; `mask`, which everything that is shown passes, uses it.
 //! - `render` writes a report or a view into the writer that it is given.
-//! - `screen` takes the pieces of a view to where they are shown: `outlet` is the way to stdout, by a
-//!   `spool` for who reads slowly and a `pager` for a person.
-//! - `sink` writes a result into a file, a pipe or a device; `temporary` keeps what a run needs on the disk
-//!   and removes what dead runs left there. Both name no core.
-//! - `commands` wires everything; `app` and `main` own the streams and the exit code.
+//! - `screen` brings the pieces of a view to where they are shown. `outlet` is the way to stdout,
+//!   through a `spool` for slow readers and a `pager` for a person.
+//! - `sink` writes a result into a file, a pipe or a device. `temporary` keeps what a run needs on
+//!   disk, and removes what dead runs left there. Both name no core.
+//! - `commands` wires everything. `app` and `main` own the streams and the exit code.
+//!
+//! `docs/architecture.md` has the same as a picture, with the words of the project.
 
 pub mod app;
 pub mod audit;

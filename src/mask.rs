@@ -267,7 +267,7 @@ pub fn url_text(text: &str) -> String {
 fn split_user<'t>(scheme: &str, slashes: &str, body: &'t str) -> (Option<&'t str>, &'t str) {
     let is_file = scheme.starts_with("sqlite") || scheme == "file";
     let within = match (is_file, slashes.len()) {
-        // Of a file only `//user@` is no part of its path.
+        // Of a file only `//user@` is not part of its path.
         (true, 2) => &body[..body.find('/').unwrap_or(body.len())],
         (true, _) => "",
         (false, _) => body,

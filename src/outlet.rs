@@ -88,7 +88,7 @@ impl Outlet {
         self.shared.more.notify_all();
     }
 
-    /// Why something could not be written. A reader who goes before the end is no failure.
+    /// Why something could not be written. A reader who goes before the end is not a failure.
     pub fn failed(&self) -> io::Result<()> {
         match self.shared.state().failed.take() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),

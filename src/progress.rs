@@ -1,6 +1,6 @@
 //! What a long command tells while it works: notes, and a bar on stderr.
 //!
-//! The bar is hidden when stderr is no terminal, with `--quiet`, and with every format but
+//! The bar is hidden when stderr is not a terminal, with `--quiet`, and with every format but
 //! `human`; notes are hidden with `--quiet` only.
 
 use crate::mask::Mask;

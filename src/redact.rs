@@ -10,7 +10,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-/// What stands in a secret's place, everywhere.
+/// What replaces a secret, everywhere.
 pub const MASKED: &str = "***";
 
 /// E-mail addresses; percent-encoded, as in a URL, too.
@@ -243,7 +243,7 @@ impl Redact {
         }
     }
 
-    /// Words of our own, in which what is stored stands in double quotes.
+    /// Words of our own, in which what is stored is in double quotes.
     pub fn data(&self, text: &str) -> String {
         if self
             .quoted

@@ -1,7 +1,7 @@
 //! Takes the pieces of a view to where they are shown, while the command still finds more.
 //!
 //! Whoever reads may go before the end: then nothing more is written, the command learns of it by
-//! its channel, and that is no failure. Whoever reads slowly keeps no command waiting, and with it no
+//! its channel, and that is not a failure. Whoever reads slowly keeps no command waiting, and with it no
 //! store: what is not read yet waits in the outlet. Only when that is full the command waits too.
 
 use crate::mask::Mask;

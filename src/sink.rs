@@ -1,4 +1,4 @@
-//! Where a result goes besides the screen: a file, or what is no plain file.
+//! Where a result goes besides the screen: a file, or what is not a plain file.
 //!
 //! A plain file is written next to its place and then renamed, so that no half result is ever read, and
 //! keeps its owner and mode. Anything else, such as a pipe or a device, is what somebody set up: it is
@@ -32,7 +32,7 @@ pub struct Sink {
 enum Place {
     /// A plain file, or none yet.
     File { part: NamedTempFile, path: PathBuf },
-    /// What is no plain file. A thread of its own writes, for its reader may stall.
+    /// What is not a plain file. A thread of its own writes, for its reader may stall.
     Stream(Outlet),
     /// stdout, after everything else that goes there.
     Stdout(Spool),

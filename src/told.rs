@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The mode of a report that is new: what users wrote may stand in it.
+/// The mode of a report that is new: what users wrote may be in it.
 const PRIVATE: u32 = 0o600;
 
 /// How long the reader of a pipe may take to hear why there is no report.
@@ -22,7 +22,7 @@ const TO_WRITE: Duration = Duration::from_secs(2);
 /// A way to a stream of this process.
 pub type Streams<'a> = &'a dyn Fn() -> Box<dyn Write + Send>;
 
-/// Where it is told.
+/// Where it is reported.
 pub struct Told {
     /// The output format.
     pub format: &'static Format,
@@ -180,7 +180,7 @@ impl Told {
         failure.outcome
     }
 
-    /// On stdout, and in the files; what can't be written there is told on stderr.
+    /// On stdout, and in the files; what can't be written there is reported on stderr.
     fn everywhere(self, failure: &Failure<'_>, (out, err): (Streams<'_>, Streams<'_>)) {
         let mut stdout = out();
         let mut told = self

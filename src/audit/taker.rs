@@ -58,7 +58,7 @@ pub enum Detail {
     Messages,
     /// A [`Sketch`] of so many cells: single changes are named, a flood of them is not.
     Sketch(usize),
-    /// Nothing: a change is told by its conversation.
+    /// Nothing: a change is reported by its conversation.
     Conversations,
 }
 
@@ -176,7 +176,7 @@ pub struct Taker {
     kept: Aside,
 }
 
-/// What is kept beside the sums.
+/// What is kept besides the sums.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     /// Messages that are not settled.

@@ -65,7 +65,7 @@ pub(super) const TWICE: i64 = 2_000_000;
 
 /// The questions in order. Of branches only the current one counts. What is deleted for the user
 /// counts as never asked, and an answer that is deleted was given. A user's message that says
-/// nothing is no question: stores hand a tool's result back in one.
+/// nothing is not a question: stores hand a tool's result back in one.
 pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
     let speaking: Vec<_> = messages.iter().filter(|message| counts(message)).collect();
     let mut found: Vec<Asked<'_>> = Vec::new();

@@ -95,7 +95,7 @@ fn sum(good: &Report, bad: &Report) -> Report {
             timeline: order.map(|case| case.timeline.clone()).unwrap_or_default(),
             metrics: order.map(|case| case.metrics.clone()).unwrap_or_default(),
         });
-        // What is wanted here is no failure of this run.
+        // What is wanted here is not a failure of this run.
         whole
             .findings
             .extend(report.findings.iter().cloned().map(|mut finding| {

@@ -31,7 +31,7 @@ pub struct Env {
     pub mask: Mask,
     /// Turns true when a signal asks to stop.
     pub interrupted: watch::Receiver<bool>,
-    /// Whether what is left out for brevity is told.
+    /// Whether what is left out for brevity is reported.
     pub verbose: bool,
     /// Whether a format is asked for that carries every row of what is found.
     pub rows: bool,

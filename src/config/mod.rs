@@ -17,7 +17,7 @@ pub use settings::{SETTINGS, Setting};
 /// The file's name, looked for upwards from the working directory.
 pub const FILE: &str = "chatctl.toml";
 
-/// The settings that may hold a secret, and may stand in the environment or a file of their own.
+/// The settings that may hold a secret, and may be in the environment or a file of their own.
 const SECRET: &[&str] = &["database-url", "server", "start"];
 
 /// Where a value came from.
@@ -218,7 +218,7 @@ impl Config {
 pub fn shown(key: &str, value: &str) -> String {
     match key {
         "start" => mask::command(value),
-        // These name where the value is, and that is no secret.
+        // These name where the value is, and that is not a secret.
         _ if value.starts_with("env:") || value.starts_with("file:") => value.to_owned(),
         "database-url" => mask::database(value),
         "server" | "origin" | "gateway" => mask::url_text(value),

@@ -112,7 +112,7 @@ pub fn enter(door: Door<'_>, waits: Waits) -> anyhow::Result<Box<dyn Session>> {
 }
 
 /// Refuses statements that could do more than read, or that are more than one each; none is run. For
-/// text that stands in a file and becomes a part of statements.
+/// text that is in a file and becomes a part of statements.
 pub async fn judge(target: &Target, statements: Vec<String>) -> anyhow::Result<()> {
     (row(target.engine()).judge)(target, statements).await
 }

@@ -117,7 +117,7 @@ impl dyn Db + '_ {
 pub struct WordIndex {
     /// Its name.
     pub name: String,
-    /// That the words of the placeholder `?`, in double quotes, stand in a row of table `m`.
+    /// That the words of the placeholder `?`, in double quotes, are in a row of table `m`.
     pub condition: String,
 }
 

@@ -99,7 +99,7 @@ pub(super) fn reading(target: &Target, error: sqlx::Error) -> anyhow::Error {
     }
 }
 
-/// An error of the driver, as it is told: what the server said, once, and not where in its own source.
+/// An error of the driver, as it is reported: what the server said, once, and not where in its own source.
 #[derive(Debug)]
 pub(super) struct Told(pub(super) sqlx::Error);
 

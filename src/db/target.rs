@@ -192,7 +192,7 @@ impl Target {
     pub fn for_user(&self, user: &str, password: &str) -> Self {
         let mut target = self.clone();
         if let At::Server { url, .. } = &mut target.at {
-            // Only a URL without a host has neither, and such a one is no target.
+            // Only a URL without a host has neither, and such a one is not a target.
             let _ = url.set_username(user);
             let _ = url.set_password(Some(password));
             target.url = for_drivers(url.as_ref(), &self.at);

@@ -2,7 +2,7 @@
 //!
 //! It is a process of its own for two reasons. Closing any descriptor of the database file
 //! would drop SQLite's locks of the process that does it, so the raw descriptors must not
-//! live beside an SQLite connection. And a lock must not outlive chatctl: when chatctl is
+//! live next to an SQLite connection. And a lock must not outlive chatctl: when chatctl is
 //! killed, the pipe to this process closes and it ends; when chatctl is stopped, the alarm
 //! ends it. The kernel gives the locks back either way.
 //!

@@ -173,7 +173,7 @@ impl Gate for RawLocks {
                 "the lock did not hold: another descriptor did not meet it"
             );
             let verified = match self.journal {
-                // A reader's lock lets a write transaction begin; asking for more would stand in
+                // A reader's lock lets a write transaction begin; asking for more would get in
                 // the server's way. That the kernel holds it was seen by the helper.
                 Journal::Rollback => "a second descriptor met the shared lock",
                 Journal::Wal => match begin_immediate::try_write(self.witness.as_mut()).await {

@@ -1,4 +1,4 @@
-//! Which request is the turn's own, and which is another one beside it.
+//! Which request is the turn's own, and which is another one next to it.
 
 use super::providers::Question;
 use crate::model::Call;

@@ -83,7 +83,7 @@ pub(super) fn around(text: &Blanked, blocks: &[Block], at: usize) -> Vec<String>
     out
 }
 
-/// What stands in braces, and the text before it back to the last statement.
+/// What is in braces, and the text before it back to the last statement.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     head: Range<usize>,

@@ -167,7 +167,7 @@ pub fn inspect(paths: &[PathBuf]) -> Result<Found, Stop> {
 
 impl Found {
     /// The findings as a report. Without a finding the verdict is `held`: code that was read
-    /// and not recognised as harmful is no proof. A file that could not be read leaves it open.
+    /// and not recognised as harmful is not proof. A file that could not be read leaves it open.
     pub fn into_report(self, took: Duration) -> Report {
         let errors = self
             .findings

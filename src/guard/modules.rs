@@ -337,7 +337,7 @@ impl Modules {
         roots.next().cloned()
     }
 
-    /// The root of a class that stands in that file.
+    /// The root of a class that is in that file.
     pub fn root_of_class(&self, index: usize, class: &Class) -> Option<Origin> {
         self.root(&Origin::Own(index, class.name.clone()))
     }

@@ -35,7 +35,7 @@ pub struct Import {
     pub alias: Option<String>,
     /// Where it stands.
     pub at: usize,
-    /// It stands in a function, and runs only when that runs.
+    /// It is in a function, and runs only when that runs.
     pub in_function: bool,
     /// It stands under `if TYPE_CHECKING` and never runs.
     pub typing_only: bool,
@@ -59,7 +59,7 @@ pub struct Class {
 /// A line after brackets and backslashes are joined.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// From the first character that is no blank to the end.
+    /// From the first character that is not a blank to the end.
     pub span: Range<usize>,
     /// Columns of blanks before it.
     pub indent: usize,

@@ -77,7 +77,7 @@ static CONFIG: LazyLock<Regex> = LazyLock::new(|| {
 /// What the file at that path is for; the path is relative to where the reading started.
 pub fn role(path: &str) -> Role {
     let lower = path.to_lowercase();
-    // `env.py` of Alembic and `schema.rb` of Rails stand beside migrations; the latter is a
+    // `env.py` of Alembic and `schema.rb` of Rails stand next to migrations; the latter is a
     // picture of the schema that is loaded by command only.
     let migration = MIGRATION.is_match(&lower) || lower.ends_with("db/schema.rb");
     if TEST.is_match(&lower) || TEST_CLASS.is_match(path) {

@@ -12,7 +12,7 @@ pub(super) struct Scanner<'a> {
     language: Language,
     syntax: Syntax,
     at: usize,
-    /// Open brackets; a string inside brackets is no docstring.
+    /// Open brackets; a string inside brackets is not a docstring.
     depth: i32,
     pub(super) comments: Vec<Range<usize>>,
     pub(super) strings: Vec<Range<usize>>,
@@ -84,7 +84,7 @@ impl<'a> Scanner<'a> {
         let Some((open, close)) = self.syntax.block else {
             return false;
         };
-        // MySQL executes what stands in `/*! … */`.
+        // MySQL executes what is in `/*! … */`.
         let executed = self.language == Language::Sql && self.starts("/*!");
         if !self.starts(open) || executed {
             return false;

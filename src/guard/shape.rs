@@ -11,7 +11,7 @@ use super::python::Line;
 pub struct Shape {
     /// Python's logical lines.
     lines: Vec<Line>,
-    /// What stands in braces.
+    /// What is in braces.
     blocks: Vec<Block>,
     /// Every function, outer before inner.
     pub functions: Vec<Function>,

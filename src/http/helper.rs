@@ -1,4 +1,4 @@
-//! The pipes between chatctl and the helper that starts a server: what is asked, and what is told.
+//! The pipes between chatctl and the helper that starts a server: what is asked, and what is reported.
 
 use crate::trace::wire::{Ask, Told};
 use serde::{Deserialize, Serialize};

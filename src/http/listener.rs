@@ -88,7 +88,7 @@ pub(super) fn holders(port: u16) -> BTreeSet<u32> {
 pub(super) fn program(pid: u32) -> Option<String> {
     let file = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let name = file.file_name()?.to_str()?;
-    // A program that was installed anew meanwhile is still the same one.
+    // A program that was installed again meanwhile is still the same one.
     Some(name.trim_end_matches(" (deleted)").to_owned())
 }
 

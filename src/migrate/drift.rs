@@ -1,4 +1,4 @@
-//! Two schemas beside each other. Pure.
+//! Two schemas next to each other. Pure.
 
 use similar::{ChangeTag, TextDiff};
 

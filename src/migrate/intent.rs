@@ -268,7 +268,7 @@ fn out_of_database(piece: &Piece<'_>) -> Option<String> {
 /// What only describes.
 const CATALOGS: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
 
-/// Takes BEGIN and COMMIT out, and gives the statements between each pair. What is no pair stays, to
+/// Takes BEGIN and COMMIT out, and gives the statements between each pair. What is not a pair stays, to
 /// be refused.
 fn without_frames(pieces: Vec<Piece<'_>>, dialect: Dialect) -> (Vec<Piece<'_>>, Vec<Range<usize>>) {
     // There the file's own statements begin and commit its transactions.

@@ -287,7 +287,7 @@ impl Ledger<'_> {
         })
     }
 
-    /// Takes over what another tool applied: its history stays, and sqlx's is written beside it.
+    /// Takes over what another tool applied: its history stays, and sqlx's is written next to it.
     /// Gives the tool and what was written.
     pub fn adopt(&mut self) -> anyhow::Result<(&'static str, Vec<Version>)> {
         let (files, tables) = (self.files, tables(self.session)?);
@@ -429,7 +429,7 @@ impl Ledger<'_> {
     ) -> anyhow::Result<Vec<Version>> {
         let journal = Journal::new(self.dialect);
         if self.dialect == Dialect::Mysql {
-            // There a CREATE would commit the transaction that it stands in, and an empty history
+            // There a CREATE would commit the transaction that it is in, and an empty history
             // that stays behind would say that nothing is applied.
             look(self)?;
             create(self.session, self.dialect)?;
@@ -476,7 +476,7 @@ fn not_missing(version: &Version, state: Option<State>) -> Stop {
 /// How often two looks are taken that have to agree.
 const LOOKS: usize = 3;
 
-/// The history, but for versions that were begun and that the journal can go on with.
+/// The history, but for versions that were begun and that the journal can continue with.
 pub fn to_go_on(
     session: &mut dyn Session,
     dialect: Dialect,

@@ -1,4 +1,4 @@
-//! A database beside the real one, to try things on: empty, or a copy.
+//! A database next to the real one, to try things on: empty, or a copy.
 
 mod fill;
 mod forsaken;
@@ -240,7 +240,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// Drops everything in a scratch database of MySQL, and what was put aside of it.
+    /// Drops everything in a scratch database of MySQL, and what was saved of it.
     pub(super) fn clear(&self, session: &mut dyn Session) -> anyhow::Result<()> {
         let name = self.target.database();
         session.command(&format!("DROP DATABASE {name}; CREATE DATABASE {name}"))?;

@@ -154,7 +154,7 @@ impl Content {
     }
 }
 
-/// A table beside the copy of what it was.
+/// A table next to the copy of what it was.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Compared {
     /// Rows before.
@@ -167,7 +167,7 @@ pub struct Compared {
     pub columns: Vec<ComparedColumn>,
 }
 
-/// A column beside the copy of what it was.
+/// A column next to the copy of what it was.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ComparedColumn {
     /// Values before.

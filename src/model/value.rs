@@ -1,6 +1,6 @@
 //! A value as an engine gave it, for a person to look at: nothing is rounded or converted.
 
-/// One value. What is no number, no truth value and no bytes is the text that the engine prints.
+/// One value. What is not a number, no truth value and no bytes is the text that the engine prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// No value.

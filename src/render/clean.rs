@@ -119,7 +119,7 @@ impl Lines {
         safe
     }
 
-    /// Takes whole characters, and tells how many bytes they are; what is no text becomes `U+FFFD`.
+    /// Takes whole characters, and tells how many bytes they are; what is not text becomes `U+FFFD`.
     fn take(&mut self, bytes: &[u8], safe: &mut String) -> usize {
         let mut taken = 0;
         for chunk in bytes.utf8_chunks() {

@@ -2,7 +2,7 @@
 //!
 //! Of a report: a line each case, each finding, and each row that a finding is about, told apart by
 //! `kind`. Of a view: the rows, or
-//! the messages, and nothing else; that a view was cut is told on stderr.
+//! the messages, and nothing else; that a view was cut is reported on stderr.
 
 use super::{Failing, Format, Kind, Show, Style, json};
 use crate::report::{Head, Piece, Report};

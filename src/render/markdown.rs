@@ -68,7 +68,7 @@ fn finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// A text on one line that is no markup.
+/// A text on one line that is not markup.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for line in text.split('\n') {

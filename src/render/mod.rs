@@ -1,6 +1,6 @@
 //! What a report or a view looks like: one file a format, each writing into the writer it is given.
 //!
-//! A format decides nothing: the verdict and the exit code stand in the report
+//! A format decides nothing: the verdict and the exit code are in the report
 //! before any format sees it, and every format carries every finding. A new
 //! format is one file and one row in [`ALL`].
 

@@ -105,7 +105,7 @@ pub(super) fn second(at: SystemTime) -> String {
     humantime::format_rfc3339_seconds(at.max(SystemTime::UNIX_EPOCH)).to_string()
 }
 
-/// Milliseconds since the start of the trial, as they stand in a timeline.
+/// Milliseconds since the start of the trial, as they are in a timeline.
 pub(super) fn at_ms(moment: &Moment) -> f64 {
     moment.at.as_secs_f64() * 1000.0
 }
@@ -329,7 +329,7 @@ pub(super) fn shortened(line: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(line.chars().take_while(fits).chain(['…']).collect())
 }
 
-/// An image in base64 is what no person reads: each is told by its kind and size.
+/// An image in base64 is what no person reads: each is reported by its kind and size.
 pub(super) fn pictured(text: &str) -> Cow<'_, str> {
     let mut told: Option<String> = None;
     let mut shown = 0;

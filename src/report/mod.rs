@@ -61,9 +61,9 @@ pub struct Found {
 pub enum Value {
     /// What a row of the store, or its user, is called by.
     Id,
-    /// A text that stands in the store.
+    /// A text that is in the store.
     Text,
-    /// It is a fact that may quote what stands there.
+    /// It is a fact that may quote what is there.
     Fact,
 }
 

@@ -95,7 +95,7 @@ impl Body {
         }
     }
 
-    /// Takes the next token that is no comment.
+    /// Takes the next token that is not a comment.
     pub(super) fn feed(&mut self, token: Token, sql: &str) {
         let text = token.text(sql);
         let word =

@@ -9,7 +9,7 @@
 //! * `allow-loss` names a table or `table.column`, and counts for the whole file. With a schema
 //!   it is `schema.table.column`, or `schema.table.*` for the table. Without `rows<=N` any number
 //!   of rows may go. The reason is required.
-//! * `ignore` names the code of a finding and counts for the statement that it stands in or
+//! * `ignore` names the code of a finding and counts for the statement that it is in or
 //!   before. It counts for the whole file when it stands before the first statement and a blank
 //!   line separates the two. The reason is required.
 //! * `no-transaction` is the mark of sqlx, which sees it only as the first bytes of the file;
@@ -56,7 +56,7 @@ pub struct AllowLoss {
     pub column: Option<String>,
     /// How many rows may go or change at most; `None`: any number.
     pub rows: Option<u64>,
-    /// Why that is no harm, in the author's words.
+    /// Why that does no harm, in the author's words.
     pub reason: String,
     /// The line of the directive, from 1.
     pub line: u32,
@@ -67,7 +67,7 @@ pub struct AllowLoss {
 pub struct Ignore {
     /// The code of the finding.
     pub code: String,
-    /// Why it is no harm, in the author's words.
+    /// Why it does no harm, in the author's words.
     pub reason: String,
     /// Where it counts.
     pub scope: Scope,
@@ -319,7 +319,7 @@ fn scope(
     }
 }
 
-/// Whether a blank line stands in what follows a line.
+/// Whether a blank line is in what follows a line.
 fn has_blank_line(gap: &str) -> bool {
     let lines = gap.split('\n').skip(1);
     // Behind the last line end stands the statement itself.
@@ -335,13 +335,13 @@ fn is_no_transaction(body: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
 }
 
-/// Whether a comment that is no line comment holds a directive.
+/// Whether a comment that is not a line comment holds a directive.
 fn is_marked(body: &str) -> bool {
     is_no_transaction(body) || !matches!(directive(body), Ok(None))
 }
 
 fn is_near(word: &str, wanted: &str) -> bool {
-    // A long comment is no typing error, and to compare it would cost.
+    // A long comment is not a typing error, and to compare it would cost.
     word.len() <= 40 && word != wanted && strsim::damerau_levenshtein(word, wanted) <= 2
 }
 

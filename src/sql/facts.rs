@@ -30,7 +30,7 @@ pub struct Facts {
     pub table: Option<Name>,
     /// Further tables that it changes.
     pub also: Vec<Name>,
-    /// What it creates, changes or drops, when that is no table: an index, a view, a function, …
+    /// What it creates, changes or drops, when that is not a table: an index, a view, a function, …
     pub object: Option<Name>,
     /// The tables that it reads or refers to, also in subqueries. A name here may be an alias or
     /// a common table expression in rare cases; it is for hints, not for proofs.
@@ -135,7 +135,7 @@ pub fn facts(statement: &Statement<'_>, dialect: Dialect) -> Facts {
 }
 
 /// Whether a body holds every `;`. Behind a `DELIMITER` line anything can follow the body, and
-/// a server may also cut what stands in a version comment, so those are opened here.
+/// a server may also cut what is in a version comment, so those are opened here.
 fn is_one(text: &str, tokens: &[Token], dialect: Dialect) -> bool {
     let mut opened = String::with_capacity(text.len());
     let mut end = 0;

@@ -1,6 +1,6 @@
 //! SQL text in, statements with byte spans and what they do out.
 //!
-//! This is no parser: the database is. It has to cut a file into exactly the statements that the
+//! This is not a parser: the database is. It has to cut a file into exactly the statements that the
 //! database would see, and to say of each what a reader of a plan must know. What it does not
 //! recognise it calls [`Kind::Other`], and [`Facts::destroys`] then answers
 //! [`Destroys::Possibly`]: text can prove that a statement destroys, hardly ever that it does not,
@@ -46,7 +46,7 @@ pub struct Statement<'a> {
     /// From the first to the last token: comments inside stay, those around it and the
     /// terminating `;` do not. It is `&file[span]`.
     pub text: &'a str,
-    /// Where `text` stands in the file, in bytes.
+    /// Where `text` is in the file, in bytes.
     pub span: Range<usize>,
     /// The line on which the statement starts, from 1. Only LF ends a line.
     pub line: u32,

@@ -53,7 +53,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// One part of a name as the database understands it. `None`: a token of this kind is no name.
+/// One part of a name as the database understands it. `None`: a token of this kind is not a name.
 pub(super) fn unquote(text: &str, kind: TokenKind, dialect: Dialect) -> Option<String> {
     match kind {
         TokenKind::Word if dialect == Dialect::Postgres => Some(text.to_ascii_lowercase()),

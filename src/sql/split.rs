@@ -64,7 +64,7 @@ struct Splitter<'a> {
     lexer: Lexer<'a>,
     place: Place,
     pending: Option<Pending>,
-    /// The line on which the last token that is no comment ends.
+    /// The line on which the last token that is not a comment ends.
     last: Option<u32>,
     scan: Scan<'a>,
 }

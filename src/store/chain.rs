@@ -55,7 +55,7 @@ pub(super) fn statement(db: &dyn Db, mapping: &Mapping, plan: &Plan, condition: 
 }
 
 /// Each message once: a circle comes around and around, and what is nearest to the tip counts.
-/// A chain that has not ended is no conversation to be shown as a whole one.
+/// A chain that has not ended is not a conversation to be shown as a whole one.
 pub(super) fn once(
     mut found: Vec<StoredMessage>,
     store: &Store,

@@ -162,7 +162,7 @@ pub struct Messages {
     /// Tool calls that are kept apart from the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Source>,
-    /// A column that tells how far the message is, told as it stands.
+    /// A column that tells how far the message is, told as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// The user's id.
@@ -183,7 +183,7 @@ pub struct Messages {
     /// Which of them are deleted for the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Predicate>,
-    /// What stands in the role column, and what it means: `human = "user"`.
+    /// What is in the role column, and what it means: `human = "user"`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub role_map: BTreeMap<String, String>,
     /// Columns that belong to the message's fingerprint.

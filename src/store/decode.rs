@@ -100,7 +100,7 @@ impl<'p> Decoder<'p> {
         message.on_branch = true;
         bare(self.plan, row, message);
         if let Some(slot) = &self.plan.content {
-            // An event that has no content, and is no answer that failed, is no message: a change of
+            // An event that has no content, and is not an answer that failed, is not a message: a change of
             // state, a step that was begun.
             let is_event = self.store.shape == Shape::Event && message.state == State::Whole;
             if is_event && !row.holds_value(slot) {

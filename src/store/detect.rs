@@ -94,7 +94,7 @@ async fn weighed(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Candidate>
         return Err(error);
     }
     found.sort_by_key(|candidate| -candidate.score);
-    // The same table in another form is no second place.
+    // The same table in another form is not a second place.
     let mut tables: Vec<String> = Vec::new();
     found.retain(|candidate| {
         let table = candidate.mapping.table().to_owned();

@@ -108,7 +108,7 @@ async fn keyed(
     Ok(None)
 }
 
-/// Whether nearly all of the keys stand in a column, each in one row: a conversation may be deleted.
+/// Whether nearly all of the keys are in a column, each in one row: a conversation may be deleted.
 async fn all_in(
     db: &dyn Db,
     table: &Table,

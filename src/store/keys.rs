@@ -122,7 +122,7 @@ pub(super) fn joined(db: &dyn Db, columns: &[Source]) -> String {
     }
 }
 
-/// A part of a key of several columns, as it stands in the key: a `/` in it is not one between parts.
+/// A part of a key of several columns, as it is in the key: a `/` in it is not one between parts.
 pub(super) fn part(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains(['%', '/']) {
         Cow::Owned(text.replace('%', "%25").replace('/', "%2F"))

@@ -142,7 +142,7 @@ pub async fn scan_conversations(
         .only
         .as_ref()
         .map(|only| format!(" WHERE {}", plan::condition(db, only)));
-    // Where the messages stand in the same row, they are deleted with it.
+    // Where the messages are in the same row, they are deleted with it.
     let deleted = place.deleted.as_ref();
     let deleted = deleted.filter(|_| mapping.store().shape != Shape::Blob);
     let deleted = deleted.map(|deleted| {

@@ -19,7 +19,7 @@ const CONTENTS: &[&str] = &[
 ];
 const TIMES: &[&str] = &["timestamp", "created_at", "createdAt", "time", "date", "ts"];
 
-/// The messages in JSON that stand in the columns of a table, by their values.
+/// The messages in JSON that are in the columns of a table, by their values.
 pub(super) async fn blobs(db: &dyn Db, sample: &Sample<'_>) -> anyhow::Result<Vec<Guess>> {
     let mut found = Vec::new();
     for column in sample.packed() {
@@ -85,7 +85,7 @@ fn form(lists: &[&Vec<Value>]) -> Option<Form<'static>> {
     let spellings: BTreeSet<_> = items.iter().filter_map(spelled).collect();
     let all: Vec<_> = spellings.iter().map(String::as_str).collect();
     let map = roles::sides(&all, Sides::Both)?;
-    // What is asked of a model ends with the question: a log of its calls is no chat.
+    // What is asked of a model ends with the question: a log of its calls is not a chat.
     let is_answered = |list: &&&Vec<Value>| {
         let last = list.last().and_then(|item| spelled(&item));
         let role = last.and_then(|value| roles::role_of(&map, &value));

@@ -117,7 +117,7 @@ fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
     }
     for text in ["text", "refusal", "parts", "content", "value"] {
         if let Some(inner) = fields.get(text) {
-            // A thought of Google's model is no answer.
+            // A thought of Google's model is not an answer.
             let thought = fields.get("thought").and_then(Value::as_bool) == Some(true);
             let known = thought || add(inner, content);
             if let Some(more) = fields.get("tool_calls") {

@@ -26,7 +26,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("toolmessage", "tool"),
 ];
 
-/// What a value of the role column means; nothing when it marks what is no message.
+/// What a value of the role column means; nothing when it marks what is not a message.
 pub(super) fn role_of(map: &BTreeMap<String, String>, value: &str) -> Option<Role> {
     let known = || known(value);
     let any = || map.get("*").map(String::as_str);
@@ -203,7 +203,7 @@ mod tests {
             let mapped: Vec<_> = mapped.iter().map(|text| (*text).to_owned()).collect();
             assert_eq!(map(values), Some(mapped), "{values:?}");
         }
-        // People on both sides, one side only, and what is no side at all.
+        // People on both sides, one side only, and what is not a side at all.
         for values in [
             &["customer", "agent"][..],
             &["question", "answer"],

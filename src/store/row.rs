@@ -157,7 +157,7 @@ impl<'r> Row<'r> {
             None => self.cells[*at] != CellRef::Null,
             Some(path) => match self.json_for(*at, Some(path)) {
                 Some(json) => path.first(json).is_some_and(|value| !value.is_null()),
-                // What is no JSON is a text that can't be read.
+                // What is not JSON is a text that can't be read.
                 None => self.cells[*at] != CellRef::Null,
             },
         })
@@ -240,7 +240,7 @@ impl<'r> Row<'r> {
             let nodes = path
                 .as_ref()
                 .map_or_else(|| vec![json], |path| path.all(json));
-            // A path finds nothing in what is no chat at all; a new chat has no messages yet.
+            // A path finds nothing in what is not a chat at all; a new chat has no messages yet.
             decoded &= !nodes.is_empty() || is_blank(json);
             for node in nodes {
                 match node {

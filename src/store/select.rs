@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 pub type Take<'a> =
     &'a mut (dyn FnMut(&mut StoredMessage) -> anyhow::Result<ControlFlow<()>> + Send);
 
-/// The order in which rows of messages are read by what stands in them: a chain is only
+/// The order in which rows of messages are read by what is in them: a chain is only
 /// followed from its conversation.
 pub(super) fn order_by_content(mapping: &Mapping) -> Order {
     match mapping.store().shape {
@@ -197,7 +197,7 @@ pub(super) async fn value(
     Ok(rows.first().and_then(|row| told(source, row)))
 }
 
-/// A source's value in cells that stand in the order of its columns.
+/// A source's value in cells that are in the order of its columns.
 pub(super) fn told(source: &Source, cells: &[Cell]) -> Option<String> {
     source
         .places

@@ -30,7 +30,7 @@ pub struct Path {
 }
 
 impl Source {
-    /// A column as it stands.
+    /// A column as it is.
     pub fn column(name: impl Into<String>) -> Self {
         let column = name.into();
         Self {

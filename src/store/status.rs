@@ -2,7 +2,7 @@
 
 use crate::model::Mark;
 
-/// Words that chat servers write when a message is finished. Words that may stand there from the
+/// Words that chat servers write when a message is finished. Words that may be there from the
 /// beginning, like `sent` or `active`, are not among them.
 const FINISHED: &[&str] = &[
     "complete",

@@ -65,7 +65,7 @@ pub(super) async fn compare(
 
 struct Side<'s> {
     table: &'s Table,
-    /// How often each message stands there.
+    /// How often each message is there.
     texts: BTreeMap<(Option<String>, String), usize>,
 }
 

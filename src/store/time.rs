@@ -4,7 +4,7 @@
 pub fn of_text(text: &str) -> Option<i64> {
     let text = text.trim();
     let bytes = text.as_bytes();
-    // A date is told at once: there is one in every message.
+    // A date is recognized at once: there is one in every message.
     let Some([year @ .., b'-', m1, m2, b'-', d1, d2]) = bytes.get(..10) else {
         return of_number(text.parse().ok()?);
     };

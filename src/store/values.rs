@@ -1,4 +1,4 @@
-//! Which tables may hold chats, by what stands in their columns: names may be anything.
+//! Which tables may hold chats, by what is in their columns: names may be anything.
 //!
 //! What tells a chat from a log, a mailbox or a table of questions is that two sides speak free
 //! text by turns, the machine's after the user's.
@@ -17,7 +17,7 @@ const LETTERS: usize = 400;
 /// More spellings than this are no roles.
 const MOST_ROLES: usize = 12;
 
-/// Some rows of a table: the beginnings of what stands in each column, the oldest row first if
+/// Some rows of a table: the beginnings of what is in each column, the oldest row first if
 /// its key tells which that is.
 pub(super) struct Sample<'s> {
     pub(super) table: &'s Table,
@@ -26,7 +26,7 @@ pub(super) struct Sample<'s> {
     is_ordered: bool,
 }
 
-/// What stands in a column, row by row.
+/// What is in a column, row by row.
 struct Values<'s> {
     column: &'s Column,
     cells: Vec<Option<String>>,
@@ -360,7 +360,7 @@ impl Values<'_> {
         self.filled().map(|text| text.chars().count()).sum()
     }
 
-    /// Whether people's words stand in it: several of them, and other ones in most rows.
+    /// Whether people's words are in it: several of them, and other ones in most rows.
     fn is_free_text(&self) -> bool {
         let count = self.filled().count();
         let distinct = self.filled().collect::<BTreeSet<_>>().len();

@@ -126,12 +126,12 @@ pub(super) fn calls_column(table: &Table) -> Option<&Column> {
     column.filter(|column| column.holds_text())
 }
 
-/// Whether a table is named like something that is no chat.
+/// Whether a table is named like something that is not a chat.
 pub(super) fn is_misleading(name: &str) -> bool {
     is_something_else(name) || is_log(name)
 }
 
-/// Whether a table is named like something that never holds a chat, whatever stands in it.
+/// Whether a table is named like something that never holds a chat, whatever is in it.
 pub(super) fn is_something_else(name: &str) -> bool {
     words(name).iter().any(|word| {
         let is_in = |part: &&str| word.starts_with(*part) || part.len() > 5 && word.contains(*part);

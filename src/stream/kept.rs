@@ -18,7 +18,7 @@ pub struct Known {
     pub is_all: bool,
     /// What must be stored, where the session says that it is something else.
     pub expected: String,
-    /// Stands at the answer's end and nowhere else.
+    /// Is at the answer's end and nowhere else.
     pub nonce: String,
 }
 
@@ -144,7 +144,7 @@ pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &[Ending]) -> Ke
     }
 }
 
-/// How many characters of an answer, from its beginning, stand in a text.
+/// How many characters of an answer, from its beginning, are in a text.
 pub fn seen(answer: &str, text: &str) -> usize {
     unsqueezed(answer, beginning(&squeezed(answer), &squeezed(text)))
 }
@@ -157,7 +157,7 @@ pub fn is_json_frames(text: &str) -> bool {
     is_first && objects.all(|object| object.is_ok())
 }
 
-/// Whether all of an answer stands in a text.
+/// Whether all of an answer is in a text.
 pub fn is_all_in(answer: &str, text: &str) -> bool {
     holds(&squeezed(text), &squeezed(answer))
 }
@@ -174,7 +174,7 @@ fn prefix(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
-/// The longest beginning of the answer that stands in the text. If one stands there, so does each
+/// The longest beginning of the answer that is in the text. If one is there, so is each
 /// shorter one.
 fn beginning(answer: &str, text: &str) -> usize {
     let (mut least, mut most) = (0, answer.chars().count());

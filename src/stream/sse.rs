@@ -26,7 +26,7 @@ use crate::model::{Frame, Line, LineKind};
 /// limit; without one a server that never ends its line would fill the memory.
 pub const MAX_LINE: usize = 16 * 1024 * 1024;
 
-/// The most data that an event may have, in bytes. A server that goes on with `data:` lines and
+/// The most data that an event may have, in bytes. A server that continues with `data:` lines and
 /// never ends the event would fill the memory just so.
 pub const MAX_EVENT: usize = 2 * MAX_LINE;
 

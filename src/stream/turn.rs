@@ -64,7 +64,7 @@ impl Turn {
     /// The body ended; with a marker that is just this, it is the final marker too.
     pub fn end(&mut self, at: Duration, marker: &FinalMarker) {
         self.ended = Some(at);
-        // A body that ends after an error is no answer that ends.
+        // A body that ends after an error is not an answer that ends.
         if matches!(marker, FinalMarker::End) && self.failed.is_none() {
             self.final_at.get_or_insert(at);
         }

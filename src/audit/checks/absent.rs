@@ -29,7 +29,7 @@ impl Names<'_> {
         self.sql(ground.db, alike)
     }
 
-    /// `alike` says of which columns the values are compared as they stand; else as texts.
+    /// `alike` says of which columns the values are compared as they are; else as texts.
     fn sql(&self, db: &dyn Db, alike: impl Fn(&str, &str) -> bool) -> (String, String) {
         let pairs = self.columns.iter().zip(&self.keys).enumerate();
         let (keys, same): (Vec<_>, Vec<_>) = pairs

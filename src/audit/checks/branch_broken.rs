@@ -72,7 +72,7 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
     }
 }
 
-/// Rows name rows, and the one before may stand in another conversation: threads begin at a message
+/// Rows name rows, and the one before may be in another conversation: threads begin at a message
 /// of the main one, and copies name the messages that they were made of.
 fn parents<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {

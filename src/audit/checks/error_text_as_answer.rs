@@ -20,7 +20,7 @@ static CAUSES: &[Cause] = &[cause(
     "the text of an error is stored in the answer's place",
 )];
 
-/// How an answer begins that is no answer. Only the beginning counts: answers may quote errors.
+/// How an answer begins that is not an answer. Only the beginning counts: answers may quote errors.
 const BEGINNINGS: &[&str] = &[
     "Traceback (most recent call last):",
     "Error code: 4",
@@ -89,7 +89,7 @@ fn begins_so(text: &str) -> bool {
 
 /// `{"error": {"message": …}}`, as providers answer, and nothing else.
 fn is_error_object(text: &str) -> bool {
-    /// A longer one is no provider's error.
+    /// A longer one is not a provider's error.
     const LONGEST: usize = 8_192;
     if !text.starts_with('{') || text.len() > LONGEST {
         return false;

@@ -1,7 +1,7 @@
 //! Checks on a store of which nothing is known from before: one file a check, one row of [`ALL`].
 //!
 //! A check of messages is a pure function over one conversation; a check of the store asks the
-//! database what stands in no message. Both count all and name some.
+//! database what is in no message. Both count all and name some.
 
 mod absent;
 mod branch_broken;
@@ -74,7 +74,7 @@ pub enum Look {
     Thread(AtThread),
     /// At the store.
     Store(AtStore),
-    /// At each conversation, and then at what stands in no message.
+    /// At each conversation, and then at what is in no message.
     Both(AtThread, AtStore),
 }
 

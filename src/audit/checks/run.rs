@@ -9,7 +9,7 @@ use crate::store::Thread;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Makes these checks. One that does not fit the store is told as skipped; it is undecided where
+/// Makes these checks. One that does not fit the store is reported as skipped; it is undecided where
 /// it was asked for by its name.
 pub async fn run(
     checks: &[&'static Check],

@@ -29,7 +29,7 @@ pub(super) struct First {
 /// 64 MiB: 500 000 conversations with a UUID.
 const MOST: usize = 64 << 20;
 
-/// What one entry takes beside its key: digest, pointer, times, and the room that a table keeps.
+/// What one entry takes besides its key: digest, pointer, times, and the room that a table keeps.
 const ENTRY: usize = 96;
 
 impl Default for Seen {

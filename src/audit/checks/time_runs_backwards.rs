@@ -41,7 +41,7 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
 }
 
 fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
-    // Items stand in their order in the conversation's row, those of the current branch first.
+    // Items are in their order in the conversation's row, those of the current branch first.
     let items = ground.mapping.store().shape == Shape::Blob;
     // A turn's answer comes when it comes, also after the next question.
     let turns = ground.mapping.store().shape == Shape::Turn;

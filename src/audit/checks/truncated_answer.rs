@@ -162,7 +162,7 @@ fn is_finished(text: &str) -> bool {
 }
 
 /// What the columns of a message's text take. JSON that can be read was not cut off: of it only
-/// what can't be read is held against its column, and then as it stands there.
+/// what can't be read is held against its column, and then as it is there.
 fn limits(ground: &Ground<'_>, message: &StoredMessage) -> Vec<Limit> {
     let store = ground.mapping.store();
     let of = &store.message;

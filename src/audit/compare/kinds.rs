@@ -37,7 +37,7 @@ pub enum Allow {
     Delete,
 }
 
-/// How a code is told.
+/// How a code is reported.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
     /// Which.

@@ -1,7 +1,7 @@
-//! A snapshot beside the live store, or beside a later snapshot.
+//! A snapshot next to the live store, or next to a later snapshot.
 //!
 //! Growth is fine: what the append column puts behind the snapshot's high-water mark is counted
-//! and no more. All before the mark must be what it was. What differs is told message by message
+//! and no more. All before the mark must be what it was. What differs is reported message by message
 //! from the detail of the snapshot; without it, or when there is more than its sketch can name,
 //! by conversation.
 

@@ -1,6 +1,6 @@
 //! A second look at the live store, when there is something to tell.
 //!
-//! The first look keeps no identifier and, beside a sketch, no message. The second one knows what
+//! The first look keeps no identifier and, besides a sketch, no message. The second one knows what
 //! to look for, so that memory stays flat in both.
 
 use super::Comparison;

@@ -27,7 +27,7 @@ fn text(entry: &Entry) -> Text {
     (entry.conversation, entry.content, entry.time)
 }
 
-/// What stands in each place.
+/// What is in each place.
 fn texts(entries: &[Entry]) -> HashMap<(Id, Id), Text> {
     let texts = entries.iter().map(|entry| (entry.key(), text(entry)));
     texts.collect()
@@ -168,7 +168,7 @@ mod tests {
             (&["c", "d", "e", "f", "g", "h"], "2 message-lost, 3 new"),
             (&["a", "x", "b", "c", "d", "e"], "1 backfilled, 0 new"),
             (&["x", "a", "b", "c", "d", "e", "f"], "1 backfilled, 1 new"),
-            // What is another one, or in another place, is told as before.
+            // What is another one, or in another place, is reported as before.
             (&["a", "x", "c", "d", "e"], "1 message-altered, 0 new"),
             (
                 &["a", "x", "d", "e"],

@@ -209,7 +209,7 @@ fn a_text_that_was_marked_as_open_may_be_any_other_for_a_day() {
         assert_eq!(verdict(&found).0, expected, "{age}");
         assert_eq!(found.totals.unjudged, unjudged, "{age}");
     }
-    // A row that is written anew from the beginning is not emptied.
+    // A row that is written again from the beginning is not emptied.
     let found = of_answer(open(0), |messages| messages[39].content.clear());
     assert_eq!(
         (verdict(&found).0, found.totals.unjudged),

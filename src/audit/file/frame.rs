@@ -65,7 +65,7 @@ const TOGETHER: usize = 64;
 pub(super) fn pack<R: Record>(records: &[R], out: &mut Vec<u8>) {
     let width = R::SIZE - R::HASHED;
     let mut numbers = vec![0; records.len() * width];
-    // Some at a time, so that what is written next lies beside what was written before.
+    // Some at a time, so that what is written next lies next to what was written before.
     let mut bytes = [0; TOGETHER * MOST];
     for (begin, some) in (0..).step_by(TOGETHER).zip(records.chunks(TOGETHER)) {
         for (record, row) in some.iter().zip(bytes.chunks_exact_mut(R::SIZE)) {

@@ -39,7 +39,7 @@
 //! as one LZ4 block. LZ4 and not zstd: on bytes in this order it saves as much, it is read at
 //! the speed of memory, and it needs no C.
 //!
-//! The fields of the records stand in `entry.rs`, `tally.rs` and `sketch.rs`, in their order.
+//! The fields of the records are in `entry.rs`, `tally.rs` and `sketch.rs`, in their order.
 //! The last frame's check names the file; a later snapshot may hold it as [`Header::previous`].
 //!
 //! The first version had kind 2 in the place of kind 8: messages that were not settled, 65 bytes

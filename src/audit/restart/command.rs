@@ -182,7 +182,7 @@ impl Around {
 }
 
 /// Why what answers may be another program than before. By its name alone, since a release may
-/// stand in another folder and have other arguments.
+/// are in another folder and have other arguments.
 fn stranger(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Option<String> {
     if before.is_empty() || after.is_empty() || !before.is_disjoint(after) {
         return None;

@@ -109,7 +109,7 @@ impl Held {
         Ok(acted)
     }
 
-    /// Lets the provider go on with the answer of its last turn.
+    /// Lets the provider continue with the answer of its last turn.
     pub(super) fn let_go(&self) {
         if let Some(last) = self.said.last() {
             last.let_go();

@@ -1,4 +1,4 @@
-//! Where beside the declared store a server could keep its chats: databases that came with a start.
+//! Where besides the declared store a server could keep its chats: databases that came with a start.
 
 use crate::db::Db;
 use std::collections::BTreeSet;

@@ -101,7 +101,7 @@ impl Round {
         self.stopped = true;
         let at_work = (&prepared, &mut new);
         let after = stop::restart(of.stage, self.way, at_work, of.options, &mut self.moments).await;
-        // Without a server that chatctl could start again there is nothing to go on with.
+        // Without a server that chatctl could start again there is nothing to continue with.
         self.down = after.is_err() && self.way.starts_anew();
         let after = after?;
         new.hang_up();

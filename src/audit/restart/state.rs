@@ -19,7 +19,7 @@ pub(super) struct State<'s, 'w> {
     pub(super) stored: bool,
     /// Whether a text was seen there, be it in a table that nobody can read messages from.
     pub(super) in_store: bool,
-    /// What histories show beside the conversation that is asked for.
+    /// What histories show besides the conversation that is asked for.
     pub(super) shows: Shows,
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// How long the server may take to end after SIGTERM: as long as `docker stop` gives it.
 const TERM_WAIT: Duration = Duration::from_secs(10);
-/// How long after SIGTERM the provider goes on with an answer that is under way.
+/// How long after SIGTERM the provider continues with an answer that is under way.
 const GOES_ON: Duration = Duration::from_millis(500);
 
 /// What is looked up before the last turn: when the server is to be stopped there is no time for it.

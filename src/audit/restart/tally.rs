@@ -11,7 +11,7 @@ pub(super) struct Tally {
 }
 
 struct Found {
-    /// As it was first told.
+    /// As it was first reported.
     finding: Finding,
     /// In how many rounds of each way; none for what no round found.
     rounds: Vec<(&'static str, usize)>,
@@ -32,7 +32,7 @@ impl Tally {
         }
     }
 
-    /// A finding; what is known already stays as it was first told.
+    /// A finding; what is known already stays as it was first reported.
     fn add(&mut self, finding: Finding) -> &mut Found {
         let is_known = |known: &Found| {
             known.finding.code == finding.code && known.finding.subject == finding.subject

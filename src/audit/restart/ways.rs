@@ -76,7 +76,7 @@ pub static COMMAND: Way = Way {
 };
 
 impl Way {
-    /// Whether chatctl ends the server and starts it anew.
+    /// Whether chatctl ends the server and starts it again.
     pub(super) fn starts_anew(&self) -> bool {
         [Deed::Kill, Deed::Terminate].contains(&self.deed)
     }

@@ -103,7 +103,7 @@ fn on_copy(
     Ok(Some(before))
 }
 
-/// The live schema beside what the applied migrations make.
+/// The live schema next to what the applied migrations make.
 pub(super) fn drift(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
     let target = job.target()?;
@@ -168,7 +168,7 @@ fn apply_to(
     to: Option<Version>,
 ) -> anyhow::Result<Outcome> {
     let progress = &job.env.progress;
-    // What would be put by is a copy already.
+    // What would be saved is a copy already.
     let aside = temporary::Folder::new()?;
     apply::up(
         session,

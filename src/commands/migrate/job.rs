@@ -20,7 +20,7 @@ pub(super) struct Job {
 }
 
 /// Runs the work. A signal stops the statement that runs, and its connection rolls back; a run
-/// that is committed already is told as what it is.
+/// that is committed already is reported as what it is.
 pub(super) async fn run(
     env: Env,
     work: impl FnOnce(&Job) -> anyhow::Result<Done> + Send + 'static,

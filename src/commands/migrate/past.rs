@@ -33,7 +33,7 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
         if entry.state == State::Backup && !Path::new(&entry.detail).exists() {
             reason.push_str(" (not there any more)");
         }
-        // What failed then is no failure of looking at it now.
+        // What failed then is not a failure of looking at it now.
         let name = format!("{}{place}", entry.run);
         report.cases.push(case(name, Verdict::Held, reason));
     }

@@ -170,7 +170,7 @@ async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken> {
 }
 
 /// How a table is made, without how far its ids have counted and without its comment, which both
-/// stand in the last line.
+/// are in the last line.
 fn schema(made: &str) -> String {
     let (columns, options) = made.rsplit_once('\n').unwrap_or((made, ""));
     let options = options.split_once(" COMMENT=").map_or(options, |(o, _)| o);

@@ -59,7 +59,7 @@ impl MySql {
     }
 }
 
-/// What every reader is told. MariaDB and MySQL bound a read by different variables; neither bounds
+/// What every reading connection is set to. MariaDB and MySQL bound a read by different variables; neither bounds
 /// a wait for a table's definition by them.
 fn settings(version: &str, limit: Duration) -> String {
     // A chain of messages is longer than the thousand steps that both allow for by themselves:

@@ -120,7 +120,7 @@ pub(super) fn refused(why: &str) -> Stop {
         .hint("inspect only reads; use the database's own client for anything else")
 }
 
-/// A text of a file that is no expression.
+/// A text of a file that is not an expression.
 pub(super) fn no_expression(message: &str) -> Stop {
     Stop::usage(format!("it is wrong: {message}"))
         .hint("write a condition over columns in braces, such as {deleted} IS NOT TRUE")

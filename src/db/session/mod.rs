@@ -296,7 +296,7 @@ pub(super) fn by_counts(
     Ok(was.compared(&count(&now.table, &names)?, &places))
 }
 
-/// How the names of copies begin that were put aside.
+/// How the names of copies begin that were saved.
 const ASIDE: &str = "chatctl_before_";
 
 pub(super) fn aside(number: usize) -> String {

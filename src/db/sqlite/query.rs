@@ -344,7 +344,7 @@ fn value(value: ValueRef<'_>, longest: usize, row: &mut Row) {
     match value {
         ValueRef::Null => row.values.push(Value::Null),
         ValueRef::Integer(number) => row.values.push(Value::Number(number.to_string())),
-        // With a point or an exponent: it is no whole number.
+        // With a point or an exponent: it is not a whole number.
         ValueRef::Real(number) => row.values.push(Value::number(format!("{number:?}"))),
         // A text may hold bytes that are none; what is shown is what is stored.
         ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {

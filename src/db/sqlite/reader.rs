@@ -46,7 +46,7 @@ pub(super) struct Sqlite {
 struct Shared {
     target: Target,
     reading: Reading,
-    /// The file as it is. What opens it anew is a change that this connection would not see.
+    /// The file as it is. What opens it again is a change that this connection would not see.
     reader: Mutex<Opened>,
     /// A copy that is read in its place.
     copy: Mutex<Option<Opened>>,
@@ -334,7 +334,7 @@ fn cells(row: &SqliteRow) -> anyhow::Result<Vec<Cell>> {
                 "INTEGER" | "BOOLEAN" => Cell::Int(row.try_get_unchecked(index)?),
                 "REAL" => Cell::Real(row.try_get_unchecked(index)?),
                 "BLOB" => Cell::Blob(row.try_get_unchecked(index)?),
-                // SQLite takes any bytes for a text: those that are none are told as bytes.
+                // SQLite takes any bytes for a text: those that are none are reported as bytes.
                 _ => match String::from_utf8(row.try_get_unchecked(index)?) {
                     Ok(text) => Cell::Text(text),
                     Err(error) => Cell::Blob(error.into_bytes()),

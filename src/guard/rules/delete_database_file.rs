@@ -79,7 +79,7 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
                 "the code deletes the database file `{operand}` {}",
                 start.words
             );
-            // `if os.path.exists(DB_PATH): os.remove(DB_PATH)` is no condition of anybody's choice.
+            // `if os.path.exists(DB_PATH): os.remove(DB_PATH)` is not a condition of anybody's choice.
             let exists = start.words.contains("xists") || start.words.contains("is_file");
             let mut hit = Hit::new(whole.start(), harm, HELP);
             hit.severity = start.softer.filter(|_| !exists);

@@ -54,7 +54,7 @@ fn check(file: &SourceFile, _: &Tree, hits: &mut Hits<'_>) {
         let start = code[..at].rfind('\n').map_or(0, |at| at + 1);
         let end = code[at..].find('\n').map_or(code.len(), |len| at + len);
         let line = &code[start..end];
-        // What is only compared or documented (`if url == "sqlite://"`) is no setting.
+        // What is only compared or documented (`if url == "sqlite://"`) is not a setting.
         let compared = line.contains("==")
             || line.contains("startswith")
             || line.contains("includes(")

@@ -105,7 +105,7 @@ fn settings(file: &SourceFile) -> bool {
         )
 }
 
-/// What stands in the strings of a file, with its place.
+/// What is in the strings of a file, with its place.
 fn strings(file: &SourceFile) -> impl Iterator<Item = (usize, &str)> {
     let spans = file.blanked.strings.iter();
     spans.map(|span| (span.start, &file.text[span.clone()]))

@@ -22,7 +22,7 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     };
     let stays =
         |step: &Step<'_>| changes(&step.facts) && !can_run_again(&step.facts) && commits(step);
-    // Told once, at the first statement that stays behind and has another after it.
+    // Reported once, at the first statement that stays behind and has another after it.
     if !stays(here.step())
         || here.before().iter().any(stays)
         || !here.after().iter().any(|step| changes(&step.facts))

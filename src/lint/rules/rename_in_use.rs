@@ -27,7 +27,7 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
             .iter()
             .filter_map(|action| match action {
                 AlterAction::RenameColumn { from, .. } => Some(from),
-                // Case is no difference to MySQL.
+                // Case is not a difference to MySQL.
                 AlterAction::Change { from, to, .. } if !from.eq_ignore_ascii_case(to) => {
                     Some(from)
                 }

@@ -37,7 +37,7 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
         ]
         .contains(&words.as_str())
     });
-    // A primary key that takes the place of another is brought in beside the writers.
+    // A primary key that takes the place of another is brought in next to the writers.
     let replaced = actions.iter().any(|action| {
         matches!(
             action,

@@ -57,7 +57,7 @@ pub struct Orders<'a> {
     pub lock_wait: Duration,
     /// How often to try again when a statement does not get its lock.
     pub retries: u32,
-    /// What is put by before anything is destroyed.
+    /// What is saved before anything is destroyed.
     pub backup: Backup,
     /// Turns true when a signal asks to stop.
     pub stop: &'a AtomicBool,

@@ -59,7 +59,7 @@ pub(super) fn present(was: &Shape, done: &Renames, now: Tables<'_>) -> Option<Sh
     Some(shape)
 }
 
-/// Lets a file go on with one of its statements. Gives what is left of what it began with, each with
+/// Lets a file continue with one of its statements. Gives what is left of what it began with, each with
 /// its table's name of then; none when everything that is there was there before it, or that is not known.
 pub(super) fn resume(
     intent: &mut Intent<'_>,

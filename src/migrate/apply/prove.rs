@@ -353,7 +353,7 @@ impl Watched<'_> {
 }
 
 /// Which statement did it: the file once more, compared after each statement. What a rebuild takes
-/// away and gives back is no loss: the statement counts after which it was never whole again.
+/// away and gives back is not a loss: the statement counts after which it was never whole again.
 fn culprits(
     session: &mut dyn Session,
     orders: &Orders<'_>,

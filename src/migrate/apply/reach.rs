@@ -84,7 +84,7 @@ fn named<'a>(piece: &'a Piece<'_>) -> Vec<&'a Name> {
     all
 }
 
-/// Whether a statement can reach by names only that stand in it: it runs no code, and asks the
+/// Whether a statement can reach by names only that are in it: it runs no code, and asks the
 /// catalogue nothing, which would not show it a table that it may not reach.
 fn is_plain(piece: &Piece<'_>) -> bool {
     let names_catalogue = || piece.text.to_ascii_lowercase().contains("_schema");

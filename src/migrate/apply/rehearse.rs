@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 pub(super) struct Rest<'a> {
     /// The file.
     pub(super) intent: &'a Intent<'a>,
-    /// The statement that it goes on with: what an earlier run did is in the database, and so in the
+    /// The statement that it continues with: what an earlier run did is in the database, and so in the
     /// copy.
     pub(super) first: usize,
     /// What is left of the tables and columns that it began with, when an earlier run made others,

@@ -116,7 +116,7 @@ pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), Stop> {
     }
 }
 
-/// The statement that a file goes on with, by its number from 0, and what it began with: what an
+/// The statement that a file continues with, by its number from 0, and what it began with: what an
 /// earlier run did is done.
 pub(super) fn rest(
     session: &mut dyn Session,

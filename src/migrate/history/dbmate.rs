@@ -14,7 +14,7 @@ pub const HISTORY: History = History {
     recognition: Recognition {
         by_columns: false,
         exact: true,
-        // Rails has a table with this name and column too, and this one beside it.
+        // Rails has a table with this name and column too, and this one next to it.
         unless: &["ar_internal_metadata"],
         ..Recognition::ANY
     },

@@ -72,7 +72,7 @@ const ALL: &[Known] = &[
     known("shmig", ("", "shmig_version"), &["version"]),
 ];
 
-/// A history that only its own tool can go on with.
+/// A history that only its own tool can continue with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     /// The tool.

@@ -94,7 +94,7 @@ impl Recognition {
     };
 }
 
-/// What a history says, before it is laid beside files.
+/// What a history says, before it is laid next to files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recorded {
     /// Versions that it names one by one.

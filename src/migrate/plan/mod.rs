@@ -37,7 +37,7 @@ pub enum OutOfOrder {
 /// What to do with a database that is newer than every file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Newer {
-    /// Leave it as it is: an older release runs beside the new one, or was brought back.
+    /// Leave it as it is: an older release runs next to the new one, or was brought back.
     Allow,
     /// Refuse the whole plan.
     Refuse,

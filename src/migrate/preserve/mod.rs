@@ -29,7 +29,7 @@ pub struct Lost {
     pub before: u64,
     /// Whether both numbers are those of parts of the table only.
     pub in_parts: bool,
-    /// What explains it, when something does: it is told, and needs no acknowledgement.
+    /// What explains it, when something does: it is reported, and needs no acknowledgement.
     pub derived: Option<Derived>,
 }
 

@@ -241,7 +241,7 @@ fn an_acknowledgement_is_narrow() {
 }
 
 /// PostgreSQL's tables `drafts`, `"Drafts"`, `app.t`, `public.t`, `"a.b"`, `a.b` and `a` with a
-/// column `c` beside the table `c` in a schema `a`; bare names mean `public`.
+/// column `c` next to the table `c` in a schema `a`; bare names mean `public`.
 fn many() -> Vec<Shape> {
     let in_schema = |schema: &str, name: &str, columns: &[&str]| Shape {
         schema: schema.into(),
@@ -385,7 +385,7 @@ fn where_case_matters_a_rename_counts_for_one_table() {
     assert_eq!(name(&before[1]), None);
 }
 
-/// A change that is explained is no loss that somebody has to acknowledge.
+/// A change that is explained is not a loss that somebody has to acknowledge.
 #[test]
 fn what_is_explained_needs_no_acknowledgement() {
     let before = [table("m", &["id", "updated_at"])];

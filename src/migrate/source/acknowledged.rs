@@ -28,7 +28,7 @@ pub struct Acknowledgement {
     pub subject: String,
     /// At most so many rows.
     pub rows: Option<u64>,
-    /// Why it is no harm.
+    /// Why it does no harm.
     pub reason: String,
     /// Where it is written: `FILE:LINE`.
     pub place: String,

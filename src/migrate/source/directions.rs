@@ -87,7 +87,7 @@ pub(crate) fn undivided(text: &str) -> Option<Undivided> {
         let undoes = |code: &Code| code.comments.contains(&begin) && code.between(from, to);
         let found = match tool {
             Some(_) => texts.iter().any(undoes),
-            // A heading is no tool's mark: it must be one in any reading, and have something to undo.
+            // A heading is not a tool's mark: it must be one in any reading, and have something to undo.
             None => texts
                 .iter()
                 .take(2)

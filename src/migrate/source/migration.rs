@@ -15,7 +15,7 @@ pub(crate) const BOM: char = '\u{FEFF}';
 pub struct File {
     /// The name below the folder of migrations.
     pub name: String,
-    /// What stands in it.
+    /// What is in it.
     pub bytes: Vec<u8>,
 }
 

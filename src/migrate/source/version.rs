@@ -121,7 +121,7 @@ impl Version {
         matches!(&self.key, Key::Named(name, None) if first_number(name).is_some_and(|number| other.as_number() == Some(number)))
     }
 
-    /// A revision that is named, not numbered, and stands at `place` in its chain.
+    /// A revision that is named, not numbered, and is at `place` in its chain.
     pub fn revision(id: &str, place: usize) -> Self {
         Self {
             text: id.to_owned(),

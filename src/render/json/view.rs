@@ -2,7 +2,7 @@
 //!
 //! `chatctl.sheet/1`: rows are objects, their keys those of `columns`, which also tell each
 //! column's own name, since two may have the same. `chatctl.transcript/1`: a conversation and its
-//! messages. `chatctl.text/1`: a text. Each has a schema beside this. A number has every digit that the engine gave; bytes are `{"blob": "00ff"}`.
+//! messages. `chatctl.text/1`: a text. Each has a schema next to this. A number has every digit that the engine gave; bytes are `{"blob": "00ff"}`.
 
 use super::terminal_safe;
 use crate::model::Value;

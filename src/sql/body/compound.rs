@@ -39,7 +39,7 @@ pub(super) struct Compound {
     declare: bool,
     /// The word before was the `END` of something that names itself again: `END IF`.
     end: bool,
-    /// The word before was `CHARACTER`, whose `SET` is no statement.
+    /// The word before was `CHARACTER`, whose `SET` is not a statement.
     character: bool,
 }
 
@@ -73,12 +73,12 @@ impl Compound {
         self.end = false;
     }
 
-    /// Takes a token that is no keyword; `assigns`: a `=` follows it.
+    /// Takes a token that is not a keyword; `assigns`: a `=` follows it.
     pub(super) fn other(&mut self, text: &str, assigns: bool, parens: usize) {
         if self.gate == Gate::Parameters && text == ")" && parens == 0 {
             self.gate = Gate::Open;
         }
-        // A label stands before a block, and `:=` is no label.
+        // A label stands before a block, and `:=` is not a label.
         self.start = text == ":" && !assigns;
         self.end = false;
         self.character = false;

@@ -26,7 +26,7 @@ pub(super) fn create(mut p: Parser<'_>) -> Facts {
         "INDEX" => index(p, &modifiers),
         "TRIGGER" => trigger(p, &modifiers),
         "VIEW" => view(p, &modifiers),
-        // PostgreSQL's EVENT TRIGGER is no EVENT.
+        // PostgreSQL's EVENT TRIGGER is not an EVENT.
         "EVENT" if p.dialect != Dialect::Mysql => other(p, "EVENT TRIGGER", &modifiers),
         "FUNCTION" | "PROCEDURE" | "EVENT" => {
             p.if_not_exists();

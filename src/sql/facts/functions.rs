@@ -83,7 +83,7 @@ fn writes(p: Parser<'_>) -> bool {
     })
 }
 
-/// Words before a bracket that is no call: keywords and types with a length.
+/// Words before a bracket that is not a call: keywords and types with a length.
 #[rustfmt::skip]
 const KEYWORDS: &[&str] = &[
     "all", "and", "any", "array", "as", "between", "binary", "bit", "by", "case", "char",

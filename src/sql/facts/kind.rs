@@ -205,7 +205,7 @@ pub enum AlterAction {
     DetachPartition { partition: Name, concurrently: bool },
     /// MySQL's `CONVERT TO CHARACTER SET`.
     ConvertCharset { to: String },
-    /// Anything else, as it stands in the text.
+    /// Anything else, as it is in the text.
     Other { text: String },
 }
 

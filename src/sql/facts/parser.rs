@@ -208,12 +208,12 @@ impl<'t> Parser<'t> {
         pieces
     }
 
-    /// What is left, as it stands in the text.
+    /// What is left, as it is in the text.
     pub(super) fn rest(&self) -> &'t str {
         self.between(self.at, self.tokens.len())
     }
 
-    /// The tokens `from..to`, as they stand in the text.
+    /// The tokens `from..to`, as they are in the text.
     pub(super) fn between(&self, from: usize, to: usize) -> &'t str {
         match self.tokens.get(from..to) {
             Some([first, .., last]) => &self.text[first.start..last.end],
@@ -222,7 +222,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What is left as a value: a single string without its quotes, anything else as it stands.
+    /// What is left as a value: a single string without its quotes, anything else as it is.
     pub(super) fn value(&self) -> String {
         match self.tokens.get(self.at..) {
             Some([token]) if token.kind == TokenKind::String => inner(token.text(self.text)),

@@ -109,7 +109,7 @@ fn with(p: &mut Parser<'_>) -> Option<Vec<String>> {
     }
 }
 
-/// Adds the writes that stand in brackets, at any depth.
+/// Adds the writes that are in brackets, at any depth.
 pub(super) fn with_writes(whole: Parser<'_>, main: Facts) -> Facts {
     let mut inner = Vec::new();
     for open in (0..whole.tokens.len()).filter(|index| whole.text_at(*index) == "(") {

@@ -59,13 +59,13 @@ pub struct TurnSeen {
     pub number: usize,
     /// What the user said, with the tag.
     pub user: String,
-    /// The tag: stands in the user's message and nowhere else.
+    /// The tag: is in the user's message and nowhere else.
     pub tag: String,
     /// What must be stored as the answer.
     pub expected: String,
     /// What the client itself sent of the conversation, where it does: all that the model can know.
     pub context: Option<String>,
-    /// Stands at the end of the answer and nowhere else.
+    /// Is at the end of the answer and nowhere else.
     pub nonce: String,
     /// The response's content type.
     pub content_type: Option<String>,

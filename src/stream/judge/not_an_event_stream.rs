@@ -1,4 +1,4 @@
-//! The response is no event stream, so an EventSource would fail on it.
+//! The response is not an event stream, so an EventSource would fail on it.
 
 use super::{Check, Observed};
 use crate::report::{Finding, Severity, Source};

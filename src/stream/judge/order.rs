@@ -272,7 +272,7 @@ fn without_final(end: &End) -> String {
 
 /// What several trials of one turn show together: one violation is enough; an order needs
 /// `wanted` trials that proved it, and never fewer than three. Each of them is a proof of its own,
-/// so trials that left it open beside them take nothing away, unless half as many were overtaken:
+/// so trials that left it open next to them take nothing away, unless half as many were overtaken:
 /// then that the others were not may be the scheduler's doing.
 pub fn sum(shown: &[Shown], wanted: usize) -> Shown {
     let count = |wanted: &Shown| shown.iter().filter(|shown| *shown == wanted).count();

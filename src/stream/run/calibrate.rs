@@ -156,7 +156,7 @@ impl Stage<'_> {
     }
 
     /// The conversation's key as the store spells it. Servers give out another key than the one
-    /// they store (a UUID for a row number): then the captured one stands in no row, and the
+    /// they store (a UUID for a row number): then the captured one is in no row, and the
     /// user's own message tells, unless an earlier chat has that key.
     async fn conversation_of(
         &mut self,

@@ -291,7 +291,7 @@ impl Stage<'_> {
         }
     }
 
-    /// A status other than 2xx is no chat to judge.
+    /// A status other than 2xx is not a chat to judge.
     fn check_head(&self, seen: &Seen) -> anyhow::Result<()> {
         let Some(head) = seen
             .head

@@ -39,7 +39,7 @@ pub(super) struct Seen {
 pub(super) struct Head {
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
-    /// The beginning of a body that is no stream.
+    /// The beginning of a body that is not a stream.
     pub(super) excerpt: String,
 }
 

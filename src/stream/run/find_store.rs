@@ -116,7 +116,7 @@ impl Stage<'_> {
         }
     }
 
-    /// A text that stands in several tables is told: the proof is about one of them.
+    /// A text that is in several tables is reported: the proof is about one of them.
     fn note_other_tables(&self, mapping: &Mapping, hits: &[Hit]) {
         let others: Vec<_> = hits
             .iter()
@@ -197,8 +197,8 @@ impl Stage<'_> {
             mapping.reads()
         );
         let is_wrong = nothing_read || mapping.reads_any(&places.answer);
-        // Where the question is read as declared, the answer may stand in a log only; where the answer
-        // is nowhere, the question may stand in a title only.
+        // Where the question is read as declared, the answer may be in a log only; where the answer
+        // is nowhere, the question may be in a title only.
         let stop = if is_wrong && !places.answer.is_empty() {
             Stop::usage(message)
         } else {

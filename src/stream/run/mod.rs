@@ -96,7 +96,7 @@ pub struct Options {
     pub response_timeout: Duration,
     /// The seed of everything that is varied.
     pub seed: u64,
-    /// Patterns that the server's output must not match, beside those of the session.
+    /// Patterns that the server's output must not match, besides those of the session.
     pub forbid: Vec<regex::Regex>,
     /// Stop at the first violated case.
     pub fail_fast: bool,

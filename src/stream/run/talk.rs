@@ -45,11 +45,11 @@ pub enum Until {
 pub struct Said {
     /// What the user said, with the tag.
     pub user: String,
-    /// Stands in the user's message and nowhere else.
+    /// Is in the user's message and nowhere else.
     pub tag: String,
     /// What must be stored as the answer.
     pub expected: String,
-    /// Stands at the end of the answer and nowhere else.
+    /// Is at the end of the answer and nowhere else.
     pub nonce: String,
     /// When it was sent.
     pub sent: Tick,
@@ -106,9 +106,9 @@ pub struct Recalled {
 pub enum Access {
     /// It does, or does not care.
     Kept,
-    /// It did not, and does since the user logged in anew.
+    /// It did not, and does since the user logged in again.
     Renewed,
-    /// It does not, and why logging in anew does not help.
+    /// It does not, and why logging in again does not help.
     Refused(String),
 }
 
@@ -183,7 +183,7 @@ impl Stage<'_> {
     /// Finds out which table holds the messages, after a first turn.
     ///
     /// # Errors
-    /// When its texts stand in no table, or the store can't be opened.
+    /// When its texts are in no table, or the store can't be opened.
     pub async fn learn_mapping(&mut self, said: &Said) -> anyhow::Result<()> {
         let live = said.live.as_ref().expect("the first turn is still held");
         let seen = live.watching.seen();
@@ -200,7 +200,7 @@ impl Stage<'_> {
         self.world.db.as_deref()
     }
 
-    /// Opens the store anew: a server may have put another file in the place of the one that was there.
+    /// Opens the store again: a server may have put another file in the place of the one that was there.
     ///
     /// # Errors
     /// When it can't be opened any more.
@@ -265,7 +265,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Asks the server for a conversation, as a reload of the page does. Logs in anew where the
+    /// Asks the server for a conversation, as a reload of the page does. Logs in again where the
     /// server no longer knows the user. Nothing when the session does not say how to ask.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ impl Stage<'_> {
         self.finish_trial(live, judged).await
     }
 
-    /// Lets one commit through, gives its answer, and goes on with the next, until the final marker
+    /// Lets one commit through, gives its answer, and continues with the next, until the final marker
     /// comes or nothing more may be waited for.
     async fn commit_by_commit(
         &self,

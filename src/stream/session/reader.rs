@@ -49,12 +49,12 @@ impl Origin<'_> {
     }
 }
 
-/// The kinds of places a key can stand in: the heading and the keys under it.
+/// The kinds of places a key can be in: the heading and the keys under it.
 #[derive(Debug)]
 pub(super) struct Place {
     /// As a user would write it: `[[turn]]`.
     pub(super) name: &'static str,
-    /// Every key that may stand there.
+    /// Every key that may be there.
     pub(super) keys: &'static [&'static str],
 }
 
@@ -119,7 +119,7 @@ impl<'a> Fields<'a> {
         self.origin.error(self.at, message)
     }
 
-    /// Those of the keys that stand in the table, in the order of the file.
+    /// Those of the keys that are in the table, in the order of the file.
     pub(super) fn present(&self, keys: &[&str]) -> Vec<Item<'a>> {
         let mut items: Vec<_> = keys.iter().filter_map(|key| self.get(key)).collect();
         items.sort_by_key(|item| item.key_at);

@@ -51,7 +51,7 @@ pub enum Body {
     Json(JsonTemplate),
     /// `application/x-www-form-urlencoded`.
     Form(Vec<(String, Template)>),
-    /// `text/plain`, unless a header says otherwise; sent as it stands.
+    /// `text/plain`, unless a header says otherwise; sent as it is.
     Text(Template),
 }
 
@@ -90,7 +90,7 @@ pub struct Expanded {
 }
 
 impl Request {
-    /// Fills in every name. Values are encoded for the place they stand in.
+    /// Fills in every name. Values are encoded for the place they are in.
     pub fn expand(&self, captures: &Captures) -> Result<Expanded, ExpandError> {
         let mut headers = Vec::new();
         for (name, template) in &self.headers {
@@ -137,7 +137,7 @@ impl Request {
         in_body || self.uses_outside_body(name)
     }
 
-    /// Whether `{name}` stands in the path, the query or a header.
+    /// Whether `{name}` is in the path, the query or a header.
     pub(super) fn uses_outside_body(&self, name: &str) -> bool {
         self.path.names().any(|used| used == name)
             || in_pairs(&self.query, name)

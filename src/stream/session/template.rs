@@ -42,7 +42,7 @@ enum Part {
     Secret(Secret),
 }
 
-/// Why a text is no template.
+/// Why a text is not a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     /// Where in the text, in bytes.

@@ -39,7 +39,7 @@ impl Case<'_> {
         Some((self.before.number(mark)?, self.after.number(mark)?))
     }
 
-    /// By how much a counter of the server went on; none when it began anew.
+    /// By how much a counter of the server went on; none when it began again.
     pub(super) fn counted(&self, mark: &str) -> Option<i64> {
         let (was, is) = (self.database.0.number(mark)?, self.database.1.number(mark)?);
         (!self.is_restarted() && is >= was).then_some(is - was)

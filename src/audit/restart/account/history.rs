@@ -5,7 +5,7 @@ use crate::report::{Finding, Severity, Source};
 use crate::stream::run::Access;
 use crate::stream::session::Remembered;
 
-/// Who speaks in a history beside the user and the model.
+/// Who speaks in a history besides the user and the model.
 const ASIDE: [&str; 4] = ["system", "tool", "function", "developer"];
 
 impl Account<'_> {
@@ -14,7 +14,7 @@ impl Account<'_> {
         let told = self.recalled?;
         let records = match &told.messages {
             Ok(records) => records,
-            // That the user is not let in is told elsewhere.
+            // That the user is not let in is reported elsewhere.
             Err(_) if matches!(told.access, Access::Refused(_)) => return None,
             Err(_) => {
                 let harm = format!("a reload shows no history after {}", self.way.words);
@@ -63,7 +63,7 @@ impl Account<'_> {
         !old.is_empty() && difference_of(old, shown).is_none()
     }
 
-    /// That what is shown stands in the order of the stored times, and that only messages with the
+    /// That what is shown is in the order of the stored times, and that only messages with the
     /// same time have changed places.
     fn tied(&self, records: &[Remembered]) -> Option<String> {
         let rows = self.stored?;
@@ -206,7 +206,7 @@ fn difference_of<'r>(
 
 /// Takes the records that are what was said; gives the first text that is not there. The answer of
 /// a turn that was cut off may be whole, a part of it, several records or none; its question may be
-/// missing, which is told elsewhere.
+/// missing, which is reported elsewhere.
 fn follow<'t, 'r>(
     told: &'t [Told],
     records: &mut std::iter::Peekable<impl Iterator<Item = &'r Remembered>>,

@@ -16,10 +16,10 @@ use crate::stream::session::Remembered;
 #[derive(Debug, Clone)]
 pub(super) struct Told {
     pub(super) user: String,
-    /// Stands in the user's message and nowhere else.
+    /// Is in the user's message and nowhere else.
     pub(super) tag: String,
     pub(super) expected: String,
-    /// Stands in the answer and nowhere else.
+    /// Is in the answer and nowhere else.
     pub(super) nonce: String,
     /// Whether the client saw the final marker. Without it nothing was promised of the answer.
     pub(super) acknowledged: bool,

@@ -26,7 +26,7 @@ pub(in super::super) fn own(
     records.iter().filter(counts).cloned().collect()
 }
 
-/// What a history shows beside the conversation.
+/// What a history shows besides the conversation.
 pub(in super::super) fn shows(told: &[Told], records: &[Remembered]) -> Shows {
     if records.iter().any(|record| is_of_another(told, record)) {
         Shows::Others

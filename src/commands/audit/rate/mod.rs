@@ -249,7 +249,7 @@ fn finding(name: &str, min: f64, share: f64, counts: &Counts, rate: &Rate) -> Fi
         .in_case(name)
 }
 
-/// When the database was started. The server is another process, so this is told.
+/// When the database was started. The server is another process, so a note says it.
 async fn database_start(chats: &Chats, env: &Env, now: i64) -> anyhow::Result<i64> {
     let ask = async |sql: &str| -> anyhow::Result<String> {
         let rows = chats.db.rows(sql, &[]).await?;

@@ -167,7 +167,7 @@ fn history(session: &mut MySql, shape: &Shape) -> anyhow::Result<Option<Box<Held
     Ok(Some(Box::new(held)))
 }
 
-/// Whether a copy is as it was put by.
+/// Whether a copy is as it was saved.
 fn is_unaltered(session: &mut MySql, held: &Held) -> anyhow::Result<bool> {
     Ok(sum(session, &held.table)? == (held.rows, held.checksum.clone()))
 }
@@ -292,7 +292,7 @@ fn among(successor: &Successor, held: &Held) -> Successor {
     narrow
 }
 
-/// The file is accepted: what it changed and was acknowledged is no later file's loss, and what it
+/// The file is accepted: what it changed and was acknowledged is not a later file's loss, and what it
 /// left is what the next one may not lose.
 pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
     let Some(aside) = &mut session.aside else {

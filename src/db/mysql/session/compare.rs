@@ -37,7 +37,7 @@ pub(super) fn put_history_aside(
     ))
 }
 
-/// The columns of a period in what is put aside.
+/// The columns of a period in what is saved.
 const START: &str = "chatctl_start";
 const END: &str = "chatctl_end";
 
@@ -93,7 +93,7 @@ pub(super) fn is_since(
     Ok(session.rows(&other)?.is_empty())
 }
 
-/// Puts aside of a table what is left of the rows that were put aside before.
+/// Saves of a table what is left of the rows that were saved before.
 pub(super) fn put_rest_aside(
     session: &mut MySql,
     (was, copy): (&str, &str),
@@ -137,7 +137,7 @@ fn key<'a>(session: &mut MySql, copy: &str, names: impl Iterator<Item = &'a Stri
     }
 }
 
-/// Compares a table with the copy that was put aside.
+/// Compares a table with the copy that was saved.
 pub(super) fn compare(
     session: &mut MySql,
     was: &str,
@@ -207,7 +207,7 @@ fn is_key(session: &mut MySql, now: &str, successor: &Successor) -> anyhow::Resu
     Ok(session.rows(&twice)?.is_empty())
 }
 
-/// Rows without a key are compared as a whole, and each as often as it stands there.
+/// Rows without a key are compared as a whole, and each as often as it is there.
 fn as_wholes(
     session: &mut MySql,
     (was, now): (&str, &str),

@@ -50,7 +50,7 @@ pub(in crate::db) fn open_copy(
     Ok(Box::new(session))
 }
 
-/// Whatever a value is, it can be put aside.
+/// Whatever a value is, it can be saved.
 const LOOSE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';";
 
 /// How a connection is made that looks.

@@ -20,7 +20,7 @@ enum Class {
     Single,
     /// `DOUBLE`.
     Double,
-    /// Bits, which are numbers beside numbers and bytes beside bytes.
+    /// Bits, which are numbers next to numbers and bytes next to bytes.
     Bit,
     /// `DATE` and `DATETIME`.
     Date,
@@ -60,7 +60,7 @@ pub(super) fn equal((a, was): (&str, &ShapeColumn), (b, now): (&str, &ShapeColum
     )
 }
 
-/// A value's bytes in the form that only equal values share, beside a column of another type.
+/// A value's bytes in the form that only equal values share, next to a column of another type.
 pub(super) fn form(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> String {
     let text = match pair(value, (own, other), side) {
         Form::Bytes => return format!("CAST({value} AS BINARY)"),

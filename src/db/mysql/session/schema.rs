@@ -16,7 +16,7 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
         let database = format!("{}.", quoted(&session.database));
         let text = unmarked(&made[0][1].to_string()).replace(&database, "");
         for line in text.lines() {
-            // How far an identity has counted is no part of a schema.
+            // How far an identity has counted is not part of a schema.
             let words = line
                 .split_whitespace()
                 .filter(|word| !word.starts_with("AUTO_INCREMENT="));

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How often a snapshot is taken anew because a table was redefined after it and before the first
+/// How often a snapshot is taken again because a table was redefined after it and before the first
 /// look at the table, which is what keeps it as it is.
 const ATTEMPTS: u32 = 2;
 

@@ -92,7 +92,7 @@ impl<'c> Judge<'c> {
         if trees.is_empty() {
             return Err(refused("the server does not report how it parses it"));
         }
-        // What is no query has no tree, but is something that is done.
+        // What is not a query has no tree, but is something that is done.
         if trees.iter().all(|tree| tree.contains(":utilityStmt <>")) {
             Ok(())
         } else {

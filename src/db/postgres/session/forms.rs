@@ -100,7 +100,7 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
 }
 
 /// A number with all its digits and without its scale: a cast of a float to numeric would round it,
-/// its shortest text does not. What is no finite number stays what it is.
+/// its shortest text does not. What is not a finite number stays what it is.
 fn number(raw: &str) -> String {
     format!(
         "CASE WHEN {raw} ~ '^-?[0-9.]+(e[-+]?[0-9]+)?$' THEN pg_catalog.trim_scale({raw}::pg_catalog.numeric)::pg_catalog.text ELSE {raw} END"

@@ -293,7 +293,7 @@ impl Session for Postgres {
 
     fn begin(&mut self) -> Result<(), Failed> {
         self.locked = None;
-        // Rows that others commit meanwhile must be seen when a table is put aside.
+        // Rows that others commit meanwhile must be seen when a table is copied.
         self.looked.fresh = false;
         self.of_migration = None;
         let begin =

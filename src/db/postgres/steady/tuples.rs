@@ -31,7 +31,7 @@ pub(super) enum Kind {
 /// Tuples that are cut anywhere by the packets that they come in.
 pub(super) struct Tuples {
     kinds: Vec<Kind>,
-    /// What of the last packets is no whole tuple yet.
+    /// What of the last packets is not a whole tuple yet.
     rest: Vec<u8>,
     begun: bool,
 }

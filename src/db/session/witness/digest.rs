@@ -6,7 +6,7 @@ use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128 as _, SipHasher13 as RowHasher};
 use std::hash::Hasher as _;
 
-/// The digest of a value. Zero is no value.
+/// The digest of a value. Zero is not a value.
 pub(super) type Value = u64;
 /// The digest of a row, or of its key.
 pub(super) type Row = u128;

@@ -4,7 +4,7 @@ use super::number;
 use std::collections::BTreeMap;
 
 /// A document in one way of writing. A name that stands twice in one object keeps it from being one:
-/// most readers know the last only. None for a text that is no document.
+/// most readers know the last only. None for a text that is not a document.
 pub(super) fn canonical(text: &str) -> Option<String> {
     let mut rest = Rest(text);
     let value = rest.value(0)?;

@@ -24,7 +24,7 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Where the version is that a reader must know: 2 is that of a write-ahead log.
 const READ_VERSION: usize = 19;
 
-/// How a file is written; none if it is no database.
+/// How a file is written; none if it is not a database.
 pub(super) fn of(path: &Path, about: &Metadata) -> io::Result<Option<Journal>> {
     let mut header = [0; READ_VERSION + 1];
     // An empty file is an empty database.

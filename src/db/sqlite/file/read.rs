@@ -5,7 +5,7 @@ use crate::model::{Cell, CellRef};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-/// All rows of one statement. What is stored as a text and is none is told as bytes.
+/// All rows of one statement. What is stored as a text and is none is reported as bytes.
 pub(in crate::db::sqlite) fn rows(
     connection: &Connection,
     sql: &str,

@@ -28,7 +28,7 @@ const DOWNGRADE: &str = "-- Running downgrade ";
 /// The table that alembic keeps for itself.
 const TABLE: &str = "alembic_version";
 
-/// Whether the line begins a statement on alembic's own table, which may stand in a schema.
+/// Whether the line begins a statement on alembic's own table, which may be in a schema.
 fn is_own(line: &str, verb: &str) -> bool {
     let name = line
         .strip_prefix(verb)
@@ -198,7 +198,7 @@ fn without_own(part: &str) -> (String, bool) {
     for range in &begins_and_commits {
         text = blank(&text, range.clone());
     }
-    // What stands at the end belongs to the transaction around the revision; one before it does not.
+    // What is at the end belongs to the transaction around the revision; one before it does not.
     let in_pieces = begins_and_commits.into_iter().any(|range| {
         part[range.clone()].trim_end() == "COMMIT;" && !says_nothing(&text[range.end..])
     });

@@ -1,6 +1,6 @@
 //! Flyway: `V1_2__name.sql` (its `ResourceNameParser` and `MigrationVersion`).
 //!
-//! Read: versioned files, `U` files as what undoes them, `executeInTransaction` of the `.conf` beside a file.
+//! Read: versioned files, `U` files as what undoes them, `executeInTransaction` of the `.conf` next to a file.
 //! Not run: repeatable files, callbacks, Java, placeholders, `shouldExecute`.
 
 use super::{Claim, Depth, Down, Format, Parsed};
@@ -136,7 +136,7 @@ fn other(base: &str) -> &'static str {
     }
 }
 
-/// What the `.conf` beside a file says, and whether the text has placeholders.
+/// What the `.conf` next to a file says, and whether the text has placeholders.
 fn configure(migration: &mut Migration, configuration: Option<&File>) -> Result<(), Stop> {
     let mut placeholders = true;
     if let Some(file) = configuration {

@@ -107,7 +107,7 @@ fn migration(
         .into_iter()
         .any(|line| line.trim_end() == ATLAS_NO_TRANSACTION);
     if !migration.no_transaction && migration.up.trim_start().starts_with(NO_TRANSACTION) {
-        // The author means it, and what stands there mostly cannot run in a transaction at all.
+        // The author means it, and what is there mostly cannot run in a transaction at all.
         migration.no_transaction = true;
         migration.notes.push(format!(
             "sqlx does not see `{NO_TRANSACTION}` here, because it is not at the very start of the file; chatctl does."
