@@ -12,10 +12,10 @@ use crate::pager::{Pager, Running};
 use crate::progress::{Progress, Talk};
 use crate::render::{Clean, Format, Kind, Style};
 use crate::report::{Report, Source};
+use crate::reports::{Further, Reports, Streams};
 use crate::screen::{Place, Screen};
 use crate::stop::Stop;
-use crate::told::{Further, Streams, Told};
-use crate::{closed, commands, db, pager, render, report, temporary, told};
+use crate::{closed, commands, db, pager, render, report, reports, temporary};
 use anyhow::Context as _;
 use std::io;
 use std::io::{IsTerminal as _, Write};
@@ -36,7 +36,7 @@ const TO_END: Duration = Duration::from_secs(2);
 /// How long what is left may take to be written after a signal.
 const TO_WRITE: Duration = Duration::from_millis(300);
 
-/// Told when CSV holds more than text.
+/// Reports when CSV holds more than text.
 const RAW: &str = "cells hold control characters or what a CI log takes for a command; CSV holds them as they are \
                    stored: don't print it to a terminal or a log";
 
@@ -50,7 +50,7 @@ pub fn run(cli: Cli, out: Streams<'_>, err: Streams<'_>) -> ExitCode {
     } else {
         Mask::default()
     };
-    let mut told = Told::new(cli.global.format.as_deref());
+    let mut told = Reports::new(cli.global.format.as_deref());
     let outcome = match &cli.command {
         // The helpers have no runtime, no signals and no report.
         Command::GateHolder(args) => holder::run(args, &mut *out()).map(|()| Outcome::Pass.into()),
@@ -72,14 +72,14 @@ pub fn misread(
     out: Streams<'_>,
     err: Streams<'_>,
 ) -> ExitCode {
-    Told::by(words).misread(error, (out, err)).into()
+    Reports::by(words).misread(error, (out, err)).into()
 }
 
 fn command(
     cli: Cli,
     mask: &Mask,
     (out, err): (Box<dyn Write + Send>, Box<dyn Write + Send>),
-    told: &mut Told,
+    told: &mut Reports,
 ) -> anyhow::Result<Outcome> {
     if closed::stdout() {
         return Err(
@@ -96,7 +96,7 @@ fn command(
     let format =
         render::named(&format).ok_or_else(|| Stop::usage(format!("unknown format `{format}`")))?;
     told.format = format;
-    let reports = global.report.iter().map(|spec| told::parse(spec));
+    let reports = global.report.iter().map(|spec| reports::parse(spec));
     let further_reports = reports.collect::<Result<Vec<_>, _>>()?;
     let gives = Gives::of(&command);
     let formats = further_reports.iter().map(|(format, _)| *format);

@@ -16,16 +16,16 @@
 //! - `store` reads chats through `db`; `gate` locks them through `db`, or withholds the server's own
 //!   commits: on the wire, or by `trace`, which looks at the system calls of a server that `http`
 //!   starts.
-//! - `stream::run` drives the cores through all of these, and `stream::setup` makes what it needs from
-//!   what a command wants and the settings say.
-//! - `audit` looks at what survives, and `audit::restart` drives `stream::run` around a restart.
-//! - `sql` names nothing; `lint` judges texts through it and does no I/O.
-//! - `guard` and the cores of `migrate` do no I/O but reading files, and `migrate::apply` drives them
+//! - `stream::run` drives the cores through all of these. `stream::setup` prepares it from what a
+//!   command wants and the settings say.
+//! - `audit` compares what survives, keeps digests of messages, and writes and reads the files that
+//!   hold them. `audit::restart` drives `stream::run` around a restart.
+//! - `audit::evidence` reads what identifies a table through `db`; its `judge` does no I/O.
+//! - `audit::checks` judges what `store` reads, and asks `db` only for what no message holds.
+//! - `sql` names nothing. `lint` judges texts through it and does no I/O.
+//! - `guard` and the cores of `migrate` do no I/O but reading files; `migrate::apply` drives them
 //!   through `db`.
-//! - `audit` keeps digests of messages, and writes and reads the files that it keeps them in.
-//! - `db` reads what tells tables apart for `audit::evidence`, whose `judge` weighs it and does no I/O.
-//! - `audit::checks` judges what `store` reads, and asks `db` only for what stands in no message.
-//! - `redact` hides what users wrote; `mask`, which everything that is shown passes, uses it.
+//! - `redact` hides what users wrote. `mask`, through which all output passes, uses it.
 //! - `render` writes a report or a view into the writer that it is given.
 //! - `screen` brings the pieces of a view to where they are shown. `outlet` is the way to stdout,
 //!   through a `spool` for slow readers and a `pager` for a person.
@@ -62,6 +62,7 @@ pub mod progress;
 pub mod redact;
 pub mod render;
 pub mod report;
+pub mod reports;
 pub mod screen;
 pub mod sink;
 pub mod source_error;
@@ -71,5 +72,4 @@ pub mod stop;
 pub mod store;
 pub mod stream;
 pub mod temporary;
-pub mod told;
 pub mod trace;

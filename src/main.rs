@@ -2,7 +2,7 @@
 
 use chatctl::app;
 use chatctl::cli::Cli;
-use chatctl::told::Streams;
+use chatctl::reports::Streams;
 use clap::Parser as _;
 use std::io;
 use std::process::ExitCode;

@@ -7,8 +7,8 @@ use super::keys::Condition;
 use super::score::{ENOUGH, Guess, Reason, Why};
 use super::select::Order;
 use super::{
-    Declared, Mapping, Origin, elsewhere, fit, join, packed, read, roles, score, select, tie,
-    values, words,
+    Declared, Mapping, Origin, elsewhere, join, packed, preset_match, read, roles, score, select,
+    tie, values, words,
 };
 use crate::db::Db;
 use crate::model::{Cell, Role, StoredMessage, Table};
@@ -39,7 +39,7 @@ pub async fn choose(db: &dyn Db, declared: &Declared, schema: &[Table]) -> anyho
 
 /// Every mapping that something speaks for, the best one first.
 pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Candidate>> {
-    let fitting = fit::fitting(schema);
+    let fitting = preset_match::fitting(schema);
     if !fitting.is_empty() {
         return Ok(fitting);
     }
@@ -51,7 +51,7 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
 
 /// What to say when the chats were not found: what comes nearest, and where else something is.
 pub async fn nothing_found(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Stop> {
-    let mut stop = fit::nothing(db.target(), schema);
+    let mut stop = preset_match::nothing(db.target(), schema);
     if let Some(nearest) = weighed(db, schema).await?.first() {
         let (table, why) = (nearest.mapping.table(), &nearest.why);
         stop.message = format!(
@@ -285,7 +285,7 @@ pub async fn from_hits(
     hits: &[Hit],
     (text, what): (&str, &str),
 ) -> anyhow::Result<Option<Mapping>> {
-    if let [only] = fit::fitting(schema).as_slice()
+    if let [only] = preset_match::fitting(schema).as_slice()
         && only.mapping.reads_any(hits)
     {
         return Ok(Some(only.mapping.clone()));

@@ -1,11 +1,11 @@
 //! The conversations of a store, those that were last written to first.
 
+use super::conversation_rows::Filter;
 use super::declared::Shape;
-use super::heads::Filter;
 use super::key_tables::Place;
 use super::keys::Condition;
 use super::select::Order;
-use super::{Mapping, heads, key_tables, keys, plan, read, select};
+use super::{Mapping, conversation_rows, key_tables, keys, plan, read, select};
 use crate::db::Db;
 use crate::model::{Cell, CellRef, Conversation, Listed, Role, State, StoredMessage};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -67,7 +67,7 @@ async fn newest(
     filter: &Filter,
     wanted: usize,
 ) -> anyhow::Result<Newest> {
-    let mut found = heads::rows(db, mapping, filter, wanted).await?;
+    let mut found = conversation_rows::rows(db, mapping, filter, wanted).await?;
     let goes_on = |count: usize| count >= wanted;
     let last = found.last().map(|one| one.key.clone());
     let mut next: Vec<_> = last.filter(|_| goes_on(found.len())).into_iter().collect();
@@ -80,7 +80,7 @@ async fn newest(
             .into_iter()
             .filter(|key| !known.contains(&keys::same(key)))
             .collect();
-        let rows = stream::iter(&new).map(|key| heads::row(db, mapping, key));
+        let rows = stream::iter(&new).map(|key| conversation_rows::row(db, mapping, key));
         let rows: Vec<_> = rows.buffered(AT_ONCE).try_collect().await?;
         // To the database a key in other letters may be that of a row that is known.
         found.extend(
@@ -124,7 +124,7 @@ pub async fn find(db: &dyn Db, mapping: &Mapping, text: &str) -> anyhow::Result<
 
 /// What the store holds of a conversation, without its messages.
 pub async fn one(db: &dyn Db, mapping: &Mapping, key: &str) -> anyhow::Result<Conversation> {
-    let mut one = heads::row(db, mapping, key).await?;
+    let mut one = conversation_rows::row(db, mapping, key).await?;
     describe(db, mapping, &mut one).await?;
     Ok(one)
 }
@@ -262,7 +262,7 @@ async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> any
     one.last = one.last.max(told).or(one.created);
     one.unanswered = unanswered(&messages);
     if one.user.is_none() {
-        one.user = heads::user(db, mapping, &one.key).await?;
+        one.user = conversation_rows::user(db, mapping, &one.key).await?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "told.rs",
+        "reports.rs",
         &[
             "config", "mask", "outcome", "render", "report", "sink", "stop",
         ],

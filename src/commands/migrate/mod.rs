@@ -4,11 +4,11 @@ mod acknowledged;
 mod advice;
 mod check;
 mod guard;
+mod history;
 mod job;
 mod lint;
 mod new;
 mod options;
-mod past;
 mod plan;
 mod settle;
 mod status;
@@ -138,8 +138,10 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             how,
             options,
         } => settle::resolve(&version, how, &options, job),
-        Command::Restore { from, backup_dir } => past::restore(&from, backup_dir.as_deref(), job),
-        Command::History => past::history(job),
+        Command::Restore { from, backup_dir } => {
+            history::restore(&from, backup_dir.as_deref(), job)
+        }
+        Command::History => history::history(job),
         Command::New { name, dir } => new::run(&name, &dir),
         Command::Lint(args) => lint::run(&args, &job.env),
         Command::Guard { paths } => guard::run(&paths),

@@ -1,10 +1,10 @@
 //! PostgreSQL: one REPEATABLE READ transaction, or several of one moment, and COPY in binary.
 
-mod beside;
-mod kin;
+mod copy_binary;
+mod export_snapshot;
 mod log;
-mod printed;
-mod tuples;
+mod text_format;
+mod variant;
 
 use super::catalog::CATALOG;
 use super::error::{CONFLICT, LOCKED};
@@ -13,9 +13,9 @@ use crate::db::steady::{Log, Moment, Steady, over, reads_only, redefined, too_lo
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
 use crate::stop::Stop;
-pub(super) use beside::stretches;
+use copy_binary::{Kind, Tuples};
+pub(super) use export_snapshot::stretches;
 use futures_util::StreamExt as _;
-use kin::Kin;
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, PgConnection, SqlSafeStr as _, Statement as _,
     TypeInfo as _,
@@ -24,7 +24,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tuples::{Kind, Tuples};
+use variant::Variant;
 
 /// The name of each table of the view, its file as the view's snapshot has it, and its file now:
 /// the catalogue is read as of the snapshot, the function looks at what is committed.
@@ -89,8 +89,8 @@ pub(super) async fn open(
     let (mut first, lock, kin) = one(target, tables, limit).await?;
     let mut others = Vec::new();
     if count > 1 {
-        match beside::obstacle(&first, kin).await? {
-            None => others = beside::open(&first, &lock, count - 1).await?,
+        match export_snapshot::obstacle(&first, kin).await? {
+            None => others = export_snapshot::open(&first, &lock, count - 1).await?,
             Some(why) => first.moment.warnings.push(why),
         }
     }
@@ -105,12 +105,12 @@ async fn one(
     target: Target,
     tables: &[String],
     limit: Duration,
-) -> anyhow::Result<(Postgres, String, Kin)> {
+) -> anyhow::Result<(Postgres, String, Variant)> {
     let deadline = Instant::now() + limit;
     let mut connection = connect(&target, limit, Sorts::Yes).await?;
-    let who = base::rows(&mut connection, kin::WHO).await?;
+    let who = base::rows(&mut connection, variant::WHO).await?;
     let version = who[0][0].text().unwrap_or_default();
-    let kin = Kin::of(version, who[0][1] != Cell::Int(0));
+    let kin = Variant::of(version, who[0][1] != Cell::Int(0));
     let mut warnings: Vec<_> = kin.said(&target, version)?.into_iter().collect();
     // Not every kin of PostgreSQL has such a log, and says so by an error.
     let from = log::place(&mut connection).await.ok();

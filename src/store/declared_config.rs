@@ -1,7 +1,7 @@
 //! What `chatctl.toml` says of the store: `[store]` with a preset's name, or `[[store]]`.
 
 use super::declared::Store;
-use super::{Mapping, Origin, fit, presets};
+use super::{Mapping, Origin, preset_match, presets};
 use crate::model::Table;
 use crate::stop::Stop;
 use serde::Deserialize;
@@ -52,7 +52,7 @@ impl Declared {
                 Stop::usage(format!("unknown preset `{name}`"))
                     .hint(format!("one of {}", names.join(", ")))
             })?;
-        let origin = fit::origin(preset, "named in chatctl.toml".to_owned());
+        let origin = preset_match::origin(preset, "named in chatctl.toml".to_owned());
         Mapping::check(preset.store.clone(), origin, schema).map(Some)
     }
 }

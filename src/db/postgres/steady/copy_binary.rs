@@ -1,7 +1,7 @@
 //! PostgreSQL's binary COPY format, decoded as it comes
 //! (postgresql.org/docs/current/sql-copy.html, "Binary Format").
 
-use super::printed;
+use super::text_format;
 use crate::model::CellRef;
 use anyhow::Context as _;
 use std::borrow::Cow;
@@ -153,10 +153,10 @@ fn value(kind: Kind, field: &[u8]) -> anyhow::Result<Value<'_>> {
         Kind::Float4 => CellRef::Real(f32::from_be_bytes(sized(field)?).to_string().parse()?),
         Kind::Float8 => CellRef::Real(f64::from_be_bytes(sized(field)?)),
         Kind::Bytes => CellRef::Blob(field),
-        Kind::Uuid => return Ok(Value::Made(printed::uuid(sized(field)?))),
+        Kind::Uuid => return Ok(Value::Made(text_format::uuid(sized(field)?))),
         Kind::Time(zone) => {
             let micros = i64::from_be_bytes(sized(field)?);
-            return Ok(Value::Made(printed::time(micros, zone)));
+            return Ok(Value::Made(text_format::time(micros, zone)));
         }
         Kind::Text => match text_of(field) {
             Cow::Borrowed(text) => CellRef::Text(text),

@@ -9,7 +9,7 @@ pub(super) const WHO: &str =
 
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kin {
+pub(super) enum Variant {
     /// PostgreSQL itself.
     Postgres,
     /// PostgreSQL, with tables whose rows are kept by workers.
@@ -20,7 +20,7 @@ pub(super) enum Kin {
     Other,
 }
 
-impl Kin {
+impl Variant {
     /// From its version and from how many extensions are Citus.
     pub(super) fn of(version: &str, citus: bool) -> Self {
         match version.starts_with("PostgreSQL ") {
@@ -66,7 +66,7 @@ impl Kin {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Kin;
+    use super::Variant;
     use crate::db::Target;
     use crate::stop::Kind;
 
@@ -77,30 +77,32 @@ mod tests {
             (
                 "PostgreSQL 15.8 (Debian 15.8-0+deb12u1)",
                 false,
-                Kin::Postgres,
+                Variant::Postgres,
                 "",
             ),
             (
                 "PostgreSQL 16.4 on x86_64",
                 true,
-                Kin::Citus,
+                Variant::Citus,
                 "a moment of its own",
             ),
             (
                 "PostgreSQL 11.2-YB-2.20.1.0-b0 on x86_64",
                 false,
-                Kin::Yugabyte,
+                Variant::Yugabyte,
                 "may be redefined",
             ),
         ] {
-            let found = Kin::of(version, citus);
+            let found = Variant::of(version, citus);
             assert_eq!(found, kin, "{version}");
             let told = kin.said(&target, version).unwrap().unwrap_or_default();
             assert!(told.contains(said), "{told}");
-            assert_eq!(kin.alone().is_none(), kin == Kin::Postgres);
+            assert_eq!(kin.alone().is_none(), kin == Variant::Postgres);
         }
         let version = "CockroachDB CCL v23.1.11 (x86_64-pc-linux-gnu)";
-        let stop = Kin::of(version, false).said(&target, version).unwrap_err();
+        let stop = Variant::of(version, false)
+            .said(&target, version)
+            .unwrap_err();
         assert_eq!(stop.kind, Kind::Refused);
         assert!(stop.message.contains("CockroachDB"), "{}", stop.message);
     }

@@ -1,6 +1,6 @@
 //! Several views of one moment, and stretches of a table for each of them to read.
 
-use super::{BEGIN, FILES, Kin, NOW, Postgres, Sorts, base, code, connect, unlocked};
+use super::{BEGIN, FILES, Variant, NOW, Postgres, Sorts, base, code, connect, unlocked};
 use crate::db::Db;
 use crate::model::Cell;
 use crate::stop::Stop;
@@ -19,7 +19,7 @@ const PAGES: &str = "
     SELECT max(pg_relation_size(oid) / current_setting('block_size')::bigint) FROM part";
 
 /// Why the moment can't be shared, in a sentence; none where it can.
-pub(super) async fn obstacle(first: &Postgres, kin: Kin) -> anyhow::Result<Option<String>> {
+pub(super) async fn obstacle(first: &Postgres, kin: Variant) -> anyhow::Result<Option<String>> {
     let why = match kin.alone() {
         Some(why) => Some(why),
         None if first.rows(MAY, &[]).await?[0][0] == Cell::Int(1) => None,

@@ -23,7 +23,7 @@ const TO_WRITE: Duration = Duration::from_secs(2);
 pub type Streams<'a> = &'a dyn Fn() -> Box<dyn Write + Send>;
 
 /// Where it is reported.
-pub struct Told {
+pub struct Reports {
     /// The output format.
     pub format: &'static Format,
     /// The further reports.
@@ -105,7 +105,7 @@ fn written(format: &Format, path: &Path) -> String {
     format!("writing the {} report to `{}`", format.name, path.display())
 }
 
-impl Told {
+impl Reports {
     /// In the format that the command line names, or else the environment.
     pub fn new(format: Option<&str>) -> Self {
         let of_environment = || {
