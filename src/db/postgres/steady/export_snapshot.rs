@@ -1,6 +1,6 @@
 //! Several views of one moment, and stretches of a table for each of them to read.
 
-use super::{BEGIN, FILES, Variant, NOW, Postgres, Sorts, base, code, connect, unlocked};
+use super::{BEGIN, FILES, NOW, Postgres, Sorts, Variant, base, code, connect, unlocked};
 use crate::db::Db;
 use crate::model::Cell;
 use crate::stop::Stop;
