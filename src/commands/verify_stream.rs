@@ -95,6 +95,11 @@ pub struct Args {
     #[arg(long, value_name = "ADDR")]
     pub database_listen: Option<String>,
 
+    /// Where chatctl reads the store, when --database-url is a pooler, or another node of a Galera cluster
+    /// [default: --database-url]
+    #[arg(long, value_name = "URL")]
+    pub read_from: Option<String>,
+
     /// The longest hold, at least 300ms [default: 2500ms on SQLite, 10s elsewhere]
     #[arg(long, value_name = "DURATION")]
     pub max_hold: Option<String>,
@@ -136,6 +141,7 @@ impl From<Args> for Wanted {
             trials: args.trials,
             hold: args.hold,
             database_listen: args.database_listen,
+            read_from: args.read_from,
             max_hold: args.max_hold,
             settle: args.settle,
             response_timeout: args.response_timeout,
@@ -179,6 +185,7 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let (config, context) = (&env.config, env.setup());
     let sessions = setup::sessions(wanted, &context)?;
     let target = Target::parse(&database_url(env)?)?;
+    let reads = reads(wanted, env, &target)?;
     let options = setup::options(wanted, config, &target)?;
     env.progress
         .note(&format!("seed {} replays this run's choices", options.seed));
@@ -187,7 +194,10 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let mut report = Report::new("verify-stream");
     let world = setup::world(wanted, &context, &target, proxy);
     let mut world = env.unless_interrupted(world).await?;
-    let verified = verify(&mut world, &sessions, &options, &mut report);
+    // What the server writes to is never behind; another server of the database may be.
+    let is_elsewhere = reads.is_some();
+    world.target = reads.unwrap_or(target);
+    let verified = verify(&mut world, &sessions, &options, is_elsewhere, &mut report);
     let outcome = env.unless_interrupted(verified).await;
     world.close().await;
     outcome?;
@@ -199,6 +209,7 @@ async fn verify(
     world: &mut World,
     sessions: &[(Session, &'static Profile)],
     options: &Options,
+    is_elsewhere: bool,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let target = &world.target;
@@ -206,6 +217,17 @@ async fn verify(
         .progress
         .note(&format!("store: {target} ({})", target.engine()));
     world.open_if_there().await?;
+    if is_elsewhere
+        && let Some(db) = &world.db
+        && let Some(why) = db.lags().await?
+    {
+        return Err(Stop::refused(format!(
+            "the store can't be read at `{}`: {why}, so what is committed may be seen there later",
+            world.target
+        ))
+        .hint("give the primary server with --read-from")
+        .into());
+    }
     // Looking only must not write, not even to tidy up.
     let swept = match &world.db {
         Some(db)
@@ -221,4 +243,21 @@ async fn verify(
             .note("took out the triggers chatctl_fault_* of a run that was killed");
     }
     run::run(world, sessions, options, report).await
+}
+
+/// Where the store is read, if not at the server's own address.
+fn reads(wanted: &Wanted, env: &Env, target: &Target) -> anyhow::Result<Option<Target>> {
+    let Some(url) = env.config.value("read-from", wanted.read_from.as_deref())? else {
+        return Ok(None);
+    };
+    env.mask.keep_of(&url);
+    let reads = Target::parse(&url)?;
+    if reads.is_file() || reads.engine() != target.engine() {
+        return Err(Stop::usage(format!(
+            "--read-from `{reads}` is not another server of the database `{target}`"
+        ))
+        .hint("--read-from is for a pooler's database, and for a node of a cluster; leave it out elsewhere")
+        .into());
+    }
+    Ok(Some(reads))
 }

@@ -98,6 +98,12 @@ pub static SETTINGS: &[Setting] = &[
         "where the server connects in place of its database",
     ),
     setting(
+        "read-from",
+        "CHATCTL_READ_FROM",
+        None,
+        "where verify-stream reads the store",
+    ),
+    setting(
         "trials",
         "CHATCTL_TRIALS",
         Some("5"),

@@ -40,6 +40,11 @@ pub trait Db: Send + Sync {
     /// Besides those of any read: the query is wrong, takes too long, or is refused.
     fn query(&self, query: Query) -> Tried<'_, ()>;
 
+    /// Why what is committed in this database may not be seen here at once; none where it is.
+    fn lags(&self) -> Tried<'_, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// A connection of its own that may write; `wait` bounds how long a statement waits for a lock.
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>>;
 }

@@ -73,6 +73,8 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
         ),
         // SQLSTATE, class 28: the log-in is refused.
         (_, Some("28000" | "28P01")) => "fix user and password in --database-url; a character that means something in a URL is written as %40 for @".to_owned(),
+        // SQLSTATE: a pooler that keeps no settings for a connection.
+        (_, Some("08P01")) => "if a pooler listens there, give the database behind it with --read-from".to_owned(),
         _ => "check --database-url".to_owned(),
     }
 }

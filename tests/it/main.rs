@@ -57,6 +57,7 @@ mod profiles;
 mod providers;
 mod proxy_fuzz;
 mod proxy_gate;
+mod real_engines;
 mod registry;
 mod rehearsal;
 mod replicas;

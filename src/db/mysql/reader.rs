@@ -35,12 +35,20 @@ impl MySql {
     pub(super) async fn open(target: Target) -> anyhow::Result<Self> {
         let options = options(&target)?;
         let mut first: MySqlConnection = server::connect(&target, &options).await?;
+        let reading = |error| server::reading(&target, error);
         let version: String = sqlx::query_scalar("SELECT version()")
             .fetch_one(&mut first)
             .await
-            .map_err(|error| server::reading(&target, error))?;
+            .map_err(reading)?;
+        let cluster = first.fetch_optional("SHOW VARIABLES LIKE 'wsrep_on'").await;
+        let cluster = cluster.map_err(reading)?;
+        let is_cluster = cluster.is_some_and(|row| row.try_get(1).is_ok_and(|is: &str| is == "ON"));
         first.close().await?;
-        let settings = settings(&version, server::READ);
+        let mut settings = settings(&version, server::READ);
+        if is_cluster {
+            // A reader waits until its node has what was committed on the others.
+            settings = format!("SET SESSION wsrep_sync_wait = 1; {settings}");
+        }
         let pool = MySqlPoolOptions::new()
             .max_connections(server::READERS)
             .acquire_timeout(server::CONNECT)
@@ -127,6 +135,31 @@ impl Db for MySql {
         Box::pin(async move {
             let settings = settings(&self.version, query.timeout);
             queries::run(&self.target, &options(&self.target)?, &settings, &query).await
+        })
+    }
+
+    /// A node of a Galera cluster does not lag: its readers wait for what the others committed.
+    fn lags(&self) -> Tried<'_, Option<String>> {
+        Box::pin(async move {
+            let replicas = if self.version.contains("MariaDB") {
+                "SHOW ALL SLAVES STATUS"
+            } else {
+                "SHOW REPLICA STATUS"
+            };
+            let group = "SELECT 1 FROM performance_schema.global_variables
+                WHERE variable_name = 'group_replication_group_name' AND variable_value <> ''";
+            match self.rows(replicas, &[]).await {
+                Err(error) => {
+                    return Ok(Some(format!(
+                        "whether it is a replica is not known ({error:#})"
+                    )));
+                }
+                Ok(rows) if !rows.is_empty() => return Ok(Some("it is a replica".to_owned())),
+                Ok(_) => {}
+            }
+            // MariaDB has no such groups, and older servers have no such table.
+            let group = self.rows(group, &[]).await.unwrap_or_default();
+            Ok((!group.is_empty()).then(|| "it is a member of a replication group".to_owned()))
         })
     }
 

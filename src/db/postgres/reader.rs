@@ -122,6 +122,14 @@ impl Db for Postgres {
         })
     }
 
+    fn lags(&self) -> Tried<'_, Option<String>> {
+        Box::pin(async move {
+            let rows = self.rows("SELECT pg_is_in_recovery()::int", &[]).await?;
+            let is_standby = rows.first().and_then(|row| row[0].int()) == Some(1);
+            Ok(is_standby.then(|| "it is a standby".to_owned()))
+        })
+    }
+
     fn writer(&self, wait: Duration) -> Tried<'_, Box<dyn Writer>> {
         Box::pin(async move {
             // 0 would mean to wait for ever.

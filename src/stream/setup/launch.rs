@@ -365,11 +365,11 @@ mod tests {
         };
         assert_eq!(
             url("postgresql+asyncpg://bob@db:5432/chat"),
-            "postgresql+asyncpg://bob@127.0.0.1:4000/chat?ssl=require"
+            "postgresql+asyncpg://bob@127.0.0.1:4000/chat"
         );
         assert_eq!(
             url("postgres://bob@prod/chat"),
-            "postgresql://bob@127.0.0.1:4000/chat?sslmode=require"
+            "postgresql://bob@127.0.0.1:4000/chat"
         );
     }
 

@@ -65,6 +65,8 @@ pub struct Wanted {
     pub hold: Option<String>,
     /// Where the server connects in place of its database.
     pub database_listen: Option<String>,
+    /// Where chatctl reads the store, if not at the server's own address.
+    pub read_from: Option<String>,
     /// The longest hold.
     pub max_hold: Option<String>,
     /// How long a row may still come after the response's end.

@@ -5,21 +5,23 @@
 
 mod engine;
 mod galera;
+mod pgbouncer;
 mod place;
 mod sql;
 mod standby;
 
-use engine::{Engine, MARIADB, POSTGRES, START};
+use engine::{Engine, MARIADB, MARIADB_ENCRYPTED, POSTGRES, START};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use place::Place;
+use place::{CERTIFICATE, Place};
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 pub use galera::Galera;
+pub use pgbouncer::PgBouncer;
 pub use sql::{run_sql, texts};
 
 /// How long a server may take to end when asked to.
@@ -48,6 +50,35 @@ impl Postgres {
         let server = Self(Server::start(&POSTGRES));
         server.database(DATABASE);
         server
+    }
+
+    /// Takes encrypted connections with the password `secret` only, from now on (SCRAM, which is bound to
+    /// the connection where the client can). Gives the file with its certificate.
+    pub fn encrypt(&self) -> PathBuf {
+        let data = self.0.place.data();
+        self.0.place.certify(&data);
+        for sql in [
+            "ALTER USER postgres PASSWORD 'secret'",
+            "ALTER SYSTEM SET ssl = on",
+        ] {
+            run_sql(&self.url(), sql);
+        }
+        let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(data.join("pg_hba.conf"), rules).unwrap();
+        self.reload();
+        data.join(CERTIFICATE)
+    }
+
+    /// Waits with each commit for a standby.
+    pub fn wait_for_standby(&self) {
+        let sql = "ALTER SYSTEM SET synchronous_standby_names = '*'";
+        run_sql(&self.url(), sql);
+        self.reload();
+    }
+
+    /// Takes up changed settings.
+    fn reload(&self) {
+        run_sql(&self.url(), "SELECT pg_reload_conf()");
     }
 
     /// The URL of its database.
@@ -116,6 +147,11 @@ impl MariaDb {
         server
     }
 
+    /// The same, which takes encrypted connections only.
+    pub fn encrypted() -> Self {
+        Self(Server::start(&MARIADB_ENCRYPTED))
+    }
+
     /// The URL of its database.
     pub fn url(&self) -> String {
         self.url_of(DATABASE)
@@ -166,6 +202,7 @@ impl Server {
     fn start(engine: &'static Engine) -> Self {
         let place = Place::new(engine.users);
         place.copy(&engine.template(), &place.data());
+        place.certify(place.path());
         Self::of(engine, place)
     }
 

@@ -1,6 +1,6 @@
 //! What differs between the engines, and starting one.
 
-use super::place::{Place, program};
+use super::place::{CERTIFICATE, KEY, Place, program};
 use super::sql::wait_for;
 use nix::sys::signal::Signal;
 use sqlx::mysql::MySqlConnectOptions;
@@ -131,6 +131,28 @@ pub static POSTGRES: Engine = Engine {
     },
     end: Signal::SIGQUIT,
     stop: Signal::SIGINT,
+};
+
+/// MariaDB that takes encrypted connections only; its certificate is in its folder.
+pub static MARIADB_ENCRYPTED: Engine = Engine {
+    name: MARIADB.name,
+    program: MARIADB.program,
+    users: MARIADB.users,
+    install: MARIADB.install,
+    serve: |place, port| {
+        let mut command = (MARIADB.serve)(place, port);
+        for (name, file) in [("cert", CERTIFICATE), ("key", KEY)] {
+            command.arg(format!(
+                "--ssl-{name}={}",
+                place.path().join(file).display()
+            ));
+        }
+        command.arg("--require-secure-transport");
+        command
+    },
+    answers: MARIADB.answers,
+    end: MARIADB.end,
+    stop: MARIADB.stop,
 };
 
 pub static MARIADB: Engine = Engine {

@@ -1,11 +1,17 @@
 //! Where a server lives, and whose it is.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use std::fs;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// The names of the files of [`Place::certify`]: PostgreSQL's own.
+pub const CERTIFICATE: &str = "server.crt";
+pub const KEY: &str = "server.key";
 
 /// Where a server lives.
 pub struct Place {
@@ -42,6 +48,20 @@ impl Place {
         }
     }
 
+    /// Puts a certificate for 127.0.0.1 and its key into a folder, for the server's user alone.
+    pub fn certify(&self, folder: &Path) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        for (name, text) in [
+            (CERTIFICATE, pem("CERTIFICATE", made.cert.der())),
+            (KEY, pem("PRIVATE KEY", &made.signing_key.serialize_der())),
+        ] {
+            let path = folder.join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            self.give(&path);
+        }
+    }
+
     /// A command of the server's user, in its folder: that user may be unable to look into the
     /// folder that the tests run in.
     pub fn command(&self, program: &Path) -> Command {
@@ -71,6 +91,19 @@ impl Place {
         }
         self.give(to);
     }
+}
+
+fn pem(what: &str, bytes: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(bytes);
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    format!(
+        "-----BEGIN {what}-----\n{}\n-----END {what}-----\n",
+        lines.join("\n")
+    )
 }
 
 /// In memory where there is room for it: a server syncs its files at every change of a schema.
