@@ -1,7 +1,7 @@
 //! What PostgreSQL's catalogue says of tables.
 
 use super::evidence::EVIDENCE;
-use super::steady::stretches;
+use super::stretches::stretches;
 use super::{safety, sentinel};
 use crate::db::catalog::{Elsewhere, Spelling, Started, as_text, quoted};
 use crate::db::safety::Durability;

@@ -9,6 +9,7 @@ mod safety;
 mod sentinel;
 mod session;
 mod steady;
+mod stretches;
 
 use super::{Backend, Db};
 use crate::sql::Dialect;

@@ -14,7 +14,6 @@ use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
 use crate::stop::Stop;
 use copy_binary::{Kind, Tuples};
-pub(super) use export_snapshot::stretches;
 use futures_util::StreamExt as _;
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, PgConnection, SqlSafeStr as _, Statement as _,
