@@ -175,8 +175,8 @@ def counts(product, store):
 
 def versions(folder):
     """The names of files, or of folders with a file, in their order."""
-    found = [path.stem for path in folder.glob("*.sql")] or [path.name for path in folder.iterdir() if path.is_dir()]
-    return sorted(found)
+    folders = [path.parent.name for name in ("up", "migration") for path in folder.glob(f"*/{name}.sql")]
+    return sorted(folders or [path.stem for path in folder.glob("*.sql")])
 
 
 def up(args, store, folder, *more):
