@@ -1,39 +1,42 @@
-//! chatctl proves that a chat service never loses a message.
+//! chatctl checks that a chat service never loses a message.
 //!
-//! Who may name whom (held by `tests/it/layers.rs`):
+//! Which module may name which (`tests/it/layers.rs` checks it):
 //!
-//! - `model`, `redact`, `clock` and `itself` name nothing else, `report` names `model`; both do no I/O.
-//! - the cores `stream::{sse, body, marker, declared, session, cassette, profiles, faults, turn, judge}` name only
-//!   `model`, `report` and the error type of `stop`.
-//! - `db` and `http` do I/O and name `model`, and `db` the tokens of `sql`; sqlx is named in `db` only, reqwest in `http` only.
-//! - `db` has a folder an engine. What is in none of them names no engine but by the type
-//!   `model::Engine`; `db` itself leads from an engine to its row, and a row answers every question
-//!   that the rest of the program has.
+//! - `model`, `redact`, `clock`, `closed`, `input`, `sql` and `explain` name no other module. `report`
+//!   names `model`. `stop` is the error type, with a kind that decides the exit code of `outcome`.
+//! - The pure cores of `stream` (`sse`, `body`, `marker`, `declared`, `session`, `cassette`, `profiles`,
+//!   `faults`, `turn`, `judge`) do no I/O. They name `model`, `report` and the error types.
+//! - `db` and `http` do I/O. sqlx and rusqlite are named in `db` only, reqwest in `http` only.
+//! - `db` has one folder per engine. Files outside these folders name an engine only by the type
+//!   `model::Engine`. `db` maps each engine to its row, and the row answers all questions of the
+//!   other modules about that engine.
+//! - `trace` watches the system calls of a server that `http` starts.
 //! - `source_error` is a mistake in a file that a person wrote: a session, a cassette, the settings.
-//! - `gateway` and `demo` serve HTTP; axum is named there only. `gateway` plays cassettes.
-//! - `gateway::{providers, answer, cut}` do no I/O and name only `stream::cassette`: what a provider
-//!   speaks. `stream::profiles` is the other side: what a client reads from the server.
-//! - `store` reads chats through `db`; `gate` locks them through `db`, or withholds the server's own
-//!   commits: on the wire, or by `trace`, which looks at the system calls of a server that `http`
-//!   starts.
-//! - `stream::run` drives the cores through all of these. `stream::setup` prepares it from what a
-//!   command wants and the settings say.
-//! - `audit` compares what survives, keeps digests of messages, and writes and reads the files that
-//!   hold them. `audit::restart` drives `stream::run` around a restart.
-//! - `audit::evidence` reads what identifies a table through `db`; its `judge` does no I/O.
-//! - `audit::checks` judges what `store` reads, and asks `db` only for what no message holds.
-//! - `sql` names nothing. `lint` judges texts through it and does no I/O.
-//! - `guard` and the cores of `migrate` do no I/O but reading files; `migrate::apply` drives them
-//!   through `db`.
-//! - `redact` hides what users wrote. `mask`, through which all output passes, uses it.
-//! - `render` writes a report or a view into the writer that it is given.
-//! - `screen` brings the pieces of a view to where they are shown. `outlet` is the way to stdout,
-//!   through a `spool` for slow readers and a `pager` for a person.
-//! - `sink` writes a result into a file, a pipe or a device. `temporary` keeps what a run needs on
-//!   disk, and removes what dead runs left there. Both name no core.
-//! - `commands` wires everything. `app` and `main` own the streams and the exit code.
+//! - `gateway` plays cassettes as the LLM provider, and `demo` is a chat server. Both serve HTTP, and axum
+//!   is named only there. `gateway::{providers, answer, cut}` do no I/O: they know the formats that
+//!   providers send. `stream::profiles` knows the formats that a client reads.
+//! - `store` finds chats and reads them through `db`.
+//! - `gate` withholds commits: on the wire to the database, at system calls (through `trace`), or by a lock
+//!   (through `db`).
+//! - `stream::run` drives the cores through all of these. `stream::setup` prepares a run from a
+//!   command's arguments and the settings.
+//! - `audit` keeps digests of messages, compares them, and writes and reads snapshot files.
+//!   `audit::live` reads a store for it, and `audit::restart` drives `stream::run` around a restart.
+//!   `audit::evidence` reads what identifies a table; its `judge` does no I/O. `audit::checks` judges
+//!   messages that `store` reads, and asks `db` only for facts that no message holds.
+//! - `lint` judges SQL texts through `sql` and does no I/O. `guard` reads source files and judges
+//!   them.
+//! - `migrate::{plan, preserve, drift}` are pure. `migrate::apply` runs migrations through `db`.
+//! - `mask` hides secrets in all output, and `redact` what users wrote.
+//! - `render` writes a report or a view into a writer. `reports` renders the reports that settings ask
+//!   for, and `progress` draws a line on stderr.
+//! - `screen` shows a view piece by piece. `outlet` is the way to stdout, through a `spool` for slow readers or
+//!   a `pager`. `sink` writes a result into a file, a pipe or a device.
+//! - `temporary` owns a run's temporary files, and removes those of runs that were killed.
+//! - `config` reads `chatctl.toml` and the environment, and `cli` the command line.
+//! - `commands` connects everything. `app` and `main` own the streams and the exit code.
 //!
-//! `docs/architecture.md` has the same as a picture, with the words of the project.
+//! `docs/architecture.md` has a diagram of the modules, and a glossary.
 
 pub mod app;
 pub mod audit;
