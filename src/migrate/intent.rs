@@ -190,7 +190,7 @@ impl<'a> Intent<'a> {
 
     /// Whether a statement only deletes rows of the history, as a project does that merged its files:
     /// what is left of it is looked at afterwards.
-    fn cleans_history(&self, piece: &Piece<'_>) -> bool {
+    pub fn cleans_history(&self, piece: &Piece<'_>) -> bool {
         let of_history = |table: &Name| table.name == crate::db::HISTORY_TABLE;
         self.dialect == Dialect::Postgres
             && matches!(piece.facts.kind, Kind::Delete { .. })
@@ -210,13 +210,26 @@ impl<'a> Intent<'a> {
             }
     }
 
-    /// Whether a statement names this index, trigger or view.
+    /// Whether a statement drops this index, trigger or view by its name, or gives it another one.
     pub fn drops(&self, name: &str) -> bool {
-        let objects = self
-            .pieces
-            .iter()
-            .filter_map(|piece| piece.facts.object.as_ref());
-        objects.into_iter().any(|object| object.matches(name))
+        let drops = |action: &AlterAction| match action {
+            AlterAction::DropIndex { name: it } | AlterAction::DropConstraint { name: Some(it) } => {
+                it.eq_ignore_ascii_case(name)
+            }
+            AlterAction::Other { text } => {
+                let words = text.split(|c: char| c.is_whitespace() || c == '`' || c == '"');
+                words.into_iter().any(|word| word.eq_ignore_ascii_case(name))
+            }
+            _ => false,
+        };
+        self.pieces.iter().any(|piece| {
+            let named = piece.facts.object.as_ref();
+            let altered = match &piece.facts.kind {
+                Kind::AlterTable { actions } => actions.iter().any(drops),
+                _ => false,
+            };
+            altered || named.is_some_and(|object| object.matches(name))
+        })
     }
 
     /// The statement of a part that a line of the file is in, by its number; the first where there is no line.

@@ -2,7 +2,7 @@
 //! everything was compared.
 
 use super::{End, Failure, Orders};
-use crate::db::{OWN_TABLES, Object, Session};
+use crate::db::{HISTORY_TABLE, OWN_TABLES, Object, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::source::Version;
 use crate::stop::Stop;
@@ -40,6 +40,39 @@ impl Opening {
             broken: session.broken_keys()?,
             history: session.history()?,
         })
+    }
+
+    /// Objects that are gone from tables that are still there, though no statement dropped them by name: a
+    /// rebuild takes them along.
+    pub(super) fn gone(
+        &self,
+        session: &mut dyn Session,
+        now: &BTreeSet<Object>,
+        part: &[&Intent<'_>],
+    ) -> anyhow::Result<Vec<String>> {
+        let is_there = |object: &&Object| {
+            let mut now = now.iter();
+            now.any(|it| it.kind == object.kind && it.name == object.name)
+        };
+        let gone: Vec<_> = self.objects.iter().filter(|it| !is_there(it)).collect();
+        if gone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tables = session.catalog()?;
+        let renamed = |view: &str| part.iter().any(|intent| intent.renames.mentions(view));
+        let has_gone = |object: &&&Object| match object.kind.as_str() {
+            "view" => !renamed(&object.name),
+            _ => {
+                let mut tables = tables.iter();
+                tables.any(|it| it.name == object.table || it.table == object.table)
+            }
+        };
+        let gone = gone
+            .iter()
+            .filter(|object| !part.iter().any(|intent| intent.drops(&object.name)))
+            .filter(has_gone)
+            .map(|object| format!("{} `{}` on `{}`", object.kind, object.name, object.table));
+        Ok(gone.collect())
     }
 
     /// Why what a file did may not be committed.
@@ -108,6 +141,46 @@ fn refusal(file: &str, message: String, help: &str) -> End {
         help: help.to_owned(),
         busy: false,
     })
+}
+
+/// The rows of chatctl's own tables before a file: what it takes from the history it has to say.
+pub(super) struct Own(BTreeSet<(&'static str, String)>);
+
+impl Own {
+    pub(super) fn look(session: &mut dyn Session) -> anyhow::Result<Self> {
+        let mut rows = BTreeSet::new();
+        let there = session.catalog()?;
+        for table in OWN_TABLES {
+            if there.iter().any(|shape| shape.name == table) {
+                let all = session.rows(&format!("SELECT * FROM {}", session.quote(table)))?;
+                rows.extend(all.iter().map(|row| (table, format!("{row:?}"))));
+            }
+        }
+        Ok(Self(rows))
+    }
+
+    /// Why a file is refused after which these rows are others, by code that its text does not show.
+    pub(super) fn check(
+        &self,
+        session: &mut dyn Session,
+        intent: &Intent<'_>,
+    ) -> anyhow::Result<Option<End>> {
+        let now = Self::look(session)?;
+        let cleans = intent.pieces.iter().any(|it| intent.cleans_history(it));
+        let mut gone = self.0.difference(&now.0);
+        let mut new = now.0.difference(&self.0);
+        let other = new.next().or_else(|| {
+            let hidden = |(table, _): &&(&str, String)| *table != HISTORY_TABLE || !cleans;
+            gone.find(hidden)
+        });
+        Ok(other.map(|(table, _)| {
+            refusal(
+                &intent.migration.file_name(),
+                format!("code that it runs changes rows of `{table}`"),
+                "leave them to chatctl; or write `DELETE FROM _sqlx_migrations …` as a statement of its own, where its versions have no file any more",
+            )
+        }))
+    }
 }
 
 /// The files that are not applied, by the history: a file may take rows of other versions out of it.

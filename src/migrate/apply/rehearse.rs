@@ -2,6 +2,7 @@
 //! The pending files run on a copy of the database first; only when nothing is lost on the copy,
 //! they run on the database itself.
 
+use super::closing::Own;
 use super::orders::BUDGET;
 use super::prove::Goes;
 use super::reach::{Known, Reach};
@@ -351,7 +352,11 @@ fn attempt(
     let Rest { intent, first, .. } = rest;
     run_set(copy, intent, first)?;
     let pieces = first..intent.pieces.len();
+    let own = Own::look(copy)?;
     let ended = prove::attempt(copy, orders, (intent, pieces), Goes::Ends, again)?;
+    if let (Ok(_), Some(end)) = (&ended, own.check(copy, intent)?) {
+        return Ok(Err(end));
+    }
     Ok(ended.map(|proven| proven.evidence))
 }
 

@@ -5,7 +5,7 @@
 mod frame;
 mod late;
 
-use super::closing::{Opening, Pending};
+use super::closing::{Opening, Own, Pending, Refused};
 use super::prove::Goes;
 use super::rehearse::Rehearsed;
 use super::{End, Evidence, Failure, Orders, Outcome, Ran, origin, patiently, prove};
@@ -63,6 +63,7 @@ pub(super) fn run(
         (None, Dialect::Postgres | Dialect::Sqlite) => Standing::default(),
     };
     steps.origin.clone_from(&standing.began);
+    let opening = Opening::look(session)?;
     if let Some(end) = steps.edited(&standing) {
         return Ok(Some(end));
     }
@@ -87,6 +88,9 @@ pub(super) fn run(
     steps.journal.write(session, &mark)?;
     steps.journal.write_made(session, goes == Goes::On)?;
     session.command("COMMIT")?;
+    let objects = session.objects()?;
+    let mut gone = opening.gone(session, &objects, &[intent])?;
+    outcome.objects.append(&mut gone);
     let bare = intent.pieces.iter().filter(|piece| intent.is_bare(piece));
     evidence.bare = bare.count();
     outcome.ran.push(Ran::new(intent.migration, took, evidence));
@@ -349,6 +353,23 @@ impl Steps<'_> {
         part: Range<usize>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<End>> {
+        match self.once(session, part.clone(), evidence)? {
+            Some(Refused::Key(_)) => {}
+            refused => return Ok(refused.map(Refused::end)),
+        }
+        // As in a file that is one transaction: what hangs on a row that goes is lost with it.
+        session.enforce_keys(true)?;
+        let ended = self.once(session, part, evidence);
+        session.enforce_keys(false)?;
+        Ok(ended?.map(Refused::end))
+    }
+
+    fn once(
+        &mut self,
+        session: &mut dyn Session,
+        part: Range<usize>,
+        evidence: &mut Evidence,
+    ) -> anyhow::Result<Option<Refused>> {
         patiently(session, self.orders, |session| session.begin())?;
         let ended = self.measured(session, part, evidence);
         if !matches!(ended, Ok(None)) {
@@ -363,7 +384,7 @@ impl Steps<'_> {
         session: &mut dyn Session,
         part: Range<usize>,
         evidence: &mut Evidence,
-    ) -> anyhow::Result<Option<End>> {
+    ) -> anyhow::Result<Option<Refused>> {
         let goes = if part.end == self.intent.pieces.len() {
             self.goes
         } else {
@@ -371,6 +392,7 @@ impl Steps<'_> {
         };
         let opening = Opening::look(session)?;
         let pending = Pending::look(session, self.orders)?;
+        let own = Own::look(session)?;
         session.command("SAVEPOINT chatctl_file")?;
         let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
             session.command("ROLLBACK TO chatctl_file")
@@ -379,16 +401,19 @@ impl Steps<'_> {
         let proven = match prove::attempt(session, orders, (self.intent, pieces), goes, &mut again)?
         {
             Ok(proven) => proven,
-            Err(end) => return Ok(Some(end)),
+            Err(end) => return Ok(Some(Refused::Other(end))),
         };
-        let mut detail = proven.evidence.words(None);
-        evidence.add(proven.evidence);
         if let Some(refused) = opening.check(session, &self.intent.migration.file_name())? {
-            return Ok(Some(refused.end()));
+            return Ok(Some(refused));
+        }
+        if let Some(end) = own.check(session, self.intent)? {
+            return Ok(Some(Refused::Other(end)));
         }
         if let Some(end) = pending.check(session, orders, self.intent)? {
-            return Ok(Some(end));
+            return Ok(Some(Refused::Other(end)));
         }
+        let mut detail = proven.evidence.words(None);
+        evidence.add(proven.evidence);
         self.journal.write_made(session, goes == Goes::On)?;
         if !self.begun {
             self.begin(session)?;

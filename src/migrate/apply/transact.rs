@@ -1,15 +1,14 @@
 //! Files in a transaction: each in its own, or several together. All that is in one is applied, or
 //! nothing of it.
 
-use super::closing::{Opening, Pending, Refused};
+use super::closing::{Opening, Own, Pending, Refused};
 use super::prove::Goes;
 use super::{End, Orders, Outcome, Ran, patiently, prove};
-use crate::db::{Object, Session};
+use crate::db::Session;
 use crate::migrate::intent::Intent;
 use crate::migrate::journal::{Journal, Mark, State};
 use crate::migrate::{journal, ledger};
 use crate::sql::Dialect;
-use std::collections::BTreeSet;
 
 /// Files, and what they are run with.
 type Part<'a, 'b> = (&'a [Intent<'b>], &'a mut Journal, Goes);
@@ -139,6 +138,7 @@ fn once(
             session.command("ROLLBACK TO chatctl_file")?;
             session.tidy()
         };
+        let own = Own::look(session)?;
         let proven = match prove::attempt(
             session,
             orders,
@@ -156,6 +156,9 @@ fn once(
             Ok(objects) => objects,
             Err(end) => return Ok(Some(Refused::Other(end))),
         };
+        if let Some(end) = own.check(session, intent)? {
+            return Ok(Some(Refused::Other(end)));
+        }
         if let Some(end) = pending.check(session, orders, intent)? {
             return Ok(Some(Refused::Other(end)));
         }
@@ -174,7 +177,7 @@ fn once(
     if let Some(refused) = opening.broken(session, &last.unwrap_or_default())? {
         return Ok(Some(refused));
     }
-    outcome.objects = gone(&opening.objects, &objects_now, &part);
+    outcome.objects = opening.gone(session, &objects_now, &part)?;
     orders.check()?;
     match orders.dialect {
         // Where readers keep a writer from committing, they end sooner or later.
@@ -182,20 +185,4 @@ fn once(
         _ => session.command("COMMIT")?,
     }
     Ok(None)
-}
-
-/// Objects that are gone though no statement dropped them by name: a rebuild takes them along.
-fn gone(before: &BTreeSet<Object>, after: &BTreeSet<Object>, part: &[&Intent<'_>]) -> Vec<String> {
-    let names: BTreeSet<_> = after
-        .iter()
-        .map(|object| (&object.kind, &object.name))
-        .collect();
-    let renamed = |view: &str| part.iter().any(|intent| intent.renames.mentions(view));
-    before
-        .iter()
-        .filter(|object| !names.contains(&(&object.kind, &object.name)))
-        .filter(|object| !part.iter().any(|intent| intent.drops(&object.name)))
-        .filter(|object| object.kind != "view" || !renamed(&object.name))
-        .map(|object| format!("{} `{}` on `{}`", object.kind, object.name, object.table))
-        .collect()
 }

@@ -2,6 +2,7 @@
 //! are the run's to change, until somebody else does.
 
 use super::digest::{Row, Secret, Value};
+use super::went::Went;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
@@ -48,6 +49,19 @@ impl OfTable {
         if self.len() < MOST {
             self.values.insert((row, column), value);
         }
+    }
+
+    /// Gives back to the users what is a copy of theirs whose origin went.
+    pub(super) fn give_back(&mut self, went: &Went, secret: Secret) {
+        let mut all: HashMap<Row, Vec<Value>> = HashMap::new();
+        for ((row, _), value) in &self.values {
+            all.entry(*row).or_default().push(*value);
+        }
+        all.retain(|_, values| went.has_copy(secret, values.iter().copied()));
+        self.rows.retain(|row, _| !all.contains_key(row));
+        self.values.retain(|(row, _), _| !all.contains_key(row));
+        self.columns
+            .retain(|_, value| !went.has_copy(secret, [*value].into_iter()));
     }
 
     /// What both say that the run made: a row that came from either of two tables is the user's.

@@ -1,0 +1,340 @@
+//! One table before and after, compared row by row.
+
+use super::digest::{NULL, Row, Secret, Value};
+use super::ident_of;
+use super::made::OfTable;
+use super::reading::{Known, Reading};
+use super::rows::Loaded;
+use super::went::Went;
+use crate::model::{Compared, ComparedColumn, Shape, ShapeColumn, Successor};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+
+/// For each column of after the place of the one before that it is compared with.
+pub(super) fn pairs(shape: &Shape, successor: &Successor, now: &Shape) -> Vec<Option<usize>> {
+    let place = |column: &ShapeColumn| {
+        let pair = successor.columns.iter().find(|(_, new)| new == column)?;
+        shape.columns.iter().position(|old| *old == pair.0)
+    };
+    now.columns.iter().map(place).collect()
+}
+
+/// Which rows of a table are the run's own, asked row by row.
+pub(super) struct OfRun<'a> {
+    made: &'a OfTable,
+    known: Known,
+    columns: Vec<u64>,
+    by_key: bool,
+    /// Rows without a key that are still to come.
+    left: HashMap<Row, u64>,
+}
+
+impl<'a> OfRun<'a> {
+    pub(super) fn new(made: &'a OfTable, shape: &Shape, secret: Secret) -> Self {
+        let by_key = !shape.key.is_empty();
+        Self {
+            made,
+            known: Known::of(shape, secret),
+            columns: shape.columns.iter().map(ident_of).collect(),
+            by_key,
+            left: if by_key {
+                HashMap::new()
+            } else {
+                made.rows.clone()
+            },
+        }
+    }
+
+    /// Whether a value is as the run left it, so that nobody else's is in its place.
+    fn value(&self, part: &Loaded, row: usize, column: usize) -> bool {
+        if self.made.is_empty() {
+            return false;
+        }
+        let by = self.known.row(|slot| part.value(row, slot));
+        self.made
+            .left(by, self.columns[column], part.value(row, column))
+    }
+
+    /// Whether a row is the run's and as the run left it.
+    pub(super) fn made(&mut self, part: &Loaded, row: usize) -> bool {
+        if self.made.rows.is_empty() {
+            return false;
+        }
+        let by = self.known.row(|slot| part.value(row, slot));
+        if self.by_key {
+            let untouched = |column| self.value(part, row, column);
+            return self.made.rows.contains_key(&by) && (0..self.columns.len()).all(untouched);
+        }
+        match self.left.get_mut(&by) {
+            Some(left @ 1..) => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How many rows come before others now which they came after.
+fn moved(mut order: Vec<(u64, u64)>) -> u64 {
+    order.sort_unstable();
+    let mut last = 0;
+    let mut moved = 0;
+    for (_, now) in order {
+        moved += u64::from(now < last);
+        last = last.max(now);
+    }
+    moved
+}
+
+/// A table before and after.
+pub(super) struct Sides<'a> {
+    pub(super) shape: &'a Shape,
+    pub(super) now: &'a Shape,
+    /// For each column of after the place of the one before.
+    pub(super) pairs: &'a [Option<usize>],
+    /// Where the place of a row is among its values, before and after.
+    pub(super) places: Option<(usize, usize)>,
+    pub(super) secret: Secret,
+    pub(super) made: &'a OfTable,
+    pub(super) remembers: bool,
+}
+
+/// What a comparison found.
+pub(super) struct Sight {
+    pub(super) compared: Compared,
+    /// What the run made of the table until now.
+    pub(super) fresh: OfTable,
+    pub(super) went: Went,
+}
+
+/// Two rows have one key, so that it tells no rows apart.
+struct Twice;
+
+impl Sides<'_> {
+    pub(super) fn compare(
+        &self,
+        before: &mut Reading,
+        mut after: Reading,
+        keyed: bool,
+    ) -> io::Result<Sight> {
+        if keyed
+            && before.keyed
+            && let Ok(ended) = self.by_key(before, &mut after)?
+        {
+            return Ok(ended);
+        }
+        self.by_whole(before, &mut after)
+    }
+
+    fn empty(&self) -> Compared {
+        Compared {
+            columns: vec![ComparedColumn::default(); self.shape.columns.len()],
+            ..Compared::default()
+        }
+    }
+
+    fn by_key(
+        &self,
+        before: &mut Reading,
+        after: &mut Reading,
+    ) -> io::Result<Result<Sight, Twice>> {
+        let (mut compared, mut fresh) = (self.empty(), OfTable::default());
+        let mut went = Went::default();
+        let mut of_run = OfRun::new(self.made, self.shape, self.secret);
+        let known = Known::of(self.now, self.secret);
+        let (old_slots, new_slots) = (before.slots.clone(), after.slots.clone());
+        let places = (0..self.shape.columns.len())
+            .map(|column| self.pairs.iter().position(|pair| *pair == Some(column)));
+        let new_places: Vec<_> = places.map(|place| Some(new_slots[place?])).collect();
+        let mut order = Vec::new();
+        for (old, new) in before.rows.parts().zip(after.rows.parts()) {
+            let (old, new) = (old?, new?);
+            let mut places = HashMap::with_capacity(old.len());
+            for row in 0..old.len() {
+                if places.insert(old.by(row), row).is_some() {
+                    return Ok(Err(Twice));
+                }
+            }
+            let made: Vec<_> = (0..old.len()).map(|row| of_run.made(&old, row)).collect();
+            let mut found = vec![false; old.len()];
+            for now in 0..new.len() {
+                let was = places.get(&new.by(now)).copied();
+                if let Some(was) = was
+                    && std::mem::replace(&mut found[was], true)
+                {
+                    return Ok(Err(Twice));
+                }
+                if let (Some(was), Some((a, b))) = (was.filter(|was| !made[*was]), self.places) {
+                    order.push((old.value(was, a), new.value(now, b)));
+                }
+                let by = if self.remembers {
+                    known.row(|slot| new.value(now, slot))
+                } else {
+                    0
+                };
+                if self.remembers && was.is_none_or(|was| made[was]) {
+                    fresh.add_row(by);
+                }
+                let lost = match was {
+                    Some(was) if self.remembers && !made[was] => {
+                        self.lost((&old, was), (&new, now), (&old_slots, &new_places), &of_run)
+                    }
+                    _ => Vec::new(),
+                };
+                if let (Some(was), false) = (was, lost.is_empty()) {
+                    let values = (0..self.shape.columns.len()).map(|it| old.value(was, it));
+                    let left = values.filter(|value| !lost.contains(value));
+                    went.add(self.secret, lost.iter().copied(), left);
+                }
+                for (column, pair) in self.pairs.iter().enumerate() {
+                    let mut of_users = false;
+                    if let (Some(was), Some(pair)) = (was, *pair) {
+                        let (a, b) = (
+                            old.value(was, old_slots[pair]),
+                            new.value(now, new_slots[column]),
+                        );
+                        let own = made[was] || of_run.value(&old, was, pair);
+                        of_users = !own && a == b;
+                        let counts = &mut compared.columns[pair];
+                        if !own && a != b && a != NULL {
+                            match b {
+                                NULL => counts.nulled += 1,
+                                _ => counts.changed += 1,
+                            }
+                        }
+                    }
+                    // What is left of a value that went is the user's in its other column.
+                    let value = new.value(now, column);
+                    if self.remembers && !of_users && !lost.contains(&value) {
+                        fresh.add_value(by, ident_of(&self.now.columns[column]), value);
+                    }
+                }
+            }
+            for row in (0..old.len()).filter(|row| !made[*row]) {
+                compared.before += 1;
+                compared.missing += u64::from(!found[row]);
+                if self.remembers && !found[row] {
+                    self.went(&mut went, &old, row);
+                }
+                self.count(&old, row, (&of_run, &mut compared));
+            }
+        }
+        compared.moved = moved(order);
+        Ok(Ok(Sight {
+            compared,
+            fresh,
+            went,
+        }))
+    }
+
+    /// Rows without a key are compared as a whole, and each as often as it is there.
+    fn by_whole(&self, before: &mut Reading, after: &mut Reading) -> io::Result<Sight> {
+        let mut went = Went::default();
+        let (mut compared, mut fresh) = (self.empty(), OfTable::default());
+        let mut of_run = OfRun::new(self.made, self.shape, self.secret);
+        let known = Known::of(self.now, self.secret);
+        let places = |slots: &[usize], of: fn(usize, usize) -> usize| -> Vec<usize> {
+            let pairs = self.pairs.iter().enumerate();
+            let pairs = pairs.filter_map(|(new, old)| Some(of((*old)?, new)));
+            pairs.map(|index| slots[index]).collect()
+        };
+        let (olds, news) = (
+            places(&before.slots, |old, _| old),
+            places(&after.slots, |_, new| new),
+        );
+        let secret = self.secret;
+        let of = |slots: Vec<usize>| {
+            move |values: &[u64]| secret.row(slots.iter().map(|slot| values[*slot]))
+        };
+        let mut order = Vec::new();
+        let mut old_rows = before.rows.found_by(of(olds.clone()))?;
+        let mut new_rows = after.rows.found_by(of(news))?;
+        for (old, new) in old_rows.parts().zip(new_rows.parts()) {
+            let (old, new) = (old?, new?);
+            // First those of the user's, then those that the run made: a row that is there may be either.
+            let mut there: HashMap<Row, u64> = HashMap::new();
+            (0..new.len()).for_each(|row| *there.entry(new.by(row)).or_default() += 1);
+            // Of rows that are alike the first is taken for the first.
+            let mut in_order: HashMap<Row, VecDeque<u64>> = HashMap::new();
+            if let Some((_, place)) = self.places {
+                for row in 0..new.len() {
+                    let alike = in_order.entry(new.by(row)).or_default();
+                    alike.push_back(new.value(row, place));
+                }
+            }
+            for row in 0..old.len() {
+                if of_run.made(&old, row) {
+                    continue;
+                }
+                compared.before += 1;
+                self.count(&old, row, (&of_run, &mut compared));
+                match there.get_mut(&old.by(row)) {
+                    Some(left @ 1..) => {
+                        *left -= 1;
+                        let now = in_order.get_mut(&old.by(row)).and_then(VecDeque::pop_front);
+                        if let (Some(now), Some((place, _))) = (now, self.places) {
+                            order.push((old.value(row, place), now));
+                        }
+                    }
+                    // A row of which no column is left can't be looked for.
+                    _ if olds.is_empty() => {}
+                    _ => {
+                        compared.missing += 1;
+                        if self.remembers {
+                            self.went(&mut went, &old, row);
+                        }
+                    }
+                }
+            }
+            for row in (0..new.len()).filter(|_| self.remembers) {
+                if let Some(left @ 1..) = there.get_mut(&new.by(row)) {
+                    *left -= 1;
+                    let by = known.row(|slot| new.value(row, slot));
+                    fresh.add_row(by);
+                    for (slot, column) in self.now.columns.iter().enumerate() {
+                        fresh.add_value(by, ident_of(column), new.value(row, slot));
+                    }
+                }
+            }
+        }
+        compared.moved = moved(order);
+        Ok(Sight {
+            compared,
+            fresh,
+            went,
+        })
+    }
+
+    /// A row went.
+    fn went(&self, went: &mut Went, old: &Loaded, row: usize) {
+        let values = (0..self.shape.columns.len()).map(|column| old.value(row, column));
+        went.add(self.secret, values, std::iter::empty());
+    }
+
+    /// The values of the user's in a row that are not in their columns any more.
+    fn lost(
+        &self,
+        (old, was): (&Loaded, usize),
+        (new, now): (&Loaded, usize),
+        (old_slots, new_places): (&[usize], &[Option<usize>]),
+        of_run: &OfRun<'_>,
+    ) -> Vec<Value> {
+        let gone = |column: &usize| {
+            let is_there = new_places[*column]
+                .is_some_and(|place| old.value(was, old_slots[*column]) == new.value(now, place));
+            let value = old.value(was, *column);
+            !is_there && value != NULL && !of_run.value(old, was, *column)
+        };
+        let columns = (0..self.shape.columns.len()).filter(gone);
+        columns.map(|column| old.value(was, column)).collect()
+    }
+
+    /// Counts the values of a row of before that are not the run's own.
+    fn count(&self, old: &Loaded, row: usize, (of_run, compared): (&OfRun<'_>, &mut Compared)) {
+        for (column, counts) in compared.columns.iter_mut().enumerate() {
+            let is_users = old.value(row, column) != NULL && !of_run.value(old, row, column);
+            counts.filled += u64::from(is_users);
+        }
+    }
+}
