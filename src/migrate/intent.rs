@@ -213,12 +213,13 @@ impl<'a> Intent<'a> {
     /// Whether a statement drops this index, trigger or view by its name, or gives it another one.
     pub fn drops(&self, name: &str) -> bool {
         let drops = |action: &AlterAction| match action {
-            AlterAction::DropIndex { name: it } | AlterAction::DropConstraint { name: Some(it) } => {
-                it.eq_ignore_ascii_case(name)
-            }
+            AlterAction::DropIndex { name: it }
+            | AlterAction::DropConstraint { name: Some(it) } => it.eq_ignore_ascii_case(name),
             AlterAction::Other { text } => {
                 let words = text.split(|c: char| c.is_whitespace() || c == '`' || c == '"');
-                words.into_iter().any(|word| word.eq_ignore_ascii_case(name))
+                words
+                    .into_iter()
+                    .any(|word| word.eq_ignore_ascii_case(name))
             }
             _ => false,
         };

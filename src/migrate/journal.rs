@@ -184,8 +184,11 @@ impl Journal {
     }
 
     /// Writes what the run made so far, for a later one, in place of what was written before.
-    pub fn write_made(&mut self, session: &mut dyn Session, goes_on: bool) -> anyhow::Result<()> {
-        let made = session.remembered().filter(|_| goes_on);
+    pub fn write_made(
+        &mut self,
+        session: &mut dyn Session,
+        made: Option<String>,
+    ) -> anyhow::Result<()> {
         if !self.made && made.is_none() {
             return Ok(());
         }

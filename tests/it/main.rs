@@ -25,6 +25,7 @@ mod chat_schema;
 mod cli;
 mod commit_faults;
 mod compatible;
+mod copied;
 mod demo;
 mod deploys;
 mod detection;

@@ -11,6 +11,7 @@ mod reach;
 mod rehearse;
 mod stepwise;
 mod transact;
+mod unfinished;
 
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};
@@ -28,6 +29,7 @@ use rehearse::{Rehearsed, Rest};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use unfinished::Unfinished;
 
 pub use evidence::Evidence;
 pub use orders::{Guard, Orders, Together};
@@ -157,6 +159,7 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
     if orders.dialect == Dialect::Mysql {
         let mut rests = Vec::new();
         let (now, names) = (session.catalog()?, session.names());
+        let earlier = Unfinished::parse(&journal::made(session)?.unwrap_or_default());
         for intent in &mut intents {
             let (first, began) = match stepwise::rest(session, orders, (intent, &mut journal))? {
                 Ok(rest) => rest,
@@ -169,7 +172,16 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
                 shapes: &now,
                 names,
             };
-            rests.push((first, origin::resume(intent, (first, &began), tables)));
+            let is_first = first == 0 && rests.is_empty();
+            let left = match origin::resume(intent, (first, &began), tables) {
+                None if is_first && !earlier.is_empty() => {
+                    let all = now.iter().map(|it| (it.clone(), it.name.clone()));
+                    Some(all.collect())
+                }
+                left => left,
+            };
+            let left = left.map(|left| earlier.of_users(session, left));
+            rests.push((first, left.transpose()?));
         }
         let files: Vec<_> = intents
             .iter()
@@ -187,6 +199,9 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
                     .iter()
                     .map(|rest| rest.intent.migration.version.clone());
                 rehearsed = versions.zip(evidence).collect();
+                for rehearsed in rehearsed.values_mut() {
+                    rehearsed.earlier = earlier.clone();
+                }
             }
             Err(end) => {
                 outcome.end = Some(end);

@@ -6,6 +6,7 @@ use super::closing::Own;
 use super::orders::BUDGET;
 use super::prove::Goes;
 use super::reach::{Known, Reach};
+use super::unfinished::{Made, Unfinished};
 use super::{End, Evidence, Guard, Orders, prove, reach};
 use crate::db::{Copied, Door, Failed, Session};
 use crate::migrate::intent::{Intent, Piece};
@@ -38,6 +39,10 @@ pub(super) struct Rehearsed {
     /// The tables that were there before the run, with the columns of then, as the file began; each with
     /// the name under which its rows are when the file has come to its end.
     pub(super) before: Vec<(Shape, String)>,
+    /// What the run made until its end.
+    pub(super) made: Made,
+    /// What earlier runs made that came to a stop.
+    pub(super) earlier: Unfinished,
     /// The statement that it began with.
     pub(super) first: usize,
     /// How many rows each statement changed, as far as it was run and the server said so.
@@ -178,10 +183,15 @@ impl Stage<'_> {
                 (shape, home)
             });
             let before = before.collect();
+            let goes = if index + 1 == self.files.len() {
+                Goes::Ends
+            } else {
+                Goes::On
+            };
             let mut again = |copy: &mut dyn Session| -> Result<(), Failed> {
                 self.refill(maker, copy, index).map_err(failed)
             };
-            match attempt(copy, (orders, rest), &mut again)? {
+            match attempt(copy, (orders, rest, goes), &mut again)? {
                 Ok(evidence) => all.push(Rehearsed {
                     evidence: Evidence {
                         sampled: sampled.clone(),
@@ -190,6 +200,8 @@ impl Stage<'_> {
                         ..evidence
                     },
                     before,
+                    made: Made::of(&copy.catalog()?, &copy.older()),
+                    earlier: Unfinished::default(),
                     first: rest.first,
                     rows: self.rows(index, copy.changed()),
                 }),
@@ -329,7 +341,7 @@ impl Stage<'_> {
                     "the database changed while the migrations were rehearsed",
                 ))
             };
-            let earlier = (self.orders, self.files[before]);
+            let earlier = (self.orders, self.files[before], Goes::On);
             if attempt(copy, earlier, &mut never)?.is_err() {
                 return Err(Failed::because(
                     "the database changed while the migrations were rehearsed",
@@ -346,14 +358,14 @@ impl Stage<'_> {
 /// Runs what is to be run of a file, and compares.
 fn attempt(
     copy: &mut dyn Session,
-    (orders, rest): (&Orders<'_>, Rest<'_>),
+    (orders, rest, goes): (&Orders<'_>, Rest<'_>, Goes),
     again: prove::Again<'_>,
 ) -> anyhow::Result<Result<Evidence, End>> {
     let Rest { intent, first, .. } = rest;
     run_set(copy, intent, first)?;
     let pieces = first..intent.pieces.len();
     let own = Own::look(copy)?;
-    let ended = prove::attempt(copy, orders, (intent, pieces), Goes::Ends, again)?;
+    let ended = prove::attempt(copy, orders, (intent, pieces), goes, again)?;
     if let (Ok(_), Some(end)) = (&ended, own.check(copy, intent)?) {
         return Ok(Err(end));
     }

@@ -86,7 +86,15 @@ pub(super) fn run(
     ledger::finish(session, intent.migration, took)?;
     let mark = Mark::of_file(&version, State::Applied, "part by part");
     steps.journal.write(session, &mark)?;
-    steps.journal.write_made(session, goes == Goes::On)?;
+    let made = match rehearsed {
+        Some(rehearsed) if goes == Goes::On => {
+            let earlier = &rehearsed.earlier;
+            earlier.look(session, &rehearsed.made)?.text()
+        }
+        Some(_) => None,
+        None => session.remembered().filter(|_| goes == Goes::On),
+    };
+    steps.journal.write_made(session, made)?;
     session.command("COMMIT")?;
     let objects = session.objects()?;
     let mut gone = opening.gone(session, &objects, &[intent])?;
@@ -414,7 +422,8 @@ impl Steps<'_> {
         }
         let mut detail = proven.evidence.words(None);
         evidence.add(proven.evidence);
-        self.journal.write_made(session, goes == Goes::On)?;
+        let made = session.remembered().filter(|_| goes == Goes::On);
+        self.journal.write_made(session, made)?;
         if !self.begun {
             self.begin(session)?;
         }

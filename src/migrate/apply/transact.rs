@@ -167,7 +167,8 @@ fn once(
         let detail = proven.evidence.words(outcome.backup.as_deref());
         let version = intent.migration.version.text();
         journal.write(session, &Mark::of_file(version, State::Applied, &detail))?;
-        journal.write_made(session, goes == Goes::On)?;
+        let made = session.remembered().filter(|_| goes == Goes::On);
+        journal.write_made(session, made)?;
         outcome
             .ran
             .push(Ran::new(intent.migration, proven.took, proven.evidence));

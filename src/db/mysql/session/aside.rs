@@ -1,7 +1,8 @@
 //! What the tables of a copy held before the run: in a database of its own, which the user who runs
 //! the migrations can't reach, and shown unaltered before each comparison.
 
-use super::{MySql, compare, quoted, text_literal};
+use super::{MySql, compare, copied, quoted, text_literal};
+use crate::db::session::witness::Copies;
 use crate::db::session::{Failed, Session as _, aside as name_of, numbers};
 use crate::model::{Compared, Content, Derived, Shape, ShapeColumn, Successor};
 use anyhow::ensure;
@@ -25,14 +26,16 @@ pub(super) struct Aside {
     pub(super) began: String,
     /// How many tables were made here.
     made: usize,
+    /// Whether more files follow, which may change what the run made.
+    pub(super) goes_on: bool,
 }
 
 /// What is kept of a table: rows and values that were there before the run, as the last file that
 /// was accepted left them.
 #[derive(Debug, Clone)]
-struct Held {
-    table: String,
-    columns: Vec<ShapeColumn>,
+pub(super) struct Held {
+    pub(super) table: String,
+    pub(super) columns: Vec<ShapeColumn>,
     rows: u64,
     checksum: String,
     /// Columns that the server sets to the time of a change.
@@ -41,10 +44,10 @@ struct Held {
     history: Option<Box<Held>>,
 }
 
-struct Move {
+pub(super) struct Move {
     shape: Shape,
-    successor: Option<Successor>,
-    is_whole: bool,
+    pub(super) successor: Option<Successor>,
+    pub(super) is_whole: bool,
 }
 
 impl Aside {
@@ -58,6 +61,7 @@ impl Aside {
             moves: BTreeMap::new(),
             began: String::new(),
             made: 0,
+            goes_on: false,
         }
     }
 
@@ -78,6 +82,12 @@ impl Aside {
     /// Whether a table was there before the run.
     pub(super) fn is_older(&self, table: &str) -> bool {
         self.old.contains_key(table)
+    }
+
+    /// What is kept of a table of before the run, and its key.
+    pub(super) fn held(&self, table: &str) -> Option<(String, Vec<String>)> {
+        let (held, shape) = (self.kept.get(table)?, self.old.get(table)?);
+        Some((held.table.clone(), shape.key.clone()))
     }
 
     /// The tables of before the run, with the columns of then, as they are called now.
@@ -299,13 +309,26 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
         return Ok(());
     };
     aside.counts.clear();
+    let goes_on = aside.goes_on;
     let moves = std::mem::take(&mut aside.moves);
     let mut kept = Vec::new();
     for name in moves.keys() {
         aside.old.remove(name);
         kept.push(aside.kept.remove(name));
     }
+    let mut copies = Copies::new();
     for (moved, held) in moves.into_values().zip(kept) {
+        let mut copied = BTreeSet::new();
+        if let (Some(held), true) = (&held, goes_on) {
+            match &moved.successor {
+                Some(successor) if as_it_was(&moved, successor, held) => {}
+                Some(successor) => {
+                    copied::note(session, &mut copies, &moved, held)?;
+                    copied = copied::columns(session, (&moved, successor), held)?;
+                }
+                None => copied::note(session, &mut copies, &moved, held)?,
+            }
+        }
         let Some(successor) = &moved.successor else {
             if let Some(held) = held {
                 session.look_by(&format!("DROP TABLE {}", held.table))?;
@@ -335,6 +358,49 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
             if let Some(held) = held {
                 aside.kept.insert(successor.table.clone(), held);
             }
+        }
+        if !copied.is_empty() {
+            take_columns(session, &successor.table, &copied)?;
+        }
+    }
+    if !copies.is_empty() {
+        for shape in copied::tables(session, &copies)? {
+            take_rows(session, shape)?;
+        }
+    }
+    Ok(())
+}
+
+/// Columns that the run added are the users' now: the next file keeps the table with them.
+fn take_columns(session: &mut MySql, table: &str, names: &BTreeSet<String>) -> anyhow::Result<()> {
+    let tables = session.catalog()?;
+    let now = tables.iter().find(|it| it.name == table);
+    let new = now.into_iter().flat_map(|now| now.columns.clone());
+    let new: Vec<_> = new.filter(|it| names.contains(&it.name)).collect();
+    let Some(aside) = &mut session.aside else {
+        return Ok(());
+    };
+    if let Some(old) = aside.old.get_mut(table) {
+        old.columns.extend(new);
+    }
+    forget(session, table)
+}
+
+/// All rows of a table are the users' now, and so is the table: the next file keeps them.
+fn take_rows(session: &mut MySql, shape: Shape) -> anyhow::Result<()> {
+    let name = shape.name.clone();
+    if let Some(aside) = &mut session.aside {
+        aside.old.entry(name.clone()).or_insert(shape);
+    }
+    forget(session, &name)
+}
+
+fn forget(session: &mut MySql, table: &str) -> anyhow::Result<()> {
+    let held = session.aside.as_mut().and_then(|it| it.kept.remove(table));
+    if let Some(held) = held {
+        session.look_by(&format!("DROP TABLE {}", held.table))?;
+        if let Some(former) = held.history {
+            session.look_by(&format!("DROP TABLE {}", former.table))?;
         }
     }
     Ok(())

@@ -191,7 +191,11 @@ pub(super) fn compare(
 }
 
 /// Whether the old key tells the rows apart still: a migration may take its constraint away.
-fn is_key(session: &mut MySql, now: &str, successor: &Successor) -> anyhow::Result<bool> {
+pub(super) fn is_key(
+    session: &mut MySql,
+    now: &str,
+    successor: &Successor,
+) -> anyhow::Result<bool> {
     if successor.key.is_empty() || successor.keyed {
         return Ok(successor.keyed);
     }

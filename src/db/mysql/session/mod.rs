@@ -2,6 +2,7 @@
 
 mod aside;
 mod compare;
+mod copied;
 mod sameness;
 mod schema;
 
@@ -461,6 +462,12 @@ impl Session for MySql {
     /// The engine says it of each statement.
     fn history(&mut self) -> anyhow::Result<String> {
         Ok(String::new())
+    }
+
+    fn goes_on(&mut self, goes_on: bool) {
+        if let Some(aside) = &mut self.aside {
+            aside.goes_on = goes_on;
+        }
     }
 
     fn interrupter(&self) -> Interrupter {

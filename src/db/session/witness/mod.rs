@@ -14,6 +14,7 @@ mod went;
 
 pub(in crate::db) use digest::Form;
 pub(in crate::db) use reading::{Field, Forms, Reading};
+pub(in crate::db) use went::Copies;
 
 use crate::model::{CellRef, Compared, ComparedColumn, Shape, ShapeColumn, Successor};
 use digest::Secret;

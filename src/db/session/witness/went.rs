@@ -1,7 +1,8 @@
 //! What went of the users' rows, and whether a row that the run made is a copy of it: with its origin
 //! gone, the copy is the users' row.
 
-use super::digest::{NULL, Secret, Value, tells};
+use super::digest::{Form, NULL, Secret, Value, tells};
+use crate::model::Cell;
 use std::collections::HashSet;
 
 /// More than this is not kept: any row that the run made may be a copy then.
@@ -84,4 +85,40 @@ fn distinct(values: impl Iterator<Item = Value>) -> Vec<Value> {
     all.sort_unstable();
     all.dedup();
     all
+}
+
+/// The same where values are texts, and are not kept otherwise.
+pub(in crate::db) struct Copies {
+    secret: Secret,
+    went: Went,
+}
+
+impl Copies {
+    pub(in crate::db) fn new() -> Self {
+        Self {
+            secret: Secret::new(),
+            went: Went::default(),
+        }
+    }
+
+    fn values<'a>(&self, row: &'a [Cell]) -> impl Iterator<Item = Value> + use<'a> {
+        let secret = self.secret;
+        row.iter()
+            .map(move |cell| secret.value(cell.into(), Form::Raw))
+    }
+
+    /// These values of a row went, and those others of it are there still.
+    pub(in crate::db) fn add(&mut self, gone: &[Cell], left: &[Cell]) {
+        let (gone, left) = (self.values(gone), self.values(left));
+        self.went.add(self.secret, gone, left);
+    }
+
+    pub(in crate::db) fn is_empty(&self) -> bool {
+        self.went.is_empty()
+    }
+
+    /// Whether a row is a copy of one that went, or of a part of it.
+    pub(in crate::db) fn has(&self, row: &[Cell]) -> bool {
+        self.went.has_copy(self.secret, self.values(row))
+    }
 }

@@ -1,0 +1,113 @@
+//! Rows that a run copies and whose origin it then takes away, as a file acknowledges: from then on the
+//! copy is the users', for the files that follow in the same run.
+
+use crate::common::faults::store::{Ended, Host, Store};
+
+/// The code and the subject of the first error.
+#[track_caller]
+fn refused(ended: &Ended) -> (&str, &str) {
+    assert_eq!(ended.exit, 1, "{ended:?}");
+    let findings = ended.report["findings"].as_array().into_iter().flatten();
+    let mut errors = findings.filter(|it| it["severity"] == "error" || it["level"] == "error");
+    let found = errors.next().unwrap_or_else(|| panic!("{ended:?}"));
+    (
+        found["code"].as_str().unwrap_or_default(),
+        found["subject"].as_str().unwrap_or_default(),
+    )
+}
+
+fn run(host: &Host, name: &str, files: &[&str]) -> (Store, Ended) {
+    let store = host.store(name);
+    for (number, text) in files.iter().enumerate() {
+        store.file(&format!("{}_change.sql", number + 2), text);
+    }
+    let ended = store.up(&[]);
+    (store, ended)
+}
+
+const COPY: &str = "CREATE TABLE kept AS SELECT id AS was, label AS name FROM tags;\n";
+const DROP: &str = "-- chatctl: allow-loss tags reason=\"kept\"\nDROP TABLE tags;\n";
+const ARCHIVE: &str = "-- chatctl: allow-loss messages rows<=100 reason=\"archived\"
+CREATE TABLE archive (n INTEGER PRIMARY KEY, text VARCHAR(200));
+INSERT INTO archive SELECT id, body FROM messages WHERE id > 900;
+DELETE FROM messages WHERE id > 900;
+";
+const COLUMN: &str = "-- chatctl: allow-loss messages.body reason=\"it is in text\"
+ALTER TABLE messages ADD COLUMN text VARCHAR(200);
+UPDATE messages SET text = body;
+ALTER TABLE messages DROP COLUMN body;
+";
+const SEED: &str = "CREATE TABLE roles (id INTEGER PRIMARY KEY, name VARCHAR(20));
+INSERT INTO roles VALUES (1, 'one'), (2, 'two');
+ALTER TABLE messages ADD COLUMN state VARCHAR(20) DEFAULT 'new';
+";
+
+fn what_is_copied_is_the_users(host: &Host) {
+    let cases: [(&str, &[&str], (&str, &str)); 5] = [
+        (
+            "dropped",
+            &[COPY, DROP, "DROP TABLE kept;\n"],
+            ("table-lost", "kept"),
+        ),
+        (
+            "at_once",
+            &[
+                &format!("{DROP}").replace("DROP TABLE tags", &format!("{COPY}DROP TABLE tags")),
+                "DELETE FROM kept;\n",
+            ],
+            ("rows-lost", "kept"),
+        ),
+        (
+            "archived",
+            &[ARCHIVE, "DELETE FROM archive WHERE n = 950;\n"],
+            ("rows-lost", "archive"),
+        ),
+        (
+            "emptied",
+            &[ARCHIVE, "UPDATE archive SET text = '' WHERE n = 950;\n"],
+            ("values-changed", "archive.text"),
+        ),
+        (
+            "column",
+            &[COLUMN, "UPDATE messages SET text = upper(text);\n"],
+            ("values-changed", "messages.text"),
+        ),
+    ];
+    for (name, files, expected) in cases {
+        let (store, ended) = run(host, name, files);
+        assert_eq!(refused(&ended), expected, "{name}: {ended:?}");
+        drop(store);
+    }
+}
+
+fn what_the_run_made_itself_is_its_own(host: &Host) {
+    let changes = "UPDATE messages SET state = 'old';\nDROP TABLE roles;\n";
+    let (_store, ended) = run(host, "seeds", &[SEED, DROP, ARCHIVE, changes]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    // Its origin is there.
+    let (_store, ended) = run(host, "origin", &[COPY, "DROP TABLE kept;\n"]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let acknowledged = "-- chatctl: allow-loss kept reason=\"nobody wants it\"\nDROP TABLE kept;\n";
+    let (_store, ended) = run(host, "both", &[COPY, DROP, acknowledged]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+}
+
+#[test]
+fn a_copy_is_the_users_when_its_origin_goes_on_sqlite() {
+    what_is_copied_is_the_users(&Host::sqlite());
+    what_the_run_made_itself_is_its_own(&Host::sqlite());
+}
+
+#[test]
+fn a_copy_is_the_users_when_its_origin_goes_on_postgres() {
+    let host = Host::postgres();
+    what_is_copied_is_the_users(&host);
+    what_the_run_made_itself_is_its_own(&host);
+}
+
+#[test]
+fn a_copy_is_the_users_when_its_origin_goes_on_mysql() {
+    let host = Host::mysql();
+    what_is_copied_is_the_users(&host);
+    what_the_run_made_itself_is_its_own(&host);
+}
