@@ -111,3 +111,29 @@ fn a_copy_is_the_users_when_its_origin_goes_on_mysql() {
     what_is_copied_is_the_users(&host);
     what_the_run_made_itself_is_its_own(&host);
 }
+
+/// What chatctl itself wrote is not for code to change that no text shows.
+#[test]
+fn hidden_code_changes_neither_history_nor_journal() {
+    let postgres = [
+        "DO $$ BEGIN EXECUTE 'DELETE FROM _chatctl' || '_journal'; END $$;\n",
+        "DO $$ BEGIN EXECUTE 'UPDATE _sqlx' || '_migrations SET description = version'; END $$;\n",
+    ];
+    let mysql = [
+        "EXECUTE IMMEDIATE concat('DELETE FROM _sqlx', '_migrations');\n",
+        "EXECUTE IMMEDIATE concat('DELETE FROM _chatctl', '_journal');\n",
+    ];
+    for (host, files) in [(Host::postgres(), postgres), (Host::mysql(), mysql)] {
+        for (number, hidden) in files.into_iter().enumerate() {
+            let store = host.store(&format!("history_{number}"));
+            store.file("2_change.sql", hidden);
+            let ended = store.up(&[]);
+            assert_eq!(ended.exit, 1, "{hidden}: {ended:?}");
+            let said = format!("{ended:?}");
+            assert!(said.contains("code that it runs changes rows"), "{said}");
+            let row = "_sqlx_migrations WHERE version = 1 AND description = 'begin'";
+            assert_eq!(store.backend.count(&store.url, row), 1);
+            assert!(store.backend.count(&store.url, "_chatctl_journal") > 0);
+        }
+    }
+}

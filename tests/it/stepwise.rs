@@ -440,3 +440,71 @@ fn a_stop_between_a_default_and_its_backfill_on_mysql() {
     let done = "messages WHERE state = 'y'";
     assert_eq!(store.backend.count(&store.url, done), 1000);
 }
+
+/// What finished files made is the next run's to change, but for what users wrote there in between.
+#[test]
+fn what_a_stopped_run_made_is_the_next_ones_to_change_on_mysql() {
+    let host = Host::mysql();
+    let store = host.store("made");
+    store.file(
+        "2_seed.sql",
+        "CREATE TABLE roles (id INT PRIMARY KEY, name VARCHAR(20));\nINSERT INTO roles VALUES (1, 'a'), (2, 'b');\n\
+         ALTER TABLE messages ADD COLUMN state VARCHAR(9) NOT NULL DEFAULT 'new';\n",
+    );
+    store.file("3_wait.sql", &format!("{WAITS};\n"));
+    store.file(
+        "4_change.sql",
+        "UPDATE messages SET state = 'old';\nDROP TABLE roles;\n",
+    );
+    let holder = Holder::new(&store, "DO get_lock(concat('held in ', database()), 0)");
+    let running = store.spawn(&[]);
+    until_waiting(&store, "DO get_lock");
+    running.kill();
+    drop(holder);
+    let write = |sql: &str| drop(servers::texts(&store.url, sql));
+
+    write("INSERT INTO roles VALUES (3, 'mine')");
+    assert_eq!(loss(&store.up(&[])), ("table-lost", "roles", 2));
+    write("DELETE FROM roles WHERE id = 3");
+    write("UPDATE messages SET state = 'liked' WHERE id = 5");
+    assert_eq!(
+        loss(&store.up(&[])),
+        ("values-changed", "messages.state", 1)
+    );
+    write("UPDATE messages SET state = 'new' WHERE id = 5");
+    // A row that has the default value is no hindrance.
+    write("INSERT INTO messages (id, conversation_id, role) VALUES (1001, 1, 'user')");
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let done = "messages WHERE state = 'old'";
+    assert_eq!(store.backend.count(&store.url, done), 1001);
+    // The run came to its end: what it made is the users' now.
+    store.file("5_again.sql", "UPDATE messages SET state = 'older';\n");
+    assert_eq!(
+        loss(&store.up(&[])),
+        ("values-changed", "messages.state", 1)
+    );
+}
+
+/// Rows that the server reads from a file of its own, on the copy as well.
+#[test]
+fn a_file_of_the_server_is_loaded_on_mysql() {
+    let host = Host::mysql();
+    let store = host.store("loaded");
+    let folder = servers::texts(&store.url, "SELECT @@datadir").remove(0);
+    let path = format!("{folder}/loaded.csv");
+    drop(servers::texts(
+        &store.url,
+        &format!("SELECT 101, 1 UNION ALL SELECT 102, 2 INTO OUTFILE '{path}'"),
+    ));
+    store.file(
+        "2_change.sql",
+        &format!("LOAD DATA INFILE '{path}' INTO TABLE attachments;\n"),
+    );
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    assert_eq!(store.backend.count(&store.url, "attachments"), 102);
+    let replace = format!("LOAD DATA INFILE '{path}' REPLACE INTO TABLE drafts (id, @other);\n");
+    store.file("3_change.sql", &format!("DELETE FROM drafts;\n{replace}"));
+    assert_eq!(loss(&store.up(&[])), ("rows-lost", "drafts", 1));
+}

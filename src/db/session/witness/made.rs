@@ -57,11 +57,16 @@ impl OfTable {
         for ((row, _), value) in &self.values {
             all.entry(*row).or_default().push(*value);
         }
-        all.retain(|_, values| went.has_copy(secret, values.iter().copied()));
+        all.retain(|row, values| {
+            let values = values.iter().copied();
+            if self.rows.contains_key(row) {
+                went.has_copy(secret, values)
+            } else {
+                went.has_values(secret, values)
+            }
+        });
         self.rows.retain(|row, _| !all.contains_key(row));
         self.values.retain(|(row, _), _| !all.contains_key(row));
-        self.columns
-            .retain(|_, value| !went.has_copy(secret, [*value].into_iter()));
     }
 
     /// What both say that the run made: a row that came from either of two tables is the user's.

@@ -186,8 +186,7 @@ impl Witness {
                 }
                 rows += 1;
                 if self.goes_on {
-                    let values = (0..shape.columns.len()).map(|column| part.value(row, column));
-                    went.add(self.secret, values, std::iter::empty());
+                    went.add(self.secret, of_run.users(&part, row), std::iter::empty());
                 }
             }
         }

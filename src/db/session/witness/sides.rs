@@ -55,6 +55,12 @@ impl<'a> OfRun<'a> {
             .left(by, self.columns[column], part.value(row, column))
     }
 
+    /// The values of a row that are not the run's.
+    pub(super) fn users(&self, part: &Loaded, row: usize) -> impl Iterator<Item = Value> {
+        let users = (0..self.columns.len()).filter(move |it| !self.value(part, row, *it));
+        users.map(move |column| part.value(row, column))
+    }
+
     /// Whether a row is the run's and as the run left it.
     pub(super) fn made(&mut self, part: &Loaded, row: usize) -> bool {
         if self.made.rows.is_empty() {
@@ -215,7 +221,7 @@ impl Sides<'_> {
                 compared.before += 1;
                 compared.missing += u64::from(!found[row]);
                 if self.remembers && !found[row] {
-                    self.went(&mut went, &old, row);
+                    went.add(self.secret, of_run.users(&old, row), std::iter::empty());
                 }
                 self.count(&old, row, (&of_run, &mut compared));
             }
@@ -282,7 +288,7 @@ impl Sides<'_> {
                     _ => {
                         compared.missing += 1;
                         if self.remembers {
-                            self.went(&mut went, &old, row);
+                            went.add(self.secret, of_run.users(&old, row), std::iter::empty());
                         }
                     }
                 }
@@ -304,12 +310,6 @@ impl Sides<'_> {
             fresh,
             went,
         })
-    }
-
-    /// A row went.
-    fn went(&self, went: &mut Went, old: &Loaded, row: usize) {
-        let values = (0..self.shape.columns.len()).map(|column| old.value(row, column));
-        went.add(self.secret, values, std::iter::empty());
     }
 
     /// The values of the user's in a row that are not in their columns any more.

@@ -17,8 +17,7 @@ pub(super) struct Went {
     telling: HashSet<Value>,
     /// Two short values of one row.
     pairs: HashSet<Value>,
-    /// Short values, of rows with nothing else, and of all.
-    alone: HashSet<Value>,
+    /// Short values.
     short: HashSet<Value>,
 }
 
@@ -34,16 +33,12 @@ impl Went {
             return;
         }
         let (gone, left) = (distinct(gone), distinct(left));
-        let is_alone = gone.len() == 1 && left.is_empty();
         for value in &gone {
             if tells(*value) {
                 self.telling.insert(*value);
                 continue;
             }
             self.short.insert(*value);
-            if is_alone {
-                self.alone.insert(*value);
-            }
             let others = gone.iter().chain(&left).filter(|it| !tells(**it));
             let others = others.filter(|it| *it != value).take(PAIRED);
             self.pairs
@@ -59,12 +54,19 @@ impl Went {
         self.telling.is_empty() && self.short.is_empty()
     }
 
-    /// Whether a row with these values is a copy of one that went, or of a part of it.
+    /// Whether a row of the run's with these values is a copy of one that went, or of a part of it.
     pub(super) fn has_copy(&self, secret: Secret, values: impl Iterator<Item = Value>) -> bool {
         let values = distinct(values);
-        if values.is_empty() || self.is_empty() {
-            return false;
-        }
+        let is_one = || matches!(values[..], [one] if self.short.contains(&one));
+        is_one() || self.has(secret, &values)
+    }
+
+    /// Whether these values of a row that was there before are copies.
+    pub(super) fn has_values(&self, secret: Secret, values: impl Iterator<Item = Value>) -> bool {
+        self.has(secret, &distinct(values))
+    }
+
+    fn has(&self, secret: Secret, values: &[Value]) -> bool {
         if self.is_too_much() {
             return true;
         }
@@ -73,10 +75,7 @@ impl Went {
             let mut others = short[index + 1..].iter();
             others.any(|other| self.pairs.contains(&secret.pair(**one, **other)))
         };
-        values.iter().any(|it| self.telling.contains(it))
-            || short.iter().any(|it| self.alone.contains(it))
-            || values.len() == 1 && self.short.contains(&values[0])
-            || short.iter().enumerate().any(paired)
+        values.iter().any(|it| self.telling.contains(it)) || short.iter().enumerate().any(paired)
     }
 }
 
