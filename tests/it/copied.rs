@@ -52,7 +52,7 @@ fn what_is_copied_is_the_users(host: &Host) {
         (
             "at_once",
             &[
-                &format!("{DROP}").replace("DROP TABLE tags", &format!("{COPY}DROP TABLE tags")),
+                &DROP.replace("DROP TABLE tags", &format!("{COPY}DROP TABLE tags")),
                 "DELETE FROM kept;\n",
             ],
             ("rows-lost", "kept"),
