@@ -9,6 +9,7 @@ use crate::migrate::intent::Intent;
 use crate::migrate::journal::{Journal, Mark, State};
 use crate::migrate::{journal, ledger};
 use crate::sql::Dialect;
+use std::collections::BTreeSet;
 
 /// Files, and what they are run with.
 type Part<'a, 'b> = (&'a [Intent<'b>], &'a mut Journal, Goes);
