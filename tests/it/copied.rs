@@ -37,6 +37,27 @@ ALTER TABLE messages ADD COLUMN text VARCHAR(200);
 UPDATE messages SET text = body;
 ALTER TABLE messages DROP COLUMN body;
 ";
+/// Seeds and defaults that are like rows which went by their numbers, roles, states and times.
+const ALIKE: [&str; 3] = [
+    "-- chatctl: allow-loss messages rows<=100 reason=\"old\"
+-- chatctl: allow-loss tags reason=\"unused\"
+DELETE FROM messages WHERE id > 900;
+DROP TABLE tags;
+ALTER TABLE drafts ADD COLUMN state VARCHAR(20) DEFAULT 'assistant';
+",
+    "CREATE TABLE kinds (name VARCHAR(20), place INTEGER, is_on INTEGER);
+INSERT INTO kinds VALUES ('user', 901, 1), ('assistant', 902, 1), ('system', 1, 1), ('tool', 2, 1);
+CREATE TABLE options (id INTEGER PRIMARY KEY, is_on INTEGER);
+INSERT INTO options VALUES (1, 1), (2, 0);
+CREATE TABLE starts (n INTEGER PRIMARY KEY, model VARCHAR(30), began VARCHAR(30));
+INSERT INTO starts VALUES (901, 'assistant', '2026-01-01 00:00:00'), (2, 'gpt-4o-mini', '2026-01-01 00:00:00');
+",
+    "UPDATE kinds SET name = 'bot' WHERE name = 'assistant';
+DELETE FROM options;
+DROP TABLE starts;
+UPDATE drafts SET state = 'user';
+",
+];
 const SEED: &str = "CREATE TABLE roles (id INTEGER PRIMARY KEY, name VARCHAR(20));
 INSERT INTO roles VALUES (1, 'one'), (2, 'two');
 ALTER TABLE messages ADD COLUMN state VARCHAR(20) DEFAULT 'new';
@@ -83,6 +104,8 @@ fn what_is_copied_is_the_users(host: &Host) {
 fn what_the_run_made_itself_is_its_own(host: &Host) {
     let changes = "UPDATE messages SET state = 'old';\nDROP TABLE roles;\n";
     let (_store, ended) = run(host, "seeds", &[SEED, DROP, ARCHIVE, changes]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let (_store, ended) = run(host, "alike", &ALIKE);
     assert_eq!(ended.exit, 0, "{ended:?}");
     // Its origin is there.
     let (_store, ended) = run(host, "origin", &[COPY, "DROP TABLE kept;\n"]);

@@ -6,8 +6,11 @@ use super::sameness::equal;
 use super::{MySql, compare, quoted, sameness};
 use crate::db::session::witness::Copies;
 use crate::db::session::{OWN, Session as _};
-use crate::model::{Cell, Shape, ShapeColumn, Successor};
+use crate::model::{Shape, ShapeColumn, Successor};
 use std::collections::BTreeSet;
+
+/// So long a value is not a default that is equal by chance.
+const LONG: usize = 16;
 
 /// Notes what a file took from a table.
 pub(super) fn note(
@@ -122,11 +125,14 @@ pub(super) fn columns(
             )
         });
         let sql = format!(
-            "SELECT 1 FROM {} AS a JOIN {table} AS b ON {} WHERE {} LIMIT 1",
+            "SELECT 1 FROM {0} AS a JOIN {table} AS b ON {1} WHERE {2} HAVING count(DISTINCT {3}) > 1 \
+             OR max(length({3}) >= {LONG})",
             held.table,
             joined(successor),
-            copied.collect::<Vec<_>>().join(" OR ")
+            copied.collect::<Vec<_>>().join(" OR "),
+            bytes("b", &name)
         );
+        // The same short value in all rows is a default that is equal by chance.
         if !session.rows(&sql)?.is_empty() {
             found.insert(name);
         }
@@ -175,8 +181,7 @@ pub(super) fn tables(session: &mut MySql, copies: &Copies) -> anyhow::Result<Vec
             continue;
         }
         let rows = session.rows(&format!("SELECT {} FROM {from}", list.join(", ")))?;
-        let is_copy = |row: &Vec<Cell>| copies.has(row);
-        if rows.iter().any(is_copy) {
+        if copies.have(&rows) {
             found.push(shape);
         }
     }

@@ -14,8 +14,10 @@ pub(super) type Row = u128;
 /// What no value has.
 pub(super) const NULL: Value = 0;
 
-/// So many bytes of a text are in no other row by chance.
+/// A text with so many bytes is hardly in two rows by chance, unless it is a word or a time.
 const TELLING: usize = 6;
+/// Words, names of models and the like are shorter than an identifier that is made by chance.
+const LONGEST_WORD: usize = 32;
 
 /// Whether a value is hardly in two rows by chance.
 pub(super) const fn tells(value: Value) -> bool {
@@ -77,7 +79,7 @@ impl Secret {
         hasher.write_u8(tag);
         // A value is never taken for none.
         let digest = hasher.finish().max(2) & !1;
-        digest | u64::from(bytes.len() >= TELLING && matches!(tag, b't' | b'b' | b'x' | b'd'))
+        digest | u64::from(is_telling(bytes) && matches!(tag, b't' | b'b' | b'x' | b'd'))
     }
 
     /// Two values of one row, in any order.
@@ -94,6 +96,15 @@ impl Secret {
         values.for_each(|value| hasher.write_u64(value));
         hasher.finish128().as_u128()
     }
+}
+
+/// Status words, roles, models, numbers and times are in seeds as well as in the users' rows.
+fn is_telling(bytes: &[u8]) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.:/+".contains(byte);
+    let is_time = |byte: &u8| byte.is_ascii_digit() || b" -:.+TZ".contains(byte);
+    bytes.len() >= TELLING
+        && !bytes.iter().all(is_time)
+        && (bytes.len() >= LONGEST_WORD || !bytes.iter().all(is_word))
 }
 
 /// Whether a text and the same bytes are one value.

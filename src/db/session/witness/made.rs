@@ -2,8 +2,8 @@
 //! are the run's to change, until somebody else does.
 
 use super::digest::{Row, Secret, Value};
-use super::went::Went;
-use std::collections::{BTreeMap, HashMap};
+use super::went::{Values, Went};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
 /// More values than this are forgotten: they count as the user's then, which refuses more.
@@ -53,20 +53,26 @@ impl OfTable {
 
     /// Gives back to the users what is a copy of theirs whose origin went.
     pub(super) fn give_back(&mut self, went: &Went, secret: Secret) {
-        let mut all: HashMap<Row, Vec<Value>> = HashMap::new();
-        for ((row, _), value) in &self.values {
-            all.entry(*row).or_default().push(*value);
+        let mut all: HashMap<Row, Values> = HashMap::new();
+        for ((row, column), value) in &self.values {
+            all.entry(*row).or_default().push((*column, *value));
         }
-        all.retain(|row, values| {
-            let values = values.iter().copied();
-            if self.rows.contains_key(row) {
-                went.has_copy(secret, values)
-            } else {
-                went.has_values(secret, values)
-            }
-        });
-        self.rows.retain(|row, _| !all.contains_key(row));
-        self.values.retain(|(row, _), _| !all.contains_key(row));
+        let (new, old): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|(row, _)| self.rows.contains_key(row));
+        let mut users = HashSet::new();
+        for part in [new, old] {
+            let (rows, values): (Vec<_>, Vec<_>) = part.into_iter().unzip();
+            let copies = went.copies(secret, &values);
+            users.extend(
+                rows.into_iter()
+                    .zip(copies)
+                    .filter(|it| it.1)
+                    .map(|it| it.0),
+            );
+        }
+        self.rows.retain(|row, _| !users.contains(row));
+        self.values.retain(|(row, _), _| !users.contains(row));
     }
 
     /// What both say that the run made: a row that came from either of two tables is the user's.

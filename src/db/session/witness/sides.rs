@@ -1,6 +1,6 @@
 //! One table before and after, compared row by row.
 
-use super::digest::{NULL, Row, Secret, Value};
+use super::digest::{NULL, Row, Secret, Value, tells};
 use super::ident_of;
 use super::made::OfTable;
 use super::reading::{Known, Reading};
@@ -154,6 +154,7 @@ impl Sides<'_> {
             .map(|column| self.pairs.iter().position(|pair| *pair == Some(column)));
         let new_places: Vec<_> = places.map(|place| Some(new_slots[place?])).collect();
         let mut order = Vec::new();
+        let mut equal = vec![Vec::new(); self.now.columns.len()];
         for (old, new) in before.rows.parts().zip(after.rows.parts()) {
             let (old, new) = (old?, new?);
             let mut places = HashMap::with_capacity(old.len());
@@ -210,10 +211,14 @@ impl Sides<'_> {
                             }
                         }
                     }
-                    // What is left of a value that went is the user's in its other column.
+                    // What is left of a value that went may be the user's in its other column.
                     let value = new.value(now, column);
-                    if self.remembers && !of_users && !lost.contains(&value) {
-                        fresh.add_value(by, ident_of(&self.now.columns[column]), value);
+                    if self.remembers && !of_users {
+                        if lost.contains(&value) {
+                            equal[column].push((by, value));
+                        } else {
+                            fresh.add_value(by, ident_of(&self.now.columns[column]), value);
+                        }
                     }
                 }
             }
@@ -224,6 +229,13 @@ impl Sides<'_> {
                     went.add(self.secret, of_run.users(&old, row), std::iter::empty());
                 }
                 self.count(&old, row, (&of_run, &mut compared));
+            }
+        }
+        for (column, values) in self.now.columns.iter().zip(equal) {
+            // The same short value in all rows is a default that is equal by chance.
+            if values.iter().all(|it| it.1 == values[0].1 && !tells(it.1)) {
+                let made = values.into_iter();
+                made.for_each(|(by, value)| fresh.add_value(by, ident_of(column), value));
             }
         }
         compared.moved = moved(order);
