@@ -13,7 +13,9 @@
 
 use chatctl::audit;
 use chatctl::audit::file::Header;
-use chatctl::audit::{Detail, Key, Late, Leafer, Settings, Sketch, Sum, Taker, file};
+use chatctl::audit::{
+    Detail, Key, Late, MessageHasher, Settings, Sketch, SnapshotBuilder, Sum, file,
+};
 use chatctl::model::{Role, StoredMessage};
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -64,12 +66,12 @@ fn message(number: i64, conversation: i64, content: &str) -> StoredMessage {
     }
 }
 
-fn taker(detail: Detail) -> Taker {
+fn builder(detail: Detail) -> SnapshotBuilder {
     let settings = Settings {
         detail,
         ..Settings::at(1_800_000_000_000_000)
     };
-    Taker::new(&key(), settings).expect("there is room for temporary files")
+    SnapshotBuilder::new(&key(), settings).expect("there is room for temporary files")
 }
 
 const SELECT: &str = "SELECT conversation_id, role, content, created_at, id FROM message";
@@ -159,11 +161,11 @@ fn digests() -> f64 {
             }
         }
         best[0] = best[0].min(start.elapsed().as_secs_f64());
-        let mut taker = taker(Detail::Conversations);
+        let mut builder = builder(Detail::Conversations);
         let start = Instant::now();
         for _ in 0..rounds {
             for message in &messages {
-                taker.take(message, Late::No).expect("there is room");
+                builder.add(message, Late::No).expect("there is room");
             }
         }
         best[1] = best[1].min(start.elapsed().as_secs_f64());
@@ -179,9 +181,9 @@ fn digests() -> f64 {
 }
 
 fn sketch() {
-    let mut leafer = Leafer::new(&key());
+    let mut hasher = MessageHasher::new(&key());
     let entries: Vec<_> = (0..200_000)
-        .map(|number| leafer.digest(&message(number, number / 20, "text")).0)
+        .map(|number| hasher.digest(&message(number, number / 20, "text")).0)
         .collect();
     let mut sketch = Sketch::new(32_768);
     let start = Instant::now();
@@ -209,13 +211,13 @@ fn files(conversations: i64) -> f64 {
 
 fn take(conversations: i64, path: &Path) {
     let start = Instant::now();
-    let mut taker = taker(Detail::Sketch(32_768));
+    let mut builder = builder(Detail::Sketch(32_768));
     for number in 0..conversations {
         let message = message(number, number, "text");
-        taker.take(&message, Late::No).expect("there is room");
+        builder.add(&message, Late::No).expect("there is room");
     }
     let taken = start.elapsed().as_secs_f64();
-    let parts = taker.finish().expect("there is room");
+    let parts = builder.finish().expect("there is room");
     let mut out = std::fs::File::create(path).expect("the folder is there");
     file::write(&mut out, &Header::default(), parts, &key()).expect("there is room");
     println!(

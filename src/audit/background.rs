@@ -1,21 +1,21 @@
 //! Digests in a thread of their own: half of a look at a store is hashing, and meanwhile the next
 //! messages can be read.
 
-use super::taker::{Late, Parts, Taker};
+use super::snapshot_builder::{Late, Parts, SnapshotBuilder};
 use crate::model::{Listed, Role, StoredMessage};
 use crate::stop::Stop;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// A [`Taker`] that takes while others read.
+/// A [`SnapshotBuilder`] on a thread of its own, so that it works while others read.
 #[derive(Debug)]
 pub struct Background {
     batch: Batch,
     to: SyncSender<Batch>,
     back: Receiver<Batch>,
     /// None when it ended before its time.
-    taker: Option<JoinHandle<io::Result<Taker>>>,
+    builder: Option<JoinHandle<io::Result<SnapshotBuilder>>>,
 }
 
 /// Messages that go over together. A batch goes back and forth, so that the room for its texts is
@@ -39,35 +39,35 @@ const MOST_BYTES: usize = 256 << 10;
 
 impl Background {
     /// Starts the thread. Fails when there can't be one.
-    pub fn start(mut taker: Taker) -> io::Result<Self> {
+    pub fn start(mut builder: SnapshotBuilder) -> io::Result<Self> {
         let (to, batches) = sync_channel::<Batch>(BATCHES);
         let (done, back) = sync_channel(BATCHES + 1);
         let thread = std::thread::Builder::new().name("digests".to_owned());
         let take = move || {
             for mut batch in batches {
                 for (key, listed) in batch.conversations.drain(..) {
-                    taker.take_conversation(&key, listed)?;
+                    builder.add_conversation(&key, listed)?;
                 }
                 for (message, late) in &batch.messages[..batch.used] {
-                    taker.take(message, *late)?;
+                    builder.add(message, *late)?;
                 }
                 batch.used = 0;
                 batch.bytes = 0;
                 // Nobody wants it any more when the reader is through.
                 let _ = done.try_send(batch);
             }
-            Ok(taker)
+            Ok(builder)
         };
         Ok(Self {
             batch: Batch::default(),
             to,
             back,
-            taker: Some(thread.spawn(take)?),
+            builder: Some(thread.spawn(take)?),
         })
     }
 
-    /// As [`Taker::take_conversation`]; a failure comes later.
-    pub fn take_conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<()> {
+    /// As [`SnapshotBuilder::add_conversation`]; a failure comes later.
+    pub fn add_conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<()> {
         self.batch.conversations.push((key.to_owned(), listed));
         if self.batch.conversations.len() < MOST {
             Ok(())
@@ -76,9 +76,9 @@ impl Background {
         }
     }
 
-    /// As [`Taker::take`]; a failure comes later. It gives another message for this one, whose room
+    /// As [`SnapshotBuilder::add`]; a failure comes later. It gives another message for this one, whose room
     /// can be used again.
-    pub fn take(&mut self, message: &mut StoredMessage, late: Late) -> anyhow::Result<()> {
+    pub fn add(&mut self, message: &mut StoredMessage, late: Late) -> anyhow::Result<()> {
         let batch = &mut self.batch;
         batch.bytes += message.content.len() + message.extra.len();
         if batch.used == batch.messages.len() {
@@ -99,13 +99,13 @@ impl Background {
         }
     }
 
-    /// As [`Taker::finish`].
+    /// As [`SnapshotBuilder::finish`].
     pub fn finish(mut self) -> anyhow::Result<Parts> {
         // What went wrong is told by the thread's end.
         let _ = self.to.send(std::mem::take(&mut self.batch));
         drop(self.to);
-        let taker = end(self.taker.take())?;
-        Ok(taker.finish().map_err(no_room)?)
+        let builder = end(self.builder.take())?;
+        Ok(builder.finish().map_err(no_room)?)
     }
 
     fn send(&mut self) -> anyhow::Result<()> {
@@ -113,21 +113,21 @@ impl Background {
         let full = std::mem::replace(&mut self.batch, empty);
         match self.to.send(full) {
             Ok(()) => Ok(()),
-            Err(_) => Ok(end(self.taker.take()).map(|_| ())?),
+            Err(_) => Ok(end(self.builder.take()).map(|_| ())?),
         }
     }
 }
 
 /// What the thread ended with.
-fn end(taker: Option<JoinHandle<io::Result<Taker>>>) -> Result<Taker, Stop> {
-    match taker.map(JoinHandle::join) {
-        Some(Ok(taker)) => taker.map_err(no_room),
+fn end(builder: Option<JoinHandle<io::Result<SnapshotBuilder>>>) -> Result<SnapshotBuilder, Stop> {
+    match builder.map(JoinHandle::join) {
+        Some(Ok(builder)) => builder.map_err(no_room),
         Some(Err(panic)) => std::panic::resume_unwind(panic),
         None => Err(no_room(io::ErrorKind::BrokenPipe.into())),
     }
 }
 
-/// All that a [`Taker`] can fail at is what it spills.
+/// All that a [`SnapshotBuilder`] can fail at is what it spills.
 fn no_room(error: io::Error) -> Stop {
     Stop::unreachable(format!(
         "what does not fit into memory could not be spilled into `{}`: {error}",
@@ -140,16 +140,16 @@ fn no_room(error: io::Error) -> Stop {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Background, MOST_BYTES};
-    use crate::audit::{Detail, Key, Late, Settings, Taker};
+    use crate::audit::{Detail, Key, Late, Settings, SnapshotBuilder};
     use crate::model::{Listed, Role, StoredMessage, ToolCall};
 
-    fn taker() -> Taker {
+    fn builder() -> SnapshotBuilder {
         let settings = Settings {
             detail: Detail::Conversations,
             memory: 1,
             ..Settings::at(1_800_000_000_000_000)
         };
-        Taker::new(&Key::new([7; 32]), settings).unwrap()
+        SnapshotBuilder::new(&Key::new([7; 32]), settings).unwrap()
     }
 
     /// Messages with and without each of what may be missing, and some that are longer than a batch.
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_meanwhile_is_what_is_taken_at_once() {
-        let (mut at_once, mut meanwhile) = (taker(), Background::start(taker()).unwrap());
+        let (mut at_once, mut meanwhile) = (builder(), Background::start(builder()).unwrap());
         for number in 0..1_000 {
             let listed = if number % 3 == 0 {
                 Listed::Deleted
@@ -185,10 +185,10 @@ mod tests {
                 Listed::Shown
             };
             at_once
-                .take_conversation(&number.to_string(), listed)
+                .add_conversation(&number.to_string(), listed)
                 .unwrap();
             meanwhile
-                .take_conversation(&number.to_string(), listed)
+                .add_conversation(&number.to_string(), listed)
                 .unwrap();
         }
         for number in 0..5_000_usize {
@@ -197,8 +197,8 @@ mod tests {
             } else {
                 Late::No
             };
-            at_once.take(&message(number), late).unwrap();
-            meanwhile.take(&mut message(number), late).unwrap();
+            at_once.add(&message(number), late).unwrap();
+            meanwhile.add(&mut message(number), late).unwrap();
         }
         let [at_once, meanwhile] =
             [at_once.finish().unwrap(), meanwhile.finish().unwrap()].map(|parts| {

@@ -4,9 +4,9 @@
 use super::compare::Allow;
 use super::evidence::{Depth, Evidence};
 use super::file::Snapshot;
-use super::taker::Late;
+use super::snapshot_builder::Late;
 use super::{evidence, file, fingerprint};
-use crate::db::{Log, Steady, Target};
+use crate::db::{Log, SnapshotRead, Target};
 use crate::model::{Engine, Listed, StoredMessage};
 use crate::stop::Stop;
 use crate::store::{Allowed, Declared, Mapping, Range, Split};
@@ -21,9 +21,9 @@ use std::time::{Duration, SystemTime};
 /// A store, as it is at one moment.
 pub struct Live {
     /// The view.
-    pub db: Box<dyn Steady>,
+    pub db: Box<dyn SnapshotRead>,
     /// Further views of the same moment, which share the messages with it.
-    beside: Vec<Box<dyn Steady>>,
+    beside: Vec<Box<dyn SnapshotRead>>,
     /// What of the messages each view reads, the first one's first; empty where that is all of them.
     ranges: Vec<Range>,
     /// Why the messages are in one range although more were asked for.
@@ -36,8 +36,8 @@ pub struct Live {
     pub taken: i64,
 }
 
-/// What takes conversations and messages, and may break off.
-pub trait Audience: Send {
+/// Visits conversations and messages, and may end the read.
+pub trait Visitor: Send {
     /// A conversation that has a row of its own.
     fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>>;
     /// A message, in the order in which it is stored. It may be kept for another one.
@@ -50,7 +50,7 @@ pub trait Audience: Send {
 
 /// Which messages may have been committed after an earlier look although they stand before it.
 #[derive(Debug, Default)]
-pub struct Latecomers {
+pub struct LateCommits {
     /// The keys of those of which the engine tells.
     keys: HashSet<String>,
     /// And those made in this time, in microseconds since 1970 UTC.
@@ -66,7 +66,7 @@ impl Live {
         limit: Duration,
         ranges: usize,
     ) -> anyhow::Result<Self> {
-        let mut beside = db::open_several_steady(target, &[], limit, ranges).await?;
+        let mut beside = db::open_several_snapshot_reads(target, &[], limit, ranges).await?;
         let db = beside.remove(0);
         let taken = now();
         let schema = db.schema().await?;
@@ -98,22 +98,22 @@ impl Live {
         self.ranges.len().max(1)
     }
 
-    /// Reads everything; false when the audience broke off.
+    /// Reads everything; false when the visitor broke off.
     pub async fn read(
         &self,
-        late: &Latecomers,
-        audience: &mut dyn Audience,
+        late: &LateCommits,
+        visitor: &mut dyn Visitor,
     ) -> anyhow::Result<bool> {
         let (db, mapping) = (self.db.as_ref(), &self.mapping);
         let mut whole = true;
         store::scan_conversations(db, mapping, &mut |key: &str, listed| {
-            let flow = audience.conversation(key, listed)?;
+            let flow = visitor.conversation(key, listed)?;
             whole &= flow.is_continue();
             Ok(flow)
         })
         .await?;
         if whole {
-            whole = self.read_messages(late, audience).await?;
+            whole = self.read_messages(late, visitor).await?;
         }
         for view in self.views() {
             view.unchanged().await?;
@@ -121,7 +121,7 @@ impl Live {
         Ok(whole)
     }
 
-    fn views(&self) -> impl Iterator<Item = &dyn Steady> {
+    fn views(&self) -> impl Iterator<Item = &dyn SnapshotRead> {
         std::iter::once(&self.db)
             .chain(&self.beside)
             .map(AsRef::as_ref)
@@ -130,18 +130,18 @@ impl Live {
     /// Reads the messages, of all ranges at a time; no more of them are kept than is on the way.
     async fn read_messages(
         &self,
-        late: &Latecomers,
-        audience: &mut dyn Audience,
+        late: &LateCommits,
+        visitor: &mut dyn Visitor,
     ) -> anyhow::Result<bool> {
         let mapping = &self.mapping;
         let whole = AtomicBool::new(true);
         // It is held only while a message is taken, and never while anything is waited for.
-        let audience = Mutex::new(audience);
+        let visitor = Mutex::new(visitor);
         let take = |message: &mut StoredMessage| {
             let is_late = late.of(message);
-            let mut audience = audience.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut visitor = visitor.lock().unwrap_or_else(PoisonError::into_inner);
             let flow = if whole.load(Ordering::Relaxed) {
-                audience.message(message, is_late)?
+                visitor.message(message, is_late)?
             } else {
                 ControlFlow::Break(())
             };
@@ -164,7 +164,7 @@ impl Live {
         &self,
         before: &Snapshot,
         grace: Duration,
-    ) -> anyhow::Result<Latecomers> {
+    ) -> anyhow::Result<LateCommits> {
         let running = self.running_then(&before.header);
         let written = store::written_by(self.db.as_ref(), &self.mapping, &running).await?;
         let keys = written.into_iter().collect();
@@ -179,7 +179,7 @@ impl Live {
         let taken = before.summary.taken;
         // The snapshot's clock may have been behind that of whoever set the times.
         let last = before.summary.last_time.unwrap_or(taken).max(taken);
-        Ok(Latecomers {
+        Ok(LateCommits {
             keys,
             around: late.then(|| taken.saturating_sub(grace)..=last.saturating_add(grace)),
         })
@@ -290,7 +290,7 @@ impl Live {
     }
 }
 
-impl Latecomers {
+impl LateCommits {
     /// Whether a message may be one of them.
     pub fn of(&self, message: &StoredMessage) -> Late {
         let told = self.keys.contains(&message.key);

@@ -1,6 +1,6 @@
 //! What survives: of a store over a restart, and between two looks.
 //!
-//! A stream of [`crate::model::StoredMessage`] goes into a [`Taker`], which keeps keyed digests
+//! A stream of [`crate::model::StoredMessage`] goes into a [`SnapshotBuilder`], which keeps keyed digests
 //! only; [`file::write()`] makes a snapshot of them. Later a [`Comparer`] takes the live store, or
 //! [`compare_files`] a second snapshot, and tells growth from loss and alteration. Memory stays
 //! flat however many messages there are: what does not fit is sorted and spilled.
@@ -15,17 +15,17 @@ mod expected;
 pub mod file;
 mod fingerprint;
 mod key;
-mod leaf;
 pub mod live;
+mod message_hasher;
 mod open;
 mod quick;
 pub mod rate;
 pub mod restart;
 mod sketch;
+mod snapshot_builder;
 mod spill;
 mod sum;
 mod table;
-mod taker;
 mod tally;
 mod turns;
 
@@ -34,10 +34,10 @@ pub use compare::{Comparer, Comparison, compare_files, compare_sums};
 pub use entry::{Entry, Id};
 pub use expected::expected;
 pub use key::Key;
-pub use leaf::Leafer;
+pub use message_hasher::MessageHasher;
 pub use quick::{Halves, Sums};
 pub use sketch::Sketch;
+pub use snapshot_builder::{CELLS, Detail, Late, Names, Parts, Settings, SnapshotBuilder, Summary};
 pub use sum::Sum;
-pub use taker::{CELLS, Detail, Late, Names, Parts, Settings, Summary, Taker};
 pub use tally::Tally;
 pub use turns::{Answer, Asked, asked};

@@ -5,7 +5,7 @@
 //! what was there nothing is lost.
 
 use super::entry::Entry;
-use super::leaf::Leafer;
+use super::message_hasher::MessageHasher;
 use super::spill::{Field, Record, Room};
 use crate::model::{Mark, Role, State, StoredMessage};
 use std::cmp::Ordering;
@@ -124,20 +124,20 @@ impl Open {
 }
 
 impl Text {
-    pub(super) fn of(message: &StoredMessage, leafer: &Leafer) -> Self {
+    pub(super) fn of(message: &StoredMessage, hasher: &MessageHasher) -> Self {
         Self {
-            digest: leafer.text(message.content.as_bytes()),
+            digest: hasher.text(message.content.as_bytes()),
             length: u32::try_from(message.content.len()).unwrap_or(u32::MAX),
             said: says(message),
         }
     }
 
     /// What has become of it.
-    pub(super) fn now(self, message: &StoredMessage, leafer: &Leafer) -> Now {
+    pub(super) fn now(self, message: &StoredMessage, hasher: &MessageHasher) -> Now {
         let text = message.content.as_bytes();
         match text.get(..self.length as usize) {
             _ if self.said && !says(message) => Now::Nothing,
-            Some(begin) if leafer.text(begin) == self.digest => {
+            Some(begin) if hasher.text(begin) == self.digest => {
                 if begin.len() == text.len() {
                     Now::Same
                 } else {
@@ -203,7 +203,7 @@ impl Record for Open {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{CLOCKS, DAY, Leafer, Now, Open, Text, Why};
+    use super::{CLOCKS, DAY, MessageHasher, Now, Open, Text, Why};
     use crate::audit::key::{Key, hex};
     use crate::audit::spill::Record as _;
     use crate::model::{Mark, Role, State, StoredMessage};
@@ -262,8 +262,8 @@ mod tests {
 
     #[test]
     fn a_text_that_goes_on_begins_with_what_was_there() {
-        let leafer = Leafer::new(&Key::new([7; 32]));
-        let was = Text::of(&answer(0), &leafer);
+        let hasher = MessageHasher::new(&Key::new([7; 32]));
+        let was = Text::of(&answer(0), &hasher);
         for (text, now) in [
             ("Hello there.", Now::Same),
             ("Hello there. And more", Now::Longer),
@@ -273,23 +273,23 @@ mod tests {
             ("", Now::Nothing),
         ] {
             let message = StoredMessage::new("1", Role::Assistant, text);
-            assert_eq!(was.now(&message, &leafer), now, "{text}");
+            assert_eq!(was.now(&message, &hasher), now, "{text}");
         }
         let empty = StoredMessage::new("1", Role::Assistant, "");
-        let nothing = Text::of(&empty, &leafer);
-        assert_eq!(nothing.now(&empty, &leafer), Now::Same);
-        assert_eq!(nothing.now(&answer(0), &leafer), Now::Longer);
+        let nothing = Text::of(&empty, &hasher);
+        assert_eq!(nothing.now(&empty, &hasher), Now::Same);
+        assert_eq!(nothing.now(&answer(0), &hasher), Now::Longer);
     }
 
     /// What is in a file of today must be readable by the program of tomorrow.
     #[test]
     fn its_bytes_are_what_they_were() {
-        let mut leafer = Leafer::new(&Key::new([7; 32]));
-        let (entry, _) = leafer.digest(&answer(0));
+        let mut hasher = MessageHasher::new(&Key::new([7; 32]));
+        let (entry, _) = hasher.digest(&answer(0));
         let open = Open {
             entry,
             why: Why::Ahead,
-            text: Some(Text::of(&answer(0), &leafer)),
+            text: Some(Text::of(&answer(0), &hasher)),
         };
         let mut bytes = [0; Open::SIZE];
         open.put(&mut bytes);

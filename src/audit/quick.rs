@@ -10,20 +10,22 @@ use super::Key;
 use super::entry::Id;
 use super::file::Snapshot;
 use super::key::Secret;
-use super::leaf::Leafer;
+use super::message_hasher::MessageHasher;
+use super::snapshot_builder::{
+    Aside, Baseline, Detail, Kept, Late, Parts, Settings, SnapshotBuilder, Summary,
+};
 use super::sum::Sum;
 use super::table::Table;
-use super::taker::{Aside, Cut, Detail, Kept, Late, Parts, Settings, Summary, Taker};
 use crate::model::{Listed, State, StoredMessage};
 use std::collections::HashMap;
 use std::io;
 
 /// Takes the messages of the tail, and then conversations, in any order.
 pub struct Sums {
-    leafer: Leafer,
+    hasher: MessageHasher,
     secret: Secret,
     table: Table,
-    tail: Taker,
+    tail: SnapshotBuilder,
     /// How many messages of each conversation are in the tail.
     in_tail: HashMap<Id, u32>,
     mark: i64,
@@ -42,26 +44,26 @@ impl Sums {
     /// the append column.
     pub fn new(key: &Key, settings: Settings, mark: i64, end: i64) -> io::Result<Self> {
         let memory = settings.memory;
-        let tail = Taker::new(key, of_tail(settings))?;
+        let tail = SnapshotBuilder::new(key, of_tail(settings))?;
         Ok(Self::with(key, tail, memory, mark, end))
     }
 
     /// For a comparison with a snapshot.
     pub fn after(before: &Snapshot, settings: Settings) -> anyhow::Result<Self> {
         let (mark, end) = before.ends();
-        let cut = Cut {
+        let baseline = Baseline {
             high: Some(end),
             last_time: before.summary.last_time,
             open: before.unsettled()?,
         };
         let memory = settings.memory;
-        let tail = Taker::after(&before.key, of_tail(settings), cut)?;
+        let tail = SnapshotBuilder::after(&before.key, of_tail(settings), baseline)?;
         Ok(Self::with(&before.key, tail, memory, mark, end))
     }
 
-    fn with(key: &Key, tail: Taker, memory: usize, mark: i64, end: i64) -> Self {
+    fn with(key: &Key, tail: SnapshotBuilder, memory: usize, mark: i64, end: i64) -> Self {
         Self {
-            leafer: Leafer::new(key),
+            hasher: MessageHasher::new(key),
             secret: key.derive("chatctl audit 1 quick sum"),
             table: Table::new(memory / 2),
             tail,
@@ -75,19 +77,19 @@ impl Sums {
     /// Takes a message of the tail. Fails when there is no room to spill.
     pub fn take_tail(&mut self, message: &StoredMessage, late: Late) -> io::Result<()> {
         let key = message.conversation.as_deref().unwrap_or_default();
-        let id = self.leafer.conversation(Some(key));
+        let id = self.hasher.conversation(Some(key));
         self.table.of(id)?.has_unsettled();
         // The sums leave out what is deleted for the user.
         if message.state != State::Deleted {
             *self.in_tail.entry(id).or_default() += 1;
             self.messages += 1;
         }
-        self.tail.take(message, late)
+        self.tail.add(message, late)
     }
 
     /// Takes a conversation that has a row of its own. Fails when there is no room to spill.
-    pub fn take_conversation(&mut self, key: &str, listed: Listed) -> io::Result<()> {
-        let id = self.leafer.conversation(Some(key));
+    pub fn add_conversation(&mut self, key: &str, listed: Listed) -> io::Result<()> {
+        let id = self.hasher.conversation(Some(key));
         self.table.of(id)?.has_row(listed);
         Ok(())
     }
@@ -95,7 +97,7 @@ impl Sums {
     /// Takes the sum of a conversation's messages up to the mark, how many they are, and how many
     /// came after it, with those of the tail. Fails when there is no room to spill.
     pub fn take(&mut self, key: &str, sum: u64, messages: u64, behind: u64) -> io::Result<()> {
-        let id = self.leafer.conversation(Some(key));
+        let id = self.hasher.conversation(Some(key));
         let sum = self.hidden(id, sum);
         let in_tail = self.in_tail.get(&id).copied().unwrap_or_default();
         let tally = self.table.of(id)?;

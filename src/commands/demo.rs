@@ -6,7 +6,7 @@ use crate::report::{Case, Report, Severity, Verdict};
 use crate::stream::run::Proof;
 use crate::stream::setup::Wanted;
 use crate::temporary::Folder;
-use crate::{demo, itself};
+use crate::{current_exe, demo};
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
@@ -109,7 +109,7 @@ fn sum(good: &Report, bad: &Report) -> Report {
 /// Verifies the demo server through the way that any server goes.
 async fn verify(bug: Option<&str>, env: &Env) -> anyhow::Result<Report> {
     let folder = Folder::new().context("making a temporary folder")?;
-    let exe = itself::program()?;
+    let exe = current_exe::program()?;
     let exe = exe
         .to_str()
         .context("the path of this program is not UTF-8")?;

@@ -1,6 +1,6 @@
 //! A backend: what each engine's folder gives to the rest of the program.
 
-use super::{Catalog, Db, Missing, Reading, Session, Steady, Target, Tried, Waits};
+use super::{Catalog, Db, Missing, Reading, Session, SnapshotRead, Target, Tried, Waits};
 use crate::sql::Dialect;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ pub(super) struct Backend {
     /// Opens an existing database, read-only; never creates one.
     pub(super) open: fn(Target, Reading) -> Tried<'static, Box<dyn Db>>,
     /// Opens views of one moment, read-only, in which the named tables are kept as they are; see
-    /// [`super::open_several_steady`].
-    pub(super) open_steady: OpenSteady,
+    /// [`super::open_several_snapshot_reads`].
+    pub(super) open_snapshot_read: OpenSnapshotRead,
     /// Opens a connection that migrates.
     pub(super) open_session: fn(&Target, Missing, Waits) -> anyhow::Result<Box<dyn Session>>,
     /// Refuses statements that could do more than read, without running them.
@@ -22,5 +22,5 @@ pub(super) struct Backend {
 }
 
 /// Opens so many views, each of these tables and for at most this long.
-pub(super) type OpenSteady =
-    for<'a> fn(Target, &'a [String], Duration, usize) -> Tried<'a, Vec<Box<dyn Steady>>>;
+pub(super) type OpenSnapshotRead =
+    for<'a> fn(Target, &'a [String], Duration, usize) -> Tried<'a, Vec<Box<dyn SnapshotRead>>>;

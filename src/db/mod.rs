@@ -15,8 +15,8 @@ mod safety;
 mod sentinel;
 mod server;
 mod session;
+mod snapshot_read;
 mod sqlite;
-mod steady;
 mod target;
 
 pub use catalog::{Catalog, Started};
@@ -29,8 +29,8 @@ pub use session::{
     Copied, Door, Failed, HISTORY as HISTORY_TABLE, Interrupter, Isolation, Measure, Missing,
     OWN as OWN_TABLES, Object, Session, Waits,
 };
+pub use snapshot_read::{Log, Moment, SnapshotRead};
 pub use sqlite::{overwrite, stop_reading, where_else};
-pub use steady::{Log, Moment, Steady};
 pub use target::{Login, Target, Tls};
 
 use crate::model::Engine;
@@ -73,25 +73,25 @@ pub fn catalog(engine: Engine) -> &'static Catalog {
 
 /// Opens a view of a database in which these tables are kept as they are; with none named, all of
 /// them. It holds a transaction open for as long as it lives, `limit` at most.
-pub async fn open_steady(
+pub async fn open_snapshot_read(
     target: Target,
     tables: &[String],
     limit: Duration,
-) -> anyhow::Result<Box<dyn Steady>> {
-    let mut views = open_several_steady(target, tables, limit, 1).await?;
+) -> anyhow::Result<Box<dyn SnapshotRead>> {
+    let mut views = open_several_snapshot_reads(target, tables, limit, 1).await?;
     Ok(views.swap_remove(0))
 }
 
 /// Opens views of one and the same moment, each on a connection of its own, to read at a time.
 ///
 /// They are `count`, or one where the moment can't be shared; its warnings say why then.
-pub async fn open_several_steady(
+pub async fn open_several_snapshot_reads(
     target: Target,
     tables: &[String],
     limit: Duration,
     count: usize,
-) -> anyhow::Result<Vec<Box<dyn Steady>>> {
-    (row(target.engine()).open_steady)(target, tables, limit, count).await
+) -> anyhow::Result<Vec<Box<dyn SnapshotRead>>> {
+    (row(target.engine()).open_snapshot_read)(target, tables, limit, count).await
 }
 
 /// Opens a connection that migrates.

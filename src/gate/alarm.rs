@@ -6,7 +6,7 @@
 //! connections only of a process that ends. So another process ends it; its connections break, and
 //! the database rolls back what was not committed.
 
-use crate::{clock, itself};
+use crate::{clock, current_exe};
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
@@ -45,7 +45,7 @@ impl Alarm {
     /// When the system starts no process.
     pub fn start(max_hold: Duration) -> anyhow::Result<Self> {
         let longest = (max_hold + GRACE).as_millis().to_string();
-        let mut helper = tokio::process::Command::new(itself::program()?)
+        let mut helper = tokio::process::Command::new(current_exe::program()?)
             .args(["gate-alarm", "--longest-ms", &longest])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -2,7 +2,7 @@
 //!
 //! It can't count the writes that pass in a step, so it proves violations and never an order.
 
-use super::{Closed, Gate, Ground, How, Kind, Step, Waiting};
+use super::{Closed, Gate, How, Kind, LockTarget, Step, Waiting};
 use crate::clock;
 use crate::clock::Tick;
 use crate::db::{Db, Tried, WriteError, Writer};
@@ -16,7 +16,7 @@ pub(super) const KIND: Kind = Kind {
     engines: &[Engine::Sqlite],
     what: "every write to the database file, by an ordinary write transaction of chatctl itself (given back \
            when chatctl ends, but not while it is stopped)",
-    how: How::Lock(|ground| Box::pin(open(ground))),
+    how: How::Lock(|on| Box::pin(open(on))),
 };
 
 /// How long closing may wait for another writer.
@@ -31,8 +31,8 @@ struct BeginImmediate {
     closed: bool,
 }
 
-async fn open(ground: Ground<'_>) -> anyhow::Result<Box<dyn Gate>> {
-    let db = ground.db;
+async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
+    let db = on.db;
     Ok(Box::new(BeginImmediate {
         holder: writer(db).await?,
         witness: writer(db).await?,

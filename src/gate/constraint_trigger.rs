@@ -6,7 +6,7 @@
 
 use super::table_lock::postgres::{PostgresLock, connect};
 use super::turnstile::STEP_WAIT;
-use super::{Gate, Ground, How, Kind};
+use super::{Gate, How, Kind, LockTarget};
 use crate::db::Db;
 use crate::model::Engine;
 
@@ -14,7 +14,7 @@ pub(super) const KIND: Kind = Kind {
     name: "constraint-trigger",
     engines: &[Engine::Postgres],
     what: "the commit of a transaction that writes one of chatctl's answers, and no other",
-    how: How::Lock(|ground| Box::pin(open(ground))),
+    how: How::Lock(|on| Box::pin(open(on))),
 };
 
 /// The trigger's name, and its function's.
@@ -22,9 +22,9 @@ const NAME: &str = "chatctl_gate";
 /// The first half of the lock's key; the second is the number of the connection that made the trigger.
 const KEY: i32 = 0x6368_6174;
 
-async fn open(ground: Ground<'_>) -> anyhow::Result<Box<dyn Gate>> {
-    let Ground { db, max_hold, .. } = ground;
-    let answers = ground.answers()?;
+async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
+    let LockTarget { db, max_hold, .. } = on;
+    let answers = on.answers()?;
     let (table, column) = (db.quote(answers.table), db.quote(answers.column));
     let mut look = db.writer(STEP_WAIT).await?;
     let number = look.value("SELECT pg_backend_pid()").await?;

@@ -106,9 +106,9 @@ pub struct Step {
     pub writer_after: Option<Duration>,
 }
 
-/// What a lock is made on.
+/// What a lock gate locks.
 #[derive(Clone, Copy)]
-pub struct Ground<'a> {
+pub struct LockTarget<'a> {
     /// The store.
     pub db: &'a dyn Db,
     /// The longest that it may stay closed in one hold.
@@ -128,7 +128,7 @@ pub struct Answers<'a> {
     pub mark: &'a str,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> LockTarget<'a> {
     fn answers(&self) -> anyhow::Result<Answers<'a>> {
         self.answers
             .context("the store's texts can't be read, so the table of answers is not known")
@@ -175,7 +175,7 @@ pub enum How {
     /// At the system calls of a server that chatctl starts.
     SystemCalls,
     /// By a lock on the store. An error says why it can't be used here.
-    Lock(for<'a> fn(Ground<'a>) -> Tried<'a, Box<dyn Gate>>),
+    Lock(for<'a> fn(LockTarget<'a>) -> Tried<'a, Box<dyn Gate>>),
 }
 
 /// Every gate, strongest first.

@@ -1,10 +1,10 @@
 //! SQLite's lock bytes, held by a helper process: the gate that can let exactly one write through.
 
 use super::holder::{Answer, Ask, Journal};
-use super::{Closed, Gate, Ground, How, Kind, Step, Waiting, begin_immediate};
+use super::{Closed, Gate, How, Kind, LockTarget, Step, Waiting, begin_immediate};
 use crate::clock::Tick;
+use crate::current_exe;
 use crate::db::{Tried, WriteError, Writer};
-use crate::itself;
 use crate::model::Engine;
 use anyhow::Context as _;
 use clap::ValueEnum as _;
@@ -19,7 +19,7 @@ pub(super) const KIND: Kind = Kind {
     name: "raw-locks",
     engines: &[Engine::Sqlite],
     what: "every write to the database file, by the lock bytes of SQLite's own protocol",
-    how: How::Lock(|ground| Box::pin(open(ground))),
+    how: How::Lock(|on| Box::pin(open(on))),
 };
 
 /// How long closing may wait for another writer, in milliseconds.
@@ -46,8 +46,8 @@ struct Helper {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-async fn open(ground: Ground<'_>) -> anyhow::Result<Box<dyn Gate>> {
-    let Ground { db, max_hold, .. } = ground;
+async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
+    let LockTarget { db, max_hold, .. } = on;
     anyhow::ensure!(
         cfg!(target_os = "linux"),
         "open-file-description locks need Linux"
@@ -83,7 +83,7 @@ impl RawLocks {
                 .journal
                 .to_possible_value()
                 .expect("no variant is skipped");
-            let mut child = tokio::process::Command::new(itself::program()?)
+            let mut child = tokio::process::Command::new(current_exe::program()?)
                 .arg("gate-holder")
                 .arg("--db")
                 .arg(&self.path)

@@ -36,19 +36,19 @@ pub use rules::ALL;
 pub struct Pattern {
     /// Kebab-case, never reused; also the name of its file.
     pub code: &'static str,
-    /// How bad it is where nothing softens it; a hit may say less.
+    /// How bad it is where nothing softens it; a violation may say less.
     pub severity: Severity,
     /// Whether a file is looked at.
     pub files: fn(&SourceFile) -> bool,
     /// The harm in one sentence, for lists.
     pub why: &'static str,
     /// Looks at one file.
-    pub check: fn(&SourceFile, &Tree, &mut Hits<'_>),
+    pub check: fn(&SourceFile, &Tree, &mut Violations<'_>),
 }
 
 /// One place that a rule found.
 #[derive(Debug)]
-pub struct Hit {
+pub struct Violation {
     /// Where it is, in bytes.
     pub at: usize,
     /// What it is about, when that is more than the place.
@@ -63,8 +63,8 @@ pub struct Hit {
     pub facts: Vec<String>,
 }
 
-impl Hit {
-    /// A hit with the rule's own severity.
+impl Violation {
+    /// A violation with the rule's own severity.
     pub fn new(at: usize, harm: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             at,
@@ -91,28 +91,28 @@ impl Hit {
     }
 }
 
-/// Takes what the rules find.
+/// Collects what the rules find.
 #[derive(Debug)]
-pub struct Hits<'a> {
+pub struct Violations<'a> {
     pattern: &'a Pattern,
     findings: Vec<Finding>,
 }
 
-impl Hits<'_> {
+impl Violations<'_> {
     /// Adds a finding about a place in a file.
-    pub fn add(&mut self, file: &SourceFile, hit: Hit) {
-        let (line, column) = file.position(hit.at);
+    pub fn add(&mut self, file: &SourceFile, violation: Violation) {
+        let (line, column) = file.position(violation.at);
         // The place belongs to the subject: a report joins findings that have one subject.
         let place = format!("{}:{line}:{column}", file.path);
         let mut finding = Finding::new(
             self.pattern.code,
-            hit.severity.unwrap_or(self.pattern.severity),
-            hit.subject.unwrap_or(place),
-            hit.harm,
-            hit.help,
+            violation.severity.unwrap_or(self.pattern.severity),
+            violation.subject.unwrap_or(place),
+            violation.harm,
+            violation.help,
         )
-        .with(Source::File, file.line_at(hit.at));
-        for fact in hit.facts {
+        .with(Source::File, file.line_at(violation.at));
+        for fact in violation.facts {
             finding = finding.with(Source::File, fact);
         }
         finding.place.file = Some(file.path.clone());
@@ -141,16 +141,16 @@ pub fn inspect(paths: &[PathBuf]) -> Result<Found, Stop> {
     let tree = Tree::read(paths)?;
     let mut findings = Vec::new();
     for pattern in ALL {
-        let mut hits = Hits {
+        let mut violations = Violations {
             pattern,
             findings: Vec::new(),
         };
         for file in &tree.files {
             if (pattern.files)(file) {
-                (pattern.check)(file, &tree, &mut hits);
+                (pattern.check)(file, &tree, &mut violations);
             }
         }
-        findings.extend(hits.findings);
+        findings.extend(violations.findings);
     }
     let mut findings = ignores::apply(&tree, findings);
     let key = |finding: &Finding| {

@@ -18,7 +18,7 @@ pub struct Modules {
     /// What a module loads at once when it is imported.
     loads: BTreeMap<usize, BTreeSet<usize>>,
     /// The real name of the folder that was given as `.`: `backend` in `import backend.models`.
-    here: Option<String>,
+    context: Option<String>,
 }
 
 /// Where a name comes from: a class or variable of a file, or a name of a foreign package.
@@ -35,9 +35,9 @@ const DEEPEST: usize = 12;
 
 impl Modules {
     /// Reads all modules and who loads whom.
-    pub fn of(files: &[SourceFile], here: Option<String>) -> Self {
+    pub fn of(files: &[SourceFile], context: Option<String>) -> Self {
         let mut modules = Self {
-            here,
+            context,
             ..Self::default()
         };
         for (index, file) in files.iter().enumerate() {
@@ -81,7 +81,7 @@ impl Modules {
             .collect();
         let found = self.look_up(&folders, &parts, import);
         match (&found[..], parts.split_first()) {
-            ([], Some((first, rest))) if self.here.as_deref() == Some(first) => {
+            ([], Some((first, rest))) if self.context.as_deref() == Some(first) => {
                 self.look_up(&[String::new()], rest, import)
             }
             _ => found,
@@ -222,7 +222,7 @@ impl Modules {
             return Some(Origin::Own(index, name.to_owned()));
         }
         for import in &module.imports {
-            if let Some((original, _)) = import.names.iter().find(|(_, here)| here == name) {
+            if let Some((original, _)) = import.names.iter().find(|(_, context)| context == name) {
                 return self.through(index, import, original, depth);
             }
             if import.names.iter().any(|(star, _)| star == "*")
@@ -253,7 +253,7 @@ impl Modules {
                     None => Some(Origin::Foreign(format!("{}.{rest}", import.module))),
                 };
             }
-            if let Some((original, _)) = import.names.iter().find(|(_, here)| here == head) {
+            if let Some((original, _)) = import.names.iter().find(|(_, context)| context == head) {
                 let one = Import {
                     names: vec![(original.clone(), original.clone())],
                     ..import.clone()

@@ -205,17 +205,17 @@ pub fn functions(text: &Blanked) -> Vec<Function> {
 
 /// The conditions that stand around a place, the innermost first, up to the function's head.
 pub fn conditions(text: &Blanked, lines: &[Line], at: usize) -> Vec<String> {
-    let Some(here) = lines.iter().rposition(|line| line.span.start <= at) else {
+    let Some(context) = lines.iter().rposition(|line| line.span.start <= at) else {
         return Vec::new();
     };
     let mut out = Vec::new();
-    let mut indent = lines[here].indent;
+    let mut indent = lines[context].indent;
     // `if RESET: drop_all()` on one line.
-    let own = &text.code[lines[here].span.clone()];
+    let own = &text.code[lines[context].span.clone()];
     if own.starts_with("if ") {
         out.push(own.trim_end_matches(':').to_owned());
     }
-    for line in lines[..here].iter().rev() {
+    for line in lines[..context].iter().rev() {
         if line.indent >= indent {
             continue;
         }

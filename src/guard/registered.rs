@@ -206,14 +206,14 @@ fn elsewhere(tree: &Tree, index: usize, function: &str) -> BTreeSet<usize> {
         if calls {
             start.insert(other);
             start.extend(tree.modules.importers(other, &tree.files));
-            let here = module.imports.iter().filter(|import| {
+            let context = module.imports.iter().filter(|import| {
                 let around = file
                     .functions()
                     .iter()
                     .find(|f| f.body.contains(&import.at));
                 around.is_some_and(|f| file.bare()[f.body.clone()].contains(function))
             });
-            start.extend(here.flat_map(|import| tree.modules.targets(other, import)));
+            start.extend(context.flat_map(|import| tree.modules.targets(other, import)));
         }
     }
     tree.modules.closure(start, None)

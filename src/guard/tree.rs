@@ -91,21 +91,22 @@ impl Tree {
             }
         }
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let here = paths.iter().find(|path| path.as_os_str() == ".");
-        let here = here.and_then(|path| path.canonicalize().ok());
-        let here = here.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        Ok(Self::of(files, names, unread, here))
+        let context = paths.iter().find(|path| path.as_os_str() == ".");
+        let context = context.and_then(|path| path.canonicalize().ok());
+        let context =
+            context.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        Ok(Self::of(files, names, unread, context))
     }
 
     fn of(
         mut files: Vec<SourceFile>,
         names: BTreeSet<String>,
         unread: Vec<String>,
-        here: Option<String>,
+        context: Option<String>,
     ) -> Self {
         let commands = commands::collect(&mut files);
         let startup = Startup::of(&files);
-        let modules = Modules::of(&files, here);
+        let modules = Modules::of(&files, context);
         Self {
             files,
             names,

@@ -6,7 +6,7 @@ use super::listener::{Owner, Reserved};
 use crate::clock::Tick;
 use crate::mask::Mask;
 use crate::stop::Stop;
-use crate::{clock, itself, mask};
+use crate::{clock, current_exe, mask};
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -152,7 +152,7 @@ impl Server {
     /// Starts it on a port, and waits for nothing. Its group is 0 when its command can't be run.
     pub(super) async fn launch(start: &Start, port: u16) -> anyhow::Result<Self> {
         let command = fill(start, port)?;
-        let mut child = tokio::process::Command::new(itself::program()?)
+        let mut child = tokio::process::Command::new(current_exe::program()?)
             .arg("supervise")
             .arg("--")
             .args(&command)

@@ -17,7 +17,7 @@ mod tests;
 use crate::report::{Finding, Severity, Source};
 use crate::sql::{AllowLoss, Dialect, SplitError};
 use place::Places;
-use script::{Here, Script};
+use script::{RuleContext, Script};
 
 pub use rules::ALL;
 pub use schema::Schema;
@@ -37,19 +37,19 @@ pub const UNPARSABLE: &str = "unparsable-statement";
 pub struct Rule {
     /// Kebab-case, never reused; also the name of its file.
     pub code: &'static str,
-    /// How bad it is where nothing softens it; a hit may say less.
+    /// How bad it is where nothing softens it; a violation may say less.
     pub severity: Severity,
     /// Whose SQL it is about.
     pub dialects: &'static [Dialect],
     /// The harm in one sentence, for lists.
     pub why: &'static str,
     /// Looks at one statement.
-    pub check: fn(&Here<'_>, &mut Hits<'_>),
+    pub check: fn(&RuleContext<'_>, &mut Violations<'_>),
 }
 
 /// What a rule found in a statement.
 #[derive(Debug)]
-pub struct Hit {
+pub struct Violation {
     /// The harm, in the indicative, naming the object.
     pub harm: String,
     /// The act, in the imperative.
@@ -58,8 +58,8 @@ pub struct Hit {
     pub severity: Option<Severity>,
 }
 
-impl Hit {
-    /// A hit with the rule's own severity.
+impl Violation {
+    /// A violation with the rule's own severity.
     pub fn new(harm: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             harm: harm.into(),
@@ -83,20 +83,20 @@ struct Found {
     finding: Finding,
 }
 
-/// Takes what the rules find.
+/// Collects what the rules find.
 #[derive(Debug)]
-pub struct Hits<'a> {
+pub struct Violations<'a> {
     rule: &'a Rule,
     places: &'a Places<'a>,
     found: Vec<Found>,
 }
 
-impl Hits<'_> {
+impl Violations<'_> {
     /// Adds a finding about a statement. A rule adds at most one for each.
-    pub fn add(&mut self, here: &Here<'_>, hit: Hit) {
-        let statement = &here.step().statement;
-        let severity = hit.severity.unwrap_or(self.rule.severity);
-        let finding = Finding::new(self.rule.code, severity, "", hit.harm, hit.help)
+    pub fn add(&mut self, context: &RuleContext<'_>, violation: Violation) {
+        let statement = &context.step().statement;
+        let severity = violation.severity.unwrap_or(self.rule.severity);
+        let finding = Finding::new(self.rule.code, severity, "", violation.harm, violation.help)
             .with(Source::File, excerpt(statement.text));
         self.found
             .push(self.places.found(statement.span.start, finding));
@@ -148,15 +148,15 @@ pub fn check(input: &Input<'_>, settings: &Settings, schema: &mut Schema) -> Che
         if !rule.dialects.contains(&settings.dialect) {
             continue;
         }
-        let mut hits = Hits {
+        let mut violations = Violations {
             rule,
             places: &places,
             found: Vec::new(),
         };
         for index in 0..script.steps.len() {
-            (rule.check)(&Here::new(&script, schema, index), &mut hits);
+            (rule.check)(&RuleContext::new(&script, schema, index), &mut violations);
         }
-        found.extend(hits.found);
+        found.extend(violations.found);
     }
     if settings.dialect == Dialect::Postgres {
         found.extend(squawk::check(&script, &places, settings.server));

@@ -85,7 +85,7 @@ pub enum Moved<'a> {
 
 /// One statement among the others of its text.
 #[derive(Debug, Clone, Copy)]
-pub struct Here<'a> {
+pub struct RuleContext<'a> {
     /// The whole text.
     pub script: &'a Script<'a>,
     /// What this text and those before it made.
@@ -93,7 +93,7 @@ pub struct Here<'a> {
     index: usize,
 }
 
-impl<'a> Here<'a> {
+impl<'a> RuleContext<'a> {
     pub(super) fn new(script: &'a Script<'a>, schema: &'a Schema, index: usize) -> Self {
         Self {
             script,

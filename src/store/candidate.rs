@@ -26,7 +26,7 @@ impl Candidate {
 
 /// A text that was found in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
+pub struct ColumnMatch {
     /// The table.
     pub table: String,
     /// The column.

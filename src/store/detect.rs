@@ -1,7 +1,7 @@
 //! Finding where the chats are: by presets, by the texts of a chat that was just held, by names
 //! and a look at some rows.
 
-use super::candidate::{Candidate, Hit};
+use super::candidate::{Candidate, ColumnMatch};
 use super::declared::{Shape, Store};
 use super::keys::Condition;
 use super::score::{ENOUGH, Guess, Reason, Why};
@@ -245,7 +245,11 @@ fn several(first: &Candidate, second: &Candidate) -> Stop {
 
 /// Looks for a text in every column that may hold text. A table that may not be read is an error
 /// only where the text is nowhere else.
-pub async fn find_text(db: &dyn Db, schema: &[Table], text: &str) -> anyhow::Result<Vec<Hit>> {
+pub async fn find_text(
+    db: &dyn Db,
+    schema: &[Table],
+    text: &str,
+) -> anyhow::Result<Vec<ColumnMatch>> {
     let mut hits = Vec::new();
     let mut unreadable = None;
     for table in schema {
@@ -263,7 +267,7 @@ pub async fn find_text(db: &dyn Db, schema: &[Table], text: &str) -> anyhow::Res
                 }
             };
             if rows > 0 {
-                hits.push(Hit {
+                hits.push(ColumnMatch {
                     table: table.name.clone(),
                     column: column.name.clone(),
                     rows,
@@ -282,7 +286,7 @@ pub async fn find_text(db: &dyn Db, schema: &[Table], text: &str) -> anyhow::Res
 pub async fn from_hits(
     db: &dyn Db,
     schema: &[Table],
-    hits: &[Hit],
+    hits: &[ColumnMatch],
     (text, what): (&str, &str),
 ) -> anyhow::Result<Option<Mapping>> {
     if let [only] = preset_match::fitting(schema).as_slice()

@@ -1,6 +1,6 @@
 //! A mapping in use: every name in it exists in the store, and every default is filled in.
 
-use super::candidate::Hit;
+use super::candidate::ColumnMatch;
 use super::declared::{Allowed, Store};
 use super::score::Why;
 use super::source::Source;
@@ -148,7 +148,7 @@ impl Mapping {
     }
 
     /// Whether it reads texts from one of the columns in which something was found.
-    pub fn reads_any(&self, hits: &[Hit]) -> bool {
+    pub fn reads_any(&self, hits: &[ColumnMatch]) -> bool {
         let columns = self.text_columns();
         hits.iter()
             .any(|hit| columns.contains(&(hit.table.as_str(), hit.column.as_str())))

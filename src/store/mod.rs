@@ -40,7 +40,7 @@ mod time;
 mod values;
 mod words;
 
-pub use candidate::{Candidate, Hit};
+pub use candidate::{Candidate, ColumnMatch};
 pub use conversation_rows::{Filter, heads};
 pub use declared::{Allowed, Shape, Store};
 pub use declared_config::Declared;

@@ -197,7 +197,7 @@ async fn every_type_comes_as_the_engine_prints_it(store: &Store) {
     for ((declared, value, expected), cell) in types.iter().zip(&rows[0]) {
         assert_eq!(cell, expected, "{declared} {value}");
     }
-    let view = chatctl::db::open_steady(db.target().clone(), &[], Duration::from_secs(60))
+    let view = chatctl::db::open_snapshot_read(db.target().clone(), &[], Duration::from_secs(60))
         .await
         .unwrap();
     assert_eq!(view.rows("SELECT * FROM t", &[]).await.unwrap(), rows);

@@ -61,7 +61,7 @@ pub fn look(url: &str) -> Look {
     let mut look = None;
     crate::common::stores::run(async {
         let target = Target::parse(url).unwrap();
-        let view = db::open_steady(target, &[], LONG).await.unwrap();
+        let view = db::open_snapshot_read(target, &[], LONG).await.unwrap();
         let evidence = evidence::take(view.as_ref(), &tables(), Depth::Rows).await;
         let evidence = evidence.unwrap();
         let rows = if evidence.tables.is_empty() {

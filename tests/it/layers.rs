@@ -11,7 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock.rs", &[]),
     ("closed.rs", &[]),
     ("input.rs", &[]),
-    ("itself.rs", &[]),
+    ("current_exe.rs", &[]),
     ("redact.rs", &[]),
     ("mask.rs", &["model", "redact"]),
     ("pager.rs", &[]),
@@ -67,7 +67,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "db",
         &["input", "mask", "model", "sql", "stop", "temporary"],
     ),
-    ("http", &["clock", "itself", "mask", "stop", "trace"]),
+    ("http", &["clock", "current_exe", "mask", "stop", "trace"]),
     ("trace", &["clock"]),
     ("gateway/providers", &["gateway", "stream"]),
     ("gateway/answer.rs", &["stream"]),
@@ -77,7 +77,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "gate",
         &[
-            "clock", "db", "http", "itself", "model", "sql", "stop", "trace",
+            "clock",
+            "db",
+            "http",
+            "current_exe",
+            "model",
+            "sql",
+            "stop",
+            "trace",
         ],
     ),
     (
@@ -140,7 +147,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "guard",
             "http",
             "input",
-            "itself",
+            "current_exe",
             "lint",
             "mask",
             "migrate",
@@ -391,14 +398,18 @@ const CIRCLES: &[(&str, &[&str])] = &[
     ),
     (
         "a reader opens its catalogue and its snapshots, and both decode through it",
-        &["db/mysql/query", "db/mysql/reader", "db/mysql/steady"],
+        &[
+            "db/mysql/query",
+            "db/mysql/reader",
+            "db/mysql/snapshot_read",
+        ],
     ),
     (
         "the same of PostgreSQL",
         &[
             "db/postgres/catalog",
             "db/postgres/reader",
-            "db/postgres/steady",
+            "db/postgres/snapshot_read",
         ],
     ),
     (

@@ -234,7 +234,7 @@ fn a_read_that_a_standby_ends_says_why() {
     primary.reaches(&standby);
     crate::common::stores::run(async {
         let target = Target::parse(&standby.url()).unwrap();
-        let view = db::open_steady(target, &[], Duration::from_secs(60)).await;
+        let view = db::open_snapshot_read(target, &[], Duration::from_secs(60)).await;
         let view = view.unwrap();
         run_sql(&primary.url(), "DELETE FROM messages");
         run_sql(&primary.url(), "VACUUM messages");

@@ -2,7 +2,7 @@
 
 use crate::common::stores::{Store, execute, on_each_backend, run};
 use chatctl::db;
-use chatctl::db::{Db, Steady, Target};
+use chatctl::db::{Db, SnapshotRead, Target};
 use chatctl::model::{Cell, CellRef};
 use std::fs;
 use std::ops::ControlFlow;
@@ -58,8 +58,8 @@ async fn scanned(db: &dyn Db) -> anyhow::Result<i64> {
     Ok(rows)
 }
 
-async fn view(db: &dyn Db) -> anyhow::Result<Box<dyn Steady>> {
-    db::open_steady(db.target().clone(), &["t".to_owned()], LONG).await
+async fn view(db: &dyn Db) -> anyhow::Result<Box<dyn SnapshotRead>> {
+    db::open_snapshot_read(db.target().clone(), &["t".to_owned()], LONG).await
 }
 
 async fn a_view_shows_one_moment_while_others_write(store: &Store) {
@@ -181,7 +181,7 @@ async fn several_views_are_of_one_moment(store: &Store) {
                 let tables = ["t".to_owned()];
                 for _ in 0..20 {
                     let target = Target::parse(&store.url()).unwrap();
-                    let views = db::open_several_steady(target, &tables, LONG, VIEWS).await;
+                    let views = db::open_several_snapshot_reads(target, &tables, LONG, VIEWS).await;
                     let views = views.unwrap();
                     assert_eq!(views.len(), VIEWS, "{:?}", views[0].moment().warnings);
                     let mut coins = 0;
@@ -212,7 +212,7 @@ fn views_of_sqlite_are_one() {
         .execute_batch(WAL)
         .unwrap();
     run(async {
-        let views = db::open_several_steady(sqlite(folder.path()), &[], LONG, 3).await;
+        let views = db::open_several_snapshot_reads(sqlite(folder.path()), &[], LONG, 3).await;
         let views = views.unwrap();
         assert_eq!(views.len(), 1);
         assert!(views[0].moment().warnings[0].contains("share no moment"));
@@ -221,7 +221,7 @@ fn views_of_sqlite_are_one() {
 
 async fn a_view_ends_at_its_limit(store: &Store) {
     let db = filled(store).await;
-    let view = db::open_steady(db.target().clone(), &[], Duration::from_millis(200))
+    let view = db::open_snapshot_read(db.target().clone(), &[], Duration::from_millis(200))
         .await
         .unwrap();
     let endless = "SELECT count(*) FROM t a, t b, t c, t d WHERE a.id + b.id < c.id - d.id";
@@ -277,7 +277,9 @@ fn files(folder: &Path) -> Vec<(String, u64)> {
 const WAL: &str = "PRAGMA journal_mode = WAL; CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2)";
 
 async fn counted(folder: &Path) -> i64 {
-    let view = db::open_steady(sqlite(folder), &[], LONG).await.unwrap();
+    let view = db::open_snapshot_read(sqlite(folder), &[], LONG)
+        .await
+        .unwrap();
     count(view.as_ref()).await.unwrap()
 }
 
@@ -328,7 +330,7 @@ fn what_a_server_writes_while_it_is_read_stays_with_the_server() {
         .execute_batch(WAL)
         .unwrap();
     run(async {
-        let view = db::open_steady(sqlite(folder.path()), &[], LONG)
+        let view = db::open_snapshot_read(sqlite(folder.path()), &[], LONG)
             .await
             .unwrap();
         let app = rusqlite::Connection::open(&path).unwrap();
@@ -348,7 +350,7 @@ fn a_text_that_is_none_is_read_all_the_same() {
     app.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (CAST(x'61ff62' AS TEXT))")
         .unwrap();
     run(async {
-        let view = db::open_steady(sqlite(folder.path()), &[], LONG)
+        let view = db::open_snapshot_read(sqlite(folder.path()), &[], LONG)
             .await
             .unwrap();
         let rows = view.rows("SELECT a FROM t", &[]).await.unwrap();

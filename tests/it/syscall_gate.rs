@@ -2,11 +2,11 @@
 
 use crate::common::stores::run;
 use crate::common::{python, root};
+use chatctl::current_exe;
 use chatctl::gate::{
     Carries, CommitFault, CommitGate as _, CommitOutcome, Hold, Lasts, Order, Syscalls, Withheld,
 };
 use chatctl::http::{Server, Start};
-use chatctl::itself;
 use chatctl::mask::Mask;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ struct Writer {
 
 impl Writer {
     async fn start(journal: &str, more: &str) -> Self {
-        itself::is_at(env!("CARGO_BIN_EXE_chatctl").into());
+        current_exe::is_at(env!("CARGO_BIN_EXE_chatctl").into());
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("chat.db");
         let connection = Connection::open(&database).unwrap();

@@ -3,7 +3,7 @@
 //! The other table's keys are gathered first and joined as a whole. `NOT EXISTS` says the same, and
 //! where no index leads to the keys it reads all of them for each row.
 
-use super::Ground;
+use super::CheckContext;
 use crate::db::Db;
 
 /// Columns of the rows `m` that name a row, and the other table's columns that they name.
@@ -20,13 +20,13 @@ pub(super) struct Names<'n> {
 
 impl Names<'_> {
     /// What stands after `FROM … m`, and the condition on rows whose other row is not there.
-    pub(super) fn absent(&self, ground: &Ground<'_>) -> (String, String) {
+    pub(super) fn absent(&self, context: &CheckContext<'_>) -> (String, String) {
         // Only PostgreSQL compares no columns of different types.
         let alike = |column: &str, key: &str| {
-            !ground.db.catalog().is_strict
-                || declared(ground, self.table, column) == declared(ground, self.other, key)
+            !context.db.catalog().is_strict
+                || declared(context, self.table, column) == declared(context, self.other, key)
         };
-        self.sql(ground.db, alike)
+        self.sql(context.db, alike)
     }
 
     /// `alike` says of which columns the values are compared as they are; else as texts.
@@ -54,8 +54,8 @@ impl Names<'_> {
     }
 }
 
-fn declared<'g>(ground: &'g Ground<'_>, table: &str, name: &str) -> Option<&'g str> {
-    let column = ground.column(table, name);
+fn declared<'g>(context: &'g CheckContext<'_>, table: &str, name: &str) -> Option<&'g str> {
+    let column = context.column(table, name);
     column.map(|column| column.declared.as_str())
 }
 

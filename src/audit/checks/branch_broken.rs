@@ -2,7 +2,7 @@
 
 use super::absent::Names;
 use super::orphan_message::{counted, time};
-use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
+use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::{Cell, CellRef, StoredMessage};
 use crate::report::Severity::Error;
@@ -37,8 +37,8 @@ static CAUSES: &[Cause] = &[
     ),
 ];
 
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    let store = ground.mapping.store();
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
+    let store = context.mapping.store();
     let item = store
         .item
         .as_ref()
@@ -46,26 +46,26 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     (store.message.parent.is_none() && !item).then_some("messages name no message before them")
 }
 
-fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
     let keys: HashMap<&str, &StoredMessage> = thread
         .messages
         .iter()
-        .map(|message| (row(&message.key, ground), message))
+        .map(|message| (row(&message.key, context), message))
         .collect();
-    if statement(ground).is_none() && all_are_read(ground) {
+    if statement(context).is_none() && all_are_read(context) {
         for message in &thread.messages {
-            if let Some(parent) = parent(message, ground).filter(|key| !keys.contains_key(key)) {
+            if let Some(parent) = parent(message, context).filter(|key| !keys.contains_key(key)) {
                 let fact = format!("message `{parent}` is before it, and is not there");
                 tally.message(&CAUSES[0], message, &fact);
             }
         }
     }
-    for message in circles(thread, &keys, ground) {
+    for message in circles(thread, &keys, context) {
         tally.message(&CAUSES[1], message, "");
     }
     if let (Some(tip), Some(last)) = (&thread.tip, thread.messages.last())
         && !tip.ends_with('#')
-        && !keys.contains_key(row(tip, ground))
+        && !keys.contains_key(row(tip, context))
     {
         let fact = format!("the conversation names `{tip}` as its current message");
         tally.message(&CAUSES[2], last, &fact);
@@ -74,9 +74,9 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
 
 /// Rows name rows, and the one before may be in another conversation: threads begin at a message
 /// of the main one, and copies name the messages that they were made of.
-fn parents<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn parents<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
-        let Some(sql) = statement(ground) else {
+        let Some(sql) = statement(context) else {
             return Ok(());
         };
         let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
@@ -91,13 +91,13 @@ fn parents<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
             }
             Ok(ControlFlow::Continue(()))
         };
-        ground.db.scan(&sql, &[], &mut row).await
+        context.db.scan(&sql, &[], &mut row).await
     })
 }
 
 /// The messages whose parent is not in the table; nothing where one column does not name a row.
-fn statement(ground: &Ground<'_>) -> Option<String> {
-    let (db, store) = (ground.db, ground.mapping.store());
+fn statement(context: &CheckContext<'_>) -> Option<String> {
+    let (db, store) = (context.db, context.mapping.store());
     let message = &store.message;
     let parent = message.parent.as_ref()?;
     let [key] = message.key.as_slice() else {
@@ -114,38 +114,38 @@ fn statement(ground: &Ground<'_>) -> Option<String> {
         other: table,
         keys: vec![key],
     }
-    .absent(ground);
+    .absent(context);
     let mut wanted = vec![format!("{before} IS NOT NULL"), absent];
-    wanted.extend(counted(ground));
+    wanted.extend(counted(context));
     Some(format!(
         "SELECT {}, {}, {} FROM {} m {join} WHERE {}",
         db.text_of(&own),
         db.text_of(&before),
-        time(ground),
+        time(context),
         db.quote(table),
         wanted.join(" AND "),
     ))
 }
 
 /// Rows that are no messages may stand between messages: then a parent that is not read is not gone.
-fn all_are_read(ground: &Ground<'_>) -> bool {
-    let message = &ground.mapping.store().message;
+fn all_are_read(context: &CheckContext<'_>) -> bool {
+    let message = &context.mapping.store().message;
     message.only.is_none() && !message.role_map.values().any(String::is_empty)
 }
 
 /// A turn's question and answer are one row, and rows follow each other.
-fn row<'k>(key: &'k str, ground: &Ground<'_>) -> &'k str {
-    match ground.mapping.store().shape {
+fn row<'k>(key: &'k str, context: &CheckContext<'_>) -> &'k str {
+    match context.mapping.store().shape {
         Shape::Turn => key.split('#').next().unwrap_or(key),
         _ => key,
     }
 }
 
 /// The message before; nothing, zero and the zero UUID are how stores write that there is none.
-fn parent<'m>(message: &'m StoredMessage, ground: &Ground<'_>) -> Option<&'m str> {
-    let parent = row(message.parent.as_deref()?, ground);
+fn parent<'m>(message: &'m StoredMessage, context: &CheckContext<'_>) -> Option<&'m str> {
+    let parent = row(message.parent.as_deref()?, context);
     let none = is_none(parent.rsplit('#').next().unwrap_or(parent));
-    let own = ground.mapping.store().shape == Shape::Turn && parent == row(&message.key, ground);
+    let own = context.mapping.store().shape == Shape::Turn && parent == row(&message.key, context);
     (!none && !own).then_some(parent)
 }
 
@@ -157,16 +157,16 @@ fn is_none(parent: &str) -> bool {
 fn circles<'m>(
     thread: &'m Thread,
     keys: &HashMap<&str, &'m StoredMessage>,
-    ground: &Ground<'_>,
+    context: &CheckContext<'_>,
 ) -> Vec<&'m StoredMessage> {
     let mut found = Vec::new();
     let mut known: HashSet<&str> = HashSet::new();
     for message in &thread.messages {
         let mut way: HashSet<&str> = HashSet::new();
         let mut at = message;
-        while known.insert(row(&at.key, ground)) {
-            way.insert(row(&at.key, ground));
-            let Some(before) = parent(at, ground) else {
+        while known.insert(row(&at.key, context)) {
+            way.insert(row(&at.key, context));
+            let Some(before) = parent(at, context) else {
                 break;
             };
             if way.contains(before) {

@@ -1,8 +1,8 @@
 //! The same conversation twice.
 
-use super::ground::opaque;
+use super::check_context::opaque;
 use super::seen::First;
-use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
+use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
 use crate::audit::turns;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Severity::{Note, Warning};
@@ -34,12 +34,12 @@ static CAUSES: &[Cause] = &[
 /// too fewer are enough.
 const LEAST: [usize; 2] = [4, 6];
 
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    let shared = ground.mapping.store().shape == Shape::Chain;
-    opaque(ground).or(shared.then_some("conversations share their messages here"))
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
+    let shared = context.mapping.store().shape == Shape::Chain;
+    opaque(context).or(shared.then_some("conversations share their messages here"))
 }
 
-fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut Tally) {
     let said = || thread.messages.iter().filter(|message| counts(message));
     let Some(key) = &thread.key else {
         return;

@@ -1,7 +1,7 @@
 //! An answer that says nothing.
 
-use super::ground::opaque;
-use super::{Cause, Check, Ground, Look, Tally, cause};
+use super::check_context::opaque;
+use super::{Cause, Check, CheckContext, Look, Tally, cause};
 use crate::audit::turns;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Severity::Warning;
@@ -21,11 +21,11 @@ static CAUSES: &[Cause] = &[cause(
     "an answer is stored without a text and without a call of a tool",
 )];
 
-fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
     for (at, message) in thread.messages.iter().enumerate() {
         let whole = message.role == Role::Assistant && message.state == State::Whole;
         let empty = whole && turns::is_empty(message) && !calls(thread.messages.get(at + 1));
-        if empty && tally.expires(ground, message.time) {
+        if empty && tally.expires(context, message.time) {
             tally.message(&CAUSES[0], message, "");
         }
     }

@@ -1,7 +1,7 @@
 //! A conversation without a message.
 
 use super::absent::Names;
-use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
+use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::{Cell, CellRef};
 use crate::report::Severity::Note;
@@ -23,19 +23,19 @@ static CAUSES: &[Cause] = &[cause(
     "a conversation has no message: it was opened and left, or its messages are gone",
 )];
 
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    statement(ground)
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
+    statement(context)
         .is_none()
         .then_some("messages and conversations are not in two tables")
 }
 
-fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
-        let sql = statement(ground).expect("a check that does not fit is not made");
+        let sql = statement(context).expect("a check that does not fit is not made");
         let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
             let text = |at: usize| Cell::from(cells[at]).to_string();
             let created = time_of_text(&text(0));
-            if ground.is_over(created) {
+            if context.is_over(created) {
                 let key: Vec<_> = (1..cells.len()).map(text).collect();
                 tally.row(&CAUSES[0], created, || Thing {
                     conversation: Some(key.join("/")),
@@ -44,13 +44,13 @@ fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
             }
             Ok(ControlFlow::Continue(()))
         };
-        ground.db.scan(&sql, &[], &mut row).await
+        context.db.scan(&sql, &[], &mut row).await
     })
 }
 
-fn statement(ground: &Ground<'_>) -> Option<String> {
-    let store = ground.mapping.store();
-    let (db, message) = (ground.db, &store.message);
+fn statement(context: &CheckContext<'_>) -> Option<String> {
+    let store = context.mapping.store();
+    let (db, message) = (context.db, &store.message);
     let place = store.conversation.as_ref()?;
     if matches!(store.shape, Shape::Blob | Shape::Chain) || message.conversation.is_empty() {
         return None;
@@ -65,7 +65,7 @@ fn statement(ground: &Ground<'_>) -> Option<String> {
         other: &message.table,
         keys: mine.collect::<Option<_>>()?,
     }
-    .absent(ground);
+    .absent(context);
     let created = place
         .created
         .as_ref()

@@ -1,6 +1,6 @@
 //! Foreign keys that are declared, and that nothing keeps.
 
-use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
+use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::Cell;
 use crate::report::Severity::{Error, Warning};
@@ -33,10 +33,14 @@ static CAUSES: &[Cause] = &[
     ),
 ];
 
-fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
-        let tables = ground.tables();
-        for row in ground.db.rows(ground.db.catalog().loose_keys, &[]).await? {
+        let tables = context.tables();
+        for row in context
+            .db
+            .rows(context.db.catalog().loose_keys, &[])
+            .await?
+        {
             let at = row[0].int().and_then(|at| usize::try_from(at).ok());
             let table = row[1].to_string();
             // Other tables of the database are no chats.

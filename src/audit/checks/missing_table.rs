@@ -1,6 +1,6 @@
 //! A table that should be there.
 
-use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
+use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::Table;
 use crate::report::Severity::Error;
@@ -34,16 +34,16 @@ pub fn absent<'n>(
 }
 
 /// A mapping that is in use has all its tables; only a folder of migrations can expect more.
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    let named = ground.asked.expected.is_some();
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
+    let named = context.asked.expected.is_some();
     (!named).then_some(
         "no folder of migrations was named (--dir), and every table of the mapping exists",
     )
 }
 
-fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
-        for name in absent(ground.asked.expected.iter().flatten(), ground.schema) {
+        for name in absent(context.asked.expected.iter().flatten(), context.schema) {
             tally.row(&CAUSES[0], None, || Thing::fact(format!("table `{name}`")));
         }
         Ok(())

@@ -5,13 +5,13 @@
 
 mod absent;
 mod branch_broken;
+mod check_context;
 mod duplicate_conversation;
 mod duplicate_message;
 mod empty_answer;
 mod empty_conversation;
 mod error_text_as_answer;
 mod foreign_keys_off;
-mod ground;
 mod missing_table;
 mod no_index;
 mod order_tied;
@@ -31,7 +31,7 @@ use crate::db::Tried;
 use crate::report::Severity;
 use crate::store::Thread;
 
-pub use ground::{Age, Asked, Ground};
+pub use check_context::{Age, Asked, CheckContext};
 pub use missing_table::absent;
 pub use run::{report_absent, run};
 pub use tally::{Tally, Thing};
@@ -51,7 +51,7 @@ pub struct Check {
     /// The act, in the imperative.
     pub help: &'static str,
     /// Why it can't be made on this store, if so.
-    pub unfit: fn(&Ground<'_>) -> Option<&'static str>,
+    pub unfit: fn(&CheckContext<'_>) -> Option<&'static str>,
     /// How it looks.
     pub look: Look,
 }
@@ -78,8 +78,8 @@ pub enum Look {
     Both(AtThread, AtStore),
 }
 
-type AtThread = fn(&Thread, &Ground<'_>, &mut Tally);
-type AtStore = for<'a> fn(&'a Ground<'a>, &'a mut Tally) -> Tried<'a, ()>;
+type AtThread = fn(&Thread, &CheckContext<'_>, &mut Tally);
+type AtStore = for<'a> fn(&'a CheckContext<'a>, &'a mut Tally) -> Tried<'a, ()>;
 
 const fn cause(name: &'static str, severity: Severity, harm: &'static str) -> Cause {
     Cause {

@@ -1,6 +1,6 @@
 //! A history that is found by reading the whole table.
 
-use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
+use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::Cell;
 use crate::report::Severity::Note;
@@ -20,8 +20,8 @@ static CAUSES: &[Cause] = &[cause(
     "no index begins with the column that names the conversation: each reload reads every message of everybody",
 )];
 
-fn column<'g>(ground: &'g Ground<'_>) -> Option<&'g str> {
-    let store = ground.mapping.store();
+fn column<'g>(context: &'g CheckContext<'_>) -> Option<&'g str> {
+    let store = context.mapping.store();
     if matches!(store.shape, Shape::Blob | Shape::Chain) {
         return None;
     }
@@ -29,18 +29,18 @@ fn column<'g>(ground: &'g Ground<'_>) -> Option<&'g str> {
     (!source.is_json()).then(|| source.columns().next())?
 }
 
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    column(ground)
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
+    column(context)
         .is_none()
         .then_some("no column of the messages names their conversation")
 }
 
-fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
-        let sql = ground.db.catalog().first_columns;
-        let table = &ground.mapping.store().message.table;
-        let rows = ground.db.rows(sql, &[Cell::Text(table.clone())]).await?;
-        let column = column(ground).expect("a check that does not fit is not made");
+        let sql = context.db.catalog().first_columns;
+        let table = &context.mapping.store().message.table;
+        let rows = context.db.rows(sql, &[Cell::Text(table.clone())]).await?;
+        let column = column(context).expect("a check that does not fit is not made");
         let indexed = rows
             .iter()
             .any(|row| row[0].to_string().eq_ignore_ascii_case(column));

@@ -1,6 +1,6 @@
 //! Messages that nothing puts in an order.
 
-use super::{Cause, Check, Ground, Look, Tally, cause};
+use super::{Cause, Check, CheckContext, Look, Tally, cause};
 use crate::audit::turns;
 use crate::model::{Column, Role};
 use crate::report::Severity::Warning;
@@ -20,9 +20,9 @@ static CAUSES: &[Cause] = &[cause(
     "a question and an answer have the same time, and nothing else orders them: a reload may show the answer first",
 )];
 
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     const ORDERED: &str = "messages are ordered by more than their time";
-    let store = ground.mapping.store();
+    let store = context.mapping.store();
     let by_place = match store.shape {
         Shape::Turn | Shape::Blob | Shape::Chain => true,
         Shape::Row | Shape::Event | Shape::Opaque => false,
@@ -35,14 +35,14 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     };
     let is_time = |name: &String| time.columns().any(|column| column == name);
     let counts = |name: &String| {
-        let column = ground.column(&store.message.table, name);
+        let column = context.column(&store.message.table, name);
         !is_time(name) && column.is_some_and(Column::is_whole)
     };
     let ordered = store.message.order.iter().any(counts) || store.message.parent.is_some();
     ordered.then_some(ORDERED)
 }
 
-fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut Tally) {
     let shown = thread.messages.iter().filter(|it| turns::is_shown(it));
     let shown: Vec<_> = shown.collect();
     for pair in shown.windows(2) {

@@ -3,7 +3,7 @@
 //! By a join that finds nothing, whether or not a foreign key was declared.
 
 use super::absent::Names;
-use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
+use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::{Cell, CellRef};
 use crate::report::Severity::Error;
@@ -32,23 +32,23 @@ static CAUSES: &[Cause] = &[
     ),
 ];
 
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     match (
-        conversations(ground).is_some(),
-        &ground.mapping.store().parts,
+        conversations(context).is_some(),
+        &context.mapping.store().parts,
     ) {
         (false, None) => Some("messages and conversations are not in two tables"),
         _ => None,
     }
 }
 
-fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
-        if let Some(sql) = conversations(ground) {
-            each(ground, &sql, &CAUSES[0], tally).await?;
+        if let Some(sql) = conversations(context) {
+            each(context, &sql, &CAUSES[0], tally).await?;
         }
-        if let Some(sql) = parts(ground) {
-            each(ground, &sql, &CAUSES[1], tally).await?;
+        if let Some(sql) = parts(context) {
+            each(context, &sql, &CAUSES[1], tally).await?;
         }
         Ok(())
     })
@@ -56,7 +56,7 @@ fn look<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
 
 /// Counts the rows of a statement: what to name them by, and last their time.
 pub(super) async fn each(
-    ground: &Ground<'_>,
+    context: &CheckContext<'_>,
     sql: &str,
     cause: &'static Cause,
     tally: &mut Tally,
@@ -73,13 +73,13 @@ pub(super) async fn each(
         });
         Ok(ControlFlow::Continue(()))
     };
-    ground.db.scan(sql, &[], &mut row).await
+    context.db.scan(sql, &[], &mut row).await
 }
 
 /// The messages without their conversation; nothing where both are not tables of their own.
-fn conversations(ground: &Ground<'_>) -> Option<String> {
-    let store = ground.mapping.store();
-    let (db, message) = (ground.db, &store.message);
+fn conversations(context: &CheckContext<'_>) -> Option<String> {
+    let store = context.mapping.store();
+    let (db, message) = (context.db, &store.message);
     let place = store.conversation.as_ref()?;
     if matches!(store.shape, Shape::Blob | Shape::Chain) || message.conversation.is_empty() {
         return None;
@@ -97,27 +97,27 @@ fn conversations(ground: &Ground<'_>) -> Option<String> {
         other: &place.table,
         keys: place.key.iter().map(String::as_str).collect(),
     }
-    .absent(ground);
+    .absent(context);
     let mut wanted: Vec<_> = own
         .iter()
         .map(|mine| format!("m.{} IS NOT NULL", db.quote(mine)))
         .collect();
-    wanted.extend(counted(ground));
+    wanted.extend(counted(context));
     wanted.push(absent);
     Some(format!(
         "SELECT {}, {}, {} FROM {} m {join} WHERE {}",
-        named(ground, "'message '", "m", &message.key),
-        named(ground, "'conversation '", "m", &own),
-        time(ground),
+        named(context, "'message '", "m", &message.key),
+        named(context, "'conversation '", "m", &own),
+        time(context),
         db.quote(&message.table),
         wanted.join(" AND "),
     ))
 }
 
 /// Which rows, as `m`, are messages that users see.
-pub(super) fn counted(ground: &Ground<'_>) -> Vec<String> {
-    let message = &ground.mapping.store().message;
-    let column = |name: &str| format!("m.{}", ground.db.quote(name));
+pub(super) fn counted(context: &CheckContext<'_>) -> Vec<String> {
+    let message = &context.mapping.store().message;
+    let column = |name: &str| format!("m.{}", context.db.quote(name));
     let only = message.only.as_ref();
     let only = only.map(|only| format!("({})", only.sql(column)));
     // What is unknown is not deleted.
@@ -127,9 +127,9 @@ pub(super) fn counted(ground: &Ground<'_>) -> Vec<String> {
 }
 
 /// The parts without their message.
-fn parts(ground: &Ground<'_>) -> Option<String> {
-    let store = ground.mapping.store();
-    let (db, parts) = (ground.db, store.parts.as_ref()?);
+fn parts(context: &CheckContext<'_>) -> Option<String> {
+    let store = context.mapping.store();
+    let (db, parts) = (context.db, store.parts.as_ref()?);
     let key = store.message.key.first()?;
     let (join, absent) = Names {
         table: &parts.table,
@@ -137,23 +137,28 @@ fn parts(ground: &Ground<'_>) -> Option<String> {
         other: &store.message.table,
         keys: vec![key],
     }
-    .absent(ground);
+    .absent(context);
     Some(format!(
         "SELECT {}, {}, NULL FROM {} m {join} WHERE m.{} IS NOT NULL AND {absent}",
-        named(ground, "'part '", "m", &[&parts.order]),
-        named(ground, "'message '", "m", &[&parts.key]),
+        named(context, "'part '", "m", &[&parts.order]),
+        named(context, "'message '", "m", &[&parts.key]),
         db.quote(&parts.table),
         db.quote(&parts.key),
     ))
 }
 
 /// A text that names a row by some of its columns.
-fn named<S: AsRef<str>>(ground: &Ground<'_>, what: &str, table: &str, columns: &[S]) -> String {
+fn named<S: AsRef<str>>(
+    context: &CheckContext<'_>,
+    what: &str,
+    table: &str,
+    columns: &[S],
+) -> String {
     let texts: Vec<_> = columns
         .iter()
         .map(|name| {
-            let column = format!("{table}.{}", ground.db.quote(name.as_ref()));
-            format!("coalesce({}, '-')", ground.db.text_of(&column))
+            let column = format!("{table}.{}", context.db.quote(name.as_ref()));
+            format!("coalesce({}, '-')", context.db.text_of(&column))
         })
         .collect();
     if texts.is_empty() {
@@ -163,11 +168,11 @@ fn named<S: AsRef<str>>(ground: &Ground<'_>, what: &str, table: &str, columns: &
     }
 }
 
-pub(super) fn time(ground: &Ground<'_>) -> String {
-    let time = ground.mapping.store().message.time.as_ref();
+pub(super) fn time(context: &CheckContext<'_>) -> String {
+    let time = context.mapping.store().message.time.as_ref();
     time.filter(|time| !time.is_json())
         .and_then(|time| time.columns().next())
         .map_or("NULL".to_owned(), |name| {
-            format!("m.{}", ground.db.quote(name))
+            format!("m.{}", context.db.quote(name))
         })
 }

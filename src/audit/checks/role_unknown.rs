@@ -1,7 +1,7 @@
 //! A message of which nobody can say whose it is.
 
-use super::ground::opaque;
-use super::{Cause, Check, Ground, Look, Tally, cause};
+use super::check_context::opaque;
+use super::{Cause, Check, CheckContext, Look, Tally, cause};
 use crate::model::Role;
 use crate::report::Severity::Warning;
 use crate::store::Thread;
@@ -26,8 +26,8 @@ static CAUSES: &[Cause] = &[
 /// What other roles are called once the mapping has read them.
 const KNOWN: [&str; 3] = ["system", "tool", "undecodable"];
 
-fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
-    let declared = &ground.mapping.store().message.role_map;
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
+    let declared = &context.mapping.store().message.role_map;
     for message in &thread.messages {
         let Role::Other(word) = &message.role else {
             continue;

@@ -1,7 +1,7 @@
 //! Makes checks in one reading of the store, and tells what they found.
 
-use super::ground::CLOCKS;
-use super::{AHEAD, Check, Ground, Look, SKIPPED, Tally};
+use super::check_context::CLOCKS;
+use super::{AHEAD, Check, CheckContext, Look, SKIPPED, Tally};
 use crate::model::StoredMessage;
 use crate::report::{Case, Finding, Found, Report, Severity, Source, Verdict};
 use crate::store;
@@ -14,26 +14,26 @@ use std::time::{Duration, Instant};
 pub async fn run(
     checks: &[&'static Check],
     by_name: bool,
-    ground: &Ground<'_>,
+    context: &CheckContext<'_>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut fit = Vec::new();
     for check in checks {
-        match (check.unfit)(ground) {
+        match (check.unfit)(context) {
             None => fit.push(*check),
             Some(why) => skip(check, why, by_name, report),
         }
     }
-    let mut tallies: Vec<_> = fit.iter().map(|_| Tally::new(ground.asked)).collect();
-    let read = of_threads(&fit, ground, &mut tallies).await?;
+    let mut tallies: Vec<_> = fit.iter().map(|_| Tally::new(context.asked)).collect();
+    let read = of_threads(&fit, context, &mut tallies).await?;
     report.checked += read.messages;
     for (check, tally) in fit.iter().zip(&mut tallies) {
         if let Look::Store(look) | Look::Both(_, look) = check.look {
-            look(ground, tally).await?;
+            look(context, tally).await?;
         }
     }
-    complete(ground, &mut tallies).await?;
+    complete(context, &mut tallies).await?;
     for (check, tally) in fit.iter().zip(&tallies) {
         if let Some(why) = tally.blind() {
             skip(check, why, by_name, report);
@@ -41,8 +41,8 @@ pub async fn run(
         }
         let mut case = case(
             check.code,
-            verdict(check, tally, ground),
-            counted(check, tally, ground),
+            verdict(check, tally, context),
+            counted(check, tally, context),
         );
         case.metrics.insert("found", tally.total() as f64);
         if tally.young() > 0 {
@@ -53,8 +53,8 @@ pub async fn run(
         }
         case.took = began.elapsed();
         report.cases.push(case);
-        for (severity, count) in tally.levels(check, ground) {
-            let severity = accepted(check, tally, ground, severity);
+        for (severity, count) in tally.levels(check, context) {
+            let severity = accepted(check, tally, context, severity);
             let code = check.code;
             report.found.push(Found {
                 severity,
@@ -62,8 +62,8 @@ pub async fn run(
                 count,
             });
         }
-        for finding in tally.findings(check, ground) {
-            report.add(told(finding, check, tally, ground));
+        for finding in tally.findings(check, context) {
+            report.add(told(finding, check, tally, context));
         }
     }
     if read.ahead > 0 {
@@ -73,14 +73,14 @@ pub async fn run(
 }
 
 /// Titles and users of the conversations that rows name.
-async fn complete(ground: &Ground<'_>, tallies: &mut [Tally]) -> anyhow::Result<()> {
+async fn complete(context: &CheckContext<'_>, tallies: &mut [Tally]) -> anyhow::Result<()> {
     let mut keys: Vec<String> = Vec::new();
     for tally in tallies.iter_mut() {
         keys.extend(tally.rows().filter_map(|row| row.conversation.clone()));
     }
     keys.sort_unstable();
     keys.dedup();
-    let known = store::heads(ground.db, ground.mapping, &keys).await?;
+    let known = store::heads(context.db, context.mapping, &keys).await?;
     for row in tallies.iter_mut().flat_map(Tally::rows) {
         let of = row.conversation.as_ref().and_then(|key| known.get(key));
         if let Some(of) = of {
@@ -126,7 +126,7 @@ struct Read {
 /// Reads every conversation once, for all checks that look at them.
 async fn of_threads(
     fit: &[&'static Check],
-    ground: &Ground<'_>,
+    context: &CheckContext<'_>,
     tallies: &mut [Tally],
 ) -> anyhow::Result<Read> {
     let looks: Vec<_> = fit
@@ -141,16 +141,16 @@ async fn of_threads(
         return Ok(Read::default());
     }
     let mut read = Read::default();
-    let now = ground.asked.now.saturating_add(CLOCKS);
+    let now = context.asked.now.saturating_add(CLOCKS);
     let is_ahead = |message: &&StoredMessage| message.time.is_some_and(|time| time > now);
     let mut take = |thread: Thread| {
         read.messages += thread.messages.len() as u64;
         read.ahead += thread.messages.iter().filter(is_ahead).count() as u64;
         for (at, look) in &looks {
-            look(&thread, ground, &mut tallies[*at]);
+            look(&thread, context, &mut tallies[*at]);
         }
     };
-    store::threads(ground.db, ground.mapping, &mut take).await?;
+    store::threads(context.db, context.mapping, &mut take).await?;
     Ok(read)
 }
 
@@ -177,21 +177,21 @@ pub fn report_absent(absent: &[&String], report: &mut Report) {
 }
 
 /// What counts against the number that is accepted: notes only where there is nothing else.
-fn weighed(check: &Check, tally: &Tally, ground: &Ground<'_>) -> u64 {
+fn weighed(check: &Check, tally: &Tally, context: &CheckContext<'_>) -> u64 {
     let only_notes = check
         .causes
         .iter()
         .all(|cause| cause.severity == Severity::Note);
-    let levels = tally.levels(check, ground).into_iter();
+    let levels = tally.levels(check, context).into_iter();
     let counts = levels.filter(|(level, _)| only_notes || *level > Severity::Note);
     counts.map(|(_, count)| count).sum()
 }
 
-fn verdict(check: &Check, tally: &Tally, ground: &Ground<'_>) -> Verdict {
-    let worst = tally.levels(check, ground).into_keys().max();
-    let fails = match ground.asked.accepted.get(check.code) {
-        Some(most) => weighed(check, tally, ground) > *most,
-        None => worst.is_some_and(|worst| worst >= ground.asked.fail_on),
+fn verdict(check: &Check, tally: &Tally, context: &CheckContext<'_>) -> Verdict {
+    let worst = tally.levels(check, context).into_keys().max();
+    let fails = match context.asked.accepted.get(check.code) {
+        Some(most) => weighed(check, tally, context) > *most,
+        None => worst.is_some_and(|worst| worst >= context.asked.fail_on),
     };
     if fails {
         Verdict::Violated
@@ -203,9 +203,14 @@ fn verdict(check: &Check, tally: &Tally, ground: &Ground<'_>) -> Verdict {
 }
 
 /// How bad what was found is, when some of it is accepted.
-fn accepted(check: &Check, tally: &Tally, ground: &Ground<'_>, severity: Severity) -> Severity {
-    let most = ground.asked.accepted.get(check.code);
-    let is_accepted = most.is_some_and(|most| weighed(check, tally, ground) <= *most);
+fn accepted(
+    check: &Check,
+    tally: &Tally,
+    context: &CheckContext<'_>,
+    severity: Severity,
+) -> Severity {
+    let most = context.asked.accepted.get(check.code);
+    let is_accepted = most.is_some_and(|most| weighed(check, tally, context) <= *most);
     if is_accepted {
         severity.min(Severity::Warning)
     } else {
@@ -213,12 +218,12 @@ fn accepted(check: &Check, tally: &Tally, ground: &Ground<'_>, severity: Severit
     }
 }
 
-fn told(mut finding: Finding, check: &Check, tally: &Tally, ground: &Ground<'_>) -> Finding {
-    finding.severity = accepted(check, tally, ground, finding.severity);
-    match ground.asked.accepted.get(check.code) {
+fn told(mut finding: Finding, check: &Check, tally: &Tally, context: &CheckContext<'_>) -> Finding {
+    finding.severity = accepted(check, tally, context, finding.severity);
+    match context.asked.accepted.get(check.code) {
         None => finding,
         Some(most) => {
-            let count = weighed(check, tally, ground);
+            let count = weighed(check, tally, context);
             let fact = if count > *most {
                 format!(
                     "{count} were found, and --max {}={most} accepts no more",
@@ -233,7 +238,7 @@ fn told(mut finding: Finding, check: &Check, tally: &Tally, ground: &Ground<'_>)
 }
 
 /// What was found, and what was not judged.
-fn counted(check: &Check, tally: &Tally, ground: &Ground<'_>) -> String {
+fn counted(check: &Check, tally: &Tally, context: &CheckContext<'_>) -> String {
     let causes: Vec<_> = tally
         .counts()
         .map(|(name, count)| format!("{count} {name}"))
@@ -243,11 +248,11 @@ fn counted(check: &Check, tally: &Tally, ground: &Ground<'_>) -> String {
         (true, false) => "nothing found".to_owned(),
         (false, _) => format!("found: {}", causes.join(", ")),
     };
-    if let Some(most) = ground.asked.accepted.get(check.code) {
+    if let Some(most) = context.asked.accepted.get(check.code) {
         told.push_str(&format!(" (--max accepts {most})"));
     }
     if tally.young() > 0 {
-        let grace = Duration::from_micros(ground.asked.grace.unsigned_abs());
+        let grace = Duration::from_micros(context.asked.grace.unsigned_abs());
         told.push_str(&format!(
             "; {} not judged: younger than --grace {}",
             tally.young(),

@@ -1,6 +1,6 @@
 //! A message that is still marked as being written, long after.
 
-use super::{Age, Cause, Check, Ground, Look, Tally, cause};
+use super::{Age, Cause, Check, CheckContext, Look, Tally, cause};
 use crate::model::State;
 use crate::report::Severity::{Error, Warning};
 use crate::store::{Source, Thread};
@@ -27,8 +27,8 @@ static CAUSES: &[Cause] = &[
     ),
 ];
 
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    let store = ground.mapping.store();
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
+    let store = context.mapping.store();
     let done = store.item.as_ref().is_some_and(|item| item.done.is_some());
     // Parts of the AI SDK have a state.
     let in_json = store.message.content.as_ref().is_some_and(Source::is_json);
@@ -40,15 +40,15 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     (!told).then_some("the mapping names no `open`, so what is being written is not known")
 }
 
-fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
     // Where the message itself has no time, it can't be older than the one before it.
     let mut last = None;
     for message in &thread.messages {
         last = message.time.or(last);
         tally.marks(message);
-        if message.state == State::Open && tally.expires(ground, last) {
+        if message.state == State::Open && tally.expires(context, last) {
             let characters = message.content.chars().count();
-            let is_unknown = ground.age(last) == Age::Unknown;
+            let is_unknown = context.age(last) == Age::Unknown;
             let later = if is_unknown && last.is_some() {
                 ", and its time is later than now"
             } else {

@@ -1,6 +1,6 @@
 //! What a check counts, and what of it it names.
 
-use super::ground::{Age, Ground};
+use super::check_context::{Age, CheckContext};
 use super::seen::Seen;
 use super::{Cause, Check};
 use crate::model::{Mark, StoredMessage};
@@ -100,8 +100,8 @@ impl Tally {
     }
 
     /// Says that something was looked at whose age matters: whether it is old enough to be judged.
-    pub fn judges(&mut self, ground: &Ground<'_>, time: Option<i64>) -> bool {
-        let is_old = ground.age(time) != Age::Young;
+    pub fn judges(&mut self, context: &CheckContext<'_>, time: Option<i64>) -> bool {
+        let is_old = context.age(time) != Age::Young;
         if self.is_asked_for(time) {
             self.judged += u64::from(is_old);
             self.young += u64::from(!is_old);
@@ -111,8 +111,8 @@ impl Tally {
 
     /// Says that something was looked at that may be as it is for a while: whether it has been so for
     /// longer.
-    pub fn expires(&mut self, ground: &Ground<'_>, time: Option<i64>) -> bool {
-        let is_old = ground.is_over(time);
+    pub fn expires(&mut self, context: &CheckContext<'_>, time: Option<i64>) -> bool {
+        let is_old = context.is_over(time);
         if self.is_asked_for(time) {
             self.judged += 1;
             self.young += u64::from(!is_old);
@@ -159,11 +159,11 @@ impl Tally {
     }
 
     /// How many, by the level of the cause.
-    pub fn levels(&self, check: &Check, ground: &Ground<'_>) -> BTreeMap<Severity, u64> {
+    pub fn levels(&self, check: &Check, context: &CheckContext<'_>) -> BTreeMap<Severity, u64> {
         let mut levels = BTreeMap::new();
         for cause in check.causes {
             if let Some(found) = self.found.get(cause.name) {
-                *levels.entry(ground.severity(check, cause)).or_default() += found.count;
+                *levels.entry(context.severity(check, cause)).or_default() += found.count;
             }
         }
         levels
@@ -190,22 +190,22 @@ impl Tally {
     }
 
     /// The findings, one for each cause, each naming so many examples.
-    pub fn findings(&self, check: &Check, ground: &Ground<'_>) -> Vec<Finding> {
+    pub fn findings(&self, check: &Check, context: &CheckContext<'_>) -> Vec<Finding> {
         let told = check.causes.iter().filter_map(|cause| {
             let found = self.found.get(cause.name)?;
             let times = match found.count {
                 1 => "once".to_owned(),
                 count => format!("{count} times"),
             };
-            let subject = format!("{}: {}", ground.mapping.table(), cause.name);
+            let subject = format!("{}: {}", context.mapping.table(), cause.name);
             let finding = Finding::new(
                 check.code,
-                ground.severity(check, cause),
+                context.severity(check, cause),
                 subject,
                 format!("{} ({times})", cause.harm),
                 check.help,
             );
-            let examples = ground.asked.examples;
+            let examples = context.asked.examples;
             let mut finding = found.rows.iter().take(examples).fold(finding, |finding, row| {
                 finding.with(Source::Store, row.line())
             });

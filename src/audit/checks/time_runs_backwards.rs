@@ -1,6 +1,6 @@
 //! A message that was stored later and is told to be earlier.
 
-use super::{Cause, Check, Ground, Look, Tally, cause};
+use super::{Cause, Check, CheckContext, Look, Tally, cause};
 use crate::model::{Role, StoredMessage};
 use crate::report::Severity::Warning;
 use crate::store::{Shape, Thread};
@@ -24,8 +24,8 @@ const NO_TIME: &str = "the mapping names no time";
 /// Clocks of several writers may differ by so many microseconds.
 const CLOCKS: i64 = 1_000_000;
 
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    let store = ground.mapping.store();
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
+    let store = context.mapping.store();
     if let Some(item) = &store.item {
         return item.time.is_none().then_some(NO_TIME);
     }
@@ -40,11 +40,11 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
     }
 }
 
-fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
     // Items are in their order in the conversation's row, those of the current branch first.
-    let items = ground.mapping.store().shape == Shape::Blob;
+    let items = context.mapping.store().shape == Shape::Blob;
     // A turn's answer comes when it comes, also after the next question.
-    let turns = ground.mapping.store().shape == Shape::Turn;
+    let turns = context.mapping.store().shape == Shape::Turn;
     let begun = |message: &&StoredMessage| !turns || message.role == Role::User;
     let stored = thread.messages.iter().filter(begun);
     let mut stored: Vec<_> = stored.filter(|it| !items || it.on_branch).collect();

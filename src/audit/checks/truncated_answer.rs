@@ -1,7 +1,7 @@
 //! An answer whose end is missing.
 
-use super::ground::opaque;
-use super::{Cause, Check, Ground, Look, Tally, Thing, cause};
+use super::check_context::opaque;
+use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
 use crate::db::Tried;
 use crate::model::{Cell, CellRef, Column, Role, State, StoredMessage};
 use crate::report::Severity::{Error, Note, Warning};
@@ -75,9 +75,9 @@ impl Limit {
     }
 }
 
-fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
     for message in &thread.messages {
-        let limits = limits(ground, message).into_iter();
+        let limits = limits(context, message).into_iter();
         let cut = limits
             .filter_map(|limit| limit.cut(&message.content))
             .next();
@@ -163,8 +163,8 @@ fn is_finished(text: &str) -> bool {
 
 /// What the columns of a message's text take. JSON that can be read was not cut off: of it only
 /// what can't be read is held against its column, and then as it is there.
-fn limits(ground: &Ground<'_>, message: &StoredMessage) -> Vec<Limit> {
-    let store = ground.mapping.store();
+fn limits(context: &CheckContext<'_>, message: &StoredMessage) -> Vec<Limit> {
+    let store = context.mapping.store();
     let of = &store.message;
     let source = match (&store.item, &store.parts, &message.role) {
         (Some(item), ..) => Some(&item.items),
@@ -175,15 +175,15 @@ fn limits(ground: &Ground<'_>, message: &StoredMessage) -> Vec<Limit> {
     };
     let holds = |source: &&Source| store.item.is_none() && !source.is_json() || !message.decoded;
     let source = source.filter(holds);
-    let limits = source.map(|source| of_source(ground, store.table(), source));
+    let limits = source.map(|source| of_source(context, store.table(), source));
     limits.unwrap_or_default()
 }
 
-fn of_source(ground: &Ground<'_>, table: &str, source: &Source) -> Vec<Limit> {
-    let texts = ground.db.catalog().limited_texts;
+fn of_source(context: &CheckContext<'_>, table: &str, source: &Source) -> Vec<Limit> {
+    let texts = context.db.catalog().limited_texts;
     let columns = source.columns();
     columns
-        .filter_map(|name| declared(ground.column(table, name)?, texts))
+        .filter_map(|name| declared(context.column(table, name)?, texts))
         .collect()
 }
 
@@ -202,16 +202,16 @@ fn declared(column: &Column, texts: &[(&str, usize)]) -> Option<Limit> {
 
 /// A message's parts are one text when they are read: the database is asked for those that fill
 /// their column.
-fn of_parts<'a>(ground: &'a Ground<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn of_parts<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
     Box::pin(async move {
-        let Some(parts) = &ground.mapping.store().parts else {
+        let Some(parts) = &context.mapping.store().parts else {
             return Ok(());
         };
-        let db = ground.db;
+        let db = context.db;
         let [key, order] = [&parts.key, &parts.order].map(|name| db.text_of(&db.quote(name)));
         for name in parts.content.columns() {
             let only = Source::column(name);
-            for limit in of_source(ground, &parts.table, &only) {
+            for limit in of_source(context, &parts.table, &only) {
                 let (text, table) = (db.quote(name), db.quote(&parts.table));
                 let full = match limit {
                     Limit::Bytes(most) => {

@@ -1,7 +1,7 @@
 //! A question without an answer.
 
-use super::ground::opaque;
-use super::{Age, Cause, Check, Ground, Look, Tally, cause};
+use super::check_context::opaque;
+use super::{Age, Cause, Check, CheckContext, Look, Tally, cause};
 use crate::audit;
 use crate::audit::Answer;
 use crate::report::Severity::{Note, Warning};
@@ -51,7 +51,7 @@ static CAUSES: &[Cause] = &[
     ),
 ];
 
-fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
     for asked in audit::asked(&thread.messages) {
         let at = Answer::MISSING
             .iter()
@@ -61,8 +61,8 @@ fn look(thread: &Thread, ground: &Ground<'_>, tally: &mut Tally) {
             tally.judged(time);
             continue;
         };
-        if tally.judges(ground, time) {
-            let fact = if ground.age(time) == Age::Unknown && time.is_some() {
+        if tally.judges(context, time) {
+            let fact = if context.age(time) == Age::Unknown && time.is_some() {
                 "its time is later than now"
             } else {
                 ""

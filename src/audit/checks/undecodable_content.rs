@@ -1,7 +1,7 @@
 //! Content that is not what it should be.
 
-use super::ground::opaque;
-use super::{Cause, Check, Ground, Look, Tally, cause, truncated_answer};
+use super::check_context::opaque;
+use super::{Cause, Check, CheckContext, Look, Tally, cause, truncated_answer};
 use crate::report::Severity::Error;
 use crate::store::Thread;
 
@@ -19,8 +19,8 @@ static CAUSES: &[Cause] = &[cause(
     "the content of a message can't be read as what the mapping says of it",
 )];
 
-fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
-    let store = ground.mapping.store();
+fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
+    let store = context.mapping.store();
     let message = &store.message;
     let sources = [&message.content, &message.prompt, &message.response];
     let parts = store.parts.as_ref().map(|parts| &parts.content);
@@ -31,10 +31,10 @@ fn unfit(ground: &Ground<'_>) -> Option<&'static str> {
         .any(|source| source.is_json())
         || store.item.is_some();
     let plain = (!json).then_some("messages are plain text, which needs no decoding");
-    opaque(ground).or(plain)
+    opaque(context).or(plain)
 }
 
-fn look(thread: &Thread, _ground: &Ground<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut Tally) {
     for message in &thread.messages {
         let is_cut =
             truncated_answer::json_ends(message) || truncated_answer::ends_in_half(message);

@@ -6,9 +6,9 @@ use super::shift::{Shift, differing};
 use super::span::{is_rounded, seconds};
 use super::{Code, Group, Totals};
 use crate::audit::entry::{Entry, Id};
-use crate::audit::leaf::Leafer;
+use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::{Now, Open, Why};
-use crate::audit::taker::Seen;
+use crate::audit::snapshot_builder::Seen;
 use crate::model::State;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -35,7 +35,7 @@ pub struct Item {
 const MOST: usize = 100;
 
 /// Tells what has happened to a store.
-pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code, Group>) {
+pub(super) fn classify(facts: &Facts, hasher: &MessageHasher) -> (Totals, BTreeMap<Code, Group>) {
     let (shift, removed, added) = if facts.complete {
         differing(facts)
     } else {
@@ -43,7 +43,7 @@ pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code
     };
     let mut found = Found {
         facts,
-        leafer,
+        hasher,
         totals: facts.totals,
         groups: BTreeMap::new(),
         conversations: HashMap::new(),
@@ -69,7 +69,7 @@ pub(super) fn classify(facts: &Facts, leafer: &Leafer) -> (Totals, BTreeMap<Code
 
 struct Found<'a> {
     facts: &'a Facts,
-    leafer: &'a Leafer,
+    hasher: &'a MessageHasher,
     totals: Totals,
     groups: BTreeMap<Code, Group>,
     /// The conversations of each code.
@@ -197,7 +197,7 @@ impl Found<'_> {
 
     /// The same message on both sides, with a difference.
     fn changed(&mut self, was: &Entry, now: &Entry) {
-        let places = [was, now].map(|entry| self.leafer.place(entry));
+        let places = [was, now].map(|entry| self.hasher.place(entry));
         let times = [was.time(), now.time()];
         let by = times[0]
             .zip(times[1])

@@ -5,10 +5,10 @@ use super::merge;
 use super::merge::Records;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::file::Snapshot;
-use crate::audit::leaf::Leafer;
+use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::{CLOCKS, Open};
 use crate::audit::sketch::Sketch;
-use crate::audit::taker::{Aside, Kept, Parts, Seen};
+use crate::audit::snapshot_builder::{Aside, Kept, Parts, Seen};
 use crate::audit::tally::Tally;
 use std::collections::HashMap;
 
@@ -105,7 +105,11 @@ impl Side {
 }
 
 /// Reads both sides.
-pub(super) fn diff(before: &Snapshot, after: Side, leafer: &Leafer) -> anyhow::Result<Facts> {
+pub(super) fn diff(
+    before: &Snapshot,
+    after: Side,
+    hasher: &MessageHasher,
+) -> anyhow::Result<Facts> {
     let mut facts = facts(before, &after, before.open()?, before.summary.high);
     facts.totals.messages = before.summary.messages;
     let tallies = Box::new(before.tallies()?);
@@ -120,14 +124,14 @@ pub(super) fn diff(before: &Snapshot, after: Side, leafer: &Leafer) -> anyhow::R
     match after.detail {
         Detail::Messages(entries) if before.has_messages() => {
             let old: Records<Entry> = Box::new(before.entries()?);
-            merge::messages(old, entries, &mut facts, leafer)?;
+            merge::messages(old, entries, &mut facts, hasher)?;
         }
         Detail::Sketch(sketch) if before.cell_count() == Some(sketch.len()) => {
             from_sketches(
                 &Sketch::from_cells(before.cells()?),
                 &sketch,
                 &mut facts,
-                leafer,
+                hasher,
             );
         }
         _ => facts.complete = false,
@@ -146,7 +150,7 @@ pub(super) fn diff_sums(
     before: &Snapshot,
     sums: Side,
     tail: Side,
-    leafer: &Leafer,
+    hasher: &MessageHasher,
 ) -> anyhow::Result<(Facts, Facts)> {
     let (mark, end) = before.ends();
     let mut of_sums = facts(before, &sums, Vec::new(), Some(mark));
@@ -160,10 +164,10 @@ pub(super) fn diff_sums(
     of_tail.late = tail.aside.late;
     of_tail.seen = tail.aside.seen;
     if let Detail::Messages(entries) = tail.detail {
-        merge::messages(Box::new(before.entries()?), entries, &mut of_tail, leafer)?;
+        merge::messages(Box::new(before.entries()?), entries, &mut of_tail, hasher)?;
     }
     if let Some(mark) = tail.sums_to {
-        of_tail.forget_settled(mark, leafer);
+        of_tail.forget_settled(mark, hasher);
     }
     of_tail.fold_into(&mut of_sums);
     Ok((of_sums, of_tail))
@@ -193,7 +197,7 @@ fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) ->
     }
 }
 
-fn from_sketches(before: &Sketch, after: &Sketch, facts: &mut Facts, leafer: &Leafer) {
+fn from_sketches(before: &Sketch, after: &Sketch, facts: &mut Facts, hasher: &MessageHasher) {
     let found = before.minus(after);
     facts.complete = found.complete;
     if !found.complete {
@@ -206,7 +210,7 @@ fn from_sketches(before: &Sketch, after: &Sketch, facts: &mut Facts, leafer: &Le
             facts.seen.push(Seen::unread(entry));
             continue;
         }
-        match facts.growth(leafer.place(&entry)) {
+        match facts.growth(hasher.place(&entry)) {
             Growth::Behind => grown.entry(entry.conversation).or_default()[0] += 1,
             Growth::Before => grown.entry(entry.conversation).or_default()[1] += 1,
             Growth::None => facts.add(entry),

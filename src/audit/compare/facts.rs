@@ -2,9 +2,9 @@
 
 use super::Totals;
 use crate::audit::entry::{Entry, Id};
-use crate::audit::leaf::Leafer;
+use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::Open;
-use crate::audit::taker::Seen;
+use crate::audit::snapshot_builder::Seen;
 use crate::audit::tally::Tally;
 use std::collections::{HashMap, HashSet};
 
@@ -126,8 +126,8 @@ impl Facts {
     }
 
     /// Takes out what a later snapshot keeps in its sums: there it can't be told.
-    pub(super) fn forget_settled(&mut self, mark: i64, leafer: &Leafer) {
-        let is_kept = |entry: &Entry| leafer.place(entry) > Some(mark);
+    pub(super) fn forget_settled(&mut self, mark: i64, hasher: &MessageHasher) {
+        let is_kept = |entry: &Entry| hasher.place(entry) > Some(mark);
         let seen: HashSet<_> = self.seen.iter().map(|seen| seen.entry.key()).collect();
         let mut forgotten = HashSet::new();
         self.removed.retain(|entry| {

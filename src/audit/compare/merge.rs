@@ -2,8 +2,8 @@
 
 use super::facts::{Facts, Growth, MOST};
 use crate::audit::entry::{Entry, Id};
-use crate::audit::leaf::Leafer;
-use crate::audit::taker::Seen;
+use crate::audit::message_hasher::MessageHasher;
+use crate::audit::snapshot_builder::Seen;
 use crate::audit::tally::Tally;
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -128,7 +128,7 @@ pub(super) fn messages(
     before: Records<Entry>,
     after: Records<Entry>,
     facts: &mut Facts,
-    leafer: &Leafer,
+    hasher: &MessageHasher,
 ) -> anyhow::Result<()> {
     let (mut before, mut after) = (before.peekable(), after.peekable());
     let (mut old, mut new) = (Vec::new(), Vec::new());
@@ -150,7 +150,7 @@ pub(super) fn messages(
             });
         }
         if old != new {
-            conversation(id, &old, &new, facts, leafer);
+            conversation(id, &old, &new, facts, hasher);
         }
     }
 }
@@ -181,7 +181,7 @@ fn group(
 }
 
 /// One conversation that is not what it was: both sides in the order of their messages.
-fn conversation(id: Id, old: &[Entry], new: &[Entry], facts: &mut Facts, leafer: &Leafer) {
+fn conversation(id: Id, old: &[Entry], new: &[Entry], facts: &mut Facts, hasher: &MessageHasher) {
     let (mut removed, mut added) = (Vec::new(), Vec::new());
     let mut unchanged = HashSet::new();
     let (mut at, mut other) = (0, 0);
@@ -216,7 +216,7 @@ fn conversation(id: Id, old: &[Entry], new: &[Entry], facts: &mut Facts, leafer:
         if twin && !replaces {
             facts.twins.insert(entry.key());
         }
-        match facts.growth(leafer.place(&entry)) {
+        match facts.growth(hasher.place(&entry)) {
             Growth::Behind if !twin && !replaces => behind += 1,
             Growth::Before if !twin && !replaces => before += 1,
             _ => facts.add(entry),

@@ -25,9 +25,9 @@ pub use resolve::Resolver;
 use super::background::Background;
 use super::entry::Id;
 use super::file::{Mapping, Snapshot};
-use super::leaf::Leafer;
+use super::message_hasher::MessageHasher;
 use super::quick::Halves;
-use super::taker::{Cut, Detail, Late, Names, Settings, Taker};
+use super::snapshot_builder::{Baseline, Detail, Late, Names, Settings, SnapshotBuilder};
 use crate::model::{Listed, StoredMessage};
 use diff::Side;
 use facts::Facts;
@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug)]
 pub struct Comparer<'a> {
     before: &'a Snapshot,
-    taker: Background,
+    builder: Background,
 }
 
 impl<'a> Comparer<'a> {
@@ -57,7 +57,7 @@ impl<'a> Comparer<'a> {
             (false, Some(cells)) => Detail::Sketch(cells),
             (false, None) => Detail::Conversations,
         };
-        let cut = Cut {
+        let baseline = Baseline {
             high: before.summary.high,
             last_time: before.summary.last_time,
             open: before.unsettled()?,
@@ -69,24 +69,24 @@ impl<'a> Comparer<'a> {
         };
         Ok(Self {
             before,
-            taker: Background::start(Taker::after(&before.key, settings, cut)?)?,
+            builder: Background::start(SnapshotBuilder::after(&before.key, settings, baseline)?)?,
         })
     }
 
     /// Takes a conversation that has a row of its own. Fails when there is no room to spill.
-    pub fn take_conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<()> {
-        self.taker.take_conversation(key, listed)
+    pub fn add_conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<()> {
+        self.builder.add_conversation(key, listed)
     }
 
     /// Takes a message, in any order, and gives another one for it, whose room can be used again.
     /// Fails when there is no room to spill.
-    pub fn take(&mut self, message: &mut StoredMessage, late: Late) -> anyhow::Result<()> {
-        self.taker.take(message, late)
+    pub fn add(&mut self, message: &mut StoredMessage, late: Late) -> anyhow::Result<()> {
+        self.builder.add(message, late)
     }
 
     /// What became of the snapshot. Refuses a snapshot that was altered.
     pub fn finish(self) -> anyhow::Result<Comparison> {
-        let parts = self.taker.finish()?;
+        let parts = self.builder.finish()?;
         let after = Side::live(parts, self.before.summary.high.is_some());
         Comparison::new(self.before, after)
     }
@@ -129,7 +129,7 @@ pub struct Comparison {
     facts: Facts,
     /// Of a snapshot of sums: what is known of the messages behind them.
     tail: Option<Facts>,
-    leafer: Leafer,
+    hasher: MessageHasher,
 }
 
 /// Counts over the whole store.
@@ -216,22 +216,22 @@ impl Group {
 
 impl Comparison {
     fn new(before: &Snapshot, after: Side) -> anyhow::Result<Self> {
-        let leafer = Leafer::new(&before.key);
-        let facts = diff::diff(before, after, &leafer)?;
-        Self::of(before, facts, None, leafer)
+        let hasher = MessageHasher::new(&before.key);
+        let facts = diff::diff(before, after, &hasher)?;
+        Self::of(before, facts, None, hasher)
     }
 
     fn of_sums(before: &Snapshot, sums: Side, tail: Side) -> anyhow::Result<Self> {
-        let leafer = Leafer::new(&before.key);
-        let (sums, tail) = diff::diff_sums(before, sums, tail, &leafer)?;
-        Self::of(before, sums, Some(tail), leafer)
+        let hasher = MessageHasher::new(&before.key);
+        let (sums, tail) = diff::diff_sums(before, sums, tail, &hasher)?;
+        Self::of(before, sums, Some(tail), hasher)
     }
 
     fn of(
         before: &Snapshot,
         facts: Facts,
         tail: Option<Facts>,
-        leafer: Leafer,
+        hasher: MessageHasher,
     ) -> anyhow::Result<Self> {
         let mut found = Self {
             totals: Totals::default(),
@@ -239,7 +239,7 @@ impl Comparison {
             names: HashMap::new(),
             facts,
             tail,
-            leafer,
+            hasher,
         };
         found.classify();
         // All of the file is read, so that no byte of it can be another one unnoticed.
@@ -248,9 +248,9 @@ impl Comparison {
     }
 
     fn classify(&mut self) {
-        (self.totals, self.groups) = classify::classify(&self.facts, &self.leafer);
+        (self.totals, self.groups) = classify::classify(&self.facts, &self.hasher);
         if let Some(tail) = &self.tail {
-            let (totals, groups) = classify::classify(tail, &self.leafer);
+            let (totals, groups) = classify::classify(tail, &self.hasher);
             self.totals.and(&totals);
             for (code, group) in groups {
                 self.groups.entry(code).or_default().and(group);
@@ -271,16 +271,16 @@ impl Comparison {
 
     /// Keeps the name of a conversation if anything was found of it.
     pub fn name(&mut self, conversation: &str) {
-        let id = self.leafer.conversation(Some(conversation));
+        let id = self.hasher.conversation(Some(conversation));
         self.learn(id, conversation);
     }
 
     /// Keeps the name of a message, and of its conversation, if anything was found of them.
     pub fn name_message(&mut self, message: &StoredMessage) {
-        let id = self.leafer.message(&message.key);
+        let id = self.hasher.message(&message.key);
         self.learn(id, &message.key);
         let conversation = message.conversation.as_deref();
-        let id = self.leafer.conversation(conversation);
+        let id = self.hasher.conversation(conversation);
         self.learn(id, conversation.unwrap_or_default());
     }
 

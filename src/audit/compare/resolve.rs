@@ -5,7 +5,7 @@
 
 use super::Comparison;
 use crate::audit::entry::{Entry, Id};
-use crate::audit::leaf::Leafer;
+use crate::audit::message_hasher::MessageHasher;
 use crate::model::StoredMessage;
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +19,7 @@ type Text = (Id, u64, i64);
 #[derive(Debug)]
 pub struct Resolver {
     found: Comparison,
-    leafer: Leafer,
+    hasher: MessageHasher,
     /// Identifiers that have no name yet.
     unnamed: HashSet<Id>,
     /// Keys of messages that are gone, and messages behind the mark that have them.
@@ -53,17 +53,17 @@ impl Resolver {
         if unnamed.is_empty() && !added.into_iter().any(copies) {
             return Err(Box::new(found));
         }
-        let leafer = Leafer::new_like(&found.leafer);
+        let hasher = MessageHasher::new_like(&found.hasher);
         let mut copies = HashMap::new();
         for entry in facts.added.iter().chain(&facts.suspects) {
             if let Some(text) = text(entry) {
-                let is_before = !facts.is_new(leafer.place(entry));
+                let is_before = !facts.is_new(hasher.place(entry));
                 *copies.entry(text).or_default() -= i64::from(is_before);
             }
         }
         Ok(Self {
             gone: facts.removed.iter().map(|entry| entry.message).collect(),
-            leafer,
+            hasher,
             again: Vec::new(),
             unnamed,
             copies,
@@ -72,8 +72,8 @@ impl Resolver {
     }
 
     /// Takes a message, in any order.
-    pub fn take(&mut self, message: &StoredMessage) {
-        let (entry, _) = self.leafer.digest(message);
+    pub fn add(&mut self, message: &StoredMessage) {
+        let (entry, _) = self.hasher.digest(message);
         if self.unnamed.remove(&entry.message) {
             let name = message.key.clone();
             self.found.names.insert(entry.message, name);
@@ -95,8 +95,8 @@ impl Resolver {
     }
 
     /// Takes a conversation that has a row of its own.
-    pub fn take_conversation(&mut self, key: &str) {
-        let id = self.leafer.conversation(Some(key));
+    pub fn add_conversation(&mut self, key: &str) {
+        let id = self.hasher.conversation(Some(key));
         if self.unnamed.remove(&id) {
             self.found.names.insert(id, key.to_owned());
         }

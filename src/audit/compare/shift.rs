@@ -108,7 +108,7 @@ fn shifted(removed: &mut Vec<Entry>, added: &mut Vec<Entry>) -> Shift {
 mod tests {
     use super::super::trials::{TAKEN, compare, settings, snapshot};
     use super::super::{Code, Rules};
-    use crate::audit::taker::Detail;
+    use crate::audit::snapshot_builder::Detail;
     use crate::model::{Role, State, StoredMessage};
 
     /// Two conversations' rows: the items of one, known by their place, and a short other one.

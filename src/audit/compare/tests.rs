@@ -5,7 +5,7 @@ use super::trials::{TAKEN, compare, compare_late, key, settings, snapshot};
 use super::{Allow, Code, Comparer, Comparison, Rules, compare_files};
 use crate::audit::file;
 use crate::audit::file::{Header, Mapping};
-use crate::audit::taker::{Detail, Late, Names, Settings, Taker};
+use crate::audit::snapshot_builder::{Detail, Late, Names, Settings, SnapshotBuilder};
 use crate::model::{Listed, Mark, Role, State, StoredMessage};
 use crate::report::{Severity, Verdict};
 
@@ -384,20 +384,20 @@ fn a_conversation_that_is_deleted_for_the_user_is_lost() {
             let settings = settings(detail);
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("t.cas");
-            let mut taker = Taker::new(&key(), settings).unwrap();
+            let mut builder = SnapshotBuilder::new(&key(), settings).unwrap();
             for message in &chats(40) {
-                taker.take(message, Late::No).unwrap();
+                builder.add(message, Late::No).unwrap();
             }
             for (number, listed) in [(0, Listed::Shown), (3, listed)] {
-                taker
-                    .take_conversation(&format!("c{number}"), listed)
+                builder
+                    .add_conversation(&format!("c{number}"), listed)
                     .unwrap();
             }
             let mut out = std::fs::File::create(&path).unwrap();
             file::write(
                 &mut out,
                 &Header::default(),
-                taker.finish().unwrap(),
+                builder.finish().unwrap(),
                 &key(),
             )
             .unwrap();
@@ -483,9 +483,9 @@ fn a_late_commit_is_no_backfill() {
             let mut comparer =
                 Comparer::new(&snapshot, &Mapping::default(), settings(Detail::Auto)).unwrap();
             for message in &chats(40) {
-                comparer.take(&mut message.clone(), flag).unwrap();
+                comparer.add(&mut message.clone(), flag).unwrap();
             }
-            comparer.take(&mut late.clone(), flag).unwrap();
+            comparer.add(&mut late.clone(), flag).unwrap();
             let found = comparer.finish().unwrap();
             assert_eq!(codes(&found), told);
             assert_eq!(found.totals.late, u64::from(flag == Late::Maybe));
@@ -539,10 +539,10 @@ fn a_conversation_without_messages_is_emptied_or_lost() {
             let mut comparer =
                 Comparer::new(&snapshot, &Mapping::default(), settings(Detail::Auto)).unwrap();
             for message in &chats(30) {
-                comparer.take(&mut message.clone(), Late::No).unwrap();
+                comparer.add(&mut message.clone(), Late::No).unwrap();
             }
             if row {
-                comparer.take_conversation("c3", Listed::Shown).unwrap();
+                comparer.add_conversation("c3", Listed::Shown).unwrap();
             }
             codes(&comparer.finish().unwrap())
         };

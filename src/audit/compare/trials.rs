@@ -5,7 +5,7 @@ use super::{Code, Comparer, Comparison};
 use crate::audit::file;
 use crate::audit::file::{Header, Snapshot};
 use crate::audit::key::Key;
-use crate::audit::taker::{Detail, Late, Settings, Taker};
+use crate::audit::snapshot_builder::{Detail, Late, Settings, SnapshotBuilder};
 use crate::model::{Role, State, StoredMessage};
 use fastrand::Rng;
 use std::collections::BTreeSet;
@@ -46,15 +46,15 @@ impl Deref for Taken {
 pub(super) fn snapshot(messages: &[StoredMessage], settings: Settings) -> Taken {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.cas");
-    let mut taker = Taker::new(&key(), settings).unwrap();
+    let mut builder = SnapshotBuilder::new(&key(), settings).unwrap();
     for message in messages {
-        taker.take(message, Late::No).unwrap();
+        builder.add(message, Late::No).unwrap();
     }
     let mut out = std::fs::File::create(&path).unwrap();
     file::write(
         &mut out,
         &Header::default(),
-        taker.finish().unwrap(),
+        builder.finish().unwrap(),
         &key(),
     )
     .unwrap();
@@ -77,12 +77,12 @@ pub(super) fn compare_late(
 ) -> Comparison {
     let mut comparer = Comparer::new(before, &Default::default(), settings(Detail::Auto)).unwrap();
     for message in messages {
-        comparer.take(&mut message.clone(), late(message)).unwrap();
+        comparer.add(&mut message.clone(), late(message)).unwrap();
     }
     match comparer.finish().unwrap().resolver() {
         Err(found) => *found,
         Ok(mut resolver) => {
-            messages.iter().for_each(|message| resolver.take(message));
+            messages.iter().for_each(|message| resolver.add(message));
             resolver.finish()
         }
     }

@@ -54,10 +54,10 @@ pub use read::{Snapshot, Stream, open};
 pub use write::write;
 
 use super::evidence::Evidence;
-use super::taker::Summary;
+use super::snapshot_builder::Summary;
 use serde::{Deserialize, Serialize};
 
-/// What the taker of a snapshot says about the store.
+/// What the builder of a snapshot says about the store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// The program's version.

@@ -9,8 +9,8 @@ use crate::audit::entry::{Entry, Id};
 use crate::audit::key::{Key, hex};
 use crate::audit::open::{Open, Text};
 use crate::audit::sketch::Cell;
+use crate::audit::snapshot_builder::Summary;
 use crate::audit::spill::{Field, Record};
-use crate::audit::taker::Summary;
 use crate::audit::tally::Tally;
 use crate::stop::Stop;
 use anyhow::Context;
@@ -24,7 +24,7 @@ use std::{fs, vec};
 /// A snapshot whose head and end were read and checked.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// What the taker said about the store.
+    /// What the builder said about the store.
     pub header: Header,
     /// The store as a whole.
     pub summary: Summary,

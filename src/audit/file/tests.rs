@@ -4,7 +4,7 @@
 use super::{Footer, Header, Mapping, Section, Snapshot, Store, open, write};
 use crate::audit::evidence::Evidence;
 use crate::audit::key::Key;
-use crate::audit::taker::{Detail, Late, Names, Settings, Summary, Taker};
+use crate::audit::snapshot_builder::{Detail, Late, Names, Settings, SnapshotBuilder, Summary};
 use crate::model::{Engine, Role, StoredMessage};
 use crate::stop::Stop;
 use proptest::prelude::ProptestConfig;
@@ -39,7 +39,7 @@ fn take(path: &Path, messages: usize, detail: Detail, names: Names) -> String {
         names,
         ..Settings::at(1_700_000_000_000_000)
     };
-    let mut taker = Taker::new(&key(), settings).unwrap();
+    let mut builder = SnapshotBuilder::new(&key(), settings).unwrap();
     for number in 0..messages {
         let message = StoredMessage {
             conversation: Some(format!("talk-{}", number % 10)),
@@ -47,10 +47,10 @@ fn take(path: &Path, messages: usize, detail: Detail, names: Names) -> String {
             time: Some(1_600_000_000_000_000),
             ..StoredMessage::new(format!("note-{number}"), Role::User, "my secret words")
         };
-        taker.take(&message, Late::No).unwrap();
+        builder.add(&message, Late::No).unwrap();
     }
     let mut out = fs::File::create(path).unwrap();
-    write(&mut out, &header(), taker.finish().unwrap(), &key()).unwrap()
+    write(&mut out, &header(), builder.finish().unwrap(), &key()).unwrap()
 }
 
 /// Reads all of it.

@@ -6,8 +6,8 @@ use super::frame::{
 };
 use super::{Footer, Header, Section};
 use crate::audit::key::{Key, fill, hex};
+use crate::audit::snapshot_builder::{Kept, Parts};
 use crate::audit::spill::Record;
-use crate::audit::taker::{Kept, Parts};
 use crate::audit::tally::Tally;
 use std::fs::File;
 use std::io;

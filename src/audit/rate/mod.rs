@@ -125,7 +125,7 @@ impl Rate {
     }
 
     /// Counts the questions of a conversation.
-    pub fn take(&mut self, messages: &[StoredMessage]) {
+    pub fn add(&mut self, messages: &[StoredMessage]) {
         for asked in asked(messages) {
             let Some(time) = asked.question.time else {
                 self.undated += 1;
@@ -195,7 +195,7 @@ mod tests {
             time: None,
             ..question(0)
         };
-        rate.take(&[
+        rate.add(&[
             question(1_049),
             question(1_050),
             answer,

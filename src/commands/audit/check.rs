@@ -1,7 +1,7 @@
 //! `chatctl audit check`: arguments and wiring.
 
 use crate::audit::checks;
-use crate::audit::checks::{Asked, Check, Ground};
+use crate::audit::checks::{Asked, Check, CheckContext};
 use crate::commands::Env;
 use crate::commands::chats::Chats;
 use crate::commands::moment::span;
@@ -104,7 +104,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
         accepted,
         expected: expected(args, &chats, env)?,
     };
-    let ground = Ground {
+    let context = CheckContext {
         db: chats.db.as_ref(),
         schema: &chats.schema,
         mapping: &chats.mapping,
@@ -112,7 +112,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
     };
     env.progress.doing("reading every conversation".to_owned());
     let ran = tokio::select! {
-        ran = checks::run(&checks, !args.check.is_empty(), &ground, &mut report) => ran,
+        ran = checks::run(&checks, !args.check.is_empty(), &context, &mut report) => ran,
         () = env.until_interrupted() => Err(Stop::interrupted().into()),
     };
     env.progress.done();

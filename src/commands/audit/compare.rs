@@ -7,7 +7,7 @@ use crate::audit::compare::{Resolver, Rules};
 use crate::audit::evidence::judge;
 use crate::audit::evidence::judge::{Kept, Rows};
 use crate::audit::file::Snapshot;
-use crate::audit::live::{Audience, Live};
+use crate::audit::live::{Live, Visitor};
 use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
 use crate::commands::{Done, Env};
 use crate::model::{Listed, StoredMessage};
@@ -160,9 +160,9 @@ struct Comparing<'e> {
     messages: u64,
 }
 
-impl Audience for Comparing<'_> {
+impl Visitor for Comparing<'_> {
     fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>> {
-        self.comparer.take_conversation(key, listed)?;
+        self.comparer.add_conversation(key, listed)?;
         Ok(self.pace.conversation())
     }
 
@@ -172,7 +172,7 @@ impl Audience for Comparing<'_> {
         late: Late,
     ) -> anyhow::Result<ControlFlow<()>> {
         self.messages += 1;
-        self.comparer.take(message, late)?;
+        self.comparer.add(message, late)?;
         Ok(self.pace.message())
     }
 }
@@ -182,14 +182,14 @@ struct Naming<'e> {
     pace: look::Pace<'e>,
 }
 
-impl Audience for Naming<'_> {
+impl Visitor for Naming<'_> {
     fn conversation(&mut self, key: &str, _: Listed) -> anyhow::Result<ControlFlow<()>> {
-        self.resolver.take_conversation(key);
+        self.resolver.add_conversation(key);
         Ok(self.pace.conversation())
     }
 
     fn message(&mut self, message: &mut StoredMessage, _: Late) -> anyhow::Result<ControlFlow<()>> {
-        self.resolver.take(message);
+        self.resolver.add(message);
         Ok(self.pace.message())
     }
 }

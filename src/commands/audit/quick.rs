@@ -2,7 +2,7 @@
 
 use super::look;
 use crate::audit::file::Snapshot;
-use crate::audit::live::{Latecomers, Live};
+use crate::audit::live::{LateCommits, Live};
 use crate::audit::{Comparison, Key, Late, Parts, Settings, Sums, file};
 use crate::commands::Env;
 use crate::model::{Listed, StoredMessage};
@@ -37,7 +37,7 @@ pub(super) async fn taken(
     )
     .await?;
     let mut sums = Sums::new(key, settings, mark, end)?;
-    let (mut conversations, late) = (0, Latecomers::default());
+    let (mut conversations, late) = (0, LateCommits::default());
     // What came after the mark is in the tail.
     let ends = Ends {
         mark,
@@ -47,7 +47,7 @@ pub(super) async fn taken(
     };
     read(env, live, &ends, &mut |it| match it {
         It::Tail(message, late) => Ok(sums.take_tail(message, late)?),
-        It::Conversation(key, listed) => Ok(sums.take_conversation(key, listed)?),
+        It::Conversation(key, listed) => Ok(sums.add_conversation(key, listed)?),
         It::Sum(of) => {
             conversations += 1;
             Ok(sums.take(of.conversation, of.sum, of.messages, of.grown)?)
@@ -63,7 +63,7 @@ pub(super) async fn compared(
     before: &Snapshot,
     live: &Live,
     settings: Settings,
-    late: &Latecomers,
+    late: &LateCommits,
 ) -> anyhow::Result<(Comparison, u64)> {
     usable(live)?;
     before.fits(&mapping(live))?;
@@ -79,7 +79,7 @@ pub(super) async fn compared(
     let mut messages = 0;
     read(env, live, &ends, &mut |it| match it {
         It::Tail(message, late) => Ok(sums.take_tail(message, late)?),
-        It::Conversation(key, listed) => Ok(sums.take_conversation(key, listed)?),
+        It::Conversation(key, listed) => Ok(sums.add_conversation(key, listed)?),
         It::Sum(of) => {
             messages += of.messages + of.grown;
             Ok(sums.take(of.conversation, of.sum, of.messages, of.grown)?)
@@ -125,7 +125,7 @@ fn usable(live: &Live) -> Result<(), Stop> {
 struct Ends<'a> {
     mark: i64,
     end: i64,
-    late: &'a Latecomers,
+    late: &'a LateCommits,
     running: &'a [(u64, u64)],
 }
 

@@ -3,8 +3,10 @@
 use super::look::Look;
 use super::{look, quick};
 use crate::audit;
-use crate::audit::live::{Audience, Latecomers, Live};
-use crate::audit::{Background, Detail, Key, Names, Parts, Settings, Summary, Taker, file};
+use crate::audit::live::{LateCommits, Live, Visitor};
+use crate::audit::{
+    Background, Detail, Key, Names, Parts, Settings, SnapshotBuilder, Summary, file,
+};
 use crate::commands::{Done, Env};
 use crate::model::Listed;
 use crate::report::{Report, Verdict};
@@ -166,27 +168,27 @@ async fn read(args: &Args, env: &Env, live: &Live, key: &Key) -> anyhow::Result<
         settings.names = Names::Kept;
     }
     let mut all = All {
-        taker: Background::start(Taker::new(key, settings)?)?,
+        builder: Background::start(SnapshotBuilder::new(key, settings)?)?,
         pace: look::Pace::new(env, live).await,
         conversations: 0,
     };
-    if live.read(&Latecomers::default(), &mut all).await? {
-        Ok((all.taker.finish()?, all.conversations))
+    if live.read(&LateCommits::default(), &mut all).await? {
+        Ok((all.builder.finish()?, all.conversations))
     } else {
         Err(Stop::interrupted().into())
     }
 }
 
 struct All<'e> {
-    taker: Background,
+    builder: Background,
     pace: look::Pace<'e>,
     conversations: u64,
 }
 
-impl Audience for All<'_> {
+impl Visitor for All<'_> {
     fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>> {
         self.conversations += 1;
-        self.taker.take_conversation(key, listed)?;
+        self.builder.add_conversation(key, listed)?;
         Ok(self.pace.conversation())
     }
 
@@ -195,7 +197,7 @@ impl Audience for All<'_> {
         message: &mut crate::model::StoredMessage,
         late: audit::Late,
     ) -> anyhow::Result<ControlFlow<()>> {
-        self.taker.take(message, late)?;
+        self.builder.add(message, late)?;
         Ok(self.pace.message())
     }
 }

@@ -8,7 +8,7 @@ mod reader;
 mod safety;
 mod sentinel;
 mod session;
-mod steady;
+mod snapshot_read;
 
 pub(super) use session::open_copy;
 
@@ -21,8 +21,8 @@ pub(super) static BACKEND: Backend = Backend {
     open: |target, _| {
         Box::pin(async move { Ok(Box::new(reader::MySql::open(target).await?) as Box<dyn Db>) })
     },
-    open_steady: |target, tables, limit, count| {
-        Box::pin(steady::open(target, tables, limit, count))
+    open_snapshot_read: |target, tables, limit, count| {
+        Box::pin(snapshot_read::open(target, tables, limit, count))
     },
     open_session: session::open,
     judge: |target, statements| {

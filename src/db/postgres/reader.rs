@@ -2,7 +2,7 @@
 
 use super::catalog::CATALOG;
 use super::error::write_error;
-use super::{query as queries, steady};
+use super::{query as queries, snapshot_read};
 use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
 use crate::model::{Cell, Table};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
@@ -112,7 +112,7 @@ impl Db for Postgres {
     }
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
-        Box::pin(steady::scan(&self.target, sql, args, each))
+        Box::pin(snapshot_read::scan(&self.target, sql, args, each))
     }
 
     fn query(&self, query: Query) -> Tried<'_, ()> {

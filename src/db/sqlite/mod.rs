@@ -7,7 +7,7 @@ mod query;
 mod reader;
 mod sentinel;
 mod session;
-mod steady;
+mod snapshot_read;
 
 pub use file::{stop_reading, where_else};
 pub use session::overwrite;
@@ -23,8 +23,8 @@ pub(super) static BACKEND: Backend = Backend {
             Ok(Box::new(reader::Sqlite::open(target, reading).await?) as Box<dyn Db>)
         })
     },
-    open_steady: |target, _, limit, count| {
-        Box::pin(async move { steady::open(target, limit, count) })
+    open_snapshot_read: |target, _, limit, count| {
+        Box::pin(async move { snapshot_read::open(target, limit, count) })
     },
     open_session: session::open,
     judge: |target, statements| {

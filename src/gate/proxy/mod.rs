@@ -54,7 +54,7 @@ pub struct Proxy {
 }
 
 /// What a connection needs.
-struct Ground {
+struct ConnectionContext {
     protocol: Protocol,
     upstream: Upstream,
     queue: Arc<Queue>,
@@ -90,7 +90,7 @@ impl Proxy {
     ) -> anyhow::Result<Self> {
         let (protocol, login) = protocol(target)?;
         let queue = Arc::new(Queue::new(max_hold));
-        let ground = Arc::new(Ground {
+        let context = Arc::new(ConnectionContext {
             protocol,
             upstream: upstream(protocol, &login)?,
             queue: Arc::clone(&queue),
@@ -104,7 +104,7 @@ impl Proxy {
                         .hint("give another address with --database-listen")
                 })?;
                 let address = listener.local_addr()?;
-                serving.spawn(accept_tcp(listener, ground));
+                serving.spawn(accept_tcp(listener, context));
                 (address, None)
             }
             Listen::Unix(path) => {
@@ -115,7 +115,7 @@ impl Proxy {
                     ))
                     .hint("remove the file if no program uses it, or give another path")
                 })?;
-                serving.spawn(accept_unix(listener, ground));
+                serving.spawn(accept_unix(listener, context));
                 (SocketAddr::from(([0, 0, 0, 0], 0)), Some(path.clone()))
             }
         };
@@ -261,7 +261,7 @@ fn upstream(protocol: Protocol, login: &Login) -> anyhow::Result<Upstream> {
     )
 }
 
-async fn accept_tcp(listener: TcpListener, ground: Arc<Ground>) {
+async fn accept_tcp(listener: TcpListener, context: Arc<ConnectionContext>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -270,7 +270,7 @@ async fn accept_tcp(listener: TcpListener, ground: Arc<Ground>) {
                 if let Ok((stream, _)) = accepted
                     && let Ok(raw) = Raw::tcp(stream)
                 {
-                    connections.spawn(serve(raw, Arc::clone(&ground)));
+                    connections.spawn(serve(raw, Arc::clone(&context)));
                 }
             }
             // Reaped so that a long run does not collect them.
@@ -279,13 +279,13 @@ async fn accept_tcp(listener: TcpListener, ground: Arc<Ground>) {
     }
 }
 
-async fn accept_unix(listener: UnixListener, ground: Arc<Ground>) {
+async fn accept_unix(listener: UnixListener, context: Arc<ConnectionContext>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(Raw::Unix(stream), Arc::clone(&ground)));
+                    connections.spawn(serve(Raw::Unix(stream), Arc::clone(&context)));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -294,19 +294,19 @@ async fn accept_unix(listener: UnixListener, ground: Arc<Ground>) {
 }
 
 /// A connection that breaks, or can't be read, ends; the others go on.
-async fn serve(client: Raw, ground: Arc<Ground>) {
-    let Ground {
+async fn serve(client: Raw, context: Arc<ConnectionContext>) {
+    let ConnectionContext {
         protocol,
         upstream,
         queue,
         acceptor,
-    } = &*ground;
+    } = &*context;
     let queue = Arc::clone(queue);
     let ended = match protocol {
         Protocol::Postgres => postgres::serve(client, upstream, queue, acceptor).await,
         Protocol::Mysql => mysql::serve(client, upstream, queue, acceptor).await,
     };
     if let Err(error) = ended {
-        ground.queue.broke(format!("{error:#}"));
+        context.queue.broke(format!("{error:#}"));
     }
 }

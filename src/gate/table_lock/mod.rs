@@ -4,24 +4,24 @@
 mod mysql;
 pub(super) mod postgres;
 
-use super::{Gate, Ground, How, Kind};
+use super::{Gate, How, Kind, LockTarget};
 use crate::model::Engine;
 
 pub(super) const KIND: Kind = Kind {
     name: "table-lock",
     engines: &[Engine::Postgres, Engine::Mysql],
     what: "every write to the table of answers, of everybody",
-    how: How::Lock(|ground| Box::pin(open(ground))),
+    how: How::Lock(|on| Box::pin(open(on))),
 };
 
 /// A server that sends its marker between its statement and its commit is not told from a right one.
 const ONLY_WRITES: &str = "a table lock holds back the statement that writes the answer and not its commit: the \
      final marker may have been sent between the two. A gate that holds commits back can prove the order";
 
-async fn open(ground: Ground<'_>) -> anyhow::Result<Box<dyn Gate>> {
-    match ground.db.target().engine() {
-        Engine::Postgres => postgres::open(ground).await,
-        Engine::Mysql => mysql::open(ground).await,
+async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
+    match on.db.target().engine() {
+        Engine::Postgres => postgres::open(on).await,
+        Engine::Mysql => mysql::open(on).await,
         Engine::Sqlite => anyhow::bail!("SQLite has no lock of a table"),
     }
 }

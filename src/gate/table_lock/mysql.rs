@@ -1,7 +1,7 @@
 //! The lock of a table on MariaDB.
 
 use super::super::turnstile::{CLOSE_WAIT, GRACE, Lock};
-use super::super::{Gate, Ground, turnstile};
+use super::super::{Gate, LockTarget, turnstile};
 use super::{KIND, ONLY_WRITES};
 use crate::db::{Tried, WriteError, Writer};
 use std::time::Duration;
@@ -11,12 +11,12 @@ const WAITS: &str = "db = DATABASE() AND state = 'Waiting for table metadata loc
 
 /// `READ` keeps writers out and no reader. A writer that waits goes before a reader's lock that is
 /// asked for later.
-pub(super) async fn open(ground: Ground<'_>) -> anyhow::Result<Box<dyn Gate>> {
-    let db = ground.db;
+pub(super) async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
+    let db = on.db;
     let look = db.writer(CLOSE_WAIT).await?;
     let lock = MysqlLock {
-        table: db.quote(ground.answers()?.table),
-        idle: (ground.max_hold + GRACE).as_secs(),
+        table: db.quote(on.answers()?.table),
+        idle: (on.max_hold + GRACE).as_secs(),
     };
     let gate = turnstile::connect(db, KIND.name, Box::new(lock), look, &[]).await?;
     Ok(Box::new(gate))

@@ -1,15 +1,15 @@
 //! The lock of a table on PostgreSQL, and what every lock there has in common.
 
 use super::super::turnstile::{CLOSE_WAIT, GRACE, Lock};
-use super::super::{Gate, Ground, turnstile};
+use super::super::{Gate, LockTarget, turnstile};
 use super::{KIND, ONLY_WRITES};
 use crate::db::{Db, Tried, Writer};
 use std::time::Duration;
 
 /// `SHARE ROW EXCLUSIVE` keeps writers out, and itself, and no reader: not even `FOR UPDATE`.
-pub(super) async fn open(ground: Ground<'_>) -> anyhow::Result<Box<dyn Gate>> {
-    let db = ground.db;
-    let table = db.quote(ground.answers()?.table);
+pub(super) async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
+    let db = on.db;
+    let table = db.quote(on.answers()?.table);
     let look = db.writer(CLOSE_WAIT).await?;
     let lock = PostgresLock {
         take: format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"),
@@ -22,7 +22,7 @@ pub(super) async fn open(ground: Ground<'_>) -> anyhow::Result<Box<dyn Gate>> {
         proves: Err(ONLY_WRITES),
         clear: None,
     };
-    connect(db, KIND.name, lock, look, ground.max_hold).await
+    connect(db, KIND.name, lock, look, on.max_hold).await
 }
 
 /// A turnstile by a lock of PostgreSQL.

@@ -2,7 +2,7 @@
 
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{commands, regex, start_files, start_of};
 use crate::report::Severity;
 use regex::Regex;
@@ -36,18 +36,18 @@ static COMMANDS: LazyLock<[(Regex, &str, &str); 3]> = LazyLock::new(|| {
     ]
 });
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     for command in commands(file, tree) {
         for (pattern, harm, help) in COMMANDS.iter() {
             if let Some(found) = pattern.find(&command.text) {
                 let start = start_of(command);
-                let mut hit = Hit::new(
+                let mut violation = Violation::new(
                     command.at + found.start(),
                     format!("{harm}, {}", start.words),
                     *help,
                 );
-                hit.severity = start.softer;
-                hits.add(file, hit);
+                violation.severity = start.softer;
+                violations.add(file, violation);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::super::language::Language;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{at_start, code_that_may_start, commands, regex, start_files, start_of};
 use crate::report::Severity;
 use regex::Regex;
@@ -40,7 +40,7 @@ fn files(file: &SourceFile) -> bool {
 
 const HELP: &str = "remove the call; keep the file, and change its tables by migrations";
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     for command in commands(file, tree) {
         // An image is built from a clean folder; what is removed there was never in use.
         let build = command.text.trim_start().starts_with("RUN ");
@@ -51,9 +51,9 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
             let start = start_of(command);
             let at = found.get(1).map_or(0, |group| group.start());
             let harm = format!("`{}` deletes the database {}", found[1].trim(), start.words);
-            let mut hit = Hit::new(command.at + at, harm, HELP);
-            hit.severity = start.softer;
-            hits.add(file, hit);
+            let mut violation = Violation::new(command.at + at, harm, HELP);
+            violation.severity = start.softer;
+            violations.add(file, violation);
         }
     }
     if !file.language.is_code() {
@@ -81,9 +81,9 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
             );
             // `if os.path.exists(DB_PATH): os.remove(DB_PATH)` is not a condition of anybody's choice.
             let exists = start.words.contains("xists") || start.words.contains("is_file");
-            let mut hit = Hit::new(whole.start(), harm, HELP);
-            hit.severity = start.softer.filter(|_| !exists);
-            hits.add(file, hit);
+            let mut violation = Violation::new(whole.start(), harm, HELP);
+            violation.severity = start.softer.filter(|_| !exists);
+            violations.add(file, violation);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::super::language::Language;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{at_start, code_that_may_start, commands, regex, start_files, start_of};
 use crate::report::Severity;
 use regex::Regex;
@@ -42,7 +42,7 @@ fn harm(what: &str, when: &str) -> String {
 
 const HELP: &str = "remove the command; run `python manage.py migrate` alone at start";
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     for command in commands(file, tree) {
         for found in COMMAND.captures_iter(&command.text) {
             let what = found
@@ -51,9 +51,9 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
                 .map_or("", |what| what.as_str());
             let start = start_of(command);
             let at = found.get(0).map_or(0, |whole| whole.start());
-            let mut hit = Hit::new(command.at + at, harm(what, &start.words), HELP);
-            hit.severity = start.softer;
-            hits.add(file, hit);
+            let mut violation = Violation::new(command.at + at, harm(what, &start.words), HELP);
+            violation.severity = start.softer;
+            violations.add(file, violation);
         }
     }
     if file.language != Language::Python {
@@ -66,9 +66,9 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
             .or_else(|| found.get(2))
             .map_or("", |what| what.as_str());
         if let Some(start) = at_start(file, tree, at) {
-            let mut hit = Hit::new(at, harm(what, &start.words), HELP);
-            hit.severity = start.softer;
-            hits.add(file, hit);
+            let mut violation = Violation::new(at, harm(what, &start.words), HELP);
+            violation.severity = start.softer;
+            violations.add(file, violation);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::super::language::Language;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{at_start, code_that_may_start, regex};
 use crate::report::Severity;
 use regex::Regex;
@@ -26,7 +26,7 @@ fn files(file: &SourceFile) -> bool {
     code_that_may_start(file) && file.language == Language::Python
 }
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     let bare = file.bare();
     for found in DROP.captures_iter(bare) {
         let whole = found.get(0).expect("group 0 is the match");
@@ -51,13 +51,13 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
                 }
                 _ => "every table".to_owned(),
             };
-            let mut hit = Hit::new(
+            let mut violation = Violation::new(
                 whole.start(),
                 format!("`{name}` drops {tables} {}", start.words),
                 "remove the call; change tables by migrations, and drop them in tests only",
             );
-            hit.severity = start.softer;
-            hits.add(file, hit);
+            violation.severity = start.softer;
+            violations.add(file, violation);
         }
     }
 }

@@ -5,7 +5,7 @@ use super::super::language::Language;
 use super::super::roles::Role;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{regex, strings};
 use crate::report::Severity;
 use regex::Regex;
@@ -41,7 +41,7 @@ fn files(file: &SourceFile) -> bool {
     file.language == Language::Sql && !matches!(file.role, Role::Test | Role::Migration)
 }
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     let reader = reader(file, tree);
     let once = ONCE.is_match(&file.relative) || mounted(file, tree);
     let named = INIT.is_match(file.name()) && file.role != Role::Seed;
@@ -63,7 +63,7 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
             }
             (None, false) => "whenever the file is read",
         };
-        let mut hit = Hit::new(
+        let mut violation = Violation::new(
             statement.start(),
             format!(
                 "`{}` deletes `{table}` {when}",
@@ -72,10 +72,10 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
             "write `CREATE TABLE IF NOT EXISTS` without the drop, and change tables by migrations",
         );
         match &reader {
-            Some(reader) => hit = hit.fact(format!("it is read by {reader}")),
-            None => hit = hit.only(Severity::Warning),
+            Some(reader) => violation = violation.fact(format!("it is read by {reader}")),
+            None => violation = violation.only(Severity::Warning),
         }
-        hits.add(file, hit);
+        violations.add(file, violation);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{at_start, code_that_may_start, regex, strings};
 use crate::report::Severity;
 use regex::Regex;
@@ -35,7 +35,7 @@ static SCRATCH: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     // A rebuild renames; it moves rows and loses none.
     let mut report = |at: usize, what: &str, object: &str| {
         let rebuild = file
@@ -59,13 +59,13 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
         let Some(start) = at_start(file, tree, at) else {
             return;
         };
-        let mut hit = Hit::new(
+        let mut violation = Violation::new(
             at,
             format!("`{what}` deletes {object} {}", start.words),
             "remove the statement; change tables by migrations that keep their rows",
         );
-        hit.severity = start.softer;
-        hits.add(file, hit);
+        violation.severity = start.softer;
+        violations.add(file, violation);
     };
     for (at, text) in strings(file) {
         for found in STATEMENT.captures_iter(text) {

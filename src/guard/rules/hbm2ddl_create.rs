@@ -3,7 +3,7 @@
 use super::super::language::Language;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{application_code, regex, settings};
 use crate::report::Severity;
 use regex::Regex;
@@ -37,7 +37,7 @@ fn files(file: &SourceFile) -> bool {
     settings(file) || (application_code(file) && file.language == Language::Jvm)
 }
 
-fn check(file: &SourceFile, _: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, _: &Tree, violations: &mut Violations<'_>) {
     let code = file.code();
     for found in SETTING.captures_iter(code) {
         let (Some(key), Some(value)) = (found.get(1), found.get(2)) else {
@@ -65,12 +65,12 @@ fn check(file: &SourceFile, _: &Tree, hits: &mut Hits<'_>) {
         };
         let name = file.name();
         let softer = DEVELOPMENT.is_match(name) || line.starts_with("%dev.");
-        let mut hit = Hit::new(
+        let mut violation = Violation::new(
             key.start(),
             format!("`{} = {}` {harm}", key.as_str(), value.as_str()),
             "set it to `validate`, and change the schema with Flyway or Liquibase",
         );
-        hit.severity = softer.then_some(Severity::Warning);
-        hits.add(file, hit);
+        violation.severity = softer.then_some(Severity::Warning);
+        violations.add(file, violation);
     }
 }

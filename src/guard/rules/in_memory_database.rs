@@ -2,7 +2,7 @@
 
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{application_code, regex, settings};
 use crate::report::Severity;
 use regex::Regex;
@@ -43,7 +43,7 @@ fn files(file: &SourceFile) -> bool {
     application_code(file) || settings(file)
 }
 
-fn check(file: &SourceFile, _: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, _: &Tree, violations: &mut Violations<'_>) {
     let code = file.code();
     let urls = URL
         .find_iter(code)
@@ -80,12 +80,12 @@ fn check(file: &SourceFile, _: &Tree, hits: &mut Hits<'_>) {
         } else {
             format!("the database is `{url}`: every restart loses every row")
         };
-        let mut hit = Hit::new(
+        let mut violation = Violation::new(
             at,
             harm,
             "name a database that stays; let a missing setting stop the start",
         );
-        hit.severity = fallback.then_some(Severity::Warning);
-        hits.add(file, hit);
+        violation.severity = fallback.then_some(Severity::Warning);
+        violations.add(file, violation);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{at_start, code_that_may_start, commands, regex, start_files, strings};
 use crate::report::Severity;
 use regex::Regex;
@@ -31,22 +31,22 @@ fn files(file: &SourceFile) -> bool {
     code_that_may_start(file) || start_files(file)
 }
 
-fn hit(at: usize, said: &str, words: &str) -> Hit {
-    Hit::new(
+fn violation(at: usize, said: &str, words: &str) -> Violation {
+    Violation::new(
         at,
         format!("the log says \"{}\" {words}", said.trim_start_matches('[')),
         "check what is dropped there, and remove it; if nothing is dropped, remove the message",
     )
 }
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     for command in commands(file, tree) {
         if let Some(found) = SAYS.find(&command.text)
             && command.text.contains("echo")
         {
-            hits.add(
+            violations.add(
                 file,
-                hit(command.at + found.start(), found.as_str(), "at each start"),
+                violation(command.at + found.start(), found.as_str(), "at each start"),
             );
         }
     }
@@ -67,7 +67,10 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
             continue;
         }
         if let Some(start) = at_start(file, tree, at) {
-            hits.add(file, hit(at + found.start(), found.as_str(), &start.words));
+            violations.add(
+                file,
+                violation(at + found.start(), found.as_str(), &start.words),
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use super::super::language::Language;
 use super::super::registered::create_alls;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::application_code;
 use crate::report::Severity;
 
@@ -20,7 +20,7 @@ fn files(file: &SourceFile) -> bool {
     application_code(file) && file.language == Language::Python
 }
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     if !file.bare().contains("create_all") {
         return;
     }
@@ -33,16 +33,16 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
             let home = &tree.files[model.file];
             let place = home.place(model.at);
             let name = &model.name;
-            let mut hit = Hit::new(
+            let mut violation = Violation::new(
                 call.at,
                 format!("`create_all` never creates the table of `{name}` ({place}): nothing imports it before the call, and everything saved there is lost"),
                 format!("import `{name}` before `create_all`, in the same function or module"),
             )
             .fact(format!("{place}: {}", home.line_at(model.at)));
-            hit.subject = Some(format!("table model `{name}` ({place})"));
+            violation.subject = Some(format!("table model `{name}` ({place})"));
             // With migrations `create_all` is not what the tables rest on.
-            hit.severity = call.has_migrations.then_some(Severity::Warning);
-            hits.add(file, hit);
+            violation.severity = call.has_migrations.then_some(Severity::Warning);
+            violations.add(file, violation);
         }
         if !call.by_luck.is_empty() {
             let names: Vec<_> = call
@@ -50,7 +50,7 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
                 .iter()
                 .map(|model| format!("`{}`", model.name))
                 .collect();
-            let hit = Hit::new(
+            let violation = Violation::new(
                 call.at,
                 format!(
                     "`create_all` makes the tables of {} only because another module happens to import them first",
@@ -58,7 +58,7 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
                 ),
                 "import the models next to `create_all`, so that no change elsewhere leaves a table out",
             );
-            hits.add(file, hit.only(Severity::Note));
+            violations.add(file, violation.only(Severity::Note));
         }
     }
 }

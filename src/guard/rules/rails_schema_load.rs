@@ -4,7 +4,7 @@ use super::super::language::Language;
 use super::super::roles::Role;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{commands, regex, start_files, start_of};
 use crate::report::Severity;
 use regex::Regex;
@@ -39,18 +39,18 @@ fn files(file: &SourceFile) -> bool {
     start_files(file) || ruby
 }
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     for command in commands(file, tree) {
         let start = start_of(command);
         if let Some(found) = UNPROTECTED.captures(&command.text) {
             let name = found.get(1).expect("the pattern has the group");
-            let mut hit = Hit::new(
+            let mut violation = Violation::new(
                 command.at + name.start(),
                 "`DISABLE_DATABASE_ENVIRONMENT_CHECK` takes away the guard that keeps Rails from dropping a production database",
                 "remove the variable from what starts or deploys the application",
             );
-            hit.severity = start.softer;
-            hits.add(file, hit);
+            violation.severity = start.softer;
+            violations.add(file, violation);
         }
         // Sequelize's commands bear the same names.
         let foreign = command.text.contains("sequelize") || command.text.contains("knex");
@@ -62,13 +62,13 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
                 "db:truncate_all" | "db:seed:replant" => "empties every table",
                 _ => "drops every table that the schema names, and creates it again, empty",
             };
-            let mut hit = Hit::new(
+            let mut violation = Violation::new(
                 command.at + task.start(),
                 format!("`{name}` {harm} {}", start.words),
                 "run `bin/rails db:prepare` instead: it creates what is missing and migrates the rest",
             );
-            hit.severity = start.softer;
-            hits.add(file, hit);
+            violation.severity = start.softer;
+            violations.add(file, violation);
         }
     }
     if file.language != Language::Ruby {
@@ -77,13 +77,13 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
     for found in FORCE.find_iter(file.code()) {
         let table = TABLE.captures(found.as_str());
         let table = table.map_or_else(|| "a table".to_owned(), |name| format!("`{}`", &name[1]));
-        let mut hit = Hit::new(
+        let mut violation = Violation::new(
             found.start(),
             format!("`create_table` with `force` drops {table} with its rows if it exists"),
             "remove `force`; use `if_not_exists: true` where the table may be there",
         );
         // A migration runs once.
-        hit.severity = (file.role == Role::Migration).then_some(Severity::Warning);
-        hits.add(file, hit);
+        violation.severity = (file.role == Role::Migration).then_some(Severity::Warning);
+        violations.add(file, violation);
     }
 }

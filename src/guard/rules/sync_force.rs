@@ -4,7 +4,7 @@ use super::super::language::Language;
 use super::super::source_file::SourceFile;
 use super::super::startup::When;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{application_code, regex};
 use crate::report::Severity;
 use regex::Regex;
@@ -28,7 +28,7 @@ fn files(file: &SourceFile) -> bool {
     application_code(file) && file.language == Language::JavaScript
 }
 
-fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
     let sync = SYNC.captures_iter(file.bare());
     let drop = DROP.captures_iter(file.bare());
     for found in sync.chain(drop) {
@@ -57,8 +57,8 @@ fn check(file: &SourceFile, tree: &Tree, hits: &mut Hits<'_>) {
                 softer,
             ),
         };
-        let mut hit = Hit::new(name.start(), harm, help);
-        hit.severity = softer;
-        hits.add(file, hit);
+        let mut violation = Violation::new(name.start(), harm, help);
+        violation.severity = softer;
+        violations.add(file, violation);
     }
 }

@@ -3,7 +3,7 @@
 use super::super::language::Language;
 use super::super::source_file::SourceFile;
 use super::super::tree::Tree;
-use super::super::{Hit, Hits, Pattern};
+use super::super::{Pattern, Violation, Violations};
 use super::{application_code, regex, settings};
 use crate::report::Severity;
 use regex::Regex;
@@ -29,7 +29,7 @@ fn files(file: &SourceFile) -> bool {
     (application_code(file) && file.language == Language::JavaScript) || settings(file)
 }
 
-fn check(file: &SourceFile, _: &Tree, hits: &mut Hits<'_>) {
+fn check(file: &SourceFile, _: &Tree, violations: &mut Violations<'_>) {
     let text = if file.language.is_code() {
         file.bare()
     } else {
@@ -72,8 +72,8 @@ fn check(file: &SourceFile, _: &Tree, hits: &mut Hits<'_>) {
         {
             continue;
         }
-        let mut hit = Hit::new(name.start(), harm, help);
-        hit.severity = (!around.is_empty()).then_some(Severity::Warning);
-        hits.add(file, hit);
+        let mut violation = Violation::new(name.start(), harm, help);
+        violation.severity = (!around.is_empty()).then_some(Severity::Warning);
+        violations.add(file, violation);
     }
 }

@@ -1,6 +1,6 @@
 //! `ADD COLUMN … NOT NULL` without a default. For PostgreSQL squawk says it.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{UNKNOWN_TO_SQUAWK, actions, list};
 use crate::report::Severity;
 use crate::sql::{AlterAction, Dialect};
@@ -13,12 +13,12 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
     let Some(table) = facts
         .table
         .as_ref()
-        .filter(|table| !here.is_made_here(table))
+        .filter(|table| !context.is_made_here(table))
     else {
         return;
     };
@@ -37,13 +37,13 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     if columns.is_empty() {
         return;
     }
-    let what = match here.script.dialect {
+    let what = match context.script.dialect {
         Dialect::Sqlite => "SQLite refuses it, even when the table is empty",
         _ => "every existing row gets `''` or 0, which nobody chose",
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "{} of `{table}` is NOT NULL without a default: {what}",
                 list(&columns)

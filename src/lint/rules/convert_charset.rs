@@ -1,6 +1,6 @@
 //! `CONVERT TO CHARACTER SET` that is not utf8mb4.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{MYSQL, actions};
 use crate::report::Severity;
 use crate::sql::AlterAction;
@@ -13,12 +13,12 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
     let Some(table) = facts
         .table
         .as_ref()
-        .filter(|table| !here.is_made_here(table))
+        .filter(|table| !context.is_made_here(table))
     else {
         return;
     };
@@ -27,12 +27,12 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
             continue;
         };
         // Only this one has every character.
-        if to.eq_ignore_ascii_case("utf8mb4") || here.is_acknowledged(table, None) {
+        if to.eq_ignore_ascii_case("utf8mb4") || context.is_acknowledged(table, None) {
             continue;
         }
-        hits.add(
-            here,
-            Hit::new(
+        violations.add(
+            context,
+            Violation::new(
                 format!(
                     "`{to}` does not have every character: emoji and others in `{table}` \
                  are refused, or become `?`"

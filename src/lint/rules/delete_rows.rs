@@ -1,6 +1,6 @@
 //! A `DELETE` or `MERGE` that removes some rows.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{EVERY, acknowledge, does, joins, list, lost};
 use crate::report::Severity;
 use crate::sql::Kind;
@@ -13,23 +13,23 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let joins = joins(here);
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let joins = joins(context);
     let some = |kind: &Kind| match kind {
         Kind::Delete { has_where } => *has_where || joins,
         Kind::Merge { deletes } => *deletes,
         _ => false,
     };
-    if !does(&here.facts().kind, &some) {
+    if !does(&context.facts().kind, &some) {
         return;
     }
-    let tables = lost(here);
+    let tables = lost(context);
     let Some(first) = tables.first() else {
         return;
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "the statement deletes rows of {}, and the file does not say how many may go",
                 list(&tables)

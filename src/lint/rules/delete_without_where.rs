@@ -1,6 +1,6 @@
 //! A `DELETE` that names no rows.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{EVERY, acknowledge, does, joins, list, lost};
 use crate::report::Severity;
 use crate::sql::Kind;
@@ -13,19 +13,19 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     let whole = |kind: &Kind| matches!(kind, Kind::Delete { has_where: false });
     // A join of MySQL chooses the rows too.
-    if !does(&here.facts().kind, &whole) || joins(here) {
+    if !does(&context.facts().kind, &whole) || joins(context) {
         return;
     }
-    let tables = lost(here);
+    let tables = lost(context);
     let Some(first) = tables.first() else {
         return;
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!("the statement deletes every row of {}", list(&tables)),
             format!("name the rows in a `WHERE`, or {}", acknowledge(first)),
         ),

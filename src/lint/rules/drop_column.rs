@@ -1,6 +1,6 @@
 //! `DROP COLUMN`, and what drops columns with a type.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{EVERY, actions, list, target};
 use crate::report::Severity;
 use crate::sql::{AlterAction, Kind, TypeChange};
@@ -13,16 +13,16 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
     let object = facts.object.as_ref();
     match &facts.kind {
-        Kind::AlterTable { .. } => columns(here, hits),
+        Kind::AlterTable { .. } => columns(context, violations),
         Kind::DropType { cascade: true } => {
             let name = object.map_or_else(String::new, |name| format!(" `{name}`"));
-            hits.add(
-                here,
-                Hit::new(
+            violations.add(
+                context,
+                Violation::new(
                     format!("`CASCADE` drops every column of the type{name}"),
                     "drop the columns by name, each with its `allow-loss`, then the type \
                      without `CASCADE`",
@@ -34,9 +34,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
             change: TypeChange::DropAttribute,
         } => {
             let name = object.map_or_else(String::new, |name| format!(" of `{name}`"));
-            hits.add(
-                here,
-                Hit::new(
+            violations.add(
+                context,
+                Violation::new(
                     format!(
                         "an attribute{name} is dropped, with its value in every column of the type"
                     ),
@@ -49,12 +49,12 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     }
 }
 
-fn columns(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
+fn columns(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
     let Some(table) = facts
         .table
         .as_ref()
-        .filter(|table| !here.is_made_here(table))
+        .filter(|table| !context.is_made_here(table))
     else {
         return;
     };
@@ -64,14 +64,14 @@ fn columns(here: &Here<'_>, hits: &mut Hits<'_>) {
             AlterAction::DropColumn { column, .. } => Some(column),
             _ => None,
         })
-        .filter(|column| !here.is_acknowledged(table, Some(column)))
+        .filter(|column| !context.is_acknowledged(table, Some(column)))
         .collect();
     let Some(first) = lost.first() else {
         return;
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "the statement drops {} of `{table}` with every value",
                 list(&lost)

@@ -1,6 +1,6 @@
 //! `DROP DATABASE`, `DROP SCHEMA … CASCADE`, `DROP OWNED`.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::SERVERS;
 use crate::report::Severity;
 use crate::sql::Kind;
@@ -13,8 +13,8 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
     let words = match &facts.kind {
         Kind::DropDatabase => "`DROP DATABASE` deletes",
         Kind::CreateDatabase { or_replace: true } => "`CREATE OR REPLACE DATABASE` deletes",
@@ -28,9 +28,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
         Some(name) => format!(" `{name}`"),
         None => " what it names".to_owned(),
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!("{words}{name} with every table"),
             "drop the tables by name, each with its `allow-loss`; no comment can acknowledge a \
              whole database",

@@ -1,6 +1,6 @@
 //! `DROP PARTITION` and `TRUNCATE PARTITION`.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{MYSQL, acknowledge, actions, list, lost};
 use crate::report::Severity;
 use crate::sql::AlterAction;
@@ -13,20 +13,20 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    for action in actions(here.facts()) {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    for action in actions(context.facts()) {
         let (words, partitions) = match action {
             AlterAction::DropPartition { partitions } => ("`DROP PARTITION`", partitions),
             AlterAction::TruncatePartition { partitions } => ("`TRUNCATE PARTITION`", partitions),
             _ => continue,
         };
-        let tables = lost(here);
+        let tables = lost(context);
         let Some(table) = tables.first() else {
             return;
         };
-        hits.add(
-            here,
-            Hit::new(
+        violations.add(
+            context,
+            Violation::new(
                 format!(
                     "{words} deletes every row in {} of `{table}`",
                     list(partitions)

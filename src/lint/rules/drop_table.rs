@@ -1,7 +1,7 @@
 //! `DROP TABLE` and `CREATE OR REPLACE TABLE`.
 
 use super::super::script::Moved;
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{EVERY, acknowledge, list, lost};
 use crate::report::Severity;
 use crate::sql::{Kind, Name};
@@ -14,35 +14,37 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    match here.facts().kind {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    match context.facts().kind {
         Kind::DropTable {
             temporary: false, ..
-        } => dropped(here, hits),
+        } => dropped(context, violations),
         Kind::CreateTable {
             or_replace: true, ..
-        } => replaced(here, hits),
+        } => replaced(context, violations),
         _ => {}
     }
 }
 
-fn dropped(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let gone = lost(here);
+fn dropped(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let gone = lost(context);
     let of = |wanted: fn(Moved<'_>) -> bool| -> Vec<&Name> {
         let tables = gone.iter().copied();
-        tables.filter(|table| wanted(here.moved(table))).collect()
+        tables
+            .filter(|table| wanted(context.moved(table)))
+            .collect()
     };
     let lost = of(|moved| moved == Moved::No);
     let copied = of(|moved| matches!(moved, Moved::Copied(_)));
-    let hit = match (lost.first(), copied.first()) {
-        (Some(first), _) => Hit::new(
+    let violation = match (lost.first(), copied.first()) {
+        (Some(first), _) => Violation::new(
             format!("`DROP TABLE` deletes {} with every row", list(&lost)),
             format!(
                 "keep the table until nobody reads it, then {}",
                 acknowledge(first)
             ),
         ),
-        (None, Some(first)) => Hit::new(
+        (None, Some(first)) => Violation::new(
             format!(
                 "`DROP TABLE` deletes {}; what the copy above left out is gone",
                 list(&copied)
@@ -55,14 +57,14 @@ fn dropped(here: &Here<'_>, hits: &mut Hits<'_>) {
         .only(Severity::Warning),
         (None, None) => return,
     };
-    hits.add(here, hit);
+    violations.add(context, violation);
 }
 
-fn replaced(here: &Here<'_>, hits: &mut Hits<'_>) {
-    if let Some(table) = lost(here).first() {
-        hits.add(
-            here,
-            Hit::new(
+fn replaced(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    if let Some(table) = lost(context).first() {
+        violations.add(
+            context,
+            Violation::new(
                 format!("`CREATE OR REPLACE TABLE` deletes `{table}` with every row"),
                 "write `CREATE TABLE`, or `ALTER TABLE` if it exists already",
             ),

@@ -1,7 +1,7 @@
 //! A rebuild of SQLite: `DROP TABLE` deletes the rows first, and that cascades.
 
 use super::super::script::Moved;
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{SQLITE, list};
 use crate::report::Severity;
 use crate::sql::Kind;
@@ -14,29 +14,29 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    if !matches!(here.facts().kind, Kind::DropTable { .. }) {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    if !matches!(context.facts().kind, Kind::DropTable { .. }) {
         return;
     }
-    for table in here.facts().tables() {
-        let Moved::Rebuilt(copy) = here.moved(table) else {
+    for table in context.facts().tables() {
+        let Moved::Rebuilt(copy) = context.moved(table) else {
             continue;
         };
-        if here.is_made_here(table) {
+        if context.is_made_here(table) {
             continue;
         }
         // A rename of the old table takes the references to it along.
-        let mut children = here.schema.children(table);
-        children.extend(here.schema.children(copy));
-        let known = here.schema.knows(table) || here.schema.knows(copy);
+        let mut children = context.schema.children(table);
+        children.extend(context.schema.children(copy));
+        let known = context.schema.knows(table) || context.schema.knows(copy);
         let whose = match (children.is_empty(), known) {
             (false, _) => list(&children),
             (true, false) => "every table that refers to it with `ON DELETE CASCADE`".to_owned(),
             (true, true) => continue,
         };
-        hits.add(
-            here,
-            Hit::new(
+        violations.add(
+            context,
+            Violation::new(
                 format!(
                     "where foreign keys are on, `DROP TABLE {table}` deletes the rows of {whose}; \
                      inside of a transaction no pragma switches them off"

@@ -2,7 +2,7 @@
 //! is what it says; one around the whole file is chatctl's own.
 
 use super::super::script::Step;
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::TRANSACTIONAL;
 use crate::report::Severity;
 use crate::sql::Kind;
@@ -16,17 +16,17 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     // A file without a transaction of its own may open one.
-    if here.script.no_transaction {
+    if context.script.no_transaction {
         return;
     }
-    match here.own_transactions() {
-        Some(own) => return in_parts(here, &own, hits),
-        None if here.facts().kind.controls_transaction() => {}
+    match context.own_transactions() {
+        Some(own) => return in_parts(context, &own, violations),
+        None if context.facts().kind.controls_transaction() => {}
         None => return,
     }
-    let harm = match here.facts().kind {
+    let harm = match context.facts().kind {
         Kind::Begin => {
             "`BEGIN` opens a transaction inside of chatctl's own, which would end with it"
         }
@@ -38,9 +38,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
         } => "`ROLLBACK` ends chatctl's transaction, and undoes what was to be kept",
         _ => return,
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             harm,
             "remove `BEGIN`, `COMMIT` and `ROLLBACK`: the file runs in one transaction as it is",
         ),
@@ -48,15 +48,15 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
 }
 
 /// The file is committed in parts where it is more than one transaction of its own.
-fn in_parts(here: &Here<'_>, own: &[Range<usize>], hits: &mut Hits<'_>) {
-    let is_commit = matches!(here.facts().kind, Kind::Commit);
+fn in_parts(context: &RuleContext<'_>, own: &[Range<usize>], violations: &mut Violations<'_>) {
+    let is_commit = matches!(context.facts().kind, Kind::Commit);
     let sets = |step: &Step<'_>| {
         matches!(
             step.facts.kind,
             Kind::Pragma { .. } | Kind::SetVariable { .. }
         )
     };
-    let steps = &here.script.steps;
+    let steps = &context.script.steps;
     let whole = match own {
         [one] => steps[..one.start]
             .iter()
@@ -65,9 +65,9 @@ fn in_parts(here: &Here<'_>, own: &[Range<usize>], hits: &mut Hits<'_>) {
         _ => false,
     };
     if is_commit && !whole {
-        hits.add(
-            here,
-            Hit::new(
+        violations.add(
+            context,
+            Violation::new(
                 "what `COMMIT` ends stays when a later statement of the file fails",
                 "remove the pair, or give each part a file of its own",
             )

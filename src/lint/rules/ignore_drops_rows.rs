@@ -1,6 +1,6 @@
 //! `IGNORE`, which turns errors into rows that are not there.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{UNKNOWN_TO_SQUAWK, actions, list};
 use crate::report::Severity;
 use crate::sql::{AlterAction, Conflict, Dialect, Kind};
@@ -13,10 +13,10 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
     let tables: Vec<_> = facts.tables().collect();
-    let mysql = here.script.dialect == Dialect::Mysql;
+    let mysql = context.script.dialect == Dialect::Mysql;
     let ignores = match &facts.kind {
         // In SQLite it is the usual way to seed a table; only a copy must be whole.
         Kind::Insert {
@@ -36,9 +36,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     } else {
         ""
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "`IGNORE` leaves out the rows that do not fit into {}, without an error{also}",
                 list(&tables)

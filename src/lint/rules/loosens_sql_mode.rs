@@ -1,6 +1,6 @@
 //! `SET sql_mode` without a strict mode.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::MYSQL;
 use crate::report::Severity;
 
@@ -12,8 +12,8 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let Some(value) = here.facts().kind.set_value("sql_mode") else {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let Some(value) = context.facts().kind.set_value("sql_mode") else {
         return;
     };
     let upper = value.to_uppercase();
@@ -25,9 +25,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     if (strict && !upper.starts_with("REPLACE")) || kept {
         return;
     }
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "with `sql_mode = '{value}'` the server cuts values that do not fit, \
              without an error"

@@ -25,7 +25,7 @@ mod unparsable_statement;
 mod update_without_where;
 
 use super::script::same;
-use super::{Here, Rule};
+use super::{Rule, RuleContext};
 use crate::sql::{AlterAction, Dialect, Facts, Kind, Name};
 use std::fmt::Display;
 
@@ -94,24 +94,27 @@ fn does(kind: &Kind, wanted: &dyn Fn(&Kind) -> bool) -> bool {
 }
 
 /// The tables of a statement whose rows go without a word about it.
-fn lost<'a>(here: &Here<'a>) -> Vec<&'a Name> {
-    let facts = here.facts();
+fn lost<'a>(context: &RuleContext<'a>) -> Vec<&'a Name> {
+    let facts = context.facts();
     // Which write inside of it is about which table is not known: one word is for all.
     let one_for_all = matches!(facts.kind, Kind::With { .. })
         && facts
             .tables()
-            .any(|table| here.is_acknowledged(table, None));
+            .any(|table| context.is_acknowledged(table, None));
     if one_for_all {
         return Vec::new();
     }
-    facts.tables().filter(|table| here.loses(table)).collect()
+    facts
+        .tables()
+        .filter(|table| context.loses(table))
+        .collect()
 }
 
 /// Whether a join of MySQL chooses the rows of an `UPDATE` or `DELETE`.
-fn joins(here: &Here<'_>) -> bool {
-    let facts = here.facts();
+fn joins(context: &RuleContext<'_>) -> bool {
+    let facts = context.facts();
     let several = facts.tables().count() + facts.reads.len() > 1;
-    here.script.dialect == Dialect::Mysql && several
+    context.script.dialect == Dialect::Mysql && several
 }
 
 /// The actions of an `ALTER TABLE`.

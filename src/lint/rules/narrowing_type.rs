@@ -1,6 +1,6 @@
 //! A change of type that can cut values.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{SERVERS, actions};
 use crate::report::Severity;
 use crate::sql::{AlterAction, Dialect, Name};
@@ -13,12 +13,12 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
     let Some(table) = facts
         .table
         .as_ref()
-        .filter(|table| !here.is_made_here(table))
+        .filter(|table| !context.is_made_here(table))
     else {
         return;
     };
@@ -33,23 +33,23 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
                 } => (from, definition, false),
                 _ => return None,
             };
-            let narrow = using || is_narrow(definition, here.script.dialect);
-            let known = here.is_acknowledged(table, Some(column));
+            let narrow = using || is_narrow(definition, context.script.dialect);
+            let known = context.is_acknowledged(table, Some(column));
             (narrow && !known).then(|| words(table, column, definition))
         })
         .collect();
     let Some(first) = risky.first() else {
         return;
     };
-    let loss = match here.script.dialect {
+    let loss = match context.script.dialect {
         Dialect::Mysql => {
             "values that do not fit fail the statement, or are cut where `sql_mode` is not strict"
         }
         _ => "values are computed again, and what the type or `USING` leaves out is gone",
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!("{first} may hold less than before: {loss}"),
             "count the values that do not fit first; add a wider column instead, or acknowledge \
              the loss with `allow-loss`",

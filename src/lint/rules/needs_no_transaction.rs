@@ -1,6 +1,6 @@
 //! What cannot run in a transaction, in a file that runs in one.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::TRANSACTIONAL;
 use crate::report::Severity;
 use crate::sql::{Dialect, Kind};
@@ -13,23 +13,23 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
-    let dialect = here.script.dialect;
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
+    let dialect = context.script.dialect;
     // This one does not fail; `pragma-without-effect` speaks of it.
     let silent = matches!(&facts.kind, Kind::Pragma { name, .. } if name == "foreign_keys");
-    if here.script.no_transaction || silent || !facts.needs_no_transaction(dialect) {
+    if context.script.no_transaction || silent || !facts.needs_no_transaction(dialect) {
         return;
     }
-    let words = here.step().statement.text.split_whitespace().take(4);
+    let words = context.step().statement.text.split_whitespace().take(4);
     let words = words.collect::<Vec<_>>().join(" ");
     let help = match dialect {
         Dialect::Sqlite => "run it by hand, outside of the migrations",
         _ => "put it alone into a file that starts with `-- no-transaction`",
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!("`{words}` fails inside of a transaction, and the file runs in one"),
             help,
         ),

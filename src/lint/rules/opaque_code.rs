@@ -1,6 +1,6 @@
 //! Code that runs at once and whose effect is not in its text: blocks, procedures, functions.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{SERVERS, list};
 use crate::report::Severity;
 use crate::sql::{Dialect, Kind, TokenKind, tokenize};
@@ -13,14 +13,14 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
     let what = match &facts.kind {
-        Kind::Do => match worst(here.step().statement.text, here.script.dialect) {
-            Some((words, true)) if here.script.directives.allow_loss.is_empty() => {
-                hits.add(
-                    here,
-                    hit(&format!("the block runs `{words}`")).only(Severity::Error),
+        Kind::Do => match worst(context.step().statement.text, context.script.dialect) {
+            Some((words, true)) if context.script.directives.allow_loss.is_empty() => {
+                violations.add(
+                    context,
+                    violation(&format!("the block runs `{words}`")).only(Severity::Error),
                 );
                 return;
             }
@@ -37,11 +37,11 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
             list(&facts.calls)
         ),
     };
-    hits.add(here, hit(&what));
+    violations.add(context, violation(&what));
 }
 
-fn hit(what: &str) -> Hit {
-    Hit::new(
+fn violation(what: &str) -> Violation {
+    Violation::new(
         format!("{what}; the text does not show which rows it changes"),
         "write the statements out, or look and write `-- chatctl: ignore opaque-code reason=\"…\"`",
     )

@@ -1,7 +1,7 @@
 //! Several statements that no rollback takes back: DDL of MySQL, files without a transaction.
 
 use super::super::script::Step;
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::SERVERS;
 use crate::report::Severity;
 use crate::sql::{AlterAction, Conflict, Dialect, Facts, Kind};
@@ -14,8 +14,8 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let script = here.script;
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let script = context.script;
     let commits = |step: &Step<'_>| match script.dialect {
         Dialect::Mysql => step.facts.implicit_commit(Dialect::Mysql),
         _ => script.no_transaction,
@@ -23,9 +23,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     let stays =
         |step: &Step<'_>| changes(&step.facts) && !can_run_again(&step.facts) && commits(step);
     // Reported once, at the first statement that stays behind and has another after it.
-    if !stays(here.step())
-        || here.before().iter().any(stays)
-        || !here.after().iter().any(|step| changes(&step.facts))
+    if !stays(context.step())
+        || context.before().iter().any(stays)
+        || !context.after().iter().any(|step| changes(&step.facts))
     {
         return;
     }
@@ -33,9 +33,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
         Dialect::Mysql => "commits by itself",
         _ => "is not in a transaction",
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "the statement {why}: when a later one fails, it stays, and the file cannot \
              be run again"

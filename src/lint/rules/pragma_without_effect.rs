@@ -1,6 +1,6 @@
 //! `PRAGMA foreign_keys` in a file that runs in a transaction.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::SQLITE;
 use crate::report::Severity;
 use crate::sql::Kind;
@@ -13,14 +13,14 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    match &here.facts().kind {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    match &context.facts().kind {
         Kind::Pragma {
             name,
             value: Some(_),
-        } if name == "foreign_keys" && !here.script.no_transaction => hits.add(
-            here,
-            Hit::new(
+        } if name == "foreign_keys" && !context.script.no_transaction => violations.add(
+            context,
+            Violation::new(
                 "`PRAGMA foreign_keys` does nothing inside of a transaction, and a migration \
                  runs in one",
                 "remove it: `chatctl migrate up` has foreign keys off around its transaction, \

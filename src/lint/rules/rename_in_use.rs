@@ -1,7 +1,7 @@
 //! A rename of what a running server still reads. For PostgreSQL squawk says it.
 
 use super::super::script::renames;
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{UNKNOWN_TO_SQUAWK, actions, list, same};
 use crate::report::Severity;
 use crate::sql::{AlterAction, Kind, Name};
@@ -14,16 +14,16 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let mut old: Vec<String> = renames(here.step())
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let mut old: Vec<String> = renames(context.step())
         .filter(|(from, to)| {
-            !here.is_made_here(from) && !comes_back(here, from) && !is_given_away(here, to)
+            !context.is_made_here(from) && !comes_back(context, from) && !is_given_away(context, to)
         })
         .map(|(from, _)| from.to_string())
         .collect();
-    let table = here.facts().table.as_ref();
-    if let Some(table) = table.filter(|table| !here.is_made_here(table)) {
-        let columns = actions(here.facts())
+    let table = context.facts().table.as_ref();
+    if let Some(table) = table.filter(|table| !context.is_made_here(table)) {
+        let columns = actions(context.facts())
             .iter()
             .filter_map(|action| match action {
                 AlterAction::RenameColumn { from, .. } => Some(from),
@@ -38,9 +38,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     if old.is_empty() {
         return;
     }
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "a server that still runs, or comes back, asks for {} by the old name and fails",
                 list(&old)
@@ -52,9 +52,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
 }
 
 /// Whether another table takes the old name, so that nobody misses it.
-fn comes_back(here: &Here<'_>, from: &Name) -> bool {
-    let taken = renames(here.step()).any(|(_, to)| same(to, from));
-    let made = here.after().iter().any(|step| {
+fn comes_back(context: &RuleContext<'_>, from: &Name) -> bool {
+    let taken = renames(context.step()).any(|(_, to)| same(to, from));
+    let made = context.after().iter().any(|step| {
         let made = matches!(step.facts.kind, Kind::CreateTable { .. })
             && step.facts.table.as_ref().is_some_and(|it| same(it, from));
         made || renames(step).any(|(_, to)| same(to, from))
@@ -64,7 +64,7 @@ fn comes_back(here: &Here<'_>, from: &Name) -> bool {
 
 /// Whether the new name belonged to another table until here: its place is taken, and what takes
 /// it was made for that.
-fn is_given_away(here: &Here<'_>, to: &Name) -> bool {
-    let mut steps = here.before().iter().chain([here.step()]);
+fn is_given_away(context: &RuleContext<'_>, to: &Name) -> bool {
+    let mut steps = context.before().iter().chain([context.step()]);
     steps.any(|step| renames(step).any(|(from, _)| same(from, to)))
 }

@@ -1,6 +1,6 @@
 //! `REPLACE INTO` and `INSERT OR REPLACE`.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{UNKNOWN_TO_SQUAWK, list, lost};
 use crate::report::Severity;
 use crate::sql::{Conflict, Kind};
@@ -13,9 +13,9 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     let replaces = matches!(
-        here.facts().kind,
+        context.facts().kind,
         Kind::Insert {
             conflict: Conflict::Replace,
             ..
@@ -24,13 +24,13 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     if !replaces {
         return;
     }
-    let tables = lost(here);
+    let tables = lost(context);
     if tables.is_empty() {
         return;
     }
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "`REPLACE` deletes each row of {} whose key is taken, with what refers to it, \
                  before it inserts",

@@ -1,6 +1,6 @@
 //! What MySQL and MariaDB do only by a copy, or with writers locked out.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{MYSQL, actions};
 use crate::report::Severity;
 use crate::sql::{AlterAction, Constraint};
@@ -13,12 +13,12 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let facts = here.facts();
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let facts = context.facts();
     let Some(table) = facts
         .table
         .as_ref()
-        .filter(|table| !here.is_made_here(table))
+        .filter(|table| !context.is_made_here(table))
     else {
         return;
     };
@@ -54,9 +54,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     let Some(what) = actions.iter().find_map(copies).filter(|_| !online) else {
         return;
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "{what} keeps writers out of `{table}` while the server copies or reads all \
              of it"

@@ -1,6 +1,6 @@
 //! `TRUNCATE`.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{SERVERS, acknowledge, list, lost};
 use crate::report::Severity;
 use crate::sql::Kind;
@@ -13,11 +13,11 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    let Kind::Truncate { cascade, .. } = here.facts().kind else {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    let Kind::Truncate { cascade, .. } = context.facts().kind else {
         return;
     };
-    let tables = lost(here);
+    let tables = lost(context);
     let Some(first) = tables.first() else {
         return;
     };
@@ -26,9 +26,9 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
     } else {
         ""
     };
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!("`TRUNCATE` empties {}{along}", list(&tables)),
             format!("remove the statement, or {}", acknowledge(first)),
         ),

@@ -1,6 +1,6 @@
 //! What is not recognised counts as destructive until somebody looked at it.
 
-use super::super::{Here, Hit, Hits, Rule, UNPARSABLE};
+use super::super::{Rule, RuleContext, UNPARSABLE, Violation, Violations};
 use super::EVERY;
 use crate::report::Severity;
 use crate::sql::Kind;
@@ -13,15 +13,15 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
-    if here.facts().kind != Kind::Other {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
+    if context.facts().kind != Kind::Other {
         return;
     }
-    let words = here.step().statement.text.split_whitespace().take(4);
+    let words = context.step().statement.text.split_whitespace().take(4);
     let words = words.collect::<Vec<_>>().join(" ");
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!("`{words}` is not recognised, so it may destroy anything"),
             "look what it does, then write `-- chatctl: ignore unparsable-statement \
              reason=\"…\"` above it",

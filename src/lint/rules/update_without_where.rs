@@ -1,6 +1,6 @@
 //! An `UPDATE` that names no rows.
 
-use super::super::{Here, Hit, Hits, Rule};
+use super::super::{Rule, RuleContext, Violation, Violations};
 use super::{EVERY, actions, does, joins, list, same, target};
 use crate::report::Severity;
 use crate::sql::{AlterAction, Kind, Name, TokenKind, tokenize};
@@ -13,28 +13,28 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
-fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
+fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     let whole = |kind: &Kind| matches!(kind, Kind::Update { has_where: false });
-    if !does(&here.facts().kind, &whole) || joins(here) {
+    if !does(&context.facts().kind, &whole) || joins(context) {
         return;
     }
-    let columns = columns(here);
+    let columns = columns(context);
     let overwritten = |table: &&Name| {
         let known = |column: &String| {
-            is_added_here(here, table, column) || here.is_acknowledged(table, Some(column))
+            is_added_here(context, table, column) || context.is_acknowledged(table, Some(column))
         };
-        !here.is_made_here(table)
-            && !here.is_acknowledged(table, None)
+        !context.is_made_here(table)
+            && !context.is_acknowledged(table, None)
             && (columns.is_empty() || !columns.iter().all(known))
     };
-    let tables: Vec<_> = here.facts().tables().filter(overwritten).collect();
+    let tables: Vec<_> = context.facts().tables().filter(overwritten).collect();
     let Some(first) = tables.first() else {
         return;
     };
     let allow = target(first, columns.first().map(String::as_str));
-    hits.add(
-        here,
-        Hit::new(
+    violations.add(
+        context,
+        Violation::new(
             format!(
                 "the statement overwrites {} in every row of {}",
                 if columns.is_empty() {
@@ -53,8 +53,8 @@ fn check(here: &Here<'_>, hits: &mut Hits<'_>) {
 }
 
 /// Whether the column was added above, so that there is nothing to overwrite.
-fn is_added_here(here: &Here<'_>, table: &Name, column: &str) -> bool {
-    let of_table = here
+fn is_added_here(context: &RuleContext<'_>, table: &Name, column: &str) -> bool {
+    let of_table = context
         .before()
         .iter()
         .filter(|step| step.facts.table.as_ref().is_some_and(|it| same(it, table)));
@@ -66,9 +66,9 @@ fn is_added_here(here: &Here<'_>, table: &Name, column: &str) -> bool {
 }
 
 /// The columns behind `SET`; none when they are not plain names.
-fn columns(here: &Here<'_>) -> Vec<String> {
-    let text = here.step().statement.text;
-    let tokens: Vec<_> = tokenize(text, here.script.dialect)
+fn columns(context: &RuleContext<'_>) -> Vec<String> {
+    let text = context.step().statement.text;
+    let tokens: Vec<_> = tokenize(text, context.script.dialect)
         .into_iter()
         .filter(|token| token.kind != TokenKind::Comment)
         .collect();

@@ -6,7 +6,7 @@ use super::live::Live;
 use super::stage::Stage;
 use crate::model::{Role, StoredMessage, Table};
 use crate::stop::Stop;
-use crate::store::{Hit, Mapping, Origin, Shape};
+use crate::store::{ColumnMatch, Mapping, Origin, Shape};
 use crate::{clock, store};
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Where the texts of a first chat stand, whatever they are read through.
 struct Places {
-    answer: Vec<Hit>,
-    question: Vec<Hit>,
+    answer: Vec<ColumnMatch>,
+    question: Vec<ColumnMatch>,
 }
 
 /// The rows that a mapping reads of a first chat.
@@ -117,7 +117,7 @@ impl Stage<'_> {
     }
 
     /// A text that is in several tables is reported: the proof is about one of them.
-    fn note_other_tables(&self, mapping: &Mapping, hits: &[Hit]) {
+    fn note_other_tables(&self, mapping: &Mapping, hits: &[ColumnMatch]) {
         let others: Vec<_> = hits
             .iter()
             .filter(|hit| hit.table != mapping.table())
@@ -270,7 +270,7 @@ fn declared_as(mapping: &Mapping) -> String {
     }
 }
 
-fn listed(hits: &[Hit]) -> String {
+fn listed(hits: &[ColumnMatch]) -> String {
     let names: Vec<_> = hits
         .iter()
         .map(|hit| format!("`{}.{}`", hit.table, hit.column))
@@ -309,11 +309,11 @@ fn to_complete(schema: &[Table], places: &Places) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hit, Places, to_complete};
+    use super::{ColumnMatch, Places, to_complete};
 
     #[test]
     fn what_is_to_be_completed_is_toml() {
-        let hit = |column: &str| Hit {
+        let hit = |column: &str| ColumnMatch {
             table: "talk \"x\"".to_owned(),
             column: column.to_owned(),
             rows: 1,

@@ -2,7 +2,9 @@
 
 use super::stage::Stage;
 use crate::gate;
-use crate::gate::{Answers, AnyGate, CommitGate as _, Ground, Hold, How, Kind, Order, Syscalls};
+use crate::gate::{
+    Answers, AnyGate, CommitGate as _, Hold, How, Kind, LockTarget, Order, Syscalls,
+};
 use crate::stop::Stop;
 use crate::stream::marks;
 use anyhow::Context as _;
@@ -75,7 +77,7 @@ impl Stage<'_> {
             How::Lock(open) => {
                 self.allow(kind)?;
                 let answers = self.mapping.as_ref().and_then(|mapping| mapping.answers());
-                let ground = Ground {
+                let on = LockTarget {
                     db: self.world.db(),
                     max_hold,
                     answers: answers.map(|(table, column)| Answers {
@@ -84,7 +86,7 @@ impl Stage<'_> {
                         mark: marks::ANSWER,
                     }),
                 };
-                open(ground).await.map(AnyGate::Lock)
+                open(on).await.map(AnyGate::Lock)
             }
         }
     }

@@ -5,8 +5,8 @@ use super::chats::{CONVERSATIONS, Chats, KEY, MESSAGES, again, now, text};
 use crate::common::stores::{Store, on_each_backend, trials};
 use chatctl::audit::compare::{Code, Resolver, Rules};
 use chatctl::audit::file::Snapshot;
-use chatctl::audit::live::{Audience, Latecomers, Live};
-use chatctl::audit::{Comparer, Comparison, Key, Late, Names, Settings, Taker, file};
+use chatctl::audit::live::{LateCommits, Live, Visitor};
+use chatctl::audit::{Comparer, Comparison, Key, Late, Names, Settings, SnapshotBuilder, file};
 use chatctl::db::Target;
 use chatctl::model::{Listed, StoredMessage};
 use chatctl::store::Declared;
@@ -21,9 +21,9 @@ on_each_backend! { a_random_fault_is_named }
 /// What takes a store in, in this process.
 pub(super) struct Into<T>(pub(super) T);
 
-impl Audience for Into<Taker> {
+impl Visitor for Into<SnapshotBuilder> {
     fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>> {
-        self.0.take_conversation(key, listed)?;
+        self.0.add_conversation(key, listed)?;
         Ok(ControlFlow::Continue(()))
     }
 
@@ -32,14 +32,14 @@ impl Audience for Into<Taker> {
         message: &mut StoredMessage,
         late: Late,
     ) -> anyhow::Result<ControlFlow<()>> {
-        self.0.take(message, late)?;
+        self.0.add(message, late)?;
         Ok(ControlFlow::Continue(()))
     }
 }
 
-impl Audience for Into<Comparer<'_>> {
+impl Visitor for Into<Comparer<'_>> {
     fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>> {
-        self.0.take_conversation(key, listed)?;
+        self.0.add_conversation(key, listed)?;
         Ok(ControlFlow::Continue(()))
     }
 
@@ -48,19 +48,19 @@ impl Audience for Into<Comparer<'_>> {
         message: &mut StoredMessage,
         late: Late,
     ) -> anyhow::Result<ControlFlow<()>> {
-        self.0.take(message, late)?;
+        self.0.add(message, late)?;
         Ok(ControlFlow::Continue(()))
     }
 }
 
-impl Audience for Into<Resolver> {
+impl Visitor for Into<Resolver> {
     fn conversation(&mut self, key: &str, _: Listed) -> anyhow::Result<ControlFlow<()>> {
-        self.0.take_conversation(key);
+        self.0.add_conversation(key);
         Ok(ControlFlow::Continue(()))
     }
 
     fn message(&mut self, message: &mut StoredMessage, _: Late) -> anyhow::Result<ControlFlow<()>> {
-        self.0.take(message);
+        self.0.add(message);
         Ok(ControlFlow::Continue(()))
     }
 }
@@ -89,10 +89,10 @@ pub(super) async fn take(chats: &Chats, path: &Path, ranges: usize) -> Snapshot 
         names: Names::Kept,
         ..Settings::at(live.taken)
     };
-    let mut taker = Into(Taker::new(&key(), settings).unwrap());
-    let late = Latecomers::default();
-    assert!(live.read(&late, &mut taker).await.unwrap());
-    let parts = taker.0.finish().unwrap();
+    let mut builder = Into(SnapshotBuilder::new(&key(), settings).unwrap());
+    let late = LateCommits::default();
+    assert!(live.read(&late, &mut builder).await.unwrap());
+    let parts = builder.0.finish().unwrap();
     let mut out = File::create(path).unwrap();
     file::write(&mut out, &live.header(None), parts, &key()).unwrap();
     file::open(path, &key()).unwrap()

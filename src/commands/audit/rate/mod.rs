@@ -91,7 +91,7 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
         restart,
     });
     env.progress.doing("reading every conversation".to_owned());
-    let mut take = |thread: store::Thread| rate.take(&thread.messages);
+    let mut take = |thread: store::Thread| rate.add(&thread.messages);
     let read = tokio::select! {
         read = store::threads(chats.db.as_ref(), &chats.mapping, &mut take) => read,
         () = env.until_interrupted() => Err(Stop::interrupted().into()),

@@ -1,6 +1,6 @@
 //! Views of one moment, and reading rows by the million.
 //!
-//! All that is read through a [`Steady`] is from the same moment, whatever the servers that use the
+//! All that is read through a [`SnapshotRead`] is from the same moment, whatever the servers that use the
 //! store do meanwhile, and a table that is emptied or dropped under it is never taken for one whose
 //! rows are gone: the engine is asked to keep the tables before the moment is fixed.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A database at one moment, read-only.
 ///
 /// It is over with the first read that fails or is given up, or after its time limit.
-pub trait Steady: Db {
+pub trait SnapshotRead: Db {
     /// How the moment was fixed.
     fn moment(&self) -> &Moment;
 

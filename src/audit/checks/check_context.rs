@@ -30,8 +30,8 @@ pub struct Asked {
     pub expected: Option<Vec<String>>,
 }
 
-/// What a check stands on.
-pub struct Ground<'a> {
+/// What a check reads.
+pub struct CheckContext<'a> {
     /// The store.
     pub db: &'a dyn Db,
     /// Its tables.
@@ -56,7 +56,7 @@ pub enum Age {
 /// Clocks of two machines may differ by so much, in microseconds.
 pub(super) const CLOCKS: i64 = 5_000_000;
 
-impl Ground<'_> {
+impl CheckContext<'_> {
     /// How old something is.
     pub fn age(&self, time: Option<i64>) -> Age {
         match time.map(|time| self.asked.now.saturating_sub(time)) {
@@ -104,7 +104,7 @@ impl Ground<'_> {
 }
 
 /// Why texts can't be looked into, if so.
-pub(super) fn opaque(ground: &Ground<'_>) -> Option<&'static str> {
-    (ground.mapping.store().shape == Shape::Opaque)
+pub(super) fn opaque(context: &CheckContext<'_>) -> Option<&'static str> {
+    (context.mapping.store().shape == Shape::Opaque)
         .then_some("what the store holds can only be read by its writer")
 }

@@ -9,7 +9,7 @@ mod variant;
 use super::catalog::CATALOG;
 use super::error::{CONFLICT, LOCKED};
 use super::reader as base;
-use crate::db::steady::{Log, Moment, Steady, over, reads_only, redefined, too_long};
+use crate::db::snapshot_read::{Log, Moment, SnapshotRead, over, reads_only, redefined, too_long};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
 use crate::stop::Stop;
@@ -84,7 +84,7 @@ pub(super) async fn open(
     tables: &[String],
     limit: Duration,
     count: usize,
-) -> anyhow::Result<Vec<Box<dyn Steady>>> {
+) -> anyhow::Result<Vec<Box<dyn SnapshotRead>>> {
     let (mut first, lock, kin) = one(target, tables, limit).await?;
     let mut others = Vec::new();
     if count > 1 {
@@ -95,7 +95,7 @@ pub(super) async fn open(
     }
     let views = std::iter::once(first).chain(others);
     Ok(views
-        .map(|view| Box::new(view) as Box<dyn Steady>)
+        .map(|view| Box::new(view) as Box<dyn SnapshotRead>)
         .collect())
 }
 
@@ -253,7 +253,7 @@ impl Db for Postgres {
     }
 }
 
-impl Steady for Postgres {
+impl SnapshotRead for Postgres {
     fn moment(&self) -> &Moment {
         &self.moment
     }

@@ -3,7 +3,7 @@
 use super::catalog::CATALOG;
 use super::file::Opened;
 use super::{file, reader as base};
-use crate::db::steady::{Moment, Steady, over, reads_only, too_long};
+use crate::db::snapshot_read::{Moment, SnapshotRead, over, reads_only, too_long};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer};
 use crate::model::{Cell, Table};
 use crate::stop::Stop;
@@ -33,7 +33,7 @@ pub(super) fn open(
     target: Target,
     limit: Duration,
     count: usize,
-) -> anyhow::Result<Vec<Box<dyn Steady>>> {
+) -> anyhow::Result<Vec<Box<dyn SnapshotRead>>> {
     let deadline = Instant::now() + limit;
     let reader = Opened::open(&target, limit.min(WAIT))?;
     let mut moment = Moment::default();
@@ -117,7 +117,7 @@ impl Db for Sqlite {
     }
 }
 
-impl Steady for Sqlite {
+impl SnapshotRead for Sqlite {
     fn moment(&self) -> &Moment {
         &self.moment
     }

@@ -23,7 +23,7 @@ const VERSION: u8 = 1;
 
 /// Makes digests; it keeps its buffer from message to message.
 #[derive(Debug)]
-pub struct Leafer {
+pub struct MessageHasher {
     keys: Keys,
     buffer: Vec<u8>,
 }
@@ -39,7 +39,7 @@ struct Keys {
     place: Secret,
 }
 
-impl Leafer {
+impl MessageHasher {
     /// With that key.
     pub fn new(key: &Key) -> Self {
         Self {
@@ -172,13 +172,13 @@ fn first(digest: &[u8]) -> u64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::Leafer;
+    use super::MessageHasher;
     use crate::audit::key::{Key, hex};
     use crate::model::{Role, State, StoredMessage, ToolCall};
     use std::collections::BTreeSet;
 
     fn leaf(message: &StoredMessage) -> String {
-        hex(&Leafer::new(&Key::new([7; 32])).digest(message).1)
+        hex(&MessageHasher::new(&Key::new([7; 32])).digest(message).1)
     }
 
     fn message() -> StoredMessage {
@@ -200,7 +200,7 @@ mod tests {
     /// A snapshot of today must be readable by the program of tomorrow: these never change.
     #[test]
     fn digests_are_what_they_were() {
-        let entry = Leafer::new(&Key::new([7; 32])).digest(&message()).0;
+        let entry = MessageHasher::new(&Key::new([7; 32])).digest(&message()).0;
         let digests = [
             leaf(&message()),
             leaf(&StoredMessage::new("", Role::User, "")),
@@ -268,7 +268,7 @@ mod tests {
             })
             .collect();
         assert_eq!(leaves.len(), changes.len());
-        let other = Leafer::new(&Key::new([8; 32])).digest(&message()).1;
+        let other = MessageHasher::new(&Key::new([8; 32])).digest(&message()).1;
         assert_ne!(hex(&other), leaf(&message()), "the key matters");
     }
 
@@ -283,11 +283,11 @@ mod tests {
 
     #[test]
     fn the_place_is_masked_and_read_with_the_key() {
-        let mut leafer = Leafer::new(&Key::new([7; 32]));
-        let (entry, _) = leafer.digest(&message());
+        let mut hasher = MessageHasher::new(&Key::new([7; 32]));
+        let (entry, _) = hasher.digest(&message());
         assert_ne!(entry.place, 17);
-        assert_eq!(leafer.place(&entry), Some(17));
-        let (entry, _) = leafer.digest(&StoredMessage::new("m1", Role::User, ""));
-        assert_eq!(leafer.place(&entry), None);
+        assert_eq!(hasher.place(&entry), Some(17));
+        let (entry, _) = hasher.digest(&StoredMessage::new("m1", Role::User, ""));
+        assert_eq!(hasher.place(&entry), None);
     }
 }

@@ -6,7 +6,7 @@ mod hold;
 use super::catalog::{CATALOG, quote};
 use super::reader::Kind;
 use super::{error, reader as base};
-use crate::db::steady::{Moment, Steady, over, reads_only, redefined, too_long};
+use crate::db::snapshot_read::{Moment, SnapshotRead, over, reads_only, redefined, too_long};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, CellRef, Table};
 use crate::stop::Stop;
@@ -78,7 +78,7 @@ pub(super) async fn open(
     tables: &[String],
     limit: Duration,
     count: usize,
-) -> anyhow::Result<Vec<Box<dyn Steady>>> {
+) -> anyhow::Result<Vec<Box<dyn SnapshotRead>>> {
     let deadline = Instant::now() + limit;
     let mut connections = vec![connect(&target, limit).await?];
     let mut moment = Moment::default();
@@ -111,7 +111,7 @@ pub(super) async fn open(
     };
     let views = connections.into_iter().map(view);
     Ok(views
-        .map(|view| Box::new(view) as Box<dyn Steady>)
+        .map(|view| Box::new(view) as Box<dyn SnapshotRead>)
         .collect())
 }
 
@@ -235,7 +235,7 @@ impl Db for MySql {
     }
 }
 
-impl Steady for MySql {
+impl SnapshotRead for MySql {
     fn moment(&self) -> &Moment {
         &self.moment
     }

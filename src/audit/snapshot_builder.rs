@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Id};
 use super::key::Key;
-use super::leaf::Leafer;
+use super::message_hasher::MessageHasher;
 use super::open::{CLOCKS, Now, Open, Text, Why};
 use super::sketch::Sketch;
 use super::spill::{Merge, Sorter};
@@ -138,7 +138,7 @@ const MOST_AHEAD: u64 = 100_000;
 
 /// What a comparison needs of the earlier snapshot while it takes messages.
 #[derive(Debug, Default)]
-pub(super) struct Cut {
+pub(super) struct Baseline {
     /// The high-water mark.
     pub(super) high: Option<i64>,
     /// The greatest time.
@@ -162,16 +162,16 @@ impl Seen {
     }
 }
 
-/// Takes messages, in any order.
+/// Builds a snapshot from messages, in any order.
 #[derive(Debug)]
-pub struct Taker {
+pub struct SnapshotBuilder {
     settings: Settings,
-    leafer: Leafer,
+    hasher: MessageHasher,
     table: Table,
     entries: Option<Sorter<Entry>>,
     sketch: Option<Sketch>,
     names: Option<BufWriter<File>>,
-    cut: Option<Cut>,
+    baseline: Option<Baseline>,
     summary: Summary,
     kept: Aside,
 }
@@ -213,7 +213,7 @@ pub(super) enum Kept {
     Conversations,
 }
 
-impl Taker {
+impl SnapshotBuilder {
     /// For a snapshot. Fails when a temporary file can't be made.
     pub fn new(key: &Key, settings: Settings) -> io::Result<Self> {
         let memory = settings.memory;
@@ -224,13 +224,13 @@ impl Taker {
         };
         let names = (settings.names == Names::Kept).then(tempfile::tempfile);
         Ok(Self {
-            leafer: Leafer::new(key),
+            hasher: MessageHasher::new(key),
             table: Table::new(if entries { memory / 4 * 3 } else { memory }),
             // A run that is sorted and written makes room as well as more memory would.
             entries: entries.then(|| Sorter::new(memory / 4)),
             sketch: sketch.map(Sketch::new),
             names: names.transpose()?.map(BufWriter::new),
-            cut: None,
+            baseline: None,
             summary: Summary {
                 taken: settings.taken,
                 settle: micros(settings.settle),
@@ -243,23 +243,23 @@ impl Taker {
     }
 
     /// For a comparison with an earlier snapshot.
-    pub(super) fn after(key: &Key, settings: Settings, cut: Cut) -> io::Result<Self> {
-        let mut taker = Self::new(key, settings)?;
-        taker.cut = Some(cut);
-        Ok(taker)
+    pub(super) fn after(key: &Key, settings: Settings, baseline: Baseline) -> io::Result<Self> {
+        let mut builder = Self::new(key, settings)?;
+        builder.baseline = Some(baseline);
+        Ok(builder)
     }
 
-    /// Takes a conversation that has a row of its own, so that one which lost all its messages
+    /// Adds a conversation that has a row of its own, so that one which lost all its messages
     /// can be told from one that is gone. Fails when there is no room to spill.
-    pub fn take_conversation(&mut self, key: &str, listed: Listed) -> io::Result<()> {
-        let id = self.leafer.conversation(Some(key));
+    pub fn add_conversation(&mut self, key: &str, listed: Listed) -> io::Result<()> {
+        let id = self.hasher.conversation(Some(key));
         self.table.of(id)?.has_row(listed);
         Ok(())
     }
 
-    /// Takes a message. Fails when there is no room to spill.
-    pub fn take(&mut self, message: &StoredMessage, late: Late) -> io::Result<()> {
-        let (entry, leaf) = self.leafer.digest(message);
+    /// Adds a message. Fails when there is no room to spill.
+    pub fn add(&mut self, message: &StoredMessage, late: Late) -> io::Result<()> {
+        let (entry, leaf) = self.hasher.digest(message);
         self.count(message, &entry);
         self.condense()?;
         let tally = self.table.of(entry.conversation)?;
@@ -270,17 +270,20 @@ impl Taker {
             }
             name(names, entry.message, &message.key)?;
         }
-        match &self.cut {
-            Some(cut) => {
-                if let Some(was) = cut.open.get(&entry.key()) {
+        match &self.baseline {
+            Some(baseline) => {
+                if let Some(was) = baseline.open.get(&entry.key()) {
                     tally.has_unsettled();
-                    let text = was.map(|was| was.now(message, &self.leafer));
+                    let text = was.map(|was| was.now(message, &self.hasher));
                     self.kept.seen.push(Seen { entry, text });
                     return Ok(());
                 }
-                if message.append > cut.high && message.append.is_some() && cut.high.is_some() {
+                if message.append > baseline.high
+                    && message.append.is_some()
+                    && baseline.high.is_some()
+                {
                     tally.grown += 1;
-                    let copied = entry.time() <= cut.last_time && entry.time().is_some();
+                    let copied = entry.time() <= baseline.last_time && entry.time().is_some();
                     if copied && self.kept.suspects.len() < MOST_SUSPECTS {
                         self.kept.suspects.push(entry);
                     } else {
@@ -299,7 +302,7 @@ impl Taker {
                 let crowd = why == Some(Why::Ahead) && self.summary.ahead > MOST_AHEAD;
                 if let Some(why) = why.filter(|_| !crowd) {
                     tally.has_unsettled();
-                    let text = Some(Text::of(message, &self.leafer));
+                    let text = Some(Text::of(message, &self.hasher));
                     self.kept.open.push(Open { entry, why, text });
                     self.summary.unsettled += 1;
                     return Ok(());
