@@ -22,7 +22,7 @@ async fn what_keeps_out(url: &str, unknown_user: &str, encrypted: &str) {
     assert!(hint.contains("fix user and password"), "{shown}: {hint}");
     let (shown, hint) = refusal(&url.replace("/chat", "/none")).await;
     assert!(shown.contains("none"), "{shown}");
-    assert!(hint.contains("make the database `none` first"), "{hint}");
+    assert!(hint.contains("create the database `none` first"), "{hint}");
     let (_, rest) = url.split_once("127.0.0.1:").unwrap();
     let (port, _) = rest.split_once('/').unwrap();
     let (shown, hint) = refusal(&url.replace(port, "1")).await;
@@ -133,7 +133,7 @@ fn a_proof_by_a_gate_is_refused_where_no_gate_works() {
         command.args(["verify-stream", "--database-url", url]);
         command.args(arguments).output().unwrap()
     };
-    let output = verify(&["--server", "http://127.0.0.1:1"]);
+    let output = verify(&["--server", "http://127.0.0.1:1", "--gate", "proxy"]);
     let (_, stderr) = crate::common::text(&output);
     assert_eq!(output.status.code(), Some(4), "{stderr}");
     assert!(stderr.contains("--proof observe"), "{stderr}");

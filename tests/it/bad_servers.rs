@@ -478,7 +478,7 @@ fn cors_blocked() {
 fn provider_calls_beside_the_turns_are_told() {
     for (mode, severity, code) in [
         ("titles", "note", "provider-call-extra"),
-        ("embeds", "warning", "provider-call-unmatched"),
+        ("speech", "warning", "provider-call-unmatched"),
     ] {
         let (report, exit) = Chat::alone(mode).report(&["--trials", "3"]);
         assert!(

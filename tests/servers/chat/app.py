@@ -188,8 +188,8 @@ async def ask_aside(provider: Provider, message: str) -> None:
     if settings.mode == "titles":
         prompt = [{"role": "user", "content": f"Make a title for: {message}"}]
         await provider.aside("/chat/completions", {"model": "titles", "messages": prompt})
-    if settings.mode == "embeds":
-        await provider.aside("/embeddings", {"model": "embeddings", "input": message})
+    if settings.mode == "speech":
+        await provider.aside("/audio/speech", {"model": "speech", "input": message})
 
 
 async def find_history(request: Request, conversation_id: str, user_id: int | None) -> list[Line]:

@@ -90,7 +90,7 @@ _ELSEWHERE = [
     "late_store",
     "unguarded",
     "titles",
-    "embeds",
+    "speech",
 ]
 
 MODES: dict[str, Mode] = {
