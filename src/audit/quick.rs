@@ -12,7 +12,7 @@ use super::file::Snapshot;
 use super::key::Secret;
 use super::message_hasher::MessageHasher;
 use super::snapshot_builder::{
-    Aside, Baseline, Detail, Kept, Late, Parts, Settings, SnapshotBuilder, Summary,
+    Aside, Baseline, Detail, DetailData, Late, Parts, Settings, SnapshotBuilder, Summary,
 };
 use super::sum::Sum;
 use super::table::Table;
@@ -140,7 +140,7 @@ impl Sums {
             sums: Parts {
                 summary: tail.summary.clone(),
                 tallies: self.table.finish()?,
-                detail: Kept::Conversations,
+                detail: DetailData::Conversations,
                 names: None,
                 aside: Aside::default(),
             },

@@ -15,12 +15,12 @@ const PARTS: usize = 4;
 /// The table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sketch {
-    cells: Vec<Cell>,
+    cells: Vec<SketchCell>,
 }
 
 /// One cell of a [`Sketch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cell {
+pub(super) struct SketchCell {
     entries: [u8; SIZE],
     check: u64,
     count: i32,
@@ -28,7 +28,7 @@ pub(super) struct Cell {
 
 /// What is in one of two sets only.
 #[derive(Debug, Default)]
-pub(super) struct Difference {
+pub(super) struct SketchDifference {
     /// In the first.
     pub(super) removed: Vec<Entry>,
     /// In the second.
@@ -41,12 +41,12 @@ impl Sketch {
     /// An empty table of about so many cells, 77 bytes each.
     pub fn new(cells: usize) -> Self {
         Self {
-            cells: vec![Cell::EMPTY; (cells / PARTS).max(1) * PARTS],
+            cells: vec![SketchCell::EMPTY; (cells / PARTS).max(1) * PARTS],
         }
     }
 
     /// From the cells of a table.
-    pub(super) fn from_cells(cells: Vec<Cell>) -> Self {
+    pub(super) fn from_cells(cells: Vec<SketchCell>) -> Self {
         Self { cells }
     }
 
@@ -61,7 +61,7 @@ impl Sketch {
     }
 
     /// Its cells, in order.
-    pub(super) fn cells(&self) -> impl Iterator<Item = Cell> {
+    pub(super) fn cells(&self) -> impl Iterator<Item = SketchCell> {
         self.cells.iter().copied()
     }
 
@@ -73,16 +73,16 @@ impl Sketch {
     }
 
     /// What is in this set, or in the other one, only. Both must have the same number of cells.
-    pub(super) fn minus(&self, other: &Self) -> Difference {
+    pub(super) fn minus(&self, other: &Self) -> SketchDifference {
         let mut left = self.clone();
         for (cell, other) in left.cells.iter_mut().zip(&other.cells) {
             cell.xor(&other.entries, other.check);
             cell.count -= other.count;
         }
-        let mut found = Difference::default();
+        let mut found = SketchDifference::default();
         let mut todo: Vec<usize> = (0..left.cells.len()).collect();
         while let Some(at) = todo.pop() {
-            let Cell {
+            let SketchCell {
                 entries,
                 check,
                 count,
@@ -103,7 +103,7 @@ impl Sketch {
             left.change(&entries, -count);
             todo.extend(places);
         }
-        found.complete = left.cells.iter().all(|cell| *cell == Cell::EMPTY);
+        found.complete = left.cells.iter().all(|cell| *cell == SketchCell::EMPTY);
         found
     }
 
@@ -117,7 +117,7 @@ impl Sketch {
     }
 }
 
-impl Cell {
+impl SketchCell {
     const EMPTY: Self = Self {
         entries: [0; SIZE],
         check: 0,
@@ -166,7 +166,7 @@ fn fold(one: u64, other: u64) -> u64 {
     (product as u64) ^ (product >> 64) as u64 ^ one.rotate_left(23)
 }
 
-impl Record for Cell {
+impl Record for SketchCell {
     const SIZE: usize = SIZE + 12;
     const HASHED: usize = SIZE + 8;
 

@@ -1,5 +1,6 @@
 //! From a stream of messages to what a snapshot keeps.
 
+use super::conversation_digest::ConversationDigest;
 use super::entry::{Entry, Id};
 use super::key::Key;
 use super::message_hasher::MessageHasher;
@@ -7,7 +8,6 @@ use super::open::{CLOCKS, Now, Open, Text, Why};
 use super::sketch::Sketch;
 use super::spill::{Merge, Sorter};
 use super::table::Table;
-use super::tally::Tally;
 use crate::model::{Listed, State, StoredMessage};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -149,13 +149,13 @@ pub(super) struct Baseline {
 
 /// A message that was not settled at a snapshot, as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct CurrentMessage {
     pub(super) entry: Entry,
     /// What became of its text; absent where only the digests can tell.
     pub(super) text: Option<Now>,
 }
 
-impl Seen {
+impl CurrentMessage {
     /// A message whose text was not read.
     pub(super) const fn unread(entry: Entry) -> Self {
         Self { entry, text: None }
@@ -182,7 +182,7 @@ pub(super) struct Aside {
     /// Messages that are not settled.
     pub(super) open: Vec<Open>,
     /// In a comparison those that were not at the snapshot, as they are now.
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: Vec<CurrentMessage>,
     /// Messages that may be late.
     pub(super) late: HashSet<(Id, Id)>,
     /// Messages after the high-water mark with a time before it: perhaps copies.
@@ -199,15 +199,15 @@ const MOST_SUSPECTS: usize = 100_000;
 pub struct Parts {
     /// The store as a whole.
     pub summary: Summary,
-    pub(super) tallies: Merge<Tally>,
-    pub(super) detail: Kept,
+    pub(super) tallies: Merge<ConversationDigest>,
+    pub(super) detail: DetailData,
     pub(super) names: Option<File>,
     pub(super) aside: Aside,
 }
 
 /// The detail that was taken.
 #[derive(Debug)]
-pub(super) enum Kept {
+pub(super) enum DetailData {
     Messages(Merge<Entry>),
     Sketch(Sketch),
     Conversations,
@@ -275,7 +275,7 @@ impl SnapshotBuilder {
                 if let Some(was) = baseline.open.get(&entry.key()) {
                     tally.has_unsettled();
                     let text = was.map(|was| was.now(message, &self.hasher));
-                    self.kept.seen.push(Seen { entry, text });
+                    self.kept.seen.push(CurrentMessage { entry, text });
                     return Ok(());
                 }
                 if message.append > baseline.high
@@ -322,9 +322,9 @@ impl SnapshotBuilder {
             self.summary.high = Some(i64::MIN);
         }
         let detail = match (self.entries, self.sketch) {
-            (Some(entries), _) => Kept::Messages(entries.finish()?),
-            (None, Some(sketch)) => Kept::Sketch(sketch),
-            (None, None) => Kept::Conversations,
+            (Some(entries), _) => DetailData::Messages(entries.finish()?),
+            (None, Some(sketch)) => DetailData::Sketch(sketch),
+            (None, None) => DetailData::Conversations,
         };
         let names = self.names.map(BufWriter::into_inner).transpose();
         self.kept.open.sort_unstable_by_key(|open| open.entry.key());

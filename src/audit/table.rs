@@ -1,8 +1,8 @@
 //! Conversations by their id, in a table that spills when it is full.
 
+use super::conversation_digest::ConversationDigest;
 use super::entry::Id;
 use super::spill::{Merge, Runs};
-use super::tally::Tally;
 use std::io;
 
 /// A flat table with open addressing: ids are keyed hashes already, so their first bytes are the
@@ -11,7 +11,7 @@ use std::io;
 pub(super) struct Table {
     /// One more than the number of the tally; 0 is free.
     slots: Vec<u32>,
-    tallies: Vec<Tally>,
+    tallies: Vec<ConversationDigest>,
     most: usize,
     runs: Runs,
 }
@@ -20,7 +20,8 @@ impl Table {
     /// Keeps at most about so many bytes in memory.
     pub(super) fn new(memory: usize) -> Self {
         // A slot is 4 bytes, and at most half of them are used.
-        let most = (memory / (size_of::<Tally>() + 16)).clamp(64, u32::MAX as usize / 2);
+        let most =
+            (memory / (size_of::<ConversationDigest>() + 16)).clamp(64, u32::MAX as usize / 2);
         Self {
             slots: vec![0; 128],
             tallies: Vec::new(),
@@ -30,7 +31,7 @@ impl Table {
     }
 
     /// The conversation of that id; a new one when it is not in memory.
-    pub(super) fn of(&mut self, id: Id) -> io::Result<&mut Tally> {
+    pub(super) fn of(&mut self, id: Id) -> io::Result<&mut ConversationDigest> {
         let slot = self.find(id);
         if self.slots[slot] != 0 {
             return Ok(&mut self.tallies[self.slots[slot] as usize - 1]);
@@ -42,13 +43,13 @@ impl Table {
             self.grow();
         }
         let slot = self.find(id);
-        self.tallies.push(Tally::new(id));
+        self.tallies.push(ConversationDigest::new(id));
         self.slots[slot] = u32::try_from(self.tallies.len()).expect("the table is bounded");
         Ok(self.tallies.last_mut().expect("it was just put there"))
     }
 
     /// All conversations in the order of their ids.
-    pub(super) fn finish(mut self) -> io::Result<Merge<Tally>> {
+    pub(super) fn finish(mut self) -> io::Result<Merge<ConversationDigest>> {
         self.slots = Vec::new();
         self.runs.merge(self.tallies)
     }
@@ -80,9 +81,9 @@ impl Table {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Id, Table};
-    use crate::audit::tally::Tally;
+    use crate::audit::conversation_digest::ConversationDigest;
 
-    fn totals(memory: usize) -> Vec<Tally> {
+    fn totals(memory: usize) -> Vec<ConversationDigest> {
         let mut table = Table::new(memory);
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..20_000 {

@@ -8,12 +8,12 @@ pub struct Asked<'m> {
     /// The user's message.
     pub question: &'m StoredMessage,
     /// What became of it.
-    pub answer: Answer,
+    pub answer: AnswerState,
 }
 
 /// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Answer {
+pub enum AnswerState {
     /// A whole answer that says something.
     Given,
     /// None, and the user asked the same once more: nobody does that who has seen an answer saved.
@@ -31,7 +31,7 @@ pub enum Answer {
     Failed,
 }
 
-impl Answer {
+impl AnswerState {
     /// Every way in which an answer can be missing.
     pub const MISSING: [Self; 6] = [
         Self::AskedAgain,
@@ -89,8 +89,8 @@ pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
         found.push(Asked {
             question: message,
             answer: match of(&rest[..answers]) {
-                Answer::Given => Answer::Given,
-                _ if again => Answer::AskedAgain,
+                AnswerState::Given => AnswerState::Given,
+                _ if again => AnswerState::AskedAgain,
                 missing => missing,
             },
         });
@@ -98,9 +98,9 @@ pub fn asked(messages: &[StoredMessage]) -> Vec<Asked<'_>> {
     for at in (1..found.len()).rev() {
         let (before, next) = (found[at - 1], found[at]);
         let went_on = near(before.question, next.question, ON)
-            && matches!(next.answer, Answer::Given | Answer::WentOn);
-        if before.answer == Answer::NoRow && went_on {
-            found[at - 1].answer = Answer::WentOn;
+            && matches!(next.answer, AnswerState::Given | AnswerState::WentOn);
+        if before.answer == AnswerState::NoRow && went_on {
+            found[at - 1].answer = AnswerState::WentOn;
         }
     }
     found
@@ -144,25 +144,27 @@ fn near(first: &StoredMessage, second: &StoredMessage, within: i64) -> bool {
 }
 
 /// The best of several answers counts; of none the last says why.
-fn of(answers: &[&StoredMessage]) -> Answer {
+fn of(answers: &[&StoredMessage]) -> AnswerState {
     let told = |answer: &&StoredMessage| match answer.state {
-        State::Failed => Answer::Failed,
-        State::Open => Answer::Open,
-        State::Deleted => Answer::Given,
-        _ if is_empty(answer) => Answer::Empty,
-        _ => Answer::Given,
+        State::Failed => AnswerState::Failed,
+        State::Open => AnswerState::Open,
+        State::Deleted => AnswerState::Given,
+        _ if is_empty(answer) => AnswerState::Empty,
+        _ => AnswerState::Given,
     };
-    let given = answers.iter().any(|answer| told(answer) == Answer::Given);
+    let given = answers
+        .iter()
+        .any(|answer| told(answer) == AnswerState::Given);
     match answers.last() {
-        _ if given => Answer::Given,
+        _ if given => AnswerState::Given,
         Some(last) => told(last),
-        None => Answer::NoRow,
+        None => AnswerState::NoRow,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, asked};
+    use super::{AnswerState, asked};
     use crate::model::{Role, State, StoredMessage};
 
     fn message(role: Role, text: &str, second: i64) -> StoredMessage {
@@ -172,7 +174,7 @@ mod tests {
         }
     }
 
-    fn told(messages: &[StoredMessage]) -> Vec<Answer> {
+    fn told(messages: &[StoredMessage]) -> Vec<AnswerState> {
         asked(messages).iter().map(|asked| asked.answer).collect()
     }
 
@@ -199,12 +201,12 @@ mod tests {
             with(State::Failed, 501),
         ];
         let expected = [
-            Answer::Given,
-            Answer::NoRow,
-            Answer::Empty,
-            Answer::Open,
-            Answer::Given,
-            Answer::Failed,
+            AnswerState::Given,
+            AnswerState::NoRow,
+            AnswerState::Empty,
+            AnswerState::Open,
+            AnswerState::Given,
+            AnswerState::Failed,
         ];
         assert_eq!(told(&messages), expected);
     }
@@ -214,9 +216,9 @@ mod tests {
         let user = |second| message(Role::User, "same", second);
         let answer = message(Role::Assistant, "a", 900);
         let told = |first, second| told(&[user(first), user(second), answer.clone()]);
-        assert_eq!(told(0, 60), [Answer::AskedAgain, Answer::Given]);
-        assert_eq!(told(0, 1), [Answer::Given]);
-        assert_eq!(told(0, 800), [Answer::NoRow, Answer::Given]);
+        assert_eq!(told(0, 60), [AnswerState::AskedAgain, AnswerState::Given]);
+        assert_eq!(told(0, 1), [AnswerState::Given]);
+        assert_eq!(told(0, 800), [AnswerState::NoRow, AnswerState::Given]);
     }
 
     #[test]
@@ -224,10 +226,13 @@ mod tests {
         let user = |text: &str, second| message(Role::User, text, second);
         let answer = message(Role::Assistant, "a", 900);
         let told = |first, second| told(&[user("q", first), user("and?", second), answer.clone()]);
-        assert_eq!(told(0, 9), [Answer::WentOn, Answer::Given]);
-        assert_eq!(told(0, 11), [Answer::NoRow, Answer::Given]);
+        assert_eq!(told(0, 9), [AnswerState::WentOn, AnswerState::Given]);
+        assert_eq!(told(0, 11), [AnswerState::NoRow, AnswerState::Given]);
         let unanswered = [user("q", 0), user("and?", 5)];
-        assert_eq!(self::told(&unanswered), [Answer::NoRow, Answer::NoRow]);
+        assert_eq!(
+            self::told(&unanswered),
+            [AnswerState::NoRow, AnswerState::NoRow]
+        );
     }
 
     /// A turn whose row has no question hands a tool's result back.
@@ -238,9 +243,9 @@ mod tests {
             message(Role::Assistant, "", 1),
             message(Role::User, "", 2),
         ];
-        assert_eq!(told(&round), [Answer::Empty]);
+        assert_eq!(told(&round), [AnswerState::Empty]);
         round.push(message(Role::Assistant, "a", 3));
-        assert_eq!(told(&round), [Answer::Given]);
+        assert_eq!(told(&round), [AnswerState::Given]);
     }
 
     #[test]
@@ -250,13 +255,13 @@ mod tests {
             ..message(Role::Assistant, "a", 1)
         };
         let question = |second| message(Role::User, "q", second);
-        assert_eq!(told(&[question(0), deleted.clone()]), [Answer::Given]);
+        assert_eq!(told(&[question(0), deleted.clone()]), [AnswerState::Given]);
         // It was given to the question that was deleted with it.
         let with = StoredMessage {
             state: State::Deleted,
             ..question(1)
         };
-        assert_eq!(told(&[question(0), with, deleted]), [Answer::NoRow]);
+        assert_eq!(told(&[question(0), with, deleted]), [AnswerState::NoRow]);
     }
 
     #[test]

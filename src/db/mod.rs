@@ -21,7 +21,7 @@ mod target;
 
 pub use catalog::{Catalog, Started};
 pub use evidence::{Depth, Facts, Mark, Marks};
-pub use query::{Answer, Named, Query, Row};
+pub use query::{Named, Query, QueryOutput, Row};
 pub use reader::{BoxFuture, Db, Each, Reading, Tried, WordIndex, WriteError, Writer};
 pub use safety::Durability;
 pub use sentinel::Act;

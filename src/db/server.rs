@@ -23,7 +23,7 @@ pub(super) async fn connect<C: sqlx::Connection>(
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => {
             let (hint, passing) = (hint(target, &error), is_passing(&error));
-            let told = Told(error);
+            let told = DriverError(error);
             let stop =
                 Stop::unreachable(format!("can't open `{target}` at `{at}`: {told}")).hint(hint);
             Err(if passing { stop.passing() } else { stop })
@@ -96,16 +96,16 @@ pub(super) fn reading(target: &Target, error: sqlx::Error) -> anyhow::Error {
             {
                 no_right(target, told.message()).into()
             }
-            _ => anyhow::Error::from(Told(error)).context(format!("reading `{target}`")),
+            _ => anyhow::Error::from(DriverError(error)).context(format!("reading `{target}`")),
         },
     }
 }
 
 /// An error of the driver, as it is reported: what the server said, once, and not where in its own source.
 #[derive(Debug)]
-pub(super) struct Told(pub(super) sqlx::Error);
+pub(super) struct DriverError(pub(super) sqlx::Error);
 
-impl fmt::Display for Told {
+impl fmt::Display for DriverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_database_error() {
             Some(told) => f.write_str(told.message()),
@@ -114,12 +114,12 @@ impl fmt::Display for Told {
     }
 }
 
-impl std::error::Error for Told {}
+impl std::error::Error for DriverError {}
 
 /// The driver's error in another one.
 pub(super) fn driver(error: &anyhow::Error) -> Option<&sqlx::Error> {
     error.chain().find_map(|it| {
-        let told = it.downcast_ref::<Told>().map(|told| &told.0);
+        let told = it.downcast_ref::<DriverError>().map(|told| &told.0);
         told.or_else(|| it.downcast_ref())
     })
 }

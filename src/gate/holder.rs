@@ -51,7 +51,7 @@ pub enum Ask {
 /// What the helper answers, one JSON line each.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub enum HolderReply {
     /// The files are open.
     Ready,
     /// The gate is closed.
@@ -117,11 +117,11 @@ pub fn run(args: &Args, answers: &mut dyn Write) -> anyhow::Result<()> {
     let cancel = Arc::clone(&holder.cancel);
     let (asks, inbox) = mpsc::channel();
     std::thread::spawn(move || read_asks(&asks, &cancel));
-    say(answers, &Answer::Ready)?;
+    say(answers, &HolderReply::Ready)?;
     while let Ok(ask) = inbox.recv() {
         let answer = holder
             .answer(ask)
-            .unwrap_or_else(|error| Answer::Failed(format!("{error:#}")));
+            .unwrap_or_else(|error| HolderReply::Failed(format!("{error:#}")));
         say(answers, &answer)?;
     }
     Ok(())
@@ -151,7 +151,7 @@ fn read_asks(asks: &mpsc::Sender<Ask>, cancel: &AtomicBool) {
     std::process::exit(0);
 }
 
-fn say(answers: &mut dyn Write, answer: &Answer) -> anyhow::Result<()> {
+fn say(answers: &mut dyn Write, answer: &HolderReply) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     answers.write_all(&line)?;
@@ -200,7 +200,7 @@ impl Holder {
         })
     }
 
-    fn answer(&mut self, ask: Ask) -> anyhow::Result<Answer> {
+    fn answer(&mut self, ask: Ask) -> anyhow::Result<HolderReply> {
         match ask {
             Ask::Close(wait) => self.close(Duration::from_millis(wait)),
             Ask::Waiting => self.waiting(),
@@ -217,7 +217,7 @@ impl Holder {
         }
     }
 
-    fn close(&mut self, patience: Duration) -> anyhow::Result<Answer> {
+    fn close(&mut self, patience: Duration) -> anyhow::Result<HolderReply> {
         // SIGALRM's default action ends the process, and with it every lock.
         nix::unistd::alarm::set(self.alarm);
         let deadline = clock::now() + patience;
@@ -228,11 +228,11 @@ impl Holder {
                     Journal::Wal => conflicts(&self.witness, libc::F_WRLCK, WAL_WRITE)?,
                     Journal::Rollback => conflicts(&self.witness, libc::F_WRLCK, SHARED)?,
                 };
-                return Ok(Answer::Closed { at, met });
+                return Ok(HolderReply::Closed { at, met });
             }
             if clock::now() >= deadline {
                 nix::unistd::alarm::cancel();
-                return Ok(Answer::Busy);
+                return Ok(HolderReply::Busy);
             }
             std::thread::sleep(TRY);
         }
@@ -255,15 +255,15 @@ impl Holder {
         Ok(taken)
     }
 
-    fn waiting(&self) -> anyhow::Result<Answer> {
-        Ok(Answer::Waiting(match self.held {
+    fn waiting(&self) -> anyhow::Result<HolderReply> {
+        Ok(HolderReply::Waiting(match self.held {
             // Readers lock this byte too, for a moment and for reading only.
             Some(Held::Reader) => Some(conflicts(&self.file, libc::F_RDLCK, PENDING)?),
             _ => None,
         }))
     }
 
-    fn step(&mut self, patience: Duration) -> anyhow::Result<Answer> {
+    fn step(&mut self, patience: Duration) -> anyhow::Result<HolderReply> {
         let before = self.changes()?;
         let Passed {
             opened,
@@ -278,7 +278,7 @@ impl Holder {
         // Each hold is bounded by itself.
         nix::unistd::alarm::set(self.alarm);
         let writes = self.changes()?.wrapping_sub(before);
-        Ok(Answer::Stepped {
+        Ok(HolderReply::Stepped {
             opened,
             closed,
             writes,
@@ -345,14 +345,14 @@ impl Holder {
         Ok(None)
     }
 
-    fn open(&mut self) -> anyhow::Result<Answer> {
+    fn open(&mut self) -> anyhow::Result<HolderReply> {
         match self.held.take() {
             Some(Held::Reader) => unlock(&self.file, SHARED)?,
             Some(Held::Writer) => unlock(&self.file, self.writer_byte())?,
             None => {}
         }
         nix::unistd::alarm::cancel();
-        Ok(Answer::Opened(clock::now()))
+        Ok(HolderReply::Opened(clock::now()))
     }
 
     fn changes(&self) -> anyhow::Result<u32> {

@@ -1,6 +1,6 @@
 //! SQLite's lock bytes, held by a helper process: the gate that can let exactly one write through.
 
-use super::holder::{Answer, Ask, Journal};
+use super::holder::{Ask, HolderReply, Journal};
 use super::{Closed, Gate, How, Kind, LockTarget, Step, Waiting, begin_immediate};
 use crate::clock::Tick;
 use crate::current_exe;
@@ -107,14 +107,14 @@ impl RawLocks {
                 answers,
             };
             match helper.answer().await? {
-                Answer::Ready => self.helper = Some(helper),
+                HolderReply::Ready => self.helper = Some(helper),
                 other => anyhow::bail!("the helper that holds the gate said {other:?}"),
             }
         }
         Ok(self.helper.as_mut().expect("it was just started"))
     }
 
-    async fn ask(&mut self, ask: &Ask) -> anyhow::Result<Answer> {
+    async fn ask(&mut self, ask: &Ask) -> anyhow::Result<HolderReply> {
         let helper = self.helper().await?;
         helper.say(ask).await?;
         let answer = helper.answer().await;
@@ -122,9 +122,9 @@ impl RawLocks {
     }
 
     /// A helper that failed is not asked again: its locks are gone or must go.
-    fn keep(&mut self, answer: anyhow::Result<Answer>) -> anyhow::Result<Answer> {
+    fn keep(&mut self, answer: anyhow::Result<HolderReply>) -> anyhow::Result<HolderReply> {
         match answer {
-            Ok(Answer::Failed(why)) => {
+            Ok(HolderReply::Failed(why)) => {
                 self.helper = None;
                 anyhow::bail!("holding the gate: {why}")
             }
@@ -147,7 +147,7 @@ impl Helper {
             .context("the helper that held the gate is gone")
     }
 
-    async fn answer(&mut self) -> anyhow::Result<Answer> {
+    async fn answer(&mut self) -> anyhow::Result<HolderReply> {
         let line = tokio::time::timeout(ANSWER_WAIT, self.answers.next_line())
             .await
             .context("the helper that holds the gate does not answer")??
@@ -164,8 +164,8 @@ impl Gate for RawLocks {
     fn close(&mut self) -> Tried<'_, Closed> {
         Box::pin(async move {
             let (at, met) = match self.ask(&Ask::Close(CLOSE_WAIT_MS)).await? {
-                Answer::Closed { at, met } => (at, met),
-                Answer::Busy => return Ok(Closed::WriterInTheWay),
+                HolderReply::Closed { at, met } => (at, met),
+                HolderReply::Busy => return Ok(Closed::WriterInTheWay),
                 other => anyhow::bail!("closing the gate: the helper said {other:?}"),
             };
             anyhow::ensure!(
@@ -196,9 +196,9 @@ impl Gate for RawLocks {
     fn waiting(&mut self) -> Tried<'_, Waiting> {
         Box::pin(async move {
             match self.ask(&Ask::Waiting).await? {
-                Answer::Waiting(Some(true)) => Ok(Waiting::Commit),
-                Answer::Waiting(Some(false)) => Ok(Waiting::Nobody),
-                Answer::Waiting(None) => Ok(Waiting::Unobservable),
+                HolderReply::Waiting(Some(true)) => Ok(Waiting::Commit),
+                HolderReply::Waiting(Some(false)) => Ok(Waiting::Nobody),
+                HolderReply::Waiting(None) => Ok(Waiting::Unobservable),
                 other => anyhow::bail!("looking for waiters: the helper said {other:?}"),
             }
         })
@@ -218,7 +218,7 @@ impl Gate for RawLocks {
                 }
             };
             match self.keep(answer)? {
-                Answer::Stepped {
+                HolderReply::Stepped {
                     opened,
                     closed,
                     writes,
@@ -241,7 +241,7 @@ impl Gate for RawLocks {
                 return Ok(crate::clock::now());
             }
             match self.ask(&Ask::Open).await? {
-                Answer::Opened(at) => Ok(at),
+                HolderReply::Opened(at) => Ok(at),
                 other => anyhow::bail!("opening the gate: the helper said {other:?}"),
             }
         })

@@ -12,7 +12,7 @@ use crate::clock::Tick;
 use crate::db::Tried;
 use crate::http::{Server, Tracing};
 use crate::model::Engine;
-use crate::trace::wire::{Ask, Close, Errno, Fault, Lasts, Order, State, Told};
+use crate::trace::wire::{Ask, Close, Errno, Fault, Lasts, Order, State, TracerMessage};
 use anyhow::Context as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +31,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// A gate at the system calls of a server that chatctl has started.
 pub struct Syscalls {
     asks: mpsc::UnboundedSender<Ask>,
-    answers: mpsc::UnboundedReceiver<Told>,
+    answers: mpsc::UnboundedReceiver<TracerMessage>,
     state: watch::Receiver<State>,
     changes: watch::Receiver<u64>,
     database: PathBuf,
@@ -83,13 +83,13 @@ impl Syscalls {
         };
         self.closed = true;
         match self.asked(Ask::Close(close)).await? {
-            Told::Closed { at, .. } => Ok(at),
-            Told::Failed(why) => anyhow::bail!("{why}"),
+            TracerMessage::Closed { at, .. } => Ok(at),
+            TracerMessage::Failed(why) => anyhow::bail!("{why}"),
             other => anyhow::bail!("the helper that traces the server said {other:?}"),
         }
     }
 
-    async fn asked(&mut self, ask: Ask) -> anyhow::Result<Told> {
+    async fn asked(&mut self, ask: Ask) -> anyhow::Result<TracerMessage> {
         self.asks
             .send(ask)
             .ok()
@@ -97,7 +97,7 @@ impl Syscalls {
         self.answer_of_helper().await
     }
 
-    async fn answer_of_helper(&mut self) -> anyhow::Result<Told> {
+    async fn answer_of_helper(&mut self) -> anyhow::Result<TracerMessage> {
         tokio::time::timeout(ANSWER_WAIT, self.answers.recv())
             .await
             .context("the helper that traces the server does not answer")?
@@ -113,11 +113,11 @@ impl Syscalls {
                 Ok(true)
             }
             told = self.answers.recv() => match told {
-                Some(Told::Open { expired, faults, .. }) => {
+                Some(TracerMessage::Open { expired, faults, .. }) => {
                     (self.closed, self.expired, self.faults) = (false, expired, faults);
                     Ok(false)
                 }
-                Some(Told::Failed(why)) => anyhow::bail!("{why}"),
+                Some(TracerMessage::Failed(why)) => anyhow::bail!("{why}"),
                 _ => anyhow::bail!("the helper that traces the server is gone"),
             },
         }
@@ -135,7 +135,7 @@ impl Drop for Syscalls {
 async fn talk(
     mut tracing: Tracing,
     mut to_ask: mpsc::UnboundedReceiver<Ask>,
-    answered: mpsc::UnboundedSender<Told>,
+    answered: mpsc::UnboundedSender<TracerMessage>,
     state: watch::Sender<State>,
     changed: watch::Sender<u64>,
 ) {
@@ -146,12 +146,12 @@ async fn talk(
                 None => break,
             },
             told = tracing.told() => match told {
-                Some(Told::State(new)) => {
+                Some(TracerMessage::State(new)) => {
                     state.send_replace(new);
                     changed.send_modify(|count| *count += 1);
                 }
                 Some(told) => {
-                    if matches!(told, Told::Open { .. } | Told::Closed { .. }) {
+                    if matches!(told, TracerMessage::Open { .. } | TracerMessage::Closed { .. }) {
                         state.send_replace(State::default());
                     }
                     if answered.send(told).is_err() {
@@ -285,7 +285,7 @@ impl CommitGate for Syscalls {
             let mut told = self.asked(Ask::Open).await?;
             loop {
                 match told {
-                    Told::Open {
+                    TracerMessage::Open {
                         at,
                         expired,
                         faults,
@@ -295,7 +295,9 @@ impl CommitGate for Syscalls {
                         return Ok(at);
                     }
                     // An answer to what was asked before.
-                    Told::Failed(_) | Told::Closed { .. } => told = self.answer_of_helper().await?,
+                    TracerMessage::Failed(_) | TracerMessage::Closed { .. } => {
+                        told = self.answer_of_helper().await?;
+                    }
                     other => anyhow::bail!("the helper that traces the server said {other:?}"),
                 }
             }

@@ -41,7 +41,7 @@ pub struct Outgoing {
 
 /// A whole answer.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The status code.
     pub status: u16,
     /// Header names (lower case) and values.
@@ -102,7 +102,7 @@ impl Client {
     }
 
     /// Sends a request and reads the whole answer, as far as it has an end.
-    pub async fn send(&self, outgoing: &Outgoing) -> anyhow::Result<Answer> {
+    pub async fn send(&self, outgoing: &Outgoing) -> anyhow::Result<HttpResponse> {
         let response = self.request(outgoing)?.timeout(self.patience).send().await;
         let mut response = response.map_err(|error| self.unreachable(outgoing, &error))?;
         let (status, headers) = (response.status().as_u16(), headers(response.headers()));
@@ -125,7 +125,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer {
+        Ok(HttpResponse {
             status,
             headers,
             body,
@@ -217,7 +217,7 @@ impl Opened {
     }
 }
 
-impl Answer {
+impl HttpResponse {
     /// The body as JSON.
     pub fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&self.body).ok()

@@ -1,6 +1,6 @@
 //! The pipes between chatctl and the helper that starts a server: what is asked, and what is reported.
 
-use crate::trace::wire::{Ask, Told};
+use crate::trace::wire::{Ask, TracerMessage};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
@@ -21,13 +21,13 @@ pub(super) enum Asked {
 pub(super) struct Helper {
     asks: mpsc::UnboundedSender<Asked>,
     writing: JoinHandle<()>,
-    told: Option<mpsc::UnboundedReceiver<Told>>,
+    told: Option<mpsc::UnboundedReceiver<TracerMessage>>,
 }
 
 /// What is asked and told of a server's system calls.
 pub struct Tracing {
     asks: mpsc::UnboundedSender<Asked>,
-    told: mpsc::UnboundedReceiver<Told>,
+    told: mpsc::UnboundedReceiver<TracerMessage>,
 }
 
 impl Tracing {
@@ -37,12 +37,12 @@ impl Tracing {
     }
 
     /// What is told next; none when the helper is gone.
-    pub async fn told(&mut self) -> Option<Told> {
+    pub async fn told(&mut self) -> Option<TracerMessage> {
         self.told.recv().await
     }
 
     /// What has been told already; none when there is nothing new.
-    pub fn told_already(&mut self) -> Option<Told> {
+    pub fn told_already(&mut self) -> Option<TracerMessage> {
         self.told.try_recv().ok()
     }
 }
@@ -64,7 +64,7 @@ impl Helper {
     pub(super) async fn group(&mut self) -> u32 {
         let told = self.told.as_mut().expect("it is asked for first");
         match told.recv().await {
-            Some(Told::Group(group)) => group,
+            Some(TracerMessage::Group(group)) => group,
             _ => 0,
         }
     }
@@ -105,7 +105,7 @@ async fn write(mut stdin: ChildStdin, mut inbox: mpsc::UnboundedReceiver<Asked>)
     }
 }
 
-async fn read(stdout: ChildStdout, outbox: mpsc::UnboundedSender<Told>) {
+async fn read(stdout: ChildStdout, outbox: mpsc::UnboundedSender<TracerMessage>) {
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         // A line that can't be read is none of this version's.

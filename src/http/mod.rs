@@ -8,7 +8,7 @@ mod server;
 pub mod supervisor;
 
 pub use again::Again;
-pub use client::{Answer, Client, Opened, Outgoing};
+pub use client::{Client, HttpResponse, Opened, Outgoing};
 pub use helper::Tracing;
 pub use listener::Reserved;
 pub use server::{Killer, OutputLine, Ready, Server, Start};

@@ -9,7 +9,7 @@ use super::helper::Asked;
 use crate::clock;
 use crate::clock::Tick;
 use crate::trace::Server;
-use crate::trace::wire::Told;
+use crate::trace::wire::TracerMessage;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::io::{BufRead as _, Write};
@@ -56,7 +56,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
         .map_err(|error| anyhow::anyhow!("starting `{}`: {error}", args.command[0]))?;
     let group = Pid::from_raw(i32::try_from(child.id())?);
     let mut server = Server::new(group);
-    say(out, &Told::Group(child.id()));
+    say(out, &TracerMessage::Group(child.id()));
     let code = follow(group, &mut server, &asks(), out);
     let _ = killpg(group, Signal::SIGKILL);
     Ok(code.unwrap_or(1))
@@ -119,7 +119,7 @@ fn follow(
 }
 
 /// chatctl may be gone; then there is nobody to tell.
-fn say(out: &mut dyn Write, told: &Told) {
+fn say(out: &mut dyn Write, told: &TracerMessage) {
     let mut line = serde_json::to_vec(told).expect("what is told has a JSON form");
     line.push(b'\n');
     let _ = out.write_all(&line).and_then(|()| out.flush());

@@ -4,7 +4,7 @@ use similar::{ChangeTag, TextDiff};
 
 /// A line that only one of two schemas has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Difference {
+pub enum SchemaDifference {
     /// Only the first has it.
     Missing(String),
     /// Only the second has it.
@@ -12,7 +12,7 @@ pub enum Difference {
 }
 
 /// What differs: the schema that is expected, and the one that is there.
-pub fn differences(expected: &[String], there: &[String]) -> Vec<Difference> {
+pub fn differences(expected: &[String], there: &[String]) -> Vec<SchemaDifference> {
     let (expected, there) = (expected.join("\n"), there.join("\n"));
     let diff = TextDiff::from_lines(&expected, &there);
     diff.iter_all_changes()
@@ -20,8 +20,8 @@ pub fn differences(expected: &[String], there: &[String]) -> Vec<Difference> {
             let line = change.value().trim_end().to_owned();
             match change.tag() {
                 ChangeTag::Equal => None,
-                ChangeTag::Delete => Some(Difference::Missing(line)),
-                ChangeTag::Insert => Some(Difference::Extra(line)),
+                ChangeTag::Delete => Some(SchemaDifference::Missing(line)),
+                ChangeTag::Insert => Some(SchemaDifference::Extra(line)),
             }
         })
         .collect()
@@ -29,7 +29,7 @@ pub fn differences(expected: &[String], there: &[String]) -> Vec<Difference> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Difference, differences};
+    use super::{SchemaDifference, differences};
 
     #[test]
     fn a_schema_is_compared_line_by_line() {
@@ -38,8 +38,8 @@ mod tests {
         assert_eq!(
             differences(&lines("a b"), &lines("a c")),
             [
-                Difference::Missing("b".into()),
-                Difference::Extra("c".into())
+                SchemaDifference::Missing("b".into()),
+                SchemaDifference::Extra("c".into())
             ]
         );
     }

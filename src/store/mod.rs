@@ -52,7 +52,7 @@ pub use preset_match::{Misfit, misfits};
 pub use presets::{Preset, all as presets};
 pub use ranges::{Range, Split, split};
 pub use read::{by_key, conversation, holding, raw, scan, scan_range, written_by};
-pub use reconcile::{Difference, reconcile};
+pub use reconcile::{MessageDifference, reconcile};
 pub use search::{Way, search, way};
 pub use select::Take;
 pub use source::Source;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// A message that is not in both places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct MessageDifference {
     /// The message, as the place that has it keeps it.
     pub message: StoredMessage,
     /// Whether the first place has it; else the other one.
@@ -14,7 +14,7 @@ pub struct Difference {
 
 /// The messages of either side that are in only one of two places, by role and text.
 /// What is still being written, failed or deleted may differ while it is so.
-pub fn reconcile(first: &[StoredMessage], other: &[StoredMessage]) -> Vec<Difference> {
+pub fn reconcile(first: &[StoredMessage], other: &[StoredMessage]) -> Vec<MessageDifference> {
     let mut differences = Vec::new();
     for (have, lack, in_first) in [(first, other, true), (other, first, false)] {
         let mut there: HashMap<(&str, &str), usize> = HashMap::new();
@@ -24,7 +24,7 @@ pub fn reconcile(first: &[StoredMessage], other: &[StoredMessage]) -> Vec<Differ
         for message in have.iter().filter(|message| counts(message)) {
             match there.get_mut(&told(message)) {
                 Some(count) if *count > 0 => *count -= 1,
-                _ => differences.push(Difference {
+                _ => differences.push(MessageDifference {
                     message: message.clone(),
                     in_first,
                 }),

@@ -11,7 +11,7 @@ const ENOUGH: usize = 8;
 
 /// An answer as it is known outside of the store.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct ExpectedAnswer {
     /// Its text, as far as it is known.
     pub text: String,
     /// Whether that is all of it: not where a client left that alone could tell.
@@ -24,7 +24,7 @@ pub struct Known {
 
 /// What became of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
+pub enum AnswerFate {
     /// All of it is stored.
     Whole,
     /// A part of it is stored.
@@ -84,7 +84,7 @@ impl Ending {
 
 /// Judges the messages that may hold the answer, in order. `finished` has what the store says of
 /// whole answers; nothing where that is not known.
-pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &[Ending]) -> Kept {
+pub fn kept(stored: &[&StoredMessage], known: &ExpectedAnswer, finished: &[Ending]) -> AnswerFate {
     let texts: Vec<String> = stored
         .iter()
         .map(|message| squeezed(&message.content))
@@ -96,7 +96,7 @@ pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &[Ending]) -> Ke
             .into_iter()
             .any(|all| holds(&joined, all))
     {
-        return Kept::Whole;
+        return AnswerFate::Whole;
     }
     let of = |text: &str| beginning(&answer, text);
     let Some((at, reached)) = texts
@@ -105,16 +105,16 @@ pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &[Ending]) -> Ke
         .enumerate()
         .max_by_key(|it| it.1)
     else {
-        return Kept::Nothing;
+        return AnswerFate::Nothing;
     };
     let characters = unsqueezed(&known.text, reached);
     if known.is_all && holds(&joined, &known.nonce) {
         // The end is there. A text that is not shorter was changed by the server, and nothing of
         // it is missing.
         return if joined.chars().count() >= answer.chars().count() {
-            Kept::Whole
+            AnswerFate::Whole
         } else {
-            Kept::Cut {
+            AnswerFate::Cut {
                 characters: stored
                     .iter()
                     .map(|it| it.content.trim().chars().count())
@@ -126,7 +126,7 @@ pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &[Ending]) -> Ke
     let text = &texts[at];
     let is_part = reached >= ENOUGH || reached > 0 && reached == text.chars().count();
     if !is_part {
-        return Kept::Nothing;
+        return AnswerFate::Nothing;
     }
     let rest = text.split_once(&prefix(&answer, reached));
     let rest = rest.map_or("", |(_, rest)| rest);
@@ -134,13 +134,13 @@ pub fn kept(stored: &[&StoredMessage], known: &Known, finished: &[Ending]) -> Ke
         // All that is known is there, and perhaps more, which nobody here has read.
         Marked::No | Marked::Words if !known.is_all && reached == answer.chars().count() => {
             match stored[at].mark {
-                Mark::Finished => Kept::Whole,
-                Mark::None | Mark::Writing => Kept::Unknown(
+                Mark::Finished => AnswerFate::Whole,
+                Mark::None | Mark::Writing => AnswerFate::Unknown(
                     "all that the client had seen is stored; the server asked a provider of its own, so nobody knows the whole",
                 ),
             }
         }
-        marked => Kept::Cut { characters, marked },
+        marked => AnswerFate::Cut { characters, marked },
     }
 }
 
@@ -217,14 +217,16 @@ fn marked(message: &StoredMessage, rest: &str, answer: &str, finished: &[Ending]
 
 #[cfg(test)]
 mod tests {
-    use super::{Ending, Kept, Known, Marked, StoredMessage, is_json_frames, kept, seen};
+    use super::{
+        AnswerFate, Ending, ExpectedAnswer, Marked, StoredMessage, is_json_frames, kept, seen,
+    };
     use crate::model::{Mark, Role, State};
 
     const ANSWER: &str = "Task 'Buy milk' has been added.\nAnything else? chatctl-a77";
 
-    fn known(is_all: bool) -> Known {
+    fn known(is_all: bool) -> ExpectedAnswer {
         let text = if is_all { ANSWER } else { &ANSWER[..31] };
-        Known {
+        ExpectedAnswer {
             text: text.to_owned(),
             is_all,
             expected: text.to_owned(),
@@ -243,12 +245,12 @@ mod tests {
         }
     }
 
-    fn told(rows: &[StoredMessage]) -> Kept {
+    fn told(rows: &[StoredMessage]) -> AnswerFate {
         kept(&rows.iter().collect::<Vec<_>>(), &known(true), &[])
     }
 
-    fn cut(characters: usize, marked: Marked) -> Kept {
-        Kept::Cut { characters, marked }
+    fn cut(characters: usize, marked: Marked) -> AnswerFate {
+        AnswerFate::Cut { characters, marked }
     }
 
     #[test]
@@ -262,7 +264,7 @@ mod tests {
             vec![row(&ANSWER.replace('\'', "&#39;"))],
             vec![with(ANSWER, "cancelled")],
         ] {
-            assert_eq!(told(&whole), Kept::Whole, "{whole:?}");
+            assert_eq!(told(&whole), AnswerFate::Whole, "{whole:?}");
         }
     }
 
@@ -320,7 +322,7 @@ mod tests {
             vec![row("Ta, bye!")],
             vec![with("", "CANCELLED")],
         ] {
-            assert_eq!(told(&nothing), Kept::Nothing, "{nothing:?}");
+            assert_eq!(told(&nothing), AnswerFate::Nothing, "{nothing:?}");
         }
     }
 
@@ -328,13 +330,13 @@ mod tests {
     #[test]
     fn what_nobody_has_read_is_not_called_whole() {
         let told = |row: StoredMessage| kept(&[&row], &known(false), &[]);
-        assert!(matches!(told(row(ANSWER)), Kept::Unknown(_)));
-        assert!(matches!(told(row(&ANSWER[..31])), Kept::Unknown(_)));
+        assert!(matches!(told(row(ANSWER)), AnswerFate::Unknown(_)));
+        assert!(matches!(told(row(&ANSWER[..31])), AnswerFate::Unknown(_)));
         let finished = StoredMessage {
             mark: Mark::Finished,
             ..row(ANSWER)
         };
-        assert_eq!(told(finished), Kept::Whole);
+        assert_eq!(told(finished), AnswerFate::Whole);
         let open = StoredMessage {
             state: State::Open,
             ..row(ANSWER)

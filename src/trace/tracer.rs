@@ -8,7 +8,9 @@
 
 use super::registers::Registers;
 use super::watch::{Call, Entry, Exit, Thread, Watch};
-use super::wire::{Answered, Ask, Close, Commit, Errno as Ends, Lasts, Order, State, Told};
+use super::wire::{
+    Answered, Ask, Close, Commit, Errno as Ends, Lasts, Order, State, TracerMessage,
+};
 use crate::clock;
 use crate::clock::Tick;
 use calls::Files;
@@ -112,13 +114,13 @@ impl Server {
     }
 
     /// Does what chatctl asks.
-    pub fn ask(&mut self, ask: Ask) -> Vec<Told> {
+    pub fn ask(&mut self, ask: Ask) -> Vec<TracerMessage> {
         match ask {
             Ask::Close(close) => match self.close(close) {
                 Ok(told) => vec![told],
                 Err(why) => {
                     self.open();
-                    vec![Told::Failed(why)]
+                    vec![TracerMessage::Failed(why)]
                 }
             },
             Ask::Pass(id) => self.release(HeldAt::Commit(id)),
@@ -128,7 +130,7 @@ impl Server {
     }
 
     /// Handles every stop that is there. Tells what is new.
-    pub fn look(&mut self) -> Vec<Told> {
+    pub fn look(&mut self) -> Vec<TracerMessage> {
         while self.one_stop() {}
         let Gate::Closed(closed) = &mut self.gate else {
             return Vec::new();
@@ -148,7 +150,7 @@ impl Server {
         self.news()
     }
 
-    fn news(&mut self) -> Vec<Told> {
+    fn news(&mut self) -> Vec<TracerMessage> {
         let Gate::Closed(closed) = &mut self.gate else {
             return Vec::new();
         };
@@ -165,11 +167,11 @@ impl Server {
         if std::mem::replace(&mut closed.told, true) {
             return Vec::new();
         }
-        vec![Told::State(closed.state.clone())]
+        vec![TracerMessage::State(closed.state.clone())]
     }
 
     /// Traces every thread, and waits until each has stopped once.
-    fn close(&mut self, close: Close) -> Result<Told, String> {
+    fn close(&mut self, close: Close) -> Result<TracerMessage, String> {
         let files = Files::of(&close.database)
             .map_err(|error| format!("`{}`: {error}", close.database.display()))?;
         self.gate = Gate::Closed(Box::new(Closed {
@@ -191,7 +193,7 @@ impl Server {
                 break;
             }
         }
-        Ok(Told::Closed {
+        Ok(TracerMessage::Closed {
             at: clock::now(),
             threads: self.threads.len(),
         })
@@ -351,16 +353,16 @@ impl Server {
     }
 
     /// Lets go of the thread that is held there.
-    fn release(&mut self, at: HeldAt) -> Vec<Told> {
+    fn release(&mut self, at: HeldAt) -> Vec<TracerMessage> {
         let Gate::Closed(closed) = &mut self.gate else {
-            return vec![Told::Failed("the gate is open".to_owned())];
+            return vec![TracerMessage::Failed("the gate is open".to_owned())];
         };
         let found = self
             .threads
             .iter_mut()
             .find(|(_, traced)| traced.held.is_some_and(|held| held.what == at));
         let Some((&thread, traced)) = found else {
-            return vec![Told::Failed("it no longer waits".to_owned())];
+            return vec![TracerMessage::Failed("it no longer waits".to_owned())];
         };
         closed.forget(traced.held.take());
         match at {
@@ -398,12 +400,12 @@ impl Server {
         self.open();
     }
 
-    fn open(&mut self) -> Told {
+    fn open(&mut self) -> TracerMessage {
         self.open_after(0)
     }
 
     /// The same, after so many holds that were too long.
-    fn open_after(&mut self, expired: u32) -> Told {
+    fn open_after(&mut self, expired: u32) -> TracerMessage {
         let faults = match std::mem::replace(&mut self.gate, Gate::Opening) {
             Gate::Closed(closed) => closed.faults,
             Gate::Open | Gate::Opening => 0,
@@ -430,7 +432,7 @@ impl Server {
         if self.threads.is_empty() {
             self.gate = Gate::Open;
         }
-        Told::Open {
+        TracerMessage::Open {
             at: clock::now(),
             expired,
             faults,

@@ -1,6 +1,6 @@
 //! A server of a system where its calls can't be looked at.
 
-use super::wire::{Ask, Told};
+use super::wire::{Ask, TracerMessage};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -28,14 +28,14 @@ impl Server {
     }
 
     /// Says that it can't be done.
-    pub fn ask(&mut self, _ask: Ask) -> Vec<Told> {
-        vec![Told::Failed(
+    pub fn ask(&mut self, _ask: Ask) -> Vec<TracerMessage> {
+        vec![TracerMessage::Failed(
             "system calls can be held on Linux only".to_owned(),
         )]
     }
 
     /// Looks whether it has ended.
-    pub fn look(&mut self) -> Vec<Told> {
+    pub fn look(&mut self) -> Vec<TracerMessage> {
         match waitpid(self.root, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(_, code)) => self.ended = Some(code),
             Ok(WaitStatus::Signaled(..)) => self.ended = Some(1),

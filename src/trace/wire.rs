@@ -78,7 +78,7 @@ pub enum Errno {
 /// What the tracer tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Told {
+pub enum TracerMessage {
     /// The server's process group, once it was started.
     Group(u32),
     /// Every thread of the server is traced.

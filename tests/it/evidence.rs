@@ -6,7 +6,7 @@ mod postgres;
 mod sqlite;
 
 use chatctl::audit::arm::Act;
-use chatctl::audit::evidence::judge::{Judged, Kept, Rows, judge};
+use chatctl::audit::evidence::judge::{Judged, Rows, RowsFate, judge};
 use chatctl::audit::evidence::{Depth, Evidence};
 use chatctl::audit::{arm, evidence};
 use chatctl::db;
@@ -87,9 +87,9 @@ pub fn arm(url: &str, act: Act) -> Vec<String> {
 
 fn judged(before: &Look, after: &Look) -> Judged {
     let kept = if before.rows.iter().all(|row| after.rows.contains(row)) {
-        Kept::Intact
+        RowsFate::Intact
     } else {
-        Kept::Lost
+        RowsFate::Lost
     };
     let rows = Rows {
         before: before.rows.len().try_into().unwrap(),

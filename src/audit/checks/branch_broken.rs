@@ -2,7 +2,7 @@
 
 use super::absent::Names;
 use super::orphan_message::{counted, time};
-use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;
 use crate::model::{Cell, CellRef, StoredMessage};
 use crate::report::Severity::Error;
@@ -46,7 +46,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     (store.message.parent.is_none() && !item).then_some("messages name no message before them")
 }
 
-fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     let keys: HashMap<&str, &StoredMessage> = thread
         .messages
         .iter()
@@ -74,7 +74,7 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
 
 /// Rows name rows, and the one before may be in another conversation: threads begin at a message
 /// of the main one, and copies name the messages that they were made of.
-fn parents<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn parents<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<'a, ()> {
     Box::pin(async move {
         let Some(sql) = statement(context) else {
             return Ok(());

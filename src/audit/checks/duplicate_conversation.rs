@@ -1,8 +1,8 @@
 //! The same conversation twice.
 
 use super::check_context::opaque;
-use super::seen::First;
-use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
+use super::first_seen::First;
+use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::audit::turns;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Severity::{Note, Warning};
@@ -39,7 +39,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     opaque(context).or(shared.then_some("conversations share their messages here"))
 }
 
-fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut CauseCounts) {
     let said = || thread.messages.iter().filter(|message| counts(message));
     let Some(key) = &thread.key else {
         return;

@@ -1,7 +1,7 @@
 //! The same message twice.
 
 use super::check_context::opaque;
-use super::{Cause, Check, CheckContext, Look, Tally, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::audit::turns;
 use crate::model::{Role, StoredMessage};
 use crate::report::Severity::Warning;
@@ -37,7 +37,7 @@ const LEAST: usize = 16;
 
 /// Only a message that follows its twin at once: with another word between them people say "yes"
 /// twice, and mean it, and a tool that is asked again may have something new to say.
-fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut CauseCounts) {
     let mut before: Option<&StoredMessage> = None;
     for message in thread.messages.iter().filter(|it| turns::is_shown(it)) {
         let (cause, within, least) = match message.role {

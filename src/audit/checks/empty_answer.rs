@@ -1,7 +1,7 @@
 //! An answer that says nothing.
 
 use super::check_context::opaque;
-use super::{Cause, Check, CheckContext, Look, Tally, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::audit::turns;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Severity::Warning;
@@ -21,7 +21,7 @@ static CAUSES: &[Cause] = &[cause(
     "an answer is stored without a text and without a call of a tool",
 )];
 
-fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     for (at, message) in thread.messages.iter().enumerate() {
         let whole = message.role == Role::Assistant && message.state == State::Whole;
         let empty = whole && turns::is_empty(message) && !calls(thread.messages.get(at + 1));

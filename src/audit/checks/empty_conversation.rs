@@ -1,7 +1,7 @@
 //! A conversation without a message.
 
 use super::absent::Names;
-use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;
 use crate::model::{Cell, CellRef};
 use crate::report::Severity::Note;
@@ -29,7 +29,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
         .then_some("messages and conversations are not in two tables")
 }
 
-fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<'a, ()> {
     Box::pin(async move {
         let sql = statement(context).expect("a check that does not fit is not made");
         let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {

@@ -1,7 +1,7 @@
 //! An error that was stored as if it were the answer.
 
 use super::check_context::opaque;
-use super::{Cause, Check, CheckContext, Look, Tally, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::model::{Role, State};
 use crate::report::Severity::Warning;
 use crate::store::Thread;
@@ -50,7 +50,7 @@ const PAGES: [&str; 4] = [
 /// A library's name is an error only with the name of one: `openai.RateLimitError: …`.
 const LIBRARIES: [&str; 4] = ["openai.", "anthropic.", "litellm.", "httpx."];
 
-fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut CauseCounts) {
     for message in &thread.messages {
         let text = message.content.trim_start();
         // What is marked as failed says so to whoever reads it.

@@ -1,6 +1,6 @@
 //! Foreign keys that are declared, and that nothing keeps.
 
-use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;
 use crate::model::Cell;
 use crate::report::Severity::{Error, Warning};
@@ -33,7 +33,7 @@ static CAUSES: &[Cause] = &[
     ),
 ];
 
-fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<'a, ()> {
     Box::pin(async move {
         let tables = context.tables();
         for row in context

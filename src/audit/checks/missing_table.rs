@@ -1,6 +1,6 @@
 //! A table that should be there.
 
-use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;
 use crate::model::Table;
 use crate::report::Severity::Error;
@@ -41,7 +41,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     )
 }
 
-fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<'a, ()> {
     Box::pin(async move {
         for name in absent(context.asked.expected.iter().flatten(), context.schema) {
             tally.row(&CAUSES[0], None, || Thing::fact(format!("table `{name}`")));

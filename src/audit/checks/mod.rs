@@ -5,12 +5,14 @@
 
 mod absent;
 mod branch_broken;
+mod cause_counts;
 mod check_context;
 mod duplicate_conversation;
 mod duplicate_message;
 mod empty_answer;
 mod empty_conversation;
 mod error_text_as_answer;
+mod first_seen;
 mod foreign_keys_off;
 mod missing_table;
 mod no_index;
@@ -19,9 +21,7 @@ mod orphan_message;
 mod replacement_character;
 mod role_unknown;
 mod run;
-mod seen;
 mod stuck_streaming;
-mod tally;
 mod time_runs_backwards;
 mod truncated_answer;
 mod unanswered_turn;
@@ -31,10 +31,10 @@ use crate::db::Tried;
 use crate::report::Severity;
 use crate::store::Thread;
 
+pub use cause_counts::{CauseCounts, Thing};
 pub use check_context::{Age, Asked, CheckContext};
 pub use missing_table::absent;
 pub use run::{report_absent, run};
-pub use tally::{Tally, Thing};
 
 /// A check that was not made and why; not a finding about the store.
 pub const SKIPPED: &str = "check-skipped";
@@ -78,8 +78,8 @@ pub enum Look {
     Both(AtThread, AtStore),
 }
 
-type AtThread = fn(&Thread, &CheckContext<'_>, &mut Tally);
-type AtStore = for<'a> fn(&'a CheckContext<'a>, &'a mut Tally) -> Tried<'a, ()>;
+type AtThread = fn(&Thread, &CheckContext<'_>, &mut CauseCounts);
+type AtStore = for<'a> fn(&'a CheckContext<'a>, &'a mut CauseCounts) -> Tried<'a, ()>;
 
 const fn cause(name: &'static str, severity: Severity, harm: &'static str) -> Cause {
     Cause {

@@ -1,6 +1,6 @@
 //! A history that is found by reading the whole table.
 
-use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;
 use crate::model::Cell;
 use crate::report::Severity::Note;
@@ -35,7 +35,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
         .then_some("no column of the messages names their conversation")
 }
 
-fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<'a, ()> {
     Box::pin(async move {
         let sql = context.db.catalog().first_columns;
         let table = &context.mapping.store().message.table;

@@ -1,6 +1,6 @@
 //! Messages that nothing puts in an order.
 
-use super::{Cause, Check, CheckContext, Look, Tally, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::audit::turns;
 use crate::model::{Column, Role};
 use crate::report::Severity::Warning;
@@ -42,7 +42,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     ordered.then_some(ORDERED)
 }
 
-fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut CauseCounts) {
     let shown = thread.messages.iter().filter(|it| turns::is_shown(it));
     let shown: Vec<_> = shown.collect();
     for pair in shown.windows(2) {

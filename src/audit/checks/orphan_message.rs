@@ -3,7 +3,7 @@
 //! By a join that finds nothing, whether or not a foreign key was declared.
 
 use super::absent::Names;
-use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;
 use crate::model::{Cell, CellRef};
 use crate::report::Severity::Error;
@@ -42,7 +42,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     }
 }
 
-fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn look<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<'a, ()> {
     Box::pin(async move {
         if let Some(sql) = conversations(context) {
             each(context, &sql, &CAUSES[0], tally).await?;
@@ -59,7 +59,7 @@ pub(super) async fn each(
     context: &CheckContext<'_>,
     sql: &str,
     cause: &'static Cause,
-    tally: &mut Tally,
+    tally: &mut CauseCounts,
 ) -> anyhow::Result<()> {
     let mut row = |cells: &[CellRef<'_>]| -> anyhow::Result<ControlFlow<()>> {
         let text = |at: usize| Cell::from(cells[at]).to_string();

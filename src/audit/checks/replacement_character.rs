@@ -1,7 +1,7 @@
 //! Text that was broken before it was stored.
 
 use super::check_context::opaque;
-use super::{Cause, Check, CheckContext, Look, Tally, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::report::Severity::Warning;
 use crate::store::Thread;
 
@@ -27,7 +27,7 @@ static CAUSES: &[Cause] = &[
     ),
 ];
 
-fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut CauseCounts) {
     for message in &thread.messages {
         let at = message.content.find('\u{fffd}');
         if let Some(at) = at {

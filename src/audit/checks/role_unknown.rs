@@ -1,7 +1,7 @@
 //! A message of which nobody can say whose it is.
 
 use super::check_context::opaque;
-use super::{Cause, Check, CheckContext, Look, Tally, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::model::Role;
 use crate::report::Severity::Warning;
 use crate::store::Thread;
@@ -26,7 +26,7 @@ static CAUSES: &[Cause] = &[
 /// What other roles are called once the mapping has read them.
 const KNOWN: [&str; 3] = ["system", "tool", "undecodable"];
 
-fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     let declared = &context.mapping.store().message.role_map;
     for message in &thread.messages {
         let Role::Other(word) = &message.role else {

@@ -1,7 +1,7 @@
 //! Makes checks in one reading of the store, and tells what they found.
 
 use super::check_context::CLOCKS;
-use super::{AHEAD, Check, CheckContext, Look, SKIPPED, Tally};
+use super::{AHEAD, CauseCounts, Check, CheckContext, Look, SKIPPED};
 use crate::model::StoredMessage;
 use crate::report::{Case, Finding, Found, Report, Severity, Source, Verdict};
 use crate::store;
@@ -25,7 +25,10 @@ pub async fn run(
             Some(why) => skip(check, why, by_name, report),
         }
     }
-    let mut tallies: Vec<_> = fit.iter().map(|_| Tally::new(context.asked)).collect();
+    let mut tallies: Vec<_> = fit
+        .iter()
+        .map(|_| CauseCounts::new(context.asked))
+        .collect();
     let read = of_threads(&fit, context, &mut tallies).await?;
     report.checked += read.messages;
     for (check, tally) in fit.iter().zip(&mut tallies) {
@@ -73,7 +76,7 @@ pub async fn run(
 }
 
 /// Titles and users of the conversations that rows name.
-async fn complete(context: &CheckContext<'_>, tallies: &mut [Tally]) -> anyhow::Result<()> {
+async fn complete(context: &CheckContext<'_>, tallies: &mut [CauseCounts]) -> anyhow::Result<()> {
     let mut keys: Vec<String> = Vec::new();
     for tally in tallies.iter_mut() {
         keys.extend(tally.rows().filter_map(|row| row.conversation.clone()));
@@ -81,7 +84,7 @@ async fn complete(context: &CheckContext<'_>, tallies: &mut [Tally]) -> anyhow::
     keys.sort_unstable();
     keys.dedup();
     let known = store::heads(context.db, context.mapping, &keys).await?;
-    for row in tallies.iter_mut().flat_map(Tally::rows) {
+    for row in tallies.iter_mut().flat_map(CauseCounts::rows) {
         let of = row.conversation.as_ref().and_then(|key| known.get(key));
         if let Some(of) = of {
             row.title.clone_from(&of.title);
@@ -127,7 +130,7 @@ struct Read {
 async fn of_threads(
     fit: &[&'static Check],
     context: &CheckContext<'_>,
-    tallies: &mut [Tally],
+    tallies: &mut [CauseCounts],
 ) -> anyhow::Result<Read> {
     let looks: Vec<_> = fit
         .iter()
@@ -177,7 +180,7 @@ pub fn report_absent(absent: &[&String], report: &mut Report) {
 }
 
 /// What counts against the number that is accepted: notes only where there is nothing else.
-fn weighed(check: &Check, tally: &Tally, context: &CheckContext<'_>) -> u64 {
+fn weighed(check: &Check, tally: &CauseCounts, context: &CheckContext<'_>) -> u64 {
     let only_notes = check
         .causes
         .iter()
@@ -187,7 +190,7 @@ fn weighed(check: &Check, tally: &Tally, context: &CheckContext<'_>) -> u64 {
     counts.map(|(_, count)| count).sum()
 }
 
-fn verdict(check: &Check, tally: &Tally, context: &CheckContext<'_>) -> Verdict {
+fn verdict(check: &Check, tally: &CauseCounts, context: &CheckContext<'_>) -> Verdict {
     let worst = tally.levels(check, context).into_keys().max();
     let fails = match context.asked.accepted.get(check.code) {
         Some(most) => weighed(check, tally, context) > *most,
@@ -205,7 +208,7 @@ fn verdict(check: &Check, tally: &Tally, context: &CheckContext<'_>) -> Verdict 
 /// How bad what was found is, when some of it is accepted.
 fn accepted(
     check: &Check,
-    tally: &Tally,
+    tally: &CauseCounts,
     context: &CheckContext<'_>,
     severity: Severity,
 ) -> Severity {
@@ -218,7 +221,12 @@ fn accepted(
     }
 }
 
-fn told(mut finding: Finding, check: &Check, tally: &Tally, context: &CheckContext<'_>) -> Finding {
+fn told(
+    mut finding: Finding,
+    check: &Check,
+    tally: &CauseCounts,
+    context: &CheckContext<'_>,
+) -> Finding {
     finding.severity = accepted(check, tally, context, finding.severity);
     match context.asked.accepted.get(check.code) {
         None => finding,
@@ -238,7 +246,7 @@ fn told(mut finding: Finding, check: &Check, tally: &Tally, context: &CheckConte
 }
 
 /// What was found, and what was not judged.
-fn counted(check: &Check, tally: &Tally, context: &CheckContext<'_>) -> String {
+fn counted(check: &Check, tally: &CauseCounts, context: &CheckContext<'_>) -> String {
     let causes: Vec<_> = tally
         .counts()
         .map(|(name, count)| format!("{count} {name}"))

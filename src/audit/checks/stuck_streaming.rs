@@ -1,6 +1,6 @@
 //! A message that is still marked as being written, long after.
 
-use super::{Age, Cause, Check, CheckContext, Look, Tally, cause};
+use super::{Age, Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::model::State;
 use crate::report::Severity::{Error, Warning};
 use crate::store::{Source, Thread};
@@ -40,7 +40,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     (!told).then_some("the mapping names no `open`, so what is being written is not known")
 }
 
-fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     // Where the message itself has no time, it can't be older than the one before it.
     let mut last = None;
     for message in &thread.messages {

@@ -1,6 +1,6 @@
 //! A message that was stored later and is told to be earlier.
 
-use super::{Cause, Check, CheckContext, Look, Tally, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::model::{Role, StoredMessage};
 use crate::report::Severity::Warning;
 use crate::store::{Shape, Thread};
@@ -40,7 +40,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     }
 }
 
-fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     // Items are in their order in the conversation's row, those of the current branch first.
     let items = context.mapping.store().shape == Shape::Blob;
     // A turn's answer comes when it comes, also after the next question.

@@ -1,7 +1,7 @@
 //! An answer whose end is missing.
 
 use super::check_context::opaque;
-use super::{Cause, Check, CheckContext, Look, Tally, Thing, cause};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, Thing, cause};
 use crate::db::Tried;
 use crate::model::{Cell, CellRef, Column, Role, State, StoredMessage};
 use crate::report::Severity::{Error, Note, Warning};
@@ -56,11 +56,11 @@ enum Limit {
     Characters(usize),
 }
 
-type Told = Option<(&'static Cause, String)>;
+type CauseAndDetail = Option<(&'static Cause, String)>;
 
 impl Limit {
     /// Whether a text was cut off here, as far as its length and its end tell.
-    fn cut(self, text: &str) -> Told {
+    fn cut(self, text: &str) -> CauseAndDetail {
         match self {
             // MySQL cuts before a character that does not fit as a whole.
             Self::Bytes(most) if (most - 3..=most).contains(&text.len()) => {
@@ -75,7 +75,7 @@ impl Limit {
     }
 }
 
-fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     for message in &thread.messages {
         let limits = limits(context, message).into_iter();
         let cut = limits
@@ -88,7 +88,7 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
 }
 
 /// The surest of the signs.
-fn told(cut: Told, message: &StoredMessage) -> Told {
+fn told(cut: CauseAndDetail, message: &StoredMessage) -> CauseAndDetail {
     let bare = |cause: usize| Some((&CAUSES[cause], String::new()));
     let answer = message.role == Role::Assistant && message.state == State::Whole;
     match cut {
@@ -202,7 +202,7 @@ fn declared(column: &Column, texts: &[(&str, usize)]) -> Option<Limit> {
 
 /// A message's parts are one text when they are read: the database is asked for those that fill
 /// their column.
-fn of_parts<'a>(context: &'a CheckContext<'a>, tally: &'a mut Tally) -> Tried<'a, ()> {
+fn of_parts<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tried<'a, ()> {
     Box::pin(async move {
         let Some(parts) = &context.mapping.store().parts else {
             return Ok(());

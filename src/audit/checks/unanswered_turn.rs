@@ -1,9 +1,9 @@
 //! A question without an answer.
 
 use super::check_context::opaque;
-use super::{Age, Cause, Check, CheckContext, Look, Tally, cause};
+use super::{Age, Cause, CauseCounts, Check, CheckContext, Look, cause};
 use crate::audit;
-use crate::audit::Answer;
+use crate::audit::AnswerState;
 use crate::report::Severity::{Note, Warning};
 use crate::store::Thread;
 
@@ -16,44 +16,44 @@ pub(super) const CHECK: Check = Check {
     look: Look::Thread(look),
 };
 
-/// In the order of [`Answer::MISSING`]. No more than warnings: the store alone can't show that
+/// In the order of [`AnswerState::MISSING`]. No more than warnings: the store alone can't show that
 /// there ever was an answer.
 static CAUSES: &[Cause] = &[
     cause(
-        Answer::AskedAgain.word(),
+        AnswerState::AskedAgain.word(),
         Warning,
         "no answer to the question is stored, and the user asked the same again",
     ),
     cause(
-        Answer::WentOn.word(),
+        AnswerState::WentOn.word(),
         Note,
         "no answer to the question alone is stored: the user went on at once, and that was answered",
     ),
     cause(
-        Answer::NoRow.word(),
+        AnswerState::NoRow.word(),
         Warning,
         "no answer to the question is stored: no row follows it",
     ),
     cause(
-        Answer::Empty.word(),
+        AnswerState::Empty.word(),
         Warning,
         "the answer to the question is stored without a text",
     ),
     cause(
-        Answer::Open.word(),
+        AnswerState::Open.word(),
         Warning,
         "the answer to the question was never finished",
     ),
     cause(
-        Answer::Failed.word(),
+        AnswerState::Failed.word(),
         Warning,
         "the answer to the question is stored as failed",
     ),
 ];
 
-fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     for asked in audit::asked(&thread.messages) {
-        let at = Answer::MISSING
+        let at = AnswerState::MISSING
             .iter()
             .position(|answer| *answer == asked.answer);
         let time = asked.question.time;

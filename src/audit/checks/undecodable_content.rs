@@ -1,7 +1,7 @@
 //! Content that is not what it should be.
 
 use super::check_context::opaque;
-use super::{Cause, Check, CheckContext, Look, Tally, cause, truncated_answer};
+use super::{Cause, CauseCounts, Check, CheckContext, Look, cause, truncated_answer};
 use crate::report::Severity::Error;
 use crate::store::Thread;
 
@@ -34,7 +34,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
     opaque(context).or(plain)
 }
 
-fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut Tally) {
+fn look(thread: &Thread, _ground: &CheckContext<'_>, tally: &mut CauseCounts) {
     for message in &thread.messages {
         let is_cut =
             truncated_answer::json_ends(message) || truncated_answer::ends_in_half(message);

@@ -8,7 +8,7 @@ use super::{Code, Group, Totals};
 use crate::audit::entry::{Entry, Id};
 use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::{Now, Open, Why};
-use crate::audit::snapshot_builder::Seen;
+use crate::audit::snapshot_builder::CurrentMessage;
 use crate::model::State;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -108,7 +108,7 @@ impl Found<'_> {
     }
 
     /// A message whose text may have gone on since the snapshot, and which is there.
-    fn once_open(&mut self, was: &Open, seen: &Seen) {
+    fn once_open(&mut self, was: &Open, seen: &CurrentMessage) {
         let (then, now) = (&was.entry, &seen.entry);
         let text = if then.content == now.content {
             Some(Now::Same)

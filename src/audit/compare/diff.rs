@@ -3,18 +3,18 @@
 use super::facts::{Facts, Growth};
 use super::merge;
 use super::merge::Records;
+use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::file::Snapshot;
 use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::{CLOCKS, Open};
 use crate::audit::sketch::Sketch;
-use crate::audit::snapshot_builder::{Aside, Kept, Parts, Seen};
-use crate::audit::tally::Tally;
+use crate::audit::snapshot_builder::{Aside, CurrentMessage, DetailData, Parts};
 use std::collections::HashMap;
 
 /// The later side of a comparison.
 pub(super) struct Side {
-    tallies: Records<Tally>,
+    tallies: Records<ConversationDigest>,
     detail: Detail,
     aside: Aside,
     /// Whether the sums hold what is before the mark, and no more.
@@ -41,9 +41,11 @@ impl Side {
     /// The live store; `cut` when it has an append column.
     pub(super) fn live(parts: Parts, cut: bool) -> Self {
         let detail = match parts.detail {
-            Kept::Messages(entries) => Detail::Messages(Box::new(entries.map(|entry| Ok(entry?)))),
-            Kept::Sketch(sketch) => Detail::Sketch(sketch),
-            Kept::Conversations => Detail::Conversations,
+            DetailData::Messages(entries) => {
+                Detail::Messages(Box::new(entries.map(|entry| Ok(entry?))))
+            }
+            DetailData::Sketch(sketch) => Detail::Sketch(sketch),
+            DetailData::Conversations => Detail::Conversations,
         };
         Self {
             tallies: Box::new(parts.tallies.map(|tally| Ok(tally?))),
@@ -140,7 +142,7 @@ pub(super) fn diff(
     if !facts.saw_open {
         let open = after.open.into_iter();
         let was = open.filter(|open| facts.open.contains_key(&open.entry.key()));
-        facts.seen = was.map(|open| Seen::unread(open.entry)).collect();
+        facts.seen = was.map(|open| CurrentMessage::unread(open.entry)).collect();
     }
     Ok(facts)
 }
@@ -207,7 +209,7 @@ fn from_sketches(before: &Sketch, after: &Sketch, facts: &mut Facts, hasher: &Me
     let mut grown: HashMap<Id, [u64; 2]> = HashMap::new();
     for entry in found.added {
         if facts.open.contains_key(&entry.key()) {
-            facts.seen.push(Seen::unread(entry));
+            facts.seen.push(CurrentMessage::unread(entry));
             continue;
         }
         match facts.growth(hasher.place(&entry)) {

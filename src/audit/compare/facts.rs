@@ -1,11 +1,11 @@
 //! What a comparison has read, before anything of it is called a loss.
 
 use super::Totals;
+use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::Open;
-use crate::audit::snapshot_builder::Seen;
-use crate::audit::tally::Tally;
+use crate::audit::snapshot_builder::CurrentMessage;
 use std::collections::{HashMap, HashSet};
 
 /// What is on one side only, and what both sides say of the conversations.
@@ -28,7 +28,7 @@ pub(super) struct Facts {
     /// Messages that were not settled at the snapshot.
     pub(super) open: HashMap<(Id, Id), Open>,
     /// What these are now.
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: Vec<CurrentMessage>,
     /// Conversations whose settled messages are the same and no more, and of which something else
     /// may be found.
     pub(super) same: HashSet<Id>,
@@ -40,7 +40,7 @@ pub(super) struct Facts {
     /// Conversations that are deleted for the user since.
     pub(super) hidden: Vec<Id>,
     /// Conversations whose messages before the mark are not what they were, or may not be.
-    pub(super) changed: Vec<(Tally, Tally)>,
+    pub(super) changed: Vec<(ConversationDigest, ConversationDigest)>,
     /// Whether those that are not in `seen` are gone.
     pub(super) saw_open: bool,
     /// Whether `changed` is sure: the later sums are cut at the mark.
@@ -163,7 +163,7 @@ impl Facts {
             .retain(|key, open| seen.contains(key) || is_left(&open.entry));
     }
 
-    pub(super) fn left(&mut self, before: &Tally, row: bool) {
+    pub(super) fn left(&mut self, before: &ConversationDigest, row: bool) {
         if self.gone.len() < MOST {
             self.gone.insert(before.id, (before.messages(), row));
         } else {

@@ -1,10 +1,10 @@
 //! Two sorted streams side by side, conversation by conversation.
 
 use super::facts::{Facts, Growth, MOST};
+use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::message_hasher::MessageHasher;
-use crate::audit::snapshot_builder::Seen;
-use crate::audit::tally::Tally;
+use crate::audit::snapshot_builder::CurrentMessage;
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::iter::Peekable;
@@ -68,14 +68,14 @@ pub(super) fn zip(one: Records<Entry>, other: Vec<Entry>) -> Records<Entry> {
 
 /// Finds the conversations that are on one side only, or not what they were.
 pub(super) fn conversations(
-    before: Records<Tally>,
-    after: Records<Tally>,
+    before: Records<ConversationDigest>,
+    after: Records<ConversationDigest>,
     facts: &mut Facts,
 ) -> anyhow::Result<()> {
     pairs(before, after, |tally| tally.id, |pair| tally(facts, pair))
 }
 
-fn tally(facts: &mut Facts, pair: Pair<Tally>) {
+fn tally(facts: &mut Facts, pair: Pair<ConversationDigest>) {
     let totals = &mut facts.totals;
     match pair {
         Pair::After(after) => {
@@ -144,7 +144,7 @@ pub(super) fn messages(
             new.retain(|entry: &Entry| {
                 let settled = !open.contains_key(&entry.key());
                 if !settled {
-                    seen.push(Seen::unread(*entry));
+                    seen.push(CurrentMessage::unread(*entry));
                 }
                 settled
             });

@@ -5,13 +5,13 @@ use super::frame::{
     PREAMBLE, Sealer, TAG, TALLIES, TRAILER, VERSION, unpack,
 };
 use super::{Footer, Header, Mapping, Section};
+use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::entry::{Entry, Id};
 use crate::audit::key::{Key, hex};
 use crate::audit::open::{Open, Text};
-use crate::audit::sketch::Cell;
+use crate::audit::sketch::SketchCell;
 use crate::audit::snapshot_builder::Summary;
 use crate::audit::spill::{Field, Record};
-use crate::audit::tally::Tally;
 use crate::stop::Stop;
 use anyhow::Context;
 use std::collections::HashMap;
@@ -216,7 +216,7 @@ impl Snapshot {
     }
 
     /// The cells of its sketch; none when it has no sketch.
-    pub(in crate::audit) fn cells(&self) -> anyhow::Result<Vec<Cell>> {
+    pub(in crate::audit) fn cells(&self) -> anyhow::Result<Vec<SketchCell>> {
         self.stream(CELLS)?.collect()
     }
 
@@ -262,7 +262,7 @@ impl Snapshot {
     }
 
     /// The conversations, in the order of their ids.
-    pub fn tallies(&self) -> anyhow::Result<Stream<Tally>> {
+    pub fn tallies(&self) -> anyhow::Result<Stream<ConversationDigest>> {
         self.stream(TALLIES)
     }
 

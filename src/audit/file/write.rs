@@ -5,10 +5,10 @@ use super::frame::{
     VERSION, pack,
 };
 use super::{Footer, Header, Section};
+use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::key::{Key, fill, hex};
-use crate::audit::snapshot_builder::{Kept, Parts};
+use crate::audit::snapshot_builder::{DetailData, Parts};
 use crate::audit::spill::Record;
-use crate::audit::tally::Tally;
 use std::fs::File;
 use std::io;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
@@ -35,15 +35,17 @@ pub fn write(out: &mut dyn Write, header: &Header, parts: Parts, key: &Key) -> i
     frames.out.write_all(&preamble)?;
     frames.frame(HEADER, 0, &serde_json::to_vec(header)?)?;
     frames.records(OPEN, parts.aside.open.into_iter().map(Ok))?;
-    let tallies = parts.tallies.map(|tally| tally.map(Tally::sealed));
+    let tallies = parts
+        .tallies
+        .map(|tally| tally.map(ConversationDigest::sealed));
     frames.records(TALLIES, tallies)?;
     if let Some(names) = parts.names {
         frames.names(names)?;
     }
     match parts.detail {
-        Kept::Messages(entries) => frames.records(ENTRIES, entries)?,
-        Kept::Sketch(sketch) => frames.records(CELLS, sketch.cells().map(Ok))?,
-        Kept::Conversations => {}
+        DetailData::Messages(entries) => frames.records(ENTRIES, entries)?,
+        DetailData::Sketch(sketch) => frames.records(CELLS, sketch.cells().map(Ok))?,
+        DetailData::Conversations => {}
     }
     let footer = Footer {
         summary: parts.summary,

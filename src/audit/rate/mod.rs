@@ -3,7 +3,7 @@
 mod prometheus;
 mod spark;
 
-use super::{Answer, asked};
+use super::{AnswerState, asked};
 use crate::model::StoredMessage;
 
 pub use prometheus::{Figures, Saved, text as prometheus};
@@ -56,8 +56,8 @@ pub struct Counts {
     pub questions: u64,
     /// Those with an answer that says something.
     pub answered: u64,
-    /// The others, in the order of [`Answer::MISSING`].
-    pub missing: [u64; Answer::MISSING.len()],
+    /// The others, in the order of [`AnswerState::MISSING`].
+    pub missing: [u64; AnswerState::MISSING.len()],
 }
 
 impl Counts {
@@ -68,13 +68,13 @@ impl Counts {
 
     /// Why the others were not, each with its count.
     pub fn causes(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let names = Answer::MISSING.iter().map(|answer| answer.word());
+        let names = AnswerState::MISSING.iter().map(|answer| answer.word());
         names.zip(self.missing)
     }
 
-    fn add(&mut self, answer: Answer) {
+    fn add(&mut self, answer: AnswerState) {
         self.questions += 1;
-        match Answer::MISSING
+        match AnswerState::MISSING
             .iter()
             .position(|missing| *missing == answer)
         {
@@ -147,14 +147,14 @@ impl Rate {
             if let Some(window) = at.and_then(|at| self.windows.get_mut(at)) {
                 window.add(asked.answer);
             }
-            if asked.answer != Answer::Given && self.examples.len() < EXAMPLES {
+            if asked.answer != AnswerState::Given && self.examples.len() < EXAMPLES {
                 self.examples.push(example(asked.question, asked.answer));
             }
         }
     }
 }
 
-fn example(question: &StoredMessage, answer: Answer) -> String {
+fn example(question: &StoredMessage, answer: AnswerState) -> String {
     let conversation = question
         .conversation
         .as_ref()

@@ -1,8 +1,8 @@
 //! Rounds of one session, and the verdict on each.
 
 use super::round::Round;
+use super::round_findings::RoundFindings;
 use super::state::State;
-use super::tally::Tally;
 use super::ways::Way;
 use super::{Options, preflight};
 use crate::report::{Case, Finding, Report, Severity, Verdict};
@@ -17,14 +17,14 @@ const TRIES: usize = 10;
 /// One session's experiment.
 pub(super) struct Experiment<'s, 'w> {
     state: State<'s, 'w>,
-    tally: Tally,
+    tally: RoundFindings,
 }
 
 impl<'s, 'w> Experiment<'s, 'w> {
     pub(super) fn new(stage: &'s mut Stage<'w>, options: &'s Options) -> Self {
         Self {
             state: State::new(stage, options),
-            tally: Tally::default(),
+            tally: RoundFindings::default(),
         }
     }
 

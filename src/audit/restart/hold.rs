@@ -1,7 +1,7 @@
 //! Conversations that are held, and what is known of them.
 
 use super::account;
-use super::account::{Shown, Shows, Told};
+use super::account::{HistoryBefore, RememberedTurn, Shows};
 use crate::clock::Tick;
 use crate::model::StoredMessage;
 use crate::stop::Stop;
@@ -179,8 +179,8 @@ impl Held {
     }
 
     /// What the server showed of it before the restart.
-    pub(super) fn shown(&self) -> Shown<'_> {
-        Shown {
+    pub(super) fn shown(&self) -> HistoryBefore<'_> {
+        HistoryBefore {
             records: &self.shown.0,
             turns: self.shown.1,
         }
@@ -260,8 +260,8 @@ impl Held {
     }
 
     /// Its turns, as the client remembers them.
-    pub(super) fn told(&self) -> Vec<Told> {
-        let told = |(said, turn): (&Said, usize)| Told {
+    pub(super) fn told(&self) -> Vec<RememberedTurn> {
+        let told = |(said, turn): (&Said, usize)| RememberedTurn {
             user: said.user.clone(),
             tag: said.tag.clone(),
             expected: said.expected.clone(),

@@ -15,11 +15,11 @@ mod preflight;
 mod reload;
 mod role;
 mod round;
+mod round_findings;
 mod startup;
 mod state;
 mod stop;
 mod tables;
-mod tally;
 mod ways;
 
 use crate::report::Report;

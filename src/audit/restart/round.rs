@@ -1,6 +1,6 @@
 //! One round: chats, a restart, and every conversation asked for.
 
-use super::account::{Account, Shown, Shows, Stored};
+use super::account::{Account, HistoryBefore, Shows, Stored};
 use super::gap::Gap;
 use super::hold::{Awaited, Held};
 use super::state::State;
@@ -239,7 +239,7 @@ impl Round {
                 session: &of.stage.session().name,
                 way: self.way,
                 told: &told,
-                shown: Shown {
+                shown: HistoryBefore {
                     records: &shown_of_it,
                     ..shown
                 },

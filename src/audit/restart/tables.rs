@@ -2,7 +2,7 @@
 
 use super::ways::Way;
 use crate::audit::evidence;
-use crate::audit::evidence::judge::{Kept, Rows, judge};
+use crate::audit::evidence::judge::{Rows, RowsFate, judge};
 use crate::audit::evidence::{Depth, Evidence};
 use crate::db::Db;
 use crate::report::{Finding, Severity, Source};
@@ -73,9 +73,9 @@ fn rows(before: &Look, after: &Look) -> BTreeMap<String, Rows> {
             before: if counted { count(before.rows) } else { 0 },
             after: if counted { count(after.rows) } else { 0 },
             kept: match (counted, after.rows < before.rows) {
-                (true, true) => Kept::Lost,
-                (true, false) => Kept::Intact,
-                (false, _) => Kept::Unknown,
+                (true, true) => RowsFate::Lost,
+                (true, false) => RowsFate::Intact,
+                (false, _) => RowsFate::Unknown,
             },
         };
         (name.clone(), rows)

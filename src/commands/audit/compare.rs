@@ -5,7 +5,7 @@ use super::{look, quick};
 use crate::audit;
 use crate::audit::compare::{Resolver, Rules};
 use crate::audit::evidence::judge;
-use crate::audit::evidence::judge::{Kept, Rows};
+use crate::audit::evidence::judge::{Rows, RowsFate};
 use crate::audit::file::Snapshot;
 use crate::audit::live::{Live, Visitor};
 use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
@@ -199,9 +199,9 @@ impl Visitor for Naming<'_> {
 fn rows(before: &Snapshot, found: &Comparison, after: u64) -> BTreeMap<String, Rows> {
     let store = &before.header.store;
     let kept = if found.intact() {
-        Kept::Intact
+        RowsFate::Intact
     } else {
-        Kept::Lost
+        RowsFate::Lost
     };
     let row = |name: &String| {
         let rows = if *name == store.messages {
@@ -215,9 +215,9 @@ fn rows(before: &Snapshot, found: &Comparison, after: u64) -> BTreeMap<String, R
                 before: found.totals.conversations,
                 after: found.totals.conversations,
                 kept: if found.intact() && store.read.contains(name) {
-                    Kept::Intact
+                    RowsFate::Intact
                 } else {
-                    Kept::Unknown
+                    RowsFate::Unknown
                 },
             }
         };

@@ -2,7 +2,7 @@
 
 use super::show;
 use crate::commands::Env;
-use crate::db::{Answer, Db, Named, Query};
+use crate::db::{Db, Named, Query, QueryOutput};
 use crate::report::{Align, Column, Head, Holds, Note, Piece, Sheet};
 use crate::stop::Stop;
 use anyhow::Context as _;
@@ -108,7 +108,7 @@ fn stdin() -> anyhow::Result<String> {
 
 /// Shows the rows as they come, up to the limit.
 async fn forward(
-    mut answers: Receiver<Answer>,
+    mut answers: Receiver<QueryOutput>,
     args: &Args,
     known: Option<&BTreeSet<String>>,
     env: &Env,
@@ -118,7 +118,7 @@ async fn forward(
     let mut more = false;
     while let Some(answer) = answers.recv().await {
         match answer {
-            Answer::Columns(columns) => {
+            QueryOutput::Columns(columns) => {
                 let head = Sheet {
                     command: "inspect sql",
                     title: "query".to_owned(),
@@ -129,11 +129,11 @@ async fn forward(
                 };
                 show(env, Piece::Head(Head::Sheet(head))).await;
             }
-            Answer::Row(_) if limit > 0 && shown == limit => {
+            QueryOutput::Row(_) if limit > 0 && shown == limit => {
                 more = true;
                 break;
             }
-            Answer::Row(row) => {
+            QueryOutput::Row(row) => {
                 shown += 1;
                 cells += row.cut;
                 show(env, Piece::Row(row.values)).await;

@@ -8,7 +8,7 @@ use crate::commands::Done;
 use crate::db::{Missing, Session, Target, Waits};
 use crate::migrate::apply::{Guard, Orders, Outcome, Together};
 use crate::migrate::backup::{Backup, When};
-use crate::migrate::drift::Difference;
+use crate::migrate::drift::SchemaDifference;
 use crate::migrate::plan::{Newer, OutOfOrder, Policy};
 use crate::migrate::scratch::Scratch;
 use crate::migrate::source::{Folder, Version};
@@ -196,7 +196,7 @@ fn apply_to(
     )
 }
 
-fn differs(differences: &[Difference]) -> Option<Finding> {
+fn differs(differences: &[SchemaDifference]) -> Option<Finding> {
     if differences.is_empty() {
         return None;
     }
@@ -215,10 +215,12 @@ fn differs(differences: &[Difference]) -> Option<Finding> {
             .iter()
             .take(SHOWN)
             .fold(finding, |finding, difference| match difference {
-                Difference::Missing(line) => {
+                SchemaDifference::Missing(line) => {
                     finding.with(Source::Catalog, format!("missing: {line}"))
                 }
-                Difference::Extra(line) => finding.with(Source::Catalog, format!("extra: {line}")),
+                SchemaDifference::Extra(line) => {
+                    finding.with(Source::Catalog, format!("extra: {line}"))
+                }
             });
     Some(match differences.len().checked_sub(SHOWN) {
         None | Some(0) => shown,

@@ -36,6 +36,6 @@ pub(super) fn write_error(error: sqlx::Error) -> WriteError {
     match number(&error) {
         Some(number) if BUSY.contains(&number) => WriteError::Busy,
         Some(number) if READ_ONLY.contains(&number) => WriteError::ReadOnly,
-        _ => WriteError::Other(server::Told(error).into()),
+        _ => WriteError::Other(server::DriverError(error).into()),
     }
 }

@@ -6,7 +6,7 @@
 //! that were loaded into the server are refused.
 
 use super::reader::{is_binary, number};
-use crate::db::query::{Answer, Failure, Named, Query, Row, guard, no_expression, refused};
+use crate::db::query::{Failure, Named, Query, QueryOutput, Row, guard, no_expression, refused};
 use crate::db::{Target, server};
 use crate::model::Value;
 use crate::sql::Dialect;
@@ -318,9 +318,9 @@ async fn read(connection: &mut MySqlConnection, query: &Query) -> Result<(), sql
         let columns = first.then(|| row.columns().iter().map(named).collect());
         first = false;
         for answer in columns
-            .map(Answer::Columns)
+            .map(QueryOutput::Columns)
             .into_iter()
-            .chain([Answer::Row(values(&row, query.longest)?)])
+            .chain([QueryOutput::Row(values(&row, query.longest)?)])
         {
             if query.answers.send(answer).await.is_err() {
                 return Ok(());
@@ -329,7 +329,7 @@ async fn read(connection: &mut MySqlConnection, query: &Query) -> Result<(), sql
     }
     if first {
         // Nobody who takes it is nobody who misses it.
-        let _ = query.answers.send(Answer::Columns(prepared)).await;
+        let _ = query.answers.send(QueryOutput::Columns(prepared)).await;
     }
     Ok(())
 }

@@ -47,6 +47,6 @@ pub(super) fn write_error(error: sqlx::Error) -> WriteError {
     match code.as_deref() {
         Some(code) if LOCKED.contains(&code) => WriteError::Busy,
         Some(READ_ONLY) => WriteError::ReadOnly,
-        _ => WriteError::Other(server::Told(error).into()),
+        _ => WriteError::Other(server::DriverError(error).into()),
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::Sender;
 
 /// What a query gives, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum QueryOutput {
     /// Its columns, once and first.
     Columns(Vec<Named>),
     /// A row.
@@ -51,7 +51,7 @@ pub struct Query {
     /// How many bytes of a value are shown.
     pub longest: usize,
     /// Where the answers go.
-    pub answers: Sender<Answer>,
+    pub answers: Sender<QueryOutput>,
 }
 
 /// How much longer than its time a query may take, so that the engine may say that it is late.

@@ -4,7 +4,7 @@
 use super::file;
 use super::file::Opened;
 use crate::db::Target;
-use crate::db::query::{Answer, Failure, Named, Query, Row, no_expression, refused};
+use crate::db::query::{Failure, Named, Query, QueryOutput, Row, no_expression, refused};
 use crate::model::Value;
 use crate::stop::Stop;
 use rusqlite::config::DbConfig;
@@ -130,7 +130,7 @@ fn shown(connection: &Connection, query: &Query, ends: Instant) -> anyhow::Resul
 }
 
 /// Waits while too many answers wait, but not for longer than the query may take.
-fn send(query: &Query, ends: Instant, mut answer: Answer) -> bool {
+fn send(query: &Query, ends: Instant, mut answer: QueryOutput) -> bool {
     loop {
         match query.answers.try_send(answer) {
             Ok(()) => return true,
@@ -144,15 +144,15 @@ fn send(query: &Query, ends: Instant, mut answer: Answer) -> bool {
     }
 }
 
-fn weight(answer: &Answer) -> usize {
+fn weight(answer: &QueryOutput) -> usize {
     let bytes = |value: &Value| match value {
         Value::Text(text) | Value::Number(text) => text.len(),
         Value::Blob(bytes) => bytes.len(),
         Value::Null | Value::Bool(_) => 0,
     };
     match answer {
-        Answer::Columns(_) => 0,
-        Answer::Row(row) => row.values.iter().map(|value| 32 + bytes(value)).sum(),
+        QueryOutput::Columns(_) => 0,
+        QueryOutput::Row(row) => row.values.iter().map(|value| 32 + bytes(value)).sum(),
     }
 }
 
@@ -173,7 +173,7 @@ fn guarded(
     connection: &Connection,
     query: &Query,
     ends: Instant,
-    take: impl FnMut(Answer) -> bool,
+    take: impl FnMut(QueryOutput) -> bool,
 ) -> anyhow::Result<End> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let value = i32::try_from(VALUE.max(query.longest)).unwrap_or(i32::MAX);
@@ -231,7 +231,7 @@ fn watched<T>(
 fn rows(
     connection: &Connection,
     query: &Query,
-    mut take: impl FnMut(Answer) -> bool,
+    mut take: impl FnMut(QueryOutput) -> bool,
 ) -> anyhow::Result<End> {
     let mut batch = Batch::new(connection, &query.sql);
     let Some(mut statement) = batch.next()? else {
@@ -261,12 +261,16 @@ fn rows(
         for index in 0..count {
             value(row.get_ref(index)?, query.longest, &mut shown);
         }
-        let first = columns.take().map(Answer::Columns);
-        if !first.into_iter().chain([Answer::Row(shown)]).all(&mut take) {
+        let first = columns.take().map(QueryOutput::Columns);
+        if !first
+            .into_iter()
+            .chain([QueryOutput::Row(shown)])
+            .all(&mut take)
+        {
             return Ok(End::TooMuch);
         }
     }
-    columns.map(Answer::Columns).map(take);
+    columns.map(QueryOutput::Columns).map(take);
     Ok(End::Done)
 }
 

@@ -15,7 +15,7 @@ pub enum LineEnds {
 
 /// How the text that was applied differs from the file. Every other byte is the same.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Difference {
+pub struct LineEndDifference {
     /// The line ends of the text that was applied, when they are not the file's.
     pub line_ends: Option<LineEnds>,
     /// Whether the text that was applied had a byte-order mark, when the file is not alike.
@@ -24,7 +24,7 @@ pub struct Difference {
     pub ignored: Vec<char>,
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for LineEndDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         match self.line_ends {
@@ -49,7 +49,7 @@ impl fmt::Display for Difference {
 /// Also tries that the checksum was made without carriage returns or byte-order marks (`ignored-chars` of
 /// `sqlx.toml`), but no set with other white space: within a literal that would be an edit.
 /// None when the bytes have the checksum as they are, and when nothing fits.
-pub fn same_but_for_line_ends(bytes: &[u8], wanted: &[u8]) -> Option<Difference> {
+pub fn same_but_for_line_ends(bytes: &[u8], wanted: &[u8]) -> Option<LineEndDifference> {
     let text = std::str::from_utf8(bytes).ok()?;
     if checksum(bytes) == wanted {
         return None;
@@ -71,7 +71,7 @@ pub fn same_but_for_line_ends(bytes: &[u8], wanted: &[u8]) -> Option<Difference>
                 checksum(body.as_bytes())
             };
             if candidate == wanted {
-                return Some(Difference {
+                return Some(LineEndDifference {
                     line_ends,
                     bom: (with_bom != has_bom).then_some(with_bom),
                     ignored: Vec::new(),
@@ -82,9 +82,9 @@ pub fn same_but_for_line_ends(bytes: &[u8], wanted: &[u8]) -> Option<Difference>
     for ignored in [vec!['\r'], vec![BOM], vec!['\r', BOM]] {
         let set: BTreeSet<char> = ignored.iter().copied().collect();
         if checksum_ignoring(text, &set) == wanted {
-            return Some(Difference {
+            return Some(LineEndDifference {
                 ignored,
-                ..Difference::default()
+                ..LineEndDifference::default()
             });
         }
     }
@@ -100,7 +100,7 @@ mod tests {
     const LF: &str = "CREATE TABLE chat (\n  id INT\n);\n";
     const CRLF: &str = "CREATE TABLE chat (\r\n  id INT\r\n);\r\n";
 
-    fn difference(file: &str, applied: &str) -> Option<super::Difference> {
+    fn difference(file: &str, applied: &str) -> Option<super::LineEndDifference> {
         same_but_for_line_ends(file.as_bytes(), &checksum(applied.as_bytes()))
     }
 

@@ -4,18 +4,18 @@
 //! promises exactly one stored answer. Where the commit was lost after it was done, a second attempt
 //! must not store the answer a second time.
 
-use super::order::Row;
+use super::order::RowState;
 
 #[cfg(test)]
 mod tests;
 
 /// What was seen of the turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct FaultObservation {
     /// How many commits met the fault as it was meant.
     pub happened: u32,
     /// The row, read when the final marker had been received; absent without a marker.
-    pub row_at_final: Option<Row>,
+    pub row_at_final: Option<RowState>,
     /// Whether the response ended in time.
     pub ended: bool,
     /// How many rows hold the answer after all, or why they could not be read.
@@ -24,7 +24,7 @@ pub struct Seen {
 
 /// What that shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shown {
+pub enum FaultOutcome {
     /// The final marker came, and the answer is stored once.
     Saved,
     /// The response ended without the final marker, and nothing is stored.
@@ -44,26 +44,28 @@ pub enum Shown {
 }
 
 /// Judges a turn.
-pub fn judge(seen: &Seen) -> Shown {
+pub fn judge(seen: &FaultObservation) -> FaultOutcome {
     if seen.happened == 0 {
-        return Shown::Open(
+        return FaultOutcome::Open(
             "no commit that carries the answer met the fault: nothing was tried".to_owned(),
         );
     }
     let rows = match &seen.rows {
         Ok(rows) => *rows,
-        Err(why) => return Shown::Open(format!("the store could not be read afterwards: {why}")),
+        Err(why) => {
+            return FaultOutcome::Open(format!("the store could not be read afterwards: {why}"));
+        }
     };
     match (seen.row_at_final, rows) {
-        (_, 2..) => Shown::Repeated(rows),
-        (Some(Row::Complete), 1) => Shown::Saved,
-        (Some(Row::Incomplete | Row::CommitWaits), 1) => Shown::Late,
-        (Some(Row::Unreadable), 1) => {
-            Shown::Open("the store could not be read at the final marker".to_owned())
+        (_, 2..) => FaultOutcome::Repeated(rows),
+        (Some(RowState::Complete), 1) => FaultOutcome::Saved,
+        (Some(RowState::Incomplete | RowState::CommitWaits), 1) => FaultOutcome::Late,
+        (Some(RowState::Unreadable), 1) => {
+            FaultOutcome::Open("the store could not be read at the final marker".to_owned())
         }
-        (Some(_), 0) => Shown::Dropped,
-        (None, _) if !seen.ended => Shown::Hangs,
-        (None, 0) => Shown::Reported,
-        (None, _) => Shown::Kept,
+        (Some(_), 0) => FaultOutcome::Dropped,
+        (None, _) if !seen.ended => FaultOutcome::Hangs,
+        (None, 0) => FaultOutcome::Reported,
+        (None, _) => FaultOutcome::Kept,
     }
 }

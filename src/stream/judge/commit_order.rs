@@ -12,7 +12,7 @@
 //! A marker in phase 1 proves a violation. A marker that came in phase 3 of the commit that
 //! completed the row, with no other commit let through since the phases began, proves the order.
 
-use super::order::{Row, Shown, Tick};
+use super::order::{RowState, Tick, TrialOutcome};
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +29,7 @@ pub struct Step {
     /// How many others waited when it was let through: at the gate, or for a lock in the store.
     pub others: usize,
     /// The row, read while the answer was withheld.
-    pub row: Row,
+    pub row: RowState,
 }
 
 /// Why a trial ended.
@@ -57,7 +57,7 @@ pub struct Trial {
     /// When the first byte of the final marker came.
     pub final_at: Option<Tick>,
     /// The row, read after the final marker was received and before anything else was let through.
-    pub row_at_final: Option<Row>,
+    pub row_at_final: Option<RowState>,
     /// The commits that were let through, in order.
     pub steps: Vec<Step>,
     /// How many other commits wait when the marker is there.
@@ -69,47 +69,52 @@ pub struct Trial {
 }
 
 /// Judges a trial.
-pub fn judge(trial: &Trial) -> Shown {
+pub fn judge(trial: &Trial) -> TrialOutcome {
     let Some(final_at) = trial.final_at else {
-        return Shown::Inconclusive(without_final(&trial.end));
+        return TrialOutcome::Inconclusive(without_final(&trial.end));
     };
     // What the gate let through by itself was in no step, so no step shows what completed the row.
     // A marker without the row is a violation all the same.
-    let is_missing = matches!(trial.row_at_final, Some(Row::Incomplete | Row::CommitWaits));
+    let is_missing = matches!(
+        trial.row_at_final,
+        Some(RowState::Incomplete | RowState::CommitWaits)
+    );
     if trial.expired > 0 && !is_missing {
-        return Shown::Inconclusive(without_final(&End::Expired));
+        return TrialOutcome::Inconclusive(without_final(&End::Expired));
     }
     let completed = trial
         .steps
         .iter()
-        .position(|step| step.row == Row::Complete);
+        .position(|step| step.row == RowState::Complete);
     let before = &trial.steps[..completed.unwrap_or(trial.steps.len())];
-    if before.iter().any(|step| step.row == Row::Unreadable) {
-        return Shown::Inconclusive("the row could not be read after a commit had passed".into());
+    if before.iter().any(|step| step.row == RowState::Unreadable) {
+        return TrialOutcome::Inconclusive(
+            "the row could not be read after a commit had passed".into(),
+        );
     }
     match completed.map(|index| &trial.steps[index]) {
         // The store was asked again when the marker was there, so a commit that came by another
         // way in between is seen.
         None => match trial.row_at_final {
-            Some(Row::Incomplete | Row::CommitWaits) => Shown::Violated(violated(trial)),
-            Some(Row::Complete) => Shown::Inconclusive(
+            Some(RowState::Incomplete | RowState::CommitWaits) => TrialOutcome::Violated(violated(trial)),
+            Some(RowState::Complete) => TrialOutcome::Inconclusive(
                 "the row became complete while every commit was withheld: the server also writes around this gate"
                     .into(),
             ),
-            Some(Row::Unreadable) | None => {
-                Shown::Inconclusive("the row could not be read at the final marker".into())
+            Some(RowState::Unreadable) | None => {
+                TrialOutcome::Inconclusive("the row could not be read at the final marker".into())
             }
         },
-        Some(step) if final_at < step.let_through => Shown::Violated(violated(trial)),
+        Some(step) if final_at < step.let_through => TrialOutcome::Violated(violated(trial)),
         Some(step) => match step.given {
-            None => Shown::Ambiguous(early()),
-            Some(given) if final_at < given => Shown::Ambiguous(early()),
-            Some(_) if step.others > 0 => Shown::Ambiguous(format!(
+            None => TrialOutcome::Ambiguous(early()),
+            Some(given) if final_at < given => TrialOutcome::Ambiguous(early()),
+            Some(_) if step.others > 0 => TrialOutcome::Ambiguous(format!(
                 "{} more writers waited while the commit that completed the row was let through: the final \
                  marker may have waited for one of them",
                 step.others
             )),
-            Some(_) => Shown::Proven,
+            Some(_) => TrialOutcome::Proven,
         },
     }
 }

@@ -13,7 +13,7 @@ pub type Tick = Duration;
 
 /// What the store said of the answer's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Row {
+pub enum RowState {
     /// There is no row, or it is not complete.
     Incomplete,
     /// The row is complete.
@@ -36,7 +36,7 @@ pub struct StepSeen {
     /// How long after opening the writer appeared; absent when none did.
     pub writer_after: Option<Duration>,
     /// The row after the gate was closed again.
-    pub row: Row,
+    pub row: RowState,
 }
 
 /// Why a trial ended.
@@ -64,7 +64,7 @@ pub struct Trial {
     /// When the first byte of the final marker came.
     pub final_at: Option<Tick>,
     /// The row, read after the final marker was received.
-    pub row_at_final: Option<Row>,
+    pub row_at_final: Option<RowState>,
     /// The steps, in order.
     pub steps: Vec<StepSeen>,
     /// Why it ended.
@@ -73,7 +73,7 @@ pub struct Trial {
 
 /// What a trial shows, or several of one turn. The greater is the more telling.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shown {
+pub enum TrialOutcome {
     /// The row was committed before the final marker.
     Proven,
     /// It could not be looked at.
@@ -90,7 +90,7 @@ pub enum Shown {
     Violated(String),
 }
 
-impl Shown {
+impl TrialOutcome {
     /// Why it is what it is, one sentence.
     pub fn reason(&self) -> String {
         match self {
@@ -153,21 +153,21 @@ impl Ended {
     }
 }
 
-impl From<&Shown> for Ended {
-    fn from(shown: &Shown) -> Self {
+impl From<&TrialOutcome> for Ended {
+    fn from(shown: &TrialOutcome) -> Self {
         match shown {
-            Shown::Proven => Self::Proven,
-            Shown::SavedEarlier => Self::SavedEarlier,
-            Shown::Ambiguous(_) => Self::Ambiguous,
-            Shown::Overtaken => Self::Overtaken,
-            Shown::Inconclusive(_) => Self::Undecided,
-            Shown::Violated(_) => Self::Violated,
+            TrialOutcome::Proven => Self::Proven,
+            TrialOutcome::SavedEarlier => Self::SavedEarlier,
+            TrialOutcome::Ambiguous(_) => Self::Ambiguous,
+            TrialOutcome::Overtaken => Self::Overtaken,
+            TrialOutcome::Inconclusive(_) => Self::Undecided,
+            TrialOutcome::Violated(_) => Self::Violated,
         }
     }
 }
 
 /// How many trials ended in which way; ways in which none did are absent.
-pub fn tally(shown: &[&Shown]) -> Vec<(Ended, usize)> {
+pub fn tally(shown: &[&TrialOutcome]) -> Vec<(Ended, usize)> {
     let count = |wanted| {
         let ended = shown.iter().map(|shown| Ended::from(*shown));
         ended.filter(|ended| *ended == wanted).count()
@@ -184,32 +184,32 @@ pub fn tally(shown: &[&Shown]) -> Vec<(Ended, usize)> {
 const LATE: Duration = Duration::from_millis(150);
 
 /// Judges a trial.
-pub fn judge(trial: &Trial) -> Shown {
+pub fn judge(trial: &Trial) -> TrialOutcome {
     let Some(final_at) = trial.final_at else {
-        return Shown::Inconclusive(without_final(&trial.end));
+        return TrialOutcome::Inconclusive(without_final(&trial.end));
     };
     match trial.row_at_final {
-        Some(Row::Incomplete) => {
-            return Shown::Violated(
+        Some(RowState::Incomplete) => {
+            return TrialOutcome::Violated(
                 "the final marker was received, and the answer's row was not complete".into(),
             );
         }
-        Some(Row::CommitWaits) => {
-            return Shown::Violated(
+        Some(RowState::CommitWaits) => {
+            return TrialOutcome::Violated(
                 "the final marker was received while the closed gate still held the commit back"
                     .into(),
             );
         }
-        Some(Row::Complete | Row::Unreadable) | None => {}
+        Some(RowState::Complete | RowState::Unreadable) | None => {}
     }
     if trial.closed.is_none() {
-        return Shown::Inconclusive(without_final(&trial.end));
+        return TrialOutcome::Inconclusive(without_final(&trial.end));
     }
-    if trial.row_at_final != Some(Row::Complete) {
-        return Shown::Inconclusive("the row could not be read at the final marker".into());
+    if trial.row_at_final != Some(RowState::Complete) {
+        return TrialOutcome::Inconclusive("the row could not be read at the final marker".into());
     }
     let Some(step) = trial.steps.last() else {
-        return Shown::Inconclusive(
+        return TrialOutcome::Inconclusive(
             "the row became complete while the gate was closed: the server writes to a place that this gate does not lock".into(),
         );
     };
@@ -219,38 +219,40 @@ pub fn judge(trial: &Trial) -> Shown {
         .checked_sub(2)
         .map(|index| trial.steps[index].row);
     match before {
-        None | Some(Row::Incomplete) => {}
-        Some(Row::Complete) => return Shown::SavedEarlier,
-        Some(Row::CommitWaits | Row::Unreadable) => {
-            return Shown::Inconclusive(
+        None | Some(RowState::Incomplete) => {}
+        Some(RowState::Complete) => return TrialOutcome::SavedEarlier,
+        Some(RowState::CommitWaits | RowState::Unreadable) => {
+            return TrialOutcome::Inconclusive(
                 "the row could not be read after a write had passed".into(),
             );
         }
     }
-    if step.row != Row::Complete {
-        return Shown::Inconclusive("the row could not be read at the final marker".into());
+    if step.row != RowState::Complete {
+        return TrialOutcome::Inconclusive("the row could not be read at the final marker".into());
     }
     if final_at < step.closed {
-        return Shown::Overtaken;
+        return TrialOutcome::Overtaken;
     }
     match step.writes {
         None => {
-            return Shown::Ambiguous("this gate can't count how many writes it let through".into());
+            return TrialOutcome::Ambiguous(
+                "this gate can't count how many writes it let through".into(),
+            );
         }
         Some(1) => {}
         Some(writes) => {
-            return Shown::Ambiguous(format!(
+            return TrialOutcome::Ambiguous(format!(
                 "{writes} writes passed in the step that completed the row, not one"
             ));
         }
     }
     match step.writer_after {
-        Some(after) if after <= LATE => Shown::Proven,
-        Some(after) => Shown::Ambiguous(format!(
+        Some(after) if after <= LATE => TrialOutcome::Proven,
+        Some(after) => TrialOutcome::Ambiguous(format!(
             "the write came {} ms after the gate opened: it was not waiting there",
             after.as_millis()
         )),
-        None => Shown::Ambiguous("the write that passed was not seen".into()),
+        None => TrialOutcome::Ambiguous("the write that passed was not seen".into()),
     }
 }
 
@@ -274,13 +276,16 @@ fn without_final(end: &End) -> String {
 /// `wanted` trials that proved it, and never fewer than three. Each of them is a proof of its own,
 /// so trials that left it open next to them take nothing away, unless half as many were overtaken:
 /// then that the others were not may be the scheduler's doing.
-pub fn sum(shown: &[Shown], wanted: usize) -> Shown {
-    let count = |wanted: &Shown| shown.iter().filter(|shown| *shown == wanted).count();
-    let (proven, overtaken) = (count(&Shown::Proven), count(&Shown::Overtaken));
+pub fn sum(shown: &[TrialOutcome], wanted: usize) -> TrialOutcome {
+    let count = |wanted: &TrialOutcome| shown.iter().filter(|shown| *shown == wanted).count();
+    let (proven, overtaken) = (
+        count(&TrialOutcome::Proven),
+        count(&TrialOutcome::Overtaken),
+    );
     match shown.iter().max() {
-        Some(violated @ Shown::Violated(_)) => violated.clone(),
-        _ if proven >= wanted.max(ENOUGH) && overtaken * 2 <= proven => Shown::Proven,
-        Some(Shown::Proven) | None => Shown::Inconclusive(format!(
+        Some(violated @ TrialOutcome::Violated(_)) => violated.clone(),
+        _ if proven >= wanted.max(ENOUGH) && overtaken * 2 <= proven => TrialOutcome::Proven,
+        Some(TrialOutcome::Proven) | None => TrialOutcome::Inconclusive(format!(
             "{proven} trials were decided, {} are needed",
             wanted.max(ENOUGH)
         )),
@@ -293,16 +298,16 @@ pub const ENOUGH: usize = 3;
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, End, Row, Shown, StepSeen, Trial, judge, sum, tally};
+    use super::{Duration, End, RowState, StepSeen, Trial, TrialOutcome, judge, sum, tally};
 
     #[test]
     fn trials_are_counted_by_how_they_ended() {
-        let undecided = |why: &str| Shown::Inconclusive(why.to_owned());
+        let undecided = |why: &str| TrialOutcome::Inconclusive(why.to_owned());
         let shown = [
-            Shown::Proven,
-            Shown::Overtaken,
+            TrialOutcome::Proven,
+            TrialOutcome::Overtaken,
             undecided("a"),
-            Shown::Proven,
+            TrialOutcome::Proven,
             undecided("b"),
         ];
         let told: Vec<_> = tally(&shown.iter().collect::<Vec<_>>())
@@ -321,19 +326,19 @@ mod tests {
         Trial {
             closed: Some(ms(0)),
             final_at: Some(ms(407)),
-            row_at_final: Some(Row::Complete),
+            row_at_final: Some(RowState::Complete),
             steps: vec![StepSeen {
                 opened: ms(400),
                 closed: ms(405),
                 writes: Some(1),
                 writer_after: Some(ms(20)),
-                row: Row::Complete,
+                row: RowState::Complete,
             }],
             end: End::Final,
         }
     }
 
-    fn with(change: impl FnOnce(&mut Trial)) -> Shown {
+    fn with(change: impl FnOnce(&mut Trial)) -> TrialOutcome {
         let mut trial = good();
         change(&mut trial);
         judge(&trial)
@@ -341,22 +346,22 @@ mod tests {
 
     #[test]
     fn one_write_then_the_marker_proves() {
-        assert_eq!(judge(&good()), Shown::Proven);
+        assert_eq!(judge(&good()), TrialOutcome::Proven);
     }
 
     #[test]
     fn a_marker_without_the_row_is_a_violation_whenever_it_comes() {
-        for row in [Row::Incomplete, Row::CommitWaits] {
+        for row in [RowState::Incomplete, RowState::CommitWaits] {
             assert!(matches!(
                 with(|t| t.row_at_final = Some(row)),
-                Shown::Violated(_)
+                TrialOutcome::Violated(_)
             ));
             assert!(matches!(
                 with(|t| {
                     t.row_at_final = Some(row);
                     t.steps.clear();
                 }),
-                Shown::Violated(_)
+                TrialOutcome::Violated(_)
             ));
         }
     }
@@ -366,14 +371,17 @@ mod tests {
         for writes in [None, Some(0), Some(2)] {
             assert!(matches!(
                 with(|t| t.steps[0].writes = writes),
-                Shown::Ambiguous(_)
+                TrialOutcome::Ambiguous(_)
             ));
         }
     }
 
     #[test]
     fn a_marker_before_the_gate_closed_again_is_ambiguous() {
-        assert_eq!(with(|t| t.final_at = Some(ms(404))), Shown::Overtaken);
+        assert_eq!(
+            with(|t| t.final_at = Some(ms(404))),
+            TrialOutcome::Overtaken
+        );
     }
 
     #[test]
@@ -384,14 +392,20 @@ mod tests {
                 t.steps.insert(0, StepSeen { row, ..first });
             })
         };
-        assert_eq!(earlier(Row::Complete), Shown::SavedEarlier);
-        assert!(matches!(earlier(Row::Unreadable), Shown::Inconclusive(_)));
-        assert_eq!(earlier(Row::Incomplete), Shown::Proven);
+        assert_eq!(earlier(RowState::Complete), TrialOutcome::SavedEarlier);
+        assert!(matches!(
+            earlier(RowState::Unreadable),
+            TrialOutcome::Inconclusive(_)
+        ));
+        assert_eq!(earlier(RowState::Incomplete), TrialOutcome::Proven);
     }
 
     #[test]
     fn a_row_that_appears_behind_a_closed_gate_means_another_store() {
-        assert!(matches!(with(|t| t.steps.clear()), Shown::Inconclusive(_)));
+        assert!(matches!(
+            with(|t| t.steps.clear()),
+            TrialOutcome::Inconclusive(_)
+        ));
     }
 
     #[test]
@@ -399,7 +413,7 @@ mod tests {
         for after in [Some(ms(200)), None] {
             assert!(matches!(
                 with(|t| t.steps[0].writer_after = after),
-                Shown::Ambiguous(_)
+                TrialOutcome::Ambiguous(_)
             ));
         }
     }
@@ -408,36 +422,45 @@ mod tests {
     fn nothing_is_decided_without_the_marker_or_the_gate() {
         assert!(matches!(
             with(|t| t.final_at = None),
-            Shown::Inconclusive(_)
+            TrialOutcome::Inconclusive(_)
         ));
-        assert!(matches!(with(|t| t.closed = None), Shown::Inconclusive(_)));
         assert!(matches!(
-            with(|t| t.row_at_final = Some(Row::Unreadable)),
-            Shown::Inconclusive(_)
+            with(|t| t.closed = None),
+            TrialOutcome::Inconclusive(_)
+        ));
+        assert!(matches!(
+            with(|t| t.row_at_final = Some(RowState::Unreadable)),
+            TrialOutcome::Inconclusive(_)
         ));
     }
 
     #[test]
     fn the_worst_trial_decides_and_two_are_too_few() {
-        let bad = Shown::Violated(String::new());
-        let unclear = Shown::Ambiguous(String::new());
-        let proven = || vec![Shown::Proven; 3];
+        let bad = TrialOutcome::Violated(String::new());
+        let unclear = TrialOutcome::Ambiguous(String::new());
+        let proven = || vec![TrialOutcome::Proven; 3];
         assert_eq!(
             sum(&[proven(), vec![unclear.clone(), bad.clone()]].concat(), 3),
             bad
         );
         assert_eq!(
-            sum(&[Shown::Proven, unclear.clone(), Shown::Proven], 3),
+            sum(
+                &[TrialOutcome::Proven, unclear.clone(), TrialOutcome::Proven],
+                3
+            ),
             unclear
         );
-        assert_eq!(sum(&proven(), 3), Shown::Proven);
-        assert_eq!(sum(&[proven(), vec![unclear]].concat(), 3), Shown::Proven);
-        let overtaken = |times| [proven(), vec![Shown::Overtaken; times]].concat();
-        assert_eq!(sum(&overtaken(1), 3), Shown::Proven);
-        assert_eq!(sum(&overtaken(2), 3), Shown::Overtaken);
+        assert_eq!(sum(&proven(), 3), TrialOutcome::Proven);
+        assert_eq!(
+            sum(&[proven(), vec![unclear]].concat(), 3),
+            TrialOutcome::Proven
+        );
+        let overtaken = |times| [proven(), vec![TrialOutcome::Overtaken; times]].concat();
+        assert_eq!(sum(&overtaken(1), 3), TrialOutcome::Proven);
+        assert_eq!(sum(&overtaken(2), 3), TrialOutcome::Overtaken);
         for wanted in [1, 5] {
-            let shown = vec![Shown::Proven; wanted.min(2)];
-            assert!(matches!(sum(&shown, wanted), Shown::Inconclusive(_)));
+            let shown = vec![TrialOutcome::Proven; wanted.min(2)];
+            assert!(matches!(sum(&shown, wanted), TrialOutcome::Inconclusive(_)));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! server take from the provider's end to its final marker?
 
 use super::chat::{Chat, Vary};
-use super::client::Seen;
+use super::client::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
 use crate::clock::Tick;
@@ -11,7 +11,7 @@ use crate::stop::Stop;
 use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge;
-use crate::stream::judge::order::Row;
+use crate::stream::judge::order::RowState;
 use crate::stream::judge::{Cors, Observed, TurnSeen};
 use crate::{clock, store};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) struct Calibrated {
     /// What was wrong already, so that there is no order to prove.
     pub(super) wrong: Option<String>,
     /// The rows, each looked at right after the final marker.
-    pub(super) at_final: Vec<Row>,
+    pub(super) at_final: Vec<RowState>,
 }
 
 impl Stage<'_> {
@@ -131,7 +131,7 @@ impl Stage<'_> {
     }
 
     /// What the store holds of a turn.
-    async fn turn_seen(&mut self, live: &Live, seen: Seen) -> anyhow::Result<TurnSeen> {
+    async fn turn_seen(&mut self, live: &Live, seen: ResponseProgress) -> anyhow::Result<TurnSeen> {
         let mut observed = TurnSeen {
             number: live.number,
             user: live.user.clone(),

@@ -1,6 +1,6 @@
 //! Holding a chat: set-up, turns, and what the server says of them.
 
-use super::client::{Orders, Seen, Watching};
+use super::client::{ClientTask, ResponseProgress, Watching};
 use super::live::Live;
 use super::stage::Stage;
 use crate::clock::Tick;
@@ -33,7 +33,7 @@ pub struct Chat {
     client: Client,
     captures: Captures,
     /// The turns that were sent, each with what its client has seen of the answer.
-    spoken: Mutex<Vec<(String, watch::Receiver<Seen>)>>,
+    spoken: Mutex<Vec<(String, watch::Receiver<ResponseProgress>)>>,
     /// What to do when the server does not have a path of the session.
     on_path: String,
 }
@@ -82,7 +82,7 @@ impl Stage<'_> {
         &self,
         chat: &mut Chat,
         login: &Login,
-        answer: &http::Answer,
+        answer: &http::HttpResponse,
     ) -> anyhow::Result<()> {
         chat.take(&login.request, answer)?;
         if let Some(from) = &login.bearer {
@@ -98,7 +98,9 @@ impl Stage<'_> {
 
     /// Sends a turn. The gateway withholds the end of the answer until it is let go.
     pub(super) fn begin(&self, chat: &Chat, index: usize, vary: Vary) -> anyhow::Result<Live> {
-        self.begin_as(chat, index, vary, |orders| Ok(Watching::start(orders)))
+        self.begin_as(chat, index, vary, |client_task| {
+            Ok(Watching::start(client_task))
+        })
     }
 
     /// The same, with a client that is started in this way.
@@ -107,7 +109,7 @@ impl Stage<'_> {
         chat: &Chat,
         index: usize,
         vary: Vary,
-        start: impl FnOnce(Orders) -> anyhow::Result<Watching>,
+        start: impl FnOnce(ClientTask) -> anyhow::Result<Watching>,
     ) -> anyhow::Result<Live> {
         let turn = &self.session.turns[index];
         let (tag, nonce) = (
@@ -148,7 +150,7 @@ impl Stage<'_> {
         let reader = self.profile.start(self.marker.clone());
         let expected = turn.expected(&captures, answer.as_deref(), &nonce)?;
         let sent = clock::now();
-        let watching = start(Orders {
+        let watching = start(ClientTask {
             client: chat.client.clone(),
             outgoing,
             reader,
@@ -209,7 +211,12 @@ impl Stage<'_> {
     }
 
     /// Why a turn came to nothing, told by what the gateway saw of it.
-    pub(super) fn unanswered(&self, live: &Live, seen: &Seen, how: &str) -> anyhow::Error {
+    pub(super) fn unanswered(
+        &self,
+        live: &Live,
+        seen: &ResponseProgress,
+        how: &str,
+    ) -> anyhow::Error {
         let gateway = &self.world.gateway;
         let calls = gateway.calls_since(live.sent);
         let refused = calls
@@ -263,7 +270,7 @@ impl Stage<'_> {
     }
 
     /// Waits until the final marker is there or the response is over, or for as long as it may take.
-    pub(super) async fn until_final(&self, live: &Live) -> Seen {
+    pub(super) async fn until_final(&self, live: &Live) -> ResponseProgress {
         let wait = live
             .watching
             .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some());
@@ -274,7 +281,11 @@ impl Stage<'_> {
     }
 
     /// Waits until the response is over.
-    pub(super) async fn until_over(&self, live: &Live, patience: Duration) -> anyhow::Result<Seen> {
+    pub(super) async fn until_over(
+        &self,
+        live: &Live,
+        patience: Duration,
+    ) -> anyhow::Result<ResponseProgress> {
         let over = live.watching.until(|seen| seen.over.is_some());
         let Ok(seen) = tokio::time::timeout(patience, over).await else {
             let how = format!(
@@ -292,7 +303,7 @@ impl Stage<'_> {
     }
 
     /// A status other than 2xx is not a chat to judge.
-    fn check_head(&self, seen: &Seen) -> anyhow::Result<()> {
+    fn check_head(&self, seen: &ResponseProgress) -> anyhow::Result<()> {
         let Some(head) = seen
             .head
             .as_ref()
@@ -400,20 +411,20 @@ impl Script {
 
 impl Chat {
     /// Takes a request's captures out of its answer.
-    fn take(&mut self, request: &Request, answer: &http::Answer) -> anyhow::Result<()> {
+    fn take(&mut self, request: &Request, answer: &http::HttpResponse) -> anyhow::Result<()> {
         let answered = answered(request, answer);
         capture(&request.captures, answered, &mut self.captures)?;
         Ok(())
     }
 
     /// Sends a request, whatever its status.
-    pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<http::Answer> {
+    pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<http::HttpResponse> {
         let outgoing = outgoing(request.expand(&self.captures)?);
         self.client.send(&outgoing).await
     }
 
     /// Sends a request and checks its status.
-    pub(super) async fn fetch(&self, request: &Request) -> anyhow::Result<http::Answer> {
+    pub(super) async fn fetch(&self, request: &Request) -> anyhow::Result<http::HttpResponse> {
         let answer = self.ask(request).await?;
         if !request.accepts(answer.status) {
             return Err(Stop::unreachable(format!(
@@ -444,7 +455,7 @@ impl Chat {
     /// What was said so far, as the client saw it.
     fn spoken(&self) -> Vec<Spoken> {
         let spoken = self.spoken.lock().expect("nobody panics with it");
-        let turn = |(user, seen): &(String, watch::Receiver<Seen>)| Spoken {
+        let turn = |(user, seen): &(String, watch::Receiver<ResponseProgress>)| Spoken {
             user: user.clone(),
             answer: seen.borrow().turn.text.clone(),
         };
@@ -466,7 +477,7 @@ impl Chat {
     }
 }
 
-fn answered<'a>(request: &'a Request, answer: &'a http::Answer) -> Answered<'a> {
+fn answered<'a>(request: &'a Request, answer: &'a http::HttpResponse) -> Answered<'a> {
     Answered {
         request: &request.written,
         headers: &answer.headers,

@@ -23,7 +23,7 @@ const LARGEST: usize = 128 << 20;
 
 /// What the client has seen so far.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct ResponseProgress {
     /// Status and content type, once the head is there.
     pub(super) head: Option<Head>,
     /// What came over the wire. Its times are on the run's clock.
@@ -45,7 +45,7 @@ pub(super) struct Head {
 
 /// A turn's client at work. Dropping it hangs up.
 pub(super) struct Watching {
-    seen: watch::Receiver<Seen>,
+    seen: watch::Receiver<ResponseProgress>,
     is_final: watch::Receiver<bool>,
     work: Work,
 }
@@ -66,7 +66,7 @@ impl Drop for Watching {
 }
 
 /// What a turn's client is to do.
-pub(super) struct Orders {
+pub(super) struct ClientTask {
     pub(super) client: Client,
     pub(super) outgoing: Outgoing,
     pub(super) reader: Box<dyn Reader>,
@@ -77,10 +77,10 @@ pub(super) struct Orders {
 
 impl Watching {
     /// Sends the request and watches.
-    pub(super) fn start(orders: Orders) -> Self {
-        let (seen_in, seen) = watch::channel(Seen::default());
+    pub(super) fn start(client_task: ClientTask) -> Self {
+        let (seen_in, seen) = watch::channel(ResponseProgress::default());
         let (final_in, is_final) = watch::channel(false);
-        let task = tokio::spawn(Watcher::new(orders, seen_in, final_in).run());
+        let task = tokio::spawn(Watcher::new(client_task, seen_in, final_in).run());
         Self {
             seen,
             is_final,
@@ -91,14 +91,14 @@ impl Watching {
     /// The same, and acts at the final marker: in a thread of its own, where nothing else has to
     /// be done first.
     pub(super) fn armed(
-        orders: Orders,
+        client_task: ClientTask,
         act: Act,
     ) -> anyhow::Result<(Self, oneshot::Receiver<Acted>)> {
-        let (seen_in, seen) = watch::channel(Seen::default());
+        let (seen_in, seen) = watch::channel(ResponseProgress::default());
         let (final_in, is_final) = watch::channel(false);
         let (told, acted) = oneshot::channel();
         let (hang_up, hung_up) = oneshot::channel();
-        let mut watcher = Watcher::new(orders, seen_in, final_in);
+        let mut watcher = Watcher::new(client_task, seen_in, final_in);
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -130,12 +130,12 @@ impl Watching {
     }
 
     /// What was seen up to now.
-    pub(super) fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> ResponseProgress {
         self.seen.borrow().clone()
     }
 
     /// What is seen from now on, also after this client is gone.
-    pub(super) fn follow(&self) -> watch::Receiver<Seen> {
+    pub(super) fn follow(&self) -> watch::Receiver<ResponseProgress> {
         self.seen.clone()
     }
 
@@ -145,7 +145,10 @@ impl Watching {
     }
 
     /// Waits until something holds; gives up when the client is gone.
-    pub(super) async fn until(&self, holds: impl FnMut(&Seen) -> bool) -> Seen {
+    pub(super) async fn until(
+        &self,
+        holds: impl FnMut(&ResponseProgress) -> bool,
+    ) -> ResponseProgress {
         let mut seen = self.seen.clone();
         match seen.wait_for(holds).await {
             Ok(now) => now.clone(),
@@ -160,16 +163,20 @@ fn broke_off(error: &anyhow::Error) -> String {
 }
 
 struct Watcher {
-    orders: Orders,
-    seen: watch::Sender<Seen>,
+    client_task: ClientTask,
+    seen: watch::Sender<ResponseProgress>,
     is_final: watch::Sender<bool>,
     spot: Option<Spot>,
 }
 
 impl Watcher {
-    fn new(orders: Orders, seen: watch::Sender<Seen>, is_final: watch::Sender<bool>) -> Self {
+    fn new(
+        client_task: ClientTask,
+        seen: watch::Sender<ResponseProgress>,
+        is_final: watch::Sender<bool>,
+    ) -> Self {
         Self {
-            orders,
+            client_task,
             seen,
             is_final,
             spot: None,
@@ -177,11 +184,16 @@ impl Watcher {
     }
 
     async fn run(mut self) {
-        let over = match self.orders.client.open(&self.orders.outgoing).await {
+        let over = match self
+            .client_task
+            .client
+            .open(&self.client_task.outgoing)
+            .await
+        {
             Ok(opened) => self.read(opened).await,
             Err(error) => Err(format!("{error:#}")),
         };
-        let marker = &self.orders.marker;
+        let marker = &self.client_task.marker;
         self.seen.send_modify(|seen| {
             let answered = seen
                 .head
@@ -204,7 +216,7 @@ impl Watcher {
         };
         let streams = (200..300).contains(&head.status);
         self.seen.send_modify(|seen| seen.head = Some(head));
-        let mut decoder = Body::new(self.orders.framing);
+        let mut decoder = Body::new(self.client_task.framing);
         let mut excerpt = Vec::new();
         let mut length = 0;
         loop {
@@ -241,7 +253,7 @@ impl Watcher {
                 .push(at, &chunk)
                 .map_err(|error| error.to_string())?;
             self.take(&items, at);
-            if self.orders.behaviour.hangs_up_at_final && *self.is_final.borrow() {
+            if self.client_task.behaviour.hangs_up_at_final && *self.is_final.borrow() {
                 // Dropping the response closes the connection.
                 break;
             }
@@ -266,7 +278,7 @@ impl Watcher {
     }
 
     fn take(&mut self, items: &[Item], at: Tick) {
-        let reader = self.orders.reader.as_mut();
+        let reader = self.client_task.reader.as_mut();
         self.seen.send_modify(|seen| {
             seen.last_byte = Some(at);
             for item in items {

@@ -12,7 +12,7 @@ use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::commit_fault;
-use crate::stream::judge::commit_fault::{Seen, Shown};
+use crate::stream::judge::commit_fault::{FaultObservation, FaultOutcome};
 use crate::{clock, store};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const NEXT_CHATS: usize = 3;
 
 /// One turn whose commit met a fault.
 struct Tried {
-    seen: Seen,
+    seen: FaultObservation,
     final_at: Option<Tick>,
     moments: Moments,
     sent: Tick,
@@ -68,13 +68,13 @@ impl Stage<'_> {
             case.metrics
                 .insert("faults", f64::from(tried.seen.happened));
             let shown = commit_fault::judge(&tried.seen);
-            let hangs = shown == Shown::Hangs;
+            let hangs = shown == FaultOutcome::Hangs;
             if tried.seen.happened > 0 && (hangs || broken.is_some()) {
                 report.add(self.hanging(hangs, true, broken, &case.name));
             }
             let wrong = self.wrong(*fault, &shown, &tried, report, &case.name);
             let silent = match shown {
-                Shown::Dropped => self.silent_failure(tried.sent, &case.name).await,
+                FaultOutcome::Dropped => self.silent_failure(tried.sent, &case.name).await,
                 _ => None,
             };
             let (verdict, reason) = verdict(*fault, shown, server);
@@ -212,7 +212,7 @@ impl Stage<'_> {
         }
         self.world.gateway.rest();
         Ok(Tried {
-            seen: Seen {
+            seen: FaultObservation {
                 happened,
                 row_at_final,
                 ended,
@@ -259,7 +259,7 @@ impl Stage<'_> {
     fn wrong(
         &self,
         fault: CommitFault,
-        shown: &Shown,
+        shown: &FaultOutcome,
         tried: &Tried,
         report: &Report,
         case: &str,
@@ -267,18 +267,22 @@ impl Stage<'_> {
         let marker = &self.marker;
         let name = &self.session.name;
         let finding = match shown {
-            Shown::Saved | Shown::Reported | Shown::Kept | Shown::Hangs | Shown::Open(_) => {
+            FaultOutcome::Saved
+            | FaultOutcome::Reported
+            | FaultOutcome::Kept
+            | FaultOutcome::Hangs
+            | FaultOutcome::Open(_) => {
                 return None;
             }
-            Shown::Dropped if is_proven(report, name) => swallowed(name, marker, case),
-            Shown::Dropped => Finding::new(
+            FaultOutcome::Dropped if is_proven(report, name) => swallowed(name, marker, case),
+            FaultOutcome::Dropped => Finding::new(
                 "done-despite-failed-save",
                 Severity::Error,
                 name,
                 "the final marker does not depend on the save of the answer: it came, and the answer is stored nowhere",
                 "commit the message before the final marker, and let a failed save end the stream with an error",
             ),
-            Shown::Late => Finding::new(
+            FaultOutcome::Late => Finding::new(
                 "saved-after-done",
                 Severity::Error,
                 name,
@@ -287,7 +291,7 @@ impl Stage<'_> {
                 ),
                 format!("save and commit the assistant's message before `{marker}` is yielded"),
             ),
-            Shown::Repeated(rows) => Finding::new(
+            FaultOutcome::Repeated(rows) => Finding::new(
                 "answer-duplicated",
                 Severity::Error,
                 name,
@@ -317,44 +321,48 @@ fn is_proven(report: &Report, session: &str) -> bool {
 }
 
 /// The verdict of a case, and why.
-fn verdict(fault: CommitFault, shown: Shown, server: Server) -> (Verdict, String) {
+fn verdict(fault: CommitFault, shown: FaultOutcome, server: Server) -> (Verdict, String) {
     let happened = happened(fault);
     match shown {
-        Shown::Saved | Shown::Reported | Shown::Kept if server == Server::Hangs => (
-            Verdict::Inconclusive,
-            format!("{happened}, and the server answers no chat any more"),
-        ),
-        Shown::Saved => (
+        FaultOutcome::Saved | FaultOutcome::Reported | FaultOutcome::Kept
+            if server == Server::Hangs =>
+        {
+            (
+                Verdict::Inconclusive,
+                format!("{happened}, and the server answers no chat any more"),
+            )
+        }
+        FaultOutcome::Saved => (
             Verdict::Held,
             format!("{happened}; the final marker came, and the answer is stored once"),
         ),
-        Shown::Reported => (
+        FaultOutcome::Reported => (
             Verdict::Held,
             format!("{happened}; the final marker did not come, and nothing is stored"),
         ),
-        Shown::Kept => (
+        FaultOutcome::Kept => (
             Verdict::Held,
             format!(
                 "{happened}; the final marker did not come, and the answer is stored once: a reload shows it"
             ),
         ),
-        Shown::Dropped => (
+        FaultOutcome::Dropped => (
             Verdict::Violated,
             format!("{happened}; the final marker came, and the answer is stored nowhere"),
         ),
-        Shown::Late => (
+        FaultOutcome::Late => (
             Verdict::Violated,
             format!("{happened}; the final marker came before the answer was stored"),
         ),
-        Shown::Repeated(rows) => (
+        FaultOutcome::Repeated(rows) => (
             Verdict::Violated,
             format!("{happened}; the answer is stored {rows} times"),
         ),
-        Shown::Hangs => (
+        FaultOutcome::Hangs => (
             Verdict::Inconclusive,
             format!("{happened}; neither the final marker nor the end of the response came"),
         ),
-        Shown::Open(why) => (Verdict::Inconclusive, why),
+        FaultOutcome::Open(why) => (Verdict::Inconclusive, why),
     }
 }
 

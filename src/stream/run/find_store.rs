@@ -1,7 +1,7 @@
 //! Which table holds the messages: the user says so, or a first chat's own texts do. What the user
 //! says is held against these texts too: a store that is read in the wrong place loses everything.
 
-use super::client::Seen;
+use super::client::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
 use crate::model::{Role, StoredMessage, Table};
@@ -41,7 +41,11 @@ impl Stage<'_> {
     ///
     /// # Errors
     /// When the texts of a first chat are not where they are read, or in no place that can be read.
-    pub(super) async fn find_mapping(&mut self, live: &Live, seen: &Seen) -> anyhow::Result<()> {
+    pub(super) async fn find_mapping(
+        &mut self,
+        live: &Live,
+        seen: &ResponseProgress,
+    ) -> anyhow::Result<()> {
         let was_there = self.world.db.is_some();
         self.world.open_store(self.options.settle).await?;
         let deadline = clock::now() + self.options.settle;
@@ -76,7 +80,7 @@ impl Stage<'_> {
         &self,
         mut schema: Vec<Table>,
         live: &Live,
-        seen: &Seen,
+        seen: &ResponseProgress,
     ) -> anyhow::Result<Mapping> {
         let db = self.world.db();
         let deadline = clock::now() + self.options.settle;
@@ -138,7 +142,7 @@ impl Stage<'_> {
         mapping: &Mapping,
         schema: &[Table],
         live: &Live,
-        seen: &Seen,
+        seen: &ResponseProgress,
     ) -> anyhow::Result<()> {
         let db = self.world.db();
         let deadline = clock::now() + self.options.settle;
@@ -220,7 +224,7 @@ impl Stage<'_> {
     }
 
     /// Neither text is anywhere.
-    fn nowhere(&self, schema: &[Table], seen: &Seen) -> anyhow::Error {
+    fn nowhere(&self, schema: &[Table], seen: &ResponseProgress) -> anyhow::Error {
         let target = self.world.db().target();
         let (tables, answer) = (schema.len(), seen.turn.text.chars().count());
         let hint = match store::by_names(schema) {

@@ -9,7 +9,7 @@ use crate::gate::{AnyGate, Order};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
-use crate::stream::judge::order::{ENOUGH, Ended, Shown};
+use crate::stream::judge::order::{ENOUGH, Ended, TrialOutcome};
 use std::time::Duration;
 
 /// Below this a hold says nothing: 2 461 violating servers sent their marker within 137 ms.
@@ -105,13 +105,13 @@ impl Stage<'_> {
             }
             let sum = sum(&judged, turns, wanted);
             // Overtaken trials are a busy machine's doing until they are all there is.
-            let patience = if of(&judged, &Shown::Overtaken) > 0 {
+            let patience = if of(&judged, &TrialOutcome::Overtaken) > 0 {
                 2 * wanted
             } else {
                 HOPELESS
             };
             let hopeless = number >= patience && decided(&judged, turns) == 0;
-            if hopeless || matches!(sum, Shown::Violated(_) | Shown::Proven) {
+            if hopeless || matches!(sum, TrialOutcome::Violated(_) | TrialOutcome::Proven) {
                 break;
             }
         }
@@ -151,22 +151,24 @@ impl Stage<'_> {
             .map(|(ended, count)| format!("{count} {}", ended.word()))
             .collect();
         let counted = counted.join(", ");
-        let proven = of(&judged, &Shown::Proven);
+        let proven = of(&judged, &TrialOutcome::Proven);
         let telling = judged.into_iter().find(|judged| judged.shown == sum);
         if let Some(telling) = &telling {
             case.timeline = telling.moments.timeline.clone();
         }
         let reason = match sum {
-            Shown::Proven if proven == trials => {
+            TrialOutcome::Proven if proven == trials => {
                 format!("{proven} of {trials} trials: {}", sum.reason())
             }
-            Shown::Proven => format!("{proven} of {trials} trials: {} ({counted})", sum.reason()),
+            TrialOutcome::Proven => {
+                format!("{proven} of {trials} trials: {} ({counted})", sum.reason())
+            }
             _ if trials == 1 => sum.reason(),
             _ => format!("{} ({trials} trials: {counted})", sum.reason()),
         };
         match (sum, telling) {
-            (Shown::Proven, _) => self.end_case(case, Verdict::Proven, reason, report),
-            (Shown::Violated(how), Some(telling)) => {
+            (TrialOutcome::Proven, _) => self.end_case(case, Verdict::Proven, reason, report),
+            (TrialOutcome::Violated(how), Some(telling)) => {
                 let is_dropped = telling.closed.is_some() && telling.late_row.is_none();
                 let (verdict, reason, findings) = if is_dropped {
                     (
@@ -186,11 +188,14 @@ impl Stage<'_> {
                 self.end_case(case, verdict, reason, report);
                 findings.into_iter().for_each(|finding| report.add(finding));
             }
-            (Shown::SavedEarlier | Shown::Ambiguous(_) | Shown::Overtaken, _) => {
+            (
+                TrialOutcome::SavedEarlier | TrialOutcome::Ambiguous(_) | TrialOutcome::Overtaken,
+                _,
+            ) => {
                 report.add(self.ambiguous(&reason, &case.name));
                 self.end_case(case, Verdict::Inconclusive, reason, report);
             }
-            (Shown::Inconclusive(_) | Shown::Violated(_), _) => {
+            (TrialOutcome::Inconclusive(_) | TrialOutcome::Violated(_), _) => {
                 self.end_case(case, Verdict::Inconclusive, reason, report);
             }
         }
@@ -268,7 +273,7 @@ fn longest(gate: &AnyGate, max_hold: Duration) -> Duration {
 
 /// Where several writers could not be told apart, the next trial lets them go in the other order.
 fn next_order(judged: &[Judged]) -> Order {
-    let ambiguous = |judged: &&Judged| matches!(judged.shown, Shown::Ambiguous(_));
+    let ambiguous = |judged: &&Judged| matches!(judged.shown, TrialOutcome::Ambiguous(_));
     match judged.iter().filter(ambiguous).count() % 2 {
         0 => Order::Arrival,
         _ => Order::SecondFirst,
@@ -277,19 +282,22 @@ fn next_order(judged: &[Judged]) -> Order {
 
 /// The trials of each turn summed by themselves, and the worst of them: that one turn is saved in
 /// time says nothing of another.
-fn sum(judged: &[Judged], turns: usize, wanted: usize) -> Shown {
+fn sum(judged: &[Judged], turns: usize, wanted: usize) -> TrialOutcome {
     let of_turn = |turn| {
         let trials = judged.iter().filter(|judged| judged.turn == turn);
         let shown: Vec<_> = trials.map(|judged| judged.shown.clone()).collect();
         order::sum(&shown, wanted)
     };
-    (0..turns).map(of_turn).max().unwrap_or(Shown::Proven)
+    (0..turns)
+        .map(of_turn)
+        .max()
+        .unwrap_or(TrialOutcome::Proven)
 }
 
 /// How many trials the turn with the fewest has decided.
 fn decided(judged: &[Judged], turns: usize) -> usize {
     let of_turn = |turn| {
-        let proven = |judged: &&Judged| judged.turn == turn && judged.shown == Shown::Proven;
+        let proven = |judged: &&Judged| judged.turn == turn && judged.shown == TrialOutcome::Proven;
         judged.iter().filter(proven).count()
     };
     (0..turns).map(of_turn).min().unwrap_or(0)
@@ -300,7 +308,7 @@ fn tally(judged: &[Judged]) -> Vec<(Ended, usize)> {
     order::tally(&shown)
 }
 
-fn of(judged: &[Judged], wanted: &Shown) -> usize {
+fn of(judged: &[Judged], wanted: &TrialOutcome) -> usize {
     judged
         .iter()
         .filter(|judged| judged.shown == *wanted)

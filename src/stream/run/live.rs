@@ -28,7 +28,7 @@ pub(super) struct Live {
 }
 
 /// A complete row that is looked at once more at the end.
-pub(super) struct Kept {
+pub(super) struct RowToRecheck {
     pub(super) row: StoredMessage,
     pub(super) nonce: String,
     pub(super) at: Tick,

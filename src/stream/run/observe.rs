@@ -4,7 +4,7 @@ use super::calibrate::Calibrated;
 use super::stage::Stage;
 use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::stream::faults::{NONE, READ_TO_END};
-use crate::stream::judge::order::Row;
+use crate::stream::judge::order::RowState;
 
 impl Stage<'_> {
     /// A row that was not there when it was read after the marker was received is a violation; a
@@ -13,7 +13,7 @@ impl Stage<'_> {
         let mut case = self.begin_case("order", &NONE, &READ_TO_END);
         let rows = &calibrated.at_final;
         let count = |wanted| rows.iter().filter(|row| **row == wanted).count();
-        let (complete, missing) = (count(Row::Complete), count(Row::Incomplete));
+        let (complete, missing) = (count(RowState::Complete), count(RowState::Incomplete));
         case.metrics.insert("complete_at_final", complete as f64);
         case.metrics.insert("observed", rows.len() as f64);
         let counted = format!(

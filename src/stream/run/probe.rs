@@ -1,7 +1,7 @@
 //! Sends turns as clients do that stay and that leave, and tells how much of each answer is stored.
 
 use super::chat::Vary;
-use super::client::Seen;
+use super::client::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
 use super::{Options, World};
@@ -11,7 +11,7 @@ use crate::stop::Stop;
 use crate::store::Shape;
 use crate::stream::faults::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, NONE, READ_TO_END};
 use crate::stream::kept;
-use crate::stream::kept::{Ending, Kept, Known};
+use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
 use crate::stream::profiles::Profile;
 use crate::stream::session::Session;
 use crate::{clock, store};
@@ -45,7 +45,7 @@ pub struct Probed {
     /// How many questions were stored.
     pub questions: u64,
     /// What became of each answer.
-    pub answers: Vec<Kept>,
+    pub answers: Vec<AnswerFate>,
     /// In how many turns the client could not do what it is there for, and why.
     pub idle: Option<(u64, String)>,
     /// Each turn whose answer is not stored as a whole.
@@ -100,7 +100,7 @@ pub async fn probe(
                 let mut canary = stage.watch(live, client, before, &mut server).await?;
                 canary.earlier = earlier;
                 canary.found = stage.await_kept(&canary, &server.finished).await?;
-                if client.name == READ_TO_END.name && canary.found.kept == Kept::Whole {
+                if client.name == READ_TO_END.name && canary.found.kept == AnswerFate::Whole {
                     server.finished.extend(canary.found.ending.take());
                 }
                 canaries.push(canary);
@@ -112,7 +112,8 @@ pub async fn probe(
     let mut clients = Vec::new();
     for (client, took, mut canaries) in sent {
         for canary in &mut canaries {
-            let is_usual = client.name == READ_TO_END.name && canary.found.kept == Kept::Whole;
+            let is_usual =
+                client.name == READ_TO_END.name && canary.found.kept == AnswerFate::Whole;
             if is_usual && let Ok(found) = stage.look(canary, &[]).await {
                 // A status may go on to another one after a while.
                 server.finished.extend(found.ending);
@@ -120,7 +121,7 @@ pub async fn probe(
             // Whatever came later than the settling is there by now. What is new in the table is
             // known of the moment after the turn only.
             let can_look = canary.found.place == Place::Conversation;
-            if canary.found.kept != Kept::Whole && can_look {
+            if canary.found.kept != AnswerFate::Whole && can_look {
                 // Where it can't be read just now, what was found before is what is known.
                 if let Ok(found) = stage.look(canary, &server.finished).await {
                     canary.found = found;
@@ -162,7 +163,7 @@ struct Canary {
     earlier: Vec<[String; 2]>,
     /// Messages that began like the answer before it was asked for; absent where nobody looked.
     before: Option<HashSet<String>>,
-    answer: Known,
+    answer: ExpectedAnswer,
     /// How many characters the client had seen; absent where the profile does not read them.
     seen: Option<usize>,
     /// Whether the client did what it is there for, or why it could not.
@@ -173,7 +174,7 @@ struct Canary {
 /// What is stored of a turn.
 struct Found {
     question: bool,
-    kept: Kept,
+    kept: AnswerFate,
     /// What the store says of the message with the answer's end.
     ending: Option<Ending>,
     place: Place,
@@ -207,16 +208,16 @@ impl Canary {
 
     fn tell(&self) -> String {
         let kept = match &self.found.kept {
-            Kept::Whole => "all of the answer is stored".to_owned(),
-            Kept::Cut { characters, marked } if self.answer.is_all => {
+            AnswerFate::Whole => "all of the answer is stored".to_owned(),
+            AnswerFate::Cut { characters, marked } if self.answer.is_all => {
                 let all = self.answer.text.trim().chars().count();
                 format!("{characters} of {all} characters of the answer are stored, {marked}")
             }
-            Kept::Cut { characters, marked } => {
+            AnswerFate::Cut { characters, marked } => {
                 format!("{characters} characters of the answer are stored, {marked}")
             }
-            Kept::Nothing => "nothing of the answer is stored".to_owned(),
-            Kept::Unknown(why) => (*why).to_owned(),
+            AnswerFate::Nothing => "nothing of the answer is stored".to_owned(),
+            AnswerFate::Unknown(why) => (*why).to_owned(),
         };
         let seen = self
             .seen
@@ -246,7 +247,7 @@ fn probed(client: &'static ClientBehaviour, took: Duration, canaries: Vec<Canary
         idle: idle.first().map(|why| (idle.len() as u64, (*why).clone())),
         missing: canaries
             .iter()
-            .filter(|canary| canary.found.kept != Kept::Whole)
+            .filter(|canary| canary.found.kept != AnswerFate::Whole)
             .map(Canary::tell)
             .collect(),
         answers: canaries.into_iter().map(|it| it.found.kept).collect(),
@@ -292,7 +293,7 @@ impl Stage<'_> {
             (true, None) => live.expected.clone(),
             (false, _) => seen.turn.text.clone(),
         };
-        let answer = Known {
+        let answer = ExpectedAnswer {
             expected: if turn.through_gateway {
                 live.expected.clone()
             } else {
@@ -316,7 +317,7 @@ impl Stage<'_> {
             acted: self.acted(client, &seen),
             found: Found {
                 question: false,
-                kept: Kept::Nothing,
+                kept: AnswerFate::Nothing,
                 ending: None,
                 place: Place::Conversation,
             },
@@ -331,7 +332,12 @@ impl Stage<'_> {
     }
 
     /// Learns from a whole response whether the profile reads it.
-    fn learn_to_read(&self, live: &Live, seen: &Seen, turn: &mut OfTurn) -> anyhow::Result<()> {
+    fn learn_to_read(
+        &self,
+        live: &Live,
+        seen: &ResponseProgress,
+        turn: &mut OfTurn,
+    ) -> anyhow::Result<()> {
         let text = &seen.turn.text;
         let frames = kept::is_json_frames(text);
         turn.reads = match (turn.through_gateway, &live.answer) {
@@ -356,7 +362,7 @@ impl Stage<'_> {
     }
 
     /// Whether the client did what it is there for.
-    fn acted(&self, client: &ClientBehaviour, seen: &Seen) -> Result<(), String> {
+    fn acted(&self, client: &ClientBehaviour, seen: &ResponseProgress) -> Result<(), String> {
         let marker = &self.marker;
         match client.name {
             name if name == CLOSE_AT_FINAL.name && seen.turn.final_at.is_none() => Err(format!(
@@ -370,7 +376,11 @@ impl Stage<'_> {
     }
 
     /// Waits until the answer is under way: text of it has come, and there is more to come.
-    async fn until_in_stream(&self, live: &Live, turn: &OfTurn) -> anyhow::Result<Seen> {
+    async fn until_in_stream(
+        &self,
+        live: &Live,
+        turn: &OfTurn,
+    ) -> anyhow::Result<ResponseProgress> {
         let flowing = live
             .watching
             .until(|seen| seen.turn.first_text.is_some() || seen.over.is_some());
@@ -403,7 +413,7 @@ impl Stage<'_> {
         loop {
             let found = self.look(canary, finished).await;
             match found {
-                Ok(found) if found.question && found.kept == Kept::Whole => return Ok(found),
+                Ok(found) if found.question && found.kept == AnswerFate::Whole => return Ok(found),
                 // A store that is busy at the moment is asked again.
                 found if clock::now() >= deadline => return found,
                 _ => tokio::time::sleep(ASK).await,
@@ -429,7 +439,7 @@ impl Stage<'_> {
                 .map(|row| Ending::of(row, &canary.nonce)),
             place: Place::Conversation,
         };
-        if found.kept == Kept::Whole {
+        if found.kept == AnswerFate::Whole {
             return Ok(found);
         }
         let of_question = question.and_then(|question| question.conversation.as_deref());
@@ -455,8 +465,8 @@ impl Stage<'_> {
                 found.kept = judged(&rows, canary, finished);
                 found.place = Place::Table;
             }
-            _ if found.kept == Kept::Nothing && (keys.is_empty() || !is_named) => {
-                found.kept = Kept::Unknown(
+            _ if found.kept == AnswerFate::Nothing && (keys.is_empty() || !is_named) => {
+                found.kept = AnswerFate::Unknown(
                     "no conversation is known in which a part of the answer could be looked for",
                 );
             }
@@ -481,7 +491,7 @@ fn judged<'m>(
     rows: impl IntoIterator<Item = &'m StoredMessage>,
     canary: &Canary,
     finished: &[Ending],
-) -> Kept {
+) -> AnswerFate {
     let rows: Vec<_> = rows.into_iter().filter(is_answer).collect();
     kept::kept(&rows, &canary.answer, finished)
 }

@@ -1,6 +1,6 @@
 //! Looking at the answer's row.
 
-use super::live::{Kept, Live};
+use super::live::{Live, RowToRecheck};
 use super::stage::Stage;
 use crate::clock::Tick;
 use crate::gate::{Gate, Waiting};
@@ -8,7 +8,7 @@ use crate::model::StoredMessage;
 use crate::report::Report;
 use crate::stream::judge;
 use crate::stream::judge::TurnSeen;
-use crate::stream::judge::order::{ENOUGH, Row};
+use crate::stream::judge::order::{ENOUGH, RowState};
 use crate::{clock, store};
 use std::time::Duration;
 
@@ -33,11 +33,11 @@ impl Stage<'_> {
     }
 
     /// The row's state now, for a trial.
-    pub(super) async fn row(&self, live: &Live) -> Row {
+    pub(super) async fn row(&self, live: &Live) -> RowState {
         match self.complete_row(&live.nonce).await {
-            Ok(Some(_)) => Row::Complete,
-            Ok(None) => Row::Incomplete,
-            Err(_) => Row::Unreadable,
+            Ok(Some(_)) => RowState::Complete,
+            Ok(None) => RowState::Incomplete,
+            Err(_) => RowState::Unreadable,
         }
     }
 
@@ -46,14 +46,14 @@ impl Stage<'_> {
         &self,
         live: &Live,
         gate: &mut dyn Gate,
-    ) -> anyhow::Result<Row> {
+    ) -> anyhow::Result<RowState> {
         if gate.waiting().await? == Waiting::Commit {
-            return Ok(Row::CommitWaits);
+            return Ok(RowState::CommitWaits);
         }
         let row = self.row(live).await;
         // A commit that came to the gate just then keeps the reader out too.
-        let kept_out = row == Row::Unreadable && gate.waiting().await? == Waiting::Commit;
-        Ok(if kept_out { Row::CommitWaits } else { row })
+        let kept_out = row == RowState::Unreadable && gate.waiting().await? == Waiting::Commit;
+        Ok(if kept_out { RowState::CommitWaits } else { row })
     }
 
     /// Waits for the complete row. A store that can't be read at the moment is asked again.
@@ -76,7 +76,7 @@ impl Stage<'_> {
 
     /// Remembers a complete row.
     pub(super) fn keep(&mut self, live: &Live, row: StoredMessage) {
-        self.kept.push(Kept {
+        self.kept.push(RowToRecheck {
             row,
             nonce: live.nonce.clone(),
             at: clock::now(),

@@ -48,7 +48,7 @@ impl Means {
 }
 
 /// What one failing save showed.
-enum Shown {
+enum SaveFailure {
     /// The response ended, and the final marker did not come.
     Withheld,
     /// The final marker came all the same.
@@ -61,7 +61,7 @@ enum Shown {
 
 struct Tried {
     means: Means,
-    shown: Shown,
+    shown: SaveFailure,
     /// Whether the store could be written to afterwards.
     freed: bool,
     moments: Moments,
@@ -134,7 +134,7 @@ impl Stage<'_> {
             self.doing(&format!("a save that fails, {number} of {times}"));
             report.checked += 1;
             let mut tried = self.failing_turn(means).await?;
-            let hangs = matches!(tried.shown, Shown::Hangs);
+            let hangs = matches!(tried.shown, SaveFailure::Hangs);
             let broken = match self.free(means, tried.freed).await {
                 Ok(()) => self.next_chat().await,
                 Err(why) => Some(why.to_string()),
@@ -150,7 +150,7 @@ impl Stage<'_> {
             }
             case.timeline = tried.moments.timeline.clone();
             let open = match tried.shown {
-                Shown::Came(at) => {
+                SaveFailure::Came(at) => {
                     let silent = self.silent_failure(tried.sent, &case.name).await;
                     let finding = self.came(at, &tried, report, &case.name);
                     let reason = "a save was made to fail, and the final marker came anyway";
@@ -159,18 +159,18 @@ impl Stage<'_> {
                     silent.into_iter().for_each(|finding| report.add(finding));
                     return Ok(server);
                 }
-                Shown::Withheld if server == Server::Hangs => {
+                SaveFailure::Withheld if server == Server::Hangs => {
                     "the final marker did not come, and the server answers no chat any more".into()
                 }
-                Shown::Withheld if tried.freed => continue,
-                Shown::Withheld => {
+                SaveFailure::Withheld if tried.freed => continue,
+                SaveFailure::Withheld => {
                     "the final marker did not come, and the server kept its transaction open".into()
                 }
-                Shown::Hangs => format!(
+                SaveFailure::Hangs => format!(
                     "the final marker did not come, and the response did not end within {} after the save had failed",
                     humantime::format_duration(self.patience())
                 ),
-                Shown::Open(why) => why,
+                SaveFailure::Open(why) => why,
             };
             self.end_case(case, Verdict::Inconclusive, open, report);
             return Ok(server);
@@ -349,7 +349,7 @@ impl Stage<'_> {
                 live.play.release();
                 // Only so that the server is done with this turn before the next.
                 let _ = self.until_over(&live, self.patience()).await;
-                (Shown::Open(why), true)
+                (SaveFailure::Open(why), true)
             }
             None => {
                 let word = means.word();
@@ -387,15 +387,15 @@ impl Stage<'_> {
                     moments.now(Lane::Store, "saves work again");
                 }
                 let shown = match (seen.turn.final_at, stored) {
-                    (_, Ok(Some(_))) => Shown::Open(format!(
+                    (_, Ok(Some(_))) => SaveFailure::Open(format!(
                         "the row was stored although {word} makes its save fail: the server writes elsewhere too"
                     )),
-                    (Some(at), Ok(None)) => Shown::Came(at),
-                    (Some(_), Err(error)) => {
-                        Shown::Open(format!("the store could not be read afterwards: {error:#}"))
-                    }
-                    (None, _) if ended => Shown::Withheld,
-                    (None, _) => Shown::Hangs,
+                    (Some(at), Ok(None)) => SaveFailure::Came(at),
+                    (Some(_), Err(error)) => SaveFailure::Open(format!(
+                        "the store could not be read afterwards: {error:#}"
+                    )),
+                    (None, _) if ended => SaveFailure::Withheld,
+                    (None, _) => SaveFailure::Hangs,
                 };
                 (shown, freed.is_ok())
             }

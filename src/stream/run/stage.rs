@@ -1,6 +1,6 @@
 //! A session on its stage: what is known of the server while its cases run.
 
-use super::live::Kept;
+use super::live::RowToRecheck;
 use super::{Options, World};
 use crate::clock;
 use crate::clock::Tick;
@@ -28,7 +28,7 @@ pub struct Stage<'a> {
     /// Conversation keys of the store, and the key that the server gave out for each.
     pub(super) keys: BTreeMap<String, String>,
     /// Rows that are looked at once more at the end.
-    pub(super) kept: Vec<Kept>,
+    pub(super) kept: Vec<RowToRecheck>,
     /// When the session began.
     pub(super) began: Tick,
 }

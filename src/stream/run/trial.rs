@@ -10,7 +10,7 @@ use crate::gate::{Closed, Gate, Waiting};
 use crate::report::Lane;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order;
-use crate::stream::judge::order::{End, Row, Shown, StepSeen, Trial};
+use crate::stream::judge::order::{End, RowState, StepSeen, Trial, TrialOutcome};
 use std::time::Duration;
 
 /// How many single writes are let through before giving up.
@@ -31,7 +31,7 @@ const REST: Duration = Duration::from_secs(8);
 pub(super) struct Judged {
     /// Which turn of the session, from 0.
     pub(super) turn: usize,
-    pub(super) shown: Shown,
+    pub(super) shown: TrialOutcome,
     pub(super) moments: Moments,
     /// When the gate was closed; absent when it could not be.
     pub(super) closed: Option<Tick>,
@@ -103,7 +103,10 @@ impl Stage<'_> {
         if let Err(error) = outcome {
             trial.end = End::GateLost(format!("{error:#}"));
         }
-        if matches!(trial.row_at_final, Some(Row::Incomplete | Row::CommitWaits)) {
+        if matches!(
+            trial.row_at_final,
+            Some(RowState::Incomplete | RowState::CommitWaits)
+        ) {
             tokio::time::sleep(AFTERGLOW).await;
         }
         let opened = gate.open().await?;
@@ -113,7 +116,7 @@ impl Stage<'_> {
         let judged = Judged {
             turn: live.number - 1,
             shown: match (order::judge(&trial), gate.proves()) {
-                (Shown::Proven, Err(why)) => Shown::Ambiguous(why.to_owned()),
+                (TrialOutcome::Proven, Err(why)) => TrialOutcome::Ambiguous(why.to_owned()),
                 (shown, _) => shown,
             },
             moments,
@@ -187,7 +190,7 @@ impl Stage<'_> {
         {
             moments.at(at, Lane::Client, "end of the response");
         }
-        let is_violated = matches!(judged.shown, Shown::Violated(_));
+        let is_violated = matches!(judged.shown, TrialOutcome::Violated(_));
         let patience = if is_violated {
             LATE_ROW
         } else {
@@ -244,11 +247,11 @@ impl Stage<'_> {
                     trial.final_at = live.watching.seen().turn.final_at;
                     trial.row_at_final = Some(self.row_at_gate(live, gate).await?);
                     let row = match trial.row_at_final {
-                        Some(Row::Complete) => "the answer's row is complete",
-                        Some(Row::CommitWaits) => {
+                        Some(RowState::Complete) => "the answer's row is complete",
+                        Some(RowState::CommitWaits) => {
                             "a commit still waits at the gate: the answer's row can't be complete"
                         }
-                        Some(Row::Incomplete) => "the answer's row is not complete",
+                        Some(RowState::Incomplete) => "the answer's row is not complete",
                         _ => "the answer's row can't be read",
                     };
                     moments.now(Lane::Store, row);
@@ -289,7 +292,7 @@ impl Stage<'_> {
         gate: &mut dyn Gate,
         number: usize,
         moments: &mut Moments,
-    ) -> anyhow::Result<(StepSeen, Option<(Tick, Row)>)> {
+    ) -> anyhow::Result<(StepSeen, Option<(Tick, RowState)>)> {
         let mut is_final = live.watching.is_final();
         let at_final = async {
             // An error means that the client is gone without the marker.
@@ -311,7 +314,7 @@ impl Stage<'_> {
             Some(writes) => format!("{writes} writes passed"),
             None => "writes passed, uncounted".to_owned(),
         };
-        let state = if row == Row::Complete {
+        let state = if row == RowState::Complete {
             "is complete"
         } else {
             "is not complete"

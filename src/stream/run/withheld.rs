@@ -10,7 +10,7 @@ use crate::gate::{Carries, CommitGate, CommitOutcome, Order, Withheld};
 use crate::report::{CommitEvent, CommitMoment, Lane};
 use crate::stream::judge::commit_order;
 use crate::stream::judge::commit_order::{End, Step, Trial};
-use crate::stream::judge::order::Row;
+use crate::stream::judge::order::RowState;
 use crate::{clock, gate};
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Stage<'_> {
             .commit_by_commit(&live, gate, holds, closed, &mut trial, &mut moments)
             .await;
         trial.end = ended.unwrap_or_else(|error| End::GateLost(format!("{error:#}")));
-        if matches!(trial.row_at_final, Some(Row::Incomplete)) {
+        if matches!(trial.row_at_final, Some(RowState::Incomplete)) {
             tokio::time::sleep(AFTERGLOW).await;
         }
         let opened = gate.open().await?;
@@ -137,7 +137,7 @@ impl Stage<'_> {
                     commit.by,
                     commit.what,
                     withheld.as_millis(),
-                    if row == Row::Complete {
+                    if row == RowState::Complete {
                         "complete"
                     } else {
                         "not complete"
@@ -152,9 +152,9 @@ impl Stage<'_> {
                     withheld_ms: Some(millis(withheld)),
                     others: others.clone(),
                     row_complete: match row {
-                        Row::Complete => Some(true),
-                        Row::Incomplete | Row::CommitWaits => Some(false),
-                        Row::Unreadable => None,
+                        RowState::Complete => Some(true),
+                        RowState::Incomplete | RowState::CommitWaits => Some(false),
+                        RowState::Unreadable => None,
                     },
                     ..of(&commit, CommitEvent::LetThrough)
                 },
@@ -181,8 +181,8 @@ impl Stage<'_> {
             }
             // Only the answer to the commit that completes the row has to be withheld for long.
             let phase = match row {
-                Row::Complete => self.until_marker(live, clock::now() + holds.hold).await,
-                Row::Incomplete | Row::CommitWaits | Row::Unreadable => Phase::Over,
+                RowState::Complete => self.until_marker(live, clock::now() + holds.hold).await,
+                RowState::Incomplete | RowState::CommitWaits | RowState::Unreadable => Phase::Over,
             };
             if let Phase::Over = phase {
                 let given = gate.answer(commit.id).await?;
@@ -287,9 +287,9 @@ impl Stage<'_> {
             withheld_for(commit, moments);
         }
         let state = match row {
-            Row::Complete => "is complete",
-            Row::Incomplete | Row::CommitWaits => "is not complete",
-            Row::Unreadable => "can't be read",
+            RowState::Complete => "is complete",
+            RowState::Incomplete | RowState::CommitWaits => "is not complete",
+            RowState::Unreadable => "can't be read",
         };
         moments.now(Lane::Store, format!("the answer's row {state}"));
         Ok(())

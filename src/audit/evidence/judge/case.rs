@@ -1,6 +1,6 @@
 //! One table at both looks.
 
-use super::{Kept, Rows, Rules};
+use super::{Rows, RowsFate, Rules};
 use crate::audit::evidence::{Mark, Marks};
 
 /// What became of the sentinel.
@@ -79,16 +79,16 @@ impl Case<'_> {
     /// Whether rows are known to be gone or altered.
     pub(super) fn is_lost(&self) -> bool {
         self.rows.is_some_and(|rows| match rows.kept {
-            Kept::Intact => false,
-            Kept::Lost => true,
-            Kept::Unknown => rows.after < rows.before,
+            RowsFate::Intact => false,
+            RowsFate::Lost => true,
+            RowsFate::Unknown => rows.after < rows.before,
         })
     }
 
     /// Whether every row is known to be what it was.
     pub(super) fn is_intact(&self) -> bool {
         self.rows
-            .is_some_and(|rows| rows.kept == Kept::Intact || rows.before == 0)
+            .is_some_and(|rows| rows.kept == RowsFate::Intact || rows.before == 0)
     }
 
     /// Whether there were rows and none is left.

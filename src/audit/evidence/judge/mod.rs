@@ -19,7 +19,7 @@ pub use codes::ALL as CODES;
 
 /// What became of the rows of a table, by another kind of evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum RowsFate {
     /// Every row that was there is there, and is what it was.
     Intact,
     /// Some rows are gone or are other ones.
@@ -36,7 +36,7 @@ pub struct Rows {
     /// How many there are.
     pub after: u64,
     /// What became of those that were there before.
-    pub kept: Kept,
+    pub kept: RowsFate,
 }
 
 /// What the evidence comes to.

@@ -1,7 +1,7 @@
 //! Rules that a real engine is hard put to show; the others are shown by `tests/it/evidence.rs`.
 #![allow(clippy::unwrap_used)]
 
-use super::{Evidence, Judged, Kept, Rows, judge};
+use super::{Evidence, Judged, Rows, RowsFate, judge};
 use crate::audit::evidence::Marks;
 use crate::model::Engine;
 use crate::report::Severity;
@@ -34,12 +34,12 @@ fn codes(judged: &Judged) -> Vec<(&str, Severity)> {
 const INTACT: Rows = Rows {
     before: 3,
     after: 3,
-    kept: Kept::Intact,
+    kept: RowsFate::Intact,
 };
 const EMPTY: Rows = Rows {
     before: 3,
     after: 0,
-    kept: Kept::Lost,
+    kept: RowsFate::Lost,
 };
 
 #[test]

@@ -1,6 +1,6 @@
 //! The history that the server shows over HTTP.
 
-use super::{Account, Told, answer};
+use super::{Account, RememberedTurn, answer};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::run::Access;
 use crate::stream::session::Remembered;
@@ -179,12 +179,12 @@ fn same(record: &Remembered, text: &str) -> bool {
 }
 
 /// Where records part from what was said.
-fn difference(told: &[Told], records: &[Remembered]) -> Option<String> {
+fn difference(told: &[RememberedTurn], records: &[Remembered]) -> Option<String> {
     difference_of(told, talk(records))
 }
 
 fn difference_of<'r>(
-    told: &[Told],
+    told: &[RememberedTurn],
     records: impl Iterator<Item = &'r Remembered>,
 ) -> Option<String> {
     let mut records = records.peekable();
@@ -208,7 +208,7 @@ fn difference_of<'r>(
 /// a turn that was cut off may be whole, a part of it, several records or none; its question may be
 /// missing, which is reported elsewhere.
 fn follow<'t, 'r>(
-    told: &'t [Told],
+    told: &'t [RememberedTurn],
     records: &mut std::iter::Peekable<impl Iterator<Item = &'r Remembered>>,
 ) -> Option<&'t str> {
     for turn in told {

@@ -14,7 +14,7 @@ use crate::stream::session::Remembered;
 
 /// A turn as the client remembers it.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(super) struct RememberedTurn {
     pub(super) user: String,
     /// Is in the user's message and nowhere else.
     pub(super) tag: String,
@@ -31,9 +31,9 @@ pub(super) struct Told {
 pub(super) struct Account<'a> {
     pub(super) session: &'a str,
     pub(super) way: &'a Way,
-    pub(super) told: &'a [Told],
+    pub(super) told: &'a [RememberedTurn],
     /// What the server said of it before.
-    pub(super) shown: Shown<'a>,
+    pub(super) shown: HistoryBefore<'a>,
     /// What the server says of it, where the session knows how to ask: its own records alone.
     pub(super) recalled: Option<&'a Recalled>,
     /// The table of messages, and the conversation's rows in it before and after; nothing where no
@@ -43,7 +43,7 @@ pub(super) struct Account<'a> {
 
 /// A history over HTTP before the restart. One that was wrong then accuses no restart.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Shown<'a> {
+pub(super) struct HistoryBefore<'a> {
     pub(super) records: &'a [Remembered],
     /// How many turns had been held when it was asked for.
     pub(super) turns: usize,
@@ -218,8 +218,9 @@ impl Account<'_> {
     fn changed(&self) -> Option<Finding> {
         let rows = self.stored?;
         let is_ours = |row: &&StoredMessage| {
-            let marks =
-                |turn: &Told| row.content.contains(&turn.tag) || row.content.contains(&turn.nonce);
+            let marks = |turn: &RememberedTurn| {
+                row.content.contains(&turn.tag) || row.content.contains(&turn.nonce)
+            };
             self.told
                 .iter()
                 .any(|turn| turn.acknowledged && marks(turn))

@@ -1,6 +1,6 @@
 //! Which records of a history are the conversation's own.
 
-use super::Told;
+use super::RememberedTurn;
 use crate::stream::marks;
 use crate::stream::session::Remembered;
 
@@ -16,7 +16,7 @@ pub(in super::super) enum Shows {
 /// The records that are to be compared with what was said. What stands before the first of them was
 /// there before the first turn: a greeting, or the end of another conversation.
 pub(in super::super) fn own(
-    told: &[Told],
+    told: &[RememberedTurn],
     records: &[Remembered],
     shows: Shows,
 ) -> Vec<Remembered> {
@@ -27,7 +27,7 @@ pub(in super::super) fn own(
 }
 
 /// What a history shows besides the conversation.
-pub(in super::super) fn shows(told: &[Told], records: &[Remembered]) -> Shows {
+pub(in super::super) fn shows(told: &[RememberedTurn], records: &[Remembered]) -> Shows {
     if records.iter().any(|record| is_of_another(told, record)) {
         Shows::Others
     } else {
@@ -35,13 +35,13 @@ pub(in super::super) fn shows(told: &[Told], records: &[Remembered]) -> Shows {
     }
 }
 
-fn is_own(told: &[Told], record: &Remembered) -> bool {
+fn is_own(told: &[RememberedTurn], record: &Remembered) -> bool {
     let holds = |mark: &String| record.content.contains(mark.as_str());
     told.iter()
         .any(|turn| holds(&turn.tag) || holds(&turn.nonce))
 }
 
 /// Whether chatctl said it, and elsewhere.
-fn is_of_another(told: &[Told], record: &Remembered) -> bool {
+fn is_of_another(told: &[RememberedTurn], record: &Remembered) -> bool {
     !marks::of(&record.content).is_empty() && !is_own(told, record)
 }

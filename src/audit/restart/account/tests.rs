@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use super::{Account, Shown, Shows, Stored, Told, own, shows};
+use super::{Account, HistoryBefore, RememberedTurn, Shows, Stored, own, shows};
 use crate::audit::restart::WAYS;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Severity;
@@ -11,8 +11,8 @@ use crate::stream::session::Remembered;
 const TERM: usize = 0;
 const KILL: usize = 1;
 
-fn turn(number: usize, acknowledged: bool) -> Told {
-    Told {
+fn turn(number: usize, acknowledged: bool) -> RememberedTurn {
+    RememberedTurn {
         user: format!("ask [u{number}]"),
         tag: format!("u{number}"),
         expected: format!("say a{number}"),
@@ -46,7 +46,7 @@ fn rows(texts: &[&str]) -> Vec<StoredMessage> {
 /// The codes of what is found, each with its severity's first letter.
 fn found(
     way: usize,
-    told: &[Told],
+    told: &[RememberedTurn],
     http: (u16, &[&str]),
     before: &[&str],
     after: &[&str],
@@ -65,7 +65,7 @@ fn found(
         session: "s",
         way: &WAYS[way],
         told,
-        shown: Shown::default(),
+        shown: HistoryBefore::default(),
         recalled: Some(&recalled),
         stored: Some(Stored {
             table: "message",
@@ -88,7 +88,7 @@ fn codes(account: &Account<'_>) -> Vec<String> {
 
 const ALL: &[&str] = &["ask [u1]", "say a1", "ask [u2]", "say a2"];
 
-fn two() -> Vec<Told> {
+fn two() -> Vec<RememberedTurn> {
     vec![turn(1, true), turn(2, true)]
 }
 
@@ -174,7 +174,7 @@ fn a_row_that_is_another_one() {
 }
 
 /// What is found by the history before and after, with every row there or no store to look into.
-fn shown(told: &[Told], before: &[&str], after: &[&str], is_stored: bool) -> Vec<String> {
+fn shown(told: &[RememberedTurn], before: &[&str], after: &[&str], is_stored: bool) -> Vec<String> {
     let (before, after, all) = (records(before), records(after), rows(ALL));
     let recalled = Recalled {
         request: "GET /c".to_owned(),
@@ -186,7 +186,7 @@ fn shown(told: &[Told], before: &[&str], after: &[&str], is_stored: bool) -> Vec
         session: "s",
         way: &WAYS[KILL],
         told,
-        shown: Shown {
+        shown: HistoryBefore {
             records: &before,
             turns: 2,
         },
@@ -256,7 +256,7 @@ fn a_user_who_is_not_let_in() {
             session: "s",
             way: &WAYS[TERM],
             told: &told,
-            shown: Shown::default(),
+            shown: HistoryBefore::default(),
             recalled: Some(&recalled),
             stored: Some(Stored {
                 table: "message",
@@ -278,7 +278,7 @@ fn a_conversation_that_never_came_to_the_table() {
         session: "s",
         way: &WAYS[KILL],
         told: &told,
-        shown: Shown::default(),
+        shown: HistoryBefore::default(),
         recalled: None,
         stored,
     };
@@ -300,7 +300,7 @@ fn a_row_that_is_deleted_for_the_user_is_lost() {
         session: "s",
         way: &WAYS[TERM],
         told: &told,
-        shown: Shown::default(),
+        shown: HistoryBefore::default(),
         recalled: None,
         stored: Some(Stored {
             table: "message",
@@ -332,7 +332,7 @@ fn history_harm(turns: usize, before: &[&str], after: &[&str], times: &[i64]) ->
         session: "s",
         way: &WAYS[KILL],
         told: &told,
-        shown: Shown {
+        shown: HistoryBefore {
             records: &before,
             turns: 2,
         },
@@ -386,7 +386,7 @@ fn a_difference_in_what_was_not_shown_before() {
 #[test]
 fn what_others_said_is_not_the_conversations() {
     let told = || vec![marked(1), marked(2)];
-    let all = |of: &[Told]| -> Vec<String> {
+    let all = |of: &[RememberedTurn]| -> Vec<String> {
         of.iter()
             .flat_map(|turn| [turn.user.clone(), turn.expected.clone()])
             .collect()
@@ -416,10 +416,10 @@ fn what_others_said_is_not_the_conversations() {
 }
 
 /// A turn whose texts have marks as those of a run.
-fn marked(number: usize) -> Told {
+fn marked(number: usize) -> RememberedTurn {
     let mark = |kind: &str| format!("{kind}{number:0>16}");
     let (tag, nonce) = (mark(marks::QUESTION), mark(marks::ANSWER));
-    Told {
+    RememberedTurn {
         user: format!("ask [{tag}]"),
         expected: format!("say {nonce}"),
         tag,

@@ -8,7 +8,7 @@ use crate::commands::{Env, moment};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
 use crate::stream::faults::CLOSE_IN_STREAM;
-use crate::stream::kept::{Kept, Marked};
+use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::run::{Probed, Probes};
 use crate::stream::{run, setup};
 
@@ -129,16 +129,16 @@ impl Counts {
         let mut counts = Self::default();
         for kept in &probed.answers {
             *match kept {
-                Kept::Whole => &mut counts.whole,
-                Kept::Cut {
+                AnswerFate::Whole => &mut counts.whole,
+                AnswerFate::Cut {
                     marked: Marked::No, ..
                 } => &mut counts.unmarked,
-                Kept::Cut {
+                AnswerFate::Cut {
                     marked: Marked::Status(_) | Marked::Words,
                     ..
                 } => &mut counts.marked,
-                Kept::Nothing => &mut counts.nothing,
-                Kept::Unknown(_) => &mut counts.unknown,
+                AnswerFate::Nothing => &mut counts.nothing,
+                AnswerFate::Unknown(_) => &mut counts.unknown,
             } += 1;
         }
         counts

@@ -10,7 +10,7 @@ mod tls;
 mod tree;
 mod wire;
 
-use crate::db::query::{Answer, Failure, Named, Query, Row, guard, no_expression, refused};
+use crate::db::query::{Failure, Named, Query, QueryOutput, Row, guard, no_expression, refused};
 use crate::db::{Target, server};
 use crate::model::Value;
 use crate::sql::{Dialect, Token, TokenKind, tokenize};
@@ -214,8 +214,8 @@ async fn rows(client: &mut Client, kinds: &[(u32, String)], query: &Query) -> an
             Event::Row(row) => {
                 given += 1;
                 // With the first row: until then it may still fail, and nothing has been shown.
-                let first = columns.take().map(Answer::Columns);
-                let row = Answer::Row(values(&numbers, row, query.longest));
+                let first = columns.take().map(QueryOutput::Columns);
+                let row = QueryOutput::Row(values(&numbers, row, query.longest));
                 for answer in first.into_iter().chain([row]) {
                     if query.answers.send(answer).await.is_err() {
                         return Ok(End::Left);
@@ -226,7 +226,7 @@ async fn rows(client: &mut Client, kinds: &[(u32, String)], query: &Query) -> an
     }
     if let Some(columns) = columns {
         // Nobody who takes it is nobody who misses it.
-        let _ = query.answers.send(Answer::Columns(columns)).await;
+        let _ = query.answers.send(QueryOutput::Columns(columns)).await;
     }
     if given < query.rows {
         Ok(End::All)

@@ -1,7 +1,7 @@
-use super::{Row, Seen, Shown, judge};
+use super::{FaultObservation, FaultOutcome, RowState, judge};
 
-fn seen(row_at_final: Option<Row>, rows: usize) -> Seen {
-    Seen {
+fn seen(row_at_final: Option<RowState>, rows: usize) -> FaultObservation {
+    FaultObservation {
         happened: 1,
         row_at_final,
         ended: true,
@@ -12,16 +12,16 @@ fn seen(row_at_final: Option<Row>, rows: usize) -> Seen {
 #[test]
 fn what_the_client_is_told_agrees_with_the_store_or_does_not() {
     for (row_at_final, rows, shown) in [
-        (Some(Row::Complete), 1, Shown::Saved),
-        (Some(Row::Complete), 2, Shown::Repeated(2)),
-        (Some(Row::Complete), 0, Shown::Dropped),
-        (Some(Row::Incomplete), 0, Shown::Dropped),
-        (Some(Row::Incomplete), 1, Shown::Late),
-        (Some(Row::CommitWaits), 1, Shown::Late),
-        (Some(Row::Incomplete), 3, Shown::Repeated(3)),
-        (None, 0, Shown::Reported),
-        (None, 1, Shown::Kept),
-        (None, 2, Shown::Repeated(2)),
+        (Some(RowState::Complete), 1, FaultOutcome::Saved),
+        (Some(RowState::Complete), 2, FaultOutcome::Repeated(2)),
+        (Some(RowState::Complete), 0, FaultOutcome::Dropped),
+        (Some(RowState::Incomplete), 0, FaultOutcome::Dropped),
+        (Some(RowState::Incomplete), 1, FaultOutcome::Late),
+        (Some(RowState::CommitWaits), 1, FaultOutcome::Late),
+        (Some(RowState::Incomplete), 3, FaultOutcome::Repeated(3)),
+        (None, 0, FaultOutcome::Reported),
+        (None, 1, FaultOutcome::Kept),
+        (None, 2, FaultOutcome::Repeated(2)),
     ] {
         assert_eq!(judge(&seen(row_at_final, rows)), shown);
     }
@@ -29,13 +29,13 @@ fn what_the_client_is_told_agrees_with_the_store_or_does_not() {
 
 #[test]
 fn a_fault_that_did_not_happen_shows_nothing() {
-    for row_at_final in [None, Some(Row::Complete), Some(Row::Incomplete)] {
+    for row_at_final in [None, Some(RowState::Complete), Some(RowState::Incomplete)] {
         for rows in 0..3 {
-            let seen = Seen {
+            let seen = FaultObservation {
                 happened: 0,
                 ..seen(row_at_final, rows)
             };
-            assert!(matches!(judge(&seen), Shown::Open(_)), "{seen:?}");
+            assert!(matches!(judge(&seen), FaultOutcome::Open(_)), "{seen:?}");
         }
     }
 }
@@ -43,23 +43,23 @@ fn a_fault_that_did_not_happen_shows_nothing() {
 #[test]
 fn what_was_not_read_shows_nothing() {
     assert!(matches!(
-        judge(&seen(Some(Row::Unreadable), 1)),
-        Shown::Open(_)
+        judge(&seen(Some(RowState::Unreadable), 1)),
+        FaultOutcome::Open(_)
     ));
-    let unread = Seen {
+    let unread = FaultObservation {
         rows: Err("locked".to_owned()),
-        ..seen(Some(Row::Complete), 1)
+        ..seen(Some(RowState::Complete), 1)
     };
-    assert!(matches!(judge(&unread), Shown::Open(_)));
+    assert!(matches!(judge(&unread), FaultOutcome::Open(_)));
 }
 
 #[test]
 fn a_response_that_goes_on_is_no_report_of_an_error() {
     for rows in 0..2 {
-        let seen = Seen {
+        let seen = FaultObservation {
             ended: false,
             ..seen(None, rows)
         };
-        assert_eq!(judge(&seen), Shown::Hangs);
+        assert_eq!(judge(&seen), FaultOutcome::Hangs);
     }
 }

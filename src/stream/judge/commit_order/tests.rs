@@ -1,11 +1,11 @@
-use super::{End, Row, Shown, Step, Trial, judge};
+use super::{End, RowState, Step, Trial, TrialOutcome, judge};
 use std::time::Duration;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn step(at: u64, row: Row) -> Step {
+fn step(at: u64, row: RowState) -> Step {
     Step {
         let_through: ms(at),
         answered: ms(at + 1),
@@ -19,15 +19,15 @@ fn step(at: u64, row: Row) -> Step {
 fn right() -> Trial {
     Trial {
         final_at: Some(ms(601)),
-        row_at_final: Some(Row::Complete),
-        steps: vec![step(300, Row::Complete)],
+        row_at_final: Some(RowState::Complete),
+        steps: vec![step(300, RowState::Complete)],
         waiting_at_final: 0,
         expired: 0,
         end: End::Final,
     }
 }
 
-fn with(change: impl FnOnce(&mut Trial)) -> Shown {
+fn with(change: impl FnOnce(&mut Trial)) -> TrialOutcome {
     let mut trial = right();
     change(&mut trial);
     judge(&trial)
@@ -35,18 +35,18 @@ fn with(change: impl FnOnce(&mut Trial)) -> Shown {
 
 #[test]
 fn three_undisturbed_phases_prove_the_order() {
-    assert_eq!(judge(&right()), Shown::Proven);
+    assert_eq!(judge(&right()), TrialOutcome::Proven);
     // A commit before it, and one behind it, let through one at a time.
     assert_eq!(
-        with(|t| t.steps.insert(0, step(0, Row::Incomplete))),
-        Shown::Proven
+        with(|t| t.steps.insert(0, step(0, RowState::Incomplete))),
+        TrialOutcome::Proven
     );
     assert_eq!(
         with(|t| {
-            t.steps.push(step(900, Row::Complete));
+            t.steps.push(step(900, RowState::Complete));
             t.final_at = Some(ms(1300));
         }),
-        Shown::Proven
+        TrialOutcome::Proven
     );
 }
 
@@ -60,8 +60,8 @@ fn what_the_gate_let_through_by_itself_decides_nothing_but_a_missing_row() {
             change(t);
         })
     };
-    let is_open = |shown: Shown| match shown {
-        Shown::Inconclusive(why) => assert!(why.contains("--max-hold"), "{why}"),
+    let is_open = |shown: TrialOutcome| match shown {
+        TrialOutcome::Inconclusive(why) => assert!(why.contains("--max-hold"), "{why}"),
         shown => panic!("{shown:?}"),
     };
     is_open(expired(|_| ()));
@@ -70,9 +70,9 @@ fn what_the_gate_let_through_by_itself_decides_nothing_but_a_missing_row() {
     assert!(matches!(
         expired(|t| {
             t.steps.clear();
-            t.row_at_final = Some(Row::Incomplete);
+            t.row_at_final = Some(RowState::Incomplete);
         }),
-        Shown::Violated(_)
+        TrialOutcome::Violated(_)
     ));
 }
 
@@ -81,22 +81,22 @@ fn a_marker_while_the_commit_is_withheld_is_a_violation() {
     let early = |t: &mut Trial| {
         t.steps.clear();
         t.final_at = Some(ms(5));
-        t.row_at_final = Some(Row::Incomplete);
+        t.row_at_final = Some(RowState::Incomplete);
         t.waiting_at_final = 1;
     };
-    assert!(matches!(with(early), Shown::Violated(_)));
+    assert!(matches!(with(early), TrialOutcome::Violated(_)));
     // Behind another commit.
     assert!(matches!(
         with(|t| {
             early(t);
-            t.steps.push(step(300, Row::Incomplete));
+            t.steps.push(step(300, RowState::Incomplete));
         }),
-        Shown::Violated(_)
+        TrialOutcome::Violated(_)
     ));
     // Received before the commit was let through, and seen only afterwards.
     assert!(matches!(
         with(|t| t.final_at = Some(ms(299))),
-        Shown::Violated(_)
+        TrialOutcome::Violated(_)
     ));
 }
 
@@ -104,14 +104,14 @@ fn a_marker_while_the_commit_is_withheld_is_a_violation() {
 fn a_marker_while_the_answer_is_withheld_is_left_open() {
     assert!(matches!(
         with(|t| t.final_at = Some(ms(400))),
-        Shown::Ambiguous(_)
+        TrialOutcome::Ambiguous(_)
     ));
     assert!(matches!(
         with(|t| {
             t.final_at = Some(ms(400));
             t.steps[0].given = None;
         }),
-        Shown::Ambiguous(_)
+        TrialOutcome::Ambiguous(_)
     ));
 }
 
@@ -119,30 +119,33 @@ fn a_marker_while_the_answer_is_withheld_is_left_open() {
 fn commits_side_by_side_are_left_open() {
     assert!(matches!(
         with(|t| t.steps[0].others = 1),
-        Shown::Ambiguous(_)
+        TrialOutcome::Ambiguous(_)
     ));
 }
 
 #[test]
 fn a_row_that_no_commit_at_the_gate_completed_means_another_way() {
-    assert!(matches!(with(|t| t.steps.clear()), Shown::Inconclusive(_)));
+    assert!(matches!(
+        with(|t| t.steps.clear()),
+        TrialOutcome::Inconclusive(_)
+    ));
 }
 
 #[test]
 fn nothing_is_decided_without_the_marker_or_the_row() {
     assert!(matches!(
         with(|t| t.final_at = None),
-        Shown::Inconclusive(_)
+        TrialOutcome::Inconclusive(_)
     ));
     assert!(matches!(
         with(|t| {
             t.steps.clear();
-            t.row_at_final = Some(Row::Unreadable);
+            t.row_at_final = Some(RowState::Unreadable);
         }),
-        Shown::Inconclusive(_)
+        TrialOutcome::Inconclusive(_)
     ));
     assert!(matches!(
-        with(|t| t.steps.insert(0, step(0, Row::Unreadable))),
-        Shown::Inconclusive(_)
+        with(|t| t.steps.insert(0, step(0, RowState::Unreadable))),
+        TrialOutcome::Inconclusive(_)
     ));
 }

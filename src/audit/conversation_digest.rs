@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 ///
 /// Two of the same conversation add up to one, in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tally {
+pub struct ConversationDigest {
     /// The conversation.
     pub id: Id,
     /// The sum of the leaves of its settled messages.
@@ -21,7 +21,7 @@ pub struct Tally {
     pub counts: [u32; 3],
     /// Messages after the high-water mark of the snapshot that this is compared with.
     pub grown: u32,
-    /// The last message's role, as a number of [`Tally::last_role`].
+    /// The last message's role, as a number of [`ConversationDigest::last_role`].
     role: u8,
     /// Whether it has a row of its own, whether it has messages that are not counted, and whether
     /// it is deleted for the user.
@@ -36,7 +36,7 @@ const ROW: u8 = 1;
 const UNSETTLED: u8 = 2;
 const DELETED: u8 = 4;
 
-impl Tally {
+impl ConversationDigest {
     /// A conversation without messages.
     pub fn new(id: Id) -> Self {
         Self {
@@ -124,7 +124,7 @@ impl Tally {
     }
 }
 
-impl Record for Tally {
+impl Record for ConversationDigest {
     const SIZE: usize = 106;
     const HASHED: usize = 64;
 

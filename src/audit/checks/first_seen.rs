@@ -8,7 +8,7 @@ use std::collections::HashMap;
 /// and no such one is taken again: what is left is a fair sample, and whoever copies a store is in
 /// it.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct FirstSeen {
     known: HashMap<u128, First>,
     /// Bytes that are in use, about, and how many may be.
     used: usize,
@@ -32,13 +32,13 @@ const MOST: usize = 64 << 20;
 /// What one entry takes besides its key: digest, pointer, times, and the room that a table keeps.
 const ENTRY: usize = 96;
 
-impl Default for Seen {
+impl Default for FirstSeen {
     fn default() -> Self {
         Self::new(MOST)
     }
 }
 
-impl Seen {
+impl FirstSeen {
     /// With so many bytes.
     fn new(most: usize) -> Self {
         Self {
@@ -88,13 +88,13 @@ impl Seen {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{ENTRY, First, Seen};
+    use super::{ENTRY, First, FirstSeen};
 
     #[test]
     fn memory_is_bounded_and_a_copied_store_is_still_seen() {
         const CONVERSATIONS: u64 = 10_000;
         let mut random = fastrand::Rng::with_seed(7);
-        let mut seen = Seen::new(1000 * (ENTRY + 4));
+        let mut seen = FirstSeen::new(1000 * (ENTRY + 4));
         let digests: Vec<_> = (0..CONVERSATIONS).map(|_| random.u128(..)).collect();
         let mut twice = 0;
         for round in 0..2 {

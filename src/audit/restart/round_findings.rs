@@ -4,7 +4,7 @@ use crate::report::Finding;
 
 /// Findings of all rounds of a session.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct RoundFindings {
     found: Vec<Found>,
     /// How many rounds there were of each way to restart.
     rounds: Vec<(&'static str, usize)>,
@@ -17,7 +17,7 @@ struct Found {
     rounds: Vec<(&'static str, usize)>,
 }
 
-impl Tally {
+impl RoundFindings {
     /// A round of a way, and what it found.
     pub(super) fn round(&mut self, way: &'static str, findings: Vec<Finding>) {
         count(&mut self.rounds, way);
@@ -94,20 +94,20 @@ fn often(found: &[(&'static str, usize)], all: &[(&'static str, usize)]) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::RoundFindings;
     use crate::report::{Finding, Severity};
 
     fn finding(code: &'static str) -> Finding {
         Finding::new(code, Severity::Error, "s", "lost", "help")
     }
 
-    fn harms(tally: Tally) -> Vec<String> {
+    fn harms(tally: RoundFindings) -> Vec<String> {
         tally.findings().map(|finding| finding.harm).collect()
     }
 
     #[test]
     fn a_loss_in_every_round_is_one_finding() {
-        let mut tally = Tally::default();
+        let mut tally = RoundFindings::default();
         tally.round("kill", vec![finding("a"), finding("a")]);
         tally.beside(finding("c"));
         tally.round("kill", vec![finding("a"), finding("b")]);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn several_ways_are_counted_apart() {
-        let mut tally = Tally::default();
+        let mut tally = RoundFindings::default();
         tally.round("term", vec![]);
         tally.round("kill", vec![finding("a")]);
         tally.round("term", vec![finding("a")]);
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn one_round_needs_no_count() {
-        let mut tally = Tally::default();
+        let mut tally = RoundFindings::default();
         tally.round("kill", vec![finding("a")]);
         assert_eq!(harms(tally), ["lost"]);
     }

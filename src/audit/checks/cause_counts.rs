@@ -1,7 +1,7 @@
-//! What a check counts, and what of it it names.
+//! What a check counts by cause, and the examples that it names.
 
 use super::check_context::{Age, CheckContext};
-use super::seen::Seen;
+use super::first_seen::FirstSeen;
 use super::{Cause, Check};
 use crate::model::{Mark, StoredMessage};
 use crate::report::{Finding, Row, Severity, Source};
@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// Counts by cause, with the first of each.
 #[derive(Debug)]
-pub struct Tally {
+pub struct CauseCounts {
     /// How many of each cause are kept.
     keep: usize,
     /// From when to when, in microseconds since 1970 UTC; what is older or younger is not counted.
@@ -24,7 +24,7 @@ pub struct Tally {
     asks_marks: bool,
     is_marked: bool,
     /// What a check that compares conversations with each other remembers of them.
-    pub(super) seen: Seen,
+    pub(super) seen: FirstSeen,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl Thing {
     }
 }
 
-impl Tally {
+impl CauseCounts {
     /// Nothing yet.
     pub fn new(asked: &super::Asked) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Tally {
             young: 0,
             asks_marks: false,
             is_marked: false,
-            seen: Seen::default(),
+            seen: FirstSeen::default(),
         }
     }
 
