@@ -29,6 +29,8 @@ pub struct Shape {
     /// The columns that say from when to when a version of a row was there, where the engine keeps
     /// the former versions.
     pub period: Option<(String, String)>,
+    /// Whether it keeps former versions of its rows by numbers of transactions, which no copy has.
+    pub numbered: bool,
     /// Its stored columns, in order.
     pub columns: Vec<ShapeColumn>,
     /// The columns of its primary key; none when it has no key.

@@ -12,6 +12,7 @@ mod rehearse;
 mod stepwise;
 mod transact;
 mod unfinished;
+mod unseen;
 
 use super::intent::Intent;
 use super::journal::{Journal, Mark, State};

@@ -36,6 +36,8 @@ pub enum Together {
 
 /// How large a table may be that is compared row by row by default, in bytes.
 pub(super) const BUDGET: u64 = 1 << 30;
+/// Rows of a table that is too large to be copied as a whole: the oldest and the newest.
+pub(super) const SAMPLE: u64 = 10_000;
 /// How often a lock is tried for, so that a signal is not waited out.
 pub(super) const TRY: Duration = Duration::from_millis(20);
 

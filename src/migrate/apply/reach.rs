@@ -20,6 +20,30 @@ pub(super) struct Known {
     pub(super) deep: BTreeSet<String>,
 }
 
+impl Known {
+    /// What leads from one to another at either of two times.
+    pub(super) fn and(&self, other: Self) -> Self {
+        Self {
+            tables: &self.tables | &other.tables,
+            keys: self.keys.iter().cloned().chain(other.keys).collect(),
+            deep: &self.deep | &other.deep,
+        }
+    }
+
+    /// These tables, and those of which rows may follow when rows of these go.
+    pub(super) fn follow(&self, mut all: BTreeSet<String>) -> BTreeSet<String> {
+        loop {
+            let follows = self.keys.iter().filter(|(_, to)| all.contains(to));
+            let more: Vec<_> = follows.map(|(from, _)| from.clone()).collect();
+            let before = all.len();
+            all.extend(more);
+            if all.len() == before {
+                return all;
+            }
+        }
+    }
+}
+
 /// What a file may reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -57,16 +81,7 @@ pub(super) fn of(intent: &Intent<'_>, known: &Known, names: Names) -> Reach {
 /// follow when their rows go.
 fn hanging(named: &BTreeSet<String>, known: &Known) -> BTreeSet<String> {
     let is_there = |name: &&String| known.tables.contains(*name);
-    let mut all: BTreeSet<_> = named.iter().filter(is_there).cloned().collect();
-    loop {
-        let follows = known.keys.iter().filter(|(_, to)| all.contains(to));
-        let more: Vec<_> = follows.map(|(from, _)| from.clone()).collect();
-        let before = all.len();
-        all.extend(more);
-        if all.len() == before {
-            break;
-        }
-    }
+    let mut all = known.follow(named.iter().filter(is_there).cloned().collect());
     let parents = known.keys.iter().filter(|(from, _)| all.contains(from));
     let parents: Vec<_> = parents.map(|(_, to)| to.clone()).collect();
     all.extend(parents);

@@ -3,19 +3,20 @@
 //! they run on the database itself.
 
 use super::closing::Own;
-use super::orders::BUDGET;
+use super::orders::{BUDGET, SAMPLE};
 use super::prove::Goes;
 use super::reach::{Known, Reach};
 use super::unfinished::{Made, Unfinished};
+use super::unseen::{Unseen, first_word};
 use super::{End, Evidence, Guard, Orders, prove, reach};
 use crate::db::{Copied, Door, Failed, Session};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal::Journal;
 use crate::migrate::ledger;
-use crate::migrate::preserve::{Meaning, Tables};
+use crate::migrate::preserve::Tables;
 use crate::migrate::scratch::{CONFINE, Extent, Scratch};
 use crate::model::Shape;
-use crate::sql::{Destroys, Kind};
+use crate::sql::Kind;
 use crate::stop::Stop;
 use std::collections::BTreeSet;
 
@@ -94,6 +95,7 @@ fn on_copy(
             Reach::Everything
         }
     });
+    let reaches = reaches.collect();
     let tables = maker.catalog()?;
     let loads = |rest: &Rest<'_>| {
         let mut pieces = rest.intent.pieces.iter();
@@ -105,8 +107,9 @@ fn on_copy(
         orders,
         scratch,
         files,
-        reaches: reaches.collect(),
+        reaches,
         tables: tables.iter().filter(|it| prove::measured(it)).count(),
+        known,
         began: Vec::new(),
     };
     let ended = stage.play(maker, copy.as_mut())?;
@@ -154,6 +157,8 @@ struct Stage<'a> {
     reaches: Vec<Reach>,
     /// How many tables the database has.
     tables: usize,
+    /// What led from one of them to another.
+    known: Known,
     /// Those of them that the copy began with.
     began: Vec<Shape>,
 }
@@ -212,7 +217,14 @@ impl Stage<'_> {
             shapes: &self.began,
             names: copy.names(),
         };
-        by_sample(self.files, &sampled, began)?;
+        let unseen = Unseen {
+            sampled: &sampled,
+            before: began,
+            known: &self.known.and(known(copy)?),
+        };
+        let files = self.files.iter();
+        let files: Vec<_> = files.map(|rest| (rest.intent, rest.first)).collect();
+        unseen.check(&files)?;
         Ok(Ok(all))
     }
 
@@ -406,52 +418,3 @@ fn opaque(files: &[Rest<'_>]) -> Result<(), Stop> {
     }
     Ok(())
 }
-
-fn first_word<'a>(piece: &Piece<'a>) -> &'a str {
-    piece.text.split_whitespace().next().unwrap_or_default()
-}
-
-/// Refuses what changes a table of which only a sample is rehearsed, unless the loss is meant.
-fn by_sample(
-    files: &[Rest<'_>],
-    sampled: &BTreeSet<String>,
-    before: Tables<'_>,
-) -> Result<(), Stop> {
-    for Rest { intent, first, .. } in files {
-        let allowed = |table: &Shape| {
-            intent
-                .allowed
-                .iter()
-                .any(|allowed| match allowed.subject.resolve(before) {
-                    Meaning::Table(shape) | Meaning::Column(shape, _) => shape.name == table.name,
-                    Meaning::Both(..) | Meaning::Nothing => false,
-                })
-        };
-        for piece in &intent.pieces[*first..] {
-            if piece.facts.destroys() == Destroys::No {
-                continue;
-            }
-            let named = |table: &&Shape| {
-                let mut names = piece.facts.tables();
-                names.any(|name| before.names.tables.same(&name.name, &table.table))
-            };
-            let tables = before.shapes.iter().filter(|it| sampled.contains(&it.name));
-            if let Some(table) = tables.filter(named).find(|table| !allowed(table)) {
-                return Err(Stop::refused(format!(
-                    "{}:{} changes `{}`, of which only {SAMPLE} rows are rehearsed",
-                    intent.migration.path.display(),
-                    piece.line,
-                    table.name
-                ))
-                .hint(format!(
-                    "rehearse with all of them: `chatctl migrate up --guard exact`; or write into the migration what may be lost: -- chatctl: allow-loss {} reason=\"…\"",
-                    before.subject(table, None)
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Rows of a table that is too large to be copied as a whole: the oldest and the newest.
-const SAMPLE: u64 = 10_000;

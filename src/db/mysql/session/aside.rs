@@ -1,6 +1,7 @@
 //! What the tables of a copy held before the run: in a database of its own, which the user who runs
 //! the migrations can't reach, and shown unaltered before each comparison.
 
+use super::held::{Held, Move};
 use super::{MySql, compare, copied, quoted, text_literal};
 use crate::db::session::witness::Copies;
 use crate::db::session::{Failed, Session as _, aside as name_of, numbers};
@@ -28,26 +29,6 @@ pub(super) struct Aside {
     made: usize,
     /// Whether more files follow, which may change what the run made.
     pub(super) goes_on: bool,
-}
-
-/// What is kept of a table: rows and values that were there before the run, as the last file that
-/// was accepted left them.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) table: String,
-    pub(super) columns: Vec<ShapeColumn>,
-    rows: u64,
-    checksum: String,
-    /// Columns that the server sets to the time of a change.
-    clocks: Vec<String>,
-    /// The former versions of the rows, where they are kept.
-    history: Option<Box<Held>>,
-}
-
-pub(super) struct Move {
-    shape: Shape,
-    pub(super) successor: Option<Successor>,
-    pub(super) is_whole: bool,
 }
 
 impl Aside {

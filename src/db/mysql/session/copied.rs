@@ -1,7 +1,7 @@
 //! Rows and values of the users' that a file took away, as it acknowledges, and that are found again
 //! in what the run made: from then on these are the users'.
 
-use super::aside::{Held, Move};
+use super::held::{Held, Move};
 use super::sameness::equal;
 use super::{MySql, compare, quoted, sameness};
 use crate::db::session::witness::Copies;

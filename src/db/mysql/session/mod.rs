@@ -3,6 +3,7 @@
 mod aside;
 mod compare;
 mod copied;
+mod held;
 mod sameness;
 mod schema;
 
@@ -283,7 +284,10 @@ impl Session for MySql {
                     declared,
                 }),
                 // Numbers of transactions mean nothing in a copy.
-                ("ROW START", period) if !declared.starts_with("timestamp") => *period = None,
+                ("ROW START", period) if !declared.starts_with("timestamp") => {
+                    *period = None;
+                    shape.numbered = true;
+                }
                 ("ROW START", Some((start, _))) => *start = column,
                 ("ROW END", Some((_, end))) => *end = column,
                 _ => {}
