@@ -60,7 +60,6 @@ fn is_nothing(about: &Metadata) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{read, text};
     use std::path::Path;

@@ -320,7 +320,6 @@ fn compiled(pattern: &str) -> Regex {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Mask, url_text};
 

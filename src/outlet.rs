@@ -139,7 +139,6 @@ impl Shared {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Outlet;
     use crate::pager::Pager;

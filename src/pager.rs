@@ -121,7 +121,6 @@ impl Running {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Pager, named};
     use std::io::{Read as _, Write as _};

@@ -335,7 +335,6 @@ fn key() -> [u8; 32] {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Redact;
 

@@ -103,7 +103,6 @@ impl Overflow {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{MEMORY, Spool};
 

@@ -127,7 +127,6 @@ fn remove_left(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Folder, claim, part, sweep};
     use std::fs;

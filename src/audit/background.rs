@@ -137,7 +137,6 @@ fn no_room(error: io::Error) -> Stop {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Background, MOST_BYTES};
     use crate::audit::{Detail, Key, Late, Settings, SnapshotBuilder};

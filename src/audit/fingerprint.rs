@@ -119,7 +119,6 @@ fn digest_of(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Store, digest, digest_of_first_version, text};
 

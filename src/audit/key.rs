@@ -180,7 +180,6 @@ fn parse(text: &str, place: &str) -> Result<Key, Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Key, create, read};
     use crate::stop::Kind;

@@ -170,7 +170,6 @@ fn first(digest: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::MessageHasher;
     use crate::audit::key::{Key, hex};

@@ -201,7 +201,6 @@ impl Record for Open {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{CLOCKS, DAY, MessageHasher, Now, Open, Text, Why};
     use crate::audit::key::{Key, hex};

@@ -78,7 +78,6 @@ impl Table {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Id, Table};
     use crate::audit::conversation_digest::ConversationDigest;

@@ -49,7 +49,6 @@ pub(super) fn span(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{moment, now, span};
 

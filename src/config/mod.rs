@@ -275,7 +275,6 @@ fn near_miss(message: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Config, Declared, From};
 

@@ -52,7 +52,6 @@ pub(super) fn nonce(comment: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Act, comment, nonce};
 

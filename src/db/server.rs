@@ -248,7 +248,6 @@ pub(super) fn tables(rows: &[Vec<Cell>]) -> Vec<Table> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Cell, inlined};
 

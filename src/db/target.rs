@@ -366,7 +366,6 @@ impl fmt::Display for Target {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Target;
 

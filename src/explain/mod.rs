@@ -179,7 +179,6 @@ pub fn nearest(code: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::{ALL, nearest, page};
     use std::collections::BTreeSet;

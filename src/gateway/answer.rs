@@ -111,7 +111,6 @@ impl Provider {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Answer, Cassette, ProviderError};
     use crate::gateway::providers;

@@ -223,7 +223,6 @@ fn no_content() -> ProviderError {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Cassette, Chunk, Script, split};
     use crate::gateway::answer::{Answer, ProviderError};

@@ -97,7 +97,6 @@ fn taken(port: u16, by: &BTreeSet<u32>, old: &BTreeSet<u32>) -> anyhow::Result<A
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Again, taken};
     use std::collections::BTreeSet;

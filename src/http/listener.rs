@@ -150,7 +150,6 @@ fn process_group(pid: u32) -> Option<u32> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Owner, Reserved, holders, is_free, owner, process_group, program};
     use std::collections::BTreeSet;

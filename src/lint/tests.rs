@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 use super::{ALL, Input, Schema, Settings, check};
 use crate::report::Finding;
 use crate::sql::Dialect;

@@ -120,7 +120,6 @@ fn names(subject: &Subject, lost: &Lost) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{near_miss, of, unused};
     use crate::migrate::preserve::{Lost, What};

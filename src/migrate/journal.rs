@@ -342,7 +342,6 @@ pub(super) fn hash(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Entry, State, Version, standing};
 

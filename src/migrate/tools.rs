@@ -205,7 +205,6 @@ pub(super) fn input(path: &Path) -> Result<Stdio, Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Client, of_mysql, of_postgres};
     use crate::db::{Target, Tls};

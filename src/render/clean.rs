@@ -216,7 +216,6 @@ impl Lines {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Clean, Kind, Lines};
     use std::io::Write as _;

@@ -100,7 +100,6 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::super::samples;
     use super::{data, property};

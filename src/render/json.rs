@@ -245,7 +245,6 @@ pub(super) fn terminal_safe(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::super::samples;
     use super::SCHEMAS;

@@ -168,7 +168,6 @@ fn bad(kind: NonSuccessKind, ty: &str, message: &str) -> TestCaseStatus {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::super::samples;
     use crate::render::Style;

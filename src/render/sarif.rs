@@ -184,7 +184,6 @@ fn uri(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
 
     use super::super::samples;
     use super::uri;

@@ -1,7 +1,5 @@
 //! One set of reports through every format, and the human format as a reader sees it.
 
-#![allow(clippy::unwrap_used)]
-
 use super::{ALL, Style, escape, named, samples};
 use crate::report::Report;
 use unicode_width::UnicodeWidthStr;

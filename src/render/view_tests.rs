@@ -1,7 +1,5 @@
 //! One set of views through every format that can carry one.
 
-#![allow(clippy::unwrap_used)]
-
 use super::tests::golden;
 use super::{ALL, Style, escape, named};
 use crate::model::Value;

@@ -357,7 +357,6 @@ pub fn by_names(schema: &[Table]) -> Option<Mapping> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Table, by_names};
     use crate::model::Column;

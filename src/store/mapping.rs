@@ -256,7 +256,6 @@ impl fmt::Display for Mapping {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Mapping, Origin, Store};
     use crate::model::{Column, Table};

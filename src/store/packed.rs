@@ -131,7 +131,6 @@ fn guess(table: &Table, column: &str, path: &str, form: Form<'_>) -> Option<Gues
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::blob;
     use crate::model::{Column, Table};

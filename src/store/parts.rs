@@ -220,7 +220,6 @@ fn tool(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Content, canonical, read};
     use crate::model::{Mark, ToolCall};

@@ -126,7 +126,6 @@ pub(super) fn nothing(target: &Target, schema: &[Table]) -> Stop {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{fitting, misfits};
     use crate::model::{Column, Table};

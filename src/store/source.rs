@@ -174,7 +174,6 @@ fn alternatives(text: &str) -> Vec<&str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Source;
 

@@ -388,5 +388,4 @@ impl Values<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

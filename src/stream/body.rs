@@ -142,7 +142,6 @@ impl Texts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Body, Duration, Framing, Item};
 

@@ -124,7 +124,6 @@ impl Turn {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Duration, Fault, Turn};
     use crate::stream::body::Body;

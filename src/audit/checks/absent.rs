@@ -60,7 +60,6 @@ fn declared<'g>(context: &'g CheckContext<'_>, table: &str, name: &str) -> Optio
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Names;
     use crate::db;

@@ -86,7 +86,6 @@ impl FirstSeen {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{ENTRY, First, FirstSeen};
 

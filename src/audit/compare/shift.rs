@@ -104,7 +104,6 @@ fn shifted(removed: &mut Vec<Entry>, added: &mut Vec<Entry>) -> Shift {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::trials::{TAKEN, compare, settings, snapshot};
     use super::super::{Code, Rules};

@@ -1,5 +1,4 @@
 //! What the random trials do not reach: open and late messages, files, floods, words.
-#![allow(clippy::unwrap_used)]
 
 use super::trials::{TAKEN, compare, compare_late, key, settings, snapshot};
 use super::{Allow, Code, Comparer, Comparison, Rules, compare_files};

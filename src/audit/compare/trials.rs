@@ -1,5 +1,4 @@
 //! One random change at a time: it is named as what it is, and nothing else is.
-#![allow(clippy::unwrap_used)]
 
 use super::{Code, Comparer, Comparison};
 use crate::audit::file;

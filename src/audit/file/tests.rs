@@ -1,5 +1,4 @@
 //! A snapshot comes back as it was written, or not at all.
-#![allow(clippy::unwrap_used)]
 
 use super::{Footer, Header, Mapping, Section, Snapshot, Store, open, write};
 use crate::audit::evidence::Evidence;

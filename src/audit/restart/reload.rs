@@ -78,7 +78,6 @@ pub(super) async fn wait(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::source_of;
     use std::fs;

@@ -68,7 +68,6 @@ pub(super) fn finding(session: &str, way: &Way, lines: &[&str], lost: bool) -> O
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{finding, suspicious};
     use crate::audit::restart::WAYS;

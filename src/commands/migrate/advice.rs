@@ -69,7 +69,6 @@ pub(super) fn of(failure: &Failure, history: History) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Failure, History, of};
 

@@ -188,7 +188,6 @@ fn case(name: String, verdict: Verdict, reason: String) -> Case {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Version, title, with_a_way};
     use crate::outcome::Outcome;

@@ -117,7 +117,6 @@ fn name(token: Token, sql: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Dialect, names};
 

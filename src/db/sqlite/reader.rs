@@ -345,7 +345,6 @@ fn cells(row: &SqliteRow) -> anyhow::Result<Vec<Cell>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Cell, Duration, Target, WriteError};
 

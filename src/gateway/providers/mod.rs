@@ -205,7 +205,6 @@ fn parts(content: &Value) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{ALL, Making, Stamp};
     use crate::gateway::cut::split;

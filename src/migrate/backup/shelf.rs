@@ -110,7 +110,6 @@ pub fn keep(made: &[PathBuf], count: usize) -> Vec<PathBuf> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Seal, checksum, keep, put, verify};
     use std::fs;

@@ -379,5 +379,4 @@ fn no_checksums(_file: &Migration) -> Vec<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

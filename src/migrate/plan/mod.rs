@@ -235,5 +235,4 @@ pub fn plan<'a>(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

@@ -1,5 +1,4 @@
 //! Each way to lose something, and each that only looks so.
-#![allow(clippy::unwrap_used)]
 
 use super::{
     Allowed, Lost, Named, Renames, Subject, Tables, What, lost, of_wholes, successor,

@@ -186,7 +186,6 @@ fn unknown(entry: &Entry, migrations: &[Migration]) -> Stop {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{File, Migration, Version};
     use super::{Among, attach, parse};

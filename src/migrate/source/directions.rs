@@ -240,7 +240,6 @@ fn tool_of(line: &str, words: &[&str]) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Direction, divide, mark, undivided};
 

@@ -92,7 +92,6 @@ pub fn same_but_for_line_ends(bytes: &[u8], wanted: &[u8]) -> Option<LineEndDiff
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{checksum, checksum_ignoring};
     use super::{LineEnds, same_but_for_line_ends};

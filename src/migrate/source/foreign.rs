@@ -241,7 +241,6 @@ fn is_db_migrate(name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::formats::files_of;
     use super::{ALL, refuse};

@@ -57,7 +57,6 @@ fn atlas(line: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::unknown;
 

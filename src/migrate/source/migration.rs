@@ -195,7 +195,6 @@ pub(crate) fn says_nothing(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{File, blank, checksum, checksum_ignoring};
 

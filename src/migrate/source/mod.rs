@@ -339,5 +339,4 @@ pub(crate) fn one_version(first: &Migration, second: &Migration) -> (String, Str
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

@@ -175,7 +175,6 @@ fn settings_of(dir: &Path) -> Result<Settings, Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::read;
     use std::fs;

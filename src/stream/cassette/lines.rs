@@ -162,7 +162,6 @@ impl Line<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{parse, write};
 

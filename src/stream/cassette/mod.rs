@@ -110,7 +110,6 @@ impl Cassette {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Cassette;
 

@@ -237,7 +237,6 @@ fn select<'a>(value: &'a RawValue, path: &[&str], found: &mut Vec<&'a RawValue>)
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Cassette, Chunk, Stamp};
     use crate::gateway::providers;

@@ -79,7 +79,6 @@ impl Spot {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Spot;
     use crate::clock;

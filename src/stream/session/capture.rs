@@ -187,7 +187,6 @@ fn beginning(body: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Answered, Capture, CaptureFrom, Captures, JsonPath, capture};
     use serde_json::json;

@@ -214,7 +214,6 @@ fn percent_encode(text: &str, also: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Body, Captures, ExpandError, Method, Request, Template};
     use serde_json::json;

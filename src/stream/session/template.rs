@@ -269,7 +269,6 @@ impl JsonTemplate {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Captures, ExpandError, JsonTemplate, Secret, Template};
     use serde_json::json;

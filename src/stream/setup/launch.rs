@@ -282,7 +282,6 @@ fn shown(url: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Launch, Mask, Target, environment, names, start};
     use std::time::Duration;

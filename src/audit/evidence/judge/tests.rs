@@ -1,5 +1,4 @@
 //! Rules that a real engine is hard put to show; the others are shown by `tests/it/evidence.rs`.
-#![allow(clippy::unwrap_used)]
 
 use super::{Evidence, Judged, Rows, RowsFate, judge};
 use crate::audit::evidence::Marks;

@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used)]
 
 use super::{Account, HistoryBefore, RememberedTurn, Shows, Stored, own, shows};
 use crate::audit::restart::WAYS;

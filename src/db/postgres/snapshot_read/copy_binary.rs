@@ -181,7 +181,6 @@ fn text_of(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Kind, Tuples};
     use crate::model::{Cell, CellRef};

@@ -64,7 +64,6 @@ impl Variant {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Variant;
     use crate::db::Target;

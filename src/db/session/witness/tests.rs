@@ -1,5 +1,4 @@
 //! Tables that are read before and after, without a database.
-#![allow(clippy::unwrap_used)]
 
 use super::{Field, Form, Witness};
 use crate::model::{Cell, CellRef, Compared, Shape, ShapeColumn, Successor};

@@ -1,5 +1,4 @@
 //! A session on real files: what the engine says of each statement.
-#![allow(clippy::unwrap_used)]
 
 use super::{Measure, Missing, Session as _, Sqlite, Target, Waits};
 

@@ -206,7 +206,6 @@ fn without_own(part: &str) -> (String, bool) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;

@@ -171,7 +171,6 @@ fn check(file: &File, text: &str, blocks: &[Block]) -> Result<(), Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;

@@ -95,7 +95,6 @@ fn in_transaction(metadata: &File) -> Result<bool, Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;

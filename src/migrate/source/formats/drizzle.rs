@@ -154,7 +154,6 @@ fn in_order_of_journal(migrations: &[Migration]) -> Result<(), Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;

@@ -171,7 +171,6 @@ fn configure(migration: &mut Migration, configuration: Option<&File>) -> Result<
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;

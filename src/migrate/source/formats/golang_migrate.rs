@@ -89,7 +89,6 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use crate::migrate::source::{File, Settings};
 

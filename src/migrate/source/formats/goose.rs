@@ -292,7 +292,6 @@ fn ends_with_semicolon(line: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::Parsed;
     use crate::migrate::source::{File, Migration, Settings};

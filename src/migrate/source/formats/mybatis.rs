@@ -104,7 +104,6 @@ fn without_its_comments(up: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::{Migration, Settings};

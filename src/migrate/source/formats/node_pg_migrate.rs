@@ -139,7 +139,6 @@ fn milliseconds(migration: &Migration) -> i128 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;

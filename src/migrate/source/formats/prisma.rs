@@ -93,7 +93,6 @@ pub(super) fn one_number_each(migrations: &[Migration]) -> Result<(), Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;

@@ -103,7 +103,6 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::Parsed;
     use crate::migrate::source::{File, Settings};

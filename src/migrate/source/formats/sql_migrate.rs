@@ -86,7 +86,6 @@ fn divided(file: &File, migration: &mut Migration) -> Result<(), Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::Settings;

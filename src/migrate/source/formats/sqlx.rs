@@ -117,7 +117,6 @@ fn migration(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::{Parsed, files_of};
     use crate::migrate::source::{Settings, checksum};

@@ -58,7 +58,6 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::files_of;
     use crate::migrate::source::{Migration, Settings};
