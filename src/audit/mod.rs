@@ -23,6 +23,7 @@ mod quick;
 pub mod rate;
 pub mod restart;
 mod sketch;
+pub mod snapshot;
 mod snapshot_builder;
 mod spill;
 mod sum;

@@ -8,6 +8,7 @@ use crate::audit::evidence::judge;
 use crate::audit::evidence::judge::{Rows, RowsFate};
 use crate::audit::file::Snapshot;
 use crate::audit::live::{Live, Visitor};
+use crate::audit::snapshot::Pace as _;
 use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
 use crate::commands::{Done, Env};
 use crate::model::{Listed, StoredMessage};

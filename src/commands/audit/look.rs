@@ -1,6 +1,7 @@
 //! What the looks at the whole store share: options, progress, and how they are told.
 
 use crate::audit::live::Live;
+use crate::audit::snapshot;
 use crate::commands::Env;
 use crate::db::Db;
 use crate::report::{Case, StoreLine, Verdict};
@@ -98,7 +99,18 @@ impl<'e> Pace<'e> {
         }
     }
 
-    pub(super) fn conversation(&mut self) -> ControlFlow<()> {
+    fn go_on(&self, told: String) -> ControlFlow<()> {
+        self.env.progress.doing(told);
+        if *self.env.interrupted.borrow() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+impl snapshot::Pace for Pace<'_> {
+    fn conversation(&mut self) -> ControlFlow<()> {
         self.conversations += 1;
         if self.conversations.is_multiple_of(OFTEN) {
             self.go_on(format!("{} conversations", self.conversations))
@@ -107,7 +119,7 @@ impl<'e> Pace<'e> {
         }
     }
 
-    pub(super) fn message(&mut self) -> ControlFlow<()> {
+    fn message(&mut self) -> ControlFlow<()> {
         self.messages += 1;
         if !self.messages.is_multiple_of(OFTEN) {
             return ControlFlow::Continue(());
@@ -127,15 +139,6 @@ impl<'e> Pace<'e> {
             left.unwrap_or_default()
         );
         self.go_on(told)
-    }
-
-    fn go_on(&self, told: String) -> ControlFlow<()> {
-        self.env.progress.doing(told);
-        if *self.env.interrupted.borrow() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
     }
 }
 

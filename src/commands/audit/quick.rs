@@ -3,7 +3,8 @@
 use super::look;
 use crate::audit::file::Snapshot;
 use crate::audit::live::{LateCommits, Live};
-use crate::audit::{Comparison, Key, Late, Parts, Settings, Sums, file};
+use crate::audit::snapshot::{Pace as _, Taken};
+use crate::audit::{Comparison, Key, Late, Settings, Sums, file};
 use crate::commands::Env;
 use crate::model::{Listed, StoredMessage};
 use crate::stop::Stop;
@@ -26,7 +27,7 @@ pub(super) async fn taken(
     live: &Live,
     key: &Key,
     settings: Settings,
-) -> anyhow::Result<(Parts, u64)> {
+) -> anyhow::Result<Taken> {
     usable(live)?;
     let before = |time| live.taken.saturating_sub(super::micros(time));
     let (mark, end) = store::mark(
@@ -54,7 +55,10 @@ pub(super) async fn taken(
         }
     })
     .await?;
-    Ok((sums.finish()?, conversations))
+    Ok(Taken {
+        parts: sums.finish()?,
+        conversations,
+    })
 }
 
 /// What became of a snapshot of sums, and how many messages there are now.

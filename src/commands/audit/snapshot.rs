@@ -2,18 +2,14 @@
 
 use super::look::Look;
 use super::{look, quick};
-use crate::audit;
-use crate::audit::live::{LateCommits, Live, Visitor};
-use crate::audit::{
-    Background, Detail, Key, Names, Parts, Settings, SnapshotBuilder, Summary, file,
-};
+use crate::audit::live::Live;
+use crate::audit::snapshot::Taken;
+use crate::audit::{CELLS, Detail, Key, Names, Settings, Summary, file, snapshot};
 use crate::commands::{Done, Env};
-use crate::model::Listed;
 use crate::report::{Report, Verdict};
 use crate::sink::Sink;
 use crate::stop::Stop;
 use anyhow::Context as _;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -78,7 +74,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         None => None,
     };
     let live = args.look.open(&env).await?;
-    let ((parts, conversations), mapping) = if args.quick {
+    let (taken, mapping) = if args.quick {
         (
             quick::taken(&env, &live, &key, settings(&args, &live)?).await?,
             quick::mapping(&live),
@@ -86,6 +82,10 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     } else {
         (read(&args, &env, &live, &key).await?, live.fingerprinted())
     };
+    let Taken {
+        parts,
+        conversations,
+    } = taken;
     let summary = parts.summary.clone();
     env.progress
         .doing(format!("writing {}", args.output.display()));
@@ -155,49 +155,19 @@ fn settings(args: &Args, live: &Live) -> anyhow::Result<Settings> {
     })
 }
 
-/// Digests of every message, and the number of conversations that have a row.
-async fn read(args: &Args, env: &Env, live: &Live, key: &Key) -> anyhow::Result<(Parts, u64)> {
+/// Reads the store itself, with as much of each message as is wanted.
+async fn read(args: &Args, env: &Env, live: &Live, key: &Key) -> anyhow::Result<Taken> {
     let mut settings = settings(args, live)?;
     settings.detail = match args.detail {
         None => Detail::Auto,
         Some(Kept::Messages) => Detail::Messages,
-        Some(Kept::Sketch) => Detail::Sketch(audit::CELLS),
+        Some(Kept::Sketch) => Detail::Sketch(CELLS),
         Some(Kept::Conversations) => Detail::Conversations,
     };
     if args.keep_ids {
         settings.names = Names::Kept;
     }
-    let mut all = All {
-        builder: Background::start(SnapshotBuilder::new(key, settings)?)?,
-        pace: look::Pace::new(env, live).await,
-        conversations: 0,
-    };
-    if live.read(&LateCommits::default(), &mut all).await? {
-        Ok((all.builder.finish()?, all.conversations))
-    } else {
-        Err(Stop::interrupted().into())
-    }
-}
-
-struct All<'e> {
-    builder: Background,
-    pace: look::Pace<'e>,
-    conversations: u64,
-}
-
-impl Visitor for All<'_> {
-    fn conversation(&mut self, key: &str, listed: Listed) -> anyhow::Result<ControlFlow<()>> {
-        self.conversations += 1;
-        self.builder.add_conversation(key, listed)?;
-        Ok(self.pace.conversation())
-    }
-
-    fn message(
-        &mut self,
-        message: &mut crate::model::StoredMessage,
-        late: audit::Late,
-    ) -> anyhow::Result<ControlFlow<()>> {
-        self.builder.add(message, late)?;
-        Ok(self.pace.message())
-    }
+    let mut pace = look::Pace::new(env, live).await;
+    let taken = snapshot::take(live, key, settings, &mut pace).await?;
+    taken.ok_or_else(|| Stop::interrupted().into())
 }
