@@ -4,7 +4,7 @@
 //! the gate must say when it closed it, on the same scale as the client's bytes.
 
 use nix::time::{ClockId, clock_gettime};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Time since the machine's start, equal in every process of this machine.
 pub type Tick = Duration;
@@ -13,6 +13,17 @@ pub type Tick = Duration;
 pub fn now() -> Tick {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every unix has a monotonic clock");
     Duration::from(time)
+}
+
+/// The time of the calendar, in microseconds since 1970 UTC.
+pub fn calendar() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, micros)
+}
+
+/// A duration in microseconds.
+pub fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// How long this thread has run or has been kept waiting for a processor: all of its time but its

@@ -2,6 +2,7 @@
 //!
 //! Which module may name which (`tests/it/layers.rs` checks it):
 //!
+//! - `text` names no other module, and every module may name it.
 //! - `model`, `redact`, `clock`, `closed`, `input`, `sql` and `explain` name no other module. `report`
 //!   names `model`. `stop` is the error type, with a kind that decides the exit code of `outcome`.
 //! - The pure cores of `stream` (`sse`, `body`, `marker`, `declared`, `session`, `cassette`, `profiles`,
@@ -75,4 +76,5 @@ pub mod stop;
 pub mod store;
 pub mod stream;
 pub mod temporary;
+pub mod text;
 pub mod trace;

@@ -3,6 +3,7 @@
 //! Names of tables and columns are left out: they may change without a message changing.
 
 use crate::store::{Predicate, Shape, Store};
+use crate::text::hex;
 use sha2::{Digest as _, Sha256};
 
 /// The digest of a mapping: 16 hexadecimal digits.
@@ -110,12 +111,10 @@ fn nameless(predicate: &Predicate) -> String {
     predicate.sql(|_| "{}".to_owned())
 }
 
+/// A text that is only compared, in a few characters.
 fn digest_of(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&digest[..8])
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use crate::input;
 use crate::stop::Stop;
+use crate::text::hex;
 use siphasher::sip128::SipHasher24;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -101,11 +102,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn default_path() -> Result<PathBuf, Stop> {

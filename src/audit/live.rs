@@ -10,13 +10,13 @@ use crate::db::{Log, SnapshotRead, Target};
 use crate::model::{Engine, Listed, StoredMessage};
 use crate::stop::Stop;
 use crate::store::{Allowed, Declared, Mapping, Range, Split};
-use crate::{db, store};
+use crate::{clock, db, store};
 use futures_util::future;
 use std::collections::HashSet;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// A store, as it is at one moment.
 pub struct Live {
@@ -68,7 +68,7 @@ impl Live {
     ) -> anyhow::Result<Self> {
         let mut beside = db::open_several_snapshot_reads(target, &[], limit, ranges).await?;
         let db = beside.remove(0);
-        let taken = now();
+        let taken = clock::calendar();
         let schema = db.schema().await?;
         let mapping = store::choose(db.as_ref(), declared, &schema).await?;
         let tables = mapping.table_names();
@@ -301,10 +301,4 @@ impl LateCommits {
             Late::No
         }
     }
-}
-
-/// Now, in microseconds since 1970 UTC.
-pub fn now() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }

@@ -172,8 +172,9 @@ fn first(digest: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::MessageHasher;
-    use crate::audit::key::{Key, hex};
+    use crate::audit::key::Key;
     use crate::model::{Role, State, StoredMessage, ToolCall};
+    use crate::text::hex;
     use std::collections::BTreeSet;
 
     fn leaf(message: &StoredMessage) -> String {

@@ -203,9 +203,10 @@ impl Record for Open {
 #[cfg(test)]
 mod tests {
     use super::{CLOCKS, DAY, MessageHasher, Now, Open, Text, Why};
-    use crate::audit::key::{Key, hex};
+    use crate::audit::key::Key;
     use crate::audit::spill::Record as _;
     use crate::model::{Mark, Role, State, StoredMessage};
+    use crate::text::hex;
 
     const TAKEN: i64 = 1_700_000_000_000_000;
     const SETTLE: i64 = 120_000_000;

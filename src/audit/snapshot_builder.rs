@@ -8,6 +8,7 @@ use super::open::{CLOCKS, Now, Open, Text, Why};
 use super::sketch::Sketch;
 use super::spill::{Merge, Sorter};
 use super::table::Table;
+use crate::clock::micros;
 use crate::model::{Listed, State, StoredMessage};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -370,10 +371,6 @@ impl SnapshotBuilder {
         }
         Ok(())
     }
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// An identifier: its hash, its length in 4 bytes, its text.

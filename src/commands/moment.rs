@@ -1,25 +1,14 @@
 //! Moments on the command line: a time, or how long ago.
 
+use crate::clock::{calendar, micros};
 use crate::stop::Stop;
 use crate::store::time_of_text;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Now, in microseconds since 1970 UTC.
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    micros(since.unwrap_or_default())
-}
-
-/// A duration in microseconds.
-pub(super) fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
 
 /// How long ago, or a time: `24h`, `2026-11-21`, `2026-11-21T08:00:00Z`; in microseconds since 1970
 /// UTC.
 pub(super) fn moment(flag: &str, text: &str) -> Result<i64, Stop> {
     let ago = humantime::parse_duration(text).ok();
-    ago.map(|ago| now().saturating_sub(micros(ago)))
+    ago.map(|ago| calendar().saturating_sub(micros(ago)))
         .or_else(|| time_of_text(text))
         .ok_or_else(|| {
             Stop::usage(format!("`{flag} {text}` is neither a time nor a duration")).hint(format!(
@@ -50,13 +39,13 @@ pub(super) fn span(
 
 #[cfg(test)]
 mod tests {
-    use super::{moment, now, span};
+    use super::{calendar, moment, span};
 
     #[test]
     fn a_moment_is_a_time_or_how_long_ago() {
         let day = 86_400_000_000;
         for (text, ago) in [("24h", day), ("1day", day), ("90s", 90_000_000)] {
-            let apart = (now() - ago).abs_diff(moment("--since", text).unwrap());
+            let apart = (calendar() - ago).abs_diff(moment("--since", text).unwrap());
             assert!(apart < 60_000_000, "{text}: {apart}");
         }
         let eight = 1_795_248_000_000_000;

@@ -124,17 +124,12 @@ impl Config {
                     .map(|setting| setting.key)
                     .chain(["store", "logs", "allow-loss"]);
             if !known.clone().any(|known| known == name.as_ref()) {
-                let near = known.max_by(|a, b| {
-                    strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name))
+                let offset = key.span().start;
+                let wrong = SourceError::at(file, text, offset, format!("unknown key `{name}`"));
+                return Err(match crate::text::nearest(name, known) {
+                    Some(near) => wrong.help(format!("did you mean `{near}`?")),
+                    None => wrong.help("`chatctl config` lists the keys"),
                 });
-                let near = near.expect("there are settings");
-                return Err(SourceError::at(
-                    file,
-                    text,
-                    key.span().start,
-                    format!("unknown key `{name}`"),
-                )
-                .help(format!("did you mean `{near}`?")));
             }
         }
         let parts: Parts = toml::from_str(text).map_err(|error| wrong(&error))?;
@@ -269,9 +264,7 @@ fn near_miss(message: &str) -> Option<&str> {
     }
     let mut words = message.split('`').skip(1).step_by(2);
     let wrong = words.next()?;
-    let likeness = |word: &str| strsim::jaro_winkler(word, wrong);
-    let near = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    Some(near).filter(|near| likeness(near) > 0.7)
+    crate::text::nearest(wrong, words)
 }
 
 #[cfg(test)]

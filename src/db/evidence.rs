@@ -4,6 +4,7 @@
 use super::sentinel::nonce;
 use super::{Db, Tried};
 use crate::model::Cell;
+use crate::text::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -108,8 +109,5 @@ pub(super) fn shortened((mark, cell): (&Mark, &Cell)) -> Cell {
 /// A schema's text in a few characters: it is only compared, and may be long.
 pub(super) fn digest(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&digest[..8])
 }

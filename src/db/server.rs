@@ -214,11 +214,6 @@ fn missing(sql: &str) -> anyhow::Error {
     anyhow::anyhow!("as many values as placeholders are needed: `{sql}`")
 }
 
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Rows of table, column, declared type, whether it is a key, and reference, as tables. A table
 /// without columns has one row, without a column.
 pub(super) fn tables(rows: &[Vec<Cell>]) -> Vec<Table> {

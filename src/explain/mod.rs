@@ -3,6 +3,8 @@
 //!
 //! A new code is one file and one row.
 
+use crate::text;
+
 /// One page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
@@ -167,19 +169,11 @@ pub fn page(code: &str) -> Option<&'static Page> {
 
 /// The code that was probably meant; none when nothing is close.
 pub fn nearest(code: &str) -> Option<&'static str> {
-    // Jaro-Winkler forgives a forgotten ending and swapped letters, and ranks equal starts first.
-    const CLOSE: f64 = 0.8;
-    let code = code.to_lowercase().replace(['_', ' '], "-");
-    ALL.iter()
-        .map(|page| (strsim::jaro_winkler(&code, page.code), page.code))
-        .filter(|(closeness, _)| *closeness >= CLOSE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, code)| code)
+    text::nearest(code, ALL.iter().map(|page| page.code))
 }
 
 #[cfg(test)]
 mod tests {
-
     use super::{ALL, nearest, page};
     use std::collections::BTreeSet;
 

@@ -223,7 +223,6 @@ pub fn names(command: &str, file: &SourceFile) -> bool {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::source_file::SourceFile;
     use super::collect;
 

@@ -4,6 +4,7 @@ use super::ALL;
 use super::source_file::SourceFile;
 use super::tree::Tree;
 use crate::report::{Finding, Severity, Source};
+use crate::text;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -99,7 +100,7 @@ impl Ignore<'_> {
         let (harm, help) = if !known {
             let harm =
                 format!("the comment ignores `{code}`, which is not a code of `migrate guard`");
-            let help = match nearest(code) {
+            let help = match text::nearest(code, ALL.iter().map(|pattern| pattern.code)) {
                 Some(near) => format!("write `{near}`, or remove the comment"),
                 None => "name a code of `migrate guard`, or remove the comment".to_owned(),
             };
@@ -122,14 +123,4 @@ impl Ignore<'_> {
         finding.place.column = Some(column);
         finding
     }
-}
-
-/// The code that was probably meant.
-fn nearest(code: &str) -> Option<&'static str> {
-    const CLOSE: f64 = 0.8;
-    ALL.iter()
-        .map(|pattern| (strsim::jaro_winkler(code, pattern.code), pattern.code))
-        .filter(|(closeness, _)| *closeness >= CLOSE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, code)| code)
 }

@@ -317,7 +317,6 @@ fn arguments(head: &str) -> (Vec<String>, Vec<(String, String)>) {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::blank::blank;
     use super::super::language::Language;
     use super::{conditions, functions, lines, read};

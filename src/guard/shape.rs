@@ -64,7 +64,6 @@ fn functions(text: &Blanked, language: Language) -> Vec<Function> {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::blank::blank;
     use super::super::language::Language;
     use super::{Shape, functions};

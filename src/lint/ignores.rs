@@ -5,6 +5,7 @@ use super::script::Script;
 use super::{ALL, Found, UNUSED_IGNORE, squawk};
 use crate::report::{Finding, Severity, Source};
 use crate::sql::{Ignore, Scope};
+use crate::text;
 
 /// Drops what is ignored, and adds a finding for each ignore that hides nothing.
 pub(super) fn apply(
@@ -77,13 +78,6 @@ fn is_code(code: &str) -> bool {
 
 /// The code that was probably meant.
 fn nearest(code: &str) -> Option<&'static str> {
-    const CLOSE: f64 = 0.8;
-    let code = code.to_lowercase().replace('_', "-");
-    ALL.iter()
-        .map(|rule| rule.code)
-        .chain(squawk::codes())
-        .map(|known| (strsim::jaro_winkler(&code, known), known))
-        .filter(|(closeness, _)| *closeness >= CLOSE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known)
+    let rules = ALL.iter().map(|rule| rule.code);
+    text::nearest(code, rules.chain(squawk::codes()))
 }

@@ -1,10 +1,11 @@
 //! The losses that a migration acknowledges, in its own text or next to its folder. Pure.
 
 use super::preserve::{Allowed, Lost, Named, Subject};
-use super::source::{Migration, nearest};
+use super::source::Migration;
 use crate::sql;
 use crate::sql::{AllowLoss, Dialect, DirectiveError};
 use crate::stop::Stop;
+use crate::text::nearest;
 
 /// An acknowledged loss, and where it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use crate::db::Session;
 use crate::model::Cell;
 use crate::sql::Dialect;
 use crate::stop::Stop;
+use crate::text::hex;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -337,8 +338,7 @@ pub fn standing(entries: &[Entry], version: &Version) -> Option<Standing> {
 
 /// SHA-256 in hexadecimal.
 pub(super) fn hash(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 use super::{Failing, Format, Kind, Show, Style, escape, text};
 use crate::model::Value;
 use crate::report::{Finding, Head, Line, Piece, Report, Row};
+use crate::text::hex;
 use std::io;
 use std::io::Write;
 
@@ -120,7 +121,7 @@ impl Records {
             Value::Bool(bool) => bool.to_string(),
             Value::Number(digits) => digits.clone(),
             Value::Text(text) => self.quoted(text),
-            Value::Blob(bytes) => format!("\\x{}", text::hex(bytes)),
+            Value::Blob(bytes) => format!("\\x{}", hex(bytes)),
         }
     }
 

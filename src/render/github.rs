@@ -100,7 +100,6 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::samples;
     use super::{data, property};
     use crate::render::Style;

@@ -245,7 +245,6 @@ pub(super) fn terminal_safe(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::samples;
     use super::SCHEMAS;
     use crate::render::Style;

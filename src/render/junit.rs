@@ -168,7 +168,6 @@ fn bad(kind: NonSuccessKind, ty: &str, message: &str) -> TestCaseStatus {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::samples;
     use crate::render::Style;
     use crate::report::Report;

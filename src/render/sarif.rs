@@ -184,7 +184,6 @@ fn uri(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::samples;
     use super::uri;
     use crate::render::Style;

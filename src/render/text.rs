@@ -2,6 +2,7 @@
 
 use super::escape;
 use crate::report::{Case, Finding, Moment, Report, Severity, Verdict};
+use crate::text::plural;
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -49,17 +50,6 @@ fn found(report: &Report, severity: Severity) -> String {
     } else {
         format!(" ({})", found.join(", "))
     }
-}
-
-/// `1 error`, `2 errors`.
-pub(super) fn plural(count: u64, noun: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{s}")
-}
-
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The first characters of a text, and how many are left out when it is longer.

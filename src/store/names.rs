@@ -2,6 +2,7 @@
 
 use crate::model::Table;
 use crate::stop::Stop;
+use crate::text;
 
 /// The table of that name, whatever its case.
 pub(super) fn table<'s>(schema: &'s [Table], name: &str) -> Result<&'s Table, Stop> {
@@ -29,20 +30,8 @@ fn find<'a>(
             .position(|name| name.eq_ignore_ascii_case(wanted))
     };
     exact.or_else(alike).ok_or_else(|| {
-        let mut near: Vec<_> = names
-            .map(|name| {
-                (
-                    strsim::jaro_winkler(&name.to_lowercase(), &wanted.to_lowercase()),
-                    name,
-                )
-            })
-            .filter(|(likeness, _)| *likeness > 0.7)
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0));
-        near.iter()
-            .take(3)
-            .map(|(_, name)| format!("`{name}`"))
-            .collect()
+        let near = text::alike(wanted, names).into_iter().take(3);
+        near.map(|name| format!("`{name}`")).collect()
     })
 }
 

@@ -5,6 +5,7 @@ use super::plan::Slot;
 use super::source::Path;
 use super::{keys, parts, time};
 use crate::model::{CellRef, Mark, State, StoredMessage, ToolCall};
+use crate::text;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -112,7 +113,7 @@ impl<'r> Row<'r> {
             CellRef::Real(number) => Cow::Owned(number.to_string()),
             CellRef::Blob(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => Cow::Borrowed(text),
-                Err(_) => Cow::Owned(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+                Err(_) => Cow::Owned(text::hex(bytes)),
             },
         })
     }

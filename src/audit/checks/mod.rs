@@ -30,6 +30,7 @@ mod undecodable_content;
 use crate::db::Tried;
 use crate::report::Severity;
 use crate::store::Thread;
+use crate::text;
 
 pub use cause_counts::{CauseCounts, Thing};
 pub use check_context::{Age, Asked, CheckContext};
@@ -113,14 +114,6 @@ pub static ALL: &[Check] = &[
 
 /// The check of that code, or the code that was probably meant.
 pub fn named(code: &str) -> Result<&'static Check, Option<&'static str>> {
-    // Below this nothing is close.
-    const CLOSE: f64 = 0.7;
-    let near = || {
-        ALL.iter()
-            .map(|check| (strsim::jaro_winkler(code, check.code), check.code))
-            .filter(|(likeness, _)| *likeness >= CLOSE)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b))
-            .map(|(_, code)| code)
-    };
+    let near = || text::nearest(code, ALL.iter().map(|check| check.code));
     ALL.iter().find(|check| check.code == code).ok_or_else(near)
 }

@@ -1,9 +1,10 @@
 //! What was found, in words.
 
-use super::kinds::{Allow, Code, some};
+use super::kinds::{Allow, Code};
 use super::{Comparison, Group, Item};
 use crate::audit::entry::Id;
 use crate::report::{Finding, Source};
+use crate::text::plural;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// What makes a finding a note, and how many examples it shows.
@@ -40,7 +41,7 @@ impl Comparison {
         let severity = self.severity(code, group, rules);
         let subject = match group.items.as_slice() {
             [one] if group.count == 1 => format!("conversation {}", self.label(one.conversation)),
-            _ => some(group.conversations, "conversation"),
+            _ => plural(group.conversations, "conversation"),
         };
         let mut finding = Finding::new(kind.name, severity, subject, (kind.harm)(group), kind.help);
         if !group.note.is_empty() {
@@ -65,7 +66,7 @@ impl Comparison {
         let conversation = self.label(item.conversation);
         let mut line = match item.message {
             Some(message) => format!("message {}", self.label(message)),
-            None => some(item.messages, "message"),
+            None => plural(item.messages, "message"),
         };
         let about: Vec<_> = item
             .role

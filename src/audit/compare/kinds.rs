@@ -1,6 +1,7 @@
 //! What can be found: one row a code.
 
 use super::Group;
+use crate::text::plural;
 use serde::Serialize;
 
 /// What was found.
@@ -59,7 +60,7 @@ pub static ALL: &[Kind] = &[
         name: "conversation-lost",
         allowed_by: Some(Allow::Delete),
         harm: |found| {
-            let (are, were) = (some(found.count, "conversation"), messages(found));
+            let (are, were) = (plural(found.count, "conversation"), messages(found));
             format!("{are} of the snapshot {} gone with {were}", is(found.count))
         },
         help: "restore it from a backup, and check which jobs and migrations ran since the snapshot",
@@ -69,7 +70,7 @@ pub static ALL: &[Kind] = &[
         name: "conversation-emptied",
         allowed_by: Some(Allow::Delete),
         harm: |found| {
-            let (are, were) = (some(found.count, "conversation"), messages(found));
+            let (are, were) = (plural(found.count, "conversation"), messages(found));
             format!("{are} {} still listed, and lost {were}", is(found.count))
         },
         help: "restore the messages from a backup, and look for a cascade or a purge of messages",
@@ -163,14 +164,8 @@ impl Code {
     }
 }
 
-/// A number of things.
-pub(super) fn some(count: u64, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
-}
-
 fn messages(found: &Group) -> String {
-    some(found.messages, "message")
+    plural(found.messages, "message")
 }
 
 fn is(count: u64) -> &'static str {

@@ -1,9 +1,10 @@
 //! What a comparison comes to, in one line that leaves nothing out that was not judged.
 
 use super::findings::Rules;
-use super::kinds::{Allow, some};
+use super::kinds::Allow;
 use super::{Code, Comparison, Group};
 use crate::report::{Severity, Verdict};
+use crate::text::plural;
 
 impl Comparison {
     /// The verdict and why. `errors` is how many findings of that level there are, with those that
@@ -20,19 +21,19 @@ impl Comparison {
             (Verdict::Violated, _) => format!(
                 "{} of {} are what they were; {} of loss or change {} found",
                 totals.intact,
-                some(totals.conversations, "conversation"),
-                some(errors as u64, "kind"),
+                plural(totals.conversations, "conversation"),
+                plural(errors as u64, "kind"),
                 if errors == 1 { "was" } else { "were" }
             ),
             (_, same) if same == totals.messages => format!(
                 "every one of {} in {} is what it was",
-                some(totals.messages, "message"),
-                some(totals.conversations, "conversation")
+                plural(totals.messages, "message"),
+                plural(totals.conversations, "conversation")
             ),
             (_, same) => format!(
                 "{same} of {} in {} are what they were",
-                some(totals.messages, "message"),
-                some(totals.conversations, "conversation")
+                plural(totals.messages, "message"),
+                plural(totals.conversations, "conversation")
             ),
         };
         for more in self.left_out(rules).into_iter().chain(doubt) {
@@ -90,14 +91,14 @@ impl Comparison {
                 totals.rounded,
                 format!(
                     "of {} only the time is kept less exactly",
-                    some(totals.rounded, "message")
+                    plural(totals.rounded, "message")
                 ),
             ),
             (
                 totals.late,
                 format!(
                     "{} with a place before the snapshot's may have been committed after it",
-                    some(totals.late, "message")
+                    plural(totals.late, "message")
                 ),
             ),
             (
@@ -118,7 +119,7 @@ impl Comparison {
         if totals.doubtful > 0 {
             return Some(format!(
                 "{} changed, and {}: whether they were finished is not known",
-                some(totals.doubtful, "text"),
+                plural(totals.doubtful, "text"),
                 self.clock()
             ));
         }
@@ -131,7 +132,7 @@ impl Comparison {
         (totals.undecided > 0).then(|| {
             format!(
                 "{} grew or changed, and the snapshot's detail can't tell which; take it with --detail messages",
-                some(totals.undecided, "conversation")
+                plural(totals.undecided, "conversation")
             )
         })
     }

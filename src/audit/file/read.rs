@@ -7,12 +7,13 @@ use super::frame::{
 use super::{Footer, Header, Mapping, Section};
 use crate::audit::conversation_digest::ConversationDigest;
 use crate::audit::entry::{Entry, Id};
-use crate::audit::key::{Key, hex};
+use crate::audit::key::Key;
 use crate::audit::open::{Open, Text};
 use crate::audit::sketch::SketchCell;
 use crate::audit::snapshot_builder::Summary;
 use crate::audit::spill::{Field, Record};
 use crate::stop::Stop;
+use crate::text::hex;
 use anyhow::Context;
 use std::collections::HashMap;
 use std::fs::File;

@@ -6,9 +6,10 @@ use super::frame::{
 };
 use super::{Footer, Header, Section};
 use crate::audit::conversation_digest::ConversationDigest;
-use crate::audit::key::{Key, fill, hex};
+use crate::audit::key::{Key, fill};
 use crate::audit::snapshot_builder::{DetailData, Parts};
 use crate::audit::spill::Record;
+use crate::text::hex;
 use std::fs::File;
 use std::io;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};

@@ -8,7 +8,7 @@ use crate::commands::moment::span;
 use crate::migrate::source;
 use crate::report::{Report, Severity};
 use crate::stop::Stop;
-use crate::{audit, db, migrate};
+use crate::{audit, clock, db, migrate};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -90,10 +90,10 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
     };
     report.store = Some(chats.line());
     let asked = Asked {
-        now: super::now(),
+        now: clock::calendar(),
         since,
         until,
-        grace: super::micros(args.grace),
+        grace: clock::micros(args.grace),
         examples: args.examples,
         keep: if env.rows {
             ROWS.max(args.examples)

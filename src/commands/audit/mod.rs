@@ -9,7 +9,7 @@ mod rate;
 mod restart;
 mod snapshot;
 
-use super::moment::{micros, moment, now};
+use super::moment::moment;
 use super::{Done, Env};
 use std::time::Duration;
 

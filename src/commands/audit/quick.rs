@@ -9,7 +9,7 @@ use crate::commands::Env;
 use crate::model::{Listed, StoredMessage};
 use crate::stop::Stop;
 use crate::store::SumOf;
-use crate::{audit, store};
+use crate::{audit, clock, store};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) async fn taken(
     settings: Settings,
 ) -> anyhow::Result<Taken> {
     usable(live)?;
-    let before = |time| live.taken.saturating_sub(super::micros(time));
+    let before = |time| live.taken.saturating_sub(clock::micros(time));
     let (mark, end) = store::mark(
         live.db.as_ref(),
         &live.mapping,

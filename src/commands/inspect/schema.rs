@@ -6,6 +6,7 @@ use crate::db::Db;
 use crate::model::{Cell, Value};
 use crate::report::{Column, Head, Holds, Piece, Sheet};
 use crate::stop::Stop;
+use crate::text;
 
 /// Show the columns, keys and indexes of a table, or of all tables
 #[derive(Debug, clap::Args)]
@@ -64,11 +65,10 @@ fn known(wanted: &str, rows: &[Vec<Cell>]) -> Result<String, Stop> {
     if let Some(name) = same {
         return Ok(name.to_owned());
     }
-    let near = names()
-        .max_by(|a, b| strsim::jaro_winkler(a, wanted).total_cmp(&strsim::jaro_winkler(b, wanted)));
     let stop = Stop::usage(format!("no table is called `{wanted}`"));
-    Err(match near {
-        Some(near) => stop.hint(format!("did you mean `{near}`? chatctl inspect tables")),
-        None => stop.hint("the database has no tables; is --database-url right?"),
+    Err(match (text::nearest(wanted, names()), names().next()) {
+        (Some(near), _) => stop.hint(format!("did you mean `{near}`? chatctl inspect tables")),
+        (None, Some(_)) => stop.hint("chatctl inspect tables"),
+        (None, None) => stop.hint("the database has no tables; is --database-url right?"),
     })
 }

@@ -10,6 +10,7 @@ use crate::model::Engine;
 use crate::report::{Finding, Report, Severity, Verdict};
 use crate::sql::{AllowLoss, Dialect};
 use crate::stop::Stop;
+use crate::text::plural;
 use crate::{guard, input, lint, migrate};
 use clap::builder::PossibleValuesParser;
 use std::fs;
@@ -154,9 +155,12 @@ fn look(text: &Text, lints: &mut Lints, report: &mut Report) -> Result<(), Stop>
     };
     let reason = format!(
         "{}, {} in {}",
-        plural(errors, "error"),
-        plural(count(&checked.findings, Severity::Warning), "warning"),
-        plural(checked.statements, "statement"),
+        plural(errors as u64, "error"),
+        plural(
+            count(&checked.findings, Severity::Warning) as u64,
+            "warning"
+        ),
+        plural(checked.statements as u64, "statement"),
     );
     report.cases.push(case(name, verdict, reason));
     for finding in checked.findings {
@@ -168,11 +172,6 @@ fn look(text: &Text, lints: &mut Lints, report: &mut Report) -> Result<(), Stop>
 fn count(findings: &[Finding], severity: Severity) -> usize {
     let of = |finding: &&Finding| finding.severity == severity;
     findings.iter().filter(of).count()
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{s}")
 }
 
 /// Whose SQL the files are, as far as the user says: a text alone does not tell.

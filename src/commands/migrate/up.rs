@@ -22,6 +22,7 @@ use crate::progress::Progress;
 use crate::report::{Case, Finding, Report, Severity, Source, StoreLine, Verdict};
 use crate::sql::Dialect;
 use crate::stop::Stop;
+use crate::text::plural;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -362,11 +363,6 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
         Verdict::Held
     };
     (verdict, format!("{how}; {}", parts.join("; ")))
-}
-
-fn plural(count: u64, noun: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{s}")
 }
 
 /// A loss that the migration acknowledges, or a change that is explained.

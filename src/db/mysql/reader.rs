@@ -5,6 +5,7 @@ use super::error::write_error;
 use super::{query as queries, snapshot_read};
 use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
 use crate::model::{Cell, Table};
+use crate::text::hex;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow, MySqlTypeInfo};
 use sqlx::{
     Connection as _, Executor as _, MySqlConnection, MySqlPool, Row as _, SqlSafeStr as _, Type,
@@ -243,8 +244,8 @@ pub(super) fn literal(cell: &Cell) -> anyhow::Result<String> {
             anyhow::ensure!(number.is_finite(), "MySQL can't hold the number {number}");
             format!("{number:e}")
         }
-        Cell::Text(text) => format!("_utf8mb4 x'{}'", server::hex(text.as_bytes())),
-        Cell::Blob(bytes) => format!("x'{}'", server::hex(bytes)),
+        Cell::Text(text) => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),
+        Cell::Blob(bytes) => format!("x'{}'", hex(bytes)),
     })
 }
 

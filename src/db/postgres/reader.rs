@@ -5,6 +5,7 @@ use super::error::write_error;
 use super::{query as queries, snapshot_read};
 use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
 use crate::model::{Cell, Table};
+use crate::text::hex;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{
     Connection as _, Executor as _, PgConnection, PgPool, Row as _, SqlSafeStr as _, TypeInfo as _,
@@ -204,7 +205,7 @@ pub(super) fn literal(cell: &Cell) -> anyhow::Result<String> {
             );
             format!("'{}'", text.replace('\'', "''"))
         }
-        Cell::Blob(bytes) => format!("'\\x{}'::bytea", server::hex(bytes)),
+        Cell::Blob(bytes) => format!("'\\x{}'::bytea", hex(bytes)),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The files of backups: the checksum next to each, and how many are kept.
 
 use crate::stop::Stop;
+use crate::text::hex;
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::fs::{File, OpenOptions};
@@ -85,8 +86,7 @@ fn sum(path: &Path) -> std::io::Result<String> {
             length => digest.update(&buffer[..length]),
         }
     }
-    let digest = digest.finalize();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(digest.finalize()))
 }
 
 /// Removes a backup and its checksum.

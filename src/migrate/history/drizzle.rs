@@ -1,9 +1,10 @@
 //! `__drizzle_migrations` of Drizzle: the time in the journal and the hash of each file.
 
-use super::{Column, History, Recognition, Recorded, Row, applied, cell, hex};
+use super::{Column, History, Recognition, Recorded, Row, applied, cell};
 use crate::migrate::plan::Applied;
 use crate::migrate::source::{Migration, Version};
 use crate::stop::Stop;
+use crate::text::hex;
 use sha2::{Digest as _, Sha256};
 
 /// The row of Drizzle.

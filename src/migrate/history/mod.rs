@@ -370,10 +370,6 @@ fn no_names(_file: &Migration) -> Vec<String> {
     Vec::new()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn no_checksums(_file: &Migration) -> Vec<Vec<u8>> {
     Vec::new()
 }

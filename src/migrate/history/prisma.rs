@@ -1,9 +1,10 @@
 //! `_prisma_migrations` of Prisma Migrate: a log by name, with what was rolled back.
 
-use super::{Column, History, Recognition, Recorded, Row, applied, cell, hex};
+use super::{Column, History, Recognition, Recorded, Row, applied, cell};
 use crate::migrate::plan::Applied;
 use crate::migrate::source::{Migration, Version};
 use crate::stop::Stop;
+use crate::text::hex;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 

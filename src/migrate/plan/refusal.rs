@@ -2,8 +2,9 @@
 
 use super::{Applied, Row, State};
 use crate::migrate::source;
-use crate::migrate::source::{Migration, Unsupported, Version, nearest};
+use crate::migrate::source::{Migration, Unsupported, Version};
 use crate::stop::Stop;
+use crate::text::nearest;
 use std::collections::BTreeMap;
 use std::fmt;
 

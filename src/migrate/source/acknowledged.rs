@@ -9,8 +9,9 @@
 //! reason = "nobody reads them since 1.4"
 //! ```
 
-use super::{Migration, nearest};
+use super::Migration;
 use crate::stop::Stop;
+use crate::text::nearest;
 use serde::Deserialize;
 use std::ops::Range;
 use std::path::Path;

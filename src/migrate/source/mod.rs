@@ -25,6 +25,7 @@ pub(crate) use migration::{BOM, blank, says_nothing};
 
 use crate::sql::Dialect;
 use crate::stop::Stop;
+use crate::text::nearest;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -71,15 +72,6 @@ impl Folder {
             }
         })
     }
-}
-
-/// The known word that is most like `wanted`, when one is like it at all.
-pub(crate) fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|word| (strsim::jaro_winkler(word, wanted), word))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, word)| word)
 }
 
 /// A format, and why it is this one.

@@ -10,6 +10,7 @@ mod view;
 use super::text::Fact;
 use super::{Failing, Failure, Format, Kind, Style, escape, text};
 use crate::report::{Finding, Report, Severity, Verdict};
+use crate::text::plural;
 use std::io;
 use std::io::Write;
 
@@ -185,7 +186,7 @@ impl Page {
                     continue;
                 }
             } else if hidden > 0 {
-                let more = text::plural(hidden, "more fact");
+                let more = plural(hidden, "more fact");
                 self.note(&format!("{more} not shown; --verbose shows all."), FACT_AT);
                 hidden = 0;
             }

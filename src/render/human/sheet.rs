@@ -8,6 +8,7 @@ use super::{BOLD, DIM, Page};
 use crate::model::Value;
 use crate::render::{escape, text};
 use crate::report::{Align, Column, Holds};
+use crate::text::{hex, plural};
 use unicode_width::UnicodeWidthStr;
 
 /// Blanks between two columns.
@@ -91,7 +92,7 @@ impl Rows {
             page.wrapped(&self.names().join("  "), 0);
         }
         page.line("");
-        page.note(&text::plural(self.shown as u64, "row"), 0);
+        page.note(&plural(self.shown as u64, "row"), 0);
         self.less(page);
     }
 
@@ -121,7 +122,7 @@ impl Rows {
             None => {}
         }
         if self.cut > 0 {
-            let words = text::plural(self.cut, "word");
+            let words = plural(self.cut, "word");
             page.note(
                 &format!("{words} wider than the column cut (…); --verbose cuts none"),
                 0,
@@ -306,8 +307,6 @@ fn cell(value: &Value, verbose: bool) -> String {
             };
             text::clipped(&escape::block(&text), longest).into_owned()
         }
-        Value::Blob(bytes) => {
-            text::clipped(&format!("x'{}'", text::hex(bytes)), longest).into_owned()
-        }
+        Value::Blob(bytes) => text::clipped(&format!("x'{}'", hex(bytes)), longest).into_owned(),
     }
 }

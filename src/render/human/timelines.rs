@@ -3,6 +3,7 @@
 use super::{BOLD, DIM, Page};
 use crate::render::{escape, text};
 use crate::report::{Case, Lane, Moment, Verdict};
+use crate::text::plural;
 
 /// Timelines beyond these say the same once more; `--verbose` shows them all.
 const MAX_TIMELINES: usize = 5;
@@ -47,7 +48,7 @@ impl Page {
         }
         let hidden = told.len() - shown.len();
         if hidden > 0 {
-            let more = text::plural(hidden as u64, "more timeline");
+            let more = plural(hidden as u64, "more timeline");
             self.line("");
             self.note(&format!("{more} not shown; --verbose shows all."), 0);
         }

@@ -137,7 +137,7 @@ fn value(value: &Value) -> String {
         Value::Bool(bool) => bool.to_string(),
         Value::Number(digits) => digits.clone(),
         Value::Text(text) => json!(text).to_string(),
-        Value::Blob(bytes) => json!({"blob": crate::render::text::hex(bytes)}).to_string(),
+        Value::Blob(bytes) => json!({"blob": crate::text::hex(bytes)}).to_string(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::{fenced, plain};
 use crate::model::Value;
 use crate::render::{Show, Style, text};
 use crate::report::{Align, Head, Line, Piece, Sheet, Transcript};
+use crate::text::hex;
 use std::io;
 use std::io::Write;
 
@@ -88,6 +89,6 @@ fn cell(value: &Value) -> String {
         Value::Number(digits) => digits.clone(),
         Value::Text(text) if text.is_empty() => "\"\"".to_owned(),
         Value::Text(text) => plain(&text::pictured(text)),
-        Value::Blob(bytes) => format!("x'{}'", text::hex(bytes)),
+        Value::Blob(bytes) => format!("x'{}'", hex(bytes)),
     }
 }

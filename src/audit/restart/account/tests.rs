@@ -1,4 +1,3 @@
-
 use super::{Account, HistoryBefore, RememberedTurn, Shows, Stored, own, shows};
 use crate::audit::restart::WAYS;
 use crate::model::{Role, State, StoredMessage};

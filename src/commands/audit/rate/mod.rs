@@ -3,7 +3,7 @@
 mod args;
 mod probe;
 
-use super::{micros, moment};
+use super::moment;
 use crate::audit::rate;
 use crate::audit::rate::{Counts, Figures, Rate, Span};
 use crate::commands::Env;
@@ -13,8 +13,8 @@ use crate::db::Started;
 use crate::report::{Case, Finding, Lane, Report, Severity, Source, Timeline, Verdict};
 use crate::sink::Sink;
 use crate::stop::Stop;
-use crate::store;
 use crate::store::{Shape, time_of_text};
+use crate::{clock, store};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -57,9 +57,9 @@ fn unwritable(path: &Path) -> String {
 
 async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result<Figures> {
     let (since, until) = span(args.since.as_deref(), args.until.as_deref())?;
-    let now = super::now();
+    let now = clock::calendar();
     let until = until.unwrap_or(now);
-    let from = since.unwrap_or_else(|| until.saturating_sub(micros(args.last)));
+    let from = since.unwrap_or_else(|| until.saturating_sub(clock::micros(args.last)));
     let length = until.saturating_sub(from).max(0).unsigned_abs();
     if args.window.is_zero() || u128::from(length) / args.window.as_micros().max(1) > MOST_WINDOWS {
         return Err(Stop::usage(format!(
@@ -86,8 +86,8 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
         from,
         until,
         now,
-        window: micros(args.window),
-        grace: micros(args.grace),
+        window: clock::micros(args.window),
+        grace: clock::micros(args.grace),
         restart,
     });
     env.progress.doing("reading every conversation".to_owned());
@@ -122,7 +122,7 @@ fn tell(rate: &Rate, args: &Args, report: &mut Report) {
         &rate.total,
         format!(
             "; by {window} from {}: {}",
-            clock(rate.span.border(0)),
+            border(rate.span.border(0)),
             rate::sparkline(&rate.windows)
         ),
     )];
@@ -194,7 +194,7 @@ fn time(micros: i64) -> SystemTime {
 }
 
 /// A border of windows by the clock.
-fn clock(micros: i64) -> String {
+fn border(micros: i64) -> String {
     humantime::format_rfc3339_seconds(time(micros)).to_string()
 }
 
@@ -209,8 +209,8 @@ fn worst(rate: &Rate) -> Vec<String> {
     let tell = |(at, window): &(usize, &Counts)| {
         format!(
             "from {} to {}: {} of {} answered",
-            clock(rate.span.border(*at)),
-            clock(rate.span.border(at + 1)),
+            border(rate.span.border(*at)),
+            border(rate.span.border(at + 1)),
             window.answered,
             window.questions
         )

@@ -4,7 +4,8 @@ use super::args::Args;
 use super::case;
 use crate::audit::rate;
 use crate::audit::rate::{Figures, Saved};
-use crate::commands::{Env, moment};
+use crate::clock;
+use crate::commands::Env;
 use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
 use crate::stream::faults::CLOSE_IN_STREAM;
@@ -109,7 +110,7 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
     };
     Figures {
         saved: probes.clients.iter().map(saved).collect(),
-        at: moment::now() / 1_000_000,
+        at: clock::calendar() / 1_000_000,
         ..Figures::default()
     }
 }

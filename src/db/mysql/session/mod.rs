@@ -15,6 +15,7 @@ use crate::db::session::{
 };
 use crate::db::{Target, server};
 use crate::model::{Case, Cell, Compared, Content, Names, Shape, ShapeColumn, Successor};
+use crate::text::hex;
 use aside::Aside;
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{Executor as _, MySqlConnection, Row as _, ValueRef as _};
@@ -531,7 +532,7 @@ fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
 
 /// In hexadecimal, so that no setting of the server changes its meaning.
 fn text_literal(text: &str) -> String {
-    let digits: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(text);
     if digits.is_empty() {
         "''".to_owned()
     } else {

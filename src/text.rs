@@ -1,0 +1,63 @@
+//! Small forms of text that every module may want.
+
+/// Words less like the wanted one than this are other words. Jaro-Winkler forgives a forgotten ending
+/// and swapped letters, and ranks equal starts first.
+const ALIKE: f64 = 0.7;
+
+/// The word that was probably meant; none when nothing is like it.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    alike(word, known).into_iter().next()
+}
+
+/// The words that may have been meant, the most likely one first.
+pub fn alike<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let form = |text: &str| text.to_lowercase().replace(['_', ' '], "-");
+    let word = form(word);
+    let likeness = |known: &'a str| (strsim::jaro_winkler(&word, &form(known)), known);
+    let mut alike: Vec<_> = known.into_iter().map(likeness).collect();
+    alike.retain(|(likeness, _)| *likeness > ALIKE);
+    alike.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    alike.into_iter().map(|(_, known)| known).collect()
+}
+
+/// Bytes in lower-case hexadecimal digits.
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("it is below 16");
+    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 15)];
+    bytes.as_ref().iter().flat_map(digits).collect()
+}
+
+/// `1 error`, `2 errors`.
+pub fn plural(count: u64, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{alike, hex, nearest, plural};
+
+    #[test]
+    fn a_slip_is_understood_and_another_word_is_not() {
+        assert_eq!(nearest("cassete", ["user", "cassette"]), Some("cassette"));
+        assert_eq!(nearest("Never_Saved", ["never-saved"]), Some("never-saved"));
+        assert_eq!(nearest("temperature", ["user", "cassette"]), None);
+        assert_eq!(nearest("", ["user"]), None);
+        assert_eq!(
+            alike("mesage", ["users", "messages", "message"]),
+            ["message", "messages"]
+        );
+    }
+
+    #[test]
+    fn bytes_are_two_digits_each() {
+        assert_eq!(hex([0, 0x0a, 0xff]), "000aff");
+        assert_eq!(hex([0_u8; 0]), "");
+    }
+
+    #[test]
+    fn one_has_no_s() {
+        assert_eq!(plural(1, "row"), "1 row");
+        assert_eq!(plural(0, "row"), "0 rows");
+    }
+}
