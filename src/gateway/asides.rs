@@ -1,7 +1,6 @@
 //! What a provider is asked besides answers: its models, embeddings, a count of tokens.
 
-use super::providers::{is_base, is_route};
-use super::routes::MODEL;
+use super::providers::{MODEL, is_base, is_route};
 use crate::model::Call;
 use axum::http::Method;
 use base64::Engine as _;

@@ -1,7 +1,7 @@
 //! The provider's paths.
 
 use super::matching::{Asked, Known};
-use super::providers::{Making, Provider};
+use super::providers::{MODEL, Making, Provider};
 use super::{Answer, Play, Reel, State, asides, matching, providers};
 use crate::model::{Call, ProviderCall};
 use axum::body::{Body, Bytes};
@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 /// What a title request and the like are answered: short, and telling where it came from.
 const EXTRA_ANSWER: &str = "Test chat";
-pub(super) const MODEL: &str = "chatctl";
 
 /// The largest body that is read: a conversation with some images in it.
 const LARGEST_BODY: usize = 64 << 20;

@@ -425,14 +425,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
         "a provider's row says how an answer of it is cut, and what is cut asks the row",
         &["gateway/answer", "gateway/cut", "gateway/providers"],
     ),
-    (
-        "the routes answer questions aside of a chat, with the model of the chats",
-        &["gateway/asides", "gateway/routes"],
-    ),
-    (
-        "a profile in a session file has a final marker, as the session has",
-        &["stream/session/parse", "stream/session/parse_profile"],
-    ),
 ];
 
 /// The modules of the program by their files: `a/b.rs` and `a/b/mod.rs` are both `a/b`.

@@ -16,6 +16,9 @@ use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
 
+/// The only model, whatever a request names.
+pub(super) const MODEL: &str = "chatctl";
+
 /// What an answer is made with.
 #[derive(Debug, Clone, Copy)]
 pub struct Making<'a> {

@@ -5,7 +5,7 @@ use super::reader::{Fields, Item, Origin, Outside, Place};
 use super::spoken::{Forms, MESSAGES};
 use super::template::Template;
 use super::validate::{Scope, at_most_one, json_path, not_empty, regex};
-use super::{FinalMarker, History, Login, Logs, Plays, Session, Turn, parse_profile, spoken};
+use super::{History, Login, Logs, Plays, Session, Turn, parse_profile, spoken};
 use crate::gateway::providers;
 use crate::source_error::{SourceError, listed, nearest, utf8};
 use crate::stream::cassette::{Cassette, Stamp};
@@ -51,14 +51,6 @@ const HISTORY: Place = Place {
         "request", "query", "headers", "json", "form", "body", "status", "messages", "role",
         "content",
     ],
-};
-const FINAL: Place = Place {
-    name: "[final]",
-    keys: &["data", "json", "event", "end"],
-};
-const FINAL_JSON: Place = Place {
-    name: "`json` of [final]",
-    keys: &["path", "equals"],
 };
 const LOGS: Place = Place {
     name: "[logs]",
@@ -149,7 +141,10 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         messages: forms,
         turns,
         history: history.transpose()?,
-        final_marker: top.get("final").map(|item| marker(&item)).transpose()?,
+        final_marker: top
+            .get("final")
+            .map(|item| parse_profile::marker(&item))
+            .transpose()?,
         logs: top
             .get("logs")
             .map_or(Ok(Logs::default()), |item| logs(&item))?,
@@ -324,35 +319,6 @@ fn history_of(
         messages: path("messages", "$[*]")?,
         role: path("role", "$.role")?,
         content: path("content", "$.content")?,
-    })
-}
-
-pub(super) fn marker(item: &Item<'_>) -> Result<FinalMarker, SourceError> {
-    let fields = item.table(&FINAL)?;
-    let item = at_most_one(&fields, FINAL.keys)?.ok_or_else(|| {
-        fields
-            .error("[final] says nothing")
-            .help("add one of `data`, `json`, `event`, `end`")
-    })?;
-    Ok(match item.name {
-        "data" => FinalMarker::Data(item.text()?.to_owned()),
-        "event" => FinalMarker::Event(not_empty(&item)?.to_owned()),
-        "json" => {
-            let fields = item.table(&FINAL_JSON)?;
-            let path = fields.require("path", "`path = \"$.type\"`")?;
-            let equals = fields.require("equals", "`equals = \"done\"`")?;
-            FinalMarker::Json {
-                path: json_path(&path)?,
-                equals: parse_profile::values(&equals)?,
-            }
-        }
-        _ => match item.text()? {
-            "body" => FinalMarker::End,
-            other => {
-                let error = item.error(format!("`{other}` is not an end of a stream"));
-                return Err(error.help("write `end = \"body\"`"));
-            }
-        },
     })
 }
 

@@ -1,10 +1,9 @@
 //! Reads a profile: a file of its own, or `[profile]` of a session.
 
 use super::FinalMarker;
-use super::parse::marker;
 use super::parse_request::scalar;
 use super::reader::{Fields, Item, Origin, Place};
-use super::validate::{json_path, not_empty};
+use super::validate::{at_most_one, json_path, not_empty};
 use crate::source_error::{SourceError, listed, nearest};
 use crate::stream::body::Framing;
 use crate::stream::declared::{Declared, Mode, Pick, Text, Tool, When};
@@ -38,6 +37,14 @@ const ERROR: Place = Place {
 const TOOL: Place = Place {
     name: "`tool`",
     keys: &["event", "when", "index", "name", "arguments"],
+};
+const FINAL: Place = Place {
+    name: "[final]",
+    keys: &["data", "json", "event", "end"],
+};
+const FINAL_JSON: Place = Place {
+    name: "`json` of [final]",
+    keys: &["path", "equals"],
 };
 const MODES: [(&str, Mode); 2] = [("delta", Mode::Delta), ("snapshot", Mode::Snapshot)];
 
@@ -109,6 +116,36 @@ fn profile(fields: &Fields<'_>) -> Result<Declared, SourceError> {
         error: picks(fields, "error", &ERROR)?,
         sequence: path(fields, "sequence")?,
         final_marker,
+    })
+}
+
+/// Reads what ends a stream: `final` of a profile or of a session.
+pub(super) fn marker(item: &Item<'_>) -> Result<FinalMarker, SourceError> {
+    let fields = item.table(&FINAL)?;
+    let item = at_most_one(&fields, FINAL.keys)?.ok_or_else(|| {
+        fields
+            .error("[final] says nothing")
+            .help("add one of `data`, `json`, `event`, `end`")
+    })?;
+    Ok(match item.name {
+        "data" => FinalMarker::Data(item.text()?.to_owned()),
+        "event" => FinalMarker::Event(not_empty(&item)?.to_owned()),
+        "json" => {
+            let fields = item.table(&FINAL_JSON)?;
+            let path = fields.require("path", "`path = \"$.type\"`")?;
+            let equals = fields.require("equals", "`equals = \"done\"`")?;
+            FinalMarker::Json {
+                path: json_path(&path)?,
+                equals: values(&equals)?,
+            }
+        }
+        _ => match item.text()? {
+            "body" => FinalMarker::End,
+            other => {
+                let error = item.error(format!("`{other}` is not an end of a stream"));
+                return Err(error.help("write `end = \"body\"`"));
+            }
+        },
     })
 }
 
@@ -209,7 +246,7 @@ fn when(fields: &Fields<'_>) -> Result<When, SourceError> {
 }
 
 /// A value, or a list of values of which each will do.
-pub(super) fn values(item: &Item<'_>) -> Result<Vec<Value>, SourceError> {
+fn values(item: &Item<'_>) -> Result<Vec<Value>, SourceError> {
     match item.value() {
         DeValue::Array(_) => item.items()?.iter().map(scalar).collect(),
         _ => Ok(vec![scalar(item)?]),
