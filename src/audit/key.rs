@@ -58,7 +58,7 @@ impl Key {
 
     /// What names the key without telling it: 16 hexadecimal digits.
     pub fn id(&self) -> String {
-        hex(&self.id_bytes())
+        hex(self.id_bytes())
     }
 
     /// The same, as 8 bytes.
@@ -148,7 +148,7 @@ fn create(path: &Path) -> Result<Key, Stop> {
         .permissions(fs::Permissions::from_mode(0o600))
         .tempfile_in(folder)
         .map_err(failed)?;
-    writeln!(file, "{}", hex(&bytes)).map_err(failed)?;
+    writeln!(file, "{}", hex(bytes)).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(Key(bytes)),

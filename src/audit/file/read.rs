@@ -142,7 +142,7 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     snapshot.header = header;
     snapshot.summary = footer.summary;
     snapshot.sections = footer.sections;
-    snapshot.id = hex(&last.tag);
+    snapshot.id = hex(last.tag);
     Ok(snapshot)
 }
 

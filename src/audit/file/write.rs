@@ -58,7 +58,7 @@ pub fn write(out: &mut dyn Write, header: &Header, parts: Parts, key: &Key) -> i
     frames.out.write_all(&number.to_le_bytes())?;
     frames.out.write_all(&END)?;
     frames.out.flush()?;
-    Ok(hex(&tag))
+    Ok(hex(tag))
 }
 
 struct Frames<'a> {

@@ -54,6 +54,6 @@ fn names(file: &Migration) -> Vec<String> {
 fn hashes(file: &Migration) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(&file.raw);
     [text.replace("\r\n", "\n"), text.into_owned()]
-        .map(|text| hex(&Sha256::digest(text.as_bytes())).into_bytes())
+        .map(|text| hex(Sha256::digest(text.as_bytes())).into_bytes())
         .to_vec()
 }
