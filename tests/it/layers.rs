@@ -398,22 +398,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "a reader opens its catalogue and its snapshots, and both decode through it",
-        &[
-            "db/mysql/query",
-            "db/mysql/reader",
-            "db/mysql/snapshot_read",
-        ],
-    ),
-    (
-        "the same of PostgreSQL",
-        &[
-            "db/postgres/catalog",
-            "db/postgres/reader",
-            "db/postgres/snapshot_read",
-        ],
-    ),
-    (
         "TLS is asked for on the wire, and what is on the wire may be in TLS",
         &["db/postgres/query/tls", "db/postgres/query/wire"],
     ),

@@ -140,9 +140,9 @@ fn every_check_of_the_audit_has_a_row() {
     let named = rows(audit::checks::ALL.iter().map(|check| check.code));
     let others = [
         "absent",
-        "cause_counts",
-        "check_context",
-        "first_seen",
+        "cause-counts",
+        "check-context",
+        "first-seen",
         "run",
     ];
     assert_eq!(files("src/audit/checks", &others), named);

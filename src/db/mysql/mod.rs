@@ -1,6 +1,7 @@
 //! MySQL and MariaDB.
 
 mod catalog;
+mod connection;
 mod error;
 mod evidence;
 mod query;
@@ -9,6 +10,7 @@ mod safety;
 mod sentinel;
 mod session;
 mod snapshot_read;
+mod values;
 
 pub(super) use session::open_copy;
 
@@ -26,6 +28,8 @@ pub(super) static BACKEND: Backend = Backend {
     },
     open_session: session::open,
     judge: |target, statements| {
-        Box::pin(async move { query::judged(target, &reader::options(target)?, &statements).await })
+        Box::pin(
+            async move { query::judged(target, &connection::options(target)?, &statements).await },
+        )
     },
 };

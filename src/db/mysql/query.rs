@@ -5,7 +5,7 @@
 //! No catalogue tells which functions have an effect: those that have are listed here, and those
 //! that were loaded into the server are refused.
 
-use super::reader::{is_binary, number};
+use super::values::{is_binary, number};
 use crate::db::query::{Failure, Named, Query, QueryOutput, Row, guard, no_expression, refused};
 use crate::db::{Target, server};
 use crate::model::Value;

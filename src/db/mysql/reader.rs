@@ -1,30 +1,15 @@
 //! Reading MySQL and MariaDB.
 
 use super::catalog::CATALOG;
+use super::connection::{options, schema};
 use super::error::write_error;
+use super::values::{cells, literal};
 use super::{query as queries, snapshot_read};
 use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
 use crate::model::{Cell, Table};
-use crate::text::hex;
-use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow, MySqlTypeInfo};
-use sqlx::{
-    Connection as _, Executor as _, MySqlConnection, MySqlPool, Row as _, SqlSafeStr as _, Type,
-    TypeInfo as _, ValueRef as _,
-};
+use sqlx::mysql::MySqlPoolOptions;
+use sqlx::{Connection as _, Executor as _, MySqlConnection, MySqlPool, Row as _, SqlSafeStr as _};
 use std::time::Duration;
-
-const COLUMNS: &str = "
-    SELECT c.table_name, c.column_name, c.column_type
-    FROM information_schema.columns c JOIN information_schema.tables t
-        ON t.table_schema = c.table_schema AND t.table_name = c.table_name
-    WHERE c.table_schema = database() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
-    ORDER BY c.table_name, c.ordinal_position";
-
-/// Apart from the columns: a view of the catalogue is slow to look up row by row.
-const KEYS: &str = "
-    SELECT table_name, column_name, constraint_name = 'PRIMARY', referenced_table_name
-    FROM information_schema.key_column_usage WHERE table_schema = database()
-    ORDER BY table_name, column_name, constraint_name";
 
 pub(super) struct MySql {
     target: Target,
@@ -88,14 +73,6 @@ fn settings(version: &str, limit: Duration) -> String {
     format!(
         "SET SESSION {bound}, SESSION lock_wait_timeout = {limit}; SET SESSION TRANSACTION READ ONLY"
     )
-}
-
-pub(super) fn options(target: &Target) -> anyhow::Result<MySqlConnectOptions> {
-    let options: MySqlConnectOptions = target
-        .secret_url()
-        .parse()
-        .map_err(|error| server::unusable(target, &error))?;
-    Ok(options.charset("utf8mb4"))
 }
 
 impl Db for MySql {
@@ -183,20 +160,6 @@ impl Db for MySql {
     }
 }
 
-/// The user's tables.
-pub(super) async fn schema(db: &dyn Db) -> anyhow::Result<Vec<Table>> {
-    let keys = db.rows(KEYS, &[]).await?;
-    let mut columns = db.rows(COLUMNS, &[]).await?;
-    for row in &mut columns {
-        let mine = keys.iter().filter(|key| key[..2] == row[..2]);
-        let key = mine.clone().any(|key| key[2] == Cell::Int(1));
-        let reference = mine.map(|key| &key[3]).find(|name| **name != Cell::Null);
-        row.push(Cell::Int(i64::from(key)));
-        row.push(reference.cloned().unwrap_or(Cell::Null));
-    }
-    Ok(server::tables(&columns))
-}
-
 struct MySqlWriter {
     connection: MySqlConnection,
 }
@@ -233,87 +196,4 @@ impl Writer for MySqlWriter {
             Ok(cells(&row)?.into_iter().next().unwrap_or(Cell::Null))
         })
     }
-}
-
-/// Texts in hexadecimal: whether a backslash escapes depends on the session's mode.
-pub(super) fn literal(cell: &Cell) -> anyhow::Result<String> {
-    Ok(match cell {
-        Cell::Null => "NULL".to_owned(),
-        Cell::Int(number) => number.to_string(),
-        Cell::Real(number) => {
-            anyhow::ensure!(number.is_finite(), "MySQL can't hold the number {number}");
-            format!("{number:e}")
-        }
-        Cell::Text(text) => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),
-        Cell::Blob(bytes) => format!("x'{}'", hex(bytes)),
-    })
-}
-
-/// How the text of a value is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Whole,
-    Real,
-    /// As a number, which is how it is written and compared; it comes as its bytes.
-    Bits,
-    Bytes,
-    Text,
-}
-
-/// By the type of a column; what has no kind of its own is the text that the server prints.
-pub(super) fn kind(info: &MySqlTypeInfo) -> Kind {
-    match info.name() {
-        "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "BOOLEAN" | "YEAR"
-        | "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED"
-        | "BIGINT UNSIGNED" => Kind::Whole,
-        "FLOAT" | "DOUBLE" => Kind::Real,
-        "BIT" => Kind::Bits,
-        "GEOMETRY" => Kind::Bytes,
-        _ if is_binary(info) => Kind::Bytes,
-        _ => Kind::Text,
-    }
-}
-
-pub(super) fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
-    (0..row.len())
-        .map(|index| {
-            let value = row.try_get_raw(index)?;
-            if value.is_null() {
-                return Ok(Cell::Null);
-            }
-            let kind = kind(&value.type_info());
-            let bytes: &[u8] = row.try_get_unchecked(index)?;
-            let text = || std::str::from_utf8(bytes);
-            Ok(match kind {
-                Kind::Whole => whole(text()?),
-                Kind::Real => Cell::Real(text()?.parse()?),
-                Kind::Bits => bits(bytes),
-                Kind::Bytes => Cell::Blob(bytes.to_vec()),
-                Kind::Text => Cell::Text(text()?.to_owned()),
-            })
-        })
-        .collect()
-}
-
-/// By the collation: by name, the driver takes a text that is compared byte by byte for a blob too.
-pub(super) fn is_binary(info: &MySqlTypeInfo) -> bool {
-    <[u8] as Type<sqlx::MySql>>::compatible(info) && !<str as Type<sqlx::MySql>>::compatible(info)
-}
-
-/// A number, or its text when it is beyond the range of one.
-fn whole(text: &str) -> Cell {
-    text.parse()
-        .map_or_else(|_| Cell::Text(text.to_owned()), Cell::Int)
-}
-
-/// A row of bits as the number that they write.
-pub(super) fn bits(bytes: &[u8]) -> Cell {
-    whole(&number(bytes).to_string())
-}
-
-/// The number of a BIT, which comes as its bytes.
-pub(super) fn number(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL.
 
 mod catalog;
+mod connection;
 mod error;
 mod evidence;
 mod query;
@@ -10,6 +11,7 @@ mod sentinel;
 mod session;
 mod snapshot_read;
 mod stretches;
+mod values;
 
 use super::{Backend, Db};
 use crate::sql::Dialect;

@@ -1,28 +1,15 @@
 //! Reading PostgreSQL.
 
 use super::catalog::CATALOG;
+use super::connection::{TABLES, options, reading};
 use super::error::write_error;
+use super::values::{cells, literal};
 use super::{query as queries, snapshot_read};
 use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
 use crate::model::{Cell, Table};
-use crate::text::hex;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
-use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool, Row as _, SqlSafeStr as _, TypeInfo as _,
-    ValueRef as _,
-};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, SqlSafeStr as _};
 use std::time::Duration;
-
-/// The tables of the schema that a bare name means; a partition's rows are its parent's.
-pub(super) const TABLES: &str = "
-    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)),
-        (SELECT f.relname FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid
-            WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attnum = ANY (k.conkey) ORDER BY k.oid LIMIT 1)
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-    ORDER BY c.relname, a.attnum";
 
 pub(super) struct Postgres {
     target: Target,
@@ -42,38 +29,6 @@ impl Postgres {
             readers: pool.connect_lazy_with(options),
         })
     }
-}
-
-/// What the URL says of a connection.
-pub(super) fn from_url(target: &Target) -> anyhow::Result<PgConnectOptions> {
-    let options: PgConnectOptions = target
-        .secret_url()
-        .parse()
-        .map_err(|error| server::unusable(target, &error))?;
-    Ok(match target.search_path() {
-        Some(path) => options.options([("search_path", path)]),
-        None => options,
-    })
-}
-
-fn options(target: &Target) -> anyhow::Result<PgConnectOptions> {
-    let options = from_url(target)?;
-    Ok(options
-        .application_name("chatctl")
-        // Literals are written for it.
-        .options([("standard_conforming_strings", "on")]))
-}
-
-/// The settings of a connection that only reads, and no statement longer than `limit`.
-pub(super) fn reading(target: &Target, limit: Duration) -> anyhow::Result<PgConnectOptions> {
-    let limit = format!("{}ms", limit.as_millis().max(1));
-    Ok(options(target)?.options([
-        ("default_transaction_read_only", "on"),
-        ("statement_timeout", limit.as_str()),
-        // What a value reads like must not depend on the settings of a role or a database.
-        ("bytea_output", "hex"),
-        ("intervalstyle", "postgres"),
-    ]))
 }
 
 /// Refuses statements that could do more than read, without running them.
@@ -142,19 +97,6 @@ impl Db for Postgres {
     }
 }
 
-/// The rows that a statement gives on a connection.
-pub(super) async fn rows(
-    connection: &mut PgConnection,
-    sql: &str,
-) -> anyhow::Result<Vec<Vec<Cell>>> {
-    if server::may_be_several(sql) {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned()).into_sql_str();
-        (&mut *connection).prepare(sql).await?;
-    }
-    let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
-    sql.fetch_all(connection).await?.iter().map(cells).collect()
-}
-
 struct PostgresWriter {
     connection: PgConnection,
 }
@@ -191,40 +133,4 @@ impl Writer for PostgresWriter {
             Ok(cells(&row)?.into_iter().next().unwrap_or(Cell::Null))
         })
     }
-}
-
-pub(super) fn literal(cell: &Cell) -> anyhow::Result<String> {
-    Ok(match cell {
-        Cell::Null => "NULL".to_owned(),
-        Cell::Int(number) => format!("'{number}'::int8"),
-        Cell::Real(number) => format!("'{number}'::float8"),
-        Cell::Text(text) => {
-            anyhow::ensure!(
-                !text.contains('\0'),
-                "PostgreSQL can't hold a NUL character in a text"
-            );
-            format!("'{}'", text.replace('\'', "''"))
-        }
-        Cell::Blob(bytes) => format!("'\\x{}'::bytea", hex(bytes)),
-    })
-}
-
-/// By the type of each column; what has no kind of its own is the text that the server prints.
-fn cells(row: &PgRow) -> anyhow::Result<Vec<Cell>> {
-    (0..row.len())
-        .map(|index| {
-            let value = row.try_get_raw(index)?;
-            if value.is_null() {
-                return Ok(Cell::Null);
-            }
-            let text = || value.as_str().map_err(anyhow::Error::from_boxed);
-            Ok(match value.type_info().name() {
-                "BOOL" => Cell::Int(i64::from(text()? == "t")),
-                "INT2" | "INT4" | "INT8" | "OID" => Cell::Int(text()?.parse()?),
-                "FLOAT4" | "FLOAT8" => Cell::Real(text()?.parse()?),
-                "BYTEA" => Cell::Blob(row.try_get_unchecked(index)?),
-                _ => Cell::Text(text()?.to_owned()),
-            })
-        })
-        .collect()
 }

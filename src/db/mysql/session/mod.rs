@@ -8,8 +8,8 @@ mod sameness;
 mod schema;
 
 use super::catalog::quote as quoted;
+use super::connection::options;
 use super::error::{UNSUPPORTED, failed, number};
-use super::reader::options;
 use crate::db::session::{
     Copied, Failed, Interrupter, Measure, Missing, Object, Session, Waits, by_counts, numbers,
 };

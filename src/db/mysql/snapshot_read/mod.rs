@@ -4,8 +4,8 @@
 mod hold;
 
 use super::catalog::{CATALOG, quote};
-use super::reader::Kind;
-use super::{error, reader as base};
+use super::values::Kind;
+use super::{connection, error, values};
 use crate::db::snapshot_read::{Moment, SnapshotRead, over, reads_only, redefined, too_long};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, CellRef, Table};
@@ -33,7 +33,8 @@ struct MySql {
 }
 
 async fn connect(target: &Target, limit: Duration) -> anyhow::Result<MySqlConnection> {
-    let mut connection: MySqlConnection = server::connect(target, &base::options(target)?).await?;
+    let mut connection: MySqlConnection =
+        server::connect(target, &connection::options(target)?).await?;
     let version = rows(&mut connection, "SELECT version()").await?;
     let bound = if version[0][0].to_string().contains("MariaDB") {
         format!("max_statement_time = {}", limit.as_secs_f64())
@@ -60,7 +61,7 @@ async fn rows(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<Vec
     alone(connection, sql).await?;
     let sql = sqlx::raw_sql(AssertSqlSafe(sql));
     let rows = sql.fetch_all(connection).await?;
-    rows.iter().map(base::cells).collect()
+    rows.iter().map(values::cells).collect()
 }
 
 /// Fails if it is more than one statement: the protocol for prepared ones takes no more.
@@ -207,12 +208,12 @@ impl Db for MySql {
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
-        Box::pin(base::schema(self))
+        Box::pin(connection::schema(self))
     }
 
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
         Box::pin(self.with(async move |mut connection| {
-            let sql = server::inlined(sql, args, base::literal)?;
+            let sql = server::inlined(sql, args, values::literal)?;
             let rows = rows(&mut connection, &sql).await?;
             Ok((connection, rows))
         }))
@@ -220,7 +221,7 @@ impl Db for MySql {
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
         Box::pin(self.with(async move |mut connection| {
-            let sql = server::inlined(sql, args, base::literal)?;
+            let sql = server::inlined(sql, args, values::literal)?;
             read(&mut connection, &sql, each).await?;
             Ok((connection, ()))
         }))
@@ -254,7 +255,7 @@ pub(super) async fn scan(
     args: &[Cell],
     each: Each<'_>,
 ) -> anyhow::Result<()> {
-    let sql = server::inlined(sql, args, base::literal)?;
+    let sql = server::inlined(sql, args, values::literal)?;
     // Zero is for ever.
     let mut connection = connect(target, Duration::ZERO).await?;
     let done = read(&mut connection, &sql, each).await;
@@ -270,7 +271,7 @@ async fn read(connection: &mut MySqlConnection, sql: &str, each: Each<'_>) -> an
         if kinds.is_empty() {
             let infos = (0..row.len()).map(|index| row.try_get_raw(index));
             kinds = infos
-                .map(|value| Ok(base::kind(&value?.type_info())))
+                .map(|value| Ok(values::kind(&value?.type_info())))
                 .collect::<anyhow::Result<_>>()?;
         }
         let values: Vec<_> = (0..row.len())
@@ -300,7 +301,7 @@ fn bytes(row: &MySqlRow, index: usize) -> anyhow::Result<Option<&[u8]>> {
 fn owned((kind, value): (&Kind, &Option<&[u8]>)) -> Option<Cell> {
     let bytes = (*value)?;
     match kind {
-        Kind::Bits => Some(base::bits(bytes)),
+        Kind::Bits => Some(values::bits(bytes)),
         Kind::Text if std::str::from_utf8(bytes).is_err() => {
             Some(Cell::Text(String::from_utf8_lossy(bytes).into_owned()))
         }

@@ -8,8 +8,8 @@ mod read;
 mod schema;
 mod settings;
 
+use super::connection;
 use super::error::failed;
-use super::reader;
 use crate::db::catalog::quoted;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
@@ -69,7 +69,7 @@ struct Postgres {
 impl Postgres {
     fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
         let runtime = Handle::current();
-        let mut options = reader::from_url(target)?
+        let mut options = connection::from_url(target)?
             .application_name("chatctl")
             .options([
                 ("lock_timeout", waits.lock.as_millis().to_string()),

@@ -1,6 +1,6 @@
 //! Several views of one moment, and stretches of a table for each of them to read.
 
-use super::{BEGIN, FILES, NOW, Postgres, Sorts, Variant, base, code, connect, unlocked};
+use super::{BEGIN, FILES, NOW, Postgres, Sorts, Variant, code, connect, connection, unlocked};
 use crate::db::Db;
 use crate::model::Cell;
 use crate::stop::Stop;
@@ -54,11 +54,11 @@ async fn another(first: &Postgres, begin: &str) -> anyhow::Result<Postgres> {
             _ => unlocked(&target, error),
         });
     }
-    let at = base::rows(&mut connection, NOW).await?;
+    let at = connection::rows(&mut connection, NOW).await?;
     if at[0][0].text() != first.moment.snapshot.as_deref() {
         return Err(elsewhere(first).into());
     }
-    let files = base::rows(&mut connection, FILES).await?;
+    let files = connection::rows(&mut connection, FILES).await?;
     Ok(Postgres {
         target,
         reader: Mutex::new(Some(connection)),

@@ -8,7 +8,7 @@ mod variant;
 
 use super::catalog::CATALOG;
 use super::error::{CONFLICT, LOCKED};
-use super::reader as base;
+use super::{connection, values};
 use crate::db::snapshot_read::{Log, Moment, SnapshotRead, over, reads_only, redefined, too_long};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
@@ -64,7 +64,7 @@ async fn connect(target: &Target, limit: Duration, sorts: Sorts) -> anyhow::Resu
     let idle = format!("{}ms", limit.as_millis());
     let wait = format!("{}ms", server::READ.as_millis());
     let sort = if sorts == Sorts::Yes { "on" } else { "off" };
-    let options = base::reading(target, limit)?.options([
+    let options = connection::reading(target, limit)?.options([
         ("enable_sort", sort),
         // Sums of many conversations fit into it; else the rows would be read in an index's order,
         // from here and there.
@@ -107,7 +107,7 @@ async fn one(
 ) -> anyhow::Result<(Postgres, String, Variant)> {
     let deadline = Instant::now() + limit;
     let mut connection = connect(&target, limit, Sorts::Yes).await?;
-    let who = base::rows(&mut connection, variant::WHO).await?;
+    let who = connection::rows(&mut connection, variant::WHO).await?;
     let version = who[0][0].text().unwrap_or_default();
     let kin = Variant::of(version, who[0][1] != Cell::Int(0));
     let mut warnings: Vec<_> = kin.said(&target, version)?.into_iter().collect();
@@ -116,7 +116,7 @@ async fn one(
     let mut lock = String::new();
     for attempt in 0.. {
         // Before the transaction, for the first SELECT in it fixes the moment.
-        let there = base::rows(&mut connection, base::TABLES).await?;
+        let there = connection::rows(&mut connection, connection::TABLES).await?;
         let names = server::tables(&there).into_iter().map(|table| table.name);
         let wanted: Vec<_> = names
             .filter(|name| tables.is_empty() || tables.contains(name))
@@ -137,8 +137,8 @@ async fn one(
             Err(error) => return Err(unlocked(&target, error)),
         }
     }
-    let at = base::rows(&mut connection, NOW).await?;
-    let files = base::rows(&mut connection, FILES).await?;
+    let at = connection::rows(&mut connection, NOW).await?;
+    let files = connection::rows(&mut connection, FILES).await?;
     let log = match from {
         Some((from, standby)) => Some(Log {
             from,
@@ -224,13 +224,13 @@ impl Db for Postgres {
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
-        Box::pin(async move { Ok(server::tables(&self.rows(base::TABLES, &[]).await?)) })
+        Box::pin(async move { Ok(server::tables(&self.rows(connection::TABLES, &[]).await?)) })
     }
 
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
         Box::pin(self.with(async move |mut connection| {
-            let sql = server::inlined(sql, args, base::literal)?;
-            let rows = base::rows(&mut connection, &sql).await;
+            let sql = server::inlined(sql, args, values::literal)?;
+            let rows = connection::rows(&mut connection, &sql).await;
             let rows = rows.map_err(|error| server::failed(&self.target, error))?;
             Ok((connection, rows))
         }))
@@ -238,7 +238,7 @@ impl Db for Postgres {
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
         Box::pin(self.with(async move |mut connection| {
-            let sql = server::inlined(sql, args, base::literal)?;
+            let sql = server::inlined(sql, args, values::literal)?;
             copy(&self.target, &mut connection, &sql, each, Rest::Read).await?;
             Ok((connection, ()))
         }))
@@ -282,7 +282,7 @@ pub(super) async fn scan(
     args: &[Cell],
     each: Each<'_>,
 ) -> anyhow::Result<()> {
-    let sql = server::inlined(sql, args, base::literal)?;
+    let sql = server::inlined(sql, args, values::literal)?;
     let mut connection = connect(target, Duration::ZERO, Sorts::No).await?;
     copy(target, &mut connection, &sql, each, Rest::Leave).await
 }
