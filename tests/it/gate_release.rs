@@ -71,14 +71,13 @@ fn until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
 /// The session's server holds its answer back while the gate is closed, so the gate stays closed
 /// for the whole hold.
 fn closed(chat: &Chat) -> Child {
-    let child = closed_by(chat, "raw-locks");
-    assert!(helper(&chat.database()).is_some(), "no gate was opened");
-    child
+    let database = chat.database();
+    closed_by(chat, "raw-locks", || helper(&database).is_some())
 }
 
-/// The same with this gate. At the system call a save of the server keeps the store locked while its
+/// The same with this gate, once it is there. At the system call a save of the server keeps the store locked while its
 /// commit is withheld.
-fn closed_by(chat: &Chat, gate: &str) -> Child {
+fn closed_by(chat: &Chat, gate: &str, is_there: impl Fn() -> bool) -> Child {
     let hold = format!("{MAX_HOLD}ms");
     let child = chat
         .verify()
@@ -98,7 +97,7 @@ fn closed_by(chat: &Chat, gate: &str) -> Child {
         .unwrap();
     let database = chat.database();
     let is_locked = || {
-        database.exists() && !write(&database, Duration::ZERO) && {
+        is_there() && database.exists() && !write(&database, Duration::ZERO) && {
             // A save of the server may be under way for a moment, also without a gate.
             std::thread::sleep(Duration::from_millis(300));
             !write(&database, Duration::ZERO)
@@ -291,7 +290,7 @@ fn a_commit_withheld_at_its_system_call_does_not_stay() {
         ("wal", Signal::SIGSTOP),
     ] {
         let chat = Chat::new("correct").stack("sync").journal(journal);
-        let mut child = closed_by(&chat, "syscalls");
+        let mut child = closed_by(&chat, "syscalls", || true);
         let pid = Pid::from_raw(child.id() as i32);
         kill(pid, signal).unwrap();
         let patience = match signal {
@@ -326,7 +325,7 @@ fn tracer(chat: &Chat) -> Option<Pid> {
 fn a_lost_tracer_proves_nothing() {
     for signal in [Signal::SIGKILL, Signal::SIGSTOP] {
         let chat = Chat::new("correct").stack("sync");
-        let mut child = closed_by(&chat, "syscalls");
+        let mut child = closed_by(&chat, "syscalls", || true);
         kill(tracer(&chat).unwrap(), signal).unwrap();
         let mut status = None;
         until(Duration::from_secs(60), || {
