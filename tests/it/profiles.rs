@@ -8,8 +8,8 @@ use chatctl::stream::profiles::Profile;
 use chatctl::stream::session::parse_profile;
 use chatctl::stream::{profiles, turn};
 use serde_json::Value;
-use std::fs;
 use std::time::Duration;
+use std::{fs, thread};
 
 const TEXT: &str = "Grüße, buy milk\n";
 /// Profiles that have code of their own, and tests beside it.
@@ -141,10 +141,22 @@ fn told_apart(options: &[&str], late: &str, arguments: &[&str]) {
     assert_eq!(exit, 1);
 }
 
+/// Does this with each, a few at a time: most of a verification is waiting.
+fn side_by_side<T: Copy + Send>(all: &[T], check: impl Fn(T) + Sync) {
+    for few in all.chunks(4) {
+        thread::scope(|scope| {
+            for one in few {
+                let (one, check) = (*one, &check);
+                scope.spawn(move || check(one));
+            }
+        });
+    }
+}
+
 #[test]
 fn every_profile_tells_a_right_server_from_a_wrong_one() {
-    let _turn = Turn::alone();
-    for profile in files() {
+    let _turn = Turn::shared();
+    side_by_side(&files().collect::<Vec<_>>(), |profile| {
         let late = if profile.marker() == FinalMarker::End {
             "ended"
         } else {
@@ -152,22 +164,22 @@ fn every_profile_tells_a_right_server_from_a_wrong_one() {
         };
         let wire = ["--wire", profile.name];
         told_apart(&wire, late, &["--profile", profile.name]);
-    }
+    });
 }
 
 /// Whatever the server speaks to its provider, the gateway withholds the end of the answer.
 #[test]
 fn every_provider_tells_a_right_server_from_a_wrong_one() {
-    let _turn = Turn::alone();
-    for provider in providers::ALL {
+    let _turn = Turn::shared();
+    side_by_side(&providers::ALL.iter().collect::<Vec<_>>(), |provider| {
         told_apart(&["--provider", provider.name], "300", &[]);
-    }
+    });
 }
 
 /// The session of docs/profiles.md.
 #[test]
 fn the_documented_profile_runs() {
-    let _turn = Turn::alone();
+    let _turn = Turn::shared();
     let page = fs::read_to_string(root().join("docs/profiles.md")).unwrap();
     let block = page.split("```toml\n").nth(1).unwrap();
     let profile = block.split("```").next().unwrap();
