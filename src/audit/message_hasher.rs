@@ -178,7 +178,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn leaf(message: &StoredMessage) -> String {
-        hex(&MessageHasher::new(&Key::new([7; 32])).digest(message).1)
+        hex(MessageHasher::new(&Key::new([7; 32])).digest(message).1)
     }
 
     fn message() -> StoredMessage {
@@ -204,11 +204,11 @@ mod tests {
         let digests = [
             leaf(&message()),
             leaf(&StoredMessage::new("", Role::User, "")),
-            hex(&entry.conversation.0),
-            hex(&entry.message.0),
-            hex(&entry.content.to_le_bytes()),
-            hex(&entry.parent.to_le_bytes()),
-            hex(&entry.place.to_le_bytes()),
+            hex(entry.conversation.0),
+            hex(entry.message.0),
+            hex(entry.content.to_le_bytes()),
+            hex(entry.parent.to_le_bytes()),
+            hex(entry.place.to_le_bytes()),
             Key::new([7; 32]).id(),
         ];
         assert_eq!(
@@ -269,7 +269,7 @@ mod tests {
             .collect();
         assert_eq!(leaves.len(), changes.len());
         let other = MessageHasher::new(&Key::new([8; 32])).digest(&message()).1;
-        assert_ne!(hex(&other), leaf(&message()), "the key matters");
+        assert_ne!(hex(other), leaf(&message()), "the key matters");
     }
 
     #[test]

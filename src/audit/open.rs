@@ -295,7 +295,7 @@ mod tests {
         open.put(&mut bytes);
         assert_eq!(Open::get(&bytes), open);
         assert_eq!(
-            hex(&bytes),
+            hex(bytes),
             "d019732e24026910f21e58912bd52fdf19416a65cfbe3baa885c6cbe77b7452500000000000000000000000000\
              000000c5575c3e20947f95fe4bd35a0c7c20af00401e18240a0600010c0000000103"
         );
