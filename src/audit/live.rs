@@ -23,7 +23,7 @@ pub struct Live {
     /// The view.
     pub db: Box<dyn SnapshotRead>,
     /// Further views of the same moment, which share the messages with it.
-    beside: Vec<Box<dyn SnapshotRead>>,
+    further: Vec<Box<dyn SnapshotRead>>,
     /// What of the messages each view reads, the first one's first; empty where that is all of them.
     ranges: Vec<Range>,
     /// Why the messages are in one range although more were asked for.
@@ -66,25 +66,25 @@ impl Live {
         limit: Duration,
         ranges: usize,
     ) -> anyhow::Result<Self> {
-        let mut beside = db::open_several_snapshot_reads(target, &[], limit, ranges).await?;
-        let db = beside.remove(0);
+        let mut further = db::open_several_snapshot_reads(target, &[], limit, ranges).await?;
+        let db = further.remove(0);
         let taken = clock::calendar();
         let schema = db.schema().await?;
         let mapping = store::choose(db.as_ref(), declared, &schema).await?;
         let tables = mapping.table_names();
         let evidence = evidence::take(db.as_ref(), &tables, Depth::Catalog).await?;
-        let (ranges, whole) = if beside.is_empty() {
+        let (ranges, whole) = if further.is_empty() {
             (Vec::new(), None)
         } else {
-            match store::split(db.as_ref(), &mapping, beside.len() + 1).await? {
+            match store::split(db.as_ref(), &mapping, further.len() + 1).await? {
                 Split::Ranges(ranges) => (ranges, None),
                 Split::Whole(why) => (Vec::new(), Some(why)),
             }
         };
-        beside.truncate(ranges.len().saturating_sub(1));
+        further.truncate(ranges.len().saturating_sub(1));
         Ok(Self {
             db,
-            beside,
+            further,
             ranges,
             whole,
             mapping,
@@ -123,7 +123,7 @@ impl Live {
 
     fn views(&self) -> impl Iterator<Item = &dyn SnapshotRead> {
         std::iter::once(&self.db)
-            .chain(&self.beside)
+            .chain(&self.further)
             .map(AsRef::as_ref)
     }
 

@@ -113,7 +113,7 @@ fn is_stopped(process: Pid) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else {
         return !cfg!(target_os = "linux");
     };
-    // The state is behind the name, which stands in brackets and may hold any character.
+    // The state follows the name, which is in brackets and may hold any character.
     let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
     state.is_some_and(|state| state.starts_with(['T', 't']))
 }

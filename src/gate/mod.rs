@@ -124,7 +124,7 @@ pub struct Answers<'a> {
     pub table: &'a str,
     /// The column that holds their text.
     pub column: &'a str,
-    /// What stands in each of them, and in no other text.
+    /// A text that each of them contains, and no other text does.
     pub mark: &'a str,
 }
 

@@ -228,7 +228,7 @@ fn line(value: &serde_json::Value) -> String {
 }
 
 /// JSON escapes C0 but lets C1, DEL and direction overrides through to a terminal.
-/// They can stand only inside strings, where `\uXXXX` means the same character.
+/// They occur only inside strings, where `\uXXXX` means the same character.
 pub(super) fn terminal_safe(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for char in json.chars() {

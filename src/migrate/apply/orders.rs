@@ -1,4 +1,4 @@
-//! What a run is told to do.
+//! Options of a run.
 
 use crate::clock;
 use crate::db::{Door, Session, Target};

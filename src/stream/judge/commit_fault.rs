@@ -1,6 +1,6 @@
 //! What a turn shows whose commit was made to fail, was lost, or took long. Pure.
 //!
-//! The client was told one thing, and the store holds another: the two have to agree. A final marker
+//! What the client received and what the store holds have to agree. A final marker
 //! promises exactly one stored answer. Where the commit was lost after it was done, a second attempt
 //! must not store the answer a second time.
 

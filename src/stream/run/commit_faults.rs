@@ -1,4 +1,4 @@
-//! Faults at the very commit that carries the answer: what the client is told, against what the
+//! Faults at the very commit that carries the answer: what the client received, against what the
 //! store holds.
 
 use super::case::Moments;
@@ -255,7 +255,7 @@ impl Stage<'_> {
         broken
     }
 
-    /// The finding of a turn in which the client was told otherwise than the store shows.
+    /// The finding of a turn in which the client received something else than the store shows.
     fn wrong(
         &self,
         fault: CommitFault,

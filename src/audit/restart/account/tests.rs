@@ -208,7 +208,7 @@ fn a_page_is_no_loss() {
     let told = [turn(1, true), turn(2, true), turn(3, false)];
     let moved = [&ALL[2..], &["ask [u3]", "say"]].concat();
     assert_eq!(shown(&told, ALL, &moved, false), ["(history-differs)"]);
-    // What was told last and is not shown is not a page that ends early.
+    // A last answer that the history lacks is a loss, not a page that ends early.
     let told = [turn(1, true), turn(2, true), turn(3, true)];
     assert_eq!(shown(&told, ALL, ALL, false), ["message-lost-on-kill"]);
     // Neither is what is wrong in the middle, nor what was shown before and is no more.
