@@ -127,6 +127,17 @@ async fn withheld(gate: &mut Syscalls) -> Withheld {
         .unwrap()
 }
 
+/// Returns when a thread waits for the lock of the store.
+async fn one_waits_in_store(gate: &mut Syscalls) {
+    let mut changes = gate.changes();
+    while gate.waiting_in_store().await.unwrap().is_empty() {
+        tokio::time::timeout(Duration::from_secs(20), changes.changed())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
 async fn is_waiting<T>(task: &mut JoinHandle<T>) -> bool {
     tokio::time::timeout(Duration::from_millis(200), task)
         .await
@@ -178,20 +189,25 @@ fn a_second_writer_waits_without_losing_its_patience_and_may_go_first() {
         ] {
             let mut writer = Writer::start("wal", more).await;
             let mut gate = writer.gate();
-            gate.close(hold("nonce-1", order)).await.unwrap();
+            let patience = Duration::from_secs(10);
+            let hold = Hold {
+                nonce: "nonce-1",
+                order,
+                patience,
+            };
+            gate.close(hold).await.unwrap();
             let save = writer.ask("/save", "nonce-1");
-            // The second one comes while the first has the lock, or lets it pass.
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            // The second one comes when the first has the lock, or waits for another to pass.
+            match order {
+                Order::Arrival => {
+                    withheld(&mut gate).await;
+                }
+                Order::SecondFirst => one_waits_in_store(&mut gate).await,
+            }
             let other = writer.ask("/save", "other");
             let commit = withheld(&mut gate).await;
             assert_eq!(commit.carries == Carries::Answer, first == "nonce-1");
-            let mut changes = gate.changes();
-            while gate.waiting_in_store().await.unwrap().is_empty() {
-                tokio::time::timeout(Duration::from_secs(10), changes.changed())
-                    .await
-                    .unwrap()
-                    .unwrap();
-            }
+            one_waits_in_store(&mut gate).await;
             gate.pass(commit.id).await.unwrap();
             assert_eq!(writer.rows(), [first]);
             gate.answer(commit.id).await.unwrap();
