@@ -235,7 +235,7 @@ on_each_backend! { each_finding_has_time_user_and_title }
 const TITLED: [&str; 3] = [
     "CREATE TABLE conversation (id BIGINT PRIMARY KEY, title VARCHAR(200), owner VARCHAR(200))",
     "CREATE TABLE message (id BIGINT PRIMARY KEY, conversation_id BIGINT, role VARCHAR(20), content VARCHAR(200), created_at VARCHAR(40))",
-    "INSERT INTO conversation VALUES (1, 'Trip to \"Rome\", soon', 'ada'), (2, NULL, 'bob')",
+    "INSERT INTO conversation VALUES (1, 'Trip to \"Rome\", soon', 'olga'), (2, NULL, 'bob')",
 ];
 
 async fn each_finding_has_time_user_and_title(store: &Store) {
@@ -282,14 +282,14 @@ async fn each_finding_has_time_user_and_title(store: &Store) {
             "cause": "no-row",
             "conversation": "1",
             "title": "Trip to \"Rome\", soon",
-            "user": "ada",
+            "user": "olga",
             "message": "1",
             "time": "2026-01-01T10:00:00.000Z",
         })
     );
     assert_eq!(finding["rows"].as_array().unwrap().len(), 5, "--examples");
     let fact = finding["evidence"][0]["fact"].as_str().unwrap();
-    let expected = "2026-01-01T10:00:00.000Z, user `ada`, conversation `1` \"Trip to \"Rome\", soon\", message `1`";
+    let expected = "2026-01-01T10:00:00.000Z, user `olga`, conversation `1` \"Trip to \"Rome\", soon\", message `1`";
     assert_eq!(fact, expected);
 
     // Every one has a row where rows are asked for.
@@ -302,7 +302,7 @@ async fn each_finding_has_time_user_and_title(store: &Store) {
     assert_eq!(
         lines.next(),
         Some(
-            "warning,unanswered-turn,no-row,1,\"Trip to \"\"Rome\"\", soon\",ada,1,2026-01-01T10:00:00.000Z,"
+            "warning,unanswered-turn,no-row,1,\"Trip to \"\"Rome\"\", soon\",olga,1,2026-01-01T10:00:00.000Z,"
         )
     );
     assert_eq!(
@@ -321,13 +321,13 @@ async fn each_finding_has_time_user_and_title(store: &Store) {
     assert_eq!(rows[0]["code"], "unanswered-turn");
     assert_eq!(
         (&rows[0]["user"], &rows[0]["severity"]),
-        (&"ada".into(), &"warning".into())
+        (&"olga".into(), &"warning".into())
     );
 
     // Nothing that users wrote or are called is told where it is to be hidden.
     for format in ["human", "json", "jsonl", "csv"] {
         let told = check(&["--format", format, "--redact"]);
-        for hidden in ["Rome", "ada", "bob"] {
+        for hidden in ["Rome", "olga", "bob"] {
             assert!(!told.contains(hidden), "{format}: {told}");
         }
     }
