@@ -4,7 +4,7 @@ use super::{Wanted, duration};
 use crate::config::Config;
 use crate::db::Target;
 use crate::gate;
-use crate::gate::{CommitFault, FaultPlace};
+use crate::gate::{CommitFault, FaultPlace, How, Kind};
 use crate::stop::Stop;
 use crate::stream::run::{LEAST_HOLD, Options, Proof, Require};
 use clap::ValueEnum as _;
@@ -36,6 +36,9 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
         "auto" => Some(None),
         text => duration(text).map(Some),
     })?;
+    let gate = config.parsed("gate", wanted.gate.as_deref(), |name| {
+        gate::ALL.iter().find(|kind| kind.name == name)
+    })?;
     let patterns = config.forbid.iter().map(|pattern| {
         regex::Regex::new(pattern).map_err(|error| {
             Stop::usage(format!(
@@ -46,14 +49,9 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
     Ok(Options {
         proof,
         require,
-        faults: faults(wanted, config, (proof, target))?,
+        faults: faults(wanted, config, (proof, gate, target))?,
         allow_gate: wanted.allow_gate,
-        gate: config.parsed("gate", wanted.gate.as_deref(), |name| {
-            gate::ALL
-                .iter()
-                .find(|kind| kind.name == name)
-                .map(|kind| kind.name.to_owned())
-        })?,
+        gate: gate.map(|kind| kind.name.to_owned()),
         trials: config
             .parsed("trials", wanted.trials.as_deref(), |text| {
                 text.parse().ok().filter(|trials| *trials >= 3)
@@ -89,7 +87,7 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
 fn faults(
     wanted: &Wanted,
     config: &Config,
-    (proof, target): (Proof, &Target),
+    (proof, gate, target): (Proof, Option<&Kind>, &Target),
 ) -> anyhow::Result<Vec<CommitFault>> {
     let listed = |text: &str| {
         let names = text.split(',').filter(|name| !name.is_empty());
@@ -132,6 +130,15 @@ fn faults(
             .hint(instead)
             .into());
         }
+    }
+    if let Some(gate) = gate.filter(|gate| matches!(gate.how, How::Lock(_))) {
+        return Err(Stop::usage(format!(
+            "--fault {} can't be made by gate {}: it locks the store and withholds no commit",
+            first.name(),
+            gate.name
+        ))
+        .hint("leave --gate out; faults need the gate proxy, or syscalls with --start on Linux")
+        .into());
     }
     Ok(faults)
 }
