@@ -2,11 +2,13 @@
 
 use super::sse::{Decoder, Item, MAX_LINE, SseError};
 use crate::model::Frame;
+use memchr::memmem;
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The framing of a response.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Framing {
     /// Server-sent events.
     #[default]
@@ -17,16 +19,29 @@ pub enum Framing {
     JsonSeq,
     /// JSON texts over several lines, each up to a blank line.
     JsonBlocks,
+    /// A name, a colon and a JSON value a line.
+    PrefixLines,
+    /// Texts, each up to this one.
+    Delimited(Arc<str>),
 }
 
 impl Framing {
-    /// Each with its name in a profile.
-    pub const ALL: [(&'static str, Self); 4] = [
+    /// Those that a name says, each with its name in a profile.
+    pub const NAMED: [(&'static str, Self); 5] = [
         ("sse", Self::Sse),
         ("ndjson", Self::Ndjson),
         ("json-seq", Self::JsonSeq),
         ("json-blocks", Self::JsonBlocks),
+        ("prefix-lines", Self::PrefixLines),
     ];
+
+    /// Whether its events have names.
+    pub const fn has_names(&self) -> bool {
+        match self {
+            Self::Sse | Self::PrefixLines => true,
+            Self::Ndjson | Self::JsonSeq | Self::JsonBlocks | Self::Delimited(_) => false,
+        }
+    }
 }
 
 /// Decodes one response body. A frame of a framing without names is named `message`.
@@ -39,11 +54,15 @@ pub enum Body {
 
 impl Body {
     /// A decoder at the start of a response.
-    pub fn new(framing: Framing) -> Self {
+    pub fn new(framing: &Framing) -> Self {
         match framing {
             Framing::Sse => Self::Sse(Box::default()),
             Framing::Ndjson | Framing::JsonSeq => Self::Texts(Texts::new(End::Line)),
             Framing::JsonBlocks => Self::Texts(Texts::new(End::BlankLine)),
+            Framing::PrefixLines => Self::Texts(Texts::new(End::NamedLine)),
+            Framing::Delimited(delimiter) => {
+                Self::Texts(Texts::new(End::Delimiter(Arc::clone(delimiter))))
+            }
         }
     }
 
@@ -71,10 +90,13 @@ impl Body {
 }
 
 /// What ends a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
     Line,
+    /// A line, which begins with the name of its event.
+    NamedLine,
     BlankLine,
+    Delimiter(Arc<str>),
 }
 
 /// Texts that follow each other.
@@ -82,7 +104,7 @@ pub struct Texts {
     end: End,
     /// The text under way.
     held: Vec<u8>,
-    /// Where in `held` its last line starts.
+    /// Up to where `held` was looked through.
     line: usize,
     /// Where in the body `held` starts.
     offset: u64,
@@ -99,25 +121,58 @@ impl Texts {
     }
 
     fn push(&mut self, at: Duration, bytes: &[u8]) -> Result<Vec<Item>, SseError> {
+        if let End::Delimiter(delimiter) = &self.end {
+            let delimiter = Arc::clone(delimiter);
+            return self.push_delimited(at, bytes, delimiter.as_bytes());
+        }
         let mut items = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.held.extend_from_slice(piece);
-            if self.held.len() > MAX_LINE {
-                return Err(SseError::LineTooLong {
-                    offset: self.offset,
-                    limit: MAX_LINE,
-                });
-            }
+            self.hold(piece)?;
             if !piece.ends_with(b"\n") {
                 continue;
             }
             let blank = self.held[self.line..].trim_ascii().is_empty();
             self.line = self.held.len();
-            if self.end == End::Line || blank {
+            if self.end != End::BlankLine || blank {
                 items.extend(self.dispatch(at));
             }
         }
         Ok(items)
+    }
+
+    fn push_delimited(
+        &mut self,
+        at: Duration,
+        bytes: &[u8],
+        delimiter: &[u8],
+    ) -> Result<Vec<Item>, SseError> {
+        let mut items = Vec::new();
+        let mut all = mem::take(&mut self.held);
+        all.extend_from_slice(bytes);
+        let mut start = 0;
+        while let Some(found) = memmem::find(&all[self.line..], delimiter) {
+            let end = self.line + found;
+            self.held.extend_from_slice(&all[start..end]);
+            items.extend(self.dispatch(at));
+            self.offset += u64::try_from(delimiter.len()).unwrap_or(u64::MAX);
+            start = end + delimiter.len();
+            self.line = start;
+        }
+        self.hold(&all[start..])?;
+        // The delimiter may have begun.
+        self.line = self.held.len().saturating_sub(delimiter.len() - 1);
+        Ok(items)
+    }
+
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), SseError> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() > MAX_LINE {
+            return Err(SseError::LineTooLong {
+                offset: self.offset,
+                limit: MAX_LINE,
+            });
+        }
+        Ok(())
     }
 
     /// The text under way as a frame, unless it is blank.
@@ -127,14 +182,22 @@ impl Texts {
         self.offset += u64::try_from(held.len()).unwrap_or(u64::MAX);
         self.line = 0;
         let text = String::from_utf8_lossy(&held);
-        let text =
-            text.trim_matches(|c: char| c.is_ascii_whitespace() || "\u{1e}\u{feff}".contains(c));
-        (!text.is_empty()).then(|| {
+        let around = |c: char| c.is_ascii_whitespace() || "\u{1e}\u{feff}".contains(c);
+        let (event, data) = match &self.end {
+            // White space is a part of the text.
+            End::Delimiter(_) => ("message", &*text),
+            End::Line | End::BlankLine => ("message", text.trim_matches(around)),
+            End::NamedLine => {
+                let line = text.trim_matches(around);
+                line.split_once(':').unwrap_or(("message", line))
+            }
+        };
+        (!data.is_empty()).then(|| {
             Item::Frame(Frame {
                 at,
                 offset,
-                event: "message".to_owned(),
-                data: text.to_owned(),
+                event: event.to_owned(),
+                data: data.to_owned(),
                 id: String::new(),
             })
         })
@@ -145,9 +208,24 @@ impl Texts {
 mod tests {
     use super::{Body, Duration, Framing, Item};
 
+    #[test]
+    fn a_line_may_begin_with_the_name_of_its_event() {
+        let mut decoder = Body::new(&Framing::PrefixLines);
+        let body = b"0:\"a:b\"\nd:{}\nodd\n";
+        let items = decoder.push(Duration::ZERO, body).unwrap();
+        let events: Vec<_> = items
+            .iter()
+            .map(|item| match item {
+                Item::Frame(frame) => (frame.event.as_str(), frame.data.as_str()),
+                Item::Line(_) => unreachable!("there are frames only"),
+            })
+            .collect();
+        assert_eq!(events, [("0", "\"a:b\""), ("d", "{}"), ("message", "odd")]);
+    }
+
     fn texts(framing: Framing, body: &str) -> Vec<(u64, String)> {
         let cut = |size: usize| {
-            let mut decoder = Body::new(framing);
+            let mut decoder = Body::new(&framing);
             let mut items = Vec::new();
             for chunk in body.as_bytes().chunks(size) {
                 items.extend(decoder.push(Duration::ZERO, chunk).unwrap());
@@ -181,6 +259,10 @@ mod tests {
         assert_eq!(
             texts(Framing::JsonBlocks, "{\n \"a\":1\n}\n\n{\"b\":2}\n\n"),
             of(&[(0, "{\n \"a\":1\n}"), (12, "{\"b\":2}")])
+        );
+        assert_eq!(
+            texts(Framing::Delimited("␃␗".into()), "{\"a\":1}␃␗ü \n␃␗␃␗b␃"),
+            of(&[(0, "{\"a\":1}"), (13, "ü \n"), (29, "b␃")])
         );
         assert_eq!(texts(Framing::Sse, "data: a\n\n"), of(&[(0, "a")]));
     }

@@ -13,6 +13,8 @@ pub struct Declared {
     pub framing: Framing,
     /// Where the text is; at least one.
     pub text: Vec<Text>,
+    /// Where the model's reasoning is, which is no part of the answer.
+    pub reasoning: Vec<Pick>,
     /// Events after which no text comes.
     pub complete: Vec<Pick>,
     /// Tool calls.
@@ -32,6 +34,10 @@ pub struct When {
     pub event: Option<String>,
     /// Each path selects one of its values.
     pub json: Vec<(JsonPath, Vec<Value>)>,
+    /// These paths select nothing.
+    pub unless: Vec<JsonPath>,
+    /// The data is no JSON object.
+    pub plain: bool,
 }
 
 /// A value of the events to which it applies.
@@ -50,6 +56,8 @@ pub struct Text {
     pub pick: Pick,
     /// Whether it is a piece, or all so far.
     pub mode: Mode,
+    /// Characters that a server fills the text up with, and a client takes out.
+    pub strip: String,
 }
 
 /// What the text of an event is.
@@ -59,6 +67,8 @@ pub enum Mode {
     Delta,
     /// The whole text so far.
     Snapshot,
+    /// The whole of a part of the text, of which pieces may have come before.
+    Whole,
 }
 
 /// Where a tool call is. Pieces with the same index belong together.
@@ -77,10 +87,19 @@ pub struct Tool {
 impl Declared {
     /// Whether any rule looks into JSON.
     pub(super) fn reads_json(&self) -> bool {
-        let in_pick = |pick: &Pick| pick.path.is_some() || !pick.when.json.is_empty();
+        let in_pick = |pick: &Pick| {
+            let When {
+                json,
+                unless,
+                plain,
+                ..
+            } = &pick.when;
+            pick.path.is_some() || !json.is_empty() || !unless.is_empty() || *plain
+        };
         let mut texts = self.text.iter().map(|text| &text.pick);
+        let others = self.complete.iter().chain(&self.error);
         texts.any(in_pick)
-            || self.complete.iter().chain(&self.error).any(in_pick)
+            || others.chain(&self.reasoning).any(in_pick)
             || !self.tools.is_empty()
             || self.sequence.is_some()
     }
@@ -92,6 +111,8 @@ impl When {
             && self.json.iter().all(|(path, values)| {
                 json.is_some_and(|json| path.query(json).iter().any(|found| values.contains(found)))
             })
+            && (self.unless.iter()).all(|path| json.is_none_or(|json| path.query(json).is_empty()))
+            && !(self.plain && json.is_some_and(Value::is_object))
     }
 }
 
@@ -112,6 +133,15 @@ impl Pick {
 impl Text {
     /// The text of an event by this rule; `is_final` tells whether the event is the final marker.
     pub(super) fn of(&self, frame: &Frame, json: Option<&Value>, is_final: bool) -> Option<String> {
+        let text = self.unstripped(frame, json, is_final)?;
+        if self.strip.is_empty() {
+            return Some(text);
+        }
+        let text = text.replace(|c| self.strip.contains(c), "");
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn unstripped(&self, frame: &Frame, json: Option<&Value>, is_final: bool) -> Option<String> {
         let Pick { when, path } = &self.pick;
         if path.is_none() && *when == When::default() && (is_final || frame.event != "message") {
             // Neither the marker nor an event of another name is text that nobody asked for.

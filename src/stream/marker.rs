@@ -10,24 +10,52 @@ use std::fmt;
 pub enum FinalMarker {
     /// The data of an event is this text.
     Data(String),
-    /// The data of an event is JSON, and a path in it selects one of these values.
-    Json {
-        /// The path.
-        path: JsonPath,
-        /// The values.
-        equals: Vec<Value>,
-    },
+    /// The data of an event is JSON, and one of these is in it.
+    Json(Vec<Sign>),
     /// An event has this name.
     Event(String),
     /// The end of the body; no event is final.
     End,
 }
 
+/// What in the JSON of an event makes it the final one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sign {
+    /// Selects a value.
+    pub path: JsonPath,
+    /// The values that count; any when absent.
+    pub equals: Option<Vec<Value>>,
+    /// Where this selects anything, the event does not count.
+    pub unless: Option<JsonPath>,
+}
+
+impl Sign {
+    fn is_in(&self, json: &Value) -> bool {
+        let found = self.path.query(json);
+        let counts = match &self.equals {
+            Some(values) => found.iter().any(|found| values.contains(found)),
+            None => !found.is_empty(),
+        };
+        let excluded = self.unless.as_ref();
+        counts && excluded.is_none_or(|path| path.query(json).is_empty())
+    }
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(equals) = &self.equals else {
+            return write!(f, "{}", self.path);
+        };
+        let values: Vec<_> = equals.iter().map(Value::to_string).collect();
+        write!(f, "{} = {}", self.path, values.join(" or "))
+    }
+}
+
 impl FinalMarker {
     /// Whether an event is the marker.
     pub fn is_frame(&self, frame: &Frame) -> bool {
         match self {
-            Self::Json { .. } => {
+            Self::Json(_) => {
                 serde_json::from_str(&frame.data).is_ok_and(|json| self.is_json(&json))
             }
             Self::Data(text) => frame.data == *text,
@@ -39,10 +67,7 @@ impl FinalMarker {
     /// Whether an event with this JSON is the marker, where JSON decides.
     pub fn is_json(&self, json: &Value) -> bool {
         match self {
-            Self::Json { path, equals } => {
-                let found = path.query(json);
-                found.iter().any(|found| equals.contains(found))
-            }
+            Self::Json(signs) => signs.iter().any(|sign| sign.is_in(json)),
             Self::Data(_) | Self::Event(_) | Self::End => false,
         }
     }
@@ -57,7 +82,7 @@ impl FinalMarker {
         match self {
             Self::Data(text) => line.kind == LineKind::Data && value() == text,
             Self::Event(name) => line.kind == LineKind::Event && value() == name,
-            Self::Json { .. } | Self::End => false,
+            Self::Json(_) | Self::End => false,
         }
     }
 }
@@ -66,9 +91,9 @@ impl fmt::Display for FinalMarker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Data(text) => write!(f, "{text}"),
-            Self::Json { path, equals } => {
-                let values: Vec<_> = equals.iter().map(Value::to_string).collect();
-                write!(f, "{path} = {}", values.join(" or "))
+            Self::Json(signs) => {
+                let signs: Vec<_> = signs.iter().map(Sign::to_string).collect();
+                f.write_str(&signs.join(", or "))
             }
             Self::Event(name) => write!(f, "event `{name}`"),
             Self::End => f.write_str("the end of the body"),

@@ -15,6 +15,10 @@ const MOST_FAULTS: usize = 1_000;
 pub struct Turn {
     /// The answer's text.
     pub text: String,
+    /// What the model thought, which is no part of the answer.
+    pub reasoning: String,
+    /// How much of the text came whole: later wholes do not replace it.
+    settled: usize,
     /// Tool calls by index: name and arguments.
     pub tools: BTreeMap<u64, (String, String)>,
     /// When the first piece of text came.
@@ -101,13 +105,25 @@ impl Turn {
             StreamEvent::TextSoFar(text) => {
                 self.first_text.get_or_insert(frame.at);
                 self.text = text;
+                self.settled = 0;
             }
+            StreamEvent::TextWhole(text) => {
+                self.first_text.get_or_insert(frame.at);
+                self.text.truncate(self.settled);
+                self.text.push_str(&text);
+                self.settled = self.text.len();
+            }
+            StreamEvent::Reasoning(text) => self.reasoning.push_str(&text),
             StreamEvent::ToolCall {
                 index,
                 name,
                 arguments,
             } => {
                 let call = self.tools.entry(index).or_default();
+                // A call that comes whole after its pieces replaces them.
+                if name.is_some() && !arguments.is_empty() {
+                    *call = Default::default();
+                }
                 call.0.push_str(&name.unwrap_or_default());
                 call.1.push_str(&arguments);
             }
@@ -132,7 +148,7 @@ mod tests {
     fn turn(profile: &str, body: &str) -> Turn {
         let profile = profiles::named(profile).unwrap();
         let mut reader = profile.start(profile.marker());
-        let (mut decoder, mut turn) = (Body::new(profile.framing()), Turn::default());
+        let (mut decoder, mut turn) = (Body::new(&profile.framing()), Turn::default());
         let mut at = Duration::ZERO;
         for byte in body.as_bytes() {
             at += Duration::from_millis(1);

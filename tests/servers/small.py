@@ -13,7 +13,7 @@ then the time, over and over, until the server is killed.
 `--left HOW`: what becomes of an answer whose client has left: `whole` goes on and stores all of it, `marked` stores
 what has come of it with the status CANCELLED, `cut` as if that were all, `never` stores nothing.
 `--own` answers without a provider.
-`--wire NAME` speaks to the browser as wires.py says, `--provider NAME` to its provider as asking.py does.
+`--wire NAME` speaks to the browser as wires.py and product_wires.py say, `--provider NAME` to its provider as asking.py does.
 `--broken` says on its wire that the answer failed, in the middle of it, and then ends it.
 `--frames` sends events of JSON, the first one before the provider is asked.
 `--cut` ends answers that are under way at SIGTERM, and stores what there is of them.
@@ -40,7 +40,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from asking import ask
-from wires import Wire, wire
+from product_wires import wire_named
+from wires import Wire
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--db", required=True)
@@ -212,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
         elif options.keep != "turns":
             keep_message(key, "user", question, "DONE")
         self.send_response(200)
-        spoken = wire(options.wire) if options.wire else None
+        spoken = wire_named(options.wire) if options.wire else None
         self.send_header("Content-Type", spoken.media_type if spoken else "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()

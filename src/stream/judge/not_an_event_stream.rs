@@ -13,7 +13,11 @@ fn check(observed: &Observed) -> Vec<Finding> {
     match observed.framing {
         Framing::Sse => {}
         // No EventSource reads these, and no browser looks at their type.
-        Framing::Ndjson | Framing::JsonSeq | Framing::JsonBlocks => return Vec::new(),
+        Framing::Ndjson
+        | Framing::JsonSeq
+        | Framing::JsonBlocks
+        | Framing::PrefixLines
+        | Framing::Delimited(_) => return Vec::new(),
     }
     let bad = observed.turns.iter().find_map(|turn| {
         let content_type = turn.content_type.as_deref().unwrap_or("");

@@ -52,7 +52,7 @@ impl Reader for Declaration {
         };
         let is_final = match json {
             Some(json) if self.marker.is_json(json) => true,
-            _ if self.reads_json && matches!(self.marker, FinalMarker::Json { .. }) => false,
+            _ if self.reads_json && matches!(self.marker, FinalMarker::Json(_)) => false,
             Some(_) | None => self.marker.is_frame(frame),
         };
         let mut events: Vec<_> = self.sequence(json).into_iter().collect();
@@ -66,8 +66,15 @@ impl Reader for Declaration {
                 events.extend(text.map(|text| match rule.mode {
                     Mode::Delta => StreamEvent::Text(text),
                     Mode::Snapshot => StreamEvent::TextSoFar(text),
+                    Mode::Whole => StreamEvent::TextWhole(text),
                 }));
             }
+            let reasoning = declared.reasoning.iter();
+            events.extend(
+                reasoning
+                    .filter_map(|pick| pick.of(frame, json))
+                    .map(StreamEvent::Reasoning),
+            );
             for tool in &declared.tools {
                 events.extend(tool_call(tool, &mut self.calls, frame, json));
             }

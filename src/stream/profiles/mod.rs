@@ -18,6 +18,10 @@ pub enum StreamEvent {
     Text(String),
     /// All of the answer up to here.
     TextSoFar(String),
+    /// The whole of a part of the answer, in the place of its pieces.
+    TextWhole(String),
+    /// What the model thinks, which is no part of the answer.
+    Reasoning(String),
     /// A piece of a tool call; pieces with the same index belong together.
     ToolCall {
         /// Which call of the turn.
@@ -93,7 +97,7 @@ impl Profile {
     /// How a body is cut into events.
     pub fn framing(&self) -> Framing {
         self.declared()
-            .map_or(Framing::Sse, |declared| declared.framing)
+            .map_or(Framing::Sse, |declared| declared.framing.clone())
     }
 
     /// The final marker, unless the session declares another.
@@ -197,6 +201,61 @@ pub static ALL: &[Profile] = &[
         "anythingllm",
         "AnythingLLM; `finalizeResponseStream` is final",
         include_str!("shipped/anythingllm.toml"),
+    ),
+    shipped(
+        "vercel-data",
+        "the AI SDK's data stream, versions 3 and 4; the end of the body is final",
+        include_str!("shipped/vercel-data.toml"),
+    ),
+    shipped(
+        "adk",
+        "Google ADK's `run_sse`; the end of the body is final",
+        include_str!("shipped/adk.toml"),
+    ),
+    shipped(
+        "a2a",
+        "A2A; a task that ended, or a message, is final",
+        include_str!("shipped/a2a.toml"),
+    ),
+    shipped(
+        "mcp",
+        "MCP's streamable HTTP; the response to the request is final",
+        include_str!("shipped/mcp.toml"),
+    ),
+    shipped(
+        "librechat",
+        "LibreChat; an event with `final` is final",
+        include_str!("shipped/librechat.toml"),
+    ),
+    shipped(
+        "langflow",
+        "Langflow; its event `end` is final",
+        include_str!("shipped/langflow.toml"),
+    ),
+    shipped(
+        "ragflow",
+        "RAGFlow; `\"data\": true` is final",
+        include_str!("shipped/ragflow.toml"),
+    ),
+    shipped(
+        "agno",
+        "Agno's AgentOS; `RunCompleted` is final",
+        include_str!("shipped/agno.toml"),
+    ),
+    shipped(
+        "chat-ui",
+        "Hugging Face's chat-ui; the end of the body is final",
+        include_str!("shipped/chat-ui.toml"),
+    ),
+    shipped(
+        "onyx",
+        "Onyx; the packet `stop` is final",
+        include_str!("shipped/onyx.toml"),
+    ),
+    shipped(
+        "khoj",
+        "Khoj over HTTP; `end_response` is final",
+        include_str!("shipped/khoj.toml"),
     ),
 ];
 

@@ -57,6 +57,11 @@ fn events(chunk: &Value, name: &str) -> Vec<StreamEvent> {
                 events.push(StreamEvent::Text(text.to_owned()));
             }
         }
+        // Providers spell it in two ways; OpenAI itself does not stream it.
+        let thought = ["reasoning_content", "reasoning"]
+            .iter()
+            .find_map(|field| delta[field].as_str().filter(|text| !text.is_empty()));
+        events.extend(thought.map(|text| StreamEvent::Reasoning(text.to_owned())));
         for call in delta["tool_calls"].as_array().into_iter().flatten() {
             events.push(StreamEvent::ToolCall {
                 index: call["index"].as_u64().unwrap_or(0),

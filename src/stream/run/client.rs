@@ -216,7 +216,7 @@ impl Watcher {
         };
         let streams = (200..300).contains(&head.status);
         self.seen.send_modify(|seen| seen.head = Some(head));
-        let mut decoder = Body::new(self.client_task.framing);
+        let mut decoder = Body::new(&self.client_task.framing);
         let mut excerpt = Vec::new();
         let mut length = 0;
         loop {

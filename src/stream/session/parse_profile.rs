@@ -1,18 +1,26 @@
 //! Reads a profile: a file of its own, or `[profile]` of a session.
 
-use super::FinalMarker;
 use super::parse_request::scalar;
 use super::reader::{Fields, Item, Origin, Place};
 use super::validate::{at_most_one, json_path, not_empty};
 use crate::source_error::{SourceError, listed, nearest};
 use crate::stream::body::Framing;
 use crate::stream::declared::{Declared, Mode, Pick, Text, Tool, When};
+use crate::stream::marker::{FinalMarker, Sign};
 use serde_json::Value;
 use serde_json_path::JsonPath;
 use toml::de::{DeTable, DeValue};
 
 const KEYS: &[&str] = &[
-    "what", "framing", "text", "complete", "tool", "error", "sequence", "final",
+    "what",
+    "framing",
+    "text",
+    "reasoning",
+    "complete",
+    "tool",
+    "error",
+    "sequence",
+    "final",
 ];
 const FILE: Place = Place {
     name: "the profile",
@@ -24,11 +32,15 @@ const SECTION: Place = Place {
 };
 const TEXT: Place = Place {
     name: "`text`",
-    keys: &["path", "event", "when", "mode"],
+    keys: &["path", "event", "when", "unless", "plain", "mode", "strip"],
+};
+const REASONING: Place = Place {
+    name: "`reasoning`",
+    keys: COMPLETE.keys,
 };
 const COMPLETE: Place = Place {
     name: "`complete`",
-    keys: &["path", "event", "when"],
+    keys: &["path", "event", "when", "unless", "plain"],
 };
 const ERROR: Place = Place {
     name: "`error`",
@@ -36,7 +48,7 @@ const ERROR: Place = Place {
 };
 const TOOL: Place = Place {
     name: "`tool`",
-    keys: &["event", "when", "index", "name", "arguments"],
+    keys: &["event", "when", "unless", "index", "name", "arguments"],
 };
 const FINAL: Place = Place {
     name: "[final]",
@@ -44,9 +56,17 @@ const FINAL: Place = Place {
 };
 const FINAL_JSON: Place = Place {
     name: "`json` of [final]",
-    keys: &["path", "equals"],
+    keys: &["path", "equals", "unless"],
 };
-const MODES: [(&str, Mode); 2] = [("delta", Mode::Delta), ("snapshot", Mode::Snapshot)];
+const DELIMITED: Place = Place {
+    name: "`framing`",
+    keys: &["delimiter"],
+};
+const MODES: [(&str, Mode); 3] = [
+    ("delta", Mode::Delta),
+    ("snapshot", Mode::Snapshot),
+    ("whole", Mode::Whole),
+];
 
 /// Reads and checks the text of a profile file.
 ///
@@ -68,7 +88,7 @@ pub(super) fn section(item: &Item<'_>) -> Result<Declared, SourceError> {
 
 fn profile(fields: &Fields<'_>) -> Result<Declared, SourceError> {
     let framing = match fields.get("framing") {
-        Some(item) => one_of(&item, &Framing::ALL)?,
+        Some(item) => framing_of(&item)?,
         None => Framing::Sse,
     };
     let text = fields.require(
@@ -79,14 +99,19 @@ fn profile(fields: &Fields<'_>) -> Result<Declared, SourceError> {
         Rule::Path(path) => Ok(Text {
             pick: path,
             mode: Mode::Delta,
+            strip: String::new(),
         }),
         Rule::Fields(fields) => {
             let mode = match fields.get("mode") {
                 Some(item) => one_of(&item, &MODES)?,
                 None => Mode::Delta,
             };
-            let pick = pick(&fields)?;
-            Ok(Text { pick, mode })
+            let strip = fields.get("strip").map(|item| not_empty_text(&item));
+            Ok(Text {
+                pick: pick(&fields)?,
+                mode,
+                strip: strip.transpose()?.unwrap_or_default(),
+            })
         }
     });
     let texts = texts.collect::<Result<_, SourceError>>()?;
@@ -96,15 +121,16 @@ fn profile(fields: &Fields<'_>) -> Result<Declared, SourceError> {
     )?;
     let final_marker = marker(&final_marker)?;
     if let (FinalMarker::Event(_), false, Some(item)) =
-        (&final_marker, framing == Framing::Sse, fields.get("final"))
+        (&final_marker, framing.has_names(), fields.get("final"))
     {
         return Err(item
-            .error("only events of `sse` have names")
+            .error("only events of `sse` and `prefix-lines` have names")
             .help("use `json = { path = \"$.type\", equals = \"done\" }`"));
     }
     Ok(Declared {
         framing,
         text: texts,
+        reasoning: picks(fields, "reasoning", &REASONING)?,
         complete: picks(fields, "complete", &COMPLETE)?,
         tools: match fields.get("tool") {
             Some(item) => tables(&item, &TOOL)?
@@ -130,15 +156,12 @@ pub(super) fn marker(item: &Item<'_>) -> Result<FinalMarker, SourceError> {
     Ok(match item.name {
         "data" => FinalMarker::Data(item.text()?.to_owned()),
         "event" => FinalMarker::Event(not_empty(&item)?.to_owned()),
-        "json" => {
-            let fields = item.table(&FINAL_JSON)?;
-            let path = fields.require("path", "`path = \"$.type\"`")?;
-            let equals = fields.require("equals", "`equals = \"done\"`")?;
-            FinalMarker::Json {
-                path: json_path(&path)?,
-                equals: values(&equals)?,
-            }
-        }
+        "json" => FinalMarker::Json(
+            tables(&item, &FINAL_JSON)?
+                .iter()
+                .map(sign)
+                .collect::<Result<_, _>>()?,
+        ),
         _ => match item.text()? {
             "body" => FinalMarker::End,
             other => {
@@ -147,6 +170,33 @@ pub(super) fn marker(item: &Item<'_>) -> Result<FinalMarker, SourceError> {
             }
         },
     })
+}
+
+fn sign(fields: &Fields<'_>) -> Result<Sign, SourceError> {
+    let equals = fields.get("equals");
+    Ok(Sign {
+        path: json_path(&fields.require("path", "`path = \"$.type\"`")?)?,
+        equals: equals.map(|item| values(&item)).transpose()?,
+        unless: path(fields, "unless")?,
+    })
+}
+
+/// A name, or what the texts end with.
+fn framing_of(item: &Item<'_>) -> Result<Framing, SourceError> {
+    let DeValue::Table(_) = item.value() else {
+        return one_of(item, &Framing::NAMED);
+    };
+    let fields = item.table(&DELIMITED)?;
+    let delimiter = fields.require("delimiter", "`delimiter = \"\\u0003\"`")?;
+    Ok(Framing::Delimited(not_empty_text(&delimiter)?.into()))
+}
+
+/// A text that may be white space.
+fn not_empty_text(item: &Item<'_>) -> Result<String, SourceError> {
+    match item.text()? {
+        "" => Err(item.error(format!("`{}` is empty", item.name))),
+        text => Ok(text.to_owned()),
+    }
 }
 
 /// A rule as it is written: a path alone, or a table.
@@ -239,9 +289,26 @@ fn when(fields: &Fields<'_>) -> Result<When, SourceError> {
             json.push((path, values(&entry)?));
         }
     }
+    let unless = match fields.get("unless") {
+        Some(item) => match item.value() {
+            DeValue::Array(_) => item
+                .items()?
+                .iter()
+                .map(json_path)
+                .collect::<Result<_, _>>()?,
+            _ => vec![json_path(&item)?],
+        },
+        None => Vec::new(),
+    };
+    let plain = match fields.get("plain") {
+        Some(item) => flag(&item)?,
+        None => false,
+    };
     Ok(When {
         event: event.transpose()?,
         json,
+        unless,
+        plain,
     })
 }
 
@@ -253,11 +320,18 @@ fn values(item: &Item<'_>) -> Result<Vec<Value>, SourceError> {
     }
 }
 
-fn one_of<T: Copy>(item: &Item<'_>, words: &[(&'static str, T)]) -> Result<T, SourceError> {
+fn flag(item: &Item<'_>) -> Result<bool, SourceError> {
+    match item.value() {
+        DeValue::Boolean(flag) => Ok(*flag),
+        _ => Err(item.wrong_type("a boolean")),
+    }
+}
+
+fn one_of<T: Clone>(item: &Item<'_>, words: &[(&'static str, T)]) -> Result<T, SourceError> {
     let word = item.text()?;
     let known = || words.iter().map(|(name, _)| *name);
     let found = words.iter().find(|(name, _)| *name == word);
-    found.map(|(_, value)| *value).ok_or_else(|| {
+    found.map(|(_, value)| value.clone()).ok_or_else(|| {
         let help = match nearest(word, known()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("use one of {}", listed(known())),
