@@ -229,11 +229,9 @@ async fn verify(
         .into());
     }
     // Looking only must not write, not even to tidy up.
-    let swept = match &world.db {
-        Some(db)
-            if options.proof != Proof::Observe && gate::Fault::works_on(db.target().engine()) =>
-        {
-            gate::Fault::sweep(db.as_ref()).await
+    let swept = match (&world.db, gate::triggers(world.target.engine())) {
+        (Some(db), Some(triggers)) if options.proof != Proof::Observe => {
+            triggers.sweep(db.as_ref()).await
         }
         _ => Ok(false),
     };

@@ -2,7 +2,7 @@
 //!
 //! It can't count the writes that pass in a step, so it proves violations and never an order.
 
-use super::{Closed, Gate, How, Kind, LockTarget, Step, Waiting};
+use super::{Closed, Fails, Gate, How, Kind, LockTarget, Step, Waiting, fault};
 use crate::clock;
 use crate::clock::Tick;
 use crate::db::{Db, Tried, WriteError, Writer};
@@ -17,6 +17,8 @@ pub(super) const KIND: Kind = Kind {
     what: "every write to the database file, by an ordinary write transaction of chatctl itself (given back \
            when chatctl ends, but not while it is stopped)",
     how: How::Lock(|on| Box::pin(open(on))),
+    fault: Fails::ByTriggers(&fault::SQLITE),
+    sweep: None,
 };
 
 /// How long closing may wait for another writer.

@@ -6,7 +6,7 @@
 
 use super::table_lock::postgres::{PostgresLock, connect};
 use super::turnstile::STEP_WAIT;
-use super::{Gate, How, Kind, LockTarget};
+use super::{Fails, Gate, How, Kind, LockTarget};
 use crate::db::Db;
 use crate::model::Engine;
 
@@ -15,6 +15,8 @@ pub(super) const KIND: Kind = Kind {
     engines: &[Engine::Postgres],
     what: "the commit of a transaction that writes one of chatctl's answers, and no other",
     how: How::Lock(|on| Box::pin(open(on))),
+    fault: Fails::Never,
+    sweep: Some(|db| Box::pin(sweep(db))),
 };
 
 /// The trigger's name, and its function's.
@@ -50,8 +52,8 @@ async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
     connect(db, KIND.name, lock, look, max_hold).await
 }
 
-/// Takes out the triggers of a run that is gone, or stopped. Gives the tables that had one.
-pub(super) async fn sweep(db: &dyn Db) -> anyhow::Result<Vec<String>> {
+/// Takes out the triggers of a run that is gone, or stopped. Names them.
+async fn sweep(db: &dyn Db) -> anyhow::Result<Vec<String>> {
     let tables = format!(
         "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = '{NAME}' AND NOT tgisinternal ORDER BY 1"
     );
@@ -62,7 +64,7 @@ pub(super) async fn sweep(db: &dyn Db) -> anyhow::Result<Vec<String>> {
             // Quoted by the database itself.
             let drop = format!("DROP TRIGGER IF EXISTS {NAME} ON {table}");
             writer.execute(&drop).await?;
-            swept.push(table.to_owned());
+            swept.push(format!("the trigger {NAME} on {table}"));
         }
     }
     Ok(swept)

@@ -32,7 +32,7 @@ pub use commits::{
     Carries, CommitFault, CommitGate, CommitOutcome, FaultPlace, Hold, Lasts, Order, Passed, Stage,
     Traffic, Withheld,
 };
-pub use fault::{Fault, ON_PURPOSE};
+pub use fault::{Fault, ON_PURPOSE, Triggers};
 pub use proxy::{Listen, Proxy};
 pub use syscalls::Syscalls;
 
@@ -142,16 +142,13 @@ impl<'a> LockTarget<'a> {
 pub async fn sweep(db: &dyn Db) -> anyhow::Result<Vec<String>> {
     let engine = db.target().engine();
     let mut swept = Vec::new();
-    if Fault::works_on(engine) && Fault::sweep(db).await? {
+    if let Some(triggers) = triggers(engine)
+        && triggers.sweep(db).await?
+    {
         swept.push("the triggers chatctl_fault_*".to_owned());
     }
-    if constraint_trigger::KIND.engines.contains(&engine) {
-        let tables = constraint_trigger::sweep(db).await?;
-        swept.extend(
-            tables
-                .iter()
-                .map(|it| format!("the trigger chatctl_gate on {it}")),
-        );
+    for sweep in on(engine, None).filter_map(|kind| kind.sweep) {
+        swept.extend(sweep(db).await?);
     }
     Ok(swept)
 }
@@ -166,6 +163,24 @@ pub struct Kind {
     pub what: &'static str,
     /// How it holds commits back.
     pub how: How,
+    /// How a single save is made to fail with it.
+    pub fault: Fails,
+    /// Takes out of the store what a gate of a killed run left there, and names it. None where a
+    /// gate leaves nothing.
+    pub sweep: Option<Sweep>,
+}
+
+/// Takes leftovers out of a store.
+pub type Sweep = for<'a> fn(&'a dyn Db) -> Tried<'a, Vec<String>>;
+
+/// How a single save is made to fail.
+pub enum Fails {
+    /// The gate makes its commit fail: [`CommitGate::arm`].
+    AtCommit,
+    /// Triggers in the store refuse its row.
+    ByTriggers(&'static Triggers),
+    /// It can't be made to fail with this gate.
+    Never,
 }
 
 /// How a gate holds commits back.
@@ -212,5 +227,13 @@ impl AnyGate {
 pub fn on(engine: Engine, name: Option<&str>) -> impl Iterator<Item = &'static Kind> {
     ALL.iter().filter(move |kind| {
         kind.engines.contains(&engine) && name.is_none_or(|name| name == kind.name)
+    })
+}
+
+/// The triggers that make a save fail on an engine, where a gate brings some.
+pub fn triggers(engine: Engine) -> Option<&'static Triggers> {
+    on(engine, None).find_map(|kind| match kind.fault {
+        Fails::ByTriggers(triggers) => Some(triggers),
+        Fails::AtCommit | Fails::Never => None,
     })
 }

@@ -1,7 +1,7 @@
 //! SQLite's lock bytes, held by a helper process: the gate that can let exactly one write through.
 
 use super::holder::{Ask, HolderReply, Journal};
-use super::{Closed, Gate, How, Kind, LockTarget, Step, Waiting, begin_immediate};
+use super::{Closed, Fails, Gate, How, Kind, LockTarget, Step, Waiting, begin_immediate, fault};
 use crate::clock::Tick;
 use crate::current_exe;
 use crate::db::{Tried, WriteError, Writer};
@@ -20,6 +20,8 @@ pub(super) const KIND: Kind = Kind {
     engines: &[Engine::Sqlite],
     what: "every write to the database file, by the lock bytes of SQLite's own protocol",
     how: How::Lock(|on| Box::pin(open(on))),
+    fault: Fails::ByTriggers(&fault::SQLITE),
+    sweep: None,
 };
 
 /// How long closing may wait for another writer, in milliseconds.

@@ -6,7 +6,7 @@
 use super::commits::{
     Carries, CommitFault, CommitGate, CommitOutcome, Hold, Passed, Stage, Traffic, Withheld,
 };
-use super::{How, Kind};
+use super::{Fails, How, Kind};
 use crate::clock;
 use crate::clock::Tick;
 use crate::db::Tried;
@@ -23,6 +23,8 @@ pub(super) const KIND: Kind = Kind {
     engines: &[Engine::Sqlite],
     what: "the thread of the server that commits, at the system call that commits, and no other thread",
     how: How::SystemCalls,
+    fault: Fails::AtCommit,
+    sweep: None,
 };
 
 /// Longer than the helper takes to trace every thread, or to let go of all.

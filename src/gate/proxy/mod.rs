@@ -16,7 +16,7 @@ mod wire;
 
 use super::alarm::Alarm;
 use super::commits::{CommitFault, CommitGate, FaultPlace, Hold, Lasts, Passed, Traffic, Withheld};
-use super::{How, Kind};
+use super::{Fails, How, Kind};
 use crate::clock::Tick;
 use crate::db::{Login, Target, Tried};
 use crate::model::Engine;
@@ -39,6 +39,8 @@ pub(super) const KIND: Kind = Kind {
     engines: &[Engine::Postgres, Engine::Mysql],
     what: "the server's own commits on the wire to its database, one at a time, and nobody else's",
     how: How::Wire,
+    fault: Fails::AtCommit,
+    sweep: None,
 };
 
 /// A database server that chatctl plays, in front of the real one. Dropping it ends every

@@ -4,7 +4,7 @@
 mod mysql;
 pub(super) mod postgres;
 
-use super::{Gate, How, Kind, LockTarget};
+use super::{Fails, Gate, How, Kind, LockTarget};
 use crate::model::Engine;
 
 pub(super) const KIND: Kind = Kind {
@@ -12,6 +12,8 @@ pub(super) const KIND: Kind = Kind {
     engines: &[Engine::Postgres, Engine::Mysql],
     what: "every write to the table of answers, of everybody",
     how: How::Lock(|on| Box::pin(open(on))),
+    fault: Fails::Never,
+    sweep: None,
 };
 
 /// A server that sends its marker between its statement and its commit is not told from a right one.

@@ -6,7 +6,8 @@ use super::stage::Stage;
 use super::{Proof, World};
 use crate::clock::Tick;
 use crate::db::WriteError;
-use crate::gate::{AnyGate, CommitFault, Fault, Lasts};
+use crate::gate;
+use crate::gate::{AnyGate, CommitFault, Fault, Lasts, Triggers};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stop::Stop;
 use crate::stream::faults::{NONE, READ_TO_END};
@@ -30,19 +31,19 @@ pub(super) enum Server {
 }
 
 /// What makes a save fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Means {
     /// The gate makes its commit fail.
     Gate(CommitFault),
-    /// A trigger makes its statement fail.
-    Trigger,
+    /// Triggers make its statement fail.
+    Trigger(&'static Triggers),
 }
 
 impl Means {
     fn word(self) -> &'static str {
         match self {
             Self::Gate(_) => "the gate",
-            Self::Trigger => "a trigger",
+            Self::Trigger(_) => "a trigger",
         }
     }
 }
@@ -417,7 +418,7 @@ impl Stage<'_> {
             let fault = faults.into_iter().find(|fault| gate.can(*fault));
             return fault.map(Means::Gate);
         }
-        Fault::works_on(self.world.target.engine()).then_some(Means::Trigger)
+        gate::triggers(self.world.target.engine()).map(Means::Trigger)
     }
 
     /// Makes the save of this nonce fail from now on; gives the reason when that would show nothing.
@@ -428,17 +429,21 @@ impl Stage<'_> {
                 Ok(None)
             }
             (Means::Gate(_), _) => Ok(Some("the gate is gone".to_owned())),
-            (Means::Trigger, _) => self.install_trigger(nonce).await,
+            (Means::Trigger(triggers), _) => self.install_trigger(triggers, nonce).await,
         }
     }
 
     /// Puts the triggers in; gives the reason when they would show nothing.
-    async fn install_trigger(&mut self, nonce: &str) -> anyhow::Result<Option<String>> {
+    async fn install_trigger(
+        &mut self,
+        triggers: &'static Triggers,
+        nonce: &str,
+    ) -> anyhow::Result<Option<String>> {
         let mapping = self
             .mapping
             .clone()
             .expect("a case is only run with a mapping");
-        let fault = match Fault::new(self.world.db()).await {
+        let fault = match Fault::new(triggers, self.world.db()).await {
             Ok(fault) => fault,
             Err(error) if matches!(error.downcast_ref(), Some(WriteError::ReadOnly)) => {
                 return Ok(Some(
@@ -471,7 +476,7 @@ impl Stage<'_> {
     }
 
     async fn remove_fault(&mut self, means: Means) -> anyhow::Result<()> {
-        if means != Means::Trigger {
+        if let Means::Gate(_) = means {
             if let Some(AnyGate::Commits(gate)) = &mut self.world.gate {
                 gate.open().await?;
             }

@@ -24,7 +24,7 @@ pub async fn proxy(
     let observe = "use --proof observe, which needs no gate and proves less";
     match options.proof {
         Proof::Observe => return Ok(None),
-        Proof::Fault if gate::Fault::works_on(engine) && options.faults.is_empty() => {
+        Proof::Fault if gate::triggers(engine).is_some() && options.faults.is_empty() => {
             return Ok(None);
         }
         Proof::Auto | Proof::Gate | Proof::Fault => {}
