@@ -269,7 +269,87 @@ fn near_miss(message: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, Declared, From};
+    use super::{Config, Declared, From, near_miss, shown};
+
+    #[test]
+    fn a_value_is_shown_without_its_secrets() {
+        for (key, value, expected) in [
+            ("start", "uvicorn app:app --key sk-1234", "uvicorn …"),
+            ("start", "API_KEY=sk-1234 node server.js", "API_KEY=*** …"),
+            (
+                "database-url",
+                "postgres://bob:pw@db/chat",
+                "postgres://bob:***@db/chat",
+            ),
+            ("database-url", "sqlite:chat.db", "sqlite:chat.db"),
+            ("database-url", "host=db password=pw", "***"),
+            ("database-url", "env:DATABASE_URL", "env:DATABASE_URL"),
+            (
+                "database-url",
+                "file:/run/secrets/url",
+                "file:/run/secrets/url",
+            ),
+            (
+                "server",
+                "http://bob:pw@localhost/",
+                "http://bob:***@localhost/",
+            ),
+            ("settle", "5s", "5s"),
+        ] {
+            assert_eq!(shown(key, value), expected, "{key} = {value}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_read_from_where_its_value_points_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("url");
+        std::fs::write(&file, "sqlite:chat.db\n").unwrap();
+        let config = Config::default();
+        let value = |text: &str| config.value("database-url", Some(text));
+        let from_file = format!("file:{}", file.display());
+        assert_eq!(
+            value(&from_file).unwrap().as_deref(),
+            Some("sqlite:chat.db")
+        );
+        assert_eq!(value("sqlite:a").unwrap().as_deref(), Some("sqlite:a"));
+        for missing in ["file:/not/there", "env:CHATCTL_TEST_NOT_SET"] {
+            let error = value(missing).unwrap_err();
+            let (_, place) = missing.split_once(':').unwrap();
+            assert!(error.message.contains(place), "{}", error.message);
+        }
+        // No secret: what it looks like is what it is.
+        let plain = config.value("sessions", Some("env:HOME")).unwrap();
+        assert_eq!(plain.as_deref(), Some("env:HOME"));
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_refused_with_its_source() {
+        let config = Config::default();
+        let trials = |text: &str| config.parsed("trials", Some(text), |it| it.parse::<u32>().ok());
+        assert_eq!(trials("7").unwrap(), Some(7));
+        let error = trials("many").unwrap_err();
+        assert!(error.message.contains("`many`") && error.message.contains("`trials`"));
+        assert_eq!(error.kind, crate::stop::Kind::Usage);
+    }
+
+    #[test]
+    fn the_word_that_was_meant_is_taken_from_the_parsers_own_list() {
+        for (message, near) in [
+            (
+                "unknown field `tabel`, expected `table` or `role`",
+                Some("table"),
+            ),
+            (
+                "unknown variant `rows`, expected one of `row`, `turn`",
+                Some("row"),
+            ),
+            ("unknown field `xyz`, expected `table`", None),
+            ("invalid type: `tabel`, expected `table`", None),
+        ] {
+            assert_eq!(near_miss(message), near, "{message}");
+        }
+    }
 
     #[test]
     fn a_flag_beats_the_file_and_the_file_beats_the_default() {

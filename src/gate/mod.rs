@@ -237,3 +237,52 @@ pub fn triggers(engine: Engine) -> Option<&'static Triggers> {
         Fails::AtCommit | Fails::Never => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, Fails, How, on, triggers};
+    use crate::model::Engine;
+
+    #[test]
+    fn every_engine_has_gates_the_strongest_first() {
+        for (engine, names) in [
+            (
+                Engine::Sqlite,
+                &["syscalls", "raw-locks", "begin-immediate"][..],
+            ),
+            (
+                Engine::Postgres,
+                &["proxy", "constraint-trigger", "table-lock"],
+            ),
+            (Engine::Mysql, &["proxy", "table-lock"]),
+        ] {
+            let found: Vec<_> = on(engine, None).map(|kind| kind.name).collect();
+            assert_eq!(found, names, "{engine}");
+        }
+    }
+
+    #[test]
+    fn a_gate_is_found_by_its_name_where_it_works() {
+        for kind in ALL {
+            for engine in Engine::ALL {
+                let found: Vec<_> = on(engine, Some(kind.name)).map(|it| it.name).collect();
+                let works = kind.engines.contains(&engine);
+                assert_eq!(found == [kind.name], works, "{} {engine}", kind.name);
+                assert_eq!(found.is_empty(), !works, "{} {engine}", kind.name);
+            }
+        }
+        assert_eq!(on(Engine::Sqlite, Some("none")).count(), 0);
+    }
+
+    /// What withholds commits can let them fail. A lock can't, and triggers are written for SQLite.
+    #[test]
+    fn a_save_fails_by_the_means_of_the_gate() {
+        for kind in ALL {
+            let at_commit = matches!(kind.fault, Fails::AtCommit);
+            let is_lock = matches!(kind.how, How::Lock(_));
+            assert_eq!(at_commit, !is_lock, "{}", kind.name);
+        }
+        assert!(triggers(Engine::Sqlite).is_some());
+        assert!(triggers(Engine::Postgres).is_none() && triggers(Engine::Mysql).is_none());
+    }
+}

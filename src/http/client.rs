@@ -329,3 +329,75 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     }
     cause.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HttpResponse, as_folder, find, is_same};
+    use url::Url;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_redirect_is_followed_to_the_same_server_only() {
+        for (home, other, same) in [
+            ("http://a/x", "http://a/y", true),
+            ("http://a/", "http://a:80/", true),
+            ("http://a/", "https://a/", true),
+            ("http://a:8000/", "http://a:8000/login", true),
+            ("http://a/", "http://b/", false),
+            ("http://a/", "http://a.evil/", false),
+            ("http://a:8000/", "http://a:8001/", false),
+            ("http://a:8000/", "https://a/", false),
+            ("http://a/", "https://a:8443/", false),
+            ("https://a/", "http://a/", false),
+        ] {
+            assert_eq!(is_same(&url(home), &url(other)), same, "{home} {other}");
+        }
+    }
+
+    #[test]
+    fn a_base_keeps_its_last_segment() {
+        for (base, joined) in [
+            ("http://a", "http://a/chat"),
+            ("http://a/api", "http://a/api/chat"),
+            ("http://a/api/", "http://a/api/chat"),
+        ] {
+            let folder = as_folder(url(base));
+            assert_eq!(folder.join("chat").unwrap().as_str(), joined);
+        }
+    }
+
+    #[test]
+    fn a_header_is_found_in_any_case() {
+        let headers = [("Content-Type", "a"), ("content-type", "b"), ("etag", "")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(find(&headers, "content-type"), Some("a"));
+        assert_eq!(find(&headers, "ETag"), Some(""));
+        assert_eq!(find(&headers, "content"), None);
+    }
+
+    #[test]
+    fn an_excerpt_is_one_short_line_without_secrets() {
+        let response = |body: &[u8], elsewhere: Option<&str>| HttpResponse {
+            status: 200,
+            headers: Vec::new(),
+            body: body.to_vec(),
+            elsewhere: elsewhere.map(str::to_owned),
+        };
+        for (body, line) in [
+            (&b"{\n  \"a\": 1\n}\n"[..], "{ \"a\": 1 }".to_owned()),
+            (b"", String::new()),
+            (b"\xff!", "\u{fffd}!".to_owned()),
+            ("ü".repeat(161).as_bytes(), format!("{}…", "ü".repeat(160))),
+            ("ü".repeat(160).as_bytes(), "ü".repeat(160)),
+        ] {
+            assert_eq!(response(body, None).excerpt(), line);
+        }
+        let secret = response(b"no access with postgres://bob:pw1234@db/chat", None);
+        assert!(!secret.excerpt().contains("pw1234"), "{}", secret.excerpt());
+        let sent_on = response(b"moved", Some("http://b/")).excerpt();
+        assert!(sent_on.contains("`http://b/`") && !sent_on.contains("moved"));
+    }
+}

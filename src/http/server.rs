@@ -405,3 +405,29 @@ fn fill(start: &Start, port: u16) -> anyhow::Result<Vec<String>> {
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Ready;
+
+    #[test]
+    fn what_is_ready_is_a_path_a_port_or_a_web_address() {
+        let url = |text: &str| Some(Ready::Url(text.parse().unwrap()));
+        for (text, ready) in [
+            ("/health", Some(Ready::Path("/health".into()))),
+            ("/", Some(Ready::Path("/".into()))),
+            ("8000", Some(Ready::Port(8000))),
+            ("http://localhost:3000/up", url("http://localhost:3000/up")),
+            ("https://chat.example/", url("https://chat.example/")),
+            ("65536", None),
+            ("-1", None),
+            ("health", None),
+            ("localhost:3000", None),
+            ("ftp://localhost/", None),
+            ("file:///tmp/up", None),
+            ("", None),
+        ] {
+            assert_eq!(Ready::parse(text), ready, "{text}");
+        }
+    }
+}

@@ -194,3 +194,49 @@ fn column(named: Named) -> Column {
         spare: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Align, LARGEST, Named, column, size};
+
+    #[test]
+    fn a_size_is_a_number_of_bytes_or_has_a_unit() {
+        for (text, bytes) in [
+            ("1", Some(1)),
+            ("64K", Some(64 << 10)),
+            ("64k", Some(64 << 10)),
+            ("1M", Some(1 << 20)),
+            ("1000m", Some(LARGEST)),
+            ("1001M", None),
+            ("0", None),
+            ("0K", None),
+            ("-1", None),
+            ("1.5M", None),
+            ("1G", None),
+            ("M", None),
+            ("18446744073709551615M", None),
+            ("", None),
+        ] {
+            assert_eq!(size(text).ok(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_aligned_to_the_right() {
+        for (declared, align) in [
+            ("int4", Align::Right),
+            ("decimal(10,2)", Align::Right),
+            ("double precision", Align::Right),
+            ("interval", Align::Left),
+            ("point", Align::Left),
+            ("text", Align::Left),
+            ("", Align::Left),
+        ] {
+            let named = Named {
+                name: "n".to_owned(),
+                declared: declared.to_owned(),
+            };
+            assert_eq!(column(named).align, align, "{declared}");
+        }
+    }
+}
