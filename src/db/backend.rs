@@ -1,6 +1,7 @@
 //! A backend: what each engine's folder gives to the rest of the program.
 
-use super::{Catalog, Db, Missing, Reading, Session, SnapshotRead, Target, Tried, Waits};
+use super::scratch::Place;
+use super::{Catalog, Db, Dump, Missing, Reading, Session, SnapshotRead, Target, Tried, Waits};
 use crate::sql::Dialect;
 use std::time::Duration;
 
@@ -17,6 +18,10 @@ pub(super) struct Backend {
     pub(super) open_snapshot_read: OpenSnapshotRead,
     /// Opens a connection that migrates.
     pub(super) open_session: fn(&Target, Missing, Waits) -> anyhow::Result<Box<dyn Session>>,
+    /// How the whole database is written to a file and brought back.
+    pub(super) dump: &'static Dump,
+    /// Where databases are made to try things on.
+    pub(super) scratch: Place,
     /// Refuses statements that could do more than read, without running them.
     pub(super) judge: for<'a> fn(&'a Target, Vec<String>) -> Tried<'a, ()>,
 }

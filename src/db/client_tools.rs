@@ -1,6 +1,6 @@
 //! The client programs that come with a database server: they dump and restore.
 
-use crate::db::{Login, Target, Tls};
+use super::{Login, Target, Tls};
 use crate::stop::Stop;
 use std::fs::File;
 use std::path::Path;

@@ -5,6 +5,9 @@
 
 mod backend;
 mod catalog;
+mod client_tools;
+mod driver;
+mod dump;
 mod evidence;
 mod foreign_url;
 mod mysql;
@@ -12,6 +15,7 @@ mod postgres;
 mod query;
 mod reader;
 mod safety;
+mod scratch;
 mod sentinel;
 mod server;
 mod session;
@@ -20,17 +24,19 @@ mod sqlite;
 mod target;
 
 pub use catalog::{Catalog, Started};
+pub use dump::{Dump, Restore, refused, unusable};
 pub use evidence::{Depth, Facts, Mark, Marks};
 pub use query::{Named, Query, QueryOutput, Row};
 pub use reader::{BoxFuture, Db, Each, Reading, Tried, WordIndex, WriteError, Writer};
 pub use safety::Durability;
+pub use scratch::{CONFINE, Extent, Scratch};
 pub use sentinel::Act;
 pub use session::{
     Copied, Door, Failed, HISTORY as HISTORY_TABLE, Interrupter, Isolation, Measure, Missing,
     OWN as OWN_TABLES, Object, Session, Waits,
 };
 pub use snapshot_read::{Log, Moment, SnapshotRead};
-pub use sqlite::{overwrite, stop_reading, where_else};
+pub use sqlite::{stop_reading, where_else};
 pub use target::{Login, Target, Tls};
 
 use crate::model::Engine;
@@ -59,6 +65,11 @@ fn row(engine: Engine) -> &'static Backend {
         Engine::Postgres => &postgres::BACKEND,
         Engine::Mysql => &mysql::BACKEND,
     }
+}
+
+/// How a whole database of an engine is written to a file, checked and brought back.
+pub fn dump(engine: Engine) -> &'static Dump {
+    row(engine).dump
 }
 
 /// Whose SQL an engine speaks.

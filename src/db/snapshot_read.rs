@@ -7,6 +7,8 @@
 use super::{Db, Target, Tried};
 use crate::stop::Stop;
 use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// A database at one moment, read-only.
 ///
@@ -51,6 +53,71 @@ impl Log {
     }
 }
 
+/// The connection of a view, for one read at a time and until the view's time is over.
+pub(super) struct Viewing<C> {
+    target: Target,
+    /// Taken out for each read and put back when it went well: a connection that was left in the
+    /// middle of an answer would give the rest of it as the answer to the next question.
+    connection: Mutex<Option<C>>,
+    limit: Duration,
+    deadline: Instant,
+    failed: Explain,
+}
+
+/// What an error of a read means.
+type Explain = fn(&Target, anyhow::Error) -> anyhow::Error;
+
+impl<C> Viewing<C> {
+    /// A view that ends `limit` after it was begun.
+    pub(super) fn new(
+        target: Target,
+        connection: C,
+        begun: Instant,
+        limit: Duration,
+        failed: Explain,
+    ) -> Self {
+        Self {
+            target,
+            connection: Mutex::new(Some(connection)),
+            limit,
+            deadline: begun + limit,
+            failed,
+        }
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Another connection for the same view.
+    pub(super) fn with(&self, connection: C) -> Self {
+        Self {
+            target: self.target.clone(),
+            connection: Mutex::new(Some(connection)),
+            ..*self
+        }
+    }
+
+    /// How long the view may last in all.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Lets a read have the connection.
+    pub(super) async fn read<T, F>(&self, read: impl FnOnce(C) -> F) -> anyhow::Result<T>
+    where
+        F: Future<Output = anyhow::Result<(C, T)>>,
+    {
+        let mut place = self.connection.lock().await;
+        let connection = place.take().ok_or_else(|| over(&self.target))?;
+        let done = tokio::time::timeout_at(self.deadline, read(connection)).await;
+        let done = done.map_err(|_| too_long(&self.target, self.limit))?;
+        let (connection, value) = done.map_err(|error| (self.failed)(&self.target, error))?;
+        *place = Some(connection);
+        Ok(value)
+    }
+}
+
 /// The view is over, by an error or by its limit.
 pub(super) fn over(target: &Target) -> Stop {
     Stop::unreachable(format!(
@@ -75,8 +142,9 @@ pub(super) fn redefined(target: &Target) -> Stop {
 }
 
 /// A view reads, and everything that writes has a connection of its own.
-pub(super) fn reads_only(target: &Target) -> Stop {
-    Stop::refused(format!(
+pub(super) fn reads_only<T>(target: &Target) -> Tried<'_, T> {
+    let stop = Stop::refused(format!(
         "a view of `{target}` at one moment only reads what chatctl asks for"
-    ))
+    ));
+    Box::pin(async move { Err(stop.into()) })
 }

@@ -5,13 +5,10 @@ mod shelf;
 pub use shelf::{Seal, keep, remove, verify};
 
 use super::intent::{Intent, Piece};
-use super::tools;
-use crate::db::{Missing, Target, Waits};
-use crate::model::Engine;
+use crate::db::{Target, refused};
 use crate::sql::{Destroys, Dialect};
 use crate::stop::Stop;
-use crate::{db, stop, temporary};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use crate::{db, temporary};
 use std::path::{Path, PathBuf};
 
 /// When a backup is made.
@@ -86,11 +83,8 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let ending = match target.engine() {
-        Engine::Sqlite => "db",
-        Engine::Postgres => "dump",
-        Engine::Mysql => "sql",
-    };
+    let dump = db::dump(target.engine());
+    let ending = dump.ending;
     let path = dir.join(format!("{name}.{run}.backup.{ending}"));
     let part = dir.join(format!("{name}.{run}.part.{ending}"));
     // A run that was killed left its own.
@@ -101,8 +95,8 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
     let _lock = shelf::create(&part)
         .and_then(|file| temporary::claim(&file, &part).map(|_| file))
         .map_err(|error| unwritable(&part, &error))?;
-    let made = write(target, &part)
-        .and_then(|()| check(target, &part))
+    let made = (dump.write)(target, &part)
+        .and_then(|()| (dump.check)(target, &part))
         .and_then(|()| Ok(shelf::put(&part, &path)?));
     if let Err(error) = made {
         // A backup that can't be read is none, and its file would say otherwise.
@@ -118,97 +112,4 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Stop {
         path.display()
     ))
     .hint("name a folder that can be written with --backup-dir")
-}
-
-/// Whatever the reason is: without a good backup going on would be unsafe.
-pub(super) fn refused(what: &str, error: &anyhow::Error) -> Stop {
-    let (_, hint) = stop::classify(error);
-    Stop::refused(format!("{what}: {error:#}")).hint(hint.unwrap_or(
-        "`chatctl migrate history` lists the backups; what the database says is in its own log",
-    ))
-}
-
-fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
-    let mut command = match target.engine() {
-        Engine::Sqlite => {
-            let mut session = db::open_session(target, Missing::Look, Waits::SHORT)?;
-            let literal = path.display().to_string().replace('\'', "''");
-            // A session that looks writes nothing at all, not even a copy elsewhere.
-            let copy = format!("PRAGMA query_only = OFF; VACUUM INTO '{literal}'");
-            return Ok(session.command(&copy)?);
-        }
-        Engine::Postgres => {
-            let login = tools::login(target)?;
-            let mut command = tools::PG_DUMP.command(&login)?;
-            command
-                .arg("--format=custom")
-                .arg("--lock-wait-timeout=60000")
-                .arg("--file")
-                .arg(path);
-            command.arg(login.database);
-            command
-        }
-        Engine::Mysql => {
-            let login = tools::login(target)?;
-            let mut command = tools::MYSQL_DUMP.command(&login)?;
-            command.args([
-                "--single-transaction",
-                "--routines",
-                "--triggers",
-                "--hex-blob",
-            ]);
-            command.arg(format!("--result-file={}", path.display()));
-            if has_history(target)? {
-                // Rows that were, and when: a restore without them would lose them for good.
-                command.arg("--dump-history");
-            }
-            command.arg(login.database);
-            command
-        }
-    };
-    Ok(tools::run(&mut command)?)
-}
-
-/// Whether a database of MariaDB keeps the former versions of rows.
-fn has_history(target: &Target) -> anyhow::Result<bool> {
-    let mut session = db::open_session(target, Missing::Look, Waits::SHORT)?;
-    let rows = session.rows(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = database() AND table_type = 'SYSTEM VERSIONED' LIMIT 1",
-    )?;
-    Ok(!rows.is_empty())
-}
-
-/// Whether a backup can be read to its end.
-pub(super) fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
-    let wrong = |why: &str| Stop::refused(format!("the backup `{}` {why}", path.display()));
-    match target.engine() {
-        Engine::Postgres => {
-            let login = tools::login(target)?;
-            // Without a database it lists what is in the file.
-            let mut command = tools::PG_RESTORE.command(&login)?;
-            tools::run(command.arg("--list").arg(path))?;
-        }
-        Engine::Mysql => {
-            let mut file = std::fs::File::open(path)?;
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(200)))?;
-            let mut end = String::new();
-            file.take(200).read_to_string(&mut end)?;
-            if !end.contains("-- Dump completed") {
-                return Err(wrong("is not complete").into());
-            }
-        }
-        Engine::Sqlite => {
-            // SQLite takes an empty file for a sound database without tables.
-            if std::fs::metadata(path)?.len() == 0 {
-                return Err(wrong("is empty").into());
-            }
-            let copy = target.sibling(&path.display().to_string());
-            let mut session = db::open_session(&copy, Missing::Look, Waits::SHORT)?;
-            if session.rows("PRAGMA quick_check")?[0][0].text() != Some("ok") {
-                return Err(wrong("is damaged").into());
-            }
-        }
-    }
-    Ok(())
 }

@@ -11,9 +11,7 @@ pub mod ledger;
 pub mod plan;
 pub mod preserve;
 pub mod restore;
-pub mod scratch;
 pub mod source;
-mod tools;
 
 /// The codes of what `migrate` finds in a run, a plan and a status.
 pub static CODES: &[&str] = &[

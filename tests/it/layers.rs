@@ -333,7 +333,7 @@ const NAMES_ENGINES: &[&str] = &[
     "mask.rs",
     "migrate/intent.rs",
     "migrate/source/mod.rs",
-    "migrate/tools.rs",
+    "db/client_tools.rs",
     "model/engine.rs",
     "render/samples.rs",
 ];

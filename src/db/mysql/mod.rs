@@ -2,11 +2,13 @@
 
 mod catalog;
 mod connection;
+mod dump;
 mod error;
 mod evidence;
 mod query;
 mod reader;
 mod safety;
+mod scratch;
 mod sentinel;
 mod session;
 mod snapshot_read;
@@ -27,6 +29,8 @@ pub(super) static BACKEND: Backend = Backend {
         Box::pin(snapshot_read::open(target, tables, limit, count))
     },
     open_session: session::open,
+    dump: &dump::DUMP,
+    scratch: scratch::PLACE,
     judge: |target, statements| {
         Box::pin(
             async move { query::judged(target, &connection::options(target)?, &statements).await },

@@ -2,13 +2,12 @@
 
 use super::catalog::CATALOG;
 use super::connection::{options, schema};
-use super::error::write_error;
-use super::values::{cells, literal};
 use super::{query as queries, snapshot_read};
-use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
+use crate::db::driver::ServerWriter;
+use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, driver, server};
 use crate::model::{Cell, Table};
 use sqlx::mysql::MySqlPoolOptions;
-use sqlx::{Connection as _, Executor as _, MySqlConnection, MySqlPool, Row as _, SqlSafeStr as _};
+use sqlx::{Connection as _, Executor as _, MySqlConnection, MySqlPool, Row as _};
 use std::time::Duration;
 
 pub(super) struct MySql {
@@ -89,20 +88,7 @@ impl Db for MySql {
     }
 
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
-        Box::pin(async move {
-            let sql = server::inlined(sql, args, literal)?;
-            let reading = |error| server::reading(&self.target, error);
-            let mut reader = self.readers.acquire().await.map_err(reading)?;
-            if server::may_be_several(&sql) {
-                let sql = sqlx::AssertSqlSafe(sql.clone()).into_sql_str();
-                (&mut *reader).prepare(sql).await.map_err(reading)?;
-            }
-            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                .fetch_all(&mut *reader)
-                .await
-                .map_err(reading)?;
-            rows.iter().map(cells).collect()
-        })
+        Box::pin(driver::pooled(&self.readers, &self.target, sql, args))
     }
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
@@ -155,45 +141,7 @@ impl Db for MySql {
                 "SET SESSION innodb_lock_wait_timeout = {wait}, SESSION lock_wait_timeout = {wait}"
             );
             connection.execute(sqlx::AssertSqlSafe(settings)).await?;
-            Ok(Box::new(MySqlWriter { connection }) as Box<dyn Writer>)
-        })
-    }
-}
-
-struct MySqlWriter {
-    connection: MySqlConnection,
-}
-
-impl Writer for MySqlWriter {
-    fn execute<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, Result<(), WriteError>> {
-        self.write(sql, &[])
-    }
-
-    fn write<'a>(
-        &'a mut self,
-        sql: &'a str,
-        args: &'a [Cell],
-    ) -> BoxFuture<'a, Result<(), WriteError>> {
-        Box::pin(async move {
-            // Without values it is a text of several statements, and a `?` is not ours.
-            let sql = if args.is_empty() {
-                sql.to_owned()
-            } else {
-                server::inlined(sql, args, literal).map_err(WriteError::Other)?
-            };
-            let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                .execute(&mut self.connection)
-                .await;
-            done.map(|_| ()).map_err(write_error)
-        })
-    }
-
-    fn value<'a>(&'a mut self, sql: &'a str) -> Tried<'a, Cell> {
-        Box::pin(async move {
-            let row = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                .fetch_one(&mut self.connection)
-                .await?;
-            Ok(cells(&row)?.into_iter().next().unwrap_or(Cell::Null))
+            Ok(Box::new(ServerWriter(connection)) as Box<dyn Writer>)
         })
     }
 }

@@ -1,22 +1,55 @@
 //! Values of MySQL and MariaDB: as literals, and as cells.
 
+use super::error::{failed, write_error};
+use crate::db::WriteError;
+use crate::db::driver::Driver;
+use crate::db::session::Failed;
 use crate::model::Cell;
 use crate::text::hex;
 use sqlx::mysql::{MySqlRow, MySqlTypeInfo};
-use sqlx::{Row as _, Type, TypeInfo as _, ValueRef as _};
+use sqlx::{MySql, Row as _, Type, TypeInfo as _, ValueRef as _};
 
-/// Texts in hexadecimal: whether a backslash escapes depends on the session's mode.
-pub(super) fn literal(cell: &Cell) -> anyhow::Result<String> {
-    Ok(match cell {
-        Cell::Null => "NULL".to_owned(),
-        Cell::Int(number) => number.to_string(),
-        Cell::Real(number) => {
-            anyhow::ensure!(number.is_finite(), "MySQL can't hold the number {number}");
-            format!("{number:e}")
-        }
-        Cell::Text(text) => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),
-        Cell::Blob(bytes) => format!("x'{}'", hex(bytes)),
-    })
+impl Driver for MySql {
+    /// Texts in hexadecimal: whether a backslash escapes depends on the session's mode.
+    fn literal(cell: &Cell) -> anyhow::Result<String> {
+        Ok(match cell {
+            Cell::Null => "NULL".to_owned(),
+            Cell::Int(number) => number.to_string(),
+            Cell::Real(number) => {
+                anyhow::ensure!(number.is_finite(), "MySQL can't hold the number {number}");
+                format!("{number:e}")
+            }
+            Cell::Text(text) => format!("_utf8mb4 x'{}'", hex(text.as_bytes())),
+            Cell::Blob(bytes) => format!("x'{}'", hex(bytes)),
+        })
+    }
+
+    fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
+        each(row, |info, bytes| {
+            let text = || std::str::from_utf8(bytes);
+            Ok(match kind(info) {
+                Kind::Whole => whole(text()?),
+                Kind::Real => Cell::Real(text()?.parse()?),
+                Kind::Bits => bits(bytes),
+                Kind::Bytes => Cell::Blob(bytes.to_vec()),
+                Kind::Text => Cell::Text(text()?.to_owned()),
+            })
+        })
+    }
+
+    fn as_written(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
+        each(row, |_, bytes| {
+            Ok(Cell::Text(String::from_utf8_lossy(bytes).into_owned()))
+        })
+    }
+
+    fn write_error(error: sqlx::Error) -> WriteError {
+        write_error(error)
+    }
+
+    fn failed(error: &sqlx::Error) -> Failed {
+        failed(error)
+    }
 }
 
 /// How the text of a value is read.
@@ -44,30 +77,25 @@ pub(super) fn kind(info: &MySqlTypeInfo) -> Kind {
     }
 }
 
-pub(super) fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
-    (0..row.len())
-        .map(|index| {
-            let value = row.try_get_raw(index)?;
-            if value.is_null() {
-                return Ok(Cell::Null);
-            }
-            let kind = kind(&value.type_info());
-            let bytes: &[u8] = row.try_get_unchecked(index)?;
-            let text = || std::str::from_utf8(bytes);
-            Ok(match kind {
-                Kind::Whole => whole(text()?),
-                Kind::Real => Cell::Real(text()?.parse()?),
-                Kind::Bits => bits(bytes),
-                Kind::Bytes => Cell::Blob(bytes.to_vec()),
-                Kind::Text => Cell::Text(text()?.to_owned()),
-            })
-        })
-        .collect()
+/// The bytes of each value of a row, where NULL is NULL.
+fn each(
+    row: &MySqlRow,
+    cell: impl Fn(&MySqlTypeInfo, &[u8]) -> anyhow::Result<Cell>,
+) -> anyhow::Result<Vec<Cell>> {
+    let cells = (0..row.len()).map(|index| {
+        let value = row.try_get_raw(index)?;
+        if value.is_null() {
+            Ok(Cell::Null)
+        } else {
+            cell(&value.type_info(), row.try_get_unchecked(index)?)
+        }
+    });
+    cells.collect()
 }
 
 /// By the collation: by name, the driver takes a text that is compared byte by byte for a blob too.
 pub(super) fn is_binary(info: &MySqlTypeInfo) -> bool {
-    <[u8] as Type<sqlx::MySql>>::compatible(info) && !<str as Type<sqlx::MySql>>::compatible(info)
+    <[u8] as Type<MySql>>::compatible(info) && !<str as Type<MySql>>::compatible(info)
 }
 
 /// A number, or its text when it is beyond the range of one.

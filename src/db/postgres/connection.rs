@@ -1,10 +1,7 @@
 //! Connections to PostgreSQL: their settings, and what is asked on one.
 
-use super::values::cells;
 use crate::db::{Target, server};
-use crate::model::Cell;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Executor as _, PgConnection, SqlSafeStr as _};
 use std::time::Duration;
 
 /// The tables of the schema that a bare name means; a partition's rows are its parent's.
@@ -48,17 +45,4 @@ pub(super) fn reading(target: &Target, limit: Duration) -> anyhow::Result<PgConn
         ("bytea_output", "hex"),
         ("intervalstyle", "postgres"),
     ]))
-}
-
-/// The rows that a statement gives on a connection.
-pub(super) async fn rows(
-    connection: &mut PgConnection,
-    sql: &str,
-) -> anyhow::Result<Vec<Vec<Cell>>> {
-    if server::may_be_several(sql) {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned()).into_sql_str();
-        (&mut *connection).prepare(sql).await?;
-    }
-    let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
-    sql.fetch_all(connection).await?.iter().map(cells).collect()
 }

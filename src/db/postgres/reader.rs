@@ -2,13 +2,12 @@
 
 use super::catalog::CATALOG;
 use super::connection::{TABLES, options, reading};
-use super::error::write_error;
-use super::values::{cells, literal};
 use super::{query as queries, snapshot_read};
-use crate::db::{BoxFuture, Catalog, Db, Each, Query, Target, Tried, WriteError, Writer, server};
+use crate::db::driver::ServerWriter;
+use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, driver, server};
 use crate::model::{Cell, Table};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, SqlSafeStr as _};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use std::time::Duration;
 
 pub(super) struct Postgres {
@@ -51,20 +50,7 @@ impl Db for Postgres {
     }
 
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
-        Box::pin(async move {
-            let sql = server::inlined(sql, args, literal)?;
-            let reading = |error| server::reading(&self.target, error);
-            let mut reader = self.readers.acquire().await.map_err(reading)?;
-            if server::may_be_several(&sql) {
-                let sql = sqlx::AssertSqlSafe(sql.clone()).into_sql_str();
-                (&mut *reader).prepare(sql).await.map_err(reading)?;
-            }
-            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                .fetch_all(&mut *reader)
-                .await
-                .map_err(reading)?;
-            rows.iter().map(cells).collect()
-        })
+        Box::pin(driver::pooled(&self.readers, &self.target, sql, args))
     }
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
@@ -91,46 +77,8 @@ impl Db for Postgres {
             // 0 would mean to wait for ever.
             let wait = format!("{}ms", wait.as_millis().max(1));
             let options = options(&self.target)?.options([("lock_timeout", wait)]);
-            let connection = server::connect(&self.target, &options).await?;
-            Ok(Box::new(PostgresWriter { connection }) as Box<dyn Writer>)
-        })
-    }
-}
-
-struct PostgresWriter {
-    connection: PgConnection,
-}
-
-impl Writer for PostgresWriter {
-    fn execute<'a>(&'a mut self, sql: &'a str) -> BoxFuture<'a, Result<(), WriteError>> {
-        self.write(sql, &[])
-    }
-
-    fn write<'a>(
-        &'a mut self,
-        sql: &'a str,
-        args: &'a [Cell],
-    ) -> BoxFuture<'a, Result<(), WriteError>> {
-        Box::pin(async move {
-            // Without values it is a text of several statements, in which `?` is an operator.
-            let sql = if args.is_empty() {
-                sql.to_owned()
-            } else {
-                server::inlined(sql, args, literal).map_err(WriteError::Other)?
-            };
-            let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                .execute(&mut self.connection)
-                .await;
-            done.map(|_| ()).map_err(write_error)
-        })
-    }
-
-    fn value<'a>(&'a mut self, sql: &'a str) -> Tried<'a, Cell> {
-        Box::pin(async move {
-            let row = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                .fetch_one(&mut self.connection)
-                .await?;
-            Ok(cells(&row)?.into_iter().next().unwrap_or(Cell::Null))
+            let connection: PgConnection = server::connect(&self.target, &options).await?;
+            Ok(Box::new(ServerWriter(connection)) as Box<dyn Writer>)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! SQLite, embedded.
 
 mod catalog;
+mod dump;
 mod evidence;
 mod file;
 mod query;
@@ -10,8 +11,8 @@ mod session;
 mod snapshot_read;
 
 pub use file::{stop_reading, where_else};
-pub use session::overwrite;
 
+use super::scratch::Place;
 use super::{Backend, Db};
 use crate::sql::Dialect;
 
@@ -27,6 +28,10 @@ pub(super) static BACKEND: Backend = Backend {
         Box::pin(async move { snapshot_read::open(target, limit, count) })
     },
     open_session: session::open,
+    dump: &dump::DUMP,
+    scratch: Place::File {
+        copy: dump::copy_into,
+    },
     judge: |target, statements| {
         Box::pin(async move {
             let target = target.clone();

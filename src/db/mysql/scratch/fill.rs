@@ -1,6 +1,7 @@
 //! Filling a copy of a database of MySQL: of one moment, and without a lock for others to wait for.
 
-use super::{CONFINE, Extent, Scratch, quoted};
+use crate::db::mysql::catalog::quote;
+use crate::db::scratch::{CONFINE, Extent, Scratch};
 use crate::db::{Failed, Session};
 use crate::model::{Cell, Shape};
 use crate::stop::Stop;
@@ -8,14 +9,14 @@ use crate::stop::Stop;
 impl Scratch {
     /// Fills it in plain statements: the tables first, then their rows, then what runs by itself.
     /// The session is one of the real database.
-    pub(in crate::migrate) fn fill(
+    pub fn fill(
         &self,
         session: &mut dyn Session,
         copy: &mut dyn Session,
         extent: &Extent<'_>,
     ) -> anyhow::Result<()> {
         let real = session.rows("SELECT database()")?[0][0].to_string();
-        let (real, scratch) = (quoted(&real), quoted(&self.target.database()));
+        let (real, scratch) = (quote(&real), quote(&self.target.database()));
         loosen(session)?;
         let wanted = |name: &str| extent.tables.is_none_or(|tables| tables.contains(name));
         let all = session.rows("SHOW FULL TABLES")?;
@@ -24,7 +25,7 @@ impl Scratch {
             .map(|row| (row[0].to_string(), row[1].text() == Some("VIEW")))
             .partition(|(_, is_view)| *is_view);
         for (name, _) in tables.iter().filter(|(name, _)| wanted(name)) {
-            let made = session.rows(&format!("SHOW CREATE TABLE {}", quoted(name)))?;
+            let made = session.rows(&format!("SHOW CREATE TABLE {}", quote(name)))?;
             session.command(&format!("USE {scratch}; {}", made[0][1]))?;
         }
         session.command(&format!("USE {real}"))?;
@@ -53,7 +54,7 @@ impl Scratch {
             let limit = (extent.rows)(session.size(&shape.name)?);
             let list = columns(shape, way);
             let from = rows_of(shape, (&list, way), &real, limit);
-            let into = format!("{scratch}.{}", quoted(&shape.name));
+            let into = format!("{scratch}.{}", quote(&shape.name));
             // By the connection that may read the real one.
             session.command(&way.copy(&list, &from, &into))?;
         }
@@ -112,9 +113,9 @@ impl Way {
 
 /// The columns that are copied: with the times of a row's versions, where these are kept.
 fn columns(shape: &Shape, way: Way) -> Vec<String> {
-    let names = shape.columns.iter().map(|it| quoted(&it.name));
+    let names = shape.columns.iter().map(|it| quote(&it.name));
     let period = shape.period.iter().filter(|_| way == Way::Snapshot);
-    let period = period.flat_map(|(start, end)| [quoted(start), quoted(end)]);
+    let period = period.flat_map(|(start, end)| [quote(start), quote(end)]);
     names.chain(period).collect()
 }
 
@@ -128,7 +129,7 @@ fn rows_of(shape: &Shape, (list, way): (&[String], Way), real: &str, limit: Opti
     let all = format!(
         "SELECT {} FROM {real}.{}{versions}",
         list.join(", "),
-        quoted(&shape.name)
+        quote(&shape.name)
     );
     let Some(limit) = limit else { return all };
     if shape.key.is_empty() {
@@ -136,7 +137,7 @@ fn rows_of(shape: &Shape, (list, way): (&[String], Way), real: &str, limit: Opti
     }
     let end = |order: &str| {
         let key = shape.key.iter();
-        let key: Vec<_> = key.map(|it| format!("{}{order}", quoted(it))).collect();
+        let key: Vec<_> = key.map(|it| format!("{}{order}", quote(it))).collect();
         format!("({all} ORDER BY {} LIMIT {})", key.join(", "), limit / 2)
     };
     // A row that is at both ends is there once, for it has a key.
@@ -170,7 +171,7 @@ fn code(
     let code = Code { real, confined };
     for kind in ["PROCEDURE", "FUNCTION"] {
         for row in session.rows(&format!("SHOW {kind} STATUS WHERE Db = database()"))? {
-            let name = quoted(&row[1].to_string());
+            let name = quote(&row[1].to_string());
             let made = session.rows(&format!("SHOW CREATE {kind} {name}"))?;
             code.make(copy, &made[0])?;
         }
@@ -181,7 +182,7 @@ fn code(
         let before = views.len();
         let mut left = Vec::new();
         for name in views {
-            let made = session.rows(&format!("SHOW CREATE VIEW {}", quoted(&name)));
+            let made = session.rows(&format!("SHOW CREATE VIEW {}", quote(&name)));
             let Ok(made) = made else { continue };
             let text = made[0][1].to_string().replace(&format!("{real}."), "");
             if copy.command(&without_definer(&text)).is_err() {
@@ -194,7 +195,7 @@ fn code(
         views = left;
     }
     for row in session.rows("SHOW TRIGGERS")? {
-        let name = quoted(&row[0].to_string());
+        let name = quote(&row[0].to_string());
         let made = session.rows(&format!("SHOW CREATE TRIGGER {name}"))?;
         code.make(copy, &made[0])?;
     }

@@ -10,6 +10,7 @@ mod schema;
 use super::catalog::quote as quoted;
 use super::connection::options;
 use super::error::{UNSUPPORTED, failed, number};
+use crate::db::driver::as_written;
 use crate::db::session::{
     Copied, Failed, Interrupter, Measure, Missing, Object, Session, Waits, by_counts, numbers,
 };
@@ -17,8 +18,8 @@ use crate::db::{Target, server};
 use crate::model::{Case, Cell, Compared, Content, Names, Shape, ShapeColumn, Successor};
 use crate::text::hex;
 use aside::Aside;
-use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
-use sqlx::{Executor as _, MySqlConnection, Row as _, ValueRef as _};
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::{Executor as _, MySqlConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,7 +93,7 @@ impl MySql {
         let options = options(target)?;
         let mut first: MySqlConnection = runtime.block_on(server::connect(target, &options))?;
         let row = runtime
-            .block_on(rows(
+            .block_on(as_written(
                 &mut first,
                 "SELECT database(), version(), @@lower_case_table_names",
             ))?
@@ -200,7 +201,7 @@ impl Session for MySql {
     }
 
     fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-        self.runtime.block_on(rows(&mut self.eye, sql))
+        self.runtime.block_on(as_written(&mut self.eye, sql))
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
@@ -232,7 +233,7 @@ impl Session for MySql {
         let Some(turn) = &mut self.turn else {
             return Ok(false);
         };
-        Ok(numbers(&self.runtime.block_on(rows(turn, &sql))?[0])[0] == 1)
+        Ok(numbers(&self.runtime.block_on(as_written(turn, &sql))?[0])[0] == 1)
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
@@ -370,7 +371,9 @@ impl Session for MySql {
 
     fn is_in_transaction(&mut self) -> anyhow::Result<bool> {
         let sql = "SELECT @@in_transaction";
-        let open = self.runtime.block_on(rows(&mut self.connection, sql))?;
+        let open = self
+            .runtime
+            .block_on(as_written(&mut self.connection, sql))?;
         Ok(open[0][0].text() == Some("1"))
     }
 
@@ -503,31 +506,9 @@ fn connect(
     runtime.block_on(async {
         let mut connection: MySqlConnection = server::connect(target, options).await?;
         connection.execute(sqlx::AssertSqlSafe(settings)).await?;
-        let row = rows(&mut connection, "SELECT connection_id()").await?;
+        let row = as_written(&mut connection, "SELECT connection_id()").await?;
         Ok((connection, numbers(&row[0])[0]))
     })
-}
-
-/// Every value as the database writes it.
-async fn rows(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-    let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-        .fetch_all(connection)
-        .await
-        .map_err(|error| failed(&error))?;
-    found.iter().map(cells).collect()
-}
-
-fn cells(row: &MySqlRow) -> anyhow::Result<Vec<Cell>> {
-    (0..row.len())
-        .map(|index| {
-            let value = row.try_get_raw(index)?;
-            if value.is_null() {
-                return Ok(Cell::Null);
-            }
-            let bytes: Vec<u8> = row.try_get_unchecked(index)?;
-            Ok(Cell::Text(String::from_utf8_lossy(&bytes).into_owned()))
-        })
-        .collect()
 }
 
 /// In hexadecimal, so that no setting of the server changes its meaning.

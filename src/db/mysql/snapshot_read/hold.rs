@@ -5,8 +5,9 @@
 //! `BACKUP STAGE BLOCK_COMMIT` (10.4.1 on) lets statements go on, and makes only commits and changes
 //! of the schema wait (mariadb.com/kb/en/backup-stage).
 
-use super::{connect, number, rows};
+use super::{connect, number};
 use crate::db::Target;
+use crate::db::driver::rows;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection};
 use std::time::Duration;
 

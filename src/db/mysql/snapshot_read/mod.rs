@@ -6,17 +6,15 @@ mod hold;
 use super::catalog::{CATALOG, quote};
 use super::values::Kind;
 use super::{connection, error, values};
-use crate::db::snapshot_read::{Moment, SnapshotRead, over, reads_only, redefined, too_long};
+use crate::db::driver::{Driver as _, alone, rows};
+use crate::db::snapshot_read::{Moment, SnapshotRead, Viewing, reads_only, redefined};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, CellRef, Table};
 use crate::stop::Stop;
 use futures_util::TryStreamExt as _;
 use sqlx::mysql::MySqlRow;
-use sqlx::{
-    AssertSqlSafe, Executor as _, MySqlConnection, Row as _, SqlSafeStr as _, ValueRef as _,
-};
+use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection, Row as _, ValueRef as _};
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// How often a snapshot is taken again because a table was redefined after it and before the first
@@ -24,12 +22,8 @@ use tokio::time::Instant;
 const ATTEMPTS: u32 = 2;
 
 struct MySql {
-    target: Target,
-    /// Taken out for each read and put back when it went well.
-    reader: Mutex<Option<MySqlConnection>>,
+    view: Viewing<MySqlConnection>,
     moment: Moment,
-    limit: Duration,
-    deadline: Instant,
 }
 
 async fn connect(target: &Target, limit: Duration) -> anyhow::Result<MySqlConnection> {
@@ -57,22 +51,6 @@ async fn connect(target: &Target, limit: Duration) -> anyhow::Result<MySqlConnec
     Ok(connection)
 }
 
-async fn rows(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-    alone(connection, sql).await?;
-    let sql = sqlx::raw_sql(AssertSqlSafe(sql));
-    let rows = sql.fetch_all(connection).await?;
-    rows.iter().map(values::cells).collect()
-}
-
-/// Fails if it is more than one statement: the protocol for prepared ones takes no more.
-async fn alone(connection: &mut MySqlConnection, sql: &str) -> anyhow::Result<()> {
-    if server::may_be_several(sql) {
-        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
-        (&mut *connection).prepare(sql).await?;
-    }
-    Ok(())
-}
-
 /// Views of one moment, `count` of them if the server can hold still for it.
 pub(super) async fn open(
     target: Target,
@@ -80,7 +58,7 @@ pub(super) async fn open(
     limit: Duration,
     count: usize,
 ) -> anyhow::Result<Vec<Box<dyn SnapshotRead>>> {
-    let deadline = Instant::now() + limit;
+    let begun = Instant::now();
     let mut connections = vec![connect(&target, limit).await?];
     let mut moment = Moment::default();
     if count > 1 {
@@ -104,11 +82,8 @@ pub(super) async fn open(
         }
     }
     let view = |connection| MySql {
-        target: target.clone(),
-        reader: Mutex::new(Some(connection)),
+        view: Viewing::new(target.clone(), connection, begun, limit, told),
         moment: moment.clone(),
-        limit,
-        deadline,
     };
     let views = connections.into_iter().map(view);
     Ok(views
@@ -182,25 +157,9 @@ fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-impl MySql {
-    /// Lets a read have the connection, until the view's time is over.
-    async fn with<T, F>(&self, read: impl FnOnce(MySqlConnection) -> F) -> anyhow::Result<T>
-    where
-        F: Future<Output = anyhow::Result<(MySqlConnection, T)>>,
-    {
-        let mut reader = self.reader.lock().await;
-        let connection = reader.take().ok_or_else(|| over(&self.target))?;
-        let done = tokio::time::timeout_at(self.deadline, read(connection)).await;
-        let done = done.map_err(|_| too_long(&self.target, self.limit))?;
-        let (connection, value) = done.map_err(|error| told(&self.target, error))?;
-        *reader = Some(connection);
-        Ok(value)
-    }
-}
-
 impl Db for MySql {
     fn target(&self) -> &Target {
-        &self.target
+        self.view.target()
     }
 
     fn catalog(&self) -> &'static Catalog {
@@ -212,27 +171,27 @@ impl Db for MySql {
     }
 
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
-        Box::pin(self.with(async move |mut connection| {
-            let sql = server::inlined(sql, args, values::literal)?;
+        Box::pin(self.view.read(async move |mut connection| {
+            let sql = server::inlined(sql, args, sqlx::MySql::literal)?;
             let rows = rows(&mut connection, &sql).await?;
             Ok((connection, rows))
         }))
     }
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
-        Box::pin(self.with(async move |mut connection| {
-            let sql = server::inlined(sql, args, values::literal)?;
+        Box::pin(self.view.read(async move |mut connection| {
+            let sql = server::inlined(sql, args, sqlx::MySql::literal)?;
             read(&mut connection, &sql, each).await?;
             Ok((connection, ()))
         }))
     }
 
     fn query(&self, _: Query) -> Tried<'_, ()> {
-        Box::pin(async move { Err(reads_only(&self.target).into()) })
+        reads_only(self.view.target())
     }
 
     fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {
-        Box::pin(async move { Err(reads_only(&self.target).into()) })
+        reads_only(self.view.target())
     }
 }
 
@@ -255,7 +214,7 @@ pub(super) async fn scan(
     args: &[Cell],
     each: Each<'_>,
 ) -> anyhow::Result<()> {
-    let sql = server::inlined(sql, args, values::literal)?;
+    let sql = server::inlined(sql, args, sqlx::MySql::literal)?;
     // Zero is for ever.
     let mut connection = connect(target, Duration::ZERO).await?;
     let done = read(&mut connection, &sql, each).await;

@@ -1,6 +1,7 @@
 //! A transaction that sees the database as of one moment, with its tables locked before that moment.
 
-use super::{Postgres, quoted, rows, text_literal};
+use super::{Postgres, quoted, text_literal};
+use crate::db::driver::as_written;
 use crate::db::session::{Failed, Isolation, Session as _};
 use std::collections::BTreeSet;
 
@@ -22,7 +23,9 @@ impl Postgres {
             "BEGIN ISOLATION LEVEL {level} READ WRITE; {}SELECT pg_current_xact_id()::text",
             locks.collect::<String>()
         );
-        let begun = self.runtime.block_on(rows(&mut self.connection, &begin));
+        let begun = self
+            .runtime
+            .block_on(as_written(&mut self.connection, &begin));
         let begun = match begun {
             Ok(begun) => begun,
             Err(error) => {

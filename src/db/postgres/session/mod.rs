@@ -11,6 +11,7 @@ mod settings;
 use super::connection;
 use super::error::failed;
 use crate::db::catalog::quoted;
+use crate::db::driver::as_written;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
     Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits, by_counts, numbers,
@@ -19,8 +20,8 @@ use crate::db::{Target, server};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use crate::stop::Stop;
 use catalog::{Looked, Seen};
-use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{Connection as _, Executor as _, PgConnection, Row as _, ValueRef as _};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::runtime::Handle;
 
@@ -80,7 +81,9 @@ impl Postgres {
         }
         let mut connection: PgConnection = runtime.block_on(server::connect(target, &options))?;
         let sql = "SELECT pg_backend_pid()::text, current_database()::text, coalesce(current_schema(), 'public')::text";
-        let row = runtime.block_on(rows(&mut connection, sql))?.remove(0);
+        let row = runtime
+            .block_on(as_written(&mut connection, sql))?
+            .remove(0);
         // Version 14 and newer, where its system tells; elsewhere a statement runs to its end.
         let notices = connection.execute(NOTICE);
         let notices = runtime.block_on(notices).is_ok();
@@ -247,7 +250,7 @@ impl Session for Postgres {
     }
 
     fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-        self.runtime.block_on(rows(&mut self.connection, sql))
+        self.runtime.block_on(as_written(&mut self.connection, sql))
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
@@ -275,7 +278,7 @@ impl Session for Postgres {
         };
         for key in [key ^ OWN_KEY, key] {
             let sql = format!("SELECT pg_try_advisory_lock({key})::text");
-            let answer = self.runtime.block_on(rows(turn, &sql))?;
+            let answer = self.runtime.block_on(as_written(turn, &sql))?;
             if answer[0][0].text() != Some("true") {
                 return Ok(false);
             }
@@ -286,7 +289,7 @@ impl Session for Postgres {
     fn lend_turn(&mut self) -> anyhow::Result<()> {
         let sql = format!("SELECT pg_advisory_unlock({})::text", self.key());
         if let Some(turn) = &mut self.turn {
-            self.runtime.block_on(rows(turn, &sql))?;
+            self.runtime.block_on(as_written(turn, &sql))?;
         }
         Ok(())
     }
@@ -298,7 +301,9 @@ impl Session for Postgres {
         self.of_migration = None;
         let begin =
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_current_xact_id()::text";
-        let rows = self.runtime.block_on(rows(&mut self.connection, begin));
+        let rows = self
+            .runtime
+            .block_on(as_written(&mut self.connection, begin));
         let rows = rows.map_err(|error| match error.downcast() {
             Ok(failed) => failed,
             Err(error) => Failed::because(format!("{error:#}")),
@@ -475,28 +480,6 @@ const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 /// Without it a statement of a killed chatctl waits on for its lock, or works on, and keeps others
 /// from the table.
 const NOTICE: &str = "SET client_connection_check_interval = '1s'";
-
-/// Every value as the database writes it.
-async fn rows(connection: &mut PgConnection, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-    let found = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-        .fetch_all(connection)
-        .await
-        .map_err(|error| failed(&error))?;
-    found.iter().map(cells).collect()
-}
-
-fn cells(row: &PgRow) -> anyhow::Result<Vec<Cell>> {
-    (0..row.len())
-        .map(|index| {
-            let value = row.try_get_raw(index)?;
-            if value.is_null() {
-                return Ok(Cell::Null);
-            }
-            let text = value.as_str().map_err(|error| anyhow::anyhow!("{error}"))?;
-            Ok(Cell::Text(text.to_owned()))
-        })
-        .collect()
-}
 
 /// With backslashes as they are: `standard_conforming_strings` may be off in a migration.
 fn text_literal(text: &str) -> String {

@@ -1,11 +1,11 @@
 //! Several views of one moment, and stretches of a table for each of them to read.
 
-use super::{BEGIN, FILES, NOW, Postgres, Sorts, Variant, code, connect, connection, unlocked};
+use super::{BEGIN, FILES, NOW, Postgres, Sorts, Variant, code, connect, unlocked};
 use crate::db::Db;
+use crate::db::driver::rows;
 use crate::model::Cell;
 use crate::stop::Stop;
 use sqlx::{AssertSqlSafe, Executor as _};
-use tokio::sync::Mutex;
 
 /// Whether this user may share a moment.
 const MAY: &str = "SELECT coalesce(has_function_privilege(
@@ -31,7 +31,7 @@ pub(super) async fn open(
     let Cell::Text(name) = &exported[0][0] else {
         anyhow::bail!(
             "the server gave no name to the moment of `{}`",
-            first.target
+            first.target()
         );
     };
     // The name is the server's own, and stands between quotes all the same.
@@ -45,8 +45,8 @@ pub(super) async fn open(
 }
 
 async fn another(first: &Postgres, begin: &str) -> anyhow::Result<Postgres> {
-    let target = first.target.clone();
-    let mut connection = connect(&target, first.limit, Sorts::Yes).await?;
+    let target = first.target().clone();
+    let mut connection = connect(&target, first.view.limit(), Sorts::Yes).await?;
     if let Err(error) = connection.execute(AssertSqlSafe(begin.to_owned())).await {
         // 22023 invalid_parameter_value, 42704 undefined_object: it knows nothing of the moment.
         return Err(match code(&error).as_deref() {
@@ -54,18 +54,15 @@ async fn another(first: &Postgres, begin: &str) -> anyhow::Result<Postgres> {
             _ => unlocked(&target, error),
         });
     }
-    let at = connection::rows(&mut connection, NOW).await?;
+    let at = rows(&mut connection, NOW).await?;
     if at[0][0].text() != first.moment.snapshot.as_deref() {
         return Err(elsewhere(first).into());
     }
-    let files = connection::rows(&mut connection, FILES).await?;
+    let files = rows(&mut connection, FILES).await?;
     Ok(Postgres {
-        target,
-        reader: Mutex::new(Some(connection)),
+        view: first.view.with(connection),
         moment: first.moment.clone(),
         files,
-        limit: first.limit,
-        deadline: first.deadline,
     })
 }
 
@@ -73,7 +70,7 @@ async fn another(first: &Postgres, begin: &str) -> anyhow::Result<Postgres> {
 fn elsewhere(first: &Postgres) -> Stop {
     Stop::unreachable(format!(
         "two connections to `{}` came to two servers, which share no moment",
-        first.target
+        first.target()
     ))
     .hint("give the URL of one server, or read without --ranges")
 }

@@ -1,7 +1,7 @@
 //! How far the write-ahead log is, or was replayed.
 
-use super::connection;
 use crate::db::Target;
+use crate::db::driver::rows;
 use crate::model::Cell;
 use anyhow::Context as _;
 use sqlx::PgConnection;
@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 pub(super) async fn place(connection: &mut PgConnection) -> anyhow::Result<(u64, bool)> {
     const END: &str = "SELECT pg_is_in_recovery()::int, (CASE WHEN pg_is_in_recovery()
         THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn)::bigint";
-    let rows = connection::rows(connection, END).await?;
+    let rows = rows(connection, END).await?;
     let place = rows[0][1].int().context("no place in the log")?;
     Ok((u64::try_from(place)?, rows[0][0] == Cell::Int(1)))
 }
@@ -22,7 +22,7 @@ pub(super) async fn lagging(
     target: &Target,
 ) -> anyhow::Result<String> {
     const LAST: &str = "SELECT pg_last_xact_replay_timestamp()::text";
-    let rows = connection::rows(connection, LAST).await?;
+    let rows = rows(connection, LAST).await?;
     let last = match rows[0][0].text() {
         Some(last) => format!("the last transaction that it has replayed is of {last}"),
         None => "it has replayed no transaction since it was started".to_owned(),

@@ -7,9 +7,10 @@ mod text_format;
 mod variant;
 
 use super::catalog::CATALOG;
+use super::connection;
 use super::error::{CONFLICT, LOCKED};
-use super::{connection, values};
-use crate::db::snapshot_read::{Log, Moment, SnapshotRead, over, reads_only, redefined, too_long};
+use crate::db::driver::{Driver as _, rows};
+use crate::db::snapshot_read::{Log, Moment, SnapshotRead, Viewing, reads_only, redefined};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
 use crate::stop::Stop;
@@ -21,7 +22,6 @@ use sqlx::{
 };
 use std::ops::ControlFlow;
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 use variant::Variant;
 
@@ -41,14 +41,9 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const NOW: &str = "SELECT pg_current_snapshot()::text";
 
 struct Postgres {
-    target: Target,
-    /// Taken out for each read and put back when it went well: a connection that was left in the
-    /// middle of an answer would give the rest of it as the answer to the next question.
-    reader: Mutex<Option<PgConnection>>,
+    view: Viewing<PgConnection>,
     moment: Moment,
     files: Vec<Vec<Cell>>,
-    limit: Duration,
-    deadline: Instant,
 }
 
 /// Whether the server may sort the rows where an index has their order.
@@ -105,9 +100,9 @@ async fn one(
     tables: &[String],
     limit: Duration,
 ) -> anyhow::Result<(Postgres, String, Variant)> {
-    let deadline = Instant::now() + limit;
+    let begun = Instant::now();
     let mut connection = connect(&target, limit, Sorts::Yes).await?;
-    let who = connection::rows(&mut connection, variant::WHO).await?;
+    let who = rows(&mut connection, variant::WHO).await?;
     let version = who[0][0].text().unwrap_or_default();
     let kin = Variant::of(version, who[0][1] != Cell::Int(0));
     let mut warnings: Vec<_> = kin.said(&target, version)?.into_iter().collect();
@@ -116,7 +111,7 @@ async fn one(
     let mut lock = String::new();
     for attempt in 0.. {
         // Before the transaction, for the first SELECT in it fixes the moment.
-        let there = connection::rows(&mut connection, connection::TABLES).await?;
+        let there = rows(&mut connection, connection::TABLES).await?;
         let names = server::tables(&there).into_iter().map(|table| table.name);
         let wanted: Vec<_> = names
             .filter(|name| tables.is_empty() || tables.contains(name))
@@ -137,8 +132,8 @@ async fn one(
             Err(error) => return Err(unlocked(&target, error)),
         }
     }
-    let at = connection::rows(&mut connection, NOW).await?;
-    let files = connection::rows(&mut connection, FILES).await?;
+    let at = rows(&mut connection, NOW).await?;
+    let files = rows(&mut connection, FILES).await?;
     let log = match from {
         Some((from, standby)) => Some(Log {
             from,
@@ -156,12 +151,9 @@ async fn one(
         log,
     };
     let view = Postgres {
-        target,
-        reader: Mutex::new(Some(connection)),
+        view: Viewing::new(target, connection, begun, limit, told),
         moment,
         files,
-        limit,
-        deadline,
     };
     view.unchanged().await?;
     Ok((view, lock, kin))
@@ -198,25 +190,9 @@ fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-impl Postgres {
-    /// Lets a read have the connection, until the view's time is over.
-    async fn with<T, F>(&self, read: impl FnOnce(PgConnection) -> F) -> anyhow::Result<T>
-    where
-        F: Future<Output = anyhow::Result<(PgConnection, T)>>,
-    {
-        let mut reader = self.reader.lock().await;
-        let connection = reader.take().ok_or_else(|| over(&self.target))?;
-        let done = tokio::time::timeout_at(self.deadline, read(connection)).await;
-        let done = done.map_err(|_| too_long(&self.target, self.limit))?;
-        let (connection, value) = done.map_err(|error| told(&self.target, error))?;
-        *reader = Some(connection);
-        Ok(value)
-    }
-}
-
 impl Db for Postgres {
     fn target(&self) -> &Target {
-        &self.target
+        self.view.target()
     }
 
     fn catalog(&self) -> &'static Catalog {
@@ -228,28 +204,28 @@ impl Db for Postgres {
     }
 
     fn rows<'a>(&'a self, sql: &'a str, args: &'a [Cell]) -> Tried<'a, Vec<Vec<Cell>>> {
-        Box::pin(self.with(async move |mut connection| {
-            let sql = server::inlined(sql, args, values::literal)?;
-            let rows = connection::rows(&mut connection, &sql).await;
-            let rows = rows.map_err(|error| server::failed(&self.target, error))?;
+        Box::pin(self.view.read(async move |mut connection| {
+            let sql = server::inlined(sql, args, sqlx::Postgres::literal)?;
+            let rows = rows(&mut connection, &sql).await;
+            let rows = rows.map_err(|error| server::failed(self.target(), error))?;
             Ok((connection, rows))
         }))
     }
 
     fn scan<'a>(&'a self, sql: &'a str, args: &'a [Cell], each: Each<'a>) -> Tried<'a, ()> {
-        Box::pin(self.with(async move |mut connection| {
-            let sql = server::inlined(sql, args, values::literal)?;
-            copy(&self.target, &mut connection, &sql, each, Rest::Read).await?;
+        Box::pin(self.view.read(async move |mut connection| {
+            let sql = server::inlined(sql, args, sqlx::Postgres::literal)?;
+            copy(self.target(), &mut connection, &sql, each, Rest::Read).await?;
             Ok((connection, ()))
         }))
     }
 
     fn query(&self, _: Query) -> Tried<'_, ()> {
-        Box::pin(async move { Err(reads_only(&self.target).into()) })
+        reads_only(self.view.target())
     }
 
     fn writer(&self, _: Duration) -> Tried<'_, Box<dyn Writer>> {
-        Box::pin(async move { Err(reads_only(&self.target).into()) })
+        reads_only(self.view.target())
     }
 }
 
@@ -268,7 +244,7 @@ impl SnapshotRead for Postgres {
             if same {
                 Ok(())
             } else {
-                Err(redefined(&self.target).into())
+                Err(redefined(self.target()).into())
             }
         })
     }
@@ -282,7 +258,7 @@ pub(super) async fn scan(
     args: &[Cell],
     each: Each<'_>,
 ) -> anyhow::Result<()> {
-    let sql = server::inlined(sql, args, values::literal)?;
+    let sql = server::inlined(sql, args, sqlx::Postgres::literal)?;
     let mut connection = connect(target, Duration::ZERO, Sorts::No).await?;
     copy(target, &mut connection, &sql, each, Rest::Leave).await
 }

@@ -9,7 +9,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use overwrite::overwrite;
+pub(super) use overwrite::overwrite;
 
 use super::file;
 use super::file::Opened;

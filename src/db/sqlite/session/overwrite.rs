@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// Makes a database file what another one is, all at once: whoever reads sees the one or the other.
-pub fn overwrite(target: &Target, with: &Path) -> anyhow::Result<()> {
+pub(in crate::db::sqlite) fn overwrite(target: &Target, with: &Path) -> anyhow::Result<()> {
     let from = Connection::open_with_flags(with, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .with_context(|| format!("opening `{}`", with.display()))?;
     let mut to = Connection::open(target.path()).with_context(|| format!("opening `{target}`"))?;

@@ -1,0 +1,49 @@
+//! A whole database in a file: how an engine writes it, checks it and brings it back.
+
+use super::{Session, Target};
+use crate::stop;
+use crate::stop::Stop;
+use std::path::Path;
+
+/// What an engine does with a dump.
+pub struct Dump {
+    /// How the names of its files end.
+    pub ending: &'static str,
+    /// Writes the database into a file that is there and empty.
+    pub write: fn(&Target, &Path) -> anyhow::Result<()>,
+    /// Reads a dump to its end, and refuses one that is not complete.
+    pub check: fn(&Target, &Path) -> anyhow::Result<()>,
+    /// Makes the database what it was at the dump.
+    pub restore: Restore,
+}
+
+/// How a database becomes what it was at a dump: what came since goes too.
+pub enum Restore {
+    /// All at once, or not at all.
+    AtOnce(fn(&Target, &Path) -> anyhow::Result<()>),
+    /// Nothing can be taken back, so the dump must work on an empty database first.
+    AfterTrial {
+        /// Loads a dump into a database.
+        load: fn(&Target, &Path) -> anyhow::Result<()>,
+        /// Statements that drop what the database has and another one, by its name, has not.
+        newer: fn(&mut dyn Session, &str) -> anyhow::Result<Vec<String>>,
+    },
+}
+
+/// Whatever the reason is: without a good dump going on would be unsafe.
+pub fn refused(what: &str, error: &anyhow::Error) -> Stop {
+    let (_, hint) = stop::classify(error);
+    Stop::refused(format!("{what}: {error:#}")).hint(hint.unwrap_or(
+        "`chatctl migrate history` lists the backups; what the database says is in its own log",
+    ))
+}
+
+/// A dump that is not used, and why.
+pub(super) fn wrong(path: &Path, why: &str) -> anyhow::Error {
+    Stop::refused(format!("the backup `{}` {why}", path.display())).into()
+}
+
+/// The refusal where a dump can't be restored from.
+pub fn unusable(error: &anyhow::Error) -> Stop {
+    refused("the backup can't be used, so nothing was changed", error)
+}

@@ -1,0 +1,97 @@
+//! Dumps of PostgreSQL, by its own programs.
+
+use crate::db::Target;
+use crate::db::client_tools::{PG_DUMP, PG_RESTORE, PSQL, login, run};
+use crate::db::dump::{Dump, Restore, unusable};
+use crate::temporary::Folder;
+use std::path::Path;
+
+pub(super) static DUMP: Dump = Dump {
+    ending: "dump",
+    write,
+    check,
+    restore: Restore::AtOnce(|target, from| {
+        Ok(restore(target, from).map_err(|error| unusable(&error))?)
+    }),
+};
+
+pub(super) fn write(target: &Target, path: &Path) -> anyhow::Result<()> {
+    let login = login(target)?;
+    let mut command = PG_DUMP.command(&login)?;
+    command
+        .arg("--format=custom")
+        .arg("--lock-wait-timeout=60000")
+        .arg("--file")
+        .arg(path);
+    command.arg(login.database);
+    Ok(run(&mut command)?)
+}
+
+pub(super) fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
+    // Without a database it lists what is in the file.
+    let mut command = PG_RESTORE.command(&login(target)?)?;
+    Ok(run(command.arg("--list").arg(path))?)
+}
+
+/// Loads a dump into an empty database.
+pub(super) fn load(target: &Target, path: &Path) -> anyhow::Result<()> {
+    let login = login(target)?;
+    let mut command = PG_RESTORE.command(&login)?;
+    command.args(["--single-transaction", "--exit-on-error", "--no-owner"]);
+    command.arg(format!("--dbname={}", login.database));
+    Ok(run(command.arg(path))?)
+}
+
+/// Drops what belongs to no extension; what hangs on it, such as a trigger, goes with it.
+const DROP_ALL: &str = r"
+DO $chatctl$
+DECLARE it text;
+BEGIN
+    FOREACH it IN ARRAY ARRAY(
+        SELECT format('DROP %s IF EXISTS %s CASCADE', what, name) FROM (
+            SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS what,
+                format('%I.%I', n.nspname, c.relname) AS name, c.oid, n.nspname, c.relkind = 'S' AS late
+            FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S')
+            UNION ALL
+            SELECT 'ROUTINE', p.oid::regprocedure::text, p.oid, n.nspname, true
+            FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+            UNION ALL
+            SELECT 'TYPE', format('%I.%I', n.nspname, t.typname), t.oid, n.nspname, true
+            FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace LEFT JOIN pg_class AS c ON c.oid = t.typrelid
+            WHERE t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c'
+        ) AS found
+        WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'
+            AND NOT EXISTS (SELECT 1 FROM pg_depend AS x WHERE x.objid = found.oid AND x.deptype = 'e')
+        ORDER BY late
+    )
+    LOOP
+        EXECUTE it;
+    END LOOP;
+END
+$chatctl$;
+";
+
+/// All of it in one transaction: the one thing that `pg_restore` can't do itself is to drop what it
+/// does not know.
+fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
+    let login = &login(target)?;
+    let folder = Folder::new()?;
+    let before = folder.path().join("before.sql");
+    std::fs::write(&before, DROP_ALL)?;
+    // Written as a whole first: of a backup that ends too early nothing is run.
+    let script = folder.path().join("script.sql");
+    let mut command = PG_RESTORE.command(login)?;
+    command.args(["--clean", "--if-exists", "--exit-on-error", "--no-owner"]);
+    command.arg("--file").arg(&script).arg(from);
+    run(&mut command)?;
+    let mut command = PSQL.command(login)?;
+    command.args(["--no-psqlrc", "--quiet", "--single-transaction"]);
+    command.arg("--set=ON_ERROR_STOP=1");
+    command.arg(format!("--dbname={}", login.database));
+    for file in [&before, &script] {
+        command.arg("--file").arg(file);
+    }
+    run(&mut command)?;
+    // The rows of all conversations were in it.
+    Ok(folder.close()?)
+}
