@@ -1,6 +1,7 @@
 //! From the command line to an outcome: wiring, signals, and what goes to which stream.
 
 use crate::cli::{Cli, Color, Command, Global};
+use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::config::Config;
 use crate::gate::{alarm, holder};
@@ -14,7 +15,6 @@ use crate::render::{Clean, Format, Kind, Style};
 use crate::report::{Report, Source};
 use crate::reports::{Further, Reports, Streams};
 use crate::screen::{Place, Screen};
-use crate::stop::Stop;
 use crate::{closed, commands, db, pager, render, report, reports, temporary};
 use anyhow::Context as _;
 use std::io;
@@ -83,7 +83,7 @@ fn command(
 ) -> anyhow::Result<Outcome> {
     if closed::stdout() {
         return Err(
-            Stop::unreachable("stdout is closed: nobody would see the report")
+            CliError::unreachable("stdout is closed: nobody would see the report")
                 .hint("give it somewhere to go: > report.txt, or > /dev/null")
                 .into(),
         );
@@ -93,8 +93,8 @@ fn command(
     let format = config
         .value("format", global.format.as_deref())?
         .unwrap_or_default();
-    let format =
-        render::named(&format).ok_or_else(|| Stop::usage(format!("unknown format `{format}`")))?;
+    let format = render::named(&format)
+        .ok_or_else(|| CliError::usage(format!("unknown format `{format}`")))?;
     told.format = format;
     let reports = global.report.iter().map(|spec| reports::parse(spec));
     let further_reports = reports.collect::<Result<Vec<_>, _>>()?;
@@ -311,13 +311,13 @@ impl Gives {
     }
 
     /// Refuses a format that can't carry it.
-    fn suits(self, format: &Format) -> Result<(), Stop> {
+    fn suits(self, format: &Format) -> Result<(), CliError> {
         if self.carried(format) {
             return Ok(());
         }
         let can = render::ALL.iter().filter(|format| self.carried(format));
         let names: Vec<_> = can.map(|format| format.name).collect();
-        Err(Stop::usage(format!(
+        Err(CliError::usage(format!(
             "`{}` can't carry what this command gives",
             format.name
         ))

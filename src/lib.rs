@@ -4,7 +4,7 @@
 //!
 //! - `text` names no other module, and every module may name it.
 //! - `model`, `redact`, `clock`, `closed`, `input`, `sql` and `explain` name no other module. `report`
-//!   names `model`. `stop` is the error type, with a kind that decides the exit code of `outcome`.
+//!   names `model`. `cli_error` is the error type, with a kind that decides the exit code of `outcome`.
 //! - The pure cores of `stream` (`sse`, `body`, `marker`, `declared`, `session`, `cassette`, `profiles`,
 //!   `faults`, `turn`, `judge`) do no I/O. They name `model`, `report` and the error types.
 //! - `db` and `http` do I/O. sqlx and rusqlite are named in `db` only, reqwest in `http` only.
@@ -42,6 +42,7 @@
 pub mod app;
 pub mod audit;
 pub mod cli;
+pub mod cli_error;
 pub mod clock;
 pub mod closed;
 pub mod commands;
@@ -72,7 +73,6 @@ pub mod sink;
 pub mod source_error;
 pub mod spool;
 pub mod sql;
-pub mod stop;
 pub mod store;
 pub mod stream;
 pub mod temporary;

@@ -1,13 +1,13 @@
 //! How a run tells what came of it besides what goes to stdout: further reports, and why there is none.
 
+use crate::cli_error::CliError;
 use crate::config::Config;
 use crate::mask::Mask;
 use crate::outcome::Outcome;
 use crate::render::{Failing, Failure, Format, Style};
 use crate::report::Report;
 use crate::sink::Sink;
-use crate::stop::Stop;
-use crate::{render, stop};
+use crate::{cli_error, render};
 use anyhow::Context as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -40,13 +40,14 @@ pub struct Further {
 }
 
 /// Reads FORMAT=FILE.
-pub fn parse(spec: &str) -> Result<(&'static Format, PathBuf), Stop> {
+pub fn parse(spec: &str) -> Result<(&'static Format, PathBuf), CliError> {
     let (format, file) = spec.split_once('=').ok_or_else(|| {
-        Stop::usage(format!("`--report {spec}` is not FORMAT=FILE")).hint("--report junit=out.xml")
+        CliError::usage(format!("`--report {spec}` is not FORMAT=FILE"))
+            .hint("--report junit=out.xml")
     })?;
     let known: Vec<_> = render::ALL.iter().map(|format| format.name).collect();
     let format = render::named(format).ok_or_else(|| {
-        Stop::usage(format!("unknown format `{format}`"))
+        CliError::usage(format!("unknown format `{format}`"))
             .hint(format!("one of {}", known.join(", ")))
     })?;
     Ok((format, PathBuf::from(file)))
@@ -145,7 +146,7 @@ impl Reports {
         mask: &Mask,
         streams: (Streams<'_>, Streams<'_>),
     ) -> Outcome {
-        let (outcome, hint) = stop::classify(error);
+        let (outcome, hint) = cli_error::classify(error);
         let error = mask.fact(&format!("{error:#}"));
         let hint = hint.map(|hint| mask.text(hint));
         let failure = Failure {

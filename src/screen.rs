@@ -4,13 +4,13 @@
 //! its channel, and that is not a failure. Whoever reads slowly keeps no command waiting, and with it no
 //! store: what is not read yet waits in the outlet. Only when that is full the command waits too.
 
+use crate::cli_error::CliError;
 use crate::mask::Mask;
 use crate::model::Value;
 use crate::outlet::Outlet;
 use crate::redact::Redact;
 use crate::render::Show;
 use crate::report::{Head, Holds, Note, Piece};
-use crate::stop::Stop;
 use anyhow::Context as _;
 use std::io;
 use std::io::Write;
@@ -81,7 +81,7 @@ impl<'a> Screen<'a> {
                     None => break work.await,
                 },
                 done = &mut work => break done,
-                () = &mut stop => break Err(Stop::interrupted().into()),
+                () = &mut stop => break Err(CliError::interrupted().into()),
                 () = outlet.moved(), if !has_room => {}
                 () = tokio::time::sleep(STALLED), if !has_room => break Err(stalled().into()),
                 () = tokio::time::sleep(PAUSE), if !idle => {
@@ -191,8 +191,8 @@ impl<'a> Screen<'a> {
     }
 }
 
-fn stalled() -> Stop {
-    Stop::unreachable(format!(
+fn stalled() -> CliError {
+    CliError::unreachable(format!(
         "the reader of the output took nothing for {STALLED:?}, and there is no more room for the waiting rows"
     ))
     .hint("ask for less, or write into a file: --format csv > rows.csv")

@@ -4,10 +4,10 @@
 //! keeps its owner and mode. Anything else, such as a pipe or a device, is what somebody set up: it is
 //! written into.
 
+use crate::cli_error::CliError;
 use crate::outlet::Outlet;
 use crate::pager::Pager;
 use crate::spool::Spool;
-use crate::stop::Stop;
 use crate::temporary;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::{File, Metadata, OpenOptions, Permissions};
@@ -57,7 +57,7 @@ impl Sink {
             return Ok(Self::of(Place::Stdout(Spool::default())));
         }
         if there.is_dir() {
-            return Err(Stop::usage(format!("`{}` is a folder", path.display()))
+            return Err(CliError::usage(format!("`{}` is a folder", path.display()))
                 .hint("name a file in it")
                 .into());
         }
@@ -75,7 +75,7 @@ impl Sink {
     pub fn besides_stdout(path: &Path, mode: u32) -> anyhow::Result<Self> {
         let sink = Self::open(path, mode)?;
         match sink.place {
-            Place::Stdout(_) => Err(Stop::usage(format!(
+            Place::Stdout(_) => Err(CliError::usage(format!(
                 "`{}` is stdout, where the report goes",
                 path.display()
             ))
@@ -115,7 +115,7 @@ impl Sink {
                 if there.file_type().is_fifo()
                     && error.raw_os_error() == Some(nix::libc::ENXIO) =>
             {
-                return Err(Stop::unreachable(format!(
+                return Err(CliError::unreachable(format!(
                     "nobody reads the pipe `{}`",
                     path.display()
                 ))
@@ -154,7 +154,7 @@ impl Sink {
                 outlet.close();
                 tokio::select! {
                     () = outlet.ended() => {}
-                    () = stop => return Err(Stop::interrupted().into()),
+                    () = stop => return Err(CliError::interrupted().into()),
                 }
                 outlet.failed()?;
             }

@@ -1,6 +1,6 @@
 //! Mistakes in a file that a person wrote, with the place and the way out.
 
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use std::fmt;
 
 /// A mistake in a session, a cassette or the settings.
@@ -69,7 +69,7 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-impl From<SourceError> for Stop {
+impl From<SourceError> for CliError {
     fn from(error: SourceError) -> Self {
         let stop = Self::usage(error.to_string());
         match error.help {

@@ -2,8 +2,8 @@
 //! messages can be read.
 
 use super::snapshot_builder::{Late, Parts, SnapshotBuilder};
+use crate::cli_error::CliError;
 use crate::model::{Listed, Role, StoredMessage};
-use crate::stop::Stop;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -119,7 +119,9 @@ impl Background {
 }
 
 /// What the thread ended with.
-fn end(builder: Option<JoinHandle<io::Result<SnapshotBuilder>>>) -> Result<SnapshotBuilder, Stop> {
+fn end(
+    builder: Option<JoinHandle<io::Result<SnapshotBuilder>>>,
+) -> Result<SnapshotBuilder, CliError> {
     match builder.map(JoinHandle::join) {
         Some(Ok(builder)) => builder.map_err(no_room),
         Some(Err(panic)) => std::panic::resume_unwind(panic),
@@ -128,8 +130,8 @@ fn end(builder: Option<JoinHandle<io::Result<SnapshotBuilder>>>) -> Result<Snaps
 }
 
 /// All that a [`SnapshotBuilder`] can fail at is what it spills.
-fn no_room(error: io::Error) -> Stop {
-    Stop::unreachable(format!(
+fn no_room(error: io::Error) -> CliError {
+    CliError::unreachable(format!(
         "what does not fit into memory could not be spilled into `{}`: {error}",
         std::env::temp_dir().display()
     ))

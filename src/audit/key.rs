@@ -1,8 +1,8 @@
 //! The secret that the digests are made with. Who has a snapshot but not its key learns counts and
 //! times; who has the key can also try whether a text that he guesses is there.
 
+use crate::cli_error::CliError;
 use crate::input;
-use crate::stop::Stop;
 use crate::text::hex;
 use siphasher::sip128::SipHasher24;
 use std::io::{Read, Write};
@@ -31,7 +31,7 @@ impl Key {
     /// configuration folder, which is made on first use.
     ///
     /// Fails when there is none, when it is not 64 hexadecimal digits, or when others may read it.
-    pub fn find(given: Option<&str>) -> Result<Self, Stop> {
+    pub fn find(given: Option<&str>) -> Result<Self, CliError> {
         let Some(given) = given else {
             return default_path().and_then(|path| {
                 if path.exists() {
@@ -43,7 +43,7 @@ impl Key {
         };
         if let Some(name) = given.strip_prefix("env:") {
             let text = std::env::var(name).map_err(|_| {
-                Stop::usage(format!(
+                CliError::usage(format!(
                     "the environment variable `{name}` of `--key` is not set"
                 ))
             })?;
@@ -51,8 +51,10 @@ impl Key {
         }
         match given.strip_prefix("file:") {
             Some(path) => read(Path::new(path)),
-            None => Err(Stop::usage("`--key` is neither `env:NAME` nor `file:PATH`")
-                .hint("a key on the command line would be seen by everyone: use env:NAME")),
+            None => Err(
+                CliError::usage("`--key` is neither `env:NAME` nor `file:PATH`")
+                    .hint("a key on the command line would be seen by everyone: use env:NAME"),
+            ),
         }
     }
 
@@ -104,24 +106,24 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn default_path() -> Result<PathBuf, Stop> {
+fn default_path() -> Result<PathBuf, CliError> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let config = set("XDG_CONFIG_HOME").map(PathBuf::from);
     config
         .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")))
         .map(|folder| folder.join("chatctl/audit.key"))
         .ok_or_else(|| {
-            Stop::usage("no place for the key: neither `XDG_CONFIG_HOME` nor `HOME` is set")
+            CliError::usage("no place for the key: neither `XDG_CONFIG_HOME` nor `HOME` is set")
                 .hint("give one with --key env:NAME or --key file:PATH")
         })
 }
 
-fn read(path: &Path) -> Result<Key, Stop> {
+fn read(path: &Path) -> Result<Key, CliError> {
     let shown = path.display();
-    let failed = |error| Stop::usage(format!("could not read the key `{shown}`: {error}"));
+    let failed = |error| CliError::usage(format!("could not read the key `{shown}`: {error}"));
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
-        return Err(Stop::refused(format!(
+        return Err(CliError::refused(format!(
             "the key `{shown}` may be read by others (mode {:o})",
             mode & 0o777
         ))
@@ -131,9 +133,9 @@ fn read(path: &Path) -> Result<Key, Stop> {
     parse(&text, &format!("the file `{shown}`"))
 }
 
-fn create(path: &Path) -> Result<Key, Stop> {
+fn create(path: &Path) -> Result<Key, CliError> {
     let failed = |error| {
-        Stop::usage(format!(
+        CliError::usage(format!(
             "could not make the key `{}`: {error}",
             path.display()
         ))
@@ -162,11 +164,11 @@ pub(super) fn fill(bytes: &mut [u8]) -> std::io::Result<()> {
     fs::File::open("/dev/urandom")?.read_exact(bytes)
 }
 
-fn parse(text: &str, place: &str) -> Result<Key, Stop> {
+fn parse(text: &str, place: &str) -> Result<Key, CliError> {
     let text = text.trim();
     let digits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !digits {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "{place} holds no key: 64 hexadecimal digits are wanted"
         ))
         .hint("openssl rand -hex 32"));
@@ -178,7 +180,7 @@ fn parse(text: &str, place: &str) -> Result<Key, Stop> {
 #[cfg(test)]
 mod tests {
     use super::{Key, create, read};
-    use crate::stop::Kind;
+    use crate::cli_error::Kind;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 

@@ -6,9 +6,9 @@ use super::evidence::{Depth, Evidence};
 use super::file::Snapshot;
 use super::snapshot_builder::Late;
 use super::{evidence, file, fingerprint};
+use crate::cli_error::CliError;
 use crate::db::{Log, SnapshotRead, Target};
 use crate::model::{Engine, Listed, StoredMessage};
-use crate::stop::Stop;
 use crate::store::{Allowed, Declared, Mapping, Range, Split};
 use crate::{clock, db, store};
 use futures_util::future;
@@ -244,7 +244,7 @@ impl Live {
 
     /// Fails on a standby that has not replayed everything that a snapshot of the same data holds:
     /// what is missing is not lost, it has not come.
-    pub fn has_come_to(&self, before: &file::Header) -> Result<(), Stop> {
+    pub fn has_come_to(&self, before: &file::Header) -> Result<(), CliError> {
         let (log, then) = (self.db.moment().log, before.store.log);
         let (Some(log), Some(then)) = (log, then) else {
             return Ok(());
@@ -255,7 +255,7 @@ impl Live {
             return Ok(());
         }
         let target = self.db.target();
-        Err(Stop::unreachable(format!(
+        Err(CliError::unreachable(format!(
             "the standby `{target}` has replayed the log up to {}, and the snapshot was taken at {}: missing messages may only be late",
             Log::printed(log.from),
             Log::printed(then),

@@ -1,10 +1,10 @@
 //! The store that a command looks at, and where its chats are.
 
 use super::Env;
+use crate::cli_error::CliError;
 use crate::db::{Db, Target};
 use crate::model::Table;
 use crate::report::StoreLine;
-use crate::stop::Stop;
 use crate::store::{Mapping, Origin};
 use crate::{db, store};
 
@@ -25,7 +25,7 @@ impl Env {
             .config
             .value("database-url", self.database_url.as_deref())?;
         let url = url.ok_or_else(|| {
-            Stop::usage("no store").hint(
+            CliError::usage("no store").hint(
                 "use --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL \
                  or `database-url` in chatctl.toml",
             )

@@ -1,9 +1,9 @@
 //! `chatctl explain`: what a finding means.
 
 use super::Done;
+use crate::cli_error::CliError;
 use crate::explain;
 use crate::lint::squawk;
-use crate::stop::Stop;
 
 /// Explain a finding: what it means, what causes it and how to fix it
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
                 || "`chatctl explain` lists all codes".to_owned(),
                 |near| format!("did you mean `chatctl explain {near}`?"),
             );
-            Err(Stop::usage(format!("no finding has the code `{code}`"))
+            Err(CliError::usage(format!("no finding has the code `{code}`"))
                 .hint(hint)
                 .into())
         }
@@ -51,7 +51,7 @@ fn of_squawk(code: &str, rule: &str) -> anyhow::Result<Done> {
             "{}\nThe page of this rule: https://squawkhq.com/docs/{rule}\n",
             page.text
         ))),
-        None => Err(Stop::usage(format!("no finding has the code `{code}`"))
+        None => Err(CliError::usage(format!("no finding has the code `{code}`"))
             .hint("https://squawkhq.com/docs/rules lists the rules of squawk")
             .into()),
     }

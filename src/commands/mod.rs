@@ -10,11 +10,11 @@ pub mod migrate;
 mod moment;
 pub mod verify_stream;
 
+use crate::cli_error::CliError;
 use crate::config::Config;
 use crate::mask::Mask;
 use crate::progress::Progress;
 use crate::report::{Piece, Report};
-use crate::stop::Stop;
 use crate::stream::setup::Context;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -63,7 +63,7 @@ impl Env {
     ) -> anyhow::Result<T> {
         tokio::select! {
             result = future => result,
-            () = self.until_interrupted() => Err(Stop::interrupted().into()),
+            () = self.until_interrupted() => Err(CliError::interrupted().into()),
         }
     }
 

@@ -1,17 +1,17 @@
 //! Moments on the command line: a time, or how long ago.
 
+use crate::cli_error::CliError;
 use crate::clock::{calendar, micros};
-use crate::stop::Stop;
 use crate::store::time_of_text;
 
 /// How long ago, or a time: `24h`, `2026-11-21`, `2026-11-21T08:00:00Z`; in microseconds since 1970
 /// UTC.
-pub(super) fn moment(flag: &str, text: &str) -> Result<i64, Stop> {
+pub(super) fn moment(flag: &str, text: &str) -> Result<i64, CliError> {
     let ago = humantime::parse_duration(text).ok();
     ago.map(|ago| calendar().saturating_sub(micros(ago)))
         .or_else(|| time_of_text(text))
         .ok_or_else(|| {
-            Stop::usage(format!("`{flag} {text}` is neither a time nor a duration")).hint(format!(
+            CliError::usage(format!("`{flag} {text}` is neither a time nor a duration")).hint(format!(
                 "{flag} 24h for a day ago, or {flag} 2026-11-21T08:00:00Z (UTC unless it has a zone)"
             ))
         })
@@ -21,13 +21,13 @@ pub(super) fn moment(flag: &str, text: &str) -> Result<i64, Stop> {
 pub(super) fn span(
     since: Option<&str>,
     until: Option<&str>,
-) -> Result<(Option<i64>, Option<i64>), Stop> {
+) -> Result<(Option<i64>, Option<i64>), CliError> {
     let since_at = since.map(|text| moment("--since", text)).transpose()?;
     let until_at = until.map(|text| moment("--until", text)).transpose()?;
     if let (Some(from), Some(to)) = (since_at, until_at)
         && from > to
     {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "--since {} is after --until {}",
             since.unwrap_or_default(),
             until.unwrap_or_default()

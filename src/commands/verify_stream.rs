@@ -1,10 +1,10 @@
 //! `chatctl verify-stream`: arguments and wiring.
 
 use super::{Done, Env};
+use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::gate::CommitFault;
 use crate::report::Report;
-use crate::stop::Stop;
 use crate::stream::profiles::Profile;
 use crate::stream::run::{Options, Proof, Require, World};
 use crate::stream::session::Session;
@@ -173,7 +173,7 @@ async fn clean(env: &Env) -> anyhow::Result<String> {
 /// The address of the store.
 fn database_url(env: &Env) -> anyhow::Result<String> {
     let url = env.config.value("database-url", env.database_url.as_deref())?.ok_or_else(|| {
-        Stop::usage("no store: the proof reads the database of the server under test")
+        CliError::usage("no store: the proof reads the database of the server under test")
             .hint("use --database-url, such as sqlite:PATH, or set DATABASE_URL or `database-url` in chatctl.toml")
     })?;
     env.mask.keep_of(&url);
@@ -221,7 +221,7 @@ async fn verify(
         && let Some(db) = &world.db
         && let Some(why) = db.lags().await?
     {
-        return Err(Stop::refused(format!(
+        return Err(CliError::refused(format!(
             "the store can't be read at `{}`: {why}, so what is committed may be seen there later",
             world.target
         ))
@@ -251,7 +251,7 @@ fn reads(wanted: &Wanted, env: &Env, target: &Target) -> anyhow::Result<Option<T
     env.mask.keep_of(&url);
     let reads = Target::parse(&url)?;
     if reads.is_file() || reads.engine() != target.engine() {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "--read-from `{reads}` is not another server of the database `{target}`"
         ))
         .hint("--read-from is for a pooler's database, and for a node of a cluster; leave it out elsewhere")

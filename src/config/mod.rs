@@ -3,8 +3,8 @@
 mod owner;
 mod settings;
 
+use crate::cli_error::CliError;
 use crate::source_error::SourceError;
-use crate::stop::Stop;
 use crate::store::Declared;
 use crate::{input, mask};
 use serde::Deserialize;
@@ -92,13 +92,14 @@ impl Config {
         let Some(path) = path else {
             return Ok(Self::of_environment());
         };
-        let (text, about) = input::text_of(&path)
-            .map_err(|error| Stop::usage(format!("`{}` can't be read: {error}", path.display())))?;
+        let (text, about) = input::text_of(&path).map_err(|error| {
+            CliError::usage(format!("`{}` can't be read: {error}", path.display()))
+        })?;
         if named.is_none() {
             let link = std::fs::symlink_metadata(&path)?;
             owner::trusted(&path, [about.uid(), link.uid()])?;
         }
-        let mut config = Self::parse(&path.display().to_string(), &text).map_err(Stop::from)?;
+        let mut config = Self::parse(&path.display().to_string(), &text).map_err(CliError::from)?;
         config.path = Some(path);
         config.environment = true;
         Ok(config)
@@ -168,7 +169,7 @@ impl Config {
     }
 
     /// A setting's value, a secret looked up.
-    pub fn value(&self, key: &str, flag: Option<&str>) -> Result<Option<String>, Stop> {
+    pub fn value(&self, key: &str, flag: Option<&str>) -> Result<Option<String>, CliError> {
         let (value, from) = self.get(key, flag);
         match value {
             // The others are no secrets, and an error may quote them.
@@ -183,14 +184,14 @@ impl Config {
         key: &str,
         flag: Option<&str>,
         parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, Stop> {
+    ) -> Result<Option<T>, CliError> {
         let (_, from) = self.get(key, flag);
         let Some(value) = self.value(key, flag)? else {
             return Ok(None);
         };
         match parse(&value) {
             Some(parsed) => Ok(Some(parsed)),
-            None => Err(Stop::usage(format!(
+            None => Err(CliError::usage(format!(
                 "`{}` is not a valid value for `{key}` (from: {from})",
                 shown(key, &value)
             ))
@@ -222,10 +223,10 @@ pub fn shown(key: &str, value: &str) -> String {
 }
 
 /// `env:NAME` and `file:PATH` keep a secret out of process lists and repositories.
-fn secret(value: &str, key: &str, from: &From) -> Result<String, Stop> {
+fn secret(value: &str, key: &str, from: &From) -> Result<String, CliError> {
     if let Some(name) = value.strip_prefix("env:") {
         return std::env::var(name).map_err(|_| {
-            Stop::usage(format!(
+            CliError::usage(format!(
                 "`{key}` (from: {from}) names the environment variable `{name}`, which is not set"
             ))
         });
@@ -234,7 +235,7 @@ fn secret(value: &str, key: &str, from: &From) -> Result<String, Stop> {
         return input::text(Path::new(path))
             .map(|text| text.trim_end().to_owned())
             .map_err(|error| {
-                Stop::usage(format!(
+                CliError::usage(format!(
                     "`{key}` (from: {from}) names the file `{path}`: {error}"
                 ))
             });
@@ -330,7 +331,7 @@ mod tests {
         assert_eq!(trials("7").unwrap(), Some(7));
         let error = trials("many").unwrap_err();
         assert!(error.message.contains("`many`") && error.message.contains("`trials`"));
-        assert_eq!(error.kind, crate::stop::Kind::Usage);
+        assert_eq!(error.kind, crate::cli_error::Kind::Usage);
     }
 
     #[test]

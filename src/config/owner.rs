@@ -3,11 +3,11 @@
 //! A file that is found upwards runs commands and writes conditions of queries. Where several people write,
 //! such as in `/tmp`, it may be anybody's; Git asks the same of a repository (`safe.directory`).
 
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use std::path::Path;
 
 /// Refuses a file that belongs to somebody else than this user, root, or whoever called `sudo`.
-pub(super) fn trusted(path: &Path, owners: [u32; 2]) -> Result<(), Stop> {
+pub(super) fn trusted(path: &Path, owners: [u32; 2]) -> Result<(), CliError> {
     let caller = std::env::var("SUDO_UID")
         .ok()
         .and_then(|id| id.parse().ok());
@@ -17,7 +17,7 @@ pub(super) fn trusted(path: &Path, owners: [u32; 2]) -> Result<(), Stop> {
         .find(|owner| !is_trusted(**owner, own, caller))
     {
         None => Ok(()),
-        Some(other) => Err(Stop::refused(format!(
+        Some(other) => Err(CliError::refused(format!(
             "`{}` belongs to another user ({other}), and what it says would run as you",
             path.display()
         ))

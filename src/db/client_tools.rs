@@ -1,7 +1,7 @@
 //! The client programs that come with a database server: they dump and restore.
 
 use super::{Login, Target, Tls};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,14 +36,14 @@ pub(super) const MYSQL: Tool = Tool {
 impl Tool {
     /// The command, with host, port and user; the password goes by the environment, where no list
     /// of processes shows it.
-    pub(super) fn command(&self, login: &Login) -> Result<Command, Stop> {
+    pub(super) fn command(&self, login: &Login) -> Result<Command, CliError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = self.names.iter().find_map(|name| {
             let mut places = std::env::split_paths(&path).map(|folder| folder.join(name));
             places.find(|place| place.is_file())
         });
         let program = found.ok_or_else(|| {
-            Stop::refused(format!(
+            CliError::refused(format!(
                 "there is no `{}` on the path, which the backup needs",
                 self.names[0]
             ))
@@ -107,7 +107,7 @@ impl Client {
 
 /// The environment of libpq's programs
 /// (<https://www.postgresql.org/docs/current/libpq-envars.html>).
-fn of_postgres(tls: &Tls) -> Result<Vec<(&'static str, String)>, Stop> {
+fn of_postgres(tls: &Tls) -> Result<Vec<(&'static str, String)>, CliError> {
     let given = [
         ("PGSSLMODE", &tls.mode),
         ("PGSSLROOTCERT", &tls.roots),
@@ -120,7 +120,7 @@ fn of_postgres(tls: &Tls) -> Result<Vec<(&'static str, String)>, Stop> {
 /// The arguments of MySQL's programs, and of MariaDB's, which have no modes: there a check of the
 /// certificate is always one of the host's name too
 /// (<https://mariadb.com/kb/en/mariadb-command-line-client/>).
-fn of_mysql(tls: &Tls, client: Client) -> Result<Vec<String>, Stop> {
+fn of_mysql(tls: &Tls, client: Client) -> Result<Vec<String>, CliError> {
     let mode = tls.mode.as_deref().unwrap_or_default().to_lowercase();
     let mut arguments = match (client, mode.as_str()) {
         (_, "") | (Client::Mariadb, "preferred") => Vec::new(),
@@ -148,10 +148,10 @@ fn of_mysql(tls: &Tls, client: Client) -> Result<Vec<String>, Stop> {
 /// A setting that is given. The drivers take a key itself in a file's place; no client program does.
 fn pair(
     (name, value): (&'static str, &Option<String>),
-) -> Option<Result<(&'static str, String), Stop>> {
+) -> Option<Result<(&'static str, String), CliError>> {
     let value = value.clone()?;
     Some(if value.trim_start().starts_with("-----BEGIN") {
-        Err(Stop::refused(
+        Err(CliError::refused(
         "the URL holds a certificate or a key itself, and the server's client programs take files only",
     )
     .hint("write it to a file, and give the file's path in the URL"))
@@ -161,14 +161,14 @@ fn pair(
 }
 
 /// How a client program gets to the server of a target.
-pub(super) fn login(target: &Target) -> Result<Login, Stop> {
+pub(super) fn login(target: &Target) -> Result<Login, CliError> {
     target
         .login()
-        .ok_or_else(|| Stop::refused(format!("`{target}` is of no server")))
+        .ok_or_else(|| CliError::refused(format!("`{target}` is of no server")))
 }
 
 /// Runs it to its end; what it says on stderr is the error.
-pub(super) fn run(command: &mut Command) -> Result<(), Stop> {
+pub(super) fn run(command: &mut Command) -> Result<(), CliError> {
     let name = Path::new(command.get_program())
         .file_name()
         .unwrap_or_default()
@@ -179,7 +179,7 @@ pub(super) fn run(command: &mut Command) -> Result<(), Stop> {
         .stderr(Stdio::piped())
         .output()
         .map_err(|error| {
-            Stop::refused(format!("`{name}` could not be run: {error}"))
+            CliError::refused(format!("`{name}` could not be run: {error}"))
                 .hint(format!("check that `{name} --version` runs as this user"))
         })?;
     if output.status.success() {
@@ -189,16 +189,16 @@ pub(super) fn run(command: &mut Command) -> Result<(), Stop> {
     let said: Vec<_> = said.lines().filter(|line| !line.is_empty()).collect();
     let last = &said[said.len().saturating_sub(3)..];
     Err(
-        Stop::refused(format!("`{name}` failed: {}", last.join(" / "))).hint(format!(
+        CliError::refused(format!("`{name}` failed: {}", last.join(" / "))).hint(format!(
             "let the user of --database-url read every table, and take a `{name}` that is as new as the server"
         )),
     )
 }
 
 /// A file as the standard input of a command.
-pub(super) fn input(path: &Path) -> Result<Stdio, Stop> {
+pub(super) fn input(path: &Path) -> Result<Stdio, CliError> {
     let file = File::open(path).map_err(|error| {
-        Stop::refused(format!("`{}` can't be read: {error}", path.display()))
+        CliError::refused(format!("`{}` can't be read: {error}", path.display()))
             .hint("run chatctl as the user who owns it")
     })?;
     Ok(Stdio::from(file))

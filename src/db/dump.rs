@@ -1,8 +1,8 @@
 //! A whole database in a file: how an engine writes it, checks it and brings it back.
 
 use super::{Session, Target};
-use crate::stop;
-use crate::stop::Stop;
+use crate::cli_error;
+use crate::cli_error::CliError;
 use std::path::Path;
 
 /// What an engine does with a dump.
@@ -31,19 +31,19 @@ pub enum Restore {
 }
 
 /// Whatever the reason is: without a good dump going on would be unsafe.
-pub fn refused(what: &str, error: &anyhow::Error) -> Stop {
-    let (_, hint) = stop::classify(error);
-    Stop::refused(format!("{what}: {error:#}")).hint(hint.unwrap_or(
+pub fn refused(what: &str, error: &anyhow::Error) -> CliError {
+    let (_, hint) = cli_error::classify(error);
+    CliError::refused(format!("{what}: {error:#}")).hint(hint.unwrap_or(
         "`chatctl migrate history` lists the backups; what the database says is in its own log",
     ))
 }
 
 /// A dump that is not used, and why.
 pub(super) fn wrong(path: &Path, why: &str) -> anyhow::Error {
-    Stop::refused(format!("the backup `{}` {why}", path.display())).into()
+    CliError::refused(format!("the backup `{}` {why}", path.display())).into()
 }
 
 /// The refusal where a dump can't be restored from.
-pub fn unusable(error: &anyhow::Error) -> Stop {
+pub fn unusable(error: &anyhow::Error) -> CliError {
     refused("the backup can't be used, so nothing was changed", error)
 }

@@ -1,8 +1,8 @@
 //! URLs that name no database that chatctl knows, and what to give in their place.
 
+use crate::cli_error::CliError;
 use crate::mask;
 use crate::model::Engine;
-use crate::stop::Stop;
 
 /// Schemes of other programs, and what to give in their place.
 const ELSEWHERE: &[(&[&str], &str)] = &[
@@ -47,7 +47,7 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
 
 /// The error of a text that names no database that is known. It may be anything, such as the
 /// content of a file, so only what is the beginning of a URL is shown.
-pub(super) fn unknown(text: &str) -> Stop {
+pub(super) fn unknown(text: &str) -> CliError {
     let schemes: Vec<_> = Engine::ALL.iter().flat_map(|it| it.schemes()).collect();
     let is_scheme = |scheme: &str| {
         scheme.len() <= 20
@@ -69,15 +69,15 @@ pub(super) fn unknown(text: &str) -> Stop {
         .iter()
         .find(|(schemes, _)| schemes.contains(&scheme))
     {
-        return Stop::usage(what).hint(*hint);
+        return CliError::usage(what).hint(*hint);
     }
-    Stop::usage(what).hint(if libpq { "write host=… user=… dbname=… as a URL: postgres://USER:PASSWORD@HOST:5432/NAME".to_owned() } else { format!(
+    CliError::usage(what).hint(if libpq { "write host=… user=… dbname=… as a URL: postgres://USER:PASSWORD@HOST:5432/NAME".to_owned() } else { format!(
         "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db"
     ) })
 }
 
 /// `postgresql+asyncpg://`: SQLAlchemy names the driver too.
-pub(super) fn with_driver(engine: Engine, named: &str, url: &str) -> Stop {
+pub(super) fn with_driver(engine: Engine, named: &str, url: &str) -> CliError {
     let rest = url.split_once(':').map_or("", |(_, rest)| rest);
     let plain = match engine.port() {
         // Three slashes begin a relative path there, and four an absolute one.
@@ -87,11 +87,11 @@ pub(super) fn with_driver(engine: Engine, named: &str, url: &str) -> Stop {
     let plain = mask::url_text(&plain);
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     if scheme.ends_with("cipher") {
-        return Stop::usage(format!(
+        return CliError::usage(format!(
             "`{scheme}` names an encrypted file, which chatctl can't read"
         ))
         .hint("give the URL of a plain copy: sqlite:PATH");
     }
-    Stop::usage(format!("`{scheme}` names a driver of another program"))
+    CliError::usage(format!("`{scheme}` names a driver of another program"))
         .hint(format!("leave the driver out: {plain}"))
 }

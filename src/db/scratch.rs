@@ -1,7 +1,7 @@
 //! A database next to the real one, to try things on: empty, or a copy.
 
 use super::{Session, Target, row};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use crate::temporary::Folder;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -83,7 +83,7 @@ impl Scratch {
                 (server.sweep)(session)?;
                 let name = (server.claim)(session)?;
                 session.command(&format!("CREATE DATABASE {name}")).map_err(|failed| {
-                    Stop::refused(format!("no scratch database could be made: {}", failed.message))
+                    CliError::refused(format!("no scratch database could be made: {}", failed.message))
                         .hint("let this user make databases whose name begins with chatctl_scratch_, or use another user")
                 })?;
                 Ok(Self::at(of.sibling(&name), None))

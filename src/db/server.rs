@@ -1,8 +1,8 @@
 //! What the backends that are servers share: connecting, values in a statement's text, tables.
 
 use super::Target;
+use crate::cli_error::CliError;
 use crate::model::{Cell, Column, Table};
-use crate::stop::Stop;
 use std::fmt;
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ pub(super) const READERS: u32 = 4;
 pub(super) async fn connect<C: sqlx::Connection>(
     target: &Target,
     options: &C::Options,
-) -> Result<C, Stop> {
+) -> Result<C, CliError> {
     let at = target.address();
     match tokio::time::timeout(CONNECT, C::connect_with(options)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => {
             let (hint, passing) = (hint(target, &error), is_passing(&error));
             let told = DriverError(error);
-            let stop =
-                Stop::unreachable(format!("can't open `{target}` at `{at}`: {told}")).hint(hint);
+            let stop = CliError::unreachable(format!("can't open `{target}` at `{at}`: {told}"))
+                .hint(hint);
             Err(if passing { stop.passing() } else { stop })
         }
-        Err(_) => Err(Stop::unreachable(format!(
+        Err(_) => Err(CliError::unreachable(format!(
             "can't open `{target}`: no answer from `{at}` within {CONNECT:?}"
         ))
         .hint("check host and port in --database-url, and the firewalls between")
@@ -83,7 +83,7 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
 /// connection now went away, or has none left.
 pub(super) fn reading(target: &Target, error: sqlx::Error) -> anyhow::Error {
     match error {
-        sqlx::Error::PoolTimedOut => Stop::unreachable(format!(
+        sqlx::Error::PoolTimedOut => CliError::unreachable(format!(
             "`{target}` gave no connection within {CONNECT:?}, and did so before"
         ))
         .hint("start the database server again, or let it have more connections")
@@ -133,8 +133,8 @@ pub(super) fn failed(target: &Target, error: anyhow::Error) -> anyhow::Error {
 }
 
 /// The user lacks a right, which the server names.
-pub(super) fn no_right(target: &Target, message: &str) -> Stop {
-    Stop::unreachable(format!(
+pub(super) fn no_right(target: &Target, message: &str) -> CliError {
+    CliError::unreachable(format!(
         "this user may not read it in `{target}`: {message}"
     ))
     .hint(grant(message))
@@ -170,8 +170,8 @@ fn grant(message: &str) -> String {
 }
 
 /// An option of the URL that the driver can't take.
-pub(super) fn unusable(target: &Target, error: &sqlx::Error) -> Stop {
-    Stop::usage(format!("`{target}` can't be used: {error}"))
+pub(super) fn unusable(target: &Target, error: &sqlx::Error) -> CliError {
+    CliError::usage(format!("`{target}` can't be used: {error}"))
         .hint("fix the parameters after `?` in --database-url")
 }
 

@@ -5,7 +5,7 @@
 //! rows are gone: the engine is asked to keep the tables before the moment is fixed.
 
 use super::{Db, Target, Tried};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -119,23 +119,23 @@ impl<C> Viewing<C> {
 }
 
 /// The view is over, by an error or by its limit.
-pub(super) fn over(target: &Target) -> Stop {
-    Stop::unreachable(format!(
+pub(super) fn over(target: &Target) -> CliError {
+    CliError::unreachable(format!(
         "the view of `{target}` is over: a read before failed or took too long"
     ))
     .hint("take the snapshot again, with more time for it")
 }
 
-pub(super) fn too_long(target: &Target, limit: Duration) -> Stop {
-    Stop::unreachable(format!(
+pub(super) fn too_long(target: &Target, limit: Duration) -> CliError {
+    CliError::unreachable(format!(
         "reading `{target}` took longer than the {limit:?} that a transaction may last"
     ))
     .hint("give it more time, or read when less is going on")
 }
 
 /// Tables were dropped, made or emptied at the moment of the view.
-pub(super) fn redefined(target: &Target) -> Stop {
-    Stop::unreachable(format!(
+pub(super) fn redefined(target: &Target) -> CliError {
+    CliError::unreachable(format!(
         "tables of `{target}` were redefined while they were read"
     ))
     .hint("wait until whatever changes the schema is done, and read again")
@@ -143,7 +143,7 @@ pub(super) fn redefined(target: &Target) -> Stop {
 
 /// A view reads, and everything that writes has a connection of its own.
 pub(super) fn reads_only<T>(target: &Target) -> Tried<'_, T> {
-    let stop = Stop::refused(format!(
+    let stop = CliError::refused(format!(
         "a view of `{target}` at one moment only reads what chatctl asks for"
     ));
     Box::pin(async move { Err(stop.into()) })

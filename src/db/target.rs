@@ -1,10 +1,10 @@
 //! Which database: a URL, taken apart, with its password masked wherever it is shown.
 
 use super::foreign_url::{unknown, with_driver};
+use crate::cli_error::CliError;
 use crate::mask;
 use crate::mask::decoded;
 use crate::model::Engine;
-use crate::stop::Stop;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ impl Target {
     /// Takes a URL apart: `sqlite:PATH`, `sqlite://PATH`, with `?mode=ro` for a file
     /// that must never be written; `postgres://USER@HOST/NAME`, `mysql://USER@HOST/NAME`,
     /// with what the driver takes after `?`.
-    pub fn parse(url: &str) -> Result<Self, Stop> {
+    pub fn parse(url: &str) -> Result<Self, CliError> {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
         let Some(engine) = Engine::of_scheme(scheme) else {
             if let Some((named, _)) = scheme.split_once('+')
@@ -288,12 +288,12 @@ fn for_drivers(url: &str, at: &At) -> String {
     }
 }
 
-fn file(url: &str) -> Result<At, Stop> {
+fn file(url: &str) -> Result<At, CliError> {
     let rest = url.split_once(':').map_or("", |(_, rest)| rest);
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if path == ":memory:" {
-        return Err(Stop::refused(
+        return Err(CliError::refused(
             "an in-memory database belongs to one process: nothing else can look into it",
         )
         .hint("let the server under test store in a file, and give sqlite:PATH"));
@@ -301,14 +301,14 @@ fn file(url: &str) -> Result<At, Stop> {
     let host = path.split('/').next().unwrap_or_default();
     if url.contains("://") && !url.contains(":///") && host.contains('@') {
         let shown = mask::url_text(url);
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "`{shown}` has a user or a password, and a file has none"
         ))
         .hint("give sqlite:PATH; chatctl can't read an encrypted file (SQLCipher)"));
     }
     if path.is_empty() {
         let shown = mask::url_text(url);
-        return Err(Stop::usage(format!("`{shown}` names no file")).hint("give sqlite:PATH"));
+        return Err(CliError::usage(format!("`{shown}` names no file")).hint("give sqlite:PATH"));
     }
     Ok(At::File {
         path: PathBuf::from(path),
@@ -320,11 +320,11 @@ fn file(url: &str) -> Result<At, Stop> {
 const ESCAPES: &str =
     "in the password write %40 for @, %2F for /, %3A for :, %3F for ?, %23 for #, %25 for %";
 
-fn server(scheme: &str, text: &str, port: u16) -> Result<At, Stop> {
+fn server(scheme: &str, text: &str, port: u16) -> Result<At, CliError> {
     let form = format!("give {scheme}://USER:PASSWORD@HOST:{port}/NAME");
     // What can't be read can't be masked either, so it is not shown.
     let url = Url::parse(text).map_err(|error| {
-        Stop::usage(format!("the {scheme} URL can't be read: {error}"))
+        CliError::usage(format!("the {scheme} URL can't be read: {error}"))
             .hint(format!("{form}; {ESCAPES}"))
     })?;
     // Behind the host, no part of a URL has one of its own.
@@ -336,7 +336,7 @@ fn server(scheme: &str, text: &str, port: u16) -> Result<At, Stop> {
         .iter()
         .any(|it| it.contains('@'))
     {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "`{}` has a password in which a character means something else in a URL",
             mask::url(&url)
         ))
@@ -349,7 +349,7 @@ fn server(scheme: &str, text: &str, port: u16) -> Result<At, Stop> {
     ];
     match missing.iter().find(|(_, missing)| *missing) {
         Some((what, _)) => {
-            Err(Stop::usage(format!("`{}` names no {what}", mask::url(&url))).hint(form))
+            Err(CliError::usage(format!("`{}` names no {what}", mask::url(&url))).hint(form))
         }
         None => Ok(At::Server { url, port }),
     }

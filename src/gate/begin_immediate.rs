@@ -3,11 +3,11 @@
 //! It can't count the writes that pass in a step, so it proves violations and never an order.
 
 use super::{Closed, Fails, Gate, How, Kind, LockTarget, Step, Waiting, fault};
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::clock::Tick;
 use crate::db::{Db, Tried, WriteError, Writer};
 use crate::model::Engine;
-use crate::stop::Stop;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -53,8 +53,8 @@ pub(super) async fn writer(db: &dyn Db) -> anyhow::Result<Box<dyn Writer>> {
 }
 
 /// A write lock on a read-only database succeeds and locks nothing.
-pub(super) fn read_only(db: &dyn Db) -> Stop {
-    Stop::unreachable(format!(
+pub(super) fn read_only(db: &dyn Db) -> CliError {
+    CliError::unreachable(format!(
         "`{}` is read-only: a gate on it would lock nothing",
         db.target()
     ))

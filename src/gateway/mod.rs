@@ -11,10 +11,10 @@ mod play;
 pub mod providers;
 mod routes;
 
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::clock::Tick;
 use crate::model::ProviderCall;
-use crate::stop::Stop;
 use crate::stream::cassette::Stamp;
 use axum::serve::ListenerExt as _;
 use std::collections::VecDeque;
@@ -90,7 +90,7 @@ impl Gateway {
     /// Listens on `address`, which may have port 0.
     pub async fn listen(address: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await.map_err(|error| {
-            Stop::unreachable(format!("the gateway can't listen on `{address}`: {error}"))
+            CliError::unreachable(format!("the gateway can't listen on `{address}`: {error}"))
                 .hint("give another address with --gateway, such as 127.0.0.1:0 for a free port")
         })?;
         let address = listener.local_addr()?;

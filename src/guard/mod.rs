@@ -21,8 +21,8 @@ pub mod startup;
 mod syntax;
 pub mod tree;
 
+use crate::cli_error::CliError;
 use crate::report::{Case, Finding, Report, Severity, Source, Timeline, Verdict};
-use crate::stop::Stop;
 use source_file::SourceFile;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -137,7 +137,7 @@ pub struct Found {
 ///
 /// # Errors
 /// A path that is not there is a usage error.
-pub fn inspect(paths: &[PathBuf]) -> Result<Found, Stop> {
+pub fn inspect(paths: &[PathBuf]) -> Result<Found, CliError> {
     let tree = Tree::read(paths)?;
     let mut findings = Vec::new();
     for pattern in ALL {

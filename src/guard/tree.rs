@@ -6,8 +6,8 @@ use super::language::Language;
 use super::modules::Modules;
 use super::source_file::SourceFile;
 use super::startup::Startup;
+use crate::cli_error::CliError;
 use crate::input;
-use crate::stop::Stop;
 use ignore::WalkBuilder;
 use std::collections::BTreeSet;
 use std::fs;
@@ -63,14 +63,16 @@ impl Tree {
     ///
     /// # Errors
     /// A path that is not there is a usage error.
-    pub fn read(paths: &[PathBuf]) -> Result<Self, Stop> {
+    pub fn read(paths: &[PathBuf]) -> Result<Self, CliError> {
         let mut files = Vec::new();
         let mut names = BTreeSet::new();
         let mut unread = Vec::new();
         for root in paths {
             if !root.exists() {
                 let message = format!("there is no `{}`", root.display());
-                return Err(Stop::usage(message).hint("give a file or a folder of the application"));
+                return Err(
+                    CliError::usage(message).hint("give a file or a folder of the application")
+                );
             }
             for entry in walk(root) {
                 match entry {

@@ -3,8 +3,8 @@
 use super::listener;
 use super::listener::Owner;
 use super::server::{ASK, Begun, NOT_STARTED, Server};
+use crate::cli_error::CliError;
 use crate::clock;
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ fn taken(port: u16, by: &BTreeSet<u32>, old: &BTreeSet<u32>) -> anyhow::Result<A
     let by = by
         .first()
         .map_or_else(|| "another process".to_owned(), named);
-    Err(Stop::unreachable(format!(
+    Err(CliError::unreachable(format!(
         "{by} took port {port} when the server had been stopped, so it could not be started there"
     ))
     .hint("end that process, or leave --server out and use {port} in --start")

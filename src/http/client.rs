@@ -1,7 +1,7 @@
 //! Requests to the server under test.
 
+use crate::cli_error::CliError;
 use crate::mask;
-use crate::stop::Stop;
 use anyhow::Context as _;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
@@ -114,7 +114,7 @@ impl Client {
             .map_err(|error| self.unreachable(outgoing, &error))?
         {
             if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(Stop::unreachable(format!(
+                return Err(CliError::unreachable(format!(
                     "the answer of `{} {}` has more than {} MB",
                     outgoing.method,
                     outgoing.path,
@@ -190,16 +190,17 @@ impl Client {
         let what = format!("`{} {}`", outgoing.method, outgoing.path);
         let cause = root_cause(error);
         let stop = if error.is_connect() {
-            Stop::unreachable(format!("no connection to `{}` for {what}: {cause}", mask::url(&self.base)))
+            CliError::unreachable(format!("no connection to `{}` for {what}: {cause}", mask::url(&self.base)))
                 .hint("start the server, or let chatctl start it with --start; check --server (http or https?)")
         } else if error.is_timeout() {
-            Stop::unreachable(format!(
+            CliError::unreachable(format!(
                 "{what} was not answered within {}",
                 humantime::format_duration(self.patience)
             ))
             .hint("check the server's log")
         } else {
-            Stop::unreachable(format!("{what} broke off: {cause}")).hint("check the server's log")
+            CliError::unreachable(format!("{what} broke off: {cause}"))
+                .hint("check the server's log")
         };
         stop.into()
     }

@@ -3,9 +3,9 @@
 use super::helper::{Helper, Tracing};
 use super::listener;
 use super::listener::{Owner, Reserved};
+use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::mask::Mask;
-use crate::stop::Stop;
 use crate::{clock, current_exe, mask};
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, killpg};
@@ -135,7 +135,7 @@ impl Server {
             }
             Some(port) if listener::is_free(port) => (port, None),
             Some(port) => {
-                return Err(Stop::unreachable(format!("port {port} is in use already"))
+                return Err(CliError::unreachable(format!("port {port} is in use already"))
                     .hint("end the process that listens there, or leave --server out and use {port} in --start")
                     .into());
             }
@@ -230,7 +230,7 @@ impl Server {
                 self.failed(&format!("runs, and was not ready within {patience}"))
                     .await
             }
-            Begun::Foreign(pid) => Stop::unreachable(format!(
+            Begun::Foreign(pid) => CliError::unreachable(format!(
                 "process {pid} listens on port {}, not the server that was started",
                 self.port()
             ))
@@ -256,7 +256,7 @@ impl Server {
         } else {
             format!("the end of its output:\n{tail}")
         };
-        Stop::unreachable(format!("the server {how}; {tail}"))
+        CliError::unreachable(format!("the server {how}; {tail}"))
             .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}, and be ready within --ready-timeout (--ready sets what shows that it is ready)")
             .into()
     }
@@ -388,7 +388,7 @@ fn fill(start: &Start, port: u16) -> anyhow::Result<Vec<String>> {
     let words = shlex::split(&start.command)
         .filter(|words| !words.is_empty())
         .ok_or_else(|| {
-            Stop::usage(format!(
+            CliError::usage(format!(
                 "`--start {}` is not a command: a quote is not closed, or it is empty",
                 mask::command(&start.command)
             ))

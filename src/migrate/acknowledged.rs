@@ -2,9 +2,9 @@
 
 use super::preserve::{Allowed, Lost, Named, Subject};
 use super::source::Migration;
+use crate::cli_error::CliError;
 use crate::sql;
 use crate::sql::{AllowLoss, Dialect, DirectiveError};
-use crate::stop::Stop;
 use crate::text::nearest;
 
 /// An acknowledged loss, and where it is written.
@@ -23,7 +23,7 @@ pub struct Acknowledged {
 /// # Errors
 /// Stops with the line when an acknowledgement names neither a table nor a column, or a comment is
 /// nearly a directive.
-pub fn of(migration: &Migration, dialect: Dialect) -> Result<Vec<Acknowledged>, Stop> {
+pub fn of(migration: &Migration, dialect: Dialect) -> Result<Vec<Acknowledged>, CliError> {
     let path = migration.path.display();
     let above = String::from_utf8_lossy(&migration.raw);
     let above = above.get(..migration.up_at).unwrap_or_default();
@@ -34,7 +34,7 @@ pub fn of(migration: &Migration, dialect: Dialect) -> Result<Vec<Acknowledged>, 
             line: error.line + u32::try_from(above).unwrap_or_default(),
             ..error
         };
-        return Err(Stop::usage(format!("{path}:{error}"))
+        return Err(CliError::usage(format!("{path}:{error}"))
             .hint("`chatctl explain invalid-directive` shows how a directive is written"));
     }
     let own = directives.allow_loss.into_iter().map(|allow| {
@@ -44,7 +44,7 @@ pub fn of(migration: &Migration, dialect: Dialect) -> Result<Vec<Acknowledged>, 
     let mut all: Vec<_> = own.collect();
     for next_to in &migration.acknowledged {
         let allow = AllowLoss::of(&next_to.subject, dialect)
-            .map_err(|why| Stop::usage(format!("{}: {why}", next_to.place)).hint(SUBJECT))?;
+            .map_err(|why| CliError::usage(format!("{}: {why}", next_to.place)).hint(SUBJECT))?;
         let allow = AllowLoss {
             rows: next_to.rows,
             ..allow

@@ -5,9 +5,9 @@ mod shelf;
 pub use shelf::{Seal, keep, remove, verify};
 
 use super::intent::{Intent, Piece};
+use crate::cli_error::CliError;
 use crate::db::{Target, refused};
 use crate::sql::{Destroys, Dialect};
-use crate::stop::Stop;
 use crate::{db, temporary};
 use std::path::{Path, PathBuf};
 
@@ -33,11 +33,11 @@ pub struct Backup {
 
 impl Backup {
     /// Refuses to destroy without a backup.
-    pub(super) fn allowed(&self, files: &[Intent<'_>]) -> Result<(), Stop> {
+    pub(super) fn allowed(&self, files: &[Intent<'_>]) -> Result<(), CliError> {
         let acknowledges = files.iter().find(|intent| !intent.allowed.is_empty());
         match acknowledges.filter(|_| self.when == When::Never) {
             None => Ok(()),
-            Some(intent) => Err(Stop::refused(format!(
+            Some(intent) => Err(CliError::refused(format!(
                 "`{}` acknowledges a loss, and without a backup nothing is destroyed",
                 intent.migration.path.display()
             ))
@@ -106,8 +106,8 @@ pub fn take(target: &Target, dir: Option<&Path>, run: &str) -> anyhow::Result<Pa
     Ok(path)
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Stop {
-    Stop::refused(format!(
+fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::refused(format!(
         "no backup can be made, so nothing was run: `{}`: {error}",
         path.display()
     ))

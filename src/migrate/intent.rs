@@ -4,11 +4,11 @@
 use super::acknowledged;
 use super::preserve::{Allowed, Named, Renames};
 use super::source::Migration;
+use crate::cli_error::CliError;
 use crate::db::Isolation;
 use crate::model::Shape;
 use crate::sql;
 use crate::sql::{AlterAction, Destroys, Dialect, Facts, Kind, Name, Statement};
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ impl<'a> Intent<'a> {
     }
 
     /// Reads a file, and refuses one whose directives are wrong, before anything is run.
-    pub fn of(migration: &'a Migration, dialect: Dialect) -> Result<Self, Stop> {
+    pub fn of(migration: &'a Migration, dialect: Dialect) -> Result<Self, CliError> {
         let acknowledged = acknowledged::of(migration, dialect)?;
         let (mut pieces, mut blocks) = without_frames(pieces(migration, dialect)?, dialect);
         if is_whole(&pieces, &blocks) && !(dialect == Dialect::Postgres && migration.no_transaction)
@@ -343,7 +343,7 @@ fn is_whole(pieces: &[Piece<'_>], blocks: &[Range<usize>]) -> bool {
     outside.all(sets)
 }
 
-fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Stop> {
+fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, CliError> {
     let raw = String::from_utf8_lossy(&migration.raw);
     let above = raw.get(..migration.up_at).unwrap_or_default();
     let above = lines(above);
@@ -380,7 +380,7 @@ fn pieces(migration: &Migration, dialect: Dialect) -> Result<Vec<Piece<'_>>, Sto
                 facts: of(statement),
             })
             .collect()),
-        Err(error) => Err(Stop::usage(format!(
+        Err(error) => Err(CliError::usage(format!(
             "{}:{}:{}: {}",
             migration.path.display(),
             above + error.line,

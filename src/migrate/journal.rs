@@ -4,10 +4,10 @@
 //! acknowledged and backups, and how far a file came that can't be one transaction.
 
 use super::source::Version;
+use crate::cli_error::CliError;
 use crate::db::Session;
 use crate::model::Cell;
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use crate::text::hex;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -101,10 +101,10 @@ impl State {
 
     /// # Errors
     /// Refuses a word that only a newer chatctl knows: a statement that it tells of could run twice.
-    fn parse(word: &str) -> Result<Self, Stop> {
+    fn parse(word: &str) -> Result<Self, CliError> {
         let known = Self::ALL.into_iter().find(|state| state.word() == word);
         known.ok_or_else(|| {
-            Stop::refused(format!(
+            CliError::refused(format!(
                 "the journal `{TABLE}` has an entry `{word}` that this chatctl does not know"
             ))
             .hint("a newer chatctl wrote it: use that one, or a newer one")

@@ -5,10 +5,10 @@ use super::journal::{Journal, Mark, State as Event};
 use super::plan::{Applied, State};
 use super::source::{Migration, Version};
 use super::{history, journal, plan};
+use crate::cli_error::CliError;
 use crate::db::Session;
 use crate::model::Cell;
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use std::time::Duration;
 
 /// The history that is written: sqlx's own, so that an embedded `sqlx::migrate!` goes on from it.
@@ -96,7 +96,7 @@ pub(super) fn of_sqlx(
     match seen.foreign {
         None => ours(seen),
         // The files may be those that the tool has run already.
-        Some(foreign) => Err(Stop::refused(format!(
+        Some(foreign) => Err(CliError::refused(format!(
             "{} migrated this database (its table `{}` has rows), and chatctl would run every file from the first on",
             foreign.tool, foreign.table
         ))
@@ -109,7 +109,7 @@ pub(super) fn of_sqlx(
 fn ours(seen: Seen) -> anyhow::Result<Vec<Applied>> {
     match seen.tool {
         None | Some("sqlx") => Ok(seen.applied),
-        Some(tool) => Err(Stop::refused(format!(
+        Some(tool) => Err(CliError::refused(format!(
             "the history in this database was written by {tool}"
         ))
         .hint("take it over with `chatctl migrate adopt`, or continue with the tool that wrote it")
@@ -188,9 +188,9 @@ pub(super) fn finish(
     )
 }
 
-fn number(version: &Version) -> Result<Cell, Stop> {
+fn number(version: &Version) -> Result<Cell, CliError> {
     version.as_number().map(Cell::Int).ok_or_else(|| {
-        Stop::refused(format!(
+        CliError::refused(format!(
             "version `{version}` is not a whole number, which sqlx's history needs"
         ))
         .hint("continue with the tool that names its versions so; `chatctl migrate plan` and `lint` read its files")
@@ -249,7 +249,7 @@ impl Ledger<'_> {
             let applied = ours(look(ledger.session, ledger.dialect, files)?)?;
             match applied.first() {
                 None => Ok(()),
-                Some(row) => Err(Stop::refused(format!(
+                Some(row) => Err(CliError::refused(format!(
                     "version `{}` is applied, so there is a history already",
                     row.version
                 ))
@@ -293,16 +293,16 @@ impl Ledger<'_> {
         let (files, tables) = (self.files, tables(self.session)?);
         let found = history::recognise(&tables);
         if found.iter().any(|it| it.table == TABLE) {
-            return Err(
-                Stop::refused("this database has the history already that chatctl writes")
-                    .hint("`chatctl migrate status` shows the state of every version")
-                    .into(),
-            );
+            return Err(CliError::refused(
+                "this database has the history already that chatctl writes",
+            )
+            .hint("`chatctl migrate status` shows the state of every version")
+            .into());
         }
         let Some(found) = found.first() else {
             let stop = match history::foreign(&tables) {
-                None => Stop::refused("there is no history of any tool in this database"),
-                Some(foreign) => Stop::refused(format!(
+                None => CliError::refused("there is no history of any tool in this database"),
+                Some(foreign) => CliError::refused(format!(
                     "the history of {} (`{}`) does not say which of these files were run, so it can't be taken over",
                     foreign.tool, foreign.table
                 )),
@@ -324,7 +324,7 @@ impl Ledger<'_> {
                 )
             });
             if let Some(row) = wrong {
-                return Err(Stop::refused(format!(
+                return Err(CliError::refused(format!(
                     "version `{}` is {} in the history of {tool}",
                     row.version,
                     row.state.name()
@@ -394,9 +394,11 @@ impl Ledger<'_> {
                 .iter()
                 .any(|row| row.version == *version && !row.success);
             if !dirty {
-                return Err(Stop::refused(format!("version `{version}` is not dirty"))
-                    .hint("`chatctl migrate status` shows the state of every version")
-                    .into());
+                return Err(
+                    CliError::refused(format!("version `{version}` is not dirty"))
+                        .hint("`chatctl migrate status` shows the state of every version")
+                        .into(),
+                );
             }
             Ok(())
         };
@@ -451,10 +453,10 @@ impl Ledger<'_> {
     }
 }
 
-fn skips(to: &Version, skipped: &[&Migration]) -> Stop {
+fn skips(to: &Version, skipped: &[&Migration]) -> CliError {
     let (first, last) = (&skipped[0].version, &skipped[skipped.len() - 1].version);
     let list = plan::listed(skipped.iter().map(|file| &file.version));
-    Stop::refused(format!(
+    CliError::refused(format!(
         "`baseline {to}` would record files as applied that were not run here: {list}"
     ))
     .hint(format!(
@@ -462,9 +464,9 @@ fn skips(to: &Version, skipped: &[&Migration]) -> Stop {
     ))
 }
 
-fn not_missing(version: &Version, state: Option<State>) -> Stop {
+fn not_missing(version: &Version, state: Option<State>) -> CliError {
     let is = state.map_or("not applied", State::name);
-    let stop = Stop::refused(format!(
+    let stop = CliError::refused(format!(
         "version `{version}` is {is}, and its file is not missing"
     ));
     match state {

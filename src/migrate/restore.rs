@@ -1,16 +1,16 @@
 //! A database becomes what it was when a backup was made: what came since goes too, for it would
 //! keep a migration from making it again.
 
+use crate::cli_error::CliError;
 use crate::db;
 use crate::db::{Missing, Restore, Scratch, Target, Waits, unusable};
-use crate::stop::Stop;
 use std::path::Path;
 
 /// Makes the database what it was when the backup was made.
 pub fn restore(target: &Target, from: &Path) -> anyhow::Result<()> {
     if !from.is_file() {
         return Err(
-            Stop::refused(format!("there is no backup `{}`", from.display()))
+            CliError::refused(format!("there is no backup `{}`", from.display()))
                 .hint("`chatctl migrate history` lists the runs and their backups")
                 .into(),
         );

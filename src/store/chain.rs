@@ -3,9 +3,9 @@
 use super::declared::Store;
 use super::plan::Plan;
 use super::{Mapping, plan};
+use crate::cli_error::CliError;
 use crate::db::Db;
 use crate::model::StoredMessage;
-use crate::stop::Stop;
 use std::collections::HashSet;
 
 /// A chain is followed so far and no further: a circle has no end.
@@ -66,7 +66,7 @@ pub(super) fn once(
     found.retain(|message| seen.insert(message.key.clone()));
     found.reverse();
     if followed == found.len() && followed > LONGEST {
-        return Err(Stop::unreachable(format!(
+        return Err(CliError::unreachable(format!(
             "a conversation of `{}` has more than {LONGEST} messages",
             store.table()
         ))

@@ -4,11 +4,11 @@ use super::declared::{Shape, Store};
 use super::names;
 use super::predicate::Predicate;
 use super::source::Source;
+use crate::cli_error::CliError;
 use crate::model::{Column, Table};
-use crate::stop::Stop;
 
 /// The tables of a store, after its names were put as the catalogue spells them.
-pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>, Stop> {
+pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>, CliError> {
     complete(store)?;
     let mut tables = Vec::new();
     if let Some(conversation) = &mut store.conversation {
@@ -117,7 +117,7 @@ pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>,
 }
 
 /// Whether a shape has what it needs.
-fn complete(store: &Store) -> Result<(), Stop> {
+fn complete(store: &Store) -> Result<(), CliError> {
     let message = &store.message;
     let tip = store
         .conversation
@@ -161,19 +161,22 @@ fn complete(store: &Store) -> Result<(), Stop> {
     }
 }
 
-fn lacks(name: &str, part: &str, why: &str) -> Stop {
-    Stop::usage(format!("the mapping lacks `{name}` in [{part}]: {why}"))
+fn lacks(name: &str, part: &str, why: &str) -> CliError {
+    CliError::usage(format!("the mapping lacks `{name}` in [{part}]: {why}"))
         .hint("fix [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns")
 }
 
-fn each<'n>(table: &Table, named: impl IntoIterator<Item = &'n mut String>) -> Result<(), Stop> {
+fn each<'n>(
+    table: &Table,
+    named: impl IntoIterator<Item = &'n mut String>,
+) -> Result<(), CliError> {
     for name in named {
         *name = names::column(table, name)?;
     }
     Ok(())
 }
 
-fn in_source(table: &Table, source: Option<&mut Source>) -> Result<(), Stop> {
+fn in_source(table: &Table, source: Option<&mut Source>) -> Result<(), CliError> {
     let places = source
         .map(|source| source.places.iter_mut())
         .into_iter()
@@ -181,7 +184,7 @@ fn in_source(table: &Table, source: Option<&mut Source>) -> Result<(), Stop> {
     each(table, places.map(|place| &mut place.column))
 }
 
-fn in_predicate(table: &Table, predicate: Option<&mut Predicate>) -> Result<(), Stop> {
+fn in_predicate(table: &Table, predicate: Option<&mut Predicate>) -> Result<(), CliError> {
     let Some(predicate) = predicate else {
         return Ok(());
     };
@@ -189,7 +192,7 @@ fn in_predicate(table: &Table, predicate: Option<&mut Predicate>) -> Result<(), 
         names::column(table, name)?;
     }
     if predicate.takes_values() {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "the predicate `{}` has a `?`, or a quote that is not closed",
             String::from(predicate.clone())
         ))

@@ -2,8 +2,8 @@
 
 use super::declared::Store;
 use super::{Mapping, Origin, preset_match, presets};
+use crate::cli_error::CliError;
 use crate::model::Table;
-use crate::stop::Stop;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
@@ -26,7 +26,7 @@ impl Declared {
     }
 
     /// The mapping that was declared, with every name checked; nothing when none was.
-    pub fn resolve(&self, schema: &[Table]) -> Result<Option<Mapping>, Stop> {
+    pub fn resolve(&self, schema: &[Table]) -> Result<Option<Mapping>, CliError> {
         let Some(first) = self.0.first() else {
             return Ok(None);
         };
@@ -38,7 +38,7 @@ impl Declared {
             ..Store::default()
         };
         if self.0 != [alone] {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "preset `{name}` cannot be combined with a declared store"
             ))
             .hint("keep one of them; `chatctl inspect mapping` prints the preset's stores"));
@@ -49,7 +49,7 @@ impl Declared {
             .find(|preset| preset.name == name)
             .ok_or_else(|| {
                 let names: Vec<_> = all.iter().map(|preset| preset.name).collect();
-                Stop::usage(format!("unknown preset `{name}`"))
+                CliError::usage(format!("unknown preset `{name}`"))
                     .hint(format!("one of {}", names.join(", ")))
             })?;
         let origin = preset_match::origin(preset, "named in chatctl.toml".to_owned());

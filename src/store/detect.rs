@@ -10,9 +10,9 @@ use super::{
     Declared, Mapping, Origin, elsewhere, join, packed, preset_match, read, roles, score, select,
     tie, values, words,
 };
+use crate::cli_error::CliError;
 use crate::db::Db;
 use crate::model::{Cell, Role, StoredMessage, Table};
-use crate::stop::Stop;
 
 /// So many rows are looked at.
 const SAMPLE: usize = 200;
@@ -50,7 +50,7 @@ pub async fn candidates(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Vec<Can
 }
 
 /// What to say when the chats were not found: what comes nearest, and where else something is.
-pub async fn nothing_found(db: &dyn Db, schema: &[Table]) -> anyhow::Result<Stop> {
+pub async fn nothing_found(db: &dyn Db, schema: &[Table]) -> anyhow::Result<CliError> {
     let mut stop = preset_match::nothing(db.target(), schema);
     if let Some(nearest) = weighed(db, schema).await?.first() {
         let (table, why) = (nearest.mapping.table(), &nearest.why);
@@ -230,9 +230,9 @@ fn evidence(shape: Shape, rows: &[StoredMessage]) -> Vec<(i32, String)> {
     found
 }
 
-fn several(first: &Candidate, second: &Candidate) -> Stop {
+fn several(first: &Candidate, second: &Candidate) -> CliError {
     let told = |candidate: &Candidate| format!("{} [{}]", candidate.mapping.short(), candidate.why);
-    Stop::unreachable(format!(
+    CliError::unreachable(format!(
         "two places look like the chats alike: {}; and {}",
         told(first),
         told(second)

@@ -5,10 +5,10 @@ use super::declared::{Allowed, Store};
 use super::score::Why;
 use super::source::Source;
 use super::{check, plan, presets};
+use crate::cli_error::CliError;
 use crate::db;
 use crate::db::Db;
 use crate::model::{Column, Table};
-use crate::stop::Stop;
 use anyhow::Context as _;
 use std::fmt;
 
@@ -43,7 +43,7 @@ pub enum Origin {
 
 impl Mapping {
     /// Checks stores against the tables that are there: every name must exist.
-    pub fn check(stores: Vec<Store>, origin: Origin, schema: &[Table]) -> Result<Self, Stop> {
+    pub fn check(stores: Vec<Store>, origin: Origin, schema: &[Table]) -> Result<Self, CliError> {
         let mut mapping = Self {
             stores,
             origin,
@@ -53,7 +53,7 @@ impl Mapping {
             mapping.tables.extend(check::checked(store, schema)?);
         }
         if mapping.stores.is_empty() {
-            Err(Stop::usage("no store is declared").hint("add [[store]] to chatctl.toml"))
+            Err(CliError::usage("no store is declared").hint("add [[store]] to chatctl.toml"))
         } else {
             Ok(mapping)
         }
@@ -275,7 +275,7 @@ mod tests {
         }]
     }
 
-    fn check(text: &str) -> Result<Mapping, crate::stop::Stop> {
+    fn check(text: &str) -> Result<Mapping, crate::cli_error::CliError> {
         let store: Store = toml::from_str(text).unwrap();
         Mapping::check(vec![store], Origin::Declared, &schema())
     }

@@ -1,18 +1,18 @@
 //! Names that a mapping gives, held against those that the store has.
 
+use crate::cli_error::CliError;
 use crate::model::Table;
-use crate::stop::Stop;
 use crate::text;
 
 /// The table of that name, whatever its case.
-pub(super) fn table<'s>(schema: &'s [Table], name: &str) -> Result<&'s Table, Stop> {
+pub(super) fn table<'s>(schema: &'s [Table], name: &str) -> Result<&'s Table, CliError> {
     let names = schema.iter().map(|table| table.name.as_str());
     let found = find(names, name).map_err(|near| unknown("table", name, "the store", &near))?;
     Ok(&schema[found])
 }
 
 /// A column of a table as the catalogue spells it.
-pub(super) fn column(table: &Table, name: &str) -> Result<String, Stop> {
+pub(super) fn column(table: &Table, name: &str) -> Result<String, CliError> {
     let names = table.columns.iter().map(|column| column.name.as_str());
     let found = find(names, name)
         .map_err(|near| unknown("column", name, &format!("table `{}`", table.name), &near))?;
@@ -35,8 +35,8 @@ fn find<'a>(
     })
 }
 
-fn unknown(what: &str, name: &str, place: &str, near: &[String]) -> Stop {
-    let stop = Stop::usage(format!("no {what} `{name}` in {place}"));
+fn unknown(what: &str, name: &str, place: &str, near: &[String]) -> CliError {
+    let stop = CliError::usage(format!("no {what} `{name}` in {place}"));
     if !near.is_empty() {
         stop.hint(format!(
             "did you mean {}? fix [[store]] in chatctl.toml",

@@ -3,9 +3,9 @@
 use super::presets::Preset;
 use super::score::{Reason, Why};
 use super::{Candidate, Mapping, Origin, presets};
+use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::model::Table;
-use crate::stop::Stop;
 use std::fmt;
 
 /// A preset that fits is worth more than any names.
@@ -17,7 +17,7 @@ const PRESET: i32 = 100;
 pub struct Misfit {
     preset: &'static Preset,
     why: String,
-    lacks: Stop,
+    lacks: CliError,
 }
 
 impl Misfit {
@@ -106,12 +106,12 @@ pub(super) fn origin(preset: &Preset, why: String) -> Origin {
 }
 
 /// What to say when the chats were not found.
-pub(super) fn nothing(target: &Target, schema: &[Table]) -> Stop {
+pub(super) fn nothing(target: &Target, schema: &[Table]) -> CliError {
     if schema.is_empty() {
-        return Stop::unreachable(format!("`{target}` has no tables"))
+        return CliError::unreachable(format!("`{target}` has no tables"))
             .hint("is --database-url the database that the application writes to?");
     }
-    let stop = Stop::unreachable(format!(
+    let stop = CliError::unreachable(format!(
         "none of the {} tables of `{target}` looks like messages of a chat",
         schema.len()
     ));

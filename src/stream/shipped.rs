@@ -2,12 +2,12 @@
 
 use super::profiles::Profile;
 use super::session::{Outside, Session, parse};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 
 const TEXT: &str = include_str!("../../fixtures/sessions/shipped/plain.toml");
 
 /// The shipped session of a profile.
-pub fn session(profile: &Profile) -> Result<Session, Stop> {
+pub fn session(profile: &Profile) -> Result<Session, CliError> {
     let file = format!("shipped/{}.toml", profile.name);
     let text = TEXT.replace("\"plain\"", &format!("\"{}\"", profile.name));
     let outside = Outside {

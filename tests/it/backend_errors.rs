@@ -3,14 +3,14 @@
 use crate::common::servers::{MariaDb, Postgres, run_sql, texts};
 use chatctl::db::Target;
 use chatctl::model::Cell;
-use chatctl::{db, stop};
+use chatctl::{cli_error, db};
 use std::fs;
 
 /// Why a URL can't be opened, as the user reads it; each has something to do about it.
 async fn refusal(url: &str) -> (String, String) {
     let opened = db::open(Target::parse(url).unwrap()).await;
     let error = opened.err().unwrap();
-    let (_, hint) = stop::classify(&error);
+    let (_, hint) = cli_error::classify(&error);
     let (shown, hint) = (format!("{error:#}"), hint.unwrap().to_owned());
     assert!(!format!("{shown}{hint}{error:?}").contains("hunter2"));
     (shown, hint)
@@ -120,7 +120,7 @@ async fn a_server_that_went_away_is_told_and_found_again() {
     server.kill();
     let error = db.rows("SELECT 1", &[]).await.unwrap_err();
     assert!(format!("{error:#}").contains(&server.url()), "{error:#}");
-    assert!(stop::classify(&error).1.unwrap().contains("start"));
+    assert!(cli_error::classify(&error).1.unwrap().contains("start"));
     server.restart();
     assert_eq!(db.rows("SELECT 1", &[]).await.unwrap(), [[Cell::Int(1)]]);
 }

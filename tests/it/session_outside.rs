@@ -1,7 +1,7 @@
 //! What a session takes from outside of its file: cassettes, secrets, bytes that are no text.
 
+use chatctl::cli_error::CliError;
 use chatctl::source_error::SourceError;
-use chatctl::stop::Stop;
 use chatctl::stream::session::{Outside, Session, load, parse};
 use std::path::PathBuf;
 
@@ -73,7 +73,7 @@ fn a_file_that_is_no_text_is_told_where_it_breaks() {
     let error = load(&path, &[]).unwrap_err();
     let place = format!("{}:2:5: the file is not UTF-8: byte 0xe4", path.display());
     assert_eq!(error.to_string(), place);
-    let stop = Stop::from(error);
+    let stop = CliError::from(error);
     assert_eq!(stop.hint.as_deref(), Some("save the file as UTF-8"));
     let error = load(&path.with_file_name("gone.toml"), &[]).unwrap_err();
     assert!(

@@ -12,7 +12,7 @@ use crate::audit::open::{Open, Text};
 use crate::audit::sketch::SketchCell;
 use crate::audit::snapshot_builder::Summary;
 use crate::audit::spill::{Field, Record};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use crate::text::hex;
 use anyhow::Context;
 use std::collections::HashMap;
@@ -45,10 +45,10 @@ pub struct Snapshot {
 /// Refuses what was cut short, was altered, was made with another key, or is of a newer version.
 pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     let shown = path.display().to_string();
-    let failed = |error| Stop::usage(format!("could not open the snapshot `{shown}`: {error}"));
+    let failed = |error| CliError::usage(format!("could not open the snapshot `{shown}`: {error}"));
     // Opening a pipe would wait for somebody who writes into it.
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Stop::usage(format!("`{shown}` is not a file"))
+        return Err(CliError::usage(format!("`{shown}` is not a file"))
             .hint("name a file that `chatctl audit snapshot -o FILE` wrote")
             .into());
     }
@@ -57,21 +57,21 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     let mut preamble = [0; PREAMBLE];
     if file.read_exact(&mut preamble).is_err() || preamble[..8] != MAGIC {
         return Err(
-            Stop::usage(format!("`{shown}` is not a snapshot of chatctl"))
+            CliError::usage(format!("`{shown}` is not a snapshot of chatctl"))
                 .hint("chatctl audit snapshot -o FILE")
                 .into(),
         );
     }
     let version = u16::from_le_bytes([preamble[8], preamble[9]]);
     if !(FIRST_VERSION..=VERSION).contains(&version) {
-        return Err(Stop::refused(format!(
+        return Err(CliError::refused(format!(
             "`{shown}` is a snapshot of version {version}, and this chatctl reads up to version {VERSION}"
         ))
         .hint("use the chatctl that took it, or a newer one")
         .into());
     }
     if preamble[10..18] != key.id_bytes() {
-        return Err(Stop::refused(format!(
+        return Err(CliError::refused(format!(
             "`{shown}` was taken with the key {}, and this is the key {}",
             hex(&preamble[10..18]),
             key.id()
@@ -85,7 +85,7 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     file.seek(SeekFrom::Start(end))?;
     if file.read_exact(&mut trailer).is_err() || trailer[16..] != END {
         return Err(
-            Stop::refused(format!("the snapshot `{shown}` is cut short"))
+            CliError::refused(format!("the snapshot `{shown}` is cut short"))
                 .hint("take it again; it proves nothing")
                 .into(),
         );
@@ -131,7 +131,7 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
         let mapping = &mut header.mapping;
         mapping.first_version.clone_from(&mapping.digest);
         if mapping.sums.is_some() {
-            return Err(Stop::refused(format!(
+            return Err(CliError::refused(format!(
                 "`{shown}` was taken with --quick by chatctl {}, whose sums left out young messages",
                 header.tool
             ))
@@ -164,29 +164,29 @@ fn walk(file: &mut File, frames: u64) -> anyhow::Result<Option<u64>> {
 }
 
 /// The tag fits, so a chatctl wrote it; but not one that writes what this one reads.
-fn foreign(path: &Path) -> Stop {
-    Stop::refused(format!(
+fn foreign(path: &Path) -> CliError {
+    CliError::refused(format!(
         "the snapshot `{}` was written by a chatctl that this one can't read",
         path.display()
     ))
     .hint("use the chatctl that took it, or take a new one")
 }
 
-fn altered(path: &Path) -> Stop {
-    Stop::refused(format!("the snapshot `{}` was altered", path.display()))
+fn altered(path: &Path) -> CliError {
+    CliError::refused(format!("the snapshot `{}` was altered", path.display()))
         .hint("compare with a copy that nobody wrote to; this one proves nothing")
 }
 
 impl Snapshot {
     /// Refuses a mapping other than the one it was taken with.
-    pub fn fits(&self, mapping: &Mapping) -> Result<(), Stop> {
+    pub fn fits(&self, mapping: &Mapping) -> Result<(), CliError> {
         let (own, other) = (&self.header.mapping.sums, &mapping.sums);
         if own != other {
             let told = |sums: &Option<String>| match sums {
                 Some(maker) => format!("sums that {maker} made"),
                 None => "digests of messages".to_owned(),
             };
-            return Err(Stop::refused(format!(
+            return Err(CliError::refused(format!(
                 "`{}` holds {}, which can't be compared with {}",
                 self.path.display(),
                 told(own),
@@ -202,7 +202,7 @@ impl Snapshot {
         if self.header.mapping.digest == *digest {
             return Ok(());
         }
-        Err(Stop::refused(format!(
+        Err(CliError::refused(format!(
             "`{}` was taken with another mapping: {}, and now it is {}",
             self.path.display(),
             self.header.mapping.name,

@@ -4,8 +4,8 @@ use super::{Footer, Header, Mapping, Section, Snapshot, Store, open, write};
 use crate::audit::evidence::Evidence;
 use crate::audit::key::Key;
 use crate::audit::snapshot_builder::{Detail, Late, Names, Settings, SnapshotBuilder, Summary};
+use crate::cli_error::CliError;
 use crate::model::{Engine, Role, StoredMessage};
-use crate::stop::Stop;
 use proptest::prelude::ProptestConfig;
 use proptest::proptest;
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ fn all(snapshot: &Snapshot) -> anyhow::Result<(usize, usize, usize, BTreeMap<Str
 }
 
 fn stop(error: anyhow::Error) -> String {
-    error.downcast::<Stop>().unwrap().message
+    error.downcast::<CliError>().unwrap().message
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The user's own restart command, and how to know that the server is back.
 
+use crate::cli_error::CliError;
 use crate::http::{Client, Outgoing};
-use crate::stop::Stop;
 use crate::{clock, http, mask};
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, killpg};
@@ -80,7 +80,7 @@ impl Around {
             away |= !self.answers(&client).await;
             if clock::now() >= deadline {
                 let patience = humantime::format_duration(self.patience);
-                return Err(Stop::unreachable(format!("`{}` did not end within {patience}", self.words()))
+                return Err(CliError::unreachable(format!("`{}` did not end within {patience}", self.words()))
                     .hint("give a command that comes back, such as `docker compose restart backend`, or more time with --ready-timeout")
                     .into());
             }
@@ -115,7 +115,7 @@ impl Around {
             tokio::time::sleep(ASK).await;
         }
         match (status.success(), away) {
-            (false, _) => Err(Stop::unreachable(format!(
+            (false, _) => Err(CliError::unreachable(format!(
                 "`{}` failed ({status}){}",
                 self.words(),
                 tail(&wrote())
@@ -142,7 +142,7 @@ impl Around {
             .stderr(err)
             .spawn()
             .map_err(|error| {
-                Stop::usage(format!("`{}` can't be run: {error}", self.words()))
+                CliError::usage(format!("`{}` can't be run: {error}", self.words()))
                     .hint("what stands after `--` is a program and its arguments; for a line of shell give `-- sh -c '…'`")
             })?;
         Ok(Running(child))

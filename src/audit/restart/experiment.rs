@@ -7,7 +7,7 @@ use super::ways::Way;
 use super::{Options, preflight};
 use crate::report::{Case, Finding, Report, Severity, Verdict};
 use crate::stream::run::Stage;
-use crate::{clock, stop};
+use crate::{cli_error, clock};
 
 /// How many conversations are asked for after each restart.
 const KEPT: usize = 50;
@@ -91,7 +91,7 @@ impl<'s, 'w> Experiment<'s, 'w> {
                 return Err(error);
             }
             (_, true) => (Verdict::Violated, self.worst(&round.findings)),
-            (Err(error), false) => (Verdict::Inconclusive, stop::with_hint(&error)),
+            (Err(error), false) => (Verdict::Inconclusive, cli_error::with_hint(&error)),
             (Ok(reason), false) => match &self.state.elsewhere {
                 Some(why) => (Verdict::Inconclusive, why.clone()),
                 None => match round.too_late() {
@@ -140,7 +140,7 @@ impl<'s, 'w> Experiment<'s, 'w> {
             fault: "none".into(),
             client: "read-to-end".into(),
             verdict: Verdict::Inconclusive,
-            reason: stop::with_hint(error),
+            reason: cli_error::with_hint(error),
             took: std::time::Duration::ZERO,
             timeline: Default::default(),
             metrics: Default::default(),

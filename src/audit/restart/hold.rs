@@ -2,13 +2,13 @@
 
 use super::account;
 use super::account::{HistoryBefore, RememberedTurn, Shows};
+use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::model::StoredMessage;
-use crate::stop::Stop;
 use crate::stream::judge::TurnSeen;
 use crate::stream::run::{Access, Act, Acted, Chat, Said, Stage, Until};
 use crate::stream::session::Remembered;
-use crate::{clock, stop};
+use crate::{cli_error, clock};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ impl Held {
             && elsewhere.is_none()
             && let Err(error) = stage.learn_mapping(first).await
         {
-            *elsewhere = Some(stop::with_hint(&error));
+            *elsewhere = Some(cli_error::with_hint(&error));
         }
         Ok(())
     }
@@ -167,7 +167,7 @@ impl Held {
                     Access::Refused(why) => format!("{what}; {why}"),
                     _ => what,
                 };
-                return Err(Stop::unreachable(format!(
+                return Err(CliError::unreachable(format!(
                     "before the restart `{request}` was answered {status}: {why}"
                 ))
                 .hint("check [history] in the session file, and the server's log")

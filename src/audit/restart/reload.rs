@@ -1,8 +1,8 @@
 //! A reload: the server watches its sources, and one of them seems to change.
 
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::http::Server;
-use crate::stop::Stop;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -48,7 +48,7 @@ pub(super) fn touch(file: &Path) -> anyhow::Result<()> {
         .open(file)
         .and_then(|file| file.set_modified(SystemTime::now()));
     touched.map_err(|error| {
-        Stop::usage(format!("`{}` can't be touched: {error}", file.display()))
+        CliError::usage(format!("`{}` can't be touched: {error}", file.display()))
             .hint("use --reload-file FILE, with a source file that the server watches")
             .into()
     })
@@ -69,7 +69,7 @@ pub(super) async fn wait(
             return server.wait_until_ready().await;
         }
         if clock::now() >= deadline {
-            return Err(Stop::unreachable("the server did not reload: all its processes are the ones they were")
+            return Err(CliError::unreachable("the server did not reload: all its processes are the ones they were")
                 .hint("start it so that it watches its sources (uvicorn --reload), and name one with --reload-file")
                 .into());
         }

@@ -8,9 +8,9 @@ use super::stop::{After, Prepared};
 use super::tables::Look;
 use super::ways::Way;
 use super::{account, places, startup, stop, tables};
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::report::{Finding, Lane, Severity, Source};
-use crate::stop::Stop;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
 use crate::stream::run::{Moments, Stage, Until};
@@ -136,7 +136,7 @@ impl Round {
         if let Some(doubt) = self.doubt.take() {
             // What another program says in further rounds would be held against the server.
             self.down = true;
-            return Err(Stop::unreachable(doubt)
+            return Err(CliError::unreachable(doubt)
                 .hint("end the other program, and let the command start the server on its port")
                 .into());
         }

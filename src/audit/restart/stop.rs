@@ -4,10 +4,10 @@ use super::command::Back;
 use super::hold::Held;
 use super::ways::{Deed, Way};
 use super::{Options, reload};
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::http::{Again, Killer};
 use crate::report::Lane;
-use crate::stop::Stop;
 use crate::stream::run::{Moments, Stage, Until};
 use anyhow::Context as _;
 use std::collections::BTreeSet;
@@ -166,7 +166,7 @@ async fn command(options: &Options, moments: &mut Moments) -> anyhow::Result<Aft
                 ..Up::default()
             }))
         }
-        Back::NeverAway => Err(Stop::unreachable("the restart command ended, and the server never stopped answering: no restart was seen")
+        Back::NeverAway => Err(CliError::unreachable("the restart command ended, and the server never stopped answering: no restart was seen")
             .hint("give a command that stops the server and starts it")
             .into()),
         Back::Gone(why) => Ok(After::Down(why)),

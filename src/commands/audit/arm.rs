@@ -3,9 +3,9 @@
 use super::look;
 use crate::audit::arm;
 use crate::audit::arm::Act;
+use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::report::{Report, Verdict};
-use crate::stop::Stop;
 use std::time::{Duration, Instant};
 
 /// Mark the tables, so that a recreated table is recognized for certain
@@ -28,7 +28,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let chats = env.live_chats().await?;
     if chats.db.target().read_only() {
         return Err(
-            Stop::refused(format!("`{}` forbids writing", chats.db.target()))
+            CliError::refused(format!("`{}` forbids writing", chats.db.target()))
                 .hint("leave `?mode=ro` out of the URL")
                 .into(),
         );

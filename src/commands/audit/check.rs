@@ -2,12 +2,12 @@
 
 use crate::audit::checks;
 use crate::audit::checks::{Asked, Check, CheckContext};
+use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::commands::chats::Chats;
 use crate::commands::moment::span;
 use crate::migrate::source;
 use crate::report::{Report, Severity};
-use crate::stop::Stop;
 use crate::{audit, clock, db, migrate};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -113,7 +113,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
     env.progress.doing("reading every conversation".to_owned());
     let ran = tokio::select! {
         ran = checks::run(&checks, !args.check.is_empty(), &context, &mut report) => ran,
-        () = env.until_interrupted() => Err(Stop::interrupted().into()),
+        () = env.until_interrupted() => Err(CliError::interrupted().into()),
     };
     env.progress.done();
     ran?;
@@ -121,7 +121,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn chosen(codes: &[String]) -> Result<Vec<&'static Check>, Stop> {
+fn chosen(codes: &[String]) -> Result<Vec<&'static Check>, CliError> {
     if codes.is_empty() {
         return Ok(checks::ALL.iter().collect());
     }
@@ -135,14 +135,14 @@ fn chosen(codes: &[String]) -> Result<Vec<&'static Check>, Stop> {
     Ok(chosen)
 }
 
-fn named(code: &str) -> Result<&'static Check, Stop> {
+fn named(code: &str) -> Result<&'static Check, CliError> {
     checks::named(code).map_err(|near| {
         let all: Vec<_> = checks::ALL.iter().map(|check| check.code).collect();
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("one of {}", all.join(", ")),
         };
-        Stop::usage(format!("unknown check `{code}`")).hint(hint)
+        CliError::usage(format!("unknown check `{code}`")).hint(hint)
     })
 }
 
@@ -150,26 +150,29 @@ fn named(code: &str) -> Result<&'static Check, Stop> {
 fn accepted(
     max: &[String],
     checks: &[&'static Check],
-) -> Result<BTreeMap<&'static str, u64>, Stop> {
+) -> Result<BTreeMap<&'static str, u64>, CliError> {
     let mut accepted = BTreeMap::new();
     for text in max {
         let parsed = text.split_once('=');
         let parsed = parsed.and_then(|(code, most)| Some((code, most.trim().parse().ok()?)));
         let Some((code, most)) = parsed else {
             return Err(
-                Stop::usage(format!("`--max {text}` is not a code with a number"))
+                CliError::usage(format!("`--max {text}` is not a code with a number"))
                     .hint("--max unanswered-turn=5"),
             );
         };
         let check = named(code.trim())?;
         if !checks.iter().any(|chosen| chosen.code == check.code) {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "`--max {text}` is of a check that `--check` leaves out"
             ))
             .hint(format!("add --check {}", check.code)));
         }
         if accepted.insert(check.code, most).is_some() {
-            return Err(Stop::usage(format!("`--max` names {} twice", check.code)));
+            return Err(CliError::usage(format!(
+                "`--max` names {} twice",
+                check.code
+            )));
         }
     }
     Ok(accepted)

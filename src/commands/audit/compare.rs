@@ -10,10 +10,10 @@ use crate::audit::file::Snapshot;
 use crate::audit::live::{Live, Visitor};
 use crate::audit::snapshot::Pace as _;
 use crate::audit::{Comparer, Comparison, Key, Late, Settings, file};
+use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::model::{Listed, StoredMessage};
 use crate::report::Report;
-use crate::stop::Stop;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -135,7 +135,7 @@ async fn with_store(
         messages: 0,
     };
     if !live.read(&late, &mut comparer).await? {
-        return Err(Stop::interrupted().into());
+        return Err(CliError::interrupted().into());
     }
     let messages = comparer.messages;
     let resolver = match comparer.comparer.finish()?.resolver() {
@@ -151,7 +151,7 @@ async fn with_store(
     if live.read(&late, &mut naming).await? {
         Ok((naming.resolver.finish(), messages))
     } else {
-        Err(Stop::interrupted().into())
+        Err(CliError::interrupted().into())
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::audit::live::Live;
 use crate::audit::snapshot;
+use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::db::Db;
 use crate::report::{Case, StoreLine, Verdict};
-use crate::stop::Stop;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ impl Look {
     }
 
     /// Bytes: a number, with K, M or G behind it for powers of 1024.
-    pub(super) fn memory(&self) -> Result<usize, Stop> {
+    pub(super) fn memory(&self) -> Result<usize, CliError> {
         let (digits, scale) = match self.mem.to_ascii_uppercase().chars().last() {
             Some('K') => (&self.mem[..self.mem.len() - 1], 10),
             Some('M') => (&self.mem[..self.mem.len() - 1], 20),
@@ -69,7 +69,7 @@ impl Look {
             .ok()
             .and_then(|number| number.checked_mul(1 << scale));
         bytes.filter(|bytes| *bytes >= 1 << 20).ok_or_else(|| {
-            Stop::usage(format!("`--mem {}` is not a size of at least 1M", self.mem))
+            CliError::usage(format!("`--mem {}` is not a size of at least 1M", self.mem))
                 .hint("--mem 160M")
         })
     }

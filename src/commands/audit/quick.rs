@@ -5,9 +5,9 @@ use crate::audit::file::Snapshot;
 use crate::audit::live::{LateCommits, Live};
 use crate::audit::snapshot::{Pace as _, Taken};
 use crate::audit::{Comparison, Key, Late, Settings, Sums, file};
+use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::model::{Listed, StoredMessage};
-use crate::stop::Stop;
 use crate::store::SumOf;
 use crate::{audit, clock, store};
 use std::ops::ControlFlow;
@@ -115,13 +115,13 @@ pub(super) fn mapping(live: &Live) -> file::Mapping {
     }
 }
 
-fn usable(live: &Live) -> Result<(), Stop> {
+fn usable(live: &Live) -> Result<(), CliError> {
     match store::unsummable(live.db.as_ref(), &live.mapping) {
         None => Ok(()),
-        Some(why) => Err(
-            Stop::usage(format!("`--quick` is not possible for this store: {why}"))
-                .hint("chatctl audit snapshot -o FILE, without --quick"),
-        ),
+        Some(why) => Err(CliError::usage(format!(
+            "`--quick` is not possible for this store: {why}"
+        ))
+        .hint("chatctl audit snapshot -o FILE, without --quick")),
     }
 }
 
@@ -174,6 +174,6 @@ async fn read(
     if whole {
         Ok(())
     } else {
-        Err(Stop::interrupted().into())
+        Err(CliError::interrupted().into())
     }
 }

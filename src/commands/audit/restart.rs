@@ -2,9 +2,9 @@
 
 use crate::audit::restart;
 use crate::audit::restart::{Around, Options, WAYS, Way};
+use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::report::Report;
-use crate::stop::Stop;
 use crate::stream::run::Proof;
 use crate::stream::setup::Wanted;
 use crate::stream::{run, setup};
@@ -132,22 +132,24 @@ fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
         (false, false) => Some(around(args, env)?),
         (true, false) => {
             return Err(
-                Stop::usage("`--start` and a restart command are two ways to restart")
+                CliError::usage("`--start` and a restart command are two ways to restart")
                     .hint("leave one of them out")
                     .into(),
             );
         }
         (false, true) => {
-            return Err(Stop::usage("nothing to restart")
+            return Err(CliError::usage("nothing to restart")
                 .hint("use --start 'uvicorn app:app --port {port}', or --server URL -- docker compose restart backend")
                 .into());
         }
     };
     let ways = match &around {
         Some(_) if !args.stop.is_empty() => {
-            return Err(Stop::usage("`--stop` is for a server that chatctl starts")
-                .hint("let the command after `--` stop it, or use --start")
-                .into());
+            return Err(
+                CliError::usage("`--stop` is for a server that chatctl starts")
+                    .hint("let the command after `--` stop it, or use --start")
+                    .into(),
+            );
         }
         Some(_) => vec![&restart::COMMAND],
         None if args.stop.is_empty() => WAYS
@@ -161,7 +163,7 @@ fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
         .clone()
         .or_else(|| restart::source_of(&start.unwrap_or_default()));
     if ways.contains(&way("reload")) && reload_file.is_none() {
-        return Err(Stop::usage(
+        return Err(CliError::usage(
             "`--stop reload` needs a source file that the server watches, and --start names none",
         )
         .hint("use --reload-file app/main.py")
@@ -185,7 +187,7 @@ fn around(args: &Args, env: &Env) -> anyhow::Result<Around> {
     let parse = |url: &str| Url::parse(url).ok().filter(Url::has_host);
     let server = setup::server(&env.config, args.server.as_deref())?;
     let server = server.ok_or_else(|| {
-        Stop::usage("no server to ask")
+        CliError::usage("no server to ask")
             .hint("use --server http://127.0.0.1:8000, the one that the command restarts")
     })?;
     let ready = args.ready.as_deref().unwrap_or("/");
@@ -195,7 +197,7 @@ fn around(args: &Args, env: &Env) -> anyhow::Result<Around> {
         parse(ready)
     };
     let ready = ready.ok_or_else(|| {
-        Stop::usage("`--ready` is neither a path nor a URL")
+        CliError::usage("`--ready` is neither a path nor a URL")
             .hint("--ready http://127.0.0.1:8000/health")
     })?;
     let patience = env

@@ -5,10 +5,10 @@ use super::{look, quick};
 use crate::audit::live::Live;
 use crate::audit::snapshot::Taken;
 use crate::audit::{CELLS, Detail, Key, Names, Settings, Summary, file, snapshot};
+use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::report::{Report, Verdict};
 use crate::sink::Sink;
-use crate::stop::Stop;
 use anyhow::Context as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -169,5 +169,5 @@ async fn read(args: &Args, env: &Env, live: &Live, key: &Key) -> anyhow::Result<
     }
     let mut pace = look::Pace::new(env, live).await;
     let taken = snapshot::take(live, key, settings, &mut pace).await?;
-    taken.ok_or_else(|| Stop::interrupted().into())
+    taken.ok_or_else(|| CliError::interrupted().into())
 }

@@ -9,10 +9,10 @@ mod sql;
 mod tables;
 
 use super::{Done, Env};
+use crate::cli_error::CliError;
 use crate::db;
 use crate::model::{Role, State, StoredMessage, ToolCall};
 use crate::report::{Line, Piece, Tool};
-use crate::stop::Stop;
 use std::time::{Duration, SystemTime};
 
 /// Look into the store, read-only
@@ -74,7 +74,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         },
     };
     if *env.interrupted.borrow() {
-        Err(Stop::interrupted().into())
+        Err(CliError::interrupted().into())
     } else {
         looked.map(|()| Done::Shown)
     }

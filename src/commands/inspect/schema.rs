@@ -1,11 +1,11 @@
 //! `chatctl inspect schema`: columns, keys and indexes.
 
 use super::show;
+use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::db::Db;
 use crate::model::{Cell, Value};
 use crate::report::{Column, Head, Holds, Piece, Sheet};
-use crate::stop::Stop;
 use crate::text;
 
 /// Show the columns, keys and indexes of a table, or of all tables
@@ -58,14 +58,14 @@ fn holds(column: &str) -> Holds {
 }
 
 /// The table of that name as the catalogue spells it.
-fn known(wanted: &str, rows: &[Vec<Cell>]) -> Result<String, Stop> {
+fn known(wanted: &str, rows: &[Vec<Cell>]) -> Result<String, CliError> {
     let names = || rows.iter().filter_map(|row| row[0].text());
     let same = names().find(|name| *name == wanted);
     let same = same.or_else(|| names().find(|name| name.eq_ignore_ascii_case(wanted)));
     if let Some(name) = same {
         return Ok(name.to_owned());
     }
-    let stop = Stop::usage(format!("no table is called `{wanted}`"));
+    let stop = CliError::usage(format!("no table is called `{wanted}`"));
     Err(match (text::nearest(wanted, names()), names().next()) {
         (Some(near), _) => stop.hint(format!("did you mean `{near}`? chatctl inspect tables")),
         (None, Some(_)) => stop.hint("chatctl inspect tables"),

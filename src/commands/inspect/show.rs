@@ -1,11 +1,11 @@
 //! `chatctl inspect show`: one conversation, as a transcript or as it is stored.
 
 use super::{message, moment};
+use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::commands::chats::Chats;
 use crate::model::{Cell, Value};
 use crate::report::{Column, Head, Holds, Note, Piece, Sheet, Transcript};
-use crate::stop::Stop;
 use crate::store;
 
 /// Show a conversation
@@ -105,12 +105,12 @@ async fn raw(chats: &Chats, key: &str, env: &Env) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn none(id: &str) -> Stop {
-    Stop::usage(format!("no conversation is {id:?} or begins with it"))
+fn none(id: &str) -> CliError {
+    CliError::usage(format!("no conversation is {id:?} or begins with it"))
         .hint("chatctl inspect conversations")
 }
 
-fn ambiguous(id: &str, keys: &[String]) -> Stop {
+fn ambiguous(id: &str, keys: &[String]) -> CliError {
     const TOLD: usize = 10;
     let told: Vec<_> = keys
         .iter()
@@ -118,7 +118,7 @@ fn ambiguous(id: &str, keys: &[String]) -> Stop {
         .map(|key| format!("{key:?}"))
         .collect();
     let more = if keys.len() > TOLD { ", and more" } else { "" };
-    Stop::usage(format!(
+    CliError::usage(format!(
         "{id:?} begins several conversations: {}{more}",
         told.join(", ")
     ))

@@ -1,10 +1,10 @@
 //! `chatctl inspect sql`: a query of one's own, which can only read.
 
 use super::show;
+use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::db::{Db, Named, Query, QueryOutput};
 use crate::report::{Align, Column, Head, Holds, Note, Piece, Sheet};
-use crate::stop::Stop;
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -60,7 +60,7 @@ pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<(
         _ => args.query.clone(),
     };
     if let Some(at) = sql.find('\0') {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "the query has a NUL character, after {} characters",
             sql[..at].chars().count()
         ))

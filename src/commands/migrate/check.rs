@@ -4,6 +4,7 @@ use super::acknowledged::Acknowledgements;
 use super::case;
 use super::job::Job;
 use super::options::Options;
+use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::db::{Missing, Scratch, Session, Target, Waits};
 use crate::migrate::apply::{Guard, Orders, Outcome, Together};
@@ -13,7 +14,6 @@ use crate::migrate::plan::{Newer, OutOfOrder, Policy};
 use crate::migrate::source::{Folder, Version};
 use crate::migrate::{apply, drift, ledger};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
-use crate::stop::Stop;
 use crate::{migrate, temporary};
 use std::time::Duration;
 
@@ -153,7 +153,7 @@ fn from_empty(
     match outcome.end {
         None => session.schema(),
         Some(apply::End::Failed(failure)) => anyhow::bail!(
-            Stop::refused(format!("an empty database does not get to the head: {}: {}", failure.file, failure.message))
+            CliError::refused(format!("an empty database does not get to the head: {}: {}", failure.file, failure.message))
                 .hint("a migration that relies on what no migration makes needs a file before it that makes it")
         ),
         Some(apply::End::Lost(_)) => anyhow::bail!("an empty database has nothing to lose"),

@@ -2,13 +2,13 @@
 
 use super::case;
 use super::job::{Job, writable};
+use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::backup::Seal;
 use crate::migrate::journal::{Journal, Mark, State};
 use crate::migrate::{backup, journal, restore};
 use crate::report::{Report, StoreLine, Verdict};
-use crate::stop::Stop;
 use std::path::{Path, PathBuf};
 
 pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
@@ -91,7 +91,7 @@ fn of_run(run: &str, job: &Job) -> anyhow::Result<PathBuf> {
     let found = backups().find(|entry| entry.run == run);
     let Some(found) = found else {
         let known: Vec<_> = backups().map(|entry| entry.run.as_str()).collect();
-        let stop = Stop::usage(format!("no run `{run}` made a backup of this database"));
+        let stop = CliError::usage(format!("no run `{run}` made a backup of this database"));
         return Err(if known.is_empty() {
             stop.hint("give the backup's file: chatctl migrate restore FILE")
         } else {

@@ -1,10 +1,10 @@
 //! Work on a database that blocks its thread, and that a signal can stop.
 
 use super::FAILED;
+use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::db::{Door, Interrupter, Missing, Session, Target, Waits};
-use crate::stop::Stop;
-use crate::{clock, db, stop};
+use crate::{cli_error, clock, db};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub(super) async fn run(
             match done? {
                 // A statement that the signal ended did not fail, wherever it was.
                 Ok(done) if !failed(&done) => Ok(done),
-                _ => Err(Stop::interrupted().into()),
+                _ => Err(CliError::interrupted().into()),
             }
         }
     }
@@ -80,7 +80,7 @@ impl Job {
             .config
             .value("database-url", self.env.database_url.as_deref())?
             .ok_or_else(|| {
-                Stop::usage("no database").hint(
+                CliError::usage("no database").hint(
                     "use --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL",
                 )
             })?;
@@ -138,7 +138,7 @@ impl Job {
                 .patience
                 .get()
                 .is_some_and(|until| clock::now() < *until);
-            if !stop::is_passing(&error) || !time_left {
+            if !cli_error::is_passing(&error) || !time_left {
                 return Err(error);
             }
             if !waiting {
@@ -148,7 +148,7 @@ impl Job {
                 waiting = true;
             }
             if self.is_stopped() {
-                return Err(Stop::interrupted().into());
+                return Err(CliError::interrupted().into());
             }
             std::thread::sleep(KNOCK);
         }
@@ -178,9 +178,9 @@ impl Job {
 const KNOCK: Duration = Duration::from_millis(200);
 
 /// Refuses a URL that forbids writing, before anything is done.
-pub(super) fn writable(target: &Target) -> Result<(), Stop> {
+pub(super) fn writable(target: &Target) -> Result<(), CliError> {
     if target.read_only() {
-        Err(Stop::refused(format!("`{target}` forbids writing"))
+        Err(CliError::refused(format!("`{target}` forbids writing"))
             .hint("leave `?mode=ro` out of the URL"))
     } else {
         Ok(())

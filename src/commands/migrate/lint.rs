@@ -1,6 +1,7 @@
 //! `chatctl migrate lint`: findings on migration files alone.
 
 use super::case;
+use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::lint::{Checked, Input, Schema, ServerVersion, Settings};
 use crate::migrate::acknowledged::SUBJECT;
@@ -9,7 +10,6 @@ use crate::migrate::source::{Acknowledgement, File, Migration};
 use crate::model::Engine;
 use crate::report::{Finding, Report, Severity, Verdict};
 use crate::sql::{AllowLoss, Dialect};
-use crate::stop::Stop;
 use crate::text::plural;
 use crate::{guard, input, lint, migrate};
 use clap::builder::PossibleValuesParser;
@@ -107,11 +107,11 @@ impl Lints {
     }
 
     /// What is found in every dialect, in the words of the first.
-    fn check(&mut self, text: &Text) -> Result<Checked, Stop> {
+    fn check(&mut self, text: &Text) -> Result<Checked, CliError> {
         let checked = self.0.iter_mut().map(|(settings, schema)| {
             let acknowledged = text.acknowledged.iter().map(|it| {
                 AllowLoss::of(&it.subject, settings.dialect)
-                    .map_err(|why| Stop::usage(format!("{}: {why}", it.place)).hint(SUBJECT))
+                    .map_err(|why| CliError::usage(format!("{}: {why}", it.place)).hint(SUBJECT))
             });
             let acknowledged = acknowledged.collect::<Result<Vec<_>, _>>()?;
             let input = Input {
@@ -123,7 +123,7 @@ impl Lints {
             };
             Ok(lint::check(&input, settings, schema))
         });
-        let all = checked.collect::<Result<Vec<_>, Stop>>()?;
+        let all = checked.collect::<Result<Vec<_>, CliError>>()?;
         let mut all = all.into_iter();
         let mut first = all.next().expect("there is at least one dialect");
         for other in all {
@@ -139,7 +139,7 @@ impl Lints {
     }
 }
 
-fn look(text: &Text, lints: &mut Lints, report: &mut Report) -> Result<(), Stop> {
+fn look(text: &Text, lints: &mut Lints, report: &mut Report) -> Result<(), CliError> {
     let name = text.name.clone();
     if let Some(reason) = &text.unsupported {
         let reason = format!("it can't be looked into: {reason}");
@@ -175,7 +175,7 @@ fn count(findings: &[Finding], severity: Severity) -> usize {
 }
 
 /// Whose SQL the files are, as far as the user says: a text alone does not tell.
-fn dialect(args: &Args, env: &Env) -> Result<Option<Dialect>, Stop> {
+fn dialect(args: &Args, env: &Env) -> Result<Option<Dialect>, CliError> {
     let hint = "chatctl migrate lint --dialect postgres";
     let named = |name: &String| Engine::ALL.into_iter().find(|engine| engine.name() == name);
     if let Some(engine) = args.dialect.as_ref().and_then(named) {
@@ -191,7 +191,7 @@ fn dialect(args: &Args, env: &Env) -> Result<Option<Dialect>, Stop> {
     // SQLAlchemy names its driver behind a plus sign.
     let engine = Engine::of_scheme(scheme.split('+').next().unwrap_or_default());
     let engine = engine.ok_or_else(|| {
-        Stop::usage(format!(
+        CliError::usage(format!(
             "the database URL begins with `{scheme}`, which is not a dialect that chatctl knows"
         ))
         .hint(hint)
@@ -216,7 +216,7 @@ fn texts(path: &Path, args: &Args, env: &Env) -> anyhow::Result<Texts> {
         });
     }
     let bytes = input::read(path).map_err(|error| {
-        let stop = Stop::usage(format!("`{}` can't be read: {error}", path.display()));
+        let stop = CliError::usage(format!("`{}` can't be read: {error}", path.display()));
         stop.hint("name a file or a folder: `chatctl migrate lint migrations`")
     })?;
     Ok(Texts {
@@ -262,7 +262,7 @@ fn alone(path: &Path, bytes: Vec<u8>, format: Option<&str>) -> anyhow::Result<Ve
 /// A migration of a folder; its file is read once more to tell the place.
 fn text(migration: &Migration, all: &[Migration]) -> anyhow::Result<Text> {
     let bytes = input::read(&migration.path).map_err(|error| {
-        Stop::unreachable(format!(
+        CliError::unreachable(format!(
             "`{}` can't be read: {error}",
             migration.path.display()
         ))

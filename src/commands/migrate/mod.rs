@@ -15,10 +15,10 @@ mod status;
 mod up;
 
 use super::{Done, Env};
+use crate::cli_error::CliError;
 use crate::migrate::ledger::Resolution;
 use crate::migrate::source::Version;
 use crate::report::{Case, Verdict};
-use crate::stop::Stop;
 use options::Options;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -153,10 +153,10 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
 /// What no part of chatctl knew an answer to is an answer of the database to one of chatctl's own
 /// statements: nothing of the file at hand was committed.
 fn with_a_way(error: anyhow::Error) -> anyhow::Error {
-    if error.chain().any(|cause| cause.is::<Stop>()) {
+    if error.chain().any(|cause| cause.is::<CliError>()) {
         return error;
     }
-    Stop::unreachable(format!("{error:#}"))
+    CliError::unreachable(format!("{error:#}"))
         .hint("`chatctl migrate status` shows what is applied; if the database's own log does not show why, it is a defect of chatctl: report it with this line")
         .into()
 }
@@ -190,9 +190,9 @@ fn case(name: String, verdict: Verdict, reason: String) -> Case {
 #[cfg(test)]
 mod tests {
     use super::{Version, title, with_a_way};
+    use crate::cli_error;
+    use crate::cli_error::CliError;
     use crate::outcome::Outcome;
-    use crate::stop;
-    use crate::stop::Stop;
     use anyhow::Context as _;
 
     #[test]
@@ -204,11 +204,11 @@ mod tests {
             error.to_string(),
             "comparing `t`: cannot cast type integer[] to numeric"
         );
-        let (outcome, hint) = stop::classify(&error);
+        let (outcome, hint) = cli_error::classify(&error);
         assert_eq!(outcome, Outcome::Undecided);
         assert!(hint.unwrap().contains("chatctl migrate status"));
-        let known = with_a_way(Stop::refused("x").hint("y").into());
-        assert_eq!(stop::classify(&known), (Outcome::Refused, Some("y")));
+        let known = with_a_way(CliError::refused("x").hint("y").into());
+        assert_eq!(cli_error::classify(&known), (Outcome::Refused, Some("y")));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `chatctl migrate new`: an empty migration with the next version.
 
+use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::migrate::source;
-use crate::stop::Stop;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ pub(super) fn run(name: &str, dir: &Path) -> anyhow::Result<Done> {
         .map(str::to_lowercase)
         .collect();
     if words.is_empty() {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "`{name}` has no letter or digit to make a file name of"
         ))
         .hint("say what it does: `chatctl migrate new \"add notes\"`")
@@ -28,14 +28,14 @@ pub(super) fn run(name: &str, dir: &Path) -> anyhow::Result<Done> {
     Ok(Done::Text(format!("{}\n", path.display())))
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Stop {
-    Stop::refused(format!("`{}` can't be written: {error}", path.display()))
+fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::refused(format!("`{}` can't be written: {error}", path.display()))
         .hint("let this user write there, or name another folder with --dir")
 }
 
 /// Refuses to put a plain file among those of a tool that writes others: it would be read as one of
 /// them, or they would not be read any more.
-fn suits(dir: &Path) -> Result<(), Stop> {
+fn suits(dir: &Path) -> Result<(), CliError> {
     // A folder that is empty or not there yet is anybody's.
     let Ok(folder) = source::read(dir, None) else {
         return Ok(());
@@ -45,7 +45,7 @@ fn suits(dir: &Path) -> Result<(), Stop> {
         .find(|format| format.name == folder.format);
     match format.and_then(|format| format.another) {
         None => Ok(()),
-        Some(way) => Err(Stop::refused(format!(
+        Some(way) => Err(CliError::refused(format!(
             "`{}` holds migrations of {}, which are not named as `migrate new` names them",
             dir.display(),
             folder.format

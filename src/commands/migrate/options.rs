@@ -1,12 +1,12 @@
 //! What every sub-command on a database takes, and what follows from it.
 
 use super::job::Job;
+use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::migrate::plan::{Newer, OutOfOrder, Policy};
 use crate::migrate::source;
 use crate::migrate::source::acknowledged::Among;
 use crate::migrate::source::{Folder, Migration, acknowledged};
-use crate::stop::Stop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ impl Options {
 
 /// Gives the losses that `chatctl.toml` acknowledges to their migrations. A project may have several
 /// folders: a path that leads to a file in another one is not about these.
-pub(super) fn acknowledge(migrations: &mut [Migration], env: &Env) -> Result<(), Stop> {
+pub(super) fn acknowledge(migrations: &mut [Migration], env: &Env) -> Result<(), CliError> {
     let Some((path, text)) = env.config.written() else {
         return Ok(());
     };

@@ -3,13 +3,13 @@
 use super::job::Job;
 use super::options::Options;
 use super::{case, title};
+use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::{ledger, plan};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
 use crate::sql::{Destroys, Dialect};
-use crate::stop::Stop;
 
 pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
@@ -20,7 +20,7 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
         None => Vec::new(),
     };
     let policy = options.policy(&folder)?;
-    let plan = plan::plan(&folder.migrations, &applied, &policy).map_err(Stop::from)?;
+    let plan = plan::plan(&folder.migrations, &applied, &policy).map_err(CliError::from)?;
     let mut report = Report::new("migrate plan");
     report.pending = !plan.pending.is_empty();
     for migration in &plan.pending {

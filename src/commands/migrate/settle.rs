@@ -2,11 +2,11 @@
 
 use super::job::Job;
 use super::options::Options;
+use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::ledger::{Ledger, Resolution};
 use crate::migrate::source::{Folder, Version};
-use crate::stop::Stop;
 
 /// Without a version nothing counts as applied.
 pub(super) fn baseline(
@@ -62,7 +62,7 @@ pub(super) fn resolve(
 }
 
 /// A version that the history may have though no file has it any more.
-fn of_history(text: &str, folder: &Folder) -> Result<Version, Stop> {
+fn of_history(text: &str, folder: &Folder) -> Result<Version, CliError> {
     folder.version(text).or_else(|stop| {
         let named = folder.migrations.iter().any(|it| it.version.is_named());
         let number = text.parse().ok().filter(|_| named);

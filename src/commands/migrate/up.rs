@@ -5,6 +5,7 @@ use super::advice::History;
 use super::job::{Job, writable};
 use super::options::Options;
 use super::{FAILED, advice, case, title};
+use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
 use crate::config::From;
 use crate::db::{Missing, Session, Waits};
@@ -21,7 +22,6 @@ use crate::model::Derived;
 use crate::progress::Progress;
 use crate::report::{Case, Finding, Report, Severity, Source, StoreLine, Verdict};
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use crate::text::plural;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -136,7 +136,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     if let Some(End::Failed(failure)) = &mut outcome.end {
         if job.is_stopped() {
             stopped(&outcome.ran, job);
-            return Err(Stop::interrupted().into());
+            return Err(CliError::interrupted().into());
         }
         let seen = ledger::look(session.as_mut(), dialect, &folder.migrations);
         let history = if seen.is_ok_and(|seen| seen.applied.is_empty()) {
@@ -166,7 +166,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
 }
 
 /// Where backups go, when the user says so.
-pub(super) fn backup_dir(flag: Option<&Path>, env: &Env) -> Result<Option<PathBuf>, Stop> {
+pub(super) fn backup_dir(flag: Option<&Path>, env: &Env) -> Result<Option<PathBuf>, CliError> {
     let flag = flag.map(|dir| dir.display().to_string());
     let (_, from) = env.config.get("backup-dir", flag.as_deref());
     let dir = env.config.value("backup-dir", flag.as_deref())?;
@@ -178,7 +178,7 @@ pub(super) fn backup_dir(flag: Option<&Path>, env: &Env) -> Result<Option<PathBu
 }
 
 /// How many backups are kept; all when none is said.
-fn keeps(flag: Option<usize>, env: &Env) -> Result<Option<usize>, Stop> {
+fn keeps(flag: Option<usize>, env: &Env) -> Result<Option<usize>, CliError> {
     let flag = flag.map(|count| count.to_string());
     let count = env
         .config

@@ -6,11 +6,11 @@
 //! that were loaded into the server are refused.
 
 use super::values::{is_binary, number};
+use crate::cli_error::CliError;
 use crate::db::query::{Failure, Named, Query, QueryOutput, Row, guard, no_expression, refused};
 use crate::db::{Target, server};
 use crate::model::Value;
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use futures_util::TryStreamExt as _;
 use sqlx::mysql::{MySqlColumn, MySqlConnectOptions, MySqlDatabaseError, MySqlRow};
 use sqlx::{
@@ -139,7 +139,7 @@ async fn kill(target: &Target, options: &MySqlConnectOptions, id: u64) -> anyhow
 }
 
 /// Refuses what the words say.
-fn acts(named: &guard::Named) -> Result<(), Stop> {
+fn acts(named: &guard::Named) -> Result<(), CliError> {
     for (words, what) in ACTS {
         if named
             .words
@@ -156,7 +156,7 @@ fn acts(named: &guard::Named) -> Result<(), Stop> {
 }
 
 /// Refuses functions that act.
-fn calls(called: &[String]) -> Result<(), Stop> {
+fn calls(called: &[String]) -> Result<(), CliError> {
     let acting = called.iter().find(|name| {
         ACTING.contains(&name.as_str()) || OF_PLUGINS.iter().any(|start| name.starts_with(start))
     });
@@ -272,7 +272,7 @@ async fn elsewhere(
 }
 
 /// Refuses what a view or a function does. A function may keep values in variables.
-fn inside(kind: Kind, name: &str, inner: &guard::Named) -> Result<(), Stop> {
+fn inside(kind: Kind, name: &str, inner: &guard::Named) -> Result<(), CliError> {
     let judged = match kind {
         Kind::View => acts(inner),
         Kind::Function => {
@@ -292,7 +292,7 @@ fn inside(kind: Kind, name: &str, inner: &guard::Named) -> Result<(), Stop> {
     })
 }
 
-fn unseen(kind: Kind, name: &str) -> Stop {
+fn unseen(kind: Kind, name: &str) -> CliError {
     let (what, right) = match kind {
         Kind::View => ("view", "GRANT SHOW VIEW ON its database TO this user"),
         Kind::Function => (
@@ -300,7 +300,7 @@ fn unseen(kind: Kind, name: &str) -> Stop {
             "GRANT SELECT ON mysql.proc TO this user (MySQL: SHOW_ROUTINE)",
         ),
     };
-    Stop::refused(format!(
+    CliError::refused(format!(
         "the query is refused: this user may not see the definition of the {what} `{name}`"
     ))
     .hint(right)

@@ -4,8 +4,8 @@
 //! comments are around it. What could be read in two ways is refused instead of read.
 
 use super::refused;
+use crate::cli_error::CliError;
 use crate::sql::{Dialect, Token, TokenKind, tokenize};
-use crate::stop::Stop;
 
 /// What a query names.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +19,11 @@ pub(in crate::db) struct Named {
 }
 
 /// The names of a query that is one statement and begins with one of these words.
-pub(in crate::db) fn names(sql: &str, dialect: Dialect, begins: &[&str]) -> Result<Named, Stop> {
+pub(in crate::db) fn names(
+    sql: &str,
+    dialect: Dialect,
+    begins: &[&str],
+) -> Result<Named, CliError> {
     let tokens = tokenize(sql, dialect);
     if let Some(token) = tokens.iter().find(|token| hides(token, sql)) {
         return Err(refused(&format!(
@@ -45,7 +49,7 @@ pub(in crate::db) fn names(sql: &str, dialect: Dialect, begins: &[&str]) -> Resu
         .collect();
     let first = tokens.iter().find(|token| token.text(sql) != "(");
     let Some(first) = first else {
-        return Err(Stop::usage("the query is empty").hint("chatctl inspect sql 'SELECT 1'"));
+        return Err(CliError::usage("the query is empty").hint("chatctl inspect sql 'SELECT 1'"));
     };
     if !begins.contains(&first.text(sql).to_lowercase().as_str()) {
         return Err(refused(&format!(

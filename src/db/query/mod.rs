@@ -7,8 +7,8 @@
 
 pub(super) mod guard;
 
+use crate::cli_error::CliError;
 use crate::model::Value;
-use crate::stop::Stop;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
@@ -96,16 +96,16 @@ impl Query {
     }
 
     /// The query ended late: not by what the engine says of it, but by the clock.
-    pub(super) fn late(&self) -> Stop {
+    pub(super) fn late(&self) -> CliError {
         self.failed(Failure::Late, "it did not end by itself")
     }
 
-    pub(super) fn failed(&self, failure: Failure, message: &str) -> Stop {
+    pub(super) fn failed(&self, failure: Failure, message: &str) -> CliError {
         match failure {
-            Failure::Wrong => Stop::usage(format!("the query is wrong: {message}"))
+            Failure::Wrong => CliError::usage(format!("the query is wrong: {message}"))
                 .hint("`chatctl inspect schema` lists tables and columns"),
             Failure::Writes => refused(message),
-            Failure::Late => Stop::unreachable(format!(
+            Failure::Late => CliError::unreachable(format!(
                 "the query was stopped after {:?}: {message}",
                 self.timeout
             ))
@@ -115,13 +115,13 @@ impl Query {
 }
 
 /// A query that is not sent, or that the engine turned down.
-pub(super) fn refused(why: &str) -> Stop {
-    Stop::refused(format!("the query is refused: {why}"))
+pub(super) fn refused(why: &str) -> CliError {
+    CliError::refused(format!("the query is refused: {why}"))
         .hint("inspect only reads; use the database's own client for anything else")
 }
 
 /// A text of a file that is not an expression.
-pub(super) fn no_expression(message: &str) -> Stop {
-    Stop::usage(format!("it is wrong: {message}"))
+pub(super) fn no_expression(message: &str) -> CliError {
+    CliError::usage(format!("it is wrong: {message}"))
         .hint("write a condition over columns in braces, such as {deleted} IS NOT TRUE")
 }

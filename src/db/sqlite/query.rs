@@ -3,10 +3,10 @@
 
 use super::file;
 use super::file::Opened;
+use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::db::query::{Failure, Named, Query, QueryOutput, Row, no_expression, refused};
 use crate::model::Value;
-use crate::stop::Stop;
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -235,7 +235,7 @@ fn rows(
 ) -> anyhow::Result<End> {
     let mut batch = Batch::new(connection, &query.sql);
     let Some(mut statement) = batch.next()? else {
-        return Err(Stop::usage("the query is empty").into());
+        return Err(CliError::usage("the query is empty").into());
     };
     if batch.next()?.is_some() {
         return Err(refused("it is more than one statement").into());
@@ -322,7 +322,7 @@ fn failed(query: &Query, error: &rusqlite::Error) -> anyhow::Error {
         Some(ErrorCode::OperationInterrupted) => Failure::Late,
         Some(ErrorCode::ReadOnly) => Failure::Writes,
         Some(ErrorCode::TooBig) => {
-            return Stop::usage(format!(
+            return CliError::usage(format!(
                 "a value of the query is larger than {} MB",
                 VALUE >> 20
             ))
@@ -330,7 +330,7 @@ fn failed(query: &Query, error: &rusqlite::Error) -> anyhow::Error {
             .into();
         }
         Some(ErrorCode::OutOfMemory) => {
-            return Stop::usage(format!(
+            return CliError::usage(format!(
                 "the query needs more than {} MB of memory",
                 MEMORY >> 20
             ))

@@ -6,9 +6,9 @@
 use super::catalog::CATALOG;
 use super::file::Opened;
 use super::{file, query as queries};
+use crate::cli_error::CliError;
 use crate::db::{BoxFuture, Catalog, Db, Each, Query, Reading, Target, Tried, WriteError, Writer};
 use crate::model::{Cell, Column, Table};
-use crate::stop::Stop;
 use anyhow::Context as _;
 use rusqlite::{Connection, ErrorCode};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
@@ -152,7 +152,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A read that failed.
 fn failed(target: &Target, error: anyhow::Error) -> anyhow::Error {
     if file::is_stopped() {
-        Stop::interrupted().into()
+        CliError::interrupted().into()
     } else {
         error.context(format!("reading `{target}`"))
     }

@@ -3,10 +3,10 @@
 use super::catalog::CATALOG;
 use super::file::Opened;
 use super::{file, reader as base};
+use crate::cli_error::CliError;
 use crate::db::snapshot_read::{Moment, SnapshotRead, over, reads_only, too_long};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer};
 use crate::model::{Cell, Table};
-use crate::stop::Stop;
 use anyhow::Context as _;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
@@ -73,7 +73,7 @@ impl Sqlite {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let done = file::scan(&reader, sql, args, each);
         done.map_err(|error| match Instant::now() > self.deadline {
-            _ if file::is_stopped() => Stop::interrupted().into(),
+            _ if file::is_stopped() => CliError::interrupted().into(),
             true => too_long(&self.target, self.limit).into(),
             false => error.context(format!("reading `{}`", self.target)),
         })

@@ -17,10 +17,10 @@ mod wire;
 use super::alarm::Alarm;
 use super::commits::{CommitFault, CommitGate, FaultPlace, Hold, Lasts, Passed, Traffic, Withheld};
 use super::{Fails, How, Kind};
+use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::db::{Login, Target, Tried};
 use crate::model::Engine;
-use crate::stop::Stop;
 use queue::Queue;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ impl Proxy {
         let (address, socket) = match listen {
             Listen::Tcp(address) => {
                 let listener = TcpListener::bind(address).await.map_err(|error| {
-                    Stop::unreachable(format!("the proxy can't listen at {address}: {error}"))
+                    CliError::unreachable(format!("the proxy can't listen at {address}: {error}"))
                         .hint("give another address with --database-listen")
                 })?;
                 let address = listener.local_addr()?;
@@ -111,7 +111,7 @@ impl Proxy {
             }
             Listen::Unix(path) => {
                 let listener = UnixListener::bind(path).map_err(|error| {
-                    Stop::unreachable(format!(
+                    CliError::unreachable(format!(
                         "the proxy can't listen at `{}`: {error}",
                         path.display()
                     ))
@@ -232,14 +232,14 @@ impl CommitGate for Proxy {
     }
 }
 
-fn protocol(target: &Target) -> Result<(Protocol, Login), Stop> {
+fn protocol(target: &Target) -> Result<(Protocol, Login), CliError> {
     let protocol = match target.engine() {
         Engine::Postgres => Some(Protocol::Postgres),
         Engine::Mysql => Some(Protocol::Mysql),
         Engine::Sqlite => None,
     };
     protocol.zip(target.login()).ok_or_else(|| {
-        Stop::usage(format!(
+        CliError::usage(format!(
             "`{target}` is a file: no proxy can be put in front of it"
         ))
         .hint("use --gate syscalls, or leave --gate out")

@@ -2,7 +2,7 @@
 //! and what the database's URL asks for on the way to the database.
 
 use super::wire::{Link, Raw};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use anyhow::Context as _;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -110,13 +110,13 @@ impl Outgoing {
 
 fn known(authorities: Option<&Path>) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
     let path = authorities.ok_or_else(|| {
-        Stop::usage("the database's URL asks for a verified certificate and names no authority")
+        CliError::usage("the database's URL asks for a verified certificate and names no authority")
             .hint("add sslrootcert=FILE (PostgreSQL) or ssl-ca=FILE (MySQL) to the URL")
     })?;
     let mut roots = RootCertStore::empty();
     let read = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| Stop::usage(format!("`{}`: {error}", path.display())))?;
+        .map_err(|error| CliError::usage(format!("`{}`: {error}", path.display())))?;
     roots.add_parsable_certificates(read);
     Ok(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()?)
 }

@@ -2,10 +2,10 @@
 //! everything was compared.
 
 use super::{End, Failure, Orders};
+use crate::cli_error::CliError;
 use crate::db::{HISTORY_TABLE, OWN_TABLES, Object, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::source::Version;
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 
 /// Why what a file did may not be committed.
@@ -211,7 +211,7 @@ impl Pending {
     ) -> anyhow::Result<Option<End>> {
         let now = match Self::look(session, orders) {
             Ok(now) => Some(now.0),
-            Err(error) if error.is::<Stop>() => None,
+            Err(error) if error.is::<CliError>() => None,
             Err(error) => return Err(error),
         };
         Ok((now.as_ref() != Some(&self.0)).then(|| {

@@ -20,10 +20,10 @@ use super::plan::Plan;
 use super::preserve::{Lost, Tables};
 use super::source::{Migration, Version};
 use super::{journal, ledger, plan};
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Session};
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use orders::TRY;
 use prove::Goes;
 use rehearse::{Rehearsed, Rest};
@@ -123,7 +123,7 @@ pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outc
         if !error.downcast_ref::<Failed>().is_some_and(is_lost) {
             return error;
         }
-        Stop::unreachable(format!("the connection to the database was lost: {error:#}"))
+        CliError::unreachable(format!("the connection to the database was lost: {error:#}"))
             .hint("check that the server runs, then run `chatctl migrate` again: it resumes where it stopped; `chatctl migrate status` shows where")
             .into()
     })
@@ -260,7 +260,7 @@ fn pending<'a>(
 ) -> anyhow::Result<Vec<&'a Migration>> {
     let applied = ledger::to_go_on(session, orders.dialect, &orders.folder.migrations)?;
     let plan = plan::plan(&orders.folder.migrations, &applied, &orders.policy);
-    let Plan { pending, .. } = plan.map_err(Stop::from)?;
+    let Plan { pending, .. } = plan.map_err(CliError::from)?;
     Ok(pending)
 }
 
@@ -270,9 +270,11 @@ fn take_turn(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<(
     let mut tried = 0;
     while !session.take_turn()? {
         if clock::now() >= deadline {
-            return Err(Stop::unreachable("another process migrates this database")
-                .hint("wait for it to end, or wait longer with --lock-wait")
-                .into());
+            return Err(
+                CliError::unreachable("another process migrates this database")
+                    .hint("wait for it to end, or wait longer with --lock-wait")
+                    .into(),
+            );
         }
         orders.pause(tried.min(3))?;
         tried += 1;
@@ -296,7 +298,7 @@ fn patiently(
             }
             Err(failed) if failed.busy => {
                 return Err(
-                    Stop::unreachable("the database is locked by another connection")
+                    CliError::unreachable("the database is locked by another connection")
                         .hint("end the writer or reader that holds it, or wait longer with --lock-wait")
                         .into(),
                 );
@@ -304,7 +306,7 @@ fn patiently(
             Err(failed) if failed.lost => return Err(failed.into()),
             Err(failed) => {
                 orders.check()?;
-                return Err(Stop::unreachable(format!(
+                return Err(CliError::unreachable(format!(
                     "the database can't be written: {}",
                     failed.message
                 ))

@@ -1,5 +1,6 @@
 //! Options of a run.
 
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Door, Session, Target};
 use crate::migrate::backup;
@@ -8,7 +9,6 @@ use crate::migrate::intent::Intent;
 use crate::migrate::plan::Policy;
 use crate::migrate::source::Folder;
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -70,16 +70,16 @@ pub struct Orders<'a> {
 }
 
 impl Orders<'_> {
-    pub(super) fn check(&self) -> Result<(), Stop> {
+    pub(super) fn check(&self) -> Result<(), CliError> {
         if self.stop.load(Ordering::SeqCst) {
-            Err(Stop::interrupted())
+            Err(CliError::interrupted())
         } else {
             Ok(())
         }
     }
 
     /// Waits a little, longer each time, and never as long as another replica does.
-    pub(super) fn pause(&self, tried: u32) -> Result<(), Stop> {
+    pub(super) fn pause(&self, tried: u32) -> Result<(), CliError> {
         let most = 50_u64.saturating_mul(1 << tried.min(6));
         let until = clock::now() + Duration::from_millis(fastrand::u64(most / 2..=most));
         while clock::now() < until {

@@ -5,6 +5,7 @@
 //! file is taken back and run once more with these read before.
 
 use super::{Culprit, End, Evidence, Failure, Guard, Orders};
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Measure, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
@@ -12,7 +13,6 @@ use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Meaning, Tables};
 use crate::model::{Names, Shape};
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -378,7 +378,8 @@ fn culprits(
         watched.watch(session, &names)?;
         for number in pieces.clone() {
             orders.check()?;
-            try_out(session, intent, number).map_err(|failed| Stop::unreachable(failed.message))?;
+            try_out(session, intent, number)
+                .map_err(|failed| CliError::unreachable(failed.message))?;
             let Found::All(Evidence { lost: now, .. }) = watched.compare(session, &names)? else {
                 continue;
             };

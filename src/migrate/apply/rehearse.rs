@@ -9,6 +9,7 @@ use super::reach::{Known, Reach};
 use super::unfinished::{Made, Unfinished};
 use super::unseen::{Unseen, first_word};
 use super::{End, Evidence, Guard, Orders, prove, reach};
+use crate::cli_error::CliError;
 use crate::db::{CONFINE, Copied, Door, Extent, Failed, Scratch, Session};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal::Journal;
@@ -16,7 +17,6 @@ use crate::migrate::ledger;
 use crate::migrate::preserve::Tables;
 use crate::model::Shape;
 use crate::sql::Kind;
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 
 /// What is to be run of a file.
@@ -397,7 +397,7 @@ fn run_set(copy: &mut dyn Session, intent: &Intent<'_>, first: usize) -> Result<
 }
 
 /// Without a user who reaches the copy only, what can't be looked into could write anywhere.
-fn opaque(files: &[Rest<'_>]) -> Result<(), Stop> {
+fn opaque(files: &[Rest<'_>]) -> Result<(), CliError> {
     for Rest { intent, .. } in files {
         let hides = |piece: &&Piece<'_>| {
             let word = first_word(piece);
@@ -407,7 +407,7 @@ fn opaque(files: &[Rest<'_>]) -> Result<(), Stop> {
             dynamic || matches!(piece.facts.kind, Kind::Call | Kind::Do)
         };
         if let Some(piece) = intent.pieces.iter().find(hides) {
-            return Err(Stop::refused(format!(
+            return Err(CliError::refused(format!(
                 "{}:{} can't be looked into, and on a copy it could write the real database",
                 intent.migration.path.display(),
                 piece.line

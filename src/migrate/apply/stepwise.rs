@@ -9,13 +9,13 @@ use super::closing::{Opening, Own, Pending, Refused};
 use super::prove::Goes;
 use super::rehearse::Rehearsed;
 use super::{End, Evidence, Failure, Orders, Outcome, Ran, origin, patiently, prove};
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Session};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal::{Journal, Mark, Standing, State};
 use crate::migrate::{journal, ledger};
 use crate::sql::{AlterAction, Destroys, Dialect, Kind};
-use crate::stop::Stop;
 use std::ops::Range;
 
 pub(super) use frame::allowed as keeps_together;
@@ -106,7 +106,7 @@ pub(super) fn run(
 }
 
 /// Refuses a file that destroys outside of a transaction, where nothing can be proven or taken back.
-pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), Stop> {
+pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
     let detaches = |kind: &Kind| match kind {
         Kind::AlterTable { actions } => actions
             .iter()
@@ -119,7 +119,7 @@ pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), Stop> {
     };
     match intent.pieces.iter().find(destroys) {
         None => Ok(()),
-        Some(piece) => Err(Stop::refused(format!(
+        Some(piece) => Err(CliError::refused(format!(
             "{}:{} destroys outside of a transaction, where nothing can be proven or taken back",
             intent.migration.path.display(),
             piece.line

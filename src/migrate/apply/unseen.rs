@@ -4,11 +4,11 @@
 use super::orders::SAMPLE;
 use super::reach::Known;
 
+use crate::cli_error::CliError;
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::preserve::{Meaning, Tables};
 use crate::model::Shape;
 use crate::sql::{AlterAction, Conflict, Destroys, Kind, Name};
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 
 /// The tables of a run, as far as its rehearsal can't show them.
@@ -38,7 +38,7 @@ const PLAIN: [&str; 10] = [
 
 impl Unseen<'_> {
     /// Refuses what may change such a table, unless the loss is meant.
-    pub(super) fn check(&self, files: &[(&Intent<'_>, usize)]) -> Result<(), Stop> {
+    pub(super) fn check(&self, files: &[(&Intent<'_>, usize)]) -> Result<(), CliError> {
         for (intent, first) in files {
             for piece in &intent.pieces[*first..] {
                 for table in self.before.shapes {
@@ -59,7 +59,7 @@ impl Unseen<'_> {
         })
     }
 
-    fn one(&self, intent: &Intent<'_>, piece: &Piece<'_>, table: &Shape) -> Result<(), Stop> {
+    fn one(&self, intent: &Intent<'_>, piece: &Piece<'_>, table: &Shape) -> Result<(), CliError> {
         let is_sampled = self.sampled.contains(&table.name);
         if !is_sampled && !table.numbered {
             return Ok(());
@@ -88,7 +88,7 @@ impl Unseen<'_> {
             )
         };
         Err(
-            Stop::refused(format!("{place} {does} `{}`, {why}", table.name)).hint(format!(
+            CliError::refused(format!("{place} {does} `{}`, {why}", table.name)).hint(format!(
                 "{exact}write into the migration what may be lost: -- chatctl: allow-loss {} reason=\"…\"",
                 self.before.subject(table, None)
             )),

@@ -1,6 +1,6 @@
 //! The files of backups: the checksum next to each, and how many are kept.
 
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use crate::text::hex;
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -52,9 +52,9 @@ pub(super) fn checksum(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Refuses one that is not what it was.
-pub fn verify(path: &Path) -> Result<Seal, Stop> {
+pub fn verify(path: &Path) -> Result<Seal, CliError> {
     let unreadable = |path: &Path, error: &std::io::Error| {
-        Stop::refused(format!("`{}` can't be read: {error}", path.display()))
+        CliError::refused(format!("`{}` can't be read: {error}", path.display()))
             .hint("run chatctl as the user who made the backup")
     };
     let beside = checksum(path);
@@ -66,7 +66,7 @@ pub fn verify(path: &Path) -> Result<Seal, Stop> {
     let wanted = line.split_whitespace().next().unwrap_or_default();
     match sum(path).map_err(|error| unreadable(path, &error))? {
         sum if sum.eq_ignore_ascii_case(wanted) => Ok(Seal::Whole),
-        _ => Err(Stop::refused(format!(
+        _ => Err(CliError::refused(format!(
             "the backup `{}` is not what it was when it was made: its checksum is not that of `{}`",
             path.display(),
             beside.display()

@@ -1,7 +1,7 @@
 //! `alembic_version` of Alembic: the heads of the tree of revisions.
 
 use super::{Column, History, Recognition, Recorded, Row, cell, no_checksums, no_names};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 
 /// The row of alembic.
 pub const HISTORY: History = History {
@@ -23,7 +23,7 @@ pub const HISTORY: History = History {
     clippy::unnecessary_wraps,
     reason = "every row of the table has this type"
 )]
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     Ok(Recorded {
         heads: rows
             .iter()

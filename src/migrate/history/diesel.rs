@@ -3,9 +3,9 @@
 use super::{
     Column, History, Recognition, Recorded, Row, applied, cell, no_checksums, no_names, version,
 };
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Version;
-use crate::stop::Stop;
 
 /// The row of Diesel.
 pub const HISTORY: History = History {
@@ -23,7 +23,7 @@ pub const HISTORY: History = History {
     names: no_names,
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let mut recorded = Recorded::default();
     for row in rows {
         let text = cell(row, 0).unwrap_or_default();

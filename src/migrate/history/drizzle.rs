@@ -1,9 +1,9 @@
 //! `__drizzle_migrations` of Drizzle: the time in the journal and the hash of each file.
 
 use super::{Column, History, Recognition, Recorded, Row, applied, cell};
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::{Migration, Version};
-use crate::stop::Stop;
 use crate::text::hex;
 use sha2::{Digest as _, Sha256};
 
@@ -27,7 +27,7 @@ pub const HISTORY: History = History {
     clippy::unnecessary_wraps,
     reason = "every row of the table has this type"
 )]
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let by_name = rows.iter().map(|row| {
         let hash = cell(row, 0).unwrap_or_default().to_owned();
         let when = cell(row, 1).unwrap_or_default().to_owned();

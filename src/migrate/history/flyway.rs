@@ -1,9 +1,9 @@
 //! `flyway_schema_history` of Flyway: a log with types.
 
 use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_names, truth, version};
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::{Migration, Version};
-use crate::stop::Stop;
 use std::collections::BTreeMap;
 
 /// The row of Flyway.
@@ -33,7 +33,7 @@ pub const HISTORY: History = History {
 /// Flyway records milliseconds.
 const NS_PER_MS: i64 = 1_000_000;
 
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let mut newest: BTreeMap<Version, Applied> = BTreeMap::new();
     let mut up_to = None;
     for row in rows {

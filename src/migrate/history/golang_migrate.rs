@@ -5,8 +5,8 @@
 use super::{
     Column, History, Recognition, Recorded, Row, applied, no_checksums, no_names, truth, version,
 };
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
-use crate::stop::Stop;
 
 /// The row of golang-migrate.
 pub const HISTORY: History = History {
@@ -24,12 +24,12 @@ pub const HISTORY: History = History {
     names: no_names,
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let Some(row) = rows.last() else {
         return Ok(Recorded::default());
     };
     if rows.len() > 1 {
-        return Err(Stop::unreachable(format!(
+        return Err(CliError::unreachable(format!(
             "`{}` holds {} rows; golang-migrate keeps one",
             HISTORY.table,
             rows.len()

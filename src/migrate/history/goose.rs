@@ -4,9 +4,9 @@ use super::{
     Column, History, Recognition, Recorded, Row, applied, cell, no_checksums, no_names, truth,
     version,
 };
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Version;
-use crate::stop::Stop;
 use std::collections::BTreeMap;
 
 /// The row of goose.
@@ -29,7 +29,7 @@ pub const HISTORY: History = History {
     names: no_names,
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let mut newest: BTreeMap<Version, Option<Applied>> = BTreeMap::new();
     for row in rows {
         let version = version(row, 0, HISTORY.table)?;

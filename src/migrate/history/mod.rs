@@ -26,8 +26,8 @@ pub use foreign::{Foreign, recognise as foreign};
 use self::sqlx as sqlx_row;
 use super::plan::Applied;
 use super::source::{Migration, Version};
+use crate::cli_error::CliError;
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A row of a history, as text; absent where the database has NULL.
@@ -47,7 +47,7 @@ pub struct History {
     /// What else must be true of the columns and of other tables.
     pub recognition: Recognition,
     /// What the rows mean.
-    pub read: fn(&[Row]) -> Result<Recorded, Stop>,
+    pub read: fn(&[Row]) -> Result<Recorded, CliError>,
     /// The checksums that the tool records for a file; empty when it records none.
     pub checksums: fn(&Migration) -> Vec<Vec<u8>>,
     /// What the tool calls a file in [`Recorded::by_name`]; empty when it records versions.
@@ -352,10 +352,10 @@ fn cell(row: &Row, at: usize) -> Option<&str> {
 }
 
 /// A version in a history.
-fn version(row: &Row, at: usize, table: &str) -> Result<Version, Stop> {
+fn version(row: &Row, at: usize, table: &str) -> Result<Version, CliError> {
     let text = cell(row, at).unwrap_or_default();
     Version::parse(text).ok_or_else(|| {
-        Stop::unreachable(format!("`{table}` holds `{text}`, which is not a version")).hint(
+        CliError::unreachable(format!("`{table}` holds `{text}`, which is not a version")).hint(
             format!("look at it: `chatctl inspect sql \"SELECT * FROM {table}\"`"),
         )
     })

@@ -3,8 +3,8 @@
 use super::{
     Column, History, Recognition, Recorded, Row, applied, cell, no_checksums, no_names, version,
 };
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
-use crate::stop::Stop;
 
 /// The row of MyBatis.
 pub const HISTORY: History = History {
@@ -26,7 +26,7 @@ pub const HISTORY: History = History {
     names: no_names,
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let mut recorded = Recorded::default();
     for row in rows {
         recorded.each.push(Applied {

@@ -1,9 +1,9 @@
 //! `pgmigrations` of node-pg-migrate 8: the names of the files without their ending.
 
 use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_checksums};
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::{Migration, Version};
-use crate::stop::Stop;
 
 /// The row of node-pg-migrate.
 pub const HISTORY: History = History {
@@ -25,7 +25,7 @@ pub const HISTORY: History = History {
     clippy::unnecessary_wraps,
     reason = "every row of the table has this type"
 )]
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let by_name = rows.iter().map(|row| {
         let name = cell(row, 0).unwrap_or_default().to_owned();
         let state = Applied {

@@ -1,9 +1,9 @@
 //! `_prisma_migrations` of Prisma Migrate: a log by name, with what was rolled back.
 
 use super::{Column, History, Recognition, Recorded, Row, applied, cell};
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::{Migration, Version};
-use crate::stop::Stop;
 use crate::text::hex;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub const HISTORY: History = History {
     clippy::unnecessary_wraps,
     reason = "every row of the table has this type"
 )]
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let mut newest = BTreeMap::new();
     for row in rows.iter().filter(|row| cell(row, 3).is_none()) {
         let name = cell(row, 0).unwrap_or_default().to_owned();

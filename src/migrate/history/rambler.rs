@@ -1,8 +1,8 @@
 //! `migrations` of rambler 5: the names of the files.
 
 use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_checksums};
+use crate::cli_error::CliError;
 use crate::migrate::source::{Migration, Version};
-use crate::stop::Stop;
 
 /// The row of rambler.
 pub const HISTORY: History = History {
@@ -24,7 +24,7 @@ pub const HISTORY: History = History {
     clippy::unnecessary_wraps,
     reason = "every row of the table has this type"
 )]
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let by_name = rows.iter().map(|row| {
         let name = cell(row, 0).unwrap_or_default().to_owned();
         let state = applied(Version::unplaced(&name));

@@ -1,9 +1,9 @@
 //! `refinery_schema_history` of refinery 0.10.
 
 use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_names, version};
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Migration;
-use crate::stop::Stop;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The row of refinery.
@@ -27,7 +27,7 @@ pub const HISTORY: History = History {
     names: no_names,
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let mut recorded = Recorded::default();
     for row in rows {
         let checksum: Option<u64> = cell(row, 3).and_then(|it| it.parse().ok());

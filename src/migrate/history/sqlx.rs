@@ -1,9 +1,9 @@
 //! `_sqlx_migrations` of sqlx 0.9.
 
 use super::{Column, History, Recognition, Recorded, Row, cell, no_names, truth, version};
+use crate::cli_error::CliError;
 use crate::migrate::plan::Applied;
 use crate::migrate::source::Migration;
-use crate::stop::Stop;
 
 /// The row of sqlx.
 pub const HISTORY: History = History {
@@ -29,7 +29,7 @@ pub const HISTORY: History = History {
     names: no_names,
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let mut recorded = Recorded::default();
     for row in rows {
         recorded.each.push(Applied {
@@ -44,7 +44,7 @@ fn read(rows: &[Row]) -> Result<Recorded, Stop> {
     Ok(recorded)
 }
 
-fn unhex(text: &str) -> Result<Vec<u8>, Stop> {
+fn unhex(text: &str) -> Result<Vec<u8>, CliError> {
     let pairs = text.as_bytes().chunks(2);
     pairs
         .map(|pair| {
@@ -53,7 +53,7 @@ fn unhex(text: &str) -> Result<Vec<u8>, Stop> {
         })
         .collect::<Option<_>>()
         .ok_or_else(|| {
-            Stop::unreachable(format!("`{}` holds `{text}`, which is not a checksum", HISTORY.table))
+            CliError::unreachable(format!("`{}` holds `{text}`, which is not a checksum", HISTORY.table))
                 .hint("look at it: `chatctl inspect sql \"SELECT version, checksum FROM _sqlx_migrations\"`")
         })
 }

@@ -3,7 +3,7 @@
 use super::{
     Column, History, Recognition, Recorded, Row, applied, no_checksums, no_names, version,
 };
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 
 /// The row of Supabase.
 pub const HISTORY: History = History {
@@ -22,7 +22,7 @@ pub const HISTORY: History = History {
     names: no_names,
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let mut recorded = Recorded::default();
     for row in rows {
         recorded.each.push(applied(version(row, 0, HISTORY.table)?));

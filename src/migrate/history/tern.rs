@@ -1,7 +1,7 @@
 //! `schema_version` of tern 2: one row with the position.
 
 use super::{Column, History, Recognition, Recorded, Row, no_checksums, no_names, version};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 
 /// The row of tern.
 pub const HISTORY: History = History {
@@ -19,7 +19,7 @@ pub const HISTORY: History = History {
     names: no_names,
 };
 
-fn read(rows: &[Row]) -> Result<Recorded, Stop> {
+fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     let up_to = rows
         .last()
         .map(|row| version(row, 0, HISTORY.table))

@@ -1,9 +1,9 @@
 //! Why a plan is refused, and the way out.
 
 use super::{Applied, Row, State};
+use crate::cli_error::CliError;
 use crate::migrate::source;
 use crate::migrate::source::{Migration, Unsupported, Version};
-use crate::stop::Stop;
 use crate::text::nearest;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -74,7 +74,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-impl From<Refusal> for Stop {
+impl From<Refusal> for CliError {
     fn from(refusal: Refusal) -> Self {
         let stop = match refusal.wrong {
             Wrong::UnknownTarget => Self::usage(refusal.message),

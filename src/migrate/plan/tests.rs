@@ -1,6 +1,6 @@
 use super::{Applied, Newer, OutOfOrder, Policy, Refusal, State, Wrong, plan, status};
+use crate::cli_error::{CliError, Kind};
 use crate::migrate::source::{File, Migration, Unsupported, Version, checksum};
-use crate::stop::{Kind, Stop};
 
 fn file(version: i64) -> Migration {
     let file = File {
@@ -270,7 +270,7 @@ fn refuses_an_unknown_target() {
     let refusal = refused(&files(&[20240101, 20240102]), &[], &to(20240103));
     assert_eq!(refusal.wrong, Wrong::UnknownTarget);
     assert!(refusal.hint.starts_with("did you mean `--to 2024010"));
-    assert_eq!(Stop::from(refusal).kind, Kind::Usage);
+    assert_eq!(CliError::from(refusal).kind, Kind::Usage);
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn refuses_a_pending_file_that_only_its_own_tool_can_run() {
         refusal.hint,
         "apply the earlier ones: `chatctl migrate up --to 1`; then run it with its own tool and say so: `chatctl migrate baseline 2`"
     );
-    assert_eq!(Stop::from(refusal).kind, Kind::Refused);
+    assert_eq!(CliError::from(refusal).kind, Kind::Refused);
     assert_eq!(pending(&files, &[], &to(1)), [1]);
     let refusal = refused(&files, &rows(&[1]), &STRICT);
     assert!(

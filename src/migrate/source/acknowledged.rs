@@ -10,7 +10,7 @@
 //! ```
 
 use super::Migration;
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use crate::text::nearest;
 use serde::Deserialize;
 use std::ops::Range;
@@ -89,7 +89,7 @@ pub enum Among {
 /// # Errors
 /// Stops with the line, and what was probably meant, when it is not TOML, a key is unknown or missing,
 /// or a reason is empty.
-pub fn parse(origin: &Path, text: &str, among: Among) -> Result<Vec<Entry>, Stop> {
+pub fn parse(origin: &Path, text: &str, among: Among) -> Result<Vec<Entry>, CliError> {
     let place = |span: Range<usize>| {
         let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
         format!("{}:{line}", origin.display())
@@ -101,7 +101,7 @@ pub fn parse(origin: &Path, text: &str, among: Among) -> Result<Vec<Entry>, Stop
     let written = read.map_err(|error| {
         let at = place(error.span().unwrap_or(0..0));
         let message = error.message().trim().replace('\n', " ");
-        let stop = Stop::usage(format!("{at}: {message}"));
+        let stop = CliError::usage(format!("{at}: {message}"));
         match meant(&message) {
             Some(near) => stop.hint(format!("did you mean `{near}`?")),
             None => stop.hint(FORM),
@@ -110,7 +110,7 @@ pub fn parse(origin: &Path, text: &str, among: Among) -> Result<Vec<Entry>, Stop
     let entry = |it: Written| {
         if it.reason.get_ref().trim().is_empty() {
             let at = place(it.reason.span());
-            return Err(Stop::usage(format!("{at}: the reason is empty")).hint(FORM));
+            return Err(CliError::usage(format!("{at}: the reason is empty")).hint(FORM));
         }
         Ok(Entry {
             place: place(it.file.span()),
@@ -142,7 +142,7 @@ fn meant(message: &str) -> Option<&str> {
 ///
 /// # Errors
 /// Stops with the entry's line when it names no migration or several.
-pub fn attach(migrations: &mut [Migration], entries: Vec<Entry>) -> Result<(), Stop> {
+pub fn attach(migrations: &mut [Migration], entries: Vec<Entry>) -> Result<(), CliError> {
     for entry in entries {
         let mut named: Vec<_> = migrations
             .iter_mut()
@@ -152,7 +152,7 @@ pub fn attach(migrations: &mut [Migration], entries: Vec<Entry>) -> Result<(), S
             [migration] => migration.acknowledged.push(entry.acknowledgement),
             [] => return Err(unknown(&entry, migrations)),
             [first, second, ..] => {
-                return Err(Stop::usage(format!(
+                return Err(CliError::usage(format!(
                     "{}: `{}` names more than one migration",
                     entry.place, entry.of
                 ))
@@ -174,8 +174,8 @@ fn names(migration: &Migration) -> [String; 3] {
     ]
 }
 
-fn unknown(entry: &Entry, migrations: &[Migration]) -> Stop {
-    let stop = Stop::usage(format!(
+fn unknown(entry: &Entry, migrations: &[Migration]) -> CliError {
+    let stop = CliError::usage(format!(
         "{}: there is no migration `{}`",
         entry.place, entry.of
     ));
@@ -190,7 +190,7 @@ fn unknown(entry: &Entry, migrations: &[Migration]) -> Stop {
 mod tests {
     use super::super::{File, Migration, Version};
     use super::{Among, attach, parse};
-    use crate::stop::Stop;
+    use crate::cli_error::CliError;
     use std::path::Path;
 
     const TWO: &str = "# kept by hand\n[[allow-loss]]\nfile = \"1_drop.sql\"\ntable = \"drafts\"\nrows = 120\nreason = \"old\"\n\n\
@@ -208,7 +208,7 @@ mod tests {
             .to_vec()
     }
 
-    fn attached(text: &str) -> Result<Vec<Migration>, Stop> {
+    fn attached(text: &str) -> Result<Vec<Migration>, CliError> {
         let mut migrations = migrations();
         attach(
             &mut migrations,

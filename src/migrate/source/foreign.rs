@@ -4,7 +4,7 @@
 //! Read as plain files they would run both directions, or in another order.
 
 use super::{File, is_sql};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 
 /// A tool whose folder is not read.
 struct Foreign {
@@ -178,10 +178,10 @@ const ALL: &[Foreign] = &[
 ];
 
 /// Refuses the folder of a tool that is not read.
-pub(super) fn refuse(files: &[File]) -> Result<(), Stop> {
+pub(super) fn refuse(files: &[File]) -> Result<(), CliError> {
     for foreign in ALL {
         if let Some(file) = (foreign.shows)(files) {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "the migrations are those of {}, as `{}` shows, and chatctl does not run them",
                 foreign.tool, file.name
             ))

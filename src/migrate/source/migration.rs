@@ -1,7 +1,7 @@
 //! One migration, as every format is read into it.
 
 use super::{Acknowledgement, Version};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use sha2::{Digest, Sha384};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -29,10 +29,10 @@ impl File {
     ///
     /// # Errors
     /// Stops with the offset of the first byte that is not UTF-8.
-    pub fn text(&self) -> Result<(&str, usize), Stop> {
+    pub fn text(&self) -> Result<(&str, usize), CliError> {
         let text = std::str::from_utf8(&self.bytes).map_err(|error| {
             let name = &self.name;
-            Stop::usage(format!(
+            CliError::usage(format!(
                 "`{name}` is not UTF-8 from byte {} on",
                 error.valid_up_to()
             ))
@@ -107,7 +107,7 @@ impl Migration {
     ///
     /// # Errors
     /// Stops when the file is not UTF-8.
-    pub fn whole(version: Version, description: String, file: &File) -> Result<Self, Stop> {
+    pub fn whole(version: Version, description: String, file: &File) -> Result<Self, CliError> {
         let (text, up_at) = file.text()?;
         Ok(Self {
             version,

@@ -23,8 +23,8 @@ pub use version::Version;
 
 pub(crate) use migration::{BOM, blank, says_nothing};
 
+use crate::cli_error::CliError;
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use crate::text::nearest;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl Folder {
     ///
     /// # Errors
     /// Stops when there is none, and names the nearest.
-    pub fn version(&self, wanted: &str) -> Result<Version, Stop> {
+    pub fn version(&self, wanted: &str) -> Result<Version, CliError> {
         let number = Version::parse(wanted);
         let same = |known: &&Version| {
             let number = number.as_ref();
@@ -64,7 +64,7 @@ impl Folder {
         let versions = self.migrations.iter().map(|it| &it.version);
         let found = versions.rev().find(same);
         found.cloned().ok_or_else(|| {
-            let stop = Stop::usage(format!("there is no migration with version `{wanted}`"));
+            let stop = CliError::usage(format!("there is no migration with version `{wanted}`"));
             let known = self.migrations.iter().map(|it| it.version.text());
             match nearest(wanted, known) {
                 Some(near) => stop.hint(format!("did you mean `{near}`?")),
@@ -91,14 +91,14 @@ pub struct Choice {
 ///
 /// # Errors
 /// Stops when the name is unknown or no format fits.
-pub fn choose(files: &[File], asked: Option<&str>) -> Result<Choice, Stop> {
+pub fn choose(files: &[File], asked: Option<&str>) -> Result<Choice, CliError> {
     if let Some(name) = asked {
         let format = ALL
             .iter()
             .find(|format| format.name == name)
             .ok_or_else(|| {
                 let names: Vec<_> = ALL.iter().map(|format| format.name).collect();
-                let stop = Stop::usage(format!("no migration format is called `{name}`"));
+                let stop = CliError::usage(format!("no migration format is called `{name}`"));
                 match nearest(name, names.iter().copied()) {
                     Some(near) => stop.hint(format!("did you mean `{near}`?")),
                     None => stop.hint(format!("there are: {}", names.join(", "))),
@@ -148,17 +148,17 @@ const BY_MARKER: u8 = 90;
 /// The least weight of a claim by names that the tool would take.
 const BY_NAME: u8 = 20;
 
-fn unknown(files: &[File]) -> Stop {
+fn unknown(files: &[File]) -> CliError {
     let names: Vec<_> = files
         .iter()
         .map(|file| file.name.as_str())
         .filter(|name| is_sql(name))
         .collect();
     let Some(first) = names.first() else {
-        return Stop::usage("there is no migration in the folder")
+        return CliError::usage("there is no migration in the folder")
             .hint("make the first: `chatctl migrate new NAME --dir DIR`");
     };
-    let stop = Stop::usage(format!(
+    let stop = CliError::usage(format!(
         "no known format names its migrations like `{first}`"
     ));
     match first.rsplit_once('/') {
@@ -185,7 +185,7 @@ pub fn parse(
     files: &[File],
     asked: Option<&str>,
     settings: Settings,
-) -> Result<Folder, Stop> {
+) -> Result<Folder, CliError> {
     let Choice {
         format,
         reason,
@@ -200,7 +200,7 @@ pub fn parse(
         mut ignored,
     } = (format.parse)(&near, &settings)?;
     if migrations.is_empty() {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "there is no migration in `{}` that {} would run",
             dir.display(),
             format.name
@@ -297,12 +297,12 @@ fn one_direction(migration: &mut Migration, bytes: &[u8]) {
     });
 }
 
-fn duplicates(migrations: &[Migration]) -> Result<(), Stop> {
+fn duplicates(migrations: &[Migration]) -> Result<(), CliError> {
     let mut seen = BTreeMap::new();
     for migration in migrations {
         if let Some(first) = seen.insert(&migration.version, migration) {
             let (message, hint) = one_version(first, migration);
-            return Err(Stop::refused(message).hint(hint));
+            return Err(CliError::refused(message).hint(hint));
         }
     }
     Ok(())

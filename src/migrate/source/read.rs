@@ -3,8 +3,8 @@
 use super::acknowledged::Among;
 use super::formats::drizzle::JOURNAL;
 use super::{Depth, File, Folder, Settings, acknowledged, choose, is_sql, parse};
+use crate::cli_error::CliError;
 use crate::input;
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// Stops when the folder or a file cannot be read, and as [`parse`] does.
-pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, Stop> {
+pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, CliError> {
     let mut files = Vec::new();
     let mut folders = Vec::new();
     list(dir, "", &mut files, &mut folders)?;
@@ -58,7 +58,7 @@ pub fn read(dir: &Path, format: Option<&str>) -> Result<Folder, Stop> {
 }
 
 /// Gives the losses that a file in the folder acknowledges to their migrations.
-fn acknowledge(dir: &Path, folder: &mut Folder) -> Result<(), Stop> {
+fn acknowledge(dir: &Path, folder: &mut Folder) -> Result<(), CliError> {
     let path = dir.join(acknowledged::FILE);
     let text = match input::text(&path) {
         Ok(text) => text,
@@ -70,14 +70,14 @@ fn acknowledge(dir: &Path, folder: &mut Folder) -> Result<(), Stop> {
 }
 
 /// Refuses files next to folders that hold a migration each: one of the two kinds would not be run.
-fn one_kind(dir: &Path, files: &[File], folders: &[String]) -> Result<(), Stop> {
+fn one_kind(dir: &Path, files: &[File], folders: &[String]) -> Result<(), CliError> {
     let inside = folders.iter().find_map(|folder| {
         let names = ["migration.sql", "up.sql"].map(|base| format!("{folder}/{base}"));
         names.into_iter().find(|name| dir.join(name).is_file())
     });
     let file = files.iter().find(|file| is_sql(&file.name));
     match (file, inside) {
-        (Some(file), Some(inside)) => Err(Stop::usage(format!(
+        (Some(file), Some(inside)) => Err(CliError::usage(format!(
             "`{}` and `{inside}` are of two kinds, and only one of them would be run",
             file.name
         ))
@@ -92,7 +92,7 @@ fn list(
     below: &str,
     files: &mut Vec<File>,
     folders: &mut Vec<String>,
-) -> Result<(), Stop> {
+) -> Result<(), CliError> {
     let here = if below.is_empty() {
         dir.to_owned()
     } else {
@@ -128,7 +128,7 @@ fn list(
 /// The ends of names of files that say how others are run.
 const TEXTS: [&str; 3] = [".conf", "/metadata.toml", "migration_lock.toml"];
 
-fn file(dir: &Path, name: &str) -> Result<File, Stop> {
+fn file(dir: &Path, name: &str) -> Result<File, CliError> {
     let path = dir.join(name);
     let bytes = input::read(&path).map_err(|error| unreadable(&path, &error))?;
     Ok(File {
@@ -137,18 +137,18 @@ fn file(dir: &Path, name: &str) -> Result<File, Stop> {
     })
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Stop {
+fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
     let shown = path.display();
     match error.kind() {
         ErrorKind::NotFound if path.is_symlink() => {
-            Stop::usage(format!("`{shown}` is a link to nothing"))
+            CliError::usage(format!("`{shown}` is a link to nothing"))
                 .hint("put the file there that it leads to, or remove the link")
         }
-        ErrorKind::NotFound => Stop::usage(format!("there is no folder `{shown}`"))
+        ErrorKind::NotFound => CliError::usage(format!("there is no folder `{shown}`"))
             .hint("name the folder of migrations: `chatctl migrate status --dir DIR`"),
-        ErrorKind::NotADirectory => Stop::usage(format!("`{shown}` is not a folder"))
+        ErrorKind::NotADirectory => CliError::usage(format!("`{shown}` is not a folder"))
             .hint("name the folder of migrations: `chatctl migrate status --dir DIR`"),
-        _ => Stop::unreachable(format!("cannot read `{shown}`: {error}"))
+        _ => CliError::unreachable(format!("cannot read `{shown}`: {error}"))
             .hint("run chatctl as a user who may read it"),
     }
 }
@@ -156,7 +156,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Stop {
 /// The `sqlx.toml` above the folder whose `migrations-dir` is this folder.
 ///
 /// One for another folder does not count: its ignored characters would change the checksums here.
-fn settings_of(dir: &Path) -> Result<Settings, Stop> {
+fn settings_of(dir: &Path) -> Result<Settings, CliError> {
     let Ok(dir) = dir.canonicalize() else {
         return Ok(Settings::default());
     };

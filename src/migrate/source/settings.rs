@@ -1,6 +1,6 @@
 //! The `[migrate]` part of `sqlx.toml`, which changes how sqlx reads a folder.
 
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -38,10 +38,10 @@ impl Settings {
     ///
     /// # Errors
     /// Stops when it is not TOML or sqlx 0.9 would refuse it.
-    pub fn parse(text: &str, origin: &Path) -> Result<Self, Stop> {
+    pub fn parse(text: &str, origin: &Path) -> Result<Self, CliError> {
         let whole: Whole = toml::from_str(text).map_err(|error| {
             let message = error.to_string();
-            Stop::usage(format!(
+            CliError::usage(format!(
                 "`{}` is not a configuration of sqlx: {}",
                 origin.display(),
                 message.trim_end()
@@ -72,7 +72,7 @@ mod tests {
     use super::Settings;
     use std::path::Path;
 
-    fn parse(text: &str) -> Result<Settings, crate::stop::Stop> {
+    fn parse(text: &str) -> Result<Settings, crate::cli_error::CliError> {
         Settings::parse(text, Path::new("sqlx.toml"))
     }
 

@@ -1,6 +1,6 @@
 use super::{ALL, File, Folder, Settings, choose, parse};
+use crate::cli_error::{CliError, Kind};
 use crate::sql::Dialect;
-use crate::stop::{Kind, Stop};
 use std::path::Path;
 
 fn files(files: &[(&str, &str)]) -> Vec<File> {
@@ -13,7 +13,7 @@ fn files(files: &[(&str, &str)]) -> Vec<File> {
         .collect()
 }
 
-fn folder(list: &[(&str, &str)]) -> Result<Folder, Stop> {
+fn folder(list: &[(&str, &str)]) -> Result<Folder, CliError> {
     parse(Path::new("db"), &files(list), None, Settings::default())
 }
 

@@ -5,9 +5,9 @@ use super::chat::{Chat, Vary};
 use super::client::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
+use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::report::{Report, Severity};
-use crate::stop::Stop;
 use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge;
@@ -101,7 +101,7 @@ impl Stage<'_> {
         let Some(ended) = ended else {
             // Says why: the server never called, or was answered something else.
             self.until_withheld(&live).await?;
-            return Err(Stop::unreachable(
+            return Err(CliError::unreachable(
                 "the server did not read its provider's answer to the end",
             )
             .hint(self.log_hint())
@@ -115,7 +115,7 @@ impl Stage<'_> {
         }
         let is_opaque = |mapping: &store::Mapping| mapping.store().shape == Shape::Opaque;
         if self.mapping.as_ref().is_some_and(is_opaque) {
-            return Err(Stop::unreachable(
+            return Err(CliError::unreachable(
                 "what the store holds can only be read by its writer, so nobody can say when an answer is stored",
             )
             .hint("chatctl audit restart asks the server for its history instead")

@@ -3,12 +3,12 @@
 use super::client::{ClientTask, ResponseProgress, Watching};
 use super::live::Live;
 use super::stage::Stage;
+use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::gateway::providers::{Making, Provider};
 use crate::gateway::{Answer, Play, ProviderError, Reel, providers};
 use crate::http::{Client, Outgoing};
 use crate::model::Call;
-use crate::stop::Stop;
 use crate::stream::cassette::Chunk;
 use crate::stream::faults::{ClientBehaviour, GatewayFault};
 use crate::stream::marks;
@@ -223,7 +223,7 @@ impl Stage<'_> {
             .iter()
             .find_map(|call| Some((&call.line, call.refused.as_ref()?)));
         if let Some((line, why)) = refused {
-            return Stop::unreachable(format!(
+            return CliError::unreachable(format!(
                 "the server called its provider with `{line}`, and chatctl's gateway refused it: {why}"
             ))
             .hint(format!("the gateway answers {}", providers::answered()))
@@ -233,7 +233,7 @@ impl Stage<'_> {
             .iter()
             .any(|call| matches!(call.call, Call::Main | Call::Retry))
         {
-            return Stop::unreachable(how).hint(self.log_hint()).into();
+            return CliError::unreachable(how).hint(self.log_hint()).into();
         }
         let said = seen.head.as_ref().map_or("", |head| head.excerpt.trim());
         let said = if said.is_empty() {
@@ -243,7 +243,7 @@ impl Stage<'_> {
         };
         let url = gateway.url();
         if let Some(call) = calls.last() {
-            return Stop::unreachable(format!(
+            return CliError::unreachable(format!(
                 "{how}: of its provider it asked `{}` only{said}",
                 call.line
             ))
@@ -264,7 +264,7 @@ impl Stage<'_> {
         if let Some(log) = self.log_tail() {
             hint = format!("{hint}\n{log}");
         }
-        Stop::unreachable(format!("{how}; it {never}{said}"))
+        CliError::unreachable(format!("{how}; it {never}{said}"))
             .hint(hint)
             .into()
     }
@@ -315,7 +315,7 @@ impl Stage<'_> {
             "`{}` was answered {}: {}",
             self.session.request.written, head.status, head.excerpt
         );
-        Err(Stop::unreachable(what.trim_end_matches([' ', ':']))
+        Err(CliError::unreachable(what.trim_end_matches([' ', ':']))
             .hint(match head.status {
                 404 | 405 => self.session.hint_on_path("[request]"),
                 401 | 403 => format!("add a [login] to {}", self.session.file),
@@ -427,7 +427,7 @@ impl Chat {
     pub(super) async fn fetch(&self, request: &Request) -> anyhow::Result<http::HttpResponse> {
         let answer = self.ask(request).await?;
         if !request.accepts(answer.status) {
-            return Err(Stop::unreachable(format!(
+            return Err(CliError::unreachable(format!(
                 "`{}` was answered {}: {}",
                 request.written,
                 answer.status,

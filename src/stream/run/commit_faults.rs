@@ -6,10 +6,10 @@ use super::chat::Vary;
 use super::live::Live;
 use super::save_fails::{Server, swallowed};
 use super::stage::Stage;
+use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::gate::{AnyGate, CommitFault, Lasts};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
-use crate::stop::Stop;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::commit_fault;
 use crate::stream::judge::commit_fault::{FaultObservation, FaultOutcome};
@@ -97,7 +97,7 @@ impl Stage<'_> {
         if can {
             return Ok(());
         }
-        Err(Stop::refused(format!(
+        Err(CliError::refused(format!(
             "--fault {} can't be made by gate {name}",
             fault.name()
         ))

@@ -4,8 +4,8 @@
 use super::client::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
+use crate::cli_error::CliError;
 use crate::model::{Role, StoredMessage, Table};
-use crate::stop::Stop;
 use crate::store::{ColumnMatch, Mapping, Origin, Shape};
 use crate::{clock, store};
 use std::time::Duration;
@@ -168,7 +168,7 @@ impl Stage<'_> {
                 return Ok(());
             };
             return if self.rows_of(&found, live).await?.are_a_chat() {
-                Err(Stop::usage(format!(
+                Err(CliError::usage(format!(
                 "through {name} the question and the answer of a first chat are not the two sides of one \
                  conversation, and through other columns of `{}` they are",
                 mapping.table()
@@ -204,9 +204,9 @@ impl Stage<'_> {
         // Where the question is read as declared, the answer may be in a log only; where the answer
         // is nowhere, the question may be in a title only.
         let stop = if is_wrong && !places.answer.is_empty() {
-            Stop::usage(message)
+            CliError::usage(message)
         } else {
-            Stop::unreachable(message)
+            CliError::unreachable(message)
         };
         let text = match &found {
             Some(found) => found.toml(),
@@ -235,7 +235,7 @@ impl Stage<'_> {
             ),
             None => "is this the server's database? check --database-url against the server's own configuration".to_owned(),
         };
-        Stop::unreachable(format!(
+        CliError::unreachable(format!(
             "a chat was held ({answer} characters were answered), and neither its question nor its answer \
              is in any of the {tables} tables of `{target}`"
         ))
@@ -245,13 +245,13 @@ impl Stage<'_> {
 }
 
 /// Both texts, or one of them, were found where nothing tells a message from another.
-fn unread(schema: &[Table], places: &Places) -> Stop {
+fn unread(schema: &[Table], places: &Places) -> CliError {
     let told: Vec<_> = [("answer", &places.answer), ("question", &places.question)]
         .into_iter()
         .filter(|(_, hits)| !hits.is_empty())
         .map(|(what, hits)| format!("its {what} in {}", listed(hits)))
         .collect();
-    Stop::unreachable(format!(
+    CliError::unreachable(format!(
         "a chat ran and was stored, {}: which part of that is a message is not known",
         told.join(" and ")
     ))

@@ -1,11 +1,11 @@
 //! Which gate is used: the strongest that works, and why not a stronger one.
 
 use super::stage::Stage;
+use crate::cli_error::CliError;
 use crate::gate;
 use crate::gate::{
     Answers, AnyGate, CommitGate as _, Hold, How, Kind, LockTarget, Order, Syscalls,
 };
-use crate::stop::Stop;
 use crate::stream::marks;
 use anyhow::Context as _;
 use std::time::Duration;
@@ -32,11 +32,11 @@ impl Stage<'_> {
                     self.note_gate(kind);
                     return Ok(gate);
                 }
-                Err(error) if error.downcast_ref::<Stop>().is_some() => return Err(error),
+                Err(error) if error.downcast_ref::<CliError>().is_some() => return Err(error),
                 Err(error) => passed_over.push(format!("{}: {error:#}", kind.name)),
             }
         }
-        Err(Stop::unreachable(format!(
+        Err(CliError::unreachable(format!(
             "no gate can be held on `{}`: {}",
             self.world.target,
             passed_over.join("; ")
@@ -92,14 +92,14 @@ impl Stage<'_> {
     }
 
     /// A lock keeps others out, so it is taken on a store of this machine only, unless it is allowed.
-    fn allow(&self, kind: &Kind) -> Result<(), Stop> {
+    fn allow(&self, kind: &Kind) -> Result<(), CliError> {
         let target = &self.world.target;
         if target.is_local() || self.options.allow_gate {
             return Ok(());
         }
         let table = self.mapping.as_ref().map_or("-", |mapping| mapping.table());
         let longest = humantime::format_duration(self.options.max_hold);
-        Err(Stop::refused(format!(
+        Err(CliError::refused(format!(
             "gate {} holds back {} (table {table} of `{target}`), at most {longest} at a time, and that database is \
              not on this machine",
             kind.name, kind.what

@@ -5,9 +5,9 @@ use super::client::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
 use super::{Options, World};
+use crate::cli_error::CliError;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::StoreLine;
-use crate::stop::Stop;
 use crate::store::Shape;
 use crate::stream::faults::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, NONE, READ_TO_END};
 use crate::stream::kept;
@@ -282,7 +282,7 @@ impl Stage<'_> {
         }
         let is_opaque = |mapping: &store::Mapping| mapping.store().shape == Shape::Opaque;
         if self.mapping.as_ref().is_some_and(is_opaque) {
-            return Err(Stop::unreachable(
+            return Err(CliError::unreachable(
                 "what the store holds can only be read by its writer, so nobody can say which answer is stored",
             )
             .hint("chatctl audit restart, which asks the server for its history")
@@ -356,7 +356,7 @@ impl Stage<'_> {
         } else {
             format!("profile `{profile}` finds no text in the server's stream")
         };
-        Err(Stop::usage(what)
+        Err(CliError::usage(what)
             .hint("name the profile of the stream with --profile, or let the server use chatctl's gateway as its provider")
             .into())
     }
@@ -391,7 +391,7 @@ impl Stage<'_> {
                 let _ = tokio::time::timeout(FIRST_TEXT, flowing).await;
             }
         } else if tokio::time::timeout(RESPONSE, flowing).await.is_err() {
-            return Err(Stop::unreachable("the answer did not begin to stream")
+            return Err(CliError::unreachable("the answer did not begin to stream")
                 .hint(self.log_hint())
                 .into());
         }

@@ -4,12 +4,12 @@ use super::case::{Begun, Moments};
 use super::chat::Vary;
 use super::stage::Stage;
 use super::{Proof, World};
+use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::db::WriteError;
 use crate::gate;
 use crate::gate::{AnyGate, CommitFault, Fault, Lasts, Triggers};
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
-use crate::stop::Stop;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge::order::ENOUGH;
 use crate::stream::session::FinalMarker;
@@ -484,7 +484,7 @@ impl Stage<'_> {
         }
         if let Some(fault) = &mut self.world.fault {
             fault.remove().await.map_err(|error| {
-                Stop::unreachable(format!("the triggers chatctl_fault_* could not be taken out: {error}"))
+                CliError::unreachable(format!("the triggers chatctl_fault_* could not be taken out: {error}"))
                     .hint("the server keeps a transaction open after its save failed; the triggers are taken out once it ends")
             })?;
         }

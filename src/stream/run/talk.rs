@@ -5,11 +5,11 @@ use super::client::Watching;
 use super::live::Live;
 use super::spot::{Act, Acted};
 use super::stage::Stage;
+use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::db::Db;
 use crate::http::Server;
 use crate::model::{ProviderCall, StoredMessage};
-use crate::stop::Stop;
 use crate::store::Mapping;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::session::{Remembered, Session};
@@ -160,7 +160,7 @@ impl Stage<'_> {
             }
         };
         if until != Until::Middle && seen.turn.final_at.is_none() {
-            return Err(Stop::unreachable(format!(
+            return Err(CliError::unreachable(format!(
                 "the final marker `{}` of turn {} never came",
                 self.marker,
                 number + 1

@@ -3,9 +3,9 @@
 
 use super::live::Live;
 use super::stage::Stage;
+use crate::cli_error::CliError;
 use crate::gate::AnyGate;
 use crate::model::Cell;
-use crate::stop::Stop;
 
 impl Stage<'_> {
     /// Looks for the answer of this turn in what the server writes.
@@ -29,7 +29,7 @@ impl Stage<'_> {
         }
         let elsewhere = self.sessions().await;
         if traffic.connections == 0 {
-            return Err(Stop::unreachable(format!(
+            return Err(CliError::unreachable(format!(
                 "the server does not connect to its database through chatctl, so its commits can't be withheld{elsewhere}"
             ))
             .hint(self.world.how_to_connect())

@@ -1,6 +1,7 @@
 //! What a run works with, and how it is left: nothing closed, nothing running, nothing behind.
 
 use super::Provoked;
+use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::db::{Db, Target};
 use crate::gate::{AnyGate, Fault};
@@ -8,7 +9,6 @@ use crate::gateway::Gateway;
 use crate::http::{OutputLine, Server};
 use crate::mask::Mask;
 use crate::progress::Progress;
-use crate::stop::Stop;
 use crate::store::Declared;
 use crate::{clock, db};
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl World {
         let deadline = clock::now() + patience;
         while self.target.is_file() && !path.exists() {
             if clock::now() >= deadline {
-                return Err(Stop::unreachable(format!(
+                return Err(CliError::unreachable(format!(
                     "the server answered a chat, and there is no database at `{}`",
                     path.display()
                 ))

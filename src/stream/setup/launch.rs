@@ -1,11 +1,11 @@
 //! How the server under test is started: the names in `--start`, and what it finds in its environment.
 
+use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::http::{Ready, Start};
 use crate::mask;
 use crate::mask::Mask;
 use crate::model::Engine;
-use crate::stop::Stop;
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
@@ -56,12 +56,12 @@ pub(super) struct Launch<'a> {
 }
 
 /// The command with all that it is given, and a note that says what that is.
-pub(super) fn start(wanted: Launch<'_>) -> Result<(Start, String), Stop> {
+pub(super) fn start(wanted: Launch<'_>) -> Result<(Start, String), CliError> {
     let Launch {
         command, target, ..
     } = &wanted;
     if wanted.server.is_none() && !command.contains("{port}") {
-        return Err(Stop::usage(
+        return Err(CliError::usage(
             "`--start` has no {port}: the server would not know where to listen",
         )
         .hint(
@@ -187,19 +187,19 @@ fn unknown(command: &str, values: &[(String, String)]) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn wrong_name(name: &str, target: &Target, values: &[(String, String)]) -> Stop {
+fn wrong_name(name: &str, target: &Target, values: &[(String, String)]) -> CliError {
     let known: Vec<_> = values
         .iter()
         .map(|(name, _)| format!("{{{name}}}"))
         .collect();
     let known = format!("known here: {{port}}, {}", known.join(", "));
     if name == "database_path" {
-        return Stop::usage(format!(
+        return CliError::usage(format!(
             "`--start` has {{database_path}}, and `{target}` is not a file"
         ))
         .hint(format!("use {{database_url}} or its parts; {known}"));
     }
-    Stop::usage(format!("`--start` has an unknown name {{{name}}}")).hint(known)
+    CliError::usage(format!("`--start` has an unknown name {{{name}}}")).hint(known)
 }
 
 /// What the server finds in its environment, unless the command sets it.

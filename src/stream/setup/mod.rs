@@ -8,6 +8,7 @@ mod proxy;
 mod sessions;
 
 use super::run::{Proof, Provoked, Require, World};
+use crate::cli_error::CliError;
 use crate::config::Config;
 use crate::db::Target;
 use crate::gate::{AnyGate, CommitFault, Proxy};
@@ -16,7 +17,6 @@ use crate::http::{Ready, Server};
 use crate::mask;
 use crate::mask::Mask;
 use crate::progress::Progress;
-use crate::stop::Stop;
 use launch::Launch;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ pub async fn world(
     };
     let started = server.as_ref().map(|server| server.url().clone());
     let base = base.or(started).ok_or_else(|| {
-        Stop::usage("no server to test")
+        CliError::usage("no server to test")
             .hint("use --server http://127.0.0.1:8000, or --start 'uvicorn app:app --port {port}'")
     })?;
     Ok(World {
@@ -166,7 +166,7 @@ pub async fn world(
 ///
 /// # Errors
 /// When it can't be read as one.
-pub fn server(config: &Config, flag: Option<&str>) -> Result<Option<Url>, Stop> {
+pub fn server(config: &Config, flag: Option<&str>) -> Result<Option<Url>, CliError> {
     let Some(text) = config.value("server", flag)? else {
         return Ok(None);
     };
@@ -179,11 +179,11 @@ pub fn server(config: &Config, flag: Option<&str>) -> Result<Option<Url>, Stop> 
     }
     // What can't be read can't be masked either, so it is not shown.
     let meant = (!text.contains("://")).then(|| web(&format!("http://{text}")));
-    let stop = Stop::usage("`--server` is not the address of a web server");
+    let stop = CliError::usage("`--server` is not the address of a web server");
     Err(match meant.flatten() {
         Some(url) => {
             let url = mask::url(&url);
-            Stop::usage(format!(
+            CliError::usage(format!(
                 "`--server {}` does not say whether it is http or https",
                 url.trim_start_matches("http://").trim_end_matches('/')
             ))

@@ -1,11 +1,11 @@
 //! How a run goes: each setting from its flag, the environment, the file or its default.
 
 use super::{Wanted, duration};
+use crate::cli_error::CliError;
 use crate::config::Config;
 use crate::db::Target;
 use crate::gate;
 use crate::gate::{CommitFault, FaultPlace, How, Kind};
-use crate::stop::Stop;
 use crate::stream::run::{LEAST_HOLD, Options, Proof, Require};
 use clap::ValueEnum as _;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
     })?;
     let patterns = config.forbid.iter().map(|pattern| {
         regex::Regex::new(pattern).map_err(|error| {
-            Stop::usage(format!(
+            CliError::usage(format!(
                 "`{pattern}` in [logs] forbid is not a regular expression: {error}"
             ))
         })
@@ -104,7 +104,7 @@ fn faults(
         return Ok(faults);
     };
     if proof == Proof::Observe {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "--fault {} and --proof observe can't be used together: the one makes a commit fail, the other only looks",
             first.name()
         ))
@@ -123,7 +123,7 @@ fn faults(
             ),
         };
         if !is_made {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "--fault {} can't be made in `{target}`",
                 fault.name()
             ))
@@ -132,7 +132,7 @@ fn faults(
         }
     }
     if let Some(gate) = gate.filter(|gate| matches!(gate.how, How::Lock(_))) {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "--fault {} can't be made by gate {}: it locks the store and withholds no commit",
             first.name(),
             gate.name

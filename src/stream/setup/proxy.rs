@@ -1,10 +1,10 @@
 //! The server's way to its store, where it leads through chatctl.
 
 use super::{Context, Wanted};
+use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::gate;
 use crate::gate::{Listen, Proxy};
-use crate::stop::Stop;
 use crate::stream::run::{Options, Proof};
 
 /// The proxy gate, where it can be used. Refuses what no gate and no fault works on, before anything
@@ -30,7 +30,7 @@ pub async fn proxy(
         Proof::Auto | Proof::Gate | Proof::Fault => {}
     }
     let Some(kind) = gate::on(engine, options.gate.as_deref()).next() else {
-        return Err(Stop::refused(match &options.gate {
+        return Err(CliError::refused(match &options.gate {
             Some(name) => format!("gate {name} does not work on {engine}"),
             None => format!("no gate works on {engine}"),
         })
@@ -41,7 +41,7 @@ pub async fn proxy(
     if !is_wire {
         return match listen {
             None => Ok(None),
-            Some(_) => Err(Stop::usage(format!(
+            Some(_) => Err(CliError::usage(format!(
                 "--database-listen is for gate proxy, and {engine} has no wire to listen on"
             ))
             .hint("leave --database-listen out")
@@ -58,7 +58,7 @@ pub async fn proxy(
         if can_lock {
             return Ok(None);
         }
-        return Err(Stop::refused(format!(
+        return Err(CliError::refused(format!(
             "the server's commits can't be withheld: its way to `{target}` does not lead through chatctl"
         ))
         .hint(format!(
@@ -68,7 +68,7 @@ pub async fn proxy(
         .into());
     };
     let address = listen.parse().map_err(|_| {
-        Stop::usage(format!("`{listen}` is not an address with a port"))
+        CliError::usage(format!("`{listen}` is not an address with a port"))
             .hint("--database-listen 127.0.0.1:9192")
     })?;
     let proxy = Proxy::listen(&Listen::Tcp(address), target, options.max_hold)

@@ -1,7 +1,7 @@
 //! The sessions of a run: those that are named, those of the settings, or the shipped one.
 
 use super::{Context, Wanted};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use crate::stream::profiles::Profile;
 use crate::stream::session::Session;
 use crate::stream::{profiles, session, shipped};
@@ -24,14 +24,14 @@ pub fn sessions(
     let names: Vec<_> = profiles::ALL.iter().map(|profile| profile.name).collect();
     let profile = |name: &str| {
         profiles::named(name).ok_or_else(|| {
-            Stop::usage(format!("unknown profile `{name}`"))
+            CliError::usage(format!("unknown profile `{name}`"))
                 .hint(format!("one of {}", names.join(", ")))
         })
     };
     let mut sessions = Vec::new();
     for path in named(wanted, context)? {
         for file in files(&path)? {
-            sessions.push(session::load(&file, &names).map_err(Stop::from)?);
+            sessions.push(session::load(&file, &names).map_err(CliError::from)?);
         }
     }
     if sessions.is_empty() {
@@ -45,7 +45,7 @@ pub fn sessions(
             .iter()
             .find(|other| other.name == session.name)
         {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "`{}` and `{}` are both named `{}`",
                 other.file, session.file, session.name
             ))
@@ -85,7 +85,7 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(vec![path.to_owned()]);
     }
     let entries = std::fs::read_dir(path)
-        .map_err(|error| Stop::usage(format!("`{}`: {error}", path.display())))?;
+        .map_err(|error| CliError::usage(format!("`{}`: {error}", path.display())))?;
     let mut files: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
@@ -93,7 +93,7 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     files.sort();
     if files.is_empty() {
         return Err(
-            Stop::usage(format!("no session (*.toml) in `{}`", path.display()))
+            CliError::usage(format!("no session (*.toml) in `{}`", path.display()))
                 .hint("docs/sessions.md shows how to write one")
                 .into(),
         );

@@ -6,13 +6,13 @@ mod probe;
 use super::moment;
 use crate::audit::rate;
 use crate::audit::rate::{Counts, Figures, Rate, Span};
+use crate::cli_error::CliError;
 use crate::commands::Env;
 use crate::commands::chats::Chats;
 use crate::commands::moment::span;
 use crate::db::Started;
 use crate::report::{Case, Finding, Lane, Report, Severity, Source, Timeline, Verdict};
 use crate::sink::Sink;
-use crate::stop::Stop;
 use crate::store::{Shape, time_of_text};
 use crate::{clock, store};
 use anyhow::Context as _;
@@ -62,7 +62,7 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
     let from = since.unwrap_or_else(|| until.saturating_sub(clock::micros(args.last)));
     let length = until.saturating_sub(from).max(0).unsigned_abs();
     if args.window.is_zero() || u128::from(length) / args.window.as_micros().max(1) > MOST_WINDOWS {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "the span has more than {MOST_WINDOWS} windows of --window"
         ))
         .hint("--last 24h --window 1h")
@@ -70,7 +70,7 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
     }
     let chats = env.chats().await?;
     if chats.mapping.store().shape == Shape::Opaque {
-        return Err(Stop::unreachable(
+        return Err(CliError::unreachable(
             "what the store holds can only be read by its writer, so nobody can say which question was answered",
         )
         .hint("chatctl audit rate --probe SESSION --server URL")
@@ -94,7 +94,7 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
     let mut take = |thread: store::Thread| rate.add(&thread.messages);
     let read = tokio::select! {
         read = store::threads(chats.db.as_ref(), &chats.mapping, &mut take) => read,
-        () = env.until_interrupted() => Err(Stop::interrupted().into()),
+        () = env.until_interrupted() => Err(CliError::interrupted().into()),
     };
     env.progress.done();
     read?;
@@ -264,7 +264,7 @@ async fn database_start(chats: &Chats, env: &Env, now: i64) -> anyhow::Result<i6
         }
         Started::Unknown => {
             return Err(
-                Stop::usage("a file does not know when its server was started")
+                CliError::usage("a file does not know when its server was started")
                     .hint("--since-restart 2026-11-21T08:00:00Z, as the service manager reports it")
                     .into(),
             );
@@ -274,7 +274,7 @@ async fn database_start(chats: &Chats, env: &Env, now: i64) -> anyhow::Result<i6
         "--since-restart auto takes the start of the database; the server may have been started at another time",
     );
     start.ok_or_else(|| {
-        Stop::unreachable("the database does not report when it was started")
+        CliError::unreachable("the database does not report when it was started")
             .hint("--since-restart 2026-11-21T08:00:00Z")
             .into()
     })

@@ -4,10 +4,10 @@ use super::args::Args;
 use super::case;
 use crate::audit::rate;
 use crate::audit::rate::{Figures, Saved};
+use crate::cli_error::CliError;
 use crate::clock;
 use crate::commands::Env;
 use crate::report::{Finding, Report, Severity, Source, Verdict};
-use crate::stop::Stop;
 use crate::stream::faults::CLOSE_IN_STREAM;
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::run::{Probed, Probes};
@@ -20,7 +20,7 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
     let target = env.target()?;
     let options = setup::options(&wanted, &env.config, &target)?;
     let [(session, profile)] = sessions.as_slice() else {
-        return Err(Stop::usage(format!(
+        return Err(CliError::usage(format!(
             "--probe takes one session, and these are {}",
             sessions.len()
         ))

@@ -1,10 +1,10 @@
 //! Filling a copy of a database of MySQL: of one moment, and without a lock for others to wait for.
 
+use crate::cli_error::CliError;
 use crate::db::mysql::catalog::quote;
 use crate::db::scratch::{CONFINE, Extent, Scratch};
 use crate::db::{Failed, Session};
 use crate::model::{Cell, Shape};
-use crate::stop::Stop;
 
 impl Scratch {
     /// Fills it in plain statements: the tables first, then their rows, then what runs by itself.
@@ -42,7 +42,7 @@ impl Scratch {
             session
                 .command("SET SESSION system_versioning_insert_history = 1")
                 .map_err(|failed| {
-                    Stop::refused(format!(
+                    CliError::refused(format!(
                         "former versions of rows can't be copied: {}",
                         failed.message
                     ))
@@ -215,7 +215,7 @@ impl Code<'_> {
         let bare = self.real.trim_matches('`');
         let named = [format!("{}.", self.real), format!("{bare}.")];
         if !self.confined && named.iter().any(|name| text.contains(name)) {
-            return Err(Stop::refused(format!(
+            return Err(CliError::refused(format!(
                 "`{}` names its own database, and on a copy it would write the real one",
                 row[0]
             ))

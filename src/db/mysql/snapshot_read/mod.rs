@@ -6,11 +6,11 @@ mod hold;
 use super::catalog::{CATALOG, quote};
 use super::values::Kind;
 use super::{connection, error, values};
+use crate::cli_error::CliError;
 use crate::db::driver::{Driver as _, alone, rows};
 use crate::db::snapshot_read::{Moment, SnapshotRead, Viewing, reads_only, redefined};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, CellRef, Table};
-use crate::stop::Stop;
 use futures_util::TryStreamExt as _;
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection, Row as _, ValueRef as _};
@@ -144,15 +144,17 @@ fn is_redefined(error: &anyhow::Error) -> bool {
 fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
     match number(&error) {
         Some(1412) => redefined(target).into(),
-        Some(1205) => Stop::unreachable(format!(
+        Some(1205) => CliError::unreachable(format!(
             "tables of `{target}` are being redefined: no lock for reading within {:?}",
             server::READ
         ))
         .hint("wait until whatever changes the schema is done, and read again")
         .into(),
-        Some(1047) => Stop::unreachable(format!("`{target}` is a node that has lost its cluster"))
-            .hint("read from a node whose wsrep_cluster_status is Primary")
-            .into(),
+        Some(1047) => {
+            CliError::unreachable(format!("`{target}` is a node that has lost its cluster"))
+                .hint("read from a node whose wsrep_cluster_status is Primary")
+                .into()
+        }
         _ => server::failed(target, error),
     }
 }

@@ -9,8 +9,8 @@
 use super::tree::Names;
 use super::wire::{Client, Refusal};
 use super::{known, tree};
+use crate::cli_error::CliError;
 use crate::db::query::refused;
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 
 /// Lets the server tell how it reads queries. Where the user may, its log keeps quiet about them.
@@ -88,7 +88,7 @@ impl<'c> Judge<'c> {
         self.client.rows(TELL_NO_MORE).await.map(|_| ())
     }
 
-    fn told(&self, trees: &[String]) -> Result<(), Stop> {
+    fn told(&self, trees: &[String]) -> Result<(), CliError> {
         if trees.is_empty() {
             return Err(refused("the server does not report how it parses it"));
         }
@@ -102,7 +102,7 @@ impl<'c> Judge<'c> {
 
     /// A text in a query becomes a value while it is only parsed, and the condition of a domain is
     /// checked then: of the domain's own type later, but of an array or a row of it at once.
-    fn literals(&self, sql: &str) -> Result<(), Stop> {
+    fn literals(&self, sql: &str) -> Result<(), CliError> {
         if !self.harmful.is_empty() && sql.contains(['\'', '$']) {
             Err(refused(
                 "a domain of this database checks its values by a function that could do more than \
@@ -124,7 +124,7 @@ impl<'c> Judge<'c> {
             let names = tree::names(condition);
             let found = Box::pin(self.names(&names)).await;
             if let Err(error) = found {
-                if error.downcast_ref::<Stop>().is_none() {
+                if error.downcast_ref::<CliError>().is_none() {
                     return Err(error);
                 }
                 harmful.insert(domain.clone());

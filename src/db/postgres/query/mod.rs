@@ -10,11 +10,11 @@ mod tls;
 mod tree;
 mod wire;
 
+use crate::cli_error::CliError;
 use crate::db::query::{Failure, Named, Query, QueryOutput, Row, guard, no_expression, refused};
 use crate::db::{Target, server};
 use crate::model::Value;
 use crate::sql::{Dialect, Token, TokenKind, tokenize};
-use crate::stop::Stop;
 use judge::Judge;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
@@ -95,7 +95,7 @@ enum Form<'s> {
 }
 
 /// By the first words, which [`guard`] has looked at.
-fn form(sql: &str) -> Result<Form<'_>, Stop> {
+fn form(sql: &str) -> Result<Form<'_>, CliError> {
     let mut tokens: Vec<_> = tokenize(sql, Dialect::Postgres)
         .into_iter()
         .filter(|token| !matches!(token.kind, TokenKind::Comment | TokenKind::Semicolon))

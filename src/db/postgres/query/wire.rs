@@ -2,9 +2,9 @@
 //! and values that are cut while they are read.
 
 use super::tls;
+use crate::cli_error::CliError;
 use crate::db::{Target, server};
 use crate::input;
-use crate::stop::Stop;
 use anyhow::Context as _;
 use bytes::{Buf as _, BytesMut};
 use fallible_iterator::FallibleIterator as _;
@@ -169,7 +169,7 @@ impl Client {
         };
         match tokio::time::timeout(server::CONNECT, connected).await {
             Ok(connected) => connected.with_context(|| format!("opening `{target}`")),
-            Err(_) => Err(Stop::unreachable(format!(
+            Err(_) => Err(CliError::unreachable(format!(
                 "can't open `{target}`: no answer within {:?}",
                 server::CONNECT
             ))

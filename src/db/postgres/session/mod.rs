@@ -10,6 +10,7 @@ mod settings;
 
 use super::connection;
 use super::error::failed;
+use crate::cli_error::CliError;
 use crate::db::catalog::quoted;
 use crate::db::driver::as_written;
 use crate::db::session::witness::Witness;
@@ -18,7 +19,6 @@ use crate::db::session::{
 };
 use crate::db::{Target, server};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
-use crate::stop::Stop;
 use catalog::{Looked, Seen};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -373,7 +373,7 @@ impl Session for Postgres {
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
         let (transaction, written) = self.own(Self::written)?;
         if self.transaction.as_ref() != Some(&transaction) {
-            anyhow::bail!(Stop::refused("a statement ended chatctl's transaction"));
+            anyhow::bail!(CliError::refused("a statement ended chatctl's transaction"));
         }
         let now = self.seen()?.clone();
         let touched = self

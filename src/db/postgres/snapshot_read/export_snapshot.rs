@@ -1,10 +1,10 @@
 //! Several views of one moment, and stretches of a table for each of them to read.
 
 use super::{BEGIN, FILES, NOW, Postgres, Sorts, Variant, code, connect, unlocked};
+use crate::cli_error::CliError;
 use crate::db::Db;
 use crate::db::driver::rows;
 use crate::model::Cell;
-use crate::stop::Stop;
 use sqlx::{AssertSqlSafe, Executor as _};
 
 /// Whether this user may share a moment.
@@ -67,8 +67,8 @@ async fn another(first: &Postgres, begin: &str) -> anyhow::Result<Postgres> {
 }
 
 /// What stands between shares connections out to several servers.
-fn elsewhere(first: &Postgres) -> Stop {
-    Stop::unreachable(format!(
+fn elsewhere(first: &Postgres) -> CliError {
+    CliError::unreachable(format!(
         "two connections to `{}` came to two servers, which share no moment",
         first.target()
     ))

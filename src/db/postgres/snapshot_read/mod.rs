@@ -9,11 +9,11 @@ mod variant;
 use super::catalog::CATALOG;
 use super::connection;
 use super::error::{CONFLICT, LOCKED};
+use crate::cli_error::CliError;
 use crate::db::driver::{Driver as _, rows};
 use crate::db::snapshot_read::{Log, Moment, SnapshotRead, Viewing, reads_only, redefined};
 use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
-use crate::stop::Stop;
 use copy_binary::{Kind, Tuples};
 use futures_util::StreamExt as _;
 use sqlx::{
@@ -166,7 +166,7 @@ fn code(error: &sqlx::Error) -> Option<String> {
 /// 42P01 undefined_table.
 fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
     match code(&error).as_deref() {
-        Some(code) if LOCKED.contains(&code) => Stop::unreachable(format!(
+        Some(code) if LOCKED.contains(&code) => CliError::unreachable(format!(
             "tables of `{target}` are being redefined: no lock for reading within {:?}",
             server::READ
         ))
@@ -181,7 +181,7 @@ fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
 /// still sees.
 fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
     match server::driver(&error).and_then(code).as_deref() {
-        Some(CONFLICT) => Stop::unreachable(format!(
+        Some(CONFLICT) => CliError::unreachable(format!(
             "the standby `{target}` ended a read that stood in the way of its replay"
         ))
         .hint("set `hot_standby_feedback = on` there, or a longer `max_standby_streaming_delay`, and read again")

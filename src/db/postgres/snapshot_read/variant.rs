@@ -1,7 +1,7 @@
 //! Servers that speak as PostgreSQL does and are something else.
 
+use crate::cli_error::CliError;
 use crate::db::Target;
-use crate::stop::Stop;
 
 /// What the server calls itself, and whether its rows are kept by other servers.
 pub(super) const WHO: &str =
@@ -33,7 +33,7 @@ impl Variant {
     }
 
     /// What whoever reads the results should know of it. Fails where there can be no results.
-    pub(super) fn said(self, target: &Target, version: &str) -> Result<Option<String>, Stop> {
+    pub(super) fn said(self, target: &Target, version: &str) -> Result<Option<String>, CliError> {
         match self {
             Self::Postgres => Ok(None),
             Self::Citus => Ok(Some(format!(
@@ -44,7 +44,7 @@ impl Variant {
                 "`{target}` is YugabyteDB: its tables may be redefined while they are read, and what \
                  its catalogue shows of a table that was created again is not known."
             ))),
-            Self::Other => Err(Stop::refused(format!(
+            Self::Other => Err(CliError::refused(format!(
                 "`{target}` only speaks as PostgreSQL does, and can't be read at one moment: `{version}`"
             ))
             .hint("see docs/databases.md for what holds there")),
@@ -66,8 +66,8 @@ impl Variant {
 #[cfg(test)]
 mod tests {
     use super::Variant;
+    use crate::cli_error::Kind;
     use crate::db::Target;
-    use crate::stop::Kind;
 
     #[test]
     fn who_only_speaks_as_postgresql_does_is_told_from_it() {

@@ -6,8 +6,8 @@
 //! under one lock, until all of it fits between two commits or the lock would be held for too long.
 
 use super::{Opened, is_stopped};
+use crate::cli_error::CliError;
 use crate::db::Target;
-use crate::stop::Stop;
 use crate::temporary::Folder;
 use anyhow::Context as _;
 use rusqlite::Connection;
@@ -70,7 +70,7 @@ fn empty(size: u64) -> anyhow::Result<Connection> {
         .saturating_mul(about.fragment_size());
     // A copy may grow while it is made, and whoever else writes there needs room as well.
     if free / 2 < size {
-        return Err(Stop::unreachable(format!(
+        return Err(CliError::unreachable(format!(
             "no room in {} for a copy of the store, {} MB, and reading the store itself would keep \
              its writers waiting",
             std::env::temp_dir().display(),
@@ -127,7 +127,7 @@ impl<'t> Copying<'t> {
                 _ => BUSY,
             };
             if is_stopped() {
-                return Err(Stop::interrupted().into());
+                return Err(CliError::interrupted().into());
             }
             if Instant::now() > self.deadline {
                 return Err(self.starved().into());
@@ -136,8 +136,8 @@ impl<'t> Copying<'t> {
         }
     }
 
-    fn starved(&self) -> Stop {
-        Stop::unreachable(format!(
+    fn starved(&self) -> CliError {
+        CliError::unreachable(format!(
             "`{}` was written again and again while it was copied",
             self.target
         ))

@@ -9,8 +9,8 @@ mod copy;
 mod header;
 mod read;
 
+use crate::cli_error::CliError;
 use crate::db::Target;
-use crate::stop::Stop;
 use anyhow::Context as _;
 use header::Journal;
 use rusqlite::config::DbConfig;
@@ -203,13 +203,13 @@ impl Stamp {
 }
 
 /// What is at a path, if that can be a database: reading a pipe would wait for a writer.
-pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
+pub(super) fn about(path: &Path) -> Result<Metadata, CliError> {
     let shown = path.display();
     let about = match std::fs::metadata(path) {
         Ok(about) => about,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(
-                Stop::unreachable(format!("no database at `{shown}`")).hint(where_else(
+                CliError::unreachable(format!("no database at `{shown}`")).hint(where_else(
                     path,
                     "check --database-url; chatctl never creates the store that it reads \
                  (SQLAlchemy's sqlite:///chat.db is sqlite:chat.db here)",
@@ -217,8 +217,10 @@ pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
             );
         }
         Err(error) => {
-            return Err(Stop::unreachable(format!("can't read `{shown}`: {error}"))
-                .hint("run chatctl as the user that the server runs as"));
+            return Err(
+                CliError::unreachable(format!("can't read `{shown}`: {error}"))
+                    .hint("run chatctl as the user that the server runs as"),
+            );
         }
     };
     if about.is_file() {
@@ -230,7 +232,7 @@ pub(super) fn about(path: &Path) -> Result<Metadata, Stop> {
         "a pipe, a socket or a device"
     };
     Err(
-        Stop::unreachable(format!("`{shown}` is {what}, not a database file"))
+        CliError::unreachable(format!("`{shown}` is {what}, not a database file"))
             .hint("give the path of the file itself: sqlite:PATH"),
     )
 }
@@ -261,8 +263,8 @@ fn is_of_container(path: &Path) -> bool {
     !is_there && ROOTS.iter().any(|root| path.starts_with(root))
 }
 
-fn no_database(path: &Path) -> Stop {
-    Stop::unreachable(format!(
+fn no_database(path: &Path) -> CliError {
+    CliError::unreachable(format!(
         "`{}` is not a database of SQLite, or it is encrypted",
         path.display()
     ))
@@ -302,8 +304,8 @@ fn is_in_the_way(error: &rusqlite::Error) -> bool {
 }
 
 /// What was read without a lock may be of two moments.
-pub(super) fn written(target: &Target) -> Stop {
-    Stop::unreachable(format!(
+pub(super) fn written(target: &Target) -> CliError {
+    CliError::unreachable(format!(
         "`{target}` was written while it was read, and this user may not take its lock"
     ))
     .hint("run chatctl as the user that the server runs as")
@@ -315,7 +317,7 @@ fn refused(target: &Target, about: &Metadata, error: rusqlite::Error) -> anyhow:
     let shown = target.path().display();
     let owner = about.uid();
     match code {
-        Some(ffi::SQLITE_READONLY_ROLLBACK) => Stop::unreachable(format!(
+        Some(ffi::SQLITE_READONLY_ROLLBACK) => CliError::unreachable(format!(
             "`{shown}` has the journal of a writer that was killed: it can't be read before the \
              journal is rolled back, and chatctl changes nothing"
         ))
@@ -324,7 +326,7 @@ fn refused(target: &Target, about: &Metadata, error: rusqlite::Error) -> anyhow:
         ))
         .into(),
         _ if is_in_the_way(&error) && has_content(target.path(), "-wal") => {
-            Stop::unreachable(format!(
+            CliError::unreachable(format!(
                 "`{shown}` has a write-ahead log, and only a user who may write both can read it now"
             ))
             .hint(format!(

@@ -1,7 +1,7 @@
 //! A database file becomes what another one is.
 
+use crate::cli_error::CliError;
 use crate::db::{Target, Waits};
-use crate::stop::Stop;
 use anyhow::Context as _;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(in crate::db::sqlite) fn overwrite(target: &Target, with: &Path) -> anyhow::
     match backup.step(-1)? {
         rusqlite::backup::StepResult::Done => Ok(()),
         _ => Err(
-            Stop::unreachable(format!("`{target}` is locked by another connection"))
+            CliError::unreachable(format!("`{target}` is locked by another connection"))
                 .hint("stop the servers that use it, and try again")
                 .into(),
         ),

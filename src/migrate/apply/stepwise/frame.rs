@@ -2,6 +2,7 @@
 //! its transaction or under its locks is committed before the file says so, or a DDL statement does.
 
 use super::{Steps, helped, late};
+use crate::cli_error::CliError;
 use crate::db::{Failed, Session};
 use crate::migrate::apply::rehearse::Rehearsed;
 use crate::migrate::apply::{End, patiently, prove};
@@ -9,7 +10,6 @@ use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal;
 use crate::migrate::journal::State;
 use crate::sql::Kind;
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -63,10 +63,10 @@ fn first_word(text: &str) -> &str {
 }
 
 /// Refuses a file whose transactions can't be kept as they are.
-pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), Stop> {
+pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
     let refused = |number: usize, what: &str, hint: &str| {
         let (path, line) = (intent.migration.path.display(), intent.pieces[number].line);
-        Err(Stop::refused(format!("{path}:{line} {what}")).hint(hint))
+        Err(CliError::refused(format!("{path}:{line} {what}")).hint(hint))
     };
     for (number, piece) in intent.pieces.iter().enumerate() {
         let kind = &piece.facts.kind;

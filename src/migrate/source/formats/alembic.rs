@@ -5,10 +5,10 @@
 //! A version table with another name (`version_table`) is not known as such and is left in.
 
 use super::{Claim, Depth, Format, Parsed, at_line, claim_by_line, lines};
+use crate::cli_error::CliError;
 use crate::migrate::source::{
     File, Migration, Settings, Version, blank, checksum, is_sql, says_nothing,
 };
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -51,7 +51,7 @@ struct Revision<'a> {
     range: Range<usize>,
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     let mut revisions = Vec::new();
     for file in files {
@@ -78,7 +78,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 }
 
 /// Adds the revisions of a file, in the order of the file.
-fn cut<'a>(file: &'a File, text: &str, found: &mut Vec<Revision<'a>>) -> Result<(), Stop> {
+fn cut<'a>(file: &'a File, text: &str, found: &mut Vec<Revision<'a>>) -> Result<(), CliError> {
     let mut own = false;
     for (at, line) in lines(text) {
         if !line.starts_with("-- Running ") {
@@ -102,7 +102,7 @@ fn cut<'a>(file: &'a File, text: &str, found: &mut Vec<Revision<'a>>) -> Result<
             .filter(|id| !id.is_empty())
             .collect();
         if let Some(first) = found.iter().find(|it| it.id == id) {
-            return Err(Stop::refused(format!(
+            return Err(CliError::refused(format!(
                 "`{}` and `{}` both have revision `{id}`",
                 first.file.name, file.name
             ))
@@ -120,7 +120,7 @@ fn cut<'a>(file: &'a File, text: &str, found: &mut Vec<Revision<'a>>) -> Result<
 }
 
 /// The revisions with each after those that it follows; otherwise in the order they were found.
-fn chain(mut waiting: Vec<Revision<'_>>) -> Result<Vec<Revision<'_>>, Stop> {
+fn chain(mut waiting: Vec<Revision<'_>>) -> Result<Vec<Revision<'_>>, CliError> {
     let mut left: BTreeSet<String> = waiting.iter().map(|it| it.id.clone()).collect();
     let mut sorted = Vec::new();
     while !waiting.is_empty() {
@@ -129,7 +129,7 @@ fn chain(mut waiting: Vec<Revision<'_>>) -> Result<Vec<Revision<'_>>, Stop> {
             .position(|it| !it.after.iter().any(|id| left.contains(id)));
         let Some(at) = ready else {
             let ids: Vec<_> = left.into_iter().collect();
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "the revisions `{}` follow each other in a circle",
                 ids.join("`, `")
             ))
@@ -142,7 +142,7 @@ fn chain(mut waiting: Vec<Revision<'_>>) -> Result<Vec<Revision<'_>>, Stop> {
     Ok(sorted)
 }
 
-fn migration(revision: Revision<'_>, place: usize) -> Result<Migration, Stop> {
+fn migration(revision: Revision<'_>, place: usize) -> Result<Migration, CliError> {
     let (text, start) = revision.file.text()?;
     let part = &text[revision.range.clone()];
     let (up, in_pieces) = without_own(part);
@@ -208,10 +208,10 @@ fn without_own(part: &str) -> (String, bool) {
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::Settings;
-    use crate::stop::Stop;
 
-    fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
+    fn parse(files: &[(&str, &str)]) -> Result<Parsed, CliError> {
         let files = files_of(files);
         super::parse(&files, &Settings::default())
     }

@@ -1,9 +1,9 @@
 //! dbmate 2: `<DIGITS>….sql` with `-- migrate:up` and `-- migrate:down` (its `pkg/dbmate/migration.go`).
 
 use super::{Claim, Depth, Format, Parsed, at_line, claim_by_line, in_order_of, lines};
+use crate::cli_error::CliError;
 use crate::migrate::source::directions::Direction;
 use crate::migrate::source::{File, Migration, Settings, Version, blank, says_nothing};
-use crate::stop::Stop;
 use std::ops::Range;
 
 /// The row of dbmate.
@@ -64,7 +64,7 @@ fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let digits: &str = file
@@ -79,7 +79,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let version = Version::parse(digits)
             .filter(|version| version.as_number().is_some())
             .ok_or_else(|| {
-                Stop::usage(format!("the version of `{}` is too large", file.name))
+                CliError::usage(format!("the version of `{}` is too large", file.name))
                     .hint("a version is at most 9223372036854775807")
             })?;
         parsed.migrations.push(migration(file, version)?);
@@ -89,7 +89,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
     Ok(parsed)
 }
 
-fn migration(file: &File, version: Version) -> Result<Migration, Stop> {
+fn migration(file: &File, version: Version) -> Result<Migration, CliError> {
     let (text, _) = file.text()?;
     let blocks = blocks(text);
     let Some(first) = blocks.first() else {
@@ -134,7 +134,7 @@ fn migration(file: &File, version: Version) -> Result<Migration, Stop> {
 }
 
 /// What dbmate refuses, and the one thing that cannot be one migration: a mix of transactions.
-fn check(file: &File, text: &str, blocks: &[Block]) -> Result<(), Stop> {
+fn check(file: &File, text: &str, blocks: &[Block]) -> Result<(), CliError> {
     let mut expected = Direction::Up;
     for block in blocks {
         let at = block.range.start;
@@ -173,10 +173,10 @@ fn check(file: &File, text: &str, blocks: &[Block]) -> Result<(), Stop> {
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::Settings;
-    use crate::stop::Stop;
 
-    fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
+    fn parse(files: &[(&str, &str)]) -> Result<Parsed, CliError> {
         let files = files_of(files);
         super::parse(&files, &Settings::default())
     }

@@ -4,8 +4,8 @@
 //! Hasura's folders are alike.
 
 use super::{Claim, Depth, Format, Parsed, in_order_of};
+use crate::cli_error::CliError;
 use crate::migrate::source::{File, Migration, Settings, Version};
-use crate::stop::Stop;
 use std::collections::BTreeMap;
 
 /// The row of Diesel.
@@ -34,7 +34,7 @@ fn claim(files: &[File]) -> Option<Claim> {
     })
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     let by_name: BTreeMap<_, _> = files
         .iter()
@@ -64,10 +64,10 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
     Ok(parsed)
 }
 
-fn migration(folder: &str, file: &File) -> Result<Migration, Stop> {
+fn migration(folder: &str, file: &File) -> Result<Migration, CliError> {
     let (text, title) = folder.split_once('_').unwrap_or((folder, ""));
     let version = Version::of_diesel(text).ok_or_else(|| {
-        Stop::usage(format!(
+        CliError::usage(format!(
             "the folder of `{}` must begin with a time or a number, not `{text}`",
             file.name
         ))
@@ -76,9 +76,9 @@ fn migration(folder: &str, file: &File) -> Result<Migration, Stop> {
     Migration::whole(version, title.to_owned(), file)
 }
 
-fn in_transaction(metadata: &File) -> Result<bool, Stop> {
+fn in_transaction(metadata: &File) -> Result<bool, CliError> {
     let wrong = |why: String| {
-        Stop::usage(format!("`{}` can't be read: {why}", metadata.name))
+        CliError::usage(format!("`{}` can't be read: {why}", metadata.name))
             .hint("write `run_in_transaction = false`, or remove the file")
     };
     let table: toml::Table = metadata
@@ -97,10 +97,10 @@ fn in_transaction(metadata: &File) -> Result<bool, Stop> {
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::Settings;
-    use crate::stop::Stop;
 
-    fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
+    fn parse(files: &[(&str, &str)]) -> Result<Parsed, CliError> {
         super::parse(&files_of(files), &Settings::default())
     }
 

@@ -4,8 +4,8 @@
 //! the place in the journal; one of ten or more is a time, and then it is the version.
 
 use super::{Claim, Depth, Format, Parsed, prisma};
+use crate::cli_error::CliError;
 use crate::migrate::source::{File, Migration, Settings, Version};
-use crate::stop::Stop;
 use serde::Deserialize;
 
 /// The row of Drizzle.
@@ -58,14 +58,14 @@ fn claim(files: &[File]) -> Option<Claim> {
     Some(Claim { weight: 95, reason })
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     match journal(files) {
         Some(journal) => by_journal(journal, files),
         None => by_folder(files),
     }
 }
 
-fn by_folder(files: &[File]) -> Result<Parsed, Stop> {
+fn by_folder(files: &[File]) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         if let Some(folder) = prisma::folder(&file.name) {
@@ -80,9 +80,9 @@ fn by_folder(files: &[File]) -> Result<Parsed, Stop> {
     Ok(parsed)
 }
 
-fn by_journal(journal: &File, files: &[File]) -> Result<Parsed, Stop> {
+fn by_journal(journal: &File, files: &[File]) -> Result<Parsed, CliError> {
     let read: Journal = serde_json::from_slice(&journal.bytes).map_err(|error| {
-        Stop::usage(format!(
+        CliError::usage(format!(
             "`{}:{}` is not a Drizzle journal: {error}",
             journal.name,
             error.line()
@@ -93,7 +93,7 @@ fn by_journal(journal: &File, files: &[File]) -> Result<Parsed, Stop> {
     for entry in &read.entries {
         let name = format!("{}.sql", entry.tag);
         let file = files.iter().find(|file| file.name == name).ok_or_else(|| {
-            Stop::usage(format!(
+            CliError::usage(format!(
                 "the journal lists `{}`, and there is no file `{name}`",
                 entry.tag
             ))
@@ -117,7 +117,7 @@ fn by_journal(journal: &File, files: &[File]) -> Result<Parsed, Stop> {
     Ok(parsed)
 }
 
-fn migration(entry: &Entry, file: &File) -> Result<Migration, Stop> {
+fn migration(entry: &Entry, file: &File) -> Result<Migration, CliError> {
     let (digits, title) = entry.tag.split_once('_').unwrap_or(("", &entry.tag));
     let number = Version::parse(digits).and_then(|version| version.as_number());
     let version = match number {
@@ -139,10 +139,10 @@ fn divided(up: &str) -> String {
     up.replace(BREAKPOINT, &blank)
 }
 
-fn in_order_of_journal(migrations: &[Migration]) -> Result<(), Stop> {
+fn in_order_of_journal(migrations: &[Migration]) -> Result<(), CliError> {
     for pair in migrations.windows(2) {
         if pair[0].version > pair[1].version {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "the journal runs `{}` before `{}`, against the order of their numbers",
                 pair[0].path.display(),
                 pair[1].path.display()
@@ -156,10 +156,10 @@ fn in_order_of_journal(migrations: &[Migration]) -> Result<(), Stop> {
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::Settings;
-    use crate::stop::Stop;
 
-    fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
+    fn parse(files: &[(&str, &str)]) -> Result<Parsed, CliError> {
         super::parse(&files_of(files), &Settings::default())
     }
 

@@ -4,8 +4,8 @@
 //! Not run: repeatable files, callbacks, Java, placeholders, `shouldExecute`.
 
 use super::{Claim, Depth, Down, Format, Parsed};
+use crate::cli_error::CliError;
 use crate::migrate::source::{File, Migration, Settings, Unsupported, Version, is_sql};
-use crate::stop::Stop;
 use std::collections::BTreeMap;
 
 /// The row of Flyway.
@@ -63,7 +63,7 @@ fn name(base: &str) -> Option<Result<Name<'_>, &'static str>> {
         ))
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     let configurations: BTreeMap<&str, &File> = files
         .iter()
@@ -75,7 +75,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let name = match name(file.base()) {
             Some(Ok(name)) => name,
             Some(Err(reason)) => {
-                return Err(Stop::usage(format!("`{}`: {reason}", file.name))
+                return Err(CliError::usage(format!("`{}`: {reason}", file.name))
                     .hint("rename it, as to `V1_2__add_index.sql`"));
             }
             None => {
@@ -137,7 +137,7 @@ fn other(base: &str) -> &'static str {
 }
 
 /// What the `.conf` next to a file says, and whether the text has placeholders.
-fn configure(migration: &mut Migration, configuration: Option<&File>) -> Result<(), Stop> {
+fn configure(migration: &mut Migration, configuration: Option<&File>) -> Result<(), CliError> {
     let mut placeholders = true;
     if let Some(file) = configuration {
         for line in file.text()?.0.lines().map(str::trim) {
@@ -173,10 +173,10 @@ fn configure(migration: &mut Migration, configuration: Option<&File>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::Settings;
-    use crate::stop::Stop;
 
-    fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
+    fn parse(files: &[(&str, &str)]) -> Result<Parsed, CliError> {
         let files = files_of(files);
         super::parse(&files, &Settings::default())
     }

@@ -4,8 +4,8 @@
 //! is the weaker one: without a history in the database, such a folder is taken for sqlx's.
 
 use super::{Claim, Depth, Down, Format, Parsed};
+use crate::cli_error::CliError;
 use crate::migrate::source::{File, Migration, Settings, Version};
-use crate::stop::Stop;
 
 /// The row of golang-migrate.
 pub const FORMAT: Format = Format {
@@ -54,7 +54,7 @@ fn claim(files: &[File]) -> Option<Claim> {
     })
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     let mut downs = Vec::new();
     for file in files {
@@ -72,7 +72,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let version = Version::parse(name.version)
             .filter(|version| version.as_number().is_some())
             .ok_or_else(|| {
-                Stop::usage(format!("the version of `{}` is too large", file.name))
+                CliError::usage(format!("the version of `{}` is too large", file.name))
                     .hint("a version is at most 9223372036854775807")
             })?;
         if name.direction == "down" {

@@ -1,8 +1,8 @@
 //! goose 3: `<VERSION>_<NAME>.sql` with `-- +goose …` lines (its `internal/sqlparser/parser.go`).
 
 use super::{Claim, Depth, Format, Parsed, at_line, claim_by_line, lines};
+use crate::cli_error::CliError;
 use crate::migrate::source::{File, Migration, Settings, Unsupported, Version};
-use crate::stop::Stop;
 use std::ops::Range;
 
 /// The row of goose.
@@ -54,7 +54,7 @@ fn annotation(line: &str) -> Option<Result<Annotation, String>> {
     }))
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let stem = file
@@ -88,7 +88,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
     Ok(parsed)
 }
 
-fn migration(file: &File, version: Version, title: String) -> Result<Migration, Stop> {
+fn migration(file: &File, version: Version, title: String) -> Result<Migration, CliError> {
     let (text, _) = file.text()?;
     let mut machine = Machine::new(text);
     machine
@@ -294,10 +294,10 @@ fn ends_with_semicolon(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::Parsed;
+    use crate::cli_error::CliError;
     use crate::migrate::source::{File, Migration, Settings};
-    use crate::stop::Stop;
 
-    fn parse(name: &str, text: &str) -> Result<Parsed, Stop> {
+    fn parse(name: &str, text: &str) -> Result<Parsed, CliError> {
         let file = File {
             name: name.to_owned(),
             bytes: text.as_bytes().to_vec(),

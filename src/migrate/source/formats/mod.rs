@@ -19,7 +19,7 @@ pub mod tern;
 // The crate of that name belongs to `db` alone; another name keeps the two apart.
 use self::sqlx as sqlx_row;
 use super::{File, Migration, Settings, Version, says_nothing};
-use crate::stop::Stop;
+use crate::cli_error::CliError;
 use std::path::PathBuf;
 
 /// How one tool writes its folder of migrations.
@@ -36,7 +36,7 @@ pub struct Format {
     /// Whether files look like this format, and why.
     pub claim: fn(&[File]) -> Option<Claim>,
     /// Reads the files; they need not be sorted.
-    pub parse: fn(&[File], &Settings) -> Result<Parsed, Stop>,
+    pub parse: fn(&[File], &Settings) -> Result<Parsed, CliError>,
 }
 
 /// Whether a tool looks into folders below the one it is given.
@@ -74,11 +74,11 @@ impl Parsed {
     }
 
     /// Gives each text that undoes a migration to its migration.
-    fn attach(&mut self, downs: Vec<Down<'_>>) -> Result<(), Stop> {
+    fn attach(&mut self, downs: Vec<Down<'_>>) -> Result<(), CliError> {
         for at in 0..downs.len() {
             let down = &downs[at];
             if let Some(first) = downs[..at].iter().find(|it| it.version == down.version) {
-                return Err(Stop::refused(format!(
+                return Err(CliError::refused(format!(
                     "`{}` and `{}` both undo version `{}`",
                     first.file.name, down.file.name, down.version
                 ))
@@ -151,13 +151,13 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// An error at a line of a file; `at` is an offset in the text without a byte-order mark.
-fn at_line(file: &File, text: &str, at: usize, message: &str) -> Stop {
+fn at_line(file: &File, text: &str, at: usize, message: &str) -> CliError {
     let line = text[..at].bytes().filter(|byte| *byte == b'\n').count() + 1;
-    Stop::usage(format!("`{}:{line}`: {message}", file.name))
+    CliError::usage(format!("`{}:{line}`: {message}", file.name))
 }
 
 /// Refuses statements before the first mark, which the tool would not run.
-fn nothing_before(file: &File, text: &str, first: usize, mark: &str) -> Result<(), Stop> {
+fn nothing_before(file: &File, text: &str, first: usize, mark: &str) -> Result<(), CliError> {
     let statement = lines(&text[..first]).find(|(_, line)| !says_nothing(line));
     match statement {
         None => Ok(()),
@@ -176,12 +176,12 @@ fn in_order_of(
     tool: &str,
     migrations: &[Migration],
     text: impl Fn(&Migration) -> String,
-) -> Result<(), Stop> {
+) -> Result<(), CliError> {
     let mut by_text: Vec<_> = migrations.iter().map(|it| (text(it), it)).collect();
     by_text.sort_by(|a, b| a.0.cmp(&b.0));
     for pair in by_text.windows(2) {
         if pair[0].1.version > pair[1].1.version {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "{tool} runs `{}` before `{}`, against the order of their numbers",
                 pair[0].1.path.display(),
                 pair[1].1.path.display()

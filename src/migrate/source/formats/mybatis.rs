@@ -1,9 +1,9 @@
 //! MyBatis Migrations 3: `20240101120000_create_chat.sql` (its `MigrationReader` and `FileMigrationLoader`).
 
 use super::{Claim, Depth, Format, Parsed, claim_by_line, lines};
+use crate::cli_error::CliError;
 use crate::migrate::source::directions::{Direction, divide};
 use crate::migrate::source::{File, Migration, Settings, Unsupported, Version, blank};
-use crate::stop::Stop;
 
 /// The row of MyBatis.
 pub const FORMAT: Format = Format {
@@ -28,7 +28,7 @@ fn is_undo(line: &str) -> bool {
     comment.is_some_and(|comment| comment.starts_with("//") && comment.contains("@UNDO"))
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let Some(stem) = file.name.strip_suffix(".sql") else {
@@ -45,7 +45,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let (digits, title) = stem.split_once('_').unwrap_or((stem, ""));
         let version = Version::parse(digits).filter(|version| version.as_number().is_some());
         let Some(version) = version else {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "`{}` must begin with a whole number and `_`, not `{digits}`",
                 file.name
             ))
@@ -106,10 +106,10 @@ fn without_its_comments(up: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::{Migration, Settings};
-    use crate::stop::Stop;
 
-    fn parse(name: &str, text: &str) -> Result<Parsed, Stop> {
+    fn parse(name: &str, text: &str) -> Result<Parsed, CliError> {
         super::parse(&files_of(&[(name, text)]), &Settings::default())
     }
 

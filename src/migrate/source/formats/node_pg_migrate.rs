@@ -4,9 +4,9 @@
 //! file without comments goes up as a whole. Files of JavaScript may be next to it, and are listed.
 
 use super::{Claim, Depth, Format, Parsed, claim_by_line, lines, nothing_before};
+use crate::cli_error::CliError;
 use crate::migrate::source::directions::{Direction, divide};
 use crate::migrate::source::{File, Migration, Settings, Unsupported, Version};
-use crate::stop::Stop;
 
 /// The row of node-pg-migrate.
 pub const FORMAT: Format = Format {
@@ -43,7 +43,7 @@ fn direction(line: &str) -> Option<Direction> {
         .then_some(direction)
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let is_code = CODE.iter().any(|ending| file.name.ends_with(ending));
@@ -58,7 +58,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let (digits, title) = stem.split_once('_').unwrap_or((stem, ""));
         let version = Version::parse(digits).filter(|version| version.as_number().is_some());
         let Some(version) = version else {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "`{}` must begin with a number and `_`, not `{digits}`",
                 file.name
             ))
@@ -79,7 +79,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
     Ok(parsed)
 }
 
-fn divided(file: &File, migration: &mut Migration) -> Result<(), Stop> {
+fn divided(file: &File, migration: &mut Migration) -> Result<(), CliError> {
     let first = |wanted| {
         let mut marked = lines(&migration.up).filter(|(_, line)| direction(line) == Some(wanted));
         marked.next().map(|(at, _)| at)
@@ -99,11 +99,11 @@ fn divided(file: &File, migration: &mut Migration) -> Result<(), Stop> {
 }
 
 /// node-pg-migrate compares times: seventeen digits are a date, thirteen are milliseconds since 1970.
-fn same_order(migrations: &mut [Migration]) -> Result<(), Stop> {
+fn same_order(migrations: &mut [Migration]) -> Result<(), CliError> {
     migrations.sort_by(|a, b| a.version.cmp(&b.version));
     for pair in migrations.windows(2) {
         if milliseconds(&pair[0]) > milliseconds(&pair[1]) {
-            return Err(Stop::usage(format!(
+            return Err(CliError::usage(format!(
                 "node-pg-migrate runs `{}` before `{}`, against the order of their numbers",
                 pair[1].path.display(),
                 pair[0].path.display()
@@ -141,10 +141,10 @@ fn milliseconds(migration: &Migration) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::Settings;
-    use crate::stop::Stop;
 
-    fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
+    fn parse(files: &[(&str, &str)]) -> Result<Parsed, CliError> {
         super::parse(&files_of(files), &Settings::default())
     }
 

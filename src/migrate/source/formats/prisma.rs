@@ -3,10 +3,10 @@
 //! The folder's name is the migration's: two folders may have one time, and names order all of them.
 
 use super::{Claim, Depth, Format, Parsed};
+use crate::cli_error::CliError;
 use crate::migrate::source::{File, Migration, Settings, Version};
 use crate::sql;
 use crate::sql::Dialect;
-use crate::stop::Stop;
 use std::collections::BTreeMap;
 
 /// The row of Prisma.
@@ -36,7 +36,7 @@ fn claim(files: &[File]) -> Option<Claim> {
     })
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let Some(folder) = folder(&file.name) else {
@@ -64,9 +64,9 @@ fn is_bare(text: &str) -> bool {
 }
 
 /// A migration that is called as its folder is.
-pub(super) fn in_folder(folder: &str, file: &File) -> Result<Migration, Stop> {
+pub(super) fn in_folder(folder: &str, file: &File) -> Result<Migration, CliError> {
     let version = Version::named(folder).ok_or_else(|| {
-        Stop::usage(format!(
+        CliError::usage(format!(
             "the folder of `{}` must begin with a number and `_`",
             file.name
         ))
@@ -78,11 +78,11 @@ pub(super) fn in_folder(folder: &str, file: &File) -> Result<Migration, Stop> {
 }
 
 /// The history that chatctl writes has a number for each name, and no two may have the same.
-pub(super) fn one_number_each(migrations: &[Migration]) -> Result<(), Stop> {
+pub(super) fn one_number_each(migrations: &[Migration]) -> Result<(), CliError> {
     let mut seen = BTreeMap::new();
     for migration in migrations {
         if let Some(first) = seen.insert(migration.version.as_number(), migration) {
-            return Err(Stop::refused(format!(
+            return Err(CliError::refused(format!(
                 "chatctl makes the same number of the names `{}` and `{}`",
                 first.version, migration.version
             ))
@@ -95,10 +95,10 @@ pub(super) fn one_number_each(migrations: &[Migration]) -> Result<(), Stop> {
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::Settings;
-    use crate::stop::Stop;
 
-    fn parse(names: &[&str]) -> Result<Parsed, Stop> {
+    fn parse(names: &[&str]) -> Result<Parsed, CliError> {
         let files: Vec<_> = names.iter().map(|name| (*name, "SELECT 1;")).collect();
         super::parse(&files_of(&files), &Settings::default())
     }

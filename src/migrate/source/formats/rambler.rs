@@ -5,9 +5,9 @@
 use super::{
     Claim, Depth, Format, Parsed, at_line, claim_by_line, in_order_of, lines, nothing_before,
 };
+use crate::cli_error::CliError;
 use crate::migrate::source::directions::{Direction, divide};
 use crate::migrate::source::{File, Migration, Settings, Version};
-use crate::stop::Stop;
 
 /// The row of rambler.
 pub const FORMAT: Format = Format {
@@ -35,7 +35,7 @@ fn direction(line: &str) -> Option<Direction> {
     })
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let Some(stem) = file.name.strip_suffix(".sql") else {
@@ -49,7 +49,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let version = Version::parse(digits).filter(|version| version.as_number().is_some());
         let Some(version) = version else {
             return Err(
-                Stop::usage(format!("`{}` must begin with a number", file.name))
+                CliError::usage(format!("`{}` must begin with a number", file.name))
                     .hint(format!("rename it, as to `1_{}`", file.name)),
             );
         };
@@ -74,10 +74,10 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::Settings;
-    use crate::stop::Stop;
 
-    fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
+    fn parse(files: &[(&str, &str)]) -> Result<Parsed, CliError> {
         super::parse(&files_of(files), &Settings::default())
     }
 

@@ -5,8 +5,8 @@
 //! so a `U` file whose version has no `V` file is refinery's.
 
 use super::{Claim, Depth, Format, Parsed};
+use crate::cli_error::CliError;
 use crate::migrate::source::{File, Migration, Settings, Unsupported, Version};
-use crate::stop::Stop;
 use std::collections::BTreeSet;
 
 /// The row of refinery.
@@ -71,7 +71,7 @@ fn claim(files: &[File]) -> Option<Claim> {
     })
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let Some(name) = name(file.base()) else {
@@ -84,7 +84,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let version = Version::parse(name.number)
             .filter(|version| version.as_number().is_some() && !name.number.contains('.'))
             .ok_or_else(|| {
-                Stop::usage(format!(
+                CliError::usage(format!(
                     "`{}` must have one integer as its version, not `{}`",
                     file.name, name.number
                 ))
@@ -105,8 +105,8 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
 #[cfg(test)]
 mod tests {
     use super::super::Parsed;
+    use crate::cli_error::CliError;
     use crate::migrate::source::{File, Settings};
-    use crate::stop::Stop;
 
     fn files(names: &[&str]) -> Vec<File> {
         names
@@ -118,7 +118,7 @@ mod tests {
             .collect()
     }
 
-    fn parse(names: &[&str]) -> Result<Parsed, Stop> {
+    fn parse(names: &[&str]) -> Result<Parsed, CliError> {
         super::parse(&files(names), &Settings::default())
     }
 

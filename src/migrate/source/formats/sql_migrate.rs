@@ -4,9 +4,9 @@
 //! needs neither. A name without a number is run after all others there, and is refused here.
 
 use super::{Claim, Depth, Format, Parsed, at_line, claim_by_line, lines, nothing_before};
+use crate::cli_error::CliError;
 use crate::migrate::source::directions::{Direction, divide};
 use crate::migrate::source::{File, Migration, Settings, Version};
-use crate::stop::Stop;
 
 /// The row of sql-migrate.
 pub const FORMAT: Format = Format {
@@ -35,7 +35,7 @@ fn command(line: &str) -> Option<impl Iterator<Item = &str>> {
     line.strip_prefix("-- +migrate ").map(str::split_whitespace)
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let Some(stem) = file.name.strip_suffix(".sql") else {
@@ -49,7 +49,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
         let version = Version::parse(digits).filter(|version| version.as_number().is_some());
         let Some(version) = version else {
             return Err(
-                Stop::usage(format!("`{}` must begin with a number", file.name))
+                CliError::usage(format!("`{}` must begin with a number", file.name))
                     .hint(format!("rename it, as to `1-{}`", file.name)),
             );
         };
@@ -62,7 +62,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
     Ok(parsed)
 }
 
-fn divided(file: &File, migration: &mut Migration) -> Result<(), Stop> {
+fn divided(file: &File, migration: &mut Migration) -> Result<(), CliError> {
     let text = &migration.up;
     let Some((first, _)) = lines(text).find(|(_, line)| direction(line).is_some()) else {
         return Err(at_line(file, text, 0, "there is no `-- +migrate Up`")
@@ -88,10 +88,10 @@ fn divided(file: &File, migration: &mut Migration) -> Result<(), Stop> {
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::Settings;
-    use crate::stop::Stop;
 
-    fn parse(name: &str, text: &str) -> Result<Parsed, Stop> {
+    fn parse(name: &str, text: &str) -> Result<Parsed, CliError> {
         super::parse(&files_of(&[(name, text)]), &Settings::default())
     }
 

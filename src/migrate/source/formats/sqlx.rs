@@ -1,8 +1,8 @@
 //! sqlx 0.9: `<i64>_<description>.sql`, or `.up.sql` and `.down.sql` (`sqlx-core` `migrate/source.rs`).
 
 use super::{Claim, Depth, Down, Format, Parsed};
+use crate::cli_error::CliError;
 use crate::migrate::source::{File, Migration, Settings, Version, checksum_ignoring, is_sql};
-use crate::stop::Stop;
 
 /// The row of sqlx.
 pub const FORMAT: Format = Format {
@@ -42,7 +42,7 @@ fn claim(files: &[File]) -> Option<Claim> {
     })
 }
 
-fn parse(files: &[File], settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     let mut downs = Vec::new();
     for file in files {
@@ -60,7 +60,7 @@ fn parse(files: &[File], settings: &Settings) -> Result<Parsed, Stop> {
             continue;
         };
         let version: i64 = number.parse().map_err(|_| {
-            Stop::usage(format!(
+            CliError::usage(format!(
                 "`{}` must begin with an integer version, not `{number}`",
                 file.name
             ))
@@ -85,7 +85,7 @@ fn migration(
     version: Version,
     rest: &str,
     settings: &Settings,
-) -> Result<Migration, Stop> {
+) -> Result<Migration, CliError> {
     let suffix = if rest.ends_with(".up.sql") {
         ".up.sql"
     } else {
@@ -119,10 +119,10 @@ fn migration(
 #[cfg(test)]
 mod tests {
     use super::super::{Parsed, files_of};
+    use crate::cli_error::CliError;
     use crate::migrate::source::{Settings, checksum};
-    use crate::stop::Stop;
 
-    fn parse(files: &[(&str, &str)]) -> Result<Parsed, Stop> {
+    fn parse(files: &[(&str, &str)]) -> Result<Parsed, CliError> {
         let files = files_of(files);
         super::parse(&files, &Settings::default())
     }

@@ -1,9 +1,9 @@
 //! tern 2: `001_create_chat.sql`, in which one line parts what makes from what undoes (its `migrate/migrate.go`).
 
 use super::{Claim, Depth, Format, Parsed, claim_by_line};
+use crate::cli_error::CliError;
 use crate::migrate::source::directions::{Direction, divide};
 use crate::migrate::source::{File, Migration, Settings, Unsupported, Version};
-use crate::stop::Stop;
 
 /// The row of tern.
 pub const FORMAT: Format = Format {
@@ -24,7 +24,7 @@ fn claim(files: &[File]) -> Option<Claim> {
     claim_by_line(files, BELOW, |line| line.contains(BELOW))
 }
 
-fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, Stop> {
+fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let stem = file.name.strip_suffix(".sql");

@@ -1,4 +1,4 @@
-//! The kinds of "could not", with a hint, attached to an `anyhow` error.
+//! The error of a command: its kind decides the exit code, and its hint names the next step.
 
 use crate::outcome::Outcome;
 use std::fmt;
@@ -19,7 +19,7 @@ pub enum Kind {
 /// An error with its kind and the next step. Its text is a lower-case fragment
 /// with operands in backticks; the hint is something that can be done or pasted.
 #[derive(Debug)]
-pub struct Stop {
+pub struct CliError {
     /// Decides the exit code.
     pub kind: Kind,
     /// What went wrong.
@@ -30,7 +30,7 @@ pub struct Stop {
     pub passing: bool,
 }
 
-impl Stop {
+impl CliError {
     /// The user's input is wrong (exit code 2).
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
@@ -75,26 +75,29 @@ impl Stop {
     }
 }
 
-impl fmt::Display for Stop {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Stop {}
+impl std::error::Error for CliError {}
 
 /// Whether an error may be over a little later.
 pub fn is_passing(error: &anyhow::Error) -> bool {
     let mut stops = error
         .chain()
-        .filter_map(|cause| cause.downcast_ref::<Stop>());
+        .filter_map(|cause| cause.downcast_ref::<CliError>());
     stops.any(|stop| stop.passing)
 }
 
-/// The outcome and the hint of any error: one without a [`Stop`] in its chain
+/// The outcome and the hint of any error: one without a [`CliError`] in its chain
 /// means that something could not be looked at.
 pub fn classify(error: &anyhow::Error) -> (Outcome, Option<&str>) {
-    let Some(stop) = error.chain().find_map(|cause| cause.downcast_ref::<Stop>()) else {
+    let Some(stop) = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<CliError>())
+    else {
         return (Outcome::Undecided, None);
     };
     let outcome = match stop.kind {
