@@ -51,7 +51,7 @@ pub struct Scratch {
     /// Whether that user can come in.
     pub lets_in: bool,
     /// The database next to it that holds what the tables held before; of MySQL, for a rehearsal.
-    pub aside: Option<String>,
+    pub images: Option<String>,
     /// The tables that this user may reach; none when that is everything.
     pub granted: Option<BTreeSet<String>>,
     /// Whether its statements read files of the server.
@@ -96,7 +96,7 @@ impl Scratch {
             target,
             confined: None,
             lets_in: false,
-            aside: None,
+            images: None,
             granted: None,
             reads_files: false,
             quiet: false,

@@ -7,7 +7,7 @@ use super::options::Options;
 use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::db::{Missing, Scratch, Session, Target, Waits};
-use crate::migrate::apply::{Guard, Orders, Outcome, Together};
+use crate::migrate::apply::{ApplyOptions, Guard, Outcome, Together};
 use crate::migrate::backup::{Backup, When};
 use crate::migrate::drift::SchemaDifference;
 use crate::migrate::plan::{Newer, OutOfOrder, Policy};
@@ -171,7 +171,7 @@ fn apply_to(
     let aside = temporary::Folder::new()?;
     apply::up(
         session,
-        &Orders {
+        &ApplyOptions {
             target,
             folder,
             policy: Policy {

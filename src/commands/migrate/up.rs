@@ -11,7 +11,7 @@ use crate::config::From;
 use crate::db::{Missing, Session, Waits};
 use crate::migrate;
 use crate::migrate::apply::{
-    Culprit, End, Evidence, Failure, Guard, Orders, Outcome, Ran, Together,
+    ApplyOptions, Culprit, End, Evidence, Failure, Guard, Outcome, Ran, Together,
 };
 use crate::migrate::backup::{Backup, When};
 use crate::migrate::plan::Newer;
@@ -97,7 +97,7 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
     let mut session = job.open(&target, Missing::Create, waits)?;
     let mut outcome = apply::up(
         session.as_mut(),
-        &Orders {
+        &ApplyOptions {
             target: &target,
             folder: &folder,
             policy,

@@ -74,7 +74,7 @@ pub enum Isolation {
 pub type Interrupter = Box<dyn Fn() + Send + Sync>;
 
 /// A connection of its own that may change the schema. Dropping it rolls back what was not
-/// committed, and gives back its place in the row of replicas.
+/// committed, and releases the migration lock.
 pub trait Session: Send {
     /// Runs chatctl's own statement.
     fn command(&mut self, sql: &str) -> Result<(), Failed>;
@@ -92,11 +92,11 @@ pub trait Session: Send {
     fn quote(&self, name: &str) -> String;
 
     /// Tries to be the one replica that migrates this database; false while another one is.
-    fn take_turn(&mut self) -> anyhow::Result<bool>;
+    fn lock_migrations(&mut self) -> anyhow::Result<bool>;
 
-    /// Lets other migrators look, but no other chatctl migrate, until the turn is taken again: who
+    /// Lets other migrators look, but no other chatctl migrate, until the lock is taken again: who
     /// waits for it in the database would be waited for by a statement that waits for everybody.
-    fn lend_turn(&mut self) -> anyhow::Result<()>;
+    fn yield_migration_lock(&mut self) -> anyhow::Result<()>;
 
     /// Begins a transaction; where only one connection writes, from here on it is this one.
     fn begin(&mut self) -> Result<(), Failed>;
@@ -129,7 +129,7 @@ pub trait Session: Send {
     fn schema(&mut self) -> anyhow::Result<Vec<String>>;
 
     /// Takes back what the statements of a file set for the session: it is not the next file's.
-    fn tidy(&mut self) -> Result<(), Failed>;
+    fn reset(&mut self) -> Result<(), Failed>;
 
     /// How names are told apart.
     fn names(&self) -> Names;
@@ -163,7 +163,11 @@ pub trait Session: Send {
 
     /// Compares a table with another one that should hold its rows, both as they are now; none where
     /// that can't be.
-    fn beside(&mut self, _shape: &Shape, _other: &Successor) -> anyhow::Result<Option<Compared>> {
+    fn compare_with(
+        &mut self,
+        _shape: &Shape,
+        _other: &Successor,
+    ) -> anyhow::Result<Option<Compared>> {
         Ok(None)
     }
 
@@ -172,7 +176,7 @@ pub trait Session: Send {
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed>;
 
     /// Lets happen now what the engine would do at COMMIT only: a deferred trigger may delete too.
-    fn settle(&mut self) -> Result<(), Failed>;
+    fn fire_deferred(&mut self) -> Result<(), Failed>;
 
     /// The tables of the beginning of [`Session::watch`] whose rows or values may be other ones or
     /// gone by what this connection did since, by the engine's own evidence.
@@ -191,7 +195,7 @@ pub trait Session: Send {
     fn accept(&mut self) -> anyhow::Result<()>;
 
     /// Whether more statements of the run follow: they may change what it made until then.
-    fn goes_on(&mut self, _goes_on: bool) {}
+    fn more_follows(&mut self, _more_follows: bool) {}
 
     /// The rows and values that the run made so far, for a later run; none when they are too many,
     /// or when the engine's session does not know them.
@@ -221,7 +225,7 @@ pub struct Copied<'a> {
     /// The copy, for the user who made it.
     pub keeper: &'a Target,
     /// The database with what the tables held before.
-    pub aside: &'a str,
+    pub images: &'a str,
     /// Whether nothing that is written there goes through the binary log.
     pub quiet: bool,
 }
@@ -297,10 +301,10 @@ pub(super) fn by_counts(
 }
 
 /// How the names of copies begin that were saved.
-const ASIDE: &str = "chatctl_before_";
+const IMAGES: &str = "chatctl_before_";
 
-pub(super) fn aside(number: usize) -> String {
-    format!("{ASIDE}{number}")
+pub(super) fn image_name(number: usize) -> String {
+    format!("{IMAGES}{number}")
 }
 
 /// The numbers of a row of counts.

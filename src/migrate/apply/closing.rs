@@ -1,7 +1,7 @@
 //! What is looked at before a COMMIT besides the rows: references, and what would run after
 //! everything was compared.
 
-use super::{End, Failure, Orders};
+use super::{ApplyOptions, End, Failure};
 use crate::cli_error::CliError;
 use crate::db::{HISTORY_TABLE, OWN_TABLES, Object, Session};
 use crate::migrate::intent::Intent;
@@ -187,8 +187,11 @@ impl Own {
 pub(super) struct Pending(BTreeSet<Version>);
 
 impl Pending {
-    pub(super) fn look(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Self> {
-        let pending = super::pending(session, orders)?;
+    pub(super) fn look(
+        session: &mut dyn Session,
+        options: &ApplyOptions<'_>,
+    ) -> anyhow::Result<Self> {
+        let pending = super::pending(session, options)?;
         Ok(Self(
             pending.iter().map(|file| file.version.clone()).collect(),
         ))
@@ -206,10 +209,10 @@ impl Pending {
     pub(super) fn check(
         &self,
         session: &mut dyn Session,
-        orders: &Orders<'_>,
+        options: &ApplyOptions<'_>,
         intent: &Intent<'_>,
     ) -> anyhow::Result<Option<End>> {
-        let now = match Self::look(session, orders) {
+        let now = match Self::look(session, options) {
             Ok(now) => Some(now.0),
             Err(error) if error.is::<CliError>() => None,
             Err(error) => return Err(error),

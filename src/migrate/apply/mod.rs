@@ -4,7 +4,7 @@
 
 mod closing;
 mod evidence;
-mod orders;
+mod options;
 mod origin;
 mod prove;
 mod reach;
@@ -24,8 +24,8 @@ use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Session};
 use crate::sql::Dialect;
-use orders::TRY;
-use prove::Goes;
+use options::TRY;
+use prove::Remaining;
 use rehearse::{Rehearsed, Rest};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ use std::time::Duration;
 use unfinished::Unfinished;
 
 pub use evidence::Evidence;
-pub use orders::{Guard, Orders, Together};
+pub use options::{ApplyOptions, Guard, Together};
 
 /// How a run ended.
 #[derive(Debug, Default)]
@@ -117,8 +117,8 @@ pub struct Failure {
 }
 
 /// Applies what is pending, or changes nothing.
-pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome> {
-    all(session, orders).map_err(|error| {
+pub fn up(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<Outcome> {
+    all(session, options).map_err(|error| {
         let is_lost = |failed: &Failed| failed.lost;
         if !error.downcast_ref::<Failed>().is_some_and(is_lost) {
             return error;
@@ -129,10 +129,10 @@ pub fn up(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outc
     })
 }
 
-fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome> {
+fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     // Most starts have nothing to do; they take no lock and write nothing.
-    match pending(session, orders) {
+    match pending(session, options) {
         Ok(files) if files.is_empty() => return Ok(outcome),
         // Another replica may hold a lock of its file, and the journal with it: its turn is waited for.
         Err(error) if !error.downcast_ref::<Failed>().is_some_and(|it| it.busy) => {
@@ -140,29 +140,29 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
         }
         Ok(_) | Err(_) => {}
     }
-    take_turn(session, orders)?;
-    let files = pending(session, orders)?;
+    lock_migrations(session, options)?;
+    let files = pending(session, options)?;
     let mut intents: Vec<_> = files
         .iter()
-        .map(|file| Intent::of(file, orders.dialect))
+        .map(|file| Intent::of(file, options.dialect))
         .collect::<Result<_, _>>()?;
-    orders.backup.allowed(&intents)?;
-    match orders.dialect {
+    options.backup.allowed(&intents)?;
+    match options.dialect {
         Dialect::Mysql => intents.iter().try_for_each(stepwise::keeps_together)?,
         Dialect::Postgres | Dialect::Sqlite => intents
             .iter()
             .filter(|intent| intent.stepwise())
             .try_for_each(stepwise::allowed)?,
     }
-    let mut journal = Journal::new(orders.dialect);
+    let mut journal = Journal::new(options.dialect);
     outcome.run.clone_from(&journal.run);
     let mut rehearsed: BTreeMap<Version, Rehearsed> = BTreeMap::new();
-    if orders.dialect == Dialect::Mysql {
+    if options.dialect == Dialect::Mysql {
         let mut rests = Vec::new();
         let (now, names) = (session.catalog()?, session.names());
         let earlier = Unfinished::parse(&journal::made(session)?.unwrap_or_default());
         for intent in &mut intents {
-            let (first, began) = match stepwise::rest(session, orders, (intent, &mut journal))? {
+            let (first, began) = match stepwise::rest(session, options, (intent, &mut journal))? {
                 Ok(rest) => rest,
                 Err(end) => {
                     outcome.end = Some(end);
@@ -193,8 +193,8 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
                 left: left.as_deref(),
             })
             .collect();
-        (orders.tell)("rehearsing on a copy");
-        match rehearse::run(orders, &files)? {
+        (options.tell)("rehearsing on a copy");
+        match rehearse::run(options, &files)? {
             Ok(evidence) => {
                 let versions = files
                     .iter()
@@ -209,7 +209,7 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
                 return Ok(outcome);
             }
         }
-        outcome.backup = orders.back_up(&intents, &journal.run)?;
+        outcome.backup = options.back_up(&intents, &journal.run)?;
         if let Some(path) = &outcome.backup {
             journal.create(session)?;
             let path = path.display().to_string();
@@ -224,21 +224,26 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
     while let Some(first) = rest.first() {
         let shares = |intent: &&Intent<'_>| !intent.stepwise() && intent.isolation.is_none();
         let mut together = rest.iter().take_while(shares).count();
-        if orders.dialect == Dialect::Postgres && orders.together == Together::EachFile {
+        if options.dialect == Dialect::Postgres && options.together == Together::EachFile {
             together = 1;
         }
         let (part, others) = rest.split_at(together.max(1));
-        let goes = if others.is_empty() {
-            Goes::Ends
+        let remaining = if others.is_empty() {
+            Remaining::Nothing
         } else {
-            Goes::On
+            Remaining::More
         };
         outcome.end = if first.stepwise() {
             let rehearsed = rehearsed.get(&first.migration.version);
-            let part = (first, &mut journal, goes);
-            stepwise::run(session, orders, part, rehearsed, &mut outcome)?
+            let part = (first, &mut journal, remaining);
+            stepwise::run(session, options, part, rehearsed, &mut outcome)?
         } else {
-            transact::run(session, orders, (part, &mut journal, goes), &mut outcome)?
+            transact::run(
+                session,
+                options,
+                (part, &mut journal, remaining),
+                &mut outcome,
+            )?
         };
         if outcome.end.is_some() {
             break;
@@ -256,19 +261,19 @@ fn all(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<Outcome
 /// What is not applied, of the folder's migrations.
 fn pending<'a>(
     session: &mut dyn Session,
-    orders: &Orders<'a>,
+    options: &ApplyOptions<'a>,
 ) -> anyhow::Result<Vec<&'a Migration>> {
-    let applied = ledger::to_go_on(session, orders.dialect, &orders.folder.migrations)?;
-    let plan = plan::plan(&orders.folder.migrations, &applied, &orders.policy);
+    let applied = ledger::to_go_on(session, options.dialect, &options.folder.migrations)?;
+    let plan = plan::plan(&options.folder.migrations, &applied, &options.policy);
     let Plan { pending, .. } = plan.map_err(CliError::from)?;
     Ok(pending)
 }
 
 /// Waits until no other replica migrates this database.
-fn take_turn(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<()> {
-    let deadline = clock::now() + orders.lock_wait;
+fn lock_migrations(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<()> {
+    let deadline = clock::now() + options.lock_wait;
     let mut tried = 0;
-    while !session.take_turn()? {
+    while !session.lock_migrations()? {
         if clock::now() >= deadline {
             return Err(
                 CliError::unreachable("another process migrates this database")
@@ -276,7 +281,7 @@ fn take_turn(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<(
                     .into(),
             );
         }
-        orders.pause(tried.min(3))?;
+        options.pause(tried.min(3))?;
         tried += 1;
     }
     Ok(())
@@ -285,15 +290,15 @@ fn take_turn(session: &mut dyn Session, orders: &Orders<'_>) -> anyhow::Result<(
 /// A command that may find the database locked, until it is done or the time is over.
 fn patiently(
     session: &mut dyn Session,
-    orders: &Orders<'_>,
+    options: &ApplyOptions<'_>,
     mut work: impl FnMut(&mut dyn Session) -> Result<(), Failed>,
 ) -> anyhow::Result<()> {
-    let deadline = clock::now() + orders.lock_wait;
+    let deadline = clock::now() + options.lock_wait;
     loop {
         match work(session) {
             Ok(()) => return Ok(()),
             Err(failed) if failed.busy && clock::now() < deadline => {
-                orders.check()?;
+                options.check()?;
                 std::thread::sleep(TRY);
             }
             Err(failed) if failed.busy => {
@@ -305,7 +310,7 @@ fn patiently(
             }
             Err(failed) if failed.lost => return Err(failed.into()),
             Err(failed) => {
-                orders.check()?;
+                options.check()?;
                 return Err(CliError::unreachable(format!(
                     "the database can't be written: {}",
                     failed.message

@@ -4,7 +4,7 @@
 //! were. What the text seems to write is read at once; when the evidence names other tables too, the
 //! file is taken back and run once more with these read before.
 
-use super::{Culprit, End, Evidence, Failure, Guard, Orders};
+use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Measure, OWN_TABLES, Session};
@@ -50,11 +50,11 @@ struct Watched<'a> {
 
 /// Whether more of the run follows that may change what it made until then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goes {
+pub(super) enum Remaining {
     /// More files or statements follow.
-    On,
+    More,
     /// It is the last.
-    Ends,
+    Nothing,
 }
 
 /// A way back to where the file began.
@@ -64,31 +64,31 @@ pub(super) type Again<'a> = &'a mut dyn FnMut(&mut dyn Session) -> Result<(), Fa
 /// error; the caller takes it back.
 pub(super) fn attempt(
     session: &mut dyn Session,
-    orders: &Orders<'_>,
+    options: &ApplyOptions<'_>,
     (intent, pieces): (&Intent<'_>, Range<usize>),
-    goes: Goes,
+    remaining: Remaining,
     again: Again<'_>,
 ) -> anyhow::Result<Result<Proven, End>> {
-    session.goes_on(goes == Goes::On && orders.guard != Guard::Counts);
+    session.more_follows(remaining == Remaining::More && options.guard != Guard::Counts);
     let watched = Watched {
         intent,
         before: session.before()?,
-        measure: match orders.guard {
+        measure: match options.guard {
             Guard::Exact | Guard::Auto => Measure::Values,
             Guard::Counts => Measure::Counts,
         },
-        evident: orders.dialect != Dialect::Mysql,
+        evident: options.dialect != Dialect::Mysql,
     };
     if let Some(failure) = watched.ambiguous(session.names()) {
         return Ok(Err(End::Failed(failure)));
     }
     // PostgreSQL's evidence does not tell an INSERT from an UPDATE.
-    let added = goes == Goes::On || orders.dialect == Dialect::Postgres;
+    let added = remaining == Remaining::More || options.dialect == Dialect::Postgres;
     let mut names = intent.hinted(&watched.before, added);
     for _ in 0..ATTEMPTS {
-        watched.announce(session, orders, &names)?;
+        watched.announce(session, options, &names)?;
         if let Err(failed) = watched.watch(session, &names) {
-            orders.check()?;
+            options.check()?;
             // It is chatctl's own reading that failed, before any statement ran.
             let failure = failure(intent, pieces.start, failed)?;
             return Ok(Err(End::Failed(Failure {
@@ -99,17 +99,17 @@ pub(super) fn attempt(
         let began = clock::now();
         for number in pieces.clone() {
             // A statement that a signal ended early need not have failed.
-            orders.check()?;
+            options.check()?;
             if let Err(failed) = try_out(session, intent, number) {
-                orders.check()?;
+                options.check()?;
                 return Ok(Err(End::Failed(failure(intent, number, failed)?)));
             }
         }
-        if let Err(failed) = session.settle() {
+        if let Err(failed) = session.fire_deferred() {
             let last = pieces.end.saturating_sub(1);
             return Ok(Err(End::Failed(failure(intent, last, failed)?)));
         }
-        orders.check()?;
+        options.check()?;
         let took = clock::now() - began;
         let touched = session.touched()?;
         let evidence = match watched.compare(session, &touched)? {
@@ -144,7 +144,7 @@ pub(super) fn attempt(
             return Ok(Ok(Proven { evidence, took }));
         }
         again(session)?;
-        let culprits = culprits(session, orders, (&watched, pieces), refused)?;
+        let culprits = culprits(session, options, (&watched, pieces), refused)?;
         return Ok(Err(End::Lost(culprits)));
     }
     Ok(Err(End::Failed(Failure {
@@ -256,7 +256,7 @@ impl Watched<'_> {
     fn announce(
         &self,
         session: &mut dyn Session,
-        orders: &Orders<'_>,
+        options: &ApplyOptions<'_>,
         names: &BTreeSet<String>,
     ) -> anyhow::Result<()> {
         if self.measure == Measure::Counts || !self.evident {
@@ -265,7 +265,7 @@ impl Watched<'_> {
         for shape in self.before.iter().filter(|it| names.contains(&it.name)) {
             let size = session.size(&shape.name)?;
             if size > LARGE {
-                (orders.tell)(&format!(
+                (options.tell)(&format!(
                     "reading `{}`, at most {} MiB: about {} s now, and as long afterwards",
                     shape.name,
                     size >> 20,
@@ -356,7 +356,7 @@ impl Watched<'_> {
 /// away and gives back is not a loss: the statement counts after which it was never whole again.
 fn culprits(
     session: &mut dyn Session,
-    orders: &Orders<'_>,
+    options: &ApplyOptions<'_>,
     (watched, pieces): (&Watched<'_>, Range<usize>),
     lost: Vec<Lost>,
 ) -> anyhow::Result<Vec<Culprit>> {
@@ -377,7 +377,7 @@ fn culprits(
             .collect();
         watched.watch(session, &names)?;
         for number in pieces.clone() {
-            orders.check()?;
+            options.check()?;
             try_out(session, intent, number)
                 .map_err(|failed| CliError::unreachable(failed.message))?;
             let Found::All(Evidence { lost: now, .. }) = watched.compare(session, &names)? else {

@@ -3,12 +3,12 @@
 //! they run on the database itself.
 
 use super::closing::Own;
-use super::orders::{BUDGET, SAMPLE};
-use super::prove::Goes;
+use super::options::{BUDGET, SAMPLE};
+use super::prove::Remaining;
 use super::reach::{Known, Reach};
 use super::unfinished::{Made, Unfinished};
 use super::unseen::{Unseen, first_word};
-use super::{End, Evidence, Guard, Orders, prove, reach};
+use super::{ApplyOptions, End, Evidence, Guard, prove, reach};
 use crate::cli_error::CliError;
 use crate::db::{CONFINE, Copied, Door, Extent, Failed, Scratch, Session};
 use crate::migrate::intent::{Intent, Piece};
@@ -51,27 +51,27 @@ pub(super) struct Rehearsed {
 
 /// Runs the files on a copy and says of each what is known after it, or what would be lost, or fail.
 pub(super) fn run(
-    orders: &Orders<'_>,
+    options: &ApplyOptions<'_>,
     files: &[Rest<'_>],
 ) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
     // What it sets for copying reaches no other statement.
-    let mut maker = (orders.open)(Door::Database(orders.target))?;
-    let mut scratch = Scratch::rehearsal(maker.as_mut(), orders.target)?;
-    let ended = on_copy(maker.as_mut(), orders, (&mut scratch, files));
+    let mut maker = (options.open)(Door::Database(options.target))?;
+    let mut scratch = Scratch::rehearsal(maker.as_mut(), options.target)?;
+    let ended = on_copy(maker.as_mut(), options, (&mut scratch, files));
     scratch.remove(maker.as_mut())?;
     ended
 }
 
 fn on_copy(
     maker: &mut dyn Session,
-    orders: &Orders<'_>,
+    options: &ApplyOptions<'_>,
     (scratch, files): (&mut Scratch, &[Rest<'_>]),
 ) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
     let enter = |confined| {
-        (orders.open)(Door::Copy(Copied {
+        (options.open)(Door::Copy(Copied {
             confined,
             keeper: &scratch.target,
-            aside: scratch.aside.as_deref().unwrap_or_default(),
+            images: scratch.images.as_deref().unwrap_or_default(),
             quiet: scratch.quiet,
         }))
     };
@@ -103,7 +103,7 @@ fn on_copy(
     scratch.reads_files = files.iter().any(loads);
     scratch.revoke(maker)?;
     let mut stage = Stage {
-        orders,
+        options,
         scratch,
         files,
         reaches,
@@ -118,7 +118,7 @@ fn on_copy(
         Err(End::Failed(_)) if stage.reaches.iter().any(is_narrow) => {
             stage.reaches = files.iter().map(|_| Reach::Everything).collect();
             // A statement that failed may have left locks.
-            copy.tidy()?;
+            copy.reset()?;
             stage.scratch.clear(maker)?;
             stage.play(maker, copy.as_mut())
         }
@@ -149,7 +149,7 @@ fn known(session: &mut dyn Session) -> anyhow::Result<Known> {
 
 /// The files on one copy.
 struct Stage<'a> {
-    orders: &'a Orders<'a>,
+    options: &'a ApplyOptions<'a>,
     scratch: &'a mut Scratch,
     files: &'a [Rest<'a>],
     /// What each of the files may reach.
@@ -172,30 +172,30 @@ impl Stage<'_> {
         let sampled = self.fill(maker, copy)?;
         let mut all = Vec::new();
         for index in 0..self.files.len() {
-            self.orders.check()?;
+            self.options.check()?;
             self.enter(maker, copy, index)?;
-            let (orders, rest) = (self.orders, self.files[index]);
+            let (options, rest) = (self.options, self.files[index]);
             let before = copy.older().into_iter().map(|shape| {
                 let mut left = rest.left.into_iter().flatten();
                 let home = left.find(|(left, _)| left.name == shape.name);
                 let home = home.map_or(shape.name.clone(), |(_, name)| name.clone());
                 // It is looked for in the database itself.
                 let shape = Shape {
-                    schema: orders.target.database(),
+                    schema: options.target.database(),
                     ..shape
                 };
                 (shape, home)
             });
             let before = before.collect();
-            let goes = if index + 1 == self.files.len() {
-                Goes::Ends
+            let remaining = if index + 1 == self.files.len() {
+                Remaining::Nothing
             } else {
-                Goes::On
+                Remaining::More
             };
             let mut again = |copy: &mut dyn Session| -> Result<(), Failed> {
                 self.refill(maker, copy, index).map_err(failed)
             };
-            match attempt(copy, (orders, rest, goes), &mut again)? {
+            match attempt(copy, (options, rest, remaining), &mut again)? {
                 Ok(evidence) => all.push(Rehearsed {
                     evidence: Evidence {
                         sampled: sampled.clone(),
@@ -258,7 +258,7 @@ impl Stage<'_> {
                 copy.reaches(there);
             }
         }
-        Ok(copy.tidy()?)
+        Ok(copy.reset()?)
     }
 
     /// Fills the copy with what the files may reach. Gives the tables of which it has a sample only.
@@ -267,7 +267,7 @@ impl Stage<'_> {
         maker: &mut dyn Session,
         copy: &mut dyn Session,
     ) -> anyhow::Result<BTreeSet<String>> {
-        let rows = |size: u64| match self.orders.guard {
+        let rows = |size: u64| match self.options.guard {
             Guard::Exact => None,
             Guard::Auto => (size > BUDGET).then_some(SAMPLE),
             Guard::Counts => Some(SAMPLE),
@@ -275,7 +275,7 @@ impl Stage<'_> {
         let reached = self.reached();
         if reached.is_none() {
             self.scratch.grant_all(maker)?;
-            copy.tidy()?;
+            copy.reset()?;
         }
         let extent = Extent {
             tables: reached.as_ref(),
@@ -293,8 +293,8 @@ impl Stage<'_> {
         copy.begins(self.before(there));
         if reached.is_none() {
             // What the run itself will have made is there for the statements to see.
-            ledger::create(copy, self.orders.dialect)?;
-            Journal::new(self.orders.dialect).create(copy)?;
+            ledger::create(copy, self.options.dialect)?;
+            Journal::new(self.options.dialect).create(copy)?;
         }
         Ok(sampled)
     }
@@ -342,7 +342,7 @@ impl Stage<'_> {
         copy: &mut dyn Session,
         index: usize,
     ) -> anyhow::Result<()> {
-        copy.tidy()?;
+        copy.reset()?;
         self.scratch.clear(maker)?;
         self.fill(maker, copy)?;
         for before in 0..index {
@@ -352,7 +352,7 @@ impl Stage<'_> {
                     "the database changed while the migrations were rehearsed",
                 ))
             };
-            let earlier = (self.orders, self.files[before], Goes::On);
+            let earlier = (self.options, self.files[before], Remaining::More);
             if attempt(copy, earlier, &mut never)?.is_err() {
                 return Err(Failed::because(
                     "the database changed while the migrations were rehearsed",
@@ -369,14 +369,14 @@ impl Stage<'_> {
 /// Runs what is to be run of a file, and compares.
 fn attempt(
     copy: &mut dyn Session,
-    (orders, rest, goes): (&Orders<'_>, Rest<'_>, Goes),
+    (options, rest, remaining): (&ApplyOptions<'_>, Rest<'_>, Remaining),
     again: prove::Again<'_>,
 ) -> anyhow::Result<Result<Evidence, End>> {
     let Rest { intent, first, .. } = rest;
     run_set(copy, intent, first)?;
     let pieces = first..intent.pieces.len();
     let own = Own::look(copy)?;
-    let ended = prove::attempt(copy, orders, (intent, pieces), goes, again)?;
+    let ended = prove::attempt(copy, options, (intent, pieces), remaining, again)?;
     if let (Ok(_), Some(end)) = (&ended, own.check(copy, intent)?) {
         return Ok(Err(end));
     }

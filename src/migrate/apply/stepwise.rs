@@ -6,9 +6,9 @@ mod frame;
 mod late;
 
 use super::closing::{Opening, Own, Pending, Refused};
-use super::prove::Goes;
+use super::prove::Remaining;
 use super::rehearse::Rehearsed;
-use super::{End, Evidence, Failure, Orders, Outcome, Ran, origin, patiently, prove};
+use super::{ApplyOptions, End, Evidence, Failure, Outcome, Ran, origin, patiently, prove};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Session};
@@ -21,13 +21,13 @@ use std::ops::Range;
 pub(super) use frame::allowed as keeps_together;
 
 struct Steps<'a> {
-    orders: &'a Orders<'a>,
+    options: &'a ApplyOptions<'a>,
     intent: &'a Intent<'a>,
     journal: &'a mut Journal,
     /// Whether the history says that the file was begun: not before something of it is committed.
     begun: bool,
     /// Whether more files follow.
-    goes: Goes,
+    remaining: Remaining,
     /// What the file began with, for the journal; noted on MySQL only.
     origin: String,
 }
@@ -35,26 +35,26 @@ struct Steps<'a> {
 /// Runs one file, from the statement on that it came to before.
 pub(super) fn run(
     session: &mut dyn Session,
-    orders: &Orders<'_>,
-    (intent, journal, goes): (&Intent<'_>, &mut Journal, Goes),
+    options: &ApplyOptions<'_>,
+    (intent, journal, remaining): (&Intent<'_>, &mut Journal, Remaining),
     rehearsed: Option<&Rehearsed>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<End>> {
     journal.create(session)?;
-    ledger::create(session, orders.dialect)?;
-    session.tidy()?;
+    ledger::create(session, options.dialect)?;
+    session.reset()?;
     let version = intent.migration.version.text().to_owned();
     let entries = journal::read(session)?;
     let standing = journal::standing(&entries, &intent.migration.version);
     let mut steps = Steps {
-        orders,
+        options,
         intent,
         journal,
         begun: standing.is_some(),
-        goes,
+        remaining,
         origin: String::new(),
     };
-    let standing = match (standing, orders.dialect) {
+    let standing = match (standing, options.dialect) {
         (Some(standing), _) => standing,
         (None, Dialect::Mysql) => Standing {
             began: origin::written(&session.catalog()?),
@@ -69,8 +69,8 @@ pub(super) fn run(
     }
     let mut evidence = Evidence::default();
     let began = clock::now();
-    let first = steps.settle(session, &standing)?;
-    let ended = match orders.dialect {
+    let first = steps.resolve_in_flight(session, &standing)?;
+    let ended = match options.dialect {
         Dialect::Mysql => frame::walk(&mut steps, session, first, rehearsed)?,
         Dialect::Postgres | Dialect::Sqlite => steps.walk(session, first, &mut evidence)?,
     };
@@ -79,7 +79,7 @@ pub(super) fn run(
         return Ok(Some(end));
     }
     let took = clock::now() - began;
-    patiently(session, orders, |session| session.begin())?;
+    patiently(session, options, |session| session.begin())?;
     if !steps.begun {
         steps.begin(session)?;
     }
@@ -87,12 +87,14 @@ pub(super) fn run(
     let mark = Mark::of_file(&version, State::Applied, "part by part");
     steps.journal.write(session, &mark)?;
     let made = match rehearsed {
-        Some(rehearsed) if goes == Goes::On => {
+        Some(rehearsed) if remaining == Remaining::More => {
             let earlier = &rehearsed.earlier;
             earlier.look(session, &rehearsed.made)?.text()
         }
         Some(_) => None,
-        None => session.remembered().filter(|_| goes == Goes::On),
+        None => session
+            .remembered()
+            .filter(|_| remaining == Remaining::More),
     };
     steps.journal.write_made(session, made)?;
     session.command("COMMIT")?;
@@ -132,7 +134,7 @@ pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
 /// earlier run did is done.
 pub(super) fn rest(
     session: &mut dyn Session,
-    orders: &Orders<'_>,
+    options: &ApplyOptions<'_>,
     (intent, journal): (&Intent<'_>, &mut Journal),
 ) -> anyhow::Result<Result<(usize, String), End>> {
     let entries = journal::read(session)?;
@@ -140,17 +142,17 @@ pub(super) fn rest(
         return Ok(Ok((0, String::new())));
     };
     let mut steps = Steps {
-        orders,
+        options,
         intent,
         journal,
         begun: true,
-        goes: Goes::On,
+        remaining: Remaining::More,
         origin: String::new(),
     };
     match steps.edited(&standing) {
         Some(end) => Ok(Err(end)),
         None => {
-            let first = steps.settle(session, &standing)?;
+            let first = steps.resolve_in_flight(session, &standing)?;
             Ok(Ok((first, standing.began)))
         }
     }
@@ -171,7 +173,7 @@ impl Steps<'_> {
     /// The same, committed, if it is not written yet.
     fn begin_now(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
         if !self.begun {
-            patiently(session, self.orders, |session| session.begin())?;
+            patiently(session, self.options, |session| session.begin())?;
             self.begin(session)?;
             session.command("COMMIT")?;
             self.begun = true;
@@ -224,7 +226,11 @@ impl Steps<'_> {
 
     /// The first statement that is not done; one that was in flight when the process ended is
     /// looked for in the schema.
-    fn settle(&mut self, session: &mut dyn Session, standing: &Standing) -> anyhow::Result<usize> {
+    fn resolve_in_flight(
+        &mut self,
+        session: &mut dyn Session,
+        standing: &Standing,
+    ) -> anyhow::Result<usize> {
         let first = standing.done.len();
         let Some((number, before)) = &standing.in_flight else {
             return Ok(first);
@@ -269,7 +275,7 @@ impl Steps<'_> {
             let rest = part.start.max(first)..part.end;
             let rest = Some(rest).filter(|rest| !rest.is_empty());
             for part in sets.map(|number| number..number + 1).chain(rest) {
-                self.orders.check()?;
+                self.options.check()?;
                 if let Some(end) = self.step(session, part.clone(), evidence)? {
                     return Ok(Some((part, end)));
                 }
@@ -294,8 +300,8 @@ impl Steps<'_> {
             };
             let Some(end) = ended else { return Ok(None) };
             match end {
-                End::Failed(failure) if failure.busy && tried < self.orders.retries => {
-                    self.orders.pause(tried)?;
+                End::Failed(failure) if failure.busy && tried < self.options.retries => {
+                    self.options.pause(tried)?;
                 }
                 End::Failed(failure) => {
                     let number = self.intent.at_line(&part, failure.line);
@@ -329,20 +335,20 @@ impl Steps<'_> {
         self.begin_now(session)?;
         let schema = journal::hash(&session.schema()?.join("\n"));
         self.mark(session, number, (State::Begun, &schema), piece.text)?;
-        if self.orders.dialect == Dialect::Postgres {
+        if self.options.dialect == Dialect::Postgres {
             // It waits for old transactions without keeping anybody from writing.
             session.command("SET lock_timeout = 0; SET statement_timeout = 0")?;
             // sqlx's migrator waits for its turn with a snapshot, which it would wait for, and
             // neither would end. In between it finds a version that is begun, and stops.
-            session.lend_turn()?;
+            session.yield_migration_lock()?;
         }
         let done = prove::run(session, self.intent, number);
-        if self.orders.dialect == Dialect::Postgres && !done.as_ref().is_err_and(|it| it.lost) {
-            super::take_turn(session, self.orders)?;
+        if self.options.dialect == Dialect::Postgres && !done.as_ref().is_err_and(|it| it.lost) {
+            super::lock_migrations(session, self.options)?;
             session.command("RESET lock_timeout; RESET statement_timeout")?;
         }
         if let Err(failed) = done {
-            self.orders.check()?;
+            self.options.check()?;
             if !failed.lost {
                 self.clean(session, piece)?;
             }
@@ -378,7 +384,7 @@ impl Steps<'_> {
         part: Range<usize>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<Refused>> {
-        patiently(session, self.orders, |session| session.begin())?;
+        patiently(session, self.options, |session| session.begin())?;
         let ended = self.measured(session, part, evidence);
         if !matches!(ended, Ok(None)) {
             // Whatever was not committed goes; a transaction that is over can't be rolled back.
@@ -393,21 +399,26 @@ impl Steps<'_> {
         part: Range<usize>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<Refused>> {
-        let goes = if part.end == self.intent.pieces.len() {
-            self.goes
+        let remaining = if part.end == self.intent.pieces.len() {
+            self.remaining
         } else {
-            Goes::On
+            Remaining::More
         };
         let opening = Opening::look(session)?;
-        let pending = Pending::look(session, self.orders)?;
+        let pending = Pending::look(session, self.options)?;
         let own = Own::look(session)?;
         session.command("SAVEPOINT chatctl_file")?;
         let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
             session.command("ROLLBACK TO chatctl_file")
         };
-        let (orders, pieces) = (self.orders, part.clone());
-        let proven = match prove::attempt(session, orders, (self.intent, pieces), goes, &mut again)?
-        {
+        let (options, pieces) = (self.options, part.clone());
+        let proven = match prove::attempt(
+            session,
+            options,
+            (self.intent, pieces),
+            remaining,
+            &mut again,
+        )? {
             Ok(proven) => proven,
             Err(end) => return Ok(Some(Refused::Other(end))),
         };
@@ -417,12 +428,14 @@ impl Steps<'_> {
         if let Some(end) = own.check(session, self.intent)? {
             return Ok(Some(Refused::Other(end)));
         }
-        if let Some(end) = pending.check(session, orders, self.intent)? {
+        if let Some(end) = pending.check(session, options, self.intent)? {
             return Ok(Some(Refused::Other(end)));
         }
         let mut detail = proven.evidence.words(None);
         evidence.add(proven.evidence);
-        let made = session.remembered().filter(|_| goes == Goes::On);
+        let made = session
+            .remembered()
+            .filter(|_| remaining == Remaining::More);
         self.journal.write_made(session, made)?;
         if !self.begun {
             self.begin(session)?;

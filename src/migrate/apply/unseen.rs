@@ -1,7 +1,7 @@
 //! What a rehearsal can't show: rows of tables of which the copy has a sample only, and former versions
 //! of rows that are numbered by transactions, which no copy has. Pure.
 
-use super::orders::SAMPLE;
+use super::options::SAMPLE;
 use super::reach::Known;
 
 use crate::cli_error::CliError;

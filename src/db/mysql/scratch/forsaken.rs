@@ -1,7 +1,7 @@
 //! Scratch databases of runs that were killed. A lock shows whether the session that made one is
 //! still there: what is in use is never dropped.
 
-use super::{ASIDE, whom};
+use super::{IMAGES, whom};
 use crate::db::Session;
 use crate::db::mysql::catalog::quote;
 use crate::db::scratch::PREFIX;
@@ -20,7 +20,7 @@ pub(super) fn sweep(session: &mut dyn Session) -> anyhow::Result<()> {
     for row in session.rows(&format!("SHOW DATABASES LIKE '{pattern}%'"))? {
         let database = row[0].to_string();
         // One that is named after another has its lock and its user.
-        let name = database.strip_suffix(ASIDE).unwrap_or(&database);
+        let name = database.strip_suffix(IMAGES).unwrap_or(&database);
         let free = session.rows(&format!("SELECT is_free_lock('{name}')"))?;
         if free[0][0].text() != Some("1") {
             continue;

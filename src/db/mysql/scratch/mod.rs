@@ -9,7 +9,7 @@ use crate::db::{Session, Target};
 use std::collections::BTreeSet;
 
 /// How the name of the database ends that holds what the tables held before.
-const ASIDE: &str = "_before";
+const IMAGES: &str = "_before";
 
 pub(super) const PLACE: Place = Place::Server(Server {
     claim: forsaken::claim,
@@ -31,7 +31,7 @@ fn drop(scratch: &Scratch, session: &mut dyn Session) -> anyhow::Result<Vec<Stri
         Some(_) => Some(format!("DROP USER IF EXISTS {}", whom(session, &name)?)),
         None => None,
     };
-    let databases = scratch.aside.iter().chain([&name]);
+    let databases = scratch.images.iter().chain([&name]);
     let databases = databases.map(|name| format!("DROP DATABASE IF EXISTS {name}"));
     let unlock = format!("DO release_lock('{name}')");
     Ok(user.into_iter().chain(databases).chain([unlock]).collect())
@@ -46,9 +46,9 @@ impl Scratch {
         let quiet = logs && session.command("SET SESSION sql_log_bin = 0").is_ok();
         let mut scratch = Self::empty(session, of)?;
         scratch.quiet = quiet;
-        let aside = format!("{}{ASIDE}", scratch.target.database());
-        let made = session.command(&format!("CREATE DATABASE {aside}"));
-        scratch.aside = Some(aside.clone());
+        let images = format!("{}{IMAGES}", scratch.target.database());
+        let made = session.command(&format!("CREATE DATABASE {images}"));
+        scratch.images = Some(images.clone());
         if let Err(failed) = made {
             scratch.remove(session)?;
             return Err(failed.into());
@@ -56,7 +56,7 @@ impl Scratch {
         if quiet {
             // Only its definer may turn the log off.
             session.command(&format!(
-                "CREATE PROCEDURE {aside}.quiet() SQL SECURITY DEFINER SET SESSION sql_log_bin = 0"
+                "CREATE PROCEDURE {images}.quiet() SQL SECURITY DEFINER SET SESSION sql_log_bin = 0"
             ))?;
         }
         scratch.confined = confine(session, &scratch.target);
@@ -111,9 +111,9 @@ impl Scratch {
         session.command(&format!(
             "GRANT CREATE TEMPORARY TABLES, LOCK TABLES ON {name}.* TO {whom}"
         ))?;
-        if let (true, Some(aside)) = (self.quiet, &self.aside) {
+        if let (true, Some(images)) = (self.quiet, &self.images) {
             session.command(&format!(
-                "GRANT EXECUTE ON PROCEDURE {aside}.quiet TO {whom}"
+                "GRANT EXECUTE ON PROCEDURE {images}.quiet TO {whom}"
             ))?;
         }
         if self.reads_files {
@@ -137,10 +137,10 @@ impl Scratch {
     pub fn clear(&self, session: &mut dyn Session) -> anyhow::Result<()> {
         let name = self.target.database();
         session.command(&format!("DROP DATABASE {name}; CREATE DATABASE {name}"))?;
-        let aside = self.aside.as_deref().unwrap_or_default();
-        for row in session.rows(&format!("SHOW TABLES FROM {aside}"))? {
+        let images = self.images.as_deref().unwrap_or_default();
+        for row in session.rows(&format!("SHOW TABLES FROM {images}"))? {
             session.command(&format!(
-                "DROP TABLE {aside}.{}",
+                "DROP TABLE {images}.{}",
                 quote(&row[0].to_string())
             ))?;
         }

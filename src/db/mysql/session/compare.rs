@@ -5,8 +5,8 @@ use super::{MySql, quoted, sameness};
 use crate::db::session::{Failed, Session as _, compared, numbers};
 use crate::model::{Compared, Shape, ShapeColumn, Successor};
 
-/// Puts a copy of a table aside.
-pub(super) fn put_aside(session: &mut MySql, copy: &str, shape: &Shape) -> Result<(), Failed> {
+/// Saves a copy of a table.
+pub(super) fn save_image(session: &mut MySql, copy: &str, shape: &Shape) -> Result<(), Failed> {
     let list: Vec<_> = shape
         .columns
         .iter()
@@ -20,8 +20,8 @@ pub(super) fn put_aside(session: &mut MySql, copy: &str, shape: &Shape) -> Resul
     Ok(())
 }
 
-/// Puts the former versions of a table's rows aside, with the times from when to when they were.
-pub(super) fn put_history_aside(
+/// Saves the former versions of a table's rows, with the times from when to when they were.
+pub(super) fn save_history_image(
     session: &mut MySql,
     copy: &str,
     shape: &Shape,
@@ -94,7 +94,7 @@ pub(super) fn is_since(
 }
 
 /// Saves of a table what is left of the rows that were saved before.
-pub(super) fn put_rest_aside(
+pub(super) fn save_rest_image(
     session: &mut MySql,
     (was, copy): (&str, &str),
     shape: &Shape,

@@ -154,13 +154,13 @@ pub(super) fn tables(session: &mut MySql, copies: &Copies) -> anyhow::Result<Vec
             .collect();
         let table = quoted(&shape.name);
         let held = session
-            .aside
+            .images
             .as_ref()
-            .and_then(|aside| aside.held(&shape.name));
+            .and_then(|images| images.held(&shape.name));
         let from = match held {
             // As it was when the run began, which no file could reach.
             None if session
-                .aside
+                .images
                 .as_ref()
                 .is_some_and(|it| it.is_older(&shape.name)) =>
             {

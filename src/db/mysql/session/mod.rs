@@ -1,6 +1,6 @@
 //! MySQL and MariaDB: DDL commits by itself, so what is measured is measured on a copy.
 
-mod aside;
+mod before_images;
 mod compare;
 mod copied;
 mod held;
@@ -17,7 +17,7 @@ use crate::db::session::{
 use crate::db::{Target, server};
 use crate::model::{Case, Cell, Compared, Content, Names, Shape, ShapeColumn, Successor};
 use crate::text::hex;
-use aside::Aside;
+use before_images::BeforeImages;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{Executor as _, MySqlConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,16 +41,18 @@ pub(in crate::db) fn open_copy(
     waits: Waits,
 ) -> anyhow::Result<Box<dyn Session>> {
     let mut session = MySql::open(copy.confined, Missing::Fail, waits)?;
-    let aside = quoted(copy.aside);
+    let images = quoted(copy.images);
     if copy.quiet {
-        session.settings.push_str(&format!("CALL {aside}.quiet();"));
+        session
+            .settings
+            .push_str(&format!("CALL {images}.quiet();"));
         session.looking.settings = "SET SESSION sql_log_bin = 0;".to_owned();
     }
     session.looking.settings.push_str(LOOSE);
     session.looking.target = copy.keeper.clone();
     session.looking.options = options(copy.keeper)?;
-    session.aside = Some(Aside::new(copy.aside));
-    session.tidy()?;
+    session.images = Some(BeforeImages::new(copy.images));
+    session.reset()?;
     Ok(Box::new(session))
 }
 
@@ -77,14 +79,14 @@ struct MySql {
     /// The connection that looks: no setting, temporary table or snapshot of the other one reaches it.
     eye: MySqlConnection,
     /// Holds the place in the row of replicas, whatever happens to the others.
-    turn: Option<MySqlConnection>,
+    migration_lock: Option<MySqlConnection>,
     database: String,
     /// How the names of tables are told apart.
     tables: Case,
     /// How many rows the statements changed that were run.
     changed: Vec<u64>,
     /// What is kept of the tables, on a copy.
-    aside: Option<Aside>,
+    images: Option<BeforeImages>,
 }
 
 impl MySql {
@@ -125,13 +127,13 @@ impl MySql {
             connection,
             id: Arc::new(AtomicU64::new(id)),
             eye,
-            turn: None,
+            migration_lock: None,
             tables: match row[2].text() {
                 Some("0") => Case::Matters,
                 _ => Case::Ignored,
             },
             changed: Vec::new(),
-            aside: None,
+            images: None,
         })
     }
 
@@ -162,15 +164,15 @@ impl MySql {
         for shape in keep {
             let columns = shape.columns.iter().map(|column| column.name.clone());
             let counts = self.content(&shape.name, &columns.collect::<Vec<_>>())?;
-            if let Some(aside) = &mut self.aside {
-                aside.counts.insert(shape.name.clone(), counts);
+            if let Some(images) = &mut self.images {
+                images.counts.insert(shape.name.clone(), counts);
             }
         }
         Ok(())
     }
 
     /// The name of the lock that sqlx's migrator takes, so that both wait for each other.
-    fn turn(&self) -> String {
+    fn migration_lock(&self) -> String {
         let key = 0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()));
         format!("{key:x}")
     }
@@ -224,16 +226,16 @@ impl Session for MySql {
         quoted(name)
     }
 
-    fn take_turn(&mut self) -> anyhow::Result<bool> {
-        let sql = format!("SELECT get_lock('{}', 0)", self.turn());
-        if self.turn.is_none() {
+    fn lock_migrations(&mut self) -> anyhow::Result<bool> {
+        let sql = format!("SELECT get_lock('{}', 0)", self.migration_lock());
+        if self.migration_lock.is_none() {
             let connecting = server::connect(&self.target, &self.options);
-            self.turn = Some(self.runtime.block_on(connecting)?);
+            self.migration_lock = Some(self.runtime.block_on(connecting)?);
         }
-        let Some(turn) = &mut self.turn else {
+        let Some(migration_lock) = &mut self.migration_lock else {
             return Ok(false);
         };
-        Ok(numbers(&self.runtime.block_on(as_written(turn, &sql))?[0])[0] == 1)
+        Ok(numbers(&self.runtime.block_on(as_written(migration_lock, &sql))?[0])[0] == 1)
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
@@ -325,7 +327,7 @@ impl Session for MySql {
         schema::lines(self)
     }
 
-    fn tidy(&mut self) -> Result<(), Failed> {
+    fn reset(&mut self) -> Result<(), Failed> {
         let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
         let (runtime, looking) = (&self.runtime, &self.looking);
         // No statement takes back user variables, temporary tables and prepared statements at once.
@@ -352,21 +354,24 @@ impl Session for MySql {
     }
 
     fn begins(&mut self, tables: Vec<Shape>) {
-        if let Some(aside) = &mut self.aside {
-            aside.begin(tables);
+        if let Some(images) = &mut self.images {
+            images.begin(tables);
         }
     }
 
     fn before(&mut self) -> anyhow::Result<Vec<Shape>> {
         let mut tables = self.catalog()?;
-        if let Some(aside) = &self.aside {
-            tables.retain(|shape| aside.is_older(&shape.name));
+        if let Some(images) = &self.images {
+            tables.retain(|shape| images.is_older(&shape.name));
         }
         Ok(tables)
     }
 
     fn older(&mut self) -> Vec<Shape> {
-        self.aside.as_ref().map(Aside::older).unwrap_or_default()
+        self.images
+            .as_ref()
+            .map(BeforeImages::older)
+            .unwrap_or_default()
     }
 
     fn is_in_transaction(&mut self) -> anyhow::Result<bool> {
@@ -381,40 +386,48 @@ impl Session for MySql {
         std::mem::take(&mut self.changed)
     }
 
-    fn beside(&mut self, shape: &Shape, other: &Successor) -> anyhow::Result<Option<Compared>> {
+    fn compare_with(
+        &mut self,
+        shape: &Shape,
+        other: &Successor,
+    ) -> anyhow::Result<Option<Compared>> {
         let table = quoted(&shape.name);
         compare::compare(self, &table, shape, Some(other)).map(Some)
     }
 
     fn reaches(&mut self, tables: BTreeSet<String>) {
         self.changed.clear();
-        if let Some(aside) = &mut self.aside {
-            aside.reaches(tables);
+        if let Some(images) = &mut self.images {
+            images.reaches(tables);
         }
     }
 
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
         let now = self.rows("SELECT utc_timestamp()");
         let now = now.map_err(|error| Failed::because(format!("{error:#}")))?;
-        if let Some(aside) = &mut self.aside {
-            aside.began = now[0][0].to_string();
+        if let Some(images) = &mut self.images {
+            images.began = now[0][0].to_string();
         }
         match measure {
-            Measure::Values => aside::keep(self, keep),
+            Measure::Values => before_images::keep(self, keep),
             Measure::Counts => self
                 .count(keep)
                 .map_err(|error| Failed::because(format!("{error:#}"))),
         }
     }
 
-    fn settle(&mut self) -> Result<(), Failed> {
+    fn fire_deferred(&mut self) -> Result<(), Failed> {
         Ok(())
     }
 
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
         // The server keeps no evidence of what one connection wrote, so every table counts that the
         // server lets the user of the copy reach.
-        Ok(self.aside.as_ref().map(Aside::touched).unwrap_or_default())
+        Ok(self
+            .images
+            .as_ref()
+            .map(BeforeImages::touched)
+            .unwrap_or_default())
     }
 
     fn size(&mut self, table: &str) -> anyhow::Result<u64> {
@@ -432,16 +445,16 @@ impl Session for MySql {
     ) -> anyhow::Result<Option<Compared>> {
         // What is not committed yet, or locked, the other connection does not see.
         self.command("COMMIT; UNLOCK TABLES")?;
-        let counts = self.aside.as_ref();
-        let counts = counts.and_then(|aside| aside.counts.get(&shape.name));
+        let counts = self.images.as_ref();
+        let counts = counts.and_then(|images| images.counts.get(&shape.name));
         match counts.cloned() {
-            None => aside::compare(self, shape, successor),
+            None => before_images::compare(self, shape, successor),
             Some(was) => {
                 let counted = by_counts(&was, shape, successor, |table, columns| {
                     self.content(table, columns)
                 })?;
-                if let Some(aside) = &mut self.aside {
-                    aside.counted(shape, successor);
+                if let Some(images) = &mut self.images {
+                    images.counted(shape, successor);
                 }
                 Ok(Some(counted))
             }
@@ -449,11 +462,11 @@ impl Session for MySql {
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {
-        aside::accept(self)
+        before_images::accept(self)
     }
 
-    /// Nobody waits in the database for the turn.
-    fn lend_turn(&mut self) -> anyhow::Result<()> {
+    /// Nobody waits in the database for the lock.
+    fn yield_migration_lock(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
 
@@ -472,9 +485,9 @@ impl Session for MySql {
         Ok(String::new())
     }
 
-    fn goes_on(&mut self, goes_on: bool) {
-        if let Some(aside) = &mut self.aside {
-            aside.goes_on = goes_on;
+    fn more_follows(&mut self, more_follows: bool) {
+        if let Some(images) = &mut self.images {
+            images.more_follows = more_follows;
         }
     }
 

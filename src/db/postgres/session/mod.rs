@@ -40,7 +40,7 @@ struct Postgres {
     connection: PgConnection,
     /// Holds the place in the row of replicas: a session of its own that is always idle, so that
     /// `CREATE INDEX CONCURRENTLY` never waits for it.
-    turn: Option<PgConnection>,
+    migration_lock: Option<PgConnection>,
     /// Whether the server can notice in the middle of a statement that chatctl is gone.
     notices: bool,
     process: i32,
@@ -96,7 +96,7 @@ impl Postgres {
             runtime,
             options,
             connection,
-            turn: None,
+            migration_lock: None,
             known: BTreeMap::new(),
             before: BTreeMap::new(),
             looked: Looked::default(),
@@ -267,18 +267,18 @@ impl Session for Postgres {
         format!("{}.{}", quoted(schema), quoted(name))
     }
 
-    fn take_turn(&mut self) -> anyhow::Result<bool> {
+    fn lock_migrations(&mut self) -> anyhow::Result<bool> {
         let key = self.key();
-        if self.turn.is_none() {
+        if self.migration_lock.is_none() {
             let connecting = server::connect(&self.target, &self.options);
-            self.turn = Some(self.runtime.block_on(connecting)?);
+            self.migration_lock = Some(self.runtime.block_on(connecting)?);
         }
-        let Some(turn) = &mut self.turn else {
+        let Some(migration_lock) = &mut self.migration_lock else {
             return Ok(false);
         };
         for key in [key ^ OWN_KEY, key] {
             let sql = format!("SELECT pg_try_advisory_lock({key})::text");
-            let answer = self.runtime.block_on(as_written(turn, &sql))?;
+            let answer = self.runtime.block_on(as_written(migration_lock, &sql))?;
             if answer[0][0].text() != Some("true") {
                 return Ok(false);
             }
@@ -286,10 +286,10 @@ impl Session for Postgres {
         Ok(true)
     }
 
-    fn lend_turn(&mut self) -> anyhow::Result<()> {
+    fn yield_migration_lock(&mut self) -> anyhow::Result<()> {
         let sql = format!("SELECT pg_advisory_unlock({})::text", self.key());
-        if let Some(turn) = &mut self.turn {
-            self.runtime.block_on(as_written(turn, &sql))?;
+        if let Some(migration_lock) = &mut self.migration_lock {
+            self.runtime.block_on(as_written(migration_lock, &sql))?;
         }
         Ok(())
     }
@@ -333,7 +333,7 @@ impl Session for Postgres {
         Ok(all)
     }
 
-    fn tidy(&mut self) -> Result<(), Failed> {
+    fn reset(&mut self) -> Result<(), Failed> {
         self.of_migration = None;
         let notice = if self.notices { NOTICE } else { "" };
         self.send(&format!(
@@ -366,7 +366,7 @@ impl Session for Postgres {
         self.keep(keep, measure)
     }
 
-    fn settle(&mut self) -> Result<(), Failed> {
+    fn fire_deferred(&mut self) -> Result<(), Failed> {
         self.command("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
     }
 
@@ -432,8 +432,8 @@ impl Session for Postgres {
         Ok(())
     }
 
-    fn goes_on(&mut self, goes_on: bool) {
-        self.witness.goes_on(goes_on);
+    fn more_follows(&mut self, more_follows: bool) {
+        self.witness.more_follows(more_follows);
     }
 
     fn remembered(&self) -> Option<String> {

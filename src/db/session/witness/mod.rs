@@ -35,7 +35,7 @@ pub(in crate::db) struct Witness {
     /// Tables with values that have no form in the other type.
     formless: BTreeSet<String>,
     /// Whether more of the run follows, which may change what it made.
-    goes_on: bool,
+    more_follows: bool,
     made: Made,
     /// The tables that were compared since, and what each comparison says that the run made.
     compared: BTreeSet<u64>,
@@ -52,7 +52,7 @@ impl Witness {
             held: BTreeMap::new(),
             expected: BTreeMap::new(),
             formless: BTreeSet::new(),
-            goes_on: false,
+            more_follows: false,
             made: Made::new(),
             compared: BTreeSet::new(),
             fresh: Vec::new(),
@@ -69,12 +69,12 @@ impl Witness {
     }
 
     /// Whether what the run makes from here on is to be remembered.
-    pub(in crate::db) fn goes_on(&mut self, goes_on: bool) {
-        self.goes_on = goes_on;
+    pub(in crate::db) fn more_follows(&mut self, more_follows: bool) {
+        self.more_follows = more_follows;
     }
 
     pub(in crate::db) const fn remembers(&self) -> bool {
-        self.goes_on
+        self.more_follows
     }
 
     /// A table is about to be read, as it is before.
@@ -156,11 +156,11 @@ impl Witness {
                 .then_some((before.fields.len(), after.fields.len())),
             secret: self.secret,
             made: self.made.get(&ident(shape)).unwrap_or(&nothing),
-            remembers: self.goes_on,
+            remembers: self.more_follows,
         };
         let found = sides.compare(before, after, !successor.key.is_empty())?;
         self.compared.insert(ident(shape));
-        if self.goes_on {
+        if self.more_follows {
             self.fresh.push((ident(now), found.fresh));
             self.went.insert(ident(shape), found.went);
         }
@@ -185,7 +185,7 @@ impl Witness {
                     continue;
                 }
                 rows += 1;
-                if self.goes_on {
+                if self.more_follows {
                     went.add(self.secret, of_run.users(&part, row), std::iter::empty());
                 }
             }
@@ -274,7 +274,7 @@ impl Witness {
                 of.give_back(went, self.secret);
             }
         }
-        if self.goes_on {
+        if self.more_follows {
             let are: BTreeSet<_> = after.iter().map(ident).collect();
             self.made
                 .retain(|table, of| are.contains(table) && !of.is_empty());

@@ -95,7 +95,7 @@ impl Store {
 
 fn store() -> Store {
     let mut store = Store(Witness::new(form));
-    store.0.goes_on(true);
+    store.0.more_follows(true);
     store
 }
 

@@ -259,7 +259,7 @@ impl Session for Sqlite {
         format!("main.{}", quoted(name))
     }
 
-    fn take_turn(&mut self) -> anyhow::Result<bool> {
+    fn lock_migrations(&mut self) -> anyhow::Result<bool> {
         // Whoever has begun to write is the one.
         Ok(true)
     }
@@ -295,7 +295,7 @@ impl Session for Sqlite {
         self.lines()
     }
 
-    fn tidy(&mut self) -> Result<(), Failed> {
+    fn reset(&mut self) -> Result<(), Failed> {
         Ok(())
     }
 
@@ -311,7 +311,7 @@ impl Session for Sqlite {
         self.keep(keep, measure)
     }
 
-    fn settle(&mut self) -> Result<(), Failed> {
+    fn fire_deferred(&mut self) -> Result<(), Failed> {
         Ok(())
     }
 
@@ -367,8 +367,8 @@ impl Session for Sqlite {
         Ok(())
     }
 
-    fn goes_on(&mut self, goes_on: bool) {
-        self.witness.goes_on(goes_on);
+    fn more_follows(&mut self, more_follows: bool) {
+        self.witness.more_follows(more_follows);
     }
 
     fn remembered(&self) -> Option<String> {
@@ -379,8 +379,8 @@ impl Session for Sqlite {
         self.witness.recall(text);
     }
 
-    /// Nobody waits in the database for the turn.
-    fn lend_turn(&mut self) -> anyhow::Result<()> {
+    /// Nobody waits in the database for the lock.
+    fn yield_migration_lock(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
 

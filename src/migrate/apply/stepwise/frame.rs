@@ -148,7 +148,7 @@ pub(super) fn walk(
     let mut number = 0;
     walk.lock_again(session)?;
     while number < steps.intent.pieces.len() {
-        steps.orders.check()?;
+        steps.options.check()?;
         if !steps.intent.is_run(number, walk.committed) {
             number += 1;
             continue;
@@ -164,8 +164,8 @@ pub(super) fn walk(
         }
         match ended {
             None => number += 1,
-            Some(End::Failed(failure)) if failure.busy && tried < steps.orders.retries => {
-                steps.orders.pause(tried)?;
+            Some(End::Failed(failure)) if failure.busy && tried < steps.options.retries => {
+                steps.options.pause(tried)?;
                 tried += 1;
                 // What was set stays set; what was not committed is gone with its locks.
                 number = walk.committed;
@@ -218,7 +218,7 @@ impl Walk<'_, '_> {
                 self.bare(session, number)?
             }
             _ if self.frame == Frame::Nothing => {
-                patiently(session, self.steps.orders, |session| session.begin())?;
+                patiently(session, self.steps.options, |session| session.begin())?;
                 let ended = self.run(session, number)?;
                 if ended.is_none() {
                     self.commit(session)?;
@@ -256,7 +256,7 @@ impl Walk<'_, '_> {
     }
 
     fn failed(&self, number: usize, failed: Failed) -> anyhow::Result<End> {
-        self.steps.orders.check()?;
+        self.steps.options.check()?;
         let failure = prove::failure(self.steps.intent, number, failed)?;
         let part = self.committed..number + 1;
         Ok(End::Failed(helped(&part, number, failure)))

@@ -191,7 +191,7 @@ pub(super) fn dropped(
         };
         let successor = preserve::successor(was, before, after, &Renames::default());
         let compared = match &successor {
-            Some(successor) => session.beside(shape, successor)?,
+            Some(successor) => session.compare_with(shape, successor)?,
             None => None,
         };
         let compared = match compared {

@@ -42,7 +42,7 @@ pub(super) const SAMPLE: u64 = 10_000;
 pub(super) const TRY: Duration = Duration::from_millis(20);
 
 /// What is to be done, and how.
-pub struct Orders<'a> {
+pub struct ApplyOptions<'a> {
     /// The database.
     pub target: &'a Target,
     /// The migrations.
@@ -69,7 +69,7 @@ pub struct Orders<'a> {
     pub tell: &'a (dyn Fn(&str) + Sync),
 }
 
-impl Orders<'_> {
+impl ApplyOptions<'_> {
     pub(super) fn check(&self) -> Result<(), CliError> {
         if self.stop.load(Ordering::SeqCst) {
             Err(CliError::interrupted())

@@ -4,13 +4,13 @@
 use super::held::{Held, Move};
 use super::{MySql, compare, copied, quoted, text_literal};
 use crate::db::session::witness::Copies;
-use crate::db::session::{Failed, Session as _, aside as name_of, numbers};
+use crate::db::session::{Failed, Session as _, image_name, numbers};
 use crate::model::{Compared, Content, Derived, Shape, ShapeColumn, Successor};
 use anyhow::ensure;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The side of a copy that keeps.
-pub(super) struct Aside {
+pub(super) struct BeforeImages {
     /// The database that holds what is kept.
     database: String,
     /// The tables of before the run, by the names that they have now, with the columns of then.
@@ -28,10 +28,10 @@ pub(super) struct Aside {
     /// How many tables were made here.
     made: usize,
     /// Whether more files follow, which may change what the run made.
-    pub(super) goes_on: bool,
+    pub(super) more_follows: bool,
 }
 
-impl Aside {
+impl BeforeImages {
     pub(super) fn new(database: &str) -> Self {
         Self {
             database: database.to_owned(),
@@ -42,7 +42,7 @@ impl Aside {
             moves: BTreeMap::new(),
             began: String::new(),
             made: 0,
-            goes_on: false,
+            more_follows: false,
         }
     }
 
@@ -94,30 +94,30 @@ impl Aside {
 
     fn next(&mut self) -> String {
         self.made += 1;
-        format!("{}.{}", quoted(&self.database), name_of(self.made))
+        format!("{}.{}", quoted(&self.database), image_name(self.made))
     }
 }
 
 /// Keeps what these tables hold, as far as it is not kept already.
 pub(super) fn keep(session: &mut MySql, tables: &[Shape]) -> Result<(), Failed> {
     for shape in tables {
-        let Some(aside) = &mut session.aside else {
+        let Some(images) = &mut session.images else {
             continue;
         };
-        let Some(old) = aside.old.get(&shape.name).cloned() else {
+        let Some(old) = images.old.get(&shape.name).cloned() else {
             continue;
         };
-        if !aside.reach.contains(&shape.name) || aside.kept.contains_key(&shape.name) {
+        if !images.reach.contains(&shape.name) || images.kept.contains_key(&shape.name) {
             continue;
         }
-        let table = aside.next();
-        compare::put_aside(session, &table, &old)?;
+        let table = images.next();
+        compare::save_image(session, &table, &old)?;
         let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
         let mut held = hold(session, table, old.columns.clone()).map_err(failed)?;
         held.clocks = clocks(session, &shape.name).map_err(failed)?;
         held.history = history(session, &old).map_err(failed)?;
-        if let Some(aside) = &mut session.aside {
-            aside.kept.insert(shape.name.clone(), held);
+        if let Some(images) = &mut session.images {
+            images.kept.insert(shape.name.clone(), held);
         }
     }
     Ok(())
@@ -145,15 +145,15 @@ fn clocks(session: &mut MySql, table: &str) -> anyhow::Result<Vec<String>> {
     Ok(rows.iter().map(|row| row[0].to_string()).collect())
 }
 
-/// Puts the former versions of a table's rows aside.
+/// Saves the former versions of a table's rows.
 fn history(session: &mut MySql, shape: &Shape) -> anyhow::Result<Option<Box<Held>>> {
     let Some(period) = shape.period.clone() else {
         return Ok(None);
     };
-    let Some(table) = session.aside.as_mut().map(Aside::next) else {
+    let Some(table) = session.images.as_mut().map(BeforeImages::next) else {
         return Ok(None);
     };
-    compare::put_history_aside(session, &table, shape, &period)?;
+    compare::save_history_image(session, &table, shape, &period)?;
     let held = hold(session, table, shape.columns.clone())?;
     Ok(Some(Box::new(held)))
 }
@@ -177,9 +177,9 @@ pub(super) fn compare(
     successor: Option<&Successor>,
 ) -> anyhow::Result<Option<Compared>> {
     let Some(held) = session
-        .aside
+        .images
         .as_ref()
-        .and_then(|aside| aside.kept.get(&shape.name))
+        .and_then(|images| images.kept.get(&shape.name))
         .cloned()
     else {
         return Ok(None);
@@ -219,13 +219,13 @@ pub(super) fn compare(
             .columns
             .iter()
             .all(|counts| counts.nulled == 0 && counts.changed == 0);
-    if let Some(aside) = &mut session.aside {
+    if let Some(images) = &mut session.images {
         let moved = Move {
             shape: of_then.clone(),
             successor: successor_of_then,
             is_whole,
         };
-        aside.moves.insert(shape.name.clone(), moved);
+        images.moves.insert(shape.name.clone(), moved);
     }
     // A column that the run itself added held nothing before.
     let columns = shape.columns.iter().map(|column| {
@@ -248,7 +248,7 @@ fn explain(
     successor: &Successor,
     found: &mut Compared,
 ) -> anyhow::Result<()> {
-    let began = session.aside.as_ref().map(|aside| aside.began.clone());
+    let began = session.images.as_ref().map(|images| images.began.clone());
     for (column, counts) in shape.columns.iter().zip(&mut found.columns) {
         if counts.changed == 0 || !held.clocks.contains(&column.name) {
             continue;
@@ -286,21 +286,21 @@ fn among(successor: &Successor, held: &Held) -> Successor {
 /// The file is accepted: what it changed and was acknowledged is not a later file's loss, and what it
 /// left is what the next one may not lose.
 pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
-    let Some(aside) = &mut session.aside else {
+    let Some(images) = &mut session.images else {
         return Ok(());
     };
-    aside.counts.clear();
-    let goes_on = aside.goes_on;
-    let moves = std::mem::take(&mut aside.moves);
+    images.counts.clear();
+    let more_follows = images.more_follows;
+    let moves = std::mem::take(&mut images.moves);
     let mut kept = Vec::new();
     for name in moves.keys() {
-        aside.old.remove(name);
-        kept.push(aside.kept.remove(name));
+        images.old.remove(name);
+        kept.push(images.kept.remove(name));
     }
     let mut copies = Copies::new();
     for (moved, held) in moves.into_values().zip(kept) {
         let mut copied = BTreeSet::new();
-        if let (Some(held), true) = (&held, goes_on) {
+        if let (Some(held), true) = (&held, more_follows) {
             match &moved.successor {
                 Some(successor) if as_it_was(&moved, successor, held) => {}
                 Some(successor) => {
@@ -325,7 +325,7 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
             }
             held => held,
         };
-        if let Some(aside) = &mut session.aside {
+        if let Some(images) = &mut session.images {
             let columns = successor.columns.iter().map(|(_, new)| new.clone());
             let key = successor.key.iter().map(|(_, new)| new.name.clone());
             let shape = Shape {
@@ -335,9 +335,9 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
                 key: key.collect(),
                 ..moved.shape
             };
-            aside.old.insert(successor.table.clone(), shape);
+            images.old.insert(successor.table.clone(), shape);
             if let Some(held) = held {
-                aside.kept.insert(successor.table.clone(), held);
+                images.kept.insert(successor.table.clone(), held);
             }
         }
         if !copied.is_empty() {
@@ -358,10 +358,10 @@ fn take_columns(session: &mut MySql, table: &str, names: &BTreeSet<String>) -> a
     let now = tables.iter().find(|it| it.name == table);
     let new = now.into_iter().flat_map(|now| now.columns.clone());
     let new: Vec<_> = new.filter(|it| names.contains(&it.name)).collect();
-    let Some(aside) = &mut session.aside else {
+    let Some(images) = &mut session.images else {
         return Ok(());
     };
-    if let Some(old) = aside.old.get_mut(table) {
+    if let Some(old) = images.old.get_mut(table) {
         old.columns.extend(new);
     }
     forget(session, table)
@@ -370,14 +370,14 @@ fn take_columns(session: &mut MySql, table: &str, names: &BTreeSet<String>) -> a
 /// All rows of a table are the users' now, and so is the table: the next file keeps them.
 fn take_rows(session: &mut MySql, shape: Shape) -> anyhow::Result<()> {
     let name = shape.name.clone();
-    if let Some(aside) = &mut session.aside {
-        aside.old.entry(name.clone()).or_insert(shape);
+    if let Some(images) = &mut session.images {
+        images.old.entry(name.clone()).or_insert(shape);
     }
     forget(session, &name)
 }
 
 fn forget(session: &mut MySql, table: &str) -> anyhow::Result<()> {
-    let held = session.aside.as_mut().and_then(|it| it.kept.remove(table));
+    let held = session.images.as_mut().and_then(|it| it.kept.remove(table));
     if let Some(held) = held {
         session.look_by(&format!("DROP TABLE {}", held.table))?;
         if let Some(former) = held.history {
@@ -401,10 +401,10 @@ fn rebased(
     successor: &Successor,
     held: &Held,
 ) -> anyhow::Result<Held> {
-    let Some(table) = session.aside.as_mut().map(Aside::next) else {
+    let Some(table) = session.images.as_mut().map(BeforeImages::next) else {
         return Ok(held.clone());
     };
-    compare::put_rest_aside(session, (&held.table, &table), &moved.shape, successor)?;
+    compare::save_rest_image(session, (&held.table, &table), &moved.shape, successor)?;
     session.look_by(&format!("DROP TABLE {}", held.table))?;
     let columns = successor.columns.iter().map(|(_, new)| new.clone());
     let mut rest = hold(session, table, columns.collect())?;
