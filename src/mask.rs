@@ -1,7 +1,7 @@
 //! Secrets, masked where they stand: in URLs, in errors, and in what servers say.
 //!
 //! Cells and our own words are left alone: a password that is also a role, a year or a part of
-//! `chatctl` is masked only where it stands as one. With `--redact` what looks like a secret, and
+//! `chatctl` is masked only where it is a word of its own. With `--redact` what looks like a secret, and
 //! what users wrote, is hidden too.
 
 use crate::model::Table;
@@ -156,14 +156,14 @@ fn replaced(text: &str, secret: &str, within: Within) -> String {
     while let Some(at) = rest.find(secret) {
         let (before, after) = (&rest[..at], &rest[at + secret.len()..]);
         masked.push_str(before);
-        let stands = stands(&text[..text.len() - rest.len() + at], secret, after, within);
-        masked.push_str(if stands { MASKED } else { secret });
+        let in_place = is_in_place(&text[..text.len() - rest.len() + at], secret, after, within);
+        masked.push_str(if in_place { MASKED } else { secret });
         rest = after;
     }
     masked + rest
 }
 
-fn stands(before: &str, secret: &str, after: &str, within: Within) -> bool {
+fn is_in_place(before: &str, secret: &str, after: &str, within: Within) -> bool {
     let is_word = |char: char| char.is_alphanumeric() || char == '_';
     let alone = !before.ends_with(is_word) && !after.starts_with(is_word);
     // No place of a secret is longer, and a text may be.

@@ -12,7 +12,7 @@ use super::file::Snapshot;
 use super::key::Secret;
 use super::message_hasher::MessageHasher;
 use super::snapshot_builder::{
-    Aside, Baseline, Detail, DetailData, Late, Parts, Settings, SnapshotBuilder, Summary,
+    Baseline, Detail, DetailData, Extras, Late, Parts, Settings, SnapshotBuilder, Summary,
 };
 use super::sum::Sum;
 use super::table::Table;
@@ -142,7 +142,7 @@ impl Sums {
                 tallies: self.table.finish()?,
                 detail: DetailData::Conversations,
                 names: None,
-                aside: Aside::default(),
+                extras: Extras::default(),
             },
             tail,
         })

@@ -174,12 +174,12 @@ pub struct SnapshotBuilder {
     names: Option<BufWriter<File>>,
     baseline: Option<Baseline>,
     summary: Summary,
-    kept: Aside,
+    extras: Extras,
 }
 
 /// What is kept besides the sums.
 #[derive(Debug, Default)]
-pub(super) struct Aside {
+pub(super) struct Extras {
     /// Messages that are not settled.
     pub(super) open: Vec<Open>,
     /// In a comparison those that were not at the snapshot, as they are now.
@@ -203,7 +203,7 @@ pub struct Parts {
     pub(super) tallies: Merge<ConversationDigest>,
     pub(super) detail: DetailData,
     pub(super) names: Option<File>,
-    pub(super) aside: Aside,
+    pub(super) extras: Extras,
 }
 
 /// The detail that was taken.
@@ -238,7 +238,7 @@ impl SnapshotBuilder {
                 by_time: true,
                 ..Summary::default()
             },
-            kept: Aside::default(),
+            extras: Extras::default(),
             settings,
         })
     }
@@ -276,7 +276,7 @@ impl SnapshotBuilder {
                 if let Some(was) = baseline.open.get(&entry.key()) {
                     tally.has_unsettled();
                     let text = was.map(|was| was.now(message, &self.hasher));
-                    self.kept.seen.push(CurrentMessage { entry, text });
+                    self.extras.seen.push(CurrentMessage { entry, text });
                     return Ok(());
                 }
                 if message.append > baseline.high
@@ -285,16 +285,16 @@ impl SnapshotBuilder {
                 {
                     tally.grown += 1;
                     let copied = entry.time() <= baseline.last_time && entry.time().is_some();
-                    if copied && self.kept.suspects.len() < MOST_SUSPECTS {
-                        self.kept.suspects.push(entry);
+                    if copied && self.extras.suspects.len() < MOST_SUSPECTS {
+                        self.extras.suspects.push(entry);
                     } else {
-                        self.kept.more_suspects += u64::from(copied);
+                        self.extras.more_suspects += u64::from(copied);
                     }
                     // A sketch has no room for growth, and needs none.
                     return self.entries.as_mut().map_or(Ok(()), |all| all.push(entry));
                 }
                 if late == Late::Maybe {
-                    self.kept.late.insert(entry.key());
+                    self.extras.late.insert(entry.key());
                 }
             }
             None => {
@@ -304,7 +304,7 @@ impl SnapshotBuilder {
                 if let Some(why) = why.filter(|_| !crowd) {
                     tally.has_unsettled();
                     let text = Some(Text::of(message, &self.hasher));
-                    self.kept.open.push(Open { entry, why, text });
+                    self.extras.open.push(Open { entry, why, text });
                     self.summary.unsettled += 1;
                     return Ok(());
                 }
@@ -328,13 +328,15 @@ impl SnapshotBuilder {
             (None, None) => DetailData::Conversations,
         };
         let names = self.names.map(BufWriter::into_inner).transpose();
-        self.kept.open.sort_unstable_by_key(|open| open.entry.key());
+        self.extras
+            .open
+            .sort_unstable_by_key(|open| open.entry.key());
         Ok(Parts {
             summary: self.summary,
             tallies: self.table.finish()?,
             detail,
             names: names.map_err(io::IntoInnerError::into_error)?,
-            aside: self.kept,
+            extras: self.extras,
         })
     }
 

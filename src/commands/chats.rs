@@ -44,7 +44,8 @@ impl Env {
 
     /// Opens the store to be read for long, and finds its chats.
     pub async fn chats(&self) -> anyhow::Result<Chats> {
-        self.chats_of(db::open_aside(self.target()?).await?).await
+        self.chats_of(db::open_unobtrusive(self.target()?).await?)
+            .await
     }
 
     /// Opens the store so that each read sees what was written before, and finds its chats.

@@ -26,7 +26,7 @@ mod target;
 pub use catalog::{Catalog, Started};
 pub use dump::{Dump, Restore, refused, unusable};
 pub use evidence::{Depth, Facts, Mark, Marks};
-pub use query::{Named, Query, QueryOutput, Row};
+pub use query::{Query, QueryColumn, QueryOutput, QueryRow};
 pub use reader::{BoxFuture, Db, Each, Reading, Tried, WordIndex, WriteError, Writer};
 pub use safety::Durability;
 pub use scratch::{CONFINE, Extent, Scratch};
@@ -50,8 +50,8 @@ pub async fn open(target: Target) -> anyhow::Result<Box<dyn Db>> {
 }
 
 /// Opens a database, read-only, to be read for long without being in anybody's way.
-pub async fn open_aside(target: Target) -> anyhow::Result<Box<dyn Db>> {
-    open_for(target, Reading::Aside).await
+pub async fn open_unobtrusive(target: Target) -> anyhow::Result<Box<dyn Db>> {
+    open_for(target, Reading::Unobtrusive).await
 }
 
 async fn open_for(target: Target, reading: Reading) -> anyhow::Result<Box<dyn Db>> {

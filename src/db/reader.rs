@@ -172,5 +172,5 @@ pub enum Reading {
     Live,
     /// That, or what was committed a little before: where a read keeps others from writing for as
     /// long as it lasts, a copy is read.
-    Aside,
+    Unobtrusive,
 }

@@ -187,7 +187,7 @@ struct Passed {
 impl Holder {
     fn new(args: &Args) -> anyhow::Result<Self> {
         let path = match args.journal {
-            Journal::Wal => beside(&args.db, "-shm"),
+            Journal::Wal => sibling(&args.db, "-shm"),
             Journal::Rollback => args.db.clone(),
         };
         Ok(Self {
@@ -370,7 +370,7 @@ impl Holder {
     }
 }
 
-fn beside(db: &Path, suffix: &str) -> PathBuf {
+fn sibling(db: &Path, suffix: &str) -> PathBuf {
     let mut name = db.as_os_str().to_owned();
     name.push(suffix);
     name.into()

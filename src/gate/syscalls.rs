@@ -147,7 +147,7 @@ async fn talk(
                 Some(ask) => tracing.ask(ask),
                 None => break,
             },
-            told = tracing.told() => match told {
+            told = tracing.next_message() => match told {
                 Some(TracerMessage::State(new)) => {
                     state.send_replace(new);
                     changed.send_modify(|count| *count += 1);

@@ -4,12 +4,12 @@
 //! and records every request.
 
 mod answer;
-mod asides;
 mod cut;
 mod matching;
 mod play;
 pub mod providers;
 mod routes;
+mod side_calls;
 
 use crate::cli_error::CliError;
 use crate::clock;

@@ -2,7 +2,7 @@
 
 use super::matching::{Asked, Known};
 use super::providers::{MODEL, Making, Provider};
-use super::{Answer, Play, Reel, State, asides, matching, providers};
+use super::{Answer, Play, Reel, State, matching, providers, side_calls};
 use crate::model::{Call, ProviderCall};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -71,16 +71,16 @@ async fn serve(
 ) -> Response {
     let line = line(&method, &uri);
     let provider = providers::at(uri.path()).filter(|_| method == Method::POST);
-    let answered = match (provider, asides::at(&method, uri.path())) {
+    let answered = match (provider, side_calls::at(&method, uri.path())) {
         (Some(provider), _) => match read(body) {
             Ok(body) => complete(&state, provider, &line, &uri, &body).await,
             Err(refusal) => Err(refusal),
         },
-        (None, Some(aside)) => {
+        (None, Some(side_call)) => {
             // Its body may be empty, and says little.
             let body = read(body).unwrap_or_default();
-            state.record(line.clone(), aside.call, Known::default());
-            let answer = (aside.answer)(&body, super::stamp("").now);
+            state.record(line.clone(), side_call.call, Known::default());
+            let answer = (side_call.answer)(&body, super::stamp("").now);
             Ok(Json(answer).into_response())
         }
         (None, None) => Err(Refusal::new(

@@ -37,12 +37,12 @@ impl Tracing {
     }
 
     /// What is told next; none when the helper is gone.
-    pub async fn told(&mut self) -> Option<TracerMessage> {
+    pub async fn next_message(&mut self) -> Option<TracerMessage> {
         self.told.recv().await
     }
 
     /// What has been told already; none when there is nothing new.
-    pub fn told_already(&mut self) -> Option<TracerMessage> {
+    pub fn next_message_now(&mut self) -> Option<TracerMessage> {
         self.told.try_recv().ok()
     }
 }

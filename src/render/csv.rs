@@ -9,7 +9,7 @@
 
 use super::{Failing, Format, Kind, Show, Style, escape, text};
 use crate::model::Value;
-use crate::report::{Finding, Head, Line, Piece, Report, Row};
+use crate::report::{Finding, FindingRow, Head, Line, Piece, Report};
 use crate::text::hex;
 use std::io;
 use std::io::Write;
@@ -46,9 +46,9 @@ fn write(report: &Report, style: &Style, out: &mut dyn Write) -> io::Result<()> 
     record(COLUMNS.map(str::to_owned).to_vec(), out)?;
     for finding in &report.findings {
         if finding.rows.is_empty() {
-            let row = Row {
+            let row = FindingRow {
                 fact: Some(finding.harm.clone()),
-                ..Row::default()
+                ..FindingRow::default()
             };
             records.row(finding, &row, out)?;
         }
@@ -94,7 +94,7 @@ impl Show for Records {
 }
 
 impl Records {
-    fn row(&self, finding: &Finding, row: &Row, out: &mut dyn Write) -> io::Result<()> {
+    fn row(&self, finding: &Finding, row: &FindingRow, out: &mut dyn Write) -> io::Result<()> {
         let text = |value: &Option<String>| {
             value
                 .as_ref()

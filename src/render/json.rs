@@ -7,8 +7,8 @@ use super::{Failing, Failure, Format, Kind, Style, escape, text};
 use crate::outcome::Outcome;
 use crate::report;
 use crate::report::{
-    Case, CommitMoment, Evidence, Finding, Moment, Place, Report, Row, Severity, StoreLine,
-    Timeline, Verdict,
+    Case, CommitMoment, Evidence, Finding, FindingRow, Location, Moment, Report, Severity,
+    StoreLine, Timeline, Verdict,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ struct Document<'a> {
     exit: u8,
     store: Option<&'a StoreLine>,
     cases: Vec<CaseRow<'a>>,
-    findings: Vec<FindingRow<'a>>,
+    findings: Vec<FindingObject<'a>>,
     summary: Summary,
 }
 
@@ -78,16 +78,16 @@ struct MomentRow<'a> {
 }
 
 #[derive(Serialize)]
-struct FindingRow<'a> {
+struct FindingObject<'a> {
     code: &'static str,
     severity: Severity,
     subject: &'a str,
     harm: &'a str,
     help: &'a str,
-    place: &'a Place,
+    place: &'a Location,
     evidence: &'a [Evidence],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    rows: &'a [Row],
+    rows: &'a [FindingRow],
 }
 
 /// A row of a finding on a line of its own.
@@ -96,7 +96,7 @@ struct LooseRow<'a> {
     code: &'static str,
     severity: Severity,
     #[serde(flatten)]
-    row: &'a Row,
+    row: &'a FindingRow,
 }
 
 #[derive(Serialize)]
@@ -152,7 +152,7 @@ pub(super) fn lines(report: &Report) -> Vec<(&'static str, serde_json::Value)> {
     });
     let value = |row: Result<serde_json::Value, _>| row.expect("the rows have text keys only");
     let cases = report.cases.iter().map(case).map(serde_json::to_value);
-    let findings = report.findings.iter().map(|it| FindingRow {
+    let findings = report.findings.iter().map(|it| FindingObject {
         // Each has a line of its own.
         rows: &[],
         ..finding(it)
@@ -205,8 +205,8 @@ fn moment<'a>(timeline: &Timeline, moment: &'a Moment) -> MomentRow<'a> {
     }
 }
 
-fn finding(finding: &Finding) -> FindingRow<'_> {
-    FindingRow {
+fn finding(finding: &Finding) -> FindingObject<'_> {
+    FindingObject {
         code: finding.code,
         severity: finding.severity,
         subject: &finding.subject,

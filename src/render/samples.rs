@@ -1,7 +1,7 @@
 //! Reports as real runs make them: what the formats are tested with.
 
 use crate::report::{
-    Case, Finding, Lane, Place, Report, Severity, Source, StoreLine, Timeline, Verdict,
+    Case, Finding, Lane, Location, Report, Severity, Source, StoreLine, Timeline, Verdict,
 };
 use std::time::{Duration, SystemTime};
 
@@ -99,7 +99,7 @@ pub(super) fn mixed() -> Report {
         "remove the statement that drops tables at start-up",
     )
     .with(Source::Log, "[HARD RESET] Dropping all existing tables...\n[HARD RESET] All tables dropped successfully");
-    forbidden.place = Place {
+    forbidden.place = Location {
         case: None,
         file: Some("logs/chat, server.log".into()),
         line: None,

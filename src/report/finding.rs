@@ -57,7 +57,7 @@ pub struct Evidence {
 
 /// One of the things that a finding is about, as a row of a table; what is not known is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct FindingRow {
     /// In which way it is wrong.
     pub cause: &'static str,
     /// The conversation's key.
@@ -80,7 +80,7 @@ pub struct Row {
     pub fact: Option<String>,
 }
 
-impl Row {
+impl FindingRow {
     /// The row in one line. What users wrote is in quotes.
     pub fn line(&self) -> String {
         let named =
@@ -106,7 +106,7 @@ impl Row {
 
 /// Where a finding can be looked at; empty fields are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub struct Location {
     /// The case it was seen in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
@@ -135,11 +135,11 @@ pub struct Finding {
     /// The act, in the imperative.
     pub help: String,
     /// Where to look.
-    pub place: Place,
+    pub place: Location,
     /// The facts it rests on.
     pub evidence: Vec<Evidence>,
     /// The things that it is about, where each is known; the evidence names the first of them.
-    pub rows: Vec<Row>,
+    pub rows: Vec<FindingRow>,
 }
 
 impl Finding {
@@ -157,7 +157,7 @@ impl Finding {
             subject: subject.into(),
             harm: harm.into(),
             help: help.into(),
-            place: Place::default(),
+            place: Location::default(),
             evidence: Vec::new(),
             rows: Vec::new(),
         }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-pub use finding::{Evidence, Finding, Place, Row, Severity, Source};
+pub use finding::{Evidence, Finding, FindingRow, Location, Severity, Source};
 pub use timeline::{CommitEvent, CommitMoment, Lane, Moment, Timeline};
 pub use verdict::Verdict;
 pub use view::{Align, Column, Head, Holds, Line, Note, Piece, Sheet, Text, Tool, Transcript};

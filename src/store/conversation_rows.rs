@@ -256,7 +256,7 @@ async fn described(
         let mut values = sources.iter().map(|(source, range)| {
             source
                 .as_ref()
-                .and_then(|source| select::told(source, &row[range.clone()]))
+                .and_then(|source| select::value_of(source, &row[range.clone()]))
         });
         let mut next = || values.next().flatten();
         let (title, user) = (next(), next());

@@ -19,10 +19,10 @@ pub fn reconcile(first: &[StoredMessage], other: &[StoredMessage]) -> Vec<Messag
     for (have, lack, in_first) in [(first, other, true), (other, first, false)] {
         let mut there: HashMap<(&str, &str), usize> = HashMap::new();
         for message in lack {
-            *there.entry(told(message)).or_default() += 1;
+            *there.entry(role_and_text(message)).or_default() += 1;
         }
         for message in have.iter().filter(|message| counts(message)) {
-            match there.get_mut(&told(message)) {
+            match there.get_mut(&role_and_text(message)) {
                 Some(count) if *count > 0 => *count -= 1,
                 _ => differences.push(MessageDifference {
                     message: message.clone(),
@@ -34,7 +34,7 @@ pub fn reconcile(first: &[StoredMessage], other: &[StoredMessage]) -> Vec<Messag
     differences
 }
 
-fn told(message: &StoredMessage) -> (&str, &str) {
+fn role_and_text(message: &StoredMessage) -> (&str, &str) {
     (message.role.word(), message.content.trim())
 }
 

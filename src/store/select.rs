@@ -194,11 +194,11 @@ pub(super) async fn value(
         condition.sql
     );
     let rows = db.rows(&sql, &condition.args).await?;
-    Ok(rows.first().and_then(|row| told(source, row)))
+    Ok(rows.first().and_then(|row| value_of(source, row)))
 }
 
 /// A source's value in cells that are in the order of its columns.
-pub(super) fn told(source: &Source, cells: &[Cell]) -> Option<String> {
+pub(super) fn value_of(source: &Source, cells: &[Cell]) -> Option<String> {
     source
         .places
         .iter()

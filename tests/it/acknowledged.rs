@@ -1,12 +1,12 @@
 //! Losses that are acknowledged next to the folder, in `acknowledgements.toml` or `chatctl.toml`: as good as
 //! in the file, and no better.
 
-use crate::common::sites::{Ground, Site, on_each_ground};
+use crate::common::sites::{Site, TestBed, on_each_bed};
 use crate::common::{codes, errors, text};
 use serde_json::Value;
 use std::fs;
 
-on_each_ground! {
+on_each_bed! {
     what_is_acknowledged_next_to_the_file_may_go
     what_covers_nothing_is_shown
     a_near_miss_covers_nothing_and_is_named
@@ -21,8 +21,8 @@ INSERT INTO drafts VALUES (1, 'a'), (2, 'b');
 ";
 const LOSS: &str = "DELETE FROM drafts WHERE id = 1;\n";
 
-fn at(ground: &Ground, name: &str, second: &str) -> Site {
-    ground.at(name, &[BEGIN, second])
+fn at(bed: &TestBed, name: &str, second: &str) -> Site {
+    bed.at(name, &[BEGIN, second])
 }
 
 /// An entry of the file next to the folder's migrations.
@@ -50,8 +50,8 @@ fn found(report: &Value, code: &str) -> Vec<String> {
         .collect()
 }
 
-fn what_is_acknowledged_next_to_the_file_may_go(ground: &Ground) {
-    let site = at(ground, "good", LOSS);
+fn what_is_acknowledged_next_to_the_file_may_go(bed: &TestBed) {
+    let site = at(bed, "good", LOSS);
     let (report, exit) = site.report(&["up"]);
     assert_eq!(
         (exit, errors(&report)),
@@ -78,7 +78,7 @@ fn what_is_acknowledged_next_to_the_file_may_go(ground: &Ground) {
     );
     assert_eq!(site.status(), 0);
     // A loss that is acknowledged needs its backup, wherever that is written.
-    let site = at(ground, "bare", LOSS);
+    let site = at(bed, "bare", LOSS);
     site.file("acknowledgements.toml", &entry("drafts", 1));
     assert!(
         site.refused(&["up", "--backup", "never"])
@@ -100,9 +100,9 @@ fn what_is_acknowledged_next_to_the_file_may_go(ground: &Ground) {
     assert_eq!(linted(&site), 1);
 }
 
-fn what_covers_nothing_is_shown(ground: &Ground) {
+fn what_covers_nothing_is_shown(bed: &TestBed) {
     let own = "-- chatctl: allow-loss messages rows<=1 reason=\"old\"\n";
-    let site = at(ground, "unused", &format!("{own}{LOSS}"));
+    let site = at(bed, "unused", &format!("{own}{LOSS}"));
     let more = entry("drafts.body", 1);
     site.file(
         "acknowledgements.toml",
@@ -122,8 +122,8 @@ fn what_covers_nothing_is_shown(ground: &Ground) {
     assert_eq!(drafts(&site), 1);
 }
 
-fn a_near_miss_covers_nothing_and_is_named(ground: &Ground) {
-    let site = at(ground, "near", LOSS);
+fn a_near_miss_covers_nothing_and_is_named(bed: &TestBed) {
+    let site = at(bed, "near", LOSS);
     for (table, rows, says) in [
         ("draft", 9, "acknowledges `draft`; did you mean `drafts`?"),
         ("drafts", 0, "acknowledges 0 rows at most"),
@@ -145,8 +145,8 @@ fn a_near_miss_covers_nothing_and_is_named(ground: &Ground) {
     }
 }
 
-fn a_mistake_is_named_with_its_line(ground: &Ground) {
-    let site = at(ground, "wrong", LOSS);
+fn a_mistake_is_named_with_its_line(bed: &TestBed) {
+    let site = at(bed, "wrong", LOSS);
     let before = site.contents();
     for (from, to, line, says) in [
         ("2_file.sql", "2_flie.sql", 2, "did you mean `2_file.sql`?"),
@@ -179,8 +179,8 @@ fn a_mistake_is_named_with_its_line(ground: &Ground) {
     }
 }
 
-fn the_settings_acknowledge_too(ground: &Ground) {
-    let site = at(ground, "settings", LOSS);
+fn the_settings_acknowledge_too(bed: &TestBed) {
+    let site = at(bed, "settings", LOSS);
     let settings = |text: &str| fs::write(site.folder.join("chatctl.toml"), text).unwrap();
     // An entry for a file of another folder is not about this one.
     fs::create_dir(site.folder.join("other")).unwrap();

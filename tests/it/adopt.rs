@@ -3,11 +3,11 @@
 
 mod tool;
 
-use crate::common::sites::{Ground, Site, on_each_ground};
+use crate::common::sites::{Site, TestBed, on_each_bed};
 use std::fs;
 use tool::Tool;
 
-on_each_ground! {
+on_each_bed! {
     what_a_tool_applied_is_taken_over
     what_is_wrong_is_refused_and_nothing_is_written
     what_sqlx_cannot_number_is_refused
@@ -15,19 +15,15 @@ on_each_ground! {
     no_history_at_all_asks_for_a_baseline
 }
 
-fn at(ground: &Ground, name: &str, tool: Tool) -> Site {
-    let site = ground.site(name);
+fn at(bed: &TestBed, name: &str, tool: Tool) -> Site {
+    let site = bed.site(name);
     tool.ran(&site);
     site
 }
 
-fn what_a_tool_applied_is_taken_over(ground: &Ground) {
-    for tool in Tool::of(ground.backend).iter().copied() {
-        let site = at(
-            ground,
-            &format!("of_{}", tool.name().replace('-', "_")),
-            tool,
-        );
+fn what_a_tool_applied_is_taken_over(bed: &TestBed) {
+    for tool in Tool::of(bed.backend).iter().copied() {
+        let site = at(bed, &format!("of_{}", tool.name().replace('-', "_")), tool);
         let (before, rows) = (site.contents(), tool.rows(&site));
         assert!(!rows.is_empty(), "{tool:?}");
         let told = site.refused(&["up"]);
@@ -101,7 +97,7 @@ enum Spoilt {
     Changed(usize),
 }
 
-fn what_is_wrong_is_refused_and_nothing_is_written(ground: &Ground) {
+fn what_is_wrong_is_refused_and_nothing_is_written(bed: &TestBed) {
     for (number, (tool, how, state)) in [
         (
             Tool::GolangMigrate,
@@ -137,7 +133,7 @@ fn what_is_wrong_is_refused_and_nothing_is_written(ground: &Ground) {
     .into_iter()
     .enumerate()
     {
-        let site = at(ground, &format!("wrong_{number}"), tool);
+        let site = at(bed, &format!("wrong_{number}"), tool);
         let name = |file: usize| tool.names()[file].clone();
         match how {
             Spoilt::By(sql) => drop(site.texts(sql)),
@@ -164,8 +160,8 @@ fn what_is_wrong_is_refused_and_nothing_is_written(ground: &Ground) {
 }
 
 /// Flyway numbers with dots, which sqlx's table has no room for.
-fn what_sqlx_cannot_number_is_refused(ground: &Ground) {
-    let site = at(ground, "dots", Tool::Flyway);
+fn what_sqlx_cannot_number_is_refused(bed: &TestBed) {
+    let site = at(bed, "dots", Tool::Flyway);
     fs::rename(
         site.dir().join("V2__second.sql"),
         site.dir().join("V1_5__second.sql"),
@@ -180,8 +176,8 @@ fn what_sqlx_cannot_number_is_refused(ground: &Ground) {
 }
 
 /// Whatever else writes the history would say that nothing of the tool's is applied.
-fn another_tools_history_is_settled_by_adopt_alone(ground: &Ground) {
-    let site = at(ground, "others", Tool::Goose);
+fn another_tools_history_is_settled_by_adopt_alone(bed: &TestBed) {
+    let site = at(bed, "others", Tool::Goose);
     let before = site.contents();
     for arguments in [
         &["baseline", "1"] as &[&str],
@@ -199,8 +195,8 @@ fn another_tools_history_is_settled_by_adopt_alone(ground: &Ground) {
     assert!(site.refused(&["plan"]).contains("was written by goose"));
 }
 
-fn no_history_at_all_asks_for_a_baseline(ground: &Ground) {
-    let site = ground.site("bare");
+fn no_history_at_all_asks_for_a_baseline(bed: &TestBed) {
+    let site = bed.site("bare");
     site.file("1_first.sql", "CREATE TABLE conversation (id BIGINT);\n");
     site.file("2_second.sql", "CREATE TABLE note (id BIGINT);\n");
     site.texts("CREATE TABLE conversation (id BIGINT)");

@@ -1,13 +1,13 @@
 //! The backup that is made before anything is destroyed, and how it comes back.
 
 use crate::common::backend::Backend;
-use crate::common::sites::{Ground, Site, on_each_ground};
+use crate::common::sites::{Site, TestBed, on_each_bed};
 use crate::common::{report, text};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-on_each_ground! {
+on_each_bed! {
     a_loss_is_put_by_first_and_comes_back
     what_a_run_made_is_gone_after_a_restore
     without_a_backup_nothing_is_destroyed
@@ -18,9 +18,9 @@ on_each_ground! {
     what_is_refused_leaves_no_backup
 }
 
-on_each_ground! { on_postgres Postgres: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
-on_each_ground! { on_mariadb Mysql: former_versions_of_rows_come_back }
-on_each_ground! { on_mysql Mysql: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
+on_each_bed! { on_postgres Postgres: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
+on_each_bed! { on_mariadb Mysql: former_versions_of_rows_come_back }
+on_each_bed! { on_mysql Mysql: without_its_programs_nothing_is_run the_password_is_in_no_list_of_processes }
 
 const BEGIN: &str = "
 CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL);
@@ -81,8 +81,8 @@ fn rows(site: &Site) -> Vec<String> {
     site.backend.tables(&site.url)
 }
 
-fn a_loss_is_put_by_first_and_comes_back(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN, LOSS]);
+fn a_loss_is_put_by_first_and_comes_back(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, LOSS]);
     let before = rows(&site);
     let (_, told) = site.passed(&["up", "--backup-dir", "aside"]);
     let after = rows(&site);
@@ -134,12 +134,12 @@ fn a_loss_is_put_by_first_and_comes_back(ground: &Ground) {
 }
 
 /// What the run made besides would keep the next run from making it again.
-fn what_a_run_made_is_gone_after_a_restore(ground: &Ground) {
+fn what_a_run_made_is_gone_after_a_restore(bed: &TestBed) {
     let more = format!(
         "{LOSS}CREATE TABLE notes (id BIGINT PRIMARY KEY, conversation_id BIGINT NOT NULL, FOREIGN KEY (conversation_id) REFERENCES conversations (id));
          INSERT INTO notes VALUES (1, 1);
          CREATE VIEW titles AS SELECT title FROM conversations;\n{}",
-        match ground.backend {
+        match bed.backend {
             Backend::Sqlite => "CREATE TRIGGER t AFTER INSERT ON notes BEGIN SELECT 1; END;",
             Backend::Postgres =>
                 "CREATE TYPE mood AS ENUM ('good'); CREATE TABLE moods (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mood mood);
@@ -147,7 +147,7 @@ fn what_a_run_made_is_gone_after_a_restore(ground: &Ground) {
             Backend::Mysql => "CREATE PROCEDURE one() SELECT 1;",
         }
     );
-    let site = ground.at("talk", &[BEGIN, &more]);
+    let site = bed.at("talk", &[BEGIN, &more]);
     let before = rows(&site);
     site.passed(&["up", "--backup-dir", "aside"]);
     let after = rows(&site);
@@ -162,8 +162,8 @@ fn what_a_run_made_is_gone_after_a_restore(ground: &Ground) {
     assert_eq!(rows(&site), after, "it runs again");
 }
 
-fn without_a_backup_nothing_is_destroyed(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN, LOSS]);
+fn without_a_backup_nothing_is_destroyed(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, LOSS]);
     let before = site.contents();
     let told = site.refused(&["up", "--backup", "never"]);
     assert!(
@@ -183,8 +183,8 @@ fn without_a_backup_nothing_is_destroyed(ground: &Ground) {
     site.left_nothing();
 }
 
-fn a_backup_is_made_when_it_is_asked_for(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN, GROWTH]);
+fn a_backup_is_made_when_it_is_asked_for(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, GROWTH]);
     let aside = site.folder.join("aside");
     for (how, expected) in [("never", 0), ("always", 1)] {
         site.passed(&["up", "--backup-dir", "aside", "--backup", how]);
@@ -199,8 +199,8 @@ fn a_backup_is_made_when_it_is_asked_for(ground: &Ground) {
     assert_eq!(site.status(), 0);
 }
 
-fn a_damaged_backup_changes_nothing(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN, LOSS]);
+fn a_damaged_backup_changes_nothing(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, LOSS]);
     let (_, told) = site.passed(&["up", "--backup-dir", "aside"]);
     let good = fs::read(told_backup(&told)).unwrap();
     let before = site.contents();
@@ -240,8 +240,8 @@ fn a_damaged_backup_changes_nothing(ground: &Ground) {
     );
 }
 
-fn without_its_programs_nothing_is_run(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN, LOSS]);
+fn without_its_programs_nothing_is_run(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, LOSS]);
     let before = site.contents();
     let package = match site.backend {
         Backend::Mysql => "apt-get install mariadb-client",
@@ -259,9 +259,9 @@ fn without_its_programs_nothing_is_run(ground: &Ground) {
 }
 
 /// Programs in front of the real ones write down how they were called.
-fn the_password_is_in_no_list_of_processes(ground: &Ground) {
+fn the_password_is_in_no_list_of_processes(bed: &TestBed) {
     const SECRET: &str = "s3cret:@/ä";
-    let site = ground.at("talk", &[BEGIN, LOSS]);
+    let site = bed.at("talk", &[BEGIN, LOSS]);
     let (programs, variable) = match site.backend {
         Backend::Mysql => (&["mariadb-dump", "mariadb"] as &[&str], "MYSQL_PWD"),
         _ => (&["pg_dump", "pg_restore", "psql"] as &[&str], "PGPASSWORD"),
@@ -336,8 +336,8 @@ fn with_password(site: &Site, password: &str) -> String {
 }
 
 /// A digit in a row can change without any tool noticing: the checksum does.
-fn a_backup_that_changed_since_is_refused(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN, LOSS]);
+fn a_backup_that_changed_since_is_refused(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, LOSS]);
     let (_, told) = site.passed(&["up", "--backup-dir", "aside"]);
     let backup = told_backup(&told);
     let sum = PathBuf::from(format!("{}.sha256", backup.display()));
@@ -385,8 +385,8 @@ fn a_backup_that_changed_since_is_refused(ground: &Ground) {
     assert_eq!(site.status(), 10);
 }
 
-fn only_the_newest_backups_are_kept(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN]);
+fn only_the_newest_backups_are_kept(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN]);
     let aside = site.folder.join("aside");
     let step = |number: u32, arguments: &[&str]| {
         site.file(
@@ -438,9 +438,9 @@ fn only_the_newest_backups_are_kept(ground: &Ground) {
 }
 
 /// Each try would make a backup of the same, and push out one that is older and another.
-fn what_is_refused_leaves_no_backup(ground: &Ground) {
+fn what_is_refused_leaves_no_backup(bed: &TestBed) {
     let more = format!("{LOSS}DELETE FROM messages WHERE id = 3;\n");
-    let site = ground.at("talk", &[BEGIN, &more]);
+    let site = bed.at("talk", &[BEGIN, &more]);
     let before = site.contents();
     for _ in 0..2 {
         let (report, exit) = site.report(&["up", "--backup-dir", "aside"]);
@@ -452,12 +452,12 @@ fn what_is_refused_leaves_no_backup(ground: &Ground) {
 }
 
 /// What a row was and when is no row that a plain dump has.
-fn former_versions_of_rows_come_back(ground: &Ground) {
+fn former_versions_of_rows_come_back(bed: &TestBed) {
     let begin = "CREATE TABLE kept (id INT PRIMARY KEY, body VARCHAR(20)) WITH SYSTEM VERSIONING;
         INSERT INTO kept VALUES (1, 'a'); UPDATE kept SET body = 'b'; UPDATE kept SET body = 'c';
         CREATE TABLE other (id INT PRIMARY KEY); INSERT INTO other VALUES (1);\n";
     let loss = "-- chatctl: allow-loss other reason=\"old\"\nDELETE FROM other;\n";
-    let site = ground.at("versions", &[begin, loss]);
+    let site = bed.at("versions", &[begin, loss]);
     let versions = || {
         site.texts(
             "SELECT concat(body, ' ', row_start) FROM kept FOR SYSTEM_TIME ALL ORDER BY row_start",

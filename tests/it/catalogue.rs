@@ -2,7 +2,7 @@
 //! of another one, and by others between two files of a run.
 
 use crate::common::backend::Backend;
-use crate::common::sites::{Ground, Site};
+use crate::common::sites::{Site, TestBed};
 use serde_json::Value;
 
 /// Files, of which the last is refused for this, or passes.
@@ -75,9 +75,9 @@ const CASES: &[Case] = &[
 
 #[test]
 fn what_a_file_does_is_seen_after_others_that_changed_the_catalogue() {
-    let ground = Ground::new(Backend::Postgres);
+    let bed = TestBed::new(Backend::Postgres);
     for case in CASES {
-        let site = ground.site(case.name);
+        let site = bed.site(case.name);
         site.file("1_file.sql", case.files[0]);
         site.up();
         for (number, text) in case.files.iter().enumerate().skip(1) {

@@ -3,19 +3,19 @@
 
 use crate::common::backend::Backend;
 use crate::common::root;
-use crate::common::sites::{Ground, Site, on_each_ground};
+use crate::common::sites::{Site, TestBed, on_each_bed};
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::{Connection as _, MySqlConnection, PgConnection, SqliteConnection};
 use std::path::Path;
 
-on_each_ground! {
+on_each_bed! {
     sqlx_has_nothing_left_to_do
     chatctl_goes_on_where_sqlx_ended
 }
 
-on_each_ground! { on_sqlite Sqlite: the_formats_of_sqlx_are_read_as_it_does what_chatctl_left_unfinished_is_dirty_for_sqlx }
-on_each_ground! { on_postgres Postgres: the_formats_of_sqlx_are_read_as_it_does what_chatctl_left_unfinished_is_dirty_for_sqlx both_wait_for_each_other }
-on_each_ground! { on_mysql Mysql: both_wait_for_each_other what_sqlx_left_dirty_is_settled }
+on_each_bed! { on_sqlite Sqlite: the_formats_of_sqlx_are_read_as_it_does what_chatctl_left_unfinished_is_dirty_for_sqlx }
+on_each_bed! { on_postgres Postgres: the_formats_of_sqlx_are_read_as_it_does what_chatctl_left_unfinished_is_dirty_for_sqlx both_wait_for_each_other }
+on_each_bed! { on_mysql Mysql: both_wait_for_each_other what_sqlx_left_dirty_is_settled }
 
 const FIRST: &str = "CREATE TABLE conversation (id BIGINT PRIMARY KEY, title VARCHAR(200) NOT NULL);\n\
     INSERT INTO conversation VALUES (1, 'a; b -- c'), (2, 'ä');\n";
@@ -101,8 +101,8 @@ fn columns(site: &Site) -> Vec<String> {
 }
 
 /// A database that only sqlx knew, with the same files.
-fn twin(ground: &Ground, site: &Site) -> Site {
-    let twin = ground.site("twin");
+fn twin(bed: &TestBed, site: &Site) -> Site {
+    let twin = bed.site("twin");
     sqlx_runs(twin.backend, &twin.url, &site.dir()).unwrap();
     twin
 }
@@ -118,16 +118,16 @@ fn same_as_of_sqlx(site: &Site, twin: &Site) {
     );
 }
 
-fn sqlx_has_nothing_left_to_do(ground: &Ground) {
-    let site = ground.at("talk", &[FIRST, SECOND, THIRD]);
+fn sqlx_has_nothing_left_to_do(bed: &TestBed) {
+    let site = bed.at("talk", &[FIRST, SECOND, THIRD]);
     site.up();
     assert_eq!(site.history().len(), 3);
     sqlx_is_content(&site);
-    same_as_of_sqlx(&site, &twin(ground, &site));
+    same_as_of_sqlx(&site, &twin(bed, &site));
 }
 
-fn chatctl_goes_on_where_sqlx_ended(ground: &Ground) {
-    let site = ground.site("talk");
+fn chatctl_goes_on_where_sqlx_ended(bed: &TestBed) {
+    let site = bed.site("talk");
     site.file("1_first.sql", FIRST);
     site.file("2_an_index.sql", SECOND);
     sqlx_runs(site.backend, &site.url, &site.dir()).unwrap();
@@ -141,7 +141,7 @@ fn chatctl_goes_on_where_sqlx_ended(ground: &Ground) {
     let after = site.history();
     assert_eq!((&after[..2], after.len()), (before.as_slice(), 3));
     sqlx_is_content(&site);
-    same_as_of_sqlx(&site, &twin(ground, &site));
+    same_as_of_sqlx(&site, &twin(bed, &site));
     site.file(
         "4_fourth.sql",
         "CREATE TABLE note (id BIGINT PRIMARY KEY);\n",
@@ -152,8 +152,8 @@ fn chatctl_goes_on_where_sqlx_ended(ground: &Ground) {
 }
 
 /// Reversible files, a byte-order mark, line ends and leading zeros.
-fn the_formats_of_sqlx_are_read_as_it_does(ground: &Ground) {
-    let site = ground.site("talk");
+fn the_formats_of_sqlx_are_read_as_it_does(bed: &TestBed) {
+    let site = bed.site("talk");
     for path in crate::common::sites::files(&root().join("fixtures/formats/sqlx")) {
         std::fs::copy(&path, site.dir().join(path.file_name().unwrap())).unwrap();
     }
@@ -163,9 +163,9 @@ fn the_formats_of_sqlx_are_read_as_it_does(ground: &Ground) {
 }
 
 /// sqlx must not run again what is half there.
-fn what_chatctl_left_unfinished_is_dirty_for_sqlx(ground: &Ground) {
+fn what_chatctl_left_unfinished_is_dirty_for_sqlx(bed: &TestBed) {
     let half = "-- no-transaction\nCREATE TABLE half (id BIGINT);\nVACUUM;\nCREATE TABLE conversation (id BIGINT);\n";
-    let site = ground.at("talk", &[FIRST, half]);
+    let site = bed.at("talk", &[FIRST, half]);
     assert_eq!(site.report(&["up"]).1, 1);
     let refused = sqlx_runs(site.backend, &site.url, &site.dir());
     assert!(
@@ -181,8 +181,8 @@ fn what_chatctl_left_unfinished_is_dirty_for_sqlx(ground: &Ground) {
 }
 
 /// Both take the same key, so neither begins while the other one migrates.
-fn both_wait_for_each_other(ground: &Ground) {
-    let site = ground.at("talk", &[FIRST, THIRD]);
+fn both_wait_for_each_other(bed: &TestBed) {
+    let site = bed.at("talk", &[FIRST, THIRD]);
     let waits = || {
         let mut command = site.command(&["up", "--lock-wait", "300ms"]);
         let output = command.output().unwrap();
@@ -218,9 +218,9 @@ fn both_wait_for_each_other(ground: &Ground) {
 }
 
 /// On MySQL sqlx can't take back what a file did before it failed.
-fn what_sqlx_left_dirty_is_settled(ground: &Ground) {
+fn what_sqlx_left_dirty_is_settled(bed: &TestBed) {
     for how in ["applied", "retry"] {
-        let site = ground.at(
+        let site = bed.at(
             how,
             &[
                 FIRST,

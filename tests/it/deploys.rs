@@ -2,7 +2,7 @@
 //! a signal comes at any moment.
 
 use crate::common::backend::Backend;
-use crate::common::sites::{Ground, Site, on_each_ground};
+use crate::common::sites::{Site, TestBed, on_each_bed};
 use crate::common::text;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,7 +11,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-on_each_ground! {
+on_each_bed! {
     an_older_release_leaves_a_newer_database_alone
     a_signal_in_a_statement_is_no_failure
     a_signal_at_any_moment_is_no_failure
@@ -31,8 +31,8 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-fn an_older_release_leaves_a_newer_database_alone(ground: &Ground) {
-    let site = ground.at(
+fn an_older_release_leaves_a_newer_database_alone(bed: &TestBed) {
+    let site = bed.at(
         "talk",
         &[BEGIN, "CREATE TABLE notes (id BIGINT PRIMARY KEY);\n"],
     );
@@ -153,9 +153,9 @@ fn is_running(site: &Site, words: &str) -> bool {
     !site.texts(&sql).is_empty()
 }
 
-fn a_signal_in_a_statement_is_no_failure(ground: &Ground) {
+fn a_signal_in_a_statement_is_no_failure(bed: &TestBed) {
     for (name, signal) in [("term", Signal::SIGTERM), ("int", Signal::SIGINT)] {
-        let site = ground.at(name, &[BEGIN, endless(ground.backend)]);
+        let site = bed.at(name, &[BEGIN, endless(bed.backend)]);
         let before = site.contents();
         let (child, errors) = started(&site, &["up"]);
         until("the statement", || is_running(&site, "(900)"));
@@ -178,10 +178,10 @@ fn a_signal_in_a_statement_is_no_failure(ground: &Ground) {
 /// What happens at COMMIT happens before it here, and is a statement of chatctl's own.
 #[test]
 fn a_signal_in_a_deferred_trigger_is_no_failure() {
-    let ground = Ground::new(Backend::Postgres);
+    let bed = TestBed::new(Backend::Postgres);
     let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(900); RETURN NULL; END';
         CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON messages DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow();\n";
-    let site = ground.at(
+    let site = bed.at(
         "deferred",
         &[
             &format!("{BEGIN}{slow}"),
@@ -201,8 +201,8 @@ fn a_signal_in_a_deferred_trigger_is_no_failure() {
 /// Somebody else's cancel is a failure, but not the statement's.
 #[test]
 fn who_else_cancels_a_statement_is_not_taken_for_a_signal() {
-    let ground = Ground::new(Backend::Postgres);
-    let site = ground.at("cancelled", &[BEGIN, endless(Backend::Postgres)]);
+    let bed = TestBed::new(Backend::Postgres);
+    let site = bed.at("cancelled", &[BEGIN, endless(Backend::Postgres)]);
     let (mut child, mut errors) = started(&site, &["up", "--format", "json"]);
     until("the statement", || is_running(&site, "(900)"));
     site.texts("SELECT pg_cancel_backend(pid)::text FROM pg_stat_activity WHERE application_name = 'chatctl' AND query LIKE '%(900)%'");
@@ -219,8 +219,8 @@ fn who_else_cancels_a_statement_is_not_taken_for_a_signal() {
 }
 
 /// Statements of all kinds, so that the signal comes in each part of a run; each ends well or by it.
-fn a_signal_at_any_moment_is_no_failure(ground: &Ground) {
-    let site = ground.site("moments");
+fn a_signal_at_any_moment_is_no_failure(bed: &TestBed) {
+    let site = bed.site("moments");
     site.file("1_begin.sql", BEGIN);
     site.up();
     let mut version = 1;
@@ -255,9 +255,9 @@ fn a_signal_at_any_moment_is_no_failure(ground: &Ground) {
 
 /// The database comes while it is waited for.
 fn a_database_that_starts_is_waited_for(backend: Backend) {
-    let mut ground = Ground::new(backend);
-    let site = ground.at("talk", &[BEGIN]);
-    ground.stop();
+    let mut bed = TestBed::new(backend);
+    let site = bed.at("talk", &[BEGIN]);
+    bed.stop();
     let output = site.command(&["up"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{:?}", text(&output));
     let output = site.command(&["status", "--wait", "1s"]).output().unwrap();
@@ -282,7 +282,7 @@ fn a_database_that_starts_is_waited_for(backend: Backend) {
         line.clear();
         assert!(errors.read_line(&mut line).unwrap() > 0, "it does not wait");
     }
-    ground.restart();
+    bed.restart();
     let mut told = String::new();
     errors.read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{told}");

@@ -1,11 +1,11 @@
 //! Folders as other tools write them, run for real: each step is made, and nothing that undoes it is run.
 
-use crate::common::sites::{Ground, Site, on_each_ground};
+use crate::common::sites::{Site, TestBed, on_each_bed};
 use crate::common::{root, text};
 use std::fs;
 use std::path::Path;
 
-on_each_ground! {
+on_each_bed! {
     the_steps_of_each_tool_are_made_and_stay
     both_directions_are_run_by_nobody
     folders_with_one_time_are_applied_in_the_order_of_their_names
@@ -72,9 +72,9 @@ fn titles(site: &Site) -> Vec<String> {
     site.texts("SELECT title FROM conversation ORDER BY title")
 }
 
-fn the_steps_of_each_tool_are_made_and_stay(ground: &Ground) {
+fn the_steps_of_each_tool_are_made_and_stay(bed: &TestBed) {
     for tool in TOOLS {
-        let site = ground.site(&format!("of_{}", tool.replace('-', "_")));
+        let site = bed.site(&format!("of_{}", tool.replace('-', "_")));
         copy(&root().join("fixtures/formats").join(tool), &site.dir());
         assert_eq!(site.status(), 10, "{tool}");
         let (_, told) = site.passed(&["up"]);
@@ -93,7 +93,7 @@ fn the_steps_of_each_tool_are_made_and_stay(ground: &Ground) {
 }
 
 /// The file makes a table and, below a mark, drops it: plain SQL to every database.
-fn both_directions_are_run_by_nobody(ground: &Ground) {
+fn both_directions_are_run_by_nobody(bed: &TestBed) {
     const MAKES: &str = "CREATE TABLE conversation (id BIGINT PRIMARY KEY, title VARCHAR(200));\n";
     const UNDOES: &str = "DROP TABLE conversation;\n";
     for (number, (above, below, source)) in [
@@ -118,7 +118,7 @@ fn both_directions_are_run_by_nobody(ground: &Ground) {
     .into_iter()
     .enumerate()
     {
-        let site = ground.site(&format!("both_{number}"));
+        let site = bed.site(&format!("both_{number}"));
         site.file("1_a.sql", &format!("{above}{MAKES}{below}{UNDOES}"));
         // Taken for a tool that knows no marks.
         let told = site.refused(&["up", "--source", "sqlx"]);
@@ -146,8 +146,8 @@ fn both_directions_are_run_by_nobody(ground: &Ground) {
     }
 }
 
-fn folders_with_one_time_are_applied_in_the_order_of_their_names(ground: &Ground) {
-    let site = ground.site("one_time");
+fn folders_with_one_time_are_applied_in_the_order_of_their_names(bed: &TestBed) {
+    let site = bed.site("one_time");
     site.file(
         "20240101120000_b/migration.sql",
         "INSERT INTO conversation (id, title) VALUES (1, 'b');\n",
@@ -177,7 +177,7 @@ fn folders_with_one_time_are_applied_in_the_order_of_their_names(ground: &Ground
     );
 }
 
-fn a_folder_that_is_not_read_is_named_and_nothing_is_run(ground: &Ground) {
+fn a_folder_that_is_not_read_is_named_and_nothing_is_run(bed: &TestBed) {
     for (number, (tool, files)) in [
         ("postgrator", ["001.do.chat.sql", "001.undo.chat.sql"]),
         (
@@ -193,7 +193,7 @@ fn a_folder_that_is_not_read_is_named_and_nothing_is_run(ground: &Ground) {
     .into_iter()
     .enumerate()
     {
-        let site = ground.site(&format!("foreign_{number}"));
+        let site = bed.site(&format!("foreign_{number}"));
         for name in files {
             site.file(name, "CREATE TABLE conversation (id BIGINT);\n");
         }

@@ -1,12 +1,12 @@
 //! What chatctl says to do is done, word for word: it leads on, and nothing is skipped or run twice.
 
 use crate::common::backend::Backend;
-use crate::common::sites::{Ground, Site, on_each_ground};
+use crate::common::sites::{Site, TestBed, on_each_bed};
 use crate::common::{errors, text};
 use serde_json::Value;
 use std::fs;
 
-on_each_ground! {
+on_each_bed! {
     a_file_that_is_gone_is_taken_out_of_the_history_and_nothing_is_skipped
     a_baseline_skips_nothing_that_is_pending
     the_history_of_a_tool_that_is_not_read_is_named
@@ -17,7 +17,7 @@ on_each_ground! {
     what_only_its_own_tool_can_run_does_not_take_others_along
 }
 
-on_each_ground! { on_postgres Postgres: a_role_that_a_policy_hides_rows_from_is_given_the_right }
+on_each_bed! { on_postgres Postgres: a_role_that_a_policy_hides_rows_from_is_given_the_right }
 
 /// The commands in a text, without the program's name.
 fn commands(told: &str) -> Vec<Vec<String>> {
@@ -70,8 +70,8 @@ fn column(number: u32) -> String {
 }
 
 /// Files 1 to `applied` were applied, those up to `all` are pending; file N makes column cN.
-fn at(ground: &Ground, name: &str, applied: u32, all: u32) -> Site {
-    let site = ground.site(name);
+fn at(bed: &TestBed, name: &str, applied: u32, all: u32) -> Site {
+    let site = bed.site(name);
     site.file(
         "1_begin.sql",
         "CREATE TABLE chat (id BIGINT PRIMARY KEY, c1 INTEGER);\n",
@@ -104,8 +104,8 @@ fn versions(site: &Site) -> Vec<String> {
         .collect()
 }
 
-fn a_file_that_is_gone_is_taken_out_of_the_history_and_nothing_is_skipped(ground: &Ground) {
-    let site = at(ground, "gone", 3, 3);
+fn a_file_that_is_gone_is_taken_out_of_the_history_and_nothing_is_skipped(bed: &TestBed) {
+    let site = at(bed, "gone", 3, 3);
     fs::remove_file(site.dir().join("2_step.sql")).unwrap();
     site.file("4_step.sql", &column(4));
     let told = site.refused(&["up"]);
@@ -131,8 +131,8 @@ fn a_file_that_is_gone_is_taken_out_of_the_history_and_nothing_is_skipped(ground
     assert_eq!(site.status(), 0);
 }
 
-fn a_baseline_skips_nothing_that_is_pending(ground: &Ground) {
-    let site = at(ground, "skips", 1, 4);
+fn a_baseline_skips_nothing_that_is_pending(bed: &TestBed) {
+    let site = at(bed, "skips", 1, 4);
     let told = site.refused(&["baseline", "4"]);
     assert!(told.contains("`2`, `3`"), "{told}");
     assert_eq!(versions(&site), ["1"]);
@@ -142,7 +142,7 @@ fn a_baseline_skips_nothing_that_is_pending(ground: &Ground) {
     site.passed(&["baseline", "4"]);
     assert_eq!(site.status(), 0);
     // Where nothing is applied it is what a baseline is for.
-    let site = ground.site("fresh");
+    let site = bed.site("fresh");
     for number in 1..=3 {
         site.file(&format!("{number}_step.sql"), "SELECT 1;\n");
     }
@@ -150,13 +150,13 @@ fn a_baseline_skips_nothing_that_is_pending(ground: &Ground) {
     assert_eq!(versions(&site), ["1", "2", "3"]);
 }
 
-fn the_history_of_a_tool_that_is_not_read_is_named(ground: &Ground) {
+fn the_history_of_a_tool_that_is_not_read_is_named(bed: &TestBed) {
     const TYPEORM: &str = "CREATE TABLE migrations (id INTEGER PRIMARY KEY, timestamp BIGINT NOT NULL, name VARCHAR(200) NOT NULL)";
     for (name, way) in [
         ("beside", &["baseline", "--none"] as &[&str]),
         ("instead", &["baseline", "1"]),
     ] {
-        let site = ground.site(name);
+        let site = bed.site(name);
         site.file(
             "1_begin.sql",
             "CREATE TABLE chat (id BIGINT PRIMARY KEY, c1 INTEGER);\n",
@@ -193,8 +193,8 @@ fn the_history_of_a_tool_that_is_not_read_is_named(ground: &Ground) {
     }
 }
 
-fn a_schema_without_a_history_asks_for_a_baseline(ground: &Ground) {
-    let site = ground.site("bare");
+fn a_schema_without_a_history_asks_for_a_baseline(bed: &TestBed) {
+    let site = bed.site("bare");
     site.file(
         "1_begin.sql",
         "CREATE TABLE chat (id BIGINT PRIMARY KEY, c1 INTEGER);\n",
@@ -220,13 +220,13 @@ fn a_schema_without_a_history_asks_for_a_baseline(ground: &Ground) {
     assert!(!help.contains("baseline"), "{help}");
 }
 
-fn what_was_begun_is_settled_though_its_file_is_gone(ground: &Ground) {
-    let checksum = match ground.backend {
+fn what_was_begun_is_settled_though_its_file_is_gone(bed: &TestBed) {
+    let checksum = match bed.backend {
         Backend::Postgres => "'\\x00'",
         _ => "x'00'",
     };
     for (name, how, left) in [("retried", "retry", 10), ("counted", "applied", 0)] {
-        let site = at(ground, name, 2, 2);
+        let site = at(bed, name, 2, 2);
         // What sqlx leaves when its process ends in the middle.
         site.texts("UPDATE _sqlx_migrations SET success = FALSE WHERE version = 2");
         let (codes, _, exit) = wrongs(&site);
@@ -235,7 +235,7 @@ fn what_was_begun_is_settled_though_its_file_is_gone(ground: &Ground) {
         follow(&site, &told, &["resolve", "2", "--as", how]);
         assert_eq!(site.status(), left, "{how}");
     }
-    let site = at(ground, "lost", 1, 1);
+    let site = at(bed, "lost", 1, 1);
     site.texts(&format!(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (0, 'x', FALSE, {checksum}, 1)"
     ));
@@ -244,8 +244,8 @@ fn what_was_begun_is_settled_though_its_file_is_gone(ground: &Ground) {
     assert_eq!(site.status(), 0);
 }
 
-fn an_edit_and_other_line_ends_are_told_apart(ground: &Ground) {
-    let site = at(ground, "edited", 2, 2);
+fn an_edit_and_other_line_ends_are_told_apart(bed: &TestBed) {
+    let site = at(bed, "edited", 2, 2);
     let good = column(2);
     site.file("2_step.sql", &good.replace('\n', "\r\n"));
     let (codes, help, exit) = wrongs(&site);
@@ -264,8 +264,8 @@ fn an_edit_and_other_line_ends_are_told_apart(ground: &Ground) {
     assert_eq!(site.status(), 1);
 }
 
-fn a_late_file_is_run_late(ground: &Ground) {
-    let site = at(ground, "late", 3, 3);
+fn a_late_file_is_run_late(bed: &TestBed) {
+    let site = at(bed, "late", 3, 3);
     fs::remove_file(site.dir().join("2_step.sql")).unwrap();
     site.passed(&["repair", "--missing", "2"]);
     site.file(
@@ -282,8 +282,8 @@ fn a_late_file_is_run_late(ground: &Ground) {
     assert_eq!(site.status(), 0);
 }
 
-fn what_only_its_own_tool_can_run_does_not_take_others_along(ground: &Ground) {
-    let site = ground.site("java");
+fn what_only_its_own_tool_can_run_does_not_take_others_along(bed: &TestBed) {
+    let site = bed.site("java");
     site.file(
         "V1__begin.sql",
         "CREATE TABLE chat (id BIGINT PRIMARY KEY, c1 INTEGER);\n",
@@ -304,9 +304,9 @@ fn what_only_its_own_tool_can_run_does_not_take_others_along(ground: &Ground) {
 }
 
 /// Not the statement is wrong, but what the role may see.
-fn a_role_that_a_policy_hides_rows_from_is_given_the_right(ground: &Ground) {
+fn a_role_that_a_policy_hides_rows_from_is_given_the_right(bed: &TestBed) {
     let begin = "CREATE TABLE chat (id BIGINT PRIMARY KEY, kind TEXT); INSERT INTO chat VALUES (1, NULL), (2, NULL);\n";
-    let mut site = ground.at(
+    let mut site = bed.at(
         "policy",
         &[begin, "UPDATE chat SET kind = 'text' WHERE kind IS NULL;\n"],
     );

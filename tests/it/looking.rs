@@ -3,19 +3,19 @@
 
 use crate::common::backend::Backend;
 use crate::common::report;
-use crate::common::sites::{Ground, Site, on_each_ground};
+use crate::common::sites::{Site, TestBed, on_each_bed};
 use serde_json::Value;
 use std::fs;
 
-on_each_ground! {
+on_each_bed! {
     plan_tells_every_statement_and_makes_nothing
     status_tells_how_each_version_stands
     several_folders_are_one_history
 }
 
-on_each_ground! { on_sqlite Sqlite: a_file_that_may_not_be_written_is_planned_for }
-on_each_ground! { on_postgres Postgres: who_may_only_read_may_plan }
-on_each_ground! { on_mysql Mysql: who_may_only_read_may_plan what_commits_by_itself_is_told }
+on_each_bed! { on_sqlite Sqlite: a_file_that_may_not_be_written_is_planned_for }
+on_each_bed! { on_postgres Postgres: who_may_only_read_may_plan }
+on_each_bed! { on_mysql Mysql: who_may_only_read_may_plan what_commits_by_itself_is_told }
 
 const BEGIN: &str = "\
 CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL DEFAULT 'New chat');
@@ -59,12 +59,12 @@ fn as_planned() -> (Vec<(String, String)>, i32) {
     (cases.to_vec(), 10)
 }
 
-fn plan_tells_every_statement_and_makes_nothing(ground: &Ground) {
-    let virgin = ground.site("virgin");
+fn plan_tells_every_statement_and_makes_nothing(bed: &TestBed) {
+    let virgin = bed.site("virgin");
     virgin.file("2_file.sql", GOOD);
     assert_eq!(plan(&virgin), as_planned());
     assert_eq!(virgin.tables(), [] as [&str; 0], "plan made a table");
-    let site = ground.at("talk", &[BEGIN, GOOD]);
+    let site = bed.at("talk", &[BEGIN, GOOD]);
     let before = site.contents();
     assert_eq!(plan(&site), as_planned());
     site.file("3_file.sql", LOSS);
@@ -83,8 +83,8 @@ fn plan_tells_every_statement_and_makes_nothing(ground: &Ground) {
 }
 
 /// Neither a file that is not there nor one byte of one that is there changes.
-fn a_file_that_may_not_be_written_is_planned_for(ground: &Ground) {
-    let mut site = ground.at("talk", &[BEGIN, GOOD]);
+fn a_file_that_may_not_be_written_is_planned_for(bed: &TestBed) {
+    let mut site = bed.at("talk", &[BEGIN, GOOD]);
     let path = site.folder.join("chat.db");
     let before = (
         fs::read(&path).unwrap(),
@@ -110,8 +110,8 @@ fn a_file_that_may_not_be_written_is_planned_for(ground: &Ground) {
     );
 }
 
-fn who_may_only_read_may_plan(ground: &Ground) {
-    let mut site = ground.at("talk", &[BEGIN, GOOD]);
+fn who_may_only_read_may_plan(bed: &TestBed) {
+    let mut site = bed.at("talk", &[BEGIN, GOOD]);
     let before = site.contents();
     let whole = site.url.clone();
     let (sql, user) = match site.backend {
@@ -137,8 +137,8 @@ fn who_may_only_read_may_plan(ground: &Ground) {
     assert_eq!(site.contents(), before);
 }
 
-fn what_commits_by_itself_is_told(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN, GOOD]);
+fn what_commits_by_itself_is_told(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, GOOD]);
     let (planned, _) = site.report(&["plan"]);
     let notes = crate::common::codes(&planned, "note");
     assert_eq!(notes, ["implicit-commit"], "{planned:#}");
@@ -156,7 +156,7 @@ fn what_commits_by_itself_is_told(ground: &Ground) {
     );
 }
 
-fn status_tells_how_each_version_stands(ground: &Ground) {
+fn status_tells_how_each_version_stands(bed: &TestBed) {
     let reasons = |site: &Site| {
         let (status, exit) = site.report(&["status"]);
         let cases = status["cases"].as_array().unwrap().iter();
@@ -170,7 +170,7 @@ fn status_tells_how_each_version_stands(ground: &Ground) {
         let words = words.iter().map(|word| (*word).to_owned());
         (words.collect::<Vec<_>>(), exit)
     };
-    let site = ground.site("talk");
+    let site = bed.site("talk");
     site.file("1_file.sql", BEGIN);
     assert_eq!(reasons(&site), told(&["pending"], 10));
     assert_eq!(site.tables(), [] as [&str; 0]);
@@ -202,8 +202,8 @@ fn status_tells_how_each_version_stands(ground: &Ground) {
     );
 }
 
-fn several_folders_are_one_history(ground: &Ground) {
-    let site = ground.site("talk");
+fn several_folders_are_one_history(bed: &TestBed) {
+    let site = bed.site("talk");
     let [base, more] = ["base", "more"].map(|name| site.folder.join(name));
     for (folder, name, text) in [
         (&base, "1_begin.sql", BEGIN),

@@ -3,7 +3,7 @@
 
 use crate::common::backend::Backend;
 use crate::common::errors;
-use crate::common::sites::{Ground, Site, on_each_ground};
+use crate::common::sites::{Site, TestBed, on_each_bed};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-on_each_ground! {
+on_each_bed! {
     verify_passes_on_good_folders
     verify_finds_what_would_be_lost
     verify_finds_what_was_changed_by_hand
@@ -21,9 +21,9 @@ on_each_ground! {
     what_is_only_counted_is_not_called_proven
 }
 
-on_each_ground! { of_a_file Sqlite: the_folder_of_a_killed_run_is_removed_by_the_next }
-on_each_ground! { on_postgres Postgres: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
-on_each_ground! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
+on_each_bed! { of_a_file Sqlite: the_folder_of_a_killed_run_is_removed_by_the_next }
+on_each_bed! { on_postgres Postgres: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
+on_each_bed! { on_mysql Mysql: an_interrupted_rehearsal_ends_at_once the_copy_of_a_killed_run_is_removed_by_the_next }
 
 const BEGIN: &str = "\
 CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL DEFAULT 'New chat');
@@ -51,8 +51,8 @@ fn evidence(report: &Value, code: &str) -> String {
     facts.join("\n")
 }
 
-fn verify_passes_on_good_folders(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN, GOOD]);
+fn verify_passes_on_good_folders(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, GOOD]);
     for is_applied in [false, true] {
         let before = site.contents();
         let (verified, exit) = site.report(&["verify"]);
@@ -72,14 +72,14 @@ fn verify_passes_on_good_folders(ground: &Ground) {
             site.up();
         }
     }
-    let virgin = ground.site("virgin");
+    let virgin = bed.site("virgin");
     virgin.file("1_begin.sql", BEGIN);
     assert_eq!(virgin.report(&["verify"]).1, 0);
     assert_eq!(virgin.tables(), [] as [&str; 0]);
     virgin.left_nothing();
 }
 
-fn verify_finds_what_would_be_lost(ground: &Ground) {
+fn verify_finds_what_would_be_lost(bed: &TestBed) {
     for (name, pending, code) in [
         ("loses", LOSS, "rows-lost"),
         (
@@ -88,7 +88,7 @@ fn verify_finds_what_would_be_lost(ground: &Ground) {
             "migration-failed",
         ),
     ] {
-        let site = ground.at(name, &[BEGIN, pending]);
+        let site = bed.at(name, &[BEGIN, pending]);
         let before = site.contents();
         let (verified, exit) = site.report(&["verify"]);
         assert_eq!((exit, errors(&verified)), (1, vec![code]), "{verified:#}");
@@ -98,8 +98,8 @@ fn verify_finds_what_would_be_lost(ground: &Ground) {
     }
 }
 
-fn verify_finds_what_was_changed_by_hand(ground: &Ground) {
-    let site = ground.at("talk", &[BEGIN, GOOD]);
+fn verify_finds_what_was_changed_by_hand(bed: &TestBed) {
+    let site = bed.at("talk", &[BEGIN, GOOD]);
     site.texts("ALTER TABLE messages ADD COLUMN by_hand INTEGER");
     let before = site.contents();
     let (verified, exit) = site.report(&["verify"]);
@@ -121,8 +121,8 @@ fn verify_finds_what_was_changed_by_hand(ground: &Ground) {
 }
 
 /// What the live database got by hand once, no file makes.
-fn verify_needs_a_way_from_empty_to_head(ground: &Ground) {
-    let site = ground.at(
+fn verify_needs_a_way_from_empty_to_head(bed: &TestBed) {
+    let site = bed.at(
         "talk",
         &[BEGIN, "ALTER TABLE by_hand ADD COLUMN more INTEGER;\n"],
     );
@@ -137,8 +137,8 @@ fn verify_needs_a_way_from_empty_to_head(ground: &Ground) {
     site.left_nothing();
 }
 
-fn drift_is_told_line_by_line(ground: &Ground) {
-    let site = ground.at("clean", &[BEGIN, GOOD]);
+fn drift_is_told_line_by_line(bed: &TestBed) {
+    let site = bed.at("clean", &[BEGIN, GOOD]);
     assert_eq!(site.report(&["drift"]).1, 0, "a pending file is no drift");
     site.up();
     let (drift, exit) = site.report(&["drift"]);
@@ -148,14 +148,14 @@ fn drift_is_told_line_by_line(ground: &Ground) {
         "{drift:#}"
     );
     site.left_nothing();
-    let changed_default = match ground.backend {
+    let changed_default = match bed.backend {
         // SQLite has no statement for it.
         Backend::Sqlite => {
             "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = replace(sql, '''text''', '''image''') WHERE name = 'messages'"
         }
         _ => "ALTER TABLE messages ALTER COLUMN kind SET DEFAULT 'image'",
     };
-    let dropped_index = match ground.backend {
+    let dropped_index = match bed.backend {
         Backend::Mysql => "DROP INDEX messages_by_body ON messages",
         _ => "DROP INDEX messages_by_body",
     };
@@ -172,7 +172,7 @@ fn drift_is_told_line_by_line(ground: &Ground) {
     .into_iter()
     .enumerate()
     {
-        let site = ground.at(&format!("by_hand_{number}"), &[BEGIN, GOOD]);
+        let site = bed.at(&format!("by_hand_{number}"), &[BEGIN, GOOD]);
         site.up();
         site.texts(by_hand);
         let before = site.contents();
@@ -195,13 +195,13 @@ fn drift_is_told_line_by_line(ground: &Ground) {
     }
 }
 
-fn up_leaves_no_copy_behind(ground: &Ground) {
+fn up_leaves_no_copy_behind(bed: &TestBed) {
     for (name, pending, expected) in [
         ("good", GOOD, 0),
         ("loses", LOSS, 1),
         ("fails", "DROP TABLE nowhere;\n", 1),
     ] {
-        let site = ground.at(name, &[BEGIN, pending]);
+        let site = bed.at(name, &[BEGIN, pending]);
         let (report, exit) = site.report(&["up"]);
         assert_eq!(exit, expected, "{name}: {report:#}");
         site.left_nothing();
@@ -214,7 +214,7 @@ fn up_leaves_no_copy_behind(ground: &Ground) {
 }
 
 /// What the copy has not may be changed by a foreign key, by a trigger and by code of any kind.
-fn outside_of_a_sample(ground: &Ground) {
+fn outside_of_a_sample(bed: &TestBed) {
     let parts = "CREATE TABLE parts (id INT PRIMARY KEY, of_note BIGINT, FOREIGN KEY (of_note) REFERENCES notes (id) ON DELETE CASCADE);\n";
     let trigger = "CREATE TRIGGER noted AFTER INSERT ON notes FOR EACH ROW UPDATE messages SET body = 'c' WHERE id = 20000;\n";
     let begin = format!("{BEGIN}{GOOD}{parts}INSERT INTO notes VALUES (1);\n");
@@ -241,36 +241,36 @@ fn outside_of_a_sample(ground: &Ground) {
         } else {
             begin.clone()
         };
-        let site = ground.at(name, &[&begin, change]);
+        let site = bed.at(name, &[&begin, change]);
         let told = site.refused(&["up", "--guard", "counts"]);
         assert!(told.contains(expected), "{told}");
     }
     let plain = "INSERT INTO notes VALUES (2);\nOPTIMIZE TABLE messages;\nALTER TABLE messages ADD COLUMN more INT;\n";
-    let site = ground.at("plain", &[&begin, plain]);
+    let site = bed.at("plain", &[&begin, plain]);
     let (report, exit) = site.report(&["up", "--guard", "counts"]);
     assert_eq!(exit, 0, "{report:#}");
 }
 
 /// Counts see rows go, but no value change, and the report claims no more than that. Where the engine
 /// says which tables were written, one that was has to be acknowledged.
-fn what_is_only_counted_is_not_called_proven(ground: &Ground) {
+fn what_is_only_counted_is_not_called_proven(bed: &TestBed) {
     let change = "UPDATE messages SET body = 'c' WHERE id = 1;\n";
     let acknowledged = format!("-- chatctl: allow-loss messages.body reason=\"seen\"\n{change}");
-    let site = ground.at("unseen", &[BEGIN, change]);
-    match ground.backend {
+    let site = bed.at("unseen", &[BEGIN, change]);
+    match bed.backend {
         // It is rehearsed with a sample only.
         Backend::Mysql => {
             let told = site.refused(&["up", "--guard", "counts"]);
             let changes = "2_file.sql:1 changes `messages`, of which only";
             assert!(told.contains(changes), "{told}");
-            outside_of_a_sample(ground);
+            outside_of_a_sample(bed);
         }
         Backend::Postgres | Backend::Sqlite => {
             let (report, code) = site.report(&["up", "--guard", "counts"]);
             assert_eq!((errors(&report), code), (vec!["values-changed"], 1));
         }
     }
-    let counted = match ground.backend {
+    let counted = match bed.backend {
         Backend::Mysql => acknowledged,
         Backend::Postgres | Backend::Sqlite => acknowledged.replace("messages.body", "messages"),
     };
@@ -278,7 +278,7 @@ fn what_is_only_counted_is_not_called_proven(ground: &Ground) {
         ("exact", "exact", "violated", 1, change),
         ("counted", "counts", "held", 0, &counted),
     ] {
-        let site = ground.at(name, &[BEGIN, change]);
+        let site = bed.at(name, &[BEGIN, change]);
         let (report, code) = site.report(&["up", "--guard", guard]);
         assert_eq!(
             (report["verdict"].as_str(), code),
@@ -289,10 +289,10 @@ fn what_is_only_counted_is_not_called_proven(ground: &Ground) {
         let says = reason.contains("only rows and values were counted of");
         assert_eq!(says, guard == "counts", "{reason}");
         let sampled = reason.contains("only a sample of the rows was rehearsed");
-        let rehearses = guard == "counts" && ground.backend == Backend::Mysql;
+        let rehearses = guard == "counts" && bed.backend == Backend::Mysql;
         assert_eq!(sampled, rehearses, "{reason}");
     }
-    let site = ground.at("deleted", &[BEGIN, LOSS]);
+    let site = bed.at("deleted", &[BEGIN, LOSS]);
     let (report, code) = site.report(&["up", "--guard", "counts"]);
     assert_eq!(
         (errors(&report), code),
@@ -336,10 +336,10 @@ fn until_asleep(site: &Site, sub: &str) -> Child {
 }
 
 /// One that is in use stays: the next run of another database leaves it alone.
-fn the_copy_of_a_killed_run_is_removed_by_the_next(ground: &Ground) {
+fn the_copy_of_a_killed_run_is_removed_by_the_next(bed: &TestBed) {
     let (long, other) = (
-        ground.at("long", &[BEGIN, sleep(ground.backend)]),
-        ground.at("other", &[BEGIN, GOOD]),
+        bed.at("long", &[BEGIN, sleep(bed.backend)]),
+        bed.at("other", &[BEGIN, GOOD]),
     );
     let mut running = until_asleep(&long, "verify");
     let copies = long.scratch();
@@ -358,12 +358,12 @@ fn the_copy_of_a_killed_run_is_removed_by_the_next(ground: &Ground) {
 }
 
 /// Whoever asks it to stop does not wait for a long statement, and finds nothing left behind.
-fn an_interrupted_rehearsal_ends_at_once(ground: &Ground) {
+fn an_interrupted_rehearsal_ends_at_once(bed: &TestBed) {
     for (name, sub, signal) in [
         ("of_verify", "verify", Signal::SIGQUIT),
         ("of_up", "up", Signal::SIGINT),
     ] {
-        let site = ground.at(name, &[BEGIN, sleep(ground.backend)]);
+        let site = bed.at(name, &[BEGIN, sleep(bed.backend)]);
         let before = site.contents();
         let mut running = until_asleep(&site, sub);
         let id = Pid::from_raw(i32::try_from(running.id()).unwrap());
@@ -387,10 +387,10 @@ fn an_interrupted_rehearsal_ends_at_once(ground: &Ground) {
 }
 
 /// Nobody else can look into it meanwhile.
-fn the_folder_of_a_killed_run_is_removed_by_the_next(ground: &Ground) {
+fn the_folder_of_a_killed_run_is_removed_by_the_next(bed: &TestBed) {
     let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) \
                    INSERT INTO notes SELECT count(*) FROM n;\n";
-    let site = ground.at("killed", &[BEGIN, GOOD]);
+    let site = bed.at("killed", &[BEGIN, GOOD]);
     site.up();
     site.file("3_file.sql", endless);
     let mut command = site.command(&["verify"]);

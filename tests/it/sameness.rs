@@ -2,7 +2,7 @@
 //! conversion is done for real, in a table with a key and in one without.
 
 use crate::common::backend::Backend;
-use crate::common::sites::Ground;
+use crate::common::sites::TestBed;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -260,9 +260,9 @@ fn subjects(report: &Value) -> BTreeSet<String> {
 
 #[test]
 fn like_values_are_like() {
-    let ground = Ground::new(Backend::Mysql);
+    let bed = TestBed::new(Backend::Mysql);
     for (name, (begin, change)) in [("keyed", as_columns(ALIKE)), ("keyless", as_tables(ALIKE))] {
-        let site = ground.at(name, &[&begin, &change]);
+        let site = bed.at(name, &[&begin, &change]);
         let (report, exit) = site.report(&["up"]);
         let wrong: Vec<_> = subjects(&report).into_iter().collect();
         assert_eq!(exit, 0, "{name}: {wrong:?}: {report:#}");
@@ -271,12 +271,12 @@ fn like_values_are_like() {
 
 #[test]
 fn unlike_values_are_unlike() {
-    let ground = Ground::new(Backend::Mysql);
+    let bed = TestBed::new(Backend::Mysql);
     for (name, part, (begin, change)) in [
         ("keyed", "c.v", as_columns(UNLIKE)),
         ("keyless", "c", as_tables(UNLIKE)),
     ] {
-        let site = ground.at(name, &[&begin, &change]);
+        let site = bed.at(name, &[&begin, &change]);
         let (report, exit) = site.report(&["up"]);
         assert_eq!(exit, 1, "{name}: {report:#}");
         let all = (0..UNLIKE.len()).map(|number| format!("{part}{number}"));

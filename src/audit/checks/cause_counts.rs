@@ -4,7 +4,7 @@ use super::check_context::{Age, CheckContext};
 use super::first_seen::FirstSeen;
 use super::{Cause, Check};
 use crate::model::{Mark, StoredMessage};
-use crate::report::{Finding, Row, Severity, Source};
+use crate::report::{Finding, FindingRow, Severity, Source};
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -30,7 +30,7 @@ pub struct CauseCounts {
 #[derive(Debug, Default)]
 struct Found {
     count: u64,
-    rows: Vec<Row>,
+    rows: Vec<FindingRow>,
 }
 
 /// Something that was found, as far as it is known.
@@ -88,13 +88,13 @@ impl CauseCounts {
         found.count += 1;
         if found.rows.len() < self.keep {
             let thing = told();
-            found.rows.push(Row {
+            found.rows.push(FindingRow {
                 cause: cause.name,
                 conversation: thing.conversation,
                 message: thing.message,
                 time: time.and_then(written),
                 fact: (!thing.fact.is_empty()).then_some(thing.fact),
-                ..Row::default()
+                ..FindingRow::default()
             });
         }
     }
@@ -185,7 +185,7 @@ impl CauseCounts {
     }
 
     /// The rows that are kept, to be completed.
-    pub fn rows(&mut self) -> impl Iterator<Item = &mut Row> {
+    pub fn rows(&mut self) -> impl Iterator<Item = &mut FindingRow> {
         self.found.values_mut().flat_map(|found| &mut found.rows)
     }
 

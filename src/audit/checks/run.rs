@@ -66,7 +66,7 @@ pub async fn run(
             });
         }
         for finding in tally.findings(check, context) {
-            report.add(told(finding, check, tally, context));
+            report.add(finished(finding, check, tally, context));
         }
     }
     if read.ahead > 0 {
@@ -221,7 +221,7 @@ fn accepted(
     }
 }
 
-fn told(
+fn finished(
     mut finding: Finding,
     check: &Check,
     tally: &CauseCounts,

@@ -81,14 +81,14 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
         let cut = limits
             .filter_map(|limit| limit.cut(&message.content))
             .next();
-        if let Some((cause, fact)) = told(cut, message) {
+        if let Some((cause, fact)) = surest(cut, message) {
             tally.message(cause, message, &fact);
         }
     }
 }
 
 /// The surest of the signs.
-fn told(cut: CauseAndDetail, message: &StoredMessage) -> CauseAndDetail {
+fn surest(cut: CauseAndDetail, message: &StoredMessage) -> CauseAndDetail {
     let bare = |cause: usize| Some((&CAUSES[cause], String::new()));
     let answer = message.role == Role::Assistant && message.state == State::Whole;
     match cut {

@@ -9,14 +9,14 @@ use crate::audit::file::Snapshot;
 use crate::audit::message_hasher::MessageHasher;
 use crate::audit::open::{CLOCKS, Open};
 use crate::audit::sketch::Sketch;
-use crate::audit::snapshot_builder::{Aside, CurrentMessage, DetailData, Parts};
+use crate::audit::snapshot_builder::{CurrentMessage, DetailData, Extras, Parts};
 use std::collections::HashMap;
 
 /// The later side of a comparison.
 pub(super) struct Side {
     tallies: Records<ConversationDigest>,
     detail: Detail,
-    aside: Aside,
+    extras: Extras,
     /// Whether the sums hold what is before the mark, and no more.
     cut: bool,
     /// Whether it was looked at for the earlier snapshot's messages that were not settled.
@@ -50,7 +50,7 @@ impl Side {
         Self {
             tallies: Box::new(parts.tallies.map(|tally| Ok(tally?))),
             detail,
-            aside: parts.aside,
+            extras: parts.extras,
             cut,
             asked: true,
             open: Vec::new(),
@@ -79,7 +79,7 @@ impl Side {
         Ok(Self {
             tallies: Box::new(after.tallies()?),
             detail,
-            aside: Aside::default(),
+            extras: Extras::default(),
             cut: false,
             asked: false,
             open,
@@ -120,9 +120,9 @@ pub(super) fn diff(
         // It does not tell which of them were.
         facts.hidden.clear();
     }
-    facts.late = after.aside.late;
-    facts.suspects = after.aside.suspects;
-    facts.seen = after.aside.seen;
+    facts.late = after.extras.late;
+    facts.suspects = after.extras.suspects;
+    facts.seen = after.extras.seen;
     match after.detail {
         Detail::Messages(entries) if before.has_messages() => {
             let old: Records<Entry> = Box::new(before.entries()?);
@@ -163,8 +163,8 @@ pub(super) fn diff_sums(
 
     let mut of_tail = facts(before, &tail, before.open()?, Some(end));
     of_tail.saw_open = true;
-    of_tail.late = tail.aside.late;
-    of_tail.seen = tail.aside.seen;
+    of_tail.late = tail.extras.late;
+    of_tail.seen = tail.extras.seen;
     if let Detail::Messages(entries) = tail.detail {
         merge::messages(Box::new(before.entries()?), entries, &mut of_tail, hasher)?;
     }
@@ -194,7 +194,7 @@ fn facts(before: &Snapshot, after: &Side, open: Vec<Open>, high: Option<i64>) ->
             .into_iter()
             .map(|open| (open.entry.key(), open))
             .collect(),
-        more_suspects: after.aside.more_suspects,
+        more_suspects: after.extras.more_suspects,
         ..Facts::default()
     }
 }

@@ -35,7 +35,7 @@ pub fn write(out: &mut dyn Write, header: &Header, parts: Parts, key: &Key) -> i
     };
     frames.out.write_all(&preamble)?;
     frames.frame(HEADER, 0, &serde_json::to_vec(header)?)?;
-    frames.records(OPEN, parts.aside.open.into_iter().map(Ok))?;
+    frames.records(OPEN, parts.extras.open.into_iter().map(Ok))?;
     let tallies = parts
         .tallies
         .map(|tally| tally.map(ConversationDigest::sealed));

@@ -154,7 +154,7 @@ impl<'s, 'w> Experiment<'s, 'w> {
             _ => Vec::new(),
         };
         for finding in findings {
-            self.tally.beside(finding);
+            self.tally.add_overall(finding);
         }
         Ok(())
     }

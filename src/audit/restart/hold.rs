@@ -188,7 +188,7 @@ impl Held {
 
     /// Whether it showed others' messages with it then.
     pub(super) fn shows(&self) -> Shows {
-        account::shows(&self.told(), &self.shown.0)
+        account::shows(&self.remembered_turns(), &self.shown.0)
     }
 
     /// Its rows in the store now, or as soon as those that are awaited are there.
@@ -260,7 +260,7 @@ impl Held {
     }
 
     /// Its turns, as the client remembers them.
-    pub(super) fn told(&self) -> Vec<RememberedTurn> {
+    pub(super) fn remembered_turns(&self) -> Vec<RememberedTurn> {
         let told = |(said, turn): (&Said, usize)| RememberedTurn {
             user: said.user.clone(),
             tag: said.tag.clone(),

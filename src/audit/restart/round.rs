@@ -102,7 +102,7 @@ impl Round {
         let at_work = (&prepared, &mut new);
         let after = stop::restart(of.stage, self.way, at_work, of.options, &mut self.moments).await;
         // Without a server that chatctl could start again there is nothing to continue with.
-        self.down = after.is_err() && self.way.starts_anew();
+        self.down = after.is_err() && self.way.restarts();
         let after = after?;
         new.hang_up();
         of.stage.rest();
@@ -223,7 +223,7 @@ impl Round {
         for mut held in std::mem::take(&mut of.held) {
             let after = held.rows(of.stage, Awaited::All, deadline).await?;
             let mut recalled = of.stage.recall(&mut held.chat).await?;
-            let told = held.told();
+            let told = held.remembered_turns();
             if let Some(Ok(records)) = recalled.as_mut().map(|told| told.messages.as_mut()) {
                 *records = account::own(&told, records, of.shows);
             }

@@ -48,7 +48,7 @@ impl RoundFindings {
     }
 
     /// What no round found.
-    pub(super) fn beside(&mut self, finding: Finding) {
+    pub(super) fn add_overall(&mut self, finding: Finding) {
         self.add(finding);
     }
 
@@ -109,7 +109,7 @@ mod tests {
     fn a_loss_in_every_round_is_one_finding() {
         let mut tally = RoundFindings::default();
         tally.round("kill", vec![finding("a"), finding("a")]);
-        tally.beside(finding("c"));
+        tally.add_overall(finding("c"));
         tally.round("kill", vec![finding("a"), finding("b")]);
         assert_eq!(
             harms(tally),

@@ -74,13 +74,13 @@ pub(super) async fn restart(
     moments: &mut Moments,
 ) -> anyhow::Result<After> {
     match way.deed {
-        Deed::Terminate | Deed::Kill => anew(stage, way, (prepared, held), moments).await,
+        Deed::Terminate | Deed::Kill => start_again(stage, way, (prepared, held), moments).await,
         Deed::Touch => touch(stage, prepared, options, moments).await,
         Deed::Command => command(options, moments).await,
     }
 }
 
-async fn anew(
+async fn start_again(
     stage: &mut Stage<'_>,
     way: &Way,
     (prepared, held): (&Prepared, &mut Held),

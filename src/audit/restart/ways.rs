@@ -77,7 +77,7 @@ pub static COMMAND: Way = Way {
 
 impl Way {
     /// Whether chatctl ends the server and starts it again.
-    pub(super) fn starts_anew(&self) -> bool {
+    pub(super) fn restarts(&self) -> bool {
         [Deed::Kill, Deed::Terminate].contains(&self.deed)
     }
 

@@ -206,7 +206,7 @@ async fn gone(env: &Env, error: anyhow::Error, mut report: Report) -> anyhow::Re
     if declared.is_empty() {
         return Err(error);
     }
-    let db = db::open_aside(env.target()?).await?;
+    let db = db::open_unobtrusive(env.target()?).await?;
     let schema = db.schema().await?;
     let absent = checks::absent(&declared, &schema);
     if absent.is_empty() {

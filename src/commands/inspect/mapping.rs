@@ -21,7 +21,7 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     if args.presets {
         return presets(env).await;
     }
-    let db = db::open_aside(env.target()?).await?;
+    let db = db::open_unobtrusive(env.target()?).await?;
     let schema = db.schema().await?;
     if let Some(mapping) = env.config.store.resolve(&schema)? {
         mapping.judge(db.as_ref()).await?;

@@ -51,13 +51,13 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let look = async {
         match &args.command {
             Command::Tables(args) => {
-                tables::run(args, &*db::open_aside(env.target()?).await?, &env).await
+                tables::run(args, &*db::open_unobtrusive(env.target()?).await?, &env).await
             }
             Command::Schema(args) => {
-                schema::run(args, &*db::open_aside(env.target()?).await?, &env).await
+                schema::run(args, &*db::open_unobtrusive(env.target()?).await?, &env).await
             }
             Command::Sql(args) => {
-                sql::run(args, &*db::open_aside(env.target()?).await?, &env).await
+                sql::run(args, &*db::open_unobtrusive(env.target()?).await?, &env).await
             }
             Command::Mapping(args) => mapping::run(args, &env).await,
             Command::Conversations(args) => conversations::run(args, &env).await,

@@ -3,7 +3,7 @@
 use super::show;
 use crate::cli_error::CliError;
 use crate::commands::Env;
-use crate::db::{Db, Named, Query, QueryOutput};
+use crate::db::{Db, Query, QueryColumn, QueryOutput};
 use crate::report::{Align, Column, Head, Holds, Note, Piece, Sheet};
 use anyhow::Context as _;
 use std::collections::BTreeSet;
@@ -170,7 +170,7 @@ async fn names(db: &dyn Db) -> anyhow::Result<BTreeSet<String>> {
 }
 
 /// With `--redact`: a name that is none of a column may be what is stored, or quote it.
-fn hidden(mut named: Named, known: Option<&BTreeSet<String>>, env: &Env) -> Named {
+fn hidden(mut named: QueryColumn, known: Option<&BTreeSet<String>>, env: &Env) -> QueryColumn {
     if let (Some(known), Some(redact)) = (known, env.mask.redact())
         && !known.contains(&named.name.to_lowercase())
     {
@@ -179,7 +179,7 @@ fn hidden(mut named: Named, known: Option<&BTreeSet<String>>, env: &Env) -> Name
     named
 }
 
-fn column(named: Named) -> Column {
+fn column(named: QueryColumn) -> Column {
     let numbers = [
         "int", "decimal", "numeric", "float", "double", "oid", "year",
     ];
@@ -197,7 +197,7 @@ fn column(named: Named) -> Column {
 
 #[cfg(test)]
 mod tests {
-    use super::{Align, LARGEST, Named, column, size};
+    use super::{Align, LARGEST, QueryColumn, column, size};
 
     #[test]
     fn a_size_is_a_number_of_bytes_or_has_a_unit() {
@@ -232,7 +232,7 @@ mod tests {
             ("text", Align::Left),
             ("", Align::Left),
         ] {
-            let named = Named {
+            let named = QueryColumn {
                 name: "n".to_owned(),
                 declared: declared.to_owned(),
             };

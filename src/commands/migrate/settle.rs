@@ -24,13 +24,16 @@ pub(super) fn baseline(
     };
     let to = folder.version(version)?;
     let written = with(job, &folder, |mut ledger| ledger.baseline(&to))?;
-    Ok(told("written into the history without being run", &written))
+    Ok(listed(
+        "written into the history without being run",
+        &written,
+    ))
 }
 
 pub(super) fn adopt(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
     let (tool, written) = with(job, &folder, |mut ledger| ledger.adopt())?;
-    Ok(told(&format!("taken over from {tool}"), &written))
+    Ok(listed(&format!("taken over from {tool}"), &written))
 }
 
 pub(super) fn repair(missing: &[String], options: &Options, job: &Job) -> anyhow::Result<Done> {
@@ -39,10 +42,10 @@ pub(super) fn repair(missing: &[String], options: &Options, job: &Job) -> anyhow
         let versions = missing.iter().map(|text| of_history(text, &folder));
         let versions = versions.collect::<Result<Vec<_>, _>>()?;
         let forgotten = with(job, &folder, |mut ledger| ledger.forget(&versions))?;
-        return Ok(told("taken out of the history", &forgotten));
+        return Ok(listed("taken out of the history", &forgotten));
     }
     let written = with(job, &folder, |mut ledger| ledger.repair_line_ends())?;
-    Ok(told("accepted with other line ends", &written))
+    Ok(listed("accepted with other line ends", &written))
 }
 
 pub(super) fn resolve(
@@ -58,7 +61,7 @@ pub(super) fn resolve(
         Resolution::Applied => "counts as applied",
         Resolution::Retry => "pending again",
     };
-    Ok(told(how, &[version]))
+    Ok(listed(how, &[version]))
 }
 
 /// A version that the history may have though no file has it any more.
@@ -85,7 +88,7 @@ fn with<T>(
     })
 }
 
-fn told(what: &str, versions: &[Version]) -> Done {
+fn listed(what: &str, versions: &[Version]) -> Done {
     let lines = versions
         .iter()
         .map(|version| format!("{version}  {what}\n"));

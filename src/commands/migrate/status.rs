@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
             _ => None,
         };
         let when = match (standing, row.installed_on) {
-            (Some(standing), _) => format!(": {}", stands(&standing)),
+            (Some(standing), _) => format!(": {}", progress(&standing)),
             (None, Some(when)) => format!(" at {when}"),
             (None, None) => String::new(),
         };
@@ -120,7 +120,7 @@ fn foreign(seen: &Seen) -> Option<Finding> {
 }
 
 /// How far a version came that the journal knows, and what to do.
-fn stands(standing: &journal::Standing) -> String {
+fn progress(standing: &journal::Standing) -> String {
     let done = standing.done.len();
     let then = match (&standing.failed, &standing.in_flight) {
         (Some((number, why)), _) => format!("statement {number} failed ({why})"),

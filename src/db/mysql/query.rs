@@ -7,7 +7,9 @@
 
 use super::values::{is_binary, number};
 use crate::cli_error::CliError;
-use crate::db::query::{Failure, Named, Query, QueryOutput, Row, guard, no_expression, refused};
+use crate::db::query::{
+    Failure, Query, QueryColumn, QueryOutput, QueryRow, guard, no_expression, refused,
+};
 use crate::db::{Target, server};
 use crate::model::Value;
 use crate::sql::Dialect;
@@ -139,7 +141,7 @@ async fn kill(target: &Target, options: &MySqlConnectOptions, id: u64) -> anyhow
 }
 
 /// Refuses what the words say.
-fn acts(named: &guard::Named) -> Result<(), CliError> {
+fn acts(named: &guard::QueryColumn) -> Result<(), CliError> {
     for (words, what) in ACTS {
         if named
             .words
@@ -184,7 +186,10 @@ const MOST: usize = 2000;
 
 /// Looks into what a query may name: views and stored functions, and what these name in turn. A name
 /// is looked for in every database: the server may find it in any of them.
-async fn behind(connection: &mut MySqlConnection, named: &guard::Named) -> anyhow::Result<()> {
+async fn behind(
+    connection: &mut MySqlConnection,
+    named: &guard::QueryColumn,
+) -> anyhow::Result<()> {
     let mut seen = BTreeSet::new();
     let mut names = BTreeSet::from_iter(named.names.iter().cloned());
     while !names.is_empty() {
@@ -272,7 +277,7 @@ async fn elsewhere(
 }
 
 /// Refuses what a view or a function does. A function may keep values in variables.
-fn inside(kind: Kind, name: &str, inner: &guard::Named) -> Result<(), CliError> {
+fn inside(kind: Kind, name: &str, inner: &guard::QueryColumn) -> Result<(), CliError> {
     let judged = match kind {
         Kind::View => acts(inner),
         Kind::Function => {
@@ -359,15 +364,15 @@ fn failed(target: &Target, query: &Query, error: sqlx::Error) -> anyhow::Error {
     query.failed(failure, &message).into()
 }
 
-fn named(column: &MySqlColumn) -> Named {
-    Named {
+fn named(column: &MySqlColumn) -> QueryColumn {
+    QueryColumn {
         name: column.name().to_owned(),
         declared: column.type_info().name().to_lowercase(),
     }
 }
 
-fn values(row: &MySqlRow, longest: usize) -> Result<Row, sqlx::Error> {
-    let mut shown = Row::default();
+fn values(row: &MySqlRow, longest: usize) -> Result<QueryRow, sqlx::Error> {
+    let mut shown = QueryRow::default();
     for index in 0..row.len() {
         let value = row.try_get_raw(index)?;
         if value.is_null() {

@@ -9,7 +9,7 @@ use crate::sql::{Dialect, Token, TokenKind, tokenize};
 
 /// What a query names.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::db) struct Named {
+pub(in crate::db) struct QueryColumn {
     /// Each unquoted word, lower case, in order.
     pub(in crate::db) words: Vec<String>,
     /// Each name before a parenthesis, lower case.
@@ -23,7 +23,7 @@ pub(in crate::db) fn names(
     sql: &str,
     dialect: Dialect,
     begins: &[&str],
-) -> Result<Named, CliError> {
+) -> Result<QueryColumn, CliError> {
     let tokens = tokenize(sql, dialect);
     if let Some(token) = tokens.iter().find(|token| hides(token, sql)) {
         return Err(refused(&format!(
@@ -58,7 +58,7 @@ pub(in crate::db) fn names(
             begins.join(", ").to_uppercase()
         )));
     }
-    Ok(Named {
+    Ok(QueryColumn {
         words,
         called: called(&tokens, sql),
         names: tokens
@@ -76,11 +76,11 @@ fn called(tokens: &[Token], sql: &str) -> Vec<String> {
 }
 
 /// What the body of a view or a function names, which the server has taken for one before.
-pub(in crate::db) fn body(sql: &str, dialect: Dialect) -> Named {
+pub(in crate::db) fn body(sql: &str, dialect: Dialect) -> QueryColumn {
     let mut tokens = tokenize(sql, dialect);
     tokens.retain(|token| token.kind != TokenKind::Comment);
     let words = tokens.iter().filter(|token| token.kind == TokenKind::Word);
-    Named {
+    QueryColumn {
         words: words.map(|token| token.text(sql).to_lowercase()).collect(),
         called: called(&tokens, sql),
         names: tokens

@@ -16,14 +16,14 @@ use tokio::sync::mpsc::Sender;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueryOutput {
     /// Its columns, once and first.
-    Columns(Vec<Named>),
+    Columns(Vec<QueryColumn>),
     /// A row.
-    Row(Row),
+    Row(QueryRow),
 }
 
 /// A row of a query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row {
+pub struct QueryRow {
     /// As many values as columns.
     pub values: Vec<Value>,
     /// How many of them were longer and are cut.
@@ -32,7 +32,7 @@ pub struct Row {
 
 /// A column of a query's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct QueryColumn {
     /// The name that the engine gives it.
     pub name: String,
     /// The engine's type; empty when it has none.
@@ -67,7 +67,7 @@ pub(super) enum Failure {
     Late,
 }
 
-impl Row {
+impl QueryRow {
     /// Adds a text that is `whole` bytes long, as far as it may be shown.
     pub(super) fn text(&mut self, text: &str, whole: usize, longest: usize) {
         if whole <= longest {

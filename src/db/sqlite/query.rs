@@ -5,7 +5,9 @@ use super::file;
 use super::file::Opened;
 use crate::cli_error::CliError;
 use crate::db::Target;
-use crate::db::query::{Failure, Named, Query, QueryOutput, Row, no_expression, refused};
+use crate::db::query::{
+    Failure, Query, QueryColumn, QueryOutput, QueryRow, no_expression, refused,
+};
 use crate::model::Value;
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -243,7 +245,7 @@ fn rows(
     let columns: Vec<_> = statement
         .column_names()
         .into_iter()
-        .map(|name| Named {
+        .map(|name| QueryColumn {
             name: name.to_owned(),
             declared: String::new(),
         })
@@ -257,7 +259,7 @@ fn rows(
         && let Some(row) = rows.next()?
     {
         given += 1;
-        let mut shown = Row::default();
+        let mut shown = QueryRow::default();
         for index in 0..count {
             value(row.get_ref(index)?, query.longest, &mut shown);
         }
@@ -344,7 +346,7 @@ fn failed(query: &Query, error: &rusqlite::Error) -> anyhow::Error {
 }
 
 /// By the class of each value, not by the declared type of its column.
-fn value(value: ValueRef<'_>, longest: usize, row: &mut Row) {
+fn value(value: ValueRef<'_>, longest: usize, row: &mut QueryRow) {
     match value {
         ValueRef::Null => row.values.push(Value::Null),
         ValueRef::Integer(number) => row.values.push(Value::Number(number.to_string())),

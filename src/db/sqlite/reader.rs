@@ -25,7 +25,7 @@ pub(super) const READ_WAIT: Duration = Duration::from_secs(1);
 /// How long a scan waits for a writer.
 const SCAN_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a read of [`Reading::Aside`] may keep others from committing; then a copy is read.
+/// How long a read of [`Reading::Unobtrusive`] may keep others from committing; then a copy is read.
 const SHORT: Duration = Duration::from_millis(200);
 
 /// How long making a copy may take.
@@ -129,7 +129,7 @@ impl Shared {
     /// On a connection of its own, or through a copy.
     fn scan(&self, sql: &str, args: &[Cell], each: Each<'_>) -> anyhow::Result<()> {
         let opened = Opened::open(&self.target, SCAN_WAIT)?;
-        if self.reading == Reading::Aside && opened.locks() {
+        if self.reading == Reading::Unobtrusive && opened.locks() {
             let mut copy = locked(&self.copy);
             let copy = self.copied(&opened, &mut copy)?;
             drop(opened);

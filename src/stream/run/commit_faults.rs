@@ -156,13 +156,13 @@ impl Stage<'_> {
             Lasts::OneCommit => patience,
             Lasts::UntilOpened => OUTAGE,
         };
-        let before = self.until_told(&live, released + outage).await;
+        let before = self.until_marker_or_end(&live, released + outage).await;
         // An outage ends; a fault of one commit is over by itself.
         let happened = match (fault.lasts(), before) {
             (Lasts::UntilOpened, false) => {
                 let happened = self.open_gate().await?;
                 moments.now(Lane::Store, "the store can be written to again");
-                self.until_told(&live, released + patience).await;
+                self.until_marker_or_end(&live, released + patience).await;
                 Some(happened)
             }
             (Lasts::UntilOpened | Lasts::OneCommit, _) => None,
@@ -225,7 +225,7 @@ impl Stage<'_> {
     }
 
     /// Waits up to a moment for the final marker or the end of the response; whether one came.
-    async fn until_told(&self, live: &Live, until: Tick) -> bool {
+    async fn until_marker_or_end(&self, live: &Live, until: Tick) -> bool {
         let told = live
             .watching
             .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some());

@@ -277,7 +277,7 @@ impl Stage<'_> {
         let mut answer = chat.ask(&history.request).await?;
         let mut access = Access::Kept;
         if UNKNOWN.contains(&answer.status) {
-            access = self.log_in_anew(chat).await?;
+            access = self.log_in_again(chat).await?;
             if access == Access::Renewed {
                 answer = chat.ask(&history.request).await?;
             }
@@ -299,7 +299,7 @@ impl Stage<'_> {
     }
 
     /// Logs in once more, if the session says how and the server lets the user in.
-    async fn log_in_anew(&self, chat: &mut Chat) -> anyhow::Result<Access> {
+    async fn log_in_again(&self, chat: &mut Chat) -> anyhow::Result<Access> {
         let Some(login) = &self.session.login else {
             return Ok(Access::Refused("the session logs nobody in".to_owned()));
         };

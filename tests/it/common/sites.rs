@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Makes a test of each function for each backend; it takes the ground.
-macro_rules! on_each_ground {
+macro_rules! on_each_bed {
     ($($test:ident)*) => {
-        $crate::common::sites::on_each_ground!(sqlite Sqlite: $($test)*);
-        $crate::common::sites::on_each_ground!(postgres Postgres: $($test)*);
-        $crate::common::sites::on_each_ground!(mysql Mysql: $($test)*);
+        $crate::common::sites::on_each_bed!(sqlite Sqlite: $($test)*);
+        $crate::common::sites::on_each_bed!(postgres Postgres: $($test)*);
+        $crate::common::sites::on_each_bed!(mysql Mysql: $($test)*);
     };
     ($name:ident $backend:ident: $($test:ident)*) => {
         mod $name {
             $(
                 #[test]
                 fn $test() {
-                    super::$test(&$crate::common::sites::Ground::new(
+                    super::$test(&$crate::common::sites::TestBed::new(
                         $crate::common::backend::Backend::$backend,
                     ));
                 }
@@ -29,10 +29,10 @@ macro_rules! on_each_ground {
     };
 }
 
-pub(crate) use on_each_ground;
+pub(crate) use on_each_bed;
 
 /// A server, or a folder of database files, and a folder that is gone with it.
-pub struct Ground {
+pub struct TestBed {
     pub backend: Backend,
     store: Store,
     folder: tempfile::TempDir,
@@ -46,7 +46,7 @@ pub struct Site {
     pub folder: PathBuf,
 }
 
-impl Ground {
+impl TestBed {
     pub fn new(backend: Backend) -> Self {
         Self {
             backend,

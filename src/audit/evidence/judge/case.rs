@@ -108,18 +108,18 @@ impl Case<'_> {
 
     /// What changed, what each alone says, and what is not known.
     pub(super) fn facts(&self, rules: &Rules) -> Vec<String> {
-        let mut facts = told(self.before, self.after, rules.facts.of_table);
+        let mut facts = changed_facts(self.before, self.after, rules.facts.of_table);
         facts.extend(self.shared(rules));
         facts
     }
 
     /// The same of the database.
     pub(super) fn shared(&self, rules: &Rules) -> Vec<String> {
-        told(self.database.0, self.database.1, rules.facts.shared)
+        changed_facts(self.database.0, self.database.1, rules.facts.shared)
     }
 }
 
-fn told(before: &Marks, after: &Marks, marks: &[&[Mark]]) -> Vec<String> {
+fn changed_facts(before: &Marks, after: &Marks, marks: &[&[Mark]]) -> Vec<String> {
     let mut facts = Vec::new();
     let mut unknown = Vec::new();
     for mark in marks.iter().copied().flatten() {

@@ -15,7 +15,7 @@ use std::time::Duration;
 const MOST: Duration = Duration::from_secs(10);
 
 /// A sentence for whoever reads the results.
-pub(super) fn told(why: &str) -> String {
+pub(super) fn one_range(why: &str) -> String {
     format!("The store is read in one range: {why}.")
 }
 

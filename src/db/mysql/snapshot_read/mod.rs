@@ -63,7 +63,7 @@ pub(super) async fn open(
     let mut moment = Moment::default();
     if count > 1 {
         match hold::obstacle(&mut connections[0]).await? {
-            Some(why) => moment.warnings.push(hold::told(&why)),
+            Some(why) => moment.warnings.push(hold::one_range(&why)),
             None => {
                 for _ in 1..count {
                     connections.push(connect(&target, limit).await?);
@@ -74,7 +74,7 @@ pub(super) async fn open(
     let mut attempt = 1;
     while let Err(error) = begin(&target, &mut connections, &mut moment, tables).await {
         if attempt == ATTEMPTS || !is_redefined(&error) {
-            return Err(told(&target, error));
+            return Err(explained(&target, error));
         }
         attempt += 1;
         for connection in &mut connections {
@@ -82,7 +82,7 @@ pub(super) async fn open(
         }
     }
     let view = |connection| MySql {
-        view: Viewing::new(target.clone(), connection, begun, limit, told),
+        view: Viewing::new(target.clone(), connection, begun, limit, explained),
         moment: moment.clone(),
     };
     let views = connections.into_iter().map(view);
@@ -107,7 +107,7 @@ async fn begin(
         match hold::still(target).await? {
             Ok(still) => holder = Some(still),
             Err(why) => {
-                moment.warnings.push(hold::told(&why));
+                moment.warnings.push(hold::one_range(&why));
                 connections.truncate(1);
             }
         }
@@ -141,7 +141,7 @@ fn is_redefined(error: &anyhow::Error) -> bool {
 }
 
 /// 1047 the node is not in its cluster; 1205 no lock in time; 1969 and 3024 a statement took too long, in MariaDB and in MySQL.
-fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
+fn explained(target: &Target, error: anyhow::Error) -> anyhow::Error {
     match number(&error) {
         Some(1412) => redefined(target).into(),
         Some(1205) => CliError::unreachable(format!(
@@ -220,7 +220,7 @@ pub(super) async fn scan(
     // Zero is for ever.
     let mut connection = connect(target, Duration::ZERO).await?;
     let done = read(&mut connection, &sql, each).await;
-    done.map_err(|error| told(target, error))
+    done.map_err(|error| explained(target, error))
 }
 
 /// Rows after the last one that is wanted are dropped by the driver before the next statement.

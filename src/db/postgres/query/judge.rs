@@ -76,7 +76,7 @@ impl<'c> Judge<'c> {
     pub(super) async fn prepare(&mut self, name: &str, sql: &str) -> anyhow::Result<()> {
         self.literals(sql)?;
         let trees = self.client.prepare(name, sql, &[]).await?;
-        self.told(&trees)?;
+        self.check_trees(&trees)?;
         for tree in &trees {
             self.names(&tree::names(tree)).await?;
         }
@@ -88,7 +88,7 @@ impl<'c> Judge<'c> {
         self.client.rows(TELL_NO_MORE).await.map(|_| ())
     }
 
-    fn told(&self, trees: &[String]) -> Result<(), CliError> {
+    fn check_trees(&self, trees: &[String]) -> Result<(), CliError> {
         if trees.is_empty() {
             return Err(refused("the server does not report how it parses it"));
         }

@@ -11,7 +11,9 @@ mod tree;
 mod wire;
 
 use crate::cli_error::CliError;
-use crate::db::query::{Failure, Named, Query, QueryOutput, Row, guard, no_expression, refused};
+use crate::db::query::{
+    Failure, Query, QueryColumn, QueryOutput, QueryRow, guard, no_expression, refused,
+};
 use crate::db::{Target, server};
 use crate::model::Value;
 use crate::sql::{Dialect, Token, TokenKind, tokenize};
@@ -199,7 +201,7 @@ async fn kinds(client: &mut Client) -> anyhow::Result<Vec<(u32, String)>> {
 
 /// Hands over what comes of the statement that runs.
 async fn rows(client: &mut Client, kinds: &[(u32, String)], query: &Query) -> anyhow::Result<End> {
-    let mut columns: Option<Vec<Named>> = None;
+    let mut columns: Option<Vec<QueryColumn>> = None;
     let mut numbers = Vec::new();
     let mut given = 0;
     while given < query.rows
@@ -263,9 +265,9 @@ fn failed(target: &Target, query: &Query, error: anyhow::Error) -> anyhow::Error
     query.failed(failure, &told.message).into()
 }
 
-fn named(column: Column, kinds: &[(u32, String)]) -> Named {
+fn named(column: Column, kinds: &[(u32, String)]) -> QueryColumn {
     let kind = kinds.iter().find(|(number, _)| *number == column.kind);
-    Named {
+    QueryColumn {
         name: column.name,
         declared: kind.map(|(_, name)| name.clone()).unwrap_or_default(),
     }
@@ -279,8 +281,8 @@ mod kind {
     pub(super) const NUMBERS: &[u32] = &[20, 21, 23, 26, 700, 701, 1700];
 }
 
-fn values(kinds: &[u32], row: Vec<Option<Field>>, longest: usize) -> Row {
-    let mut shown = Row::default();
+fn values(kinds: &[u32], row: Vec<Option<Field>>, longest: usize) -> QueryRow {
+    let mut shown = QueryRow::default();
     for (kind, field) in kinds.iter().zip(row) {
         let Some(field) = field else {
             shown.values.push(Value::Null);

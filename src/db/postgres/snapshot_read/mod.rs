@@ -151,7 +151,7 @@ async fn one(
         log,
     };
     let view = Postgres {
-        view: Viewing::new(target, connection, begun, limit, told),
+        view: Viewing::new(target, connection, begun, limit, explained),
         moment,
         files,
     };
@@ -179,7 +179,7 @@ fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
 
 /// What only reads meets [`CONFLICT`] on a standby alone, whose replay of the log removes what the read
 /// still sees.
-fn told(target: &Target, error: anyhow::Error) -> anyhow::Error {
+fn explained(target: &Target, error: anyhow::Error) -> anyhow::Error {
     match server::driver(&error).and_then(code).as_deref() {
         Some(CONFLICT) => CliError::unreachable(format!(
             "the standby `{target}` ended a read that stood in the way of its replay"

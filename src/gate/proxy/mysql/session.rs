@@ -113,11 +113,11 @@ impl Mysql {
             statements: Vec::new(),
             failed: None,
         };
-        new.told(status_flags);
+        new.set_status(status_flags);
         new
     }
 
-    fn told(&mut self, flags: u16) {
+    fn set_status(&mut self, flags: u16) {
         let open = flags & status::IN_TRANSACTION != 0 || flags & status::AUTOCOMMIT == 0;
         self.status = if open { Status::Open } else { Status::Idle };
         if flags & status::IN_TRANSACTION == 0 {
@@ -233,7 +233,7 @@ impl Mysql {
 
     fn end_of_result(&mut self, flags: Option<u16>) -> Option<Response> {
         let flags = flags?;
-        self.told(flags);
+        self.set_status(flags);
         (flags & status::MORE_RESULTS != 0).then_some(Response::Result)
     }
 

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 /// Such a request, and a valid answer that says nothing.
-pub(super) struct Aside {
+pub(super) struct SideCall {
     method: Method,
     /// How the path ends.
     route: &'static str,
@@ -21,38 +21,38 @@ const DIMENSIONS: u64 = 1536;
 /// The largest number of dimensions that is served, and the most texts in one request.
 const AT_MOST: usize = 4096;
 
-static ALL: &[Aside] = &[
-    Aside {
+static ALL: &[SideCall] = &[
+    SideCall {
         method: Method::GET,
         route: "/models",
         call: Call::Models,
         answer: |_, now| models(now),
     },
-    Aside {
+    SideCall {
         method: Method::GET,
         route: "/api/tags",
         call: Call::Models,
         answer: |_, now| models(now),
     },
-    Aside {
+    SideCall {
         method: Method::GET,
         route: "/api/version",
         call: Call::Models,
         answer: |_, _| json!({"version": "0.12.0"}),
     },
-    Aside {
+    SideCall {
         method: Method::POST,
         route: "/api/show",
         call: Call::Models,
         answer: |_, _| json!({"details": details(), "model_info": {}, "capabilities": ["completion"]}),
     },
-    Aside {
+    SideCall {
         method: Method::POST,
         route: "/embeddings",
         call: Call::Embeddings,
         answer: |body, _| openai_embeddings(body),
     },
-    Aside {
+    SideCall {
         method: Method::POST,
         route: "/api/embed",
         call: Call::Embeddings,
@@ -64,13 +64,13 @@ static ALL: &[Aside] = &[
             })
         },
     },
-    Aside {
+    SideCall {
         method: Method::POST,
         route: ":embedContent",
         call: Call::Embeddings,
         answer: |body, _| json!({"embedding": {"values": vector(body)}}),
     },
-    Aside {
+    SideCall {
         method: Method::POST,
         route: ":batchEmbedContents",
         call: Call::Embeddings,
@@ -84,13 +84,13 @@ static ALL: &[Aside] = &[
             json!({"embeddings": values.collect::<Vec<_>>()})
         },
     },
-    Aside {
+    SideCall {
         method: Method::POST,
         route: ":countTokens",
         call: Call::Models,
         answer: |_, _| json!({"totalTokens": 1}),
     },
-    Aside {
+    SideCall {
         method: Method::POST,
         route: "/messages/count_tokens",
         call: Call::Models,
@@ -99,15 +99,16 @@ static ALL: &[Aside] = &[
 ];
 
 /// One model.
-static ONE_MODEL: Aside = Aside {
+static ONE_MODEL: SideCall = SideCall {
     method: Method::GET,
     route: "/models/",
     call: Call::Models,
     answer: |_, now| model(now),
 };
 
-pub(super) fn at(method: &Method, path: &str) -> Option<&'static Aside> {
-    let fits = |aside: &&Aside| aside.method == *method && is_route(path, aside.route);
+pub(super) fn at(method: &Method, path: &str) -> Option<&'static SideCall> {
+    let fits =
+        |side_call: &&SideCall| side_call.method == *method && is_route(path, side_call.route);
     let one = || {
         let names_one = path.contains(ONE_MODEL.route) && is_base(path);
         (*method == Method::GET && names_one).then_some(&ONE_MODEL)
