@@ -33,6 +33,20 @@ pub fn plural(count: u64, noun: &str) -> String {
     format!("{count} {noun}{s}")
 }
 
+/// At most `pieces` parts of nearly the same length, cut between characters.
+pub fn pieces_of(text: &str, pieces: usize) -> Vec<String> {
+    let characters: Vec<char> = text.chars().collect();
+    let pieces = pieces.clamp(1, characters.len().max(1));
+    (0..pieces)
+        .map(|number| {
+            let from = number * characters.len() / pieces;
+            let to = (number + 1) * characters.len() / pieces;
+            characters[from..to].iter().collect()
+        })
+        .filter(|piece: &String| !piece.is_empty())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{alike, hex, nearest, plural};

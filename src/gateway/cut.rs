@@ -1,9 +1,11 @@
 //! The same answer in other pieces: cut again, or with its last piece held back.
 
-use super::answer::{Event, ProviderError};
+use super::answer::ProviderError;
 use super::providers;
 use super::providers::{Provider, Recut};
+use super::read::Event;
 use crate::stream::cassette::{Block, Cassette, Chunk, Framing};
+use crate::text::pieces_of;
 use std::ops::Range;
 
 /// A cassette cut so that the last content can be held back.
@@ -98,12 +100,12 @@ impl Provider {
         let text = self.text_of(&events);
         let texts = match text.find(nonce) {
             Some(at) if at > 0 => {
-                let mut texts = cut_text(&text[..at], pieces.saturating_sub(1));
+                let mut texts = pieces_of(&text[..at], pieces.saturating_sub(1));
                 texts.push(text[at..].to_owned());
                 texts
             }
             Some(_) => vec![text],
-            None => cut_text(&text, pieces),
+            None => pieces_of(&text, pieces),
         };
         let from = cassette.time_of(first.block.end);
         let until = cassette.time_of(last.block.end);
@@ -202,20 +204,6 @@ impl Provider {
         events.retain(|event| (self.content)(&event.json).is_some_and(|text| !text.is_empty()));
         Ok(events)
     }
-}
-
-/// At most `pieces` parts of nearly the same length, cut between characters.
-pub(super) fn cut_text(text: &str, pieces: usize) -> Vec<String> {
-    let characters: Vec<char> = text.chars().collect();
-    let pieces = pieces.clamp(1, characters.len().max(1));
-    (0..pieces)
-        .map(|number| {
-            let from = number * characters.len() / pieces;
-            let to = (number + 1) * characters.len() / pieces;
-            characters[from..to].iter().collect()
-        })
-        .filter(|piece: &String| !piece.is_empty())
-        .collect()
 }
 
 fn no_content() -> ProviderError {

@@ -8,6 +8,7 @@ mod cut;
 mod matching;
 mod play;
 pub mod providers;
+mod read;
 mod routes;
 mod side_calls;
 

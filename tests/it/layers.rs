@@ -94,7 +94,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("trace", &["clock"]),
     ("gateway/providers", &["gateway", "stream"]),
-    ("gateway/answer.rs", &["stream"]),
+    ("gateway/answer.rs", &[]),
+    ("gateway/read.rs", &["stream"]),
     ("gateway/cut.rs", &["stream"]),
     ("gateway", &["clock", "model", "cli_error", "stream"]),
     ("store", &["db", "model", "cli_error"]),
@@ -451,16 +452,8 @@ const CIRCLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "TLS is asked for on the wire, and what is on the wire may be in TLS",
-        &["db/postgres/query/tls", "db/postgres/query/wire"],
-    ),
-    (
         "`stream::run` drives the gateway, which plays the cassettes of `stream`",
         &["gateway", "stream"],
-    ),
-    (
-        "a provider's row says how an answer of it is cut, and what is cut asks the row",
-        &["gateway/answer", "gateway/cut", "gateway/providers"],
     ),
 ];
 

@@ -10,8 +10,8 @@ mod openai_chat;
 mod openai_responses;
 
 use super::answer::{Answer, ProviderError};
-use super::cut::cut_text;
 use crate::stream::cassette::{Cassette, Chunk, Framing, Fresh, Header, Stamp};
+use crate::text::pieces_of;
 use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
@@ -159,7 +159,7 @@ impl Provider {
     /// A stream that says `text` in `pieces` content chunks, or in as many as it has
     /// characters; all at time 0.
     pub fn made(&self, text: &str, pieces: usize, making: &Making<'_>) -> Cassette {
-        let blocks = (self.make)(&cut_text(text, pieces), making).into_iter();
+        let blocks = (self.make)(&pieces_of(text, pieces), making).into_iter();
         let chunk = |bytes| Chunk {
             at: Duration::ZERO,
             bytes,

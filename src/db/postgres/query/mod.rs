@@ -6,6 +6,7 @@
 
 mod judge;
 mod known;
+mod settings;
 mod tls;
 mod tree;
 mod wire;

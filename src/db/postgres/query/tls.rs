@@ -1,6 +1,6 @@
 //! Encryption, as the driver does it for `sslmode` (postgresql.org/docs/current/libpq-ssl.html).
 
-use super::wire::Settings;
+use super::settings::Settings;
 use anyhow::Context as _;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

@@ -1,10 +1,10 @@
 //! A connection that hands out what the driver keeps to itself: the details of the server's notices,
 //! and values that are cut while they are read.
 
+use super::settings::Settings;
 use super::tls;
 use crate::cli_error::CliError;
 use crate::db::{Target, server};
-use crate::input;
 use anyhow::Context as _;
 use bytes::{Buf as _, BytesMut};
 use fallible_iterator::FallibleIterator as _;
@@ -12,33 +12,13 @@ use postgres_protocol::authentication;
 use postgres_protocol::authentication::sasl;
 use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend;
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
-use std::path::{Path, PathBuf};
 use std::{fmt, io};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 /// How the message of a notice begins whose detail is how the server reads a query. It is not translated.
 const READ_AS: &str = "rewritten parse tree";
-
-/// Where the server is and how it is reached, as the driver understands the URL and the environment.
-pub(super) struct Settings {
-    pub(super) host: String,
-    port: u16,
-    socket: Option<PathBuf>,
-    user: String,
-    password: String,
-    database: String,
-    options: String,
-    pub(super) mode: String,
-    pub(super) root: Option<Pem>,
-    pub(super) certificate: Option<Pem>,
-    pub(super) key: Option<Pem>,
-}
-
-/// A certificate or a key: the text itself, or a file.
-pub(super) struct Pem(String);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -87,68 +67,24 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-impl Pem {
-    pub(super) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
-        if self.0.contains("-----BEGIN") {
-            Ok(self.0.clone().into_bytes())
-        } else {
-            input::read(Path::new(&self.0)).with_context(|| format!("reading `{}`", self.0))
-        }
+/// A stream to the server, encrypted where the settings ask for it.
+async fn reached(settings: &Settings) -> anyhow::Result<Box<dyn Stream>> {
+    if let Some(folder) = &settings.socket {
+        let path = folder.join(format!(".s.PGSQL.{}", settings.port));
+        return Ok(Box::new(UnixStream::connect(path).await?));
     }
-}
-
-impl Settings {
-    fn of(options: &PgConnectOptions) -> Self {
-        let url = options.to_url_lossy();
-        let decoded = |text: &str| {
-            let decoded = url::form_urlencoded::parse(text.replace('+', "%2B").as_bytes())
-                .next()
-                .map(|(text, _)| text.into_owned());
-            decoded.unwrap_or_default()
-        };
-        let given = |name: &str| {
-            let found = url.query_pairs().find(|(key, _)| key == name);
-            found.map(|(_, value)| value.into_owned())
-        };
-        let pem = |name| {
-            given(name).map(|text| Pem(text.strip_prefix("file: ").unwrap_or(&text).to_owned()))
-        };
-        Self {
-            host: options.get_host().trim_matches(['[', ']']).to_owned(),
-            port: options.get_port(),
-            socket: options.get_socket().cloned(),
-            user: options.get_username().to_owned(),
-            password: decoded(url.password().unwrap_or_default()),
-            database: options
-                .get_database()
-                .unwrap_or(options.get_username())
-                .to_owned(),
-            options: options.get_options().unwrap_or_default().to_owned(),
-            mode: given("sslmode").unwrap_or_default(),
-            root: pem("sslrootcert"),
-            certificate: pem("sslcert"),
-            key: pem("sslkey"),
-        }
+    let mut stream = TcpStream::connect((settings.host.as_str(), settings.port)).await?;
+    stream.set_nodelay(true)?;
+    if matches!(settings.mode.as_str(), "disable" | "allow") {
+        return Ok(Box::new(stream));
     }
-
-    async fn reached(&self) -> anyhow::Result<Box<dyn Stream>> {
-        if let Some(folder) = &self.socket {
-            let path = folder.join(format!(".s.PGSQL.{}", self.port));
-            return Ok(Box::new(UnixStream::connect(path).await?));
-        }
-        let mut stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-        stream.set_nodelay(true)?;
-        if matches!(self.mode.as_str(), "disable" | "allow") {
-            return Ok(Box::new(stream));
-        }
-        let mut ask = BytesMut::new();
-        frontend::ssl_request(&mut ask);
-        stream.write_all(&ask).await?;
-        match stream.read_u8().await? {
-            b'S' => Ok(Box::new(tls::encrypted(stream, self).await?)),
-            _ if self.mode == "prefer" => Ok(Box::new(stream)),
-            _ => anyhow::bail!("the server does not support TLS"),
-        }
+    let mut ask = BytesMut::new();
+    frontend::ssl_request(&mut ask);
+    stream.write_all(&ask).await?;
+    match stream.read_u8().await? {
+        b'S' => Ok(Box::new(tls::encrypted(stream, settings).await?)),
+        _ if settings.mode == "prefer" => Ok(Box::new(stream)),
+        _ => anyhow::bail!("the server does not support TLS"),
     }
 }
 
@@ -161,7 +97,7 @@ impl Client {
         let settings = Settings::of(options);
         let connected = async {
             let mut client = Self {
-                stream: settings.reached().await?,
+                stream: reached(&settings).await?,
                 input: BytesMut::new(),
             };
             client.log_in(&settings).await?;
