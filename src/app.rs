@@ -266,6 +266,7 @@ fn tell_all(
 async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
     match command {
         Command::VerifyStream(args) => commands::verify_stream::run(*args, env).await,
+        Command::Gate(args) => commands::gate::run(args, env).await,
         Command::Migrate(args) => commands::migrate::run(*args, env).await,
         Command::Audit(args) => commands::audit::run(*args, env).await,
         Command::Demo(args) => commands::demo::run(args, env).await,
@@ -296,7 +297,10 @@ enum Gives {
 impl Gives {
     fn of(command: &Command) -> Self {
         match command {
-            Command::Explain(_) | Command::Config | Command::Completions { .. } => Self::Text,
+            Command::Explain(_)
+            | Command::Config
+            | Command::Completions { .. }
+            | Command::Gate(_) => Self::Text,
             Command::Inspect(_) => Self::View,
             _ => Self::Report,
         }

@@ -1,6 +1,6 @@
 //! The command line: types only, no logic.
 
-use crate::commands::{audit, demo, explain, inspect, migrate, verify_stream};
+use crate::commands::{audit, demo, explain, gate, inspect, migrate, verify_stream};
 use crate::gate::{alarm, holder};
 use crate::http::supervisor;
 use crate::outcome::EXIT_CODES;
@@ -75,6 +75,9 @@ pub enum Color {
 pub enum Command {
     /// Prove that the answer is committed before the client can see the final marker
     VerifyStream(Box<verify_stream::Args>),
+
+    /// Relay a server's way to its database, for a verify-stream that runs elsewhere
+    Gate(gate::Args),
 
     /// Apply migrations: every row survives, or nothing is changed
     Migrate(Box<migrate::Args>),

@@ -5,6 +5,7 @@ pub mod chats;
 pub mod config;
 pub mod demo;
 pub mod explain;
+pub mod gate;
 pub mod inspect;
 pub mod migrate;
 mod moment;

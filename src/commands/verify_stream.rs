@@ -91,9 +91,14 @@ pub struct Args {
     pub hold: Option<String>,
 
     /// Where the server connects instead of its database, so that its commits can be withheld
-    /// (PostgreSQL and MySQL) [default: a free port with --start]
+    /// (PostgreSQL and MySQL): an address with a port, or unix:PATH [default: a free port with --start]
     #[arg(long, value_name = "ADDR")]
     pub database_listen: Option<String>,
+
+    /// The server connects through `chatctl gate`, which is controlled there: the socket's path, or an
+    /// address with a port
+    #[arg(long, value_name = "PATH|ADDR", conflicts_with = "database_listen")]
+    pub gate_control: Option<String>,
 
     /// Where chatctl reads the store, when --database-url is a pooler, or another node of a Galera cluster
     /// [default: --database-url]
@@ -141,6 +146,7 @@ impl From<Args> for Wanted {
             trials: args.trials,
             hold: args.hold,
             database_listen: args.database_listen,
+            gate_control: args.gate_control,
             read_from: args.read_from,
             max_hold: args.max_hold,
             settle: args.settle,
@@ -186,13 +192,17 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let sessions = setup::sessions(wanted, &context)?;
     let target = Target::parse(&database_url(env)?)?;
     let reads = reads(wanted, env, &target)?;
-    let options = setup::options(wanted, config, &target)?;
+    let mut options = setup::options(wanted, config, &target)?;
     env.progress
         .note(&format!("seed {} replays this run's choices", options.seed));
-    let proxy = setup::proxy(wanted, &context, &options, &target).await?;
+    let wire = setup::wire(wanted, &context, &options, &target);
+    let wire = env.unless_interrupted(wire).await?;
+    if let Some(wire) = &wire {
+        options.max_hold = wire.max_hold;
+    }
     let began = Instant::now();
     let mut report = Report::new("verify-stream");
-    let world = setup::world(wanted, &context, &target, proxy);
+    let world = setup::world(wanted, &context, &target, wire);
     let mut world = env.unless_interrupted(world).await?;
     // What the server writes to is never behind; another server of the database may be.
     let is_elsewhere = reads.is_some();

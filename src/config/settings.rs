@@ -98,6 +98,12 @@ pub static SETTINGS: &[Setting] = &[
         "where the server connects in place of its database",
     ),
     setting(
+        "gate-control",
+        "CHATCTL_GATE_CONTROL",
+        None,
+        "where the `chatctl gate` is controlled that the server connects through",
+    ),
+    setting(
         "read-from",
         "CHATCTL_READ_FROM",
         None,

@@ -5,6 +5,7 @@ use crate::cli_error::CliError;
 use crate::mask;
 use crate::mask::decoded;
 use crate::model::Engine;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -211,6 +212,33 @@ impl Target {
     /// nobody can verify. The way from the proxy to the database is encrypted and verified as this URL says.
     #[must_use]
     pub fn through(&self, proxy: SocketAddr) -> Self {
+        self.by_way_of(&[], |url| {
+            // A URL of a server has a host, so it can have a port.
+            let _ = url.set_ip_host(proxy.ip());
+            let _ = url.set_port(Some(proxy.port()));
+        })
+    }
+
+    /// The same by way of a proxy that listens at a socket in a folder.
+    #[must_use]
+    pub fn through_socket(&self, socket: &Path) -> Self {
+        let (folder, name) = match (socket.parent(), socket.file_name()) {
+            (Some(folder), Some(name)) => (folder, name.to_string_lossy()),
+            _ => (socket, Cow::Borrowed("")),
+        };
+        let (option, port) = match (self.engine, name.rsplit_once('.')) {
+            (Engine::Postgres, Some((_, port))) => (("host", folder), port.parse().ok()),
+            (Engine::Postgres, None) => (("host", folder), None),
+            (Engine::Mysql | Engine::Sqlite, _) => (("socket", socket), None),
+        };
+        let (name, path) = (option.0, option.1.to_string_lossy());
+        self.by_way_of(&[(name, &path)], |url| {
+            let _ = url.set_host(Some("localhost"));
+            let _ = url.set_port(port);
+        })
+    }
+
+    fn by_way_of(&self, options: &[(&str, &str)], place: impl Fn(&mut Url)) -> Self {
         let mut target = self.clone();
         if let At::Server { url, .. } = &mut target.at {
             let pairs: Vec<_> = url
@@ -219,12 +247,12 @@ impl Target {
                 .map(|(key, value)| (key.into_owned(), value.into_owned()))
                 .collect();
             url.set_query(None);
-            if !pairs.is_empty() {
-                url.query_pairs_mut().extend_pairs(pairs);
+            if !pairs.is_empty() || !options.is_empty() {
+                url.query_pairs_mut()
+                    .extend_pairs(pairs)
+                    .extend_pairs(options);
             }
-            // A URL of a server has a host, so it can have a port.
-            let _ = url.set_ip_host(proxy.ip());
-            let _ = url.set_port(Some(proxy.port()));
+            place(url);
             target.url = for_drivers(url.as_ref(), &self.at);
         }
         target
@@ -446,6 +474,27 @@ mod tests {
             ("mysql://root@db/chat", "mysql://root@127.0.0.1:4000/chat"),
         ] {
             assert_eq!(through(url), wanted);
+        }
+    }
+
+    #[test]
+    fn a_socket_is_named_as_its_clients_name_it() {
+        for (url, socket, wanted) in [
+            (
+                "postgres://bob@db:5433/chat?sslmode=require&connect_timeout=3",
+                "/run/gate/.s.PGSQL.5432",
+                "postgres://bob@localhost:5432/chat?connect_timeout=3&host=%2Frun%2Fgate",
+            ),
+            (
+                "mysql://bob:x@db:1/chat",
+                "/run/gate.sock",
+                "mysql://bob:x@localhost/chat?socket=%2Frun%2Fgate.sock",
+            ),
+        ] {
+            let target = Target::parse(url).unwrap();
+            let by_way = target.through_socket(std::path::Path::new(socket));
+            assert_eq!(by_way.secret_url(), wanted);
+            assert!(by_way.is_local());
         }
     }
 

@@ -8,6 +8,7 @@
 use crate::clock::Tick;
 use crate::db::Tried;
 pub use crate::trace::wire::{Lasts, Order};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -60,7 +61,8 @@ pub trait CommitGate: Send {
 }
 
 /// What came through a gate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Traffic {
     /// How many connections.
     pub connections: u64,
@@ -82,7 +84,8 @@ pub struct Hold<'a> {
 }
 
 /// A commit that waits at the gate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Withheld {
     /// Names it at this gate, and no other.
     pub id: u64,
@@ -101,7 +104,8 @@ pub struct Withheld {
 }
 
 /// What is withheld of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Its first write, so that another writer can go first: [`Order::SecondFirst`].
     Write,
@@ -110,7 +114,8 @@ pub enum Stage {
 }
 
 /// Whether a transaction writes the nonce, and so the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Carries {
     /// The nonce was not seen in it.
     Other,
@@ -119,7 +124,8 @@ pub enum Carries {
 }
 
 /// What became of a commit that was let through.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Passed {
     /// When the gate let it through.
     pub let_through: Tick,
@@ -130,7 +136,8 @@ pub struct Passed {
 }
 
 /// What the store said of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CommitOutcome {
     /// It is done.
     Done,
@@ -141,7 +148,8 @@ pub enum CommitOutcome {
 }
 
 /// What can be done to the very commit that carries the answer, without any right in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CommitFault {
     /// The transaction is rolled back, and the commit is answered with an error
     CommitError,

@@ -12,6 +12,7 @@ pub mod alarm;
 mod begin_immediate;
 mod commits;
 mod constraint_trigger;
+mod control;
 mod fault;
 pub mod holder;
 mod ofd;
@@ -32,6 +33,7 @@ pub use commits::{
     Carries, CommitFault, CommitGate, CommitOutcome, FaultPlace, Hold, Lasts, Order, Passed, Stage,
     Traffic, Withheld,
 };
+pub use control::{Control, ControlAddress, RemoteProxy};
 pub use fault::{Fault, ON_PURPOSE, Triggers};
 pub use proxy::{Listen, Proxy};
 pub use syscalls::Syscalls;

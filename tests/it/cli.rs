@@ -23,7 +23,14 @@ fn help_tells_the_exit_codes_and_the_readme_too() {
 
 #[test]
 fn every_command_has_help() {
-    for command in ["verify-stream", "demo", "explain", "config", "completions"] {
+    for command in [
+        "verify-stream",
+        "gate",
+        "demo",
+        "explain",
+        "config",
+        "completions",
+    ] {
         let output = chatctl().args([command, "--help"]).output().unwrap();
         let (out, err) = text(&output);
         assert_eq!((output.status.code(), err.as_str()), (Some(0), ""));

@@ -54,6 +54,7 @@ mod other_servers;
 mod output;
 mod presets;
 mod private_servers;
+mod processes;
 mod profiles;
 mod providers;
 mod proxy_fuzz;

@@ -71,7 +71,15 @@ fn every_gate_has_a_row() {
     assert_eq!(
         files(
             "src/gate",
-            &["alarm", "commits", "holder", "fault", "ofd", "turnstile"]
+            &[
+                "alarm",
+                "commits",
+                "control",
+                "holder",
+                "fault",
+                "ofd",
+                "turnstile"
+            ]
         ),
         named
     );

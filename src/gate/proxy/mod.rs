@@ -5,6 +5,7 @@
 //! SQL, and works with whatever speaks the protocol. When chatctl ends its connections break, and
 //! the database rolls back what was not committed.
 
+mod listen;
 mod mysql;
 mod postgres;
 mod queue;
@@ -23,7 +24,7 @@ use crate::db::{Login, Target, Tried};
 use crate::model::Engine;
 use queue::Queue;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Mode;
@@ -33,6 +34,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use upstream::{Address, Upstream};
 use wire::Raw;
+
+pub use listen::Listen;
 
 pub(super) const KIND: Kind = Kind {
     name: "proxy",
@@ -47,8 +50,7 @@ pub(super) const KIND: Kind = Kind {
 /// connection.
 pub struct Proxy {
     queue: Arc<Queue>,
-    address: SocketAddr,
-    socket: Option<PathBuf>,
+    listen: Listen,
     // Ends this process where it is stopped for too long.
     _alarm: Option<Alarm>,
     // Aborted when the proxy is dropped, with all connections.
@@ -68,15 +70,6 @@ struct ConnectionContext {
 enum Protocol {
     Postgres,
     Mysql,
-}
-
-/// Where the proxy listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen {
-    /// At an address and port; port 0 takes a free one.
-    Tcp(SocketAddr),
-    /// At a socket with this path.
-    Unix(PathBuf),
 }
 
 impl Proxy {
@@ -99,32 +92,32 @@ impl Proxy {
             acceptor: tls::acceptor()?,
         });
         let mut serving = JoinSet::new();
-        let (address, socket) = match listen {
+        let listen = match protocol {
+            Protocol::Postgres => listen.clone().for_libpq(login.port),
+            Protocol::Mysql => listen.clone(),
+        };
+        let cant = |error: std::io::Error, hint: &str| {
+            CliError::unreachable(format!("the proxy can't listen at {listen}: {error}")).hint(hint)
+        };
+        let listen = match &listen {
             Listen::Tcp(address) => {
-                let listener = TcpListener::bind(address).await.map_err(|error| {
-                    CliError::unreachable(format!("the proxy can't listen at {address}: {error}"))
-                        .hint("give another address with --database-listen")
-                })?;
+                let hint = "give another address with --database-listen";
+                let listener = TcpListener::bind(address).await;
+                let listener = listener.map_err(|error| cant(error, hint))?;
                 let address = listener.local_addr()?;
                 serving.spawn(accept_tcp(listener, context));
-                (address, None)
+                Listen::Tcp(address)
             }
             Listen::Unix(path) => {
-                let listener = UnixListener::bind(path).map_err(|error| {
-                    CliError::unreachable(format!(
-                        "the proxy can't listen at `{}`: {error}",
-                        path.display()
-                    ))
-                    .hint("remove the file if no program uses it, or give another path")
-                })?;
+                let hint = "the folder must be there; remove the socket if no program uses it, or give another path";
+                let listener = UnixListener::bind(path).map_err(|error| cant(error, hint))?;
                 serving.spawn(accept_unix(listener, context));
-                (SocketAddr::from(([0, 0, 0, 0], 0)), Some(path.clone()))
+                listen.clone()
             }
         };
         Ok(Self {
             queue,
-            address,
-            socket,
+            listen,
             _alarm: None,
             _serving: serving,
         })
@@ -140,9 +133,17 @@ impl Proxy {
         Ok(self)
     }
 
-    /// Where it listens; port 0 when it listens at a socket in a folder.
+    /// Where it listens.
+    pub fn at(&self) -> &Listen {
+        &self.listen
+    }
+
+    /// Its address; port 0 when it listens at a socket in a folder.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match &self.listen {
+            Listen::Tcp(address) => *address,
+            Listen::Unix(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+        }
     }
 
     /// How many connections came through it.
@@ -153,7 +154,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        if let Some(path) = &self.socket {
+        if let Listen::Unix(path) = &self.listen {
             // Somebody may have removed it already.
             let _ = std::fs::remove_file(path);
         }

@@ -18,6 +18,29 @@ use url::Url;
 /// Between two looks for a file that must come.
 const ASK: Duration = Duration::from_millis(20);
 
+/// Where a server has to connect so that its way to the database leads through the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// To this process.
+    Proxy(Target),
+    /// To a `chatctl gate`.
+    Gate {
+        /// As it is seen from this machine.
+        target: Target,
+        /// Where that gate listens, on its machine.
+        listen: String,
+    },
+}
+
+impl Way {
+    /// The database, by this way.
+    pub fn target(&self) -> &Target {
+        match self {
+            Self::Proxy(target) | Self::Gate { target, .. } => target,
+        }
+    }
+}
+
 /// Everything that outlives a session.
 pub struct World {
     /// Where the server under test listens.
@@ -37,7 +60,7 @@ pub struct World {
     /// The gate, once it was made ready for the first time.
     pub gate: Option<AnyGate>,
     /// Where the server under test has to connect, when the gate is on the way to its database.
-    pub proxied: Option<Target>,
+    pub way: Option<Way>,
     /// Triggers that are in the store now.
     pub fault: Option<Fault>,
     /// When chatctl made something go wrong.
@@ -114,14 +137,19 @@ impl World {
 
     /// What to do so that the server's way to its database leads through the gate.
     pub fn how_to_connect(&self) -> String {
-        match (&self.proxied, &self.server) {
-            (Some(proxied), None) => format!("let the server use {proxied} as its database"),
+        match (&self.way, &self.server) {
+            (Some(Way::Proxy(proxied)), None) => {
+                format!("let the server use {proxied} as its database")
+            }
+            (Some(Way::Gate { listen, .. }), None) => format!(
+                "let the server connect to its database through `chatctl gate`, which listens at {listen}"
+            ),
             (Some(_), Some(_)) => {
                 "put {database_url} into --start where the server takes its database's address; \
                 DATABASE_URL in its environment has it too"
                     .to_owned()
             }
-            (None, _) => "use --start, or --database-listen".to_owned(),
+            (None, _) => "use --start, --database-listen or --gate-control".to_owned(),
         }
     }
 

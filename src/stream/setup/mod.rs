@@ -4,14 +4,14 @@
 
 mod launch;
 mod options;
-mod proxy;
 mod sessions;
+mod wire;
 
 use super::run::{Proof, Provoked, Require, World};
 use crate::cli_error::CliError;
 use crate::config::Config;
 use crate::db::Target;
-use crate::gate::{AnyGate, CommitFault, Proxy};
+use crate::gate::{AnyGate, CommitFault};
 use crate::gateway::Gateway;
 use crate::http::{Ready, Server};
 use crate::mask;
@@ -24,8 +24,8 @@ use std::time::Duration;
 use url::Url;
 
 pub use options::options;
-pub use proxy::proxy;
 pub use sessions::sessions;
+pub use wire::{Wire, wire};
 
 /// Where the gateway listens when the server was started by somebody else.
 const GATEWAY: &str = "127.0.0.1:9191";
@@ -65,6 +65,8 @@ pub struct Wanted {
     pub hold: Option<String>,
     /// Where the server connects in place of its database.
     pub database_listen: Option<String>,
+    /// Where the `chatctl gate` is controlled that the server connects through.
+    pub gate_control: Option<String>,
     /// Where chatctl reads the store, if not at the server's own address.
     pub read_from: Option<String>,
     /// The longest hold.
@@ -89,7 +91,7 @@ pub struct Context<'a> {
     pub mask: &'a Mask,
 }
 
-/// The gateway, and the server when chatctl starts it. Its way to the store leads through the proxy,
+/// The gateway, and the server when chatctl starts it. Its way to the store leads through a proxy,
 /// where there is one. Whoever drops it before it is there leaves no server running.
 ///
 /// # Errors
@@ -98,10 +100,11 @@ pub async fn world(
     wanted: &Wanted,
     context: &Context<'_>,
     target: &Target,
-    proxy: Option<Proxy>,
+    wire: Option<Wire>,
 ) -> anyhow::Result<World> {
-    let proxied = proxy.as_ref().map(|proxy| target.through(proxy.address()));
-    if let Some(proxied) = &proxied {
+    let (gate, way) = wire.map(|wire| (wire.gate, wire.way)).unzip();
+    let proxied = way.as_ref().map(|way| way.target());
+    if let Some(proxied) = proxied {
         context
             .progress
             .note(&format!("database for the server: {proxied}"));
@@ -128,7 +131,7 @@ pub async fn world(
             let (start, note) = launch::start(Launch {
                 command,
                 gateway: gateway.url(),
-                target: proxied.as_ref().unwrap_or(target),
+                target: proxied.unwrap_or(target),
                 store: target,
                 server: base.as_ref(),
                 ready,
@@ -153,8 +156,8 @@ pub async fn world(
         db: None,
         declared: config.store.clone(),
         server,
-        gate: proxy.map(|proxy| AnyGate::Commits(Box::new(proxy))),
-        proxied,
+        gate: gate.map(AnyGate::Commits),
+        way,
         fault: None,
         provoked: Provoked::default(),
         progress: context.progress.clone(),
