@@ -39,7 +39,7 @@ const OPEN: &[&str] = &[
     "timezone",
 ];
 
-/// What stands before a secret: the user of a URL, the name of a setting, the kind of a token.
+/// What is before a secret: the user of a URL, the name of a setting, the kind of a token.
 static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
     compiled(
         r#"(?i)(?:://[^\s/@:]*:|(?:pass|pwd|passw(?:or)?d|passphrase|secret|token|key|credentials?)["'`]?\s*[=:]\s*["'`]?|\b(?:bearer|basic|password|token)\s+["'`]?)$"#,
@@ -90,7 +90,7 @@ impl Mask {
         }
     }
 
-    /// Masks this text from now on, where it stands as a secret.
+    /// Masks this text from now on, where it is a secret.
     pub fn keep(&self, secret: &str) {
         if !secret.is_empty() {
             let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
@@ -149,7 +149,7 @@ impl Mask {
     }
 }
 
-/// The text with a secret masked wherever it stands as one.
+/// The text with a secret masked wherever it is a word of its own.
 fn replaced(text: &str, secret: &str, within: Within) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
@@ -188,7 +188,7 @@ fn is_strong(secret: &str) -> bool {
             .any(|part| part.len() >= LONG)
 }
 
-/// Digits and what stands between those of a number, a date or a time.
+/// Digits and what is between those of a number, a date or a time.
 fn is_number(text: &str) -> bool {
     text.chars().all(|char| !char.is_alphabetic())
 }
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_a_word_is_masked_where_it_stands_as_one() {
+    fn a_secret_that_is_a_word_is_masked_where_it_is_one() {
         let mask = of(&["role", "2026", "chat", "messages", "a"]);
         for text in [
             "role `role` of 2026-11-29, chatctl inspect: 3 messages",

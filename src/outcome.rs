@@ -95,7 +95,7 @@ mod tests {
     use super::{EXIT_CODES, Outcome};
 
     #[test]
-    fn every_code_stands_in_the_table() {
+    fn every_code_is_in_the_table() {
         let all = [
             Outcome::Pass,
             Outcome::Fail,

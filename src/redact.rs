@@ -1,6 +1,6 @@
 //! `--redact`: what users wrote, and what looks like a secret, does not leave chatctl. Pure.
 //!
-//! Stored content becomes its length and a short hash, so that two that are alike can be told from
+//! Stored content becomes its length and a short hash, so that two that are alike can be distinguished from
 //! two that are not. The hash is keyed with a key of the run: nobody can look up which text it is.
 
 use regex::{Captures, Regex};
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_a_length_and_a_hash_that_tells_two_apart() {
+    fn content_is_a_length_and_a_hash_that_distinguishes_two() {
         let redact = Redact::default();
         let hidden = redact.content("buy milk");
         assert!(hidden.starts_with("[8 chars, blake3:"), "{hidden}");

@@ -1,4 +1,4 @@
-//! How a run tells what came of it besides what goes to stdout: further reports, and why there is none.
+//! How a run says what came of it besides what goes to stdout: further reports, and why there is none.
 
 use crate::cli_error::CliError;
 use crate::config::Config;
@@ -203,7 +203,7 @@ impl Reports {
     }
 }
 
-/// What stands behind a flag, as far as it is there.
+/// What is behind a flag, as far as it is there.
 fn given<'a>(words: &'a [String], flag: &'a str) -> impl Iterator<Item = &'a str> {
     words
         .iter()

@@ -101,7 +101,7 @@ impl Background {
 
     /// As [`SnapshotBuilder::finish`].
     pub fn finish(mut self) -> anyhow::Result<Parts> {
-        // What went wrong is told by the thread's end.
+        // What went wrong is reported by the thread's end.
         let _ = self.to.send(std::mem::take(&mut self.batch));
         drop(self.to);
         let builder = end(self.builder.take())?;

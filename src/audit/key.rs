@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_told_without_showing_it() {
+    fn what_is_no_key_is_reported_without_showing_it() {
         for given in ["hunter2", "env:CHATCTL_NO_SUCH_KEY", "file:/no/such/key"] {
             let stop = Key::find(Some(given)).unwrap_err();
             assert_eq!(stop.kind, Kind::Usage);

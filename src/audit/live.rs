@@ -30,7 +30,7 @@ pub struct Live {
     pub whole: Option<String>,
     /// Where the chats are.
     pub mapping: Mapping,
-    /// What tells its tables from others.
+    /// What distinguishes its tables from others.
     pub evidence: Evidence,
     /// When, in microseconds since 1970 UTC.
     pub taken: i64,
@@ -48,7 +48,7 @@ pub trait Visitor: Send {
     ) -> anyhow::Result<ControlFlow<()>>;
 }
 
-/// Which messages may have been committed after an earlier look although they stand before it.
+/// Which messages may have been committed after an earlier look although they are before it.
 #[derive(Debug, Default)]
 pub struct LateCommits {
     /// The keys of those of which the engine tells.

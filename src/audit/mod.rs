@@ -2,7 +2,7 @@
 //!
 //! A stream of [`crate::model::StoredMessage`] goes into a [`SnapshotBuilder`], which keeps keyed digests
 //! only; [`file::write()`] makes a snapshot of them. Later a [`Comparer`] takes the live store, or
-//! [`compare_files`] a second snapshot, and tells growth from loss and alteration. Memory stays
+//! [`compare_files`] a second snapshot, and distinguishes growth from loss and alteration. Memory stays
 //! flat however many messages there are: what does not fit is sorted and spilled.
 
 pub mod arm;

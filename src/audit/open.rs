@@ -25,7 +25,7 @@ pub(super) enum Why {
     /// It was an answer younger than the time in which texts settle, and the store did not say
     /// whether it was finished.
     Young,
-    /// It was an answer with a time after the snapshot's, so nothing tells how old it was.
+    /// It was an answer with a time after the snapshot's, so nothing shows how old it was.
     Ahead,
 }
 

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overload_is_told() {
+    fn an_overload_is_reported() {
         let found = sketch(1024, 0..10_000).minus(&sketch(1024, 5000..10_000));
         assert!(!found.complete);
         let twice = sketch(64, 0..10).minus(&sketch(64, (0..10).chain([3, 3])));

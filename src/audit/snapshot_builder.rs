@@ -251,7 +251,7 @@ impl SnapshotBuilder {
     }
 
     /// Adds a conversation that has a row of its own, so that one which lost all its messages
-    /// can be told from one that is gone. Fails when there is no room to spill.
+    /// can be distinguished from one that is gone. Fails when there is no room to spill.
     pub fn add_conversation(&mut self, key: &str, listed: Listed) -> io::Result<()> {
         let id = self.hasher.conversation(Some(key));
         self.table.of(id)?.has_row(listed);

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_miss_an_answer_is_told_apart() {
+    fn each_way_to_miss_an_answer_is_distinguished() {
         let user = |second| message(Role::User, &format!("q{second}"), second);
         let bot = |text, second| message(Role::Assistant, text, second);
         let with = |state, second| StoredMessage {

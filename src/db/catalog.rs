@@ -38,7 +38,7 @@ pub struct Catalog {
     pub neighbours: Option<&'static str>,
     /// When the database was started.
     pub started: Started,
-    /// What tells its tables from others.
+    /// What distinguishes its tables from others.
     pub evidence: Facts,
     /// How a table is armed with a sentinel.
     pub arm: Arm,

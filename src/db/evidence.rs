@@ -1,4 +1,4 @@
-//! What tells a table from another one that looks the same: facts by name, and what the change of
+//! What distinguishes a table from another one that looks the same: facts by name, and what the change of
 //! each proves. Each engine's folder says which facts it keeps, and reads them.
 
 use super::sentinel::nonce;

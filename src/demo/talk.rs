@@ -16,7 +16,7 @@ use std::time::Duration;
 /// What a save costs that goes through another service, as the incident's did.
 const SERVICE_CALL: Duration = Duration::from_millis(20);
 
-/// An answer under way. When the client hangs up it is dropped where it stands, as a
+/// An answer under way. When the client hangs up it is dropped where it is, as a
 /// generator is cancelled.
 pub(super) struct Talk {
     pub(super) chats: Arc<Chats>,

@@ -6,7 +6,7 @@
 use crate::db::{Db, WriteError, Writer};
 use std::time::Duration;
 
-/// What chatctl's own errors say, so that they can be told from the server's in its log.
+/// What chatctl's own errors say, so that they can be distinguished from the server's in its log.
 pub const ON_PURPOSE: &str = "fail on purpose";
 
 const WAIT: Duration = Duration::from_secs(2);

@@ -329,7 +329,7 @@ impl Holder {
     /// when neither happened in time, or when chatctl has seen what it waits for.
     ///
     /// Without pause: between two looks a server can commit and send its final marker, and then
-    /// it can't be told which was first.
+    /// it is not known which was first.
     fn until(
         &self,
         deadline: Tick,

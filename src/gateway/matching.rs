@@ -45,7 +45,7 @@ pub(super) fn asked(question: &Question, before: Known) -> Asked {
     }
 }
 
-/// Tells whether a request is the turn's own. `taken`: the turn's own has come already.
+/// Returns whether a request is the turn's own. `taken`: the turn's own has come already.
 ///
 /// The last user message decides. A prompt that only contains the user's text may be a
 /// title request, so it is the turn's own only when it streams, as an answer does. A

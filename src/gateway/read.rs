@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_told() {
+    fn what_is_no_answer_is_reported() {
         for (body, message) in [
             (": only a comment\n\n", "it has no `data:` line"),
             (

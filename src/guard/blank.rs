@@ -10,11 +10,11 @@ use std::ops::Range;
 pub struct Blanked {
     /// Comments (and Python's docstrings) are spaces.
     pub code: String,
-    /// Comments and what stands inside strings are spaces.
+    /// Comments and what is inside strings are spaces.
     pub bare: String,
     /// Where the comments and docstrings are.
     pub comments: Vec<Range<usize>>,
-    /// What stands inside the strings, without the quotes.
+    /// What is inside the strings, without the quotes.
     pub strings: Vec<Range<usize>>,
 }
 

@@ -84,7 +84,7 @@ mod tests {
     use super::Language;
 
     #[test]
-    fn a_name_tells_the_language() {
+    fn a_name_shows_the_language() {
         assert_eq!(Language::of("a/database.py"), Some(Language::Python));
         assert_eq!(Language::of("Dockerfile.prod"), Some(Language::Hash));
         assert_eq!(Language::of("bin/docker-entrypoint"), Some(Language::Hash));

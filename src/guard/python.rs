@@ -33,7 +33,7 @@ pub struct Import {
     pub names: Vec<(String, String)>,
     /// The name of `import a.b as c`.
     pub alias: Option<String>,
-    /// Where it stands.
+    /// Where it is.
     pub at: usize,
     /// It is in a function, and runs only when that runs.
     pub in_function: bool,
@@ -203,7 +203,7 @@ pub fn functions(text: &Blanked) -> Vec<Function> {
     out
 }
 
-/// The conditions that stand around a place, the innermost first, up to the function's head.
+/// The conditions that are around a place, the innermost first, up to the function's head.
 pub fn conditions(text: &Blanked, lines: &[Line], at: usize) -> Vec<String> {
     let Some(context) = lines.iter().rposition(|line| line.span.start <= at) else {
         return Vec::new();

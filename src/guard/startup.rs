@@ -1,6 +1,6 @@
 //! Which functions run when the application starts.
 //!
-//! By names: what stands outside functions, functions that are called or marked as start-up
+//! By names: what is outside functions, functions that are called or marked as start-up
 //! functions are, and what these call. A name that is used on demand only (a request's handler,
 //! a command for an operator) is not followed.
 
@@ -165,7 +165,7 @@ impl Startup {
         }
     }
 
-    /// Whether a callback that runs on demand stands between a place and the function.
+    /// Whether a callback that runs on demand is between a place and the function.
     fn on_demand(&self, file: &SourceFile, at: usize, outer: Option<usize>) -> bool {
         let start = outer.map_or(0, |g| file.functions()[g].body.start);
         file.functions().iter().any(|function| {
@@ -195,7 +195,7 @@ impl Startup {
             .filter(|g| !file.functions()[*g].name.starts_with('&'))
             .collect();
         let Some(innermost) = named.last() else {
-            // What stands outside functions of a script runs when somebody runs the script.
+            // What is outside functions of a script runs when somebody runs the script.
             if file.role == Role::Seed {
                 return When::Never;
             }

@@ -36,7 +36,7 @@ impl Tracing {
         let _ = self.asks.send(Asked::Trace(ask));
     }
 
-    /// What is told next; none when the helper is gone.
+    /// What is reported next; none when the helper is gone.
     pub async fn next_message(&mut self) -> Option<TracerMessage> {
         self.told.recv().await
     }

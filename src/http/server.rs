@@ -43,7 +43,7 @@ pub struct Start {
     pub environment: Vec<(String, String)>,
     /// The port it must listen on; a free one is taken when absent.
     pub port: Option<u16>,
-    /// What tells that it is ready, besides that its port accepts connections.
+    /// What shows that it is ready, besides that its port accepts connections.
     pub ready: Option<Ready>,
     /// How long it may take.
     pub ready_timeout: Duration,
@@ -51,7 +51,7 @@ pub struct Start {
     pub mask: Mask,
 }
 
-/// What tells that a server is ready.
+/// What shows that a server is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ready {
     /// This path of the server answers below 500.

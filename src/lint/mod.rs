@@ -103,7 +103,7 @@ impl Violations<'_> {
     }
 }
 
-/// A text to be looked at, and where it stands.
+/// A text to be looked at, and where it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
     /// The file's name, as it is to be shown.

@@ -1,4 +1,4 @@
-//! A text as the rules see it: its statements, what each does, and what stands around it.
+//! A text as the rules see it: its statements, what each does, and what is around it.
 
 use super::{Input, Schema};
 use crate::sql;

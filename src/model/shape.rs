@@ -19,7 +19,7 @@ pub struct Shape {
     pub whole: Option<String>,
     /// Whether it is a part of a table that has rows of its own too, by inheritance.
     pub heir: bool,
-    /// Whether its rows have a place of their own, which no column tells, and are read in the order of
+    /// Whether its rows have a place of their own, which no column shows, and are read in the order of
     /// their places.
     pub placed: bool,
     /// Whether it holds no rows itself, but its parts do.
@@ -37,14 +37,14 @@ pub struct Shape {
     pub key: Vec<String>,
 }
 
-/// How an engine tells names apart.
+/// How an engine distinguishes names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Names {
     /// In the names of tables.
     pub tables: Case,
     /// In the names of columns.
     pub columns: Case,
-    /// What stands around a name that is not plain.
+    /// What is around a name that is not plain.
     pub quote: char,
 }
 

@@ -4,7 +4,7 @@
 //! A cell is what is stored, also when it begins with `=`, `+`, `-` or `@`: a spreadsheet that
 //! takes such a text for a formula has to be told to import text. No value is an empty cell, the
 //! empty text is `""`, bytes are hexadecimal behind `\x`. On a terminal, and only there, control
-//! characters are spelled out; elsewhere a note tells that there are some. A cell that a CI system
+//! characters are spelled out; elsewhere a note shows that there are some. A cell that a CI system
 //! would take for a command is in quotes.
 
 use super::{Failing, Format, Kind, Show, Style, escape, text};

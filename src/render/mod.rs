@@ -52,7 +52,7 @@ pub struct Failure<'a> {
 /// Writes a failure, ending with a newline.
 pub type WriteFailure = fn(&Failure<'_>, &mut dyn Write) -> io::Result<()>;
 
-/// Where a format tells that a run ended without a report. Whoever reads stderr is always told.
+/// Where a format shows that a run ended without a report. Whoever reads stderr is always told.
 #[derive(Debug, Clone, Copy)]
 pub enum Failing {
     /// On stderr, in a form of its own.

@@ -98,7 +98,7 @@ fn rule(code: &str) -> Value {
     Value::Object(rule)
 }
 
-/// How the run ended. Cases that no finding speaks for are told here, as nothing else can.
+/// How the run ended. Cases that no finding speaks for are reported here, as nothing else can.
 fn invocation(report: &Report) -> Value {
     let undecided = matches!(report.verdict(), Verdict::Inconclusive | Verdict::Refused);
     let mut told: Vec<_> = text::unspoken(report)
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_decided_is_told() {
+    fn what_was_not_decided_is_reported() {
         let document = rendered(&samples::mixed());
         let told = &document["runs"][0]["invocations"][0]["toolExecutionNotifications"];
         assert!(text(&told[0]["message"]["text"]).starts_with("inconclusive: edit/order"));

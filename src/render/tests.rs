@@ -49,7 +49,7 @@ fn names_are_unique_and_found() {
 }
 
 #[test]
-fn every_format_tells_every_finding() {
+fn every_format_shows_every_finding() {
     for (name, report) in samples::all() {
         for format in of_reports() {
             for style in [

@@ -109,7 +109,7 @@ pub(super) const fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// What stands below a finding in every format for people: where, whose word, help, explain.
+/// What is below a finding in every format for people: where, whose word, help, explain.
 pub(super) fn facts(finding: &Finding) -> Vec<Fact> {
     let fact = |label, text: &str, is_evidence| Fact {
         label,
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_told_by_its_kind_and_size() {
+    fn an_image_is_known_by_its_kind_and_size() {
         let png = format!("iVBORw0KGgo{}", "A".repeat(64_000 - 11));
         for (text, told) in [
             (

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_finding_is_told_once() {
+    fn the_same_finding_is_reported_once() {
         let mut report = Report::new("verify-stream");
         for _ in 0..5 {
             report.add(Finding::new(

@@ -1,4 +1,4 @@
-//! Bodies: where a `;` does not end the statement, because it stands inside of a trigger, a
+//! Bodies: where a `;` does not end the statement, because it is inside of a trigger, a
 //! function or a procedure.
 //!
 //! Sources: SQLite `complete.c`; PostgreSQL `psqlscan.l`; MySQL manual, "Compound Statement

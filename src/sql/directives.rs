@@ -10,10 +10,10 @@
 //!   it is `schema.table.column`, or `schema.table.*` for the table. Without `rows<=N` any number
 //!   of rows may go. The reason is required.
 //! * `ignore` names the code of a finding and counts for the statement that it is in or
-//!   before. It counts for the whole file when it stands before the first statement and a blank
+//!   before. It counts for the whole file when it is before the first statement and a blank
 //!   line separates the two. The reason is required.
 //! * `no-transaction` is the mark of sqlx, which sees it only as the first bytes of the file;
-//!   here it may stand anywhere before the first statement.
+//!   here it may be anywhere before the first statement.
 //!
 //! Only line comments with `--` are read. What is nearly a directive is an error, as an
 //! acknowledgement that is silently no acknowledgement helps nobody.

@@ -11,9 +11,9 @@ use super::token::TokenKind;
 /// three parts the first, the database, is dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name {
-    /// What stands before the last dot: a schema, or in MySQL a database.
+    /// What is before the last dot: a schema, or in MySQL a database.
     pub schema: Option<String>,
-    /// What stands behind the last dot.
+    /// What is behind the last dot.
     pub name: String,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn unquote(text: &str, kind: TokenKind, dialect: Dialect) -> Option<S
     }
 }
 
-/// What stands between the quotes, with doubled quotes made single. Backslashes stay.
+/// What is between the quotes, with doubled quotes made single. Backslashes stay.
 pub(super) fn inner(text: &str) -> String {
     let Some(open) = text.find(['\'', '"', '`', '[']) else {
         return text.to_owned();

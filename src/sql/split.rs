@@ -23,7 +23,7 @@ pub fn split(text: &str, dialect: Dialect) -> Result<Vec<Statement<'_>>, SplitEr
     }
 }
 
-/// A comment and how it stands to the statements.
+/// A comment, and where it is in relation to the statements.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Comment {
     pub(super) token: Token,

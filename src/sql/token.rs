@@ -28,7 +28,7 @@ pub enum TokenKind {
     Number,
     /// One character that is none of the others.
     Punct,
-    /// `;`, wherever it stands outside of quotes and comments.
+    /// `;`, wherever it is outside of quotes and comments.
     Semicolon,
     /// What a `DELIMITER` line of the `mysql` client put in the place of `;`.
     Delimiter,
@@ -42,7 +42,7 @@ pub enum TokenKind {
     Unclosed,
 }
 
-/// A token and where it stands, in bytes.
+/// A token and where it is, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     /// What it is.
@@ -54,7 +54,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Where it stands.
+    /// Where it is.
     pub fn span(self) -> Range<usize> {
         self.start..self.end
     }
@@ -186,7 +186,7 @@ impl<'a> Lexer<'a> {
 
     fn line_comment(&mut self) -> TokenKind {
         let rest = &self.text.as_bytes()[self.at..];
-        // To PostgreSQL a bare CR ends the line too: what stands behind it is executed.
+        // To PostgreSQL a bare CR ends the line too: what is behind it is executed.
         let ends =
             |byte: &u8| *byte == b'\n' || (*byte == b'\r' && self.dialect == Dialect::Postgres);
         self.at += rest.iter().position(ends).unwrap_or(rest.len());

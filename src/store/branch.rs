@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tip_tells_the_way() {
+    fn the_tip_shows_the_way() {
         let tree = [("a", ""), ("b", "a"), ("c", "b"), ("d", "a"), ("e", "d")];
         assert_eq!(marked(&tree, Some("c")), ("abc".into(), "de".into()));
         assert_eq!(marked(&tree, Some("e")), ("ade".into(), "bc".into()));

@@ -162,7 +162,7 @@ pub struct Messages {
     /// Tool calls that are kept apart from the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Source>,
-    /// A column that tells how far the message is, told as it is.
+    /// A column that shows how far the message is, told as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// The user's id.

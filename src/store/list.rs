@@ -18,7 +18,7 @@ pub async fn conversations(
     mapping: &Mapping,
     filter: &Filter,
 ) -> anyhow::Result<(Vec<Conversation>, bool)> {
-    // One more than asked for tells that the list is cut.
+    // One more than asked for shows that the list is cut.
     let mut wanted = filter.limit.saturating_add(1);
     let mut described: HashMap<String, Conversation> = HashMap::new();
     loop {
@@ -228,7 +228,7 @@ async fn latest(
 
 /// Counts a conversation's messages and looks at its last ones.
 async fn describe(db: &dyn Db, mapping: &Mapping, one: &mut Conversation) -> anyhow::Result<()> {
-    /// Tools and system messages may stand after the last word of either side; and most
+    /// Tools and system messages may be after the last word of either side; and most
     /// conversations have no more messages than this, which then need not be counted.
     const LAST: usize = 30;
     let store = mapping.store();

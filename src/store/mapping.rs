@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_is_told_what_it_lacks() {
+    fn a_shape_learns_what_it_lacks() {
         for (shape, lacks) in [
             ("turn", "`prompt` in [store.message]"),
             ("blob", "`table` in [store.conversation]"),

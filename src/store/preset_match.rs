@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preset_that_lacks_a_column_is_told() {
+    fn a_preset_that_lacks_a_column_is_reported() {
         let whole = schema("sqlmodel-chat", "");
         assert_eq!((fitting(&whole).len(), misfits(&whole).len()), (1, 0));
         // What a smaller preset needs is there, so that one is right.

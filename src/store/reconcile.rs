@@ -48,7 +48,7 @@ mod tests {
     use crate::model::{Role, State, StoredMessage};
 
     #[test]
-    fn what_is_in_one_place_only_is_told() {
+    fn what_is_in_one_place_only_is_reported() {
         let message = |text: &str| StoredMessage::new(text, Role::User, text);
         let open = StoredMessage {
             state: State::Open,

@@ -104,7 +104,7 @@ const PEOPLE: &[&str] = &["agent", "answer", "response"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sides {
     Both,
-    /// Either: something else tells that it is a chat.
+    /// Either: something else shows that it is a chat.
     Any,
 }
 

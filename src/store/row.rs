@@ -104,7 +104,7 @@ impl<'r> Row<'r> {
         parsed.as_ref()
     }
 
-    /// A cell as text; nothing for NULL. Bytes that are no text are told in hexadecimal.
+    /// A cell as text; nothing for NULL. Bytes that are no text are reported in hexadecimal.
     pub(super) fn cell(&self, at: usize) -> Option<Cow<'r, str>> {
         Some(match self.cells[at] {
             CellRef::Null => return None,

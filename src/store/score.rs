@@ -25,7 +25,7 @@ pub struct Reason {
     points: i32,
 }
 
-/// Why a mapping was taken. The alternate form tells what each reason counts for.
+/// Why a mapping was taken. The alternate form says what each reason counts for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Why {
     /// What all of it counts for; none when nothing was counted.

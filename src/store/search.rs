@@ -40,7 +40,7 @@ pub async fn way(db: &dyn Db, mapping: &Mapping, text: &str) -> anyhow::Result<W
 }
 
 /// Hands out the messages whose text holds a text, in any case, as they are found; the newest
-/// first where the key tells which those are.
+/// first where the key shows which those are.
 pub async fn search(
     db: &dyn Db,
     mapping: &Mapping,

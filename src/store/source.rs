@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_source_is_told() {
+    fn what_is_no_source_is_reported() {
         for (text, what) in [
             ("a::content", "is not a JSONPath"),
             ("::$", "names no column"),

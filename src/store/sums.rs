@@ -17,7 +17,7 @@ pub struct SumOf<'a> {
     pub sum: u64,
     /// How many these are.
     pub messages: u64,
-    /// How many stand after the mark, or were written by late transactions.
+    /// How many are after the mark, or were written by late transactions.
     pub grown: u64,
 }
 

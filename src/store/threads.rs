@@ -2,7 +2,7 @@
 //!
 //! Memory holds one conversation, however large the store: rows are read in the order of the
 //! conversations, so that the database sorts (from an index, or on its disk) and not chatctl. Only
-//! where a conversation's key stands inside of JSON, by which no database sorts alike, are all
+//! where a conversation's key is inside of JSON, by which no database sorts alike, are all
 //! messages kept until the end.
 
 use super::declared::Shape;

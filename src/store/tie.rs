@@ -35,7 +35,7 @@ pub(super) enum Verdict {
     Log(String),
     /// It is the other way round.
     LogIsFirst(String),
-    /// They hold other messages, or nothing tells them apart.
+    /// They hold other messages, or nothing distinguishes them.
     Open,
 }
 
@@ -102,7 +102,7 @@ impl<'s> Side<'s> {
         smaller > 0 && common * 2 > smaller
     }
 
-    /// What tells that it is the other one's log.
+    /// What shows that it is the other one's log.
     fn sign_of_a_log(&self, other: &Self) -> Option<String> {
         let (name, of) = (&self.table.name, &other.table.name);
         let refers = |column: &&Column| {

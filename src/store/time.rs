@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_numbers_size_tells_its_unit() {
+    fn a_numbers_size_shows_its_unit() {
         let moment = Some(1_700_000_000_000_000);
         for number in [
             1_700_000_000,

@@ -1,6 +1,6 @@
 //! Which tables may hold chats, by what is in their columns: names may be anything.
 //!
-//! What tells a chat from a log, a mailbox or a table of questions is that two sides speak free
+//! What distinguishes a chat from a log, a mailbox or a table of questions is that two sides speak free
 //! text by turns, the machine's after the user's.
 
 use super::roles::Sides;
@@ -18,7 +18,7 @@ const LETTERS: usize = 400;
 const MOST_ROLES: usize = 12;
 
 /// Some rows of a table: the beginnings of what is in each column, the oldest row first if
-/// its key tells which that is.
+/// its key shows which that is.
 pub(super) struct Sample<'s> {
     pub(super) table: &'s Table,
     columns: Vec<Values<'s>>,

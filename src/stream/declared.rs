@@ -131,7 +131,7 @@ impl Pick {
 }
 
 impl Text {
-    /// The text of an event by this rule; `is_final` tells whether the event is the final marker.
+    /// The text of an event by this rule; `is_final` shows whether the event is the final marker.
     pub(super) fn of(&self, frame: &Frame, json: Option<&Value>, is_final: bool) -> Option<String> {
         let text = self.unstripped(frame, json, is_final)?;
         if self.strip.is_empty() {

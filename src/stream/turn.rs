@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_event_and_a_bad_chunk_are_told() {
+    fn an_error_event_and_a_bad_chunk_are_reported() {
         let turn = turn(
             "openai-chat",
             "data: {\"error\":{\"message\":\"no\"}}\n\ndata: {oops\n\n",

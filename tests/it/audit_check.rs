@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::fs;
 use std::process::Command;
 
-/// A store with a mapping beside it.
+/// A store with a mapping next to it.
 struct Chats {
     store: Store,
     config: tempfile::TempDir,
@@ -198,7 +198,7 @@ fn a_turn_that_is_answered_after_the_next_question_runs_no_clock_backwards() {
 }
 
 #[test]
-fn since_and_examples_cut_what_is_told() {
+fn since_and_examples_cut_what_is_reported() {
     let bad = "INSERT INTO message VALUES (1, 1, 'assistant', '', '2026-01-01 10:00:00', 1),
         (2, 1, 'assistant', '', '2026-02-01 10:00:00', 1), (3, 1, 'assistant', '', '2026-02-02 10:00:00', 1);";
     let chats = Chats::new(Store::sqlite(), "", &[TABLES, bad]);
@@ -240,9 +240,9 @@ fn an_unknown_code_suggests_the_nearest() {
     );
 }
 
-/// What can't be looked for is told; who asks for it by its name gets no pass.
+/// What can't be looked for is reported; who asks for it by its name gets no pass.
 #[test]
-fn a_check_that_does_not_fit_is_told_as_skipped() {
+fn a_check_that_does_not_fit_is_reported_as_skipped() {
     let chats = Chats::new(Store::sqlite(), "", &[TABLES, ANSWERED]);
     let (whole, exit) = chats.report(&[]);
     assert_eq!(exit, 0, "{whole:#}");

@@ -79,7 +79,7 @@ fn questions_are_counted_by_window_and_cause() {
 
 /// On a day in the past, so that it is known in which windows the questions fall.
 #[test]
-fn windows_begin_on_the_clock_and_are_told_by_it() {
+fn windows_begin_on_the_clock_and_are_reported_by_it() {
     let store = store(&[]);
     let rows = [
         ("08:59:59", "q0", ""),

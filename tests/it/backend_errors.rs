@@ -1,4 +1,4 @@
-//! What keeps chatctl out of a database is told, with something to do about it and no password.
+//! What keeps chatctl out of a database is reported, with something to do about it and no password.
 
 use crate::common::servers::{MariaDb, Postgres, run_sql, texts};
 use chatctl::db::Target;
@@ -37,7 +37,7 @@ async fn what_keeps_out(url: &str, unknown_user: &str, encrypted: &str) {
 }
 
 #[tokio::test]
-async fn what_keeps_out_of_postgres_is_told() {
+async fn what_keeps_out_of_postgres_is_reported() {
     let mut server = Postgres::start();
     let url = server.url();
     let rules = texts(&url, "SHOW hba_file");
@@ -55,7 +55,7 @@ async fn what_keeps_out_of_postgres_is_told() {
 }
 
 #[tokio::test]
-async fn what_keeps_out_of_mysql_is_told() {
+async fn what_keeps_out_of_mysql_is_reported() {
     let server = MariaDb::start();
     let url = server.url();
     run_sql(
@@ -112,7 +112,7 @@ fn a_right_that_is_missing_is_named() {
 
 /// A server that went away is an error that names the store, not a wait without an end.
 #[tokio::test]
-async fn a_server_that_went_away_is_told_and_found_again() {
+async fn a_server_that_went_away_is_reported_and_found_again() {
     let mut server = Postgres::start();
     let db = db::open(Target::parse(&server.url()).unwrap())
         .await

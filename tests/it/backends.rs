@@ -7,11 +7,11 @@ use chatctl::store;
 use std::time::Duration;
 
 on_each_backend! {
-    the_schema_is_told_with_keys_and_references
+    the_schema_is_reported_with_keys_and_references
     values_are_bound_whatever_they_hold
     odd_names_are_quoted
     a_reader_cannot_write
-    a_writer_is_told_what_is_in_its_way
+    a_writer_learns_what_is_in_its_way
     messages_are_read_letter_by_letter
 }
 
@@ -19,7 +19,7 @@ fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
 }
 
-async fn the_schema_is_told_with_keys_and_references(store: &Store) {
+async fn the_schema_is_reported_with_keys_and_references(store: &Store) {
     let db = store.open().await;
     assert!(db.schema().await.unwrap().is_empty());
     let text = store.pick("TEXT", "text", "varchar(200)");
@@ -171,7 +171,7 @@ async fn a_reader_cannot_write(store: &Store) {
     assert!(db.rows("SELECT a FROM u", &[]).await.is_err());
 }
 
-async fn a_writer_is_told_what_is_in_its_way(store: &Store) {
+async fn a_writer_learns_what_is_in_its_way(store: &Store) {
     let db = store.open().await;
     execute(
         db.as_ref(),

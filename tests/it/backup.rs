@@ -103,7 +103,7 @@ fn a_loss_is_put_by_first_and_comes_back(bed: &TestBed) {
         "{history:#}"
     );
 
-    // Somebody who stands elsewhere finds it too.
+    // Somebody who is elsewhere finds it too.
     let mut restore = site.bare(&["restore", &run]);
     restore.arg("--backup-dir").arg(site.folder.join("now"));
     restore.current_dir("/");

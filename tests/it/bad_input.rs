@@ -315,7 +315,7 @@ fn a_store_that_is_declared_wrongly() {
 
 /// Texts that are stored, and of which no message could be made, are not said to be nowhere.
 #[test]
-fn a_store_in_which_no_message_can_be_told() {
+fn a_store_in_which_no_message_can_be_identified() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("chat.db").display());
     let mut command = chatctl();

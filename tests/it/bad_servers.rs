@@ -3,7 +3,7 @@
 use crate::common::{Chat, case, codes, errors};
 use std::fs;
 
-/// A session of two turns with a history, beside the chat's store.
+/// A session of two turns with a history, next to the chat's store.
 fn two_turns(chat: &Chat) -> String {
     let text = r#"
 [[setup]]
@@ -37,7 +37,7 @@ forbid = ["HARD RESET"]
     path.to_str().unwrap().to_owned()
 }
 
-/// A session that forbids a line of the server's output, beside the chat's store.
+/// A session that forbids a line of the server's output, next to the chat's store.
 fn forbidding(chat: &Chat, pattern: &str) -> String {
     let shipped = crate::common::root().join("fixtures/sessions/shipped/plain.toml");
     let text = fs::read_to_string(shipped).unwrap();
@@ -382,7 +382,7 @@ fn order_ambiguous() {
     );
 }
 
-/// What the gate leaves ambiguous a failed save does not settle: it is told by itself.
+/// What the gate leaves ambiguous a failed save does not settle: it is reported by itself.
 #[test]
 fn a_failed_save_settles_no_order() {
     let (report, _) = Chat::new("save_touch").report(&["--gate", "raw-locks"]);
@@ -414,7 +414,7 @@ fn done_despite_failed_save() {
 }
 
 #[test]
-fn fault_injection_alone_tells_right_from_wrong() {
+fn fault_injection_alone_distinguishes_right_from_wrong() {
     for stack in ["sync", "async", "raw"] {
         let (report, exit) = Chat::new("correct")
             .stack(stack)
@@ -472,7 +472,7 @@ fn cors_blocked() {
     assert!(errors(&report).contains(&"cors-blocked"), "{report:#}");
 }
 
-/// Titles are answered and told; a path that no cassette answers gets a 4xx and is told. Neither
+/// Titles are answered and told; a path that no cassette answers gets a 4xx and is reported. Neither
 /// takes the proof away.
 #[test]
 fn provider_calls_beside_the_turns_are_told() {

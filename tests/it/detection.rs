@@ -18,10 +18,10 @@ on_each_backend! {
     a_log_that_is_the_chat
     json_under_another_name
     a_log_is_known_by_its_rows
-    two_tables_that_nothing_tells_apart
+    two_tables_that_nothing_distinguishes
     what_only_looks_like_a_chat
     the_chat_among_what_only_looks_like_one
-    a_first_chat_tells_which_table
+    a_first_chat_shows_which_table
 }
 
 async fn filled(store: &Store, statements: &[&str]) -> Box<dyn Db> {
@@ -315,7 +315,7 @@ async fn json_under_another_name(store: &Store) {
     assert_eq!(told(db.as_ref(), &mapping, "1").await, said);
 }
 
-/// The log refers to the message, or tells what was done to it, or holds it several times.
+/// The log refers to the message, or says what was done to it, or holds it several times.
 async fn a_log_is_known_by_its_rows(store: &Store) {
     const COLUMNS: &str =
         "chat_id INTEGER, role VARCHAR(9), content VARCHAR(99), created_at VARCHAR(40)";
@@ -343,7 +343,7 @@ async fn a_log_is_known_by_its_rows(store: &Store) {
         let db = filled(store, &[&main, &history, &rows, &twice]).await;
         let mapping = chosen(db.as_ref()).await.unwrap();
         assert_eq!(mapping.table(), "message", "{more}");
-        // Also where a chat that was just held stands in both.
+        // Also where a chat that was just held is in both.
         let schema = db.schema().await.unwrap();
         let hits = store::find_text(db.as_ref(), &schema, "it is bought")
             .await
@@ -356,7 +356,7 @@ async fn a_log_is_known_by_its_rows(store: &Store) {
     }
 }
 
-async fn two_tables_that_nothing_tells_apart(store: &Store) {
+async fn two_tables_that_nothing_distinguishes(store: &Store) {
     const COLUMNS: &str =
         "id INTEGER PRIMARY KEY, chat_id INTEGER, role VARCHAR(9), content VARCHAR(99)";
     let [a, b] = ["message", "chat_message"].map(|name| format!("CREATE TABLE {name} ({COLUMNS})"));
@@ -422,7 +422,7 @@ async fn what_only_looks_like_a_chat(store: &Store) {
         );
     }
     execute(db.as_ref(), &format!("DROP TABLE {last}")).await;
-    // What comes nearest is told with its reasons.
+    // What comes nearest is reported with its reasons.
     for statement in &NEAR_MISSES[2..4] {
         execute(db.as_ref(), statement).await;
     }
@@ -440,8 +440,8 @@ async fn the_chat_among_what_only_looks_like_one(store: &Store) {
     assert_eq!(mapping.table(), "utterance", "{mapping}");
 }
 
-/// After one chat: the answer stands in a column whose name nobody knows.
-async fn a_first_chat_tells_which_table(store: &Store) {
+/// After one chat: the answer is in a column whose name nobody knows.
+async fn a_first_chat_shows_which_table(store: &Store) {
     let db = filled(store, &[NEAR_MISSES, &DIALOGUES[..2]].concat()).await;
     execute(
         db.as_ref(),

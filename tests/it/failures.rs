@@ -67,7 +67,7 @@ fn stands(store: &Store, place: usize, before: &[String]) {
         status.contains(&format!("{done} statements are applied")),
         "at {place}: {status}"
     );
-    // DDL is told before it begins, and a write stands or falls with its row in the journal.
+    // DDL is reported before it begins, and a write stands or falls with its row in the journal.
     let then = if STEPS[place].0.starts_with("ALTER") {
         format!("statement {number} was running when the process ended")
     } else {

@@ -228,7 +228,7 @@ fn what_is_no_file_is_not_waited_for() {
 }
 
 #[test]
-fn what_is_no_database_is_told_once() {
+fn what_is_no_database_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chat.db");
     fs::write(
@@ -385,7 +385,7 @@ fn no_file_that_is_named_may_be_a_pipe() {
     }
 }
 
-/// What stands in settings runs as whoever reads them, so nobody reads a stranger's by chance.
+/// What is in settings runs as whoever reads them, so nobody reads a stranger's by chance.
 #[test]
 fn the_settings_of_another_user_are_not_read_by_chance() {
     if !Uid::effective().is_root() {

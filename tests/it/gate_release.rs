@@ -350,7 +350,7 @@ fn open_transactions(url: &str) -> usize {
         "SELECT CAST(trx_id AS char) FROM information_schema.innodb_trx \
          WHERE trx_rows_modified > 0 AND trx_started < now() - INTERVAL 1 SECOND"
     };
-    // MariaDB tells what it last told where it is asked again within 0.1 s.
+    // MariaDB says what it last told where it is asked again within 0.1 s.
     std::thread::sleep(Duration::from_millis(150));
     texts(url, sql).len()
 }

@@ -189,7 +189,7 @@ async fn every_answer_has_an_id_and_a_time_of_its_own() {
         let play = play();
         play.release();
         gateway.play(&play);
-        // Twice the turn's own, and a request beside it, each as a stream and as a whole.
+        // Twice the turn's own, and a request next to it, each as a stream and as a whole.
         for asking in [
             chat(true, USER),
             chat(true, USER),

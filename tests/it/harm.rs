@@ -91,7 +91,7 @@ fn nothing_harms_sqlite() {
         unreachable!("it was made so");
     };
     let path = folder.path().to_owned();
-    // Byte for byte the same file, and none beside it.
+    // Byte for byte the same file, and none next to it.
     try_all(&store, "sqlite", &path, "1", || files(&path));
 }
 
@@ -315,7 +315,7 @@ fn a_plain_role_is_refused_too() {
     assert!(err.contains("note: you read as a superuser"), "{err}");
 }
 
-/// A predicate stands in a file, which may be another's.
+/// A predicate is in a file, which may be another's.
 fn predicates_are_judged(store: &Store, predicates: &[&str], look: impl Fn() -> Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let run = |predicate: &str, arguments: &[&str]| {

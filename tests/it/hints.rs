@@ -12,7 +12,7 @@ on_each_bed! {
     the_history_of_a_tool_that_is_not_read_is_named
     a_schema_without_a_history_asks_for_a_baseline
     what_was_begun_is_settled_though_its_file_is_gone
-    an_edit_and_other_line_ends_are_told_apart
+    an_edit_and_other_line_ends_are_distinguished
     a_late_file_is_run_late
     what_only_its_own_tool_can_run_does_not_take_others_along
 }
@@ -244,7 +244,7 @@ fn what_was_begun_is_settled_though_its_file_is_gone(bed: &TestBed) {
     assert_eq!(site.status(), 0);
 }
 
-fn an_edit_and_other_line_ends_are_told_apart(bed: &TestBed) {
+fn an_edit_and_other_line_ends_are_distinguished(bed: &TestBed) {
     let site = at(bed, "edited", 2, 2);
     let good = column(2);
     site.file("2_step.sql", &good.replace('\n', "\r\n"));

@@ -68,7 +68,7 @@ async fn tables_are_counted_and_known_again(store: &Store) {
             "{evidence}"
         );
     }
-    // Made anew with the same rows, it is not the same table.
+    // Made again with the same rows, it is not the same table.
     let before = rows[1]["evidence"].clone();
     let db = store.open().await;
     std::thread::sleep(Duration::from_millis(store.pick(0, 0, 1100)));
@@ -81,7 +81,7 @@ async fn tables_are_counted_and_known_again(store: &Store) {
     assert_ne!(after["rows"][1]["evidence"], before);
 }
 
-async fn a_schema_tells_columns_keys_and_indexes(store: &Store) {
+async fn a_schema_shows_columns_keys_and_indexes(store: &Store) {
     chat(store).await;
     let sheet = document(store, &["schema", "MESSAGE"]);
     let rows = sheet["rows"].as_array().unwrap();
@@ -305,7 +305,7 @@ async fn a_reader_that_goes_ends_it(store: &Store) {
 
 on_each_backend! {
     tables_are_counted_and_known_again
-    a_schema_tells_columns_keys_and_indexes
+    a_schema_shows_columns_keys_and_indexes
     types_are_rendered_truly
     no_rows_still_have_columns
     a_limit_cuts_and_says_so

@@ -134,7 +134,7 @@ fn an_ignore_hides_its_code_in_its_statement_or_in_the_file() {
 }
 
 #[test]
-fn an_ignore_that_hides_nothing_is_told_with_the_code_that_was_meant() {
+fn an_ignore_that_hides_nothing_is_reported_with_the_code_that_was_meant() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("1_test.sql");
     let sql = "  -- chatctl: ignore delete-row reason=\"counted\"\nSELECT 1;\n\

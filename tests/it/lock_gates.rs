@@ -68,7 +68,7 @@ fn ordered(
 const ON_POSTGRES: [(&str, &str); 2] = [("async", "asyncpg"), ("sync", "psycopg2")];
 
 #[test]
-fn the_constraint_trigger_tells_the_order() {
+fn the_constraint_trigger_shows_the_order() {
     let server = Postgres::start();
     ordered(
         "constraint-trigger",
@@ -80,7 +80,7 @@ fn the_constraint_trigger_tells_the_order() {
 }
 
 #[test]
-fn the_table_lock_tells_the_order_on_postgresql() {
+fn the_table_lock_shows_the_order_on_postgresql() {
     let server = Postgres::start();
     ordered(
         "table-lock",
@@ -91,7 +91,7 @@ fn the_table_lock_tells_the_order_on_postgresql() {
 }
 
 #[test]
-fn the_table_lock_tells_the_order_on_mariadb() {
+fn the_table_lock_shows_the_order_on_mariadb() {
     let server = MariaDb::start();
     ordered(
         "table-lock",

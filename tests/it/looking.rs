@@ -8,14 +8,14 @@ use serde_json::Value;
 use std::fs;
 
 on_each_bed! {
-    plan_tells_every_statement_and_makes_nothing
-    status_tells_how_each_version_stands
+    plan_shows_every_statement_and_makes_nothing
+    status_shows_the_state_of_each_version
     several_folders_are_one_history
 }
 
 on_each_bed! { on_sqlite Sqlite: a_file_that_may_not_be_written_is_planned_for }
 on_each_bed! { on_postgres Postgres: who_may_only_read_may_plan }
-on_each_bed! { on_mysql Mysql: who_may_only_read_may_plan what_commits_by_itself_is_told }
+on_each_bed! { on_mysql Mysql: who_may_only_read_may_plan what_commits_by_itself_is_reported }
 
 const BEGIN: &str = "\
 CREATE TABLE conversations (id BIGINT PRIMARY KEY, title VARCHAR(100) NOT NULL DEFAULT 'New chat');
@@ -59,7 +59,7 @@ fn as_planned() -> (Vec<(String, String)>, i32) {
     (cases.to_vec(), 10)
 }
 
-fn plan_tells_every_statement_and_makes_nothing(bed: &TestBed) {
+fn plan_shows_every_statement_and_makes_nothing(bed: &TestBed) {
     let virgin = bed.site("virgin");
     virgin.file("2_file.sql", GOOD);
     assert_eq!(plan(&virgin), as_planned());
@@ -137,7 +137,7 @@ fn who_may_only_read_may_plan(bed: &TestBed) {
     assert_eq!(site.contents(), before);
 }
 
-fn what_commits_by_itself_is_told(bed: &TestBed) {
+fn what_commits_by_itself_is_reported(bed: &TestBed) {
     let site = bed.at("talk", &[BEGIN, GOOD]);
     let (planned, _) = site.report(&["plan"]);
     let notes = crate::common::codes(&planned, "note");
@@ -156,7 +156,7 @@ fn what_commits_by_itself_is_told(bed: &TestBed) {
     );
 }
 
-fn status_tells_how_each_version_stands(bed: &TestBed) {
+fn status_shows_the_state_of_each_version(bed: &TestBed) {
     let reasons = |site: &Site| {
         let (status, exit) = site.report(&["status"]);
         let cases = status["cases"].as_array().unwrap().iter();

@@ -45,7 +45,7 @@ fn wrong(mode: &'static str, turn: usize) {
 macro_rules! modes {
     ($($test:ident: $judge:ident($turn:expr);)*) => {
         $(#[test] fn $test() { $judge(stringify!($test), $turn); })*
-        /// Every mode whose truth is told has a test.
+        /// Every mode whose truth is reported has a test.
         #[test]
         fn every_mode_is_here() {
             let listed = std::process::Command::new(crate::common::python())
@@ -144,7 +144,7 @@ fn on_a_wire(database: impl Fn(&str) -> String, drivers: &[(&str, &str)]) {
 }
 
 #[test]
-fn the_order_is_told_on_postgresql() {
+fn the_order_is_reported_on_postgresql() {
     let server = Postgres::start();
     let drivers = [
         ("async", "asyncpg"),
@@ -156,7 +156,7 @@ fn the_order_is_told_on_postgresql() {
 }
 
 #[test]
-fn the_order_is_told_on_mariadb() {
+fn the_order_is_reported_on_mariadb() {
     let server = MariaDb::start();
     let drivers = [
         ("async", "aiomysql"),
@@ -166,10 +166,10 @@ fn the_order_is_told_on_mariadb() {
     on_a_wire(|mode| server.database(mode), &drivers);
 }
 
-/// What becomes of a save that fails is told there too: the commit fails at the gate, without a right
+/// What becomes of a save that fails is reported there too: the commit fails at the gate, without a right
 /// in the database.
 #[test]
-fn a_save_that_fails_is_told_on_postgresql() {
+fn a_save_that_fails_is_reported_on_postgresql() {
     let server = Postgres::start();
     for (mode, code) in [("correct", None), ("swallow", Some("swallows-save-errors"))] {
         let chat = Chat::new(mode)

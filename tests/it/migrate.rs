@@ -170,7 +170,7 @@ fn a_rebuild_that_moves_the_old_table_aside_keeps_everything() {
 }
 
 #[test]
-fn what_a_rebuild_takes_along_is_told() {
+fn what_a_rebuild_takes_along_is_reported() {
     let (_, report) = applied(
         "CREATE TABLE m (id INTEGER PRIMARY KEY, conversation_id INTEGER NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
             role TEXT NOT NULL, body TEXT, note TEXT);
@@ -267,7 +267,7 @@ fn nothing_gets_around_the_proof() {
             "rows-lost",
             "attachments",
         ),
-        // What only bytes tell apart, with growth beside it.
+        // What only bytes tell apart, with growth next to it.
         (
             "CREATE TABLE c (id INTEGER PRIMARY KEY, title TEXT NOT NULL COLLATE NOCASE);
              INSERT INTO c SELECT id, upper(title) FROM conversations; INSERT INTO c VALUES (5000, 'new');
@@ -560,7 +560,7 @@ fn plan_and_status_tell_and_change_nothing() {
 }
 
 #[test]
-fn a_changed_file_is_refused_and_line_ends_are_told_apart() {
+fn a_changed_file_is_refused_and_line_ends_are_distinguished() {
     let store = Store::with("CREATE TABLE t (x);\n");
     assert_eq!(store.up().1, 0);
     store.file("2_change.sql", "CREATE TABLE t (x);\r\n");

@@ -112,7 +112,7 @@ fn a_gateway_that_is_called_elsewhere() {
     );
 }
 
-/// Requests with images are large: what is read is answered, and what is not is told as refused.
+/// Requests with images are large: what is read is answered, and what is not is reported as refused.
 #[test]
 fn large_requests_to_the_provider() {
     let chat = Chat::new("correct").set("PROMPT_MB", "20");
@@ -173,7 +173,7 @@ fn an_address_without_a_scheme() {
 
 /// At once, and not when the time to be ready is over.
 #[test]
-fn a_command_that_is_not_told_where_to_listen() {
+fn a_command_that_does_not_know_where_to_listen() {
     stops(
         &mut verify(&["--start", "uvicorn app:app", "--ready-timeout", "1h"]),
         2,
@@ -223,7 +223,7 @@ fn no_session_for_a_server_with_other_paths() {
     );
 }
 
-/// What tells that a server is ready: a port, or an address of its own.
+/// What shows that a server is ready: a port, or an address of its own.
 #[test]
 fn ready_is_a_path_a_port_or_a_url() {
     let reserved = Reserved::new().unwrap();

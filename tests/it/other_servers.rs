@@ -169,7 +169,7 @@ fn a_standby_is_read_in_several_ranges_at_a_time() {
 }
 
 #[test]
-fn a_table_that_was_made_anew_is_told_through_a_standby() {
+fn a_table_that_was_made_again_is_reported_through_a_standby() {
     let (primary, standby) = pair();
     let (store, replica) = (primary.url(), standby.url());
     let folder = Folder::new();

@@ -121,7 +121,7 @@ async fn every_provider_withholds_its_last_content() {
 }
 
 #[tokio::test]
-async fn every_provider_answers_as_a_whole_and_beside_the_turn() {
+async fn every_provider_answers_as_a_whole_and_besides_the_turn() {
     let (gateway, client) = gateway().await;
     for provider in providers::ALL {
         let since = clock::now();

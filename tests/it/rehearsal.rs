@@ -16,7 +16,7 @@ on_each_bed! {
     verify_finds_what_would_be_lost
     verify_finds_what_was_changed_by_hand
     verify_needs_a_way_from_empty_to_head
-    drift_is_told_line_by_line
+    drift_is_reported_line_by_line
     up_leaves_no_copy_behind
     what_is_only_counted_is_not_called_proven
 }
@@ -137,7 +137,7 @@ fn verify_needs_a_way_from_empty_to_head(bed: &TestBed) {
     site.left_nothing();
 }
 
-fn drift_is_told_line_by_line(bed: &TestBed) {
+fn drift_is_reported_line_by_line(bed: &TestBed) {
     let site = bed.at("clean", &[BEGIN, GOOD]);
     assert_eq!(site.report(&["drift"]).1, 0, "a pending file is no drift");
     site.up();

@@ -1,4 +1,4 @@
-//! Several at once: replicas of chatctl that start together, sqlx's own migrator beside them, a
+//! Several at once: replicas of chatctl that start together, sqlx's own migrator next to them, a
 //! holder that is killed, and a chat server that goes on writing while a migration waits.
 
 use crate::common::faults::holder::{Holder, runtime, until_waiting};
@@ -121,7 +121,7 @@ fn sqlx_and_chatctl_apply_once_together() {
 
 /// The wait for somebody else's turn has an end, and says what to do.
 #[test]
-fn chatctl_waits_for_sqlx_no_longer_than_it_is_told() {
+fn chatctl_waits_for_sqlx_no_longer_than_it_is_asked_to() {
     let host = Host::postgres();
     let store = host.store("waits");
     store.change(None);
@@ -249,7 +249,7 @@ fn a_migration_that_waits_lets_the_chat_go_on() {
     let host = Host::postgres();
     let store = host.store("stall");
     store.file("2_change.sql", "ALTER TABLE messages ADD COLUMN lang TEXT");
-    // As in a database that chatctl was not in before: each try makes the journal anew.
+    // As in a database that chatctl was not in before: each try makes the journal again.
     servers::run_sql(&store.url, "DROP TABLE _chatctl_journal");
     let reader = Holder::new(&store, "SELECT count(*) FROM messages");
     let stop = AtomicBool::new(false);

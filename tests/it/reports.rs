@@ -38,7 +38,7 @@ fn the_schema_holds_for_real_output() {
     assert_ne!(errors(&broken), Vec::<String>::new());
 }
 
-/// Every view is of its shipped shape, and nothing that is not in the schema may stand in it.
+/// Every view is of its shipped shape, and nothing that is not in the schema may be in it.
 #[test]
 fn the_schemas_of_views_hold_for_real_output() {
     run(async {
@@ -107,7 +107,7 @@ fn further_reports_tell_the_same() {
         junit.starts_with("<?xml") && junit.contains("<failure"),
         "{junit}"
     );
-    // Nothing half-written lies beside them.
+    // Nothing half-written lies next to them.
     let left: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

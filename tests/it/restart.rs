@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A session of two turns with a history, beside the chat's store.
+/// A session of two turns with a history, next to the chat's store.
 fn session(folder: &Path) -> String {
     let hello = root().join("fixtures/sessions/shipped/plain.toml");
     let text = fs::read_to_string(hello).unwrap();
@@ -211,9 +211,9 @@ fn models_that_nobody_imported() {
     fires("missing_models", "term", "models-not-imported");
 }
 
-/// What is told before it is stored dies with the process, and only then.
+/// What is reported before it is stored dies with the process, and only then.
 #[test]
-fn answers_that_are_told_before_they_are_stored() {
+fn answers_that_are_sent_before_they_are_stored() {
     for stop in ["kill", "kill-at-final"] {
         fires("acknowledge_then_flush", stop, "message-lost-on-kill");
     }
@@ -348,7 +348,7 @@ fn an_interrupt_leaves_nothing_running() {
     }
 }
 
-/// Arguments that do not fit together are told with what to do.
+/// Arguments that do not fit together are reported with what to do.
 #[test]
 fn what_can_not_be_asked_for() {
     for (arguments, words) in [

@@ -33,7 +33,7 @@ fn try_parse(text: &str) -> Result<Session, SourceError> {
 }
 
 #[test]
-fn a_cassette_that_cannot_be_played_is_told() {
+fn a_cassette_that_cannot_be_played_is_reported() {
     let cases = [
         (
             "gone.sse",
@@ -67,7 +67,7 @@ fn a_cassette_that_cannot_be_played_is_told() {
 }
 
 #[test]
-fn a_file_that_is_no_text_is_told_where_it_breaks() {
+fn a_file_that_is_no_text_is_reported_where_it_breaks() {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("latin1.toml");
     std::fs::write(&path, b"name = \"x\"\n# \xc3\xa4 \xe4\n").unwrap();
     let error = load(&path, &[]).unwrap_err();

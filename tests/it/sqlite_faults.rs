@@ -26,7 +26,7 @@ fn store(journal: &str) -> Store {
     store
 }
 
-/// How much the database and what stands beside it have on the disk.
+/// How much the database and what stands next to it have on the disk.
 fn size(store: &Store) -> u64 {
     ["chat.db", "chat.db-wal"]
         .map(|name| fs::metadata(store.path(name)).map_or(0, |it| it.len()))

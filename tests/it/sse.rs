@@ -63,7 +63,7 @@ impl Outcome {
         })
     }
 
-    /// What stands after the last blank line.
+    /// What is after the last blank line.
     fn tail(&self) -> String {
         let mut tail = String::new();
         for (kind, text) in self.lines() {
@@ -332,7 +332,7 @@ fn frame(at: u64, offset: u64, data: &str) -> Item {
 }
 
 #[test]
-fn the_tap_tells_when_and_where_every_line_came() {
+fn the_tap_shows_when_and_where_every_line_came() {
     let chunks = [
         "\u{FEFF}: hi\r",
         "\ndata: [DO",

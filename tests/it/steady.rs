@@ -293,7 +293,7 @@ fn copied(from: &Path) -> tempfile::TempDir {
 }
 
 #[test]
-fn nothing_is_left_beside_a_database_that_nobody_uses() {
+fn nothing_is_left_next_to_a_database_that_nobody_uses() {
     let folder = tempfile::tempdir().unwrap();
     let app = rusqlite::Connection::open(folder.path().join("chat.db")).unwrap();
     app.execute_batch(WAL).unwrap();

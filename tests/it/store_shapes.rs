@@ -38,9 +38,9 @@ mod bytes_and_letters {
     }
 
     #[test]
-    fn keys_of_bytes_are_told_apart() {
+    fn keys_of_bytes_are_distinguished() {
         let store = Store::mysql();
-        crate::common::stores::run(super::keys_of_bytes_are_told_apart(&store));
+        crate::common::stores::run(super::keys_of_bytes_are_distinguished(&store));
     }
 }
 
@@ -616,7 +616,7 @@ INSERT INTO m VALUES (1, 'Abc', 'user', 'one'), (2, 'abc', 'assistant', 'two')";
     );
 }
 
-async fn keys_of_bytes_are_told_apart(store: &Store) {
+async fn keys_of_bytes_are_distinguished(store: &Store) {
     let sql = "CREATE TABLE m (id INTEGER PRIMARY KEY, chat_id BINARY(4), role VARCHAR(9), content VARCHAR(9));
 INSERT INTO m VALUES (1, x'00aabbcc', 'user', 'one'), (2, x'00aabbcd', 'user', 'two')";
     let db = filled(store, sql).await;

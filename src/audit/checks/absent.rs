@@ -19,7 +19,7 @@ pub(super) struct Names<'n> {
 }
 
 impl Names<'_> {
-    /// What stands after `FROM … m`, and the condition on rows whose other row is not there.
+    /// What is after `FROM … m`, and the condition on rows whose other row is not there.
     pub(super) fn absent(&self, context: &CheckContext<'_>) -> (String, String) {
         // Only PostgreSQL compares no columns of different types.
         let alike = |column: &str, key: &str| {

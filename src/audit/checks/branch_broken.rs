@@ -127,7 +127,7 @@ fn statement(context: &CheckContext<'_>) -> Option<String> {
     ))
 }
 
-/// Rows that are no messages may stand between messages: then a parent that is not read is not gone.
+/// Rows that are no messages may be between messages: then a parent that is not read is not gone.
 fn all_are_read(context: &CheckContext<'_>) -> bool {
     let message = &context.mapping.store().message;
     message.only.is_none() && !message.role_map.values().any(String::is_empty)

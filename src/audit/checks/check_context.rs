@@ -1,4 +1,4 @@
-//! What a check stands on: the store, its mapping, and what was asked for.
+//! What a check needs: the store, its mapping, and what was asked for.
 
 use super::{Cause, Check};
 use crate::db::Db;
@@ -49,7 +49,7 @@ pub enum Age {
     Over,
     /// It is younger, and may be under way.
     Young,
-    /// It has no time, or one after now: nothing tells how old it is.
+    /// It has no time, or one after now: nothing shows how old it is.
     Unknown,
 }
 

@@ -31,7 +31,7 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     }
 }
 
-/// Whether it was a tool's result that came next: the call itself stands elsewhere in some stores.
+/// Whether it was a tool's result that came next: the call itself is elsewhere in some stores.
 /// A user's message that says nothing hands such a result back.
 fn calls(next: Option<&StoredMessage>) -> bool {
     next.is_some_and(|next| match &next.role {

@@ -1,4 +1,4 @@
-//! Makes checks in one reading of the store, and tells what they found.
+//! Makes checks in one reading of the store, and says what they found.
 
 use super::check_context::CLOCKS;
 use super::{AHEAD, CauseCounts, Check, CheckContext, Look, SKIPPED};

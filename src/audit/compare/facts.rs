@@ -125,7 +125,7 @@ impl Facts {
         }
     }
 
-    /// Takes out what a later snapshot keeps in its sums: there it can't be told.
+    /// Takes out what a later snapshot keeps in its sums: there it is not known.
     pub(super) fn forget_settled(&mut self, mark: i64, hasher: &MessageHasher) {
         let is_kept = |entry: &Entry| hasher.place(entry) > Some(mark);
         let seen: HashSet<_> = self.seen.iter().map(|seen| seen.entry.key()).collect();
@@ -179,6 +179,6 @@ pub(super) enum Growth {
     Behind,
     /// The mark is in the future, and it was made after the snapshot.
     Before,
-    /// Its place was there at the snapshot, or nothing tells.
+    /// Its place was there at the snapshot, or nothing says.
     None,
 }

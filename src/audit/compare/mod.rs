@@ -162,7 +162,7 @@ pub struct Totals {
     pub rounded: u64,
     /// Messages that were deleted for the user already, and whose rows are gone now.
     pub purged: u64,
-    /// Conversations that grew or changed, and it can't be told which: there is no detail of
+    /// Conversations that grew or changed, and it is not known which: there is no detail of
     /// single messages, or more changed than the sketch can name.
     pub undecided: u64,
 }
@@ -263,7 +263,7 @@ impl Comparison {
         self.groups.is_empty() && self.totals.undecided == 0
     }
 
-    /// A second look at the live store that finds names for what was found, and tells copies from
+    /// A second look at the live store that finds names for what was found, and distinguishes copies from
     /// other additions; none when there is nothing to find.
     pub fn resolver(self) -> Result<Resolver, Box<Self>> {
         Resolver::new(self)

@@ -34,7 +34,7 @@ fn texts(entries: &[Entry]) -> HashMap<(Id, Id), Text> {
 }
 
 /// What was removed and what was added, but for what has only moved on. Of what was still being
-/// written it holds no more than what stands where something has moved: it moves with the others.
+/// written it holds no more than what is where something has moved: it moves with the others.
 pub(super) fn differing(facts: &Facts) -> (Shift, Vec<Entry>, Vec<Entry>) {
     let (mut removed, mut added) = (facts.removed.clone(), facts.added.clone());
     let seen = facts.seen.iter().map(|seen| (seen.entry.key(), seen.entry));
@@ -114,7 +114,7 @@ mod tests {
     fn rows(items: &[&str], timed: bool) -> Vec<StoredMessage> {
         let item = |(at, text): (usize, &&str)| StoredMessage {
             conversation: Some("c".into()),
-            // An item keeps its time wherever it stands.
+            // An item keeps its time wherever it is.
             time: timed.then(|| TAKEN - 1_000_000 * text.bytes().map(i64::from).sum::<i64>()),
             ..StoredMessage::new(format!("c#{at}"), Role::User, *text)
         };
@@ -125,7 +125,7 @@ mod tests {
         items.iter().enumerate().map(item).chain([other]).collect()
     }
 
-    /// What is told when the items of a row become others.
+    /// What is reported when the items of a row become others.
     fn told(before: &[&str], after: &[&str]) -> String {
         let told = |detail, timed| {
             let before = snapshot(&rows(before, timed), settings(detail));

@@ -332,7 +332,7 @@ fn two_files_tell_the_same_as_the_live_store() {
 }
 
 #[test]
-fn beyond_its_sketch_it_still_tells_which_conversations() {
+fn beyond_its_sketch_it_still_shows_which_conversations() {
     for detail in [Detail::Sketch(16), Detail::Conversations] {
         let snapshot = snapshot(&chats(400), settings(detail));
         let mut after = chats(400);
@@ -395,7 +395,7 @@ fn a_finding_names_what_it_can_and_heeds_what_is_allowed() {
 }
 
 #[test]
-fn a_shift_of_all_times_is_told_as_one() {
+fn a_shift_of_all_times_is_reported_as_one() {
     let mut after = chats(40);
     for message in &mut after {
         message.time = message.time.map(|time| time + 3_600_000_000);

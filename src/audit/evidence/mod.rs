@@ -1,4 +1,4 @@
-//! What tells a table from another one that looks the same.
+//! What distinguishes a table from another one that looks the same.
 //!
 //! A server that drops its tables at start and creates them again leaves the same names, columns and
 //! often the same numbers. Each engine keeps some facts that can't be the same then, and each such
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 pub use crate::db::{Depth, Facts, Mark, Marks};
 
-/// What tells a database and its tables from others, at one moment.
+/// What distinguishes a database and its tables from others, at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The engine that it is of; absent where nobody looked.
@@ -28,7 +28,7 @@ pub struct Evidence {
     pub tables: BTreeMap<String, Marks>,
 }
 
-/// Reads what tells these tables from others; one that is not there is not in the evidence.
+/// Reads what distinguishes these tables from others; one that is not there is not in the evidence.
 pub async fn take(db: &dyn Db, tables: &[String], depth: Depth) -> anyhow::Result<Evidence> {
     let (database, tables) = (db.catalog().evidence.take)(db, tables, depth).await?;
     Ok(Evidence {

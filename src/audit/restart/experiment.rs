@@ -28,7 +28,7 @@ impl<'s, 'w> Experiment<'s, 'w> {
         }
     }
 
-    /// Goes through every round. Tells whether there still is a server.
+    /// Goes through every round. Returns whether there still is a server.
     pub(super) async fn run(mut self, report: &mut Report) -> anyhow::Result<bool> {
         let goes_on = self.rounds(report).await?;
         for finding in self.tally.findings() {

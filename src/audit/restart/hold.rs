@@ -116,7 +116,7 @@ impl Held {
         }
     }
 
-    /// Takes in what its last turn brought since. Tells whether that was the final marker.
+    /// Takes in what its last turn brought since. Returns whether that was the final marker.
     pub(super) async fn catch_up(&mut self) -> bool {
         let Some(last) = self.said.last_mut() else {
             return false;
@@ -133,7 +133,7 @@ impl Held {
     }
 
     /// Remembers what the store holds of it and what the server shows of it now. What was there at
-    /// an earlier look and is not now stays remembered: it went between two restarts, and is told
+    /// an earlier look and is not now stays remembered: it went between two restarts, and is reported
     /// after the next one. Rows that are `awaited` may still come, for a time.
     ///
     /// # Errors

@@ -212,7 +212,7 @@ impl Round {
         }
     }
 
-    /// Asks for every conversation. Those that are damaged are asked for no more; tells how many
+    /// Asks for every conversation. Those that are damaged are asked for no more; returns how many
     /// rows went with them.
     async fn ask(&mut self, of: &mut State<'_, '_>) -> anyhow::Result<i64> {
         let mut lost = 0;

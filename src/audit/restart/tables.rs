@@ -14,7 +14,7 @@ pub(super) struct Look {
     table: String,
     /// Rows of the table of messages, whosever they are.
     rows: i64,
-    /// What tells its tables from others that look the same.
+    /// What distinguishes its tables from others that look the same.
     evidence: Evidence,
 }
 

@@ -1,4 +1,4 @@
-//! What the looks at the whole store share: options, progress, and how they are told.
+//! What the looks at the whole store share: options, progress, and how they are reported.
 
 use crate::audit::live::Live;
 use crate::audit::snapshot;

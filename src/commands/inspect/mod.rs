@@ -85,7 +85,7 @@ async fn show(env: &Env, piece: Piece) {
     let _ = env.pieces.send(piece).await;
 }
 
-/// A moment in microseconds since 1970, as RFC 3339; one before that, or after year 9999, is told
+/// A moment in microseconds since 1970, as RFC 3339; one before that, or after year 9999, is reported
 /// as the number that it is.
 fn moment(micros: i64) -> String {
     const LAST: u64 = 253_402_300_799_999_999;

@@ -132,7 +132,7 @@ async fn forward(mut coming: mpsc::Receiver<StoredMessage>, args: &Args, env: &E
     }
 }
 
-/// What was found, with some characters around it; `…` stands where text is left out.
+/// What was found, with some characters around it; `…` is where text is left out.
 fn excerpt(text: &str, wanted: &str, context: usize) -> String {
     let chars: Vec<char> = text.chars().collect();
     // Small letters may be more than the letter that they are of: each knows where it came from.
@@ -164,7 +164,7 @@ mod tests {
     use super::excerpt;
 
     #[test]
-    fn what_was_found_stands_in_its_context() {
+    fn what_was_found_has_its_context() {
         let text = "Der Zug nach STRASSE fährt";
         assert_eq!(excerpt(text, "nach", 3), "…ug nach ST…");
         assert_eq!(excerpt(text, "FÄHRT", 100), text);

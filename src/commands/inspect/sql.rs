@@ -79,7 +79,7 @@ pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<(
     let (answers, coming) = mpsc::channel(WAITING);
     let query = Query {
         sql,
-        // One more tells that there are more.
+        // One more shows that there are more.
         rows: match args.limit {
             0 => u64::MAX,
             limit => limit.saturating_add(1),

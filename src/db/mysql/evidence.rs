@@ -93,7 +93,7 @@ static OTHERS: &[Mark] = &[
 const FRESH: &str = "/*+ SET_VAR(information_schema_stats_expiry = 0) */";
 
 /// MariaDB has no number of a server but that among its replicas; the nodes of a Galera cluster
-/// share it, and are told apart by name and port.
+/// share it, and are distinguished by name and port.
 const MARIADB: &str =
     "concat_ws('/', @@server_id, (SELECT concat(n.variable_value, '/', @@port)
     FROM information_schema.global_variables n JOIN information_schema.global_variables w

@@ -2,7 +2,7 @@
 //! prepared, so that it is one.
 //!
 //! A read-only transaction still lets a query write and read files of the server, and take locks.
-//! No catalogue tells which functions have an effect: those that have are listed here, and those
+//! No catalogue shows which functions have an effect: those that have are listed here, and those
 //! that were loaded into the server are refused.
 
 use super::values::{is_binary, number};

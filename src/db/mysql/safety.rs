@@ -35,7 +35,7 @@ pub(super) async fn may_drop(db: &dyn Db, table: &str) -> anyhow::Result<Option<
     let rows = db.rows("SHOW GRANTS", &[]).await?;
     let grants = rows.iter().filter_map(|row| row[0].text());
     Ok(that_drops(grants, &database, table).map(|grant| {
-        // The hash of a password may stand behind it.
+        // The hash of a password may be behind it.
         grant
             .split(" IDENTIFIED ")
             .next()

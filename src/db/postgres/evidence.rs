@@ -58,7 +58,7 @@ static TABLE: &[Mark] = &[
     mark("sequence", "s.oid::text", "the sequence of its ids was created again"),
     mark(
         "counted",
-        // On a standby it stands where the log has reserved up to, which is ahead.
+        // On a standby it is where the log has reserved up to, which is ahead.
         "CASE WHEN NOT pg_is_in_recovery() AND (has_sequence_privilege(s.oid, 'SELECT') OR has_sequence_privilege(s.oid, 'USAGE')) THEN coalesce(pg_sequence_last_value(s.oid), 0)::text END",
         "the ids went on, or were set back when it is lower",
     ),

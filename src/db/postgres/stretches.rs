@@ -11,7 +11,7 @@ const PAGES: &str = "
     SELECT max(pg_relation_size(oid) / current_setting('block_size')::bigint) FROM part";
 
 /// Cuts a table by the place where its rows stand. Within a snapshot a row is in one place, and
-/// the lock of the view keeps the table from being written anew elsewhere.
+/// the lock of the view keeps the table from being rewritten elsewhere.
 pub(super) async fn stretches(
     view: &dyn Db,
     table: &str,

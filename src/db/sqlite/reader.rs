@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_second_writer_is_told_that_it_is_busy() {
+    async fn a_second_writer_learns_that_it_is_busy() {
         let (_folder, target) = scratch("CREATE TABLE t (a)").await;
         let db = crate::db::open(target).await.unwrap();
         let mut first = db.writer(Duration::ZERO).await.unwrap();
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_schema_tells_keys_and_references() {
+    async fn the_schema_shows_keys_and_references() {
         let (_folder, target) = scratch(
             "CREATE TABLE c (id INTEGER PRIMARY KEY); CREATE TABLE m (id TEXT PRIMARY KEY, c_id INT REFERENCES c(id), content TEXT)",
         )

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 /// While commits are withheld, a message is read as a whole up to this size.
 const WHOLE: usize = 64 << 20;
-/// While they are not, the beginning of a longer one tells what is needed.
+/// While they are not, the beginning of a longer one says what is needed.
 const BEGINNING: usize = 4 << 10;
 /// The longest answer to a commit that is kept back as a whole.
 const ANSWER: usize = 8 << 20;

@@ -16,7 +16,7 @@ pub(super) const KIND: Kind = Kind {
     sweep: None,
 };
 
-/// A server that sends its marker between its statement and its commit is not told from a right one.
+/// A server that sends its marker between its statement and its commit is not distinguished from a right one.
 const ONLY_WRITES: &str = "a table lock holds back the statement that writes the answer and not its commit: the \
      final marker may have been sent between the two. A gate that holds commits back can prove the order";
 

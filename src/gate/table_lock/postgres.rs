@@ -52,7 +52,7 @@ pub(in crate::gate) async fn connect(
 pub(in crate::gate) struct PostgresLock {
     /// The statement that takes it.
     pub(in crate::gate) take: String,
-    /// The condition on `pg_locks` that tells it from others.
+    /// The condition on `pg_locks` that distinguishes it from others.
     pub(in crate::gate) object: String,
     /// How it is held.
     pub(in crate::gate) mode: &'static str,

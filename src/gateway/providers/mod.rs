@@ -51,7 +51,7 @@ pub struct Provider {
     pub content: fn(&Value) -> Option<&str>,
     /// Changes the piece of text in an event that has one.
     pub set_content: fn(&mut Value, &str),
-    /// Adds an ending to the text in an event that repeats it; tells whether it does. Absent where
+    /// Adds an ending to the text in an event that repeats it; returns whether it does. Absent where
     /// no event does.
     pub repeat: Option<fn(&mut Value, &str) -> bool>,
     /// How a recorded answer is cut again; absent where it is played as recorded only.

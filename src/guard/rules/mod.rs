@@ -47,7 +47,7 @@ pub static ALL: &[Pattern] = &[
 struct Start {
     /// `at each start`, `at each start with …`.
     words: String,
-    /// Less than the rule's severity, where a condition stands before it.
+    /// Less than the rule's severity, where a condition is before it.
     softer: Option<Severity>,
 }
 
@@ -57,7 +57,7 @@ fn regex(pattern: &str) -> Regex {
 
 /// Whether and when a place in code runs at start.
 fn at_start(file: &SourceFile, tree: &Tree, at: usize) -> Option<Start> {
-    // What stands behind the `yield` of a lifespan runs when the application stops.
+    // What is behind the `yield` of a lifespan runs when the application stops.
     let function = file
         .functions()
         .iter()

@@ -94,7 +94,7 @@ fn worst(block: &str, dialect: Dialect) -> Option<(String, bool)> {
     may
 }
 
-/// What stands between dollar quotes.
+/// What is between dollar quotes.
 fn body(quoted: &str) -> Option<&str> {
     let tag = quoted.get(1..)?.find('$')? + 2;
     quoted.get(tag..quoted.len().checked_sub(tag)?)

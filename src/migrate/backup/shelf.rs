@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_that_changed_is_known_and_one_without_a_checksum_is_told_apart() {
+    fn a_backup_that_changed_is_known_and_one_without_a_checksum_is_distinguished() {
         let folder = tempfile::tempdir().unwrap();
         let path = backup(&folder, "a");
         // By `printf a | sha256sum`.

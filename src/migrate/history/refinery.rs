@@ -41,7 +41,7 @@ fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     Ok(recorded)
 }
 
-/// refinery numbers in 32 bits, or in 64 with its feature `int8-versions`; the hash tells them apart.
+/// refinery numbers in 32 bits, or in 64 with its feature `int8-versions`; the hash distinguishes them.
 fn checksums(file: &Migration) -> Vec<Vec<u8>> {
     let (Some(number), Ok(sql)) = (file.version.as_number(), std::str::from_utf8(&file.raw)) else {
         return Vec::new();

@@ -112,7 +112,7 @@ pub struct Row {
     pub version: Version,
     /// The file's description, or the history's when there is no file.
     pub description: String,
-    /// How it stands.
+    /// Its state.
     pub state: State,
     /// The file.
     pub path: Option<PathBuf>,

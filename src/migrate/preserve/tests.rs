@@ -129,7 +129,7 @@ fn a_part_is_looked_for_in_the_whole() {
 }
 
 #[test]
-fn what_parts_lose_is_told_of_the_whole() {
+fn what_parts_lose_is_reported_of_the_whole() {
     let part = |name: &str| Shape {
         whole: Some("m".into()),
         ..table(name, &["id"])

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_line_and_what_was_meant() {
+    fn a_mistake_is_reported_with_its_line_and_what_was_meant() {
         for (from, to, line, hint) in [
             ("1_drop.sql", "1_dorp.sql", 3, "did you mean `1_drop.sql`?"),
             (

@@ -41,7 +41,7 @@ fn the_contents_outweigh_the_names() {
 }
 
 #[test]
-fn reversible_files_are_sqlx_s_until_told_otherwise() {
+fn reversible_files_are_sqlx_s_unless_stated_otherwise() {
     let names = files(&[("1_a.up.sql", ""), ("1_a.down.sql", "")]);
     let choice = choose(&names, None).unwrap();
     assert_eq!(choice.format.name, "sqlx");
@@ -68,7 +68,7 @@ fn an_unknown_format_is_answered_with_the_nearest() {
 }
 
 #[test]
-fn names_of_no_format_are_told_apart_from_an_empty_folder() {
+fn names_of_no_format_are_distinguished_from_an_empty_folder() {
     let stop = folder(&[("readme.md", "")]).unwrap_err();
     assert_eq!(stop.message, "there is no migration in the folder");
     let stop = folder(&[("schema.sql", "")]).unwrap_err();
@@ -96,7 +96,7 @@ fn two_files_with_one_version_are_refused_by_name() {
 
 /// With a newer version the file that undoes would be run.
 #[test]
-fn a_file_that_undoes_is_not_told_to_take_a_newer_version() {
+fn a_file_that_undoes_is_not_advised_to_take_a_newer_version() {
     for name in [
         "1_a_down.sql",
         "1_a_rollback.sql",
@@ -113,7 +113,7 @@ fn a_file_that_undoes_is_not_told_to_take_a_newer_version() {
 }
 
 #[test]
-fn folders_of_directions_are_told_apart_from_the_files() {
+fn folders_of_directions_are_distinguished_from_the_files() {
     let stop = folder(&[("down/1_a.sql", ""), ("up/1_a.sql", "")]).unwrap_err();
     assert!(stop.hint.unwrap().contains("--dir"), "{}", stop.message);
 }

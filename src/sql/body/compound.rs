@@ -78,7 +78,7 @@ impl Compound {
         if self.gate == Gate::Parameters && text == ")" && parens == 0 {
             self.gate = Gate::Open;
         }
-        // A label stands before a block, and `:=` is not a label.
+        // A label is before a block, and `:=` is not a label.
         self.start = text == ":" && !assigns;
         self.end = false;
         self.character = false;

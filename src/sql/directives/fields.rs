@@ -5,7 +5,7 @@ use crate::sql::Dialect;
 use crate::sql::name::unquote;
 use crate::sql::token::Lexer;
 
-/// What stands behind the word of a directive.
+/// What is behind the word of a directive.
 #[derive(Debug)]
 pub(super) struct Fields {
     pub(super) subject: String,

@@ -7,7 +7,7 @@ use super::{Facts, Kind};
 use crate::sql::token::TokenKind;
 use crate::sql::{Dialect, Name};
 
-/// What stands between `CREATE` and the kind of object.
+/// What is between `CREATE` and the kind of object.
 #[derive(Default)]
 struct Modifiers {
     or_replace: bool,

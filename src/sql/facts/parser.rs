@@ -34,7 +34,7 @@ impl<'t> Parser<'t> {
         self.tokens.get(index).map(|token| token.kind)
     }
 
-    /// Whether the token at `index` is this unquoted word. What stands behind a dot is a name.
+    /// Whether the token at `index` is this unquoted word. What is behind a dot is a name.
     pub(super) fn word_at(&self, index: usize, word: &str) -> bool {
         self.kind_at(index) == Some(TokenKind::Word)
             && self.text_at(index).eq_ignore_ascii_case(word)
@@ -146,7 +146,7 @@ impl<'t> Parser<'t> {
         self.eat(&["IF", "NOT", "EXISTS"])
     }
 
-    /// Goes behind the bracket that is opened here and returns what stands inside.
+    /// Goes behind the bracket that is opened here and returns what is inside.
     pub(super) fn parens(&mut self) -> Option<Self> {
         if self.text_at(self.at) != "(" {
             return None;
@@ -168,7 +168,7 @@ impl<'t> Parser<'t> {
         self.outside().find(|index| self.any_word_at(*index, words))
     }
 
-    /// The indexes from here on that stand outside of all brackets.
+    /// The indexes from here on that are outside of all brackets.
     pub(super) fn outside(&self) -> impl Iterator<Item = usize> + use<'t> {
         let parser = *self;
         let mut depth = 0_usize;
@@ -179,7 +179,7 @@ impl<'t> Parser<'t> {
         })
     }
 
-    /// Whether this word stands anywhere from here on.
+    /// Whether this word is anywhere from here on.
     pub(super) fn has(&self, word: &str) -> bool {
         (self.at..self.tokens.len()).any(|index| self.word_at(index, word))
     }

@@ -167,7 +167,7 @@ pub(super) struct Source {
     pub(super) alias: Option<String>,
 }
 
-/// The tables that stand behind `FROM` and `JOIN` from here on, at any depth.
+/// The tables that are behind `FROM` and `JOIN` from here on, at any depth.
 pub(super) fn reads(p: Parser<'_>) -> Vec<Name> {
     let mut found: Vec<Name> = Vec::new();
     for source in sources(p, &["FROM", "JOIN"]) {

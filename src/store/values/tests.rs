@@ -153,7 +153,7 @@ fn what_is_no_chat_is_not_taken_for_one() {
 
 /// Where the text of a chat was found in a column, one side is enough.
 #[test]
-fn a_text_that_was_found_tells_the_rest() {
+fn a_text_that_was_found_shows_the_rest() {
     let schema = [table("dialogue", DIALOGUE), table("utterance", UTTERANCE)];
     let one = sample(&schema[1], &TALK[1..2]);
     assert!(rows(&schema, &one).is_none());

@@ -87,7 +87,7 @@ impl Line<'_> {
     fn object(&self) -> Result<Map<String, Value>, SourceError> {
         serde_json::from_str(self.line).map_err(|error| {
             let text = error.to_string();
-            // The place stands before the message already.
+            // The place is before the message already.
             let reason = text.split(" at line ").next().unwrap_or_default();
             self.error_at(
                 error.column().saturating_sub(1),

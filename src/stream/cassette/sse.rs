@@ -59,7 +59,7 @@ pub(super) fn with_data(block: &[u8], data: &str) -> Vec<u8> {
             continue;
         };
         if !written {
-            // What stands before the value is kept: `data: ` or `data:`, or a byte order mark.
+            // What is before the value is kept: `data: ` or `data:`, or a byte order mark.
             rewritten.extend_from_slice(&text[..text.len() - value.len()]);
             rewritten.extend_from_slice(data.as_bytes());
             rewritten.extend_from_slice(&line[text.len()..]);

@@ -130,14 +130,14 @@ impl Cassette {
     }
 }
 
-/// The ids of one answer: an old one gets the same new one wherever it stands.
+/// The ids of one answer: an old one gets the same new one wherever it is.
 struct Ids<'a> {
     stamp: &'a Stamp,
     known: BTreeMap<String, String>,
 }
 
 impl Ids<'_> {
-    /// The new id in place of an old one. What stands before the last `-` or `_` says of what it
+    /// The new id in place of an old one. What is before the last `-` or `_` says of what it
     /// is the id, and stays.
     fn new_one(&mut self, old: &str) -> String {
         let number = self.known.len();

@@ -31,7 +31,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
 }
 
 /// Records are matched one to one and in order. Records of other roles (a system prompt, a
-/// tool's output) may stand between them.
+/// tool's output) may be between them.
 fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, String)> {
     let mut told = records
         .iter()

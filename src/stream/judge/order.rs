@@ -81,7 +81,7 @@ pub enum TrialOutcome {
     /// The row was complete already, and the final marker came only after a later write: whether
     /// it waited for the row or for the later write can't be told.
     SavedEarlier,
-    /// It can't be told which write completed the row.
+    /// It is not known which write completed the row.
     Ambiguous(String),
     /// The final marker came before the gate was closed again behind the write. Now and then that
     /// is the scheduler's doing; a server that commits just after its final marker does it always.

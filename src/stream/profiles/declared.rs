@@ -15,7 +15,7 @@ pub(super) struct Declaration {
     reads_json: bool,
     /// The number that comes next.
     next: Option<i64>,
-    /// The tool calls so far, by what tells them apart.
+    /// The tool calls so far, by what distinguishes them.
     calls: Vec<String>,
 }
 

@@ -244,7 +244,7 @@ impl Stage<'_> {
     }
 }
 
-/// Both texts, or one of them, were found where nothing tells a message from another.
+/// Both texts, or one of them, were found where nothing distinguishes a message from another.
 fn unread(schema: &[Table], places: &Places) -> CliError {
     let told: Vec<_> = [("answer", &places.answer), ("question", &places.question)]
         .into_iter()

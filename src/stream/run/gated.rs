@@ -271,7 +271,7 @@ fn longest(gate: &AnyGate, max_hold: Duration) -> Duration {
     }
 }
 
-/// Where several writers could not be told apart, the next trial lets them go in the other order.
+/// Where several writers could not be distinguished, the next trial lets them go in the other order.
 fn next_order(judged: &[Judged]) -> Order {
     let ambiguous = |judged: &&Judged| matches!(judged.shown, TrialOutcome::Ambiguous(_));
     match judged.iter().filter(ambiguous).count() % 2 {

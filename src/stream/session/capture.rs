@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told_with_the_answer() {
+    fn what_is_missing_is_reported_with_the_answer() {
         let cases = [
             (
                 json_path("$.id"),

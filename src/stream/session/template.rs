@@ -131,7 +131,7 @@ impl Template {
         Self { parts }
     }
 
-    /// A secret with what stands before it (`Bearer `); braces in it mean nothing.
+    /// A secret with what is before it (`Bearer `); braces in it mean nothing.
     pub fn secret(before: &str, secret: Secret) -> Self {
         let parts = vec![Part::Text(before.to_owned()), Part::Secret(secret)];
         Self { parts }
@@ -257,7 +257,7 @@ impl JsonTemplate {
         }
     }
 
-    /// Whether `{name}` stands anywhere in it.
+    /// Whether `{name}` is anywhere in it.
     pub fn uses(&self, name: &str) -> bool {
         match self {
             Self::Scalar(_) => false,

@@ -9,7 +9,7 @@ on_each_backend! {
     only_the_text_of_a_young_answer_is_open
     a_text_that_the_store_calls_finished_is_not_open
     times_of_the_future_leave_a_changed_text_undecided
-    what_users_deleted_is_told_and_all_of_it_is_an_error
+    what_users_deleted_is_reported_and_all_of_it_is_an_error
 }
 
 /// Conversations that have a question and a committed answer, besides those that were there.
@@ -243,7 +243,7 @@ async fn times_of_the_future_leave_a_changed_text_undecided(store: &Store) {
     assert_eq!(chats.compare(&["before.cas"]).1, 1);
 }
 
-async fn what_users_deleted_is_told_and_all_of_it_is_an_error(store: &Store) {
+async fn what_users_deleted_is_reported_and_all_of_it_is_an_error(store: &Store) {
     let chats = Chats::in_store(store);
     chats.map(&MAPPING.replace("shape = \"row\"", "shape = \"row\"\nallow = [\"delete\"]"));
     say(&chats, 600, "done");

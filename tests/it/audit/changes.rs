@@ -10,7 +10,7 @@ on_each_backend! {
     growth_is_counted
 }
 
-/// A change; what is told of it, and what is told when users may edit and delete.
+/// A change; what is told of it, and what is reported when users may edit and delete.
 struct Change {
     name: &'static str,
     sql: String,

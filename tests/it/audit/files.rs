@@ -267,7 +267,7 @@ fn an_interrupted_snapshot_leaves_nothing_behind() {
     }
 }
 
-/// The messages are digested in a thread of their own, and what fails there is told here.
+/// The messages are digested in a thread of their own, and what fails there is reported here.
 #[test]
 fn without_room_to_spill_nothing_is_written() {
     let (_store, chats) = sqlite();

@@ -51,7 +51,7 @@ fn pick(url: &str, three: [&str; 3]) -> String {
 }
 
 /// Both tables once more, with the same rows; the ids go on where they were.
-fn made_anew(url: &str) -> String {
+fn made_again(url: &str) -> String {
     let next = pick(
         url,
         [
@@ -100,7 +100,7 @@ const KEEPING: &[Op] = &[
 const DESTROYING: &[Op] = &[
     op(
         "created again with the same rows",
-        made_anew,
+        made_again,
         // In the file nothing but the count of statements differs, and no row is another one.
         ["", "W table-recreated", "W table-recreated"],
         ["E table-recreated"; 3],
@@ -170,7 +170,7 @@ fn look(store: &Store, ops: &[Op]) {
     let mut wrong = Vec::new();
     for op in ops {
         for (arms, expected) in [(false, op.unarmed[at]), (true, op.armed[at])] {
-            chats.sql(&made_anew(&chats.url));
+            chats.sql(&made_again(&chats.url));
             if arms {
                 chats.arm(&[]);
             }
@@ -283,7 +283,7 @@ fn a_dump_in_another_database_holds() {
 }
 
 #[test]
-fn a_file_that_the_application_makes_anew_is_another_one() {
+fn a_file_that_the_application_makes_again_is_another_one() {
     for arms in [false, true] {
         let store = Store::sqlite();
         let chats = Chats::in_store(&store);

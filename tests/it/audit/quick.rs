@@ -1,4 +1,4 @@
-//! Sums that the database makes: what grows is fine, what changed is told by its conversation.
+//! Sums that the database makes: what grows is fine, what changed is reported by its conversation.
 
 use super::ages::{ANSWERS, LAST, MORE, ago, say, silent};
 use super::chats::{Chats, MESSAGES, figure, now, text, told};
@@ -7,7 +7,7 @@ use crate::common::stores::{Store, on_each_backend};
 on_each_backend! { postgres: sums_tell_growth_from_loss sums_keep_what_is_young }
 on_each_backend! { mysql: sums_tell_growth_from_loss sums_keep_what_is_young }
 
-/// What is said to a store after the snapshot, and what is told then.
+/// What is said to a store after the snapshot, and what is reported then.
 const CHANGES: [(&str, &str); 7] = [
     ("DELETE FROM message WHERE id = 20", "E message-lost"),
     (
@@ -68,7 +68,7 @@ async fn sums_tell_growth_from_loss(store: &Store) {
         chats.snapshot_with("before.cas", &["--quick"]);
         chats.sql(change);
         let (report, code) = chats.compare(&["before.cas"]);
-        // What the catalogue tells of the tables comes beside it.
+        // What the catalogue tells of the tables comes next to it.
         let findings = told(&report);
         assert!(
             findings.contains(expected) && code == 1,

@@ -150,7 +150,7 @@ fn ranges_of_mariadb_hold_each_message_once() {
     whatever_the_keys(&Store::mysql());
 }
 
-/// Rows of partitions stand in files of their own, and the parts of a message in those of another
+/// Rows of partitions are in files of their own, and the parts of a message in those of another
 /// table.
 #[test]
 fn partitions_and_parts_are_cut_too() {

@@ -7,15 +7,15 @@ use crate::common::{chatctl, report};
 use std::fs;
 
 on_each_backend! {
-    an_import_that_ran_twice_is_told
-    an_answer_that_fills_its_column_is_told
+    an_import_that_ran_twice_is_reported
+    an_answer_that_fills_its_column_is_reported
 }
 
 /// A table of the chats, its mapping, a statement for a text, and what is told of one that is cut.
 type Place = (&'static str, &'static str, &'static str, &'static str);
 
-/// MySQL's TEXT takes bytes, VARCHAR characters, and what stands in JSON ends with the JSON.
-async fn an_answer_that_fills_its_column_is_told(store: &Store) {
+/// MySQL's TEXT takes bytes, VARCHAR characters, and what is in JSON ends with the JSON.
+async fn an_answer_that_fills_its_column_is_reported(store: &Store) {
     const TURN: Place = (
         "CREATE TABLE turn (id INT PRIMARY KEY, chat INT, prompt TEXT, response {type})",
         "[[store]]\nshape = 'turn'\n[store.message]\ntable = 'turn'\nconversation = ['chat']\nprompt = 'prompt'\nresponse = 'response'\n",
@@ -97,7 +97,7 @@ async fn an_answer_that_fills_its_column_is_told(store: &Store) {
     }
 }
 
-async fn an_import_that_ran_twice_is_told(store: &Store) {
+async fn an_import_that_ran_twice_is_reported(store: &Store) {
     let stamp = store.pick("TEXT", "TIMESTAMPTZ", "DATETIME(3)");
     let tables = format!(
         "CREATE TABLE conversation (id VARCHAR(36) PRIMARY KEY, created_at {stamp}); \

@@ -22,7 +22,7 @@ time = 'created_at'
 /// A check, the rows on which it fires, those on which it is silent, and what it must tell.
 pub(crate) struct Row {
     pub(crate) code: &'static str,
-    /// What of the mapping this check needs beside the usual.
+    /// What of the mapping this check needs besides the usual.
     pub(crate) mapping: &'static str,
     pub(crate) bad: &'static str,
     pub(crate) good: &'static str,
@@ -67,7 +67,7 @@ pub(crate) const ROWS: &[Row] = &[
         code: "empty-answer",
         mapping: "",
         bad: "INSERT INTO message VALUES (7, 1, 'assistant', ' ', '2026-01-01 10:00:00', 1);",
-        // What calls a tool needs no words; the call itself may stand elsewhere.
+        // What calls a tool needs no words; the call itself may be elsewhere.
         good: "INSERT INTO message VALUES (7, 1, 'assistant', '', '2026-01-01 10:00:00', 1),
             (8, 1, 'tool', '{}', '2026-01-01 10:00:01', 1), (9, 1, 'assistant', 'a', '2026-01-01 10:00:02', 1);",
         counts: &[("empty", 1)],

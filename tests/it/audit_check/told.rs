@@ -109,7 +109,7 @@ fn what_is_no_number_of_a_code_is_refused() {
 }
 
 #[test]
-fn the_last_line_tells_what_was_found() {
+fn the_last_line_says_what_was_found() {
     let last = |chats: &Chats, more: &[&str]| {
         let output = chats.check(more).output().unwrap();
         let (out, _) = text(&output);
@@ -142,7 +142,7 @@ fn the_last_line_tells_what_was_found() {
 }
 
 #[test]
-fn what_is_too_young_is_told_and_nothing_but_that_is_undecided() {
+fn what_is_too_young_is_reported_and_nothing_but_that_is_undecided() {
     let young = "INSERT INTO message VALUES (1, 1, 'user', 'a', datetime('now', '-5 seconds'), 1), \
         (2, 1, 'user', 'b', datetime('now', '-30 seconds'), 1)";
     let chats = Chats::new(Store::sqlite(), "", &[TABLES, young]);
@@ -324,7 +324,7 @@ async fn each_finding_has_time_user_and_title(store: &Store) {
         (&"olga".into(), &"warning".into())
     );
 
-    // Nothing that users wrote or are called is told where it is to be hidden.
+    // Nothing that users wrote or are called is reported where it is to be hidden.
     for format in ["human", "json", "jsonl", "csv"] {
         let told = check(&["--format", format, "--redact"]);
         for hidden in ["Rome", "olga", "bob"] {
@@ -395,7 +395,7 @@ fn an_event_without_a_content_is_no_empty_answer() {
         event("x-4", 54, &abort),
     ];
     assert_eq!(all(&made("google-adk", &innocent.concat()).0), before);
-    // A run that was aborted before it said anything has no answer, and that is what is told.
+    // A run that was aborted before it said anything has no answer, and that is what is reported.
     let aborted = [event("x-1", 51, &question), event("x-4", 54, &abort)];
     let mut told = all(&made("google-adk", &aborted.concat()).0);
     told.retain(|it| !before.contains(it));

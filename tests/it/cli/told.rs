@@ -17,7 +17,7 @@ fn files(path: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What stands between backticks, and in literals, after `chatctl `.
+/// What is between backticks, and in literals, after `chatctl `.
 fn named(text: &str) -> Vec<String> {
     let text = text.replace("\\\"", "'");
     let mut found = Vec::new();
@@ -110,7 +110,7 @@ fn parse(line: &str) -> Result<(), String> {
 }
 
 #[test]
-fn every_command_that_is_told_is_taken() {
+fn every_command_that_is_advised_is_taken() {
     let mut pages = vec![root().join("README.md")];
     files(&root().join("docs"), "md", &mut pages);
     files(&root().join("src/explain"), "md", &mut pages);

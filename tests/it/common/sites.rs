@@ -158,7 +158,7 @@ impl Site {
         report
     }
 
-    /// What is told when the command is refused.
+    /// What is reported when the command is refused.
     #[track_caller]
     pub fn refused(&self, arguments: &[&str]) -> String {
         refused(self.command(arguments).output().unwrap())
@@ -256,7 +256,7 @@ impl Site {
     }
 }
 
-/// What is told by a command that is refused.
+/// What is reported by a command that is refused.
 #[track_caller]
 pub fn refused(output: Output) -> String {
     let (stdout, stderr) = text(&output);
@@ -264,7 +264,7 @@ pub fn refused(output: Output) -> String {
     stderr
 }
 
-/// What a command tells that passes, and its notes.
+/// What a command shows that passes, and its notes.
 #[track_caller]
 pub fn passed(output: Output) -> (String, String) {
     let (stdout, stderr) = text(&output);

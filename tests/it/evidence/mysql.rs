@@ -303,13 +303,13 @@ fn check(place: &mut Place, ops: &[Op<Place>]) {
 }
 
 #[test]
-fn every_operation_is_told_for_what_it_is() {
+fn every_operation_is_reported_for_what_it_is() {
     let ops: Vec<_> = ops().into_iter().chain(numbered()).collect();
     check(&mut Place::start("root"), &ops);
 }
 
 #[test]
-fn a_user_without_privileges_is_told_what_can_be_known() {
+fn a_user_without_privileges_learns_what_can_be_known() {
     let ops: Vec<_> = ops().into_iter().chain(unnumbered()).collect();
     check(&mut Place::start("app"), &ops);
 }

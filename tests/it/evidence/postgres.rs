@@ -275,7 +275,7 @@ fn ops() -> Vec<Op<Place>> {
 }
 
 #[test]
-fn every_operation_is_told_for_what_it_is() {
+fn every_operation_is_reported_for_what_it_is() {
     let mut place = Place {
         server: Postgres::start(),
         url: String::new(),

@@ -54,7 +54,7 @@ impl Place {
         );
     }
 
-    /// As an ORM makes everything anew: the youngest is dropped first.
+    /// As an ORM makes everything again: the youngest is dropped first.
     fn remake(&self) {
         self.sql("DROP TABLE message; DROP TABLE user");
         self.make();
@@ -134,7 +134,7 @@ fn ops(counts: bool) -> Vec<Op<Place>> {
             NOTHING,
             "",
         ),
-        // Nothing tells it from a drop but the sentinel, and ids that are never given twice.
+        // Nothing distinguishes it from a drop but the sentinel, and ids that are never given twice.
         op(
             "delete all, vacuum twice",
             |p| p.sql("DELETE FROM message; VACUUM; VACUUM"),
@@ -272,7 +272,7 @@ fn ops(counts: bool) -> Vec<Op<Place>> {
 }
 
 #[test]
-fn every_operation_is_told_for_what_it_is() {
+fn every_operation_is_reported_for_what_it_is() {
     let mut all = Vec::new();
     for journal in ["delete", "wal"] {
         for (key, counts) in [("PRIMARY KEY", false), ("PRIMARY KEY AUTOINCREMENT", true)] {

@@ -1,4 +1,4 @@
-//! A secret is masked wherever it is given, and only where it stands as one.
+//! A secret is masked wherever it is given, and only where it is a word of its own.
 
 use crate::common::servers::Postgres;
 use crate::common::stores::Store;

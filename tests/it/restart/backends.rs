@@ -1,4 +1,4 @@
-//! On PostgreSQL and MariaDB: the experiment, and what is asked of the store beside it.
+//! On PostgreSQL and MariaDB: the experiment, and what is asked of the store next to it.
 
 use crate::common::stores::{Store, execute, on_each_backend};
 use crate::common::{Chat, chatctl, codes, errors, report, servers};
@@ -6,7 +6,7 @@ use crate::restart::{is_clean, session};
 use chatctl::db::Db;
 use serde_json::Value;
 
-/// How often the server that is right is killed here: each time Python starts anew.
+/// How often the server that is right is killed here: each time Python starts again.
 const KILLS: usize = 4;
 
 /// A chat server that is told to store in this database.
@@ -71,7 +71,7 @@ async fn is_clean_over_kills(store: &Store) {
 }
 
 /// The declared store never sees the chats: the server keeps them in memory, or in a database that
-/// it makes anew at each start. And one that has no tables for them.
+/// it makes again at each start. And one that has no tables for them.
 async fn is_kept_elsewhere(store: &Store) {
     for mode in ["in_memory", "ephemeral_path"] {
         let (report, exit) = audit_on(store, mode, "term", 1);

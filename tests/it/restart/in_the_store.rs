@@ -68,7 +68,7 @@ fn rows_that_come_late() {
     }
 }
 
-/// The texts stand in the store, in tables that nobody can read as messages: nothing is decided by
+/// The texts are in the store, in tables that nobody can read as messages: nothing is decided by
 /// them, and a history that is gone does not mean that they are.
 #[test]
 fn tables_that_no_mapping_reads() {

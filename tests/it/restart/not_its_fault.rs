@@ -65,7 +65,7 @@ fn a_port_that_is_taken() {
     is_undecided(&report, exit, &format!("process {stranger} (python3"));
 }
 
-/// Part of the server does not listen to SIGTERM. It is killed, as Docker does, and that is told.
+/// Part of the server does not listen to SIGTERM. It is killed, as Docker does, and that is reported.
 #[test]
 fn a_server_that_does_not_end() {
     let folder = tempfile::tempdir().unwrap();

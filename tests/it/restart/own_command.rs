@@ -189,7 +189,7 @@ fn an_interrupt_ends_the_command() {
         let temporary = folder.join(format!("tmp-{told}"));
         fs::create_dir(&temporary).unwrap();
         let begun = temporary.join("begun");
-        // The name of the file stands in the commands of the shell and of its child.
+        // The name of the file is in the commands of the shell and of its child.
         let script = format!(
             "sh -c 'sleep 600; : {0}' & touch {0}; sleep 600; : {0}",
             begun.display()

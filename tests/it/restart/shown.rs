@@ -50,7 +50,7 @@ fn an_order_that_is_left_to_chance() {
     assert!(harm.contains(" of 3 rounds"), "{harm}");
 }
 
-/// A page of a longer history is no loss, and what it leaves out is told.
+/// A page of a longer history is no loss, and what it leaves out is reported.
 #[test]
 fn a_history_by_the_page() {
     let chat = Chat::new("history_paged");

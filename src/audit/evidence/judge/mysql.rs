@@ -1,5 +1,5 @@
 //! MySQL and MariaDB: TRUNCATE keeps the time at which a table was made, and every rebuild gives it
-//! another number; a drop is told from a rebuild by the server's counters, or by the sentinel.
+//! another number; a drop is distinguished from a rebuild by the server's counters, or by the sentinel.
 
 use super::case::{Case, Sentinel};
 use super::codes;

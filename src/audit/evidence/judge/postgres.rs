@@ -1,4 +1,4 @@
-//! PostgreSQL: an oid is given once, a file changes with every rewrite, and a row tells which
+//! PostgreSQL: an oid is given once, a file changes with every rewrite, and a row shows which
 //! transaction wrote it.
 
 use super::case::{Case, Sentinel};

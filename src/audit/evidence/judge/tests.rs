@@ -139,7 +139,7 @@ fn a_schema_that_is_older_than_before_is_in_another_file() {
 }
 
 #[test]
-fn the_facts_that_changed_and_those_that_are_not_known_are_told() {
+fn the_facts_that_changed_and_those_that_are_not_known_are_reported() {
     let looks = [("database=1", "oid=1"), ("database=1", "oid=2")];
     let judged = judged(Engine::Postgres, looks, EMPTY);
     let told: Vec<_> = judged.findings[0]

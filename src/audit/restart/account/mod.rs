@@ -214,7 +214,7 @@ impl Account<'_> {
         Some(finding.with(Source::Store, format!("nothing holds `{}`", turn.tag)))
     }
 
-    /// A row of an acknowledged message is another one, or stands elsewhere.
+    /// A row of an acknowledged message is another one, or is elsewhere.
     fn changed(&self) -> Option<Finding> {
         let rows = self.stored?;
         let is_ours = |row: &&StoredMessage| {
@@ -244,7 +244,7 @@ impl Account<'_> {
         ))
     }
 
-    /// Whether a text stands where messages must be: in the store if it is there, else in the history.
+    /// Whether a text is where messages must be: in the store if it is there, else in the history.
     fn has(&self, mark: &str) -> bool {
         let holds = |records: &[Remembered]| {
             let mut records = records.iter();

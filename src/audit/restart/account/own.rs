@@ -13,7 +13,7 @@ pub(in super::super) enum Shows {
     Others,
 }
 
-/// The records that are to be compared with what was said. What stands before the first of them was
+/// The records that are to be compared with what was said. What is before the first of them was
 /// there before the first turn: a greeting, or the end of another conversation.
 pub(in super::super) fn own(
     told: &[RememberedTurn],

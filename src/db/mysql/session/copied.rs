@@ -53,7 +53,7 @@ pub(super) fn note(
             );
             (list(true), list(false), from)
         }
-        // Which of them went can't be told.
+        // Which of them went is not known.
         Some(_) | None => (all, Vec::new(), format!("{} AS a", held.table)),
     };
     let list: Vec<_> = gone.iter().chain(&left).map(String::as_str).collect();

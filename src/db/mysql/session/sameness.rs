@@ -125,7 +125,7 @@ fn pair(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> 
 /// The text's own form where it is written so; what it is in no other case.
 fn when(value: &str, pattern: &str, form: &str) -> String {
     let text = format!("CONVERT({value} USING utf8mb4) COLLATE utf8mb4_bin");
-    // A pattern's end may stand before a last line break.
+    // A pattern's end may be before a last line break.
     format!(
         "if({text} REGEXP '{pattern}' AND instr({text}, char(10)) = 0, {form}, concat('text ', {text}))"
     )

@@ -191,7 +191,7 @@ impl Client {
         Ok(rows)
     }
 
-    /// Begins to run statements; [`Client::next`] tells what comes of them.
+    /// Begins to run statements; [`Client::next`] says what comes of them.
     pub(super) async fn begin(&mut self, sql: &str) -> anyhow::Result<()> {
         let mut out = BytesMut::new();
         frontend::query(sql, &mut out)?;
@@ -252,7 +252,7 @@ impl Client {
         }
     }
 
-    /// Begins to run what was prepared; [`Client::next`] tells what comes of it.
+    /// Begins to run what was prepared; [`Client::next`] says what comes of it.
     pub(super) async fn execute(&mut self, name: &str) -> anyhow::Result<()> {
         let mut out = BytesMut::new();
         let none = |(): (), _: &mut BytesMut| unreachable!("there are no values");

@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Float8,
     Bytes,
     Uuid,
-    /// Microseconds, and what stands behind it in print.
+    /// Microseconds, and what is behind it in print.
     Time(&'static str),
     Text,
 }

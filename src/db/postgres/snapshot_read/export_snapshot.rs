@@ -34,7 +34,7 @@ pub(super) async fn open(
             first.target()
         );
     };
-    // The name is the server's own, and stands between quotes all the same.
+    // The name is the server's own, and is between quotes all the same.
     let name = name.replace('\'', "''");
     let begin = format!("{BEGIN}; SET TRANSACTION SNAPSHOT '{name}'{lock}");
     let mut views = Vec::with_capacity(count);
@@ -66,7 +66,7 @@ async fn another(first: &Postgres, begin: &str) -> anyhow::Result<Postgres> {
     })
 }
 
-/// What stands between shares connections out to several servers.
+/// A proxy that shares connections out to several servers.
 fn elsewhere(first: &Postgres) -> CliError {
     CliError::unreachable(format!(
         "two connections to `{}` came to two servers, which share no moment",

@@ -7,7 +7,7 @@ const DAY: i64 = 86_400 * SECOND;
 /// From 0000-03-01, where the leap day is a year's last, to 2000-01-01, where PostgreSQL counts from.
 const DAYS_BEFORE: i64 = 730_425;
 
-/// A `timestamp` of microseconds since 2000; `zone` is what stands behind it.
+/// A `timestamp` of microseconds since 2000; `zone` is what is behind it.
 pub(super) fn time(micros: i64, zone: &str) -> String {
     match micros {
         i64::MAX => return "infinity".to_owned(),

@@ -70,7 +70,7 @@ mod tests {
     use crate::db::Target;
 
     #[test]
-    fn who_only_speaks_as_postgresql_does_is_told_from_it() {
+    fn who_only_speaks_as_postgresql_does_is_distinguished_from_it() {
         let target = Target::parse("postgres://chat@localhost/chat").unwrap();
         for (version, citus, kin, said) in [
             (

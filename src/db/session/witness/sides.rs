@@ -114,7 +114,7 @@ pub(super) struct Sight {
     pub(super) went: Went,
 }
 
-/// Two rows have one key, so that it tells no rows apart.
+/// Two rows have one key, so that it distinguishes no rows.
 struct Twice;
 
 impl Sides<'_> {

@@ -113,7 +113,7 @@ fn counts(compared: &Compared) -> [u64; 5] {
 }
 
 #[test]
-fn every_row_and_value_is_told_from_another_one() {
+fn every_row_and_value_is_distinguished_from_another_one() {
     let m = table(MESSAGES, &["id"]);
     let before = rows(&[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
     let mut after = rows(&[(4, "d"), (2, "B"), (3, "c"), (5, "a")]);
@@ -132,7 +132,7 @@ fn rows_without_a_key_count_as_often_as_they_are_there() {
 }
 
 #[test]
-fn a_key_that_tells_no_rows_apart_is_none() {
+fn a_key_that_distinguishes_no_rows_is_none() {
     let m = table(MESSAGES, &["id"]);
     let before = rows(&[(1, "a"), (1, "b")]);
     let after = rows(&[(1, "a"), (1, "a")]);

@@ -59,7 +59,7 @@ enum Way {
     Alone(Stamp),
 }
 
-/// What tells whether a file was written since.
+/// What shows whether a file was written since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -281,7 +281,7 @@ fn whose(about: &Metadata) -> Whose {
     }
 }
 
-/// Opens a file and reads for the first time, which is what tells whether it can be read.
+/// Opens a file and reads for the first time, which is what shows whether it can be read.
 fn looked(path: &Path, access: OpenFlags, wait: Duration) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(wait)?;

@@ -155,7 +155,7 @@ fn a_comparison_sees_bytes_and_rows() {
 }
 
 #[test]
-fn a_new_orphan_is_told_from_an_old_one_that_has_no_row_number() {
+fn a_new_orphan_is_distinguished_from_an_old_one_that_has_no_row_number() {
     let (_folder, mut session) = session(STORE);
     let table = "CREATE TABLE tag (k TEXT REFERENCES keyed, n, PRIMARY KEY (k, n)) WITHOUT ROWID;";
     session.command(table).unwrap();

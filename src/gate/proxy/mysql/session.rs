@@ -21,7 +21,7 @@ const KEPT: usize = 20;
 const ENOUGH: usize = 1 << 10;
 /// `ER_LOCK_DEADLOCK`: the whole transaction is rolled back.
 const DEADLOCK: u16 = 1213;
-/// The number of an error that only tells how far MariaDB is.
+/// The number of an error that only shows how far MariaDB is.
 const PROGRESS: u16 = 0xffff;
 /// MariaDB's name for the statement that was prepared last.
 const LAST_PREPARED: u32 = u32::MAX;

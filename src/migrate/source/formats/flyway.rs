@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_beside_a_file_is_read() {
+    fn the_configuration_next_to_a_file_is_read() {
         let conf = "executeInTransaction=false\nplaceholderReplacement = false\n";
         let files = [("V1__a.sql", "SELECT '${x}';"), ("V1__a.sql.conf", conf)];
         let parsed = parse(&files).unwrap();

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_u_file_of_its_own_tells_refinery_from_flyway() {
+    fn a_u_file_of_its_own_distinguishes_refinery_from_flyway() {
         let weight = |names: &[&str]| super::claim(&files(names)).unwrap().weight;
         assert_eq!(weight(&["V1__a.sql", "U2__b.sql"]), 60);
         assert_eq!(weight(&["V1__a.sql", "U1__a.sql"]), 40);

@@ -10,7 +10,7 @@ fn seen(row_at_final: Option<RowState>, rows: usize) -> FaultObservation {
 }
 
 #[test]
-fn what_the_client_is_told_agrees_with_the_store_or_does_not() {
+fn what_the_client_sees_agrees_with_the_store_or_does_not() {
     for (row_at_final, rows, shown) in [
         (Some(RowState::Complete), 1, FaultOutcome::Saved),
         (Some(RowState::Complete), 2, FaultOutcome::Repeated(2)),

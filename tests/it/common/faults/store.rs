@@ -15,7 +15,7 @@ pub const BOUND: Duration = Duration::from_secs(90);
 /// How often a state is looked for that has to come.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What every store has beside the conversations, so that each statement has a table of its own.
+/// What every store has next to the conversations, so that each statement has a table of its own.
 const TABLES: &str = "
 CREATE TABLE tags (id INTEGER PRIMARY KEY, label VARCHAR(50));
 INSERT INTO tags VALUES (1, 'a'), (2, NULL);
