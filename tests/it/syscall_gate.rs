@@ -80,6 +80,16 @@ impl Writer {
     fn rows(&self) -> Vec<String> {
         rows(&self.database)
     }
+
+    /// A connection that has read.
+    fn reader(&self) -> Connection {
+        let connection = Connection::open(&self.database).unwrap();
+        let count: u32 = connection
+            .query_row("SELECT count(*) FROM message", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(count, 0);
+        connection
+    }
 }
 
 fn get(url: &url::Url) -> String {
@@ -188,6 +198,8 @@ fn a_second_writer_waits_without_losing_its_patience_and_may_go_first() {
             ("fork", Order::Arrival, "nonce-1"),
         ] {
             let mut writer = Writer::start("wal", more).await;
+            // While it is open the log stays, and no writer takes the write lock to read it first.
+            let _reader = writer.reader();
             let mut gate = writer.gate();
             let patience = Duration::from_secs(10);
             let hold = Hold {
