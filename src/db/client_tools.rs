@@ -44,7 +44,7 @@ impl Tool {
         });
         let program = found.ok_or_else(|| {
             CliError::refused(format!(
-                "there is no `{}` on the path, which the backup needs",
+                "the backup needs `{}`, which is not on the PATH",
                 self.names[0]
             ))
             .hint(format!(

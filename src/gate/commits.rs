@@ -165,7 +165,7 @@ pub enum CommitFault {
     TooManyConnections,
     /// SQLite's commit fails once: no space is left on the device
     DiskFull,
-    /// SQLite's commit fails once: the device does
+    /// SQLite's commit fails once: the device reports an error
     IoError,
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// When a backup is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum When {
-    /// Before a loss that a file acknowledges, and on MySQL before what could not be taken back.
+    /// Before a loss that a file acknowledges, and on MySQL before statements that can't be rolled back.
     Auto,
     /// Before every run that has something to do.
     Always,

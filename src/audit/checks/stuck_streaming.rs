@@ -37,7 +37,9 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
         .as_ref()
         .is_some_and(|parts| parts.content.is_json());
     let told = store.message.open.is_some() || done || in_json || in_parts || store.item.is_some();
-    (!told).then_some("the mapping names no `open`, so what is being written is not known")
+    (!told).then_some(
+        "the mapping names no `open`, so it is not known which messages are still being written",
+    )
 }
 
 fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {

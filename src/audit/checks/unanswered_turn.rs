@@ -27,7 +27,7 @@ static CAUSES: &[Cause] = &[
     cause(
         AnswerState::WentOn.word(),
         Note,
-        "no answer to the question alone is stored: the user went on at once, and that was answered",
+        "the question has no answer of its own: the user sent another message at once, and only that one was answered",
     ),
     cause(
         AnswerState::NoRow.word(),

@@ -143,7 +143,7 @@ impl Around {
             .spawn()
             .map_err(|error| {
                 CliError::usage(format!("`{}` can't be run: {error}", self.words()))
-                    .hint("what stands after `--` is a program and its arguments; for a line of shell give `-- sh -c '…'`")
+                    .hint("give a program and its arguments after `--`; for a line of shell give `-- sh -c '…'`")
             })?;
         Ok(Running(child))
     }

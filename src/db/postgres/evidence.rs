@@ -60,7 +60,7 @@ static TABLE: &[Mark] = &[
         "counted",
         // On a standby it is where the log has reserved up to, which is ahead.
         "CASE WHEN NOT pg_is_in_recovery() AND (has_sequence_privilege(s.oid, 'SELECT') OR has_sequence_privilege(s.oid, 'USAGE')) THEN coalesce(pg_sequence_last_value(s.oid), 0)::text END",
-        "the ids went on, or were set back when it is lower",
+        "the ids advanced, or were reset if it is lower",
     ),
     mark("inserted", "CASE WHEN NOT pg_is_in_recovery() THEN pg_stat_get_tuples_inserted(c.oid)::text END", "rows were inserted since"),
     mark("updated", "CASE WHEN NOT pg_is_in_recovery() THEN pg_stat_get_tuples_updated(c.oid)::text END", "rows were updated since"),

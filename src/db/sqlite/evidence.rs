@@ -62,7 +62,7 @@ static OTHERS: &[Mark] = &[
     mark(
         "counted",
         "",
-        "the ids went on, or were set back when it is lower; dropping the table forgets it",
+        "the ids advanced, or were reset if it is lower; dropping the table forgets it",
     ),
     mark(
         "sentinel",

@@ -35,7 +35,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         }
         Kind::Rollback {
             to_savepoint: false,
-        } => "`ROLLBACK` ends chatctl's transaction, and undoes what was to be kept",
+        } => "`ROLLBACK` ends chatctl's transaction, and undoes everything before it",
         _ => return,
     };
     violations.add(

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub enum Guard {
     /// Row by row and value by value, however large.
     Exact,
-    /// The same; on MySQL, where it takes a copy, up to 1 GiB a table.
+    /// As `exact`; on MySQL, where it needs a copy, only tables up to 1 GiB.
     Auto,
     /// By counts of rows and values only, so that an UPDATE or DELETE has to be acknowledged.
     Counts,

@@ -125,8 +125,9 @@ fn parts(text: &str, dialect: Dialect) -> (Vec<String>, Option<&str>) {
 }
 
 fn count(value: &str) -> Result<(u64, &str), Problem> {
-    let problem =
-        || Problem::new("`rows` wants an upper bound of whole rows").or_rather(Some("rows<=120"));
+    let problem = || {
+        Problem::new("`rows` needs a whole number as its upper bound").or_rather(Some("rows<=120"))
+    };
     let digits = value.strip_prefix("<=").ok_or_else(problem)?.trim_start();
     let end = digits
         .find(|c: char| !(c.is_ascii_digit() || c == '_'))
@@ -142,7 +143,7 @@ fn count(value: &str) -> Result<(u64, &str), Problem> {
 /// The text between straight double quotes, in which `\"` is a quote and `\\` a backslash.
 fn quoted(value: &str) -> Result<(String, &str), Problem> {
     let problem = || {
-        Problem::new("`reason` wants a text between straight double quotes")
+        Problem::new("`reason` needs a text in straight double quotes")
             .or_rather(Some("reason=\"…\""))
     };
     let text = value.strip_prefix('=').ok_or_else(problem)?.trim_start();

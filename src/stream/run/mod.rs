@@ -55,7 +55,7 @@ pub enum Proof {
     Auto,
     /// Only by the gate.
     Gate,
-    /// Not shown: makes saves fail, and sees whether the final marker still comes. Needs the right to
+    /// Not shown: chatctl makes saves fail, and checks whether the final marker still comes. Needs the right to
     /// create a trigger.
     Fault,
     /// Only observed: writes and locks nothing, and proves no order.

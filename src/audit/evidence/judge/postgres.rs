@@ -58,7 +58,7 @@ fn other(case: &Case<'_>) -> Event {
             Event::of(codes::RESTORED, Severity::Warning, why)
         }
         Sentinel::Unarmed if case.is_intact() => {
-            let why = "its oid is another one and its rows are there: it was dropped, created again and refilled, or restored from a dump; `chatctl audit arm` would tell them apart";
+            let why = "its oid is another one and its rows are there: it was dropped, created again and refilled, or restored from a dump; `chatctl audit arm` would distinguish these";
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
         Sentinel::Unarmed => {

@@ -186,7 +186,7 @@ pub(super) fn compare(
     };
     ensure!(
         is_unaltered(session, &held)?,
-        "what was kept of `{}` is not as it was saved",
+        "the saved copy of `{}` was changed",
         shape.name
     );
     let (of_then, successor_of_then) =
@@ -205,7 +205,7 @@ pub(super) fn compare(
     if let Some(former) = &held.history {
         ensure!(
             is_unaltered(session, former)?,
-            "what was kept of the history of `{}` is not as it was saved",
+            "the saved copy of the history of `{}` was changed",
             shape.name
         );
         found.before += former.rows;

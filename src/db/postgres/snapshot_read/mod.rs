@@ -182,7 +182,7 @@ fn unlocked(target: &Target, error: sqlx::Error) -> anyhow::Error {
 fn explained(target: &Target, error: anyhow::Error) -> anyhow::Error {
     match server::driver(&error).and_then(code).as_deref() {
         Some(CONFLICT) => CliError::unreachable(format!(
-            "the standby `{target}` ended a read that stood in the way of its replay"
+            "the standby `{target}` cancelled a read that blocked its replay"
         ))
         .hint("set `hot_standby_feedback = on` there, or a longer `max_standby_streaming_delay`, and read again")
         .into(),

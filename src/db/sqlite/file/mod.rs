@@ -327,7 +327,7 @@ fn refused(target: &Target, about: &Metadata, error: rusqlite::Error) -> anyhow:
         .into(),
         _ if is_in_the_way(&error) && has_content(target.path(), "-wal") => {
             CliError::unreachable(format!(
-                "`{shown}` has a write-ahead log, and only a user who may write both can read it now"
+                "`{shown}` has a write-ahead log: only a user who may write both files can read it now"
             ))
             .hint(format!(
                 "run chatctl as the file's owner: sudo -u '#{owner}' chatctl …"

@@ -56,7 +56,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut revisions = Vec::new();
     for file in files {
         if !is_sql(&file.name) {
-            parsed.ignore(file, "it is no `.sql` file");
+            parsed.ignore(file, "it is not an `.sql` file");
             continue;
         }
         let before = revisions.len();

@@ -32,7 +32,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
         let Some(stem) = file.name.strip_suffix(".sql") else {
-            parsed.ignore(file, "it is no `.sql` file");
+            parsed.ignore(file, "it is not an `.sql` file");
             continue;
         };
         if SPECIAL.contains(&file.name.as_str()) {

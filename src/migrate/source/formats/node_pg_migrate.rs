@@ -48,7 +48,7 @@ fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     for file in files {
         let is_code = CODE.iter().any(|ending| file.name.ends_with(ending));
         if !is_code && !file.name.ends_with(".sql") {
-            parsed.ignore(file, "it is no `.sql` file");
+            parsed.ignore(file, "it is not an `.sql` file");
             continue;
         }
         let stem = file

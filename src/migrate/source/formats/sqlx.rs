@@ -54,7 +54,7 @@ fn parse(files: &[File], settings: &Settings) -> Result<Parsed, CliError> {
             let reason = if is_sql(&file.name) {
                 "sqlx takes only names like `<VERSION>_<NAME>.sql`, in lower case at the end"
             } else {
-                "it is no `.sql` file"
+                "it is not an `.sql` file"
             };
             parsed.ignore(file, reason);
             continue;
