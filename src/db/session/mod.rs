@@ -3,6 +3,7 @@
 //! They are used from a thread of their own and block: a migration is one statement after another.
 
 pub(super) mod derived;
+pub(super) mod measured;
 pub(super) mod witness;
 
 use super::Target;

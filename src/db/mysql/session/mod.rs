@@ -11,6 +11,7 @@ use super::catalog::quote as quoted;
 use super::connection::options;
 use super::error::{UNSUPPORTED, failed, number};
 use crate::db::driver::as_written;
+use crate::db::session::measured::{counted, counting};
 use crate::db::session::{
     Copied, Failed, Interrupter, Measure, Missing, Object, Session, Waits, by_counts, numbers,
 };
@@ -145,19 +146,9 @@ impl MySql {
     }
 
     fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
-        let counts = columns
-            .iter()
-            .map(|column| format!(", count({})", quoted(column)));
-        let sql = format!(
-            "SELECT count(*){} FROM {}",
-            counts.collect::<String>(),
-            quoted(table)
-        );
-        let numbers = numbers(&self.rows(&sql)?.remove(0));
-        Ok(Content {
-            rows: numbers[0],
-            filled: numbers[1..].to_vec(),
-        })
+        let columns = columns.iter().map(|column| quoted(column));
+        let sql = counting(columns, &quoted(table));
+        Ok(counted(&self.rows(&sql)?.remove(0)))
     }
 
     fn count(&mut self, keep: &[Shape]) -> anyhow::Result<()> {

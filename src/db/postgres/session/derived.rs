@@ -43,7 +43,7 @@ impl Postgres {
     }
 
     /// Notes what explains the changes of each column, where one thing explains all of them.
-    pub(super) fn explain(
+    pub(super) fn explain_columns(
         &mut self,
         shape: &Shape,
         successor: &Successor,

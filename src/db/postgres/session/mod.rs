@@ -13,9 +13,10 @@ use super::error::failed;
 use crate::cli_error::CliError;
 use crate::db::catalog::quoted;
 use crate::db::driver::as_written;
+use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
-    Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits, by_counts, numbers,
+    Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
@@ -127,42 +128,6 @@ impl Postgres {
     /// The advisory key that sqlx's migrator takes, so that both wait for each other.
     fn key(&self) -> i64 {
         0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()))
-    }
-
-    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
-        let counts = columns
-            .iter()
-            .map(|column| format!(", count({})", quoted(column)));
-        let sql = format!(
-            "SELECT count(*){} FROM {}",
-            counts.collect::<String>(),
-            self.from(table)
-        );
-        let row = self.own(|session| session.rows(&sql))?.remove(0);
-        let numbers = numbers(&row);
-        Ok(Content {
-            rows: numbers[0],
-            filled: numbers[1..].to_vec(),
-        })
-    }
-
-    fn keep(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        for shape in keep {
-            match measure {
-                Measure::Values => self.own(|session| session.hold(shape))?,
-                Measure::Counts => {
-                    let columns: Vec<_> = shape
-                        .columns
-                        .iter()
-                        .map(|column| column.name.clone())
-                        .collect();
-                    let counts = self.content(&shape.name, &columns);
-                    let counts = counts.map_err(|error| Failed::because(format!("{error:#}")))?;
-                    self.counts.insert(shape.name.clone(), counts);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Runs chatctl's own statement that changes no table.
@@ -397,22 +362,7 @@ impl Session for Postgres {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
-        match self.counts.get(&shape.name) {
-            None => {
-                let mut compared = self.compare_read(shape, successor)?;
-                if let (Some(compared), Some(successor)) = (&mut compared, successor) {
-                    self.explain(shape, successor, compared)?;
-                }
-                Ok(compared)
-            }
-            Some(was) => {
-                let was = was.clone();
-                let compared = by_counts(&was, shape, successor, |table, columns| {
-                    self.content(table, columns)
-                })?;
-                Ok(Some(compared))
-            }
-        }
+        self.compare_kept(shape, successor)
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {

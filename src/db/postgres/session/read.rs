@@ -1,18 +1,68 @@
 //! The rows of a table, as they stream out of the server.
 
 use super::{Postgres, failed};
+use crate::db::catalog::quoted;
+use crate::db::session::measured::{Measured, counted, counting};
+use crate::db::session::witness::{Reading, Witness};
 use crate::db::session::{Failed, OWN, Session as _};
-
-use crate::db::session::witness::Reading;
-use crate::model::{CellRef, Compared, Shape, ShapeColumn, Successor};
+use crate::model::{CellRef, Compared, Content, Shape, ShapeColumn, Successor};
 use futures_util::TryStreamExt as _;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
+
+impl Measured for Postgres {
+    fn witness(&mut self) -> &mut Witness {
+        &mut self.witness
+    }
+
+    fn counts(&mut self) -> &mut BTreeMap<String, Content> {
+        &mut self.counts
+    }
+
+    fn hold(&mut self, shape: &Shape) -> Result<(), Failed> {
+        self.own(|session| session.hold_rows(shape))
+    }
+
+    fn count(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
+        let columns = columns.iter().map(|column| quoted(column));
+        let sql = counting(columns, &self.from(table));
+        let row = self.own(|session| session.rows(&sql))?.remove(0);
+        Ok(counted(&row))
+    }
+
+    fn compare_rows(
+        &mut self,
+        shape: &Shape,
+        successor: &Successor,
+    ) -> anyhow::Result<Option<Compared>> {
+        let now = self.shape(&successor.table)?;
+        // Rows mostly stay in the part that they are in, and the whole is read only where some did not.
+        if let Some((part, within)) = self.in_its_part(shape, successor)? {
+            let Some(compared) = self.compare_with(shape, &within, &part)? else {
+                return Ok(None);
+            };
+            if compared.missing == 0 {
+                return Ok(Some(compared));
+            }
+        }
+        self.compare_with(shape, successor, &now)
+    }
+
+    fn explain(
+        &mut self,
+        shape: &Shape,
+        successor: &Successor,
+        compared: &mut Compared,
+    ) -> anyhow::Result<()> {
+        self.explain_columns(shape, successor, compared)
+    }
+}
 
 impl Postgres {
     /// Reads the rows that a table has before. Nobody else writes it from here on, so that what
     /// differs later is the migration's doing.
-    pub(super) fn hold(&mut self, shape: &Shape) -> Result<(), Failed> {
+    pub(super) fn hold_rows(&mut self, shape: &Shape) -> Result<(), Failed> {
         let table = self.quote(&shape.name);
         self.send(&format!(
             "LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"
@@ -106,30 +156,6 @@ impl Postgres {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn compare_read(
-        &mut self,
-        shape: &Shape,
-        successor: Option<&Successor>,
-    ) -> anyhow::Result<Option<Compared>> {
-        if !self.witness.holds(shape) {
-            return Ok(None);
-        }
-        let Some(successor) = successor else {
-            return Ok(Some(self.witness.gone(shape)?));
-        };
-        let now = self.shape(&successor.table)?;
-        // Rows mostly stay in the part that they are in, and the whole is read only where some did not.
-        if let Some((part, within)) = self.in_its_part(shape, successor)? {
-            let Some(compared) = self.compare_with(shape, &within, &part)? else {
-                return Ok(None);
-            };
-            if compared.missing == 0 {
-                return Ok(Some(compared));
-            }
-        }
-        self.compare_with(shape, successor, &now)
     }
 
     /// The part itself, where a part of a whole still is one.

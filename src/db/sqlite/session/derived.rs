@@ -16,7 +16,7 @@ impl Sqlite {
     }
 
     /// Notes what explains the changes of each column, where one thing explains all of them.
-    pub(super) fn explain(
+    pub(super) fn explain_columns(
         &mut self,
         shape: &Shape,
         successor: &Successor,

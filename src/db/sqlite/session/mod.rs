@@ -15,10 +15,9 @@ use super::file;
 use super::file::Opened;
 use crate::db::Target;
 use crate::db::catalog::quoted;
+use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
-use crate::db::session::{
-    Failed, Interrupter, Measure, Missing, Object, Session, Waits, by_counts, numbers,
-};
+use crate::db::session::{Failed, Interrupter, Measure, Missing, Object, Session, Waits};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use anyhow::Context as _;
 use guard::Notes;
@@ -138,42 +137,6 @@ impl Sqlite {
             }
         }
         Ok(true)
-    }
-
-    fn content(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
-        let counts = columns
-            .iter()
-            .map(|column| format!(", count({})", quoted(column)));
-        let sql = format!(
-            "SELECT count(*){} FROM {}",
-            counts.collect::<String>(),
-            self.quote(table)
-        );
-        let row = self.rows(&sql)?.remove(0);
-        let numbers = numbers(&row);
-        Ok(Content {
-            rows: numbers[0],
-            filled: numbers[1..].to_vec(),
-        })
-    }
-
-    fn keep(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        for shape in keep {
-            match measure {
-                Measure::Values => self.hold(shape)?,
-                Measure::Counts => {
-                    let columns: Vec<_> = shape
-                        .columns
-                        .iter()
-                        .map(|column| column.name.clone())
-                        .collect();
-                    let counts = self.content(&shape.name, &columns);
-                    let counts = counts.map_err(|error| Failed::because(format!("{error:#}")))?;
-                    self.counts.insert(shape.name.clone(), counts);
-                }
-            }
-        }
-        Ok(())
     }
 
     fn begin_to_note(&mut self) -> anyhow::Result<()> {
@@ -338,22 +301,7 @@ impl Session for Sqlite {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
-        match self.counts.get(&shape.name) {
-            None => {
-                let mut compared = self.compare_read(shape, successor)?;
-                if let (Some(compared), Some(successor)) = (&mut compared, successor) {
-                    self.explain(shape, successor, compared)?;
-                }
-                Ok(compared)
-            }
-            Some(was) => {
-                let was = was.clone();
-                let compared = by_counts(&was, shape, successor, |table, columns| {
-                    self.content(table, columns)
-                })?;
-                Ok(Some(compared))
-            }
-        }
+        self.compare_kept(shape, successor)
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {

@@ -1,10 +1,12 @@
 //! The rows of a table, as the engine steps through them.
 
 use super::{Sqlite, failed, quoted};
-use crate::db::session::witness::{Field, Form, Reading};
+use crate::db::session::measured::{Measured, counted, counting};
+use crate::db::session::witness::{Field, Form, Reading, Witness};
 use crate::db::session::{Failed, OWN, Session as _};
-use crate::model::{CellRef, Compared, Shape, ShapeColumn, Successor};
+use crate::model::{CellRef, Compared, Content, Shape, ShapeColumn, Successor};
 use rusqlite::types::ValueRef;
+use std::collections::BTreeMap;
 
 /// A value of a column, to be compared with one of another: SQLite stores what it is given, so only
 /// a number may be written in another way.
@@ -19,15 +21,59 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
     }
 }
 
-impl Sqlite {
-    /// Reads the rows that a table has before.
-    pub(super) fn hold(&mut self, shape: &Shape) -> Result<(), Failed> {
+impl Measured for Sqlite {
+    fn witness(&mut self) -> &mut Witness {
+        &mut self.witness
+    }
+
+    fn counts(&mut self) -> &mut BTreeMap<String, Content> {
+        &mut self.counts
+    }
+
+    fn hold(&mut self, shape: &Shape) -> Result<(), Failed> {
         let mut reading = self.witness.before(shape);
         self.read(&shape.name, &mut reading)?;
         self.witness.hold(shape, reading);
         Ok(())
     }
 
+    fn count(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
+        let columns = columns.iter().map(|column| quoted(column));
+        let sql = counting(columns, &self.quote(table));
+        Ok(counted(&self.rows(&sql)?.remove(0)))
+    }
+
+    fn compare_rows(
+        &mut self,
+        shape: &Shape,
+        successor: &Successor,
+    ) -> anyhow::Result<Option<Compared>> {
+        let all = self.catalog()?;
+        let now = all.iter().find(|it| it.name == successor.table);
+        let now =
+            now.ok_or_else(|| anyhow::anyhow!("`{}` is not there any more", successor.table))?;
+        let Some(mut reading) = self.witness.after(shape, successor, now) else {
+            return Ok(None);
+        };
+        self.read(&successor.table, &mut reading)?;
+        Ok(Some(self.witness.compare(
+            shape,
+            successor,
+            (now, reading),
+        )?))
+    }
+
+    fn explain(
+        &mut self,
+        shape: &Shape,
+        successor: &Successor,
+        compared: &mut Compared,
+    ) -> anyhow::Result<()> {
+        self.explain_columns(shape, successor, compared)
+    }
+}
+
+impl Sqlite {
     fn read(&self, table: &str, reading: &mut Reading) -> Result<(), Failed> {
         let order = if reading.placed {
             " ORDER BY rowid"
@@ -49,32 +95,6 @@ impl Sqlite {
                 .map_err(|error| Failed::because(format!("keeping what the rows were: {error}")))?;
         }
         Ok(())
-    }
-
-    pub(super) fn compare_read(
-        &mut self,
-        shape: &Shape,
-        successor: Option<&Successor>,
-    ) -> anyhow::Result<Option<Compared>> {
-        if !self.witness.holds(shape) {
-            return Ok(None);
-        }
-        let Some(successor) = successor else {
-            return Ok(Some(self.witness.gone(shape)?));
-        };
-        let all = self.catalog()?;
-        let now = all.iter().find(|it| it.name == successor.table);
-        let now =
-            now.ok_or_else(|| anyhow::anyhow!("`{}` is not there any more", successor.table))?;
-        let Some(mut reading) = self.witness.after(shape, successor, now) else {
-            return Ok(None);
-        };
-        self.read(&successor.table, &mut reading)?;
-        Ok(Some(self.witness.compare(
-            shape,
-            successor,
-            (now, reading),
-        )?))
     }
 
     /// Notes which rows and values of tables that are not compared were made since.
