@@ -92,8 +92,9 @@ fn the_order_is_shown_in_every_shape() {
             let chat = Chat::kept(form, save);
             let config = chat.folder.path().join("chatctl.toml");
             fs::write(&config, declared.unwrap_or_default()).unwrap();
+            let config = ["--config", config.to_str().unwrap()];
             let (report, _) =
-                chat.report(&["--config", config.to_str().unwrap(), "--proof", "gate"]);
+                chat.report(&[&config[..], &["--proof", "gate", "--trials", "3"]].concat());
             let order = &case(&report, "/order")["verdict"];
             assert_eq!(order, verdict, "{form} {save}: {report:#}");
         }
