@@ -21,9 +21,6 @@ pub trait Db: Send + Sync {
     /// Which database it is.
     fn target(&self) -> &Target;
 
-    /// The questions that its catalogue answers.
-    fn catalog(&self) -> &'static Catalog;
-
     /// The user's tables.
     fn schema(&self) -> Tried<'_, Vec<Table>>;
 
@@ -51,6 +48,11 @@ pub trait Db: Send + Sync {
 
 /// What the row of its engine answers for a database.
 impl dyn Db + '_ {
+    /// The questions that its catalogue answers.
+    pub fn catalog(&self) -> &'static Catalog {
+        super::catalog(self.target().engine())
+    }
+
     /// What this user may do beyond reading, in words that end a sentence; none where that is little,
     /// or where a database has no users.
     pub async fn power(&self) -> anyhow::Result<Option<String>> {

@@ -1,10 +1,9 @@
 //! Reading MySQL and MariaDB.
 
-use super::catalog::CATALOG;
 use super::connection::{options, schema};
 use super::{query as queries, snapshot_read};
 use crate::db::driver::ServerWriter;
-use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, driver, server};
+use crate::db::{Db, Each, Query, Target, Tried, Writer, driver, server};
 use crate::model::{Cell, Table};
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::{Connection as _, Executor as _, MySqlConnection, MySqlPool, Row as _};
@@ -77,10 +76,6 @@ fn settings(version: &str, limit: Duration) -> String {
 impl Db for MySql {
     fn target(&self) -> &Target {
         &self.target
-    }
-
-    fn catalog(&self) -> &'static Catalog {
-        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {

@@ -1,10 +1,9 @@
 //! Reading PostgreSQL.
 
-use super::catalog::CATALOG;
 use super::connection::{TABLES, options, reading};
 use super::{query as queries, snapshot_read};
 use crate::db::driver::ServerWriter;
-use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, driver, server};
+use crate::db::{Db, Each, Query, Target, Tried, Writer, driver, server};
 use crate::model::{Cell, Table};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -39,10 +38,6 @@ pub(super) async fn judged(target: &Target, statements: Vec<String>) -> anyhow::
 impl Db for Postgres {
     fn target(&self) -> &Target {
         &self.target
-    }
-
-    fn catalog(&self) -> &'static Catalog {
-        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {

@@ -3,11 +3,10 @@
 //! This process never closes a plain file descriptor of the database file: that would silently drop
 //! SQLite's own locks.
 
-use super::catalog::CATALOG;
 use super::file::Opened;
 use super::{file, query as queries};
 use crate::cli_error::CliError;
-use crate::db::{BoxFuture, Catalog, Db, Each, Query, Reading, Target, Tried, WriteError, Writer};
+use crate::db::{BoxFuture, Db, Each, Query, Reading, Target, Tried, WriteError, Writer};
 use crate::model::{Cell, Column, Table};
 use anyhow::Context as _;
 use rusqlite::{Connection, ErrorCode};
@@ -167,10 +166,6 @@ fn options(target: &Target) -> SqliteConnectOptions {
 impl Db for Sqlite {
     fn target(&self) -> &Target {
         &self.target
-    }
-
-    fn catalog(&self) -> &'static Catalog {
-        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {

@@ -1,11 +1,10 @@
 //! SQLite: one read transaction, or a copy where that would keep the application from writing.
 
-use super::catalog::CATALOG;
 use super::file::Opened;
 use super::{file, reader as base};
 use crate::cli_error::CliError;
 use crate::db::snapshot_read::{Moment, SnapshotRead, over, reads_only, too_long};
-use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer};
+use crate::db::{Db, Each, Query, Target, Tried, Writer};
 use crate::model::{Cell, Table};
 use anyhow::Context as _;
 use std::ops::ControlFlow;
@@ -83,10 +82,6 @@ impl Sqlite {
 impl Db for Sqlite {
     fn target(&self) -> &Target {
         &self.target
-    }
-
-    fn catalog(&self) -> &'static Catalog {
-        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {

@@ -3,13 +3,13 @@
 
 mod hold;
 
-use super::catalog::{CATALOG, quote};
+use super::catalog::quote;
 use super::values::Kind;
 use super::{connection, error, values};
 use crate::cli_error::CliError;
 use crate::db::driver::{Driver as _, alone, rows};
 use crate::db::snapshot_read::{Moment, SnapshotRead, Viewing, reads_only, redefined};
-use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
+use crate::db::{Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, CellRef, Table};
 use futures_util::TryStreamExt as _;
 use sqlx::mysql::MySqlRow;
@@ -162,10 +162,6 @@ fn explained(target: &Target, error: anyhow::Error) -> anyhow::Error {
 impl Db for MySql {
     fn target(&self) -> &Target {
         self.view.target()
-    }
-
-    fn catalog(&self) -> &'static Catalog {
-        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {

@@ -6,13 +6,12 @@ mod log;
 mod text_format;
 mod variant;
 
-use super::catalog::CATALOG;
 use super::connection;
 use super::error::{CONFLICT, LOCKED};
 use crate::cli_error::CliError;
 use crate::db::driver::{Driver as _, rows};
 use crate::db::snapshot_read::{Log, Moment, SnapshotRead, Viewing, reads_only, redefined};
-use crate::db::{Catalog, Db, Each, Query, Target, Tried, Writer, server};
+use crate::db::{Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
 use copy_binary::{Kind, Tuples};
 use futures_util::StreamExt as _;
@@ -193,10 +192,6 @@ fn explained(target: &Target, error: anyhow::Error) -> anyhow::Error {
 impl Db for Postgres {
     fn target(&self) -> &Target {
         self.view.target()
-    }
-
-    fn catalog(&self) -> &'static Catalog {
-        &CATALOG
     }
 
     fn schema(&self) -> Tried<'_, Vec<Table>> {
