@@ -12,7 +12,7 @@ use crate::outlet::Outlet;
 use crate::pager::{Pager, Running};
 use crate::progress::{Progress, Talk};
 use crate::render::{Clean, Format, Kind, Style};
-use crate::report::{Report, Source};
+use crate::report::{Piece, Report, Source};
 use crate::reports::{Further, Reports, Streams};
 use crate::screen::{Place, Screen};
 use crate::{closed, commands, db, pager, render, report, reports, temporary};
@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 /// How many pieces of a view wait to be rendered, which is done at once.
 const PIECES: usize = 16;
 
-/// How long a view may take to end after a signal: its server may have to be told.
+/// How long a view may take to end after a signal: its server may have to be stopped.
 const TO_END: Duration = Duration::from_secs(2);
 
 /// How long what is left may take to be written after a signal.
@@ -50,7 +50,7 @@ pub fn run(cli: Cli, out: Streams<'_>, err: Streams<'_>) -> ExitCode {
     } else {
         Mask::default()
     };
-    let mut told = Reports::new(cli.global.format.as_deref());
+    let mut reporting = Reports::new(cli.global.format.as_deref());
     let outcome = match &cli.command {
         // The helpers have no runtime, no signals and no report.
         Command::GateHolder(args) => holder::run(args, &mut *out()).map(|()| Outcome::Pass.into()),
@@ -59,10 +59,10 @@ pub fn run(cli: Cli, out: Streams<'_>, err: Streams<'_>) -> ExitCode {
             .map(|code| ExitCode::from(u8::try_from(code).unwrap_or(1))),
         _ => {
             let err = Box::new(Clean::new(PLAIN, err()));
-            command(cli, &mask, (out(), err), &mut told).map(ExitCode::from)
+            command(cli, &mask, (out(), err), &mut reporting).map(ExitCode::from)
         }
     };
-    outcome.unwrap_or_else(|error| told.failed(&error, &mask, (out, err)).into())
+    outcome.unwrap_or_else(|error| reporting.failed(&error, &mask, (out, err)).into())
 }
 
 /// Tells of a command line that can't be read, in the format that it asks for.
@@ -79,7 +79,7 @@ fn command(
     cli: Cli,
     mask: &Mask,
     (out, err): (Box<dyn Write + Send>, Box<dyn Write + Send>),
-    told: &mut Reports,
+    reporting: &mut Reports,
 ) -> anyhow::Result<Outcome> {
     if closed::stdout() {
         return Err(
@@ -90,22 +90,18 @@ fn command(
     }
     let Cli { global, command } = cli;
     let config = Config::load(global.config.as_deref())?;
-    let format = config
-        .value("format", global.format.as_deref())?
-        .unwrap_or_default();
-    let format = render::named(&format)
-        .ok_or_else(|| CliError::usage(format!("unknown format `{format}`")))?;
-    told.format = format;
-    let reports = global.report.iter().map(|spec| reports::parse(spec));
-    let further_reports = reports.collect::<Result<Vec<_>, _>>()?;
+    let format = format_of(&global, &config)?;
+    reporting.format = format;
+    let further = global.report.iter().map(|spec| reports::parse(spec));
+    let further = further.collect::<Result<Vec<_>, _>>()?;
     let gives = Gives::of(&command);
-    let formats = further_reports.iter().map(|(format, _)| *format);
+    let formats = further.iter().map(|(format, _)| *format);
     let formats: Vec<_> = formats.chain([format]).collect();
     for format in &formats {
         gives.suits(format)?;
     }
     let style = style(&global);
-    let pager = pager_of(&global, format).unwrap_or_default();
+    let pager = Pager::new(pager_of(&global, format).unwrap_or_default(), out);
     let (pieces, coming) = mpsc::channel(PIECES);
     let (sender, interrupted) = watch::channel(false);
     let progress = Arc::new(Progress::new(talk(&global, format), mask.clone(), err));
@@ -124,11 +120,10 @@ fn command(
         .build()?;
     if gives != Gives::Text {
         temporary::sweep(&std::env::temp_dir());
-        for (format, path) in further_reports {
-            told.files.push(Further::open(format, path)?);
+        for (format, path) in further {
+            reporting.files.push(Further::open(format, path)?);
         }
     }
-    let pager = Pager::new(pager, out);
     let running = pager.running();
     let mut out = Outlet::new(pager).context("starting to write to stdout")?;
     let raw = Arc::new(AtomicBool::new(false));
@@ -137,35 +132,13 @@ fn command(
         let mut places: Vec<_> = place(format, &style, &raw, &mut first)
             .into_iter()
             .collect();
-        for file in &mut told.files {
+        for file in &mut reporting.files {
             places.extend(place(file.format, &Style::default(), &raw, &mut file.sink));
         }
         let screen = Screen::new(places, mask.clone());
-        let asked = interrupted.clone();
         runtime.block_on(async {
             listen(sender);
-            match command {
-                // It may block while it reads, and what it found is to be shown meanwhile. It leaves
-                // nothing behind wherever it is ended.
-                Command::Inspect(args) => {
-                    let handle = Handle::current();
-                    let job = move || handle.block_on(commands::inspect::run(args, env));
-                    let job = tokio::task::spawn_blocking(job);
-                    let stop = async {
-                        until(asked).await;
-                        tokio::time::sleep(TO_END).await;
-                    };
-                    screen
-                        .follow(async { job.await? }, coming, &out, stop)
-                        .await
-                }
-                command => {
-                    let job = work(command, env);
-                    screen
-                        .follow(job, coming, &out, std::future::pending())
-                        .await
-                }
-            }
+            shown(command, env, screen, (coming, &out)).await
         })
     };
     if raw.load(Ordering::Relaxed) {
@@ -173,11 +146,12 @@ fn command(
     }
     if gives == Gives::View && done.is_err() {
         // What was shown before stays what there is of it.
-        told.files.clear();
+        reporting.files.clear();
     }
     let outcome = done.and_then(|done| {
-        let outcome = tell_all(done, format, &style, &mut told.files, mask, &mut out)?;
-        for file in told.files.drain(..) {
+        let files = &mut reporting.files;
+        let outcome = write_all(done, format, &style, files, mask, &mut out)?;
+        for file in files.drain(..) {
             runtime.block_on(file.finish(&mut out, until(interrupted.clone())))?;
         }
         Ok(outcome)
@@ -191,6 +165,38 @@ fn command(
     let outcome = outcome?;
     last_written.context("writing to stdout")?;
     Ok(outcome)
+}
+
+/// The format of stdout.
+fn format_of(global: &Global, config: &Config) -> anyhow::Result<&'static Format> {
+    let name = config.value("format", global.format.as_deref())?;
+    let name = name.unwrap_or_default();
+    let format = render::named(&name);
+    Ok(format.ok_or_else(|| CliError::usage(format!("unknown format `{name}`")))?)
+}
+
+/// Runs a command, and shows the pieces of its view as they come.
+async fn shown(
+    command: Command,
+    env: Env,
+    screen: Screen<'_>,
+    (coming, out): (mpsc::Receiver<Piece>, &Outlet),
+) -> anyhow::Result<Done> {
+    let Command::Inspect(args) = command else {
+        let never = std::future::pending();
+        return screen.follow(work(command, env), coming, out, never).await;
+    };
+    let interrupted = env.interrupted.clone();
+    let stop = async {
+        until(interrupted).await;
+        tokio::time::sleep(TO_END).await;
+    };
+    // It may block while it reads, and what it found is to be shown meanwhile. It leaves nothing
+    // behind wherever it is ended.
+    let handle = Handle::current();
+    let job = move || handle.block_on(commands::inspect::run(args, env));
+    let job = tokio::task::spawn_blocking(job);
+    screen.follow(async { job.await? }, coming, out, stop).await
 }
 
 /// Waits until everything is written. After a signal it is given up soon.
@@ -217,7 +223,7 @@ async fn until(mut signal: watch::Receiver<bool>) {
 }
 
 /// Writes what a command gave to stdout and to the files that it should go to too.
-fn tell_all(
+fn write_all(
     done: Done,
     format: &Format,
     style: &Style,
