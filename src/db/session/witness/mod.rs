@@ -4,6 +4,7 @@
 mod digest;
 mod json;
 mod made;
+mod matching;
 mod number;
 mod reading;
 mod rows;

@@ -1,8 +1,9 @@
 //! One table before and after, compared row by row.
 
-use super::digest::{NULL, Row, Secret, Value, tells};
+use super::digest::{NULL, Row, Secret, Value};
 use super::ident_of;
 use super::made::OfTable;
+use super::matching::{Before, Matching};
 use super::reading::{Known, Reading};
 use super::rows::Loaded;
 use super::went::Went;
@@ -46,7 +47,7 @@ impl<'a> OfRun<'a> {
     }
 
     /// Whether a value is as the run left it, so that nobody else's is in its place.
-    fn value(&self, part: &Loaded, row: usize, column: usize) -> bool {
+    pub(super) fn value(&self, part: &Loaded, row: usize, column: usize) -> bool {
         if self.made.is_empty() {
             return false;
         }
@@ -82,7 +83,7 @@ impl<'a> OfRun<'a> {
 }
 
 /// How many rows come before others now which they came after.
-fn moved(mut order: Vec<(u64, u64)>) -> u64 {
+pub(super) fn moved(mut order: Vec<(u64, u64)>) -> u64 {
     order.sort_unstable();
     let mut last = 0;
     let mut moved = 0;
@@ -133,28 +134,20 @@ impl Sides<'_> {
         self.by_whole(before, &mut after)
     }
 
-    fn empty(&self) -> Compared {
+    pub(super) fn empty(&self) -> Compared {
         Compared {
             columns: vec![ComparedColumn::default(); self.shape.columns.len()],
             ..Compared::default()
         }
     }
 
+    /// Rows with a key are matched by it.
     fn by_key(
         &self,
         before: &mut Reading,
         after: &mut Reading,
     ) -> io::Result<Result<Sight, Twice>> {
-        let (mut compared, mut fresh) = (self.empty(), OfTable::default());
-        let mut went = Went::default();
-        let mut of_run = OfRun::new(self.made, self.shape, self.secret);
-        let known = Known::of(self.now, self.secret);
-        let (old_slots, new_slots) = (before.slots.clone(), after.slots.clone());
-        let places = (0..self.shape.columns.len())
-            .map(|column| self.pairs.iter().position(|pair| *pair == Some(column)));
-        let new_places: Vec<_> = places.map(|place| Some(new_slots[place?])).collect();
-        let mut order = Vec::new();
-        let mut equal = vec![Vec::new(); self.now.columns.len()];
+        let mut matching = Matching::new(self, &before.slots, &after.slots);
         for (old, new) in before.rows.parts().zip(after.rows.parts()) {
             let (old, new) = (old?, new?);
             let mut places = HashMap::with_capacity(old.len());
@@ -163,7 +156,8 @@ impl Sides<'_> {
                     return Ok(Err(Twice));
                 }
             }
-            let made: Vec<_> = (0..old.len()).map(|row| of_run.made(&old, row)).collect();
+            let all = 0..old.len();
+            let made: Vec<_> = all.map(|row| matching.of_run.made(&old, row)).collect();
             let mut found = vec![false; old.len()];
             for now in 0..new.len() {
                 let was = places.get(&new.by(now)).copied();
@@ -172,78 +166,18 @@ impl Sides<'_> {
                 {
                     return Ok(Err(Twice));
                 }
-                if let (Some(was), Some((a, b))) = (was.filter(|was| !made[*was]), self.places) {
-                    order.push((old.value(was, a), new.value(now, b)));
-                }
-                let by = if self.remembers {
-                    known.row(|slot| new.value(now, slot))
-                } else {
-                    0
-                };
-                if self.remembers && was.is_none_or(|was| made[was]) {
-                    fresh.add_row(by);
-                }
-                let lost = match was {
-                    Some(was) if self.remembers && !made[was] => {
-                        self.lost((&old, was), (&new, now), (&old_slots, &new_places), &of_run)
-                    }
-                    _ => Vec::new(),
-                };
-                if let (Some(was), false) = (was, lost.is_empty()) {
-                    let values = (0..self.shape.columns.len()).map(|it| old.value(was, it));
-                    let left = values.filter(|value| !lost.contains(value));
-                    went.add(self.secret, lost.iter().copied(), left);
-                }
-                for (column, pair) in self.pairs.iter().enumerate() {
-                    let mut of_users = false;
-                    if let (Some(was), Some(pair)) = (was, *pair) {
-                        let (a, b) = (
-                            old.value(was, old_slots[pair]),
-                            new.value(now, new_slots[column]),
-                        );
-                        let own = made[was] || of_run.value(&old, was, pair);
-                        of_users = !own && a == b;
-                        let counts = &mut compared.columns[pair];
-                        if !own && a != b && a != NULL {
-                            match b {
-                                NULL => counts.nulled += 1,
-                                _ => counts.changed += 1,
-                            }
-                        }
-                    }
-                    // What is left of a value that went may be the user's in its other column.
-                    let value = new.value(now, column);
-                    if self.remembers && !of_users {
-                        if lost.contains(&value) {
-                            equal[column].push((by, value));
-                        } else {
-                            fresh.add_value(by, ident_of(&self.now.columns[column]), value);
-                        }
-                    }
-                }
+                let was = was.map(|row| Before {
+                    part: &old,
+                    row,
+                    made: made[row],
+                });
+                matching.row(was.as_ref(), (&new, now));
             }
             for row in (0..old.len()).filter(|row| !made[*row]) {
-                compared.before += 1;
-                compared.missing += u64::from(!found[row]);
-                if self.remembers && !found[row] {
-                    went.add(self.secret, of_run.users(&old, row), std::iter::empty());
-                }
-                self.count(&old, row, (&of_run, &mut compared));
+                matching.of_users(&old, row, found[row]);
             }
         }
-        for (column, values) in self.now.columns.iter().zip(equal) {
-            // The same short value in all rows is a default that is equal by chance.
-            if values.iter().all(|it| it.1 == values[0].1 && !tells(it.1)) {
-                let made = values.into_iter();
-                made.for_each(|(by, value)| fresh.add_value(by, ident_of(column), value));
-            }
-        }
-        compared.moved = moved(order);
-        Ok(Ok(Sight {
-            compared,
-            fresh,
-            went,
-        }))
+        Ok(Ok(matching.end()))
     }
 
     /// Rows without a key are compared as a whole, and each as often as it is there.
@@ -324,26 +258,13 @@ impl Sides<'_> {
         })
     }
 
-    /// The values of the user's in a row that are not in their columns any more.
-    fn lost(
-        &self,
-        (old, was): (&Loaded, usize),
-        (new, now): (&Loaded, usize),
-        (old_slots, new_places): (&[usize], &[Option<usize>]),
-        of_run: &OfRun<'_>,
-    ) -> Vec<Value> {
-        let gone = |column: &usize| {
-            let is_there = new_places[*column]
-                .is_some_and(|place| old.value(was, old_slots[*column]) == new.value(now, place));
-            let value = old.value(was, *column);
-            !is_there && value != NULL && !of_run.value(old, was, *column)
-        };
-        let columns = (0..self.shape.columns.len()).filter(gone);
-        columns.map(|column| old.value(was, column)).collect()
-    }
-
     /// Counts the values of a row of before that are not the run's own.
-    fn count(&self, old: &Loaded, row: usize, (of_run, compared): (&OfRun<'_>, &mut Compared)) {
+    pub(super) fn count(
+        &self,
+        old: &Loaded,
+        row: usize,
+        (of_run, compared): (&OfRun<'_>, &mut Compared),
+    ) {
         for (column, counts) in compared.columns.iter_mut().enumerate() {
             let is_users = old.value(row, column) != NULL && !of_run.value(old, row, column);
             counts.filled += u64::from(is_users);

@@ -1,0 +1,171 @@
+//! Rows with a key: each row of after is held against the one of before that has its key.
+
+use super::digest::{NULL, Row, Value, tells};
+use super::ident_of;
+use super::made::OfTable;
+use super::reading::Known;
+use super::rows::Loaded;
+use super::sides::{OfRun, Sides, Sight, moved};
+use super::went::Went;
+use crate::model::Compared;
+
+/// A row of before.
+pub(super) struct Before<'a> {
+    pub(super) part: &'a Loaded,
+    pub(super) row: usize,
+    /// Whether it is the run's own.
+    pub(super) made: bool,
+}
+
+impl Before<'_> {
+    fn value(&self, slot: usize) -> Value {
+        self.part.value(self.row, slot)
+    }
+}
+
+/// What is found while rows are matched.
+pub(super) struct Matching<'a> {
+    sides: &'a Sides<'a>,
+    compared: Compared,
+    fresh: OfTable,
+    went: Went,
+    pub(super) of_run: OfRun<'a>,
+    known: Known,
+    /// For each column of before its slot, and for each column of after its own.
+    slots: (Vec<usize>, Vec<usize>),
+    /// For each column of before the slot of its successor.
+    successors: Vec<Option<usize>>,
+    /// The places of each row of the user's before and after.
+    order: Vec<(u64, u64)>,
+    /// For each column of after the values that are equal to one that went, with their rows.
+    equal: Vec<Vec<(Row, Value)>>,
+}
+
+impl<'a> Matching<'a> {
+    pub(super) fn new(sides: &'a Sides<'a>, old_slots: &[usize], new_slots: &[usize]) -> Self {
+        let successors = (0..sides.shape.columns.len()).map(|column| {
+            let place = sides.pairs.iter().position(|pair| *pair == Some(column));
+            Some(new_slots[place?])
+        });
+        Self {
+            sides,
+            compared: sides.empty(),
+            fresh: OfTable::default(),
+            went: Went::default(),
+            of_run: OfRun::new(sides.made, sides.shape, sides.secret),
+            known: Known::of(sides.now, sides.secret),
+            slots: (old_slots.to_vec(), new_slots.to_vec()),
+            successors: successors.collect(),
+            order: Vec::new(),
+            equal: vec![Vec::new(); sides.now.columns.len()],
+        }
+    }
+
+    /// A row of after, with the one of before that has its key.
+    pub(super) fn row(&mut self, was: Option<&Before<'_>>, (new, now): (&Loaded, usize)) {
+        let sides = self.sides;
+        let of_users = was.filter(|was| !was.made);
+        if let (Some(was), Some((a, b))) = (of_users, sides.places) {
+            self.order.push((was.value(a), new.value(now, b)));
+        }
+        let by = if sides.remembers {
+            self.known.row(|slot| new.value(now, slot))
+        } else {
+            0
+        };
+        if sides.remembers && of_users.is_none() {
+            self.fresh.add_row(by);
+        }
+        let lost = match of_users {
+            Some(was) if sides.remembers => self.lost(was, (new, now)),
+            _ => Vec::new(),
+        };
+        if let (Some(was), false) = (was, lost.is_empty()) {
+            let values = (0..sides.shape.columns.len()).map(|column| was.value(column));
+            let left = values.filter(|value| !lost.contains(value));
+            self.went.add(sides.secret, lost.iter().copied(), left);
+        }
+        for (column, pair) in sides.pairs.iter().enumerate() {
+            let is_users = match (was, *pair) {
+                (Some(was), Some(pair)) => self.value(was, pair, (new, now), column),
+                _ => false,
+            };
+            // What is left of a value that went may be the user's in its other column.
+            let value = new.value(now, column);
+            if sides.remembers && !is_users {
+                if lost.contains(&value) {
+                    self.equal[column].push((by, value));
+                } else {
+                    let ident = ident_of(&sides.now.columns[column]);
+                    self.fresh.add_value(by, ident, value);
+                }
+            }
+        }
+    }
+
+    /// Compares the value in a column of before with the one in its successor. Returns whether it is
+    /// the user's still.
+    fn value(
+        &mut self,
+        was: &Before<'_>,
+        pair: usize,
+        (new, now): (&Loaded, usize),
+        column: usize,
+    ) -> bool {
+        let (a, b) = (
+            was.value(self.slots.0[pair]),
+            new.value(now, self.slots.1[column]),
+        );
+        let own = was.made || self.of_run.value(was.part, was.row, pair);
+        let counts = &mut self.compared.columns[pair];
+        if !own && a != b && a != NULL {
+            match b {
+                NULL => counts.nulled += 1,
+                _ => counts.changed += 1,
+            }
+        }
+        !own && a == b
+    }
+
+    /// The values of the user's in a row that are not in their columns any more.
+    fn lost(&self, was: &Before<'_>, (new, now): (&Loaded, usize)) -> Vec<Value> {
+        let gone = |column: &usize| {
+            let is_there = self.successors[*column]
+                .is_some_and(|place| was.value(self.slots.0[*column]) == new.value(now, place));
+            !is_there
+                && was.value(*column) != NULL
+                && !self.of_run.value(was.part, was.row, *column)
+        };
+        let columns = (0..self.sides.shape.columns.len()).filter(gone);
+        columns.map(|column| was.value(column)).collect()
+    }
+
+    /// A row of before that is not the run's own, and whether one of after has its key.
+    pub(super) fn of_users(&mut self, old: &Loaded, row: usize, found: bool) {
+        self.compared.before += 1;
+        self.compared.missing += u64::from(!found);
+        if self.sides.remembers && !found {
+            let users = self.of_run.users(old, row);
+            self.went.add(self.sides.secret, users, std::iter::empty());
+        }
+        self.sides
+            .count(old, row, (&self.of_run, &mut self.compared));
+    }
+
+    pub(super) fn end(mut self) -> Sight {
+        for (column, values) in self.sides.now.columns.iter().zip(self.equal) {
+            // The same short value in all rows is a default that is equal by chance.
+            if values.iter().all(|it| it.1 == values[0].1 && !tells(it.1)) {
+                for (by, value) in values {
+                    self.fresh.add_value(by, ident_of(column), value);
+                }
+            }
+        }
+        self.compared.moved = moved(self.order);
+        Sight {
+            compared: self.compared,
+            fresh: self.fresh,
+            went: self.went,
+        }
+    }
+}
