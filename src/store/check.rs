@@ -1,6 +1,6 @@
 //! A declared store held against the tables that are there: names, and what was left out.
 
-use super::declared::{Shape, Store};
+use super::declared::{Conversations, Messages, Shape, Store};
 use super::names;
 use super::predicate::Predicate;
 use super::source::Source;
@@ -13,32 +13,9 @@ pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>,
     let mut tables = Vec::new();
     if let Some(conversation) = &mut store.conversation {
         let table = names::table(schema, &conversation.table)?;
-        conversation.table.clone_from(&table.name);
-        if conversation.key.is_empty() {
-            conversation.key = keys(table);
-        }
-        each(table, &mut conversation.key)?;
-        for source in [
-            &mut conversation.title,
-            &mut conversation.user,
-            &mut conversation.tip,
-        ] {
-            in_source(table, source.as_mut())?;
-        }
-        each(table, conversation.created.as_mut())?;
-        each(table, conversation.updated.as_mut())?;
-        for predicate in [&mut conversation.only, &mut conversation.deleted] {
-            in_predicate(table, predicate.as_mut())?;
-        }
+        of_conversations(conversation, table)?;
         if let Some(item) = &mut store.item {
             in_source(table, Some(&mut item.items))?;
-        }
-        if conversation.key.is_empty() {
-            return Err(lacks(
-                "key",
-                "store.conversation",
-                "the table has no primary key",
-            ));
         }
         tables.push(table.clone());
     }
@@ -54,17 +31,63 @@ pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>,
     if store.item.is_some() {
         return Ok(tables);
     }
-    let message = &mut store.message;
-    let table = names::table(schema, &message.table)?;
+    let table = names::table(schema, &store.message.table)?;
+    of_messages(&mut store.message, table)?;
+    let places = store.conversation.as_ref().map(|it| it.key.len());
+    let named = store.message.conversation.len();
+    if named > 0 && places.is_some_and(|places| places != named) {
+        return Err(lacks(
+            "conversation",
+            "store.message",
+            "it must name as many columns as the key of [store.conversation]",
+        ));
+    }
+    tables.push(table.clone());
+    Ok(tables)
+}
+
+fn of_conversations(conversation: &mut Conversations, table: &Table) -> Result<(), CliError> {
+    conversation.table.clone_from(&table.name);
+    if conversation.key.is_empty() {
+        conversation.key = keys(table);
+    }
+    each(table, &mut conversation.key)?;
+    for source in [
+        &mut conversation.title,
+        &mut conversation.user,
+        &mut conversation.tip,
+    ] {
+        in_source(table, source.as_mut())?;
+    }
+    each(table, conversation.created.as_mut())?;
+    each(table, conversation.updated.as_mut())?;
+    for predicate in [&mut conversation.only, &mut conversation.deleted] {
+        in_predicate(table, predicate.as_mut())?;
+    }
+    if conversation.key.is_empty() {
+        return Err(lacks(
+            "key",
+            "store.conversation",
+            "the table has no primary key",
+        ));
+    }
+    Ok(())
+}
+
+fn of_messages(message: &mut Messages, table: &Table) -> Result<(), CliError> {
     message.table.clone_from(&table.name);
     if message.key.is_empty() {
         message.key = keys(table);
     }
-    each(table, &mut message.key)?;
-    each(table, &mut message.payload)?;
-    each(table, &mut message.order)?;
-    each(table, &mut message.extra)?;
-    each(table, &mut message.volatile)?;
+    for columns in [
+        &mut message.key,
+        &mut message.payload,
+        &mut message.order,
+        &mut message.extra,
+        &mut message.volatile,
+    ] {
+        each(table, columns)?;
+    }
     each(table, message.parent.as_mut())?;
     each(table, message.status.as_mut())?;
     for source in &mut message.conversation {
@@ -99,21 +122,7 @@ pub(super) fn checked(store: &mut Store, schema: &[Table]) -> Result<Vec<Table>,
     if message.order.is_empty() {
         message.order = order(table, &message.key, message.time.as_ref());
     }
-    let places = store
-        .conversation
-        .as_ref()
-        .map(|conversation| conversation.key.len());
-    if !message.conversation.is_empty()
-        && places.is_some_and(|places| places != message.conversation.len())
-    {
-        return Err(lacks(
-            "conversation",
-            "store.message",
-            "it must name as many columns as the key of [store.conversation]",
-        ));
-    }
-    tables.push(table.clone());
-    Ok(tables)
+    Ok(())
 }
 
 /// Whether a shape has what it needs.

@@ -53,46 +53,8 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
             .into());
     }
     let mut file = File::open(path).map_err(failed)?;
-    let length = file.metadata()?.len();
-    let mut preamble = [0; PREAMBLE];
-    if file.read_exact(&mut preamble).is_err() || preamble[..8] != MAGIC {
-        return Err(
-            CliError::usage(format!("`{shown}` is not a snapshot of chatctl"))
-                .hint("chatctl audit snapshot -o FILE")
-                .into(),
-        );
-    }
-    let version = u16::from_le_bytes([preamble[8], preamble[9]]);
-    if !(FIRST_VERSION..=VERSION).contains(&version) {
-        return Err(CliError::refused(format!(
-            "`{shown}` is a snapshot of version {version}, and this chatctl reads up to version {VERSION}"
-        ))
-        .hint("use the chatctl that took it, or a newer one")
-        .into());
-    }
-    if preamble[10..18] != key.id_bytes() {
-        return Err(CliError::refused(format!(
-            "`{shown}` was taken with the key {}, and this is the key {}",
-            hex(&preamble[10..18]),
-            key.id()
-        ))
-        .hint("give the key it was taken with: --key file:PATH")
-        .into());
-    }
-    let sealer = Sealer::new(key, preamble);
-    let end = length.saturating_sub(TRAILER as u64);
-    let mut trailer = [0; TRAILER];
-    file.seek(SeekFrom::Start(end))?;
-    if file.read_exact(&mut trailer).is_err() || trailer[16..] != END {
-        return Err(
-            CliError::refused(format!("the snapshot `{shown}` is cut short"))
-                .hint("take it again; it proves nothing")
-                .into(),
-        );
-    }
-    let mut field = Field(&trailer);
-    let offset = u64::from_le_bytes(field.take());
-    let number = u64::from_le_bytes(field.take());
+    let preamble = preamble(&mut file, &shown, key)?;
+    let (end, offset, number) = trailer(&mut file, &shown)?;
     let whole = Section {
         kind: FOOTER,
         offset,
@@ -105,10 +67,10 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
         summary: Summary::default(),
         id: String::new(),
         key: key.clone(),
-        version,
+        version: version(&preamble),
         path: path.to_owned(),
         sections: Vec::new(),
-        sealer,
+        sealer: Sealer::new(key, preamble),
         end,
     };
     let last = snapshot.frames(whole)?.next_frame()?;
@@ -144,6 +106,58 @@ pub fn open(path: &Path, key: &Key) -> anyhow::Result<Snapshot> {
     snapshot.sections = footer.sections;
     snapshot.id = hex(last.tag);
     Ok(snapshot)
+}
+
+/// The first bytes: of a snapshot, of a version that is known, and made with this key.
+fn preamble(file: &mut File, shown: &str, key: &Key) -> anyhow::Result<[u8; PREAMBLE]> {
+    let mut preamble = [0; PREAMBLE];
+    if file.read_exact(&mut preamble).is_err() || preamble[..8] != MAGIC {
+        return Err(
+            CliError::usage(format!("`{shown}` is not a snapshot of chatctl"))
+                .hint("chatctl audit snapshot -o FILE")
+                .into(),
+        );
+    }
+    let version = version(&preamble);
+    if !(FIRST_VERSION..=VERSION).contains(&version) {
+        return Err(CliError::refused(format!(
+            "`{shown}` is a snapshot of version {version}, and this chatctl reads up to version {VERSION}"
+        ))
+        .hint("use the chatctl that took it, or a newer one")
+        .into());
+    }
+    if preamble[10..18] != key.id_bytes() {
+        return Err(CliError::refused(format!(
+            "`{shown}` was taken with the key {}, and this is the key {}",
+            hex(&preamble[10..18]),
+            key.id()
+        ))
+        .hint("give the key it was taken with: --key file:PATH")
+        .into());
+    }
+    Ok(preamble)
+}
+
+fn version(preamble: &[u8; PREAMBLE]) -> u16 {
+    u16::from_le_bytes([preamble[8], preamble[9]])
+}
+
+/// Where the frames end, and the offset and number of the last of them.
+fn trailer(file: &mut File, shown: &str) -> anyhow::Result<(u64, u64, u64)> {
+    let end = file.metadata()?.len().saturating_sub(TRAILER as u64);
+    let mut trailer = [0; TRAILER];
+    file.seek(SeekFrom::Start(end))?;
+    if file.read_exact(&mut trailer).is_err() || trailer[16..] != END {
+        return Err(
+            CliError::refused(format!("the snapshot `{shown}` is cut short"))
+                .hint("take it again; it proves nothing")
+                .into(),
+        );
+    }
+    let mut field = Field(&trailer);
+    let offset = u64::from_le_bytes(field.take());
+    let number = u64::from_le_bytes(field.take());
+    Ok((end, offset, number))
 }
 
 /// Where so many frames end, one right after another from the preamble on; none when there is no
