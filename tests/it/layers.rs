@@ -387,7 +387,6 @@ const NAMES_ENGINES: &[&str] = &[
     "mask.rs",
     "migrate/intent.rs",
     "migrate/source/mod.rs",
-    "db/client_tools.rs",
     "model/engine.rs",
     "render/samples.rs",
 ];

@@ -1,7 +1,8 @@
 //! Dumps of MySQL and MariaDB, by their own programs.
 
 use super::session;
-use crate::db::client_tools::{MYSQL, MYSQL_DUMP, input, login, run};
+use super::tools::{MYSQL, MYSQL_DUMP};
+use crate::db::client_tools::{input, login, run};
 use crate::db::dump::{Dump, Restore, wrong};
 use crate::db::{Missing, Session, Target, Waits};
 use std::fs::File;

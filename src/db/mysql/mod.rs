@@ -12,6 +12,7 @@ mod scratch;
 mod sentinel;
 mod session;
 mod snapshot_read;
+mod tools;
 mod values;
 
 pub(super) use session::open_copy;

@@ -1,7 +1,8 @@
 //! Dumps of PostgreSQL, by its own programs.
 
+use super::tools::{PG_DUMP, PG_RESTORE, PSQL};
 use crate::db::Target;
-use crate::db::client_tools::{PG_DUMP, PG_RESTORE, PSQL, login, run};
+use crate::db::client_tools::{login, run};
 use crate::db::dump::{Dump, Restore, unusable};
 use crate::temporary::Folder;
 use std::path::Path;

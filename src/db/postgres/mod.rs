@@ -13,6 +13,7 @@ mod sentinel;
 mod session;
 mod snapshot_read;
 mod stretches;
+mod tools;
 mod values;
 
 use super::{Backend, Db};
