@@ -1,7 +1,7 @@
 //! `chatctl config`: every setting and where its value came from.
 
 use super::{Done, Env};
-use crate::config::{SETTINGS, shown};
+use crate::config::{From, SETTINGS, shown};
 
 /// The widest column of values.
 const WIDEST: usize = 60;
@@ -15,7 +15,14 @@ pub fn run(env: &Env) -> Done {
                 .database_url
                 .as_deref()
                 .filter(|_| setting.key == "database-url");
-            let (value, from) = env.config.get(setting.key, flag);
+            let (mut value, mut from) = env.config.get(setting.key, flag);
+            if setting.key == "start"
+                && value.is_none()
+                && let Some((path, _)) = env.config.start_entries()
+            {
+                value = Some("[[start]]".to_owned());
+                from = From::File(path.to_owned());
+            }
             let value = value.map_or_else(|| "-".to_owned(), |value| shown(setting.key, &value));
             (setting.key, value, from.to_string(), setting.what)
         })

@@ -36,9 +36,9 @@ pub struct Args {
     #[arg(long, value_name = "CMD")]
     pub start: Option<String>,
 
-    /// How to see that the server is ready: a path or URL that answers below 500, or a port that accepts
-    /// connections [default: its own port]
-    #[arg(long, value_name = "PATH|URL|PORT")]
+    /// How to see that the server is ready: a path or URL that answers below 500, a port that accepts
+    /// connections, or line:TEXT for a line of its output [default: its own port]
+    #[arg(long, value_name = "PATH|URL|PORT|line:TEXT")]
     pub ready: Option<String>,
 
     /// How long to wait until the server is ready [default: 30s]

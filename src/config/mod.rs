@@ -162,7 +162,8 @@ impl Config {
         if let Some(value) = self.environment.then(from_environment).flatten() {
             return (Some(value), From::Environment(setting.env));
         }
-        if let (Some(value), Some(path)) = (self.values.get(key), &self.path) {
+        let is_entries = key == "start" && self.start_entries().is_some();
+        if let (Some(value), Some(path), false) = (self.values.get(key), &self.path, is_entries) {
             return (Some(text(value)), From::File(path.clone()));
         }
         (setting.default.map(str::to_owned), From::Default)
@@ -202,6 +203,19 @@ impl Config {
     /// The file, and what is written in it.
     pub fn written(&self) -> Option<(&Path, &str)> {
         Some((self.path.as_deref()?, &self.text))
+    }
+
+    /// The file that has `[[start]]` entries in the place of one command, and what is written in it.
+    pub fn start_entries(&self) -> Option<(&Path, &str)> {
+        match self.values.get("start")? {
+            toml::Value::Array(_) | toml::Value::Table(_) => self.written(),
+            _ => None,
+        }
+    }
+
+    /// Whether chatctl is to start the server under test.
+    pub fn starts(&self, flag: Option<&str>) -> Result<bool, CliError> {
+        Ok(self.value("start", flag)?.is_some() || self.start_entries().is_some())
     }
 
     /// The folder of the file, which paths in it are relative to.

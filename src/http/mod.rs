@@ -11,7 +11,7 @@ pub use again::Again;
 pub use client::{Client, HttpResponse, Opened, Outgoing};
 pub use helper::Tracing;
 pub use listener::Reserved;
-pub use server::{Killer, OutputLine, Ready, Server, Start};
+pub use server::{Killer, Listens, OutputLine, Ready, Server, Start};
 
 /// The programs that listen on a port of this machine, by the names of their files, as far as
 /// `/proc` tells.

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,6 +36,8 @@ const LONGEST_LINE: u64 = 16 * 1024;
 /// How to start a server.
 #[derive(Debug, Clone)]
 pub struct Start {
+    /// What it is called, where several are started.
+    pub name: Option<Arc<str>>,
     /// The command, with names in braces: `{port}` and those of `values`.
     pub command: String,
     /// What the names in the command stand for.
@@ -43,6 +46,8 @@ pub struct Start {
     pub environment: Vec<(String, String)>,
     /// The port it must listen on; a free one is taken when absent.
     pub port: Option<u16>,
+    /// Whether it listens there.
+    pub listens: Listens,
     /// What shows that it is ready, besides that its port accepts connections.
     pub ready: Option<Ready>,
     /// How long it may take.
@@ -51,9 +56,20 @@ pub struct Start {
     pub mask: Mask,
 }
 
+/// Whether a process listens on a port of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listens {
+    /// It is ready when its port accepts connections, at the earliest.
+    Yes,
+    /// It has none.
+    No,
+}
+
 /// What shows that a server is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ready {
+    /// A line of its output holds this text.
+    Line(String),
     /// This path of the server answers below 500.
     Path(String),
     /// This port of this machine accepts connections.
@@ -63,8 +79,11 @@ pub enum Ready {
 }
 
 impl Ready {
-    /// A path, a port, or a URL.
+    /// A path, a port, a URL, or `line:TEXT`.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(said) = text.strip_prefix("line:") {
+            return (!said.is_empty()).then(|| Self::Line(said.to_owned()));
+        }
         if text.starts_with('/') {
             return Some(Self::Path(text.to_owned()));
         }
@@ -108,8 +127,19 @@ pub(super) enum Begun {
 pub struct OutputLine {
     /// When it was read.
     pub at: Tick,
+    /// Which process wrote it, where several were started.
+    pub by: Option<Arc<str>>,
     /// The line.
     pub text: String,
+}
+
+impl fmt::Display for OutputLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.by {
+            Some(by) => write!(f, "{by}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
 }
 
 /// What kills a server and everything that it started, at once, as a crash would.
@@ -128,18 +158,28 @@ impl Killer {
 impl Server {
     /// Starts it and waits until it is ready.
     pub async fn start(start: &Start) -> anyhow::Result<Self> {
-        let (port, reserved) = match start.port {
+        match start.port {
             None => {
                 let reserved = Reserved::new().context("looking for a free port")?;
-                (reserved.port(), Some(reserved))
+                Self::start_on(start, reserved).await
             }
-            Some(port) if listener::is_free(port) => (port, None),
-            Some(port) => {
-                return Err(CliError::unreachable(format!("port {port} is in use already"))
-                    .hint("end the process that listens there, or leave --server out and use {port} in --start")
-                    .into());
-            }
-        };
+            Some(port) if listener::is_free(port) => Self::begin(start, port, None).await,
+            Some(port) => Err(CliError::unreachable(format!("port {port} is in use already"))
+                .hint("end the process that listens there, or leave --server out and use {port} in --start")
+                .into()),
+        }
+    }
+
+    /// The same on a port that is kept for it.
+    ///
+    /// # Errors
+    /// When it can't be started, or is not ready in time.
+    pub async fn start_on(start: &Start, reserved: Reserved) -> anyhow::Result<Self> {
+        let port = reserved.port();
+        Self::begin(start, port, Some(reserved)).await
+    }
+
+    async fn begin(start: &Start, port: u16, reserved: Option<Reserved>) -> anyhow::Result<Self> {
         let mut server = Self::launch(start, port).await?;
         server.reserved = reserved;
         if server.group == 0 {
@@ -169,6 +209,7 @@ impl Server {
         let output = Arc::new(Mutex::new(VecDeque::new()));
         let keeping = tokio::spawn(keep(
             child.stderr.take().expect("stderr is piped"),
+            start.name.clone(),
             Arc::clone(&output),
         ));
         let group = helper.group().await;
@@ -208,7 +249,8 @@ impl Server {
             if self.child.try_wait()?.is_some() {
                 return Ok(Begun::Ended);
             }
-            if accepts(port).await && answers(&client, ready.as_ref()).await {
+            let is_open = self.start.listens == Listens::No || accepts(port).await;
+            if is_open && self.is_ready(&client, ready.as_ref()).await {
                 break;
             }
             if clock::now() >= deadline {
@@ -216,10 +258,34 @@ impl Server {
             }
             tokio::time::sleep(ASK).await;
         }
+        if self.start.listens == Listens::No {
+            return Ok(Begun::Ready);
+        }
         Ok(match listener::owner(port, self.group) {
             Owner::Ours | Owner::Unknown => Begun::Ready,
             Owner::Other(pid) => Begun::Foreign(pid),
         })
+    }
+
+    async fn is_ready(&self, client: &super::Client, ready: Option<&Ready>) -> bool {
+        let asked = match ready {
+            None => return true,
+            Some(Ready::Line(text)) => {
+                let output = self.output.lock().expect("no reader of the output panics");
+                return output.iter().any(|line| line.text.contains(text));
+            }
+            Some(Ready::Port(port)) => return accepts(*port).await,
+            Some(Ready::Path(path)) => client.send(&get(path)).await,
+            Some(Ready::Url(url)) => {
+                let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+                let root = url.join("/").unwrap_or_else(|_| url.clone());
+                match super::Client::new(root, None) {
+                    Ok(client) => client.send(&get(path)).await,
+                    Err(_) => return false,
+                }
+            }
+        };
+        asked.is_ok_and(|answer| answer.status < 500)
     }
 
     /// The error of one that is not ready; it is ended.
@@ -256,9 +322,13 @@ impl Server {
         } else {
             format!("the end of its output:\n{tail}")
         };
-        CliError::unreachable(format!("the server {how}; {tail}"))
-            .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}, and be ready within --ready-timeout (--ready sets what shows that it is ready)")
-            .into()
+        match &self.start.name {
+            None => CliError::unreachable(format!("the server {how}; {tail}"))
+                .hint("run the --start command by hand; it must listen on 127.0.0.1 at {port}, and be ready within --ready-timeout (--ready sets what shows that it is ready)"),
+            Some(name) => CliError::unreachable(format!("the process `{name}` {how}; {tail}"))
+                .hint("run its command by hand; with {port} it must listen there on 127.0.0.1, and be ready within its `ready-timeout` (`ready` sets what shows that it is ready)"),
+        }
+        .into()
     }
 
     /// Where it listens.
@@ -280,7 +350,7 @@ impl Server {
     pub fn tail(&self, lines: usize) -> String {
         let output = self.output.lock().expect("no reader of the output panics");
         let tail = output.iter().skip(output.len().saturating_sub(lines));
-        let tail: Vec<_> = tail.map(|line| format!("  {}", line.text)).collect();
+        let tail: Vec<_> = tail.map(|line| format!("  {line}")).collect();
         self.start.mask.said(&tail.join("\n"))
     }
 
@@ -335,23 +405,6 @@ async fn accepts(port: u16) -> bool {
     connecting.await.is_ok()
 }
 
-async fn answers(client: &super::Client, ready: Option<&Ready>) -> bool {
-    let asked = match ready {
-        None => return true,
-        Some(Ready::Port(port)) => return accepts(*port).await,
-        Some(Ready::Path(path)) => client.send(&get(path)).await,
-        Some(Ready::Url(url)) => {
-            let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-            let root = url.join("/").unwrap_or_else(|_| url.clone());
-            match super::Client::new(root, None) {
-                Ok(client) => client.send(&get(path)).await,
-                Err(_) => return false,
-            }
-        }
-    };
-    asked.is_ok_and(|answer| answer.status < 500)
-}
-
 fn get(path: &str) -> super::Outgoing {
     super::Outgoing {
         method: "GET".into(),
@@ -361,7 +414,11 @@ fn get(path: &str) -> super::Outgoing {
     }
 }
 
-async fn keep(output: impl tokio::io::AsyncRead + Unpin, kept: Arc<Mutex<VecDeque<OutputLine>>>) {
+async fn keep(
+    output: impl tokio::io::AsyncRead + Unpin,
+    by: Option<Arc<str>>,
+    kept: Arc<Mutex<VecDeque<OutputLine>>>,
+) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     // Bytes, not text: a server may write anything, and what it writes without a line end is cut.
@@ -378,6 +435,7 @@ async fn keep(output: impl tokio::io::AsyncRead + Unpin, kept: Arc<Mutex<VecDequ
         }
         kept.push_back(OutputLine {
             at: clock::now(),
+            by: by.clone(),
             text,
         });
     }

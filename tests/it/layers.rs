@@ -81,6 +81,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "model",
             "progress",
             "cli_error",
+            "source_error",
             "stream",
         ],
     ),

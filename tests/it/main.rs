@@ -30,6 +30,7 @@ mod demo;
 mod deploys;
 mod detection;
 mod docs;
+mod driver_ways;
 mod evidence;
 mod failures;
 mod files;

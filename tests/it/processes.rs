@@ -84,12 +84,6 @@ impl Gate {
     }
 }
 
-fn server(name: &str) -> Command {
-    let mut command = Command::new(python());
-    command.arg(root().join("tests/servers/apart").join(name));
-    command
-}
-
 fn until_accepts(port: u16) {
     let deadline = Instant::now() + START;
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -130,51 +124,209 @@ fn save(url: String) -> std::thread::JoinHandle<()> {
     })
 }
 
-/// Where the server is somebody else's, its worker connects through a gate that verify-stream controls.
-/// The same gate serves one run after the other.
+/// A service of the compose file.
+struct Service {
+    name: String,
+    command: Vec<String>,
+    environment: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The services of the compose file that have a command, in order. Their commands and environments are
+/// written as JSON.
+fn services(text: &str) -> Vec<Service> {
+    let mut services: Vec<Service> = Vec::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let line = line.trim();
+        if indent == 2 && line.ends_with(':') {
+            services.push(Service {
+                name: line.trim_end_matches(':').to_owned(),
+                command: Vec::new(),
+                environment: serde_json::Map::new(),
+            });
+        } else if let Some(json) = line.strip_prefix("command: ") {
+            services.last_mut().unwrap().command = serde_json::from_str(json).unwrap();
+        } else if let Some(json) = line.strip_prefix("environment: ") {
+            services.last_mut().unwrap().environment = serde_json::from_str(json).unwrap();
+        }
+    }
+    services.retain(|service| !service.command.is_empty());
+    services
+}
+
+/// What the compose file starts, as plain processes: a server whose worker connects through `chatctl
+/// gate`, in front of the database. The same gate serves one run after the other.
 #[test]
-fn a_server_behind_a_gate_of_its_own() {
+fn the_compose_file_proves_the_order() {
     let postgres = Postgres::start();
-    let url = postgres.database("behind");
+    let url = postgres.database("composed");
+    let (_, database) = url.rsplit_once('@').unwrap();
+    let (database, _) = database.split_once('/').unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let gate = Gate::start(folder.path(), &url, &[]);
     let reserved = [(); 4].map(|()| Reserved::new().unwrap());
-    let [worker, web, late, gateway] = reserved.each_ref().map(Reserved::port);
-    let spawn = |command: &mut Command, port: u16| {
+    let [gate, worker, web, gateway] = reserved.each_ref().map(|it| it.port().to_string());
+    let here = |text: &str| {
+        let whole = [("9000", &worker), ("8000", &web)];
+        if let Some((_, port)) = whole.iter().find(|(port, _)| *port == text) {
+            return (*port).clone();
+        }
+        let local = |port: &str| format!("127.0.0.1:{port}");
+        [
+            ("@db/chat", format!("@{database}/composed")),
+            ("0.0.0.0:5432", local(&gate)),
+            ("@gate/chat", format!("@{}/composed", local(&gate))),
+            ("/run/chatctl", folder.path().display().to_string()),
+            ("worker:9000", local(&worker)),
+            ("web:8000", local(&web)),
+            ("verify:9191", local(&gateway)),
+            ("0.0.0.0:9191", local(&gateway)),
+            ("0.0.0.0", "127.0.0.1".to_owned()),
+        ]
+        .iter()
+        .fold(text.to_owned(), |text, (there, here)| {
+            text.replace(there, here)
+        })
+    };
+    let command = |service: &Service| {
+        let mut words = service.command.iter().map(|word| here(word));
+        let mut command = match service.name.as_str() {
+            "gate" | "verify" => chatctl(),
+            _ => {
+                assert_eq!(words.next().as_deref(), Some("python"));
+                let program = words.next().unwrap();
+                let mut python = Command::new(python());
+                python.arg(root().join("tests/servers/apart").join(program));
+                python
+            }
+        };
+        command.args(words);
+        let environment = service.environment.iter();
+        command.envs(environment.map(|(name, value)| (name, here(value.as_str().unwrap()))));
+        command
+    };
+    let spawn = |service: &Service, more: &[&str]| {
+        let mut command = command(service);
         let child = command
-            .args(["--port", &port.to_string()])
+            .args(more)
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn();
-        let running = Running(child.unwrap());
-        until_accepts(port);
-        running
+        Running(child.unwrap())
     };
-    let _worker = spawn(
-        server("worker.py").env("DATABASE_URL", gate.through(&url)),
-        worker,
-    );
-    let web_of = |late: &[&str]| {
-        let mut command = server("web.py");
-        command
-            .args(["--worker", &format!("http://127.0.0.1:{worker}")])
-            .args(late)
-            .env("OPENAI_BASE_URL", format!("http://127.0.0.1:{gateway}/v1"));
-        command
-    };
-    let _web = spawn(&mut web_of(&[]), web);
-    let _late = spawn(&mut web_of(&["--late"]), late);
-    for (port, verdict) in [(web, "proven"), (late, "violated")] {
-        let (report, _) = report(
-            chatctl()
-                .args(["verify-stream", "--trials", "3", "--proof", "gate"])
-                .args(["--database-url", &url])
-                .arg("--gate-control")
-                .arg(&gate.control)
-                .args(["--gateway", &format!("127.0.0.1:{gateway}")])
-                .args(["--server", &format!("http://127.0.0.1:{port}")]),
-        );
+    let text = std::fs::read_to_string(root().join("docs/compose/compose.yaml")).unwrap();
+    let all = services(&text);
+    let names: Vec<_> = all.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["gate", "worker", "web", "verify"]);
+    let _gate = spawn(&all[0], &[]);
+    until_accepts(gate.parse().unwrap());
+    let _worker = spawn(&all[1], &[]);
+    until_accepts(worker.parse().unwrap());
+    for (more, verdict, exit) in [(&[][..], "proven", 0), (&["--late"], "violated", 1)] {
+        let _web = spawn(&all[2], more);
+        until_accepts(web.parse().unwrap());
+        let mut verify = command(&all[3]);
+        let (report, code) = report(verify.args(["--trials", "3", "--proof", "gate"]));
         let order = case(&report, "/order");
-        assert_eq!(order["verdict"], verdict, "{report:#}");
+        assert_eq!(
+            (order["verdict"].as_str(), code),
+            (Some(verdict), exit),
+            "{report:#}"
+        );
+    }
+}
+
+/// The documented entries start both processes; the server's worker saves.
+#[test]
+fn processes_that_are_started_together_are_proven_together() {
+    let postgres = Postgres::start();
+    let page = std::fs::read_to_string(root().join("docs/processes.md")).unwrap();
+    let (_, entries) = page.split_once("```toml\n").unwrap();
+    let (entries, _) = entries.split_once("```").unwrap();
+    let servers = root().join("tests/servers/apart");
+    let entries = entries.replace(
+        "\"python ",
+        &format!("\"{} {}/", python().display(), servers.display()),
+    );
+    let late = entries.replace("web.py", "web.py --late");
+    let run = |entries: &str, verdict: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("chatctl.toml");
+        std::fs::write(&config, entries).unwrap();
+        let output = chatctl()
+            .args([
+                "verify-stream",
+                "--trials",
+                "3",
+                "--proof",
+                "gate",
+                "--format",
+                "json",
+            ])
+            .args(["--database-url", &postgres.database(verdict)])
+            .arg("--config")
+            .arg(&config)
+            .output()
+            .unwrap();
+        let (out, err) = text(&output);
+        let report: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|_| panic!("{err}"));
+        assert_eq!(case(&report, "/order")["verdict"], verdict, "{report:#}");
+        for part in [
+            "the process `worker` gets",
+            "the process `web` gets",
+            "gate proxy",
+        ] {
+            assert!(err.contains(part), "{part} is not in {err}");
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(&entries, "proven"));
+        scope.spawn(|| run(&late, "violated"));
+    });
+}
+
+/// Who was started last is ended first, also where one of them does not start. Its output is told with its
+/// name, and a wrong entry with its place.
+#[test]
+fn processes_end_in_order_and_say_who_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("chatctl.toml");
+    let verify = |entries: &str| {
+        std::fs::write(&config, entries).unwrap();
+        let output = chatctl()
+            .args(["verify-stream", "--database-url", "sqlite:chat.db"])
+            .arg("--config")
+            .arg(&config)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        (output.status.code(), text(&output).1)
+    };
+    let waits = |name: &str| {
+        format!(
+            "[[start]]\nname = '{name}'\nready = 'line:up'\ncommand = \"\"\"sh -c 'trap \"echo {name} >> ended; exit 0\" \
+             TERM; echo up; while :; do sleep 0.05; done'\"\"\"\n"
+        )
+    };
+    let fails = "[[start]]\nname = 'web'\ncommand = \"sh -c 'echo no database; exit 1' {port}\"\n";
+    let (code, said) = verify(&format!("{}{}{fails}", waits("queue"), waits("worker")));
+    assert_eq!(code, Some(3), "{said}");
+    for part in [
+        "the process `web` ended before it was ready",
+        "web: no database",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    let ended = std::fs::read_to_string(folder.path().join("ended")).unwrap();
+    assert_eq!(ended, "worker\nqueue\n");
+
+    let (code, said) = verify("[[start]]\nname = 'web'\ncomand = 'x {port}'\n");
+    assert_eq!(code, Some(2), "{said}");
+    for part in [
+        "chatctl.toml:3:1: unknown key `comand`",
+        "did you mean `command`?",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
     }
 }
 

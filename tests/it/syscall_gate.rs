@@ -6,7 +6,7 @@ use chatctl::current_exe;
 use chatctl::gate::{
     Carries, CommitFault, CommitGate as _, CommitOutcome, Hold, Lasts, Order, Syscalls, Withheld,
 };
-use chatctl::http::{Server, Start};
+use chatctl::http::{Listens, Server, Start};
 use chatctl::mask::Mask;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ impl Writer {
             database.display(),
         );
         let server = Server::start(&Start {
+            name: None,
+            listens: Listens::Yes,
             command,
             values: Vec::new(),
             environment: Vec::new(),

@@ -127,7 +127,8 @@ fn wanted(args: &Args) -> Wanted {
 
 fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
     let start = env.config.value("start", args.start.as_deref())?;
-    let around = match (start.is_some(), args.command.is_empty()) {
+    let starts = env.config.starts(args.start.as_deref())?;
+    let around = match (starts, args.command.is_empty()) {
         (true, true) => None,
         (false, false) => Some(around(args, env)?),
         (true, false) => {

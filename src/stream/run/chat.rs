@@ -331,7 +331,7 @@ impl Stage<'_> {
     }
 
     fn log_tail(&self) -> Option<String> {
-        let tail = self.world.server.as_ref()?.tail(12);
+        let tail = self.world.tail(12);
         (!tail.is_empty()).then(|| format!("the end of the server's output:\n{tail}"))
     }
 }

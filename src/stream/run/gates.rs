@@ -61,6 +61,10 @@ impl Stage<'_> {
             How::Wire => anyhow::bail!("the server gets its database's address from somebody else"),
             How::SystemCalls => {
                 let path = self.world.target.path().to_owned();
+                anyhow::ensure!(
+                    self.world.beside.is_empty(),
+                    "chatctl started several processes, and can stop the system calls of one"
+                );
                 let server = self.world.server.as_mut();
                 let server = server.context("chatctl did not start the server")?;
                 let mut gate = Syscalls::new(server, path, max_hold)?;

@@ -45,7 +45,7 @@ pub use spot::{Act, Acted};
 pub use stage::Stage;
 pub use talk::{Access, Recalled, Said, Until};
 pub use warm_up::FIRST_TURN;
-pub use world::{Way, World};
+pub use world::{Beside, Way, World};
 
 /// How the order is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

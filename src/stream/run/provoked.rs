@@ -79,6 +79,7 @@ mod tests {
     fn line(ms: u64, text: &str) -> OutputLine {
         OutputLine {
             at: Duration::from_millis(ms),
+            by: None,
             text: text.to_owned(),
         }
     }

@@ -110,7 +110,7 @@ impl<'a> Stage<'a> {
             let line = lines.iter().find(|line| pattern.is_match(&line.text));
             observed
                 .forbidden
-                .extend(line.map(|line| (pattern.to_string(), line.text.clone())));
+                .extend(line.map(|line| (pattern.to_string(), line.to_string())));
         }
         for finding in judge::findings(&observed) {
             report.add(finding);

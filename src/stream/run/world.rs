@@ -41,6 +41,31 @@ impl Way {
     }
 }
 
+/// The processes next to the server under test, in the order in which they were started.
+#[derive(Default)]
+pub struct Beside {
+    /// Before it.
+    pub before: Vec<Server>,
+    /// After it.
+    pub after: Vec<Server>,
+}
+
+impl Beside {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty()
+    }
+
+    /// Ends them, and the server under test between them. Who was started last may need those that were
+    /// started before, so it is ended first.
+    pub async fn end_with(self, tested: Option<Server>) {
+        let all = self.before.into_iter().chain(tested).chain(self.after);
+        for mut server in all.collect::<Vec<_>>().into_iter().rev() {
+            server.end().await;
+        }
+    }
+}
+
 /// Everything that outlives a session.
 pub struct World {
     /// Where the server under test listens.
@@ -57,6 +82,8 @@ pub struct World {
     pub declared: Declared,
     /// The server, when chatctl started it.
     pub server: Option<Server>,
+    /// The processes that were started next to it.
+    pub beside: Beside,
     /// The gate, once it was made ready for the first time.
     pub gate: Option<AnyGate>,
     /// Where the server under test has to connect, when the gate is on the way to its database.
@@ -127,12 +154,21 @@ impl World {
         self.server.is_some()
     }
 
-    /// What the server wrote since a moment.
+    /// What the server, and each process next to it, wrote since a moment.
     pub fn output_since(&self, since: Tick) -> Vec<OutputLine> {
-        self.server
-            .as_ref()
-            .map(|server| server.output_since(since))
-            .unwrap_or_default()
+        let Beside { before, after } = &self.beside;
+        let all = before.iter().chain(&self.server).chain(after);
+        let mut lines: Vec<_> = all.flat_map(|server| server.output_since(since)).collect();
+        lines.sort_by_key(|line| line.at);
+        lines
+    }
+
+    /// The last lines that they wrote.
+    pub fn tail(&self, lines: usize) -> String {
+        let all = self.output_since(Tick::ZERO);
+        let tail = all.iter().skip(all.len().saturating_sub(lines));
+        let tail: Vec<_> = tail.map(|line| format!("  {line}")).collect();
+        self.mask.said(&tail.join("\n"))
     }
 
     /// What to do so that the server's way to its database leads through the gate.
@@ -175,9 +211,8 @@ impl World {
             None => {}
         }
         // First the server: one whose save failed may keep its transaction open.
-        if let Some(mut server) = self.server.take() {
-            server.end().await;
-        }
+        let beside = std::mem::take(&mut self.beside);
+        beside.end_with(self.server.take()).await;
         self.gate = None;
         if let Some(mut fault) = self.fault.take()
             && let Err(error) = fault.remove().await

@@ -8,7 +8,7 @@ mod load;
 mod parse;
 mod parse_profile;
 mod parse_request;
-mod reader;
+pub(in crate::stream) mod reader;
 mod request;
 mod spoken;
 mod template;

@@ -30,19 +30,19 @@ impl fmt::Debug for Outside<'_> {
 
 /// The file that is being read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin<'a> {
-    pub(super) file: &'a str,
-    pub(super) text: &'a str,
+pub(in crate::stream) struct Origin<'a> {
+    pub(in crate::stream) file: &'a str,
+    pub(in crate::stream) text: &'a str,
 }
 
 impl Origin<'_> {
-    pub(super) fn error(&self, at: usize, message: impl Into<String>) -> SourceError {
+    pub(in crate::stream) fn error(&self, at: usize, message: impl Into<String>) -> SourceError {
         SourceError::at(self.file, self.text, at, message)
     }
 
     /// The place of a part of a string, `offset` bytes into `part`; the string
     /// itself when it is written with escapes and the part is not found in it.
-    pub(super) fn inside(&self, span: Range<usize>, part: &str, offset: usize) -> usize {
+    pub(in crate::stream) fn inside(&self, span: Range<usize>, part: &str, offset: usize) -> usize {
         let source = self.text.get(span.clone()).unwrap_or_default();
         let found = source.find(part).map(|start| start + offset);
         span.start + found.unwrap_or_default()
@@ -51,26 +51,26 @@ impl Origin<'_> {
 
 /// The kinds of places a key can be in: the heading and the keys under it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::stream) struct Place {
     /// As a user would write it: `[[turn]]`.
-    pub(super) name: &'static str,
+    pub(in crate::stream) name: &'static str,
     /// Every key that may be there.
-    pub(super) keys: &'static [&'static str],
+    pub(in crate::stream) keys: &'static [&'static str],
 }
 
 /// A table whose keys are all known.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fields<'a> {
-    pub(super) origin: Origin<'a>,
-    pub(super) place: &'static str,
+pub(in crate::stream) struct Fields<'a> {
+    pub(in crate::stream) origin: Origin<'a>,
+    pub(in crate::stream) place: &'static str,
     /// Offset of the heading.
-    pub(super) at: usize,
+    pub(in crate::stream) at: usize,
     table: &'a DeTable<'a>,
 }
 
 impl<'a> Fields<'a> {
     /// Refuses the first key that the place does not have.
-    pub(super) fn open(
+    pub(in crate::stream) fn open(
         origin: Origin<'a>,
         place: &Place,
         at: usize,
@@ -97,17 +97,15 @@ impl<'a> Fields<'a> {
         })
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<Item<'a>> {
-        let (key, value) = self.table.get_key_value(key)?;
-        Some(Item {
-            origin: self.origin,
-            name: key.get_ref(),
-            key_at: key.span().start,
-            value,
-        })
+    pub(in crate::stream) fn get(&self, key: &str) -> Option<Item<'a>> {
+        Item::of(self.origin, self.table, key)
     }
 
-    pub(super) fn require(&self, key: &str, example: &str) -> Result<Item<'a>, SourceError> {
+    pub(in crate::stream) fn require(
+        &self,
+        key: &str,
+        example: &str,
+    ) -> Result<Item<'a>, SourceError> {
         self.get(key).ok_or_else(|| {
             self.error(format!("{} has no `{key}`", self.place))
                 .help(format!("add {example}"))
@@ -115,12 +113,12 @@ impl<'a> Fields<'a> {
     }
 
     /// An error about the table as a whole.
-    pub(super) fn error(&self, message: impl Into<String>) -> SourceError {
+    pub(in crate::stream) fn error(&self, message: impl Into<String>) -> SourceError {
         self.origin.error(self.at, message)
     }
 
     /// Those of the keys that are in the table, in the order of the file.
-    pub(super) fn present(&self, keys: &[&str]) -> Vec<Item<'a>> {
+    pub(in crate::stream) fn present(&self, keys: &[&str]) -> Vec<Item<'a>> {
         let mut items: Vec<_> = keys.iter().filter_map(|key| self.get(key)).collect();
         items.sort_by_key(|item| item.key_at);
         items
@@ -129,34 +127,49 @@ impl<'a> Fields<'a> {
 
 /// One value with its key and place.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Item<'a> {
-    pub(super) origin: Origin<'a>,
-    pub(super) name: &'a str,
+pub(in crate::stream) struct Item<'a> {
+    pub(in crate::stream) origin: Origin<'a>,
+    pub(in crate::stream) name: &'a str,
     /// Offset of the key.
-    pub(super) key_at: usize,
+    pub(in crate::stream) key_at: usize,
     value: &'a Spanned<DeValue<'a>>,
 }
 
 impl<'a> Item<'a> {
-    pub(super) fn value(&self) -> &'a DeValue<'a> {
+    /// The value of a key, next to keys that are read elsewhere.
+    pub(in crate::stream) fn of(
+        origin: Origin<'a>,
+        table: &'a DeTable<'a>,
+        key: &str,
+    ) -> Option<Self> {
+        let (key, value) = table.get_key_value(key)?;
+        Some(Self {
+            origin,
+            name: key.get_ref(),
+            key_at: key.span().start,
+            value,
+        })
+    }
+
+    pub(in crate::stream) fn value(&self) -> &'a DeValue<'a> {
         self.value.get_ref()
     }
 
-    pub(super) fn span(&self) -> Range<usize> {
+    pub(in crate::stream) fn span(&self) -> Range<usize> {
         self.value.span()
     }
 
     /// An error at the value.
-    pub(super) fn error(&self, message: impl Into<String>) -> SourceError {
+    pub(in crate::stream) fn error(&self, message: impl Into<String>) -> SourceError {
         self.origin.error(self.value.span().start, message)
     }
 
     /// An error at the key: the value is right, but the key should not be there.
-    pub(super) fn key_error(&self, message: impl Into<String>) -> SourceError {
+    pub(in crate::stream) fn key_error(&self, message: impl Into<String>) -> SourceError {
         self.origin.error(self.key_at, message)
     }
 
-    pub(super) fn wrong_type(&self, wanted: &str) -> SourceError {
+    pub(in crate::stream) fn wrong_type(&self, wanted: &str) -> SourceError {
         let found = match self.value() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
@@ -169,14 +182,14 @@ impl<'a> Item<'a> {
         self.error(format!("`{}` must be {wanted}, not {found}", self.name))
     }
 
-    pub(super) fn text(&self) -> Result<&'a str, SourceError> {
+    pub(in crate::stream) fn text(&self) -> Result<&'a str, SourceError> {
         match self.value() {
             DeValue::String(text) => Ok(text),
             _ => Err(self.wrong_type("a string")),
         }
     }
 
-    pub(super) fn integer(&self) -> Result<i64, SourceError> {
+    pub(in crate::stream) fn integer(&self) -> Result<i64, SourceError> {
         let parsed = match self.value() {
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
             _ => None,
@@ -184,7 +197,7 @@ impl<'a> Item<'a> {
         parsed.ok_or_else(|| self.wrong_type("an integer"))
     }
 
-    pub(super) fn table(&self, place: &Place) -> Result<Fields<'a>, SourceError> {
+    pub(in crate::stream) fn table(&self, place: &Place) -> Result<Fields<'a>, SourceError> {
         match self.value() {
             DeValue::Table(table) => Fields::open(self.origin, place, self.span().start, table),
             // A second `[request]` is told by the TOML parser; only `[[request]]` comes here.
@@ -196,7 +209,7 @@ impl<'a> Item<'a> {
     }
 
     /// The tables of a `[[place]]`, in the order of the file.
-    pub(super) fn tables(&self, place: &Place) -> Result<Vec<Fields<'a>>, SourceError> {
+    pub(in crate::stream) fn tables(&self, place: &Place) -> Result<Vec<Fields<'a>>, SourceError> {
         let wrong = |item: &Self| {
             item.wrong_type("an array of tables")
                 .help(format!("write `{}`, with double brackets", place.name))
@@ -214,7 +227,7 @@ impl<'a> Item<'a> {
     }
 
     /// The elements of an array; each goes by the array's name.
-    pub(super) fn items(&self) -> Result<Vec<Self>, SourceError> {
+    pub(in crate::stream) fn items(&self) -> Result<Vec<Self>, SourceError> {
         let DeValue::Array(array) = self.value() else {
             return Err(self.wrong_type("an array"));
         };
@@ -223,7 +236,7 @@ impl<'a> Item<'a> {
     }
 
     /// The entries of a table with free keys, in the order of the file.
-    pub(super) fn entries(&self) -> Result<Vec<Self>, SourceError> {
+    pub(in crate::stream) fn entries(&self) -> Result<Vec<Self>, SourceError> {
         let DeValue::Table(table) = self.value() else {
             return Err(self.wrong_type("a table"));
         };

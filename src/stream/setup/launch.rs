@@ -2,7 +2,7 @@
 
 use crate::cli_error::CliError;
 use crate::db::Target;
-use crate::http::{Ready, Start};
+use crate::http::{Listens, Ready, Start};
 use crate::mask;
 use crate::mask::Mask;
 use crate::model::Engine;
@@ -39,8 +39,6 @@ const SPELLINGS: [(&str, Engine, &str); 15] = [
 
 /// What decides how a server is started.
 pub(super) struct Launch<'a> {
-    /// The command, as it was given.
-    pub(super) command: String,
     /// The gateway's base URL.
     pub(super) gateway: String,
     /// Where the server finds the store.
@@ -56,10 +54,7 @@ pub(super) struct Launch<'a> {
 }
 
 /// The command with all that it is given, and a note that says what that is.
-pub(super) fn start(wanted: Launch<'_>) -> Result<(Start, String), CliError> {
-    let Launch {
-        command, target, ..
-    } = &wanted;
+pub(super) fn start(command: String, wanted: Launch<'_>) -> Result<(Start, String), CliError> {
     if wanted.server.is_none() && !command.contains("{port}") {
         return Err(CliError::usage(
             "`--start` has no {port}: the server would not know where to listen",
@@ -70,31 +65,18 @@ pub(super) fn start(wanted: Launch<'_>) -> Result<(Start, String), CliError> {
         ));
     }
     let values = names(&wanted);
-    if let Some(unknown) = unknown(command, &values) {
-        return Err(wrong_name(&unknown, target, &values));
+    if let Some(unknown) = unknown(&command, &values) {
+        return Err(wrong_name(&unknown, wanted.target, &values));
     }
-    let environment = environment(&wanted, &|name| std::env::var(name).ok());
-    let told: Vec<_> = environment
-        .iter()
-        .map(|(name, value)| match *name {
-            "DATABASE_URL" => format!("{name}={}", shown(value)),
-            _ => format!("{name}={value}"),
-        })
-        .collect();
-    let note = format!("the server gets {}", told.join(", "));
-    // Programs look for the small one first.
-    let small = environment
-        .iter()
-        .find(|(name, _)| *name == "NO_PROXY")
-        .map(|(_, value)| ("no_proxy", value.clone()));
-    let environment = environment.iter().cloned().chain(small);
+    let environment = environment_of(&wanted, &command);
+    let note = format!("the server gets {}", listed(&environment));
     let start = Start {
-        environment: environment
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
+        name: None,
+        environment: with_small_names(environment),
         values,
         port: wanted.server.and_then(Url::port_or_known_default),
-        command: wanted.command,
+        listens: Listens::Yes,
+        command,
         ready: wanted.ready,
         ready_timeout: wanted.ready_timeout,
         mask: wanted.mask,
@@ -102,13 +84,48 @@ pub(super) fn start(wanted: Launch<'_>) -> Result<(Start, String), CliError> {
     Ok((start, note))
 }
 
-/// What the names in the command stand for; the port is not known yet.
-fn names(wanted: &Launch<'_>) -> Vec<(String, String)> {
-    let target = wanted.target;
-    let mut values = vec![
-        ("gateway_url".to_owned(), wanted.gateway.clone()),
-        ("database_url".to_owned(), target.secret_url().to_owned()),
-    ];
+/// What a process finds in its environment unless its command sets it.
+pub(super) fn environment_of(wanted: &Launch<'_>, command: &str) -> Vec<(String, String)> {
+    let environment = environment(wanted, command, &|name| std::env::var(name).ok());
+    environment
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// The same for a person.
+pub(super) fn listed(environment: &[(String, String)]) -> String {
+    let all: Vec<_> = environment
+        .iter()
+        .map(|(name, value)| match name.as_str() {
+            "DATABASE_URL" => format!("{name}={}", shown(value)),
+            _ => format!("{name}={value}"),
+        })
+        .collect();
+    all.join(", ")
+}
+
+/// The same, with the spelling of a name that programs look for first.
+pub(super) fn with_small_names(mut environment: Vec<(String, String)>) -> Vec<(String, String)> {
+    let small = environment
+        .iter()
+        .find(|(name, _)| name == "NO_PROXY")
+        .map(|(_, value)| ("no_proxy".to_owned(), value.clone()));
+    environment.extend(small);
+    environment
+}
+
+/// What the names in a command stand for; the port is not known yet.
+pub(super) fn names(wanted: &Launch<'_>) -> Vec<(String, String)> {
+    let gateway = ("gateway_url".to_owned(), wanted.gateway.clone());
+    std::iter::once(gateway)
+        .chain(database_names(wanted.target))
+        .collect()
+}
+
+/// Those of the database.
+pub(super) fn database_names(target: &Target) -> Vec<(String, String)> {
+    let mut values = vec![("database_url".to_owned(), target.secret_url().to_owned())];
     let spelled = SPELLINGS
         .iter()
         .filter(|(_, engine, _)| *engine == target.engine());
@@ -170,19 +187,23 @@ fn absolute(path: &Path) -> String {
         .to_string()
 }
 
-/// A name in braces that would be chatctl's and is not.
-fn unknown(command: &str, values: &[(String, String)]) -> Option<String> {
-    let braced = command.split('{').skip(1).filter_map(|rest| {
+/// The names in braces that are chatctl's, or would be.
+pub(super) fn own_names(text: &str) -> impl Iterator<Item = &str> {
+    let braced = text.split('{').skip(1).filter_map(|rest| {
         let (name, _) = rest.split_once('}')?;
         Some(name)
     });
-    let mut names = braced.filter(|name| {
+    braced.filter(|name| {
         let plain = name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
         plain && OWN.iter().any(|own| name.starts_with(own))
-    });
-    names
+    })
+}
+
+/// A name in braces that would be chatctl's and is not.
+fn unknown(command: &str, values: &[(String, String)]) -> Option<String> {
+    own_names(command)
         .find(|name| *name != "port" && !values.iter().any(|(known, _)| known == name))
         .map(str::to_owned)
 }
@@ -205,6 +226,7 @@ fn wrong_name(name: &str, target: &Target, values: &[(String, String)]) -> CliEr
 /// What the server finds in its environment, unless the command sets it.
 fn environment(
     wanted: &Launch<'_>,
+    command: &str,
     now: &dyn Fn(&str) -> Option<String>,
 ) -> Vec<(&'static str, String)> {
     let target = wanted.target;
@@ -228,7 +250,7 @@ fn environment(
         ),
     ];
     all.into_iter()
-        .filter(|(name, _)| !sets(&wanted.command, name))
+        .filter(|(name, _)| !sets(command, name))
         .collect()
 }
 
@@ -286,9 +308,8 @@ mod tests {
     use super::{Launch, Mask, Target, environment, names, start};
     use std::time::Duration;
 
-    fn wanted<'a>(command: &str, target: &'a Target) -> Launch<'a> {
+    fn wanted(target: &Target) -> Launch<'_> {
         Launch {
-            command: command.to_owned(),
             gateway: "http://127.0.0.1:9/v1".to_owned(),
             target,
             store: target,
@@ -301,7 +322,7 @@ mod tests {
 
     fn value(url: &str, name: &str) -> Option<String> {
         let target = Target::parse(url).unwrap();
-        let values = names(&wanted("x", &target));
+        let values = names(&wanted(&target));
         values
             .into_iter()
             .find(|(known, _)| known == name)
@@ -353,10 +374,10 @@ mod tests {
         let proxied = store.through("127.0.0.1:4000".parse().unwrap());
         let wanted = Launch {
             store: &store,
-            ..wanted("x", &proxied)
+            ..wanted(&proxied)
         };
         let url = |given: &'static str| {
-            let environment = environment(&wanted, &|name| {
+            let environment = environment(&wanted, "x", &|name| {
                 (name == "DATABASE_URL").then(|| given.to_owned())
             });
             let mut all = environment.into_iter();
@@ -395,20 +416,20 @@ mod tests {
                 "unknown name {gateway_uri}",
             ),
         ] {
-            let stop = start(wanted(command, target)).err().unwrap();
+            let stop = start(command.to_owned(), wanted(target)).err().unwrap();
             assert!(stop.message.contains(says), "{command}: {}", stop.message);
             assert!(stop.hint.unwrap().contains("{port}"));
         }
         // Braces that are the command's own.
         let own = "sh -c 'x {port} ${HOME} {database-url} {}; awk {print}'";
-        assert!(start(wanted(own, &file)).is_ok());
+        assert!(start(own.to_owned(), wanted(&file)).is_ok());
     }
 
     #[test]
     fn the_environment_has_what_the_command_does_not_set() {
         let target = Target::parse("postgres://bob@db/chat").unwrap();
         let of = |command: &str, now: &dyn Fn(&str) -> Option<String>| {
-            environment(&wanted(command, &target), now)
+            environment(&wanted(&target), command, now)
         };
         let none = |_: &str| None;
         assert_eq!(

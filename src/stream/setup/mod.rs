@@ -4,10 +4,11 @@
 
 mod launch;
 mod options;
+mod processes;
 mod sessions;
 mod wire;
 
-use super::run::{Proof, Provoked, Require, World};
+use super::run::{Beside, Proof, Provoked, Require, World};
 use crate::cli_error::CliError;
 use crate::config::Config;
 use crate::db::Target;
@@ -110,37 +111,43 @@ pub async fn world(
             .note(&format!("database for the server: {proxied}"));
     }
     let config = &context.config;
-    let start = config.value("start", wanted.start.as_deref())?;
+    let starts = Starts::of(wanted, config, target)?;
     let base = server(config, wanted.server.as_deref())?;
     let gateway = config.value("gateway", wanted.gateway.as_deref())?;
-    let fallback = if start.is_some() {
-        "127.0.0.1:0"
-    } else {
-        GATEWAY
+    let fallback = match starts {
+        Starts::Nothing => GATEWAY,
+        Starts::One(_) | Starts::Several(_) => "127.0.0.1:0",
     };
     let gateway = Gateway::listen(gateway.as_deref().unwrap_or(fallback)).await?;
     context
         .progress
         .note(&format!("gateway: {}", gateway.url()));
-    let server = match start {
-        None => None,
-        Some(command) => {
-            let timeout =
-                config.parsed("ready-timeout", wanted.ready_timeout.as_deref(), duration)?;
-            let ready = config.parsed("ready", wanted.ready.as_deref(), Ready::parse)?;
-            let (start, note) = launch::start(Launch {
-                command,
-                gateway: gateway.url(),
-                target: proxied.unwrap_or(target),
-                store: target,
-                server: base.as_ref(),
-                ready,
-                ready_timeout: timeout.expect("the setting has a default"),
-                mask: context.mask.clone(),
-            })?;
+    let timeout = config.parsed("ready-timeout", wanted.ready_timeout.as_deref(), duration)?;
+    let launch = Launch {
+        gateway: gateway.url(),
+        target: proxied.unwrap_or(target),
+        store: target,
+        server: base.as_ref(),
+        ready: config.parsed("ready", wanted.ready.as_deref(), Ready::parse)?,
+        ready_timeout: timeout.expect("the setting has a default"),
+        mask: context.mask.clone(),
+    };
+    let (server, beside) = match starts {
+        Starts::Nothing => (None, Beside::default()),
+        Starts::One(command) => {
+            let (start, note) = launch::start(command, launch)?;
             context.progress.note(&note);
             context.progress.doing("starting the server".to_owned());
-            Some(Server::start(&start).await?)
+            (Some(Server::start(&start).await?), Beside::default())
+        }
+        Starts::Several(processes) => {
+            let starts = processes::prepare(&processes, &launch)?;
+            for start in &starts {
+                context.progress.note(&start.note);
+            }
+            let doing = |what| context.progress.doing(what);
+            let (server, beside) = processes::start(starts, doing).await?;
+            (Some(server), beside)
         }
     };
     let started = server.as_ref().map(|server| server.url().clone());
@@ -156,6 +163,7 @@ pub async fn world(
         db: None,
         declared: config.store.clone(),
         server,
+        beside,
         gate: gate.map(AnyGate::Commits),
         way,
         fault: None,
@@ -163,6 +171,29 @@ pub async fn world(
         progress: context.progress.clone(),
         mask: context.mask.clone(),
     })
+}
+
+/// What is started.
+enum Starts {
+    /// The server runs already.
+    Nothing,
+    /// One command.
+    One(String),
+    /// The `[[start]]` entries of the settings.
+    Several(Vec<processes::Process>),
+}
+
+impl Starts {
+    fn of(wanted: &Wanted, config: &Config, target: &Target) -> Result<Self, CliError> {
+        if let Some(command) = config.value("start", wanted.start.as_deref())? {
+            return Ok(Self::One(command));
+        }
+        let Some((path, text)) = config.start_entries() else {
+            return Ok(Self::Nothing);
+        };
+        let file = path.display().to_string();
+        Ok(Self::Several(processes::parse(&file, text, target)?))
+    }
 }
 
 /// The address of the server under test, where one is given.

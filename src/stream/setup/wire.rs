@@ -75,7 +75,7 @@ pub async fn wire(
         ));
         return Ok(Some(wire));
     }
-    let started = config.value("start", wanted.start.as_deref())?.is_some();
+    let started = config.starts(wanted.start.as_deref())?;
     let Some(listen) = listen.or_else(|| started.then(|| "127.0.0.1:0".to_owned())) else {
         // Which lock can be taken is known when the table of answers is.
         let can_lock = options.faults.is_empty()

@@ -78,9 +78,10 @@ class Mysql extends Store {
     this.pool = pool;
   }
 
-  static async connect(url) {
+  static async connect(uri) {
     const mysql = require("mysql2/promise");
-    const store = new Mysql(mysql.createPool(url));
+    const compress = process.env.COMPRESS === "1";
+    const store = new Mysql(mysql.createPool({ uri, compress }));
     for (const table of schema("INTEGER PRIMARY KEY AUTO_INCREMENT")) await store.pool.query(table);
     return store;
   }
