@@ -5,7 +5,6 @@
 
 mod account;
 mod command;
-mod durable;
 mod experiment;
 mod gap;
 mod hold;
@@ -13,7 +12,6 @@ mod mounts;
 mod places;
 mod preflight;
 mod reload;
-mod role;
 mod round;
 mod round_findings;
 mod startup;

@@ -1,15 +1,19 @@
 //! A dump of SQLite is a database file.
 
 use super::session;
+use crate::cli_error::CliError;
 use crate::db::dump::{Dump, Restore, wrong};
 use crate::db::{Missing, Target, Waits};
+use anyhow::Context as _;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 pub(super) static DUMP: Dump = Dump {
     ending: "db",
     write,
     check,
-    restore: Restore::AtOnce(session::overwrite),
+    restore: Restore::AtOnce(restore),
 };
 
 /// A statement that writes a copy of the database into a file that is not there, or empty.
@@ -36,4 +40,21 @@ fn check(target: &Target, path: &Path) -> anyhow::Result<()> {
         return Err(wrong(path, "is damaged"));
     }
     Ok(())
+}
+
+/// Makes a database file what another one is, all at once: whoever reads sees the one or the other.
+fn restore(target: &Target, with: &Path) -> anyhow::Result<()> {
+    let from = Connection::open_with_flags(with, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .with_context(|| format!("opening `{}`", with.display()))?;
+    let mut to = Connection::open(target.path()).with_context(|| format!("opening `{target}`"))?;
+    to.busy_timeout(Waits::SHORT.lock)?;
+    let backup = Backup::new(&from, &mut to)?;
+    match backup.step(-1)? {
+        StepResult::Done => Ok(()),
+        _ => Err(
+            CliError::unreachable(format!("`{target}` is locked by another connection"))
+                .hint("stop the servers that use it, and try again")
+                .into(),
+        ),
+    }
 }

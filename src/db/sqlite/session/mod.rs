@@ -4,12 +4,9 @@ mod catalog;
 mod derived;
 mod guard;
 mod modules;
-mod overwrite;
 mod read;
 #[cfg(test)]
 mod tests;
-
-pub(super) use overwrite::overwrite;
 
 use super::file;
 use super::file::Opened;
