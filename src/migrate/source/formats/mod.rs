@@ -101,6 +101,32 @@ impl Parsed {
     }
 }
 
+/// A file that is named by a number and a title, which the tool records by its whole name. None where
+/// it is not SQL.
+fn numbered(
+    parsed: &mut Parsed,
+    file: &File,
+    separator: char,
+) -> Result<Option<Migration>, CliError> {
+    let Some(stem) = file.name.strip_suffix(".sql") else {
+        parsed.ignore(file, "it is not an `.sql` file");
+        return Ok(None);
+    };
+    let end = stem.find(|c: char| !c.is_ascii_digit());
+    let (digits, title) = stem.split_at(end.unwrap_or(stem.len()));
+    let version = Version::parse(digits).filter(|version| version.as_number().is_some());
+    let Some(version) = version else {
+        return Err(
+            CliError::usage(format!("`{}` must begin with a number", file.name))
+                .hint(format!("rename it, as to `1{separator}{}`", file.name)),
+        );
+    };
+    let title = title.trim_start_matches(['_', '-']).to_owned();
+    let mut migration = Migration::whole(version, title, file)?;
+    migration.recorded_as = Some(file.name.clone());
+    Ok(Some(migration))
+}
+
 /// A file that undoes a version.
 struct Down<'a> {
     version: Version,

@@ -4,10 +4,11 @@
 
 use super::{
     Claim, Depth, Format, Parsed, at_line, claim_by_line, in_order_of, lines, nothing_before,
+    numbered,
 };
 use crate::cli_error::CliError;
 use crate::migrate::source::directions::{Direction, divide};
-use crate::migrate::source::{File, Migration, Settings, Version};
+use crate::migrate::source::{File, Migration, Settings};
 
 /// The row of rambler.
 pub const FORMAT: Format = Format {
@@ -38,24 +39,9 @@ fn direction(line: &str) -> Option<Direction> {
 fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
-        let Some(stem) = file.name.strip_suffix(".sql") else {
-            parsed.ignore(file, "it is not an `.sql` file");
+        let Some(mut migration) = numbered(&mut parsed, file, '_')? else {
             continue;
         };
-        let end = stem
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(stem.len());
-        let (digits, title) = stem.split_at(end);
-        let version = Version::parse(digits).filter(|version| version.as_number().is_some());
-        let Some(version) = version else {
-            return Err(
-                CliError::usage(format!("`{}` must begin with a number", file.name))
-                    .hint(format!("rename it, as to `1_{}`", file.name)),
-            );
-        };
-        let title = title.trim_start_matches(['_', '-']).to_owned();
-        let mut migration = Migration::whole(version, title, file)?;
-        migration.recorded_as = Some(file.name.clone());
         let text = &migration.up;
         let Some((first, _)) = lines(text).find(|(_, line)| section(line).is_some()) else {
             return Err(at_line(file, text, 0, "there is no `-- rambler up`")

@@ -3,10 +3,12 @@
 //! It divides statements at semicolons and at StatementBegin and StatementEnd; chatctl reads SQL, and
 //! needs neither. A name without a number is run after all others there, and is refused here.
 
-use super::{Claim, Depth, Format, Parsed, at_line, claim_by_line, lines, nothing_before};
+use super::{
+    Claim, Depth, Format, Parsed, at_line, claim_by_line, lines, nothing_before, numbered,
+};
 use crate::cli_error::CliError;
 use crate::migrate::source::directions::{Direction, divide};
-use crate::migrate::source::{File, Migration, Settings, Version};
+use crate::migrate::source::{File, Migration, Settings};
 
 /// The row of sql-migrate.
 pub const FORMAT: Format = Format {
@@ -38,24 +40,9 @@ fn command(line: &str) -> Option<impl Iterator<Item = &str>> {
 fn parse(files: &[File], _settings: &Settings) -> Result<Parsed, CliError> {
     let mut parsed = Parsed::default();
     for file in files {
-        let Some(stem) = file.name.strip_suffix(".sql") else {
-            parsed.ignore(file, "it is not an `.sql` file");
+        let Some(mut migration) = numbered(&mut parsed, file, '-')? else {
             continue;
         };
-        let end = stem
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(stem.len());
-        let (digits, title) = stem.split_at(end);
-        let version = Version::parse(digits).filter(|version| version.as_number().is_some());
-        let Some(version) = version else {
-            return Err(
-                CliError::usage(format!("`{}` must begin with a number", file.name))
-                    .hint(format!("rename it, as to `1-{}`", file.name)),
-            );
-        };
-        let title = title.trim_start_matches(['_', '-']).to_owned();
-        let mut migration = Migration::whole(version, title, file)?;
-        migration.recorded_as = Some(file.name.clone());
         divided(file, &mut migration)?;
         parsed.migrations.push(migration);
     }
