@@ -1,6 +1,6 @@
 //! The tables that a folder of migrations makes and does not drop again: pure.
 
-use crate::sql::{AlterAction, Dialect, Kind, Name, facts, split};
+use crate::sql::{AlterAction, Dialect, Facts, Kind, Name, facts, split};
 
 /// The tables that are there after these texts have run, one after another. A text that can't be
 /// split says nothing.
@@ -8,37 +8,41 @@ pub fn expected<'t>(ups: impl IntoIterator<Item = &'t str>, dialect: Dialect) ->
     let mut tables: Vec<String> = Vec::new();
     for up in ups {
         for statement in split(up, dialect).unwrap_or_default() {
-            let facts = facts(&statement, dialect);
-            let named = || facts.tables().map(|name| name.name.clone());
-            match &facts.kind {
-                Kind::CreateTable {
-                    temporary: false, ..
-                } => tables.extend(named()),
-                Kind::DropTable { .. } => {
-                    let gone: Vec<_> = named().collect();
-                    tables.retain(|table| !is_in(table, &gone));
-                }
-                Kind::RenameTable { renames } => {
-                    for (from, to) in renames {
-                        rename(&mut tables, &from.name, to);
-                    }
-                }
-                Kind::AlterTable { actions } => {
-                    for action in actions {
-                        if let (AlterAction::RenameTable { to }, Some(from)) =
-                            (action, &facts.table)
-                        {
-                            rename(&mut tables, &from.name, to);
-                        }
-                    }
-                }
-                _ => {}
-            }
+            run(&facts(&statement, dialect), &mut tables);
         }
     }
     tables.sort();
     tables.dedup();
     tables
+}
+
+/// What one statement does to the tables.
+fn run(facts: &Facts, tables: &mut Vec<String>) {
+    let named = || facts.tables().map(|name| name.name.clone());
+    match &facts.kind {
+        Kind::CreateTable {
+            temporary: false, ..
+        } => tables.extend(named()),
+        Kind::DropTable { .. } => {
+            let gone: Vec<_> = named().collect();
+            tables.retain(|table| !is_in(table, &gone));
+        }
+        Kind::RenameTable { renames } => {
+            for (from, to) in renames {
+                rename(tables, &from.name, to);
+            }
+        }
+        Kind::AlterTable { actions } => {
+            let renames = actions.iter().filter_map(|action| match action {
+                AlterAction::RenameTable { to } => Some((facts.table.as_ref()?, to)),
+                _ => None,
+            });
+            for (from, to) in renames {
+                rename(tables, &from.name, to);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn is_in(table: &str, names: &[String]) -> bool {

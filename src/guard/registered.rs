@@ -58,54 +58,47 @@ static TABLE: LazyLock<Regex> = LazyLock::new(|| {
 static ABSTRACT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"__abstract__\s*=\s*True").expect("the pattern is constant"));
 
+impl Call {
+    /// Whether a model is registered before the call, in the call's own code.
+    fn knows(&self, model: &Model) -> bool {
+        if model.file == self.file {
+            self.function.is_some() || model.at < self.at
+        } else {
+            self.before.contains(&model.file)
+        }
+    }
+
+    /// Whether the module of a model may be loaded when the call runs.
+    fn may_load(&self, model: &Model) -> bool {
+        [&self.before, &self.elsewhere]
+            .iter()
+            .any(|files| files.contains(&model.file))
+    }
+}
+
 /// Every `create_all` of the application's code with the models that it leaves out.
 pub fn create_alls(tree: &Tree) -> Vec<CreateAll> {
     let calls = calls(tree);
     let mut out = Vec::new();
     for (number, call) in calls.iter().enumerate() {
-        let loaded: BTreeSet<usize> = call.before.union(&call.elsewhere).copied().collect();
+        let module = |index: &usize| tree.modules.get(*index);
+        let mut loaded = call.before.union(&call.elsewhere).filter_map(module);
         // Modules that are loaded by name at run time cannot be followed.
-        let dynamic = loaded.iter().any(|index| {
-            tree.modules
-                .get(*index)
-                .is_some_and(|module| module.dynamic)
-        });
-        if dynamic {
+        if loaded.any(|module| module.dynamic) {
             continue;
         }
         let home = project(tree, call.file);
-        let mut missing = Vec::new();
-        let mut by_luck = Vec::new();
-        for model in models(tree, &call.root) {
-            if project(tree, model.file) != home {
-                continue;
-            }
-            let known_here = if model.file == call.file {
-                call.function.is_some() || model.at < call.at
-            } else {
-                call.before.contains(&model.file)
-            };
-            let others = calls
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != number);
-            let made_elsewhere =
-                others
-                    .filter(|(_, other)| other.root == call.root)
-                    .any(|(_, other)| {
-                        other.file == model.file
-                            || other.before.contains(&model.file)
-                            || other.elsewhere.contains(&model.file)
-                    });
-            if known_here || made_elsewhere {
-                continue;
-            }
-            if call.elsewhere.contains(&model.file) {
-                by_luck.push(model);
-            } else {
-                missing.push(model);
-            }
-        }
+        let others = calls.iter().enumerate();
+        let others = others.filter(|(other, it)| *other != number && it.root == call.root);
+        let others: Vec<_> = others.map(|(_, other)| other).collect();
+        let made_elsewhere = |model: &Model| {
+            let mut others = others.iter();
+            others.any(|other| other.file == model.file || other.may_load(model))
+        };
+        let left_out = models(tree, &call.root).into_iter().filter(|model| {
+            project(tree, model.file) == home && !call.knows(model) && !made_elsewhere(model)
+        });
+        let (by_luck, missing) = left_out.partition(|model| call.elsewhere.contains(&model.file));
         out.push(CreateAll {
             file: call.file,
             at: call.at,

@@ -33,40 +33,28 @@ fn check(observed: &Observed) -> Vec<Finding> {
 /// Records are matched one to one and in order. Records of other roles (a system prompt, a
 /// tool's output) may be between them.
 fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, String)> {
-    let mut told = records
-        .iter()
-        .zip(1..)
-        .filter(|(record, _)| is_talk(&record.role));
-    for turn in &observed.turns {
-        for (who, text) in [("user", &turn.user), ("assistant", &turn.expected)] {
-            let harm = format!(
-                "after a reload the {who}'s message of turn {} is not in its place",
-                turn.number
-            );
-            match told.next() {
-                Some((record, _)) if record.content.trim() == text.trim() => {}
-                Some((record, number)) => {
-                    return Some((
-                        harm,
-                        format!(
-                            "record {number} of the history is `{}: {}`, expected `{who}: {text}`",
-                            record.role, record.content
-                        ),
-                    ));
-                }
-                None => {
-                    return Some((
-                        harm,
-                        format!(
-                            "the history ends after {} records, expected `{who}: {text}`",
-                            records.len()
-                        ),
-                    ));
-                }
-            }
-        }
+    let talk = |(record, _): &(&Remembered, usize)| is_talk(&record.role);
+    let mut shown = records.iter().zip(1..).filter(talk);
+    let said = observed.turns.iter().flat_map(|turn| {
+        let both = [("user", &turn.user), ("assistant", &turn.expected)];
+        both.map(|(who, text)| (turn.number, who, text))
+    });
+    for (turn, who, text) in said {
+        let fact = match shown.next() {
+            Some((record, _)) if record.content.trim() == text.trim() => continue,
+            Some((record, number)) => format!(
+                "record {number} of the history is `{}: {}`, expected `{who}: {text}`",
+                record.role, record.content
+            ),
+            None => format!(
+                "the history ends after {} records, expected `{who}: {text}`",
+                records.len()
+            ),
+        };
+        let harm = format!("after a reload the {who}'s message of turn {turn} is not in its place");
+        return Some((harm, fact));
     }
-    told.next().map(|(record, number)| {
+    shown.next().map(|(record, number)| {
         (
             "after a reload the conversation has messages that nobody sent".to_owned(),
             format!(
