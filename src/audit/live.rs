@@ -8,7 +8,7 @@ use super::snapshot_builder::Late;
 use super::{evidence, file, fingerprint};
 use crate::cli_error::CliError;
 use crate::db::{Log, SnapshotRead, Target};
-use crate::model::{Engine, Listed, StoredMessage};
+use crate::model::{Listed, StoredMessage};
 use crate::store::{Allowed, Declared, Mapping, Range, Split};
 use crate::{clock, db, store};
 use futures_util::future;
@@ -159,6 +159,10 @@ impl Live {
         Ok(whole.into_inner())
     }
 
+    fn catalog(&self) -> &'static db::Catalog {
+        db::catalog(self.db.target().engine())
+    }
+
     /// Which messages may be late, after that snapshot; `grace` is how long a transaction may last.
     pub async fn latecomers(
         &self,
@@ -171,11 +175,8 @@ impl Live {
         // That does not tell of all: behind a savepoint rows have another number, and a transaction
         // takes the row's key before its own number.
         let grace = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
-        // In SQLite no two transactions write at a time: nothing is late.
-        let late = match self.db.target().engine() {
-            Engine::Sqlite => false,
-            Engine::Postgres | Engine::Mysql => true,
-        };
+        // Where no two transactions write at a time nothing is late.
+        let late = self.catalog().commits_late;
         let taken = before.summary.taken;
         // The snapshot's clock may have been behind that of whoever set the times.
         let last = before.summary.last_time.unwrap_or(taken).max(taken);
@@ -188,10 +189,9 @@ impl Live {
     /// Transactions that may have been running when a snapshot was taken, from one number to another;
     /// none where the engine does not tell.
     pub fn running_then(&self, before: &file::Header) -> Vec<(u64, u64)> {
-        match self.db.target().engine() {
-            Engine::Postgres => before.store.running.clone().unwrap_or_default(),
-            Engine::Sqlite | Engine::Mysql => Vec::new(),
-        }
+        let running = before.store.running.as_ref();
+        let running = running.filter(|_| self.catalog().lists_running);
+        running.cloned().unwrap_or_default()
     }
 
     /// What a snapshot says of the store.

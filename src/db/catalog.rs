@@ -33,6 +33,10 @@ pub struct Catalog {
     pub limited_texts: &'static [(&'static str, usize)],
     /// Whether values are compared with those of the same type only.
     pub is_strict: bool,
+    /// Whether several transactions write at once, so that one may commit long after it took its keys.
+    pub commits_late: bool,
+    /// Whether a snapshot says which transactions were running when it was taken.
+    pub lists_running: bool,
     /// A row a database or schema of the same server that this login may see. None where a database
     /// has no server.
     pub neighbours: Option<&'static str>,

@@ -38,6 +38,9 @@ pub struct Facts {
     pub of_table: &'static [&'static [Mark]],
     /// Those of the database that bear on its tables.
     pub shared: &'static [&'static [Mark]],
+    /// The fact of a table by which it is known under another name: no other table has it, and none
+    /// gets it later. None where there is no such fact.
+    pub identity: Option<&'static str>,
 }
 
 /// Reads facts of tables.

@@ -69,6 +69,8 @@ pub(super) static CATALOG: Catalog = Catalog {
         ("MEDIUMTEXT", 16_777_215),
     ],
     is_strict: false,
+    commits_late: true,
+    lists_running: false,
     neighbours: Some(
         "SELECT CONCAT('database ', CAST(schema_name AS CHAR)) FROM information_schema.schemata",
     ),

@@ -9,6 +9,7 @@ pub(super) const EVIDENCE: Facts = Facts {
     take: |db, tables, _| Box::pin(take(db, tables)),
     of_table: &[TABLE, INNODB, OTHERS],
     shared: &[DATABASE],
+    identity: Some("table_id"),
 };
 
 /// Of the server.

@@ -78,6 +78,8 @@ pub(super) static CATALOG: Catalog = Catalog {
         WHERE k.contype = 'f' AND t.tgenabled = 'D' AND c.relnamespace = current_schema()::regnamespace",
     limited_texts: &[],
     is_strict: true,
+    commits_late: true,
+    lists_running: true,
     neighbours: Some(
         "SELECT 'database ' || datname FROM pg_database WHERE NOT datistemplate \
         UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%'",

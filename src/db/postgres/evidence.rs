@@ -9,6 +9,7 @@ pub(super) const EVIDENCE: Facts = Facts {
     take: |db, tables, depth| Box::pin(take(db, tables, depth)),
     of_table: &[TABLE, ROWS],
     shared: &[DATABASE],
+    identity: Some("oid"),
 };
 
 /// Of the database.

@@ -54,6 +54,8 @@ pub(super) static CATALOG: Catalog = Catalog {
         FROM pragma_foreign_key_check",
     limited_texts: &[],
     is_strict: false,
+    commits_late: false,
+    lists_running: false,
     neighbours: None,
     started: Started::Unknown,
     evidence: EVIDENCE,

@@ -11,6 +11,8 @@ pub(super) const EVIDENCE: Facts = Facts {
     take: |db, tables, _| Box::pin(take(db, tables)),
     of_table: &[TABLE, OTHERS],
     shared: &[DATABASE, FILE],
+    // The number of a root page is given again.
+    identity: None,
 };
 
 /// Of the file's content.

@@ -158,12 +158,7 @@ impl Judged {
 
 /// A table that is not there any more; it may be there under another name.
 fn missing(table: &str, before: &Evidence, after: &Evidence, rows: Option<Rows>) -> Event {
-    let identity = match before.engine {
-        Some(Engine::Postgres) => Some("oid"),
-        Some(Engine::Mysql) => Some("table_id"),
-        // A number of a root page is given again.
-        Some(Engine::Sqlite) | None => None,
-    };
+    let identity = before.engine.and_then(|engine| facts(engine).identity);
     let same = |id: &str| {
         let was = before.tables.get(table)?.get(id)?;
         let new = after
