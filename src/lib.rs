@@ -11,6 +11,7 @@
 //! - `db` has one folder per engine. Files outside these folders name an engine only by the type
 //!   `model::Engine`. `db` maps each engine to its row, and the row answers all questions of the
 //!   other modules about that engine.
+//! - `trust` says whose certificate is taken for a database server's.
 //! - `trace` watches the system calls of a server that `http` starts.
 //! - `source_error` is a mistake in a file that a person wrote: a session, a cassette, the settings.
 //! - `gateway` plays cassettes as the LLM provider, and `demo` is a chat server. Both serve HTTP, and axum
@@ -78,3 +79,4 @@ pub mod stream;
 pub mod temporary;
 pub mod text;
 pub mod trace;
+pub mod trust;

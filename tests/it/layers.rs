@@ -11,6 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("text.rs", &[]),
     ("clock.rs", &[]),
     ("closed.rs", &[]),
+    ("trust.rs", &[]),
     ("input.rs", &[]),
     ("current_exe.rs", &[]),
     ("redact.rs", &[]),
@@ -87,7 +88,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "db",
-        &["input", "mask", "model", "sql", "cli_error", "temporary"],
+        &[
+            "input",
+            "mask",
+            "model",
+            "sql",
+            "cli_error",
+            "temporary",
+            "trust",
+        ],
     ),
     (
         "http",
@@ -111,6 +120,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "sql",
             "cli_error",
             "trace",
+            "trust",
         ],
     ),
     (

@@ -3,13 +3,12 @@
 
 use super::wire::{Link, Raw};
 use crate::cli_error::CliError;
+use crate::trust;
+use crate::trust::Trust;
 use anyhow::Context as _;
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -45,10 +44,6 @@ impl Mode {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
 /// The proxy's own certificate, made when it starts.
 pub(super) fn acceptor() -> anyhow::Result<TlsAcceptor> {
     let names = [
@@ -58,7 +53,7 @@ pub(super) fn acceptor() -> anyhow::Result<TlsAcceptor> {
     ];
     let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let config = ServerConfig::builder_with_provider(provider())
+    let config = ServerConfig::builder_with_provider(trust::provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key.into())?;
@@ -77,17 +72,12 @@ impl Outgoing {
     /// # Errors
     /// When the file can't be read, or the host can have no certificate.
     pub(super) fn new(mode: Mode, host: &str, authorities: Option<&Path>) -> anyhow::Result<Self> {
-        let builder = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .dangerous();
-        let verifier: Arc<dyn ServerCertVerifier> = match mode {
-            Mode::Off | Mode::Prefer | Mode::Require => Arc::new(Unverified(provider())),
-            Mode::VerifyCa => Arc::new(AnyName(known(authorities)?)),
-            Mode::VerifyFull => known(authorities)?,
-        };
-        let config = builder
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+        let config = trust::client(match mode {
+            Mode::Off | Mode::Prefer | Mode::Require => Trust::Anybody,
+            Mode::VerifyCa => Trust::Authority(known(authorities)?),
+            Mode::VerifyFull => Trust::Name(known(authorities)?),
+        })?;
+        let config = config.with_no_client_auth();
         // A socket in a folder has no name, and no certificate is looked at there.
         let name = ServerName::try_from(host.to_owned())
             .unwrap_or_else(|_| ServerName::try_from("localhost").expect("it is a name"));
@@ -108,7 +98,7 @@ impl Outgoing {
     }
 }
 
-fn known(authorities: Option<&Path>) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
+fn known(authorities: Option<&Path>) -> anyhow::Result<RootCertStore> {
     let path = authorities.ok_or_else(|| {
         CliError::usage("the database's URL asks for a verified certificate and names no authority")
             .hint("add sslrootcert=FILE (PostgreSQL) or ssl-ca=FILE (MySQL) to the URL")
@@ -118,102 +108,5 @@ fn known(authorities: Option<&Path>) -> anyhow::Result<Arc<WebPkiServerVerifier>
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| CliError::usage(format!("`{}`: {error}", path.display())))?;
     roots.add_parsable_certificates(read);
-    Ok(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()?)
-}
-
-/// Takes any certificate, as `sslmode=require` does; it checks that the database has its key.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Takes a certificate of a known authority for any host, as `sslmode=verify-ca` does.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
-        match self
-            .0
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-        {
-            Err(rustls::Error::InvalidCertificate(
-                NotValidForName | NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            verified => verified,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, cert, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, cert, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
+    Ok(roots)
 }
