@@ -215,3 +215,45 @@ async fn gone(env: &Env, error: anyhow::Error, mut report: Report) -> anyhow::Re
     checks::report_absent(&absent, &mut report);
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{accepted, chosen};
+    use crate::audit::checks;
+
+    fn texts(all: &[&str]) -> Vec<String> {
+        all.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn checks_are_chosen_once_and_by_their_codes() {
+        assert_eq!(chosen(&[]).unwrap().len(), checks::ALL.len());
+        let codes = ["unanswered-turn", "empty-answer", "unanswered-turn"];
+        let found = chosen(&texts(&codes)).unwrap();
+        let found: Vec<_> = found.iter().map(|check| check.code).collect();
+        assert_eq!(found, codes[..2]);
+        let error = chosen(&texts(&["unanswered-turns"]))
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(error.hint.unwrap(), "did you mean `unanswered-turn`?");
+    }
+
+    #[test]
+    fn what_is_accepted_is_a_number_of_a_chosen_check() {
+        let all = chosen(&[]).unwrap();
+        let two = accepted(&texts(&["unanswered-turn=5", "empty-answer = 0"]), &all).unwrap();
+        assert_eq!(two["unanswered-turn"], 5);
+        assert_eq!(two["empty-answer"], 0);
+        let one = chosen(&texts(&["empty-answer"])).unwrap();
+        for (max, checks) in [
+            (&["unanswered-turn"][..], &all),
+            (&["unanswered-turn=many"], &all),
+            (&["unanswered-turn=-1"], &all),
+            (&["no-such-check=1"], &all),
+            (&["empty-answer=1", "empty-answer=2"], &all),
+            (&["unanswered-turn=1"], &one),
+        ] {
+            assert!(accepted(&texts(max), checks).is_err(), "{max:?}");
+        }
+    }
+}

@@ -62,3 +62,42 @@ fn share(text: &str) -> Result<f64, String> {
         Err("it is not from 0 to 1; 99 % is 0.99".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{duration, share};
+    use std::time::Duration;
+
+    #[test]
+    fn a_share_is_a_number_from_0_to_1() {
+        for (text, number) in [
+            ("0", Some(0.0)),
+            ("0.99", Some(0.99)),
+            ("1", Some(1.0)),
+            ("1.01", None),
+            ("-0.1", None),
+            ("99", None),
+            ("99%", None),
+            ("NaN", None),
+            ("inf", None),
+            ("", None),
+        ] {
+            assert_eq!(share(text).ok(), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        for (text, seconds) in [
+            ("60s", Some(60)),
+            ("24h", Some(86_400)),
+            ("1h 5m", Some(3_900)),
+            ("60", None),
+            ("-1s", None),
+            ("", None),
+        ] {
+            let duration = duration(text).ok();
+            assert_eq!(duration, seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}

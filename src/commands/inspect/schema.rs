@@ -65,10 +65,37 @@ fn known(wanted: &str, rows: &[Vec<Cell>]) -> Result<String, CliError> {
     if let Some(name) = same {
         return Ok(name.to_owned());
     }
-    let stop = CliError::usage(format!("no table is called `{wanted}`"));
+    let error = CliError::usage(format!("no table is called `{wanted}`"));
     Err(match (text::nearest(wanted, names()), names().next()) {
-        (Some(near), _) => stop.hint(format!("did you mean `{near}`? chatctl inspect tables")),
-        (None, Some(_)) => stop.hint("chatctl inspect tables"),
-        (None, None) => stop.hint("the database has no tables; is --database-url right?"),
+        (Some(near), _) => error.hint(format!("did you mean `{near}`? chatctl inspect tables")),
+        (None, Some(_)) => error.hint("chatctl inspect tables"),
+        (None, None) => error.hint("the database has no tables; is --database-url right?"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::known;
+    use crate::model::Cell;
+
+    #[test]
+    fn a_table_is_found_as_the_catalogue_spells_it() {
+        let row = |name: &str| vec![Cell::Text(name.to_owned())];
+        let rows = [row("Message"), row("conversation"), row("message")];
+        for (wanted, found) in [
+            ("message", "message"),
+            ("Message", "Message"),
+            ("CONVERSATION", "conversation"),
+        ] {
+            assert_eq!(known(wanted, &rows).unwrap(), found);
+        }
+        for (wanted, rows, hint) in [
+            ("messages", &rows[..], "did you mean `"),
+            ("xyz", &rows, "chatctl inspect tables"),
+            ("message", &[], "the database has no tables"),
+        ] {
+            let error = known(wanted, rows).unwrap_err();
+            assert!(error.hint.unwrap().starts_with(hint), "{wanted}");
+        }
+    }
 }

@@ -298,3 +298,23 @@ fn start(before: &[u8]) -> (u32, u32) {
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     (number(lines) + 1, number(column) + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::start;
+
+    #[test]
+    fn a_part_of_a_file_starts_behind_what_is_before_it() {
+        for (before, place) in [
+            ("", (1, 1)),
+            ("-- up\n", (2, 1)),
+            ("a\r\nb", (2, 2)),
+            ("äö", (1, 3)),
+            ("\u{feff}", (1, 1)),
+            ("\u{feff}a", (1, 2)),
+        ] {
+            assert_eq!(start(before.as_bytes()), place, "{before:?}");
+        }
+        assert_eq!(start(b"\xff"), (1, 2));
+    }
+}

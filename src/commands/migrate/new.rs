@@ -71,3 +71,60 @@ fn next(dir: &Path) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{next, run};
+    use crate::cli_error::{CliError, Kind};
+    use std::path::Path;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_version_follows_the_last_one_in_its_own_form() {
+        for (last, version) in [
+            ("1_a.sql", "2"),
+            ("0009_a.sql", "0010"),
+            ("0099_a.sql", "0100"),
+            ("999_a.sql", "1000"),
+        ] {
+            let folder = folder(&[("0_first.sql", "SELECT 1;"), (last, "SELECT 1;")]);
+            assert_eq!(next(folder.path()), version, "{last}");
+        }
+        for files in [&[][..], &[("20240101120000_a.sql", "SELECT 1;")]] {
+            let version = next(folder(files).path());
+            let is_time = version.len() == 14 && version.as_str() > "20240101120000";
+            assert!(is_time, "{files:?}: {version}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_named_by_the_words() {
+        let folder = folder(&[("1_a.sql", "SELECT 1;")]);
+        run("Add notes: (v2)", folder.path()).unwrap();
+        let file = folder.path().join("2_add_notes_v2.sql");
+        assert_eq!(
+            std::fs::read_to_string(file).unwrap(),
+            "-- Add notes: (v2)\n"
+        );
+    }
+
+    #[test]
+    fn a_name_without_words_and_a_folder_of_another_tool_are_refused() {
+        let refused = |name: &str, dir: &Path| {
+            let error = run(name, dir).map(|_| ()).unwrap_err();
+            error.downcast_ref::<CliError>().unwrap().kind
+        };
+        assert_eq!(refused("…", folder(&[]).path()), Kind::Usage);
+        let goose = [("1_a.sql", "-- +goose Up\nSELECT 1;\n")];
+        let goose = folder(&goose);
+        assert_eq!(refused("add notes", goose.path()), Kind::Refused);
+        assert_eq!(std::fs::read_dir(goose.path()).unwrap().count(), 1);
+    }
+}
