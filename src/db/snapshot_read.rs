@@ -54,7 +54,7 @@ impl Log {
 }
 
 /// The connection of a view, for one read at a time and until the view's time is over.
-pub(super) struct Viewing<C> {
+pub(super) struct ViewConnection<C> {
     target: Target,
     /// Taken out for each read and put back when it went well: a connection that was left in the
     /// middle of an answer would give the rest of it as the answer to the next question.
@@ -67,7 +67,7 @@ pub(super) struct Viewing<C> {
 /// What an error of a read means.
 type Explain = fn(&Target, anyhow::Error) -> anyhow::Error;
 
-impl<C> Viewing<C> {
+impl<C> ViewConnection<C> {
     /// A view that ends `limit` after it was begun.
     pub(super) fn new(
         target: Target,

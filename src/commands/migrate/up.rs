@@ -120,26 +120,15 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
         },
     )?;
     progress.done();
-    if let Some(path) = &outcome.backup {
-        if outcome.ran.is_empty() && outcome.stays.is_none() {
-            backup::remove(path)?;
-        } else {
-            progress.note(&format!(
-                "backup: {} (chatctl migrate restore {})",
-                path.display(),
-                outcome.run
-            ));
-            let made = journal::backups(session.as_mut())?;
-            tidy(&made, keeps, progress);
-        }
-    }
+    shelve(session.as_mut(), &outcome, keeps, progress)?;
     if let Some(End::Failed(failure)) = &mut outcome.end {
         if job.is_stopped() {
             stopped(&outcome.ran, job);
             return Err(CliError::interrupted().into());
         }
         let seen = ledger::look(session.as_mut(), dialect, &folder.migrations);
-        let history = if seen.is_ok_and(|seen| seen.applied.is_empty()) {
+        let is_empty = seen.is_ok_and(|seen| seen.applied.is_empty());
+        let history = if is_empty {
             History::Empty
         } else {
             History::Begun
@@ -186,15 +175,34 @@ fn keeps(flag: Option<usize>, env: &Env) -> Result<Option<usize>, CliError> {
     Ok(count.filter(|count| *count > 0))
 }
 
-/// Removes the oldest of the backups that this database had made.
-fn tidy(made: &[PathBuf], keeps: Option<usize>, progress: &Progress) {
-    let Some(count) = keeps else { return };
-    for path in backup::keep(made, count) {
+/// Keeps the backup of a run that changed something, and removes the oldest of those that were made of
+/// this database.
+fn shelve(
+    session: &mut dyn Session,
+    outcome: &Outcome,
+    keeps: Option<usize>,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let Some(path) = &outcome.backup else {
+        return Ok(());
+    };
+    if outcome.ran.is_empty() && outcome.stays.is_none() {
+        return Ok(backup::remove(path)?);
+    }
+    progress.note(&format!(
+        "backup: {} (chatctl migrate restore {})",
+        path.display(),
+        outcome.run
+    ));
+    let made = journal::backups(session)?;
+    let Some(count) = keeps else { return Ok(()) };
+    for path in backup::keep(&made, count) {
         progress.note(&format!(
             "removed the older backup {} (--keep-backups {count})",
             path.display()
         ));
     }
+    Ok(())
 }
 
 /// What a signal left behind that is committed.

@@ -8,7 +8,7 @@ use super::values::Kind;
 use super::{connection, error, values};
 use crate::cli_error::CliError;
 use crate::db::driver::{Driver as _, alone, rows};
-use crate::db::snapshot_read::{Moment, SnapshotRead, Viewing, reads_only, redefined};
+use crate::db::snapshot_read::{Moment, SnapshotRead, ViewConnection, reads_only, redefined};
 use crate::db::{Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, CellRef, Table};
 use futures_util::TryStreamExt as _;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 const ATTEMPTS: u32 = 2;
 
 struct MySql {
-    view: Viewing<MySqlConnection>,
+    view: ViewConnection<MySqlConnection>,
     moment: Moment,
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn open(
         }
     }
     let view = |connection| MySql {
-        view: Viewing::new(target.clone(), connection, begun, limit, explained),
+        view: ViewConnection::new(target.clone(), connection, begun, limit, explained),
         moment: moment.clone(),
     };
     let views = connections.into_iter().map(view);

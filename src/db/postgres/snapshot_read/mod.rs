@@ -10,7 +10,7 @@ use super::connection;
 use super::error::{CONFLICT, LOCKED};
 use crate::cli_error::CliError;
 use crate::db::driver::{Driver as _, rows};
-use crate::db::snapshot_read::{Log, Moment, SnapshotRead, Viewing, reads_only, redefined};
+use crate::db::snapshot_read::{Log, Moment, SnapshotRead, ViewConnection, reads_only, redefined};
 use crate::db::{Db, Each, Query, Target, Tried, Writer, server};
 use crate::model::{Cell, Table};
 use copy_binary::{Kind, Tuples};
@@ -40,7 +40,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const NOW: &str = "SELECT pg_current_snapshot()::text";
 
 struct Postgres {
-    view: Viewing<PgConnection>,
+    view: ViewConnection<PgConnection>,
     moment: Moment,
     files: Vec<Vec<Cell>>,
 }
@@ -150,7 +150,7 @@ async fn one(
         log,
     };
     let view = Postgres {
-        view: Viewing::new(target, connection, begun, limit, explained),
+        view: ViewConnection::new(target, connection, begun, limit, explained),
         moment,
         files,
     };
