@@ -142,6 +142,26 @@ impl<'a> Intent<'a> {
         hinted.map(|shape| shape.name.clone()).collect()
     }
 
+    /// Whether the statements seem to drop no index, trigger or view, themselves or with a table.
+    pub fn leaves_objects(&self) -> bool {
+        let leaves = |piece: &Piece<'_>| {
+            let kind = &piece.facts.kind;
+            let plain = matches!(
+                kind,
+                Kind::CreateTable { .. }
+                    | Kind::Insert { .. }
+                    | Kind::Update { .. }
+                    | Kind::Delete { .. }
+                    | Kind::Select
+                    | Kind::SetVariable { .. }
+                    | Kind::Grant
+                    | Kind::Comment
+            );
+            plain && piece.facts.calls.is_empty()
+        };
+        self.pieces.iter().all(leaves)
+    }
+
     /// Why a statement may not be run: it would get around what is measured.
     pub fn forbidden(&self, piece: &Piece<'_>) -> Option<String> {
         let text = piece.text.to_ascii_lowercase();

@@ -225,7 +225,7 @@ impl Journal {
 }
 
 fn exists(session: &mut dyn Session) -> anyhow::Result<bool> {
-    Ok(session.catalog()?.iter().any(|shape| shape.name == TABLE))
+    Ok(session.columns(TABLE)?.is_some())
 }
 
 /// Every row but what a run made, from the first on; none when there is no journal.

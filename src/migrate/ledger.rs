@@ -31,6 +31,16 @@ pub fn look(
     dialect: Dialect,
     files: &[Migration],
 ) -> anyhow::Result<Seen> {
+    // Where the history is that chatctl writes, no other table counts.
+    if let Some(columns) = session.columns(TABLE)?
+        && let [found] = &history::recognise(&[(TABLE.to_owned(), columns)])[..]
+    {
+        return Ok(Seen {
+            applied: read(session, dialect, found, files)?,
+            tool: Some(found.history.tool),
+            foreign: None,
+        });
+    }
     let tables = tables(session)?;
     let found = history::recognise(&tables);
     // A history that was adopted stays next to the one that is written since.
@@ -128,7 +138,7 @@ pub(super) fn create(session: &mut dyn Session, dialect: Dialect) -> anyhow::Res
         Dialect::Mysql => ("TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP", "BLOB"),
     };
     // Asked for first: even a CREATE that finds it there would take a lock and say so.
-    if session.catalog()?.iter().any(|shape| shape.name == TABLE) {
+    if session.columns(TABLE)?.is_some() {
         return Ok(());
     }
     let table = session.quote(TABLE);

@@ -53,6 +53,71 @@ const CASES: &[Case] = &[
         lost: Some(("rows-lost", "chats")),
     },
     Case {
+        name: "column_by_function",
+        files: &[
+            "CREATE TABLE chats (id int PRIMARY KEY, title text);\nINSERT INTO chats VALUES (1, 'a');\n\
+             CREATE FUNCTION tidy() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'ALTER TABLE ch' || 'ats DROP COLUMN title'; RETURN 1; END $$;\n",
+            "CREATE TABLE notes (id int PRIMARY KEY);\n",
+            "SELECT tidy();\n",
+        ],
+        lost: Some(("column-lost", "chats.title")),
+    },
+    Case {
+        name: "column_in_a_savepoint",
+        files: &[
+            "CREATE TABLE chats (id int PRIMARY KEY, title text);\nINSERT INTO chats VALUES (1, 'a');\n",
+            "CREATE TABLE notes (id int PRIMARY KEY);\n",
+            "DO $$ BEGIN BEGIN EXECUTE 'ALTER TABLE ch' || 'ats DROP COLUMN title'; EXCEPTION WHEN others THEN NULL; END; \
+             BEGIN INSERT INTO notes VALUES (1), (1); EXCEPTION WHEN others THEN NULL; END; END $$;\n",
+        ],
+        lost: Some(("column-lost", "chats.title")),
+    },
+    Case {
+        name: "rows_by_trigger",
+        files: &[
+            "CREATE TABLE chats (id int PRIMARY KEY, title text);\nINSERT INTO chats VALUES (1, 'a');\nCREATE TABLE log (id int PRIMARY KEY);\n\
+             CREATE FUNCTION tidy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM chats; RETURN NEW; END $$;\n\
+             CREATE TRIGGER tidies AFTER INSERT ON log FOR EACH ROW EXECUTE FUNCTION tidy();\n",
+            "CREATE TABLE notes (id int PRIMARY KEY);\n",
+            "INSERT INTO log VALUES (1);\n",
+        ],
+        lost: Some(("rows-lost", "chats")),
+    },
+    Case {
+        name: "renamed_schema",
+        files: &[
+            "CREATE SCHEMA app;\nCREATE TABLE app.chats (id int PRIMARY KEY);\nINSERT INTO app.chats VALUES (1);\n",
+            "CREATE TABLE notes (id int PRIMARY KEY);\n",
+            "ALTER SCHEMA app RENAME TO store;\n",
+            "DO $$ BEGIN EXECUTE 'DELETE FROM store.ch' || 'ats'; END $$;\n",
+        ],
+        lost: Some(("rows-lost", "store.chats")),
+    },
+    // What another session made in the middle of the run is the users'.
+    Case {
+        name: "table_of_another_session",
+        files: &[
+            "CREATE TABLE said (line text);\n",
+            "CREATE TABLE notes (id int PRIMARY KEY);\n",
+            "DO $$ BEGIN EXECUTE format('COPY said FROM PROGRAM %L', format('psql -Xq -h 127.0.0.1 -p %s -U %s -d %s -c \"CREATE TABLE IF NOT EXISTS beside AS SELECT 1 AS id\"', \
+             current_setting('port'), current_user, current_database())); END $$;\n",
+            "DO $$ BEGIN EXECUTE 'DROP TABLE bes' || 'ide'; END $$;\n",
+        ],
+        lost: Some(("table-lost", "beside")),
+    },
+    Case {
+        name: "quiet_changes",
+        files: &[
+            "CREATE TABLE chats (id int PRIMARY KEY, title text);\nINSERT INTO chats VALUES (1, 'a');\n",
+            "CREATE TABLE notes (id bigserial PRIMARY KEY, chat int REFERENCES chats (id), text text);\n",
+            "ALTER TABLE chats RENAME COLUMN title TO name;\nCREATE INDEX chats_by_name ON chats (name);\n",
+            "ALTER TABLE chats ADD COLUMN state text DEFAULT 'new';\nINSERT INTO notes (chat, text) SELECT id, name FROM chats;\n",
+            "CREATE VIEW named AS SELECT name FROM chats;\nGRANT SELECT ON chats TO public;\nINSERT INTO chats VALUES (2, 'b');\n",
+            "UPDATE chats SET state = 'old';\n",
+        ],
+        lost: None,
+    },
+    Case {
         name: "renamed_whole",
         files: &[
             "CREATE TABLE ev (id int, day int) PARTITION BY LIST (day);\nCREATE TABLE ev_1 PARTITION OF ev FOR VALUES IN (1);\n\

@@ -102,6 +102,12 @@ pub trait Session: Send {
     /// Begins a transaction; where only one connection writes, from here on it is this one.
     fn begin(&mut self) -> Result<(), Failed>;
 
+    /// Whether the transaction that was begun last finds the database as this connection left it: nobody
+    /// else has committed anything since it looked last, by the engine's own account of transactions.
+    fn is_undisturbed(&self) -> bool {
+        false
+    }
+
     /// Begins a transaction that sees the database as of one moment. These tables are locked before
     /// that moment, so that no row comes into them that it does not see.
     fn begin_isolated(&mut self, _level: Isolation, _hold: &[String]) -> Result<(), Failed> {
@@ -118,6 +124,10 @@ pub trait Session: Send {
 
     /// Every table that holds rows of its own, by name.
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>>;
+
+    /// The names of a table's columns, in the schema that a bare name means; none where there is no
+    /// such table. It costs less than the whole catalogue.
+    fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>>;
 
     /// Every index, trigger and view.
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>>;
@@ -182,6 +192,23 @@ pub trait Session: Send {
     /// The tables of the beginning of [`Session::watch`] whose rows or values may be other ones or
     /// gone by what this connection did since, by the engine's own evidence.
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>>;
+
+    /// Whether the engine's evidence tells what statements do to chatctl's own tables: not where chatctl
+    /// itself has written them in the same transaction.
+    fn tells_of_own(&self) -> bool {
+        false
+    }
+
+    /// Whether, by that evidence, no row of chatctl's own tables can be another one since the watch
+    /// began, and nothing can hang on them that did not.
+    fn spares_own(&self) -> bool {
+        false
+    }
+
+    /// Whether, by the same evidence, every index, trigger and view that was there is there still.
+    fn keeps_objects(&self) -> bool {
+        false
+    }
 
     /// Compares what a table held before with what it has become, row by row and byte by byte; as
     /// often as it is asked. None when what it held can't be had any more: then the statements have

@@ -26,8 +26,8 @@ impl Refused {
 
 /// What there was when a transaction began.
 pub(super) struct Opening {
-    /// Indexes, triggers and views.
-    pub(super) objects: BTreeSet<Object>,
+    /// Indexes, triggers and views; none where no file was about to drop one.
+    objects: Option<BTreeSet<Object>>,
     broken: BTreeSet<String>,
     /// What hangs on chatctl's own tables.
     history: String,
@@ -36,10 +36,23 @@ pub(super) struct Opening {
 impl Opening {
     pub(super) fn look(session: &mut dyn Session) -> anyhow::Result<Self> {
         Ok(Self {
-            objects: session.objects()?,
+            objects: Some(session.objects()?),
             broken: session.broken_keys()?,
             history: session.history()?,
         })
+    }
+
+    /// Looks for objects, where they are to be known and are not.
+    pub(super) fn look_for_objects(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        if self.objects.is_none() {
+            self.objects = Some(session.objects()?);
+        }
+        Ok(())
+    }
+
+    /// The same for the next transaction, with the objects that there are now, where they are known.
+    pub(super) fn with(self, objects: Option<BTreeSet<Object>>) -> Self {
+        Self { objects, ..self }
     }
 
     /// Objects that are gone from tables that are still there, though no statement dropped them by name: a
@@ -54,7 +67,8 @@ impl Opening {
             let mut now = now.iter();
             now.any(|it| it.kind == object.kind && it.name == object.name)
         };
-        let gone: Vec<_> = self.objects.iter().filter(|it| !is_there(it)).collect();
+        let objects = self.objects.iter().flatten();
+        let gone: Vec<_> = objects.filter(|it| !is_there(it)).collect();
         if gone.is_empty() {
             return Ok(Vec::new());
         }
@@ -84,8 +98,9 @@ impl Opening {
         if let Some(refused) = self.broken(session, file)? {
             return Ok(Some(refused));
         }
-        let history = self.history_is_unwatched(session, file)?;
-        Ok(history.err().map(Refused::Other))
+        let objects = session.objects()?;
+        let watched = self.history_is_watched(session, file, &objects)?;
+        Ok(watched.map(Refused::Other))
     }
 
     /// Why what files did may not be committed, for a reference that leads nowhere now.
@@ -102,18 +117,18 @@ impl Opening {
     }
 
     /// Why the history may not be written: something would act when it is, after everything was
-    /// compared. Else the indexes, triggers and views that there are now.
-    pub(super) fn history_is_unwatched(
+    /// compared.
+    pub(super) fn history_is_watched(
         &self,
         session: &mut dyn Session,
         file: &str,
-    ) -> anyhow::Result<Result<BTreeSet<Object>, End>> {
-        let objects = session.objects()?;
+        objects: &BTreeSet<Object>,
+    ) -> anyhow::Result<Option<End>> {
         let own = |object: &&Object| {
             object.kind == "trigger" && OWN_TABLES.contains(&object.table.as_str())
         };
         if let Some(trigger) = objects.iter().find(own) {
-            return Ok(Err(refusal(
+            return Ok(Some(refusal(
                 file,
                 format!(
                     "the trigger `{}` on `{}` runs after everything was compared",
@@ -123,13 +138,13 @@ impl Opening {
             )));
         }
         if session.history()? != self.history {
-            return Ok(Err(refusal(
+            return Ok(Some(refusal(
                 file,
                 "a rule, a default, a policy or another table would be in the way when the history is written, after everything was compared".to_owned(),
                 "leave `_sqlx_migrations` and `_chatctl_journal` alone: only chatctl may write the history",
             )));
         }
-        Ok(Ok(objects))
+        Ok(None)
     }
 }
 
@@ -149,9 +164,8 @@ pub(super) struct Own(BTreeSet<(&'static str, String)>);
 impl Own {
     pub(super) fn look(session: &mut dyn Session) -> anyhow::Result<Self> {
         let mut rows = BTreeSet::new();
-        let there = session.catalog()?;
         for table in OWN_TABLES {
-            if there.iter().any(|shape| shape.name == table) {
+            if session.columns(table)?.is_some() {
                 let all = session.rows(&format!("SELECT * FROM {}", session.quote(table)))?;
                 rows.extend(all.iter().map(|row| (table, format!("{row:?}"))));
             }

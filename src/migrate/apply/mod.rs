@@ -30,6 +30,7 @@ use rehearse::{Rehearsed, Rest};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use transact::Since;
 use unfinished::Unfinished;
 
 pub use evidence::Evidence;
@@ -220,6 +221,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         session.recall(&made);
         journal.made = true;
     }
+    let mut since = Since::default();
     let mut rest = intents.as_slice();
     while let Some(first) = rest.first() {
         let shares = |intent: &&Intent<'_>| !intent.stepwise() && intent.isolation.is_none();
@@ -234,16 +236,13 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
             Remaining::More
         };
         outcome.end = if first.stepwise() {
+            since = Since::default();
             let rehearsed = rehearsed.get(&first.migration.version);
             let part = (first, &mut journal, remaining);
             stepwise::run(session, options, part, rehearsed, &mut outcome)?
         } else {
-            transact::run(
-                session,
-                options,
-                (part, &mut journal, remaining),
-                &mut outcome,
-            )?
+            let part = (part, &mut journal, remaining, &mut since);
+            transact::run(session, options, part, &mut outcome)?
         };
         if outcome.end.is_some() {
             break;

@@ -4,6 +4,7 @@
 //! were. What the text seems to write is read at once; when the evidence names other tables too, the
 //! file is taken back and run once more with these read before.
 
+use super::closing::Own;
 use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard};
 use crate::cli_error::CliError;
 use crate::clock;
@@ -33,6 +34,8 @@ pub(super) struct Proven {
     pub(super) evidence: Evidence,
     /// How long the statements took, once.
     pub(super) took: Duration,
+    /// Whether they left chatctl's own tables alone, by the engine's own evidence.
+    pub(super) spares_own: bool,
 }
 
 /// Whether a table is one of the user's that holds rows.
@@ -85,6 +88,13 @@ pub(super) fn attempt(
     // PostgreSQL's evidence does not tell an INSERT from an UPDATE.
     let added = remaining == Remaining::More || options.dialect == Dialect::Postgres;
     let mut names = intent.hinted(&watched.before, added);
+    // Where the engine tells of chatctl's own tables, their rows are read only when it names them.
+    let cleans = intent.pieces.iter().any(|it| intent.cleans_history(it));
+    let mut own = if session.tells_of_own() && !cleans {
+        None
+    } else {
+        Some(Own::look(session)?)
+    };
     for _ in 0..ATTEMPTS {
         watched.announce(session, options, &names)?;
         if let Err(failed) = watched.watch(session, &names) {
@@ -112,6 +122,12 @@ pub(super) fn attempt(
         options.check()?;
         let took = clock::now() - began;
         let touched = session.touched()?;
+        let spares_own = session.spares_own();
+        if own.is_none() && !spares_own {
+            again(session)?;
+            own = Some(Own::look(session)?);
+            continue;
+        }
         let evidence = match watched.compare(session, &touched)? {
             Found::All(evidence) => evidence,
             Found::Unknown(more) if !more.iter().all(|it| session.is_locked_in_time(it)) => {
@@ -140,8 +156,17 @@ pub(super) fn attempt(
             .cloned()
             .collect();
         if refused.is_empty() {
+            if let Some(own) = own.filter(|_| !spares_own)
+                && let Some(end) = own.check(session, intent)?
+            {
+                return Ok(Err(end));
+            }
             session.accept()?;
-            return Ok(Ok(Proven { evidence, took }));
+            return Ok(Ok(Proven {
+                evidence,
+                took,
+                spares_own,
+            }));
         }
         again(session)?;
         let culprits = culprits(session, options, (&watched, pieces), refused)?;

@@ -5,7 +5,7 @@
 mod frame;
 mod late;
 
-use super::closing::{Opening, Own, Pending, Refused};
+use super::closing::{Opening, Pending, Refused};
 use super::prove::Remaining;
 use super::rehearse::Rehearsed;
 use super::{ApplyOptions, End, Evidence, Failure, Outcome, Ran, origin, patiently, prove};
@@ -406,7 +406,6 @@ impl Steps<'_> {
         };
         let opening = Opening::look(session)?;
         let pending = Pending::look(session, self.options)?;
-        let own = Own::look(session)?;
         session.command("SAVEPOINT chatctl_file")?;
         let mut again = |session: &mut dyn Session| -> Result<(), Failed> {
             session.command("ROLLBACK TO chatctl_file")
@@ -425,10 +424,9 @@ impl Steps<'_> {
         if let Some(refused) = opening.check(session, &self.intent.migration.file_name())? {
             return Ok(Some(refused));
         }
-        if let Some(end) = own.check(session, self.intent)? {
-            return Ok(Some(Refused::Other(end)));
-        }
-        if let Some(end) = pending.check(session, options, self.intent)? {
+        if !proven.spares_own
+            && let Some(end) = pending.check(session, options, self.intent)?
+        {
             return Ok(Some(Refused::Other(end)));
         }
         let mut detail = proven.evidence.words(None);

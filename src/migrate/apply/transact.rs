@@ -1,7 +1,7 @@
 //! Files in a transaction: each in its own, or several together. All that is in one is applied, or
 //! nothing of it.
 
-use super::closing::{Opening, Own, Pending, Refused};
+use super::closing::{Opening, Pending, Refused};
 use super::prove::Remaining;
 use super::{ApplyOptions, End, Outcome, Ran, patiently, prove};
 use crate::db::Session;
@@ -9,10 +9,14 @@ use crate::migrate::intent::Intent;
 use crate::migrate::journal::{Journal, Mark, State};
 use crate::migrate::{journal, ledger};
 use crate::sql::Dialect;
-use std::collections::BTreeSet;
 
 /// Files, and what they are run with.
-type Part<'a, 'b> = (&'a [Intent<'b>], &'a mut Journal, Remaining);
+type Part<'a, 'b> = (&'a [Intent<'b>], &'a mut Journal, Remaining, &'a mut Since);
+
+/// What was found before the last transaction and still holds after it; nothing where somebody else may
+/// have changed it.
+#[derive(Default)]
+pub(super) struct Since(Option<(Pending, Opening)>);
 
 /// Runs the files. Where a reference is broken by it, each runs once more in a transaction of its own in
 /// which the engine acts on foreign keys, so that what hangs on a row that goes is lost with it: as much of
@@ -20,16 +24,16 @@ type Part<'a, 'b> = (&'a [Intent<'b>], &'a mut Journal, Remaining);
 pub(super) fn run(
     session: &mut dyn Session,
     options: &ApplyOptions<'_>,
-    (part, journal, remaining): Part<'_, '_>,
+    (part, journal, remaining, since): Part<'_, '_>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<End>> {
-    match together(session, options, (part, journal, remaining), outcome)? {
+    match together(session, options, (part, journal, remaining, since), outcome)? {
         Some(Refused::Key(_)) => {}
         refused => return Ok(refused.map(Refused::end)),
     }
     if part.len() == 1 {
         session.enforce_keys(true)?;
-        let ended = together(session, options, (part, journal, remaining), outcome);
+        let ended = together(session, options, (part, journal, remaining, since), outcome);
         session.enforce_keys(false)?;
         return Ok(ended?.map(Refused::end));
     }
@@ -40,7 +44,12 @@ pub(super) fn run(
         } else {
             Remaining::More
         };
-        if let Some(end) = run(session, options, (alone, journal, remaining), outcome)? {
+        if let Some(end) = run(
+            session,
+            options,
+            (alone, journal, remaining, since),
+            outcome,
+        )? {
             return Ok(Some(end));
         }
     }
@@ -51,7 +60,7 @@ pub(super) fn run(
 fn together(
     session: &mut dyn Session,
     options: &ApplyOptions<'_>,
-    (part, journal, remaining): Part<'_, '_>,
+    (part, journal, remaining, since): Part<'_, '_>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<Refused>> {
     for tried in 0.. {
@@ -59,7 +68,12 @@ fn together(
             backup: outcome.backup.clone(),
             ..Outcome::default()
         };
-        let ended = once(session, options, (part, journal, remaining), &mut trial);
+        let ended = once(
+            session,
+            options,
+            (part, journal, remaining, since),
+            &mut trial,
+        );
         if !matches!(ended, Ok(None)) {
             // Whatever was not committed goes; a transaction that is over can't be rolled back.
             let _ = session.command("ROLLBACK");
@@ -90,9 +104,10 @@ fn together(
 fn once(
     session: &mut dyn Session,
     options: &ApplyOptions<'_>,
-    (part, journal, remaining): Part<'_, '_>,
+    (part, journal, remaining, since): Part<'_, '_>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<Refused>> {
+    let since = &mut since.0;
     match part
         .first()
         .and_then(|intent| Some((intent, intent.isolation?)))
@@ -107,7 +122,12 @@ fn once(
         }
     }
     // Another replica may have been faster.
-    let mut pending = Pending::look(session, options)?;
+    let known = since.take().filter(|_| session.is_undisturbed());
+    let (mut pending, known) = match known {
+        Some((pending, opening)) => (pending, Some(opening)),
+        None => (Pending::look(session, options)?, None),
+    };
+    let is_new = known.is_none();
     let part: Vec<_> = part.iter().filter(|it| pending.has(it)).collect();
     if part.is_empty() {
         session.command("ROLLBACK")?;
@@ -116,16 +136,27 @@ fn once(
     if outcome.backup.is_none() {
         outcome.backup = options.back_up(part.iter().copied(), &journal.run)?;
     }
-    ledger::create(session, options.dialect)?;
-    journal.create(session)?;
-    let opening = Opening::look(session)?;
+    let opening = match known {
+        Some(mut opening) => {
+            if !part.iter().all(|intent| intent.leaves_objects()) {
+                opening.look_for_objects(session)?;
+            }
+            opening
+        }
+        None => {
+            ledger::create(session, options.dialect)?;
+            journal.create(session)?;
+            Opening::look(session)?
+        }
+    };
     if let Some(path) = &outcome.backup
         && !journal::backups(session)?.contains(path)
     {
         let path = path.display().to_string();
         journal.write(session, &Mark::of_run(State::Backup, &path))?;
     }
-    let mut objects_now = BTreeSet::new();
+    let (mut objects, mut keeps_objects, mut is_calm) = (None, true, true);
+    let mut is_watched = is_new;
     for (number, intent) in part.iter().enumerate() {
         let remaining = if number + 1 == part.len() {
             remaining
@@ -139,7 +170,6 @@ fn once(
             session.command("ROLLBACK TO chatctl_file")?;
             session.reset()
         };
-        let own = Own::look(session)?;
         let proven = match prove::attempt(
             session,
             options,
@@ -150,17 +180,23 @@ fn once(
             Ok(proven) => proven,
             Err(end) => return Ok(Some(Refused::Other(end))),
         };
+        keeps_objects &= session.keeps_objects();
+        let is_left_alone = proven.spares_own && session.is_undisturbed();
+        is_calm &= is_left_alone;
         session.command("RELEASE chatctl_file")?;
         session.reset()?;
-        let file = intent.migration.file_name();
-        objects_now = match opening.history_is_unwatched(session, &file)? {
-            Ok(objects) => objects,
-            Err(end) => return Ok(Some(Refused::Other(end))),
-        };
-        if let Some(end) = own.check(session, intent)? {
-            return Ok(Some(Refused::Other(end)));
+        // What hung on the history before is found once.
+        if std::mem::take(&mut is_watched) || !is_left_alone {
+            let file = intent.migration.file_name();
+            let found = session.objects()?;
+            if let Some(end) = opening.history_is_watched(session, &file, &found)? {
+                return Ok(Some(Refused::Other(end)));
+            }
+            objects = Some(found);
         }
-        if let Some(end) = pending.check(session, options, intent)? {
+        if !proven.spares_own
+            && let Some(end) = pending.check(session, options, intent)?
+        {
             return Ok(Some(Refused::Other(end)));
         }
         ledger::record(session, intent.migration, Some(proven.took))?;
@@ -177,16 +213,24 @@ fn once(
             .push(Ran::new(intent.migration, proven.took, proven.evidence));
     }
     let last = part.last().map(|intent| intent.migration.file_name());
-    // Nothing acts when the history is written, so that the objects are still those of the last file.
     if let Some(refused) = opening.broken(session, &last.unwrap_or_default())? {
         return Ok(Some(refused));
     }
-    outcome.objects = opening.gone(session, &objects_now, &part)?;
+    if !keeps_objects {
+        let now = match objects.take() {
+            Some(now) if part.len() == 1 => now,
+            _ => session.objects()?,
+        };
+        outcome.objects = opening.gone(session, &now, &part)?;
+        objects = Some(now);
+    }
     options.check()?;
     match options.dialect {
         // Where readers keep a writer from committing, they end sooner or later.
         Dialect::Sqlite => patiently(session, options, |session| session.command("COMMIT"))?,
         _ => session.command("COMMIT")?,
     }
+    // Nothing acted when the history was written, so that the objects are still those of the last file.
+    *since = is_calm.then(|| (pending, opening.with(objects)));
     Ok(None)
 }

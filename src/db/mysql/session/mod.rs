@@ -43,29 +43,24 @@ pub(in crate::db) fn open_copy(
 ) -> anyhow::Result<Box<dyn Session>> {
     let mut session = MySql::open(copy.confined, Missing::Fail, waits)?;
     let images = quoted(copy.images);
+    let mut looking = session.settings.clone();
     if copy.quiet {
         session
             .settings
             .push_str(&format!("CALL {images}.quiet();"));
-        session.looking.settings = "SET SESSION sql_log_bin = 0;".to_owned();
+        looking = "SET SESSION sql_log_bin = 0;".to_owned();
     }
-    session.looking.settings.push_str(LOOSE);
-    session.looking.target = copy.keeper.clone();
-    session.looking.options = options(copy.keeper)?;
+    looking.push_str(LOOSE);
+    let options = options(copy.keeper)?;
+    (session.eye, _) = connect(&session.runtime, copy.keeper, &options, &looking)?;
     session.images = Some(BeforeImages::new(copy.images));
-    session.reset()?;
+    // Whether the user may come in and run statements is to be known now.
+    session.runner()?;
     Ok(Box::new(session))
 }
 
 /// Whatever a value is, it can be saved.
 const LOOSE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';";
-
-/// How a connection is made that looks.
-struct Looking {
-    target: Target,
-    options: MySqlConnectOptions,
-    settings: String,
-}
 
 struct MySql {
     runtime: Handle,
@@ -73,9 +68,8 @@ struct MySql {
     options: MySqlConnectOptions,
     /// What every connection is told first on which statements run.
     settings: String,
-    looking: Looking,
-    /// The connection that the statements of migrations run on, and its number.
-    connection: MySqlConnection,
+    /// The connection that the statements of migrations run on, and its number: none before the first.
+    connection: Option<MySqlConnection>,
     id: Arc<AtomicU64>,
     /// The connection that looks: no setting, temporary table or snapshot of the other one reaches it.
     eye: MySqlConnection,
@@ -94,10 +88,10 @@ impl MySql {
     fn open(target: &Target, missing: Missing, waits: Waits) -> anyhow::Result<Self> {
         let runtime = Handle::current();
         let options = options(target)?;
-        let mut first: MySqlConnection = runtime.block_on(server::connect(target, &options))?;
+        let mut eye: MySqlConnection = runtime.block_on(server::connect(target, &options))?;
         let row = runtime
             .block_on(as_written(
-                &mut first,
+                &mut eye,
                 "SELECT database(), version(), @@lower_case_table_names",
             ))?
             .remove(0);
@@ -112,21 +106,16 @@ impl MySql {
         if missing == Missing::Look {
             settings.push_str("SET SESSION TRANSACTION READ ONLY;");
         }
-        let (connection, id) = connect(&runtime, target, &options, &settings)?;
-        let (eye, _) = connect(&runtime, target, &options, &settings)?;
+        let set = eye.execute(sqlx::AssertSqlSafe(settings.as_str()));
+        runtime.block_on(set).map_err(|error| failed(&error))?;
         Ok(Self {
             database: row[0].to_string(),
             target: target.clone(),
             runtime,
-            options: options.clone(),
-            looking: Looking {
-                target: target.clone(),
-                options,
-                settings: settings.clone(),
-            },
+            options,
             settings,
-            connection,
-            id: Arc::new(AtomicU64::new(id)),
+            connection: None,
+            id: Arc::default(),
             eye,
             migration_lock: None,
             tables: match row[2].text() {
@@ -136,6 +125,20 @@ impl MySql {
             changed: Vec::new(),
             images: None,
         })
+    }
+
+    /// The connection that statements run on.
+    fn runner(&mut self) -> anyhow::Result<&mut MySqlConnection> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let (connection, id) =
+                    connect(&self.runtime, &self.target, &self.options, &self.settings)?;
+                self.id.store(id, Ordering::SeqCst);
+                connection
+            }
+        };
+        Ok(self.connection.insert(connection))
     }
 
     /// Runs a statement on the connection that looks.
@@ -171,8 +174,9 @@ impl MySql {
 
 impl Session for MySql {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
-        let done = self.connection.execute(sqlx::AssertSqlSafe(sql));
-        let done = self.runtime.block_on(done);
+        let runtime = self.runtime.clone();
+        let runner = self.runner().map_err(as_failed)?;
+        let done = runtime.block_on(runner.execute(sqlx::AssertSqlSafe(sql)));
         done.map(|_| ()).map_err(|error| failed(&error))
     }
 
@@ -188,8 +192,9 @@ impl Session for MySql {
                 Cell::Blob(bytes) => query.bind(bytes.clone()),
             };
         }
-        let done = self.runtime.block_on(query.execute(&mut self.connection));
-        done.map_err(|error| self::failed(&error))?;
+        let runtime = self.runtime.clone();
+        let done = runtime.block_on(query.execute(self.runner()?));
+        done.map_err(|error| failed(&error))?;
         Ok(())
     }
 
@@ -201,7 +206,9 @@ impl Session for MySql {
         // The protocol for prepared statements takes one statement only, which is what is wanted;
         // some statements it does not take at all.
         let query = sqlx::query(sqlx::AssertSqlSafe(statement));
-        let done = self.runtime.block_on(query.execute(&mut self.connection));
+        let runtime = self.runtime.clone();
+        let runner = self.runner().map_err(as_failed)?;
+        let done = runtime.block_on(query.execute(runner));
         match done {
             Err(error) if number(&error) == Some(UNSUPPORTED) => {
                 self.command(statement)?;
@@ -296,6 +303,18 @@ impl Session for MySql {
         Ok(shapes.into_values().collect())
     }
 
+    fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
+        let rows = self.rows(&format!(
+            "SELECT c.column_name FROM information_schema.tables AS t JOIN information_schema.columns AS c \
+             ON c.table_schema = t.table_schema AND c.table_name = t.table_name \
+             WHERE t.table_schema = database() AND t.table_name = {} AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+             AND coalesce(c.generation_expression, '') = '' ORDER BY c.ordinal_position",
+            text_literal(table)
+        ))?;
+        let names: Vec<_> = rows.iter().map(|row| row[0].to_string()).collect();
+        Ok(Some(names).filter(|names| !names.is_empty()))
+    }
+
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         let rows = self.rows(
             "SELECT DISTINCT 'index', index_name, table_name FROM information_schema.statistics WHERE table_schema = database() AND index_name <> 'PRIMARY' \
@@ -319,20 +338,11 @@ impl Session for MySql {
     }
 
     fn reset(&mut self) -> Result<(), Failed> {
-        let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
-        let (runtime, looking) = (&self.runtime, &self.looking);
         // No statement takes back user variables, temporary tables and prepared statements at once.
-        let (connection, id) =
-            connect(runtime, &self.target, &self.options, &self.settings).map_err(failed)?;
-        let (eye, _) = connect(
-            runtime,
-            &looking.target,
-            &looking.options,
-            &looking.settings,
-        )
-        .map_err(failed)?;
-        (self.connection, self.eye) = (connection, eye);
-        self.id.store(id, Ordering::SeqCst);
+        // The connection that looks runs none of a migration.
+        if self.connection.take().is_some() {
+            self.runner().map_err(as_failed)?;
+        }
         Ok(())
     }
 
@@ -367,9 +377,8 @@ impl Session for MySql {
 
     fn is_in_transaction(&mut self) -> anyhow::Result<bool> {
         let sql = "SELECT @@in_transaction";
-        let open = self
-            .runtime
-            .block_on(as_written(&mut self.connection, sql))?;
+        let runtime = self.runtime.clone();
+        let open = runtime.block_on(as_written(self.runner()?, sql))?;
         Ok(open[0][0].text() == Some("1"))
     }
 
@@ -509,10 +518,18 @@ fn connect(
 ) -> anyhow::Result<(MySqlConnection, u64)> {
     runtime.block_on(async {
         let mut connection: MySqlConnection = server::connect(target, options).await?;
-        connection.execute(sqlx::AssertSqlSafe(settings)).await?;
-        let row = as_written(&mut connection, "SELECT connection_id()").await?;
+        let sql = format!("{settings} SELECT connection_id()");
+        let row = as_written(&mut connection, &sql).await?;
         Ok((connection, numbers(&row[0])[0]))
     })
+}
+
+/// An error of chatctl's own as that of a statement; what the server said stays what it is.
+fn as_failed(error: anyhow::Error) -> Failed {
+    match error.downcast() {
+        Ok(failed) => failed,
+        Err(error) => Failed::because(format!("{error:#}")),
+    }
 }
 
 /// In hexadecimal, so that no setting of the server changes its meaning.

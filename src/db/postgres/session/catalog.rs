@@ -1,6 +1,7 @@
 //! What PostgreSQL's catalogue says of every table.
 
-use super::{Postgres, text_literal};
+use super::since::{Account, SCHEMAS};
+use super::{Postgres, numbers, quoted, text_literal};
 use crate::db::session::{OWN, Object, Session as _};
 use crate::model::{Cell, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,27 @@ impl Seen {
                 .any(|(id, declared)| is.get(id) != Some(declared))
     }
 
+    /// A table that no other one is a part of, with columns of plain types.
+    pub(super) const fn alone(shape: Shape, file: String) -> Self {
+        Self {
+            shape,
+            file,
+            parents: String::new(),
+            root: None,
+            composed: false,
+            words: BTreeMap::new(),
+        }
+    }
+
+    pub(super) const fn is_composed(&self) -> bool {
+        self.composed
+    }
+
+    /// Whether it is a part of another table, or inherits to it.
+    pub(super) const fn is_of_others(&self) -> bool {
+        !self.parents.is_empty() || self.shape.heir
+    }
+
     /// Whether a word that was there means another value now. A new word in the place of one, which
     /// no other value had, is a name that the migration gives it.
     fn has_other_words(&self, now: &Self) -> bool {
@@ -59,8 +81,12 @@ pub(super) struct Looked {
     /// Every table, by its number.
     pub(super) tables: BTreeMap<u64, Seen>,
     versions: Versions,
+    /// The schemas, with the versions of their rows.
+    pub(super) schemas: Vec<Vec<Cell>>,
     /// Whether nothing can have changed since.
     pub(super) fresh: bool,
+    /// Who had committed when it was looked at, where no statement was run since.
+    pub(super) account: Option<Account>,
 }
 
 /// Which versions of the catalogue's rows were read: a row that changes gets another place and the
@@ -73,13 +99,26 @@ struct Versions {
     tables: BTreeMap<u64, String>,
 }
 
+impl Looked {
+    /// Something may be another one than it was looked at.
+    pub(super) fn forget(&mut self) {
+        self.fresh = false;
+        self.account = None;
+    }
+
+    /// The next look reads these again, whatever their versions are.
+    pub(super) fn forget_versions(&mut self, tables: &BTreeSet<u64>) {
+        self.versions.tables.retain(|id, _| !tables.contains(id));
+    }
+}
+
 /// The first number that the server gives to what is made after its own objects.
-const FIRST: u64 = 16384;
+pub(super) const FIRST: u64 = 16384;
 
 impl Postgres {
     /// Reads the catalogue again where it changed since it was read last.
     pub(super) fn look(&mut self) -> anyhow::Result<()> {
-        let versions = self.versions()?;
+        let (versions, schemas, account) = self.versions()?;
         let known = &self.looked;
         let apart = known.versions.shared == versions.shared
             && !known.tables.values().any(|seen| seen.composed);
@@ -111,19 +150,33 @@ impl Postgres {
         self.looked = Looked {
             tables,
             versions,
+            schemas,
             fresh: true,
+            account: None,
         };
+        self.opened = account;
         Ok(())
     }
 
-    fn versions(&mut self) -> anyhow::Result<Versions> {
+    /// The names of the stored columns of one table of the schema that a bare name means.
+    pub(super) fn columns_of(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
+        let name = text_literal(&format!("{}.{}", quoted(&self.default), quoted(table)));
+        let rows = self.rows(&format!(
+            "SELECT a.attname::text FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid \
+             WHERE c.oid = pg_catalog.to_regclass({name}) AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped \
+             AND a.attgenerated = '' ORDER BY a.attnum"
+        ))?;
+        let names: Vec<_> = rows.iter().map(|row| row[0].to_string()).collect();
+        Ok(Some(names).filter(|names| !names.is_empty()))
+    }
+
+    fn versions(&mut self) -> anyhow::Result<(Versions, Vec<Vec<Cell>>, Option<Account>)> {
         let all = |table: &str, order: &str, of: &str| {
             format!(
                 "(SELECT string_agg(concat(ctid, ' ', xmin), ',' ORDER BY {order}) FROM {table} WHERE {of})"
             )
         };
         let shared = [
-            all("pg_namespace", "oid", "true"),
             all("pg_inherits", "inhrelid, inhseqno", "true"),
             all("pg_enum", "oid", "true"),
             // But for those of the rows of tables, and of arrays.
@@ -136,7 +189,10 @@ impl Postgres {
         // VACUUM FULL gives rows other places.
         let files = ["pg_class", "pg_attribute", "pg_index", "pg_type", "pg_enum"];
         let files = files.map(|name| format!("pg_relation_filenode('{name}')"));
-        let [shared, classes, columns, keys] = self.several(&[
+        // First who has committed: what is committed meanwhile is found another time.
+        let [account, schemas, shared, classes, columns, keys] = self.several(&[
+            "pg_current_snapshot()::text".to_owned(),
+            SCHEMAS.to_owned(),
             format!("md5(concat_ws(';', {}, {}))", shared.join(", "), files.join(", ")),
             format!(
                 "oid::text, ctid::text, xmin::text FROM pg_class WHERE oid >= {FIRST} AND relkind IN ('r', 'p') AND relpersistence <> 't'"
@@ -148,7 +204,7 @@ impl Postgres {
             format!("indrelid::text, ctid::text, xmin::text FROM pg_index WHERE indrelid >= {FIRST} AND indisprimary"),
         ])?;
         let mut versions = Versions {
-            shared: shared[0][0].to_string(),
+            shared: format!("{} {schemas:?}", shared[0][0]),
             tables: BTreeMap::new(),
         };
         for row in &classes {
@@ -165,7 +221,8 @@ impl Postgres {
                 }
             }
         }
-        Ok(versions)
+        let account = account[0][0].text().and_then(Account::parse);
+        Ok((versions, schemas, account))
     }
 
     /// Tables by their numbers: these, or all.
@@ -245,7 +302,7 @@ impl Postgres {
     }
 
     /// Notes how all tables are called, and the wholes of parts by their names.
-    fn name(&mut self, tables: &mut BTreeMap<u64, Seen>) {
+    pub(super) fn name(&mut self, tables: &mut BTreeMap<u64, Seen>) {
         let names: BTreeMap<_, _> = tables
             .iter()
             .map(|(id, seen)| (*id, seen.shape.name.clone()))
@@ -260,7 +317,7 @@ impl Postgres {
 
     /// The rows of several queries, each without its SELECT, in one go: what is on the way costs more
     /// than what is asked.
-    fn several<const N: usize>(
+    pub(super) fn several<const N: usize>(
         &mut self,
         queries: &[String; N],
     ) -> anyhow::Result<[Vec<Vec<Cell>>; N]> {
@@ -293,24 +350,59 @@ impl Postgres {
         }
     }
 
+    /// Indexes, triggers and views, read table by table of the catalogue: to plan a join takes the server
+    /// longer than to read them.
     pub(super) fn all_objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
-        let rows = self.rows(&format!(
-            "SELECT 'index', n.nspname::text, c.relname::text, t.relname::text FROM pg_index AS i \
-             JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_class AS t ON t.oid = i.indrelid \
-             JOIN pg_namespace AS n ON n.oid = t.relnamespace WHERE t.relpersistence <> 't' AND {OF_USER} \
-             AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = c.oid) \
-             UNION ALL SELECT 'trigger', n.nspname::text, g.tgname::text, t.relname::text FROM pg_trigger AS g \
-             JOIN pg_class AS t ON t.oid = g.tgrelid JOIN pg_namespace AS n ON n.oid = t.relnamespace \
-             WHERE NOT g.tgisinternal AND {OF_USER} \
-             UNION ALL SELECT 'view', n.nspname::text, c.relname::text, c.relname::text FROM pg_class AS c \
-             JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND {OF_USER}"
-        ))?;
-        let objects = rows.iter().map(|row| Object {
-            kind: row[0].to_string(),
-            name: self.shown(&row[1].to_string(), &row[2].to_string()),
-            table: self.shown(&row[1].to_string(), &row[3].to_string()),
-        });
-        Ok(objects.collect())
+        let [schemas, relations, indexes, triggers, constraints] = self.several(&[
+            "oid::text, nspname::text FROM pg_namespace".to_owned(),
+            "oid::text, relname::text, relnamespace::text, relkind::text, relpersistence::text FROM pg_class WHERE relkind <> 't'".to_owned(),
+            "indexrelid::text, indrelid::text FROM pg_index".to_owned(),
+            "tgname::text, tgrelid::text FROM pg_trigger WHERE NOT tgisinternal".to_owned(),
+            "conindid::text FROM pg_constraint WHERE conindid <> 0".to_owned(),
+        ])?;
+        let of_user = |name: &str| name != "information_schema" && !name.starts_with("pg_");
+        let schemas: BTreeMap<_, _> = schemas
+            .iter()
+            .map(|row| (row[0].to_string(), row[1].to_string()))
+            .filter(|(_, name)| of_user(name))
+            .collect();
+        let relations: BTreeMap<_, _> = relations
+            .iter()
+            .filter_map(|row| {
+                let schema = schemas.get(&row[2].to_string())?;
+                Some((numbers(&row[..1])[0], (schema, row)))
+            })
+            .collect();
+        let of_constraints: BTreeSet<_> = constraints.iter().map(|row| numbers(row)[0]).collect();
+        let mut objects = BTreeSet::new();
+        let mut add = |kind: &str, schema: &str, name: &Cell, table: &Cell| {
+            objects.insert(Object {
+                kind: kind.to_owned(),
+                name: self.shown(schema, &name.to_string()),
+                table: self.shown(schema, &table.to_string()),
+            });
+        };
+        for row in &indexes {
+            let ids = numbers(row);
+            let found = relations.get(&ids[0]).zip(relations.get(&ids[1]));
+            if let Some(((_, index), (schema, table))) = found
+                && table[4].text() != Some("t")
+                && !of_constraints.contains(&ids[0])
+            {
+                add("index", schema, &index[1], &table[1]);
+            }
+        }
+        for row in &triggers {
+            if let Some((schema, table)) = relations.get(&numbers(&row[1..])[0]) {
+                add("trigger", schema, &row[0], &table[1]);
+            }
+        }
+        for (schema, view) in relations.values() {
+            if matches!(view[3].text(), Some("v" | "m")) {
+                add("view", schema, &view[1], &view[1]);
+            }
+        }
+        Ok(objects)
     }
 }
 

@@ -1,7 +1,6 @@
 //! A transaction that sees the database as of one moment, with its tables locked before that moment.
 
-use super::{Postgres, quoted, text_literal};
-use crate::db::driver::as_written;
+use super::{Postgres, as_failed, quoted, text_literal};
 use crate::db::session::{Failed, Isolation, Session as _};
 use std::collections::BTreeSet;
 
@@ -13,8 +12,9 @@ impl Postgres {
             Isolation::Serializable => "SERIALIZABLE",
         };
         let hold = self.with_children(hold).map_err(as_failed)?;
-        self.looked.fresh = false;
+        self.looked.forget();
         self.of_migration = None;
+        (self.undisturbed, self.wrote, self.opened) = (false, false, None);
         // LOCK is the one statement that does not yet decide what the transaction sees.
         let locks = hold
             .iter()
@@ -23,10 +23,7 @@ impl Postgres {
             "BEGIN ISOLATION LEVEL {level} READ WRITE; {}SELECT pg_current_xact_id()::text",
             locks.collect::<String>()
         );
-        let begun = self
-            .runtime
-            .block_on(as_written(&mut self.connection, &begin));
-        let begun = match begun {
+        let begun = match self.rows(&begin) {
             Ok(begun) => begun,
             Err(error) => {
                 self.command("ROLLBACK")?;
@@ -58,12 +55,5 @@ impl Postgres {
             format!("{}.{}", quoted(&schema), quoted(&table))
         });
         Ok(names.collect())
-    }
-}
-
-fn as_failed(error: anyhow::Error) -> Failed {
-    match error.downcast() {
-        Ok(failed) => failed,
-        Err(error) => Failed::because(format!("{error:#}")),
     }
 }

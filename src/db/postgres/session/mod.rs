@@ -7,10 +7,10 @@ mod isolated;
 mod read;
 mod schema;
 mod settings;
+mod since;
 
 use super::connection;
 use super::error::failed;
-use crate::cli_error::CliError;
 use crate::db::catalog::quoted;
 use crate::db::driver::as_written;
 use crate::db::session::measured::Measured as _;
@@ -20,7 +20,9 @@ use crate::db::session::{
 };
 use crate::db::{Target, server};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
+use crate::text::hex;
 use catalog::{Looked, Seen};
+use since::{Account, Evidence};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +44,9 @@ struct Postgres {
     /// Holds the place in the row of replicas: a session of its own that is always idle, so that
     /// `CREATE INDEX CONCURRENTLY` never waits for it.
     migration_lock: Option<PgConnection>,
-    /// Whether the server can notice in the middle of a statement that chatctl is gone.
-    notices: bool,
+    /// Whether the server can notice in the middle of a statement that chatctl is gone; not known
+    /// before it is to run statements.
+    notices: Option<bool>,
     process: i32,
     database: String,
     /// The schema that a bare name means.
@@ -66,6 +69,16 @@ struct Postgres {
     locked: Option<BTreeSet<String>>,
     /// The transaction that was begun.
     transaction: Option<String>,
+    /// Who had committed when the tables were looked at, before the statements that were run since.
+    opened: Option<Account>,
+    /// What the locks tell of the statements since the watch began.
+    evidence: Evidence,
+    /// Whether nobody else committed anything between the last two looks.
+    undisturbed: bool,
+    /// Whether chatctl itself has written in this transaction.
+    wrote: bool,
+    /// chatctl's own commands that go with the next one: each way to the server and back costs more.
+    queued: String,
 }
 
 impl Postgres {
@@ -85,11 +98,8 @@ impl Postgres {
         let row = runtime
             .block_on(as_written(&mut connection, sql))?
             .remove(0);
-        // Version 14 and newer, where its system tells; elsewhere a statement runs to its end.
-        let notices = connection.execute(NOTICE);
-        let notices = runtime.block_on(notices).is_ok();
         Ok(Self {
-            notices,
+            notices: None,
             process: row[0].to_string().parse()?,
             database: row[1].to_string(),
             default: row[2].to_string(),
@@ -107,6 +117,11 @@ impl Postgres {
             keepers: BTreeMap::new(),
             locked: None,
             transaction: None,
+            opened: None,
+            evidence: Evidence::default(),
+            undisturbed: false,
+            wrote: false,
+            queued: String::new(),
         })
     }
 
@@ -130,8 +145,23 @@ impl Postgres {
         0x3d32_ad9e * i64::from(crc32fast::hash(self.database.as_bytes()))
     }
 
-    /// Runs chatctl's own statement that changes no table.
+    /// Lets the server notice that chatctl is gone: version 14 and newer, where its system tells;
+    /// elsewhere a statement runs to its end.
+    fn let_notice(&mut self) {
+        if self.notices.is_none() {
+            self.notices = Some(self.send(NOTICE).is_ok());
+        }
+    }
+
+    /// Lets a command of chatctl's own go with the next one.
+    fn queue(&mut self, sql: &str) {
+        self.queued.push_str(sql);
+        self.queued.push_str("; ");
+    }
+
+    /// Runs chatctl's own statement that changes no table, after those that wait.
     fn send(&mut self, sql: &str) -> Result<(), Failed> {
+        let sql = std::mem::take(&mut self.queued) + sql;
         let done = self.connection.execute(sqlx::AssertSqlSafe(sql));
         let done = self.runtime.block_on(done);
         done.map(|_| ()).map_err(|error| failed(&error))
@@ -152,75 +182,69 @@ impl Postgres {
         let found = all.find(|shape| shape.name == name).cloned();
         found.ok_or_else(|| anyhow::anyhow!("`{name}` is not there any more"))
     }
-
-    /// The transaction, and the tables that it may have written rows of, by their numbers: nothing but
-    /// its end gives back the lock of a statement that does, and no setting keeps it from being taken.
-    fn written(&mut self) -> anyhow::Result<(String, BTreeSet<u64>)> {
-        let mut rows = self.rows(
-            "SELECT pg_current_xact_id()::text; \
-             SELECT relation::text FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode = 'RowExclusiveLock' \
-             AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        )?;
-        let transaction = rows.remove(0)[0].to_string();
-        let tables = rows.iter().map(|row| numbers(row)[0]);
-        Ok((transaction, tables.collect()))
-    }
 }
 
 impl Session for Postgres {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
         match sql {
             // With the transaction what is set in it ends.
-            "COMMIT" | "ROLLBACK" => {
+            "COMMIT" => {
                 self.looked.fresh = false;
                 (self.transaction, self.of_migration) = (None, None);
+                self.send(sql)
+            }
+            "ROLLBACK" => {
+                self.queued.clear();
+                self.looked.forget();
+                (self.transaction, self.of_migration) = (None, None);
+                self.send(sql)
             }
             // What was set since goes too, and before it nothing of chatctl's own was.
             _ if sql.starts_with("ROLLBACK TO ") => {
-                self.looked.fresh = false;
+                self.looked.forget();
                 self.of_migration = None;
+                self.send(sql)
             }
             // Neither changes the catalogue.
-            _ if sql.starts_with("SAVEPOINT ") || sql.starts_with("RELEASE ") => {
-                self.give_back()?;
+            _ if sql.starts_with("SAVEPOINT ") => {
+                let back = self.settings_back();
+                self.send(&format!("{back}{sql}"))
+            }
+            _ if sql.starts_with("RELEASE ") => {
+                self.queue(sql);
+                Ok(())
             }
             _ => {
-                self.looked.fresh = false;
-                self.give_back()?;
+                self.looked.forget();
+                self.wrote = true;
+                let back = self.settings_back();
+                self.send(&format!("{back}{sql}"))
             }
         }
-        self.send(sql)
     }
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
-        let mut pieces = sql.split('?');
-        let mut numbered = pieces.next().unwrap_or_default().to_owned();
-        for (number, piece) in pieces.enumerate() {
-            numbered.push_str(&format!("${}{piece}", number + 1));
+        self.wrote = true;
+        let sql = server::inlined(sql, args, literal)?;
+        if self.transaction.is_some() {
+            self.queue(&sql);
+            return Ok(());
         }
-        // What is prepared is gone when a file is tidied up.
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(numbered)).persistent(false);
-        for arg in args {
-            query = match arg {
-                Cell::Null => query.bind(None::<String>),
-                Cell::Int(number) => query.bind(*number),
-                Cell::Real(number) => query.bind(*number),
-                Cell::Text(text) => query.bind(text.clone()),
-                Cell::Blob(bytes) => query.bind(bytes.clone()),
-            };
-        }
-        let done = self.runtime.block_on(query.execute(&mut self.connection));
-        done.map_err(|error| failed(&error))?;
-        Ok(())
+        Ok(self.send(&sql)?)
     }
 
     fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
-        self.runtime.block_on(as_written(&mut self.connection, sql))
+        let sql = std::mem::take(&mut self.queued) + sql;
+        self.runtime
+            .block_on(as_written(&mut self.connection, &sql))
     }
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
-        self.looked.fresh = false;
-        self.give_back()?;
+        self.looked.forget();
+        let back = self.settings_back();
+        if !back.is_empty() || !self.queued.is_empty() {
+            self.send(&back)?;
+        }
         self.one(statement)
     }
 
@@ -237,18 +261,17 @@ impl Session for Postgres {
         if self.migration_lock.is_none() {
             let connecting = server::connect(&self.target, &self.options);
             self.migration_lock = Some(self.runtime.block_on(connecting)?);
+            self.let_notice();
         }
         let Some(migration_lock) = &mut self.migration_lock else {
             return Ok(false);
         };
-        for key in [key ^ OWN_KEY, key] {
-            let sql = format!("SELECT pg_try_advisory_lock({key})::text");
-            let answer = self.runtime.block_on(as_written(migration_lock, &sql))?;
-            if answer[0][0].text() != Some("true") {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let own = key ^ OWN_KEY;
+        let sql = format!(
+            "SELECT (CASE WHEN pg_try_advisory_lock({own}) THEN pg_try_advisory_lock({key}) ELSE false END)::text"
+        );
+        let answer = self.runtime.block_on(as_written(migration_lock, &sql))?;
+        Ok(answer[0][0].text() == Some("true"))
     }
 
     fn yield_migration_lock(&mut self) -> anyhow::Result<()> {
@@ -261,20 +284,24 @@ impl Session for Postgres {
 
     fn begin(&mut self) -> Result<(), Failed> {
         self.locked = None;
-        // Rows that others commit meanwhile must be seen when a table is copied.
-        self.looked.fresh = false;
         self.of_migration = None;
-        let begin =
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_current_xact_id()::text";
-        let rows = self
-            .runtime
-            .block_on(as_written(&mut self.connection, begin));
-        let rows = rows.map_err(|error| match error.downcast() {
-            Ok(failed) => failed,
-            Err(error) => Failed::because(format!("{error:#}")),
-        })?;
+        self.wrote = false;
+        // Rows that others commit meanwhile must be seen when a table is copied.
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+                     SELECT pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_current_snapshot()::text";
+        let rows = self.rows(begin).map_err(as_failed)?;
         self.transaction = rows.first().map(|row| row[0].to_string());
+        let account = rows.first().and_then(|row| Account::parse(row[1].text()?));
+        let left = self.looked.account.as_ref().zip(account.as_ref());
+        self.undisturbed = left.is_some_and(|(left, now)| left.goes_on_as(now));
+        self.looked.fresh = self.undisturbed;
+        self.looked.account = None;
+        self.opened = account.filter(|_| self.undisturbed);
         Ok(())
+    }
+
+    fn is_undisturbed(&self) -> bool {
+        self.undisturbed
     }
 
     fn begin_isolated(&mut self, level: Isolation, hold: &[String]) -> Result<(), Failed> {
@@ -298,12 +325,29 @@ impl Session for Postgres {
         Ok(all)
     }
 
+    fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
+        if self.looked.fresh && self.transaction.is_some() {
+            let (schema, mut all) = (&self.default, self.looked.tables.values());
+            let found = all.find(|it| it.shape.schema == *schema && it.shape.table == table);
+            let names = |shape: &Shape| shape.columns.iter().map(|it| it.name.clone()).collect();
+            return Ok(found.map(|seen| names(&seen.shape)));
+        }
+        self.own(|session| session.columns_of(table))
+    }
+
     fn reset(&mut self) -> Result<(), Failed> {
         self.of_migration = None;
-        let notice = if self.notices { NOTICE } else { "" };
-        self.send(&format!(
-            "RESET ALL; RESET ROLE; RESET SESSION AUTHORIZATION; DEALLOCATE ALL; {notice}"
-        ))
+        let notice = match self.notices {
+            Some(true) => NOTICE,
+            Some(false) | None => "",
+        };
+        let reset =
+            format!("RESET ALL; RESET ROLE; RESET SESSION AUTHORIZATION; DEALLOCATE ALL; {notice}");
+        if self.transaction.is_none() {
+            return self.send(&reset);
+        }
+        self.queue(reset.trim_end_matches("; "));
+        Ok(())
     }
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
@@ -327,20 +371,24 @@ impl Session for Postgres {
         self.before = seen.map_err(|error| Failed::because(format!("{error:#}")))?;
         self.witness.begin();
         self.counts.clear();
-        self.note_keepers()?;
+        if !keep.is_empty() {
+            self.note_keepers()?;
+        }
         self.keep(keep, measure)
     }
 
     fn fire_deferred(&mut self) -> Result<(), Failed> {
-        self.command("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+        self.looked.forget();
+        let back = self.settings_back();
+        self.send(&format!(
+            "{back}SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
+        ))
     }
 
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        let (transaction, written) = self.own(Self::written)?;
-        if self.transaction.as_ref() != Some(&transaction) {
-            anyhow::bail!(CliError::refused("a statement ended chatctl's transaction"));
-        }
-        let now = self.seen()?.clone();
+        self.own(Self::look_since)?;
+        let now = &self.looked.tables;
+        let written = &self.evidence.written;
         let touched = self
             .before
             .iter()
@@ -349,6 +397,18 @@ impl Session for Postgres {
                 written.contains(id) || now.get(id).is_none_or(|now| was.is_touched(now))
             });
         Ok(touched.map(|(_, was)| was.shape.name.clone()).collect())
+    }
+
+    fn tells_of_own(&self) -> bool {
+        !self.wrote
+    }
+
+    fn spares_own(&self) -> bool {
+        self.evidence.spares_own
+    }
+
+    fn keeps_objects(&self) -> bool {
+        self.evidence.keeps_objects
     }
 
     fn size(&mut self, table: &str) -> anyhow::Result<u64> {
@@ -430,6 +490,36 @@ const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 /// Without it a statement of a killed chatctl waits on for its lock, or works on, and keeps others
 /// from the table.
 const NOTICE: &str = "SET client_connection_check_interval = '1s'";
+
+/// A value in a statement. What is not ASCII is written by its number, since a migration may have said that
+/// the text of statements comes in another encoding.
+fn literal(cell: &Cell) -> anyhow::Result<String> {
+    Ok(match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Int(number) => number.to_string(),
+        Cell::Real(number) => format!("{number:?}"),
+        Cell::Text(text) if text.contains('\0') => {
+            anyhow::bail!("PostgreSQL has no text with a zero byte in it")
+        }
+        Cell::Text(text) => {
+            let escaped = |c: char| match c {
+                '\'' => "''".to_owned(),
+                '\\' => "\\\\".to_owned(),
+                c if c.is_ascii() => c.to_string(),
+                c => format!("\\U{:08X}", u32::from(c)),
+            };
+            format!("E'{}'", text.chars().map(escaped).collect::<String>())
+        }
+        Cell::Blob(bytes) => format!("E'\\\\x{}'", hex(bytes)),
+    })
+}
+
+fn as_failed(error: anyhow::Error) -> Failed {
+    match error.downcast() {
+        Ok(failed) => failed,
+        Err(error) => Failed::because(format!("{error:#}")),
+    }
+}
 
 /// With backslashes as they are: `standard_conforming_strings` may be off in a migration.
 fn text_literal(text: &str) -> String {

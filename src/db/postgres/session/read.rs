@@ -11,6 +11,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 
+/// A table with fewer rows is read at once.
+const FEW: usize = 200;
+
 impl Measured for Postgres {
     fn witness(&mut self) -> &mut Witness {
         &mut self.witness
@@ -120,6 +123,24 @@ impl Postgres {
         })
     }
 
+    /// Reads the rows of a table that has few, by one way to the server and back; none where it has more.
+    fn read_small(&mut self, from: &str, mut reading: Reading) -> anyhow::Result<Option<Reading>> {
+        let sql = format!("SELECT {} FROM {from} LIMIT {FEW}", reading.list());
+        let rows = match self.rows(&sql) {
+            Ok(rows) => rows,
+            Err(error) if error.is::<Failed>() => return Err(error),
+            // Not every database's texts are UTF-8.
+            Err(_) => return Ok(None),
+        };
+        if rows.len() == FEW {
+            return Ok(None);
+        }
+        for row in &rows {
+            reading.take(row.iter().map(CellRef::from))?;
+        }
+        Ok(Some(reading))
+    }
+
     /// Notes which rows and values of tables that are not compared were made since.
     pub(super) fn note_made(&mut self, before: &[Shape], after: &[Shape]) -> anyhow::Result<()> {
         let is_own = |shape: &&Shape| OWN.contains(&shape.table.as_str());
@@ -137,8 +158,15 @@ impl Postgres {
                 if after.iter().find(whole).is_some_and(of_users) {
                     continue;
                 }
-                let mut reading = self.witness.of_new(shape);
-                self.read(&format!("ONLY {}", self.quote(&shape.name)), &mut reading)?;
+                let from = format!("ONLY {}", self.quote(&shape.name));
+                let reading = match self.read_small(&from, self.witness.of_new(shape))? {
+                    Some(reading) => reading,
+                    None => {
+                        let mut reading = self.witness.of_new(shape);
+                        self.read(&from, &mut reading)?;
+                        reading
+                    }
+                };
                 self.witness.all_made(shape, reading)?;
                 continue;
             };

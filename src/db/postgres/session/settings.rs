@@ -53,13 +53,13 @@ impl Postgres {
         Ok(())
     }
 
-    /// What a migration has set is in force again.
-    pub(super) fn give_back(&mut self) -> Result<(), Failed> {
+    /// The command that puts in force again what a migration has set; empty where that is in force.
+    pub(super) fn settings_back(&mut self) -> String {
         let Some(before) = self.of_migration.take() else {
-            return Ok(());
+            return String::new();
         };
         let sets: Vec<_> = sets(before.into_iter()).collect();
-        self.send(&format!("SELECT {}", sets.join(", ")))
+        format!("SELECT {}; ", sets.join(", "))
     }
 }
 

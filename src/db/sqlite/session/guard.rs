@@ -82,6 +82,13 @@ impl Notes {
         self.inserted.contains(&table) || self.updated.iter().any(|(of, _)| *of == table)
     }
 
+    /// Whether a table was written in any way.
+    pub(super) fn has_written(&self, table: &str) -> bool {
+        let updated = self.updated.iter().map(|(table, _)| table);
+        let mut all = self.written.iter().chain(&self.inserted).chain(updated);
+        all.any(|name| name.eq_ignore_ascii_case(table))
+    }
+
     /// Whether a virtual table or one of its shadow tables was written in any way: an INSERT may
     /// be a command to its module, and a module may have prepared its statements before.
     pub(super) fn wrote_virtual(&self, table: &str) -> bool {

@@ -14,7 +14,7 @@ use crate::db::Target;
 use crate::db::catalog::quoted;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
-use crate::db::session::{Failed, Interrupter, Measure, Missing, Object, Session, Waits};
+use crate::db::session::{Failed, Interrupter, Measure, Missing, OWN, Object, Session, Waits};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use anyhow::Context as _;
 use guard::Notes;
@@ -243,6 +243,16 @@ impl Session for Sqlite {
         self.all_tables()
     }
 
+    fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
+        let rows = self.rows(&format!(
+            "SELECT x.name FROM main.sqlite_master AS m, pragma_table_xinfo(m.name, 'main') AS x \
+             WHERE m.type = 'table' AND m.name = {} AND x.hidden = 0 ORDER BY x.cid",
+            text_literal(table)
+        ))?;
+        let names: Vec<_> = rows.iter().map(|row| row[0].to_string()).collect();
+        Ok(Some(names).filter(|names| !names.is_empty()))
+    }
+
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         self.all_objects()
     }
@@ -286,6 +296,16 @@ impl Session for Sqlite {
             self.keys || added || of_virtual(&shape.name) || notes.touches(shape)
         });
         Ok(touched.map(|shape| shape.name.clone()).collect())
+    }
+
+    /// Nothing of a migration may write them, but it may delete from the history.
+    fn tells_of_own(&self) -> bool {
+        true
+    }
+
+    fn spares_own(&self) -> bool {
+        let notes = self.notes();
+        OWN.iter().all(|own| !notes.has_written(own))
     }
 
     fn size(&mut self, _table: &str) -> anyhow::Result<u64> {

@@ -1,0 +1,379 @@
+//! What the statements of a transaction did to the catalogue, by the locks that the server holds for it.
+//!
+//! Whatever changes a table's definition takes a lock on it that no reader and no writer of rows takes,
+//! and nothing but the transaction's end gives it back. So where nobody else committed anything since the
+//! last look, only what is so locked can be another one, and only that is read again. Everything that is
+//! not as expected leads to the whole catalogue.
+
+use super::catalog::{FIRST, Seen};
+use super::{Postgres, numbers};
+use crate::cli_error::CliError;
+use crate::db::session::OWN;
+use crate::model::{Cell, Shape, ShapeColumn};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which transactions were over at one moment, as the server's own account has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Account {
+    /// From this number on no transaction was over.
+    end: u64,
+    /// Those before it that were not over, but for this connection's own.
+    open: BTreeSet<u64>,
+    /// The numbers that this connection has used.
+    ours: BTreeSet<u64>,
+}
+
+impl Account {
+    /// From `pg_current_snapshot()`: `first:end:open,open`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':').skip(1);
+        let end = parts.next()?.parse().ok()?;
+        let open = parts.next()?.split(',').filter(|it| !it.is_empty());
+        Some(Self {
+            end,
+            open: open.map(|it| it.parse().ok()).collect::<Option<_>>()?,
+            ours: BTreeSet::new(),
+        })
+    }
+
+    /// Whether no transaction came to its end until then but this connection's own.
+    pub(super) fn goes_on_as(&self, now: &Self) -> bool {
+        let over = self.end..now.end;
+        self.open == now.open && over.clone().count() <= self.ours.len() && self.own_all(over)
+    }
+
+    fn own_all(&self, mut numbers: std::ops::Range<u64>) -> bool {
+        numbers.all(|number| self.ours.contains(&number))
+    }
+
+    fn is_as(&self, other: &Self) -> bool {
+        (self.end, &self.open) == (other.end, &other.open)
+    }
+}
+
+/// What the locks tell of the statements since the watch began.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    /// The tables that they may have written rows of: nothing but the end of the transaction gives back
+    /// the lock of a statement that does, and no setting keeps it from being taken.
+    pub(super) written: BTreeSet<u64>,
+    /// Whether chatctl's own tables are as they were, and what hangs on them.
+    pub(super) spares_own: bool,
+    /// Whether no index, trigger or view can be gone.
+    pub(super) keeps_objects: bool,
+}
+
+/// The locks of this transaction.
+#[derive(Debug, Default)]
+struct Locks {
+    written: BTreeSet<u64>,
+    /// Relations that may be other ones.
+    changed: BTreeSet<u64>,
+    /// Relations that may be gone, or have lost something.
+    exclusive: BTreeSet<u64>,
+    /// Whether something else than a relation may be another one, or the catalogue was written by hand.
+    beyond: bool,
+}
+
+impl Locks {
+    fn add(&mut self, relation: u64, mode: &str) {
+        let by_hand = relation < FIRST;
+        match mode {
+            "AccessShareLock" | "RowShareLock" => {}
+            "RowExclusiveLock" if !by_hand => {
+                self.written.insert(relation);
+            }
+            _ if by_hand => self.beyond = true,
+            _ => {
+                self.changed.insert(relation);
+                if mode == "AccessExclusiveLock" {
+                    self.exclusive.insert(relation);
+                }
+            }
+        }
+    }
+}
+
+impl Postgres {
+    /// Looks at what the statements did since the tables were looked at last.
+    pub(super) fn look_since(&mut self) -> anyhow::Result<()> {
+        let [transaction, locks] = self.several(&[
+            "pg_current_xact_id()::text, pg_current_snapshot()::text".to_owned(),
+            "locktype, coalesce(relation, 0)::text, mode, coalesce(transactionid::text, '') FROM pg_locks \
+             WHERE pid = pg_backend_pid() AND granted AND locktype IN ('relation', 'object', 'transactionid') AND database IS DISTINCT FROM 0"
+                .to_owned(),
+        ])?;
+        let number = transaction[0][0].to_string();
+        if self.transaction.as_ref() != Some(&number) {
+            anyhow::bail!(CliError::refused("a statement ended chatctl's transaction"));
+        }
+        let number: u64 = number.parse()?;
+        let mut account = transaction[0][1].text().and_then(Account::parse);
+        let mut held = Locks::default();
+        for row in &locks {
+            match (row[0].text(), row[2].text().unwrap_or_default()) {
+                (Some("relation"), mode) => held.add(numbers(&row[1..2])[0], mode),
+                (Some("transactionid"), _) => {
+                    let short: u32 = row[3].to_string().parse()?;
+                    let ours = account.as_mut().map(|account| &mut account.ours);
+                    ours.into_iter().for_each(|ours| {
+                        ours.insert(whole(short, number));
+                    });
+                }
+                (_, "AccessShareLock" | "RowShareLock") => {}
+                _ => held.beyond = true,
+            }
+        }
+        let opened = self.opened.take().filter(|_| self.locked.is_none());
+        self.undisturbed = match (&opened, &account) {
+            (Some(opened), Some(account)) => opened.is_as(account),
+            _ => false,
+        };
+        let changed = if self.undisturbed && !held.beyond {
+            self.read_changed(&held)?
+        } else {
+            None
+        };
+        let own_before = self.own_among(&self.before);
+        let mut keeps_objects = false;
+        match changed {
+            Some(changed) => {
+                keeps_objects = changed.keeps_objects;
+                let mut tables = std::mem::take(&mut self.looked.tables);
+                tables.retain(|id, _| !held.changed.contains(id));
+                tables.extend(changed.tables);
+                self.name(&mut tables);
+                self.looked.tables = tables;
+                // What is taken back has the versions again that it had.
+                self.looked.forget_versions(&held.changed);
+            }
+            None => self.look()?,
+        }
+        let own_after = self.own_among(&self.looked.tables);
+        let is_spared = |id: &u64| !held.changed.contains(id) && !held.written.contains(id);
+        self.evidence = Evidence {
+            spares_own: !held.beyond && own_before == own_after && own_after.iter().all(is_spared),
+            keeps_objects,
+            written: held.written,
+        };
+        self.looked.fresh = true;
+        self.looked.account = account;
+        Ok(())
+    }
+
+    /// chatctl's own tables.
+    fn own_among(&self, tables: &BTreeMap<u64, Seen>) -> BTreeSet<u64> {
+        let is_own =
+            |shape: &Shape| shape.schema == self.default && OWN.contains(&shape.table.as_str());
+        let own = tables.iter().filter(|(_, seen)| is_own(&seen.shape));
+        own.map(|(id, _)| *id).collect()
+    }
+
+    /// The tables among what is locked so that it may be another one; none where the whole catalogue has
+    /// to be read.
+    fn read_changed(&mut self, held: &Locks) -> anyhow::Result<Option<Changed>> {
+        let known = &self.looked.tables;
+        let is_of_others = |id: &u64| known.get(id).is_some_and(Seen::is_of_others);
+        if known.values().any(Seen::is_composed) || held.changed.iter().any(is_of_others) {
+            return Ok(None);
+        }
+        let ids: Vec<_> = held.changed.iter().map(u64::to_string).collect();
+        let ids = if ids.is_empty() {
+            "0".to_owned()
+        } else {
+            ids.join(", ")
+        };
+        let [schemas, relations, columns, indexes, heirs] = self.several(&[
+            SCHEMAS.to_owned(),
+            format!(
+                "oid::text, relname::text, relnamespace::text, relkind::text, relfilenode::text, relpersistence::text, reltoastrelid::text \
+                 FROM pg_class WHERE oid IN ({ids})"
+            ),
+            format!(
+                "attrelid::text, attnum::text, attname::text, atttypid::text, format_type(atttypid, atttypmod), attgenerated::text \
+                 FROM pg_attribute WHERE attrelid IN ({ids}) AND attnum > 0 AND NOT attisdropped ORDER BY attrelid, attnum"
+            ),
+            format!(
+                "indexrelid::text, indrelid::text, CASE WHEN indisprimary THEN indkey::text END FROM pg_index \
+                 WHERE indexrelid IN ({ids}) OR indrelid IN ({ids})"
+            ),
+            format!("inhrelid::text FROM pg_inherits WHERE inhrelid IN ({ids}) OR inhparent IN ({ids})"),
+        ])?;
+        if schemas != self.looked.schemas || !heirs.is_empty() {
+            return Ok(None);
+        }
+        let names: BTreeMap<_, _> = schemas
+            .iter()
+            .map(|row| (row[0].to_string(), row[1].to_string()))
+            .collect();
+        let (mut tables, mut kinds) = (BTreeMap::new(), BTreeMap::new());
+        let mut toasts = BTreeSet::new();
+        for row in &relations {
+            let id: u64 = row[0].to_string().parse()?;
+            let kind = row[3].to_string();
+            kinds.insert(id, kind.clone());
+            match kind.as_str() {
+                "r" | "p" => {}
+                "i" | "I" | "t" | "S" | "v" => continue,
+                // A composite type is a part of other tables; what a foreign table is, nobody knows here.
+                _ => return Ok(None),
+            }
+            let schema = names.get(&row[2].to_string()).cloned().unwrap_or_default();
+            let of_user = schema != "information_schema" && !schema.starts_with("pg_");
+            if !of_user || row[5].text() == Some("t") {
+                continue;
+            }
+            if !self.looked.tables.contains_key(&id) {
+                toasts.insert(numbers(&row[6..7])[0]);
+            }
+            let table = row[1].to_string();
+            let shape = Shape {
+                id: Some(id),
+                name: self.shown(&schema, &table),
+                bare: schema == self.default,
+                schema,
+                table,
+                volatile: row[5].text() == Some("u"),
+                parted: kind == "p",
+                ..Shape::default()
+            };
+            tables.insert(id, Seen::alone(shape, row[4].to_string()));
+        }
+        if !fill(&mut tables, &columns, &indexes)? {
+            return Ok(None);
+        }
+        let is_new = |id: &u64| {
+            let new = tables.contains_key(id) && !self.looked.tables.contains_key(id);
+            new || toasts.contains(id)
+        };
+        let owners: BTreeMap<u64, u64> = indexes
+            .iter()
+            .map(|row| {
+                let ids = numbers(&row[..2]);
+                (ids[0], ids[1])
+            })
+            .collect();
+        let keeps = |id: &u64| match kinds.get(id).map(String::as_str) {
+            Some("S") => true,
+            Some("i" | "I") => owners.get(id).is_some_and(is_new),
+            Some(_) => is_new(id),
+            // It is gone.
+            None => false,
+        };
+        Ok(Some(Changed {
+            keeps_objects: held.exclusive.iter().all(keeps),
+            tables,
+        }))
+    }
+}
+
+/// The schemas, and which versions of their rows these are.
+pub(super) const SCHEMAS: &str =
+    "oid::text, nspname::text, ctid::text, xmin::text FROM pg_namespace ORDER BY oid";
+
+/// What the transaction made or changed.
+struct Changed {
+    tables: BTreeMap<u64, Seen>,
+    keeps_objects: bool,
+}
+
+/// The first number of types that may be made of others, or be the users'.
+const FIRST_MADE: u64 = 10_000;
+
+/// Adds stored columns and keys; false where a type says more than its own name.
+fn fill(
+    tables: &mut BTreeMap<u64, Seen>,
+    columns: &[Vec<Cell>],
+    indexes: &[Vec<Cell>],
+) -> anyhow::Result<bool> {
+    for row in columns {
+        let [table, number, kind] = [0, 1, 3].map(|place| numbers(&row[place..=place])[0]);
+        let Some(seen) = tables.get_mut(&table) else {
+            continue;
+        };
+        if kind >= FIRST_MADE {
+            return Ok(false);
+        }
+        if row[5].text() == Some("") {
+            seen.shape.columns.push(ShapeColumn {
+                id: Some(number),
+                name: row[2].to_string(),
+                declared: row[4].to_string(),
+            });
+        }
+    }
+    for row in indexes {
+        let table = numbers(&row[1..2])[0];
+        let (Some(seen), Some(key)) = (tables.get_mut(&table), row[2].text()) else {
+            continue;
+        };
+        let name = |number: &str| -> anyhow::Result<Option<String>> {
+            let number = Some(number.parse()?);
+            let mut columns = seen.shape.columns.iter();
+            let found = columns.find(|column| column.id == number);
+            Ok(found.map(|column| column.name.clone()))
+        };
+        let key: Vec<_> = key.split_whitespace().map(name).collect::<Result<_, _>>()?;
+        seen.shape.key = key.into_iter().flatten().collect();
+    }
+    Ok(true)
+}
+
+/// The number of a transaction of which the server's lock has the last 32 bits, near another one.
+const fn whole(short: u32, near: u64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "the difference of two numbers that are near each other, around the end of 32 bits"
+    )]
+    let away = short.wrapping_sub(near as u32) as i32;
+    near.wrapping_add_signed(away as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, whole};
+
+    fn account(text: &str, ours: &[u64]) -> Account {
+        Account {
+            ours: ours.iter().copied().collect(),
+            ..Account::parse(text).unwrap()
+        }
+    }
+
+    #[test]
+    fn nobody_else_committed_where_only_own_numbers_came_to_their_end() {
+        let left = account("100:100:", &[100, 101]);
+        for (now, goes_on) in [
+            // The own transaction, with and without its savepoint.
+            ("101:101:", true),
+            ("102:102:", true),
+            // One more is over, or one that was open then.
+            ("103:103:", false),
+            ("100:102:101", false),
+        ] {
+            assert_eq!(left.goes_on_as(&account(now, &[])), goes_on, "{now}");
+        }
+        let beside = account("90:100:90", &[100]);
+        assert!(beside.goes_on_as(&account("90:101:90", &[])));
+        assert!(!beside.goes_on_as(&account("101:101:", &[])));
+        // A number that is not over yet is nobody's commit, and one that was never given is not ours.
+        assert!(!account("100:100:", &[]).goes_on_as(&account("101:101:", &[])));
+    }
+
+    #[test]
+    fn a_text_that_is_no_account_is_none() {
+        for text in ["", "1", "1:x:", "1:2:y", "1:2"] {
+            assert_eq!(Account::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_locks_are_made_whole() {
+        let turn = 1 << 32;
+        assert_eq!(whole(5, 4), 5);
+        assert_eq!(whole(3, turn + 1), turn + 3);
+        assert_eq!(whole(u32::MAX, turn + 1), turn - 1);
+        assert_eq!(whole(1, turn - 1), turn + 1);
+    }
+}
