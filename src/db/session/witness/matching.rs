@@ -1,20 +1,82 @@
-//! Rows with a key: each row of after is held against the one of before that has its key.
+//! Compares the sides of a table: rows with a key are matched by it, all others as a whole.
 
 use super::digest::{NULL, Row, Value, tells};
 use super::ident_of;
 use super::made::OfTable;
-use super::reading::Known;
+use super::reading::{Known, Reading};
 use super::rows::Loaded;
 use super::sides::{OfRun, Sides, Sight, moved};
 use super::went::Went;
 use crate::model::Compared;
+use std::collections::HashMap;
+use std::io;
+
+/// Two rows have one key, so that it distinguishes no rows.
+struct Twice;
+
+impl Sides<'_> {
+    /// By the key, where both sides have one that distinguishes their rows.
+    pub(super) fn compare(
+        &self,
+        before: &mut Reading,
+        mut after: Reading,
+        keyed: bool,
+    ) -> io::Result<Sight> {
+        if keyed
+            && before.keyed
+            && let Ok(ended) = self.by_key(before, &mut after)?
+        {
+            return Ok(ended);
+        }
+        self.by_whole(before, &mut after)
+    }
+
+    /// Rows with a key are matched by it.
+    fn by_key(
+        &self,
+        before: &mut Reading,
+        after: &mut Reading,
+    ) -> io::Result<Result<Sight, Twice>> {
+        let mut matching = Matching::new(self, &before.slots, &after.slots);
+        for (old, new) in before.rows.parts().zip(after.rows.parts()) {
+            let (old, new) = (old?, new?);
+            let mut places = HashMap::with_capacity(old.len());
+            for row in 0..old.len() {
+                if places.insert(old.by(row), row).is_some() {
+                    return Ok(Err(Twice));
+                }
+            }
+            let all = 0..old.len();
+            let made: Vec<_> = all.map(|row| matching.of_run.made(&old, row)).collect();
+            let mut found = vec![false; old.len()];
+            for now in 0..new.len() {
+                let was = places.get(&new.by(now)).copied();
+                if let Some(was) = was
+                    && std::mem::replace(&mut found[was], true)
+                {
+                    return Ok(Err(Twice));
+                }
+                let was = was.map(|row| Before {
+                    part: &old,
+                    row,
+                    made: made[row],
+                });
+                matching.row(was.as_ref(), (&new, now));
+            }
+            for row in (0..old.len()).filter(|row| !made[*row]) {
+                matching.of_users(&old, row, found[row]);
+            }
+        }
+        Ok(Ok(matching.end()))
+    }
+}
 
 /// A row of before.
-pub(super) struct Before<'a> {
-    pub(super) part: &'a Loaded,
-    pub(super) row: usize,
+struct Before<'a> {
+    part: &'a Loaded,
+    row: usize,
     /// Whether it is the run's own.
-    pub(super) made: bool,
+    made: bool,
 }
 
 impl Before<'_> {
@@ -24,12 +86,12 @@ impl Before<'_> {
 }
 
 /// What is found while rows are matched.
-pub(super) struct Matching<'a> {
+struct Matching<'a> {
     sides: &'a Sides<'a>,
     compared: Compared,
     fresh: OfTable,
     went: Went,
-    pub(super) of_run: OfRun<'a>,
+    of_run: OfRun<'a>,
     known: Known,
     /// For each column of before its slot, and for each column of after its own.
     slots: (Vec<usize>, Vec<usize>),
@@ -42,7 +104,7 @@ pub(super) struct Matching<'a> {
 }
 
 impl<'a> Matching<'a> {
-    pub(super) fn new(sides: &'a Sides<'a>, old_slots: &[usize], new_slots: &[usize]) -> Self {
+    fn new(sides: &'a Sides<'a>, old_slots: &[usize], new_slots: &[usize]) -> Self {
         let successors = (0..sides.shape.columns.len()).map(|column| {
             let place = sides.pairs.iter().position(|pair| *pair == Some(column));
             Some(new_slots[place?])
@@ -62,7 +124,7 @@ impl<'a> Matching<'a> {
     }
 
     /// A row of after, with the one of before that has its key.
-    pub(super) fn row(&mut self, was: Option<&Before<'_>>, (new, now): (&Loaded, usize)) {
+    fn row(&mut self, was: Option<&Before<'_>>, (new, now): (&Loaded, usize)) {
         let sides = self.sides;
         let of_users = was.filter(|was| !was.made);
         if let (Some(was), Some((a, b))) = (of_users, sides.places) {
@@ -141,7 +203,7 @@ impl<'a> Matching<'a> {
     }
 
     /// A row of before that is not the run's own, and whether one of after has its key.
-    pub(super) fn of_users(&mut self, old: &Loaded, row: usize, found: bool) {
+    fn of_users(&mut self, old: &Loaded, row: usize, found: bool) {
         self.compared.before += 1;
         self.compared.missing += u64::from(!found);
         if self.sides.remembers && !found {
@@ -152,7 +214,7 @@ impl<'a> Matching<'a> {
             .count(old, row, (&self.of_run, &mut self.compared));
     }
 
-    pub(super) fn end(mut self) -> Sight {
+    fn end(mut self) -> Sight {
         for (column, values) in self.sides.now.columns.iter().zip(self.equal) {
             // The same short value in all rows is a default that is equal by chance.
             if values.iter().all(|it| it.1 == values[0].1 && !tells(it.1)) {

@@ -3,7 +3,6 @@
 use super::digest::{NULL, Row, Secret, Value};
 use super::ident_of;
 use super::made::OfTable;
-use super::matching::{Before, Matching};
 use super::reading::{Known, Reading};
 use super::rows::Loaded;
 use super::went::Went;
@@ -115,25 +114,7 @@ pub(super) struct Sight {
     pub(super) went: Went,
 }
 
-/// Two rows have one key, so that it distinguishes no rows.
-struct Twice;
-
 impl Sides<'_> {
-    pub(super) fn compare(
-        &self,
-        before: &mut Reading,
-        mut after: Reading,
-        keyed: bool,
-    ) -> io::Result<Sight> {
-        if keyed
-            && before.keyed
-            && let Ok(ended) = self.by_key(before, &mut after)?
-        {
-            return Ok(ended);
-        }
-        self.by_whole(before, &mut after)
-    }
-
     pub(super) fn empty(&self) -> Compared {
         Compared {
             columns: vec![ComparedColumn::default(); self.shape.columns.len()],
@@ -141,47 +122,8 @@ impl Sides<'_> {
         }
     }
 
-    /// Rows with a key are matched by it.
-    fn by_key(
-        &self,
-        before: &mut Reading,
-        after: &mut Reading,
-    ) -> io::Result<Result<Sight, Twice>> {
-        let mut matching = Matching::new(self, &before.slots, &after.slots);
-        for (old, new) in before.rows.parts().zip(after.rows.parts()) {
-            let (old, new) = (old?, new?);
-            let mut places = HashMap::with_capacity(old.len());
-            for row in 0..old.len() {
-                if places.insert(old.by(row), row).is_some() {
-                    return Ok(Err(Twice));
-                }
-            }
-            let all = 0..old.len();
-            let made: Vec<_> = all.map(|row| matching.of_run.made(&old, row)).collect();
-            let mut found = vec![false; old.len()];
-            for now in 0..new.len() {
-                let was = places.get(&new.by(now)).copied();
-                if let Some(was) = was
-                    && std::mem::replace(&mut found[was], true)
-                {
-                    return Ok(Err(Twice));
-                }
-                let was = was.map(|row| Before {
-                    part: &old,
-                    row,
-                    made: made[row],
-                });
-                matching.row(was.as_ref(), (&new, now));
-            }
-            for row in (0..old.len()).filter(|row| !made[*row]) {
-                matching.of_users(&old, row, found[row]);
-            }
-        }
-        Ok(Ok(matching.end()))
-    }
-
     /// Rows without a key are compared as a whole, and each as often as it is there.
-    fn by_whole(&self, before: &mut Reading, after: &mut Reading) -> io::Result<Sight> {
+    pub(super) fn by_whole(&self, before: &mut Reading, after: &mut Reading) -> io::Result<Sight> {
         let mut went = Went::default();
         let (mut compared, mut fresh) = (self.empty(), OfTable::default());
         let mut of_run = OfRun::new(self.made, self.shape, self.secret);
