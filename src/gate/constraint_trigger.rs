@@ -4,7 +4,7 @@
 //! Its function is in `pg_temp`, so the trigger is gone when the connection that made it is, also
 //! after SIGKILL. It needs the rights SELECT and TRIGGER on the table, and TEMPORARY on the database.
 
-use super::table_lock::postgres::{PostgresLock, connect};
+use super::table_lock::postgres::{PostgresLock, connect, looks_for_client};
 use super::turnstile::STEP_WAIT;
 use super::{Fails, Gate, How, Kind, LockTarget};
 use crate::db::Db;
@@ -29,6 +29,10 @@ async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
     let answers = on.answers()?;
     let (table, column) = (db.quote(answers.table), db.quote(answers.column));
     let mut look = db.writer(STEP_WAIT).await?;
+    // Making the trigger may have to wait for somebody's transaction.
+    if let Some(setting) = looks_for_client(&mut *look).await? {
+        look.execute(setting).await?;
+    }
     let number = look.value("SELECT pg_backend_pid()").await?;
     // Evaluated when the row is written, and the lock is waited for at the commit.
     let text = db.text_of(&format!("NEW.{column}"));

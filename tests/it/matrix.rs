@@ -1,8 +1,8 @@
 //! No mode that is right is ever violated; none that is wrong is ever proven or held.
 //! Two runs of each mode; `benches/matrix.py` does many on every stack.
 
-use crate::common::Chat;
 use crate::common::servers::{MariaDb, Postgres};
+use crate::common::{Chat, side_by_side};
 
 const STACKS: [&str; 3] = ["sync", "async", "raw"];
 
@@ -106,17 +106,16 @@ modes! {
 /// the final marker follows the commit within a fifth of a millisecond.
 #[test]
 fn a_right_server_is_proven() {
-    for stack in ["sync", "async", "raw"] {
-        for journal in ["wal", "delete"] {
-            let chat = Chat::alone("correct").stack(stack).journal(journal);
-            let (report, exit) = chat.report(&["--proof", "gate"]);
-            assert_eq!(
-                (report["verdict"].as_str().unwrap(), exit),
-                ("proven", 0),
-                "{stack} {journal}: {report:#}"
-            );
-        }
-    }
+    let cases = ["sync", "async", "raw"].map(|stack| ["wal", "delete"].map(|it| (stack, it)));
+    side_by_side(&cases.concat(), |(stack, journal)| {
+        let chat = Chat::new("correct").stack(stack).journal(journal);
+        let (report, exit) = chat.report(&["--proof", "gate", "--trials", "3"]);
+        assert_eq!(
+            (report["verdict"].as_str().unwrap(), exit),
+            ("proven", 0),
+            "{stack} {journal}: {report:#}"
+        );
+    });
 }
 
 /// What servers of databases are asked to tell apart, and the driver that they use.
@@ -133,14 +132,17 @@ const ON_A_WIRE: [(&str, &str); 9] = [
 ];
 
 /// Every mode with the next driver, each a database of its own.
-fn on_a_wire(database: impl Fn(&str) -> String, drivers: &[(&str, &str)]) {
-    for (index, (mode, wanted)) in ON_A_WIRE.into_iter().enumerate() {
-        let (stack, driver) = drivers[index % drivers.len()];
-        let chat = Chat::new(mode).stack(stack).on(database(mode), driver);
+fn on_a_wire(database: impl Fn(&str) -> String + Sync, drivers: &[(&str, &str)]) {
+    let cases: Vec<_> = ON_A_WIRE.into_iter().zip(drivers.iter().cycle()).collect();
+    side_by_side(&cases, |((mode, wanted), (stack, driver))| {
+        let chat = Chat::new(*mode).stack(stack).on(database(mode), driver);
         let (report, _) = chat.report(&["--proof", "gate", "--trials", "3"]);
         let order = crate::common::case(&report, "/order");
-        assert_eq!(order["verdict"], wanted, "{mode} with {driver}: {report:#}");
-    }
+        assert_eq!(
+            order["verdict"], *wanted,
+            "{mode} with {driver}: {report:#}"
+        );
+    });
 }
 
 #[test]

@@ -38,6 +38,10 @@ struct State {
     /// The open ones, by number.
     open: BTreeMap<u64, Arc<Connection>>,
     carriers: Vec<u64>,
+    /// Whether a text that was looked for was ever seen: then it is known which transaction is the answer's.
+    sees: bool,
+    /// Whether the last one that let others pass was the answer's writer.
+    prefers_answer: bool,
     /// Whose first write is withheld: the connection that writes first.
     lets_pass: Option<LetsPass>,
     expired: u32,
@@ -58,6 +62,9 @@ struct Armed {
 /// Which connection lets another one go first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LetsPass {
+    /// The one that writes the answer next: others may wait in the store for what it has written, and then
+    /// they would not come.
+    Answer,
     /// The one that writes next.
     Next,
     /// This one has.
@@ -221,7 +228,9 @@ impl Queue {
 
     /// A connection has carried the nonce.
     pub(super) fn carried(&self, connection: u64) {
-        self.state().carriers.push(connection);
+        let mut state = self.state();
+        state.carriers.push(connection);
+        state.sees = true;
     }
 
     /// The connections that carried the nonce since it was set.
@@ -243,7 +252,16 @@ impl Queue {
         state.expired = 0;
         state.lets_pass = match order {
             Order::Arrival => None,
-            Order::SecondFirst => Some(LetsPass::Next),
+            // Whose first write is not the answer's may have locked before what the others need, so the two
+            // take turns.
+            Order::SecondFirst => {
+                state.prefers_answer = state.sees && !state.prefers_answer;
+                Some(if state.prefers_answer {
+                    LetsPass::Answer
+                } else {
+                    LetsPass::Next
+                })
+            }
         };
         drop(state);
         self.closed.store(true, Ordering::Release);
@@ -397,8 +415,10 @@ impl Queue {
                 return Passage::Free;
             }
             if commit.stage == Stage::Write {
-                if state.lets_pass != Some(LetsPass::Next) {
-                    return Passage::Free;
+                match state.lets_pass {
+                    Some(LetsPass::Next) => {}
+                    Some(LetsPass::Answer) if commit.carries == Carries::Answer => {}
+                    Some(LetsPass::Answer | LetsPass::Done) | None => return Passage::Free,
                 }
                 state.lets_pass = Some(LetsPass::Done);
             }

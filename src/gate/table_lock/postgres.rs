@@ -38,14 +38,19 @@ pub(in crate::gate) async fn connect(
         "SET idle_in_transaction_session_timeout = '{}ms'",
         longest.as_millis()
     )];
-    // Of version 14. Without it a connection that queues when chatctl is killed stays in the queue
-    // until its lock_timeout.
-    let checks = "SELECT count(*) FROM pg_settings WHERE name = 'client_connection_check_interval'";
-    if look.value(checks).await?.int() == Some(1) {
-        settings.push("SET client_connection_check_interval = '200ms'".to_owned());
-    }
+    settings.extend(looks_for_client(&mut *look).await?.map(str::to_owned));
     let gate = turnstile::connect(db, name, Box::new(lock), look, &settings).await?;
     Ok(Box::new(gate))
+}
+
+/// The statement after which a session that waits ends when its client is gone. Of version 14: without it a
+/// connection that queues when chatctl is killed stays in the queue until its `lock_timeout`.
+pub(in crate::gate) async fn looks_for_client(
+    look: &mut dyn Writer,
+) -> anyhow::Result<Option<&'static str>> {
+    let checks = "SELECT count(*) FROM pg_settings WHERE name = 'client_connection_check_interval'";
+    let is_there = look.value(checks).await?.int() == Some(1);
+    Ok(is_there.then_some("SET client_connection_check_interval = '200ms'"))
 }
 
 /// A lock of PostgreSQL that ends with its transaction.

@@ -104,8 +104,15 @@ impl Stage<'_> {
                 judged.push(trial);
             }
             let sum = sum(&judged, turns, wanted);
-            // Overtaken trials are a busy machine's doing until they are all there is.
-            let patience = if of(&judged, &TrialOutcome::Overtaken) > 0 {
+            // Overtaken trials are a busy machine's doing until they are all there is. Of writers that could
+            // not be distinguished, another one may come first next time.
+            let depends = |judged: &Judged| {
+                matches!(
+                    judged.shown,
+                    TrialOutcome::Overtaken | TrialOutcome::Ambiguous(_)
+                )
+            };
+            let patience = if judged.iter().any(depends) {
                 2 * wanted
             } else {
                 HOPELESS

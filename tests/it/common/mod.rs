@@ -10,6 +10,7 @@ pub mod stores;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// The program.
@@ -96,6 +97,20 @@ impl Drop for Turn {
         turns.1 &= matches!(self, Self::Shared);
         TURN_OVER.notify_all();
     }
+}
+
+/// Runs cases, three at a time: each waits most of its time, for a server to start or for a hold to pass.
+pub fn side_by_side<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    run(case);
+                }
+            });
+        }
+    });
 }
 
 /// A chat server in a mode, with a store of its own.
