@@ -225,6 +225,9 @@ impl Chat {
             &self.server.clone().unwrap_or_else(file),
             "--ready",
             "/health",
+            // A busy machine takes its time to import a framework.
+            "--ready-timeout",
+            "2m",
             "--profile",
             self.profile,
             "--start",
