@@ -135,7 +135,7 @@ const ON_A_WIRE: [(&str, &str); 9] = [
 fn on_a_wire(database: impl Fn(&str) -> String + Sync, drivers: &[(&str, &str)]) {
     let cases: Vec<_> = ON_A_WIRE.into_iter().zip(drivers.iter().cycle()).collect();
     side_by_side(&cases, |((mode, wanted), (stack, driver))| {
-        let chat = Chat::new(*mode).stack(stack).on(database(mode), driver);
+        let chat = Chat::new(mode).stack(stack).on(database(mode), driver);
         let (report, _) = chat.report(&["--proof", "gate", "--trials", "3"]);
         let order = crate::common::case(&report, "/order");
         assert_eq!(
