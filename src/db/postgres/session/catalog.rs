@@ -1,6 +1,6 @@
 //! What PostgreSQL's catalogue says of every table.
 
-use super::since::{Account, SCHEMAS};
+use super::account::Account;
 use super::{Postgres, numbers, quoted, text_literal};
 use crate::db::session::{OWN, Object, Session as _};
 use crate::model::{Cell, Shape, ShapeColumn};
@@ -114,6 +114,10 @@ impl Looked {
 
 /// The first number that the server gives to what is made after its own objects.
 pub(super) const FIRST: u64 = 16384;
+
+/// The schemas, and which versions of their rows these are.
+pub(super) const SCHEMAS: &str =
+    "oid::text, nspname::text, ctid::text, xmin::text FROM pg_namespace ORDER BY oid";
 
 impl Postgres {
     /// Reads the catalogue again where it changed since it was read last.

@@ -1,5 +1,6 @@
 //! PostgreSQL: the locks of the transaction and its catalogue say which tables were touched.
 
+mod account;
 mod catalog;
 mod derived;
 mod forms;
@@ -21,8 +22,9 @@ use crate::db::session::{
 use crate::db::{Target, server};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use crate::text::hex;
+use account::Account;
 use catalog::{Looked, Seen};
-use since::{Account, Evidence};
+use since::Evidence;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
