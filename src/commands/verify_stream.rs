@@ -57,6 +57,15 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub origin: Option<String>,
 
+    /// Which cases to play: quick (the order, failing saves), full (also turns that are broken off at the main
+    /// points), or sweep (at every event, in every way) [default: quick]
+    #[arg(long, value_parser = PossibleValuesParser::new(run::SUITES))]
+    pub suite: Option<String>,
+
+    /// In the sweep, break turns off at each N-th event only [default: 1]
+    #[arg(long, value_name = "N")]
+    pub sweep_every: Option<String>,
+
     /// How the order is shown [default: auto]
     #[arg(long, value_enum)]
     pub proof: Option<Proof>,
@@ -138,6 +147,8 @@ impl From<Args> for Wanted {
             gateway: args.gateway,
             profile: args.profile,
             origin: args.origin,
+            suite: args.suite,
+            sweep_every: args.sweep_every,
             proof: args.proof,
             require: args.require,
             faults: args.fault,

@@ -73,6 +73,18 @@ pub static SETTINGS: &[Setting] = &[
         "the origin of the page that chatctl plays",
     ),
     setting(
+        "suite",
+        "CHATCTL_SUITE",
+        Some("quick"),
+        "which cases verify-stream plays",
+    ),
+    setting(
+        "sweep-every",
+        "CHATCTL_SWEEP_EVERY",
+        None,
+        "which events of an answer are points of the sweep",
+    ),
+    setting(
         "proof",
         "CHATCTL_PROOF",
         Some("auto"),

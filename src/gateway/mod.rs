@@ -30,7 +30,7 @@ use matching::Known;
 
 pub use answer::{Answer, ProviderError, ToolCall};
 pub use cut::{Script, split};
-pub use play::{Play, Reel};
+pub use play::{Heard, Play, Reel};
 
 /// A running gateway. Dropping it ends it.
 pub struct Gateway {

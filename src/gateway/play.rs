@@ -1,11 +1,13 @@
 //! What the gateway serves in one turn, and the signals between it and the trial.
 
-use super::providers::Provider;
+use super::providers::{Provider, Question};
 use crate::clock;
 use crate::clock::Tick;
+use crate::model::ProviderEnd;
 use crate::stream::cassette::Stamp;
 use bytes::Bytes;
 use serde_json::Value;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -28,6 +30,24 @@ pub struct Reel {
     pub said: Option<String>,
 }
 
+/// How much of a reel's `held` part may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Valve {
+    /// So many chunks of it.
+    UpTo(usize),
+    /// All of it.
+    Open,
+}
+
+impl Valve {
+    fn lets(self, index: usize) -> bool {
+        match self {
+            Self::UpTo(chunks) => index < chunks,
+            Self::Open => true,
+        }
+    }
+}
+
 /// Makes an answer as one provider gives it; the error says why there is none in its format.
 type Make = dyn Fn(&'static Provider) -> Result<Reel, String> + Send + Sync;
 
@@ -38,8 +58,37 @@ pub struct Play {
     make: Box<Make>,
     taken: AtomicBool,
     withheld: watch::Sender<Option<Tick>>,
-    released: watch::Sender<bool>,
+    valve: watch::Sender<Valve>,
     ended: watch::Sender<Option<Tick>>,
+    served: watch::Sender<Served>,
+    heard: Mutex<Option<Heard>>,
+}
+
+/// What the turn's own request said.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The provider that it asked.
+    pub provider: &'static Provider,
+    /// Whether it continues a conversation that the provider keeps, so that the texts are not all.
+    pub continues: bool,
+    /// The texts of its newest messages, the newest first.
+    pub texts: Vec<String>,
+}
+
+/// As many bytes of a request's texts are kept; requests may be large.
+const MOST_HEARD: usize = 1 << 16;
+
+/// The answers of a play, counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Served {
+    /// How many were begun.
+    begun: usize,
+    /// How many of them are over.
+    over: usize,
+    /// How many chunks of one of them were sent.
+    sent: usize,
+    /// After how many chunks the server first hung up on one.
+    hung_up: Option<usize>,
 }
 
 impl Play {
@@ -53,14 +102,89 @@ impl Play {
             make: Box::new(make),
             taken: AtomicBool::new(false),
             withheld: watch::Sender::new(None),
-            released: watch::Sender::new(false),
+            valve: watch::Sender::new(Valve::UpTo(0)),
             ended: watch::Sender::new(None),
+            served: watch::Sender::default(),
+            heard: Mutex::default(),
         }
     }
 
     /// Lets the withheld part go.
     pub fn release(&self) {
-        self.released.send_replace(true);
+        self.valve.send_replace(Valve::Open);
+    }
+
+    /// Lets so many chunks of the withheld part go, and no more.
+    pub fn release_up_to(&self, chunks: usize) {
+        self.valve.send_replace(Valve::UpTo(chunks));
+    }
+
+    /// How the server's requests ended up to now.
+    pub fn provider_end(&self) -> ProviderEnd {
+        let served = *self.served.borrow();
+        match served.hung_up {
+            _ if served.begun == 0 => ProviderEnd::NotAsked,
+            _ if served.over < served.begun => ProviderEnd::Open,
+            Some(chunks) => ProviderEnd::HungUp { chunks },
+            None => ProviderEnd::Whole,
+        }
+    }
+
+    /// Waits until no request for the answer is under way.
+    pub async fn until_idle(&self) {
+        // The sender lives in self, so waiting can't fail.
+        let _ = self
+            .served
+            .subscribe()
+            .wait_for(|served| served.over == served.begun)
+            .await;
+    }
+
+    /// Waits until the server has asked, and so many chunks of its answer were sent.
+    pub async fn until_sent(&self, chunks: usize) {
+        // The sender lives in self, so waiting can't fail.
+        let _ = self
+            .served
+            .subscribe()
+            .wait_for(|served| served.begun > 0 && served.sent >= chunks)
+            .await;
+    }
+
+    /// What the turn's own request said, once it came.
+    pub fn heard(&self) -> Option<Heard> {
+        self.heard.lock().expect("no holder panics").clone()
+    }
+
+    /// The turn's own request came.
+    pub(super) fn hear(&self, provider: &'static Provider, question: &Question) {
+        let mut room = MOST_HEARD;
+        let newest = question.messages.iter().rev();
+        let texts = newest.map(|message| message.text.clone());
+        let texts = texts.take_while(|text| {
+            let fits = text.len() <= room;
+            room = room.saturating_sub(text.len());
+            fits
+        });
+        let heard = Heard {
+            provider,
+            continues: question.previous.is_some(),
+            texts: texts.collect(),
+        };
+        *self.heard.lock().expect("no holder panics") = Some(heard);
+    }
+
+    /// One more answer begins.
+    pub(super) fn begin(&self) {
+        self.served.send_modify(|served| served.begun += 1);
+    }
+
+    /// An answer is over; `left_after` says after how many chunks the server hung up on it.
+    pub(super) fn over(&self, left_after: Option<usize>) {
+        self.end();
+        self.served.send_modify(|served| {
+            served.over += 1;
+            served.hung_up = served.hung_up.or(left_after);
+        });
     }
 
     /// When everything but the withheld part had been sent.
@@ -89,11 +213,13 @@ impl Play {
 
     /// The next chunk of a reel after `index` chunks were sent; waits at the withheld part.
     pub(super) async fn chunk(&self, reel: &Reel, index: usize) -> Option<Bytes> {
-        if index >= reel.before.len() {
-            self.wait_for_release().await;
+        if let Some(held) = index.checked_sub(reel.before.len()) {
+            self.wait_for(held).await;
         }
         let bytes = reel.before.iter().chain(&reel.held).nth(index)?;
         tokio::time::sleep(PACE).await;
+        self.served
+            .send_modify(|served| served.sent = served.sent.max(index + 1));
         // Said with the last chunk and not after it: servers hang up at the provider's
         // final marker, and then nobody asks for what follows.
         if index + 1 == reel.before.len() + reel.held.len() {
@@ -102,8 +228,12 @@ impl Play {
         Some(bytes.clone())
     }
 
-    /// Says that only the withheld part is left, and waits until it may go.
+    /// Says that only the withheld part is left, and waits until all of it may go.
     pub(super) async fn wait_for_release(&self) {
+        self.wait_for(usize::MAX).await;
+    }
+
+    async fn wait_for(&self, held: usize) {
         self.withheld.send_if_modified(|at| {
             let first = at.is_none();
             at.get_or_insert_with(clock::now);
@@ -111,9 +241,9 @@ impl Play {
         });
         // The sender lives in self, so waiting can't fail.
         let _ = self
-            .released
+            .valve
             .subscribe()
-            .wait_for(|released| *released)
+            .wait_for(|valve| valve.lets(held))
             .await;
     }
 

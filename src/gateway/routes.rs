@@ -159,31 +159,55 @@ async fn complete(
         known.hears(reel.said.as_deref().unwrap_or_default());
         state.remember(id(&reel.stamp), known);
     }
+    if call == Call::Main {
+        play.hear(provider, &question);
+    }
     let Asked { stream, known, .. } = asked;
     state.record(line.to_owned(), call, known);
     if stream {
-        return Ok(stream_of(provider, play, reel));
+        return Ok(stream_of(provider, &play, reel));
     }
+    let mut serving = Serving::begin(&play, 1);
     play.wait_for_release().await;
-    play.end();
+    serving.sent = 1;
     Ok(Json(reel.whole).into_response())
 }
 
 /// An answer being served. A server that has heard enough hangs up: then that is the end.
-struct Serving(Arc<Play>);
+struct Serving {
+    play: Arc<Play>,
+    chunks: usize,
+    sent: usize,
+}
 
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.end();
+impl Serving {
+    fn begin(play: &Arc<Play>, chunks: usize) -> Self {
+        play.begin();
+        Self {
+            play: Arc::clone(play),
+            chunks,
+            sent: 0,
+        }
     }
 }
 
-fn stream_of(provider: &Provider, play: Arc<Play>, reel: Reel) -> Response {
-    let begin = (Serving(play), reel, 0);
-    let chunks = stream::unfold(begin, |(serving, reel, index)| async move {
-        let chunk = serving.0.chunk(&reel, index).await?;
-        Some((Ok::<_, Infallible>(chunk), (serving, reel, index + 1)))
-    });
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.play
+            .over((self.sent < self.chunks).then_some(self.sent));
+    }
+}
+
+fn stream_of(provider: &Provider, play: &Arc<Play>, reel: Reel) -> Response {
+    let serving = Serving::begin(play, reel.before.len() + reel.held.len());
+    let chunks = stream::unfold(
+        (serving, reel, 0),
+        |(mut serving, reel, index)| async move {
+            let chunk = serving.play.chunk(&reel, index).await?;
+            serving.sent += 1;
+            Some((Ok::<_, Infallible>(chunk), (serving, reel, index + 1)))
+        },
+    );
     streamed(provider, Body::from_stream(chunks))
 }
 

@@ -1,15 +1,22 @@
 //! Requests to the server under test.
 
+use super::line::LineBody;
 use crate::cli_error::CliError;
 use crate::mask;
 use anyhow::Context as _;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Method;
+use reqwest::cookie::{CookieStore as _, Jar};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use reqwest::redirect::Policy;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
 /// The longest that a set-up, log-in or history request may take, where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who asks.
+const AGENT: &str = concat!("chatctl/", env!("CARGO_PKG_VERSION"));
 
 /// The largest answer that is read as a whole, in bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -21,6 +28,7 @@ const LARGEST_ANSWER: usize = 64 << 20;
 pub struct Client {
     base: Url,
     inner: reqwest::Client,
+    jar: Arc<Jar>,
     origin: Option<String>,
     bearer: Option<HeaderValue>,
     patience: Duration,
@@ -58,8 +66,14 @@ pub struct Opened {
     pub status: u16,
     /// Header names (lower case) and values.
     pub headers: Vec<(String, String)>,
-    response: reqwest::Response,
+    body: OpenedBody,
     elsewhere: Option<String>,
+}
+
+/// Where the rest of a streamed answer comes from.
+enum OpenedBody {
+    Pooled(reqwest::Response),
+    Line(LineBody),
 }
 
 impl Client {
@@ -67,18 +81,20 @@ impl Client {
     pub fn new(base: Url, origin: Option<String>) -> anyhow::Result<Self> {
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let jar = Arc::new(Jar::default());
         let inner = reqwest::Client::builder()
-            .cookie_store(true)
+            .cookie_provider(Arc::clone(&jar))
             .pool_max_idle_per_host(0)
             .connect_timeout(Duration::from_secs(5))
             .no_proxy()
             .redirect(at_home())
-            .user_agent(concat!("chatctl/", env!("CARGO_PKG_VERSION")))
+            .user_agent(AGENT)
             .build()
             .context("making the HTTP client")?;
         Ok(Self {
             base: as_folder(base),
             inner,
+            jar,
             origin,
             bearer: None,
             patience: PATIENCE,
@@ -147,11 +163,47 @@ impl Client {
             status: response.status().as_u16(),
             headers: headers(response.headers()),
             elsewhere: elsewhere(&response),
-            response,
+            body: OpenedBody::Pooled(response),
         })
     }
 
+    /// Where the server is.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Whether the connection is not encrypted, so that its end can be chosen.
+    pub fn is_plain(&self) -> bool {
+        self.base.scheme() == "http"
+    }
+
+    /// Keeps what an answer sets.
+    pub(super) fn keep_cookies(&self, headers: &HeaderMap) {
+        let mut cookies = headers.get_all(SET_COOKIE).iter();
+        self.jar.set_cookies(&mut cookies, &self.base);
+    }
+
     fn request(&self, outgoing: &Outgoing) -> anyhow::Result<reqwest::RequestBuilder> {
+        let (method, url, headers) = self.own_parts(outgoing)?;
+        let request = self.inner.request(method, url).headers(headers);
+        Ok(if outgoing.body.is_empty() {
+            request
+        } else {
+            request.body(outgoing.body.clone())
+        })
+    }
+
+    /// Method, address and headers, also those that a pooled client adds by itself.
+    pub(super) fn parts(&self, outgoing: &Outgoing) -> anyhow::Result<(Method, Url, HeaderMap)> {
+        let (method, url, mut headers) = self.own_parts(outgoing)?;
+        headers.insert("user-agent", HeaderValue::from_static(AGENT));
+        if let Some(cookies) = self.jar.cookies(&url) {
+            headers.insert("cookie", cookies);
+        }
+        Ok((method, url, headers))
+    }
+
+    fn own_parts(&self, outgoing: &Outgoing) -> anyhow::Result<(Method, Url, HeaderMap)> {
         // Below the base, whose path may be that of a proxy; `./`, since a colon in the first
         // segment would make it a scheme.
         let below = format!("./{}", outgoing.path.trim_start_matches('/'));
@@ -162,7 +214,7 @@ impl Client {
                 outgoing.path
             )
         })?;
-        let method = reqwest::Method::from_bytes(outgoing.method.as_bytes())?;
+        let method = Method::from_bytes(outgoing.method.as_bytes())?;
         let mut map = HeaderMap::new();
         for (name, value) in &outgoing.headers {
             map.append(
@@ -178,12 +230,7 @@ impl Client {
         if let Some(bearer) = &self.bearer {
             map.insert("authorization", bearer.clone());
         }
-        let request = self.inner.request(method, url).headers(map);
-        Ok(if outgoing.body.is_empty() {
-            request
-        } else {
-            request.body(outgoing.body.clone())
-        })
+        Ok((method, url, map))
     }
 
     fn unreachable(&self, outgoing: &Outgoing, error: &reqwest::Error) -> anyhow::Error {
@@ -209,7 +256,20 @@ impl Client {
 impl Opened {
     /// The next bytes of the body; none at its end.
     pub async fn chunk(&mut self) -> anyhow::Result<Option<bytes::Bytes>> {
-        Ok(self.response.chunk().await?)
+        match &mut self.body {
+            OpenedBody::Pooled(response) => Ok(response.chunk().await?),
+            OpenedBody::Line(body) => body.chunk().await,
+        }
+    }
+
+    /// An answer on a connection of its own.
+    pub(super) fn on_line(status: u16, map: &HeaderMap, body: LineBody) -> Self {
+        Self {
+            status,
+            headers: headers(map),
+            body: OpenedBody::Line(body),
+            elsewhere: None,
+        }
     }
 
     /// What there is to say of an answer before its body is read.

@@ -3,6 +3,7 @@
 mod again;
 mod client;
 mod helper;
+mod line;
 mod listener;
 mod server;
 pub mod supervisor;
@@ -10,6 +11,7 @@ pub mod supervisor;
 pub use again::Again;
 pub use client::{Client, HttpResponse, Opened, Outgoing};
 pub use helper::Tracing;
+pub use line::{Line, LineEnd};
 pub use listener::Reserved;
 pub use server::{Killer, Listens, OutputLine, Ready, Server, Start};
 

@@ -12,7 +12,7 @@ mod value;
 pub use cell::{Cell, CellRef};
 pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};
-pub use provider::{Call, ProviderCall};
+pub use provider::{Call, ProviderCall, ProviderEnd};
 pub use schema::{Column, Table};
 pub use shape::{
     Case, Compared, ComparedColumn, Content, Derived, Names, Shape, ShapeColumn, Successor,

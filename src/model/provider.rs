@@ -19,6 +19,22 @@ pub enum Call {
     Refused,
 }
 
+/// How the server's requests for a turn's answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderEnd {
+    /// No request came.
+    NotAsked,
+    /// Some request is still being answered.
+    Open,
+    /// Every request got its whole answer.
+    Whole,
+    /// The server closed its connection before the end, after so many chunks.
+    HungUp {
+        /// How many chunks of the answer had been sent.
+        chunks: usize,
+    },
+}
+
 /// A request to the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderCall {

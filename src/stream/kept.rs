@@ -80,6 +80,16 @@ impl Ending {
             after: after.map(|(_, after)| squeezed(after)).unwrap_or_default(),
         }
     }
+
+    /// Whether the store says of it that it is whole, so that it could say otherwise of another one.
+    pub fn tells(&self) -> bool {
+        self.status.is_some() || self.mark != Mark::None
+    }
+
+    /// Whether the store says the same of a message.
+    pub fn is_like(&self, message: &StoredMessage) -> bool {
+        self.status == message.status && self.mark == message.mark
+    }
 }
 
 /// Judges the messages that may hold the answer, in order. `finished` has what the store says of
@@ -203,8 +213,7 @@ fn marked(message: &StoredMessage, rest: &str, answer: &str, finished: &[Ending]
         let status = message.status.as_deref();
         Marked::Status(status.unwrap_or(otherwise).to_owned())
     };
-    let is_same = |whole: &Ending| whole.status == message.status && whole.mark == message.mark;
-    let is_other = !finished.is_empty() && !finished.iter().any(is_same);
+    let is_other = !finished.is_empty() && !finished.iter().any(|whole| whole.is_like(message));
     let is_usual = finished.iter().any(|whole| whole.after == rest);
     match (message.state, message.mark) {
         (State::Failed, _) => status("failed"),

@@ -10,6 +10,7 @@ pub mod judge;
 pub mod kept;
 pub mod marker;
 pub mod marks;
+pub mod policy;
 pub mod profiles;
 pub mod run;
 pub mod session;

@@ -31,6 +31,7 @@ mod deploys;
 mod detection;
 mod docs;
 mod driver_ways;
+mod ended_early;
 mod evidence;
 mod failures;
 mod files;

@@ -59,7 +59,7 @@ fn every_check_has_a_row() {
     assert_eq!(
         files(
             "src/stream/judge",
-            &["commit-fault", "commit-order", "order"]
+            &["commit-fault", "commit-order", "ended-early", "order"]
         ),
         named
     );
@@ -191,6 +191,7 @@ fn every_code_is_made_to_fire() {
         "audit_check/told.rs",
         "audit_rate.rs",
         "bad_servers.rs",
+        "ended_early.rs",
         "hints.rs",
         "looking.rs",
         "matrix.rs",

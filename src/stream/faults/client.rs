@@ -27,3 +27,33 @@ pub static CLOSE_IN_STREAM: ClientBehaviour = ClientBehaviour {
     name: "close-in-stream",
     hangs_up_at_final: false,
 };
+
+/// Closes the connection in order, at a moment that whoever drives it chooses.
+pub(super) static LEAVE_BY_FIN: ClientBehaviour = ClientBehaviour {
+    name: "leave-by-fin",
+    hangs_up_at_final: false,
+};
+
+/// Resets the connection.
+pub(super) static LEAVE_BY_RST: ClientBehaviour = ClientBehaviour {
+    name: "leave-by-rst",
+    hangs_up_at_final: false,
+};
+
+/// Closes its own direction only.
+pub(super) static LEAVE_BY_HALF_CLOSE: ClientBehaviour = ClientBehaviour {
+    name: "leave-by-half-close",
+    hangs_up_at_final: false,
+};
+
+/// Reads no more.
+pub(super) static LEAVE_BY_STALL: ClientBehaviour = ClientBehaviour {
+    name: "leave-by-stall",
+    hangs_up_at_final: false,
+};
+
+/// Presses stop.
+pub static STOP: ClientBehaviour = ClientBehaviour {
+    name: "stop",
+    hangs_up_at_final: false,
+};

@@ -2,6 +2,8 @@
 
 mod client;
 mod gateway;
+mod leaving;
 
-pub use client::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, READ_TO_END};
-pub use gateway::{FINISH_WITHOUT_DONE, GatewayFault, IsFinal, NONE};
+pub use client::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, READ_TO_END, STOP};
+pub use gateway::{FINISH_WITHOUT_DONE, GatewayFault, IsFinal, NONE, STEP_BY_STEP, Withholds};
+pub use leaving::{Cut, Point, Way};

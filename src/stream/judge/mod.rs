@@ -12,6 +12,7 @@ mod context_lost;
 mod cors_blocked;
 mod data_after_done;
 mod done_missing;
+pub mod ended_early;
 mod history_differs;
 mod log_forbidden;
 mod never_saved;
@@ -96,7 +97,7 @@ pub struct Cors {
 
 impl Observed {
     /// The subject of a finding on the store.
-    fn subject(&self) -> String {
+    pub fn subject(&self) -> String {
         match &self.table {
             Some(table) => format!("{} in table {table}", self.session),
             None => self.session.clone(),
@@ -176,6 +177,12 @@ pub static DRIVEN: &[&str] = &[
     "failed-save-untried",
     "finish-ignored",
     "order-ambiguous",
+    "answer-lost-on-disconnect",
+    "answer-lost-on-stop",
+    "next-turn-refused",
+    "part-stored-as-whole",
+    "policy-not-kept",
+    "provider-call-goes-on",
 ];
 
 /// All that the checks find.

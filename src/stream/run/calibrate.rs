@@ -107,6 +107,12 @@ impl Stage<'_> {
             .hint(self.log_hint())
             .into());
         };
+        self.slowest_turn = self.slowest_turn.max(clock::now() - live.sent);
+        self.provider = live
+            .play
+            .heard()
+            .map(|heard| heard.provider)
+            .or(self.provider);
         if let Some(at) = seen.turn.final_at {
             calibrated.lag = calibrated.lag.max(at.saturating_sub(ended));
         }

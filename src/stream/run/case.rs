@@ -13,6 +13,7 @@ pub(super) struct Begun {
     pub(super) fault: &'static str,
     client: &'static str,
     began: Tick,
+    ended: Option<Tick>,
     pub(super) timeline: Timeline,
     pub(super) metrics: BTreeMap<&'static str, f64>,
 }
@@ -60,6 +61,11 @@ impl Moments {
 }
 
 impl Begun {
+    /// It is over, and is judged later.
+    pub(super) fn over(&mut self) {
+        self.ended = Some(clock::now());
+    }
+
     pub(super) fn metric(&mut self, name: &'static str, value: std::time::Duration) {
         self.metrics.insert(name, value.as_secs_f64() * 1000.0);
     }
@@ -78,6 +84,7 @@ impl Stage<'_> {
             fault: fault.name,
             client: client.name,
             began: clock::now(),
+            ended: None,
             timeline: Timeline::default(),
             metrics: BTreeMap::new(),
         }
@@ -97,7 +104,7 @@ impl Stage<'_> {
             client: begun.client.into(),
             verdict,
             reason: reason.into(),
-            took: clock::now() - begun.began,
+            took: begun.ended.unwrap_or_else(clock::now) - begun.began,
             timeline: begun.timeline,
             metrics: begun.metrics,
         });

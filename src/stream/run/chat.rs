@@ -10,7 +10,7 @@ use crate::gateway::{Answer, Play, ProviderError, Reel, providers};
 use crate::http::{Client, Outgoing};
 use crate::model::Call;
 use crate::stream::cassette::Chunk;
-use crate::stream::faults::{ClientBehaviour, GatewayFault};
+use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, Withholds};
 use crate::stream::marks;
 use crate::stream::session::{
     Answered, Captures, Expanded, Login, Plays, Request, Spoken, Turn, capture,
@@ -157,6 +157,7 @@ impl Stage<'_> {
             framing: self.profile.framing(),
             marker: self.marker.clone(),
             behaviour: vary.client,
+            line: None,
         })?;
         chat.speaks(&user, &watching);
         Ok(Live {
@@ -174,6 +175,17 @@ impl Stage<'_> {
             nonce,
             play,
         })
+    }
+
+    /// How the provider's answer to a turn is cut into chunks.
+    pub(super) fn cut_of(&self, index: usize, asked: &'static Provider) -> anyhow::Result<Cut> {
+        let script = Script {
+            turn: self.session.turns[index].clone(),
+            pieces: None,
+            fault: &NONE,
+            nonce: format!("{}{}", marks::ANSWER, token()),
+        };
+        Ok(script.cut(asked)?.1)
     }
 
     /// Waits until the server has everything but the withheld end, and the client is quiet.
@@ -199,12 +211,18 @@ impl Stage<'_> {
             };
             return Err(self.unanswered(live, &seen, &how));
         };
+        self.until_quiet(live, at, live.chunks_before).await;
+        Ok(at)
+    }
+
+    /// Waits until the client got what the server had to say to so many chunks, the last one sent at this moment.
+    pub(super) async fn until_quiet(&self, live: &Live, at: Tick, chunks: usize) {
         loop {
             let seen = live.watching.seen();
             let since = clock::now().saturating_sub(seen.last_byte.unwrap_or(at).max(at));
-            let expects_bytes = live.chunks_before > 0 && seen.last_byte.is_none();
+            let expects_bytes = chunks > 0 && seen.last_byte.is_none();
             if since >= if expects_bytes { QUIET_AT_MOST } else { QUIET } {
-                return Ok(at);
+                return;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -361,6 +379,11 @@ impl Script {
 
     /// One answer, as the provider that is asked gives it.
     fn reel(&self, asked: &'static Provider) -> Result<Reel, ProviderError> {
+        Ok(self.cut(asked)?.0)
+    }
+
+    /// The same, and how it is cut into chunks.
+    fn cut(&self, asked: &'static Provider) -> Result<(Reel, Cut), ProviderError> {
         let stamp = gateway::stamp(&self.nonce);
         let making = Making {
             model: MODEL,
@@ -396,16 +419,27 @@ impl Script {
             None => Answer::default(),
         };
         answer.text = cut.answer.clone().unwrap_or_default();
-        let mut held = vec![cut.last];
         let is_final = |bytes: &[u8]| asked.is_only_final(bytes);
-        held.extend((self.fault.apply)(cut.after, &is_final));
-        Ok(Reel {
-            before: chunks(&cut.before),
+        let after = (self.fault.apply)(cut.after, &is_final);
+        let finals = after.iter().rev().take_while(|it| is_final(&it.bytes));
+        let shape = Cut {
+            before: cut.before.len(),
+            finals: finals.count(),
+            after: after.len(),
+        };
+        let end = [vec![cut.last], after].concat();
+        let (before, held) = match self.fault.withholds {
+            Withholds::End => (cut.before, end),
+            Withholds::All => (Vec::new(), [cut.before, end].concat()),
+        };
+        let reel = Reel {
+            before: chunks(&before),
             held: chunks(&held),
             whole: (asked.whole)(&answer, &making),
             said: cut.answer,
             stamp,
-        })
+        };
+        Ok((reel, shape))
     }
 }
 

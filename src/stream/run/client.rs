@@ -3,9 +3,9 @@
 use super::spot::{Act, Acted, Spot};
 use crate::clock;
 use crate::clock::Tick;
-use crate::http::{Client, Opened, Outgoing};
+use crate::http::{Client, Line, LineEnd, Opened, Outgoing};
 use crate::stream::body::{Body, Framing};
-use crate::stream::faults::ClientBehaviour;
+use crate::stream::faults::{ClientBehaviour, Way};
 use crate::stream::marker::FinalMarker;
 use crate::stream::profiles::Reader;
 use crate::stream::sse::Item;
@@ -48,6 +48,8 @@ pub(super) struct Watching {
     seen: watch::Receiver<ResponseProgress>,
     is_final: watch::Receiver<bool>,
     work: Work,
+    /// The way to end its connection, where that is chosen.
+    end: Option<LineEnd>,
 }
 
 /// Where a turn's client works.
@@ -73,6 +75,8 @@ pub(super) struct ClientTask {
     pub(super) framing: Framing,
     pub(super) marker: FinalMarker,
     pub(super) behaviour: &'static ClientBehaviour,
+    /// The connection to use, when its end is to be chosen.
+    pub(super) line: Option<Line>,
 }
 
 impl Watching {
@@ -85,7 +89,17 @@ impl Watching {
             seen,
             is_final,
             work: Work::Task(task),
+            end: None,
         }
+    }
+
+    /// The same, on a connection whose end is chosen later.
+    pub(super) fn start_on(mut client_task: ClientTask, line: Line) -> anyhow::Result<Self> {
+        let end = line.end().context("keeping a connection")?;
+        client_task.line = Some(line);
+        let mut watching = Self::start(client_task);
+        watching.end = Some(end);
+        Ok(watching)
     }
 
     /// The same, and acts at the final marker: in a thread of its own, where nothing else has to
@@ -116,8 +130,36 @@ impl Watching {
             seen,
             is_final,
             work: Work::Thread(hang_up),
+            end: None,
         };
         Ok((watching, acted))
+    }
+
+    /// Leaves in this way. Where the connection can't be chosen, it is closed by whoever made it.
+    pub(super) async fn leave(&mut self, way: Way) -> anyhow::Result<()> {
+        let left = match (way, self.end.take()) {
+            (Way::Fin, Some(end)) => end.close(),
+            (Way::Reset, Some(end)) => end.reset(),
+            (Way::HalfClose, Some(end)) => {
+                let left = end.half_close();
+                self.end = Some(end);
+                // It goes on reading.
+                return left.context("closing one direction of the connection");
+            }
+            (Way::Stall, Some(end)) => {
+                end.stall();
+                // The socket stays open as long as this lives.
+                self.end = Some(end);
+                Ok(())
+            }
+            (_, None) => Ok(()),
+        };
+        if let Work::Task(task) = &mut self.work {
+            task.abort();
+            // It was ended on purpose, so it has nothing to tell.
+            let _ = task.await;
+        }
+        left.context("ending the connection")
     }
 
     /// Hangs up, and returns when nobody reads any more.
@@ -184,12 +226,12 @@ impl Watcher {
     }
 
     async fn run(mut self) {
-        let over = match self
-            .client_task
-            .client
-            .open(&self.client_task.outgoing)
-            .await
-        {
+        let task = &mut self.client_task;
+        let opened = match task.line.take() {
+            Some(line) => task.client.open_on(line, &task.outgoing).await,
+            None => task.client.open(&task.outgoing).await,
+        };
+        let over = match opened {
             Ok(opened) => self.read(opened).await,
             Err(error) => Err(format!("{error:#}")),
         };

@@ -7,6 +7,7 @@ mod client;
 mod close_at_final;
 mod commit_faults;
 mod cors;
+mod ended_early;
 mod find_store;
 mod finish_without_done;
 mod gated;
@@ -17,8 +18,10 @@ mod probe;
 mod provoked;
 mod rows;
 mod save_fails;
+mod sought;
 mod spot;
 mod stage;
+mod suite;
 mod talk;
 mod trial;
 mod warm_up;
@@ -43,6 +46,7 @@ pub use probe::{Probed, Probes, probe};
 pub use provoked::Provoked;
 pub use spot::{Act, Acted};
 pub use stage::Stage;
+pub use suite::{SUITES, Suite};
 pub use talk::{Access, Recalled, Said, Until};
 pub use warm_up::FIRST_TURN;
 pub use world::{Beside, Way, World};
@@ -74,6 +78,8 @@ pub enum Require {
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Which cases are played.
+    pub suite: Suite,
     /// How the order is shown.
     pub proof: Proof,
     /// Which verdicts pass.
@@ -152,10 +158,16 @@ impl Stage<'_> {
                 let server = self.save_fails(report).await?;
                 match self.commit_faults(server, report).await? {
                     // After all others: a server that is hung up on may be damaged by it.
-                    Server::Works => self.close_at_final(report).await?,
-                    Server::Hangs => self.skip_close_at_final(report),
+                    Server::Works => {
+                        self.close_at_final(report).await?;
+                        self.look_again(report).await?;
+                        self.end_early(calibrated.lag, report).await?;
+                    }
+                    Server::Hangs => {
+                        self.skip_close_at_final(report);
+                        self.look_again(report).await?;
+                    }
                 }
-                self.look_again(report).await?;
             }
         }
         self.look_at_log(report);

@@ -3,10 +3,10 @@
 use super::chat::Vary;
 use super::client::ResponseProgress;
 use super::live::Live;
+use super::sought::{Found, Place, Sought};
 use super::stage::Stage;
 use super::{Options, World};
 use crate::cli_error::CliError;
-use crate::model::{Role, State, StoredMessage};
 use crate::report::StoreLine;
 use crate::store::Shape;
 use crate::stream::faults::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, NONE, READ_TO_END};
@@ -32,8 +32,6 @@ const FIRST_TEXT: Duration = Duration::from_secs(1);
 const LEFT: Duration = Duration::from_millis(100);
 /// Between two looks at the store.
 const ASK: Duration = Duration::from_millis(20);
-/// As many characters of an answer are looked for.
-const BEGINNING: usize = 24;
 
 /// What became of the turns that one kind of client sent.
 #[derive(Debug, Clone)]
@@ -96,9 +94,12 @@ pub async fn probe(
                 };
                 let before = stage.alike(session.turns[index].answer()).await?;
                 let live = stage.begin(&chat, index, vary)?;
-                let earlier = canaries[first..].iter().map(Canary::marks).collect();
+                let earlier = canaries[first..]
+                    .iter()
+                    .map(|it: &Canary| it.sought.marks())
+                    .collect();
                 let mut canary = stage.watch(live, client, before, &mut server).await?;
-                canary.earlier = earlier;
+                canary.sought.earlier = earlier;
                 canary.found = stage.await_kept(&canary, &server.finished).await?;
                 if client.name == READ_TO_END.name && canary.found.kept == AnswerFate::Whole {
                     server.finished.extend(canary.found.ending.take());
@@ -114,7 +115,7 @@ pub async fn probe(
         for canary in &mut canaries {
             let is_usual =
                 client.name == READ_TO_END.name && canary.found.kept == AnswerFate::Whole;
-            if is_usual && let Ok(found) = stage.look(canary, &[]).await {
+            if is_usual && let Ok(found) = stage.look(&canary.sought, &[]).await {
                 // A status may go on to another one after a while.
                 server.finished.extend(found.ending);
             }
@@ -123,7 +124,7 @@ pub async fn probe(
             let can_look = canary.found.place == Place::Conversation;
             if canary.found.kept != AnswerFate::Whole && can_look {
                 // Where it can't be read just now, what was found before is what is known.
-                if let Ok(found) = stage.look(canary, &server.finished).await {
+                if let Ok(found) = stage.look(&canary.sought, &server.finished).await {
                     canary.found = found;
                 }
             }
@@ -156,14 +157,7 @@ struct OfTurn {
 /// A turn that was sent, and what is looked for in the store.
 struct Canary {
     number: usize,
-    tag: String,
-    nonce: String,
-    conversation: Option<String>,
-    /// Tag and nonce of each earlier turn of the chat.
-    earlier: Vec<[String; 2]>,
-    /// Messages that began like the answer before it was asked for; absent where nobody looked.
-    before: Option<HashSet<String>>,
-    answer: ExpectedAnswer,
+    sought: Sought,
     /// How many characters the client had seen; absent where the profile does not read them.
     seen: Option<usize>,
     /// Whether the client did what it is there for, or why it could not.
@@ -171,46 +165,12 @@ struct Canary {
     found: Found,
 }
 
-/// What is stored of a turn.
-struct Found {
-    question: bool,
-    kept: AnswerFate,
-    /// What the store says of the message with the answer's end.
-    ending: Option<Ending>,
-    place: Place,
-}
-
-/// Where an answer without its end is looked for.
-#[derive(PartialEq, Eq)]
-enum Place {
-    /// After its question.
-    Conversation,
-    /// Among what is new in the table.
-    Table,
-}
-
 impl Canary {
-    fn marks(&self) -> [String; 2] {
-        [self.tag.clone(), self.nonce.clone()]
-    }
-
-    /// What follows the question in its conversation, up to the next one. Where the question is not
-    /// stored, what follows the earlier turns.
-    fn answers<'m>(&self, messages: &'m [StoredMessage]) -> Vec<&'m StoredMessage> {
-        let holds = |message: &StoredMessage, mark: &String| message.content.contains(mark);
-        let asked = messages.iter().position(|it| holds(it, &self.tag));
-        let earlier =
-            |it: &StoredMessage| self.earlier.iter().flatten().any(|mark| holds(it, mark));
-        let from = asked.or_else(|| messages.iter().rposition(earlier));
-        let rest = &messages[from.map_or(0, |at| at + 1)..];
-        rest.iter().take_while(|it| it.role != Role::User).collect()
-    }
-
     fn tell(&self) -> String {
         let kept = match &self.found.kept {
             AnswerFate::Whole => "all of the answer is stored".to_owned(),
-            AnswerFate::Cut { characters, marked } if self.answer.is_all => {
-                let all = self.answer.text.trim().chars().count();
+            AnswerFate::Cut { characters, marked } if self.sought.answer.is_all => {
+                let all = self.sought.answer.text.trim().chars().count();
                 format!("{characters} of {all} characters of the answer are stored, {marked}")
             }
             AnswerFate::Cut { characters, marked } => {
@@ -230,7 +190,7 @@ impl Canary {
         };
         format!(
             "turn {} ({}): {kept}{seen}; the question is {question}",
-            self.number, self.tag
+            self.number, self.sought.tag
         )
     }
 }
@@ -305,21 +265,24 @@ impl Stage<'_> {
         };
         let canary = Canary {
             number: live.number,
-            tag: live.tag.clone(),
-            nonce: live.nonce.clone(),
-            conversation: live.conversation.clone(),
-            earlier: Vec::new(),
-            before,
             seen: turn
                 .reads
                 .then(|| kept::seen(&answer.text, &seen.turn.text)),
-            answer,
+            sought: Sought {
+                tag: live.tag.clone(),
+                nonce: live.nonce.clone(),
+                conversation: live.conversation.clone(),
+                earlier: Vec::new(),
+                before,
+                answer,
+            },
             acted: self.acted(client, &seen),
             found: Found {
                 question: false,
                 kept: AnswerFate::Nothing,
                 ending: None,
                 place: Place::Conversation,
+                rows: Vec::new(),
             },
         };
         // The client leaves first; only then the provider goes on.
@@ -398,20 +361,11 @@ impl Stage<'_> {
         Ok(live.watching.seen())
     }
 
-    /// The keys of messages that begin like the answer, before it is asked for.
-    async fn alike(&self, answer: Option<&str>) -> anyhow::Result<Option<HashSet<String>>> {
-        let (Some(mapping), Some(text)) = (&self.mapping, answer.and_then(head)) else {
-            return Ok(None);
-        };
-        let rows = store::holding(self.world.db(), mapping, &text).await?;
-        Ok(Some(rows.into_iter().map(|row| row.key).collect()))
-    }
-
     /// What is stored of a turn, as soon as all is or after the settling.
     async fn await_kept(&self, canary: &Canary, finished: &[Ending]) -> anyhow::Result<Found> {
         let deadline = clock::now() + self.options.settle;
         loop {
-            let found = self.look(canary, finished).await;
+            let found = self.look(&canary.sought, finished).await;
             match found {
                 Ok(found) if found.question && found.kept == AnswerFate::Whole => return Ok(found),
                 // A store that is busy at the moment is asked again.
@@ -420,78 +374,4 @@ impl Stage<'_> {
             }
         }
     }
-
-    async fn look(&self, canary: &Canary, finished: &[Ending]) -> anyhow::Result<Found> {
-        let mapping = self
-            .mapping
-            .as_ref()
-            .expect("the first turn found the mapping");
-        let db = self.world.db();
-        let with_nonce = store::holding(db, mapping, &canary.nonce).await?;
-        let with_tag = store::holding(db, mapping, &canary.tag).await?;
-        let question = with_tag.iter().find(|message| message.role == Role::User);
-        let mut found = Found {
-            question: question.is_some(),
-            kept: judged(&with_nonce, canary, finished),
-            ending: with_nonce
-                .iter()
-                .find(is_answer)
-                .map(|row| Ending::of(row, &canary.nonce)),
-            place: Place::Conversation,
-        };
-        if found.kept == AnswerFate::Whole {
-            return Ok(found);
-        }
-        let of_question = question.and_then(|question| question.conversation.as_deref());
-        let keys: Vec<_> = of_question
-            .into_iter()
-            .chain(canary.conversation.as_deref())
-            .collect();
-        for key in &keys {
-            let messages = store::conversation(db, mapping, key).await?;
-            if !messages.is_empty() {
-                found.kept = judged(canary.answers(&messages), canary, finished);
-                return Ok(found);
-            }
-        }
-        // Without a conversation to look into, what is new and begins like the answer is it.
-        let of = mapping.store();
-        let is_named =
-            matches!(of.shape, Shape::Blob | Shape::Chain) || !of.message.conversation.is_empty();
-        match (&canary.before, head(&canary.answer.text)) {
-            (Some(before), Some(text)) => {
-                let mut rows = store::holding(db, mapping, &text).await?;
-                rows.retain(|row| !before.contains(&row.key));
-                found.kept = judged(&rows, canary, finished);
-                found.place = Place::Table;
-            }
-            _ if found.kept == AnswerFate::Nothing && (keys.is_empty() || !is_named) => {
-                found.kept = AnswerFate::Unknown(
-                    "no conversation is known in which a part of the answer could be looked for",
-                );
-            }
-            _ => {}
-        }
-        Ok(found)
-    }
-}
-
-/// The beginning of an answer's first line, where it is long enough to be looked for.
-fn head(answer: &str) -> Option<String> {
-    let line = answer.trim().lines().next()?;
-    let head: String = line.chars().take(BEGINNING).collect();
-    (head.chars().count() > BEGINNING / 3).then_some(head)
-}
-
-fn is_answer(message: &&StoredMessage) -> bool {
-    message.role == Role::Assistant && message.state != State::Deleted
-}
-
-fn judged<'m>(
-    rows: impl IntoIterator<Item = &'m StoredMessage>,
-    canary: &Canary,
-    finished: &[Ending],
-) -> AnswerFate {
-    let rows: Vec<_> = rows.into_iter().filter(is_answer).collect();
-    kept::kept(&rows, &canary.answer, finished)
 }

@@ -6,9 +6,10 @@ use crate::clock::Tick;
 use crate::gate::{Gate, Waiting};
 use crate::model::StoredMessage;
 use crate::report::Report;
-use crate::stream::judge;
 use crate::stream::judge::TurnSeen;
 use crate::stream::judge::order::{ENOUGH, RowState};
+use crate::stream::kept::Ending;
+use crate::stream::{judge, kept};
 use crate::{clock, store};
 use std::time::Duration;
 
@@ -76,6 +77,10 @@ impl Stage<'_> {
 
     /// Remembers a complete row.
     pub(super) fn keep(&mut self, live: &Live, row: StoredMessage) {
+        self.endings.push(Ending::of(&row, &live.nonce));
+        if let Some(answer) = &live.answer {
+            self.is_verbatim &= kept::is_all_in(answer, &row.content);
+        }
         self.kept.push(RowToRecheck {
             row,
             nonce: live.nonce.clone(),

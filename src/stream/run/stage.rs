@@ -4,14 +4,17 @@ use super::live::RowToRecheck;
 use super::{Options, World};
 use crate::clock;
 use crate::clock::Tick;
+use crate::gateway::providers::Provider;
 use crate::report::{Case, Report, Verdict};
 use crate::store::Mapping;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
+use crate::stream::kept::Ending;
 use crate::stream::marker::FinalMarker;
 use crate::stream::profiles::Profile;
 use crate::stream::session::Session;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// One session under way.
 pub struct Stage<'a> {
@@ -29,6 +32,14 @@ pub struct Stage<'a> {
     pub(super) keys: BTreeMap<String, String>,
     /// Rows that are looked at once more at the end.
     pub(super) kept: Vec<RowToRecheck>,
+    /// What the store says of whole answers.
+    pub(super) endings: Vec<Ending>,
+    /// Whether the store keeps answers as they are said.
+    pub(super) is_verbatim: bool,
+    /// The provider that the server asks; known from the first chat on.
+    pub(super) provider: Option<&'static Provider>,
+    /// How long the slowest turn took from the request to the end of the response.
+    pub(super) slowest_turn: Duration,
     /// When the session began.
     pub(super) began: Tick,
 }
@@ -55,6 +66,10 @@ impl<'a> Stage<'a> {
             finished: None,
             keys: BTreeMap::new(),
             kept: Vec::new(),
+            endings: Vec::new(),
+            is_verbatim: true,
+            provider: None,
+            slowest_turn: Duration::ZERO,
             began: clock::now(),
         }
     }

@@ -4,6 +4,7 @@
 //! comes through [`Outside`]. Only [`load`] touches files and the environment.
 
 mod capture;
+mod endings;
 mod load;
 mod parse;
 mod parse_profile;
@@ -16,6 +17,7 @@ mod validate;
 
 use crate::stream::cassette::Cassette;
 use crate::stream::declared::Declared;
+use crate::stream::policy::Policy;
 use regex::Regex;
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -53,6 +55,10 @@ pub struct Session {
     pub request: Request,
     /// How `{messages}` are written; absent when the client does not send them.
     pub messages: Option<Forms>,
+    /// What has to be stored when the client leaves, when the file says so.
+    pub on_disconnect: Option<&'static Policy>,
+    /// How the user stops an answer, when the file says so.
+    pub stop: Option<Stop>,
     /// At least one.
     pub turns: Vec<Turn>,
     /// How the stored conversation is read back over HTTP.
@@ -88,6 +94,24 @@ pub struct Login {
     pub request: Request,
     /// Where the answer has the token for `authorization: Bearer …`.
     pub bearer: Option<CaptureFrom>,
+}
+
+/// How the user stops an answer.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// What the button does.
+    pub by: StopBy,
+    /// What has to be stored then, when the file says so.
+    pub on_stop: Option<&'static Policy>,
+}
+
+/// What a stop button does.
+#[derive(Debug, Clone)]
+pub enum StopBy {
+    /// It sends a request, and the page reads on.
+    Request(Box<Request>),
+    /// It closes the connection of the answer.
+    Abort,
 }
 
 /// One user message and its answer.

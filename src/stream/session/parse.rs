@@ -1,5 +1,6 @@
 //! Reads a session file: which sections there are, and what is in them.
 
+use super::endings::{ON_DISCONNECT_KEY, on_disconnect, stop as stop_of};
 use super::parse_request::{Answer, Requests, Secrets, capture_from};
 use super::reader::{Fields, Item, Origin, Outside, Place};
 use super::spoken::{Forms, MESSAGES};
@@ -17,8 +18,8 @@ use toml::de::{DeTable, DeValue};
 const TOP: Place = Place {
     name: "the session",
     keys: &[
-        "name", "profile", "headers", "login", "setup", "request", "messages", "turn", "history",
-        "final", "logs",
+        "name", "profile", "headers", "login", "setup", "request", "messages", "stop", "turn",
+        "history", "final", "logs",
     ],
 };
 const LOGIN: Place = Place {
@@ -35,7 +36,17 @@ const SETUP: Place = Place {
 };
 const REQUEST: Place = Place {
     name: "[request]",
-    keys: SETUP.keys,
+    keys: &[
+        "request",
+        "query",
+        "headers",
+        "json",
+        "form",
+        "body",
+        "status",
+        "capture",
+        ON_DISCONNECT_KEY,
+    ],
 };
 const TURN: Place = Place {
     name: "[[turn]]",
@@ -126,6 +137,9 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         }
     }
 
+    let on_disconnect = on_disconnect(&fields)?;
+    let stop = top.get("stop");
+    let stop = stop.map(|item| stop_of(&item, &scope, &mut requests));
     let turns = turns(&top, &scope.with(&["user", "answer", "nonce"]), outside)?;
     let history = top.get("history");
     let history = history.map(|item| history_of(&item, &mut scope, &mut requests));
@@ -139,6 +153,8 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         setup,
         request,
         messages: forms,
+        on_disconnect,
+        stop: stop.transpose()?,
         turns,
         history: history.transpose()?,
         final_marker: top

@@ -197,6 +197,13 @@ impl<'a> Item<'a> {
         parsed.ok_or_else(|| self.wrong_type("an integer"))
     }
 
+    pub(in crate::stream) fn truth(&self) -> Result<bool, SourceError> {
+        match self.value() {
+            DeValue::Boolean(truth) => Ok(*truth),
+            _ => Err(self.wrong_type("a boolean")),
+        }
+    }
+
     pub(in crate::stream) fn table(&self, place: &Place) -> Result<Fields<'a>, SourceError> {
         match self.value() {
             DeValue::Table(table) => Fields::open(self.origin, place, self.span().start, table),

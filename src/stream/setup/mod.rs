@@ -50,6 +50,10 @@ pub struct Wanted {
     pub profile: Option<String>,
     /// The origin of the page that is played.
     pub origin: Option<String>,
+    /// Which cases are played.
+    pub suite: Option<String>,
+    /// Which events of an answer are points of the sweep.
+    pub sweep_every: Option<String>,
     /// How the order is shown.
     pub proof: Option<Proof>,
     /// Which verdicts pass.

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::db::Target;
 use crate::gate;
 use crate::gate::{CommitFault, FaultPlace, How, Kind};
-use crate::stream::run::{LEAST_HOLD, Options, Proof, Require};
+use crate::stream::run::{LEAST_HOLD, Options, Proof, Require, SUITES, Suite};
 use clap::ValueEnum as _;
 use std::time::Duration;
 
@@ -47,6 +47,7 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
         })
     });
     Ok(Options {
+        suite: suite(wanted, config)?,
         proof,
         require,
         faults: faults(wanted, config, (proof, gate, target))?,
@@ -80,6 +81,21 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
         seed: wanted.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
         forbid: patterns.collect::<Result<_, _>>()?,
         fail_fast: wanted.fail_fast,
+    })
+}
+
+/// Which cases are played.
+fn suite(wanted: &Wanted, config: &Config) -> anyhow::Result<Suite> {
+    let every = config.parsed("sweep-every", wanted.sweep_every.as_deref(), |text| {
+        text.parse().ok().filter(|every| *every > 0)
+    })?;
+    let name = config
+        .value("suite", wanted.suite.as_deref())?
+        .expect("the setting has a default");
+    Suite::named(&name, every)?.ok_or_else(|| {
+        CliError::usage(format!("unknown suite `{name}`"))
+            .hint(format!("one of {}", SUITES.join(", ")))
+            .into()
     })
 }
 

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 from starlette.background import BackgroundTask
 
-from chat import buffer, schema, transport
+from chat import buffer, endings, schema, transport
 from chat.auth import COOKIE, current_user, signed
 from chat.modes import MODES
 from chat.provider import Provider
@@ -123,6 +123,8 @@ async def create_conversation(
 @app.get("/conversations/{conversation_id}/messages")
 async def messages(conversation_id: str, request: Request, user_id: UserId) -> list[dict[str, Any]]:
     lines = await find_history(request, conversation_id, user_id)
+    if settings.mode == "hides_part":
+        lines = [x for x in lines if x.status != endings.INTERRUPTED]
     if settings.mode == "history_reversed":
         lines.reverse()
     if settings.mode == "history_paged":
@@ -133,6 +135,11 @@ async def messages(conversation_id: str, request: Request, user_id: UserId) -> l
         {"id": x.id, "role": x.role, "content": x.content, "created_at": x.created_at}
         for x in lines
     ]
+
+
+@app.post("/conversations/{conversation_id}/stop")
+async def stop(conversation_id: str) -> dict[str, bool]:
+    return {"stopped": await endings.stop(conversation_id)}
 
 
 @app.post("/chat")
@@ -167,9 +174,11 @@ async def chat(
         await asyncio.sleep(3600)
     if settings.mode == "slow_first" and len(begun_here) == 1:
         await asyncio.sleep(SLOW_FIRST)
+    if settings.mode in ("locks", "unlocks") and conversation_id in endings.busy:
+        raise HTTPException(409, "a turn is under way")
     lines = await find_history(request, conversation_id, user_id)
     store, provider = request.app.state.store, request.app.state.provider
-    if settings.mode != "user_lost":
+    if settings.mode not in ("user_lost", "question_with_answer"):
         await store.write(Insert(conversation_id, "user", message))
     await ask_aside(provider, message)
     messages = (told or prompt(lines, message)) if settings.mode != "forgets_context" else prompt([], message)
@@ -200,7 +209,8 @@ async def find_history(request: Request, conversation_id: str, user_id: int | No
 
 
 def prompt(lines: list[Line], message: str) -> list[dict[str, str]]:
-    past = [{"role": x.role, "content": x.content} for x in lines if x.status == "complete"]
+    told = ["complete"] if settings.mode == "leaves_part_out" else ["complete", endings.INTERRUPTED]
+    past = [{"role": x.role, "content": x.content} for x in lines if x.status in told]
     # As images in base64 make a request large.
     images = [{"role": "system", "content": "A" * (settings.prompt_mb << 20)}]
     return [*(images if settings.prompt_mb else []), *past, {"role": "user", "content": message}]

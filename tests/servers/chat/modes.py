@@ -1,13 +1,14 @@
 """Mode -> truth and strategy. `python -m chat.modes` prints a line `mode truth` for each.
 
 pass: the commit comes before DONE. violation: DONE does not wait for it. other: the order is not
-what is wrong. Modes whose strategy is `correct` but whose truth is `other` misbehave elsewhere:
+what is wrong. ending: right as long as a turn comes to its end. Modes whose strategy is `correct` but whose truth is `other` misbehave elsewhere:
 `app`, `schema` and `database` ask for them by name.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chat import endings as e
 from chat import strategies as s
 from chat.turn import Turn
 
@@ -71,6 +72,20 @@ _OTHER = [
     s.no_done,
     s.data_after_done,
 ]
+# What their truth is depends on where a turn ends, and on what the session declares.
+_ENDINGS = [
+    e.finishes,
+    e.keeps_part,
+    e.part_as_whole,
+    e.leaves_part_out,
+    e.hides_part,
+    e.question_with_answer,
+    e.locks,
+    e.unlocks,
+    e.stop_keeps_part,
+    e.stop_loses_part,
+    e.stop_keeps_whole,
+]
 _ELSEWHERE = [
     "user_lost",
     "forgets_context",
@@ -97,6 +112,7 @@ MODES: dict[str, Mode] = {
     **{strategy.__name__: Mode("pass", strategy) for strategy in _PASS},
     **{strategy.__name__: Mode("violation", strategy) for strategy in _VIOLATION},
     **{strategy.__name__: Mode("other", strategy) for strategy in _OTHER},
+    **{strategy.__name__: Mode("ending", strategy) for strategy in _ENDINGS},
     **{name: Mode("other", s.correct) for name in _ELSEWHERE},
 }
 

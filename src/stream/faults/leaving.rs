@@ -1,0 +1,215 @@
+//! Where in an answer its client leaves, and how.
+
+use super::client::{
+    ClientBehaviour, LEAVE_BY_FIN, LEAVE_BY_HALF_CLOSE, LEAVE_BY_RST, LEAVE_BY_STALL,
+};
+use std::fmt;
+
+/// How a client leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It closes the connection in order: a tab that is closed, another page.
+    Fin,
+    /// It resets the connection: a browser that is killed, a network that is gone.
+    Reset,
+    /// It closes its own direction only, and goes on reading: some proxies and command-line clients.
+    HalfClose,
+    /// It reads no more, and keeps the connection: a machine that sleeps.
+    Stall,
+}
+
+impl Way {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::Fin, Self::Reset, Self::HalfClose, Self::Stall];
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fin => "fin",
+            Self::Reset => "rst",
+            Self::HalfClose => "half-close",
+            Self::Stall => "stall",
+        }
+    }
+
+    /// The client that leaves so.
+    pub fn client(self) -> &'static ClientBehaviour {
+        match self {
+            Self::Fin => &LEAVE_BY_FIN,
+            Self::Reset => &LEAVE_BY_RST,
+            Self::HalfClose => &LEAVE_BY_HALF_CLOSE,
+            Self::Stall => &LEAVE_BY_STALL,
+        }
+    }
+
+    /// What the client does, for a timeline.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::Fin => "the client closes the connection",
+            Self::Reset => "the client resets the connection",
+            Self::HalfClose => "the client closes its direction of the connection, and reads on",
+            Self::Stall => "the client stops reading, and keeps the connection",
+        }
+    }
+
+    /// Whether every server hears of it. One that sleeps or half closes may look like one that reads slowly.
+    pub const fn is_heard(self) -> bool {
+        match self {
+            Self::Fin | Self::Reset => true,
+            Self::HalfClose | Self::Stall => false,
+        }
+    }
+}
+
+/// Where in the answer something happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// The server has asked its provider, which has said nothing yet.
+    BeforeFirstByte,
+    /// The provider has sent so many events.
+    Event(usize),
+    /// The provider has sent all of the text, and not that it is all.
+    LastDelta,
+    /// The provider has said that the text is complete, and not that the stream is over.
+    TextComplete,
+    /// The client has received the final marker.
+    FinalMarker,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BeforeFirstByte => f.write_str("before-first-byte"),
+            Self::Event(number) => write!(f, "event-{number}"),
+            Self::LastDelta => f.write_str("last-delta"),
+            Self::TextComplete => f.write_str("text-complete"),
+            Self::FinalMarker => f.write_str("final-marker"),
+        }
+    }
+}
+
+/// How an answer of the provider is cut into chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// How many come before the last one with text.
+    pub before: usize,
+    /// How many come after it.
+    pub after: usize,
+    /// How many of these are the final marker and nothing else.
+    pub finals: usize,
+}
+
+impl Cut {
+    /// How many chunks the provider has sent at a point; all of them where the client decides.
+    pub const fn chunks_at(self, point: Point) -> Option<usize> {
+        match point {
+            Point::BeforeFirstByte => Some(0),
+            Point::Event(number) => Some(number),
+            Point::LastDelta => Some(self.before + 1),
+            Point::TextComplete => Some(self.before + 1 + self.after - self.finals),
+            Point::FinalMarker => None,
+        }
+    }
+
+    /// The points of this answer, each N-th event among them. A format without an own word for the end of the
+    /// text has no point there.
+    pub fn points(self, every: usize) -> Vec<Point> {
+        let events = (1..=self.before).step_by(every.max(1));
+        let mut points = vec![Point::BeforeFirstByte];
+        points.extend(events.map(Point::Event));
+        points.push(Point::LastDelta);
+        if self.after > self.finals {
+            points.push(Point::TextComplete);
+        }
+        points.push(Point::FinalMarker);
+        points
+    }
+
+    /// One point of each kind: the event is the middle one.
+    pub fn main_points(self) -> Vec<Point> {
+        let middle = self.before.div_ceil(2);
+        let mut points = self.points(1);
+        points.retain(|point| match point {
+            Point::Event(number) => *number == middle,
+            Point::BeforeFirstByte
+            | Point::LastDelta
+            | Point::TextComplete
+            | Point::FinalMarker => true,
+        });
+        points
+    }
+
+    /// The main points, each left in order, and the event in the middle left in every way.
+    pub fn main_cases(self) -> Vec<(Point, Way)> {
+        let mut cases = Vec::new();
+        for point in self.main_points() {
+            let ways: &[Way] = match point {
+                Point::Event(_) => &Way::ALL,
+                // The case `close-at-final` closes there in order.
+                Point::FinalMarker => &[Way::Reset],
+                Point::BeforeFirstByte | Point::LastDelta | Point::TextComplete => &[Way::Fin],
+            };
+            cases.extend(ways.iter().map(|way| (point, *way)));
+        }
+        cases
+    }
+
+    /// Every point in every way.
+    pub fn all_cases(self, every: usize) -> Vec<(Point, Way)> {
+        let points = self.points(every).into_iter();
+        points
+            .flat_map(|point| Way::ALL.map(|way| (point, way)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cut, Point, Way};
+
+    const OPENAI: Cut = Cut {
+        before: 4,
+        after: 3,
+        finals: 1,
+    };
+
+    #[test]
+    fn points_are_in_the_order_of_the_answer() {
+        let names: Vec<_> = OPENAI.points(2).iter().map(Point::to_string).collect();
+        let expected = [
+            "before-first-byte",
+            "event-1",
+            "event-3",
+            "last-delta",
+            "text-complete",
+            "final-marker",
+        ];
+        assert_eq!(names, expected);
+        let chunks = OPENAI.points(1).into_iter().map(|it| OPENAI.chunks_at(it));
+        let chunks: Vec<_> = chunks.collect();
+        let expected = [0, 1, 2, 3, 4, 5, 7].map(Some).into_iter().chain([None]);
+        assert_eq!(chunks, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_format_without_a_word_for_the_end_of_the_text_has_no_such_point() {
+        let bare = Cut {
+            before: 0,
+            after: 1,
+            finals: 1,
+        };
+        let points = [Point::BeforeFirstByte, Point::LastDelta, Point::FinalMarker];
+        assert_eq!(bare.points(1), points);
+        assert_eq!(bare.main_points(), points);
+    }
+
+    #[test]
+    fn the_main_cases_have_every_point_and_every_way() {
+        let cases = OPENAI.main_cases();
+        assert_eq!(cases.len(), 8);
+        for way in Way::ALL {
+            assert!(cases.contains(&(Point::Event(2), way)), "{way:?}");
+        }
+        assert_eq!(OPENAI.all_cases(1).len(), 8 * 4);
+    }
+}

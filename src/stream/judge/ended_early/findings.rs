@@ -1,0 +1,310 @@
+//! What is wrong with such a turn.
+
+use super::{Cause, EndedEarly, NextTurn, Reload, Stored, is_called_whole, kept, wants};
+use crate::model::ProviderEnd;
+use crate::report::{Finding, Severity, Source};
+use crate::stream::faults::Point;
+use crate::stream::kept::{AnswerFate, Marked};
+use crate::stream::policy::Keep;
+
+/// Statuses that say something of the client and not of the conversation.
+const OF_THE_CLIENT: [u16; 3] = [401, 403, 429];
+
+/// Everything that is wrong.
+pub(super) fn all(seen: &EndedEarly, stored: &Stored) -> Vec<Finding> {
+    let found = [
+        question(seen, stored),
+        answer(seen, stored),
+        called_whole(seen, stored),
+        stuck(seen, stored),
+        policy(seen, stored),
+        reload(seen, stored),
+        next(seen, stored),
+        provider(seen),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// An error where the session declares what has to hold; else worth knowing.
+fn declared(seen: &EndedEarly) -> Severity {
+    match seen.policy {
+        Some(_) => Severity::Error,
+        None => Severity::Warning,
+    }
+}
+
+fn finding(
+    seen: &EndedEarly,
+    code: &'static str,
+    severity: Severity,
+    harm: impl Into<String>,
+    help: impl Into<String>,
+) -> Finding {
+    Finding::new(code, severity, &seen.subject, harm.into(), help.into()).in_case(&seen.case)
+}
+
+/// Where it happened, for the evidence.
+fn place(seen: &EndedEarly) -> String {
+    format!("turn {}, {} at {}", seen.turn, seen.cause, seen.point)
+}
+
+/// What happened to the turn, in a few words.
+fn when(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Left(_) => "when the client leaves in mid-turn",
+        Cause::Stopped => "when the user presses stop",
+    }
+}
+
+fn question(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    if stored.question {
+        return None;
+    }
+    let harm = format!("the question is lost {}", when(seen.cause));
+    let help = "commit the user's message before the provider is called";
+    let finding = finding(seen, "user-message-lost", Severity::Error, harm, help);
+    Some(finding.with(
+        Source::Store,
+        format!("{}: no row holds the question", place(seen)),
+    ))
+}
+
+/// Less of the answer is stored than was declared, or promised by the final marker.
+fn answer(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    let is_lost = match (wants(seen)?, &stored.answer) {
+        (_, AnswerFate::Whole | AnswerFate::Unknown(_)) | (Keep::Nothing, _) => false,
+        // Where parts can't be told, only the end of the answer can: it holds the nonce.
+        (Keep::Part, _) if !stored.is_verbatim => false,
+        (Keep::Part, AnswerFate::Nothing) => seen.client.characters.is_some_and(|seen| seen > 0),
+        (Keep::Part, AnswerFate::Cut { characters, .. }) => seen
+            .client
+            .characters
+            .is_some_and(|seen| *characters < seen),
+        (Keep::Whole, AnswerFate::Nothing | AnswerFate::Cut { .. }) => true,
+    };
+    if !is_lost {
+        return None;
+    }
+    let client = match seen.client.characters {
+        Some(characters) => format!("; the client had seen {characters} characters"),
+        None => String::new(),
+    };
+    let fact = format!("{}: {}{client}", place(seen), kept(seen, stored));
+    if seen.client.marker {
+        let marker = &seen.marker;
+        let harm = format!("the answer is lost when the client leaves at `{marker}`");
+        let help = format!("save and commit the assistant's message before `{marker}` is yielded");
+        let finding = finding(seen, "saved-after-done", Severity::Error, harm, help);
+        return Some(finding.with(Source::Store, fact));
+    }
+    let (code, help) = match seen.cause {
+        Cause::Left(_) => (
+            "answer-lost-on-disconnect",
+            "run the turn in a task of its own, which no request cancels, and save in its `finally`",
+        ),
+        Cause::Stopped => (
+            "answer-lost-on-stop",
+            "on stop, save what was streamed before the task is cancelled, with a status that says so",
+        ),
+    };
+    let what = match stored.answer {
+        AnswerFate::Cut { .. } => "a part of the answer is lost",
+        AnswerFate::Nothing | AnswerFate::Whole | AnswerFate::Unknown(_) => "the answer is lost",
+    };
+    let harm = format!("{what} {}", when(seen.cause));
+    Some(finding(seen, code, Severity::Error, harm, help).with(Source::Store, fact))
+}
+
+/// A part looks like a whole answer.
+fn called_whole(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    let AnswerFate::Cut {
+        characters,
+        marked: Marked::No,
+    } = &stored.answer
+    else {
+        return None;
+    };
+    if !stored.is_verbatim {
+        return None;
+    }
+    // A store without a status has nothing that it could say otherwise.
+    let severity = if is_called_whole(stored) {
+        declared(seen)
+    } else {
+        Severity::Warning
+    };
+    let harm = format!(
+        "a part of an answer is stored as if it were the whole {}",
+        when(seen.cause)
+    );
+    let help = "store a part with a status of its own, such as `interrupted`, and show it as such";
+    let status = if stored.tells_whole {
+        "with the status that whole answers have"
+    } else {
+        "and no column tells that it is a part"
+    };
+    let finding = finding(seen, "part-stored-as-whole", severity, harm, help);
+    Some(finding.with(
+        Source::Store,
+        format!(
+            "{}: {characters} of {} characters, {status}",
+            place(seen),
+            seen.client.of
+        ),
+    ))
+}
+
+/// A row says that it is being written, and nobody writes it any more.
+fn stuck(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    let row = stored.open.as_ref()?;
+    let harm = format!("a row stays in progress for ever {}", when(seen.cause));
+    let help = "finish the row in a `finally` with a save that can't be cancelled";
+    let finding = finding(seen, "stuck-streaming", declared(seen), harm, help);
+    Some(finding.with(
+        Source::Store,
+        format!(
+            "{}: row {row} is still being written, although the provider's answer is over",
+            place(seen)
+        ),
+    ))
+}
+
+/// More is stored than was declared.
+fn policy(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    let policy = seen.policy?;
+    let is_inside = matches!(seen.point, Point::BeforeFirstByte | Point::Event(_));
+    let is_more = match (wants(seen)?, &stored.answer) {
+        (Keep::Nothing, AnswerFate::Cut { .. }) => true,
+        (Keep::Nothing, AnswerFate::Whole) => is_inside && seen.cause.is_heard(),
+        (Keep::Nothing, AnswerFate::Nothing | AnswerFate::Unknown(_))
+        | (Keep::Part | Keep::Whole, _) => false,
+    };
+    if !is_more {
+        return None;
+    }
+    let key = seen.cause.key();
+    let harm = format!(
+        "more of the answer is stored than {key} = \"{}\" declares",
+        policy.name
+    );
+    let help = format!(
+        "declare what the server does, or remove the answer: see {key} in docs/sessions.md"
+    );
+    let finding = finding(seen, "policy-not-kept", Severity::Warning, harm, help);
+    Some(finding.with(
+        Source::Store,
+        format!("{}: {}", place(seen), kept(seen, stored)),
+    ))
+}
+
+/// A reload shows less than the store holds.
+fn reload(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    let (severity, fact) = match seen.reload.as_ref()? {
+        Reload::Unreadable(why) => (Severity::Error, format!("the history can't be read: {why}")),
+        Reload::Shows { question, .. } if stored.question && !question => (
+            Severity::Error,
+            "the question is stored, and the history lacks it".to_owned(),
+        ),
+        Reload::Shows { answer: false, .. } => {
+            let severity = match (&stored.answer, wants(seen)) {
+                (AnswerFate::Whole, _) => Severity::Error,
+                // A server may keep a part and not show it, unless the session says otherwise.
+                (AnswerFate::Cut { .. }, Some(Keep::Part)) => Severity::Error,
+                (AnswerFate::Cut { .. } | AnswerFate::Nothing | AnswerFate::Unknown(_), _) => {
+                    Severity::Warning
+                }
+            };
+            (
+                severity,
+                "what is stored of the answer is not in the history".to_owned(),
+            )
+        }
+        Reload::Shows { answer: true, .. } => return None,
+    };
+    let harm = format!(
+        "a reload shows less than the store holds {}",
+        when(seen.cause)
+    );
+    let help = "return every stored message, also those that were cut off, with their status";
+    let finding = finding(seen, "history-differs", severity, harm, help);
+    Some(finding.with(Source::Stream, format!("{}: {fact}", place(seen))))
+}
+
+/// The conversation can't be continued, or the model does not know what the store shows.
+fn next(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
+    match seen.next.as_ref()? {
+        NextTurn::Refused { status, said } => {
+            let severity = if OF_THE_CLIENT.contains(status) {
+                Severity::Warning
+            } else {
+                Severity::Error
+            };
+            Some(refused(
+                seen,
+                severity,
+                format!("answered {status}: {said}"),
+            ))
+        }
+        NextTurn::Failed(why) => Some(refused(seen, Severity::Error, why.clone())),
+        NextTurn::Answered {
+            question,
+            answer,
+            answer_later,
+        } => {
+            let (severity, lacks) = if stored.question && !question {
+                // Some servers leave out questions that were not answered, since some providers refuse two
+                // questions in a row.
+                let severity = match stored.answer {
+                    AnswerFate::Nothing => Severity::Warning,
+                    AnswerFate::Whole | AnswerFate::Cut { .. } | AnswerFate::Unknown(_) => {
+                        declared(seen)
+                    }
+                };
+                (severity, "the question")
+            } else if !answer {
+                (declared(seen), "what is stored of the answer")
+            } else if !answer_later && wants(seen) == Some(Keep::Part) {
+                (
+                    Severity::Warning,
+                    "what was stored of the answer a moment later",
+                )
+            } else {
+                return None;
+            };
+            let harm = format!(
+                "in the next turn the model does not know what the store shows {}",
+                when(seen.cause)
+            );
+            let help = "build the provider's messages from the stored conversation, parts of answers included";
+            let finding = finding(seen, "context-lost", severity, harm, help);
+            Some(finding.with(
+                Source::Gateway,
+                format!("{}: the next request lacks {lacks}", place(seen)),
+            ))
+        }
+    }
+}
+
+fn refused(seen: &EndedEarly, severity: Severity, fact: String) -> Finding {
+    let harm = format!("the conversation can't be continued {}", when(seen.cause));
+    let help = "end a turn's row and its lock in a `finally`, and accept a question without an answer before it";
+    let finding = finding(seen, "next-turn-refused", severity, harm, help);
+    finding.with(Source::Stream, format!("{}: {fact}", place(seen)))
+}
+
+/// The provider is paid for an answer that nobody keeps.
+fn provider(seen: &EndedEarly) -> Option<Finding> {
+    let is_inside = matches!(seen.point, Point::BeforeFirstByte | Point::Event(_));
+    let wants_whole = seen.policy?.keep == Keep::Whole;
+    let is_whole = seen.provider == ProviderEnd::Whole;
+    if wants_whole || !is_whole || !is_inside || !seen.cause.is_heard() {
+        return None;
+    }
+    let harm = "the server reads an answer to its end that it does not have to keep";
+    let help = "close the connection to the provider when the turn is broken off";
+    let finding = finding(seen, "provider-call-goes-on", Severity::Note, harm, help);
+    Some(finding.with(
+        Source::Gateway,
+        format!("{}: the provider's answer was read to its end", place(seen)),
+    ))
+}

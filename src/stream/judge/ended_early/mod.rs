@@ -1,0 +1,315 @@
+//! What a turn shows that did not come to its end: its client left, or the user pressed stop. Pure.
+//!
+//! The question has to be stored in any case. What becomes of the answer is a choice that the session
+//! declares. Without a declaration it is reported, and no choice is called wrong.
+
+mod findings;
+#[cfg(test)]
+mod tests;
+
+use crate::model::ProviderEnd;
+use crate::report::{Finding, Severity, Verdict};
+use crate::stream::faults::{Point, Way};
+use crate::stream::kept::{AnswerFate, Marked};
+use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP, Policy};
+use std::fmt;
+
+/// Why a turn did not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Its client left in this way.
+    Left(Way),
+    /// The user pressed stop.
+    Stopped,
+}
+
+impl Cause {
+    /// The key that declares what has to be stored.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Left(_) => "on_disconnect",
+            Self::Stopped => "on_stop",
+        }
+    }
+
+    /// The values of that key.
+    pub fn policies(self) -> &'static [Policy] {
+        match self {
+            Self::Left(_) => &ON_DISCONNECT,
+            Self::Stopped => &ON_STOP,
+        }
+    }
+
+    /// Whether the server hears of it for certain.
+    const fn is_heard(self) -> bool {
+        match self {
+            Self::Left(way) => way.is_heard(),
+            Self::Stopped => true,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left(way) => write!(f, "left by {}", way.name()),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+/// What was seen of such a turn.
+#[derive(Debug, Clone)]
+pub struct EndedEarly {
+    /// What findings are about: the session, and its table.
+    pub subject: String,
+    /// The case.
+    pub case: String,
+    /// The turn's number, from 1.
+    pub turn: usize,
+    /// Why it did not come to its end.
+    pub cause: Cause,
+    /// Where.
+    pub point: Point,
+    /// What the session declares.
+    pub policy: Option<&'static Policy>,
+    /// The final marker, in words.
+    pub marker: String,
+    /// Whether it happened where it was meant to, or why not.
+    pub met: Result<(), String>,
+    /// How the server's requests to its provider ended.
+    pub provider: ProviderEnd,
+    /// What the client had received.
+    pub client: ClientSaw,
+    /// What the store holds after the settling time, or why it could not be read.
+    pub stored: Result<Stored, String>,
+    /// Whether something changed in the store after the settling time.
+    pub came_late: bool,
+    /// What a reload shows; absent where the session has no history.
+    pub reload: Option<Reload>,
+    /// What became of the next turn; absent where none was sent.
+    pub next: Option<NextTurn>,
+}
+
+/// What the client had received of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientSaw {
+    /// How many characters of it; absent where the profile does not read them.
+    pub characters: Option<usize>,
+    /// How many characters the whole answer has.
+    pub of: usize,
+    /// Whether the final marker had come before: then the answer was promised.
+    pub marker: bool,
+}
+
+/// What the store holds of the turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Whether the question is there.
+    pub question: bool,
+    /// What became of the answer.
+    pub answer: AnswerFate,
+    /// Whether a part of an answer can be told from other texts: the store keeps answers as they are said.
+    pub is_verbatim: bool,
+    /// Whether whole answers have a status, so that a part could have another one.
+    pub tells_whole: bool,
+    /// The key of a row that is still being written.
+    pub open: Option<String>,
+}
+
+/// What a reload of the page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reload {
+    /// The history can't be read.
+    Unreadable(String),
+    /// It has these parts of the turn.
+    Shows {
+        /// The question.
+        question: bool,
+        /// What is stored of the answer; true where nothing is.
+        answer: bool,
+    },
+}
+
+/// What became of the turn that was sent next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextTurn {
+    /// The server answered another status than a chat has.
+    Refused {
+        /// The status.
+        status: u16,
+        /// The beginning of what it said.
+        said: String,
+    },
+    /// It was not answered, for this reason.
+    Failed(String),
+    /// It was answered, and the provider's request had these parts of the turn before.
+    Answered {
+        /// The question.
+        question: bool,
+        /// What was stored of the answer when the request was sent; true where that was nothing.
+        answer: bool,
+        /// The same, of what came to the store afterwards.
+        answer_later: bool,
+    },
+}
+
+/// What it shows.
+#[derive(Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+/// Judges one turn.
+pub fn judge(seen: &EndedEarly) -> Judged {
+    let open = |reason: String| Judged {
+        verdict: Verdict::Inconclusive,
+        reason,
+        findings: Vec::new(),
+    };
+    if let Err(why) = &seen.met {
+        return open(why.clone());
+    }
+    match seen.provider {
+        ProviderEnd::NotAsked => return open("the server did not ask its provider".to_owned()),
+        ProviderEnd::Open => {
+            return open(
+                "the server's request to its provider did not end, so its save may still come"
+                    .to_owned(),
+            );
+        }
+        ProviderEnd::Whole | ProviderEnd::HungUp { .. } => {}
+    }
+    let stored = match &seen.stored {
+        Ok(stored) => stored,
+        Err(why) => return open(format!("the store could not be read: {why}")),
+    };
+    let findings = findings::all(seen, stored);
+    let is_error = findings.iter().any(|it| it.severity == Severity::Error);
+    let told = tell(seen, stored);
+    if is_error {
+        return Judged {
+            verdict: Verdict::Violated,
+            reason: told,
+            findings,
+        };
+    }
+    let doubt = match &stored.answer {
+        _ if seen.came_late => {
+            Some("it came later than the settling time, which --settle makes longer".to_owned())
+        }
+        AnswerFate::Unknown(why) => Some((*why).to_owned()),
+        AnswerFate::Nothing | AnswerFate::Cut { .. } if !stored.is_verbatim => Some(
+            "the store does not keep answers as they are said, so a part of one can't be told"
+                .to_owned(),
+        ),
+        AnswerFate::Nothing
+            if wants(seen) == Some(Keep::Part)
+                && seen.client.characters.is_none()
+                && seen.point != Point::BeforeFirstByte =>
+        {
+            Some("the profile reads no text, so nobody knows what the client had seen".to_owned())
+        }
+        AnswerFate::Nothing | AnswerFate::Cut { .. } | AnswerFate::Whole => None,
+    };
+    match doubt {
+        Some(doubt) => Judged {
+            verdict: Verdict::Inconclusive,
+            reason: format!("{told}; {doubt}"),
+            findings,
+        },
+        None => Judged {
+            verdict: Verdict::Held,
+            reason: told,
+            findings,
+        },
+    }
+}
+
+/// What has to be stored of the answer; absent where any choice is right.
+fn wants(seen: &EndedEarly) -> Option<Keep> {
+    // What was promised has to be there, whatever is declared of answers that were not.
+    if seen.client.marker {
+        return Some(Keep::Whole);
+    }
+    seen.policy.map(|policy| policy.keep)
+}
+
+/// What is stored, in one sentence, and which declaration that fits.
+fn tell(seen: &EndedEarly, stored: &Stored) -> String {
+    let kept = kept(seen, stored);
+    let question = if stored.question {
+        "the question is stored"
+    } else {
+        "the question is not stored"
+    };
+    let provider = match seen.provider {
+        ProviderEnd::HungUp { chunks: 1 } => {
+            "; the provider's answer was cut off after 1 chunk".to_owned()
+        }
+        ProviderEnd::HungUp { chunks } => {
+            format!("; the provider's answer was cut off after {chunks} chunks")
+        }
+        ProviderEnd::Whole | ProviderEnd::NotAsked | ProviderEnd::Open => {
+            "; the provider's answer was read to its end".to_owned()
+        }
+    };
+    let key = seen.cause.key();
+    let declared = match seen.policy {
+        Some(policy) => format!("; declared is {key} = \"{}\"", policy.name),
+        None if seen.client.marker => String::new(),
+        None => match fitting(seen, stored).as_slice() {
+            [] => format!("; no value of {key} fits that"),
+            fitting => format!("; that fits {key} = \"{}\"", fitting.join("\" or \"")),
+        },
+    };
+    format!("{question}, and {kept}{provider}{declared}")
+}
+
+/// What is stored of the answer.
+fn kept(seen: &EndedEarly, stored: &Stored) -> String {
+    match &stored.answer {
+        AnswerFate::Whole => "all of the answer is".to_owned(),
+        AnswerFate::Cut { characters, marked } => {
+            let of = seen.client.of;
+            format!("{characters} of the answer's {of} characters are, {marked}")
+        }
+        AnswerFate::Nothing => "nothing of the answer is".to_owned(),
+        AnswerFate::Unknown(_) => "of the answer it is not known".to_owned(),
+    }
+}
+
+/// The declarations that what is stored would fit.
+pub fn fitting(seen: &EndedEarly, stored: &Stored) -> Vec<&'static str> {
+    let policies = seen.cause.policies().iter();
+    let fits = policies.filter(|policy| {
+        let keep = policy.keep;
+        match &stored.answer {
+            // A part may be all that there was to keep; the client that left can't tell.
+            AnswerFate::Whole => keep == Keep::Whole,
+            AnswerFate::Cut { .. } => {
+                keep == Keep::Part && stored.open.is_none() && !is_called_whole(stored)
+            }
+            AnswerFate::Nothing => keep == Keep::Nothing && stored.open.is_none(),
+            AnswerFate::Unknown(_) => false,
+        }
+    });
+    fits.map(|policy| policy.name).collect()
+}
+
+/// Whether the store calls a part of the answer whole, where it has a way to say otherwise.
+fn is_called_whole(stored: &Stored) -> bool {
+    let is_unmarked = matches!(
+        &stored.answer,
+        AnswerFate::Cut {
+            marked: Marked::No,
+            ..
+        }
+    );
+    is_unmarked && stored.tells_whole
+}

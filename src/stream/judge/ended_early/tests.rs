@@ -1,0 +1,330 @@
+use super::{Cause, ClientSaw, EndedEarly, Judged, NextTurn, Reload, Stored, judge};
+use crate::model::ProviderEnd;
+use crate::report::{Severity, Verdict};
+use crate::stream::faults::{Point, Way};
+use crate::stream::kept::{AnswerFate, Marked};
+use crate::stream::policy::{ON_DISCONNECT, ON_STOP, Policy};
+
+const FINISH: &Policy = &ON_DISCONNECT[0];
+const KEEP_PART: &Policy = &ON_DISCONNECT[1];
+const DROP_ANSWER: &Policy = &ON_DISCONNECT[2];
+
+fn cut(characters: usize, marked: Marked) -> AnswerFate {
+    AnswerFate::Cut { characters, marked }
+}
+
+fn interrupted() -> Marked {
+    Marked::Status("interrupted".to_owned())
+}
+
+/// A client left after 20 of 60 characters, and this is what the store has.
+fn left(policy: Option<&'static Policy>, answer: AnswerFate) -> EndedEarly {
+    EndedEarly {
+        subject: "hello in table message".to_owned(),
+        case: "hello/left".to_owned(),
+        turn: 1,
+        cause: Cause::Left(Way::Fin),
+        point: Point::Event(2),
+        policy,
+        marker: "[DONE]".to_owned(),
+        met: Ok(()),
+        provider: ProviderEnd::HungUp { chunks: 2 },
+        client: ClientSaw {
+            characters: Some(20),
+            of: 60,
+            marker: false,
+        },
+        stored: Ok(Stored {
+            question: true,
+            answer,
+            is_verbatim: true,
+            tells_whole: true,
+            open: None,
+        }),
+        came_late: false,
+        reload: Some(Reload::Shows {
+            question: true,
+            answer: true,
+        }),
+        next: Some(NextTurn::Answered {
+            question: true,
+            answer: true,
+            answer_later: true,
+        }),
+    }
+}
+
+fn stored(seen: &mut EndedEarly) -> &mut Stored {
+    seen.stored.as_mut().unwrap()
+}
+
+fn codes(judged: &Judged, severity: Severity) -> Vec<&'static str> {
+    let of = judged.findings.iter().filter(|it| it.severity == severity);
+    of.map(|finding| finding.code).collect()
+}
+
+#[test]
+fn what_is_stored_is_held_against_what_is_declared() {
+    use Verdict::{Held, Violated};
+    let (whole, nothing) = (AnswerFate::Whole, AnswerFate::Nothing);
+    let lost = &["answer-lost-on-disconnect"][..];
+    for (policy, answer, verdict, errors) in [
+        (FINISH, whole.clone(), Held, &[][..]),
+        (FINISH, nothing.clone(), Violated, lost),
+        (FINISH, cut(20, interrupted()), Violated, lost),
+        (KEEP_PART, whole.clone(), Held, &[]),
+        (KEEP_PART, cut(20, interrupted()), Held, &[]),
+        (KEEP_PART, cut(40, interrupted()), Held, &[]),
+        (KEEP_PART, cut(20, Marked::Words), Held, &[]),
+        (KEEP_PART, cut(19, interrupted()), Violated, lost),
+        (KEEP_PART, nothing.clone(), Violated, lost),
+        (
+            KEEP_PART,
+            cut(20, Marked::No),
+            Violated,
+            &["part-stored-as-whole"],
+        ),
+        (DROP_ANSWER, nothing, Held, &[]),
+        (DROP_ANSWER, whole, Held, &[]),
+        (DROP_ANSWER, cut(20, interrupted()), Held, &[]),
+    ] {
+        let judged = judge(&left(Some(policy), answer.clone()));
+        assert_eq!(judged.verdict, verdict, "{policy:?} {answer:?}");
+        assert_eq!(codes(&judged, Severity::Error), errors, "{policy:?}");
+    }
+}
+
+#[test]
+fn more_than_declared_is_a_warning_where_the_server_could_hear_of_it() {
+    for (way, point, found) in [
+        (Way::Fin, Point::Event(2), true),
+        (Way::Reset, Point::BeforeFirstByte, true),
+        (Way::Stall, Point::Event(2), false),
+        (Way::HalfClose, Point::Event(2), false),
+        (Way::Fin, Point::LastDelta, false),
+    ] {
+        let seen = EndedEarly {
+            cause: Cause::Left(way),
+            point,
+            ..left(Some(DROP_ANSWER), AnswerFate::Whole)
+        };
+        let warnings = judge(&seen);
+        let warnings = codes(&warnings, Severity::Warning);
+        assert_eq!(warnings == ["policy-not-kept"], found, "{way:?} {point}");
+    }
+}
+
+#[test]
+fn without_a_declaration_each_end_is_told_and_none_is_wrong() {
+    for (answer, fits) in [
+        (AnswerFate::Whole, "that fits on_disconnect = \"finish\""),
+        (
+            cut(20, interrupted()),
+            "that fits on_disconnect = \"keep-part\"",
+        ),
+        (
+            AnswerFate::Nothing,
+            "that fits on_disconnect = \"drop-answer\"",
+        ),
+        (cut(20, Marked::No), "no value of on_disconnect fits that"),
+    ] {
+        let judged = judge(&left(None, answer));
+        assert_eq!(judged.verdict, Verdict::Held);
+        assert!(judged.reason.ends_with(fits), "{}", judged.reason);
+    }
+}
+
+#[test]
+fn the_question_is_kept_in_any_case() {
+    for policy in [None, Some(FINISH), Some(KEEP_PART), Some(DROP_ANSWER)] {
+        let mut seen = left(policy, AnswerFate::Nothing);
+        stored(&mut seen).question = false;
+        let judged = judge(&seen);
+        assert_eq!(judged.verdict, Verdict::Violated);
+        assert!(codes(&judged, Severity::Error).contains(&"user-message-lost"));
+    }
+}
+
+/// What the final marker promised is there, whatever is declared of answers that were not promised.
+#[test]
+fn a_promised_answer_is_kept_in_any_case() {
+    for policy in [None, Some(FINISH), Some(KEEP_PART), Some(DROP_ANSWER)] {
+        let mut seen = left(policy, AnswerFate::Nothing);
+        seen.client.marker = true;
+        let judged = judge(&seen);
+        assert_eq!(codes(&judged, Severity::Error), ["saved-after-done"]);
+        stored(&mut seen).answer = AnswerFate::Whole;
+        assert_eq!(judge(&seen).verdict, Verdict::Held);
+    }
+}
+
+#[test]
+fn what_did_not_happen_or_can_not_be_known_is_never_green() {
+    let lost = || left(Some(KEEP_PART), AnswerFate::Nothing);
+    let mut late = left(Some(KEEP_PART), AnswerFate::Whole);
+    late.came_late = true;
+    let mut reworded = lost();
+    stored(&mut reworded).is_verbatim = false;
+    let mut unread = lost();
+    unread.client.characters = None;
+    for seen in [
+        EndedEarly {
+            met: Err("the response was over before".to_owned()),
+            ..lost()
+        },
+        EndedEarly {
+            provider: ProviderEnd::Open,
+            ..lost()
+        },
+        EndedEarly {
+            provider: ProviderEnd::NotAsked,
+            ..lost()
+        },
+        EndedEarly {
+            stored: Err("locked".to_owned()),
+            ..lost()
+        },
+        left(None, AnswerFate::Unknown("no conversation is known")),
+        late,
+        reworded,
+        unread,
+    ] {
+        let judged = judge(&seen);
+        assert_eq!(judged.verdict, Verdict::Inconclusive, "{seen:?}");
+    }
+}
+
+#[test]
+fn a_row_in_progress_and_a_refused_turn_are_found() {
+    let mut seen = left(Some(KEEP_PART), cut(20, interrupted()));
+    stored(&mut seen).open = Some("7".to_owned());
+    assert_eq!(codes(&judge(&seen), Severity::Error), ["stuck-streaming"]);
+    seen.policy = None;
+    let judged = judge(&seen);
+    assert_eq!(judged.verdict, Verdict::Held);
+    assert_eq!(codes(&judged, Severity::Warning), ["stuck-streaming"]);
+    let refused = |status| EndedEarly {
+        next: Some(NextTurn::Refused {
+            status,
+            said: String::new(),
+        }),
+        ..left(None, AnswerFate::Nothing)
+    };
+    for (status, severity) in [
+        (409, Severity::Error),
+        (500, Severity::Error),
+        (429, Severity::Warning),
+        (401, Severity::Warning),
+    ] {
+        let judged = judge(&refused(status));
+        assert_eq!(codes(&judged, severity), ["next-turn-refused"], "{status}");
+    }
+}
+
+#[test]
+fn reload_and_model_know_what_the_store_shows() {
+    let shows = |question, answer| Some(Reload::Shows { question, answer });
+    let next = |question, answer, answer_later| {
+        Some(NextTurn::Answered {
+            question,
+            answer,
+            answer_later,
+        })
+    };
+    let part = || left(Some(KEEP_PART), cut(20, interrupted()));
+    for (seen, severity, code) in [
+        (
+            EndedEarly {
+                reload: shows(false, true),
+                ..part()
+            },
+            Severity::Error,
+            "history-differs",
+        ),
+        (
+            EndedEarly {
+                reload: shows(true, false),
+                ..part()
+            },
+            Severity::Error,
+            "history-differs",
+        ),
+        (
+            EndedEarly {
+                policy: None,
+                reload: shows(true, false),
+                ..part()
+            },
+            Severity::Warning,
+            "history-differs",
+        ),
+        (
+            EndedEarly {
+                next: next(true, false, false),
+                ..part()
+            },
+            Severity::Error,
+            "context-lost",
+        ),
+        (
+            EndedEarly {
+                next: next(true, true, false),
+                ..part()
+            },
+            Severity::Warning,
+            "context-lost",
+        ),
+        (
+            EndedEarly {
+                policy: None,
+                next: next(false, true, true),
+                ..part()
+            },
+            Severity::Warning,
+            "context-lost",
+        ),
+        // Two questions in a row: some servers leave out the one without an answer.
+        (
+            EndedEarly {
+                next: next(false, true, true),
+                ..left(Some(DROP_ANSWER), AnswerFate::Nothing)
+            },
+            Severity::Warning,
+            "context-lost",
+        ),
+    ] {
+        assert_eq!(codes(&judge(&seen), severity), [code], "{seen:?}");
+    }
+}
+
+/// The next turn after a stop is sent at once: what a server finishes later it can't know.
+#[test]
+fn what_is_finished_later_is_not_asked_of_the_next_turn() {
+    let seen = EndedEarly {
+        cause: Cause::Stopped,
+        next: Some(NextTurn::Answered {
+            question: true,
+            answer: true,
+            answer_later: false,
+        }),
+        ..left(Some(&ON_STOP[0]), AnswerFate::Whole)
+    };
+    let judged = judge(&seen);
+    assert!(judged.findings.is_empty(), "{judged:?}");
+}
+
+#[test]
+fn stop_has_declarations_of_its_own() {
+    let stopped = |policy, answer| EndedEarly {
+        cause: Cause::Stopped,
+        ..left(Some(policy), answer)
+    };
+    let lost = judge(&stopped(&ON_STOP[1], AnswerFate::Nothing));
+    assert_eq!(codes(&lost, Severity::Error), ["answer-lost-on-stop"]);
+    let mut whole = stopped(&ON_STOP[2], AnswerFate::Whole);
+    whole.provider = ProviderEnd::Whole;
+    let judged = judge(&whole);
+    assert_eq!(codes(&judged, Severity::Warning), ["policy-not-kept"]);
+    assert_eq!(codes(&judged, Severity::Note), ["provider-call-goes-on"]);
+    assert_eq!(judged.verdict, Verdict::Held);
+}

@@ -1,0 +1,657 @@
+//! Turns that do not come to their end: the client leaves, or the user presses stop, at every point of an
+//! answer. Then the page is reloaded, and the conversation goes on.
+
+use super::case::{Begun, Moments};
+use super::chat::{Chat, Vary};
+use super::client::{ResponseProgress, Watching};
+use super::live::Live;
+use super::sought::{Found, Sought};
+use super::stage::Stage;
+use super::suite::Suite;
+use crate::clock;
+use crate::clock::Tick;
+use crate::gateway::Heard;
+use crate::gateway::providers::Provider;
+use crate::model::{Mark, ProviderEnd, Role, State, StoredMessage};
+use crate::report::{Finding, Lane, Report, Verdict};
+use crate::stream::faults::{
+    ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP_BY_STEP, STOP, Way,
+};
+use crate::stream::judge::ended_early::{
+    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Stored,
+};
+use crate::stream::kept;
+use crate::stream::kept::{AnswerFate, ExpectedAnswer, Marked};
+use crate::stream::policy::{Keep, Policy};
+use crate::stream::session::StopBy;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Between the end of a turn and the provider's next words: a server that looks whether somebody listens has
+/// seen by then that nobody does. One that has closed its connection to the provider is not waited for.
+const HEARD_BY_THEN: Duration = Duration::from_millis(250);
+/// Between two looks at the store.
+const ASK: Duration = Duration::from_millis(20);
+/// As many late saves as the slowest turn seen are waited for.
+const TIMES_THE_LAG: u32 = 3;
+
+/// One case to play.
+#[derive(Debug, Clone, Copy)]
+struct Play {
+    cause: Cause,
+    point: Point,
+    /// The turn that does not come to its end, from 0.
+    turn: usize,
+}
+
+impl Play {
+    fn client(self) -> &'static ClientBehaviour {
+        match self.cause {
+            Cause::Left(way) => way.client(),
+            Cause::Stopped => &STOP,
+        }
+    }
+
+    /// The case's name in the report.
+    fn name(self) -> String {
+        match self.cause {
+            Cause::Left(way) => format!("left-at-{}-by-{}", self.point, way.name()),
+            Cause::Stopped => format!("stopped-at-{}", self.point),
+        }
+    }
+}
+
+/// A case that was played.
+struct Played {
+    case: Begun,
+    seen: EndedEarly,
+    sought: Sought,
+    looked_at: Tick,
+}
+
+impl Stage<'_> {
+    /// Plays the cases of the suite.
+    pub(super) async fn end_early(
+        &mut self,
+        lag: Duration,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let plays = self.early_plays()?;
+        if plays.is_empty() {
+            return Ok(());
+        }
+        let patience = self.options.settle.max(lag * TIMES_THE_LAG);
+        self.announce(&plays, patience);
+        let mut played: Vec<Played> = Vec::new();
+        for play in plays {
+            report.checked += 1;
+            let mut case = self.begin_case(&play.name(), &NONE, play.client());
+            let mut moments = Moments::default();
+            match self
+                .play_early(play, &case.name, &mut moments, patience)
+                .await
+            {
+                Ok((seen, sought)) => {
+                    case.over();
+                    case.timeline = moments.timeline;
+                    played.push(Played {
+                        case,
+                        seen,
+                        sought,
+                        looked_at: clock::now(),
+                    });
+                }
+                Err(error) => {
+                    // A server that answers no chat any more answers none of the cases that follow.
+                    case.timeline = moments.timeline;
+                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                    break;
+                }
+            }
+        }
+        self.world.gateway.rest();
+        self.look_late(&mut played, patience).await;
+        let mut findings: BTreeMap<&str, Finding> = BTreeMap::new();
+        for played in played {
+            let judged = ended_early::judge(&played.seen);
+            self.end_case(played.case, judged.verdict, judged.reason, report);
+            for mut finding in judged.findings {
+                // One finding a code: it names the first case, and its evidence all of them.
+                if let Some(first) = findings.get(finding.code) {
+                    finding.place = first.place.clone();
+                    finding.severity = finding.severity.max(first.severity);
+                }
+                findings
+                    .entry(finding.code)
+                    .and_modify(|first| {
+                        first.severity = finding.severity;
+                        first.evidence.extend(finding.evidence.clone());
+                    })
+                    .or_insert(finding);
+            }
+        }
+        findings
+            .into_values()
+            .for_each(|finding| report.add(finding));
+        Ok(())
+    }
+
+    /// What the suite plays.
+    fn early_plays(&self) -> anyhow::Result<Vec<Play>> {
+        let (Some(provider), Suite::Full | Suite::Sweep { .. }) =
+            (self.provider, self.options.suite)
+        else {
+            return Ok(Vec::new());
+        };
+        let cut = self.cut_of(0, provider)?;
+        let mut cases: Vec<(Cause, Point)> = self
+            .leaving(cut)
+            .into_iter()
+            .map(|(point, way)| (Cause::Left(way), point))
+            .collect();
+        if self.session.stop.is_some() {
+            let points = match self.options.suite {
+                Suite::Sweep { every } => cut.points(every),
+                Suite::Quick | Suite::Full => cut.main_points(),
+            };
+            // What is over can't be stopped.
+            let points = points
+                .into_iter()
+                .filter(|point| *point != Point::FinalMarker);
+            cases.extend(points.map(|point| (Cause::Stopped, point)));
+        }
+        let turns = self.session.turns.len();
+        let plays = cases.into_iter().enumerate();
+        Ok(plays
+            .map(|(number, (cause, point))| Play {
+                cause,
+                point,
+                // A first turn and a later one may differ.
+                turn: number % turns,
+            })
+            .filter(|play| self.is_in(play, provider))
+            .collect())
+    }
+
+    /// Whether the turn has that point: turns may be cut into different numbers of events.
+    fn is_in(&self, play: &Play, provider: &'static Provider) -> bool {
+        let cut = self.cut_of(play.turn, provider);
+        match (play.point, cut) {
+            (Point::Event(number), Ok(cut)) => number <= cut.before,
+            (_, cut) => cut.is_ok(),
+        }
+    }
+
+    fn leaving(&self, cut: Cut) -> Vec<(Point, Way)> {
+        let mut cases = match self.options.suite {
+            Suite::Quick => Vec::new(),
+            Suite::Full => cut.main_cases(),
+            Suite::Sweep { every } => cut.all_cases(every),
+        };
+        if self.world.base.scheme() != "http" {
+            // Whoever encrypts a connection ends it, too.
+            cases.retain(|(_, way)| *way == Way::Fin);
+        }
+        cases
+    }
+
+    /// Says beforehand what it takes.
+    fn announce(&self, plays: &[Play], patience: Duration) {
+        let turns: usize = plays.iter().map(|play| play.turn + 2).sum();
+        let slowest = self.slowest_turn.max(HEARD_BY_THEN);
+        let at_least = slowest * u32::try_from(turns).unwrap_or(u32::MAX);
+        let waits = patience * u32::try_from(plays.len()).unwrap_or(u32::MAX);
+        let seconds = |time: Duration| Duration::from_secs(time.as_secs() + 1);
+        self.note(&format!(
+            "{}: {} cases in which a turn does not come to its end; they take {} to {}",
+            self.session.name,
+            plays.len(),
+            humantime::format_duration(seconds(at_least)),
+            humantime::format_duration(seconds(at_least + waits)),
+        ));
+    }
+
+    fn policy(&self, cause: Cause) -> Option<&'static Policy> {
+        match cause {
+            Cause::Left(_) => self.session.on_disconnect,
+            Cause::Stopped => self.session.stop.as_ref()?.on_stop,
+        }
+    }
+
+    /// Plays one case to where everything about it is known.
+    async fn play_early(
+        &mut self,
+        play: Play,
+        case: &str,
+        moments: &mut Moments,
+        patience: Duration,
+    ) -> anyhow::Result<(EndedEarly, Sought)> {
+        let mut chat = self.set_up().await?;
+        let mut earlier = Vec::new();
+        for index in 0..play.turn {
+            earlier.push(self.whole_turn(&chat, index).await?);
+        }
+        let before = self.alike(self.session.turns[play.turn].answer()).await?;
+        let vary = Vary {
+            pieces: None,
+            fault: &STEP_BY_STEP,
+            client: play.client(),
+        };
+        let mut live = if chat.client().is_plain() {
+            let line = chat.client().dial().await?;
+            self.begin_as(&chat, play.turn, vary, |task| {
+                Watching::start_on(task, line)
+            })?
+        } else {
+            self.begin(&chat, play.turn, vary)?
+        };
+        moments.at(
+            live.sent,
+            Lane::Client,
+            format!("turn {} sent", live.number),
+        );
+        let sought = Sought {
+            tag: live.tag.clone(),
+            nonce: live.nonce.clone(),
+            conversation: live.conversation.clone(),
+            earlier,
+            before,
+            answer: ExpectedAnswer {
+                text: live.answer.clone().unwrap_or_else(|| live.expected.clone()),
+                is_all: true,
+                expected: live.expected.clone(),
+                nonce: live.nonce.clone(),
+            },
+        };
+        let mut met = self.reach(&live, play.point, moments).await;
+        let promised = live.watching.seen().turn.final_at.is_some();
+        let mut next = None;
+        if met.is_ok() {
+            match (play.cause, &self.session.stop) {
+                (Cause::Left(way), _) => {
+                    moments.now(Lane::Client, way.what());
+                    live.watching.leave(way).await?;
+                }
+                (Cause::Stopped, Some(stop)) => match &stop.by {
+                    StopBy::Abort => {
+                        moments.now(Lane::Client, "stop: the client closes the connection");
+                        live.watching.leave(Way::Fin).await?;
+                    }
+                    StopBy::Request(request) => {
+                        moments.now(Lane::Client, format!("stop: `{}` sent", request.written));
+                        let answer = chat.ask(request).await?;
+                        moments.now(Lane::Client, format!("stop was answered {}", answer.status));
+                        if !request.accepts(answer.status) {
+                            met = Err(format!(
+                                "`{}` was answered {}: {}",
+                                request.written,
+                                answer.status,
+                                answer.excerpt()
+                            ));
+                        }
+                    }
+                },
+                (Cause::Stopped, None) => {}
+            }
+        }
+        // At once: the user who pressed stop types on.
+        let immediate = match play.cause {
+            Cause::Stopped if met.is_ok() => {
+                let shown = self.shown_now(&sought).await;
+                Some((self.send_next(&chat, play.turn, moments)?, shown))
+            }
+            Cause::Stopped | Cause::Left(_) => None,
+        };
+        let _ = tokio::time::timeout(HEARD_BY_THEN, live.play.until_idle()).await;
+        live.play.release();
+        let idle = tokio::time::timeout(self.options.response_timeout, live.play.until_idle());
+        let _ = idle.await;
+        let provider = live.play.provider_end();
+        moments.now(Lane::Gateway, told(provider));
+        if let Some((live, shown)) = immediate {
+            next = Some((self.finish_next(live, moments).await, shown));
+        }
+        let found = self
+            .await_fate(&sought, play, provider, clock::now() + patience)
+            .await;
+        let saw = live.watching.seen();
+        let stored = match &found {
+            Ok(found) => Ok(self.stored_of(found)),
+            Err(error) => Err(format!("{error:#}")),
+        };
+        moments.now(Lane::Store, in_store(&stored));
+        let rows = found.map(|found| found.rows).unwrap_or_default();
+        let reload = self.reload(&mut chat, &sought, &rows).await?;
+        if play.cause != Cause::Stopped && met.is_ok() {
+            let shown = rows.clone();
+            let following = self.send_next(&chat, play.turn, moments)?;
+            next = Some((self.finish_next(following, moments).await, shown));
+        }
+        let seen = EndedEarly {
+            subject: self.observed().subject(),
+            case: case.to_owned(),
+            turn: live.number,
+            cause: play.cause,
+            point: play.point,
+            policy: self.policy(play.cause),
+            marker: self.marker.to_string(),
+            met,
+            provider,
+            client: client_saw(&sought, &saw, promised),
+            came_late: false,
+            reload,
+            next: next.map(|(outcome, shown)| next_turn(outcome, &sought, &shown, &rows)),
+            stored,
+        };
+        Ok((seen, sought))
+    }
+
+    /// A turn before the one that matters.
+    async fn whole_turn(&mut self, chat: &Chat, index: usize) -> anyhow::Result<[String; 2]> {
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let live = self.begin(chat, index, vary)?;
+        live.play.release();
+        self.until_over(&live, self.options.response_timeout)
+            .await?;
+        // Whether it was stored is judged elsewhere; here it has to be there, if it ever is.
+        let _ = self.await_row(&live, self.options.settle).await;
+        Ok([live.tag.clone(), live.nonce.clone()])
+    }
+
+    /// Lets the provider say as much as belongs to the point, and waits until the client has it.
+    async fn reach(&self, live: &Live, point: Point, moments: &mut Moments) -> Result<(), String> {
+        let patience = self.options.response_timeout;
+        let heard = tokio::time::timeout(patience, live.play.until_sent(0)).await;
+        let Some(heard) = heard.ok().and_then(|()| live.play.heard()) else {
+            let seen = live.watching.seen();
+            let how = format!(
+                "{:#}",
+                self.unanswered(live, &seen, "there was no turn to end")
+            );
+            return Err(how);
+        };
+        let cut = self
+            .cut_of(live.number - 1, heard.provider)
+            .map_err(|error| format!("{error:#}"))?;
+        let over = |seen: &ResponseProgress| seen.over.is_some();
+        match cut.chunks_at(point) {
+            Some(chunks) => {
+                live.play.release_up_to(chunks);
+                let sent = tokio::time::timeout(patience, live.play.until_sent(chunks)).await;
+                if sent.is_err() {
+                    return Err("the server did not read its provider's answer up to there".into());
+                }
+                self.until_quiet(live, clock::now(), chunks).await;
+                moments.now(
+                    Lane::Gateway,
+                    format!("{chunks} chunks of the answer were sent"),
+                );
+                if live.watching.seen().over.is_some() {
+                    return Err("the response was over before the turn could be ended there".into());
+                }
+            }
+            None => {
+                live.play.release();
+                let at_end = |seen: &ResponseProgress| seen.turn.final_at.is_some() || over(seen);
+                let seen = tokio::time::timeout(patience, live.watching.until(at_end)).await;
+                let Some(at) = seen.ok().and_then(|seen| seen.turn.final_at) else {
+                    return Err(format!("the final marker `{}` did not come", self.marker));
+                };
+                moments.at(
+                    at,
+                    Lane::Client,
+                    format!("final marker `{}` received", self.marker),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What the store shows of the answer when the next turn is sent.
+    async fn shown_now(&self, sought: &Sought) -> Vec<StoredMessage> {
+        let found = self.look(sought, &self.endings).await;
+        found.map(|found| found.rows).unwrap_or_default()
+    }
+
+    /// What is stored, as soon as nothing better can come, or when the time is over.
+    async fn await_fate(
+        &self,
+        sought: &Sought,
+        play: Play,
+        provider: ProviderEnd,
+        deadline: Tick,
+    ) -> anyhow::Result<Found> {
+        loop {
+            let found = self.look(sought, &self.endings).await;
+            let is_enough = found
+                .as_ref()
+                .is_ok_and(|found| self.is_final(found, play, provider));
+            // A store that is busy at the moment is asked again.
+            if is_enough || clock::now() >= deadline {
+                return found;
+            }
+            tokio::time::sleep(ASK).await;
+        }
+    }
+
+    /// Whether what is stored stays so, as far as anybody can tell, and is what was declared.
+    fn is_final(&self, found: &Found, play: Play, provider: ProviderEnd) -> bool {
+        if !found.question || self.open_row(found).is_some() {
+            return false;
+        }
+        let keep = self.policy(play.cause).map(|policy| policy.keep);
+        match &found.kept {
+            AnswerFate::Whole => true,
+            AnswerFate::Cut { marked, .. } => {
+                keep == Some(Keep::Part)
+                    && *marked != Marked::No
+                    && matches!(provider, ProviderEnd::HungUp { .. })
+            }
+            AnswerFate::Nothing | AnswerFate::Unknown(_) => false,
+        }
+    }
+
+    fn open_row(&self, found: &Found) -> Option<String> {
+        let is_open = |row: &&StoredMessage| {
+            let is_open = row.state == State::Open || row.mark == Mark::Writing;
+            // Whole answers that say the same are no better.
+            is_open && !self.endings.iter().any(|whole| whole.is_like(row))
+        };
+        let mut answers = found.rows.iter().filter(|row| row.role == Role::Assistant);
+        answers.find(is_open).map(|row| row.key.clone())
+    }
+
+    fn stored_of(&self, found: &Found) -> Stored {
+        Stored {
+            question: found.question,
+            answer: found.kept.clone(),
+            is_verbatim: self.is_verbatim,
+            tells_whole: self.endings.iter().any(kept::Ending::tells),
+            open: self.open_row(found),
+        }
+    }
+
+    /// What a reload of the page shows.
+    async fn reload(
+        &self,
+        chat: &mut Chat,
+        sought: &Sought,
+        rows: &[StoredMessage],
+    ) -> anyhow::Result<Option<Reload>> {
+        let Some(recalled) = self.recall(chat).await? else {
+            return Ok(None);
+        };
+        let messages = match recalled.messages {
+            Ok(messages) => messages,
+            Err(why) => return Ok(Some(Reload::Unreadable(why))),
+        };
+        let texts: Vec<&str> = messages.iter().map(|it| it.content.as_str()).collect();
+        Ok(Some(Reload::Shows {
+            question: texts.iter().any(|text| text.contains(&sought.tag)),
+            answer: is_known(rows, sought, &texts),
+        }))
+    }
+
+    /// Sends the turn that follows.
+    fn send_next(&self, chat: &Chat, turn: usize, moments: &mut Moments) -> anyhow::Result<Live> {
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let live = self.begin(chat, (turn + 1) % self.session.turns.len(), vary)?;
+        live.play.release();
+        moments.at(live.sent, Lane::Client, "the next turn is sent");
+        Ok(live)
+    }
+
+    /// Follows it to its end.
+    async fn finish_next(&self, live: Live, moments: &mut Moments) -> NextOutcome {
+        let over = live.watching.until(|seen| seen.over.is_some());
+        let seen = tokio::time::timeout(self.options.response_timeout, over).await;
+        let outcome = match seen {
+            Err(_) => NextOutcome::Failed("its response did not end".to_owned()),
+            Ok(seen) => match (&seen.head, &seen.over, live.play.heard()) {
+                (Some(head), ..) if !(200..300).contains(&head.status) => NextOutcome::Refused {
+                    status: head.status,
+                    said: head.excerpt.trim().to_owned(),
+                },
+                (_, Some(Err(why)), _) => NextOutcome::Failed(why.clone()),
+                _ if seen.turn.failed.is_some() => {
+                    NextOutcome::Failed(seen.turn.failed.unwrap_or_default())
+                }
+                (_, _, None) => NextOutcome::Failed("the provider was not asked for it".to_owned()),
+                (_, _, Some(heard)) => NextOutcome::Answered {
+                    heard,
+                    sent: live.context.clone(),
+                },
+            },
+        };
+        moments.now(Lane::Client, outcome.what());
+        outcome
+    }
+
+    /// What is wrong may be only late: it is looked at once more, after as much time again.
+    async fn look_late(&self, played: &mut [Played], patience: Duration) {
+        let is_wrong =
+            |played: &&mut Played| ended_early::judge(&played.seen).verdict == Verdict::Violated;
+        for played in played.iter_mut().filter(is_wrong) {
+            let since = clock::now().saturating_sub(played.looked_at);
+            tokio::time::sleep(patience.saturating_sub(since)).await;
+            let Ok(found) = self.look(&played.sought, &self.endings).await else {
+                continue;
+            };
+            let now = Ok(self.stored_of(&found));
+            if now != played.seen.stored {
+                played.seen.came_late = true;
+                played.seen.stored = now;
+            }
+        }
+    }
+}
+
+/// What became of the next turn, before it is compared with the store.
+enum NextOutcome {
+    Refused { status: u16, said: String },
+    Failed(String),
+    Answered { heard: Heard, sent: Option<String> },
+}
+
+impl NextOutcome {
+    fn what(&self) -> String {
+        match self {
+            Self::Refused { status, .. } => format!("the next turn is answered {status}"),
+            Self::Failed(why) => format!("the next turn fails: {why}"),
+            Self::Answered { heard, .. } => format!(
+                "the next turn is answered; its request had {} messages",
+                heard.texts.len()
+            ),
+        }
+    }
+}
+
+fn next_turn(
+    outcome: NextOutcome,
+    sought: &Sought,
+    shown: &[StoredMessage],
+    later: &[StoredMessage],
+) -> NextTurn {
+    let (heard, sent) = match outcome {
+        NextOutcome::Refused { status, said } => return NextTurn::Refused { status, said },
+        NextOutcome::Failed(why) => return NextTurn::Failed(why),
+        NextOutcome::Answered { heard, sent } => (heard, sent),
+    };
+    // What the provider keeps is not in the request, and where the client sends the history, that is all that
+    // the server has to pass on.
+    if heard.continues || sent.is_some() {
+        return NextTurn::Answered {
+            question: true,
+            answer: true,
+            answer_later: true,
+        };
+    }
+    let texts: Vec<&str> = heard.texts.iter().map(String::as_str).collect();
+    NextTurn::Answered {
+        question: texts.iter().any(|text| text.contains(&sought.tag)),
+        answer: is_known(shown, sought, &texts),
+        answer_later: is_known(later, sought, &texts),
+    }
+}
+
+/// Whether what is stored of an answer is in some texts; also where nothing is stored.
+fn is_known(rows: &[StoredMessage], sought: &Sought, texts: &[&str]) -> bool {
+    let joined = texts.join("\n");
+    rows.iter()
+        .filter(|row| row.role == Role::Assistant && row.state != State::Deleted)
+        .filter(|row| !row.content.trim().is_empty())
+        .all(|row| {
+            let is_whole = row.content.contains(&sought.nonce);
+            is_whole && joined.contains(&sought.nonce) || kept::is_all_in(&row.content, &joined)
+        })
+}
+
+fn client_saw(sought: &Sought, saw: &ResponseProgress, promised: bool) -> ClientSaw {
+    let text = &saw.turn.text;
+    ClientSaw {
+        characters: (!kept::is_json_frames(text)).then(|| kept::seen(&sought.answer.text, text)),
+        of: sought.answer.text.trim().chars().count(),
+        marker: promised,
+    }
+}
+
+fn told(provider: ProviderEnd) -> String {
+    match provider {
+        ProviderEnd::NotAsked => "the provider was not asked".to_owned(),
+        ProviderEnd::Open => "the server still reads its provider's answer".to_owned(),
+        ProviderEnd::Whole => "the server has read its provider's answer to the end".to_owned(),
+        ProviderEnd::HungUp { chunks } => {
+            format!("the server closed its connection to the provider after {chunks} chunks")
+        }
+    }
+}
+
+fn in_store(stored: &Result<Stored, String>) -> String {
+    match stored {
+        Err(why) => format!("the store can't be read: {why}"),
+        Ok(stored) => {
+            let question = if stored.question {
+                "stored"
+            } else {
+                "not stored"
+            };
+            let answer = match &stored.answer {
+                AnswerFate::Whole => "all of the answer is stored".to_owned(),
+                AnswerFate::Cut { characters, marked } => {
+                    format!("{characters} characters of the answer are stored, {marked}")
+                }
+                AnswerFate::Nothing => "nothing of the answer is stored".to_owned(),
+                AnswerFate::Unknown(why) => (*why).to_owned(),
+            };
+            format!("the question is {question}; {answer}")
+        }
+    }
+}

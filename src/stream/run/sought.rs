@@ -1,0 +1,156 @@
+//! What is stored of a turn, whether or not its answer came to its end.
+
+use super::stage::Stage;
+use crate::model::{Role, State, StoredMessage};
+use crate::store;
+use crate::store::Shape;
+use crate::stream::kept;
+use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
+use std::collections::HashSet;
+
+/// As many characters of an answer are looked for.
+const BEGINNING: usize = 24;
+
+/// A turn that was sent, as it is looked for in the store.
+pub(super) struct Sought {
+    pub(super) tag: String,
+    pub(super) nonce: String,
+    pub(super) conversation: Option<String>,
+    /// Tag and nonce of each earlier turn of the chat.
+    pub(super) earlier: Vec<[String; 2]>,
+    /// Messages that began like the answer before it was asked for; absent where nobody looked.
+    pub(super) before: Option<HashSet<String>>,
+    pub(super) answer: ExpectedAnswer,
+}
+
+/// What is stored of a turn.
+pub(super) struct Found {
+    pub(super) question: bool,
+    pub(super) kept: AnswerFate,
+    /// What the store says of the message with the answer's end.
+    pub(super) ending: Option<Ending>,
+    pub(super) place: Place,
+    /// What was taken for the answer.
+    pub(super) rows: Vec<StoredMessage>,
+}
+
+/// Where an answer without its end is looked for.
+#[derive(PartialEq, Eq)]
+pub(super) enum Place {
+    /// After its question.
+    Conversation,
+    /// Among what is new in the table.
+    Table,
+}
+
+impl Sought {
+    pub(super) fn marks(&self) -> [String; 2] {
+        [self.tag.clone(), self.nonce.clone()]
+    }
+
+    /// What follows the question in its conversation, up to the next one. Where the question is not
+    /// stored, what follows the earlier turns.
+    fn answers<'m>(&self, messages: &'m [StoredMessage]) -> Vec<&'m StoredMessage> {
+        let holds = |message: &StoredMessage, mark: &String| message.content.contains(mark);
+        let asked = messages.iter().position(|it| holds(it, &self.tag));
+        let earlier =
+            |it: &StoredMessage| self.earlier.iter().flatten().any(|mark| holds(it, mark));
+        let from = asked.or_else(|| messages.iter().rposition(earlier));
+        let rest = &messages[from.map_or(0, |at| at + 1)..];
+        rest.iter().take_while(|it| it.role != Role::User).collect()
+    }
+
+    fn judged<'m>(
+        &self,
+        rows: impl IntoIterator<Item = &'m StoredMessage>,
+        finished: &[Ending],
+    ) -> AnswerFate {
+        let rows: Vec<_> = rows.into_iter().filter(is_answer).collect();
+        kept::kept(&rows, &self.answer, finished)
+    }
+}
+
+impl Stage<'_> {
+    /// The keys of messages that begin like the answer, before it is asked for.
+    pub(super) async fn alike(
+        &self,
+        answer: Option<&str>,
+    ) -> anyhow::Result<Option<HashSet<String>>> {
+        let (Some(mapping), Some(text)) = (&self.mapping, answer.and_then(head)) else {
+            return Ok(None);
+        };
+        let rows = store::holding(self.world.db(), mapping, &text).await?;
+        Ok(Some(rows.into_iter().map(|row| row.key).collect()))
+    }
+
+    /// What the store holds of a turn now.
+    pub(super) async fn look(&self, sought: &Sought, finished: &[Ending]) -> anyhow::Result<Found> {
+        let mapping = self
+            .mapping
+            .as_ref()
+            .expect("the first turn found the mapping");
+        let db = self.world.db();
+        let with_nonce = store::holding(db, mapping, &sought.nonce).await?;
+        let with_tag = store::holding(db, mapping, &sought.tag).await?;
+        let question = with_tag.iter().find(|message| message.role == Role::User);
+        let mut found = Found {
+            question: question.is_some(),
+            kept: sought.judged(&with_nonce, finished),
+            ending: with_nonce
+                .iter()
+                .find(is_answer)
+                .map(|row| Ending::of(row, &sought.nonce)),
+            place: Place::Conversation,
+            rows: Vec::new(),
+        };
+        if found.kept == AnswerFate::Whole {
+            found.rows = with_nonce;
+            return Ok(found);
+        }
+        let of_question = question.and_then(|question| question.conversation.as_deref());
+        let keys: Vec<_> = of_question
+            .into_iter()
+            .chain(sought.conversation.as_deref())
+            .collect();
+        for key in &keys {
+            let messages = store::conversation(db, mapping, key).await?;
+            if !messages.is_empty() {
+                let answers = sought.answers(&messages);
+                found.kept = sought.judged(answers.iter().copied(), finished);
+                found.rows = answers.into_iter().cloned().collect();
+                return Ok(found);
+            }
+        }
+        // Without a conversation to look into, what is new and begins like the answer is it.
+        let of = mapping.store();
+        let is_named =
+            matches!(of.shape, Shape::Blob | Shape::Chain) || !of.message.conversation.is_empty();
+        match (&sought.before, head(&sought.answer.text)) {
+            (Some(before), Some(text)) => {
+                let mut rows = store::holding(db, mapping, &text).await?;
+                rows.retain(|row| !before.contains(&row.key));
+                found.kept = sought.judged(&rows, finished);
+                found.rows = rows;
+                found.place = Place::Table;
+            }
+            _ if found.kept == AnswerFate::Nothing && (keys.is_empty() || !is_named) => {
+                found.kept = AnswerFate::Unknown(
+                    "no conversation is known in which a part of the answer could be looked for",
+                );
+            }
+            _ => {}
+        }
+        Ok(found)
+    }
+}
+
+/// The beginning of an answer's first line, where it is long enough to be looked for.
+fn head(answer: &str) -> Option<String> {
+    let line = answer.trim().lines().next()?;
+    let head: String = line.chars().take(BEGINNING).collect();
+    (head.chars().count() > BEGINNING / 3).then_some(head)
+}
+
+fn is_answer(message: &&StoredMessage) -> bool {
+    message.role == Role::Assistant && message.state != State::Deleted
+}

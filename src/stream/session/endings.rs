@@ -1,0 +1,78 @@
+//! What a session says of turns that do not come to their end: `on_disconnect`, and `[stop]`.
+
+use super::parse_request::{Answer, Requests, Secrets};
+use super::reader::{Fields, Item, Place};
+use super::validate::Scope;
+use super::{Stop, StopBy};
+use crate::source_error::{SourceError, listed, nearest};
+use crate::stream::policy::{ON_DISCONNECT, ON_STOP, Policy};
+
+/// The key in `[request]`.
+pub(super) const ON_DISCONNECT_KEY: &str = "on_disconnect";
+
+const STOP: Place = Place {
+    name: "[stop]",
+    keys: &[
+        "request", "query", "headers", "json", "form", "body", "status", "abort", "on_stop",
+    ],
+};
+
+/// What has to be stored when the client leaves, where `[request]` says it.
+pub(super) fn on_disconnect(request: &Fields<'_>) -> Result<Option<&'static Policy>, SourceError> {
+    let item = request.get(ON_DISCONNECT_KEY);
+    item.map(|item| policy(&item, &ON_DISCONNECT)).transpose()
+}
+
+/// The section `[stop]`.
+pub(super) fn stop(
+    item: &Item<'_>,
+    scope: &Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Stop, SourceError> {
+    let fields = item.table(&STOP)?;
+    let on_stop = fields.get("on_stop");
+    let on_stop = on_stop.map(|item| policy(&item, &ON_STOP)).transpose()?;
+    let aborts = match fields.get("abort") {
+        Some(item) => item.truth()?,
+        None => false,
+    };
+    let by = match (fields.get("request"), aborts) {
+        (Some(request), true) => {
+            return Err(request
+                .key_error("[stop] has both `request` and `abort`")
+                .help("keep the one that your stop button does"));
+        }
+        (None, false) => {
+            return Err(fields
+                .error("[stop] does not say how the user stops an answer")
+                .help("add `request = \"POST /…/stop\"`, or `abort = true` where the page only closes the connection"));
+        }
+        (None, true) => StopBy::Abort,
+        (Some(_), false) => {
+            // What it captures nobody could use.
+            let mut scope = scope.with(&[]);
+            let secrets = Secrets::InHeaders;
+            StopBy::Request(Box::new(requests.read(
+                &fields,
+                &mut scope,
+                Answer::Whole,
+                secrets,
+            )?))
+        }
+    };
+    Ok(Stop { by, on_stop })
+}
+
+fn policy(item: &Item<'_>, policies: &'static [Policy]) -> Result<&'static Policy, SourceError> {
+    let name = item.text()?;
+    let found = policies.iter().find(|policy| policy.name == name);
+    found.ok_or_else(|| {
+        let names = || policies.iter().map(|policy| policy.name);
+        let help = match nearest(name, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it is one of {}", listed(names())),
+        };
+        item.error(format!("unknown value `{name}` of `{}`", item.name))
+            .help(help)
+    })
+}

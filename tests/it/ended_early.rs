@@ -1,0 +1,175 @@
+//! Turns whose client leaves, or whose user presses stop: each bad server gets its finding, and each good one none.
+
+use crate::common::{Chat, codes, errors, report};
+use serde_json::Value;
+use std::fs;
+
+/// A session of one turn with a history and a stop button, and what it declares.
+fn session(chat: &Chat, on_disconnect: &str, stop: &str) -> String {
+    let declared = match on_disconnect {
+        "" => String::new(),
+        policy => format!("on_disconnect = \"{policy}\"\n"),
+    };
+    let text = format!(
+        r#"
+[[setup]]
+request = "POST /conversations"
+json = {{ title = "a turn" }}
+capture = {{ conversation_id = "$.id" }}
+
+[request]
+request = "POST /chat"
+json = {{ conversation_id = "{{conversation_id}}", message = "{{user}}" }}
+{declared}
+[[turn]]
+user = "Add a task to buy milk"
+answer = "Task 'Buy milk' has been added. Is there anything else that I can do for you?"
+
+[history]
+request = "GET /conversations/{{conversation_id}}/messages"
+
+{stop}
+"#
+    );
+    let path = chat.folder.path().join("ended.toml");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+const STOP: &str = "[stop]\nrequest = \"POST /conversations/{conversation_id}/stop\"\n";
+
+/// The report of a run that only looks, so that it takes no gate.
+fn run(mode: &'static str, on_disconnect: &str, stop: &str) -> (Value, i32) {
+    let chat = Chat::new(mode).stack("async");
+    let session = session(&chat, on_disconnect, stop);
+    let only = ["--proof", "observe", "--suite", "full", "--settle", "500ms"];
+    report(chat.verify().arg(session).args(only))
+}
+
+/// Names and verdicts of the cases in which a turn did not come to its end.
+fn cases<'a>(report: &'a Value, begins: &str) -> Vec<(&'a str, &'a str)> {
+    let cases = report["cases"].as_array().unwrap().iter();
+    let named = cases.map(|case| {
+        let (_, name) = case["name"].as_str().unwrap().split_once('/').unwrap();
+        (name, case["verdict"].as_str().unwrap())
+    });
+    named.filter(|(name, _)| name.starts_with(begins)).collect()
+}
+
+/// Every case is played and holds, and nothing is found.
+fn silent(mode: &'static str, on_disconnect: &str, stop: &str) {
+    let (report, exit) = run(mode, on_disconnect, stop);
+    let left = cases(&report, "left-at-");
+    assert_eq!(left.len(), 8, "{mode}: {report:#}");
+    let stopped = cases(&report, "stopped-at-");
+    assert_eq!(stopped.len(), if stop.is_empty() { 0 } else { 4 }, "{mode}");
+    for (name, verdict) in left.iter().chain(&stopped) {
+        assert_eq!(*verdict, "held", "{mode}: {name}: {report:#}");
+    }
+    for severity in ["error", "warning", "note"] {
+        let found = codes(&report, severity);
+        assert!(
+            // Whoever only looks tries no failing save, and says so.
+            found.iter().all(|code| *code == "failed-save-untried"),
+            "{mode}: {found:?}: {report:#}"
+        );
+    }
+    assert_eq!(exit, 0, "{mode}: {report:#}");
+}
+
+/// The server is violated, with this code.
+fn fires(mode: &'static str, on_disconnect: &str, stop: &str, code: &str) {
+    let (report, exit) = run(mode, on_disconnect, stop);
+    assert!(
+        errors(&report).contains(&code),
+        "{mode}: no {code} in {report:#}"
+    );
+    assert_eq!((report["verdict"].as_str(), exit), (Some("violated"), 1));
+}
+
+#[test]
+fn a_server_that_finishes_keeps_all() {
+    silent("finishes", "finish", "");
+}
+
+#[test]
+fn a_cancelled_save_loses_the_answer() {
+    fires("correct", "finish", "", "answer-lost-on-disconnect");
+}
+
+/// The same server, where that is what it is meant to do.
+#[test]
+fn a_server_that_drops_the_answer_on_purpose_is_right() {
+    silent("correct", "drop-answer", "");
+}
+
+/// The same server without a declaration: what it does is told, and with which declaration it would fit.
+#[test]
+fn without_a_declaration_nothing_is_called_wrong() {
+    let (report, exit) = run("correct", "", "");
+    assert_eq!((errors(&report).len(), exit), (0, 0), "{report:#}");
+    let case = crate::common::case(&report, "/left-at-event-2-by-fin");
+    let reason = case["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("nothing of the answer is")
+            && reason.contains("that fits on_disconnect = \"drop-answer\""),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_server_that_keeps_the_part_is_right() {
+    silent("keeps_part", "keep-part", "");
+}
+
+#[test]
+fn a_part_with_the_status_of_a_whole_answer_is_found() {
+    fires("part_as_whole", "keep-part", "", "part-stored-as-whole");
+}
+
+#[test]
+fn a_part_that_the_model_or_the_reader_does_not_get_is_found() {
+    fires("leaves_part_out", "keep-part", "", "context-lost");
+    fires("hides_part", "keep-part", "", "history-differs");
+}
+
+#[test]
+fn a_row_that_stays_in_progress_is_found() {
+    fires("ph_correct", "drop-answer", "", "stuck-streaming");
+}
+
+/// Whatever is declared of the answer, the question has to be there.
+#[test]
+fn a_question_that_is_stored_with_its_answer_is_lost() {
+    fires("question_with_answer", "", "", "user-message-lost");
+}
+
+#[test]
+fn a_lock_that_stays_refuses_the_next_turn() {
+    fires("locks", "", "", "next-turn-refused");
+    silent("unlocks", "drop-answer", "");
+}
+
+#[test]
+fn a_part_that_stop_keeps_is_known_to_the_next_turn() {
+    let stop = format!("{STOP}on_stop = \"keep-part\"\n");
+    silent("stop_keeps_part", "finish", &stop);
+}
+
+#[test]
+fn a_part_that_stop_loses_is_found() {
+    let stop = format!("{STOP}on_stop = \"keep-part\"\n");
+    fires("stop_loses_part", "finish", &stop, "answer-lost-on-stop");
+}
+
+#[test]
+fn what_stop_does_is_held_against_what_is_declared() {
+    let stop = |policy: &str| format!("{STOP}on_stop = \"{policy}\"\n");
+    silent("stop_loses_part", "finish", &stop("question-only"));
+    silent("stop_keeps_whole", "finish", &stop("keep-whole"));
+    // More than declared is stored, and the provider is read to the end: worth a warning and a note.
+    let (report, exit) = run("stop_keeps_whole", "finish", &stop("question-only"));
+    assert_eq!(codes(&report, "warning"), ["policy-not-kept"], "{report:#}");
+    assert!(codes(&report, "note").contains(&"provider-call-goes-on"));
+    assert_eq!(exit, 0);
+}

@@ -1,0 +1,175 @@
+"""What becomes of a turn whose client leaves, or whose user presses stop: one function, one way.
+
+Starlette cancels the body's generator when the client has left. `modes` says which of these are right, and
+under which policy.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from chat.events import DONE, Event
+from chat.store import Insert
+from chat.turn import Turn
+
+Events = AsyncIterator[Event]
+
+# What a part is stored with.
+INTERRUPTED = "interrupted"
+
+_LEFT = (asyncio.CancelledError, GeneratorExit)
+# Conversations with a turn under way.
+busy: set[str] = set()
+# The work of a turn under way, by conversation.
+running: dict[str, asyncio.Task[None]] = {}
+
+
+# --- the client leaves ---
+
+
+async def finishes(turn: Turn) -> Events:
+    """The turn is a task of its own, and the response only listens to it."""
+    queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+    turn.spawn(_work(turn, queue))
+    async for event in _listen(queue):
+        yield event
+
+
+async def keeps_part(turn: Turn) -> Events:
+    async for event in _keeping(turn, INTERRUPTED):
+        yield event
+
+
+async def part_as_whole(turn: Turn) -> Events:
+    async for event in _keeping(turn, "complete"):
+        yield event
+
+
+# The part is stored, and left out of what the model or the reader gets: see `app`.
+async def leaves_part_out(turn: Turn) -> Events:
+    async for event in _keeping(turn, INTERRUPTED):
+        yield event
+
+
+async def hides_part(turn: Turn) -> Events:
+    async for event in _keeping(turn, INTERRUPTED):
+        yield event
+
+
+async def question_with_answer(turn: Turn) -> Events:
+    """Question and answer are stored together, when both are there: see `app`."""
+    async for chunk in turn.relay():
+        yield chunk
+    question = Insert(turn.conversation_id, "user", turn.messages[-1]["content"])
+    await turn.store.write(question, turn.row())
+    yield DONE
+
+
+async def locks(turn: Turn) -> Events:
+    """One turn at a time: `app` refuses a second one. The lock of one that is cancelled stays."""
+    busy.add(turn.conversation_id)
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.save()
+    busy.discard(turn.conversation_id)
+    yield DONE
+
+
+async def unlocks(turn: Turn) -> Events:
+    busy.add(turn.conversation_id)
+    try:
+        async for chunk in turn.relay():
+            yield chunk
+        await turn.save()
+        busy.discard(turn.conversation_id)
+        yield DONE
+    finally:
+        busy.discard(turn.conversation_id)
+
+
+# --- the user presses stop: `POST /conversations/{id}/stop` cancels the work ---
+
+
+async def stop_keeps_part(turn: Turn) -> Events:
+    async for event in _stoppable(turn, INTERRUPTED):
+        yield event
+
+
+async def stop_loses_part(turn: Turn) -> Events:
+    async for event in _stoppable(turn, None):
+        yield event
+
+
+async def stop_keeps_whole(turn: Turn) -> Events:
+    """Stop changes what the page shows, and nothing else."""
+    async for event in finishes(turn):
+        yield event
+
+
+async def stop(conversation_id: str) -> bool:
+    """Ends a turn under way; returns when what is kept of it is stored."""
+    task = running.pop(conversation_id, None)
+    if task is None:
+        return False
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return True
+
+
+# --- what they share ---
+
+
+async def _keeping(turn: Turn, status: str) -> Events:
+    try:
+        async for chunk in turn.relay():
+            yield chunk
+        await turn.save()
+        yield DONE
+    except _LEFT:
+        if turn.parts and not turn.provider_said_done:
+            # Every await of a task that was cancelled fails, so another one saves.
+            turn.spawn(_store(turn, status))
+        raise
+
+
+async def _stoppable(turn: Turn, status: str | None) -> Events:
+    queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+
+    async def work() -> None:
+        try:
+            await _work(turn, queue)
+        except asyncio.CancelledError:
+            if status and turn.parts:
+                await _store(turn, status)
+            queue.put_nowait(DONE)
+            raise
+        finally:
+            running.pop(turn.conversation_id, None)
+
+    task = asyncio.create_task(work())
+    running[turn.conversation_id] = task
+    async for event in _listen(queue):
+        yield event
+
+
+async def _store(turn: Turn, status: str) -> None:
+    await turn.store.write(turn.row(status=status))
+
+
+async def _work(turn: Turn, queue: asyncio.Queue[Event | Exception]) -> None:
+    try:
+        async for chunk in turn.relay():
+            queue.put_nowait(chunk)
+        await turn.save()
+        queue.put_nowait(DONE)
+    except Exception as error:
+        queue.put_nowait(error)
+
+
+async def _listen(queue: asyncio.Queue[Event | Exception]) -> Events:
+    while True:
+        event = await queue.get()
+        if isinstance(event, Exception):
+            raise event
+        yield event
+        if event is DONE:
+            return
