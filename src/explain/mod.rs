@@ -155,6 +155,7 @@ pub static ALL: &[Page] = &[
     page!("times-shifted"),
     page!("truncate-table"),
     page!("truncated-answer"),
+    page!("turn-stored-twice"),
     page!("unanswered-turn"),
     page!("undecodable-content"),
     page!("unparsable-statement"),

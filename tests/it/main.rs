@@ -68,6 +68,7 @@ mod replicas;
 mod reports;
 mod restart;
 mod sameness;
+mod sent_twice;
 mod session_docs;
 mod session_outside;
 mod sessions;

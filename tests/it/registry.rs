@@ -59,7 +59,13 @@ fn every_check_has_a_row() {
     assert_eq!(
         files(
             "src/stream/judge",
-            &["commit-fault", "commit-order", "ended-early", "order"]
+            &[
+                "commit-fault",
+                "commit-order",
+                "ended-early",
+                "order",
+                "sent-twice"
+            ]
         ),
         named
     );
@@ -198,6 +204,7 @@ fn every_code_is_made_to_fire() {
         "migrate.rs",
         "rehearsal.rs",
         "restart.rs",
+        "sent_twice.rs",
         "restart/backends.rs",
         "restart/shown.rs",
     ]

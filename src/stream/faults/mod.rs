@@ -1,9 +1,11 @@
 //! What is varied: how the provider's answer ends, and how the client behaves.
 
 mod client;
+mod doubled;
 mod gateway;
 mod leaving;
 
 pub use client::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, READ_TO_END, STOP};
+pub use doubled::{DOUBLED, Doubled, Second, TWICE};
 pub use gateway::{FINISH_WITHOUT_DONE, GatewayFault, IsFinal, NONE, STEP_BY_STEP, Withholds};
 pub use leaving::{Cut, Point, Way};

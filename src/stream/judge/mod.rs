@@ -21,6 +21,7 @@ pub mod order;
 mod provider_call_extra;
 mod provider_call_unmatched;
 mod saved_row_changed_later;
+pub mod sent_twice;
 mod user_message_lost;
 mod wrong_conversation;
 
@@ -183,6 +184,7 @@ pub static DRIVEN: &[&str] = &[
     "part-stored-as-whole",
     "policy-not-kept",
     "provider-call-goes-on",
+    "turn-stored-twice",
 ];
 
 /// All that the checks find.

@@ -13,7 +13,7 @@ use crate::stream::cassette::Chunk;
 use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, Withholds};
 use crate::stream::marks;
 use crate::stream::session::{
-    Answered, Captures, Expanded, Login, Plays, Request, Spoken, Turn, capture,
+    Answered, Captures, Expanded, IDEMPOTENCY_KEY, Login, Plays, Request, Spoken, Turn, capture,
 };
 use crate::{clock, gateway, http};
 use anyhow::Context as _;
@@ -140,6 +140,7 @@ impl Stage<'_> {
 
         let mut captures = chat.captures.clone();
         captures.insert("user".to_owned(), user.as_str().into());
+        captures.insert(IDEMPOTENCY_KEY.to_owned(), token().into());
         let messages = match &self.session.messages {
             Some(forms) => Some(forms.write(&chat.spoken(), &user, &captures)?),
             None => None,
@@ -506,6 +507,7 @@ impl Chat {
     pub(super) fn turn_request(&self, request: &Request) -> anyhow::Result<Outgoing> {
         let mut captures = self.captures.clone();
         captures.insert("user".to_owned(), "".into());
+        captures.insert(IDEMPOTENCY_KEY.to_owned(), "".into());
         captures.insert("messages".to_owned(), Value::Array(Vec::new()));
         Ok(outgoing(request.expand(&captures)?))
     }

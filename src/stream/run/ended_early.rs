@@ -363,7 +363,12 @@ impl Stage<'_> {
     }
 
     /// Lets the provider say as much as belongs to the point, and waits until the client has it.
-    async fn reach(&self, live: &Live, point: Point, moments: &mut Moments) -> Result<(), String> {
+    pub(super) async fn reach(
+        &self,
+        live: &Live,
+        point: Point,
+        moments: &mut Moments,
+    ) -> Result<(), String> {
         let patience = self.options.response_timeout;
         let heard = tokio::time::timeout(patience, live.play.until_sent(0)).await;
         let Some(heard) = heard.ok().and_then(|()| live.play.heard()) else {

@@ -18,6 +18,7 @@ mod probe;
 mod provoked;
 mod rows;
 mod save_fails;
+mod sent_twice;
 mod sought;
 mod spot;
 mod stage;
@@ -162,6 +163,7 @@ impl Stage<'_> {
                         self.close_at_final(report).await?;
                         self.look_again(report).await?;
                         self.end_early(calibrated.lag, report).await?;
+                        self.send_twice(report).await?;
                     }
                     Server::Hangs => {
                         self.skip_close_at_final(report);

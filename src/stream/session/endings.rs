@@ -1,4 +1,5 @@
-//! What a session says of turns that do not come to their end: `on_disconnect`, and `[stop]`.
+//! What a session says of turns that do not come to their end, or come twice: `on_disconnect`, `idempotent` and
+//! `[stop]`.
 
 use super::parse_request::{Answer, Requests, Secrets};
 use super::reader::{Fields, Item, Place};
@@ -9,6 +10,12 @@ use crate::stream::policy::{ON_DISCONNECT, ON_STOP, Policy};
 
 /// The key in `[request]`.
 pub(super) const ON_DISCONNECT_KEY: &str = "on_disconnect";
+
+/// The key in `[request]` that says that a request which comes twice is one turn.
+pub(super) const IDEMPOTENT_KEY: &str = "idempotent";
+
+/// The name in braces that is new for each turn, and the same when its request is sent again.
+pub const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 const STOP: Place = Place {
     name: "[stop]",
@@ -21,6 +28,12 @@ const STOP: Place = Place {
 pub(super) fn on_disconnect(request: &Fields<'_>) -> Result<Option<&'static Policy>, SourceError> {
     let item = request.get(ON_DISCONNECT_KEY);
     item.map(|item| policy(&item, &ON_DISCONNECT)).transpose()
+}
+
+/// Whether a request that comes twice is one turn, where `[request]` says it.
+pub(super) fn idempotent(request: &Fields<'_>) -> Result<bool, SourceError> {
+    let item = request.get(IDEMPOTENT_KEY);
+    item.map_or(Ok(false), |item| item.truth())
 }
 
 /// The section `[stop]`.

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 pub use crate::stream::marker::FinalMarker;
 pub use capture::{Answered, Capture, CaptureError, CaptureFrom, capture};
 
+pub use endings::IDEMPOTENCY_KEY;
 pub use load::load;
 pub use parse::parse;
 pub use parse_profile::parse_profile;
@@ -57,6 +58,8 @@ pub struct Session {
     pub messages: Option<Forms>,
     /// What has to be stored when the client leaves, when the file says so.
     pub on_disconnect: Option<&'static Policy>,
+    /// Whether a request that comes twice is one turn.
+    pub idempotent: bool,
     /// How the user stops an answer, when the file says so.
     pub stop: Option<Stop>,
     /// At least one.

@@ -1,6 +1,8 @@
 //! Reads a session file: which sections there are, and what is in them.
 
-use super::endings::{ON_DISCONNECT_KEY, on_disconnect, stop as stop_of};
+use super::endings::{
+    IDEMPOTENCY_KEY, IDEMPOTENT_KEY, ON_DISCONNECT_KEY, idempotent, on_disconnect, stop as stop_of,
+};
 use super::parse_request::{Answer, Requests, Secrets, capture_from};
 use super::reader::{Fields, Item, Origin, Outside, Place};
 use super::spoken::{Forms, MESSAGES};
@@ -46,6 +48,7 @@ const REQUEST: Place = Place {
         "status",
         "capture",
         ON_DISCONNECT_KEY,
+        IDEMPOTENT_KEY,
     ],
 };
 const TURN: Place = Place {
@@ -109,7 +112,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     // Only the request of a turn knows the turn's text; what it captures stays known.
     let section = top.require("request", "a [request] section: how a turn is sent")?;
     let fields = section.table(&REQUEST)?;
-    let mut in_turn = scope.with(&["user", MESSAGES]);
+    let mut in_turn = scope.with(&["user", MESSAGES, IDEMPOTENCY_KEY]);
     let secrets = Secrets::InHeaders;
     let request = requests.read(&fields, &mut in_turn, Answer::Stream, secrets)?;
     spoken::check(&request, &fields)?;
@@ -138,6 +141,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     }
 
     let on_disconnect = on_disconnect(&fields)?;
+    let idempotent = idempotent(&fields)?;
     let stop = top.get("stop");
     let stop = stop.map(|item| stop_of(&item, &scope, &mut requests));
     let turns = turns(&top, &scope.with(&["user", "answer", "nonce"]), outside)?;
@@ -154,6 +158,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         request,
         messages: forms,
         on_disconnect,
+        idempotent,
         stop: stop.transpose()?,
         turns,
         history: history.transpose()?,

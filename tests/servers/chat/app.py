@@ -176,13 +176,15 @@ async def chat(
         await asyncio.sleep(SLOW_FIRST)
     if settings.mode in ("locks", "unlocks") and conversation_id in endings.busy:
         raise HTTPException(409, "a turn is under way")
+    key = request.headers.get("idempotency-key") if settings.mode == "once_by_key" else None
+    again = endings.is_again(key)
     lines = await find_history(request, conversation_id, user_id)
     store, provider = request.app.state.store, request.app.state.provider
-    if settings.mode not in ("user_lost", "question_with_answer"):
+    if settings.mode not in ("user_lost", "question_with_answer") and not again:
         await store.write(Insert(conversation_id, "user", message))
     await ask_aside(provider, message)
     messages = (told or prompt(lines, message)) if settings.mode != "forgets_context" else prompt([], message)
-    turn = Turn(store, provider, conversation_id, user_id, messages, session)
+    turn = Turn(store, provider, conversation_id, user_id, messages, session, key=key, is_again=again)
     media = "text/plain" if settings.mode == "not_sse" else "text/event-stream"
     relay = unguarded if settings.mode == "unguarded" else frames
     body = relay(turn, MODES[settings.mode], WIRES[settings.wire])

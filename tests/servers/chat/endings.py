@@ -7,7 +7,7 @@ under which policy.
 import asyncio
 from collections.abc import AsyncIterator
 
-from chat.events import DONE, Event
+from chat.events import DONE, Event, text_chunk
 from chat.store import Insert
 from chat.turn import Turn
 
@@ -19,6 +19,8 @@ INTERRUPTED = "interrupted"
 _LEFT = (asyncio.CancelledError, GeneratorExit)
 # Conversations with a turn under way.
 busy: set[str] = set()
+# What each key's first request comes to.
+answers: dict[str | None, asyncio.Future[str]] = {}
 # The work of a turn under way, by conversation.
 running: dict[str, asyncio.Task[None]] = {}
 
@@ -115,7 +117,33 @@ async def stop(conversation_id: str) -> bool:
     return True
 
 
+# --- the request comes twice ---
+
+
+async def once_by_key(turn: Turn) -> Events:
+    """A second request with the same key is answered with what the first one came to: see `app`."""
+    answer = answers[turn.key]
+    if not turn.is_again:
+        turn.spawn(_answer(turn, answer))
+    yield text_chunk(await asyncio.shield(answer))
+    yield DONE
+
+
+def is_again(key: str | None) -> bool:
+    if key is None or key in answers:
+        return key is not None
+    answers[key] = asyncio.get_running_loop().create_future()
+    return False
+
+
 # --- what they share ---
+
+
+async def _answer(turn: Turn, answer: asyncio.Future[str]) -> None:
+    async for _ in turn.relay():
+        pass
+    await turn.save()
+    answer.set_result(turn.answer)
 
 
 async def _keeping(turn: Turn, status: str) -> Events:

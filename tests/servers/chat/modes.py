@@ -85,6 +85,7 @@ _ENDINGS = [
     e.stop_keeps_part,
     e.stop_loses_part,
     e.stop_keeps_whole,
+    e.once_by_key,
 ]
 _ELSEWHERE = [
     "user_lost",

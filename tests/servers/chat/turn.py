@@ -24,6 +24,9 @@ class Turn:
     request_session: Handle | None = None
     parts: list[str] = field(default_factory=list)
     provider_said_done: bool = False
+    # What the client calls its request, and whether that came before.
+    key: str | None = None
+    is_again: bool = False
     after_response: Callable[[], Awaitable[Any]] | None = None
 
     @property

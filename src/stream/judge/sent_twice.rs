@@ -1,0 +1,249 @@
+//! What a turn shows whose request came to the server twice. Pure.
+//!
+//! A server that says that its requests are idempotent stores one turn. Others may store two: two requests
+//! that are sent on purpose are two turns for all that such a server can know.
+
+use crate::model::ProviderEnd;
+use crate::report::{Finding, Severity, Source, Verdict};
+use crate::stream::faults::{Doubled, Second};
+
+/// What was seen of the turn.
+#[derive(Debug, Clone)]
+pub struct SentTwice {
+    /// What findings are about: the session, and its table.
+    pub subject: String,
+    /// The case.
+    pub case: String,
+    /// How it was sent twice.
+    pub doubled: &'static Doubled,
+    /// Whether the session declares that such a request is one turn, and how.
+    pub declared: Option<Idempotent>,
+    /// How the server's requests to its provider ended.
+    pub provider: ProviderEnd,
+    /// What each of the two was answered.
+    pub answers: [Answered; 2],
+    /// How many questions and answers are stored, or why the store could not be read.
+    pub stored: Result<Copies, String>,
+}
+
+/// How a session declares that a request that comes twice is one turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idempotent {
+    /// Its request has a key of its own, `{idempotency_key}`.
+    ByKey,
+    /// It says so: `idempotent = true`.
+    Declared,
+}
+
+/// What a request was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answered {
+    /// Its connection was cut on purpose.
+    Cut,
+    /// With the final marker.
+    ToTheEnd,
+    /// With another status than a chat has.
+    Refused(u16),
+    /// Otherwise: an error in the stream, or an end without the final marker.
+    Otherwise(String),
+}
+
+/// How often a turn is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copies {
+    /// Its question.
+    pub questions: usize,
+    /// Its answer.
+    pub answers: usize,
+}
+
+/// What it shows.
+#[derive(Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+/// Judges one turn.
+pub fn judge(seen: &SentTwice) -> Judged {
+    let open = |reason: String| Judged {
+        verdict: Verdict::Inconclusive,
+        reason,
+        findings: Vec::new(),
+    };
+    match seen.provider {
+        ProviderEnd::NotAsked => return open("the server did not ask its provider".to_owned()),
+        ProviderEnd::Open => {
+            return open("the server's request to its provider did not end".to_owned());
+        }
+        ProviderEnd::Whole | ProviderEnd::HungUp { .. } => {}
+    }
+    let copies = match &seen.stored {
+        Ok(copies) => *copies,
+        Err(why) => return open(format!("the store could not be read: {why}")),
+    };
+    let findings: Vec<_> = [lost(seen, copies), twice(seen, copies)]
+        .into_iter()
+        .flatten()
+        .collect();
+    let is_error = findings.iter().any(|it| it.severity == Severity::Error);
+    Judged {
+        verdict: if is_error {
+            Verdict::Violated
+        } else {
+            Verdict::Held
+        },
+        reason: tell(seen, copies),
+        findings,
+    }
+}
+
+fn tell(seen: &SentTwice, copies: Copies) -> String {
+    let times = |count: usize| match count {
+        0 => "not stored".to_owned(),
+        1 => "stored once".to_owned(),
+        count => format!("stored {count} times"),
+    };
+    let [first, second] = seen.answers.each_ref().map(|answered| match answered {
+        Answered::Cut => "cut".to_owned(),
+        Answered::ToTheEnd => "answered to the end".to_owned(),
+        Answered::Refused(status) => format!("answered {status}"),
+        Answered::Otherwise(how) => how.clone(),
+    });
+    format!(
+        "the first request was {first}, the second {second}; the question is {}, and the answer {}",
+        times(copies.questions),
+        times(copies.answers)
+    )
+}
+
+/// A turn that was answered to its end is not there.
+fn lost(seen: &SentTwice, copies: Copies) -> Option<Finding> {
+    let is_answered = seen.answers.contains(&Answered::ToTheEnd);
+    let (code, what) = match copies {
+        Copies { questions: 0, .. } => ("user-message-lost", "the question"),
+        Copies { answers: 0, .. } if is_answered => ("never-saved", "the answer"),
+        Copies { .. } => return None,
+    };
+    let harm = format!("{what} is lost when its request comes twice");
+    let help = "store the turn under its key, and answer the second request with what is stored";
+    let finding = Finding::new(code, Severity::Error, &seen.subject, harm, help);
+    Some(
+        finding
+            .with(Source::Store, tell(seen, copies))
+            .in_case(&seen.case),
+    )
+}
+
+fn twice(seen: &SentTwice, copies: Copies) -> Option<Finding> {
+    if copies.questions <= 1 && copies.answers <= 1 {
+        return None;
+    }
+    let severity = match (seen.declared, seen.doubled.second) {
+        (Some(_), _) => Severity::Error,
+        // A user may send the same words twice.
+        (None, Second::AfterTheEnd) => return None,
+        (None, Second::AtOnce | Second::AfterACut(_)) => Severity::Warning,
+    };
+    let harm = "one turn is stored twice when its request comes twice";
+    let help = match seen.declared {
+        Some(Idempotent::ByKey) => {
+            "store the key with the turn under a unique constraint, and answer a second request with what is stored"
+        }
+        Some(Idempotent::Declared) | None => {
+            "give each turn a key that the client makes, store it under a unique constraint, and send it as `{idempotency_key}`"
+        }
+    };
+    let finding = Finding::new("turn-stored-twice", severity, &seen.subject, harm, help);
+    let place = format!("{}: {}", seen.doubled.name, tell(seen, copies));
+    Some(finding.with(Source::Store, place).in_case(&seen.case))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answered, Copies, Idempotent, SentTwice, judge};
+    use crate::model::ProviderEnd;
+    use crate::report::{Severity, Verdict};
+    use crate::stream::faults::{DOUBLED, Second};
+
+    fn sent(
+        way: usize,
+        declared: Option<Idempotent>,
+        questions: usize,
+        answers: usize,
+    ) -> SentTwice {
+        SentTwice {
+            subject: "hello in table message".to_owned(),
+            case: "hello/twice".to_owned(),
+            doubled: &DOUBLED[way],
+            declared,
+            provider: ProviderEnd::Whole,
+            answers: [Answered::ToTheEnd, Answered::ToTheEnd],
+            stored: Ok(Copies { questions, answers }),
+        }
+    }
+
+    #[test]
+    fn a_double_is_wrong_where_the_session_says_that_it_is_one_turn() {
+        for (way, doubled) in DOUBLED.iter().enumerate() {
+            for declared in [Idempotent::ByKey, Idempotent::Declared] {
+                let once = judge(&sent(way, Some(declared), 1, 1));
+                assert_eq!(once.verdict, Verdict::Held);
+                assert!(once.findings.is_empty());
+                for (questions, answers) in [(2, 1), (1, 2), (2, 2)] {
+                    let twice = judge(&sent(way, Some(declared), questions, answers));
+                    assert_eq!(twice.verdict, Verdict::Violated);
+                    assert_eq!(twice.findings[0].code, "turn-stored-twice");
+                }
+            }
+            let twice = judge(&sent(way, None, 2, 2));
+            assert_eq!(twice.verdict, Verdict::Held);
+            let warns = twice.findings.iter().map(|it| it.severity);
+            let expected = match doubled.second {
+                Second::AfterTheEnd => vec![],
+                Second::AtOnce | Second::AfterACut(_) => vec![Severity::Warning],
+            };
+            assert_eq!(warns.collect::<Vec<_>>(), expected, "{}", doubled.name);
+        }
+    }
+
+    #[test]
+    fn what_was_answered_has_to_be_there() {
+        let codes = |seen| {
+            let judged = judge(&seen);
+            judged.findings.first().map(|finding| finding.code)
+        };
+        assert_eq!(codes(sent(0, None, 0, 1)), Some("user-message-lost"));
+        assert_eq!(codes(sent(0, None, 1, 0)), Some("never-saved"));
+        // Who refuses the second one while the first goes on has promised nothing yet.
+        let refused = SentTwice {
+            answers: [Answered::Cut, Answered::Refused(409)],
+            ..sent(1, None, 1, 0)
+        };
+        assert_eq!(codes(refused), None);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_open() {
+        for seen in [
+            SentTwice {
+                provider: ProviderEnd::Open,
+                ..sent(0, None, 1, 1)
+            },
+            SentTwice {
+                provider: ProviderEnd::NotAsked,
+                ..sent(0, None, 1, 1)
+            },
+            SentTwice {
+                stored: Err("locked".to_owned()),
+                ..sent(0, None, 1, 1)
+            },
+        ] {
+            assert_eq!(judge(&seen).verdict, Verdict::Inconclusive);
+        }
+    }
+}

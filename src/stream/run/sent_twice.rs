@@ -1,0 +1,198 @@
+//! One request that comes to the server twice.
+
+use super::case::Moments;
+use super::chat::Vary;
+use super::client::{ClientTask, ResponseProgress, Watching};
+use super::live::Live;
+use super::stage::Stage;
+use super::suite::Suite;
+use crate::model::{Role, State, StoredMessage};
+use crate::report::{Lane, Report, Verdict};
+use crate::stream::faults::{DOUBLED, Doubled, NONE, STEP_BY_STEP, Second, TWICE, Way};
+use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice};
+use crate::stream::session::IDEMPOTENCY_KEY;
+use crate::{clock, store};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Between the cut and the second request a proxy does nothing; the server has to hear of the cut.
+const CUT: Duration = Duration::from_millis(50);
+
+impl Stage<'_> {
+    /// Sends a turn twice, in every way.
+    pub(super) async fn send_twice(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        match self.options.suite {
+            Suite::Quick => return Ok(()),
+            Suite::Full | Suite::Sweep { .. } => {}
+        }
+        for doubled in &DOUBLED {
+            report.checked += 1;
+            let mut case = self.begin_case(doubled.name, &NONE, &TWICE);
+            let mut moments = Moments::default();
+            let sent = self.play_twice(doubled, &case.name, &mut moments).await;
+            case.timeline = moments.timeline;
+            match sent {
+                Ok(seen) => {
+                    let judged = sent_twice::judge(&seen);
+                    self.end_case(case, judged.verdict, judged.reason, report);
+                    judged.findings.into_iter().for_each(|it| report.add(it));
+                }
+                Err(error) => {
+                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                    break;
+                }
+            }
+        }
+        self.world.gateway.rest();
+        Ok(())
+    }
+
+    async fn play_twice(
+        &mut self,
+        doubled: &'static Doubled,
+        case: &str,
+        moments: &mut Moments,
+    ) -> anyhow::Result<SentTwice> {
+        let chat = self.set_up().await?;
+        let vary = Vary {
+            pieces: None,
+            fault: &STEP_BY_STEP,
+            client: &TWICE,
+        };
+        let line = match doubled.second {
+            Second::AfterACut(_) if chat.client().is_plain() => Some(chat.client().dial().await?),
+            Second::AfterACut(_) | Second::AtOnce | Second::AfterTheEnd => None,
+        };
+        let mut again = None;
+        let mut second = None;
+        let mut live = self.begin_as(&chat, 0, vary, |task| {
+            let copy = self.same_again(&task);
+            match doubled.second {
+                Second::AtOnce => second = Some(Watching::start(copy)),
+                Second::AfterTheEnd | Second::AfterACut(_) => again = Some(copy),
+            }
+            match line {
+                Some(line) => Watching::start_on(task, line),
+                None => Ok(Watching::start(task)),
+            }
+        })?;
+        moments.at(live.sent, Lane::Client, "turn 1 sent");
+        let mut first = None;
+        match doubled.second {
+            Second::AtOnce => {}
+            Second::AfterACut(point) => {
+                self.reach(&live, point, moments)
+                    .await
+                    .map_err(anyhow::Error::msg)?;
+                live.watching.leave(Way::Reset).await?;
+                tokio::time::sleep(CUT).await;
+                first = Some(Answered::Cut);
+            }
+            Second::AfterTheEnd => {
+                live.play.release();
+                first = Some(self.answered(&live.watching).await);
+            }
+        }
+        moments.now(Lane::Client, doubled.what);
+        second = second.or(again.map(Watching::start));
+        live.play.release();
+        let first = match first {
+            Some(first) => first,
+            None => self.answered(&live.watching).await,
+        };
+        let second = match &second {
+            Some(second) => self.answered(second).await,
+            None => Answered::Cut,
+        };
+        let idle = live.play.until_idle();
+        let _ = tokio::time::timeout(self.options.response_timeout, idle).await;
+        // All of the time: a second copy may come late.
+        tokio::time::sleep(self.options.settle).await;
+        let stored = self
+            .copies(&live)
+            .await
+            .map_err(|error| format!("{error:#}"));
+        if let Ok(Copies { questions, answers }) = &stored {
+            let what = format!("{questions} questions and {answers} answers are stored");
+            moments.now(Lane::Store, what);
+        }
+        Ok(SentTwice {
+            subject: self.observed().subject(),
+            case: case.to_owned(),
+            doubled,
+            declared: self.idempotent(),
+            provider: live.play.provider_end(),
+            answers: [first, second],
+            stored,
+        })
+    }
+
+    /// The same request, for another connection.
+    fn same_again(&self, task: &ClientTask) -> ClientTask {
+        ClientTask {
+            client: task.client.clone(),
+            outgoing: task.outgoing.clone(),
+            reader: self.profile.start(self.marker.clone()),
+            framing: task.framing.clone(),
+            marker: task.marker.clone(),
+            behaviour: task.behaviour,
+            line: None,
+        }
+    }
+
+    fn idempotent(&self) -> Option<Idempotent> {
+        if self.session.request.uses(IDEMPOTENCY_KEY) {
+            return Some(Idempotent::ByKey);
+        }
+        self.session.idempotent.then_some(Idempotent::Declared)
+    }
+
+    /// What a response came to.
+    async fn answered(&self, watching: &Watching) -> Answered {
+        let over = watching.until(|seen: &ResponseProgress| seen.over.is_some());
+        let Ok(seen) = tokio::time::timeout(self.options.response_timeout, over).await else {
+            return Answered::Otherwise("not answered to its end in time".to_owned());
+        };
+        match (&seen.head, &seen.over) {
+            (Some(head), _) if !(200..300).contains(&head.status) => Answered::Refused(head.status),
+            (_, Some(Err(why))) => Answered::Otherwise(format!("broken off: {why}")),
+            _ => match (&seen.turn.failed, seen.turn.final_at) {
+                (Some(said), _) => Answered::Otherwise(format!("answered with an error: {said}")),
+                (None, Some(_)) => Answered::ToTheEnd,
+                (None, None) => Answered::Otherwise("answered without the final marker".to_owned()),
+            },
+        }
+    }
+
+    /// How often the turn is stored.
+    async fn copies(&self, live: &Live) -> anyhow::Result<Copies> {
+        let Some(mapping) = &self.mapping else {
+            anyhow::bail!("no table of messages is known");
+        };
+        let keys = |rows: Vec<StoredMessage>, role: Role| {
+            let rows = rows.into_iter();
+            let rows = rows.filter(|row| row.role == role && row.state != State::Deleted);
+            rows.map(|row| (row.conversation, row.key))
+                .collect::<BTreeSet<_>>()
+                .len()
+        };
+        let deadline = clock::now() + self.options.settle;
+        loop {
+            let with_tag = store::holding(self.world.db(), mapping, &live.tag).await;
+            let with_nonce = store::holding(self.world.db(), mapping, &live.nonce).await;
+            match (with_tag, with_nonce) {
+                (Ok(questions), Ok(answers)) => {
+                    return Ok(Copies {
+                        questions: keys(questions, Role::User),
+                        answers: keys(answers, Role::Assistant),
+                    });
+                }
+                (Err(error), _) | (_, Err(error)) if clock::now() >= deadline => {
+                    return Err(error);
+                }
+                // A store that is busy at the moment is asked again.
+                _ => tokio::time::sleep(CUT).await,
+            }
+        }
+    }
+}

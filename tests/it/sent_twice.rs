@@ -1,0 +1,73 @@
+//! A request that comes to the server twice: one turn, where the session says so.
+
+use crate::common::{Chat, case, codes, errors, report};
+use serde_json::Value;
+use std::fs;
+
+const CASES: [&str; 3] = [
+    "/sent-twice-at-once",
+    "/sent-twice-after-a-cut",
+    "/sent-twice-in-a-row",
+];
+
+/// The report of a run that only looks; `declared` is what `[request]` says besides the request itself.
+fn run(mode: &'static str, declared: &str) -> (Value, i32) {
+    let chat = Chat::new(mode).stack("async");
+    let text = format!(
+        r#"
+[[setup]]
+request = "POST /conversations"
+json = {{ title = "a turn" }}
+capture = {{ conversation_id = "$.id" }}
+
+[request]
+request = "POST /chat"
+json = {{ conversation_id = "{{conversation_id}}", message = "{{user}}" }}
+{declared}
+
+[[turn]]
+user = "Add a task to buy milk"
+answer = "Task 'Buy milk' has been added."
+"#
+    );
+    let path = chat.folder.path().join("twice.toml");
+    fs::write(&path, text).unwrap();
+    let only = ["--proof", "observe", "--suite", "full", "--settle", "400ms"];
+    report(chat.verify().arg(path).args(only))
+}
+
+const KEY: &str = "headers = { idempotency-key = \"{idempotency_key}\" }";
+
+#[test]
+fn a_server_that_knows_the_key_stores_one_turn() {
+    let (report, exit) = run("once_by_key", KEY);
+    for name in CASES {
+        assert_eq!(case(&report, name)["verdict"], "held", "{report:#}");
+    }
+    assert_eq!((errors(&report).len(), exit), (0, 0), "{report:#}");
+    assert!(!codes(&report, "warning").contains(&"turn-stored-twice"));
+}
+
+#[test]
+fn a_server_that_takes_the_key_for_nothing_stores_two() {
+    for declared in [KEY, "idempotent = true"] {
+        let (report, exit) = run("finishes", declared);
+        for name in CASES {
+            assert_eq!(case(&report, name)["verdict"], "violated", "{report:#}");
+        }
+        assert_eq!((errors(&report), exit), (vec!["turn-stored-twice"; 3], 1));
+    }
+}
+
+/// A server that promises nothing is not wrong: two requests may be two turns.
+#[test]
+fn without_a_promise_two_turns_are_no_error() {
+    let (report, exit) = run("finishes", "");
+    for name in CASES {
+        assert_eq!(case(&report, name)["verdict"], "held", "{report:#}");
+    }
+    assert_eq!((errors(&report).len(), exit), (0, 0), "{report:#}");
+    let warned = codes(&report, "warning");
+    let doubles = warned.iter().filter(|code| **code == "turn-stored-twice");
+    assert_eq!(doubles.count(), 2, "{report:#}");
+}
