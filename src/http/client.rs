@@ -1,6 +1,6 @@
 //! Requests to the server under test.
 
-use super::line::LineBody;
+use super::line::{Line, LineBody, Sending};
 use crate::cli_error::CliError;
 use crate::mask;
 use anyhow::Context as _;
@@ -167,9 +167,35 @@ impl Client {
         })
     }
 
-    /// Where the server is.
-    pub(super) fn base(&self) -> &Url {
-        &self.base
+    /// A connection for one request whose end can be chosen.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn dial(&self) -> anyhow::Result<Line> {
+        Line::dial(&self.base).await
+    }
+
+    /// Sends a request on it and gives the answer as soon as its head is there. Redirects are not followed.
+    ///
+    /// # Errors
+    /// When the connection ends before.
+    pub async fn open_on(&self, line: Line, outgoing: &Outgoing) -> anyhow::Result<Opened> {
+        let (method, url, headers) = self.parts(outgoing)?;
+        let body = outgoing.body.clone().into();
+        let sending = Sending {
+            method,
+            url,
+            headers,
+            body,
+        };
+        let (head, body) = line.send(sending).await?;
+        self.keep_cookies(&head.headers);
+        Ok(Opened {
+            status: head.status.as_u16(),
+            headers: self::headers(&head.headers),
+            body: OpenedBody::Line(body),
+            elsewhere: None,
+        })
     }
 
     /// Whether the connection is not encrypted, so that its end can be chosen.
@@ -178,7 +204,7 @@ impl Client {
     }
 
     /// Keeps what an answer sets.
-    pub(super) fn keep_cookies(&self, headers: &HeaderMap) {
+    fn keep_cookies(&self, headers: &HeaderMap) {
         let mut cookies = headers.get_all(SET_COOKIE).iter();
         self.jar.set_cookies(&mut cookies, &self.base);
     }
@@ -194,7 +220,7 @@ impl Client {
     }
 
     /// Method, address and headers, also those that a pooled client adds by itself.
-    pub(super) fn parts(&self, outgoing: &Outgoing) -> anyhow::Result<(Method, Url, HeaderMap)> {
+    fn parts(&self, outgoing: &Outgoing) -> anyhow::Result<(Method, Url, HeaderMap)> {
         let (method, url, mut headers) = self.own_parts(outgoing)?;
         headers.insert("user-agent", HeaderValue::from_static(AGENT));
         if let Some(cookies) = self.jar.cookies(&url) {
@@ -259,16 +285,6 @@ impl Opened {
         match &mut self.body {
             OpenedBody::Pooled(response) => Ok(response.chunk().await?),
             OpenedBody::Line(body) => body.chunk().await,
-        }
-    }
-
-    /// An answer on a connection of its own.
-    pub(super) fn on_line(status: u16, map: &HeaderMap, body: LineBody) -> Self {
-        Self {
-            status,
-            headers: headers(map),
-            body: OpenedBody::Line(body),
-            elsewhere: None,
         }
     }
 

@@ -3,15 +3,15 @@
 //! A pooled client ends a connection as it likes. How a browser, a proxy or a network ends one decides what
 //! the server hears: an end of the bytes, a reset, or nothing at all.
 
-use super::client::{Client, Opened, Outgoing};
 use crate::cli_error::CliError;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::client::conn::http1::SendRequest;
+use hyper::http::response::Parts;
+use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -130,62 +130,59 @@ impl LineEnd {
     }
 }
 
-impl Client {
-    /// A connection for one request whose end can be chosen.
-    ///
-    /// # Errors
-    /// When nobody listens there.
-    pub async fn dial(&self) -> anyhow::Result<Line> {
-        Line::dial(self.base()).await
-    }
+/// What is sent on a connection of its own.
+pub(super) struct Sending {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
 
-    /// Sends a request on it and gives the answer as soon as its head is there. Redirects are not followed.
+impl Line {
+    /// Sends a request and gives the answer as soon as its head is there.
     ///
     /// # Errors
     /// When the connection ends before.
-    pub async fn open_on(&self, line: Line, outgoing: &Outgoing) -> anyhow::Result<Opened> {
-        let Line {
+    pub(super) async fn send(self, sending: Sending) -> anyhow::Result<(Parts, LineBody)> {
+        let Self {
             mut sender,
             driver,
             socket,
-        } = line;
-        let request = self.whole_request(outgoing)?;
-        let answer = sender.send_request(request).await;
+        } = self;
+        let what = format!("`{} {}`", sending.method, sending.url.path());
+        let answer = sender.send_request(sending.request()?).await;
         let answer = answer.map_err(|error| {
-            CliError::unreachable(format!(
-                "`{} {}` broke off: {error}",
-                outgoing.method, outgoing.path
-            ))
-            .hint("check the server's log")
+            CliError::unreachable(format!("{what} broke off: {error}"))
+                .hint("check the server's log")
         })?;
-        self.keep_cookies(answer.headers());
         let (head, body) = answer.into_parts();
         let body = LineBody {
             body,
             _driver: driver,
             _socket: socket,
         };
-        Ok(Opened::on_line(head.status.as_u16(), &head.headers, body))
+        Ok((head, body))
     }
+}
 
-    fn whole_request(&self, outgoing: &Outgoing) -> anyhow::Result<Request<Full<Bytes>>> {
-        let (method, url, headers) = self.parts(outgoing)?;
-        let authority = match (url.host_str(), url.port()) {
+impl Sending {
+    fn request(self) -> anyhow::Result<Request<Full<Bytes>>> {
+        let authority = match (self.url.host_str(), self.url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or_default().to_owned(),
         };
-        let target = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
+        let target = match self.url.query() {
+            Some(query) => format!("{}?{query}", self.url.path()),
+            None => self.url.path().to_owned(),
         };
         let mut request = Request::builder()
-            .method(method)
+            .method(self.method)
             .uri(target)
             .header("host", authority)
             .header("accept", "text/event-stream")
-            .body(Full::new(Bytes::from(outgoing.body.clone())))
+            .body(Full::new(self.body))
             .context("making the request")?;
-        request.headers_mut().extend(headers);
+        request.headers_mut().extend(self.headers);
         Ok(request)
     }
 }

@@ -69,8 +69,11 @@ fn silent(mode: &'static str, on_disconnect: &str, stop: &str) {
     for severity in ["error", "warning", "note"] {
         let found = codes(&report, severity);
         assert!(
-            // Whoever only looks tries no failing save, and says so.
-            found.iter().all(|code| *code == "failed-save-untried"),
+            // Whoever only looks tries no failing save, and this session promises nothing of a request that
+            // comes twice.
+            found
+                .iter()
+                .all(|code| ["failed-save-untried", "turn-stored-twice"].contains(code)),
             "{mode}: {found:?}: {report:#}"
         );
     }
@@ -169,7 +172,10 @@ fn what_stop_does_is_held_against_what_is_declared() {
     silent("stop_keeps_whole", "finish", &stop("keep-whole"));
     // More than declared is stored, and the provider is read to the end: worth a warning and a note.
     let (report, exit) = run("stop_keeps_whole", "finish", &stop("question-only"));
-    assert_eq!(codes(&report, "warning"), ["policy-not-kept"], "{report:#}");
+    assert!(
+        codes(&report, "warning").contains(&"policy-not-kept"),
+        "{report:#}"
+    );
     assert!(codes(&report, "note").contains(&"provider-call-goes-on"));
     assert_eq!(exit, 0);
 }

@@ -69,6 +69,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/judge", &["model", "report", "stream"]),
     ("stream/kept.rs", &["model"]),
     ("stream/marks.rs", &[]),
+    ("stream/policy.rs", &[]),
     ("stream/shipped.rs", &["stream", "cli_error"]),
     (
         "stream/setup",
