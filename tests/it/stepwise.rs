@@ -1,6 +1,8 @@
 //! Files that can't be one transaction, and end in the middle: what is done stays and is told, what
 //! is half done is cleared away, and the next run goes on from there.
 
+mod stopped;
+
 use crate::common::faults::holder::{Holder, until_waiting};
 use crate::common::faults::store::{Ended, Host, STEPS, Store, until};
 use crate::common::servers;

@@ -8,7 +8,7 @@ pub(super) mod witness;
 
 use super::Target;
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -145,9 +145,25 @@ pub trait Session: Send {
     /// How names are told apart.
     fn names(&self) -> Names;
 
+    /// The rows that a statement gives as the statements of a migration see them, before they commit.
+    fn seen(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+        self.rows(sql)
+    }
+
     /// On a copy: a run begins, with these tables as they are, and with those of their columns that
-    /// were there before it.
-    fn begins(&mut self, _tables: Vec<Shape>) {}
+    /// were there before it. Rows that an earlier run put there, and that are as it left them, are the
+    /// run's.
+    fn begins(&mut self, _tables: Vec<Shape>, _seeds: BTreeMap<String, Seeds>) {}
+
+    /// On a copy: the rows that the run put into tables of before.
+    fn placed(&mut self) -> anyhow::Result<Placed> {
+        Ok(Placed::default())
+    }
+
+    /// The same rows in the database itself; none where there is any other.
+    fn found(&mut self, _rows: &PlacedRows) -> anyhow::Result<Option<Seeds>> {
+        Ok(None)
+    }
 
     /// On a copy: a file begins that can reach these tables only, for the server refuses all others.
     fn reaches(&mut self, _tables: BTreeSet<String>) {}
@@ -243,6 +259,43 @@ pub trait Session: Send {
 
     /// Stops a statement that runs, from another thread.
     fn interrupter(&self) -> Interrupter;
+}
+
+/// Rows of a table that a run put there, by a digest of all their values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Seeds {
+    /// The columns that are in the digests.
+    pub columns: Vec<String>,
+    /// One digest a row.
+    pub rows: BTreeSet<String>,
+}
+
+/// What a run put on a copy into tables of before.
+#[derive(Debug, Default)]
+pub struct Placed {
+    /// The rows, of each table that has such.
+    pub rows: Vec<PlacedRows>,
+    /// Tables in which such rows count as the users' from now on.
+    pub taken: BTreeSet<String>,
+}
+
+/// The rows that a run put into one table of a copy, by what they have in the database itself too.
+#[derive(Debug, Default)]
+pub struct PlacedRows {
+    /// The table.
+    pub table: String,
+    /// Its key, and the values that each row has in it.
+    pub key: Vec<String>,
+    /// One list a row.
+    pub keys: Vec<Vec<String>>,
+    /// Columns that tell when a row was written, which is another time in the database itself.
+    pub clocks: Vec<String>,
+    /// The other columns.
+    pub columns: Vec<String>,
+    /// A digest of the others, one a row.
+    pub digests: Vec<String>,
+    /// When the file began, which put them there.
+    pub since: String,
 }
 
 /// A copy of a database of MySQL that migrations are tried on.

@@ -158,11 +158,12 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
     let mut journal = Journal::new(options.dialect);
     outcome.run.clone_from(&journal.run);
     let mut rehearsed: BTreeMap<Version, Rehearsed> = BTreeMap::new();
+    let mut record = Unfinished::default();
     if options.dialect == Dialect::Mysql {
         let mut rests = Vec::new();
         let (now, names) = (session.catalog()?, session.names());
-        let earlier = Unfinished::parse(&journal::made(session)?.unwrap_or_default());
-        for intent in &mut intents {
+        record = Unfinished::parse(&journal::made(session)?.unwrap_or_default());
+        for (number, intent) in intents.iter_mut().enumerate() {
             let (first, began) = match stepwise::rest(session, options, (intent, &mut journal))? {
                 Ok(rest) => rest,
                 Err(end) => {
@@ -174,15 +175,15 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
                 shapes: &now,
                 names,
             };
-            let is_first = first == 0 && rests.is_empty();
-            let left = match origin::resume(intent, (first, &began), tables) {
-                None if is_first && !earlier.is_empty() => {
-                    let all = now.iter().map(|it| (it.clone(), it.name.clone()));
-                    Some(all.collect())
-                }
-                left => left,
+            let is_first = number == 0;
+            if is_first && !(record.is_empty() && first == 0) {
+                record = record.resume(session, intent, first)?;
+            }
+            let candidates = match origin::resume(intent, (first, &began), tables) {
+                None if is_first && first == 0 && !record.is_empty() => Some(unfinished::all(&now)),
+                candidates => candidates,
             };
-            let left = left.map(|left| earlier.of_users(session, left));
+            let left = candidates.map(|it| record.of_users(session, it));
             rests.push((first, left.transpose()?));
         }
         let files: Vec<_> = intents
@@ -195,15 +196,12 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
             })
             .collect();
         (options.tell)("rehearsing on a copy");
-        match rehearse::run(options, &files)? {
+        match rehearse::run(options, &files, record.rows())? {
             Ok(evidence) => {
                 let versions = files
                     .iter()
                     .map(|rest| rest.intent.migration.version.clone());
                 rehearsed = versions.zip(evidence).collect();
-                for rehearsed in rehearsed.values_mut() {
-                    rehearsed.earlier = earlier.clone();
-                }
             }
             Err(end) => {
                 outcome.end = Some(end);
@@ -238,6 +236,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         outcome.end = if first.stepwise() {
             since = Since::default();
             let rehearsed = rehearsed.get(&first.migration.version);
+            let rehearsed = rehearsed.map(|rehearsed| (rehearsed, &mut record));
             let part = (first, &mut journal, remaining);
             stepwise::run(session, options, part, rehearsed, &mut outcome)?
         } else {

@@ -1,8 +1,9 @@
 //! What a file of MySQL began with: when an earlier run of it came to a stop, what that run made
 //! itself is the file's to change. Pure.
 
+use super::unfinished::{Candidate, Since, named};
 use crate::migrate::intent::Intent;
-use crate::migrate::preserve::{Named, Renames, Tables};
+use crate::migrate::preserve::{Renames, Tables};
 use crate::model::{Shape, ShapeColumn};
 use std::collections::BTreeMap;
 
@@ -59,13 +60,14 @@ pub(super) fn present(was: &Shape, done: &Renames, now: Tables<'_>) -> Option<Sh
     Some(shape)
 }
 
-/// Lets a file continue with one of its statements. Gives what is left of what it began with, each with
-/// its table's name of then; none when everything that is there was there before it, or that is not known.
+/// Lets a file continue with one of its statements. Gives the tables that there are, each with its name of
+/// when the file began and with what is known of its origin; none when everything that is there was there
+/// before it, or that is not known.
 pub(super) fn resume(
     intent: &mut Intent<'_>,
     (first, began): (usize, &str),
     now: Tables<'_>,
-) -> Option<Vec<(Shape, String)>> {
+) -> Option<Vec<Candidate>> {
     if first == 0 {
         return None;
     }
@@ -75,18 +77,27 @@ pub(super) fn resume(
     // What was renamed has its rows in the end where its own name is, unless it is renamed again.
     let mut renames = Renames::default();
     for (shape, name) in left.iter().filter(|(shape, name)| shape.table != *name) {
-        renames.table(named(&shape.table), named(name));
+        renames.home(named(&shape.table), named(name));
     }
     renames.then(rest);
     intent.renames = renames;
-    Some(left)
-}
-
-fn named(table: &str) -> Named {
-    Named {
-        schema: None,
-        table: table.to_owned(),
-    }
+    let began: Began = serde_json::from_str(began).ok()?;
+    let candidate = |shape: &Shape| {
+        let was = left.iter().find(|(left, _)| left.name == shape.name);
+        let (home, columns) = match was {
+            Some((left, home)) => (
+                home,
+                Some(left.columns.iter().map(|it| it.name.clone()).collect()),
+            ),
+            None => (&shape.name, began.get(&shape.name).cloned()),
+        };
+        Candidate {
+            shape: shape.clone(),
+            home: home.clone(),
+            since: columns.map_or(Since::File, Since::Before),
+        }
+    };
+    Some(now.shapes.iter().map(candidate).collect())
 }
 
 fn called(name: &str) -> ShapeColumn {
@@ -99,7 +110,8 @@ fn called(name: &str) -> ShapeColumn {
 
 #[cfg(test)]
 mod tests {
-    use super::{called, left, named, written};
+    use super::{called, left, written};
+    use crate::migrate::apply::unfinished::named;
     use crate::migrate::preserve::{Renames, Tables};
     use crate::model::{Case, Names, Shape};
 

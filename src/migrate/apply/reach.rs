@@ -89,7 +89,14 @@ fn hanging(named: &BTreeSet<String>, known: &Known) -> BTreeSet<String> {
 }
 
 fn named<'a>(piece: &'a Piece<'_>) -> Vec<&'a Name> {
-    let mut all: Vec<_> = piece.facts.tables().chain(&piece.facts.reads).collect();
+    let mut all = written(piece);
+    all.extend(&piece.facts.reads);
+    all
+}
+
+/// The tables that a statement writes or alters, under each name that they have then.
+pub(super) fn written<'a>(piece: &'a Piece<'_>) -> Vec<&'a Name> {
+    let mut all: Vec<_> = piece.facts.tables().collect();
     if let Kind::AlterTable { actions } = &piece.facts.kind {
         all.extend(actions.iter().filter_map(|action| match action {
             AlterAction::RenameTable { to } => Some(to),
@@ -101,7 +108,7 @@ fn named<'a>(piece: &'a Piece<'_>) -> Vec<&'a Name> {
 
 /// Whether a statement can reach by names only that are in it: it runs no code, and asks the
 /// catalogue nothing, which would not show it a table that it may not reach.
-fn is_plain(piece: &Piece<'_>) -> bool {
+pub(super) fn is_plain(piece: &Piece<'_>) -> bool {
     let names_catalogue = || piece.text.to_ascii_lowercase().contains("_schema");
     match &piece.facts.kind {
         Kind::CreateTable { .. }

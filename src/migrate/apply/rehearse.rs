@@ -5,18 +5,18 @@
 use super::options::{BUDGET, SAMPLE};
 use super::prove::Remaining;
 use super::reach::{Known, Reach};
-use super::unfinished::{Made, Unfinished};
+use super::unfinished::Made;
 use super::unseen::{Unseen, first_word};
 use super::{ApplyOptions, End, Evidence, Guard, prove, reach};
 use crate::cli_error::CliError;
-use crate::db::{CONFINE, Copied, Door, Extent, Failed, Scratch, Session};
+use crate::db::{CONFINE, Copied, Door, Extent, Failed, Scratch, Seeds, Session};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal::Journal;
 use crate::migrate::ledger;
 use crate::migrate::preserve::Tables;
 use crate::model::Shape;
 use crate::sql::Kind;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be run of a file.
 #[derive(Clone, Copy)]
@@ -40,8 +40,6 @@ pub(super) struct Rehearsed {
     pub(super) before: Vec<(Shape, String)>,
     /// What the run made until its end.
     pub(super) made: Made,
-    /// What earlier runs made that came to a stop.
-    pub(super) earlier: Unfinished,
     /// The statement that it began with.
     pub(super) first: usize,
     /// How many rows each statement changed, as far as it was run and the server said so.
@@ -52,11 +50,12 @@ pub(super) struct Rehearsed {
 pub(super) fn run(
     options: &ApplyOptions<'_>,
     files: &[Rest<'_>],
+    seeds: BTreeMap<String, Seeds>,
 ) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
     // What it sets for copying reaches no other statement.
     let mut maker = (options.open)(Door::Database(options.target))?;
     let mut scratch = Scratch::rehearsal(maker.as_mut(), options.target)?;
-    let ended = on_copy(maker.as_mut(), options, (&mut scratch, files));
+    let ended = on_copy(maker.as_mut(), options, (&mut scratch, files), seeds);
     scratch.remove(maker.as_mut())?;
     ended
 }
@@ -65,6 +64,7 @@ fn on_copy(
     maker: &mut dyn Session,
     options: &ApplyOptions<'_>,
     (scratch, files): (&mut Scratch, &[Rest<'_>]),
+    seeds: BTreeMap<String, Seeds>,
 ) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
     let enter = |confined| {
         (options.open)(Door::Copy(Copied {
@@ -109,6 +109,7 @@ fn on_copy(
         tables: tables.iter().filter(|it| prove::measured(it)).count(),
         known,
         began: Vec::new(),
+        seeds,
     };
     let ended = stage.play(maker, copy.as_mut())?;
     let is_narrow = |reach: &Reach| *reach != Reach::Everything;
@@ -159,6 +160,8 @@ struct Stage<'a> {
     known: Known,
     /// Those of them that the copy began with.
     began: Vec<Shape>,
+    /// The rows in them that earlier runs put there, which came to a stop.
+    seeds: BTreeMap<String, Seeds>,
 }
 
 impl Stage<'_> {
@@ -195,19 +198,24 @@ impl Stage<'_> {
                 self.refill(maker, copy, index).map_err(failed)
             };
             match attempt(copy, (options, rest, remaining), &mut again)? {
-                Ok(evidence) => all.push(Rehearsed {
-                    evidence: Evidence {
-                        sampled: sampled.clone(),
-                        rehearsed: true,
-                        tables: self.tables,
-                        ..evidence
-                    },
-                    before,
-                    made: Made::of(&copy.catalog()?, &copy.older()),
-                    earlier: Unfinished::default(),
-                    first: rest.first,
-                    rows: self.rows(index, copy.changed()),
-                }),
+                Ok(evidence) => {
+                    let mut made = Made::of(&copy.catalog()?, &copy.older());
+                    if remaining == Remaining::More && rest.intent.pieces.iter().any(may_place) {
+                        made.placed = copy.placed()?;
+                    }
+                    all.push(Rehearsed {
+                        evidence: Evidence {
+                            sampled: sampled.clone(),
+                            rehearsed: true,
+                            tables: self.tables,
+                            ..evidence
+                        },
+                        before,
+                        made,
+                        first: rest.first,
+                        rows: self.rows(index, copy.changed()),
+                    });
+                }
                 Err(end) => return Ok(Err(end)),
             }
         }
@@ -289,7 +297,7 @@ impl Stage<'_> {
             }
         }
         self.began.clone_from(&there);
-        copy.begins(self.before(there));
+        copy.begins(self.before(there), self.seeds.clone());
         if reached.is_none() {
             // What the run itself will have made is there for the statements to see.
             ledger::create(copy, self.options.dialect)?;
@@ -376,6 +384,16 @@ fn attempt(
     let pieces = first..intent.pieces.len();
     let ended = prove::attempt(copy, options, (intent, pieces), remaining, again)?;
     Ok(ended.map(|proven| proven.evidence))
+}
+
+/// Whether a statement may put rows into a table, or change those that are there.
+fn may_place(piece: &Piece<'_>) -> bool {
+    let facts = &piece.facts;
+    let alters = matches!(
+        facts.kind,
+        Kind::AlterTable { .. } | Kind::RenameTable { .. }
+    );
+    facts.writes_rows() || alters || !reach::is_plain(piece)
 }
 
 fn failed(error: anyhow::Error) -> Failed {

@@ -8,6 +8,7 @@ mod late;
 use super::closing::{Opening, Pending, Refused};
 use super::prove::Remaining;
 use super::rehearse::Rehearsed;
+use super::unfinished::Unfinished;
 use super::{ApplyOptions, End, Evidence, Failure, Outcome, Ran, origin, patiently, prove};
 use crate::cli_error::CliError;
 use crate::clock;
@@ -37,7 +38,7 @@ pub(super) fn run(
     session: &mut dyn Session,
     options: &ApplyOptions<'_>,
     (intent, journal, remaining): (&Intent<'_>, &mut Journal, Remaining),
-    rehearsed: Option<&Rehearsed>,
+    mut rehearsed: Option<(&Rehearsed, &mut Unfinished)>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<End>> {
     journal.create(session)?;
@@ -71,7 +72,7 @@ pub(super) fn run(
     let began = clock::now();
     let first = steps.resolve_in_flight(session, &standing)?;
     let ended = match options.dialect {
-        Dialect::Mysql => frame::walk(&mut steps, session, first, rehearsed)?,
+        Dialect::Mysql => frame::walk(&mut steps, session, first, &mut rehearsed)?,
         Dialect::Postgres | Dialect::Sqlite => steps.walk(session, first, &mut evidence)?,
     };
     if let Some((part, end)) = ended {
@@ -87,9 +88,9 @@ pub(super) fn run(
     let mark = Mark::of_file(&version, State::Applied, "part by part");
     steps.journal.write(session, &mark)?;
     let made = match rehearsed {
-        Some(rehearsed) if remaining == Remaining::More => {
-            let earlier = &rehearsed.earlier;
-            earlier.look(session, &rehearsed.made)?.text()
+        Some((rehearsed, record)) if remaining == Remaining::More => {
+            record.end(session, &rehearsed.made)?;
+            record.text()
         }
         Some(_) => None,
         None => session

@@ -1,8 +1,16 @@
-//! What a run on MySQL made before it came to a stop, so that the next run may change it: tables and
-//! columns, as long as they are as the run left them. What somebody wrote in between is the users'.
+//! What runs on MySQL made that came to a stop, so that the next run may change it: tables, columns, and
+//! rows in tables of before, as long as they are as the run left them. What somebody wrote in between is the
+//! users', and in doubt everything is.
 
-use crate::db::{OWN_TABLES, Session};
-use crate::model::{Cell, Shape, ShapeColumn};
+mod sums;
+
+use super::rehearse::Rehearsed;
+use super::{origin, reach};
+use crate::db::{OWN_TABLES, Placed, Seeds, Session};
+use crate::migrate::intent::{Intent, Piece};
+use crate::migrate::preserve::{Named, Renames, Tables};
+use crate::model::{Names, Shape};
+use crate::sql::{Destroys, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the files of a rehearsal made until the end of one of them.
@@ -13,24 +21,21 @@ pub(super) struct Made {
     tables: BTreeSet<String>,
     /// Columns, by the table.
     columns: BTreeMap<String, Vec<String>>,
+    /// Rows that it put into tables of before the run.
+    pub(super) placed: Placed,
 }
 
 impl Made {
     /// From what the copy has now, and what of it was there before the run.
     pub(super) fn of(now: &[Shape], older: &[Shape]) -> Self {
         let mut made = Self::default();
-        for shape in now
-            .iter()
-            .filter(|it| !OWN_TABLES.contains(&it.name.as_str()))
-        {
+        for shape in now.iter().filter(|it| is_of_project(it)) {
             made.seen.insert(shape.name.clone());
             let Some(old) = older.iter().find(|old| old.name == shape.name) else {
                 made.tables.insert(shape.name.clone());
                 continue;
             };
-            let is_new = |name: &str| old.columns.iter().all(|it| it.name != name);
-            let new = shape.columns.iter().map(|it| it.name.clone());
-            let new: Vec<_> = new.filter(|name| is_new(name)).collect();
+            let new = without(shape, old);
             if !new.is_empty() {
                 made.columns.insert(shape.name.clone(), new);
             }
@@ -39,11 +44,47 @@ impl Made {
     }
 }
 
+fn is_of_project(shape: &Shape) -> bool {
+    !OWN_TABLES.contains(&shape.name.as_str())
+}
+
+/// The columns that a table has and another one has not.
+fn without(shape: &Shape, old: &Shape) -> Vec<String> {
+    let is_new = |name: &&String| old.columns.iter().all(|it| it.name != **name);
+    let names = shape.columns.iter().map(|it| &it.name);
+    names.filter(is_new).cloned().collect()
+}
+
+/// A table at the moment when a run begins after a stop.
+pub(super) struct Candidate {
+    /// As it is now.
+    pub(super) shape: Shape,
+    /// Its name of when the file began.
+    pub(super) home: String,
+    /// What is known of its origin.
+    pub(super) since: Since,
+}
+
+/// Since when a table is there.
+pub(super) enum Since {
+    /// It was there when the file began in which the run stopped, with these columns.
+    Before(Vec<String>),
+    /// The file made it.
+    File,
+}
+
 /// The same in the database, with what tells whether it is as it was; written into the journal.
 #[derive(Debug, Default, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Unfinished {
+    /// The file of which this many statements were done when it was written; empty between two files.
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    done: usize,
     tables: BTreeMap<String, String>,
     columns: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    rows: BTreeMap<String, Seeds>,
 }
 
 impl Unfinished {
@@ -59,109 +100,286 @@ impl Unfinished {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.columns.is_empty()
+        self.tables.is_empty() && self.columns.is_empty() && self.rows.is_empty()
     }
 
-    /// Looks at what was made until now; what earlier runs made and this one can't reach stays as it was.
-    pub(super) fn look(&self, session: &mut dyn Session, made: &Made) -> anyhow::Result<Self> {
-        let mut all = self.clone();
-        all.tables.retain(|name, _| !made.seen.contains(name));
-        all.columns.retain(|name, _| !made.seen.contains(name));
-        let shapes = session.catalog()?;
-        for shape in &shapes {
-            if made.tables.contains(&shape.name) {
-                all.tables
-                    .insert(shape.name.clone(), of_table(session, shape)?);
-            } else if let Some(names) = made.columns.get(&shape.name) {
-                let columns = of_columns(session, shape, names)?;
-                all.columns.insert(shape.name.clone(), columns);
-            }
+    /// The rows that earlier runs put into tables of before, as they left them.
+    pub(super) fn rows(&self) -> BTreeMap<String, Seeds> {
+        self.rows.clone()
+    }
+
+    /// What is left of it, when a run begins in front of the statement `first` of a file. Where the file took
+    /// something from the users, what it made may be the only copy, so that nothing of it counts.
+    pub(super) fn resume(
+        mut self,
+        session: &mut dyn Session,
+        intent: &Intent<'_>,
+        first: usize,
+    ) -> anyhow::Result<Self> {
+        if takes(intent, first) {
+            return Ok(Self::default());
         }
-        Ok(all)
+        let done = if self.version == intent.migration.version.text() {
+            self.done.min(first)
+        } else {
+            0
+        };
+        let names = session.names();
+        self.rename(&intent.renames_of(done..first), names);
+        let shapes = session.catalog()?;
+        let there = |name: &String| shapes.iter().find(|shape| shape.name == *name);
+        self.tables.retain(|name, was| {
+            there(name)
+                .and_then(|shape| sums::of_table(session, shape))
+                .as_ref()
+                == Some(was)
+        });
+        self.columns.retain(|name, were| {
+            let names: Vec<_> = were.keys().cloned().collect();
+            let now = there(name).map(|shape| sums::of_columns(session, shape, &names));
+            let now = now.unwrap_or_default();
+            were.retain(|column, was| now.get(column) == Some(was));
+            !were.is_empty()
+        });
+        Ok(self)
     }
 
-    /// Those of the tables and columns that were there before the run, or that somebody wrote since.
+    /// Gives what is known the names that statements gave to the tables.
+    fn rename(&mut self, renames: &Renames, names: Names) {
+        let called = |name: String| {
+            let shape = Shape {
+                name: name.clone(),
+                table: name,
+                bare: true,
+                ..Shape::default()
+            };
+            renames.present(&shape, names).table
+        };
+        fn of<T>(map: &mut BTreeMap<String, T>, called: impl Fn(String) -> String) {
+            let old = std::mem::take(map);
+            map.extend(old.into_iter().map(|(name, of)| (called(name), of)));
+        }
+        of(&mut self.tables, called);
+        of(&mut self.columns, called);
+        of(&mut self.rows, called);
+    }
+
+    /// Those of the tables, and of their columns, that are the users'.
     pub(super) fn of_users(
         &self,
         session: &mut dyn Session,
-        shapes: Vec<(Shape, String)>,
+        candidates: Vec<Candidate>,
     ) -> anyhow::Result<Vec<(Shape, String)>> {
         let mut left = Vec::new();
-        for (mut shape, name) in shapes {
-            if let Some(was) = self.tables.get(&name)
-                && *was == of_table(session, &shape)?
+        for Candidate { shape, home, since } in candidates {
+            let mut is_empty = || sums::is_empty(session, &shape);
+            if self.tables.contains_key(&shape.name) || matches!(since, Since::File) && is_empty()?
             {
                 continue;
             }
-            if let Some(were) = self.columns.get(&name) {
-                let names: Vec<_> = were.keys().cloned().collect();
-                let now = of_columns(session, &shape, &names)?;
-                let is_as_it_was = |it: &ShapeColumn| {
-                    now.get(&it.name)
-                        .is_some_and(|now| were.get(&it.name) == Some(now))
+            let mut kept = shape.clone();
+            let recorded = self.columns.get(&shape.name);
+            kept.columns.retain(|column| {
+                let is_new = match &since {
+                    Since::Before(columns) => !columns.contains(&column.name),
+                    Since::File => false,
                 };
-                shape.columns.retain(|column| !is_as_it_was(column));
+                let is_as_it_was = recorded.is_some_and(|were| were.contains_key(&column.name));
+                !(is_as_it_was || is_new && sums::is_default(session, &shape, &column.name))
+            });
+            if !kept
+                .key
+                .iter()
+                .all(|name| kept.columns.iter().any(|it| it.name == *name))
+            {
+                kept.key.clear();
             }
-            left.push((shape, name));
+            left.push((kept, home));
         }
         Ok(left)
     }
-}
 
-fn of_table(session: &mut dyn Session, shape: &Shape) -> anyhow::Result<String> {
-    let table = session.quote(&shape.name);
-    let rows = session.rows(&format!("SELECT count(*) FROM {table}"))?;
-    let sum = session.rows(&format!("CHECKSUM TABLE {table} EXTENDED"))?;
-    Ok(format!("{} {}", rows[0][0], sum[0][1]))
-}
-
-/// What tells whether the values of these columns are those that they were: the value that all rows
-/// have, or a sum over all rows with their keys.
-fn of_columns(
-    session: &mut dyn Session,
-    shape: &Shape,
-    names: &[String],
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut found = BTreeMap::new();
-    let table = session.quote(&shape.name);
-    let bytes = |name: &str| format!("CAST({} AS BINARY)", session.quote(name));
-    let key: Vec<_> = shape
-        .key
-        .iter()
-        .map(|name| format!("hex({})", bytes(name)))
-        .collect();
-    let there = shape.columns.iter().map(|column| &column.name);
-    let there = there.filter(|it| names.contains(it) && !shape.key.contains(it));
-    let queries: Vec<_> = there
-        .map(|name| {
-            let value = bytes(name);
-            let sum = if key.is_empty() {
-                "NULL".to_owned()
-            } else {
-                format!(
-                    "coalesce(bit_xor(conv(left(md5(concat_ws(',', {}, coalesce(hex({value}), '-'))), 15), 16, 10) + 0), 0)",
-                    key.join(", ")
-                )
-            };
-            let sql = format!("SELECT count(*), count({value}), hex(min({value})), hex(max({value})), {sum} FROM {table}");
-            (name.clone(), sql)
-        })
-        .collect();
-    for (name, sql) in queries {
-        let row = session.rows(&sql)?.remove(0);
-        let word = |place: usize| row[place].to_string();
-        let (all, filled, least, most, sum) = (word(0), word(1), word(2), word(3), word(4));
-        let state = if filled == "0" {
-            Some("no value".to_owned())
-        } else if all == filled && least == most {
-            Some(format!("all {least}"))
-        } else if row[4] == Cell::Null {
-            // Without a key it is not known which row has which value.
-            None
-        } else {
-            Some(format!("{all} {filled} {sum}"))
+    /// Looks at what the file made so far, after these statements of it. Whether something is another
+    /// than before.
+    pub(super) fn after(
+        &mut self,
+        session: &mut dyn Session,
+        (intent, numbers): (&Intent<'_>, &[usize]),
+        rehearsed: &Rehearsed,
+    ) -> anyhow::Result<bool> {
+        let Some(last) = numbers.last() else {
+            return Ok(false);
         };
-        found.extend(state.map(|state| (name, state)));
+        let pieces = numbers.iter().map(|number| &intent.pieces[*number]);
+        let pieces: Vec<_> = pieces.filter(|piece| may_fill(piece)).collect();
+        let names = session.names();
+        let named: Vec<_> = pieces
+            .iter()
+            .flat_map(|piece| reach::written(piece))
+            .collect();
+        let is_named = |name: &str| named.iter().any(|it| names.tables.same(&it.name, name));
+        let is_open = pieces.iter().any(|piece| !reach::is_plain(piece));
+        let before = &rehearsed.before;
+        let is_users = |name: &str| {
+            before
+                .iter()
+                .any(|(was, _)| names.tables.same(&was.name, name))
+        };
+        let alters = |piece: &&Piece<'_>| {
+            matches!(
+                piece.facts.kind,
+                Kind::AlterTable { .. } | Kind::RenameTable { .. }
+            )
+        };
+        let known = self.tables.keys().chain(self.columns.keys());
+        let concerns = is_open
+            || pieces.iter().any(alters)
+            || named.iter().any(|it| !is_users(&it.name))
+            || known.into_iter().any(|name| is_named(name));
+        if pieces.is_empty() || !concerns {
+            return Ok(false);
+        }
+        let was = self.clone();
+        let shapes = session.catalog()?;
+        let now = Tables {
+            shapes: &shapes,
+            names,
+        };
+        let done = intent.renames_of(rehearsed.first..last + 1);
+        let of_users = before
+            .iter()
+            .filter_map(|(was, _)| origin::present(was, &done, now));
+        let of_users: Vec<_> = of_users.collect();
+        let concerned = |name: &str| is_open || is_named(name);
+        self.tables.retain(|name, _| !concerned(name));
+        self.columns.retain(|name, _| !concerned(name));
+        let concerned = shapes
+            .iter()
+            .filter(|it| is_of_project(it) && concerned(&it.name));
+        for shape in concerned {
+            let users = of_users.iter().find(|it| it.name == shape.name);
+            // Where a table has taken the name of one of the users', they write it from now on.
+            let named = || {
+                let mut before = before.iter();
+                let found = before.find(|(was, home)| [&was.name, home].contains(&&shape.name));
+                found.map(|(was, _)| was)
+            };
+            match users.or_else(named) {
+                Some(old) => self.look_at_columns(session, shape, &without(shape, old)),
+                None => self.look_at_table(session, shape),
+            }
+        }
+        intent
+            .migration
+            .version
+            .text()
+            .clone_into(&mut self.version);
+        self.done = last + 1;
+        Ok((&was.tables, &was.columns) != (&self.tables, &self.columns))
     }
-    Ok(found)
+
+    /// A file has come to its end: what the rehearsal says that the run made until there is the run's, and
+    /// nothing else.
+    pub(super) fn end(&mut self, session: &mut dyn Session, made: &Made) -> anyhow::Result<()> {
+        self.version.clear();
+        self.done = 0;
+        let is_gone = |name: &String| !made.seen.contains(name);
+        self.tables
+            .retain(|name, _| is_gone(name) || made.tables.contains(name));
+        self.columns.retain(|name, were| {
+            if is_gone(name) {
+                return true;
+            }
+            let columns = made.columns.get(name).map_or(&[][..], Vec::as_slice);
+            were.retain(|column, _| columns.contains(column));
+            !were.is_empty()
+        });
+        let tables = made.tables.iter();
+        let tables: Vec<_> = tables.filter(|it| !self.tables.contains_key(*it)).collect();
+        let is_known = |(name, columns): &(&String, &Vec<String>)| {
+            let known = self.columns.get(*name);
+            known.is_some_and(|known| columns.iter().all(|it| known.contains_key(it)))
+        };
+        let columns = made.columns.iter();
+        let columns: Vec<_> = columns.filter(|it| !is_known(it)).collect();
+        if !tables.is_empty() || !columns.is_empty() {
+            for shape in session.catalog()? {
+                if tables.contains(&&shape.name) {
+                    self.look_at_table(session, &shape);
+                }
+                if let Some((_, new)) = columns.iter().find(|(name, _)| **name == shape.name) {
+                    self.look_at_columns(session, &shape, new);
+                }
+            }
+        }
+        self.rows
+            .retain(|table, _| !made.placed.taken.contains(table));
+        for rows in &made.placed.rows {
+            self.rows.remove(&rows.table);
+            if let Some(seeds) = session.found(rows)? {
+                self.rows.insert(rows.table.clone(), seeds);
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_table(&mut self, session: &mut dyn Session, shape: &Shape) {
+        let sum = sums::of_table(session, shape);
+        self.tables.extend(sum.map(|sum| (shape.name.clone(), sum)));
+    }
+
+    fn look_at_columns(&mut self, session: &mut dyn Session, shape: &Shape, names: &[String]) {
+        let columns = sums::of_columns(session, shape, names);
+        if !columns.is_empty() {
+            self.columns.insert(shape.name.clone(), columns);
+        }
+    }
+}
+
+/// Whether a statement may leave values in a table that the file made, or another name of it.
+fn may_fill(piece: &Piece<'_>) -> bool {
+    !matches!(
+        piece.facts.kind,
+        Kind::CreateTable {
+            as_select: false,
+            ..
+        } | Kind::CreateIndex { .. }
+            | Kind::DropIndex { .. }
+            | Kind::Select
+            | Kind::SetVariable { .. }
+            | Kind::Begin
+            | Kind::Commit
+            | Kind::Lock
+            | Kind::Analyze
+    ) || !piece.facts.calls.is_empty()
+}
+
+/// Whether the statements before one of a file may have taken rows or values from the users, of which the
+/// file has copies. A file that acknowledges nothing takes none by an UPDATE.
+fn takes(intent: &Intent<'_>, first: usize) -> bool {
+    intent.pieces[..first].iter().any(|piece| {
+        let is_update = matches!(piece.facts.kind, Kind::Update { .. });
+        match piece.facts.destroys() {
+            Destroys::No => false,
+            Destroys::Possibly => !is_update || !intent.allowed.is_empty(),
+            Destroys::Certainly => true,
+        }
+    })
+}
+
+/// The tables of a database, when a run begins that no file is half done for.
+pub(super) fn all(shapes: &[Shape]) -> Vec<Candidate> {
+    let of = |shape: &Shape| Candidate {
+        home: shape.name.clone(),
+        since: Since::Before(shape.columns.iter().map(|it| it.name.clone()).collect()),
+        shape: shape.clone(),
+    };
+    shapes.iter().map(of).collect()
+}
+
+pub(super) fn named(table: &str) -> Named {
+    Named {
+        schema: None,
+        table: table.to_owned(),
+    }
 }

@@ -148,7 +148,7 @@ fn same_table<'a>(
             let same = other.id.is_some() && other.id == found.id;
             same || other.id.is_none()
                 && renames
-                    .of_table(other, after)
+                    .claims(other, after)
                     .is_some_and(|new| new.name == found.name)
         });
         (!claimed).then_some(found)

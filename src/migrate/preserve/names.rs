@@ -159,6 +159,8 @@ enum Rename {
     Table {
         from: Named,
         to: Named,
+        /// Whether another table may have that name too: rows of both are in it then.
+        shared: bool,
     },
     Column {
         table: Named,
@@ -174,7 +176,20 @@ pub struct Renames(Vec<Rename>);
 impl Renames {
     /// Notes a renamed table. A new name without a schema is in the old one's.
     pub fn table(&mut self, from: Named, to: Named) {
-        self.0.push(Rename::Table { from, to });
+        self.0.push(Rename::Table {
+            from,
+            to,
+            shared: false,
+        });
+    }
+
+    /// Notes that the rows of a table belong under a name that another one may have as well.
+    pub fn home(&mut self, from: Named, to: Named) {
+        self.0.push(Rename::Table {
+            from,
+            to,
+            shared: true,
+        });
     }
 
     /// Notes a renamed column of a table, by the name that the table has then.
@@ -192,7 +207,7 @@ impl Renames {
         let (mut now, mut column) = (shape.clone(), column.to_owned());
         for rename in &self.0 {
             match rename {
-                Rename::Table { from, to } if from.is(&now, names) => {
+                Rename::Table { from, to, .. } if from.is(&now, names) => {
                     now.table.clone_from(&to.table);
                     if let Some(schema) = &to.schema {
                         now.bare &= *schema == now.schema;
@@ -229,6 +244,16 @@ impl Renames {
         let (now, _) = self.follow(shape, "", after.names);
         let own = after.namesake(shape);
         after.namesake(&now).filter(|found| own != Some(*found))
+    }
+
+    /// The same, where nothing else may have that name.
+    pub fn claims<'a>(&self, shape: &Shape, after: Tables<'a>) -> Option<&'a Shape> {
+        let shares = |rename: &Rename| match rename {
+            Rename::Table { from, shared, .. } => *shared && from.is(shape, after.names),
+            Rename::Column { .. } => false,
+        };
+        self.of_table(shape, after)
+            .filter(|_| !self.0.iter().any(shares))
     }
 
     /// The name that a column was given; its own when it was given no other.

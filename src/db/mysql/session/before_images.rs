@@ -2,9 +2,9 @@
 //! the migrations can't reach, and shown unaltered before each comparison.
 
 use super::held::{Held, Move};
-use super::{MySql, compare, copied, quoted, text_literal};
+use super::{MySql, compare, copied, quoted, seeds, text_literal};
 use crate::db::session::witness::Copies;
-use crate::db::session::{Failed, Session as _, image_name, numbers};
+use crate::db::session::{Failed, Seeds, Session as _, image_name, numbers};
 use crate::model::{Compared, Content, Derived, Shape, ShapeColumn, Successor};
 use anyhow::ensure;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,12 @@ pub(super) struct BeforeImages {
     moves: BTreeMap<String, Move>,
     /// When the file began, in UTC.
     pub(super) began: String,
+    /// The same in UTC or in the session's zone, whichever is less.
+    pub(super) since: String,
+    /// Rows that an earlier run put into tables of before it, and that are the run's.
+    seeds: BTreeMap<String, Seeds>,
+    /// Tables whose rows count as the users' since something was taken from them.
+    pub(super) taken: BTreeSet<String>,
     /// How many tables were made here.
     made: usize,
     /// Whether more files follow, which may change what the run made.
@@ -41,17 +47,21 @@ impl BeforeImages {
             counts: BTreeMap::new(),
             moves: BTreeMap::new(),
             began: String::new(),
+            since: String::new(),
+            seeds: BTreeMap::new(),
+            taken: BTreeSet::new(),
             made: 0,
             more_follows: false,
         }
     }
 
     /// A run begins, with these tables: nothing of an earlier one counts.
-    pub(super) fn begin(&mut self, tables: Vec<Shape>) {
+    pub(super) fn begin(&mut self, tables: Vec<Shape>, seeds: BTreeMap<String, Seeds>) {
         let named = tables.into_iter().map(|shape| (shape.name.clone(), shape));
         *self = Self {
             old: named.collect(),
             made: self.made,
+            seeds,
             ..Self::new(&self.database)
         };
     }
@@ -69,6 +79,11 @@ impl BeforeImages {
     pub(super) fn held(&self, table: &str) -> Option<(String, Vec<String>)> {
         let (held, shape) = (self.kept.get(table)?, self.old.get(table)?);
         Some((held.table.clone(), shape.key.clone()))
+    }
+
+    /// The tables of before the run of which something is kept.
+    pub(super) fn kept(&self) -> Vec<String> {
+        self.kept.keys().cloned().collect()
     }
 
     /// The tables of before the run, with the columns of then, as they are called now.
@@ -110,9 +125,13 @@ pub(super) fn keep(session: &mut MySql, tables: &[Shape]) -> Result<(), Failed> 
         if !images.reach.contains(&shape.name) || images.kept.contains_key(&shape.name) {
             continue;
         }
-        let table = images.next();
-        compare::save_image(session, &table, &old)?;
+        let (table, seeds) = (images.next(), images.seeds.get(&shape.name).cloned());
         let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
+        let but = match seeds {
+            Some(seeds) => seeds::but(session, &shape.name, &seeds).map_err(failed)?,
+            None => String::new(),
+        };
+        compare::save_image(session, &table, &old, &but)?;
         let mut held = hold(session, table, old.columns.clone()).map_err(failed)?;
         held.clocks = clocks(session, &shape.name).map_err(failed)?;
         held.history = history(session, &old).map_err(failed)?;
@@ -372,6 +391,8 @@ fn take_rows(session: &mut MySql, shape: Shape) -> anyhow::Result<()> {
     let name = shape.name.clone();
     if let Some(images) = &mut session.images {
         images.old.entry(name.clone()).or_insert(shape);
+        images.taken.insert(name.clone());
+        images.seeds.remove(&name);
     }
     forget(session, &name)
 }

@@ -5,8 +5,13 @@ use super::{MySql, quoted, sameness};
 use crate::db::session::{Failed, Session as _, compared, numbers};
 use crate::model::{Compared, Shape, ShapeColumn, Successor};
 
-/// Saves a copy of a table.
-pub(super) fn save_image(session: &mut MySql, copy: &str, shape: &Shape) -> Result<(), Failed> {
+/// Saves a copy of a table, without the rows that a condition leaves out.
+pub(super) fn save_image(
+    session: &mut MySql,
+    copy: &str,
+    shape: &Shape,
+    but: &str,
+) -> Result<(), Failed> {
     let list: Vec<_> = shape
         .columns
         .iter()
@@ -14,7 +19,7 @@ pub(super) fn save_image(session: &mut MySql, copy: &str, shape: &Shape) -> Resu
         .collect();
     let (list, table) = (list.join(", "), quoted(&shape.name));
     session.look_by(&format!(
-        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {list} FROM {table}"
+        "CREATE TABLE {copy} ENGINE = InnoDB AS SELECT {list} FROM {table}{but}"
     ))?;
     key(session, copy, shape.key.iter());
     Ok(())

@@ -6,6 +6,7 @@ mod copied;
 mod held;
 mod sameness;
 mod schema;
+mod seeds;
 
 use super::catalog::quote as quoted;
 use super::connection::options;
@@ -13,7 +14,8 @@ use super::error::{UNSUPPORTED, failed, number};
 use crate::db::driver::as_written;
 use crate::db::session::measured::{counted, counting};
 use crate::db::session::{
-    Copied, Failed, Interrupter, Measure, Missing, Object, Session, Waits, by_counts, numbers,
+    Copied, Failed, Interrupter, Measure, Missing, Object, Placed, PlacedRows, Seeds, Session,
+    Waits, by_counts, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Case, Cell, Compared, Content, Names, Shape, ShapeColumn, Successor};
@@ -354,10 +356,23 @@ impl Session for MySql {
         }
     }
 
-    fn begins(&mut self, tables: Vec<Shape>) {
+    fn begins(&mut self, tables: Vec<Shape>, seeds: BTreeMap<String, Seeds>) {
         if let Some(images) = &mut self.images {
-            images.begin(tables);
+            images.begin(tables, seeds);
         }
+    }
+
+    fn seen(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+        let runtime = self.runtime.clone();
+        runtime.block_on(as_written(self.runner()?, sql))
+    }
+
+    fn placed(&mut self) -> anyhow::Result<Placed> {
+        seeds::placed(self)
+    }
+
+    fn found(&mut self, rows: &PlacedRows) -> anyhow::Result<Option<Seeds>> {
+        seeds::found(self, rows)
     }
 
     fn before(&mut self) -> anyhow::Result<Vec<Shape>> {
@@ -403,10 +418,11 @@ impl Session for MySql {
     }
 
     fn watch(&mut self, keep: &[Shape], measure: Measure) -> Result<(), Failed> {
-        let now = self.rows("SELECT utc_timestamp()");
+        let now = self.rows("SELECT utc_timestamp(), least(utc_timestamp(), now())");
         let now = now.map_err(|error| Failed::because(format!("{error:#}")))?;
         if let Some(images) = &mut self.images {
             images.began = now[0][0].to_string();
+            images.since = now[0][1].to_string();
         }
         match measure {
             Measure::Values => before_images::keep(self, keep),

@@ -4,7 +4,9 @@
 use super::{Steps, helped, late};
 use crate::cli_error::CliError;
 use crate::db::{Failed, Session};
+use crate::migrate::apply::prove::Remaining;
 use crate::migrate::apply::rehearse::Rehearsed;
+use crate::migrate::apply::unfinished::Unfinished;
 use crate::migrate::apply::{End, patiently, prove};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal;
@@ -118,9 +120,9 @@ pub(in crate::migrate::apply) fn allowed(intent: &Intent<'_>) -> Result<(), CliE
 
 /// One walk through a file.
 struct Walk<'a, 'b> {
-    steps: &'a Steps<'b>,
-    /// What the rehearsal showed.
-    rehearsed: Option<&'a Rehearsed>,
+    steps: &'a mut Steps<'b>,
+    /// What the rehearsal showed, and what the run made so far.
+    rehearsed: Option<(&'a Rehearsed, &'a mut Unfinished)>,
     frame: Frame,
     /// Statements that are run and neither committed nor in the journal.
     unmarked: Vec<usize>,
@@ -133,13 +135,15 @@ pub(super) fn walk(
     steps: &mut Steps<'_>,
     session: &mut dyn Session,
     first: usize,
-    rehearsed: Option<&Rehearsed>,
+    rehearsed: &mut Option<(&Rehearsed, &mut Unfinished)>,
 ) -> anyhow::Result<Option<(Range<usize>, End)>> {
     steps.begin_now(session)?;
-    let steps = &*steps;
+    let (intent, options) = (steps.intent, steps.options);
     let mut walk = Walk {
         steps,
-        rehearsed,
+        rehearsed: rehearsed
+            .as_mut()
+            .map(|(rehearsed, record)| (*rehearsed, &mut **record)),
         frame: Frame::Nothing,
         unmarked: Vec::new(),
         committed: first,
@@ -147,9 +151,9 @@ pub(super) fn walk(
     let mut tried = 0;
     let mut number = 0;
     walk.lock_again(session)?;
-    while number < steps.intent.pieces.len() {
-        steps.options.check()?;
-        if !steps.intent.is_run(number, walk.committed) {
+    while number < intent.pieces.len() {
+        options.check()?;
+        if !intent.is_run(number, walk.committed) {
             number += 1;
             continue;
         }
@@ -160,19 +164,20 @@ pub(super) fn walk(
         let ended = ended?;
         if ended.is_some() {
             // A DDL statement that failed may have committed what was before it.
-            walk.committed = steps.done(session)?.max(walk.committed);
+            walk.committed = walk.steps.done(session)?.max(walk.committed);
         }
         match ended {
             None => number += 1,
-            Some(End::Failed(failure)) if failure.busy && tried < steps.options.retries => {
-                steps.options.pause(tried)?;
+            Some(End::Failed(failure)) if failure.busy && tried < options.retries => {
+                options.pause(tried)?;
                 tried += 1;
                 // What was set stays set; what was not committed is gone with its locks.
                 number = walk.committed;
                 walk.lock_again(session)?;
             }
             Some(End::Failed(failure)) => {
-                steps.mark(session, number, (State::Failed, ""), &failure.message)?;
+                walk.steps
+                    .mark(session, number, (State::Failed, ""), &failure.message)?;
                 return Ok(Some((walk.committed..number + 1, End::Failed(failure))));
             }
             Some(lost @ End::Lost(_)) => return Ok(Some((walk.committed..number + 1, lost))),
@@ -245,8 +250,8 @@ impl Walk<'_, '_> {
         if let Err(failed) = prove::run(session, self.steps.intent, number) {
             return self.failed(number, failed).map(Some);
         }
-        let more = match self.rehearsed {
-            Some(rehearsed) => late::changed(session, (self.steps.intent, number), rehearsed)?,
+        let more = match &self.rehearsed {
+            Some((rehearsed, _)) => late::changed(session, (self.steps.intent, number), rehearsed)?,
             None => None,
         };
         if more.is_none() {
@@ -269,7 +274,7 @@ impl Walk<'_, '_> {
         if self.frame == Frame::Transaction {
             self.commit(session)?;
         }
-        if let (Some(rehearsed), false) = (self.rehearsed, self.is_locked()) {
+        if let (Some((rehearsed, _)), false) = (&self.rehearsed, self.is_locked()) {
             let piece = (self.steps.intent, number);
             if let Some(end) = late::dropped(session, piece, rehearsed)? {
                 return Ok(Some(end));
@@ -286,6 +291,8 @@ impl Walk<'_, '_> {
         let hash = journal::hash(piece.text);
         self.steps
             .mark(session, number, (State::Done, &hash), piece.text)?;
+        self.unmarked.push(number);
+        self.remember(session)?;
         session.command("COMMIT")?;
         self.unmarked.clear();
         self.committed = number + 1;
@@ -306,9 +313,27 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
+    /// Writes what the run made so far, for the case that it comes to a stop. Behind the last statement of
+    /// all nothing can change it.
+    fn remember(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        let intent = self.steps.intent;
+        let Some((rehearsed, record)) = &mut self.rehearsed else {
+            return Ok(());
+        };
+        let is_last = self.unmarked.last().map(|last| last + 1) == Some(intent.pieces.len());
+        if is_last && self.steps.remaining == Remaining::Nothing {
+            return Ok(());
+        }
+        if record.after(session, (intent, &self.unmarked), rehearsed)? {
+            self.steps.journal.write_made(session, record.text())?;
+        }
+        Ok(())
+    }
+
     /// Commits what was run, with its marks.
     fn commit(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
         self.write_marks(session)?;
+        self.remember(session)?;
         session.command("COMMIT")?;
         if let Some(last) = self.unmarked.last() {
             self.committed = last + 1;
