@@ -48,13 +48,17 @@ ROLES = ["anon", "authenticated", "service_role"]
 
 
 class Product:
-    def __init__(self, tool, at, source, begin="", edits=(), backend="postgres", note=""):
+    def __init__(self, tool, at, source, begin="", filled="", edits=(), backend="postgres", note=""):
         self.tool, self.at, self.source, self.begin, self.edits = tool, at, source, begin, edits
+        # What makes of the made-up rows such as the product itself writes, where a file reads into them.
+        self.filled = filled
         self.backend, self.note = backend, note
 
 
 PRODUCTS = {
-    "langfuse": Product("Prisma", "packages/shared/prisma/migrations", "langfuse/langfuse"),
+    "langfuse": Product(
+        "Prisma", "packages/shared/prisma/migrations", "langfuse/langfuse",
+        filled="""DO $$ BEGIN UPDATE dashboards SET definition = '{"widgets": []}'; EXCEPTION WHEN undefined_table THEN NULL; END $$;"""),
     "matrix-authentication-service": Product(
         "sqlx", "crates/storage-pg/migrations", "element-hq/matrix-authentication-service"),
     "vaultwarden": Product("Diesel", "migrations/postgresql", "dani-garcia/vaultwarden"),
@@ -164,7 +168,7 @@ def fill(product, store):
     if product.backend == "sqlite":
         fill_sqlite(store.path)
     else:
-        subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", store.url], input=FILL, text=True, check=True)
+        subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", store.url], input=FILL + product.filled, text=True, check=True)
 
 
 def counts(product, store):

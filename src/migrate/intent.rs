@@ -117,7 +117,10 @@ impl<'a> Intent<'a> {
     pub fn is_bare(&self, piece: &Piece<'_>) -> bool {
         match (self.dialect, &piece.facts.kind) {
             (Dialect::Mysql, kind) => kind.implicit_commit(Dialect::Mysql),
-            (Dialect::Sqlite, kind) => matches!(kind, Kind::Vacuum),
+            (Dialect::Sqlite, kind) => {
+                matches!(kind, Kind::Vacuum)
+                    || self.migration.no_transaction && changes_journal(kind)
+            }
             (dialect, _) => piece.facts.needs_no_transaction(dialect),
         }
     }
@@ -296,6 +299,19 @@ fn out_of_database(piece: &Piece<'_>) -> Option<String> {
             Some("a migration must not change a setting of the whole server: set it by hand".into())
         }
         _ => None,
+    }
+}
+
+/// Whether SQLite keeps what it needs for a rollback in another way, which it does outside of transactions
+/// only. Without any, nothing could be taken back.
+fn changes_journal(kind: &Kind) -> bool {
+    let modes = ["wal", "delete", "truncate", "persist"];
+    match kind {
+        Kind::Pragma {
+            name,
+            value: Some(value),
+        } => name == "journal_mode" && modes.iter().any(|it| value.eq_ignore_ascii_case(it)),
+        _ => false,
     }
 }
 

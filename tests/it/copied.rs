@@ -26,6 +26,17 @@ fn run(host: &Host, name: &str, files: &[&str]) -> (Store, Ended) {
 }
 
 const COPY: &str = "CREATE TABLE kept AS SELECT id AS was, label AS name FROM tags;\n";
+/// One row with a number of its own: nothing but the text tells that it is a copy.
+const ONE: &str = "CREATE TABLE kept (n INTEGER PRIMARY KEY, name VARCHAR(50));
+INSERT INTO kept SELECT id + 70, label FROM tags WHERE id = 1;
+";
+const JOINED: &str = "ALTER TABLE drafts ADD COLUMN label VARCHAR(50);
+UPDATE drafts SET label = (SELECT label FROM tags WHERE tags.id = drafts.id);
+";
+/// From a table that loses nothing.
+const COUNTED: &str = "CREATE TABLE counted (n INTEGER);
+INSERT INTO counted SELECT count(*) FROM conversations;
+";
 const DROP: &str = "-- chatctl: allow-loss tags reason=\"kept\"\nDROP TABLE tags;\n";
 const ARCHIVE: &str = "-- chatctl: allow-loss messages rows<=100 reason=\"archived\"
 CREATE TABLE archive (n INTEGER PRIMARY KEY, text VARCHAR(200));
@@ -64,7 +75,7 @@ ALTER TABLE messages ADD COLUMN state VARCHAR(20) DEFAULT 'new';
 ";
 
 fn what_is_copied_is_the_users(host: &Host) {
-    let cases: [(&str, &[&str], (&str, &str)); 5] = [
+    let cases: [(&str, &[&str], (&str, &str)); 7] = [
         (
             "dropped",
             &[COPY, DROP, "DROP TABLE kept;\n"],
@@ -93,6 +104,16 @@ fn what_is_copied_is_the_users(host: &Host) {
             &[COLUMN, "UPDATE messages SET text = upper(text);\n"],
             ("values-changed", "messages.text"),
         ),
+        (
+            "one_row",
+            &[ONE, DROP, "DELETE FROM kept;\n"],
+            ("rows-lost", "kept"),
+        ),
+        (
+            "joined",
+            &[JOINED, DROP, "UPDATE drafts SET label = 'x';\n"],
+            ("values-changed", "drafts.label"),
+        ),
     ];
     for (name, files, expected) in cases {
         let (store, ended) = run(host, name, files);
@@ -101,11 +122,32 @@ fn what_is_copied_is_the_users(host: &Host) {
     }
 }
 
+/// A new table that took the name of an old one, which is kept: a later file may take nothing from either.
+fn both_tables_are_the_users(host: &Host) {
+    let swap = "ALTER TABLE tags RENAME TO old_tags;
+CREATE TABLE tags (id INTEGER PRIMARY KEY, label VARCHAR(50));
+INSERT INTO tags SELECT * FROM old_tags;
+";
+    for (name, delete, lost) in [
+        ("new_one", "DELETE FROM tags WHERE id = 1;\n", "tags"),
+        (
+            "old_one",
+            "DELETE FROM old_tags WHERE id = 1;\n",
+            "old_tags",
+        ),
+    ] {
+        let (_store, ended) = run(host, name, &[swap, delete]);
+        assert_eq!(refused(&ended), ("rows-lost", lost), "{ended:?}");
+    }
+}
+
 fn what_the_run_made_itself_is_its_own(host: &Host) {
     let changes = "UPDATE messages SET state = 'old';\nDROP TABLE roles;\n";
     let (_store, ended) = run(host, "seeds", &[SEED, DROP, ARCHIVE, changes]);
     assert_eq!(ended.exit, 0, "{ended:?}");
     let (_store, ended) = run(host, "alike", &ALIKE);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let (_store, ended) = run(host, "counted", &[COUNTED, DROP, "DELETE FROM counted;\n"]);
     assert_eq!(ended.exit, 0, "{ended:?}");
     // Its origin is there.
     let (_store, ended) = run(host, "origin", &[COPY, "DROP TABLE kept;\n"]);
@@ -118,6 +160,7 @@ fn what_the_run_made_itself_is_its_own(host: &Host) {
 #[test]
 fn a_copy_is_the_users_when_its_origin_goes_on_sqlite() {
     what_is_copied_is_the_users(&Host::sqlite());
+    both_tables_are_the_users(&Host::sqlite());
     what_the_run_made_itself_is_its_own(&Host::sqlite());
 }
 
@@ -125,6 +168,7 @@ fn a_copy_is_the_users_when_its_origin_goes_on_sqlite() {
 fn a_copy_is_the_users_when_its_origin_goes_on_postgres() {
     let host = Host::postgres();
     what_is_copied_is_the_users(&host);
+    both_tables_are_the_users(&host);
     what_the_run_made_itself_is_its_own(&host);
 }
 
@@ -132,6 +176,7 @@ fn a_copy_is_the_users_when_its_origin_goes_on_postgres() {
 fn a_copy_is_the_users_when_its_origin_goes_on_mysql() {
     let host = Host::mysql();
     what_is_copied_is_the_users(&host);
+    both_tables_are_the_users(&host);
     what_the_run_made_itself_is_its_own(&host);
 }
 

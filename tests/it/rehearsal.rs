@@ -215,7 +215,10 @@ fn up_leaves_no_copy_behind(bed: &TestBed) {
 
 /// What the copy has not may be changed by a foreign key, by a trigger and by code of any kind.
 fn outside_of_a_sample(bed: &TestBed) {
-    let parts = "CREATE TABLE parts (id INT PRIMARY KEY, of_note BIGINT, FOREIGN KEY (of_note) REFERENCES notes (id) ON DELETE CASCADE);\n";
+    let parts = "CREATE TABLE parts (id INT PRIMARY KEY, of_note BIGINT, FOREIGN KEY (of_note) REFERENCES notes (id) ON DELETE CASCADE);
+CREATE TABLE labels (id INT PRIMARY KEY);
+CREATE TABLE labelled (id INT PRIMARY KEY, label INT, FOREIGN KEY (label) REFERENCES labels (id) ON UPDATE CASCADE);
+";
     let trigger = "CREATE TRIGGER noted AFTER INSERT ON notes FOR EACH ROW UPDATE messages SET body = 'c' WHERE id = 20000;\n";
     let begin = format!("{BEGIN}{GOOD}{parts}INSERT INTO notes VALUES (1);\n");
     let cases = [
@@ -234,6 +237,43 @@ fn outside_of_a_sample(bed: &TestBed) {
             "INSERT INTO notes VALUES (2);\n",
             "2_file.sql:1 runs code that may change",
         ),
+        (
+            "moved",
+            "-- chatctl: allow-loss labels reason=\"numbers\"\nUPDATE labels SET id = id + 1;\n",
+            "2_file.sql:2 changes, by a foreign key, `labelled`",
+        ),
+        (
+            "made_and_dropped",
+            "CREATE TRIGGER once AFTER INSERT ON notes FOR EACH ROW UPDATE messages SET body = 'c' WHERE id = 20000;
+INSERT INTO notes VALUES (2);
+DROP TRIGGER once;
+",
+            "2_file.sql:2 runs code that may change",
+        ),
+        (
+            "key_made_and_dropped",
+            "CREATE TABLE extra (id BIGINT PRIMARY KEY);
+INSERT INTO extra SELECT id FROM messages;
+ALTER TABLE messages ADD CONSTRAINT once FOREIGN KEY (id) REFERENCES extra (id) ON DELETE CASCADE;
+DELETE FROM extra WHERE id = 20000;
+ALTER TABLE messages DROP FOREIGN KEY once;
+",
+            "2_file.sql:4 changes, by a foreign key, `messages`",
+        ),
+        (
+            "renamed",
+            "RENAME TABLE messages TO old;\nUPDATE old SET body = 'c' WHERE id = 20000;\n",
+            "2_file.sql:2 changes `messages`",
+        ),
+        (
+            "rebuilt",
+            "CREATE TABLE new LIKE messages;
+INSERT INTO new SELECT * FROM messages WHERE id < 20000;
+RENAME TABLE messages TO old, new TO messages;
+DROP TABLE old;
+",
+            "2_file.sql:4 changes `messages`",
+        ),
     ];
     for (name, change, expected) in cases {
         let begin = if name == "trigger" {
@@ -245,7 +285,7 @@ fn outside_of_a_sample(bed: &TestBed) {
         let told = site.refused(&["up", "--guard", "counts"]);
         assert!(told.contains(expected), "{told}");
     }
-    let plain = "INSERT INTO notes VALUES (2);\nOPTIMIZE TABLE messages;\nALTER TABLE messages ADD COLUMN more INT;\n";
+    let plain = "INSERT INTO notes VALUES (2);\nINSERT INTO labels VALUES (7);\nRENAME TABLE notes TO memos;\nOPTIMIZE TABLE messages;\nALTER TABLE messages ADD COLUMN more INT;\n";
     let site = bed.at("plain", &[&begin, plain]);
     let (report, exit) = site.report(&["up", "--guard", "counts"]);
     assert_eq!(exit, 0, "{report:#}");

@@ -2,12 +2,14 @@
 //!
 //! They are used from a thread of their own and block: a migration is one statement after another.
 
+pub(super) mod copying;
 pub(super) mod derived;
 pub(super) mod measured;
 pub(super) mod witness;
 
 use super::Target;
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
+pub use copying::Copying;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -234,6 +236,13 @@ pub trait Session: Send {
         shape: &Shape,
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>>;
+
+    /// Which tables the run fills from which others.
+    fn copies(&mut self, _all: Vec<Copying>) {}
+
+    /// A table was renamed, and a new one has its name, which was compared in its place: the rows of the
+    /// renamed one stay the users' as well.
+    fn keep_aside(&mut self, _table: &str) {}
 
     /// What was compared stays: what is kept is given up.
     fn accept(&mut self) -> anyhow::Result<()>;

@@ -3,6 +3,7 @@
 //! A file runs in one transaction if it can; one that can't is journalled statement by statement. MySQL, where DDL commits by itself, is rehearsed on a copy first.
 
 mod closing;
+mod copies;
 mod evidence;
 mod options;
 mod origin;
@@ -22,11 +23,11 @@ use super::source::{Migration, Version};
 use super::{journal, ledger, plan};
 use crate::cli_error::CliError;
 use crate::clock;
-use crate::db::{Failed, Session};
+use crate::db::{Copying, Failed, Session};
 use crate::sql::Dialect;
 use options::TRY;
 use prove::Remaining;
-use rehearse::{Rehearsed, Rest};
+use rehearse::{Past, Rehearsed, Rest};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -155,6 +156,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
             .filter(|intent| intent.stepwise())
             .try_for_each(stepwise::allowed)?,
     }
+    let copies = copies(session, options, &intents)?;
     let mut journal = Journal::new(options.dialect);
     outcome.run.clone_from(&journal.run);
     let mut rehearsed: BTreeMap<Version, Rehearsed> = BTreeMap::new();
@@ -180,7 +182,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
                 record = record.resume(session, intent, first)?;
             }
             let candidates = match origin::resume(intent, (first, &began), tables) {
-                None if is_first && first == 0 && !record.is_empty() => Some(unfinished::all(&now)),
+                None if is_first && first == 0 && !record.is_empty() => Some(origin::all(&now)),
                 candidates => candidates,
             };
             let left = candidates.map(|it| record.of_users(session, it));
@@ -196,7 +198,11 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
             })
             .collect();
         (options.tell)("rehearsing on a copy");
-        match rehearse::run(options, &files, record.rows())? {
+        let past = Past {
+            seeds: record.rows(),
+            copies: copies.clone(),
+        };
+        match rehearse::run(options, &files, past)? {
             Ok(evidence) => {
                 let versions = files
                     .iter()
@@ -215,6 +221,7 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
             journal.write(session, &Mark::of_run(State::Backup, &path))?;
         }
     }
+    session.copies(copies);
     if let Some(made) = journal::made(session)? {
         session.recall(&made);
         journal.made = true;
@@ -254,6 +261,30 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
         }
     }
     Ok(outcome)
+}
+
+/// Which tables are filled from which others, where something may be lost that is acknowledged. What earlier
+/// runs made that came to a stop was made by files that are applied.
+fn copies(
+    session: &mut dyn Session,
+    options: &ApplyOptions<'_>,
+    intents: &[Intent<'_>],
+) -> anyhow::Result<Vec<Copying>> {
+    if intents.iter().all(|intent| intent.allowed.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let applied: Vec<_> = match journal::made(session)? {
+        None => Vec::new(),
+        Some(_) => {
+            let files = options.folder.migrations.iter();
+            let read = files.map(|file| Intent::of(file, options.dialect));
+            read.filter_map(Result::ok).collect()
+        }
+    };
+    Ok(copies::of(
+        intents.iter().chain(&applied),
+        &session.catalog()?,
+    ))
 }
 
 /// What is not applied, of the folder's migrations.

@@ -1,14 +1,31 @@
 //! What a file of MySQL began with: when an earlier run of it came to a stop, what that run made
 //! itself is the file's to change. Pure.
 
-use super::unfinished::{Candidate, Since, named};
 use crate::migrate::intent::Intent;
-use crate::migrate::preserve::{Renames, Tables};
+use crate::migrate::preserve::{Named, Renames, Tables};
 use crate::model::{Shape, ShapeColumn};
 use std::collections::BTreeMap;
 
 /// The tables that a file began with, and the names of their columns.
 type Began = BTreeMap<String, Vec<String>>;
+
+/// A table at the moment when a run begins after a stop.
+pub(super) struct Candidate {
+    /// As it is now.
+    pub(super) shape: Shape,
+    /// Its name of when the file began.
+    pub(super) home: String,
+    /// What is known of its origin.
+    pub(super) since: Since,
+}
+
+/// Since when a table is there.
+pub(super) enum Since {
+    /// It was there when the file began in which the run stopped, with these columns.
+    Before(Vec<String>),
+    /// The file made it.
+    File,
+}
 
 /// For the journal.
 pub(super) fn written(tables: &[Shape]) -> String {
@@ -100,6 +117,23 @@ pub(super) fn resume(
     Some(now.shapes.iter().map(candidate).collect())
 }
 
+/// The tables of a database, when a run begins that no file is half done for.
+pub(super) fn all(shapes: &[Shape]) -> Vec<Candidate> {
+    let of = |shape: &Shape| Candidate {
+        home: shape.name.clone(),
+        since: Since::Before(shape.columns.iter().map(|it| it.name.clone()).collect()),
+        shape: shape.clone(),
+    };
+    shapes.iter().map(of).collect()
+}
+
+fn named(table: &str) -> Named {
+    Named {
+        schema: None,
+        table: table.to_owned(),
+    }
+}
+
 fn called(name: &str) -> ShapeColumn {
     ShapeColumn {
         id: None,
@@ -110,8 +144,7 @@ fn called(name: &str) -> ShapeColumn {
 
 #[cfg(test)]
 mod tests {
-    use super::{called, left, written};
-    use crate::migrate::apply::unfinished::named;
+    use super::{called, left, named, written};
     use crate::migrate::preserve::{Renames, Tables};
     use crate::model::{Case, Names, Shape};
 

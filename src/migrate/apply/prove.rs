@@ -8,11 +8,11 @@ use super::closing::Own;
 use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard};
 use crate::cli_error::CliError;
 use crate::clock;
-use crate::db::{Failed, Measure, OWN_TABLES, Session};
+use crate::db::{Failed, Measure, OWN_TABLES, Object, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Meaning, Tables};
-use crate::model::{Names, Shape};
+use crate::model::{Compared, Names, Shape};
 use crate::sql::Dialect;
 use anyhow::Context as _;
 use std::collections::BTreeSet;
@@ -128,7 +128,7 @@ pub(super) fn attempt(
             own = Some(Own::look(session)?);
             continue;
         }
-        let evidence = match watched.compare(session, &touched)? {
+        let evidence = match watched.compare(session, &touched, Scope::All)? {
             Found::All(evidence) => evidence,
             Found::Unknown(more) if !more.iter().all(|it| session.is_locked_in_time(it)) => {
                 let tables: Vec<_> = more.iter().map(|name| format!("`{name}`")).collect();
@@ -233,6 +233,15 @@ pub(super) fn failure(
     })
 }
 
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// The tables that were touched, and those whose names lead elsewhere now.
+    All,
+    /// The tables that were touched.
+    Touched,
+}
+
 /// What the comparison of all touched tables found.
 enum Found {
     /// Everything is known.
@@ -315,6 +324,7 @@ impl Watched<'_> {
         &self,
         session: &mut dyn Session,
         touched: &BTreeSet<String>,
+        scope: Scope,
     ) -> anyhow::Result<Found> {
         let names = session.names();
         let after = session.catalog()?;
@@ -330,12 +340,21 @@ impl Watched<'_> {
             ..Evidence::default()
         };
         let mut unknown = BTreeSet::new();
-        let touched = self
-            .before
-            .iter()
-            .filter(|shape| touched.contains(&shape.name) && measured(shape));
-        for shape in touched {
-            let renames = &self.intent.renames;
+        let renames = &self.intent.renames;
+        for shape in self.before.iter().filter(|shape| measured(shape)) {
+            let aside = preserve::put_aside(shape, before, after, renames);
+            let renamed = preserve::renamed(shape, before, after, renames);
+            let hidden = match renamed {
+                Some(now) if shape.whole.is_none() => view_rows(session, shape, now)?,
+                Some(_) | None => None,
+            };
+            let hides = scope == Scope::All && (aside.is_some() || hidden.is_some());
+            if !touched.contains(&shape.name) && !hides {
+                continue;
+            }
+            if let Some(aside) = aside {
+                session.keep_aside(&aside.name);
+            }
             let successor = preserve::successor(shape, before, after, renames);
             let compared = session
                 .compare(shape, successor.as_ref())
@@ -358,6 +377,21 @@ impl Watched<'_> {
             evidence
                 .lost
                 .extend(preserve::lost(shape, successor.as_ref(), &compared, before));
+            if let Some(rows) = hidden {
+                let missing = compared.before.saturating_sub(rows);
+                let fewer = Compared {
+                    missing: missing.max(compared.missing),
+                    ..Compared::default()
+                };
+                let is_known = evidence.lost.iter().any(|it| it.table == shape.name);
+                if !is_known {
+                    let fewer = preserve::lost(shape, successor.as_ref(), &fewer, before);
+                    evidence.lost.extend(fewer.into_iter().map(|it| Lost {
+                        before: compared.before,
+                        ..it
+                    }));
+                }
+            }
             let now = successor.as_ref().and_then(|it| after.called(&it.table));
             let rows = compared.before.saturating_sub(compared.missing);
             let volatile = now.and_then(|now| preserve::volatile(shape, now, rows, before));
@@ -375,6 +409,17 @@ impl Watched<'_> {
         evidence.lost = preserve::of_wholes(evidence.lost, before, after);
         Ok(Found::All(evidence))
     }
+}
+
+/// How many rows a view shows that has the name which a table had before; none where there is no such view.
+fn view_rows(session: &mut dyn Session, was: &Shape, now: &Shape) -> anyhow::Result<Option<u64>> {
+    let is_it = |it: &Object| it.kind == "view" && it.name == was.name;
+    if was.name == now.name || !session.objects()?.iter().any(is_it) {
+        return Ok(None);
+    }
+    let name = session.quote(&was.name);
+    let rows = session.rows(&format!("SELECT count(*) FROM {name}"))?;
+    Ok(rows[0][0].to_string().parse().ok())
 }
 
 /// Which statement did it: the file once more, compared after each statement. What a rebuild takes
@@ -405,7 +450,9 @@ fn culprits(
             options.check()?;
             try_out(session, intent, number)
                 .map_err(|failed| CliError::unreachable(failed.message))?;
-            let Found::All(Evidence { lost: now, .. }) = watched.compare(session, &names)? else {
+            let Found::All(Evidence { lost: now, .. }) =
+                watched.compare(session, &names, Scope::Touched)?
+            else {
                 continue;
             };
             for (lost, whole) in lost.iter().zip(&mut whole) {

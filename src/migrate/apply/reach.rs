@@ -15,6 +15,8 @@ pub(super) struct Known {
     pub(super) tables: BTreeSet<String>,
     /// Tables with a foreign key, and the tables that it leads to.
     pub(super) keys: Vec<(String, String)>,
+    /// Those of them that follow when a key is another one.
+    pub(super) moved: Vec<(String, String)>,
     /// What runs or reads something else when it is used: tables with triggers, views, sequences,
     /// tables that are made of others.
     pub(super) deep: BTreeSet<String>,
@@ -26,6 +28,7 @@ impl Known {
         Self {
             tables: &self.tables | &other.tables,
             keys: self.keys.iter().cloned().chain(other.keys).collect(),
+            moved: self.moved.iter().cloned().chain(other.moved).collect(),
             deep: &self.deep | &other.deep,
         }
     }
@@ -185,6 +188,7 @@ mod tests {
             ]
             .map(|(from, to)| (from.to_owned(), to.to_owned()))
             .to_vec(),
+            moved: Vec::new(),
             deep: set(&["recent", "logged"]),
         }
     }

@@ -9,12 +9,12 @@ use super::unfinished::Made;
 use super::unseen::{Unseen, first_word};
 use super::{ApplyOptions, End, Evidence, Guard, prove, reach};
 use crate::cli_error::CliError;
-use crate::db::{CONFINE, Copied, Door, Extent, Failed, Scratch, Seeds, Session};
+use crate::db::{CONFINE, Copied, Copying, Door, Extent, Failed, Scratch, Seeds, Session};
 use crate::migrate::intent::{Intent, Piece};
 use crate::migrate::journal::Journal;
 use crate::migrate::ledger;
 use crate::migrate::preserve::Tables;
-use crate::model::Shape;
+use crate::model::{Cell, Shape};
 use crate::sql::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,16 +46,24 @@ pub(super) struct Rehearsed {
     pub(super) rows: Vec<Option<u64>>,
 }
 
+/// What is known beside the files.
+pub(super) struct Past {
+    /// The rows that earlier runs put into tables of before, which came to a stop.
+    pub(super) seeds: BTreeMap<String, Seeds>,
+    /// Which tables the run fills from which others.
+    pub(super) copies: Vec<Copying>,
+}
+
 /// Runs the files on a copy and says of each what is known after it, or what would be lost, or fail.
 pub(super) fn run(
     options: &ApplyOptions<'_>,
     files: &[Rest<'_>],
-    seeds: BTreeMap<String, Seeds>,
+    past: Past,
 ) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
     // What it sets for copying reaches no other statement.
     let mut maker = (options.open)(Door::Database(options.target))?;
     let mut scratch = Scratch::rehearsal(maker.as_mut(), options.target)?;
-    let ended = on_copy(maker.as_mut(), options, (&mut scratch, files), seeds);
+    let ended = on_copy(maker.as_mut(), options, (&mut scratch, files), past);
     scratch.remove(maker.as_mut())?;
     ended
 }
@@ -64,7 +72,7 @@ fn on_copy(
     maker: &mut dyn Session,
     options: &ApplyOptions<'_>,
     (scratch, files): (&mut Scratch, &[Rest<'_>]),
-    seeds: BTreeMap<String, Seeds>,
+    past: Past,
 ) -> anyhow::Result<Result<Vec<Rehearsed>, End>> {
     let enter = |confined| {
         (options.open)(Door::Copy(Copied {
@@ -84,6 +92,7 @@ fn on_copy(
         }
     };
     scratch.lets_in = lets_in;
+    copy.copies(past.copies);
     let names = maker.names();
     let known = known(maker)?;
     let reaches = files.iter().map(|rest| {
@@ -109,7 +118,7 @@ fn on_copy(
         tables: tables.iter().filter(|it| prove::measured(it)).count(),
         known,
         began: Vec::new(),
-        seeds,
+        seeds: past.seeds,
     };
     let ended = stage.play(maker, copy.as_mut())?;
     let is_narrow = |reach: &Reach| *reach != Reach::Everything;
@@ -130,19 +139,20 @@ fn on_copy(
 fn known(session: &mut dyn Session) -> anyhow::Result<Known> {
     let tables = session.catalog()?.into_iter().map(|shape| shape.name);
     let keys = session.rows(
-        "SELECT table_name, referenced_table_name FROM information_schema.referential_constraints WHERE constraint_schema = database()",
+        "SELECT table_name, referenced_table_name, update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') \
+         FROM information_schema.referential_constraints WHERE constraint_schema = database()",
     )?;
     let deep = session.rows(
         "SELECT event_object_table FROM information_schema.triggers WHERE trigger_schema = database() \
          UNION SELECT table_name FROM information_schema.tables WHERE table_schema = database() \
          AND (table_type NOT IN ('BASE TABLE', 'SYSTEM VERSIONED') OR engine IS NULL OR engine NOT IN ('InnoDB', 'MyISAM', 'Aria', 'MEMORY', 'ROCKSDB', 'ARCHIVE', 'CSV'))",
     )?;
+    let pair = |row: &Vec<Cell>| (row[0].to_string(), row[1].to_string());
+    let moves = |row: &&Vec<Cell>| row[2].text() == Some("1");
     Ok(Known {
         tables: tables.collect(),
-        keys: keys
-            .iter()
-            .map(|row| (row[0].to_string(), row[1].to_string()))
-            .collect(),
+        keys: keys.iter().map(pair).collect(),
+        moved: keys.iter().filter(moves).map(pair).collect(),
         deep: deep.iter().map(|row| row[0].to_string()).collect(),
     })
 }

@@ -4,11 +4,11 @@
 
 mod sums;
 
-use super::rehearse::Rehearsed;
+use super::origin::{Candidate, Since};
 use super::{origin, reach};
 use crate::db::{OWN_TABLES, Placed, Seeds, Session};
 use crate::migrate::intent::{Intent, Piece};
-use crate::migrate::preserve::{Named, Renames, Tables};
+use crate::migrate::preserve::{Renames, Tables};
 use crate::model::{Names, Shape};
 use crate::sql::{Destroys, Kind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,24 +53,6 @@ fn without(shape: &Shape, old: &Shape) -> Vec<String> {
     let is_new = |name: &&String| old.columns.iter().all(|it| it.name != **name);
     let names = shape.columns.iter().map(|it| &it.name);
     names.filter(is_new).cloned().collect()
-}
-
-/// A table at the moment when a run begins after a stop.
-pub(super) struct Candidate {
-    /// As it is now.
-    pub(super) shape: Shape,
-    /// Its name of when the file began.
-    pub(super) home: String,
-    /// What is known of its origin.
-    pub(super) since: Since,
-}
-
-/// Since when a table is there.
-pub(super) enum Since {
-    /// It was there when the file began in which the run stopped, with these columns.
-    Before(Vec<String>),
-    /// The file made it.
-    File,
 }
 
 /// The same in the database, with what tells whether it is as it was; written into the journal.
@@ -199,13 +181,13 @@ impl Unfinished {
         Ok(left)
     }
 
-    /// Looks at what the file made so far, after these statements of it. Whether something is another
-    /// than before.
+    /// Looks at what the file made so far, after these statements of it: `before` has the tables with which it
+    /// began in front of the statement `first`. Whether something is another than it was.
     pub(super) fn after(
         &mut self,
         session: &mut dyn Session,
         (intent, numbers): (&Intent<'_>, &[usize]),
-        rehearsed: &Rehearsed,
+        (before, first): (&[(Shape, String)], usize),
     ) -> anyhow::Result<bool> {
         let Some(last) = numbers.last() else {
             return Ok(false);
@@ -219,7 +201,6 @@ impl Unfinished {
             .collect();
         let is_named = |name: &str| named.iter().any(|it| names.tables.same(&it.name, name));
         let is_open = pieces.iter().any(|piece| !reach::is_plain(piece));
-        let before = &rehearsed.before;
         let is_users = |name: &str| {
             before
                 .iter()
@@ -245,7 +226,7 @@ impl Unfinished {
             shapes: &shapes,
             names,
         };
-        let done = intent.renames_of(rehearsed.first..last + 1);
+        let done = intent.renames_of(first..last + 1);
         let of_users = before
             .iter()
             .filter_map(|(was, _)| origin::present(was, &done, now));
@@ -365,21 +346,4 @@ fn takes(intent: &Intent<'_>, first: usize) -> bool {
             Destroys::Certainly => true,
         }
     })
-}
-
-/// The tables of a database, when a run begins that no file is half done for.
-pub(super) fn all(shapes: &[Shape]) -> Vec<Candidate> {
-    let of = |shape: &Shape| Candidate {
-        home: shape.name.clone(),
-        since: Since::Before(shape.columns.iter().map(|it| it.name.clone()).collect()),
-        shape: shape.clone(),
-    };
-    shapes.iter().map(of).collect()
-}
-
-pub(super) fn named(table: &str) -> Named {
-    Named {
-        schema: None,
-        table: table.to_owned(),
-    }
 }

@@ -36,19 +36,102 @@ const PLAIN: [&str; 10] = [
     "analyze", "check", "checksum", "deallocate", "drop", "explain", "flush", "optimize", "prepare", "repair",
 ];
 
+/// What leads to the tables, at one place of a run.
+struct Ways {
+    /// The names that each table has had, in the order of the tables.
+    names: Vec<Vec<String>>,
+    /// What runs or reads something else when it is used.
+    deep: Vec<String>,
+    /// Tables with a foreign key, and the tables that it leads to.
+    keys: Vec<(String, String)>,
+    /// Those of them that follow when a key is another one.
+    moved: Vec<(String, String)>,
+}
+
 impl Unseen<'_> {
     /// Refuses what may change such a table, unless the loss is meant.
     pub(super) fn check(&self, files: &[(&Intent<'_>, usize)]) -> Result<(), CliError> {
+        let tables = self.before.shapes.iter();
+        let mut ways = Ways {
+            names: tables.map(|table| vec![table.table.clone()]).collect(),
+            deep: self.known.deep.iter().cloned().collect(),
+            keys: self.known.keys.clone(),
+            moved: self.known.moved.clone(),
+        };
         for (intent, first) in files {
             for piece in &intent.pieces[*first..] {
-                for table in self.before.shapes {
+                self.note(piece, &mut ways);
+                for (place, table) in self.before.shapes.iter().enumerate() {
                     if !self.allows(intent, table) {
-                        self.one(intent, piece, table)?;
+                        self.one(intent, piece, (table, &ways.names[place]), &ways)?;
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Notes what a statement makes that leads to tables: it may be gone when the rehearsal ends.
+    fn note(&self, piece: &Piece<'_>, ways: &mut Ways) {
+        let facts = &piece.facts;
+        match &facts.kind {
+            Kind::CreateTrigger { .. } => {
+                ways.deep.extend(facts.tables().map(|it| it.name.clone()));
+            }
+            Kind::CreateView { .. } => {
+                ways.deep
+                    .extend(facts.object.iter().map(|it| it.name.clone()));
+            }
+            Kind::RenameTable { renames } => {
+                for (from, to) in renames {
+                    self.rename(from, to, ways);
+                }
+            }
+            Kind::AlterTable { actions } => {
+                for action in actions {
+                    if let (AlterAction::RenameTable { to }, Some(from)) = (action, &facts.table) {
+                        self.rename(from, to, ways);
+                    }
+                }
+            }
+            _ => {}
+        }
+        let makes = matches!(
+            facts.kind,
+            Kind::CreateTable { .. } | Kind::AlterTable { .. }
+        );
+        if let (true, Some(table)) = (makes, &facts.table) {
+            let keys = facts.reads.iter();
+            let keys: Vec<_> = keys
+                .map(|parent| (table.name.clone(), parent.name.clone()))
+                .collect();
+            ways.moved.extend(keys.iter().cloned());
+            ways.keys.extend(keys);
+        }
+    }
+
+    fn rename(&self, from: &Name, to: &Name, ways: &mut Ways) {
+        let same = |name: &String| self.before.names.tables.same(name, &from.name);
+        for names in &mut ways.names {
+            if names.iter().any(same) {
+                names.push(to.name.clone());
+            }
+        }
+        if ways.deep.iter().any(same) {
+            ways.deep.push(to.name.clone());
+        }
+        for keys in [&mut ways.keys, &mut ways.moved] {
+            let renamed = |name: &String| {
+                if same(name) {
+                    to.name.clone()
+                } else {
+                    name.clone()
+                }
+            };
+            let new = keys.iter().filter(|(a, b)| same(a) || same(b));
+            let new: Vec<_> = new.map(|(a, b)| (renamed(a), renamed(b))).collect();
+            keys.extend(new);
+        }
     }
 
     fn allows(&self, intent: &Intent<'_>, table: &Shape) -> bool {
@@ -59,12 +142,18 @@ impl Unseen<'_> {
         })
     }
 
-    fn one(&self, intent: &Intent<'_>, piece: &Piece<'_>, table: &Shape) -> Result<(), CliError> {
+    fn one(
+        &self,
+        intent: &Intent<'_>,
+        piece: &Piece<'_>,
+        (table, names): (&Shape, &[String]),
+        ways: &Ways,
+    ) -> Result<(), CliError> {
         let is_sampled = self.sampled.contains(&table.name);
         if !is_sampled && !table.numbered {
             return Ok(());
         }
-        let by = match self.by(piece, table) {
+        let by = match self.by(piece, names, ways) {
             Some(by @ By::Code) => by,
             Some(by) if is_sampled || takes_history(piece) => by,
             _ => return Ok(()),
@@ -95,41 +184,60 @@ impl Unseen<'_> {
         )
     }
 
-    fn by(&self, piece: &Piece<'_>, table: &Shape) -> Option<By> {
+    fn by(&self, piece: &Piece<'_>, names: &[String], ways: &Ways) -> Option<By> {
         let same = |name: &Name, of: &str| self.before.names.tables.same(&name.name, of);
-        let is_deep = |name: &Name| self.known.deep.iter().any(|deep| same(name, deep));
-        if runs_code(piece, table) || writes(piece) && piece.facts.tables().any(is_deep) {
+        let is_deep = |name: &Name| ways.deep.iter().any(|deep| same(name, deep));
+        if runs_code(piece) || writes(piece) && piece.facts.tables().any(is_deep) {
             return Some(By::Code);
         }
         if piece.facts.destroys() == Destroys::No {
             return None;
         }
-        let named = |name: &Name| same(name, &table.table);
+        let named = |name: &Name| names.iter().any(|it| same(name, it));
         let of_history = &piece.facts.reads[..];
         let of_history = of_history.iter().filter(|_| deletes_history(piece));
         if piece.facts.tables().chain(of_history).any(named) {
             return Some(By::Name);
         }
-        let parents = self.known.tables.iter();
-        let parents = parents.filter(|parent| piece.facts.tables().any(|name| same(name, parent)));
-        let parents = parents.cloned().collect();
-        let follows =
-            deletes(&piece.facts.kind) && self.known.follow(parents).contains(&table.name);
+        let keys = match acts(&piece.facts.kind) {
+            Acts::Deletes => &ways.keys,
+            Acts::Moves => &ways.moved,
+            Acts::Not => return None,
+        };
+        let is_it = |name: &String| {
+            names
+                .iter()
+                .any(|it| self.before.names.tables.same(it, name))
+        };
+        let parents = piece.facts.tables().map(|it| it.name.clone());
+        let follows = self.follow(parents.collect(), keys).iter().any(is_it);
         follows.then_some(By::Cascade)
+    }
+
+    /// These tables, and those of which rows follow by these keys.
+    fn follow(&self, mut all: Vec<String>, keys: &[(String, String)]) -> Vec<String> {
+        let has = |all: &[String], name: &String| {
+            let mut all = all.iter();
+            all.any(|it| self.before.names.tables.same(it, name))
+        };
+        while let Some((from, _)) = keys
+            .iter()
+            .find(|(from, to)| has(&all, to) && !has(&all, from))
+        {
+            all.push(from.clone());
+        }
+        all
     }
 }
 
-fn runs_code(piece: &Piece<'_>, table: &Shape) -> bool {
+fn runs_code(piece: &Piece<'_>) -> bool {
     match piece.facts.kind {
         Kind::Do | Kind::Call => true,
+        // It could be any table that it writes.
+        Kind::Insert { .. } if piece.facts.table.is_none() => true,
         Kind::Other => {
             let word = first_word(piece).to_ascii_lowercase();
-            let text = piece.text.to_ascii_lowercase();
-            match word.as_str() {
-                // It can't be read, but it has no other table than one that it names.
-                "load" => text.contains(&table.table.to_ascii_lowercase()),
-                word => !PLAIN.contains(&word),
-            }
+            !PLAIN.contains(&word.as_str())
         }
         _ => !piece.facts.calls.is_empty(),
     }
@@ -139,13 +247,27 @@ fn writes(piece: &Piece<'_>) -> bool {
     piece.facts.writes_rows() || piece.facts.destroys() != Destroys::No
 }
 
-/// Whether rows may go, and others with them.
-fn deletes(kind: &Kind) -> bool {
+/// What a statement does to rows that others follow by foreign keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Acts {
+    Not,
+    /// Their keys may be other ones.
+    Moves,
+    /// They may go.
+    Deletes,
+}
+
+fn acts(kind: &Kind) -> Acts {
     match kind {
-        Kind::Delete { .. } => true,
-        Kind::Insert { conflict, .. } => matches!(conflict, Conflict::Replace),
-        Kind::With { writes } => writes.iter().any(deletes),
-        _ => false,
+        Kind::Delete { .. } => Acts::Deletes,
+        Kind::Update { .. } => Acts::Moves,
+        Kind::Insert { conflict, .. } => match conflict {
+            Conflict::Replace => Acts::Deletes,
+            Conflict::Update => Acts::Moves,
+            Conflict::Fail | Conflict::Ignore => Acts::Not,
+        },
+        Kind::With { writes } => writes.iter().map(acts).max().unwrap_or(Acts::Not),
+        _ => Acts::Not,
     }
 }
 

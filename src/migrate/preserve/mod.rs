@@ -76,7 +76,13 @@ pub fn successor(
 ) -> Option<Successor> {
     let now = same_table(was, before, after, renames)?;
     let same = was.id.is_some() && was.id == now.id;
-    let now = of_whole(was, now, before, after).unwrap_or(now);
+    let new = in_its_place(was, now, before, (after, renames));
+    let unnamed = Renames::default();
+    let (now, renames) = match new {
+        // The names that the statements gave are those of the table that was put aside.
+        Some(new) => (new, &unnamed),
+        None => (of_whole(was, now, before, after).unwrap_or(now), renames),
+    };
     let by_id = same && was.whole == now.whole && now.id == was.id;
     let columns: Vec<_> = was
         .columns
@@ -101,6 +107,55 @@ pub fn successor(
         keyed: keyed && !key.is_empty(),
         key,
     })
+}
+
+/// The table that has got another name while a new one took its own: an application that reads by the name
+/// finds the rows of the new one.
+pub fn put_aside<'a>(
+    was: &Shape,
+    before: Tables<'_>,
+    after: Tables<'a>,
+    renames: &Renames,
+) -> Option<&'a Shape> {
+    let now = same_table(was, before, after, renames)?;
+    in_its_place(was, now, before, (after, renames)).map(|_| now)
+}
+
+/// The table that a renamed one is called now, where that is another one: not where a view has its old name.
+pub fn renamed<'a>(
+    was: &Shape,
+    before: Tables<'_>,
+    after: Tables<'a>,
+    renames: &Renames,
+) -> Option<&'a Shape> {
+    let now = same_table(was, before, after, renames)?;
+    after.namesake(was).is_none().then_some(now)
+}
+
+/// The new table that has the name which another one had before.
+fn in_its_place<'a>(
+    was: &Shape,
+    now: &Shape,
+    before: Tables<'_>,
+    (after, renames): (Tables<'a>, &Renames),
+) -> Option<&'a Shape> {
+    let named = match &was.whole {
+        None => was,
+        Some(_) if was.heir => return None,
+        Some(whole) => before.called(whole)?,
+    };
+    let moved = match (&was.whole, &now.whole) {
+        (None, _) => now,
+        (Some(_), Some(whole)) => after.called(whole)?,
+        (Some(_), None) => return None,
+    };
+    let new = after.namesake(named).filter(|it| it.name != moved.name)?;
+    let mut others = before.shapes.iter().filter(|it| it.name != named.name);
+    let was_there = |other: &Shape| {
+        same_table(other, before, after, renames).is_some_and(|it| it.name == new.name)
+    };
+    // One that was there before was given this name on purpose.
+    (!others.any(was_there)).then_some(new)
 }
 
 /// The table that an application finds the rows of a part in: they may move to another part of the

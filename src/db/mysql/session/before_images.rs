@@ -3,6 +3,7 @@
 
 use super::held::{Held, Move};
 use super::{MySql, compare, copied, quoted, seeds, text_literal};
+use crate::db::session::copying::reached;
 use crate::db::session::witness::Copies;
 use crate::db::session::{Failed, Seeds, Session as _, image_name, numbers};
 use crate::model::{Compared, Content, Derived, Shape, ShapeColumn, Successor};
@@ -29,6 +30,8 @@ pub(super) struct BeforeImages {
     pub(super) since: String,
     /// Rows that an earlier run put into tables of before it, and that are the run's.
     seeds: BTreeMap<String, Seeds>,
+    /// Tables that were renamed while a new one took their name.
+    pub(super) aside: BTreeSet<String>,
     /// Tables whose rows count as the users' since something was taken from them.
     pub(super) taken: BTreeSet<String>,
     /// How many tables were made here.
@@ -49,6 +52,7 @@ impl BeforeImages {
             began: String::new(),
             since: String::new(),
             seeds: BTreeMap::new(),
+            aside: BTreeSet::new(),
             taken: BTreeSet::new(),
             made: 0,
             more_follows: false,
@@ -317,7 +321,12 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
         kept.push(images.kept.remove(name));
     }
     let mut copies = Copies::new();
+    let mut lost = BTreeSet::new();
     for (moved, held) in moves.into_values().zip(kept) {
+        let is_smaller = |it: &Successor| it.columns.len() < moved.shape.columns.len();
+        if !moved.is_whole || moved.successor.as_ref().is_none_or(is_smaller) {
+            lost.insert(moved.shape.table.to_lowercase());
+        }
         let mut copied = BTreeSet::new();
         if let (Some(held), true) = (&held, more_follows) {
             match &moved.successor {
@@ -363,9 +372,52 @@ pub(super) fn accept(session: &mut MySql) -> anyhow::Result<()> {
             take_columns(session, &successor.table, &copied)?;
         }
     }
+    let aside = session
+        .images
+        .as_mut()
+        .map(|it| std::mem::take(&mut it.aside));
+    let aside = aside.filter(|it| !it.is_empty() && more_follows);
+    for shape in match &aside {
+        Some(_) => session.catalog()?,
+        None => Vec::new(),
+    } {
+        if aside.as_ref().is_some_and(|it| it.contains(&shape.name)) {
+            take_rows(session, shape)?;
+        }
+    }
+    if more_follows && !lost.is_empty() {
+        take_copies(session, lost)?;
+    }
     if !copies.is_empty() {
         for shape in copied::tables(session, &copies)? {
             take_rows(session, shape)?;
+        }
+    }
+    Ok(())
+}
+
+/// What was filled from tables of which something went is the users' now, whatever it is.
+fn take_copies(session: &mut MySql, lost: BTreeSet<String>) -> anyhow::Result<()> {
+    let reached = reached(&session.copies, lost);
+    if reached.is_empty() {
+        return Ok(());
+    }
+    for shape in session.catalog()? {
+        let images = session.images.as_ref();
+        let old = images.and_then(|images| images.old.get(&shape.name));
+        match (reached.get(&shape.table.to_lowercase()), old) {
+            (None, _) => {}
+            // A table of the run's own has no other columns.
+            (Some(None), _) | (Some(Some(_)), None) => take_rows(session, shape)?,
+            (Some(Some(words)), Some(old)) => {
+                let is_new = |name: &String| old.columns.iter().all(|it| it.name != *name);
+                let names = shape.columns.iter().map(|it| it.name.clone());
+                let names = names.filter(|it| is_new(it) && words.contains(&it.to_lowercase()));
+                let names: BTreeSet<_> = names.collect();
+                if !names.is_empty() {
+                    take_columns(session, &shape.name, &names)?;
+                }
+            }
         }
     }
     Ok(())

@@ -14,8 +14,8 @@ use super::error::{UNSUPPORTED, failed, number};
 use crate::db::driver::as_written;
 use crate::db::session::measured::{counted, counting};
 use crate::db::session::{
-    Copied, Failed, Interrupter, Measure, Missing, Object, Placed, PlacedRows, Seeds, Session,
-    Waits, by_counts, numbers,
+    Copied, Copying, Failed, Interrupter, Measure, Missing, Object, Placed, PlacedRows, Seeds,
+    Session, Waits, by_counts, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Case, Cell, Compared, Content, Names, Shape, ShapeColumn, Successor};
@@ -80,6 +80,8 @@ struct MySql {
     database: String,
     /// How the names of tables are told apart.
     tables: Case,
+    /// Which tables the run fills from which others.
+    copies: Vec<Copying>,
     /// How many rows the statements changed that were run.
     changed: Vec<u64>,
     /// What is kept of the tables, on a copy.
@@ -124,6 +126,7 @@ impl MySql {
                 Some("0") => Case::Matters,
                 _ => Case::Ignored,
             },
+            copies: Vec::new(),
             changed: Vec::new(),
             images: None,
         })
@@ -474,6 +477,16 @@ impl Session for MySql {
                 }
                 Ok(Some(counted))
             }
+        }
+    }
+
+    fn copies(&mut self, all: Vec<Copying>) {
+        self.copies = all;
+    }
+
+    fn keep_aside(&mut self, table: &str) {
+        if let Some(images) = &mut self.images {
+            images.aside.insert(table.to_owned());
         }
     }
 

@@ -17,7 +17,7 @@ use crate::db::driver::as_written;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
-    Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits, numbers,
+    Copying, Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
@@ -425,6 +425,14 @@ impl Session for Postgres {
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
         self.compare_kept(shape, successor)
+    }
+
+    fn keep_aside(&mut self, table: &str) {
+        self.witness.keep_aside(table);
+    }
+
+    fn copies(&mut self, all: Vec<Copying>) {
+        self.witness.copies(all);
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 
 use super::digest::{Row, Secret, Value};
 use super::went::{Values, Went};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 
 /// More values than this are forgotten: they count as the user's then, which refuses more.
@@ -73,6 +73,21 @@ impl OfTable {
         }
         self.rows.retain(|row, _| !users.contains(row));
         self.values.retain(|(row, _), _| !users.contains(row));
+    }
+
+    /// Gives back to the users all rows that the run put there, or all values in these columns.
+    pub(super) fn give_back_all(&mut self, columns: Option<&BTreeSet<u64>>) {
+        match columns {
+            None => {
+                let rows = std::mem::take(&mut self.rows);
+                self.values.retain(|(row, _), _| !rows.contains_key(row));
+            }
+            Some(columns) => {
+                self.values
+                    .retain(|(_, column), _| !columns.contains(column));
+                self.columns.retain(|column, _| !columns.contains(column));
+            }
+        }
     }
 
     /// What both say that the run made: a row that came from either of two tables is the user's.

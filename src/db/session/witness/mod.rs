@@ -17,6 +17,7 @@ pub(in crate::db) use digest::Form;
 pub(in crate::db) use reading::{Field, Forms, Reading};
 pub(in crate::db) use went::Copies;
 
+use crate::db::session::copying::{Copying, reached};
 use crate::model::{CellRef, Compared, ComparedColumn, Shape, ShapeColumn, Successor};
 use digest::Secret;
 use made::{Made, OfTable};
@@ -43,6 +44,10 @@ pub(in crate::db) struct Witness {
     fresh: Vec<(u64, OfTable)>,
     /// What went of the users' rows of each of them.
     went: BTreeMap<u64, Went>,
+    /// Tables that were renamed while a new one took their name.
+    aside: BTreeSet<String>,
+    /// Which tables the run fills from which others.
+    copies: Vec<Copying>,
 }
 
 impl Witness {
@@ -58,6 +63,8 @@ impl Witness {
             compared: BTreeSet::new(),
             fresh: Vec::new(),
             went: BTreeMap::new(),
+            aside: BTreeSet::new(),
+            copies: Vec::new(),
         }
     }
 
@@ -67,6 +74,12 @@ impl Witness {
         self.compared.clear();
         self.fresh.clear();
         self.went.clear();
+        self.aside.clear();
+    }
+
+    /// Which tables the run fills from which others.
+    pub(in crate::db) fn copies(&mut self, all: Vec<Copying>) {
+        self.copies = all;
     }
 
     /// Whether what the run makes from here on is to be remembered.
@@ -235,10 +248,17 @@ impl Witness {
         of.columns.insert(ident_of(column), value);
     }
 
+    /// A table was renamed, and a new one has its name: its rows stay the users'.
+    pub(in crate::db) fn keep_aside(&mut self, table: &str) {
+        self.aside.insert(table.to_owned());
+    }
+
     /// Whether the rows of a table were compared, or became those of a table that was.
     pub(in crate::db) fn knows(&self, shape: &Shape) -> bool {
         let table = ident(shape);
-        self.compared.contains(&table) || self.fresh.iter().any(|(of, _)| *of == table)
+        self.compared.contains(&table)
+            || self.aside.contains(&shape.name)
+            || self.fresh.iter().any(|(of, _)| *of == table)
     }
 
     /// What was compared stays.
@@ -275,6 +295,7 @@ impl Witness {
                 of.give_back(went, self.secret);
             }
         }
+        self.give_back_copies(before, after);
         if self.more_follows {
             let are: BTreeSet<_> = after.iter().map(ident).collect();
             self.made
@@ -283,6 +304,32 @@ impl Witness {
         self.begin();
         self.expected.clear();
         self.formless.clear();
+    }
+
+    /// Gives back what was filled from tables of which something went, whatever it is.
+    fn give_back_copies(&mut self, before: &[Shape], after: &[Shape]) {
+        let went = |shape: &&Shape| {
+            let went = self.went.get(&ident(shape));
+            went.is_some_and(|went| !went.is_empty())
+        };
+        let from = before.iter().filter(went);
+        let from = from.map(|shape| shape.table.to_lowercase()).collect();
+        let reached = reached(&self.copies, from);
+        for shape in after {
+            let whole = shape.whole.as_deref().unwrap_or_default();
+            let whole = whole.rsplit('.').next().unwrap_or_default();
+            let mut names = [shape.table.as_str(), whole].into_iter();
+            let columns = names.find_map(|name| reached.get(&name.to_lowercase()));
+            let (Some(columns), Some(made)) = (columns, self.made.get_mut(&ident(shape))) else {
+                continue;
+            };
+            let named = columns.as_ref().map(|words| {
+                let columns = shape.columns.iter();
+                let columns = columns.filter(|it| words.contains(&it.name.to_lowercase()));
+                columns.map(ident_of).collect()
+            });
+            made.give_back_all(named.as_ref());
+        }
     }
 
     /// What the run made, for a later one; none when it is too much.

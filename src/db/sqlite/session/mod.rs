@@ -14,7 +14,9 @@ use crate::db::Target;
 use crate::db::catalog::quoted;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
-use crate::db::session::{Failed, Interrupter, Measure, Missing, OWN, Object, Session, Waits};
+use crate::db::session::{
+    Copying, Failed, Interrupter, Measure, Missing, OWN, Object, Session, Waits,
+};
 use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
 use anyhow::Context as _;
 use guard::Notes;
@@ -319,6 +321,14 @@ impl Session for Sqlite {
         successor: Option<&Successor>,
     ) -> anyhow::Result<Option<Compared>> {
         self.compare_kept(shape, successor)
+    }
+
+    fn keep_aside(&mut self, table: &str) {
+        self.witness.keep_aside(table);
+    }
+
+    fn copies(&mut self, all: Vec<Copying>) {
+        self.witness.copies(all);
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {

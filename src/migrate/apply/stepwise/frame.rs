@@ -324,7 +324,8 @@ impl Walk<'_, '_> {
         if is_last && self.steps.remaining == Remaining::Nothing {
             return Ok(());
         }
-        if record.after(session, (intent, &self.unmarked), rehearsed)? {
+        let began = (&rehearsed.before[..], rehearsed.first);
+        if record.after(session, (intent, &self.unmarked), began)? {
             self.steps.journal.write_made(session, record.text())?;
         }
         Ok(())

@@ -1,0 +1,129 @@
+//! Which tables the statements of a run fill from which others. Pure.
+
+use crate::db::Copying;
+use crate::migrate::intent::{Intent, Piece};
+use crate::model::Shape;
+use crate::sql::{AlterAction, Kind, Name};
+use std::collections::BTreeSet;
+
+/// As far as the texts tell; what code does is taken for everything that it names.
+pub(super) fn of<'a>(
+    intents: impl Iterator<Item = &'a Intent<'a>> + Clone,
+    there: &[Shape],
+) -> Vec<Copying> {
+    let pieces = || intents.clone().flat_map(|intent| &intent.pieces);
+    let there = there.iter().map(|shape| shape.table.to_lowercase());
+    let made = pieces().flat_map(|piece| piece.facts.tables()).map(low);
+    let names: BTreeSet<_> = there.chain(made).collect();
+    let mut found: Vec<Copying> = Vec::new();
+    for copying in pieces().flat_map(|piece| by(piece, &names)) {
+        if copying.into != copying.from && !found.contains(&copying) {
+            found.push(copying);
+        }
+    }
+    found
+}
+
+fn low(name: &Name) -> String {
+    name.name.to_lowercase()
+}
+
+fn by(piece: &Piece<'_>, names: &BTreeSet<String>) -> Vec<Copying> {
+    let facts = &piece.facts;
+    let into: Vec<_> = facts.tables().map(low).collect();
+    let from: Vec<_> = facts.reads.iter().map(low).collect();
+    match &facts.kind {
+        Kind::Insert { .. }
+        | Kind::CreateTable {
+            as_select: true, ..
+        }
+        | Kind::Merge { .. }
+        | Kind::With { .. } => pairs(&into, &from, None),
+        Kind::Update { .. } => {
+            let all: Vec<_> = into.iter().chain(&from).cloned().collect();
+            pairs(&into, &all, Some(&words(piece.text)))
+        }
+        Kind::RenameTable { renames } => renames.iter().flat_map(both).collect(),
+        Kind::AlterTable { actions } => actions
+            .iter()
+            .filter_map(|action| match action {
+                AlterAction::RenameTable { to } => Some((facts.table.clone()?, to.clone())),
+                _ => None,
+            })
+            .flat_map(|names| both(&names))
+            .collect(),
+        Kind::Do
+        | Kind::Call
+        | Kind::Other
+        | Kind::CreateTrigger { .. }
+        | Kind::CreateFunction { writes: true } => {
+            let named: Vec<_> = (&words(piece.text) & names).into_iter().collect();
+            pairs(&named, &named, None)
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn pairs(into: &[String], from: &[String], columns: Option<&BTreeSet<String>>) -> Vec<Copying> {
+    let of = |into: &String| {
+        let from = from.iter();
+        let pair = |from: &String| Copying {
+            into: into.clone(),
+            from: from.clone(),
+            columns: columns.cloned(),
+        };
+        from.map(pair).collect::<Vec<_>>()
+    };
+    into.iter().flat_map(of).collect()
+}
+
+/// A table under its old name, and under its new one.
+fn both((one, other): &(Name, Name)) -> Vec<Copying> {
+    let names = [low(one), low(other)];
+    pairs(&names, &names, None)
+}
+
+fn words(text: &str) -> BTreeSet<String> {
+    let words = text.split(|it: char| !it.is_alphanumeric() && it != '_');
+    words.map(str::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use crate::migrate::intent::Intent;
+    use crate::migrate::source::{File, Migration, Version};
+    use crate::sql::Dialect;
+
+    fn pairs(text: &str) -> Vec<(String, String)> {
+        let file = File {
+            name: "1_a.sql".to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        };
+        let migration = Migration::whole(Version::number(1), String::new(), &file)
+            .expect("the file is a migration");
+        let intent = Intent::of(&migration, Dialect::Postgres).expect("the file can be read");
+        let found = of([&intent].into_iter(), &[]);
+        found.into_iter().map(|it| (it.into, it.from)).collect()
+    }
+
+    #[test]
+    fn what_is_filled_from_another_table_is_found() {
+        let pair = |into: &str, from: &str| (into.to_owned(), from.to_owned());
+        assert_eq!(
+            pairs("INSERT INTO Kept (a) SELECT label FROM tags;"),
+            [pair("kept", "tags")]
+        );
+        assert_eq!(
+            pairs("CREATE TABLE kept AS SELECT * FROM app.tags;"),
+            [pair("kept", "tags")]
+        );
+        assert_eq!(
+            pairs("UPDATE drafts SET label = (SELECT label FROM tags LIMIT 1);"),
+            [pair("drafts", "tags")]
+        );
+        assert_eq!(pairs("INSERT INTO roles VALUES (1, 'tags');"), []);
+        let code = "CREATE TABLE kept (a int); DROP TABLE tags;\nDO $$ BEGIN INSERT INTO kept SELECT 1 FROM tags; END $$;";
+        assert_eq!(pairs(code), [pair("kept", "tags"), pair("tags", "kept")]);
+    }
+}
