@@ -36,7 +36,7 @@ pub use session::{
     Missing, OWN as OWN_TABLES, Object, Placed, PlacedRows, Seeds, Session, Waits,
 };
 pub use snapshot_read::{Log, Moment, SnapshotRead};
-pub use sqlite::{stop_reading, where_else};
+pub use sqlite::{Undone, stop_reading, where_else};
 pub use target::{Login, Target, Tls};
 
 use crate::model::Engine;

@@ -195,7 +195,10 @@ impl CommitGate for Syscalls {
             let commits = state.commits.iter();
             let withheld = commits.map(|commit| Withheld {
                 id: commit.id,
-                by: format!("thread {}", commit.thread),
+                by: match commit.name.as_str() {
+                    "" => format!("thread {}", commit.thread),
+                    name => format!("thread {} ({name})", commit.thread),
+                },
                 stage: Stage::Commit,
                 what: commit.what.clone(),
                 statements: Vec::new(),

@@ -493,7 +493,8 @@ impl Closed {
         self.state.commits.push(Commit {
             id,
             thread,
-            what: self.files.shown(traced.inside).to_owned(),
+            name: name_of(thread),
+            what: self.files.shown(traced.inside),
             carries,
             since: now,
         });
@@ -550,4 +551,10 @@ fn pid(thread: Thread) -> Pid {
 
 fn number(pid: Pid) -> Thread {
     pid.as_raw().cast_unsigned()
+}
+
+/// What the kernel calls a thread: its program's name, unless the program has named it.
+fn name_of(thread: Thread) -> String {
+    let name = std::fs::read_to_string(format!("/proc/{thread}/comm")).unwrap_or_default();
+    name.trim_end().to_owned()
 }

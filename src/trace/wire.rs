@@ -121,6 +121,8 @@ pub struct Commit {
     pub id: u64,
     /// The thread that commits.
     pub thread: u32,
+    /// What the system calls that thread.
+    pub name: String,
     /// The system call.
     pub what: String,
     /// Whether the nonce was seen in what it writes.

@@ -115,6 +115,22 @@ fn a_right_server_is_proven() {
             ("proven", 0),
             "{stack} {journal}: {report:#}"
         );
+        // The evidence names the thread and the file.
+        let order = crate::common::case(&report, "/order");
+        let moments = order["timeline"].as_array().unwrap();
+        let commit = |moment: &serde_json::Value| {
+            let by = moment["commit"]["by"].as_str()?.to_owned();
+            let what = moment["commit"]["commit"].as_str()?.to_owned();
+            Some((by, what))
+        };
+        let (by, what) = moments.iter().find_map(commit).unwrap();
+        let file = if *journal == "wal" {
+            "chat.db-wal"
+        } else {
+            "chat.db-journal"
+        };
+        assert!(by.starts_with("thread ") && by.ends_with(')'), "{by}");
+        assert!(what.contains(file), "{what}");
     });
 }
 

@@ -1,7 +1,7 @@
 //! A server on Node gets the verdict that it deserves, with the driver of each database.
 
 use crate::common::servers::{MariaDb, Postgres};
-use crate::common::{case, node};
+use crate::common::{case, node, side_by_side};
 
 /// Every mode, each on a database of its own.
 fn every_mode(store: impl Fn(&str) -> (String, &'static str)) {
@@ -38,5 +38,25 @@ fn the_order_is_decided_with_better_sqlite3() {
             format!("sqlite:{}", file.display()),
             "DATABASE_PATH={database_path}",
         )
+    });
+}
+
+/// Without a write-ahead log a withheld commit keeps every reader out: what is stored without it is read
+/// in a copy.
+#[test]
+fn the_order_is_decided_with_better_sqlite3_and_a_rollback_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        ("correct", "proven"),
+        ("flush_after", "violated"),
+        ("long_tx_after", "violated"),
+    ];
+    side_by_side(&cases, |(mode, wanted)| {
+        let file = folder.path().join(format!("{mode}.db"));
+        let url = format!("sqlite:{}", file.display());
+        let settings = "JOURNAL=delete DATABASE_PATH={database_path}";
+        let report = node::verify(mode, &url, settings);
+        let order = case(&report, "/order");
+        assert_eq!(order["verdict"], *wanted, "{mode}: {report:#}");
     });
 }

@@ -10,7 +10,7 @@ mod sentinel;
 mod session;
 mod snapshot_read;
 
-pub use file::{stop_reading, where_else};
+pub use file::{Undone, stop_reading, where_else};
 
 use super::scratch::Place;
 use super::{Backend, Db};

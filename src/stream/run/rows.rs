@@ -3,6 +3,7 @@
 use super::live::{Live, RowToRecheck};
 use super::stage::Stage;
 use crate::clock::Tick;
+use crate::db::Db;
 use crate::gate::{Gate, Waiting};
 use crate::model::StoredMessage;
 use crate::report::Report;
@@ -10,7 +11,7 @@ use crate::stream::judge::TurnSeen;
 use crate::stream::judge::order::{ENOUGH, RowState};
 use crate::stream::kept::Ending;
 use crate::stream::{judge, kept};
-use crate::{clock, store};
+use crate::{clock, db, store};
 use std::time::Duration;
 
 /// How often the store is asked for a row that must come.
@@ -21,10 +22,18 @@ const LATER: Duration = Duration::from_secs(1);
 impl Stage<'_> {
     /// The answer's row when it is complete: it holds the nonce, and is marked as finished.
     pub(super) async fn complete_row(&self, nonce: &str) -> anyhow::Result<Option<StoredMessage>> {
+        self.complete_row_in(self.world.db(), nonce).await
+    }
+
+    async fn complete_row_in(
+        &self,
+        db: &dyn Db,
+        nonce: &str,
+    ) -> anyhow::Result<Option<StoredMessage>> {
         let Some(mapping) = &self.mapping else {
             return Ok(None);
         };
-        let rows = store::holding(self.world.db(), mapping, nonce).await?;
+        let rows = store::holding(db, mapping, nonce).await?;
         let finished = |row: &StoredMessage| {
             self.finished
                 .as_ref()
@@ -36,6 +45,21 @@ impl Stage<'_> {
     /// The row's state now, for a trial.
     pub(super) async fn row(&self, live: &Live) -> RowState {
         match self.complete_row(&live.nonce).await {
+            Ok(Some(_)) => RowState::Complete,
+            Ok(None) => RowState::Incomplete,
+            Err(_) => RowState::Unreadable,
+        }
+    }
+
+    /// The row's state while a commit is withheld that keeps readers out: in a copy of the store without that
+    /// commit. It has to be withheld until this returns.
+    pub(super) async fn row_without_commit(&self, live: &Live) -> RowState {
+        let row = async {
+            let copy = db::Undone::copy(self.world.target.path())?;
+            let db = db::open(copy.target().clone()).await?;
+            self.complete_row_in(db.as_ref(), &live.nonce).await
+        };
+        match row.await {
             Ok(Some(_)) => RowState::Complete,
             Ok(None) => RowState::Incomplete,
             Err(_) => RowState::Unreadable,

@@ -270,6 +270,33 @@ impl Stage<'_> {
         }
     }
 
+    /// The row while these commits are withheld. A file of SQLite without a write-ahead log can't be read
+    /// by then: the one that writes it has it to itself.
+    async fn row_at_final(
+        &self,
+        live: &Live,
+        gate: &mut dyn CommitGate,
+        withheld: &[Withheld],
+    ) -> anyhow::Result<RowState> {
+        let row = self.row(live).await;
+        if row != RowState::Unreadable || !self.world.target.is_file() {
+            return Ok(row);
+        }
+        // The commit may have come while the row was read.
+        let before = match withheld {
+            [] => gate.withheld().await?,
+            withheld => withheld.to_vec(),
+        };
+        let [commit] = before.as_slice() else {
+            return Ok(row);
+        };
+        let undone = self.row_without_commit(live).await;
+        // Let through meanwhile, it says nothing.
+        let after = gate.withheld().await?;
+        let is_still = after.iter().any(|it| it.id == commit.id);
+        Ok(if is_still { undone } else { row })
+    }
+
     /// Reads the row while everything that was withheld still is.
     async fn read_at_final(
         &self,
@@ -281,7 +308,7 @@ impl Stage<'_> {
         let withheld = gate.withheld().await?;
         trial.final_at = live.watching.seen().turn.final_at;
         trial.waiting_at_final = withheld.len();
-        let row = self.row(live).await;
+        let row = self.row_at_final(live, gate, &withheld).await?;
         trial.row_at_final = Some(row);
         for commit in &withheld {
             withheld_for(commit, moments);

@@ -90,13 +90,23 @@ impl Files {
     }
 
     /// The call at which a commit is held, for a person.
-    pub(super) fn shown(&self, call: Option<Call>) -> &'static str {
+    pub(super) fn shown(&self, call: Option<Call>) -> String {
+        let named = |wanted: File| {
+            let mut names = self.names.iter();
+            let name = names.find(|(file, _)| *file == wanted);
+            name.map_or_else(String::new, |(_, name)| name.to_string_lossy().into_owned())
+        };
         match call {
             Some(Call::Write {
                 file: File::Log, ..
-            }) => "the last page of its transaction is written to the -wal file",
-            Some(Call::Write { .. }) => "the header of the -journal file is zeroed",
-            _ => "the -journal file is removed or cut",
+            }) => format!(
+                "the last page of its transaction is written to {}",
+                named(File::Log)
+            ),
+            Some(Call::Write { .. }) => {
+                format!("the header of {} is zeroed", named(File::Journal))
+            }
+            _ => format!("{} is removed or cut", named(File::Journal)),
         }
     }
 

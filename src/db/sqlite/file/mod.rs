@@ -8,6 +8,7 @@
 mod copy;
 mod header;
 mod read;
+mod undone;
 
 use crate::cli_error::CliError;
 use crate::db::Target;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 pub(super) use copy::of as copy;
 pub(super) use read::{rows, scan};
+pub use undone::Undone;
 
 /// Whether a signal asked to stop reading.
 static STOPPED: AtomicBool = AtomicBool::new(false);
