@@ -9,7 +9,7 @@ use crate::stream::profiles::Profile;
 use crate::stream::run::{Options, Proof, Require, World};
 use crate::stream::session::Session;
 use crate::stream::setup::Wanted;
-use crate::stream::{profiles, run, setup};
+use crate::stream::{run, setup};
 use crate::{db, gate};
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
@@ -49,8 +49,9 @@ pub struct Args {
     #[arg(long, value_name = "ADDR")]
     pub gateway: Option<String>,
 
-    /// The wire format for sessions that do not name one [default: plain]
-    #[arg(long, value_parser = PossibleValuesParser::new(profiles::ALL.iter().map(|profile| profile.name)))]
+    /// The wire format for sessions that do not name one: a name of docs/profiles.md, or the file of a
+    /// profile of your own [default: detected in the first response]
+    #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
 
     /// Act as a page of this origin, and check that a browser would allow it

@@ -63,7 +63,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         "profile",
         "CHATCTL_PROFILE",
-        Some("plain"),
+        None,
         "the wire format of sessions that name none",
     ),
     setting(

@@ -25,6 +25,8 @@ pub struct Declared {
     pub sequence: Option<JsonPath>,
     /// What ends the stream.
     pub final_marker: FinalMarker,
+    /// What to do where answers are saved after that.
+    pub help: Option<String>,
 }
 
 /// When a rule applies to an event.

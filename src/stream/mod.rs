@@ -5,6 +5,8 @@
 pub mod body;
 pub mod cassette;
 pub mod declared;
+pub mod detect;
+pub mod dialects;
 pub mod faults;
 pub mod judge;
 pub mod kept;

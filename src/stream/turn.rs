@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// How many breaks of the grammar are kept: the first ones tell, and a stream may have no end.
 const MOST_FAULTS: usize = 1_000;
+/// How many pieces of a text have their time kept.
+const MOST_PIECES: usize = 10_000;
 
 /// What a stream has said so far. Times are since the start of the trial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,11 +20,13 @@ pub struct Turn {
     /// What the model thought, which is no part of the answer.
     pub reasoning: String,
     /// How much of the text came whole: later wholes do not replace it.
-    settled: usize,
+    pub(super) settled: usize,
     /// Tool calls by index: name and arguments.
     pub tools: BTreeMap<u64, (String, String)>,
     /// When the first piece of text came.
     pub first_text: Option<Duration>,
+    /// When each piece came, up to some thousands.
+    pub pieces: Vec<Duration>,
     /// When and why the text was declared complete.
     pub text_complete: Option<(Duration, String)>,
     /// When the first byte of the final marker came.
@@ -80,6 +84,13 @@ impl Turn {
         }
     }
 
+    fn piece(&mut self, at: Duration) {
+        self.first_text.get_or_insert(at);
+        if self.pieces.len() < MOST_PIECES {
+            self.pieces.push(at);
+        }
+    }
+
     fn set_final(&mut self, at: Duration, offset: u64) {
         self.final_at = Some(at);
         self.final_offset = Some(offset);
@@ -99,16 +110,16 @@ impl Turn {
             }
             _ if after_final => self.fault(Fault::AfterFinal(frame.data.clone())),
             StreamEvent::Text(text) => {
-                self.first_text.get_or_insert(frame.at);
+                self.piece(frame.at);
                 self.text.push_str(&text);
             }
             StreamEvent::TextSoFar(text) => {
-                self.first_text.get_or_insert(frame.at);
+                self.piece(frame.at);
                 self.text = text;
                 self.settled = 0;
             }
             StreamEvent::TextWhole(text) => {
-                self.first_text.get_or_insert(frame.at);
+                self.piece(frame.at);
                 self.text.truncate(self.settled);
                 self.text.push_str(&text);
                 self.settled = self.text.len();

@@ -70,6 +70,7 @@ mod restart;
 mod sameness;
 mod sent_twice;
 mod session_docs;
+mod session_flows;
 mod session_outside;
 mod sessions;
 mod sqlite_faults;
@@ -78,6 +79,7 @@ mod sse;
 mod steady;
 mod stepwise;
 mod store_shapes;
+mod stream_quality;
 #[cfg(target_os = "linux")]
 mod syscall_gate;
 mod unread;

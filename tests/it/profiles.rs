@@ -186,6 +186,14 @@ fn told_apart(options: &[&str], late: &str, arguments: &[&str]) {
     let verdict = &case(&wrong, "/order")["verdict"];
     assert_eq!(verdict, "violated", "{options:?}: {wrong:#}");
     assert_eq!(exit, 1);
+    let findings = wrong["findings"].as_array().unwrap().iter();
+    let late: Vec<_> = findings
+        .filter(|finding| finding["code"] == "saved-after-done")
+        .collect();
+    // The AI SDK sends an event that looks like the end before anything can be saved.
+    let by_design = options.iter().any(|option| option.starts_with("vercel-"));
+    let help = late[0]["help"].as_str().unwrap();
+    assert_eq!(help.contains("by design"), by_design, "{help}");
 }
 
 /// Does this with each, eight at a time: most of a verification is waiting.
@@ -221,6 +229,66 @@ fn every_provider_tells_a_right_server_from_a_wrong_one() {
     side_by_side(&providers::ALL.iter().collect::<Vec<_>>(), |provider| {
         told_apart(&["--provider", provider.name], "300", &[]);
     });
+}
+
+#[test]
+fn the_first_response_shows_the_profile() {
+    let _turn = Turn::shared();
+    // The names in the report, and the one that was found.
+    let wires = [
+        (None, None),
+        (Some("vercel-ui"), Some("vercel-ui")),
+        (Some("khoj"), Some("khoj")),
+        (Some("own"), None),
+    ];
+    side_by_side(&wires, |(wire, found)| {
+        let options = wire.map_or(vec![], |wire| vec!["--wire", wire]);
+        let (report, _) = verify(&options, "before", &[]);
+        let findings = report["findings"].as_array().unwrap().iter();
+        let said: Vec<_> = findings
+            .filter(|finding| finding["code"] == "profile-detected")
+            .map(|finding| finding["harm"].as_str().unwrap().to_owned())
+            .collect();
+        let expected = found.map(|name: &str| {
+            format!("no profile is named; the first response is in the format of `{name}`")
+        });
+        assert_eq!(said, expected.into_iter().collect::<Vec<_>>(), "{report:#}");
+        let is_read = wire.is_none() || found.is_some();
+        let verdict = &case(&report, "/order")["verdict"];
+        assert_eq!(verdict == "proven", is_read, "{report:#}");
+    });
+}
+
+#[test]
+fn a_profile_can_be_a_file() {
+    let _turn = Turn::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.toml");
+    let page = fs::read_to_string(root().join("docs/profiles.md")).unwrap();
+    let block = page.split("```toml\n[profile]\n").nth(1).unwrap();
+    fs::write(&file, block.split("```").next().unwrap()).unwrap();
+    let file = file.to_str().unwrap();
+    let (report, _) = verify(&["--wire", "own"], "before", &["--profile", file]);
+    assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
+    for (name, said) in [
+        ("vercel-iu", "did you mean `vercel-ui`?"),
+        ("none.toml", "cannot be read"),
+    ] {
+        let output = chatctl()
+            .args([
+                "verify-stream",
+                "--database-url",
+                "sqlite::memory:",
+                "--profile",
+                name,
+            ])
+            .args(["--start", "true"])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(said), "{errors}");
+        assert_eq!(output.status.code(), Some(2));
+    }
 }
 
 /// The session of docs/profiles.md.

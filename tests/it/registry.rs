@@ -202,11 +202,13 @@ fn every_code_is_made_to_fire() {
         "looking.rs",
         "matrix.rs",
         "migrate.rs",
+        "profiles.rs",
         "rehearsal.rs",
         "restart.rs",
         "sent_twice.rs",
         "restart/backends.rs",
         "restart/shown.rs",
+        "stream_quality.rs",
     ]
     .iter()
     .map(|file| read(&root.join("tests/it").join(file)))

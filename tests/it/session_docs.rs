@@ -127,14 +127,12 @@ fn a_session_is_what_the_file_says() {
     let expanded = history.request.expand(&captures).unwrap();
     assert_eq!(expanded.path_and_query, "/conversations/7/messages");
     let answer = serde_json::json!([{ "id": 1, "role": "user", "content": "Hi" }]);
-    let messages = history.read(&answer).unwrap();
+    let messages = history.read(answer.to_string().as_bytes()).unwrap();
     assert_eq!(
         (messages[0].role.as_str(), messages[0].content.as_str()),
         ("user", "Hi")
     );
-    let error = history
-        .read(&serde_json::json!([{ "role": "user" }]))
-        .unwrap_err();
+    let error = history.read(br#"[{"role":"user"}]"#).unwrap_err();
     assert_eq!(
         error,
         "`$.content` is not exactly one value in message 1 of the history"

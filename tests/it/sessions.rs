@@ -67,7 +67,7 @@ fn sections() {
         (
             "temperature = 1",
             "1:1: unknown key `temperature` in the session",
-            "its keys are `name`, `profile`, `headers`, `login`, `setup`, `request`, `messages`, `turn`, `history`, `final`, `logs`",
+            "its keys are `name`, `profile`, `headers`, `login`, `setup`, `request`, `stream`, `messages`, `stop`, `turn`, `history`, `final`, `logs`, `limits`",
         ),
         (
             "[[turns]]",
@@ -285,17 +285,17 @@ fn names() {
         (
             &unknown,
             "6:32: unknown name `{conversation}`",
-            "did you mean `{conversation_id}`? known here: `{user}`, `{messages}`, `{run}`, `{conversation_id}`",
+            "did you mean `{conversation_id}`? known here: `{user}`, `{messages}`, `{turn}`, `{idempotency_key}`, `{run}`, `{uuid}`, `{nanoid}`, `{conversation_id}`",
         ),
         (
             &early,
             "5:19: unknown name `{later}`",
-            "known here: `{run}`, `{now}`; `capture` in [login] or an earlier [[setup]] makes more",
+            "known here: `{run}`, `{uuid}`, `{nanoid}`, `{now}`; `capture` in [login] or an earlier [[setup]] makes more",
         ),
         (
             "[history]\nrequest = \"GET /c?m={user}\"",
             "2:21: unknown name `{user}`",
-            "known here: `{run}`; `capture` in [login] or an earlier [[setup]] makes more",
+            "known here: `{run}`, `{uuid}`, `{nanoid}`; `capture` in [login] or an earlier [[setup]] makes more",
         ),
         (
             &twice,
@@ -343,11 +343,6 @@ fn paths_and_patterns() {
             "[[setup]]\nrequest = \"GET /\"\ncapture = { id = \"headers:Location\" }",
             "3:18: unknown source `headers:`",
             "use a JSONPath such as `$.id`, `header:NAME` or `cookie:NAME`",
-        ),
-        (
-            "[request]\nrequest = \"GET /{user}\"\ncapture = { id = \"$.id\" }",
-            "3:18: [request] is answered by a stream, which a JSONPath cannot read",
-            "capture `header:NAME` or `cookie:NAME`",
         ),
         (
             "[final]\ndata = \"a\"\nevent = \"b\"",

@@ -19,6 +19,7 @@ what has come of it with the status CANCELLED, `cut` as if that were all, `never
 `--cut` ends answers that are under way at SIGTERM, and stores what there is of them.
 `--flood MB`: so much that says nothing comes right before the marker, which whoever reads gets to late.
 `--mute` shows no history.
+`--unended`: no blank line follows the final marker.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
 """
 
@@ -64,6 +65,7 @@ arguments.add_argument("--frames", action="store_true")
 arguments.add_argument("--flood", type=int, default=0)
 arguments.add_argument("--late", type=int)
 arguments.add_argument("--mute", action="store_true")
+arguments.add_argument("--unended", action="store_true")
 options = arguments.parse_args()
 
 TABLES = {
@@ -244,7 +246,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send(event)
         if options.save == "before":
             self.save(key, question, said)
-        self.send(b": and on and on\n\n" * (options.flood << 16) + ends[-1])
+        final = ends[-1].removesuffix(b"\n") if options.unended else ends[-1]
+        self.send(b": and on and on\n\n" * (options.flood << 16) + final)
         if is_marked and len(messages) > 1:
             mark()
         if options.save.isdigit():

@@ -15,6 +15,7 @@ mod done_missing;
 pub mod ended_early;
 mod history_differs;
 mod log_forbidden;
+mod marker_unseen;
 mod never_saved;
 mod not_an_event_stream;
 pub mod order;
@@ -26,6 +27,7 @@ mod user_message_lost;
 mod wrong_conversation;
 
 use super::body::Framing;
+use super::marker::FinalMarker;
 use super::session::Remembered;
 use super::turn::Turn;
 use crate::model::{ProviderCall, Role, StoredMessage};
@@ -40,6 +42,10 @@ pub struct Observed {
     pub session: String,
     /// The final marker, in words.
     pub marker: String,
+    /// The final marker.
+    pub final_marker: Option<FinalMarker>,
+    /// The profile's name.
+    pub profile: &'static str,
     /// The table of messages; absent when none was found.
     pub table: Option<String>,
     /// Its turns, in order.
@@ -73,6 +79,8 @@ pub struct TurnSeen {
     pub content_type: Option<String>,
     /// What came over the wire.
     pub turn: Turn,
+    /// The same as bytes, where that is not too much to keep.
+    pub body: Option<Vec<u8>>,
     /// The conversation's key, captured from the server or read from the user's row.
     pub conversation: Option<String>,
     /// The conversation's messages in the store, in order.
@@ -164,6 +172,7 @@ pub static ALL: &[Check] = &[
     history_differs::CHECK,
     cors_blocked::CHECK,
     log_forbidden::CHECK,
+    marker_unseen::CHECK,
     provider_call_unmatched::CHECK,
     provider_call_extra::CHECK,
 ];
@@ -176,6 +185,9 @@ pub static DRIVEN: &[&str] = &[
     "done-despite-failed-save",
     "failed-save-hangs",
     "failed-save-untried",
+    "limit-exceeded",
+    "profile-detected",
+    "stream-buffered",
     "finish-ignored",
     "order-ambiguous",
     "answer-lost-on-disconnect",

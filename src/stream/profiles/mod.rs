@@ -110,6 +110,11 @@ impl Profile {
         }
     }
 
+    /// What to do where answers are saved after the final marker.
+    pub fn help(&self) -> Option<String> {
+        self.declared()?.help.clone()
+    }
+
     /// A reader of one response.
     pub fn start(&self, marker: FinalMarker) -> Box<dyn Reader> {
         match (&self.wire, self.declared()) {

@@ -84,7 +84,7 @@ impl Stage<'_> {
             fault: &NONE,
             client: &READ_TO_END,
         };
-        let live = self.begin(chat, index, vary)?;
+        let live = self.begin(chat, index, vary).await?;
         let is_first = self.mapping.is_none();
         if is_first {
             self.look_for(&live).await?;
@@ -116,6 +116,7 @@ impl Stage<'_> {
         if let Some(at) = seen.turn.final_at {
             calibrated.lag = calibrated.lag.max(at.saturating_sub(ended));
         }
+        self.times.turn(&seen.turn, live.sent);
         if self.mapping.is_none() {
             self.find_mapping(&live, &seen).await?;
         }
@@ -138,6 +139,7 @@ impl Stage<'_> {
 
     /// What the store holds of a turn.
     async fn turn_seen(&mut self, live: &Live, seen: ResponseProgress) -> anyhow::Result<TurnSeen> {
+        let body = seen.whole_body();
         let mut observed = TurnSeen {
             number: live.number,
             user: live.user.clone(),
@@ -147,6 +149,7 @@ impl Stage<'_> {
             nonce: live.nonce.clone(),
             content_type: seen.head.and_then(|head| head.content_type),
             turn: seen.turn,
+            body,
             calls: self.world.gateway.calls_since(live.sent),
             ..TurnSeen::default()
         };
@@ -177,7 +180,7 @@ impl Stage<'_> {
             .with_tag
             .first()
             .and_then(|row| row.conversation.clone());
-        let Some(captured) = &live.conversation else {
+        let Some(captured) = &live.conversation() else {
             return Ok(stored);
         };
         let known = !store::conversation(self.world.db(), mapping, captured)
@@ -210,14 +213,9 @@ impl Stage<'_> {
         };
         if let Some(history) = &self.session.history {
             let answer = chat.fetch(&history.request).await?;
-            observed.history = Some(match answer.json() {
-                Some(json) => history.read(&json),
-                None => Err(format!(
-                    "`{}` answered no JSON: {}",
-                    history.request.written,
-                    answer.excerpt()
-                )),
-            });
+            let read = history.read(&answer.body);
+            let read = read.map_err(|why| format!("`{}`: {why}", history.request.written));
+            observed.history = Some(read);
         }
         if let Some(origin) = self.world.origin.clone() {
             observed.cors = Some(Cors {

@@ -23,6 +23,8 @@ pub struct Moments {
     began: Tick,
     /// What happened so far.
     pub timeline: Timeline,
+    /// When the server asked for its first commit.
+    pub(super) asked: Option<Tick>,
 }
 
 impl Default for Moments {
@@ -30,6 +32,7 @@ impl Default for Moments {
         Self {
             began: clock::now(),
             timeline: Timeline::default(),
+            asked: None,
         }
     }
 }

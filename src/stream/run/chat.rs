@@ -1,6 +1,6 @@
 //! Holding a chat: set-up, turns, and what the server says of them.
 
-use super::client::{ClientTask, ResponseProgress, Watching};
+use super::client::{ClientTask, ResponseProgress, Second, Watching, outgoing};
 use super::live::Live;
 use super::stage::Stage;
 use crate::cli_error::CliError;
@@ -13,7 +13,7 @@ use crate::stream::cassette::Chunk;
 use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, Withholds};
 use crate::stream::marks;
 use crate::stream::session::{
-    Answered, Captures, Expanded, IDEMPOTENCY_KEY, Login, Plays, Request, Spoken, Turn, capture,
+    Answered, Captures, IDEMPOTENCY_KEY, Login, Plays, Request, Spoken, Turn, capture,
 };
 use crate::{clock, gateway, http};
 use anyhow::Context as _;
@@ -57,7 +57,11 @@ impl Stage<'_> {
         let mut chat = Chat {
             client: client.with_patience(self.options.response_timeout),
             on_path: self.session.hint_on_path("[login], [[setup]] or [history]"),
-            captures: Captures::from([("run".to_owned(), token().into())]),
+            captures: Captures::from([
+                ("run".to_owned(), token().into()),
+                ("uuid".to_owned(), uuid().into()),
+                ("nanoid".to_owned(), nanoid().into()),
+            ]),
             spoken: Mutex::default(),
         };
         self.log_in(&mut chat).await?;
@@ -97,14 +101,18 @@ impl Stage<'_> {
     }
 
     /// Sends a turn. The gateway withholds the end of the answer until it is let go.
-    pub(super) fn begin(&self, chat: &Chat, index: usize, vary: Vary) -> anyhow::Result<Live> {
-        self.begin_as(chat, index, vary, |client_task| {
-            Ok(Watching::start(client_task))
-        })
+    pub(super) async fn begin(
+        &self,
+        chat: &Chat,
+        index: usize,
+        vary: Vary,
+    ) -> anyhow::Result<Live> {
+        let start = |client_task| Ok(Watching::start(client_task));
+        self.begin_as(chat, index, vary, start).await
     }
 
     /// The same, with a client that is started in this way.
-    pub(super) fn begin_as(
+    pub(super) async fn begin_as(
         &self,
         chat: &Chat,
         index: usize,
@@ -112,6 +120,7 @@ impl Stage<'_> {
         start: impl FnOnce(ClientTask) -> anyhow::Result<Watching>,
     ) -> anyhow::Result<Live> {
         let turn = &self.session.turns[index];
+        tokio::time::sleep(turn.pause).await;
         let (tag, nonce) = (
             format!("{}{}", marks::QUESTION, token()),
             format!("{}{}", marks::ANSWER, token()),
@@ -138,22 +147,33 @@ impl Stage<'_> {
         }));
         self.world.gateway.play(&play);
 
-        let mut captures = chat.captures.clone();
+        let mut captures = chat.known();
         captures.insert("user".to_owned(), user.as_str().into());
         captures.insert(IDEMPOTENCY_KEY.to_owned(), token().into());
+        captures.insert("turn".to_owned(), (index + 1).into());
+        captures.insert("uuid".to_owned(), uuid().into());
+        captures.insert("nanoid".to_owned(), nanoid().into());
         let messages = match &self.session.messages {
             Some(forms) => Some(forms.write(&chat.spoken(), &user, &captures)?),
             None => None,
         };
         let context = messages.as_ref().map(Value::to_string);
         captures.extend(messages.map(|messages| ("messages".to_owned(), messages)));
-        let outgoing = outgoing(self.session.request.expand(&captures)?);
+        let request = turn.request.as_ref().unwrap_or(&self.session.request);
+        let then = self.session.stream.as_ref().map(|follow| Second {
+            first: request.clone(),
+            follow: follow.clone(),
+            captures: captures.clone(),
+        });
+        let outgoing = outgoing(request.expand(&captures)?);
         let reader = self.profile.start(self.marker.clone());
         let expected = turn.expected(&captures, answer.as_deref(), &nonce)?;
         let sent = clock::now();
         let watching = start(ClientTask {
             client: chat.client.clone(),
             outgoing,
+            captures: request.captures.clone(),
+            then,
             reader,
             framing: self.profile.framing(),
             marker: self.marker.clone(),
@@ -169,6 +189,7 @@ impl Stage<'_> {
             conversation: chat.conversation(),
             chunks_before: first.before.len(),
             connections: self.world.gateway.connections(),
+            silent: false,
             sent,
             watching,
             user,
@@ -454,7 +475,7 @@ impl Chat {
 
     /// Sends a request, whatever its status.
     pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<http::HttpResponse> {
-        let outgoing = outgoing(request.expand(&self.captures)?);
+        let outgoing = outgoing(request.expand(&self.known())?);
         self.client.send(&outgoing).await
     }
 
@@ -477,9 +498,22 @@ impl Chat {
         Ok(answer)
     }
 
+    /// What was captured, also out of the turns so far.
+    fn known(&self) -> Captures {
+        let mut known = self.captures.clone();
+        let spoken = self.spoken.lock().expect("nobody panics with it");
+        for (_, seen) in spoken.iter() {
+            let seen = seen.borrow();
+            let captured = seen.captured.iter();
+            known.extend(captured.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        known
+    }
+
     /// The conversation's key, when the session captured one.
     pub(super) fn conversation(&self) -> Option<String> {
-        let id = self.captures.get("conversation_id")?;
+        let known = self.known();
+        let id = known.get("conversation_id")?;
         Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
     }
 
@@ -505,9 +539,10 @@ impl Chat {
 
     /// What the turn's request would be, without a user's message.
     pub(super) fn turn_request(&self, request: &Request) -> anyhow::Result<Outgoing> {
-        let mut captures = self.captures.clone();
+        let mut captures = self.known();
         captures.insert("user".to_owned(), "".into());
         captures.insert(IDEMPOTENCY_KEY.to_owned(), "".into());
+        captures.insert("turn".to_owned(), 1.into());
         captures.insert("messages".to_owned(), Value::Array(Vec::new()));
         Ok(outgoing(request.expand(&captures)?))
     }
@@ -521,15 +556,6 @@ fn answered<'a>(request: &'a Request, answer: &'a http::HttpResponse) -> Answere
     }
 }
 
-fn outgoing(expanded: Expanded) -> Outgoing {
-    Outgoing {
-        method: expanded.method.word().to_owned(),
-        path: expanded.path_and_query,
-        headers: expanded.headers,
-        body: expanded.body,
-    }
-}
-
 fn chunks(chunks: &[Chunk]) -> Vec<Bytes> {
     chunks
         .iter()
@@ -540,8 +566,31 @@ fn chunks(chunks: &[Chunk]) -> Vec<Bytes> {
 /// Text that was never sent before. Not from the run's seed: a second run with the same seed
 /// must not find the first one's rows.
 fn token() -> String {
-    const LETTERS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    (0..marks::LETTERS)
-        .map(|_| char::from(LETTERS[fastrand::usize(..LETTERS.len())]))
+    random(b"0123456789abcdefghijklmnopqrstuvwxyz", marks::LETTERS)
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn uuid() -> String {
+    let random = fastrand::u128(..) & !(0xf000_c000 << 48) | 0x4000_8000 << 48;
+    let hex = format!("{random:032x}");
+    let groups = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    groups.join("-")
+}
+
+/// As the `nanoid` package makes them.
+fn nanoid() -> String {
+    const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-";
+    random(LETTERS, 21)
+}
+
+fn random(letters: &[u8], length: usize) -> String {
+    (0..length)
+        .map(|_| char::from(letters[fastrand::usize(..letters.len())]))
         .collect()
 }

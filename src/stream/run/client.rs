@@ -8,11 +8,17 @@ use crate::stream::body::{Body, Framing};
 use crate::stream::faults::{ClientBehaviour, Way};
 use crate::stream::marker::FinalMarker;
 use crate::stream::profiles::Reader;
+use crate::stream::session::{
+    Answered, Capture, CaptureFrom, Captures, Expanded, Follow, Request, capture,
+};
 use crate::stream::sse::Item;
 use crate::stream::turn::Turn;
 use anyhow::Context as _;
+use serde_json::Value;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -20,6 +26,8 @@ use tokio::task::JoinHandle;
 /// The largest body of a turn's answer, in bytes: a server that never ends its stream must not fill
 /// the memory.
 const LARGEST: usize = 128 << 20;
+/// As much of a body is kept as it came, in bytes.
+const BEGINNING: usize = 256 << 10;
 
 /// What the client has seen so far.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +38,21 @@ pub(super) struct ResponseProgress {
     pub(super) turn: Turn,
     /// When the last bytes came.
     pub(super) last_byte: Option<Tick>,
+    /// What was taken out of the response.
+    pub(super) captured: Captures,
+    /// The beginning of the body.
+    pub(super) beginning: Arc<Mutex<Vec<u8>>>,
     /// Set when the response is over: well, or with the reason.
     pub(super) over: Option<Result<(), String>>,
+}
+
+impl ResponseProgress {
+    /// All bytes of the body, where they were kept.
+    pub(super) fn whole_body(&self) -> Option<Vec<u8>> {
+        let beginning = self.beginning.lock().expect("nobody panics with it");
+        let is_all = matches!(self.over, Some(Ok(()))) && beginning.len() < BEGINNING;
+        is_all.then(|| beginning.clone())
+    }
 }
 
 /// The head of a response.
@@ -71,12 +92,25 @@ impl Drop for Watching {
 pub(super) struct ClientTask {
     pub(super) client: Client,
     pub(super) outgoing: Outgoing,
+    /// What to take out of the head and the events of its response.
+    pub(super) captures: Vec<Capture>,
+    /// The second request, when the first one only starts the answer.
+    pub(super) then: Option<Second>,
     pub(super) reader: Box<dyn Reader>,
     pub(super) framing: Framing,
     pub(super) marker: FinalMarker,
     pub(super) behaviour: &'static ClientBehaviour,
     /// The connection to use, when its end is to be chosen.
     pub(super) line: Option<Line>,
+}
+
+/// What fetches an answer that was started.
+#[derive(Clone)]
+pub(super) struct Second {
+    pub(super) first: Request,
+    pub(super) follow: Follow,
+    /// What both know.
+    pub(super) captures: Captures,
 }
 
 impl Watching {
@@ -199,6 +233,39 @@ impl Watching {
     }
 }
 
+/// Takes what is wanted out of an event, unless an earlier one had it.
+fn take_captures(wanted: &[Capture], data: &str, captured: &mut Captures) {
+    let mut missing = wanted.iter().filter_map(|wanted| match &wanted.from {
+        CaptureFrom::Json(path) if !captured.contains_key(&wanted.name) => {
+            Some((path, &wanted.name))
+        }
+        CaptureFrom::Json(_) | CaptureFrom::Header(_) | CaptureFrom::Cookie(_) => None,
+    });
+    let Some(first) = missing.next() else {
+        return;
+    };
+    let Ok(json) = serde_json::from_str::<Value>(data) else {
+        return;
+    };
+    let found: Vec<_> = std::iter::once(first)
+        .chain(missing)
+        .filter_map(|(path, name)| {
+            let value = path.query(&json).exactly_one().ok()?;
+            (!value.is_null()).then(|| (name.clone(), value.clone()))
+        })
+        .collect();
+    captured.extend(found);
+}
+
+pub(super) fn outgoing(expanded: Expanded) -> Outgoing {
+    Outgoing {
+        method: expanded.method.word().to_owned(),
+        path: expanded.path_and_query,
+        headers: expanded.headers,
+        body: expanded.body,
+    }
+}
+
 /// A stream that ended before its end, with the innermost reason.
 fn broke_off(error: &anyhow::Error) -> String {
     format!("the server's stream broke off ({})", error.root_cause())
@@ -226,14 +293,20 @@ impl Watcher {
     }
 
     async fn run(mut self) {
-        let task = &mut self.client_task;
-        let opened = match task.line.take() {
-            Some(line) => task.client.open_on(line, &task.outgoing).await,
-            None => task.client.open(&task.outgoing).await,
-        };
-        let over = match opened {
-            Ok(opened) => self.read(opened).await,
-            Err(error) => Err(format!("{error:#}")),
+        let over = match self.client_task.then.take() {
+            None => self.stream().await,
+            Some(second) => match self.start(&second).await {
+                Ok(Some(outgoing)) => {
+                    self.client_task.outgoing = outgoing;
+                    self.client_task.captures = second.follow.request.captures;
+                    match second.follow.poll {
+                        None => self.stream().await,
+                        Some(pause) => self.poll(pause).await,
+                    }
+                }
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            },
         };
         let marker = &self.client_task.marker;
         self.seen.send_modify(|seen| {
@@ -249,6 +322,96 @@ impl Watcher {
         self.tell_final();
     }
 
+    /// Sends the request that starts an answer; gives the one that fetches it, unless the server
+    /// refused.
+    async fn start(&mut self, second: &Second) -> Result<Option<Outgoing>, String> {
+        let Second {
+            first,
+            follow,
+            captures,
+        } = second;
+        let task = &self.client_task;
+        let answer = task.client.send(&task.outgoing).await;
+        let answer = answer.map_err(|error| format!("{error:#}"))?;
+        if !first.accepts(answer.status) {
+            let head = Head {
+                status: answer.status,
+                content_type: answer.header("content-type").map(str::to_owned),
+                excerpt: answer.excerpt(),
+            };
+            let is_fine = (200..300).contains(&head.status);
+            self.seen.send_modify(|seen| seen.head = Some(head));
+            let how = format!("`{}` was answered {}", first.written, answer.status);
+            return if is_fine { Err(how) } else { Ok(None) };
+        }
+        let mut known = captures.clone();
+        let answered = Answered {
+            request: &first.written,
+            headers: &answer.headers,
+            body: &answer.body,
+        };
+        capture(&first.captures, answered, &mut known).map_err(|error| error.to_string())?;
+        self.seen
+            .send_modify(|seen| seen.captured.extend(known.clone()));
+        let expanded = follow.request.expand(&known);
+        let expanded = expanded.map_err(|error| error.to_string())?;
+        Ok(Some(outgoing(expanded)))
+    }
+
+    async fn stream(&mut self) -> Result<(), String> {
+        let task = &mut self.client_task;
+        let opened = match task.line.take() {
+            Some(line) => task.client.open_on(line, &task.outgoing).await,
+            None => task.client.open(&task.outgoing).await,
+        };
+        match opened {
+            Ok(opened) => self.read(opened).await,
+            Err(error) => Err(format!("{error:#}")),
+        }
+    }
+
+    /// Asks for the state of an answer until it is the final one; each is an event.
+    async fn poll(&mut self, pause: Duration) -> Result<(), String> {
+        let mut decoder = Body::new(&Framing::Ndjson);
+        loop {
+            let task = &self.client_task;
+            let answer = task.client.send(&task.outgoing).await;
+            let answer = answer.map_err(|error| format!("{error:#}"))?;
+            let at = clock::now();
+            let head = Head {
+                status: answer.status,
+                content_type: answer.header("content-type").map(str::to_owned),
+                excerpt: answer.excerpt(),
+            };
+            let is_fine = (200..300).contains(&head.status);
+            self.seen.send_modify(|seen| seen.head = Some(head));
+            if !is_fine {
+                return Ok(());
+            }
+            let text = match answer.json() {
+                Some(json) => format!("{json}\n"),
+                None => {
+                    return Err(format!(
+                        "the state of the answer is no JSON: {}",
+                        answer.excerpt()
+                    ));
+                }
+            };
+            let items = decoder
+                .push(at, text.as_bytes())
+                .map_err(|error| error.to_string())?;
+            self.take(&items, at);
+            let is_done = {
+                let turn = &self.seen.borrow().turn;
+                turn.final_at.is_some() || turn.failed.is_some()
+            };
+            if is_done {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     async fn read(&mut self, mut opened: Opened) -> Result<(), String> {
         let notice = opened.notice();
         let head = Head {
@@ -257,7 +420,23 @@ impl Watcher {
             excerpt: notice.clone().unwrap_or_default(),
         };
         let streams = (200..300).contains(&head.status);
-        self.seen.send_modify(|seen| seen.head = Some(head));
+        let task = &self.client_task;
+        let mut captured = Captures::new();
+        let answered = Answered {
+            request: &task.outgoing.path,
+            headers: &opened.headers,
+            body: &[],
+        };
+        for wanted in &task.captures {
+            // What is missing is told when it is needed.
+            if let Ok(value) = wanted.from.take(answered) {
+                captured.insert(wanted.name.clone(), value);
+            }
+        }
+        self.seen.send_modify(|seen| {
+            seen.head = Some(head);
+            seen.captured.extend(captured);
+        });
         let mut decoder = Body::new(&self.client_task.framing);
         let mut excerpt = Vec::new();
         let mut length = 0;
@@ -283,6 +462,11 @@ impl Watcher {
             }
             if !streams {
                 continue;
+            }
+            if length < BEGINNING {
+                let seen = self.seen.borrow();
+                let mut beginning = seen.beginning.lock().expect("nobody panics with it");
+                beginning.extend_from_slice(&chunk);
             }
             length += chunk.len();
             if length > LARGEST {
@@ -321,10 +505,14 @@ impl Watcher {
 
     fn take(&mut self, items: &[Item], at: Tick) {
         let reader = self.client_task.reader.as_mut();
+        let captures = &self.client_task.captures;
         self.seen.send_modify(|seen| {
             seen.last_byte = Some(at);
             for item in items {
                 seen.turn.take(item, reader);
+                if let Item::Frame(frame) = item {
+                    take_captures(captures, &frame.data, &mut seen.captured);
+                }
             }
         });
         self.tell_final();

@@ -21,7 +21,7 @@ impl Stage<'_> {
             let mut moments = super::case::Moments::default();
             let chat = self.set_up().await?;
             for index in 0..self.session.turns.len() {
-                let live = self.begin(&chat, index, vary)?;
+                let live = self.begin(&chat, index, vary).await?;
                 live.play.release();
                 moments.at(
                     live.sent,

@@ -125,13 +125,13 @@ impl Stage<'_> {
         let chat = self.set_up().await?;
         let last = self.session.turns.len() - 1;
         for index in 0..last {
-            let live = self.begin(&chat, index, vary)?;
+            let live = self.begin(&chat, index, vary).await?;
             live.play.release();
             self.until_over(&live, self.options.response_timeout)
                 .await?;
         }
         let mut moments = Moments::default();
-        let live = self.begin(&chat, last, vary)?;
+        let live = self.begin(&chat, last, vary).await?;
         let sent = live.sent;
         moments.at(sent, Lane::Client, format!("turn {} sent", live.number));
         self.until_withheld(&live).await?;

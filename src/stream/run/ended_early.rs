@@ -241,9 +241,10 @@ impl Stage<'_> {
             let line = chat.client().dial().await?;
             self.begin_as(&chat, play.turn, vary, |task| {
                 Watching::start_on(task, line)
-            })?
+            })
+            .await?
         } else {
-            self.begin(&chat, play.turn, vary)?
+            self.begin(&chat, play.turn, vary).await?
         };
         moments.at(
             live.sent,
@@ -253,7 +254,7 @@ impl Stage<'_> {
         let sought = Sought {
             tag: live.tag.clone(),
             nonce: live.nonce.clone(),
-            conversation: live.conversation.clone(),
+            conversation: live.conversation(),
             earlier,
             before,
             answer: ExpectedAnswer {
@@ -298,7 +299,7 @@ impl Stage<'_> {
         let immediate = match play.cause {
             Cause::Stopped if met.is_ok() => {
                 let shown = self.shown_now(&sought).await;
-                Some((self.send_next(&chat, play.turn, moments)?, shown))
+                Some((self.send_next(&chat, play.turn, moments).await?, shown))
             }
             Cause::Stopped | Cause::Left(_) => None,
         };
@@ -324,7 +325,7 @@ impl Stage<'_> {
         let reload = self.reload(&mut chat, &sought, &rows).await?;
         if play.cause != Cause::Stopped && met.is_ok() {
             let shown = rows.clone();
-            let following = self.send_next(&chat, play.turn, moments)?;
+            let following = self.send_next(&chat, play.turn, moments).await?;
             next = Some((self.finish_next(following, moments).await, shown));
         }
         let seen = EndedEarly {
@@ -353,7 +354,7 @@ impl Stage<'_> {
             fault: &NONE,
             client: &READ_TO_END,
         };
-        let live = self.begin(chat, index, vary)?;
+        let live = self.begin(chat, index, vary).await?;
         live.play.release();
         self.until_over(&live, self.options.response_timeout)
             .await?;
@@ -502,13 +503,19 @@ impl Stage<'_> {
     }
 
     /// Sends the turn that follows.
-    fn send_next(&self, chat: &Chat, turn: usize, moments: &mut Moments) -> anyhow::Result<Live> {
+    async fn send_next(
+        &self,
+        chat: &Chat,
+        turn: usize,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Live> {
         let vary = Vary {
             pieces: None,
             fault: &NONE,
             client: &READ_TO_END,
         };
-        let live = self.begin(chat, (turn + 1) % self.session.turns.len(), vary)?;
+        let next = (turn + 1) % self.session.turns.len();
+        let live = self.begin(chat, next, vary).await?;
         live.play.release();
         moments.at(live.sent, Lane::Client, "the next turn is sent");
         Ok(live)

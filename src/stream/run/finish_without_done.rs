@@ -17,7 +17,7 @@ impl Stage<'_> {
         let chat = self.set_up().await?;
         self.provoke();
         for index in 0..self.session.turns.len() {
-            let live = self.begin(&chat, index, vary)?;
+            let live = self.begin(&chat, index, vary).await?;
             live.play.release();
             // A response that breaks off here may still have stored its answer.
             let _ = self.until_over(&live, self.options.response_timeout).await;

@@ -225,7 +225,9 @@ impl Stage<'_> {
             Severity::Error,
             &self.session.name,
             format!("the answer is saved after `{marker}`: a crash, or a reload that is faster than the save, loses it"),
-            format!("save and commit the assistant's message before `{marker}` is yielded"),
+            self.profile
+                .help()
+                .unwrap_or_else(|| format!("save and commit the assistant's message before `{marker}` is yielded")),
         )
         .with(Source::Stream, self.arrived(judged))
         .with(Source::Store, format!("{how}; {closed}"))

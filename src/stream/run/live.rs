@@ -25,6 +25,18 @@ pub(super) struct Live {
     pub(super) chunks_before: usize,
     /// How many connections the gateway had before.
     pub(super) connections: u64,
+    /// Whether nothing had come when only the answer's end was left to be sent.
+    pub(super) silent: bool,
+}
+
+impl Live {
+    /// The conversation's key, when the session captured one, perhaps out of this very turn.
+    pub(super) fn conversation(&self) -> Option<String> {
+        let seen = self.watching.seen();
+        let captured = seen.captured.get("conversation_id");
+        let captured = captured.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+        self.conversation.clone().or(captured)
+    }
 }
 
 /// A complete row that is looked at once more at the end.

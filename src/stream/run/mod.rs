@@ -12,6 +12,7 @@ mod find_store;
 mod finish_without_done;
 mod gated;
 mod gates;
+mod limits;
 mod live;
 mod observe;
 mod probe;
@@ -24,6 +25,7 @@ mod spot;
 mod stage;
 mod suite;
 mod talk;
+mod times;
 mod trial;
 mod warm_up;
 mod wired;
@@ -145,7 +147,7 @@ impl Stage<'_> {
     /// The whole session: what it leaves behind without a gate, the proof, and the cases
     /// that hang up or change how the provider ends.
     async fn run(&mut self, report: &mut Report) -> anyhow::Result<()> {
-        self.warm_up().await?;
+        self.warm_up(report).await?;
         let calibrated = self.calibrate(report).await?;
         match &calibrated.wrong {
             Some(why) => self.skip_proof(why, report),
@@ -170,6 +172,8 @@ impl Stage<'_> {
                         self.look_again(report).await?;
                     }
                 }
+                self.judge_buffering(report);
+                self.judge_limits(report);
             }
         }
         self.look_at_log(report);
@@ -178,6 +182,7 @@ impl Stage<'_> {
             let took = clock::now() - self.began;
             case.metrics
                 .insert("session_ms", took.as_secs_f64() * 1000.0);
+            case.metrics.extend(self.times.figures());
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ pub async fn probe(
                     client,
                 };
                 let before = stage.alike(session.turns[index].answer()).await?;
-                let live = stage.begin(&chat, index, vary)?;
+                let live = stage.begin(&chat, index, vary).await?;
                 let earlier = canaries[first..]
                     .iter()
                     .map(|it: &Canary| it.sought.marks())
@@ -271,7 +271,7 @@ impl Stage<'_> {
             sought: Sought {
                 tag: live.tag.clone(),
                 nonce: live.nonce.clone(),
-                conversation: live.conversation.clone(),
+                conversation: live.conversation(),
                 earlier: Vec::new(),
                 before,
                 answer,

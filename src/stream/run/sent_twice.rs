@@ -65,7 +65,7 @@ impl Stage<'_> {
         };
         let mut again = None;
         let mut second = None;
-        let mut live = self.begin_as(&chat, 0, vary, |task| {
+        let live = self.begin_as(&chat, 0, vary, |task| {
             let copy = self.same_again(&task);
             match doubled.second {
                 Second::AtOnce => second = Some(Watching::start(copy)),
@@ -75,7 +75,8 @@ impl Stage<'_> {
                 Some(line) => Watching::start_on(task, line),
                 None => Ok(Watching::start(task)),
             }
-        })?;
+        });
+        let mut live = live.await?;
         moments.at(live.sent, Lane::Client, "turn 1 sent");
         let mut first = None;
         match doubled.second {
@@ -132,6 +133,8 @@ impl Stage<'_> {
         ClientTask {
             client: task.client.clone(),
             outgoing: task.outgoing.clone(),
+            captures: task.captures.clone(),
+            then: task.then.clone(),
             reader: self.profile.start(self.marker.clone()),
             framing: task.framing.clone(),
             marker: task.marker.clone(),

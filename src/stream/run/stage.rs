@@ -1,12 +1,14 @@
 //! A session on its stage: what is known of the server while its cases run.
 
 use super::live::RowToRecheck;
+use super::times::Times;
 use super::{Options, World};
 use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers::Provider;
 use crate::report::{Case, Report, Verdict};
 use crate::store::Mapping;
+use crate::stream::body::Framing;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
 use crate::stream::kept::Ending;
@@ -42,6 +44,10 @@ pub struct Stage<'a> {
     pub(super) slowest_turn: Duration,
     /// When the session began.
     pub(super) began: Tick,
+    /// How long things took.
+    pub(super) times: Times,
+    /// For each trial whether nothing came before the answer's end, and then several pieces.
+    pub(super) buffered: Vec<bool>,
 }
 
 impl<'a> Stage<'a> {
@@ -71,6 +77,8 @@ impl<'a> Stage<'a> {
             provider: None,
             slowest_turn: Duration::ZERO,
             began: clock::now(),
+            times: Times::default(),
+            buffered: Vec::new(),
         }
     }
 
@@ -79,7 +87,13 @@ impl<'a> Stage<'a> {
         Observed {
             session: self.session.name.clone(),
             marker: self.marker.to_string(),
-            framing: self.profile.framing(),
+            final_marker: Some(self.marker.clone()),
+            profile: self.profile.name,
+            framing: match &self.session.stream {
+                // Each state of the answer is a JSON text.
+                Some(follow) if follow.poll.is_some() => Framing::Ndjson,
+                Some(_) | None => self.profile.framing(),
+            },
             table: self
                 .mapping
                 .as_ref()

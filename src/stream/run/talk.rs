@@ -118,7 +118,9 @@ impl Stage<'_> {
     /// # Errors
     /// When there is no answer to follow as far as that.
     pub async fn say(&mut self, chat: &Chat, number: usize, until: Until) -> anyhow::Result<Said> {
-        let live = self.begin(chat, number % self.session.turns.len(), PLAIN)?;
+        let live = self
+            .begin(chat, number % self.session.turns.len(), PLAIN)
+            .await?;
         self.follow(live, number, until).await
     }
 
@@ -138,7 +140,8 @@ impl Stage<'_> {
             acted = Some(told);
             Ok(watching)
         };
-        let live = self.begin_as(chat, number % self.session.turns.len(), PLAIN, arm)?;
+        let index = number % self.session.turns.len();
+        let live = self.begin_as(chat, index, PLAIN, arm).await?;
         let said = self.follow(live, number, Until::Final).await?;
         let acted = acted.context("the client was started")?.await;
         Ok((said, acted.context("the marker was seen, so it was acted")?))
@@ -285,10 +288,10 @@ impl Stage<'_> {
                 access = Access::Refused("logging in again changes nothing".to_owned());
             }
         }
-        let messages = match answer.json() {
-            _ if !history.request.accepts(answer.status) => Err(answer.excerpt()),
-            Some(json) => history.read(&json),
-            None => Err(format!("no JSON: {}", answer.excerpt())),
+        let messages = if history.request.accepts(answer.status) {
+            history.read(&answer.body)
+        } else {
+            Err(answer.excerpt())
         };
         Ok(Some(Recalled {
             request: history.request.written.clone(),

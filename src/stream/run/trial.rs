@@ -144,13 +144,14 @@ impl Stage<'_> {
             fault: &NONE,
             client: &READ_TO_END,
         };
-        let live = self.begin(chat, index, vary)?;
+        let mut live = self.begin(chat, index, vary).await?;
         moments.at(
             live.sent,
             Lane::Client,
             format!("turn {} sent", live.number),
         );
         let withheld = self.until_withheld(&live).await?;
+        live.silent = live.chunks_before >= 3 && live.watching.seen().last_byte.is_none();
         moments.at(
             withheld,
             Lane::Gateway,
@@ -184,6 +185,10 @@ impl Stage<'_> {
                 Lane::Client,
                 format!("final marker `{}` received", self.marker),
             );
+        }
+        if let Ok(seen) = &seen {
+            let in_pieces = seen.turn.pieces.len() >= 3;
+            self.buffered.push(live.silent && in_pieces);
         }
         if let Ok(seen) = &seen
             && let Some(at) = seen.turn.ended

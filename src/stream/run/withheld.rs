@@ -82,6 +82,11 @@ impl Stage<'_> {
         let opened = gate.open().await?;
         moments.at(opened, Lane::Store, "gate open");
         trial.expired = gate.expired();
+        // Behind an earlier step the server had waited for the gate.
+        if let [only] = trial.steps.as_slice() {
+            let turn = live.watching.seen().turn;
+            self.times.commit(&turn, moments.asked, only.given);
+        }
         let shown = commit_order::judge(&trial);
         let judged = Judged {
             turn: live.number - 1,
@@ -127,6 +132,7 @@ impl Stage<'_> {
                 return Ok(End::Expired);
             };
             withheld_for(&commit, moments);
+            moments.asked.get_or_insert(commit.since);
             let passed = gate.pass(commit.id).await?;
             let row = self.row(live).await;
             let withheld = passed.let_through.saturating_sub(commit.since);

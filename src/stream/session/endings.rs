@@ -1,7 +1,7 @@
 //! What a session says of turns that do not come to their end, or come twice: `on_disconnect`, `idempotent` and
 //! `[stop]`.
 
-use super::parse_request::{Answer, Requests, Secrets};
+use super::parse_request::{Requests, Secrets};
 use super::reader::{Fields, Item, Place};
 use super::validate::Scope;
 use super::{Stop, StopBy};
@@ -65,12 +65,7 @@ pub(super) fn stop(
             // What it captures nobody could use.
             let mut scope = scope.with(&[]);
             let secrets = Secrets::InHeaders;
-            StopBy::Request(Box::new(requests.read(
-                &fields,
-                &mut scope,
-                Answer::Whole,
-                secrets,
-            )?))
+            StopBy::Request(Box::new(requests.read(&fields, &mut scope, secrets)?))
         }
     };
     Ok(Stop { by, on_stop })

@@ -6,6 +6,7 @@
 mod capture;
 mod endings;
 mod load;
+mod multipart;
 mod parse;
 mod parse_profile;
 mod parse_request;
@@ -15,19 +16,24 @@ mod spoken;
 mod template;
 mod validate;
 
+use crate::stream;
+use crate::stream::body::Framing;
 use crate::stream::cassette::Cassette;
 use crate::stream::declared::Declared;
 use crate::stream::policy::Policy;
+use crate::stream::sse::Item;
 use regex::Regex;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use crate::stream::marker::FinalMarker;
 pub use capture::{Answered, Capture, CaptureError, CaptureFrom, capture};
 
 pub use endings::IDEMPOTENCY_KEY;
 pub use load::load;
+pub use multipart::Part;
 pub use parse::parse;
 pub use parse_profile::parse_profile;
 pub use reader::Outside;
@@ -48,6 +54,8 @@ pub struct Session {
     pub profile: Option<String>,
     /// The wire format, where the session declares its own.
     pub declared: Option<Declared>,
+    /// Whether nobody named the wire format, so that the first response has to show it.
+    pub detects: bool,
     /// Runs first.
     pub login: Option<Login>,
     /// Run in order, before the first turn.
@@ -56,6 +64,8 @@ pub struct Session {
     pub request: Request,
     /// How `{messages}` are written; absent when the client does not send them.
     pub messages: Option<Forms>,
+    /// Where the answer is, when `request` only starts it.
+    pub stream: Option<Follow>,
     /// What has to be stored when the client leaves, when the file says so.
     pub on_disconnect: Option<&'static Policy>,
     /// Whether a request that comes twice is one turn.
@@ -70,6 +80,8 @@ pub struct Session {
     pub final_marker: Option<FinalMarker>,
     /// What the server's own output must not say.
     pub logs: Logs,
+    /// How long things may take.
+    pub limits: Vec<(Limit, Duration)>,
     /// Every secret that a request holds, so that a report can mask it.
     pub secrets: Vec<Secret>,
 }
@@ -117,11 +129,24 @@ pub enum StopBy {
     Abort,
 }
 
+/// The request that fetches an answer which another one started.
+#[derive(Debug, Clone)]
+pub struct Follow {
+    /// It knows what the first one captured.
+    pub request: Request,
+    /// How long to wait before it is sent again, when its answer is not a stream but the state of one.
+    pub poll: Option<Duration>,
+}
+
 /// One user message and its answer.
 #[derive(Debug, Clone)]
 pub struct Turn {
     /// What the user says; never a template.
     pub user: String,
+    /// How long the user waits before that.
+    pub pause: Duration,
+    /// How it is sent, when that is not as the session says.
+    pub request: Option<Request>,
     /// What the gateway plays when the server asks for the answer.
     pub plays: Plays,
     /// What must be stored, when that is not the answer itself.
@@ -180,10 +205,30 @@ pub struct History {
     pub request: Request,
     /// Selects the records in the answer, in order.
     pub messages: JsonPath,
-    /// Selects the role in a record.
-    pub role: JsonPath,
-    /// Selects the text in a record.
-    pub content: JsonPath,
+    /// What a record is.
+    pub record: Record,
+    /// How the answer is cut into events, of which the last one with messages counts; absent when it is
+    /// one JSON text.
+    pub framing: Option<Framing>,
+}
+
+/// What a record of the history is.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// A message.
+    Message {
+        /// Selects the role.
+        role: JsonPath,
+        /// Selects the text.
+        content: JsonPath,
+    },
+    /// A turn.
+    Turn {
+        /// Selects what the user said.
+        question: JsonPath,
+        /// Selects what was answered; nothing where there is no answer.
+        answer: JsonPath,
+    },
 }
 
 /// One message as the history tells it.
@@ -200,7 +245,34 @@ impl History {
     ///
     /// # Errors
     /// A sentence on the first record that has no single role or content.
-    pub fn read(&self, answer: &Value) -> Result<Vec<Remembered>, String> {
+    pub fn read(&self, answer: &[u8]) -> Result<Vec<Remembered>, String> {
+        let no_json = || {
+            let text = String::from_utf8_lossy(answer);
+            format!(
+                "no JSON: {}",
+                text.trim().chars().take(160).collect::<String>()
+            )
+        };
+        let Some(framing) = &self.framing else {
+            let answer = serde_json::from_slice(answer).map_err(|_| no_json())?;
+            return self.records(&answer);
+        };
+        let mut decoder = stream::body::Body::new(framing);
+        let items = decoder.push(Duration::ZERO, answer).and_then(|mut items| {
+            items.extend(decoder.finish(Duration::ZERO)?);
+            Ok(items)
+        });
+        let items = items.map_err(|error| error.to_string())?;
+        let mut events = items.iter().filter_map(|item| match item {
+            Item::Frame(frame) => serde_json::from_str::<Value>(&frame.data).ok(),
+            Item::Line(_) => None,
+        });
+        let snapshot = events.rfind(|event| !self.messages.query(event).is_empty());
+        let none = || format!("`{}` selects nothing in any event", self.messages);
+        self.records(&snapshot.ok_or_else(none)?)
+    }
+
+    fn records(&self, answer: &Value) -> Result<Vec<Remembered>, String> {
         let records = self.messages.query(answer).all();
         let field = |record: &Value, number: usize, path: &JsonPath| {
             let found = path.query(record).exactly_one().map_err(|_| {
@@ -211,16 +283,65 @@ impl History {
                 other => other.to_string(),
             })
         };
-        records
-            .into_iter()
-            .zip(1..)
-            .map(|(record, number)| {
-                Ok(Remembered {
-                    role: field(record, number, &self.role)?,
-                    content: field(record, number, &self.content)?,
-                })
-            })
-            .collect()
+        let mut remembered = Vec::new();
+        for (record, number) in records.into_iter().zip(1..) {
+            match &self.record {
+                Record::Message { role, content } => remembered.push(Remembered {
+                    role: field(record, number, role)?,
+                    content: field(record, number, content)?,
+                }),
+                Record::Turn { question, answer } => {
+                    remembered.push(Remembered {
+                        role: "user".to_owned(),
+                        content: field(record, number, question)?,
+                    });
+                    let answered = answer.query(record).iter().any(|found| !found.is_null());
+                    if answered {
+                        remembered.push(Remembered {
+                            role: "assistant".to_owned(),
+                            content: field(record, number, answer)?,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(remembered)
+    }
+}
+
+/// What a session can limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// From the message to the first piece of the answer.
+    TimeToFirstText,
+    /// Between two pieces, in 95 of 100 cases.
+    GapP95,
+    /// Between two pieces.
+    GapMax,
+    /// From the end of the text until the server commits.
+    TextCompleteToCommit,
+    /// From the commit to the final marker.
+    CommitToFinal,
+    /// From the final marker to the end of the response.
+    FinalToEnd,
+}
+
+impl Limit {
+    /// Each with its key.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("time_to_first_text", Self::TimeToFirstText),
+        ("gap_p95", Self::GapP95),
+        ("gap_max", Self::GapMax),
+        ("text_complete_to_commit", Self::TextCompleteToCommit),
+        ("commit_to_final", Self::CommitToFinal),
+        ("final_to_end", Self::FinalToEnd),
+    ];
+
+    /// Its key.
+    pub fn name(self) -> &'static str {
+        let mut all = Self::ALL.iter();
+        all.find(|(_, limit)| *limit == self)
+            .map_or("", |(name, _)| name)
     }
 }
 

@@ -3,38 +3,63 @@
 use super::endings::{
     IDEMPOTENCY_KEY, IDEMPOTENT_KEY, ON_DISCONNECT_KEY, idempotent, on_disconnect, stop as stop_of,
 };
-use super::parse_request::{Answer, Requests, Secrets, capture_from};
+use super::parse_request::{Requests, Secrets, capture_from};
 use super::reader::{Fields, Item, Origin, Outside, Place};
 use super::spoken::{Forms, MESSAGES};
 use super::template::Template;
 use super::validate::{Scope, at_most_one, json_path, not_empty, regex};
-use super::{History, Login, Logs, Plays, Session, Turn, parse_profile, spoken};
+use super::{
+    Follow, History, Limit, Login, Logs, Plays, Record, Request, Session, Turn, parse_profile,
+    spoken,
+};
 use crate::gateway::providers;
 use crate::source_error::{SourceError, listed, nearest, utf8};
 use crate::stream::cassette::{Cassette, Stamp};
 use crate::stream::declared::Declared;
 use serde_json_path::JsonPath;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 const TOP: Place = Place {
     name: "the session",
     keys: &[
-        "name", "profile", "headers", "login", "setup", "request", "messages", "stop", "turn",
-        "history", "final", "logs",
+        "name", "profile", "headers", "login", "setup", "request", "stream", "messages", "stop",
+        "turn", "history", "final", "logs", "limits",
     ],
 };
 const LOGIN: Place = Place {
     name: "[login]",
     keys: &[
-        "request", "query", "headers", "json", "form", "body", "status", "capture", "bearer",
+        "request",
+        "query",
+        "headers",
+        "json",
+        "form",
+        "multipart",
+        "body",
+        "status",
+        "capture",
+        "bearer",
     ],
 };
 const SETUP: Place = Place {
     name: "[[setup]]",
     keys: &[
-        "request", "query", "headers", "json", "form", "body", "status", "capture",
+        "request",
+        "query",
+        "headers",
+        "json",
+        "form",
+        "multipart",
+        "body",
+        "status",
+        "capture",
     ],
+};
+const STREAM: Place = Place {
+    name: "[stream]",
+    keys: &["request", "query", "headers", "status", "capture", "poll"],
 };
 const REQUEST: Place = Place {
     name: "[request]",
@@ -44,6 +69,7 @@ const REQUEST: Place = Place {
         "headers",
         "json",
         "form",
+        "multipart",
         "body",
         "status",
         "capture",
@@ -53,7 +79,21 @@ const REQUEST: Place = Place {
 };
 const TURN: Place = Place {
     name: "[[turn]]",
-    keys: &["user", "cassette", "answer", "expect"],
+    keys: &[
+        "user",
+        "cassette",
+        "answer",
+        "expect",
+        "pause",
+        "request",
+        "query",
+        "headers",
+        "json",
+        "form",
+        "multipart",
+        "body",
+        "status",
+    ],
 };
 const EXPECT: Place = Place {
     name: "`expect`",
@@ -62,8 +102,31 @@ const EXPECT: Place = Place {
 const HISTORY: Place = Place {
     name: "[history]",
     keys: &[
-        "request", "query", "headers", "json", "form", "body", "status", "messages", "role",
+        "request",
+        "query",
+        "headers",
+        "json",
+        "form",
+        "multipart",
+        "body",
+        "status",
+        "messages",
+        "role",
         "content",
+        "question",
+        "answer",
+        "framing",
+    ],
+};
+const LIMITS: Place = Place {
+    name: "[limits]",
+    keys: &[
+        "time_to_first_text",
+        "gap_p95",
+        "gap_max",
+        "text_complete_to_commit",
+        "commit_to_final",
+        "final_to_end",
     ],
 };
 const LOGS: Place = Place {
@@ -112,11 +175,16 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     // Only the request of a turn knows the turn's text; what it captures stays known.
     let section = top.require("request", "a [request] section: how a turn is sent")?;
     let fields = section.table(&REQUEST)?;
-    let mut in_turn = scope.with(&["user", MESSAGES, IDEMPOTENCY_KEY]);
+    let mut in_turn = scope.with(&IN_TURN);
     let secrets = Secrets::InHeaders;
-    let request = requests.read(&fields, &mut in_turn, Answer::Stream, secrets)?;
+    let request = requests.read(&fields, &mut in_turn, secrets)?;
     spoken::check(&request, &fields)?;
-    let sends_messages = request.uses(MESSAGES);
+    let stream = top.get("stream");
+    let stream = stream.map(|item| follow(&item, &mut in_turn, &mut requests));
+    let stream = stream.transpose()?;
+    let turns = turns(&top, &scope, &in_turn, &mut requests)?;
+    let own = turns.iter().filter_map(|turn| turn.request.as_ref());
+    let sends_messages = request.uses(MESSAGES) || own.clone().any(|own| own.uses(MESSAGES));
     let forms = match (top.get("messages"), sends_messages) {
         (Some(item), true) => Some(spoken::forms(&item, &scope, &mut requests)?),
         (Some(item), false) => {
@@ -134,7 +202,11 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
             .error("[request] never uses `{user}`: the server would not see the message")
             .help("for example: json = { message = \"{user}\" }; where the client sends the history: \"{messages}\""));
     }
-    for capture in fields.get("capture").iter() {
+    let in_stream = match top.get("stream") {
+        Some(item) => item.table(&STREAM)?.get("capture"),
+        None => None,
+    };
+    for capture in fields.get("capture").iter().chain(&in_stream) {
         for entry in capture.entries()? {
             scope.capture(&entry)?;
         }
@@ -144,7 +216,6 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     let idempotent = idempotent(&fields)?;
     let stop = top.get("stop");
     let stop = stop.map(|item| stop_of(&item, &scope, &mut requests));
-    let turns = turns(&top, &scope.with(&["user", "answer", "nonce"]), outside)?;
     let history = top.get("history");
     let history = history.map(|item| history_of(&item, &mut scope, &mut requests));
     Ok(Session {
@@ -153,9 +224,11 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         shipped: false,
         profile,
         declared,
+        detects: false,
         login,
         setup,
         request,
+        stream,
         messages: forms,
         on_disconnect,
         idempotent,
@@ -169,6 +242,9 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         logs: top
             .get("logs")
             .map_or(Ok(Logs::default()), |item| logs(&item))?,
+        limits: top
+            .get("limits")
+            .map_or(Ok(Vec::new()), |item| limits(&item))?,
         secrets: requests.secrets,
     })
 }
@@ -221,7 +297,7 @@ fn login(
 ) -> Result<Login, SourceError> {
     let fields = item.table(&LOGIN)?;
     let secrets = Secrets::InHeadersAndBody;
-    let request = requests.read(&fields, scope, Answer::Whole, secrets)?;
+    let request = requests.read(&fields, scope, secrets)?;
     let bearer = fields.get("bearer").map(|item| capture_from(&item));
     Ok(Login {
         request,
@@ -240,24 +316,75 @@ fn setup(
     let sections = item.tables(&SETUP)?;
     sections
         .iter()
-        .map(|fields| requests.read(fields, scope, Answer::Whole, Secrets::InHeaders))
+        .map(|fields| requests.read(fields, scope, Secrets::InHeaders))
         .collect()
 }
 
-fn turns(top: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Vec<Turn>, SourceError> {
+/// What a turn's request knows besides what was captured before it.
+const IN_TURN: [&str; 4] = ["user", MESSAGES, "turn", IDEMPOTENCY_KEY];
+
+fn follow(
+    item: &Item<'_>,
+    scope: &mut Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Follow, SourceError> {
+    let fields = item.table(&STREAM)?;
+    let poll = fields.get("poll").map(|item| duration(&item)).transpose()?;
+    if poll == Some(Duration::ZERO) {
+        let poll = fields.get("poll").expect("it was read");
+        return Err(poll
+            .error("`poll` is how long to wait before the request is sent again")
+            .help("for example: poll = \"100ms\""));
+    }
+    Ok(Follow {
+        request: requests.read(&fields, scope, Secrets::InHeaders)?,
+        poll,
+    })
+}
+
+fn duration(item: &Item<'_>) -> Result<Duration, SourceError> {
+    let text = item.text()?;
+    humantime::parse_duration(text).map_err(|error| {
+        item.error(format!("`{text}` is not a duration: {error}"))
+            .help("write a number and a unit: `200ms`, `2s`, `1m`")
+    })
+}
+
+/// `before` is what is known before the first turn, `after` what the request of a turn captured.
+fn turns(
+    top: &Fields<'_>,
+    before: &Scope,
+    after: &Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Vec<Turn>, SourceError> {
     let help = "add a [[turn]] with `user`, and `cassette` or `answer`";
     let none = || top.error("the session has no [[turn]]").help(help);
     let sections = top.get("turn").ok_or_else(none)?.tables(&TURN)?;
     if sections.is_empty() {
         return Err(none());
     }
+    let first = before.with(&IN_TURN);
     sections
         .iter()
-        .map(|fields| turn(fields, scope, outside))
+        .enumerate()
+        .map(|(index, fields)| {
+            turn(
+                fields,
+                before,
+                if index == 0 { &first } else { after },
+                requests,
+            )
+        })
         .collect()
 }
 
-fn turn(fields: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Turn, SourceError> {
+fn turn(
+    fields: &Fields<'_>,
+    before: &Scope,
+    in_turn: &Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Turn, SourceError> {
+    let scope = before.with(&["user", "turn", "answer", "nonce"]);
     let user = fields.require("user", "`user = \"…\"`: what the user says")?;
     let user = not_empty(&user)?.to_owned();
     let help = "add `cassette = \"….sse\"`, or `answer = \"…\"` to have one made";
@@ -277,10 +404,16 @@ fn turn(fields: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Tur
     let plays = if source.name == "answer" {
         Plays::Answer(not_empty(&source)?.to_owned())
     } else {
-        cassette(&source, outside)?
+        cassette(&source, requests.outside)?
     };
+    let pause = fields
+        .get("pause")
+        .map(|item| duration(&item))
+        .transpose()?;
     let turn = Turn {
         user,
+        pause: pause.unwrap_or_default(),
+        request: own_request(fields, in_turn, requests)?,
         plays,
         expect,
     };
@@ -298,6 +431,39 @@ fn turn(fields: &Fields<'_>, scope: &Scope, outside: &Outside<'_>) -> Result<Tur
             ));
     }
     Ok(turn)
+}
+
+/// The request of one turn, when it has its own.
+fn own_request(
+    fields: &Fields<'_>,
+    scope: &Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Option<Request>, SourceError> {
+    if fields.get("request").is_none() {
+        let parts = [
+            "query",
+            "headers",
+            "json",
+            "form",
+            "multipart",
+            "body",
+            "status",
+        ];
+        return match fields.present(&parts).first() {
+            Some(item) => Err(item
+                .key_error(format!("[[turn]] has `{}` and no `request`", item.name))
+                .help("add `request = \"POST /…\"`; a turn's own request takes nothing from [request]")),
+            None => Ok(None),
+        };
+    }
+    let request = requests.read(fields, &mut scope.clone(), Secrets::InHeaders)?;
+    spoken::check(&request, fields)?;
+    if !request.uses("user") && !request.uses(MESSAGES) {
+        return Err(fields
+            .error("the request of this [[turn]] never uses `{user}`: the server would not see the message")
+            .help("for example: json = { message = \"{user}\" }"));
+    }
+    Ok(Some(request))
 }
 
 fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SourceError> {
@@ -335,12 +501,66 @@ fn history_of(
         Some(item) => json_path(&item),
         None => JsonPath::parse(default).map_err(|error| fields.error(error.to_string())),
     };
+    let pair = fields.present(&["question", "answer"]);
+    let message = fields.present(&["role", "content"]);
+    let record = match (pair.as_slice(), message.as_slice()) {
+        ([], _) => Record::Message {
+            role: path("role", "$.role")?,
+            content: path("content", "$.content")?,
+        },
+        ([question, answer], []) => Record::Turn {
+            question: json_path(if question.name == "question" {
+                question
+            } else {
+                answer
+            })?,
+            answer: json_path(if question.name == "question" {
+                answer
+            } else {
+                question
+            })?,
+        },
+        ([only], []) => {
+            let missing = if only.name == "question" {
+                "answer"
+            } else {
+                "question"
+            };
+            return Err(only
+                .key_error(format!("[history] has `{}` and no `{missing}`", only.name))
+                .help(
+                    "records that hold a whole turn need both; others have `role` and `content`",
+                ));
+        }
+        ([first, ..], [other, ..]) => {
+            return Err(other
+                .key_error(format!(
+                    "[history] has both `{}` and `{}`",
+                    first.name, other.name
+                ))
+                .help(
+                    "a record is a message (`role`, `content`) or a turn (`question`, `answer`)",
+                ));
+        }
+        ([_, _, _, ..], []) => unreachable!("two keys were asked for"),
+    };
+    let framing = fields.get("framing");
+    let framing = framing.map(|item| parse_profile::framing_of(&item));
     Ok(History {
-        request: requests.read(&fields, scope, Answer::Whole, Secrets::InHeaders)?,
+        request: requests.read(&fields, scope, Secrets::InHeaders)?,
         messages: path("messages", "$[*]")?,
-        role: path("role", "$.role")?,
-        content: path("content", "$.content")?,
+        record,
+        framing: framing.transpose()?,
     })
+}
+
+fn limits(item: &Item<'_>) -> Result<Vec<(Limit, Duration)>, SourceError> {
+    let fields = item.table(&LIMITS)?;
+    let of = |(name, limit): &(&str, Limit)| {
+        let item = fields.get(name)?;
+        Some(duration(&item).map(|allowed| (*limit, allowed)))
+    };
+    Limit::ALL.iter().filter_map(of).collect()
 }
 
 fn logs(item: &Item<'_>) -> Result<Logs, SourceError> {

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 const KEYS: &[&str] = &[
     "what",
+    "help",
     "framing",
     "text",
     "reasoning",
@@ -142,6 +143,10 @@ fn profile(fields: &Fields<'_>) -> Result<Declared, SourceError> {
         error: picks(fields, "error", &ERROR)?,
         sequence: path(fields, "sequence")?,
         final_marker,
+        help: match fields.get("help") {
+            Some(item) => Some(not_empty(&item)?.to_owned()),
+            None => None,
+        },
     })
 }
 
@@ -182,7 +187,7 @@ fn sign(fields: &Fields<'_>) -> Result<Sign, SourceError> {
 }
 
 /// A name, or what the texts end with.
-fn framing_of(item: &Item<'_>) -> Result<Framing, SourceError> {
+pub(super) fn framing_of(item: &Item<'_>) -> Result<Framing, SourceError> {
     let DeValue::Table(_) = item.value() else {
         return one_of(item, &Framing::NAMED);
     };

@@ -1,21 +1,20 @@
 //! Reads one request of a session file.
 
 use super::capture::{Capture, CaptureFrom};
-use super::reader::{Fields, Item, Outside};
+use super::multipart::Part;
+use super::reader::{Fields, Item, Outside, Place};
 use super::request::{Body, Method, Request};
 use super::template::{JsonTemplate, Secret, Template};
-use super::validate::{Scope, at_most_one, header_name, json_path, method_and_path};
+use super::validate::{Scope, at_most_one, header_name, json_path, method_and_path, not_empty};
 use crate::source_error::{SourceError, nearest};
 use serde_json::Value;
 use toml::de::DeValue;
 use url::form_urlencoded;
 
-/// Whether the answer has a body that is read as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
-    Whole,
-    Stream,
-}
+const FILE: Place = Place {
+    name: "a file of `multipart`",
+    keys: &["file", "content", "type"],
+};
 
 /// Whether a body may hold secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,6 @@ impl Requests<'_> {
         &mut self,
         fields: &Fields<'_>,
         scope: &mut Scope,
-        answer: Answer,
         secrets: Secrets,
     ) -> Result<Request, SourceError> {
         let written = fields.require("request", "`request = \"POST /…\"`")?;
@@ -73,7 +71,7 @@ impl Requests<'_> {
             headers,
             body,
             status: status(fields)?,
-            captures: captures(fields, scope, answer)?,
+            captures: captures(fields, scope)?,
             written: format!("{method} {target}"),
         })
     }
@@ -106,7 +104,7 @@ impl Requests<'_> {
         scope: &Scope,
         secrets: Secrets,
     ) -> Result<Body, SourceError> {
-        let Some(item) = at_most_one(fields, &["json", "form", "body"])? else {
+        let Some(item) = at_most_one(fields, &["json", "form", "multipart", "body"])? else {
             return Ok(Body::None);
         };
         if method == Method::Get {
@@ -130,8 +128,50 @@ impl Requests<'_> {
                 }
                 Body::Form(form)
             }
+            "multipart" => Body::Multipart(self.parts(&item, scope, secrets)?),
             _ => Body::Text(scope.template(&item, item.text()?)?),
         })
+    }
+
+    fn parts(
+        &mut self,
+        item: &Item<'_>,
+        scope: &Scope,
+        secrets: Secrets,
+    ) -> Result<Vec<Part>, SourceError> {
+        let mut parts = Vec::new();
+        for entry in item.entries()? {
+            let name = entry.name.to_owned();
+            let DeValue::Table(_) = entry.value() else {
+                let content = match self.body_secret(&entry, secrets)? {
+                    Some(template) => template,
+                    None => scope.template(&entry, &scalar_text(&entry)?)?,
+                };
+                parts.push(Part {
+                    name,
+                    content,
+                    file: None,
+                    media_type: None,
+                });
+                continue;
+            };
+            let fields = entry.table(&FILE)?;
+            let file = fields.require("file", "`file = \"notes.txt\"`: the file's name")?;
+            let content = fields.require("content", "`content = \"…\"`: what is in the file")?;
+            let media_type = fields.get("type");
+            let media_type = media_type.map(|item| not_empty(&item).map(str::to_owned));
+            parts.push(Part {
+                name,
+                content: scope.template(&content, content.text()?)?,
+                file: Some(not_empty(&file)?.to_owned()),
+                media_type: Some(
+                    media_type
+                        .transpose()?
+                        .unwrap_or_else(|| "text/plain".to_owned()),
+                ),
+            });
+        }
+        Ok(parts)
     }
 
     pub(super) fn json(
@@ -223,25 +263,13 @@ pub(super) fn capture_from(item: &Item<'_>) -> Result<CaptureFrom, SourceError> 
     }
 }
 
-fn captures(
-    fields: &Fields<'_>,
-    scope: &mut Scope,
-    answer: Answer,
-) -> Result<Vec<Capture>, SourceError> {
+fn captures(fields: &Fields<'_>, scope: &mut Scope) -> Result<Vec<Capture>, SourceError> {
     let Some(item) = fields.get("capture") else {
         return Ok(Vec::new());
     };
     let mut captures = Vec::new();
     for entry in item.entries()? {
         let from = capture_from(&entry)?;
-        if answer == Answer::Stream && matches!(from, CaptureFrom::Json(_)) {
-            return Err(entry
-                .error(format!(
-                    "{} is answered by a stream, which a JSONPath cannot read",
-                    fields.place
-                ))
-                .help("capture `header:NAME` or `cookie:NAME`"));
-        }
         scope.capture(&entry)?;
         let name = entry.name.to_owned();
         captures.push(Capture { name, from });

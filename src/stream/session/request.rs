@@ -1,6 +1,7 @@
 //! A request as a template, and what it becomes.
 
 use super::capture::Capture;
+use super::multipart::{self, Part};
 use super::template::{Captures, ExpandError, JsonTemplate, Template};
 use std::fmt;
 use std::fmt::Write as _;
@@ -51,6 +52,8 @@ pub enum Body {
     Json(JsonTemplate),
     /// `application/x-www-form-urlencoded`.
     Form(Vec<(String, Template)>),
+    /// `multipart/form-data`.
+    Multipart(Vec<Part>),
     /// `text/plain`, unless a header says otherwise; sent as it is.
     Text(Template),
 }
@@ -108,7 +111,7 @@ impl Request {
         if let Some(content_type) = content_type
             && !has_type
         {
-            headers.push(("content-type".to_owned(), content_type.to_owned()));
+            headers.push(("content-type".to_owned(), content_type));
         }
         Ok(Expanded {
             method: self.method,
@@ -132,6 +135,7 @@ impl Request {
             Body::None => false,
             Body::Json(json) => json.uses(name),
             Body::Form(pairs) => in_pairs(pairs, name),
+            Body::Multipart(parts) => parts.iter().any(|part| part.uses(name)),
             Body::Text(template) => template.names().any(|used| used == name),
         };
         in_body || self.uses_outside_body(name)
@@ -161,24 +165,25 @@ impl Request {
         Ok(path)
     }
 
-    fn expand_body(
-        &self,
-        captures: &Captures,
-    ) -> Result<(Option<&'static str>, Vec<u8>), ExpandError> {
+    fn expand_body(&self, captures: &Captures) -> Result<(Option<String>, Vec<u8>), ExpandError> {
+        let of = |content_type: &str| Some(content_type.to_owned());
         Ok(match &self.body {
             Body::None => (None, Vec::new()),
+            Body::Multipart(parts) => {
+                let (content_type, body) = multipart::write(parts, captures)?;
+                (Some(content_type), body)
+            }
             Body::Json(json) => {
                 let text = json.expand(captures)?.to_string();
-                (Some("application/json"), text.into_bytes())
+                (of("application/json"), text.into_bytes())
             }
             Body::Form(pairs) => {
                 let text = expand_pairs(pairs, captures)?;
-                let content_type = "application/x-www-form-urlencoded";
-                (Some(content_type), text.into_bytes())
+                (of("application/x-www-form-urlencoded"), text.into_bytes())
             }
             Body::Text(template) => {
                 let text = template.expand(captures)?;
-                (Some("text/plain; charset=utf-8"), text.into_bytes())
+                (of("text/plain; charset=utf-8"), text.into_bytes())
             }
         })
     }

@@ -119,7 +119,7 @@ pub(super) fn forms(
 pub(super) fn check(request: &Request, fields: &Fields<'_>) -> Result<(), SourceError> {
     let stands_well = match &request.body {
         Body::Json(json) => json.has_only_whole(MESSAGES) && !request.uses_outside_body(MESSAGES),
-        Body::None | Body::Form(_) | Body::Text(_) => !request.uses(MESSAGES),
+        Body::None | Body::Form(_) | Body::Multipart(_) | Body::Text(_) => !request.uses(MESSAGES),
     };
     if stands_well {
         Ok(())

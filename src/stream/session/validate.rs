@@ -8,7 +8,9 @@ use regex::Regex;
 use serde_json_path::JsonPath;
 
 /// Names that no capture may take.
-const BUILT_IN: [&str; 5] = ["run", "user", "messages", "answer", "nonce"];
+const BUILT_IN: [&str; 8] = [
+    "run", "uuid", "nanoid", "turn", "user", "messages", "answer", "nonce",
+];
 
 /// The names that a template may use at one point of the session.
 #[derive(Debug, Clone)]
@@ -19,7 +21,7 @@ pub(super) struct Scope {
 impl Scope {
     /// What is known before anything was captured.
     pub(super) fn new() -> Self {
-        let names = vec!["run".to_owned()];
+        let names = ["run", "uuid", "nanoid"].map(str::to_owned).to_vec();
         Self { names }
     }
 

@@ -2,6 +2,8 @@
 
 use super::{Context, Wanted};
 use crate::cli_error::CliError;
+use crate::input;
+use crate::source_error::{listed, nearest, utf8};
 use crate::stream::profiles::Profile;
 use crate::stream::session::Session;
 use crate::stream::{profiles, session, shipped};
@@ -17,16 +19,17 @@ pub fn sessions(
     wanted: &Wanted,
     context: &Context<'_>,
 ) -> anyhow::Result<Vec<(Session, &'static Profile)>> {
-    let default = context
-        .config
-        .value("profile", wanted.profile.as_deref())?
-        .unwrap_or_default();
+    let named_profile = context.config.value("profile", wanted.profile.as_deref())?;
     let names: Vec<_> = profiles::ALL.iter().map(|profile| profile.name).collect();
-    let profile = |name: &str| {
-        profiles::named(name).ok_or_else(|| {
-            CliError::usage(format!("unknown profile `{name}`"))
-                .hint(format!("one of {}", names.join(", ")))
-        })
+    let default = match &named_profile {
+        Some(name) => {
+            let folder = match &wanted.profile {
+                Some(_) => None,
+                None => context.config.folder(),
+            };
+            profile(name, folder.unwrap_or(Path::new("")))?
+        }
+        None => &profiles::ALL[0],
     };
     let mut sessions = Vec::new();
     for path in named(wanted, context)? {
@@ -36,9 +39,10 @@ pub fn sessions(
     }
     if sessions.is_empty() {
         context.progress.note(&format!(
-            "no session is named: taking the shipped one for profile {default} (POST /conversations, POST /chat)"
+            "no session is named: taking the shipped one for profile {} (POST /conversations, POST /chat)",
+            default.name
         ));
-        sessions.push(shipped::session(profile(&default)?)?);
+        sessions.push(shipped::session(default)?);
     }
     for (index, session) in sessions.iter().enumerate() {
         if let Some(other) = sessions[..index]
@@ -58,15 +62,46 @@ pub fn sessions(
     }
     sessions
         .into_iter()
-        .map(|session| {
-            let profile = match &session.declared {
+        .map(|mut session| {
+            let own = session.profile.as_deref().filter(|_| !session.shipped);
+            let profile = match (&session.declared, own) {
                 // As long as the run: one for each session file.
-                Some(declared) => Box::leak(Box::new(Profile::own(declared.clone()))),
-                None => profile(session.profile.as_ref().unwrap_or(&default))?,
+                (Some(declared), _) => Box::leak(Box::new(Profile::own(declared.clone()))),
+                (None, Some(name)) => profile(name, Path::new(""))?,
+                (None, None) => default,
             };
+            session.detects =
+                named_profile.is_none() && session.declared.is_none() && own.is_none();
             Ok((session, profile))
         })
         .collect()
+}
+
+/// A shipped profile by its name, or one that a file declares.
+fn profile(name: &str, folder: &Path) -> Result<&'static Profile, CliError> {
+    if Path::new(name)
+        .extension()
+        .is_some_and(|ending| ending == "toml")
+    {
+        let path = folder.join(name);
+        let file = path.display().to_string();
+        let bytes = input::read(&path).map_err(|error| {
+            CliError::usage(format!("the profile `{file}` cannot be read: {error}"))
+                .hint("docs/profiles.md shows how to write one")
+        })?;
+        let declared = session::parse_profile(&file, utf8(&file, &bytes)?)?;
+        return Ok(Box::leak(Box::new(Profile::own(declared))));
+    }
+    profiles::named(name).ok_or_else(|| {
+        let names = || profiles::ALL.iter().map(|profile| profile.name);
+        CliError::usage(format!("unknown profile `{name}`")).hint(match nearest(name, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "use one of {}, or the path of a profile that ends in `.toml`",
+                listed(names())
+            ),
+        })
+    })
 }
 
 fn named(wanted: &Wanted, context: &Context<'_>) -> anyhow::Result<Vec<PathBuf>> {

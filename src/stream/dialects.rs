@@ -1,0 +1,213 @@
+//! How readers of event streams see the same bytes. Each cuts them in its own way, so one may see the
+//! final marker and another not. Pure.
+
+use super::marker::FinalMarker;
+use super::sse::{Decoder, Item};
+use crate::model::Frame;
+use std::time::Duration;
+
+/// A way to read an event stream.
+#[derive(Debug)]
+pub struct Dialect {
+    /// As a sentence names it.
+    pub name: &'static str,
+    /// Whether the clients of a profile read so.
+    pub reads: fn(&str) -> bool,
+    events: fn(&str) -> Vec<Event>,
+}
+
+/// An event as somebody reads it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Event {
+    name: String,
+    data: String,
+}
+
+impl Dialect {
+    /// Whether it sees the final marker in a body.
+    pub fn sees(&self, body: &[u8], marker: &FinalMarker) -> bool {
+        let text = String::from_utf8_lossy(body);
+        (self.events)(&text).into_iter().any(|event| {
+            marker.is_frame(&Frame {
+                at: Duration::ZERO,
+                offset: 0,
+                event: event.name,
+                data: event.data,
+                id: String::new(),
+            })
+        })
+    }
+}
+
+/// Every dialect.
+pub static ALL: &[Dialect] = &[
+    Dialect {
+        name: "a browser's EventSource",
+        // LangServe's last event has no data, so its own clients read lines.
+        reads: |profile| profile != "langserve",
+        events: standard,
+    },
+    Dialect {
+        name: "OpenAI's SDKs",
+        reads: |profile| profile.starts_with("openai-"),
+        events: openai,
+    },
+    Dialect {
+        name: "AG-UI's client",
+        reads: |profile| profile == "ag-ui",
+        events: |text| blocks(without_mark(text)),
+    },
+    Dialect {
+        name: "a client that reads by lines",
+        // The clients of these protocols have a parser.
+        reads: |profile| !["ag-ui", "mcp", "a2a"].contains(&profile),
+        events: |text| by_lines(without_mark(text).split('\n')),
+    },
+    Dialect {
+        name: "Python's splitlines",
+        reads: |profile| !["ag-ui", "mcp", "a2a"].contains(&profile),
+        events: |text| by_lines(text.split(is_python_line_end)),
+    },
+];
+
+/// The standard's way: an event without data, or without a blank line after it, is none.
+fn standard(text: &str) -> Vec<Event> {
+    let items = Decoder::new().push(Duration::ZERO, text.as_bytes());
+    let frames = items.unwrap_or_default().into_iter();
+    let frames = frames.filter_map(|item| match item {
+        Item::Frame(frame) => Some(frame),
+        Item::Line(_) => None,
+    });
+    let event = |frame: Frame| Event {
+        name: frame.event,
+        data: frame.data,
+    };
+    frames.map(event).collect()
+}
+
+/// As the official SDKs: a byte order mark stays in the first line, and an event may have no data.
+fn openai(text: &str) -> Vec<Event> {
+    let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut events = Vec::new();
+    let (mut event, mut has_any) = (Event::default(), false);
+    // What follows the last line end is no line yet.
+    let whole = lines.rfind('\n').map_or("", |end| &lines[..end]);
+    for line in whole.split('\n') {
+        if line.is_empty() {
+            if has_any {
+                events.push(std::mem::take(&mut event));
+            }
+            has_any = false;
+            continue;
+        }
+        let (field, value) = field_of(line);
+        match field {
+            "event" => value.clone_into(&mut event.name),
+            "data" if event.data.is_empty() => value.clone_into(&mut event.data),
+            "data" => {
+                event.data.push('\n');
+                event.data.push_str(value);
+            }
+            _ => continue,
+        }
+        has_any = true;
+    }
+    events
+}
+
+/// As AG-UI's client: what is between two line feeds in a row is an event, and so is the rest.
+fn blocks(text: &str) -> Vec<Event> {
+    let block = |block: &str| {
+        let lines = block.split('\n').filter(|line| line.starts_with("data:"));
+        let data: Vec<_> = lines.map(|line| field_of(line).1).collect();
+        Event {
+            name: "message".to_owned(),
+            data: data.join("\n"),
+        }
+    };
+    text.split("\n\n").map(block).collect()
+}
+
+/// As clients that act on each line: they trim it, and do not wait for the blank one.
+fn by_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut name = "message";
+    for line in lines {
+        let (field, value) = field_of(line.trim_end());
+        match field {
+            "event" => {
+                name = value;
+                events.push(Event {
+                    name: name.to_owned(),
+                    data: String::new(),
+                });
+            }
+            "data" => events.push(Event {
+                name: name.to_owned(),
+                data: value.to_owned(),
+            }),
+            "" => name = "message",
+            _ => {}
+        }
+    }
+    events
+}
+
+/// What JavaScript's decoder leaves of a text.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+fn field_of(line: &str) -> (&str, &str) {
+    let (field, value) = line.split_once(':').unwrap_or((line, ""));
+    (field, value.strip_prefix(' ').unwrap_or(value))
+}
+
+/// Where `str.splitlines` cuts (docs.python.org, str.splitlines).
+fn is_python_line_end(c: char) -> bool {
+    "\n\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}".contains(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, FinalMarker};
+    use crate::stream::profiles;
+
+    /// Which of them see the marker, by the order of the table.
+    fn seen(body: &str, marker: &FinalMarker) -> Vec<bool> {
+        let seen = ALL.iter();
+        seen.map(|dialect| dialect.sees(body.as_bytes(), marker))
+            .collect()
+    }
+
+    /// The second column is what the official SDK's decoder does with the same bytes.
+    #[test]
+    fn dialects_differ_in_the_cut() {
+        let done = FinalMarker::Data("[DONE]".to_owned());
+        for (body, expected) in [
+            (
+                "data: a\n\ndata: [DONE]\n\n",
+                [true, true, true, true, true],
+            ),
+            ("data: [DONE]\r\n\r\n", [true, true, false, true, true]),
+            (
+                "data: a\r\rdata: [DONE]\r\r",
+                [true, true, false, false, true],
+            ),
+            ("data:[DONE]\n\n", [true, true, true, true, true]),
+            ("data: [DONE]\n", [false, false, true, true, true]),
+            ("data: [DONE]", [false, false, true, true, true]),
+            ("\u{feff}data: [DONE]\n\n", [true, false, true, true, false]),
+        ] {
+            assert_eq!(seen(body, &done), expected, "{body:?}");
+        }
+        let end = FinalMarker::Event("end".to_owned());
+        assert_eq!(
+            seen("event: end\n\n", &end),
+            [false, true, false, true, true]
+        );
+        let finished = profiles::named("ag-ui").unwrap().marker();
+        let body = "data: {\"type\":\"RUN_FINISHED\",\"result\":\"a\u{2028}b\"}\n\n";
+        assert_eq!(seen(body, &finished), [true, true, true, true, false]);
+    }
+}

@@ -1,0 +1,46 @@
+//! Some clients of this wire format see the final marker, and others do not.
+
+use super::{Check, Observed};
+use crate::report::{Finding, Severity, Source};
+use crate::stream::body::Framing;
+use crate::stream::dialects;
+
+pub(super) const CHECK: Check = Check {
+    code: "marker-unseen",
+    check,
+};
+
+fn check(observed: &Observed) -> Vec<Finding> {
+    let (Framing::Sse, Some(marker)) = (&observed.framing, &observed.final_marker) else {
+        return Vec::new();
+    };
+    let parted = observed.turns.iter().find_map(|turn| {
+        let body = turn.body.as_ref()?;
+        turn.turn.final_at?;
+        let readers = dialects::ALL
+            .iter()
+            .filter(|dialect| (dialect.reads)(observed.profile));
+        let (seen, unseen): (Vec<_>, Vec<_>) =
+            readers.partition(|dialect| dialect.sees(body, marker));
+        let names = |dialects: Vec<&dialects::Dialect>| {
+            let names: Vec<_> = dialects.iter().map(|dialect| dialect.name).collect();
+            names.join(", ")
+        };
+        (!seen.is_empty() && !unseen.is_empty()).then(|| (turn.number, names(seen), names(unseen)))
+    });
+    let Some((number, seen, unseen)) = parted else {
+        return Vec::new();
+    };
+    let marker = &observed.marker;
+    vec![
+        Finding::new(
+            CHECK.code,
+            Severity::Warning,
+            &observed.session,
+            format!("`{marker}` is seen by {seen}, and not by {unseen}: these wait on, or show a broken answer"),
+            "end each line with one line feed and each event with a blank line, without a byte order mark; escape \
+             U+2028 and its like in JSON",
+        )
+        .with(Source::Stream, format!("in the bytes of turn {number}")),
+    ]
+}
