@@ -138,15 +138,21 @@ fn holds(pid: u32, sockets: &HashSet<String>) -> bool {
         .any(|link| link.to_str().is_some_and(|link| sockets.contains(link)))
 }
 
-/// Field 5 of `/proc/PID/stat`; the name in field 2 may hold spaces and brackets (proc(5)).
 fn process_group(pid: u32) -> Option<u32> {
+    status_field(pid, 5)?.parse().ok()
+}
+
+/// When a process was started, as the system counts: with its id it names the process and no later one.
+pub(super) fn started_at(pid: u32) -> Option<u64> {
+    status_field(pid, 22)?.parse().ok()
+}
+
+/// A field of `/proc/PID/stat` behind the second, counted from 1; the name in field 2 may hold spaces and
+/// brackets (proc(5)).
+fn status_field(pid: u32, number: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(2)?
-        .parse()
-        .ok()
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    fields.nth(number - 3).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -105,6 +105,8 @@ pub struct Server {
     url: Url,
     pub(super) start: Start,
     pub(super) group: u32,
+    /// When the first process of the group was started.
+    started_at: Option<u64>,
     // Keeps its port for it while it is stopped.
     pub(super) reserved: Option<Reserved>,
 }
@@ -225,6 +227,7 @@ impl Server {
                 ..start.clone()
             },
             group,
+            started_at: listener::started_at(group),
             reserved: None,
         })
     }
@@ -386,12 +389,20 @@ impl Server {
     /// Ends it and everything that it started.
     pub async fn end(&mut self) {
         self.helper.close();
-        if tokio::time::timeout(END_WAIT, self.child.wait())
-            .await
-            .is_err()
-        {
+        let ended = tokio::time::timeout(END_WAIT, self.child.wait()).await;
+        if ended.is_err() {
             // The helper itself hangs; without it the pipe can't do its work.
             let _ = self.child.kill().await;
+        }
+        // A helper that was killed has ended nothing. The id of the group may be another one's by now.
+        let has_ended_it = matches!(&ended, Ok(Ok(status)) if status.code().is_some());
+        let is_it =
+            self.started_at.is_some() && listener::started_at(self.group) == self.started_at;
+        if let Ok(group @ 1..) = i32::try_from(self.group)
+            && !has_ended_it
+            && is_it
+        {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
         // What it wrote last may still be in the pipe; a process that got away may keep it open.
         if !self.keeping.is_finished() {

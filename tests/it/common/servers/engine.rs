@@ -164,6 +164,8 @@ pub static MARIADB: Engine = Engine {
         command.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
         command.args(["--skip-test-db", "--innodb-log-file-size=8M"]);
         command.arg(format!("--datadir={}", place.data().display()));
+        // A server removes what looks like a killed one's tables: several may be at work here.
+        command.arg(format!("--tmpdir={}", place.path().display()));
         command
     },
     serve: |place, port| {
