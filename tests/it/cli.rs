@@ -44,7 +44,7 @@ fn a_wrong_command_line_is_exit_2_and_says_what_there_is() {
         &["verify-strem"][..],
         &["verify-stream", "--formt", "json"],
         &["verify-stream", "--format", "yaml"],
-        &["verify-stream", "--profile", "none"],
+        &["verify-stream", "--gate", "none"],
         &[],
     ] {
         let output = chatctl().args(arguments).output().unwrap();
@@ -56,6 +56,16 @@ fn a_wrong_command_line_is_exit_2_and_says_what_there_is() {
             "{err}"
         );
     }
+}
+
+#[test]
+fn an_unknown_profile_is_exit_2_and_says_which_there_are() {
+    let arguments = ["verify-stream", "--profile", "none"];
+    let output = chatctl().args(arguments).output().unwrap();
+    let (out, err) = text(&output);
+    assert_eq!((output.status.code(), out.as_str()), (Some(2), ""));
+    assert!(err.contains("unknown profile `none`"), "{err}");
+    assert!(err.contains("`plain`") && err.contains("`ollama`"), "{err}");
 }
 
 #[test]
