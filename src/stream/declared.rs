@@ -13,7 +13,7 @@ pub struct Declared {
     pub framing: Framing,
     /// Where the text is; at least one.
     pub text: Vec<Text>,
-    /// Where the model's reasoning is, which is no part of the answer.
+    /// Where the model's reasoning is, which is not part of the answer.
     pub reasoning: Vec<Pick>,
     /// Events after which no text comes.
     pub complete: Vec<Pick>,
@@ -38,7 +38,7 @@ pub struct When {
     pub json: Vec<(JsonPath, Vec<Value>)>,
     /// These paths select nothing.
     pub unless: Vec<JsonPath>,
-    /// The data is no JSON object.
+    /// The data is not a JSON object.
     pub plain: bool,
 }
 

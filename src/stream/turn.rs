@@ -17,7 +17,7 @@ const MOST_PIECES: usize = 10_000;
 pub struct Turn {
     /// The answer's text.
     pub text: String,
-    /// What the model thought, which is no part of the answer.
+    /// What the model thought, which is not part of the answer.
     pub reasoning: String,
     /// How much of the text came whole: later wholes do not replace it.
     pub(super) settled: usize,

@@ -82,7 +82,7 @@ fn every_profile_reads_a_normal_answer() {
             assert!(turn.final_at.is_some(), "{}", profile.name);
             assert!(turn.faults.is_empty(), "{}", profile.name);
             assert_eq!(turn.failed, None, "{}", profile.name);
-            // What the model thought is no part of the answer.
+            // What the model thought is not part of the answer.
             let thinks = THINKING.contains(&profile.name);
             let thought = if thinks { THOUGHT } else { "" };
             assert_eq!(turn.reasoning, thought, "{}", profile.name);

@@ -46,7 +46,7 @@ pub(super) struct Rehearsed {
     pub(super) rows: Vec<Option<u64>>,
 }
 
-/// What is known beside the files.
+/// What is known besides the files.
 pub(super) struct Past {
     /// The rows that earlier runs put into tables of before, which came to a stop.
     pub(super) seeds: BTreeMap<String, Seeds>,

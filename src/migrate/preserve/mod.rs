@@ -79,7 +79,7 @@ pub fn successor(
     let new = in_its_place(was, now, before, (after, renames));
     let unnamed = Renames::default();
     let (now, renames) = match new {
-        // The names that the statements gave are those of the table that was put aside.
+        // The names that the statements gave are those of the table that was kept under another name.
         Some(new) => (new, &unnamed),
         None => (of_whole(was, now, before, after).unwrap_or(now), renames),
     };

@@ -20,7 +20,7 @@ pub enum StreamEvent {
     TextSoFar(String),
     /// The whole of a part of the answer, in the place of its pieces.
     TextWhole(String),
-    /// What the model thinks, which is no part of the answer.
+    /// What the model thinks, which is not part of the answer.
     Reasoning(String),
     /// A piece of a tool call; pieces with the same index belong together.
     ToolCall {

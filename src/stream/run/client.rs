@@ -392,7 +392,7 @@ impl Watcher {
                 Some(json) => format!("{json}\n"),
                 None => {
                     return Err(format!(
-                        "the state of the answer is no JSON: {}",
+                        "the state of the answer is not JSON: {}",
                         answer.excerpt()
                     ));
                 }

@@ -62,7 +62,7 @@ impl Stage<'_> {
             How::SystemCalls => {
                 let path = self.world.target.path().to_owned();
                 anyhow::ensure!(
-                    self.world.beside.is_empty(),
+                    self.world.others.is_empty(),
                     "chatctl started several processes, and can stop the system calls of one"
                 );
                 let server = self.world.server.as_mut();

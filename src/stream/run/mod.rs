@@ -52,7 +52,7 @@ pub use stage::Stage;
 pub use suite::{SUITES, Suite};
 pub use talk::{Access, Recalled, Said, Until};
 pub use warm_up::FIRST_TURN;
-pub use world::{Beside, Way, World};
+pub use world::{OtherProcesses, Way, World};
 
 /// How the order is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

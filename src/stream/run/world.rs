@@ -43,14 +43,14 @@ impl Way {
 
 /// The processes next to the server under test, in the order in which they were started.
 #[derive(Default)]
-pub struct Beside {
+pub struct OtherProcesses {
     /// Before it.
     pub before: Vec<Server>,
     /// After it.
     pub after: Vec<Server>,
 }
 
-impl Beside {
+impl OtherProcesses {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.before.is_empty() && self.after.is_empty()
@@ -83,7 +83,7 @@ pub struct World {
     /// The server, when chatctl started it.
     pub server: Option<Server>,
     /// The processes that were started next to it.
-    pub beside: Beside,
+    pub others: OtherProcesses,
     /// The gate, once it was made ready for the first time.
     pub gate: Option<AnyGate>,
     /// Where the server under test has to connect, when the gate is on the way to its database.
@@ -156,7 +156,7 @@ impl World {
 
     /// What the server, and each process next to it, wrote since a moment.
     pub fn output_since(&self, since: Tick) -> Vec<OutputLine> {
-        let Beside { before, after } = &self.beside;
+        let OtherProcesses { before, after } = &self.others;
         let all = before.iter().chain(&self.server).chain(after);
         let mut lines: Vec<_> = all.flat_map(|server| server.output_since(since)).collect();
         lines.sort_by_key(|line| line.at);
@@ -211,8 +211,8 @@ impl World {
             None => {}
         }
         // First the server: one whose save failed may keep its transaction open.
-        let beside = std::mem::take(&mut self.beside);
-        beside.end_with(self.server.take()).await;
+        let others = std::mem::take(&mut self.others);
+        others.end_with(self.server.take()).await;
         self.gate = None;
         if let Some(mut fault) = self.fault.take()
             && let Err(error) = fault.remove().await

@@ -8,7 +8,7 @@ mod processes;
 mod sessions;
 mod wire;
 
-use super::run::{Beside, Proof, Provoked, Require, World};
+use super::run::{OtherProcesses, Proof, Provoked, Require, World};
 use crate::cli_error::CliError;
 use crate::config::Config;
 use crate::db::Target;
@@ -136,13 +136,16 @@ pub async fn world(
         ready_timeout: timeout.expect("the setting has a default"),
         mask: context.mask.clone(),
     };
-    let (server, beside) = match starts {
-        Starts::Nothing => (None, Beside::default()),
+    let (server, others) = match starts {
+        Starts::Nothing => (None, OtherProcesses::default()),
         Starts::One(command) => {
             let (start, note) = launch::start(command, launch)?;
             context.progress.note(&note);
             context.progress.doing("starting the server".to_owned());
-            (Some(Server::start(&start).await?), Beside::default())
+            (
+                Some(Server::start(&start).await?),
+                OtherProcesses::default(),
+            )
         }
         Starts::Several(processes) => {
             let starts = processes::prepare(&processes, &launch)?;
@@ -150,8 +153,8 @@ pub async fn world(
                 context.progress.note(&start.note);
             }
             let doing = |what| context.progress.doing(what);
-            let (server, beside) = processes::start(starts, doing).await?;
-            (Some(server), beside)
+            let (server, others) = processes::start(starts, doing).await?;
+            (Some(server), others)
         }
     };
     let started = server.as_ref().map(|server| server.url().clone());
@@ -167,7 +170,7 @@ pub async fn world(
         db: None,
         declared: config.store.clone(),
         server,
-        beside,
+        others,
         gate: gate.map(AnyGate::Commits),
         way,
         fault: None,

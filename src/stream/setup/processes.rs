@@ -8,7 +8,7 @@ use super::launch::Launch;
 use crate::db::Target;
 use crate::http::{Listens, Ready, Reserved, Server, Start};
 use crate::source_error::SourceError;
-use crate::stream::run::Beside;
+use crate::stream::run::OtherProcesses;
 use crate::stream::session::reader::{Fields, Item, Origin, Place};
 use crate::text::nearest;
 use anyhow::Context as _;
@@ -279,9 +279,9 @@ pub(super) fn prepare(processes: &[Process], launch: &Launch<'_>) -> anyhow::Res
 pub(super) async fn start(
     all: Vec<Prepared>,
     doing: impl Fn(String),
-) -> anyhow::Result<(Server, Beside)> {
+) -> anyhow::Result<(Server, OtherProcesses)> {
     let mut tested = None;
-    let mut beside = Beside::default();
+    let mut others = OtherProcesses::default();
     for process in all {
         let name = process.start.name.as_deref().unwrap_or_default();
         doing(format!("starting `{name}`"));
@@ -292,18 +292,18 @@ pub(super) async fn start(
         let server = match started {
             Ok(server) => server,
             Err(error) => {
-                beside.end_with(tested).await;
+                others.end_with(tested).await;
                 return Err(error);
             }
         };
         match (process.role, &tested) {
             (Role::Tested, _) => tested = Some(server),
-            (Role::Listens | Role::Works, None) => beside.before.push(server),
-            (Role::Listens | Role::Works, Some(_)) => beside.after.push(server),
+            (Role::Listens | Role::Works, None) => others.before.push(server),
+            (Role::Listens | Role::Works, Some(_)) => others.after.push(server),
         }
     }
     let tested = tested.context("one process of [[start]] is tested")?;
-    Ok((tested, beside))
+    Ok((tested, others))
 }
 
 /// How one is started, and what it gets.
