@@ -242,7 +242,7 @@ fn a_read_that_a_standby_ends_says_why() {
         let mut each = |_: &[CellRef<'_>]| Ok(ControlFlow::Continue(()));
         let ended = view.scan("SELECT id, content FROM messages", &[], &mut each);
         let error = ended.await.unwrap_err();
-        assert!(error.to_string().contains("ended a read"), "{error:#}");
+        assert!(error.to_string().contains("cancelled a read"), "{error:#}");
         let (outcome, hint) = chatctl::cli_error::classify(&error);
         assert_eq!(outcome.code(), 3);
         assert!(hint.unwrap().contains("hot_standby_feedback"));
