@@ -5,21 +5,20 @@ use super::case::{Begun, Moments};
 use super::chat::{Chat, Vary};
 use super::client::{ResponseProgress, Watching};
 use super::live::Live;
+use super::next_turn;
+use super::next_turn::is_known;
 use super::sought::{Found, Sought};
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::clock;
 use crate::clock::Tick;
-use crate::gateway::Heard;
 use crate::gateway::providers::Provider;
 use crate::model::{Mark, ProviderEnd, Role, State, StoredMessage};
 use crate::report::{Finding, Lane, Report, Verdict};
 use crate::stream::faults::{
     ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP_BY_STEP, STOP, Way,
 };
-use crate::stream::judge::ended_early::{
-    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Stored,
-};
+use crate::stream::judge::ended_early::{self, Cause, ClientSaw, EndedEarly, Reload, Stored};
 use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, ExpectedAnswer, Marked};
 use crate::stream::policy::{Keep, Policy};
@@ -341,7 +340,8 @@ impl Stage<'_> {
             client: client_saw(&sought, &saw, promised),
             came_late: false,
             reload,
-            next: next.map(|(outcome, shown)| next_turn(outcome, &sought, &shown, &rows)),
+            next: next
+                .map(|(outcome, shown)| next_turn::next_turn(outcome, &sought, &shown, &rows)),
             stored,
         };
         Ok((seen, sought))
@@ -502,51 +502,6 @@ impl Stage<'_> {
         }))
     }
 
-    /// Sends the turn that follows.
-    async fn send_next(
-        &self,
-        chat: &Chat,
-        turn: usize,
-        moments: &mut Moments,
-    ) -> anyhow::Result<Live> {
-        let vary = Vary {
-            pieces: None,
-            fault: &NONE,
-            client: &READ_TO_END,
-        };
-        let next = (turn + 1) % self.session.turns.len();
-        let live = self.begin(chat, next, vary).await?;
-        live.play.release();
-        moments.at(live.sent, Lane::Client, "the next turn is sent");
-        Ok(live)
-    }
-
-    /// Follows it to its end.
-    async fn finish_next(&self, live: Live, moments: &mut Moments) -> NextOutcome {
-        let over = live.watching.until(|seen| seen.over.is_some());
-        let seen = tokio::time::timeout(self.options.response_timeout, over).await;
-        let outcome = match seen {
-            Err(_) => NextOutcome::Failed("its response did not end".to_owned()),
-            Ok(seen) => match (&seen.head, &seen.over, live.play.heard()) {
-                (Some(head), ..) if !(200..300).contains(&head.status) => NextOutcome::Refused {
-                    status: head.status,
-                    said: head.excerpt.trim().to_owned(),
-                },
-                (_, Some(Err(why)), _) => NextOutcome::Failed(why.clone()),
-                _ if seen.turn.failed.is_some() => {
-                    NextOutcome::Failed(seen.turn.failed.unwrap_or_default())
-                }
-                (_, _, None) => NextOutcome::Failed("the provider was not asked for it".to_owned()),
-                (_, _, Some(heard)) => NextOutcome::Answered {
-                    heard,
-                    sent: live.context.clone(),
-                },
-            },
-        };
-        moments.now(Lane::Client, outcome.what());
-        outcome
-    }
-
     /// What is wrong may be only late: it is looked at once more, after as much time again.
     async fn look_late(&self, played: &mut [Played], patience: Duration) {
         let is_wrong =
@@ -564,66 +519,6 @@ impl Stage<'_> {
             }
         }
     }
-}
-
-/// What became of the next turn, before it is compared with the store.
-enum NextOutcome {
-    Refused { status: u16, said: String },
-    Failed(String),
-    Answered { heard: Heard, sent: Option<String> },
-}
-
-impl NextOutcome {
-    fn what(&self) -> String {
-        match self {
-            Self::Refused { status, .. } => format!("the next turn is answered {status}"),
-            Self::Failed(why) => format!("the next turn fails: {why}"),
-            Self::Answered { heard, .. } => format!(
-                "the next turn is answered; its request had {} messages",
-                heard.texts.len()
-            ),
-        }
-    }
-}
-
-fn next_turn(
-    outcome: NextOutcome,
-    sought: &Sought,
-    shown: &[StoredMessage],
-    later: &[StoredMessage],
-) -> NextTurn {
-    let (heard, sent) = match outcome {
-        NextOutcome::Refused { status, said } => return NextTurn::Refused { status, said },
-        NextOutcome::Failed(why) => return NextTurn::Failed(why),
-        NextOutcome::Answered { heard, sent } => (heard, sent),
-    };
-    // What the provider keeps is not in the request, and where the client sends the history, that is all that
-    // the server has to pass on.
-    if heard.continues || sent.is_some() {
-        return NextTurn::Answered {
-            question: true,
-            answer: true,
-            answer_later: true,
-        };
-    }
-    let texts: Vec<&str> = heard.texts.iter().map(String::as_str).collect();
-    NextTurn::Answered {
-        question: texts.iter().any(|text| text.contains(&sought.tag)),
-        answer: is_known(shown, sought, &texts),
-        answer_later: is_known(later, sought, &texts),
-    }
-}
-
-/// Whether what is stored of an answer is in some texts; also where nothing is stored.
-fn is_known(rows: &[StoredMessage], sought: &Sought, texts: &[&str]) -> bool {
-    let joined = texts.join("\n");
-    rows.iter()
-        .filter(|row| row.role == Role::Assistant && row.state != State::Deleted)
-        .filter(|row| !row.content.trim().is_empty())
-        .all(|row| {
-            let is_whole = row.content.contains(&sought.nonce);
-            is_whole && joined.contains(&sought.nonce) || kept::is_all_in(&row.content, &joined)
-        })
 }
 
 fn client_saw(sought: &Sought, saw: &ResponseProgress, promised: bool) -> ClientSaw {

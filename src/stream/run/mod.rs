@@ -14,6 +14,7 @@ mod gated;
 mod gates;
 mod limits;
 mod live;
+mod next_turn;
 mod observe;
 mod probe;
 mod provoked;

@@ -1,0 +1,122 @@
+//! The turn that follows one that did not come to its end: what the server makes of it, and what its provider
+//! is asked.
+
+use super::case::Moments;
+use super::chat::{Chat, Vary};
+use super::live::Live;
+use super::sought::Sought;
+use super::stage::Stage;
+use crate::gateway::Heard;
+use crate::model::{Role, State, StoredMessage};
+use crate::report::Lane;
+use crate::stream::faults::{NONE, READ_TO_END};
+use crate::stream::judge::ended_early::NextTurn;
+use crate::stream::kept;
+
+/// What became of the next turn, before it is compared with the store.
+pub(super) enum NextOutcome {
+    Refused { status: u16, said: String },
+    Failed(String),
+    Answered { heard: Heard, sent: Option<String> },
+}
+
+impl NextOutcome {
+    fn what(&self) -> String {
+        match self {
+            Self::Refused { status, .. } => format!("the next turn is answered {status}"),
+            Self::Failed(why) => format!("the next turn fails: {why}"),
+            Self::Answered { heard, .. } => format!(
+                "the next turn is answered; its request had {} messages",
+                heard.texts.len()
+            ),
+        }
+    }
+}
+
+impl Stage<'_> {
+    /// Sends the turn that follows.
+    pub(super) async fn send_next(
+        &self,
+        chat: &Chat,
+        turn: usize,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Live> {
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let next = (turn + 1) % self.session.turns.len();
+        let live = self.begin(chat, next, vary).await?;
+        live.play.release();
+        moments.at(live.sent, Lane::Client, "the next turn is sent");
+        Ok(live)
+    }
+
+    /// Follows it to its end.
+    pub(super) async fn finish_next(&self, live: Live, moments: &mut Moments) -> NextOutcome {
+        let over = live.watching.until(|seen| seen.over.is_some());
+        let seen = tokio::time::timeout(self.options.response_timeout, over).await;
+        let outcome = match seen {
+            Err(_) => NextOutcome::Failed("its response did not end".to_owned()),
+            Ok(seen) => match (&seen.head, &seen.over, live.play.heard()) {
+                (Some(head), ..) if !(200..300).contains(&head.status) => NextOutcome::Refused {
+                    status: head.status,
+                    said: head.excerpt.trim().to_owned(),
+                },
+                (_, Some(Err(why)), _) => NextOutcome::Failed(why.clone()),
+                _ if seen.turn.failed.is_some() => {
+                    NextOutcome::Failed(seen.turn.failed.unwrap_or_default())
+                }
+                (_, _, None) => NextOutcome::Failed("the provider was not asked for it".to_owned()),
+                (_, _, Some(heard)) => NextOutcome::Answered {
+                    heard,
+                    sent: live.context.clone(),
+                },
+            },
+        };
+        moments.now(Lane::Client, outcome.what());
+        outcome
+    }
+}
+
+/// The same as it is judged: against what the store showed when it was sent, and later.
+pub(super) fn next_turn(
+    outcome: NextOutcome,
+    sought: &Sought,
+    shown: &[StoredMessage],
+    later: &[StoredMessage],
+) -> NextTurn {
+    let (heard, sent) = match outcome {
+        NextOutcome::Refused { status, said } => return NextTurn::Refused { status, said },
+        NextOutcome::Failed(why) => return NextTurn::Failed(why),
+        NextOutcome::Answered { heard, sent } => (heard, sent),
+    };
+    // What the provider keeps is not in the request, and where the client sends the history, that is all that
+    // the server has to pass on.
+    if heard.continues || sent.is_some() {
+        return NextTurn::Answered {
+            question: true,
+            answer: true,
+            answer_later: true,
+        };
+    }
+    let texts: Vec<&str> = heard.texts.iter().map(String::as_str).collect();
+    NextTurn::Answered {
+        question: texts.iter().any(|text| text.contains(&sought.tag)),
+        answer: is_known(shown, sought, &texts),
+        answer_later: is_known(later, sought, &texts),
+    }
+}
+
+/// Whether what is stored of an answer is in some texts; also where nothing is stored.
+pub(super) fn is_known(rows: &[StoredMessage], sought: &Sought, texts: &[&str]) -> bool {
+    let joined = texts.join("\n");
+    rows.iter()
+        .filter(|row| row.role == Role::Assistant && row.state != State::Deleted)
+        .filter(|row| !row.content.trim().is_empty())
+        .all(|row| {
+            let is_whole = row.content.contains(&sought.nonce);
+            is_whole && joined.contains(&sought.nonce) || kept::is_all_in(&row.content, &joined)
+        })
+}
