@@ -27,7 +27,7 @@ pub(super) static CATALOG: Catalog = Catalog {
                     group_concat(k.referenced_column_name ORDER BY k.ordinal_position SEPARATOR ', '),
                     ') on delete ', lower(max(r.delete_rule)))
             FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r
-                ON r.constraint_schema = k.table_schema AND r.constraint_name = k.constraint_name
+                ON r.constraint_schema = database() AND r.constraint_name = k.constraint_name
                     AND r.table_name = k.table_name
             WHERE k.table_schema = database()
             GROUP BY k.table_name, k.constraint_name, k.referenced_table_name

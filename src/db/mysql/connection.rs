@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlConnectOptions;
 const COLUMNS: &str = "
     SELECT c.table_name, c.column_name, c.column_type
     FROM information_schema.columns c JOIN information_schema.tables t
-        ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+        ON t.table_schema = database() AND t.table_name = c.table_name
     WHERE c.table_schema = database() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
     ORDER BY c.table_name, c.ordinal_position";
 

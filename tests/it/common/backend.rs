@@ -153,7 +153,8 @@ impl Backend {
             Self::Mysql => {
                 r"SELECT concat('SELECT concat_ws(''|'', ', group_concat('quote(`', c.column_name, '`)' ORDER BY c.ordinal_position), ') FROM `',
                     t.table_name, '`')
-                  FROM information_schema.tables AS t JOIN information_schema.columns AS c USING (table_schema, table_name)
+                  FROM information_schema.tables AS t JOIN information_schema.columns AS c
+                    ON c.table_schema = database() AND c.table_name = t.table_name
                   WHERE t.table_schema = database() AND t.table_type = 'BASE TABLE' AND t.table_name NOT LIKE '\_%'
                   GROUP BY t.table_name ORDER BY t.table_name"
             }

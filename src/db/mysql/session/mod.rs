@@ -309,12 +309,13 @@ impl Session for MySql {
     }
 
     fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
+        // Both views get the name itself: one that is joined by a column opens every table of the server.
+        let name = text_literal(table);
         let rows = self.rows(&format!(
             "SELECT c.column_name FROM information_schema.tables AS t JOIN information_schema.columns AS c \
-             ON c.table_schema = t.table_schema AND c.table_name = t.table_name \
-             WHERE t.table_schema = database() AND t.table_name = {} AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') \
-             AND coalesce(c.generation_expression, '') = '' ORDER BY c.ordinal_position",
-            text_literal(table)
+             WHERE t.table_schema = database() AND t.table_name = {name} AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') \
+             AND c.table_schema = database() AND c.table_name = {name} AND coalesce(c.generation_expression, '') = '' \
+             ORDER BY c.ordinal_position"
         ))?;
         let names: Vec<_> = rows.iter().map(|row| row[0].to_string()).collect();
         Ok(Some(names).filter(|names| !names.is_empty()))

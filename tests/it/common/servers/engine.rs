@@ -182,6 +182,8 @@ pub static MARIADB: Engine = Engine {
         command.args(["--bind-address=127.0.0.1", &format!("--port={port}")]);
         command.args([
             "--innodb-flush-log-at-trx-commit=2",
+            "--innodb-flush-method=nosync",
+            "--sync-frm=0",
             "--innodb-log-file-size=8M",
         ]);
         command.args([
