@@ -128,6 +128,8 @@ pub static ALL: &[Page] = &[
     page!("replace-deletes-rows"),
     page!("replacement-character"),
     page!("reset-command-at-start"),
+    page!("resume-refused"),
+    page!("resume-text-differs"),
     page!("role-may-drop"),
     page!("role-unknown"),
     page!("rows-lost"),

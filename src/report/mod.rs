@@ -10,6 +10,7 @@ mod view;
 
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, SystemTime};
 
 pub use finding::{Evidence, Finding, FindingRow, Location, Severity, Source};
@@ -219,6 +220,25 @@ impl Report {
             }
             None => self.findings.push(finding),
         }
+    }
+
+    /// Adds what several cases of one kind found, as one finding a code: it names the first case, and its evidence
+    /// all of them.
+    pub fn add_by_code(&mut self, found: Vec<Finding>) {
+        let mut by_code: BTreeMap<&str, Finding> = BTreeMap::new();
+        for finding in found {
+            match by_code.entry(finding.code) {
+                Entry::Vacant(entry) => {
+                    entry.insert(finding);
+                }
+                Entry::Occupied(mut entry) => {
+                    let first = entry.get_mut();
+                    first.severity = first.severity.max(finding.severity);
+                    first.evidence.extend(finding.evidence);
+                }
+            }
+        }
+        by_code.into_values().for_each(|finding| self.add(finding));
     }
 }
 

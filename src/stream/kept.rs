@@ -159,6 +159,14 @@ pub fn seen(answer: &str, text: &str) -> usize {
     unsqueezed(answer, beginning(&squeezed(answer), &squeezed(text)))
 }
 
+/// After how many characters of an answer a text is another one; nothing where it is the same.
+pub fn differs_after(text: &str, answer: &str) -> Option<usize> {
+    let (text, black) = (squeezed(text), squeezed(answer));
+    let same = text.chars().zip(black.chars());
+    let same = same.take_while(|(ours, theirs)| ours == theirs).count();
+    (text != black).then(|| unsqueezed(answer, same))
+}
+
 /// Whether a text is JSON objects one after the other: frames that were taken for text.
 pub fn is_json_frames(text: &str) -> bool {
     type Object = serde_json::Map<String, serde_json::Value>;
@@ -227,7 +235,8 @@ fn marked(message: &StoredMessage, rest: &str, answer: &str, finished: &[Ending]
 #[cfg(test)]
 mod tests {
     use super::{
-        AnswerFate, Ending, ExpectedAnswer, Marked, StoredMessage, is_json_frames, kept, seen,
+        AnswerFate, Ending, ExpectedAnswer, Marked, StoredMessage, differs_after, is_json_frames,
+        kept, seen,
     };
     use crate::model::{Mark, Role, State};
 
@@ -365,5 +374,14 @@ mod tests {
         }
         assert_eq!(seen("Good morning", "Good  mo"), 7);
         assert_eq!(seen("Good morning", ""), 0);
+    }
+
+    #[test]
+    fn texts_are_compared_without_their_white_space() {
+        assert_eq!(differs_after("Good  mo\nrning", "Good morning"), None);
+        assert_eq!(differs_after("Good", "Good morning"), Some(4));
+        assert_eq!(differs_after("Good moon", "Good morning"), Some(7));
+        assert_eq!(differs_after("Good morning!", "Good morning"), Some(12));
+        assert_eq!(differs_after("", "Good"), Some(0));
     }
 }

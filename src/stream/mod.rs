@@ -14,6 +14,7 @@ pub mod marker;
 pub mod marks;
 pub mod policy;
 pub mod profiles;
+pub mod resumed;
 pub mod run;
 pub mod session;
 pub mod setup;

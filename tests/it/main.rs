@@ -67,6 +67,7 @@ mod rehearsal;
 mod replicas;
 mod reports;
 mod restart;
+mod resume;
 mod sameness;
 mod sent_twice;
 mod session_docs;

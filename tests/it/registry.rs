@@ -64,6 +64,7 @@ fn every_check_has_a_row() {
                 "commit-order",
                 "ended-early",
                 "order",
+                "resumed",
                 "sent-twice"
             ]
         ),

@@ -52,6 +52,12 @@ pub(super) static LEAVE_BY_STALL: ClientBehaviour = ClientBehaviour {
     hangs_up_at_final: false,
 };
 
+/// Loses the connection, and asks for the rest.
+pub static RESUME: ClientBehaviour = ClientBehaviour {
+    name: "resume",
+    hangs_up_at_final: false,
+};
+
 /// Presses stop.
 pub static STOP: ClientBehaviour = ClientBehaviour {
     name: "stop",

@@ -4,8 +4,10 @@ mod client;
 mod doubled;
 mod gateway;
 mod leaving;
+mod resuming;
 
-pub use client::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, READ_TO_END, STOP};
+pub use client::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, READ_TO_END, RESUME, STOP};
 pub use doubled::{DOUBLED, Doubled, Second, TWICE};
 pub use gateway::{FINISH_WITHOUT_DONE, GatewayFault, IsFinal, NONE, STEP_BY_STEP, Withholds};
 pub use leaving::{Cut, Point, Way};
+pub use resuming::{Moment, Resuming};

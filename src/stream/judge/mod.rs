@@ -21,6 +21,7 @@ mod not_an_event_stream;
 pub mod order;
 mod provider_call_extra;
 mod provider_call_unmatched;
+pub mod resumed;
 mod saved_row_changed_later;
 pub mod sent_twice;
 mod user_message_lost;
@@ -196,6 +197,8 @@ pub static DRIVEN: &[&str] = &[
     "part-stored-as-whole",
     "policy-not-kept",
     "provider-call-goes-on",
+    "resume-refused",
+    "resume-text-differs",
     "turn-stored-twice",
 ];
 

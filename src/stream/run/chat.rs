@@ -199,6 +199,21 @@ impl Stage<'_> {
         })
     }
 
+    /// The same, with a client that can leave in any way, as far as its connection is not encrypted.
+    pub(super) async fn begin_on_line(
+        &self,
+        chat: &Chat,
+        index: usize,
+        vary: Vary,
+    ) -> anyhow::Result<Live> {
+        if !chat.client.is_plain() {
+            return self.begin(chat, index, vary).await;
+        }
+        let line = chat.client.dial().await?;
+        let start = |client_task| Watching::start_on(client_task, line);
+        self.begin_as(chat, index, vary, start).await
+    }
+
     /// How the provider's answer to a turn is cut into chunks.
     pub(super) fn cut_of(&self, index: usize, asked: &'static Provider) -> anyhow::Result<Cut> {
         let script = Script {
@@ -499,7 +514,7 @@ impl Chat {
     }
 
     /// What was captured, also out of the turns so far.
-    fn known(&self) -> Captures {
+    pub(super) fn known(&self) -> Captures {
         let mut known = self.captures.clone();
         let spoken = self.spoken.lock().expect("nobody panics with it");
         for (_, seen) in spoken.iter() {

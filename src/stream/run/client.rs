@@ -49,9 +49,14 @@ pub(super) struct ResponseProgress {
 impl ResponseProgress {
     /// All bytes of the body, where they were kept.
     pub(super) fn whole_body(&self) -> Option<Vec<u8>> {
+        self.body_so_far()
+            .filter(|_| matches!(self.over, Some(Ok(()))))
+    }
+
+    /// All bytes of the body that came up to now, where they were kept.
+    pub(super) fn body_so_far(&self) -> Option<Vec<u8>> {
         let beginning = self.beginning.lock().expect("nobody panics with it");
-        let is_all = matches!(self.over, Some(Ok(()))) && beginning.len() < BEGINNING;
-        is_all.then(|| beginning.clone())
+        (beginning.len() < BEGINNING).then(|| beginning.clone())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::case::{Begun, Moments};
 use super::chat::{Chat, Vary};
-use super::client::{ResponseProgress, Watching};
+use super::client::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
 use super::next_turn::is_known;
@@ -14,7 +14,7 @@ use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers::Provider;
 use crate::model::{Mark, ProviderEnd, Role, State, StoredMessage};
-use crate::report::{Finding, Lane, Report, Verdict};
+use crate::report::{Lane, Report, Verdict};
 use crate::stream::faults::{
     ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP_BY_STEP, STOP, Way,
 };
@@ -23,7 +23,6 @@ use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, ExpectedAnswer, Marked};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::StopBy;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Between the end of a turn and the provider's next words: a server that looks whether somebody listens has
@@ -110,28 +109,13 @@ impl Stage<'_> {
         }
         self.world.gateway.rest();
         self.look_late(&mut played, patience).await;
-        let mut findings: BTreeMap<&str, Finding> = BTreeMap::new();
+        let mut findings = Vec::new();
         for played in played {
             let judged = ended_early::judge(&played.seen);
             self.end_case(played.case, judged.verdict, judged.reason, report);
-            for mut finding in judged.findings {
-                // One finding a code: it names the first case, and its evidence all of them.
-                if let Some(first) = findings.get(finding.code) {
-                    finding.place = first.place.clone();
-                    finding.severity = finding.severity.max(first.severity);
-                }
-                findings
-                    .entry(finding.code)
-                    .and_modify(|first| {
-                        first.severity = finding.severity;
-                        first.evidence.extend(finding.evidence.clone());
-                    })
-                    .or_insert(finding);
-            }
+            findings.extend(judged.findings);
         }
-        findings
-            .into_values()
-            .for_each(|finding| report.add(finding));
+        report.add_by_code(findings);
         Ok(())
     }
 
@@ -236,15 +220,7 @@ impl Stage<'_> {
             fault: &STEP_BY_STEP,
             client: play.client(),
         };
-        let mut live = if chat.client().is_plain() {
-            let line = chat.client().dial().await?;
-            self.begin_as(&chat, play.turn, vary, |task| {
-                Watching::start_on(task, line)
-            })
-            .await?
-        } else {
-            self.begin(&chat, play.turn, vary).await?
-        };
+        let mut live = self.begin_on_line(&chat, play.turn, vary).await?;
         moments.at(
             live.sent,
             Lane::Client,
@@ -348,7 +324,11 @@ impl Stage<'_> {
     }
 
     /// A turn before the one that matters.
-    async fn whole_turn(&mut self, chat: &Chat, index: usize) -> anyhow::Result<[String; 2]> {
+    pub(super) async fn whole_turn(
+        &mut self,
+        chat: &Chat,
+        index: usize,
+    ) -> anyhow::Result<[String; 2]> {
         let vary = Vary {
             pieces: None,
             fault: &NONE,

@@ -18,6 +18,7 @@ mod next_turn;
 mod observe;
 mod probe;
 mod provoked;
+mod resume;
 mod rows;
 mod save_fails;
 mod sent_twice;
@@ -166,6 +167,7 @@ impl Stage<'_> {
                         self.close_at_final(report).await?;
                         self.look_again(report).await?;
                         self.end_early(calibrated.lag, report).await?;
+                        self.resume(calibrated.lag, report).await?;
                         self.send_twice(report).await?;
                     }
                     Server::Hangs => {

@@ -168,7 +168,7 @@ impl Stage<'_> {
     }
 
     /// How often the turn is stored.
-    async fn copies(&self, live: &Live) -> anyhow::Result<Copies> {
+    pub(super) async fn copies(&self, live: &Live) -> anyhow::Result<Copies> {
         let Some(mapping) = &self.mapping else {
             anyhow::bail!("no table of messages is known");
         };

@@ -12,6 +12,7 @@ mod parse_profile;
 mod parse_request;
 pub(in crate::stream) mod reader;
 mod request;
+mod resume;
 mod spoken;
 mod template;
 mod validate;
@@ -38,6 +39,7 @@ pub use parse::parse;
 pub use parse_profile::parse_profile;
 pub use reader::Outside;
 pub use request::{Body, Expanded, Method, Request};
+pub use resume::{Cursor, Resume, ResumesFrom};
 pub use spoken::{Forms, Spoken};
 pub use template::{Captures, ExpandError, JsonTemplate, Secret, Template, TemplateError};
 
@@ -72,6 +74,8 @@ pub struct Session {
     pub idempotent: bool,
     /// How the user stops an answer, when the file says so.
     pub stop: Option<Stop>,
+    /// How a page whose connection was lost gets the rest of an answer, when the file says so.
+    pub resume: Option<Resume>,
     /// At least one.
     pub turns: Vec<Turn>,
     /// How the stored conversation is read back over HTTP.

@@ -5,6 +5,7 @@ use super::endings::{
 };
 use super::parse_request::{Requests, Secrets, capture_from};
 use super::reader::{Fields, Item, Origin, Outside, Place};
+use super::resume::resume as resume_of;
 use super::spoken::{Forms, MESSAGES};
 use super::template::Template;
 use super::validate::{Scope, at_most_one, json_path, not_empty, regex};
@@ -25,7 +26,7 @@ const TOP: Place = Place {
     name: "the session",
     keys: &[
         "name", "profile", "headers", "login", "setup", "request", "stream", "messages", "stop",
-        "turn", "history", "final", "logs", "limits",
+        "resume", "turn", "history", "final", "logs", "limits",
     ],
 };
 const LOGIN: Place = Place {
@@ -216,6 +217,9 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     let idempotent = idempotent(&fields)?;
     let stop = top.get("stop");
     let stop = stop.map(|item| stop_of(&item, &scope, &mut requests));
+    let resume = top.get("resume");
+    let resume = resume.map(|item| resume_of(&item, &scope, stream.as_ref(), &mut requests));
+    let resume = resume.transpose()?;
     let history = top.get("history");
     let history = history.map(|item| history_of(&item, &mut scope, &mut requests));
     Ok(Session {
@@ -233,6 +237,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         on_disconnect,
         idempotent,
         stop: stop.transpose()?,
+        resume,
         turns,
         history: history.transpose()?,
         final_marker: top

@@ -141,6 +141,15 @@ impl Request {
         in_body || self.uses_outside_body(name)
     }
 
+    /// The same without the headers and the parts of the query that use `{name}`.
+    pub(super) fn without(&self, name: &str) -> Self {
+        let mut request = self.clone();
+        let uses = |(_, template): &(String, Template)| template.names().any(|used| used == name);
+        request.query.retain(|pair| !uses(pair));
+        request.headers.retain(|pair| !uses(pair));
+        request
+    }
+
     /// Whether `{name}` is in the path, the query or a header.
     pub(super) fn uses_outside_body(&self, name: &str) -> bool {
         self.path.names().any(|used| used == name)

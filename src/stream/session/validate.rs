@@ -2,14 +2,15 @@
 
 use super::reader::{Fields, Item};
 use super::request::Method;
+use super::resume::CURSOR;
 use super::template::{Template, TemplateError, is_name};
 use crate::source_error::{SourceError, nearest};
 use regex::Regex;
 use serde_json_path::JsonPath;
 
 /// Names that no capture may take.
-const BUILT_IN: [&str; 8] = [
-    "run", "uuid", "nanoid", "turn", "user", "messages", "answer", "nonce",
+const BUILT_IN: [&str; 9] = [
+    "run", "uuid", "nanoid", "turn", "user", "messages", "answer", "nonce", CURSOR,
 ];
 
 /// The names that a template may use at one point of the session.

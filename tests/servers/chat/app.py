@@ -12,13 +12,13 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 from starlette.background import BackgroundTask
 
-from chat import buffer, endings, schema, transport
+from chat import buffer, endings, resuming, schema, transport
 from chat.auth import COOKIE, current_user, signed
 from chat.modes import MODES
 from chat.provider import Provider
 from chat.settings import Settings
 from chat.store import Handle, Insert, Line, Store, open_store
-from chat.stream import frames, unguarded
+from chat.stream import frames, numbered, unguarded
 from chat.turn import Turn
 from chat.wire import WIRES
 
@@ -142,6 +142,16 @@ async def stop(conversation_id: str) -> dict[str, bool]:
     return {"stopped": await endings.stop(conversation_id)}
 
 
+@app.get("/conversations/{conversation_id}/stream")
+async def rest(conversation_id: str, request: Request) -> Response:
+    seen = request.headers.get("last-event-id")
+    found = resuming.rest(settings.mode, conversation_id, seen)
+    if found is None:
+        return Response(status_code=204)
+    events, after = found
+    return respond(numbered(events, WIRES[settings.wire], after), None, "text/event-stream")
+
+
 @app.post("/chat")
 async def post_chat(
     body: ChatBody, request: Request, user_id: UserId, session: RequestSession
@@ -187,7 +197,11 @@ async def chat(
     turn = Turn(store, provider, conversation_id, user_id, messages, session, key=key, is_again=again)
     media = "text/plain" if settings.mode == "not_sse" else "text/event-stream"
     relay = unguarded if settings.mode == "unguarded" else frames
-    body = relay(turn, MODES[settings.mode], WIRES[settings.wire])
+    wire = WIRES[settings.wire]
+    if settings.mode in resuming.MODES:
+        body = numbered(MODES[settings.mode].strategy(turn), wire, 0)
+    else:
+        body = relay(turn, MODES[settings.mode], wire)
     return respond(body, BackgroundTask(turn.run_after_response), media)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chat import endings as e
+from chat import resuming as r
 from chat import strategies as s
 from chat.turn import Turn
 
@@ -86,6 +87,10 @@ _ENDINGS = [
     e.stop_loses_part,
     e.stop_keeps_whole,
     e.once_by_key,
+    r.resumes,
+    r.resumes_twice,
+    r.resumes_from_now,
+    r.resumes_anew,
 ]
 _ELSEWHERE = [
     "user_lost",

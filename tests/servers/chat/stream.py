@@ -3,8 +3,9 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
-from chat.events import DONE, Failure
+from chat.events import DONE, Event, Failure
 from chat.modes import Mode
 from chat.provider import ProviderError
 from chat.turn import Turn
@@ -28,6 +29,15 @@ async def frames(turn: Turn, mode: Mode, wire: Wire) -> AsyncIterator[Frame]:
         logger.exception("saving the answer failed")
         if not done:
             yield wire(Failure("the answer could not be saved"))
+
+
+async def numbered(events: AsyncIterator[Event], wire: Wire, after: int) -> AsyncIterator[Frame]:
+    """Frames with an id each, for a page that resumes."""
+    async with aclosing(events):
+        async for event in events:
+            after += 1
+            if (frame := wire(event)) is not None:
+                yield replace(frame, id=str(after))
 
 
 async def unguarded(turn: Turn, mode: Mode, wire: Wire) -> AsyncIterator[Frame]:

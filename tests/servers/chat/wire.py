@@ -11,6 +11,7 @@ from chat.events import Chunk, Done, Event, Failure
 class Frame:
     data: str
     event: str | None = None
+    id: str | None = None
 
 
 Wire = Callable[[Event], Frame | None]

@@ -1,0 +1,356 @@
+//! Connections that are lost in mid-answer and resumed, as `[resume]` of the session says.
+
+use super::case::{Begun, Moments};
+use super::chat::Vary;
+use super::client::{ClientTask, ResponseProgress, Watching, outgoing};
+use super::live::Live;
+use super::stage::Stage;
+use super::suite::Suite;
+use crate::gateway::providers::Provider;
+use crate::model::ProviderEnd;
+use crate::report::{Lane, Report, Verdict};
+use crate::stream::faults::{Cut, Moment, NONE, RESUME, Resuming, STEP_BY_STEP, Way};
+use crate::stream::judge::resumed::{self, Reply, Resumed, Run};
+use crate::stream::session::{Resume, ResumesFrom};
+use crate::stream::{kept, resumed as reading};
+use std::time::Duration;
+
+/// Between the loss of a connection and the next one: the server has heard of it, and a server that ends its turn
+/// then has done so.
+const HEARD_BY_THEN: Duration = Duration::from_millis(250);
+/// A server that has nothing to send may wait with the head of its response, too. It has so long.
+const HEAD: Duration = Duration::from_secs(2);
+/// As many late saves as the slowest turn seen are waited for.
+const TIMES_THE_LAG: u32 = 3;
+
+/// A response of which only the beginning was kept.
+const TOO_LONG: &str = "the response is longer than chatctl keeps";
+
+/// A case that was played.
+struct Played {
+    case: Begun,
+    seen: Resumed,
+    live: Live,
+}
+
+/// What becomes of playing one.
+enum Outcome {
+    Seen(Box<(Resumed, Live)>),
+    /// It did not happen where it was meant to.
+    NotMet(String),
+    /// The client does not know yet what it has to send.
+    Unknown(String),
+}
+
+impl Stage<'_> {
+    /// Loses and resumes the connection at the points of the suite.
+    pub(super) async fn resume(
+        &mut self,
+        lag: Duration,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let session = self.session;
+        let (Some(resume), Some(provider)) = (&session.resume, self.provider) else {
+            return Ok(());
+        };
+        let cut = self.cut_of(0, provider)?;
+        let cases = match self.options.suite {
+            Suite::Quick => return Ok(()),
+            Suite::Full => cut.main_resumes(),
+            Suite::Sweep { every } => cut.all_resumes(every),
+        };
+        let patience = self.options.settle.max(lag * TIMES_THE_LAG);
+        let mut played: Vec<Played> = Vec::new();
+        for (number, resuming) in cases.into_iter().enumerate() {
+            let turn = number % session.turns.len();
+            let cut = self.cut_of(turn, provider)?;
+            if !cut.points(1).contains(&resuming.point) {
+                continue;
+            }
+            let mut case = self.begin_case(&resuming.to_string(), &NONE, &RESUME);
+            let mut moments = Moments::default();
+            let play = Play {
+                resume,
+                resuming,
+                turn,
+                provider,
+            };
+            let outcome = self.play_resume(&play, &case.name, &mut moments, patience);
+            let outcome = outcome.await;
+            case.timeline = moments.timeline;
+            report.checked += 1;
+            match outcome {
+                Ok(Outcome::Seen(seen)) => {
+                    case.over();
+                    let (seen, live) = *seen;
+                    played.push(Played { case, seen, live });
+                }
+                Ok(Outcome::NotMet(why)) => {
+                    self.end_case(case, Verdict::Inconclusive, why, report);
+                }
+                Ok(Outcome::Unknown(why)) => {
+                    let name = &case.name;
+                    self.note(&format!("{name} is not played: {why}"));
+                }
+                Err(error) => {
+                    // A server that answers no chat any more answers none of the cases that follow.
+                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                    break;
+                }
+            }
+        }
+        self.world.gateway.rest();
+        self.count_copies(&mut played, patience).await;
+        let mut findings = Vec::new();
+        for played in played {
+            let judged = resumed::judge(&played.seen);
+            self.end_case(played.case, judged.verdict, judged.reason, report);
+            findings.extend(judged.findings);
+        }
+        report.add_by_code(findings);
+        Ok(())
+    }
+
+    async fn play_resume(
+        &mut self,
+        play: &Play<'_>,
+        case: &str,
+        moments: &mut Moments,
+        patience: Duration,
+    ) -> anyhow::Result<Outcome> {
+        let Resuming { point, moment } = play.resuming;
+        let chat = self.set_up().await?;
+        for index in 0..play.turn {
+            self.whole_turn(&chat, index).await?;
+        }
+        let vary = Vary {
+            pieces: None,
+            fault: &STEP_BY_STEP,
+            client: &RESUME,
+        };
+        let mut live = self.begin_on_line(&chat, play.turn, vary).await?;
+        moments.at(
+            live.sent,
+            Lane::Client,
+            format!("turn {} sent", live.number),
+        );
+        let cut = self.cut_of(play.turn, play.provider)?;
+        if let Err(why) = self.reach(&live, point, moments).await {
+            return Ok(Outcome::NotMet(why));
+        }
+        match moment {
+            Moment::AfterTheEnd => {
+                self.until_over(&live, self.options.response_timeout)
+                    .await?;
+            }
+            Moment::During | Moment::Later => {
+                moments.now(Lane::Client, "the connection is lost");
+                live.watching.leave(Way::Fin).await?;
+                let _ = tokio::time::timeout(HEARD_BY_THEN, live.play.until_idle()).await;
+            }
+        }
+        match moment {
+            // What the client misses while it is away.
+            Moment::During => {
+                if let Err(why) = self.say_meanwhile(&live, play, cut, moments).await {
+                    return Ok(Outcome::NotMet(why));
+                }
+            }
+            Moment::Later | Moment::AfterTheEnd => {
+                live.play.release();
+                self.until_idle(&live).await;
+                if live.play.provider_end() == ProviderEnd::Whole {
+                    // It is over when it is stored, if it ever is.
+                    let _ = self.await_row(&live, patience).await;
+                }
+            }
+        }
+        let first = live.watching.seen();
+        let Some(before) = first.body_so_far() else {
+            return Ok(Outcome::NotMet(TOO_LONG.to_owned()));
+        };
+        let framing = self.profile.framing();
+        let cursor = reading::cursor(&before, &framing, &play.resume.cursor);
+        let request = match play.resume.expand(&chat.known(), cursor) {
+            Ok(request) => request,
+            Err(why) => return Ok(Outcome::Unknown(why.to_string())),
+        };
+        moments.now(
+            Lane::Client,
+            format!("`{}` sent", play.resume.request.written),
+        );
+        let watching = Watching::start(ClientTask {
+            client: chat.client().clone(),
+            outgoing: outgoing(request),
+            captures: Vec::new(),
+            then: None,
+            reader: self.profile.start(self.marker.clone()),
+            framing,
+            marker: self.marker.clone(),
+            behaviour: &RESUME,
+            line: None,
+        });
+        let has_head = |seen: &ResponseProgress| seen.head.is_some() || seen.over.is_some();
+        let head = tokio::time::timeout(HEAD, watching.until(has_head)).await;
+        let run = match live.play.provider_end() {
+            ProviderEnd::Open if head.is_ok() => Run::Running,
+            ProviderEnd::HungUp { chunks } if chunks <= cut.before => Run::GivenUp,
+            ProviderEnd::Open
+            | ProviderEnd::HungUp { .. }
+            | ProviderEnd::Whole
+            | ProviderEnd::NotAsked => Run::Over,
+        };
+        live.play.release();
+        self.until_idle(&live).await;
+        let reply = self.resumed(&watching, play, &before).await;
+        moments.now(Lane::Client, what(&reply));
+        let is_promised = first.turn.final_at.is_some()
+            || matches!(
+                reply,
+                Reply::Stream {
+                    has_marker: true,
+                    ..
+                }
+            );
+        let answer = live.answer.clone();
+        let answer = answer.unwrap_or_else(|| live.expected.clone());
+        if moment == Moment::AfterTheEnd && kept::differs_after(&first.turn.text, &answer).is_some()
+        {
+            anyhow::bail!(
+                "the text of the stream is not what the provider said, so nobody knows whether a part of it is missing"
+            );
+        }
+        let seen = Resumed {
+            subject: self.observed().subject(),
+            case: case.to_owned(),
+            turn: live.number,
+            resuming: play.resuming,
+            marker: self.marker.to_string(),
+            run,
+            provider: live.play.provider_end(),
+            answer,
+            is_promised,
+            reply,
+            stored: Err("nobody looked".to_owned()),
+        };
+        Ok(Outcome::Seen(Box::new((seen, live))))
+    }
+
+    /// Lets the provider say one more chunk of text that the client misses, where there is one before the last.
+    async fn say_meanwhile(
+        &self,
+        live: &Live,
+        play: &Play<'_>,
+        cut: Cut,
+        moments: &mut Moments,
+    ) -> Result<(), String> {
+        let said = cut.chunks_at(play.resuming.point);
+        let Some(chunks) = said.filter(|said| *said < cut.before) else {
+            return Ok(());
+        };
+        live.play.release_up_to(chunks + 1);
+        let sent = live.play.until_sent(chunks + 1);
+        tokio::select! {
+            () = sent => {
+                moments.now(Lane::Gateway, "one more chunk was sent");
+                Ok(())
+            }
+            // The server has hung up on its provider.
+            () = live.play.until_idle() => Ok(()),
+            () = tokio::time::sleep(self.options.response_timeout) => {
+                Err("the server did not read its provider's answer on".to_owned())
+            }
+        }
+    }
+
+    async fn until_idle(&self, live: &Live) {
+        let idle = live.play.until_idle();
+        let _ = tokio::time::timeout(self.options.response_timeout, idle).await;
+    }
+
+    /// What a resume came to.
+    async fn resumed(&self, watching: &Watching, play: &Play<'_>, before: &[u8]) -> Reply {
+        let over = |seen: &ResponseProgress| seen.over.is_some();
+        let patience = match play.resuming.moment {
+            Moment::During => self.options.response_timeout,
+            // A stream of all that happens in a conversation stays open, and has nothing to say.
+            Moment::Later | Moment::AfterTheEnd => self.options.settle,
+        };
+        let end = watching.until(|seen| over(seen) || seen.turn.final_at.is_some());
+        let _ = tokio::time::timeout(patience, end).await;
+        // What comes after the marker comes soon.
+        let _ = tokio::time::timeout(HEARD_BY_THEN, watching.until(over)).await;
+        let seen = watching.seen();
+        let status = seen.head.as_ref().map(|head| head.status);
+        if let (Some(head), Some(status)) = (&seen.head, status)
+            && (status == 204 || !(200..300).contains(&status))
+        {
+            return Reply::Status(status, head.excerpt.trim().to_owned());
+        }
+        if let Some(Err(why)) = &seen.over {
+            return Reply::BrokenOff(why.clone());
+        }
+        let Some(body) = seen.body_so_far() else {
+            return Reply::Unreadable(TOO_LONG.to_owned());
+        };
+        let bodies: &[&[u8]] = match play.resume.from {
+            ResumesFrom::Beginning => &[&body],
+            ResumesFrom::Cut => &[before, &body],
+        };
+        let mut reader = self.profile.start(self.marker.clone());
+        let read = reading::read_on(bodies, &self.profile.framing(), reader.as_mut());
+        match read {
+            Err(why) => Reply::Unreadable(why.to_string()),
+            Ok(turn) => Reply::Stream {
+                text: turn.text,
+                adds_text: !seen.turn.pieces.is_empty(),
+                has_marker: seen.turn.final_at.is_some(),
+                is_over: seen.over.is_some(),
+            },
+        }
+    }
+
+    /// Counts what is stored of each turn, after the time that a late copy has.
+    async fn count_copies(&self, played: &mut [Played], patience: Duration) {
+        if played.is_empty() {
+            return;
+        }
+        tokio::time::sleep(self.options.settle).await;
+        let mut may_be_late = true;
+        for Played { seen, live, .. } in played {
+            seen.stored = self
+                .copies(live)
+                .await
+                .map_err(|error| format!("{error:#}"));
+            let is_wrong = resumed::judge(seen).verdict == Verdict::Violated;
+            if is_wrong && std::mem::take(&mut may_be_late) {
+                tokio::time::sleep(patience).await;
+                seen.stored = self
+                    .copies(live)
+                    .await
+                    .map_err(|error| format!("{error:#}"));
+            }
+        }
+    }
+}
+
+/// One case to play.
+struct Play<'a> {
+    resume: &'a Resume,
+    resuming: Resuming,
+    /// The turn whose connection is lost, from 0.
+    turn: usize,
+    provider: &'static Provider,
+}
+
+fn what(reply: &Reply) -> String {
+    match reply {
+        Reply::Status(status, _) => format!("the resume is answered {status}"),
+        Reply::BrokenOff(why) => format!("the resumed response broke off: {why}"),
+        Reply::Unreadable(why) => format!("the resumed response can't be read: {why}"),
+        Reply::Stream { text, .. } => {
+            let characters = text.trim().chars().count();
+            format!("the client has {characters} characters of the answer")
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What a session says of a connection that is lost in mid-answer: `[resume]`.
+
+use super::parse_request::{Requests, Secrets};
+use super::reader::{Item, Place};
+use super::request::Expanded;
+use super::template::{Captures, ExpandError};
+use super::validate::{Scope, json_path};
+use super::{Follow, Request};
+use crate::source_error::SourceError;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+/// The name in braces for how far the client has come.
+pub(super) const CURSOR: &str = "cursor";
+
+const RESUME: Place = Place {
+    name: "[resume]",
+    keys: &[
+        "request", "query", "headers", "json", "form", "body", "cursor", "from",
+    ],
+};
+
+/// How a page whose connection was lost gets the rest of an answer.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// The request.
+    pub request: Request,
+    /// What tells the server how far the client has come.
+    pub cursor: Cursor,
+    /// Where its answer begins.
+    pub from: ResumesFrom,
+}
+
+/// What tells the server how far a client has come.
+#[derive(Debug, Clone)]
+pub enum Cursor {
+    /// The id of the last event, as `EventSource` sends it.
+    EventId,
+    /// A value in the data of the last event that has it.
+    Json(JsonPath),
+}
+
+/// Where the answer to a resume begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResumesFrom {
+    /// With the answer's first word: the page throws away what it has.
+    Beginning,
+    /// Where the client lost the connection.
+    Cut,
+}
+
+impl Resume {
+    /// The request of a client that has come so far. As long as there is no cursor, what holds it is not sent.
+    ///
+    /// # Errors
+    /// When something else is not known yet.
+    pub fn expand(&self, known: &Captures, cursor: Option<Value>) -> Result<Expanded, ExpandError> {
+        let mut known = known.clone();
+        let has_cursor = cursor.is_some();
+        known.insert(CURSOR.to_owned(), cursor.unwrap_or(Value::Null));
+        if has_cursor {
+            self.request.expand(&known)
+        } else {
+            self.request.without(CURSOR).expand(&known)
+        }
+    }
+}
+
+/// The section `[resume]`.
+pub(super) fn resume(
+    item: &Item<'_>,
+    scope: &Scope,
+    stream: Option<&Follow>,
+    requests: &mut Requests<'_>,
+) -> Result<Resume, SourceError> {
+    let fields = item.table(&RESUME)?;
+    if stream.is_some_and(|follow| follow.poll.is_some()) {
+        return Err(item
+            .key_error("[resume] has nothing to resume: [stream] has `poll`")
+            .help(
+                "leave [resume] out; an answer that is polled has no connection that could be lost",
+            ));
+    }
+    // What it captures nobody could use.
+    let mut scope = scope.with(&[CURSOR]);
+    let request = requests.read(&fields, &mut scope, Secrets::InHeaders)?;
+    let cursor = match fields.get("cursor") {
+        Some(item) => Cursor::Json(json_path(&item)?),
+        None => Cursor::EventId,
+    };
+    let from = match fields.get("from") {
+        None if request.uses(CURSOR) => ResumesFrom::Cut,
+        None => ResumesFrom::Beginning,
+        Some(item) => match item.text()? {
+            "beginning" => ResumesFrom::Beginning,
+            "cut" => ResumesFrom::Cut,
+            other => {
+                return Err(item
+                    .error(format!("`from` is `beginning` or `cut`, not `{other}`"))
+                    .help("`beginning`: the server sends the whole answer again; `cut`: only what the client lacks"));
+            }
+        },
+    };
+    if let Some(item) = fields.get("cursor")
+        && !request.uses(CURSOR)
+    {
+        return Err(item
+            .key_error(
+                "`cursor` says how far the client has come, and the request never uses `{cursor}`",
+            )
+            .help("for example: query = { starting_after = \"{cursor}\" }"));
+    }
+    Ok(Resume {
+        request,
+        cursor,
+        from,
+    })
+}
