@@ -67,6 +67,14 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub sweep_every: Option<String>,
 
+    /// In how many conversations to hold a turn at the same time; 1 for none [default: 4, and 1 in the suite quick]
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+
+    /// How long to watch the first rows after their turns: they must not change [default: 1s]
+    #[arg(long, value_name = "DURATION")]
+    pub watch: Option<String>,
+
     /// How the order is shown [default: auto]
     #[arg(long, value_enum)]
     pub proof: Option<Proof>,
@@ -150,6 +158,8 @@ impl From<Args> for Wanted {
             origin: args.origin,
             suite: args.suite,
             sweep_every: args.sweep_every,
+            concurrency: args.concurrency,
+            watch: args.watch,
             proof: args.proof,
             require: args.require,
             faults: args.fault,

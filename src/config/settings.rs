@@ -85,6 +85,18 @@ pub static SETTINGS: &[Setting] = &[
         "which events of an answer are points of the sweep",
     ),
     setting(
+        "concurrency",
+        "CHATCTL_CONCURRENCY",
+        None,
+        "in how many conversations turns are under way at the same time",
+    ),
+    setting(
+        "watch",
+        "CHATCTL_WATCH",
+        Some("1s"),
+        "how long rows are watched after their turns",
+    ),
+    setting(
         "proof",
         "CHATCTL_PROOF",
         Some("auto"),

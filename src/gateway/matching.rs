@@ -45,6 +45,20 @@ pub(super) fn asked(question: &Question, before: Known) -> Asked {
     }
 }
 
+/// Which of the turns under way a request belongs to: the last user message is the turn's, or holds its mark. Where
+/// only one is under way it needs neither.
+pub(super) fn chosen(asked: &Asked, users: &[&str]) -> Option<usize> {
+    let last = asked.last_user.trim();
+    let same = users.iter().rposition(|user| user.trim() == last);
+    let marked = || {
+        let marks = marks::of(last);
+        let holds = |user: &&str| marks::of(user).iter().any(|mark| marks.contains(mark));
+        users.iter().rposition(holds)
+    };
+    let only = || (users.len() == 1).then_some(0);
+    same.or_else(marked).or_else(only)
+}
+
 /// Returns whether a request is the turn's own. `taken`: the turn's own has come already.
 ///
 /// The last user message decides. A prompt that only contains the user's text may be a
@@ -61,7 +75,7 @@ pub(super) fn call(asked: &Asked, user: &str, taken: bool) -> Call {
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, Known, call};
+    use super::{Call, Known, call, chosen};
     use crate::gateway::providers;
     use serde_json::json;
 
@@ -112,6 +126,25 @@ mod tests {
         let asked = ask(&json!("Make a title for: buy milk"), false);
         assert_eq!(call(&asked, "buy milk", false), Call::Extra);
         assert_eq!(call(&asked, "buy milk", true), Call::Extra);
+    }
+
+    #[test]
+    fn a_request_belongs_to_the_turn_whose_text_or_mark_it_holds() {
+        let asked = |text: &str| ask(&json!(text), true);
+        let (one, two) = (
+            "a [chatctl-u0000000000000001]",
+            "a [chatctl-u0000000000000002]",
+        );
+        let users = [one, two];
+        assert_eq!(chosen(&asked(one), &users), Some(0));
+        assert_eq!(chosen(&asked(two), &users), Some(1));
+        assert_eq!(
+            chosen(&asked(&format!("Answer this: {one}")), &users),
+            Some(0)
+        );
+        assert_eq!(chosen(&asked("something else"), &users), None);
+        assert_eq!(chosen(&asked("something else"), &users[..1]), Some(0));
+        assert_eq!(chosen(&asked(one), &[]), None);
     }
 
     #[test]

@@ -52,7 +52,8 @@ const KEPT_CONVERSATIONS: usize = 1_000;
 
 #[derive(Default)]
 struct State {
-    playing: Mutex<Option<Arc<Play>>>,
+    /// The turns under way, in the order in which they began.
+    playing: Mutex<Vec<Arc<Play>>>,
     /// The newest ones, in order.
     requests: Mutex<VecDeque<Recorded>>,
     /// Conversations that a provider keeps, by the id of their last answer; the newest ones.
@@ -117,14 +118,22 @@ impl Gateway {
         format!("http://{}/v1", self.address)
     }
 
-    /// Plays this for the turn that begins now, in place of the one before.
+    /// Plays this for the turn that begins now, in place of those before.
     pub fn play(&self, play: &Arc<Play>) {
-        *self.state.playing.lock().expect("no holder panics") = Some(Arc::clone(play));
+        let mut playing = self.state.playing.lock().expect("no holder panics");
+        *playing = vec![Arc::clone(play)];
+    }
+
+    /// Plays this for the turn that begins now, next to those that are under way.
+    pub fn play_beside(&self, play: &Arc<Play>) {
+        let mut playing = self.state.playing.lock().expect("no holder panics");
+        playing.push(Arc::clone(play));
     }
 
     /// No turn is under way: any request from now on is unexpected.
     pub fn rest(&self) {
-        *self.state.playing.lock().expect("no holder panics") = None;
+        let mut playing = self.state.playing.lock().expect("no holder panics");
+        playing.clear();
     }
 
     /// How many connections were made to it so far, whatever was said on them.

@@ -140,15 +140,17 @@ async fn complete(
     };
     let asked = matching::asked(&question, before);
     let playing = state.playing.lock().expect("no holder panics").clone();
-    let Some(play) = playing else {
+    if playing.is_empty() {
         let why = "no turn is in progress, so no cassette answers it";
         return Err(Refusal::new(StatusCode::NOT_FOUND, why));
-    };
-    let mut call = matching::call(&asked, &play.user, play.is_taken());
-    if call == Call::Extra {
-        state.record(line.to_owned(), call, asked.known);
-        return Ok(extra(provider, asked.stream));
     }
+    let users: Vec<_> = playing.iter().map(|play| play.user.as_str()).collect();
+    let chosen = matching::chosen(&asked, &users).map(|index| Arc::clone(&playing[index]));
+    let called = chosen.map(|play| (matching::call(&asked, &play.user, play.is_taken()), play));
+    let Some((mut call, play)) = called.filter(|(call, _)| *call != Call::Extra) else {
+        state.record(line.to_owned(), Call::Extra, asked.known);
+        return Ok(extra(provider, asked.stream));
+    };
     let reel = play.reel(provider).map_err(bad)?;
     // Two requests may come at once; only one takes the turn.
     if call == Call::Main && play.take() {

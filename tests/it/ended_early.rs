@@ -1,11 +1,13 @@
 //! Turns whose client leaves, or whose user presses stop: each bad server gets its finding, and each good one none.
 
-use crate::common::{Chat, codes, errors, report};
+use crate::common::servers::Postgres;
+use crate::common::{Chat, Turn, chatctl, codes, errors, node, report};
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 
 /// A session of one turn with a history and a stop button, and what it declares.
-fn session(chat: &Chat, on_disconnect: &str, stop: &str) -> String {
+fn session(folder: &Path, on_disconnect: &str, stop: &str) -> String {
     let declared = match on_disconnect {
         "" => String::new(),
         policy => format!("on_disconnect = \"{policy}\"\n"),
@@ -31,19 +33,37 @@ request = "GET /conversations/{{conversation_id}}/messages"
 {stop}
 "#
     );
-    let path = chat.folder.path().join("ended.toml");
+    let path = folder.join("ended.toml");
     fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
 const STOP: &str = "[stop]\nrequest = \"POST /conversations/{conversation_id}/stop\"\n";
 
-/// The report of a run that only looks, so that it takes no gate.
+/// Only looks, so that it takes no gate.
+const ONLY: [&str; 6] = ["--proof", "observe", "--suite", "full", "--settle", "500ms"];
+
+/// The report of a run that only looks.
 fn run(mode: &'static str, on_disconnect: &str, stop: &str) -> (Value, i32) {
-    let chat = Chat::new(mode).stack("async");
-    let session = session(&chat, on_disconnect, stop);
-    let only = ["--proof", "observe", "--suite", "full", "--settle", "500ms"];
-    report(chat.verify().arg(session).args(only))
+    run_of(&Chat::new(mode).stack("async"), on_disconnect, stop)
+}
+
+fn run_of(chat: &Chat, on_disconnect: &str, stop: &str) -> (Value, i32) {
+    let session = session(chat.folder.path(), on_disconnect, stop);
+    report(chat.verify().arg(session).args(ONLY))
+}
+
+/// The same of the server on Node.
+fn run_node(mode: &str, on_disconnect: &str) -> (Value, i32) {
+    let _turn = Turn::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let start = node::start(&format!("MODE={mode} DATABASE_PATH={{database_path}}"));
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let mut command = chatctl();
+    command.args(["verify-stream", "--ready", "/health", "--profile", "plain"]);
+    command.args(["--database-url", &url, "--start", &start]);
+    let session = session(folder.path(), on_disconnect, "");
+    report(command.arg(session).args(ONLY))
 }
 
 /// Names and verdicts of the cases in which a turn did not come to its end.
@@ -58,7 +78,10 @@ fn cases<'a>(report: &'a Value, begins: &str) -> Vec<(&'a str, &'a str)> {
 
 /// Every case is played and holds, and nothing is found.
 fn silent(mode: &'static str, on_disconnect: &str, stop: &str) {
-    let (report, exit) = run(mode, on_disconnect, stop);
+    is_silent(mode, run(mode, on_disconnect, stop), stop);
+}
+
+fn is_silent(mode: &str, (report, exit): (Value, i32), stop: &str) {
     let left = cases(&report, "left-at-");
     assert_eq!(left.len(), 8, "{mode}: {report:#}");
     let stopped = cases(&report, "stopped-at-");
@@ -82,7 +105,10 @@ fn silent(mode: &'static str, on_disconnect: &str, stop: &str) {
 
 /// The server is violated, with this code.
 fn fires(mode: &'static str, on_disconnect: &str, stop: &str, code: &str) {
-    let (report, exit) = run(mode, on_disconnect, stop);
+    is_found(mode, run(mode, on_disconnect, stop), code);
+}
+
+fn is_found(mode: &str, (report, exit): (Value, i32), code: &str) {
     assert!(
         errors(&report).contains(&code),
         "{mode}: no {code} in {report:#}"
@@ -163,6 +189,33 @@ fn a_part_that_stop_keeps_is_known_to_the_next_turn() {
 fn a_part_that_stop_loses_is_found() {
     let stop = format!("{STOP}on_stop = \"keep-part\"\n");
     fires("stop_loses_part", "finish", &stop, "answer-lost-on-stop");
+}
+
+/// A button that only closes the connection of the answer.
+#[test]
+fn a_part_that_an_abort_loses_is_found() {
+    let stop = "[stop]\nabort = true\non_stop = \"keep-part\"\n";
+    silent("keeps_part", "keep-part", stop);
+    fires("correct", "drop-answer", stop, "answer-lost-on-stop");
+}
+
+#[test]
+fn on_node_a_save_that_ends_with_the_client_loses_the_answer() {
+    is_silent("correct", run_node("correct", "finish"), "");
+    let stops = run_node("stops_with_client", "finish");
+    is_found("stops_with_client", stops, "answer-lost-on-disconnect");
+}
+
+#[test]
+fn in_postgres_a_cancelled_save_loses_the_answer() {
+    let server = Postgres::start();
+    let run = |mode| {
+        let chat = Chat::new(mode).stack("async");
+        let chat = chat.on(server.database(mode), "asyncpg");
+        run_of(&chat, "finish", "")
+    };
+    is_silent("finishes", run("finishes"), "");
+    is_found("correct", run("correct"), "answer-lost-on-disconnect");
 }
 
 #[test]

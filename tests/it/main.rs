@@ -74,6 +74,7 @@ mod session_docs;
 mod session_flows;
 mod session_outside;
 mod sessions;
+mod side_by_side;
 mod sqlite_faults;
 mod squawk_oracle;
 mod sse;

@@ -65,7 +65,8 @@ fn every_check_has_a_row() {
                 "ended-early",
                 "order",
                 "resumed",
-                "sent-twice"
+                "sent-twice",
+                "side-by-side"
             ]
         ),
         named

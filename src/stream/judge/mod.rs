@@ -24,6 +24,7 @@ mod provider_call_unmatched;
 pub mod resumed;
 mod saved_row_changed_later;
 pub mod sent_twice;
+pub mod side_by_side;
 mod user_message_lost;
 mod wrong_conversation;
 
@@ -196,9 +197,11 @@ pub static DRIVEN: &[&str] = &[
     "next-turn-refused",
     "part-stored-as-whole",
     "policy-not-kept",
+    "pool-exhausted",
     "provider-call-goes-on",
     "resume-refused",
     "resume-text-differs",
+    "turn-overwritten",
     "turn-stored-twice",
 ];
 

@@ -138,7 +138,11 @@ impl Stage<'_> {
     }
 
     /// What the store holds of a turn.
-    async fn turn_seen(&mut self, live: &Live, seen: ResponseProgress) -> anyhow::Result<TurnSeen> {
+    pub(super) async fn turn_seen(
+        &mut self,
+        live: &Live,
+        seen: ResponseProgress,
+    ) -> anyhow::Result<TurnSeen> {
         let body = seen.whole_body();
         let mut observed = TurnSeen {
             number: live.number,

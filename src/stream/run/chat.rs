@@ -38,6 +38,15 @@ pub struct Chat {
     on_path: String,
 }
 
+/// Which turns are under way when one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Among {
+    /// None that matters: the provider answers the new one only.
+    Nobody,
+    /// Those that go on next to it.
+    Others,
+}
+
 /// How a turn is varied.
 #[derive(Clone, Copy)]
 pub(super) struct Vary {
@@ -119,6 +128,19 @@ impl Stage<'_> {
         vary: Vary,
         start: impl FnOnce(ClientTask) -> anyhow::Result<Watching>,
     ) -> anyhow::Result<Live> {
+        self.begin_among(chat, index, vary, Among::Nobody, start)
+            .await
+    }
+
+    /// The same, among other turns.
+    pub(super) async fn begin_among(
+        &self,
+        chat: &Chat,
+        index: usize,
+        vary: Vary,
+        among: Among,
+        start: impl FnOnce(ClientTask) -> anyhow::Result<Watching>,
+    ) -> anyhow::Result<Live> {
         let turn = &self.session.turns[index];
         tokio::time::sleep(turn.pause).await;
         let (tag, nonce) = (
@@ -145,7 +167,10 @@ impl Stage<'_> {
             let reel = script.reel(asked);
             reel.map_err(|error| error.to_string())
         }));
-        self.world.gateway.play(&play);
+        match among {
+            Among::Nobody => self.world.gateway.play(&play),
+            Among::Others => self.world.gateway.play_beside(&play),
+        }
 
         let mut captures = chat.known();
         captures.insert("user".to_owned(), user.as_str().into());
@@ -205,13 +230,18 @@ impl Stage<'_> {
         chat: &Chat,
         index: usize,
         vary: Vary,
+        among: Among,
     ) -> anyhow::Result<Live> {
-        if !chat.client.is_plain() {
-            return self.begin(chat, index, vary).await;
-        }
-        let line = chat.client.dial().await?;
-        let start = |client_task| Watching::start_on(client_task, line);
-        self.begin_as(chat, index, vary, start).await
+        let line = if chat.client.is_plain() {
+            Some(chat.client.dial().await?)
+        } else {
+            None
+        };
+        let start = |client_task| match line {
+            Some(line) => Watching::start_on(client_task, line),
+            None => Ok(Watching::start(client_task)),
+        };
+        self.begin_among(chat, index, vary, among, start).await
     }
 
     /// How the provider's answer to a turn is cut into chunks.
@@ -530,6 +560,16 @@ impl Chat {
         let known = self.known();
         let id = known.get("conversation_id")?;
         Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+    }
+
+    /// Another page of the same conversation, which does not know what this one has said.
+    pub(super) fn other_page(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            captures: self.captures.clone(),
+            spoken: Mutex::default(),
+            on_path: self.on_path.clone(),
+        }
     }
 
     pub(super) fn client(&self) -> &Client {

@@ -2,7 +2,7 @@
 //! answer. Then the page is reloaded, and the conversation goes on.
 
 use super::case::{Begun, Moments};
-use super::chat::{Chat, Vary};
+use super::chat::{Among, Chat, Vary};
 use super::client::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
@@ -220,7 +220,9 @@ impl Stage<'_> {
             fault: &STEP_BY_STEP,
             client: play.client(),
         };
-        let mut live = self.begin_on_line(&chat, play.turn, vary).await?;
+        let mut live = self
+            .begin_on_line(&chat, play.turn, vary, Among::Nobody)
+            .await?;
         moments.at(
             live.sent,
             Lane::Client,

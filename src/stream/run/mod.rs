@@ -1,5 +1,6 @@
 //! Drives sessions against a server under test and its store: the I/O around the pure cores.
 
+mod aborted_streams;
 mod calibrate;
 mod case;
 mod chat;
@@ -22,6 +23,7 @@ mod resume;
 mod rows;
 mod save_fails;
 mod sent_twice;
+mod side_by_side;
 mod sought;
 mod spot;
 mod stage;
@@ -85,6 +87,10 @@ pub enum Require {
 pub struct Options {
     /// Which cases are played.
     pub suite: Suite,
+    /// In how many conversations turns are under way at the same time; what the suite says when absent.
+    pub concurrency: Option<usize>,
+    /// For how long the first rows are watched after their turns.
+    pub watch: Duration,
     /// How the order is shown.
     pub proof: Proof,
     /// Which verdicts pass.
@@ -169,6 +175,8 @@ impl Stage<'_> {
                         self.end_early(calibrated.lag, report).await?;
                         self.resume(calibrated.lag, report).await?;
                         self.send_twice(report).await?;
+                        self.side_by_side(report).await?;
+                        self.abort_streams(report).await?;
                     }
                     Server::Hangs => {
                         self.skip_close_at_final(report);

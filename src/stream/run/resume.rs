@@ -1,7 +1,7 @@
 //! Connections that are lost in mid-answer and resumed, as `[resume]` of the session says.
 
 use super::case::{Begun, Moments};
-use super::chat::Vary;
+use super::chat::{Among, Vary};
 use super::client::{ClientTask, ResponseProgress, Watching, outgoing};
 use super::live::Live;
 use super::stage::Stage;
@@ -128,7 +128,9 @@ impl Stage<'_> {
             fault: &STEP_BY_STEP,
             client: &RESUME,
         };
-        let mut live = self.begin_on_line(&chat, play.turn, vary).await?;
+        let mut live = self
+            .begin_on_line(&chat, play.turn, vary, Among::Nobody)
+            .await?;
         moments.at(
             live.sent,
             Lane::Client,
@@ -263,7 +265,7 @@ impl Stage<'_> {
         }
     }
 
-    async fn until_idle(&self, live: &Live) {
+    pub(super) async fn until_idle(&self, live: &Live) {
         let idle = live.play.until_idle();
         let _ = tokio::time::timeout(self.options.response_timeout, idle).await;
     }

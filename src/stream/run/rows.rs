@@ -16,8 +16,6 @@ use std::time::Duration;
 
 /// How often the store is asked for a row that must come.
 const ASK: Duration = Duration::from_millis(3);
-/// How long after the final marker a row is looked at once more.
-const LATER: Duration = Duration::from_secs(1);
 
 impl Stage<'_> {
     /// The answer's row when it is complete: it holds the nonce, and is marked as finished.
@@ -119,13 +117,14 @@ impl Stage<'_> {
             return Ok(());
         };
         let mut kept = std::mem::take(&mut self.kept);
+        let watch = self.options.watch;
         // In the order in which they came, so the first are the oldest. A few that are old
         // enough do; only a run without trials has to wait for them.
         if let Some(last) = kept.get(ENOUGH - 1).or(kept.last()) {
             self.doing("looking again");
-            tokio::time::sleep((last.at + LATER).saturating_sub(clock::now())).await;
+            tokio::time::sleep((last.at + watch).saturating_sub(clock::now())).await;
         }
-        kept.retain(|kept| kept.at + LATER <= clock::now());
+        kept.retain(|kept| kept.at + watch <= clock::now());
         let mut observed = self.observed();
         for kept in kept {
             let now = store::by_key(self.world.db(), &mapping, &kept.row.key).await?;

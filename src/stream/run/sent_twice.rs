@@ -151,7 +151,7 @@ impl Stage<'_> {
     }
 
     /// What a response came to.
-    async fn answered(&self, watching: &Watching) -> Answered {
+    pub(super) async fn answered(&self, watching: &Watching) -> Answered {
         let over = watching.until(|seen: &ResponseProgress| seen.over.is_some());
         let Ok(seen) = tokio::time::timeout(self.options.response_timeout, over).await else {
             return Answered::Otherwise("not answered to its end in time".to_owned());

@@ -20,6 +20,9 @@ pub enum Suite {
 pub static SUITES: [&str; 3] = ["quick", "full", "sweep"];
 
 impl Suite {
+    /// In how many conversations turns are under way at the same time.
+    pub const CHATS: usize = 4;
+
     /// The suite of that name.
     ///
     /// # Errors

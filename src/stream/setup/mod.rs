@@ -54,6 +54,10 @@ pub struct Wanted {
     pub suite: Option<String>,
     /// Which events of an answer are points of the sweep.
     pub sweep_every: Option<String>,
+    /// In how many conversations turns are under way at the same time.
+    pub concurrency: Option<String>,
+    /// For how long rows are watched.
+    pub watch: Option<String>,
     /// How the order is shown.
     pub proof: Option<Proof>,
     /// Which verdicts pass.

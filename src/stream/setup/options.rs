@@ -48,6 +48,12 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
     });
     Ok(Options {
         suite: suite(wanted, config)?,
+        concurrency: config.parsed("concurrency", wanted.concurrency.as_deref(), |text| {
+            text.parse().ok().filter(|chats| *chats > 0)
+        })?,
+        watch: config
+            .parsed("watch", wanted.watch.as_deref(), duration)?
+            .expect("the setting has a default"),
         proof,
         require,
         faults: faults(wanted, config, (proof, gate, target))?,

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 from starlette.background import BackgroundTask
 
-from chat import buffer, endings, resuming, schema, transport
+from chat import buffer, crowded, endings, resuming, schema, transport
 from chat.auth import COOKIE, current_user, signed
 from chat.modes import MODES
 from chat.provider import Provider
@@ -190,7 +190,8 @@ async def chat(
     again = endings.is_again(key)
     lines = await find_history(request, conversation_id, user_id)
     store, provider = request.app.state.store, request.app.state.provider
-    if settings.mode not in ("user_lost", "question_with_answer") and not again:
+    is_lost = settings.mode == "loses_second_question" and conversation_id in crowded.busy
+    if settings.mode not in ("user_lost", "question_with_answer") and not again and not is_lost:
         await store.write(Insert(conversation_id, "user", message))
     await ask_aside(provider, message)
     messages = (told or prompt(lines, message)) if settings.mode != "forgets_context" else prompt([], message)

@@ -8,6 +8,7 @@ what is wrong. ending: right as long as a turn comes to its end. Modes whose str
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chat import crowded as c
 from chat import endings as e
 from chat import resuming as r
 from chat import strategies as s
@@ -91,6 +92,11 @@ _ENDINGS = [
     r.resumes_twice,
     r.resumes_from_now,
     r.resumes_anew,
+    c.shared_conversation,
+    c.shared_buffer,
+    c.loses_second_question,
+    c.stores_what_the_page_has,
+    c.keeps_connections,
 ]
 _ELSEWHERE = [
     "user_lost",

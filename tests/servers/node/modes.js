@@ -97,6 +97,17 @@ const VIOLATION = {
   },
 };
 
+// Right as long as the client stays.
+const ENDINGS = {
+  async stops_with_client(turn) {
+    await turn.relay(async () => {
+      if (turn.hasLeft()) throw new Error("the client left");
+    });
+    await turn.save();
+    await turn.done();
+  },
+};
+
 /** The answer's row from its first text on, in a transaction that stays open. */
 async function relayInTransaction(turn) {
   const session = await turn.store.open();
@@ -109,7 +120,7 @@ async function relayInTransaction(turn) {
   return session;
 }
 
-exports.MODES = { ...PASS, ...VIOLATION };
+exports.MODES = { ...PASS, ...VIOLATION, ...ENDINGS };
 
 if (require.main === module) {
   for (const mode of Object.keys(PASS)) console.log(`${mode} pass`);

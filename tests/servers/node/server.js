@@ -50,6 +50,7 @@ async function chat(response, { conversation_id: key, message }) {
     row: () => ["INSERT", key, "assistant", turn.text],
     save: () => store.write(turn.row()),
     touch: () => store.write(["TOUCH", key]),
+    hasLeft: () => response.destroyed,
     done: () => send("data: [DONE]\n\n"),
     async relay(each = async () => {}) {
       for await (const piece of answer(messages)) {

@@ -1,0 +1,323 @@
+//! What turns show that were under way at the same time. Pure.
+//!
+//! Each question and each answer holds a text that was never sent before, so whatever is in the wrong place is found.
+
+use super::sent_twice::Answered;
+use super::{Observed, TurnSeen};
+use crate::model::ProviderCall;
+use crate::report::{Finding, Severity, Source, Verdict};
+use std::collections::BTreeSet;
+
+/// Findings on the question.
+const OF_THE_QUESTION: [&str; 2] = ["user-message-lost", "wrong-conversation"];
+/// Findings on the answer.
+const OF_THE_ANSWER: [&str; 4] = [
+    "never-saved",
+    "answer-empty",
+    "answer-differs",
+    "answer-duplicated",
+];
+
+/// One of the turns.
+#[derive(Debug)]
+pub struct Beside {
+    /// What was seen of it alone.
+    pub observed: Observed,
+    /// Its chat, from 0.
+    pub chat: usize,
+    /// Whether the server asked its provider for the answer.
+    pub asked: bool,
+    /// What its request was answered.
+    pub answered: Answered,
+}
+
+impl Beside {
+    fn seen(&self) -> &TurnSeen {
+        &self.observed.turns[0]
+    }
+
+    fn marks(&self) -> [&str; 2] {
+        let seen = self.seen();
+        [&seen.tag, &seen.nonce]
+    }
+
+    /// Whether its question has to be stored: the server took it.
+    fn is_taken(&self) -> bool {
+        match &self.answered {
+            Answered::ToTheEnd => true,
+            Answered::Cut | Answered::Otherwise(_) => self.asked,
+            Answered::Refused(_) => false,
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("turn {} of chat {}", self.seen().number, self.chat + 1)
+    }
+}
+
+/// What was seen of all.
+#[derive(Debug)]
+pub struct SideBySide {
+    /// The case.
+    pub case: String,
+    /// The turns.
+    pub turns: Vec<Beside>,
+    /// The server's requests to its provider meanwhile.
+    pub calls: Vec<ProviderCall>,
+}
+
+/// What it shows.
+#[derive(Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+/// Judges turns that were under way at the same time.
+pub fn judge(seen: &SideBySide) -> Judged {
+    let mut findings: Vec<Finding> = seen.turns.iter().flat_map(stored).collect();
+    findings.extend(seen.turns.iter().filter_map(|turn| crossed(turn, seen)));
+    findings.extend(mixed(seen));
+    let findings: Vec<_> = findings
+        .into_iter()
+        .map(|finding| finding.in_case(&seen.case))
+        .collect();
+    let is_error = findings.iter().any(|it| it.severity == Severity::Error);
+    Judged {
+        verdict: if is_error {
+            Verdict::Violated
+        } else {
+            Verdict::Held
+        },
+        reason: tell(seen),
+        findings,
+    }
+}
+
+fn tell(seen: &SideBySide) -> String {
+    let count = |is: fn(&Answered) -> bool| {
+        let turns = seen.turns.iter();
+        turns.filter(|turn| is(&turn.answered)).count()
+    };
+    let whole = count(|it| matches!(it, Answered::ToTheEnd));
+    let refused = count(|it| matches!(it, Answered::Refused(_)));
+    let others = seen.turns.len() - whole - refused;
+    let mut told = format!(
+        "of {} turns at the same time {whole} were answered to the end",
+        seen.turns.len()
+    );
+    if refused > 0 {
+        told.push_str(&format!(", {refused} refused"));
+    }
+    if others > 0 {
+        told.push_str(&format!(", {others} broken off"));
+    }
+    told
+}
+
+/// What is wrong with what is stored of one turn, by the checks that look at any turn.
+fn stored(turn: &Beside) -> Vec<Finding> {
+    let mut found = super::findings(&turn.observed);
+    found.retain(|finding| {
+        let is_question = OF_THE_QUESTION.contains(&finding.code) && turn.is_taken();
+        let is_answer = OF_THE_ANSWER.contains(&finding.code)
+            && turn.asked
+            && turn.answered == Answered::ToTheEnd;
+        finding.severity == Severity::Error && (is_question || is_answer)
+    });
+    for finding in &mut found {
+        // Who answers without asking may have said that it is busy.
+        if !turn.asked {
+            finding.severity = Severity::Warning;
+        }
+        finding.harm = format!(
+            "{}, when another turn is under way: {}",
+            turn.name(),
+            finding.harm
+        );
+    }
+    found
+}
+
+/// The client of one turn gets words of another.
+fn crossed(turn: &Beside, seen: &SideBySide) -> Option<Finding> {
+    let text = &turn.seen().turn.text;
+    let is_other = |other: &&Beside| other.marks() != turn.marks();
+    let mut others = seen.turns.iter().filter(is_other);
+    let other = others.find(|other| text.contains(&other.seen().nonce))?;
+    let (code, harm) = if other.chat == turn.chat {
+        (
+            "answer-differs",
+            "a client gets words of another turn's answer",
+        )
+    } else {
+        (
+            "wrong-conversation",
+            "a client gets words of another conversation's answer",
+        )
+    };
+    let help = "keep what belongs to a turn in the turn, and nothing of it in a module or a class";
+    let finding = Finding::new(code, Severity::Error, turn.observed.subject(), harm, help);
+    let fact = format!(
+        "the response to {} holds the end of the answer to {}",
+        turn.name(),
+        other.name()
+    );
+    Some(finding.with(Source::Stream, fact))
+}
+
+/// The model gets messages of several conversations.
+fn mixed(seen: &SideBySide) -> Option<Finding> {
+    let chats = |call: &ProviderCall| {
+        let turns = seen.turns.iter();
+        let has = |turn: &&Beside| turn.marks().iter().any(|mark| call.marks.contains(*mark));
+        turns.filter(has).map(|turn| turn.chat).collect()
+    };
+    let mut calls = seen.calls.iter().map(|call| (call, chats(call)));
+    let (call, chats) = calls.find(|(_, chats): &(_, BTreeSet<usize>)| chats.len() > 1)?;
+    let chats: Vec<_> = chats.iter().map(|chat| (chat + 1).to_string()).collect();
+    let finding = Finding::new(
+        "wrong-conversation",
+        Severity::Error,
+        seen.turns.first()?.observed.subject(),
+        "the model gets messages of another conversation",
+        "build the provider's messages from the conversation's own rows",
+    );
+    let fact = format!(
+        "one request, `{}`, holds messages of chats {}",
+        call.line,
+        chats.join(" and ")
+    );
+    Some(finding.with(Source::Gateway, fact))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answered, Beside, Observed, SideBySide, TurnSeen, judge};
+    use crate::model::{Call, ProviderCall, Role, StoredMessage};
+    use crate::report::{Severity, Verdict};
+
+    fn row(chat: usize, role: Role, content: &str) -> StoredMessage {
+        StoredMessage {
+            conversation: Some(format!("c{chat}")),
+            ..StoredMessage::new(&format!("{chat}-{content}"), role, content)
+        }
+    }
+
+    fn turn(chat: usize, number: usize) -> Beside {
+        let tag = format!("chatctl-u{chat}{number}00000000000000");
+        let nonce = format!("chatctl-a{chat}{number}00000000000000");
+        let (user, answer) = (format!("Hello {tag}"), format!("Good day {nonce}"));
+        let question = row(chat, Role::User, &user);
+        let answered = row(chat, Role::Assistant, &answer);
+        let mut seen = TurnSeen {
+            user,
+            tag,
+            nonce,
+            expected: answer.clone(),
+            conversation: Some(format!("c{chat}")),
+            stored: vec![question.clone(), answered.clone()],
+            with_tag: vec![question],
+            with_nonce: vec![answered],
+            ..TurnSeen::blank(number)
+        };
+        seen.turn.text = answer;
+        Beside {
+            observed: Observed {
+                table: Some("message".to_owned()),
+                turns: vec![seen],
+                ..Observed::default()
+            },
+            chat,
+            asked: true,
+            answered: Answered::ToTheEnd,
+        }
+    }
+
+    fn told(turns: Vec<Beside>, calls: Vec<ProviderCall>) -> (Verdict, Vec<&'static str>) {
+        let case = "hello/side-by-side".to_owned();
+        let judged = judge(&SideBySide { case, turns, calls });
+        let errors = judged.findings.iter();
+        let errors = errors.filter(|it| it.severity == Severity::Error);
+        (judged.verdict, errors.map(|it| it.code).collect())
+    }
+
+    fn found(code: &'static str) -> (Verdict, Vec<&'static str>) {
+        (Verdict::Violated, vec![code])
+    }
+
+    const HELD: (Verdict, Vec<&str>) = (Verdict::Held, Vec::new());
+
+    #[test]
+    fn turns_that_are_stored_where_they_belong_are_right() {
+        let calls = vec![call(&[&turn(0, 1)]), call(&[&turn(1, 1)])];
+        assert_eq!(told(vec![turn(0, 1), turn(1, 1)], calls), HELD);
+        assert_eq!(told(vec![turn(0, 1), turn(0, 2)], Vec::new()), HELD);
+    }
+
+    #[test]
+    fn what_is_in_another_conversation_is_found() {
+        let mut strayed = turn(1, 1);
+        strayed.observed.turns[0].with_nonce[0].conversation = Some("c0".to_owned());
+        let answered = told(vec![turn(0, 1), strayed], Vec::new());
+        assert_eq!(answered.0, Verdict::Violated);
+        assert!(answered.1.contains(&"wrong-conversation"), "{answered:?}");
+        let mut hears = turn(1, 1);
+        hears.observed.turns[0].turn.text += &turn(0, 1).observed.turns[0].nonce;
+        let told_of_two = told(vec![turn(0, 1), hears], Vec::new());
+        assert_eq!(told_of_two, found("wrong-conversation"));
+        let both = vec![call(&[&turn(0, 1), &turn(1, 1)])];
+        let told_of_model = told(vec![turn(0, 1), turn(1, 1)], both);
+        assert_eq!(told_of_model, found("wrong-conversation"));
+    }
+
+    #[test]
+    fn two_turns_of_one_conversation_are_not_mixed() {
+        let mut mixed = turn(0, 2);
+        mixed.observed.turns[0].turn.text += &turn(0, 1).observed.turns[0].nonce;
+        assert_eq!(
+            told(vec![turn(0, 1), mixed], Vec::new()),
+            found("answer-differs")
+        );
+        // The second request of a conversation has its first turn in it.
+        let context = vec![call(&[&turn(0, 1), &turn(0, 2)])];
+        assert_eq!(told(vec![turn(0, 1), turn(0, 2)], context), HELD);
+    }
+
+    #[test]
+    fn what_was_taken_has_to_be_there() {
+        let lost = |answered: Answered, asked| {
+            let mut second = turn(0, 2);
+            let seen = &mut second.observed.turns[0];
+            seen.with_tag.clear();
+            seen.with_nonce.clear();
+            seen.stored.clear();
+            (second.answered, second.asked) = (answered, asked);
+            told(vec![turn(0, 1), second], Vec::new())
+        };
+        let (verdict, codes) = lost(Answered::ToTheEnd, true);
+        assert_eq!(verdict, Verdict::Violated);
+        assert_eq!(codes, ["user-message-lost", "never-saved"]);
+        // Nothing was promised of its answer.
+        let broken = Answered::Otherwise("broken off".to_owned());
+        assert_eq!(lost(broken, true), found("user-message-lost"));
+        assert_eq!(lost(Answered::Refused(409), false), HELD);
+        // It may have been told that the server is busy.
+        assert_eq!(lost(Answered::ToTheEnd, false), HELD);
+    }
+
+    fn call(turns: &[&Beside]) -> ProviderCall {
+        let marks = turns.iter().flat_map(|turn| turn.marks());
+        ProviderCall {
+            line: "POST /v1/chat/completions".to_owned(),
+            call: Call::Main,
+            messages: turns.len(),
+            marks: marks.map(str::to_owned).collect(),
+            refused: None,
+        }
+    }
+}

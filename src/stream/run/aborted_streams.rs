@@ -1,0 +1,144 @@
+//! Many streams that are aborted, and then one turn more: a server that keeps something of each aborted one has
+//! nothing left for it.
+
+use super::case::Moments;
+use super::chat::{Among, Vary};
+use super::stage::Stage;
+use super::suite::Suite;
+use crate::clock;
+use crate::clock::Tick;
+use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
+use crate::stream::faults::{NONE, Point, READ_TO_END, STEP_BY_STEP, Way};
+
+/// More than the connections of a usual pool: 5 and 10 more in SQLAlchemy, 10 elsewhere.
+const STREAMS: usize = 24;
+/// So many at the same time.
+const TOGETHER: usize = 4;
+/// So many turns may fail for another reason.
+const PROBES: usize = 2;
+
+impl Stage<'_> {
+    /// Aborts many streams, and looks whether the server still answers.
+    pub(super) async fn abort_streams(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        match self.options.suite {
+            Suite::Quick => return Ok(()),
+            Suite::Full | Suite::Sweep { .. } => {}
+        }
+        report.checked += 1;
+        let mut case = self.begin_case("aborted-streams", &NONE, Way::Reset.client());
+        let mut moments = Moments::default();
+        let since = clock::now();
+        let mut aborted = 0;
+        while aborted < STREAMS {
+            // The turn after it shows whether the server answers still.
+            if self.abort_some().await.is_err() {
+                break;
+            }
+            aborted += TOGETHER;
+        }
+        moments.now(Lane::Client, format!("{aborted} streams were aborted"));
+        let mut failed = Vec::new();
+        for _ in 0..PROBES {
+            tokio::time::sleep(self.options.settle).await;
+            match self.probe_turn().await {
+                Ok(()) => break,
+                Err(error) => failed.push(format!("{error:#}")),
+            }
+        }
+        case.timeline = moments.timeline;
+        let (verdict, reason) = if failed.len() < PROBES {
+            let is_met = aborted >= STREAMS;
+            let verdict = if is_met {
+                Verdict::Held
+            } else {
+                Verdict::Inconclusive
+            };
+            (
+                verdict,
+                format!("after {aborted} aborted streams a turn is answered"),
+            )
+        } else {
+            let finding = self.exhausted(aborted, &failed, since);
+            report.add(finding.in_case(&case.name));
+            let reason = format!("after {aborted} aborted streams no turn is answered");
+            (Verdict::Violated, reason)
+        };
+        self.end_case(case, verdict, reason, report);
+        self.world.gateway.rest();
+        Ok(())
+    }
+
+    async fn abort_some(&mut self) -> anyhow::Result<()> {
+        let vary = Vary {
+            pieces: None,
+            fault: &STEP_BY_STEP,
+            client: Way::Reset.client(),
+        };
+        let mut running = Vec::new();
+        let mut among = Among::Nobody;
+        for _ in 0..TOGETHER {
+            let chat = self.set_up().await?;
+            running.push(self.begin_on_line(&chat, 0, vary, among).await?);
+            among = Among::Others;
+        }
+        for live in &running {
+            let reached = self
+                .reach(live, Point::Event(1), &mut Moments::default())
+                .await;
+            reached.map_err(anyhow::Error::msg)?;
+        }
+        for live in &mut running {
+            live.watching.leave(Way::Reset).await?;
+        }
+        for live in &running {
+            live.play.release();
+        }
+        for live in &running {
+            self.until_idle(live).await;
+        }
+        Ok(())
+    }
+
+    /// One turn with nothing in its way.
+    async fn probe_turn(&mut self) -> anyhow::Result<()> {
+        let chat = self.set_up().await?;
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let live = self.begin(&chat, 0, vary).await?;
+        live.play.release();
+        let seen = self
+            .until_over(&live, self.options.response_timeout)
+            .await?;
+        match (seen.turn.final_at, seen.turn.failed) {
+            (Some(_), None) => Ok(()),
+            (_, Some(said)) => anyhow::bail!("the server answered with an error: {said}"),
+            (None, None) => anyhow::bail!("the final marker `{}` did not come", self.marker),
+        }
+    }
+
+    fn exhausted(&self, aborted: usize, failed: &[String], since: Tick) -> Finding {
+        let harm = "after streams were aborted the server answers no turn any more";
+        let help = "give back what a turn holds in a `finally` or a context manager: the session of the database, \
+                    the lock, the place in a queue";
+        let subject = self.observed().subject();
+        let mut finding = Finding::new("pool-exhausted", Severity::Error, subject, harm, help);
+        for how in failed {
+            let first = how.lines().next().unwrap_or_default();
+            finding = finding.with(
+                Source::Stream,
+                format!("a turn after {aborted} aborted streams: {first}"),
+            );
+        }
+        let lines = self.world.output_since(since);
+        let tells = lines
+            .iter()
+            .find(|line| line.text.to_lowercase().contains("pool"));
+        match tells {
+            Some(line) => finding.with(Source::Log, line.to_string()),
+            None => finding,
+        }
+    }
+}

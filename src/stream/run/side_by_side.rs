@@ -1,0 +1,318 @@
+//! Turns that are under way at the same time: two in one conversation, one in each of several, and one of a page
+//! that does not know what another page did.
+
+use super::case::Moments;
+use super::chat::{Among, Chat, Vary};
+use super::client::Watching;
+use super::live::Live;
+use super::stage::Stage;
+use super::suite::Suite;
+use crate::model::{Role, State, StoredMessage};
+use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
+use crate::stream::faults::{NONE, Point, READ_TO_END, STEP_BY_STEP};
+use crate::stream::judge::side_by_side::{self, Beside, SideBySide};
+use crate::stream::judge::{Observed, sent_twice::Answered};
+use crate::{clock, store};
+use std::time::Duration;
+
+/// A server that takes two turns at once has begun the second one by then.
+const BEGUN_BY_THEN: Duration = Duration::from_millis(500);
+
+/// A turn under way, and its chat.
+struct Running {
+    live: Live,
+    chat: usize,
+}
+
+impl Stage<'_> {
+    /// Plays turns at the same time.
+    pub(super) async fn side_by_side(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        match self.options.suite {
+            Suite::Quick => {}
+            Suite::Full | Suite::Sweep { .. } => {
+                self.play_together("two-turns-at-once", Together::OneChat, report)
+                    .await;
+                if self.session.messages.is_some() {
+                    self.stale_page(report).await;
+                }
+            }
+        }
+        let chats = match (self.options.concurrency, self.options.suite) {
+            (Some(chats), _) => chats,
+            (None, Suite::Quick) => 0,
+            (None, Suite::Full | Suite::Sweep { .. }) => Suite::CHATS,
+        };
+        if chats > 1 {
+            self.play_together("side-by-side", Together::Chats(chats), report)
+                .await;
+        }
+        self.world.gateway.rest();
+        Ok(())
+    }
+
+    async fn play_together(&mut self, name: &str, together: Together, report: &mut Report) {
+        report.checked += 1;
+        let mut case = self.begin_case(name, &NONE, &READ_TO_END);
+        let mut moments = Moments::default();
+        let since = clock::now();
+        let running = match together {
+            Together::OneChat => self.two_turns(&mut moments).await,
+            Together::Chats(chats) => self.many_chats(chats, &mut moments).await,
+        };
+        let seen = match running {
+            Ok(running) => self.seen_together(&case.name, running, since).await,
+            Err(error) => Err(error),
+        };
+        case.timeline = moments.timeline;
+        match seen {
+            Ok(seen) => {
+                let judged = side_by_side::judge(&seen);
+                self.end_case(case, judged.verdict, judged.reason, report);
+                report.add_by_code(judged.findings);
+            }
+            Err(error) => {
+                self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+            }
+        }
+    }
+
+    /// A second turn is sent while the first one is answered.
+    async fn two_turns(&mut self, moments: &mut Moments) -> anyhow::Result<Vec<Running>> {
+        let chat = self.set_up().await?;
+        let vary = Vary {
+            pieces: None,
+            fault: &STEP_BY_STEP,
+            client: &READ_TO_END,
+        };
+        let first = self.begin(&chat, 0, vary).await?;
+        moments.at(first.sent, Lane::Client, "turn 1 sent");
+        let reached = self.reach(&first, Point::Event(1), moments).await;
+        reached.map_err(anyhow::Error::msg)?;
+        let vary = Vary {
+            fault: &NONE,
+            ..vary
+        };
+        let index = 1 % self.session.turns.len();
+        let start = |task| Ok(Watching::start(task));
+        let second = self
+            .begin_among(&chat, index, vary, Among::Others, start)
+            .await?;
+        moments.at(second.sent, Lane::Client, "another turn sent");
+        second.play.release();
+        let over = second.watching.until(|seen| seen.over.is_some());
+        let _ = tokio::time::timeout(BEGUN_BY_THEN, over).await;
+        moments.now(Lane::Gateway, "the provider says the rest of turn 1");
+        first.play.release();
+        Ok([first, second].map(|live| Running { live, chat: 0 }).into())
+    }
+
+    /// A turn in each of several conversations.
+    async fn many_chats(
+        &mut self,
+        chats: usize,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Vec<Running>> {
+        let mut pages = Vec::new();
+        for _ in 0..chats {
+            pages.push(self.set_up().await?);
+        }
+        let vary = Vary {
+            pieces: None,
+            fault: &STEP_BY_STEP,
+            client: &READ_TO_END,
+        };
+        let mut running = Vec::new();
+        let mut among = Among::Nobody;
+        for (chat, page) in pages.iter().enumerate() {
+            let start = |task| Ok(Watching::start(task));
+            let live = self.begin_among(page, 0, vary, among, start).await?;
+            among = Among::Others;
+            moments.at(
+                live.sent,
+                Lane::Client,
+                format!("turn 1 of chat {} sent", chat + 1),
+            );
+            running.push(Running { live, chat });
+        }
+        let all_begun = async {
+            for Running { live, .. } in &running {
+                live.play.until_sent(0).await;
+            }
+        };
+        // A server may take fewer at once; two are enough to see whether they are mixed.
+        let _ = tokio::time::timeout(BEGUN_BY_THEN, all_begun).await;
+        let begun = |it: &&Running| it.live.play.heard().is_some();
+        let count = running.iter().filter(begun).count();
+        moments.now(Lane::Gateway, format!("{count} turns are under way"));
+        if count < 2 {
+            anyhow::bail!("the server answers one turn at a time, so none were under way together");
+        }
+        // One chunk of each, then the next one of each.
+        let pieces = match self.provider {
+            Some(provider) => self.cut_of(0, provider)?.before,
+            None => 0,
+        };
+        for chunks in 1..=pieces {
+            for Running { live, .. } in running.iter().filter(begun) {
+                live.play.release_up_to(chunks);
+                let sent = live.play.until_sent(chunks);
+                let _ = tokio::time::timeout(BEGUN_BY_THEN, sent).await;
+            }
+        }
+        for Running { live, .. } in &running {
+            live.play.release();
+        }
+        Ok(running)
+    }
+
+    /// What is seen of turns when all of them are over. What is wrong may be only late, so it is looked at twice.
+    async fn seen_together(
+        &mut self,
+        case: &str,
+        running: Vec<Running>,
+        since: clock::Tick,
+    ) -> anyhow::Result<SideBySide> {
+        let mut answers = Vec::new();
+        for Running { live, .. } in &running {
+            let answered = self.answered(&live.watching).await;
+            let idle = live.play.until_idle();
+            let _ = tokio::time::timeout(self.options.response_timeout, idle).await;
+            if answered == Answered::ToTheEnd {
+                let _ = self.await_row(live, self.options.settle).await;
+            }
+            answers.push(answered);
+        }
+        let calls = self.world.gateway.calls_since(since);
+        let mut is_first_look = true;
+        loop {
+            let mut turns = Vec::new();
+            for (Running { live, chat }, answered) in running.iter().zip(&answers) {
+                let seen = live.watching.seen();
+                turns.push(Beside {
+                    observed: Observed {
+                        turns: vec![self.turn_seen(live, seen).await?],
+                        ..self.observed()
+                    },
+                    chat: *chat,
+                    asked: live.play.heard().is_some(),
+                    answered: answered.clone(),
+                });
+            }
+            let seen = SideBySide {
+                case: case.to_owned(),
+                turns,
+                calls: calls.clone(),
+            };
+            let is_wrong = side_by_side::judge(&seen).verdict == Verdict::Violated;
+            if !(is_wrong && std::mem::take(&mut is_first_look)) {
+                return Ok(seen);
+            }
+            tokio::time::sleep(self.options.settle).await;
+        }
+    }
+
+    /// A page that was opened before a turn of another page sends the next one.
+    async fn stale_page(&mut self, report: &mut Report) {
+        report.checked += 1;
+        let mut case = self.begin_case("stale-page", &NONE, &READ_TO_END);
+        let mut moments = Moments::default();
+        let played = self.play_stale_page(&mut moments).await;
+        case.timeline = moments.timeline;
+        match played {
+            Ok(gone) if gone.is_empty() => {
+                let reason = "both turns are stored";
+                self.end_case(case, Verdict::Held, reason, report);
+            }
+            Ok(gone) => {
+                let gone = gone.join(" and ");
+                let finding = Finding::new(
+                    "turn-overwritten",
+                    Severity::Error,
+                    self.observed().subject(),
+                    "a turn is gone when a page that did not know it sends the next one",
+                    "add what is new to what is stored, and never replace a conversation by what a page sends",
+                );
+                let fact = format!(
+                    "{gone} of turn 1 was stored, and is gone after the turn of the other page"
+                );
+                report.add(finding.with(Source::Store, fact).in_case(&case.name));
+                let reason = format!("{gone} of turn 1 is gone");
+                self.end_case(case, Verdict::Violated, reason, report);
+            }
+            Err(error) => {
+                self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+            }
+        }
+    }
+
+    /// What of the first page's turn is gone after the other page's.
+    async fn play_stale_page(
+        &mut self,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Vec<&'static str>> {
+        let page = self.set_up().await?;
+        let other = page.other_page();
+        let first = self.turn_to_the_end(&page, 0).await?;
+        moments.at(first.sent, Lane::Client, "turn 1 sent");
+        if self.await_row(&first, self.options.settle).await.is_none() {
+            anyhow::bail!(
+                "the first page's turn was not stored, so there was nothing to overwrite"
+            );
+        }
+        let before = self.parts_of(&first).await?;
+        let index = 1 % self.session.turns.len();
+        let second = self.turn_to_the_end(&other, index).await?;
+        moments.at(
+            second.sent,
+            Lane::Client,
+            "a page that does not know it sends a turn",
+        );
+        if self.await_row(&second, self.options.settle).await.is_none() {
+            anyhow::bail!("the other page's turn was not stored");
+        }
+        let after = self.parts_of(&first).await?;
+        let gone = before.into_iter().filter(|part| !after.contains(part));
+        Ok(gone.collect())
+    }
+
+    async fn turn_to_the_end(&self, chat: &Chat, index: usize) -> anyhow::Result<Live> {
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let live = self.begin(chat, index, vary).await?;
+        live.play.release();
+        self.until_over(&live, self.options.response_timeout)
+            .await?;
+        Ok(live)
+    }
+
+    /// Which parts of a turn are stored.
+    async fn parts_of(&self, live: &Live) -> anyhow::Result<Vec<&'static str>> {
+        let Some(mapping) = &self.mapping else {
+            anyhow::bail!("no table of messages is known");
+        };
+        let mut parts = Vec::new();
+        for (mark, role, part) in [
+            (&live.tag, Role::User, "the question"),
+            (&live.nonce, Role::Assistant, "the answer"),
+        ] {
+            let rows = store::holding(self.world.db(), mapping, mark).await?;
+            let is_there = |row: &StoredMessage| row.role == role && row.state != State::Deleted;
+            if rows.iter().any(is_there) {
+                parts.push(part);
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// Which turns are under way together.
+#[derive(Clone, Copy)]
+enum Together {
+    /// Two of one conversation.
+    OneChat,
+    /// One in each of so many conversations.
+    Chats(usize),
+}

@@ -1,0 +1,105 @@
+//! Turns at the same time, and streams that are aborted: each bad server gets its finding, and the good one none.
+
+use crate::common::{Chat, case, codes, errors, report, side_by_side};
+use serde_json::Value;
+use std::fs;
+
+/// The page sends the new message only.
+const MESSAGE: &str = "message = \"{user}\"";
+/// The page sends all that it has.
+const MESSAGES: &str = "messages = \"{messages}\"";
+
+/// The report of a run that only looks, so that it takes no gate.
+fn run(mode: &'static str, sends: &str) -> (Value, i32) {
+    let chat = Chat::new(mode).stack("async");
+    let text = format!(
+        r#"
+[[setup]]
+request = "POST /conversations"
+json = {{ title = "a turn" }}
+capture = {{ conversation_id = "$.id" }}
+
+[request]
+request = "POST /chat"
+json = {{ conversation_id = "{{conversation_id}}", {sends} }}
+
+[[turn]]
+user = "Add a task to buy milk"
+answer = "Task 'Buy milk' has been added. Is there anything else that I can do for you?"
+"#
+    );
+    let path = chat.folder.path().join("together.toml");
+    fs::write(&path, text).unwrap();
+    let mut command = chat.verify();
+    command
+        .arg(path)
+        .args(["--proof", "observe", "--suite", "full"]);
+    report(command.args(["--settle", "500ms", "--response-timeout", "4s"]))
+}
+
+#[test]
+fn a_server_that_keeps_turns_apart_is_right() {
+    side_by_side(
+        &[("finishes", MESSAGE), ("correct", MESSAGES)],
+        |(mode, sends)| {
+            let (report, exit) = run(mode, sends);
+            for name in ["/two-turns-at-once", "/side-by-side", "/aborted-streams"] {
+                assert_eq!(case(&report, name)["verdict"], "held", "{mode}: {report:#}");
+            }
+            if *sends == MESSAGES {
+                assert_eq!(
+                    case(&report, "/stale-page")["verdict"],
+                    "held",
+                    "{report:#}"
+                );
+            }
+            assert_eq!((errors(&report).len(), exit), (0, 0), "{mode}: {report:#}");
+        },
+    );
+}
+
+#[test]
+fn turns_that_meet_are_found() {
+    let bad = [
+        (
+            "shared_conversation",
+            MESSAGE,
+            "wrong-conversation",
+            "/side-by-side",
+        ),
+        (
+            "shared_buffer",
+            MESSAGE,
+            "answer-differs",
+            "/two-turns-at-once",
+        ),
+        (
+            "loses_second_question",
+            MESSAGE,
+            "user-message-lost",
+            "/two-turns-at-once",
+        ),
+        (
+            "stores_what_the_page_has",
+            MESSAGES,
+            "turn-overwritten",
+            "/stale-page",
+        ),
+        (
+            "keeps_connections",
+            MESSAGE,
+            "pool-exhausted",
+            "/aborted-streams",
+        ),
+    ];
+    side_by_side(&bad, |(mode, sends, code, name)| {
+        let (report, exit) = run(mode, sends);
+        assert_eq!(
+            case(&report, name)["verdict"],
+            "violated",
+            "{mode}: {report:#}"
+        );
+        assert!(codes(&report, "error").contains(code), "{mode}: {report:#}");
+        assert_eq!(exit, 1, "{mode}: {report:#}");
+    });
+}
