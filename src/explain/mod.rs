@@ -160,6 +160,7 @@ pub static ALL: &[Page] = &[
     page!("time-ahead"),
     page!("time-runs-backwards"),
     page!("times-shifted"),
+    page!("tool-calls-differ"),
     page!("truncate-table"),
     page!("truncated-answer"),
     page!("turn-overwritten"),

@@ -8,10 +8,12 @@ use crate::stream::cassette::Stamp;
 use bytes::Bytes;
 use serde_json::Value;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// As long as a tool may run before the server asks again.
+const TO_RUN_A_TOOL: Duration = Duration::from_secs(2);
 /// Between two chunks: enough for the server to read them one by one.
 const PACE: Duration = Duration::from_millis(1);
 
@@ -28,6 +30,17 @@ pub struct Reel {
     pub stamp: Stamp,
     /// Its text, where its format is read.
     pub said: Option<String>,
+    /// How many chunks the turn's earlier answers have.
+    pub earlier: usize,
+    /// Whether the turn ends with it; else the server runs a tool, and asks again.
+    pub is_last: bool,
+}
+
+impl Reel {
+    /// How many chunks it has.
+    pub(super) fn len(&self) -> usize {
+        self.before.len() + self.held.len()
+    }
 }
 
 /// How much of a reel's `held` part may be sent.
@@ -48,15 +61,17 @@ impl Valve {
     }
 }
 
-/// Makes an answer as one provider gives it; the error says why there is none in its format.
-type Make = dyn Fn(&'static Provider) -> Result<Reel, String> + Send + Sync;
+/// Makes an answer of the turn, from 0, as one provider gives it; the error says why there is none in its format.
+type Make = dyn Fn(&'static Provider, usize) -> Result<Reel, String> + Send + Sync;
 
 /// One turn's script. Nothing of a reel's `held` is sent before [`Play::release`].
 pub struct Play {
     /// The user's message that this answers.
     pub(super) user: String,
     make: Box<Make>,
-    taken: AtomicBool,
+    /// How many answers come before the last one, each to a request of its own.
+    steps: usize,
+    taken: AtomicUsize,
     withheld: watch::Sender<Option<Tick>>,
     valve: watch::Sender<Valve>,
     ended: watch::Sender<Option<Tick>>,
@@ -89,18 +104,30 @@ struct Served {
     sent: usize,
     /// After how many chunks the server first hung up on one.
     hung_up: Option<usize>,
+    /// Whether the one that the turn ends with was begun.
+    is_last: bool,
+}
+
+impl Served {
+    /// Whether the server reads no answer, and asks for no further one.
+    const fn is_over(self) -> bool {
+        self.over == self.begun && (self.begun == 0 || self.is_last || self.hung_up.is_some())
+    }
 }
 
 impl Play {
-    /// A script. Each request is answered with a reel of its own: no provider gives an id twice.
+    /// A script of so many steps before the answer. Each request is answered with a reel of its own: no provider
+    /// gives an id twice.
     pub fn new(
         user: String,
-        make: impl Fn(&'static Provider) -> Result<Reel, String> + Send + Sync + 'static,
+        steps: usize,
+        make: impl Fn(&'static Provider, usize) -> Result<Reel, String> + Send + Sync + 'static,
     ) -> Self {
         Self {
             user,
             make: Box::new(make),
-            taken: AtomicBool::new(false),
+            steps,
+            taken: AtomicUsize::new(0),
             withheld: watch::Sender::new(None),
             valve: watch::Sender::new(Valve::UpTo(0)),
             ended: watch::Sender::new(None),
@@ -126,18 +153,30 @@ impl Play {
             _ if served.begun == 0 => ProviderEnd::NotAsked,
             _ if served.over < served.begun => ProviderEnd::Open,
             Some(chunks) => ProviderEnd::HungUp { chunks },
-            None => ProviderEnd::Whole,
+            None if served.is_last => ProviderEnd::Whole,
+            None => ProviderEnd::HungUp {
+                chunks: served.sent,
+            },
         }
     }
 
-    /// Waits until no request for the answer is under way.
+    /// Waits until no request for the answer is under way, and none follows.
     pub async fn until_idle(&self) {
-        // The sender lives in self, so waiting can't fail.
-        let _ = self
-            .served
-            .subscribe()
-            .wait_for(|served| served.over == served.begun)
-            .await;
+        let mut served = self.served.subscribe();
+        loop {
+            // The sender lives in self, so waiting can't fail.
+            let now = match served.wait_for(|served| served.over == served.begun).await {
+                Ok(now) => *now,
+                Err(_) => return,
+            };
+            if now.is_over() {
+                return;
+            }
+            let again = served.wait_for(|served| served.begun > now.begun);
+            if tokio::time::timeout(TO_RUN_A_TOOL, again).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Waits until the server has asked, and so many chunks of its answer were sent.
@@ -173,14 +212,19 @@ impl Play {
         *self.heard.lock().expect("no holder panics") = Some(heard);
     }
 
-    /// One more answer begins.
-    pub(super) fn begin(&self) {
-        self.served.send_modify(|served| served.begun += 1);
+    /// One more answer begins; the turn ends with the last one.
+    pub(super) fn begin(&self, is_last: bool) {
+        self.served.send_modify(|served| {
+            served.begun += 1;
+            served.is_last |= is_last;
+        });
     }
 
     /// An answer is over; `left_after` says after how many chunks the server hung up on it.
-    pub(super) fn over(&self, left_after: Option<usize>) {
-        self.end();
+    pub(super) fn over(&self, left_after: Option<usize>, is_last: bool) {
+        if is_last || left_after.is_some() {
+            self.end();
+        }
         self.served.send_modify(|served| {
             served.over += 1;
             served.hung_up = served.hung_up.or(left_after);
@@ -197,32 +241,42 @@ impl Play {
         self.ended.subscribe()
     }
 
-    /// Marks the turn's own request as come; tells whether it had come before.
-    pub(super) fn take(&self) -> bool {
-        self.taken.swap(true, Ordering::SeqCst)
+    /// Marks the turn's own request as come, and tells which of its answers it gets; none where all had come before.
+    pub(super) fn take(&self) -> Option<usize> {
+        let step = self.taken.fetch_add(1, Ordering::SeqCst);
+        (step <= self.steps).then_some(step)
     }
 
     pub(super) fn is_taken(&self) -> bool {
-        self.taken.load(Ordering::SeqCst)
+        self.taken.load(Ordering::SeqCst) > self.steps
     }
 
-    /// The answer to one more request.
-    pub(super) fn reel(&self, provider: &'static Provider) -> Result<Reel, String> {
-        (self.make)(provider)
+    /// One of the answers; the last one where none is named.
+    pub(super) fn reel(
+        &self,
+        provider: &'static Provider,
+        step: Option<usize>,
+    ) -> Result<Reel, String> {
+        (self.make)(provider, step.unwrap_or(self.steps))
     }
 
     /// The next chunk of a reel after `index` chunks were sent; waits at the withheld part.
     pub(super) async fn chunk(&self, reel: &Reel, index: usize) -> Option<Bytes> {
+        // The end of the last answer waits for its release, too.
+        if !reel.is_last && index >= reel.len() {
+            return None;
+        }
         if let Some(held) = index.checked_sub(reel.before.len()) {
-            self.wait_for(held).await;
+            self.wait_for(reel.earlier + held).await;
         }
         let bytes = reel.before.iter().chain(&reel.held).nth(index)?;
         tokio::time::sleep(PACE).await;
+        let sent = reel.earlier + index + 1;
         self.served
-            .send_modify(|served| served.sent = served.sent.max(index + 1));
+            .send_modify(|served| served.sent = served.sent.max(sent));
         // Said with the last chunk and not after it: servers hang up at the provider's
         // final marker, and then nobody asks for what follows.
-        if index + 1 == reel.before.len() + reel.held.len() {
+        if reel.is_last && index + 1 == reel.len() {
             self.end();
         }
         Some(bytes.clone())

@@ -151,11 +151,16 @@ async fn complete(
         state.record(line.to_owned(), Call::Extra, asked.known);
         return Ok(extra(provider, asked.stream));
     };
-    let reel = play.reel(provider).map_err(bad)?;
     // Two requests may come at once; only one takes the turn.
-    if call == Call::Main && play.take() {
+    let step = if call == Call::Main {
+        play.take()
+    } else {
+        None
+    };
+    if step.is_none() {
         call = Call::Retry;
     }
+    let reel = play.reel(provider, step).map_err(bad)?;
     if let Some(id) = provider.keeps {
         let mut known = asked.known.clone();
         known.hears(reel.said.as_deref().unwrap_or_default());
@@ -169,8 +174,10 @@ async fn complete(
     if stream {
         return Ok(stream_of(provider, &play, reel));
     }
-    let mut serving = Serving::begin(&play, 1);
-    play.wait_for_release().await;
+    let mut serving = Serving::begin(&play, 1, &reel);
+    if !reel.held.is_empty() {
+        play.wait_for_release().await;
+    }
     serving.sent = 1;
     Ok(Json(reel.whole).into_response())
 }
@@ -180,28 +187,33 @@ struct Serving {
     play: Arc<Play>,
     chunks: usize,
     sent: usize,
+    /// How many chunks the turn's earlier answers have.
+    earlier: usize,
+    is_last: bool,
 }
 
 impl Serving {
-    fn begin(play: &Arc<Play>, chunks: usize) -> Self {
-        play.begin();
+    fn begin(play: &Arc<Play>, chunks: usize, reel: &Reel) -> Self {
+        play.begin(reel.is_last);
         Self {
             play: Arc::clone(play),
             chunks,
             sent: 0,
+            earlier: reel.earlier,
+            is_last: reel.is_last,
         }
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.play
-            .over((self.sent < self.chunks).then_some(self.sent));
+        let left_after = (self.sent < self.chunks).then_some(self.earlier + self.sent);
+        self.play.over(left_after, self.is_last);
     }
 }
 
 fn stream_of(provider: &Provider, play: &Arc<Play>, reel: Reel) -> Response {
-    let serving = Serving::begin(play, reel.before.len() + reel.held.len());
+    let serving = Serving::begin(play, reel.len(), &reel);
     let chunks = stream::unfold(
         (serving, reel, 0),
         |(mut serving, reel, index)| async move {

@@ -84,5 +84,6 @@ mod store_shapes;
 mod stream_quality;
 #[cfg(target_os = "linux")]
 mod syscall_gate;
+mod tools;
 mod unread;
 mod ways;

@@ -24,7 +24,7 @@ fn play() -> Arc<Play> {
             .map(|chunk| bytes::Bytes::from(chunk.bytes.clone()))
             .collect::<Vec<_>>()
     };
-    Arc::new(Play::new(USER.to_owned(), move |asked| {
+    Arc::new(Play::new(USER.to_owned(), 0, move |asked, _| {
         let stamp = chatctl::gateway::stamp("nonce-1");
         let making = Making {
             model: "m",
@@ -42,6 +42,8 @@ fn play() -> Arc<Play> {
             whole: (asked.whole)(&answer, &making),
             said: script.answer,
             stamp,
+            earlier: 0,
+            is_last: true,
         })
     }))
 }

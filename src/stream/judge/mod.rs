@@ -25,6 +25,7 @@ pub mod resumed;
 mod saved_row_changed_later;
 pub mod sent_twice;
 pub mod side_by_side;
+mod tool_calls_differ;
 mod user_message_lost;
 mod wrong_conversation;
 
@@ -32,7 +33,7 @@ use super::body::Framing;
 use super::marker::FinalMarker;
 use super::session::Remembered;
 use super::turn::Turn;
-use crate::model::{ProviderCall, Role, StoredMessage};
+use crate::model::{ProviderCall, Role, StoredMessage, ToolCall};
 use crate::report::Finding;
 
 /// What a session left behind, told by client, gateway, store and log.
@@ -75,6 +76,8 @@ pub struct TurnSeen {
     pub expected: String,
     /// What the client itself sent of the conversation, where it does: all that the model can know.
     pub context: Option<String>,
+    /// The tools that the model called before the answer.
+    pub tool_calls: Vec<ToolCall>,
     /// Is at the end of the answer and nowhere else.
     pub nonce: String,
     /// The response's content type.
@@ -171,6 +174,7 @@ pub static ALL: &[Check] = &[
     answer_duplicated::CHECK,
     saved_row_changed_later::CHECK,
     context_lost::CHECK,
+    tool_calls_differ::CHECK,
     history_differs::CHECK,
     cors_blocked::CHECK,
     log_forbidden::CHECK,

@@ -150,6 +150,7 @@ impl Stage<'_> {
             tag: live.tag.clone(),
             expected: live.expected.clone(),
             context: live.context.clone(),
+            tool_calls: self.session.turns[live.number - 1].tool_calls(),
             nonce: live.nonce.clone(),
             content_type: seen.head.and_then(|head| head.content_type),
             turn: seen.turn,

@@ -9,16 +9,17 @@ use crate::gateway::providers::{Making, Provider};
 use crate::gateway::{Answer, Play, ProviderError, Reel, providers};
 use crate::http::{Client, Outgoing};
 use crate::model::Call;
-use crate::stream::cassette::Chunk;
+use crate::stream::cassette::{Cassette, Chunk};
 use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, Withholds};
 use crate::stream::marks;
 use crate::stream::session::{
-    Answered, Captures, IDEMPOTENCY_KEY, Login, Plays, Request, Spoken, Turn, capture,
+    Answered, Captures, IDEMPOTENCY_KEY, Login, Plays, Request, Spoken, Step, Turn, capture,
 };
 use crate::{clock, gateway, http};
 use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::Value;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -155,16 +156,17 @@ impl Stage<'_> {
             nonce: nonce.clone(),
         };
         // What is wrong with a cassette is said before anything is sent.
-        let first = script.reel(script.provider()).with_context(|| {
+        let steps = script.turn.steps.len();
+        let last = script.reel(script.provider(), steps).with_context(|| {
             format!(
                 "the cassette of turn {} of `{}`",
                 index + 1,
                 self.session.file
             )
         })?;
-        let answer = first.said.clone();
-        let play = Arc::new(Play::new(user.clone(), move |asked| {
-            let reel = script.reel(asked);
+        let answer = last.said.clone();
+        let play = Arc::new(Play::new(user.clone(), steps, move |asked, step| {
+            let reel = script.reel(asked, step);
             reel.map_err(|error| error.to_string())
         }));
         match among {
@@ -212,7 +214,7 @@ impl Stage<'_> {
             context,
             answer,
             conversation: chat.conversation(),
-            chunks_before: first.before.len(),
+            chunks_before: last.earlier + last.before.len(),
             connections: self.world.gateway.connections(),
             silent: false,
             sent,
@@ -444,9 +446,49 @@ impl Script {
         own.unwrap_or(&providers::ALL[0])
     }
 
-    /// One answer, as the provider that is asked gives it.
-    fn reel(&self, asked: &'static Provider) -> Result<Reel, ProviderError> {
-        Ok(self.cut(asked)?.0)
+    /// One of the turn's answers, as the provider that is asked gives it.
+    fn reel(&self, asked: &'static Provider, step: usize) -> Result<Reel, ProviderError> {
+        match self.turn.steps.get(step) {
+            Some(recorded) => self.step(asked, recorded, self.earlier(step)),
+            None => Ok(self.cut(asked)?.0),
+        }
+    }
+
+    /// How many chunks come before a step of the turn.
+    fn earlier(&self, step: usize) -> usize {
+        let steps = self.turn.steps.iter().take(step);
+        steps.map(|recorded| recorded.cassette.chunks.len()).sum()
+    }
+
+    /// An answer that lets the server run tools, as it was recorded.
+    fn step(
+        &self,
+        asked: &'static Provider,
+        recorded: &Step,
+        earlier: usize,
+    ) -> Result<Reel, ProviderError> {
+        let stamp = gateway::stamp(&self.nonce);
+        let own = asked_of(asked, &recorded.cassette, &recorded.path)?;
+        let stamped = own.stamped(&recorded.cassette, &stamp);
+        let answer = own.answer(&stamped)?;
+        let making = Making {
+            model: MODEL,
+            stamp: &stamp,
+        };
+        let all = chunks(&stamped.chunks);
+        let (before, held) = match self.fault.withholds {
+            Withholds::End => (all, Vec::new()),
+            Withholds::All => (Vec::new(), all),
+        };
+        Ok(Reel {
+            before,
+            held,
+            whole: (asked.whole)(&answer, &making),
+            said: Some(answer.text),
+            stamp,
+            earlier,
+            is_last: false,
+        })
     }
 
     /// The same, and how it is cut into chunks.
@@ -460,16 +502,8 @@ impl Script {
             Plays::Answer(text) => asked.made(text, self.pieces.unwrap_or(DEFAULT_PIECES), &making),
             Plays::Cassette { cassette, path, .. } => match providers::of(cassette) {
                 None => cassette.stamped(&stamp, None),
-                Some(own) if own.name != asked.name => {
-                    let message = format!(
-                        "it asks for {}, and the cassette `{}` holds {}",
-                        asked.what,
-                        path.display(),
-                        own.what
-                    );
-                    return Err(ProviderError { message });
-                }
-                Some(own) => {
+                Some(_) => {
+                    let own = asked_of(asked, cassette, path)?;
                     let stamped = own.stamped(cassette, &stamp);
                     match (&own.recut, self.pieces) {
                         (Some(how), Some(pieces)) => {
@@ -489,8 +523,9 @@ impl Script {
         let is_final = |bytes: &[u8]| asked.is_only_final(bytes);
         let after = (self.fault.apply)(cut.after, &is_final);
         let finals = after.iter().rev().take_while(|it| is_final(&it.bytes));
+        let earlier = self.earlier(self.turn.steps.len());
         let shape = Cut {
-            before: cut.before.len(),
+            before: earlier + cut.before.len(),
             finals: finals.count(),
             after: after.len(),
         };
@@ -505,8 +540,30 @@ impl Script {
             whole: (asked.whole)(&answer, &making),
             said: cut.answer,
             stamp,
+            earlier,
+            is_last: true,
         };
         Ok((reel, shape))
+    }
+}
+
+/// The provider of a cassette, which has to be the one that is asked.
+fn asked_of(
+    asked: &'static Provider,
+    cassette: &Cassette,
+    path: &Path,
+) -> Result<&'static Provider, ProviderError> {
+    match providers::of(cassette) {
+        Some(own) if own.name == asked.name => Ok(own),
+        own => {
+            let holds = own.map_or("a format that is not read", |own| own.what);
+            let message = format!(
+                "it asks for {}, and the cassette `{}` holds {holds}",
+                asked.what,
+                path.display(),
+            );
+            Err(ProviderError { message })
+        }
     }
 }
 

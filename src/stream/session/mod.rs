@@ -17,6 +17,7 @@ mod spoken;
 mod template;
 mod validate;
 
+use crate::model::ToolCall;
 use crate::stream;
 use crate::stream::body::Framing;
 use crate::stream::cassette::Cassette;
@@ -151,10 +152,23 @@ pub struct Turn {
     pub pause: Duration,
     /// How it is sent, when that is not as the session says.
     pub request: Option<Request>,
+    /// What the gateway plays before that: answers by which the model calls tools.
+    pub steps: Vec<Step>,
     /// What the gateway plays when the server asks for the answer.
     pub plays: Plays,
     /// What must be stored, when that is not the answer itself.
     pub expect: Option<Template>,
+}
+
+/// An answer that lets the server run tools, and ask again.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Relative to the session file, as written.
+    pub path: PathBuf,
+    /// What is in the file.
+    pub cassette: Cassette,
+    /// The tools that it calls.
+    pub calls: Vec<ToolCall>,
 }
 
 /// Where the provider's answer comes from.
@@ -180,6 +194,12 @@ impl Turn {
             Plays::Cassette { answer, .. } => answer.as_deref(),
             Plays::Answer(answer) => Some(answer),
         }
+    }
+
+    /// The tools that the model calls before its answer, in order.
+    pub fn tool_calls(&self) -> Vec<ToolCall> {
+        let calls = self.steps.iter().flat_map(|step| &step.calls);
+        calls.cloned().collect()
     }
 
     /// The text that must be stored when the provider said `answer`, as far as that can be read.

@@ -10,10 +10,11 @@ use super::spoken::{Forms, MESSAGES};
 use super::template::Template;
 use super::validate::{Scope, at_most_one, json_path, not_empty, regex};
 use super::{
-    Follow, History, Limit, Login, Logs, Plays, Record, Request, Session, Turn, parse_profile,
-    spoken,
+    Follow, History, Limit, Login, Logs, Plays, Record, Request, Session, Step, Turn,
+    parse_profile, spoken,
 };
 use crate::gateway::providers;
+use crate::model::ToolCall;
 use crate::source_error::{SourceError, listed, nearest, utf8};
 use crate::stream::cassette::{Cassette, Stamp};
 use crate::stream::declared::Declared;
@@ -82,6 +83,7 @@ const TURN: Place = Place {
     name: "[[turn]]",
     keys: &[
         "user",
+        "steps",
         "cassette",
         "answer",
         "expect",
@@ -415,8 +417,14 @@ fn turn(
         .get("pause")
         .map(|item| duration(&item))
         .transpose()?;
+    let steps = match fields.get("steps") {
+        Some(item) => item.items()?,
+        None => Vec::new(),
+    };
+    let steps = steps.iter().map(|item| step(item, requests.outside));
     let turn = Turn {
         user,
+        steps: steps.collect::<Result<_, _>>()?,
         pause: pause.unwrap_or_default(),
         request: own_request(fields, in_turn, requests)?,
         plays,
@@ -471,7 +479,38 @@ fn own_request(
     Ok(Some(request))
 }
 
-fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SourceError> {
+/// An answer that calls tools.
+fn step(item: &Item<'_>, outside: &Outside<'_>) -> Result<Step, SourceError> {
+    let (path, cassette) = recorded(item, outside)?;
+    let written = path.display();
+    let Some(provider) = providers::of(&cassette) else {
+        return Err(item.error(format!(
+            "the step `{written}` is in a format that is not read, so nobody knows which tools it calls"
+        )));
+    };
+    let stamped = provider.stamped(&cassette, &Stamp::sample());
+    let answer = provider
+        .answer(&stamped)
+        .map_err(|error| item.error(format!("the step `{written}` has no answer: {error}")))?;
+    if answer.tool_calls.is_empty() {
+        return Err(item
+            .error(format!("the step `{written}` calls no tool"))
+            .help("a step is an answer after which the server asks again; the last one is the turn's `cassette` or `answer`"));
+    }
+    let calls = answer.tool_calls.into_iter().map(|call| ToolCall {
+        name: call.name,
+        input: Some(call.arguments),
+        output: None,
+    });
+    Ok(Step {
+        path,
+        calls: calls.collect(),
+        cassette,
+    })
+}
+
+/// A recorded answer, and where it is.
+fn recorded(item: &Item<'_>, outside: &Outside<'_>) -> Result<(PathBuf, Cassette), SourceError> {
     let written = not_empty(item)?;
     let bytes = (outside.read)(written).map_err(|reason| {
         item.error(format!("the cassette `{written}` cannot be read: {reason}"))
@@ -479,6 +518,12 @@ fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SourceError
     })?;
     let beside = Path::new(item.origin.file).with_file_name(written);
     let cassette = Cassette::parse(&beside.display().to_string(), &bytes)?;
+    Ok((PathBuf::from(written), cassette))
+}
+
+fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SourceError> {
+    let (path, cassette) = recorded(item, outside)?;
+    let written = path.display();
     let answer = match providers::of(&cassette) {
         Some(provider) => {
             let stamped = provider.stamped(&cassette, &Stamp::sample());
@@ -490,7 +535,7 @@ fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SourceError
         None => None,
     };
     Ok(Plays::Cassette {
-        path: PathBuf::from(written),
+        path,
         cassette,
         answer,
     })

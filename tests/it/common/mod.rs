@@ -150,9 +150,20 @@ impl Chat {
 
     /// The server that keeps its chats as other applications do.
     pub fn kept(form: &str, save: &str) -> Self {
+        Self::kept_in(Turn::alone(), form, save)
+    }
+
+    /// The same, next to other tests.
+    pub fn kept_beside(form: &str, save: &str) -> Self {
+        Self::kept_in(Turn::shared(), form, save)
+    }
+
+    fn kept_in(turn: Turn, form: &str, save: &str) -> Self {
         Self {
             app: "chat.kept_otherwise",
-            ..Self::alone("correct").set("KEPT", form).set("SAVE", save)
+            ..Self::with(turn, "correct")
+                .set("KEPT", form)
+                .set("SAVE", save)
         }
     }
 

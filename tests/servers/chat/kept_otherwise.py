@@ -1,5 +1,7 @@
 """The same chat, kept as other applications keep theirs.
 
+A model that calls tools gets them (only `json`): TOOLS says what is stored of them.
+
 KEPT is `blob` (a tree in the conversation's row), `turn` (question and answer in one row), `json`
 (a row whose JSON is the message) or `parts` (texts in rows of their own); SAVE is `before` or
 `after` the final marker.
@@ -52,7 +54,7 @@ class Kept:
         if self.form == "json":
             rows = db.execute("SELECT message FROM message_store WHERE session_id = ? ORDER BY id", (key,))
             messages = [json.loads(row[0]) for row in rows]
-            roles = {"human": "user", "ai": "assistant"}
+            roles = {"human": "user", "ai": "assistant", "tool": "tool"}
             return [{"role": roles[m["type"]], "content": m["data"]["content"]} for m in messages]
         if self.form == "turn":
             rows = db.execute("SELECT prompt, response FROM asked WHERE session_id = ? ORDER BY id", (key,))
@@ -93,6 +95,22 @@ class Kept:
         db.execute("COMMIT")
 
 
+    def add_tools(self, key: str, calls: list[dict[str, Any]], results: list[str]) -> None:
+        """As LangChain keeps them: the calls in a message of the model, each result in one of its own."""
+        stored = {"right": calls, "swapped": calls[::-1], "fewer": calls[:-1]}[TOOLS]
+        called = [{"id": x["id"], "name": x["name"], "args": json.loads(x["arguments"])} for x in stored]
+        data = {"content": "", "type": "ai", "tool_calls": called}
+        messages = [{"type": "ai", "data": data}]
+        for call, result in zip(calls, results, strict=True):
+            told = {"type": "tool_result", "tool_use_id": call["id"], "content": result}
+            messages.append({"type": "tool", "data": {"content": [told], "type": "tool"}})
+        if TOOLS == "fewer":
+            messages.pop()
+        rows = [(key, json.dumps(message)) for message in messages]
+        self.db.executemany("INSERT INTO message_store (session_id, message) VALUES (?, ?)", rows)
+
+
+TOOLS = os.environ.get("TOOLS", "right")
 kept = Kept(os.environ["DATABASE_PATH"], os.environ["KEPT"])
 provider = Provider(os.environ["GATEWAY_URL"].rstrip("/"))
 
@@ -131,12 +149,23 @@ async def chat(request: Request) -> StreamingResponse:
 
 
 async def answer(key: str, text: str) -> AsyncIterator[str]:
+    messages: list[dict[str, Any]] = [*kept.read(key), {"role": "user", "content": text}]
     kept.add(key, "user", text)
     whole = ""
-    async for event in provider.stream(kept.read(key)):
-        if isinstance(event, Chunk) and event.text:
-            whole += event.text
-            yield "".join(f"data: {line}\n" for line in event.text.split("\n")) + "\n"
+    calls: list[dict[str, Any]] = [{}]
+    while calls:
+        calls = []
+        async for event in provider.stream(messages):
+            if not isinstance(event, Chunk):
+                continue
+            add_calls(calls, json.loads(event.raw))
+            if event.text:
+                whole += event.text
+                yield "".join(f"data: {line}\n" for line in event.text.split("\n")) + "\n"
+        if calls:
+            results = [f"{call['name']}: done" for call in calls]
+            kept.add_tools(key, calls, results)
+            messages += [*asked_for(calls), *given(calls, results)]
     if os.environ["SAVE"] == "before":
         kept.add(key, "assistant", whole)
         # A marker within the same millisecond would ask too much of a busy machine's clock.
@@ -146,3 +175,24 @@ async def answer(key: str, text: str) -> AsyncIterator[str]:
         # Long enough to notice that the client has hung up, also on a busy machine.
         await anyio.sleep(0.2)
         kept.add(key, "assistant", whole)
+
+
+def add_calls(calls: list[dict[str, Any]], chunk: dict[str, Any]) -> None:
+    for choice in chunk.get("choices") or []:
+        for piece in choice["delta"].get("tool_calls") or []:
+            if piece["index"] == len(calls):
+                calls.append({"id": piece["id"], "name": piece["function"]["name"], "arguments": ""})
+            calls[piece["index"]]["arguments"] += piece["function"].get("arguments") or ""
+
+
+def asked_for(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    functions = [
+        {"id": x["id"], "type": "function", "function": {"name": x["name"], "arguments": x["arguments"]}}
+        for x in calls
+    ]
+    return [{"role": "assistant", "content": None, "tool_calls": functions}]
+
+
+def given(calls: list[dict[str, Any]], results: list[str]) -> list[dict[str, Any]]:
+    both = zip(calls, results, strict=True)
+    return [{"role": "tool", "tool_call_id": call["id"], "content": result} for call, result in both]

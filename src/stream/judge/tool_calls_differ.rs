@@ -1,0 +1,199 @@
+//! The tools that the model called are not stored as it called them.
+
+use super::{Check, Observed, TurnSeen};
+use crate::model::{StoredMessage, ToolCall};
+use crate::report::{Finding, Severity, Source};
+use crate::stream::marks;
+use serde_json::Value;
+
+pub(super) const CHECK: Check = Check {
+    code: "tool-calls-differ",
+    check,
+};
+
+fn check(observed: &Observed) -> Vec<Finding> {
+    let differs = |turn: &&TurnSeen| Some((turn.number, differs(turn)?));
+    let Some((number, how)) = observed.turns.iter().find_map(|turn| differs(&turn)) else {
+        return Vec::new();
+    };
+    vec![
+        Finding::new(
+            CHECK.code,
+            Severity::Error,
+            observed.subject(),
+            format!("the tools of turn {number} are stored otherwise than the model called them"),
+            "store each call with its arguments and its result, in the order in which they came",
+        )
+        .with(Source::Store, how),
+    ]
+}
+
+/// In which way they differ; nothing where the store keeps no tools at all.
+fn differs(turn: &TurnSeen) -> Option<String> {
+    let rows = rows(turn);
+    let tools: Vec<_> = rows.iter().flat_map(|row| &row.tools).collect();
+    if turn.tool_calls.is_empty() || tools.is_empty() {
+        return None;
+    }
+    let mut stored = tools.iter();
+    for call in &turn.tool_calls {
+        // Others may be between them; those that follow must be behind it.
+        if !stored.any(|tool| is_same(tool, call)) {
+            let is_there = tools.iter().any(|tool| is_same(tool, call));
+            let (name, arguments) = (&call.name, call.input.as_deref().unwrap_or_default());
+            return Some(if is_there {
+                format!("the call `{name}({arguments})` is not at its place among the others")
+            } else {
+                format!("no row holds the call `{name}({arguments})`")
+            });
+        }
+    }
+    let results = tools.iter().filter(|tool| tool.output.is_some()).count();
+    let calls = turn.tool_calls.len();
+    if results > 0 && results < calls {
+        return Some(format!("of {calls} calls {results} have a result"));
+    }
+    let place = |is: &dyn Fn(&StoredMessage) -> bool| rows.iter().position(|row| is(row));
+    let answer = place(&|row| row.content.contains(&turn.nonce))?;
+    let last = rows.iter().rposition(|row| !row.tools.is_empty())?;
+    (answer < last).then(|| "the answer is stored before the tools that it rests on".to_owned())
+}
+
+/// The turn's rows, in order: from its question to the next one.
+fn rows(turn: &TurnSeen) -> Vec<&StoredMessage> {
+    let mut rows = turn
+        .stored
+        .iter()
+        .skip_while(|row| !row.content.contains(&turn.tag));
+    let question = rows.next();
+    let is_next = |row: &&StoredMessage| {
+        let marks = marks::of(&row.content);
+        marks.iter().any(|mark| mark.starts_with(marks::QUESTION))
+    };
+    question
+        .into_iter()
+        .chain(rows.take_while(|row| !is_next(row)))
+        .collect()
+}
+
+/// Whether a store keeps this call: arguments are compared as JSON, where they are such.
+fn is_same(stored: &ToolCall, call: &ToolCall) -> bool {
+    let json = |text: &str| serde_json::from_str::<Value>(text);
+    let (Some(ours), Some(theirs)) = (&stored.input, &call.input) else {
+        return false;
+    };
+    let is_alike = match (json(ours), json(theirs)) {
+        (Ok(ours), Ok(theirs)) => ours == theirs,
+        _ => ours == theirs,
+    };
+    stored.name == call.name && is_alike
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TurnSeen, differs};
+    use crate::model::{Role, StoredMessage, ToolCall};
+
+    const TAG: &str = "chatctl-u0000000000000001";
+
+    fn tool(name: &str, input: Option<&str>, output: Option<&str>) -> ToolCall {
+        ToolCall {
+            name: name.to_owned(),
+            input: input.map(str::to_owned),
+            output: output.map(str::to_owned),
+        }
+    }
+
+    fn row(role: Role, content: &str, tools: Vec<ToolCall>) -> StoredMessage {
+        StoredMessage {
+            tools,
+            ..StoredMessage::new("1", role, content)
+        }
+    }
+
+    fn told(rows: Vec<StoredMessage>) -> Option<String> {
+        let mut stored = vec![row(Role::User, TAG, Vec::new())];
+        stored.extend(rows);
+        differs(&TurnSeen {
+            tag: TAG.to_owned(),
+            nonce: "chatctl-a1".to_owned(),
+            tool_calls: vec![
+                tool("add", Some("{\"a\": 1, \"b\": 2}"), None),
+                tool("list", Some("{}"), None),
+            ],
+            stored,
+            ..TurnSeen::blank(1)
+        })
+    }
+
+    fn calls() -> StoredMessage {
+        let add = tool("add", Some("{\"b\":2,\"a\":1}"), None);
+        row(
+            Role::Assistant,
+            "",
+            vec![add, tool("list", Some("{}"), None)],
+        )
+    }
+
+    fn result(id: &str) -> StoredMessage {
+        row(
+            Role::Other("tool".to_owned()),
+            "",
+            vec![tool(id, None, Some("ok"))],
+        )
+    }
+
+    fn answer() -> StoredMessage {
+        row(Role::Assistant, "Done. chatctl-a1", Vec::new())
+    }
+
+    #[test]
+    fn calls_and_results_are_stored_in_order() {
+        assert_eq!(
+            told(vec![calls(), result("1"), result("2"), answer()]),
+            None
+        );
+        // Results that are kept nowhere are no loss: the calls are all that this store keeps.
+        assert_eq!(told(vec![calls(), answer()]), None);
+        // A store without tools keeps the answer only.
+        assert_eq!(told(vec![answer()]), None);
+        // All in one message.
+        let one = tool("add", Some("{\"a\":1,\"b\":2}"), Some("ok"));
+        let two = tool("list", Some("{}"), Some("[]"));
+        let whole = row(Role::Assistant, "Done. chatctl-a1", vec![one, two]);
+        assert_eq!(told(vec![whole]), None);
+    }
+
+    #[test]
+    fn what_is_missing_or_at_another_place_is_found() {
+        let has = |rows, words: &str| {
+            let how = told(rows).unwrap_or_default();
+            assert!(how.contains(words), "{how}");
+        };
+        let mut swapped = calls();
+        swapped.tools.reverse();
+        has(vec![swapped, answer()], "not at its place");
+        let mut fewer = calls();
+        fewer.tools.pop();
+        has(vec![fewer, answer()], "no row holds the call `list({})`");
+        let mut other = calls();
+        other.tools[0].input = Some("{\"a\":1}".to_owned());
+        has(vec![other, answer()], "no row holds the call `add(");
+        has(vec![result("1"), result("2"), answer()], "no row holds");
+        has(
+            vec![calls(), result("1"), answer()],
+            "of 2 calls 1 have a result",
+        );
+        has(
+            vec![answer(), calls(), result("1"), result("2")],
+            "before the tools",
+        );
+    }
+
+    #[test]
+    fn the_next_turn_is_not_looked_at() {
+        let next = row(Role::User, "chatctl-u0000000000000002", Vec::new());
+        let more = row(Role::Assistant, "", vec![tool("x", None, Some("y"))]);
+        assert_eq!(told(vec![answer(), next, more]), None);
+    }
+}
