@@ -193,9 +193,9 @@ fn a_part_that_stop_loses_is_found() {
 
 /// A button that only closes the connection of the answer.
 #[test]
-fn a_part_that_an_abort_loses_is_found() {
-    let stop = "[stop]\nabort = true\non_stop = \"keep-part\"\n";
-    silent("keeps_part", "keep-part", stop);
+fn an_answer_that_an_abort_loses_is_found() {
+    let stop = "[stop]\nabort = true\non_stop = \"keep-whole\"\n";
+    silent("finishes", "finish", stop);
     fires("correct", "drop-answer", stop, "answer-lost-on-stop");
 }
 

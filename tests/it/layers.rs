@@ -58,7 +58,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/cassette", &["input", "source_error", "stream"]),
     (
         "stream/session",
-        &["gateway", "input", "source_error", "stream", "cli_error"],
+        &[
+            "gateway",
+            "input",
+            "model",
+            "source_error",
+            "stream",
+            "cli_error",
+        ],
     ),
     ("stream/body.rs", &["model"]),
     ("stream/declared.rs", &["model"]),
@@ -72,6 +79,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("stream/kept.rs", &["model"]),
     ("stream/marks.rs", &[]),
     ("stream/policy.rs", &[]),
+    ("stream/resumed.rs", &["stream"]),
     ("stream/shipped.rs", &["stream", "cli_error"]),
     (
         "stream/setup",

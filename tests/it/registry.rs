@@ -207,10 +207,13 @@ fn every_code_is_made_to_fire() {
         "profiles.rs",
         "rehearsal.rs",
         "restart.rs",
+        "resume.rs",
         "sent_twice.rs",
+        "side_by_side.rs",
         "restart/backends.rs",
         "restart/shown.rs",
         "stream_quality.rs",
+        "tools.rs",
     ]
     .iter()
     .map(|file| read(&root.join("tests/it").join(file)))

@@ -16,6 +16,34 @@ const STREAMS: usize = 24;
 const TOGETHER: usize = 4;
 /// So many turns may fail for another reason.
 const PROBES: usize = 2;
+/// How a turn fails that the server refuses to this client: it answers others.
+const REFUSED: [&str; 3] = ["answered 401", "answered 403", "answered 429"];
+
+/// What the turns after the aborted streams showed.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    /// One was answered.
+    Answered,
+    /// None was.
+    Exhausted,
+    /// That says nothing, and why.
+    Unknown(String),
+}
+
+/// Judges how each turn failed, after so many aborted streams.
+fn outcome(aborted: usize, failed: &[String]) -> Outcome {
+    let is_refused = |how: &&String| REFUSED.iter().any(|status| how.contains(status));
+    if failed.len() < PROBES {
+        return Outcome::Answered;
+    }
+    if let Some(how) = failed.iter().find(is_refused) {
+        return Outcome::Unknown(how.clone());
+    }
+    if aborted == 0 {
+        return Outcome::Unknown("no stream could be aborted".to_owned());
+    }
+    Outcome::Exhausted
+}
 
 impl Stage<'_> {
     /// Aborts many streams, and looks whether the server still answers.
@@ -46,22 +74,24 @@ impl Stage<'_> {
             }
         }
         case.timeline = moments.timeline;
-        let (verdict, reason) = if failed.len() < PROBES {
-            let is_met = aborted >= STREAMS;
-            let verdict = if is_met {
-                Verdict::Held
-            } else {
-                Verdict::Inconclusive
-            };
-            (
-                verdict,
-                format!("after {aborted} aborted streams a turn is answered"),
-            )
-        } else {
-            let finding = self.exhausted(aborted, &failed, since);
-            report.add(finding.in_case(&case.name));
-            let reason = format!("after {aborted} aborted streams no turn is answered");
-            (Verdict::Violated, reason)
+        let (verdict, reason) = match outcome(aborted, &failed) {
+            Outcome::Answered => {
+                let told = format!("after {aborted} aborted streams a turn is answered");
+                let is_met = aborted >= STREAMS;
+                let verdict = if is_met {
+                    Verdict::Held
+                } else {
+                    Verdict::Inconclusive
+                };
+                (verdict, told)
+            }
+            Outcome::Unknown(why) => (Verdict::Inconclusive, why),
+            Outcome::Exhausted => {
+                let finding = self.exhausted(aborted, &failed, since);
+                report.add(finding.in_case(&case.name));
+                let told = format!("after {aborted} aborted streams no turn is answered");
+                (Verdict::Violated, told)
+            }
         };
         self.end_case(case, verdict, reason, report);
         self.world.gateway.rest();
@@ -139,6 +169,26 @@ impl Stage<'_> {
         match tells {
             Some(line) => finding.with(Source::Log, line.to_string()),
             None => finding,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, outcome};
+
+    #[test]
+    fn a_client_that_is_refused_says_nothing_of_others() {
+        let failed = |how: &str| vec![how.to_owned(), how.to_owned()];
+        let timed_out = failed("the response of turn 1 did not end within 15s");
+        assert_eq!(outcome(24, &timed_out), Outcome::Exhausted);
+        assert_eq!(outcome(24, &timed_out[..1]), Outcome::Answered);
+        assert_eq!(outcome(24, &[]), Outcome::Answered);
+        for unknown in [
+            outcome(24, &failed("`POST /chat` was answered 429: slow down")),
+            outcome(0, &timed_out),
+        ] {
+            assert!(matches!(unknown, Outcome::Unknown(_)), "{unknown:?}");
         }
     }
 }

@@ -86,7 +86,7 @@ impl Stage<'_> {
         };
         let first = self.begin(&chat, 0, vary).await?;
         moments.at(first.sent, Lane::Client, "turn 1 sent");
-        let reached = self.reach(&first, Point::Event(1), moments).await;
+        let reached = self.reach(&first, self.middle()?, moments).await;
         reached.map_err(anyhow::Error::msg)?;
         let vary = Vary {
             fault: &NONE,
@@ -104,6 +104,17 @@ impl Stage<'_> {
         moments.now(Lane::Gateway, "the provider says the rest of turn 1");
         first.play.release();
         Ok([first, second].map(|live| Running { live, chat: 0 }).into())
+    }
+
+    /// Where a part of the first turn's answer was sent.
+    fn middle(&self) -> anyhow::Result<Point> {
+        let Some(provider) = self.provider else {
+            return Ok(Point::BeforeFirstByte);
+        };
+        let points = self.cut_of(0, provider)?.main_points();
+        let mut events = points.into_iter();
+        let middle = events.find(|point| matches!(point, Point::Event(_)));
+        Ok(middle.unwrap_or(Point::BeforeFirstByte))
     }
 
     /// A turn in each of several conversations.

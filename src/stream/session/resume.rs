@@ -4,14 +4,11 @@ use super::parse_request::{Requests, Secrets};
 use super::reader::{Item, Place};
 use super::request::Expanded;
 use super::template::{Captures, ExpandError};
-use super::validate::{Scope, json_path};
+use super::validate::{CURSOR, Scope, json_path};
 use super::{Follow, Request};
 use crate::source_error::SourceError;
 use serde_json::Value;
 use serde_json_path::JsonPath;
-
-/// The name in braces for how far the client has come.
-pub(super) const CURSOR: &str = "cursor";
 
 const RESUME: Place = Place {
     name: "[resume]",

@@ -2,11 +2,13 @@
 
 use super::reader::{Fields, Item};
 use super::request::Method;
-use super::resume::CURSOR;
 use super::template::{Template, TemplateError, is_name};
 use crate::source_error::{SourceError, nearest};
 use regex::Regex;
 use serde_json_path::JsonPath;
+
+/// The name in braces for how far the client of a `[resume]` has come.
+pub(super) const CURSOR: &str = "cursor";
 
 /// Names that no capture may take.
 const BUILT_IN: [&str; 9] = [

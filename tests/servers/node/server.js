@@ -23,6 +23,7 @@ async function* answer(messages) {
   });
   if (!response.ok) throw new Error(`the provider answered ${response.status}`);
   let rest = "";
+  let isFinished = false;
   for await (const bytes of response.body.pipeThrough(new TextDecoderStream())) {
     const lines = (rest + bytes).split("\n");
     rest = lines.pop();
@@ -31,10 +32,11 @@ async function* answer(messages) {
       if (!line.startsWith("data: ")) continue;
       for (const choice of JSON.parse(line.slice(6)).choices) {
         if (choice.delta.content) yield choice.delta.content;
+        isFinished ||= Boolean(choice.finish_reason);
       }
     }
   }
-  throw new Error("the provider's stream ended early");
+  if (!isFinished) throw new Error("the provider's stream ended early");
 }
 
 async function chat(response, { conversation_id: key, message }) {
