@@ -204,7 +204,7 @@ mod tests {
     fn row(chat: usize, role: Role, content: &str) -> StoredMessage {
         StoredMessage {
             conversation: Some(format!("c{chat}")),
-            ..StoredMessage::new(&format!("{chat}-{content}"), role, content)
+            ..StoredMessage::new(format!("{chat}-{content}"), role, content)
         }
     }
 
