@@ -82,7 +82,12 @@ impl Client {
         // Fails only when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let jar = Arc::new(Jar::default());
-        let inner = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if !may_encrypt(&base) {
+            // Reading the machine's certificates costs more than all requests of a turn.
+            builder = builder.tls_certs_only([]);
+        }
+        let inner = builder
             .cookie_provider(Arc::clone(&jar))
             .pool_max_idle_per_host(0)
             .connect_timeout(Duration::from_secs(5))
@@ -344,6 +349,11 @@ fn at_home() -> Policy {
     })
 }
 
+/// Whether a request to this server can end at an encrypted one; see [`is_same`].
+fn may_encrypt(base: &Url) -> bool {
+    base.scheme() == "https" || base.port_or_known_default() == Some(80)
+}
+
 /// Whether it is the same server, by its name and port; one that sends on to its encrypted self is.
 fn is_same(home: &Url, other: &Url) -> bool {
     let ports = (home.port_or_known_default(), other.port_or_known_default());
@@ -409,7 +419,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{HttpResponse, as_folder, find, is_same};
+    use super::{HttpResponse, as_folder, find, is_same, may_encrypt};
     use url::Url;
 
     fn url(text: &str) -> Url {
@@ -431,7 +441,10 @@ mod tests {
             ("https://a/", "http://a/", false),
         ] {
             assert_eq!(is_same(&url(home), &url(other)), same, "{home} {other}");
+            let encrypts = same && other.starts_with("https:");
+            assert!(may_encrypt(&url(home)) || !encrypts, "{home} {other}");
         }
+        assert!(!may_encrypt(&url("http://a:8000/")));
     }
 
     #[test]
