@@ -63,6 +63,8 @@ PRODUCTS = {
         "sqlx", "crates/storage-pg/migrations", "element-hq/matrix-authentication-service"),
     "vaultwarden": Product("Diesel", "migrations/postgresql", "dani-garcia/vaultwarden"),
     "vaultwarden-sqlite": Product("Diesel", "migrations/sqlite", "dani-garcia/vaultwarden", backend="sqlite"),
+    "ai-chatbot": Product("Drizzle", "lib/db/migrations", "vercel/ai-chatbot"),
+    "anything-llm": Product("Prisma, SQLite", "server/prisma/migrations", "Mintplex-Labs/anything-llm", backend="sqlite"),
     "lemmy": Product("Diesel", "migrations", "LemmyNet/lemmy"),
     # The server has neither extension: a vector is an array here, and has no index.
     "chatbot-ui": Product(
