@@ -141,6 +141,12 @@ pub trait Session: Send {
     /// migrations have in common.
     fn schema(&mut self) -> anyhow::Result<Vec<String>>;
 
+    /// The same for tables of these names, those that are not there left out; none where the engine
+    /// gives the schema as a whole.
+    fn schema_of(&mut self, _tables: &[&str]) -> anyhow::Result<Option<Vec<String>>> {
+        Ok(None)
+    }
+
     /// Takes back what the statements of a file set for the session: it is not the next file's.
     fn reset(&mut self) -> Result<(), Failed>;
 

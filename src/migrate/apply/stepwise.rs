@@ -3,6 +3,7 @@
 //! statement, or what the file itself commits together.
 
 mod frame;
+mod in_flight;
 mod late;
 
 use super::closing::{Opening, Pending, Refused};
@@ -64,7 +65,10 @@ pub(super) fn run(
         (None, Dialect::Postgres | Dialect::Sqlite) => Standing::default(),
     };
     steps.origin.clone_from(&standing.began);
-    let opening = Opening::look(session)?;
+    let opening = match intent.leaves_objects() {
+        true => None,
+        false => Some(Opening::look(session)?),
+    };
     if let Some(end) = steps.edited(&standing) {
         return Ok(Some(end));
     }
@@ -99,9 +103,11 @@ pub(super) fn run(
     };
     steps.journal.write_made(session, made)?;
     session.command("COMMIT")?;
-    let objects = session.objects()?;
-    let mut gone = opening.gone(session, &objects, &[intent])?;
-    outcome.objects.append(&mut gone);
+    if let Some(opening) = opening {
+        let objects = session.objects()?;
+        let mut gone = opening.gone(session, &objects, &[intent])?;
+        outcome.objects.append(&mut gone);
+    }
     let bare = intent.pieces.iter().filter(|piece| intent.is_bare(piece));
     evidence.bare = bare.count();
     outcome.ran.push(Ran::new(intent.migration, took, evidence));
@@ -245,7 +251,7 @@ impl Steps<'_> {
             return Ok(first);
         };
         self.clean(session, piece)?;
-        if journal::hash(&session.schema()?.join("\n")) == *before {
+        if in_flight::is_as_noted(session, piece, before)? {
             return Ok(first);
         }
         let hash = journal::hash(piece.text);
@@ -334,7 +340,7 @@ impl Steps<'_> {
     fn bare(&mut self, session: &mut dyn Session, number: usize) -> anyhow::Result<Option<End>> {
         let piece = &self.intent.pieces[number];
         self.begin_now(session)?;
-        let schema = journal::hash(&session.schema()?.join("\n"));
+        let schema = in_flight::note(session, piece)?;
         self.mark(session, number, (State::Begun, &schema), piece.text)?;
         if self.options.dialect == Dialect::Postgres {
             // It waits for old transactions without keeping anybody from writing.

@@ -343,6 +343,10 @@ impl Session for MySql {
         schema::lines(self)
     }
 
+    fn schema_of(&mut self, tables: &[&str]) -> anyhow::Result<Option<Vec<String>>> {
+        schema::of_tables(self, tables).map(Some)
+    }
+
     fn reset(&mut self) -> Result<(), Failed> {
         // No statement takes back user variables, temporary tables and prepared statements at once.
         // The connection that looks runs none of a migration.

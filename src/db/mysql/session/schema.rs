@@ -5,10 +5,28 @@ use crate::db::sentinel::COMMENT;
 use crate::db::session::{OWN, Session as _};
 
 pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
+    let mut lines = relations(session, |_| true)?;
+    for row in session.rows("SHOW TRIGGERS")? {
+        lines.push(format!(
+            "trigger {} {} {} on {}: {}",
+            row[0], row[4], row[1], row[2], row[3]
+        ));
+    }
+    lines.sort();
+    Ok(lines)
+}
+
+/// The lines of the tables that have one of these names.
+pub(super) fn of_tables(session: &mut MySql, names: &[&str]) -> anyhow::Result<Vec<String>> {
+    let case = session.tables;
+    relations(session, |name| names.iter().any(|it| case.same(it, name)))
+}
+
+fn relations(session: &mut MySql, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     for row in session.rows("SHOW FULL TABLES")? {
         let (name, is_view) = (row[0].to_string(), row[1].text() == Some("VIEW"));
-        if OWN.contains(&name.as_str()) {
+        if OWN.contains(&name.as_str()) || !wanted(&name) {
             continue;
         }
         let what = if is_view { "VIEW" } else { "TABLE" };
@@ -28,13 +46,6 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
             ));
         }
     }
-    for row in session.rows("SHOW TRIGGERS")? {
-        lines.push(format!(
-            "trigger {} {} {} on {}: {}",
-            row[0], row[4], row[1], row[2], row[3]
-        ));
-    }
-    lines.sort();
     Ok(lines)
 }
 

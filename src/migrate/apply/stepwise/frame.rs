@@ -1,7 +1,7 @@
 //! A file of MySQL, statement by statement. What the file holds together stays together: nothing of
 //! its transaction or under its locks is committed before the file says so, or a DDL statement does.
 
-use super::{Steps, helped, late};
+use super::{Steps, helped, in_flight, late};
 use crate::cli_error::CliError;
 use crate::db::{Failed, Session};
 use crate::migrate::apply::prove::Remaining;
@@ -280,7 +280,7 @@ impl Walk<'_, '_> {
                 return Ok(Some(end));
             }
         }
-        let schema = journal::hash(&session.schema()?.join("\n"));
+        let schema = in_flight::note(session, piece)?;
         self.write_marks(session)?;
         self.steps
             .mark(session, number, (State::Begun, &schema), piece.text)?;
