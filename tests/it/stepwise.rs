@@ -1,6 +1,7 @@
 //! Files that can't be one transaction, and end in the middle: what is done stays and is told, what
 //! is half done is cleared away, and the next run goes on from there.
 
+mod fresh;
 mod stopped;
 
 use crate::common::faults::holder::{Holder, until_waiting};

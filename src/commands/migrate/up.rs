@@ -11,7 +11,7 @@ use crate::config::From;
 use crate::db::{Missing, Session, Waits};
 use crate::migrate;
 use crate::migrate::apply::{
-    ApplyOptions, Culprit, End, Evidence, Failure, Guard, Outcome, Ran, Together,
+    ApplyOptions, Culprit, End, Evidence, Failure, Guard, Outcome, Ran, Together, Tried,
 };
 use crate::migrate::backup::{Backup, When};
 use crate::migrate::plan::Newer;
@@ -353,17 +353,17 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
     if parts.is_empty() {
         parts.push("there was no table before".to_owned());
     }
-    if evidence.bare > 0 && !evidence.rehearsed {
+    if evidence.bare > 0 && evidence.tried == Tried::Nowhere {
         parts.push(format!(
             "{} can't run in a transaction and {} not measured",
             plural(evidence.bare as u64, "statement"),
             if evidence.bare == 1 { "was" } else { "were" }
         ));
     }
-    let how = if evidence.rehearsed {
-        "applied after a rehearsal on a copy"
-    } else {
-        "applied"
+    let how = match evidence.tried {
+        Tried::Nowhere => "applied",
+        Tried::TemporaryTables => "applied after a trial on temporary tables",
+        Tried::Copy => "applied after a rehearsal on a copy",
     };
     let verdict = if evidence.counted.is_empty() && evidence.sampled.is_empty() {
         Verdict::Proven

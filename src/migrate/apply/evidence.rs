@@ -19,8 +19,20 @@ pub struct Evidence {
     pub lost: Vec<Lost>,
     /// Statements that could not be in a transaction, and so were not measured.
     pub bare: usize,
-    /// Whether the file was rehearsed on a copy before.
-    pub rehearsed: bool,
+    /// Where the file was tried before.
+    pub tried: Tried,
+}
+
+/// Where the statements of a file were tried before they ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tried {
+    /// Nowhere: what they do can be taken back.
+    #[default]
+    Nowhere,
+    /// On temporary tables, by a user who reaches no other: the file makes tables and fills those.
+    TemporaryTables,
+    /// On a copy.
+    Copy,
 }
 
 impl Evidence {
@@ -52,6 +64,6 @@ impl Evidence {
         self.sampled.extend(part.sampled);
         self.lost.extend(part.lost);
         self.bare += part.bare;
-        self.rehearsed |= part.rehearsed;
+        self.tried = self.tried.max(part.tried);
     }
 }

@@ -5,6 +5,7 @@
 mod closing;
 mod copies;
 mod evidence;
+mod fresh;
 mod options;
 mod origin;
 mod prove;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use transact::Since;
 use unfinished::Unfinished;
 
-pub use evidence::Evidence;
+pub use evidence::{Evidence, Tried};
 pub use options::{ApplyOptions, Guard, Together};
 
 /// How a run ended.

@@ -23,6 +23,11 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Whether there is a table or a view of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tables.contains(name) || self.deep.contains(name)
+    }
+
     /// What leads from one to another at either of two times.
     pub(super) fn and(&self, other: Self) -> Self {
         Self {

@@ -7,7 +7,7 @@ use super::prove::Remaining;
 use super::reach::{Known, Reach};
 use super::unfinished::Made;
 use super::unseen::{Unseen, first_word};
-use super::{ApplyOptions, End, Evidence, Guard, prove, reach};
+use super::{ApplyOptions, End, Evidence, Guard, Tried, fresh, prove, reach};
 use crate::cli_error::CliError;
 use crate::db::{CONFINE, Copied, Copying, Door, Extent, Failed, Scratch, Seeds, Session};
 use crate::migrate::intent::{Intent, Piece};
@@ -95,6 +95,11 @@ fn on_copy(
     copy.copies(past.copies);
     let names = maker.names();
     let known = known(maker)?;
+    let tables = maker.catalog()?;
+    let tables = tables.iter().filter(|it| prove::measured(it)).count();
+    if lets_in && let Some(tried) = try_fresh(copy.as_mut(), options, files, (&known, tables))? {
+        return Ok(Ok(tried));
+    }
     let reaches = files.iter().map(|rest| {
         if lets_in {
             reach::of(rest.intent, &known, names)
@@ -103,7 +108,6 @@ fn on_copy(
         }
     });
     let reaches = reaches.collect();
-    let tables = maker.catalog()?;
     let loads = |rest: &Rest<'_>| {
         let mut pieces = rest.intent.pieces.iter();
         pieces.any(|piece| first_word(piece).eq_ignore_ascii_case("load"))
@@ -115,7 +119,7 @@ fn on_copy(
         scratch,
         files,
         reaches,
-        tables: tables.iter().filter(|it| prove::measured(it)).count(),
+        tables,
         known,
         began: Vec::new(),
         seeds: past.seeds,
@@ -133,6 +137,51 @@ fn on_copy(
         }
         ended => Ok(ended),
     }
+}
+
+/// Tries files that only make tables, and fill those, on temporary ones; none where they have to be rehearsed.
+/// The user of the copy reaches nothing else yet.
+fn try_fresh(
+    copy: &mut dyn Session,
+    options: &ApplyOptions<'_>,
+    files: &[Rest<'_>],
+    (known, tables): (&Known, usize),
+) -> anyhow::Result<Option<Vec<Rehearsed>>> {
+    if files
+        .iter()
+        .any(|rest| rest.first > 0 || rest.left.is_some())
+    {
+        return Ok(None);
+    }
+    let intents = files.iter().map(|rest| rest.intent);
+    let Some(all) = fresh::of(intents, known, copy.names()) else {
+        return Ok(None);
+    };
+    let mut tried = Vec::new();
+    for (rest, file) in files.iter().zip(all) {
+        for statement in &file.statements {
+            options.check()?;
+            // Not everything that a table has, a temporary one may have; what fails otherwise, fails in the
+            // rehearsal too.
+            if copy.run(statement).is_err() {
+                options.check()?;
+                copy.reset()?;
+                return Ok(None);
+            }
+        }
+        tried.push(Rehearsed {
+            evidence: Evidence {
+                tables,
+                tried: Tried::TemporaryTables,
+                ..Evidence::default()
+            },
+            before: Vec::new(),
+            made: Made::tables(file.made),
+            first: 0,
+            rows: vec![None; rest.intent.pieces.len()],
+        });
+    }
+    Ok(Some(tried))
 }
 
 /// What there is in a database, as far as one thing reaches another.
@@ -216,7 +265,7 @@ impl Stage<'_> {
                     all.push(Rehearsed {
                         evidence: Evidence {
                             sampled: sampled.clone(),
-                            rehearsed: true,
+                            tried: Tried::Copy,
                             tables: self.tables,
                             ..evidence
                         },

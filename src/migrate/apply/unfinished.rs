@@ -26,6 +26,15 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// These tables and nothing else.
+    pub(super) fn tables(tables: BTreeSet<String>) -> Self {
+        Self {
+            seen: tables.clone(),
+            tables,
+            ..Self::default()
+        }
+    }
+
     /// From what the copy has now, and what of it was there before the run.
     pub(super) fn of(now: &[Shape], older: &[Shape]) -> Self {
         let mut made = Self::default();
