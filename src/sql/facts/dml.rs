@@ -204,7 +204,10 @@ pub(super) fn truncate(mut p: Parser<'_>) -> Facts {
 
 /// `LOAD DATA [LOCAL] INFILE … [REPLACE | IGNORE] INTO TABLE t` of MySQL.
 pub(super) fn load(mut p: Parser<'_>) -> Facts {
-    let Some(into) = p.find(&["INTO"]) else {
+    let Some(into) = p
+        .find(&["INTO"])
+        .filter(|_| p.any_word_at(p.at, &["DATA", "XML"]))
+    else {
         return Facts::new(Kind::Other);
     };
     let conflict = match p.slice(into.saturating_sub(1), into).upper().as_str() {
@@ -218,7 +221,17 @@ pub(super) fn load(mut p: Parser<'_>) -> Facts {
         select: false,
         conflict,
     };
-    Facts::on(kind, p.name())
+    let table = p.name();
+    // Behind it are columns, and what is computed for others.
+    let set = p.outside().filter(|index| {
+        p.word_at(*index, "SET") && !p.any_word_at(index - 1, &["CHARACTER", "CHAR"])
+    });
+    p.at = set.last().unwrap_or(p.tokens.len());
+    Facts {
+        reads: reads(p),
+        calls: calls(p),
+        ..Facts::on(kind, table)
+    }
 }
 
 pub(super) fn copy(mut p: Parser<'_>) -> Facts {
