@@ -152,6 +152,7 @@ mod tests {
             rows,
             before: rows,
             in_parts: false,
+            by: None,
             derived: None,
         }
     }

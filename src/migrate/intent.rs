@@ -165,6 +165,63 @@ impl<'a> Intent<'a> {
         self.pieces.iter().all(leaves)
     }
 
+    /// Whether the statements may make a trigger, a rule or an event, or switch one on, as far as their
+    /// texts tell: what code makes that is not in them counts too.
+    pub fn may_make_actions(&self) -> bool {
+        let enables = |action: &AlterAction| match action {
+            AlterAction::Other { text } => {
+                let mut words = text.split_whitespace();
+                words
+                    .next()
+                    .is_some_and(|it| it.eq_ignore_ascii_case("enable"))
+            }
+            _ => false,
+        };
+        self.pieces.iter().any(|piece| match &piece.facts.kind {
+            Kind::CreateTrigger { .. }
+            | Kind::CreateFunction { .. }
+            | Kind::CreateOther { .. }
+            | Kind::CreateSchema
+            | Kind::AlterOther { .. }
+            | Kind::Do
+            | Kind::Call
+            | Kind::Other => true,
+            Kind::AlterTable { actions } => actions.iter().any(enables),
+            // A constraint of SQLite may delete the rows that it finds in its way.
+            Kind::CreateTable { .. } => piece.text.to_ascii_lowercase().contains("on conflict"),
+            _ => !piece.facts.calls.is_empty(),
+        })
+    }
+
+    /// Whether the statements may change which numbers new rows get, as far as their texts tell.
+    pub fn may_renumber(&self) -> bool {
+        const WORDS: [&str; 6] = [
+            "setval",
+            "sequence",
+            "restart",
+            "identity",
+            "serial",
+            "auto_increment",
+        ];
+        self.may_rebuild()
+            || self.pieces.iter().any(|piece| {
+                let text = piece.text.to_ascii_lowercase();
+                let opaque = matches!(piece.facts.kind, Kind::Do | Kind::Call | Kind::Other);
+                let called = !piece.facts.calls.is_empty();
+                opaque || called || WORDS.iter().any(|word| text.contains(word))
+            })
+    }
+
+    /// Whether a table may be put in the place of another one.
+    pub fn may_rebuild(&self) -> bool {
+        let renames = |action: &AlterAction| matches!(action, AlterAction::RenameTable { .. });
+        self.pieces.iter().any(|piece| match &piece.facts.kind {
+            Kind::RenameTable { .. } | Kind::DropTable { .. } | Kind::Truncate { .. } => true,
+            Kind::AlterTable { actions } => actions.iter().any(renames),
+            _ => false,
+        })
+    }
+
     /// Why a statement may not be run: it would get around what is measured.
     pub fn forbidden(&self, piece: &Piece<'_>) -> Option<String> {
         let text = piece.text.to_ascii_lowercase();

@@ -7,6 +7,7 @@ pub mod drift;
 pub mod history;
 pub mod intent;
 pub mod journal;
+pub mod later;
 pub mod ledger;
 pub mod plan;
 pub mod preserve;
@@ -16,6 +17,7 @@ pub mod source;
 /// The codes of what `migrate` finds in a run, a plan and a status.
 pub static CODES: &[&str] = &[
     "column-lost",
+    "destroys-later",
     "destructive-statement",
     "foreign-history",
     "implicit-commit",
@@ -24,6 +26,7 @@ pub static CODES: &[&str] = &[
     "migration-missing",
     "migration-out-of-order",
     "migration-unfinished",
+    "numbers-given-again",
     "objects-lost",
     "rows-lost",
     "schema-drift",

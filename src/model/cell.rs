@@ -48,6 +48,8 @@ pub enum CellRef<'a> {
     Text(&'a str),
     /// Bytes.
     Blob(&'a [u8]),
+    /// What is stored as text and has bytes that are none in its encoding.
+    Garbled(&'a [u8]),
 }
 
 impl<'a> From<&'a Cell> for CellRef<'a> {
@@ -69,7 +71,7 @@ impl From<CellRef<'_>> for Cell {
             CellRef::Int(number) => Self::Int(number),
             CellRef::Real(number) => Self::Real(number),
             CellRef::Text(text) => Self::Text(text.to_owned()),
-            CellRef::Blob(bytes) => Self::Blob(bytes.to_owned()),
+            CellRef::Blob(bytes) | CellRef::Garbled(bytes) => Self::Blob(bytes.to_owned()),
         }
     }
 }

@@ -1,17 +1,21 @@
 //! The nouns that all parts share. Names nothing else and does no input or output.
 
+mod action;
 mod cell;
 mod engine;
 mod frame;
+mod numbering;
 mod provider;
 mod schema;
 mod shape;
 mod stored;
 mod value;
 
+pub use action::{Action, Actions, On};
 pub use cell::{Cell, CellRef};
 pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};
+pub use numbering::Numbering;
 pub use provider::{Call, ProviderCall, ProviderEnd};
 pub use schema::{Column, Table};
 pub use shape::{

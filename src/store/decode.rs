@@ -186,7 +186,7 @@ impl<'p> Decoder<'p> {
         message.decoded = false;
         for at in &self.plan.payload {
             let bytes: &[u8] = match row.cells[*at] {
-                CellRef::Blob(bytes) => bytes,
+                CellRef::Blob(bytes) | CellRef::Garbled(bytes) => bytes,
                 CellRef::Text(text) => text.as_bytes(),
                 _ => &[],
             };

@@ -96,7 +96,7 @@ impl<'r> Row<'r> {
     fn json(&self, at: usize) -> Option<&Value> {
         let parsed = self.parsed(at).outer.get_or_init(|| match self.cells[at] {
             CellRef::Text(text) => serde_json::from_str(text).ok(),
-            CellRef::Blob(bytes) => serde_json::from_slice(bytes).ok(),
+            CellRef::Blob(bytes) | CellRef::Garbled(bytes) => serde_json::from_slice(bytes).ok(),
             CellRef::Int(number) => Some(number.into()),
             CellRef::Real(number) => Some(number.into()),
             CellRef::Null => None,
@@ -111,7 +111,7 @@ impl<'r> Row<'r> {
             CellRef::Text(text) => Cow::Borrowed(text),
             CellRef::Int(number) => Cow::Owned(number.to_string()),
             CellRef::Real(number) => Cow::Owned(number.to_string()),
-            CellRef::Blob(bytes) => match std::str::from_utf8(bytes) {
+            CellRef::Blob(bytes) | CellRef::Garbled(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => Cow::Borrowed(text),
                 Err(_) => Cow::Owned(text::hex(bytes)),
             },

@@ -402,6 +402,10 @@ fn known(migration: &Ran, lost: &Lost) -> Finding {
 
 /// The acknowledgement that a loss needs.
 fn allow(lost: &Lost) -> String {
+    // How many rows it will be, nobody knows.
+    if matches!(lost.what, What::Later | What::Rewound) {
+        return format!("-- chatctl: allow-loss {} reason=\"…\"", lost.subject);
+    }
     format!(
         "-- chatctl: allow-loss {} rows<={} reason=\"…\"",
         lost.subject, lost.rows
@@ -430,6 +434,8 @@ fn code(lost: &Lost) -> &'static str {
         What::ValuesGone => "values-lost",
         What::ValuesChanged | What::Moved | What::Unseen => "values-changed",
         What::Volatile => "table-volatile",
+        What::Later => "destroys-later",
+        What::Rewound => "numbers-given-again",
     }
 }
 

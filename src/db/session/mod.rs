@@ -8,7 +8,7 @@ pub(super) mod measured;
 pub(super) mod witness;
 
 use super::Target;
-use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
+use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 pub use copying::Copying;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -133,6 +133,12 @@ pub trait Session: Send {
 
     /// Every index, trigger and view.
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>>;
+
+    /// What the database does by itself: triggers, rules and events.
+    fn actions(&mut self) -> anyhow::Result<Actions>;
+
+    /// How far the columns have come whose numbers the database gives.
+    fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>>;
 
     /// Foreign keys that lead nowhere, in words; none where the engine lets no such key be.
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>>;

@@ -8,6 +8,7 @@ mod evidence;
 mod fresh;
 mod options;
 mod origin;
+mod outlook;
 mod prove;
 mod reach;
 mod rehearse;

@@ -5,6 +5,7 @@
 //! file is taken back and run once more with these read before.
 
 use super::closing::Own;
+use super::outlook::Outlook;
 use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard};
 use crate::cli_error::CliError;
 use crate::clock;
@@ -49,6 +50,7 @@ struct Watched<'a> {
     measure: Measure,
     /// Whether a touched table was written: MySQL can't tell.
     evident: bool,
+    outlook: Outlook,
 }
 
 /// Whether more of the run follows that may change what it made until then.
@@ -73,9 +75,11 @@ pub(super) fn attempt(
     again: Again<'_>,
 ) -> anyhow::Result<Result<Proven, End>> {
     session.more_follows(remaining == Remaining::More && options.guard != Guard::Counts);
+    let before = session.before()?;
     let watched = Watched {
         intent,
-        before: session.before()?,
+        outlook: Outlook::look(session, intent, (&before, options.dialect))?,
+        before,
         measure: match options.guard {
             Guard::Exact | Guard::Auto => Measure::Values,
             Guard::Counts => Measure::Counts,
@@ -406,6 +410,8 @@ impl Watched<'_> {
         if !unknown.is_empty() {
             return Ok(Found::Unknown(unknown));
         }
+        let later = self.outlook.lost(session, self.intent, (before, after))?;
+        evidence.lost.extend(later);
         evidence.lost = preserve::of_wholes(evidence.lost, before, after);
         Ok(Found::All(evidence))
     }
@@ -456,7 +462,9 @@ fn culprits(
                 continue;
             };
             for (lost, whole) in lost.iter().zip(&mut whole) {
-                let same = |it: &Lost| it.table == lost.table && it.column == lost.column;
+                let same = |it: &Lost| {
+                    (&it.table, &it.column, &it.by) == (&lost.table, &lost.column, &lost.by)
+                };
                 let table_gone =
                     |it: &Lost| it.table == lost.table && it.what == preserve::What::TableGone;
                 if !now.iter().any(|it| same(it) || table_gone(it)) {

@@ -29,6 +29,8 @@ pub struct Lost {
     pub before: u64,
     /// Whether both numbers are those of parts of the table only.
     pub in_parts: bool,
+    /// What is lost after the migration only, in words.
+    pub by: Option<String>,
     /// What explains it, when something does: it is reported, and needs no acknowledgement.
     pub derived: Option<Derived>,
 }
@@ -52,6 +54,10 @@ pub enum What {
     Moved,
     /// Rows were written in a way that counts do not show.
     Unseen,
+    /// What the migration made will delete or overwrite rows.
+    Later,
+    /// New rows will get numbers that rows had before.
+    Rewound,
 }
 
 /// An acknowledged loss.
@@ -250,6 +256,7 @@ pub fn lost(
         rows,
         before: all,
         in_parts: false,
+        by: None,
         derived: None,
     };
     let Some(successor) = successor else {
@@ -295,6 +302,7 @@ pub fn volatile(was: &Shape, now: &Shape, rows: u64, before: Tables<'_>) -> Opti
         rows,
         before: rows,
         in_parts: false,
+        by: None,
         derived: None,
     })
 }
@@ -309,8 +317,29 @@ pub fn unseen(was: &Shape, rows: u64, before: Tables<'_>) -> Option<Lost> {
         rows,
         before: rows,
         in_parts: false,
+        by: None,
         derived: None,
     })
+}
+
+/// What is lost after the migration only, in words.
+pub fn later(
+    what: What,
+    (was, column): (&Shape, Option<&str>),
+    words: String,
+    before: Tables<'_>,
+) -> Lost {
+    Lost {
+        table: was.name.clone(),
+        column: column.map(str::to_owned),
+        subject: before.subject(was, column),
+        what,
+        rows: 0,
+        before: 0,
+        in_parts: false,
+        by: Some(words),
+        derived: None,
+    }
 }
 
 /// The same, with what parts lost told of the table that they are parts of: an application reads
@@ -333,8 +362,8 @@ pub fn of_wholes(lost: Vec<Lost>, before: Tables<'_>, after: Tables<'_>) -> Vec<
             lost.in_parts = true;
         }
         let same = |it: &&mut Lost| {
-            (&it.table, &it.column, it.what, it.derived)
-                == (&lost.table, &lost.column, lost.what, lost.derived)
+            (&it.table, &it.column, it.what, it.derived, &it.by)
+                == (&lost.table, &lost.column, lost.what, lost.derived, &lost.by)
         };
         match all.iter_mut().find(same) {
             Some(sum) => {
@@ -410,6 +439,7 @@ impl fmt::Display for Lost {
                 f,
                 "`{table}` was written, and only counts of its {rows} rows are known{in_parts}"
             ),
+            What::Later | What::Rewound => f.write_str(self.by.as_deref().unwrap_or_default()),
             What::Volatile => write!(
                 f,
                 "a crash of the server would empty `{table}`, which has {rows} rows{in_parts}"

@@ -216,6 +216,7 @@ fn gone(table: &str) -> Lost {
         rows: 8,
         before: 9,
         in_parts: false,
+        by: None,
         derived: None,
     }
 }

@@ -161,7 +161,7 @@ fn tighten(side: &mut dyn Session) -> Result<(), Failed> {
     )
 }
 
-/// Makes routines, views and triggers, in the name of the user of the copy.
+/// Makes routines, views, triggers and events, in the name of the user of the copy.
 fn code(
     session: &mut dyn Session,
     copy: &mut dyn Session,
@@ -199,10 +199,19 @@ fn code(
         let made = session.rows(&format!("SHOW CREATE TRIGGER {name}"))?;
         code.make(copy, &made[0])?;
     }
+    for row in session.rows("SHOW EVENTS WHERE Db = database()")? {
+        let name = quote(&row[1].to_string());
+        let made = session.rows(&format!("SHOW CREATE EVENT {name}"))?;
+        // On the copy no time comes.
+        let text = made[0][3].to_string();
+        let text = text.replacen(" PRESERVE ENABLE ", " PRESERVE DISABLE ON SLAVE ", 1);
+        let made = [made[0][0].clone(), made[0][1].clone(), Cell::Text(text)];
+        code.make(copy, &made)?;
+    }
     Ok(())
 }
 
-/// Routines and triggers of the real database, made again in the copy.
+/// Routines, triggers and events of the real database, made again in the copy.
 struct Code<'a> {
     real: &'a str,
     confined: bool,

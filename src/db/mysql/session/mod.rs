@@ -1,5 +1,6 @@
 //! MySQL and MariaDB: DDL commits by itself, so what is measured is measured on a copy.
 
+mod actions;
 mod before_images;
 mod compare;
 mod copied;
@@ -18,7 +19,9 @@ use crate::db::session::{
     Session, Waits, by_counts, numbers,
 };
 use crate::db::{Target, server};
-use crate::model::{Case, Cell, Compared, Content, Names, Shape, ShapeColumn, Successor};
+use crate::model::{
+    Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, ShapeColumn, Successor,
+};
 use crate::text::hex;
 use before_images::BeforeImages;
 use sqlx::mysql::MySqlConnectOptions;
@@ -333,6 +336,14 @@ impl Session for MySql {
             table: row[2].to_string(),
         });
         Ok(objects.collect())
+    }
+
+    fn actions(&mut self) -> anyhow::Result<Actions> {
+        actions::all(self)
+    }
+
+    fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
+        actions::numberings(self)
     }
 
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {

@@ -116,7 +116,11 @@ fn pair(value: &str, (own, other): (&ShapeColumn, &ShapeColumn), side: Side) -> 
         (Text, Uuid) => when(value, UUID, &format!("lower({value})")),
         (Uuid, Bytes) => format!("replace(CAST({value} AS CHAR), '-', '')"),
         (Bytes, Uuid | Text) => hex(value, &format!("CAST({value} AS CHAR)")),
-        (Text, Bytes) => hex(&format!("CAST({value} AS BINARY)"), value),
+        // Who read the bytes reads the same text, whatever character set the column has.
+        (Text, Bytes) => hex(
+            &format!("CAST(CONVERT({value} USING utf8mb4) AS BINARY)"),
+            value,
+        ),
         (Bytes | Bit, Bytes | Bit) => return Form::Bytes,
         _ => value.to_owned(),
     })

@@ -1,7 +1,7 @@
 //! What PostgreSQL's catalogue says of every table.
 
 use super::account::Account;
-use super::{Postgres, numbers, quoted, text_literal};
+use super::{Postgres, large_objects, numbers, quoted, text_literal};
 use crate::db::session::{OWN, Object, Session as _};
 use crate::model::{Cell, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +97,8 @@ struct Versions {
     shared: String,
     /// Those of each table, its columns and its primary key.
     tables: BTreeMap<u64, String>,
+    /// Whether there is any large object.
+    has_large_objects: bool,
 }
 
 impl Looked {
@@ -150,6 +152,11 @@ impl Postgres {
         if apart {
             tables.retain(|id, _| versions.tables.contains_key(id));
         }
+        // Where the last one is gone, those of before are compared with none.
+        if versions.has_large_objects || self.before.contains_key(&large_objects::ID) {
+            let seen = Seen::alone(large_objects::shape(), String::new());
+            tables.insert(large_objects::ID, seen);
+        }
         self.name(&mut tables);
         self.looked = Looked {
             tables,
@@ -194,7 +201,7 @@ impl Postgres {
         let files = ["pg_class", "pg_attribute", "pg_index", "pg_type", "pg_enum"];
         let files = files.map(|name| format!("pg_relation_filenode('{name}')"));
         // First who has committed: what is committed meanwhile is found another time.
-        let [account, schemas, shared, classes, columns, keys] = self.several(&[
+        let [account, schemas, shared, classes, columns, keys, large] = self.several(&[
             "pg_current_snapshot()::text".to_owned(),
             SCHEMAS.to_owned(),
             format!("md5(concat_ws(';', {}, {}))", shared.join(", "), files.join(", ")),
@@ -206,10 +213,12 @@ impl Postgres {
                  FROM pg_attribute WHERE attrelid >= {FIRST} AND attnum > 0 GROUP BY attrelid"
             ),
             format!("indrelid::text, ctid::text, xmin::text FROM pg_index WHERE indrelid >= {FIRST} AND indisprimary"),
+            format!("EXISTS (SELECT 1 FROM {})::text", large_objects::TABLE),
         ])?;
         let mut versions = Versions {
             shared: format!("{} {schemas:?}", shared[0][0]),
             tables: BTreeMap::new(),
+            has_large_objects: large[0][0].text() == Some("true"),
         };
         for row in &classes {
             let (id, version) = (

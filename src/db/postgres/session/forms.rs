@@ -16,6 +16,7 @@ enum Type {
     Text,
     Uuid,
     Array,
+    Bytes,
     Other,
 }
 
@@ -38,6 +39,7 @@ fn of(column: &ShapeColumn) -> Type {
         "json" | "jsonb" => Type::Document,
         "text" | "character" | "character varying" => Type::Text,
         "uuid" => Type::Uuid,
+        "bytea" => Type::Bytes,
         _ => Type::Other,
     }
 }
@@ -90,6 +92,10 @@ pub(super) fn form(own: &ShapeColumn, other: &ShapeColumn) -> Field {
         (Type::Text, Type::Boolean) => format!(
             "CASE pg_catalog.lower({raw}) WHEN '0' THEN 'false' WHEN '1' THEN 'true' ELSE pg_catalog.lower({raw}) END"
         ),
+        (Type::Bytes, Type::Text) => format!("pg_catalog.encode({column}, 'hex')"),
+        (Type::Text, Type::Bytes) => {
+            format!("pg_catalog.encode(pg_catalog.convert_to({column}, 'UTF8'), 'hex')")
+        }
         (Type::Text, Type::Uuid) => format!("{column}::pg_catalog.uuid::pg_catalog.text"),
         _ => return as_it_is,
     };
@@ -153,6 +159,7 @@ mod tests {
             ("text_of_mine", Type::Other),
             ("public.\"integer\"", Type::Other),
             ("\"json\"", Type::Other),
+            ("bytea", Type::Bytes),
             ("double precision", Type::Float),
         ] {
             let column = ShapeColumn {

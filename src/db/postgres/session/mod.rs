@@ -1,10 +1,13 @@
 //! PostgreSQL: the locks of the transaction and its catalogue say which tables were touched.
 
 mod account;
+mod actions;
 mod catalog;
 mod derived;
 mod forms;
 mod isolated;
+mod large_objects;
+mod numbers;
 mod read;
 mod schema;
 mod settings;
@@ -20,10 +23,11 @@ use crate::db::session::{
     Copying, Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits, numbers,
 };
 use crate::db::{Target, server};
-use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
+use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use crate::text::hex;
 use account::Account;
 use catalog::{Looked, Seen};
+use numbers::Counted;
 use since::Evidence;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -75,6 +79,8 @@ struct Postgres {
     opened: Option<Account>,
     /// What the locks tell of the statements since the watch began.
     evidence: Evidence,
+    /// The sequences that number rows, as they were before the statements that may be taken back.
+    counted: Vec<Counted>,
     /// Whether nobody else committed anything between the last two looks.
     undisturbed: bool,
     /// Whether chatctl itself has written in this transaction.
@@ -121,6 +127,7 @@ impl Postgres {
             transaction: None,
             opened: None,
             evidence: Evidence::default(),
+            counted: Vec::new(),
             undisturbed: false,
             wrote: false,
             queued: String::new(),
@@ -137,6 +144,9 @@ impl Postgres {
     /// A table to read from: its own rows, without those of tables that inherit from it, unless its
     /// rows are in its partitions.
     fn from(&self, table: &str) -> String {
+        if table == large_objects::NAME {
+            return large_objects::ROWS.to_owned();
+        }
         let parted = self.known.get(table).is_some_and(|(_, _, parted)| *parted);
         let only = if parted { "" } else { "ONLY " };
         format!("{only}{}", self.quote(table))
@@ -193,19 +203,24 @@ impl Session for Postgres {
             "COMMIT" => {
                 self.looked.fresh = false;
                 (self.transaction, self.of_migration) = (None, None);
+                self.counted.clear();
                 self.send(sql)
             }
             "ROLLBACK" => {
                 self.queued.clear();
                 self.looked.forget();
                 (self.transaction, self.of_migration) = (None, None);
-                self.send(sql)
+                self.send(sql)?;
+                self.set_forward()?;
+                self.counted.clear();
+                Ok(())
             }
             // What was set since goes too, and before it nothing of chatctl's own was.
             _ if sql.starts_with("ROLLBACK TO ") => {
                 self.looked.forget();
                 self.of_migration = None;
-                self.send(sql)
+                self.send(sql)?;
+                self.set_forward()
             }
             // Neither changes the catalogue.
             _ if sql.starts_with("SAVEPOINT ") => {
@@ -354,6 +369,14 @@ impl Session for Postgres {
 
     fn objects(&mut self) -> anyhow::Result<BTreeSet<Object>> {
         self.all_objects()
+    }
+
+    fn actions(&mut self) -> anyhow::Result<Actions> {
+        self.own(Self::all_actions)
+    }
+
+    fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
+        self.own(Self::all_numberings)
     }
 
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {

@@ -1,6 +1,6 @@
 //! The rows of a table, as they stream out of the server.
 
-use super::{Postgres, failed};
+use super::{Postgres, failed, large_objects};
 use crate::db::catalog::quoted;
 use crate::db::session::measured::{Measured, counted, counting};
 use crate::db::session::witness::{Reading, Witness};
@@ -66,11 +66,14 @@ impl Postgres {
     /// Reads the rows that a table has before. Nobody else writes it from here on, so that what
     /// differs later is the migration's doing.
     pub(super) fn hold_rows(&mut self, shape: &Shape) -> Result<(), Failed> {
-        let table = self.quote(&shape.name);
-        self.send(&format!(
-            "LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"
-        ))?;
-        let from = format!("ONLY {table}");
+        // Only a superuser may lock a table of the system.
+        if shape.id != Some(large_objects::ID) {
+            let table = self.quote(&shape.name);
+            self.send(&format!(
+                "LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"
+            ))?;
+        }
+        let from = self.from(&shape.name);
         let mut reading = self.witness.before(shape);
         // A value that has no form in the type that it becomes must not end the run.
         let casts = reading.casts();
@@ -158,7 +161,7 @@ impl Postgres {
                 if after.iter().find(whole).is_some_and(of_users) {
                     continue;
                 }
-                let from = format!("ONLY {}", self.quote(&shape.name));
+                let from = self.from(&shape.name);
                 let reading = match self.read_small(&from, self.witness.of_new(shape))? {
                     Some(reading) => reading,
                     None => {

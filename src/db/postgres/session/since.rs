@@ -7,7 +7,7 @@
 
 use super::account::Account;
 use super::catalog::{FIRST, SCHEMAS, Seen};
-use super::{Postgres, numbers};
+use super::{Postgres, large_objects, numbers};
 use crate::cli_error::CliError;
 use crate::db::session::OWN;
 use crate::model::{Cell, Shape, ShapeColumn};
@@ -40,8 +40,12 @@ struct Locks {
 impl Locks {
     fn add(&mut self, relation: u64, mode: &str) {
         let by_hand = relation < FIRST;
+        let of_large_objects = large_objects::TABLES.contains(&relation);
         match mode {
             "AccessShareLock" | "RowShareLock" => {}
+            "RowExclusiveLock" if of_large_objects => {
+                self.written.insert(large_objects::ID);
+            }
             "RowExclusiveLock" if !by_hand => {
                 self.written.insert(relation);
             }
@@ -61,7 +65,7 @@ impl Postgres {
     pub(super) fn look_since(&mut self) -> anyhow::Result<()> {
         let [transaction, locks] = self.several(&[
             "pg_current_xact_id()::text, pg_current_snapshot()::text".to_owned(),
-            "locktype, coalesce(relation, 0)::text, mode, coalesce(transactionid::text, '') FROM pg_locks \
+            "locktype, coalesce(relation, classid, 0)::text, mode, coalesce(transactionid::text, '') FROM pg_locks \
              WHERE pid = pg_backend_pid() AND granted AND locktype IN ('relation', 'object', 'transactionid') AND database IS DISTINCT FROM 0"
                 .to_owned(),
         ])?;
@@ -83,6 +87,10 @@ impl Postgres {
                     });
                 }
                 (_, "AccessShareLock" | "RowShareLock") => {}
+                // One that is deleted is locked by its number.
+                _ if large_objects::TABLES.contains(&numbers(&row[1..2])[0]) => {
+                    held.written.insert(large_objects::ID);
+                }
                 _ => held.beyond = true,
             }
         }

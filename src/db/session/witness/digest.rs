@@ -70,6 +70,8 @@ impl Secret {
             CellRef::Real(number) => self.bytes(b'r', &number.to_bits().to_le_bytes()),
             CellRef::Text(value) => self.bytes(text.0, value.as_bytes()),
             CellRef::Blob(value) => self.bytes(text.1, value),
+            // The same bytes are another value as text: who reads them gets something else, or an error.
+            CellRef::Garbled(value) => self.bytes(b'g', value),
         }
     }
 

@@ -8,7 +8,7 @@ pub(super) fn canonical(cell: CellRef<'_>) -> Option<String> {
         CellRef::Int(number) => Some(number.to_string()),
         CellRef::Real(number) => number.is_finite().then(|| plain(&format!("{number:e}")))?,
         CellRef::Text(text) => plain(text),
-        CellRef::Null | CellRef::Blob(_) => None,
+        CellRef::Null | CellRef::Blob(_) | CellRef::Garbled(_) => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
 use crate::db::session::{OWN, Object, Session as _};
-use crate::model::{Cell, Shape, ShapeColumn};
+use crate::model::{Cell, Numbering, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Sqlite {
@@ -93,6 +93,33 @@ impl Sqlite {
                 table: row[2].to_string(),
             })
             .collect())
+    }
+
+    /// The tables that never give a number again, unless someone changes what is written down.
+    pub(super) fn all_numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
+        let there = self.rows("SELECT 1 FROM main.sqlite_master WHERE name = 'sqlite_sequence'")?;
+        if there.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.rows(
+            "SELECT m.name, x.name, (SELECT max(CAST(s.seq AS INTEGER)) FROM main.sqlite_sequence AS s WHERE s.name = m.name) \
+             FROM main.sqlite_master AS m, pragma_table_info(m.name, 'main') AS x \
+             WHERE m.type = 'table' AND m.sql LIKE '%autoincrement%' AND x.pk = 1 AND lower(x.type) = 'integer'",
+        )?;
+        let mut all = Vec::new();
+        for row in &rows {
+            let (table, last) = (row[0].to_string(), row[2].int());
+            let sql = format!("SELECT max(rowid) FROM {}", self.quote(&table));
+            let most = self.rows(&sql)?[0][0].int();
+            let highest = most.max(last).unwrap_or_default();
+            all.push(Numbering {
+                table,
+                column: row[1].to_string(),
+                next: highest.saturating_add(1),
+                last,
+            });
+        }
+        Ok(all)
     }
 
     pub(super) fn all_broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {

@@ -1,10 +1,12 @@
 //! SQLite: the engine's authorizer says of every statement which tables it can write.
 
+mod actions;
 mod catalog;
 mod derived;
 mod guard;
 mod modules;
 mod read;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -17,13 +19,14 @@ use crate::db::session::witness::Witness;
 use crate::db::session::{
     Copying, Failed, Interrupter, Measure, Missing, OWN, Object, Session, Waits,
 };
-use crate::model::{Cell, Compared, Content, Names, Shape, Successor};
+use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use anyhow::Context as _;
 use guard::Notes;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::{AuthContext, Authorization};
 use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Connection, OpenFlags};
+use search::Searched;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,6 +57,8 @@ struct Sqlite {
     witness: Witness,
     /// The counts of those that are only counted, by their names.
     counts: BTreeMap<String, Content>,
+    /// The search indexes among them.
+    indexes: BTreeMap<String, Searched>,
 }
 
 impl Sqlite {
@@ -91,6 +96,7 @@ impl Sqlite {
             keys: false,
             witness: Witness::new(read::form),
             counts: BTreeMap::new(),
+            indexes: BTreeMap::new(),
         })
     }
 
@@ -259,6 +265,14 @@ impl Session for Sqlite {
         self.all_objects()
     }
 
+    fn actions(&mut self) -> anyhow::Result<Actions> {
+        self.all_actions()
+    }
+
+    fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
+        self.all_numberings()
+    }
+
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
         self.all_broken_keys()
     }
@@ -280,6 +294,7 @@ impl Session for Sqlite {
             .map_err(|error| Failed::because(format!("{error:#}")))?;
         self.witness.begin();
         self.counts.clear();
+        self.indexes.clear();
         self.keep(keep, measure)
     }
 

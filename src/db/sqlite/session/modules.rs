@@ -47,6 +47,39 @@ pub(super) fn only_shows(sql: &str) -> bool {
     module(sql).is_some_and(|module| SHOW.contains(&module.as_str()))
 }
 
+/// A full-text index, as far as it can be checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Index {
+    /// Of rows that are in it.
+    Own(Module),
+    /// Of rows of another table, which it shows as its own.
+    Shown(Module),
+    /// Of rows that are nowhere else.
+    Contentless,
+}
+
+/// The modules that can check their indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Module {
+    Fts4,
+    Fts5,
+}
+
+/// The index that the text of a table makes.
+pub(super) fn index(sql: &str) -> Option<Index> {
+    let module = match module(sql)?.as_str() {
+        "fts4" => Module::Fts4,
+        "fts5" => Module::Fts5,
+        _ => return None,
+    };
+    match (option(sql, "content"), module) {
+        (None, _) => Some(Index::Own(module)),
+        (Some(""), Module::Fts5) => Some(Index::Contentless),
+        (Some(""), Module::Fts4) => None,
+        (Some(_), _) => Some(Index::Shown(module)),
+    }
+}
+
 /// Whether a table that SQLite calls a shadow table is one that a module keeps, rather than one of
 /// the user's with such a name.
 pub(super) fn keeps(virtuals: &[(&str, &str)], name: &str, sql: &str) -> bool {
@@ -65,7 +98,7 @@ pub(super) fn keeps(virtuals: &[(&str, &str)], name: &str, sql: &str) -> bool {
         // With these options an index has no such table, so that it is the user's.
         let sizes = ["matchinfo", "columnsize"];
         let without = suffix.eq_ignore_ascii_case("_docsize")
-            && sizes.iter().any(|option| has_option(of_owner, option));
+            && sizes.iter().any(|name| option(of_owner, name).is_some());
         // Other modules make all that their names could mean.
         let others = !KEPT.iter().any(|(of, ..)| module == *of);
         (known && !without) || others
@@ -82,11 +115,14 @@ fn module(sql: &str) -> Option<String> {
     Some(name.trim_matches(['"', '`', '[', ']', '\'']).to_lowercase())
 }
 
-/// Whether a virtual table was made with an option.
-fn has_option(sql: &str, name: &str) -> bool {
+/// The value of an option that a virtual table was made with, without quotes.
+fn option<'a>(sql: &'a str, name: &str) -> Option<&'a str> {
     let tokens = tokenize(sql, Dialect::Sqlite);
-    let mut pairs = tokens.windows(2);
-    pairs.any(|pair| is_word(sql, &pair[0], name) && sql.get(pair[1].span()) == Some("="))
+    let mut triples = tokens.windows(3);
+    let found =
+        triples.find(|it| is_word(sql, &it[0], name) && sql.get(it[1].span()) == Some("="))?;
+    let value = sql.get(found[2].span())?;
+    Some(value.trim_matches(['"', '`', '[', ']', '\'']))
 }
 
 fn is_word(sql: &str, token: &Token, word: &str) -> bool {
@@ -106,7 +142,38 @@ fn columns(sql: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{keeps, only_shows};
+    use super::{Index, Module, index, keeps, only_shows};
+
+    #[test]
+    fn an_index_is_known_by_its_module_and_its_content() {
+        use Module::{Fts4, Fts5};
+        for (sql, is) in [
+            (
+                "CREATE VIRTUAL TABLE s USING fts5(body)",
+                Some(Index::Own(Fts5)),
+            ),
+            (
+                "CREATE VIRTUAL TABLE s USING fts5(body, content='m')",
+                Some(Index::Shown(Fts5)),
+            ),
+            (
+                "CREATE VIRTUAL TABLE s USING FTS5(body, content = \"\")",
+                Some(Index::Contentless),
+            ),
+            (
+                "CREATE VIRTUAL TABLE s USING fts4(content=\"m\", body)",
+                Some(Index::Shown(Fts4)),
+            ),
+            (
+                "CREATE VIRTUAL TABLE s USING fts4(content=\"\", body)",
+                None,
+            ),
+            ("CREATE VIRTUAL TABLE s USING rtree(id, a, b)", None),
+            ("CREATE TABLE s (content TEXT)", None),
+        ] {
+            assert_eq!(index(sql), is, "{sql}");
+        }
+    }
 
     #[test]
     fn a_module_is_a_word_behind_using() {

@@ -34,6 +34,10 @@ impl Measured for Sqlite {
         let mut reading = self.witness.before(shape);
         self.read(&shape.name, &mut reading)?;
         self.witness.hold(shape, reading);
+        let searched = self.searched(&shape.name);
+        let searched = searched.map_err(|error| Failed::because(format!("{error:#}")))?;
+        self.indexes
+            .extend(searched.map(|it| (shape.name.clone(), it)));
         Ok(())
     }
 
@@ -56,11 +60,9 @@ impl Measured for Sqlite {
             return Ok(None);
         };
         self.read(&successor.table, &mut reading)?;
-        Ok(Some(self.witness.compare(
-            shape,
-            successor,
-            (now, reading),
-        )?))
+        let mut compared = self.witness.compare(shape, successor, (now, reading))?;
+        self.compare_index((&shape.name, &successor.table), &mut compared)?;
+        Ok(Some(compared))
     }
 
     fn explain(
@@ -74,17 +76,14 @@ impl Measured for Sqlite {
 }
 
 impl Sqlite {
-    fn read(&self, table: &str, reading: &mut Reading) -> Result<(), Failed> {
+    fn read(&mut self, table: &str, reading: &mut Reading) -> Result<(), Failed> {
         let order = if reading.placed {
             " ORDER BY rowid"
         } else {
             ""
         };
-        let sql = format!(
-            "SELECT {} FROM {}{order}",
-            reading.list(),
-            self.quote(table)
-        );
+        let from = self.source(table)?;
+        let sql = format!("SELECT {} FROM {from}{order}", reading.list());
         let mut statement = self.connection.prepare(&sql).map_err(|it| failed(&it))?;
         let count = statement.column_count();
         let mut rows = statement.raw_query();
@@ -136,7 +135,7 @@ fn cell(value: ValueRef<'_>) -> CellRef<'_> {
         ValueRef::Real(number) => CellRef::Real(number),
         ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => CellRef::Text(text),
-            Err(_) => CellRef::Blob(bytes),
+            Err(_) => CellRef::Garbled(bytes),
         },
         ValueRef::Blob(bytes) => CellRef::Blob(bytes),
     }

@@ -97,7 +97,10 @@ pub(super) fn changed(
 
 /// The losses of the rehearsal, with so many more rows.
 fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<'_>) -> Vec<Lost> {
-    let of_table = lost.iter().filter(|it| it.table == shape.name);
+    // Of what is lost later only, no row is gone or changed now.
+    let of_table = lost
+        .iter()
+        .filter(|it| it.table == shape.name && it.by.is_none());
     let with_more = |lost: &Lost| Lost {
         rows: lost.rows + more,
         before: lost.before + more,
@@ -117,6 +120,7 @@ fn more((does, shape): (Does, &Shape), more: u64, lost: &[Lost], before: Tables<
                 rows: 0,
                 before: 0,
                 in_parts: false,
+                by: None,
                 derived: None,
             };
             let rows = of_table.rev().find(|it| it.column.is_none());

@@ -1,0 +1,87 @@
+//! Sequences that number rows. What `setval` does is not rolled back, so that chatctl itself takes it back.
+
+use super::{Postgres, numbers};
+use crate::db::catalog::quoted;
+use crate::db::session::{Failed, Session as _};
+use crate::model::Numbering;
+
+/// A sequence as it was when a file began.
+#[derive(Debug, Clone)]
+pub(super) struct Counted {
+    id: u64,
+    last: String,
+    /// Whether the last number was given.
+    is_given: bool,
+}
+
+impl Postgres {
+    pub(super) fn all_numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
+        let [of_columns] = self.several(&[format!(
+            "n.nspname::text, c.relname::text, a.attname::text, s.oid::text, sn.nspname::text, s.relname::text, q.seqincrement::text FROM ( \
+             SELECT ad.adrelid AS tab, ad.adnum AS num, d.refobjid AS seq FROM pg_attrdef AS ad JOIN pg_depend AS d \
+             ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid AND d.refclassid = 'pg_class'::regclass \
+             UNION SELECT d.refobjid, d.refobjsubid, d.objid FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass \
+             AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i' AND d.refobjsubid > 0) AS f \
+             JOIN pg_class AS s ON s.oid = f.seq AND s.relkind = 'S' JOIN pg_namespace AS sn ON sn.oid = s.relnamespace \
+             JOIN pg_sequence AS q ON q.seqrelid = s.oid JOIN pg_class AS c ON c.oid = f.tab JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = f.num \
+             WHERE q.seqincrement > 0 AND c.relpersistence <> 't' AND has_sequence_privilege(s.oid, 'SELECT') ORDER BY s.oid"
+        )])?;
+        if of_columns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let states = of_columns.iter().map(|row| {
+            let (id, schema, name) = (&row[3], row[4].to_string(), row[5].to_string());
+            let sequence = format!("{}.{}", quoted(&schema), quoted(&name));
+            format!("SELECT '{id}', last_value::text, is_called::text FROM {sequence}")
+        });
+        let states = states.collect::<Vec<_>>().join(" UNION ALL ");
+        let states: Vec<_> = self
+            .rows(&states)?
+            .iter()
+            .map(|row| Counted {
+                id: numbers(row)[0],
+                last: row[1].to_string(),
+                is_given: row[2].text() == Some("true"),
+            })
+            .collect();
+        let mut all = Vec::new();
+        for row in &of_columns {
+            let id = numbers(&row[3..4])[0];
+            let Some(state) = states.iter().find(|state| state.id == id) else {
+                continue;
+            };
+            let last: i64 = state.last.parse()?;
+            let step: i64 = row[6].to_string().parse()?;
+            let next = last.saturating_add(if state.is_given { step } else { 0 });
+            all.push(Numbering {
+                table: self.shown(&row[0].to_string(), &row[1].to_string()),
+                column: row[2].to_string(),
+                next,
+                last: Some(next - 1),
+            });
+        }
+        if self.counted.is_empty() {
+            self.counted = states;
+        }
+        Ok(all)
+    }
+
+    /// Sets the sequences forward again that statements set back which are taken back.
+    pub(super) fn set_forward(&mut self) -> Result<(), Failed> {
+        if self.counted.is_empty() {
+            return Ok(());
+        }
+        let were = self
+            .counted
+            .iter()
+            .map(|it| format!("({}::oid, {}::bigint, {})", it.id, it.last, it.is_given));
+        let were = were.collect::<Vec<_>>().join(", ");
+        self.send(&format!(
+            "SELECT pg_catalog.setval(s.oid::regclass, w.last, w.given) FROM (VALUES {were}) AS w (id, last, given) \
+             JOIN pg_catalog.pg_class AS s ON s.oid = w.id AND s.relkind = 'S' \
+             WHERE pg_catalog.has_sequence_privilege(s.oid, 'UPDATE') AND (w.given OR w.last > 1) \
+             AND coalesce(pg_catalog.pg_sequence_last_value(s.oid), -1) < w.last"
+        ))
+    }
+}

@@ -1,0 +1,100 @@
+//! Triggers, as their texts have them.
+
+use super::Sqlite;
+use crate::db::catalog::quoted;
+use crate::db::session::Session as _;
+use crate::model::{Action, Actions, On};
+use crate::sql::{Dialect, TokenKind, tokenize};
+use std::collections::BTreeMap;
+
+impl Sqlite {
+    pub(super) fn all_actions(&mut self) -> anyhow::Result<Actions> {
+        let rows =
+            self.rows("SELECT name, tbl_name, sql FROM main.sqlite_master WHERE type = 'trigger'")?;
+        let triggers = rows.iter().filter_map(|row| {
+            let (name, table) = (row[0].to_string(), row[1].to_string());
+            action(&name, &table, row[2].text()?)
+        });
+        let triggers: Vec<_> = triggers.collect();
+        let tables = self.rows("SELECT name, sql FROM main.sqlite_master WHERE type = 'table'")?;
+        let clauses = tables
+            .iter()
+            .filter(|row| row[1].text().is_some_and(replaces))
+            .map(|row| clause(&row[0].to_string()));
+        Ok(Actions {
+            all: triggers.into_iter().chain(clauses).collect(),
+            routines: BTreeMap::new(),
+        })
+    }
+}
+
+/// A trigger from its text: what is before the first BEGIN says when it runs.
+fn action(name: &str, table: &str, sql: &str) -> Option<Action> {
+    let tokens = tokenize(sql, Dialect::Sqlite);
+    let words = tokens.iter().filter(|it| it.kind == TokenKind::Word);
+    let words: Vec<_> = words.map(|it| (it, it.text(sql).to_uppercase())).collect();
+    let begin = words.iter().position(|(_, word)| word == "BEGIN")?;
+    let (head, body) = words.split_at(begin);
+    let has = |wanted: &str| head.iter().any(|(_, word)| word == wanted);
+    let on = [
+        ("INSERT", On::Insert),
+        ("UPDATE", On::Update),
+        ("DELETE", On::Delete),
+    ];
+    let on = on.iter().filter(|(word, _)| has(word)).map(|(_, on)| *on);
+    let (first, last) = (body.first()?.0.end, body.last()?.0.start);
+    Some(Action {
+        title: format!("trigger `{name}` on `{table}`"),
+        table: Some(table.to_owned()),
+        on: on.collect(),
+        decides: has("BEFORE"),
+        conditional: has("WHEN"),
+        body: sql.get(first..last)?.trim().to_owned(),
+    })
+}
+
+/// Whether a constraint of a table deletes the rows that a new one conflicts with.
+fn replaces(sql: &str) -> bool {
+    let tokens = tokenize(sql, Dialect::Sqlite);
+    let words = ["ON", "CONFLICT", "REPLACE"];
+    tokens.windows(3).any(|found| {
+        let mut pairs = found.iter().zip(words);
+        pairs
+            .all(|(it, word)| it.kind == TokenKind::Word && it.text(sql).eq_ignore_ascii_case(word))
+    })
+}
+
+/// What such a constraint does.
+fn clause(table: &str) -> Action {
+    Action {
+        title: format!("conflict clause of `{table}`"),
+        table: Some(table.to_owned()),
+        on: vec![On::Insert],
+        decides: false,
+        conditional: false,
+        body: format!("DELETE FROM {}", quoted(table)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{action, replaces};
+    use crate::model::On;
+
+    #[test]
+    fn a_constraint_that_replaces_rows_is_known_by_its_words() {
+        assert!(replaces("CREATE TABLE m (a UNIQUE ON CONFLICT REPLACE)"));
+        assert!(!replaces(
+            "CREATE TABLE m (a UNIQUE ON CONFLICT IGNORE, b DEFAULT 'on conflict replace')"
+        ));
+    }
+
+    #[test]
+    fn a_trigger_is_read_from_its_text() {
+        let sql = "CREATE TRIGGER \"t\" BEFORE UPDATE OF body ON m WHEN new.id > 1 BEGIN SELECT 1; DELETE FROM m; END";
+        let found = action("t", "m", sql).unwrap();
+        assert_eq!(found.on, [On::Update]);
+        assert!(found.decides && found.conditional);
+        assert_eq!(found.body, "SELECT 1; DELETE FROM m;");
+    }
+}

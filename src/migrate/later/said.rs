@@ -1,0 +1,302 @@
+//! The statements in the body of a trigger, a rule, an event or a routine.
+
+use crate::sql;
+use crate::sql::{Dialect, Facts, Kind, Statement, Token, TokenKind, tokenize};
+
+/// A statement of a body.
+pub(super) struct Said {
+    pub(super) text: String,
+    pub(super) facts: Facts,
+    dialect: Dialect,
+    tokens: Vec<Token>,
+}
+
+/// What an assignment puts in the place of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Assigned {
+    /// Nothing: NULL or the empty text.
+    Blank,
+    /// What follows from the row, from other rows or from the time, or only says yes or no.
+    Derived,
+    /// Something else.
+    Other,
+}
+
+/// Words that a statement begins with in a body.
+const BEGIN: [&str; 16] = [
+    "CALL", "DELETE", "DROP", "EXECUTE", "INSERT", "MERGE", "NEW", "PERFORM", "REPLACE", "RETURN",
+    "SELECT", "SET", "TRUNCATE", "UPDATE", "VALUES", "WITH",
+];
+
+/// Words that a statement may come after.
+const BEFORE: [&str; 8] = [
+    "ALSO", "ATOMIC", "BEGIN", "DO", "ELSE", "INSTEAD", "LOOP", "THEN",
+];
+
+/// What tells the time.
+const CLOCKS: [&str; 18] = [
+    "CLOCK_TIMESTAMP",
+    "CURDATE",
+    "CURRENT_DATE",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "CURTIME",
+    "DATE",
+    "DATETIME",
+    "JULIANDAY",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "NOW",
+    "STRFTIME",
+    "SYSDATE",
+    "TIME",
+    "UNIXEPOCH",
+    "UNIX_TIMESTAMP",
+    "UTC_TIMESTAMP",
+];
+
+/// A text with its tokens, without comments.
+struct Tokens<'a> {
+    text: &'a str,
+    all: Vec<Token>,
+}
+
+impl<'a> Tokens<'a> {
+    fn of(text: &'a str, dialect: Dialect) -> Self {
+        let all = tokenize(text, dialect);
+        let all = all.into_iter().filter(|it| it.kind != TokenKind::Comment);
+        Self {
+            text,
+            all: all.collect(),
+        }
+    }
+
+    fn at(&self, index: usize) -> &'a str {
+        self.all.get(index).map_or("", |it| it.text(self.text))
+    }
+
+    fn is(&self, index: usize, words: &[&str]) -> bool {
+        let is_word = self
+            .all
+            .get(index)
+            .is_some_and(|it| it.kind == TokenKind::Word);
+        is_word
+            && words
+                .iter()
+                .any(|word| self.at(index).eq_ignore_ascii_case(word))
+    }
+
+    fn has(&self, words: &[&str]) -> bool {
+        (0..self.all.len()).any(|index| self.is(index, words))
+    }
+}
+
+/// The statements of a body, in whatever blocks they are.
+pub(super) fn statements(body: &str, dialect: Dialect) -> Vec<Said> {
+    let tokens = Tokens::of(body, dialect);
+    let mut all = Vec::new();
+    let mut index = 0;
+    while index < tokens.all.len() {
+        let opens = index == 0
+            || tokens.is(index - 1, &BEFORE)
+            || matches!(tokens.at(index - 1), ";" | "(" | ">>" | ":");
+        if !opens || !tokens.is(index, &BEGIN) {
+            index += 1;
+            continue;
+        }
+        let start = index;
+        let mut depth = 0_usize;
+        while index < tokens.all.len() {
+            match tokens.at(index) {
+                "(" => depth += 1,
+                ")" if depth == 0 => break,
+                ")" => depth -= 1,
+                ";" if depth == 0 => break,
+                _ => {}
+            }
+            index += 1;
+        }
+        let (from, to) = (tokens.all[start].start, tokens.all[index - 1].end);
+        all.push(Said::of(&body[from..to], dialect));
+    }
+    all
+}
+
+/// The names in a body that may be of routines that it calls, in lower case.
+pub(super) fn called(body: &str, dialect: Dialect) -> Vec<String> {
+    let tokens = Tokens::of(body, dialect);
+    let names = (0..tokens.all.len()).filter(|index| {
+        tokens.at(index + 1) == "(" || *index > 0 && tokens.is(index - 1, &["CALL"])
+    });
+    names
+        .map(|index| tokens.at(index).trim_matches(['"', '`']).to_lowercase())
+        .collect()
+}
+
+/// Whether what a body does depends on something.
+pub(super) fn asks(body: &str, dialect: Dialect) -> bool {
+    Tokens::of(body, dialect).has(&["IF", "CASE", "WHEN"])
+}
+
+/// Whether a body gives up the row that it was called for, whatever the row is.
+pub(super) fn drops_row(body: &str, dialect: Dialect) -> bool {
+    let tokens = Tokens::of(body, dialect);
+    match dialect {
+        Dialect::Sqlite => {
+            let asks = tokens.has(&["WHERE", "CASE", "WHEN", "FROM"]);
+            let raises = (0..tokens.all.len())
+                .any(|index| tokens.is(index, &["RAISE"]) && tokens.is(index + 2, &["IGNORE"]));
+            raises && !asks
+        }
+        Dialect::Postgres => {
+            let mut returns = (0..tokens.all.len()).filter(|index| tokens.is(*index, &["RETURN"]));
+            let none =
+                |index: usize| tokens.is(index + 1, &["NULL"]) && tokens.at(index + 2) == ";";
+            let is_rule = tokens.is(0, &["NOTHING", "SELECT"]) || tokens.at(0) == "(";
+            let first = returns.next();
+            let function = first.is_some_and(|it| none(it) && returns.all(none));
+            // What raises an error says so to whoever writes.
+            is_rule || function && !tokens.has(&["RAISE"])
+        }
+        Dialect::Mysql => false,
+    }
+}
+
+impl Said {
+    fn of(text: &str, dialect: Dialect) -> Self {
+        let statement = Statement {
+            text,
+            span: 0..text.len(),
+            line: 1,
+            column: 1,
+        };
+        Self {
+            facts: sql::facts(&statement, dialect),
+            tokens: Tokens::of(text, dialect).all,
+            text: text.to_owned(),
+            dialect,
+        }
+    }
+
+    fn tokens(&self) -> Tokens<'_> {
+        Tokens {
+            text: &self.text,
+            all: self.tokens.clone(),
+        }
+    }
+
+    /// Whether it uses the row that sets the action off, as it is (`NEW`) or was (`OLD`).
+    pub(super) fn names_row(&self, which: &str) -> bool {
+        let tokens = self.tokens();
+        (0..tokens.all.len()).any(|index| tokens.is(index, &[which]) && tokens.at(index + 1) == ".")
+    }
+
+    pub(super) fn inserts_into(&self, table: &str) -> bool {
+        let inserts = |kind: &Kind| matches!(kind, Kind::Insert { .. });
+        let writes = match &self.facts.kind {
+            Kind::With { writes } => writes.iter().any(inserts),
+            kind => inserts(kind),
+        };
+        writes && self.facts.tables().any(|name| name.matches(table))
+    }
+
+    /// Whether it runs a text as a statement that has these words.
+    pub(super) fn runs_text(&self, words: &str) -> bool {
+        let tokens = self.tokens();
+        let strings = tokens
+            .all
+            .iter()
+            .filter(|it| matches!(it.kind, TokenKind::String | TokenKind::DollarString));
+        let has = |text: &str| text.to_ascii_uppercase().contains(words);
+        tokens.is(0, &["EXECUTE"]) && strings.map(|it| it.text(&self.text)).any(has)
+    }
+
+    /// What an UPDATE assigns: columns and values.
+    pub(super) fn assignments(&self) -> Vec<(String, Assigned)> {
+        let tokens = self.tokens();
+        let mut depth = 0_usize;
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for index in 0..tokens.all.len() {
+            match tokens.at(index) {
+                "(" => depth += 1,
+                ")" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 && tokens.is(index, &["SET"]) && parts.is_empty() {
+                parts.push(Vec::new());
+            } else if depth == 0
+                && tokens.is(index, &["WHERE", "FROM", "RETURNING", "ORDER", "LIMIT"])
+            {
+                break;
+            } else if depth == 0 && tokens.at(index) == "," && !parts.is_empty() {
+                parts.push(Vec::new());
+            } else if let Some(part) = parts.last_mut() {
+                part.push(index);
+            }
+        }
+        parts
+            .iter()
+            .filter_map(|part| self.assignment(&tokens, part))
+            .collect()
+    }
+
+    /// `column = value`, also `NEW.column := value`.
+    fn assignment(&self, tokens: &Tokens<'_>, part: &[usize]) -> Option<(String, Assigned)> {
+        let equals = part.iter().position(|index| tokens.at(*index) == "=")?;
+        let names = part[..equals].iter().rev();
+        let mut names = names.filter(|index| !matches!(tokens.at(**index), ":"));
+        let column = tokens.at(*names.next()?).trim_matches(['"', '`', '[', ']']);
+        let value = &part[equals + 1..];
+        Some((column.to_owned(), self.assigned(tokens, value, column)))
+    }
+
+    fn assigned(&self, tokens: &Tokens<'_>, value: &[usize], column: &str) -> Assigned {
+        let Some(first) = value.first() else {
+            return Assigned::Other;
+        };
+        // Behind a literal comes at most a cast.
+        let alone = value.len() == 1 || tokens.at(value[1]) == ":";
+        let kind = tokens.all[*first].kind;
+        let is_text = kind == TokenKind::String
+            || self.dialect == Dialect::Sqlite && kind == TokenKind::QuotedName;
+        let text = tokens.at(*first);
+        let empty = is_text && text.trim_start_matches(['E', 'e']).len() == 2;
+        if alone && (tokens.is(*first, &["NULL"]) || empty) {
+            return Assigned::Blank;
+        }
+        let flag = tokens.is(*first, &["TRUE", "FALSE"]) || matches!(text, "0" | "1");
+        if alone && flag {
+            return Assigned::Derived;
+        }
+        let is_own = |index: &usize| {
+            tokens
+                .at(*index)
+                .trim_matches(['"', '`', '[', ']'])
+                .eq_ignore_ascii_case(column)
+        };
+        let sign = |index: &usize| matches!(tokens.at(*index), "+" | "-");
+        let counts = value.iter().any(is_own) && value.iter().any(sign);
+        let derived = |index: &usize| {
+            tokens.is(*index, &CLOCKS)
+                || tokens.is(*index, &["SELECT"])
+                || tokens.is(*index, &["NEW", "OLD"]) && tokens.at(index + 1) == "."
+        };
+        if counts || value.iter().any(derived) {
+            Assigned::Derived
+        } else {
+            Assigned::Other
+        }
+    }
+
+    /// The column of the row itself that it empties before the row is stored.
+    pub(super) fn blanked(&self) -> Option<String> {
+        let tokens = self.tokens();
+        let set = usize::from(tokens.is(0, &["SET"]));
+        if !tokens.is(set, &["NEW"]) || tokens.at(set + 1) != "." {
+            return None;
+        }
+        let part: Vec<_> = (set + 2..tokens.all.len()).collect();
+        let (column, assigned) = self.assignment(&tokens, &part)?;
+        (assigned == Assigned::Blank).then_some(column)
+    }
+}

@@ -1,0 +1,297 @@
+//! What counts as destroying later, and what does not.
+
+use super::deeds;
+use crate::model::{Action, Actions, On, Shape, ShapeColumn};
+use crate::sql::Dialect;
+use std::collections::BTreeMap;
+
+fn tables() -> Vec<Shape> {
+    let column = |(name, declared): (&str, &str)| ShapeColumn {
+        id: None,
+        name: name.to_owned(),
+        declared: declared.to_owned(),
+    };
+    let table = |name: &str| Shape {
+        name: name.to_owned(),
+        table: name.to_owned(),
+        columns: [
+            ("id", "integer"),
+            ("body", "text"),
+            ("chat_id", "integer"),
+            ("at", "datetime"),
+        ]
+        .map(column)
+        .to_vec(),
+        ..Shape::default()
+    };
+    ["messages", "chats", "search"].map(table).to_vec()
+}
+
+fn trigger(on: &[On], body: &str) -> Action {
+    Action {
+        title: "trigger `t` on `messages`".to_owned(),
+        table: Some("messages".to_owned()),
+        on: on.to_vec(),
+        decides: true,
+        conditional: false,
+        body: body.to_owned(),
+    }
+}
+
+fn found(action: Action, dialect: Dialect) -> Vec<String> {
+    let actions = Actions {
+        all: vec![action],
+        routines: BTreeMap::from([(
+            "prune".to_owned(),
+            "BEGIN DELETE FROM chats; END".to_owned(),
+        )]),
+    };
+    let deeds = deeds(&actions, &tables(), dialect);
+    let subject = |column: &Option<String>, table: &String| match column {
+        Some(column) => format!("{table}.{column}"),
+        None => table.clone(),
+    };
+    deeds
+        .iter()
+        .map(|it| subject(&it.column, &it.table))
+        .collect()
+}
+
+#[test]
+fn what_deletes_or_overwrites_is_found() {
+    let insert = || vec![On::Insert];
+    for (dialect, on, body, subject) in [
+        (
+            Dialect::Sqlite,
+            insert(),
+            "DELETE FROM messages WHERE id <= NEW.id - 1000;",
+            "messages",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "DELETE FROM messages WHERE chat_id = NEW.chat_id AND id <> NEW.id;",
+            "messages",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Delete],
+            "DELETE FROM chats;",
+            "chats",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "UPDATE messages SET body = '';",
+            "messages.body",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "UPDATE messages SET body = '' WHERE chat_id = NEW.chat_id;",
+            "messages.body",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "UPDATE messages SET body = upper(body);",
+            "messages.body",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "UPDATE messages SET chat_id = 7 WHERE id > 1;",
+            "messages.chat_id",
+        ),
+        (
+            Dialect::Sqlite,
+            insert(),
+            "SELECT RAISE(IGNORE);",
+            "messages",
+        ),
+        (
+            Dialect::Mysql,
+            insert(),
+            "BEGIN IF NEW.id > 5 THEN DELETE FROM chats; END IF; END",
+            "chats",
+        ),
+        (Dialect::Mysql, vec![On::Time], "CALL prune()", "chats"),
+        (
+            Dialect::Mysql,
+            vec![On::Time],
+            "DELETE FROM messages WHERE at < now() - INTERVAL 30 DAY",
+            "messages",
+        ),
+        (
+            Dialect::Mysql,
+            vec![On::Time],
+            "TRUNCATE messages",
+            "messages",
+        ),
+        (
+            Dialect::Mysql,
+            vec![On::Update],
+            "SET NEW.body = ''",
+            "messages.body",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN PERFORM prune(); RETURN NEW; END",
+            "chats",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN EXECUTE 'DELETE FROM ' || TG_TABLE_NAME; RETURN NEW; END",
+            "messages",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN RETURN NULL; END",
+            "messages",
+        ),
+        (Dialect::Postgres, insert(), "NOTHING", "messages"),
+        (
+            Dialect::Postgres,
+            insert(),
+            "WITH d AS (DELETE FROM chats RETURNING *) SELECT count(*) FROM d",
+            "chats",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Update],
+            "BEGIN NEW.body := ''; RETURN NEW; END",
+            "messages.body",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Update],
+            "UPDATE messages SET body = NULL::text WHERE messages.chat_id = old.chat_id",
+            "messages.body",
+        ),
+    ] {
+        assert_eq!(found(trigger(&on, body), dialect), [subject], "{body}");
+    }
+}
+
+#[test]
+fn the_usual_work_of_a_trigger_is_not() {
+    let update = || vec![On::Update];
+    for (dialect, on, body) in [
+        (
+            Dialect::Sqlite,
+            update(),
+            "UPDATE messages SET at = CURRENT_TIMESTAMP WHERE id = NEW.id;",
+        ),
+        (
+            Dialect::Sqlite,
+            update(),
+            "DELETE FROM search WHERE id = OLD.id; INSERT INTO search (id, body) VALUES (NEW.id, NEW.body);",
+        ),
+        (
+            Dialect::Sqlite,
+            update(),
+            "INSERT INTO search (search, rowid, body) VALUES ('delete', OLD.id, OLD.body);",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Delete],
+            "DELETE FROM search WHERE id = OLD.id;",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Delete],
+            "UPDATE messages SET body = NULL WHERE chat_id = OLD.id;",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "UPDATE chats SET chat_id = chat_id + 1 WHERE id = NEW.chat_id;",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "UPDATE chats SET body = NEW.body WHERE id = NEW.chat_id;",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "UPDATE chats SET body = 'open', chat_id = 0 WHERE id = NEW.chat_id;",
+        ),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "SELECT RAISE(IGNORE) WHERE EXISTS (SELECT 1 FROM messages WHERE id = NEW.id);",
+        ),
+        (Dialect::Sqlite, vec![On::Delete], "SELECT RAISE(IGNORE);"),
+        (
+            Dialect::Sqlite,
+            vec![On::Insert],
+            "INSERT INTO chats (body) VALUES ('x') ON CONFLICT DO UPDATE SET body = '';",
+        ),
+        (Dialect::Mysql, vec![On::Insert], "SET NEW.at = now()"),
+        (
+            Dialect::Mysql,
+            vec![On::Insert],
+            "BEGIN IF NEW.body IS NULL THEN SET NEW.body = ''; END IF; END",
+        ),
+        (
+            Dialect::Mysql,
+            vec![On::Time],
+            "UPDATE chats SET at = now()",
+        ),
+        (
+            Dialect::Mysql,
+            vec![On::Time],
+            "DELETE FROM gone WHERE id = 1",
+        ),
+        (
+            Dialect::Postgres,
+            update(),
+            "BEGIN NEW.at := now(); RETURN NEW; END",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Insert],
+            "BEGIN IF NEW.id = 1 THEN RETURN NULL; END IF; RETURN NEW; END",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Insert],
+            "BEGIN INSERT INTO part VALUES (NEW.*); RETURN NULL; END",
+        ),
+        (Dialect::Postgres, vec![On::Delete], "NOTHING"),
+        (
+            Dialect::Postgres,
+            vec![On::Insert, On::Update, On::Delete],
+            "BEGIN IF TG_OP = 'DELETE' THEN DELETE FROM chats WHERE id = OLD.chat_id; END IF; RETURN coalesce(NEW, OLD); END",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Insert],
+            "BEGIN PERFORM pg_notify('new', NEW.id::text); RETURN NEW; END",
+        ),
+    ] {
+        assert_eq!(
+            found(trigger(&on, body), dialect),
+            [] as [&str; 0],
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn what_was_done_before_is_known_again() {
+    let of = |body: &str| {
+        let actions = Actions {
+            all: vec![trigger(&[On::Insert], body)],
+            ..Actions::default()
+        };
+        deeds(&actions, &tables(), Dialect::Sqlite)
+    };
+    let before = of("DELETE FROM messages\n WHERE id <= NEW.id - 1000;");
+    assert!(of("DELETE FROM messages WHERE id <= NEW.id - 1000;")[0].is_among(&before));
+    assert!(!of("DELETE FROM messages WHERE id <= NEW.id - 10;")[0].is_among(&before));
+}
