@@ -40,13 +40,27 @@ fn up(url: &str, migrations: &Path) -> (Value, i32) {
     (report, output.status.code().unwrap_or(-1))
 }
 
-/// Runs a case in a database of its own; the error says what is not as expected.
-fn run(case: &Case, backend: Backend, url: &str, migrations: &Path) -> Result<(), String> {
-    fs::write(migrations.join("1_begin.sql"), case.begin(backend)).unwrap();
+/// Applies the file that a case begins with.
+fn begin(url: &str, migrations: &Path) -> Result<(), String> {
     let (report, exit) = up(url, migrations);
-    if exit != 0 {
-        return Err(format!("does not begin: exit {exit}, {report:#}"));
+    if exit == 0 {
+        Ok(())
+    } else {
+        Err(format!("does not begin: exit {exit}, {report:#}"))
     }
+}
+
+/// Runs a case in a database of its own; the error says what is not as expected.
+fn run(case: &Case, hosts: &dyn Hosts, migrations: &Path) -> Result<(), String> {
+    let (backend, place) = (hosts.backend(), migrations.parent().unwrap());
+    fs::write(migrations.join("1_begin.sql"), case.begin(backend)).unwrap();
+    let url = &if case.begins_alike(backend) {
+        hosts.begun(&case.name, place)
+    } else {
+        let url = hosts.empty(&case.name, place);
+        begin(&url, migrations)?;
+        url
+    };
     let (before, messages) = (backend.contents(url), backend.messages(url));
     fs::copy(case.file(backend), migrations.join("2_change.sql")).unwrap();
     if case.then(backend).exists() {
@@ -61,11 +75,7 @@ fn run(case: &Case, backend: Backend, url: &str, migrations: &Path) -> Result<()
         found(&expect, &report)?;
         return same("contents", &before, &backend.contents(url));
     }
-    let counts: Vec<_> = expect
-        .tables
-        .iter()
-        .map(|table| backend.count(url, table))
-        .collect();
+    let counts = backend.counts(url, &expect.tables);
     if counts != expect.rows {
         return Err(format!(
             "{:?} have {counts:?} rows and not {:?}",
@@ -144,8 +154,32 @@ fn same(what: &str, before: &[String], after: &[String]) -> Result<(), String> {
     ))
 }
 
+/// Where the databases of a backend are.
+trait Hosts: Sync {
+    fn backend(&self) -> Backend;
+
+    /// An empty database; in this folder, if it is a file.
+    fn empty(&self, name: &str, place: &Path) -> String;
+
+    /// One to which the file that most cases begin with is applied: a copy, as applying it takes longer.
+    fn begun(&self, name: &str, place: &Path) -> String;
+}
+
+/// The name of the database that is copied.
+const BEGUN: &str = "begun";
+
+/// Applies the file that most cases begin with to an empty database.
+fn common(backend: Backend, url: &str) {
+    let place = tempfile::tempdir().unwrap();
+    let migrations = place.path().join("migrations");
+    fs::create_dir(&migrations).unwrap();
+    fs::write(migrations.join("1_begin.sql"), case::begin(backend)).unwrap();
+    begin(url, &migrations).unwrap();
+}
+
 /// Runs every case that has a file for the backend, and tells of all that fail.
-fn all(backend: Backend, database: impl Fn(&Case, &Path) -> String + Sync) {
+fn all(hosts: &dyn Hosts) {
+    let backend = hosts.backend();
     let cases: Vec<_> = Case::all()
         .into_iter()
         .filter(|case| case.file(backend).exists())
@@ -158,9 +192,8 @@ fn all(backend: Backend, database: impl Fn(&Case, &Path) -> String + Sync) {
             let migrations = place.path().join("migrations");
             fs::create_dir(&migrations).unwrap();
             // A case whose database can't be read fails alone.
-            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                run(case, backend, &database(case, place.path()), &migrations)
-            }));
+            let ended =
+                std::panic::catch_unwind(AssertUnwindSafe(|| run(case, hosts, &migrations)));
             let failure = match ended {
                 Ok(Ok(())) => continue,
                 Ok(Err(failure)) => failure,
@@ -191,23 +224,76 @@ fn all(backend: Backend, database: impl Fn(&Case, &Path) -> String + Sync) {
     );
 }
 
+struct Files(tempfile::TempDir);
+
+impl Hosts for Files {
+    fn backend(&self) -> Backend {
+        Backend::Sqlite
+    }
+
+    fn empty(&self, _name: &str, place: &Path) -> String {
+        format!("sqlite:{}", place.join("chat.db").display())
+    }
+
+    fn begun(&self, name: &str, place: &Path) -> String {
+        fs::copy(self.0.path().join("chat.db"), place.join("chat.db")).unwrap();
+        self.empty(name, place)
+    }
+}
+
 #[test]
 fn sqlite() {
-    all(Backend::Sqlite, |_, place| {
-        format!("sqlite:{}", place.join("chat.db").display())
-    });
+    let files = Files(tempfile::tempdir().unwrap());
+    common(Backend::Sqlite, &files.empty(BEGUN, files.0.path()));
+    all(&files);
+}
+
+impl Hosts for servers::Postgres {
+    fn backend(&self) -> Backend {
+        Backend::Postgres
+    }
+
+    fn empty(&self, name: &str, _place: &Path) -> String {
+        self.database(name)
+    }
+
+    fn begun(&self, name: &str, _place: &Path) -> String {
+        self.copy(BEGUN, name)
+    }
 }
 
 #[test]
 fn postgres() {
     let server = servers::Postgres::start();
-    all(Backend::Postgres, |case, _| server.database(&case.name));
+    common(Backend::Postgres, &server.database(BEGUN));
+    all(&server);
+}
+
+/// A server, and the dump of the database that is copied.
+struct Dumped(servers::MariaDb, String);
+
+impl Hosts for Dumped {
+    fn backend(&self) -> Backend {
+        Backend::Mysql
+    }
+
+    fn empty(&self, name: &str, _place: &Path) -> String {
+        self.0.database(name)
+    }
+
+    fn begun(&self, name: &str, _place: &Path) -> String {
+        let url = self.0.database(name);
+        servers::run_sql(&url, &self.1);
+        url
+    }
 }
 
 #[test]
 fn mysql() {
     let server = servers::MariaDb::start();
-    all(Backend::Mysql, |case, _| server.database(&case.name));
+    common(Backend::Mysql, &server.database(BEGUN));
+    let dump = server.dump(BEGUN);
+    all(&Dumped(server, dump));
 }
 
 /// A case that nobody runs, or a key that nobody reads, would be a promise without proof.

@@ -108,12 +108,24 @@ impl Case {
             .unwrap_or_else(|error| panic!("{}/case.toml: {error}", self.name))
     }
 
+    /// Whether it begins as most of them do.
+    pub fn begins_alike(&self, backend: Backend) -> bool {
+        !self
+            .folder
+            .join(format!("begin.{}.sql", backend.name()))
+            .exists()
+    }
+
     /// The schema and rows that the case begins with.
     pub fn begin(&self, backend: Backend) -> String {
-        let file = format!("begin.{}.sql", backend.name());
-        let more = fs::read_to_string(self.folder.join(&file)).unwrap_or_default();
-        fs::read_to_string(folder().join(file)).unwrap() + &more
+        let more = self.folder.join(format!("begin.{}.sql", backend.name()));
+        begin(backend) + &fs::read_to_string(more).unwrap_or_default()
     }
+}
+
+/// The schema and rows that most cases begin with.
+pub fn begin(backend: Backend) -> String {
+    fs::read_to_string(folder().join(format!("begin.{}.sql", backend.name()))).unwrap()
 }
 
 fn folder() -> PathBuf {

@@ -32,8 +32,13 @@ impl Backend {
 
     /// The first column of each row as text.
     pub fn texts(self, url: &str, sql: &str) -> Vec<String> {
+        self.all_texts(url, &[sql]).remove(0)
+    }
+
+    /// The same of several queries, on one connection: that costs more than a query.
+    fn all_texts(self, url: &str, queries: &[&str]) -> Vec<Vec<String>> {
         if self != Self::Sqlite {
-            return servers::texts(url, sql);
+            return servers::all_texts(url, queries);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -41,27 +46,36 @@ impl Backend {
             .unwrap();
         runtime.block_on(async {
             let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
-            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                .fetch_all(&mut connection)
-                .await;
-            let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
-            rows.iter()
-                .map(|row| {
-                    row.get::<Option<String>, _>(0)
-                        .unwrap_or_else(|| "-".to_owned())
-                })
-                .collect()
+            let mut all = Vec::new();
+            for sql in queries {
+                let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(*sql))
+                    .fetch_all(&mut connection)
+                    .await;
+                let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+                let first = rows.iter().map(|row| {
+                    let text = row.get::<Option<String>, _>(0);
+                    text.unwrap_or_else(|| "-".to_owned())
+                });
+                all.push(first.collect());
+            }
+            all
         })
     }
 
     pub fn count(self, url: &str, table: &str) -> u64 {
+        self.counts(url, &[table])[0]
+    }
+
+    /// How many rows there are in each of these.
+    pub fn counts(self, url: &str, tables: &[impl AsRef<str>]) -> Vec<u64> {
         let text = if self == Self::Mysql { "char" } else { "text" };
-        self.texts(
-            url,
-            &format!("SELECT CAST(count(*) AS {text}) FROM {table}"),
-        )[0]
-        .parse()
-        .unwrap()
+        let queries = tables
+            .iter()
+            .map(|table| format!("SELECT CAST(count(*) AS {text}) FROM {}", table.as_ref()));
+        let queries: Vec<_> = queries.collect();
+        let queries: Vec<_> = queries.iter().map(String::as_str).collect();
+        let counts = self.all_texts(url, &queries);
+        counts.iter().map(|rows| rows[0].parse().unwrap()).collect()
     }
 
     /// Ids, roles and bodies.
@@ -87,14 +101,14 @@ impl Backend {
 
     /// The schema and every row of every table, but those of chatctl and sqlx.
     pub fn tables(self, url: &str) -> Vec<String> {
-        let mut all = Vec::new();
-        for sql in self.schema() {
-            all.extend(self.texts(url, sql));
-        }
-        for rows in self.texts(url, self.rows()) {
-            let mut lines = self.texts(url, &rows);
+        let queries: Vec<_> = self.schema().iter().copied().chain([self.rows()]).collect();
+        let mut found = self.all_texts(url, &queries);
+        let queries = found.pop().unwrap();
+        let mut all: Vec<_> = found.into_iter().flatten().collect();
+        let rows: Vec<_> = queries.iter().map(String::as_str).collect();
+        for (query, mut lines) in queries.iter().zip(self.all_texts(url, &rows)) {
             lines.sort();
-            all.push(rows);
+            all.push(query.clone());
             all.extend(lines);
         }
         all

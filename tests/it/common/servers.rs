@@ -13,16 +13,16 @@ mod standby;
 use engine::{Engine, MARIADB, MARIADB_ENCRYPTED, POSTGRES, START};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use place::{CERTIFICATE, Place};
+use place::{CERTIFICATE, Place, program};
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 pub use galera::Galera;
 pub use pgbouncer::PgBouncer;
-pub use sql::{run_sql, texts};
+pub use sql::{all_texts, run_sql, texts};
 
 /// How long a server may take to end when asked to.
 const END: Duration = Duration::from_secs(10);
@@ -96,6 +96,15 @@ impl Postgres {
         self.url_of(name)
     }
 
+    /// Makes a database that has what another one has, and gives its URL.
+    pub fn copy(&self, of: &str, name: &str) -> String {
+        run_sql(
+            &self.url_of("postgres"),
+            &format!("CREATE DATABASE \"{name}\" TEMPLATE \"{of}\""),
+        );
+        self.url_of(name)
+    }
+
     fn url_of(&self, name: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{name}", self.0.port)
     }
@@ -165,6 +174,17 @@ impl MariaDb {
             &format!("CREATE DATABASE `{name_quoted}`"),
         );
         self.url_of(name)
+    }
+
+    /// The statements that make what a database has.
+    pub fn dump(&self, name: &str) -> String {
+        let mut dump = Command::new(program(&["mariadb-dump"]));
+        dump.args(["--no-defaults", "--skip-comments", "--hex-blob"]);
+        dump.args(["--user=root", "--host=127.0.0.1"]);
+        dump.arg(format!("--port={}", self.0.port)).arg(name);
+        let done = dump.output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
     }
 
     fn url_of(&self, name: &str) -> String {

@@ -9,28 +9,36 @@ pub fn run_sql(url: &str, sql: &str) {
 
 /// The first column of each row, as the engine prints it; `-` for no value.
 pub fn texts(url: &str, sql: &str) -> Vec<String> {
+    all_texts(url, &[sql]).remove(0)
+}
+
+/// The same of several queries, on one connection.
+pub fn all_texts(url: &str, queries: &[&str]) -> Vec<Vec<String>> {
     macro_rules! fetch {
         ($connection:ty) => {{
             let mut connection = <$connection>::connect(url).await.unwrap();
-            let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
-            let rows = statements.fetch_all(&mut connection).await;
-            let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+            let mut all = Vec::new();
+            for sql in queries {
+                let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(*sql));
+                let rows = statements.fetch_all(&mut connection).await;
+                let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+                let first = rows.iter().map(|row| {
+                    let text = row.get_unchecked::<Option<String>, _>(0);
+                    text.unwrap_or_else(|| "-".to_owned())
+                });
+                all.push(first.collect());
+            }
             connection.close().await.unwrap();
-            let first = rows
-                .iter()
-                .map(|row| row.get_unchecked::<Option<String>, _>(0));
-            first.collect::<Vec<_>>()
+            all
         }};
     }
-    let rows = wait_for(async {
+    wait_for(async {
         if url.starts_with("postgres") {
             fetch!(PgConnection)
         } else {
             fetch!(MySqlConnection)
         }
-    });
-    let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    rows.into_iter().map(text).collect()
+    })
 }
 
 /// Waits in a thread of its own, so that a test may already be waiting in a runtime.
