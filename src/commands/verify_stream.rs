@@ -67,6 +67,10 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub sweep_every: Option<String>,
 
+    /// Of the suites full and sweep, play only the cases whose name holds this text; several are separated by `,`
+    #[arg(long, value_name = "TEXT", value_delimiter = ',')]
+    pub cases: Vec<String>,
+
     /// In how many conversations to hold a turn at the same time; 1 for none [default: 4, and 1 in the suite quick]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
@@ -158,6 +162,7 @@ impl From<Args> for Wanted {
             origin: args.origin,
             suite: args.suite,
             sweep_every: args.sweep_every,
+            cases: args.cases,
             concurrency: args.concurrency,
             watch: args.watch,
             proof: args.proof,

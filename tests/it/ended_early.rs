@@ -41,7 +41,16 @@ request = "GET /conversations/{{conversation_id}}/messages"
 const STOP: &str = "[stop]\nrequest = \"POST /conversations/{conversation_id}/stop\"\n";
 
 /// Only looks, so that it takes no gate.
-const ONLY: [&str; 6] = ["--proof", "observe", "--suite", "full", "--settle", "500ms"];
+const ONLY: [&str; 8] = [
+    "--proof",
+    "observe",
+    "--suite",
+    "full",
+    "--cases",
+    "left-at,stopped-at",
+    "--settle",
+    "500ms",
+];
 
 /// The report of a run that only looks.
 fn run(mode: &'static str, on_disconnect: &str, stop: &str) -> (Value, i32) {

@@ -10,6 +10,7 @@ mod common;
 
 mod acknowledged;
 mod adopt;
+mod asked_again;
 mod audit;
 mod audit_check;
 mod audit_rate;

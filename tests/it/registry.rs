@@ -60,6 +60,7 @@ fn every_check_has_a_row() {
         files(
             "src/stream/judge",
             &[
+                "asked-again",
                 "commit-fault",
                 "commit-order",
                 "ended-early",
@@ -194,6 +195,7 @@ fn every_code_is_made_to_fire() {
     let read = |file: &Path| fs::read_to_string(file).unwrap();
     let mut told: String = [
         "acknowledged.rs",
+        "asked_again.rs",
         "audit_check.rs",
         "audit_check/rows.rs",
         "audit_check/told.rs",

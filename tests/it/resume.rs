@@ -44,6 +44,7 @@ answer = "Task 'Buy milk' has been added. Is there anything else that I can do f
     let path = chat.folder.path().join("resumed.toml");
     fs::write(&path, text).unwrap();
     let only = ["--proof", "observe", "--suite", "full", "--settle", "400ms"];
+    let only = only.iter().chain(&["--cases", "resumed"]);
     report(chat.verify().arg(path).args(only))
 }
 

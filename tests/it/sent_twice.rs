@@ -33,6 +33,7 @@ answer = "Task 'Buy milk' has been added."
     let path = chat.folder.path().join("twice.toml");
     fs::write(&path, text).unwrap();
     let only = ["--proof", "observe", "--suite", "full", "--settle", "400ms"];
+    let only = only.iter().chain(&["--cases", "sent-twice"]);
     report(chat.verify().arg(path).args(only))
 }
 

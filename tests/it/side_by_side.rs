@@ -33,7 +33,8 @@ answer = "Task 'Buy milk' has been added. Is there anything else that I can do f
     let mut command = chat.verify();
     command
         .arg(path)
-        .args(["--proof", "observe", "--suite", "full"]);
+        .args(["--proof", "observe", "--suite", "full"])
+        .args(["--cases", "two-turns,side-by-side,stale,aborted"]);
     report(command.args(["--settle", "500ms", "--response-timeout", "4s"]))
 }
 

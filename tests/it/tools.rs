@@ -53,7 +53,8 @@ answer = "Task 'Buy milk' has been added to your list."
     let path = chat.folder.path().join("tools.toml");
     fs::write(&path, text).unwrap();
     let only = ["--proof", "observe", "--suite", suite, "--settle", "500ms"];
-    report(chat.verify().arg(path).args(only))
+    let mut command = chat.verify();
+    report(command.arg(path).args(only).args(["--cases", "left-at"]))
 }
 
 #[test]

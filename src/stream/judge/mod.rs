@@ -6,6 +6,8 @@
 mod answer_differs;
 mod answer_duplicated;
 mod answer_empty;
+pub mod asked_again;
+mod attachment_lost;
 pub mod commit_fault;
 pub mod commit_order;
 mod context_lost;
@@ -55,6 +57,8 @@ pub struct Observed {
     pub turns: Vec<TurnSeen>,
     /// The history over HTTP: its records, or why it could not be read.
     pub history: Option<Result<Vec<Remembered>, String>>,
+    /// The same as it came.
+    pub history_body: Option<Vec<u8>>,
     /// What the server answered to a page of another origin, when one was played.
     pub cors: Option<Cors>,
     /// Requests to the provider outside of any turn.
@@ -76,6 +80,8 @@ pub struct TurnSeen {
     pub expected: String,
     /// What the client itself sent of the conversation, where it does: all that the model can know.
     pub context: Option<String>,
+    /// What a reload has to show of what was sent with the question.
+    pub shows: Vec<String>,
     /// The tools that the model called before the answer.
     pub tool_calls: Vec<ToolCall>,
     /// Is at the end of the answer and nowhere else.
@@ -176,6 +182,7 @@ pub static ALL: &[Check] = &[
     context_lost::CHECK,
     tool_calls_differ::CHECK,
     history_differs::CHECK,
+    attachment_lost::CHECK,
     cors_blocked::CHECK,
     log_forbidden::CHECK,
     marker_unseen::CHECK,
@@ -199,6 +206,8 @@ pub static DRIVEN: &[&str] = &[
     "answer-lost-on-disconnect",
     "answer-lost-on-stop",
     "next-turn-refused",
+    "old-answer-lost",
+    "old-answer-shown",
     "part-stored-as-whole",
     "policy-not-kept",
     "pool-exhausted",

@@ -150,6 +150,7 @@ impl Stage<'_> {
             tag: live.tag.clone(),
             expected: live.expected.clone(),
             context: live.context.clone(),
+            shows: self.session.turns[live.number - 1].shows.clone(),
             tool_calls: self.session.turns[live.number - 1].tool_calls(),
             nonce: live.nonce.clone(),
             content_type: seen.head.and_then(|head| head.content_type),
@@ -221,6 +222,7 @@ impl Stage<'_> {
             let read = history.read(&answer.body);
             let read = read.map_err(|why| format!("`{}`: {why}", history.request.written));
             observed.history = Some(read);
+            observed.history_body = Some(answer.body);
         }
         if let Some(origin) = self.world.origin.clone() {
             observed.cors = Some(Cors {

@@ -48,6 +48,35 @@ pub(super) enum Among {
     Others,
 }
 
+/// What is sent.
+pub(super) struct Sent<'r> {
+    /// The turn, from 0.
+    pub(super) index: usize,
+    pub(super) among: Among,
+    /// What is sent in place of the turn's own request.
+    pub(super) instead: Option<Instead<'r>>,
+}
+
+impl Sent<'_> {
+    /// A turn as the session says it.
+    pub(super) const fn turn(index: usize) -> Self {
+        Self {
+            index,
+            among: Among::Nobody,
+            instead: None,
+        }
+    }
+}
+
+/// A request in place of a turn's own.
+pub(super) struct Instead<'r> {
+    pub(super) request: &'r Request,
+    /// The question and its mark, where it is one that was asked before.
+    pub(super) question: Option<(String, String)>,
+    /// What else it knows.
+    pub(super) known: Captures,
+}
+
 /// How a turn is varied.
 #[derive(Clone, Copy)]
 pub(super) struct Vary {
@@ -129,26 +158,29 @@ impl Stage<'_> {
         vary: Vary,
         start: impl FnOnce(ClientTask) -> anyhow::Result<Watching>,
     ) -> anyhow::Result<Live> {
-        self.begin_among(chat, index, vary, Among::Nobody, start)
-            .await
+        self.begin_among(chat, Sent::turn(index), vary, start).await
     }
 
     /// The same, among other turns.
     pub(super) async fn begin_among(
         &self,
         chat: &Chat,
-        index: usize,
+        what: Sent<'_>,
         vary: Vary,
-        among: Among,
         start: impl FnOnce(ClientTask) -> anyhow::Result<Watching>,
     ) -> anyhow::Result<Live> {
+        let index = what.index;
         let turn = &self.session.turns[index];
         tokio::time::sleep(turn.pause).await;
-        let (tag, nonce) = (
-            format!("{}{}", marks::QUESTION, token()),
-            format!("{}{}", marks::ANSWER, token()),
-        );
-        let user = format!("{} [{tag}]", turn.user);
+        let nonce = format!("{}{}", marks::ANSWER, token());
+        let instead = what.instead.as_ref();
+        let (user, tag) = match instead.and_then(|instead| instead.question.clone()) {
+            Some(same) => same,
+            None => {
+                let tag = format!("{}{}", marks::QUESTION, token());
+                (format!("{} [{tag}]", turn.user), tag)
+            }
+        };
         let script = Script {
             turn: turn.clone(),
             pieces: vary.pieces,
@@ -169,7 +201,7 @@ impl Stage<'_> {
             let reel = script.reel(asked, step);
             reel.map_err(|error| error.to_string())
         }));
-        match among {
+        match what.among {
             Among::Nobody => self.world.gateway.play(&play),
             Among::Others => self.world.gateway.play_beside(&play),
         }
@@ -180,13 +212,15 @@ impl Stage<'_> {
         captures.insert("turn".to_owned(), (index + 1).into());
         captures.insert("uuid".to_owned(), uuid().into());
         captures.insert("nanoid".to_owned(), nanoid().into());
+        captures.extend(instead.map(|it| it.known.clone()).unwrap_or_default());
         let messages = match &self.session.messages {
             Some(forms) => Some(forms.write(&chat.spoken(), &user, &captures)?),
             None => None,
         };
         let context = messages.as_ref().map(Value::to_string);
         captures.extend(messages.map(|messages| ("messages".to_owned(), messages)));
-        let request = turn.request.as_ref().unwrap_or(&self.session.request);
+        let own = turn.request.as_ref().unwrap_or(&self.session.request);
+        let request = instead.map_or(own, |instead| instead.request);
         let then = self.session.stream.as_ref().map(|follow| Second {
             first: request.clone(),
             follow: follow.clone(),
@@ -243,7 +277,11 @@ impl Stage<'_> {
             Some(line) => Watching::start_on(client_task, line),
             None => Ok(Watching::start(client_task)),
         };
-        self.begin_among(chat, index, vary, among, start).await
+        let what = Sent {
+            among,
+            ..Sent::turn(index)
+        };
+        self.begin_among(chat, what, vary, start).await
     }
 
     /// How the provider's answer to a turn is cut into chunks.
@@ -617,6 +655,12 @@ impl Chat {
         let known = self.known();
         let id = known.get("conversation_id")?;
         Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+    }
+
+    /// Forgets the last turn: another one takes its place.
+    pub(super) fn take_back(&self) {
+        let mut spoken = self.spoken.lock().expect("nobody panics with it");
+        spoken.pop();
     }
 
     /// Another page of the same conversation, which does not know what this one has said.

@@ -152,7 +152,7 @@ impl Stage<'_> {
                 // A first turn and a later one may differ.
                 turn: number % turns,
             })
-            .filter(|play| self.is_in(play, provider))
+            .filter(|play| self.is_in(play, provider) && self.plays(&play.name()))
             .collect())
     }
 

@@ -1,6 +1,7 @@
 //! Drives sessions against a server under test and its store: the I/O around the pure cores.
 
 mod aborted_streams;
+mod asked_again;
 mod calibrate;
 mod case;
 mod chat;
@@ -87,6 +88,8 @@ pub enum Require {
 pub struct Options {
     /// Which cases are played.
     pub suite: Suite,
+    /// What the names of the cases hold that the suites `full` and `sweep` play; empty for all.
+    pub cases: Vec<String>,
     /// In how many conversations turns are under way at the same time; what the suite says when absent.
     pub concurrency: Option<usize>,
     /// For how long the first rows are watched after their turns.
@@ -175,6 +178,7 @@ impl Stage<'_> {
                         self.end_early(calibrated.lag, report).await?;
                         self.resume(calibrated.lag, report).await?;
                         self.send_twice(report).await?;
+                        self.ask_again(report).await?;
                         self.side_by_side(report).await?;
                         self.abort_streams(report).await?;
                     }

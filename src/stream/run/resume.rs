@@ -59,6 +59,11 @@ impl Stage<'_> {
             Suite::Full => cut.main_resumes(),
             Suite::Sweep { every } => cut.all_resumes(every),
         };
+        let is_played = |case: &Resuming| self.plays(&case.to_string());
+        // The first one shows what a response is like that nothing broke off.
+        let first = cases.iter().take(usize::from(cases.iter().any(is_played)));
+        let others = cases.iter().skip(1).filter(|case| is_played(case));
+        let cases: Vec<_> = first.chain(others).copied().collect();
         let patience = self.options.settle.max(lag * TIMES_THE_LAG);
         let mut played: Vec<Played> = Vec::new();
         for (number, resuming) in cases.into_iter().enumerate() {

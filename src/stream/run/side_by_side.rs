@@ -2,7 +2,7 @@
 //! that does not know what another page did.
 
 use super::case::Moments;
-use super::chat::{Among, Chat, Vary};
+use super::chat::{Among, Chat, Sent, Vary};
 use super::client::Watching;
 use super::live::Live;
 use super::stage::Stage;
@@ -18,6 +18,9 @@ use std::time::Duration;
 /// A server that takes two turns at once has begun the second one by then.
 const BEGUN_BY_THEN: Duration = Duration::from_millis(500);
 
+/// The case of a page that does not know the last turn.
+const STALE: &str = "stale-page";
+
 /// A turn under way, and its chat.
 struct Running {
     live: Live,
@@ -32,7 +35,7 @@ impl Stage<'_> {
             Suite::Full | Suite::Sweep { .. } => {
                 self.play_together("two-turns-at-once", Together::OneChat, report)
                     .await;
-                if self.session.messages.is_some() {
+                if self.session.messages.is_some() && self.plays(STALE) {
                     self.stale_page(report).await;
                 }
             }
@@ -51,6 +54,9 @@ impl Stage<'_> {
     }
 
     async fn play_together(&mut self, name: &str, together: Together, report: &mut Report) {
+        if !self.plays(name) {
+            return;
+        }
         report.checked += 1;
         let mut case = self.begin_case(name, &NONE, &READ_TO_END);
         let mut moments = Moments::default();
@@ -94,9 +100,11 @@ impl Stage<'_> {
         };
         let index = 1 % self.session.turns.len();
         let start = |task| Ok(Watching::start(task));
-        let second = self
-            .begin_among(&chat, index, vary, Among::Others, start)
-            .await?;
+        let what = Sent {
+            among: Among::Others,
+            ..Sent::turn(index)
+        };
+        let second = self.begin_among(&chat, what, vary, start).await?;
         moments.at(second.sent, Lane::Client, "another turn sent");
         second.play.release();
         let over = second.watching.until(|seen| seen.over.is_some());
@@ -136,7 +144,11 @@ impl Stage<'_> {
         let mut among = Among::Nobody;
         for (chat, page) in pages.iter().enumerate() {
             let start = |task| Ok(Watching::start(task));
-            let live = self.begin_among(page, 0, vary, among, start).await?;
+            let what = Sent {
+                among,
+                ..Sent::turn(0)
+            };
+            let live = self.begin_among(page, what, vary, start).await?;
             among = Among::Others;
             moments.at(
                 live.sent,
@@ -225,7 +237,7 @@ impl Stage<'_> {
     /// A page that was opened before a turn of another page sends the next one.
     async fn stale_page(&mut self, report: &mut Report) {
         report.checked += 1;
-        let mut case = self.begin_case("stale-page", &NONE, &READ_TO_END);
+        let mut case = self.begin_case(STALE, &NONE, &READ_TO_END);
         let mut moments = Moments::default();
         let played = self.play_stale_page(&mut moments).await;
         case.timeline = moments.timeline;
@@ -286,7 +298,7 @@ impl Stage<'_> {
         Ok(gone.collect())
     }
 
-    async fn turn_to_the_end(&self, chat: &Chat, index: usize) -> anyhow::Result<Live> {
+    pub(super) async fn turn_to_the_end(&self, chat: &Chat, index: usize) -> anyhow::Result<Live> {
         let vary = Vary {
             pieces: None,
             fault: &NONE,

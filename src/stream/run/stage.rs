@@ -102,6 +102,12 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Whether a case of the suites `full` and `sweep` is one to play.
+    pub(super) fn plays(&self, name: &str) -> bool {
+        let wanted = &self.options.cases;
+        wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+    }
+
     /// Says what is being done.
     pub fn doing(&self, what: &str) {
         self.world

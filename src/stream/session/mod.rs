@@ -3,6 +3,7 @@
 //! A session is plain data. [`parse`] is pure: what lies outside of the text
 //! comes through [`Outside`]. Only [`load`] touches files and the environment.
 
+mod again;
 mod capture;
 mod endings;
 mod load;
@@ -31,6 +32,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use crate::stream::marker::FinalMarker;
+pub use again::{AskAgain, OldAnswer};
 pub use capture::{Answered, Capture, CaptureError, CaptureFrom, capture};
 
 pub use endings::IDEMPOTENCY_KEY;
@@ -43,6 +45,7 @@ pub use request::{Body, Expanded, Method, Request};
 pub use resume::{Cursor, Resume, ResumesFrom};
 pub use spoken::{Forms, Spoken};
 pub use template::{Captures, ExpandError, JsonTemplate, Secret, Template, TemplateError};
+pub use validate::{ANSWER_KEY, QUESTION_KEY};
 
 /// A session file, read and checked.
 #[derive(Debug, Clone)]
@@ -77,6 +80,10 @@ pub struct Session {
     pub stop: Option<Stop>,
     /// How a page whose connection was lost gets the rest of an answer, when the file says so.
     pub resume: Option<Resume>,
+    /// How a page asks for another answer to the same question, when the file says so.
+    pub regenerate: Option<AskAgain>,
+    /// How a page asks a question in other words, when the file says so.
+    pub edit: Option<AskAgain>,
     /// At least one.
     pub turns: Vec<Turn>,
     /// How the stored conversation is read back over HTTP.
@@ -152,6 +159,8 @@ pub struct Turn {
     pub pause: Duration,
     /// How it is sent, when that is not as the session says.
     pub request: Option<Request>,
+    /// What the history has to hold of what was sent with it, such as the name of a file.
+    pub shows: Vec<String>,
     /// What the gateway plays before that: answers by which the model calls tools.
     pub steps: Vec<Step>,
     /// What the gateway plays when the server asks for the answer.

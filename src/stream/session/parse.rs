@@ -1,5 +1,6 @@
 //! Reads a session file: which sections there are, and what is in them.
 
+use super::again;
 use super::endings::{
     IDEMPOTENCY_KEY, IDEMPOTENT_KEY, ON_DISCONNECT_KEY, idempotent, on_disconnect, stop as stop_of,
 };
@@ -26,8 +27,23 @@ use toml::de::{DeTable, DeValue};
 const TOP: Place = Place {
     name: "the session",
     keys: &[
-        "name", "profile", "headers", "login", "setup", "request", "stream", "messages", "stop",
-        "resume", "turn", "history", "final", "logs", "limits",
+        "name",
+        "profile",
+        "headers",
+        "login",
+        "setup",
+        "request",
+        "stream",
+        "messages",
+        "stop",
+        "resume",
+        "regenerate",
+        "edit",
+        "turn",
+        "history",
+        "final",
+        "logs",
+        "limits",
     ],
 };
 const LOGIN: Place = Place {
@@ -83,6 +99,7 @@ const TURN: Place = Place {
     name: "[[turn]]",
     keys: &[
         "user",
+        "shows",
         "steps",
         "cassette",
         "answer",
@@ -219,6 +236,12 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     let idempotent = idempotent(&fields)?;
     let stop = top.get("stop");
     let stop = stop.map(|item| stop_of(&item, &scope, &mut requests));
+    let regenerate = top.get("regenerate");
+    let regenerate = regenerate.map(|item| again::regenerate(&item, &scope, &mut requests));
+    let regenerate = regenerate.transpose()?;
+    let edit = top.get("edit");
+    let edit = edit.map(|item| again::edit(&item, &scope, &mut requests));
+    let edit = edit.transpose()?;
     let resume = top.get("resume");
     let resume = resume.map(|item| resume_of(&item, &scope, stream.as_ref(), &mut requests));
     let resume = resume.transpose()?;
@@ -240,6 +263,8 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         idempotent,
         stop: stop.transpose()?,
         resume,
+        regenerate,
+        edit,
         turns,
         history: history.transpose()?,
         final_marker: top
@@ -422,8 +447,14 @@ fn turn(
         None => Vec::new(),
     };
     let steps = steps.iter().map(|item| step(item, requests.outside));
+    let shows = match fields.get("shows") {
+        Some(item) => item.items()?,
+        None => Vec::new(),
+    };
+    let shows = shows.iter().map(|item| Ok(not_empty(item)?.to_owned()));
     let turn = Turn {
         user,
+        shows: shows.collect::<Result<_, SourceError>>()?,
         steps: steps.collect::<Result<_, _>>()?,
         pause: pause.unwrap_or_default(),
         request: own_request(fields, in_turn, requests)?,

@@ -10,9 +10,24 @@ use serde_json_path::JsonPath;
 /// The name in braces for how far the client of a `[resume]` has come.
 pub(super) const CURSOR: &str = "cursor";
 
+/// The name in braces for the key of a stored question whose answer is asked for again.
+pub const QUESTION_KEY: &str = "question_key";
+/// The same for its answer.
+pub const ANSWER_KEY: &str = "answer_key";
+
 /// Names that no capture may take.
-const BUILT_IN: [&str; 9] = [
-    "run", "uuid", "nanoid", "turn", "user", "messages", "answer", "nonce", CURSOR,
+const BUILT_IN: [&str; 11] = [
+    QUESTION_KEY,
+    ANSWER_KEY,
+    "run",
+    "uuid",
+    "nanoid",
+    "turn",
+    "user",
+    "messages",
+    "answer",
+    "nonce",
+    CURSOR,
 ];
 
 /// The names that a template may use at one point of the session.

@@ -54,6 +54,8 @@ pub struct Wanted {
     pub suite: Option<String>,
     /// Which events of an answer are points of the sweep.
     pub sweep_every: Option<String>,
+    /// What the names of the cases hold that are played.
+    pub cases: Vec<String>,
     /// In how many conversations turns are under way at the same time.
     pub concurrency: Option<String>,
     /// For how long rows are watched.

@@ -48,6 +48,7 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
     });
     Ok(Options {
         suite: suite(wanted, config)?,
+        cases: wanted.cases.clone(),
         concurrency: config.parsed("concurrency", wanted.concurrency.as_deref(), |text| {
             text.parse().ok().filter(|chats| *chats > 0)
         })?,

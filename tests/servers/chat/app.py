@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 from starlette.background import BackgroundTask
 
-from chat import buffer, crowded, endings, resuming, schema, transport
+from chat import again, buffer, crowded, endings, resuming, schema, transport
 from chat.auth import COOKIE, current_user, signed
 from chat.modes import MODES
 from chat.provider import Provider
@@ -90,6 +90,7 @@ class ChatBody(BaseModel):
     message: str = ""
     # Of modes where the client keeps the history.
     messages: list[dict[str, Any]] = []
+    attachment: str | None = None
 
 
 @app.get("/health")
@@ -133,6 +134,7 @@ async def messages(conversation_id: str, request: Request, user_id: UserId) -> l
         lines = []
     return [
         {"id": x.id, "role": x.role, "content": x.content, "created_at": x.created_at}
+        | ({"attachments": again.attached(conversation_id)} if x.role == "user" else {})
         for x in lines
     ]
 
@@ -140,6 +142,24 @@ async def messages(conversation_id: str, request: Request, user_id: UserId) -> l
 @app.post("/conversations/{conversation_id}/stop")
 async def stop(conversation_id: str) -> dict[str, bool]:
     return {"stopped": await endings.stop(conversation_id)}
+
+
+class EditBody(BaseModel):
+    message: str | None = None
+
+
+@app.post("/conversations/{conversation_id}/again")
+async def post_again(conversation_id: str, body: EditBody, request: Request, user_id: UserId) -> Response:
+    """The last turn once more, in other words when there are some."""
+    lines = await find_history(request, conversation_id, user_id)
+    store, provider = request.app.state.store, request.app.state.provider
+    question, writes = again.last_question(lines, conversation_id, body.message, settings.mode)
+    await store.write(*writes)
+    before = [x for x in lines if x.id < question.id]
+    messages = prompt(before, body.message or question.content)
+    turn = Turn(store, provider, conversation_id, user_id, messages)
+    frames_of = frames(turn, MODES[settings.mode], WIRES[settings.wire])
+    return respond(frames_of, None, "text/event-stream")
 
 
 @app.get("/conversations/{conversation_id}/stream")
@@ -158,6 +178,7 @@ async def post_chat(
 ) -> Response:
     told = [{"role": x["role"], "content": text_of(x)} for x in body.messages]
     message = told[-1]["content"] if told else body.message
+    again.attach(str(body.conversation_id), body.attachment, settings.mode)
     return await chat(request, str(body.conversation_id), message, user_id, session, told)
 
 

@@ -8,6 +8,7 @@ what is wrong. ending: right as long as a turn comes to its end. Modes whose str
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chat import again as a
 from chat import crowded as c
 from chat import endings as e
 from chat import resuming as r
@@ -97,6 +98,9 @@ _ENDINGS = [
     c.loses_second_question,
     c.stores_what_the_page_has,
     c.keeps_connections,
+    a.replaces_answer,
+    a.leaves_old_answer,
+    a.keeps_attachments,
 ]
 _ELSEWHERE = [
     "user_lost",

@@ -1,0 +1,403 @@
+//! What an answer shows that was asked for again, for the same question or for one that was edited. Pure.
+
+use super::sent_twice::Answered;
+use crate::report::{Finding, Severity, Source, Verdict};
+use crate::stream::session::OldAnswer;
+use std::fmt;
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Another answer to the same question.
+    Regenerated,
+    /// An answer to the question in other words.
+    Edited,
+}
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Regenerated => "regenerated",
+            Self::Edited => "edited",
+        })
+    }
+}
+
+/// What was seen.
+#[derive(Debug, Clone)]
+pub struct AskedAgain {
+    /// What findings are about: the session, and its table.
+    pub subject: String,
+    /// The case.
+    pub case: String,
+    /// What was asked for.
+    pub again: Again,
+    /// What the session declares of the old answer.
+    pub old_answer: Option<OldAnswer>,
+    /// Whether the server asked its provider.
+    pub asked: bool,
+    /// What the request was answered.
+    pub answered: Answered,
+    /// What the store holds.
+    pub stored: Parts,
+    /// Whether a later message names the wrong one before it, and how; absent where messages name none.
+    pub wrong_parent: Option<String>,
+    /// What a reload shows; absent where the session has no history, or it can't be read.
+    pub history: Option<Parts>,
+    /// What the provider got with the next turn; absent where it does not show.
+    pub next: Option<Parts>,
+}
+
+/// Where the turn's parts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// How often the question is there, in its new words.
+    pub questions: usize,
+    /// Whether the new answer is.
+    pub answer: bool,
+    /// Where the old answer is.
+    pub old: Old,
+}
+
+/// Where an old answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    /// Nowhere.
+    Gone,
+    /// In the store, and not on the branch that is shown.
+    Aside,
+    /// Among the other messages.
+    Shown,
+    /// In the store, and nothing there says whether it is shown.
+    Kept,
+}
+
+/// What it shows.
+#[derive(Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+/// Judges it.
+pub fn judge(seen: &AskedAgain) -> Judged {
+    let open = |reason: String| Judged {
+        verdict: Verdict::Inconclusive,
+        reason,
+        findings: Vec::new(),
+    };
+    match &seen.answered {
+        Answered::ToTheEnd if seen.asked => {}
+        Answered::ToTheEnd => return open("the server did not ask its provider".to_owned()),
+        Answered::Cut => return open("the response was cut off".to_owned()),
+        Answered::Refused(status) => return open(format!("the request was answered {status}")),
+        Answered::Otherwise(how) => return open(format!("the request was {how}")),
+    }
+    let found = [
+        answer(seen),
+        question(seen),
+        old_lost(seen),
+        old_shown(seen),
+        parent(seen),
+        reload(seen),
+        context(seen),
+    ];
+    let findings: Vec<_> = found.into_iter().flatten().collect();
+    let is_error = findings.iter().any(|it| it.severity == Severity::Error);
+    Judged {
+        verdict: if is_error {
+            Verdict::Violated
+        } else {
+            Verdict::Held
+        },
+        reason: tell(seen),
+        findings,
+    }
+}
+
+fn tell(seen: &AskedAgain) -> String {
+    let Parts {
+        questions,
+        answer,
+        old,
+    } = seen.stored;
+    let answer = if answer { "is" } else { "is not" };
+    let old = match old {
+        Old::Gone => "gone",
+        Old::Aside => "kept off the branch that is shown",
+        Old::Shown => "shown with it",
+        Old::Kept => "kept",
+    };
+    format!(
+        "the answer was {}: the new one {answer} stored, the old one is {old}, the question is there {questions} times",
+        seen.again
+    )
+}
+
+fn finding(
+    seen: &AskedAgain,
+    code: &'static str,
+    severity: Severity,
+    (harm, help): (&str, &str),
+    (source, fact): (Source, &str),
+) -> Finding {
+    let finding = Finding::new(code, severity, &seen.subject, harm, help);
+    finding
+        .with(source, format!("{}: {fact}", seen.again))
+        .in_case(&seen.case)
+}
+
+fn answer(seen: &AskedAgain) -> Option<Finding> {
+    let says = (
+        "an answer that was asked for again is lost",
+        "save the new answer, and commit it before the final marker is sent",
+    );
+    let fact = (Source::Store, "no row holds the new answer");
+    (!seen.stored.answer).then(|| finding(seen, "never-saved", Severity::Error, says, fact))
+}
+
+fn question(seen: &AskedAgain) -> Option<Finding> {
+    match seen.stored.questions {
+        0 => {
+            let says = (
+                "the question is lost when its answer is asked for again",
+                "store the question, in its new words, before the provider is called",
+            );
+            let fact = (Source::Store, "no row holds the question");
+            Some(finding(
+                seen,
+                "user-message-lost",
+                Severity::Error,
+                says,
+                fact,
+            ))
+        }
+        1 => None,
+        _ => {
+            let says = (
+                "the question is stored again when its answer is asked for again",
+                "let the new answer follow the question that is there",
+            );
+            let fact = (
+                Source::Store,
+                "more than one row that is shown holds the question",
+            );
+            Some(finding(
+                seen,
+                "turn-stored-twice",
+                Severity::Error,
+                says,
+                fact,
+            ))
+        }
+    }
+}
+
+fn old_lost(seen: &AskedAgain) -> Option<Finding> {
+    let is_lost = seen.old_answer == Some(OldAnswer::Keep) && seen.stored.old == Old::Gone;
+    let says = (
+        "the old answer is gone when another one is asked for",
+        "store the new answer next to the old one, as another version of it",
+    );
+    let fact = (Source::Store, "no row holds the old answer any more");
+    is_lost.then(|| finding(seen, "old-answer-lost", Severity::Error, says, fact))
+}
+
+/// The old answer is where only the new one belongs.
+fn old_shown(seen: &AskedAgain) -> Option<Finding> {
+    let in_next = seen.next.is_some_and(|next| next.old == Old::Shown);
+    let in_history = seen.history.is_some_and(|shown| shown.old == Old::Shown);
+    let replaces = seen.old_answer == Some(OldAnswer::Replace);
+    let fact = match seen.stored.old {
+        Old::Shown if seen.old_answer.is_some() => (
+            Source::Store,
+            "the old answer is among the messages that are shown",
+        ),
+        Old::Kept if replaces => (Source::Store, "a row holds the old answer still"),
+        _ if in_history && replaces => (Source::Stream, "the history has the old answer"),
+        _ if in_next => (Source::Gateway, "the next request has the old answer"),
+        Old::Gone | Old::Aside | Old::Kept | Old::Shown => return None,
+    };
+    // Without a declaration both answers may be meant to be there.
+    let severity = match seen.old_answer {
+        Some(_) => Severity::Error,
+        None => Severity::Warning,
+    };
+    let says = (
+        "the old answer is still part of the conversation when another one was asked for",
+        "remove the old answer, or link the new one to the question and leave the old one out of the shown branch",
+    );
+    Some(finding(seen, "old-answer-shown", severity, says, fact))
+}
+
+fn parent(seen: &AskedAgain) -> Option<Finding> {
+    let how = seen.wrong_parent.as_deref()?;
+    let says = (
+        "a message that was asked for again is linked to the wrong one",
+        "link a new answer to its question, and an edited question to what the old one was linked to",
+    );
+    Some(finding(
+        seen,
+        "branch-broken",
+        Severity::Error,
+        says,
+        (Source::Store, how),
+    ))
+}
+
+fn reload(seen: &AskedAgain) -> Option<Finding> {
+    let shown = seen.history?;
+    let fact = match (shown.questions, shown.answer) {
+        (0, _) if seen.stored.questions > 0 => "the history lacks the question",
+        (_, false) if seen.stored.answer => "the history lacks the new answer",
+        _ => return None,
+    };
+    let says = (
+        "a reload does not show the answer that was asked for again",
+        "let the history follow the branch with the new answer",
+    );
+    Some(finding(
+        seen,
+        "history-differs",
+        Severity::Error,
+        says,
+        (Source::Stream, fact),
+    ))
+}
+
+fn context(seen: &AskedAgain) -> Option<Finding> {
+    let next = seen.next?;
+    let fact = match (next.questions, next.answer) {
+        (0, _) if seen.stored.questions > 0 => "the next request lacks the question",
+        (_, false) if seen.stored.answer => "the next request lacks the new answer",
+        _ => return None,
+    };
+    let says = (
+        "in the next turn the model does not know the answer that was asked for again",
+        "build the provider's messages from the branch with the new answer",
+    );
+    Some(finding(
+        seen,
+        "context-lost",
+        Severity::Error,
+        says,
+        (Source::Gateway, fact),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Again, Answered, AskedAgain, Old, OldAnswer, Parts, judge};
+    use crate::report::Verdict;
+
+    const fn parts(old: Old) -> Parts {
+        Parts {
+            questions: 1,
+            answer: true,
+            old,
+        }
+    }
+
+    fn seen(declared: Option<OldAnswer>, old: Old) -> AskedAgain {
+        let shown = match old {
+            Old::Shown => Old::Shown,
+            Old::Gone | Old::Aside | Old::Kept => Old::Gone,
+        };
+        AskedAgain {
+            subject: "hello in table message".to_owned(),
+            case: "hello/regenerated".to_owned(),
+            again: Again::Regenerated,
+            old_answer: declared,
+            asked: true,
+            answered: Answered::ToTheEnd,
+            stored: parts(old),
+            wrong_parent: None,
+            history: Some(parts(shown)),
+            next: Some(parts(shown)),
+        }
+    }
+
+    fn told(seen: &AskedAgain) -> (Verdict, Vec<&'static str>) {
+        let judged = judge(seen);
+        let codes = judged.findings.iter().map(|finding| finding.code);
+        (judged.verdict, codes.collect())
+    }
+
+    const HELD: (Verdict, Vec<&str>) = (Verdict::Held, Vec::new());
+
+    fn violated(code: &'static str) -> (Verdict, Vec<&'static str>) {
+        (Verdict::Violated, vec![code])
+    }
+
+    #[test]
+    fn the_old_answer_is_where_the_session_says() {
+        let of = |declared, old| told(&seen(Some(declared), old));
+        let (keep, replace) = (OldAnswer::Keep, OldAnswer::Replace);
+        for old in [Old::Aside, Old::Kept] {
+            assert_eq!(of(keep, old), HELD, "{old:?}");
+        }
+        assert_eq!(of(keep, Old::Gone), violated("old-answer-lost"));
+        assert_eq!(of(keep, Old::Shown), violated("old-answer-shown"));
+        for old in [Old::Gone, Old::Aside] {
+            assert_eq!(of(replace, old), HELD, "{old:?}");
+        }
+        for old in [Old::Kept, Old::Shown] {
+            assert_eq!(of(replace, old), violated("old-answer-shown"), "{old:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_declaration_only_the_model_may_not_get_both() {
+        for old in [Old::Gone, Old::Aside, Old::Kept] {
+            assert_eq!(told(&seen(None, old)), HELD, "{old:?}");
+        }
+        let shown = told(&seen(None, Old::Shown));
+        assert_eq!(shown, (Verdict::Held, vec!["old-answer-shown"]));
+        let mut next = seen(Some(OldAnswer::Keep), Old::Kept);
+        next.next = Some(parts(Old::Shown));
+        assert_eq!(told(&next), violated("old-answer-shown"));
+    }
+
+    #[test]
+    fn question_and_new_answer_are_there_once() {
+        let base = || seen(Some(OldAnswer::Replace), Old::Gone);
+        let mut lost = base();
+        lost.stored.answer = false;
+        lost.history = None;
+        assert_eq!(told(&lost), violated("never-saved"));
+        for (questions, code) in [(0, "user-message-lost"), (2, "turn-stored-twice")] {
+            let mut other = base();
+            other.stored.questions = questions;
+            assert_eq!(told(&other), violated(code));
+        }
+        let mut hidden = base();
+        hidden.history = Some(Parts {
+            answer: false,
+            ..parts(Old::Gone)
+        });
+        assert_eq!(told(&hidden), violated("history-differs"));
+        let mut unknown = base();
+        unknown.next = Some(Parts {
+            answer: false,
+            ..parts(Old::Gone)
+        });
+        assert_eq!(told(&unknown), violated("context-lost"));
+        let mut linked = base();
+        linked.wrong_parent = Some("it is linked to the old answer".to_owned());
+        assert_eq!(told(&linked), violated("branch-broken"));
+    }
+
+    #[test]
+    fn what_was_not_answered_is_not_judged() {
+        let mut refused = seen(None, Old::Gone);
+        refused.answered = Answered::Refused(404);
+        assert_eq!(judge(&refused).verdict, Verdict::Inconclusive);
+        let mut unasked = seen(None, Old::Gone);
+        unasked.asked = false;
+        assert_eq!(judge(&unasked).verdict, Verdict::Inconclusive);
+    }
+}

@@ -1,0 +1,70 @@
+//! What was sent with a question is not there after a reload.
+
+use super::{Check, Observed};
+use crate::report::{Finding, Severity, Source};
+
+pub(super) const CHECK: Check = Check {
+    code: "attachment-lost",
+    check,
+};
+
+fn check(observed: &Observed) -> Vec<Finding> {
+    let Some(body) = &observed.history_body else {
+        return Vec::new();
+    };
+    let holds = |text: &str| {
+        // JSON escapes what is not plain.
+        let escaped = serde_json::Value::from(text).to_string();
+        let escaped = escaped.trim_matches('"');
+        [text, escaped]
+            .iter()
+            .any(|text| memchr::memmem::find(body, text.as_bytes()).is_some())
+    };
+    let mut wanted = observed.turns.iter().flat_map(|turn| {
+        let texts = turn.shows.iter();
+        texts.map(|text| (turn.number, text))
+    });
+    let Some((number, text)) = wanted.find(|(_, text)| !holds(text)) else {
+        return Vec::new();
+    };
+    vec![
+        Finding::new(
+            CHECK.code,
+            Severity::Error,
+            &observed.session,
+            format!("what was sent with the question of turn {number} is gone after a reload"),
+            "store the attachment with the message, and return it with the history",
+        )
+        .with(
+            Source::Stream,
+            format!("the history does not hold `{text}`"),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Observed, check};
+    use crate::stream::judge::TurnSeen;
+
+    fn found(body: &str, shows: &str) -> usize {
+        let turn = TurnSeen {
+            shows: vec![shows.to_owned()],
+            ..TurnSeen::blank(1)
+        };
+        let observed = Observed {
+            history_body: Some(body.as_bytes().to_vec()),
+            turns: vec![turn],
+            ..Observed::default()
+        };
+        check(&observed).len()
+    }
+
+    #[test]
+    fn the_history_holds_it_as_it_is_or_escaped() {
+        assert_eq!(found(r#"[{"files":["notes.txt"]}]"#, "notes.txt"), 0);
+        assert_eq!(found(r#"["a \"b\".txt"]"#, "a \"b\".txt"), 0);
+        assert_eq!(found(r#"[{"files":[]}]"#, "notes.txt"), 1);
+        assert_eq!(check(&Observed::default()).len(), 0);
+    }
+}

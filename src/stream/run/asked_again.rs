@@ -1,0 +1,255 @@
+//! Answers that are asked for again, as `[regenerate]` and `[edit]` of the session say.
+
+use super::case::Moments;
+use super::chat::{Chat, Instead, Sent, Vary};
+use super::client::Watching;
+use super::live::Live;
+use super::next_turn::NextOutcome;
+use super::stage::Stage;
+use super::suite::Suite;
+use crate::model::{Role, State, StoredMessage};
+use crate::report::{Lane, Report, Verdict};
+use crate::store;
+use crate::stream::faults::{NONE, READ_TO_END};
+use crate::stream::judge::asked_again::{self, Again, AskedAgain, Old, Parts};
+use crate::stream::session::{ANSWER_KEY, AskAgain, Captures, OldAnswer, QUESTION_KEY};
+
+/// The rows of a turn.
+struct Rows {
+    question: Option<StoredMessage>,
+    answer: StoredMessage,
+}
+
+impl Stage<'_> {
+    /// Asks for an answer again, in each way that the session has.
+    pub(super) async fn ask_again(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        match self.options.suite {
+            Suite::Quick => return Ok(()),
+            Suite::Full | Suite::Sweep { .. } => {}
+        }
+        let session = self.session;
+        let ways = [
+            (Again::Regenerated, &session.regenerate),
+            (Again::Edited, &session.edit),
+        ];
+        for (again, ask) in ways {
+            let Some(ask) = ask.as_ref().filter(|_| self.plays(&again.to_string())) else {
+                continue;
+            };
+            report.checked += 1;
+            let mut case = self.begin_case(&again.to_string(), &NONE, &READ_TO_END);
+            let mut moments = Moments::default();
+            let played = self.play_again(again, ask, &case.name, &mut moments).await;
+            case.timeline = moments.timeline;
+            match played {
+                Ok(seen) => {
+                    let judged = asked_again::judge(&seen);
+                    self.end_case(case, judged.verdict, judged.reason, report);
+                    judged.findings.into_iter().for_each(|it| report.add(it));
+                }
+                Err(error) => {
+                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                }
+            }
+        }
+        self.world.gateway.rest();
+        Ok(())
+    }
+
+    async fn play_again(
+        &mut self,
+        again: Again,
+        ask: &AskAgain,
+        case: &str,
+        moments: &mut Moments,
+    ) -> anyhow::Result<AskedAgain> {
+        let mut chat = self.set_up().await?;
+        let first = self.turn_to_the_end(&chat, 0).await?;
+        moments.at(first.sent, Lane::Client, "turn 1 sent");
+        let Some((_, answer)) = self.await_row(&first, self.options.settle).await else {
+            anyhow::bail!("the answer was not stored, so there was none to ask for again");
+        };
+        let question = self.rows_with(&first.tag, Role::User).await?;
+        let old = Rows {
+            question: question.into_iter().next(),
+            answer,
+        };
+        chat.take_back();
+        let live = self.send_again(&chat, again, ask, (&first, &old)).await?;
+        moments.at(
+            live.sent,
+            Lane::Client,
+            format!("`{}` sent", ask.request.written),
+        );
+        live.play.release();
+        let answered = self.answered(&live.watching).await;
+        self.until_idle(&live).await;
+        let _ = self.await_row(&live, self.options.settle).await;
+        let mut stored = self.stored_parts(&first, &live).await?;
+        if !is_right(ask, stored) {
+            // What is wrong may be only late.
+            tokio::time::sleep(self.options.settle).await;
+            stored = self.stored_parts(&first, &live).await?;
+        }
+        let wrong_parent = self.wrong_parent(again, &old, &live).await?;
+        let asked = live.play.heard().is_some();
+        let history = self.recall(&mut chat).await?;
+        let history = history.and_then(|recalled| recalled.messages.ok());
+        let history = history.map(|messages| {
+            let texts: Vec<_> = messages.iter().map(|it| it.content.as_str()).collect();
+            parts_in(&texts, &first, &live)
+        });
+        let following = self.send_next(&chat, 0, moments).await?;
+        let next = match self.finish_next(following, moments).await {
+            NextOutcome::Answered { heard, sent } if sent.is_none() && !heard.continues => {
+                let texts: Vec<_> = heard.texts.iter().map(String::as_str).collect();
+                Some(parts_in(&texts, &first, &live))
+            }
+            NextOutcome::Answered { .. } | NextOutcome::Refused { .. } | NextOutcome::Failed(_) => {
+                None
+            }
+        };
+        Ok(AskedAgain {
+            subject: self.observed().subject(),
+            case: case.to_owned(),
+            again,
+            old_answer: ask.old_answer,
+            asked,
+            answered,
+            stored,
+            wrong_parent,
+            history,
+            next,
+        })
+    }
+
+    async fn send_again(
+        &self,
+        chat: &Chat,
+        again: Again,
+        ask: &AskAgain,
+        (first, old): (&Live, &Rows),
+    ) -> anyhow::Result<Live> {
+        let mut known = Captures::from([(ANSWER_KEY.to_owned(), old.answer.key.as_str().into())]);
+        let question = old.question.as_ref();
+        known.extend(question.map(|row| (QUESTION_KEY.to_owned(), row.key.as_str().into())));
+        let instead = Instead {
+            request: &ask.request,
+            question: match again {
+                Again::Regenerated => Some((first.user.clone(), first.tag.clone())),
+                Again::Edited => None,
+            },
+            known,
+        };
+        let what = Sent {
+            instead: Some(instead),
+            ..Sent::turn(0)
+        };
+        let vary = Vary {
+            pieces: None,
+            fault: &NONE,
+            client: &READ_TO_END,
+        };
+        let start = |task| Ok(Watching::start(task));
+        self.begin_among(chat, what, vary, start).await
+    }
+
+    async fn rows_with(&self, mark: &str, role: Role) -> anyhow::Result<Vec<StoredMessage>> {
+        let Some(mapping) = &self.mapping else {
+            anyhow::bail!("no table of messages is known");
+        };
+        let mut rows = store::holding(self.world.db(), mapping, mark).await?;
+        rows.retain(|row| row.role == role && row.state != State::Deleted);
+        Ok(rows)
+    }
+
+    /// The messages of a row's conversation that hold a mark: there it shows which branch they are on.
+    async fn on_branch(&self, row: &StoredMessage) -> anyhow::Result<Option<bool>> {
+        let (Some(mapping), Some(key)) = (&self.mapping, &row.conversation) else {
+            return Ok(None);
+        };
+        let messages = store::conversation(self.world.db(), mapping, key).await?;
+        let has_parents = messages.iter().any(|it| it.parent.is_some());
+        let same = messages.iter().find(|it| it.key == row.key);
+        Ok(same.filter(|_| has_parents).map(|it| it.on_branch))
+    }
+
+    async fn stored_parts(&self, first: &Live, live: &Live) -> anyhow::Result<Parts> {
+        let mut questions = 0;
+        for row in self.rows_with(&live.tag, Role::User).await? {
+            questions += usize::from(self.on_branch(&row).await? != Some(false));
+        }
+        let answer = self.rows_with(&live.nonce, Role::Assistant).await?;
+        let old = match self.rows_with(&first.nonce, Role::Assistant).await?.first() {
+            None => Old::Gone,
+            Some(row) => match self.on_branch(row).await? {
+                None => Old::Kept,
+                Some(true) => Old::Shown,
+                Some(false) => Old::Aside,
+            },
+        };
+        Ok(Parts {
+            questions,
+            answer: !answer.is_empty(),
+            old,
+        })
+    }
+
+    /// Which link of the new messages is wrong, where messages name the one before them.
+    async fn wrong_parent(
+        &self,
+        again: Again,
+        old: &Rows,
+        live: &Live,
+    ) -> anyhow::Result<Option<String>> {
+        let parent = |row: Option<&StoredMessage>| row.and_then(|row| row.parent.clone());
+        let answers = self.rows_with(&live.nonce, Role::Assistant).await?;
+        let questions = self.rows_with(&live.tag, Role::User).await?;
+        let (Some(was), Some(is)) = (parent(Some(&old.answer)), parent(answers.first())) else {
+            return Ok(None);
+        };
+        let told = |what: &str, is: &str, wanted: &str| {
+            Some(format!(
+                "{what} is linked to `{is}`, and belongs to `{wanted}`"
+            ))
+        };
+        Ok(match (again, questions.first()) {
+            (Again::Regenerated, _) if is != was => told("the new answer", &is, &was),
+            (Again::Edited, Some(question)) if is != question.key => {
+                told("the new answer", &is, &question.key)
+            }
+            (Again::Edited, Some(question)) if question.parent != parent(old.question.as_ref()) => {
+                let key = |key: Option<String>| key.unwrap_or_else(|| "-".to_owned());
+                let wanted = key(parent(old.question.as_ref()));
+                told("the new question", &key(question.parent.clone()), &wanted)
+            }
+            (Again::Regenerated | Again::Edited, _) => None,
+        })
+    }
+}
+
+/// Whether nothing is wrong with what is stored.
+fn is_right(ask: &AskAgain, stored: Parts) -> bool {
+    let is_old_right = match (ask.old_answer, stored.old) {
+        (None, _)
+        | (Some(OldAnswer::Keep), Old::Aside | Old::Kept)
+        | (Some(OldAnswer::Replace), Old::Gone | Old::Aside) => true,
+        (Some(OldAnswer::Keep), Old::Gone | Old::Shown)
+        | (Some(OldAnswer::Replace), Old::Shown | Old::Kept) => false,
+    };
+    is_old_right && stored.answer && stored.questions == 1
+}
+
+/// The parts of a turn in some texts.
+fn parts_in(texts: &[&str], first: &Live, live: &Live) -> Parts {
+    let count = |mark: &str| texts.iter().filter(|text| text.contains(mark)).count();
+    Parts {
+        questions: count(&live.tag),
+        answer: count(&live.nonce) > 0,
+        old: if count(&first.nonce) > 0 {
+            Old::Shown
+        } else {
+            Old::Gone
+        },
+    }
+}
