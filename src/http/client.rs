@@ -106,6 +106,15 @@ impl Client {
         })
     }
 
+    /// The same client, of another server.
+    #[must_use]
+    pub fn at(&self, base: Url) -> Self {
+        Self {
+            base: as_folder(base),
+            ..self.clone()
+        }
+    }
+
     /// Lets each whole answer take so long, where that is longer than usual.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {

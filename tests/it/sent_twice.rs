@@ -1,6 +1,6 @@
 //! A request that comes to the server twice: one turn, where the session says so.
 
-use crate::common::{Chat, case, codes, errors, report};
+use crate::common::{Chat, case, chatctl, codes, errors, report, side_by_side};
 use serde_json::Value;
 use std::fs;
 
@@ -13,7 +13,15 @@ const CASES: [&str; 3] = [
 /// The report of a run that only looks; `declared` is what `[request]` says besides the request itself.
 fn run(mode: &'static str, declared: &str) -> (Value, i32) {
     let chat = Chat::new(mode).stack("async");
-    let text = format!(
+    let path = chat.folder.path().join("twice.toml");
+    fs::write(&path, session(declared)).unwrap();
+    let only = ["--proof", "observe", "--suite", "full", "--settle", "400ms"];
+    let only = only.iter().chain(&["--cases", "sent-twice"]);
+    report(chat.verify().arg(path).args(only))
+}
+
+fn session(declared: &str) -> String {
+    format!(
         r#"
 [[setup]]
 request = "POST /conversations"
@@ -29,12 +37,7 @@ json = {{ conversation_id = "{{conversation_id}}", message = "{{user}}" }}
 user = "Add a task to buy milk"
 answer = "Task 'Buy milk' has been added."
 "#
-    );
-    let path = chat.folder.path().join("twice.toml");
-    fs::write(&path, text).unwrap();
-    let only = ["--proof", "observe", "--suite", "full", "--settle", "400ms"];
-    let only = only.iter().chain(&["--cases", "sent-twice"]);
-    report(chat.verify().arg(path).args(only))
+    )
 }
 
 const KEY: &str = "headers = { idempotency-key = \"{idempotency_key}\" }";
@@ -71,4 +74,48 @@ fn without_a_promise_two_turns_are_no_error() {
     let warned = codes(&report, "warning");
     let doubles = warned.iter().filter(|code| **code == "turn-stored-twice");
     assert_eq!(doubles.count(), 2, "{report:#}");
+}
+
+/// Each replica knows its own keys only, unless they are kept where both see them.
+#[test]
+fn a_key_that_one_replica_knows_is_not_enough() {
+    side_by_side(&["once_by_key", "once_by_file"], |mode| {
+        let chat = Chat::new(mode).stack("async");
+        let folder = chat.folder.path();
+        let keys = folder.display().to_string();
+        let command = chat.set_of("KEYS", &keys);
+        let entry = |name: &str, role: &str| {
+            format!(
+                "[[start]]\nname = \"{name}\"\nready = \"/health\"\n{role} = true\ncommand = '''{command}'''\n\n"
+            )
+        };
+        let config = entry("web", "tested") + &entry("twin", "replica");
+        fs::write(folder.join("chatctl.toml"), config).unwrap();
+        fs::write(folder.join("twice.toml"), session(KEY)).unwrap();
+        let url = format!("sqlite:{}", chat.database().display());
+        let mut command = chatctl();
+        command.args(["verify-stream", "twice.toml", "--profile", "plain"]);
+        command.args(["--database-url", &url, "--ready-timeout", "2m"]);
+        let only = [
+            "--proof",
+            "observe",
+            "--suite",
+            "full",
+            "--cases",
+            "sent-twice",
+        ];
+        let (report, _) = report(command.args(only).current_dir(folder));
+        let verdict = |name: &str| case(&report, name)["verdict"].clone();
+        let at_two = if *mode == "once_by_key" {
+            "violated"
+        } else {
+            "held"
+        };
+        assert_eq!(
+            verdict("/sent-twice-to-two-replicas"),
+            at_two,
+            "{mode}: {report:#}"
+        );
+        assert_eq!(verdict("/sent-twice-at-once"), "held", "{mode}: {report:#}");
+    });
 }

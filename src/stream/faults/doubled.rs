@@ -19,6 +19,8 @@ pub struct Doubled {
 pub enum Second {
     /// Together with the first: a button that is pressed twice, a page in two tabs.
     AtOnce,
+    /// Together with the first, to another process of the server: a load balancer that sends it on twice.
+    ToAReplica,
     /// When the first was answered: a user who sends the same words again, or a client that missed the end.
     AfterTheEnd,
     /// When the connection of the first was cut at this point: a proxy or a client that tries again.
@@ -32,11 +34,16 @@ pub static TWICE: ClientBehaviour = ClientBehaviour {
 };
 
 /// Every way.
-pub static DOUBLED: [Doubled; 3] = [
+pub static DOUBLED: [Doubled; 4] = [
     Doubled {
         name: "sent-twice-at-once",
         what: "the same request is sent again at once",
         second: Second::AtOnce,
+    },
+    Doubled {
+        name: "sent-twice-to-two-replicas",
+        what: "the same request is sent to another replica at once",
+        second: Second::ToAReplica,
     },
     Doubled {
         name: "sent-twice-after-a-cut",

@@ -147,7 +147,7 @@ fn twice(seen: &SentTwice, copies: Copies) -> Option<Finding> {
         (Some(_), _) => Severity::Error,
         // A user may send the same words twice.
         (None, Second::AfterTheEnd) => return None,
-        (None, Second::AtOnce | Second::AfterACut(_)) => Severity::Warning,
+        (None, Second::AtOnce | Second::ToAReplica | Second::AfterACut(_)) => Severity::Warning,
     };
     let harm = "one turn is stored twice when its request comes twice";
     let help = match seen.declared {
@@ -205,7 +205,9 @@ mod tests {
             let warns = twice.findings.iter().map(|it| it.severity);
             let expected = match doubled.second {
                 Second::AfterTheEnd => vec![],
-                Second::AtOnce | Second::AfterACut(_) => vec![Severity::Warning],
+                Second::AtOnce | Second::ToAReplica | Second::AfterACut(_) => {
+                    vec![Severity::Warning]
+                }
             };
             assert_eq!(warns.collect::<Vec<_>>(), expected, "{}", doubled.name);
         }

@@ -26,7 +26,9 @@ impl Stage<'_> {
             Suite::Full | Suite::Sweep { .. } => {}
         }
         for doubled in &DOUBLED {
-            if !self.plays(doubled.name) {
+            let is_there =
+                doubled.second != Second::ToAReplica || !self.world.others.replicas.is_empty();
+            if !is_there || !self.plays(doubled.name) {
                 continue;
             }
             report.checked += 1;
@@ -64,14 +66,21 @@ impl Stage<'_> {
         };
         let line = match doubled.second {
             Second::AfterACut(_) if chat.client().is_plain() => Some(chat.client().dial().await?),
-            Second::AfterACut(_) | Second::AtOnce | Second::AfterTheEnd => None,
+            Second::AfterACut(_) | Second::AtOnce | Second::ToAReplica | Second::AfterTheEnd => {
+                None
+            }
         };
         let mut again = None;
         let mut second = None;
         let live = self.begin_as(&chat, 0, vary, |task| {
-            let copy = self.same_again(&task);
+            let mut copy = self.same_again(&task);
+            if let (Second::ToAReplica, Some(replica)) =
+                (doubled.second, self.world.others.replicas.first())
+            {
+                copy.client = copy.client.at(replica.clone());
+            }
             match doubled.second {
-                Second::AtOnce => second = Some(Watching::start(copy)),
+                Second::AtOnce | Second::ToAReplica => second = Some(Watching::start(copy)),
                 Second::AfterTheEnd | Second::AfterACut(_) => again = Some(copy),
             }
             match line {
@@ -83,7 +92,7 @@ impl Stage<'_> {
         moments.at(live.sent, Lane::Client, "turn 1 sent");
         let mut first = None;
         match doubled.second {
-            Second::AtOnce => {}
+            Second::AtOnce | Second::ToAReplica => {}
             Second::AfterACut(point) => {
                 self.reach(&live, point, moments)
                     .await

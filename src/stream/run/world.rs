@@ -48,6 +48,8 @@ pub struct OtherProcesses {
     pub before: Vec<Server>,
     /// After it.
     pub after: Vec<Server>,
+    /// Where those of them listen that clients may speak to as well.
+    pub replicas: Vec<Url>,
 }
 
 impl OtherProcesses {
@@ -156,7 +158,7 @@ impl World {
 
     /// What the server, and each process next to it, wrote since a moment.
     pub fn output_since(&self, since: Tick) -> Vec<OutputLine> {
-        let OtherProcesses { before, after } = &self.others;
+        let OtherProcesses { before, after, .. } = &self.others;
         let all = before.iter().chain(&self.server).chain(after);
         let mut lines: Vec<_> = all.flat_map(|server| server.output_since(since)).collect();
         lines.sort_by_key(|line| line.at);

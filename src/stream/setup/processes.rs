@@ -26,6 +26,7 @@ const START: Place = Place {
         "ready-timeout",
         "environment",
         "tested",
+        "replica",
     ],
 };
 
@@ -51,6 +52,8 @@ pub(super) struct Process {
 pub(super) enum Role {
     /// Clients speak to it.
     Tested,
+    /// Clients may speak to it as well as to that one.
+    Replica,
     /// It works for the one that clients speak to, and others may connect to it.
     Listens,
     /// Nobody connects to it.
@@ -101,7 +104,9 @@ pub(super) fn parse(file: &str, text: &str, target: &Target) -> Result<Vec<Proce
         }
         processes.push(process);
     }
-    let mut listening = processes.iter().filter(|it| it.role != Role::Works);
+    let mut listening = processes
+        .iter()
+        .filter(|it| !matches!(it.role, Role::Works | Role::Replica));
     match (marked, listening.next(), listening.next()) {
         (Some(_), _, _) => {}
         (None, Some(only), None) => {
@@ -152,18 +157,24 @@ fn process<'a>(
     }
     let has_port = |text: &str| text.contains("{port}");
     let listens = has_port(command) || environment.iter().any(|(_, value)| has_port(value));
-    let mark = match entry.get("tested") {
-        None => None,
-        Some(item) => match item.value() {
-            DeValue::Boolean(true) => Some(item),
-            DeValue::Boolean(false) => None,
-            _ => return Err(item.wrong_type("a boolean")),
-        },
-    };
-    let role = match (mark.is_some(), listens) {
-        (true, _) => Role::Tested,
-        (false, true) => Role::Listens,
-        (false, false) => Role::Works,
+    let mark = is_true(entry, "tested")?;
+    let role = match (mark, is_true(entry, "replica")?, listens) {
+        (Some(_), Some(item), _) => {
+            return Err(item
+                .key_error(format!("`{name}` is both `tested` and a `replica`"))
+                .help("`replica` marks another process like the one that is tested"));
+        }
+        (None, Some(item), false) => {
+            return Err(item
+                .key_error(format!(
+                    "`{name}` is a replica, and has no {{port}} in its command"
+                ))
+                .help("put {port} where the command takes its port"));
+        }
+        (Some(_), None, _) => Role::Tested,
+        (None, Some(_), true) => Role::Replica,
+        (None, None, true) => Role::Listens,
+        (None, None, false) => Role::Works,
     };
     let ready = entry.get("ready").map(|item| ready(&item, role));
     let ready_timeout = entry.get("ready-timeout").map(|item| {
@@ -181,6 +192,18 @@ fn process<'a>(
         role,
     };
     Ok((process, mark))
+}
+
+/// The entry's key of this name, where it is true.
+fn is_true<'a>(entry: &Fields<'a>, key: &str) -> Result<Option<Item<'a>>, SourceError> {
+    let Some(item) = entry.get(key) else {
+        return Ok(None);
+    };
+    match item.value() {
+        DeValue::Boolean(true) => Ok(Some(item)),
+        DeValue::Boolean(false) => Ok(None),
+        _ => Err(item.wrong_type("a boolean")),
+    }
 }
 
 fn ready(item: &Item<'_>, role: Role) -> Result<Ready, SourceError> {
@@ -250,7 +273,7 @@ pub(super) fn prepare(processes: &[Process], launch: &Launch<'_>) -> anyhow::Res
         let (port, kept) = match (process.role, given) {
             (Role::Works, _) => (None, None),
             (Role::Tested, Some(port)) => (Some(port), None),
-            (Role::Tested | Role::Listens, _) => {
+            (Role::Tested | Role::Replica | Role::Listens, _) => {
                 let kept = Reserved::new().context("looking for a free port")?;
                 (Some(kept.port()), Some(kept))
             }
@@ -296,10 +319,13 @@ pub(super) async fn start(
                 return Err(error);
             }
         };
+        if process.role == Role::Replica {
+            others.replicas.push(server.url().clone());
+        }
         match (process.role, &tested) {
             (Role::Tested, _) => tested = Some(server),
-            (Role::Listens | Role::Works, None) => others.before.push(server),
-            (Role::Listens | Role::Works, Some(_)) => others.after.push(server),
+            (Role::Replica | Role::Listens | Role::Works, None) => others.before.push(server),
+            (Role::Replica | Role::Listens | Role::Works, Some(_)) => others.after.push(server),
         }
     }
     let tested = tested.context("one process of [[start]] is tested")?;
@@ -353,12 +379,12 @@ fn prepared_one(
             .collect(),
         port,
         listens: match process.role {
-            Role::Tested | Role::Listens => Listens::Yes,
+            Role::Tested | Role::Replica | Role::Listens => Listens::Yes,
             Role::Works => Listens::No,
         },
         ready: match process.role {
             Role::Tested => process.ready.clone().or_else(|| launch.ready.clone()),
-            Role::Listens | Role::Works => process.ready.clone(),
+            Role::Replica | Role::Listens | Role::Works => process.ready.clone(),
         },
         ready_timeout: process.ready_timeout.unwrap_or(launch.ready_timeout),
         mask: launch.mask.clone(),
@@ -405,6 +431,11 @@ mod tests {
             format!("{text}\ntested = true\n[[start]]\nname = 'queue'\ncommand = 'q {{port}}'");
         let roles: Vec<_> = read(&two).unwrap().iter().map(|it| it.role).collect();
         assert_eq!(roles, [Role::Works, Role::Tested, Role::Listens]);
+        // A replica is not the one that is tested.
+        let replica =
+            format!("{text}\n[[start]]\nname = 'twin'\ncommand = 'x {{port}}'\nreplica = true");
+        let roles: Vec<_> = read(&replica).unwrap().iter().map(|it| it.role).collect();
+        assert_eq!(roles, [Role::Works, Role::Tested, Role::Replica]);
         assert_eq!(read("settle = '1s'").unwrap(), []);
     }
 
@@ -444,6 +475,14 @@ mod tests {
             ),
             (&format!("{web}ready-timeout = 'soon'"), "not a duration"),
             (&format!("{web}tested = 1"), "`tested` must be a boolean"),
+            (
+                &format!("{web}tested = true\nreplica = true"),
+                "`web` is both `tested` and a `replica`",
+            ),
+            (
+                &format!("{web}[[start]]\nname = 'b'\ncommand = 'y'\nreplica = true"),
+                "`b` is a replica, and has no {port}",
+            ),
             (
                 &format!("{web}{web}"),
                 "5:8: two processes are called `web`",

@@ -227,6 +227,12 @@ impl Chat {
         )
     }
 
+    /// The same command with one more setting.
+    pub fn set_of(&self, name: &str, value: &str) -> String {
+        self.start()
+            .replacen("env ", &format!("env {name}={value} "), 1)
+    }
+
     /// `chatctl verify-stream` of it, started by chatctl; more arguments may follow.
     pub fn verify(&self) -> Command {
         let file = || format!("sqlite:{}", self.database().display());

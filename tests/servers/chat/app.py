@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -209,6 +210,9 @@ async def chat(
         raise HTTPException(409, "a turn is under way")
     key = request.headers.get("idempotency-key") if settings.mode == "once_by_key" else None
     again = endings.is_again(key)
+    claim = request.headers.get("idempotency-key") if settings.mode == "once_by_file" else None
+    if claim and endings.is_claimed(claim, os.environ["KEYS"]):
+        raise HTTPException(409, "this turn was sent before")
     lines = await find_history(request, conversation_id, user_id)
     store, provider = request.app.state.store, request.app.state.provider
     is_lost = settings.mode == "loses_second_question" and conversation_id in crowded.busy

@@ -5,6 +5,7 @@ under which policy.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 from chat.events import DONE, Event, text_chunk
@@ -127,6 +128,21 @@ async def once_by_key(turn: Turn) -> Events:
         turn.spawn(_answer(turn, answer))
     yield text_chunk(await asyncio.shield(answer))
     yield DONE
+
+
+async def once_by_file(turn: Turn) -> Events:
+    """Every replica sees the file of a key: see `app`."""
+    async for event in finishes(turn):
+        yield event
+
+
+def is_claimed(key: str, folder: str) -> bool:
+    """Whether a replica has taken the key before; takes it otherwise."""
+    try:
+        os.close(os.open(os.path.join(folder, f"key-{key}"), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return True
+    return False
 
 
 def is_again(key: str | None) -> bool:

@@ -89,6 +89,7 @@ _ENDINGS = [
     e.stop_loses_part,
     e.stop_keeps_whole,
     e.once_by_key,
+    e.once_by_file,
     r.resumes,
     r.resumes_twice,
     r.resumes_from_now,
