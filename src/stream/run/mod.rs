@@ -23,6 +23,7 @@ mod provoked;
 mod resume;
 mod rows;
 mod save_fails;
+mod script;
 mod sent_twice;
 mod side_by_side;
 mod sought;

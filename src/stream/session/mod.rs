@@ -11,6 +11,7 @@ mod multipart;
 mod parse;
 mod parse_profile;
 mod parse_request;
+mod parse_turn;
 pub(in crate::stream) mod reader;
 mod request;
 mod resume;

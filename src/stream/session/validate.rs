@@ -6,6 +6,7 @@ use super::template::{Template, TemplateError, is_name};
 use crate::source_error::{SourceError, nearest};
 use regex::Regex;
 use serde_json_path::JsonPath;
+use std::time::Duration;
 
 /// The name in braces for how far the client of a `[resume]` has come.
 pub(super) const CURSOR: &str = "cursor";
@@ -187,6 +188,15 @@ pub(super) fn header_name(item: &Item<'_>, name: &str) -> Result<(), SourceError
         return Err(item.error(format!("`{name}` is not a header name")));
     }
     Ok(())
+}
+
+/// A duration, such as `200ms`.
+pub(super) fn duration(item: &Item<'_>) -> Result<Duration, SourceError> {
+    let text = item.text()?;
+    humantime::parse_duration(text).map_err(|error| {
+        item.error(format!("`{text}` is not a duration: {error}"))
+            .help("write a number and a unit: `200ms`, `2s`, `1m`")
+    })
 }
 
 /// A text that says something.

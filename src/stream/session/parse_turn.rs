@@ -1,0 +1,231 @@
+//! Reads the turns of a session file, and where their answers come from.
+
+use super::endings::IDEMPOTENCY_KEY;
+use super::parse_request::{Requests, Secrets};
+use super::reader::{Fields, Item, Outside, Place};
+use super::spoken::MESSAGES;
+use super::template::Template;
+use super::validate::{Scope, at_most_one, duration, not_empty};
+use super::{Plays, Request, Step, Turn, spoken};
+use crate::gateway::providers;
+use crate::model::ToolCall;
+use crate::source_error::SourceError;
+use crate::stream::cassette::{Cassette, Stamp};
+use std::path::{Path, PathBuf};
+
+const TURN: Place = Place {
+    name: "[[turn]]",
+    keys: &[
+        "user",
+        "shows",
+        "steps",
+        "cassette",
+        "answer",
+        "expect",
+        "pause",
+        "request",
+        "query",
+        "headers",
+        "json",
+        "form",
+        "multipart",
+        "body",
+        "status",
+    ],
+};
+const EXPECT: Place = Place {
+    name: "`expect`",
+    keys: &["answer"],
+};
+/// What a turn's request knows besides what was captured before it.
+pub(super) const IN_TURN: [&str; 4] = ["user", MESSAGES, "turn", IDEMPOTENCY_KEY];
+
+/// `before` is what is known before the first turn, `after` what the request of a turn captured.
+pub(super) fn turns(
+    top: &Fields<'_>,
+    before: &Scope,
+    after: &Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Vec<Turn>, SourceError> {
+    let help = "add a [[turn]] with `user`, and `cassette` or `answer`";
+    let none = || top.error("the session has no [[turn]]").help(help);
+    let sections = top.get("turn").ok_or_else(none)?.tables(&TURN)?;
+    if sections.is_empty() {
+        return Err(none());
+    }
+    let first = before.with(&IN_TURN);
+    sections
+        .iter()
+        .enumerate()
+        .map(|(index, fields)| {
+            turn(
+                fields,
+                before,
+                if index == 0 { &first } else { after },
+                requests,
+            )
+        })
+        .collect()
+}
+
+fn turn(
+    fields: &Fields<'_>,
+    before: &Scope,
+    in_turn: &Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Turn, SourceError> {
+    let scope = before.with(&["user", "turn", "answer", "nonce"]);
+    let user = fields.require("user", "`user = \"…\"`: what the user says")?;
+    let user = not_empty(&user)?.to_owned();
+    let help = "add `cassette = \"….sse\"`, or `answer = \"…\"` to have one made";
+    let source = at_most_one(fields, &["cassette", "answer"])?.ok_or_else(|| {
+        fields
+            .error("[[turn]] has neither `cassette` nor `answer`")
+            .help(help)
+    })?;
+    let expect = match fields.get("expect") {
+        Some(item) => {
+            let fields = item.table(&EXPECT)?;
+            let answer = fields.require("answer", "`answer = \"…\"`: what must be stored")?;
+            Some(scope.template(&answer, answer.text()?)?)
+        }
+        None => None,
+    };
+    let plays = if source.name == "answer" {
+        Plays::Answer(not_empty(&source)?.to_owned())
+    } else {
+        cassette(&source, requests.outside)?
+    };
+    let pause = fields
+        .get("pause")
+        .map(|item| duration(&item))
+        .transpose()?;
+    let steps = match fields.get("steps") {
+        Some(item) => item.items()?,
+        None => Vec::new(),
+    };
+    let steps = steps.iter().map(|item| step(item, requests.outside));
+    let shows = match fields.get("shows") {
+        Some(item) => item.items()?,
+        None => Vec::new(),
+    };
+    let shows = shows.iter().map(|item| Ok(not_empty(item)?.to_owned()));
+    let turn = Turn {
+        user,
+        shows: shows.collect::<Result<_, SourceError>>()?,
+        steps: steps.collect::<Result<_, _>>()?,
+        pause: pause.unwrap_or_default(),
+        request: own_request(fields, in_turn, requests)?,
+        plays,
+        expect,
+    };
+    if turn.answer().is_none() && turn.expect.is_none() {
+        return Err(source
+            .error("what the cassette says is not known: its format is not read")
+            .help("say what must be stored: expect = { answer = \"…\" }"));
+    }
+    let uses_answer = |expect: &Template| expect.names().any(|name| name == "answer");
+    if turn.answer().is_none() && turn.expect.as_ref().is_some_and(uses_answer) {
+        return Err(source
+            .error("the format of the cassette is not read, so `{answer}` is not known")
+            .help(
+                "write the text itself into `expect`, with `{nonce}` where the cassette has it",
+            ));
+    }
+    Ok(turn)
+}
+
+/// The request of one turn, when it has its own.
+fn own_request(
+    fields: &Fields<'_>,
+    scope: &Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Option<Request>, SourceError> {
+    if fields.get("request").is_none() {
+        let parts = [
+            "query",
+            "headers",
+            "json",
+            "form",
+            "multipart",
+            "body",
+            "status",
+        ];
+        return match fields.present(&parts).first() {
+            Some(item) => Err(item
+                .key_error(format!("[[turn]] has `{}` and no `request`", item.name))
+                .help("add `request = \"POST /…\"`; a turn's own request takes nothing from [request]")),
+            None => Ok(None),
+        };
+    }
+    let request = requests.read(fields, &mut scope.clone(), Secrets::InHeaders)?;
+    spoken::check(&request, fields)?;
+    if !request.uses("user") && !request.uses(MESSAGES) {
+        return Err(fields
+            .error("the request of this [[turn]] never uses `{user}`: the server would not see the message")
+            .help("for example: json = { message = \"{user}\" }"));
+    }
+    Ok(Some(request))
+}
+
+/// An answer that calls tools.
+fn step(item: &Item<'_>, outside: &Outside<'_>) -> Result<Step, SourceError> {
+    let (path, cassette) = recorded(item, outside)?;
+    let written = path.display();
+    let Some(provider) = providers::of(&cassette) else {
+        return Err(item.error(format!(
+            "the step `{written}` is in a format that is not read, so nobody knows which tools it calls"
+        )));
+    };
+    let stamped = provider.stamped(&cassette, &Stamp::sample());
+    let answer = provider
+        .answer(&stamped)
+        .map_err(|error| item.error(format!("the step `{written}` has no answer: {error}")))?;
+    if answer.tool_calls.is_empty() {
+        return Err(item
+            .error(format!("the step `{written}` calls no tool"))
+            .help("a step is an answer after which the server asks again; the last one is the turn's `cassette` or `answer`"));
+    }
+    let calls = answer.tool_calls.into_iter().map(|call| ToolCall {
+        name: call.name,
+        input: Some(call.arguments),
+        output: None,
+    });
+    Ok(Step {
+        path,
+        calls: calls.collect(),
+        cassette,
+    })
+}
+
+/// A recorded answer, and where it is.
+fn recorded(item: &Item<'_>, outside: &Outside<'_>) -> Result<(PathBuf, Cassette), SourceError> {
+    let written = not_empty(item)?;
+    let bytes = (outside.read)(written).map_err(|reason| {
+        item.error(format!("the cassette `{written}` cannot be read: {reason}"))
+            .help("the path is relative to the session file")
+    })?;
+    let beside = Path::new(item.origin.file).with_file_name(written);
+    let cassette = Cassette::parse(&beside.display().to_string(), &bytes)?;
+    Ok((PathBuf::from(written), cassette))
+}
+
+fn cassette(item: &Item<'_>, outside: &Outside<'_>) -> Result<Plays, SourceError> {
+    let (path, cassette) = recorded(item, outside)?;
+    let written = path.display();
+    let answer = match providers::of(&cassette) {
+        Some(provider) => {
+            let stamped = provider.stamped(&cassette, &Stamp::sample());
+            let answer = provider.answer(&stamped).map_err(|error| {
+                item.error(format!("the cassette `{written}` has no answer: {error}"))
+            })?;
+            Some(answer.text)
+        }
+        None => None,
+    };
+    Ok(Plays::Cassette {
+        path,
+        cassette,
+        answer,
+    })
+}
