@@ -208,6 +208,9 @@ fn followed(path: &Path) -> PathBuf {
 
 /// Whether it is what a stream of this process goes to.
 fn is(there: &Metadata, stream: impl AsFd) -> bool {
-    nix::sys::stat::fstat(stream)
-        .is_ok_and(|stream| (there.dev(), there.ino()) == (stream.st_dev, stream.st_ino))
+    // A second descriptor of the stream, since only files have metadata.
+    let stream = stream.as_fd().try_clone_to_owned().map(fs::File::from);
+    stream
+        .and_then(|stream| stream.metadata())
+        .is_ok_and(|stream| (there.dev(), there.ino()) == (stream.dev(), stream.ino()))
 }

@@ -74,9 +74,9 @@ impl Overflow {
         let file = tempfile::tempfile()?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         let about = nix::sys::statvfs::fstatvfs(&file)?;
-        let free = about
-            .blocks_available()
-            .saturating_mul(about.fragment_size());
+        // The types differ between systems.
+        let free =
+            u64::from(about.blocks_available()).saturating_mul(u64::from(about.fragment_size()));
         Ok(Self {
             file,
             read: 0,

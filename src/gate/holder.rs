@@ -9,8 +9,7 @@
 //! The bytes are those of SQLite's own protocol: `os_unix.c` (`PENDING_BYTE` and its
 //! neighbours) for the rollback journal, `walformat.html` §2.3 for the WAL index.
 
-use super::ofd::{conflicts, lock, lock_behind, open, unlock};
-use nix::libc;
+use super::ofd::{LockKind, conflicts, lock, lock_behind, open, unlock};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead as _, Write};
@@ -225,8 +224,8 @@ impl Holder {
             if self.try_close()? {
                 let at = clock::now();
                 let met = match self.journal {
-                    Journal::Wal => conflicts(&self.witness, libc::F_WRLCK, WAL_WRITE)?,
-                    Journal::Rollback => conflicts(&self.witness, libc::F_WRLCK, SHARED)?,
+                    Journal::Wal => conflicts(&self.witness, LockKind::Write, WAL_WRITE)?,
+                    Journal::Rollback => conflicts(&self.witness, LockKind::Write, SHARED)?,
                 };
                 return Ok(HolderReply::Closed { at, met });
             }
@@ -240,13 +239,13 @@ impl Holder {
 
     fn try_close(&mut self) -> anyhow::Result<bool> {
         let (kind, range, held) = match self.journal {
-            Journal::Wal => (libc::F_WRLCK, WAL_WRITE, Held::Writer),
+            Journal::Wal => (LockKind::Write, WAL_WRITE, Held::Writer),
             // A commit that waits already would be passed by a new reader: SQLite itself
             // lets no reader in while PENDING is held.
-            Journal::Rollback if conflicts(&self.file, libc::F_WRLCK, PENDING)? => {
+            Journal::Rollback if conflicts(&self.file, LockKind::Write, PENDING)? => {
                 return Ok(false);
             }
-            Journal::Rollback => (libc::F_RDLCK, SHARED, Held::Reader),
+            Journal::Rollback => (LockKind::Read, SHARED, Held::Reader),
         };
         let taken = lock(&self.file, kind, range)?;
         if taken {
@@ -258,7 +257,7 @@ impl Holder {
     fn waiting(&self) -> anyhow::Result<HolderReply> {
         Ok(HolderReply::Waiting(match self.held {
             // Readers lock this byte too, for a moment and for reading only.
-            Some(Held::Reader) => Some(conflicts(&self.file, libc::F_RDLCK, PENDING)?),
+            Some(Held::Reader) => Some(conflicts(&self.file, LockKind::Read, PENDING)?),
             _ => None,
         }))
     }
@@ -289,8 +288,8 @@ impl Holder {
     /// The writer that waits to commit holds RESERVED, so nobody can get in between: the reader's
     /// lock is dropped, exactly that commit can pass, and then RESERVED is taken.
     fn step_from_reader(&self, before: u32, patience: Duration) -> anyhow::Result<Passed> {
-        let waiting = conflicts(&self.file, libc::F_RDLCK, PENDING)?;
-        if lock(&self.file, libc::F_WRLCK, RESERVED)? {
+        let waiting = conflicts(&self.file, LockKind::Read, PENDING)?;
+        if lock(&self.file, LockKind::Write, RESERVED)? {
             // Nobody has begun to write: nothing passes.
             let opened = clock::now();
             unlock(&self.file, SHARED)?;
@@ -337,7 +336,7 @@ impl Holder {
         range: (i64, i64),
     ) -> anyhow::Result<Option<Tick>> {
         while clock::now() < deadline && !self.cancel.load(Ordering::SeqCst) {
-            if conflicts(&self.file, libc::F_RDLCK, range)? || self.changes()? != before {
+            if conflicts(&self.file, LockKind::Read, range)? || self.changes()? != before {
                 return Ok(Some(clock::now()));
             }
             std::thread::yield_now();

@@ -3,8 +3,7 @@
 
 use crate::clock;
 use crate::clock::Tick;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
+use nix::errno::Errno;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::time::Duration;
@@ -17,22 +16,20 @@ pub(super) fn open(path: &Path) -> anyhow::Result<File> {
     opened.map_err(|error| anyhow::anyhow!("opening `{}`: {error}", path.display()))
 }
 
-fn flock(kind: i32, (start, len): (i64, i64)) -> libc::flock {
-    libc::flock {
-        // The constants are `c_int`, the field is `c_short`; their values are 0, 1 and 2.
-        l_type: i16::try_from(kind).expect("a lock type is 0, 1 or 2"),
-        l_whence: 0,
-        l_start: start,
-        l_len: len,
-        l_pid: 0,
-    }
+/// What a lock keeps others from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LockKind {
+    /// From writing.
+    Read,
+    /// From reading and writing.
+    Write,
 }
 
 /// Takes a lock if nobody holds a conflicting one.
-pub(super) fn lock(file: &File, kind: i32, range: (i64, i64)) -> anyhow::Result<bool> {
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&flock(kind, range))) {
-        Ok(_) => Ok(true),
-        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => Ok(false),
+pub(super) fn lock(file: &File, kind: LockKind, range: (i64, i64)) -> anyhow::Result<bool> {
+    match calls::take(file, kind, range) {
+        Ok(()) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -44,23 +41,94 @@ pub(super) fn lock(file: &File, kind: i32, range: (i64, i64)) -> anyhow::Result<
 pub(super) fn lock_behind(file: &File, range: (i64, i64)) -> anyhow::Result<Tick> {
     let deadline = clock::now() + SPIN;
     while clock::now() < deadline {
-        if lock(file, libc::F_WRLCK, range)? {
+        if lock(file, LockKind::Write, range)? {
             return Ok(clock::now());
         }
         std::thread::yield_now();
     }
-    fcntl(file, FcntlArg::F_OFD_SETLKW(&flock(libc::F_WRLCK, range)))?;
+    calls::wait_for(file, LockKind::Write, range)?;
     Ok(clock::now())
 }
 
 pub(super) fn unlock(file: &File, range: (i64, i64)) -> anyhow::Result<()> {
-    fcntl(file, FcntlArg::F_OFD_SETLK(&flock(libc::F_UNLCK, range)))?;
-    Ok(())
+    Ok(calls::release(file, range)?)
 }
 
 /// Whether somebody else holds a lock that conflicts.
-pub(super) fn conflicts(file: &File, kind: i32, range: (i64, i64)) -> anyhow::Result<bool> {
-    let mut probe = flock(kind, range);
-    fcntl(file, FcntlArg::F_OFD_GETLK(&mut probe))?;
-    Ok(i32::from(probe.l_type) != libc::F_UNLCK)
+pub(super) fn conflicts(file: &File, kind: LockKind, range: (i64, i64)) -> anyhow::Result<bool> {
+    Ok(calls::is_refused(file, kind, range)?)
+}
+
+#[cfg(target_os = "linux")]
+mod calls {
+    use super::LockKind;
+    use nix::errno::Errno;
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::libc;
+    use std::fs::File;
+
+    fn flock(kind: i32, (start, len): (i64, i64)) -> libc::flock {
+        libc::flock {
+            // The constants are `c_int`, the field is `c_short`; their values are 0, 1 and 2.
+            l_type: i16::try_from(kind).expect("a lock type is 0, 1 or 2"),
+            l_whence: 0,
+            l_start: start,
+            l_len: len,
+            l_pid: 0,
+        }
+    }
+
+    fn of(kind: LockKind) -> i32 {
+        match kind {
+            LockKind::Read => libc::F_RDLCK,
+            LockKind::Write => libc::F_WRLCK,
+        }
+    }
+
+    pub(super) fn take(file: &File, kind: LockKind, range: (i64, i64)) -> Result<(), Errno> {
+        fcntl(file, FcntlArg::F_OFD_SETLK(&flock(of(kind), range))).map(|_| ())
+    }
+
+    pub(super) fn wait_for(file: &File, kind: LockKind, range: (i64, i64)) -> Result<(), Errno> {
+        fcntl(file, FcntlArg::F_OFD_SETLKW(&flock(of(kind), range))).map(|_| ())
+    }
+
+    pub(super) fn release(file: &File, range: (i64, i64)) -> Result<(), Errno> {
+        fcntl(file, FcntlArg::F_OFD_SETLK(&flock(libc::F_UNLCK, range))).map(|_| ())
+    }
+
+    pub(super) fn is_refused(
+        file: &File,
+        kind: LockKind,
+        range: (i64, i64),
+    ) -> Result<bool, Errno> {
+        let mut probe = flock(of(kind), range);
+        fcntl(file, FcntlArg::F_OFD_GETLK(&mut probe))?;
+        Ok(i32::from(probe.l_type) != libc::F_UNLCK)
+    }
+}
+
+/// macOS has these locks too, but there is no safe function for them: the gate `raw-locks` refuses
+/// before it comes here, and `begin-immediate` takes its place.
+#[cfg(not(target_os = "linux"))]
+mod calls {
+    use super::LockKind;
+    use nix::errno::Errno;
+    use std::fs::File;
+
+    pub(super) fn take(_: &File, _: LockKind, _: (i64, i64)) -> Result<(), Errno> {
+        Err(Errno::ENOTSUP)
+    }
+
+    pub(super) fn wait_for(_: &File, _: LockKind, _: (i64, i64)) -> Result<(), Errno> {
+        Err(Errno::ENOTSUP)
+    }
+
+    pub(super) fn release(_: &File, _: (i64, i64)) -> Result<(), Errno> {
+        Err(Errno::ENOTSUP)
+    }
+
+    pub(super) fn is_refused(_: &File, _: LockKind, _: (i64, i64)) -> Result<bool, Errno> {
+        Err(Errno::ENOTSUP)
+    }
 }

@@ -65,9 +65,8 @@ fn empty(size: u64) -> anyhow::Result<Connection> {
     }
     let folder = Folder::new().context("making a folder for a copy")?;
     let about = nix::sys::statvfs::statvfs(folder.path()).context("looking for room for a copy")?;
-    let free = about
-        .blocks_available()
-        .saturating_mul(about.fragment_size());
+    // The types differ between systems.
+    let free = u64::from(about.blocks_available()).saturating_mul(u64::from(about.fragment_size()));
     // A copy may grow while it is made, and whoever else writes there needs room as well.
     if free / 2 < size {
         return Err(CliError::unreachable(format!(
