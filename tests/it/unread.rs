@@ -37,7 +37,7 @@ async fn chat(store: &Store) {
 /// A statement that nobody can run who has to wait for a reader.
 async fn is_free(store: &Store) {
     let db = store.open().await;
-    let mut writer = db.writer(Duration::from_secs(2)).await.unwrap();
+    let mut writer = db.writer(END).await.unwrap();
     let sql = store.pick(
         "INSERT INTO message VALUES (1000000, 'x'); DELETE FROM message WHERE id = 1000000",
         "ALTER TABLE message ADD COLUMN more INT; ALTER TABLE message DROP COLUMN more",
