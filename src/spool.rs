@@ -1,5 +1,6 @@
 //! Bytes on their way to a reader who may be slow: in memory first, then in a file of this process alone.
 
+use crate::temporary;
 use std::collections::VecDeque;
 use std::fs::{File, Permissions};
 use std::io;
@@ -74,9 +75,7 @@ impl Overflow {
         let file = tempfile::tempfile()?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         let about = nix::sys::statvfs::fstatvfs(&file)?;
-        // The types differ between systems.
-        let free =
-            u64::from(about.blocks_available()).saturating_mul(u64::from(about.fragment_size()));
+        let free = temporary::free_bytes(&about);
         Ok(Self {
             file,
             read: 0,

@@ -3,6 +3,7 @@
 //! Each folder and file is locked for as long as its run lives: the kernel lets go of a lock however a
 //! process ends. So the next run knows what nobody needs any more, and removes it.
 
+use nix::sys::statvfs::Statvfs;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -15,6 +16,14 @@ const FILE: &str = ".chatctl-part.";
 
 /// How often a place is made again because another run removed it before it was locked.
 const TRIES: usize = 16;
+
+/// How many bytes a file system has left. The types of its fields differ between systems.
+pub fn free_bytes(about: &Statvfs) -> u64 {
+    fn product(blocks: impl Into<u64>, size: impl Into<u64>) -> u64 {
+        blocks.into().saturating_mul(size.into())
+    }
+    product(about.blocks_available(), about.fragment_size())
+}
 
 /// A folder that no other user can look into, gone when it is dropped.
 pub struct Folder {

@@ -65,9 +65,10 @@ pub(super) fn run(
         (None, Dialect::Postgres | Dialect::Sqlite) => Standing::default(),
     };
     steps.origin.clone_from(&standing.began);
-    let opening = match intent.leaves_objects() {
-        true => None,
-        false => Some(Opening::look(session)?),
+    let opening = if intent.leaves_objects() {
+        None
+    } else {
+        Some(Opening::look(session)?)
     };
     if let Some(end) = steps.edited(&standing) {
         return Ok(Some(end));

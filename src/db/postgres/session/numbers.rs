@@ -16,7 +16,7 @@ pub(super) struct Counted {
 
 impl Postgres {
     pub(super) fn all_numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
-        let [of_columns] = self.several(&[format!(
+        let [of_columns] = self.several(&[
             "n.nspname::text, c.relname::text, a.attname::text, s.oid::text, sn.nspname::text, s.relname::text, q.seqincrement::text FROM ( \
              SELECT ad.adrelid AS tab, ad.adnum AS num, d.refobjid AS seq FROM pg_attrdef AS ad JOIN pg_depend AS d \
              ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid AND d.refclassid = 'pg_class'::regclass \
@@ -26,7 +26,8 @@ impl Postgres {
              JOIN pg_sequence AS q ON q.seqrelid = s.oid JOIN pg_class AS c ON c.oid = f.tab JOIN pg_namespace AS n ON n.oid = c.relnamespace \
              JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = f.num \
              WHERE q.seqincrement > 0 AND c.relpersistence <> 't' AND has_sequence_privilege(s.oid, 'SELECT') ORDER BY s.oid"
-        )])?;
+                .to_owned(),
+        ])?;
         if of_columns.is_empty() {
             return Ok(Vec::new());
         }

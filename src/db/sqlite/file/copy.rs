@@ -8,7 +8,7 @@
 use super::{Opened, is_stopped};
 use crate::cli_error::CliError;
 use crate::db::Target;
-use crate::temporary::Folder;
+use crate::temporary::{self, Folder};
 use anyhow::Context as _;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -65,8 +65,7 @@ fn empty(size: u64) -> anyhow::Result<Connection> {
     }
     let folder = Folder::new().context("making a folder for a copy")?;
     let about = nix::sys::statvfs::statvfs(folder.path()).context("looking for room for a copy")?;
-    // The types differ between systems.
-    let free = u64::from(about.blocks_available()).saturating_mul(u64::from(about.fragment_size()));
+    let free = temporary::free_bytes(&about);
     // A copy may grow while it is made, and whoever else writes there needs room as well.
     if free / 2 < size {
         return Err(CliError::unreachable(format!(
