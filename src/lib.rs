@@ -15,7 +15,7 @@
 //! - `trace` watches the system calls of a server that `http` starts.
 //! - `source_error` is a mistake in a file that a person wrote: a session, a cassette, the settings.
 //! - `gateway` plays cassettes as the LLM provider, and `demo` is a chat server. Both serve HTTP, and axum
-//!   is named only there. `gateway::{providers, answer, read, cut}` do no I/O: they know the formats that
+//!   is named only there. `gateway::{providers, answer, read, cut, faults}` do no I/O: they know the formats that
 //!   providers send. `stream::profiles` knows the formats that a client reads.
 //! - `store` finds chats and reads them through `db`.
 //! - `gate` withholds commits: on the wire to the database, at system calls (through `trace`), or by a lock

@@ -91,6 +91,11 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "FAULT", value_delimiter = ',')]
     pub fault: Vec<CommitFault>,
 
+    /// What the provider does, a case each: names of docs/provider-faults.md separated by `,`, several at
+    /// once joined by `+`, or all
+    #[arg(long, value_name = "NAME,...|all")]
+    pub provider_fault: Option<String>,
+
     /// Let a gate lock the table of answers in a database of another machine: nobody can write there
     /// while it is closed, up to --max-hold at a time
     #[arg(long)]
@@ -168,6 +173,7 @@ impl From<Args> for Wanted {
             proof: args.proof,
             require: args.require,
             faults: args.fault,
+            provider_fault: args.provider_fault,
             allow_gate: args.allow_gate,
             gate: args.gate,
             trials: args.trials,

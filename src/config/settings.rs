@@ -114,6 +114,12 @@ pub static SETTINGS: &[Setting] = &[
         None,
         "what is done to the commit that carries the answer, separated by `,`",
     ),
+    setting(
+        "provider-fault",
+        "CHATCTL_PROVIDER_FAULT",
+        None,
+        "what the provider does, separated by `,`",
+    ),
     setting("gate", "CHATCTL_GATE", None, "which gate"),
     setting(
         "database-listen",

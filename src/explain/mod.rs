@@ -129,6 +129,7 @@ pub static ALL: &[Page] = &[
     page!("provider-call-extra"),
     page!("provider-call-goes-on"),
     page!("provider-call-unmatched"),
+    page!("provider-error-hidden"),
     page!("rails-schema-load"),
     page!("rename-in-use"),
     page!("replace-deletes-rows"),
@@ -180,6 +181,7 @@ pub static ALL: &[Page] = &[
     page!("values-changed"),
     page!("values-lost"),
     page!("wrong-conversation"),
+    page!("wrong-role"),
 ];
 
 /// The page of that code; the codes of a family, `squawk/…`, share one.

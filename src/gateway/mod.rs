@@ -5,6 +5,8 @@
 
 mod answer;
 mod cut;
+pub mod faults;
+mod line;
 mod matching;
 mod play;
 pub mod providers;
@@ -17,7 +19,6 @@ use crate::clock;
 use crate::clock::Tick;
 use crate::model::ProviderCall;
 use crate::stream::cassette::Stamp;
-use axum::serve::ListenerExt as _;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,11 +27,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use line::{LineEnd, Lines};
 use matching::Known;
 
 pub use answer::{Answer, ProviderError, ToolCall};
 pub use cut::{Script, split};
-pub use play::{Heard, Play, Reel};
+pub use play::{Act, Heard, Play, Reel, Reply, Step};
 
 /// A running gateway. Dropping it ends it.
 pub struct Gateway {
@@ -58,7 +60,7 @@ struct State {
     requests: Mutex<VecDeque<Recorded>>,
     /// Conversations that a provider keeps, by the id of their last answer; the newest ones.
     kept: Mutex<VecDeque<(String, Known)>>,
-    connections: AtomicU64,
+    connections: Arc<AtomicU64>,
 }
 
 impl State {
@@ -98,13 +100,14 @@ impl Gateway {
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
         let router = routes::router(Arc::clone(&state));
-        let counted = Arc::clone(&state);
-        let listener = listener.tap_io(move |_| {
-            counted.connections.fetch_add(1, Ordering::Relaxed);
-        });
+        let listener = Lines {
+            listener,
+            counted: Arc::clone(&state.connections),
+        };
         let serving = tokio::spawn(async move {
             // Serving ends with the task; there is no error to tell.
-            let _ = axum::serve(listener, router).await;
+            let service = router.into_make_service_with_connect_info::<LineEnd>();
+            let _ = axum::serve(listener, service).await;
         });
         Ok(Self {
             address,

@@ -4,7 +4,7 @@ use super::providers::{Provider, Question};
 use crate::clock;
 use crate::clock::Tick;
 use crate::model::ProviderEnd;
-use crate::stream::cassette::Stamp;
+use crate::stream::cassette::{Chunk, Stamp};
 use bytes::Bytes;
 use serde_json::Value;
 use std::sync::Mutex;
@@ -20,12 +20,16 @@ const PACE: Duration = Duration::from_millis(1);
 /// The answer to one request.
 #[derive(Debug, Clone)]
 pub struct Reel {
-    /// Chunks that are sent at once.
-    pub before: Vec<Bytes>,
-    /// Chunks that wait for the release.
-    pub held: Vec<Bytes>,
-    /// The answer of a request that does not stream.
-    pub whole: Value,
+    /// What is sent at once.
+    pub before: Vec<Step>,
+    /// What waits for the release.
+    pub held: Vec<Step>,
+    /// After how many steps the answer is over: who leaves then misses nothing of it.
+    pub enough: usize,
+    /// What is answered in place of all that.
+    pub reply: Option<Reply>,
+    /// The answer of a request that does not stream, as JSON.
+    pub whole: Bytes,
     /// What is new in this answer.
     pub stamp: Stamp,
     /// Its text, where its format is read.
@@ -37,10 +41,77 @@ pub struct Reel {
 }
 
 impl Reel {
+    /// An answer that is sent as it is: at once, or when it is let go.
+    pub fn new(before: &[Chunk], held: &[Chunk], whole: &Value, stamp: Stamp) -> Self {
+        let steps = |chunks: &[Chunk]| {
+            let chunks = chunks.iter();
+            chunks
+                .map(|chunk| Step::send(Bytes::copy_from_slice(&chunk.bytes)))
+                .collect()
+        };
+        Self {
+            before: steps(before),
+            held: steps(held),
+            enough: before.len() + held.len(),
+            reply: None,
+            whole: whole.to_string().into(),
+            stamp,
+            said: None,
+            earlier: 0,
+            is_last: true,
+        }
+    }
+
     /// How many chunks it has.
     pub(super) fn len(&self) -> usize {
         self.before.len() + self.held.len()
     }
+}
+
+/// One step of an answer.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// How long the provider is silent before, besides its usual pace.
+    pub wait: Duration,
+    /// What it does then.
+    pub act: Act,
+}
+
+/// What a provider does next.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// It sends these bytes in one piece.
+    Send(Bytes),
+    /// It closes the connection, without the end of the body.
+    Close,
+    /// It resets the connection.
+    Reset,
+}
+
+impl Step {
+    /// Something that is done without a pause.
+    pub fn act(act: Act) -> Self {
+        let wait = Duration::ZERO;
+        Self { wait, act }
+    }
+
+    /// Bytes that are sent without a pause.
+    pub fn send(bytes: impl Into<Bytes>) -> Self {
+        Self::act(Act::Send(bytes.into()))
+    }
+}
+
+/// A response that is no answer of the model.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// More headers.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// The body, JSON.
+    pub body: Bytes,
+    /// Whether a request that does not stream gets it, too.
+    pub is_for_all: bool,
 }
 
 /// How much of a reel's `held` part may be sent.
@@ -84,6 +155,8 @@ pub struct Play {
 pub struct Heard {
     /// The provider that it asked.
     pub provider: &'static Provider,
+    /// Whether it asked for a stream.
+    pub streams: bool,
     /// Whether it continues a conversation that the provider keeps, so that the texts are not all.
     pub continues: bool,
     /// The texts of its newest messages, the newest first.
@@ -160,6 +233,11 @@ impl Play {
         }
     }
 
+    /// How many requests for the answer were begun.
+    pub fn asked(&self) -> usize {
+        self.served.borrow().begun
+    }
+
     /// Waits until no request for the answer is under way, and none follows.
     pub async fn until_idle(&self) {
         let mut served = self.served.subscribe();
@@ -206,6 +284,7 @@ impl Play {
         });
         let heard = Heard {
             provider,
+            streams: question.streams,
             continues: question.previous.is_some(),
             texts: texts.collect(),
         };
@@ -260,8 +339,8 @@ impl Play {
         (self.make)(provider, step.unwrap_or(self.steps))
     }
 
-    /// The next chunk of a reel after `index` chunks were sent; waits at the withheld part.
-    pub(super) async fn chunk(&self, reel: &Reel, index: usize) -> Option<Bytes> {
+    /// The next step of a reel after `index` steps were taken; waits at the withheld part.
+    pub(super) async fn step(&self, reel: &Reel, index: usize) -> Option<Act> {
         // The end of the last answer waits for its release, too.
         if !reel.is_last && index >= reel.len() {
             return None;
@@ -269,8 +348,11 @@ impl Play {
         if let Some(held) = index.checked_sub(reel.before.len()) {
             self.wait_for(reel.earlier + held).await;
         }
-        let bytes = reel.before.iter().chain(&reel.held).nth(index)?;
-        tokio::time::sleep(PACE).await;
+        let step = match index.checked_sub(reel.before.len()) {
+            None => reel.before.get(index)?,
+            Some(held) => reel.held.get(held)?,
+        };
+        tokio::time::sleep(PACE + step.wait).await;
         let sent = reel.earlier + index + 1;
         self.served
             .send_modify(|served| served.sent = served.sent.max(sent));
@@ -279,7 +361,7 @@ impl Play {
         if reel.is_last && index + 1 == reel.len() {
             self.end();
         }
-        Some(bytes.clone())
+        Some(step.act.clone())
     }
 
     /// Says that only the withheld part is left, and waits until all of it may go.

@@ -1,19 +1,20 @@
 //! The provider's paths.
 
+use super::line::LineEnd;
 use super::matching::{Asked, Known};
 use super::providers::{MODEL, Making, Provider};
-use super::{Answer, Play, Reel, State, matching, providers, side_calls};
+use super::{Act, Answer, Play, Reel, Reply, State, matching, providers, side_calls};
 use crate::model::{Call, ProviderCall};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State as Shared};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State as Shared};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use futures_util::stream;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 /// What a title request and the like are answered: short, and telling where it came from.
@@ -65,6 +66,7 @@ fn line(method: &Method, uri: &Uri) -> String {
 
 async fn serve(
     Shared(state): Shared<Arc<State>>,
+    ConnectInfo(line_end): ConnectInfo<LineEnd>,
     method: Method,
     uri: Uri,
     body: Result<Bytes, BytesRejection>,
@@ -73,7 +75,7 @@ async fn serve(
     let provider = providers::at(uri.path()).filter(|_| method == Method::POST);
     let answered = match (provider, side_calls::at(&method, uri.path())) {
         (Some(provider), _) => match read(body) {
-            Ok(body) => complete(&state, provider, &line, &uri, &body).await,
+            Ok(body) => complete(&state, provider, &line, (&uri, &body), line_end).await,
             Err(refusal) => Err(refusal),
         },
         (None, Some(side_call)) => {
@@ -125,8 +127,8 @@ async fn complete(
     state: &State,
     provider: &'static Provider,
     line: &str,
-    uri: &Uri,
-    body: &Value,
+    (uri, body): (&Uri, &Value),
+    line_end: LineEnd,
 ) -> Result<Response, Refusal> {
     let path = uri.path_and_query().map_or("", |path| path.as_str());
     let bad = |why| Refusal::new(StatusCode::BAD_REQUEST, why);
@@ -160,7 +162,7 @@ async fn complete(
     if step.is_none() {
         call = Call::Retry;
     }
-    let reel = play.reel(provider, step).map_err(bad)?;
+    let mut reel = play.reel(provider, step).map_err(bad)?;
     if let Some(id) = provider.keeps {
         let mut known = asked.known.clone();
         known.hears(reel.said.as_deref().unwrap_or_default());
@@ -171,21 +173,44 @@ async fn complete(
     }
     let Asked { stream, known, .. } = asked;
     state.record(line.to_owned(), call, known);
+    if let Some(reply) = reel.reply.take().filter(|reply| stream || reply.is_for_all) {
+        drop(Serving::begin(&play, 0, &reel));
+        return Ok(in_place_of(reply));
+    }
     if stream {
-        return Ok(stream_of(provider, &play, reel));
+        return Ok(stream_of(provider, &play, reel, line_end));
     }
     let mut serving = Serving::begin(&play, 1, &reel);
     if !reel.held.is_empty() {
         play.wait_for_release().await;
     }
     serving.sent = 1;
-    Ok(Json(reel.whole).into_response())
+    Ok(json(reel.whole))
+}
+
+fn json(body: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A response that is no answer of the model.
+fn in_place_of(reply: Reply) -> Response {
+    let mut response = json(reply.body);
+    // A row of the table has a status that exists.
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or_default();
+    for (name, value) in reply.headers {
+        let value = HeaderValue::from_static(value);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(name), value);
+    }
+    response
 }
 
 /// An answer being served. A server that has heard enough hangs up: then that is the end.
 struct Serving {
     play: Arc<Play>,
-    chunks: usize,
+    /// After how many steps it is over.
+    enough: usize,
     sent: usize,
     /// How many chunks the turn's earlier answers have.
     earlier: usize,
@@ -193,11 +218,11 @@ struct Serving {
 }
 
 impl Serving {
-    fn begin(play: &Arc<Play>, chunks: usize, reel: &Reel) -> Self {
+    fn begin(play: &Arc<Play>, enough: usize, reel: &Reel) -> Self {
         play.begin(reel.is_last);
         Self {
             play: Arc::clone(play),
-            chunks,
+            enough,
             sent: 0,
             earlier: reel.earlier,
             is_last: reel.is_last,
@@ -207,19 +232,28 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let left_after = (self.sent < self.chunks).then_some(self.earlier + self.sent);
+        let left_after = (self.sent < self.enough).then_some(self.earlier + self.sent);
         self.play.over(left_after, self.is_last);
     }
 }
 
-fn stream_of(provider: &Provider, play: &Arc<Play>, reel: Reel) -> Response {
-    let serving = Serving::begin(play, reel.len(), &reel);
+fn stream_of(provider: &Provider, play: &Arc<Play>, reel: Reel, line_end: LineEnd) -> Response {
+    let serving = Serving::begin(play, reel.enough, &reel);
     let chunks = stream::unfold(
-        (serving, reel, 0),
-        |(mut serving, reel, index)| async move {
-            let chunk = serving.play.chunk(&reel, index).await?;
+        (serving, reel, line_end, 0),
+        |(mut serving, reel, line_end, index)| async move {
+            let act = serving.play.step(&reel, index).await?;
             serving.sent += 1;
-            Some((Ok::<_, Infallible>(chunk), (serving, reel, index + 1)))
+            let sent = match act {
+                Act::Send(bytes) => Ok(bytes),
+                // A body that fails ends the connection.
+                Act::Close => Err(io::Error::other("closed on purpose")),
+                Act::Reset => {
+                    line_end.reset();
+                    Err(io::Error::other("reset on purpose"))
+                }
+            };
+            Some((sent, (serving, reel, line_end, index + 1)))
         },
     );
     streamed(provider, Body::from_stream(chunks))

@@ -167,6 +167,12 @@ pub fn differs_after(text: &str, answer: &str) -> Option<usize> {
     (text != black).then(|| unsqueezed(answer, same))
 }
 
+/// Whether a text goes on where it is no longer the answer's beginning.
+pub fn has_more(answer: &str, text: &str) -> bool {
+    let (answer, text) = (squeezed(answer), squeezed(text));
+    !answer.starts_with(&text)
+}
+
 /// Whether a text is JSON objects one after the other: frames that were taken for text.
 pub fn is_json_frames(text: &str) -> bool {
     type Object = serde_json::Map<String, serde_json::Value>;

@@ -4,6 +4,10 @@
 pub const QUESTION: &str = "chatctl-u";
 /// The same at the end of an answer.
 pub const ANSWER: &str = "chatctl-a";
+/// The same in the text of a provider's error.
+pub const ERROR: &str = "chatctl-e";
+/// Is in the place of half a surrogate pair, which no text of this program can hold.
+pub const HALF_PAIR: char = '\u{f8ff}';
 /// How many letters follow.
 pub const LETTERS: usize = 16;
 

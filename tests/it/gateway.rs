@@ -14,12 +14,6 @@ use url::Url;
 const USER: &str = "buy milk [tag]";
 
 fn play() -> Arc<Play> {
-    let chunks = |chunks: &[chatctl::stream::cassette::Chunk]| {
-        chunks
-            .iter()
-            .map(|chunk| bytes::Bytes::from(chunk.bytes.clone()))
-            .collect::<Vec<_>>()
-    };
     Arc::new(Play::new(USER.to_owned(), 0, move |asked, _| {
         let stamp = chatctl::gateway::stamp("nonce-1");
         let making = Making {
@@ -32,14 +26,10 @@ fn play() -> Arc<Play> {
         answer.text = script.answer.clone().unwrap();
         let mut held = vec![script.last];
         held.extend(script.after);
+        let whole = (asked.whole)(&answer, &making);
         Ok(Reel {
-            before: chunks(&script.before),
-            held: chunks(&held),
-            whole: (asked.whole)(&answer, &making),
             said: script.answer,
-            stamp,
-            earlier: 0,
-            is_last: true,
+            ..Reel::new(&script.before, &held, &whole, stamp)
         })
     }))
 }

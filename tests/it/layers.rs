@@ -119,6 +119,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("gateway/answer.rs", &[]),
     ("gateway/read.rs", &["stream"]),
     ("gateway/cut.rs", &["stream"]),
+    ("gateway/faults", &["gateway", "stream"]),
     ("gateway", &["clock", "model", "cli_error", "stream"]),
     ("store", &["db", "model", "cli_error"]),
     (

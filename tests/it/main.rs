@@ -59,6 +59,7 @@ mod presets;
 mod private_servers;
 mod processes;
 mod profiles;
+mod provider_faults;
 mod providers;
 mod proxy_fuzz;
 mod proxy_gate;

@@ -6,7 +6,6 @@ use chatctl::gateway::providers::{self, Making, Provider};
 use chatctl::gateway::{Gateway, Play, Reel, split};
 use chatctl::http::{Client, Outgoing};
 use chatctl::model::Call;
-use chatctl::stream::cassette::Chunk;
 use serde_json::{Value, json};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -18,12 +17,6 @@ const ANSWER: &str = "Grüße, it is on the list. nonce-1";
 
 /// A turn that answers each provider's request in its own format.
 fn play() -> Arc<Play> {
-    let chunks = |chunks: &[Chunk]| {
-        let chunks = chunks.iter();
-        chunks
-            .map(|chunk| bytes::Bytes::from(chunk.bytes.clone()))
-            .collect::<Vec<_>>()
-    };
     Arc::new(Play::new(USER.to_owned(), 0, move |asked, _| {
         let stamp = chatctl::gateway::stamp("nonce-1");
         let making = Making {
@@ -36,14 +29,10 @@ fn play() -> Arc<Play> {
         answer.text = script.answer.clone().unwrap();
         let mut held = vec![script.last];
         held.extend(script.after);
+        let whole = (asked.whole)(&answer, &making);
         Ok(Reel {
-            before: chunks(&script.before),
-            held: chunks(&held),
-            whole: (asked.whole)(&answer, &making),
             said: script.answer,
-            stamp,
-            earlier: 0,
-            is_last: true,
+            ..Reel::new(&script.before, &held, &whole, stamp)
         })
     }))
 }

@@ -1,7 +1,7 @@
 //! Every file in a folder of rows has its row, a code is its file's name, and no code is used twice.
 
 use chatctl::audit::evidence::judge as evidence;
-use chatctl::gateway::providers;
+use chatctl::gateway::{faults, providers};
 use chatctl::migrate::{history, source};
 use chatctl::model::Engine;
 use chatctl::stream::{judge, profiles};
@@ -53,6 +53,18 @@ fn every_provider_has_a_row() {
     assert_eq!(files("src/gateway/providers", &[]), named);
 }
 
+/// A fault is in the table of the manual, in the same order and the same words.
+#[test]
+fn every_provider_fault_is_in_the_manual() {
+    rows(faults::ALL.iter().map(|fault| fault.name));
+    let table: String = faults::ALL
+        .iter()
+        .map(|fault| format!("| `{}` | {} | {} |\n", fault.name, fault.what, fault.breaks))
+        .collect();
+    let page = fs::read_to_string("docs/provider-faults.md").unwrap();
+    assert!(page.contains(&table), "the table has to be:\n{table}");
+}
+
 #[test]
 fn every_check_has_a_row() {
     let named = rows(judge::ALL.iter().map(|check| check.code));
@@ -64,7 +76,9 @@ fn every_check_has_a_row() {
                 "commit-fault",
                 "commit-order",
                 "ended-early",
+                "mutants",
                 "order",
+                "provider-faults",
                 "resumed",
                 "sent-twice",
                 "side-by-side"

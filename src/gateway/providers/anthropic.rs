@@ -41,6 +41,7 @@ pub(super) const PROVIDER: Provider = Provider {
     },
     keeps: None,
     error: |why| json!({ "type": "error", "error": { "type": "invalid_request_error", "message": why } }),
+    without_text: None,
 };
 
 fn ask(_: &str, body: &Value) -> Result<Question, String> {

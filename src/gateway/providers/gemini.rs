@@ -44,6 +44,7 @@ pub(super) const PROVIDER: Provider = Provider {
     },
     keeps: None,
     error: |why| json!({ "error": { "code": 400, "message": why, "status": "INVALID_ARGUMENT" } }),
+    without_text: None,
 };
 
 fn ask(path: &str, body: &Value) -> Result<Question, String> {

@@ -64,6 +64,17 @@ pub struct Provider {
     pub keeps: Option<fn(&Stamp) -> String>,
     /// An error as the provider's clients expect it.
     pub error: fn(&str) -> Value,
+    /// A whole stream without text, as events; absent where none is known.
+    pub without_text: Option<fn(NoText, &Making<'_>) -> Vec<Vec<u8>>>,
+}
+
+/// What a model does instead of saying something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoText {
+    /// It only thinks.
+    Reasoning,
+    /// It only calls a tool, which no server has.
+    ToolCall,
 }
 
 /// How one event becomes several.
@@ -178,6 +189,15 @@ impl Provider {
         let mut data = blocks.filter_map(|block| block.data).peekable();
         data.peek().is_some()
             && data.all(|data| (self.is_final)(&data, serde_json::from_slice(&data).ok().as_ref()))
+    }
+
+    /// An error in the stream.
+    pub fn error_event(&self, message: &str) -> Vec<u8> {
+        let error = (self.error)(message);
+        match self.framing {
+            Framing::Sse => sse(error["type"].as_str(), &error),
+            Framing::Lines => format!("{error}\n").into_bytes(),
+        }
     }
 
     /// A cassette as one answer of its own.

@@ -45,6 +45,7 @@ pub(super) const PROVIDER: Provider = Provider {
     },
     keeps: None,
     error,
+    without_text: None,
 };
 
 /// No line has an id, and its time is a text that clients only show.

@@ -37,6 +37,7 @@ pub(super) const PROVIDER: Provider = Provider {
     whole: |answer, making| last(making, said(&answer.text)),
     keeps: None,
     error,
+    without_text: None,
 };
 
 fn said(text: &str) -> Value {

@@ -1,6 +1,6 @@
 //! OpenAI chat completions (platform.openai.com/docs/api-reference/chat).
 
-use super::{Making, Message, Provider, Question, Recut, parts, sse};
+use super::{Making, Message, NoText, Provider, Question, Recut, parts, sse};
 use crate::gateway::answer::{Answer, ProviderError, ToolCall};
 use crate::stream::cassette::{Framing, Fresh};
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ pub(super) const PROVIDER: Provider = Provider {
             "message": why, "type": "invalid_request_error", "param": null,
             "code": "chatctl_unmatched"}})
     },
+    without_text: Some(without_text),
 };
 
 fn ask(_: &str, body: &Value) -> Result<Question, String> {
@@ -49,11 +50,7 @@ fn ask(_: &str, body: &Value) -> Result<Question, String> {
 ///
 /// Token counts are those of the pieces, not a tokenizer's.
 fn make(pieces: &[String], making: &Making<'_>) -> Vec<Vec<u8>> {
-    let chunk = |delta: Value, finish_reason: Value| {
-        let choice =
-            json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason });
-        envelope(making, json!([choice]))
-    };
+    let chunk = |delta: Value, finish_reason: Value| chunk(making, delta, finish_reason);
     let mut events = vec![chunk(
         json!({ "role": "assistant", "content": "" }),
         Value::Null,
@@ -68,6 +65,37 @@ fn make(pieces: &[String], making: &Making<'_>) -> Vec<Vec<u8>> {
         "total_tokens": pieces.len() + 1,
     });
     events.push(usage);
+    let mut blocks: Vec<_> = events.iter().map(|event| sse(None, event)).collect();
+    blocks.push(b"data: [DONE]\n\n".to_vec());
+    blocks
+}
+
+fn chunk(making: &Making<'_>, delta: Value, finish_reason: Value) -> Value {
+    let choice =
+        json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason });
+    envelope(making, json!([choice]))
+}
+
+/// Reasoning as DeepSeek and vLLM send it.
+fn without_text(what: NoText, making: &Making<'_>) -> Vec<Vec<u8>> {
+    let (delta, reason) = match what {
+        NoText::Reasoning => (
+            json!({ "reasoning_content": "The user wants something." }),
+            "stop",
+        ),
+        NoText::ToolCall => {
+            let function = json!({ "name": "chatctl_no_such_tool", "arguments": "{}" });
+            let id = format!("call_{}", making.stamp.id);
+            let call = json!({ "index": 0, "id": id, "type": "function", "function": function });
+            (json!({ "tool_calls": [call] }), "tool_calls")
+        }
+    };
+    let role = json!({ "role": "assistant", "content": "" });
+    let events = [
+        chunk(making, role, Value::Null),
+        chunk(making, delta, Value::Null),
+        chunk(making, json!({}), Value::from(reason)),
+    ];
     let mut blocks: Vec<_> = events.iter().map(|event| sse(None, event)).collect();
     blocks.push(b"data: [DONE]\n\n".to_vec());
     blocks

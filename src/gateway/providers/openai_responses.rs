@@ -60,6 +60,7 @@ pub(super) const PROVIDER: Provider = Provider {
             "message": why, "type": "invalid_request_error", "param": null,
             "code": "chatctl_unmatched"}})
     },
+    without_text: None,
 };
 
 fn ask(_: &str, body: &Value) -> Result<Question, String> {

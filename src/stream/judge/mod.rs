@@ -18,11 +18,14 @@ pub mod ended_early;
 mod history_differs;
 mod log_forbidden;
 mod marker_unseen;
+#[cfg(test)]
+mod mutants;
 mod never_saved;
 mod not_an_event_stream;
 pub mod order;
 mod provider_call_extra;
 mod provider_call_unmatched;
+pub mod provider_faults;
 pub mod resumed;
 mod saved_row_changed_later;
 pub mod sent_twice;
@@ -30,6 +33,7 @@ pub mod side_by_side;
 mod tool_calls_differ;
 mod user_message_lost;
 mod wrong_conversation;
+mod wrong_role;
 
 use super::body::Framing;
 use super::marker::FinalMarker;
@@ -174,6 +178,7 @@ pub static ALL: &[Check] = &[
     data_after_done::CHECK,
     user_message_lost::CHECK,
     wrong_conversation::CHECK,
+    wrong_role::CHECK,
     never_saved::CHECK,
     answer_empty::CHECK,
     answer_differs::CHECK,
@@ -212,6 +217,7 @@ pub static DRIVEN: &[&str] = &[
     "policy-not-kept",
     "pool-exhausted",
     "provider-call-goes-on",
+    "provider-error-hidden",
     "resume-refused",
     "resume-text-differs",
     "turn-overwritten",

@@ -108,11 +108,10 @@ impl Stage<'_> {
             .into());
         };
         self.slowest_turn = self.slowest_turn.max(clock::now() - live.sent);
-        self.provider = live
-            .play
-            .heard()
-            .map(|heard| heard.provider)
-            .or(self.provider);
+        if let Some(heard) = live.play.heard() {
+            self.provider = Some(heard.provider);
+            self.asks_for_streams = heard.streams;
+        }
         if let Some(at) = seen.turn.final_at {
             calibrated.lag = calibrated.lag.max(at.saturating_sub(ended));
         }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// A case that was begun.
 pub(super) struct Begun {
     pub(super) name: String,
-    pub(super) fault: &'static str,
+    pub(super) fault: String,
     client: &'static str,
     began: Tick,
     ended: Option<Tick>,
@@ -84,7 +84,7 @@ impl Stage<'_> {
         self.doing(what);
         Begun {
             name: format!("{}/{what}", self.session.name),
-            fault: fault.name,
+            fault: fault.name.to_owned(),
             client: client.name,
             began: clock::now(),
             ended: None,
@@ -103,7 +103,7 @@ impl Stage<'_> {
         report.cases.push(Case {
             name: begun.name,
             session: self.session.name.clone(),
-            fault: begun.fault.into(),
+            fault: begun.fault,
             client: begun.client.into(),
             verdict,
             reason: reason.into(),

@@ -6,11 +6,12 @@ use super::script::Script;
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
+use crate::gateway::faults::Mix;
 use crate::gateway::providers::Provider;
 use crate::gateway::{Play, providers};
 use crate::http::{Client, Outgoing};
 use crate::model::Call;
-use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE};
+use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, READ_TO_END};
 use crate::stream::marks;
 use crate::stream::session::{
     Answered, Captures, IDEMPOTENCY_KEY, Login, Request, Spoken, capture,
@@ -18,6 +19,7 @@ use crate::stream::session::{
 use crate::{clock, http};
 use anyhow::Context as _;
 use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -53,6 +55,8 @@ pub(super) struct Sent<'r> {
     pub(super) among: Among,
     /// What is sent in place of the turn's own request.
     pub(super) instead: Option<Instead<'r>>,
+    /// What the provider does.
+    pub(super) mix: Mix,
 }
 
 impl Sent<'_> {
@@ -62,6 +66,7 @@ impl Sent<'_> {
             index,
             among: Among::Nobody,
             instead: None,
+            mix: Mix::NONE,
         }
     }
 }
@@ -83,6 +88,13 @@ pub(super) struct Vary {
     pub(super) fault: &'static GatewayFault,
     pub(super) client: &'static ClientBehaviour,
 }
+
+/// Nothing is varied.
+pub(super) const AS_RECORDED: Vary = Vary {
+    pieces: None,
+    fault: &NONE,
+    client: &READ_TO_END,
+};
 
 impl Stage<'_> {
     /// Logs in and sets a conversation up, as the session says.
@@ -170,7 +182,6 @@ impl Stage<'_> {
         let index = what.index;
         let turn = &self.session.turns[index];
         tokio::time::sleep(turn.pause).await;
-        let nonce = format!("{}{}", marks::ANSWER, token());
         let instead = what.instead.as_ref();
         let (user, tag) = match instead.and_then(|instead| instead.question.clone()) {
             Some(same) => same,
@@ -179,15 +190,11 @@ impl Stage<'_> {
                 (format!("{} [{tag}]", turn.user), tag)
             }
         };
-        let script = Script {
-            turn: turn.clone(),
-            pieces: vary.pieces,
-            fault: vary.fault,
-            nonce: nonce.clone(),
-        };
+        let script = self.script(index, vary, what.mix);
+        let nonce = script.nonce.clone();
         // What is wrong with a cassette is said before anything is sent.
         let steps = script.turn.steps.len();
-        let last = script.reel(script.provider(), steps).with_context(|| {
+        let last = script.reel(script.provider(), steps, 0).with_context(|| {
             format!(
                 "the cassette of turn {} of `{}`",
                 index + 1,
@@ -195,8 +202,9 @@ impl Stage<'_> {
             )
         })?;
         let answer = last.said.clone();
+        let requests = AtomicUsize::new(0);
         let play = Arc::new(Play::new(user.clone(), steps, move |asked, step| {
-            let reel = script.reel(asked, step);
+            let reel = script.reel(asked, step, requests.fetch_add(1, Ordering::SeqCst));
             reel.map_err(|error| error.to_string())
         }));
         match what.among {
@@ -282,15 +290,24 @@ impl Stage<'_> {
         self.begin_among(chat, what, vary, start).await
     }
 
+    /// What the provider answers in a turn. One with faults says it in one answer, whatever is recorded.
+    pub(super) fn script(&self, index: usize, vary: Vary, mix: Mix) -> Script {
+        let mut turn = self.session.turns[index].clone();
+        if !mix.is_empty() {
+            turn.steps.clear();
+        }
+        Script {
+            turn,
+            pieces: vary.pieces,
+            fault: vary.fault,
+            mix,
+            nonce: format!("{}{}", marks::ANSWER, token()),
+        }
+    }
+
     /// How the provider's answer to a turn is cut into chunks.
     pub(super) fn cut_of(&self, index: usize, asked: &'static Provider) -> anyhow::Result<Cut> {
-        let script = Script {
-            turn: self.session.turns[index].clone(),
-            pieces: None,
-            fault: &NONE,
-            nonce: format!("{}{}", marks::ANSWER, token()),
-        };
-        Ok(script.cut(asked)?.1)
+        Ok(self.script(index, AS_RECORDED, Mix::NONE).cut(asked)?.1)
     }
 
     /// Waits until the server has everything but the withheld end, and the client is quiet.

@@ -40,7 +40,7 @@ impl Stage<'_> {
     ) -> anyhow::Result<Server> {
         for fault in &self.options.faults {
             let mut case = self.begin_case(fault.name(), &NONE, &READ_TO_END);
-            case.fault = fault.name();
+            case.fault = fault.name().to_owned();
             if server == Server::Hangs {
                 let reason = "the server answers no chat any more since an earlier save failed";
                 self.end_case(case, Verdict::Inconclusive, reason, report);

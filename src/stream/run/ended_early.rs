@@ -443,7 +443,7 @@ impl Stage<'_> {
         }
     }
 
-    fn open_row(&self, found: &Found) -> Option<String> {
+    pub(super) fn open_row(&self, found: &Found) -> Option<String> {
         let is_open = |row: &&StoredMessage| {
             let is_open = row.state == State::Open || row.mark == Mark::Writing;
             // Whole answers that say the same are no better.

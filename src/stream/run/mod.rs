@@ -19,6 +19,7 @@ mod live;
 mod next_turn;
 mod observe;
 mod probe;
+mod provider_faults;
 mod provoked;
 mod resume;
 mod rows;
@@ -43,6 +44,7 @@ use super::profiles::Profile;
 use super::session::Session;
 use crate::clock;
 use crate::gate::CommitFault;
+use crate::gateway::faults::Mix;
 use crate::report::{Report, StoreLine, Verdict};
 use crate::store::Mapping;
 use save_fails::Server;
@@ -101,6 +103,10 @@ pub struct Options {
     pub require: Require,
     /// What is done to the commit that carries the answer, a case each.
     pub faults: Vec<CommitFault>,
+    /// What the provider does, a case each.
+    pub provider_faults: Vec<Mix>,
+    /// Whether each fault of a provider is played alone, as far as the server can meet it.
+    pub every_provider_fault: bool,
     /// Whether a lock may be taken on a database of another machine.
     pub allow_gate: bool,
     /// The gate's name; the strongest when absent.
@@ -182,6 +188,7 @@ impl Stage<'_> {
                         self.ask_again(report).await?;
                         self.side_by_side(report).await?;
                         self.abort_streams(report).await?;
+                        self.provider_faults(calibrated.lag, report).await?;
                     }
                     Server::Hangs => {
                         self.skip_close_at_final(report);

@@ -87,25 +87,30 @@ pub(super) fn next_turn(
     shown: &[StoredMessage],
     later: &[StoredMessage],
 ) -> NextTurn {
-    let (heard, sent) = match outcome {
-        NextOutcome::Refused { status, said } => return NextTurn::Refused { status, said },
-        NextOutcome::Failed(why) => return NextTurn::Failed(why),
-        NextOutcome::Answered { heard, sent } => (heard, sent),
+    let heard = match outcome {
+        // What the provider keeps is not in the request, and where the client sends the history, that is all
+        // that the server has to pass on.
+        NextOutcome::Answered { heard, sent: None } if !heard.continues => heard,
+        other => return as_it_is(other),
     };
-    // What the provider keeps is not in the request, and where the client sends the history, that is all that
-    // the server has to pass on.
-    if heard.continues || sent.is_some() {
-        return NextTurn::Answered {
-            question: true,
-            answer: true,
-            answer_later: true,
-        };
-    }
     let texts: Vec<&str> = heard.texts.iter().map(String::as_str).collect();
     NextTurn::Answered {
         question: texts.iter().any(|text| text.contains(&sought.tag)),
         answer: is_known(shown, sought, &texts),
         answer_later: is_known(later, sought, &texts),
+    }
+}
+
+/// The same where the context is not compared: only whether it was answered.
+pub(super) fn as_it_is(outcome: NextOutcome) -> NextTurn {
+    match outcome {
+        NextOutcome::Refused { status, said } => NextTurn::Refused { status, said },
+        NextOutcome::Failed(why) => NextTurn::Failed(why),
+        NextOutcome::Answered { .. } => NextTurn::Answered {
+            question: true,
+            answer: true,
+            answer_later: true,
+        },
     }
 }
 

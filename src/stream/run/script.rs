@@ -1,24 +1,35 @@
-//! What the provider says in one turn, made from the session's cassettes and texts.
+//! What the provider answers in one turn, to be told with new ids to each request.
 
 use crate::gateway;
+use crate::gateway::faults::{Ends, Mix, Refused};
 use crate::gateway::providers::{Making, Provider};
-use crate::gateway::{Answer, ProviderError, Reel, providers};
-use crate::stream::cassette::{Cassette, Chunk};
+use crate::gateway::{Act, Answer, ProviderError, Reel, Reply, Step, providers};
+use crate::stream::cassette::Cassette;
 use crate::stream::faults::{Cut, GatewayFault, Withholds};
-use crate::stream::session::{Plays, Step, Turn};
+use crate::stream::marks;
+use crate::stream::session;
+use crate::stream::session::{Plays, Turn};
 use bytes::Bytes;
+use serde_json::Value;
 use std::path::Path;
 
 /// An answer without a cassette is cut into so many chunks.
 const DEFAULT_PIECES: usize = 4;
+/// A long one is cut into chunks of so many bytes.
+const LONGEST_PIECE: usize = 32 << 10;
+/// What is said where the turn's own answer has no text, or none that is read.
+const WITHOUT_ONE: &str = "I have done that. Is there anything else that I can do for you?";
 /// The model in answers without a cassette.
 const MODEL: &str = "chatctl";
 
-/// What the provider answers in one turn, to be told with new ids to each request.
+/// What the provider answers in one turn.
 pub(super) struct Script {
     pub(super) turn: Turn,
+    /// Into how many chunks the answer is cut; as recorded when absent.
     pub(super) pieces: Option<usize>,
     pub(super) fault: &'static GatewayFault,
+    /// What else the provider does; then the answer is made, whatever is recorded.
+    pub(super) mix: Mix,
     pub(super) nonce: String,
 }
 
@@ -26,21 +37,23 @@ impl Script {
     /// The provider that a cassette is of, where it says; else the most usual one.
     pub(super) fn provider(&self) -> &'static Provider {
         let own = match &self.turn.plays {
-            Plays::Cassette { cassette, .. } => providers::of(cassette),
-            Plays::Answer(_) => None,
+            Plays::Cassette { cassette, .. } if self.mix.is_empty() => providers::of(cassette),
+            Plays::Cassette { .. } | Plays::Answer(_) => None,
         };
         own.unwrap_or(&providers::ALL[0])
     }
 
-    /// One of the turn's answers, as the provider that is asked gives it.
+    /// One of the turn's answers, as the provider that is asked gives it to the request after so many others.
     pub(super) fn reel(
         &self,
         asked: &'static Provider,
         step: usize,
+        before: usize,
     ) -> Result<Reel, ProviderError> {
         match self.turn.steps.get(step) {
             Some(recorded) => self.step(asked, recorded, self.earlier(step)),
-            None => Ok(self.cut(asked)?.0),
+            None if self.mix.is_empty() => Ok(self.cut(asked)?.0),
+            None => self.odd_reel(asked, before),
         }
     }
 
@@ -54,7 +67,7 @@ impl Script {
     fn step(
         &self,
         asked: &'static Provider,
-        recorded: &Step,
+        recorded: &session::Step,
         earlier: usize,
     ) -> Result<Reel, ProviderError> {
         let stamp = gateway::stamp(&self.nonce);
@@ -65,19 +78,16 @@ impl Script {
             model: MODEL,
             stamp: &stamp,
         };
-        let all = chunks(&stamped.chunks);
+        let whole = (asked.whole)(&answer, &making);
         let (before, held) = match self.fault.withholds {
-            Withholds::End => (all, Vec::new()),
-            Withholds::All => (Vec::new(), all),
+            Withholds::End => (stamped.chunks, Vec::new()),
+            Withholds::All => (Vec::new(), stamped.chunks),
         };
         Ok(Reel {
-            before,
-            held,
-            whole: (asked.whole)(&answer, &making),
             said: Some(answer.text),
-            stamp,
             earlier,
             is_last: false,
+            ..Reel::new(&before, &held, &whole, stamp)
         })
     }
 
@@ -124,16 +134,81 @@ impl Script {
             Withholds::End => (cut.before, end),
             Withholds::All => (Vec::new(), [cut.before, end].concat()),
         };
+        let whole = (asked.whole)(&answer, &making);
         let reel = Reel {
-            before: chunks(&before),
-            held: chunks(&held),
-            whole: (asked.whole)(&answer, &making),
             said: cut.answer,
-            stamp,
             earlier,
-            is_last: true,
+            ..Reel::new(&before, &held, &whole, stamp)
         };
         Ok((reel, shape))
+    }
+
+    /// One answer of a provider with faults. All of it waits for the release.
+    fn odd_reel(&self, asked: &'static Provider, before: usize) -> Result<Reel, ProviderError> {
+        let stamp = gateway::stamp(&self.nonce);
+        let making = Making {
+            model: MODEL,
+            stamp: &stamp,
+        };
+        let text = self.mix.says(self.text());
+        let pieces = DEFAULT_PIECES.max(text.len() / LONGEST_PIECE);
+        let cut = gateway::split(&asked.made(&text, pieces, &making), &self.nonce)?;
+        let mut answer = Answer {
+            text: cut.answer.unwrap_or_default(),
+            ..Answer::default()
+        };
+        let mark = error_mark(&self.nonce);
+        let whole = (asked.whole)(&answer, &making);
+        let mut chunks: Vec<Bytes> = [cut.before, vec![cut.last], cut.after]
+            .concat()
+            .into_iter()
+            .map(|chunk| Bytes::from(chunk.bytes))
+            .collect();
+        let refusal = match self.mix.ends() {
+            Ends::Refused(refusal) => Some(refusal),
+            Ends::RefusedOnce(refusal) if before == 0 => Some(refusal),
+            Ends::WithoutText(what) if before == 0 => {
+                let blocks = asked.without_text.map(|without| without(what, &making));
+                let blocks = blocks.ok_or_else(|| ProviderError {
+                    message: format!("{} has no form for `{}`", asked.what, self.mix),
+                })?;
+                chunks = blocks.into_iter().map(Bytes::from).collect();
+                answer.text.clear();
+                None
+            }
+            Ends::RefusedOnce(_)
+            | Ends::WithoutText(_)
+            | Ends::Whole
+            | Ends::BrokenOff
+            | Ends::Early => None,
+        };
+        let held = self.mix.sends(chunks, asked, &mark);
+        let held = held.map_err(|message| ProviderError { message })?;
+        let is_final =
+            |step: &Step| matches!(&step.act, Act::Send(bytes) if asked.is_only_final(bytes));
+        let first_final = held.iter().position(is_final);
+        Ok(Reel {
+            before: Vec::new(),
+            enough: first_final.map_or(held.len(), |at| at + 1),
+            held,
+            reply: refusal.map(|refusal| Reply {
+                status: refusal.status,
+                headers: refusal.headers,
+                body: json(&refusal.answer(asked, &mark, &whole)),
+                is_for_all: refusal.body != Refused::WholeAnswer,
+            }),
+            whole: json(&whole),
+            said: Some(answer.text),
+            stamp,
+            earlier: 0,
+            is_last: true,
+        })
+    }
+
+    /// The turn's own answer.
+    fn text(&self) -> &str {
+        let own = self.turn.answer().unwrap_or_default().trim();
+        if own.is_empty() { WITHOUT_ONE } else { own }
     }
 }
 
@@ -157,9 +232,13 @@ fn asked_of(
     }
 }
 
-fn chunks(chunks: &[Chunk]) -> Vec<Bytes> {
-    chunks
-        .iter()
-        .map(|chunk| Bytes::copy_from_slice(&chunk.bytes))
-        .collect()
+/// Is in the text of the provider's error and nowhere else.
+pub(super) fn error_mark(nonce: &str) -> String {
+    nonce.replacen(marks::ANSWER, marks::ERROR, 1)
+}
+
+/// A JSON text; half a surrogate pair is an escape in it.
+fn json(value: &Value) -> Bytes {
+    let text = value.to_string();
+    text.replace(marks::HALF_PAIR, r"\ud83d").into()
 }

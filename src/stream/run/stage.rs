@@ -40,6 +40,8 @@ pub struct Stage<'a> {
     pub(super) is_verbatim: bool,
     /// The provider that the server asks; known from the first chat on.
     pub(super) provider: Option<&'static Provider>,
+    /// Whether it asks its provider for a stream; known from the first chat on.
+    pub(super) asks_for_streams: bool,
     /// How long the slowest turn took from the request to the end of the response.
     pub(super) slowest_turn: Duration,
     /// When the session began.
@@ -75,6 +77,7 @@ impl<'a> Stage<'a> {
             endings: Vec::new(),
             is_verbatim: true,
             provider: None,
+            asks_for_streams: true,
             slowest_turn: Duration::ZERO,
             began: clock::now(),
             times: Times::default(),

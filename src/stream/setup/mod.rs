@@ -66,6 +66,8 @@ pub struct Wanted {
     pub require: Option<Require>,
     /// What is done to the commit that carries the answer.
     pub faults: Vec<CommitFault>,
+    /// What the provider does.
+    pub provider_fault: Option<String>,
     /// Whether a lock may be taken on a database of another machine.
     pub allow_gate: bool,
     /// Which gate.

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::db::Target;
 use crate::gate;
 use crate::gate::{CommitFault, FaultPlace, How, Kind};
+use crate::gateway::faults::Mix;
 use crate::stream::run::{LEAST_HOLD, Options, Proof, Require, SUITES, Suite};
 use clap::ValueEnum as _;
 use std::time::Duration;
@@ -46,7 +47,10 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
             ))
         })
     });
+    let (provider_faults, every_provider_fault) = provider_faults(wanted, config)?;
     Ok(Options {
+        provider_faults,
+        every_provider_fault,
         suite: suite(wanted, config)?,
         cases: wanted.cases.clone(),
         concurrency: config.parsed("concurrency", wanted.concurrency.as_deref(), |text| {
@@ -104,6 +108,25 @@ fn suite(wanted: &Wanted, config: &Config) -> anyhow::Result<Suite> {
             .hint(format!("one of {}", SUITES.join(", ")))
             .into()
     })
+}
+
+/// Every fault of a provider, as `--provider-fault` takes it.
+const EVERY: &str = "all";
+
+/// What the provider does; and whether all of it is asked for.
+fn provider_faults(wanted: &Wanted, config: &Config) -> anyhow::Result<(Vec<Mix>, bool)> {
+    let listed = config
+        .value("provider-fault", wanted.provider_fault.as_deref())?
+        .unwrap_or_default();
+    let names = listed.split(',').map(str::trim).filter(|it| !it.is_empty());
+    let (every, named): (Vec<_>, Vec<_>) = names.partition(|name| *name == EVERY);
+    let mixes = named.into_iter().map(|name| {
+        Mix::parse(name).map_err(|why| {
+            CliError::usage(why)
+                .hint("docs/provider-faults.md has the table; several at once are joined by `+`")
+        })
+    });
+    Ok((mixes.collect::<Result<_, _>>()?, !every.is_empty()))
 }
 
 /// The faults that are asked for; refuses those that can't be made in this store.

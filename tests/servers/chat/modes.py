@@ -72,6 +72,10 @@ _OTHER = [
     s.delivered_later,
     s.late_second_turn,
     s.error_as_answer,
+    s.hides_errors,
+    s.empty_placeholder,
+    s.narrow_column,
+    s.wrong_role,
     s.no_done,
     s.data_after_done,
 ]

@@ -446,6 +446,43 @@ async def error_as_answer(turn: Turn) -> Events:
     yield DONE
 
 
+async def hides_errors(turn: Turn) -> Events:
+    """As with a bare `except`: a provider that fails looks like one that has said all."""
+    try:
+        async for chunk in turn.relay():
+            yield chunk
+    except ProviderError:
+        logger.warning("the provider failed")
+    if turn.parts:
+        await turn.save()
+    yield DONE
+
+
+async def empty_placeholder(turn: Turn) -> Events:
+    """The row that is there from the start stays when the provider fails."""
+    [row] = await turn.store.write(turn.row(""))
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.update(row)
+    yield DONE
+
+
+async def narrow_column(turn: Turn) -> Events:
+    """As some code pages, C strings and lax servers with a column of 64 KB store it."""
+    async for chunk in turn.relay():
+        yield chunk
+    text, *_ = turn.answer.split("\0")
+    await turn.save(text.encode("latin-1", "replace").decode("latin-1")[: 1 << 16])
+    yield DONE
+
+
+async def wrong_role(turn: Turn) -> Events:
+    async for chunk in turn.relay():
+        yield chunk
+    await turn.store.write(Insert(turn.conversation_id, "user", turn.answer))
+    yield DONE
+
+
 async def no_done(turn: Turn) -> Events:
     async for chunk in turn.relay():
         yield chunk

@@ -8,7 +8,7 @@ use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::Keep;
 
 /// Statuses that say something of the client and not of the conversation.
-const OF_THE_CLIENT: [u16; 3] = [401, 403, 429];
+pub(in crate::stream::judge) const OF_THE_CLIENT: [u16; 3] = [401, 403, 429];
 
 /// Everything that is wrong.
 pub(super) fn all(seen: &EndedEarly, stored: &Stored) -> Vec<Finding> {

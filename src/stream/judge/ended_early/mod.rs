@@ -14,6 +14,8 @@ use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP, Policy};
 use std::fmt;
 
+pub(super) use findings::OF_THE_CLIENT;
+
 /// Why a turn did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {

@@ -1,0 +1,70 @@
+//! Texts that stores, drivers and servers do not expect.
+
+use super::{Fault, NOTHING};
+use crate::stream::marks;
+
+pub(super) const NUL: Fault = Fault {
+    name: "nul",
+    what: "the text has U+0000 in it",
+    breaks: "PostgreSQL refuses it in text and jsonb, so the whole save fails. C code cuts the text \
+             there.",
+    says: Some(|_| "Before\0after.".to_owned()),
+    ..NOTHING
+};
+
+pub(super) const LONE_SURROGATE: Fault = Fault {
+    name: "lone-surrogate",
+    what: "the text has half of a surrogate pair, as the JSON escape \\ud83d",
+    breaks: "Python keeps it in a str that can't be encoded: the stream or the save raises. Models send \
+             it when a token ends inside an emoji.",
+    says: Some(|_| format!("Cut {} here.", marks::HALF_PAIR)),
+    ..NOTHING
+};
+
+pub(super) const EMOJI: Fault = Fault {
+    name: "emoji",
+    what: "the text has characters of four bytes, and emoji of several characters",
+    breaks: "MySQL's utf8mb3 refuses them or stores question marks. Code that cuts texts by bytes or \
+             UTF-16 units cuts inside them.",
+    says: Some(|rng| {
+        let mut all = ["👋", "🧑‍🚀", "👨‍👩‍👧‍👦", "🏳️‍🌈", "🇺🇦", "👍🏽", "𝒳", "𠜎"];
+        rng.shuffle(&mut all);
+        format!("{}.", all.join(" "))
+    }),
+    ..NOTHING
+};
+
+pub(super) const RTL: Fault = Fault {
+    name: "rtl",
+    what: "the text is written from right to left, with marks of direction",
+    breaks: "Code pages other than UTF-8 lose the letters.",
+    says: Some(|_| "שלום עולם \u{200f}(1) مرحبا بالعالم، كيف الحال؟".to_owned()),
+    ..NOTHING
+};
+
+pub(super) const CRLF: Fault = Fault {
+    name: "crlf",
+    what: "the text has line ends CR LF, and lines that look like server-sent events",
+    breaks: "A server that writes the text into `data:` without splitting its lines ends its own \
+             event there: the client loses what follows, or sees a [DONE] that is part of the text.",
+    says: Some(|_| "One.\r\n\r\ndata: [DONE]\r\n\r\nevent: error\r\ndata: two.\r\n".to_owned()),
+    ..NOTHING
+};
+
+/// How long the text is, in bytes.
+const MEGABYTE_LONG: usize = 1 << 20;
+
+pub(super) const MEGABYTE: Fault = Fault {
+    name: "megabyte",
+    what: "the text has 1 MB",
+    breaks: "MySQL's TEXT has 64 KB: the save fails, or a lax server cuts the text and says nothing. \
+             Limits of lines and messages end the stream.",
+    says: Some(|rng| {
+        let mut text = String::with_capacity(MEGABYTE_LONG + 32);
+        while text.len() < MEGABYTE_LONG {
+            text.push_str(&format!("Line {} of it.\n", rng.u32(..)));
+        }
+        text
+    }),
+    ..NOTHING
+};

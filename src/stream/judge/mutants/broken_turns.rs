@@ -1,0 +1,359 @@
+//! Turns that do not come to their end, that come twice, and whose provider fails.
+
+use super::Mutant;
+use crate::model::ProviderEnd;
+use crate::report::{Finding, Severity};
+use crate::stream::faults::{DOUBLED, Point, Way};
+use crate::stream::judge::ended_early::{
+    self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Stored,
+};
+use crate::stream::judge::provider_faults::{self, ClientTold, ProviderFailed, ResponseEnd, Said};
+use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice};
+use crate::stream::kept::{AnswerFate, Marked};
+use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP};
+use fastrand::Rng;
+
+const LENGTH: usize = 60;
+
+fn known() -> NextTurn {
+    NextTurn::Answered {
+        question: true,
+        answer: true,
+        answer_later: true,
+    }
+}
+
+fn interrupted() -> Marked {
+    Marked::Status("interrupted".to_owned())
+}
+
+/// A turn that was left or stopped somewhere, and what was declared of it is stored.
+fn left(rng: &mut Rng) -> EndedEarly {
+    let cause = if rng.bool() {
+        Cause::Left(Way::ALL[rng.usize(..4)])
+    } else {
+        Cause::Stopped
+    };
+    let policies = match cause {
+        Cause::Left(_) => &ON_DISCONNECT,
+        Cause::Stopped => &ON_STOP,
+    };
+    let policy = &policies[rng.usize(..3)];
+    let seen = rng.usize(2..LENGTH);
+    let answer = match policy.keep {
+        Keep::Whole => AnswerFate::Whole,
+        Keep::Part => AnswerFate::Cut {
+            characters: rng.usize(seen..LENGTH),
+            marked: interrupted(),
+        },
+        Keep::Nothing => AnswerFate::Nothing,
+    };
+    EndedEarly {
+        subject: "mutants".to_owned(),
+        case: "mutants/left".to_owned(),
+        turn: 1,
+        cause,
+        point: Point::Event(rng.usize(1..4)),
+        policy: Some(policy),
+        marker: "[DONE]".to_owned(),
+        met: Ok(()),
+        provider: ProviderEnd::HungUp { chunks: 2 },
+        client: ClientSaw {
+            characters: Some(seen),
+            of: LENGTH,
+            marker: false,
+        },
+        stored: Ok(Stored {
+            question: true,
+            answer,
+            is_verbatim: true,
+            tells_whole: true,
+            open: None,
+        }),
+        came_late: false,
+        reload: Some(Reload::Shows {
+            question: true,
+            answer: true,
+        }),
+        next: Some(known()),
+    }
+}
+
+/// The same where the answer has to be kept.
+fn kept(rng: &mut Rng) -> EndedEarly {
+    loop {
+        let turn = left(rng);
+        let stored = turn.stored.as_ref().map(|it| &it.answer);
+        if stored != Ok(&AnswerFate::Nothing) && matches!(turn.cause, Cause::Left(_)) {
+            return turn;
+        }
+    }
+}
+
+fn stored(turn: &mut EndedEarly) -> &mut Stored {
+    turn.stored.as_mut().unwrap()
+}
+
+fn errors(findings: Vec<Finding>) -> Vec<&'static str> {
+    let errors = findings.into_iter();
+    let errors = errors.filter(|finding| finding.severity == Severity::Error);
+    errors.map(|finding| finding.code).collect()
+}
+
+pub(super) fn of_leaving() -> String {
+    let caught = |turn: &EndedEarly| errors(ended_early::judge(turn).findings);
+    super::table("left or stopped", left, caught, STOPPED)
+        + &super::table("left", kept, caught, LEFT)
+}
+
+const STOPPED: &[Mutant<EndedEarly>] = &[
+    Mutant {
+        what: "the question's row is dropped",
+        owner: "user-message-lost",
+        mutate: |turn, _| stored(turn).question = false,
+    },
+    Mutant {
+        what: "a row stays in progress",
+        owner: "stuck-streaming",
+        mutate: |turn, _| stored(turn).open = Some("7".to_owned()),
+    },
+    Mutant {
+        what: "the next turn is refused",
+        owner: "next-turn-refused",
+        mutate: |turn, _| {
+            turn.next = Some(NextTurn::Refused {
+                status: 409,
+                said: String::new(),
+            });
+        },
+    },
+    Mutant {
+        what: "the history can't be read",
+        owner: "history-differs",
+        mutate: |turn, _| turn.reload = Some(Reload::Unreadable("status 500".to_owned())),
+    },
+];
+
+const LEFT: &[Mutant<EndedEarly>] = &[
+    Mutant {
+        what: "the answer's row is dropped",
+        owner: "answer-lost-on-disconnect",
+        mutate: |turn, _| stored(turn).answer = AnswerFate::Nothing,
+    },
+    Mutant {
+        what: "less is stored than the client had seen",
+        owner: "answer-lost-on-disconnect",
+        mutate: |turn, rng| {
+            let seen = turn.client.characters.unwrap();
+            stored(turn).answer = AnswerFate::Cut {
+                characters: rng.usize(1..seen),
+                marked: interrupted(),
+            };
+        },
+    },
+    Mutant {
+        what: "the final marker had come, and the answer is not there",
+        owner: "saved-after-done",
+        mutate: |turn, _| {
+            turn.client.marker = true;
+            turn.point = Point::FinalMarker;
+            stored(turn).answer = AnswerFate::Nothing;
+        },
+    },
+    Mutant {
+        what: "the part has the status of a whole answer",
+        owner: "part-stored-as-whole",
+        mutate: |turn, _| {
+            turn.policy = Some(&ON_DISCONNECT[1]);
+            stored(turn).answer = AnswerFate::Cut {
+                characters: LENGTH - 1,
+                marked: Marked::No,
+            };
+        },
+    },
+    Mutant {
+        what: "the next request lacks what is stored",
+        owner: "context-lost",
+        mutate: |turn, rng| {
+            let question = rng.bool();
+            turn.next = Some(NextTurn::Answered {
+                question,
+                answer: !question,
+                answer_later: !question,
+            });
+        },
+    },
+];
+
+/// A request that came twice, and its turn is stored once.
+fn doubled(rng: &mut Rng) -> SentTwice {
+    SentTwice {
+        subject: "mutants".to_owned(),
+        case: "mutants/twice".to_owned(),
+        doubled: &DOUBLED[rng.usize(..DOUBLED.len())],
+        declared: Some(Idempotent::ByKey),
+        provider: ProviderEnd::Whole,
+        answers: [Answered::ToTheEnd, Answered::ToTheEnd],
+        stored: Ok(Copies {
+            questions: 1,
+            answers: 1,
+        }),
+    }
+}
+
+pub(super) fn of_doubles() -> String {
+    let caught = |turn: &SentTwice| errors(sent_twice::judge(turn).findings);
+    super::table("sent twice", doubled, caught, DOUBLES)
+}
+
+const DOUBLES: &[Mutant<SentTwice>] = &[
+    Mutant {
+        what: "question or answer are stored twice",
+        owner: "turn-stored-twice",
+        mutate: |turn, rng| {
+            let copies = turn.stored.as_mut().unwrap();
+            if rng.bool() {
+                copies.questions = 2;
+            } else {
+                copies.answers = 2;
+            }
+        },
+    },
+    Mutant {
+        what: "the answer's row is dropped",
+        owner: "never-saved",
+        mutate: |turn, _| turn.stored.as_mut().unwrap().answers = 0,
+    },
+    Mutant {
+        what: "the question's row is dropped",
+        owner: "user-message-lost",
+        mutate: |turn, _| turn.stored.as_mut().unwrap().questions = 0,
+    },
+];
+
+/// A provider said all of its answer, or a part and then an error, and a right server made the best of it.
+fn failed(rng: &mut Rng) -> ProviderFailed {
+    let (said, answer, end) = match rng.u8(..3) {
+        0 => (Said::Whole, AnswerFate::Whole, ResponseEnd::Well),
+        1 => (
+            Said::BrokenOff,
+            AnswerFate::Cut {
+                characters: 20,
+                marked: interrupted(),
+            },
+            ResponseEnd::Failed("event: error".to_owned()),
+        ),
+        _ => (
+            Said::Refused,
+            AnswerFate::Nothing,
+            ResponseEnd::Failed("status 502".to_owned()),
+        ),
+    };
+    ProviderFailed {
+        subject: "mutants".to_owned(),
+        case: "mutants/provider".to_owned(),
+        turn: 1,
+        what: "something odd".to_owned(),
+        met: Ok(()),
+        said,
+        client: ClientTold {
+            characters: Some(if said == Said::Refused { 0 } else { 20 }),
+            end,
+        },
+        stored: Ok(provider_faults::Stored {
+            question: true,
+            copies: usize::from(said == Said::Whole),
+            answer,
+            differs: None,
+            is_verbatim: true,
+            tells_whole: true,
+            open: None,
+            blank: None,
+            error: None,
+        }),
+        came_late: false,
+        next: known(),
+    }
+}
+
+fn of_failed(turn: &mut ProviderFailed) -> &mut provider_faults::Stored {
+    turn.stored.as_mut().unwrap()
+}
+
+pub(super) fn of_providers() -> String {
+    let caught = |turn: &ProviderFailed| errors(provider_faults::judge(turn).findings);
+    super::table("provider fails", failed, caught, FAILED)
+}
+
+/// The provider said all of it, and the response ended well.
+fn said_whole(turn: &mut ProviderFailed) -> &mut provider_faults::Stored {
+    turn.said = Said::Whole;
+    turn.client.end = ResponseEnd::Well;
+    turn.client.characters = Some(LENGTH);
+    let stored = of_failed(turn);
+    stored.answer = AnswerFate::Whole;
+    stored.copies = 1;
+    stored
+}
+
+const FAILED: &[Mutant<ProviderFailed>] = &[
+    Mutant {
+        what: "the text of the error is stored as an answer",
+        owner: "error-text-as-answer",
+        mutate: |turn, _| of_failed(turn).error = Some("7".to_owned()),
+    },
+    Mutant {
+        what: "the answer's INSERT is doubled",
+        owner: "answer-duplicated",
+        mutate: |turn, _| of_failed(turn).copies = 2,
+    },
+    Mutant {
+        what: "the next turn is refused",
+        owner: "next-turn-refused",
+        mutate: |turn, _| turn.next = NextTurn::Failed("status 500".to_owned()),
+    },
+    Mutant {
+        what: "one character of the answer is another one",
+        owner: "answer-differs",
+        mutate: |turn, _| said_whole(turn).differs = Some("said `a`, stored `b`".to_owned()),
+    },
+    Mutant {
+        what: "the answer is cut by one character",
+        owner: "answer-differs",
+        mutate: |turn, _| {
+            said_whole(turn).answer = AnswerFate::Cut {
+                characters: LENGTH - 1,
+                marked: Marked::No,
+            };
+        },
+    },
+    Mutant {
+        what: "the answer's row is dropped",
+        owner: "never-saved",
+        mutate: |turn, _| said_whole(turn).answer = AnswerFate::Nothing,
+    },
+    Mutant {
+        what: "a part is stored as the whole, and the response ends well",
+        owner: "part-stored-as-whole",
+        mutate: |turn, _| {
+            turn.said = Said::BrokenOff;
+            turn.client.end = ResponseEnd::Well;
+            of_failed(turn).copies = 0;
+            of_failed(turn).answer = AnswerFate::Cut {
+                characters: 20,
+                marked: Marked::No,
+            };
+        },
+    },
+    Mutant {
+        what: "the response to a refused request ends well and empty",
+        owner: "provider-error-hidden",
+        mutate: |turn, _| {
+            turn.said = Said::Refused;
+            turn.client.characters = Some(0);
+            turn.client.end = ResponseEnd::Well;
+            of_failed(turn).copies = 0;
+            of_failed(turn).answer = AnswerFate::Nothing;
+        },
+    },
+];

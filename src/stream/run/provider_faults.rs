@@ -1,0 +1,370 @@
+//! Turns whose provider says something odd, or fails.
+//!
+//! What a failure leaves behind is nothing, most often, and nothing is only known when its time is over. So all
+//! cases are played first, and the store is looked at once for all of them.
+
+use super::case::{Begun, Moments};
+use super::chat::{AS_RECORDED, Sent};
+use super::client::{ResponseProgress, Watching};
+use super::live::Live;
+use super::next_turn;
+use super::sought::{Found, Sought};
+use super::stage::Stage;
+use super::suite::Suite;
+use crate::gateway::faults;
+use crate::gateway::faults::{Ends, Mix};
+use crate::model::{Mark, ProviderEnd, Role, State, StoredMessage};
+use crate::report::{Lane, Report, Verdict};
+use crate::store;
+use crate::stream::faults::{NONE, READ_TO_END};
+use crate::stream::judge::provider_faults::{
+    self, ClientTold, ProviderFailed, ResponseEnd, Said, Stored, same, without_marks,
+};
+use crate::stream::kept;
+use crate::stream::kept::{AnswerFate, ExpectedAnswer};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// As many late saves as the slowest turn seen are waited for.
+const TIMES_THE_LAG: u32 = 3;
+
+/// A case that was played.
+struct Played {
+    case: Begun,
+    moments: Moments,
+    seen: ProviderFailed,
+    sought: Sought,
+    /// What has to be stored, where it can be compared letter by letter.
+    exact: Option<String>,
+    /// Is in the text of the provider's error and nowhere else.
+    error_mark: String,
+}
+
+impl Stage<'_> {
+    /// Plays the faults that were asked for; in a sweep all that the server can meet.
+    pub(super) async fn provider_faults(
+        &mut self,
+        lag: Duration,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let mixes = self.mixes();
+        if mixes.is_empty() {
+            return Ok(());
+        }
+        self.note(&format!(
+            "{}: {} cases of a provider that says something odd, or fails",
+            self.session.name,
+            mixes.len()
+        ));
+        let mut played = Vec::new();
+        for mix in mixes {
+            report.checked += 1;
+            let mut case = self.begin_case(&format!("provider-{mix}"), &NONE, &READ_TO_END);
+            case.fault = mix.to_string();
+            let mut moments = Moments::default();
+            let ran = self.play_faults(mix, &case.name, &mut moments).await;
+            match ran {
+                Ok((seen, live)) => {
+                    case.over();
+                    played.push(self.played(case, moments, seen, &live));
+                }
+                Err(error) => {
+                    case.timeline = moments.timeline;
+                    // A server that answers no chat any more answers none of the cases that follow.
+                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                    break;
+                }
+            }
+        }
+        self.world.gateway.rest();
+        let patience = self.options.settle.max(lag * TIMES_THE_LAG);
+        tokio::time::sleep(patience).await;
+        for played in &mut played {
+            played.seen.stored = self.stored_after(played).await;
+        }
+        self.look_at_wrong_ones_again(&mut played, patience).await;
+        let mut findings = Vec::new();
+        for Played {
+            mut case,
+            mut moments,
+            seen,
+            ..
+        } in played
+        {
+            let judged = provider_faults::judge(&seen);
+            moments.now(Lane::Store, judged.reason.as_str());
+            case.timeline = moments.timeline;
+            self.end_case(case, judged.verdict, judged.reason, report);
+            findings.extend(judged.findings);
+        }
+        report.add_by_code(findings);
+        Ok(())
+    }
+
+    /// What is played.
+    fn mixes(&self) -> Vec<Mix> {
+        let Some(provider) = self.provider else {
+            return Vec::new();
+        };
+        let named = self.options.provider_faults.iter().cloned();
+        let all = match self.options.suite {
+            Suite::Sweep { .. } => true,
+            Suite::Quick | Suite::Full => self.options.every_provider_fault,
+        };
+        let every = faults::ALL.iter().map(Mix::of).filter(|mix| {
+            let script = self.script(0, AS_RECORDED, mix.clone());
+            let has_form = script.reel(provider, 0, 0).is_ok();
+            has_form && (self.asks_for_streams || !mix.needs_a_stream())
+        });
+        let mixes = named.chain(every.filter(|_| all)).zip(0..);
+        mixes
+            .map(|(mix, number): (Mix, u64)| mix.seeded(self.options.seed.wrapping_add(number)))
+            .collect()
+    }
+
+    /// Plays one case up to the end of the next turn.
+    async fn play_faults(
+        &mut self,
+        mix: Mix,
+        case: &str,
+        moments: &mut Moments,
+    ) -> anyhow::Result<(ProviderFailed, Live)> {
+        let chat = self.set_up().await?;
+        let what = Sent {
+            mix: mix.clone(),
+            ..Sent::turn(0)
+        };
+        let start = |client_task| Ok(Watching::start(client_task));
+        let live = self.begin_among(&chat, what, AS_RECORDED, start).await?;
+        moments.at(
+            live.sent,
+            Lane::Client,
+            format!("turn {} sent", live.number),
+        );
+        live.play.release();
+        let patience = self.options.response_timeout;
+        let over = live.watching.until(|seen| seen.over.is_some());
+        let is_over = tokio::time::timeout(patience, over).await.is_ok();
+        let saw = live.watching.seen();
+        let _ = tokio::time::timeout(patience, live.play.until_idle()).await;
+        moments.now(Lane::Gateway, mix.what());
+        let said = said(&mix, &live);
+        let told = client_told(&live, &saw, said);
+        moments.now(Lane::Client, response_words(&told.end));
+        let met = if is_over {
+            self.fault_met(&live, &mix)
+        } else {
+            Err(format!(
+                "the response did not end within {}",
+                humantime::format_duration(patience)
+            ))
+        };
+        let following = self.send_next(&chat, live.number - 1, moments).await?;
+        let next = self.finish_next(following, moments).await;
+        let seen = ProviderFailed {
+            subject: self.observed().subject(),
+            case: case.to_owned(),
+            turn: live.number,
+            what: mix.what(),
+            met,
+            said,
+            client: told,
+            stored: Err("nobody looked".to_owned()),
+            came_late: false,
+            next: next_turn::as_it_is(next),
+        };
+        Ok((seen, live))
+    }
+
+    /// Whether the server met the fault.
+    fn fault_met(&self, live: &Live, mix: &Mix) -> Result<(), String> {
+        let Some(heard) = live.play.heard() else {
+            let seen = live.watching.seen();
+            return Err(format!(
+                "{:#}",
+                self.unanswered(live, &seen, "the provider was not asked")
+            ));
+        };
+        if mix.needs_a_stream() && !heard.streams {
+            return Err(
+                "the server asks its provider for whole answers, and not for a stream".to_owned(),
+            );
+        }
+        match live.play.provider_end() {
+            ProviderEnd::NotAsked => Err("the server did not ask its provider".to_owned()),
+            ProviderEnd::Open => Err("the server's request to its provider did not end".to_owned()),
+            ProviderEnd::HungUp { chunks } => Err(format!(
+                "the server closed its connection to the provider after {chunks} chunks, before that"
+            )),
+            ProviderEnd::Whole => Ok(()),
+        }
+    }
+
+    fn played(&self, case: Begun, moments: Moments, seen: ProviderFailed, live: &Live) -> Played {
+        let said = live.answer.clone().unwrap_or_default();
+        let is_plain = self.is_verbatim && live.expected == said;
+        let sought = Sought {
+            tag: live.tag.clone(),
+            nonce: live.nonce.clone(),
+            conversation: live.conversation(),
+            earlier: Vec::new(),
+            // The answers of all cases begin alike.
+            before: None,
+            answer: ExpectedAnswer {
+                text: without_marks(&said),
+                is_all: true,
+                expected: without_marks(&live.expected),
+                nonce: live.nonce.clone(),
+            },
+        };
+        Played {
+            case,
+            moments,
+            seen,
+            sought,
+            exact: is_plain.then_some(said),
+            error_mark: super::script::error_mark(&live.nonce),
+        }
+    }
+
+    async fn stored_after(&self, played: &Played) -> Result<Stored, String> {
+        let stored = async {
+            let found = self.look(&played.sought, &self.endings).await?;
+            let mapping = self.mapping.as_ref().expect("the turn was found with it");
+            let with_nonce = store::holding(self.world.db(), mapping, &played.sought.nonce).await?;
+            let errors = store::holding(self.world.db(), mapping, &played.error_mark).await?;
+            anyhow::Ok(self.stored_with(played, &found, &with_nonce, &errors))
+        };
+        stored.await.map_err(|error| format!("{error:#}"))
+    }
+
+    fn stored_with(
+        &self,
+        played: &Played,
+        found: &Found,
+        with_nonce: &[StoredMessage],
+        errors: &[StoredMessage],
+    ) -> Stored {
+        let is_answer =
+            |row: &&StoredMessage| row.role == Role::Assistant && row.state != State::Deleted;
+        let copies: BTreeSet<_> = with_nonce
+            .iter()
+            .filter(is_answer)
+            .map(|row| (&row.conversation, &row.key))
+            .collect();
+        let text: String = found
+            .rows
+            .iter()
+            .filter(is_answer)
+            .map(|row| row.content.as_str())
+            .collect();
+        let exact = played.exact.as_deref();
+        let is_whole = found.kept == AnswerFate::Whole && copies.len() == 1;
+        let looks_whole = |row: &&StoredMessage| {
+            row.state == State::Whole
+                && row.mark != Mark::Writing
+                && (self.endings.is_empty() || self.endings.iter().any(|it| it.is_like(row)))
+        };
+        let blank = found
+            .rows
+            .iter()
+            .filter(is_answer)
+            .filter(looks_whole)
+            .find(|row| row.content.trim().is_empty() && row.tools.is_empty());
+        let error = errors
+            .iter()
+            .filter(is_answer)
+            .find(|row| row.state != State::Failed);
+        Stored {
+            question: found.question,
+            answer: found.kept.clone(),
+            differs: exact
+                .filter(|_| is_whole)
+                .and_then(|said| same(said, &text)),
+            copies: copies.len(),
+            is_verbatim: self.is_verbatim,
+            tells_whole: self.endings.iter().any(kept::Ending::tells),
+            open: self.open_row(found),
+            blank: blank.map(|row| row.key.clone()),
+            error: error.map(|row| row.key.clone()),
+        }
+    }
+
+    /// What is wrong may be only late.
+    async fn look_at_wrong_ones_again(&self, played: &mut [Played], patience: Duration) {
+        let is_wrong =
+            |it: &&mut Played| provider_faults::judge(&it.seen).verdict == Verdict::Violated;
+        let wrong: Vec<_> = played.iter_mut().filter(is_wrong).collect();
+        if wrong.is_empty() {
+            return;
+        }
+        tokio::time::sleep(patience).await;
+        for played in wrong {
+            let now = self.stored_after(played).await;
+            if now.is_ok() && now != played.seen.stored {
+                played.seen.came_late = true;
+                played.seen.stored = now;
+            }
+        }
+    }
+}
+
+/// How much of its answer the provider said.
+fn said(mix: &Mix, live: &Live) -> Said {
+    match mix.ends() {
+        Ends::Whole => Said::Whole,
+        Ends::WithoutText(_) => Said::NoText,
+        Ends::BrokenOff => Said::BrokenOff,
+        Ends::Early => Said::Early,
+        Ends::Refused(_) => Said::Refused,
+        Ends::RefusedOnce(_) if live.play.asked() > 1 => Said::Whole,
+        Ends::RefusedOnce(_) => Said::Refused,
+    }
+}
+
+/// What a reader of the response knows.
+fn client_told(live: &Live, saw: &ResponseProgress, said: Said) -> ClientTold {
+    let answer = without_marks(&live.answer.clone().unwrap_or_default());
+    let text = &saw.turn.text;
+    let is_read = !kept::is_json_frames(text);
+    let characters = kept::seen(&answer, text);
+    let end = match (&saw.head, &saw.over) {
+        (Some(head), _) if !(200..300).contains(&head.status) => {
+            ResponseEnd::Failed(format!("status {}", head.status))
+        }
+        (_, Some(Err(why))) => ResponseEnd::Failed(why.clone()),
+        _ => match (&saw.turn.failed, saw.turn.final_at) {
+            (Some(said), _) => ResponseEnd::Failed(said.clone()),
+            (None, None) => ResponseEnd::Failed("the final marker did not come".to_owned()),
+            (None, Some(_)) if !is_read => ResponseEnd::Unread,
+            (None, Some(_)) => match said {
+                // What was said whole may be shown in another form.
+                Said::Whole | Said::NoText => ResponseEnd::Well,
+                Said::BrokenOff | Said::Early | Said::Refused => {
+                    if kept::has_more(&answer, text) {
+                        ResponseEnd::WithWords
+                    } else {
+                        ResponseEnd::Well
+                    }
+                }
+            },
+        },
+    };
+    ClientTold {
+        characters: is_read.then_some(characters),
+        end,
+    }
+}
+
+fn response_words(end: &ResponseEnd) -> String {
+    match end {
+        ResponseEnd::Well => "the response ended with the final marker".to_owned(),
+        ResponseEnd::WithWords => {
+            "the response ended with the final marker, and has words of the server's own".to_owned()
+        }
+        ResponseEnd::Unread => {
+            "the response ended with the final marker; its text can't be read".to_owned()
+        }
+        ResponseEnd::Failed(how) => format!("the response failed: {how}"),
+    }
+}
