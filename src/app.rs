@@ -278,6 +278,8 @@ async fn work(command: Command, env: Env) -> anyhow::Result<Done> {
         Command::Demo(args) => commands::demo::run(args, env).await,
         Command::DemoServer(args) => commands::demo::serve(args, env).await,
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Replay(args) => commands::replay::run(args, env).await,
+        Command::Report(args) => commands::report::run(&args),
         Command::Config => Ok(commands::config::run(&env)),
         Command::Completions { shell } => Ok(completions(shell)),
         Command::Inspect(_)

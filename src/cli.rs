@@ -1,6 +1,8 @@
 //! The command line: types only, no logic.
 
-use crate::commands::{audit, demo, explain, gate, inspect, migrate, verify_stream};
+use crate::commands::{
+    audit, demo, explain, gate, inspect, migrate, replay, report, verify_stream,
+};
 use crate::gate::{alarm, holder};
 use crate::http::supervisor;
 use crate::outcome::EXIT_CODES;
@@ -75,6 +77,12 @@ pub enum Color {
 pub enum Command {
     /// Prove that the answer is committed before the client can see the final marker
     VerifyStream(Box<verify_stream::Args>),
+
+    /// Play a run of verify-stream again from its report
+    Replay(replay::Args),
+
+    /// Work with reports that runs have written
+    Report(report::Args),
 
     /// Relay a server's way to its database, for a verify-stream that runs elsewhere
     Gate(gate::Args),

@@ -6,7 +6,8 @@
 
 use crate::model::Table;
 use crate::redact;
-use crate::redact::{MASKED, Redact};
+pub use crate::redact::MASKED;
+use crate::redact::Redact;
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};

@@ -9,6 +9,8 @@ pub mod gate;
 pub mod inspect;
 pub mod migrate;
 mod moment;
+pub mod replay;
+pub mod report;
 pub mod verify_stream;
 
 use crate::cli_error::CliError;

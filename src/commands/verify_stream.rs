@@ -4,7 +4,8 @@ use super::{Done, Env};
 use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::gate::CommitFault;
-use crate::report::Report;
+use crate::mask;
+use crate::report::{Replay, Report};
 use crate::stream::profiles::Profile;
 use crate::stream::run::{Options, Proof, Require, World};
 use crate::stream::session::Session;
@@ -78,6 +79,14 @@ pub struct Args {
     /// How long to watch the first rows after their turns: they must not change [default: 1s]
     #[arg(long, value_name = "DURATION")]
     pub watch: Option<String>,
+    /// Play this case only, by its name in a report; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub case: Vec<String>,
+
+    /// Play one share of the cases only, such as 2/4 on the second of four machines; `chatctl report merge`
+    /// joins the reports
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
 
     /// How the order is shown [default: auto]
     #[arg(long, value_enum)]
@@ -170,6 +179,8 @@ impl From<Args> for Wanted {
             cases: args.cases,
             concurrency: args.concurrency,
             watch: args.watch,
+            named: args.case,
+            shard: args.shard,
             proof: args.proof,
             require: args.require,
             faults: args.fault,
@@ -235,6 +246,11 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     }
     let began = Instant::now();
     let mut report = Report::new("verify-stream");
+    report.replay = Some(Replay {
+        seed: options.seed,
+        arguments: arguments(wanted, options.seed, env),
+        shard: options.choice.shard.map(|shard| shard.to_string()),
+    });
     let world = setup::world(wanted, &context, &target, wire);
     let mut world = env.unless_interrupted(world).await?;
     // What the server writes to is never behind; another server of the database may be.
@@ -246,6 +262,14 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     outcome?;
     report.took = began.elapsed();
     Ok(report)
+}
+
+/// The arguments of the run; what may be a secret is masked.
+fn arguments(wanted: &Wanted, seed: u64, env: &Env) -> Vec<String> {
+    let words = wanted.words(seed).into_iter();
+    words
+        .map(|word| mask::credentials(&env.mask.text(&word)))
+        .collect()
 }
 
 async fn verify(

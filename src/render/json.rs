@@ -1,14 +1,15 @@
 //! `chatctl.report/1`: the shape that scripts read. Keys are never renamed or
 //! moved within a version; `report.schema.json` says what may stand where.
 
+mod reader;
 mod view;
 
 use super::{Failing, Failure, Format, Kind, Style, escape, text};
 use crate::outcome::Outcome;
 use crate::report;
 use crate::report::{
-    Case, CommitMoment, Evidence, Finding, FindingRow, Location, Moment, Report, Severity,
-    StoreLine, Timeline, Verdict,
+    Case, ClientMoment, CommitMoment, Evidence, Finding, FindingRow, Location, Moment, Replay,
+    Report, Severity, StoreLine, Timeline, Verdict,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::io;
 use std::io::Write;
 use std::time::Duration;
 
+pub use reader::read;
 pub(super) use view::{message, object};
 
 pub(super) const FORMAT: Format = Format {
@@ -48,6 +50,8 @@ struct Document<'a> {
     verdict: Verdict,
     exit: u8,
     store: Option<&'a StoreLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<&'a Replay>,
     cases: Vec<CaseRow<'a>>,
     findings: Vec<FindingObject<'a>>,
     summary: Summary,
@@ -75,6 +79,8 @@ struct MomentRow<'a> {
     what: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<&'a CommitMoment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a ClientMoment>,
 }
 
 #[derive(Serialize)]
@@ -116,6 +122,7 @@ fn write(report: &Report, _style: &Style, out: &mut dyn Write) -> io::Result<()>
         verdict: report.verdict(),
         exit: Outcome::from(report).code(),
         store: report.store.as_ref(),
+        replay: report.replay.as_ref(),
         cases: report.cases.iter().map(case).collect(),
         findings: report.findings.iter().map(finding).collect(),
         summary: Summary {
@@ -202,6 +209,7 @@ fn moment<'a>(timeline: &Timeline, moment: &'a Moment) -> MomentRow<'a> {
         lane: moment.lane.word(),
         what: &moment.what,
         commit: moment.commit.as_ref(),
+        client: moment.client.as_ref(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Reports as real runs make them: what the formats are tested with.
 
 use crate::report::{
-    Case, Finding, Lane, Location, Report, Severity, Source, StoreLine, Timeline, Verdict,
+    Case, ClientMoment, Finding, Lane, Location, Replay, Report, Severity, Source, StoreLine,
+    Timeline, Verdict,
 };
 use std::time::{Duration, SystemTime};
 
@@ -35,8 +36,22 @@ pub(super) fn proven() -> Report {
 
 pub(super) fn held() -> Report {
     let mut report = report("sqlite", "sqlite:chat.db", "sqlmodel-chat (detected)");
-    report.cases = vec![held_case("hello/order")];
+    let mut left = held_case("hello/left-at-event-2-by-rst");
+    let client = ClientMoment {
+        by: "rst".to_owned(),
+        point: "event-2".to_owned(),
+        received_bytes: 148,
+    };
+    let at = Duration::from_millis(12);
+    left.timeline
+        .add_client(at, "the client resets the connection", client);
+    report.cases = vec![held_case("hello/order"), left];
     report.checked = 5;
+    report.replay = Some(Replay {
+        seed: 42,
+        arguments: vec!["--suite=full".to_owned(), "--seed=42".to_owned()],
+        shard: Some("1/4".to_owned()),
+    });
     report
 }
 

@@ -1,9 +1,9 @@
 //! Findings: code, harm, help, and the facts they rest on.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How bad a finding is. Only `Error` fails a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing; nothing is wrong.
@@ -15,7 +15,7 @@ pub enum Severity {
 }
 
 /// Whose word a fact is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// Rows read from the store.
@@ -47,7 +47,7 @@ impl Source {
 }
 
 /// One fact with its source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Whose word it is.
     pub source: Source,
@@ -105,7 +105,7 @@ impl FindingRow {
 }
 
 /// Where a finding can be looked at; empty fields are absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// The case it was seen in.
     #[serde(skip_serializing_if = "Option::is_none")]

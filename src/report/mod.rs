@@ -4,17 +4,19 @@
 //! is computed from a [`Report`] before any renderer sees it.
 
 mod finding;
+mod merge;
 mod timeline;
 mod verdict;
 mod view;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::{Duration, SystemTime};
 
 pub use finding::{Evidence, Finding, FindingRow, Location, Severity, Source};
-pub use timeline::{CommitEvent, CommitMoment, Lane, Moment, Timeline};
+pub use merge::merge;
+pub use timeline::{ClientMoment, CommitEvent, CommitMoment, Lane, Moment, Timeline};
 pub use verdict::Verdict;
 pub use view::{Align, Column, Head, Holds, Line, Note, Piece, Sheet, Text, Tool, Transcript};
 
@@ -32,6 +34,8 @@ pub struct Report {
     pub took: Duration,
     /// Which store was looked at; absent when the command looks at none.
     pub store: Option<StoreLine>,
+    /// How it is played again; absent where it can't be.
+    pub replay: Option<Replay>,
     /// What was examined, one verdict each.
     pub cases: Vec<Case>,
     /// What was found, over all cases.
@@ -69,7 +73,7 @@ pub enum Value {
 }
 
 /// The store a report speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreLine {
     /// `sqlite`, `postgres`, `mysql`.
     pub backend: String,
@@ -77,6 +81,18 @@ pub struct StoreLine {
     pub url: String,
     /// The mapping in use and how it was found.
     pub mapping: String,
+}
+
+/// How a run is played again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The seed of all its choices.
+    pub seed: u64,
+    /// Its arguments, without secrets.
+    pub arguments: Vec<String>,
+    /// Which share of its cases was played, such as `2/4`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
 }
 
 /// One case: session × gateway fault × client behaviour.
@@ -110,6 +126,7 @@ impl Report {
             started_at: SystemTime::now(),
             took: Duration::ZERO,
             store: None,
+            replay: None,
             cases: Vec::new(),
             findings: Vec::new(),
             pending: false,

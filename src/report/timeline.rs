@@ -1,10 +1,10 @@
 //! What happened in a trial, in order, on one clock.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
 /// Who did it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// chatctl in the browser's place.
@@ -30,7 +30,7 @@ impl Lane {
 }
 
 /// What was done to a commit of the server, for a program to read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitMoment {
     /// What was done to it.
     pub event: CommitEvent,
@@ -49,15 +49,26 @@ pub struct CommitMoment {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld_ms: Option<u64>,
     /// Who else waited, at the gate or in the database.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<String>,
     /// Whether the answer's row is complete afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row_complete: Option<bool>,
 }
 
+/// Where a client ended a turn, for a program to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientMoment {
+    /// How: `fin`, `rst`, `half-close`, `stall` or `stop`.
+    pub by: String,
+    /// At which point of the answer.
+    pub point: String,
+    /// How many bytes of the response's body it had received.
+    pub received_bytes: usize,
+}
+
 /// What is done to a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommitEvent {
     /// It came to the gate, and is withheld.
@@ -79,6 +90,8 @@ pub struct Moment {
     pub what: String,
     /// The same of a commit, for a program to read.
     pub commit: Option<CommitMoment>,
+    /// The same of a client that ends a turn.
+    pub client: Option<ClientMoment>,
 }
 
 /// The moments of one trial, sorted by time.
@@ -115,6 +128,7 @@ impl Timeline {
             lane,
             what,
             commit: None,
+            client: None,
         });
     }
 
@@ -125,6 +139,18 @@ impl Timeline {
             lane: Lane::Store,
             what: what.into(),
             commit: Some(commit),
+            client: None,
+        });
+    }
+
+    /// Adds where a client ended a turn.
+    pub fn add_client(&mut self, at: Duration, what: impl Into<String>, client: ClientMoment) {
+        self.insert(Moment {
+            at,
+            lane: Lane::Client,
+            what: what.into(),
+            commit: None,
+            client: Some(client),
         });
     }
 

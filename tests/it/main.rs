@@ -66,6 +66,7 @@ mod proxy_gate;
 mod real_engines;
 mod registry;
 mod rehearsal;
+mod replay;
 mod replicas;
 mod reports;
 mod restart;

@@ -3,7 +3,7 @@
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
-use crate::report::{Case, CommitMoment, Lane, Report, Timeline, Verdict};
+use crate::report::{Case, ClientMoment, CommitMoment, Lane, Report, Timeline, Verdict};
 use crate::stream::faults::{ClientBehaviour, GatewayFault};
 use std::collections::BTreeMap;
 
@@ -47,6 +47,12 @@ impl Moments {
     pub(super) fn commit(&mut self, at: Tick, what: String, commit: CommitMoment) {
         let at = at.saturating_sub(self.began);
         self.timeline.add_commit(at, what, commit);
+    }
+
+    /// Where the client ends the turn.
+    pub(super) fn ends(&mut self, what: &str, client: ClientMoment) {
+        let at = clock::now().saturating_sub(self.began);
+        self.timeline.add_client(at, what, client);
     }
 
     /// Something that happens now.

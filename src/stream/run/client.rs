@@ -38,6 +38,8 @@ pub(super) struct ResponseProgress {
     pub(super) turn: Turn,
     /// When the last bytes came.
     pub(super) last_byte: Option<Tick>,
+    /// How many bytes of its body came.
+    pub(super) received: usize,
     /// What was taken out of the response.
     pub(super) captured: Captures,
     /// The beginning of the body.
@@ -474,6 +476,7 @@ impl Watcher {
                 beginning.extend_from_slice(&chunk);
             }
             length += chunk.len();
+            self.seen.send_modify(|seen| seen.received += chunk.len());
             if length > LARGEST {
                 return Err(format!(
                     "the server's stream has more than {} MB",

@@ -10,6 +10,9 @@ const TIMES: usize = 3;
 
 impl Stage<'_> {
     pub(super) async fn close_at_final(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        if !self.is_chosen("close-at-final") {
+            return Ok(());
+        }
         let mut case = self.begin_case("close-at-final", &NONE, &CLOSE_AT_FINAL);
         let vary = Vary {
             pieces: None,

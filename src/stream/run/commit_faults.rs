@@ -38,7 +38,11 @@ impl Stage<'_> {
         mut server: Server,
         report: &mut Report,
     ) -> anyhow::Result<Server> {
-        for fault in &self.options.faults {
+        let faults = self.options.faults.iter();
+        let played: Vec<_> = faults
+            .filter(|fault| self.is_chosen(fault.name()))
+            .collect();
+        for fault in played {
             let mut case = self.begin_case(fault.name(), &NONE, &READ_TO_END);
             case.fault = fault.name().to_owned();
             if server == Server::Hangs {

@@ -14,7 +14,7 @@ use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers::Provider;
 use crate::model::{Mark, ProviderEnd, Role, State, StoredMessage};
-use crate::report::{Lane, Report, Verdict};
+use crate::report::{ClientMoment, Lane, Report, Verdict};
 use crate::stream::faults::{
     ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP_BY_STEP, STOP, Way,
 };
@@ -247,16 +247,18 @@ impl Stage<'_> {
         if met.is_ok() {
             match (play.cause, &self.session.stop) {
                 (Cause::Left(way), _) => {
-                    moments.now(Lane::Client, way.what());
+                    moments.ends(way.what(), client_moment(&live, play, way.name()));
                     live.watching.leave(way).await?;
                 }
                 (Cause::Stopped, Some(stop)) => match &stop.by {
                     StopBy::Abort => {
-                        moments.now(Lane::Client, "stop: the client closes the connection");
+                        let moment = client_moment(&live, play, STOP.name);
+                        moments.ends("stop: the client closes the connection", moment);
                         live.watching.leave(Way::Fin).await?;
                     }
                     StopBy::Request(request) => {
-                        moments.now(Lane::Client, format!("stop: `{}` sent", request.written));
+                        let moment = client_moment(&live, play, STOP.name);
+                        moments.ends(&format!("stop: `{}` sent", request.written), moment);
                         let answer = chat.ask(request).await?;
                         moments.now(Lane::Client, format!("stop was answered {}", answer.status));
                         if !request.accepts(answer.status) {
@@ -500,6 +502,14 @@ impl Stage<'_> {
                 played.seen.stored = now;
             }
         }
+    }
+}
+
+fn client_moment(live: &Live, play: Play, by: &str) -> ClientMoment {
+    ClientMoment {
+        by: by.to_owned(),
+        point: play.point.to_string(),
+        received_bytes: live.watching.seen().received,
     }
 }
 

@@ -7,6 +7,9 @@ use crate::stream::faults::{FINISH_WITHOUT_DONE, READ_TO_END};
 
 impl Stage<'_> {
     pub(super) async fn finish_without_done(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        if !self.is_chosen(FINISH_WITHOUT_DONE.name) {
+            return Ok(());
+        }
         let case = self.begin_case(FINISH_WITHOUT_DONE.name, &FINISH_WITHOUT_DONE, &READ_TO_END);
         let vary = Vary {
             pieces: None,

@@ -5,6 +5,7 @@ mod asked_again;
 mod calibrate;
 mod case;
 mod chat;
+mod choice;
 mod client;
 mod close_at_final;
 mod commit_faults;
@@ -45,13 +46,14 @@ use super::session::Session;
 use crate::clock;
 use crate::gate::CommitFault;
 use crate::gateway::faults::Mix;
-use crate::report::{Report, StoreLine, Verdict};
+use crate::report::{Case, Report, StoreLine, Verdict};
 use crate::store::Mapping;
 use save_fails::Server;
 use std::time::Duration;
 
 pub use case::Moments;
 pub use chat::Chat;
+pub use choice::{Choice, Shard};
 pub use gated::LEAST_HOLD;
 pub use probe::{Probed, Probes, probe};
 pub use provoked::Provoked;
@@ -89,7 +91,7 @@ pub enum Require {
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Which cases are played.
+    /// Which cases there are.
     pub suite: Suite,
     /// What the names of the cases hold that the suites `full` and `sweep` play; empty for all.
     pub cases: Vec<String>,
@@ -97,6 +99,8 @@ pub struct Options {
     pub concurrency: Option<usize>,
     /// For how long the first rows are watched after their turns.
     pub watch: Duration,
+    /// Which of them are played.
+    pub choice: Choice,
     /// How the order is shown.
     pub proof: Proof,
     /// Which verdicts pass.
@@ -151,14 +155,50 @@ pub async fn run(
         }
         if options.require == Require::Proven
             && report.session_verdict(&session.name) == Verdict::Held
+            && stage.is_chosen(ORDER)
         {
             stage.demand_proof(report);
         }
+        stage.without_cases(report);
         if options.fail_fast && report.errors() > 0 {
             break;
         }
     }
+    unknown_cases(&options.choice, report);
     Ok(())
+}
+
+/// The case that shows the order.
+const ORDER: &str = "order";
+
+/// A case that was named and is none is never a pass.
+fn unknown_cases(choice: &Choice, report: &mut Report) {
+    for named in &choice.named {
+        let (session, what) = named.split_once('/').unwrap_or(("case", named));
+        let alone = Choice {
+            named: vec![named.clone()],
+            shard: None,
+        };
+        let is_there = report.cases.iter().any(|case| {
+            let what = case.name.strip_prefix(&format!("{}/", case.session));
+            what.is_some_and(|what| alone.holds(&case.session, what))
+        });
+        let is_elsewhere = choice.shard.is_some();
+        if !is_there && !is_elsewhere {
+            report.cases.push(Case {
+                name: format!("{session}/{what}"),
+                session: session.to_owned(),
+                fault: "none".to_owned(),
+                client: "none".to_owned(),
+                verdict: Verdict::Inconclusive,
+                reason: "it was not played: this run has no such case, or did not come to it"
+                    .to_owned(),
+                took: Duration::ZERO,
+                timeline: Default::default(),
+                metrics: Default::default(),
+            });
+        }
+    }
 }
 
 impl Stage<'_> {
@@ -171,6 +211,7 @@ impl Stage<'_> {
             Some(why) => self.skip_proof(why, report),
             None => {
                 match self.options.proof {
+                    _ if !self.is_chosen(ORDER) => {}
                     Proof::Auto | Proof::Gate => self.prove_by_gate(&calibrated, report).await?,
                     Proof::Fault => {}
                     Proof::Observe => self.observe_order(&calibrated, report),
@@ -208,6 +249,17 @@ impl Stage<'_> {
             case.metrics.extend(self.times.figures());
         }
         Ok(())
+    }
+
+    /// A share that no case of the session falls into is well: others play them.
+    fn without_cases(&self, report: &mut Report) {
+        let mut cases = report.cases.iter();
+        let has_one = cases.any(|case| case.session == self.session.name);
+        if self.options.choice.shard.is_some() && !has_one {
+            let case = self.begin_case("no-case", &faults::NONE, &faults::READ_TO_END);
+            let reason = "no case of this session falls into this share";
+            self.end_case(case, Verdict::Held, reason, report);
+        }
     }
 
     /// `--require proven`, and the order was not proven.

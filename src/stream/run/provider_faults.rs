@@ -59,7 +59,7 @@ impl Stage<'_> {
         let mut played = Vec::new();
         for mix in mixes {
             report.checked += 1;
-            let mut case = self.begin_case(&format!("provider-{mix}"), &NONE, &READ_TO_END);
+            let mut case = self.begin_case(&case_name(&mix), &NONE, &READ_TO_END);
             case.fault = mix.to_string();
             let mut moments = Moments::default();
             let ran = self.play_faults(mix, &case.name, &mut moments).await;
@@ -119,6 +119,7 @@ impl Stage<'_> {
         let mixes = named.chain(every.filter(|_| all)).zip(0..);
         mixes
             .map(|(mix, number): (Mix, u64)| mix.seeded(self.options.seed.wrapping_add(number)))
+            .filter(|mix| self.is_chosen(&case_name(mix)))
             .collect()
     }
 
@@ -307,6 +308,11 @@ impl Stage<'_> {
             }
         }
     }
+}
+
+/// The case's name in the report.
+fn case_name(mix: &Mix) -> String {
+    format!("provider-{mix}")
 }
 
 /// How much of its answer the provider said.

@@ -85,6 +85,9 @@ impl Stage<'_> {
     /// What becomes of a save that fails. It is of no use where the order is violated already; where
     /// it can't be looked at, the report says so.
     pub(super) async fn save_fails(&mut self, report: &mut Report) -> anyhow::Result<Server> {
+        if !self.is_chosen("save-fails") {
+            return Ok(Server::Works);
+        }
         let is_known = |finding: &Finding| {
             finding.subject == self.session.name
                 && ["saved-after-done", "swallows-save-errors"].contains(&finding.code)

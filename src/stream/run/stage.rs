@@ -108,7 +108,13 @@ impl<'a> Stage<'a> {
     /// Whether a case of the suites `full` and `sweep` is one to play.
     pub(super) fn plays(&self, name: &str) -> bool {
         let wanted = &self.options.cases;
-        wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+        let is_wanted = wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
+        is_wanted && self.is_chosen(name)
+    }
+
+    /// Whether a case is one of those that are named, and of this share.
+    pub(super) fn is_chosen(&self, name: &str) -> bool {
+        self.options.choice.holds(&self.session.name, name)
     }
 
     /// Says what is being done.

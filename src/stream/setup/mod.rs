@@ -18,6 +18,8 @@ use crate::http::{Ready, Server};
 use crate::mask;
 use crate::mask::Mask;
 use crate::progress::Progress;
+use clap::ValueEnum as _;
+use clap::builder::PossibleValue;
 use launch::Launch;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,6 +62,10 @@ pub struct Wanted {
     pub concurrency: Option<String>,
     /// For how long rows are watched.
     pub watch: Option<String>,
+    /// Names of the cases that are played; all where there are none.
+    pub named: Vec<String>,
+    /// Which share of them.
+    pub shard: Option<String>,
     /// How the order is shown.
     pub proof: Option<Proof>,
     /// Which verdicts pass.
@@ -92,6 +98,92 @@ pub struct Wanted {
     pub seed: Option<u64>,
     /// Whether the first session with an error is the last.
     pub fail_fast: bool,
+}
+
+impl Wanted {
+    /// The same as words of a command line; the seed is the one that the run had.
+    pub fn words(&self, seed: u64) -> Vec<String> {
+        let Self {
+            sessions,
+            server,
+            start,
+            ready,
+            ready_timeout,
+            gateway,
+            profile,
+            origin,
+            suite,
+            sweep_every,
+            concurrency,
+            watch,
+            cases,
+            named,
+            shard,
+            proof,
+            require,
+            faults,
+            provider_fault,
+            allow_gate,
+            gate,
+            trials,
+            hold,
+            database_listen,
+            gate_control,
+            read_from,
+            max_hold,
+            settle,
+            response_timeout,
+            seed: _,
+            fail_fast,
+        } = self;
+        let name = |value: Option<PossibleValue>| value.map(|value| value.get_name().to_owned());
+        let faults: Vec<_> = faults.iter().map(|fault| fault.name()).collect();
+        let values = [
+            ("--server", server.clone()),
+            ("--start", start.clone()),
+            ("--ready", ready.clone()),
+            ("--ready-timeout", ready_timeout.clone()),
+            ("--gateway", gateway.clone()),
+            ("--profile", profile.clone()),
+            ("--origin", origin.clone()),
+            ("--suite", suite.clone()),
+            ("--sweep-every", sweep_every.clone()),
+            ("--concurrency", concurrency.clone()),
+            ("--watch", watch.clone()),
+            ("--shard", shard.clone()),
+            ("--proof", name(proof.and_then(|it| it.to_possible_value()))),
+            (
+                "--require",
+                name(require.and_then(|it| it.to_possible_value())),
+            ),
+            ("--fault", (!faults.is_empty()).then(|| faults.join(","))),
+            ("--provider-fault", provider_fault.clone()),
+            ("--gate", gate.clone()),
+            ("--trials", trials.clone()),
+            ("--hold", hold.clone()),
+            ("--database-listen", database_listen.clone()),
+            ("--gate-control", gate_control.clone()),
+            ("--read-from", read_from.clone()),
+            ("--max-hold", max_hold.clone()),
+            ("--settle", settle.clone()),
+            ("--response-timeout", response_timeout.clone()),
+            ("--seed", Some(seed.to_string())),
+        ];
+        let switches = [("--allow-gate", *allow_gate), ("--fail-fast", *fail_fast)];
+        let values = values
+            .into_iter()
+            .filter_map(|(flag, value)| Some(format!("{flag}={}", value?)));
+        let cases = cases.iter().map(|case| format!("--cases={case}"));
+        let named = named.iter().map(|case| format!("--case={case}"));
+        let switches = switches.into_iter().filter(|(_, is_on)| *is_on);
+        let sessions = sessions.iter().map(|path| path.display().to_string());
+        values
+            .chain(cases)
+            .chain(named)
+            .chain(switches.map(|(flag, _)| flag.to_owned()))
+            .chain(sessions)
+            .collect()
+    }
 }
 
 /// The run that it is set up in.

@@ -7,7 +7,7 @@ use crate::db::Target;
 use crate::gate;
 use crate::gate::{CommitFault, FaultPlace, How, Kind};
 use crate::gateway::faults::Mix;
-use crate::stream::run::{LEAST_HOLD, Options, Proof, Require, SUITES, Suite};
+use crate::stream::run::{Choice, LEAST_HOLD, Options, Proof, Require, SUITES, Shard, Suite};
 use clap::ValueEnum as _;
 use std::time::Duration;
 
@@ -59,6 +59,10 @@ pub fn options(wanted: &Wanted, config: &Config, target: &Target) -> anyhow::Res
         watch: config
             .parsed("watch", wanted.watch.as_deref(), duration)?
             .expect("the setting has a default"),
+        choice: Choice {
+            named: wanted.named.clone(),
+            shard: wanted.shard.as_deref().map(Shard::parse).transpose()?,
+        },
         proof,
         require,
         faults: faults(wanted, config, (proof, gate, target))?,

@@ -19,7 +19,7 @@ struct Mutant<T> {
 const NOBODY: &str = "nothing";
 
 /// So many transcripts are made of each mutant.
-const TRANSCRIPTS: u64 = 200;
+const TRANSCRIPTS: u64 = 50;
 
 /// Changes good transcripts in each way; returns the rows of the table.
 fn table<T>(

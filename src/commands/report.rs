@@ -1,0 +1,36 @@
+//! `chatctl report`: what is done with reports that were written.
+
+use super::{Done, replay};
+use crate::cli_error::CliError;
+use crate::report;
+use std::path::PathBuf;
+
+/// Work with reports that runs have written
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Join the reports of several machines: one verdict, one exit code
+    ///
+    /// Of a case that is in several reports the worst verdict counts. If a share of --shard is missing, the whole is
+    /// undecided.
+    Merge {
+        /// Reports of --format json
+        #[arg(value_name = "REPORT", required = true)]
+        reports: Vec<PathBuf>,
+    },
+}
+
+/// Runs it.
+pub fn run(args: &Args) -> anyhow::Result<Done> {
+    let What::Merge { reports } = &args.what;
+    let reports = reports.iter().map(|path| replay::load(path));
+    let whole = report::merge(reports.collect::<Result<_, _>>()?).map_err(|why| {
+        CliError::usage(why).hint("give the reports of one run: chatctl report merge shard-*.json")
+    })?;
+    Ok(Done::Report(Box::new(whole)))
+}

@@ -1,0 +1,223 @@
+//! A report read back from its JSON.
+
+use crate::report::{
+    Case, ClientMoment, CommitMoment, Evidence, Finding, FindingRow, Lane, Location, Replay,
+    Report, SCHEMA, Severity, StoreLine, Timeline, Verdict,
+};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+#[derive(Deserialize)]
+struct Document {
+    schema: String,
+    command: String,
+    started_at: String,
+    took_ms: u64,
+    store: Option<StoreLine>,
+    replay: Option<Replay>,
+    cases: Vec<CaseRow>,
+    findings: Vec<FindingObject>,
+    summary: Summary,
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    checked: u64,
+}
+
+#[derive(Deserialize)]
+struct CaseRow {
+    name: String,
+    session: String,
+    fault: String,
+    client: String,
+    verdict: Verdict,
+    reason: String,
+    took_ms: u64,
+    timeline: Vec<MomentRow>,
+    metrics: BTreeMap<String, f64>,
+}
+
+#[derive(Deserialize)]
+struct MomentRow {
+    at_ms: f64,
+    time: Option<String>,
+    lane: Lane,
+    what: String,
+    commit: Option<CommitMoment>,
+    client: Option<ClientMoment>,
+}
+
+#[derive(Deserialize)]
+struct FindingObject {
+    code: String,
+    severity: Severity,
+    subject: String,
+    harm: String,
+    help: String,
+    place: Location,
+    evidence: Vec<Evidence>,
+    #[serde(default)]
+    rows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    cause: String,
+    conversation: Option<String>,
+    title: Option<String>,
+    user: Option<String>,
+    message: Option<String>,
+    time: Option<String>,
+    fact: Option<String>,
+}
+
+/// The report in a text that `--format json` wrote.
+///
+/// # Errors
+/// A sentence when it is none.
+pub fn read(text: &str) -> Result<Report, String> {
+    let document: Document = serde_json::from_str(text)
+        .map_err(|error| format!("it is no report of `--format json`: {error}"))?;
+    if document.schema != SCHEMA {
+        return Err(format!("it is `{}`, not `{SCHEMA}`", document.schema));
+    }
+    Ok(Report {
+        started_at: time(&document.started_at)?,
+        took: Duration::from_millis(document.took_ms),
+        store: document.store,
+        replay: document.replay,
+        cases: document
+            .cases
+            .into_iter()
+            .map(case)
+            .collect::<Result<_, _>>()?,
+        findings: document.findings.into_iter().map(finding).collect(),
+        checked: document.summary.checked,
+        ..Report::new(lasting(&document.command))
+    })
+}
+
+fn case(row: CaseRow) -> Result<Case, String> {
+    Ok(Case {
+        name: row.name,
+        session: row.session,
+        fault: row.fault,
+        client: row.client,
+        verdict: row.verdict,
+        reason: row.reason,
+        took: Duration::from_millis(row.took_ms),
+        timeline: timeline(row.timeline)?,
+        metrics: row
+            .metrics
+            .iter()
+            .map(|(name, figure)| (lasting(name), *figure))
+            .collect(),
+    })
+}
+
+fn timeline(rows: Vec<MomentRow>) -> Result<Timeline, String> {
+    let at = |row: &MomentRow| {
+        let at = Duration::try_from_secs_f64(row.at_ms / 1000.0);
+        at.map_err(|error| format!("a moment at {} ms: {error}", row.at_ms))
+    };
+    let mut timeline = Timeline::default();
+    if let Some((row, clock)) = rows.iter().find_map(|row| Some((row, row.time.as_ref()?))) {
+        let from = time(clock)?.checked_sub(at(row)?);
+        timeline = Timeline::by_the_clock(from.unwrap_or(SystemTime::UNIX_EPOCH));
+    }
+    for row in rows {
+        let at = at(&row)?;
+        match (row.commit, row.client) {
+            (Some(commit), _) => timeline.add_commit(at, row.what, commit),
+            (None, Some(client)) => timeline.add_client(at, row.what, client),
+            (None, None) => timeline.add(at, row.lane, row.what),
+        }
+    }
+    Ok(timeline)
+}
+
+fn finding(object: FindingObject) -> Finding {
+    let rows = object.rows.into_iter().map(|row| FindingRow {
+        cause: lasting(&row.cause),
+        conversation: row.conversation,
+        title: row.title,
+        user: row.user,
+        message: row.message,
+        time: row.time,
+        fact: row.fact,
+    });
+    Finding {
+        code: lasting(&object.code),
+        severity: object.severity,
+        subject: object.subject,
+        harm: object.harm,
+        help: object.help,
+        place: object.place,
+        evidence: object.evidence,
+        rows: rows.collect(),
+    }
+}
+
+fn time(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339(text).map_err(|error| format!("`{text}` is no time: {error}"))
+}
+
+/// A name for as long as the program runs. Reports have few names, so each is kept once.
+fn lasting(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().expect("no holder panics");
+    match names.get(name) {
+        Some(known) => *known,
+        None => {
+            let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+            names.insert(name);
+            name
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::render::json::write;
+    use crate::render::{Style, samples};
+    use crate::report::Report;
+
+    fn written(report: &Report) -> String {
+        let mut out = Vec::new();
+        write(report, &Style::default(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_written_the_same() {
+        for (name, report) in samples::all() {
+            let text = written(&report);
+            let again = read(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
+            assert_eq!(written(&again), text, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_reports() {
+        let sample = written(&samples::violated());
+        for (text, why) in [
+            ("{}", "it is no report of `--format json`"),
+            ("not JSON", "it is no report of `--format json`"),
+            (
+                &sample.replace("report/1", "report/2"),
+                "it is `chatctl.report/2`",
+            ),
+            (
+                &sample.replace("violated", "broken"),
+                "unknown variant `broken`",
+            ),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}
