@@ -65,7 +65,7 @@ fn of_fault(fault: &Fault) -> String {
         String::new(),
         filled(
             "Several faults at once are joined by `+`. What is stored has to be what was said, or the user \
-             has to be told. docs/provider-faults.md has the table, and the findings.",
+             has to see an error. docs/provider-faults.md has the table, and the findings.",
         ),
         String::new(),
     ];

@@ -22,7 +22,7 @@ pub(super) const ERROR_IN_STREAM: Fault = Fault {
 pub(super) const RST: Fault = Fault {
     name: "rst",
     what: "the provider resets the connection in the middle of its answer",
-    breaks: "As with every broken-off answer: the part is stored as the whole, or nobody is told.",
+    breaks: "As with every broken-off answer: the part is stored as the whole, or the user sees no error.",
     sends: Some(|steps, scene, rng| broken(steps, scene, rng, Act::Reset)),
     ends: Ends::BrokenOff,
     ..NOTHING
@@ -31,7 +31,7 @@ pub(super) const RST: Fault = Fault {
 pub(super) const FIN: Fault = Fault {
     name: "fin",
     what: "the provider closes the connection in the middle of its answer, without the end of the body",
-    breaks: "As with every broken-off answer: the part is stored as the whole, or nobody is told.",
+    breaks: "As with every broken-off answer: the part is stored as the whole, or the user sees no error.",
     sends: Some(|steps, scene, rng| broken(steps, scene, rng, Act::Close)),
     ends: Ends::BrokenOff,
     ..NOTHING
