@@ -37,8 +37,7 @@ const TO_END: Duration = Duration::from_secs(2);
 const TO_WRITE: Duration = Duration::from_millis(300);
 
 /// Reports when CSV holds more than text.
-const RAW: &str = "cells hold control characters or what a CI log takes for a command; CSV holds them as they are \
-                   stored: don't print it to a terminal or a log";
+const RAW: &str = "cells hold control characters or text that a CI log takes for a command; CSV holds them as stored: do not print it to a terminal or a log";
 
 /// How text goes to stderr, and to stdout where no format writes it.
 const PLAIN: Kind = Kind::Text { color: false };
@@ -83,8 +82,8 @@ fn command(
 ) -> anyhow::Result<Outcome> {
     if closed::stdout() {
         return Err(
-            CliError::unreachable("stdout is closed: nobody would see the report")
-                .hint("give it somewhere to go: > report.txt, or > /dev/null")
+            CliError::unreachable("stdout is closed, so nobody would see the report")
+                .hint("redirect it: > report.txt, or > /dev/null")
                 .into(),
         );
     }
@@ -330,7 +329,7 @@ impl Gives {
         let can = render::ALL.iter().filter(|format| self.carried(format));
         let names: Vec<_> = can.map(|format| format.name).collect();
         Err(CliError::usage(format!(
-            "`{}` can't carry what this command gives",
+            "`{}` has no form for the output of this command",
             format.name
         ))
         .hint(format!("one of {}", names.join(", "))))

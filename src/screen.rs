@@ -99,7 +99,7 @@ impl<'a> Screen<'a> {
         }
         if self.begun {
             if done.is_err() {
-                let text = "an error ended it; there may be more".to_owned();
+                let text = "an error ended the output; there may be more".to_owned();
                 let note = Piece::Note(Note { text, cut: true });
                 let _ = self.each(|place| place.show.piece(&note, place.out))?;
             }
@@ -193,7 +193,7 @@ impl<'a> Screen<'a> {
 
 fn stalled() -> CliError {
     CliError::unreachable(format!(
-        "the reader of the output took nothing for {STALLED:?}, and there is no more room for the waiting rows"
+        "the reader of the output read nothing for {STALLED:?}, and there is no more space for the waiting rows"
     ))
     .hint("ask for less, or write into a file: --format csv > rows.csv")
 }

@@ -136,7 +136,7 @@ fn read(path: &Path) -> Result<Key, CliError> {
 fn create(path: &Path) -> Result<Key, CliError> {
     let failed = |error| {
         CliError::usage(format!(
-            "could not make the key `{}`: {error}",
+            "could not create the key `{}`: {error}",
             path.display()
         ))
         .hint("give one with --key env:NAME or --key file:PATH")
@@ -169,7 +169,7 @@ fn parse(text: &str, place: &str) -> Result<Key, CliError> {
     let digits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !digits {
         return Err(CliError::usage(format!(
-            "{place} holds no key: 64 hexadecimal digits are wanted"
+            "{place} holds no key: a key has 64 hexadecimal digits"
         ))
         .hint("openssl rand -hex 32"));
     }

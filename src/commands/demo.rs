@@ -90,7 +90,7 @@ fn sum(good: &Report, bad: &Report) -> Report {
             } else {
                 Verdict::Inconclusive
             },
-            reason: format!("the verdict is {verdict}, and must be {wanted}"),
+            reason: format!("the verdict is {verdict}, but must be {wanted}"),
             took: report.took,
             timeline: order.map(|case| case.timeline.clone()).unwrap_or_default(),
             metrics: order.map(|case| case.metrics.clone()).unwrap_or_default(),

@@ -214,7 +214,7 @@ async fn clean(env: &Env) -> anyhow::Result<String> {
     let db = db::open(Target::parse(&database_url(env)?)?).await?;
     let swept = gate::sweep(db.as_ref()).await?;
     Ok(if swept.is_empty() {
-        "nothing of chatctl is in the store\n".to_owned()
+        "the store holds nothing of chatctl\n".to_owned()
     } else {
         format!("removed: {}\n", swept.join(", "))
     })
@@ -237,8 +237,10 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let target = Target::parse(&database_url(env)?)?;
     let reads = reads(wanted, env, &target)?;
     let mut options = setup::options(wanted, config, &target)?;
-    env.progress
-        .note(&format!("seed {} replays this run's choices", options.seed));
+    env.progress.note(&format!(
+        "--seed {} replays this run's choices",
+        options.seed
+    ));
     let wire = setup::wire(wanted, &context, &options, &target);
     let wire = env.unless_interrupted(wire).await?;
     if let Some(wire) = &wire {
@@ -289,7 +291,7 @@ async fn verify(
         && let Some(why) = db.lags().await?
     {
         return Err(CliError::refused(format!(
-            "the store can't be read at `{}`: {why}, so what is committed may be seen there later",
+            "the store cannot be read at `{}`: {why}, so commits may appear there later",
             world.target
         ))
         .hint("give the primary server with --read-from")
@@ -305,7 +307,7 @@ async fn verify(
     if swept.unwrap_or(false) {
         world
             .progress
-            .note("took out the triggers chatctl_fault_* of a run that was killed");
+            .note("removed the triggers chatctl_fault_* of a killed run");
     }
     run::run(world, sessions, options, report).await
 }
@@ -321,7 +323,7 @@ fn reads(wanted: &Wanted, env: &Env, target: &Target) -> anyhow::Result<Option<T
         return Err(CliError::usage(format!(
             "--read-from `{reads}` is not another server of the database `{target}`"
         ))
-        .hint("--read-from is for a pooler's database, and for a node of a cluster; leave it out elsewhere")
+        .hint("--read-from is for the database behind a pooler, and for a node of a cluster; otherwise leave it out")
         .into());
     }
     Ok(Some(reads))

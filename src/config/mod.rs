@@ -150,7 +150,7 @@ impl Config {
         let setting = SETTINGS
             .iter()
             .find(|setting| setting.key == key)
-            .expect("every key that is asked for stands in the table");
+            .expect("every requested key is in the table");
         if let Some(flag) = flag {
             return (Some(flag.to_owned()), From::Flag);
         }

@@ -18,11 +18,11 @@ pub(super) fn trusted(path: &Path, owners: [u32; 2]) -> Result<(), CliError> {
     {
         None => Ok(()),
         Some(other) => Err(CliError::refused(format!(
-            "`{}` belongs to another user ({other}), and what it says would run as you",
+            "`{}` belongs to another user ({other}), and its commands would run as you",
             path.display()
         ))
         .hint(format!(
-            "read it first; if it is right: --config {0}; to go without it: --config /dev/null",
+            "read it first; to use it: --config {0}; to ignore it: --config /dev/null",
             shlex::try_quote(&path.to_string_lossy()).unwrap_or_default()
         ))),
     }

@@ -46,7 +46,7 @@ pub static SETTINGS: &[Setting] = &[
         "ready",
         "CHATCTL_READY",
         None,
-        "the path, URL or port that shows that it is ready",
+        "the path, URL, port or output line that shows that it is ready",
     ),
     setting(
         "ready-timeout",
@@ -112,7 +112,7 @@ pub static SETTINGS: &[Setting] = &[
         "fault",
         "CHATCTL_FAULT",
         None,
-        "what is done to the commit that carries the answer, separated by `,`",
+        "faults of the commit that carries the answer, separated by `,`",
     ),
     setting(
         "provider-fault",
@@ -125,13 +125,13 @@ pub static SETTINGS: &[Setting] = &[
         "database-listen",
         "CHATCTL_DATABASE_LISTEN",
         None,
-        "where the server connects in place of its database",
+        "where the server connects instead of its database",
     ),
     setting(
         "gate-control",
         "CHATCTL_GATE_CONTROL",
         None,
-        "where the `chatctl gate` is controlled that the server connects through",
+        "the control address of the `chatctl gate` that the server connects through",
     ),
     setting(
         "read-from",

@@ -27,7 +27,7 @@ impl Tool {
         });
         let program = found.ok_or_else(|| {
             CliError::refused(format!(
-                "the backup needs `{}`, which is not on the PATH",
+                "the backup needs the program `{}`, which is not on the PATH",
                 self.names[0]
             ))
             .hint(format!(

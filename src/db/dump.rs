@@ -34,7 +34,7 @@ pub enum Restore {
 pub fn refused(what: &str, error: &anyhow::Error) -> CliError {
     let (_, hint) = cli_error::classify(error);
     CliError::refused(format!("{what}: {error:#}")).hint(hint.unwrap_or(
-        "`chatctl migrate history` lists the backups; what the database says is in its own log",
+        "`chatctl migrate history` lists the backups; the database's own log may have the reason",
     ))
 }
 
@@ -45,5 +45,5 @@ pub(super) fn wrong(path: &Path, why: &str) -> anyhow::Error {
 
 /// The refusal where a dump can't be restored from.
 pub fn unusable(error: &anyhow::Error) -> CliError {
-    refused("the backup can't be used, so nothing was changed", error)
+    refused("the backup cannot be used, so nothing was changed", error)
 }

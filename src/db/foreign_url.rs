@@ -59,7 +59,7 @@ pub(super) fn unknown(text: &str) -> CliError {
         Some((scheme, _)) if is_scheme(scheme) => {
             format!("unsupported database scheme `{scheme}`")
         }
-        _ => "the database's URL begins with none that chatctl knows".to_owned(),
+        _ => "the database URL has no known scheme".to_owned(),
     };
     let libpq = ["dbname=", "host=", "user="]
         .iter()

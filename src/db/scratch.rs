@@ -84,7 +84,7 @@ impl Scratch {
                 let name = (server.claim)(session)?;
                 session.command(&format!("CREATE DATABASE {name}")).map_err(|failed| {
                     CliError::refused(format!("no scratch database could be made: {}", failed.message))
-                        .hint("let this user make databases whose name begins with chatctl_scratch_, or use another user")
+                        .hint("let this user create databases whose names begin with chatctl_scratch_, or use another user")
                 })?;
                 Ok(Self::at(of.sibling(&name), None))
             }

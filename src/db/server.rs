@@ -72,7 +72,7 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
             target.database()
         ),
         // SQLSTATE, class 28: the log-in is refused.
-        (_, Some("28000" | "28P01")) => "fix user and password in --database-url; a character that means something in a URL is written as %40 for @".to_owned(),
+        (_, Some("28000" | "28P01")) => "fix user and password in --database-url; write special characters encoded, such as %40 for @".to_owned(),
         // SQLSTATE: a pooler that keeps no settings for a connection.
         (_, Some("08P01")) => "if a pooler listens there, give the database behind it with --read-from".to_owned(),
         _ => "check --database-url".to_owned(),
@@ -84,7 +84,7 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
 pub(super) fn reading(target: &Target, error: sqlx::Error) -> anyhow::Error {
     match error {
         sqlx::Error::PoolTimedOut => CliError::unreachable(format!(
-            "`{target}` gave no connection within {CONNECT:?}, and did so before"
+            "`{target}` gave no connection within {CONNECT:?}, although it did before"
         ))
         .hint("start the database server again, or let it have more connections")
         .into(),

@@ -121,7 +121,7 @@ impl<C> ViewConnection<C> {
 /// The view is over, by an error or by its limit.
 pub(super) fn over(target: &Target) -> CliError {
     CliError::unreachable(format!(
-        "the view of `{target}` is over: a read before failed or took too long"
+        "the snapshot of `{target}` has ended: an earlier read failed or took too long"
     ))
     .hint("take the snapshot again, with more time for it")
 }
@@ -130,7 +130,7 @@ pub(super) fn too_long(target: &Target, limit: Duration) -> CliError {
     CliError::unreachable(format!(
         "reading `{target}` took longer than the {limit:?} that a transaction may last"
     ))
-    .hint("give it more time, or read when less is going on")
+    .hint("give it more time, or read at a quieter time")
 }
 
 /// Tables were dropped, made or emptied at the moment of the view.
@@ -144,7 +144,7 @@ pub(super) fn redefined(target: &Target) -> CliError {
 /// A view reads, and everything that writes has a connection of its own.
 pub(super) fn reads_only<T>(target: &Target) -> Tried<'_, T> {
     let stop = CliError::refused(format!(
-        "a view of `{target}` at one moment only reads what chatctl asks for"
+        "a snapshot view of `{target}` runs only chatctl's own queries"
     ));
     Box::pin(async move { Err(stop.into()) })
 }

@@ -322,7 +322,7 @@ fn file(url: &str) -> Result<At, CliError> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if path == ":memory:" {
         return Err(CliError::refused(
-            "an in-memory database belongs to one process: nothing else can look into it",
+            "an in-memory database belongs to one process: no other process can read it",
         )
         .hint("let the server under test store in a file, and give sqlite:PATH"));
     }

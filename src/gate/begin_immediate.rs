@@ -14,8 +14,7 @@ use tokio::sync::watch;
 pub(super) const KIND: Kind = Kind {
     name: "begin-immediate",
     engines: &[Engine::Sqlite],
-    what: "every write to the database file, by an ordinary write transaction of chatctl itself (given back \
-           when chatctl ends, but not while it is stopped)",
+    what: "every write to the database file, by an ordinary write transaction of chatctl itself (released when chatctl ends, but not while it is stopped)",
     how: How::Lock(|on| Box::pin(open(on))),
     fault: Fails::ByTriggers(&fault::SQLITE),
     sweep: None,

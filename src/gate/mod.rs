@@ -133,7 +133,7 @@ pub struct Answers<'a> {
 impl<'a> LockTarget<'a> {
     fn answers(&self) -> anyhow::Result<Answers<'a>> {
         self.answers
-            .context("the store's texts can't be read, so the table of answers is not known")
+            .context("the store's texts cannot be read, so the table of answers is unknown")
     }
 }
 

@@ -64,7 +64,7 @@ async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
     let exclusive = db.rows("PRAGMA locking_mode", &[]).await?[0][0].to_string();
     anyhow::ensure!(
         exclusive == "normal",
-        "locking mode `{exclusive}` never gives its locks back"
+        "locking mode `{exclusive}` never releases its locks"
     );
     let mut gate = RawLocks {
         path: db.target().path().to_owned(),

@@ -133,7 +133,7 @@ impl Turnstile {
     async fn count(&mut self, sql: &str) -> anyhow::Result<u32> {
         let count = self.look.value(sql).await?;
         let count = count.int().and_then(|count| u32::try_from(count).ok());
-        count.context("the database gives no count of who waits")
+        count.context("the database does not count waiting sessions")
     }
 
     async fn close_it(&mut self) -> anyhow::Result<Closed> {
@@ -204,7 +204,7 @@ impl Turnstile {
             let _ = session.execute(self.lock.give()).await;
             self.other.session = Some(session);
             return Err(anyhow::Error::from(error).context(
-                "the gate could not be closed again: a transaction that was let through does not end",
+                "the gate could not be closed again: a transaction that was let through did not end",
             ));
         }
         self.other.session = Some(session);

@@ -90,7 +90,7 @@ fn taken(port: u16, by: &BTreeSet<u32>, old: &BTreeSet<u32>) -> anyhow::Result<A
         .first()
         .map_or_else(|| "another process".to_owned(), named);
     Err(CliError::unreachable(format!(
-        "{by} took port {port} when the server had been stopped, so it could not be started there"
+        "{by} took port {port} after the server was stopped, so the server could not be started there"
     ))
     .hint("end that process, or leave --server out and use {port} in --start")
     .into())

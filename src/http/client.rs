@@ -351,7 +351,7 @@ fn at_home() -> Policy {
         if home.is_some_and(|home| !is_same(home, attempt.url())) {
             attempt.stop()
         } else if attempt.previous().len() > MOST {
-            attempt.error("it sends on and on")
+            attempt.error("it redirects in a loop")
         } else {
             attempt.follow()
         }

@@ -30,7 +30,7 @@ impl Reserved {
             let udp = UdpSocket::bind(("127.0.0.1", port)).ok()?;
             is_free(port).then_some(Self { udp })
         });
-        free.ok_or_else(|| io::Error::other(format!("of {TRIES} ports none is free")))
+        free.ok_or_else(|| io::Error::other(format!("none of {TRIES} ports is free")))
     }
 
     /// Its number.

@@ -53,7 +53,7 @@ fn unused(ignore: &Ignore, places: &Places<'_>) -> Found {
             Scope::Statement(_) => "in the statement that it counts for",
         };
         (
-            format!("the comment hides nothing: there is no `{code}` {where_it_counts}"),
+            format!("the comment has no effect: there is no `{code}` {where_it_counts}"),
             "remove the comment, so that it cannot hide a later finding".to_owned(),
         )
     } else {

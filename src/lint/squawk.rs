@@ -179,11 +179,10 @@ pub(super) fn check(script: &Script<'_>, places: &Places<'_>, server: ServerVers
             Severity::Warning,
             "",
             format!(
-                "a parser of PostgreSQL's grammar does not understand the statement: {}",
+                "a parser for PostgreSQL does not understand the statement: {}",
                 fragment(error.message())
             ),
-            "fix it; when the server does accept it, write `-- chatctl: ignore \
-             unparsable-statement reason=\"…\"`",
+            "fix it; if the server accepts it, write `-- chatctl: ignore unparsable-statement reason=\"…\"`",
         )
         .with(Source::File, places.line_at(at));
         places.found(at, finding)

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Said instead of a table when a run had nothing to look at.
-pub(super) const NOTHING: &str = "nothing was examined, so nothing was shown";
+pub(super) const NOTHING: &str = "nothing was examined, so nothing is known";
 
 /// A labelled line below a finding: whose word it is, and what was said.
 pub(super) struct Fact {

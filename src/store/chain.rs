@@ -70,7 +70,7 @@ pub(super) fn once(
             "a conversation of `{}` has more than {LONGEST} messages",
             store.table()
         ))
-        .hint("a chain is followed no further; `chatctl inspect sql` reads its rows")
+        .hint("chatctl follows a chain no further; `chatctl inspect sql` reads its rows")
         .into());
     }
     Ok(found)

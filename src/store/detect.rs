@@ -152,7 +152,7 @@ async fn looked_at(
         guess.add(points, true, || why);
     }
     let untold = rows.is_empty() && words::is_vague(&guess.store);
-    guess.add(-4, untold, || "no row shows who speaks".to_owned());
+    guess.add(-4, untold, || "no row has a role".to_owned());
     if guess.points >= ENOUGH && guess.store.item.is_none() {
         let joined = join::conversations(db, schema, &guess.store, &rows).await?;
         let (place, why) = joined.unzip();
@@ -213,7 +213,7 @@ fn evidence(shape: Shape, rows: &[StoredMessage]) -> Vec<(i32, String)> {
         });
         let speaks = |role: &Role| rows.iter().any(|row| row.role == *role);
         if !speaks(&Role::User) || !speaks(&Role::Assistant) {
-            found.push((-4, "only one side speaks".to_owned()));
+            found.push((-4, "only one role occurs".to_owned()));
         }
     }
     let told = rows

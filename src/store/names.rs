@@ -44,8 +44,7 @@ fn unknown(what: &str, name: &str, place: &str, near: &[String]) -> CliError {
         ))
     } else {
         stop.hint(
-            "fix [[store]] in chatctl.toml, or remove it to let chatctl find the table; \
-         `chatctl inspect schema` lists what there is",
+            "fix [[store]] in chatctl.toml, or remove it to let chatctl find the table; `chatctl inspect schema` lists tables and columns",
         )
     }
 }

@@ -117,7 +117,7 @@ pub(super) fn nothing(target: &Target, schema: &[Table]) -> CliError {
     ));
     match misfits(schema).first() {
         Some(misfit) => stop.hint(format!(
-            "{misfit}; `chatctl inspect mapping` prints it, to be corrected in chatctl.toml"
+            "{misfit}; `chatctl inspect mapping` prints it, so that you can correct it in chatctl.toml"
         )),
         None => stop.hint(
             "declare them as [[store]] in chatctl.toml; `chatctl inspect schema` lists tables and columns",

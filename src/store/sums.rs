@@ -34,11 +34,11 @@ pub fn unsummable(db: &dyn Db, mapping: &Mapping) -> Option<&'static str> {
     let rows = matches!(store.shape, Shape::Row | Shape::Event | Shape::Opaque);
     let plain = !message.conversation.iter().any(|source| source.is_json());
     if db.number_of(&[]).is_none() {
-        Some("this engine makes no digest of a row that is cheaper than reading it")
+        Some("this engine computes no digest of a row faster than chatctl reads it")
     } else if !rows || store.parts.is_some() || !plain {
         Some("a message is not just a row that names its conversation")
     } else if append.is_none_or(|column| !column.is_whole()) || message.time.is_none() {
-        Some("it takes a column of numbers in whose order messages are added, and one of times")
+        Some("it needs a numeric append column and a time column")
     } else {
         None
     }

@@ -47,8 +47,8 @@ fn a_cassette_that_cannot_be_played_is_reported() {
         ),
         (
             "other.jsonl",
-            "x.toml:6:12: what the cassette says is not known: its format is not read",
-            "say what must be stored: expect = { answer = \"…\" }",
+            "x.toml:6:12: the text of the cassette is unknown: chatctl does not read its format",
+            "declare what must be stored: expect = { answer = \"…\" }",
         ),
         // A mistake in the cassette itself has its place there.
         (

@@ -234,7 +234,7 @@ fn requests() {
         ),
         (
             "[messages]\nuser = \"{text}\"",
-            "1:2: [messages] says how `{messages}` is written, and [request] never uses it",
+            "1:2: [messages] declares the form of `{messages}`, but [request] never uses it",
             "for example: json = { messages = \"{messages}\" }",
         ),
         (
@@ -362,7 +362,7 @@ fn paths_and_patterns() {
         (
             "[logs]\nforbid = [\"HARD RESET\", \"(a\"]",
             "2:25: `(a` is not a regular expression: unclosed group",
-            "write `\\\\` before a character that is meant as it stands, or use '…' quotes",
+            "write `\\\\` before a character that is meant literally, or use '…' quotes",
         ),
         (
             "[logs]\nforbid = \"HARD RESET\"",

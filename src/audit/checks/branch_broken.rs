@@ -33,7 +33,7 @@ static CAUSES: &[Cause] = &[
     cause(
         "tip-missing",
         Error,
-        "the conversation's current message is not there: a reload shows an empty or an old conversation",
+        "the conversation's current message does not exist: a reload shows an empty or an old conversation",
     ),
 ];
 
@@ -43,7 +43,7 @@ fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {
         .item
         .as_ref()
         .is_some_and(|item| item.parent.is_some());
-    (store.message.parent.is_none() && !item).then_some("messages name no message before them")
+    (store.message.parent.is_none() && !item).then_some("the mapping names no parent of a message")
 }
 
 fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
@@ -55,7 +55,7 @@ fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {
     if statement(context).is_none() && all_are_read(context) {
         for message in &thread.messages {
             if let Some(parent) = parent(message, context).filter(|key| !keys.contains_key(key)) {
-                let fact = format!("message `{parent}` is before it, and is not there");
+                let fact = format!("its parent is message `{parent}`, which does not exist");
                 tally.message(&CAUSES[0], message, &fact);
             }
         }
@@ -86,7 +86,7 @@ fn parents<'a>(context: &'a CheckContext<'a>, tally: &'a mut CauseCounts) -> Tri
                 tally.row(&CAUSES[0], time_of_text(&text(2)), || Thing {
                     conversation: None,
                     message: Some(key),
-                    fact: format!("message `{parent}` is before it, and is not there"),
+                    fact: format!("its parent is message `{parent}`, which does not exist"),
                 });
             }
             Ok(ControlFlow::Continue(()))

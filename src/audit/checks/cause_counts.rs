@@ -216,7 +216,7 @@ impl CauseCounts {
                 more => finding.with(
                     Source::Store,
                     format!(
-                        "{more} more are not named; --examples {} would, and --format csv or jsonl names all",
+                        "{more} more are not listed; --examples {} lists them, and --format csv or jsonl lists all",
                         found.count
                     ),
                 ),

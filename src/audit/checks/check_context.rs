@@ -106,5 +106,5 @@ impl CheckContext<'_> {
 /// Why texts can't be looked into, if so.
 pub(super) fn opaque(context: &CheckContext<'_>) -> Option<&'static str> {
     (context.mapping.store().shape == Shape::Opaque)
-        .then_some("what the store holds can only be read by its writer")
+        .then_some("only the application can read the contents of this store")
 }

@@ -11,8 +11,7 @@ use crate::store::{Shape, Thread};
 pub(super) const CHECK: Check = Check {
     code: "duplicate-conversation",
     causes: CAUSES,
-    help: "delete the copy that nobody continues, and let an import keep the keys of what it brings, so that a \
-           second run changes nothing",
+    help: "delete the copy that nobody continues, and keep the keys of imported rows, so that a second import changes nothing",
     unfit,
     look: Look::Thread(look),
 };
@@ -26,7 +25,7 @@ static CAUSES: &[Cause] = &[
     cause(
         "alike",
         Note,
-        "two conversations have the same messages at other times, to the letter",
+        "two conversations have exactly the same messages at other times",
     ),
 ];
 

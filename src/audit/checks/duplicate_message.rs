@@ -10,8 +10,7 @@ use crate::store::Thread;
 pub(super) const CHECK: Check = Check {
     code: "duplicate-message",
     causes: CAUSES,
-    help: "save each message once, under a key that its maker gives it (INSERT … ON CONFLICT DO NOTHING), \
-           also when a request is sent again",
+    help: "save each message once, under a key that its sender creates (INSERT … ON CONFLICT DO NOTHING), even if a request is repeated",
     unfit: opaque,
     look: Look::Thread(look),
 };

@@ -10,7 +10,7 @@ use crate::store::Thread;
 pub(super) const CHECK: Check = Check {
     code: "empty-answer",
     causes: CAUSES,
-    help: "save the text that was gathered while it was streamed, and mark an answer that failed as failed",
+    help: "save the text that was collected during the stream, and mark a failed answer as failed",
     unfit: opaque,
     look: Look::Thread(look),
 };
@@ -18,7 +18,7 @@ pub(super) const CHECK: Check = Check {
 static CAUSES: &[Cause] = &[cause(
     "empty",
     Warning,
-    "an answer is stored without a text and without a call of a tool",
+    "an answer is stored without a text and without a tool call",
 )];
 
 fn look(thread: &Thread, context: &CheckContext<'_>, tally: &mut CauseCounts) {

@@ -11,8 +11,7 @@ use std::ops::ControlFlow;
 pub(super) const CHECK: Check = Check {
     code: "empty-conversation",
     causes: CAUSES,
-    help: "create the conversation's row together with its first message; if messages were there, \
-           `chatctl audit compare` with an earlier snapshot names them",
+    help: "create the conversation's row together with its first message; if there were messages, `chatctl audit compare` with an earlier snapshot names them",
     unfit,
     look: Look::Store(look),
 };
@@ -20,7 +19,7 @@ pub(super) const CHECK: Check = Check {
 static CAUSES: &[Cause] = &[cause(
     "no-message",
     Note,
-    "a conversation has no message: it was opened and left, or its messages are gone",
+    "a conversation has no message: nobody wrote in it, or its messages are gone",
 )];
 
 fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {

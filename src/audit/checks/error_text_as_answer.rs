@@ -9,7 +9,7 @@ use crate::store::Thread;
 pub(super) const CHECK: Check = Check {
     code: "error-text-as-answer",
     causes: CAUSES,
-    help: "store that the turn failed in a column of its own, and don't send the text back to the model as history",
+    help: "record the failure in a separate column, and do not send the text to the model as history",
     unfit: opaque,
     look: Look::Thread(look),
 };
@@ -17,7 +17,7 @@ pub(super) const CHECK: Check = Check {
 static CAUSES: &[Cause] = &[cause(
     "error-text",
     Warning,
-    "the text of an error is stored in the answer's place",
+    "the text of an error is stored as the answer",
 )];
 
 /// How an answer begins that is not an answer. Only the beginning counts: answers may quote errors.

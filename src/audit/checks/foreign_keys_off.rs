@@ -19,17 +19,17 @@ static CAUSES: &[Cause] = &[
     cause(
         "violated",
         Error,
-        "a row breaks a foreign key that is declared: what it refers to is not there",
+        "a row violates a declared foreign key: the row that it refers to does not exist",
     ),
     cause(
         "not-checked",
         Warning,
-        "a foreign key is declared and not enforced: rows may refer to rows that do not exist",
+        "a foreign key is declared but not enforced: rows may refer to rows that do not exist",
     ),
     cause(
         "no-transactions",
         Warning,
-        "the table's engine keeps no foreign keys and no transactions: a crash can leave half a turn",
+        "the table's engine has neither foreign keys nor transactions: a crash can leave half a turn",
     ),
 ];
 

@@ -17,7 +17,7 @@ pub(super) const CHECK: Check = Check {
 static CAUSES: &[Cause] = &[cause(
     "missing",
     Error,
-    "a table that the migrations or the mapping name is not in the store: all that it held is gone",
+    "a table that the migrations or the mapping name does not exist in the store: its contents are gone",
 )];
 
 /// Those of these tables that are not there.

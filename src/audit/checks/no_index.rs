@@ -17,7 +17,7 @@ pub(super) const CHECK: Check = Check {
 static CAUSES: &[Cause] = &[cause(
     "full-scan",
     Note,
-    "no index begins with the column that names the conversation: each reload reads every message of everybody",
+    "no index begins with the column that names the conversation: each reload reads every message of every user",
 )];
 
 fn column<'g>(context: &'g CheckContext<'_>) -> Option<&'g str> {

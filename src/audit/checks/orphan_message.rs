@@ -13,8 +13,7 @@ use std::ops::ControlFlow;
 pub(super) const CHECK: Check = Check {
     code: "orphan-message",
     causes: CAUSES,
-    help: "restore the conversations from a backup, and declare the foreign key; where users may delete \
-           conversations, say so in [[store]]: allow = [\"delete\"]",
+    help: "restore the conversations from a backup, and declare the foreign key; if users may delete conversations, say so in [[store]]: allow = [\"delete\"]",
     unfit,
     look: Look::Store(look),
 };
@@ -23,12 +22,12 @@ static CAUSES: &[Cause] = &[
     cause(
         "no-conversation",
         Error,
-        "a message belongs to a conversation that is not there: no user can reach it",
+        "a message belongs to a conversation that does not exist: no user can reach it",
     ),
     cause(
         "no-message",
         Error,
-        "a part of a message is stored, and the message is not there",
+        "a part of a message is stored, but the message does not exist",
     ),
 ];
 

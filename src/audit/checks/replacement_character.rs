@@ -8,8 +8,7 @@ use crate::store::Thread;
 pub(super) const CHECK: Check = Check {
     code: "replacement-character",
     causes: CAUSES,
-    help: "decode the provider's bytes with a decoder that keeps the rest of a character for the next chunk, \
-           and let every connection speak utf8mb4",
+    help: "decode the provider's bytes with an incremental decoder, and use utf8mb4 on every connection",
     unfit: opaque,
     look: Look::Thread(look),
 };
@@ -18,12 +17,12 @@ static CAUSES: &[Cause] = &[
     cause(
         "replaced",
         Warning,
-        "a character of the text is lost: U+FFFD is in its place",
+        "a character of the text was replaced by U+FFFD",
     ),
     cause(
         "question-marks",
         Warning,
-        "characters of the text are lost: `????` is in their place, as in a column without utf8mb4",
+        "characters of the text were replaced by `????`, as in a column without utf8mb4",
     ),
 ];
 

@@ -9,17 +9,13 @@ use crate::store::Thread;
 pub(super) const CHECK: Check = Check {
     code: "role-unknown",
     causes: CAUSES,
-    help: "say what the role means (`role_map` in [store.message]), or fix the code that writes it",
+    help: "declare the role (`role_map` in [store.message]), or fix the code that writes it",
     unfit: opaque,
     look: Look::Thread(look),
 };
 
 static CAUSES: &[Cause] = &[
-    cause(
-        "unknown",
-        Warning,
-        "a message has a role that is neither the user's nor the assistant's, nor a known other one",
-    ),
+    cause("unknown", Warning, "a message has an unknown role"),
     cause("missing", Warning, "a message has no role"),
 ];
 

@@ -96,7 +96,7 @@ async fn complete(context: &CheckContext<'_>, tallies: &mut [CauseCounts]) -> an
 
 fn skip(check: &Check, why: &str, by_name: bool, report: &mut Report) {
     if by_name {
-        let reason = format!("it can't be made here: {why}");
+        let reason = format!("it cannot run here: {why}");
         let undecided = case(check.code, Verdict::Inconclusive, reason);
         report.cases.push(undecided);
     } else {
@@ -114,7 +114,7 @@ fn ahead(count: u64) -> Finding {
         format!(
             "{count} messages have a time in the future: their age is unknown, and they are judged as if they were old"
         ),
-        "set the clocks, and store times in UTC: a local time without its zone looks hours away",
+        "set the clocks, and store times in UTC: a local time without its zone is hours off",
     )
 }
 
@@ -171,7 +171,7 @@ pub fn report_absent(absent: &[&String], report: &mut Report) {
             Severity::Error,
             name.as_str(),
             format!(
-                "table {table} is not in the store, and the mapping names it: all that it held is gone"
+                "table {table} of the mapping does not exist in the store: its contents are gone"
             ),
             check.help,
         );
@@ -234,7 +234,7 @@ fn finished(
             let count = weighed(check, tally, context);
             let fact = if count > *most {
                 format!(
-                    "{count} were found, and --max {}={most} accepts no more",
+                    "{count} were found, more than --max {}={most} accepts",
                     check.code
                 )
             } else {
@@ -270,7 +270,7 @@ fn counted(check: &Check, tally: &CauseCounts, context: &CheckContext<'_>) -> St
     match tally.one_of() {
         1 => {}
         some => told.push_str(&format!(
-            "; only one of {some} conversations was compared: there is no room for more"
+            "; only one of {some} conversations was compared: there is not enough memory for more"
         )),
     }
     told
@@ -282,8 +282,8 @@ fn skipped(check: &Check, why: &str) -> Finding {
         SKIPPED,
         Severity::Note,
         "checks",
-        "some checks don't fit this store: nothing was shown by them",
-        "declare in [[store]] of chatctl.toml what the store has of it, if it has",
+        "some checks do not fit this store and were skipped",
+        "if the store has what they need, declare it in [[store]] of chatctl.toml",
     )
     .with(Source::Catalog, format!("`{}`: {why}", check.code))
 }

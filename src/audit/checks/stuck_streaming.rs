@@ -8,8 +8,7 @@ use crate::store::{Source, Thread};
 pub(super) const CHECK: Check = Check {
     code: "stuck-streaming",
     causes: CAUSES,
-    help: "finish the row however the stream ends (`finally`, a shielded save), and settle at start-up \
-           what a crash left open",
+    help: "finish the row no matter how the stream ends (`finally`, a shielded save), and mark rows that a crash left open at start-up",
     unfit,
     look: Look::Thread(look),
 };
@@ -23,7 +22,7 @@ static CAUSES: &[Cause] = &[
     cause(
         "undated",
         Warning,
-        "a message is marked as being written, and since when is not known: it may still be in progress",
+        "a message is marked as being written, and its age is unknown: it may still be in progress",
     ),
 ];
 

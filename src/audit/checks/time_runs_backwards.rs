@@ -16,7 +16,7 @@ pub(super) const CHECK: Check = Check {
 static CAUSES: &[Cause] = &[cause(
     "earlier",
     Warning,
-    "a message has a time before that of the message that was stored before it: ordered by time, the history is wrong",
+    "a message has an earlier time than the message that was stored before it: ordered by time, the history is wrong",
 )];
 
 const NO_TIME: &str = "the mapping names no time";

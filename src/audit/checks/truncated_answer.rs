@@ -20,17 +20,17 @@ static CAUSES: &[Cause] = &[
     cause(
         "column-full",
         Error,
-        "the text fills its column to the last byte: what came after was cut off",
+        "the text fills its column to the last byte: the rest was cut off",
     ),
     cause(
         "length-limit",
         Warning,
-        "the text is exactly as long as its column allows: what came after was probably cut off",
+        "the text is exactly as long as its column allows: the rest was probably cut off",
     ),
     cause(
         "json-ends",
         Error,
-        "the content is JSON that ends in its middle: the rest was cut off",
+        "the content is incomplete JSON: the rest was cut off",
     ),
     cause(
         "half-a-character",
@@ -40,13 +40,9 @@ static CAUSES: &[Cause] = &[
     cause(
         "open-code-fence",
         Note,
-        "the answer ends inside of a block of code that is never closed",
+        "the answer ends inside an unclosed code block",
     ),
-    cause(
-        "open-json",
-        Note,
-        "the answer is JSON that ends in its middle",
-    ),
+    cause("open-json", Note, "the answer is incomplete JSON"),
 ];
 
 /// How much a column takes.

@@ -10,8 +10,7 @@ use crate::store::Thread;
 pub(super) const CHECK: Check = Check {
     code: "unanswered-turn",
     causes: CAUSES,
-    help: "save the answer before the final marker goes out, whatever the client does; \
-           `chatctl verify-stream` shows whether the server does, `chatctl audit rate --probe` how often",
+    help: "save the answer before the final marker is sent, whatever the client does; `chatctl verify-stream` shows whether the server does this, and `chatctl audit rate --probe` how often",
     unfit: opaque,
     look: Look::Thread(look),
 };

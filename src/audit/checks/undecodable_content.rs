@@ -8,7 +8,7 @@ use crate::store::Thread;
 pub(super) const CHECK: Check = Check {
     code: "undecodable-content",
     causes: CAUSES,
-    help: "write JSON with a JSON writer, and let the column be JSON so that nothing else gets in",
+    help: "write JSON with a JSON library, and give the column a JSON type",
     unfit,
     look: Look::Thread(look),
 };
@@ -16,7 +16,7 @@ pub(super) const CHECK: Check = Check {
 static CAUSES: &[Cause] = &[cause(
     "undecodable",
     Error,
-    "the content of a message can't be read as what the mapping says of it",
+    "the content of a message does not have the format that the mapping declares",
 )];
 
 fn unfit(context: &CheckContext<'_>) -> Option<&'static str> {

@@ -119,7 +119,7 @@ impl Found<'_> {
         if deleted(then, now) {
             return self.message(Code::MessageLost, then, SOFT);
         } else if then.role() != now.role() {
-            return self.message(Code::MessageAltered, then, "its role is another one");
+            return self.message(Code::MessageAltered, then, "its role changed");
         } else if then.parent != 0 && then.parent != now.parent {
             return self.message(Code::MessageAltered, then, PARENT);
         }
@@ -162,7 +162,7 @@ impl Found<'_> {
         let here = |e: &Entry| by_text(e).map(|text| (e.conversation, text));
         // In its own conversation it has another key; only then another one is looked at.
         for (was, now) in matched(&mut removed, &mut added, here) {
-            let note = "its key is another one, and its content and time the same";
+            let note = "its key changed, and its content and time are the same";
             self.other(Code::MessageAltered, &was, now.message, note);
         }
         let mut moved = matched(&mut removed, &mut added, by_key);
@@ -221,7 +221,7 @@ impl Found<'_> {
                     let note = format!("it was the {}'s, and is the {}'s", was.role(), now.role());
                     self.message(Code::MessageAltered, was, &note);
                 }
-                false => self.message(Code::MessageAltered, was, "its content is another one"),
+                false => self.message(Code::MessageAltered, was, "its content changed"),
             }
         } else if was.parent != now.parent {
             self.message(Code::MessageAltered, was, PARENT);
@@ -233,17 +233,9 @@ impl Found<'_> {
             *self.shifts.entry(by).or_default() += 1;
             self.message(Code::TimesShifted, was, &format!("by {}", seconds(by)));
         } else if by != Some(0) && (by.is_some() || times[0] != times[1]) {
-            self.message(
-                Code::TimesShifted,
-                was,
-                "the time is given on one side only",
-            );
+            self.message(Code::TimesShifted, was, "only one side has a time");
         } else {
-            self.message(
-                Code::MessageAltered,
-                was,
-                "its place in the order is another one",
-            );
+            self.message(Code::MessageAltered, was, "its place in the order changed");
         }
     }
 
@@ -425,18 +417,18 @@ impl Found<'_> {
 }
 
 const SOFT: &str = "it is deleted for the user, and kept as a row";
-const PARENT: &str = "the message before it is another one";
+const PARENT: &str = "its parent changed";
 const GONE_OPEN: &str = "its text was still open at the snapshot, and its row is gone";
 const EMPTIED: &str = "its text was still open at the snapshot, and nothing is left of it";
 const LEFT: &str =
-    "its text is another one, and it had been marked as being written for more than a day";
+    "its text changed, although it had been marked as being written for more than a day";
 const YOUNG: &str = "its text does not begin with the earlier text; it was so young at the snapshot that it may not have been finished";
 const AHEAD: &str = "its text does not begin with the earlier text, and its time is later than the snapshot: whether it was finished is not known";
 const CLOCK: &str = "its content changed, and the snapshot claims to be taken later than now: whether it was finished is not known";
-const MOVED_UP: &str = "the messages behind it have moved up to its place";
-const MADE_ROOM: &str = "the messages behind it have moved on by a place";
+const MOVED_UP: &str = "the messages after it have moved up to its place";
+const MADE_ROOM: &str = "the messages after it have moved back by a place";
 const HIDDEN: &str = "its row exists, and is marked as deleted for the user";
-const UNLISTED: &str = "its row is gone, and messages of it are there";
+const UNLISTED: &str = "its row is gone, but messages of it exist";
 const UNNAMED: &str = "which message is unknown";
 
 fn gone(row: bool) -> Code {

@@ -54,7 +54,7 @@ pub(super) struct Facts {
     pub(super) uncounted: [u64; 3],
     /// When the snapshot was taken, in microseconds since 1970 UTC.
     pub(super) taken: i64,
-    /// Whether the snapshot says that it was taken later than now: then its clock was wrong.
+    /// Whether the snapshot claims to be taken later than now: then its clock was wrong.
     pub(super) from_future: bool,
     /// Whether the snapshot holds times later than its own: then one of the clocks was wrong.
     pub(super) is_behind: bool,

@@ -259,7 +259,7 @@ mod tests {
         let finding = found.findings(&Rules::default()).remove(0);
         assert_eq!(
             finding.evidence[0].fact,
-            "message `c#1` (user) of conversation `c`: the messages behind it have moved up to its place"
+            "message `c#1` (user) of conversation `c`: the messages after it have moved up to its place"
         );
     }
 }

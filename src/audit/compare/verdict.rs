@@ -144,7 +144,7 @@ impl Comparison {
     /// What is wrong with the clock, in words that go on a sentence.
     fn clock(&self) -> &'static str {
         if self.facts.from_future {
-            "the snapshot says that it was taken later than now"
+            "the snapshot claims to be taken later than now"
         } else {
             "the snapshot holds times that are later than its own"
         }

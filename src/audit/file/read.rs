@@ -150,7 +150,7 @@ fn trailer(file: &mut File, shown: &str) -> anyhow::Result<(u64, u64, u64)> {
     if file.read_exact(&mut trailer).is_err() || trailer[16..] != END {
         return Err(
             CliError::refused(format!("the snapshot `{shown}` is cut short"))
-                .hint("take it again; it proves nothing")
+                .hint("take it again; this file proves nothing")
                 .into(),
         );
     }
@@ -180,7 +180,7 @@ fn walk(file: &mut File, frames: u64) -> anyhow::Result<Option<u64>> {
 /// The tag fits, so a chatctl wrote it; but not one that writes what this one reads.
 fn foreign(path: &Path) -> CliError {
     CliError::refused(format!(
-        "the snapshot `{}` was written by a chatctl that this one can't read",
+        "the snapshot `{}` was written by a chatctl whose format this one cannot read",
         path.display()
     ))
     .hint("use the chatctl that took it, or take a new one")
@@ -201,7 +201,7 @@ impl Snapshot {
                 None => "digests of messages".to_owned(),
             };
             return Err(CliError::refused(format!(
-                "`{}` holds {}, which can't be compared with {}",
+                "`{}` holds {}, which cannot be compared with {}",
                 self.path.display(),
                 told(own),
                 told(other)

@@ -81,7 +81,7 @@ impl Around {
             if clock::now() >= deadline {
                 let patience = humantime::format_duration(self.patience);
                 return Err(CliError::unreachable(format!("`{}` did not end within {patience}", self.words()))
-                    .hint("give a command that comes back, such as `docker compose restart backend`, or more time with --ready-timeout")
+                    .hint("give a command that ends, such as `docker compose restart backend`, or more time with --ready-timeout")
                     .into());
             }
             tokio::time::sleep(ASK).await;

@@ -311,7 +311,7 @@ impl Round {
             "server-did-not-start",
             Severity::Error,
             &of.stage.session().name,
-            format!("the server does not come back after {}", self.way.words),
+            format!("the server does not start again after {}", self.way.words),
             "look at the end of its output; what it needs at its start must not depend on how it ended; one that needs \
              longer is given more time with --ready-timeout",
         )

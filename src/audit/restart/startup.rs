@@ -47,7 +47,7 @@ pub(super) fn finding(session: &str, way: &Way, lines: &[&str], lost: bool) -> O
         (
             Severity::Error,
             format!(
-                "at its start after {} the server destroys or makes tables, and messages are gone",
+                "at its start after {} the server drops or creates tables, and messages are gone",
                 way.words
             ),
         )
@@ -55,13 +55,13 @@ pub(super) fn finding(session: &str, way: &Way, lines: &[&str], lost: bool) -> O
         (
             Severity::Warning,
             format!(
-                "at its start after {} the server speaks of destroying or making tables of a store that is in use",
+                "at its start after {} the server's output mentions dropping or creating tables of a store that is in use",
                 way.words
             ),
         )
     };
     let help =
-        "take it out of the start-up code, and let a migration that is run once change the tables";
+        "remove it from the start-up code, and change the tables by a migration that runs once";
     let finding = Finding::new("startup-ddl", severity, session, harm, help);
     let shown = lines.iter().take(SHOWN);
     Some(shown.fold(finding, |finding, line| finding.with(Source::Log, *line)))

@@ -73,7 +73,7 @@ impl<'s, 'w> State<'s, 'w> {
             Severity::Error,
             &self.stage.session().name,
             "the server runs without tables for its chats: no message can be stored",
-            "import every model before `create_all`, or let a migration make the tables",
+            "import every model before `create_all`, or create the tables by a migration",
         )
         .with(
             Source::Catalog,

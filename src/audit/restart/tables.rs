@@ -48,7 +48,8 @@ pub(super) fn compare(
         "`{}` has {gone} rows of other conversations less after {}",
         before.table, way.words
     );
-    let help = "look for a clean-up at the start of the server; if it is meant to be, all is well";
+    let help =
+        "look for a clean-up in the server's start-up code; if it is intended, nothing is wrong";
     let subject = format!("{session}: table {}", before.table);
     let fact = format!("{} rows before, {} after", before.rows, after.rows);
     findings.push(

@@ -143,7 +143,7 @@ async fn with_store(
         Ok(resolver) => resolver,
     };
     env.progress
-        .note("something differs: the store is read once more, to name it");
+        .note("something differs: reading the store again to name it");
     let mut naming = Naming {
         resolver,
         pace: look::Pace::new(env, live).await,

@@ -93,7 +93,7 @@ pub(super) async fn compared(
     let mut found = audit::compare_sums(before, &mapping(live), sums.halves()?)?;
     if !found.groups.is_empty() {
         env.progress
-            .note("something differs: the store is asked once more, to name it");
+            .note("something differs: reading the store again to name it");
         read(env, live, &ends, &mut |it| {
             match it {
                 It::Tail(message, _) => found.name_message(message),

@@ -74,7 +74,7 @@ async fn transcript(chats: &Chats, key: &str, full: bool, env: &Env) -> anyhow::
             };
             let message = difference.message;
             let text = format!(
-                "kept twice, and not alike: the {} message {:?} of `{has}` is not in `{lacks}`",
+                "stored twice, with a difference: the {} message {:?} of `{has}` is not in `{lacks}`",
                 message.role, message.key
             );
             super::show(env, Piece::Note(Note { text, cut: false })).await;
@@ -119,7 +119,7 @@ fn ambiguous(id: &str, keys: &[String]) -> CliError {
         .collect();
     let more = if keys.len() > TOLD { ", and more" } else { "" };
     CliError::usage(format!(
-        "{id:?} begins several conversations: {}{more}",
+        "several conversations begin with {id:?}: {}{more}",
         told.join(", ")
     ))
     .hint("give more of the id")

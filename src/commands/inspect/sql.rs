@@ -64,7 +64,7 @@ pub(super) async fn run(args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<(
             "the query has a NUL character, after {} characters",
             sql[..at].chars().count()
         ))
-        .hint("no engine reads beyond it; leave it out")
+        .hint("no database reads beyond it; leave it out")
         .into());
     }
     let known = match env.mask.redact() {

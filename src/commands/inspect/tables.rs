@@ -45,7 +45,7 @@ pub(super) async fn run(_args: &Args, db: &dyn Db, env: &Env) -> anyhow::Result<
         show(env, Piece::Row(values)).await;
     }
     let more_than = format!(
-        "`~`: more than {COUNTED} rows, which were not counted; the number is the engine's estimate"
+        "`~`: more than {COUNTED} rows; chatctl did not count them, and the number is the engine's estimate"
     );
     let notes = [catalog.last_write].map(str::to_owned);
     for text in notes.into_iter().chain(estimated.then_some(more_than)) {

@@ -20,7 +20,7 @@ static DATABASE: &[Mark] = &[
     mark(
         "server",
         "{server}",
-        "one look was through another server, which numbers and counts for itself",
+        "one read was through another server, which has its own numbers and counters",
     ),
     mark(
         "started",
@@ -30,7 +30,7 @@ static DATABASE: &[Mark] = &[
     mark(
         "connection",
         "CAST(connection_id() AS CHAR)",
-        "connections were opened since; when it is lower, the server was restarted",
+        "connections were opened since; if it is lower, the server was restarted",
     ),
     mark(
         "drops",
@@ -49,7 +49,7 @@ static TABLE: &[Mark] = &[
     mark(
         "created",
         "CAST(t.create_time AS CHAR)",
-        "the table was made, or altered, or renamed; TRUNCATE keeps it",
+        "the table was created, altered or renamed; TRUNCATE keeps it",
     ),
     mark(
         "updated",
@@ -59,7 +59,7 @@ static TABLE: &[Mark] = &[
     mark(
         "counted",
         "CAST(t.auto_increment AS CHAR)",
-        "the ids continued, or were set back if it is lower; a restart sets it to the greatest id in use",
+        "ids were assigned, or the counter was reset if it is lower; a restart sets it to the greatest id in use",
     ),
     mark(
         "engine",
@@ -69,7 +69,7 @@ static TABLE: &[Mark] = &[
     mark(
         "sentinel",
         "t.table_comment",
-        "the comment with the sentinel goes with its table only",
+        "the comment with the sentinel disappears only with its table",
     ),
 ];
 
@@ -85,8 +85,8 @@ static INNODB: &[Mark] = &[
 
 /// Read in other ways than by an expression.
 static OTHERS: &[Mark] = &[
-    mark("schema", "", "columns, keys or indexes are other ones"),
-    mark("highest", "", "the highest id is another one"),
+    mark("schema", "", "columns, keys or indexes changed"),
+    mark("highest", "", "the highest id changed"),
 ];
 
 /// MySQL would answer out of a cache that is a day old (dev.mysql.com, `information_schema_stats_expiry`);

@@ -163,7 +163,7 @@ fn calls(called: &[String]) -> Result<(), CliError> {
         ACTING.contains(&name.as_str()) || OF_PLUGINS.iter().any(|start| name.starts_with(start))
     });
     match acting {
-        Some(name) => Err(refused(&format!("`{name}` can act on the server"))),
+        Some(name) => Err(refused(&format!("`{name}` may act on the server"))),
         None => Ok(()),
     }
 }
@@ -195,7 +195,7 @@ async fn behind(
     while !names.is_empty() {
         seen.extend(names.iter().cloned());
         if seen.len() > MOST {
-            return Err(refused("it names more than can be looked into").into());
+            return Err(refused("it refers to more objects than chatctl can inspect").into());
         }
         elsewhere(connection, &names).await?;
         let mut next = BTreeSet::new();

@@ -27,7 +27,7 @@ static DATABASE: &[Mark] = &[
     mark(
         "standby",
         "CASE WHEN pg_is_in_recovery() THEN 'true' ELSE 'false' END",
-        "one look was at a standby, whose counters are its own and are not kept",
+        "one read was from a standby, whose own counters are not stored",
     ),
     mark(
         "started",
@@ -45,7 +45,7 @@ static DATABASE: &[Mark] = &[
 static TABLE: &[Mark] = &[
     mark("oid", "c.oid::text", "only a table that was created again has another one"),
     mark("reltype", "c.reltype::text", "only a table that was created again has another one"),
-    mark("made_by", "t.xmin::text", "the table was made, or renamed, by another transaction"),
+    mark("made_by", "t.xmin::text", "the table was created or renamed by another transaction"),
     mark(
         "relfilenode",
         "pg_relation_filenode(c.oid)::text",
@@ -73,7 +73,7 @@ static TABLE: &[Mark] = &[
     mark(
         "sentinel",
         "obj_description(c.oid, 'pg_class')",
-        "the comment with the sentinel goes with its table only",
+        "the comment with the sentinel disappears only with its table",
     ),
     mark(
         "schema",
@@ -83,7 +83,7 @@ static TABLE: &[Mark] = &[
                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             UNION ALL SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k WHERE k.conrelid = c.oid
             UNION ALL SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i WHERE i.indrelid = c.oid) lines(line))",
-        "columns, keys or indexes are other ones",
+        "columns, keys or indexes changed",
     ),
 ];
 

@@ -27,7 +27,7 @@ pub(in crate::db) fn names(
     let tokens = tokenize(sql, dialect);
     if let Some(token) = tokens.iter().find(|token| hides(token, sql)) {
         return Err(refused(&format!(
-            "`{}` can hide what it does",
+            "`{}` can hide its effect",
             token.text(sql).chars().take(40).collect::<String>()
         )));
     }

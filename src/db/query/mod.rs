@@ -109,7 +109,7 @@ impl Query {
                 "the query was stopped after {:?}: {message}",
                 self.timeout
             ))
-            .hint("narrow it with WHERE and LIMIT, or give it longer: --timeout 5m"),
+            .hint("narrow it with WHERE and LIMIT, or give it more time: --timeout 5m"),
         }
     }
 }
@@ -123,5 +123,5 @@ pub(super) fn refused(why: &str) -> CliError {
 /// A text of a file that is not an expression.
 pub(super) fn no_expression(message: &str) -> CliError {
     CliError::usage(format!("it is wrong: {message}"))
-        .hint("write a condition over columns in braces, such as {deleted} IS NOT TRUE")
+        .hint("write a condition with columns in braces, such as {deleted} IS NOT TRUE")
 }

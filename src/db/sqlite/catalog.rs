@@ -45,7 +45,7 @@ pub(super) static CATALOG: Catalog = Catalog {
             FROM sqlite_master m, pragma_index_list(m.name) i WHERE m.type = 'table' AND i.origin <> 'pk'
         )
         WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name, rank, place",
-    last_write: "SQLite does not keep when a table was last written",
+    last_write: "SQLite does not record the last write to a table",
     elsewhere: None,
     sessions: None,
     first_columns: "SELECT i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i ON i.seqno = 0 \

@@ -20,7 +20,7 @@ static DATABASE: &[Mark] = &[
     mark(
         "schema_version",
         "(SELECT schema_version FROM pragma_schema_version)",
-        "each statement that makes, alters or drops something counts it on by one, and so does VACUUM",
+        "each statement that creates, alters or drops something increases it by one, and so does VACUUM",
     ),
     mark(
         "free_pages",
@@ -30,7 +30,7 @@ static DATABASE: &[Mark] = &[
     mark(
         "user_version",
         "(SELECT user_version FROM pragma_user_version)",
-        "the application counted its version on",
+        "the application increased its version",
     ),
     mark(
         "application_id",
@@ -44,7 +44,7 @@ static FILE: &[Mark] = &[
     mark(
         "born",
         "",
-        "the file was created again: nothing else changes its time of birth",
+        "the file was created again: nothing else changes its creation time",
     ),
     mark("inode", "", "another file has its name"),
 ];
@@ -69,13 +69,9 @@ static OTHERS: &[Mark] = &[
     mark(
         "sentinel",
         "",
-        "the sentinel index goes with its table only",
+        "the sentinel index disappears only with its table",
     ),
-    mark(
-        "schema",
-        "",
-        "columns, keys, indexes or triggers are other ones",
-    ),
+    mark("schema", "", "columns, keys, indexes or triggers changed"),
 ];
 
 async fn take(db: &dyn Db, tables: &[String]) -> anyhow::Result<Taken> {

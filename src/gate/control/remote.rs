@@ -56,7 +56,7 @@ impl RemoteProxy {
     pub async fn connect(at: &ControlAddress) -> anyhow::Result<Self> {
         let gone = |why: String| {
             CliError::unreachable(format!("no gate is controlled at `{at}`: {why}")).hint(
-                "start `chatctl gate` there, and give the address that it says with --gate-control",
+                "start `chatctl gate` there, and give the address that it prints with --gate-control",
             )
         };
         let connecting = async {
@@ -86,7 +86,10 @@ impl RemoteProxy {
             .map_err(|_| late())?
             .map_err(|error| gone(error.to_string()))?;
         let Ok(greeting) = serde_json::from_slice(&line) else {
-            return Err(gone("what answers there is not a gate of this version".to_owned()).into());
+            return Err(gone(
+                "the program that answers there is not a gate of this version".to_owned(),
+            )
+            .into());
         };
         let (about, busy) = match greeting {
             Greeting::Ready(about) => (Some(about), false),
@@ -169,7 +172,7 @@ impl RemoteProxy {
 
     fn gone(&self) -> CliError {
         CliError::unreachable(format!("the gate at `{}` is gone", self.at))
-            .hint("see what `chatctl gate` said when it ended")
+            .hint("see the last output of `chatctl gate`")
     }
 
     async fn asked(&mut self, ask: Ask, patience: Duration) -> anyhow::Result<Answer> {

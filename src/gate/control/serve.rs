@@ -145,7 +145,7 @@ async fn unix(path: &Path) -> anyhow::Result<UnixListener> {
     };
     if let Ok(there) = fs::symlink_metadata(path) {
         if !there.file_type().is_socket() {
-            return Err(cant("there is a file that is no socket".to_owned()).into());
+            return Err(cant("there is a file that is not a socket".to_owned()).into());
         }
         if UnixStream::connect(path).await.is_ok() {
             return Err(cant("another gate is controlled there".to_owned()).into());
@@ -207,7 +207,7 @@ async fn read(
         let mut line = Vec::new();
         let mut part = (&mut from).take(LONGEST_LINE);
         match tokio::time::timeout(patience, part.read_until(b'\n', &mut line)).await {
-            Err(_) => break "it gave no sign of life for longer than a hold may take",
+            Err(_) => break "it sent nothing for longer than a hold may take",
             Ok(Err(_) | Ok(0)) => break GONE,
             Ok(Ok(_)) => {}
         }

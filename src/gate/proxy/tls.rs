@@ -100,8 +100,10 @@ impl Outgoing {
 
 fn known(authorities: Option<&Path>) -> anyhow::Result<RootCertStore> {
     let path = authorities.ok_or_else(|| {
-        CliError::usage("the database's URL asks for a verified certificate and names no authority")
-            .hint("add sslrootcert=FILE (PostgreSQL) or ssl-ca=FILE (MySQL) to the URL")
+        CliError::usage(
+            "the database's URL requires a verified certificate, but names no authority",
+        )
+        .hint("add sslrootcert=FILE (PostgreSQL) or ssl-ca=FILE (MySQL) to the URL")
     })?;
     let mut roots = RootCertStore::empty();
     let read = CertificateDer::pem_file_iter(path)

@@ -17,8 +17,7 @@ pub(super) const KIND: Kind = Kind {
 };
 
 /// A server that sends its marker between its statement and its commit is not distinguished from a right one.
-const ONLY_WRITES: &str = "a table lock holds back the statement that writes the answer and not its commit: the \
-     final marker may have been sent between the two. A gate that holds commits back can prove the order";
+const ONLY_WRITES: &str = "a table lock withholds the statement that writes the answer and not its commit: the final marker may have been sent between the two. A gate that withholds commits can prove the order";
 
 async fn open(on: LockTarget<'_>) -> anyhow::Result<Box<dyn Gate>> {
     match on.db.target().engine() {

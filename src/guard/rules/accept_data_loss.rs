@@ -30,7 +30,7 @@ static COMMANDS: LazyLock<[(Regex, &str, &str); 3]> = LazyLock::new(|| {
         ),
         (
             regex(r"drizzle-kit\s+push(?::\w+)?\b[^;&|]*--force\b"),
-            "`drizzle-kit push --force` drops what the schema does not name, unasked",
+            "`drizzle-kit push --force` drops everything that the schema does not name, without asking",
             "write migrations with `drizzle-kit generate`, and run `drizzle-kit migrate` at start",
         ),
     ]

@@ -13,7 +13,7 @@ pub(super) const PATTERN: Pattern = Pattern {
     code: "delete-database-file",
     severity: Severity::Error,
     files,
-    why: "start-up code deletes the file of the database",
+    why: "start-up code deletes the database file",
     check,
 };
 

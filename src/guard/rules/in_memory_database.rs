@@ -75,7 +75,7 @@ fn check(file: &SourceFile, _: &Tree, violations: &mut Violations<'_>) {
         let fallback = FALLBACK.is_match(line) || !asked.is_empty();
         let harm = if fallback {
             format!(
-                "where no database is configured, `{url}` takes its place, and every restart loses every row"
+                "if no database is configured, `{url}` is used, and every restart loses every row"
             )
         } else {
             format!("the database is `{url}`: every restart loses every row")
@@ -83,7 +83,7 @@ fn check(file: &SourceFile, _: &Tree, violations: &mut Violations<'_>) {
         let mut violation = Violation::new(
             at,
             harm,
-            "name a database that stays; let a missing setting stop the start",
+            "use a persistent database, and let a missing setting stop the start",
         );
         violation.severity = fallback.then_some(Severity::Warning);
         violations.add(file, violation);

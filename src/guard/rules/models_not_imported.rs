@@ -12,7 +12,7 @@ pub(super) const PATTERN: Pattern = Pattern {
     code: "models-not-imported",
     severity: Severity::Error,
     files,
-    why: "create_all never makes the tables of models that are not imported before it",
+    why: "create_all never creates the tables of models that are not imported before it",
     check,
 };
 
@@ -53,7 +53,7 @@ fn check(file: &SourceFile, tree: &Tree, violations: &mut Violations<'_>) {
             let violation = Violation::new(
                 call.at,
                 format!(
-                    "`create_all` makes the tables of {} only because another module happens to import them first",
+                    "`create_all` creates the tables of {} only because another module happens to import them first",
                     names.join(", ")
                 ),
                 "import the models next to `create_all`, so that no change elsewhere leaves a table out",

@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     code: "add-not-null-without-default",
     severity: Severity::Warning,
     dialects: UNKNOWN_TO_SQUAWK,
-    why: "a new column is NOT NULL and has no default for the rows that are there",
+    why: "a new column is NOT NULL and has no default for existing rows",
     check,
 };
 

@@ -31,7 +31,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         context,
         Violation::new(
             format!(
-                "the statement deletes rows of {}, and the file does not say how many may go",
+                "the statement deletes rows of {}, and the file does not say how many may be deleted",
                 list(&tables)
             ),
             acknowledge(first),

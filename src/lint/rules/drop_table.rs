@@ -46,7 +46,7 @@ fn dropped(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         ),
         (None, Some(first)) => Violation::new(
             format!(
-                "`DROP TABLE` deletes {}; what the copy above left out is gone",
+                "`DROP TABLE` deletes {}; rows that the copy above left out are gone",
                 list(&copied)
             ),
             format!(

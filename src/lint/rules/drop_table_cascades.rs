@@ -38,11 +38,9 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
             context,
             Violation::new(
                 format!(
-                    "where foreign keys are on, `DROP TABLE {table}` deletes the rows of {whose}; \
-                     inside of a transaction no pragma switches them off"
+                    "if foreign keys are on, `DROP TABLE {table}` deletes the rows of {whose}; inside a transaction no pragma switches them off"
                 ),
-                "run the file with `chatctl migrate up`, which has foreign keys off around its \
-                 transaction, or change the table without a rebuild",
+                "run the file with `chatctl migrate up`, which turns foreign keys off around its transaction, or change the table without a rebuild",
             ),
         );
         return;

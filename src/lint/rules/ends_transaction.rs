@@ -27,11 +27,9 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         None => return,
     }
     let harm = match context.facts().kind {
-        Kind::Begin => {
-            "`BEGIN` opens a transaction inside of chatctl's own, which would end with it"
-        }
+        Kind::Begin => "`BEGIN` opens a transaction inside chatctl's own, which would end with it",
         Kind::Commit => {
-            "`COMMIT` ends chatctl's transaction, so that no loss before it can be taken back"
+            "`COMMIT` ends chatctl's transaction, so no loss before it can be rolled back"
         }
         Kind::Rollback {
             to_savepoint: false,
@@ -68,8 +66,8 @@ fn in_parts(context: &RuleContext<'_>, own: &[Range<usize>], violations: &mut Vi
         violations.add(
             context,
             Violation::new(
-                "what `COMMIT` ends stays when a later statement of the file fails",
-                "remove the pair, or give each part a file of its own",
+                "the part before `COMMIT` stays if a later statement of the file fails",
+                "remove the pair, or put each part into a separate file",
             )
             .only(Severity::Warning),
         );

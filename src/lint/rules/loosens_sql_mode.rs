@@ -8,7 +8,7 @@ pub(super) const RULE: Rule = Rule {
     code: "loosens-sql-mode",
     severity: Severity::Warning,
     dialects: MYSQL,
-    why: "values that do not fit are cut from here on, without an error",
+    why: "after this statement, values that do not fit are cut without an error",
     check,
 };
 

@@ -45,7 +45,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         Dialect::Mysql => {
             "values that do not fit fail the statement, or are cut where `sql_mode` is not strict"
         }
-        _ => "values are computed again, and what the type or `USING` leaves out is gone",
+        _ => "values are computed again, and the part that the type or `USING` leaves out is gone",
     };
     violations.add(
         context,

@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     code: "needs-no-transaction",
     severity: Severity::Warning,
     dialects: TRANSACTIONAL,
-    why: "the statement fails inside of the migration's transaction",
+    why: "the statement fails inside the migration's transaction",
     check,
 };
 
@@ -30,7 +30,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     violations.add(
         context,
         Violation::new(
-            format!("`{words}` fails inside of a transaction, and the file runs in one"),
+            format!("`{words}` fails inside a transaction, and the file runs in one"),
             help,
         ),
     );

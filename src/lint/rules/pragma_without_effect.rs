@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     code: "pragma-without-effect",
     severity: Severity::Warning,
     dialects: SQLITE,
-    why: "a pragma is a no-op inside of a transaction",
+    why: "a pragma has no effect inside a transaction",
     check,
 };
 
@@ -21,10 +21,8 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         } if name == "foreign_keys" && !context.script.no_transaction => violations.add(
             context,
             Violation::new(
-                "`PRAGMA foreign_keys` does nothing inside of a transaction, and a migration \
-                 runs in one",
-                "remove it: `chatctl migrate up` has foreign keys off around its transaction, \
-                 and checks them before COMMIT",
+                "`PRAGMA foreign_keys` does nothing inside a transaction, and a migration runs in one",
+                "remove it: `chatctl migrate up` turns foreign keys off around its transaction, and checks them before COMMIT",
             ),
         ),
         _ => {}

@@ -10,7 +10,7 @@ pub(super) const RULE: Rule = Rule {
     code: "rename-in-use",
     severity: Severity::Warning,
     dialects: UNKNOWN_TO_SQUAWK,
-    why: "the server that still runs reads a table or a column by its old name",
+    why: "a server that still runs uses a table or a column by its old name",
     check,
 };
 
@@ -42,7 +42,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         context,
         Violation::new(
             format!(
-                "a server that still runs, or comes back, asks for {} by the old name and fails",
+                "a server that still runs the old code, or is rolled back to it, queries {} by the old name and fails",
                 list(&old)
             ),
             "add the new name next to the old one, deploy, and drop the old one in a later \

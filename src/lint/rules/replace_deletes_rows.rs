@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     code: "replace-deletes-rows",
     severity: Severity::Warning,
     dialects: UNKNOWN_TO_SQUAWK,
-    why: "a row whose key is taken is deleted, and what cascades from it",
+    why: "a row with the same key is deleted, with the rows that cascade from it",
     check,
 };
 
@@ -32,8 +32,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         context,
         Violation::new(
             format!(
-                "`REPLACE` deletes each row of {} whose key is taken, with what refers to it, \
-                 before it inserts",
+                "`REPLACE` deletes each row of {} with the same key, and the rows that cascade from it, before it inserts",
                 list(&tables)
             ),
             "write `INSERT … ON CONFLICT DO UPDATE` (SQLite) or `ON DUPLICATE KEY UPDATE` \

@@ -58,11 +58,9 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         context,
         Violation::new(
             format!(
-                "{what} keeps writers out of `{table}` while the server copies or reads all \
-             of it"
+                "{what} blocks writers of `{table}` while the server copies or reads all of it"
             ),
-            "add `ALGORITHM=INPLACE, LOCK=NONE` and see whether the server takes it, or use an \
-             online schema change",
+            "add `ALGORITHM=INPLACE, LOCK=NONE` and see whether the server accepts it, or use an online schema change",
         ),
     );
 }

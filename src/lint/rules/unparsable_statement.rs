@@ -23,8 +23,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         context,
         Violation::new(
             format!("`{words}` is not recognised, so it may destroy anything"),
-            "look what it does, then write `-- chatctl: ignore unparsable-statement \
-             reason=\"…\"` above it",
+            "review its effect, then write `-- chatctl: ignore unparsable-statement reason=\"…\"` above it",
         ),
     );
 }

@@ -124,7 +124,7 @@ impl Rows {
         if self.cut > 0 {
             let words = plural(self.cut, "word");
             page.note(
-                &format!("{words} wider than the column cut (…); --verbose cuts none"),
+                &format!("{words} wider than the column are cut (…); --verbose cuts none"),
                 0,
             );
         }

@@ -35,7 +35,7 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Cassette, SourceError> {
             let chunk = line.chunk(&object)?;
             let before = cassette.chunks.last().map(|chunk| chunk.at);
             if before.is_some_and(|before| chunk.at < before) {
-                return Err(line.error("t_us", "`t_us` is before the one above it"));
+                return Err(line.error("t_us", "`t_us` is less than in the line above"));
             }
             cassette.chunks.push(chunk);
         }
@@ -118,7 +118,7 @@ impl Line<'_> {
         self.known(object, &CHUNK_KEYS, "a chunk")?;
         let t_us = object.get("t_us").and_then(Value::as_u64).ok_or_else(|| {
             self.error("t_us", "`t_us` must be a whole number of microseconds")
-                .help("add `\"t_us\":0` when the time does not matter")
+                .help("add `\"t_us\":0` if the time does not matter")
         })?;
         let bytes = match (object.get("bytes"), object.get("bytes_b64")) {
             (Some(Value::String(text)), None) => text.clone().into_bytes(),
@@ -201,7 +201,7 @@ mod tests {
             ),
             (
                 "{\"t_us\":4,\"bytes\":\"a\"}",
-                "x.jsonl:2:2: `t_us` is before the one above it",
+                "x.jsonl:2:2: `t_us` is less than in the line above",
             ),
             (
                 "{\"t_us\":9,\"bytes\":\"\"}",

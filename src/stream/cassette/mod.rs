@@ -69,7 +69,7 @@ impl Cassette {
                     .collect(),
             },
             _ => {
-                let message = "the end of the name says no format of a cassette";
+                let message = "the file extension is not a cassette format";
                 return Err(SourceError::whole_file(file, message)
                     .help("name it `.sse` (a body), or `.jsonl` (chunks with times)"));
             }
@@ -134,7 +134,7 @@ mod tests {
         let error = Cassette::parse("x.txt", b"data: a\n\n").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "x.txt: the end of the name says no format of a cassette"
+            "x.txt: the file extension is not a cassette format"
         );
         let error = Cassette::parse("x.sse", b"").unwrap_err();
         assert_eq!(error.to_string(), "x.sse: the cassette is empty");

@@ -243,7 +243,7 @@ impl Stage<'_> {
         let is_opaque = |mapping: &store::Mapping| mapping.store().shape == Shape::Opaque;
         if self.mapping.as_ref().is_some_and(is_opaque) {
             return Err(CliError::unreachable(
-                "what the store holds can only be read by its writer, so nobody can say which answer is stored",
+                "only the application can read the contents of this store, so chatctl cannot know which answers are stored",
             )
             .hint("chatctl audit restart, which asks the server for its history")
             .into());

@@ -108,7 +108,7 @@ impl Session {
         let setup = self.setup.iter().map(|request| request.written.as_str());
         let paths: Vec<_> = setup.chain([self.request.written.as_str()]).collect();
         format!(
-            "no session was named, so the shipped one was taken, which calls {}; write a session with your \
+            "no session was named, so the shipped one was used, which calls {}; write a session with your \
              server's own paths (docs/sessions.md) and name it: chatctl verify-stream my-session.toml",
             paths.join(" and ")
         )

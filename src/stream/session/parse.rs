@@ -180,7 +180,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         (Some(item), false) => {
             return Err(item
                 .key_error(
-                    "[messages] says how `{messages}` is written, and [request] never uses it",
+                    "[messages] declares the form of `{messages}`, but [request] never uses it",
                 )
                 .help("for example: json = { messages = \"{messages}\" }"));
         }
@@ -332,7 +332,7 @@ fn follow(
     if poll == Some(Duration::ZERO) {
         let poll = fields.get("poll").expect("it was read");
         return Err(poll
-            .error("`poll` is how long to wait before the request is sent again")
+            .error("`poll` is the time before the request is sent again")
             .help("for example: poll = \"100ms\""));
     }
     Ok(Follow {

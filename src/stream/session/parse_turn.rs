@@ -121,13 +121,13 @@ fn turn(
     };
     if turn.answer().is_none() && turn.expect.is_none() {
         return Err(source
-            .error("what the cassette says is not known: its format is not read")
-            .help("say what must be stored: expect = { answer = \"…\" }"));
+            .error("the text of the cassette is unknown: chatctl does not read its format")
+            .help("declare what must be stored: expect = { answer = \"…\" }"));
     }
     let uses_answer = |expect: &Template| expect.names().any(|name| name == "answer");
     if turn.answer().is_none() && turn.expect.as_ref().is_some_and(uses_answer) {
         return Err(source
-            .error("the format of the cassette is not read, so `{answer}` is not known")
+            .error("chatctl does not read the format of the cassette, so `{answer}` is unknown")
             .help(
                 "write the text itself into `expect`, with `{nonce}` where the cassette has it",
             ));

@@ -177,7 +177,7 @@ pub(super) fn regex(item: &Item<'_>) -> Result<Regex, SourceError> {
         let reason = picture.lines().last().unwrap_or_default();
         let reason = reason.trim_start_matches("error: ");
         item.error(format!("`{text}` is not a regular expression: {reason}"))
-            .help("write `\\\\` before a character that is meant as it stands, or use '…' quotes")
+            .help("write `\\\\` before a character that is meant literally, or use '…' quotes")
     })
 }
 

@@ -82,7 +82,7 @@ pub(super) fn parse(file: &str, text: &str, target: &Target) -> Result<Vec<Proce
         if name.is_empty() || !name.chars().all(is_plain) {
             return Err(item
                 .error(format!("`{name}` can't be the name of a process"))
-                .help("use small letters, digits and `_`: name = \"web\""));
+                .help("use lower-case letters, digits and `_`: name = \"web\""));
         }
         if names.iter().any(|other| other == name) {
             return Err(item.error(format!("two processes are called `{name}`")));
@@ -99,7 +99,7 @@ pub(super) fn parse(file: &str, text: &str, target: &Target) -> Result<Vec<Proce
             && let Some(first) = marked.replace(name)
         {
             return Err(mark
-                .error(format!("`{first}` and `{name}` both are `tested`"))
+                .error(format!("`{first}` and `{name}` are both `tested`"))
                 .help("clients speak to one process: mark that one"));
         }
         processes.push(process);
@@ -124,7 +124,7 @@ pub(super) fn parse(file: &str, text: &str, target: &Target) -> Result<Vec<Proce
             );
             return Err(entries[0]
                 .error(message)
-                .help("add tested = true to the one that they do"));
+                .help("add tested = true to that one"));
         }
         (None, None, _) => {
             return Err(entries[0]

@@ -86,7 +86,7 @@ pub async fn wire(
             return Ok(None);
         }
         return Err(CliError::refused(format!(
-            "the server's commits can't be withheld: its way to `{target}` does not lead through chatctl"
+            "the server's commits cannot be withheld: it does not connect to `{target}` through chatctl"
         ))
         .hint(format!(
             "let chatctl start the server (--start), or use --database-listen 127.0.0.1:9192 and let the server \
@@ -120,7 +120,7 @@ pub async fn wire(
 async fn remote(control: &str, options: &Options, target: &Target) -> anyhow::Result<Wire> {
     let at = ControlAddress::parse(control).ok_or_else(|| {
         CliError::usage("`--gate-control` is empty")
-            .hint("give the path or address that `chatctl gate` says")
+            .hint("give the path or address that `chatctl gate` prints")
     })?;
     let gate = RemoteProxy::connect(&at).await?;
     if gate.engine() != target.engine() {

@@ -30,7 +30,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     (
         RESTORED,
         "was restored from a dump of the old table",
-        "make sure that the dump was taken after the last message; what came in between is gone",
+        "make sure that the dump was taken after the last message; messages in between are gone",
     ),
     (
         MISSING,
@@ -44,13 +44,13 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ),
     (
         REWOUND,
-        "will give ids again that were in use: an old link or a cached page shows another chat",
-        "set the sequence to the highest id that was ever given",
+        "will assign ids again that were in use: an old link or a cached page shows another chat",
+        "set the sequence to the highest id that was ever assigned",
     ),
     (
         SCHEMA,
         "has another schema than before",
-        "nothing, if a migration was meant to run",
+        "nothing, if a migration was intended",
     ),
 ];
 

@@ -47,7 +47,7 @@ pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
         (true, _) => vec![empty(case, number.is_some() || truncated == Some(true))],
         (false, true) => vec![rebuilt(case, dropped, is_rewound)],
         (false, false) if made && !case.is_altered() => vec![Event::harmless(
-            "it was altered or renamed and is as it was again: only the time of its making changed",
+            "it was altered or renamed, and then changed back: only its creation time changed",
         )],
         (false, false) => Vec::new(),
     }
@@ -58,11 +58,11 @@ fn empty(case: &Case<'_>, is_certain: bool) -> Event {
         return Event::harmless("it was truncated, and was empty before");
     }
     if !case.is_lost() {
-        let why = "it has another number and was made when it was: it was truncated and filled again with the same";
+        let why = "it has another number and the same creation time: it was truncated and filled again with the same rows";
         return Event::of(codes::TRUNCATED, Severity::Warning, why);
     }
     if is_certain {
-        let why = "it lost its rows and was made when it was: it was truncated";
+        let why = "it lost its rows and has the same creation time: it was truncated";
         Event::of(codes::TRUNCATED, Severity::Error, why)
     } else {
         let why = "its rows are gone and its ids begin again: it was truncated, or rows were deleted and the ids set back; \

@@ -14,11 +14,8 @@ pub(super) fn database(before: &Marks, after: &Marks, _: &[Case<'_>]) -> Vec<Eve
     };
     let told = [
         ("system", "it is on another server's data folder now"),
-        (
-            "database",
-            "it was created again: its number is another one",
-        ),
-        ("standby", "one of the looks was at a standby of it"),
+        ("database", "it was created again: its number changed"),
+        ("standby", "one of the reads was from a standby"),
         ("started", "the server was started again"),
         ("counting_since", "the server's statistics were reset"),
     ];
@@ -44,25 +41,23 @@ fn other(case: &Case<'_>) -> Event {
         .any(|mark| case.database_changed(mark) == Some(true));
     match case.sentinel() {
         Sentinel::Kept => {
-            let why =
-                "its oid is another one and the sentinel came along: it was loaded from a dump";
+            let why = "its oid changed and the sentinel came along: it was loaded from a dump";
             Event::of(codes::RESTORED, Severity::Warning, why)
         }
         Sentinel::Gone => {
-            let why =
-                "its oid is another one and the sentinel is gone: it was dropped and created again";
+            let why = "its oid changed and the sentinel is gone: it was dropped and created again";
             Event::of(codes::RECREATED, Severity::Error, why)
         }
         Sentinel::Unarmed if moved && !case.is_lost() => {
-            let why = "its oid is another one in another database: it was loaded from a dump";
+            let why = "its oid changed, in another database: it was loaded from a dump";
             Event::of(codes::RESTORED, Severity::Warning, why)
         }
         Sentinel::Unarmed if case.is_intact() => {
-            let why = "its oid is another one and its rows are there: it was dropped, created again and refilled, or restored from a dump; `chatctl audit arm` would distinguish these";
+            let why = "its oid changed and its rows exist: it was dropped, created again and refilled, or restored from a dump; `chatctl audit arm` would distinguish these";
             Event::of(codes::RECREATED, Severity::Warning, why)
         }
         Sentinel::Unarmed => {
-            let why = "its oid is another one: it was dropped and created again";
+            let why = "its oid changed: it was dropped and created again";
             Event::of(codes::RECREATED, Severity::Error, why)
         }
     }

@@ -17,10 +17,10 @@ pub(super) fn database(before: &Marks, after: &Marks, cases: &[Case<'_>]) -> Vec
     };
     let statements = statements(before, after);
     let why = match (changed("born"), changed("inode"), statements) {
-        (true, _, _) => "its file was made after the first look",
+        (true, _, _) => "its file was created after the first read",
         (false, true, _) => "another file has its name",
         (false, false, Some(..0)) => {
-            "the version of its schema went back, which it never does in one file"
+            "the version of its schema decreased, which never happens in the same file"
         }
         _ => return quiet(statements, cases),
     };
@@ -59,7 +59,7 @@ fn quiet(statements: Option<i64>, cases: &[Case<'_>]) -> Vec<Event> {
         .all(|case| !case.is_altered() && table(case).is_empty());
     match statements {
         Some(count @ 1..) if is_plain => vec![Event::harmless(format!(
-            "its schema is the same after {count} statements that count its version on, as VACUUM and ANALYZE do"
+            "its schema is the same after {count} statements that increase its version, as VACUUM and ANALYZE do"
         ))],
         _ => Vec::new(),
     }
@@ -76,9 +76,9 @@ pub(super) fn table(case: &Case<'_>) -> Vec<Event> {
         return Vec::new();
     }
     let why = match (is_gone, is_moved) {
-        (true, _) => "the sentinel index is gone, which goes with its table only",
+        (true, _) => "the sentinel index is gone, which disappears only with its table",
         (false, true) => "it is at another place in the catalogue",
-        (false, false) => "its ids were forgotten, which DELETE and VACUUM never do",
+        (false, false) => "its id counter was reset, which DELETE and VACUUM never do",
     };
     vec![match (is_proven, case.is_intact(), case.is_altered()) {
         (true, true, true) => Event::harmless(format!(

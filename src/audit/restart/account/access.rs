@@ -25,8 +25,7 @@ impl Account<'_> {
                 format!("{}; {why}", answer(told)),
             ),
         };
-        let help = "read the secret that signs log-ins from where it outlasts the process, and keep accounts and \
-                    log-ins in the store";
+        let help = "read the secret that signs log-ins from a place that outlives the process, and keep accounts and log-ins in the store";
         let finding = self.finding("logged-out-on-restart", severity, harm, help);
         Some(finding.with(Source::Stream, fact))
     }

@@ -141,10 +141,11 @@ impl Account<'_> {
     fn page(&self, records: &[Remembered]) -> Finding {
         let (shown, all) = (talk(records).count(), self.told.len() * 2);
         let harm = format!(
-            "the history shows {shown} of {all} messages, before {} too: the others were not compared",
+            "the history shows {shown} of {all} messages, and did so before {}: the others were not compared",
             self.way.words
         );
-        let help = "let [history] of the session ask for all of them, such as with `?limit=1000`";
+        let help =
+            "request all of them in [history] of the session, for example with `?limit=1000`";
         let finding = self.finding("history-differs", Severity::Warning, harm, help);
         match self.recalled {
             Some(told) => finding.with(Source::Stream, answer(told)),

@@ -102,8 +102,7 @@ impl Account<'_> {
             ),
             None => format!("after {} a conversation is gone", self.way.words),
         };
-        let help = "keep the chats in a store that outlives the process, and let start-up code make \
-                    only what is missing";
+        let help = "keep the chats in a store that outlives the process, and let start-up code create only what is missing";
         let mut finding = self.finding("conversation-not-found", Severity::Error, harm, help);
         if let Some(told) = self.recalled {
             finding = finding.with(Source::Stream, answer(told));

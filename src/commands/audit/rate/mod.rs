@@ -71,7 +71,7 @@ async fn answered(args: &Args, env: &Env, report: &mut Report) -> anyhow::Result
     let chats = env.chats().await?;
     if chats.mapping.store().shape == Shape::Opaque {
         return Err(CliError::unreachable(
-            "what the store holds can only be read by its writer, so nobody can say which question was answered",
+            "only the application can read the contents of this store, so chatctl cannot know which questions were answered",
         )
         .hint("chatctl audit rate --probe SESSION --server URL")
         .into());
@@ -140,7 +140,7 @@ fn tell(rate: &Rate, args: &Args, report: &mut Report) {
             (_, None) => Verdict::Held,
         };
         let reason = match counts.share() {
-            None => "no question is old enough to count: nothing can be said".to_owned(),
+            None => "no question is old enough to count, so the rate is unknown".to_owned(),
             Some(share) => format!(
                 "{} of {} questions were answered ({:.2} %){more}",
                 counts.answered,
@@ -271,7 +271,7 @@ async fn database_start(chats: &Chats, env: &Env, now: i64) -> anyhow::Result<i6
         }
     };
     env.progress.note(
-        "--since-restart auto takes the start of the database; the server may have been started at another time",
+        "--since-restart auto uses the start of the database; the server may have been started at another time",
     );
     start.ok_or_else(|| {
         CliError::unreachable("the database does not report when it was started")

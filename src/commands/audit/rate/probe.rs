@@ -21,7 +21,7 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
     let options = setup::options(&wanted, &env.config, &target)?;
     let [(session, profile)] = sessions.as_slice() else {
         return Err(CliError::usage(format!(
-            "--probe takes one session, and these are {}",
+            "--probe takes one session, but these are {}",
             sessions.len()
         ))
         .hint("name a file: --probe sessions/hello.toml")
@@ -188,7 +188,7 @@ fn finding(name: &str, severity: Severity, probed: &Probed, counts: &Counts) -> 
                 "save in a task that the client's departure does not cancel, and commit before the final marker goes out"
             }
             Severity::Warning | Severity::Note => {
-                "let the answer continue without the client and save it, or save the part that arrived and mark it as cut"
+                "finish the answer without the client and save it, or save the part that arrived and mark it as cut"
             }
         },
     );

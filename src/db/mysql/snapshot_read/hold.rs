@@ -25,10 +25,10 @@ pub(super) async fn obstacle(connection: &mut MySqlConnection) -> anyhow::Result
     let cluster = rows(connection, "SHOW VARIABLES LIKE 'wsrep_on'").await?;
     Ok(if !version.contains("MariaDB") {
         Some(format!(
-            "`{version}` begins no two transactions at one moment unless all writers wait"
+            "`{version}` cannot begin two transactions at one moment unless all writers wait"
         ))
     } else if cluster.iter().any(|row| row[1].text() == Some("ON")) {
-        Some("a node of a cluster can't hold commits back without falling behind".to_owned())
+        Some("a node of a cluster cannot block commits without falling behind".to_owned())
     } else {
         None
     })
@@ -51,11 +51,11 @@ pub(super) async fn still(target: &Target) -> anyhow::Result<Result<MySqlConnect
         let error = error.into();
         return match number(&error) {
             Some(1205) => Ok(Err(
-                "a backup or a schema change is in progress, and commits can't be held back"
+                "a backup or a schema change is in progress, so commits cannot be blocked"
                     .to_owned(),
             )),
             // 1227: `GRANT RELOAD` is missing; 1064: a server that knows no stages.
-            Some(1064 | 1227) => Ok(Err(format!("commits can't be held back: {error}"))),
+            Some(1064 | 1227) => Ok(Err(format!("commits cannot be blocked: {error}"))),
             _ => Err(error),
         };
     }

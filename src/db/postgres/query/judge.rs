@@ -105,8 +105,7 @@ impl<'c> Judge<'c> {
     fn literals(&self, sql: &str) -> Result<(), CliError> {
         if !self.harmful.is_empty() && sql.contains(['\'', '$']) {
             Err(refused(
-                "a domain of this database checks its values by a function that could do more than \
-             read, and a text in a query could call it while the server only parses it",
+                "a domain of this database checks its values by a function that could do more than read, and a text in a query could call it even during parsing",
             ))
         } else {
             Ok(())
@@ -156,7 +155,7 @@ impl<'c> Judge<'c> {
     async fn names(&mut self, names: &Names) -> anyhow::Result<()> {
         if names.types.intersection(&self.harmful).next().is_some() {
             return Err(refused(
-                "it makes a value of a domain that is checked by a function which could do more than read",
+                "it creates a value of a domain that is checked by a function which could do more than read",
             )
             .into());
         }
@@ -235,7 +234,7 @@ impl<'c> Judge<'c> {
         self.bodies += 1;
         let unseen = || {
             refused(&format!(
-                "`{}` is written in SQL that can't be looked into",
+                "`{}` is written in SQL that chatctl cannot inspect",
                 function.full()
             ))
         };
@@ -420,20 +419,20 @@ impl Function {
             return Verdict::Reads;
         }
         if self.volatile {
-            return acts("is VOLATILE: it may have an effect that no rollback takes back");
+            return acts("is VOLATILE: it may have an effect that a rollback does not undo");
         }
         if self.definer {
-            return acts("is SECURITY DEFINER: it acts with the rights of its owner");
+            return acts("is SECURITY DEFINER: it runs with the privileges of its owner");
         }
         match (self.language.as_str(), extension) {
             ("sql", _) => Verdict::Body,
             ("c", Some(_)) if self.immutable => Verdict::Reads,
             ("c", Some(extension)) if known::EXTENSIONS.contains(&extension) => Verdict::Reads,
             ("c", Some(extension)) => acts(&format!(
-                "is of the extension `{extension}`, of which it is not known whether it only reads"
+                "is of the extension `{extension}`, which is not known to only read"
             )),
             (language, _) => acts(&format!(
-                "is written in {language}: what it does is unknown"
+                "is written in {language}, so its effect is unknown"
             )),
         }
     }

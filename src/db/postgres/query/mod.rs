@@ -147,9 +147,7 @@ fn form(sql: &str) -> Result<Form<'_>, CliError> {
                     let texts: Vec<_> = options.iter().map(|token| token.text(sql)).collect();
                     Ok(Form::Explained(texts.join(" "), &sql[first.start..]))
                 }
-                _ => Err(refused(
-                    "it would explain how something is made by making it",
-                )),
+                _ => Err(refused("EXPLAIN of this statement would execute it")),
             }
         }
         _ => Ok(Form::Query(sql)),

@@ -143,7 +143,10 @@ impl Client {
                     let known = body
                         .mechanisms()
                         .any(|name| Ok(name == sasl::SCRAM_SHA_256))?;
-                    anyhow::ensure!(known, "the server asks for a log-in that chatctl can't do");
+                    anyhow::ensure!(
+                        known,
+                        "the server asks for a log-in method that chatctl does not support"
+                    );
                     let first =
                         sasl::ScramSha256::new(password, sasl::ChannelBinding::unsupported());
                     frontend::sasl_initial_response(
@@ -172,7 +175,9 @@ impl Client {
                 | Message::NoticeResponse(_) => {}
                 Message::ErrorResponse(body) => return Err(refusal(body.fields())?.into()),
                 Message::ReadyForQuery(_) => return Ok(()),
-                _ => anyhow::bail!("the server asks for a log-in that chatctl can't do"),
+                _ => anyhow::bail!(
+                    "the server asks for a log-in method that chatctl does not support"
+                ),
             }
             self.send(&mut out).await?;
         }

@@ -28,6 +28,6 @@ pub(super) async fn lagging(
         None => "it has replayed no transaction since it was started".to_owned(),
     };
     Ok(format!(
-        "`{target}` is a standby, and what happened since is not seen: {last}."
+        "`{target}` is a standby and does not show later changes: {last}."
     ))
 }

@@ -41,11 +41,10 @@ impl Variant {
                  says nothing about the tables there."
             ))),
             Self::Yugabyte => Ok(Some(format!(
-                "`{target}` is YugabyteDB: its tables may be redefined while they are read, and what \
-                 its catalogue shows of a table that was created again is not known."
+                "`{target}` is YugabyteDB: its tables may be redefined while they are read, and it is not known whether its catalogue shows that a table was created again."
             ))),
             Self::Other => Err(CliError::refused(format!(
-                "`{target}` only speaks as PostgreSQL does, and can't be read at one moment: `{version}`"
+                "`{target}` only speaks PostgreSQL's protocol, and cannot be read at one moment: `{version}`"
             ))
             .hint("see docs/databases.md for what holds there")),
         }
@@ -55,9 +54,9 @@ impl Variant {
     pub(super) fn alone(self) -> Option<&'static str> {
         match self {
             Self::Postgres => None,
-            Self::Citus => Some("the workers of Citus take no part in a shared moment"),
+            Self::Citus => Some("the workers of Citus do not share a snapshot"),
             Self::Yugabyte | Self::Other => {
-                Some("this server is not known to share a moment between connections")
+                Some("this server is not known to share a snapshot between connections")
             }
         }
     }

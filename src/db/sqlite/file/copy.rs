@@ -69,8 +69,7 @@ fn empty(size: u64) -> anyhow::Result<Connection> {
     // A copy may grow while it is made, and whoever else writes there needs room as well.
     if free / 2 < size {
         return Err(CliError::unreachable(format!(
-            "no room in {} for a copy of the store, {} MB, and reading the store itself would keep \
-             its writers waiting",
+            "no space in {} for a copy of the store, {} MB, and reading the store itself would block its writers",
             std::env::temp_dir().display(),
             size >> 20
         ))
@@ -136,7 +135,7 @@ impl<'t> Copying<'t> {
 
     fn starved(&self) -> CliError {
         CliError::unreachable(format!(
-            "`{}` was written again and again while it was copied",
+            "`{}` was written repeatedly while it was copied",
             self.target
         ))
         .hint("give it more time, read when less is written, or switch the store to a write-ahead log: PRAGMA journal_mode = WAL")

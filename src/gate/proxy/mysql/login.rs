@@ -152,7 +152,7 @@ async fn open(
     let (database, ahead) = if demanded {
         anyhow::ensure!(
             offered & can::SSL != 0,
-            "the database does not encrypt, and its URL asks for it"
+            "the database does not encrypt, but its URL requires it"
         );
         // The same as the response's beginning, one packet earlier.
         let flags = (capabilities | can::SSL).to_le_bytes();

@@ -168,7 +168,7 @@ async fn connect(upstream: &Upstream) -> anyhow::Result<Side> {
             encrypted: true,
         }),
         (b'N', Mode::Prefer) => Ok(plain(raw)),
-        _ => anyhow::bail!("the database does not encrypt, and its URL asks for it"),
+        _ => anyhow::bail!("the database does not encrypt, but its URL requires it"),
     }
 }
 
