@@ -148,7 +148,7 @@ fn the_new_text_of_another_format_is_named() {
     assert_eq!(expected.unwrap(), "Hello n-1");
     let error = try_parse(&format!("{REQUEST}{turn}expect.answer = \"{{answer}}\"")).unwrap_err();
     assert!(
-        error.to_string().contains("`{answer}` is not known"),
+        error.to_string().contains("`{answer}` is unknown"),
         "{error}"
     );
 }

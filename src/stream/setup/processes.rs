@@ -493,7 +493,7 @@ mod tests {
             ),
             (
                 &format!("{web}tested = true\n[[start]]\nname = 'b'\ncommand = 'y'\ntested = true"),
-                "`web` and `b` both are `tested`",
+                "`web` and `b` are both `tested`",
             ),
             (
                 "[[start]]\nname = 'a'\ncommand = 'x'",

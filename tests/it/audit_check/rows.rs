@@ -246,7 +246,7 @@ pub(crate) const ROWS: &[Row] = &[
             (3, 1, 'assistant', 'c', NULL, 1, 1), (4, 1, 'user', 'd', NULL, 1, 0),
             (5, 2, 'user', 'A thread that begins at a message of another conversation.', NULL, 1, 2);",
         counts: &[("parent-missing", 1), ("circle", 1)],
-        names: "message `1`: message `99` is before it",
+        names: "message `1`: its parent is message `99`",
     },
     Row {
         code: "foreign-keys-off",
