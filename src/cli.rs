@@ -84,7 +84,7 @@ pub enum Command {
     /// Work with reports that runs have written
     Report(report::Args),
 
-    /// Relay a server's way to its database, for a verify-stream that runs elsewhere
+    /// Relay a server's connections to its database, for a verify-stream that runs elsewhere
     Gate(gate::Args),
 
     /// Apply migrations: every row survives, or nothing is changed

@@ -13,12 +13,12 @@ const CONTROL: &str = "chatctl-gate.sock";
 /// The longest hold unless that is said.
 const MAX_HOLD: &str = "10s";
 
-/// Relay a server's way to its database, for a verify-stream that runs elsewhere
+/// Relay a server's connections to its database, for a verify-stream that runs elsewhere
 ///
 /// For servers in containers, and for a second process that saves (docs/processes.md). Let the server
-/// connect here in place of its database, and give `verify-stream` the socket with --gate-control. It
-/// withholds nothing until a verify-stream asks, and gives everything that it withholds when that
-/// verify-stream ends. When it is killed itself, the database rolls back what was not committed.
+/// connect here instead of to its database, and give `verify-stream` the socket with --gate-control. It
+/// withholds nothing until a verify-stream asks, and releases everything when that verify-stream
+/// ends. If the gate itself is killed, the database rolls back what was not committed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where the server connects: an address with a port, or unix:PATH
@@ -30,13 +30,13 @@ pub struct Args {
     #[arg(long, value_name = "PATH|ADDR", default_value = CONTROL)]
     control: String,
 
-    /// The longest that it withholds a commit, whatever verify-stream wants
+    /// The longest time for which it withholds a commit, whatever verify-stream requests
     #[arg(long, value_name = "DURATION", default_value = MAX_HOLD)]
     max_hold: String,
 
-    /// Listen at addresses that other machines can reach: whoever connects to --listen speaks to the
-    /// database from this machine, and whoever connects to --control sees its statements and withholds
-    /// its commits
+    /// Listen at addresses that other machines can reach. Anyone who connects to --listen can talk to the
+    /// database from this machine, and anyone who connects to --control can see its statements and
+    /// withhold its commits
     #[arg(long)]
     allow_remote: bool,
 }

@@ -19,8 +19,8 @@ use std::time::Instant;
 /// Prove that the answer is committed before the client can see the final marker
 ///
 /// chatctl plays the browser and the LLM provider, withholds the server's commits one by one, and
-/// sees whether the final marker comes anyway. A commit is withheld for at most --max-hold. It is
-/// let through or rolled back however chatctl ends.
+/// checks whether the final marker arrives anyway. A commit is withheld for at most --max-hold. However
+/// chatctl ends, the commit is let through or rolled back.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Session files or folders [default: `sessions` in chatctl.toml, else the shipped session]
@@ -37,8 +37,8 @@ pub struct Args {
     #[arg(long, value_name = "CMD")]
     pub start: Option<String>,
 
-    /// How to see that the server is ready: a path or URL that answers below 500, a port that accepts
-    /// connections, or line:TEXT for a line of its output [default: its own port]
+    /// How to see that the server is ready: a path or URL that answers with a status below 500, a
+    /// port that accepts connections, or line:TEXT for a line of its output [default: its own port]
     #[arg(long, value_name = "PATH|URL|PORT|line:TEXT")]
     pub ready: Option<String>,
 
@@ -50,8 +50,8 @@ pub struct Args {
     #[arg(long, value_name = "ADDR")]
     pub gateway: Option<String>,
 
-    /// The wire format for sessions that do not name one: a name of docs/profiles.md, or the file of a
-    /// profile of your own [default: detected in the first response]
+    /// The wire format for sessions that do not name one: a name from docs/profiles.md, or the file of
+    /// your own profile [default: detected from the first response]
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
 
@@ -59,12 +59,12 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub origin: Option<String>,
 
-    /// Which cases to play: quick (the order, failing saves), full (also turns that are broken off at the main
-    /// points), or sweep (at every event, in every way) [default: quick]
+    /// Which cases to play: quick (the order, failing saves), full (also turns that are interrupted at the
+    /// main points), or sweep (at every event, in every way) [default: quick]
     #[arg(long, value_parser = PossibleValuesParser::new(run::SUITES))]
     pub suite: Option<String>,
 
-    /// In the sweep, break turns off at each N-th event only [default: 1]
+    /// In the sweep, interrupt turns only at every N-th event [default: 1]
     #[arg(long, value_name = "N")]
     pub sweep_every: Option<String>,
 
@@ -96,7 +96,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub require: Option<Require>,
 
-    /// What to do to the commit that carries the answer, a case each; several are separated by `,`
+    /// Faults to inject into the commit that carries the answer, one case each; separate several by `,`
     #[arg(long, value_enum, value_name = "FAULT", value_delimiter = ',')]
     pub fault: Vec<CommitFault>,
 
@@ -131,12 +131,12 @@ pub struct Args {
     #[arg(long, value_name = "ADDR")]
     pub database_listen: Option<String>,
 
-    /// The server connects through `chatctl gate`, which is controlled there: the socket's path, or an
+    /// Where to control the `chatctl gate` that the server connects through: the path of a socket, or an
     /// address with a port
     #[arg(long, value_name = "PATH|ADDR", conflicts_with = "database_listen")]
     pub gate_control: Option<String>,
 
-    /// Where chatctl reads the store, when --database-url is a pooler, or another node of a Galera cluster
+    /// Where chatctl reads the store, if --database-url is a pooler; or another node of a Galera cluster
     /// [default: --database-url]
     #[arg(long, value_name = "URL")]
     pub read_from: Option<String>,

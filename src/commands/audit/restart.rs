@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "CMD")]
     start: Option<String>,
 
-    /// How to stop the server; several ways per round are separated by `,` [default: term,kill]
+    /// How to stop the server; separate several methods per round by `,` [default: term,kill]
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(WAYS.iter().map(|way| way.name)))]
     stop: Vec<String>,
 
@@ -47,7 +47,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     reload_file: Option<PathBuf>,
 
-    /// How to see that the server is ready: a path or URL that answers below 500, or (with --start) a
+    /// How to see that the server is ready: a path or URL with a status below 500, or (with --start) a
     /// port of this machine that accepts connections
     #[arg(long, value_name = "PATH|URL|PORT")]
     ready: Option<String>,

@@ -68,7 +68,7 @@ struct Server {
     #[arg(long, value_name = "CMD", requires = "probe")]
     start: Option<String>,
 
-    /// How to see that the server is ready: a path or URL that answers below 500, or a port of this
+    /// How to see that the server is ready: a path or URL with a status below 500, or a port of this
     /// machine that accepts connections [default: its own port]
     #[arg(long, value_name = "PATH|URL|PORT", requires = "probe")]
     ready: Option<String>,
