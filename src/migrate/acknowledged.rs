@@ -55,8 +55,7 @@ pub fn of(migration: &Migration, dialect: Dialect) -> Result<Vec<Acknowledged>, 
 }
 
 /// How a subject is written.
-pub const SUBJECT: &str =
-    "write it as a comment has it: `messages`, `messages.body`, `app.messages.*`";
+pub const SUBJECT: &str = "write it as in a comment: `messages`, `messages.body`, `app.messages.*`";
 
 fn acknowledged(allow: AllowLoss, place: String) -> Acknowledged {
     let parts = [

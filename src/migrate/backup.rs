@@ -38,7 +38,7 @@ impl Backup {
         match acknowledges.filter(|_| self.when == When::Never) {
             None => Ok(()),
             Some(intent) => Err(CliError::refused(format!(
-                "`{}` acknowledges a loss, and without a backup nothing is destroyed",
+                "`{}` acknowledges a loss, which requires a backup",
                 intent.migration.path.display()
             ))
             .hint("leave `--backup never` out")),

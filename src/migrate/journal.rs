@@ -51,13 +51,13 @@ pub enum State {
     Applied,
     /// A version was settled by hand.
     Resolved,
-    /// A version was written into the history without being run.
+    /// A version was recorded in the history without being run.
     Baseline,
     /// A version was taken over from another tool's history.
     Adopted,
     /// A file was accepted with other line ends.
     Repaired,
-    /// A version was taken out of the history: its file is gone on purpose.
+    /// A version was removed from the history: its file is gone on purpose.
     Forgotten,
     /// The database was restored from a backup.
     Restored,

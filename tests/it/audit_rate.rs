@@ -264,7 +264,10 @@ fn probe_small(options: &[&str]) -> (Value, i32, String) {
 fn a_store_that_comes_late_is_waited_for() {
     let (report, exit, told) = probe_small(&["--late", "200"]);
     assert_eq!(exit, 0, "{report:#} {told}");
-    assert!(told.contains("waiting for the server to make it"), "{told}");
+    assert!(
+        told.contains("waiting for the server to create it"),
+        "{told}"
+    );
 }
 
 /// A client that leaves in mid-stream: the server goes on, keeps a part that it marks, keeps a

@@ -167,7 +167,7 @@ fn without_a_backup_nothing_is_destroyed(bed: &TestBed) {
     let before = site.contents();
     let told = site.refused(&["up", "--backup", "never"]);
     assert!(
-        told.contains("without a backup nothing is destroyed"),
+        told.contains("acknowledges a loss, which requires a backup"),
         "{told}"
     );
     assert_eq!(site.contents(), before);

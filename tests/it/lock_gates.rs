@@ -461,13 +461,13 @@ fn the_lock_is_chosen_by_rights() {
         (
             "may_trigger",
             "SELECT, TRIGGER",
-            "gate constraint-trigger: holds back",
+            "gate constraint-trigger: withholds",
             0,
         ),
         (
             "may_lock",
             "SELECT, DELETE",
-            "gate table-lock: holds back",
+            "gate table-lock: withholds",
             3,
         ),
         ("may_read", "SELECT", "no gate can be held", 3),
@@ -565,7 +565,7 @@ fn a_lock_on_another_machine_needs_leave() {
     let (code, said) = run(&["--allow-gate"]);
     assert!([Some(0), Some(3)].contains(&code), "{said}");
     assert!(
-        said.contains("gate constraint-trigger: holds back"),
+        said.contains("gate constraint-trigger: withholds"),
         "{said}"
     );
     assert_eq!(left(&url), "");

@@ -628,7 +628,7 @@ fn a_baseline_runs_nothing() {
     let told = store.command("baseline").arg("1").output().unwrap();
     assert_eq!(
         text(&told).0,
-        "1  written into the history without being run\n"
+        "1  recorded in the history without being run\n"
     );
     assert_eq!(store.up().1, 0);
     assert_eq!(store.counts(), ["100", "1000", "100"]);

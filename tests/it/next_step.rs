@@ -272,7 +272,7 @@ fn a_database_that_comes_later() {
     let output = chat.verify().args(["--proof", "fault"]).output().unwrap();
     let (out, err) = text(&output);
     assert_eq!(output.status.code(), Some(0), "{out}{err}");
-    assert!(err.contains("waiting for the server to make it"), "{err}");
+    assert!(err.contains("waiting for the server to create it"), "{err}");
 }
 
 /// The URL is the one that the server has in its container.

@@ -95,7 +95,7 @@ fn on_copy(
             "schema-drift",
             Severity::Error,
             "second run",
-            "a second run of the same files is not idle, so a replica that starts later changes the schema again",
+            "a second run of the same files changes something, so a replica that starts later changes the schema again",
             "find the migration that removes its own row from the history, or runs outside of it",
         ));
     }
@@ -153,8 +153,8 @@ fn from_empty(
     match outcome.end {
         None => session.schema(),
         Some(apply::End::Failed(failure)) => anyhow::bail!(
-            CliError::refused(format!("an empty database does not get to the head: {}: {}", failure.file, failure.message))
-                .hint("a migration that relies on what no migration makes needs a file before it that makes it")
+            CliError::refused(format!("an empty database does not reach the head: {}: {}", failure.file, failure.message))
+                .hint("if a migration uses an object that no migration creates, add an earlier file that creates it")
         ),
         Some(apply::End::Lost(_)) => anyhow::bail!("an empty database has nothing to lose"),
     }

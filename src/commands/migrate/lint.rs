@@ -142,7 +142,7 @@ impl Lints {
 fn look(text: &Text, lints: &mut Lints, report: &mut Report) -> Result<(), CliError> {
     let name = text.name.clone();
     if let Some(reason) = &text.unsupported {
-        let reason = format!("it can't be looked into: {reason}");
+        let reason = format!("it cannot be inspected: {reason}");
         report.cases.push(case(name, Verdict::Inconclusive, reason));
         return Ok(());
     }

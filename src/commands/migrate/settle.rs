@@ -25,7 +25,7 @@ pub(super) fn baseline(
     let to = folder.version(version)?;
     let written = with(job, &folder, |mut ledger| ledger.baseline(&to))?;
     Ok(listed(
-        "written into the history without being run",
+        "recorded in the history without being run",
         &written,
     ))
 }
@@ -42,7 +42,7 @@ pub(super) fn repair(missing: &[String], options: &Options, job: &Job) -> anyhow
         let versions = missing.iter().map(|text| of_history(text, &folder));
         let versions = versions.collect::<Result<Vec<_>, _>>()?;
         let forgotten = with(job, &folder, |mut ledger| ledger.forget(&versions))?;
-        return Ok(listed("taken out of the history", &forgotten));
+        return Ok(listed("removed from the history", &forgotten));
     }
     let written = with(job, &folder, |mut ledger| ledger.repair_line_ends())?;
     Ok(listed("accepted with other line ends", &written))

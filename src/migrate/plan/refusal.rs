@@ -152,13 +152,13 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
                 if one { "its" } else { "their" }
             ),
             format!(
-                "find out what of it is done; undo that by hand and run all of it again: `chatctl migrate resolve {version} --as retry`; or do the rest by hand and count it as applied: `chatctl migrate resolve {version} --as applied`"
+                "check which statements were applied; undo them by hand and run the whole file again: `chatctl migrate resolve {version} --as retry`; or apply the rest by hand and record the file as applied: `chatctl migrate resolve {version} --as applied`"
             ),
         ),
         Wrong::Changed => (
             format!("{who} {} edited after being applied: `{path}`", was(one)),
             format!(
-                "put the file back as it was (`git log -p -- {path}`), and the change into a new one: `chatctl migrate new NAME`"
+                "restore the file (`git log -p -- {path}`), and write the change into a new migration: `chatctl migrate new NAME`"
             ),
         ),
         Wrong::ChangedByLineEnds => (
@@ -176,7 +176,7 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
                 if one { "its" } else { "their" }
             ),
             format!(
-                "put {} back from version control; if it was removed on purpose, take it out of the history as well: `chatctl migrate repair {}`",
+                "restore {} from version control; if it was removed on purpose, remove it from the history as well: `chatctl migrate repair {}`",
                 if one { "the file" } else { "the files" },
                 options("--missing", &versions)
             ),

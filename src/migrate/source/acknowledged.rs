@@ -182,7 +182,7 @@ fn unknown(entry: &Entry, migrations: &[Migration]) -> CliError {
     let known: Vec<_> = migrations.iter().flat_map(names).collect();
     match nearest(&entry.of, known.iter().map(String::as_str)) {
         Some(near) => stop.hint(format!("did you mean `{near}`?")),
-        None => stop.hint("name the file as it is called in the folder, or remove the entry"),
+        None => stop.hint("use the name of the file in the folder, or remove the entry"),
     }
 }
 
@@ -245,7 +245,7 @@ mod tests {
                 "file = \"2\"",
                 "file = \"zzz\"",
                 9,
-                "as it is called in the folder",
+                "use the name of the file in the folder",
             ),
             (
                 "table = \"drafts\"",

@@ -31,7 +31,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
         return Vec::new();
     };
     let help = match turn.context {
-        Some(_) => "pass on every message that the client sends, in order",
+        Some(_) => "forward every message that the client sends, in order",
         None => {
             "build the provider's messages from the stored conversation, in order, before each turn; where the \
              client sends the history, let the session send it: {messages}"

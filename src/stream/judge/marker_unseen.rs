@@ -37,9 +37,8 @@ fn check(observed: &Observed) -> Vec<Finding> {
             CHECK.code,
             Severity::Warning,
             &observed.session,
-            format!("`{marker}` is seen by {seen}, and not by {unseen}: these wait on, or show a broken answer"),
-            "end each line with one line feed and each event with a blank line, without a byte order mark; escape \
-             U+2028 and its like in JSON",
+            format!("`{marker}` is seen by {seen}, but not by {unseen}: these keep waiting, or show a broken answer"),
+            "end each line with one line feed and each event with a blank line, without a byte order mark; escape U+2028 and similar characters in JSON",
         )
         .with(Source::Stream, format!("in the bytes of turn {number}")),
     ]

@@ -196,7 +196,7 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
         }
         Some(RowState::CommitWaits) => {
             return TrialOutcome::Violated(
-                "the final marker was received while the closed gate still held the commit back"
+                "the final marker was received while the closed gate still withheld the commit"
                     .into(),
             );
         }

@@ -129,7 +129,7 @@ fn lost(seen: &SentTwice, copies: Copies) -> Option<Finding> {
         Copies { answers: 0, .. } if is_answered => ("never-saved", "the answer"),
         Copies { .. } => return None,
     };
-    let harm = format!("{what} is lost when its request comes twice");
+    let harm = format!("{what} is lost when its request arrives twice");
     let help = "store the turn under its key, and answer the second request with what is stored";
     let finding = Finding::new(code, Severity::Error, &seen.subject, harm, help);
     Some(
@@ -149,13 +149,13 @@ fn twice(seen: &SentTwice, copies: Copies) -> Option<Finding> {
         (None, Second::AfterTheEnd) => return None,
         (None, Second::AtOnce | Second::ToAReplica | Second::AfterACut(_)) => Severity::Warning,
     };
-    let harm = "one turn is stored twice when its request comes twice";
+    let harm = "one turn is stored twice when its request arrives twice";
     let help = match seen.declared {
         Some(Idempotent::ByKey) => {
             "store the key with the turn under a unique constraint, and answer a second request with what is stored"
         }
         Some(Idempotent::Declared) | None => {
-            "give each turn a key that the client makes, store it under a unique constraint, and send it as `{idempotency_key}`"
+            "give each turn a key that the client creates, store it under a unique constraint, and send it as `{idempotency_key}`"
         }
     };
     let finding = Finding::new("turn-stored-twice", severity, &seen.subject, harm, help);

@@ -21,7 +21,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             CHECK.code,
             Severity::Error,
             observed.subject(),
-            format!("the tools of turn {number} are stored otherwise than the model called them"),
+            format!("the stored tool calls of turn {number} differ from those that the model made"),
             "store each call with its arguments and its result, in the order in which they came",
         )
         .with(Source::Store, how),

@@ -29,7 +29,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
                 row.role.word(),
                 turn.number
             ),
-            "bind the conversation when the request comes in, not when the answer is complete",
+            "bind the conversation when the request arrives, not when the answer is complete",
         )
         .with(
             Source::Store,

@@ -48,7 +48,7 @@ impl Stage<'_> {
     /// Says which gate it is, and what it holds back.
     pub fn note_gate(&self, kind: &Kind) {
         self.world.progress.note(&format!(
-            "gate {}: holds back {}, at most {} at a time",
+            "gate {}: withholds {}, at most {} at a time",
             kind.name,
             kind.what,
             humantime::format_duration(self.options.max_hold)
@@ -58,12 +58,12 @@ impl Stage<'_> {
     async fn make_ready(&mut self, kind: &Kind) -> anyhow::Result<AnyGate> {
         let max_hold = self.options.max_hold;
         match kind.how {
-            How::Wire => anyhow::bail!("the server gets its database's address from somebody else"),
+            How::Wire => anyhow::bail!("chatctl does not set the server's database address"),
             How::SystemCalls => {
                 let path = self.world.target.path().to_owned();
                 anyhow::ensure!(
                     self.world.others.is_empty(),
-                    "chatctl started several processes, and can stop the system calls of one"
+                    "chatctl started several processes, but can trace the system calls of only one"
                 );
                 let server = self.world.server.as_mut();
                 let server = server.context("chatctl did not start the server")?;
@@ -104,8 +104,7 @@ impl Stage<'_> {
         let table = self.mapping.as_ref().map_or("-", |mapping| mapping.table());
         let longest = humantime::format_duration(self.options.max_hold);
         Err(CliError::refused(format!(
-            "gate {} holds back {} (table {table} of `{target}`), at most {longest} at a time, and that database is \
-             not on this machine",
+            "gate {} withholds {} (table {table} of `{target}`), at most {longest} at a time, and that database is not on this machine",
             kind.name, kind.what
         ))
         .hint(

@@ -72,8 +72,7 @@ impl Stage<'_> {
             .with(
                 Source::Stream,
                 format!(
-                    "in {} of {0} trials not one byte of the response had come when all but the last piece of the \
-                     answer was sent; then it came in several events",
+                    "in {} of {0} trials not one byte of the response had arrived when the whole answer except its last piece was sent; then it arrived in several events",
                     self.buffered.len()
                 ),
             ),

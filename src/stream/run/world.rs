@@ -116,7 +116,7 @@ impl World {
     pub async fn open_if_there(&mut self) -> anyhow::Result<()> {
         if self.target.is_file() && !self.target.path().exists() {
             self.progress
-                .note("the store is not there yet: waiting for the server to make it");
+                .note("the store does not exist yet: waiting for the server to create it");
             return Ok(());
         }
         self.open_store(Duration::ZERO).await

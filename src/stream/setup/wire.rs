@@ -68,7 +68,7 @@ pub async fn wire(
     if let Some(control) = control {
         let wire = remote(&control, options, target).await?;
         context.progress.note(&format!(
-            "gate {}, by the `chatctl gate` that is controlled at {control}: holds back {}, at most {} at a time",
+            "gate {}, by the `chatctl gate` that is controlled at {control}: withholds {}, at most {} at a time",
             kind.name,
             kind.what,
             humantime::format_duration(wire.max_hold)
@@ -104,7 +104,7 @@ pub async fn wire(
         .await?
         .watched(options.max_hold)?;
     context.progress.note(&format!(
-        "gate {}: holds back {}, at most {} at a time",
+        "gate {}: withholds {}, at most {} at a time",
         kind.name,
         kind.what,
         humantime::format_duration(options.max_hold)
