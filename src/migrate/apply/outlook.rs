@@ -1,12 +1,12 @@
 //! What comes after a migration: what triggers, rules and events will do to rows that are there, and
 //! which numbers new rows will get. No row shows it when the file ends.
 
-use crate::db::Session;
+use crate::db::{OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::later::{Deed, deeds};
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Tables, What};
-use crate::model::{Numbering, Shape};
+use crate::model::{Action, Actions, Numbering, Shape};
 use crate::sql::Dialect;
 
 /// What there was before a file, of what its statements may change.
@@ -25,7 +25,7 @@ impl Outlook {
         (tables, dialect): (&[Shape], Dialect),
     ) -> anyhow::Result<Self> {
         let deeds = if intent.may_make_actions() {
-            Some(deeds(&session.actions()?, tables, dialect))
+            Some(deeds(&actions(session)?, tables, dialect))
         } else {
             None
         };
@@ -50,7 +50,7 @@ impl Outlook {
     ) -> anyhow::Result<Vec<Lost>> {
         let mut found = Vec::new();
         if let Some(were) = &self.deeds {
-            let deeds = deeds(&session.actions()?, after.shapes, self.dialect);
+            let deeds = deeds(&actions(session)?, after.shapes, self.dialect);
             for deed in deeds.iter().filter(|deed| !deed.is_among(were)) {
                 let is_it = |shape: &&Shape| {
                     let now = preserve::successor(shape, before, after, &intent.renames);
@@ -78,6 +78,18 @@ impl Outlook {
         }
         Ok(found)
     }
+}
+
+/// What the database does by itself, but for what hangs on chatctl's own tables: that is refused whatever it
+/// does.
+fn actions(session: &mut dyn Session) -> anyhow::Result<Actions> {
+    let mut actions = session.actions()?;
+    let is_own = |action: &Action| {
+        let table = action.table.as_deref();
+        table.is_some_and(|table| OWN_TABLES.contains(&table))
+    };
+    actions.all.retain(|action| !is_own(action));
+    Ok(actions)
 }
 
 /// The numbers of a column that will be given again.
