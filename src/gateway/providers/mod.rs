@@ -65,8 +65,11 @@ pub struct Provider {
     /// An error as the provider's clients expect it.
     pub error: fn(&str) -> Value,
     /// A whole stream without text, as events; absent where none is known.
-    pub without_text: Option<fn(NoText, &Making<'_>) -> Vec<Vec<u8>>>,
+    pub without_text: Option<WithoutText>,
 }
+
+/// Makes the events of a stream without text.
+pub type WithoutText = fn(NoText, &Making<'_>) -> Vec<Vec<u8>>;
 
 /// What a model does instead of saying something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

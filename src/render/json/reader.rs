@@ -162,7 +162,7 @@ fn finding(object: FindingObject) -> Finding {
 }
 
 fn time(text: &str) -> Result<SystemTime, String> {
-    humantime::parse_rfc3339(text).map_err(|error| format!("`{text}` is no time: {error}"))
+    humantime::parse_rfc3339(text).map_err(|error| format!("`{text}` is not a time: {error}"))
 }
 
 /// A name for as long as the program runs. Reports have few names, so each is kept once.
@@ -170,7 +170,7 @@ fn lasting(name: &str) -> &'static str {
     static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut names = NAMES.lock().expect("no holder panics");
     match names.get(name) {
-        Some(known) => *known,
+        Some(known) => known,
         None => {
             let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
             names.insert(name);

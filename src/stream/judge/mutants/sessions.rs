@@ -227,7 +227,7 @@ const MUTANTS: &[Mutant<Session>] = &[
         mutate: |session, rng| {
             answer(session, rng, |row| {
                 row.content.pop();
-            })
+            });
         },
     },
     Mutant {
@@ -404,7 +404,7 @@ const MUTANTS: &[Mutant<Session>] = &[
         mutate: |session, _| {
             session
                 .refused
-                .push("no access-control-allow-origin".to_owned())
+                .push("no access-control-allow-origin".to_owned());
         },
     },
     Mutant {
