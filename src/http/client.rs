@@ -1,13 +1,18 @@
 //! Requests to the server under test.
 
 use super::line::{Line, LineBody, Sending};
+use super::socket::Socket;
 use crate::cli_error::CliError;
 use crate::mask;
 use anyhow::Context as _;
-use reqwest::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::http::response::Parts;
+use hyper_util::rt::TokioIo;
 use reqwest::cookie::{CookieStore as _, Jar};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use reqwest::redirect::Policy;
+use reqwest::{Method, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -74,6 +79,7 @@ pub struct Opened {
 enum OpenedBody {
     Pooled(reqwest::Response),
     Line(LineBody),
+    Socket(Box<Socket>),
 }
 
 impl Client {
@@ -173,12 +179,7 @@ impl Client {
             .send()
             .await
             .map_err(|error| self.unreachable(outgoing, &error))?;
-        Ok(Opened {
-            status: response.status().as_u16(),
-            headers: headers(response.headers()),
-            elsewhere: elsewhere(&response),
-            body: OpenedBody::Pooled(response),
-        })
+        Ok(Opened::pooled(response))
     }
 
     /// A connection for one request whose end can be chosen.
@@ -194,6 +195,52 @@ impl Client {
     /// # Errors
     /// When the connection ends before.
     pub async fn open_on(&self, line: Line, outgoing: &Outgoing) -> anyhow::Result<Opened> {
+        let (head, body) = self.send_on(line, outgoing).await?;
+        Ok(Opened::on_line(&head, OpenedBody::Line(body)))
+    }
+
+    /// Asks for a WebSocket, on a connection of its own when one is given. An answer that is none is
+    /// given as it is.
+    ///
+    /// # Errors
+    /// When nobody listens there, or the connection ends before.
+    pub async fn open_socket(
+        &self,
+        line: Option<Line>,
+        outgoing: &Outgoing,
+    ) -> anyhow::Result<Opened> {
+        const SWITCHES: StatusCode = StatusCode::SWITCHING_PROTOCOLS;
+        let asking = asking_for_a_socket(outgoing);
+        let opening = "opening a WebSocket";
+        if let Some(line) = line {
+            let (mut head, body) = self.send_on(line, &asking).await?;
+            if head.status != SWITCHES {
+                return Ok(Opened::on_line(&head, OpenedBody::Line(body)));
+            }
+            let extensions = std::mem::take(&mut head.extensions);
+            let mut answer = hyper::Response::new(());
+            *answer.extensions_mut() = extensions;
+            let upgraded = hyper::upgrade::on(answer).await.context(opening)?;
+            let socket = Socket::over(Box::new(TokioIo::new(upgraded)), Some(body)).await;
+            return Ok(Opened::on_line(&head, OpenedBody::Socket(Box::new(socket))));
+        }
+        let response = self.request(&asking)?.send().await;
+        let response = response.map_err(|error| self.unreachable(outgoing, &error))?;
+        if response.status() != SWITCHES {
+            return Ok(Opened::pooled(response));
+        }
+        let headers = headers(response.headers());
+        let upgraded = response.upgrade().await.context(opening)?;
+        let socket = Socket::over(Box::new(upgraded), None).await;
+        Ok(Opened {
+            status: SWITCHES.as_u16(),
+            headers,
+            body: OpenedBody::Socket(Box::new(socket)),
+            elsewhere: None,
+        })
+    }
+
+    async fn send_on(&self, line: Line, outgoing: &Outgoing) -> anyhow::Result<(Parts, LineBody)> {
         let (method, url, headers) = self.parts(outgoing)?;
         let body = outgoing.body.clone().into();
         let sending = Sending {
@@ -204,12 +251,7 @@ impl Client {
         };
         let (head, body) = line.send(sending).await?;
         self.keep_cookies(&head.headers);
-        Ok(Opened {
-            status: head.status.as_u16(),
-            headers: self::headers(&head.headers),
-            body: OpenedBody::Line(body),
-            elsewhere: None,
-        })
+        Ok((head, body))
     }
 
     /// Whether the connection is not encrypted, so that its end can be chosen.
@@ -294,11 +336,38 @@ impl Client {
 }
 
 impl Opened {
-    /// The next bytes of the body; none at its end.
+    fn pooled(response: reqwest::Response) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            headers: headers(response.headers()),
+            elsewhere: elsewhere(&response),
+            body: OpenedBody::Pooled(response),
+        }
+    }
+
+    fn on_line(head: &Parts, body: OpenedBody) -> Self {
+        Self {
+            status: head.status.as_u16(),
+            headers: headers(&head.headers),
+            elsewhere: None,
+            body,
+        }
+    }
+
+    /// The next bytes of the body, or the next message of a WebSocket; none at the end.
     pub async fn chunk(&mut self) -> anyhow::Result<Option<bytes::Bytes>> {
         match &mut self.body {
             OpenedBody::Pooled(response) => Ok(response.chunk().await?),
             OpenedBody::Line(body) => body.chunk().await,
+            OpenedBody::Socket(socket) => socket.next().await,
+        }
+    }
+
+    /// The WebSocket, where the answer is one.
+    pub fn socket(&mut self) -> Option<&mut Socket> {
+        match &mut self.body {
+            OpenedBody::Socket(socket) => Some(socket),
+            OpenedBody::Pooled(_) | OpenedBody::Line(_) => None,
         }
     }
 
@@ -389,6 +458,24 @@ fn sent_on(elsewhere: &str) -> String {
     format!(
         "it sends on to `{elsewhere}`, another host, where chatctl never follows with keys and log-ins; if that is the server under test, give its address as --server"
     )
+}
+
+/// A request of RFC 6455 for a WebSocket at the same address.
+fn asking_for_a_socket(outgoing: &Outgoing) -> Outgoing {
+    let key = STANDARD.encode(fastrand::u128(..).to_ne_bytes());
+    let upgrade = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", key.as_str()),
+    ];
+    let upgrade = upgrade.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Outgoing {
+        method: "GET".to_owned(),
+        path: outgoing.path.clone(),
+        headers: [&outgoing.headers[..], &upgrade[..]].concat(),
+        body: Vec::new(),
+    }
 }
 
 /// A base whose last segment is kept when a path is joined to it.

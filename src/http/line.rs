@@ -80,7 +80,7 @@ impl Line {
         let (sender, connection) = http1::handshake(stream).await?;
         let driver = Driver(tokio::spawn(async move {
             // How it ended is seen by whoever reads the answer.
-            let _ = connection.await;
+            let _ = connection.with_upgrades().await;
         }));
         Ok(Self {
             sender,

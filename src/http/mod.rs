@@ -6,6 +6,7 @@ mod helper;
 mod line;
 mod listener;
 mod server;
+mod socket;
 pub mod supervisor;
 
 pub use again::Again;
@@ -14,6 +15,7 @@ pub use helper::Tracing;
 pub use line::{Line, LineEnd};
 pub use listener::Reserved;
 pub use server::{Killer, Listens, OutputLine, Ready, Server, Start};
+pub use socket::Socket;
 
 /// The programs that listen on a port of this machine, by the names of their files, as far as
 /// `/proc` tells.

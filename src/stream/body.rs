@@ -3,6 +3,7 @@
 use super::sse::{Decoder, Item, MAX_LINE, SseError};
 use crate::model::Frame;
 use memchr::memmem;
+use serde_json::value::RawValue;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,23 +24,60 @@ pub enum Framing {
     PrefixLines,
     /// Texts, each up to this one.
     Delimited(Arc<str>),
+    /// Messages of a WebSocket.
+    Messages,
+    /// Events of Socket.IO.
+    SocketIo,
 }
 
 impl Framing {
     /// Those that a name says, each with its name in a profile.
-    pub const NAMED: [(&'static str, Self); 5] = [
+    pub const NAMED: [(&'static str, Self); 7] = [
         ("sse", Self::Sse),
         ("ndjson", Self::Ndjson),
         ("json-seq", Self::JsonSeq),
         ("json-blocks", Self::JsonBlocks),
         ("prefix-lines", Self::PrefixLines),
+        ("websocket", Self::Messages),
+        ("socket.io", Self::SocketIo),
     ];
 
     /// Whether its events have names.
     pub const fn has_names(&self) -> bool {
         match self {
-            Self::Sse | Self::PrefixLines => true,
-            Self::Ndjson | Self::JsonSeq | Self::JsonBlocks | Self::Delimited(_) => false,
+            Self::Sse | Self::PrefixLines | Self::SocketIo => true,
+            Self::Ndjson
+            | Self::JsonSeq
+            | Self::JsonBlocks
+            | Self::Delimited(_)
+            | Self::Messages => false,
+        }
+    }
+
+    /// The same events over a WebSocket: each message is one, unless a delimiter ends them.
+    #[must_use]
+    pub fn over_a_socket(self) -> Self {
+        match self {
+            Self::Delimited(_) | Self::SocketIo => self,
+            Self::Sse
+            | Self::Ndjson
+            | Self::JsonSeq
+            | Self::JsonBlocks
+            | Self::PrefixLines
+            | Self::Messages => Self::Messages,
+        }
+    }
+
+    /// Whether only a WebSocket carries it.
+    pub const fn needs_a_socket(&self) -> bool {
+        match self {
+            Self::Messages | Self::SocketIo => true,
+            Self::Sse
+            | Self::Ndjson
+            | Self::JsonSeq
+            | Self::JsonBlocks
+            | Self::PrefixLines
+            | Self::Delimited(_) => false,
         }
     }
 }
@@ -63,6 +101,8 @@ impl Body {
             Framing::Delimited(delimiter) => {
                 Self::Texts(Texts::new(End::Delimiter(Arc::clone(delimiter))))
             }
+            Framing::Messages => Self::Texts(Texts::new(End::Message)),
+            Framing::SocketIo => Self::Texts(Texts::new(End::NamedMessage)),
         }
     }
 
@@ -97,6 +137,10 @@ enum End {
     NamedLine,
     BlankLine,
     Delimiter(Arc<str>),
+    /// Nothing: what comes at a time is a text.
+    Message,
+    /// The same, and the text is a list, which begins with the name of its event.
+    NamedMessage,
 }
 
 /// Texts that follow each other.
@@ -121,9 +165,16 @@ impl Texts {
     }
 
     fn push(&mut self, at: Duration, bytes: &[u8]) -> Result<Vec<Item>, SseError> {
-        if let End::Delimiter(delimiter) = &self.end {
-            let delimiter = Arc::clone(delimiter);
-            return self.push_delimited(at, bytes, delimiter.as_bytes());
+        match &self.end {
+            End::Delimiter(delimiter) => {
+                let delimiter = Arc::clone(delimiter);
+                return self.push_delimited(at, bytes, delimiter.as_bytes());
+            }
+            End::Message | End::NamedMessage => {
+                self.hold(bytes)?;
+                return Ok(self.dispatch(at).into_iter().collect());
+            }
+            End::Line | End::NamedLine | End::BlankLine => {}
         }
         let mut items = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -185,7 +236,8 @@ impl Texts {
         let around = |c: char| c.is_ascii_whitespace() || "\u{1e}\u{feff}".contains(c);
         let (event, data) = match &self.end {
             // White space is a part of the text.
-            End::Delimiter(_) => ("message", &*text),
+            End::Delimiter(_) | End::Message => ("message", &*text),
+            End::NamedMessage => named(&text).unwrap_or(("message", &*text)),
             End::Line | End::BlankLine => ("message", text.trim_matches(around)),
             End::NamedLine => {
                 let line = text.trim_matches(around);
@@ -202,6 +254,13 @@ impl Texts {
             })
         })
     }
+}
+
+/// The name of an event and its first argument, which is `null` where it has none.
+fn named(list: &str) -> Option<(&str, &str)> {
+    let list: Vec<&RawValue> = serde_json::from_str(list).ok()?;
+    let name = serde_json::from_str(list.first()?.get()).ok()?;
+    Some((name, list.get(1).map_or("null", |data| data.get())))
 }
 
 #[cfg(test)]
@@ -221,6 +280,40 @@ mod tests {
             })
             .collect();
         assert_eq!(events, [("0", "\"a:b\""), ("d", "{}"), ("message", "odd")]);
+    }
+
+    #[test]
+    fn every_message_is_an_event() {
+        let messages = |framing: Framing, all: &[&str]| {
+            let mut decoder = Body::new(&framing);
+            let items = all
+                .iter()
+                .flat_map(|message| decoder.push(Duration::ZERO, message.as_bytes()).unwrap());
+            let frames = items.filter_map(|item| match item {
+                Item::Frame(frame) => Some((frame.offset, frame.event, frame.data)),
+                Item::Line(_) => None,
+            });
+            frames.collect::<Vec<_>>()
+        };
+        let of = |expected: &[(u64, &str, &str)]| {
+            let owned = expected.iter();
+            owned
+                .map(|(at, event, data)| (*at, (*event).to_owned(), (*data).to_owned()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            messages(Framing::Messages, &["a\n\nb", "", " c"]),
+            of(&[(0, "message", "a\n\nb"), (4, "message", " c")])
+        );
+        let events = [r#"["end"]"#, r#"["token",{"a":1},2]"#, r#"{"no":"event"}"#];
+        assert_eq!(
+            messages(Framing::SocketIo, &events),
+            of(&[
+                (0, "end", "null"),
+                (7, "token", r#"{"a":1}"#),
+                (26, "message", r#"{"no":"event"}"#),
+            ])
+        );
     }
 
     fn texts(framing: Framing, body: &str) -> Vec<(u64, String)> {

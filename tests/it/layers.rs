@@ -248,6 +248,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("sqlx", &["db"]),
     ("reqwest", &["http"]),
+    ("tokio_tungstenite", &["http"]),
     ("axum", &["gateway", "demo"]),
     ("comfy_table", &["render"]),
     ("indicatif", &["progress.rs"]),

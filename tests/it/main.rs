@@ -78,6 +78,7 @@ mod session_flows;
 mod session_outside;
 mod sessions;
 mod side_by_side;
+mod sockets;
 mod sqlite_faults;
 mod squawk_oracle;
 mod sse;

@@ -5,7 +5,14 @@ use chatctl::stream::cassette::Cassette;
 use chatctl::stream::session::{Captures, FinalMarker, Outside, Session, load, parse};
 use std::path::{Path, PathBuf};
 
-const PROFILES: [&str; 2] = ["plain", "openai-chat"];
+const PROFILES: [&str; 6] = [
+    "plain",
+    "openai-chat",
+    "openai-responses",
+    "khoj",
+    "open-webui",
+    "chainlit",
+];
 const HELLO: &str = "fixtures/sessions/hello";
 
 fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {

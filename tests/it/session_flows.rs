@@ -151,6 +151,26 @@ fn every_flow_tells_a_right_server_from_a_wrong_one() {
     });
 }
 
+/// The answer's head comes before its stream, and has an id as well.
+#[test]
+fn a_turn_is_captured_from_a_header_or_a_cookie() {
+    let _turn = Turn::shared();
+    thread::scope(|scope| {
+        for from in ["header:X-Thread", "cookie:thread"] {
+            scope.spawn(move || {
+                let session = IDS.replace("$.threadId", from);
+                let report = verify("ids", &session, "before");
+                let verdict = &case(&report, "/order")["verdict"];
+                assert_eq!(verdict, "proven", "{from}: {report:#}");
+                // The second turn is in the first one's thread, and the history shows both.
+                let wrong = report["findings"].as_array().unwrap().iter();
+                let wrong: Vec<_> = wrong.filter(|found| found["severity"] != "note").collect();
+                assert!(wrong.is_empty(), "{from}: {wrong:#?}");
+            });
+        }
+    });
+}
+
 #[test]
 fn mistakes_have_a_place() {
     let outside = Outside {

@@ -4,8 +4,8 @@
 
 `--flow` says what a client does: `multipart` sends a form and gets the stream of Agno, and the history has
 a record for each turn; `two-step` starts an answer and then fetches its stream; `poll` starts it and then
-asks for its state; `ids` learns the thread's id from the stream of AG-UI, and its history is a snapshot
-of the same protocol. `--save before`, or `--save MS`: so many milliseconds after the final marker.
+asks for its state; `ids` learns the thread's id from the stream of AG-UI (or from its header or cookie), and its history is a
+snapshot of the same protocol. `--save before`, or `--save MS`: so many milliseconds after the final marker.
 """
 
 import argparse
@@ -101,9 +101,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def open(self, media_type: str = "text/event-stream") -> None:
+    def open(self, chat: str | None = None) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Type", "text/event-stream")
+        if chat is not None:
+            self.send_header("X-Thread", chat)
+            self.send_header("Set-Cookie", "theme=dark; Path=/")
+            self.send_header("Set-Cookie", f"thread={chat}; Path=/; HttpOnly")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
 
@@ -142,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def stream(self, name: str, chat: str, question: str) -> None:
         wire = wire_named(name)
-        self.open()
+        self.open(chat)
         for event in wire.start:
             self.send(event.replace(b'"threadId": "t"', f'"threadId": "{chat}"'.encode()))
 

@@ -17,7 +17,9 @@ fn check(observed: &Observed) -> Vec<Finding> {
         | Framing::JsonSeq
         | Framing::JsonBlocks
         | Framing::PrefixLines
-        | Framing::Delimited(_) => return Vec::new(),
+        | Framing::Delimited(_)
+        | Framing::Messages
+        | Framing::SocketIo => return Vec::new(),
     }
     let bad = observed.turns.iter().find_map(|turn| {
         let content_type = turn.content_type.as_deref().unwrap_or("");

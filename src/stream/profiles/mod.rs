@@ -259,8 +259,18 @@ pub static ALL: &[Profile] = &[
     ),
     shipped(
         "khoj",
-        "Khoj over HTTP; `end_response` is final",
+        "Khoj; `end_response` is final",
         include_str!("shipped/khoj.toml"),
+    ),
+    shipped(
+        "open-webui",
+        "Open WebUI over Socket.IO; `chat:completion` with `done` is final",
+        include_str!("shipped/open-webui.toml"),
+    ),
+    shipped(
+        "chainlit",
+        "Chainlit over Socket.IO; `task_end` is final",
+        include_str!("shipped/chainlit.toml"),
     ),
 ];
 

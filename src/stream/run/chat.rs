@@ -232,17 +232,17 @@ impl Stage<'_> {
             follow: follow.clone(),
             captures: captures.clone(),
         });
-        let outgoing = outgoing(request.expand(&captures)?);
+        let sends = request.expand(&captures)?;
         let reader = self.profile.start(self.marker.clone());
         let expected = turn.expected(&captures, answer.as_deref(), &nonce)?;
         let sent = clock::now();
         let watching = start(ClientTask {
             client: chat.client.clone(),
-            outgoing,
+            sends,
             captures: request.captures.clone(),
             then,
             reader,
-            framing: self.profile.framing(),
+            framing: self.framing(request),
             marker: self.marker.clone(),
             behaviour: vary.client,
             line: None,
@@ -444,11 +444,7 @@ impl Stage<'_> {
 
     /// A status other than 2xx is not a chat to judge.
     fn check_head(&self, seen: &ResponseProgress) -> anyhow::Result<()> {
-        let Some(head) = seen
-            .head
-            .as_ref()
-            .filter(|head| !(200..300).contains(&head.status))
-        else {
+        let Some(head) = seen.head.as_ref().filter(|head| !head.is_success()) else {
             return Ok(());
         };
         let what = format!(
@@ -486,7 +482,7 @@ impl Chat {
 
     /// Sends a request, whatever its status.
     pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<http::HttpResponse> {
-        let outgoing = outgoing(request.expand(&self.known())?);
+        let outgoing = outgoing(&request.expand(&self.known())?);
         self.client.send(&outgoing).await
     }
 
@@ -571,7 +567,7 @@ impl Chat {
         captures.insert(IDEMPOTENCY_KEY.to_owned(), "".into());
         captures.insert("turn".to_owned(), 1.into());
         captures.insert("messages".to_owned(), Value::Array(Vec::new()));
-        Ok(outgoing(request.expand(&captures)?))
+        Ok(outgoing(&request.expand(&captures)?))
     }
 }
 

@@ -1,33 +1,23 @@
 //! chatctl in the browser's place: sends a turn and watches its stream.
 
 use super::spot::{Act, Acted, Spot};
-use crate::clock;
+use super::watcher::Watcher;
 use crate::clock::Tick;
-use crate::http::{Client, Line, LineEnd, Opened, Outgoing};
-use crate::stream::body::{Body, Framing};
+use crate::http::{Client, Line, LineEnd, Outgoing};
+use crate::stream::body::Framing;
 use crate::stream::faults::{ClientBehaviour, Way};
 use crate::stream::marker::FinalMarker;
 use crate::stream::profiles::Reader;
-use crate::stream::session::{
-    Answered, Capture, CaptureFrom, Captures, Expanded, Follow, Request, capture,
-};
-use crate::stream::sse::Item;
+use crate::stream::session::{Capture, Captures, Expanded, Follow, Request};
 use crate::stream::turn::Turn;
 use anyhow::Context as _;
-use serde_json::Value;
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// The largest body of a turn's answer, in bytes: a server that never ends its stream must not fill
-/// the memory.
-const LARGEST: usize = 128 << 20;
 /// As much of a body is kept as it came, in bytes.
-const BEGINNING: usize = 256 << 10;
+pub(super) const BEGINNING: usize = 256 << 10;
 
 /// What the client has seen so far.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +61,13 @@ pub(super) struct Head {
     pub(super) excerpt: String,
 }
 
+impl Head {
+    /// Whether an answer follows: a body, or the messages of a WebSocket.
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status) || self.status == 101
+    }
+}
+
 /// A turn's client at work. Dropping it hangs up.
 pub(super) struct Watching {
     seen: watch::Receiver<ResponseProgress>,
@@ -98,7 +95,7 @@ impl Drop for Watching {
 /// What a turn's client is to do.
 pub(super) struct ClientTask {
     pub(super) client: Client,
-    pub(super) outgoing: Outgoing,
+    pub(super) sends: Expanded,
     /// What to take out of the head and the events of its response.
     pub(super) captures: Vec<Capture>,
     /// The second request, when the first one only starts the answer.
@@ -240,299 +237,11 @@ impl Watching {
     }
 }
 
-/// Takes what is wanted out of an event, unless an earlier one had it.
-fn take_captures(wanted: &[Capture], data: &str, captured: &mut Captures) {
-    let mut missing = wanted.iter().filter_map(|wanted| match &wanted.from {
-        CaptureFrom::Json(path) if !captured.contains_key(&wanted.name) => {
-            Some((path, &wanted.name))
-        }
-        CaptureFrom::Json(_) | CaptureFrom::Header(_) | CaptureFrom::Cookie(_) => None,
-    });
-    let Some(first) = missing.next() else {
-        return;
-    };
-    let Ok(json) = serde_json::from_str::<Value>(data) else {
-        return;
-    };
-    let found: Vec<_> = std::iter::once(first)
-        .chain(missing)
-        .filter_map(|(path, name)| {
-            let value = path.query(&json).exactly_one().ok()?;
-            (!value.is_null()).then(|| (name.clone(), value.clone()))
-        })
-        .collect();
-    captured.extend(found);
-}
-
-pub(super) fn outgoing(expanded: Expanded) -> Outgoing {
+pub(super) fn outgoing(expanded: &Expanded) -> Outgoing {
     Outgoing {
         method: expanded.method.word().to_owned(),
-        path: expanded.path_and_query,
-        headers: expanded.headers,
-        body: expanded.body,
-    }
-}
-
-/// A stream that ended before its end, with the innermost reason.
-fn broke_off(error: &anyhow::Error) -> String {
-    format!("the server's stream broke off ({})", error.root_cause())
-}
-
-struct Watcher {
-    client_task: ClientTask,
-    seen: watch::Sender<ResponseProgress>,
-    is_final: watch::Sender<bool>,
-    spot: Option<Spot>,
-}
-
-impl Watcher {
-    fn new(
-        client_task: ClientTask,
-        seen: watch::Sender<ResponseProgress>,
-        is_final: watch::Sender<bool>,
-    ) -> Self {
-        Self {
-            client_task,
-            seen,
-            is_final,
-            spot: None,
-        }
-    }
-
-    async fn run(mut self) {
-        let over = match self.client_task.then.take() {
-            None => self.stream().await,
-            Some(second) => match self.start(&second).await {
-                Ok(Some(outgoing)) => {
-                    self.client_task.outgoing = outgoing;
-                    self.client_task.captures = second.follow.request.captures;
-                    match second.follow.poll {
-                        None => self.stream().await,
-                        Some(pause) => self.poll(pause).await,
-                    }
-                }
-                Ok(None) => Ok(()),
-                Err(error) => Err(error),
-            },
-        };
-        let marker = &self.client_task.marker;
-        self.seen.send_modify(|seen| {
-            let answered = seen
-                .head
-                .as_ref()
-                .is_some_and(|head| (200..300).contains(&head.status));
-            if over.is_ok() && answered {
-                seen.turn.end(clock::now(), marker);
-            }
-            seen.over = Some(over);
-        });
-        self.tell_final();
-    }
-
-    /// Sends the request that starts an answer; gives the one that fetches it, unless the server
-    /// refused.
-    async fn start(&mut self, second: &Second) -> Result<Option<Outgoing>, String> {
-        let Second {
-            first,
-            follow,
-            captures,
-        } = second;
-        let task = &self.client_task;
-        let answer = task.client.send(&task.outgoing).await;
-        let answer = answer.map_err(|error| format!("{error:#}"))?;
-        if !first.accepts(answer.status) {
-            let head = Head {
-                status: answer.status,
-                content_type: answer.header("content-type").map(str::to_owned),
-                excerpt: answer.excerpt(),
-            };
-            let is_fine = (200..300).contains(&head.status);
-            self.seen.send_modify(|seen| seen.head = Some(head));
-            let how = format!("`{}` was answered {}", first.written, answer.status);
-            return if is_fine { Err(how) } else { Ok(None) };
-        }
-        let mut known = captures.clone();
-        let answered = Answered {
-            request: &first.written,
-            headers: &answer.headers,
-            body: &answer.body,
-        };
-        capture(&first.captures, answered, &mut known).map_err(|error| error.to_string())?;
-        self.seen
-            .send_modify(|seen| seen.captured.extend(known.clone()));
-        let expanded = follow.request.expand(&known);
-        let expanded = expanded.map_err(|error| error.to_string())?;
-        Ok(Some(outgoing(expanded)))
-    }
-
-    async fn stream(&mut self) -> Result<(), String> {
-        let task = &mut self.client_task;
-        let opened = match task.line.take() {
-            Some(line) => task.client.open_on(line, &task.outgoing).await,
-            None => task.client.open(&task.outgoing).await,
-        };
-        match opened {
-            Ok(opened) => self.read(opened).await,
-            Err(error) => Err(format!("{error:#}")),
-        }
-    }
-
-    /// Asks for the state of an answer until it is the final one; each is an event.
-    async fn poll(&mut self, pause: Duration) -> Result<(), String> {
-        let mut decoder = Body::new(&Framing::Ndjson);
-        loop {
-            let task = &self.client_task;
-            let answer = task.client.send(&task.outgoing).await;
-            let answer = answer.map_err(|error| format!("{error:#}"))?;
-            let at = clock::now();
-            let head = Head {
-                status: answer.status,
-                content_type: answer.header("content-type").map(str::to_owned),
-                excerpt: answer.excerpt(),
-            };
-            let is_fine = (200..300).contains(&head.status);
-            self.seen.send_modify(|seen| seen.head = Some(head));
-            if !is_fine {
-                return Ok(());
-            }
-            let text = match answer.json() {
-                Some(json) => format!("{json}\n"),
-                None => {
-                    return Err(format!(
-                        "the state of the answer is not JSON: {}",
-                        answer.excerpt()
-                    ));
-                }
-            };
-            let items = decoder
-                .push(at, text.as_bytes())
-                .map_err(|error| error.to_string())?;
-            self.take(&items, at);
-            let is_done = {
-                let turn = &self.seen.borrow().turn;
-                turn.final_at.is_some() || turn.failed.is_some()
-            };
-            if is_done {
-                return Ok(());
-            }
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    async fn read(&mut self, mut opened: Opened) -> Result<(), String> {
-        let notice = opened.notice();
-        let head = Head {
-            status: opened.status,
-            content_type: opened.header("content-type").map(str::to_owned),
-            excerpt: notice.clone().unwrap_or_default(),
-        };
-        let streams = (200..300).contains(&head.status);
-        let task = &self.client_task;
-        let mut captured = Captures::new();
-        let answered = Answered {
-            request: &task.outgoing.path,
-            headers: &opened.headers,
-            body: &[],
-        };
-        for wanted in &task.captures {
-            // What is missing is told when it is needed.
-            if let Ok(value) = wanted.from.take(answered) {
-                captured.insert(wanted.name.clone(), value);
-            }
-        }
-        self.seen.send_modify(|seen| {
-            seen.head = Some(head);
-            seen.captured.extend(captured);
-        });
-        let mut decoder = Body::new(&self.client_task.framing);
-        let mut excerpt = Vec::new();
-        let mut length = 0;
-        loop {
-            let chunk = self.chunk(&mut opened).await?;
-            let at = clock::now();
-            let Some(chunk) = chunk else {
-                let items = decoder.finish(at).map_err(|error| error.to_string())?;
-                self.take(&items, at);
-                break;
-            };
-            if notice.is_none() && excerpt.len() < 200 {
-                excerpt.extend_from_slice(&chunk);
-                let text = String::from_utf8_lossy(&excerpt)
-                    .chars()
-                    .take(160)
-                    .collect::<String>();
-                self.seen.send_modify(|seen| {
-                    if let Some(head) = &mut seen.head {
-                        head.excerpt = text;
-                    }
-                });
-            }
-            if !streams {
-                continue;
-            }
-            if length < BEGINNING {
-                let seen = self.seen.borrow();
-                let mut beginning = seen.beginning.lock().expect("nobody panics with it");
-                beginning.extend_from_slice(&chunk);
-            }
-            length += chunk.len();
-            self.seen.send_modify(|seen| seen.received += chunk.len());
-            if length > LARGEST {
-                return Err(format!(
-                    "the server's stream has more than {} MB",
-                    LARGEST >> 20
-                ));
-            }
-            let items = decoder
-                .push(at, &chunk)
-                .map_err(|error| error.to_string())?;
-            self.take(&items, at);
-            if self.client_task.behaviour.hangs_up_at_final && *self.is_final.borrow() {
-                // Dropping the response closes the connection.
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The next bytes. What acts at the marker has to know how long they lay unread.
-    async fn chunk(&mut self, opened: &mut Opened) -> Result<Option<bytes::Bytes>, String> {
-        let mut next = pin!(opened.chunk());
-        let mut waits = false;
-        let chunk = poll_fn(|context| {
-            let polled = next.as_mut().poll(context);
-            if polled.is_pending() && !std::mem::replace(&mut waits, true) {
-                self.spot.iter_mut().for_each(Spot::waits);
-            }
-            polled
-        });
-        let chunk = chunk.await;
-        self.spot.iter_mut().for_each(Spot::has_bytes);
-        chunk.map_err(|error| broke_off(&error))
-    }
-
-    fn take(&mut self, items: &[Item], at: Tick) {
-        let reader = self.client_task.reader.as_mut();
-        let captures = &self.client_task.captures;
-        self.seen.send_modify(|seen| {
-            seen.last_byte = Some(at);
-            for item in items {
-                seen.turn.take(item, reader);
-                if let Item::Frame(frame) = item {
-                    take_captures(captures, &frame.data, &mut seen.captured);
-                }
-            }
-        });
-        self.tell_final();
-    }
-
-    fn tell_final(&mut self) {
-        let Some(at) = self.seen.borrow().turn.final_at else {
-            return;
-        };
-        if let Some(spot) = self.spot.take() {
-            spot.act(at);
-        }
-        self.is_final.send_replace(true);
+        path: expanded.path_and_query.clone(),
+        headers: expanded.headers.clone(),
+        body: expanded.body.clone(),
     }
 }

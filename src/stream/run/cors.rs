@@ -13,14 +13,17 @@ impl Stage<'_> {
     ) -> anyhow::Result<Vec<String>> {
         let mut refused = Vec::new();
         let request = chat.turn_request(&self.session.request)?;
+        // A browser asks no preflight before a WebSocket, and hides nothing of it from a page.
+        let is_socket = self.session.request.handshake.is_some();
         let content_type = request
             .headers
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
             .map_or("", |(_, value)| value.as_str());
         // A form or plain text may be sent without asking; JSON may not.
-        let asks_first = content_type.starts_with("application/json")
-            || request.method != "GET" && request.method != "POST";
+        let asks_first = !is_socket
+            && (content_type.starts_with("application/json")
+                || request.method != "GET" && request.method != "POST");
         if asks_first {
             let preflight = Outgoing {
                 method: "OPTIONS".to_owned(),

@@ -36,6 +36,7 @@ mod talk;
 mod times;
 mod trial;
 mod warm_up;
+mod watcher;
 mod wired;
 mod withheld;
 mod world;

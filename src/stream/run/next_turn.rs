@@ -60,7 +60,7 @@ impl Stage<'_> {
         let outcome = match seen {
             Err(_) => NextOutcome::Failed("its response did not end".to_owned()),
             Ok(seen) => match (&seen.head, &seen.over, live.play.heard()) {
-                (Some(head), ..) if !(200..300).contains(&head.status) => NextOutcome::Refused {
+                (Some(head), ..) if !head.is_success() => NextOutcome::Refused {
                     status: head.status,
                     said: head.excerpt.trim().to_owned(),
                 },

@@ -2,7 +2,7 @@
 
 use super::case::{Begun, Moments};
 use super::chat::{Among, Vary};
-use super::client::{ClientTask, ResponseProgress, Watching, outgoing};
+use super::client::{ClientTask, ResponseProgress, Watching};
 use super::live::Live;
 use super::stage::Stage;
 use super::suite::Suite;
@@ -188,7 +188,7 @@ impl Stage<'_> {
         );
         let watching = Watching::start(ClientTask {
             client: chat.client().clone(),
-            outgoing: outgoing(request),
+            sends: request,
             captures: Vec::new(),
             then: None,
             reader: self.profile.start(self.marker.clone()),

@@ -144,7 +144,7 @@ impl Stage<'_> {
     fn same_again(&self, task: &ClientTask) -> ClientTask {
         ClientTask {
             client: task.client.clone(),
-            outgoing: task.outgoing.clone(),
+            sends: task.sends.clone(),
             captures: task.captures.clone(),
             then: task.then.clone(),
             reader: self.profile.start(self.marker.clone()),
@@ -169,7 +169,7 @@ impl Stage<'_> {
             return Answered::Otherwise("not answered to its end in time".to_owned());
         };
         match (&seen.head, &seen.over) {
-            (Some(head), _) if !(200..300).contains(&head.status) => Answered::Refused(head.status),
+            (Some(head), _) if !head.is_success() => Answered::Refused(head.status),
             (_, Some(Err(why))) => Answered::Otherwise(format!("broken off: {why}")),
             _ => match (&seen.turn.failed, seen.turn.final_at) {
                 (Some(said), _) => Answered::Otherwise(format!("answered with an error: {said}")),

@@ -14,7 +14,7 @@ use crate::stream::judge::Observed;
 use crate::stream::kept::Ending;
 use crate::stream::marker::FinalMarker;
 use crate::stream::profiles::Profile;
-use crate::stream::session::Session;
+use crate::stream::session::{Follows, Request, Session};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -94,8 +94,8 @@ impl<'a> Stage<'a> {
             profile: self.profile.name,
             framing: match &self.session.stream {
                 // Each state of the answer is a JSON text.
-                Some(follow) if follow.poll.is_some() => Framing::Ndjson,
-                Some(_) | None => self.profile.framing(),
+                Some(follow) if matches!(follow.how, Follows::Polls(_)) => Framing::Ndjson,
+                Some(_) | None => self.framing(&self.session.request),
             },
             table: self
                 .mapping
@@ -115,6 +115,15 @@ impl<'a> Stage<'a> {
     /// Whether a case is one of those that are named, and of this share.
     pub(super) fn is_chosen(&self, name: &str) -> bool {
         self.options.choice.holds(&self.session.name, name)
+    }
+
+    /// How the answer to a turn that is sent by this request is cut into events.
+    pub(super) fn framing(&self, sends: &Request) -> Framing {
+        let framing = self.profile.framing();
+        match self.session.carries(sends).handshake {
+            Some(_) => framing.over_a_socket(),
+            None => framing,
+        }
     }
 
     /// Says what is being done.

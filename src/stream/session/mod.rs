@@ -6,6 +6,7 @@
 mod again;
 mod capture;
 mod endings;
+mod handshake;
 mod load;
 mod multipart;
 mod parse;
@@ -37,6 +38,7 @@ pub use again::{AskAgain, OldAnswer};
 pub use capture::{Answered, Capture, CaptureError, CaptureFrom, capture};
 
 pub use endings::IDEMPOTENCY_KEY;
+pub use handshake::{ExpandedHandshake, Handshake};
 pub use load::load;
 pub use multipart::Part;
 pub use parse::parse;
@@ -100,6 +102,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// The request whose response is the answer of a turn that is sent by this one.
+    pub fn carries<'a>(&'a self, sends: &'a Request) -> &'a Request {
+        let stream = self.stream.as_ref();
+        stream.map_or(sends, |follow| &follow.request)
+    }
+
     /// What to do when the server does not have a path of the session.
     pub fn hint_on_path(&self, section: &str) -> String {
         if !self.shipped {
@@ -142,13 +150,24 @@ pub enum StopBy {
     Abort,
 }
 
-/// The request that fetches an answer which another one started.
+/// The request that fetches an answer which another one starts.
 #[derive(Debug, Clone)]
 pub struct Follow {
-    /// It knows what the first one captured.
+    /// It knows what the one before it captured.
     pub request: Request,
-    /// How long to wait before it is sent again, when its answer is not a stream but the state of one.
-    pub poll: Option<Duration>,
+    /// How it belongs to the request that starts the answer.
+    pub how: Follows,
+}
+
+/// When the request that fetches an answer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// After the one that starts it.
+    Once,
+    /// The same, and again after so long: its answer is not a stream but the state of one.
+    Polls(Duration),
+    /// Before the one that starts it.
+    First,
 }
 
 /// One user message and its answer.

@@ -10,7 +10,9 @@ use super::reader::{Fields, Item, Origin, Outside, Place};
 use super::resume::resume as resume_of;
 use super::spoken::{Forms, MESSAGES};
 use super::validate::{Scope, duration, json_path, not_empty, regex};
-use super::{Follow, History, Limit, Login, Logs, Record, Request, Session, parse_profile, spoken};
+use super::{
+    Follow, Follows, History, Limit, Login, Logs, Record, Request, Session, parse_profile, spoken,
+};
 use crate::source_error::{SourceError, listed, nearest, utf8};
 use crate::stream::declared::Declared;
 use serde_json_path::JsonPath;
@@ -71,7 +73,10 @@ const SETUP: Place = Place {
 };
 const STREAM: Place = Place {
     name: "[stream]",
-    keys: &["request", "query", "headers", "status", "capture", "poll"],
+    keys: &[
+        "request", "query", "headers", "json", "body", "status", "capture", "poll", "first",
+        "auth", "hello", "ready",
+    ],
 };
 const REQUEST: Place = Place {
     name: "[request]",
@@ -85,6 +90,9 @@ const REQUEST: Place = Place {
         "body",
         "status",
         "capture",
+        "auth",
+        "hello",
+        "ready",
         ON_DISCONNECT_KEY,
         IDEMPOTENT_KEY,
     ],
@@ -167,13 +175,29 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     let fields = section.table(&REQUEST)?;
     let mut in_turn = scope.with(&IN_TURN);
     let secrets = Secrets::InHeaders;
+    let stream = top.get("stream");
+    let is_first = stream.as_ref().map_or(Ok(false), is_first)?;
+    let mut follow = None;
+    // Whichever of the two is sent second knows what the other one captured.
+    if let Some(item) = stream.as_ref().filter(|_| is_first) {
+        follow = Some(self::follow(item, &mut in_turn, &mut requests)?);
+    }
     let request = requests.read(&fields, &mut in_turn, secrets)?;
     spoken::check(&request, &fields)?;
-    let stream = top.get("stream");
-    let stream = stream.map(|item| follow(&item, &mut in_turn, &mut requests));
-    let stream = stream.transpose()?;
+    if let Some(item) = stream.as_ref().filter(|_| !is_first) {
+        follow = Some(self::follow(item, &mut in_turn, &mut requests)?);
+    }
     let turns = turns(&top, &scope, &in_turn, &mut requests)?;
     let own = turns.iter().filter_map(|turn| turn.request.as_ref());
+    let over_a_socket = own
+        .clone()
+        .chain([&request])
+        .any(|sends| sends.handshake.is_some());
+    if let Some(item) = stream.as_ref().filter(|_| over_a_socket) {
+        return Err(item
+            .key_error("the turn is sent over a WebSocket, which brings the answer: [stream] has nothing to fetch")
+            .help("leave one of the two out"));
+    }
     let sends_messages = request.uses(MESSAGES) || own.clone().any(|own| own.uses(MESSAGES));
     let forms = match (top.get("messages"), sends_messages) {
         (Some(item), true) => Some(spoken::forms(&item, &scope, &mut requests)?),
@@ -213,7 +237,15 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     let edit = edit.map(|item| again::edit(&item, &scope, &mut requests));
     let edit = edit.transpose()?;
     let resume = top.get("resume");
-    let resume = resume.map(|item| resume_of(&item, &scope, stream.as_ref(), &mut requests));
+    let stays_open = follow
+        .as_ref()
+        .is_some_and(|follow| follow.how == Follows::First || follow.request.handshake.is_some());
+    if let Some(item) = resume.as_ref().filter(|_| over_a_socket || stays_open) {
+        return Err(item
+            .key_error("[resume] is for an answer that comes in one response over HTTP")
+            .help("leave [resume] out"));
+    }
+    let resume = resume.map(|item| resume_of(&item, &scope, follow.as_ref(), &mut requests));
     let resume = resume.transpose()?;
     let history = top.get("history");
     let history = history.map(|item| history_of(&item, &mut scope, &mut requests));
@@ -227,7 +259,7 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         login,
         setup,
         request,
-        stream,
+        stream: follow,
         messages: forms,
         on_disconnect,
         idempotent,
@@ -322,6 +354,12 @@ fn setup(
         .collect()
 }
 
+/// Whether `[stream]` is opened before `[request]` is sent.
+fn is_first(item: &Item<'_>) -> Result<bool, SourceError> {
+    let first = item.table(&STREAM)?.get("first");
+    first.map_or(Ok(false), |first| first.truth())
+}
+
 fn follow(
     item: &Item<'_>,
     scope: &mut Scope,
@@ -329,16 +367,25 @@ fn follow(
 ) -> Result<Follow, SourceError> {
     let fields = item.table(&STREAM)?;
     let poll = fields.get("poll").map(|item| duration(&item)).transpose()?;
-    if poll == Some(Duration::ZERO) {
-        let poll = fields.get("poll").expect("it was read");
-        return Err(poll
-            .error("`poll` is the time before the request is sent again")
-            .help("for example: poll = \"100ms\""));
-    }
-    Ok(Follow {
-        request: requests.read(&fields, scope, Secrets::InHeaders)?,
-        poll,
-    })
+    let request = requests.read(&fields, scope, Secrets::InHeaders)?;
+    let how = match (poll, is_first(item)?) {
+        (None, true) => Follows::First,
+        (None, false) => Follows::Once,
+        (Some(pause), false) if !pause.is_zero() && request.handshake.is_none() => {
+            Follows::Polls(pause)
+        }
+        (Some(pause), _) => {
+            let poll = fields.get("poll").expect("it was read");
+            return Err(if pause.is_zero() {
+                poll.error("`poll` is the time before the request is sent again")
+                    .help("for example: poll = \"100ms\"")
+            } else {
+                poll.key_error("what is polled is neither a WebSocket nor opened first")
+                    .help("leave `poll` out")
+            });
+        }
+    };
+    Ok(Follow { request, how })
 }
 
 fn history_of(
@@ -395,7 +442,12 @@ fn history_of(
         ([_, _, _, ..], []) => unreachable!("two keys were asked for"),
     };
     let framing = fields.get("framing");
-    let framing = framing.map(|item| parse_profile::framing_of(&item));
+    let framing = framing.map(|item| match parse_profile::framing_of(&item)? {
+        framing if framing.needs_a_socket() => {
+            Err(item.error("the history comes over HTTP, not over a WebSocket"))
+        }
+        framing => Ok(framing),
+    });
     Ok(History {
         request: requests.read(&fields, scope, Secrets::InHeaders)?,
         messages: path("messages", "$[*]")?,

@@ -125,7 +125,7 @@ fn profile(fields: &Fields<'_>) -> Result<Declared, SourceError> {
         (&final_marker, framing.has_names(), fields.get("final"))
     {
         return Err(item
-            .error("only events of `sse` and `prefix-lines` have names")
+            .error("only events of `sse`, `prefix-lines` and `socket.io` have names")
             .help("use `json = { path = \"$.type\", equals = \"done\" }`"));
     }
     Ok(Declared {

@@ -1,6 +1,7 @@
 //! Reads one request of a session file.
 
 use super::capture::{Capture, CaptureFrom};
+use super::handshake;
 use super::multipart::Part;
 use super::reader::{Fields, Item, Outside, Place};
 use super::request::{Body, Method, Request};
@@ -63,13 +64,18 @@ impl Requests<'_> {
         });
         let inherited: Vec<_> = inherited.cloned().collect();
         headers.extend(inherited);
+        let handshake = self.handshake(fields, &written, method, scope)?;
         let body = self.body(fields, method, scope, secrets)?;
+        if handshake.is_some() {
+            handshake::check(&body, fields)?;
+        }
         Ok(Request {
             method,
             path,
             query,
             headers,
             body,
+            handshake,
             status: status(fields)?,
             captures: captures(fields, scope)?,
             written: format!("{method} {target}"),

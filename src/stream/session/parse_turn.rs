@@ -31,6 +31,9 @@ const TURN: Place = Place {
         "multipart",
         "body",
         "status",
+        "auth",
+        "hello",
+        "ready",
     ],
 };
 const EXPECT: Place = Place {

@@ -1,6 +1,7 @@
 //! A request as a template, and what it becomes.
 
 use super::capture::Capture;
+use super::handshake::{ExpandedHandshake, Handshake};
 use super::multipart::{self, Part};
 use super::template::{Captures, ExpandError, JsonTemplate, Template};
 use std::fmt;
@@ -20,12 +21,21 @@ pub enum Method {
     Patch,
     /// For set-up requests.
     Delete,
+    /// A GET that opens a WebSocket, over which the body is then sent.
+    Socket,
 }
 
 impl Method {
-    pub(super) const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Get,
+        Self::Post,
+        Self::Put,
+        Self::Patch,
+        Self::Delete,
+        Self::Socket,
+    ];
 
-    /// As it stands on the wire.
+    /// As a session writes it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -33,6 +43,7 @@ impl Method {
             Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
+            Self::Socket => "WS",
         }
     }
 }
@@ -71,6 +82,8 @@ pub struct Request {
     pub headers: Vec<(String, Template)>,
     /// The body.
     pub body: Body,
+    /// What comes before the body over a WebSocket; there only where it is one.
+    pub handshake: Option<Handshake>,
     /// The status that the answer must have; any 2xx when absent.
     pub status: Option<u16>,
     /// What to take out of the answer.
@@ -80,7 +93,7 @@ pub struct Request {
 }
 
 /// A request ready to be sent. Its headers and body may hold secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Expanded {
     /// The method.
     pub method: Method,
@@ -90,6 +103,8 @@ pub struct Expanded {
     pub headers: Vec<(String, String)>,
     /// The body; empty without one.
     pub body: Vec<u8>,
+    /// What comes before it over a WebSocket; there only where it is one.
+    pub handshake: Option<ExpandedHandshake>,
 }
 
 impl Request {
@@ -110,6 +125,7 @@ impl Request {
             .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         if let Some(content_type) = content_type
             && !has_type
+            && self.handshake.is_none()
         {
             headers.push(("content-type".to_owned(), content_type));
         }
@@ -118,6 +134,10 @@ impl Request {
             path_and_query: self.expand_path(captures)?,
             headers,
             body,
+            handshake: match &self.handshake {
+                Some(handshake) => Some(handshake.expand(captures)?),
+                None => None,
+            },
         })
     }
 
@@ -129,6 +149,18 @@ impl Request {
         }
     }
 
+    /// Whether each message that it sends over a WebSocket is a list.
+    pub fn says_events(&self) -> bool {
+        let is_list = |json: &JsonTemplate| matches!(json, JsonTemplate::Array(_));
+        let turn = match &self.body {
+            Body::None => true,
+            Body::Json(json) => is_list(json),
+            Body::Form(_) | Body::Multipart(_) | Body::Text(_) => false,
+        };
+        let handshake = self.handshake.as_ref();
+        turn && handshake.is_none_or(|handshake| handshake.hello.iter().all(is_list))
+    }
+
     /// Whether `{name}` stands anywhere in it.
     pub fn uses(&self, name: &str) -> bool {
         let in_body = match &self.body {
@@ -138,7 +170,10 @@ impl Request {
             Body::Multipart(parts) => parts.iter().any(|part| part.uses(name)),
             Body::Text(template) => template.names().any(|used| used == name),
         };
-        in_body || self.uses_outside_body(name)
+        let in_handshake = self.handshake.as_ref();
+        in_body
+            || in_handshake.is_some_and(|handshake| handshake.uses(name))
+            || self.uses_outside_body(name)
     }
 
     /// The same without the headers and the parts of the query that use `{name}`.
@@ -239,6 +274,7 @@ mod tests {
             query: vec![("message".to_owned(), Template::parse("{user}!").unwrap())],
             headers: vec![("x-user".to_owned(), Template::parse("{user}").unwrap())],
             body: Body::None,
+            handshake: None,
             status: None,
             captures: Vec::new(),
             written: "GET /".to_owned(),

@@ -5,7 +5,7 @@ use super::reader::{Item, Place};
 use super::request::Expanded;
 use super::template::{Captures, ExpandError};
 use super::validate::{CURSOR, Scope, json_path};
-use super::{Follow, Request};
+use super::{Follow, Follows, Request};
 use crate::source_error::SourceError;
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -71,7 +71,7 @@ pub(super) fn resume(
     requests: &mut Requests<'_>,
 ) -> Result<Resume, SourceError> {
     let fields = item.table(&RESUME)?;
-    if stream.is_some_and(|follow| follow.poll.is_some()) {
+    if stream.is_some_and(|follow| matches!(follow.how, Follows::Polls(_))) {
         return Err(item
             .key_error("[resume] has nothing to resume: [stream] has `poll`")
             .help(

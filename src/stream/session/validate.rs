@@ -120,7 +120,7 @@ pub(super) fn method_and_path<'a>(item: &Item<'a>) -> Result<(Method, &'a str), 
     let Some(method) = Method::ALL.into_iter().find(|method| method.word() == word) else {
         let help = match nearest(word, Method::ALL.map(Method::word)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "use GET, POST, PUT, PATCH or DELETE".to_owned(),
+            None => "use GET, POST, PUT, PATCH or DELETE, or WS for a WebSocket".to_owned(),
         };
         let at = item.origin.inside(item.span(), word, 0);
         return Err(item

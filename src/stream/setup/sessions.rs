@@ -4,6 +4,7 @@ use super::{Context, Wanted};
 use crate::cli_error::CliError;
 use crate::input;
 use crate::source_error::{listed, nearest, utf8};
+use crate::stream::body::Framing;
 use crate::stream::profiles::Profile;
 use crate::stream::session::Session;
 use crate::stream::{profiles, session, shipped};
@@ -72,9 +73,55 @@ pub fn sessions(
             };
             session.detects =
                 named_profile.is_none() && session.declared.is_none() && own.is_none();
+            carried(&session, profile)?;
             Ok((session, profile))
         })
         .collect()
+}
+
+/// Checks that what a session sends can bring what its profile reads.
+fn carried(session: &Session, profile: &Profile) -> Result<(), CliError> {
+    let own = session
+        .turns
+        .iter()
+        .filter_map(|turn| turn.request.as_ref());
+    for sends in own.chain([&session.request]) {
+        let carries = session.carries(sends);
+        let (file, written) = (&session.file, &carries.written);
+        let Some(handshake) = &carries.handshake else {
+            if profile.framing().needs_a_socket() {
+                return Err(CliError::usage(format!(
+                    "{file}: profile `{}` reads a WebSocket, and `{written}` is none",
+                    profile.name
+                ))
+                .hint("write the request as `WS /path`: docs/sessions.md has examples"));
+            }
+            continue;
+        };
+        if session.detects {
+            return Err(CliError::usage(format!(
+                "{file}: no profile is named, and that of a WebSocket is not detected"
+            ))
+            .hint(
+                "name it with `profile = \"…\"`, or declare it in [profile] (docs/profiles.md)",
+            ));
+        }
+        let is_socket_io = profile.framing() == Framing::SocketIo;
+        if handshake.auth.is_some() && !is_socket_io {
+            return Err(CliError::usage(format!(
+                "{file}: `auth` of `{written}` is for Socket.IO, which profile `{}` does not read",
+                profile.name
+            ))
+            .hint("give what the server asks for in `headers`, `query` or `hello`"));
+        }
+        if is_socket_io && !carries.says_events() {
+            return Err(CliError::usage(format!(
+                "{file}: what `{written}` sends is no event of Socket.IO"
+            ))
+            .hint("an event is a list: json = [\"message\", { text = \"{user}\" }]"));
+        }
+    }
+    Ok(())
 }
 
 /// A shipped profile by its name, or one that a file declares.

@@ -1,0 +1,251 @@
+"""A small chat server whose answers come over a WebSocket.
+
+    python sockets.py --db chat.db --port 8000 --gateway http://127.0.0.1:9191/v1 --wire WIRE
+
+`--wire` says what is spoken: `own` (JSON messages at `/ws`, after a `ready` of the server), `openai-responses`
+(the same events as over SSE, a message each), `khoj` (pieces of text and events of JSON, with the same
+characters after each), `open-webui` (Socket.IO; the turn comes as an HTTP request that names the socket), or
+`chainlit` (Socket.IO; the turn is an event). `--save before` the final marker, or `--save MS`: so many
+milliseconds after it. `--left finish` brings an answer to its end when its client leaves, `--left drop`
+forgets it. `--close` closes the socket after the final marker. `--fails` ends an answer with an error.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from typing import Any
+
+import socketio
+import uvicorn
+from asking import ask
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from starlette.concurrency import iterate_in_threadpool
+from wires import wire
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--db", required=True)
+arguments.add_argument("--port", type=int, required=True)
+arguments.add_argument("--gateway", required=True)
+arguments.add_argument("--wire", required=True, choices=["own", "openai-responses", "khoj", "open-webui", "chainlit"])
+arguments.add_argument("--save", default="before")
+arguments.add_argument("--left", default="finish", choices=["finish", "drop"])
+arguments.add_argument("--close", action="store_true")
+arguments.add_argument("--fails", action="store_true")
+options = arguments.parse_args()
+
+app = FastAPI()
+sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
+tasks: set[asyncio.Task[None]] = set()
+
+Say = Callable[[Any], Awaitable[None]]
+
+
+def database() -> sqlite3.Connection:
+    return sqlite3.connect(options.db, timeout=10, isolation_level=None)
+
+
+def keep(chat: str, role: str, text: str) -> None:
+    with closing(database()) as db:
+        db.execute("INSERT INTO message (chat, role, content) VALUES (?, ?, ?)", (chat, role, text))
+
+
+@app.get("/chats/{chat}")
+def messages(chat: str) -> list[dict[str, str]]:
+    with closing(database()) as db:
+        rows = db.execute("SELECT role, content FROM message WHERE chat = ? ORDER BY id", (chat,))
+        return [{"role": role, "content": text} for role, text in rows]
+
+
+@app.get("/health")
+def health() -> str:
+    return "ok"
+
+
+async def answer(chat: str, question: str, say: Say, events: "Events") -> None:
+    """Answers a question, whether or not anybody still listens."""
+
+    async def tell(event: Any) -> None:
+        if options.left == "drop":
+            await say(event)
+        else:
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await say(event)
+
+    await asyncio.to_thread(keep, chat, "user", question)
+    said = ""
+    for event in events.start():
+        await tell(event)
+    history = await asyncio.to_thread(messages, chat)
+    async for piece in iterate_in_threadpool(ask("openai-chat", options.gateway, history)):
+        said += piece
+        if piece:
+            await tell(events.piece(piece))
+    if options.fails:
+        await tell(events.error())
+        return
+    *before, final = events.end(said)
+    for event in before:
+        await tell(event)
+    if options.save == "before":
+        await asyncio.to_thread(keep, chat, "assistant", said)
+    await tell(final)
+    if options.save != "before":
+        await asyncio.sleep(int(options.save) / 1000)
+        await asyncio.to_thread(keep, chat, "assistant", said)
+
+
+class Events:
+    """What a server sends: lists of messages, and of events with their names for Socket.IO."""
+
+    def start(self) -> list[Any]:
+        match options.wire:
+            case "openai-responses":
+                return [self.responses.start[0]]
+            case "khoj":
+                return [self.khoj("metadata", {"conversationId": "c"}), self.khoj("start_llm_response", "")]
+            case "chainlit":
+                return [("task_start", {}), ("new_message", {**self.step(""), "type": "run"})]
+        return []
+
+    def piece(self, piece: str) -> Any:
+        match options.wire:
+            case "own":
+                return {"kind": "word", "text": piece}
+            case "openai-responses":
+                return self.responses.piece(piece, "")
+            case "khoj":
+                return piece + DELIMITER
+            case "open-webui":
+                delta = {"type": "response.output_text.delta", "output_index": 0, "delta": piece}
+                return self.open_webui("response:completion", delta)
+        if not self.has_begun:
+            self.has_begun = True
+            return "stream_start", self.step(piece)
+        return "stream_token", {"id": "m", "token": piece, "isSequence": False}
+
+    def end(self, said: str) -> list[Any]:
+        match options.wire:
+            case "own":
+                return [{"kind": "bye"}]
+            case "openai-responses":
+                return self.responses.end(said)
+            case "khoj":
+                return [self.khoj("end_llm_response", ""), self.khoj("end_response", "")]
+            case "open-webui":
+                output = [{"type": "message", "content": [{"type": "output_text", "text": said}]}]
+                return [
+                    self.open_webui("status", {"description": "Saving", "done": True}),
+                    self.open_webui("chat:completion", {"done": True, "output": output}),
+                ]
+        return [("update_message", self.step(said)), ("task_end", {})]
+
+    def error(self) -> Any:
+        match options.wire:
+            case "own":
+                return {"kind": "oops", "why": "it broke"}
+            case "openai-responses":
+                return self.responses.error
+            case "khoj":
+                return self.khoj("end_response", "")
+            case "open-webui":
+                return self.open_webui("chat:message:error", {"error": {"content": "it broke"}})
+        return "new_message", {**self.step("it broke"), "isError": True}
+
+    def __init__(self, chat: str = "") -> None:
+        self.chat = chat
+        self.has_begun = False
+        self.responses = wire("openai-responses")
+
+    def khoj(self, kind: str, data: Any) -> str:
+        return json.dumps({"type": kind, "data": data}) + DELIMITER
+
+    def open_webui(self, kind: str, data: Any) -> Any:
+        return "events", {"chat_id": self.chat, "message_id": "m", "data": {"type": kind, "data": data}}
+
+    def step(self, output: str) -> dict[str, Any]:
+        return {"id": "m", "threadId": self.chat, "type": "assistant_message", "output": output, "isError": False}
+
+
+DELIMITER = "␃🔚␗"
+
+
+@app.websocket("/ws/{chat}")
+async def talk(socket: WebSocket, chat: str) -> None:
+    await socket.accept()
+    hello = await socket.receive_json()
+    assert hello == {"kind": "hello"}, hello
+    ready = json.dumps({"kind": "ready"})
+    await socket.send_text(ready + DELIMITER if options.wire == "khoj" else ready)
+
+    async def say(event: Any) -> None:
+        match event:
+            case bytes():
+                data = [line for line in event.decode().splitlines() if line.startswith("data: ")]
+                await socket.send_text(data[0].removeprefix("data: "))
+            case str():
+                await socket.send_text(event)
+            case _:
+                await socket.send_json(event)
+
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            asked = await socket.receive_json()
+            await answer(chat, asked["text"], say, Events())
+            if options.close:
+                await socket.close()
+                return
+
+
+def emitting(sid: str) -> Say:
+    async def say(event: Any) -> None:
+        name, data = event
+        if not sio.manager.is_connected(sid, "/"):
+            raise WebSocketDisconnect
+        await sio.emit(name, data, to=sid)
+
+    return say
+
+
+def in_background(work: Any) -> None:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+@sio.event
+async def connect(_: str, __: Any, auth: Any) -> None:
+    if not auth or auth.get("token") != "t":
+        raise ConnectionRefusedError("no token")
+
+
+@sio.on("connection_successful")
+async def connection_successful(sid: str) -> None:
+    # Chainlit sends the marker before the first turn, too.
+    await sio.emit("task_end", {}, to=sid)
+    await sio.emit("clear_ask", {}, to=sid)
+    await sio.emit("clear_call_fn", {}, to=sid)
+
+
+@sio.on("client_message")
+async def client_message(sid: str, payload: Any) -> None:
+    thread, asked = str(uuid.uuid4()), payload["message"]["output"]
+    in_background(answer(thread, asked, emitting(sid), Events(thread)))
+
+
+@app.post("/api/chat/completions")
+async def completions(asked: dict[str, Any]) -> dict[str, Any]:
+    sid, chat = asked["session_id"], asked["chat_id"]
+    in_background(answer(chat, asked["messages"][-1]["content"], emitting(sid), Events(chat)))
+    return {"status": True, "task_ids": [str(uuid.uuid4())]}
+
+
+with closing(database()) as made:
+    made.execute("PRAGMA journal_mode = wal")
+    made.execute("CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, chat TEXT, role TEXT, content TEXT)")
+served = socketio.ASGIApp(sio, app, socketio_path="/ws/socket.io")
+uvicorn.run(served, host="127.0.0.1", port=options.port, log_level="warning")
