@@ -327,6 +327,41 @@ fn a_probe_leaves_at_text_and_counts_no_frames() {
     );
 }
 
+/// The first response shows the profile, so that each client does what it is there for.
+#[test]
+fn a_probe_without_a_profile_reads_what_the_server_speaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = folder.path().join("session.toml");
+    let shipped = root().join("fixtures/sessions/shipped/plain.toml");
+    let shipped = fs::read_to_string(shipped).unwrap();
+    fs::write(&session, shipped.replace("profile = \"plain\"", "")).unwrap();
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    let start = small::start(&["--wire", "khoj"]);
+    let (report, exit) = report(
+        chatctl()
+            .args(["audit", "rate", "--probes", "1", "--settle", "700ms"])
+            .arg("--probe")
+            .arg(&session)
+            .args([
+                "--database-url",
+                &url,
+                "--ready",
+                "/health",
+                "--start",
+                &start,
+            ]),
+    );
+    assert_eq!(exit, 0, "{report:#}");
+    assert!(
+        codes(&report, "note").contains(&"profile-detected"),
+        "{report:#}"
+    );
+    for client in ["/read-to-end", "/close-in-stream", "/close-at-final"] {
+        assert_eq!(case(&report, client)["verdict"], "held", "{report:#}");
+        assert_eq!(metric(&report, client, "whole"), 1.0, "{report:#}");
+    }
+}
+
 /// Where no conversation is named, what is new in the table is looked at.
 #[test]
 fn a_part_is_found_where_no_conversation_is_named() {

@@ -69,7 +69,13 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     for (session, profile) in sessions {
         let mut stage = Stage::new(world, session, profile, stage_options);
-        let goes_on = Experiment::new(&mut stage, options).run(report).await?;
+        let mut ran = Experiment::new(&mut stage, options).run(report).await;
+        // The first turn showed how the server's streams are to be read.
+        if let (Err(_), Some(detected)) = (&ran, stage.take_detected()) {
+            report.add(detected);
+            ran = Experiment::new(&mut stage, options).run(report).await;
+        }
+        let goes_on = ran?;
         report.store = stage.store_line().or(report.store.take());
         if !goes_on {
             break;

@@ -60,7 +60,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDR")]
     gateway: Option<String>,
 
-    /// The wire format for sessions that do not name one [default: plain]
+    /// The wire format for sessions that do not name one [default: detected in the first response]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 

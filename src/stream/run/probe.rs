@@ -7,7 +7,7 @@ use super::sought::{Found, Place, Sought};
 use super::stage::Stage;
 use super::{Options, World};
 use crate::cli_error::CliError;
-use crate::report::StoreLine;
+use crate::report::{Finding, StoreLine};
 use crate::store::Shape;
 use crate::stream::faults::{CLOSE_AT_FINAL, CLOSE_IN_STREAM, ClientBehaviour, NONE, READ_TO_END};
 use crate::stream::kept;
@@ -53,7 +53,7 @@ pub struct Probed {
 }
 
 /// What a probe found.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Probes {
     /// By client.
     pub clients: Vec<Probed>,
@@ -63,6 +63,10 @@ pub struct Probes {
     pub through_gateway: bool,
     /// Whether the profile reads the text of the server's stream.
     pub reads: bool,
+    /// The profile's name.
+    pub profile: &'static str,
+    /// That the first response showed which profile it is, when nobody named one.
+    pub detected: Option<Finding>,
 }
 
 /// Sends every turn of the session so often with each client.
@@ -136,6 +140,8 @@ pub async fn probe(
         store: stage.store_line(),
         through_gateway: server.turns.iter().any(|turn| turn.through_gateway),
         reads: server.turns.iter().all(|turn| turn.reads),
+        profile: stage.profile.name,
+        detected: stage.take_detected(),
     })
 }
 
@@ -234,7 +240,13 @@ impl Stage<'_> {
         };
         if client.name == READ_TO_END.name {
             turn.through_gateway = live.play.withheld().borrow().is_some();
-            self.learn_to_read(&live, &seen, turn)?;
+            match self.detect_profile(&live, &seen) {
+                Some(detected) => {
+                    self.detected = Some(detected);
+                    turn.reads = true;
+                }
+                None => self.learn_to_read(&live, &seen, turn)?,
+            }
         }
         let turn = turn.clone();
         if self.mapping.is_none() {

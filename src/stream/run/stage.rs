@@ -6,7 +6,7 @@ use super::{Options, World};
 use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers::Provider;
-use crate::report::{Case, Report, Verdict};
+use crate::report::{Case, Finding, Report, Verdict};
 use crate::store::Mapping;
 use crate::stream::body::Framing;
 use crate::stream::judge;
@@ -48,6 +48,8 @@ pub struct Stage<'a> {
     pub(super) began: Tick,
     /// How long things took.
     pub(super) times: Times,
+    /// Which profile an answer showed whose final marker nobody saw.
+    pub(super) detected: Option<Finding>,
     /// For each trial whether nothing came before the answer's end, and then several pieces.
     pub(super) buffered: Vec<bool>,
 }
@@ -81,6 +83,7 @@ impl<'a> Stage<'a> {
             slowest_turn: Duration::ZERO,
             began: clock::now(),
             times: Times::default(),
+            detected: None,
             buffered: Vec::new(),
         }
     }

@@ -10,6 +10,7 @@ use crate::clock::Tick;
 use crate::db::Db;
 use crate::http::Server;
 use crate::model::{ProviderCall, StoredMessage};
+use crate::report::Finding;
 use crate::store::Mapping;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::session::{Remembered, Session};
@@ -163,6 +164,7 @@ impl Stage<'_> {
             }
         };
         if until != Until::Middle && seen.turn.final_at.is_none() {
+            self.detected = self.detect_profile(&live, &seen);
             return Err(CliError::unreachable(format!(
                 "the final marker `{}` of turn {} never came",
                 self.marker,
@@ -181,6 +183,11 @@ impl Stage<'_> {
             calls: self.world.gateway.calls_since(live.sent),
             live: Some(live),
         })
+    }
+
+    /// The profile that an answer showed whose final marker nobody saw. The next turns are read by it.
+    pub fn take_detected(&mut self) -> Option<Finding> {
+        self.detected.take()
     }
 
     /// Finds out which table holds the messages, after a first turn.

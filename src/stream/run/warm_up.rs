@@ -1,6 +1,7 @@
 //! A first turn that is not judged: servers load, connect and compile when they are first asked.
 
 use super::chat::Vary;
+use super::client::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
 use crate::report::{Finding, Report, Severity, Source};
@@ -36,30 +37,35 @@ impl Stage<'_> {
             );
             return Err(self.unanswered(&live, &live.watching.seen(), &how));
         }
-        if self.session.detects {
-            self.detect_profile(&live, report);
+        if let Some(detected) = self.detect_profile(&live, &live.watching.seen()) {
+            report.add(detected);
         }
         Ok(())
     }
 
-    /// Reads the streams to come as the first response is written, when nobody said how.
-    fn detect_profile(&mut self, live: &Live, report: &mut Report) {
-        let seen = live.watching.seen();
+    /// Reads the streams to come as this response is written, when nobody said how.
+    pub(super) fn detect_profile(
+        &mut self,
+        live: &Live,
+        seen: &ResponseProgress,
+    ) -> Option<Finding> {
+        if !self.session.detects {
+            return None;
+        }
         let beginning = seen.beginning.lock().expect("nobody panics with it");
         let found = live
             .answer
             .as_ref()
             .and_then(|answer| detect::detect(&beginning, answer, &live.nonce));
-        let Some(found) = found.filter(|found| found.name != self.profile.name) else {
-            return;
-        };
+        let found = found.filter(|found| found.name != self.profile.name)?;
         self.profile = found;
         let own = self.session.final_marker.clone();
         self.marker = own.unwrap_or_else(|| found.marker());
         let text = String::from_utf8_lossy(&beginning);
         let start: String = text.chars().take(120).collect();
-        let media_type = seen.head.and_then(|head| head.content_type);
-        report.add(
+        let media_type = seen.head.as_ref();
+        let media_type = media_type.and_then(|head| head.content_type.as_deref());
+        Some(
             Finding::new(
                 "profile-detected",
                 Severity::Note,
@@ -77,10 +83,10 @@ impl Stage<'_> {
                 Source::Stream,
                 format!(
                     "content type `{}`; it begins {}",
-                    media_type.as_deref().unwrap_or("none"),
+                    media_type.unwrap_or("none"),
                     start.trim_end().escape_debug()
                 ),
             ),
-        );
+        )
     }
 }

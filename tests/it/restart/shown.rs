@@ -33,6 +33,17 @@ fn an_empty_history() {
     assert!(harm.contains("shows an empty history after"), "{harm}");
 }
 
+/// The first response shows the profile, by which all further turns are read.
+#[test]
+fn a_profile_that_nobody_named() {
+    let (report, exit) = small::audit(&["--wire", "khoj"], &["--stop", "term", "--rounds", "1"]);
+    is_clean(&report, exit, 1);
+    assert!(
+        codes(&report, "note").contains(&"profile-detected"),
+        "{report:#}"
+    );
+}
+
 /// Times of one second leave open what comes first, and no restart did that.
 #[test]
 fn an_order_that_is_left_to_chance() {

@@ -81,7 +81,7 @@ struct Server {
     #[arg(long, value_name = "ADDR", requires = "probe")]
     gateway: Option<String>,
 
-    /// The wire format, if the session does not name one [default: plain]
+    /// The wire format, if the session does not name one [default: detected in the first response]
     #[arg(long, value_name = "NAME", requires = "probe")]
     profile: Option<String>,
 

@@ -44,7 +44,7 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
         env.progress.note(&format!(
             "profile `{}` does not read the text of this server's stream, so it is not known how much of an answer \
              a client had seen; what is stored is known by the text that the gateway said",
-            profile.name
+            probes.profile
         ));
     }
     Ok(tell(&session.name, probes, args, report))
@@ -53,6 +53,9 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
 fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figures {
     let min = args.min.unwrap_or(1.0);
     report.store = probes.store;
+    if let Some(detected) = probes.detected {
+        report.add(detected);
+    }
     for probed in &probes.clients {
         report.checked += probed.sent;
         let counts = Counts::of(probed);
