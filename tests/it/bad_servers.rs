@@ -187,6 +187,11 @@ fn context_lost() {
     fires("forgets_context", "context-lost");
 }
 
+#[test]
+fn wrong_role() {
+    fires("wrong_role", "wrong-role");
+}
+
 /// Where the client sends the history, that is what the model must know: in any form.
 #[test]
 fn context_is_judged_by_what_the_client_sent() {
