@@ -15,7 +15,7 @@ pub fn texts(url: &str, sql: &str) -> Vec<String> {
 /// The same of several queries, on one connection.
 pub fn all_texts(url: &str, queries: &[&str]) -> Vec<Vec<String>> {
     macro_rules! fetch {
-        ($connection:ty) => {{
+        ($connection:ty, $text:ty) => {{
             let mut connection = <$connection>::connect(url).await.unwrap();
             let mut all = Vec::new();
             for sql in queries {
@@ -23,8 +23,11 @@ pub fn all_texts(url: &str, queries: &[&str]) -> Vec<Vec<String>> {
                 let rows = statements.fetch_all(&mut connection).await;
                 let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
                 let first = rows.iter().map(|row| {
-                    let text = row.get_unchecked::<Option<String>, _>(0);
-                    text.unwrap_or_else(|| "-".to_owned())
+                    let text = row.get_unchecked::<Option<$text>, _>(0);
+                    text.map_or_else(
+                        || "-".to_owned(),
+                        |text| String::from_utf8_lossy(text.as_ref()).into_owned(),
+                    )
                 });
                 all.push(first.collect());
             }
@@ -34,9 +37,10 @@ pub fn all_texts(url: &str, queries: &[&str]) -> Vec<Vec<String>> {
     }
     wait_for(async {
         if url.starts_with("postgres") {
-            fetch!(PgConnection)
+            fetch!(PgConnection, String)
         } else {
-            fetch!(MySqlConnection)
+            // A value may be bytes that are no text.
+            fetch!(MySqlConnection, Vec<u8>)
         }
     })
 }
