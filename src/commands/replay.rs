@@ -2,9 +2,8 @@
 
 use super::{Done, Env, verify_stream};
 use crate::cli_error::CliError;
-use crate::render;
 use crate::report::{Report, Verdict};
-use crate::{input, mask};
+use crate::{input, mask, report};
 use clap::Parser;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +63,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
             .hint("write it with --report json=FILE")
     };
     let text = input::text(path).map_err(|error| unread(error.to_string()))?;
-    Ok(render::read(&text).map_err(unread)?)
+    Ok(report::read(&text).map_err(unread)?)
 }
 
 /// The cases that are played.

@@ -1,7 +1,8 @@
 //! `chatctl.report/1`: the shape that scripts read. Keys are never renamed or
 //! moved within a version; `report.schema.json` says what may stand where.
 
-mod reader;
+#[cfg(test)]
+mod read_back;
 mod view;
 
 use super::{Failing, Failure, Format, Kind, Style, escape, text};
@@ -17,7 +18,6 @@ use std::io;
 use std::io::Write;
 use std::time::Duration;
 
-pub use reader::read;
 pub(super) use view::{message, object};
 
 pub(super) const FORMAT: Format = Format {

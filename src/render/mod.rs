@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use clean::{Clean, Kind, Lines};
-pub use json::{SCHEMAS, read};
+pub use json::SCHEMAS;
 
 /// Writes a whole report, ending with a newline; fails only when the writer does.
 pub type WriteReport = fn(&Report, &Style, &mut dyn Write) -> io::Result<()>;

@@ -5,6 +5,7 @@
 
 mod finding;
 mod merge;
+mod reader;
 mod timeline;
 mod verdict;
 mod view;
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 pub use finding::{Evidence, Finding, FindingRow, Location, Severity, Source};
 pub use merge::merge;
+pub use reader::read;
 pub use timeline::{ClientMoment, CommitEvent, CommitMoment, Lane, Moment, Timeline};
 pub use verdict::Verdict;
 pub use view::{Align, Column, Head, Holds, Line, Note, Piece, Sheet, Text, Tool, Transcript};

@@ -17,7 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("redact.rs", &[]),
     ("mask.rs", &["model", "redact"]),
     ("pager.rs", &[]),
-    ("spool.rs", &[]),
+    ("spool.rs", &["temporary"]),
     ("outlet.rs", &["pager", "spool"]),
     ("temporary.rs", &[]),
     (

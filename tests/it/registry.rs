@@ -222,6 +222,7 @@ fn every_code_is_made_to_fire() {
         "migrate.rs",
         "profiles.rs",
         "rehearsal.rs",
+        "provider_faults.rs",
         "restart.rs",
         "resume.rs",
         "sent_twice.rs",

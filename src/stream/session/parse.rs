@@ -1,6 +1,5 @@
 //! Reads a session file: which sections there are, and what is in them.
 
-use super::again;
 use super::endings::{
     IDEMPOTENT_KEY, ON_DISCONNECT_KEY, idempotent, on_disconnect, stop as stop_of,
 };
@@ -11,7 +10,8 @@ use super::resume::resume as resume_of;
 use super::spoken::{Forms, MESSAGES};
 use super::validate::{Scope, duration, json_path, not_empty, regex};
 use super::{
-    Follow, Follows, History, Limit, Login, Logs, Record, Request, Session, parse_profile, spoken,
+    Follow, Follows, History, Limit, Login, Logs, Record, Request, Session, again, parse_profile,
+    spoken,
 };
 use crate::source_error::{SourceError, listed, nearest, utf8};
 use crate::stream::declared::Declared;

@@ -1,0 +1,40 @@
+//! What this format writes can be read back.
+
+use super::write;
+use crate::render::{Style, samples};
+use crate::report::{Report, read};
+
+fn written(report: &Report) -> String {
+    let mut out = Vec::new();
+    write(report, &Style::default(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn what_was_written_is_read_back_and_written_the_same() {
+    for (name, report) in samples::all() {
+        let text = written(&report);
+        let again = read(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(written(&again), text, "{name}");
+    }
+}
+
+#[test]
+fn other_texts_are_not_reports() {
+    let sample = written(&samples::violated());
+    for (text, why) in [
+        ("{}", "it is not a report of `--format json`"),
+        ("not JSON", "it is not a report of `--format json`"),
+        (
+            &sample.replace("report/1", "report/2"),
+            "it is `chatctl.report/2`",
+        ),
+        (
+            &sample.replace("violated", "broken"),
+            "unknown variant `broken`",
+        ),
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+}
