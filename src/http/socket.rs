@@ -51,6 +51,12 @@ impl Socket {
         }
     }
 
+    /// The address at which a server of Socket.IO opens a WebSocket.
+    pub fn of_socket_io(path: &str) -> String {
+        let and = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{and}EIO=4&transport=websocket")
+    }
+
     /// Logs in to Socket.IO's default namespace, with this JSON. The answer is the first event, `connect`.
     ///
     /// # Errors
@@ -219,7 +225,17 @@ impl<'a> Packet<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Packet;
+    use super::{Packet, Socket};
+
+    #[test]
+    fn the_address_says_which_protocol() {
+        for (path, address) in [
+            ("/ws/", "/ws/?EIO=4&transport=websocket"),
+            ("/ws/?a=1", "/ws/?a=1&EIO=4&transport=websocket"),
+        ] {
+            assert_eq!(Socket::of_socket_io(path), address);
+        }
+    }
 
     #[test]
     fn every_packet_is_recognised() {

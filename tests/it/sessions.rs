@@ -190,7 +190,7 @@ fn requests() {
         (
             "[[setup]]\nrequest = \"FETCH /chat\"",
             "2:12: `FETCH` is not a known method",
-            "use GET, POST, PUT, PATCH or DELETE",
+            "use GET, POST, PUT, PATCH or DELETE, or WS for a WebSocket",
         ),
         (
             "[[setup]]\nrequest = \"POST chat\"",

@@ -221,7 +221,7 @@ fn mistakes_have_a_place() {
         ),
         (
             format!("{own}\n[stream]\nrequest = \"GET /a\"\n"),
-            "s.toml:17:1: the turn is sent over a WebSocket, which brings the answer: [stream] has nothing to fetch",
+            "s.toml:20:2: the turn is sent over a WebSocket, which brings the answer: [stream] has nothing to fetch",
             "leave one of the two out",
         ),
         (
@@ -231,8 +231,8 @@ fn mistakes_have_a_place() {
         ),
         (
             open_webui.replace("first = true", "first = false"),
-            "s.toml:13:93: unknown name `{sid}`",
-            "did you mean `{uuid}`?",
+            "s.toml:13:75: unknown name `{sid}`",
+            "known here: `{user}`",
         ),
     ] {
         let error = parse("s.toml", &text, &outside).unwrap_err();

@@ -2,7 +2,7 @@
 //! server take from the provider's end to its final marker?
 
 use super::chat::{Chat, Vary};
-use super::client::ResponseProgress;
+use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
 use crate::cli_error::CliError;

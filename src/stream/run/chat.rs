@@ -1,6 +1,7 @@
 //! Holding a chat: set-up, turns, and what the server says of them.
 
-use super::client::{ClientTask, ResponseProgress, Second, Watching, outgoing};
+use super::client::Watching;
+use super::exchange::{ClientTask, ResponseProgress, Second, outgoing};
 use super::live::Live;
 use super::script::Script;
 use super::stage::Stage;

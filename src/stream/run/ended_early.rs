@@ -3,7 +3,7 @@
 
 use super::case::{Begun, Moments};
 use super::chat::{Among, Chat, Vary};
-use super::client::ResponseProgress;
+use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
 use super::next_turn::is_known;

@@ -1,7 +1,7 @@
 //! Which table holds the messages: the user says so, or a first chat's own texts do. What the user
 //! says is held against these texts too: a store that is read in the wrong place loses everything.
 
-use super::client::ResponseProgress;
+use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
 use crate::cli_error::CliError;

@@ -11,6 +11,7 @@ mod close_at_final;
 mod commit_faults;
 mod cors;
 mod ended_early;
+mod exchange;
 mod find_store;
 mod finish_without_done;
 mod gated;

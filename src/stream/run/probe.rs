@@ -1,7 +1,7 @@
 //! Sends turns as clients do that stay and that leave, and tells how much of each answer is stored.
 
 use super::chat::Vary;
-use super::client::ResponseProgress;
+use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::sought::{Found, Place, Sought};
 use super::stage::Stage;

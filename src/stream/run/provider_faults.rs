@@ -5,7 +5,8 @@
 
 use super::case::{Begun, Moments};
 use super::chat::{AS_RECORDED, Sent};
-use super::client::{ResponseProgress, Watching};
+use super::client::Watching;
+use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
 use super::sought::{Found, Sought};

@@ -2,7 +2,8 @@
 
 use super::case::{Begun, Moments};
 use super::chat::{Among, Vary};
-use super::client::{ClientTask, ResponseProgress, Watching};
+use super::client::Watching;
+use super::exchange::{ClientTask, ResponseProgress};
 use super::live::Live;
 use super::stage::Stage;
 use super::suite::Suite;

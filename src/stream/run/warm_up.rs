@@ -1,7 +1,7 @@
 //! A first turn that is not judged: servers load, connect and compile when they are first asked.
 
 use super::chat::Vary;
-use super::client::ResponseProgress;
+use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::stage::Stage;
 use crate::report::{Finding, Report, Severity, Source};

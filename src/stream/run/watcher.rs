@@ -1,10 +1,10 @@
 //! The task that sends a turn, and reads its answer.
 
-use super::client::{BEGINNING, ClientTask, Head, ResponseProgress, Second, outgoing};
+use super::exchange::{BEGINNING, ClientTask, Head, ResponseProgress, Second, outgoing};
 use super::spot::Spot;
 use crate::clock;
 use crate::clock::Tick;
-use crate::http::Opened;
+use crate::http::{Opened, Socket};
 use crate::stream::body::{Body, Framing};
 use crate::stream::marker::FinalMarker;
 use crate::stream::session::{
@@ -199,7 +199,10 @@ impl Watcher {
     /// the client says.
     async fn open(&mut self) -> Result<Opened, String> {
         let task = &mut self.client_task;
-        let outgoing = outgoing(&task.sends);
+        let mut outgoing = outgoing(&task.sends);
+        if task.framing == Framing::SocketIo {
+            outgoing.path = Socket::of_socket_io(&outgoing.path);
+        }
         let (line, handshake) = (task.line.take(), task.sends.handshake.take());
         let opened = match (&handshake, line) {
             (Some(_), line) => task.client.open_socket(line, &outgoing).await,

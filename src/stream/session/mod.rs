@@ -10,6 +10,7 @@ mod handshake;
 mod load;
 mod multipart;
 mod parse;
+mod parse_handshake;
 mod parse_profile;
 mod parse_request;
 mod parse_turn;

@@ -1,7 +1,6 @@
 //! Reads one request of a session file.
 
 use super::capture::{Capture, CaptureFrom};
-use super::handshake;
 use super::multipart::Part;
 use super::reader::{Fields, Item, Outside, Place};
 use super::request::{Body, Method, Request};
@@ -64,11 +63,8 @@ impl Requests<'_> {
         });
         let inherited: Vec<_> = inherited.cloned().collect();
         headers.extend(inherited);
-        let handshake = self.handshake(fields, &written, method, scope)?;
         let body = self.body(fields, method, scope, secrets)?;
-        if handshake.is_some() {
-            handshake::check(&body, fields)?;
-        }
+        let handshake = self.handshake(fields, (&written, method), &body, scope)?;
         Ok(Request {
             method,
             path,
