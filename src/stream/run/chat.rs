@@ -15,7 +15,7 @@ use crate::model::Call;
 use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, READ_TO_END};
 use crate::stream::marks;
 use crate::stream::session::{
-    Answered, Captures, IDEMPOTENCY_KEY, Login, Request, Spoken, capture,
+    Answered, Captures, Follows, IDEMPOTENCY_KEY, Login, Request, Session, Spoken, capture,
 };
 use crate::{clock, http};
 use anyhow::Context as _;
@@ -233,7 +233,11 @@ impl Stage<'_> {
             follow: follow.clone(),
             captures: captures.clone(),
         });
-        let sends = request.expand(&captures)?;
+        // What is sent second may need what the first one captures.
+        let sends = match &self.session.stream {
+            Some(follow) if follow.how == Follows::First => follow.request.expand(&captures)?,
+            Some(_) | None => request.expand(&captures)?,
+        };
         let reader = self.profile.start(self.marker.clone());
         let expected = turn.expected(&captures, answer.as_deref(), &nonce)?;
         let sent = clock::now();
@@ -562,13 +566,16 @@ impl Chat {
     }
 
     /// What the turn's request would be, without a user's message.
-    pub(super) fn turn_request(&self, request: &Request) -> anyhow::Result<Outgoing> {
+    pub(super) fn turn_request(&self, session: &Session) -> anyhow::Result<Outgoing> {
         let mut captures = self.known();
+        for capture in session.stream.iter().flat_map(|it| &it.request.captures) {
+            captures.insert(capture.name.clone(), "".into());
+        }
         captures.insert("user".to_owned(), "".into());
         captures.insert(IDEMPOTENCY_KEY.to_owned(), "".into());
         captures.insert("turn".to_owned(), 1.into());
         captures.insert("messages".to_owned(), Value::Array(Vec::new()));
-        Ok(outgoing(&request.expand(&captures)?))
+        Ok(outgoing(&session.request.expand(&captures)?))
     }
 }
 

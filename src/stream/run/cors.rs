@@ -12,7 +12,7 @@ impl Stage<'_> {
         origin: &str,
     ) -> anyhow::Result<Vec<String>> {
         let mut refused = Vec::new();
-        let request = chat.turn_request(&self.session.request)?;
+        let request = chat.turn_request(self.session)?;
         // A browser asks no preflight before a WebSocket, and hides nothing of it from a page.
         let is_socket = self.session.request.handshake.is_some();
         let content_type = request
