@@ -17,8 +17,8 @@ use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection, Row as _, ValueRef as 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often a snapshot is taken again because a table was redefined after it and before the first
-/// look at the table, which is what keeps it as it is.
+/// How often a snapshot is taken again because a table was redefined between the list of tables and
+/// its lock.
 const ATTEMPTS: u32 = 2;
 
 struct MySql {
@@ -91,8 +91,10 @@ pub(super) async fn open(
         .collect())
 }
 
-/// Fixes the moment and then looks at each table: from the first look on, no statement redefines
-/// it, and if one did since the moment, the look fails.
+/// Locks each table against redefinition and then fixes the moment.
+///
+/// The other order would not do: a table that is renamed to another one's name after the moment was
+/// created before it, so that the engine reports nothing, and its rows may be younger than it.
 async fn begin(
     target: &Target,
     connections: &mut Vec<MySqlConnection>,
@@ -101,7 +103,18 @@ async fn begin(
 ) -> anyhow::Result<()> {
     let there = "SELECT table_name FROM information_schema.tables WHERE table_schema = database() \
         AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')";
-    let names = rows(&mut connections[0], there).await?;
+    let there = rows(&mut connections[0], there).await?;
+    let names: Vec<_> = there
+        .iter()
+        .filter_map(|row| row[0].text())
+        .filter(|name| tables.is_empty() || tables.iter().any(|it| it == name))
+        .collect();
+    for connection in &mut *connections {
+        connection.execute("START TRANSACTION").await?;
+    }
+    // Until the transaction ends, no statement redefines a table that it opened. As no row is read,
+    // the moment is still to come. One connection is enough: it holds for the other ones as well.
+    look(&mut connections[0], &names, 0).await?;
     let mut holder = None;
     if connections.len() > 1 {
         match hold::still(target).await? {
@@ -112,21 +125,20 @@ async fn begin(
             }
         }
     }
-    for connection in &mut *connections {
-        connection
-            .execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-            .await?;
+    for connection in connections {
+        look(connection, &names, 1).await?;
     }
     if let Some(holder) = holder {
         hold::let_go(holder).await?;
     }
-    let names: Vec<_> = names.iter().filter_map(|row| row[0].text()).collect();
-    for connection in connections {
-        let wanted = |name: &&&str| tables.is_empty() || tables.iter().any(|it| it == **name);
-        for name in names.iter().filter(wanted) {
-            let look = format!("SELECT 1 FROM {} LIMIT 1", quote(name));
-            rows(connection, &look).await?;
-        }
+    Ok(())
+}
+
+/// Opens each table, and reads up to `count` rows of it. The first read fixes the moment.
+async fn look(connection: &mut MySqlConnection, names: &[&str], count: u8) -> anyhow::Result<()> {
+    for name in names {
+        let look = format!("SELECT 1 FROM {} LIMIT {count}", quote(name));
+        rows(connection, &look).await?;
     }
     Ok(())
 }
