@@ -262,7 +262,12 @@ impl Session for Postgres {
         if !back.is_empty() || !self.queued.is_empty() {
             self.send(&back)?;
         }
-        self.one(statement)
+        // Alone, so that who looks at what the server does reads the migration's own text.
+        if is_surely_one(statement) {
+            self.send(statement)
+        } else {
+            self.one(statement)
+        }
     }
 
     fn quote(&self, name: &str) -> String {
@@ -404,10 +409,13 @@ impl Session for Postgres {
 
     fn fire_deferred(&mut self) -> Result<(), Failed> {
         self.looked.forget();
+        let fire = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED";
         let back = self.settings_back();
-        self.send(&format!(
-            "{back}SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"
-        ))
+        if self.transaction.is_none() {
+            return self.send(&format!("{back}{fire}"));
+        }
+        // What follows is chatctl's own looking.
+        self.take_over(&format!("{back}{fire}; "))
     }
 
     fn touched(&mut self) -> anyhow::Result<BTreeSet<String>> {
@@ -517,6 +525,18 @@ impl Session for Postgres {
     }
 }
 
+/// Whether a text can't be more than one statement, whatever a migration has set: it has no `;`. Such a
+/// statement needs no preparing, which is one more way to the server and back. COPY is left out, which
+/// changes what the connection speaks.
+fn is_surely_one(statement: &str) -> bool {
+    const WORDS: [&str; 7] = [
+        "alter", "comment", "create", "delete", "drop", "insert", "update",
+    ];
+    let word = statement.split_whitespace().next().unwrap_or_default();
+    let is_known = WORDS.iter().any(|it| word.eq_ignore_ascii_case(it));
+    is_known && !statement.contains([';', '\0'])
+}
+
 /// Makes sqlx's key another one that only chatctl takes.
 const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 
@@ -561,5 +581,31 @@ fn text_literal(text: &str) -> String {
         format!("E'{}'", quoted.replace('\\', "\\\\"))
     } else {
         format!("'{quoted}'")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_surely_one;
+
+    #[test]
+    fn what_may_be_several_statements_is_prepared() {
+        for one in [
+            "CREATE TABLE a (b text DEFAULT 'c')",
+            "\n update a SET b = 1",
+        ] {
+            assert!(is_surely_one(one), "{one}");
+        }
+        for other in [
+            "INSERT INTO a VALUES ('\\'); COMMIT; --')",
+            "CREATE TABLE a (b text DEFAULT ';')",
+            "COPY a FROM STDIN",
+            "DO $$ BEGIN END $$",
+            "WITH a AS (SELECT 1) SELECT 1",
+            "-- CREATE\nCOMMIT",
+            "",
+        ] {
+            assert!(!is_surely_one(other), "{other}");
+        }
     }
 }

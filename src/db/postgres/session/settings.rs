@@ -1,6 +1,6 @@
 //! What a migration sets for its session must not reach chatctl's own looking.
 
-use super::{Postgres, text_literal};
+use super::{Postgres, as_failed, text_literal};
 use crate::db::session::{Failed, Session as _};
 use crate::model::Cell;
 
@@ -27,7 +27,7 @@ impl Postgres {
     ) -> Result<T, E> {
         // Outside of a transaction nothing would stay set.
         if self.transaction.is_some() && self.of_migration.is_none() {
-            self.take_over()?;
+            self.take_over("")?;
         }
         let done = work(self);
         if done.is_err() {
@@ -37,17 +37,17 @@ impl Postgres {
         done
     }
 
-    fn take_over(&mut self) -> Result<(), Failed> {
-        let failed = |error: anyhow::Error| Failed::because(format!("{error:#}"));
+    /// Puts chatctl's own settings in force, after these commands.
+    pub(super) fn take_over(&mut self, commands: &str) -> Result<(), Failed> {
         let names = OWN_SETTINGS.iter();
         let names = names.map(|(name, _)| format!("pg_catalog.current_setting('{name}')"));
         let own = OWN_SETTINGS.iter().map(|(_, value)| (*value).to_owned());
         let all: Vec<_> = names.chain(sets(own)).collect();
         // Each is evaluated after the one before it: those of the migration are read first.
-        let row = self
-            .rows(&format!("SELECT {}", all.join(", ")))
-            .map_err(failed)?;
-        let before = row.first().map_or(&[][..], Vec::as_slice).iter();
+        let rows = self
+            .rows(&format!("{commands}SELECT {}", all.join(", ")))
+            .map_err(as_failed)?;
+        let before = rows.last().map_or(&[][..], Vec::as_slice).iter();
         let before = before.take(OWN_SETTINGS.len()).map(Cell::to_string);
         self.of_migration = Some(before.collect());
         Ok(())
