@@ -366,6 +366,30 @@ fn truth(row: &Row, at: usize) -> bool {
     cell(row, at).is_some_and(|text| matches!(text, "1" | "t" | "true" | "TRUE"))
 }
 
+/// Of rows that hold a file's name, and then when it was applied if the tool records that.
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "every row of the table has this type"
+)]
+fn read_names(rows: &[Row]) -> Result<Recorded, CliError> {
+    let by_name = rows.iter().map(|row| {
+        let name = cell(row, 0).unwrap_or_default().to_owned();
+        let state = Applied {
+            installed_on: cell(row, 1).map(str::to_owned),
+            ..applied(Version::unplaced(&name))
+        };
+        (vec![name], state)
+    });
+    Ok(Recorded {
+        by_name: by_name.collect(),
+        ..Recorded::default()
+    })
+}
+
+fn file_names(file: &Migration) -> Vec<String> {
+    vec![file.file_name()]
+}
+
 fn no_names(_file: &Migration) -> Vec<String> {
     Vec::new()
 }

@@ -1,9 +1,6 @@
 //! `gorp_migrations` of sql-migrate: the names of the files.
 
-use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_checksums};
-use crate::cli_error::CliError;
-use crate::migrate::plan::Applied;
-use crate::migrate::source::{Migration, Version};
+use super::{Column, History, Recognition, file_names, no_checksums, read_names};
 
 /// The row of sql-migrate.
 pub const HISTORY: History = History {
@@ -16,30 +13,7 @@ pub const HISTORY: History = History {
         exact: false,
         ..Recognition::ANY
     },
-    read,
+    read: read_names,
     checksums: no_checksums,
-    names,
+    names: file_names,
 };
-
-#[allow(
-    clippy::unnecessary_wraps,
-    reason = "every row of the table has this type"
-)]
-fn read(rows: &[Row]) -> Result<Recorded, CliError> {
-    let by_name = rows.iter().map(|row| {
-        let name = cell(row, 0).unwrap_or_default().to_owned();
-        let state = Applied {
-            installed_on: cell(row, 1).map(str::to_owned),
-            ..applied(Version::unplaced(&name))
-        };
-        (vec![name], state)
-    });
-    Ok(Recorded {
-        by_name: by_name.collect(),
-        ..Recorded::default()
-    })
-}
-
-fn names(file: &Migration) -> Vec<String> {
-    vec![file.file_name()]
-}
