@@ -29,7 +29,7 @@ pub struct Turn {
     pub pieces: Vec<Duration>,
     /// When and why the text was declared complete.
     pub text_complete: Option<(Duration, String)>,
-    /// When the first byte of the final marker came.
+    /// When the final marker was there: the end of its line, before which no client can know it.
     pub final_at: Option<Duration>,
     /// Where the marker's line or event begins in the body.
     pub final_offset: Option<u64>,
@@ -58,7 +58,7 @@ impl Turn {
         match item {
             Item::Line(line) => {
                 if self.final_at.is_none() && reader.is_final(line) {
-                    self.set_final(line.first_at, line.offset);
+                    self.set_final(line.at, line.offset);
                 }
             }
             Item::Frame(frame) => {
@@ -175,10 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn plain_joins_pieces_and_sees_the_first_byte_of_the_marker() {
+    fn plain_joins_pieces_and_sees_the_end_of_the_markers_line() {
         let turn = turn("plain", "data: a\n\ndata:  b\n\ndata: [DONE]\n\n");
         assert_eq!(turn.text, "a b");
-        assert_eq!(turn.final_at, Some(Duration::from_millis(20)));
+        assert_eq!(turn.final_at, Some(Duration::from_millis(32)));
         assert!(turn.faults.is_empty());
     }
 

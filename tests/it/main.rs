@@ -10,6 +10,7 @@ mod common;
 
 mod acknowledged;
 mod adopt;
+mod around_final;
 mod asked_again;
 mod audit;
 mod audit_check;

@@ -20,6 +20,11 @@ what has come of it with the status CANCELLED, `cut` as if that were all, `never
 `--flood MB`: so much that says nothing comes right before the marker, which whoever reads gets to late.
 `--mute` shows no history.
 `--unended`: no blank line follows the final marker.
+`--split`: the answer is saved after the first bytes of the final marker and before its last ones.
+`--tip before|after` (the final marker): the history shows a conversation up to its newest message, which is set in a
+commit of its own.
+`--later MS`: so many milliseconds after the marker the answer is shortened to a few words; `--more MS`: words are added.
+`--tidy`: the answer is deleted if the client hangs up at the marker.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
 """
 
@@ -66,6 +71,11 @@ arguments.add_argument("--flood", type=int, default=0)
 arguments.add_argument("--late", type=int)
 arguments.add_argument("--mute", action="store_true")
 arguments.add_argument("--unended", action="store_true")
+arguments.add_argument("--split", action="store_true")
+arguments.add_argument("--tip", choices=["before", "after"])
+arguments.add_argument("--later", type=int)
+arguments.add_argument("--more", type=int)
+arguments.add_argument("--tidy", action="store_true")
 options = arguments.parse_args()
 
 TABLES = {
@@ -99,6 +109,8 @@ def make() -> None:
         if options.late is not None:
             time.sleep(0.1)
         db.executescript(TABLES[options.keep])
+        if options.tip:
+            db.execute("CREATE TABLE IF NOT EXISTS newest (chat TEXT PRIMARY KEY, shown INTEGER)")
         with lock:
             for sql, values in waiting:
                 db.execute(sql, values)
@@ -132,6 +144,11 @@ def keep_message(key: str, role: str, text: str, status: str) -> None:
     write(f"INSERT INTO message VALUES ({', '.join('?' * len(row))})", *row)
 
 
+def show_newest(key: str) -> None:
+    newest = "INSERT INTO newest SELECT ?1, max(id) FROM message WHERE conversation_id = ?1 ON CONFLICT DO UPDATE SET shown = excluded.shown"
+    write(newest, key)
+
+
 def keep_turn(question: str, answer: str) -> None:
     write("INSERT INTO asked (prompt, response, created_at) VALUES (?, ?, ?)", question, answer, now())
 
@@ -157,7 +174,10 @@ def history(key: str) -> list[dict[str, str]]:
         if options.keep == "transcripts":
             return []
         order = ORDERS[options.keep]
-        rows = db.execute(f"SELECT role, content FROM message WHERE conversation_id = ? ORDER BY {order}", (key,))
+        shown = "id <= (SELECT shown FROM newest WHERE chat = conversation_id)" if options.tip else "true"
+        rows = db.execute(
+            f"SELECT role, content FROM message WHERE conversation_id = ? AND {shown} ORDER BY {order}", (key,)
+        )
         return [{"role": role, "content": text} for role, text in rows]
 
 
@@ -244,10 +264,25 @@ class Handler(BaseHTTPRequestHandler):
         ends = spoken.end(said) if spoken else [b"data: [DONE]\n\n"]
         for event in ends[:-1]:
             self.send(event)
+        final = ends[-1].removesuffix(b"\n") if options.unended else ends[-1]
+        if options.split:
+            self.send(final[:9])
+            final = final[9:]
         if options.save == "before":
             self.save(key, question, said)
-        final = ends[-1].removesuffix(b"\n") if options.unended else ends[-1]
+        if options.tip == "before":
+            show_newest(key)
         self.send(b": and on and on\n\n" * (options.flood << 16) + final)
+        if options.tip == "after":
+            show_newest(key)
+        if options.tidy and self.leaves_soon():
+            write("DELETE FROM message WHERE conversation_id = ? AND content = ?", key, said)
+        if options.later is not None:
+            shorten = "UPDATE message SET content = substr(content, 1, 20) WHERE content = ?"
+            threading.Timer(options.later / 1000, write, (shorten, said)).start()
+        if options.more is not None:
+            add = "UPDATE message SET content = content || ' (checked)' WHERE content = ?"
+            threading.Timer(options.more / 1000, write, (add, said)).start()
         if is_marked and len(messages) > 1:
             mark()
         if options.save.isdigit():
@@ -261,6 +296,13 @@ class Handler(BaseHTTPRequestHandler):
     def has_left(self) -> bool:
         is_readable, _, _ = select.select([self.connection], [], [], 0)
         return bool(is_readable) and not self.connection.recv(1, socket.MSG_PEEK)
+
+    def leaves_soon(self) -> bool:
+        for _ in range(30):
+            if self.has_left():
+                return True
+            time.sleep(0.01)
+        return False
 
     def tell(self, piece: str, said: str, spoken: Wire | None) -> None:
         try:

@@ -5,7 +5,7 @@
 pub struct ClientBehaviour {
     /// The name in reports.
     pub name: &'static str,
-    /// Whether it hangs up at the first byte of the final marker.
+    /// Whether it hangs up at the final marker.
     pub hangs_up_at_final: bool,
 }
 

@@ -54,7 +54,7 @@ pub enum End {
 /// What was seen in a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
-    /// When the first byte of the final marker came.
+    /// When the final marker came.
     pub final_at: Option<Tick>,
     /// The row, read after the final marker was received and before anything else was let through.
     pub row_at_final: Option<RowState>,

@@ -27,7 +27,7 @@ mod provider_call_extra;
 mod provider_call_unmatched;
 pub mod provider_faults;
 pub mod resumed;
-mod saved_row_changed_later;
+pub mod saved_row_changed_later;
 pub mod sent_twice;
 pub mod side_by_side;
 mod tool_calls_differ;

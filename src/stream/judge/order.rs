@@ -61,7 +61,7 @@ pub enum End {
 pub struct Trial {
     /// When the gate was closed and verified.
     pub closed: Option<Tick>,
-    /// When the first byte of the final marker came.
+    /// When the final marker came.
     pub final_at: Option<Tick>,
     /// The row, read after the final marker was received.
     pub row_at_final: Option<RowState>,

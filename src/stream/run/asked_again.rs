@@ -85,6 +85,8 @@ impl Stage<'_> {
         let answered = self.answered(&live.watching).await;
         self.until_idle(&live).await;
         let _ = self.await_row(&live, self.options.settle).await;
+        // What is right may be only for now.
+        tokio::time::sleep(self.options.watch).await;
         let mut stored = self.stored_parts(&first, &live).await?;
         if !is_right(ask, stored) {
             // What is wrong may be only late.

@@ -1,9 +1,12 @@
 //! The client hangs up at the final marker, as EventSource code and the OpenAI SDKs do.
 
 use super::chat::Vary;
+use super::live::RowToRecheck;
 use super::stage::Stage;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{CLOSE_AT_FINAL, NONE};
+use crate::stream::judge;
+use crate::{clock, store};
 
 /// How often; a save that takes no time may survive now and then.
 const TIMES: usize = 3;
@@ -19,6 +22,7 @@ impl Stage<'_> {
             fault: &NONE,
             client: &CLOSE_AT_FINAL,
         };
+        let mut stored: Vec<RowToRecheck> = Vec::new();
         for _ in 0..TIMES {
             report.checked += 1;
             let mut moments = super::case::Moments::default();
@@ -45,7 +49,15 @@ impl Stage<'_> {
                     );
                 }
                 match self.await_row(&live, self.options.settle).await {
-                    Some((at, _)) => moments.at(at, Lane::Store, "the answer's row is complete"),
+                    Some((at, row)) => {
+                        moments.at(at, Lane::Store, "the answer's row is complete");
+                        stored.push(RowToRecheck {
+                            row,
+                            nonce: live.nonce.clone(),
+                            at,
+                            number: live.number,
+                        });
+                    }
                     None => {
                         let settle = humantime::format_duration(self.options.settle);
                         moments.now(
@@ -65,6 +77,15 @@ impl Stage<'_> {
             case.timeline = moments.timeline;
         }
         self.world.gateway.rest();
+        if let Some(lost) = self.first_lost(&stored).await? {
+            let watch = humantime::format_duration(self.options.watch).to_string();
+            let reason =
+                "the answer was stored, and then lost, when the client hung up at the final marker";
+            let finding = self.deleted_at_final(lost, &watch, &case.name);
+            self.end_case(case, Verdict::Violated, reason, report);
+            report.add(finding);
+            return Ok(());
+        }
         let reason = format!(
             "{TIMES} of {TIMES} answers were stored although the client hung up at the final marker"
         );
@@ -72,11 +93,44 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// What the server does once it notices that the client is gone must leave the answers as they are.
+    async fn first_lost<'r>(
+        &self,
+        stored: &'r [RowToRecheck],
+    ) -> anyhow::Result<Option<&'r RowToRecheck>> {
+        let (Some(mapping), Some(last)) = (&self.mapping, stored.last()) else {
+            return Ok(None);
+        };
+        tokio::time::sleep((last.at + self.options.watch).saturating_sub(clock::now())).await;
+        for kept in stored {
+            let rows = store::holding(self.world.db(), mapping, &kept.nonce).await?;
+            if judge::saved_row_changed_later::is_lost(&kept.row, &rows) {
+                return Ok(Some(kept));
+            }
+        }
+        Ok(None)
+    }
+
     /// There is no server to hang up on any more.
     pub(super) fn skip_close_at_final(&self, report: &mut Report) {
         let case = self.begin_case("close-at-final", &NONE, &CLOSE_AT_FINAL);
         let reason = "not tested: the server answers no chat since its save failed";
         self.end_case(case, Verdict::Inconclusive, reason, report);
+    }
+
+    fn deleted_at_final(&self, lost: &RowToRecheck, watch: &str, case: &str) -> Finding {
+        let marker = &self.marker;
+        Finding::new(
+            "saved-row-changed-later",
+            Severity::Error,
+            &self.session.name,
+            format!("the answer of turn {} is lost when the browser hangs up at `{marker}`: it was stored, and is no longer", lost.number),
+            "leave a stored answer as it is when the client hangs up: no clean-up, and no transaction that is still open",
+        )
+        .with(Source::Stream, format!("the client hung up at `{marker}`"))
+        .with(Source::Store, format!("row {} was `{}`", lost.row.key, lost.row.content))
+        .with(Source::Store, format!("{watch} later no row holds that text"))
+        .in_case(case)
     }
 
     fn lost_at_final(&self, settle: &str, case: &str) -> Finding {
@@ -88,7 +142,7 @@ impl Stage<'_> {
             format!("the answer is lost when the browser hangs up at `{marker}`: the save that follows is cancelled"),
             format!("save and commit the assistant's message before `{marker}` is yielded"),
         )
-        .with(Source::Stream, format!("the client hung up at the first byte of `{marker}`"))
+        .with(Source::Stream, format!("the client hung up at `{marker}`"))
         .with(Source::Store, format!("no complete row within {settle}"))
         .in_case(case)
     }

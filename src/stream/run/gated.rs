@@ -2,6 +2,7 @@
 
 use super::calibrate::Calibrated;
 use super::case::Begun;
+use super::reload_at_final::Hidden;
 use super::save_fails::swallowed;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
@@ -158,6 +159,19 @@ impl Stage<'_> {
             .map(|(ended, count)| format!("{count} {}", ended.word()))
             .collect();
         let counted = counted.join(", ");
+        let hidden: Vec<_> = judged.iter().filter(|it| it.hidden.is_some()).collect();
+        if let (TrialOutcome::Proven, [first, _, ..]) = (&sum, hidden.as_slice()) {
+            case.timeline = first.moments.timeline.clone();
+            let reason = format!(
+                "{} of {trials} trials: a reload shows the answer only after a commit that follows the final marker",
+                hidden.len()
+            );
+            let finding = first.hidden.as_ref();
+            let finding = finding.map(|hidden| self.hidden_at_final(hidden, &case.name));
+            self.end_case(case, Verdict::Violated, reason, report);
+            finding.into_iter().for_each(|finding| report.add(finding));
+            return Ok(());
+        }
         let proven = of(&judged, &TrialOutcome::Proven);
         let telling = judged.into_iter().find(|judged| judged.shown == sum);
         if let Some(telling) = &telling {
@@ -232,6 +246,22 @@ impl Stage<'_> {
         .with(Source::Stream, self.arrived(judged))
         .with(Source::Store, format!("{how}; {closed}"))
         .with(Source::Store, came)
+        .in_case(case)
+    }
+
+    /// The row is there at the marker, and the history finds it only later.
+    fn hidden_at_final(&self, hidden: &Hidden, case: &str) -> Finding {
+        let marker = &self.marker;
+        Finding::new(
+            "saved-after-done",
+            Severity::Error,
+            &self.session.name,
+            format!("a reload shows the answer only after a commit that follows `{marker}`: a crash in between hides it for good"),
+            format!("commit all that the history reads together with the answer, before `{marker}` is yielded"),
+        )
+        .with(Source::Stream, format!("at `{marker}`, `{}` did not show the answer", hidden.request))
+        .with(Source::Store, format!("the answer's row was there, and a commit was withheld: {}", hidden.commit))
+        .with(Source::Stream, "once the commit was let through, the history showed the answer".to_owned())
         .in_case(case)
     }
 

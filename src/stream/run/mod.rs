@@ -23,6 +23,7 @@ mod observe;
 mod probe;
 mod provider_faults;
 mod provoked;
+mod reload_at_final;
 mod resume;
 mod rows;
 mod save_fails;

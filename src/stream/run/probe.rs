@@ -114,6 +114,8 @@ pub async fn probe(
         sent.push((client, clock::now() - began, canaries));
     }
     stage.world.gateway.rest();
+    // A server that notices late that its client has left may still take an answer back.
+    tokio::time::sleep(options.watch).await;
     let mut clients = Vec::new();
     for (client, took, mut canaries) in sent {
         for canary in &mut canaries {
@@ -126,7 +128,9 @@ pub async fn probe(
             // Whatever came later than the settling is there by now. What is new in the table is
             // known of the moment after the turn only.
             let can_look = canary.found.place == Place::Conversation;
-            if canary.found.kept != AnswerFate::Whole && can_look {
+            let may_change =
+                canary.found.kept != AnswerFate::Whole || client.name != READ_TO_END.name;
+            if may_change && can_look {
                 // Where it can't be read just now, what was found before is what is known.
                 if let Ok(found) = stage.look(&canary.sought, &server.finished).await {
                     canary.found = found;

@@ -206,6 +206,8 @@ impl Stage<'_> {
             answers.push(answered);
         }
         let calls = self.world.gateway.calls_since(since);
+        // What is right may be only for now.
+        tokio::time::sleep(self.options.watch).await;
         let mut is_first_look = true;
         loop {
             let mut turns = Vec::new();
@@ -293,6 +295,7 @@ impl Stage<'_> {
         if self.await_row(&second, self.options.settle).await.is_none() {
             anyhow::bail!("the other page's turn was not stored");
         }
+        tokio::time::sleep(self.options.watch).await;
         let after = self.parts_of(&first).await?;
         let gone = before.into_iter().filter(|part| !after.contains(part));
         Ok(gone.collect())

@@ -65,7 +65,7 @@ impl Spot {
         self.unread = self.waits.before.and_then(since);
     }
 
-    /// The first byte of the final marker came then.
+    /// The final marker came then.
     pub(super) fn act(self, marker: Tick) {
         (self.act)();
         let at = clock::now();

@@ -52,6 +52,8 @@ pub struct Stage<'a> {
     pub(super) detected: Option<Finding>,
     /// For each trial whether nothing came before the answer's end, and then several pieces.
     pub(super) buffered: Vec<bool>,
+    /// Whether the server answers a reload while its commits are withheld, as far as is known.
+    pub(super) reloads_at_final: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -85,6 +87,7 @@ impl<'a> Stage<'a> {
             times: Times::default(),
             detected: None,
             buffered: Vec::new(),
+            reloads_at_final: session.history.is_some(),
         }
     }
 

@@ -36,7 +36,7 @@ const PLAIN: Vary = Vary {
 pub enum Until {
     /// To the end of the response.
     Over,
-    /// To the first byte of the final marker.
+    /// To the final marker.
     Final,
     /// To where the provider has a piece of it left to say.
     Middle,

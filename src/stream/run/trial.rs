@@ -3,6 +3,7 @@
 use super::case::Moments;
 use super::chat::{Chat, Vary};
 use super::live::Live;
+use super::reload_at_final::Hidden;
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
@@ -41,6 +42,8 @@ pub(super) struct Judged {
     /// How long the gate was closed.
     pub(super) held: Duration,
     pub(super) sent: Tick,
+    /// If a reload showed the answer only after a commit that followed the marker.
+    pub(super) hidden: Option<Hidden>,
 }
 
 /// How long a trial holds the gate.
@@ -127,6 +130,7 @@ impl Stage<'_> {
                 .closed
                 .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed)),
             sent: live.sent,
+            hidden: None,
         };
         self.finish_trial(live, judged).await
     }

@@ -79,8 +79,28 @@ impl Stage<'_> {
         if matches!(trial.row_at_final, Some(RowState::Incomplete)) {
             tokio::time::sleep(AFTERGLOW).await;
         }
+        let is_stored = trial.end == End::Final && trial.row_at_final == Some(RowState::Complete);
+        let mut hidden = None;
+        if is_stored {
+            hidden = self
+                .reload_at_final(chat, &live.nonce, gate, holds.hold)
+                .await?;
+        }
+        if let Some(hidden) = &hidden {
+            moments.now(
+                Lane::Client,
+                format!("`{}` does not show the answer", hidden.request),
+            );
+        }
         let opened = gate.open().await?;
         moments.at(opened, Lane::Store, "gate open");
+        if hidden.is_some() {
+            if self.is_shown_after(chat, &live.nonce, holds.hold).await {
+                moments.now(Lane::Client, "now it shows the answer");
+            } else {
+                hidden = None;
+            }
+        }
         trial.expired = gate.expired();
         // Behind an earlier step the server had waited for the gate.
         if let [only] = trial.steps.as_slice() {
@@ -97,6 +117,7 @@ impl Stage<'_> {
             late_row: None,
             held: opened.saturating_sub(closed),
             sent: live.sent,
+            hidden,
         };
         self.finish_trial(live, judged).await
     }

@@ -1,0 +1,96 @@
+//! What a reload shows at the final marker, while each commit that follows it is withheld.
+//!
+//! The row of the answer may be there, and the history may find it only through another row: the
+//! conversation's newest message, a list of its messages. If that is committed after the marker, a
+//! crash in between loses the answer for the user.
+
+use super::chat::Chat;
+use super::stage::Stage;
+use crate::clock;
+use crate::gate::CommitGate;
+use std::time::Duration;
+
+/// How often the history is asked once nothing is withheld any more.
+const ASK: Duration = Duration::from_millis(20);
+
+/// A history without the answer, at the final marker.
+pub(super) struct Hidden {
+    /// What was withheld at that time.
+    pub(super) commit: String,
+    /// How the history was asked.
+    pub(super) request: String,
+}
+
+impl Stage<'_> {
+    /// Asks the history while everything is withheld that came after the marker. Says something only
+    /// if the server answers without this text, and a commit waits all the time.
+    pub(super) async fn reload_at_final(
+        &mut self,
+        chat: &Chat,
+        nonce: &str,
+        gate: &mut dyn CommitGate,
+        hold: Duration,
+    ) -> anyhow::Result<Option<Hidden>> {
+        if !self.reloads_at_final {
+            return Ok(None);
+        }
+        match self.is_shown(chat, nonce, hold).await {
+            Some(false) => {}
+            Some(true) => return Ok(None),
+            // The server can't answer while its commits are withheld, or has no history.
+            None => {
+                self.reloads_at_final = false;
+                return Ok(None);
+            }
+        }
+        let mut changes = gate.changes();
+        let until = clock::now() + hold;
+        let commit = loop {
+            changes.borrow_and_update();
+            if let Some(commit) = gate.withheld().await?.into_iter().next() {
+                break commit;
+            }
+            let left = until.saturating_sub(clock::now());
+            if !matches!(
+                tokio::time::timeout(left, changes.changed()).await,
+                Ok(Ok(()))
+            ) {
+                return Ok(None);
+            }
+        };
+        tokio::time::sleep(until.saturating_sub(clock::now())).await;
+        // A history that is only late, as one that is read from a cache, shows it by now.
+        let is_hidden = self.is_shown(chat, nonce, hold).await == Some(false);
+        let is_withheld = gate.withheld().await?.iter().any(|it| it.id == commit.id);
+        let history = self.session.history.as_ref();
+        Ok(history
+            .filter(|_| is_hidden && is_withheld)
+            .map(|history| Hidden {
+                commit: format!("{}: {}", commit.by, commit.statements.join("; ")),
+                request: history.request.written.clone(),
+            }))
+    }
+
+    /// Whether the history shows the answer soon after nothing is withheld any more.
+    pub(super) async fn is_shown_after(&self, chat: &Chat, nonce: &str, hold: Duration) -> bool {
+        let until = clock::now() + hold;
+        while clock::now() < until {
+            if self.is_shown(chat, nonce, hold).await == Some(true) {
+                return true;
+            }
+            tokio::time::sleep(ASK).await;
+        }
+        false
+    }
+
+    /// Whether a reload shows the text; none where the server gives no answer.
+    async fn is_shown(&self, chat: &Chat, nonce: &str, limit: Duration) -> Option<bool> {
+        let history = self.session.history.as_ref()?;
+        let asked = tokio::time::timeout(limit, chat.ask(&history.request)).await;
+        let answer = asked.ok()?.ok()?;
+        let is_accepted = history.request.accepts(answer.status);
+        let records = history.read(&answer.body).ok().filter(|_| is_accepted);
+        let records = records.unwrap_or_default();
+        Some(records.iter().any(|it| it.content.contains(nonce)))
+    }
+}

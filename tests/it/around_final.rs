@@ -1,0 +1,81 @@
+//! What a server does right before and right after its final marker, and what a reload shows then.
+
+use crate::common::{case, chatctl, codes, errors, report, small};
+use serde_json::Value;
+
+/// `chatctl verify-stream` of the small server with a store of its own.
+fn verify(options: &[&str]) -> (Value, i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+    report(
+        chatctl()
+            .args(["verify-stream", "--ready", "/health", "--profile", "plain"])
+            .args(["--database-url", &url, "--start", &small::start(options)]),
+    )
+}
+
+fn is_proven(options: &[&str]) {
+    let (report, exit) = verify(options);
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("proven", 0),
+        "{options:?}: {report:#}"
+    );
+}
+
+fn is_violated(options: &[&str], code: &str) -> Value {
+    let (report, exit) = verify(options);
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("violated", 1),
+        "{options:?}: {report:#}"
+    );
+    assert!(errors(&report).contains(&code), "{options:?}: {report:#}");
+    report
+}
+
+/// No client knows the marker before its line ends, so what is committed before that is in time.
+#[test]
+fn a_marker_that_comes_in_two_pieces_counts_when_it_is_whole() {
+    is_proven(&["--split"]);
+}
+
+#[test]
+fn a_history_that_shows_the_answer_only_after_a_later_commit_is_found() {
+    is_proven(&["--tip", "before"]);
+    let report = is_violated(&["--tip", "after"], "saved-after-done");
+    let order = case(&report, "/order");
+    assert_eq!(order["verdict"], "violated", "{order:#}");
+    assert!(
+        order["reason"].as_str().unwrap().contains("a reload shows"),
+        "{order:#}"
+    );
+}
+
+#[test]
+fn an_answer_that_is_shortened_later_is_lost() {
+    is_violated(&["--later", "600"], "saved-row-changed-later");
+    // Words that are added lose none.
+    let (report, exit) = verify(&["--more", "600"]);
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("proven", 0),
+        "{report:#}"
+    );
+    assert_eq!(
+        codes(&report, "warning"),
+        ["saved-row-changed-later"],
+        "{report:#}"
+    );
+}
+
+#[test]
+fn an_answer_that_is_deleted_when_the_client_hangs_up_is_lost() {
+    let report = is_violated(&["--tidy"], "saved-row-changed-later");
+    assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
+    assert_eq!(
+        case(&report, "/close-at-final")["verdict"],
+        "violated",
+        "{report:#}"
+    );
+}
