@@ -1,6 +1,7 @@
 //! What a server does right before and right after its final marker, and what a reload shows then.
 
-use crate::common::{case, chatctl, codes, errors, report, small};
+use crate::common::servers::Postgres;
+use crate::common::{Chat, case, chatctl, codes, errors, report, small};
 use serde_json::Value;
 
 /// `chatctl verify-stream` of the small server with a store of its own.
@@ -78,4 +79,30 @@ fn an_answer_that_is_deleted_when_the_client_hangs_up_is_lost() {
         "violated",
         "{report:#}"
     );
+}
+
+/// Something that the server writes all the time leaves the order decided, and is never taken for the save.
+#[test]
+fn a_heartbeat_of_the_server_leaves_the_order_decided() {
+    is_proven(&["--beat", "100"]);
+    is_violated(&["--beat", "100", "--save", "200"], "saved-after-done");
+    let (report, _) = verify(&["--beat", "100", "--save", "beat"]);
+    let order = case(&report, "/order");
+    assert!(
+        ["violated", "inconclusive"].contains(&order["verdict"].as_str().unwrap()),
+        "{report:#}"
+    );
+}
+
+#[test]
+fn a_heartbeat_of_the_server_leaves_the_order_decided_on_postgresql() {
+    let server = Postgres::start();
+    for (mode, expected) in [("correct", "proven"), ("create_task", "violated")] {
+        let chat = Chat::new(mode)
+            .stack("async")
+            .on(server.database(mode), "asyncpg")
+            .set("BEAT_MS", "200");
+        let (report, _) = chat.report(&["--proof", "gate", "--trials", "3"]);
+        assert_eq!(report["verdict"], expected, "{mode}: {report:#}");
+    }
 }

@@ -194,6 +194,19 @@ fn a_part_that_stop_keeps_is_known_to_the_next_turn() {
     silent("stop_keeps_part", "finish", &stop);
 }
 
+/// A button that sets a flag: the part is stored at the provider's next chunk, behind the next question.
+#[test]
+fn a_part_that_is_stored_behind_the_next_question_is_not_lost() {
+    let stop = format!("{STOP}on_stop = \"keep-part\"\n");
+    let (report, exit) = run("stop_keeps_part_late", "finish", &stop);
+    let stopped = cases(&report, "stopped-at-");
+    assert_eq!(stopped.len(), 4, "{report:#}");
+    for (name, verdict) in stopped {
+        assert_ne!(verdict, "violated", "{name}: {report:#}");
+    }
+    assert_eq!((codes(&report, "error"), exit), (vec![], 0), "{report:#}");
+}
+
 #[test]
 fn a_part_that_stop_loses_is_found() {
     let stop = format!("{STOP}on_stop = \"keep-part\"\n");

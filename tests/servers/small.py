@@ -24,6 +24,8 @@ what has come of it with the status CANCELLED, `cut` as if that were all, `never
 `--tip before|after` (the final marker): the history shows a conversation up to its newest message, which is set in a
 commit of its own.
 `--later MS`: so many milliseconds after the marker the answer is shortened to a few words; `--more MS`: words are added.
+`--beat MS`: something else is written every so many milliseconds. `--save beat`: the answer is saved next to that,
+and the final marker waits for the beat that follows, and not for the save.
 `--tidy`: the answer is deleted if the client hangs up at the marker.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
 """
@@ -76,6 +78,7 @@ arguments.add_argument("--tip", choices=["before", "after"])
 arguments.add_argument("--later", type=int)
 arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", action="store_true")
+arguments.add_argument("--beat", type=int)
 options = arguments.parse_args()
 
 TABLES = {
@@ -93,6 +96,7 @@ TABLES = {
 }
 ORDERS = {"messages": "id", "status": "id", "seconds": "created_at, id"}
 ending = threading.Event()
+beaten = threading.Condition()
 made = threading.Event()
 lock = threading.Lock()
 # What is kept until there is a file.
@@ -109,6 +113,8 @@ def make() -> None:
         if options.late is not None:
             time.sleep(0.1)
         db.executescript(TABLES[options.keep])
+        if options.beat:
+            db.execute("CREATE TABLE IF NOT EXISTS alive (at REAL)")
         if options.tip:
             db.execute("CREATE TABLE IF NOT EXISTS newest (chat TEXT PRIMARY KEY, shown INTEGER)")
         with lock:
@@ -147,6 +153,13 @@ def keep_message(key: str, role: str, text: str, status: str) -> None:
 def show_newest(key: str) -> None:
     newest = "INSERT INTO newest SELECT ?1, max(id) FROM message WHERE conversation_id = ?1 ON CONFLICT DO UPDATE SET shown = excluded.shown"
     write(newest, key)
+
+
+def beat() -> None:
+    while not ending.wait(options.beat / 1000):
+        write("INSERT INTO alive VALUES (?)", time.time())
+        with beaten:
+            beaten.notify_all()
 
 
 def keep_turn(question: str, answer: str) -> None:
@@ -270,6 +283,10 @@ class Handler(BaseHTTPRequestHandler):
             final = final[9:]
         if options.save == "before":
             self.save(key, question, said)
+        if options.save == "beat":
+            threading.Thread(target=self.save, args=(key, question, said)).start()
+            with beaten:
+                beaten.wait()
         if options.tip == "before":
             show_newest(key)
         self.send(b": and on and on\n\n" * (options.flood << 16) + final)
@@ -348,6 +365,8 @@ if is_marked:
         file.write(bytes(16))
 if options.late is None or os.path.exists(options.db):
     make()
+if options.beat:
+    threading.Thread(target=beat).start()
 server = Server(("127.0.0.1", options.port), Handler)
 signal.signal(signal.SIGTERM, end)
 server.serve_forever()

@@ -228,11 +228,12 @@ impl Stage<'_> {
             Lane::Client,
             format!("turn {} sent", live.number),
         );
-        let sought = Sought {
+        let mut sought = Sought {
             tag: live.tag.clone(),
             nonce: live.nonce.clone(),
             conversation: live.conversation(),
             earlier,
+            next: None,
             before,
             answer: ExpectedAnswer {
                 text: live.answer.clone().unwrap_or_else(|| live.expected.clone()),
@@ -278,7 +279,9 @@ impl Stage<'_> {
         let immediate = match play.cause {
             Cause::Stopped if met.is_ok() => {
                 let shown = self.shown_now(&sought).await;
-                Some((self.send_next(&chat, play.turn, moments).await?, shown))
+                let next = self.send_next(&chat, play.turn, moments).await?;
+                sought.next = Some([next.tag.clone(), next.nonce.clone()]);
+                Some((next, shown))
             }
             Cause::Stopped | Cause::Left(_) => None,
         };
@@ -305,6 +308,7 @@ impl Stage<'_> {
         if play.cause != Cause::Stopped && met.is_ok() {
             let shown = rows.clone();
             let following = self.send_next(&chat, play.turn, moments).await?;
+            sought.next = Some([following.tag.clone(), following.nonce.clone()]);
             next = Some((self.finish_next(following, moments).await, shown));
         }
         let seen = EndedEarly {

@@ -289,6 +289,7 @@ impl Stage<'_> {
                 nonce: live.nonce.clone(),
                 conversation: live.conversation(),
                 earlier: Vec::new(),
+                next: None,
                 before,
                 answer,
             },

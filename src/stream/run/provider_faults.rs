@@ -210,6 +210,7 @@ impl Stage<'_> {
             nonce: live.nonce.clone(),
             conversation: live.conversation(),
             earlier: Vec::new(),
+            next: None,
             // The answers of all cases begin alike.
             before: None,
             answer: ExpectedAnswer {

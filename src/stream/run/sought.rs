@@ -18,6 +18,8 @@ pub(super) struct Sought {
     pub(super) conversation: Option<String>,
     /// Tag and nonce of each earlier turn of the chat.
     pub(super) earlier: Vec<[String; 2]>,
+    /// The same of the turn that was sent next, while this one was not over.
+    pub(super) next: Option<[String; 2]>,
     /// Messages that began like the answer before it was asked for; absent where nobody looked.
     pub(super) before: Option<HashSet<String>>,
     pub(super) answer: ExpectedAnswer,
@@ -50,6 +52,9 @@ impl Sought {
 
     /// What follows the question in its conversation, up to the next one. Where the question is not
     /// stored, what follows the earlier turns.
+    ///
+    /// A server may store a part only after the next question came: then it is what follows the question by
+    /// its parent, or else the answer behind it that is not the next one's.
     fn answers<'m>(&self, messages: &'m [StoredMessage]) -> Vec<&'m StoredMessage> {
         let holds = |message: &StoredMessage, mark: &String| message.content.contains(mark);
         let asked = messages.iter().position(|it| holds(it, &self.tag));
@@ -57,7 +62,22 @@ impl Sought {
             |it: &StoredMessage| self.earlier.iter().flatten().any(|mark| holds(it, mark));
         let from = asked.or_else(|| messages.iter().rposition(earlier));
         let rest = &messages[from.map_or(0, |at| at + 1)..];
-        rest.iter().take_while(|it| it.role != Role::User).collect()
+        let in_place: Vec<_> = rest.iter().take_while(|it| it.role != Role::User).collect();
+        let Some(next) = &self.next else {
+            return in_place;
+        };
+        if in_place.iter().any(is_answer) {
+            return in_place;
+        }
+        let answers = || rest.iter().filter(is_answer);
+        let key = asked.map(|at| &messages[at].key);
+        let is_child = |it: &&StoredMessage| key.is_some() && it.parent.as_ref() == key;
+        let children: Vec<_> = answers().filter(is_child).collect();
+        if !children.is_empty() {
+            return children;
+        }
+        let is_next = |it: &StoredMessage| next.iter().any(|mark| holds(it, mark));
+        answers().filter(|it| !is_next(it)).collect()
     }
 
     fn judged<'m>(

@@ -19,6 +19,9 @@ const MAX_STEPS: usize = 12;
 /// So long after the last thing that it waited for, a server that neither commits nor sends its
 /// final marker is given up.
 const NOBODY_COMMITS: Duration = Duration::from_secs(5);
+/// How many commits that carry no answer go before one that carries it and waits. A server that also
+/// writes a heartbeat has always another one.
+const OTHERS_FIRST: usize = 3;
 /// How long everything stays withheld after a violation is seen.
 const AFTERGLOW: Duration = Duration::from_millis(20);
 
@@ -135,6 +138,7 @@ impl Stage<'_> {
     ) -> anyhow::Result<End> {
         // What the server waited for last: the gate, or an answer.
         let mut since = closed;
+        let mut went_first = 0;
         loop {
             match self.until_held(live, gate, since, holds).await? {
                 Phase::Final => {
@@ -148,7 +152,8 @@ impl Stage<'_> {
             if trial.steps.len() == MAX_STEPS {
                 return Ok(End::Steps);
             }
-            let Some(Chosen { commit, others }) = choose(gate).await? else {
+            let Some(Chosen { commit, others }) = choose(gate, holds, &mut went_first).await?
+            else {
                 // It was let through by the deadline, or its connection broke.
                 return Ok(End::Expired);
             };
@@ -352,13 +357,28 @@ impl Stage<'_> {
 
 /// Those that carry no answer go first: a save that runs next to another write that the server
 /// waits for is only found while it is withheld and the other one is not.
-async fn choose(gate: &mut dyn CommitGate) -> anyhow::Result<Option<Chosen>> {
+///
+/// Not without end: a few have gone first by then, or there is no time left for one more hold.
+async fn choose(
+    gate: &mut dyn CommitGate,
+    holds: Holds,
+    went_first: &mut usize,
+) -> anyhow::Result<Option<Chosen>> {
     let mut withheld = gate.withheld().await?;
     let waiting = gate.waiting_in_store().await?;
+    let now = clock::now();
+    let of_answer = withheld
+        .iter()
+        .find(|commit| commit.carries == Carries::Answer && commit.stage == gate::Stage::Commit);
+    let is_late = of_answer
+        .is_some_and(|commit| commit.since + holds.longest < now + holds.hold + holds.hold);
+    let answer_goes = *went_first >= OTHERS_FIRST || (*went_first > 0 && is_late);
+    *went_first += usize::from(of_answer.is_some());
     withheld.sort_by_key(|commit| {
+        let is_answer = commit.carries == Carries::Answer;
         (
             commit.stage == gate::Stage::Write,
-            commit.carries,
+            is_answer != answer_goes,
             commit.id,
         )
     });

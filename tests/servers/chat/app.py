@@ -18,7 +18,7 @@ from chat.auth import COOKIE, current_user, signed
 from chat.modes import MODES
 from chat.provider import Provider
 from chat.settings import Settings
-from chat.store import Handle, Insert, Line, Store, open_store
+from chat.store import Handle, Insert, Line, Store, Touch, open_store
 from chat.stream import frames, numbered, unguarded
 from chat.turn import Turn
 from chat.wire import WIRES
@@ -42,11 +42,21 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.settings = settings
     app.state.provider = Provider(settings.gateway_url)
     app.state.store = None if settings.mode == "late_store" else begin_store()
+    beating = asyncio.create_task(beat(app.state.store)) if settings.beat_ms else None
     yield
+    if beating is not None:
+        beating.cancel()
     if app.state.store is not None:
         await buffer.flush(app.state.store)
         await app.state.store.dispose()
     await app.state.provider.close()
+
+
+async def beat(store: Store) -> None:
+    """As a presence or a job queue does: a small write, over and over, of no chat."""
+    while True:
+        await asyncio.sleep(settings.beat_ms / 1000)
+        await store.write(Touch("nobody"))
 
 
 def begin_store() -> Store:

@@ -22,6 +22,8 @@ _LEFT = (asyncio.CancelledError, GeneratorExit)
 busy: set[str] = set()
 # What each key's first request comes to.
 answers: dict[str | None, asyncio.Future[str]] = {}
+# Whether the newest turn of a conversation is to stop.
+newest: dict[str, asyncio.Event] = {}
 # The work of a turn under way, by conversation.
 running: dict[str, asyncio.Task[None]] = {}
 
@@ -97,6 +99,29 @@ async def stop_keeps_part(turn: Turn) -> Events:
         yield event
 
 
+async def stop_keeps_part_late(turn: Turn) -> Events:
+    """The button sets a flag, which is seen at the provider's next chunk: the part is stored then."""
+    flag = newest[turn.conversation_id] = asyncio.Event()
+    queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+
+    async def work() -> None:
+        async for chunk in turn.relay():
+            if flag.is_set():
+                if chunk.text:
+                    # Nobody has seen it.
+                    turn.parts.pop()
+                await _store(turn, INTERRUPTED)
+                queue.put_nowait(DONE)
+                return
+            queue.put_nowait(chunk)
+        await turn.save()
+        queue.put_nowait(DONE)
+
+    turn.spawn(work())
+    async for event in _listen(queue):
+        yield event
+
+
 async def stop_loses_part(turn: Turn) -> Events:
     async for event in _stoppable(turn, None):
         yield event
@@ -109,7 +134,10 @@ async def stop_keeps_whole(turn: Turn) -> Events:
 
 
 async def stop(conversation_id: str) -> bool:
-    """Ends a turn under way; returns when what is kept of it is stored."""
+    """Ends a turn under way; returns when what is kept of it is stored, where that is not later."""
+    if flag := newest.pop(conversation_id, None):
+        flag.set()
+        return True
     task = running.pop(conversation_id, None)
     if task is None:
         return False

@@ -90,6 +90,7 @@ _ENDINGS = [
     e.locks,
     e.unlocks,
     e.stop_keeps_part,
+    e.stop_keeps_part_late,
     e.stop_loses_part,
     e.stop_keeps_whole,
     e.once_by_key,

@@ -29,6 +29,8 @@ class Settings:
     cors_origin: str | None
     busy_timeout: float
     prompt_mb: int
+    # How often something else of the server writes; never when 0.
+    beat_ms: int
 
     @classmethod
     def from_env(cls) -> "Settings":
@@ -47,6 +49,7 @@ class Settings:
             cors_origin=os.environ.get("CORS_ORIGIN") or None,
             busy_timeout=int(os.environ.get("BUSY_TIMEOUT_MS", "5000")) / 1000,
             prompt_mb=int(os.environ.get("PROMPT_MB", "0")),
+            beat_ms=int(os.environ.get("BEAT_MS", "0")),
         )
 
 

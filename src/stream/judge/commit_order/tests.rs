@@ -115,10 +115,27 @@ fn a_marker_while_the_answer_is_withheld_is_left_open() {
     ));
 }
 
+/// The marker came while the other commit was still withheld, so it did not wait for that one.
 #[test]
-fn commits_side_by_side_are_left_open() {
+fn commits_that_never_passed_leave_nothing_open() {
+    assert_eq!(with(|t| t.steps[0].others = 1), TrialOutcome::Proven);
     assert!(matches!(
-        with(|t| t.steps[0].others = 1),
+        with(|t| {
+            t.steps[0].others = 1;
+            t.final_at = Some(ms(400));
+        }),
+        TrialOutcome::Ambiguous(_)
+    ));
+}
+
+#[test]
+fn commits_side_by_side_are_left_open_if_both_pass() {
+    assert!(matches!(
+        with(|t| {
+            t.steps[0].others = 1;
+            t.steps.push(step(900, RowState::Complete));
+            t.final_at = Some(ms(1300));
+        }),
         TrialOutcome::Ambiguous(_)
     ));
 }
