@@ -78,6 +78,12 @@ impl Turn {
         }
     }
 
+    /// When the final marker promised that the answer is stored. Behind an error it promises nothing:
+    /// many protocols end every stream with the marker, also one that failed.
+    pub fn promised_at(&self) -> Option<Duration> {
+        self.final_at.filter(|_| self.failed.is_none())
+    }
+
     fn fault(&mut self, fault: Fault) {
         if self.faults.len() < MOST_FAULTS {
             self.faults.push(fault);
@@ -219,6 +225,23 @@ mod tests {
         assert_eq!(turn.tools[&0], ("f".to_owned(), "{\"a\":1}".to_owned()));
         assert_eq!(turn.text_complete.unwrap().1, "stop");
         assert!(turn.final_at.is_some() && turn.faults.is_empty());
+    }
+
+    /// The AI SDK sends `[DONE]` at the end of every stream, also behind an error.
+    #[test]
+    fn a_marker_behind_an_error_promises_nothing() {
+        let error = r#"data: {"type":"error","errorText":"not saved"}"#;
+        for (body, is_promised) in [
+            ("data: [DONE]\n\n".to_owned(), true),
+            (format!("{error}\n\ndata: [DONE]\n\n"), false),
+            // What comes after the promise does not take it back.
+            (format!("data: [DONE]\n\n{error}\n\n"), true),
+            (format!("{error}\n\n"), false),
+        ] {
+            let turn = turn("vercel-ui", &body);
+            assert_eq!(turn.promised_at().is_some(), is_promised, "{body}");
+            assert_eq!(turn.final_at.is_some(), body.contains("[DONE]"), "{body}");
+        }
     }
 
     #[test]

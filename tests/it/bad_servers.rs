@@ -279,21 +279,22 @@ fn swallows_save_errors() {
 /// the server logs of that is chatctl's doing.
 #[test]
 fn a_save_that_fails_at_the_gate_is_no_wrong_order() {
-    let chat = Chat::new("swallow")
-        .stack("sync")
-        .set("BUSY_TIMEOUT_MS", "0");
-    let session = forbidding(&chat, "locked");
-    let (report, exit) = chat.report(&[&session, "--gate", "raw-locks", "--trials", "3"]);
-    assert_eq!(
-        (errors(&report), exit),
-        (vec!["swallows-save-errors"], 1),
-        "{report:#}"
-    );
-    assert_eq!(
-        case(&report, "/order")["verdict"],
-        "inconclusive",
-        "{report:#}"
-    );
+    for (mode, codes, exit) in [
+        ("swallow", &["swallows-save-errors"][..], 1),
+        // Its client is sent an error before the final marker.
+        ("reports_then_ends", &[], 3),
+    ] {
+        let chat = Chat::new(mode).stack("sync").set("BUSY_TIMEOUT_MS", "0");
+        let session = forbidding(&chat, "locked");
+        let (report, code) = chat.report(&[&session, "--gate", "raw-locks", "--trials", "3"]);
+        assert_eq!(
+            (errors(&report).as_slice(), code),
+            (codes, exit),
+            "{report:#}"
+        );
+        let order = case(&report, "/order");
+        assert_eq!(order["verdict"], "inconclusive", "{mode}: {report:#}");
+    }
 }
 
 /// A right server logs the error that chatctl made, and that is not held against it.

@@ -16,6 +16,8 @@ pub struct FaultObservation {
     pub happened: u32,
     /// The row, read when the final marker had been received; absent without a marker.
     pub row_at_final: Option<RowState>,
+    /// The error that the client was sent before the final marker came.
+    pub error: Option<String>,
     /// Whether the response ended in time.
     pub ended: bool,
     /// How many rows hold the answer after all, or why they could not be read.
@@ -27,9 +29,9 @@ pub struct FaultObservation {
 pub enum FaultOutcome {
     /// The final marker came, and the answer is stored once.
     Saved,
-    /// The response ended without the final marker, and nothing is stored.
+    /// The final marker did not come, or came behind an error, and nothing is stored.
     Reported,
-    /// The response ended without the final marker, and the answer is stored: a reload shows it.
+    /// The final marker did not come, or came behind an error, and the answer is stored: a reload shows it.
     Kept,
     /// The final marker came, and nothing is stored.
     Dropped,
@@ -59,10 +61,14 @@ pub fn judge(seen: &FaultObservation) -> FaultOutcome {
     match (seen.row_at_final, rows) {
         (_, 2..) => FaultOutcome::Repeated(rows),
         (Some(RowState::Complete), 1) => FaultOutcome::Saved,
+        (Some(RowState::Incomplete | RowState::CommitWaits), 1) if seen.error.is_some() => {
+            FaultOutcome::Kept
+        }
         (Some(RowState::Incomplete | RowState::CommitWaits), 1) => FaultOutcome::Late,
         (Some(RowState::Unreadable), 1) => {
             FaultOutcome::Open("the store could not be read at the final marker".to_owned())
         }
+        (Some(_), 0) if seen.error.is_some() => FaultOutcome::Reported,
         (Some(_), 0) => FaultOutcome::Dropped,
         (None, _) if !seen.ended => FaultOutcome::Hangs,
         (None, 0) => FaultOutcome::Reported,

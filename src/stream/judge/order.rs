@@ -256,6 +256,18 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
     }
 }
 
+/// The same, where the server had sent an error before the final marker: the marker promised nothing then,
+/// so that the row is missing breaks no promise.
+pub fn unless_reported(shown: TrialOutcome, error: Option<&str>) -> TrialOutcome {
+    match (shown, error) {
+        (TrialOutcome::Violated(_), Some(error)) => TrialOutcome::Inconclusive(format!(
+            "the server sent an error before the final marker, so the marker does not promise that the answer is \
+             stored: {error}"
+        )),
+        (shown, _) => shown,
+    }
+}
+
 fn without_final(end: &End) -> String {
     match end {
         End::Final => "the trial ended with the final marker, but without the gate".into(),
@@ -298,7 +310,9 @@ pub const ENOUGH: usize = 3;
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, End, RowState, StepSeen, Trial, TrialOutcome, judge, sum, tally};
+    use super::{
+        Duration, End, RowState, StepSeen, Trial, TrialOutcome, judge, sum, tally, unless_reported,
+    };
 
     #[test]
     fn trials_are_counted_by_how_they_ended() {
@@ -364,6 +378,16 @@ mod tests {
                 TrialOutcome::Violated(_)
             ));
         }
+    }
+
+    #[test]
+    fn a_marker_behind_an_error_violates_nothing() {
+        let violated = with(|t| t.row_at_final = Some(RowState::Incomplete));
+        let reported = unless_reported(violated.clone(), Some("database is locked"));
+        assert!(matches!(reported, TrialOutcome::Inconclusive(why) if why.contains("locked")));
+        assert_eq!(unless_reported(violated.clone(), None), violated);
+        let proven = unless_reported(judge(&good()), Some("no title"));
+        assert_eq!(proven, TrialOutcome::Proven);
     }
 
     #[test]

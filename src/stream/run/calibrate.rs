@@ -91,7 +91,7 @@ impl Stage<'_> {
         }
         live.play.release();
         let at_final = self.until_final(&live).await;
-        if at_final.turn.final_at.is_some() && self.mapping.is_some() {
+        if at_final.turn.promised_at().is_some() && self.mapping.is_some() {
             calibrated.at_final.push(self.row(&live).await);
         }
         let seen = self

@@ -81,7 +81,7 @@ impl Stage<'_> {
                 FaultOutcome::Dropped => self.silent_failure(tried.sent, &case.name).await,
                 _ => None,
             };
-            let (verdict, reason) = verdict(*fault, shown, server);
+            let (verdict, reason) = verdict(*fault, shown, &tried, server);
             self.end_case(case, verdict, reason, report);
             wrong.into_iter().for_each(|finding| report.add(finding));
             silent.into_iter().for_each(|finding| report.add(finding));
@@ -171,7 +171,8 @@ impl Stage<'_> {
             }
             (Lasts::UntilOpened | Lasts::OneCommit, _) => None,
         };
-        let final_at = live.watching.seen().turn.final_at;
+        let turn = live.watching.seen().turn;
+        let (final_at, error) = (turn.final_at, turn.failed);
         let row_at_final = match final_at {
             Some(_) => Some(self.row(&live).await),
             None => None,
@@ -219,6 +220,7 @@ impl Stage<'_> {
             seen: FaultObservation {
                 happened,
                 row_at_final,
+                error,
                 ended,
                 rows,
             },
@@ -325,8 +327,17 @@ fn is_proven(report: &Report, session: &str) -> bool {
 }
 
 /// The verdict of a case, and why.
-fn verdict(fault: CommitFault, shown: FaultOutcome, server: Server) -> (Verdict, String) {
+fn verdict(
+    fault: CommitFault,
+    shown: FaultOutcome,
+    tried: &Tried,
+    server: Server,
+) -> (Verdict, String) {
     let happened = happened(fault);
+    let saw = match tried.final_at {
+        Some(_) => "the client was sent an error before the final marker",
+        None => "the final marker did not come",
+    };
     match shown {
         FaultOutcome::Saved | FaultOutcome::Reported | FaultOutcome::Kept
             if server == Server::Hangs =>
@@ -342,13 +353,11 @@ fn verdict(fault: CommitFault, shown: FaultOutcome, server: Server) -> (Verdict,
         ),
         FaultOutcome::Reported => (
             Verdict::Held,
-            format!("{happened}; the final marker did not come, and nothing is stored"),
+            format!("{happened}; {saw}, and nothing is stored"),
         ),
         FaultOutcome::Kept => (
             Verdict::Held,
-            format!(
-                "{happened}; the final marker did not come, and the answer is stored once: a reload shows it"
-            ),
+            format!("{happened}; {saw}, and the answer is stored once: a reload shows it"),
         ),
         FaultOutcome::Dropped => (
             Verdict::Violated,

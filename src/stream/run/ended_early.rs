@@ -243,7 +243,7 @@ impl Stage<'_> {
             },
         };
         let mut met = self.reach(&live, play.point, moments).await;
-        let promised = live.watching.seen().turn.final_at.is_some();
+        let promised = live.watching.seen().turn.promised_at().is_some();
         let mut next = None;
         if met.is_ok() {
             match (play.cause, &self.session.stop) {

@@ -212,7 +212,7 @@ impl Stage<'_> {
         self.until_idle(&live).await;
         let reply = self.resumed(&watching, play, &before).await;
         moments.now(Lane::Client, what(&reply));
-        let is_promised = first.turn.final_at.is_some()
+        let is_promised = first.turn.promised_at().is_some()
             || matches!(
                 reply,
                 Reply::Stream {

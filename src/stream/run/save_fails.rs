@@ -52,12 +52,26 @@ impl Means {
 enum SaveFailure {
     /// The response ended, and the final marker did not come.
     Withheld,
+    /// The client was sent an error before the final marker came.
+    Reported,
     /// The final marker came all the same.
     Came(Tick),
     /// Neither came.
     Hangs,
     /// Nothing can be said, for this reason.
     Open(String),
+}
+
+impl SaveFailure {
+    /// What the client of a server saw that does not promise too much.
+    fn saw(&self) -> &'static str {
+        match self {
+            Self::Reported => "the client was sent an error before the final marker",
+            Self::Withheld | Self::Came(_) | Self::Hangs | Self::Open(_) => {
+                "the final marker did not come"
+            }
+        }
+    }
 }
 
 struct Tried {
@@ -134,6 +148,7 @@ impl Stage<'_> {
         report: &mut Report,
     ) -> anyhow::Result<Server> {
         let mut server = Server::Works;
+        let mut saw = SaveFailure::Withheld.saw();
         for number in 1..=times {
             self.doing(&format!("a save that fails, {number} of {times}"));
             report.checked += 1;
@@ -153,6 +168,7 @@ impl Stage<'_> {
                 report.add(self.hanging(hangs, tried.freed, broken, &case.name));
             }
             case.timeline = tried.moments.timeline.clone();
+            saw = tried.shown.saw();
             let open = match tried.shown {
                 SaveFailure::Came(at) => {
                     let silent = self.silent_failure(tried.sent, &case.name).await;
@@ -163,12 +179,12 @@ impl Stage<'_> {
                     silent.into_iter().for_each(|finding| report.add(finding));
                     return Ok(server);
                 }
-                SaveFailure::Withheld if server == Server::Hangs => {
-                    "the final marker did not come, and the server answers no chat any more".into()
+                SaveFailure::Withheld | SaveFailure::Reported if server == Server::Hangs => {
+                    format!("{saw}, and the server answers no chat any more")
                 }
-                SaveFailure::Withheld if tried.freed => continue,
-                SaveFailure::Withheld => {
-                    "the final marker did not come, and the server kept its transaction open".into()
+                SaveFailure::Withheld | SaveFailure::Reported if tried.freed => continue,
+                SaveFailure::Withheld | SaveFailure::Reported => {
+                    format!("{saw}, and the server kept its transaction open")
                 }
                 SaveFailure::Hangs => format!(
                     "the final marker did not come, and the response did not end within {} after the save had failed",
@@ -183,9 +199,7 @@ impl Stage<'_> {
             Proof::Fault => "; when a successful save is committed was not tested",
             Proof::Auto | Proof::Gate | Proof::Observe => "",
         };
-        let reason = format!(
-            "{times} of {times} saves were made to fail, and the final marker did not come{limit}"
-        );
+        let reason = format!("{times} of {times} saves were made to fail, and {saw}{limit}");
         self.end_case(case, Verdict::Held, reason, report);
         Ok(server)
     }
@@ -394,6 +408,9 @@ impl Stage<'_> {
                     (_, Ok(Some(_))) => SaveFailure::Open(format!(
                         "the row was stored although {word} makes its save fail: the server writes elsewhere too"
                     )),
+                    (Some(_), Ok(None)) if seen.turn.promised_at().is_none() => {
+                        SaveFailure::Reported
+                    }
                     (Some(at), Ok(None)) => SaveFailure::Came(at),
                     (Some(_), Err(error)) => SaveFailure::Open(format!(
                         "the store could not be read afterwards: {error:#}"

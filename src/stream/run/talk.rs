@@ -80,7 +80,7 @@ impl Said {
             Ok(seen) => seen,
             Err(_) => live.watching.seen(),
         };
-        self.acknowledged = seen.turn.final_at;
+        self.acknowledged = seen.turn.promised_at();
     }
 
     /// Ends the client's side of the turn.
@@ -179,7 +179,7 @@ impl Stage<'_> {
             expected: live.expected.clone(),
             nonce: live.nonce.clone(),
             sent: live.sent,
-            acknowledged: seen.turn.final_at,
+            acknowledged: seen.turn.promised_at(),
             calls: self.world.gateway.calls_since(live.sent),
             live: Some(live),
         })

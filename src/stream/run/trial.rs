@@ -116,9 +116,11 @@ impl Stage<'_> {
         if trial.closed.is_some() {
             moments.at(opened, Lane::Store, "gate open");
         }
+        let error = live.watching.seen().turn.failed;
+        let shown = order::unless_reported(order::judge(&trial), error.as_deref());
         let judged = Judged {
             turn: live.number - 1,
-            shown: match (order::judge(&trial), gate.proves()) {
+            shown: match (shown, gate.proves()) {
                 (TrialOutcome::Proven, Err(why)) => TrialOutcome::Ambiguous(why.to_owned()),
                 (shown, _) => shown,
             },

@@ -8,9 +8,9 @@ use super::trial::{Holds, Judged};
 use crate::clock::Tick;
 use crate::gate::{Carries, CommitGate, CommitOutcome, Order, Withheld};
 use crate::report::{CommitEvent, CommitMoment, Lane};
-use crate::stream::judge::commit_order;
 use crate::stream::judge::commit_order::{End, Step, Trial};
 use crate::stream::judge::order::RowState;
+use crate::stream::judge::{commit_order, order};
 use crate::{clock, gate};
 use std::time::Duration;
 
@@ -110,7 +110,8 @@ impl Stage<'_> {
             let turn = live.watching.seen().turn;
             self.times.commit(&turn, moments.asked, only.given);
         }
-        let shown = commit_order::judge(&trial);
+        let error = live.watching.seen().turn.failed;
+        let shown = order::unless_reported(commit_order::judge(&trial), error.as_deref());
         let judged = Judged {
             turn: live.number - 1,
             shown,

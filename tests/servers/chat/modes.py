@@ -62,6 +62,7 @@ _OTHER = [
     s.wrong_conversation,
     s.duplicate,
     s.swallow,
+    s.reports_then_ends,
     s.swallow_silent,
     s.swallow_touch,
     s.retries_blindly,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 
 from chat.buffer import flush_later
-from chat.events import DONE, Event, text_chunk
+from chat.events import DONE, Event, Failure, text_chunk
 from chat.provider import ProviderError, StreamCut
 from chat.store import Insert, Update
 from chat.turn import Turn
@@ -333,6 +333,18 @@ async def swallow(turn: Turn) -> Events:
         await turn.save()
     except Exception:
         logger.exception("saving the answer failed")
+    yield DONE
+
+
+async def reports_then_ends(turn: Turn) -> Events:
+    # As the AI SDK does: each stream ends with DONE, and an error before it tells that it failed.
+    async for chunk in turn.relay():
+        yield chunk
+    try:
+        await turn.save()
+    except Exception:
+        logger.exception("saving the answer failed")
+        yield Failure("the answer was not saved")
     yield DONE
 
 

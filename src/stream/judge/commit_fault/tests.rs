@@ -4,6 +4,7 @@ fn seen(row_at_final: Option<RowState>, rows: usize) -> FaultObservation {
     FaultObservation {
         happened: 1,
         row_at_final,
+        error: None,
         ended: true,
         rows: Ok(rows),
     }
@@ -24,6 +25,24 @@ fn what_the_client_sees_agrees_with_the_store_or_does_not() {
         (None, 2, FaultOutcome::Repeated(2)),
     ] {
         assert_eq!(judge(&seen(row_at_final, rows)), shown);
+    }
+}
+
+/// Some protocols end every stream with the marker: behind an error it promises nothing.
+#[test]
+fn a_marker_behind_an_error_is_no_promise() {
+    for (row_at_final, rows, shown) in [
+        (Some(RowState::Incomplete), 0, FaultOutcome::Reported),
+        (Some(RowState::Incomplete), 1, FaultOutcome::Kept),
+        (Some(RowState::Complete), 1, FaultOutcome::Saved),
+        (Some(RowState::Incomplete), 2, FaultOutcome::Repeated(2)),
+        (None, 0, FaultOutcome::Reported),
+    ] {
+        let seen = FaultObservation {
+            error: Some("not saved".to_owned()),
+            ..seen(row_at_final, rows)
+        };
+        assert_eq!(judge(&seen), shown, "{seen:?}");
     }
 }
 
