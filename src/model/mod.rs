@@ -6,6 +6,7 @@ mod engine;
 mod frame;
 mod numbering;
 mod provider;
+mod role_words;
 mod schema;
 mod shape;
 mod stored;
@@ -17,6 +18,7 @@ pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};
 pub use numbering::Numbering;
 pub use provider::{Call, ProviderCall, ProviderEnd};
+pub use role_words::{contradicts, known_role};
 pub use schema::{Column, Table};
 pub use shape::{
     Case, Compared, ComparedColumn, Content, Derived, Names, Shape, ShapeColumn, Successor,

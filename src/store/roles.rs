@@ -1,30 +1,7 @@
 //! Whose message it is, in the many spellings of it.
 
-use crate::model::Role;
+use crate::model::{Role, known_role as known};
 use std::collections::BTreeMap;
-
-/// Spellings that are known without being told.
-const KNOWN: &[(&str, &str)] = &[
-    ("user", "user"),
-    ("human", "user"),
-    ("user_message", "user"),
-    ("usermessage", "user"),
-    ("humanmessage", "user"),
-    ("assistant", "assistant"),
-    ("ai", "assistant"),
-    ("bot", "assistant"),
-    ("model", "assistant"),
-    ("agent", "assistant"),
-    ("assistant_message", "assistant"),
-    ("apimessage", "assistant"),
-    ("aimessage", "assistant"),
-    ("system", "system"),
-    ("developer", "system"),
-    ("systemmessage", "system"),
-    ("tool", "tool"),
-    ("function", "tool"),
-    ("toolmessage", "tool"),
-];
 
 /// What a value of the role column means; nothing when it marks what is not a message.
 pub(super) fn role_of(map: &BTreeMap<String, String>, value: &str) -> Option<Role> {
@@ -47,12 +24,6 @@ pub(super) fn role_of(map: &BTreeMap<String, String>, value: &str) -> Option<Rol
 /// Whether the spelling is one of those that are known.
 pub(super) fn is_known(value: &str) -> bool {
     known(value).is_some()
-}
-
-fn known(value: &str) -> Option<&'static str> {
-    let lower = value.to_lowercase();
-    let row = KNOWN.iter().find(|(spelling, _)| *spelling == lower);
-    row.map(|(_, role)| *role)
 }
 
 /// Spellings that mean a side of a chat only where it is plain that a machine speaks.

@@ -54,6 +54,11 @@ fn a_history_that_shows_the_answer_only_after_a_later_commit_is_found() {
 }
 
 #[test]
+fn a_history_that_shows_each_message_as_the_other_sides_is_found() {
+    is_violated(&["--swap"], "history-differs");
+}
+
+#[test]
 fn an_answer_that_is_shortened_later_is_lost() {
     is_violated(&["--later", "600"], "saved-row-changed-later");
     // Words that are added lose none.

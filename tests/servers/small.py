@@ -26,6 +26,7 @@ commit of its own.
 `--later MS`: so many milliseconds after the marker the answer is shortened to a few words; `--more MS`: words are added.
 `--beat MS`: something else is written every so many milliseconds. `--save beat`: the answer is saved next to that,
 and the final marker waits for the beat that follows, and not for the save.
+`--swap`: the history shows each message as the other side's.
 `--tidy`: the answer is deleted if the client hangs up at the marker.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
 """
@@ -78,6 +79,7 @@ arguments.add_argument("--tip", choices=["before", "after"])
 arguments.add_argument("--later", type=int)
 arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", action="store_true")
+arguments.add_argument("--swap", action="store_true")
 arguments.add_argument("--beat", type=int)
 options = arguments.parse_args()
 
@@ -191,7 +193,8 @@ def history(key: str) -> list[dict[str, str]]:
         rows = db.execute(
             f"SELECT role, content FROM message WHERE conversation_id = ? AND {shown} ORDER BY {order}", (key,)
         )
-        return [{"role": role, "content": text} for role, text in rows]
+        other = {"user": "assistant", "assistant": "user"} if options.swap else {}
+        return [{"role": other.get(role, role), "content": text} for role, text in rows]
 
 
 def answer(messages: list[dict[str, str]]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 //! The history over HTTP is not the conversation that was held.
 
 use super::{Check, Observed};
+use crate::model::{Role, contradicts};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::session::Remembered;
 
@@ -36,11 +37,23 @@ fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, St
     let talk = |(record, _): &(&Remembered, usize)| is_talk(&record.role);
     let mut shown = records.iter().zip(1..).filter(talk);
     let said = observed.turns.iter().flat_map(|turn| {
-        let both = [("user", &turn.user), ("assistant", &turn.expected)];
+        let both = [(Role::User, &turn.user), (Role::Assistant, &turn.expected)];
         both.map(|(who, text)| (turn.number, who, text))
     });
     for (turn, who, text) in said {
         let fact = match shown.next() {
+            Some((record, number))
+                if record.content.trim() == text.trim() && contradicts(&record.role, &who) =>
+            {
+                let harm = format!(
+                    "after a reload the {who}'s message of turn {turn} is shown as the other side's"
+                );
+                let fact = format!(
+                    "record {number} of the history has the role `{}`",
+                    record.role
+                );
+                return Some((harm, fact));
+            }
             Some((record, _)) if record.content.trim() == text.trim() => continue,
             Some((record, number)) => format!(
                 "record {number} of the history is `{}: {}`, expected `{who}: {text}`",

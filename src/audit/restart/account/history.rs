@@ -1,6 +1,7 @@
 //! The history that the server shows over HTTP.
 
 use super::{Account, RememberedTurn, answer};
+use crate::model::{Role, contradicts};
 use crate::report::{Finding, Severity, Source};
 use crate::stream::run::Access;
 use crate::stream::session::Remembered;
@@ -221,8 +222,10 @@ fn follow<'t, 'r>(
             {}
             continue;
         }
-        for text in [&turn.user, &turn.expected] {
-            if records.next_if(|record| same(record, text)).is_none() {
+        for (who, text) in [(Role::User, &turn.user), (Role::Assistant, &turn.expected)] {
+            let is_it =
+                |record: &&Remembered| same(record, text) && !contradicts(&record.role, &who);
+            if records.next_if(is_it).is_none() {
                 return Some(text);
             }
         }

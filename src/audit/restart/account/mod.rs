@@ -229,7 +229,7 @@ impl Account<'_> {
                 .after
                 .iter()
                 .find(|is| !is.key.is_empty() && is.key == was.key)?;
-            (is.content != was.content).then_some((was, is))
+            (is.content != was.content || is.role != was.role).then_some((was, is))
         })?;
         let harm = format!("a stored message changed after {}", self.way.words);
         let help = "start-up code must not change messages";
@@ -237,8 +237,8 @@ impl Account<'_> {
         Some(finding.with(
             Source::Store,
             format!(
-                "row {} of `{}` was `{}` and is `{}`",
-                was.key, rows.table, was.content, is.content
+                "row {} of `{}` was `{}: {}` and is `{}: {}`",
+                was.key, rows.table, was.role, was.content, is.role, is.content
             ),
         ))
     }

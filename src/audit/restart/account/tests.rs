@@ -171,6 +171,64 @@ fn a_row_that_is_another_one() {
     );
 }
 
+/// Start-up code that exchanges the sides of a chat.
+#[test]
+fn a_row_of_the_other_side() {
+    let told = two();
+    let (before, mut after) = (rows(ALL), rows(ALL));
+    after[1].role = Role::Assistant;
+    let account = Account {
+        session: "s",
+        way: &WAYS[TERM],
+        told: &told,
+        shown: HistoryBefore::default(),
+        recalled: None,
+        stored: Some(Stored {
+            table: "message",
+            before: &before,
+            after: &after,
+        }),
+    };
+    assert_eq!(codes(&account), ["saved-row-changed-later"]);
+}
+
+#[test]
+fn a_history_of_the_other_side() {
+    let told = two();
+    let mut swapped = records(ALL);
+    for record in &mut swapped {
+        record.role = if record.role == "user" {
+            "bot"
+        } else {
+            "human"
+        }
+        .to_owned();
+    }
+    let recalled = Recalled {
+        request: "GET /c".to_owned(),
+        status: 200,
+        messages: Ok(swapped),
+        access: Access::Kept,
+    };
+    let (before, shown) = (rows(ALL), records(ALL));
+    let account = Account {
+        session: "s",
+        way: &WAYS[TERM],
+        told: &told,
+        shown: HistoryBefore {
+            records: &shown,
+            turns: 2,
+        },
+        recalled: Some(&recalled),
+        stored: Some(Stored {
+            table: "message",
+            before: &before,
+            after: &before,
+        }),
+    };
+    assert_eq!(codes(&account), ["history-differs"]);
+}
+
 /// What is found by the history before and after, with every row there or no store to look into.
 fn shown(told: &[RememberedTurn], before: &[&str], after: &[&str], is_stored: bool) -> Vec<String> {
     let (before, after, all) = (records(before), records(after), rows(ALL));

@@ -324,6 +324,15 @@ const MUTANTS: &[Mutant<Session>] = &[
         },
     },
     Mutant {
+        what: "a role of the history is the other side's",
+        owner: "history-differs",
+        mutate: |session, rng| {
+            let at = rng.usize(..session.history.len());
+            let role = &mut session.history[at].role;
+            *role = if role == "user" { "assistant" } else { "user" }.to_owned();
+        },
+    },
+    Mutant {
         what: "a text of the history is cut by one character",
         owner: "history-differs",
         mutate: |session, rng| {
