@@ -57,6 +57,17 @@ pub(super) struct Stored<'a> {
     pub(super) after: &'a [StoredMessage],
 }
 
+impl<'a> Stored<'a> {
+    /// The rows after that hold a text.
+    fn holding(self, mark: &str) -> impl Iterator<Item = &'a StoredMessage> {
+        self.after.iter().filter(move |row| is_live(row, mark))
+    }
+}
+
+fn is_live(row: &StoredMessage, mark: &str) -> bool {
+    row.state != State::Deleted && row.content.contains(mark)
+}
+
 impl Account<'_> {
     /// Everything that is wrong with it.
     pub(super) fn findings(&self) -> Vec<Finding> {
@@ -67,6 +78,7 @@ impl Account<'_> {
             self.lost(),
             self.user_lost(),
             self.changed(),
+            self.doubled(),
             self.logged_out(),
         ]
         .into_iter()
@@ -216,31 +228,76 @@ impl Account<'_> {
     /// A row of an acknowledged message is another one, or is elsewhere.
     fn changed(&self) -> Option<Finding> {
         let rows = self.stored?;
-        let is_ours = |row: &&StoredMessage| {
-            let marks = |turn: &RememberedTurn| {
-                row.content.contains(&turn.tag) || row.content.contains(&turn.nonce)
+        let (was, is) = self.marked().find_map(|(mark, was)| {
+            let holding = || rows.holding(mark);
+            let is_same = |is: &&StoredMessage| {
+                is.content == was.content
+                    && is.role == was.role
+                    && is.conversation == was.conversation
             };
-            self.told
-                .iter()
-                .any(|turn| turn.acknowledged && marks(turn))
-        };
-        let (was, is) = rows.before.iter().filter(is_ours).find_map(|was| {
-            let is = rows
-                .after
-                .iter()
-                .find(|is| !is.key.is_empty() && is.key == was.key)?;
-            (is.content != was.content || is.role != was.role).then_some((was, is))
+            // A table that was built again may number its rows otherwise.
+            let of_key = || holding().find(|is| !is.key.is_empty() && is.key == was.key);
+            let is = of_key().or_else(|| holding().next())?;
+            let is_there = holding().any(|is| is_same(&is));
+            (!is_there).then_some((was, is))
         })?;
         let harm = format!("a stored message changed after {}", self.way.words);
         let help = "start-up code must not change messages";
         let finding = self.finding("saved-row-changed-later", Severity::Error, harm, help);
+        let shown = |row: &StoredMessage| match &row.conversation {
+            Some(conversation) if was.conversation != is.conversation => {
+                format!(
+                    "`{}: {}` in conversation {conversation}",
+                    row.role, row.content
+                )
+            }
+            _ => format!("`{}: {}`", row.role, row.content),
+        };
         Some(finding.with(
             Source::Store,
             format!(
-                "row {} of `{}` was `{}: {}` and is `{}: {}`",
-                was.key, rows.table, was.role, was.content, is.role, is.content
+                "row {} of `{}` was {} and is {}",
+                was.key,
+                rows.table,
+                shown(was),
+                shown(is)
             ),
         ))
+    }
+
+    /// A message is there more often than before.
+    fn doubled(&self) -> Option<Finding> {
+        let rows = self.stored?;
+        let (mark, was) = self.marked().find(|(mark, was)| {
+            let of_side = |row: &&StoredMessage| row.role == was.role;
+            let before = rows.before.iter().filter(|row| is_live(row, mark));
+            rows.holding(mark).filter(of_side).count() > before.filter(of_side).count()
+        })?;
+        let harm = format!(
+            "a stored message is there more than once after {}",
+            self.way.words
+        );
+        let help = "start-up code must not store messages again";
+        let finding = self.finding("answer-duplicated", Severity::Error, harm, help);
+        let now = rows.holding(mark).count();
+        Some(finding.with(
+            Source::Store,
+            format!(
+                "{now} rows of `{}` hold `{}: {}`",
+                rows.table, was.role, was.content
+            ),
+        ))
+    }
+
+    /// The rows before of what was acknowledged, each with its mark.
+    fn marked(&self) -> impl Iterator<Item = (&str, &StoredMessage)> {
+        let before = self.stored.map_or(&[][..], |rows| rows.before);
+        let told = self.told.iter().filter(|turn| turn.acknowledged);
+        let marks = told.flat_map(|turn| [turn.tag.as_str(), turn.nonce.as_str()]);
+        marks.flat_map(move |mark| {
+            let rows = before.iter().filter(move |row| is_live(row, mark));
+            rows.map(move |row| (mark, row))
+        })
     }
 
     /// Whether a text is where messages must be: in the store if it is there, else in the history.
@@ -257,10 +314,7 @@ impl Account<'_> {
                 .is_none_or(|records| !is_promised || holds(records) || self.is_last_page(records))
         };
         match self.stored {
-            Some(rows) => rows
-                .after
-                .iter()
-                .any(|row| row.state != State::Deleted && row.content.contains(mark)),
+            Some(rows) => rows.holding(mark).next().is_some(),
             None => recalled(),
         }
     }

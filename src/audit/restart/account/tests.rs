@@ -192,6 +192,44 @@ fn a_row_of_the_other_side() {
     assert_eq!(codes(&account), ["saved-row-changed-later"]);
 }
 
+/// Without a history, the rows say it: with other keys, in another conversation, twice.
+#[test]
+fn rows_that_start_up_code_built_again() {
+    let told = two();
+    let before = rows(ALL);
+    let found = |after: &[StoredMessage]| {
+        codes(&Account {
+            session: "s",
+            way: &WAYS[TERM],
+            told: &told,
+            shown: HistoryBefore::default(),
+            recalled: None,
+            stored: Some(Stored {
+                table: "message",
+                before: &before,
+                after,
+            }),
+        })
+    };
+    let renumbered = |change: fn(&mut StoredMessage)| {
+        let mut after = before.clone();
+        for row in &mut after {
+            row.key = format!("new {}", row.key);
+            change(row);
+        }
+        found(&after)
+    };
+    assert_eq!(renumbered(|_| ()), [] as [&str; 0]);
+    let cut = |row: &mut StoredMessage| row.content = row.content.replace("say ", "s");
+    assert_eq!(renumbered(cut), ["saved-row-changed-later"]);
+    let moved = |row: &mut StoredMessage| row.conversation = Some("1".to_owned());
+    assert_eq!(renumbered(moved), ["saved-row-changed-later"]);
+    assert_eq!(
+        found(&[before.clone(), before.clone()].concat()),
+        ["answer-duplicated"]
+    );
+}
+
 #[test]
 fn a_history_of_the_other_side() {
     let told = two();
