@@ -1,13 +1,13 @@
 //! `chatctl replay`: a run is played again from its report.
 
-use super::{Done, Env, verify_stream};
+use super::{Done, Env, audit, verify_stream};
 use crate::cli_error::CliError;
 use crate::report::{Report, Verdict};
 use crate::{input, mask, report};
 use clap::Parser;
 use std::path::{Path, PathBuf};
 
-/// Play a run of verify-stream again from its report
+/// Play a run of verify-stream or audit restart again from its report
 ///
 /// The report has the arguments and the seed of the run. Files are looked for from the current folder, and settings are
 /// those of chatctl.toml. No report has the password of a database: give --database-url again.
@@ -32,17 +32,22 @@ struct Again {
 /// Runs it.
 pub async fn run(args: Args, mut env: Env) -> anyhow::Result<Done> {
     let before = load(&args.file)?;
-    let words = words(&before, chosen(&before, args.case)?)?;
-    let again = Again::try_parse_from(words).map_err(|error| {
-        CliError::usage(format!("the report's arguments can't be read: {error}"))
-            .hint("replay it with the version of chatctl that wrote it")
-    })?;
+    let cases = chosen(&before, args.case)?;
+    let arguments = arguments(&before)?;
     let own = env
         .config
         .value("database-url", env.database_url.as_deref())?;
     let known = before.store.as_ref().map(|store| store.url.clone());
     env.database_url = own.or(known.filter(|url| !url.contains(mask::MASKED)));
-    let report = verify_stream::report(&again.args.into(), &env).await?;
+    let report = if before.command == audit::RESTART {
+        audit::restart_again(arguments, &cases, &env).await?
+    } else {
+        let again = Again::try_parse_from(words(arguments, cases)).map_err(|error| {
+            CliError::usage(format!("the report's arguments can't be read: {error}"))
+                .hint("replay it with the version of chatctl that wrote it")
+        })?;
+        verify_stream::report(&again.args.into(), &env).await?
+    };
     for case in &report.cases {
         let was = before.cases.iter().find(|was| was.name == case.name);
         if let Some(was) = was {
@@ -87,14 +92,14 @@ fn chosen(before: &Report, named: Vec<String>) -> anyhow::Result<Vec<String>> {
     Ok(open.map(|case| case.name.clone()).collect())
 }
 
-/// The command line of the run, with these cases.
-fn words(before: &Report, cases: Vec<String>) -> anyhow::Result<Vec<String>> {
+/// The arguments of the run.
+fn arguments(before: &Report) -> anyhow::Result<&[String]> {
     let Some(replay) = &before.replay else {
         return Err(CliError::usage(format!(
             "the report of `{}` does not say how to play it again",
             before.command
         ))
-        .hint("reports of verify-stream do, unless they were merged: replay the parts")
+        .hint("reports of verify-stream and audit restart do, unless they were merged: replay the parts")
         .into());
     };
     if replay
@@ -106,19 +111,24 @@ fn words(before: &Report, cases: Vec<String>) -> anyhow::Result<Vec<String>> {
             "the arguments of the run hold a secret, which the report hides",
         )
         .hint(format!(
-            "run verify-stream yourself, with --seed {} and --case",
-            replay.seed
+            "run {} yourself; the seed was {}",
+            before.command, replay.seed
         ))
         .into());
     }
+    Ok(&replay.arguments)
+}
+
+/// The command line of a verification, with these cases.
+fn words(arguments: &[String], cases: Vec<String>) -> Vec<String> {
     let mut words = vec!["verify-stream".to_owned()];
     words.extend(
         cases
             .into_iter()
             .flat_map(|case| ["--case".to_owned(), case]),
     );
-    words.extend(replay.arguments.iter().cloned());
-    Ok(words)
+    words.extend(arguments.iter().cloned());
+    words
 }
 
 /// What became of a case.

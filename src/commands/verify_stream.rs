@@ -10,7 +10,7 @@ use crate::stream::run::{Options, Proof, Require, World};
 use crate::stream::session::Session;
 use crate::stream::setup::Wanted;
 use crate::stream::{run, setup};
-use crate::{db, gate, mask};
+use crate::{db, gate};
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -249,7 +249,7 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let mut report = Report::new("verify-stream");
     report.replay = Some(Replay {
         seed: options.seed,
-        arguments: arguments(wanted, options.seed, env),
+        arguments: setup::without_secrets(wanted.words(options.seed), &env.mask),
         shard: options.choice.shard.map(|shard| shard.to_string()),
     });
     let world = setup::world(wanted, &context, &target, wire);
@@ -263,14 +263,6 @@ pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     outcome?;
     report.took = began.elapsed();
     Ok(report)
-}
-
-/// The arguments of the run; what may be a secret is masked.
-fn arguments(wanted: &Wanted, seed: u64, env: &Env) -> Vec<String> {
-    let words = wanted.words(seed).into_iter();
-    words
-        .map(|word| mask::credentials(&env.mask.text(&word)))
-        .collect()
 }
 
 async fn verify(

@@ -58,6 +58,10 @@ pub trait CommitGate: Send {
 
     /// Lets everything through. Opening an open gate does nothing.
     fn open(&mut self) -> Tried<'_, Tick>;
+
+    /// The server was killed: what it had sent, and is withheld, never comes to the store. Then the gate
+    /// is open.
+    fn sever(&mut self) -> Tried<'_, ()>;
 }
 
 /// What came through a gate.

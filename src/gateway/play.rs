@@ -267,6 +267,13 @@ impl Play {
             .await;
     }
 
+    /// Waits until the server has asked so many times.
+    pub async fn until_asked(&self, times: usize) {
+        let mut served = self.served.subscribe();
+        // The sender lives in self, so waiting can't fail.
+        let _ = served.wait_for(|served| served.begun >= times).await;
+    }
+
     /// What the turn's own request said, once it came.
     pub fn heard(&self) -> Option<Heard> {
         self.heard.lock().expect("no holder panics").clone()

@@ -228,6 +228,7 @@ fn every_code_is_made_to_fire() {
         "sent_twice.rs",
         "side_by_side.rs",
         "restart/backends.rs",
+        "restart/in_a_turn.rs",
         "restart/shown.rs",
         "stream_quality.rs",
         "tools.rs",

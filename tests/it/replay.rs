@@ -1,6 +1,6 @@
 //! Runs that are played again from their report, and shared between machines.
 
-use crate::common::{Chat, case, chatctl, errors, report};
+use crate::common::{Chat, Turn, case, chatctl, errors, report, small};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -96,4 +96,28 @@ fn shares_are_merged_into_one_verdict() {
         .output()
         .unwrap();
     assert_eq!(out.status.code(), Some(2), "a store is no report");
+}
+
+/// The same of a restart: the way in which the server was stopped, and as many rounds as it needs.
+#[test]
+fn a_restart_is_played_again() {
+    let _turn = Turn::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let start = small::start(&["--busy", "stays"]);
+    let arguments = ["--stop", "term,kill-in-stream", "--rounds", "1"];
+    let arguments = [&arguments[..], &["--settle", "300ms"]].concat();
+    let (before, exit) = small::audit_in(folder.path(), &start, &arguments);
+    assert_eq!((errors(&before), exit), (vec!["next-turn-refused"], 1));
+    let file = folder.path().join("report.json");
+    fs::write(&file, before.to_string()).unwrap();
+    let replay = |more: &[&str]| {
+        let mut command = chatctl();
+        report(command.arg("replay").arg(&file).args(more))
+    };
+    let (again, exit) = replay(&[]);
+    assert_eq!(names(&again), ["plain/round-1/kill-in-stream"], "{again:#}");
+    assert_eq!((errors(&again), exit), (vec!["next-turn-refused"], 1));
+    let (again, exit) = replay(&["--case", "round-1/term"]);
+    assert_eq!(names(&again), ["plain/round-1/term"], "{again:#}");
+    assert_eq!(exit, 0, "{again:#}");
 }

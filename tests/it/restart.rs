@@ -2,6 +2,7 @@
 
 mod at_the_marker;
 mod backends;
+mod in_a_turn;
 mod in_the_store;
 mod not_its_fault;
 mod own_command;
@@ -9,6 +10,7 @@ mod reload;
 mod shown;
 
 use crate::common::{Chat, case, chatctl, errors, python, report, root};
+use crate::tools;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -30,6 +32,34 @@ fn session(folder: &Path) -> String {
         "[[turn]]\nuser = \"Mark it as done\"\nanswer = \"Done: 'Buy milk'.\"\n\n[history]";
     let path = folder.join("two-turns.toml");
     fs::write(&path, format!("{head}{second}{history}")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A session of one turn in which the model calls two tools, by eight chunks, and then answers.
+fn with_steps(folder: &Path) -> String {
+    fs::write(folder.join("calls.sse"), tools::calls()).unwrap();
+    let path = folder.join("tools.toml");
+    let text = r#"
+profile = "plain"
+
+[[setup]]
+request = "POST /conversations"
+json = { title = "a turn" }
+capture = { conversation_id = "$.id" }
+
+[request]
+request = "POST /chat"
+json = { conversation_id = "{conversation_id}", message = "{user}" }
+
+[[turn]]
+user = "Add a task to buy milk"
+steps = ["calls.sse"]
+answer = "Task 'Buy milk' has been added to your list."
+
+[history]
+request = "GET /conversations/{conversation_id}/messages"
+"#;
+    fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// An answer with two calls at once, as OpenAI streams it.
-fn calls() -> String {
+pub fn calls() -> String {
     let delta = |delta: Value, reason: Value| {
         let choice = json!({ "index": 0, "delta": delta, "finish_reason": reason });
         let event = json!({
@@ -74,7 +74,12 @@ fn calls_that_are_stored_otherwise_are_found() {
 fn a_turn_is_broken_off_within_its_steps() {
     let (report, _) = run("right", "full");
     // The calls have eight events, and the answer follows.
-    for name in ["/left-at-event-6-by-fin", "/left-at-last-delta-by-fin"] {
+    for name in [
+        "/left-at-in-tool-by-fin",
+        "/left-at-event-6-by-fin",
+        "/left-at-between-steps-by-fin",
+        "/left-at-last-delta-by-fin",
+    ] {
         let case = case(&report, name);
         assert_ne!(case["verdict"], "inconclusive", "{case:#}");
         let reason = case["reason"].as_str().unwrap();

@@ -16,6 +16,8 @@ def ask(provider: str, gateway: str, messages: Messages) -> Iterator[str]:
             for event in events(f"{gateway}/chat/completions", {"stream": True, "messages": messages}):
                 for choice in event["choices"]:
                     yield choice["delta"].get("content") or ""
+        case "openai-tools":
+            yield from with_tools(gateway, messages)
         case "openai-responses":
             for event in events(f"{gateway}/responses", {"stream": True, "input": messages}):
                 if event["type"] == "response.output_text.delta":
@@ -41,11 +43,38 @@ def ask(provider: str, gateway: str, messages: Messages) -> Iterator[str]:
             raise ValueError(f"no provider `{provider}`")
 
 
+def with_tools(gateway: str, messages: list[dict[str, Any]]) -> Iterator[str]:
+    """The same of a model that calls tools: each is run, and the model is asked again."""
+    calls: list[dict[str, Any]] = [{}]
+    while calls:
+        calls = []
+        for event in events(f"{gateway}/chat/completions", {"stream": True, "messages": messages}):
+            for choice in event["choices"]:
+                for piece in choice["delta"].get("tool_calls") or []:
+                    if piece["index"] == len(calls):
+                        function = {"name": piece["function"]["name"], "arguments": ""}
+                        calls.append({"id": piece["id"], "type": "function", "function": function})
+                    calls[piece["index"]]["function"]["arguments"] += piece["function"].get("arguments") or ""
+                yield choice["delta"].get("content") or ""
+        results = [{"role": "tool", "tool_call_id": call["id"], "content": "done"} for call in calls]
+        messages = [*messages, {"role": "assistant", "content": None, "tool_calls": calls}, *results]
+
+
+def ask_aside(gateway: str, text: str) -> str:
+    """A short question beside the conversation, answered as a whole."""
+    body = {"messages": [{"role": "user", "content": text}]}
+    with urllib.request.urlopen(posted(f"{gateway}/chat/completions", body)) as response:
+        return json.load(response)["choices"][0]["message"]["content"]
+
+
+def posted(url: str, body: Any) -> urllib.request.Request:
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer x"}
+    return urllib.request.Request(url, json.dumps({"model": "small", **body}).encode(), headers)
+
+
 def events(url: str, body: Any) -> Iterator[Any]:
     """The events of an answer: of SSE, or a JSON value a line."""
-    headers = {"Content-Type": "application/json", "Authorization": "Bearer x"}
-    request = urllib.request.Request(url, json.dumps({"model": "small", **body}).encode(), headers)
-    with urllib.request.urlopen(request) as response:
+    with urllib.request.urlopen(posted(url, body)) as response:
         for raw in response:
             text = raw.decode().removeprefix("data: ").strip()
             if text.startswith("{"):

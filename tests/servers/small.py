@@ -28,6 +28,12 @@ commit of its own.
 and the final marker waits for the beat that follows, and not for the save.
 `--swap`: the history shows each message as the other side's.
 `--tidy`: the answer is deleted if the client hangs up at the marker.
+`--busy HOW`: a turn under way has a row, and the conversation takes no other one meanwhile; `stays`: the row of a turn
+that a kill ended stays, `settled`: it is removed at the next start.
+`--open HOW` (with `--keep status`): the answer's row is there from the start, with the status streaming; `stays` and
+`settled` as above.
+`--title HOW`: a job asks for a title at the beginning of a turn, and then writes it: `own` to a table of its own, `stale`
+with the whole conversation as it was when the job began.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
 """
 
@@ -48,7 +54,7 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from asking import ask
+from asking import ask, ask_aside
 from product_wires import wire_named
 from wires import Wire
 
@@ -72,6 +78,9 @@ arguments.add_argument("--broken", action="store_true")
 arguments.add_argument("--frames", action="store_true")
 arguments.add_argument("--flood", type=int, default=0)
 arguments.add_argument("--late", type=int)
+arguments.add_argument("--busy", choices=["stays", "settled"])
+arguments.add_argument("--open", choices=["stays", "settled"])
+arguments.add_argument("--title", choices=["own", "stale"])
 arguments.add_argument("--mute", action="store_true")
 arguments.add_argument("--unended", action="store_true")
 arguments.add_argument("--split", action="store_true")
@@ -96,6 +105,8 @@ TABLES = {
         CREATE TABLE IF NOT EXISTS reply (id INTEGER PRIMARY KEY, question INTEGER, words TEXT)""",
     "transcripts": "CREATE TABLE IF NOT EXISTS minutes (topic TEXT PRIMARY KEY, spoken TEXT)",
 }
+BESIDE = """CREATE TABLE IF NOT EXISTS running (chat TEXT PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS title (chat TEXT, words TEXT)"""
 ORDERS = {"messages": "id", "status": "id", "seconds": "created_at, id"}
 ending = threading.Event()
 beaten = threading.Condition()
@@ -119,6 +130,12 @@ def make() -> None:
             db.execute("CREATE TABLE IF NOT EXISTS alive (at REAL)")
         if options.tip:
             db.execute("CREATE TABLE IF NOT EXISTS newest (chat TEXT PRIMARY KEY, shown INTEGER)")
+        if options.busy or options.title:
+            db.executescript(BESIDE)
+        if options.busy == "settled":
+            db.execute("DELETE FROM running")
+        if options.open == "settled":
+            db.execute("UPDATE message SET status = 'interrupted' WHERE status = 'streaming'")
         with lock:
             for sql, values in waiting:
                 db.execute(sql, values)
@@ -162,6 +179,25 @@ def beat() -> None:
         write("INSERT INTO alive VALUES (?)", time.time())
         with beaten:
             beaten.notify_all()
+
+
+def is_busy(key: str) -> bool:
+    with closing(database()) as db:
+        return db.execute("SELECT 1 FROM running WHERE chat = ?", (key,)).fetchone() is not None
+
+
+def make_title(key: str, question: str) -> None:
+    """The job: what it read at its beginning may be old by the time it writes."""
+    with closing(database()) as db:
+        before = db.execute("SELECT * FROM message WHERE conversation_id = ?", (key,)).fetchall()
+    title = ask_aside(options.gateway, f"Make a title for: {question}")
+    with closing(database()) as db:
+        db.execute("BEGIN IMMEDIATE")
+        if options.title == "stale":
+            db.execute("DELETE FROM message WHERE conversation_id = ?", (key,))
+            db.executemany(f"INSERT INTO message VALUES ({', '.join('?' * 5)})", before)
+        db.execute("INSERT INTO title VALUES (?, ?)", (key, title))
+        db.execute("COMMIT")
 
 
 def keep_turn(question: str, answer: str) -> None:
@@ -245,11 +281,21 @@ class Handler(BaseHTTPRequestHandler):
 
     def chat(self, asked: dict[str, str]) -> None:
         key, question = asked["conversation_id"], asked["message"]
+        if options.busy and is_busy(key):
+            self.reply(409, {"detail": "a turn is under way"})
+            return
         messages = [*history(key), {"role": "user", "content": question}]
         if options.keep == "transcripts":
             keep_words(key, f"Somebody said: {question}\n")
         elif options.keep != "turns":
             keep_message(key, "user", question, "DONE")
+        if options.busy:
+            write("INSERT INTO running VALUES (?)", key)
+        if options.open:
+            keep_message(key, "assistant", "", "streaming")
+        if options.title:
+            self.job = threading.Thread(target=make_title, args=(key, question))
+            self.job.start()
         self.send_response(200)
         spoken = wire_named(options.wire) if options.wire else None
         self.send_header("Content-Type", spoken.media_type if spoken else "text/event-stream")
@@ -343,12 +389,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
 
     def save(self, key: str, question: str, said: str, status: str = "DONE") -> None:
+        if options.title:
+            # Usually the job is done long before the answer; it is not waited for where it is not.
+            self.job.join(0.5)
         if options.keep == "turns":
             keep_turn(question, said)
         elif options.keep == "transcripts":
             keep_words(key, f"And the machine: {said}\n")
+        elif options.open:
+            newest = "SELECT max(id) FROM message WHERE conversation_id = ?"
+            write(f"UPDATE message SET content = ?, status = ? WHERE id = ({newest})", said, status, key)
         else:
             keep_message(key, "assistant", said, status)
+        if options.busy:
+            write("DELETE FROM running WHERE chat = ?", key)
 
 
 class Server(ThreadingHTTPServer):

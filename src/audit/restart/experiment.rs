@@ -94,7 +94,7 @@ impl<'s, 'w> Experiment<'s, 'w> {
             (Err(error), false) => (Verdict::Inconclusive, cli_error::with_hint(&error)),
             (Ok(reason), false) => match &self.state.elsewhere {
                 Some(why) => (Verdict::Inconclusive, why.clone()),
-                None => match round.too_late() {
+                None => match round.shows_nothing() {
                     Some(why) => (Verdict::Inconclusive, why),
                     None => (Verdict::Held, reason),
                 },

@@ -6,7 +6,10 @@ use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::model::StoredMessage;
 use crate::stream::judge::TurnSeen;
-use crate::stream::run::{Access, Act, Acted, Chat, Said, Stage, Until};
+use crate::stream::judge::ended_early::Judged;
+use crate::stream::run::{
+    Access, Act, Acted, Chat, Interrupted, Interruption, Moments, Said, Stage,
+};
 use crate::stream::session::Remembered;
 use crate::{cli_error, clock};
 use std::collections::BTreeSet;
@@ -84,16 +87,7 @@ impl Held {
 
     /// Holds one more turn.
     pub(super) async fn go_on(&mut self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
-        self.go_on_until(stage, Until::Over).await
-    }
-
-    /// Holds one more turn as far as this.
-    pub(super) async fn go_on_until(
-        &mut self,
-        stage: &mut Stage<'_>,
-        until: Until,
-    ) -> anyhow::Result<()> {
-        let said = stage.say(&self.chat, self.said.len(), until).await?;
+        let said = stage.say(&self.chat, self.said.len()).await?;
         self.said.push(said);
         Ok(())
     }
@@ -107,6 +101,36 @@ impl Held {
         let (said, acted) = stage.say_and_act(&self.chat, self.said.len(), act).await?;
         self.said.push(said);
         Ok(acted)
+    }
+
+    /// Brings one more turn to a place where it is to be interrupted. The inner error says why it did not
+    /// get there.
+    pub(super) async fn interrupt(
+        &mut self,
+        stage: &mut Stage<'_>,
+        place: Interruption,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Result<Interrupted, String>> {
+        let met = stage.say_up_to(&self.chat, &self.said, place, moments);
+        Ok(met.await?.map(|(said, interrupted)| {
+            self.said.push(said);
+            interrupted
+        }))
+    }
+
+    /// Holds the turn after an interrupted one, and judges what became of that. The turn is remembered if all that was
+    /// said in it is known.
+    pub(super) async fn go_on_after(
+        &mut self,
+        stage: &mut Stage<'_>,
+        cut: &mut Interrupted,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Judged> {
+        let next = stage.say_after(&self.chat, self.said.len(), cut, moments);
+        let (said, next) = next.await?;
+        self.said.extend(said);
+        let judged = stage.judge_interrupted(cut, next, &self.said, moments);
+        Ok(judged.await)
     }
 
     /// Lets the provider continue with the answer of its last turn.

@@ -6,14 +6,14 @@ use super::hold::{Awaited, Held};
 use super::state::State;
 use super::stop::{After, Prepared};
 use super::tables::Look;
-use super::ways::Way;
+use super::ways::{Way, When};
 use super::{account, places, startup, stop, tables};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::report::{Finding, Lane, Severity, Source};
 use crate::stream::judge;
 use crate::stream::judge::Observed;
-use crate::stream::run::{Moments, Stage, Until};
+use crate::stream::run::{Interrupted, Moments, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -31,6 +31,12 @@ pub(super) struct Round {
     gap: Option<Gap>,
     /// The same of the best try before.
     soonest: Option<Gap>,
+    /// Why the turn did not come to where the server was to be stopped.
+    missed: Option<String>,
+    /// The turn that was under way when it was.
+    interrupted: Option<Interrupted>,
+    /// What became of that turn.
+    fate: Option<String>,
     /// How many conversations were asked for.
     pub(super) checked: u64,
     messages: usize,
@@ -55,6 +61,9 @@ impl Round {
             tries: 1,
             gap: None,
             soonest: None,
+            missed: None,
+            interrupted: None,
+            fate: None,
             checked: 0,
             messages: 0,
             stopped: false,
@@ -98,6 +107,11 @@ impl Round {
         let known = databases(of).await?;
         let prepared = stop::prepare(of.stage, self.way);
         self.say_last(of.stage, &mut new, &prepared).await?;
+        if self.missed.is_some() {
+            // A turn of it is under way, so what it holds is not known any more.
+            of.stage.rest();
+            return Ok(String::new());
+        }
         self.stopped = true;
         let at_work = (&prepared, &mut new);
         let after = stop::restart(of.stage, self.way, at_work, of.options, &mut self.moments).await;
@@ -152,14 +166,19 @@ impl Round {
             conversations(self.checked),
             self.way.words
         );
-        match self.gap {
-            Some(gap) => format!("{held}; {}: a faster save is not caught", gap.words()),
-            None => held,
+        match (self.gap, &self.fate) {
+            (Some(gap), _) => format!("{held}; {}: a faster save is not caught", gap.words()),
+            (None, Some(fate)) => format!("{held}; of the turn that was under way {fate}"),
+            (None, None) => held,
         }
     }
 
-    /// Why a round that was tried so often, and was late each time, shows nothing.
-    pub(super) fn too_late(&self) -> Option<String> {
+    /// Why the round shows nothing: the server was not stopped where it was meant to be, or was tried so often,
+    /// and was late each time.
+    pub(super) fn shows_nothing(&self) -> Option<String> {
+        if let Some(why) = &self.missed {
+            return Some(format!("the server was not stopped: {why}"));
+        }
         let gap = self.gap.filter(|_| self.is_late())?;
         let soonest = self.soonest.map_or(gap, |soonest| soonest.shorter(gap));
         Some(soonest.too_late(self.tries))
@@ -172,14 +191,13 @@ impl Round {
         held: &mut Held,
         prepared: &Prepared,
     ) -> anyhow::Result<()> {
-        match self.way.until {
-            Until::Over => {}
-            Until::Middle => {
-                held.go_on_until(stage, Until::Middle).await?;
-                let what = "the beginning of an answer received";
-                self.moments.now(Lane::Client, what);
-            }
-            Until::Final => {
+        match self.way.when {
+            When::Over => {}
+            When::At(place) => match held.interrupt(stage, place, &mut self.moments).await? {
+                Ok(interrupted) => self.interrupted = Some(interrupted),
+                Err(why) => self.missed = Some(why),
+            },
+            When::Final => {
                 let killer = prepared.killer.expect("this way kills");
                 let act = Box::new(move || killer.kill());
                 let acted = held.go_on_and_act(stage, act).await?;
@@ -291,7 +309,24 @@ impl Round {
         let Some(held) = of.held.last_mut() else {
             return Ok(());
         };
-        held.go_on(of.stage).await?;
+        // A conversation that lost something is asked for no more.
+        let is_here = |cut: &Interrupted| held.said.iter().any(|said| cut.is(&said.tag));
+        match self.interrupted.take().filter(is_here) {
+            None => held.go_on(of.stage).await?,
+            Some(mut cut) => {
+                let turns = held.said.len();
+                let judged = held.go_on_after(of.stage, &mut cut, &mut self.moments);
+                let judged = judged.await?;
+                self.findings.extend(judged.findings);
+                self.fate = Some(judged.reason);
+                if held.said.len() == turns {
+                    // Nobody can say any more what it must hold.
+                    of.held.pop();
+                    of.stage.rest();
+                    return Ok(());
+                }
+            }
+        }
         held.hang_up();
         of.stage.rest();
         self.moments.now(Lane::Client, "the conversation went on");

@@ -2,13 +2,13 @@
 
 use super::command::Back;
 use super::hold::Held;
-use super::ways::{Deed, Way};
+use super::ways::{Deed, Way, When};
 use super::{Options, reload};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::http::{Again, Killer};
 use crate::report::Lane;
-use crate::stream::run::{Moments, Stage, Until};
+use crate::stream::run::{Moments, Stage};
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,6 +17,9 @@ use std::time::Duration;
 const TERM_WAIT: Duration = Duration::from_secs(10);
 /// How long after SIGTERM the provider continues with an answer that is under way.
 const GOES_ON: Duration = Duration::from_millis(500);
+
+/// Why there is a server to stop.
+const THERE: &str = "it was there a moment ago";
 
 /// What is looked up before the last turn: when the server is to be stopped there is no time for it.
 pub(super) struct Prepared {
@@ -91,20 +94,22 @@ async fn start_again(
         .expect("these ways are for a server that chatctl starts");
     let killer = prepared.killer.expect("these ways kill what is left");
     let mut end = None;
-    match (way.deed, way.until) {
+    match (way.deed, way.when) {
         // It was killed when the marker was seen.
-        (Deed::Kill, Until::Final) => {}
+        (Deed::Kill, When::Final) => {}
         (Deed::Kill, _) => {
             killer.kill();
             moments.now(Lane::Server, "SIGKILL");
         }
-        (_, until) => {
+        (_, when) => {
             server.ask_to_end();
             moments.now(Lane::Server, "SIGTERM");
-            if until == Until::Middle && !server.ends_within(GOES_ON).await {
+            if when.is_in_a_turn() && !server.ends_within(GOES_ON).await {
                 held.let_go();
-                moments.now(Lane::Gateway, "the provider continues its answer");
+                stage.let_commits_through().await?;
+                moments.now(Lane::Gateway, when.goes_on());
             }
+            let server = stage.server().expect(THERE);
             if !server.ends_within(TERM_WAIT).await {
                 killer.kill();
                 let patience = humantime::format_duration(TERM_WAIT);
@@ -116,12 +121,18 @@ async fn start_again(
             }
         }
     }
-    server.end().await;
+    stage.server().expect(THERE).end().await;
     moments.now(Lane::Server, "ended");
-    if way.until == Until::Middle && held.catch_up().await {
+    if way.kills() {
+        stage.drop_withheld().await?;
+    } else {
+        stage.let_commits_through().await?;
+    }
+    stage.forget_its_gate();
+    if way.when.is_in_a_turn() && held.catch_up().await {
         moments.now(Lane::Client, "the answer came to its final marker");
     }
-    let server = stage.server().expect("it was there a moment ago");
+    let server = stage.server().expect(THERE);
     if let Again::Broken(why) = server.start_again(&prepared.old).await? {
         return Ok(After::Down(why));
     }

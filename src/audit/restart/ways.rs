@@ -1,6 +1,7 @@
 //! The ways to restart a server.
 
-use crate::stream::run::Until;
+use crate::stream::faults::Point;
+use crate::stream::run::Interruption;
 
 /// What is done to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,13 +16,42 @@ pub(super) enum Deed {
     Command,
 }
 
+/// When it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// The response is over.
+    Over,
+    /// The client has received the final marker.
+    Final,
+    /// The turn has come to this place.
+    At(Interruption),
+}
+
+impl When {
+    /// Whether a turn is under way then.
+    pub(super) const fn is_in_a_turn(self) -> bool {
+        match self {
+            Self::Over | Self::Final => false,
+            Self::At(_) => true,
+        }
+    }
+
+    /// What goes on half a second after SIGTERM.
+    pub(super) fn goes_on(self) -> &'static str {
+        match self {
+            Self::At(place) if place.is_at_commit() => "commits are let through",
+            Self::Over | Self::Final | Self::At(_) => "the provider continues its answer",
+        }
+    }
+}
+
 /// A way to restart.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Way {
     /// The name in reports and on the command line.
     pub name: &'static str,
-    /// How far the last answer has come when it is done.
-    pub(super) until: Until,
+    /// When it is done.
+    pub(super) when: When,
     pub(super) deed: Deed,
     /// What is said of it in a finding: "after …".
     pub(super) words: &'static str,
@@ -31,37 +61,97 @@ pub struct Way {
 pub static ALL: &[Way] = &[
     Way {
         name: "term",
-        until: Until::Over,
+        when: When::Over,
         deed: Deed::Terminate,
         words: "SIGTERM and a new start",
     },
     Way {
         name: "kill",
-        until: Until::Over,
+        when: When::Over,
         deed: Deed::Kill,
         words: "SIGKILL and a new start",
     },
     Way {
         name: "kill-at-final",
-        until: Until::Final,
+        when: When::Final,
         deed: Deed::Kill,
         words: "SIGKILL at the final marker and a new start",
     },
     Way {
         name: "kill-in-stream",
-        until: Until::Middle,
+        when: When::At(Interruption::InStream),
         deed: Deed::Kill,
         words: "SIGKILL in the middle of an answer and a new start",
     },
     Way {
         name: "term-in-stream",
-        until: Until::Middle,
+        when: When::At(Interruption::InStream),
         deed: Deed::Terminate,
         words: "SIGTERM in the middle of an answer and a new start",
     },
     Way {
+        name: "kill-in-tool",
+        when: When::At(Interruption::At(Point::InTool)),
+        deed: Deed::Kill,
+        words: "SIGKILL within a tool call and a new start",
+    },
+    Way {
+        name: "term-in-tool",
+        when: When::At(Interruption::At(Point::InTool)),
+        deed: Deed::Terminate,
+        words: "SIGTERM within a tool call and a new start",
+    },
+    Way {
+        name: "kill-between-steps",
+        when: When::At(Interruption::At(Point::BetweenSteps)),
+        deed: Deed::Kill,
+        words: "SIGKILL between two steps of a turn and a new start",
+    },
+    Way {
+        name: "term-between-steps",
+        when: When::At(Interruption::At(Point::BetweenSteps)),
+        deed: Deed::Terminate,
+        words: "SIGTERM between two steps of a turn and a new start",
+    },
+    Way {
+        name: "kill-at-text-complete",
+        when: When::At(Interruption::At(Point::TextComplete)),
+        deed: Deed::Kill,
+        words: "SIGKILL at the end of an answer's text and a new start",
+    },
+    Way {
+        name: "term-at-text-complete",
+        when: When::At(Interruption::At(Point::TextComplete)),
+        deed: Deed::Terminate,
+        words: "SIGTERM at the end of an answer's text and a new start",
+    },
+    Way {
+        name: "kill-before-commit",
+        when: When::At(Interruption::BeforeCommit),
+        deed: Deed::Kill,
+        words: "SIGKILL before an answer's commit and a new start",
+    },
+    Way {
+        name: "term-before-commit",
+        when: When::At(Interruption::BeforeCommit),
+        deed: Deed::Terminate,
+        words: "SIGTERM before an answer's commit and a new start",
+    },
+    Way {
+        name: "kill-after-commit",
+        when: When::At(Interruption::AfterCommit),
+        deed: Deed::Kill,
+        words: "SIGKILL right after an answer's commit and a new start",
+    },
+    Way {
+        name: "term-after-commit",
+        when: When::At(Interruption::AfterCommit),
+        deed: Deed::Terminate,
+        words: "SIGTERM right after an answer's commit and a new start",
+    },
+    Way {
         name: "reload",
-        until: Until::Over,
+        when: When::Over,
         deed: Deed::Touch,
         words: "a reload",
     },
@@ -70,7 +160,7 @@ pub static ALL: &[Way] = &[
 /// The user's own restart command.
 pub static COMMAND: Way = Way {
     name: "command",
-    until: Until::Over,
+    when: When::Over,
     deed: Deed::Command,
     words: "the restart command",
 };
@@ -79,6 +169,22 @@ impl Way {
     /// Whether chatctl ends the server and starts it again.
     pub(super) fn restarts(&self) -> bool {
         [Deed::Kill, Deed::Terminate].contains(&self.deed)
+    }
+
+    /// Whether the server's commits have to be withheld for it.
+    pub fn withholds_commits(&self) -> bool {
+        match self.when {
+            When::At(place) => place.is_at_commit(),
+            When::Over | When::Final => false,
+        }
+    }
+
+    /// Whether it needs a turn in which the model calls tools.
+    pub fn needs_tools(&self) -> bool {
+        match self.when {
+            When::At(place) => place.is_at_tools(),
+            When::Over | When::Final => false,
+        }
     }
 
     /// Whether the server has no time to put anything in order.

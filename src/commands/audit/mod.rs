@@ -11,6 +11,7 @@ mod snapshot;
 
 use super::moment::moment;
 use super::{Done, Env};
+use crate::report::Report;
 use std::time::Duration;
 
 /// Check whether every stored conversation survived, and how many questions have an answer
@@ -34,6 +35,22 @@ enum Command {
     Check(check::Args),
     /// Measure how many questions have a stored answer
     Rate(Box<rate::Args>),
+}
+
+/// The command of the reports that can be played again.
+pub(super) const RESTART: &str = restart::COMMAND;
+
+/// Plays a run of `audit restart` again from the arguments in its report; only the cases of these names, where
+/// some are named.
+///
+/// # Errors
+/// When the arguments can't be read, and as a run does.
+pub(super) async fn restart_again(
+    arguments: &[String],
+    cases: &[String],
+    env: &Env,
+) -> anyhow::Result<Report> {
+    restart::again(arguments, cases, env).await
 }
 
 /// Runs it.

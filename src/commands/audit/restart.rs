@@ -4,10 +4,13 @@ use crate::audit::restart;
 use crate::audit::restart::{Around, Options, WAYS, Way};
 use crate::cli_error::CliError;
 use crate::commands::{Done, Env};
-use crate::report::Report;
+use crate::report::{Replay, Report};
+use crate::stream::profiles::Profile;
 use crate::stream::run::Proof;
+use crate::stream::session::Session;
 use crate::stream::setup::Wanted;
 use crate::stream::{run, setup};
+use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -78,18 +81,77 @@ pub(super) struct Args {
     command: Vec<String>,
 }
 
-/// Runs it, and leaves nothing running: neither after an error nor after a signal.
+/// The command of its reports.
+pub(super) const COMMAND: &str = "audit restart";
+
+/// The arguments of a run, as the command line has them.
+#[derive(Debug, Parser)]
+struct Again {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Runs it.
 pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
+    Ok(Done::Report(Box::new(report(args, &env).await?)))
+}
+
+/// Plays a run again from the arguments in its report: of the cases with these names, the ways to restart, as
+/// many rounds as they need; all of it where none is named.
+///
+/// # Errors
+/// When the arguments can't be read, and as a run does.
+pub(super) async fn again(
+    arguments: &[String],
+    cases: &[String],
+    env: &Env,
+) -> anyhow::Result<Report> {
+    let words = std::iter::once(COMMAND).chain(arguments.iter().map(String::as_str));
+    let mut args = Again::try_parse_from(words)
+        .map_err(|error| unreadable(&error))?
+        .args;
+    let named = cases.iter().filter_map(|case| {
+        let (rest, way) = case.rsplit_once('/')?;
+        let (_, round) = rest.rsplit_once("round-")?;
+        Some((way, round.parse::<u16>().ok()?))
+    });
+    let named: Vec<_> = named.collect();
+    if let Some(rounds) = named.iter().map(|(_, round)| *round).max() {
+        args.rounds = rounds;
+    }
+    // The user's own command is the only way of its run.
+    if args.command.is_empty() && !named.is_empty() {
+        let is_named = |way: &&Way| named.iter().any(|(name, _)| *name == way.name);
+        let ways = WAYS.iter().filter(is_named);
+        args.stop = ways.map(|way| way.name.to_owned()).collect();
+    }
+    report(args, env).await
+}
+
+fn unreadable(error: &clap::Error) -> CliError {
+    CliError::usage(format!("the report's arguments can't be read: {error}"))
+        .hint("replay it with the version of chatctl that wrote it")
+}
+
+/// Runs it, and leaves nothing running: neither after an error nor after a signal.
+async fn report(args: Args, env: &Env) -> anyhow::Result<Report> {
     let (wanted, context) = (wanted(&args), env.setup());
     let sessions = setup::sessions(&wanted, &context)?;
     let target = env.target()?;
+    let options = options(&args, env)?;
+    check_tools(&options, &sessions)?;
     let mut stage_options = setup::options(&wanted, &env.config, &target)?;
     // Every round begins with a server that was just started, and such a one is slow.
     stage_options.response_timeout *= run::FIRST_TURN;
-    let options = options(&args, &env)?;
     let began = Instant::now();
-    let mut report = Report::new("audit restart");
-    let world = setup::world(&wanted, &context, &target, None);
+    let mut report = Report::new(COMMAND);
+    report.replay = Some(Replay {
+        seed: stage_options.seed,
+        arguments: setup::without_secrets(words(&args), &env.mask),
+        shard: None,
+    });
+    let wire = setup::wire(&wanted, &context, &stage_options, &target).await?;
+    let world = setup::world(&wanted, &context, &target, wire);
     let mut world = env.unless_interrupted(world).await?;
     let experiment = async {
         world.open_if_there().await?;
@@ -105,11 +167,53 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     world.close().await;
     outcome?;
     report.took = began.elapsed();
-    Ok(Done::Report(Box::new(report)))
+    Ok(report)
+}
+
+/// The arguments as words of a command line.
+fn words(args: &Args) -> Vec<String> {
+    let Args {
+        sessions,
+        server,
+        start,
+        stop,
+        rounds,
+        reload_file,
+        ready,
+        ready_timeout,
+        gateway,
+        profile,
+        settle,
+        response_timeout,
+        command,
+    } = args;
+    let shown = |path: &PathBuf| path.display().to_string();
+    let values = [
+        ("--server", server.clone()),
+        ("--start", start.clone()),
+        ("--stop", (!stop.is_empty()).then(|| stop.join(","))),
+        ("--rounds", Some(rounds.to_string())),
+        ("--reload-file", reload_file.as_ref().map(shown)),
+        ("--ready", ready.clone()),
+        ("--ready-timeout", ready_timeout.clone()),
+        ("--gateway", gateway.clone()),
+        ("--profile", profile.clone()),
+        ("--settle", settle.clone()),
+        ("--response-timeout", response_timeout.clone()),
+    ];
+    let values = values.into_iter();
+    let values = values.filter_map(|(flag, value)| Some(format!("{flag}={}", value?)));
+    let mut words: Vec<_> = values.chain(sessions.iter().map(shown)).collect();
+    if !command.is_empty() {
+        words.push("--".to_owned());
+        words.extend(command.iter().cloned());
+    }
+    words
 }
 
 /// What the experiment shares with a verification.
 fn wanted(args: &Args) -> Wanted {
+    let withholds = args.stop.iter().any(|name| way(name).withholds_commits());
     Wanted {
         sessions: args.sessions.clone(),
         server: args.server.clone(),
@@ -120,7 +224,11 @@ fn wanted(args: &Args) -> Wanted {
         profile: args.profile.clone(),
         settle: args.settle.clone(),
         response_timeout: args.response_timeout.clone(),
-        proof: Some(Proof::Observe),
+        proof: Some(if withholds {
+            Proof::Gate
+        } else {
+            Proof::Observe
+        }),
         ..Wanted::default()
     }
 }
@@ -176,6 +284,26 @@ fn options(args: &Args, env: &Env) -> anyhow::Result<Options> {
         reload_file,
         around,
     })
+}
+
+/// A point within tool calls is there only where the model calls tools.
+fn check_tools(options: &Options, sessions: &[(Session, &Profile)]) -> anyhow::Result<()> {
+    let Some(way) = options.ways.iter().find(|way| way.needs_tools()) else {
+        return Ok(());
+    };
+    let without = |(session, _): &&(Session, &Profile)| {
+        let mut turns = session.turns.iter();
+        turns.all(|turn| turn.steps.is_empty())
+    };
+    match sessions.iter().find(without) {
+        None => Ok(()),
+        Some((session, _)) => Err(CliError::usage(format!(
+            "`--stop {}` needs a turn in which the model calls tools, and session `{}` has none",
+            way.name, session.name
+        ))
+        .hint("give a [[turn]] of the session its `steps`: see docs/sessions.md")
+        .into()),
+    }
 }
 
 fn way(name: &str) -> &'static Way {

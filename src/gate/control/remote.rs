@@ -326,6 +326,14 @@ impl CommitGate for RemoteProxy {
         self.faults_done
     }
 
+    fn sever(&mut self) -> Tried<'_, ()> {
+        Box::pin(async {
+            anyhow::bail!(
+                "a gate in another process breaks no connections of a server that was killed"
+            )
+        })
+    }
+
     fn open(&mut self) -> Tried<'_, Tick> {
         Box::pin(async move {
             match self.asked(Ask::Open, ANSWER_WAIT).await? {

@@ -231,6 +231,14 @@ impl CommitGate for Proxy {
         let at = self.queue.open();
         Box::pin(async move { Ok(at) })
     }
+
+    fn sever(&mut self) -> Tried<'_, ()> {
+        Box::pin(async {
+            self.queue.sever().await?;
+            self.queue.open();
+            Ok(())
+        })
+    }
 }
 
 fn protocol(target: &Target) -> Result<(Protocol, Login), CliError> {

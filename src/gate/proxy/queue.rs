@@ -16,6 +16,10 @@ use tokio::sync::{oneshot, watch};
 
 /// A statement that takes longer than this may wait for a lock.
 const BLOCKED: Duration = Duration::from_millis(50);
+/// As long as connections may take to break.
+const ALL_BROKEN: Duration = Duration::from_secs(5);
+/// Between two looks for one that has not.
+const ASK: Duration = Duration::from_millis(2);
 
 /// All commits at one proxy.
 pub(super) struct Queue {
@@ -299,6 +303,23 @@ impl Queue {
         let mut gone = self.gone.subscribe();
         // The sender lives as long as the queue.
         let _ = gone.wait_for(|gone| *gone).await;
+    }
+
+    /// Breaks every connection, with what is withheld on it, and waits until none is left.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub(super) async fn sever(&self) -> anyhow::Result<()> {
+        self.gone.send_replace(true);
+        let deadline = clock::now() + ALL_BROKEN;
+        while !self.state().open.is_empty() {
+            anyhow::ensure!(
+                clock::now() < deadline,
+                "a connection of the server that was killed does not end"
+            );
+            tokio::time::sleep(ASK).await;
+        }
+        Ok(())
     }
 
     /// The fault that new connections meet.

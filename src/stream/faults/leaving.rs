@@ -68,6 +68,10 @@ pub enum Point {
     BeforeFirstByte,
     /// The provider has sent so many events.
     Event(usize),
+    /// The model is calling tools: the provider has sent a part of the calls.
+    InTool,
+    /// The tools were called, and the server has asked its provider again, which has said nothing yet.
+    BetweenSteps,
     /// The provider has sent all of the text, and not that it is all.
     LastDelta,
     /// The provider has said that the text is complete, and not that the stream is over.
@@ -81,6 +85,8 @@ impl fmt::Display for Point {
         match self {
             Self::BeforeFirstByte => f.write_str("before-first-byte"),
             Self::Event(number) => write!(f, "event-{number}"),
+            Self::InTool => f.write_str("in-tool"),
+            Self::BetweenSteps => f.write_str("between-steps"),
             Self::LastDelta => f.write_str("last-delta"),
             Self::TextComplete => f.write_str("text-complete"),
             Self::FinalMarker => f.write_str("final-marker"),
@@ -91,7 +97,11 @@ impl fmt::Display for Point {
 /// How an answer of the provider is cut into chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
-    /// How many come before the last one with text.
+    /// How many of them belong to answers by which the model calls tools.
+    pub calls: usize,
+    /// How many of these belong to the last such answer.
+    pub last_calls: usize,
+    /// How many come before the last one with text, those of the calls included.
     pub before: usize,
     /// How many come after it.
     pub after: usize,
@@ -105,18 +115,31 @@ impl Cut {
         match point {
             Point::BeforeFirstByte => Some(0),
             Point::Event(number) => Some(number),
+            Point::InTool => Some(self.in_tool()),
+            Point::BetweenSteps => Some(self.calls),
             Point::LastDelta => Some(self.before + 1),
             Point::TextComplete => Some(self.before + 1 + self.after - self.finals),
             Point::FinalMarker => None,
         }
     }
 
+    /// Half of the last calls.
+    const fn in_tool(self) -> usize {
+        self.calls - self.last_calls / 2
+    }
+
     /// The points of this answer, each N-th event among them. A format without an own word for the end of the
     /// text has no point there.
     pub fn points(self, every: usize) -> Vec<Point> {
-        let events = (1..=self.before).step_by(every.max(1));
+        let event = |number: usize| match number {
+            _ if self.calls == number => Some(Point::BetweenSteps),
+            _ if self.calls > 0 && self.in_tool() == number => Some(Point::InTool),
+            _ => (number - 1)
+                .is_multiple_of(every.max(1))
+                .then_some(Point::Event(number)),
+        };
         let mut points = vec![Point::BeforeFirstByte];
-        points.extend(events.map(Point::Event));
+        points.extend((1..=self.before).filter_map(event));
         points.push(Point::LastDelta);
         if self.after > self.finals {
             points.push(Point::TextComplete);
@@ -127,11 +150,15 @@ impl Cut {
 
     /// One point of each kind: the event is the middle one.
     pub fn main_points(self) -> Vec<Point> {
-        let middle = self.before.div_ceil(2);
         let mut points = self.points(1);
+        let is_event = |point: &&Point| matches!(point, Point::Event(_));
+        let events: Vec<_> = points.iter().filter(is_event).copied().collect();
+        let middle = events.get(events.len().saturating_sub(1) / 2).copied();
         points.retain(|point| match point {
-            Point::Event(number) => *number == middle,
+            Point::Event(_) => Some(*point) == middle,
             Point::BeforeFirstByte
+            | Point::InTool
+            | Point::BetweenSteps
             | Point::LastDelta
             | Point::TextComplete
             | Point::FinalMarker => true,
@@ -147,7 +174,11 @@ impl Cut {
                 Point::Event(_) => &Way::ALL,
                 // The case `close-at-final` closes there in order.
                 Point::FinalMarker => &[Way::Reset],
-                Point::BeforeFirstByte | Point::LastDelta | Point::TextComplete => &[Way::Fin],
+                Point::BeforeFirstByte
+                | Point::InTool
+                | Point::BetweenSteps
+                | Point::LastDelta
+                | Point::TextComplete => &[Way::Fin],
             };
             cases.extend(ways.iter().map(|way| (point, *way)));
         }
@@ -168,6 +199,8 @@ mod tests {
     use super::{Cut, Point, Way};
 
     const OPENAI: Cut = Cut {
+        calls: 0,
+        last_calls: 0,
         before: 4,
         after: 3,
         finals: 1,
@@ -194,6 +227,8 @@ mod tests {
     #[test]
     fn a_format_without_a_word_for_the_end_of_the_text_has_no_such_point() {
         let bare = Cut {
+            calls: 0,
+            last_calls: 0,
             before: 0,
             after: 1,
             finals: 1,
@@ -201,6 +236,33 @@ mod tests {
         let points = [Point::BeforeFirstByte, Point::LastDelta, Point::FinalMarker];
         assert_eq!(bare.points(1), points);
         assert_eq!(bare.main_points(), points);
+    }
+
+    #[test]
+    fn a_turn_with_tools_has_points_within_and_after_the_calls() {
+        let tools = Cut {
+            calls: 8,
+            last_calls: 6,
+            before: 11,
+            ..OPENAI
+        };
+        let names: Vec<_> = tools.points(4).iter().map(Point::to_string).collect();
+        let expected = [
+            "before-first-byte",
+            "event-1",
+            "in-tool",
+            "between-steps",
+            "event-9",
+            "last-delta",
+            "text-complete",
+            "final-marker",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(tools.chunks_at(Point::InTool), Some(5));
+        assert_eq!(tools.chunks_at(Point::BetweenSteps), Some(8));
+        let main = tools.main_points();
+        assert_eq!(main.len(), 7);
+        assert!(main.contains(&Point::Event(6)), "{main:?}");
     }
 
     #[test]

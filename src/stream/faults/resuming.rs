@@ -68,6 +68,8 @@ mod tests {
     #[test]
     fn the_main_cases_have_each_point_and_each_moment() {
         let cut = Cut {
+            calls: 0,
+            last_calls: 0,
             before: 4,
             after: 3,
             finals: 1,

@@ -33,10 +33,26 @@ const ASK: Duration = Duration::from_millis(20);
 /// As many late saves as the slowest turn seen are waited for.
 const TIMES_THE_LAG: u32 = 3;
 
+/// How a turn does not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Left(Way),
+    Stopped,
+}
+
+impl Ends {
+    const fn cause(self) -> Cause {
+        match self {
+            Self::Left(way) => Cause::Left(way),
+            Self::Stopped => Cause::Stopped,
+        }
+    }
+}
+
 /// One case to play.
 #[derive(Debug, Clone, Copy)]
 struct Play {
-    cause: Cause,
+    ends: Ends,
     point: Point,
     /// The turn that does not come to its end, from 0.
     turn: usize,
@@ -44,17 +60,17 @@ struct Play {
 
 impl Play {
     fn client(self) -> &'static ClientBehaviour {
-        match self.cause {
-            Cause::Left(way) => way.client(),
-            Cause::Stopped => &STOP,
+        match self.ends {
+            Ends::Left(way) => way.client(),
+            Ends::Stopped => &STOP,
         }
     }
 
     /// The case's name in the report.
     fn name(self) -> String {
-        match self.cause {
-            Cause::Left(way) => format!("left-at-{}-by-{}", self.point, way.name()),
-            Cause::Stopped => format!("stopped-at-{}", self.point),
+        match self.ends {
+            Ends::Left(way) => format!("left-at-{}-by-{}", self.point, way.name()),
+            Ends::Stopped => format!("stopped-at-{}", self.point),
         }
     }
 }
@@ -126,11 +142,13 @@ impl Stage<'_> {
         else {
             return Ok(Vec::new());
         };
-        let cut = self.cut_of(0, provider)?;
-        let mut cases: Vec<(Cause, Point)> = self
+        // A turn with tools has all the points.
+        let tools = self.turn_with_tools();
+        let cut = self.cut_of(tools.unwrap_or(0), provider)?;
+        let mut cases: Vec<(Ends, Point)> = self
             .leaving(cut)
             .into_iter()
-            .map(|(point, way)| (Cause::Left(way), point))
+            .map(|(point, way)| (Ends::Left(way), point))
             .collect();
         if self.session.stop.is_some() {
             let points = match self.options.suite {
@@ -141,19 +159,28 @@ impl Stage<'_> {
             let points = points
                 .into_iter()
                 .filter(|point| *point != Point::FinalMarker);
-            cases.extend(points.map(|point| (Cause::Stopped, point)));
+            cases.extend(points.map(|point| (Ends::Stopped, point)));
         }
         let turns = self.session.turns.len();
         let plays = cases.into_iter().enumerate();
         Ok(plays
-            .map(|(number, (cause, point))| Play {
-                cause,
+            .map(|(number, (ends, point))| Play {
+                ends,
                 point,
-                // A first turn and a later one may differ.
-                turn: number % turns,
+                turn: match (point, tools) {
+                    (Point::InTool | Point::BetweenSteps, Some(turn)) => turn,
+                    // A first turn and a later one may differ.
+                    _ => number % turns,
+                },
             })
             .filter(|play| self.is_in(play, provider) && self.plays(&play.name()))
             .collect())
+    }
+
+    /// The first turn in which the model calls tools.
+    pub(super) fn turn_with_tools(&self) -> Option<usize> {
+        let mut turns = self.session.turns.iter();
+        turns.position(|turn| !turn.steps.is_empty())
     }
 
     /// Whether the turn has that point: turns may be cut into different numbers of events.
@@ -194,10 +221,10 @@ impl Stage<'_> {
         ));
     }
 
-    fn policy(&self, cause: Cause) -> Option<&'static Policy> {
-        match cause {
-            Cause::Left(_) => self.session.on_disconnect,
-            Cause::Stopped => self.session.stop.as_ref()?.on_stop,
+    fn policy(&self, ends: Ends) -> Option<&'static Policy> {
+        match ends {
+            Ends::Left(_) => self.session.on_disconnect,
+            Ends::Stopped => self.session.stop.as_ref()?.on_stop,
         }
     }
 
@@ -246,12 +273,12 @@ impl Stage<'_> {
         let promised = live.watching.seen().turn.promised_at().is_some();
         let mut next = None;
         if met.is_ok() {
-            match (play.cause, &self.session.stop) {
-                (Cause::Left(way), _) => {
+            match (play.ends, &self.session.stop) {
+                (Ends::Left(way), _) => {
                     moments.ends(way.what(), client_moment(&live, play, way.name()));
                     live.watching.leave(way).await?;
                 }
-                (Cause::Stopped, Some(stop)) => match &stop.by {
+                (Ends::Stopped, Some(stop)) => match &stop.by {
                     StopBy::Abort => {
                         let moment = client_moment(&live, play, STOP.name);
                         moments.ends("stop: the client closes the connection", moment);
@@ -272,18 +299,18 @@ impl Stage<'_> {
                         }
                     }
                 },
-                (Cause::Stopped, None) => {}
+                (Ends::Stopped, None) => {}
             }
         }
         // At once: the user who pressed stop types on.
-        let immediate = match play.cause {
-            Cause::Stopped if met.is_ok() => {
+        let immediate = match play.ends {
+            Ends::Stopped if met.is_ok() => {
                 let shown = self.shown_now(&sought).await;
                 let next = self.send_next(&chat, play.turn, moments).await?;
                 sought.next = Some([next.tag.clone(), next.nonce.clone()]);
                 Some((next, shown))
             }
-            Cause::Stopped | Cause::Left(_) => None,
+            Ends::Stopped | Ends::Left(_) => None,
         };
         let _ = tokio::time::timeout(HEARD_BY_THEN, live.play.until_idle()).await;
         live.play.release();
@@ -305,7 +332,7 @@ impl Stage<'_> {
         moments.now(Lane::Store, in_store(&stored));
         let rows = found.map(|found| found.rows).unwrap_or_default();
         let reload = self.reload(&mut chat, &sought, &rows).await?;
-        if play.cause != Cause::Stopped && met.is_ok() {
+        if play.ends != Ends::Stopped && met.is_ok() {
             let shown = rows.clone();
             let following = self.send_next(&chat, play.turn, moments).await?;
             sought.next = Some([following.tag.clone(), following.nonce.clone()]);
@@ -315,9 +342,9 @@ impl Stage<'_> {
             subject: self.observed().subject(),
             case: case.to_owned(),
             turn: live.number,
-            cause: play.cause,
+            cause: play.ends.cause(),
             point: play.point,
-            policy: self.policy(play.cause),
+            policy: self.policy(play.ends),
             marker: self.marker.to_string(),
             met,
             provider,
@@ -373,11 +400,23 @@ impl Stage<'_> {
             .map_err(|error| format!("{error:#}"))?;
         let over = |seen: &ResponseProgress| seen.over.is_some();
         match cut.chunks_at(point) {
+            Some(_) if point == Point::InTool && cut.last_calls < 2 => {
+                return Err("the calls come in one chunk, so there is no point within them".into());
+            }
             Some(chunks) => {
                 live.play.release_up_to(chunks);
                 let sent = tokio::time::timeout(patience, live.play.until_sent(chunks)).await;
                 if sent.is_err() {
                     return Err("the server did not read its provider's answer up to there".into());
+                }
+                if point == Point::BetweenSteps {
+                    let steps = self.session.turns[live.number - 1].steps.len();
+                    let again = live.play.until_asked(steps + 1);
+                    if tokio::time::timeout(patience, again).await.is_err() {
+                        return Err(
+                            "the server did not ask its provider again after the tools".into()
+                        );
+                    }
                 }
                 self.until_quiet(live, clock::now(), chunks).await;
                 moments.now(
@@ -437,7 +476,7 @@ impl Stage<'_> {
         if !found.question || self.open_row(found).is_some() {
             return false;
         }
-        let keep = self.policy(play.cause).map(|policy| policy.keep);
+        let keep = self.policy(play.ends).map(|policy| policy.keep);
         match &found.kept {
             AnswerFate::Whole => true,
             AnswerFate::Cut { marked, .. } => {
@@ -459,7 +498,7 @@ impl Stage<'_> {
         answers.find(is_open).map(|row| row.key.clone())
     }
 
-    fn stored_of(&self, found: &Found) -> Stored {
+    pub(super) fn stored_of(&self, found: &Found) -> Stored {
         Stored {
             question: found.question,
             answer: found.kept.clone(),
@@ -517,7 +556,7 @@ fn client_moment(live: &Live, play: Play, by: &str) -> ClientMoment {
     }
 }
 
-fn client_saw(sought: &Sought, saw: &ResponseProgress, promised: bool) -> ClientSaw {
+pub(super) fn client_saw(sought: &Sought, saw: &ResponseProgress, promised: bool) -> ClientSaw {
     let text = &saw.turn.text;
     ClientSaw {
         characters: (!kept::is_json_frames(text)).then(|| kept::seen(&sought.answer.text, text)),
@@ -537,7 +576,7 @@ fn told(provider: ProviderEnd) -> String {
     }
 }
 
-fn in_store(stored: &Result<Stored, String>) -> String {
+pub(super) fn in_store(stored: &Result<Stored, String>) -> String {
     match stored {
         Err(why) => format!("the store can't be read: {why}"),
         Ok(stored) => {

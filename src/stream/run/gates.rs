@@ -3,9 +3,7 @@
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::gate;
-use crate::gate::{
-    Answers, AnyGate, CommitGate as _, Hold, How, Kind, LockTarget, Order, Syscalls,
-};
+use crate::gate::{Answers, AnyGate, CommitGate, Hold, How, Kind, LockTarget, Order, Syscalls};
 use crate::stream::marks;
 use anyhow::Context as _;
 use std::time::Duration;
@@ -43,6 +41,67 @@ impl Stage<'_> {
         ))
         .hint("use --proof observe, which needs no gate and proves less")
         .into())
+    }
+
+    /// A gate that withholds commits, made ready for the server that runs now.
+    ///
+    /// # Errors
+    /// When there is none here.
+    pub(super) async fn take_commit_gate(&mut self) -> anyhow::Result<Box<dyn CommitGate>> {
+        if let Some(AnyGate::Commits(gate)) = self.world.gate.take() {
+            return Ok(gate);
+        }
+        let mut kinds = gate::on(self.world.target.engine(), self.options.gate.as_deref());
+        let kind = kinds.find(|kind| matches!(kind.how, How::SystemCalls));
+        let none = |why: String| {
+            CliError::unreachable(format!("the server's commits can't be withheld: {why}"))
+                .hint("use --stop without before-commit and after-commit")
+        };
+        let Some(kind) = kind else {
+            return Err(none("it does not connect through chatctl".to_owned()).into());
+        };
+        match self.make_ready(kind).await {
+            Ok(AnyGate::Commits(gate)) => Ok(gate),
+            Ok(AnyGate::Lock(_)) => {
+                Err(none("a lock keeps other writers out, too".to_owned()).into())
+            }
+            Err(error) => Err(none(format!("{error:#}")).into()),
+        }
+    }
+
+    /// Lets through what is withheld. A gate at the system calls ends with the server, and then nothing is.
+    ///
+    /// # Errors
+    /// When the gate was lost.
+    pub async fn let_commits_through(&mut self) -> anyhow::Result<()> {
+        let is_wire = |gate: &AnyGate| matches!(gate.kind().how, How::Wire);
+        let is_on_wire = self.world.gate.as_ref().is_some_and(is_wire);
+        if let Some(AnyGate::Commits(gate)) = &mut self.world.gate {
+            let opened = gate.open().await;
+            if is_on_wire {
+                opened?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The server was killed: what it had sent, and is withheld, never comes to the store.
+    ///
+    /// # Errors
+    /// When the gate was lost.
+    pub async fn drop_withheld(&mut self) -> anyhow::Result<()> {
+        match &mut self.world.gate {
+            Some(AnyGate::Commits(gate)) => gate.sever().await,
+            Some(AnyGate::Lock(_)) | None => Ok(()),
+        }
+    }
+
+    /// The server ended, and with it a gate at its system calls.
+    pub fn forget_its_gate(&mut self) {
+        let is_its_own = |gate: &AnyGate| matches!(gate.kind().how, How::SystemCalls);
+        if self.world.gate.as_ref().is_some_and(is_its_own) {
+            self.world.gate = None;
+        }
     }
 
     /// Says which gate it is, and what it holds back.

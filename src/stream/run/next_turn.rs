@@ -3,6 +3,7 @@
 
 use super::case::Moments;
 use super::chat::{Chat, Vary};
+use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::sought::Sought;
 use super::stage::Stage;
@@ -10,7 +11,7 @@ use crate::gateway::Heard;
 use crate::model::{Role, State, StoredMessage};
 use crate::report::Lane;
 use crate::stream::faults::{NONE, READ_TO_END};
-use crate::stream::judge::ended_early::NextTurn;
+use crate::stream::judge::ended_early::{NextTurn, OF_THE_CLIENT};
 use crate::stream::kept;
 
 /// What became of the next turn, before it is compared with the store.
@@ -20,8 +21,36 @@ pub(super) enum NextOutcome {
     Answered { heard: Heard, sent: Option<String> },
 }
 
+/// A response that is no chat.
+pub(super) struct Refusal {
+    status: u16,
+    said: String,
+}
+
+impl Refusal {
+    /// Where a response is one.
+    pub(super) fn of(seen: &ResponseProgress) -> Option<Self> {
+        let head = seen.head.as_ref().filter(|head| !head.is_success())?;
+        Some(Self {
+            status: head.status,
+            said: head.excerpt.trim().to_owned(),
+        })
+    }
+
+    /// Whether it says something of the client, and not of the conversation.
+    pub(super) fn is_of_the_client(&self) -> bool {
+        OF_THE_CLIENT.contains(&self.status)
+    }
+}
+
+impl From<Refusal> for NextOutcome {
+    fn from(Refusal { status, said }: Refusal) -> Self {
+        Self::Refused { status, said }
+    }
+}
+
 impl NextOutcome {
-    fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         match self {
             Self::Refused { status, .. } => format!("the next turn is answered {status}"),
             Self::Failed(why) => format!("the next turn fails: {why}"),
@@ -59,11 +88,8 @@ impl Stage<'_> {
         let seen = tokio::time::timeout(self.options.response_timeout, over).await;
         let outcome = match seen {
             Err(_) => NextOutcome::Failed("its response did not end".to_owned()),
-            Ok(seen) => match (&seen.head, &seen.over, live.play.heard()) {
-                (Some(head), ..) if !head.is_success() => NextOutcome::Refused {
-                    status: head.status,
-                    said: head.excerpt.trim().to_owned(),
-                },
+            Ok(seen) => match (Refusal::of(&seen), &seen.over, live.play.heard()) {
+                (Some(refusal), ..) => refusal.into(),
                 (_, Some(Err(why)), _) => NextOutcome::Failed(why.clone()),
                 _ if seen.turn.failed.is_some() => {
                     NextOutcome::Failed(seen.turn.failed.unwrap_or_default())

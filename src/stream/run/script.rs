@@ -123,7 +123,10 @@ impl Script {
         let after = (self.fault.apply)(cut.after, &is_final);
         let finals = after.iter().rev().take_while(|it| is_final(&it.bytes));
         let earlier = self.earlier(self.turn.steps.len());
+        let last_calls = self.turn.steps.last();
         let shape = Cut {
+            calls: earlier,
+            last_calls: last_calls.map_or(0, |step| step.cassette.chunks.len()),
             before: earlier + cut.before.len(),
             finals: finals.count(),
             after: after.len(),

@@ -2,6 +2,7 @@
 
 use super::chat::{Chat, Vary};
 use super::client::Watching;
+use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::spot::{Act, Acted};
 use super::stage::Stage;
@@ -25,7 +26,7 @@ const UNKNOWN: [u16; 2] = [401, 403];
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// A turn with nothing in its way.
-const PLAIN: Vary = Vary {
+pub(super) const PLAIN: Vary = Vary {
     pieces: None,
     fault: &NONE,
     client: &READ_TO_END,
@@ -33,13 +34,11 @@ const PLAIN: Vary = Vary {
 
 /// How far an answer is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
+pub(super) enum Until {
     /// To the end of the response.
     Over,
     /// To the final marker.
     Final,
-    /// To where the provider has a piece of it left to say.
-    Middle,
 }
 
 /// A turn that was held.
@@ -118,11 +117,11 @@ impl Stage<'_> {
     ///
     /// # Errors
     /// When there is no answer to follow as far as that.
-    pub async fn say(&mut self, chat: &Chat, number: usize, until: Until) -> anyhow::Result<Said> {
+    pub async fn say(&mut self, chat: &Chat, number: usize) -> anyhow::Result<Said> {
         let live = self
             .begin(chat, number % self.session.turns.len(), PLAIN)
             .await?;
-        self.follow(live, number, until).await
+        self.follow(live, number, Until::Over).await
     }
 
     /// Sends the turn with this number, and acts the moment the final marker is seen.
@@ -149,21 +148,21 @@ impl Stage<'_> {
     }
 
     /// Follows a turn that was sent.
-    async fn follow(&mut self, live: Live, number: usize, until: Until) -> anyhow::Result<Said> {
-        if until == Until::Middle {
-            self.until_withheld(&live).await?;
-        } else {
-            live.play.release();
-        }
+    pub(super) async fn follow(
+        &mut self,
+        live: Live,
+        number: usize,
+        until: Until,
+    ) -> anyhow::Result<Said> {
+        live.play.release();
         let seen = match until {
-            Until::Middle => live.watching.seen(),
             Until::Final => self.until_final(&live).await,
             Until::Over => {
                 self.until_over(&live, self.options.response_timeout)
                     .await?
             }
         };
-        if until != Until::Middle && seen.turn.final_at.is_none() {
+        if seen.turn.final_at.is_none() {
             self.detected = self.detect_profile(&live, &seen);
             return Err(CliError::unreachable(format!(
                 "the final marker `{}` of turn {} never came",
@@ -173,7 +172,12 @@ impl Stage<'_> {
             .hint(self.log_hint())
             .into());
         }
-        Ok(Said {
+        Ok(self.said(live, &seen))
+    }
+
+    /// A turn as it is remembered.
+    pub(super) fn said(&self, live: Live, seen: &ResponseProgress) -> Said {
+        Said {
             user: live.user.clone(),
             tag: live.tag.clone(),
             expected: live.expected.clone(),
@@ -182,7 +186,7 @@ impl Stage<'_> {
             acknowledged: seen.turn.promised_at(),
             calls: self.world.gateway.calls_since(live.sent),
             live: Some(live),
-        })
+        }
     }
 
     /// The profile that an answer showed whose final marker nobody saw. The next turns are read by it.

@@ -394,7 +394,7 @@ async fn choose(
     }))
 }
 
-fn withheld_for(commit: &Withheld, moments: &mut Moments) {
+pub(super) fn withheld_for(commit: &Withheld, moments: &mut Moments) {
     let carries = match commit.carries {
         Carries::Answer => " (carries the answer)",
         Carries::Other => "",

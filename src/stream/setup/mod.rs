@@ -303,6 +303,14 @@ impl Starts {
     }
 }
 
+/// The arguments of a run; what may be a secret is masked.
+pub fn without_secrets(words: Vec<String>, mask: &Mask) -> Vec<String> {
+    let words = words.into_iter();
+    words
+        .map(|word| mask::credentials(&mask.text(&word)))
+        .collect()
+}
+
 /// The address of the server under test, where one is given.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::Keep;
 
 /// Statuses that say something of the client and not of the conversation.
-pub(in crate::stream::judge) const OF_THE_CLIENT: [u16; 3] = [401, 403, 429];
+pub const OF_THE_CLIENT: [u16; 3] = [401, 403, 429];
 
 /// Everything that is wrong.
 pub(super) fn all(seen: &EndedEarly, stored: &Stored) -> Vec<Finding> {
@@ -45,7 +45,12 @@ fn finding(
 
 /// Where it happened, for the evidence.
 fn place(seen: &EndedEarly) -> String {
-    format!("turn {}, {} at {}", seen.turn, seen.cause, seen.point)
+    match seen.cause {
+        Cause::Left(_) | Cause::Stopped => {
+            format!("turn {}, {} at {}", seen.turn, seen.cause, seen.point)
+        }
+        Cause::Restarted(_) => format!("turn {}, {}", seen.turn, seen.cause),
+    }
 }
 
 /// What happened to the turn, in a few words.
@@ -53,11 +58,13 @@ fn when(cause: Cause) -> &'static str {
     match cause {
         Cause::Left(_) => "when the client leaves in mid-turn",
         Cause::Stopped => "when the user presses stop",
+        Cause::Restarted(_) => "when the server is stopped in mid-turn",
     }
 }
 
 fn question(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
-    if stored.question {
+    let is_accounted_for = matches!(seen.cause, Cause::Restarted(_));
+    if stored.question || is_accounted_for {
         return None;
     }
     let harm = format!("the question is lost {}", when(seen.cause));
@@ -106,6 +113,8 @@ fn answer(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
             "answer-lost-on-stop",
             "on stop, save what was streamed before the task is cancelled, with a status that says so",
         ),
+        // Nothing was promised, and what was is accounted for.
+        Cause::Restarted(_) => return None,
     };
     let what = match stored.answer {
         AnswerFate::Cut { .. } => "a part of the answer is lost",
@@ -158,7 +167,14 @@ fn called_whole(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 fn stuck(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let row = stored.open.as_ref()?;
     let harm = format!("a row stays in progress for ever {}", when(seen.cause));
-    let help = "finish the row in a `finally` with a save that can't be cancelled";
+    let help = match seen.cause {
+        Cause::Left(_) | Cause::Stopped => {
+            "finish the row in a `finally` with a save that can't be cancelled"
+        }
+        Cause::Restarted(_) => {
+            "at the start, give rows in progress that no process writes any more another status"
+        }
+    };
     let finding = finding(seen, "stuck-streaming", declared(seen), harm, help);
     Some(finding.with(
         Source::Store,
@@ -172,7 +188,7 @@ fn stuck(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 /// More is stored than was declared.
 fn policy(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let policy = seen.policy?;
-    let is_inside = matches!(seen.point, Point::BeforeFirstByte | Point::Event(_));
+    let is_inside = is_inside(seen.point);
     let is_more = match (wants(seen)?, &stored.answer) {
         (Keep::Nothing, AnswerFate::Cut { .. }) => true,
         (Keep::Nothing, AnswerFate::Whole) => is_inside && seen.cause.is_heard(),
@@ -182,7 +198,7 @@ fn policy(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     if !is_more {
         return None;
     }
-    let key = seen.cause.key();
+    let key = seen.cause.key()?;
     let harm = format!(
         "more of the answer is stored than {key} = \"{}\" declares",
         policy.name
@@ -287,14 +303,29 @@ fn next(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
 
 fn refused(seen: &EndedEarly, severity: Severity, fact: String) -> Finding {
     let harm = format!("the conversation can't be continued {}", when(seen.cause));
-    let help = "end a turn's row and its lock in a `finally`, and accept a question without an answer before it";
+    let help = match seen.cause {
+        Cause::Left(_) | Cause::Stopped => {
+            "end a turn's row and its lock in a `finally`, and accept a question without an answer before it"
+        }
+        Cause::Restarted(_) => {
+            "at the start, end the rows and the locks of turns that no process works on any more"
+        }
+    };
     let finding = finding(seen, "next-turn-refused", severity, harm, help);
     finding.with(Source::Stream, format!("{}: {fact}", place(seen)))
 }
 
+/// Whether the provider has more to say at the point.
+fn is_inside(point: Point) -> bool {
+    match point {
+        Point::BeforeFirstByte | Point::Event(_) | Point::InTool | Point::BetweenSteps => true,
+        Point::LastDelta | Point::TextComplete | Point::FinalMarker => false,
+    }
+}
+
 /// The provider is paid for an answer that nobody keeps.
 fn provider(seen: &EndedEarly) -> Option<Finding> {
-    let is_inside = matches!(seen.point, Point::BeforeFirstByte | Point::Event(_));
+    let is_inside = is_inside(seen.point);
     let wants_whole = seen.policy?.keep == Keep::Whole;
     let is_whole = seen.provider == ProviderEnd::Whole;
     if wants_whole || !is_whole || !is_inside || !seen.cause.is_heard() {

@@ -1,4 +1,5 @@
-//! What a turn shows that did not come to its end: its client left, or the user pressed stop. Pure.
+//! What a turn shows that did not come to its end: its client left, the user pressed stop, or its server was
+//! stopped. Pure.
 //!
 //! The question has to be stored in any case. What becomes of the answer is a choice that the session
 //! declares. Without a declaration it is reported, and no choice is called wrong.
@@ -14,7 +15,7 @@ use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP, Policy};
 use std::fmt;
 
-pub(super) use findings::OF_THE_CLIENT;
+pub use findings::OF_THE_CLIENT;
 
 /// Why a turn did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +24,18 @@ pub enum Cause {
     Left(Way),
     /// The user pressed stop.
     Stopped,
+    /// Its server was stopped there, and started again: [`crate::audit`] does it, and says itself what of the
+    /// messages is lost.
+    Restarted(&'static str),
 }
 
 impl Cause {
-    /// The key that declares what has to be stored.
-    pub const fn key(self) -> &'static str {
+    /// The key that declares what has to be stored, where there is one.
+    pub const fn key(self) -> Option<&'static str> {
         match self {
-            Self::Left(_) => "on_disconnect",
-            Self::Stopped => "on_stop",
+            Self::Left(_) => Some("on_disconnect"),
+            Self::Stopped => Some("on_stop"),
+            Self::Restarted(_) => None,
         }
     }
 
@@ -39,6 +44,7 @@ impl Cause {
         match self {
             Self::Left(_) => &ON_DISCONNECT,
             Self::Stopped => &ON_STOP,
+            Self::Restarted(_) => &[],
         }
     }
 
@@ -46,7 +52,7 @@ impl Cause {
     const fn is_heard(self) -> bool {
         match self {
             Self::Left(way) => way.is_heard(),
-            Self::Stopped => true,
+            Self::Stopped | Self::Restarted(_) => true,
         }
     }
 }
@@ -56,6 +62,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Left(way) => write!(f, "left by {}", way.name()),
             Self::Stopped => f.write_str("stopped"),
+            Self::Restarted(place) => write!(f, "the server stopped {place}"),
         }
     }
 }
@@ -261,11 +268,11 @@ fn tell(seen: &EndedEarly, stored: &Stored) -> String {
             "; the provider's answer was read to its end".to_owned()
         }
     };
-    let key = seen.cause.key();
-    let declared = match seen.policy {
-        Some(policy) => format!("; declared is {key} = \"{}\"", policy.name),
-        None if seen.client.marker => String::new(),
-        None => match fitting(seen, stored).as_slice() {
+    let declared = match (seen.cause.key(), seen.policy) {
+        (None, _) => String::new(),
+        (Some(key), Some(policy)) => format!("; declared is {key} = \"{}\"", policy.name),
+        (Some(_), None) if seen.client.marker => String::new(),
+        (Some(key), None) => match fitting(seen, stored).as_slice() {
             [] => format!("; no value of {key} fits that"),
             fitting => format!("; that fits {key} = \"{}\"", fitting.join("\" or \"")),
         },

@@ -1,13 +1,15 @@
-//! Turns that do not come to their end, that come twice, and whose provider fails.
+//! Turns that do not come to their end, that are resumed, that come twice, and whose provider fails.
 
 use super::Mutant;
 use crate::model::ProviderEnd;
 use crate::report::{Finding, Severity};
-use crate::stream::faults::{DOUBLED, Point, Way};
+use crate::stream::faults::{DOUBLED, Moment, Point, Resuming, Way};
+use crate::stream::judge;
 use crate::stream::judge::ended_early::{
     self, Cause, ClientSaw, EndedEarly, NextTurn, Reload, Stored,
 };
 use crate::stream::judge::provider_faults::{self, ClientTold, ProviderFailed, ResponseEnd, Said};
+use crate::stream::judge::resumed::{Reply, Resumed, Run};
 use crate::stream::judge::sent_twice::{self, Answered, Copies, Idempotent, SentTwice};
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP};
@@ -29,14 +31,10 @@ fn interrupted() -> Marked {
 
 /// A turn that was left or stopped somewhere, and what was declared of it is stored.
 fn left(rng: &mut Rng) -> EndedEarly {
-    let cause = if rng.bool() {
-        Cause::Left(Way::ALL[rng.usize(..4)])
+    let (cause, policies) = if rng.bool() {
+        (Cause::Left(Way::ALL[rng.usize(..4)]), &ON_DISCONNECT)
     } else {
-        Cause::Stopped
-    };
-    let policies = match cause {
-        Cause::Left(_) => &ON_DISCONNECT,
-        Cause::Stopped => &ON_STOP,
+        (Cause::Stopped, &ON_STOP)
     };
     let policy = &policies[rng.usize(..3)];
     let seen = rng.usize(2..LENGTH);
@@ -185,6 +183,160 @@ const LEFT: &[Mutant<EndedEarly>] = &[
     },
 ];
 
+/// A turn whose server was stopped in the middle of it, and which was put in order at the next start.
+fn restarted(rng: &mut Rng) -> EndedEarly {
+    EndedEarly {
+        cause: Cause::Restarted("within a tool call"),
+        policy: None,
+        reload: None,
+        ..left(rng)
+    }
+}
+
+pub(super) fn of_restarts() -> String {
+    let caught = |turn: &EndedEarly| {
+        let found = ended_early::judge(turn).findings.into_iter();
+        found.map(|finding| finding.code).collect()
+    };
+    super::table("restarted", restarted, caught, RESTARTED)
+}
+
+const RESTARTED: &[Mutant<EndedEarly>] = &[
+    Mutant {
+        what: "a row stays in progress",
+        owner: "stuck-streaming",
+        mutate: |turn, _| stored(turn).open = Some("7".to_owned()),
+    },
+    Mutant {
+        what: "the next turn is refused",
+        owner: "next-turn-refused",
+        mutate: |turn, _| turn.next = Some(NextTurn::Failed("status 500".to_owned())),
+    },
+    Mutant {
+        what: "the part has the status of a whole answer",
+        owner: "part-stored-as-whole",
+        mutate: |turn, rng| {
+            stored(turn).answer = AnswerFate::Cut {
+                characters: rng.usize(1..LENGTH),
+                marked: Marked::No,
+            };
+        },
+    },
+    Mutant {
+        what: "the next request lacks what is stored",
+        owner: "context-lost",
+        mutate: |turn, rng| {
+            let question = rng.bool();
+            turn.next = Some(NextTurn::Answered {
+                question,
+                answer: !question,
+                answer_later: !question,
+            });
+        },
+    },
+];
+
+const ANSWER: &str = "Task 'Buy milk' has been added.";
+
+/// A client that resumed has the whole answer, which is stored once.
+fn resumed(rng: &mut Rng) -> Resumed {
+    let moments = [Moment::During, Moment::Later];
+    Resumed {
+        subject: "mutants".to_owned(),
+        case: "mutants/resumed".to_owned(),
+        turn: 1,
+        resuming: Resuming {
+            point: Point::Event(rng.usize(1..4)),
+            moment: moments[rng.usize(..2)],
+        },
+        marker: "[DONE]".to_owned(),
+        run: Run::Running,
+        provider: ProviderEnd::Whole,
+        answer: ANSWER.to_owned(),
+        is_promised: true,
+        reply: Reply::Stream {
+            text: ANSWER.to_owned(),
+            adds_text: true,
+            has_marker: true,
+            is_over: true,
+        },
+        stored: Ok(Copies {
+            questions: 1,
+            answers: 1,
+        }),
+    }
+}
+
+pub(super) fn of_resumes() -> String {
+    let caught = |turn: &Resumed| errors(judge::resumed::judge(turn).findings);
+    super::table("resumed", resumed, caught, RESUMED)
+}
+
+fn with_text(turn: &mut Resumed, text: String) {
+    turn.reply = Reply::Stream {
+        text,
+        adds_text: true,
+        has_marker: true,
+        is_over: true,
+    };
+}
+
+const RESUMED: &[Mutant<Resumed>] = &[
+    Mutant {
+        what: "the text is cut by one character",
+        owner: "resume-text-differs",
+        mutate: |turn, _| with_text(turn, ANSWER[..ANSWER.len() - 1].to_owned()),
+    },
+    Mutant {
+        what: "a part of the text comes twice",
+        owner: "resume-text-differs",
+        mutate: |turn, rng| {
+            let (from, to) = (rng.usize(..10), rng.usize(11..ANSWER.len()));
+            with_text(turn, format!("{}{}", &ANSWER[..to], &ANSWER[from..]));
+        },
+    },
+    Mutant {
+        what: "the resume of an answer under way is answered 204",
+        owner: "resume-refused",
+        mutate: |turn, _| {
+            turn.resuming.moment = Moment::During;
+            turn.reply = Reply::Status(204, String::new());
+        },
+    },
+    Mutant {
+        what: "the final marker is cut off",
+        owner: "done-missing",
+        mutate: |turn, _| {
+            if let Reply::Stream { has_marker, .. } = &mut turn.reply {
+                *has_marker = false;
+            }
+        },
+    },
+    Mutant {
+        what: "question or answer are stored twice",
+        owner: "turn-stored-twice",
+        mutate: |turn, rng| double(turn.stored.as_mut().unwrap(), rng),
+    },
+    Mutant {
+        what: "the answer's row is dropped",
+        owner: "never-saved",
+        mutate: |turn, _| turn.stored.as_mut().unwrap().answers = 0,
+    },
+    Mutant {
+        what: "the question's row is dropped",
+        owner: "user-message-lost",
+        mutate: |turn, _| turn.stored.as_mut().unwrap().questions = 0,
+    },
+];
+
+fn double(copies: &mut Copies, rng: &mut Rng) {
+    if rng.bool() {
+        copies.questions = 2;
+    } else {
+        copies.answers = 2;
+    }
+}
+
 /// A request that came twice, and its turn is stored once.
 fn doubled(rng: &mut Rng) -> SentTwice {
     SentTwice {
@@ -210,14 +362,7 @@ const DOUBLES: &[Mutant<SentTwice>] = &[
     Mutant {
         what: "question or answer are stored twice",
         owner: "turn-stored-twice",
-        mutate: |turn, rng| {
-            let copies = turn.stored.as_mut().unwrap();
-            if rng.bool() {
-                copies.questions = 2;
-            } else {
-                copies.answers = 2;
-            }
-        },
+        mutate: |turn, rng| double(turn.stored.as_mut().unwrap(), rng),
     },
     Mutant {
         what: "the answer's row is dropped",

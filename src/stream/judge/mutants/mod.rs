@@ -61,6 +61,8 @@ fn each_mutant_is_caught_by_its_owner_and_by_no_other() {
         sessions::table(),
         trials::table(),
         broken_turns::of_leaving(),
+        broken_turns::of_restarts(),
+        broken_turns::of_resumes(),
         broken_turns::of_doubles(),
         broken_turns::of_providers(),
     ];
