@@ -4,6 +4,7 @@
 //! and records every request.
 
 mod answer;
+mod aside;
 mod cut;
 pub mod faults;
 mod line;
@@ -25,8 +26,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use aside::Aside;
 use line::{LineEnd, Lines};
 use matching::Known;
 
@@ -61,6 +64,7 @@ struct State {
     /// Conversations that a provider keeps, by the id of their last answer; the newest ones.
     kept: Mutex<VecDeque<(String, Known)>>,
     connections: Arc<AtomicU64>,
+    aside: Aside,
 }
 
 impl State {
@@ -137,6 +141,21 @@ impl Gateway {
     pub fn rest(&self) {
         let mut playing = self.state.playing.lock().expect("no holder panics");
         playing.clear();
+    }
+
+    /// Requests beside a turn, such as for a title, wait for their answer from now on.
+    pub fn hold_asides(&self) {
+        self.state.aside.hold();
+    }
+
+    /// They are answered from now on.
+    pub fn release_asides(&self) {
+        self.state.aside.release();
+    }
+
+    /// How many of them wait, whenever that changes.
+    pub fn asides(&self) -> watch::Receiver<usize> {
+        self.state.aside.waiting()
     }
 
     /// How many connections were made to it so far, whatever was said on them.

@@ -151,6 +151,7 @@ async fn complete(
     let called = chosen.map(|play| (matching::call(&asked, &play.user, play.is_taken()), play));
     let Some((mut call, play)) = called.filter(|(call, _)| *call != Call::Extra) else {
         state.record(line.to_owned(), Call::Extra, asked.known);
+        state.aside.pass().await;
         return Ok(extra(provider, asked.stream));
     };
     // Two requests may come at once; only one takes the turn.

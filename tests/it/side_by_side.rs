@@ -1,6 +1,6 @@
 //! Turns at the same time, and streams that are aborted: each bad server gets its finding, and the good one none.
 
-use crate::common::{Chat, case, codes, errors, report, side_by_side};
+use crate::common::{Chat, case, chatctl, codes, errors, report, side_by_side, small};
 use serde_json::Value;
 use std::fs;
 
@@ -102,5 +102,35 @@ fn turns_that_meet_are_found() {
         );
         assert!(codes(&report, "error").contains(code), "{mode}: {report:#}");
         assert_eq!(exit, 1, "{mode}: {report:#}");
+    });
+}
+
+/// A job that asks for a title next to the turn, and is answered after it.
+#[test]
+fn a_job_that_writes_an_old_conversation_is_found() {
+    side_by_side(&["own", "stale"], |title| {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let mut command = chatctl();
+        command
+            .args([
+                "verify-stream",
+                "--ready",
+                "/health",
+                "--database-url",
+                &url,
+            ])
+            .args(["--start", &small::start(&["--title", title])])
+            .args([
+                "--proof", "observe", "--suite", "full", "--cases", "side-job",
+            ])
+            .args(["--settle", "500ms"]);
+        let (report, exit) = report(&mut command);
+        let is_stale = *title == "stale";
+        let case = case(&report, "/side-job");
+        let verdict = if is_stale { "violated" } else { "held" };
+        assert_eq!(case["verdict"], verdict, "{title}: {report:#}");
+        let found = errors(&report).contains(&"turn-overwritten");
+        assert_eq!((found, exit), (is_stale, i32::from(is_stale)), "{report:#}");
     });
 }

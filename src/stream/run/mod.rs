@@ -31,6 +31,7 @@ mod save_fails;
 mod script;
 mod sent_twice;
 mod side_by_side;
+mod side_job;
 mod sought;
 mod spot;
 mod stage;

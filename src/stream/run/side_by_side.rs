@@ -38,6 +38,7 @@ impl Stage<'_> {
                 if self.session.messages.is_some() && self.plays(STALE) {
                     self.stale_page(report).await;
                 }
+                self.side_job(report).await;
             }
         }
         let chats = match (self.options.concurrency, self.options.suite) {
@@ -315,7 +316,7 @@ impl Stage<'_> {
     }
 
     /// Which parts of a turn are stored.
-    async fn parts_of(&self, live: &Live) -> anyhow::Result<Vec<&'static str>> {
+    pub(super) async fn parts_of(&self, live: &Live) -> anyhow::Result<Vec<&'static str>> {
         let Some(mapping) = &self.mapping else {
             anyhow::bail!("no table of messages is known");
         };
