@@ -1,6 +1,7 @@
 //! The documentation names files that exist, and the README stays short.
 
 use crate::common::root;
+use chatctl::explain;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -95,4 +96,49 @@ fn the_readme_and_the_glossary_stay_short() {
     let (words, _) = words.split_once("\n## ").unwrap();
     let rows = words.lines().filter(|line| line.starts_with("| ")).count();
     assert!((20..=31).contains(&rows), "{rows} rows with the head");
+}
+
+/// The table of causes names codes that exist and tests that are there, and the README counts it rightly.
+#[test]
+fn every_cause_has_its_code_and_its_test() {
+    let page = fs::read_to_string(root().join("docs/causes.md")).unwrap();
+    let table = page.lines().filter(|line| line.starts_with("| "));
+    let (mut causes, mut found, mut reports) = (0, 0, 0);
+    for row in table.filter(|line| !line.starts_with("| cause ")) {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [_, count, _, codes, test] = cells[..] else {
+            panic!("{row}");
+        };
+        causes += 1;
+        reports += count.parse::<usize>().unwrap();
+        if codes == "not found" {
+            assert_eq!(test, "none", "{row}");
+            continue;
+        }
+        found += 1;
+        let quoted = |cell| -> Vec<&str> { str::split(cell, '`').skip(1).step_by(2).collect() };
+        let [file, name] = quoted(test)[..] else {
+            panic!("{row}");
+        };
+        let told = told(&root().join(file));
+        assert!(told.contains(&format!("fn {name}(")), "{row}");
+        assert!(!quoted(codes).is_empty(), "{row}");
+        for code in quoted(codes) {
+            assert!(explain::ALL.iter().any(|page| page.code == code), "{row}");
+            assert!(told.contains(&format!("\"{code}\"")), "{code}: {row}");
+        }
+    }
+    let claim = format!("finds {found} of the {causes} causes in {reports} public reports");
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains(&claim), "{claim}");
+    assert_eq!(reports, 165);
+}
+
+/// A test file and those in its folder.
+fn told(file: &Path) -> String {
+    let mut told = fs::read_to_string(file).unwrap();
+    for entry in fs::read_dir(file.with_extension("")).into_iter().flatten() {
+        told.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
+    told
 }
