@@ -1,7 +1,7 @@
 //! Turns whose client leaves, or whose user presses stop: each bad server gets its finding, and each good one none.
 
 use crate::common::servers::Postgres;
-use crate::common::{Chat, Turn, chatctl, codes, errors, node, report};
+use crate::common::{Chat, Turn, chatctl, codes, errors, node, report, side_by_side, small};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -253,4 +253,34 @@ fn what_stop_does_is_held_against_what_is_declared() {
     );
     assert!(codes(&report, "note").contains(&"provider-call-goes-on"));
     assert_eq!(exit, 0);
+}
+
+/// A server that fails for a moment has refused nothing.
+#[test]
+fn a_failure_of_a_moment_is_no_refusal() {
+    side_by_side(&["once", "always"], |stumble| {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let options = ["--left", "marked", "--keep", "status", "--stumble", stumble];
+        let mut command = chatctl();
+        command.args([
+            "verify-stream",
+            "--ready",
+            "/health",
+            "--database-url",
+            &url,
+        ]);
+        command
+            .args(["--start", &small::start(&options)])
+            .args(["--proof", "observe", "--suite", "full"]);
+        command.args(["--cases", "left-at-event-2-by-fin", "--settle", "500ms"]);
+        let (report, exit) = report(&mut command);
+        let is_refused = errors(&report).contains(&"next-turn-refused");
+        let is_always = *stumble == "always";
+        assert_eq!(
+            (is_refused, exit),
+            (is_always, i32::from(is_always)),
+            "{stumble}: {report:#}"
+        );
+    });
 }

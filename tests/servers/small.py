@@ -32,6 +32,7 @@ and the final marker waits for the beat that follows, and not for the save.
 that a kill ended stays, `settled`: it is removed at the next start.
 `--open HOW` (with `--keep status`): the answer's row is there from the start, with the status streaming; `stays` and
 `settled` as above.
+`--stumble once|always`: after a turn whose client has left, the conversation's next request is answered 500, or each of them.
 `--title HOW`: a job asks for a title at the beginning of a turn, and then writes it: `own` to a table of its own, `stale`
 with the whole conversation as it was when the job began.
 `--late MS`: the file is made so many milliseconds after the first message, and the tables in it a moment later.
@@ -80,6 +81,7 @@ arguments.add_argument("--flood", type=int, default=0)
 arguments.add_argument("--late", type=int)
 arguments.add_argument("--busy", choices=["stays", "settled"])
 arguments.add_argument("--open", choices=["stays", "settled"])
+arguments.add_argument("--stumble", choices=["once", "always"])
 arguments.add_argument("--title", choices=["own", "stale"])
 arguments.add_argument("--mute", action="store_true")
 arguments.add_argument("--unended", action="store_true")
@@ -111,6 +113,8 @@ ORDERS = {"messages": "id", "status": "id", "seconds": "created_at, id"}
 ending = threading.Event()
 beaten = threading.Condition()
 made = threading.Event()
+# Conversations in which a client has left.
+broken_off: set[str] = set()
 lock = threading.Lock()
 # What is kept until there is a file.
 waiting: list[tuple[str, tuple[Any, ...]]] = []
@@ -281,6 +285,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def chat(self, asked: dict[str, str]) -> None:
         key, question = asked["conversation_id"], asked["message"]
+        if options.stumble and key in broken_off:
+            if options.stumble == "once":
+                broken_off.discard(key)
+            self.reply(500, {"detail": "the database is locked"})
+            return
         if options.busy and is_busy(key):
             self.reply(409, {"detail": "a turn is under way"})
             return
@@ -308,6 +317,7 @@ class Handler(BaseHTTPRequestHandler):
             self.event('{"type":"start"}')
         for piece in answer(messages):
             if options.left != "whole" and self.has_left():
+                broken_off.add(key)
                 if options.left != "never":
                     self.save(key, question, said, "CANCELLED" if options.left == "marked" else "DONE")
                 self.close_connection = True

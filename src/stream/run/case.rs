@@ -3,6 +3,7 @@
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
+use crate::model::ProviderEnd;
 use crate::report::{Case, ClientMoment, CommitMoment, Lane, Report, Timeline, Verdict};
 use crate::stream::faults::{ClientBehaviour, GatewayFault};
 use std::collections::BTreeMap;
@@ -117,5 +118,17 @@ impl Stage<'_> {
             timeline: begun.timeline,
             metrics: begun.metrics,
         });
+    }
+}
+
+/// How the server's requests to its provider ended, for a timeline.
+pub(super) fn told(provider: ProviderEnd) -> String {
+    match provider {
+        ProviderEnd::NotAsked => "the provider was not asked".to_owned(),
+        ProviderEnd::Open => "the server still reads its provider's answer".to_owned(),
+        ProviderEnd::Whole => "the server has read its provider's answer to the end".to_owned(),
+        ProviderEnd::HungUp { chunks } => {
+            format!("the server closed its connection to the provider after {chunks} chunks")
+        }
     }
 }

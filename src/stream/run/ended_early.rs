@@ -1,7 +1,7 @@
 //! Turns that do not come to their end: the client leaves, or the user presses stop, at every point of an
 //! answer. Then the page is reloaded, and the conversation goes on.
 
-use super::case::{Begun, Moments};
+use super::case::{Begun, Moments, told};
 use super::chat::{Among, Chat, Vary};
 use super::exchange::ResponseProgress;
 use super::live::Live;
@@ -319,7 +319,8 @@ impl Stage<'_> {
         let provider = live.play.provider_end();
         moments.now(Lane::Gateway, told(provider));
         if let Some((live, shown)) = immediate {
-            next = Some((self.finish_next(live, moments).await, shown));
+            let outcome = self.finish_or_again((&chat, play.turn), live, moments);
+            next = Some((outcome.await?, shown));
         }
         let found = self
             .await_fate(&sought, play, provider, clock::now() + patience)
@@ -336,7 +337,8 @@ impl Stage<'_> {
             let shown = rows.clone();
             let following = self.send_next(&chat, play.turn, moments).await?;
             sought.next = Some([following.tag.clone(), following.nonce.clone()]);
-            next = Some((self.finish_next(following, moments).await, shown));
+            let outcome = self.finish_or_again((&chat, play.turn), following, moments);
+            next = Some((outcome.await?, shown));
         }
         let seen = EndedEarly {
             subject: self.observed().subject(),
@@ -562,17 +564,6 @@ pub(super) fn client_saw(sought: &Sought, saw: &ResponseProgress, promised: bool
         characters: (!kept::is_json_frames(text)).then(|| kept::seen(&sought.answer.text, text)),
         of: sought.answer.text.trim().chars().count(),
         marker: promised,
-    }
-}
-
-fn told(provider: ProviderEnd) -> String {
-    match provider {
-        ProviderEnd::NotAsked => "the provider was not asked".to_owned(),
-        ProviderEnd::Open => "the server still reads its provider's answer".to_owned(),
-        ProviderEnd::Whole => "the server has read its provider's answer to the end".to_owned(),
-        ProviderEnd::HungUp { chunks } => {
-            format!("the server closed its connection to the provider after {chunks} chunks")
-        }
     }
 }
 

@@ -82,6 +82,24 @@ impl Stage<'_> {
         Ok(live)
     }
 
+    /// Follows it to its end. One that the server fails is sent once more: a store that is busy for a moment says
+    /// nothing of the conversation.
+    pub(super) async fn finish_or_again(
+        &self,
+        (chat, turn): (&Chat, usize),
+        live: Live,
+        moments: &mut Moments,
+    ) -> anyhow::Result<NextOutcome> {
+        let outcome = self.finish_next(live, moments).await;
+        if !outcome.is_trouble() {
+            return Ok(outcome);
+        }
+        chat.take_back();
+        tokio::time::sleep(self.options.settle).await;
+        let again = self.send_next(chat, turn, moments).await?;
+        Ok(self.finish_next(again, moments).await)
+    }
+
     /// Follows it to its end.
     pub(super) async fn finish_next(&self, live: Live, moments: &mut Moments) -> NextOutcome {
         let over = live.watching.until(|seen| seen.over.is_some());
@@ -103,6 +121,17 @@ impl Stage<'_> {
         };
         moments.now(Lane::Client, outcome.what());
         outcome
+    }
+}
+
+impl NextOutcome {
+    /// Whether the server failed, which it may do for a moment.
+    fn is_trouble(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status >= 500,
+            Self::Failed(_) => true,
+            Self::Answered { .. } => false,
+        }
     }
 }
 
