@@ -127,13 +127,21 @@ impl Stage<'_> {
             .hint("chatctl audit restart asks the server for its history instead")
             .into());
         }
-        if let Some((_, row)) = self.await_row(&live, self.options.settle).await {
+        let row = self.await_row(&live, self.options.settle).await;
+        let is_found = row.is_some();
+        if let Some((_, row)) = row {
             self.keep(&live, row);
             if is_first {
                 self.check_wired().await?;
             }
         }
-        self.turn_seen(&live, seen).await
+        let seen = self.turn_seen(&live, seen).await?;
+        let mut stored = seen.stored.iter();
+        if !is_found && stored.any(|row| row.content.contains(&live.nonce)) {
+            let why = "the answer is stored in pieces, and no single row holds the text that chatctl looks for";
+            calibrated.wrong.get_or_insert_with(|| why.to_owned());
+        }
+        Ok(seen)
     }
 
     /// What the store holds of a turn.

@@ -400,10 +400,18 @@ impl Stage<'_> {
                     ),
                 }
                 let stored = self.complete_row(&nonce).await;
+                if let (Some(_), Ok(None), Means::Gate(_)) = (seen.turn.final_at, &stored, means) {
+                    // A save that comes after the marker still has to meet the fault.
+                    tokio::time::sleep(self.options.settle).await;
+                }
                 let freed = self.remove_fault(means).await;
                 if freed.is_ok() {
                     moments.now(Lane::Store, "saves work again");
                 }
+                let is_unmet = match (means, &self.world.gate) {
+                    (Means::Gate(_), Some(AnyGate::Commits(gate))) => gate.faults_done() == 0,
+                    (Means::Gate(_), _) | (Means::Trigger(_), _) => false,
+                };
                 let shown = match (seen.turn.final_at, stored) {
                     (_, Ok(Some(_))) => SaveFailure::Open(format!(
                         "the row was stored although {word} makes its save fail: the server writes elsewhere too"
@@ -411,6 +419,10 @@ impl Stage<'_> {
                     (Some(_), Ok(None)) if seen.turn.promised_at().is_none() => {
                         SaveFailure::Reported
                     }
+                    (Some(_), Ok(None)) if is_unmet => SaveFailure::Open(
+                        "no commit carried this answer past the gate, so no save was made to fail"
+                            .to_owned(),
+                    ),
                     (Some(at), Ok(None)) => SaveFailure::Came(at),
                     (Some(_), Err(error)) => SaveFailure::Open(format!(
                         "the store could not be read afterwards: {error:#}"
