@@ -48,7 +48,7 @@ pub use detect::{by_names, candidates, choose, find_text, from_hits, nothing_fou
 pub use list::{TakeKey, conversations, find, one, scan_conversations};
 pub use mapping::{Mapping, Origin};
 pub use predicate::Predicate;
-pub use preset_match::{Misfit, misfits};
+pub use preset_match::{Misfit, misfits, sealed};
 pub use presets::{Preset, all as presets};
 pub use ranges::{Range, Split, split};
 pub use read::{by_key, conversation, holding, raw, scan, scan_range, written_by};

@@ -2,7 +2,7 @@
 
 use super::presets::Preset;
 use super::score::{Reason, Why};
-use super::{Candidate, Mapping, Origin, presets};
+use super::{Candidate, Mapping, Origin, Shape, presets};
 use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::model::Table;
@@ -42,6 +42,12 @@ impl fmt::Display for Misfit {
 /// The presets through which the store can be read.
 pub(super) fn fitting(schema: &[Table]) -> Vec<Candidate> {
     held(schema).into_iter().filter_map(Result::ok).collect()
+}
+
+/// The mapping of a store whose texts only its application can read. No other preset fits.
+pub fn sealed(schema: &[Table]) -> Option<Mapping> {
+    let [only] = <[Candidate; 1]>::try_from(fitting(schema)).ok()?;
+    (only.mapping.store().shape == Shape::Opaque).then_some(only.mapping)
 }
 
 /// The presets that are nearly right.
@@ -127,7 +133,7 @@ pub(super) fn nothing(target: &Target, schema: &[Table]) -> CliError {
 
 #[cfg(test)]
 mod tests {
-    use super::{fitting, misfits};
+    use super::{fitting, misfits, sealed};
     use crate::model::{Column, Table};
     use crate::store::presets;
 
@@ -149,6 +155,19 @@ mod tests {
                 .collect(),
         };
         preset.signature.iter().map(table).collect()
+    }
+
+    /// Checkpoints are serialized; the items of an agent are JSON, which can be read.
+    #[test]
+    fn a_store_that_only_its_application_can_read_is_recognised() {
+        let checkpoints = schema("langgraph", "");
+        let mapping = sealed(&checkpoints).unwrap();
+        assert_eq!(mapping.table(), "checkpoints");
+        let items = schema("openai-agents", "");
+        assert!(sealed(&items).is_none());
+        // Next to it is a table that can be read.
+        assert!(sealed(&[checkpoints, items].concat()).is_none());
+        assert!(sealed(&schema("langgraph", "checkpoint")).is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::chat::{Chat, Vary};
 use super::exchange::ResponseProgress;
+use super::find_store::sealed;
 use super::live::Live;
 use super::stage::Stage;
 use crate::cli_error::CliError;
@@ -119,13 +120,9 @@ impl Stage<'_> {
         if self.mapping.is_none() {
             self.find_mapping(&live, &seen).await?;
         }
-        let is_opaque = |mapping: &store::Mapping| mapping.store().shape == Shape::Opaque;
-        if self.mapping.as_ref().is_some_and(is_opaque) {
-            return Err(CliError::unreachable(
-                "only the application can read the contents of this store, so chatctl cannot know when an answer is stored",
-            )
-            .hint("chatctl audit restart asks the server for its history instead")
-            .into());
+        let is_opaque = |mapping: &&store::Mapping| mapping.store().shape == Shape::Opaque;
+        if let Some(mapping) = self.mapping.as_ref().filter(is_opaque) {
+            return Err(sealed(mapping, "when an answer is stored").into());
         }
         let row = self.await_row(&live, self.options.settle).await;
         let is_found = row.is_some();

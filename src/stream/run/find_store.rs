@@ -115,7 +115,9 @@ impl Stage<'_> {
         let message = (live.tag.as_str(), "the user's message of a first chat");
         match store::from_hits(db, schema, &places.question, message).await? {
             Some(mapping) => Ok(mapping),
-            None if places.question.is_empty() => Err(self.nowhere(schema, seen)),
+            None if places.question.is_empty() => {
+                store::sealed(schema).ok_or_else(|| self.nowhere(schema, seen))
+            }
             None => Err(unread(schema, &places).into()),
         }
     }
@@ -242,6 +244,22 @@ impl Stage<'_> {
         .hint(hint)
         .into()
     }
+}
+
+/// Only the application can read the store, so that `what` can't be known.
+pub(super) fn sealed(mapping: &Mapping, what: &str) -> CliError {
+    let why = match &mapping.origin {
+        Origin::Preset {
+            name,
+            unreadable: Some(why),
+            ..
+        } => format!(" (preset `{name}`: {why})"),
+        Origin::Preset { .. } | Origin::Declared | Origin::Detected(_) => String::new(),
+    };
+    CliError::unreachable(format!(
+        "only the application can read the contents of this store{why}, so chatctl cannot know {what}"
+    ))
+    .hint("chatctl audit restart asks the server for its history instead")
 }
 
 /// Both texts, or one of them, were found where nothing distinguishes a message from another.

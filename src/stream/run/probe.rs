@@ -2,6 +2,7 @@
 
 use super::chat::Vary;
 use super::exchange::ResponseProgress;
+use super::find_store::sealed;
 use super::live::Live;
 use super::sought::{Found, Place, Sought};
 use super::stage::Stage;
@@ -256,13 +257,9 @@ impl Stage<'_> {
         if self.mapping.is_none() {
             self.find_mapping(&live, &seen).await?;
         }
-        let is_opaque = |mapping: &store::Mapping| mapping.store().shape == Shape::Opaque;
-        if self.mapping.as_ref().is_some_and(is_opaque) {
-            return Err(CliError::unreachable(
-                "only the application can read the contents of this store, so chatctl cannot know which answers are stored",
-            )
-            .hint("chatctl audit restart, which asks the server for its history")
-            .into());
+        let is_opaque = |mapping: &&store::Mapping| mapping.store().shape == Shape::Opaque;
+        if let Some(mapping) = self.mapping.as_ref().filter(is_opaque) {
+            return Err(sealed(mapping, "which answers are stored").into());
         }
         let said = match (turn.through_gateway, &live.answer) {
             (true, Some(answer)) => answer.clone(),
