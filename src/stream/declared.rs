@@ -132,6 +132,16 @@ impl Pick {
     }
 }
 
+impl Pick {
+    /// The error that an event reports by this rule. A field that is in every event, and is empty in most,
+    /// reports one only where it is not empty.
+    pub(super) fn error_of(&self, frame: &Frame, json: Option<&Value>) -> Option<String> {
+        let said = self.of(frame, json)?;
+        let is_empty = ["", "false", "0", "{}", "[]"].contains(&said.as_str());
+        (self.when != When::default() || !is_empty).then_some(said)
+    }
+}
+
 impl Text {
     /// The text of an event by this rule; `is_final` shows whether the event is the final marker.
     pub(super) fn of(&self, frame: &Frame, json: Option<&Value>, is_final: bool) -> Option<String> {

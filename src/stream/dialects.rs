@@ -14,6 +14,8 @@ pub struct Dialect {
     /// Whether the clients of a profile read so.
     pub reads: fn(&str) -> bool,
     events: fn(&str) -> Vec<Event>,
+    /// Whether an event's data is the marker's text.
+    is_text: fn(&str, &str) -> bool,
 }
 
 /// An event as somebody reads it.
@@ -27,14 +29,17 @@ impl Dialect {
     /// Whether it sees the final marker in a body.
     pub fn sees(&self, body: &[u8], marker: &FinalMarker) -> bool {
         let text = String::from_utf8_lossy(body);
-        (self.events)(&text).into_iter().any(|event| {
-            marker.is_frame(&Frame {
-                at: Duration::ZERO,
-                offset: 0,
-                event: event.name,
-                data: event.data,
-                id: String::new(),
-            })
+        (self.events)(&text).into_iter().any(|event| match marker {
+            FinalMarker::Data(text) => (self.is_text)(&event.data, text),
+            FinalMarker::Json(_) | FinalMarker::Event(_) | FinalMarker::End => {
+                marker.is_frame(&Frame {
+                    at: Duration::ZERO,
+                    offset: 0,
+                    event: event.name,
+                    data: event.data,
+                    id: String::new(),
+                })
+            }
         })
     }
 }
@@ -46,27 +51,33 @@ pub static ALL: &[Dialect] = &[
         // LangServe's last event has no data, so its own clients read lines.
         reads: |profile| profile != "langserve",
         events: standard,
+        is_text: is_equal,
     },
     Dialect {
         name: "OpenAI's SDKs",
         reads: |profile| profile.starts_with("openai-"),
         events: openai,
+        // `data.startswith("[DONE]")`
+        is_text: |data, text| data.starts_with(text),
     },
     Dialect {
         name: "AG-UI's client",
         reads: |profile| profile == "ag-ui",
         events: |text| blocks(without_mark(text)),
+        is_text: is_equal,
     },
     Dialect {
         name: "a client that reads by lines",
         // The clients of these protocols have a parser.
         reads: |profile| !["ag-ui", "mcp", "a2a"].contains(&profile),
         events: |text| by_lines(without_mark(text).split('\n')),
+        is_text: is_trimmed,
     },
     Dialect {
         name: "Python's splitlines",
         reads: |profile| !["ag-ui", "mcp", "a2a"].contains(&profile),
         events: |text| by_lines(text.split(is_python_line_end)),
+        is_text: is_trimmed,
     },
 ];
 
@@ -89,7 +100,7 @@ fn standard(text: &str) -> Vec<Event> {
 fn openai(text: &str) -> Vec<Event> {
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut events = Vec::new();
-    let (mut event, mut has_any) = (Event::default(), false);
+    let (mut event, mut has_any, mut has_data) = (Event::default(), false, false);
     // What follows the last line end is no line yet.
     let whole = lines.rfind('\n').map_or("", |end| &lines[..end]);
     for line in whole.split('\n') {
@@ -97,15 +108,16 @@ fn openai(text: &str) -> Vec<Event> {
             if has_any {
                 events.push(std::mem::take(&mut event));
             }
-            has_any = false;
+            (has_any, has_data) = (false, false);
             continue;
         }
         let (field, value) = field_of(line);
         match field {
             "event" => value.clone_into(&mut event.name),
-            "data" if event.data.is_empty() => value.clone_into(&mut event.data),
             "data" => {
-                event.data.push('\n');
+                if std::mem::replace(&mut has_data, true) {
+                    event.data.push('\n');
+                }
                 event.data.push_str(value);
             }
             _ => continue,
@@ -153,6 +165,14 @@ fn by_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Event> {
     events
 }
 
+fn is_equal(data: &str, text: &str) -> bool {
+    data == text
+}
+
+fn is_trimmed(data: &str, text: &str) -> bool {
+    data.trim() == text
+}
+
 /// What JavaScript's decoder leaves of a text.
 fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
@@ -197,6 +217,9 @@ mod tests {
             ("data:[DONE]\n\n", [true, true, true, true, true]),
             ("data: [DONE]\n", [false, false, true, true, true]),
             ("data: [DONE]", [false, false, true, true, true]),
+            ("data: [DONE] \n\n", [false, true, false, true, true]),
+            ("data:\t[DONE]\n\n", [false, false, false, true, true]),
+            ("data: [DONE]\ndata:\n\n", [false, true, false, true, true]),
             ("\u{feff}data: [DONE]\n\n", [true, false, true, true, false]),
         ] {
             assert_eq!(seen(body, &done), expected, "{body:?}");
@@ -209,5 +232,69 @@ mod tests {
         let finished = profiles::named("ag-ui").unwrap().marker();
         let body = "data: {\"type\":\"RUN_FINISHED\",\"result\":\"a\u{2028}b\"}\n\n";
         assert_eq!(seen(body, &finished), [true, true, true, true, false]);
+    }
+
+    /// What openai 3.54 (`SSEDecoder`) and eventsource-parser 3.1 made of the same bytes.
+    #[test]
+    fn dialects_see_what_the_decoders_that_they_name_see() {
+        let done = FinalMarker::Data("[DONE]".to_owned());
+        let [standard, openai, ..] = ALL else {
+            unreachable!("the table begins with them")
+        };
+        for (body, by_standard, by_openai) in [
+            (&b"data: [DONE]\n\n"[..], true, true),
+            (&b"data: [DONE]\r\n\r\n"[..], true, true),
+            (&b"data: [DONE]\r\n\n"[..], true, true),
+            (&b"\xef\xbb\xbfdata: [DONE]\n\n"[..], true, false),
+            (
+                &b"\xef\xbb\xbf\xef\xbb\xbfdata: [DONE]\n\n"[..],
+                false,
+                false,
+            ),
+            (&b"data: [DONE]\n"[..], false, false),
+            (&b"data: [DONE]"[..], false, false),
+            (&b"data: [DONE]\r"[..], false, false),
+            (&b"data: [DONE]\n \n"[..], false, false),
+            (&b"data: [DONE] \n\n"[..], false, true),
+            (&b"data: [DONE]\t\n\n"[..], false, true),
+            (&b"data:  [DONE]\n\n"[..], false, false),
+            (&b"data:\t[DONE]\n\n"[..], false, false),
+            (&b"data:[DONE]\n\n"[..], true, true),
+            (&b"data : [DONE]\n\n"[..], false, false),
+            (&b"DATA: [DONE]\n\n"[..], false, false),
+            (&b" data: [DONE]\n\n"[..], false, false),
+            (&b"data: [DONE]\ndata:\n\n"[..], false, true),
+            (&b"data: [DONE]\ndata\n\n"[..], false, true),
+            (&b"data\ndata: [DONE]\n\n"[..], false, false),
+            (&b"data: [DONE]\ndata: [DONE]\n\n"[..], false, true),
+            (&b"data: a\ndata: [DONE]\n\n"[..], false, false),
+            (&b"event: end\ndata: [DONE]\n\n"[..], true, true),
+            (&b"event: message\ndata: [DONE]\n\n"[..], true, true),
+            (&b"event:\ndata: [DONE]\n\n"[..], true, true),
+            (&b": ping\ndata: [DONE]\n\n"[..], true, true),
+            (&b"data: [DONE]\n: ping\n\n"[..], true, true),
+            (&b"id: a\0b\ndata: [DONE]\n\n"[..], true, true),
+            (&b"data: [DONE]\0\n\n"[..], false, true),
+            (&b"retry: 1x\ndata: [DONE]\n\n"[..], true, true),
+            (&b"foo: bar\ndata: [DONE]\n\n"[..], true, true),
+            (&b"data: a\xe2\x80\xa8b\n\ndata: [DONE]\n\n"[..], true, true),
+            (&b"data: a\xc2\x85\n\ndata: [DONE]\n\n"[..], true, true),
+            (&b"data: a\x0cdata: [DONE]\n\n"[..], false, false),
+            (&b"data: [DONE]\x0b\x0b"[..], false, false),
+            (&b"data: [DONE].\n\n"[..], false, true),
+            (&b"data: \"[DONE]\"\n\n"[..], false, false),
+            (&b"data: {\"d\":\"[DONE]\"}\n\n"[..], false, false),
+            (&b"data: adata: [DONE]\n\n"[..], false, false),
+            (&b"\n\n\ndata: [DONE]\n\n"[..], true, true),
+            (&b"\n\xef\xbb\xbfdata: [DONE]\n\n"[..], false, false),
+        ] {
+            let seen = (standard.sees(body, &done), openai.sees(body, &done));
+            assert_eq!(
+                seen,
+                (by_standard, by_openai),
+                "{:?}",
+                String::from_utf8_lossy(body)
+            );
+        }
     }
 }

@@ -58,7 +58,7 @@ impl FinalMarker {
             Self::Json(_) => {
                 serde_json::from_str(&frame.data).is_ok_and(|json| self.is_json(&json))
             }
-            Self::Data(text) => frame.data == *text,
+            Self::Data(text) => is_data(&frame.data, text),
             Self::Event(name) => frame.event == *name,
             Self::End => false,
         }
@@ -80,11 +80,17 @@ impl FinalMarker {
             value.strip_prefix(' ').unwrap_or(value)
         };
         match self {
-            Self::Data(text) => line.kind == LineKind::Data && value() == text,
+            Self::Data(text) => line.kind == LineKind::Data && is_data(value(), text),
             Self::Event(name) => line.kind == LineKind::Event && value() == name,
             Self::Json(_) | Self::End => false,
         }
     }
+}
+
+/// Blanks around a marker do not hide it from most clients: they trim lines, or look at how the data begins.
+/// `dialects` tells who sees it.
+fn is_data(data: &str, text: &str) -> bool {
+    data == text || data.trim() == text
 }
 
 impl fmt::Display for FinalMarker {

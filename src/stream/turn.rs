@@ -194,6 +194,40 @@ mod tests {
         assert!(turn("plain", "data: a\n\n").final_at.is_none());
     }
 
+    /// Clients that trim lines see it, and so do the official SDKs.
+    #[test]
+    fn a_marker_with_blanks_around_it_is_seen() {
+        for profile in ["plain", "openai-chat", "vercel-ui"] {
+            for marker in ["[DONE] ", " [DONE]", "[DONE]\t"] {
+                let turn = turn(profile, &format!("data: {marker}\n\n"));
+                assert!(turn.final_at.is_some(), "{profile} {marker:?}");
+                assert_eq!((turn.text.as_str(), &turn.faults[..]), ("", &[][..]));
+            }
+            let turn = turn(profile, "data: \"[DONE].\"\n\n");
+            assert!(turn.final_at.is_none(), "{profile}");
+        }
+    }
+
+    /// Some servers send the field in every event.
+    #[test]
+    fn an_empty_error_is_none() {
+        for (profile, before, rest, after) in [
+            ("openai-chat", "data: ", r#""choices":[]"#, "\n\n"),
+            ("ollama", "", r#""done":false"#, "\n"),
+            ("adk", "data: ", r#""partial":true"#, "\n\n"),
+        ] {
+            let said = |error: &str| {
+                let body = format!("{before}{{\"error\":{error},{rest}}}{after}");
+                turn(profile, &body).failed
+            };
+            for error in ["null", "false", "0", "\"\""] {
+                assert_eq!(said(error), None, "{profile} {error}");
+            }
+            let full = said("\"the disk is full\"");
+            assert!(full.is_some_and(|it| it.contains("is full")), "{profile}");
+        }
+    }
+
     #[test]
     fn what_follows_the_marker_is_a_fault() {
         let turn = turn("plain", "data: [DONE]\n\ndata: late\n\ndata: [DONE]\n\n");

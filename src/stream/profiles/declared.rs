@@ -57,7 +57,8 @@ impl Reader for Declaration {
         };
         let mut events: Vec<_> = self.sequence(json).into_iter().collect();
         let declared = Arc::clone(&self.declared);
-        let failed = declared.error.iter().find_map(|pick| pick.of(frame, json));
+        let mut errors = declared.error.iter();
+        let failed = errors.find_map(|pick| pick.error_of(frame, json));
         if let Some(said) = failed {
             events.push(StreamEvent::Failed(said));
         } else {

@@ -38,7 +38,8 @@ impl Reader for OpenAiChat {
 fn events(chunk: &Value, name: &str) -> Vec<StreamEvent> {
     // Both official SDKs raise on a truthy `error`; the Node SDK also on an event named so.
     let error = &chunk["error"];
-    if name == "error" || !(error.is_null() || *error == Value::Bool(false)) {
+    let is_none = error.is_null() || [false.into(), 0.into(), "".into()].contains(error);
+    if name == "error" || !is_none {
         let said = error["message"]
             .as_str()
             .map_or_else(|| chunk.to_string(), str::to_owned);
