@@ -238,13 +238,19 @@ fn not_an_event_stream() {
     fires("not_sse", "not-an-event-stream");
 }
 
+/// What can't be read shows nothing of the order, and no marker is missing from it.
 #[test]
-fn an_html_answer_is_not_an_event_stream() {
-    let chat = Chat::new("html");
-    let output = chat.verify().output().unwrap();
-    let (out, err) = crate::common::text(&output);
-    assert_eq!(output.status.code(), Some(3), "{out}{err}");
-    assert!(err.contains("without calling its provider"), "{err}");
+fn an_answer_that_is_no_event_stream_is_not_judged() {
+    for (mode, words) in [
+        ("html", "without calling its provider"),
+        ("compressed", "compressed (`content-encoding: gzip`)"),
+    ] {
+        let chat = Chat::new(mode);
+        let output = chat.verify().output().unwrap();
+        let (out, err) = crate::common::text(&output);
+        assert_eq!(output.status.code(), Some(3), "{mode}: {out}{err}");
+        assert!(err.contains(words), "{mode}: {err}");
+    }
 }
 
 #[test]

@@ -354,6 +354,13 @@ impl Watcher {
     async fn read(&mut self, mut opened: Opened) -> Result<(), String> {
         let has_notice = opened.notice().is_some();
         let streams = self.is_success();
+        let coding = opened.header("content-encoding").unwrap_or("identity");
+        if streams && !coding.eq_ignore_ascii_case("identity") {
+            // A browser decodes it, so a marker that is not seen here is not missing.
+            return Err(format!(
+                "the response is compressed (`content-encoding: {coding}`), and chatctl did not ask for that"
+            ));
+        }
         let is_socket = opened.socket().is_some();
         let outlasts = self.outlasts || is_socket;
         let mut decoder = Body::new(&self.client_task.framing);

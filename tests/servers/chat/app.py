@@ -1,6 +1,7 @@
 """The HTTP server."""
 
 import asyncio
+import gzip
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -210,6 +211,9 @@ async def chat(
 ) -> Response:
     if settings.mode == "html":
         return HTMLResponse("<!doctype html><title>Chat</title><p>Please log in.</p>")
+    if settings.mode == "compressed":
+        packed = gzip.compress(b"data: [DONE]\n\n")
+        return Response(packed, media_type="text/event-stream", headers={"content-encoding": "gzip"})
     if settings.mode == "status_500":
         return JSONResponse({"detail": "Internal Server Error"}, 500)
     if settings.mode == "mute":

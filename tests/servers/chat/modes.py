@@ -122,6 +122,7 @@ _ELSEWHERE = [
     "in_memory",
     "ephemeral_path",
     "html",
+    "compressed",
     "status_500",
     "mute",
     "slow_first",
