@@ -90,6 +90,59 @@ fn a_closed_socket_is_a_client_that_leaves() {
     });
 }
 
+/// The stop button sends a message over the socket of the answer, in the middle of it.
+#[test]
+fn a_message_over_the_socket_stops_an_answer() {
+    let _turn = Turn::shared();
+    let stop = "\n[stop]\nmessage = { kind = \"stop\" }\non_stop = \"keep-whole\"\n";
+    let declared = format!("{}{stop}", documented());
+    let only = ["--suite", "full", "--proof", "observe", "--settle", "500ms"];
+    let only = [&only[..], &["--cases", "stopped-at"]].concat();
+    side_by_side(
+        &[("ignore", "held"), ("drop", "violated")],
+        |(stop, verdict)| {
+            let report = verify("own", &declared, &format!("--stop {stop}"), &only);
+            let cases = report["cases"].as_array().unwrap().iter();
+            let stopped =
+                cases.filter(|case| case["name"].as_str().unwrap().contains("stopped-at"));
+            let verdicts: Vec<_> = stopped.map(|case| &case["verdict"]).collect();
+            assert!(verdicts.len() >= 3, "{stop}: {report:#}");
+            assert!(
+                verdicts.iter().all(|it| *it == verdict),
+                "{stop}: {report:#}"
+            );
+        },
+    );
+}
+
+/// Another answer comes over a socket as the first one did.
+#[test]
+fn an_answer_is_asked_for_again_over_a_socket() {
+    let _turn = Turn::shared();
+    let again = r#"
+[regenerate]
+request = "WS /ws/{run}"
+hello = [{ kind = "hello" }]
+ready = { json = { path = "$.kind", equals = "ready" } }
+json = { kind = "again" }
+old_answer = "replace"
+"#;
+    let declared = format!("{}{again}", documented());
+    let only = ["--suite", "full", "--proof", "observe", "--settle", "500ms"];
+    let only = [&only[..], &["--cases", "regenerated"]].concat();
+    side_by_side(
+        &[("replace", "held"), ("add", "violated")],
+        |(way, verdict)| {
+            let report = verify("own", &declared, &format!("--again {way}"), &only);
+            assert_eq!(
+                case(&report, "/regenerated")["verdict"],
+                *verdict,
+                "{way}: {report:#}"
+            );
+        },
+    );
+}
+
 /// The server's close is the end of the body, and an error ends an answer that has no marker.
 #[test]
 fn a_socket_ends_as_a_body_does() {
@@ -168,6 +221,10 @@ fn what_does_not_fit_a_socket_is_an_error_before_anything_starts() {
             "what `WS /ws/socket.io/` sends is no event of Socket.IO",
         ),
         (
+            format!("{chainlit}\n[stop]\nmessage = \"stop\"\n"),
+            "`message` of [stop] is no event of Socket.IO",
+        ),
+        (
             "profile = \"chainlit\"\n[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n[[turn]]\nuser = \"a\"\nanswer = \"b\"\n".to_owned(),
             "profile `chainlit` reads a WebSocket, and `POST /chat` is none",
         ),
@@ -204,7 +261,7 @@ fn mistakes_have_a_place() {
         (
             own.replace("[request]", "[[setup]]\nrequest = \"WS /ws\"\n\n[request]"),
             "s.toml:8:11: [[setup]] can't be a WebSocket",
-            "the answer of a turn can come over one: `WS` is for [request], [[turn]] and [stream]",
+            "the answer of a turn can come over one: `WS` is for [request], [[turn]], [stream], [regenerate] and [edit]",
         ),
         (
             own.replace("json = { text", "form = { text"),
@@ -223,6 +280,18 @@ fn mistakes_have_a_place() {
             format!("{own}\n[stream]\nrequest = \"GET /a\"\n"),
             "s.toml:20:2: the turn is sent over a WebSocket, which brings the answer: [stream] has nothing to fetch",
             "leave one of the two out",
+        ),
+        (
+            format!("{own}\n[stop]\nmessage = \"stop\"\nabort = true\n"),
+            "s.toml:21:1: [stop] has more than one of `request`, `message` and `abort`",
+            "keep the one that your stop button does",
+        ),
+        (
+            "[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n[[turn]]\nuser = \"a\"\nanswer = \"b\"\n\
+             [stop]\nmessage = \"stop\"\n"
+                .to_owned(),
+            "s.toml:8:1: `message` is sent over the WebSocket of the answer, and the answer comes over HTTP",
+            "declare the request that your stop button sends",
         ),
         (
             open_webui.replace("first = true", "first = true\npoll = \"1s\""),

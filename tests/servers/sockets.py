@@ -7,7 +7,9 @@
 characters after each), `open-webui` (Socket.IO; the turn comes as an HTTP request that names the socket), or
 `chainlit` (Socket.IO; the turn is an event). `--save before` the final marker, or `--save MS`: so many
 milliseconds after it. `--left finish` brings an answer to its end when its client leaves, `--left drop`
-forgets it. `--close` closes the socket after the final marker. `--fails` ends an answer with an error.
+forgets it. `--close` closes the socket after the final marker. `--fails` ends an answer with an error. A message
+of the kind `stop` ends an answer that is then not stored (`--stop drop`), or nothing (`--stop ignore`). One of the
+kind `again` brings another answer, in the place of the old one (`--again replace`) or after it (`--again add`).
 """
 
 import argparse
@@ -36,6 +38,8 @@ arguments.add_argument("--save", default="before")
 arguments.add_argument("--left", default="finish", choices=["finish", "drop"])
 arguments.add_argument("--close", action="store_true")
 arguments.add_argument("--fails", action="store_true")
+arguments.add_argument("--stop", default="drop", choices=["drop", "ignore"])
+arguments.add_argument("--again", default="replace", choices=["replace", "add"])
 options = arguments.parse_args()
 
 app = FastAPI()
@@ -54,6 +58,11 @@ def keep(chat: str, role: str, text: str) -> None:
         db.execute("INSERT INTO message (chat, role, content) VALUES (?, ?, ?)", (chat, role, text))
 
 
+def drop_last_answer(chat: str) -> None:
+    with closing(database()) as db:
+        db.execute("DELETE FROM message WHERE id = (SELECT max(id) FROM message WHERE chat = ? AND role = 'assistant')", (chat,))
+
+
 @app.get("/chats/{chat}")
 def messages(chat: str) -> list[dict[str, str]]:
     with closing(database()) as db:
@@ -66,8 +75,8 @@ def health() -> str:
     return "ok"
 
 
-async def answer(chat: str, question: str, say: Say, events: "Events") -> None:
-    """Answers a question, whether or not anybody still listens."""
+async def answer(chat: str, question: str | None, say: Say, events: "Events") -> None:
+    """Answers a question, or the last one again, whether or not anybody still listens."""
 
     async def tell(event: Any) -> None:
         if options.left == "drop":
@@ -76,7 +85,10 @@ async def answer(chat: str, question: str, say: Say, events: "Events") -> None:
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                 await say(event)
 
-    await asyncio.to_thread(keep, chat, "user", question)
+    if question is not None:
+        await asyncio.to_thread(keep, chat, "user", question)
+    elif options.again == "replace":
+        await asyncio.to_thread(drop_last_answer, chat)
     said = ""
     for event in events.start():
         await tell(event)
@@ -192,13 +204,20 @@ async def talk(socket: WebSocket, chat: str) -> None:
             case _:
                 await socket.send_json(event)
 
+    async def respond(question: str | None) -> None:
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await answer(chat, question, say, Events())
+            if options.close:
+                await socket.close()
+
+    answering = None
     with contextlib.suppress(WebSocketDisconnect):
         while True:
             asked = await socket.receive_json()
-            await answer(chat, asked["text"], say, Events())
-            if options.close:
-                await socket.close()
-                return
+            if asked.get("kind") != "stop":
+                answering = in_background(respond(asked.get("text")))
+            elif answering and options.stop == "drop":
+                answering.cancel()
 
 
 def emitting(sid: str) -> Say:
@@ -211,10 +230,11 @@ def emitting(sid: str) -> Say:
     return say
 
 
-def in_background(work: Any) -> None:
+def in_background(work: Any) -> asyncio.Task[None]:
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
+    return task
 
 
 @sio.event

@@ -1,14 +1,18 @@
 //! chatctl in the browser's place: sends a turn and watches its stream.
 
-use super::exchange::{ClientTask, ResponseProgress};
+use super::exchange::{ClientTask, ResponseProgress, Saying};
 use super::spot::{Act, Acted, Spot};
 use super::watcher::Watcher;
 use crate::http::{Line, LineEnd};
 use crate::stream::faults::Way;
 use anyhow::Context as _;
+use std::time::Duration;
 use tokio::runtime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+
+/// How long a message may take that is to be sent over a WebSocket.
+const SAID: Duration = Duration::from_secs(5);
 
 /// A turn's client at work. Dropping it hangs up.
 pub(super) struct Watching {
@@ -17,6 +21,8 @@ pub(super) struct Watching {
     work: Work,
     /// The way to end its connection, where that is chosen.
     end: Option<LineEnd>,
+    /// What it is to say over the WebSocket of its answer.
+    says: mpsc::UnboundedSender<Saying>,
 }
 
 /// Where a turn's client works.
@@ -39,12 +45,14 @@ impl Watching {
     pub(super) fn start(client_task: ClientTask) -> Self {
         let (seen_in, seen) = watch::channel(ResponseProgress::default());
         let (final_in, is_final) = watch::channel(false);
-        let task = tokio::spawn(Watcher::new(client_task, seen_in, final_in).run());
+        let (says, said) = mpsc::unbounded_channel();
+        let task = tokio::spawn(Watcher::new(client_task, seen_in, final_in, said).run());
         Self {
             seen,
             is_final,
             work: Work::Task(task),
             end: None,
+            says,
         }
     }
 
@@ -67,7 +75,8 @@ impl Watching {
         let (final_in, is_final) = watch::channel(false);
         let (told, acted) = oneshot::channel();
         let (hang_up, hung_up) = oneshot::channel();
-        let mut watcher = Watcher::new(client_task, seen_in, final_in);
+        let (says, said) = mpsc::unbounded_channel();
+        let mut watcher = Watcher::new(client_task, seen_in, final_in, said);
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -86,8 +95,22 @@ impl Watching {
             is_final,
             work: Work::Thread(hang_up),
             end: None,
+            says,
         };
         Ok((watching, acted))
+    }
+
+    /// Says something over the WebSocket of the answer, and returns when it is sent.
+    pub(super) async fn say(&self, message: String) -> anyhow::Result<()> {
+        let (sent, is_sent) = oneshot::channel();
+        let over = "the answer's connection is over";
+        self.says
+            .send(Saying { message, sent })
+            .ok()
+            .context(over)?;
+        // A client that waits for the next turn says nothing more in this one.
+        let is_sent = tokio::time::timeout(SAID, is_sent).await;
+        is_sent.ok().and_then(Result::ok).context(over)?
     }
 
     /// Leaves in this way. Where the connection can't be chosen, it is closed by whoever made it.

@@ -284,6 +284,12 @@ impl Stage<'_> {
                         moments.ends("stop: the client closes the connection", moment);
                         live.watching.leave(Way::Fin).await?;
                     }
+                    StopBy::Message(message) => {
+                        let moment = client_moment(&live, play, STOP.name);
+                        moments.ends("stop: a message is sent over the WebSocket", moment);
+                        let said = live.watching.say(message.expand(&chat.known())?).await;
+                        met = said.map_err(|error| format!("stop was not sent: {error:#}"));
+                    }
                     StopBy::Request(request) => {
                         let moment = client_moment(&live, play, STOP.name);
                         moments.ends(&format!("stop: `{}` sent", request.written), moment);

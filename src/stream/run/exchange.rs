@@ -9,6 +9,7 @@ use crate::stream::profiles::Reader;
 use crate::stream::session::{Capture, Captures, Expanded, Follow, Request};
 use crate::stream::turn::Turn;
 use std::sync::{Arc, Mutex};
+use tokio::sync::oneshot;
 
 /// As much of a body is kept as it came, in bytes.
 pub(super) const BEGINNING: usize = 256 << 10;
@@ -76,6 +77,12 @@ pub(super) struct ClientTask {
     pub(super) behaviour: &'static ClientBehaviour,
     /// The connection to use, when its end is to be chosen.
     pub(super) line: Option<Line>,
+}
+
+/// A message for the WebSocket of an answer, and whom to tell when it is sent.
+pub(super) struct Saying {
+    pub(super) message: String,
+    pub(super) sent: oneshot::Sender<anyhow::Result<()>>,
 }
 
 /// What fetches an answer that was started.

@@ -1,6 +1,6 @@
 //! The task that sends a turn, and reads its answer.
 
-use super::exchange::{BEGINNING, ClientTask, Head, ResponseProgress, Second, outgoing};
+use super::exchange::{BEGINNING, ClientTask, Head, ResponseProgress, Saying, Second, outgoing};
 use super::spot::Spot;
 use crate::clock;
 use crate::clock::Tick;
@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// The largest body of a turn's answer, in bytes: a server that never ends its stream must not fill
 /// the memory.
@@ -75,6 +75,8 @@ pub(super) struct Watcher {
     seen: watch::Sender<ResponseProgress>,
     is_final: watch::Sender<bool>,
     pub(super) spot: Option<Spot>,
+    /// What to say over the WebSocket of the answer.
+    says: mpsc::UnboundedReceiver<Saying>,
     /// Whether the connection was opened for more than one answer.
     outlasts: bool,
     /// One whose answer is over.
@@ -86,12 +88,14 @@ impl Watcher {
         client_task: ClientTask,
         seen: watch::Sender<ResponseProgress>,
         is_final: watch::Sender<bool>,
+        says: mpsc::UnboundedReceiver<Saying>,
     ) -> Self {
         Self {
             client_task,
             seen,
             is_final,
             spot: None,
+            says,
             outlasts: false,
             stays: None,
         }
@@ -431,20 +435,37 @@ impl Watcher {
         Ok(())
     }
 
-    /// The next bytes. What acts at the marker has to know how long they lay unread.
+    /// The next bytes; what is to be said meanwhile is said. What acts at the marker has to know how long
+    /// the bytes lay unread.
     async fn chunk(&mut self, opened: &mut Opened) -> Result<Option<bytes::Bytes>, String> {
-        let mut next = pin!(opened.chunk());
-        let mut waits = false;
-        let chunk = poll_fn(|context| {
-            let polled = next.as_mut().poll(context);
-            if polled.is_pending() && !std::mem::replace(&mut waits, true) {
-                self.spot.iter_mut().for_each(Spot::waits);
-            }
-            polled
-        });
-        let chunk = chunk.await;
-        self.spot.iter_mut().for_each(Spot::has_bytes);
-        chunk.map_err(|error| broke_off(&error))
+        let Self { spot, says, .. } = self;
+        loop {
+            let Saying { message, sent } = {
+                let mut next = pin!(opened.chunk());
+                let mut waits = false;
+                let chunk = poll_fn(|context| {
+                    let polled = next.as_mut().poll(context);
+                    if polled.is_pending() && !std::mem::replace(&mut waits, true) {
+                        spot.iter_mut().for_each(Spot::waits);
+                    }
+                    polled
+                });
+                tokio::select! {
+                    biased;
+                    chunk = chunk => {
+                        spot.iter_mut().for_each(Spot::has_bytes);
+                        return chunk.map_err(|error| broke_off(&error));
+                    }
+                    Some(saying) = says.recv() => saying,
+                }
+            };
+            let said = match opened.socket() {
+                Some(socket) => socket.say(&message).await,
+                None => Err(anyhow::anyhow!("the answer does not come over a WebSocket")),
+            };
+            // Whoever asked may have given up waiting.
+            let _ = sent.send(said);
+        }
     }
 
     fn take(&mut self, items: &[Item], at: Tick) {

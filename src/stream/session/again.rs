@@ -15,6 +15,9 @@ const KEYS: &[&str] = &[
     "multipart",
     "body",
     "status",
+    "auth",
+    "hello",
+    "ready",
     "old_answer",
 ];
 const REGENERATE: Place = Place {

@@ -4,7 +4,7 @@
 use super::parse_request::{Requests, Secrets};
 use super::reader::{Fields, Item, Place};
 use super::validate::Scope;
-use super::{Stop, StopBy};
+use super::{Message, Stop, StopBy};
 use crate::source_error::{SourceError, listed, nearest};
 use crate::stream::policy::{ON_DISCONNECT, ON_STOP, Policy};
 
@@ -20,7 +20,8 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency_key";
 const STOP: Place = Place {
     name: "[stop]",
     keys: &[
-        "request", "query", "headers", "json", "form", "body", "status", "abort", "on_stop",
+        "request", "query", "headers", "json", "form", "body", "status", "message", "abort",
+        "on_stop",
     ],
 };
 
@@ -36,9 +37,17 @@ pub(super) fn idempotent(request: &Fields<'_>) -> Result<bool, SourceError> {
     item.map_or(Ok(false), |item| item.truth())
 }
 
+/// What brings the answer of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AnswersOver {
+    Http,
+    Socket,
+}
+
 /// The section `[stop]`.
 pub(super) fn stop(
     item: &Item<'_>,
+    over: AnswersOver,
     scope: &Scope,
     requests: &mut Requests<'_>,
 ) -> Result<Stop, SourceError> {
@@ -49,19 +58,28 @@ pub(super) fn stop(
         Some(item) => item.truth()?,
         None => false,
     };
-    let by = match (fields.get("request"), aborts) {
-        (Some(request), true) => {
-            return Err(request
-                .key_error("[stop] has both `request` and `abort`")
+    let by = match (fields.get("request"), fields.get("message"), aborts) {
+        (Some(first), Some(_), _) | (Some(first), None, true) | (None, Some(first), true) => {
+            return Err(first
+                .key_error("[stop] has more than one of `request`, `message` and `abort`")
                 .help("keep the one that your stop button does"));
         }
-        (None, false) => {
+        (None, None, false) => {
             return Err(fields
                 .error("[stop] does not say how the user stops an answer")
-                .help("add `request = \"POST /…/stop\"`, or `abort = true` where the page only closes the connection"));
+                .help("add `request = \"POST /…/stop\"`, `message` for one over the WebSocket of the answer, or `abort = true` where the page only closes the connection"));
         }
-        (None, true) => StopBy::Abort,
-        (Some(_), false) => {
+        (None, None, true) => StopBy::Abort,
+        (None, Some(message), false) if over == AnswersOver::Http => {
+            return Err(message
+                .key_error("`message` is sent over the WebSocket of the answer, and the answer comes over HTTP")
+                .help("declare the request that your stop button sends: `request = \"POST /…/stop\"`"));
+        }
+        (None, Some(message), false) => {
+            let secrets = Secrets::InHeadersAndBody;
+            StopBy::Message(Message(requests.json(&message, scope, secrets)?))
+        }
+        (Some(_), None, false) => {
             // What it captures nobody could use.
             let mut scope = scope.with(&[]);
             let secrets = Secrets::InHeaders;

@@ -1,4 +1,4 @@
-//! What a client says over a WebSocket before it sends the turn.
+//! What a client says over a WebSocket besides the turn itself.
 
 use super::template::{Captures, ExpandError, JsonTemplate};
 use crate::stream::marker::FinalMarker;
@@ -10,7 +10,7 @@ pub struct Handshake {
     /// What Socket.IO is given when it connects.
     pub auth: Option<JsonTemplate>,
     /// Messages that are sent first.
-    pub hello: Vec<JsonTemplate>,
+    pub hello: Vec<Message>,
     /// The message after which the server takes the turn; at once when absent.
     pub ready: Option<FinalMarker>,
 }
@@ -26,17 +26,34 @@ pub struct ExpandedHandshake {
     pub ready: Option<FinalMarker>,
 }
 
+/// A message over a WebSocket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message(pub(super) JsonTemplate);
+
+impl Message {
+    /// JSON, or text as it is.
+    ///
+    /// # Errors
+    /// When a name in it has no value.
+    pub fn expand(&self, captures: &Captures) -> Result<String, ExpandError> {
+        // A string alone is a text, and no JSON.
+        Ok(match self.0.expand(captures)? {
+            Value::String(text) => text,
+            json => json.to_string(),
+        })
+    }
+
+    /// Whether it is a list, as an event of Socket.IO is.
+    pub fn is_list(&self) -> bool {
+        matches!(self.0, JsonTemplate::Array(_))
+    }
+}
+
 impl Handshake {
     pub(super) fn expand(&self, captures: &Captures) -> Result<ExpandedHandshake, ExpandError> {
         let auth = self.auth.as_ref();
         let auth = auth.map(|auth| auth.expand(captures)).transpose()?;
-        let hello = self.hello.iter().map(|message| {
-            // A string alone is a text, and no JSON.
-            Ok(match message.expand(captures)? {
-                Value::String(text) => text,
-                json => json.to_string(),
-            })
-        });
+        let hello = self.hello.iter().map(|message| message.expand(captures));
         Ok(ExpandedHandshake {
             auth: auth.map(|auth| auth.to_string()),
             hello: hello.collect::<Result<_, _>>()?,
@@ -45,7 +62,8 @@ impl Handshake {
     }
 
     pub(super) fn uses(&self, name: &str) -> bool {
-        let mut all = self.auth.iter().chain(&self.hello);
+        let hello = self.hello.iter().map(|message| &message.0);
+        let mut all = self.auth.iter().chain(hello);
         all.any(|json| json.uses(name))
     }
 }

@@ -39,7 +39,7 @@ pub use again::{AskAgain, OldAnswer};
 pub use capture::{Answered, Capture, CaptureError, CaptureFrom, capture};
 
 pub use endings::IDEMPOTENCY_KEY;
-pub use handshake::{ExpandedHandshake, Handshake};
+pub use handshake::{ExpandedHandshake, Handshake, Message};
 pub use load::load;
 pub use multipart::Part;
 pub use parse::parse;
@@ -147,6 +147,8 @@ pub struct Stop {
 pub enum StopBy {
     /// It sends a request, and the page reads on.
     Request(Box<Request>),
+    /// It sends a message over the WebSocket of the answer, and the page reads on.
+    Message(Message),
     /// It closes the connection of the answer.
     Abort,
 }

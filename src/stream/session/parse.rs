@@ -1,7 +1,7 @@
 //! Reads a session file: which sections there are, and what is in them.
 
 use super::endings::{
-    IDEMPOTENT_KEY, ON_DISCONNECT_KEY, idempotent, on_disconnect, stop as stop_of,
+    AnswersOver, IDEMPOTENT_KEY, ON_DISCONNECT_KEY, idempotent, on_disconnect, stop as stop_of,
 };
 use super::parse_request::{Requests, Secrets, capture_from};
 use super::parse_turn::{IN_TURN, turns};
@@ -229,7 +229,15 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     let on_disconnect = on_disconnect(&fields)?;
     let idempotent = idempotent(&fields)?;
     let stop = top.get("stop");
-    let stop = stop.map(|item| stop_of(&item, &scope, &mut requests));
+    let followed = follow
+        .as_ref()
+        .and_then(|follow| follow.request.handshake.as_ref());
+    let over = if over_a_socket || followed.is_some() {
+        AnswersOver::Socket
+    } else {
+        AnswersOver::Http
+    };
+    let stop = stop.map(|item| stop_of(&item, over, &scope, &mut requests));
     let regenerate = top.get("regenerate");
     let regenerate = regenerate.map(|item| again::regenerate(&item, &scope, &mut requests));
     let regenerate = regenerate.transpose()?;

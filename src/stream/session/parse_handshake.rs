@@ -1,6 +1,6 @@
 //! Reads what a client says over a WebSocket before it sends the turn.
 
-use super::handshake::Handshake;
+use super::handshake::{Handshake, Message};
 use super::parse_profile;
 use super::parse_request::{Requests, Secrets};
 use super::reader::{Fields, Item};
@@ -13,7 +13,13 @@ use crate::stream::marker::FinalMarker;
 const KEYS: [&str; 3] = ["auth", "hello", "ready"];
 
 /// The sections whose request can be a WebSocket.
-const PLACES: [&str; 3] = ["[request]", "[[turn]]", "[stream]"];
+const PLACES: [&str; 5] = [
+    "[request]",
+    "[[turn]]",
+    "[stream]",
+    "[regenerate]",
+    "[edit]",
+];
 
 impl Requests<'_> {
     /// Reads what a WebSocket says first; nothing where the request is none.
@@ -35,7 +41,7 @@ impl Requests<'_> {
         if !PLACES.contains(&fields.place) {
             return Err(written
                 .error(format!("{} can't be a WebSocket", fields.place))
-                .help("the answer of a turn can come over one: `WS` is for [request], [[turn]] and [stream]"));
+                .help("the answer of a turn can come over one: `WS` is for [request], [[turn]], [stream], [regenerate] and [edit]"));
         }
         check(body, fields)?;
         // In the address of a page a token is seen; in a message it is not.
@@ -46,7 +52,9 @@ impl Requests<'_> {
             Some(item) => item.items()?,
             None => Vec::new(),
         };
-        let hello = hello.iter().map(|item| self.json(item, scope, secrets));
+        let hello = hello
+            .iter()
+            .map(|item| self.json(item, scope, secrets).map(Message));
         let hello = hello.collect::<Result<_, _>>()?;
         let ready = fields.get("ready");
         let ready = ready.map(|item| parse_profile::marker(&item)).transpose()?;

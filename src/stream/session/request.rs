@@ -1,7 +1,7 @@
 //! A request as a template, and what it becomes.
 
 use super::capture::Capture;
-use super::handshake::{ExpandedHandshake, Handshake};
+use super::handshake::{ExpandedHandshake, Handshake, Message};
 use super::multipart::{self, Part};
 use super::template::{Captures, ExpandError, JsonTemplate, Template};
 use std::fmt;
@@ -151,14 +151,13 @@ impl Request {
 
     /// Whether each message that it sends over a WebSocket is a list.
     pub fn says_events(&self) -> bool {
-        let is_list = |json: &JsonTemplate| matches!(json, JsonTemplate::Array(_));
         let turn = match &self.body {
             Body::None => true,
-            Body::Json(json) => is_list(json),
+            Body::Json(json) => matches!(json, JsonTemplate::Array(_)),
             Body::Form(_) | Body::Multipart(_) | Body::Text(_) => false,
         };
         let handshake = self.handshake.as_ref();
-        turn && handshake.is_none_or(|handshake| handshake.hello.iter().all(is_list))
+        turn && handshake.is_none_or(|handshake| handshake.hello.iter().all(Message::is_list))
     }
 
     /// Whether `{name}` stands anywhere in it.

@@ -6,7 +6,7 @@ use crate::input;
 use crate::source_error::{listed, nearest, utf8};
 use crate::stream::body::Framing;
 use crate::stream::profiles::Profile;
-use crate::stream::session::Session;
+use crate::stream::session::{Session, Stop, StopBy};
 use crate::stream::{profiles, session, shipped};
 use std::path::{Path, PathBuf};
 
@@ -85,7 +85,23 @@ fn carried(session: &Session, profile: &Profile) -> Result<(), CliError> {
         .turns
         .iter()
         .filter_map(|turn| turn.request.as_ref());
-    for sends in own.chain([&session.request]) {
+    let again = session.regenerate.iter().chain(&session.edit);
+    let again = again.map(|again| &again.request);
+    let is_socket_io = profile.framing() == Framing::SocketIo;
+    if let Some(Stop {
+        by: StopBy::Message(message),
+        ..
+    }) = &session.stop
+        && is_socket_io
+        && !message.is_list()
+    {
+        return Err(CliError::usage(format!(
+            "{}: `message` of [stop] is no event of Socket.IO",
+            session.file
+        ))
+        .hint("an event is a list: message = [\"stop\"]"));
+    }
+    for sends in own.chain([&session.request]).chain(again) {
         let carries = session.carries(sends);
         let (file, written) = (&session.file, &carries.written);
         let Some(handshake) = &carries.handshake else {
@@ -106,7 +122,6 @@ fn carried(session: &Session, profile: &Profile) -> Result<(), CliError> {
                 "name it with `profile = \"…\"`, or declare it in [profile] (docs/profiles.md)",
             ));
         }
-        let is_socket_io = profile.framing() == Framing::SocketIo;
         if handshake.auth.is_some() && !is_socket_io {
             return Err(CliError::usage(format!(
                 "{file}: `auth` of `{written}` is for Socket.IO, which profile `{}` does not read",
