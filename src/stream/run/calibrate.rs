@@ -5,6 +5,7 @@ use super::chat::{Chat, Vary};
 use super::exchange::ResponseProgress;
 use super::find_store::sealed;
 use super::live::Live;
+use super::rows;
 use super::stage::Stage;
 use crate::cli_error::CliError;
 use crate::clock::Tick;
@@ -56,7 +57,11 @@ impl Stage<'_> {
                 },
             };
             report.checked += 1;
+            let has_versions = rows::has_versions(report);
             for finding in judge::findings(&observed) {
+                if has_versions && finding.code == rows::DOUBLED {
+                    continue;
+                }
                 let is_error = finding.severity == Severity::Error;
                 if is_error && calibrated.wrong.is_none() && about_the_row(finding.code) {
                     calibrated.wrong = Some(format!("{} ({})", finding.harm, finding.code));

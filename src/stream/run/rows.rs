@@ -6,7 +6,7 @@ use crate::clock::Tick;
 use crate::db::Db;
 use crate::gate::{Gate, Waiting};
 use crate::model::StoredMessage;
-use crate::report::Report;
+use crate::report::{Report, Severity};
 use crate::stream::judge::TurnSeen;
 use crate::stream::judge::order::{ENOUGH, RowState};
 use crate::stream::kept::Ending;
@@ -16,6 +16,15 @@ use std::time::Duration;
 
 /// How often the store is asked for a row that must come.
 const ASK: Duration = Duration::from_millis(3);
+
+pub(super) const DOUBLED: &str = "answer-duplicated";
+
+/// Whether a look that had the history has shown that further rows of an answer are its former versions.
+/// Without a history that can't be seen.
+pub(super) fn has_versions(report: &Report) -> bool {
+    let mut findings = report.findings.iter();
+    findings.any(|found| found.code == DOUBLED && found.severity == Severity::Warning)
+}
 
 impl Stage<'_> {
     /// The answer's row when it is complete: it holds the nonce, and is marked as finished.
@@ -145,9 +154,11 @@ impl Stage<'_> {
                 ..TurnSeen::blank(kept.number)
             });
         }
+        let has_versions = has_versions(report);
         for finding in judge::findings(&observed) {
             // A second row may come later than the first. Everything else was looked at before.
-            if ["saved-row-changed-later", "answer-duplicated"].contains(&finding.code) {
+            let is_doubled = finding.code == DOUBLED && !has_versions;
+            if finding.code == "saved-row-changed-later" || is_doubled {
                 report.add(finding);
             }
         }
