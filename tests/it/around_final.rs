@@ -6,12 +6,17 @@ use serde_json::Value;
 
 /// `chatctl verify-stream` of the small server with a store of its own.
 fn verify(options: &[&str]) -> (Value, i32) {
+    verify_with(options, &[])
+}
+
+fn verify_with(options: &[&str], arguments: &[&str]) -> (Value, i32) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("chat.db").display());
     report(
         chatctl()
             .args(["verify-stream", "--ready", "/health", "--profile", "plain"])
-            .args(["--database-url", &url, "--start", &small::start(options)]),
+            .args(["--database-url", &url, "--start", &small::start(options)])
+            .args(arguments),
     )
 }
 
@@ -75,9 +80,28 @@ fn an_answer_that_is_shortened_later_is_lost() {
     );
 }
 
+/// The client that leaves at the marker is one of the points of the suite `full`, too.
+#[test]
+fn an_answer_that_is_deleted_some_time_after_the_client_has_left_is_lost() {
+    let full = [
+        "--proof",
+        "observe",
+        "--suite",
+        "full",
+        "--cases",
+        "left-at-final",
+    ];
+    let verdict = |options: &[&str]| {
+        let (report, _) = verify_with(options, &full);
+        case(&report, "/left-at-final-marker-by-rst")["verdict"].clone()
+    };
+    assert_eq!(verdict(&[]), "held");
+    assert_eq!(verdict(&["--tidy", "300"]), "violated");
+}
+
 #[test]
 fn an_answer_that_is_deleted_when_the_client_hangs_up_is_lost() {
-    let report = is_violated(&["--tidy"], "saved-row-changed-later");
+    let report = is_violated(&["--tidy", "0"], "saved-row-changed-later");
     assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
     assert_eq!(
         case(&report, "/close-at-final")["verdict"],

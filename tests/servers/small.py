@@ -27,7 +27,7 @@ commit of its own.
 `--beat MS`: something else is written every so many milliseconds. `--save beat`: the answer is saved next to that,
 and the final marker waits for the beat that follows, and not for the save.
 `--swap`: the history shows each message as the other side's.
-`--tidy`: the answer is deleted if the client hangs up at the marker.
+`--tidy MS`: if the client hangs up at the marker, the answer is deleted so many milliseconds later.
 `--busy HOW`: a turn under way has a row, and the conversation takes no other one meanwhile; `stays`: the row of a turn
 that a kill ended stays, `settled`: it is removed at the next start.
 `--open HOW` (with `--keep status`): the answer's row is there from the start, with the status streaming; `stays` and
@@ -89,7 +89,7 @@ arguments.add_argument("--split", action="store_true")
 arguments.add_argument("--tip", choices=["before", "after"])
 arguments.add_argument("--later", type=int)
 arguments.add_argument("--more", type=int)
-arguments.add_argument("--tidy", action="store_true")
+arguments.add_argument("--tidy", type=int)
 arguments.add_argument("--swap", action="store_true")
 arguments.add_argument("--beat", type=int)
 options = arguments.parse_args()
@@ -351,7 +351,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send(b": and on and on\n\n" * (options.flood << 16) + final)
         if options.tip == "after":
             show_newest(key)
-        if options.tidy and self.leaves_soon():
+        if options.tidy is not None and self.leaves_soon():
+            time.sleep(options.tidy / 1000)
             write("DELETE FROM message WHERE conversation_id = ? AND content = ?", key, said)
         if options.later is not None:
             shorten = "UPDATE message SET content = substr(content, 1, 20) WHERE content = ?"
@@ -371,7 +372,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def has_left(self) -> bool:
         is_readable, _, _ = select.select([self.connection], [], [], 0)
-        return bool(is_readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        try:
+            return bool(is_readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        except ConnectionResetError:
+            return True
 
     def leaves_soon(self) -> bool:
         for _ in range(30):

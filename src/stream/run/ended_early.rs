@@ -537,20 +537,29 @@ impl Stage<'_> {
         }))
     }
 
-    /// What is wrong may be only late: it is looked at once more, after as much time again.
+    /// What is wrong may be only late: it is looked at once more, after as much time again. And what is right
+    /// may be only for now, where a server takes back the answer of a client that has left.
     async fn look_late(&self, played: &mut [Played], patience: Duration) {
-        let is_wrong =
-            |played: &&mut Played| ended_early::judge(&played.seen).verdict == Verdict::Violated;
-        for played in played.iter_mut().filter(is_wrong) {
+        let is_wrong = |seen: &EndedEarly| ended_early::judge(seen).verdict == Verdict::Violated;
+        for played in played {
+            let was_wrong = is_wrong(&played.seen);
+            let after = if was_wrong {
+                patience
+            } else {
+                self.options.watch
+            };
             let since = clock::now().saturating_sub(played.looked_at);
-            tokio::time::sleep(patience.saturating_sub(since)).await;
+            tokio::time::sleep(after.saturating_sub(since)).await;
             let Ok(found) = self.look(&played.sought, &self.endings).await else {
                 continue;
             };
-            let now = Ok(self.stored_of(&found));
-            if now != played.seen.stored {
-                played.seen.came_late = true;
-                played.seen.stored = now;
+            let now = EndedEarly {
+                stored: Ok(self.stored_of(&found)),
+                came_late: was_wrong,
+                ..played.seen.clone()
+            };
+            if now.stored != played.seen.stored && (was_wrong || is_wrong(&now)) {
+                played.seen = now;
             }
         }
     }
