@@ -26,6 +26,7 @@ commit of its own.
 `--later MS`: so many milliseconds after the marker the answer is shortened to a few words; `--more MS`: words are added.
 `--beat MS`: something else is written every so many milliseconds. `--save beat`: the answer is saved next to that,
 and the final marker waits for the beat that follows, and not for the save.
+`--archive`: each start moves the messages to another table, out of which the history reads them as well.
 `--swap`: the history shows each message as the other side's.
 `--tidy MS`: if the client hangs up at the marker, the answer is deleted so many milliseconds later.
 `--busy HOW`: a turn under way has a row, and the conversation takes no other one meanwhile; `stays`: the row of a turn
@@ -91,6 +92,7 @@ arguments.add_argument("--later", type=int)
 arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", type=int)
 arguments.add_argument("--swap", action="store_true")
+arguments.add_argument("--archive", action="store_true")
 arguments.add_argument("--beat", type=int)
 options = arguments.parse_args()
 
@@ -109,6 +111,9 @@ TABLES = {
 }
 BESIDE = """CREATE TABLE IF NOT EXISTS running (chat TEXT PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS title (chat TEXT, words TEXT)"""
+ARCHIVE = """CREATE TABLE IF NOT EXISTS former (place INTEGER PRIMARY KEY, topic TEXT, side TEXT, words TEXT);
+    BEGIN; INSERT INTO former (topic, side, words) SELECT conversation_id, role, content FROM message ORDER BY id;
+    DELETE FROM message; COMMIT"""
 ORDERS = {"messages": "id", "status": "id", "seconds": "created_at, id"}
 ending = threading.Event()
 beaten = threading.Condition()
@@ -130,6 +135,8 @@ def make() -> None:
         if options.late is not None:
             time.sleep(0.1)
         db.executescript(TABLES[options.keep])
+        if options.archive:
+            db.executescript(ARCHIVE)
         if options.beat:
             db.execute("CREATE TABLE IF NOT EXISTS alive (at REAL)")
         if options.tip:
@@ -233,6 +240,9 @@ def history(key: str) -> list[dict[str, str]]:
         rows = db.execute(
             f"SELECT role, content FROM message WHERE conversation_id = ? AND {shown} ORDER BY {order}", (key,)
         )
+        if options.archive:
+            former = db.execute("SELECT side, words FROM former WHERE topic = ? ORDER BY place", (key,))
+            rows = [*former, *rows]
         other = {"user": "assistant", "assistant": "user"} if options.swap else {}
         return [{"role": other.get(role, role), "content": text} for role, text in rows]
 

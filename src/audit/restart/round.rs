@@ -11,6 +11,7 @@ use super::{account, places, startup, stop, tables};
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::report::{Finding, Lane, Severity, Source};
+use crate::store::Mapping;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
 use crate::stream::run::{Interrupted, Moments, Stage};
@@ -48,6 +49,8 @@ pub(super) struct Round {
     stranger: Option<String>,
     /// The same, where only its answers accuse the server.
     doubt: Option<String>,
+    /// Why nobody knows what became of rows that are gone.
+    moved: Option<String>,
     /// Databases that came with the new start.
     new_places: BTreeSet<String>,
 }
@@ -70,6 +73,7 @@ impl Round {
             down: false,
             stranger: None,
             doubt: None,
+            moved: None,
             new_places: BTreeSet::new(),
         }
     }
@@ -179,6 +183,9 @@ impl Round {
         if let Some(why) = &self.missed {
             return Some(format!("the server was not stopped: {why}"));
         }
+        if let Some(why) = &self.moved {
+            return Some(why.clone());
+        }
         let gap = self.gap.filter(|_| self.is_late())?;
         let soonest = self.soonest.map_or(gap, |soonest| soonest.shorter(gap));
         Some(soonest.too_late(self.tries))
@@ -280,6 +287,14 @@ impl Round {
                 if !broken(&findings) {
                     self.doubt.clone_from(&self.stranger);
                 }
+            }
+            let by_history = Account {
+                stored: None,
+                ..account
+            };
+            if let Some(why) = is_moved(&findings, &by_history, mapping) {
+                findings = by_history.findings();
+                self.moved = Some(why);
             }
             self.checked += 1;
             self.messages += told.iter().filter(|turn| turn.acknowledged).count() * 2;
@@ -452,5 +467,38 @@ async fn look(of: &State<'_, '_>) -> anyhow::Result<Option<Look>> {
     Ok(match (of.stage.store(), of.stage.mapping()) {
         (Some(db), Some(mapping)) => Some(tables::look(db, mapping).await?),
         _ => None,
+    })
+}
+
+/// Why nobody knows what became of rows that are gone, where a reload shows all that they held: start-up code
+/// may have moved them.
+fn is_moved(
+    findings: &[Finding],
+    by_history: &Account<'_>,
+    mapping: Option<&Mapping>,
+) -> Option<String> {
+    let errors = || {
+        findings
+            .iter()
+            .filter(|found| found.severity == Severity::Error)
+    };
+    let is_loss = |found: &Finding| {
+        [
+            "conversation-not-found",
+            "message-lost-on-restart",
+            "message-lost-on-kill",
+        ]
+        .contains(&found.code)
+    };
+    let is_shown = by_history
+        .recalled
+        .is_some_and(|told| told.messages.as_ref().is_ok_and(|all| !all.is_empty()));
+    let is_gone = errors().next().is_some() && errors().all(is_loss);
+    let table = mapping?.table();
+    (is_gone && is_shown && !broken(&by_history.findings())).then(|| {
+        format!(
+            "messages are no longer in `{table}`, and a reload shows all of them: declare where they are kept \
+             ([store] in chatctl.toml)"
+        )
     })
 }

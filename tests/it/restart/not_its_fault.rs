@@ -1,7 +1,7 @@
 //! A server that is slow, one whose port is taken, one that does not end, and a chatctl that was
 //! put in another's place: none of it is a loss.
 
-use crate::common::{chatctl, python, report};
+use crate::common::{case, chatctl, errors, python, report, small};
 use crate::restart::{demo_server, is_clean, session, wrapped};
 use serde_json::Value;
 use std::fs;
@@ -92,4 +92,15 @@ fn a_program_that_was_replaced() {
     );
     assert!(!program.exists());
     is_clean(&report, exit, 1);
+}
+
+/// Start-up code that moves messages to another table: a reload shows them all, so nobody calls them lost. And
+/// nobody knows, so it is no pass.
+#[test]
+fn messages_that_are_moved_are_not_called_lost() {
+    let arguments = ["--rounds", "1", "--stop", "term"];
+    let (report, exit) = small::audit(&["--archive"], &arguments);
+    assert_eq!((errors(&report), exit), (vec![], 3), "{report:#}");
+    let reason = case(&report, "/term")["reason"].to_string();
+    assert!(reason.contains("a reload shows all of them"), "{reason}");
 }
