@@ -1,7 +1,7 @@
 //! Large objects: bytes outside of the users' tables, which store only their numbers. A database that has
 //! any is looked at as if it had one more table, with a row for each.
 
-use crate::model::{Shape, ShapeColumn};
+use crate::model::{Compared, Shape, ShapeColumn};
 
 /// The table that has their bytes, and the one that has a row for each.
 pub(super) const TABLES: [u64; 2] = [ID, 2995];
@@ -43,4 +43,14 @@ pub(super) fn shape() -> Shape {
         key: vec!["loid".to_owned()],
         ..Shape::default()
     }
+}
+
+/// What statements did, without what is gone or another one for everybody else too: others did that.
+pub(super) fn without(mut seen: Compared, by_others: &Compared) -> Compared {
+    seen.missing = seen.missing.saturating_sub(by_others.missing);
+    for (column, other) in seen.columns.iter_mut().zip(&by_others.columns) {
+        column.nulled = column.nulled.saturating_sub(other.nulled);
+        column.changed = column.changed.saturating_sub(other.changed);
+    }
+    seen
 }

@@ -2,14 +2,17 @@
 
 use super::{Postgres, failed, large_objects};
 use crate::db::catalog::quoted;
+use crate::db::server;
 use crate::db::session::measured::{Measured, counted, counting};
 use crate::db::session::witness::{Reading, Witness};
 use crate::db::session::{Failed, OWN, Session as _};
 use crate::model::{CellRef, Compared, Content, Shape, ShapeColumn, Successor};
 use futures_util::TryStreamExt as _;
+use sqlx::PgConnection;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
+use tokio::runtime::Handle;
 
 /// A table with fewer rows is read at once.
 const FEW: usize = 200;
@@ -105,25 +108,29 @@ impl Postgres {
         // sqlx loses its place when a COPY fails before it begins: what is wrong with it is found out
         // by another statement.
         self.send(&format!("SELECT {list} FROM {from} LIMIT 0"))?;
-        let sql = format!("COPY (SELECT {list} FROM {from}) TO STDOUT");
-        let connection = &mut self.connection;
-        self.runtime.block_on(async {
-            let mut lines = connection
-                .copy_out_raw(&sql)
-                .await
-                .map_err(|error| failed(&error))?;
-            let unwritable =
-                |error: io::Error| Failed::because(format!("keeping what the rows were: {error}"));
-            let mut wrong = None;
-            // What is not read to its end would be in the way of the next command.
-            while let Some(line) = lines.try_next().await.map_err(|error| failed(&error))? {
-                if wrong.is_none() {
-                    let cells = cells(&line);
-                    wrong = reading.take(cells.iter().map(cell)).err();
-                }
-            }
-            wrong.map_or(Ok(()), |error| Err(unwritable(error)))
-        })
+        copy_out(&self.runtime, &mut self.connection, (from, reading))
+    }
+
+    /// Large objects as everybody else has them: nobody may lock them, so that others may delete some
+    /// meanwhile. It is asked before this connection is, so that it never sees more gone.
+    fn others(
+        &mut self,
+        shape: &Shape,
+        successor: &Successor,
+        now: &Shape,
+    ) -> anyhow::Result<Option<Compared>> {
+        if shape.id != Some(large_objects::ID) {
+            return Ok(None);
+        }
+        let Some(mut reading) = self.witness.after(shape, successor, now) else {
+            return Ok(None);
+        };
+        let connecting = server::connect(&self.target, &self.options);
+        let mut other: PgConnection = self.runtime.block_on(connecting)?;
+        let from = self.from(&successor.table);
+        copy_out(&self.runtime, &mut other, (&from, &mut reading))?;
+        let compared = self.witness.compare(shape, successor, (now, reading))?;
+        Ok(Some(compared))
     }
 
     /// Reads the rows of a table that has few, by one way to the server and back; none where it has more.
@@ -220,6 +227,7 @@ impl Postgres {
         successor: &Successor,
         now: &Shape,
     ) -> anyhow::Result<Option<Compared>> {
+        let by_others = self.others(shape, successor, now)?;
         let Some(mut reading) = self.witness.after(shape, successor, now) else {
             return Ok(None);
         };
@@ -230,12 +238,38 @@ impl Postgres {
             self.from(&successor.table)
         };
         self.own(|session| session.read(&from, &mut reading))?;
-        Ok(Some(self.witness.compare(
-            shape,
-            successor,
-            (now, reading),
-        )?))
+        let compared = self.witness.compare(shape, successor, (now, reading))?;
+        Ok(Some(match by_others {
+            Some(by_others) => large_objects::without(compared, &by_others),
+            None => compared,
+        }))
     }
+}
+
+/// Reads the lines of a `COPY`, each a row.
+fn copy_out(
+    runtime: &Handle,
+    connection: &mut PgConnection,
+    (from, reading): (&str, &mut Reading),
+) -> Result<(), Failed> {
+    let sql = format!("COPY (SELECT {} FROM {from}) TO STDOUT", reading.list());
+    runtime.block_on(async {
+        let mut lines = connection
+            .copy_out_raw(&sql)
+            .await
+            .map_err(|error| failed(&error))?;
+        let unwritable =
+            |error: io::Error| Failed::because(format!("keeping what the rows were: {error}"));
+        let mut wrong = None;
+        // What is not read to its end would be in the way of the next command.
+        while let Some(line) = lines.try_next().await.map_err(|error| failed(&error))? {
+            if wrong.is_none() {
+                let cells = cells(&line);
+                wrong = reading.take(cells.iter().map(cell)).err();
+            }
+        }
+        wrong.map_or(Ok(()), |error| Err(unwritable(error)))
+    })
 }
 
 /// The values of a line of `COPY`'s text.
