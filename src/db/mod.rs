@@ -32,8 +32,8 @@ pub use safety::Durability;
 pub use scratch::{CONFINE, Extent, Scratch};
 pub use sentinel::Act;
 pub use session::{
-    Copied, Copying, Door, Failed, HISTORY as HISTORY_TABLE, Interrupter, Isolation, Measure,
-    Missing, OWN as OWN_TABLES, Object, Placed, PlacedRows, Seeds, Session, Waits,
+    Copied, Copying, Door, Failed, ForeignKey, HISTORY as HISTORY_TABLE, Interrupter, Isolation,
+    Measure, Missing, OWN as OWN_TABLES, Object, Placed, PlacedRows, Seeds, Session, Waits,
 };
 pub use snapshot_read::{Log, Moment, SnapshotRead};
 pub use sqlite::{Undone, stop_reading, where_else};

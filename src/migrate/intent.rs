@@ -212,6 +212,18 @@ impl<'a> Intent<'a> {
             })
     }
 
+    /// Whether the statements may keep the engine from acting on foreign keys, as far as their texts tell: what
+    /// they do not show counts too.
+    pub fn may_skip_keys(&self) -> bool {
+        const WORDS: [&str; 3] = ["foreign_key_checks", "session_replication_role", "trigger"];
+        self.pieces.iter().any(|piece| {
+            let text = piece.text.to_ascii_lowercase();
+            let opaque = matches!(piece.facts.kind, Kind::Do | Kind::Call | Kind::Other);
+            let called = !piece.facts.calls.is_empty();
+            opaque || called || WORDS.iter().any(|word| text.contains(word))
+        })
+    }
+
     /// Whether a table may be put in the place of another one.
     pub fn may_rebuild(&self) -> bool {
         let renames = |action: &AlterAction| matches!(action, AlterAction::RenameTable { .. });

@@ -53,6 +53,41 @@ pub struct Object {
     pub table: String,
 }
 
+/// A foreign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// The table that has it.
+    pub child: String,
+    /// The table that it leads to.
+    pub parent: String,
+    /// Its columns, each with the one of the parent.
+    pub columns: Vec<(String, String)>,
+}
+
+impl ForeignKey {
+    /// From rows of a number or a name of the key, the child, the parent, and a column of each, in order.
+    pub(super) fn all(rows: impl IntoIterator<Item = [String; 5]>) -> Vec<Self> {
+        let mut all: Vec<(String, Self)> = Vec::new();
+        for [name, child, parent, own, other] in rows {
+            match all.last_mut() {
+                Some((last, key)) if *last == name && key.child == child => {
+                    key.columns.push((own, other));
+                }
+                _ => {
+                    let columns = vec![(own, other)];
+                    let key = Self {
+                        child,
+                        parent,
+                        columns,
+                    };
+                    all.push((name, key));
+                }
+            }
+        }
+        all.into_iter().map(|(_, key)| key).collect()
+    }
+}
+
 /// How closely tables are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
@@ -142,6 +177,12 @@ pub trait Session: Send {
 
     /// Foreign keys that lead nowhere, in words; none where the engine lets no such key be.
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>>;
+
+    /// The foreign keys that lead to any of these tables, where statements can get around them; none where
+    /// [`Session::broken_keys`] tells.
+    fn keys_to(&mut self, _parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>> {
+        Ok(Vec::new())
+    }
 
     /// The schema, one normalised line or block an object: what two databases of the same
     /// migrations have in common.

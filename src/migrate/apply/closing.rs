@@ -5,6 +5,7 @@ use super::{ApplyOptions, End, Failure};
 use crate::cli_error::CliError;
 use crate::db::{HISTORY_TABLE, OWN_TABLES, Object, Session};
 use crate::migrate::intent::Intent;
+use crate::migrate::preserve::{Lost, What};
 use crate::migrate::source::Version;
 use std::collections::BTreeSet;
 
@@ -146,6 +147,51 @@ impl Opening {
         }
         Ok(None)
     }
+}
+
+/// Why a file is refused that took rows away, as it acknowledges, and left others that refer to them: a setting
+/// kept the engine from acting on foreign keys.
+pub(super) fn orphaned(
+    session: &mut dyn Session,
+    intent: &Intent<'_>,
+    lost: &[Lost],
+) -> anyhow::Result<Option<End>> {
+    let gone = lost.iter().filter(|it| it.what == What::RowsGone);
+    let parents: BTreeSet<_> = gone.map(|it| it.table.as_str()).collect();
+    if parents.is_empty() || !intent.may_skip_keys() {
+        return Ok(None);
+    }
+    for key in session.keys_to(&parents)? {
+        let mark = session.names().quote;
+        let quoted = |name: &str| {
+            let doubled = name.replace(mark, &format!("{mark}{mark}"));
+            format!("{mark}{doubled}{mark}")
+        };
+        let pairs = key.columns.iter();
+        let same = pairs.map(|(own, other)| format!("c.{} = p.{}", quoted(own), quoted(other)));
+        let same: Vec<_> = same.collect();
+        let filled = key.columns.iter();
+        let filled = filled.map(|(own, _)| format!("c.{} IS NOT NULL", quoted(own)));
+        let filled: Vec<_> = filled.collect();
+        let (child, parent) = (session.quote(&key.child), session.quote(&key.parent));
+        let rows = session.rows(&format!(
+            "SELECT count(*) FROM {child} AS c WHERE {} AND NOT EXISTS (SELECT 1 FROM {parent} AS p WHERE {})",
+            filled.join(" AND "),
+            same.join(" AND ")
+        ))?;
+        let rows = rows[0][0].to_string();
+        if rows != "0" {
+            return Ok(Some(refusal(
+                &intent.migration.file_name(),
+                format!(
+                    "a foreign key would be broken: {rows} rows of `{}` refer to no row of `{}`",
+                    key.child, key.parent
+                ),
+                "delete or change these rows in the migration too",
+            )));
+        }
+    }
+    Ok(None)
 }
 
 fn refusal(file: &str, message: String, help: &str) -> End {

@@ -4,7 +4,7 @@
 //! were. What the text seems to write is read at once; when the evidence names other tables too, the
 //! file is taken back and run once more with these read before.
 
-use super::closing::Own;
+use super::closing::{Own, orphaned};
 use super::outlook::Outlook;
 use super::{ApplyOptions, Culprit, End, Evidence, Failure, Guard};
 use crate::cli_error::CliError;
@@ -163,6 +163,9 @@ pub(super) fn attempt(
             if let Some(own) = own.filter(|_| !spares_own)
                 && let Some(end) = own.check(session, intent)?
             {
+                return Ok(Err(end));
+            }
+            if let Some(end) = orphaned(session, intent, &evidence.lost)? {
                 return Ok(Err(end));
             }
             session.accept()?;

@@ -15,8 +15,8 @@ use super::error::{UNSUPPORTED, failed, number};
 use crate::db::driver::as_written;
 use crate::db::session::measured::{counted, counting};
 use crate::db::session::{
-    Copied, Copying, Failed, Interrupter, Measure, Missing, Object, Placed, PlacedRows, Seeds,
-    Session, Waits, by_counts, numbers,
+    Copied, Copying, Failed, ForeignKey, Interrupter, Measure, Missing, Object, Placed, PlacedRows,
+    Seeds, Session, Waits, by_counts, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{
@@ -348,6 +348,10 @@ impl Session for MySql {
 
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
         Ok(BTreeSet::new())
+    }
+
+    fn keys_to(&mut self, parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>> {
+        schema::keys_to(self, parents)
     }
 
     fn schema(&mut self) -> anyhow::Result<Vec<String>> {

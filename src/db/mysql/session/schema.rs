@@ -2,7 +2,8 @@
 
 use super::{MySql, quoted};
 use crate::db::sentinel::COMMENT;
-use crate::db::session::{OWN, Session as _};
+use crate::db::session::{ForeignKey, OWN, Session as _};
+use std::collections::BTreeSet;
 
 pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
     let mut lines = relations(session, |_| true)?;
@@ -14,6 +15,24 @@ pub(super) fn lines(session: &mut MySql) -> anyhow::Result<Vec<String>> {
     }
     lines.sort();
     Ok(lines)
+}
+
+/// The foreign keys that lead to these tables.
+pub(super) fn keys_to(
+    session: &mut MySql,
+    parents: &BTreeSet<&str>,
+) -> anyhow::Result<Vec<ForeignKey>> {
+    let rows = session.rows(
+        "SELECT constraint_name, table_name, referenced_table_name, column_name, referenced_column_name \
+         FROM information_schema.key_column_usage WHERE table_schema = database() AND referenced_table_schema = database() \
+         ORDER BY table_name, constraint_name, ordinal_position",
+    )?;
+    let case = session.tables;
+    let is_one = |name: &str| parents.iter().any(|parent| case.same(parent, name));
+    let rows = rows
+        .iter()
+        .map(|row| [0, 1, 2, 3, 4].map(|at| row[at].to_string()));
+    Ok(ForeignKey::all(rows.filter(|row| is_one(&row[2]))))
 }
 
 /// The lines of the tables that have one of these names.

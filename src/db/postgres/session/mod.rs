@@ -20,7 +20,8 @@ use crate::db::driver::as_written;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
-    Copying, Failed, Interrupter, Isolation, Measure, Missing, Object, Session, Waits, numbers,
+    Copying, Failed, ForeignKey, Interrupter, Isolation, Measure, Missing, Object, Session, Waits,
+    numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
@@ -386,6 +387,10 @@ impl Session for Postgres {
 
     fn broken_keys(&mut self) -> anyhow::Result<BTreeSet<String>> {
         Ok(BTreeSet::new())
+    }
+
+    fn keys_to(&mut self, parents: &BTreeSet<&str>) -> anyhow::Result<Vec<ForeignKey>> {
+        self.own(|session| schema::keys_to(session, parents))
     }
 
     fn schema(&mut self) -> anyhow::Result<Vec<String>> {

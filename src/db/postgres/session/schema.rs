@@ -1,7 +1,8 @@
 //! The schema in lines that two databases of the same migrations have in common.
 
 use super::Postgres;
-use crate::db::session::{OWN, Session as _};
+use crate::db::session::{ForeignKey, OWN, Session as _};
+use std::collections::BTreeSet;
 
 /// What is listed: each gives a name and a text. Members of extensions belong to their extension.
 const LISTS: &[&str] = &[
@@ -26,6 +27,33 @@ const LISTS: &[&str] = &[
     "SELECT n.nspname || '.' || p.proname, 'function ' || pg_get_functiondef(p.oid) \
      FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE p.prokind IN ('f', 'p') AND {user} AND {own p.oid}",
 ];
+
+/// The foreign keys that lead to these tables: those of which the server says that every row keeps to them.
+pub(super) fn keys_to(
+    session: &mut Postgres,
+    parents: &BTreeSet<&str>,
+) -> anyhow::Result<Vec<ForeignKey>> {
+    let [rows] = session.several(&[
+        "c.oid::text, cn.nspname::text, cc.relname::text, pn.nspname::text, pc.relname::text, ca.attname::text, pa.attname::text \
+         FROM pg_constraint AS c CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (own, other, place) \
+         JOIN pg_class AS cc ON cc.oid = c.conrelid JOIN pg_namespace AS cn ON cn.oid = cc.relnamespace \
+         JOIN pg_class AS pc ON pc.oid = c.confrelid JOIN pg_namespace AS pn ON pn.oid = pc.relnamespace \
+         JOIN pg_attribute AS ca ON ca.attrelid = c.conrelid AND ca.attnum = k.own \
+         JOIN pg_attribute AS pa ON pa.attrelid = c.confrelid AND pa.attnum = k.other \
+         WHERE c.contype = 'f' AND c.convalidated AND c.conparentid = 0 ORDER BY c.oid, k.place"
+            .to_owned(),
+    ])?;
+    let rows = rows.iter().map(|row| {
+        let text = |at: usize| row[at].to_string();
+        let (child, parent) = (
+            session.shown(&text(1), &text(2)),
+            session.shown(&text(3), &text(4)),
+        );
+        [text(0), child, parent, text(5), text(6)]
+    });
+    let is_one = |row: &[String; 5]| parents.contains(row[2].as_str());
+    Ok(ForeignKey::all(rows.filter(is_one)))
+}
 
 pub(super) fn lines(session: &mut Postgres) -> anyhow::Result<Vec<String>> {
     let own: Vec<_> = OWN
