@@ -157,8 +157,11 @@ impl Backend {
             Self::Sqlite => {
                 r#"SELECT 'SELECT ' || group_concat('quote("' || c.name || '")', ' || ''|'' || ') || ' FROM "' || t.name || '"'
                    FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS c
-                   WHERE t.schema = 'main' AND t.type IN ('table', 'virtual') AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
-                     AND t.name NOT LIKE '\_%' ESCAPE '\' AND c.hidden <> 1 GROUP BY t.name ORDER BY t.name"#
+                   WHERE t.schema = 'main' AND (t.type IN ('table', 'virtual') OR t.name LIKE '%\_segdir' ESCAPE '\')
+                     AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\' AND t.name NOT LIKE '\_%' ESCAPE '\' AND c.hidden <> 1
+                     -- Such an index can't be read but by its words, which are in its directory of segments.
+                     AND NOT EXISTS (SELECT 1 FROM sqlite_master AS m WHERE m.name = t.name AND m.sql LIKE '%fts4 (content="",%')
+                   GROUP BY t.name ORDER BY t.name"#
             }
             Self::Postgres => {
                 r"SELECT format('SELECT t::text FROM %s AS t', oid::regclass) FROM pg_class

@@ -197,6 +197,14 @@ impl Session for Sqlite {
 
     fn run(&mut self, statement: &str) -> Result<(), Failed> {
         if vacuums(statement) {
+            let why = if has_word(statement, "into") {
+                Ok(None)
+            } else {
+                self.keeps_numbers()
+            };
+            if let Some(why) = why.map_err(|error| Failed::because(format!("{error:#}")))? {
+                return Err(Failed::because(why));
+            }
             return self.run_each(statement);
         }
         self.notes().denied = None;
@@ -401,6 +409,11 @@ fn vacuums(statement: &str) -> bool {
     let statement = statement.trim().trim_end_matches(';');
     let word = statement.split_whitespace().next().unwrap_or_default();
     word.eq_ignore_ascii_case("vacuum") && !statement.contains(';')
+}
+
+fn has_word(statement: &str, word: &str) -> bool {
+    let mut words = statement.split_whitespace();
+    words.any(|it| it.eq_ignore_ascii_case(word))
 }
 
 fn failed(error: &rusqlite::Error) -> Failed {

@@ -55,7 +55,7 @@ pub(super) enum Index {
     /// Of rows of another table, which it shows as its own.
     Shown(Module),
     /// Of rows that are nowhere else.
-    Contentless,
+    Contentless(Module),
 }
 
 /// The modules that can check their indexes.
@@ -74,10 +74,25 @@ pub(super) fn index(sql: &str) -> Option<Index> {
     };
     match (option(sql, "content"), module) {
         (None, _) => Some(Index::Own(module)),
-        (Some(""), Module::Fts5) => Some(Index::Contentless),
-        (Some(""), Module::Fts4) => None,
+        (Some(""), _) => Some(Index::Contentless(module)),
         (Some(_), _) => Some(Index::Shown(module)),
     }
+}
+
+/// Whether an index has words of several languages, each of which is another index.
+pub(super) fn has_languages(sql: &str) -> bool {
+    option(sql, "languageid").is_some()
+}
+
+/// The table whose rows an index finds by their row numbers, and shows as its own.
+pub(super) fn shown_by_number(sql: &str) -> Option<&str> {
+    let names_it = |column: &str| {
+        let numbers = ["rowid", "oid", "_rowid_"];
+        numbers.iter().any(|it| column.eq_ignore_ascii_case(it))
+    };
+    let of_column = option(sql, "content_rowid").is_some_and(|it| !names_it(it));
+    let table = option(sql, "content").filter(|table| !table.is_empty());
+    table.filter(|_| index(sql).is_some() && !of_column)
 }
 
 /// Whether a table that SQLite calls a shadow table is one that a module keeps, rather than one of
@@ -142,7 +157,7 @@ fn columns(sql: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Index, Module, index, keeps, only_shows};
+    use super::{Index, Module, index, keeps, only_shows, shown_by_number};
 
     #[test]
     fn an_index_is_known_by_its_module_and_its_content() {
@@ -158,7 +173,7 @@ mod tests {
             ),
             (
                 "CREATE VIRTUAL TABLE s USING FTS5(body, content = \"\")",
-                Some(Index::Contentless),
+                Some(Index::Contentless(Fts5)),
             ),
             (
                 "CREATE VIRTUAL TABLE s USING fts4(content=\"m\", body)",
@@ -166,12 +181,26 @@ mod tests {
             ),
             (
                 "CREATE VIRTUAL TABLE s USING fts4(content=\"\", body)",
-                None,
+                Some(Index::Contentless(Fts4)),
             ),
             ("CREATE VIRTUAL TABLE s USING rtree(id, a, b)", None),
             ("CREATE TABLE s (content TEXT)", None),
         ] {
             assert_eq!(index(sql), is, "{sql}");
+        }
+    }
+
+    #[test]
+    fn an_index_finds_rows_by_their_numbers_or_by_a_column() {
+        for (options, table) in [
+            ("content='m'", Some("m")),
+            ("content='m', content_rowid='rowid'", Some("m")),
+            ("content='m', content_rowid='id'", None),
+            ("content=''", None),
+            ("tokenize='porter'", None),
+        ] {
+            let sql = format!("CREATE VIRTUAL TABLE s USING fts5(body, {options})");
+            assert_eq!(shown_by_number(&sql), table, "{options}");
         }
     }
 

@@ -43,7 +43,7 @@ impl Measured for Sqlite {
 
     fn count(&mut self, table: &str, columns: &[String]) -> anyhow::Result<Content> {
         let columns = columns.iter().map(|column| quoted(column));
-        let sql = counting(columns, &self.quote(table));
+        let sql = counting(columns, &self.source(table)?);
         Ok(counted(&self.rows(&sql)?.remove(0)))
     }
 
