@@ -1,15 +1,19 @@
 //! What a migration makes the database do later: a trigger, a rule or an event that deletes or
 //! overwrites rows after everything was compared. Pure.
 //!
-//! Only what their texts certainly say counts. What follows a row by `NEW` and `OLD` is the usual
-//! work of a trigger: a search index, a counter, a time, the cascade of a deletion.
+//! What follows a row by `NEW` and `OLD` is the usual work of a trigger: a search index, a counter, a time,
+//! the cascade of a deletion. Of what their texts say, only what certainly destroys counts; what has no text
+//! that can be read may do anything.
 
+mod put_together;
 mod said;
 #[cfg(test)]
 mod tests;
 
-use crate::model::{Action, Actions, On, Shape};
+use crate::db::OWN_TABLES;
+use crate::model::{Action, Actions, Body, On, Shape};
 use crate::sql::{Dialect, Kind, Name};
+use put_together::{Run, runs};
 use said::{Assigned, Said, statements};
 use std::collections::BTreeSet;
 
@@ -56,35 +60,78 @@ struct Judge<'a> {
     dialect: Dialect,
 }
 
+/// What an action does, with the routines that it calls.
+#[derive(Default)]
+struct Does {
+    said: Vec<Said>,
+    /// What it does that can't be read: in words, and the text in which that is.
+    unread: BTreeSet<(String, String)>,
+}
+
+const PUT_TOGETHER: &str = "runs SQL that its text does not show";
+const MAKES: &str = "makes something else that may act by itself";
+
 impl Judge<'_> {
     fn deeds(&self) -> Vec<Deed> {
-        let said = self.said(self.action);
-        let mut deeds: Vec<_> = said.iter().flat_map(|it| self.of_statement(it)).collect();
-        if self.swallows(&said) {
+        let does = self.does(self.action);
+        let said = does.said.iter();
+        let mut deeds: Vec<_> = said.flat_map(|it| self.of_statement(it)).collect();
+        if self.swallows(&does.said) {
             let table = self.action.table.as_deref().and_then(|it| self.named(it));
             deeds.extend(
                 table.map(|it| self.deed(it, None, "would keep rows from being stored in", "")),
             );
         }
+        for (why, text) in &does.unread {
+            let does = format!("{why}, so it may destroy rows of");
+            let text = format!("{} {text}", self.action.title);
+            deeds.extend(self.somewhere(&does, &text));
+        }
         deeds
     }
 
     /// The statements of an action, and of the routines that it calls.
-    fn said(&self, action: &Action) -> Vec<Said> {
-        let mut all = Vec::new();
+    fn does(&self, action: &Action) -> Does {
+        let mut does = Does::default();
         let mut seen = BTreeSet::new();
-        let mut bodies = vec![action.body.as_str()];
-        while let Some(body) = bodies.pop() {
-            for name in said::called(body, self.dialect) {
-                if let Some(body) = self.actions.routines.get(&name)
+        let mut bodies = vec![(action.body.clone(), false)];
+        while let Some((body, is_put_together)) = bodies.pop() {
+            let body = match body {
+                Body::Statements(text) => text,
+                Body::Unread { why, text } => {
+                    does.unread.insert((why, text));
+                    continue;
+                }
+            };
+            let mut hides = |why: &str| does.unread.insert((why.to_owned(), body.clone()));
+            for name in said::called(&body, self.dialect) {
+                if let Some(called) = self.actions.routines.get(&name)
                     && seen.insert(name)
                 {
-                    bodies.push(body);
+                    bodies.extend(called.iter().map(|it| (it.clone(), false)));
                 }
             }
-            all.extend(statements(body, self.dialect));
+            for run in runs(&body, self.dialect) {
+                match run {
+                    Run::Text(text) => bodies.push((Body::Statements(text), true)),
+                    Run::Unknown => {
+                        hides(PUT_TOGETHER);
+                    }
+                }
+            }
+            // One that is written in SQL has its own definition for a text.
+            let from = usize::from(!is_put_together);
+            for name in said::made(&body, from, self.dialect) {
+                if name.is_none_or(|name| !self.actions.routines.contains_key(&name)) {
+                    hides(MAKES);
+                }
+            }
+            let mut said = statements(&body, self.dialect);
+            said.iter_mut()
+                .for_each(|said| said.is_put_together = is_put_together);
+            does.said.append(&mut said);
         }
-        all
+        does
     }
 
     fn of_statement(&self, said: &Said) -> Vec<Deed> {
@@ -113,15 +160,30 @@ impl Judge<'_> {
                 _ => {}
             }
         }
-        if said.runs_text("DELETE FROM")
-            || said.runs_text("TRUNCATE")
-            || said.runs_text("DROP TABLE")
+        // The name of the table may be put in only when it runs.
+        if said.is_put_together
+            && said.removes()
+            && !said.facts.tables().any(|it| self.is_known(it))
         {
-            let own = self.action.table.as_deref();
-            deeds.extend(own.and_then(|own| self.deletes(said, own)));
+            let does = "deletes rows of a table that it names when it runs, perhaps of";
+            deeds.extend(self.somewhere(does, &said.text));
         }
         deeds.extend(self.blanks(said));
         deeds
+    }
+
+    /// What it does to a table that nobody can tell: to its own, or to any where it hangs on a view or on none.
+    fn somewhere(&self, does: &str, text: &str) -> Vec<Deed> {
+        let is_part = |it: &Shape| it.whole.is_some() && !it.heir;
+        let is_own = |it: &Shape| OWN_TABLES.contains(&it.name.as_str());
+        let own = self.action.table.as_deref();
+        let own = own.filter(|own| self.named(own).is_some());
+        let may_be = |it: &&Shape| match own {
+            Some(own) => is_called(it, own),
+            None => !is_part(it) && !is_own(it),
+        };
+        let tables = self.tables.iter().filter(may_be);
+        tables.map(|it| self.deed(it, None, does, text)).collect()
     }
 
     /// Whether a deletion only follows the row that sets the action off.
@@ -134,7 +196,10 @@ impl Judge<'_> {
         let comes_again = || {
             let own = |it: &&Action| it.table == self.action.table;
             let mut all = self.actions.all.iter().filter(own);
-            all.any(|action| self.said(action).iter().any(|it| it.inserts_into(table)))
+            all.any(|action| {
+                let does = self.does(action);
+                does.said.iter().any(|it| it.inserts_into(table))
+            })
         };
         cascades || (of_new || of_old) && comes_again()
     }
@@ -172,7 +237,11 @@ impl Judge<'_> {
     /// Where it empties a value of each row that is written.
     fn blanks(&self, said: &Said) -> Option<Deed> {
         let writes = [On::Insert, On::Update];
-        let is_asked = self.action.conditional || said::asks(&self.action.body, self.dialect);
+        let asks = |body: &Body| match body {
+            Body::Statements(text) => said::asks(text, self.dialect),
+            Body::Unread { .. } => true,
+        };
+        let is_asked = self.action.conditional || asks(&self.action.body);
         if is_asked || !writes.iter().any(|it| self.action.on.contains(it)) {
             return None;
         }
@@ -197,14 +266,20 @@ impl Judge<'_> {
                 Kind::Insert { .. } | Kind::Update { .. } | Kind::With { .. } | Kind::Call
             )
         };
-        unasked && !said.iter().any(stores) && said::drops_row(&action.body, self.dialect)
+        let drops_row = |body: &Body| match body {
+            Body::Statements(text) => said::drops_row(text, &action.on, self.dialect),
+            Body::Unread { .. } => false,
+        };
+        unasked && !said.iter().any(stores) && drops_row(&action.body)
     }
 
     /// The table that a statement names, if it is one of these.
     fn named(&self, name: &str) -> Option<&Shape> {
-        let name = Name::new(name);
-        let mut tables = self.tables.iter();
-        tables.find(|table| name.matches(&table.table) || name.matches(&table.name))
+        self.tables.iter().find(|table| is_called(table, name))
+    }
+
+    fn is_known(&self, name: &Name) -> bool {
+        self.named(&name.name).is_some()
     }
 
     fn deed(&self, table: &Shape, column: Option<&str>, does: &str, text: &str) -> Deed {
@@ -217,6 +292,7 @@ impl Judge<'_> {
             On::Update => "at each UPDATE",
             On::Delete => "at each DELETE",
             On::Time => "when its time comes",
+            On::Definition => "when a definition is changed",
         });
         let when: Vec<_> = when.collect();
         let words = format!(
@@ -231,6 +307,12 @@ impl Judge<'_> {
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
         }
     }
+}
+
+/// Whether a table has this name.
+fn is_called(table: &Shape, name: &str) -> bool {
+    let name = Name::new(name);
+    name.matches(&table.table) || name.matches(&table.name)
 }
 
 /// Whether what users write may be in a column of a type.

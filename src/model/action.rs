@@ -16,7 +16,21 @@ pub struct Action {
     /// Whether it has a condition besides its statements.
     pub conditional: bool,
     /// Its statements.
-    pub body: String,
+    pub body: Body,
+}
+
+/// The statements of something that the database runs by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// In SQL, or in the engine's own language around it.
+    Statements(String),
+    /// They can't be read.
+    Unread {
+        /// What is in the way, in words that follow the name of the action.
+        why: String,
+        /// What tells them from others, as far as there is anything.
+        text: String,
+    },
 }
 
 /// What sets an [`Action`] off.
@@ -30,6 +44,8 @@ pub enum On {
     Delete,
     /// Its time comes.
     Time,
+    /// A table or something else is made, altered or dropped.
+    Definition,
 }
 
 /// All actions of a database.
@@ -37,6 +53,20 @@ pub enum On {
 pub struct Actions {
     /// Those that are not switched off.
     pub all: Vec<Action>,
-    /// The statements of the routines that they may call, by names in lower case.
-    pub routines: BTreeMap<String, String>,
+    /// The routines that they may call, by names in lower case. Several may have one name.
+    pub routines: BTreeMap<String, Vec<Body>>,
+}
+
+impl Actions {
+    /// These actions, and the routines by their names.
+    pub fn new(all: Vec<Action>, routines: impl IntoIterator<Item = (String, Body)>) -> Self {
+        let mut actions = Self {
+            all,
+            routines: BTreeMap::new(),
+        };
+        for (name, body) in routines {
+            actions.routines.entry(name).or_default().push(body);
+        }
+        actions
+    }
 }

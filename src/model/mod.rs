@@ -12,7 +12,7 @@ mod shape;
 mod stored;
 mod value;
 
-pub use action::{Action, Actions, On};
+pub use action::{Action, Actions, Body, On};
 pub use cell::{Cell, CellRef};
 pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};

@@ -11,13 +11,43 @@ pub struct Numbering {
     pub next: i64,
     /// The number that is written down as the last one, where that says more than `next`.
     pub last: Option<i64>,
+    /// How far apart two numbers are; below zero where they fall.
+    pub step: i64,
 }
 
 impl Numbering {
-    /// Whether it goes on behind the highest number that is there, as someone set it, or as a table does
-    /// that was rebuilt: then no row that is there is met, and what was above is given again on purpose.
-    pub fn follows(&self, most: i64, rebuilt: bool) -> bool {
-        self.next == most.saturating_add(1) && (rebuilt || self.last == Some(most))
+    /// Whether it may give numbers that were given when it was another one.
+    pub const fn is_set_back(&self, was: &Self) -> bool {
+        match (was.falls(), self.falls()) {
+            (false, false) => self.next < was.next,
+            (true, true) => self.next > was.next,
+            (false, true) | (true, false) => true,
+        }
+    }
+
+    /// Whether it gives numbers again, where this is the number of a row that it comes to last.
+    pub fn gives_again(&self, was: &Self, farthest: i64, rebuilt: bool) -> bool {
+        // It goes the other way, and away from all rows.
+        let leaves = was.falls() != self.falls()
+            && if self.falls() {
+                self.next < farthest
+            } else {
+                self.next > farthest
+            };
+        self.is_set_back(was) && !leaves && !self.follows(farthest, rebuilt)
+    }
+
+    /// Whether the numbers fall.
+    pub const fn falls(&self) -> bool {
+        self.step < 0
+    }
+
+    /// Whether it goes on behind the number that is the farthest of those that are there, as someone set it,
+    /// or as a table does that was rebuilt: then no row that is there is met, and what was behind it is
+    /// given again on purpose.
+    fn follows(&self, farthest: i64, rebuilt: bool) -> bool {
+        let is_next = self.next == farthest.saturating_add(self.step);
+        is_next && (rebuilt || self.last == Some(farthest))
     }
 }
 
@@ -25,19 +55,40 @@ impl Numbering {
 mod tests {
     use super::Numbering;
 
-    #[test]
-    fn numbers_follow_the_highest_one_where_somebody_says_so() {
-        let numbering = |next, last| Numbering {
+    fn numbering(next: i64, last: Option<i64>, step: i64) -> Numbering {
+        Numbering {
             table: "messages".to_owned(),
             column: "id".to_owned(),
             next,
             last,
-        };
-        assert!(numbering(8, Some(7)).follows(7, false));
-        assert!(numbering(8, None).follows(7, true));
+            step,
+        }
+    }
+
+    #[test]
+    fn numbers_follow_the_farthest_one_where_somebody_says_so() {
+        assert!(numbering(8, Some(7), 1).follows(7, false));
+        assert!(numbering(8, None, 1).follows(7, true));
+        assert!(numbering(17, Some(7), 10).follows(7, false));
+        assert!(numbering(-8, Some(-7), -1).follows(-7, false));
         // Forgotten, met, and with a gap that was not there.
-        assert!(!numbering(8, None).follows(7, false));
-        assert!(!numbering(1, Some(0)).follows(7, true));
-        assert!(!numbering(9, Some(8)).follows(7, false));
+        assert!(!numbering(8, None, 1).follows(7, false));
+        assert!(!numbering(1, Some(0), 1).follows(7, true));
+        assert!(!numbering(9, Some(8), 1).follows(7, false));
+        assert!(!numbering(-6, Some(-5), -1).follows(-7, true));
+    }
+
+    #[test]
+    fn numbers_are_set_back_against_the_way_that_they_go() {
+        let (rises, falls) = (
+            |next| numbering(next, None, 1),
+            |next| numbering(next, None, -1),
+        );
+        assert!(rises(1).is_set_back(&rises(8)));
+        assert!(!rises(9).is_set_back(&rises(8)));
+        assert!(falls(-1).is_set_back(&falls(-8)));
+        assert!(!falls(-9).is_set_back(&falls(-8)));
+        assert!(falls(7).gives_again(&rises(8), 1, false));
+        assert!(!falls(-1).gives_again(&rises(8), 1, false));
     }
 }

@@ -45,6 +45,7 @@ mod harm;
 mod hints;
 mod inspect;
 mod inspect_chats;
+mod later;
 mod layers;
 mod lint;
 mod lock_gates;

@@ -112,13 +112,15 @@ fn rewound(
             let mut numbers = numbers.iter();
             numbers.find(|it| it.table == successor.table && it.column == new.name)
         });
-    let Some(now) = now.filter(|now| now.next < was.next) else {
+    let Some(now) = now.filter(|now| now.is_set_back(was)) else {
         return Ok(None);
     };
     let quote = session.names().quote;
     let column = now.column.replace(quote, &format!("{quote}{quote}"));
-    let most = number(session, &format!("max({quote}{column}{quote})"), &now.table)?;
-    if most.is_none_or(|most| now.follows(most, intent.may_rebuild())) {
+    let farthest = if now.falls() { "min" } else { "max" };
+    let what = format!("{farthest}({quote}{column}{quote})");
+    let farthest = number(session, &what, &now.table)?;
+    if farthest.is_none_or(|it| !now.gives_again(was, it, intent.may_rebuild())) {
         return Ok(None);
     }
     let words = format!(

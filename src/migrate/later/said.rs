@@ -1,5 +1,6 @@
 //! The statements in the body of a trigger, a rule, an event or a routine.
 
+use crate::model::On;
 use crate::sql;
 use crate::sql::{Dialect, Facts, Kind, Statement, Token, TokenKind, tokenize};
 
@@ -7,6 +8,8 @@ use crate::sql::{Dialect, Facts, Kind, Statement, Token, TokenKind, tokenize};
 pub(super) struct Said {
     pub(super) text: String,
     pub(super) facts: Facts,
+    /// Whether the action puts it together and runs it as a text.
+    pub(super) is_put_together: bool,
     dialect: Dialect,
     tokens: Vec<Token>,
 }
@@ -56,13 +59,13 @@ const CLOCKS: [&str; 18] = [
 ];
 
 /// A text with its tokens, without comments.
-struct Tokens<'a> {
+pub(super) struct Tokens<'a> {
     text: &'a str,
-    all: Vec<Token>,
+    pub(super) all: Vec<Token>,
 }
 
 impl<'a> Tokens<'a> {
-    fn of(text: &'a str, dialect: Dialect) -> Self {
+    pub(super) fn of(text: &'a str, dialect: Dialect) -> Self {
         let all = tokenize(text, dialect);
         let all = all.into_iter().filter(|it| it.kind != TokenKind::Comment);
         Self {
@@ -71,11 +74,11 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn at(&self, index: usize) -> &'a str {
+    pub(super) fn at(&self, index: usize) -> &'a str {
         self.all.get(index).map_or("", |it| it.text(self.text))
     }
 
-    fn is(&self, index: usize, words: &[&str]) -> bool {
+    pub(super) fn is(&self, index: usize, words: &[&str]) -> bool {
         let is_word = self
             .all
             .get(index)
@@ -133,13 +136,43 @@ pub(super) fn called(body: &str, dialect: Dialect) -> Vec<String> {
         .collect()
 }
 
+/// What else a body makes from a token on that may act by itself: of a trigger the name of its function in
+/// lower case, of anything else nothing.
+pub(super) fn made(body: &str, from: usize, dialect: Dialect) -> Vec<Option<String>> {
+    const MADE: [&str; 5] = ["EVENT", "FUNCTION", "PROCEDURE", "RULE", "TRIGGER"];
+    const BETWEEN: [&str; 3] = ["CONSTRAINT", "OR", "REPLACE"];
+    let tokens = Tokens::of(body, dialect);
+    let mut all = Vec::new();
+    for create in (from..tokens.all.len()).filter(|index| tokens.is(*index, &["CREATE"])) {
+        let mut at = create + 1;
+        while tokens.is(at, &BETWEEN) {
+            at += 1;
+        }
+        if tokens.is(at, &MADE) {
+            let runs = (at..tokens.all.len()).find(|index| {
+                tokens.is(*index, &["EXECUTE"]) && tokens.is(index + 1, &["FUNCTION", "PROCEDURE"])
+            });
+            let is_trigger = tokens.is(at, &["TRIGGER"]);
+            let name = runs.filter(|_| is_trigger).map(|runs| {
+                let mut name = runs + 2;
+                while tokens.at(name + 1) == "." {
+                    name += 2;
+                }
+                tokens.at(name).trim_matches('"').to_lowercase()
+            });
+            all.push(name);
+        }
+    }
+    all
+}
+
 /// Whether what a body does depends on something.
 pub(super) fn asks(body: &str, dialect: Dialect) -> bool {
     Tokens::of(body, dialect).has(&["IF", "CASE", "WHEN"])
 }
 
 /// Whether a body gives up the row that it was called for, whatever the row is.
-pub(super) fn drops_row(body: &str, dialect: Dialect) -> bool {
+pub(super) fn drops_row(body: &str, on: &[On], dialect: Dialect) -> bool {
     let tokens = Tokens::of(body, dialect);
     match dialect {
         Dialect::Sqlite => {
@@ -150,8 +183,13 @@ pub(super) fn drops_row(body: &str, dialect: Dialect) -> bool {
         }
         Dialect::Postgres => {
             let mut returns = (0..tokens.all.len()).filter(|index| tokens.is(*index, &["RETURN"]));
-            let none =
-                |index: usize| tokens.is(index + 1, &["NULL"]) && tokens.at(index + 2) == ";";
+            // The row as it was, which is none for a new one.
+            let old = !on.contains(&On::Delete);
+            let none = |index: usize| {
+                let is_none =
+                    tokens.is(index + 1, &["NULL"]) || old && tokens.is(index + 1, &["OLD"]);
+                is_none && tokens.at(index + 2) == ";"
+            };
             let is_rule = tokens.is(0, &["NOTHING", "SELECT"]) || tokens.at(0) == "(";
             let first = returns.next();
             let function = first.is_some_and(|it| none(it) && returns.all(none));
@@ -174,6 +212,7 @@ impl Said {
             facts: sql::facts(&statement, dialect),
             tokens: Tokens::of(text, dialect).all,
             text: text.to_owned(),
+            is_put_together: false,
             dialect,
         }
     }
@@ -200,15 +239,12 @@ impl Said {
         writes && self.facts.tables().any(|name| name.matches(table))
     }
 
-    /// Whether it runs a text as a statement that has these words.
-    pub(super) fn runs_text(&self, words: &str) -> bool {
-        let tokens = self.tokens();
-        let strings = tokens
-            .all
+    /// Whether it has words of a statement that takes rows away.
+    pub(super) fn removes(&self) -> bool {
+        let text = self.text.to_ascii_uppercase();
+        ["DELETE FROM", "TRUNCATE", "DROP TABLE"]
             .iter()
-            .filter(|it| matches!(it.kind, TokenKind::String | TokenKind::DollarString));
-        let has = |text: &str| text.to_ascii_uppercase().contains(words);
-        tokens.is(0, &["EXECUTE"]) && strings.map(|it| it.text(&self.text)).any(has)
+            .any(|words| text.contains(words))
     }
 
     /// What an UPDATE assigns: columns and values.
@@ -274,6 +310,7 @@ impl Said {
                 .trim_matches(['"', '`', '[', ']'])
                 .eq_ignore_ascii_case(column)
         };
+        let is_itself = value.len() == 1 && value.iter().all(is_own);
         let sign = |index: &usize| matches!(tokens.at(*index), "+" | "-");
         let counts = value.iter().any(is_own) && value.iter().any(sign);
         let derived = |index: &usize| {
@@ -281,7 +318,7 @@ impl Said {
                 || tokens.is(*index, &["SELECT"])
                 || tokens.is(*index, &["NEW", "OLD"]) && tokens.at(index + 1) == "."
         };
-        if counts || value.iter().any(derived) {
+        if is_itself || counts || value.iter().any(derived) {
             Assigned::Derived
         } else {
             Assigned::Other

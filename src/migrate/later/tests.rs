@@ -1,9 +1,8 @@
 //! What counts as destroying later, and what does not.
 
 use super::deeds;
-use crate::model::{Action, Actions, On, Shape, ShapeColumn};
+use crate::model::{Action, Actions, Body, On, Shape, ShapeColumn};
 use crate::sql::Dialect;
-use std::collections::BTreeMap;
 
 fn tables() -> Vec<Shape> {
     let column = |(name, declared): (&str, &str)| ShapeColumn {
@@ -34,18 +33,24 @@ fn trigger(on: &[On], body: &str) -> Action {
         on: on.to_vec(),
         decides: true,
         conditional: false,
-        body: body.to_owned(),
+        body: Body::Statements(body.to_owned()),
     }
 }
 
 fn found(action: Action, dialect: Dialect) -> Vec<String> {
-    let actions = Actions {
-        all: vec![action],
-        routines: BTreeMap::from([(
-            "prune".to_owned(),
-            "BEGIN DELETE FROM chats; END".to_owned(),
-        )]),
+    let code = |name: &str, text: &str| (name.to_owned(), Body::Statements(text.to_owned()));
+    let hidden = Body::Unread {
+        why: "runs code in the language plpython3u".to_owned(),
+        text: "plpy.execute(TD)".to_owned(),
     };
+    let routines = [
+        code("prune", "BEGIN DELETE FROM chats; END"),
+        // Another one of the same name.
+        code("prune", "BEGIN PERFORM 1; END"),
+        code("touch", "BEGIN NEW.at := now(); RETURN NEW; END"),
+        ("hidden".to_owned(), hidden),
+    ];
+    let actions = Actions::new(vec![action], routines);
     let deeds = deeds(&actions, &tables(), dialect);
     let subject = |column: &Option<String>, table: &String| match column {
         Some(column) => format!("{table}.{column}"),
@@ -157,6 +162,30 @@ fn what_deletes_or_overwrites_is_found() {
             Dialect::Postgres,
             insert(),
             "WITH d AS (DELETE FROM chats RETURNING *) SELECT count(*) FROM d",
+            "chats",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN EXECUTE NEW.body; RETURN NEW; END",
+            "messages",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN PERFORM hidden(); RETURN NEW; END",
+            "messages",
+        ),
+        (
+            Dialect::Postgres,
+            insert(),
+            "BEGIN CREATE TRIGGER u AFTER INSERT ON chats EXECUTE FUNCTION later(); RETURN NEW; END",
+            "messages",
+        ),
+        (
+            Dialect::Mysql,
+            vec![On::Time],
+            "EXECUTE IMMEDIATE 'DELETE FROM chats'",
             "chats",
         ),
         (
@@ -273,6 +302,16 @@ fn the_usual_work_of_a_trigger_is_not() {
             vec![On::Insert],
             "BEGIN PERFORM pg_notify('new', NEW.id::text); RETURN NEW; END",
         ),
+        (
+            Dialect::Postgres,
+            vec![On::Delete],
+            "BEGIN EXECUTE format('INSERT INTO %I_history SELECT $1.*', TG_TABLE_NAME) USING OLD; RETURN OLD; END",
+        ),
+        (
+            Dialect::Postgres,
+            vec![On::Definition],
+            "BEGIN EXECUTE format('CREATE TRIGGER t BEFORE UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION touch()', name); END",
+        ),
     ] {
         assert_eq!(
             found(trigger(&on, body), dialect),
@@ -294,4 +333,17 @@ fn what_was_done_before_is_known_again() {
     let before = of("DELETE FROM messages\n WHERE id <= NEW.id - 1000;");
     assert!(of("DELETE FROM messages WHERE id <= NEW.id - 1000;")[0].is_among(&before));
     assert!(!of("DELETE FROM messages WHERE id <= NEW.id - 10;")[0].is_among(&before));
+}
+
+/// What nobody can read may reach every table, unless it hangs on one.
+#[test]
+fn what_hangs_on_no_table_may_destroy_rows_of_any() {
+    let event = Action {
+        table: None,
+        ..trigger(&[On::Time], "EXECUTE IMMEDIATE @sql")
+    };
+    assert_eq!(
+        found(event, Dialect::Mysql),
+        ["messages", "chats", "search"]
+    );
 }

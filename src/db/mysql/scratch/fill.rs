@@ -1,10 +1,12 @@
 //! Filling a copy of a database of MySQL: of one moment, and without a lock for others to wait for.
 
+use super::{READ_ROUTINES, UNREADABLE};
 use crate::cli_error::CliError;
 use crate::db::mysql::catalog::quote;
 use crate::db::scratch::{CONFINE, Extent, Scratch};
 use crate::db::{Failed, Session};
 use crate::model::{Cell, Shape};
+use crate::text::hex;
 
 impl Scratch {
     /// Fills it in plain statements: the tables first, then their rows, then what runs by itself.
@@ -20,13 +22,26 @@ impl Scratch {
         loosen(session)?;
         let wanted = |name: &str| extent.tables.is_none_or(|tables| tables.contains(name));
         let all = session.rows("SHOW FULL TABLES")?;
-        let (views, tables): (Vec<_>, Vec<_>) = all
+        let (views, mut tables): (Vec<_>, Vec<_>) = all
             .iter()
-            .map(|row| (row[0].to_string(), row[1].text() == Some("VIEW")))
-            .partition(|(_, is_view)| *is_view);
-        for (name, _) in tables.iter().filter(|(name, _)| wanted(name)) {
-            let made = session.rows(&format!("SHOW CREATE TABLE {}", quote(name)))?;
-            session.command(&format!("USE {scratch}; {}", made[0][1]))?;
+            .map(|row| (row[0].to_string(), row[1].to_string()))
+            .partition(|(_, kind)| kind == "VIEW");
+        // The default of a column may count by one.
+        tables.sort_by_key(|(_, kind)| kind != SEQUENCE);
+        for (name, kind) in tables
+            .iter()
+            .filter(|(name, kind)| wanted(name) || kind == SEQUENCE)
+        {
+            let is_sequence = kind == SEQUENCE;
+            // As a table it would forget which way it counts.
+            let what = if is_sequence { SEQUENCE } else { "TABLE" };
+            let made = session.rows(&format!("SHOW CREATE {what} {}", quote(name)))?;
+            let mut made = made[0][1].to_string();
+            if is_sequence {
+                made.push_str(&counted(session, name)?);
+            }
+            let made = made.replace(&format!("nextval({real}."), "nextval(");
+            session.command(&format!("USE {scratch}; {made}"))?;
         }
         session.command(&format!("USE {real}"))?;
         let shapes: Vec<_> = session
@@ -65,6 +80,23 @@ impl Scratch {
         }
         Ok(tighten(session)?)
     }
+}
+
+/// What the server calls a sequence.
+const SEQUENCE: &str = "SEQUENCE";
+
+/// The statement that lets the copy of a sequence go on where the real one does.
+fn counted(session: &mut dyn Session, name: &str) -> anyhow::Result<String> {
+    let name = quote(name);
+    // One that has come to its end has given that number.
+    let state = session.rows(&format!(
+        "SELECT least(greatest(next_not_cached_value, minimum_value), maximum_value), \
+         next_not_cached_value NOT BETWEEN minimum_value AND maximum_value FROM {name}"
+    ))?;
+    Ok(format!(
+        "; DO setval({name}, {}, {})",
+        state[0][0], state[0][1]
+    ))
 }
 
 /// How rows are copied.
@@ -172,7 +204,11 @@ fn code(
     for kind in ["PROCEDURE", "FUNCTION"] {
         for row in session.rows(&format!("SHOW {kind} STATUS WHERE Db = database()"))? {
             let name = quote(&row[1].to_string());
-            let made = session.rows(&format!("SHOW CREATE {kind} {name}"))?;
+            let mut made = session.rows(&format!("SHOW CREATE {kind} {name}"))?;
+            if matches!(made[0][2], Cell::Null) {
+                let stub = stub(session, (kind, &row[1].to_string()))?;
+                made[0][2] = Cell::Text(stub);
+            }
             code.make(copy, &made[0])?;
         }
     }
@@ -209,6 +245,43 @@ fn code(
         code.make(copy, &made)?;
     }
     Ok(())
+}
+
+/// What stands for a routine whose text this user may not read: whatever calls it fails, and says why.
+fn stub(session: &mut dyn Session, (kind, name): (&str, &str)) -> anyhow::Result<String> {
+    let rows = session.rows(&format!(
+        "SELECT ordinal_position, coalesce(parameter_mode, ''), coalesce(parameter_name, ''), dtd_identifier \
+         FROM information_schema.parameters WHERE specific_schema = database() AND routine_type = '{kind}' \
+         AND lower(specific_name) = lower({}) ORDER BY ordinal_position",
+        literal(name)
+    ))?;
+    let is_given = |row: &&Vec<Cell>| row[0].text() != Some("0");
+    let given = rows.iter().filter(is_given).map(|row| {
+        let mode = if kind == "PROCEDURE" {
+            row[1].to_string()
+        } else {
+            String::new()
+        };
+        format!("{mode} {} {}", quote(&row[2].to_string()), row[3])
+    });
+    let given = given.collect::<Vec<_>>().join(", ");
+    let result = rows.iter().find(|row| row[0].text() == Some("0"));
+    let returns = result.map_or(String::new(), |row| format!("RETURNS {} ", row[3]));
+    let give = if kind == "FUNCTION" {
+        " RETURN NULL;"
+    } else {
+        ""
+    };
+    let message = format!("{UNREADABLE}: {READ_ROUTINES}");
+    Ok(format!(
+        "CREATE {kind} {} ({given}) {returns}READS SQL DATA BEGIN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{message}';{give} END",
+        quote(name)
+    ))
+}
+
+/// A text in a statement, in hexadecimal, so that no setting of the server changes its meaning.
+fn literal(text: &str) -> String {
+    format!("_utf8mb4 0x{}", hex(text))
 }
 
 /// Routines, triggers and events of the real database, made again in the copy.

@@ -1,8 +1,9 @@
 //! Triggers and events, the routines that they may call, and the numbers that new rows get.
 
 use super::MySql;
+use crate::db::mysql::scratch::{READ_ROUTINES, UNREADABLE};
 use crate::db::session::Session as _;
-use crate::model::{Action, Actions, Numbering, On};
+use crate::model::{Action, Actions, Body, Cell, Numbering, On};
 
 pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
     let triggers = session.rows(
@@ -14,10 +15,7 @@ pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
         "SELECT event_name, event_definition FROM information_schema.events \
          WHERE event_schema = database() AND status <> 'DISABLED'",
     )?;
-    let routines = session.rows(
-        "SELECT lower(routine_name), coalesce(routine_definition, '') FROM information_schema.routines \
-         WHERE routine_schema = database()",
-    )?;
+    let routines = routines(session)?;
     let triggers = triggers.iter().map(|row| Action {
         title: format!("trigger `{}` on `{}`", row[0], row[1]),
         table: Some(row[1].to_string()),
@@ -28,7 +26,7 @@ pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
         }],
         decides: row[3].text() == Some("BEFORE"),
         conditional: false,
-        body: row[4].to_string(),
+        body: Body::Statements(row[4].to_string()),
     });
     let events = events.iter().map(|row| Action {
         title: format!("event `{}`", row[0]),
@@ -36,15 +34,87 @@ pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
         on: vec![On::Time],
         decides: false,
         conditional: false,
-        body: row[1].to_string(),
+        body: Body::Statements(row[1].to_string()),
     });
-    let routines = routines.iter();
-    Ok(Actions {
-        all: triggers.chain(events).collect(),
-        routines: routines
-            .map(|row| (row[0].to_string(), row[1].to_string()))
-            .collect(),
-    })
+    Ok(Actions::new(triggers.chain(events).collect(), routines))
+}
+
+/// The routines by their names. Not everybody may read what others made: of what the statements of a
+/// migration make, those who run them may.
+fn routines(session: &mut MySql) -> anyhow::Result<Vec<(String, Body)>> {
+    let sql = "SELECT routine_type, lower(routine_name), routine_definition FROM information_schema.routines \
+               WHERE routine_schema = database()";
+    let mut rows = session.rows(sql)?;
+    if rows.iter().any(|row| matches!(row[2], Cell::Null)) {
+        let own = session.seen(sql)?;
+        for row in rows.iter_mut().filter(|row| matches!(row[2], Cell::Null)) {
+            let same = own.iter().find(|it| it[..2] == row[..2]);
+            row[2] = same.map_or(Cell::Null, |it| it[2].clone());
+        }
+    }
+    let body = |row: &Vec<Cell>| match row[2].text() {
+        Some(text) if !text.contains(UNREADABLE) => Body::Statements(text.to_owned()),
+        Some(_) | None => Body::Unread {
+            why: format!(
+                "calls the routine `{}`, whose text this user may not read ({READ_ROUTINES})",
+                row[1]
+            ),
+            text: String::new(),
+        },
+    };
+    let rows = rows.iter();
+    Ok(rows.map(|row| (row[1].to_string(), body(row))).collect())
+}
+
+/// The columns whose numbers come from a sequence of MariaDB.
+fn of_sequences(session: &mut MySql) -> anyhow::Result<Vec<Numbering>> {
+    let columns = session.rows(
+        "SELECT table_name, column_name, column_default FROM information_schema.columns \
+         WHERE table_schema = database() AND column_default LIKE '%nextval(%'",
+    )?;
+    let mut all = Vec::new();
+    for row in &columns {
+        let default = row[2].to_string();
+        let Some(sequence) = sequence(&default) else {
+            continue;
+        };
+        let state = session.rows(&format!(
+            "SELECT next_not_cached_value, increment, minimum_value, maximum_value, cycle_option, @@auto_increment_increment FROM {sequence}"
+        ));
+        // One that was dropped gives no number.
+        let Ok(state) = state else { continue };
+        let number = |at: usize| state[0][at].to_string().parse::<i64>();
+        let (mut next, least, most) = (number(0)?, number(2)?, number(3)?);
+        // One that takes the server's step is written down without any.
+        let step = match number(1)? {
+            0 => number(5)?,
+            step => step,
+        };
+        if number(4)? == 1 && !(least..=most).contains(&next) {
+            next = if step < 0 { most } else { least };
+        }
+        all.push(Numbering {
+            table: row[0].to_string(),
+            column: row[1].to_string(),
+            next,
+            last: Some(next.saturating_sub(step)),
+            step,
+        });
+    }
+    Ok(all)
+}
+
+/// The sequence in a default, as it is written there.
+fn sequence(default: &str) -> Option<&str> {
+    let (_, behind) = default.split_once("nextval(")?;
+    // The server puts it in backticks.
+    let behind = behind.starts_with('`').then_some(behind)?;
+    let mut inside = false;
+    let end = behind.find(|character: char| {
+        inside ^= character == '`';
+        !inside && character == ')'
+    });
+    Some(&behind[..end?])
 }
 
 pub(super) fn numberings(session: &mut MySql) -> anyhow::Result<Vec<Numbering>> {
@@ -61,6 +131,26 @@ pub(super) fn numberings(session: &mut MySql) -> anyhow::Result<Vec<Numbering>> 
         column: row[1].to_string(),
         next: next(row[2].to_string()),
         last: None,
+        step: 1,
     });
-    Ok(rows.collect())
+    let mut all: Vec<_> = rows.collect();
+    all.extend(of_sequences(session)?);
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sequence;
+
+    #[test]
+    fn a_sequence_is_found_in_a_default() {
+        for (default, is) in [
+            ("nextval(`chat`.`s`)", Some("`chat`.`s`")),
+            ("1 + nextval(`chat`.`a)b`)", Some("`chat`.`a)b`")),
+            ("uuid()", None),
+            ("'nextval(s)'", None),
+        ] {
+            assert_eq!(sequence(default), is, "{default}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! Triggers and rules, and the functions that they call.
+//! Triggers, rules and defaults, and the functions that they call.
 
 use super::{Postgres, numbers};
-use crate::model::{Action, Actions, Cell, On};
+use crate::model::{Action, Actions, Body, Cell, On};
 use crate::sql::{Dialect, Token, TokenKind, tokenize};
 
 /// The bits of `pg_trigger.tgtype` (pg_trigger.h).
@@ -13,27 +13,43 @@ const EVENTS: [(u64, On); 3] = [
     (1 << 3, On::Delete),
 ];
 
+/// Functions and procedures of the languages that are read here, and of others that nobody reads: all but those
+/// of the server itself and those in C that come with an extension.
+const LANGUAGE: &str = "l.lanname::text, (l.lanname = 'internal' OR l.lanname = 'c' AND EXISTS (SELECT 1 FROM pg_depend AS e \
+     WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'))::text";
+
 impl Postgres {
     pub(super) fn all_actions(&mut self) -> anyhow::Result<Actions> {
         let of_user = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
-        let [triggers, rules, routines] = self.several(&[
+        let [triggers, rules, events, defaults, routines] = self.several(&[
             format!(
-                "t.tgname::text, n.nspname::text, c.relname::text, t.tgtype::text, (t.tgqual IS NOT NULL)::text, p.prosrc \
+                "p.prosrc, {LANGUAGE}, t.tgname::text, n.nspname::text, c.relname::text, t.tgtype::text, (t.tgqual IS NOT NULL)::text \
                  FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                 JOIN pg_proc AS p ON p.oid = t.tgfoid WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND {of_user} \
-                 ORDER BY t.oid"
+                 JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_language AS l ON l.oid = p.prolang \
+                 WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND {of_user} ORDER BY t.oid"
             ),
             format!(
                 "r.rulename::text, n.nspname::text, c.relname::text, r.ev_type::text, r.is_instead::text, \
                  (r.ev_qual::text <> '<>')::text, pg_get_ruledef(r.oid) \
                  FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                 WHERE c.relkind IN ('r', 'p') AND r.ev_type <> '1' AND r.ev_enabled IN ('O', 'A') AND {of_user} ORDER BY r.oid"
+                 WHERE c.relkind IN ('r', 'p', 'v') AND r.ev_type <> '1' AND r.ev_enabled IN ('O', 'A') AND {of_user} ORDER BY r.oid"
+            ),
+            format!(
+                "p.prosrc, {LANGUAGE}, t.evtname::text FROM pg_event_trigger AS t JOIN pg_proc AS p ON p.oid = t.evtfoid \
+                 JOIN pg_language AS l ON l.oid = p.prolang WHERE t.evtenabled IN ('O', 'A') ORDER BY t.oid"
+            ),
+            format!(
+                "n.nspname::text, c.relname::text, a.attname::text, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d \
+                 JOIN pg_class AS c ON c.oid = d.adrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+                 JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum \
+                 WHERE a.attgenerated = '' AND c.relpersistence <> 't' AND {of_user} AND EXISTS (SELECT 1 FROM pg_depend AS p \
+                 WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid AND p.refclassid = 'pg_proc'::regclass) ORDER BY d.oid"
             ),
             // The body of one that is written as SQL is not in its source.
             format!(
-                "lower(p.proname::text), CASE WHEN p.prosrc = '' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END \
+                "CASE WHEN p.prosrc = '' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END, {LANGUAGE}, lower(p.proname::text) \
                  FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_language AS l ON l.oid = p.prolang \
-                 WHERE l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p') AND {of_user}"
+                 WHERE p.prokind IN ('f', 'p') AND {of_user} ORDER BY p.oid"
             ),
         ])?;
         let named = |kind: &str, row: &[Cell]| {
@@ -41,16 +57,16 @@ impl Postgres {
             (format!("{kind} `{}` on `{table}`", row[0]), Some(table))
         };
         let triggers = triggers.iter().map(|row| {
-            let (title, table) = named("trigger", row);
-            let bits = numbers(&row[3..4])[0];
+            let (title, table) = named("trigger", &row[3..]);
+            let bits = numbers(&row[6..7])[0];
             let on = EVENTS.iter().filter(|(bit, _)| bits & bit != 0);
             Action {
                 title,
                 table,
                 on: on.map(|(_, on)| *on).collect(),
                 decides: bits & EACH_ROW != 0 && bits & BEFORE != 0,
-                conditional: row[4].text() == Some("true"),
-                body: row[5].to_string(),
+                conditional: row[7].text() == Some("true"),
+                body: body_of(row),
             }
         });
         let rules = rules.iter().map(|row| {
@@ -65,21 +81,52 @@ impl Postgres {
                 }],
                 decides: row[4].text() == Some("true"),
                 conditional: row[5].text() == Some("true"),
-                body: body(row[6].text().unwrap_or_default()).to_owned(),
+                body: Body::Statements(of_rule(row[6].text().unwrap_or_default()).to_owned()),
             }
         });
-        let routines = routines.iter();
-        Ok(Actions {
-            all: triggers.chain(rules).collect(),
-            routines: routines
-                .map(|row| (row[0].to_string(), row[1].to_string()))
-                .collect(),
-        })
+        let events = events.iter().map(|row| Action {
+            title: format!("event trigger `{}`", row[3]),
+            table: None,
+            on: vec![On::Definition],
+            decides: false,
+            conditional: false,
+            body: body_of(row),
+        });
+        let defaults = defaults.iter().map(|row| {
+            let table = self.shown(&row[0].to_string(), &row[1].to_string());
+            Action {
+                title: format!("default of `{table}.{}`", row[2]),
+                table: Some(table),
+                on: vec![On::Insert],
+                decides: false,
+                conditional: false,
+                body: Body::Statements(format!("SELECT {}", row[3])),
+            }
+        });
+        let all = triggers.chain(rules).chain(events).chain(defaults);
+        let routines = routines
+            .iter()
+            .map(|row| (row[3].to_string(), body_of(row)));
+        Ok(Actions::new(all.collect(), routines))
+    }
+}
+
+/// What a function does, from a row of its text, its language, and whether that is the server's own or an
+/// extension's.
+fn body_of(row: &[Cell]) -> Body {
+    let text = |at: usize| row[at].text().unwrap_or_default();
+    match (text(1), text(2)) {
+        ("sql" | "plpgsql", _) => Body::Statements(text(0).to_owned()),
+        (_, "true") => Body::Statements(String::new()),
+        (language, _) => Body::Unread {
+            why: format!("runs code in the language {language}"),
+            text: text(0).to_owned(),
+        },
     }
 }
 
 /// What a rule does, from its definition: what is behind DO, and behind INSTEAD.
-fn body(definition: &str) -> &str {
+fn of_rule(definition: &str) -> &str {
     let tokens = tokenize(definition, Dialect::Postgres);
     let mut words = tokens.iter().filter(|it| it.kind == TokenKind::Word);
     let is = |token: &Token, word: &str| token.text(definition).eq_ignore_ascii_case(word);
@@ -93,7 +140,7 @@ fn body(definition: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::body;
+    use super::of_rule;
 
     #[test]
     fn a_rule_does_what_is_behind_do() {
@@ -107,7 +154,7 @@ mod tests {
                 "DELETE FROM n",
             ),
         ] {
-            assert_eq!(body(definition), does);
+            assert_eq!(of_rule(definition), does);
         }
     }
 }

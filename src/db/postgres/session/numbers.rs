@@ -12,12 +12,15 @@ pub(super) struct Counted {
     last: String,
     /// Whether the last number was given.
     is_given: bool,
+    /// Whether the numbers fall.
+    falls: bool,
 }
 
 impl Postgres {
     pub(super) fn all_numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
         let [of_columns] = self.several(&[
-            "n.nspname::text, c.relname::text, a.attname::text, s.oid::text, sn.nspname::text, s.relname::text, q.seqincrement::text FROM ( \
+            "n.nspname::text, c.relname::text, a.attname::text, s.oid::text, sn.nspname::text, s.relname::text, q.seqincrement::text, \
+             q.seqmin::text, q.seqmax::text, q.seqcycle::text FROM ( \
              SELECT ad.adrelid AS tab, ad.adnum AS num, d.refobjid AS seq FROM pg_attrdef AS ad JOIN pg_depend AS d \
              ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid AND d.refclassid = 'pg_class'::regclass \
              UNION SELECT d.refobjid, d.refobjsubid, d.objid FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass \
@@ -25,7 +28,7 @@ impl Postgres {
              JOIN pg_class AS s ON s.oid = f.seq AND s.relkind = 'S' JOIN pg_namespace AS sn ON sn.oid = s.relnamespace \
              JOIN pg_sequence AS q ON q.seqrelid = s.oid JOIN pg_class AS c ON c.oid = f.tab JOIN pg_namespace AS n ON n.oid = c.relnamespace \
              JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = f.num \
-             WHERE q.seqincrement > 0 AND c.relpersistence <> 't' AND has_sequence_privilege(s.oid, 'SELECT') ORDER BY s.oid"
+             WHERE c.relpersistence <> 't' AND has_sequence_privilege(s.oid, 'SELECT') ORDER BY s.oid"
                 .to_owned(),
         ])?;
         if of_columns.is_empty() {
@@ -34,7 +37,8 @@ impl Postgres {
         let states = of_columns.iter().map(|row| {
             let (id, schema, name) = (&row[3], row[4].to_string(), row[5].to_string());
             let sequence = format!("{}.{}", quoted(&schema), quoted(&name));
-            format!("SELECT '{id}', last_value::text, is_called::text FROM {sequence}")
+            let falls = row[6].to_string().starts_with('-');
+            format!("SELECT '{id}', last_value::text, is_called::text, '{falls}' FROM {sequence}")
         });
         let states = states.collect::<Vec<_>>().join(" UNION ALL ");
         let states: Vec<_> = self
@@ -44,6 +48,7 @@ impl Postgres {
                 id: numbers(row)[0],
                 last: row[1].to_string(),
                 is_given: row[2].text() == Some("true"),
+                falls: row[3].text() == Some("true"),
             })
             .collect();
         let mut all = Vec::new();
@@ -53,13 +58,18 @@ impl Postgres {
                 continue;
             };
             let last: i64 = state.last.parse()?;
-            let step: i64 = row[6].to_string().parse()?;
-            let next = last.saturating_add(if state.is_given { step } else { 0 });
+            let [step, least, most] = [6, 7, 8].map(|at| row[at].to_string().parse::<i64>());
+            let (step, least, most) = (step?, least?, most?);
+            let mut next = last.saturating_add(if state.is_given { step } else { 0 });
+            if row[9].text() == Some("true") && !(least..=most).contains(&next) {
+                next = if state.falls { most } else { least };
+            }
             all.push(Numbering {
                 table: self.shown(&row[0].to_string(), &row[1].to_string()),
                 column: row[2].to_string(),
                 next,
-                last: Some(next - 1),
+                last: Some(next.saturating_sub(step)),
+                step,
             });
         }
         if self.counted.is_empty() {
@@ -73,16 +83,20 @@ impl Postgres {
         if self.counted.is_empty() {
             return Ok(());
         }
-        let were = self
-            .counted
-            .iter()
-            .map(|it| format!("({}::oid, {}::bigint, {})", it.id, it.last, it.is_given));
+        let were = self.counted.iter().map(|it| {
+            format!(
+                "({}::oid, {}::bigint, {}, {})",
+                it.id, it.last, it.is_given, it.falls
+            )
+        });
         let were = were.collect::<Vec<_>>().join(", ");
+        // What others counted meanwhile stays.
         self.send(&format!(
-            "SELECT pg_catalog.setval(s.oid::regclass, w.last, w.given) FROM (VALUES {were}) AS w (id, last, given) \
-             JOIN pg_catalog.pg_class AS s ON s.oid = w.id AND s.relkind = 'S' \
-             WHERE pg_catalog.has_sequence_privilege(s.oid, 'UPDATE') AND (w.given OR w.last > 1) \
-             AND coalesce(pg_catalog.pg_sequence_last_value(s.oid), -1) < w.last"
+            "SELECT pg_catalog.setval(s.oid::regclass, w.last, w.given) FROM (VALUES {were}) AS w (id, last, given, falls) \
+             JOIN pg_catalog.pg_class AS s ON s.oid = w.id AND s.relkind = 'S' JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = s.oid \
+             WHERE pg_catalog.has_sequence_privilege(s.oid, 'UPDATE') AND (w.given OR w.last <> q.seqstart) \
+             AND CASE WHEN w.falls THEN coalesce(pg_catalog.pg_sequence_last_value(s.oid), q.seqmax::numeric + 1) > w.last \
+             ELSE coalesce(pg_catalog.pg_sequence_last_value(s.oid), q.seqmin::numeric - 1) < w.last END"
         ))
     }
 }

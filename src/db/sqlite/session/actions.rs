@@ -3,9 +3,8 @@
 use super::Sqlite;
 use crate::db::catalog::quoted;
 use crate::db::session::Session as _;
-use crate::model::{Action, Actions, On};
+use crate::model::{Action, Actions, Body, On};
 use crate::sql::{Dialect, TokenKind, tokenize};
-use std::collections::BTreeMap;
 
 impl Sqlite {
     pub(super) fn all_actions(&mut self) -> anyhow::Result<Actions> {
@@ -21,10 +20,10 @@ impl Sqlite {
             .iter()
             .filter(|row| row[1].text().is_some_and(replaces))
             .map(|row| clause(&row[0].to_string()));
-        Ok(Actions {
-            all: triggers.into_iter().chain(clauses).collect(),
-            routines: BTreeMap::new(),
-        })
+        Ok(Actions::new(
+            triggers.into_iter().chain(clauses).collect(),
+            [],
+        ))
     }
 }
 
@@ -49,7 +48,7 @@ fn action(name: &str, table: &str, sql: &str) -> Option<Action> {
         on: on.collect(),
         decides: has("BEFORE"),
         conditional: has("WHEN"),
-        body: sql.get(first..last)?.trim().to_owned(),
+        body: Body::Statements(sql.get(first..last)?.trim().to_owned()),
     })
 }
 
@@ -72,14 +71,14 @@ fn clause(table: &str) -> Action {
         on: vec![On::Insert],
         decides: false,
         conditional: false,
-        body: format!("DELETE FROM {}", quoted(table)),
+        body: Body::Statements(format!("DELETE FROM {}", quoted(table))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{action, replaces};
-    use crate::model::On;
+    use crate::model::{Body, On};
 
     #[test]
     fn a_constraint_that_replaces_rows_is_known_by_its_words() {
@@ -95,6 +94,9 @@ mod tests {
         let found = action("t", "m", sql).unwrap();
         assert_eq!(found.on, [On::Update]);
         assert!(found.decides && found.conditional);
-        assert_eq!(found.body, "SELECT 1; DELETE FROM m;");
+        assert_eq!(
+            found.body,
+            Body::Statements("SELECT 1; DELETE FROM m;".to_owned())
+        );
     }
 }

@@ -117,6 +117,7 @@ impl Sqlite {
                 column: row[1].to_string(),
                 next: highest.saturating_add(1),
                 last,
+                step: 1,
             });
         }
         Ok(all)

@@ -1,0 +1,203 @@
+//! What a migration leaves behind that no row shows: numbers that were set back before it was refused, large
+//! objects next to others who delete some, routines that its user may not read, and rows that VACUUM numbers.
+
+use crate::common::faults::holder::{Holder, until_waiting};
+use crate::common::faults::store::{Ended, Host, Store};
+use crate::common::servers::{run_sql, texts};
+
+/// The harm and the subject of the first error.
+#[track_caller]
+fn refused(ended: &Ended) -> (&str, &str) {
+    assert_eq!(ended.exit, 1, "{ended:?}");
+    let mut findings = ended.report["findings"].as_array().into_iter().flatten();
+    let found = findings.find(|it| it["severity"] == "error");
+    let found = found.unwrap_or_else(|| panic!("{ended:?}"));
+    let text = |name: &str| found[name].as_str().unwrap_or_default();
+    (text("harm"), text("subject"))
+}
+
+/// PostgreSQL does not take back what counts.
+#[test]
+fn numbers_that_a_refused_file_set_back_are_set_forward_again_on_postgres() {
+    const COUNTED: &str = "SELECT last_value || ' ' || is_called FROM logs_id_seq \
+        UNION ALL SELECT last_value || ' ' || is_called FROM falling";
+    let host = Host::postgres();
+    let store = host.store("counted");
+    run_sql(
+        &store.url,
+        "CREATE TABLE logs (id bigserial PRIMARY KEY, body text); \
+         CREATE SEQUENCE falling INCREMENT BY -1; \
+         CREATE TABLE notes (id bigint PRIMARY KEY DEFAULT nextval('falling'), body text); \
+         INSERT INTO logs (body) SELECT 'a log' FROM generate_series(1, 20); \
+         INSERT INTO notes (body) SELECT 'a note' FROM generate_series(1, 20)",
+    );
+    let was = ["20 true", "-20 true"];
+    assert_eq!(texts(&store.url, COUNTED), was);
+    // What is refused, with what it lost before, and what fails.
+    for back in [
+        "SELECT setval('logs_id_seq', 1);\nSELECT setval('falling', -1, false);\n",
+        "SELECT setval('logs_id_seq', 1, false);\nALTER SEQUENCE falling RESTART;\nDELETE FROM logs;\n",
+        "SELECT setval('logs_id_seq', 3);\nSELECT setval('falling', -3);\nSELECT 1 / 0;\n",
+    ] {
+        store.file("2_change.sql", back);
+        let ended = store.up(&[]);
+        assert_eq!(ended.exit, 1, "{back}: {ended:?}");
+        assert_eq!(texts(&store.url, COUNTED), was, "{back}");
+    }
+    run_sql(
+        &store.url,
+        "INSERT INTO logs (body) VALUES ('one more'); INSERT INTO notes (body) VALUES ('one more')",
+    );
+    // Others may have counted meanwhile: what goes forward stays.
+    store.file(
+        "2_change.sql",
+        "SELECT setval('logs_id_seq', 50);\nSELECT setval('falling', -50);\nSELECT 1 / 0;\n",
+    );
+    assert_eq!(store.up(&[]).exit, 1);
+    assert_eq!(texts(&store.url, COUNTED), ["50 true", "-50 true"]);
+}
+
+/// A database with large objects, and a file that names them and then waits for the rows of a table.
+fn with_large_objects(host: &Host, name: &str, then: &str) -> Store {
+    let store = host.store(name);
+    run_sql(
+        &store.url,
+        "CREATE TABLE files (id integer PRIMARY KEY, data oid); \
+         INSERT INTO files SELECT i, lo_from_bytea(0, convert_to('file ' || i, 'UTF8')) FROM generate_series(1, 5) AS i",
+    );
+    store.file(
+        "2_change.sql",
+        &format!("DELETE FROM pg_largeobject WHERE loid = 0;\nUPDATE drafts SET id = id;\n{then}"),
+    );
+    store
+}
+
+/// Deletes one object and changes another one while the file waits.
+fn meanwhile(store: &Store) -> Ended {
+    let holder = Holder::of_rows(store, "drafts");
+    let running = store.spawn(&["--lock-timeout", "90s"]);
+    until_waiting(store, "UPDATE drafts");
+    run_sql(
+        &store.url,
+        "SELECT lo_unlink(data) FROM files WHERE id = 1; SELECT lo_put(data, 0, 'other'::bytea) FROM files WHERE id = 2",
+    );
+    holder.release();
+    running.ended()
+}
+
+/// Nobody may lock the table that has their bytes.
+#[test]
+fn large_objects_that_others_delete_meanwhile_are_not_the_files_on_postgres() {
+    let host = Host::postgres();
+    let store = with_large_objects(&host, "kept", "SELECT lo_from_bytea(0, 'new'::bytea);\n");
+    let ended = meanwhile(&store);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    let count = "SELECT count(*)::text FROM pg_largeobject_metadata";
+    assert_eq!(texts(&store.url, count), ["5"]);
+
+    let own = "SELECT lo_unlink(data) FROM files WHERE id = 3;\n";
+    let store = with_large_objects(&host, "deleted", own);
+    let ended = meanwhile(&store);
+    let (harm, subject) = refused(&ended);
+    assert_eq!(subject, "pg_largeobject");
+    assert!(harm.starts_with("1 of 5 rows of"), "{harm}");
+    assert_eq!(texts(&store.url, count), ["4"]);
+
+    let own = "SELECT lo_put(data, 0, 'changed'::bytea) FROM files WHERE id = 3;\n";
+    let store = with_large_objects(&host, "changed", own);
+    let ended = meanwhile(&store);
+    let (harm, subject) = refused(&ended);
+    assert_eq!(subject, "pg_largeobject.data");
+    assert!(harm.starts_with("1 of "), "{harm}");
+}
+
+/// A database of a user who may do everything in it, and see nothing of others.
+fn of_a_user(host: &Host, name: &str) -> Store {
+    let mut store = host.store(name);
+    run_sql(
+        &store.url,
+        &format!("GRANT ALL ON {name}.* TO app@'127.0.0.1' IDENTIFIED BY 'app'"),
+    );
+    store.url = store.url.replace("root@", "app:app@");
+    store
+}
+
+/// What others made, a user of MariaDB may run and not read.
+#[test]
+fn a_routine_that_can_not_be_read_is_not_called_harmless_on_mysql() {
+    let host = Host::mysql();
+    let root = host.empty("users").url;
+    run_sql(
+        &root,
+        "CREATE USER app@'127.0.0.1' IDENTIFIED BY 'app'; \
+         GRANT ALL ON `chatctl\\_scratch\\_%`.* TO app@'127.0.0.1' WITH GRANT OPTION; \
+         GRANT CREATE USER ON *.* TO app@'127.0.0.1'",
+    );
+    let store = of_a_user(&host, "unread");
+    run_sql(
+        &root,
+        "CREATE PROCEDURE unread.tidy(IN least INT) DELETE FROM messages WHERE id < least",
+    );
+    store.file(
+        "2_change.sql",
+        "CREATE TRIGGER tidied AFTER INSERT ON conversations FOR EACH ROW CALL tidy(5);\n",
+    );
+    let ended = store.up(&[]);
+    let (harm, subject) = refused(&ended);
+    assert_eq!(subject, "conversations");
+    assert!(
+        harm.contains("`tidy`, whose text this user may not read"),
+        "{harm}"
+    );
+    // Nor is it rehearsed.
+    store.file("2_change.sql", "CALL tidy(5);\n");
+    let (line, said) = store.up(&[]).failure();
+    assert_eq!(line, 1);
+    assert!(said.contains("may not read the text"), "{said}");
+    // What a file does not touch may be left unread.
+    store.file(
+        "2_change.sql",
+        "CREATE TRIGGER noted BEFORE UPDATE ON messages FOR EACH ROW SET NEW.note = coalesce(NEW.note, 'x');\n",
+    );
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    // What it makes itself can be read.
+    let store = of_a_user(&host, "own");
+    store.file(
+        "2_change.sql",
+        "CREATE PROCEDURE look(n INT) UPDATE conversations SET title = title WHERE id = n;\n\
+         CREATE TRIGGER looked AFTER INSERT ON messages FOR EACH ROW CALL look(NEW.conversation_id);\n",
+    );
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+}
+
+/// SQLite's VACUUM can't be taken back.
+#[test]
+fn vacuum_does_not_number_rows_again_that_an_index_finds() {
+    let store = Host::sqlite().store("numbered");
+    store.file(
+        "2_documents.sql",
+        "CREATE TABLE documents (body TEXT);\n\
+         INSERT INTO documents SELECT body FROM messages WHERE id <= 20;\n\
+         CREATE VIRTUAL TABLE found USING fts5 (body, content='documents');\n\
+         INSERT INTO found (found) VALUES ('rebuild');\n",
+    );
+    store.file(
+        "3_less.sql",
+        "-- chatctl: allow-loss documents rows<=1 reason=\"it is old\"\n\
+         DELETE FROM documents WHERE body = 'text 3';\n\
+         INSERT INTO found (found) VALUES ('rebuild');\n",
+    );
+    let ended = store.up(&[]);
+    assert_eq!(ended.exit, 0, "{ended:?}");
+    store.file("4_smaller.sql", "-- no-transaction\nVACUUM;\n");
+    let (line, said) = store.up(&[]).failure();
+    assert_eq!(line, 2);
+    assert!(
+        said.contains("numbers the rows of `documents` again"),
+        "{said}"
+    );
+    let found = "SELECT documents.body FROM found JOIN documents ON documents.rowid = found.rowid WHERE found MATCH '\"text 9\"'";
+    assert_eq!(store.backend.texts(&store.url, found), ["text 9"]);
+}
