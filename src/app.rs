@@ -297,6 +297,8 @@ enum Gives {
     Text,
     /// A report.
     Report,
+    /// A report whose findings are about files and tables, not about stored rows.
+    Migration,
     /// A view.
     View,
 }
@@ -309,6 +311,7 @@ impl Gives {
             | Command::Completions { .. }
             | Command::Gate(_) => Self::Text,
             Command::Inspect(_) => Self::View,
+            Command::Migrate(_) => Self::Migration,
             _ => Self::Report,
         }
     }
@@ -317,6 +320,7 @@ impl Gives {
         match self {
             Self::Text => true,
             Self::Report => format.report.is_some(),
+            Self::Migration => format.report.is_some() && format.kind != Kind::Cells,
             Self::View => format.view.is_some(),
         }
     }

@@ -31,6 +31,7 @@ pub use reader::{BoxFuture, Db, Each, Reading, Tried, WordIndex, WriteError, Wri
 pub use safety::Durability;
 pub use scratch::{CONFINE, Extent, Scratch};
 pub use sentinel::Act;
+pub use server::grant;
 pub use session::{
     Copied, Copying, Door, Failed, ForeignKey, HISTORY as HISTORY_TABLE, Interrupter, Isolation,
     Measure, Missing, OWN as OWN_TABLES, Object, Placed, PlacedRows, Seeds, Session, Waits,

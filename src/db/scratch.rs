@@ -28,6 +28,8 @@ pub(super) enum Place {
 
 /// What an engine does with scratch databases on its server.
 pub(super) struct Server {
+    /// What lets a user make them.
+    pub(super) allow: &'static str,
     /// A name for a new one, by which other runs see that this session uses it.
     pub(super) claim: fn(&mut dyn Session) -> anyhow::Result<String>,
     /// Drops those whose sessions are gone. Those that may not be dropped stay.
@@ -82,10 +84,15 @@ impl Scratch {
             Place::Server(server) => {
                 (server.sweep)(session)?;
                 let name = (server.claim)(session)?;
-                session.command(&format!("CREATE DATABASE {name}")).map_err(|failed| {
-                    CliError::refused(format!("no scratch database could be made: {}", failed.message))
-                        .hint("let this user create databases whose names begin with chatctl_scratch_, or use another user")
-                })?;
+                session
+                    .command(&format!("CREATE DATABASE {name}"))
+                    .map_err(|failed| {
+                        CliError::refused(format!(
+                            "no scratch database could be made: {}",
+                            failed.message
+                        ))
+                        .hint(server.allow)
+                    })?;
                 Ok(Self::at(of.sibling(&name), None))
             }
         }

@@ -140,8 +140,8 @@ pub(super) fn no_right(target: &Target, message: &str) -> CliError {
     .hint(grant(message))
 }
 
-/// What gives a right: `permission denied for table message`.
-fn grant(message: &str) -> String {
+/// What gives a right to read: `permission denied for table message`.
+pub fn grant(message: &str) -> String {
     let of = |kind: &str| {
         let name = message
             .strip_prefix("permission denied for ")?

@@ -80,20 +80,35 @@ pub fn unused<'a>(all: &'a [Acknowledged], lost: &[Lost]) -> Vec<&'a Acknowledge
     all.iter().filter(|it| !used(it)).collect()
 }
 
+/// What is acknowledged that is nearly a loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NearMiss {
+    /// The loss, but fewer rows of it.
+    TooFew {
+        /// Where: `FILE:LINE`.
+        place: String,
+        /// How many.
+        rows: u64,
+    },
+    /// A name that is nearly the same, in words.
+    Name(String),
+}
+
 /// Why a loss is not covered though something is acknowledged that is nearly the same.
-pub fn near_miss(all: &[Acknowledged], lost: &Lost) -> Option<String> {
+pub fn near_miss(all: &[Acknowledged], lost: &Lost) -> Option<NearMiss> {
     let same = all.iter().find(|it| names(&it.allowed.subject, lost));
     if let Some(Acknowledged { allowed, place, .. }) = same {
         let rows = allowed.rows.filter(|rows| *rows < lost.rows)?;
-        return Some(format!("{place} acknowledges {rows} rows at most"));
+        let place = place.clone();
+        return Some(NearMiss::TooFew { place, rows });
     }
     let written = all.iter().map(|it| it.written.as_str());
     let near = nearest(&lost.subject, written)?;
     let place = &all.iter().find(|it| it.written == near)?.place;
-    Some(format!(
+    Some(NearMiss::Name(format!(
         "{place} acknowledges `{near}`; did you mean `{}`?",
         lost.subject
-    ))
+    )))
 }
 
 /// Whether an acknowledgement is about this loss, as far as names tell without their case and schema:
@@ -121,7 +136,7 @@ fn names(subject: &Subject, lost: &Lost) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{near_miss, of, unused};
+    use super::{NearMiss, near_miss, of, unused};
     use crate::migrate::preserve::{Lost, What};
     use crate::migrate::source::{Acknowledgement, File, Migration, Version};
     use crate::sql::Dialect;
@@ -220,15 +235,22 @@ mod tests {
         .unwrap();
         let near = |lost: Lost| near_miss(&all, &lost);
         assert_eq!(
-            near(lost("messages", None, 3)).unwrap(),
-            "1_a.sql:2 acknowledges 2 rows at most"
+            near(lost("messages", None, 3)),
+            Some(NearMiss::TooFew {
+                place: "1_a.sql:2".to_owned(),
+                rows: 2
+            })
         );
-        let told = near(lost("messages", Some("body"), 3)).unwrap();
+        let name = |lost| match near(lost) {
+            Some(NearMiss::Name(name)) => name,
+            other => panic!("{other:?}"),
+        };
+        let told = name(lost("messages", Some("body"), 3));
         assert_eq!(
             told,
             "1_a.sql:2 acknowledges `messages`; did you mean `messages.body`?"
         );
-        let told = near(lost("mesages", Some("body"), 3)).unwrap();
+        let told = name(lost("mesages", Some("body"), 3));
         assert!(
             told.starts_with("acknowledgements.toml:3 acknowledges `mesages.bodi`"),
             "{told}"

@@ -126,7 +126,11 @@ fn a_near_miss_covers_nothing_and_is_named(bed: &TestBed) {
     let site = at(bed, "near", LOSS);
     for (table, rows, says) in [
         ("draft", 9, "acknowledges `draft`; did you mean `drafts`?"),
-        ("drafts", 0, "acknowledges 0 rows at most"),
+        (
+            "drafts",
+            0,
+            "acknowledges at most 0 rows. Fix the migration; or, if 1 row may be lost, raise the limit to 1",
+        ),
         ("drafts.body", 9, "did you mean `drafts`?"),
     ] {
         site.file("acknowledgements.toml", &entry(table, rows));

@@ -165,6 +165,7 @@ fn a_signal_in_a_statement_is_no_failure(bed: &TestBed) {
             told.contains("interrupted") && !told.contains("migration-failed"),
             "{told}"
         );
+        assert!(told.contains("`chatctl migrate status` shows"), "{told}");
         assert_eq!(site.contents(), before);
         site.left_nothing();
         site.file(

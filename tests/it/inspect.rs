@@ -352,6 +352,10 @@ fn a_format_that_cannot_carry_it_is_a_usage_error() {
             &["inspect", "tables", "--report", "junit=x.xml"],
             "human, json, jsonl, csv, markdown",
         ),
+        (
+            &["migrate", "status", "--format", "csv"],
+            "human, json, junit, sarif, github, jsonl, markdown",
+        ),
     ] {
         let output = chatctl()
             .args(arguments)

@@ -162,7 +162,8 @@ fn status_shows_the_state_of_each_version(bed: &TestBed) {
         let cases = status["cases"].as_array().unwrap().iter();
         let reasons = cases.map(|case| {
             let reason = case["reason"].as_str().unwrap();
-            reason.split(" at ").next().unwrap().to_owned()
+            let state = reason.split(" at ").next().unwrap();
+            state.split(": ").next().unwrap().to_owned()
         });
         (reasons.collect::<Vec<_>>(), exit)
     };
@@ -174,6 +175,12 @@ fn status_shows_the_state_of_each_version(bed: &TestBed) {
     site.file("1_file.sql", BEGIN);
     assert_eq!(reasons(&site), told(&["pending"], 10));
     assert_eq!(site.tables(), [] as [&str; 0]);
+    let (history, exit) = crate::common::report(&mut site.bare(&["history"]));
+    assert_eq!(exit, 0, "{history:#}");
+    assert_eq!(
+        history["cases"][0]["reason"],
+        "chatctl has run no migration on this database"
+    );
     site.up();
     assert_eq!(reasons(&site), told(&["applied"], 0));
     site.file("3_file.sql", GOOD);

@@ -1,7 +1,7 @@
 //! What a run says of the losses that its migrations acknowledge.
 
 use crate::migrate::acknowledged;
-use crate::migrate::acknowledged::Acknowledged;
+use crate::migrate::acknowledged::{Acknowledged, NearMiss};
 use crate::migrate::apply::{Culprit, Ran};
 use crate::migrate::source::Migration;
 use crate::report::{Finding, Severity};
@@ -23,7 +23,7 @@ impl Acknowledgements<'_> {
     }
 
     /// Why a loss is not covered though something is acknowledged that is nearly the same.
-    pub(super) fn near_miss(&self, culprit: &Culprit) -> Option<String> {
+    pub(super) fn near_miss(&self, culprit: &Culprit) -> Option<NearMiss> {
         let all = self.all(|it| it.file_name() == culprit.file);
         acknowledged::near_miss(&all, &culprit.lost)
     }

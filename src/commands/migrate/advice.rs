@@ -1,6 +1,8 @@
 //! What to do about a statement that failed, where its text is not to blame.
 
+use crate::db;
 use crate::migrate::apply::Failure;
+use crate::sql::Dialect;
 
 /// What is known besides the database's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +12,18 @@ pub(super) enum History {
     /// Migrations were applied before.
     Begun,
 }
+
+/// What a sub-command does with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It only reads.
+    Read,
+    /// It may write.
+    Write,
+}
+
+/// What to do where the user lacks a right.
+const MAY: &str = "let the user of --database-url do this, or use a user who may";
 
 /// Parts of what a database says, in lower case, and what to do then. The first that fits counts.
 const ADVICE: &[(&[&str], &str)] = &[
@@ -33,7 +47,7 @@ const ADVICE: &[(&[&str], &str)] = &[
             "access denied",
             "you need (at least one of) the",
         ],
-        "let the user of --database-url do this, or use a user who may",
+        MAY,
     ),
     (
         &["no space left", "disk is full", "disk full", "is full"],
@@ -48,29 +62,72 @@ const THERE: &[&str] = &[
     "duplicate key name",
 ];
 
+/// How to find the session that holds a lock.
+const fn holder(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Postgres => {
+            "`SELECT pid, state, query FROM pg_stat_activity WHERE datname = current_database()` lists the sessions"
+        }
+        Dialect::Mysql => "`SHOW FULL PROCESSLIST` lists the sessions",
+        Dialect::Sqlite => "`fuser FILE` lists the processes that have the file open",
+    }
+}
+
+/// Parts of what a database says, in lower case, where another session holds a lock.
+const LOCKED: &[(&str, Dialect)] = &[
+    ("due to lock timeout", Dialect::Postgres),
+    ("lock wait timeout exceeded", Dialect::Mysql),
+    ("database is locked", Dialect::Sqlite),
+    ("database table is locked", Dialect::Sqlite),
+];
+
+/// What to do about an answer to one of chatctl's own statements; none where nobody knows.
+pub(super) fn of_chatctl(message: &str, access: Access) -> Option<String> {
+    let lower = message.to_lowercase();
+    if let Some((_, dialect)) = LOCKED.iter().find(|(part, _)| lower.contains(part)) {
+        return Some(format!(
+            "another session holds a lock on the table: wait until it ends, or find it: {}",
+            holder(*dialect)
+        ));
+    }
+    let denied = ["permission denied for ", "command denied to user"];
+    let at = denied.iter().find_map(|part| message.find(part))?;
+    Some(match access {
+        // PostgreSQL names what it is about behind the words.
+        Access::Read => db::grant(
+            message
+                .get(at..)
+                .filter(|it| it.starts_with('p'))
+                .unwrap_or(message),
+        ),
+        Access::Write => MAY.to_owned(),
+    })
+}
+
 /// What to do about a failure, when that is not what its own help says.
-pub(super) fn of(failure: &Failure, history: History) -> Option<&'static str> {
+pub(super) fn of(failure: &Failure, history: History, dialect: Dialect) -> Option<String> {
     let message = failure.message.to_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
     if failure.busy {
-        return Some(
-            "the lock was not free in any try: run `chatctl migrate` again when there is less traffic, or wait longer with --lock-timeout and --retries",
-        );
+        return Some(format!(
+            "another session held a lock in every try: end it, or wait until it ends, and run `chatctl migrate` again; {}; --lock-timeout and --retries wait longer",
+            holder(dialect)
+        ));
     }
     if history == History::Empty && says(THERE) {
         return Some(
-            "no migration was applied here before; if the database already has what the files make up to a version, say so: `chatctl migrate baseline VERSION`; else fix the statement",
+            "no migration was applied here before; if the database already has what the files make up to a version, say so: `chatctl migrate baseline VERSION`; else fix the statement".to_owned(),
         );
     }
     ADVICE
         .iter()
         .find(|(parts, _)| says(parts))
-        .map(|(_, advice)| *advice)
+        .map(|(_, advice)| (*advice).to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, History, of};
+    use super::{Access, Dialect, Failure, History, of, of_chatctl};
 
     fn failure(message: &str, busy: bool) -> Failure {
         Failure {
@@ -92,11 +149,11 @@ mod tests {
         ] {
             let failure = failure(message, false);
             assert!(
-                of(&failure, History::Empty)
+                of(&failure, History::Empty, Dialect::Postgres)
                     .unwrap()
                     .contains("chatctl migrate baseline")
             );
-            assert_eq!(of(&failure, History::Begun), None);
+            assert_eq!(of(&failure, History::Begun, Dialect::Postgres), None);
         }
     }
 
@@ -121,20 +178,56 @@ mod tests {
                 "make room",
             ),
         ] {
-            let advice = of(&failure(message, false), History::Begun).unwrap();
+            let advice = of(&failure(message, false), History::Begun, Dialect::Postgres).unwrap();
             assert!(advice.contains(says), "{message}: {advice}");
         }
         assert_eq!(
             of(
                 &failure("syntax error at or near \"TABEL\"", false),
-                History::Begun
+                History::Begun,
+                Dialect::Postgres
             ),
             None
         );
         assert!(
-            of(&failure("lock timeout", true), History::Begun)
-                .unwrap()
-                .contains("--retries")
+            of(
+                &failure("lock timeout", true),
+                History::Begun,
+                Dialect::Mysql
+            )
+            .unwrap()
+            .contains("SHOW FULL PROCESSLIST")
         );
+    }
+
+    #[test]
+    fn a_lock_and_a_missing_right_are_no_defects() {
+        for (message, says) in [
+            (
+                "canceling statement due to lock timeout",
+                "pg_stat_activity",
+            ),
+            (
+                "Lock wait timeout exceeded; try restarting transaction",
+                "SHOW FULL PROCESSLIST",
+            ),
+            ("database is locked", "fuser"),
+            (
+                "reading `c`: permission denied for table _sqlx_migrations",
+                "GRANT SELECT ON _sqlx_migrations TO this user",
+            ),
+            (
+                "SELECT command denied to user 'app'@'%' for table `chat`",
+                "as root: GRANT SELECT",
+            ),
+        ] {
+            let advice = of_chatctl(message, Access::Read).unwrap();
+            assert!(advice.contains(says), "{message}: {advice}");
+        }
+        let denied = "permission denied for schema public";
+        let advice = of_chatctl(denied, Access::Write).unwrap();
+        assert!(!advice.contains("GRANT"), "{advice}");
+        let defect = "cannot cast type integer[] to numeric";
+        assert_eq!(of_chatctl(defect, Access::Read), None);
     }
 }

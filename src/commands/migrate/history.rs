@@ -29,13 +29,25 @@ pub(super) fn history(job: &Job) -> anyhow::Result<Done> {
             (version, 0) => format!(" version {version}"),
             (version, statement) => format!(" version {version} statement {statement}"),
         };
-        let mut reason = format!("{} at {}: {}", entry.state.word(), entry.at, entry.detail);
+        let mut reason = format!("{} at {}", entry.state.word(), entry.at);
+        // What a file began with is for the next run, not for people.
+        let is_origin = entry.state == State::Begun && entry.statement == 0;
+        if !is_origin && !entry.detail.is_empty() {
+            reason.push_str(&format!(": {}", entry.detail));
+        }
         if entry.state == State::Backup && !Path::new(&entry.detail).exists() {
             reason.push_str(" (not there any more)");
         }
         // What failed then is not a failure of looking at it now.
         let name = format!("{}{place}", entry.run);
         report.cases.push(case(name, Verdict::Held, reason));
+    }
+    if entries.is_empty() {
+        report.cases.push(case(
+            "journal".to_owned(),
+            Verdict::Held,
+            "chatctl has run no migration on this database".to_owned(),
+        ));
     }
     Ok(Done::Report(Box::new(report)))
 }

@@ -50,7 +50,9 @@ pub(super) async fn run(
             match done? {
                 // A statement that the signal ended did not fail, wherever it was.
                 Ok(done) if !failed(&done) => Ok(done),
-                _ => Err(CliError::interrupted().into()),
+                _ => Err(CliError::interrupted()
+                    .hint("what was committed stays: `chatctl migrate status` shows what is applied, and `chatctl migrate` resumes there")
+                    .into()),
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::cli_error::CliError;
 use crate::migrate::ledger::Resolution;
 use crate::migrate::source::Version;
 use crate::report::{Case, Verdict};
+use advice::Access;
 use options::Options;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -119,6 +120,10 @@ enum Command {
 /// Runs it.
 pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let command = args.command.unwrap_or(Command::Up(args.up));
+    let access = match command {
+        Command::Plan(_) | Command::Status(_) | Command::History => Access::Read,
+        _ => Access::Write,
+    };
     // A migration is one statement after another: it blocks, on a thread of its own.
     job::run(env, move |job| match command {
         Command::Up(args) => up::run(args, job),
@@ -147,18 +152,18 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         Command::Guard { paths } => guard::run(&paths),
     })
     .await
-    .map_err(with_a_way)
+    .map_err(|error| with_a_way(error, access))
 }
 
 /// What no part of chatctl knew an answer to is an answer of the database to one of chatctl's own
 /// statements: nothing of the file at hand was committed.
-fn with_a_way(error: anyhow::Error) -> anyhow::Error {
+fn with_a_way(error: anyhow::Error, access: Access) -> anyhow::Error {
     if error.chain().any(|cause| cause.is::<CliError>()) {
         return error;
     }
-    CliError::unreachable(format!("{error:#}"))
-        .hint("`chatctl migrate status` shows what is applied; if the database's own log does not show why, it is a defect of chatctl: report it with this line")
-        .into()
+    let message = format!("{error:#}");
+    let hint = advice::of_chatctl(&message, access).unwrap_or_else(|| "`chatctl migrate status` shows what is applied; if the database's own log does not show why, it is a defect of chatctl: report it with this line".to_owned());
+    CliError::unreachable(message).hint(hint).into()
 }
 
 /// The code of a statement that failed.
@@ -189,7 +194,7 @@ fn case(name: String, verdict: Verdict, reason: String) -> Case {
 
 #[cfg(test)]
 mod tests {
-    use super::{Version, title, with_a_way};
+    use super::{Access, Version, title, with_a_way};
     use crate::cli_error;
     use crate::cli_error::CliError;
     use crate::outcome::Outcome;
@@ -199,7 +204,7 @@ mod tests {
     fn no_error_is_without_a_way_out() {
         let failed: anyhow::Result<()> =
             Err(anyhow::anyhow!("cannot cast type integer[] to numeric"));
-        let error = with_a_way(failed.context("comparing `t`").unwrap_err());
+        let error = with_a_way(failed.context("comparing `t`").unwrap_err(), Access::Write);
         assert_eq!(
             error.to_string(),
             "comparing `t`: cannot cast type integer[] to numeric"
@@ -207,7 +212,12 @@ mod tests {
         let (outcome, hint) = cli_error::classify(&error);
         assert_eq!(outcome, Outcome::Undecided);
         assert!(hint.unwrap().contains("chatctl migrate status"));
-        let known = with_a_way(CliError::refused("x").hint("y").into());
+        let locked = "reading `chat`: canceling statement due to lock timeout";
+        let error = with_a_way(anyhow::anyhow!(locked), Access::Read);
+        let (outcome, hint) = cli_error::classify(&error);
+        assert_eq!(outcome, Outcome::Undecided);
+        assert!(hint.unwrap().contains("pg_stat_activity"), "{hint:?}");
+        let known = with_a_way(CliError::refused("x").hint("y").into(), Access::Write);
         assert_eq!(cli_error::classify(&known), (Outcome::Refused, Some("y")));
     }
 

@@ -10,8 +10,9 @@ use crate::commands::{Done, Env};
 use crate::config::From;
 use crate::db::{Missing, Session, Waits};
 use crate::migrate;
+use crate::migrate::acknowledged::NearMiss;
 use crate::migrate::apply::{
-    ApplyOptions, Culprit, End, Evidence, Failure, Guard, Outcome, Ran, Together, Tried,
+    ApplyOptions, Culprit, End, Evidence, Failure, Guard, NotRun, Outcome, Ran, Together, Tried,
 };
 use crate::migrate::backup::{Backup, When};
 use crate::migrate::plan::Newer;
@@ -133,8 +134,8 @@ pub(super) fn run(args: Args, job: &Job) -> anyhow::Result<Done> {
         } else {
             History::Begun
         };
-        if let Some(advice) = advice::of(failure, history) {
-            advice.clone_into(&mut failure.help);
+        if let Some(advice) = advice::of(failure, history, dialect) {
+            failure.help = advice;
         }
     }
     let acknowledged = Acknowledgements {
@@ -243,6 +244,7 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
         objects,
         end,
         stays,
+        rest,
         ..
     } = outcome;
     if ran.is_empty() && end.is_none() {
@@ -286,20 +288,54 @@ pub(super) fn tell(outcome: Outcome, acknowledged: &Acknowledgements<'_>, report
         End::Lost(_) => "rows or values would have been lost",
         End::Failed(_) => "a statement failed",
     };
-    let changed = match &stays {
-        None => "rolled back, nothing was changed",
-        Some(stays) => stays,
-    };
+    let changed = changed(&ran, stays, rest.as_ref());
     let reason = format!("{why}: {changed}");
+    // Where several files ended together, it is the whole run.
+    let name = match rest.as_ref().map(|rest| rest.ended.as_slice()) {
+        Some([(version, description, _)]) => title(version, description),
+        _ => "run".to_owned(),
+    };
     report
         .cases
-        .push(case("run".into(), Verdict::Violated, reason));
+        .push(case(name.clone(), Verdict::Violated, reason));
     match end {
-        End::Lost(culprits) => culprits
-            .iter()
-            .for_each(|culprit| report.add(loss(culprit, acknowledged, changed))),
-        End::Failed(failure) => report.add(failed(failure, changed)),
+        End::Lost(culprits) => culprits.iter().for_each(|culprit| {
+            report.add(loss(culprit, acknowledged, &changed).in_case(name.clone()));
+        }),
+        End::Failed(failure) => report.add(failed(failure, &changed)),
     }
+}
+
+/// What a run that ended too soon left in the database.
+fn changed(ran: &[Ran], stays: Option<String>, rest: Option<&NotRun>) -> String {
+    let mut parts = Vec::new();
+    match (stays, rest) {
+        (Some(stays), _) => parts.push(stays),
+        (None, _) if ran.is_empty() => return "rolled back, nothing was changed".to_owned(),
+        (None, None) => parts.push("the rest was rolled back".to_owned()),
+        (None, Some(rest)) => {
+            let files: Vec<_> = rest
+                .ended
+                .iter()
+                .map(|(_, _, file)| format!("`{file}`"))
+                .collect();
+            let were = if files.len() == 1 { "was" } else { "were" };
+            parts.push(format!("{} {were} rolled back", files.join(", ")));
+        }
+    }
+    if !ran.is_empty() {
+        let versions = plan::listed(ran.iter().map(|ran| &ran.version));
+        parts.push(match ran.len() {
+            1 => format!("{versions} is applied and stays"),
+            _ => format!("{versions} are applied and stay"),
+        });
+    }
+    let later = rest.map_or(&[] as &[Version], |rest| &rest.later);
+    if !later.is_empty() {
+        let were = if later.len() == 1 { "was" } else { "were" };
+        parts.push(format!("{} {were} not run", plan::listed(later.iter())));
+    }
+    parts.join("; ")
 }
 
 fn name(migration: &Ran) -> String {
@@ -343,11 +379,8 @@ fn proven(evidence: &Evidence) -> (Verdict, String) {
     }
     if untouched > 0 {
         parts.push(format!(
-            "{} not touched, by the engine's own evidence",
-            match untouched {
-                1 => "1 table was".to_owned(),
-                more => format!("{more} tables were"),
-            }
+            "the rows of {} were not touched, as the database itself reports",
+            plural(untouched as u64, "table")
         ));
     }
     if parts.is_empty() {
@@ -446,23 +479,33 @@ fn subject(lost: &Lost) -> String {
     }
 }
 
+/// How to get past a loss that nothing acknowledges.
+fn fix(lost: &Lost) -> String {
+    format!(
+        "fix the migration; if the loss is meant, write into it (or into acknowledgements.toml next to it): {}",
+        allow(lost)
+    )
+}
+
 fn loss(culprit: &Culprit, acknowledged: &Acknowledgements<'_>, changed: &str) -> Finding {
     let lost = &culprit.lost;
     let help = match acknowledged.near_miss(culprit) {
-        Some(near) => format!("{near}; or "),
-        None => String::new(),
+        Some(NearMiss::TooFew { place, rows }) => format!(
+            "{place} acknowledges at most {}. Fix the migration; or, if {} may be lost, raise the limit to {}",
+            plural(rows, "row"),
+            plural(lost.rows, "row"),
+            lost.rows
+        ),
+        Some(NearMiss::Name(near)) => format!("{near}; or {}", fix(lost)),
+        None => fix(lost),
     };
     let mut finding = Finding::new(
         code(lost),
         Severity::Error,
         subject(lost),
         format!("{lost}: {changed}"),
-        format!(
-            "{help}fix the migration; if the loss is meant, write into it (or into acknowledgements.toml next to it): {}",
-            allow(lost)
-        ),
-    )
-    .in_case("run");
+        help,
+    );
     if !culprit.statement.is_empty() {
         finding = finding.with(Source::File, &culprit.statement);
     }

@@ -7,6 +7,7 @@ use crate::model::Cell;
 use crate::temporary::Folder;
 
 pub(super) const PLACE: Place = Place::Server(Server {
+    allow: "as a superuser: ALTER ROLE this user CREATEDB; or use another user",
     claim,
     sweep,
     fill: |scratch, _, of, _| {

@@ -73,7 +73,9 @@ fn list<T: Display>(names: &[T]) -> String {
 /// How to say that rows of a table may go.
 fn acknowledge(table: &Name) -> String {
     let target = target(table, None);
-    format!("acknowledge the loss: `-- chatctl: allow-loss {target} rows<=120 reason=\"…\"`")
+    format!(
+        "acknowledge the loss: `-- chatctl: allow-loss {target} rows<=N reason=\"…\"`, with N from `chatctl migrate verify`"
+    )
 }
 
 /// A table or a column as `allow-loss` names it: behind a schema three parts are wanted.

@@ -50,7 +50,7 @@ impl Evidence {
         }));
         parts.extend(backup.map(|path| format!("backup {}", path.display())));
         if parts.is_empty() {
-            "no table was touched".to_owned()
+            "no rows were touched".to_owned()
         } else {
             parts.join("; ")
         }

@@ -54,6 +54,18 @@ pub struct Outcome {
     pub end: Option<End>,
     /// How far the file came with which it ended, when that is not rolled back.
     pub stays: Option<String>,
+    /// The files of the transaction with which it ended, and those after them.
+    pub rest: Option<NotRun>,
+}
+
+/// What is not applied after a run that ended too soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotRun {
+    /// The files of the transaction that was rolled back, or the file that ended in the middle:
+    /// version, description and file name.
+    pub ended: Vec<(Version, String, String)>,
+    /// The files that were not run.
+    pub later: Vec<Version>,
 }
 
 /// Why a run went no further.
@@ -253,6 +265,20 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
             transact::run(session, options, part, &mut outcome)?
         };
         if outcome.end.is_some() {
+            // Of several files together, some may be applied one by one since.
+            let is_applied =
+                |it: &Migration| outcome.ran.iter().any(|ran| ran.version == it.version);
+            let part = part.iter().map(|intent| intent.migration);
+            let ended = part
+                .filter(|it| !is_applied(it))
+                .map(|it| (it.version.clone(), it.description.clone(), it.file_name()));
+            outcome.rest = Some(NotRun {
+                ended: ended.collect(),
+                later: others
+                    .iter()
+                    .map(|intent| intent.migration.version.clone())
+                    .collect(),
+            });
             break;
         }
         rest = others;

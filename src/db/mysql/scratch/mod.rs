@@ -17,6 +17,7 @@ pub(super) const READ_ROUTINES: &str = "GRANT SHOW_ROUTINE ON *.*, or SELECT ON 
 const IMAGES: &str = "_before";
 
 pub(super) const PLACE: Place = Place::Server(Server {
+    allow: "as root: GRANT ALL ON `chatctl\\_scratch\\_%`.* TO this user; or use another user",
     claim: forsaken::claim,
     sweep: forsaken::sweep,
     fill: |scratch, session, _, open| {
