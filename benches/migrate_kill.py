@@ -140,7 +140,7 @@ class Trials:
 
     def status(self, store):
         done = subprocess.run([*self.command(store, "status"), "--format", "json"], capture_output=True, text=True)
-        return "dirty" if '"dirty' in done.stdout or "dirty:" in done.stdout else "clean"
+        return "dirty" if "half applied" in done.stdout else "clean"
 
     def kill(self, store, after):
         """Whether a run that is killed was still going."""

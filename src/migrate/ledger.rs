@@ -1,8 +1,8 @@
 //! The history in a database: read whichever tool wrote it, written as sqlx does.
 
 use super::history::{Foreign, Found, Recorded};
-use super::journal::{Journal, Mark, State as Event};
-use super::plan::{Applied, State};
+use super::journal::{Entry, Journal, Mark, Standing, State as Event};
+use super::plan::{Applied, Reached, State};
 use super::source::{Migration, Version};
 use super::{history, journal, plan};
 use crate::cli_error::CliError;
@@ -216,6 +216,15 @@ pub enum Resolution {
     Retry,
 }
 
+/// What to do with what the journal knows of a version that is to run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Refuse where something of it is applied: a run resumes it.
+    Keep,
+    /// Forget it: whoever resolves the version has undone it.
+    Discard,
+}
+
 /// A database whose history is settled by hand.
 pub struct Ledger<'a> {
     /// The connection.
@@ -396,19 +405,28 @@ impl Ledger<'_> {
     }
 
     /// Settles a version that was begun and did not come to its end.
-    pub fn resolve(&mut self, version: &Version, how: Resolution) -> anyhow::Result<()> {
+    pub fn resolve(
+        &mut self,
+        version: &Version,
+        how: Resolution,
+        progress: Progress,
+    ) -> anyhow::Result<()> {
         let files = self.files;
         let look = |ledger: &mut Self| {
             let applied = of_sqlx(ledger.session, ledger.dialect, files)?;
             let dirty = applied
                 .iter()
-                .any(|row| row.version == *version && !row.success);
+                .any(|row| row.version == *version && row.reached != Reached::End);
             if !dirty {
                 return Err(
-                    CliError::refused(format!("version `{version}` is not dirty"))
+                    CliError::refused(format!("`{version}` is not half applied"))
                         .hint("`chatctl migrate status` shows the state of every version")
                         .into(),
                 );
+            }
+            if (how, progress) == (Resolution::Retry, Progress::Keep) {
+                let entries = journal::read(ledger.session)?;
+                would_run_twice(version, journal::standing(&entries, version))?;
             }
             Ok(())
         };
@@ -463,6 +481,29 @@ impl Ledger<'_> {
     }
 }
 
+/// Refuses to run again what is applied already.
+fn would_run_twice(version: &Version, standing: Option<Standing>) -> Result<(), CliError> {
+    let Some(standing) = standing else {
+        return Ok(());
+    };
+    let done = standing.done.len() as u64;
+    let what = match (done, standing.in_flight) {
+        (0, None) => return Ok(()),
+        (0, Some((number, _))) => format!(
+            "statement {number} of `{version}` was running when chatctl stopped and may be applied, and `--as retry` would run it again"
+        ),
+        (1, _) => {
+            format!("1 statement of `{version}` is applied, and `--as retry` would run it again")
+        }
+        (done, _) => format!(
+            "{done} statements of `{version}` are applied, and `--as retry` would run them again"
+        ),
+    };
+    Err(CliError::refused(what).hint(format!(
+        "resume it: `chatctl migrate`; or undo by hand what is applied, then: `chatctl migrate resolve {version} --as retry --force`"
+    )))
+}
+
 fn skips(to: &Version, skipped: &[&Migration]) -> CliError {
     let (first, last) = (&skipped[0].version, &skipped[skipped.len() - 1].version);
     let list = plan::listed(skipped.iter().map(|file| &file.version));
@@ -476,9 +517,12 @@ fn skips(to: &Version, skipped: &[&Migration]) -> CliError {
 
 fn not_missing(version: &Version, state: Option<State>) -> CliError {
     let is = state.map_or("not applied", State::name);
-    let stop = CliError::refused(format!(
-        "version `{version}` is {is}, and its file is not missing"
-    ));
+    let stop = CliError::refused(match state {
+        Some(State::Dirty) => format!(
+            "version `{version}` is {is}, and only an applied one can be removed from the history"
+        ),
+        _ => format!("version `{version}` is {is}, and its file is not missing"),
+    });
     match state {
         Some(State::Newer) => stop.hint("run the release that has its file"),
         _ => stop.hint("`chatctl migrate status` shows every version"),
@@ -488,25 +532,35 @@ fn not_missing(version: &Version, state: Option<State>) -> CliError {
 /// How often two looks are taken that have to agree.
 const LOOKS: usize = 3;
 
-/// The history, but for versions that were begun and that the journal can continue with.
+/// Marks the versions that were begun and that the journal can continue with.
+pub fn mark(applied: &mut [Applied], entries: &[Entry]) {
+    let unknown = applied
+        .iter_mut()
+        .filter(|row| row.reached == Reached::Unknown);
+    for row in unknown {
+        if journal::standing(entries, &row.version).is_some() {
+            row.reached = Reached::Known;
+        }
+    }
+}
+
+/// The history, with the versions marked that were begun and that the journal can continue with.
 pub fn to_go_on(
     session: &mut dyn Session,
     dialect: Dialect,
     files: &[Migration],
 ) -> anyhow::Result<Vec<Applied>> {
-    let mut applied = of_sqlx(session, dialect, files)?;
+    let mut applied = Vec::new();
     for _ in 0..LOOKS {
-        if applied.iter().all(|row| row.success) {
-            return Ok(applied);
-        }
-        let entries = journal::read(session)?;
-        let goes_on = |row: &Applied| journal::standing(&entries, &row.version).is_some();
-        if applied.iter().all(|row| row.success || goes_on(row)) {
-            applied.retain(|row| row.success);
-            return Ok(applied);
-        }
-        // Another replica may have come to the end between the two looks.
         applied = of_sqlx(session, dialect, files)?;
+        if applied.iter().all(|row| row.reached == Reached::End) {
+            break;
+        }
+        mark(&mut applied, &journal::read(session)?);
+        // Another replica may have come to the end between the two looks.
+        if applied.iter().all(|row| row.reached != Reached::Unknown) {
+            break;
+        }
     }
     Ok(applied)
 }

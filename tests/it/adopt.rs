@@ -102,7 +102,7 @@ fn what_is_wrong_is_refused_and_nothing_is_written(bed: &TestBed) {
         (
             Tool::GolangMigrate,
             Spoilt::By("UPDATE schema_migrations SET dirty = TRUE"),
-            "dirty",
+            "half applied",
         ),
         (
             Tool::GolangMigrate,
@@ -112,7 +112,7 @@ fn what_is_wrong_is_refused_and_nothing_is_written(bed: &TestBed) {
         (
             Tool::Flyway,
             Spoilt::By("UPDATE flyway_schema_history SET success = FALSE WHERE version = '2'"),
-            "dirty",
+            "half applied",
         ),
         (
             Tool::Flyway,

@@ -231,7 +231,7 @@ fn what_sqlx_left_dirty_is_settled(bed: &TestBed) {
         let (status, exit) = site.report(&["status"]);
         assert_eq!(exit, 1, "{status:#}");
         let reason = status["cases"][1]["reason"].as_str().unwrap();
-        assert!(reason.starts_with("dirty"), "{status:#}");
+        assert!(reason.starts_with("half applied"), "{status:#}");
         let before = whole(&site);
         let told = site.refused(&["up"]);
         assert!(told.contains("chatctl migrate resolve 2 --as"), "{told}");

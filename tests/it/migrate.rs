@@ -602,7 +602,7 @@ fn a_dirty_version_is_resolved() {
             report_of(&store, "status")
                 .0
                 .to_string()
-                .contains("\"dirty")
+                .contains("\"half applied")
         );
         let resolved = store
             .command("resolve")
@@ -616,7 +616,7 @@ fn a_dirty_version_is_resolved() {
             .args(["2", "--as", how])
             .output()
             .unwrap();
-        assert_eq!(again.status.code(), Some(4), "it is not dirty any more");
+        assert_eq!(again.status.code(), Some(4), "nothing is half applied");
     }
 }
 

@@ -2,6 +2,7 @@
 //! is half done is cleared away, and the next run goes on from there.
 
 mod fresh;
+mod half_applied;
 mod stopped;
 
 use crate::common::faults::holder::{Holder, until_waiting};
@@ -22,6 +23,14 @@ fn indexes(store: &Store) -> Vec<String> {
         "SELECT indexrelid::regclass || ' ' || indisvalid FROM pg_index \
          WHERE indexrelid::regclass::text LIKE 'by\\_%' ORDER BY 1",
     )
+}
+
+/// How many statements are applied, in words.
+fn done(count: usize) -> String {
+    match count {
+        1 => "1 statement is applied".to_owned(),
+        _ => format!("{count} statements are applied"),
+    }
 }
 
 #[track_caller]
@@ -56,7 +65,7 @@ fn an_index_that_fails_leaves_no_half_of_it() {
             let (status, exit) = store.status();
             assert_eq!(exit, 1);
             assert!(
-                status.starts_with("dirty: 1 statements are applied, statement 2 failed"),
+                status.starts_with("half applied: 1 statement is applied, statement 2 failed"),
                 "{status}"
             );
         }
@@ -79,7 +88,7 @@ fn a_file_that_sets_something_goes_on_as_often_as_it_fails() {
         let ended = store.up(&[]);
         assert_eq!((ended.exit, ended.failure().0), (1, 4), "{ended:?}");
         let (status, _) = store.status();
-        assert!(status.starts_with("dirty: 2 statements"), "{status}");
+        assert!(status.starts_with("half applied: 2 statements"), "{status}");
     }
     servers::run_sql(&store.url, "UPDATE tags SET label = 'b' WHERE id = 3");
     let ended = store.up(&[]);
@@ -102,7 +111,7 @@ fn a_killed_index_is_dropped_and_made_again() {
         let (status, exit) = store.status();
         assert_eq!(exit, 1);
         assert!(
-            status.starts_with("dirty: 1 statements are applied, statement 2 was running"),
+            status.starts_with("half applied: 1 statement is applied, statement 2 was running"),
             "{status}"
         );
         // The next run may begin while the killed one's statement still waits in the server.
@@ -153,7 +162,7 @@ fn a_file_with_transactions_of_its_own_resumes(host: &Host) {
             assert_eq!(store.backend.count(&store.url, "runs"), 2);
             let (status, _) = store.status();
             assert!(
-                status.starts_with("dirty: 2 statements are applied"),
+                status.starts_with("half applied: 2 statements are applied"),
                 "{status}"
             );
         }
@@ -166,14 +175,20 @@ fn a_file_with_transactions_of_its_own_resumes(host: &Host) {
     }
 }
 
+fn a_file_that_ends_in_the_middle(host: &Host) {
+    a_file_with_transactions_of_its_own_resumes(host);
+    half_applied::what_is_half_applied_is_resumed_and_never_skipped(host);
+    half_applied::what_a_run_leaves_is_named(host);
+}
+
 #[test]
 fn a_file_with_transactions_of_its_own_resumes_on_sqlite() {
-    a_file_with_transactions_of_its_own_resumes(&Host::sqlite());
+    a_file_that_ends_in_the_middle(&Host::sqlite());
 }
 
 #[test]
 fn a_file_with_transactions_of_its_own_resumes_on_postgres() {
-    a_file_with_transactions_of_its_own_resumes(&Host::postgres());
+    a_file_that_ends_in_the_middle(&Host::postgres());
 }
 
 /// A version that stopped in the middle counts as applied, or is pending from its first statement.
@@ -188,13 +203,27 @@ fn a_version_that_stopped_is_resolved() {
         // Whoever settles it by hand mends the file, too.
         let corrected = INDEXES.replace("UNIQUE ", "");
         store.file("2_change.sql", &format!("-- no-transaction\n{corrected}"));
-        let resolve = || {
+        let resolve = |options: &[&str]| {
             let mut command = store.command("resolve");
-            command.args(["2", "--as", how]).output().unwrap()
+            let command = command.args(["2", "--as", how]).args(options);
+            command.output().unwrap()
         };
-        let resolved = resolve();
+        let options = if how == "retry" {
+            // The first statement is applied: it is not forgotten without being asked for.
+            let refused = resolve(&[]);
+            let told = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!(refused.status.code(), Some(4), "{told}");
+            assert!(told.contains("1 statement of `2` is applied"), "{told}");
+            assert!(told.contains("--as retry --force"), "{told}");
+            assert!(store.status().0.starts_with("half applied: 1 statement"));
+            &["--force"] as &[&str]
+        } else {
+            &[]
+        };
+        let resolved = resolve(options);
         assert_eq!(resolved.status.code(), Some(0), "{resolved:?}");
-        assert_eq!(resolve().status.code(), Some(4), "it is not dirty any more");
+        let again = resolve(options);
+        assert_eq!(again.status.code(), Some(4), "nothing is half applied");
         if how == "applied" {
             let ended = store.up(&[]);
             assert!(ended.exit == 0 && ended.found_nothing_to_do(), "{ended:?}");
@@ -227,7 +256,8 @@ fn a_lock_that_never_comes_leaves_what_is_done() {
         let (status, exit) = store.status();
         assert_eq!(exit, 1);
         let told = format!(
-            "dirty: {place} statements are applied, statement {} failed",
+            "half applied: {}, statement {} failed",
+            done(place),
             place + 1
         );
         assert!(status.starts_with(&told), "{status}");

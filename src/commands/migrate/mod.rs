@@ -16,7 +16,7 @@ mod up;
 
 use super::{Done, Env};
 use crate::cli_error::CliError;
-use crate::migrate::ledger::Resolution;
+use crate::migrate::ledger::{Progress, Resolution};
 use crate::migrate::source::Version;
 use crate::report::{Case, Verdict};
 use advice::Access;
@@ -85,6 +85,9 @@ enum Command {
         /// Whether its effect is in the database
         #[arg(long = "as", value_enum)]
         how: Resolution,
+        /// With `--as retry`: the statements that chatctl applied are undone, so they run again
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         options: Options,
     },
@@ -141,8 +144,16 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
         Command::Resolve {
             version,
             how,
+            force,
             options,
-        } => settle::resolve(&version, how, &options, job),
+        } => {
+            let progress = if force {
+                Progress::Discard
+            } else {
+                Progress::Keep
+            };
+            settle::resolve(&version, how, progress, &options, job)
+        }
         Command::Restore { from, backup_dir } => {
             history::restore(&from, backup_dir.as_deref(), job)
         }

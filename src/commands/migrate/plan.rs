@@ -7,17 +7,20 @@ use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::migrate;
 use crate::migrate::intent::{Intent, Piece};
-use crate::migrate::{ledger, plan};
+use crate::migrate::{journal, ledger, plan};
 use crate::report::{Finding, Report, Severity, Source, Verdict};
-use crate::sql::{Destroys, Dialect};
+use crate::sql::{Destroys, Dialect, Kind};
 
 pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
     let target = job.target()?;
     let dialect = migrate::dialect(target.engine());
-    let applied = match job.look(&target)? {
-        Some(mut session) => ledger::to_go_on(session.as_mut(), dialect, &folder.migrations)?,
-        None => Vec::new(),
+    let (applied, entries) = match job.look(&target)? {
+        Some(mut session) => {
+            let applied = ledger::to_go_on(session.as_mut(), dialect, &folder.migrations)?;
+            (applied, journal::read(session.as_mut())?)
+        }
+        None => (Vec::new(), Vec::new()),
     };
     let policy = options.policy(&folder)?;
     let plan = plan::plan(&folder.migrations, &applied, &policy).map_err(CliError::from)?;
@@ -25,9 +28,18 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
     report.pending = !plan.pending.is_empty();
     for migration in &plan.pending {
         let intent = Intent::of(migration, dialect)?;
+        let standing = journal::standing(&entries, &migration.version);
+        let first = standing.map_or(0, |standing| standing.done.len());
+        if first > 0 {
+            report.cases.push(case(
+                title(&migration.version, &migration.description),
+                Verdict::Held,
+                resumes(first, intent.pieces.len()),
+            ));
+        }
         report.checked += intent.pieces.len() as u64;
         let mut commits = Vec::new();
-        for piece in &intent.pieces {
+        for piece in intent.pieces.iter().skip(first) {
             let place = format!("{}:{}", migration.file_name(), piece.line);
             let words: Vec<_> = piece.text.split_whitespace().collect();
             report
@@ -56,10 +68,22 @@ pub(super) fn run(options: &Options, job: &Job) -> anyhow::Result<Done> {
     Ok(Done::Report(Box::new(report)))
 }
 
+/// Where a half-applied file goes on; what is applied of it is not in the plan.
+fn resumes(done: usize, of: usize) -> String {
+    let applied = match done {
+        1 => format!("statement 1 of {of} is applied"),
+        _ => format!("statements 1 to {done} of {of} are applied"),
+    };
+    format!("{applied}; the run resumes at {}", done + 1)
+}
+
 /// What a statement may destroy, by its text. The proof in `up` measures what it does destroy.
 fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
     let harm = match piece.facts.destroys() {
         Destroys::No => return None,
+        Destroys::Possibly if piece.facts.kind == Kind::Other => {
+            "is not recognised, so it may destroy anything"
+        }
         Destroys::Possibly => "may destroy stored data",
         Destroys::Certainly => "destroys stored data, if there is any",
     };
@@ -78,7 +102,7 @@ fn risk(intent: &Intent<'_>, piece: &Piece<'_>) -> Option<Finding> {
         Severity::Warning,
         format!("{}:{}", intent.migration.file_name(), piece.line),
         format!("the statement {harm}{of}"),
-        "check that it has to; `migrate up` refuses a loss that the file does not acknowledge",
+        "check that this is intended; `migrate up` refuses a loss that the file does not acknowledge",
     )
     .with(Source::File, piece.text);
     finding.place.file = Some(intent.migration.path.display().to_string());

@@ -5,7 +5,7 @@ use super::options::Options;
 use crate::cli_error::CliError;
 use crate::commands::Done;
 use crate::migrate;
-use crate::migrate::ledger::{Ledger, Resolution};
+use crate::migrate::ledger::{Ledger, Progress, Resolution};
 use crate::migrate::source::{Folder, Version};
 
 /// Without a version nothing counts as applied.
@@ -51,12 +51,15 @@ pub(super) fn repair(missing: &[String], options: &Options, job: &Job) -> anyhow
 pub(super) fn resolve(
     version: &str,
     how: Resolution,
+    progress: Progress,
     options: &Options,
     job: &Job,
 ) -> anyhow::Result<Done> {
     let folder = options.folder(job)?;
     let version = of_history(version, &folder)?;
-    with(job, &folder, |mut ledger| ledger.resolve(&version, how))?;
+    with(job, &folder, |mut ledger| {
+        ledger.resolve(&version, how, progress)
+    })?;
     let how = match how {
         Resolution::Applied => "counts as applied",
         Resolution::Retry => "pending again",

@@ -28,10 +28,18 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
     let dialect = migrate::dialect(target.engine());
     let (seen, entries) = match job.look(&target)? {
         Some(mut session) => {
-            let seen = ledger::look(session.as_mut(), dialect, &folder.migrations)?;
-            (Some(seen), journal::read(session.as_mut())?)
+            let mut seen = ledger::look(session.as_mut(), dialect, &folder.migrations)?;
+            let entries = journal::read(session.as_mut())?;
+            ledger::mark(&mut seen.applied, &entries);
+            (Some(seen), entries)
         }
-        None => (None, Vec::new()),
+        None => {
+            job.env.progress.warning(&format!(
+                "there is no database at `{}`; `chatctl migrate up` creates it",
+                target.path().display()
+            ));
+            (None, Vec::new())
+        }
     };
     let foreign = seen.as_ref().and_then(foreign);
     let tool = seen.as_ref().and_then(|seen| seen.tool);
@@ -47,9 +55,12 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
     for row in rows {
         let verdict = match row.state {
             State::Applied | State::Pending | State::Newer => Verdict::Held,
-            State::Dirty | State::Changed { .. } | State::Missing | State::OutOfOrder => {
-                Verdict::Violated
-            }
+            State::Dirty
+            | State::HalfApplied
+            | State::HalfMissing
+            | State::Changed { .. }
+            | State::Missing
+            | State::OutOfOrder => Verdict::Violated,
         };
         report.pending |= match row.state {
             State::Pending => true,
@@ -58,12 +69,12 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
         };
         report.checked += 1;
         let standing = match row.state {
-            State::Dirty => journal::standing(&entries, &row.version),
+            State::HalfApplied | State::HalfMissing => journal::standing(&entries, &row.version),
             _ => None,
         };
         let when = match (standing, row.installed_on) {
-            (Some(standing), _) => format!(": {}", progress(&standing)),
-            (None, Some(when)) => format!(" at {when}"),
+            (Some(standing), _) => format!(": {}", progress(row.state, &standing)),
+            (None, Some(when)) => since(row.state, &when),
             (None, None) => String::new(),
         };
         let name = title(&row.version, &row.description);
@@ -79,7 +90,7 @@ pub(super) fn run(args: &Args, job: &Job) -> anyhow::Result<Done> {
 /// What keeps `up` from running.
 fn wrong(refusal: &Refusal) -> Finding {
     let code = match refusal.wrong {
-        Wrong::Dirty => "migration-unfinished",
+        Wrong::Dirty | Wrong::HalfApplied | Wrong::HalfMissing => "migration-unfinished",
         Wrong::Missing => "migration-missing",
         Wrong::OutOfOrder => "migration-out-of-order",
         _ => "migration-changed",
@@ -119,15 +130,49 @@ fn foreign(seen: &Seen) -> Option<Finding> {
     Some(finding.with(Source::Catalog, fact))
 }
 
+/// What the time of the history is, behind the state.
+fn since(state: State, when: &str) -> String {
+    match state {
+        State::Dirty => format!(": begun at {when}"),
+        State::Changed { by_line_ends } => {
+            let what = if by_line_ends {
+                "the file has other line ends since"
+            } else {
+                "the file was edited since"
+            };
+            format!(": applied at {when}; {what}")
+        }
+        State::Missing => format!(": applied at {when}; its file is gone"),
+        State::Newer => format!(": applied at {when}; no file is as new"),
+        State::Applied
+        | State::Pending
+        | State::HalfApplied
+        | State::HalfMissing
+        | State::OutOfOrder => format!(" at {when}"),
+    }
+}
+
 /// How far a version came that the journal knows, and what to do.
-fn progress(standing: &journal::Standing) -> String {
-    let done = standing.done.len();
+fn progress(state: State, standing: &journal::Standing) -> String {
+    let done = match standing.done.len() {
+        1 => "1 statement is applied".to_owned(),
+        done => format!("{done} statements are applied"),
+    };
     let then = match (&standing.failed, &standing.in_flight) {
         (Some((number, why)), _) => format!("statement {number} failed ({why})"),
         (None, Some((number, _))) => {
-            format!("statement {number} was running when the process ended")
+            format!(
+                "statement {number} was running when chatctl stopped, and may still be running in the database"
+            )
         }
-        (None, None) => "the process ended before the next one".to_owned(),
+        (None, None) => format!(
+            "statement {} is not recorded as applied (it was refused, or chatctl stopped while it ran)",
+            standing.done.len() + 1
+        ),
     };
-    format!("{done} statements are applied, {then}; `chatctl migrate` resumes there")
+    let next = match state {
+        State::HalfMissing => "its file is gone",
+        _ => "`chatctl migrate` resumes there",
+    };
+    format!("{done}, {then}; {next}")
 }

@@ -330,7 +330,7 @@ fn changed(ran: &[Ran], stays: Option<String>, rest: Option<&NotRun>) -> String 
             _ => format!("{versions} are applied and stay"),
         });
     }
-    let later = rest.map_or(&[] as &[Version], |rest| &rest.later);
+    let later = rest.map_or(&[] as &[Version], |rest| rest.later.as_slice());
     if !later.is_empty() {
         let were = if later.len() == 1 { "was" } else { "were" };
         parts.push(format!("{} {were} not run", plan::listed(later.iter())));

@@ -224,9 +224,9 @@ impl Steps<'_> {
                 number + 1
             ),
             help: format!(
-                "restore it and add new statements after statement {}; or settle the version: chatctl migrate resolve {} --as applied|retry",
+                "restore it and add new statements after statement {}; or apply the rest by hand and record the file as applied: `chatctl migrate resolve {version} --as applied`; or undo what is applied: `chatctl migrate resolve {version} --as retry --force`",
                 standing.done.len(),
-                self.version()
+                version = self.version()
             ),
             busy: false,
         }))

@@ -2,7 +2,7 @@
 
 use super::{Column, History, Recognition, Recorded, Row, applied, cell, no_names, truth, version};
 use crate::cli_error::CliError;
-use crate::migrate::plan::Applied;
+use crate::migrate::plan::{Applied, Reached};
 use crate::migrate::source::{Migration, Version};
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ fn read(rows: &[Row]) -> Result<Recorded, CliError> {
             let state = Applied {
                 description: cell(row, 1).unwrap_or_default().to_owned(),
                 checksum: checksum.map_or_else(Vec::new, |it| it.to_be_bytes().to_vec()),
-                success,
+                reached: Reached::end(success),
                 installed_on: cell(row, 4).map(str::to_owned),
                 execution_ns: took.map_or(-1, |ms| ms.saturating_mul(NS_PER_MS)),
                 ..applied(version.clone())

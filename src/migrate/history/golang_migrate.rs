@@ -6,7 +6,7 @@ use super::{
     Column, History, Recognition, Recorded, Row, applied, no_checksums, no_names, truth, version,
 };
 use crate::cli_error::CliError;
-use crate::migrate::plan::Applied;
+use crate::migrate::plan::{Applied, Reached};
 
 /// The row of golang-migrate.
 pub const HISTORY: History = History {
@@ -38,7 +38,7 @@ fn read(rows: &[Row]) -> Result<Recorded, CliError> {
     }
     let version = version(row, 0, HISTORY.table)?;
     let position = Applied {
-        success: !truth(row, 1),
+        reached: Reached::end(!truth(row, 1)),
         ..applied(version.clone())
     };
     Ok(Recorded {

@@ -24,7 +24,7 @@ pub use foreign::{Foreign, recognise as foreign};
 
 // The crate of that name belongs to `db` alone; another name keeps the two apart.
 use self::sqlx as sqlx_row;
-use super::plan::Applied;
+use super::plan::{Applied, Reached};
 use super::source::{Migration, Version};
 use crate::cli_error::CliError;
 use crate::sql::Dialect;
@@ -228,7 +228,7 @@ fn applied(version: Version) -> Applied {
         version,
         description: String::new(),
         checksum: Vec::new(),
-        success: true,
+        reached: Reached::End,
         installed_on: None,
         execution_ns: -1,
     }

@@ -2,7 +2,7 @@
 
 use super::{Column, History, Recognition, Recorded, Row, applied, cell};
 use crate::cli_error::CliError;
-use crate::migrate::plan::Applied;
+use crate::migrate::plan::{Applied, Reached};
 use crate::migrate::source::{Migration, Version};
 use crate::text::hex;
 use sha2::{Digest as _, Sha256};
@@ -40,7 +40,7 @@ fn read(rows: &[Row]) -> Result<Recorded, CliError> {
         let state = Applied {
             description: name.clone(),
             checksum: cell(row, 1).unwrap_or_default().as_bytes().to_vec(),
-            success: cell(row, 2).is_some(),
+            reached: Reached::end(cell(row, 2).is_some()),
             installed_on: cell(row, 2).map(str::to_owned),
             ..applied(Version::unplaced(&name))
         };

@@ -2,7 +2,7 @@
 
 use super::{Column, History, Recognition, Recorded, Row, cell, no_names, truth, version};
 use crate::cli_error::CliError;
-use crate::migrate::plan::Applied;
+use crate::migrate::plan::{Applied, Reached};
 use crate::migrate::source::Migration;
 
 /// The row of sqlx.
@@ -36,7 +36,7 @@ fn read(rows: &[Row]) -> Result<Recorded, CliError> {
             version: version(row, 0, HISTORY.table)?,
             description: cell(row, 1).unwrap_or_default().to_owned(),
             checksum: unhex(cell(row, 4).unwrap_or_default())?,
-            success: truth(row, 3),
+            reached: Reached::end(truth(row, 3)),
             installed_on: cell(row, 2).map(str::to_owned),
             execution_ns: cell(row, 5).and_then(|it| it.parse().ok()).unwrap_or(-1),
         });

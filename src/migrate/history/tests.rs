@@ -1,5 +1,5 @@
 use super::{ALL, History, Row, recognise};
-use crate::migrate::plan::Applied;
+use crate::migrate::plan::{Applied, Reached};
 use crate::migrate::source;
 use crate::migrate::source::{File, Migration, Settings};
 use crate::sql::Dialect;
@@ -167,7 +167,7 @@ fn sqlx_rows_are_taken_as_they_are() {
     let row: &[&str] = &["1", "a", "2024-01-01 00:00:00", "0", &hex, "1234"];
     let found = applied("sqlx", &[row], &files);
     assert_eq!(found[0].checksum, files[0].checksum);
-    assert!(!found[0].success);
+    assert_eq!(found[0].reached, Reached::Unknown);
     assert_eq!(found[0].execution_ns, 1234);
     assert!((history("sqlx").read)(&rows(&[&["1", "a", "x", "1", "0g", "1"]])).is_err());
 }
@@ -196,7 +196,7 @@ fn prisma_rows_are_names_and_what_was_rolled_back_is_none() {
     );
     let states: Vec<_> = found
         .iter()
-        .map(|row| (row.version.text(), row.success))
+        .map(|row| (row.version.text(), row.reached == Reached::End))
         .collect();
     assert_eq!(
         states,
@@ -363,7 +363,10 @@ fn golang_migrate_holds_a_position() {
     );
     let found = applied("golang-migrate", &[&["2", "t"]], &files);
     assert_eq!(versions(&found), ["1", "2"]);
-    assert!(found[0].success && !found[1].success);
+    assert_eq!(
+        (found[0].reached, found[1].reached),
+        (Reached::End, Reached::Unknown)
+    );
     assert!(applied("golang-migrate", &[], &files).is_empty());
     assert!((history("golang-migrate").read)(&rows(&[&["1", "f"], &["2", "f"]])).is_err());
 }

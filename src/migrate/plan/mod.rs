@@ -17,12 +17,30 @@ pub struct Applied {
     pub description: String,
     /// The checksum of what was applied; empty when the history holds none, and then nothing is compared.
     pub checksum: Vec<u8>,
-    /// Whether it came to its end.
-    pub success: bool,
+    /// How far it came.
+    pub reached: Reached,
     /// When, as the database writes it.
     pub installed_on: Option<String>,
     /// How long it took, in nanoseconds; -1 when that is not known.
     pub execution_ns: i64,
+}
+
+/// How far a version came that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// Its end.
+    End,
+    /// Not its end, and chatctl's journal knows how far: a run resumes there.
+    Known,
+    /// Not its end, and nobody knows how far.
+    Unknown,
+}
+
+impl Reached {
+    /// What a history says that knows only whether it came to its end.
+    pub const fn end(success: bool) -> Self {
+        if success { Self::End } else { Self::Unknown }
+    }
 }
 
 /// What to do with a file that is older than the newest applied one.
@@ -72,8 +90,12 @@ pub enum State {
     Applied,
     /// Not applied.
     Pending,
-    /// It was begun, and did not come to its end.
+    /// It was begun and did not come to its end, and nobody knows how far it came.
     Dirty,
+    /// It was begun and did not come to its end; a run resumes it.
+    HalfApplied,
+    /// The same, but its file is gone.
+    HalfMissing,
     /// Applied, and its file is not as it was.
     Changed {
         /// Only line ends or a byte-order mark differ.
@@ -93,7 +115,7 @@ impl State {
         match self {
             Self::Applied => "applied",
             Self::Pending => "pending",
-            Self::Dirty => "dirty",
+            Self::Dirty | Self::HalfApplied | Self::HalfMissing => "half applied",
             Self::Changed {
                 by_line_ends: false,
             } => "changed",
@@ -125,16 +147,19 @@ pub fn status(files: &[Migration], applied: &[Applied]) -> Vec<Row> {
     let history: BTreeMap<_, _> = applied.iter().map(|row| (&row.version, row)).collect();
     let known: BTreeSet<_> = files.iter().map(|file| &file.version).collect();
     let newest_file = known.last();
-    let newest_applied = history.keys().next_back();
+    let newest_applied = newest(&known, applied);
     let of_file = |file: &Migration| {
         let row = history.get(&file.version).copied();
         let state = match row {
-            None if !file.any_order && newest_applied.is_some_and(|it| file.version < **it) => {
+            None if !file.any_order && newest_applied.is_some_and(|it| file.version < *it) => {
                 State::OutOfOrder
             }
             None => State::Pending,
-            Some(row) if !row.success => State::Dirty,
-            Some(row) => compared(file, row),
+            Some(row) => match row.reached {
+                Reached::End => compared(file, row),
+                Reached::Known => State::HalfApplied,
+                Reached::Unknown => State::Dirty,
+            },
         };
         Row {
             version: file.version.clone(),
@@ -146,10 +171,11 @@ pub fn status(files: &[Migration], applied: &[Applied]) -> Vec<Row> {
     };
     let of_history = |row: &Applied| {
         let newer = newest_file.is_none_or(|newest| row.version > **newest);
-        let state = match (row.success, newer) {
-            (false, _) => State::Dirty,
-            (true, true) => State::Newer,
-            (true, false) => State::Missing,
+        let state = match (row.reached, newer) {
+            (Reached::Unknown, _) => State::Dirty,
+            (Reached::Known, _) => State::HalfMissing,
+            (Reached::End, true) => State::Newer,
+            (Reached::End, false) => State::Missing,
         };
         Row {
             version: row.version.clone(),
@@ -169,6 +195,13 @@ pub fn status(files: &[Migration], applied: &[Applied]) -> Vec<Row> {
     rows
 }
 
+/// The newest version of the history that is not to be resumed: older files may run before one that
+/// is.
+fn newest<'a>(files: &BTreeSet<&Version>, applied: &'a [Applied]) -> Option<&'a Version> {
+    let counts = |row: &&Applied| row.reached != Reached::Known || !files.contains(&row.version);
+    applied.iter().filter(counts).map(|row| &row.version).max()
+}
+
 fn compared(file: &Migration, row: &Applied) -> State {
     if row.checksum.is_empty() || row.checksum == file.checksum {
         return State::Applied;
@@ -184,17 +217,25 @@ fn compared(file: &Migration, row: &Applied) -> State {
 /// The order of the checks is that of their weight: what must be fixed first is reported first.
 ///
 /// # Errors
-/// Refuses when a version is doubled, dirty, changed, missing, newer than the files or out of order, when the
-/// target is unknown or already passed, and when a pending migration cannot be run by chatctl.
+/// Refuses when a version is doubled, half applied and not to be resumed, changed, missing, newer
+/// than the files or out of order, when the target is unknown or already passed, and when a pending
+/// migration cannot be run by chatctl.
 pub fn plan<'a>(
     files: &'a [Migration],
     applied: &[Applied],
     policy: &Policy,
 ) -> Result<Plan<'a>, Refusal> {
     refusal::duplicate(files)?;
-    let rows = status(files, applied);
+    let mut rows = status(files, applied);
+    let known: BTreeSet<_> = files.iter().map(|file| &file.version).collect();
+    if policy.newer == Newer::Allow {
+        // Another release runs or resumes it, and this one has nothing to do with it.
+        let is_newer = |row: &Row| known.last().is_none_or(|newest| row.version > **newest);
+        rows.retain(|row| row.state != State::HalfMissing || !is_newer(row));
+    }
     for wrong in [
         Wrong::Dirty,
+        Wrong::HalfMissing,
         Wrong::Changed,
         Wrong::ChangedByLineEnds,
         Wrong::Missing,
@@ -205,12 +246,15 @@ pub fn plan<'a>(
         }
     }
     if let Some(to) = &policy.to {
-        refusal::target(to, files, applied)?;
+        refusal::target(to, files, newest(&known, applied))?;
     }
     let by_version: BTreeMap<_, _> = files.iter().map(|file| (&file.version, file)).collect();
-    let open = rows
-        .iter()
-        .filter(|row| matches!(row.state, State::Pending | State::OutOfOrder));
+    let open = rows.iter().filter(|row| {
+        matches!(
+            row.state,
+            State::Pending | State::OutOfOrder | State::HalfApplied
+        )
+    });
     let wanted = |row: &&Row| policy.to.as_ref().is_none_or(|to| row.version <= *to);
     let (chosen, rest): (Vec<_>, Vec<_>) = open.partition(wanted);
     let late: Vec<Row> = chosen

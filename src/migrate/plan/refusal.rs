@@ -1,6 +1,6 @@
 //! Why a plan is refused, and the way out.
 
-use super::{Applied, Row, State};
+use super::{Row, State};
 use crate::cli_error::CliError;
 use crate::migrate::source;
 use crate::migrate::source::{Migration, Unsupported, Version};
@@ -13,8 +13,12 @@ use std::fmt;
 pub enum Wrong {
     /// Two files have one version.
     Duplicate,
-    /// A migration did not come to its end.
+    /// A migration did not come to its end, and nobody knows how far it came.
     Dirty,
+    /// A migration did not come to its end; a run resumes it.
+    HalfApplied,
+    /// The same, but its file is gone.
+    HalfMissing,
     /// The file of an applied migration was edited.
     Changed,
     /// The file of an applied migration has other line ends or another byte-order mark.
@@ -38,6 +42,8 @@ impl Wrong {
     fn is(self, state: State) -> bool {
         match self {
             Self::Dirty => state == State::Dirty,
+            Self::HalfApplied => state == State::HalfApplied,
+            Self::HalfMissing => state == State::HalfMissing,
             Self::Changed => {
                 state
                     == State::Changed {
@@ -155,6 +161,23 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
                 "check which statements were applied; undo them by hand and run the whole file again: `chatctl migrate resolve {version} --as retry`; or apply the rest by hand and record the file as applied: `chatctl migrate resolve {version} --as applied`"
             ),
         ),
+        Wrong::HalfApplied => (
+            format!("{who} {} half applied", is(one)),
+            "run `chatctl migrate`: it resumes with the first statement that is not applied"
+                .to_owned(),
+        ),
+        Wrong::HalfMissing => (
+            format!(
+                "{who} {} half applied, and {} file is gone",
+                is(one),
+                if one { "its" } else { "their" }
+            ),
+            format!(
+                "restore {}, or use the release that has {}, and run `chatctl migrate`: it resumes with the first statement that is not applied",
+                if one { "the file" } else { "the files" },
+                if one { "it" } else { "them" }
+            ),
+        ),
         Wrong::Changed => (
             format!("{who} {} edited after being applied: `{path}`", was(one)),
             format!(
@@ -169,6 +192,7 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
             "nothing else differs; record the file as it is now: `chatctl migrate repair --eol`"
                 .to_owned(),
         ),
+        Wrong::Missing if is_other_folder(rows) => elsewhere(rows),
         Wrong::Missing => (
             format!(
                 "{who} {} applied, and {} file is gone",
@@ -191,10 +215,7 @@ pub(super) fn in_state(wrong: Wrong, rows: &[Row]) -> Result<(), Refusal> {
             ),
         ),
         _ => (
-            format!(
-                "{who} {} older than the newest applied one",
-                if one { "is" } else { "are" }
-            ),
+            format!("{who} {} older than the newest applied one", is(one)),
             format!(
                 "give `{path}` a newer version, or run it late: `chatctl migrate up --allow-out-of-order`"
             ),
@@ -207,6 +228,31 @@ const fn was(one: bool) -> &'static str {
     if one { "was" } else { "were" }
 }
 
+const fn is(one: bool) -> &'static str {
+    if one { "is" } else { "are" }
+}
+
+/// Whether none of several applied versions has a file: then the folder or the database is the wrong
+/// one.
+fn is_other_folder(rows: &[Row]) -> bool {
+    let gone = |state| matches!(state, State::Missing | State::Newer | State::HalfMissing);
+    let missing = rows.iter().filter(|row| gone(row.state)).count();
+    let others = [State::Pending, State::OutOfOrder];
+    missing > 1
+        && rows
+            .iter()
+            .all(|row| gone(row.state) || others.contains(&row.state))
+}
+
+/// What is wrong with such a folder. A `repair` would empty the history.
+fn elsewhere(rows: &[Row]) -> (String, String) {
+    let count = rows.iter().filter(|row| row.path.is_none()).count();
+    (
+        format!("none of the {count} applied versions has a file in the folder"),
+        "check --dir and --database-url; `chatctl migrate status` lists the versions".to_owned(),
+    )
+}
+
 /// An option for each version.
 fn options(name: &str, versions: &[Version]) -> String {
     let each = versions.iter().map(|version| format!("{name} {version}"));
@@ -217,6 +263,8 @@ fn options(name: &str, versions: &[Version]) -> String {
 pub fn wrongs(rows: &[Row]) -> Vec<Refusal> {
     let all = [
         Wrong::Dirty,
+        Wrong::HalfApplied,
+        Wrong::HalfMissing,
         Wrong::Changed,
         Wrong::ChangedByLineEnds,
         Wrong::Missing,
@@ -231,7 +279,7 @@ pub fn wrongs(rows: &[Row]) -> Vec<Refusal> {
 pub(super) fn target(
     to: &Version,
     files: &[Migration],
-    applied: &[Applied],
+    newest: Option<&Version>,
 ) -> Result<(), Refusal> {
     if !files.iter().any(|file| file.version == *to) {
         let known = files.iter().map(|file| file.version.text());
@@ -246,7 +294,6 @@ pub(super) fn target(
             hint,
         );
     }
-    let newest = applied.iter().map(|row| &row.version).max();
     match newest.filter(|newest| *newest > to) {
         Some(newest) => refuse(
             Wrong::TargetPassed,

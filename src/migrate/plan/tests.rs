@@ -1,4 +1,4 @@
-use super::{Applied, Newer, OutOfOrder, Policy, Refusal, State, Wrong, plan, status};
+use super::{Applied, Newer, OutOfOrder, Policy, Reached, Refusal, State, Wrong, plan, status};
 use crate::cli_error::{CliError, Kind};
 use crate::migrate::source::{File, Migration, Unsupported, Version, checksum};
 
@@ -19,7 +19,7 @@ fn row(version: i64) -> Applied {
         version: Version::number(version),
         description: "step".to_owned(),
         checksum: checksum(format!("SELECT {version};\n").as_bytes()),
-        success: true,
+        reached: Reached::End,
         installed_on: None,
         execution_ns: 1,
     }
@@ -113,7 +113,7 @@ fn refuses_two_files_with_one_version() {
 #[test]
 fn refuses_a_dirty_migration() {
     let mut applied = rows(&[1, 2]);
-    applied[1].success = false;
+    applied[1].reached = Reached::Unknown;
     let refusal = refused(&files(&[1, 2, 3]), &applied, &STRICT);
     assert_eq!(refusal.wrong, Wrong::Dirty);
     assert_eq!(
@@ -136,8 +136,58 @@ fn refuses_a_dirty_migration() {
 #[test]
 fn refuses_a_dirty_migration_whose_file_is_gone() {
     let mut applied = rows(&[1, 2]);
-    applied[1].success = false;
+    applied[1].reached = Reached::Unknown;
     assert_eq!(refused(&files(&[1]), &applied, &STRICT).wrong, Wrong::Dirty);
+}
+
+#[test]
+fn resumes_what_is_half_applied_and_refuses_what_has_no_file() {
+    let mut applied = rows(&[1, 3, 4]);
+    applied[1].reached = Reached::Known;
+    // A later one that is applied does not make it late.
+    let files = files(&[1, 3, 4]);
+    assert_eq!(pending(&files, &applied, &STRICT), [3]);
+    assert_eq!(states(&files, &applied)[1], State::HalfApplied);
+    let gone = [file(1), file(4)];
+    let refusal = refused(&gone, &applied, &STRICT);
+    assert_eq!(refusal.wrong, Wrong::HalfMissing);
+    assert_eq!(
+        refusal.message,
+        "migration `3` is half applied, and its file is gone"
+    );
+    assert!(!refusal.hint.contains("resolve"), "{}", refusal.hint);
+    // An older release has nothing to do with what a newer one runs.
+    let lenient = Policy {
+        newer: Newer::Allow,
+        ..STRICT
+    };
+    assert_eq!(pending(&[file(1)], &applied[..2], &lenient), [0_i64; 0]);
+    assert_eq!(
+        refused(&[file(1)], &applied[..2], &STRICT).wrong,
+        Wrong::HalfMissing
+    );
+    assert_eq!(refused(&gone, &applied, &lenient).wrong, Wrong::HalfMissing);
+}
+
+#[test]
+fn a_folder_that_has_none_of_the_versions_is_the_wrong_one() {
+    let refusal = refused(&files(&[5, 9]), &rows(&[1, 2, 3]), &STRICT);
+    assert_eq!(refusal.wrong, Wrong::Missing);
+    assert!(
+        refusal
+            .message
+            .starts_with("none of the 3 applied versions"),
+        "{}",
+        refusal.message
+    );
+    assert!(!refusal.hint.contains("repair"), "{}", refusal.hint);
+    // One that is there is enough.
+    let refusal = refused(&files(&[3, 9]), &rows(&[1, 2, 3]), &STRICT);
+    assert!(
+        refusal.hint.contains("repair --missing 1"),
+        "{}",
+        refusal.hint
+    );
 }
 
 #[test]
