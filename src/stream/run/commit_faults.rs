@@ -23,12 +23,24 @@ const SECOND_ATTEMPT: Duration = Duration::from_millis(500);
 /// So many chats may fail afterwards: a pool hands out connections that are broken.
 const NEXT_CHATS: usize = 3;
 
+/// What the store holds of an answer, in words.
+fn stored(rows: &Result<usize, String>) -> String {
+    match rows {
+        Ok(0) => "the answer is not stored".to_owned(),
+        Ok(1) => "the answer is stored once".to_owned(),
+        Ok(rows) => format!("the answer is stored {rows} times"),
+        Err(why) => format!("the store can't be read: {why}"),
+    }
+}
+
 /// One turn whose commit met a fault.
 struct Tried {
     seen: FaultObservation,
     final_at: Option<Tick>,
     moments: Moments,
     sent: Tick,
+    /// What is in its answer and nowhere else.
+    nonce: String,
 }
 
 impl Stage<'_> {
@@ -62,6 +74,12 @@ impl Stage<'_> {
                 }
             };
             let broken = self.next_chats().await;
+            if tried.seen.rows.is_err() {
+                // A commit that failed can leave a rollback journal that only a writer may roll back.
+                // The server did that when it served the next chats.
+                tried.seen.rows = self.count_rows(&tried.nonce).await;
+                tried.moments.now(Lane::Store, stored(&tried.seen.rows));
+            }
             if let Some(why) = &broken {
                 server = Server::Hangs;
                 let what = format!("the next chats: {why}");
@@ -204,14 +222,8 @@ impl Stage<'_> {
         };
         let kept = self.await_row(&live, self.options.settle).await;
         tokio::time::sleep(SECOND_ATTEMPT).await;
-        let rows = self.count_rows(&live).await;
-        let stored = match &rows {
-            Ok(0) => "the answer is not stored".to_owned(),
-            Ok(1) => "the answer is stored once".to_owned(),
-            Ok(rows) => format!("the answer is stored {rows} times"),
-            Err(why) => format!("the store can't be read: {why}"),
-        };
-        moments.now(Lane::Store, stored);
+        let rows = self.count_rows(&live.nonce).await;
+        moments.now(Lane::Store, stored(&rows));
         if let (Some((_, row)), Ok(1)) = (kept, &rows) {
             self.keep(&live, row);
         }
@@ -227,6 +239,7 @@ impl Stage<'_> {
             final_at,
             moments,
             sent,
+            nonce: live.nonce.clone(),
         })
     }
 
@@ -240,11 +253,11 @@ impl Stage<'_> {
     }
 
     /// How many rows hold the answer.
-    async fn count_rows(&self, live: &Live) -> Result<usize, String> {
+    async fn count_rows(&self, nonce: &str) -> Result<usize, String> {
         let Some(mapping) = &self.mapping else {
             return Err("no table of messages was found".to_owned());
         };
-        let rows = store::holding(self.world.db(), mapping, &live.nonce).await;
+        let rows = store::holding(self.world.db(), mapping, nonce).await;
         rows.map(|rows| rows.len())
             .map_err(|error| format!("{error:#}"))
     }
