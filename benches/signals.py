@@ -60,7 +60,7 @@ class Site:
             "inspect sql": ["inspect", "sql", COUNTING, *store],
             "inspect search": ["inspect", "search", "nothing", *store],
             "audit check": ["audit", "check", *store],
-            "audit snapshot": ["audit", "snapshot", "-o", "a.cas", "--key", "env:CHATCTL_TEST_KEY", *store],
+            "audit snapshot": ["audit", "snapshot", "--overwrite", "-o", "a.cas", "--key", "env:CHATCTL_TEST_KEY", *store],
             "audit rate": ["audit", "rate", "--window", "3650d", "--last", "3650d", *store],
             "audit restart": ["audit", "restart", *served],
             "migrate verify": ["migrate", "verify", "--dir", "migrations", *store],

@@ -24,7 +24,7 @@ const LOOKS: &[&[&str]] = &[
     &["inspect", "search", "milk"],
     &["audit", "check"],
     &["audit", "rate", "--window", "24h", "--last", "3650d"],
-    &["audit", "snapshot", "-o", "out.cas"],
+    &["audit", "snapshot", "--overwrite", "-o", "out.cas"],
     &["migrate", "status", "--dir", "migrations"],
     &["migrate", "plan", "--dir", "migrations"],
 ];

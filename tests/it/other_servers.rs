@@ -42,7 +42,7 @@ impl Folder {
 
     #[track_caller]
     fn snapshot(&self, store: &str, from: &str) {
-        let taken = report(&mut self.audit(store, from, &["snapshot", "-o"]));
+        let taken = report(&mut self.audit(store, from, &["snapshot", "--overwrite", "-o"]));
         assert_eq!(taken.1, 0, "{:#}", taken.0);
     }
 
@@ -140,7 +140,11 @@ fn a_standby_is_read_in_several_ranges_at_a_time() {
          SELECT n % 3 + 1, 'user', concat('Question ', n), now() - interval '1 hour' FROM generate_series(1, 2000) n",
     );
     primary.reaches(&standby);
-    let taken = report(&mut folder.audit(&store, &replica, &["snapshot", "--ranges", "4", "-o"]));
+    let taken = report(&mut folder.audit(
+        &store,
+        &replica,
+        &["snapshot", "--overwrite", "--ranges", "4", "-o"],
+    ));
     assert_eq!(
         taken.0["cases"][0]["metrics"]["ranges"], 4.0,
         "{:#}",
@@ -160,7 +164,11 @@ fn a_standby_is_read_in_several_ranges_at_a_time() {
         &["compare", "--ranges", "3"],
     )));
     // And so it is when the standby adds its messages up.
-    let taken = report(&mut folder.audit(&store, &replica, &["snapshot", "--quick", "-o"]));
+    let taken = report(&mut folder.audit(
+        &store,
+        &replica,
+        &["snapshot", "--overwrite", "--quick", "-o"],
+    ));
     assert_eq!(taken.1, 0, "{:#}", taken.0);
     holds(&folder.compare(&store, &replica), 0.0);
     run_sql(&store, "DELETE FROM messages WHERE id = 1901");

@@ -175,7 +175,7 @@ impl Site {
             words(&format!(
                 "inspect conversations --no-pager --report csv={place}"
             )),
-            words(&format!("audit snapshot -o {place}")),
+            words(&format!("audit snapshot --overwrite -o {place}")),
             words(&format!(
                 "audit rate --last 3650d --window 3650d --prometheus {place}"
             )),

@@ -10,7 +10,8 @@ use crate::commands::{Done, Env};
 use crate::report::{Report, Verdict};
 use crate::sink::Sink;
 use anyhow::Context as _;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Only its owner may read a snapshot that is new.
@@ -25,6 +26,10 @@ pub(super) struct Args {
     /// The file
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+
+    /// Replace FILE if it exists
+    #[arg(long)]
+    overwrite: bool,
 
     /// The snapshot before this one; its id is stored in the new one
     #[arg(long, value_name = "FILE")]
@@ -68,6 +73,9 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     let shown = args.output.display();
     let unwritable = || format!("could not write the snapshot `{shown}`");
     let mut sink = Sink::besides_stdout(&args.output, PRIVATE).with_context(unwritable)?;
+    if !args.overwrite {
+        is_free(&args.output)?;
+    }
     let key = Key::find(args.look.key.as_deref())?;
     let previous = match &args.previous {
         Some(path) => Some(file::open(path, &key)?.id),
@@ -136,6 +144,19 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     report.cases.push(case);
     look::warn(&env, &live);
     Ok(Done::Report(Box::new(report)))
+}
+
+/// Refuses a file that holds something: an earlier snapshot can't be taken again.
+fn is_free(path: &Path) -> Result<(), CliError> {
+    let holds_something = fs::metadata(path).is_ok_and(|it| it.is_file() && it.len() > 0);
+    if !holds_something {
+        return Ok(());
+    }
+    Err(CliError::refused(format!(
+        "`{}` exists: it may be the only record of an earlier state",
+        path.display()
+    ))
+    .hint("give another name, or add --overwrite to replace it"))
 }
 
 /// How many texts may still go on.

@@ -211,7 +211,7 @@ impl Chats {
 
     /// Takes a snapshot with more arguments, and gives the report.
     pub(crate) fn snapshot_with(&self, name: &str, arguments: &[&str]) -> Value {
-        let mut all = vec!["snapshot", "--output", name];
+        let mut all = vec!["snapshot", "--overwrite", "--output", name];
         all.extend(arguments);
         let (report, code) = crate::common::report(&mut self.audit(&all));
         assert_eq!(code, 0, "{report:#}");

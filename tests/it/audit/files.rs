@@ -212,6 +212,34 @@ fn snapshots_form_a_chain() {
     assert!(!chats.file("3.cas").exists());
 }
 
+/// What an earlier snapshot says of that moment can't be read again.
+#[test]
+fn a_snapshot_does_not_replace_another_unasked() {
+    let (_store, chats) = sqlite();
+    chats.snapshot("before.cas");
+    let before = fs::read(chats.file("before.cas")).unwrap();
+    chats.sql("DELETE FROM message WHERE id = 20");
+    let take = |more: &[&str]| {
+        let mut snapshot = chats.audit(&["snapshot", "-o", "before.cas"]);
+        let output = snapshot.args(more).output().unwrap();
+        (output.status.code(), output_text(&output).1)
+    };
+    let (code, told) = take(&[]);
+    assert_eq!(code, Some(4), "{told}");
+    assert!(
+        told.contains("exists") && told.contains("--overwrite"),
+        "{told}"
+    );
+    assert!(fs::read(chats.file("before.cas")).unwrap() == before);
+    assert_eq!(chats.compare(&["before.cas"]).1, 1);
+    assert_eq!(take(&["--overwrite"]).0, Some(0));
+    assert_eq!(chats.compare(&["before.cas"]).1, 0);
+    // An empty file, such as one of `mktemp`, is no record.
+    fs::write(chats.file("before.cas"), "").unwrap();
+    let (code, told) = take(&[]);
+    assert_eq!(code, Some(0), "{told}");
+}
+
 #[test]
 fn a_look_leaves_no_trace_in_the_store() {
     for journal in ["delete", "wal"] {
@@ -246,7 +274,7 @@ fn an_interrupted_snapshot_leaves_nothing_behind() {
     let kept = fs::read(chats.file("kept.cas")).unwrap();
     let before = names(chats.file("."));
     for arguments in [
-        &["snapshot", "-o", "kept.cas"][..],
+        &["snapshot", "--overwrite", "-o", "kept.cas"][..],
         &["compare", "kept.cas"],
     ] {
         let mut running = chats
