@@ -127,7 +127,13 @@ fn words(arguments: &[String], cases: Vec<String>) -> Vec<String> {
             .into_iter()
             .flat_map(|case| ["--case".to_owned(), case]),
     );
-    words.extend(arguments.iter().cloned());
+    // The cases are named, and `--cases` would ask for others too.
+    let arguments = arguments.iter();
+    words.extend(
+        arguments
+            .filter(|word| !word.starts_with("--cases="))
+            .cloned(),
+    );
     words
 }
 

@@ -41,16 +41,17 @@ request = "GET /conversations/{{conversation_id}}/messages"
 const STOP: &str = "[stop]\nrequest = \"POST /conversations/{conversation_id}/stop\"\n";
 
 /// Only looks, so that it takes no gate.
-const ONLY: [&str; 8] = [
-    "--proof",
-    "observe",
-    "--suite",
-    "full",
-    "--cases",
-    "left-at,stopped-at",
-    "--settle",
-    "500ms",
-];
+const ONLY: [&str; 6] = ["--proof", "observe", "--suite", "full", "--settle", "500ms"];
+
+/// The cases that a session can be played in: without `[stop]` nobody can press stop.
+fn cases_of(stop: &str) -> [&'static str; 2] {
+    let cases = if stop.is_empty() {
+        "left-at"
+    } else {
+        "left-at,stopped-at"
+    };
+    ["--cases", cases]
+}
 
 /// The report of a run that only looks.
 fn run(mode: &'static str, on_disconnect: &str, stop: &str) -> (Value, i32) {
@@ -59,7 +60,7 @@ fn run(mode: &'static str, on_disconnect: &str, stop: &str) -> (Value, i32) {
 
 fn run_of(chat: &Chat, on_disconnect: &str, stop: &str) -> (Value, i32) {
     let session = session(chat.folder.path(), on_disconnect, stop);
-    report(chat.verify().arg(session).args(ONLY))
+    report(chat.verify().arg(session).args(ONLY).args(cases_of(stop)))
 }
 
 /// The same of the server on Node.
@@ -72,7 +73,7 @@ fn run_node(mode: &str, on_disconnect: &str) -> (Value, i32) {
     command.args(["verify-stream", "--ready", "/health", "--profile", "plain"]);
     command.args(["--database-url", &url, "--start", &start]);
     let session = session(folder.path(), on_disconnect, "");
-    report(command.arg(session).args(ONLY))
+    report(command.arg(session).args(ONLY).args(cases_of("")))
 }
 
 /// Names and verdicts of the cases in which a turn did not come to its end.

@@ -121,3 +121,30 @@ fn a_restart_is_played_again() {
     assert_eq!(names(&again), ["plain/round-1/term"], "{again:#}");
     assert_eq!(exit, 0, "{again:#}");
 }
+
+/// `--cases` selects among what the suite adds, and a text that selects nothing is never a pass.
+#[test]
+fn a_text_that_matches_no_case_never_passes() {
+    let chat = Chat::new("finishes").stack("async");
+    let play = |more: &[&str]| {
+        let only = ["--proof", "observe", "--settle", "300ms"];
+        report(chat.verify().args(only).args(more))
+    };
+    let named = ["--suite", "sweep", "--provider-fault", "emoji"];
+    let (matched, _) = play(&[&named[..], &["--cases", "left-at-event-1-by-fin"]].concat());
+    let played = names(&matched);
+    let of = |part: &str| played.iter().filter(|name| name.contains(part)).count();
+    assert_eq!((of("/left-at-"), of("case/")), (1, 0), "{played:?}");
+    // The fault that was asked for by name, and none of those that a sweep adds.
+    assert_eq!(
+        (of("/provider-"), of("/provider-emoji")),
+        (1, 1),
+        "{played:?}"
+    );
+    let (missed, exit) = play(&["--suite", "full", "--cases", "left-ta"]);
+    let missing = case(&missed, "/left-ta");
+    assert_eq!(missing["verdict"], "inconclusive", "{missed:#}");
+    let reason = missing["reason"].as_str().unwrap();
+    assert!(reason.contains("matches no case"), "{reason}");
+    assert_eq!((exit, errors(&missed).len()), (3, 0), "{missed:#}");
+}

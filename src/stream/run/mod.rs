@@ -171,6 +171,7 @@ pub async fn run(
         }
     }
     unknown_cases(&options.choice, report);
+    unknown_texts(options, report);
     Ok(())
 }
 
@@ -191,19 +192,47 @@ fn unknown_cases(choice: &Choice, report: &mut Report) {
         });
         let is_elsewhere = choice.shard.is_some();
         if !is_there && !is_elsewhere {
-            report.cases.push(Case {
-                name: format!("{session}/{what}"),
-                session: session.to_owned(),
-                fault: "none".to_owned(),
-                client: "none".to_owned(),
-                verdict: Verdict::Inconclusive,
-                reason: "it was not played: this run has no such case, or did not come to it"
-                    .to_owned(),
-                took: Duration::ZERO,
-                timeline: Default::default(),
-                metrics: Default::default(),
-            });
+            let reason = "it was not played: this run has no such case, or did not come to it";
+            report
+                .cases
+                .push(not_played(session, what, reason.to_owned()));
         }
+    }
+}
+
+/// A text of `--cases` that no case has in its name is never a pass either.
+fn unknown_texts(options: &Options, report: &mut Report) {
+    // The cases that have it may all be in another share.
+    if options.choice.shard.is_some() {
+        return;
+    }
+    for text in &options.cases {
+        let has_it = |case: &Case| {
+            let what = case.name.strip_prefix(&format!("{}/", case.session));
+            what.is_some_and(|what| what.contains(text.as_str()))
+        };
+        if !report.cases.iter().any(has_it) {
+            let reason = format!(
+                "--cases `{text}` matches no case: the suite has none with this text in its name for these \
+                 sessions, or the run did not come to it"
+            );
+            report.cases.push(not_played("case", text, reason));
+        }
+    }
+}
+
+/// A case that was asked for and was not played.
+fn not_played(session: &str, what: &str, reason: String) -> Case {
+    Case {
+        name: format!("{session}/{what}"),
+        session: session.to_owned(),
+        fault: "none".to_owned(),
+        client: "none".to_owned(),
+        verdict: Verdict::Inconclusive,
+        reason,
+        took: Duration::ZERO,
+        timeline: Default::default(),
+        metrics: Default::default(),
     }
 }
 

@@ -117,10 +117,20 @@ impl Stage<'_> {
             let has_form = script.reel(provider, 0, 0).is_ok();
             has_form && (self.asks_for_streams || !mix.needs_a_stream())
         });
-        let mixes = named.chain(every.filter(|_| all)).zip(0..);
+        // `--cases` selects among what the suite adds, not among what was asked for by name.
+        let is_added = !self.options.every_provider_fault;
+        let named = named.map(|mix| (mix, false));
+        let every = every.filter(|_| all).map(|mix| (mix, is_added));
+        let mixes = named.chain(every).zip(0..);
         mixes
-            .map(|(mix, number): (Mix, u64)| mix.seeded(self.options.seed.wrapping_add(number)))
-            .filter(|mix| self.is_chosen(&case_name(mix)))
+            .map(|((mix, is_added), number): ((Mix, bool), u64)| {
+                (mix.seeded(self.options.seed.wrapping_add(number)), is_added)
+            })
+            .filter(|(mix, is_added)| match (case_name(mix), is_added) {
+                (name, true) => self.plays(&name),
+                (name, false) => self.is_chosen(&name),
+            })
+            .map(|(mix, _)| mix)
             .collect()
     }
 
