@@ -99,6 +99,9 @@ fn command(
     for format in &formats {
         gives.suits(format)?;
     }
+    if gives == Gives::Text {
+        only_text(&global)?;
+    }
     let style = style(&global);
     let pager = Pager::new(pager_of(&global, format).unwrap_or_default(), out);
     let (pieces, coming) = mpsc::channel(PIECES);
@@ -164,6 +167,22 @@ fn command(
     let outcome = outcome?;
     last_written.context("writing to stdout")?;
     Ok(outcome)
+}
+
+/// Refuses a format that is asked for where the output is always text. One that is set for all commands
+/// asks for nothing here.
+fn only_text(global: &Global) -> Result<(), CliError> {
+    let format = global.format.as_deref().filter(|name| *name != "human");
+    match (format, global.report.first()) {
+        (Some(name), _) => Err(CliError::usage(format!(
+            "`{name}` has no form for the output of this command, which is text"
+        ))
+        .hint("leave --format out")),
+        (None, Some(_)) => {
+            Err(CliError::usage("this command makes no report").hint("leave --report out"))
+        }
+        (None, None) => Ok(()),
+    }
 }
 
 /// The format of stdout.

@@ -21,43 +21,46 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Over the options of every command in a command's help.
+const GENERAL: &str = "General options";
+
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub struct Global {
     /// The store: sqlite:PATH, postgres://USER@HOST/NAME, mysql://USER@HOST/NAME [env: DATABASE_URL]
-    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = GENERAL, value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
     /// Output format [default: human]
-    #[arg(long, global = true, value_parser = PossibleValuesParser::new(render::ALL.iter().map(|format| format.name)))]
+    #[arg(long, global = true, help_heading = GENERAL, value_parser = PossibleValuesParser::new(render::ALL.iter().map(|format| format.name)))]
     pub format: Option<String>,
 
     /// Also write a report of this run to a file, in this format; may be repeated
-    #[arg(long, global = true, value_name = "FORMAT=FILE")]
+    #[arg(long, global = true, help_heading = GENERAL, value_name = "FORMAT=FILE")]
     pub report: Vec<String>,
 
     /// When to use colour on stdout
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    #[arg(long, global = true, help_heading = GENERAL, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
 
     /// Print only errors to stderr
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GENERAL)]
     pub quiet: bool,
 
     /// Show all timelines, figures and evidence
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = GENERAL, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
     /// Hide user-written text and anything that looks like a secret in all output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GENERAL)]
     pub redact: bool,
 
     /// Do not use a pager ($CHATCTL_PAGER, $PAGER)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GENERAL)]
     pub no_pager: bool,
 
     /// Configuration file [default: chatctl.toml in this or the nearest parent directory]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GENERAL, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 

@@ -83,6 +83,21 @@ impl fmt::Display for CliError {
 
 impl std::error::Error for CliError {}
 
+/// What was done when something failed, and what to do about it: the context of an error.
+#[derive(Debug)]
+pub struct Doing {
+    /// What was done: `reading X`.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
 /// Whether an error may be over a little later.
 pub fn is_passing(error: &anyhow::Error) -> bool {
     let mut stops = error
@@ -98,7 +113,8 @@ pub fn classify(error: &anyhow::Error) -> (Outcome, Option<&str>) {
         .chain()
         .find_map(|cause| cause.downcast_ref::<CliError>())
     else {
-        return (Outcome::Undecided, None);
+        let doing = error.downcast_ref::<Doing>();
+        return (Outcome::Undecided, doing.map(|doing| doing.hint.as_str()));
     };
     let outcome = match stop.kind {
         Kind::Usage => Outcome::Usage,

@@ -2,6 +2,7 @@
 
 use super::Env;
 use crate::cli_error::CliError;
+use crate::config::From;
 use crate::db::{Db, Target};
 use crate::model::Table;
 use crate::report::StoreLine;
@@ -21,9 +22,8 @@ pub struct Chats {
 impl Env {
     /// The database that is asked for; its password is masked from here on.
     pub fn target(&self) -> anyhow::Result<Target> {
-        let url = self
-            .config
-            .value("database-url", self.database_url.as_deref())?;
+        let flag = self.database_url.as_deref();
+        let url = self.config.value("database-url", flag)?;
         let url = url.ok_or_else(|| {
             CliError::usage("no store").hint(
                 "use --database-url sqlite:PATH, postgres://… or mysql://…, or set DATABASE_URL \
@@ -36,10 +36,26 @@ impl Env {
     /// The database of a URL; its password is masked from here on.
     pub fn target_of(&self, url: &str) -> anyhow::Result<Target> {
         self.mask.keep_of(url);
-        let target = Target::parse(url)?;
+        let target = self.parsed(url)?;
         self.progress
             .note(&format!("store: {target} ({})", target.engine()));
         Ok(target)
+    }
+
+    /// Takes a URL apart. The error of one that nobody gave on the command line says where it came from.
+    pub fn parsed(&self, url: &str) -> Result<Target, CliError> {
+        Target::parse(url).map_err(|stop| {
+            let (_, from) = self
+                .config
+                .get("database-url", self.database_url.as_deref());
+            match from {
+                From::Environment(_) | From::File(_) => CliError {
+                    message: format!("{} (from: {from})", stop.message),
+                    ..stop
+                },
+                From::Flag | From::Default => stop,
+            }
+        })
     }
 
     /// Opens the store to be read for long, and finds its chats.
@@ -58,10 +74,14 @@ impl Env {
         let schema = db.schema().await?;
         self.mask.know(&schema);
         let mapping = store::choose(db.as_ref(), &self.config.store, &schema).await?;
-        self.progress.note(&if self.verbose {
-            format!("messages: {mapping:#}")
-        } else {
-            format!("messages: {mapping}")
+        self.progress.note(&match (self.verbose, &mapping.origin) {
+            (true, _) => format!("messages: {mapping:#}"),
+            // Why is long, and a command of its own tells it.
+            (false, Origin::Detected(_)) => format!(
+                "messages: table `{}`, detected: `chatctl inspect mapping` says why",
+                mapping.table()
+            ),
+            (false, Origin::Declared | Origin::Preset { .. }) => format!("messages: {mapping}"),
         });
         if let Origin::Detected(_) = mapping.origin {
             for misfit in store::misfits(&schema) {

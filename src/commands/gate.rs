@@ -2,7 +2,6 @@
 
 use super::{Done, Env};
 use crate::cli_error::CliError;
-use crate::db::Target;
 use crate::gate::{Control, ControlAddress, Listen, Proxy};
 use std::time::Duration;
 
@@ -51,7 +50,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
             .hint("use --database-url, such as postgres://USER@HOST/NAME")
     })?;
     env.mask.keep_of(&url);
-    let target = Target::parse(&url)?;
+    let target = env.parsed(&url)?;
     let listen = Listen::parse(&args.listen).ok_or_else(|| {
         wrong(
             "--listen",

@@ -67,11 +67,12 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub sweep_every: Option<String>,
 
-    /// Of the suites full and sweep, play only the cases whose name holds this text; several are separated by `,`
+    /// Of the cases that full and sweep add, play only those whose name contains this text; several are
+    /// separated by `,`
     #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     pub cases: Vec<String>,
 
-    /// In how many conversations to hold a turn at the same time; 1 for none [default: 4, and 1 in the suite quick]
+    /// In how many conversations to send a turn at the same time; 1 for none [default: 4, and 1 in the suite quick]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
 
@@ -210,7 +211,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
 
 /// Removes what a run left.
 async fn clean(env: &Env) -> anyhow::Result<String> {
-    let db = db::open(Target::parse(&database_url(env)?)?).await?;
+    let db = db::open(env.parsed(&database_url(env)?)?).await?;
     let swept = gate::sweep(db.as_ref()).await?;
     Ok(if swept.is_empty() {
         "the store holds nothing of chatctl\n".to_owned()
@@ -233,7 +234,7 @@ fn database_url(env: &Env) -> anyhow::Result<String> {
 pub async fn report(wanted: &Wanted, env: &Env) -> anyhow::Result<Report> {
     let (config, context) = (&env.config, env.setup());
     let sessions = setup::sessions(wanted, &context)?;
-    let target = Target::parse(&database_url(env)?)?;
+    let target = env.parsed(&database_url(env)?)?;
     let reads = reads(wanted, env, &target)?;
     let mut options = setup::options(wanted, config, &target)?;
     env.progress.note(&format!(

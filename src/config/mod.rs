@@ -196,7 +196,7 @@ impl Config {
                 "`{}` is not a valid value for `{key}` (from: {from})",
                 shown(key, &value)
             ))
-            .hint(format!("see `chatctl verify-stream --help` for --{key}"))),
+            .hint(wanted(key, &value, parse))),
         }
     }
 
@@ -221,6 +221,19 @@ impl Config {
     /// The folder of the file, which paths in it are relative to.
     pub fn folder(&self) -> Option<&Path> {
         self.path.as_deref()?.parent()
+    }
+}
+
+/// What to give in place of a value that can't be read.
+fn wanted<T>(key: &str, value: &str, parse: impl Fn(&str) -> Option<T>) -> String {
+    let with_unit = format!("{value}s");
+    match key {
+        "trials" => "at least 3: --trials 3".to_owned(),
+        // The value is a number, and becomes a duration with a unit.
+        _ if value.parse::<f64>().is_ok() && parse(&with_unit).is_some() => {
+            format!("a duration needs a unit: --{key} {with_unit}")
+        }
+        _ => format!("see `chatctl verify-stream --help` for --{key}"),
     }
 }
 

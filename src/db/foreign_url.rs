@@ -48,7 +48,8 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
 /// The error of a text that names no database that is known. It may be anything, such as the
 /// content of a file, so only what is the beginning of a URL is shown.
 pub(super) fn unknown(text: &str) -> CliError {
-    let schemes: Vec<_> = Engine::ALL.iter().flat_map(|it| it.schemes()).collect();
+    let schemes = Engine::ALL.iter().flat_map(|it| it.schemes());
+    let schemes: Vec<_> = schemes.copied().collect();
     let is_scheme = |scheme: &str| {
         scheme.len() <= 20
             && scheme
@@ -71,9 +72,20 @@ pub(super) fn unknown(text: &str) -> CliError {
     {
         return CliError::usage(what).hint(*hint);
     }
+    if is_file(text) {
+        return CliError::usage(what).hint(format!("did you mean sqlite:{text}?"));
+    }
     CliError::usage(what).hint(if libpq { "write host=… user=… dbname=… as a URL: postgres://USER:PASSWORD@HOST:5432/NAME".to_owned() } else { format!(
-        "give a URL that begins with one of {schemes:?}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db"
+        "give a URL that begins with one of {}, such as sqlite:chat.db for SQLAlchemy's sqlite:///chat.db",
+        schemes.join(", ")
     ) })
+}
+
+/// Whether a text can only be the name of a SQLite file.
+fn is_file(text: &str) -> bool {
+    let is_plain = !text.contains([':', '=', '@', '?', ' ', '\n']);
+    let ends = [".db", ".sqlite", ".sqlite3"];
+    is_plain && ends.iter().any(|end| text.ends_with(end))
 }
 
 /// `postgresql+asyncpg://`: SQLAlchemy names the driver too.

@@ -1,8 +1,8 @@
 //! What the backends that are servers share: connecting, values in a statement's text, tables.
 
 use super::Target;
-use crate::cli_error::CliError;
-use crate::model::{Cell, Column, Table};
+use crate::cli_error::{CliError, Doing};
+use crate::model::{Cell, Column, Engine, Table};
 use std::fmt;
 use std::time::Duration;
 
@@ -23,9 +23,14 @@ pub(super) async fn connect<C: sqlx::Connection>(
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => {
             let (hint, passing) = (hint(target, &error), is_passing(&error));
-            let told = DriverError(error);
-            let stop = CliError::unreachable(format!("can't open `{target}` at `{at}`: {told}"))
-                .hint(hint);
+            let stop = CliError::unreachable(match &error {
+                // The first byte of PostgreSQL's answer is S, N or E.
+                sqlx::Error::Protocol(told) if told.contains("SSLRequest") => {
+                    format!("can't open `{target}`: what answers at `{at}` is not PostgreSQL")
+                }
+                _ => format!("can't open `{target}` at `{at}`: {}", DriverError(error)),
+            })
+            .hint(hint);
             Err(if passing { stop.passing() } else { stop })
         }
         Err(_) => Err(CliError::unreachable(format!(
@@ -64,6 +69,25 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
                 target.address()
             )
         }
+        (sqlx::Error::Tls(error), _) if error.to_string().contains("not support TLS") => format!(
+            "the server offers no TLS: `?sslmode={}` connects without it",
+            match target.engine() {
+                Engine::Mysql => "disabled",
+                Engine::Postgres | Engine::Sqlite => "disable",
+            }
+        ),
+        (sqlx::Error::Protocol(_), _) => format!(
+            "another program may listen at {}: check host and port in --database-url",
+            target.address()
+        ),
+        // SQLSTATE of PostgreSQL and of MySQL; MySQL also limits the connections of a user.
+        (error, Some(code)) if ["53300", "08004"].contains(&code) || of_a_user(error) => format!(
+            "the server has no free connection: {}, or raise the limit",
+            match target.engine() {
+                Engine::Mysql => "see who is connected with SHOW PROCESSLIST",
+                Engine::Postgres | Engine::Sqlite => "see who is connected in pg_stat_activity",
+            }
+        ),
         (sqlx::Error::Tls(_), _) => "say in the URL how to encrypt: `?sslmode=`".to_owned(),
         // SQLSTATE: PostgreSQL's for an unknown database, and MySQL's for one that is unknown or
         // closed to the user.
@@ -77,6 +101,12 @@ fn hint(target: &Target, error: &sqlx::Error) -> String {
         (_, Some("08P01")) => "if a pooler listens there, give the database behind it with --read-from".to_owned(),
         _ => "check --database-url".to_owned(),
     }
+}
+
+/// Whether MySQL says that this user has too many connections.
+fn of_a_user(error: &sqlx::Error) -> bool {
+    let told = error.as_database_error().map(|told| told.message());
+    told.is_some_and(|told| told.contains("max_user_connections"))
 }
 
 /// A read that failed. A pool says only that it waited: a server that was opened before and has no
@@ -96,8 +126,47 @@ pub(super) fn reading(target: &Target, error: sqlx::Error) -> anyhow::Error {
             {
                 no_right(target, told.message()).into()
             }
-            _ => anyhow::Error::from(DriverError(error)).context(format!("reading `{target}`")),
+            told => {
+                let lock = told.and_then(|told| lock(target, told.message()));
+                while_reading(target, DriverError(error).into(), lock)
+            }
         },
+    }
+}
+
+/// How to find the lock that a read may have waited for, when it was stopped for taking too long.
+fn lock(target: &Target, told: &str) -> Option<String> {
+    const LATE: [&str; 5] = [
+        "due to statement timeout",
+        "due to lock timeout",
+        "max_statement_time exceeded",
+        "maximum statement execution time exceeded",
+        "Lock wait timeout exceeded",
+    ];
+    if !LATE.iter().any(|late| told.contains(late)) {
+        return None;
+    }
+    let list = match target.engine() {
+        Engine::Mysql => "SHOW FULL PROCESSLIST",
+        Engine::Postgres | Engine::Sqlite => {
+            "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        }
+    };
+    Some(format!(
+        "a lock may be in the way: while the command waits, {list} shows who holds it; end that transaction"
+    ))
+}
+
+/// An error of a read, with what to do about it where that is known.
+pub(super) fn while_reading(
+    target: &Target,
+    error: anyhow::Error,
+    hint: Option<String>,
+) -> anyhow::Error {
+    let what = format!("reading `{target}`");
+    match hint {
+        Some(hint) => error.context(Doing { what, hint }),
+        None => error.context(what),
     }
 }
 

@@ -53,7 +53,16 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<i32> {
         .stdin(Stdio::null())
         .stdout(std::io::stderr())
         .spawn()
-        .map_err(|error| anyhow::anyhow!("starting `{}`: {error}", args.command[0]))?;
+        .map_err(|error| {
+            let name = &args.command[0];
+            let is_for_a_shell = name == "cd" || name.contains('=');
+            let hint = if is_for_a_shell {
+                "; no shell runs the command: begin with `env NAME=VALUE`, or use sh -c '…'"
+            } else {
+                ""
+            };
+            anyhow::anyhow!("starting `{name}`: {error}{hint}")
+        })?;
     let group = Pid::from_raw(i32::try_from(child.id())?);
     let mut server = Server::new(group);
     say(out, &TracerMessage::Group(child.id()));

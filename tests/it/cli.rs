@@ -106,6 +106,60 @@ fn an_error_is_json_when_json_was_asked_for() {
     assert!(error["hint"].is_string());
 }
 
+/// Text stays text: another format is refused, unless it is the setting of all commands.
+#[test]
+fn a_format_for_what_is_text_is_refused() {
+    let run = |arguments: &[&str]| {
+        let mut command = chatctl();
+        command.env("CHATCTL_FORMAT", "json").args(arguments);
+        let output = command.output().unwrap();
+        (output.status.code(), text(&output).1)
+    };
+    for command in ["explain", "config"] {
+        let (code, err) = run(&[command, "--format", "json"]);
+        assert_eq!(code, Some(2), "{command}: {err}");
+        assert!(err.contains("which is text"), "{command}: {err}");
+        let (code, err) = run(&[command, "--report", "json=out.json"]);
+        assert_eq!(code, Some(2), "{command}: {err}");
+        for taken in [&[command][..], &[command, "--format", "human"]] {
+            let (code, err) = run(taken);
+            assert_eq!(code, Some(0), "{taken:?}: {err}");
+        }
+    }
+}
+
+/// A value says what is missing from it, and a URL where it came from.
+#[test]
+fn a_wrong_value_says_what_to_write() {
+    let says = |flags: &[&str], part: &str| {
+        let mut command = chatctl();
+        command.arg("verify-stream").args(flags);
+        let output = command.output().unwrap();
+        let (_, err) = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {err}");
+        assert!(err.contains(part), "no `{part}` in: {err}");
+    };
+    let store = ["--database-url", "sqlite:x.db"];
+    says(
+        &[&store[..], &["--hold", "3"]].concat(),
+        "a duration needs a unit: --hold 3s",
+    );
+    says(&[&store[..], &["--trials", "1"]].concat(), "at least 3");
+    says(
+        &["--database-url", "chat.db"],
+        "did you mean sqlite:chat.db?",
+    );
+    let mut command = chatctl();
+    command.args(["inspect", "tables"]);
+    command.env("DATABASE_URL", "postgresql+asyncpg://app:secret@db/chat");
+    let (_, err) = text(&command.output().unwrap());
+    assert!(err.contains("(from: environment DATABASE_URL)"), "{err}");
+    assert!(
+        err.contains("postgresql://app:") && !err.contains("secret"),
+        "{err}"
+    );
+}
+
 #[test]
 fn explain_pages_are_printed_and_listed() {
     let (list, _) = text(&chatctl().arg("explain").output().unwrap());

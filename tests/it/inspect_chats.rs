@@ -1,6 +1,6 @@
 //! `chatctl inspect`: the chats of a store, whatever its tables are, on each backend.
 
-use crate::common::stores::{Store, execute, on_each_backend};
+use crate::common::stores::{Store, execute, on_each_backend, run};
 use crate::common::{chatctl, text};
 use serde_json::{Value, json};
 use std::fs;
@@ -294,4 +294,28 @@ async fn an_answer_that_only_calls_a_tool_is_not_empty(store: &Store) {
     );
     let (_, out, _) = inspect(store, &["-v", "mapping"]);
     assert!(out.contains("(+3)"), "{out}");
+}
+
+/// Without a time nothing is recent, and that is said; with one, an empty list is an answer.
+#[test]
+fn since_needs_a_time() {
+    let tables = "CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation_id INTEGER, role VARCHAR(9), content TEXT TIME);
+        INSERT INTO messages VALUES (1, 1, 'user', 'buy milk' WHEN), (2, 1, 'assistant', 'Bought.' WHEN)";
+    for (time, when, is_told) in [
+        ("", "", true),
+        (", created_at VARCHAR(30)", ", '2026-01-01 10:00:00'", false),
+    ] {
+        let store = Store::sqlite();
+        let sql = tables.replace(" TIME", time).replace(" WHEN", when);
+        run(async { execute(&*store.open().await, &sql).await });
+        let (code, out, err) = inspect(&store, &["conversations", "--since", "1h"]);
+        assert_eq!(code, 0, "{out}{err}");
+        assert_eq!(err.contains("the mapping has no time"), is_told, "{err}");
+        let (code, out, err) = inspect(&store, &["conversations", "--limit", "0"]);
+        assert_eq!(code, 0, "{err}");
+        assert!(
+            out.contains('1') && !err.contains("the first"),
+            "{out}{err}"
+        );
+    }
 }

@@ -132,7 +132,9 @@ fn preamble(file: &mut File, shown: &str, key: &Key) -> anyhow::Result<[u8; PREA
             hex(&preamble[10..18]),
             key.id()
         ))
-        .hint("give the key it was taken with: --key file:PATH")
+        .hint(
+            "copy ~/.config/chatctl/audit.key from the machine that took the snapshot, or give its key: --key file:PATH",
+        )
         .into());
     }
     Ok(preamble)

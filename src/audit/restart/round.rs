@@ -15,6 +15,7 @@ use crate::store::Mapping;
 use crate::stream::judge;
 use crate::stream::judge::Observed;
 use crate::stream::run::{Interrupted, Moments, Stage};
+use crate::text::plural;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -104,7 +105,10 @@ impl Round {
         };
         self.moments.now(
             Lane::Client,
-            format!("{} turns held and acknowledged", new.said.len()),
+            format!(
+                "{} sent and answered",
+                plural(new.said.len() as u64, "turn")
+            ),
         );
         look_at_new(of, &mut new).await?;
         let before = look(of).await?;

@@ -42,7 +42,7 @@ pub(super) async fn run(args: Args, env: Env) -> anyhow::Result<Done> {
     report.checked = tables.len() as u64;
     for table in &tables {
         let reason = match (changed.contains(table), args.remove) {
-            (true, false) => "marked: its mark goes with DROP TABLE only",
+            (true, false) => "marked; only DROP TABLE removes the mark",
             (true, true) => "as it was before it was marked",
             (false, false) => "was marked before",
             (false, true) => "had no mark",

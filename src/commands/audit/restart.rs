@@ -51,8 +51,8 @@ pub(super) struct Args {
     reload_file: Option<PathBuf>,
 
     /// How to see that the server is ready: a path or URL with a status below 500, or (with --start) a
-    /// port of this machine that accepts connections
-    #[arg(long, value_name = "PATH|URL|PORT")]
+    /// port of this machine that accepts connections, or line:TEXT in the server's output
+    #[arg(long, value_name = "PATH|URL|PORT|line:TEXT")]
     ready: Option<String>,
 
     /// How long the server may take to be ready [default: 30s]
@@ -218,7 +218,8 @@ fn wanted(args: &Args) -> Wanted {
         sessions: args.sessions.clone(),
         server: args.server.clone(),
         start: args.start.clone(),
-        ready: args.ready.clone(),
+        // With a command, it shows that the server is back: see `around`.
+        ready: args.ready.clone().filter(|_| args.command.is_empty()),
         ready_timeout: args.ready_timeout.clone(),
         gateway: args.gateway.clone(),
         profile: args.profile.clone(),

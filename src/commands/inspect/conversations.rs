@@ -6,15 +6,15 @@ use crate::commands::moment::span;
 use crate::model::{Conversation, Value};
 use crate::report::{Column, Head, Holds, Note, Piece, Sheet};
 use crate::store;
-use crate::store::Filter;
+use crate::store::{Filter, Mapping};
 
 /// List conversations, most recently written first
 ///
 /// `unanswered` marks those that end with the user's message, or with an empty or failed answer.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Show at most this many
-    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Show at most this many; 0 shows all
+    #[arg(long, default_value_t = 50, value_name = "COUNT")]
     limit: u32,
 
     /// Only those written to since then: an age (24h) or a time (2026-11-21T08:00:00Z)
@@ -34,7 +34,10 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
     let (since, _) = span(args.since.as_deref(), None)?;
     let chats = env.chats().await?;
     let filter = Filter {
-        limit: args.limit as usize,
+        limit: match args.limit {
+            0 => u32::MAX,
+            limit => limit,
+        } as usize,
         since,
         user: args.user.clone(),
         unanswered: args.unanswered,
@@ -53,18 +56,32 @@ pub(super) async fn run(args: &Args, env: &Env) -> anyhow::Result<()> {
         ],
     };
     show(env, Piece::Head(Head::Sheet(head))).await;
+    if since.is_some() && found.is_empty() && !has_time(&chats.mapping) {
+        env.progress.note(
+            "the mapping has no time, so --since cannot select: leave it out, or declare `time` (docs/mapping.md)",
+        );
+    }
     for one in found {
         show(env, Piece::Row(row(one))).await;
     }
     if cut {
         let text = format!(
-            "{} conversations shown, the limit; there are more (--limit)",
+            "only the first {} conversations are shown; --limit 0 shows all",
             args.limit
         );
         env.progress.note(&text);
         show(env, Piece::Note(Note { text, cut })).await;
     }
     Ok(())
+}
+
+/// Whether anything in the store says when a conversation was written to.
+fn has_time(mapping: &Mapping) -> bool {
+    let store = mapping.store();
+    let of_item = store.item.as_ref().and_then(|item| item.time.as_ref());
+    let of_row = store.conversation.as_ref();
+    let of_row = of_row.is_some_and(|row| row.updated.is_some() || row.created.is_some());
+    store.message.time.is_some() || of_item.is_some() || of_row
 }
 
 fn row(one: Conversation) -> Vec<Value> {

@@ -87,7 +87,7 @@ impl Job {
                 )
             })?;
         self.env.mask.keep_of(&url);
-        let target = Target::parse(&url)?;
+        let target = self.env.parsed(&url)?;
         self.env
             .progress
             .note(&format!("store: {target} ({})", target.engine()));

@@ -52,11 +52,15 @@ pub(in crate::db) fn names(
         return Err(CliError::usage("the query is empty").hint("chatctl inspect sql 'SELECT 1'"));
     };
     if !begins.contains(&first.text(sql).to_lowercase().as_str()) {
-        return Err(refused(&format!(
-            "`{}` cannot read; a query begins with {}",
-            first.text(sql).chars().take(40).collect::<String>(),
+        let shown: String = first.text(sql).chars().take(40).collect();
+        let stop = refused(&format!(
+            "`{shown}` cannot read; a query begins with {}",
             begins.join(", ").to_uppercase()
-        )));
+        ));
+        return Err(match meant(first.text(sql), sql, begins) {
+            Some(hint) => stop.hint(hint),
+            None => stop,
+        });
     }
     Ok(QueryColumn {
         words,
@@ -66,6 +70,20 @@ pub(in crate::db) fn names(
             .filter_map(|token| name(*token, sql))
             .collect(),
     })
+}
+
+/// What was probably meant by a query that begins with another word: a slip, or psql's `\d`.
+fn meant(first: &str, sql: &str, begins: &[&str]) -> Option<String> {
+    if let Some(command) = sql.trim_start().strip_prefix('\\') {
+        let table = command.split_whitespace().nth(1);
+        let call = ["chatctl inspect schema"].into_iter().chain(table);
+        return Some(format!("`{}`", call.collect::<Vec<_>>().join(" ")));
+    }
+    // Fewer letters are no slip, and DELETE is none of SELECT.
+    let first = first.to_lowercase();
+    let is_near = |word: &&&str| first.len() > 3 && strsim::damerau_levenshtein(&first, word) <= 2;
+    let near = begins.iter().find(is_near)?;
+    Some(format!("did you mean {}?", near.to_uppercase()))
 }
 
 /// The names before a parenthesis.
@@ -122,9 +140,30 @@ fn name(token: Token, sql: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dialect, names};
+    use super::{Dialect, meant, names};
 
     const BEGINS: &[&str] = &["select", "with"];
+
+    #[test]
+    fn a_slip_gets_the_word_that_was_meant() {
+        let hint = |sql: &str| {
+            let first = sql.split(' ').next().unwrap();
+            meant(first, sql, BEGINS)
+        };
+        assert_eq!(hint("SELEC 1").as_deref(), Some("did you mean SELECT?"));
+        for writes in [
+            "DELETE FROM a",
+            "INSERT INTO a",
+            "UPDATE a",
+            "SET a",
+            "DROP a",
+        ] {
+            assert_eq!(hint(writes), None, "{writes}");
+        }
+        let schema = |sql: &str| hint(sql).unwrap();
+        assert_eq!(schema("\\d messages"), "`chatctl inspect schema messages`");
+        assert_eq!(schema("\\d"), "`chatctl inspect schema`");
+    }
 
     #[test]
     fn a_call_is_seen_through_quotes_comments_and_schemas() {

@@ -109,7 +109,10 @@ impl Query {
                 "the query was stopped after {:?}: {message}",
                 self.timeout
             ))
-            .hint("narrow it with WHERE and LIMIT, or give it more time: --timeout 5m"),
+            .hint(
+                "narrow it with WHERE and LIMIT, or give it more time: --timeout 5m; if it waited for a lock, \
+                 end the transaction that holds it",
+            ),
         }
     }
 }

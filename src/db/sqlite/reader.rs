@@ -6,6 +6,7 @@
 use super::file::Opened;
 use super::{file, query as queries};
 use crate::cli_error::CliError;
+use crate::db::server::while_reading;
 use crate::db::{BoxFuture, Db, Each, Query, Reading, Target, Tried, WriteError, Writer};
 use crate::model::{Cell, Column, Table};
 use anyhow::Context as _;
@@ -153,7 +154,19 @@ fn failed(target: &Target, error: anyhow::Error) -> anyhow::Error {
     if file::is_stopped() {
         CliError::interrupted().into()
     } else {
-        error.context(format!("reading `{target}`"))
+        let locked = error.chain().any(|cause| {
+            let told = cause.downcast_ref::<rusqlite::Error>();
+            let code = told.and_then(rusqlite::Error::sqlite_error_code);
+            matches!(
+                code,
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+            )
+        });
+        let path = target.path().display();
+        let hint = locked.then(|| {
+            format!("another process holds a lock: `fuser -v {path}` lists who has the file open; end its transaction")
+        });
+        while_reading(target, error, hint)
     }
 }
 

@@ -8,10 +8,10 @@ use crate::gate::commits::{CommitGate as _, Hold};
 use crate::gate::proxy::Proxy;
 use crate::model::Engine;
 use serde::Serialize;
-use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
@@ -152,7 +152,15 @@ async fn unix(path: &Path) -> anyhow::Result<UnixListener> {
         }
         fs::remove_file(path).map_err(|error| cant(error.to_string()))?;
     }
-    let listener = UnixListener::bind(path).map_err(|error| cant(error.to_string()))?;
+    let listener = UnixListener::bind(path).map_err(|error| {
+        let stop = cant(error.to_string());
+        match (error.kind(), path.parent()) {
+            (io::ErrorKind::NotFound, Some(folder)) => {
+                stop.hint(format!("mkdir -p {}", folder.display()))
+            }
+            _ => stop,
+        }
+    })?;
     fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY))
         .map_err(|error| cant(error.to_string()))?;
     Ok(listener)

@@ -30,6 +30,9 @@ const QUIET: Duration = Duration::from_millis(30);
 /// A server that collects the answer before it streams sends nothing: then this is long enough.
 const QUIET_AT_MOST: Duration = Duration::from_millis(250);
 
+/// What to look at when a server fails.
+const SERVER_LOG: &str = "check the server's log";
+
 /// A conversation that was set up.
 pub struct Chat {
     client: Client,
@@ -116,7 +119,8 @@ impl Stage<'_> {
         };
         self.log_in(&mut chat).await?;
         for request in &self.session.setup {
-            let answer = chat.fetch(request).await?;
+            let answer = chat.fetch(request).await;
+            let answer = answer.map_err(|error| self.with_log(error))?;
             chat.take(request, &answer)?;
         }
         Ok(chat)
@@ -127,7 +131,8 @@ impl Stage<'_> {
         let Some(login) = &self.session.login else {
             return Ok(());
         };
-        let answer = chat.fetch(&login.request).await?;
+        let answer = chat.fetch(&login.request).await;
+        let answer = answer.map_err(|error| self.with_log(error))?;
         self.logged_in(chat, login, &answer)
     }
 
@@ -468,7 +473,18 @@ impl Stage<'_> {
     /// What to look at: the end of the server's output, when chatctl has it.
     pub(super) fn log_hint(&self) -> String {
         let tail = self.log_tail();
-        tail.unwrap_or_else(|| "check the server's log".to_owned())
+        tail.unwrap_or_else(|| SERVER_LOG.to_owned())
+    }
+
+    /// The error of a server that failed, with the end of its output.
+    fn with_log(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast::<CliError>() {
+            Ok(stop) if stop.hint.as_deref() == Some(SERVER_LOG) => {
+                stop.hint(self.log_hint()).into()
+            }
+            Ok(stop) => stop.into(),
+            Err(error) => error,
+        }
     }
 
     fn log_tail(&self) -> Option<String> {
@@ -503,7 +519,8 @@ impl Chat {
             ))
             .hint(match answer.status {
                 404 | 405 => self.on_path.as_str(),
-                _ => "check the request in the session file, and the server's log",
+                400 | 422 => "check `json` of this request in the session file",
+                _ => SERVER_LOG,
             })
             .into());
         }

@@ -235,10 +235,10 @@ impl Stage<'_> {
                  if texts are stored encrypted or compressed, chatctl can't read them",
                 mapping.table()
             ),
-            None => "is this the server's database? check --database-url against the server's own configuration".to_owned(),
+            None => "is this the server's database? check --database-url against the server's own configuration, and put {database_path} or {database_url} into --start".to_owned(),
         };
         CliError::unreachable(format!(
-            "a chat was held ({answer} characters were answered), and neither its question nor its answer \
+            "a chat was sent (the answer has {answer} characters), and neither its question nor its answer \
              is in any of the {tables} tables of `{target}`"
         ))
         .hint(hint)

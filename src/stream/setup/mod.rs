@@ -237,7 +237,14 @@ pub async fn world(
         mask: context.mask.clone(),
     };
     let (server, others) = match starts {
-        Starts::Nothing => (None, OtherProcesses::default()),
+        Starts::Nothing => {
+            if launch.ready.is_some() && wanted.ready.is_some() {
+                context.progress.note(
+                    "--ready is for a server that chatctl starts; this one is taken to be ready",
+                );
+            }
+            (None, OtherProcesses::default())
+        }
         Starts::One(command) => {
             let (start, note) = launch::start(command, launch)?;
             context.progress.note(&note);

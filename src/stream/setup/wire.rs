@@ -5,6 +5,7 @@ use crate::cli_error::CliError;
 use crate::db::Target;
 use crate::gate;
 use crate::gate::{CommitGate, ControlAddress, Listen, Proxy, RemoteProxy};
+use crate::model::Engine;
 use crate::stream::run::{Options, Proof, Way};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,6 +18,12 @@ pub struct Wire {
     pub way: Way,
     /// The longest hold, which the gate may know better.
     pub max_hold: Duration,
+}
+
+/// The gates that work on an engine, in words.
+fn gates_of(engine: Engine) -> Option<String> {
+    let names: Vec<_> = gate::on(engine, None).map(|kind| kind.name).collect();
+    (!names.is_empty()).then(|| format!("on {engine}: --gate {}", names.join(", ")))
 }
 
 /// The proxy gate, where it can be used. Refuses what no gate and no fault works on, before anything
@@ -47,7 +54,7 @@ pub async fn wire(
             Some(name) => format!("gate {name} does not work on {engine}"),
             None => format!("no gate works on {engine}"),
         })
-        .hint(observe)
+        .hint(gates_of(engine).unwrap_or_else(|| observe.to_owned()))
         .into());
     };
     let is_wire = matches!(kind.how, gate::How::Wire);

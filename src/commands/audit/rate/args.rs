@@ -68,9 +68,9 @@ struct Server {
     #[arg(long, value_name = "CMD", requires = "probe")]
     start: Option<String>,
 
-    /// How to see that the server is ready: a path or URL with a status below 500, or a port of this
-    /// machine that accepts connections [default: its own port]
-    #[arg(long, value_name = "PATH|URL|PORT", requires = "probe")]
+    /// With --start: how to see that the server is ready: a path or URL with a status below 500, a port
+    /// of this machine that accepts connections, or line:TEXT in its output [default: its own port]
+    #[arg(long, value_name = "PATH|URL|PORT|line:TEXT", requires = "probe")]
     ready: Option<String>,
 
     /// How long the server may take to be ready [default: 30s]

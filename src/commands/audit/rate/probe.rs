@@ -50,6 +50,15 @@ pub(super) async fn run(args: &Args, env: &Env, report: &mut Report) -> anyhow::
     Ok(tell(&session.name, probes, args, report))
 }
 
+/// How many questions are stored, in words.
+fn questions(probed: &Probed) -> String {
+    match (probed.questions, probed.sent) {
+        (1, 1) => "the question is stored".to_owned(),
+        (stored, sent) if stored == sent => format!("all {sent} questions are stored"),
+        (stored, sent) => format!("{stored} of {sent} questions are stored"),
+    }
+}
+
 fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figures {
     let min = args.min.unwrap_or(1.0);
     report.store = probes.store;
@@ -73,11 +82,7 @@ fn tell(session: &str, probes: Probes, args: &Args, report: &mut Report) -> Figu
             (_, false) if counts.unknown > 0 => Verdict::Inconclusive,
             _ => Verdict::Held,
         };
-        let mut reason = format!(
-            "{}; {} of the questions are stored",
-            counts.words(probed.sent),
-            probed.questions
-        );
+        let mut reason = format!("{}; {}", counts.words(probed.sent), questions(probed));
         if let Some((count, why)) = &probed.idle {
             reason = format!("{reason}; in {count} of {} turns {why}", probed.sent);
         }
