@@ -1,17 +1,16 @@
 //! Holding a chat: set-up, turns, and what the server says of them.
 
+use super::awaited::SERVER_LOG;
 use super::client::Watching;
 use super::exchange::{ClientTask, ResponseProgress, Second, outgoing};
 use super::live::Live;
 use super::script::Script;
 use super::stage::Stage;
 use crate::cli_error::CliError;
-use crate::clock::Tick;
+use crate::gateway::Play;
 use crate::gateway::faults::Mix;
 use crate::gateway::providers::Provider;
-use crate::gateway::{Play, providers};
 use crate::http::{Client, Outgoing};
-use crate::model::Call;
 use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, READ_TO_END};
 use crate::stream::marks;
 use crate::stream::session::{
@@ -22,16 +21,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::sync::watch;
-
-/// No bytes for this long, and the client has all that was sent: lets per-token writes drain.
-const QUIET: Duration = Duration::from_millis(30);
-/// A server that collects the answer before it streams sends nothing: then this is long enough.
-const QUIET_AT_MOST: Duration = Duration::from_millis(250);
-
-/// What to look at when a server fails.
-const SERVER_LOG: &str = "check the server's log";
 
 /// A conversation that was set up.
 pub struct Chat {
@@ -318,178 +308,6 @@ impl Stage<'_> {
     /// How the provider's answer to a turn is cut into chunks.
     pub(super) fn cut_of(&self, index: usize, asked: &'static Provider) -> anyhow::Result<Cut> {
         Ok(self.script(index, AS_RECORDED, Mix::NONE).cut(asked)?.1)
-    }
-
-    /// Waits until the server has everything but the withheld end, and the client is quiet.
-    pub(super) async fn until_withheld(&self, live: &Live) -> anyhow::Result<Tick> {
-        let mut withheld = live.play.withheld();
-        let patience = self.options.response_timeout;
-        let over = live.watching.until(|seen| seen.over.is_some());
-        let withheld = tokio::select! {
-            at = withheld.wait_for(Option::is_some) => at.ok().and_then(|at| *at),
-            _ = over => None,
-            () = tokio::time::sleep(patience) => None,
-        };
-        let Some(at) = withheld else {
-            let seen = live.watching.seen();
-            self.check_head(&seen)?;
-            let how = match &seen.over {
-                Some(Err(error)) => error.clone(),
-                Some(Ok(())) => "the server answered without calling its provider".to_owned(),
-                None => format!(
-                    "the server did not call its provider within {}",
-                    humantime::format_duration(patience)
-                ),
-            };
-            return Err(self.unanswered(live, &seen, &how));
-        };
-        self.until_quiet(live, at, live.chunks_before).await;
-        Ok(at)
-    }
-
-    /// Waits until the client got what the server had to say to so many chunks, the last one sent at this moment.
-    pub(super) async fn until_quiet(&self, live: &Live, at: Tick, chunks: usize) {
-        loop {
-            let seen = live.watching.seen();
-            let since = clock::now().saturating_sub(seen.last_byte.unwrap_or(at).max(at));
-            let expects_bytes = chunks > 0 && seen.last_byte.is_none();
-            if since >= if expects_bytes { QUIET_AT_MOST } else { QUIET } {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    /// Why a turn came to nothing, told by what the gateway saw of it.
-    pub(super) fn unanswered(
-        &self,
-        live: &Live,
-        seen: &ResponseProgress,
-        how: &str,
-    ) -> anyhow::Error {
-        let gateway = &self.world.gateway;
-        let calls = gateway.calls_since(live.sent);
-        let refused = calls
-            .iter()
-            .find_map(|call| Some((&call.line, call.refused.as_ref()?)));
-        if let Some((line, why)) = refused {
-            return CliError::unreachable(format!(
-                "the server called its provider with `{line}`, and chatctl's gateway refused it: {why}"
-            ))
-            .hint(format!("the gateway answers {}", providers::answered()))
-            .into();
-        }
-        if calls
-            .iter()
-            .any(|call| matches!(call.call, Call::Main | Call::Retry))
-        {
-            return CliError::unreachable(how).hint(self.log_hint()).into();
-        }
-        let said = seen.head.as_ref().map_or("", |head| head.excerpt.trim());
-        let said = if said.is_empty() {
-            String::new()
-        } else {
-            format!("; its answer begins `{said}`")
-        };
-        let url = gateway.url();
-        if let Some(call) = calls.last() {
-            return CliError::unreachable(format!(
-                "{how}: of its provider it asked `{}` only{said}",
-                call.line
-            ))
-            .hint(self.log_hint())
-            .into();
-        }
-        let mut hint = format!(
-            "let the server use `{url}` as its provider's base URL (OPENAI_BASE_URL, or {{gateway_url}} in --start) \
-             and any text as the key (OPENAI_API_KEY); where HTTP_PROXY is set, NO_PROXY has to name 127.0.0.1"
-        );
-        let never = if gateway.connections() > live.connections {
-            hint =
-                format!("the gateway speaks plain HTTP: let the base URL be `{url}`, not https://");
-            "connected to the gateway and sent it no HTTP request"
-        } else {
-            "never called the gateway"
-        };
-        if let Some(log) = self.log_tail() {
-            hint = format!("{hint}\n{log}");
-        }
-        CliError::unreachable(format!("{how}; it {never}{said}"))
-            .hint(hint)
-            .into()
-    }
-
-    /// Waits until the final marker is there or the response is over, or for as long as it may take.
-    pub(super) async fn until_final(&self, live: &Live) -> ResponseProgress {
-        let wait = live
-            .watching
-            .until(|seen| seen.turn.final_at.is_some() || seen.over.is_some());
-        match tokio::time::timeout(self.options.response_timeout, wait).await {
-            Ok(seen) => seen,
-            Err(_) => live.watching.seen(),
-        }
-    }
-
-    /// Waits until the response is over.
-    pub(super) async fn until_over(
-        &self,
-        live: &Live,
-        patience: Duration,
-    ) -> anyhow::Result<ResponseProgress> {
-        let over = live.watching.until(|seen| seen.over.is_some());
-        let Ok(seen) = tokio::time::timeout(patience, over).await else {
-            let how = format!(
-                "the response of turn {} did not end within {}",
-                live.number,
-                humantime::format_duration(patience)
-            );
-            return Err(self.unanswered(live, &live.watching.seen(), &how));
-        };
-        self.check_head(&seen)?;
-        match &seen.over {
-            Some(Err(error)) => Err(self.unanswered(live, &seen, error)),
-            _ => Ok(seen),
-        }
-    }
-
-    /// A status other than 2xx is not a chat to judge.
-    fn check_head(&self, seen: &ResponseProgress) -> anyhow::Result<()> {
-        let Some(head) = seen.head.as_ref().filter(|head| !head.is_success()) else {
-            return Ok(());
-        };
-        let what = format!(
-            "`{}` was answered {}: {}",
-            self.session.request.written, head.status, head.excerpt
-        );
-        Err(CliError::unreachable(what.trim_end_matches([' ', ':']))
-            .hint(match head.status {
-                404 | 405 => self.session.hint_on_path("[request]"),
-                401 | 403 => format!("add a [login] to {}", self.session.file),
-                _ => self.log_hint(),
-            })
-            .into())
-    }
-
-    /// What to look at: the end of the server's output, when chatctl has it.
-    pub(super) fn log_hint(&self) -> String {
-        let tail = self.log_tail();
-        tail.unwrap_or_else(|| SERVER_LOG.to_owned())
-    }
-
-    /// The error of a server that failed, with the end of its output.
-    fn with_log(&self, error: anyhow::Error) -> anyhow::Error {
-        match error.downcast::<CliError>() {
-            Ok(stop) if stop.hint.as_deref() == Some(SERVER_LOG) => {
-                stop.hint(self.log_hint()).into()
-            }
-            Ok(stop) => stop.into(),
-            Err(error) => error,
-        }
-    }
-
-    fn log_tail(&self) -> Option<String> {
-        let tail = self.world.tail(12);
-        (!tail.is_empty()).then(|| format!("the end of the server's output:\n{tail}"))
     }
 }
 

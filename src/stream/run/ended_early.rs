@@ -7,7 +7,7 @@ use super::exchange::ResponseProgress;
 use super::live::Live;
 use super::next_turn;
 use super::next_turn::is_known;
-use super::sought::{Found, Sought};
+use super::sought::{Found, Sought, client_saw, in_store};
 use super::stage::Stage;
 use super::suite::Suite;
 use crate::clock;
@@ -18,7 +18,7 @@ use crate::report::{ClientMoment, Lane, Report, Verdict};
 use crate::stream::faults::{
     ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP_BY_STEP, STOP, Way,
 };
-use crate::stream::judge::ended_early::{self, Cause, ClientSaw, EndedEarly, Reload, Stored};
+use crate::stream::judge::ended_early::{self, Cause, EndedEarly, Reload, Stored};
 use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, ExpectedAnswer, Marked};
 use crate::stream::policy::{Keep, Policy};
@@ -570,36 +570,5 @@ fn client_moment(live: &Live, play: Play, by: &str) -> ClientMoment {
         by: by.to_owned(),
         point: play.point.to_string(),
         received_bytes: live.watching.seen().received,
-    }
-}
-
-pub(super) fn client_saw(sought: &Sought, saw: &ResponseProgress, promised: bool) -> ClientSaw {
-    let text = &saw.turn.text;
-    ClientSaw {
-        characters: (!kept::is_json_frames(text)).then(|| kept::seen(&sought.answer.text, text)),
-        of: sought.answer.text.trim().chars().count(),
-        marker: promised,
-    }
-}
-
-pub(super) fn in_store(stored: &Result<Stored, String>) -> String {
-    match stored {
-        Err(why) => format!("the store can't be read: {why}"),
-        Ok(stored) => {
-            let question = if stored.question {
-                "stored"
-            } else {
-                "not stored"
-            };
-            let answer = match &stored.answer {
-                AnswerFate::Whole => "all of the answer is stored".to_owned(),
-                AnswerFate::Cut { characters, marked } => {
-                    format!("{characters} characters of the answer are stored, {marked}")
-                }
-                AnswerFate::Nothing => "nothing of the answer is stored".to_owned(),
-                AnswerFate::Unknown(why) => (*why).to_owned(),
-            };
-            format!("the question is {question}; {answer}")
-        }
     }
 }

@@ -256,7 +256,7 @@ impl Stage<'_> {
             "saved-after-done",
             Severity::Error,
             &self.session.name,
-            format!("a reload shows the answer only after a commit that follows `{marker}`: a crash in between hides it for good"),
+            format!("a reload shows the answer only after a commit that follows `{marker}`: a reload that is faster misses it, and a crash in between may hide it for good"),
             format!("commit all that the history reads together with the answer, before `{marker}` is yielded"),
         )
         .with(Source::Stream, format!("at `{marker}`, `{}` did not show the answer", hidden.request))

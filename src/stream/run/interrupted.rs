@@ -3,13 +3,12 @@
 
 use super::case::Moments;
 use super::chat::{Chat, Vary};
-use super::ended_early::client_saw;
 use super::exchange::ResponseProgress;
 use super::gated::LEAST_HOLD;
 use super::live::Live;
 use super::next_turn;
 use super::next_turn::{NextOutcome, Refusal};
-use super::sought::{Found, Sought};
+use super::sought::{Found, Sought, client_saw, in_store};
 use super::stage::Stage;
 use super::talk::{PLAIN, Said, Until};
 use super::withheld::withheld_for;
@@ -326,7 +325,7 @@ impl Stage<'_> {
             }
             tokio::time::sleep(AGAIN).await;
         };
-        moments.now(Lane::Store, super::ended_early::in_store(&stored));
+        moments.now(Lane::Store, in_store(&stored));
         let seen = EndedEarly {
             subject: self.observed().subject(),
             case: String::new(),

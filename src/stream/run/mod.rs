@@ -2,6 +2,7 @@
 
 mod aborted_streams;
 mod asked_again;
+mod awaited;
 mod calibrate;
 mod case;
 mod chat;

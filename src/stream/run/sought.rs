@@ -1,9 +1,11 @@
 //! What is stored of a turn, whether or not its answer came to its end.
 
+use super::exchange::ResponseProgress;
 use super::stage::Stage;
 use crate::model::{Role, State, StoredMessage};
 use crate::store;
 use crate::store::Shape;
+use crate::stream::judge::ended_early::{ClientSaw, Stored};
 use crate::stream::kept;
 use crate::stream::kept::{AnswerFate, Ending, ExpectedAnswer};
 use std::collections::HashSet;
@@ -161,6 +163,39 @@ impl Stage<'_> {
             _ => {}
         }
         Ok(found)
+    }
+}
+
+/// What the client had of the answer.
+pub(super) fn client_saw(sought: &Sought, saw: &ResponseProgress, promised: bool) -> ClientSaw {
+    let text = &saw.turn.text;
+    ClientSaw {
+        characters: (!kept::is_json_frames(text)).then(|| kept::seen(&sought.answer.text, text)),
+        of: sought.answer.text.trim().chars().count(),
+        marker: promised,
+    }
+}
+
+/// What is stored, in words.
+pub(super) fn in_store(stored: &Result<Stored, String>) -> String {
+    match stored {
+        Err(why) => format!("the store can't be read: {why}"),
+        Ok(stored) => {
+            let question = if stored.question {
+                "stored"
+            } else {
+                "not stored"
+            };
+            let answer = match &stored.answer {
+                AnswerFate::Whole => "all of the answer is stored".to_owned(),
+                AnswerFate::Cut { characters, marked } => {
+                    format!("{characters} characters of the answer are stored, {marked}")
+                }
+                AnswerFate::Nothing => "nothing of the answer is stored".to_owned(),
+                AnswerFate::Unknown(why) => (*why).to_owned(),
+            };
+            format!("the question is {question}; {answer}")
+        }
     }
 }
 

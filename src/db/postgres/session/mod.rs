@@ -12,6 +12,7 @@ mod read;
 mod schema;
 mod settings;
 mod since;
+mod single;
 
 use super::connection;
 use super::error::failed;
@@ -30,6 +31,7 @@ use account::Account;
 use catalog::{Looked, Seen};
 use numbers::Counted;
 use since::Evidence;
+use single::is_surely_one;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -530,18 +532,6 @@ impl Session for Postgres {
     }
 }
 
-/// Whether a text can't be more than one statement, whatever a migration has set: it has no `;`. Such a
-/// statement needs no preparing, which is one more way to the server and back. COPY is left out, which
-/// changes what the connection speaks.
-fn is_surely_one(statement: &str) -> bool {
-    const WORDS: [&str; 7] = [
-        "alter", "comment", "create", "delete", "drop", "insert", "update",
-    ];
-    let word = statement.split_whitespace().next().unwrap_or_default();
-    let is_known = WORDS.iter().any(|it| word.eq_ignore_ascii_case(it));
-    is_known && !statement.contains([';', '\0'])
-}
-
 /// Makes sqlx's key another one that only chatctl takes.
 const OWN_KEY: i64 = 0x0063_6861_7463_746c;
 
@@ -586,31 +576,5 @@ fn text_literal(text: &str) -> String {
         format!("E'{}'", quoted.replace('\\', "\\\\"))
     } else {
         format!("'{quoted}'")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_surely_one;
-
-    #[test]
-    fn what_may_be_several_statements_is_prepared() {
-        for one in [
-            "CREATE TABLE a (b text DEFAULT 'c')",
-            "\n update a SET b = 1",
-        ] {
-            assert!(is_surely_one(one), "{one}");
-        }
-        for other in [
-            "INSERT INTO a VALUES ('\\'); COMMIT; --')",
-            "CREATE TABLE a (b text DEFAULT ';')",
-            "COPY a FROM STDIN",
-            "DO $$ BEGIN END $$",
-            "WITH a AS (SELECT 1) SELECT 1",
-            "-- CREATE\nCOMMIT",
-            "",
-        ] {
-            assert!(!is_surely_one(other), "{other}");
-        }
     }
 }
