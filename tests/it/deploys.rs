@@ -49,7 +49,7 @@ fn an_older_release_leaves_a_newer_database_alone(bed: &TestBed) {
         .map(|case| case["reason"].as_str().unwrap())
         .collect();
     assert!(
-        exit == 0 && reasons[1].starts_with("newer at "),
+        exit == 0 && reasons[1].starts_with("newer: applied at "),
         "{status:#}"
     );
     assert_eq!(site.report(&["status", "--strict"]).1, 10);

@@ -166,7 +166,11 @@ fn ops(counts: bool) -> Vec<Op<Place>> {
                 ["W table-recreated", "E table-recreated"],
                 ["", "E table-recreated"],
             ),
-            if counts { "" } else { "the same after" },
+            if counts {
+                ""
+            } else {
+                "no compared table changed"
+            },
         ),
         op(
             "drop",
