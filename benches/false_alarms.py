@@ -9,11 +9,6 @@ ended, and exits 1 when one is violated.
     benches/false_alarms.py --on sqlite postgres mariadb --cases 200 --seed 7 --load 4
 """
 
-import sys
-
-# The standard library first: a bench next to this one is named as a module of it.
-sys.path.append(sys.path.pop(0))
-
 import argparse
 import collections
 import contextlib
@@ -22,6 +17,7 @@ import os
 import pathlib
 import random
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 

@@ -10,11 +10,6 @@ mode that is right is ever violated, or one that is wrong is ever proven or held
 `--load` keeps so many processes busy while it runs. It starts a PostgreSQL and a MariaDB server of its own.
 """
 
-import sys
-
-# The standard library first: a bench next to this one is named as a module of it.
-sys.path.append(sys.path.pop(0))
-
 import argparse
 import collections
 import contextlib
@@ -24,6 +19,7 @@ import multiprocessing
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor

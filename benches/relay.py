@@ -13,11 +13,6 @@ of the machine meets all of them alike:
 Exits 1 when one of the three is missed. Takes psycopg from --python, so run it with that.
 """
 
-import sys
-
-# The standard library first: a bench next to this one is named as a module of it.
-sys.path.append(sys.path.pop(0))
-
 import argparse
 import os
 import pathlib
@@ -25,6 +20,7 @@ import re
 import socket
 import statistics
 import subprocess
+import sys
 import threading
 import time
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How long whoever looks into a store waits: `chatctl inspect` of a million messages.
 
-    benches/inspect.py --chatctl target/release/chatctl -n 11 --messages 1000000
-    benches/inspect.py --url postgres://postgres@127.0.0.1/empty --url mysql://root@127.0.0.1/empty
+    benches/queries.py --chatctl target/release/chatctl -n 11 --messages 1000000
+    benches/queries.py --url postgres://postgres@127.0.0.1/empty --url mysql://root@127.0.0.1/empty
 
 Without --url a SQLite store is made, or taken from --sqlite. A server's database must be empty and is
 filled, or with --filled be the one of an earlier run. Times are of whole processes, medians of n:
