@@ -200,16 +200,19 @@ impl Texts {
         let mut items = Vec::new();
         let mut all = mem::take(&mut self.held);
         all.extend_from_slice(bytes);
-        let mut start = 0;
-        while let Some(found) = memmem::find(&all[self.line..], delimiter) {
-            let end = self.line + found;
+        let (mut start, mut from) = (0, self.line);
+        while let Some(found) = memmem::find(&all[from..], delimiter) {
+            let end = from + found;
             self.held.extend_from_slice(&all[start..end]);
             items.extend(self.dispatch(at));
             self.offset += u64::try_from(delimiter.len()).unwrap_or(u64::MAX);
             start = end + delimiter.len();
-            self.line = start;
+            from = start;
         }
-        self.hold(&all[start..])?;
+        // A text without its delimiter is not copied again with each piece of it.
+        all.drain(..start);
+        self.held = all;
+        self.fits()?;
         // The delimiter may have begun.
         self.line = self.held.len().saturating_sub(delimiter.len() - 1);
         Ok(items)
@@ -217,6 +220,10 @@ impl Texts {
 
     fn hold(&mut self, bytes: &[u8]) -> Result<(), SseError> {
         self.held.extend_from_slice(bytes);
+        self.fits()
+    }
+
+    fn fits(&self) -> Result<(), SseError> {
         if self.held.len() > MAX_LINE {
             return Err(SseError::LineTooLong {
                 offset: self.offset,
