@@ -1,4 +1,4 @@
-//! Requests beside a turn, such as for a title, that wait for their answer.
+//! Requests next to a turn, such as for a title, that wait for their answer.
 
 use tokio::sync::watch;
 

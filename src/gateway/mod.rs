@@ -143,7 +143,7 @@ impl Gateway {
         playing.clear();
     }
 
-    /// Requests beside a turn, such as for a title, wait for their answer from now on.
+    /// Requests next to a turn, such as for a title, wait for their answer from now on.
     pub fn hold_asides(&self) {
         self.state.aside.hold();
     }

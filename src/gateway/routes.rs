@@ -268,7 +268,7 @@ fn streamed(provider: &Provider, body: Body) -> Response {
     (headers, body).into_response()
 }
 
-/// A short answer to a request beside the turn.
+/// A short answer to a request next to the turn.
 fn extra(provider: &Provider, streams: bool) -> Response {
     let stamp = super::stamp("");
     let making = Making {

@@ -218,11 +218,11 @@ fn what_does_not_fit_a_socket_is_an_error_before_anything_starts() {
         ),
         (
             chainlit.replace("[[\"connection_successful\"]]", "[\"connection_successful\"]"),
-            "what `WS /ws/socket.io/` sends is no event of Socket.IO",
+            "what `WS /ws/socket.io/` sends is not an event of Socket.IO",
         ),
         (
             format!("{chainlit}\n[stop]\nmessage = \"stop\"\n"),
-            "`message` of [stop] is no event of Socket.IO",
+            "`message` of [stop] is not an event of Socket.IO",
         ),
         (
             "profile = \"chainlit\"\n[request]\nrequest = \"POST /chat\"\nbody = \"{user}\"\n[[turn]]\nuser = \"a\"\nanswer = \"b\"\n".to_owned(),

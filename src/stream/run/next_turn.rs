@@ -21,7 +21,7 @@ pub(super) enum NextOutcome {
     Answered { heard: Heard, sent: Option<String> },
 }
 
-/// A response that is no chat.
+/// A response without a chat.
 pub(super) struct Refusal {
     status: u16,
     said: String,

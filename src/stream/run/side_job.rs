@@ -1,4 +1,4 @@
-//! A request beside the turn, such as for a title or a summary, that is answered after the turn is over. Whoever made it
+//! A request next to the turn, such as for a title or a summary, that is answered after the turn is over. Whoever made it
 //! then writes what it has: that must not be the conversation as it was before.
 
 use super::case::Moments;
@@ -51,7 +51,7 @@ impl Stage<'_> {
                     "turn-overwritten",
                     Severity::Error,
                     self.observed().subject(),
-                    "a turn is gone when a job beside it, such as for a title, ends after it",
+                    "a turn is gone when a job next to it, such as for a title, ends after it",
                     "let the job write what is its own, such as the title, and never the conversation that it read before",
                 );
                 let fact = format!(
@@ -81,7 +81,7 @@ impl Stage<'_> {
             let why = "the server waits for its other request before it ends the turn";
             return Ok(Played::Ordered(why));
         }
-        // A response that is no chat is no turn.
+        // A response without a chat is not a turn.
         self.until_over(&live, self.options.response_timeout)
             .await?;
         let mut asides = self.world.gateway.asides();
@@ -90,7 +90,7 @@ impl Stage<'_> {
         anyhow::ensure!(is_asked, "in this turn the server made no other request");
         moments.now(
             Lane::Gateway,
-            "a request beside the turn waits for its answer",
+            "a request next to the turn waits for its answer",
         );
         if self.await_row(&live, self.options.settle).await.is_none() {
             anyhow::bail!("the turn was not stored, so there was nothing to overwrite");

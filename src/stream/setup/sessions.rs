@@ -96,7 +96,7 @@ fn carried(session: &Session, profile: &Profile) -> Result<(), CliError> {
         && !message.is_list()
     {
         return Err(CliError::usage(format!(
-            "{}: `message` of [stop] is no event of Socket.IO",
+            "{}: `message` of [stop] is not an event of Socket.IO",
             session.file
         ))
         .hint("an event is a list: message = [\"stop\"]"));
@@ -131,7 +131,7 @@ fn carried(session: &Session, profile: &Profile) -> Result<(), CliError> {
         }
         if is_socket_io && !carries.says_events() {
             return Err(CliError::usage(format!(
-                "{file}: what `{written}` sends is no event of Socket.IO"
+                "{file}: what `{written}` sends is not an event of Socket.IO"
             ))
             .hint("an event is a list: json = [\"message\", { text = \"{user}\" }]"));
         }

@@ -171,25 +171,33 @@ fn a_row_that_is_another_one() {
     );
 }
 
+/// What is found by the rows before and after a SIGTERM, without a history.
+fn by_rows(
+    told: &[RememberedTurn],
+    before: &[StoredMessage],
+    after: &[StoredMessage],
+) -> Vec<String> {
+    codes(&Account {
+        session: "s",
+        way: &WAYS[TERM],
+        told,
+        shown: HistoryBefore::default(),
+        recalled: None,
+        stored: Some(Stored {
+            table: "message",
+            before,
+            after,
+        }),
+    })
+}
+
 /// Start-up code that exchanges the sides of a chat.
 #[test]
 fn a_row_of_the_other_side() {
     let told = two();
     let (before, mut after) = (rows(ALL), rows(ALL));
     after[1].role = Role::Assistant;
-    let account = Account {
-        session: "s",
-        way: &WAYS[TERM],
-        told: &told,
-        shown: HistoryBefore::default(),
-        recalled: None,
-        stored: Some(Stored {
-            table: "message",
-            before: &before,
-            after: &after,
-        }),
-    };
-    assert_eq!(codes(&account), ["saved-row-changed-later"]);
+    assert_eq!(by_rows(&told, &before, &after), ["saved-row-changed-later"]);
 }
 
 /// Without a history, the rows say it: with other keys, in another conversation, twice.
@@ -197,20 +205,7 @@ fn a_row_of_the_other_side() {
 fn rows_that_start_up_code_built_again() {
     let told = two();
     let before = rows(ALL);
-    let found = |after: &[StoredMessage]| {
-        codes(&Account {
-            session: "s",
-            way: &WAYS[TERM],
-            told: &told,
-            shown: HistoryBefore::default(),
-            recalled: None,
-            stored: Some(Stored {
-                table: "message",
-                before: &before,
-                after,
-            }),
-        })
-    };
+    let found = |after: &[StoredMessage]| by_rows(&told, &before, after);
     let renumbered = |change: fn(&mut StoredMessage)| {
         let mut after = before.clone();
         for row in &mut after {
@@ -390,19 +385,7 @@ fn a_row_that_is_deleted_for_the_user_is_lost() {
     let (told, all) = (two(), rows(ALL));
     let mut deleted = all.clone();
     deleted[3].state = State::Deleted;
-    let account = Account {
-        session: "s",
-        way: &WAYS[TERM],
-        told: &told,
-        shown: HistoryBefore::default(),
-        recalled: None,
-        stored: Some(Stored {
-            table: "message",
-            before: &all,
-            after: &deleted,
-        }),
-    };
-    assert_eq!(codes(&account), ["message-lost-on-restart"]);
+    assert_eq!(by_rows(&told, &all, &deleted), ["message-lost-on-restart"]);
 }
 
 /// What is said of a history after the rows got these times. Two turns were shown before.
