@@ -101,7 +101,7 @@ fn an_answer_that_is_deleted_some_time_after_the_client_has_left_is_lost() {
 
 #[test]
 fn an_answer_that_is_deleted_when_the_client_hangs_up_is_lost() {
-    let report = is_violated(&["--tidy", "0"], "saved-row-changed-later");
+    let report = is_violated(&["--tidy", "300"], "saved-row-changed-later");
     assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
     assert_eq!(
         case(&report, "/close-at-final")["verdict"],
