@@ -247,7 +247,7 @@ fn code(
     Ok(())
 }
 
-/// What stands for a routine whose text this user may not read: whatever calls it fails, and says why.
+/// The replacement of a routine that this user may not read: whatever calls it fails, and says why.
 fn stub(session: &mut dyn Session, (kind, name): (&str, &str)) -> anyhow::Result<String> {
     let rows = session.rows(&format!(
         "SELECT ordinal_position, coalesce(parameter_mode, ''), coalesce(parameter_name, ''), dtd_identifier \
