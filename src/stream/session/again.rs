@@ -2,31 +2,19 @@
 
 use super::Request;
 use super::parse_request::{Requests, Secrets};
-use super::reader::{Item, Place};
+use super::reader::{Item, OVER_EITHER, Place};
 use super::validate::{ANSWER_KEY, QUESTION_KEY, Scope};
 use crate::source_error::SourceError;
 
-const KEYS: &[&str] = &[
-    "request",
-    "query",
-    "headers",
-    "json",
-    "form",
-    "multipart",
-    "body",
-    "status",
-    "auth",
-    "hello",
-    "ready",
-    "old_answer",
-];
 const REGENERATE: Place = Place {
     name: "[regenerate]",
-    keys: KEYS,
+    request: OVER_EITHER,
+    keys: &["old_answer"],
 };
 const EDIT: Place = Place {
     name: "[edit]",
-    keys: KEYS,
+    request: OVER_EITHER,
+    keys: &["old_answer"],
 };
 
 /// How a page asks for an answer again.

@@ -2,7 +2,7 @@
 //! `[stop]`.
 
 use super::parse_request::{Requests, Secrets};
-use super::reader::{Fields, Item, Place};
+use super::reader::{Fields, Item, OVER_HTTP, Place};
 use super::validate::Scope;
 use super::{Message, Stop, StopBy};
 use crate::source_error::{SourceError, listed, nearest};
@@ -19,16 +19,13 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency_key";
 
 const STOP: Place = Place {
     name: "[stop]",
-    keys: &[
-        "request", "query", "headers", "json", "form", "body", "status", "message", "abort",
-        "on_stop",
-    ],
+    request: OVER_HTTP,
+    keys: &["message", "abort", "on_stop"],
 };
 
 /// What has to be stored when the client leaves, where `[request]` says it.
 pub(super) fn on_disconnect(request: &Fields<'_>) -> Result<Option<&'static Policy>, SourceError> {
-    let item = request.get(ON_DISCONNECT_KEY);
-    item.map(|item| policy(&item, &ON_DISCONNECT)).transpose()
+    request.read(ON_DISCONNECT_KEY, |item| policy(item, &ON_DISCONNECT))
 }
 
 /// Whether a request that comes twice is one turn, where `[request]` says it.
@@ -52,8 +49,7 @@ pub(super) fn stop(
     requests: &mut Requests<'_>,
 ) -> Result<Stop, SourceError> {
     let fields = item.table(&STOP)?;
-    let on_stop = fields.get("on_stop");
-    let on_stop = on_stop.map(|item| policy(&item, &ON_STOP)).transpose()?;
+    let on_stop = fields.read("on_stop", |item| policy(item, &ON_STOP))?;
     let aborts = match fields.get("abort") {
         Some(item) => item.truth()?,
         None => false,

@@ -5,16 +5,17 @@ use super::endings::{
 };
 use super::parse_request::{Requests, Secrets, capture_from};
 use super::parse_turn::{IN_TURN, turns};
-use super::reader::{Fields, Item, Origin, Outside, Place};
+use super::reader::{Fields, Item, OVER_EITHER, OVER_HTTP, Origin, Outside, Place};
 use super::resume::resume as resume_of;
 use super::spoken::{Forms, MESSAGES};
 use super::validate::{Scope, duration, json_path, not_empty, regex};
 use super::{
-    Follow, Follows, History, Limit, Login, Logs, Record, Request, Session, again, parse_profile,
-    spoken,
+    Follow, Follows, History, Limit, Login, Logs, Record, Request, Session, Turn, again,
+    parse_profile, spoken,
 };
 use crate::source_error::{SourceError, listed, nearest, utf8};
 use crate::stream::declared::Declared;
+use crate::stream::policy::Policy;
 use serde_json_path::JsonPath;
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use toml::de::{DeTable, DeValue};
 
 const TOP: Place = Place {
     name: "the session",
+    request: &[],
     keys: &[
         "name",
         "profile",
@@ -44,80 +46,34 @@ const TOP: Place = Place {
 };
 const LOGIN: Place = Place {
     name: "[login]",
-    keys: &[
-        "request",
-        "query",
-        "headers",
-        "json",
-        "form",
-        "multipart",
-        "body",
-        "status",
-        "capture",
-        "bearer",
-    ],
+    request: OVER_HTTP,
+    keys: &["capture", "bearer"],
 };
 const SETUP: Place = Place {
     name: "[[setup]]",
-    keys: &[
-        "request",
-        "query",
-        "headers",
-        "json",
-        "form",
-        "multipart",
-        "body",
-        "status",
-        "capture",
-    ],
+    request: OVER_HTTP,
+    keys: &["capture"],
 };
 const STREAM: Place = Place {
     name: "[stream]",
-    keys: &[
-        "request", "query", "headers", "json", "body", "status", "capture", "poll", "first",
-        "auth", "hello", "ready",
-    ],
+    request: OVER_EITHER,
+    keys: &["capture", "poll", "first"],
 };
 const REQUEST: Place = Place {
     name: "[request]",
-    keys: &[
-        "request",
-        "query",
-        "headers",
-        "json",
-        "form",
-        "multipart",
-        "body",
-        "status",
-        "capture",
-        "auth",
-        "hello",
-        "ready",
-        ON_DISCONNECT_KEY,
-        IDEMPOTENT_KEY,
-    ],
+    request: OVER_EITHER,
+    keys: &["capture", ON_DISCONNECT_KEY, IDEMPOTENT_KEY],
 };
 const HISTORY: Place = Place {
     name: "[history]",
+    request: OVER_HTTP,
     keys: &[
-        "request",
-        "query",
-        "headers",
-        "json",
-        "form",
-        "multipart",
-        "body",
-        "status",
-        "messages",
-        "role",
-        "content",
-        "question",
-        "answer",
-        "framing",
+        "messages", "role", "content", "question", "answer", "framing",
     ],
 };
 const LIMITS: Place = Place {
     name: "[limits]",
+    request: &[],
     keys: &[
         "time_to_first_text",
         "gap_p95",
@@ -129,6 +85,7 @@ const LIMITS: Place = Place {
 };
 const LOGS: Place = Place {
     name: "[logs]",
+    request: &[],
     keys: &["forbid"],
 };
 
@@ -160,34 +117,85 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
     if let Some(item) = top.get("headers") {
         requests.headers = requests.headers(&item, &scope)?;
     }
-    let (profile, declared) = match top.get("profile") {
-        Some(item) => profile(&item, outside)?,
-        None => (None, None),
-    };
-    let login = top
-        .get("login")
-        .map(|item| login(&item, &mut scope, &mut requests));
-    let login = login.transpose()?;
+    let (profile, declared) = top
+        .read("profile", |item| profile(item, outside))?
+        .unwrap_or_default();
+    let login = top.read("login", |item| login(item, &mut scope, &mut requests))?;
     let setup = setup(&top, &mut scope, &mut requests)?;
+    let sent = sent(&top, &mut scope, &mut requests)?;
+    let over = sent.over;
+    let stop = top.read("stop", |item| stop_of(item, over, &scope, &mut requests))?;
+    let regenerate = top.read("regenerate", |item| {
+        again::regenerate(item, &scope, &mut requests)
+    })?;
+    let edit = top.read("edit", |item| again::edit(item, &scope, &mut requests))?;
+    let resume = top.read("resume", |item| {
+        resume_of(item, over, sent.stream.as_ref(), &scope, &mut requests)
+    })?;
+    let history = top.read("history", |item| {
+        history_of(item, &mut scope, &mut requests)
+    })?;
+    Ok(Session {
+        name: name(&top, file)?,
+        file: file.to_owned(),
+        shipped: false,
+        profile,
+        declared,
+        detects: false,
+        login,
+        setup,
+        request: sent.request,
+        stream: sent.stream,
+        messages: sent.messages,
+        on_disconnect: sent.on_disconnect,
+        idempotent: sent.idempotent,
+        stop,
+        resume,
+        regenerate,
+        edit,
+        turns: sent.turns,
+        history,
+        final_marker: top.read("final", parse_profile::marker)?,
+        logs: top.read("logs", logs)?.unwrap_or_default(),
+        limits: top.read("limits", limits)?.unwrap_or_default(),
+        secrets: requests.secrets,
+    })
+}
 
+/// The turns, how they are sent, and where their answers come from.
+struct Sent {
+    request: Request,
+    stream: Option<Follow>,
+    over: AnswersOver,
+    messages: Option<Forms>,
+    on_disconnect: Option<&'static Policy>,
+    idempotent: bool,
+    turns: Vec<Turn>,
+}
+
+/// What the requests capture is in `scope` afterwards.
+fn sent(
+    top: &Fields<'_>,
+    scope: &mut Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Sent, SourceError> {
     // Only the request of a turn knows the turn's text; what it captures stays known.
     let section = top.require("request", "a [request] section: how a turn is sent")?;
     let fields = section.table(&REQUEST)?;
     let mut in_turn = scope.with(&IN_TURN);
-    let secrets = Secrets::InHeaders;
     let stream = top.get("stream");
     let is_first = stream.as_ref().map_or(Ok(false), is_first)?;
     let mut follow = None;
     // Whichever of the two is sent second knows what the other one captured.
     if let Some(item) = stream.as_ref().filter(|_| is_first) {
-        follow = Some(self::follow(item, &mut in_turn, &mut requests)?);
+        follow = Some(self::follow(item, &mut in_turn, requests)?);
     }
-    let request = requests.read(&fields, &mut in_turn, secrets)?;
+    let request = requests.read(&fields, &mut in_turn, Secrets::InHeaders)?;
     spoken::check(&request, &fields)?;
     if let Some(item) = stream.as_ref().filter(|_| !is_first) {
-        follow = Some(self::follow(item, &mut in_turn, &mut requests)?);
+        follow = Some(self::follow(item, &mut in_turn, requests)?);
     }
-    let turns = turns(&top, &scope, &in_turn, &mut requests)?;
+    let turns = turns(top, scope, &in_turn, requests)?;
     let own = turns.iter().filter_map(|turn| turn.request.as_ref());
     let over_a_socket = own
         .clone()
@@ -199,24 +207,13 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
             .help("leave one of the two out"));
     }
     let sends_messages = request.uses(MESSAGES) || own.clone().any(|own| own.uses(MESSAGES));
-    let forms = match (top.get("messages"), sends_messages) {
-        (Some(item), true) => Some(spoken::forms(&item, &scope, &mut requests)?),
-        (Some(item), false) => {
-            return Err(item
-                .key_error(
-                    "[messages] declares the form of `{messages}`, but [request] never uses it",
-                )
-                .help("for example: json = { messages = \"{messages}\" }"));
-        }
-        (None, true) => Some(Forms::default()),
-        (None, false) => None,
-    };
     if !sends_messages && !request.uses("user") {
         return Err(fields
             .error("[request] never uses `{user}`: the server would not see the message")
             .help("for example: json = { message = \"{user}\" }; where the client sends the history: \"{messages}\""));
     }
-    let in_stream = match top.get("stream") {
+    let messages = messages(top, sends_messages, scope, requests)?;
+    let in_stream = match &stream {
         Some(item) => item.table(&STREAM)?.get("capture"),
         None => None,
     };
@@ -226,68 +223,21 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         }
     }
 
-    let on_disconnect = on_disconnect(&fields)?;
-    let idempotent = idempotent(&fields)?;
-    let stop = top.get("stop");
-    let followed = follow
+    let is_followed_on_a_socket = follow
         .as_ref()
-        .and_then(|follow| follow.request.handshake.as_ref());
-    let over = if over_a_socket || followed.is_some() {
-        AnswersOver::Socket
-    } else {
-        AnswersOver::Http
-    };
-    let stop = stop.map(|item| stop_of(&item, over, &scope, &mut requests));
-    let regenerate = top.get("regenerate");
-    let regenerate = regenerate.map(|item| again::regenerate(&item, &scope, &mut requests));
-    let regenerate = regenerate.transpose()?;
-    let edit = top.get("edit");
-    let edit = edit.map(|item| again::edit(&item, &scope, &mut requests));
-    let edit = edit.transpose()?;
-    let resume = top.get("resume");
-    let stays_open = follow
-        .as_ref()
-        .is_some_and(|follow| follow.how == Follows::First || follow.request.handshake.is_some());
-    if let Some(item) = resume.as_ref().filter(|_| over_a_socket || stays_open) {
-        return Err(item
-            .key_error("[resume] is for an answer that comes in one response over HTTP")
-            .help("leave [resume] out"));
-    }
-    let resume = resume.map(|item| resume_of(&item, &scope, follow.as_ref(), &mut requests));
-    let resume = resume.transpose()?;
-    let history = top.get("history");
-    let history = history.map(|item| history_of(&item, &mut scope, &mut requests));
-    Ok(Session {
-        name: name(&top, file)?,
-        file: file.to_owned(),
-        shipped: false,
-        profile,
-        declared,
-        detects: false,
-        login,
-        setup,
+        .is_some_and(|follow| follow.request.handshake.is_some());
+    Ok(Sent {
         request,
         stream: follow,
-        messages: forms,
-        on_disconnect,
-        idempotent,
-        stop: stop.transpose()?,
-        resume,
-        regenerate,
-        edit,
+        over: if over_a_socket || is_followed_on_a_socket {
+            AnswersOver::Socket
+        } else {
+            AnswersOver::Http
+        },
+        messages,
+        on_disconnect: on_disconnect(&fields)?,
+        idempotent: idempotent(&fields)?,
         turns,
-        history: history.transpose()?,
-        final_marker: top
-            .get("final")
-            .map(|item| parse_profile::marker(&item))
-            .transpose()?,
-        logs: top
-            .get("logs")
-            .map_or(Ok(Logs::default()), |item| logs(&item))?,
-        limits: top
-            .get("limits")
-            .map_or(Ok(Vec::new()), |item| limits(&item))?,
-        secrets: requests.secrets,
     })
 }
 
@@ -340,11 +290,8 @@ fn login(
     let fields = item.table(&LOGIN)?;
     let secrets = Secrets::InHeadersAndBody;
     let request = requests.read(&fields, scope, secrets)?;
-    let bearer = fields.get("bearer").map(|item| capture_from(&item));
-    Ok(Login {
-        request,
-        bearer: bearer.transpose()?,
-    })
+    let bearer = fields.read("bearer", capture_from)?;
+    Ok(Login { request, bearer })
 }
 
 fn setup(
@@ -374,7 +321,7 @@ fn follow(
     requests: &mut Requests<'_>,
 ) -> Result<Follow, SourceError> {
     let fields = item.table(&STREAM)?;
-    let poll = fields.get("poll").map(|item| duration(&item)).transpose()?;
+    let poll = fields.read("poll", duration)?;
     let request = requests.read(&fields, scope, Secrets::InHeaders)?;
     let how = match (poll, is_first(item)?) {
         (None, true) => Follows::First,
@@ -394,6 +341,23 @@ fn follow(
         }
     };
     Ok(Follow { request, how })
+}
+
+/// The form of `{messages}`, where a request uses it.
+fn messages(
+    top: &Fields<'_>,
+    is_used: bool,
+    scope: &Scope,
+    requests: &mut Requests<'_>,
+) -> Result<Option<Forms>, SourceError> {
+    match (top.get("messages"), is_used) {
+        (Some(item), true) => spoken::forms(&item, scope, requests).map(Some),
+        (Some(item), false) => Err(item
+            .key_error("[messages] declares the form of `{messages}`, but [request] never uses it")
+            .help("for example: json = { messages = \"{messages}\" }")),
+        (None, true) => Ok(Some(Forms::default())),
+        (None, false) => Ok(None),
+    }
 }
 
 fn history_of(
@@ -449,18 +413,17 @@ fn history_of(
         }
         ([_, _, _, ..], []) => unreachable!("two keys were asked for"),
     };
-    let framing = fields.get("framing");
-    let framing = framing.map(|item| match parse_profile::framing_of(&item)? {
+    let framing = fields.read("framing", |item| match parse_profile::framing_of(item)? {
         framing if framing.needs_a_socket() => {
             Err(item.error("the history comes over HTTP, not over a WebSocket"))
         }
         framing => Ok(framing),
-    });
+    })?;
     Ok(History {
         request: requests.read(&fields, scope, Secrets::InHeaders)?,
         messages: path("messages", "$[*]")?,
         record,
-        framing: framing.transpose()?,
+        framing,
     })
 }
 

@@ -56,8 +56,7 @@ impl Requests<'_> {
             .iter()
             .map(|item| self.json(item, scope, secrets).map(Message));
         let hello = hello.collect::<Result<_, _>>()?;
-        let ready = fields.get("ready");
-        let ready = ready.map(|item| parse_profile::marker(&item)).transpose()?;
+        let ready = fields.read("ready", parse_profile::marker)?;
         if let (Some(FinalMarker::End), Some(item)) = (&ready, fields.get("ready")) {
             return Err(item
                 .error("after the end of the body nothing can be sent")

@@ -25,42 +25,52 @@ const KEYS: &[&str] = &[
 ];
 const FILE: Place = Place {
     name: "the profile",
+    request: &[],
     keys: KEYS,
 };
 const SECTION: Place = Place {
     name: "[profile]",
+    request: &[],
     keys: KEYS,
 };
 const TEXT: Place = Place {
     name: "`text`",
+    request: &[],
     keys: &["path", "event", "when", "unless", "plain", "mode", "strip"],
 };
 const REASONING: Place = Place {
     name: "`reasoning`",
+    request: &[],
     keys: COMPLETE.keys,
 };
 const COMPLETE: Place = Place {
     name: "`complete`",
+    request: &[],
     keys: &["path", "event", "when", "unless", "plain"],
 };
 const ERROR: Place = Place {
     name: "`error`",
+    request: &[],
     keys: COMPLETE.keys,
 };
 const TOOL: Place = Place {
     name: "`tool`",
+    request: &[],
     keys: &["event", "when", "unless", "index", "name", "arguments"],
 };
 const FINAL: Place = Place {
     name: "[final]",
+    request: &[],
     keys: &["data", "json", "event", "end"],
 };
 const FINAL_JSON: Place = Place {
     name: "`json` of [final]",
+    request: &[],
     keys: &["path", "equals", "unless"],
 };
 const DELIMITED: Place = Place {
     name: "`framing`",
+    request: &[],
     keys: &["delimiter"],
 };
 const MODES: [(&str, Mode); 3] = [
@@ -178,10 +188,9 @@ pub(super) fn marker(item: &Item<'_>) -> Result<FinalMarker, SourceError> {
 }
 
 fn sign(fields: &Fields<'_>) -> Result<Sign, SourceError> {
-    let equals = fields.get("equals");
     Ok(Sign {
         path: json_path(&fields.require("path", "`path = \"$.type\"`")?)?,
-        equals: equals.map(|item| values(&item)).transpose()?,
+        equals: fields.read("equals", values)?,
         unless: path(fields, "unless")?,
     })
 }
@@ -272,7 +281,7 @@ fn tool(fields: &Fields<'_>) -> Result<Tool, SourceError> {
 }
 
 fn path(fields: &Fields<'_>, key: &str) -> Result<Option<JsonPath>, SourceError> {
-    fields.get(key).map(|item| json_path(&item)).transpose()
+    fields.read(key, json_path)
 }
 
 /// `event = "token"`, and `when = { "$.type" = "a" }` or a list of values for each path.

@@ -13,6 +13,7 @@ use url::form_urlencoded;
 
 const FILE: Place = Place {
     name: "a file of `multipart`",
+    request: &[],
     keys: &["file", "content", "type"],
 };
 

@@ -2,7 +2,7 @@
 
 use super::endings::IDEMPOTENCY_KEY;
 use super::parse_request::{Requests, Secrets};
-use super::reader::{Fields, Item, Outside, Place};
+use super::reader::{Fields, Item, OVER_EITHER, Outside, Place};
 use super::spoken::MESSAGES;
 use super::template::Template;
 use super::validate::{Scope, at_most_one, duration, not_empty};
@@ -15,29 +15,14 @@ use std::path::{Path, PathBuf};
 
 const TURN: Place = Place {
     name: "[[turn]]",
+    request: OVER_EITHER,
     keys: &[
-        "user",
-        "shows",
-        "steps",
-        "cassette",
-        "answer",
-        "expect",
-        "pause",
-        "request",
-        "query",
-        "headers",
-        "json",
-        "form",
-        "multipart",
-        "body",
-        "status",
-        "auth",
-        "hello",
-        "ready",
+        "user", "shows", "steps", "cassette", "answer", "expect", "pause",
     ],
 };
 const EXPECT: Place = Place {
     name: "`expect`",
+    request: &[],
     keys: &["answer"],
 };
 /// What a turn's request knows besides what was captured before it.
@@ -99,10 +84,7 @@ fn turn(
     } else {
         cassette(&source, requests.outside)?
     };
-    let pause = fields
-        .get("pause")
-        .map(|item| duration(&item))
-        .transpose()?;
+    let pause = fields.read("pause", duration)?;
     let steps = match fields.get("steps") {
         Some(item) => item.items()?,
         None => Vec::new(),
@@ -145,16 +127,7 @@ fn own_request(
     requests: &mut Requests<'_>,
 ) -> Result<Option<Request>, SourceError> {
     if fields.get("request").is_none() {
-        let parts = [
-            "query",
-            "headers",
-            "json",
-            "form",
-            "multipart",
-            "body",
-            "status",
-        ];
-        return match fields.present(&parts).first() {
+        return match fields.present(OVER_EITHER).first() {
             Some(item) => Err(item
                 .key_error(format!("[[turn]] has `{}` and no `request`", item.name))
                 .help("add `request = \"POST /…\"`; a turn's own request takes nothing from [request]")),

@@ -49,13 +49,47 @@ impl Origin<'_> {
     }
 }
 
+/// The keys of a request over HTTP.
+pub(in crate::stream) const OVER_HTTP: &[&str] = &[
+    "request",
+    "query",
+    "headers",
+    "json",
+    "form",
+    "multipart",
+    "body",
+    "status",
+];
+/// The keys of a request that can also be a WebSocket.
+pub(in crate::stream) const OVER_EITHER: &[&str] = &[
+    "request",
+    "query",
+    "headers",
+    "json",
+    "form",
+    "multipart",
+    "body",
+    "status",
+    "auth",
+    "hello",
+    "ready",
+];
+
 /// The kinds of places a key can be in: the heading and the keys under it.
 #[derive(Debug)]
 pub(in crate::stream) struct Place {
     /// As a user would write it: `[[turn]]`.
     pub(in crate::stream) name: &'static str,
-    /// Every key that may be there.
+    /// The keys of its request, if the section sends one.
+    pub(in crate::stream) request: &'static [&'static str],
+    /// Every other key that may be there.
     pub(in crate::stream) keys: &'static [&'static str],
+}
+
+impl Place {
+    fn all_keys(&self) -> impl Iterator<Item = &'static str> {
+        self.request.iter().chain(self.keys).copied()
+    }
 }
 
 /// A table whose keys are all known.
@@ -78,13 +112,13 @@ impl<'a> Fields<'a> {
     ) -> Result<Self, SourceError> {
         let unknown = table
             .keys()
-            .filter(|key| !place.keys.contains(&key.get_ref().as_ref()))
+            .filter(|key| !place.all_keys().any(|known| known == key.get_ref()))
             .min_by_key(|key| key.span().start);
         if let Some(key) = unknown {
             let name = key.get_ref();
-            let help = match nearest(name, place.keys.iter().copied()) {
+            let help = match nearest(name, place.all_keys()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("its keys are {}", listed(place.keys.iter().copied())),
+                None => format!("its keys are {}", listed(place.all_keys())),
             };
             let message = format!("unknown key `{name}` in {}", place.name);
             return Err(origin.error(key.span().start, message).help(help));
@@ -99,6 +133,15 @@ impl<'a> Fields<'a> {
 
     pub(in crate::stream) fn get(&self, key: &str) -> Option<Item<'a>> {
         Item::of(self.origin, self.table, key)
+    }
+
+    /// What `read` makes of the value of the key, if the key is there.
+    pub(in crate::stream) fn read<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Item<'a>) -> Result<T, SourceError>,
+    ) -> Result<Option<T>, SourceError> {
+        self.get(key).map(|item| read(&item)).transpose()
     }
 
     pub(in crate::stream) fn require(

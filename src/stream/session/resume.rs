@@ -1,5 +1,6 @@
 //! What a session says of a connection that is lost in mid-answer: `[resume]`.
 
+use super::endings::AnswersOver;
 use super::parse_request::{Requests, Secrets};
 use super::reader::{Item, Place};
 use super::request::Expanded;
@@ -12,6 +13,7 @@ use serde_json_path::JsonPath;
 
 const RESUME: Place = Place {
     name: "[resume]",
+    request: &[],
     keys: &[
         "request", "query", "headers", "json", "form", "body", "cursor", "from",
     ],
@@ -66,11 +68,17 @@ impl Resume {
 /// The section `[resume]`.
 pub(super) fn resume(
     item: &Item<'_>,
-    scope: &Scope,
+    over: AnswersOver,
     stream: Option<&Follow>,
+    scope: &Scope,
     requests: &mut Requests<'_>,
 ) -> Result<Resume, SourceError> {
     let fields = item.table(&RESUME)?;
+    if over == AnswersOver::Socket || stream.is_some_and(|follow| follow.how == Follows::First) {
+        return Err(item
+            .key_error("[resume] is for an answer that comes in one response over HTTP")
+            .help("leave [resume] out"));
+    }
     if stream.is_some_and(|follow| matches!(follow.how, Follows::Polls(_))) {
         return Err(item
             .key_error("[resume] has nothing to resume: [stream] has `poll`")

@@ -15,6 +15,7 @@ pub(super) const MESSAGES: &str = "messages";
 
 const PLACE: Place = Place {
     name: "[messages]",
+    request: &[],
     keys: &["user", "assistant"],
 };
 

@@ -19,6 +19,7 @@ use url::Url;
 
 const START: Place = Place {
     name: "[[start]]",
+    request: &[],
     keys: &[
         "name",
         "command",
