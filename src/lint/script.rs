@@ -129,6 +129,12 @@ impl<'a> RuleContext<'a> {
         &self.script.steps[self.index + 1..]
     }
 
+    /// The table of the statement, if it may hold rows that were there before this text.
+    pub fn older_table(&self) -> Option<&'a Name> {
+        let table = self.facts().table.as_ref();
+        table.filter(|table| !self.is_made_here(table))
+    }
+
     /// Whether a table holds nothing that was there before this text: it was made above.
     ///
     /// `IF NOT EXISTS` makes nothing when the table is there already, and a table that took the

@@ -15,11 +15,7 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     let facts = context.facts();
-    let Some(table) = facts
-        .table
-        .as_ref()
-        .filter(|table| !context.is_made_here(table))
-    else {
+    let Some(table) = context.older_table() else {
         return;
     };
     for action in actions(facts) {

@@ -51,11 +51,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
 
 fn columns(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
     let facts = context.facts();
-    let Some(table) = facts
-        .table
-        .as_ref()
-        .filter(|table| !context.is_made_here(table))
-    else {
+    let Some(table) = context.older_table() else {
         return;
     };
     let lost: Vec<&String> = actions(facts)

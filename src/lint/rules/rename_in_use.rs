@@ -21,8 +21,7 @@ fn check(context: &RuleContext<'_>, violations: &mut Violations<'_>) {
         })
         .map(|(from, _)| from.to_string())
         .collect();
-    let table = context.facts().table.as_ref();
-    if let Some(table) = table.filter(|table| !context.is_made_here(table)) {
+    if let Some(table) = context.older_table() {
         let columns = actions(context.facts())
             .iter()
             .filter_map(|action| match action {
