@@ -1,7 +1,8 @@
 //! What an answer shows that was asked for again, for the same question or for one that was edited. Pure.
 
+use super::judged::Judged;
 use super::sent_twice::Answered;
-use crate::report::{Finding, Severity, Source, Verdict};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::session::OldAnswer;
 use std::fmt;
 
@@ -72,30 +73,16 @@ pub enum Old {
     Kept,
 }
 
-/// What it shows.
-#[derive(Debug)]
-pub struct Judged {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: String,
-    /// What was found.
-    pub findings: Vec<Finding>,
-}
-
 /// Judges it.
 pub fn judge(seen: &AskedAgain) -> Judged {
-    let open = |reason: String| Judged {
-        verdict: Verdict::Inconclusive,
-        reason,
-        findings: Vec::new(),
-    };
     match &seen.answered {
         Answered::ToTheEnd if seen.asked => {}
-        Answered::ToTheEnd => return open("the server did not ask its provider".to_owned()),
-        Answered::Cut => return open("the response was cut off".to_owned()),
-        Answered::Refused(status) => return open(format!("the request was answered {status}")),
-        Answered::Otherwise(how) => return open(format!("the request was {how}")),
+        Answered::ToTheEnd => return Judged::unseen("the server did not ask its provider"),
+        Answered::Cut => return Judged::unseen("the response was cut off"),
+        Answered::Refused(status) => {
+            return Judged::unseen(format!("the request was answered {status}"));
+        }
+        Answered::Otherwise(how) => return Judged::unseen(format!("the request was {how}")),
     }
     let found = [
         answer(seen),
@@ -107,16 +94,7 @@ pub fn judge(seen: &AskedAgain) -> Judged {
         context(seen),
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
-    let is_error = findings.iter().any(|it| it.severity == Severity::Error);
-    Judged {
-        verdict: if is_error {
-            Verdict::Violated
-        } else {
-            Verdict::Held
-        },
-        reason: tell(seen),
-        findings,
-    }
+    Judged::by(findings, tell(seen), None)
 }
 
 fn tell(seen: &AskedAgain) -> String {

@@ -16,6 +16,7 @@ mod data_after_done;
 mod done_missing;
 pub mod ended_early;
 mod history_differs;
+mod judged;
 mod log_forbidden;
 mod marker_unseen;
 #[cfg(test)]
@@ -34,6 +35,8 @@ mod tool_calls_differ;
 mod user_message_lost;
 mod wrong_conversation;
 mod wrong_role;
+
+pub use judged::Judged;
 
 use super::body::Framing;
 use super::marker::FinalMarker;

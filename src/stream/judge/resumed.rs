@@ -3,9 +3,10 @@
 //! However far the client had come, it has to have the whole answer in the end, and nothing of it twice; the turn is
 //! stored once. When the answer is over, a server may have nothing to resume: the page then loads what is stored.
 
+use super::judged::{self, Judged};
 use super::sent_twice::Copies;
 use crate::model::ProviderEnd;
-use crate::report::{Finding, Severity, Source, Verdict};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::{Moment, Resuming};
 use crate::stream::kept;
 
@@ -74,37 +75,23 @@ pub enum Reply {
     },
 }
 
-/// What it shows.
-#[derive(Debug)]
-pub struct Judged {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: String,
-    /// What was found.
-    pub findings: Vec<Finding>,
-}
-
 /// Judges one turn.
 pub fn judge(seen: &Resumed) -> Judged {
-    let open = |reason: String| Judged {
-        verdict: Verdict::Inconclusive,
-        reason,
-        findings: Vec::new(),
-    };
-    match seen.provider {
-        ProviderEnd::NotAsked => return open("the server did not ask its provider".to_owned()),
-        ProviderEnd::Open => {
-            return open("the server's request to its provider did not end".to_owned());
-        }
-        ProviderEnd::Whole | ProviderEnd::HungUp { .. } => {}
-    }
+    shown(seen).unwrap_or_else(|unseen| unseen)
+}
+
+fn shown(seen: &Resumed) -> Result<Judged, Judged> {
+    judged::asked(seen.provider)?;
     match &seen.reply {
         Reply::Unreadable(why) => {
-            return open(format!("the resumed response can't be read: {why}"));
+            return Err(Judged::unseen(format!(
+                "the resumed response can't be read: {why}"
+            )));
         }
         Reply::Status(status, said) if OF_THE_CLIENT.contains(status) => {
-            return open(format!("the resume was answered {status}: {said}"));
+            return Err(Judged::unseen(format!(
+                "the resume was answered {status}: {said}"
+            )));
         }
         Reply::Stream {
             has_marker: false,
@@ -112,25 +99,16 @@ pub fn judge(seen: &Resumed) -> Judged {
             adds_text,
             ..
         } if *adds_text || must_have_text(seen) => {
-            return open("the resumed response did not come to its end in time".to_owned());
+            return Err(Judged::unseen(
+                "the resumed response did not come to its end in time",
+            ));
         }
         Reply::Status(..) | Reply::BrokenOff(_) | Reply::Stream { .. } => {}
     }
-    let copies = match &seen.stored {
-        Ok(copies) => *copies,
-        Err(why) => return open(format!("the store could not be read: {why}")),
-    };
+    let copies = *judged::read(&seen.stored)?;
     let found = [refused(seen), text(seen), end(seen), stored(seen, copies)];
     let findings: Vec<_> = found.into_iter().flatten().collect();
-    Judged {
-        verdict: if findings.is_empty() {
-            Verdict::Held
-        } else {
-            Verdict::Violated
-        },
-        reason: tell(seen, copies),
-        findings,
-    }
+    Ok(Judged::by(findings, tell(seen, copies), None))
 }
 
 /// Whether the client has to get the answer from the resume: it is not over, so nobody else has it.
@@ -142,17 +120,7 @@ fn must_have_text(seen: &Resumed) -> bool {
 }
 
 fn tell(seen: &Resumed, copies: Copies) -> String {
-    let times = |count: usize| match count {
-        0 => "not stored".to_owned(),
-        1 => "stored once".to_owned(),
-        count => format!("stored {count} times"),
-    };
-    format!(
-        "{}; the question is {}, and the answer {}",
-        reply(seen),
-        times(copies.questions),
-        times(copies.answers)
-    )
+    format!("{}; {copies}", reply(seen))
 }
 
 /// What the client got.

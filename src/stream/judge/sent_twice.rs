@@ -3,9 +3,11 @@
 //! A server that says that its requests are idempotent stores one turn. Others may store two: two requests
 //! that are sent on purpose are two turns for all that such a server can know.
 
+use super::judged::{self, Judged};
 use crate::model::ProviderEnd;
-use crate::report::{Finding, Severity, Source, Verdict};
+use crate::report::{Finding, Severity, Source};
 use crate::stream::faults::{Doubled, Second};
+use std::fmt;
 
 /// What was seen of the turn.
 #[derive(Debug, Clone)]
@@ -57,68 +59,41 @@ pub struct Copies {
     pub answers: usize,
 }
 
-/// What it shows.
-#[derive(Debug)]
-pub struct Judged {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: String,
-    /// What was found.
-    pub findings: Vec<Finding>,
+impl fmt::Display for Copies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let times = |count: usize| match count {
+            0 => "not stored".to_owned(),
+            1 => "stored once".to_owned(),
+            count => format!("stored {count} times"),
+        };
+        let [questions, answers] = [self.questions, self.answers].map(times);
+        write!(f, "the question is {questions}, and the answer {answers}")
+    }
 }
 
 /// Judges one turn.
 pub fn judge(seen: &SentTwice) -> Judged {
-    let open = |reason: String| Judged {
-        verdict: Verdict::Inconclusive,
-        reason,
-        findings: Vec::new(),
-    };
-    match seen.provider {
-        ProviderEnd::NotAsked => return open("the server did not ask its provider".to_owned()),
-        ProviderEnd::Open => {
-            return open("the server's request to its provider did not end".to_owned());
-        }
-        ProviderEnd::Whole | ProviderEnd::HungUp { .. } => {}
-    }
-    let copies = match &seen.stored {
-        Ok(copies) => *copies,
-        Err(why) => return open(format!("the store could not be read: {why}")),
-    };
+    shown(seen).unwrap_or_else(|unseen| unseen)
+}
+
+fn shown(seen: &SentTwice) -> Result<Judged, Judged> {
+    judged::asked(seen.provider)?;
+    let copies = *judged::read(&seen.stored)?;
     let findings: Vec<_> = [lost(seen, copies), twice(seen, copies)]
         .into_iter()
         .flatten()
         .collect();
-    let is_error = findings.iter().any(|it| it.severity == Severity::Error);
-    Judged {
-        verdict: if is_error {
-            Verdict::Violated
-        } else {
-            Verdict::Held
-        },
-        reason: tell(seen, copies),
-        findings,
-    }
+    Ok(Judged::by(findings, tell(seen, copies), None))
 }
 
 fn tell(seen: &SentTwice, copies: Copies) -> String {
-    let times = |count: usize| match count {
-        0 => "not stored".to_owned(),
-        1 => "stored once".to_owned(),
-        count => format!("stored {count} times"),
-    };
     let [first, second] = seen.answers.each_ref().map(|answered| match answered {
         Answered::Cut => "cut".to_owned(),
         Answered::ToTheEnd => "answered to the end".to_owned(),
         Answered::Refused(status) => format!("answered {status}"),
         Answered::Otherwise(how) => how.clone(),
     });
-    format!(
-        "the first request was {first}, the second {second}; the question is {}, and the answer {}",
-        times(copies.questions),
-        times(copies.answers)
-    )
+    format!("the first request was {first}, the second {second}; {copies}")
 }
 
 /// A turn that was answered to its end is not there.

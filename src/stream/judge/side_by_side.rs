@@ -2,10 +2,11 @@
 //!
 //! Each question and each answer holds a text that was never sent before, so whatever is in the wrong place is found.
 
+use super::judged::Judged;
 use super::sent_twice::Answered;
 use super::{Observed, TurnSeen};
 use crate::model::ProviderCall;
-use crate::report::{Finding, Severity, Source, Verdict};
+use crate::report::{Finding, Severity, Source};
 use std::collections::BTreeSet;
 
 /// Findings on the question.
@@ -66,17 +67,6 @@ pub struct SideBySide {
     pub calls: Vec<ProviderCall>,
 }
 
-/// What it shows.
-#[derive(Debug)]
-pub struct Judged {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: String,
-    /// What was found.
-    pub findings: Vec<Finding>,
-}
-
 /// Judges turns that were under way at the same time.
 pub fn judge(seen: &SideBySide) -> Judged {
     let mut findings: Vec<Finding> = seen.turns.iter().flat_map(stored).collect();
@@ -86,16 +76,7 @@ pub fn judge(seen: &SideBySide) -> Judged {
         .into_iter()
         .map(|finding| finding.in_case(&seen.case))
         .collect();
-    let is_error = findings.iter().any(|it| it.severity == Severity::Error);
-    Judged {
-        verdict: if is_error {
-            Verdict::Violated
-        } else {
-            Verdict::Held
-        },
-        reason: tell(seen),
-        findings,
-    }
+    Judged::by(findings, tell(seen), None)
 }
 
 fn tell(seen: &SideBySide) -> String {

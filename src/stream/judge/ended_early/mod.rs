@@ -8,8 +8,8 @@ mod findings;
 #[cfg(test)]
 mod tests;
 
+use super::judged::{self, Judged};
 use crate::model::ProviderEnd;
-use crate::report::{Finding, Severity, Verdict};
 use crate::stream::faults::{Point, Way};
 use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP, Policy};
@@ -163,51 +163,18 @@ pub enum NextTurn {
     },
 }
 
-/// What it shows.
-#[derive(Debug)]
-pub struct Judged {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: String,
-    /// What was found.
-    pub findings: Vec<Finding>,
-}
-
 /// Judges one turn.
 pub fn judge(seen: &EndedEarly) -> Judged {
-    let open = |reason: String| Judged {
-        verdict: Verdict::Inconclusive,
-        reason,
-        findings: Vec::new(),
-    };
+    shown(seen).unwrap_or_else(|unseen| unseen)
+}
+
+fn shown(seen: &EndedEarly) -> Result<Judged, Judged> {
     if let Err(why) = &seen.met {
-        return open(why.clone());
+        return Err(Judged::unseen(why));
     }
-    match seen.provider {
-        ProviderEnd::NotAsked => return open("the server did not ask its provider".to_owned()),
-        ProviderEnd::Open => {
-            return open(
-                "the server's request to its provider did not end, so its save may still come"
-                    .to_owned(),
-            );
-        }
-        ProviderEnd::Whole | ProviderEnd::HungUp { .. } => {}
-    }
-    let stored = match &seen.stored {
-        Ok(stored) => stored,
-        Err(why) => return open(format!("the store could not be read: {why}")),
-    };
+    judged::asked(seen.provider)?;
+    let stored = judged::read(&seen.stored)?;
     let findings = findings::all(seen, stored);
-    let is_error = findings.iter().any(|it| it.severity == Severity::Error);
-    let told = tell(seen, stored);
-    if is_error {
-        return Judged {
-            verdict: Verdict::Violated,
-            reason: told,
-            findings,
-        };
-    }
     let doubt = match &stored.answer {
         _ if seen.came_late => {
             Some("it came later than the settling time, which --settle makes longer".to_owned())
@@ -226,18 +193,7 @@ pub fn judge(seen: &EndedEarly) -> Judged {
         }
         AnswerFate::Nothing | AnswerFate::Cut { .. } | AnswerFate::Whole => None,
     };
-    match doubt {
-        Some(doubt) => Judged {
-            verdict: Verdict::Inconclusive,
-            reason: format!("{told}; {doubt}"),
-            findings,
-        },
-        None => Judged {
-            verdict: Verdict::Held,
-            reason: told,
-            findings,
-        },
-    }
+    Ok(Judged::by(findings, tell(seen, stored), doubt))
 }
 
 /// What has to be stored of the answer; absent where any choice is right.

@@ -8,7 +8,7 @@ mod same;
 mod tests;
 
 use super::ended_early::NextTurn;
-use crate::report::{Finding, Severity, Verdict};
+use super::judged::{self, Judged};
 use crate::stream::kept::AnswerFate;
 
 pub use same::{same, without_marks};
@@ -98,49 +98,22 @@ pub struct Stored {
     pub error: Option<String>,
 }
 
-/// What it shows.
-#[derive(Debug)]
-pub struct Judged {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: String,
-    /// What was found.
-    pub findings: Vec<Finding>,
-}
-
 /// Judges one turn.
 pub fn judge(seen: &ProviderFailed) -> Judged {
-    let open = |reason: String| Judged {
-        verdict: Verdict::Inconclusive,
-        reason,
-        findings: Vec::new(),
-    };
+    shown(seen).unwrap_or_else(|unseen| unseen)
+}
+
+fn shown(seen: &ProviderFailed) -> Result<Judged, Judged> {
     if let Err(why) = &seen.met {
-        return open(why.clone());
+        return Err(Judged::unseen(why));
     }
-    let stored = match &seen.stored {
-        Ok(stored) => stored,
-        Err(why) => return open(format!("the store could not be read: {why}")),
-    };
+    let stored = judged::read(&seen.stored)?;
     let findings = findings::all(seen, stored);
-    let is_error = findings.iter().any(|it| it.severity == Severity::Error);
-    let (verdict, reason) = if is_error {
-        (Verdict::Violated, tell(seen, stored))
-    } else {
-        match doubt(seen, stored) {
-            Some(doubt) => (
-                Verdict::Inconclusive,
-                format!("{}; {doubt}", tell(seen, stored)),
-            ),
-            None => (Verdict::Held, tell(seen, stored)),
-        }
-    };
-    Judged {
-        verdict,
-        reason,
+    Ok(Judged::by(
         findings,
-    }
+        tell(seen, stored),
+        doubt(seen, stored),
+    ))
 }
 
 /// Why nothing is known, where nothing wrong was found.

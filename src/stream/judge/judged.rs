@@ -1,0 +1,59 @@
+//! What a case shows: its verdict, the reason, and what was found.
+
+use crate::model::ProviderEnd;
+use crate::report::{Finding, Severity, Verdict};
+
+/// What it shows.
+#[derive(Debug)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+impl Judged {
+    /// What was looked for could not be seen.
+    pub(super) fn unseen(reason: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Inconclusive,
+            reason: reason.into(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Violated by an error among the findings. Without one it is held, unless there is a doubt.
+    pub(super) fn by(findings: Vec<Finding>, reason: String, doubt: Option<String>) -> Self {
+        let is_error = findings.iter().any(|it| it.severity == Severity::Error);
+        let (verdict, reason) = match doubt {
+            _ if is_error => (Verdict::Violated, reason),
+            Some(doubt) => (Verdict::Inconclusive, format!("{reason}; {doubt}")),
+            None => (Verdict::Held, reason),
+        };
+        Self {
+            verdict,
+            reason,
+            findings,
+        }
+    }
+}
+
+/// Whether the server asked its provider, and all that it asked for came to an end.
+pub(super) fn asked(provider: ProviderEnd) -> Result<(), Judged> {
+    match provider {
+        ProviderEnd::NotAsked => Err(Judged::unseen("the server did not ask its provider")),
+        ProviderEnd::Open => Err(Judged::unseen(
+            "the server's request to its provider did not end, so its save may still come",
+        )),
+        ProviderEnd::Whole | ProviderEnd::HungUp { .. } => Ok(()),
+    }
+}
+
+/// What is stored, if the store could be read.
+pub(super) fn read<T>(stored: &Result<T, String>) -> Result<&T, Judged> {
+    stored
+        .as_ref()
+        .map_err(|why| Judged::unseen(format!("the store could not be read: {why}")))
+}
