@@ -73,19 +73,16 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
     let Some(final_at) = trial.final_at else {
         return TrialOutcome::Inconclusive(without_final(&trial.end));
     };
-    // What the gate let through by itself was in no step, so no step shows what completed the row.
-    // A marker without the row is a violation all the same.
-    let is_missing = matches!(
-        trial.row_at_final,
-        Some(RowState::Incomplete | RowState::CommitWaits)
-    );
-    if trial.expired > 0 && !is_missing {
-        return TrialOutcome::Inconclusive(without_final(&End::Expired));
+    match trial.row_at_final {
+        // A marker without the row is a violation, whatever was let through before it.
+        Some(RowState::Incomplete | RowState::CommitWaits) => {
+            return TrialOutcome::Violated(violated(trial));
+        }
+        // What the gate let through by itself was in no step, so no step shows what completed the row.
+        _ if trial.expired > 0 => return TrialOutcome::Inconclusive(without_final(&End::Expired)),
+        Some(RowState::Complete | RowState::Unreadable) | None => {}
     }
-    let completed = trial
-        .steps
-        .iter()
-        .position(|step| step.row == RowState::Complete);
+    let completed = completed(&trial.steps);
     let before = &trial.steps[..completed.unwrap_or(trial.steps.len())];
     if before.iter().any(|step| step.row == RowState::Unreadable) {
         return TrialOutcome::Inconclusive(
@@ -97,14 +94,11 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
         // The store was asked again when the marker was there, so a commit that came by another
         // way in between is seen.
         None => match trial.row_at_final {
-            Some(RowState::Incomplete | RowState::CommitWaits) => TrialOutcome::Violated(violated(trial)),
             Some(RowState::Complete) => TrialOutcome::Inconclusive(
                 "the row became complete while every commit was withheld: the server also writes around this gate"
                     .into(),
             ),
-            Some(RowState::Unreadable) | None => {
-                TrialOutcome::Inconclusive("the row could not be read at the final marker".into())
-            }
+            _ => TrialOutcome::Inconclusive("the row could not be read at the final marker".into()),
         },
         Some(step) if final_at < step.let_through => TrialOutcome::Violated(violated(trial)),
         Some(step) => match step.given {
@@ -121,8 +115,30 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
     }
 }
 
+/// The step that completed the row, and after which it stayed complete: a server may take the row
+/// back and store it again.
+fn completed(steps: &[Step]) -> Option<usize> {
+    let is_missing = |step: &Step| matches!(step.row, RowState::Incomplete | RowState::CommitWaits);
+    let missing = steps.iter().rposition(is_missing);
+    let since = missing.map_or(0, |index| index + 1);
+    let completes = |step: &Step| step.row == RowState::Complete;
+    steps[since..]
+        .iter()
+        .position(completes)
+        .map(|index| since + index)
+}
+
 fn violated(trial: &Trial) -> String {
+    let is_earlier = |step: &Step| trial.final_at.is_some_and(|at| step.let_through < at);
+    let was_complete = trial
+        .steps
+        .iter()
+        .any(|step| step.row == RowState::Complete && is_earlier(step));
     match trial.waiting_at_final {
+        _ if was_complete => {
+            "the answer's row was complete, and was gone again when the final marker was received"
+                .into()
+        }
         0 => "the final marker was received, and the answer's row was not complete".into(),
         _ => "the final marker was received while the answer's commit was withheld".into(),
     }

@@ -188,7 +188,16 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
     let Some(final_at) = trial.final_at else {
         return TrialOutcome::Inconclusive(without_final(&trial.end));
     };
-    match trial.row_at_final {
+    // Nothing was committed since the row was seen behind the closed gate: what waits there is another commit.
+    let is_behind_the_row = trial
+        .steps
+        .last()
+        .is_some_and(|step| step.row == RowState::Complete);
+    let row_at_final = match trial.row_at_final {
+        Some(RowState::CommitWaits) if is_behind_the_row => Some(RowState::Complete),
+        row => row,
+    };
+    match row_at_final {
         Some(RowState::Incomplete) => {
             return TrialOutcome::Violated(
                 "the final marker was received, and the answer's row was not complete".into(),
@@ -205,7 +214,7 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
     if trial.closed.is_none() {
         return TrialOutcome::Inconclusive(without_final(&trial.end));
     }
-    if trial.row_at_final != Some(RowState::Complete) {
+    if row_at_final != Some(RowState::Complete) {
         return TrialOutcome::Inconclusive("the row could not be read at the final marker".into());
     }
     let Some(step) = trial.steps.last() else {
@@ -253,6 +262,18 @@ pub fn judge(trial: &Trial) -> TrialOutcome {
             after.as_millis()
         )),
         None => TrialOutcome::Ambiguous("the write that passed was not seen".into()),
+    }
+}
+
+/// The same, where a reload showed the answer at the marker, though its row was not complete in the table that
+/// was found by its text. Something was committed before the marker: it may be the answer in another form.
+pub fn unless_shown(shown: TrialOutcome, table: Option<&str>) -> TrialOutcome {
+    match (shown, table) {
+        (TrialOutcome::Violated(_), Some(table)) => TrialOutcome::Inconclusive(format!(
+            "a reload shows the answer at the final marker, though its row in `{table}` is not complete: the server \
+             may keep it in another table or form. Declare in chatctl.toml where answers are kept"
+        )),
+        (shown, _) => shown,
     }
 }
 
@@ -312,6 +333,7 @@ pub const ENOUGH: usize = 3;
 mod tests {
     use super::{
         Duration, End, RowState, StepSeen, Trial, TrialOutcome, judge, sum, tally, unless_reported,
+        unless_shown,
     };
 
     #[test]
@@ -367,7 +389,10 @@ mod tests {
     fn a_marker_without_the_row_is_a_violation_whenever_it_comes() {
         for row in [RowState::Incomplete, RowState::CommitWaits] {
             assert!(matches!(
-                with(|t| t.row_at_final = Some(row)),
+                with(|t| {
+                    t.row_at_final = Some(row);
+                    t.steps[0].row = RowState::Incomplete;
+                }),
                 TrialOutcome::Violated(_)
             ));
             assert!(matches!(
@@ -378,6 +403,30 @@ mod tests {
                 TrialOutcome::Violated(_)
             ));
         }
+    }
+
+    #[test]
+    fn a_commit_that_waits_behind_the_complete_row_violates_nothing() {
+        let waits = |row: RowState| {
+            with(|t| {
+                t.row_at_final = Some(RowState::CommitWaits);
+                t.steps[0].row = row;
+            })
+        };
+        assert_eq!(waits(RowState::Complete), TrialOutcome::Proven);
+        for row in [RowState::Incomplete, RowState::Unreadable] {
+            assert!(matches!(waits(row), TrialOutcome::Violated(_)));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_a_reload_shows_is_not_missing_in_a_table_that_was_guessed() {
+        let violated = with(|t| t.row_at_final = Some(RowState::Incomplete));
+        let shown = unless_shown(violated.clone(), Some("message"));
+        assert!(matches!(shown, TrialOutcome::Inconclusive(why) if why.contains("`message`")));
+        assert_eq!(unless_shown(violated.clone(), None), violated);
+        let proven = unless_shown(judge(&good()), Some("message"));
+        assert_eq!(proven, TrialOutcome::Proven);
     }
 
     #[test]

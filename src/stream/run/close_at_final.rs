@@ -2,14 +2,32 @@
 
 use super::chat::Vary;
 use super::live::RowToRecheck;
+use super::rows::{QUESTION_LOST, has_questions};
 use super::stage::Stage;
 use crate::report::{Finding, Lane, Report, Severity, Source, Verdict};
 use crate::stream::faults::{CLOSE_AT_FINAL, NONE};
 use crate::stream::judge;
 use crate::{clock, store};
+use std::fmt;
 
 /// How often; a save that takes no time may survive now and then.
 const TIMES: usize = 3;
+
+/// What a turn stores.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Question,
+    Answer,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Question => "the question",
+            Self::Answer => "the answer",
+        })
+    }
+}
 
 impl Stage<'_> {
     pub(super) async fn close_at_final(&mut self, report: &mut Report) -> anyhow::Result<()> {
@@ -52,6 +70,7 @@ impl Stage<'_> {
                     Some((at, row)) => {
                         moments.at(at, Lane::Store, "the answer's row is complete");
                         stored.push(RowToRecheck {
+                            tag: live.tag.clone(),
                             row,
                             nonce: live.nonce.clone(),
                             at,
@@ -77,11 +96,9 @@ impl Stage<'_> {
             case.timeline = moments.timeline;
         }
         self.world.gateway.rest();
-        if let Some(lost) = self.first_lost(&stored).await? {
-            let watch = humantime::format_duration(self.options.watch).to_string();
-            let reason =
-                "the answer was stored, and then lost, when the client hung up at the final marker";
-            let finding = self.deleted_at_final(lost, &watch, &case.name);
+        if let Some((lost, part)) = self.first_lost(&stored, report).await? {
+            let reason = format!("{part} was lost when the client hung up at the final marker");
+            let finding = self.deleted_at_final(lost, part, &case.name);
             self.end_case(case, Verdict::Violated, reason, report);
             report.add(finding);
             return Ok(());
@@ -97,7 +114,8 @@ impl Stage<'_> {
     async fn first_lost<'r>(
         &self,
         stored: &'r [RowToRecheck],
-    ) -> anyhow::Result<Option<&'r RowToRecheck>> {
+        report: &Report,
+    ) -> anyhow::Result<Option<(&'r RowToRecheck, Part)>> {
         let (Some(mapping), Some(last)) = (&self.mapping, stored.last()) else {
             return Ok(None);
         };
@@ -105,7 +123,11 @@ impl Stage<'_> {
         for kept in stored {
             let rows = store::holding(self.world.db(), mapping, &kept.nonce).await?;
             if judge::saved_row_changed_later::is_lost(&kept.row, &rows) {
-                return Ok(Some(kept));
+                return Ok(Some((kept, Part::Answer)));
+            }
+            let questions = store::holding(self.world.db(), mapping, &kept.tag).await?;
+            if questions.is_empty() && has_questions(report) {
+                return Ok(Some((kept, Part::Question)));
             }
         }
         Ok(None)
@@ -118,18 +140,31 @@ impl Stage<'_> {
         self.end_case(case, Verdict::Inconclusive, reason, report);
     }
 
-    fn deleted_at_final(&self, lost: &RowToRecheck, watch: &str, case: &str) -> Finding {
+    fn deleted_at_final(&self, lost: &RowToRecheck, part: Part, case: &str) -> Finding {
         let marker = &self.marker;
+        let (code, was, text) = match part {
+            Part::Answer => (
+                "saved-row-changed-later",
+                format!("row {} was `{}`", lost.row.key, lost.row.content),
+                "that text",
+            ),
+            Part::Question => (
+                QUESTION_LOST,
+                "questions were stored while the client stayed".to_owned(),
+                lost.tag.as_str(),
+            ),
+        };
+        let watch = humantime::format_duration(self.options.watch);
         Finding::new(
-            "saved-row-changed-later",
+            code,
             Severity::Error,
             &self.session.name,
-            format!("the answer of turn {} is lost when the browser hangs up at `{marker}`: it was stored, and is no longer", lost.number),
-            "leave a stored answer as it is when the client hangs up: no clean-up, and no transaction that is still open",
+            format!("{part} of turn {} is lost when the browser hangs up at `{marker}`", lost.number),
+            "leave a stored turn as it is when the client hangs up: no clean-up, and no transaction that is still open",
         )
         .with(Source::Stream, format!("the client hung up at `{marker}`"))
-        .with(Source::Store, format!("row {} was `{}`", lost.row.key, lost.row.content))
-        .with(Source::Store, format!("{watch} later no row holds that text"))
+        .with(Source::Store, was)
+        .with(Source::Store, format!("{watch} later no row holds {text}"))
         .in_case(case)
     }
 

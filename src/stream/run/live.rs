@@ -43,6 +43,8 @@ impl Live {
 pub(super) struct RowToRecheck {
     pub(super) row: StoredMessage,
     pub(super) nonce: String,
+    /// What finds the question of the same turn.
+    pub(super) tag: String,
     pub(super) at: Tick,
     pub(super) number: usize,
 }

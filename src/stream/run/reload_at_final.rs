@@ -8,6 +8,7 @@ use super::chat::Chat;
 use super::stage::Stage;
 use crate::clock;
 use crate::gate::CommitGate;
+use crate::store::Origin;
 use std::time::Duration;
 
 /// How often the history is asked once nothing is withheld any more.
@@ -69,6 +70,23 @@ impl Stage<'_> {
                 commit: format!("{}: {}", commit.by, commit.statements.join("; ")),
                 request: history.request.written.clone(),
             }))
+    }
+
+    /// The table, if a reload shows the answer though its row is not complete there, and only the text of
+    /// a first chat says that answers are kept there. What was declared is not doubted.
+    pub(super) async fn shown_without_row(
+        &self,
+        chat: &Chat,
+        nonce: &str,
+        limit: Duration,
+    ) -> Option<String> {
+        let mapping = self.mapping.as_ref()?;
+        match mapping.origin {
+            Origin::Declared | Origin::Preset { .. } => return None,
+            Origin::Detected(_) => {}
+        }
+        let is_shown = self.is_shown(chat, nonce, limit).await?;
+        is_shown.then(|| mapping.table().to_owned())
     }
 
     /// Whether the history shows the answer soon after nothing is withheld any more.

@@ -18,12 +18,19 @@ use std::time::Duration;
 const ASK: Duration = Duration::from_millis(3);
 
 pub(super) const DOUBLED: &str = "answer-duplicated";
+pub(super) const QUESTION_LOST: &str = "user-message-lost";
 
 /// Whether a look that had the history has shown that further rows of an answer are its former versions.
 /// Without a history that can't be seen.
 pub(super) fn has_versions(report: &Report) -> bool {
     let mut findings = report.findings.iter();
     findings.any(|found| found.code == DOUBLED && found.severity == Severity::Warning)
+}
+
+/// Whether the questions of the first chats were found in the store.
+pub(super) fn has_questions(report: &Report) -> bool {
+    let mut findings = report.findings.iter();
+    !findings.any(|found| found.code == QUESTION_LOST)
 }
 
 impl Stage<'_> {
@@ -115,12 +122,14 @@ impl Stage<'_> {
         self.kept.push(RowToRecheck {
             row,
             nonce: live.nonce.clone(),
+            tag: live.tag.clone(),
             at: clock::now(),
             number: live.number,
         });
     }
 
-    /// Looks at remembered rows once more: nothing may have changed after the final marker.
+    /// Looks at remembered rows once more: nothing may have changed after the final marker, and their
+    /// questions are still there.
     pub(super) async fn look_again(&mut self, report: &mut Report) -> anyhow::Result<()> {
         let Some(mapping) = self.mapping.clone() else {
             return Ok(());
@@ -150,15 +159,24 @@ impl Stage<'_> {
             };
             observed.turns.push(TurnSeen {
                 with_nonce: store::holding(self.world.db(), &mapping, &kept.nonce).await?,
+                with_tag: store::holding(self.world.db(), &mapping, &kept.tag).await?,
+                tag: kept.tag,
                 first_and_last: Some((kept.row, last)),
                 ..TurnSeen::blank(kept.number)
             });
         }
         let has_versions = has_versions(report);
+        let was_there = has_questions(report);
         for finding in judge::findings(&observed) {
-            // A second row may come later than the first. Everything else was looked at before.
-            let is_doubled = finding.code == DOUBLED && !has_versions;
-            if finding.code == "saved-row-changed-later" || is_doubled {
+            // A second row may come later than the first, and a question may go later. Everything else was
+            // looked at before.
+            let is_new = match finding.code {
+                "saved-row-changed-later" => true,
+                DOUBLED => !has_versions,
+                QUESTION_LOST => was_there,
+                _ => false,
+            };
+            if is_new {
                 report.add(finding);
             }
         }

@@ -112,12 +112,19 @@ impl Stage<'_> {
         ) {
             tokio::time::sleep(AFTERGLOW).await;
         }
+        let is_missing = trial.row_at_final == Some(RowState::Incomplete);
+        let mut elsewhere = None;
+        // A server that has committed nothing can show the answer from its memory only.
+        if is_missing && !trial.steps.is_empty() {
+            elsewhere = self.shown_without_row(chat, &live.nonce, holds.hold).await;
+        }
         let opened = gate.open().await?;
         if trial.closed.is_some() {
             moments.at(opened, Lane::Store, "gate open");
         }
         let error = live.watching.seen().turn.failed;
-        let shown = order::unless_reported(order::judge(&trial), error.as_deref());
+        let shown = order::unless_shown(order::judge(&trial), elsewhere.as_deref());
+        let shown = order::unless_reported(shown, error.as_deref());
         let judged = Judged {
             turn: live.number - 1,
             shown: match (shown, gate.proves()) {

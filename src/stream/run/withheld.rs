@@ -89,6 +89,15 @@ impl Stage<'_> {
                 .reload_at_final(chat, &live.nonce, gate, holds.hold)
                 .await?;
         }
+        let is_missing = matches!(
+            trial.row_at_final,
+            Some(RowState::Incomplete | RowState::CommitWaits)
+        );
+        let mut elsewhere = None;
+        // A server that has committed nothing can show the answer from its memory only.
+        if is_missing && !trial.steps.is_empty() {
+            elsewhere = self.shown_without_row(chat, &live.nonce, holds.hold).await;
+        }
         if let Some(hidden) = &hidden {
             moments.now(
                 Lane::Client,
@@ -111,7 +120,8 @@ impl Stage<'_> {
             self.times.commit(&turn, moments.asked, only.given);
         }
         let error = live.watching.seen().turn.failed;
-        let shown = order::unless_reported(commit_order::judge(&trial), error.as_deref());
+        let shown = order::unless_shown(commit_order::judge(&trial), elsewhere.as_deref());
+        let shown = order::unless_reported(shown, error.as_deref());
         let judged = Judged {
             turn: live.number - 1,
             shown,

@@ -50,6 +50,55 @@ fn three_undisturbed_phases_prove_the_order() {
     );
 }
 
+#[test]
+fn a_row_that_is_gone_again_at_the_marker_is_a_violation() {
+    for row in [RowState::Incomplete, RowState::CommitWaits] {
+        let gone = with(|t| {
+            t.steps.push(step(650, RowState::Incomplete));
+            t.final_at = Some(ms(1000));
+            t.row_at_final = Some(row);
+        });
+        assert!(
+            matches!(&gone, TrialOutcome::Violated(why) if why.contains("was gone again")),
+            "{gone:?}"
+        );
+    }
+    // Nobody looked between the commit that took it back and the marker.
+    let gone = with(|t| t.row_at_final = Some(RowState::Incomplete));
+    assert!(matches!(gone, TrialOutcome::Violated(_)), "{gone:?}");
+}
+
+#[test]
+fn a_row_that_is_taken_back_and_stored_again_is_judged_by_the_last_commit_that_completed_it() {
+    let rewritten = |final_at: u64, given: Option<u64>| {
+        with(|t| {
+            t.steps.push(step(650, RowState::Incomplete));
+            let again = Step {
+                given: given.map(ms),
+                ..step(1000, RowState::Complete)
+            };
+            t.steps.push(again);
+            t.final_at = Some(ms(final_at));
+        })
+    };
+    assert_eq!(rewritten(1301, Some(1300)), TrialOutcome::Proven);
+    // The marker came while the commit that stored it again was withheld, or its answer was.
+    assert!(matches!(
+        rewritten(960, Some(1300)),
+        TrialOutcome::Violated(_)
+    ));
+    assert!(matches!(rewritten(1100, None), TrialOutcome::Ambiguous(_)));
+}
+
+#[test]
+fn a_row_that_became_complete_after_the_last_step_was_not_let_through() {
+    let around = with(|t| t.steps.push(step(650, RowState::Incomplete)));
+    assert!(
+        matches!(around, TrialOutcome::Inconclusive(_)),
+        "{around:?}"
+    );
+}
+
 /// A save that the gate let through by itself completes the row in the step of another commit: the
 /// marker waited for that one, and the save for nobody.
 #[test]
