@@ -110,6 +110,41 @@ fn an_answer_that_is_deleted_when_the_client_hangs_up_is_lost() {
     );
 }
 
+/// A conversation that is saved as a whole, by deleting its rows and inserting them again.
+#[test]
+fn a_conversation_that_is_not_in_the_store_at_the_marker_is_lost() {
+    is_proven(&["--rewrite", "before"]);
+    let report = is_violated(&["--rewrite", "30"], "saved-after-done");
+    let order = case(&report, "/order");
+    assert!(
+        order["reason"].as_str().unwrap().contains("gone again"),
+        "{order:#}"
+    );
+}
+
+/// The answer is committed before the marker, in a table that only the history knows. Nobody told
+/// chatctl, so the row that comes later to the table of messages proves nothing.
+#[test]
+fn an_answer_that_a_reload_finds_in_a_queue_is_not_called_lost() {
+    let (report, exit) = verify(&["--queue", "50"]);
+    let order = case(&report, "/order");
+    assert_eq!(
+        (order["verdict"].as_str().unwrap(), exit),
+        ("inconclusive", 3),
+        "{report:#}"
+    );
+    assert!(
+        order["reason"].as_str().unwrap().contains("Declare in"),
+        "{order:#}"
+    );
+    is_violated(&["--queue", "50", "--hidden"], "saved-after-done");
+}
+
+#[test]
+fn a_question_that_is_deleted_some_time_after_the_marker_is_lost() {
+    is_violated(&["--forget", "500"], "user-message-lost");
+}
+
 /// Something that the server writes all the time leaves the order decided, and is never taken for the save.
 #[test]
 fn a_heartbeat_of_the_server_leaves_the_order_decided() {

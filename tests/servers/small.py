@@ -28,6 +28,11 @@ commit of its own.
 and the final marker waits for the beat that follows, and not for the save.
 `--archive`: each start moves the messages to another table, out of which the history reads them as well.
 `--swap`: the history shows each message as the other side's.
+`--forget MS`: so many milliseconds after the marker the question is deleted.
+`--rewrite before|MS`: once the answer is saved, a commit deletes all rows of the conversation, and another one inserts
+them again, before the final marker or so many milliseconds after it.
+`--queue MS`: the answer is saved to a queue, out of which the history reads it as well, and moved to the messages so
+many milliseconds after the marker. `--hidden`: the history does not read the queue.
 `--tidy MS`: if the client hangs up at the marker, the answer is deleted so many milliseconds later.
 `--busy HOW`: a turn under way has a row, and the conversation takes no other one meanwhile; `stays`: the row of a turn
 that a kill ended stays, `settled`: it is removed at the next start.
@@ -91,6 +96,10 @@ arguments.add_argument("--tip", choices=["before", "after"])
 arguments.add_argument("--later", type=int)
 arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", type=int)
+arguments.add_argument("--forget", type=int)
+arguments.add_argument("--rewrite")
+arguments.add_argument("--queue", type=int)
+arguments.add_argument("--hidden", action="store_true")
 arguments.add_argument("--swap", action="store_true")
 arguments.add_argument("--archive", action="store_true")
 arguments.add_argument("--beat", type=int)
@@ -137,6 +146,8 @@ def make() -> None:
         db.executescript(TABLES[options.keep])
         if options.archive:
             db.executescript(ARCHIVE)
+        if options.queue is not None:
+            db.execute("CREATE TABLE IF NOT EXISTS queued (chat TEXT, words TEXT)")
         if options.beat:
             db.execute("CREATE TABLE IF NOT EXISTS alive (at REAL)")
         if options.tip:
@@ -183,6 +194,28 @@ def keep_message(key: str, role: str, text: str, status: str) -> None:
 def show_newest(key: str) -> None:
     newest = "INSERT INTO newest SELECT ?1, max(id) FROM message WHERE conversation_id = ?1 ON CONFLICT DO UPDATE SET shown = excluded.shown"
     write(newest, key)
+
+
+def delete_all(key: str) -> list[Any]:
+    with closing(database()) as db:
+        rows = db.execute("SELECT * FROM message WHERE conversation_id = ?", (key,)).fetchall()
+        db.execute("DELETE FROM message WHERE conversation_id = ?", (key,))
+        return rows
+
+
+def insert_all(rows: list[Any]) -> None:
+    with closing(database()) as db:
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?)", rows)
+        db.execute("COMMIT")
+
+
+def move_out_of_the_queue(key: str, said: str) -> None:
+    with closing(database()) as db:
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("DELETE FROM queued WHERE chat = ? AND words = ?", (key, said))
+        db.execute("INSERT INTO message VALUES (NULL, ?, 'assistant', ?, ?)", (key, said, now()))
+        db.execute("COMMIT")
 
 
 def beat() -> None:
@@ -243,6 +276,9 @@ def history(key: str) -> list[dict[str, str]]:
         if options.archive:
             former = db.execute("SELECT side, words FROM former WHERE topic = ? ORDER BY place", (key,))
             rows = [*former, *rows]
+        if options.queue is not None and not options.hidden:
+            queued = db.execute("SELECT 'assistant', words FROM queued WHERE chat = ?", (key,))
+            rows = [*rows, *queued]
         other = {"user": "assistant", "assistant": "user"} if options.swap else {}
         return [{"role": other.get(role, role), "content": text} for role, text in rows]
 
@@ -350,8 +386,13 @@ class Handler(BaseHTTPRequestHandler):
         if options.split:
             self.send(final[:9])
             final = final[9:]
-        if options.save == "before":
+        if options.queue is not None:
+            write("INSERT INTO queued VALUES (?, ?)", key, said)
+        elif options.save == "before":
             self.save(key, question, said)
+        rewritten = delete_all(key) if options.rewrite else []
+        if options.rewrite == "before":
+            insert_all(rewritten)
         if options.save == "beat":
             threading.Thread(target=self.save, args=(key, question, said)).start()
             with beaten:
@@ -361,6 +402,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send(b": and on and on\n\n" * (options.flood << 16) + final)
         if options.tip == "after":
             show_newest(key)
+        if options.rewrite and options.rewrite.isdigit():
+            threading.Timer(int(options.rewrite) / 1000, insert_all, (rewritten,)).start()
+        if options.queue is not None:
+            threading.Timer(options.queue / 1000, move_out_of_the_queue, (key, said)).start()
+        if options.forget is not None:
+            forget = "DELETE FROM message WHERE conversation_id = ? AND content = ?"
+            threading.Timer(options.forget / 1000, write, (forget, key, question)).start()
         if options.tidy is not None and self.leaves_soon():
             time.sleep(options.tidy / 1000)
             write("DELETE FROM message WHERE conversation_id = ? AND content = ?", key, said)
