@@ -131,6 +131,7 @@ pub static ALL: &[Page] = &[
     page!("provider-call-unmatched"),
     page!("provider-error-hidden"),
     page!("rails-schema-load"),
+    page!("reload-untried"),
     page!("rename-in-use"),
     page!("replace-deletes-rows"),
     page!("replacement-character"),

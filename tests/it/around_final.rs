@@ -141,6 +141,31 @@ fn an_answer_that_a_reload_finds_in_a_queue_is_not_called_lost() {
 }
 
 #[test]
+fn a_question_that_is_committed_after_the_marker_is_found() {
+    let report = is_violated(&["--doubt", "40"], "user-message-lost");
+    let order = case(&report, "/order");
+    assert_eq!(order["verdict"], "violated", "{order:#}");
+    assert!(
+        order["reason"].as_str().unwrap().contains("the question"),
+        "{order:#}"
+    );
+}
+
+/// Its history can't be asked while its commits are withheld: that is said, and it is all that is known.
+#[test]
+fn a_server_that_writes_when_it_is_read_gets_a_note() {
+    let (report, exit) = verify(&["--receipt"]);
+    assert_eq!(
+        (report["verdict"].as_str().unwrap(), exit),
+        ("proven", 0),
+        "{report:#}"
+    );
+    assert_eq!(codes(&report, "note"), ["reload-untried"], "{report:#}");
+    let (report, _) = verify(&["--tip", "before"]);
+    assert!(codes(&report, "note").is_empty(), "{report:#}");
+}
+
+#[test]
 fn a_question_that_is_deleted_some_time_after_the_marker_is_lost() {
     is_violated(&["--forget", "500"], "user-message-lost");
 }

@@ -76,6 +76,7 @@ fn every_check_has_a_row() {
                 "commit-fault",
                 "commit-order",
                 "ended-early",
+                "judged",
                 "mutants",
                 "order",
                 "provider-faults",
@@ -209,6 +210,7 @@ fn every_code_is_made_to_fire() {
     let read = |file: &Path| fs::read_to_string(file).unwrap();
     let mut told: String = [
         "acknowledged.rs",
+        "around_final.rs",
         "asked_again.rs",
         "audit_check.rs",
         "audit_check/rows.rs",

@@ -29,6 +29,8 @@ and the final marker waits for the beat that follows, and not for the save.
 `--archive`: each start moves the messages to another table, out of which the history reads them as well.
 `--swap`: the history shows each message as the other side's.
 `--forget MS`: so many milliseconds after the marker the question is deleted.
+`--doubt MS`: the question is saved only so many milliseconds after the marker, in the place before its answer.
+`--receipt`: who reads a conversation has that noted in the store first.
 `--rewrite before|MS`: once the answer is saved, a commit deletes all rows of the conversation, and another one inserts
 them again, before the final marker or so many milliseconds after it.
 `--queue MS`: the answer is saved to a queue, out of which the history reads it as well, and moved to the messages so
@@ -98,6 +100,8 @@ arguments.add_argument("--more", type=int)
 arguments.add_argument("--tidy", type=int)
 arguments.add_argument("--forget", type=int)
 arguments.add_argument("--rewrite")
+arguments.add_argument("--doubt", type=int)
+arguments.add_argument("--receipt", action="store_true")
 arguments.add_argument("--queue", type=int)
 arguments.add_argument("--hidden", action="store_true")
 arguments.add_argument("--swap", action="store_true")
@@ -146,6 +150,8 @@ def make() -> None:
         db.executescript(TABLES[options.keep])
         if options.archive:
             db.executescript(ARCHIVE)
+        if options.receipt:
+            db.execute("CREATE TABLE IF NOT EXISTS receipt (chat TEXT, at REAL)")
         if options.queue is not None:
             db.execute("CREATE TABLE IF NOT EXISTS queued (chat TEXT, words TEXT)")
         if options.beat:
@@ -210,6 +216,15 @@ def insert_all(rows: list[Any]) -> None:
         db.execute("COMMIT")
 
 
+def keep_answer_with_room(key: str, said: str) -> None:
+    write("INSERT INTO message SELECT coalesce(max(id), 0) + 2, ?, 'assistant', ?, ? FROM message", key, said, now())
+
+
+def keep_question_before(key: str, question: str, said: str) -> None:
+    place = "SELECT id - 1, ?, 'user', ?, ? FROM message WHERE conversation_id = ? AND content = ?"
+    write(f"INSERT INTO message {place}", key, question, now(), key, said)
+
+
 def move_out_of_the_queue(key: str, said: str) -> None:
     with closing(database()) as db:
         db.execute("BEGIN IMMEDIATE")
@@ -255,6 +270,8 @@ def keep_words(key: str, words: str) -> None:
 def history(key: str) -> list[dict[str, str]]:
     if options.mute or not made.is_set():
         return []
+    if options.receipt:
+        write("INSERT INTO receipt VALUES (?, ?)", key, time.time())
     with closing(database()) as db:
         if options.keep == "turns":
             rows = db.execute("SELECT 'user', prompt, id FROM asked UNION SELECT 'assistant', response, id FROM asked ORDER BY 3, 1 DESC")
@@ -342,7 +359,7 @@ class Handler(BaseHTTPRequestHandler):
         messages = [*history(key), {"role": "user", "content": question}]
         if options.keep == "transcripts":
             keep_words(key, f"Somebody said: {question}\n")
-        elif options.keep != "turns":
+        elif options.keep != "turns" and options.doubt is None:
             keep_message(key, "user", question, "DONE")
         if options.busy:
             write("INSERT INTO running VALUES (?)", key)
@@ -406,6 +423,8 @@ class Handler(BaseHTTPRequestHandler):
             threading.Timer(int(options.rewrite) / 1000, insert_all, (rewritten,)).start()
         if options.queue is not None:
             threading.Timer(options.queue / 1000, move_out_of_the_queue, (key, said)).start()
+        if options.doubt is not None:
+            threading.Timer(options.doubt / 1000, keep_question_before, (key, question, said)).start()
         if options.forget is not None:
             forget = "DELETE FROM message WHERE conversation_id = ? AND content = ?"
             threading.Timer(options.forget / 1000, write, (forget, key, question)).start()
@@ -471,6 +490,8 @@ class Handler(BaseHTTPRequestHandler):
         elif options.open:
             newest = "SELECT max(id) FROM message WHERE conversation_id = ?"
             write(f"UPDATE message SET content = ?, status = ? WHERE id = ({newest})", said, status, key)
+        elif options.doubt is not None:
+            keep_answer_with_room(key, said)
         else:
             keep_message(key, "assistant", said, status)
         if options.busy:

@@ -5,8 +5,7 @@ use super::account::{HistoryBefore, RememberedTurn, Shows};
 use crate::cli_error::CliError;
 use crate::clock::Tick;
 use crate::model::StoredMessage;
-use crate::stream::judge::Judged;
-use crate::stream::judge::TurnSeen;
+use crate::stream::judge::{Judged, TurnSeen};
 use crate::stream::run::{
     Access, Act, Acted, Chat, Interrupted, Interruption, Moments, Said, Stage,
 };

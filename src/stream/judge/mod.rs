@@ -221,6 +221,7 @@ pub static DRIVEN: &[&str] = &[
     "pool-exhausted",
     "provider-call-goes-on",
     "provider-error-hidden",
+    "reload-untried",
     "resume-refused",
     "resume-text-differs",
     "turn-overwritten",

@@ -2,7 +2,8 @@
 
 use super::calibrate::Calibrated;
 use super::case::Begun;
-use super::reload_at_final::Hidden;
+use super::reload_at_final::{Hidden, Missing};
+use super::rows::{QUESTION_LOST, has_questions};
 use super::save_fails::swallowed;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
@@ -159,18 +160,27 @@ impl Stage<'_> {
             .map(|(ended, count)| format!("{count} {}", ended.word()))
             .collect();
         let counted = counted.join(", ");
-        let hidden: Vec<_> = judged.iter().filter(|it| it.hidden.is_some()).collect();
-        if let (TrialOutcome::Proven, [first, _, ..]) = (&sum, hidden.as_slice()) {
+        if let (TrialOutcome::Proven, Some((first, missing, times))) = (&sum, missing(&judged)) {
             case.timeline = first.moments.timeline.clone();
-            let reason = format!(
-                "{} of {trials} trials: a reload shows the answer only after a commit that follows the final marker",
-                hidden.len()
-            );
-            let finding = first.hidden.as_ref();
-            let finding = finding.map(|hidden| self.hidden_at_final(hidden, &case.name));
+            let (what, finding) = match missing {
+                Missing::Answer(hidden) => (
+                    "a reload shows the answer only after a commit that follows the final marker",
+                    self.hidden_at_final(hidden, &case.name),
+                ),
+                Missing::Question => (
+                    "the question is committed only after the final marker",
+                    self.question_after_final(&case.name),
+                ),
+            };
+            let reason = format!("{times} of {trials} trials: {what}");
             self.end_case(case, Verdict::Violated, reason, report);
-            finding.into_iter().for_each(|finding| report.add(finding));
+            if finding.code != QUESTION_LOST || has_questions(report) {
+                report.add(finding);
+            }
             return Ok(());
+        }
+        if self.reload_untried && sum == TrialOutcome::Proven {
+            report.add(self.reload_untried());
         }
         let proven = of(&judged, &TrialOutcome::Proven);
         let telling = judged.into_iter().find(|judged| judged.shown == sum);
@@ -265,6 +275,39 @@ impl Stage<'_> {
         .in_case(case)
     }
 
+    /// The answer is there at the marker, and its question is not.
+    fn question_after_final(&self, case: &str) -> Finding {
+        let marker = &self.marker;
+        Finding::new(
+            QUESTION_LOST,
+            Severity::Error,
+            &self.session.name,
+            format!(
+                "the user's message is committed only after `{marker}`: a crash in between loses it"
+            ),
+            "commit the user's message before the provider is called",
+        )
+        .with(
+            Source::Store,
+            format!("at `{marker}` the answer's row was there, and no row held the question"),
+        )
+        .in_case(case)
+    }
+
+    /// The note that nobody saw what a reload shows at the marker.
+    fn reload_untried(&self) -> Finding {
+        let marker = &self.marker;
+        Finding::new(
+            "reload-untried",
+            Severity::Note,
+            &self.session.name,
+            format!(
+                "whether a reload shows the answer right at `{marker}` was not tested: the server does not reply while its commits are held back"
+            ),
+            "run `chatctl audit restart --stop kill-at-final`: it kills the server at the marker, and then asks for the history",
+        )
+    }
+
     /// The marker came behind the closed gate, and the row never: the save failed, and nobody minds.
     async fn dropped(&self, judged: &Judged, case: &str) -> Vec<Finding> {
         let mut findings = vec![
@@ -308,6 +351,21 @@ fn longest(gate: &AnyGate, max_hold: Duration) -> Duration {
         AnyGate::Commits(_) => max_hold.mul_f64(0.8),
         AnyGate::Lock(_) => max_hold,
     }
+}
+
+/// What is missing at the marker, in at least two trials: the first of them, and how many there are.
+fn missing(judged: &[Judged]) -> Option<(&Judged, &Missing, usize)> {
+    let with = |wanted: fn(&Missing) -> bool| {
+        let mut found = judged.iter().filter_map(|judged| {
+            let missing = judged.missing.as_ref().filter(|missing| wanted(missing))?;
+            Some((judged, missing))
+        });
+        let (first, missing) = found.next()?;
+        let others = found.count();
+        (others > 0).then_some((first, missing, others + 1))
+    };
+    with(|missing| matches!(missing, Missing::Question))
+        .or_else(|| with(|missing| matches!(missing, Missing::Answer(_))))
 }
 
 /// Where several writers could not be distinguished, the next trial lets them go in the other order.

@@ -5,14 +5,23 @@
 //! crash in between loses the answer for the user.
 
 use super::chat::Chat;
+use super::live::Live;
 use super::stage::Stage;
-use crate::clock;
 use crate::gate::CommitGate;
 use crate::store::Origin;
+use crate::{clock, store};
 use std::time::Duration;
 
 /// How often the history is asked once nothing is withheld any more.
 const ASK: Duration = Duration::from_millis(20);
+
+/// What a crash, or a reload, at the final marker misses, though the answer's row is there.
+pub(super) enum Missing {
+    /// The history does not show the answer.
+    Answer(Hidden),
+    /// The question is in no row.
+    Question,
+}
 
 /// A history without the answer, at the final marker.
 pub(super) struct Hidden {
@@ -38,11 +47,7 @@ impl Stage<'_> {
         match self.is_shown(chat, nonce, hold).await {
             Some(false) => {}
             Some(true) => return Ok(None),
-            // The server can't answer while its commits are withheld, or has no history.
-            None => {
-                self.reloads_at_final = false;
-                return Ok(None);
-            }
+            None => return self.no_reload(gate).await,
         }
         let mut changes = gate.changes();
         let until = clock::now() + hold;
@@ -61,15 +66,33 @@ impl Stage<'_> {
         };
         tokio::time::sleep(until.saturating_sub(clock::now())).await;
         // A history that is only late, as one that is read from a cache, shows it by now.
-        let is_hidden = self.is_shown(chat, nonce, hold).await == Some(false);
+        let Some(is_shown) = self.is_shown(chat, nonce, hold).await else {
+            return self.no_reload(gate).await;
+        };
         let is_withheld = gate.withheld().await?.iter().any(|it| it.id == commit.id);
         let history = self.session.history.as_ref();
         Ok(history
-            .filter(|_| is_hidden && is_withheld)
+            .filter(|_| !is_shown && is_withheld)
             .map(|history| Hidden {
                 commit: format!("{}: {}", commit.by, commit.statements.join("; ")),
                 request: history.request.written.clone(),
             }))
+    }
+
+    /// The server can't answer while its commits are withheld, or has no history.
+    async fn no_reload(&mut self, gate: &mut dyn CommitGate) -> anyhow::Result<Option<Hidden>> {
+        self.reloads_at_final = false;
+        self.reload_untried |= !gate.withheld().await?.is_empty();
+        Ok(None)
+    }
+
+    /// Whether the question is in no row while everything is withheld that came after the marker.
+    pub(super) async fn lacks_question(&self, live: &Live) -> bool {
+        let Some(mapping) = &self.mapping else {
+            return false;
+        };
+        let rows = store::holding(self.world.db(), mapping, &live.tag).await;
+        rows.is_ok_and(|rows| rows.is_empty())
     }
 
     /// The table, if a reload shows the answer though its row is not complete there, and only the text of

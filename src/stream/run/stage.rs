@@ -54,6 +54,8 @@ pub struct Stage<'a> {
     pub(super) buffered: Vec<bool>,
     /// Whether the server answers a reload while its commits are withheld, as far as is known.
     pub(super) reloads_at_final: bool,
+    /// Whether it did not, though a commit followed the final marker.
+    pub(super) reload_untried: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -88,6 +90,7 @@ impl<'a> Stage<'a> {
             detected: None,
             buffered: Vec::new(),
             reloads_at_final: session.history.is_some(),
+            reload_untried: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::case::Moments;
 use super::chat::{Chat, Vary};
 use super::live::Live;
-use super::reload_at_final::Hidden;
+use super::reload_at_final::Missing;
 use super::stage::Stage;
 use crate::clock;
 use crate::clock::Tick;
@@ -42,8 +42,8 @@ pub(super) struct Judged {
     /// How long the gate was closed.
     pub(super) held: Duration,
     pub(super) sent: Tick,
-    /// If a reload showed the answer only after a commit that followed the marker.
-    pub(super) hidden: Option<Hidden>,
+    /// What came only after the marker, though the answer's row was there.
+    pub(super) missing: Option<Missing>,
 }
 
 /// How long a trial holds the gate.
@@ -112,6 +112,8 @@ impl Stage<'_> {
         ) {
             tokio::time::sleep(AFTERGLOW).await;
         }
+        let is_stored = trial.row_at_final == Some(RowState::Complete);
+        let lacks_question = is_stored && self.lacks_question(&live).await;
         let is_missing = trial.row_at_final == Some(RowState::Incomplete);
         let mut elsewhere = None;
         // A server that has committed nothing can show the answer from its memory only.
@@ -139,7 +141,7 @@ impl Stage<'_> {
                 .closed
                 .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed)),
             sent: live.sent,
-            hidden: None,
+            missing: lacks_question.then_some(Missing::Question),
         };
         self.finish_trial(live, judged).await
     }

@@ -3,6 +3,7 @@
 use super::case::Moments;
 use super::chat::Chat;
 use super::live::Live;
+use super::reload_at_final::Missing;
 use super::stage::Stage;
 use super::trial::{Holds, Judged};
 use crate::clock::Tick;
@@ -83,6 +84,10 @@ impl Stage<'_> {
             tokio::time::sleep(AFTERGLOW).await;
         }
         let is_stored = trial.end == End::Final && trial.row_at_final == Some(RowState::Complete);
+        let lacks_question = is_stored && self.lacks_question(&live).await;
+        if lacks_question {
+            moments.now(Lane::Store, "the question is in no row");
+        }
         let mut hidden = None;
         if is_stored {
             hidden = self
@@ -131,7 +136,10 @@ impl Stage<'_> {
             late_row: None,
             held: opened.saturating_sub(closed),
             sent: live.sent,
-            hidden,
+            missing: match hidden {
+                _ if lacks_question => Some(Missing::Question),
+                hidden => hidden.map(Missing::Answer),
+            },
         };
         self.finish_trial(live, judged).await
     }
