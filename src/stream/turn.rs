@@ -3,7 +3,7 @@
 use super::marker::FinalMarker;
 use super::profiles::{Reader, StreamEvent};
 use super::sse::Item;
-use crate::model::Frame;
+use crate::model::{Frame, LineKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -29,10 +29,12 @@ pub struct Turn {
     pub pieces: Vec<Duration>,
     /// When and why the text was declared complete.
     pub text_complete: Option<(Duration, String)>,
-    /// When the final marker was there: the end of its line, before which no client can know it.
+    /// When the final marker was there: the end of its line, or of its event where its name is the marker.
     pub final_at: Option<Duration>,
     /// Where the marker's line or event begins in the body.
     pub final_offset: Option<u64>,
+    /// Where the line with the marker's name begins, until its event ends.
+    pub(super) named_at: Option<u64>,
     /// Breaks of the profile's grammar, in words.
     pub faults: Vec<Fault>,
     /// What the server said when it said that the turn failed.
@@ -56,8 +58,20 @@ impl Turn {
     /// Takes in what the decoder gave.
     pub fn take(&mut self, item: &Item, reader: &mut dyn Reader) {
         match item {
+            Item::Line(line) if line.kind == LineKind::Blank => {
+                let named = self.named_at.take();
+                if let Some(offset) = named.filter(|_| self.final_at.is_none()) {
+                    self.set_final(line.at, offset);
+                }
+            }
             Item::Line(line) => {
-                if self.final_at.is_none() && reader.is_final(line) {
+                if self.final_at.is_some() || !reader.is_final(line) {
+                    return;
+                }
+                // An event's data may follow its name, so no client knows the event before its blank line.
+                if line.kind == LineKind::Event {
+                    self.named_at = Some(line.offset);
+                } else {
                     self.set_final(line.at, line.offset);
                 }
             }
@@ -72,6 +86,9 @@ impl Turn {
     /// The body ended; with a marker that is just this, it is the final marker too.
     pub fn end(&mut self, at: Duration, marker: &FinalMarker) {
         self.ended = Some(at);
+        if let Some(offset) = self.named_at.take() {
+            self.set_final(at, offset);
+        }
         // A body that ends after an error is not an answer that ends.
         if matches!(marker, FinalMarker::End) && self.failed.is_none() {
             self.final_at.get_or_insert(at);
@@ -158,7 +175,7 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Fault, Turn};
+    use super::{Duration, Fault, FinalMarker, Turn};
     use crate::stream::body::Body;
     use crate::stream::profiles;
 
@@ -192,6 +209,36 @@ mod tests {
     fn a_marker_without_its_blank_line_is_seen() {
         assert!(turn("plain", "data: [DONE]\n").final_at.is_some());
         assert!(turn("plain", "data: a\n\n").final_at.is_none());
+    }
+
+    /// The data of the event may still follow its name. Without data no event comes of it, and clients that
+    /// read lines see it all the same.
+    #[test]
+    fn a_marker_that_is_an_events_name_is_there_when_its_event_ends() {
+        let named = |body: &str| {
+            let profile = profiles::named("plain").unwrap();
+            let marker = FinalMarker::Event("end".to_owned());
+            let mut reader = profile.start(marker.clone());
+            let (mut decoder, mut turn) = (Body::new(&profile.framing()), Turn::default());
+            for (at, byte) in body.bytes().enumerate() {
+                let at = Duration::from_millis(at as u64 + 1);
+                for item in decoder.push(at, &[byte]).unwrap() {
+                    turn.take(&item, reader.as_mut());
+                }
+            }
+            turn.end(Duration::from_secs(1), &marker);
+            turn.final_at
+        };
+        assert_eq!(
+            named("event: end\ndata: x\n\n: more\n"),
+            Some(Duration::from_millis(20))
+        );
+        assert_eq!(
+            named("event: end\n\n: more\n"),
+            Some(Duration::from_millis(12))
+        );
+        assert_eq!(named("event: end\n"), Some(Duration::from_secs(1)));
+        assert_eq!(named("event: other\ndata: end\n\n"), None);
     }
 
     /// Clients that trim lines see it, and so do the official SDKs.

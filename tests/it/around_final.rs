@@ -58,6 +58,21 @@ fn a_history_that_shows_the_answer_only_after_a_later_commit_is_found() {
     );
 }
 
+/// A gate that locks the store keeps that commit back as well.
+#[test]
+fn a_history_that_shows_the_answer_later_is_found_by_a_lock() {
+    let by_lock = ["--gate", "raw-locks"];
+    let (report, _) = verify_with(&["--pause", "200", "--tip", "after"], &by_lock);
+    let order = case(&report, "/order");
+    assert_eq!(order["verdict"], "violated", "{report:#}");
+    assert!(
+        order["reason"].as_str().unwrap().contains("a reload shows"),
+        "{order:#}"
+    );
+    let (report, _) = verify_with(&["--pause", "200"], &by_lock);
+    assert_eq!(case(&report, "/order")["verdict"], "proven", "{report:#}");
+}
+
 #[test]
 fn a_history_that_shows_each_message_as_the_other_sides_is_found() {
     is_violated(&["--swap"], "history-differs");

@@ -29,6 +29,7 @@ and the final marker waits for the beat that follows, and not for the save.
 `--archive`: each start moves the messages to another table, out of which the history reads them as well.
 `--swap`: the history shows each message as the other side's.
 `--forget MS`: so many milliseconds after the marker the question is deleted.
+`--pause MS`: so many milliseconds pass between the save and the final marker.
 `--doubt MS`: the question is saved only so many milliseconds after the marker, in the place before its answer.
 `--receipt`: who reads a conversation has that noted in the store first.
 `--rewrite before|MS`: once the answer is saved, a commit deletes all rows of the conversation, and another one inserts
@@ -101,6 +102,7 @@ arguments.add_argument("--tidy", type=int)
 arguments.add_argument("--forget", type=int)
 arguments.add_argument("--rewrite")
 arguments.add_argument("--doubt", type=int)
+arguments.add_argument("--pause", type=int, default=0)
 arguments.add_argument("--receipt", action="store_true")
 arguments.add_argument("--queue", type=int)
 arguments.add_argument("--hidden", action="store_true")
@@ -414,6 +416,8 @@ class Handler(BaseHTTPRequestHandler):
             threading.Thread(target=self.save, args=(key, question, said)).start()
             with beaten:
                 beaten.wait()
+        if options.pause:
+            time.sleep(options.pause / 1000)
         if options.tip == "before":
             show_newest(key)
         self.send(b": and on and on\n\n" * (options.flood << 16) + final)
@@ -424,7 +428,8 @@ class Handler(BaseHTTPRequestHandler):
         if options.queue is not None:
             threading.Timer(options.queue / 1000, move_out_of_the_queue, (key, said)).start()
         if options.doubt is not None:
-            threading.Timer(options.doubt / 1000, keep_question_before, (key, question, said)).start()
+            time.sleep(options.doubt / 1000)
+            keep_question_before(key, question, said)
         if options.forget is not None:
             forget = "DELETE FROM message WHERE conversation_id = ? AND content = ?"
             threading.Timer(options.forget / 1000, write, (forget, key, question)).start()

@@ -10,7 +10,8 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn check(observed: &Observed) -> Vec<Finding> {
-    let bad = observed.turns.iter().find_map(|turn| {
+    let mut whole = observed.turns.iter().filter(|turn| !turn.is_in_pieces());
+    let bad = whole.find_map(|turn| {
         let differs = |row: &&super::StoredMessage| {
             !row.content.trim().is_empty() && row.content != turn.expected
         };
@@ -64,7 +65,49 @@ fn diff(expected: &str, stored: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::diff;
+    use super::{check, diff};
+    use crate::model::{Role, StoredMessage};
+    use crate::stream::judge::{Observed, TurnSeen};
+
+    fn found(stored: &[(Role, &str)]) -> usize {
+        let rows = stored.iter().zip(["1", "2", "3", "4"]);
+        let stored: Vec<_> = rows
+            .map(|((role, text), key)| StoredMessage::new(key, role.clone(), *text))
+            .collect();
+        let observed = Observed {
+            turns: vec![TurnSeen {
+                expected: "First this. Then that, n1".to_owned(),
+                nonce: "n1".to_owned(),
+                with_nonce: vec![stored.last().unwrap().clone()],
+                stored,
+                ..TurnSeen::blank(1)
+            }],
+            ..Observed::default()
+        };
+        check(&observed).len()
+    }
+
+    /// The history joins them. Whether each was committed in time is another question.
+    #[test]
+    fn an_answer_in_several_rows_is_the_answer_if_they_are_all_there() {
+        let (asked, said) = (Role::User, Role::Assistant);
+        let whole = [
+            (asked.clone(), "Go on"),
+            (said.clone(), "First this. "),
+            (said.clone(), "Then that, n1"),
+        ];
+        assert_eq!(found(&whole), 0);
+        assert_eq!(found(&whole[2..]), 1);
+        let swapped = [
+            whole[0].clone(),
+            whole[2].clone(),
+            whole[1].clone(),
+            whole[2].clone(),
+        ];
+        assert_eq!(found(&swapped), 1);
+        let apart = [whole[1].clone(), whole[0].clone(), whole[2].clone()];
+        assert_eq!(found(&apart), 1);
+    }
 
     #[test]
     fn the_diff_names_what_is_missing() {

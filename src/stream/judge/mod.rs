@@ -133,6 +133,17 @@ impl Observed {
 }
 
 impl TurnSeen {
+    /// Whether the answer is stored in several messages, one after the other, which together are its text.
+    pub fn is_in_pieces(&self) -> bool {
+        let solid = |text: &str| -> String { text.split_whitespace().collect() };
+        let answered = |rows: &&[StoredMessage]| rows[0].role == Role::Assistant;
+        let mut runs = self.stored.chunk_by(|a, b| a.role == b.role);
+        runs.any(|rows| {
+            let texts: String = rows.iter().map(|row| solid(&row.content)).collect();
+            rows.len() > 1 && answered(&rows) && texts == solid(&self.expected)
+        })
+    }
+
     /// The rows that hold this turn's answer, in this conversation: those with the nonce, else
     /// the assistant's rows between this turn's user message and the next one.
     fn answers(&self) -> Vec<&StoredMessage> {

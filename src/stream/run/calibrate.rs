@@ -142,6 +142,10 @@ impl Stage<'_> {
         if !is_found && stored.any(|row| row.content.contains(&live.nonce)) {
             let why = "the answer is stored in pieces, and no single row holds the text that chatctl looks for";
             calibrated.wrong.get_or_insert_with(|| why.to_owned());
+        } else if seen.is_in_pieces() {
+            let why = "the answer is stored in several rows, and chatctl looks for one that holds its end: it cannot \
+                       show that the others are committed, too";
+            calibrated.wrong.get_or_insert_with(|| why.to_owned());
         }
         Ok(seen)
     }

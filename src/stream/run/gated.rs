@@ -160,7 +160,12 @@ impl Stage<'_> {
             .map(|(ended, count)| format!("{count} {}", ended.word()))
             .collect();
         let counted = counted.join(", ");
-        if let (TrialOutcome::Proven, Some((first, missing, times))) = (&sum, missing(&judged)) {
+        let missing = missing(&judged).filter(|(_, missing, _)| match missing {
+            Missing::Answer(_) => true,
+            // Where a question is never found, that is reported already.
+            Missing::Question => has_questions(report),
+        });
+        if let (TrialOutcome::Proven, Some((first, missing, times))) = (&sum, missing) {
             case.timeline = first.moments.timeline.clone();
             let (what, finding) = match missing {
                 Missing::Answer(hidden) => (
@@ -174,9 +179,7 @@ impl Stage<'_> {
             };
             let reason = format!("{times} of {trials} trials: {what}");
             self.end_case(case, Verdict::Violated, reason, report);
-            if finding.code != QUESTION_LOST || has_questions(report) {
-                report.add(finding);
-            }
+            report.add(finding);
             return Ok(());
         }
         if self.reload_untried && sum == TrialOutcome::Proven {
@@ -270,7 +273,10 @@ impl Stage<'_> {
             format!("commit all that the history reads together with the answer, before `{marker}` is yielded"),
         )
         .with(Source::Stream, format!("at `{marker}`, `{}` did not show the answer", hidden.request))
-        .with(Source::Store, format!("the answer's row was there, and a commit was withheld: {}", hidden.commit))
+        .with(Source::Store, match &hidden.commit {
+            Some(commit) => format!("the answer's row was there, and a commit was withheld: {commit}"),
+            None => "the answer's row was there, and the closed gate kept every later write back".to_owned(),
+        })
         .with(Source::Stream, "once the commit was let through, the history showed the answer".to_owned())
         .in_case(case)
     }

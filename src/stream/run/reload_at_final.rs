@@ -25,8 +25,8 @@ pub(super) enum Missing {
 
 /// A history without the answer, at the final marker.
 pub(super) struct Hidden {
-    /// What was withheld at that time.
-    pub(super) commit: String,
+    /// What was withheld at that time, if the gate knows it.
+    pub(super) commit: Option<String>,
     /// How the history was asked.
     pub(super) request: String,
 }
@@ -74,9 +74,35 @@ impl Stage<'_> {
         Ok(history
             .filter(|_| !is_shown && is_withheld)
             .map(|history| Hidden {
-                commit: format!("{}: {}", commit.by, commit.statements.join("; ")),
+                commit: Some(format!("{}: {}", commit.by, commit.statements.join("; "))),
                 request: history.request.written.clone(),
             }))
+    }
+
+    /// The same behind a gate that keeps all writes back, and is closed until this returns.
+    pub(super) async fn reload_behind_lock(
+        &mut self,
+        chat: &Chat,
+        nonce: &str,
+        hold: Duration,
+    ) -> Option<Hidden> {
+        let history = self.session.history.as_ref()?;
+        if !self.reloads_at_final {
+            return None;
+        }
+        let until = clock::now() + hold;
+        let is_shown = self.is_shown(chat, nonce, hold).await;
+        // A server that can't answer while it can't write is not asked again.
+        self.reloads_at_final = is_shown.is_some();
+        if is_shown? {
+            return None;
+        }
+        tokio::time::sleep(until.saturating_sub(clock::now())).await;
+        let is_shown = self.is_shown(chat, nonce, hold).await?;
+        (!is_shown).then(|| Hidden {
+            commit: None,
+            request: history.request.written.clone(),
+        })
     }
 
     /// The server can't answer while its commits are withheld, or has no history.

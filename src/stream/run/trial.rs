@@ -120,9 +120,16 @@ impl Stage<'_> {
         if is_missing && !trial.steps.is_empty() {
             elsewhere = self.shown_without_row(chat, &live.nonce, holds.hold).await;
         }
+        let mut hidden = None;
+        if is_stored && trial.closed.is_some() {
+            hidden = self.reload_behind_lock(chat, &live.nonce, holds.hold).await;
+        }
         let opened = gate.open().await?;
         if trial.closed.is_some() {
             moments.at(opened, Lane::Store, "gate open");
+        }
+        if hidden.is_some() && !self.is_shown_after(chat, &live.nonce, holds.hold).await {
+            hidden = None;
         }
         let error = live.watching.seen().turn.failed;
         let shown = order::unless_shown(order::judge(&trial), elsewhere.as_deref());
@@ -141,7 +148,10 @@ impl Stage<'_> {
                 .closed
                 .map_or(Duration::ZERO, |closed| opened.saturating_sub(closed)),
             sent: live.sent,
-            missing: lacks_question.then_some(Missing::Question),
+            missing: match hidden {
+                _ if lacks_question => Some(Missing::Question),
+                hidden => hidden.map(Missing::Answer),
+            },
         };
         self.finish_trial(live, judged).await
     }
