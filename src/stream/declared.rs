@@ -1,10 +1,11 @@
 //! A profile that is data: which events say what.
 
 use super::body::Framing;
+use super::json::{Document, Json};
 use super::marker::FinalMarker;
+use super::path::Path;
 use crate::model::Frame;
 use serde_json::Value;
-use serde_json_path::JsonPath;
 
 /// What a profile file says.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +23,7 @@ pub struct Declared {
     /// Events that say that the turn failed, and where they say why.
     pub error: Vec<Pick>,
     /// A number that grows by one from event to event.
-    pub sequence: Option<JsonPath>,
+    pub sequence: Option<Path>,
     /// What ends the stream.
     pub final_marker: FinalMarker,
     /// What to do where answers are saved after that.
@@ -35,9 +36,9 @@ pub struct When {
     /// The name of the event.
     pub event: Option<String>,
     /// Each path selects one of its values.
-    pub json: Vec<(JsonPath, Vec<Value>)>,
+    pub json: Vec<(Path, Vec<Value>)>,
     /// These paths select nothing.
-    pub unless: Vec<JsonPath>,
+    pub unless: Vec<Path>,
     /// The data is not a JSON object.
     pub plain: bool,
 }
@@ -48,7 +49,7 @@ pub struct Pick {
     /// Which events.
     pub when: When,
     /// Where in them; the whole data when absent.
-    pub path: Option<JsonPath>,
+    pub path: Option<Path>,
 }
 
 /// Where text is.
@@ -79,11 +80,11 @@ pub struct Tool {
     /// Which events.
     pub when: When,
     /// Which call of the turn; 0 when absent.
-    pub index: Option<JsonPath>,
+    pub index: Option<Path>,
     /// Its name.
-    pub name: Option<JsonPath>,
+    pub name: Option<Path>,
     /// Its arguments, or a piece of them.
-    pub arguments: Option<JsonPath>,
+    pub arguments: Option<Path>,
 }
 
 impl Declared {
@@ -108,34 +109,40 @@ impl Declared {
 }
 
 impl When {
-    pub(super) fn holds(&self, frame: &Frame, json: Option<&Value>) -> bool {
+    pub(super) fn holds(&self, frame: &Frame, json: Option<&Document<'_>>) -> bool {
         self.event.as_ref().is_none_or(|name| *name == frame.event)
             && self.json.iter().all(|(path, values)| {
-                json.is_some_and(|json| path.query(json).iter().any(|found| values.contains(found)))
+                let is_one = |found: &Json<'_>| values.iter().any(|value| found == value);
+                json.is_some_and(|json| path.any(json, is_one))
             })
-            && (self.unless.iter()).all(|path| json.is_none_or(|json| path.query(json).is_empty()))
-            && !(self.plain && json.is_some_and(Value::is_object))
+            && (self.unless.iter()).all(|path| json.is_none_or(|json| path.is_empty(json)))
+            && !(self.plain && json.is_some_and(|json| json.root().is_object()))
     }
 }
 
 impl Pick {
     /// What an event says by this rule.
-    pub(super) fn of(&self, frame: &Frame, json: Option<&Value>) -> Option<String> {
+    pub(super) fn of(&self, frame: &Frame, json: Option<&Document<'_>>) -> Option<String> {
         if !self.when.holds(frame, json) {
             return None;
         }
         let Some(path) = &self.path else {
             return Some(frame.data.clone());
         };
-        let found: Vec<_> = path.query(json?).into_iter().filter_map(text).collect();
-        (!found.is_empty()).then(|| found.concat())
+        let mut said = None;
+        path.for_each(json?, |found| {
+            if let Some(found) = found.said() {
+                said.get_or_insert_with(String::new).push_str(&found);
+            }
+        });
+        said
     }
 }
 
 impl Pick {
     /// The error that an event reports by this rule. A field that is in every event, and is empty in most,
     /// reports one only where it is not empty.
-    pub(super) fn error_of(&self, frame: &Frame, json: Option<&Value>) -> Option<String> {
+    pub(super) fn error_of(&self, frame: &Frame, json: Option<&Document<'_>>) -> Option<String> {
         let said = self.of(frame, json)?;
         let is_empty = ["", "false", "0", "{}", "[]"].contains(&said.as_str());
         (self.when != When::default() || !is_empty).then_some(said)
@@ -144,7 +151,12 @@ impl Pick {
 
 impl Text {
     /// The text of an event by this rule; `is_final` shows whether the event is the final marker.
-    pub(super) fn of(&self, frame: &Frame, json: Option<&Value>, is_final: bool) -> Option<String> {
+    pub(super) fn of(
+        &self,
+        frame: &Frame,
+        json: Option<&Document<'_>>,
+        is_final: bool,
+    ) -> Option<String> {
         let text = self.unstripped(frame, json, is_final)?;
         if self.strip.is_empty() {
             return Some(text);
@@ -153,7 +165,12 @@ impl Text {
         (!text.is_empty()).then_some(text)
     }
 
-    fn unstripped(&self, frame: &Frame, json: Option<&Value>, is_final: bool) -> Option<String> {
+    fn unstripped(
+        &self,
+        frame: &Frame,
+        json: Option<&Document<'_>>,
+        is_final: bool,
+    ) -> Option<String> {
         let Pick { when, path } = &self.pick;
         if path.is_none() && *when == When::default() && (is_final || frame.event != "message") {
             // Neither the marker nor an event of another name is text that nobody asked for.
@@ -164,19 +181,8 @@ impl Text {
         };
         let json = json.filter(|json| when.holds(frame, Some(json)))?;
         // A list of parts or an object is no text.
-        let texts = path.query(json).into_iter().filter_map(Value::as_str);
-        let text: String = texts.collect();
+        let mut text = String::new();
+        path.for_each(json, |found| text.push_str(found.as_str().unwrap_or("")));
         (!text.is_empty()).then_some(text)
-    }
-}
-
-/// A value as text; there is none in `null`.
-pub(super) fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            Some(value.to_string())
-        }
     }
 }

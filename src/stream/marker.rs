@@ -1,8 +1,9 @@
 //! The final marker of a stream, seen in its lines and events.
 
+use super::json::{Document, Json};
+use super::path::Path;
 use crate::model::{Frame, Line, LineKind};
 use serde_json::Value;
-use serde_json_path::JsonPath;
 use std::fmt;
 
 /// What ends a stream.
@@ -22,22 +23,24 @@ pub enum FinalMarker {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sign {
     /// Selects a value.
-    pub path: JsonPath,
+    pub path: Path,
     /// The values that count; any when absent.
     pub equals: Option<Vec<Value>>,
     /// Where this selects anything, the event does not count.
-    pub unless: Option<JsonPath>,
+    pub unless: Option<Path>,
 }
 
 impl Sign {
-    fn is_in(&self, json: &Value) -> bool {
-        let found = self.path.query(json);
+    fn is_in(&self, json: &Document<'_>) -> bool {
         let counts = match &self.equals {
-            Some(values) => found.iter().any(|found| values.contains(found)),
-            None => !found.is_empty(),
+            Some(values) => {
+                let is_one = |found: &Json<'_>| values.iter().any(|value| found == value);
+                self.path.any(json, is_one)
+            }
+            None => !self.path.is_empty(json),
         };
         let excluded = self.unless.as_ref();
-        counts && excluded.is_none_or(|path| path.query(json).is_empty())
+        counts && excluded.is_none_or(|path| path.is_empty(json))
     }
 }
 
@@ -46,8 +49,8 @@ impl fmt::Display for Sign {
         let Some(equals) = &self.equals else {
             return write!(f, "{}", self.path);
         };
-        let values: Vec<_> = equals.iter().map(Value::to_string).collect();
-        write!(f, "{} = {}", self.path, values.join(" or "))
+        let values = listed(equals.iter().map(Value::to_string), " or ");
+        write!(f, "{} = {values}", self.path)
     }
 }
 
@@ -55,9 +58,7 @@ impl FinalMarker {
     /// Whether an event is the marker.
     pub fn is_frame(&self, frame: &Frame) -> bool {
         match self {
-            Self::Json(_) => {
-                serde_json::from_str(&frame.data).is_ok_and(|json| self.is_json(&json))
-            }
+            Self::Json(_) => Document::parse(&frame.data).is_ok_and(|json| self.is_json(&json)),
             Self::Data(text) => is_data(&frame.data, text),
             Self::Event(name) => frame.event == *name,
             Self::End => false,
@@ -65,7 +66,7 @@ impl FinalMarker {
     }
 
     /// Whether an event with this JSON is the marker, where JSON decides.
-    pub fn is_json(&self, json: &Value) -> bool {
+    pub fn is_json(&self, json: &Document<'_>) -> bool {
         match self {
             Self::Json(signs) => signs.iter().any(|sign| sign.is_in(json)),
             Self::Data(_) | Self::Event(_) | Self::End => false,
@@ -93,14 +94,21 @@ fn is_data(data: &str, text: &str) -> bool {
     data == text || data.trim() == text
 }
 
+/// As many of a list as a sentence can carry.
+fn listed(mut all: impl Iterator<Item = String>, between: &str) -> String {
+    const MOST: usize = 4;
+    let mut shown: Vec<_> = all.by_ref().take(MOST).collect();
+    if all.next().is_some() {
+        shown.push("…".to_owned());
+    }
+    shown.join(between)
+}
+
 impl fmt::Display for FinalMarker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Data(text) => write!(f, "{text}"),
-            Self::Json(signs) => {
-                let signs: Vec<_> = signs.iter().map(Sign::to_string).collect();
-                f.write_str(&signs.join(", or "))
-            }
+            Self::Json(signs) => f.write_str(&listed(signs.iter().map(Sign::to_string), ", or ")),
             Self::Event(name) => write!(f, "event `{name}`"),
             Self::End => f.write_str("the end of the body"),
         }

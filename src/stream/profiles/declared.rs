@@ -2,10 +2,10 @@
 
 use super::{Reader, StreamEvent};
 use crate::model::{Frame, Line};
-use crate::stream::declared::{Declared, Mode, Tool, text};
+use crate::stream::declared::{Declared, Mode, Tool};
+use crate::stream::json::Document;
 use crate::stream::marker::FinalMarker;
-use serde_json::Value;
-use serde_json_path::JsonPath;
+use crate::stream::path::Path;
 use std::sync::Arc;
 
 /// Reads a response by its declaration.
@@ -30,9 +30,9 @@ impl Declaration {
         }
     }
 
-    fn sequence(&mut self, json: Option<&Value>) -> Option<StreamEvent> {
+    fn sequence(&mut self, json: Option<&Document<'_>>) -> Option<StreamEvent> {
         let path = self.declared.sequence.as_ref()?;
-        let number = path.query(json?).exactly_one().ok()?.as_i64()?;
+        let number = path.integer(json?)?;
         let expected = self.next.replace(number.saturating_add(1));
         let gap = expected.filter(|expected| *expected != number)?;
         Some(StreamEvent::Broken(format!(
@@ -43,9 +43,7 @@ impl Declaration {
 
 impl Reader for Declaration {
     fn frame(&mut self, frame: &Frame) -> Vec<StreamEvent> {
-        let parsed = self
-            .reads_json
-            .then(|| serde_json::from_str::<Value>(&frame.data));
+        let parsed = self.reads_json.then(|| Document::parse(&frame.data));
         let json = match &parsed {
             Some(Ok(json)) => Some(json),
             Some(Err(_)) | None => None,
@@ -110,10 +108,10 @@ fn tool_call(
     tool: &Tool,
     calls: &mut Vec<String>,
     frame: &Frame,
-    json: Option<&Value>,
+    json: Option<&Document<'_>>,
 ) -> Option<StreamEvent> {
     let json = json.filter(|json| tool.when.holds(frame, Some(json)))?;
-    let pick = |path: &Option<JsonPath>| text(path.as_ref()?.query(json).first()?);
+    let pick = |path: &Option<Path>| path.as_ref()?.first_said(json);
     let (name, arguments) = (pick(&tool.name), pick(&tool.arguments));
     if name.is_none() && arguments.is_none() {
         return None;

@@ -3,8 +3,8 @@
 
 use super::{Code, Profile, Reader, StreamEvent, Wire};
 use crate::model::{Frame, Line};
+use crate::stream::json::{Document, Json};
 use crate::stream::marker::FinalMarker;
-use serde_json::Value;
 
 pub(super) const PROFILE: Profile = Profile {
     name: "openai-chat",
@@ -24,8 +24,8 @@ impl Reader for OpenAiChat {
         if self.marker.is_frame(frame) {
             return vec![StreamEvent::Final];
         }
-        match serde_json::from_str::<Value>(&frame.data) {
-            Ok(chunk) => events(&chunk, &frame.event),
+        match Document::parse(&frame.data) {
+            Ok(chunk) => events(chunk.root(), &frame.event),
             Err(error) => vec![StreamEvent::Broken(format!("a chunk is not JSON: {error}"))],
         }
     }
@@ -35,49 +35,53 @@ impl Reader for OpenAiChat {
     }
 }
 
-fn events(chunk: &Value, name: &str) -> Vec<StreamEvent> {
+fn events(chunk: &Json<'_>, name: &str) -> Vec<StreamEvent> {
     // Both official SDKs raise on a truthy `error`; the Node SDK also on an event named so.
-    let error = &chunk["error"];
-    let is_none = error.is_null() || [false.into(), 0.into(), "".into()].contains(error);
+    let error = chunk.at("error");
+    let is_none = match error {
+        Json::Null | Json::Bool(false) => true,
+        Json::Number(number) => number.as_i64() == Some(0),
+        Json::Text(text) => text.is_empty(),
+        Json::Bool(true) | Json::List(_) | Json::Object(_) => false,
+    };
     if name == "error" || !is_none {
-        let said = error["message"]
+        let said = error
+            .at("message")
             .as_str()
             .map_or_else(|| chunk.to_string(), str::to_owned);
         return vec![StreamEvent::Failed(said)];
     }
-    let choices = chunk["choices"].as_array().map_or(&[][..], Vec::as_slice);
+    let choices = chunk.at("choices").items();
     let mut events = Vec::new();
     // A request for several answers has several choices; a chat shows the first.
     for choice in choices
         .iter()
-        .filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0)
+        .filter(|choice| choice.at("index").as_u64().unwrap_or(0) == 0)
     {
-        let delta = &choice["delta"];
+        let delta = choice.at("delta");
         for field in ["content", "refusal"] {
-            if let Some(text) = delta[field].as_str().filter(|text| !text.is_empty()) {
+            if let Some(text) = delta.at(field).as_str().filter(|text| !text.is_empty()) {
                 events.push(StreamEvent::Text(text.to_owned()));
             }
         }
         // Providers spell it in two ways; OpenAI itself does not stream it.
         let thought = ["reasoning_content", "reasoning"]
             .iter()
-            .find_map(|field| delta[field].as_str().filter(|text| !text.is_empty()));
+            .find_map(|field| delta.at(field).as_str().filter(|text| !text.is_empty()));
         events.extend(thought.map(|text| StreamEvent::Reasoning(text.to_owned())));
-        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+        for call in delta.at("tool_calls").items() {
+            let function = call.at("function");
             events.push(StreamEvent::ToolCall {
-                index: call["index"].as_u64().unwrap_or(0),
-                name: call["function"]["name"].as_str().map(str::to_owned),
-                arguments: call["function"]["arguments"]
-                    .as_str()
-                    .unwrap_or("")
-                    .to_owned(),
+                index: call.at("index").as_u64().unwrap_or(0),
+                name: function.at("name").as_str().map(str::to_owned),
+                arguments: function.at("arguments").as_str().unwrap_or("").to_owned(),
             });
         }
-        if let Some(reason) = choice["finish_reason"].as_str() {
+        if let Some(reason) = choice.at("finish_reason").as_str() {
             events.push(StreamEvent::TextComplete(reason.to_owned()));
         }
     }
-    if chunk["usage"].is_object() {
+    if chunk.at("usage").is_object() {
         events.push(StreamEvent::Usage);
     }
     if events.is_empty() {

@@ -2,13 +2,13 @@
 
 use super::parse_request::scalar;
 use super::reader::{Fields, Item, Origin, Place};
-use super::validate::{at_most_one, json_path, not_empty};
+use super::validate::{at_most_one, event_path, not_empty};
 use crate::source_error::{SourceError, listed, nearest};
 use crate::stream::body::Framing;
 use crate::stream::declared::{Declared, Mode, Pick, Text, Tool, When};
 use crate::stream::marker::{FinalMarker, Sign};
+use crate::stream::path::Path;
 use serde_json::Value;
-use serde_json_path::JsonPath;
 use toml::de::{DeTable, DeValue};
 
 const KEYS: &[&str] = &[
@@ -189,7 +189,7 @@ pub(super) fn marker(item: &Item<'_>) -> Result<FinalMarker, SourceError> {
 
 fn sign(fields: &Fields<'_>) -> Result<Sign, SourceError> {
     Ok(Sign {
-        path: json_path(&fields.require("path", "`path = \"$.type\"`")?)?,
+        path: event_path(&fields.require("path", "`path = \"$.type\"`")?)?,
         equals: fields.read("equals", values)?,
         unless: path(fields, "unless")?,
     })
@@ -228,7 +228,7 @@ fn rules<'a>(item: &Item<'a>, place: &Place) -> Result<Vec<Rule<'a>>, SourceErro
         })),
         DeValue::String(_) => Ok(Rule::Path(Pick {
             when: When::default(),
-            path: Some(json_path(item)?),
+            path: Some(event_path(item)?),
         })),
         _ => Ok(Rule::Fields(item.table(place)?)),
     };
@@ -280,8 +280,8 @@ fn tool(fields: &Fields<'_>) -> Result<Tool, SourceError> {
     })
 }
 
-fn path(fields: &Fields<'_>, key: &str) -> Result<Option<JsonPath>, SourceError> {
-    fields.read(key, json_path)
+fn path(fields: &Fields<'_>, key: &str) -> Result<Option<Path>, SourceError> {
+    fields.read(key, event_path)
 }
 
 /// `event = "token"`, and `when = { "$.type" = "a" }` or a list of values for each path.
@@ -291,7 +291,7 @@ fn when(fields: &Fields<'_>) -> Result<When, SourceError> {
     let mut json = Vec::new();
     if let Some(item) = fields.get("when") {
         for entry in item.entries()? {
-            let path = JsonPath::parse(entry.name).map_err(|error| {
+            let path = Path::parse(entry.name).map_err(|error| {
                 entry
                     .key_error(format!(
                         "`{}` is not a JSONPath: {}",
@@ -308,9 +308,9 @@ fn when(fields: &Fields<'_>) -> Result<When, SourceError> {
             DeValue::Array(_) => item
                 .items()?
                 .iter()
-                .map(json_path)
+                .map(event_path)
                 .collect::<Result<_, _>>()?,
-            _ => vec![json_path(&item)?],
+            _ => vec![event_path(&item)?],
         },
         None => Vec::new(),
     };

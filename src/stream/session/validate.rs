@@ -4,8 +4,9 @@ use super::reader::{Fields, Item};
 use super::request::Method;
 use super::template::{Template, TemplateError, is_name};
 use crate::source_error::{SourceError, nearest};
+use crate::stream::path::Path;
 use regex::Regex;
-use serde_json_path::JsonPath;
+use serde_json_path::{JsonPath, ParseError};
 use std::time::Duration;
 
 /// The name in braces for how far the client of a `[resume]` has come.
@@ -145,8 +146,20 @@ pub(super) fn method_and_path<'a>(item: &Item<'a>) -> Result<(Method, &'a str), 
 
 /// A JSONPath as in RFC 9535.
 pub(super) fn json_path(item: &Item<'_>) -> Result<JsonPath, SourceError> {
+    read_path(item, JsonPath::parse)
+}
+
+/// A JSONPath that is followed in each event.
+pub(super) fn event_path(item: &Item<'_>) -> Result<Path, SourceError> {
+    read_path(item, Path::parse)
+}
+
+fn read_path<T>(
+    item: &Item<'_>,
+    parse: fn(&str) -> Result<T, ParseError>,
+) -> Result<T, SourceError> {
     let text = item.text()?;
-    JsonPath::parse(text).map_err(|error| {
+    parse(text).map_err(|error| {
         let at = item.origin.inside(item.span(), text, error.position());
         let help = if text.starts_with('$') {
             "a path looks like `$.id`, `$.data.id` or `$[0].id` (RFC 9535)"
