@@ -325,6 +325,39 @@ mod tests {
         }
     }
 
+    /// Wherever a task says its state, and nowhere else: an artifact may hold data with a `status`.
+    #[test]
+    fn a_task_of_a2a_ends_where_it_says_so() {
+        let status = r#""status":{"state":"completed"}"#;
+        let data = r#"{"parts":[{"data":{"status":{"state":"completed"},"message":"x","lastChunk":true}}]}"#;
+        for (event, is_final) in [
+            (
+                format!(r#"{{"result":{{"statusUpdate":{{{status}}}}}}}"#),
+                true,
+            ),
+            (format!(r#"{{"result":{{"task":{{{status}}}}}}}"#), true),
+            (format!(r#"{{"statusUpdate":{{{status}}}}}"#), true),
+            (
+                format!(r#"{{"result":{{"kind":"status-update",{status}}}}}"#),
+                true,
+            ),
+            (format!(r#"{{"kind":"task",{status}}}"#), true),
+            (
+                format!(r#"{{"result":{{"artifactUpdate":{{"artifact":{data}}}}}}}"#),
+                false,
+            ),
+            (
+                format!(r#"{{"result":{{"kind":"artifact-update","artifact":{data}}}}}"#),
+                false,
+            ),
+        ] {
+            let turn = turn("a2a", &format!("data: {event}\n\n"));
+            assert_eq!(turn.final_at.is_some(), is_final, "{event}");
+            assert_eq!(turn.text_complete, None, "{event}");
+            assert_eq!(turn.failed, None, "{event}");
+        }
+    }
+
     #[test]
     fn an_error_event_and_a_bad_chunk_are_reported() {
         let turn = turn(
