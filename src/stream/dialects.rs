@@ -1,16 +1,20 @@
-//! How readers of event streams see the same bytes. Each cuts them in its own way, so one may see the
+//! How readers of a stream see the same bytes. Each cuts them in its own way, so one may see the
 //! final marker and another not. Pure.
 
+use super::body::Framing;
 use super::marker::FinalMarker;
 use super::sse::{Decoder, Item};
 use crate::model::Frame;
+use serde_json::Value;
 use std::time::Duration;
 
-/// A way to read an event stream.
+/// A way to read a stream.
 #[derive(Debug)]
 pub struct Dialect {
     /// As a sentence names it.
     pub name: &'static str,
+    /// What it reads.
+    pub framing: Framing,
     /// Whether the clients of a profile read so.
     pub reads: fn(&str) -> bool,
     events: fn(&str) -> Vec<Event>,
@@ -48,6 +52,7 @@ impl Dialect {
 pub static ALL: &[Dialect] = &[
     Dialect {
         name: "a browser's EventSource",
+        framing: Framing::Sse,
         // LangServe's last event has no data, so its own clients read lines.
         reads: |profile| profile != "langserve",
         events: standard,
@@ -55,6 +60,7 @@ pub static ALL: &[Dialect] = &[
     },
     Dialect {
         name: "OpenAI's SDKs",
+        framing: Framing::Sse,
         reads: |profile| profile.starts_with("openai-"),
         events: openai,
         // `data.startswith("[DONE]")`
@@ -62,12 +68,14 @@ pub static ALL: &[Dialect] = &[
     },
     Dialect {
         name: "AG-UI's client",
+        framing: Framing::Sse,
         reads: |profile| profile == "ag-ui",
         events: |text| blocks(without_mark(text)),
         is_text: is_equal,
     },
     Dialect {
         name: "a client that reads by lines",
+        framing: Framing::Sse,
         // The clients of these protocols have a parser.
         reads: |profile| !["ag-ui", "mcp", "a2a"].contains(&profile),
         events: |text| by_lines(without_mark(text).split('\n')),
@@ -75,8 +83,41 @@ pub static ALL: &[Dialect] = &[
     },
     Dialect {
         name: "Python's splitlines",
+        framing: Framing::Sse,
         reads: |profile| !["ag-ui", "mcp", "a2a"].contains(&profile),
         events: |text| by_lines(text.split(is_python_line_end)),
+        is_text: is_trimmed,
+    },
+    // As Ollama's client for JavaScript: it takes what follows the last line feed, too.
+    Dialect {
+        name: "a client that splits at line feeds",
+        framing: Framing::Ndjson,
+        reads: |_| true,
+        events: |text| texts(without_mark(text).split('\n')),
+        is_text: is_trimmed,
+    },
+    Dialect {
+        name: "a client that waits for each line feed",
+        framing: Framing::Ndjson,
+        reads: |_| true,
+        events: |text| {
+            let text = without_mark(text);
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            texts(whole.split('\n'))
+        },
+        is_text: is_trimmed,
+    },
+    // As Ollama's client for Python: httpx cuts so, and a line that is not JSON raises.
+    Dialect {
+        name: "Python's splitlines",
+        framing: Framing::Ndjson,
+        reads: |_| true,
+        events: |text| {
+            let mut events = texts(text.split(is_python_line_end));
+            let is_broken = |event: &Event| serde_json::from_str::<Value>(&event.data).is_err();
+            events.truncate(events.iter().position(is_broken).unwrap_or(events.len()));
+            events
+        },
         is_text: is_trimmed,
     },
 ];
@@ -165,6 +206,16 @@ fn by_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Event> {
     events
 }
 
+/// Each line that is not blank is an event.
+fn texts<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Event> {
+    let lines = lines.filter(|line| !line.trim().is_empty());
+    let event = |line: &str| Event {
+        name: "message".to_owned(),
+        data: line.to_owned(),
+    };
+    lines.map(event).collect()
+}
+
 fn is_equal(data: &str, text: &str) -> bool {
     data == text
 }
@@ -190,12 +241,16 @@ fn is_python_line_end(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, FinalMarker};
+    use super::{ALL, FinalMarker, Framing};
     use crate::stream::profiles;
 
     /// Which of them see the marker, by the order of the table.
     fn seen(body: &str, marker: &FinalMarker) -> Vec<bool> {
-        let seen = ALL.iter();
+        seen_in(&Framing::Sse, body, marker)
+    }
+
+    fn seen_in(framing: &Framing, body: &str, marker: &FinalMarker) -> Vec<bool> {
+        let seen = ALL.iter().filter(|dialect| dialect.framing == *framing);
         seen.map(|dialect| dialect.sees(body.as_bytes(), marker))
             .collect()
     }
@@ -232,6 +287,42 @@ mod tests {
         let finished = profiles::named("ag-ui").unwrap().marker();
         let body = "data: {\"type\":\"RUN_FINISHED\",\"result\":\"a\u{2028}b\"}\n\n";
         assert_eq!(seen(body, &finished), [true, true, true, true, false]);
+    }
+
+    /// The first column is what Ollama's client for JavaScript (0.6.4) made of the same bytes, and the last one what that
+    /// for Python (0.6.3) did, which alone also stops at a blank line.
+    #[test]
+    fn lines_of_json_are_cut_in_three_ways() {
+        let done = profiles::named("ollama").unwrap().marker();
+        let line = |text: &str| format!("{{\"response\":\"{text}\",\"done\":false}}\n");
+        let end = "{\"response\":\"\",\"done\":true}";
+        for (body, expected) in [
+            (format!("{}{end}\n", line("a")), [true, true, true]),
+            (format!("{}{end}", line("a")), [true, false, true]),
+            (
+                format!("{}\r\n{end}\r\n", line("a").trim_end()),
+                [true, true, true],
+            ),
+            (format!("{}\n\n{end}\n", line("a")), [true, true, true]),
+            (
+                format!("{}{end}\n", line("a\u{2028}b")),
+                [true, true, false],
+            ),
+            (format!("{}{end}\n", line("a\u{85}b")), [true, true, false]),
+            (format!("{}{end}\n", line("a\\u2028b")), [true, true, true]),
+            (
+                format!("{}{end}\r", line("a").replace('\n', "\r")),
+                [false, false, true],
+            ),
+            (format!("\u{feff}{end}\n"), [true, true, false]),
+            (line("a"), [false, false, false]),
+        ] {
+            assert_eq!(
+                seen_in(&Framing::Ndjson, &body, &done),
+                expected,
+                "{body:?}"
+            );
+        }
     }
 
     /// What openai 3.54 (`SSEDecoder`) and eventsource-parser 3.1 made of the same bytes.

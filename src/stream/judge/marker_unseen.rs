@@ -11,14 +11,29 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn check(observed: &Observed) -> Vec<Finding> {
-    let (Framing::Sse, Some(marker)) = (&observed.framing, &observed.final_marker) else {
+    let Some(marker) = &observed.final_marker else {
         return Vec::new();
+    };
+    let help = match observed.framing {
+        Framing::Ndjson => {
+            "end each line, also the last one, with one line feed, and send no byte order mark; escape U+2028, U+0085 and similar characters in JSON"
+        }
+        Framing::Sse
+        | Framing::JsonSeq
+        | Framing::JsonBlocks
+        | Framing::PrefixLines
+        | Framing::Delimited(_)
+        | Framing::Messages
+        | Framing::SocketIo => {
+            "end each line with one line feed and each event with a blank line, without a byte order mark; escape U+2028 and similar characters in JSON"
+        }
     };
     let parted = observed.turns.iter().find_map(|turn| {
         let body = turn.body.as_ref()?;
         turn.turn.final_at?;
         let readers = dialects::ALL
             .iter()
+            .filter(|dialect| dialect.framing == observed.framing)
             .filter(|dialect| (dialect.reads)(observed.profile));
         let (seen, unseen): (Vec<_>, Vec<_>) =
             readers.partition(|dialect| dialect.sees(body, marker));
@@ -38,7 +53,7 @@ fn check(observed: &Observed) -> Vec<Finding> {
             Severity::Warning,
             &observed.session,
             format!("`{marker}` is seen by {seen}, but not by {unseen}: these keep waiting, or show a broken answer"),
-            "end each line with one line feed and each event with a blank line, without a byte order mark; escape U+2028 and similar characters in JSON",
+            help,
         )
         .with(Source::Stream, format!("in the bytes of turn {number}")),
     ]
