@@ -71,7 +71,9 @@ fn add(value: &Value, content: &mut Content) -> bool {
 }
 
 fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
-    let kind = fields.get("type").and_then(Value::as_str).unwrap_or("");
+    // LlamaIndex has blocks where others have parts.
+    let kind = fields.get("type").or_else(|| fields.get("block_type"));
+    let kind = kind.and_then(Value::as_str).unwrap_or("");
     mark(fields, content);
     if let Some(call) = call(fields) {
         content.tools.push(call);
@@ -115,7 +117,7 @@ fn object(fields: &Map<String, Value>, content: &mut Content) -> bool {
             return true;
         }
     }
-    for text in ["text", "refusal", "parts", "content", "value"] {
+    for text in ["text", "refusal", "parts", "content", "blocks", "value"] {
         if let Some(inner) = fields.get(text) {
             // A thought of Google's model is not an answer.
             let thought = fields.get("thought").and_then(Value::as_bool) == Some(true);
@@ -180,7 +182,14 @@ fn call(fields: &Map<String, Value>) -> Option<ToolCall> {
             let name = first_of(fields, &["name", "apiName", "tool_name", "tool"])?;
             let input = first_of(
                 fields,
-                &["arguments", "args", "tool_args", "toolInput", "input"],
+                &[
+                    "arguments",
+                    "args",
+                    "tool_args",
+                    "tool_kwargs",
+                    "toolInput",
+                    "input",
+                ],
             );
             let output = first_of(fields, &["result", "toolOutput", "output"]);
             input.or(output)?;
@@ -254,6 +263,15 @@ mod tests {
                     "",
                     &[("getWeather", Some("{\"city\":\"Ulm\"}"), Some("{\"t\":4}"))],
                 ),
+            ),
+            // LlamaIndex.
+            (
+                json!({"role": "assistant", "additional_kwargs": {}, "blocks": [
+                    {"block_type": "thinking", "content": "hm"}, {"block_type": "text", "text": "a"},
+                    {"block_type": "image", "url": "https://x/y.png"}, {"block_type": "text", "text": "b"},
+                    {"block_type": "tool_call", "tool_call_id": "1", "tool_name": "f", "tool_kwargs": {"a": 1}},
+                ]}),
+                content("ab", &[("f", Some("{\"a\":1}"), None)]),
             ),
             (
                 json!([{"type": "tool-invocation", "toolInvocation": {"toolName": "f", "args": {}, "result": "r"}}]),

@@ -138,6 +138,10 @@ impl Stage<'_> {
             }
         }
         let seen = self.turn_seen(&live, seen).await?;
+        if seen.with_nonce.iter().any(|row| !row.decoded) {
+            let why = "the answer is stored as JSON in a form that chatctl does not know; declare the place of its text in [[store]] (docs/mapping.md)";
+            calibrated.wrong.get_or_insert_with(|| why.to_owned());
+        }
         let mut stored = seen.stored.iter();
         if !is_found && stored.any(|row| row.content.contains(&live.nonce)) {
             let why = "the answer is stored in pieces, and no single row holds the text that chatctl looks for";
