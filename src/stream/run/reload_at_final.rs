@@ -124,7 +124,7 @@ impl Stage<'_> {
     /// The table, if a reload shows the answer though its row is not complete there, and only the text of
     /// a first chat says that answers are kept there. What was declared is not doubted.
     pub(super) async fn shown_without_row(
-        &self,
+        &mut self,
         chat: &Chat,
         nonce: &str,
         limit: Duration,
@@ -134,8 +134,10 @@ impl Stage<'_> {
             Origin::Declared | Origin::Preset { .. } => return None,
             Origin::Detected(_) => {}
         }
+        let table = mapping.table().to_owned();
         let is_shown = self.is_shown(chat, nonce, limit).await?;
-        is_shown.then(|| mapping.table().to_owned())
+        self.is_elsewhere |= is_shown;
+        is_shown.then_some(table)
     }
 
     /// Whether the history shows the answer soon after nothing is withheld any more.

@@ -109,6 +109,14 @@ impl Stage<'_> {
         if report.findings.iter().any(is_known) {
             return Ok(Server::Works);
         }
+        if self.is_elsewhere {
+            let why = "the answer is also kept elsewhere than in the table that chatctl found";
+            report.add(Finding {
+                help: "declare in chatctl.toml where answers are kept".to_owned(),
+                ..self.untried(why)
+            });
+            return Ok(Server::Works);
+        }
         let times = match (self.options.proof, self.world.is_ours()) {
             (Proof::Fault, _) => ENOUGH,
             (Proof::Auto, true) => 1,

@@ -54,6 +54,8 @@ pub struct Stage<'a> {
     pub(super) buffered: Vec<bool>,
     /// Whether the server answers a reload while its commits are withheld, as far as is known.
     pub(super) reloads_at_final: bool,
+    /// Whether it showed an answer whose row was not complete: then it may be kept in another place.
+    pub(super) is_elsewhere: bool,
     /// Whether it did not, though a commit followed the final marker.
     pub(super) reload_untried: bool,
 }
@@ -90,6 +92,7 @@ impl<'a> Stage<'a> {
             detected: None,
             buffered: Vec::new(),
             reloads_at_final: session.history.is_some(),
+            is_elsewhere: false,
             reload_untried: false,
         }
     }
