@@ -123,6 +123,14 @@ impl Cut {
         }
     }
 
+    /// How many pieces of the text the provider has still to send at a point.
+    pub const fn to_come_at(self, point: Point) -> usize {
+        match self.chunks_at(point) {
+            Some(chunks) => (self.before + 1).saturating_sub(chunks),
+            None => 0,
+        }
+    }
+
     /// Half of the last calls.
     const fn in_tool(self) -> usize {
         self.calls - self.last_calls / 2
@@ -222,6 +230,13 @@ mod tests {
         let chunks: Vec<_> = chunks.collect();
         let expected = [0, 1, 2, 3, 4, 5, 7].map(Some).into_iter().chain([None]);
         assert_eq!(chunks, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_to_come_ends_with_the_text() {
+        let points = OPENAI.points(1).into_iter();
+        let to_come: Vec<_> = points.map(|it| OPENAI.to_come_at(it)).collect();
+        assert_eq!(to_come, [5, 4, 3, 2, 1, 0, 0, 0]);
     }
 
     #[test]

@@ -13,13 +13,12 @@ use super::suite::Suite;
 use crate::clock;
 use crate::clock::Tick;
 use crate::gateway::providers::Provider;
-use crate::model::{Mark, ProviderEnd, Role, State, StoredMessage};
+use crate::model::{ProviderEnd, StoredMessage};
 use crate::report::{ClientMoment, Lane, Report, Verdict};
 use crate::stream::faults::{
     ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP_BY_STEP, STOP, Way,
 };
-use crate::stream::judge::ended_early::{self, Cause, EndedEarly, Reload, Stored};
-use crate::stream::kept;
+use crate::stream::judge::ended_early::{self, Cause, EndedEarly, Reload};
 use crate::stream::kept::{AnswerFate, ExpectedAnswer, Marked};
 use crate::stream::policy::{Keep, Policy};
 use crate::stream::session::StopBy;
@@ -27,7 +26,9 @@ use std::time::Duration;
 
 /// Between the end of a turn and the provider's next words: a server that looks whether somebody listens has
 /// seen by then that nobody does. One that has closed its connection to the provider is not waited for.
-const HEARD_BY_THEN: Duration = Duration::from_millis(250);
+pub(super) const HEARD_BY_THEN: Duration = Duration::from_millis(250);
+/// The same for a server that went on as if nothing had happened: it may only have been slow.
+const HEARD_AT_LAST: Duration = Duration::from_secs(2);
 /// Between two looks at the store.
 const ASK: Duration = Duration::from_millis(20);
 /// As many late saves as the slowest turn seen are waited for.
@@ -56,6 +57,8 @@ struct Play {
     point: Point,
     /// The turn that does not come to its end, from 0.
     turn: usize,
+    /// How long the server has to notice.
+    heard_by: Duration,
 }
 
 impl Play {
@@ -101,10 +104,20 @@ impl Stage<'_> {
             report.checked += 1;
             let mut case = self.begin_case(&play.name(), &NONE, play.client());
             let mut moments = Moments::default();
-            match self
+            let mut ran = self
                 .play_early(play, &case.name, &mut moments, patience)
-                .await
-            {
+                .await;
+            if ran.as_ref().is_ok_and(|(seen, _)| goes_on(seen)) {
+                let slower = Play {
+                    heard_by: HEARD_AT_LAST,
+                    ..play
+                };
+                moments = Moments::default();
+                ran = self
+                    .play_early(slower, &case.name, &mut moments, patience)
+                    .await;
+            }
+            match ran {
                 Ok((seen, sought)) => {
                     case.over();
                     case.timeline = moments.timeline;
@@ -172,6 +185,7 @@ impl Stage<'_> {
                     // A first turn and a later one may differ.
                     _ => number % turns,
                 },
+                heard_by: HEARD_BY_THEN,
             })
             .filter(|play| self.is_in(play, provider) && self.plays(&play.name()))
             .collect())
@@ -318,7 +332,7 @@ impl Stage<'_> {
             }
             Ends::Stopped | Ends::Left(_) => None,
         };
-        let _ = tokio::time::timeout(HEARD_BY_THEN, live.play.until_idle()).await;
+        let _ = tokio::time::timeout(play.heard_by, live.play.until_idle()).await;
         live.play.release();
         let idle = tokio::time::timeout(self.options.response_timeout, live.play.until_idle());
         let _ = idle.await;
@@ -352,6 +366,7 @@ impl Stage<'_> {
             turn: live.number,
             cause: play.ends.cause(),
             point: play.point,
+            to_come: self.to_come(&live, play.point),
             policy: self.policy(play.ends),
             marker: self.marker.to_string(),
             met,
@@ -452,10 +467,11 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// What the store shows of the answer when the next turn is sent.
-    async fn shown_now(&self, sought: &Sought) -> Vec<StoredMessage> {
-        let found = self.look(sought, &self.endings).await;
-        found.map(|found| found.rows).unwrap_or_default()
+    /// How many pieces of the text the provider had still to send there; none where it was not asked.
+    fn to_come(&self, live: &Live, point: Point) -> usize {
+        let heard = live.play.heard();
+        let cut = heard.and_then(|heard| self.cut_of(live.number - 1, heard.provider).ok());
+        cut.map_or(0, |cut| cut.to_come_at(point))
     }
 
     /// What is stored, as soon as nothing better can come, or when the time is over.
@@ -486,33 +502,14 @@ impl Stage<'_> {
         }
         let keep = self.policy(play.ends).map(|policy| policy.keep);
         match &found.kept {
-            AnswerFate::Whole => true,
+            // A server that was told may take it back.
+            AnswerFate::Whole => keep != Some(Keep::Nothing) || play.point == Point::FinalMarker,
             AnswerFate::Cut { marked, .. } => {
                 keep == Some(Keep::Part)
                     && *marked != Marked::No
                     && matches!(provider, ProviderEnd::HungUp { .. })
             }
             AnswerFate::Nothing | AnswerFate::Unknown(_) => false,
-        }
-    }
-
-    pub(super) fn open_row(&self, found: &Found) -> Option<String> {
-        let is_open = |row: &&StoredMessage| {
-            let is_open = row.state == State::Open || row.mark == Mark::Writing;
-            // Whole answers that say the same are no better.
-            is_open && !self.endings.iter().any(|whole| whole.is_like(row))
-        };
-        let mut answers = found.rows.iter().filter(|row| row.role == Role::Assistant);
-        answers.find(is_open).map(|row| row.key.clone())
-    }
-
-    pub(super) fn stored_of(&self, found: &Found) -> Stored {
-        Stored {
-            question: found.question,
-            answer: found.kept.clone(),
-            is_verbatim: self.is_verbatim,
-            tells_whole: self.endings.iter().any(kept::Ending::tells),
-            open: self.open_row(found),
         }
     }
 
@@ -563,6 +560,12 @@ impl Stage<'_> {
             }
         }
     }
+}
+
+/// Whether the server stored more than it was to store, as one does that has not noticed.
+fn goes_on(seen: &EndedEarly) -> bool {
+    let stored = seen.stored.as_ref();
+    seen.met.is_ok() && stored.is_ok_and(|stored| ended_early::is_more_than_declared(seen, stored))
 }
 
 fn client_moment(live: &Live, play: Play, by: &str) -> ClientMoment {

@@ -333,6 +333,8 @@ impl Stage<'_> {
             turn: cut.number,
             cause: Cause::Restarted(cut.place.words()),
             point: cut.point,
+            // Nothing is declared of it.
+            to_come: 0,
             policy: None,
             marker: self.marker.to_string(),
             met: Ok(()),

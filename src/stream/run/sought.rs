@@ -2,7 +2,7 @@
 
 use super::exchange::ResponseProgress;
 use super::stage::Stage;
-use crate::model::{Role, State, StoredMessage};
+use crate::model::{Mark, Role, State, StoredMessage};
 use crate::store;
 use crate::store::Shape;
 use crate::stream::judge::ended_early::{ClientSaw, Stored};
@@ -163,6 +163,32 @@ impl Stage<'_> {
             _ => {}
         }
         Ok(found)
+    }
+
+    /// What the store shows of the answer when the next turn is sent.
+    pub(super) async fn shown_now(&self, sought: &Sought) -> Vec<StoredMessage> {
+        let found = self.look(sought, &self.endings).await;
+        found.map(|found| found.rows).unwrap_or_default()
+    }
+
+    pub(super) fn open_row(&self, found: &Found) -> Option<String> {
+        let is_open = |row: &&StoredMessage| {
+            let is_open = row.state == State::Open || row.mark == Mark::Writing;
+            // Whole answers that say the same are no better.
+            is_open && !self.endings.iter().any(|whole| whole.is_like(row))
+        };
+        let mut answers = found.rows.iter().filter(|row| row.role == Role::Assistant);
+        answers.find(is_open).map(|row| row.key.clone())
+    }
+
+    pub(super) fn stored_of(&self, found: &Found) -> Stored {
+        Stored {
+            question: found.question,
+            answer: found.kept.clone(),
+            is_verbatim: self.is_verbatim,
+            tells_whole: self.endings.iter().any(kept::Ending::tells),
+            open: self.open_row(found),
+        }
     }
 }
 

@@ -10,6 +10,10 @@ use crate::stream::policy::Keep;
 /// Statuses that say something of the client and not of the conversation.
 pub const OF_THE_CLIENT: [u16; 3] = [401, 403, 429];
 
+/// As many pieces of text have to come for a server to notice for certain that nobody reads: the first write to a
+/// closed connection succeeds.
+const ENOUGH_TO_NOTICE: usize = 2;
+
 /// Everything that is wrong.
 pub(super) fn all(seen: &EndedEarly, stored: &Stored) -> Vec<Finding> {
     let found = [
@@ -185,17 +189,22 @@ fn stuck(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     ))
 }
 
-/// More is stored than was declared.
+/// Whether more of the answer is stored than was declared. Only a declaration of nothing has a most: the others say
+/// what has to be there at least.
+pub fn is_more_than_declared(seen: &EndedEarly, stored: &Stored) -> bool {
+    let could_notice = seen.cause.is_heard() && seen.to_come >= ENOUGH_TO_NOTICE;
+    match (wants(seen), &stored.answer) {
+        (Some(Keep::Nothing), AnswerFate::Cut { .. }) => stored.is_verbatim,
+        // A server that nobody told has finished its turn as always.
+        (Some(Keep::Nothing), AnswerFate::Whole) => could_notice,
+        (Some(Keep::Nothing), AnswerFate::Nothing | AnswerFate::Unknown(_))
+        | (Some(Keep::Part | Keep::Whole) | None, _) => false,
+    }
+}
+
 fn policy(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let policy = seen.policy?;
-    let is_inside = is_inside(seen.point);
-    let is_more = match (wants(seen)?, &stored.answer) {
-        (Keep::Nothing, AnswerFate::Cut { .. }) => true,
-        (Keep::Nothing, AnswerFate::Whole) => is_inside && seen.cause.is_heard(),
-        (Keep::Nothing, AnswerFate::Nothing | AnswerFate::Unknown(_))
-        | (Keep::Part | Keep::Whole, _) => false,
-    };
-    if !is_more {
+    if !is_more_than_declared(seen, stored) {
         return None;
     }
     let key = seen.cause.key()?;
@@ -206,7 +215,7 @@ fn policy(seen: &EndedEarly, stored: &Stored) -> Option<Finding> {
     let help = format!(
         "declare what the server does, or remove the answer: see {key} in docs/sessions.md"
     );
-    let finding = finding(seen, "policy-not-kept", Severity::Warning, harm, help);
+    let finding = finding(seen, "policy-not-kept", Severity::Error, harm, help);
     Some(finding.with(
         Source::Store,
         format!("{}: {}", place(seen), kept(seen, stored)),

@@ -15,7 +15,7 @@ use crate::stream::kept::{AnswerFate, Marked};
 use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP, Policy};
 use std::fmt;
 
-pub use findings::OF_THE_CLIENT;
+pub use findings::{OF_THE_CLIENT, is_more_than_declared};
 
 /// Why a turn did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub struct EndedEarly {
     pub cause: Cause,
     /// Where.
     pub point: Point,
+    /// How many pieces of the text the provider had still to send there.
+    pub to_come: usize,
     /// What the session declares.
     pub policy: Option<&'static Policy>,
     /// The final marker, in words.
@@ -184,7 +186,7 @@ fn shown(seen: &EndedEarly) -> Result<Judged, Judged> {
             "the store does not keep answers as they are said, so a part of one can't be told"
                 .to_owned(),
         ),
-        AnswerFate::Nothing
+        AnswerFate::Nothing | AnswerFate::Cut { .. }
             if wants(seen) == Some(Keep::Part)
                 && seen.client.characters.is_none()
                 && seen.point != Point::BeforeFirstByte =>

@@ -3,7 +3,7 @@ use crate::model::ProviderEnd;
 use crate::report::{Severity, Verdict};
 use crate::stream::faults::{Point, Way};
 use crate::stream::kept::{AnswerFate, Marked};
-use crate::stream::policy::{ON_DISCONNECT, ON_STOP, Policy};
+use crate::stream::policy::{Keep, ON_DISCONNECT, ON_STOP, Policy};
 
 const FINISH: &Policy = &ON_DISCONNECT[0];
 const KEEP_PART: &Policy = &ON_DISCONNECT[1];
@@ -25,6 +25,7 @@ fn left(policy: Option<&'static Policy>, answer: AnswerFate) -> EndedEarly {
         turn: 1,
         cause: Cause::Left(Way::Fin),
         point: Point::Event(2),
+        to_come: 3,
         policy,
         marker: "[DONE]".to_owned(),
         met: Ok(()),
@@ -85,8 +86,13 @@ fn what_is_stored_is_held_against_what_is_declared() {
             &["part-stored-as-whole"],
         ),
         (DROP_ANSWER, nothing, Held, &[]),
-        (DROP_ANSWER, whole, Held, &[]),
-        (DROP_ANSWER, cut(20, interrupted()), Held, &[]),
+        (DROP_ANSWER, whole, Violated, &["policy-not-kept"]),
+        (
+            DROP_ANSWER,
+            cut(20, interrupted()),
+            Violated,
+            &["policy-not-kept"],
+        ),
     ] {
         let judged = judge(&left(Some(policy), answer.clone()));
         assert_eq!(judged.verdict, verdict, "{policy:?} {answer:?}");
@@ -94,23 +100,96 @@ fn what_is_stored_is_held_against_what_is_declared() {
     }
 }
 
+/// Every declaration with everything that a store may have: what each comes to, and why.
 #[test]
-fn more_than_declared_is_a_warning_where_the_server_could_hear_of_it() {
-    for (way, point, found) in [
-        (Way::Fin, Point::Event(2), true),
-        (Way::Reset, Point::BeforeFirstByte, true),
-        (Way::Stall, Point::Event(2), false),
-        (Way::HalfClose, Point::Event(2), false),
-        (Way::Fin, Point::LastDelta, false),
+fn no_declaration_lets_anything_else_pass() {
+    let fates = [
+        AnswerFate::Whole,
+        cut(20, interrupted()),
+        cut(20, Marked::Words),
+        cut(20, Marked::No),
+        cut(19, interrupted()),
+        cut(19, Marked::No),
+        AnswerFate::Nothing,
+        AnswerFate::Unknown("no conversation is known"),
+    ];
+    let lost_by = |cause| match cause {
+        Cause::Left(_) | Cause::Restarted(_) => "answer-lost-on-disconnect",
+        Cause::Stopped => "answer-lost-on-stop",
+    };
+    let causes = Way::ALL.map(Cause::Left).into_iter();
+    for cause in causes.chain([Cause::Stopped]) {
+        for policy in cause.policies() {
+            for fate in &fates {
+                let lost = lost_by(cause);
+                let errors: &[&str] = match (policy.keep, fate) {
+                    (_, AnswerFate::Unknown(_)) => &[],
+                    (Keep::Whole, AnswerFate::Whole) => &[],
+                    (Keep::Whole, AnswerFate::Cut { marked, .. }) => match marked {
+                        Marked::No => &[lost, "part-stored-as-whole"],
+                        Marked::Status(_) | Marked::Words => &[lost],
+                    },
+                    (Keep::Whole | Keep::Part, AnswerFate::Nothing) => &[lost],
+                    (Keep::Part, AnswerFate::Whole) => &[],
+                    (Keep::Part, AnswerFate::Cut { characters, marked }) => {
+                        match (characters, marked) {
+                            (20, Marked::No) => &["part-stored-as-whole"],
+                            (20, Marked::Status(_) | Marked::Words) => &[],
+                            (_, Marked::No) => &[lost, "part-stored-as-whole"],
+                            (_, Marked::Status(_) | Marked::Words) => &[lost],
+                        }
+                    }
+                    // Nobody told a server whose client only reads no more.
+                    (Keep::Nothing, AnswerFate::Whole) => match cause {
+                        Cause::Left(Way::Stall | Way::HalfClose) => &[],
+                        Cause::Left(Way::Fin | Way::Reset)
+                        | Cause::Stopped
+                        | Cause::Restarted(_) => &["policy-not-kept"],
+                    },
+                    (Keep::Nothing, AnswerFate::Cut { marked, .. }) => match marked {
+                        Marked::No => &["part-stored-as-whole", "policy-not-kept"],
+                        Marked::Status(_) | Marked::Words => &["policy-not-kept"],
+                    },
+                    (Keep::Nothing, AnswerFate::Nothing) => &[],
+                };
+                let verdict = match (fate, errors) {
+                    (AnswerFate::Unknown(_), _) => Verdict::Inconclusive,
+                    (_, []) => Verdict::Held,
+                    (_, [..]) => Verdict::Violated,
+                };
+                let judged = judge(&EndedEarly {
+                    cause,
+                    ..left(Some(policy), fate.clone())
+                });
+                let mut found = codes(&judged, Severity::Error);
+                found.sort_unstable();
+                assert_eq!(found, errors, "{cause} {policy:?} {fate:?}");
+                assert_eq!(judged.verdict, verdict, "{cause} {policy:?} {fate:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_than_declared_is_wrong_where_the_server_could_hear_of_it() {
+    for (way, to_come, found) in [
+        (Way::Fin, 3, true),
+        (Way::Reset, 2, true),
+        (Way::Stall, 3, false),
+        (Way::HalfClose, 3, false),
+        // One write to a closed connection succeeds.
+        (Way::Fin, 1, false),
+        (Way::Fin, 0, false),
     ] {
-        let seen = EndedEarly {
+        let judged = judge(&EndedEarly {
             cause: Cause::Left(way),
-            point,
+            to_come,
             ..left(Some(DROP_ANSWER), AnswerFate::Whole)
-        };
-        let warnings = judge(&seen);
-        let warnings = codes(&warnings, Severity::Warning);
-        assert_eq!(warnings == ["policy-not-kept"], found, "{way:?} {point}");
+        });
+        let errors = codes(&judged, Severity::Error);
+        assert_eq!(errors == ["policy-not-kept"], found, "{way:?} {to_come}");
+        let is_held = judged.verdict == Verdict::Held;
+        assert_eq!(is_held, !found, "{way:?} {to_come}");
     }
 }
 
@@ -167,6 +246,8 @@ fn what_did_not_happen_or_can_not_be_known_is_never_green() {
     stored(&mut reworded).is_verbatim = false;
     let mut unread = lost();
     unread.client.characters = None;
+    let mut unread_part = left(Some(KEEP_PART), cut(2, interrupted()));
+    unread_part.client.characters = None;
     for seen in [
         EndedEarly {
             met: Err("the response was over before".to_owned()),
@@ -188,6 +269,7 @@ fn what_did_not_happen_or_can_not_be_known_is_never_green() {
         late,
         reworded,
         unread,
+        unread_part,
     ] {
         let judged = judge(&seen);
         assert_eq!(judged.verdict, Verdict::Inconclusive, "{seen:?}");
@@ -324,7 +406,7 @@ fn stop_has_declarations_of_its_own() {
     let mut whole = stopped(&ON_STOP[2], AnswerFate::Whole);
     whole.provider = ProviderEnd::Whole;
     let judged = judge(&whole);
-    assert_eq!(codes(&judged, Severity::Warning), ["policy-not-kept"]);
+    assert_eq!(codes(&judged, Severity::Error), ["policy-not-kept"]);
     assert_eq!(codes(&judged, Severity::Note), ["provider-call-goes-on"]);
-    assert_eq!(judged.verdict, Verdict::Held);
+    assert_eq!(judged.verdict, Verdict::Violated);
 }

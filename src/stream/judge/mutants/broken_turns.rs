@@ -52,6 +52,7 @@ fn left(rng: &mut Rng) -> EndedEarly {
         turn: 1,
         cause,
         point: Point::Event(rng.usize(1..4)),
+        to_come: rng.usize(2..5),
         policy: Some(policy),
         marker: "[DONE]".to_owned(),
         met: Ok(()),
