@@ -1,6 +1,6 @@
 //! Each bad server gets its finding, and the good one gets none of them.
 
-use crate::common::{Chat, case, codes, errors};
+use crate::common::{Chat, case, chatctl, codes, errors, report, side_by_side, small};
 use std::fs;
 
 /// A session of two turns with a history, next to the chat's store.
@@ -544,4 +544,55 @@ fn a_commit_after_the_marker_is_never_settled_as_good() {
         let (report, exit) = Chat::new(mode).stack(stack).report(&["--proof", "auto"]);
         assert!([1, 3].contains(&exit), "{mode} on {stack}: {report:#}");
     }
+}
+
+/// A history that is read from a replica is late, and the finding says so; one that never shows the message is not late.
+#[test]
+fn a_history_that_lags_is_told_from_one_that_differs() {
+    let session = r#"
+[[setup]]
+request = "POST /conversations"
+json = {}
+capture = { conversation_id = "$.id" }
+
+[request]
+request = "POST /chat"
+json = { conversation_id = "{conversation_id}", message = "{user}" }
+
+[[turn]]
+user = "Add a task to buy milk"
+answer = "Task 'Buy milk' has been added."
+
+[history]
+request = "GET /conversations/{conversation_id}"
+"#;
+    let servers = [
+        ("--replica 0", None),
+        ("--replica 900", Some("lags behind the store")),
+        ("--mute", Some("is not in its place")),
+    ];
+    side_by_side(&servers, |(options, words)| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.toml");
+        fs::write(&path, session).unwrap();
+        let url = format!("sqlite:{}", folder.path().join("chat.db").display());
+        let options: Vec<_> = options.split(' ').collect();
+        let mut command = chatctl();
+        command.arg("verify-stream").arg(&path);
+        command.args(["--ready", "/health", "--database-url", &url]);
+        command.args(["--start", &small::start(&options), "--proof", "observe"]);
+        let (report, exit) = report(command.args(["--settle", "3s"]));
+        let found = report["findings"].as_array().unwrap().iter();
+        let found: Vec<_> = found
+            .filter(|finding| finding["code"] == "history-differs")
+            .map(|finding| finding["harm"].as_str().unwrap())
+            .collect();
+        match words {
+            None => assert_eq!((found.len(), exit), (0, 0), "{report:#}"),
+            Some(words) => {
+                assert!(found.iter().all(|harm| harm.contains(words)), "{found:?}");
+                assert_eq!((found.len(), exit), (1, 1), "{report:#}");
+            }
+        }
+    });
 }

@@ -18,7 +18,7 @@ what has come of it with the status CANCELLED, `cut` as if that were all, `never
 `--frames` sends events of JSON, the first one before the provider is asked.
 `--cut` ends answers that are under way at SIGTERM, and stores what there is of them.
 `--flood MB`: so much that says nothing comes right before the marker, which whoever reads gets to late.
-`--mute` shows no history.
+`--mute` shows no history. `--replica MS`: the history shows what was written at least so many milliseconds ago.
 `--unended`: no blank line follows the final marker.
 `--split`: the answer is saved after the first bytes of the final marker and before its last ones.
 `--tip before|after` (the final marker): the history shows a conversation up to its newest message, which is set in a
@@ -93,6 +93,7 @@ arguments.add_argument("--open", choices=["stays", "settled"])
 arguments.add_argument("--stumble", choices=["once", "always"])
 arguments.add_argument("--title", choices=["own", "stale"])
 arguments.add_argument("--mute", action="store_true")
+arguments.add_argument("--replica", type=int, default=0)
 arguments.add_argument("--unended", action="store_true")
 arguments.add_argument("--split", action="store_true")
 arguments.add_argument("--tip", choices=["before", "after"])
@@ -136,6 +137,8 @@ made = threading.Event()
 # Conversations in which a client has left.
 broken_off: set[str] = set()
 lock = threading.Lock()
+# When the replica has a row.
+replicated_at: dict[int, float] = {}
 # What is kept until there is a file.
 waiting: list[tuple[str, tuple[Any, ...]]] = []
 
@@ -180,7 +183,8 @@ def write(sql: str, *values: Any) -> None:
                 threading.Timer(options.late / 1000, make).start()
             return
     with closing(database()) as db:
-        db.execute(sql, values)
+        written = db.execute(sql, values).lastrowid
+        replicated_at[written or 0] = time.monotonic() + options.replica / 1000
 
 
 def now() -> str:
@@ -269,7 +273,7 @@ def keep_words(key: str, words: str) -> None:
     write("INSERT INTO minutes VALUES (?1, ?2) ON CONFLICT DO UPDATE SET spoken = spoken || ?2", key, words)
 
 
-def history(key: str) -> list[dict[str, str]]:
+def history(key: str, is_reload: bool = False) -> list[dict[str, str]]:
     if options.mute or not made.is_set():
         return []
     if options.receipt:
@@ -295,6 +299,10 @@ def history(key: str) -> list[dict[str, str]]:
         if options.archive:
             former = db.execute("SELECT side, words FROM former WHERE topic = ? ORDER BY place", (key,))
             rows = [*former, *rows]
+        if is_reload:
+            has = "SELECT id FROM message WHERE conversation_id = ? ORDER BY id"
+            keys = [key for (key,) in db.execute(has, (key,))]
+            rows = [row for key, row in zip(keys, rows, strict=True) if replicated_at.get(key, 0) <= time.monotonic()]
         if options.queue is not None and not options.hidden:
             queued = db.execute("SELECT 'assistant', words FROM queued WHERE chat = ?", (key,))
             rows = [*rows, *queued]
@@ -339,7 +347,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = self.path.strip("/").split("/")
-        self.reply(200, history(parts[1]) if parts[0] == "conversations" else {"status": "ok"})
+        self.reply(200, history(parts[1], options.replica > 0) if parts[0] == "conversations" else {"status": "ok"})
 
     def do_POST(self) -> None:
         if self.path == "/conversations":

@@ -9,8 +9,28 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn check(observed: &Observed) -> Vec<Finding> {
-    let Some(body) = &observed.history_body else {
+    let named = not_named(observed);
+    let loaded = observed.loaded.iter();
+    let mut broken = loaded.filter_map(|it| Some((it.turn, it.fate.as_ref().err()?.clone())));
+    let Some((number, fact)) = named.or_else(|| broken.next()) else {
         return Vec::new();
+    };
+    vec![
+        Finding::new(
+            CHECK.code,
+            Severity::Error,
+            &observed.session,
+            format!("what was sent with the question of turn {number} is gone after a reload"),
+            "store the attachment with the message, and return it, or a URL that stays valid, with the history",
+        )
+        .with(Source::Stream, fact),
+    ]
+}
+
+/// A text that the history has to hold, and does not.
+fn not_named(observed: &Observed) -> Option<(usize, String)> {
+    let Some(body) = &observed.history_body else {
+        return None;
     };
     let holds = |text: &str| {
         // JSON escapes what is not plain.
@@ -24,28 +44,14 @@ fn check(observed: &Observed) -> Vec<Finding> {
         let texts = turn.shows.iter();
         texts.map(|text| (turn.number, text))
     });
-    let Some((number, text)) = wanted.find(|(_, text)| !holds(text)) else {
-        return Vec::new();
-    };
-    vec![
-        Finding::new(
-            CHECK.code,
-            Severity::Error,
-            &observed.session,
-            format!("what was sent with the question of turn {number} is gone after a reload"),
-            "store the attachment with the message, and return it with the history",
-        )
-        .with(
-            Source::Stream,
-            format!("the history does not hold `{text}`"),
-        ),
-    ]
+    let (number, text) = wanted.find(|(_, text)| !holds(text))?;
+    Some((number, format!("the history does not hold `{text}`")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Observed, check};
-    use crate::stream::judge::TurnSeen;
+    use crate::stream::judge::{Loaded, TurnSeen};
 
     fn found(body: &str, shows: &str) -> usize {
         let turn = TurnSeen {
@@ -66,5 +72,19 @@ mod tests {
         assert_eq!(found(r#"["a \"b\".txt"]"#, "a \"b\".txt"), 0);
         assert_eq!(found(r#"[{"files":[]}]"#, "notes.txt"), 1);
         assert_eq!(check(&Observed::default()).len(), 0);
+    }
+
+    #[test]
+    fn what_a_url_loads_is_what_was_sent() {
+        let found = |fate| {
+            let loaded = vec![Loaded { turn: 1, fate }];
+            check(&Observed {
+                loaded,
+                ..Observed::default()
+            })
+        };
+        assert!(found(Ok(())).is_empty());
+        let gone = found(Err("`/files/1` is answered 404".to_owned()));
+        assert_eq!(gone[0].evidence[0].fact, "`/files/1` is answered 404");
     }
 }

@@ -19,16 +19,32 @@ fn check(observed: &Observed) -> Vec<Finding> {
             Some(difference) => difference,
         },
     };
-    vec![
-        Finding::new(
-            CHECK.code,
-            Severity::Error,
-            &observed.session,
+    let finding = |harm, help| {
+        let finding = Finding::new(CHECK.code, Severity::Error, &observed.session, harm, help);
+        finding.with(Source::Stream, fact)
+    };
+    vec![match observed.history_late {
+        None => finding(
             harm,
             "return the stored messages one by one, in the order in which they were said",
+        ),
+        Some(late) => finding(
+            format!(
+                "the history lags behind the store: a reload right after the turn does not show it, and one {} ms later does",
+                late.as_millis()
+            ),
+            "read a conversation from the primary, or wait until the replica or the cache has its newest message",
         )
-        .with(Source::Stream, fact),
-    ]
+        .with(
+            Source::Store,
+            "every message was stored before the history was asked for the first time".to_owned(),
+        ),
+    }]
+}
+
+/// Whether a history is the conversation that was held.
+pub fn is_right(observed: &Observed, records: &[Remembered]) -> bool {
+    difference(observed, records).is_none()
 }
 
 /// Records are matched one to one and in order. Records of other roles (a system prompt, a
@@ -80,4 +96,49 @@ fn difference(observed: &Observed, records: &[Remembered]) -> Option<(String, St
 
 fn is_talk(role: &str) -> bool {
     !["system", "tool", "function", "developer"].contains(&role.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Observed, check, is_right};
+    use crate::stream::judge::TurnSeen;
+    use crate::stream::session::Remembered;
+    use std::time::Duration;
+
+    fn record(role: &str, content: &str) -> Remembered {
+        Remembered {
+            role: role.to_owned(),
+            content: content.to_owned(),
+        }
+    }
+
+    fn observed(records: Vec<Remembered>, late: Option<Duration>) -> Observed {
+        Observed {
+            turns: vec![TurnSeen {
+                user: "Hello".to_owned(),
+                expected: "Good morning".to_owned(),
+                ..TurnSeen::blank(1)
+            }],
+            history: Some(Ok(records)),
+            history_late: late,
+            ..Observed::default()
+        }
+    }
+
+    #[test]
+    fn a_history_that_is_late_is_told_from_one_that_never_shows_it() {
+        let all = || vec![record("user", "Hello"), record("assistant", "Good morning")];
+        let harm = |late| {
+            let lacks = observed(vec![record("user", "Hello")], late);
+            assert!(!is_right(&lacks, &[record("user", "Hello")]));
+            assert!(is_right(&lacks, &all()));
+            let [finding] = check(&lacks).try_into().expect("one finding");
+            finding.harm
+        };
+        let never = harm(None);
+        assert!(never.contains("is not in its place"), "{never}");
+        let late = harm(Some(Duration::from_millis(480)));
+        assert!(late.contains("one 480 ms later does"), "{late}");
+        assert!(check(&observed(all(), None)).is_empty());
+    }
 }

@@ -15,7 +15,7 @@ mod cors_blocked;
 mod data_after_done;
 mod done_missing;
 pub mod ended_early;
-mod history_differs;
+pub mod history_differs;
 mod judged;
 mod log_forbidden;
 mod marker_unseen;
@@ -45,6 +45,7 @@ use super::turn::Turn;
 use crate::model::{ProviderCall, Role, StoredMessage, ToolCall};
 use crate::report::Finding;
 
+use std::time::Duration;
 /// What a session left behind, told by client, gateway, store and log.
 #[derive(Debug, Default)]
 pub struct Observed {
@@ -67,6 +68,10 @@ pub struct Observed {
     /// The same as it came.
     pub history_body: Option<Vec<u8>>,
     /// What the server answered to a page of another origin, when one was played.
+    /// The files that the history names by their URL, and whether each is what was sent.
+    pub loaded: Vec<Loaded>,
+    /// After how long the history was the conversation that was held, where it was not at first.
+    pub history_late: Option<Duration>,
     pub cors: Option<Cors>,
     /// Requests to the provider outside of any turn.
     pub stray_calls: Vec<ProviderCall>,
@@ -114,6 +119,15 @@ pub struct TurnSeen {
 }
 
 /// What the server allows a page of another origin.
+/// A file of a turn that was loaded after a reload.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The turn, from 1.
+    pub turn: usize,
+    /// Whether it is what was sent, or what is wrong with it.
+    pub fate: Result<(), String>,
+}
+
 #[derive(Debug)]
 pub struct Cors {
     /// The origin that was played.

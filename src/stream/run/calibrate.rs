@@ -14,12 +14,14 @@ use crate::store::Shape;
 use crate::stream::faults::{NONE, READ_TO_END};
 use crate::stream::judge;
 use crate::stream::judge::order::RowState;
-use crate::stream::judge::{Cors, Observed, TurnSeen};
+use crate::stream::judge::{Cors, Observed, TurnSeen, history_differs};
 use crate::{clock, store};
 use std::time::Duration;
 
 /// How many chats are held without a gate.
 const CHATS: usize = 4;
+/// Between two looks at a history that may be late.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What the chats without a gate showed.
 pub(super) struct Calibrated {
@@ -238,8 +240,14 @@ impl Stage<'_> {
             let answer = chat.fetch(&history.request).await?;
             let read = history.read(&answer.body);
             let read = read.map_err(|why| format!("`{}`: {why}", history.request.written));
+            let is_right = |records: &Vec<_>| history_differs::is_right(&observed, records);
+            let is_late = !read.as_ref().is_ok_and(is_right) && is_stored(&observed);
+            observed.loaded = self.load_files(chat, &answer.body).await;
             observed.history = Some(read);
             observed.history_body = Some(answer.body);
+            if is_late {
+                observed.history_late = self.await_history(chat, &observed).await;
+            }
         }
         if let Some(origin) = self.world.origin.clone() {
             observed.cors = Some(Cors {
@@ -249,6 +257,22 @@ impl Stage<'_> {
         }
         observed.stray_calls = self.world.gateway.calls_between(since, first_sent);
         Ok(observed)
+    }
+
+    /// After how long the history is the conversation that was held, if it is within the settling time: it may be
+    /// read from a replica, or from a cache.
+    async fn await_history(&self, chat: &Chat, observed: &Observed) -> Option<Duration> {
+        let history = self.session.history.as_ref()?;
+        let since = clock::now();
+        while clock::now() - since < self.options.settle {
+            tokio::time::sleep(ASK_AGAIN).await;
+            let answer = chat.ask(&history.request).await.ok()?;
+            let records = history.read(&answer.body);
+            if records.is_ok_and(|records| history_differs::is_right(observed, &records)) {
+                return Some(clock::now() - since);
+            }
+        }
+        None
     }
 
     /// What the status column says of a finished answer: the one value that every row had when
@@ -274,6 +298,12 @@ impl Stage<'_> {
         };
         Ok(())
     }
+}
+
+/// Whether the store had every question and answer before the history was asked for.
+fn is_stored(observed: &Observed) -> bool {
+    let mut turns = observed.turns.iter();
+    turns.all(|turn| !turn.with_tag.is_empty() && !turn.with_nonce.is_empty())
 }
 
 /// Whether a finding says that there is no right row whose order could be proven.

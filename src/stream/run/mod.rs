@@ -23,6 +23,7 @@ mod live;
 mod next_turn;
 mod observe;
 mod probe;
+mod loaded;
 mod provider_faults;
 mod provoked;
 mod reload_at_final;

@@ -190,6 +190,8 @@ pub struct Turn {
     pub plays: Plays,
     /// What must be stored, when that is not the answer itself.
     pub expect: Option<Template>,
+    /// What the URLs in the history have to load.
+    pub loads: Vec<Load>,
 }
 
 /// An answer that lets the server run tools, and ask again.
@@ -198,6 +200,15 @@ pub struct Step {
     /// Relative to the session file, as written.
     pub path: PathBuf,
     /// What is in the file.
+/// A file of a turn that the history names by its URL.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Selects the URL in the history.
+    pub url: JsonPath,
+    /// What is there.
+    pub content: Vec<u8>,
+}
+
     pub cassette: Cassette,
     /// The tools that it calls.
     pub calls: Vec<ToolCall>,
@@ -310,11 +321,18 @@ impl History {
             )
         };
         let Some(framing) = &self.framing else {
-            let answer = serde_json::from_slice(answer).map_err(|_| no_json())?;
-            return self.records(&answer);
+            return serde_json::from_slice(answer).map_err(|_| no_json());
         };
         let mut decoder = stream::body::Body::new(framing);
         let items = decoder.push(Duration::ZERO, answer).and_then(|mut items| {
+        self.records(&self.json(answer)?)
+    }
+
+    /// The same as it came.
+    ///
+    /// # Errors
+    /// A sentence where it is no JSON.
+    pub fn json(&self, answer: &[u8]) -> Result<Value, String> {
             items.extend(decoder.finish(Duration::ZERO)?);
             Ok(items)
         });
@@ -325,7 +343,7 @@ impl History {
         });
         let snapshot = events.rfind(|event| !self.messages.query(event).is_empty());
         let none = || format!("`{}` selects nothing in any event", self.messages);
-        self.records(&snapshot.ok_or_else(none)?)
+        snapshot.ok_or_else(none)
     }
 
     fn records(&self, answer: &Value) -> Result<Vec<Remembered>, String> {

@@ -142,6 +142,13 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         profile,
         declared,
         detects: false,
+    let mut of_files = sent.turns.iter();
+    let needs_history = of_files.any(|turn| !turn.shows.is_empty() || !turn.loads.is_empty());
+    if needs_history && history.is_none() {
+        return Err(top
+            .error("`shows` and `loads` say what a reload has to show, and the session has no [history]")
+            .help("add [history]: the request by which the page loads the conversation"));
+    }
         login,
         setup,
         request: sent.request,

@@ -5,8 +5,8 @@ use super::parse_request::{Requests, Secrets};
 use super::reader::{Fields, Item, OVER_EITHER, Outside, Place};
 use super::spoken::MESSAGES;
 use super::template::Template;
-use super::validate::{Scope, at_most_one, duration, not_empty};
-use super::{Plays, Request, Step, Turn, spoken};
+use super::validate::{Scope, at_most_one, duration, json_path, not_empty};
+use super::{Load, Plays, Request, Step, Turn, spoken};
 use crate::gateway::providers;
 use crate::model::ToolCall;
 use crate::source_error::SourceError;
@@ -17,13 +17,18 @@ const TURN: Place = Place {
     name: "[[turn]]",
     request: OVER_EITHER,
     keys: &[
-        "user", "shows", "steps", "cassette", "answer", "expect", "pause",
+        "user", "shows", "loads", "steps", "cassette", "answer", "expect", "pause",
     ],
 };
 const EXPECT: Place = Place {
     name: "`expect`",
     request: &[],
     keys: &["answer"],
+};
+const LOADS: Place = Place {
+    name: "`loads`",
+    request: &[],
+    keys: &["url", "content", "file"],
 };
 /// What a turn's request knows besides what was captured before it.
 pub(super) const IN_TURN: [&str; 4] = ["user", MESSAGES, "turn", IDEMPOTENCY_KEY];
@@ -95,8 +100,14 @@ fn turn(
         None => Vec::new(),
     };
     let shows = shows.iter().map(|item| Ok(not_empty(item)?.to_owned()));
+    let loads = match fields.get("loads") {
+        Some(item) => item.tables(&LOADS)?,
+        None => Vec::new(),
+    };
+    let loads = loads.iter().map(|fields| load(fields, requests.outside));
     let turn = Turn {
         user,
+        loads: loads.collect::<Result<_, _>>()?,
         shows: shows.collect::<Result<_, SourceError>>()?,
         steps: steps.collect::<Result<_, _>>()?,
         pause: pause.unwrap_or_default(),
@@ -142,6 +153,33 @@ fn own_request(
             .help("for example: json = { message = \"{user}\" }"));
     }
     Ok(Some(request))
+}
+
+/// A file that a URL in the history loads.
+fn load(fields: &Fields<'_>, outside: &Outside<'_>) -> Result<Load, SourceError> {
+    let url = fields.require(
+        "url",
+        "`url = \"$[0].files[0].url\"`: where the history has the URL",
+    )?;
+    let source = at_most_one(fields, &["content", "file"])?.ok_or_else(|| {
+        fields
+            .error("`loads` has neither `content` nor `file`")
+            .help("add `content = \"…\"`, or `file = \"photo.png\"`, a path relative to the session file")
+    })?;
+    let content = if source.name == "content" {
+        source.text()?.as_bytes().to_vec()
+    } else {
+        let written = not_empty(&source)?;
+        (outside.read)(written).map_err(|reason| {
+            source
+                .error(format!("the file `{written}` cannot be read: {reason}"))
+                .help("the path is relative to the session file")
+        })?
+    };
+    Ok(Load {
+        url: json_path(&url)?,
+        content,
+    })
 }
 
 /// An answer that calls tools.
