@@ -17,7 +17,7 @@ capture = {{ conversation_id = "$.id" }}
 
 [request]
 request = "POST /chat"
-json = {{ conversation_id = "{{conversation_id}}", message = "{{user}}", attachment = "notes.txt" }}
+json = {{ conversation_id = "{{conversation_id}}", message = "{{user}}", attachment = "notes.txt", attachment_text = "buy milk" }}
 
 [regenerate]
 request = "POST /conversations/{{conversation_id}}/again"
@@ -45,11 +45,28 @@ request = "GET /conversations/{{conversation_id}}/messages"
     report(chat.verify().arg(path).args(only))
 }
 
+/// What a reload has to show of the file.
+const FILES: &str = r#"
+shows = ["notes.txt"]
+loads = [{ url = "$[0].urls[0]", content = "buy milk" }]
+"#;
+
+/// An answer that is asked for again comes, or its provider fails at once or in mid-stream, or its client leaves.
+const CASES: [&str; 8] = [
+    "/regenerated",
+    "/regenerated-provider-http-503",
+    "/regenerated-provider-error-in-stream",
+    "/regenerated-left-at-event-2-by-fin",
+    "/edited",
+    "/edited-provider-http-503",
+    "/edited-provider-error-in-stream",
+    "/edited-left-at-event-2-by-fin",
+];
+
 #[test]
 fn an_answer_in_the_place_of_the_old_one_is_right() {
-    let shows = "shows = [\"notes.txt\"]";
-    let (report, exit) = run("keeps_attachments", "replace", shows);
-    for name in ["/regenerated", "/edited"] {
+    let (report, exit) = run("keeps_attachments", "replace", FILES);
+    for name in CASES {
         assert_eq!(case(&report, name)["verdict"], "held", "{report:#}");
     }
     assert_eq!((errors(&report).len(), exit), (0, 0), "{report:#}");
@@ -57,19 +74,39 @@ fn an_answer_in_the_place_of_the_old_one_is_right() {
 
 #[test]
 fn an_answer_that_is_lost_or_left_is_found() {
-    let bad = [
-        ("replaces_answer", "keep", "", "old-answer-lost"),
-        ("leaves_old_answer", "replace", "", "old-answer-shown"),
+    let bad: [(&'static str, &str, &str, &[&str]); 2] = [
+        ("replaces_answer", "keep", "", &["old-answer-lost"]),
         (
-            "replaces_answer",
+            "careless_again",
             "replace",
-            "shows = [\"notes.txt\"]",
-            "attachment-lost",
+            FILES,
+            &["old-answer-shown", "attachment-lost", "saved-after-done"],
         ),
     ];
-    side_by_side(&bad, |(mode, old_answer, shows, code)| {
-        let (report, exit) = run(mode, old_answer, shows);
-        assert!(errors(&report).contains(code), "{mode}: {report:#}");
+    side_by_side(&bad, |(mode, old_answer, files, codes)| {
+        let (report, exit) = run(mode, old_answer, files);
+        for code in *codes {
+            assert!(errors(&report).contains(code), "{mode}: {report:#}");
+        }
         assert_eq!(exit, 1, "{mode}: {report:#}");
     });
+}
+
+/// A server that deletes the old answer first: all is well as long as the new one comes.
+#[test]
+fn an_old_answer_that_goes_before_there_is_a_new_one_is_found() {
+    let (report, exit) = run("replaces_answer", "replace", FILES);
+    for name in CASES {
+        let is_lost = name.starts_with("/regenerated-");
+        let expected = if is_lost { "violated" } else { "held" };
+        assert_eq!(
+            case(&report, name)["verdict"],
+            expected,
+            "{name}: {report:#}"
+        );
+    }
+    let errors = errors(&report);
+    assert!(errors.contains(&"old-answer-lost"), "{report:#}");
+    assert!(errors.contains(&"attachment-lost"), "{report:#}");
+    assert_eq!(exit, 1);
 }

@@ -15,9 +15,9 @@ use crate::stream::judge::asked_again::{self, Again, AskedAgain, Old, Parts};
 use crate::stream::session::{ANSWER_KEY, AskAgain, Captures, OldAnswer, QUESTION_KEY};
 
 /// The rows of a turn.
-struct Rows {
-    question: Option<StoredMessage>,
-    answer: StoredMessage,
+pub(super) struct Rows {
+    pub(super) question: Option<StoredMessage>,
+    pub(super) answer: StoredMessage,
 }
 
 impl Stage<'_> {
@@ -33,9 +33,13 @@ impl Stage<'_> {
             (Again::Edited, &session.edit),
         ];
         for (again, ask) in ways {
-            let Some(ask) = ask.as_ref().filter(|_| self.plays(&again.to_string())) else {
+            let Some(ask) = ask.as_ref() else {
                 continue;
             };
+            if !self.plays(&again.to_string()) {
+                self.ask_in_vain(again, ask, report).await?;
+                continue;
+            }
             report.checked += 1;
             let mut case = self.begin_case(&again.to_string(), &NONE, &READ_TO_END);
             let mut moments = Moments::default();
@@ -51,6 +55,7 @@ impl Stage<'_> {
                     self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
                 }
             }
+            self.ask_in_vain(again, ask, report).await?;
         }
         self.world.gateway.rest();
         Ok(())
@@ -64,16 +69,8 @@ impl Stage<'_> {
         moments: &mut Moments,
     ) -> anyhow::Result<AskedAgain> {
         let mut chat = self.set_up().await?;
-        let first = self.turn_to_the_end(&chat, 0).await?;
+        let (first, old) = self.answered_turn(&chat).await?;
         moments.at(first.sent, Lane::Client, "turn 1 sent");
-        let Some((_, answer)) = self.await_row(&first, self.options.settle).await else {
-            anyhow::bail!("the answer was not stored, so there was none to ask for again");
-        };
-        let question = self.rows_with(&first.tag, Role::User).await?;
-        let old = Rows {
-            question: question.into_iter().next(),
-            answer,
-        };
         chat.take_back();
         let live = self.send_again(&chat, again, ask, (&first, &old)).await?;
         moments.at(
@@ -82,6 +79,11 @@ impl Stage<'_> {
             format!("`{}` sent", ask.request.written),
         );
         live.play.release();
+        let promised = self.until_final(&live).await.turn.promised_at();
+        let at_marker = match promised {
+            Some(_) => Some(self.row(&live).await),
+            None => None,
+        };
         let answered = self.answered(&live.watching).await;
         self.until_idle(&live).await;
         let _ = self.await_row(&live, self.options.settle).await;
@@ -93,6 +95,7 @@ impl Stage<'_> {
             tokio::time::sleep(self.options.settle).await;
             stored = self.stored_parts(&first, &live).await?;
         }
+        stored.old = self.sought_elsewhere(stored.old, &first).await?;
         let wrong_parent = self.wrong_parent(again, &old, &live).await?;
         let asked = live.play.heard().is_some();
         let history = self.recall(&mut chat).await?;
@@ -118,6 +121,7 @@ impl Stage<'_> {
             old_answer: ask.old_answer,
             asked,
             answered,
+            at_marker,
             stored,
             wrong_parent,
             history,
@@ -132,19 +136,8 @@ impl Stage<'_> {
         ask: &AskAgain,
         (first, old): (&Live, &Rows),
     ) -> anyhow::Result<Live> {
-        let mut known = Captures::from([(ANSWER_KEY.to_owned(), old.answer.key.as_str().into())]);
-        let question = old.question.as_ref();
-        known.extend(question.map(|row| (QUESTION_KEY.to_owned(), row.key.as_str().into())));
-        let instead = Instead {
-            request: &ask.request,
-            question: match again {
-                Again::Regenerated => Some((first.user.clone(), first.tag.clone())),
-                Again::Edited => None,
-            },
-            known,
-        };
         let what = Sent {
-            instead: Some(instead),
+            instead: Some(instead(again, ask, (first, old))),
             ..Sent::turn(0)
         };
         let vary = Vary {
@@ -156,7 +149,11 @@ impl Stage<'_> {
         self.begin_among(chat, what, vary, start).await
     }
 
-    async fn rows_with(&self, mark: &str, role: Role) -> anyhow::Result<Vec<StoredMessage>> {
+    pub(super) async fn rows_with(
+        &self,
+        mark: &str,
+        role: Role,
+    ) -> anyhow::Result<Vec<StoredMessage>> {
         let Some(mapping) = &self.mapping else {
             anyhow::bail!("no table of messages is known");
         };
@@ -177,23 +174,42 @@ impl Stage<'_> {
     }
 
     async fn stored_parts(&self, first: &Live, live: &Live) -> anyhow::Result<Parts> {
+        let answer = self.rows_with(&live.nonce, Role::Assistant).await?;
+        Ok(Parts {
+            questions: self.questions_shown(&live.tag).await?,
+            answer: !answer.is_empty(),
+            old: self.old_answer(first).await?,
+        })
+    }
+
+    /// How many rows that are shown hold a question.
+    pub(super) async fn questions_shown(&self, tag: &str) -> anyhow::Result<usize> {
         let mut questions = 0;
-        for row in self.rows_with(&live.tag, Role::User).await? {
+        for row in self.rows_with(tag, Role::User).await? {
             questions += usize::from(self.on_branch(&row).await? != Some(false));
         }
-        let answer = self.rows_with(&live.nonce, Role::Assistant).await?;
-        let old = match self.rows_with(&first.nonce, Role::Assistant).await?.first() {
-            None => Old::Gone,
-            Some(row) => match self.on_branch(row).await? {
-                None => Old::Kept,
-                Some(true) => Old::Shown,
-                Some(false) => Old::Aside,
+        Ok(questions)
+    }
+
+    /// Where the answer of a turn is by now.
+    pub(super) async fn old_answer(&self, first: &Live) -> anyhow::Result<Old> {
+        Ok(
+            match self.rows_with(&first.nonce, Role::Assistant).await?.first() {
+                None => Old::Gone,
+                Some(row) => match self.on_branch(row).await? {
+                    None => Old::Kept,
+                    Some(true) => Old::Shown,
+                    Some(false) => Old::Aside,
+                },
             },
-        };
-        Ok(Parts {
-            questions,
-            answer: !answer.is_empty(),
-            old,
+        )
+    }
+
+    /// An old answer that is gone from the messages may be in a table of versions.
+    pub(super) async fn sought_elsewhere(&self, old: Old, first: &Live) -> anyhow::Result<Old> {
+        Ok(match old {
+            Old::Gone if self.stands_anywhere(&first.nonce).await? => Old::Elsewhere,
+            Old::Gone | Old::Aside | Old::Shown | Old::Kept | Old::Elsewhere => old,
         })
     }
 
@@ -230,12 +246,31 @@ impl Stage<'_> {
     }
 }
 
+/// The request that asks for the answer of a turn again.
+pub(super) fn instead<'r>(
+    again: Again,
+    ask: &'r AskAgain,
+    (first, old): (&Live, &Rows),
+) -> Instead<'r> {
+    let mut known = Captures::from([(ANSWER_KEY.to_owned(), old.answer.key.as_str().into())]);
+    let question = old.question.as_ref();
+    known.extend(question.map(|row| (QUESTION_KEY.to_owned(), row.key.as_str().into())));
+    Instead {
+        request: &ask.request,
+        question: match again {
+            Again::Regenerated => Some((first.user.clone(), first.tag.clone())),
+            Again::Edited => None,
+        },
+        known,
+    }
+}
+
 /// Whether nothing is wrong with what is stored.
 fn is_right(ask: &AskAgain, stored: Parts) -> bool {
     let is_old_right = match (ask.old_answer, stored.old) {
         (None, _)
-        | (Some(OldAnswer::Keep), Old::Aside | Old::Kept)
-        | (Some(OldAnswer::Replace), Old::Gone | Old::Aside) => true,
+        | (Some(OldAnswer::Keep), Old::Aside | Old::Kept | Old::Elsewhere)
+        | (Some(OldAnswer::Replace), Old::Gone | Old::Aside | Old::Elsewhere) => true,
         (Some(OldAnswer::Keep), Old::Gone | Old::Shown)
         | (Some(OldAnswer::Replace), Old::Shown | Old::Kept) => false,
     };

@@ -276,16 +276,26 @@ impl Stage<'_> {
     ) -> anyhow::Result<Live> {
         let line = if chat.client.is_plain() {
             Some(chat.client.dial().await?)
+    ) -> anyhow::Result<Live> {
+        let what = Sent {
+            among,
+            ..Sent::turn(index)
+        };
+        self.begin_sent_on_line(chat, what, vary).await
+    }
+
+    /// The same, of anything that is sent.
+    pub(super) async fn begin_sent_on_line(
+        &self,
+        chat: &Chat,
+        what: Sent<'_>,
+        vary: Vary,
         } else {
             None
         };
         let start = |client_task| match line {
             Some(line) => Watching::start_on(client_task, line),
             None => Ok(Watching::start(client_task)),
-        };
-        let what = Sent {
-            among,
-            ..Sent::turn(index)
         };
         self.begin_among(chat, what, vary, start).await
     }

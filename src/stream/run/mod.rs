@@ -3,6 +3,7 @@
 mod aborted_streams;
 mod asked_again;
 mod awaited;
+mod asked_in_vain;
 mod calibrate;
 mod case;
 mod chat;

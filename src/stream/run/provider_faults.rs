@@ -190,7 +190,7 @@ impl Stage<'_> {
     }
 
     /// Whether the server met the fault.
-    fn fault_met(&self, live: &Live, mix: &Mix) -> Result<(), String> {
+    pub(super) fn fault_met(&self, live: &Live, mix: &Mix) -> Result<(), String> {
         let Some(heard) = live.play.heard() else {
             let seen = live.watching.seen();
             return Err(format!(

@@ -103,6 +103,7 @@ class ChatBody(BaseModel):
     # Of modes where the client keeps the history.
     messages: list[dict[str, Any]] = []
     attachment: str | None = None
+    attachment_text: str = ""
 
 
 @app.get("/health")
@@ -146,9 +147,19 @@ async def messages(conversation_id: str, request: Request, user_id: UserId) -> l
         lines = []
     return [
         {"id": x.id, "role": x.role, "content": x.content, "created_at": x.created_at}
-        | ({"attachments": again.attached(conversation_id)} if x.role == "user" else {})
+        | (files_of(conversation_id) if x.role == "user" else {})
         for x in lines
     ]
+
+
+def files_of(conversation_id: str) -> dict[str, list[str]]:
+    return {"attachments": again.attached(conversation_id), "urls": again.urls(conversation_id)}
+
+
+@app.get("/files/{key}")
+async def file(key: str) -> Response:
+    content = again.file(key)
+    return Response(status_code=404) if content is None else Response(content)
 
 
 @app.post("/conversations/{conversation_id}/stop")
@@ -190,7 +201,7 @@ async def post_chat(
 ) -> Response:
     told = [{"role": x["role"], "content": text_of(x)} for x in body.messages]
     message = told[-1]["content"] if told else body.message
-    again.attach(str(body.conversation_id), body.attachment, settings.mode)
+    again.attach(str(body.conversation_id), body.attachment, body.attachment_text, settings.mode)
     return await chat(request, str(body.conversation_id), message, user_id, session, told)
 
 

@@ -106,8 +106,9 @@ _ENDINGS = [
     c.stores_what_the_page_has,
     c.keeps_connections,
     a.replaces_answer,
-    a.leaves_old_answer,
+    a.replaces_at_the_end,
     a.keeps_attachments,
+    a.careless_again,
 ]
 _ELSEWHERE = [
     "user_lost",

@@ -1,6 +1,9 @@
 //! What an answer shows that was asked for again, for the same question or for one that was edited. Pure.
 
+pub mod in_vain;
+
 use super::judged::Judged;
+use super::order::RowState;
 use super::sent_twice::Answered;
 use crate::report::{Finding, Severity, Source};
 use crate::stream::session::OldAnswer;
@@ -39,6 +42,8 @@ pub struct AskedAgain {
     pub asked: bool,
     /// What the request was answered.
     pub answered: Answered,
+    /// What the store said of the new answer right after the final marker; absent where none came.
+    pub at_marker: Option<RowState>,
     /// What the store holds.
     pub stored: Parts,
     /// Whether a later message names the wrong one before it, and how; absent where messages name none.
@@ -71,6 +76,8 @@ pub enum Old {
     Shown,
     /// In the store, and nothing there says whether it is shown.
     Kept,
+    /// In another table than that of the messages.
+    Elsewhere,
 }
 
 /// Judges it.
@@ -86,6 +93,7 @@ pub fn judge(seen: &AskedAgain) -> Judged {
     }
     let found = [
         answer(seen),
+        late(seen),
         question(seen),
         old_lost(seen),
         old_shown(seen),
@@ -94,7 +102,9 @@ pub fn judge(seen: &AskedAgain) -> Judged {
         context(seen),
     ];
     let findings: Vec<_> = found.into_iter().flatten().collect();
-    Judged::by(findings, tell(seen), None)
+    let is_doubtful = seen.old_answer == Some(OldAnswer::Keep) && seen.stored.old == Old::Elsewhere;
+    let doubt = is_doubtful.then(|| "nothing shows whether the page finds it there".to_owned());
+    Judged::by(findings, tell(seen), doubt)
 }
 
 fn tell(seen: &AskedAgain) -> String {
@@ -109,6 +119,7 @@ fn tell(seen: &AskedAgain) -> String {
         Old::Aside => "kept off the branch that is shown",
         Old::Shown => "shown with it",
         Old::Kept => "kept",
+        Old::Elsewhere => "in another table than that of the messages",
     };
     format!(
         "the answer was {}: the new one {answer} stored, the old one is {old}, the question is there {questions} times",
@@ -136,6 +147,20 @@ fn answer(seen: &AskedAgain) -> Option<Finding> {
     );
     let fact = (Source::Store, "no row holds the new answer");
     (!seen.stored.answer).then(|| finding(seen, "never-saved", Severity::Error, says, fact))
+}
+
+/// A row that is not there when it is read after the marker came is committed later.
+fn late(seen: &AskedAgain) -> Option<Finding> {
+    let is_late = seen.at_marker == Some(RowState::Incomplete) && seen.stored.answer;
+    let says = (
+        "an answer that was asked for again is saved after the final marker: a crash, or a reload that is faster than the save, loses it",
+        "save the new answer, and commit it before the final marker is sent",
+    );
+    let fact = (
+        Source::Store,
+        "right after the final marker no row held the new answer, and later one did",
+    );
+    is_late.then(|| finding(seen, "saved-after-done", Severity::Error, says, fact))
 }
 
 fn question(seen: &AskedAgain) -> Option<Finding> {
@@ -198,7 +223,7 @@ fn old_shown(seen: &AskedAgain) -> Option<Finding> {
         Old::Kept if replaces => (Source::Store, "a row holds the old answer still"),
         _ if in_history && replaces => (Source::Stream, "the history has the old answer"),
         _ if in_next => (Source::Gateway, "the next request has the old answer"),
-        Old::Gone | Old::Aside | Old::Kept | Old::Shown => return None,
+        Old::Gone | Old::Aside | Old::Kept | Old::Shown | Old::Elsewhere => return None,
     };
     // Without a declaration both answers may be meant to be there.
     let severity = match seen.old_answer {
@@ -269,7 +294,7 @@ fn context(seen: &AskedAgain) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Again, Answered, AskedAgain, Old, OldAnswer, Parts, judge};
+    use super::{Again, Answered, AskedAgain, Old, OldAnswer, Parts, RowState, judge};
     use crate::report::Verdict;
 
     const fn parts(old: Old) -> Parts {
@@ -283,7 +308,7 @@ mod tests {
     fn seen(declared: Option<OldAnswer>, old: Old) -> AskedAgain {
         let shown = match old {
             Old::Shown => Old::Shown,
-            Old::Gone | Old::Aside | Old::Kept => Old::Gone,
+            Old::Gone | Old::Aside | Old::Kept | Old::Elsewhere => Old::Gone,
         };
         AskedAgain {
             subject: "hello in table message".to_owned(),
@@ -292,6 +317,7 @@ mod tests {
             old_answer: declared,
             asked: true,
             answered: Answered::ToTheEnd,
+            at_marker: Some(RowState::Complete),
             stored: parts(old),
             wrong_parent: None,
             history: Some(parts(shown)),
@@ -319,6 +345,10 @@ mod tests {
             assert_eq!(of(keep, old), HELD, "{old:?}");
         }
         assert_eq!(of(keep, Old::Gone), violated("old-answer-lost"));
+        // Another table may be that of the versions, or a log.
+        let elsewhere = of(keep, Old::Elsewhere);
+        assert_eq!(elsewhere, (Verdict::Inconclusive, Vec::new()));
+        assert_eq!(of(replace, Old::Elsewhere), HELD);
         assert_eq!(of(keep, Old::Shown), violated("old-answer-shown"));
         for old in [Old::Gone, Old::Aside] {
             assert_eq!(of(replace, old), HELD, "{old:?}");
@@ -338,6 +368,20 @@ mod tests {
         let mut next = seen(Some(OldAnswer::Keep), Old::Kept);
         next.next = Some(parts(Old::Shown));
         assert_eq!(told(&next), violated("old-answer-shown"));
+    }
+
+    #[test]
+    fn a_new_answer_is_there_at_the_marker() {
+        for (at_marker, expected) in [
+            (Some(RowState::Complete), HELD),
+            (Some(RowState::Unreadable), HELD),
+            (None, HELD),
+            (Some(RowState::Incomplete), violated("saved-after-done")),
+        ] {
+            let mut seen = seen(Some(OldAnswer::Keep), Old::Kept);
+            seen.at_marker = at_marker;
+            assert_eq!(told(&seen), expected, "{at_marker:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,361 @@
+//! Answers that are asked for again and do not come: the provider fails at once or in mid-stream, or the client leaves.
+
+use super::asked_again::Rows;
+use super::case::Moments;
+use super::chat::{AS_RECORDED, Chat, Sent, Vary};
+use super::client::Watching;
+use super::ended_early::HEARD_BY_THEN;
+use super::live::Live;
+use super::next_turn;
+use super::next_turn::NextOutcome;
+use super::script::error_mark;
+use super::stage::Stage;
+use crate::gateway::faults::{self, Mix};
+use crate::gateway::providers::Provider;
+use crate::model::{Role, State};
+use crate::report::{ClientMoment, Lane, Report, Verdict};
+use crate::stream::faults::{ClientBehaviour, Cut, NONE, Point, READ_TO_END, STEP_BY_STEP, Way};
+use crate::stream::judge::asked_again::in_vain::{self, Because, InVain, Known, New, Remains};
+use crate::stream::judge::asked_again::{Again, Old};
+use crate::stream::kept;
+use crate::stream::kept::{AnswerFate, ExpectedAnswer};
+use crate::stream::session::AskAgain;
+use crate::{clock, store};
+use std::time::Duration;
+
+/// What a provider does in place of answering: before its first word, and after some.
+const FAILS: [&str; 2] = ["http-503", "error-in-stream"];
+/// Between two looks at the store.
+const ASK: Duration = Duration::from_millis(50);
+
+/// Why no answer comes.
+enum Ends {
+    ProviderFails(Mix),
+    Leaves(Point),
+}
+
+impl Ends {
+    fn name(&self, again: Again) -> String {
+        match self {
+            Self::ProviderFails(mix) => format!("{again}-provider-{mix}"),
+            Self::Leaves(point) => format!("{again}-left-at-{point}-by-{}", Way::Fin.name()),
+        }
+    }
+
+    fn client(&self) -> &'static ClientBehaviour {
+        match self {
+            Self::ProviderFails(_) => &READ_TO_END,
+            Self::Leaves(_) => Way::Fin.client(),
+        }
+    }
+}
+
+/// What was sent in one case.
+struct Turns<'t> {
+    first: &'t Live,
+    old: &'t Rows,
+    again: &'t Live,
+    next: Option<[String; 2]>,
+}
+
+impl Stage<'_> {
+    /// Asks for an answer again, in vain, in each way that its provider and its client have.
+    pub(super) async fn ask_in_vain(
+        &mut self,
+        again: Again,
+        ask: &AskAgain,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let Some(provider) = self.provider else {
+            return Ok(());
+        };
+        for ends in self.vain_ends(provider)? {
+            let name = ends.name(again);
+            if !self.plays(&name) {
+                continue;
+            }
+            report.checked += 1;
+            let mut case = self.begin_case(&name, &NONE, ends.client());
+            if let Ends::ProviderFails(mix) = &ends {
+                case.fault = mix.to_string();
+            }
+            let mut moments = Moments::default();
+            let played = self
+                .play_in_vain((again, ask), &ends, &case.name, &mut moments)
+                .await;
+            match played {
+                Ok(seen) => {
+                    let judged = in_vain::judge(&seen);
+                    moments.now(Lane::Store, judged.reason.as_str());
+                    case.timeline = moments.timeline;
+                    self.end_case(case, judged.verdict, judged.reason, report);
+                    report.add_by_code(judged.findings);
+                }
+                Err(error) => {
+                    case.timeline = moments.timeline;
+                    self.end_case(case, Verdict::Inconclusive, format!("{error:#}"), report);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn vain_ends(&self, provider: &'static Provider) -> anyhow::Result<Vec<Ends>> {
+        let named = FAILS.iter().filter_map(|name| faults::named(name));
+        let mixes = named.map(Mix::of).filter(|mix| {
+            let script = self.script(0, AS_RECORDED, mix.clone());
+            let has_form = script.reel(provider, 0, 0).is_ok();
+            has_form && (self.asks_for_streams || !mix.needs_a_stream())
+        });
+        let cut: Cut = self.cut_of(0, provider)?;
+        let is_event = |point: &Point| matches!(point, Point::Event(_));
+        let event = cut.main_points().into_iter().find(is_event);
+        let left = event.map(Ends::Leaves);
+        Ok(mixes.map(Ends::ProviderFails).chain(left).collect())
+    }
+
+    async fn play_in_vain(
+        &mut self,
+        (again, ask): (Again, &AskAgain),
+        ends: &Ends,
+        case: &str,
+        moments: &mut Moments,
+    ) -> anyhow::Result<InVain> {
+        let mut chat = self.set_up().await?;
+        let (first, old) = self.answered_turn(&chat).await?;
+        moments.at(first.sent, Lane::Client, "turn 1 sent");
+        chat.take_back();
+        let (mix, fault) = match ends {
+            Ends::ProviderFails(mix) => (mix.clone(), &NONE),
+            Ends::Leaves(_) => (Mix::NONE, &STEP_BY_STEP),
+        };
+        let what = Sent {
+            instead: Some(super::asked_again::instead(again, ask, (&first, &old))),
+            mix,
+            ..Sent::turn(0)
+        };
+        let vary = Vary {
+            pieces: None,
+            fault,
+            client: ends.client(),
+        };
+        let mut live = match ends {
+            Ends::ProviderFails(_) => {
+                let start = |task| Ok(Watching::start(task));
+                self.begin_among(&chat, what, vary, start).await?
+            }
+            Ends::Leaves(_) => self.begin_sent_on_line(&chat, what, vary).await?,
+        };
+        let written = &ask.request.written;
+        moments.at(live.sent, Lane::Client, format!("`{written}` sent"));
+        let met = self.fails(&mut live, ends, moments).await?;
+        let mut turns = Turns {
+            first: &first,
+            old: &old,
+            again: &live,
+            next: None,
+        };
+        let mut stored = self.await_remains(&turns, self.options.settle).await;
+        // What is right may be only for now.
+        tokio::time::sleep(self.options.watch).await;
+        let before = stored.as_ref().ok().copied();
+        stored = self.remains_anywhere(&turns).await;
+        let history = self.recall(&mut chat).await?;
+        let history = history.and_then(|recalled| recalled.messages.ok());
+        let history = history.map(|messages| {
+            let texts: Vec<_> = messages.iter().map(|it| it.content.as_str()).collect();
+            known_in(&texts, &turns)
+        });
+        let following = self.send_next(&chat, 0, moments).await?;
+        turns.next = Some([following.tag.clone(), following.nonce.clone()]);
+        let outcome = self.finish_or_again((&chat, 0), following, moments).await?;
+        let context = match &outcome {
+            NextOutcome::Answered { heard, sent } if sent.is_none() && !heard.continues => {
+                let texts: Vec<_> = heard.texts.iter().map(String::as_str).collect();
+                Some(known_in(&texts, &turns))
+            }
+            NextOutcome::Answered { .. } | NextOutcome::Refused { .. } | NextOutcome::Failed(_) => {
+                None
+            }
+        };
+        let seen = InVain {
+            subject: self.observed().subject(),
+            case: case.to_owned(),
+            again,
+            because: match ends {
+                Ends::ProviderFails(mix) => Because::ProviderFailed(mix.what()),
+                Ends::Leaves(_) => Because::Left(self.session.on_disconnect),
+            },
+            old_answer: ask.old_answer,
+            met,
+            stored: stored.map_err(|error| format!("{error:#}")),
+            came_late: false,
+            history,
+            next: next_turn::as_it_is(outcome),
+            context,
+        };
+        self.look_late_again(seen, before, &turns).await
+    }
+
+    /// Lets it happen, and waits until the server has had the time to notice. Says whether it happened.
+    async fn fails(
+        &self,
+        live: &mut Live,
+        ends: &Ends,
+        moments: &mut Moments,
+    ) -> anyhow::Result<Result<(), String>> {
+        match ends {
+            Ends::ProviderFails(mix) => {
+                live.play.release();
+                let over = live.watching.until(|seen| seen.over.is_some());
+                let is_over = tokio::time::timeout(self.options.response_timeout, over).await;
+                self.until_idle(live).await;
+                moments.now(Lane::Gateway, mix.what());
+                Ok(match is_over {
+                    Ok(_) => self.fault_met(live, mix),
+                    Err(_) => Err("the response did not end in time".to_owned()),
+                })
+            }
+            Ends::Leaves(point) => {
+                let met = self.reach(live, *point, moments).await;
+                if met.is_ok() {
+                    let moment = ClientMoment {
+                        by: Way::Fin.name().to_owned(),
+                        point: point.to_string(),
+                        received_bytes: live.watching.seen().received,
+                    };
+                    moments.ends(Way::Fin.what(), moment);
+                    live.watching.leave(Way::Fin).await?;
+                }
+                let _ = tokio::time::timeout(HEARD_BY_THEN, live.play.until_idle()).await;
+                live.play.release();
+                self.until_idle(live).await;
+                Ok(met)
+            }
+        }
+    }
+
+    /// What is wrong may be only late: it is looked at once more, after as much time again.
+    async fn look_late_again(
+        &self,
+        seen: InVain,
+        before: Option<Remains>,
+        turns: &Turns<'_>,
+    ) -> anyhow::Result<InVain> {
+        let is_wrong = |seen: &InVain| in_vain::judge(seen).verdict == Verdict::Violated;
+        if !is_wrong(&seen) {
+            return Ok(seen);
+        }
+        let had_time = before == seen.stored.as_ref().ok().copied();
+        let patience = self.options.settle * if had_time { 1 } else { 2 };
+        tokio::time::sleep(patience).await;
+        let now = self.remains_anywhere(turns).await;
+        let now = InVain {
+            stored: now.map_err(|error| format!("{error:#}")),
+            came_late: true,
+            ..seen.clone()
+        };
+        Ok(if now.stored == seen.stored { seen } else { now })
+    }
+
+    /// What is stored, as soon as the old answer and the question are, or when the time is over.
+    async fn await_remains(
+        &self,
+        turns: &Turns<'_>,
+        patience: Duration,
+    ) -> anyhow::Result<Remains> {
+        let deadline = clock::now() + patience;
+        loop {
+            let remains = self.remains(turns).await;
+            let is_right = |it: &Remains| it.questions == 1 && it.old != Old::Gone;
+            if remains.as_ref().is_ok_and(is_right) || clock::now() >= deadline {
+                return remains;
+            }
+            tokio::time::sleep(ASK).await;
+        }
+    }
+
+    /// The same, and whether an old answer that is gone is in another table.
+    async fn remains_anywhere(&self, turns: &Turns<'_>) -> anyhow::Result<Remains> {
+        let mut remains = self.remains(turns).await?;
+        remains.old = self.sought_elsewhere(remains.old, turns.first).await?;
+        Ok(remains)
+    }
+
+    async fn remains(&self, turns: &Turns<'_>) -> anyhow::Result<Remains> {
+        let (first, again) = (turns.first, turns.again);
+        let old_question = self.rows_with(&first.tag, Role::User).await?;
+        let error = error_mark(&again.nonce);
+        let errors = self.rows_with(&error, Role::Assistant).await?;
+        Ok(Remains {
+            questions: self.questions_shown(&again.tag).await?,
+            old_question: !old_question.is_empty(),
+            new: self.new_answer(turns).await?,
+            old: self.old_answer(first).await?,
+            error: errors.iter().any(|row| row.state != State::Failed),
+        })
+    }
+
+    /// What there is of the new answer: what begins like it in the conversation and is neither the old nor the next one.
+    async fn new_answer(&self, turns: &Turns<'_>) -> anyhow::Result<New> {
+        let live = turns.again;
+        if !self
+            .rows_with(&live.nonce, Role::Assistant)
+            .await?
+            .is_empty()
+        {
+            return Ok(New::Whole);
+        }
+        let (Some(mapping), Some(key), true) = (
+            &self.mapping,
+            &turns.old.answer.conversation,
+            self.is_verbatim,
+        ) else {
+            return Ok(New::Unknown);
+        };
+        let mut rows = store::conversation(self.world.db(), mapping, key).await?;
+        let others = [&turns.first.nonce].into_iter();
+        let others: Vec<_> = others.chain(turns.next.iter().flatten()).collect();
+        rows.retain(|row| {
+            let is_answer = row.role == Role::Assistant && row.state != State::Deleted;
+            is_answer && !others.iter().any(|mark| row.content.contains(*mark))
+        });
+        let text = live.answer.clone().unwrap_or_else(|| live.expected.clone());
+        let known = ExpectedAnswer {
+            text,
+            is_all: true,
+            expected: live.expected.clone(),
+            nonce: live.nonce.clone(),
+        };
+        let rows: Vec<_> = rows.iter().collect();
+        Ok(match kept::kept(&rows, &known, &self.endings) {
+            AnswerFate::Whole => New::Whole,
+            AnswerFate::Cut { .. } => New::Part,
+            AnswerFate::Nothing => New::Nothing,
+            AnswerFate::Unknown(_) => New::Unknown,
+        })
+    }
+
+    /// A turn that came to its end, and its rows.
+    pub(super) async fn answered_turn(&mut self, chat: &Chat) -> anyhow::Result<(Live, Rows)> {
+        let first = self.turn_to_the_end(chat, 0).await?;
+        let Some((_, answer)) = self.await_row(&first, self.options.settle).await else {
+            anyhow::bail!("the answer was not stored, so there was none to ask for again");
+        };
+        let question = self.rows_with(&first.tag, Role::User).await?;
+        let old = Rows {
+            question: question.into_iter().next(),
+            answer,
+        };
+        Ok((first, old))
+    }
+}
+
+/// What of the conversation is in some texts.
+fn known_in(texts: &[&str], turns: &Turns<'_>) -> Known {
+    let has = |mark: &str| texts.iter().any(|text| text.contains(mark));
+    Known {
+        question: has(&turns.again.tag),
+        old: has(&turns.first.nonce),
+    }
+}
