@@ -40,6 +40,7 @@ pub static ALL: &[Page] = &[
     page!("answer-lost-on-disconnect"),
     page!("answer-lost-on-stop"),
     page!("answered-rate-low"),
+    page!("approval-lost"),
     page!("attachment-lost"),
     page!("backfilled"),
     page!("branch-broken"),

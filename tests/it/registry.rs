@@ -72,11 +72,13 @@ fn every_check_has_a_row() {
         files(
             "src/stream/judge",
             &[
+                "approval",
                 "asked-again",
                 "commit-fault",
                 "commit-order",
                 "ended-early",
                 "judged",
+                "failing-tool",
                 "mutants",
                 "order",
                 "provider-faults",

@@ -6,6 +6,7 @@
 mod answer_differs;
 mod answer_duplicated;
 mod answer_empty;
+pub mod approval;
 pub mod asked_again;
 mod attachment_lost;
 pub mod commit_fault;
@@ -15,6 +16,7 @@ mod cors_blocked;
 mod data_after_done;
 mod done_missing;
 pub mod ended_early;
+pub mod failing_tool;
 pub mod history_differs;
 mod judged;
 mod log_forbidden;
@@ -31,7 +33,7 @@ pub mod resumed;
 pub mod saved_row_changed_later;
 pub mod sent_twice;
 pub mod side_by_side;
-mod tool_calls_differ;
+pub mod tool_calls_differ;
 mod user_message_lost;
 mod wrong_conversation;
 mod wrong_role;
@@ -44,8 +46,8 @@ use super::session::Remembered;
 use super::turn::Turn;
 use crate::model::{ProviderCall, Role, StoredMessage, ToolCall};
 use crate::report::Finding;
-
 use std::time::Duration;
+
 /// What a session left behind, told by client, gateway, store and log.
 #[derive(Debug, Default)]
 pub struct Observed {
@@ -67,11 +69,11 @@ pub struct Observed {
     pub history: Option<Result<Vec<Remembered>, String>>,
     /// The same as it came.
     pub history_body: Option<Vec<u8>>,
-    /// What the server answered to a page of another origin, when one was played.
     /// The files that the history names by their URL, and whether each is what was sent.
     pub loaded: Vec<Loaded>,
     /// After how long the history was the conversation that was held, where it was not at first.
     pub history_late: Option<Duration>,
+    /// What the server answered to a page of another origin, when one was played.
     pub cors: Option<Cors>,
     /// Requests to the provider outside of any turn.
     pub stray_calls: Vec<ProviderCall>,
@@ -118,7 +120,6 @@ pub struct TurnSeen {
     pub calls: Vec<ProviderCall>,
 }
 
-/// What the server allows a page of another origin.
 /// A file of a turn that was loaded after a reload.
 #[derive(Debug)]
 pub struct Loaded {
@@ -128,6 +129,7 @@ pub struct Loaded {
     pub fate: Result<(), String>,
 }
 
+/// What the server allows a page of another origin.
 #[derive(Debug)]
 pub struct Cors {
     /// The origin that was played.
@@ -238,6 +240,7 @@ pub static DRIVEN: &[&str] = &[
     "order-ambiguous",
     "answer-lost-on-disconnect",
     "answer-lost-on-stop",
+    "approval-lost",
     "next-turn-refused",
     "old-answer-lost",
     "old-answer-shown",

@@ -77,7 +77,7 @@ fn rows(turn: &TurnSeen) -> Vec<&StoredMessage> {
 }
 
 /// Whether a store keeps this call: arguments are compared as JSON, where they are such.
-fn is_same(stored: &ToolCall, call: &ToolCall) -> bool {
+pub fn is_same(stored: &ToolCall, call: &ToolCall) -> bool {
     let json = |text: &str| serde_json::from_str::<Value>(text);
     let (Some(ours), Some(theirs)) = (&stored.input, &call.input) else {
         return false;

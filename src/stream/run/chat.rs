@@ -14,7 +14,7 @@ use crate::http::{Client, Outgoing};
 use crate::stream::faults::{ClientBehaviour, Cut, GatewayFault, NONE, READ_TO_END};
 use crate::stream::marks;
 use crate::stream::session::{
-    Answered, Captures, Follows, IDEMPOTENCY_KEY, Login, Request, Session, Spoken, capture,
+    Answered, Captures, Follows, IDEMPOTENCY_KEY, Login, Request, Session, Spoken, Turn, capture,
 };
 use crate::{clock, http};
 use anyhow::Context as _;
@@ -47,6 +47,8 @@ pub(super) struct Sent<'r> {
     /// The turn, from 0.
     pub(super) index: usize,
     pub(super) among: Among,
+    /// Another turn than the session's one of that number.
+    pub(super) turn: Option<&'r Turn>,
     /// What is sent in place of the turn's own request.
     pub(super) instead: Option<Instead<'r>>,
     /// What the provider does.
@@ -59,6 +61,7 @@ impl Sent<'_> {
         Self {
             index,
             among: Among::Nobody,
+            turn: None,
             instead: None,
             mix: Mix::NONE,
         }
@@ -176,7 +179,7 @@ impl Stage<'_> {
         start: impl FnOnce(ClientTask) -> anyhow::Result<Watching>,
     ) -> anyhow::Result<Live> {
         let index = what.index;
-        let turn = &self.session.turns[index];
+        let turn = what.turn.unwrap_or(&self.session.turns[index]);
         tokio::time::sleep(turn.pause).await;
         let instead = what.instead.as_ref();
         let (user, tag) = match instead.and_then(|instead| instead.question.clone()) {
@@ -186,7 +189,7 @@ impl Stage<'_> {
                 (format!("{} [{tag}]", turn.user), tag)
             }
         };
-        let script = self.script(index, vary, what.mix);
+        let script = script(turn, vary, what.mix);
         let nonce = script.nonce.clone();
         // What is wrong with a cassette is said before anything is sent.
         let steps = script.turn.steps.len();
@@ -274,9 +277,6 @@ impl Stage<'_> {
         vary: Vary,
         among: Among,
     ) -> anyhow::Result<Live> {
-        let line = if chat.client.is_plain() {
-            Some(chat.client.dial().await?)
-    ) -> anyhow::Result<Live> {
         let what = Sent {
             among,
             ..Sent::turn(index)
@@ -290,6 +290,9 @@ impl Stage<'_> {
         chat: &Chat,
         what: Sent<'_>,
         vary: Vary,
+    ) -> anyhow::Result<Live> {
+        let line = if chat.client.is_plain() {
+            Some(chat.client.dial().await?)
         } else {
             None
         };
@@ -302,17 +305,7 @@ impl Stage<'_> {
 
     /// What the provider answers in a turn. One with faults says it in one answer, whatever is recorded.
     pub(super) fn script(&self, index: usize, vary: Vary, mix: Mix) -> Script {
-        let mut turn = self.session.turns[index].clone();
-        if !mix.is_empty() {
-            turn.steps.clear();
-        }
-        Script {
-            turn,
-            pieces: vary.pieces,
-            fault: vary.fault,
-            mix,
-            nonce: format!("{}{}", marks::ANSWER, token()),
-        }
+        script(&self.session.turns[index], vary, mix)
     }
 
     /// How the provider's answer to a turn is cut into chunks.
@@ -421,6 +414,20 @@ impl Chat {
         captures.insert("turn".to_owned(), 1.into());
         captures.insert("messages".to_owned(), Value::Array(Vec::new()));
         Ok(outgoing(&session.request.expand(&captures)?))
+    }
+}
+
+fn script(turn: &Turn, vary: Vary, mix: Mix) -> Script {
+    let mut turn = turn.clone();
+    if !mix.is_empty() {
+        turn.steps.clear();
+    }
+    Script {
+        turn,
+        pieces: vary.pieces,
+        fault: vary.fault,
+        mix,
+        nonce: format!("{}{}", marks::ANSWER, token()),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Drives sessions against a server under test and its store: the I/O around the pure cores.
 
 mod aborted_streams;
+mod approval;
 mod asked_again;
-mod awaited;
 mod asked_in_vain;
+mod awaited;
 mod calibrate;
 mod case;
 mod chat;
@@ -14,6 +15,7 @@ mod commit_faults;
 mod cors;
 mod ended_early;
 mod exchange;
+mod failing_tool;
 mod find_store;
 mod finish_without_done;
 mod gated;
@@ -21,10 +23,10 @@ mod gates;
 mod interrupted;
 mod limits;
 mod live;
+mod loaded;
 mod next_turn;
 mod observe;
 mod probe;
-mod loaded;
 mod provider_faults;
 mod provoked;
 mod reload_at_final;
@@ -265,6 +267,8 @@ impl Stage<'_> {
                         self.resume(calibrated.lag, report).await?;
                         self.send_twice(report).await?;
                         self.ask_again(report).await?;
+                        self.ask_for_approval(report).await?;
+                        self.let_a_tool_fail(report).await?;
                         self.side_by_side(report).await?;
                         self.abort_streams(report).await?;
                         self.provider_faults(calibrated.lag, report).await?;

@@ -4,6 +4,7 @@
 //! comes through [`Outside`]. Only [`load`] touches files and the environment.
 
 mod again;
+mod approval;
 mod capture;
 mod endings;
 mod handshake;
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 pub use crate::stream::marker::FinalMarker;
 pub use again::{AskAgain, OldAnswer};
+pub use approval::Approval;
 pub use capture::{Answered, Capture, CaptureError, CaptureFrom, capture};
 
 pub use endings::IDEMPOTENCY_KEY;
@@ -88,6 +90,10 @@ pub struct Session {
     pub regenerate: Option<AskAgain>,
     /// How a page asks a question in other words, when the file says so.
     pub edit: Option<AskAgain>,
+    /// A turn that pauses until the user approves of a tool call, when the file has one.
+    pub approval: Option<Approval>,
+    /// A turn whose model calls a tool that fails, when the file has one.
+    pub tool_error: Option<Turn>,
     /// At least one.
     pub turns: Vec<Turn>,
     /// How the stored conversation is read back over HTTP.
@@ -184,22 +190,16 @@ pub struct Turn {
     pub request: Option<Request>,
     /// What the history has to hold of what was sent with it, such as the name of a file.
     pub shows: Vec<String>,
+    /// What the URLs in the history have to load.
+    pub loads: Vec<Load>,
     /// What the gateway plays before that: answers by which the model calls tools.
     pub steps: Vec<Step>,
     /// What the gateway plays when the server asks for the answer.
     pub plays: Plays,
     /// What must be stored, when that is not the answer itself.
     pub expect: Option<Template>,
-    /// What the URLs in the history have to load.
-    pub loads: Vec<Load>,
 }
 
-/// An answer that lets the server run tools, and ask again.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// Relative to the session file, as written.
-    pub path: PathBuf,
-    /// What is in the file.
 /// A file of a turn that the history names by its URL.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -209,9 +209,17 @@ pub struct Load {
     pub content: Vec<u8>,
 }
 
+/// An answer that lets the server run tools, and ask again.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Relative to the session file, as written.
+    pub path: PathBuf,
+    /// What is in the file.
     pub cassette: Cassette,
     /// The tools that it calls.
     pub calls: Vec<ToolCall>,
+    /// What it says before.
+    pub says: String,
 }
 
 /// Where the provider's answer comes from.
@@ -243,6 +251,11 @@ impl Turn {
     pub fn tool_calls(&self) -> Vec<ToolCall> {
         let calls = self.steps.iter().flat_map(|step| &step.calls);
         calls.cloned().collect()
+    }
+
+    /// What the model says before it calls tools, where that is read.
+    pub fn said_before(&self) -> String {
+        self.steps.iter().map(|step| step.says.as_str()).collect()
     }
 
     /// The text that must be stored when the provider said `answer`, as far as that can be read.
@@ -313,6 +326,14 @@ impl History {
     /// # Errors
     /// A sentence on the first record that has no single role or content.
     pub fn read(&self, answer: &[u8]) -> Result<Vec<Remembered>, String> {
+        self.records(&self.json(answer)?)
+    }
+
+    /// The same as it came.
+    ///
+    /// # Errors
+    /// A sentence where it is no JSON.
+    pub fn json(&self, answer: &[u8]) -> Result<Value, String> {
         let no_json = || {
             let text = String::from_utf8_lossy(answer);
             format!(
@@ -325,14 +346,6 @@ impl History {
         };
         let mut decoder = stream::body::Body::new(framing);
         let items = decoder.push(Duration::ZERO, answer).and_then(|mut items| {
-        self.records(&self.json(answer)?)
-    }
-
-    /// The same as it came.
-    ///
-    /// # Errors
-    /// A sentence where it is no JSON.
-    pub fn json(&self, answer: &[u8]) -> Result<Value, String> {
             items.extend(decoder.finish(Duration::ZERO)?);
             Ok(items)
         });

@@ -1,5 +1,6 @@
 //! Reads a session file: which sections there are, and what is in them.
 
+use super::approval::{approval as approval_of, tool_error as tool_error_of};
 use super::endings::{
     AnswersOver, IDEMPOTENT_KEY, ON_DISCONNECT_KEY, idempotent, on_disconnect, stop as stop_of,
 };
@@ -37,6 +38,8 @@ const TOP: Place = Place {
         "resume",
         "regenerate",
         "edit",
+        "approval",
+        "tool_error",
         "turn",
         "history",
         "final",
@@ -129,19 +132,16 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         again::regenerate(item, &scope, &mut requests)
     })?;
     let edit = top.read("edit", |item| again::edit(item, &scope, &mut requests))?;
+    let approval = top.read("approval", |item| {
+        approval_of(item, over, sent.stream.as_ref(), &scope, &mut requests)
+    })?;
+    let tool_error = top.read("tool_error", |item| tool_error_of(item, &requests))?;
     let resume = top.read("resume", |item| {
         resume_of(item, over, sent.stream.as_ref(), &scope, &mut requests)
     })?;
     let history = top.read("history", |item| {
         history_of(item, &mut scope, &mut requests)
     })?;
-    Ok(Session {
-        name: name(&top, file)?,
-        file: file.to_owned(),
-        shipped: false,
-        profile,
-        declared,
-        detects: false,
     let mut of_files = sent.turns.iter();
     let needs_history = of_files.any(|turn| !turn.shows.is_empty() || !turn.loads.is_empty());
     if needs_history && history.is_none() {
@@ -149,6 +149,13 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
             .error("`shows` and `loads` say what a reload has to show, and the session has no [history]")
             .help("add [history]: the request by which the page loads the conversation"));
     }
+    Ok(Session {
+        name: name(&top, file)?,
+        file: file.to_owned(),
+        shipped: false,
+        profile,
+        declared,
+        detects: false,
         login,
         setup,
         request: sent.request,
@@ -160,6 +167,8 @@ pub fn parse(file: &str, text: &str, outside: &Outside<'_>) -> Result<Session, S
         resume,
         regenerate,
         edit,
+        approval,
+        tool_error,
         turns: sent.turns,
         history,
         final_marker: top.read("final", parse_profile::marker)?,

@@ -183,7 +183,7 @@ fn load(fields: &Fields<'_>, outside: &Outside<'_>) -> Result<Load, SourceError>
 }
 
 /// An answer that calls tools.
-fn step(item: &Item<'_>, outside: &Outside<'_>) -> Result<Step, SourceError> {
+pub(super) fn step(item: &Item<'_>, outside: &Outside<'_>) -> Result<Step, SourceError> {
     let (path, cassette) = recorded(item, outside)?;
     let written = path.display();
     let Some(provider) = providers::of(&cassette) else {
@@ -208,6 +208,7 @@ fn step(item: &Item<'_>, outside: &Outside<'_>) -> Result<Step, SourceError> {
     Ok(Step {
         path,
         calls: calls.collect(),
+        says: answer.text,
         cassette,
     })
 }

@@ -1,12 +1,16 @@
 """The same chat, kept as other applications keep theirs.
 
-A model that calls tools gets them (only `json`): TOOLS says what is stored of them.
+A model that calls tools gets them (only `json`): TOOLS says what is stored of them. With APPROVAL the user is asked
+first: `right` stores the call and ends the response, `doubles` stores the turn again with the decision, and `open` keeps
+the response open, and the call in it. RAISES says what becomes of a turn whose tool raises (`explode` does): `goes_on` tells
+the model, `ends` stores what there is and ends the turn, `loses` stores the call only, `as_answer` stores the error's text.
 
 KEPT is `blob` (a tree in the conversation's row), `turn` (question and answer in one row), `json`
 (a row whose JSON is the message) or `parts` (texts in rows of their own); SAVE is `before` or
 `after` the final marker.
 """
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -16,11 +20,18 @@ from typing import Any
 from uuid import uuid4
 
 import anyio
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 
 from chat.events import Chunk
 from chat.provider import Provider
+
+def told(calls: list[dict[str, Any]], results: list[str]) -> list[dict[str, Any]]:
+    """The messages of the results."""
+    both = zip(calls, results, strict=True)
+    content = [{"type": "tool_result", "tool_use_id": call["id"], "content": result} for call, result in both]
+    return [{"type": "tool", "data": {"content": [each], "type": "tool"}} for each in content]
+
 
 TABLES = {
     "blob": "CREATE TABLE IF NOT EXISTS chat (id TEXT PRIMARY KEY, title TEXT, chat TEXT NOT NULL)",
@@ -95,22 +106,39 @@ class Kept:
         db.execute("COMMIT")
 
 
-    def add_tools(self, key: str, calls: list[dict[str, Any]], results: list[str]) -> None:
+    def add_tools(self, key: str, calls: list[dict[str, Any]], results: list[str] | None) -> None:
         """As LangChain keeps them: the calls in a message of the model, each result in one of its own."""
         stored = {"right": calls, "swapped": calls[::-1], "fewer": calls[:-1]}[TOOLS]
         called = [{"id": x["id"], "name": x["name"], "args": json.loads(x["arguments"])} for x in stored]
         data = {"content": "", "type": "ai", "tool_calls": called}
-        messages = [{"type": "ai", "data": data}]
-        for call, result in zip(calls, results, strict=True):
-            told = {"type": "tool_result", "tool_use_id": call["id"], "content": result}
-            messages.append({"type": "tool", "data": {"content": [told], "type": "tool"}})
+        messages = [{"type": "ai", "data": data}, *([] if results is None else told(calls, results))]
         if TOOLS == "fewer":
             messages.pop()
+        self.insert(key, messages)
+
+    def add_results(self, key: str, calls: list[dict[str, Any]], results: list[str]) -> None:
+        self.insert(key, told(calls, results))
+
+    def insert(self, key: str, messages: list[dict[str, Any]]) -> None:
         rows = [(key, json.dumps(message)) for message in messages]
         self.db.executemany("INSERT INTO message_store (session_id, message) VALUES (?, ?)", rows)
 
 
+    def waiting(self, key: str) -> list[dict[str, Any]]:
+        """The calls that wait for a decision: nothing follows them."""
+        rows = self.db.execute("SELECT message FROM message_store WHERE session_id = ? ORDER BY id DESC LIMIT 1", (key,))
+        called = [x for row in rows for x in json.loads(row[0])["data"].get("tool_calls") or []]
+        return [{"id": x["id"], "name": x["name"], "arguments": json.dumps(x["args"])} for x in called]
+
+
 TOOLS = os.environ.get("TOOLS", "right")
+APPROVAL = os.environ.get("APPROVAL")
+RAISES = os.environ.get("RAISES", "goes_on")
+ERROR = "the tool exploded: no fuse was found"
+# The decisions that open responses wait for.
+awaited: dict[str, asyncio.Future[bool]] = {}
+# Decisions that are being taken.
+deciding: set[str] = set()
 kept = Kept(os.environ["DATABASE_PATH"], os.environ["KEPT"])
 provider = Provider(os.environ["GATEWAY_URL"].rstrip("/"))
 
@@ -148,9 +176,48 @@ async def chat(request: Request) -> StreamingResponse:
     return StreamingResponse(answer(body["conversation_id"], body["message"]), media_type="text/event-stream")
 
 
+@app.post("/conversations/{key}/decide")
+async def decide(key: str, request: Request) -> Response:
+    body: dict[str, Any] = await request.json()
+    if APPROVAL == "open":
+        if (decision := awaited.pop(key, None)) is None:
+            raise HTTPException(404, "nothing waits for a decision")
+        decision.set_result(body["approved"])
+        return Response(status_code=202)
+    calls = kept.waiting(key)
+    if not calls or key in deciding:
+        raise HTTPException(409, "nothing waits for a decision")
+    deciding.add(key)
+    text = [x["content"] for x in kept.read(key) if x["role"] == "user"][-1]
+    if APPROVAL == "doubles":
+        kept.add(key, "user", text)
+        kept.add_tools(key, calls, None)
+    return StreamingResponse(go_on(key, text, calls, body["approved"]), media_type="text/event-stream")
+
+
+async def go_on(key: str, text: str, calls: list[dict[str, Any]], is_approved: bool) -> AsyncIterator[str]:
+    try:
+        messages = [x for x in kept.read(key) if isinstance(x["content"], str) and x["content"]]
+        results = results_of(calls, is_approved)
+        kept.add_results(key, calls, results)
+        async for frame in answer_to(key, [*messages, *asked_for(calls), *given(calls, results)]):
+            yield frame
+    finally:
+        deciding.discard(key)
+
+
+def results_of(calls: list[dict[str, Any]], is_approved: bool) -> list[str]:
+    return [f"{call['name']}: {'done' if is_approved else 'refused by the user'}" for call in calls]
+
+
 async def answer(key: str, text: str) -> AsyncIterator[str]:
-    messages: list[dict[str, Any]] = [*kept.read(key), {"role": "user", "content": text}]
+    before = [x for x in kept.read(key) if isinstance(x["content"], str) and x["content"]]
     kept.add(key, "user", text)
+    async for frame in answer_to(key, [*before, {"role": "user", "content": text}]):
+        yield frame
+
+
+async def answer_to(key: str, messages: list[dict[str, Any]]) -> AsyncIterator[str]:
     whole = ""
     calls: list[dict[str, Any]] = [{}]
     while calls:
@@ -162,8 +229,30 @@ async def answer(key: str, text: str) -> AsyncIterator[str]:
             if event.text:
                 whole += event.text
                 yield "".join(f"data: {line}\n" for line in event.text.split("\n")) + "\n"
-        if calls:
-            results = [f"{call['name']}: done" for call in calls]
+        if calls and APPROVAL == "open":
+            awaited[key] = asyncio.get_running_loop().create_future()
+            try:
+                results = results_of(calls, await awaited[key])
+            finally:
+                awaited.pop(key, None)
+            kept.add_tools(key, calls, results)
+            messages += [*asked_for(calls), *given(calls, results)]
+        elif calls and APPROVAL:
+            kept.add_tools(key, calls, None)
+            yield "data: [DONE]\n\n"
+            return
+        elif any(call["name"] == "explode" for call in calls) and RAISES != "goes_on":
+            if RAISES == "loses":
+                kept.add_tools(key, calls, None)
+            else:
+                kept.add(key, "assistant", whole)
+                kept.add_tools(key, calls, [ERROR for _ in calls])
+            if RAISES == "as_answer":
+                kept.add(key, "assistant", ERROR)
+            yield f"event: error\ndata: {ERROR}\n\n"
+            return
+        elif calls:
+            results = [ERROR if call["name"] == "explode" else f"{call['name']}: done" for call in calls]
             kept.add_tools(key, calls, results)
             messages += [*asked_for(calls), *given(calls, results)]
     if os.environ["SAVE"] == "before":
