@@ -56,6 +56,7 @@ mod migrate;
 mod next_step;
 mod node_servers;
 mod other_servers;
+mod other_stacks;
 mod output;
 mod presets;
 mod private_servers;

@@ -97,7 +97,7 @@ const VIOLATION = {
   },
 };
 
-// Right as long as the client stays.
+// Right as long as the turn comes to its end.
 const ENDINGS = {
   async stops_with_client(turn) {
     await turn.relay(async () => {
@@ -106,7 +106,38 @@ const ENDINGS = {
     await turn.save();
     await turn.done();
   },
+  // Stop ends the turn, and nothing of its answer stays.
+  async stop_drops(turn) {
+    const stop = new Error("stopped");
+    try {
+      await turn.relay(async () => {
+        if (turn.isStopped()) throw stop;
+      });
+      await turn.save();
+    } catch (error) {
+      if (error !== stop) throw error;
+    }
+    await turn.done();
+  },
+  // Whatever goes wrong at the provider: what came is the answer.
+  async hides_errors(turn) {
+    await turn.relay().catch(console.error);
+    await turn.save();
+    await turn.done();
+  },
+  async question_with_answer(turn) {
+    await turn.relay();
+    await turn.saveQuestion();
+    await turn.save();
+    await turn.done();
+  },
+  async once_by_key(turn) {
+    await turn.send(await turn.once(turn.collect));
+    await turn.done();
+  },
 };
+ENDINGS.question_with_answer.storesQuestion = true;
+ENDINGS.once_by_key.isOnceByKey = true;
 
 /** The answer's row from its first text on, in a transaction that stays open. */
 async function relayInTransaction(turn) {

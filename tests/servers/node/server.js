@@ -13,6 +13,10 @@ const { openStore } = require("./stores.js");
 
 const mode = MODES[process.env.MODE ?? "correct"];
 let store;
+// The newest turn of each conversation, which may be stopped.
+const newest = new Map();
+// What the first request of each key comes to.
+const answers = new Map();
 
 /** The texts that the provider sends, one by one. */
 async function* answer(messages) {
@@ -39,8 +43,12 @@ async function* answer(messages) {
   if (!isFinished) throw new Error("the provider's stream ended early");
 }
 
-async function chat(response, { conversation_id: key, message }) {
-  await store.write(["INSERT", key, "user", message]);
+async function chat(request, response, { conversation_id: key, message }) {
+  const question = ["INSERT", key, "user", message];
+  const isAgain = Boolean(mode.isOnceByKey) && answers.has(request.headers["idempotency-key"]);
+  if (!mode.storesQuestion && !isAgain) await store.write(question);
+  const state = { isStopped: false };
+  newest.set(key, state);
   const messages = await store.history(key);
   response.writeHead(200, { "Content-Type": "text/event-stream" });
   // Resolved when the bytes have left: until then Node keeps them.
@@ -53,14 +61,32 @@ async function chat(response, { conversation_id: key, message }) {
     save: () => store.write(turn.row()),
     touch: () => store.write(["TOUCH", key]),
     hasLeft: () => response.destroyed,
+    isStopped: () => state.isStopped,
+    saveQuestion: () => store.write(question),
+    // The text that the request of this key comes to: of the first one that came, if there was one.
+    once: (work) => {
+      const name = request.headers["idempotency-key"];
+      if (!answers.has(name)) answers.set(name, work());
+      return answers.get(name);
+    },
     done: () => send("data: [DONE]\n\n"),
     async relay(each = async () => {}) {
       for await (const piece of answer(messages)) {
         turn.text += piece;
         await each(piece);
-        const lines = piece.split("\n").map((line) => `data: ${line}\n`);
-        await send(`${lines.join("")}\n`);
+        await turn.send(piece);
       }
+    },
+    async send(text) {
+      const lines = text.split("\n").map((line) => `data: ${line}\n`);
+      await send(`${lines.join("")}\n`);
+    },
+    /** Reads the provider to its end, whoever listens. */
+    async collect() {
+      let text = "";
+      for await (const piece of answer(messages)) text += piece;
+      await store.write(["INSERT", key, "assistant", text]);
+      return text;
     },
   };
   try {
@@ -84,12 +110,16 @@ async function handle(request, response) {
   }
   let body = "";
   for await (const bytes of request) body += bytes;
+  if (path[3] === "stop") {
+    if (newest.has(path[2])) newest.get(path[2]).isStopped = true;
+    return reply(response, 200, {});
+  }
   if (path[1] === "conversations") {
     const id = randomUUID();
     await store.write(["CREATE", id]);
     return reply(response, 201, { id });
   }
-  return chat(response, JSON.parse(body));
+  return chat(request, response, JSON.parse(body));
 }
 
 async function main() {
