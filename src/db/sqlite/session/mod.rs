@@ -9,6 +9,7 @@ mod read;
 mod search;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use super::file;
 use super::file::Opened;

@@ -3,6 +3,7 @@
 //! SQLite calls each table that has a name which a module could give a shadow table, also one that
 //! the user made.
 
+use super::words::Order;
 use crate::sql::{Dialect, Token, TokenKind, tokenize};
 
 /// Modules that only show what is stored elsewhere.
@@ -79,9 +80,20 @@ pub(super) fn index(sql: &str) -> Option<Index> {
     }
 }
 
-/// Whether an index has words of several languages, each of which is another index.
-pub(super) fn has_languages(sql: &str) -> bool {
-    option(sql, "languageid").is_some()
+/// How the row numbers of an index of FTS4 follow each other.
+pub(super) fn order(sql: &str) -> Order {
+    match option(sql, "order") {
+        Some(order) if order.eq_ignore_ascii_case("desc") => Order::Falling,
+        Some(_) | None => Order::Rising,
+    }
+}
+
+/// How many kinds of beginnings of words an index of FTS4 has.
+pub(super) fn prefixes(sql: &str) -> i64 {
+    let lengths = option(sql, "prefix").unwrap_or_default().split(',');
+    let lengths = lengths.filter_map(|it| it.trim().parse::<u32>().ok());
+    let count = lengths.filter(|length| *length > 0).count();
+    i64::try_from(count).unwrap_or(i64::MAX - 1)
 }
 
 /// The table whose rows an index finds by their row numbers, and shows as its own.
