@@ -33,8 +33,9 @@ pub use scratch::{CONFINE, Extent, Scratch};
 pub use sentinel::Act;
 pub use server::grant;
 pub use session::{
-    Copied, Copying, Door, Failed, ForeignKey, HISTORY as HISTORY_TABLE, Interrupter, Isolation,
-    Measure, Missing, OWN as OWN_TABLES, Object, Placed, PlacedRows, Seeds, Session, Waits,
+    Copied, Copying, Door, Failed, ForeignKey, Found, HISTORY as HISTORY_TABLE, Interrupter,
+    Isolation, Measure, Missing, OWN as OWN_TABLES, Object, Placed, PlacedRows, Seeds, Session,
+    Waits,
 };
 pub use snapshot_read::{Log, Moment, SnapshotRead};
 pub use sqlite::{Undone, stop_reading, where_else};

@@ -8,7 +8,7 @@ use crate::cli_error::CliError;
 use crate::db::Isolation;
 use crate::model::Shape;
 use crate::sql;
-use crate::sql::{AlterAction, Destroys, Dialect, Facts, Kind, Name, Statement};
+use crate::sql::{AlterAction, Destroys, Dialect, Facts, Kind, Name, Statement, TokenKind};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -193,6 +193,39 @@ impl<'a> Intent<'a> {
         })
     }
 
+    /// Whether the statements may give a name of these tables to something else, for sessions that find it in
+    /// another schema first, as far as their texts tell.
+    pub fn may_hide(&self, tables: &[Shape]) -> bool {
+        let moves = |action: &AlterAction| match action {
+            AlterAction::RenameTable { .. } => true,
+            AlterAction::Other { text } => {
+                let mut words = text.split_whitespace();
+                words
+                    .next()
+                    .is_some_and(|it| it.eq_ignore_ascii_case("set"))
+            }
+            _ => false,
+        };
+        let is_there = |name: &Name| {
+            let mut tables = tables.iter();
+            tables.any(|it| it.table.eq_ignore_ascii_case(&name.name))
+        };
+        self.dialect == Dialect::Postgres
+            && self.pieces.iter().any(|piece| match &piece.facts.kind {
+                Kind::CreateTable { .. } => piece.facts.tables().any(is_there),
+                Kind::CreateView { .. }
+                | Kind::RenameTable { .. }
+                | Kind::CreateSchema
+                | Kind::CreateOther { .. }
+                | Kind::AlterOther { .. }
+                | Kind::Do
+                | Kind::Call
+                | Kind::Other => true,
+                Kind::AlterTable { actions } => actions.iter().any(moves),
+                _ => !piece.facts.calls.is_empty(),
+            })
+    }
+
     /// Whether the statements may change which numbers new rows get, as far as their texts tell.
     pub fn may_renumber(&self) -> bool {
         const WORDS: [&str; 6] = [
@@ -276,7 +309,8 @@ impl<'a> Intent<'a> {
         }
         match self.dialect {
             Dialect::Mysql => out_of_database(piece),
-            _ => None,
+            Dialect::Postgres => of_whole_server(piece),
+            Dialect::Sqlite => None,
         }
     }
 
@@ -354,21 +388,44 @@ fn out_of_database(piece: &Piece<'_>) -> Option<String> {
             "`{database}.…` names a database, and this is rehearsed on a copy with another name: leave the name out"
         ));
     }
-    let text = piece.text.to_ascii_lowercase();
-    let global = matches!(piece.facts.kind, Kind::SetVariable { .. })
-        && ["global ", "persist ", "@@global.", "@@persist."]
-            .iter()
-            .any(|word| text.contains(word));
+    let global = matches!(piece.facts.kind, Kind::SetVariable { .. }) && sets_server(piece.text);
     match &piece.facts.kind {
         Kind::Use => Some("another database can't be measured: remove USE".into()),
         Kind::CreateDatabase { .. } | Kind::DropDatabase => {
             Some("a migration must not create or drop a whole database: do it by hand".into())
         }
-        _ if global => {
-            Some("a migration must not change a setting of the whole server: set it by hand".into())
-        }
+        _ if global => Some(OF_SERVER.into()),
         _ => None,
     }
+}
+
+const OF_SERVER: &str = "a migration must not change a setting of the whole server: set it by hand";
+
+/// Whether a SET of MySQL has a word that makes it the whole server's. A user's variable has one `@` before it.
+fn sets_server(text: &str) -> bool {
+    const WORDS: [&str; 3] = ["global", "persist", "persist_only"];
+    let tokens = sql::tokenize(text, Dialect::Mysql);
+    let tokens = tokens
+        .iter()
+        .filter(|it| it.kind != TokenKind::Comment)
+        .map(|it| it.text(text));
+    let tokens: Vec<_> = tokens.collect();
+    tokens.iter().enumerate().any(|(at, token)| {
+        let before = tokens[..at].iter().rev();
+        let marks = before.take_while(|it| **it == "@").count();
+        marks != 1 && WORDS.iter().any(|word| token.eq_ignore_ascii_case(word))
+    })
+}
+
+/// Why a statement of PostgreSQL reaches further than the database.
+pub(super) fn of_whole_server(piece: &Piece<'_>) -> Option<String> {
+    let tokens = sql::tokenize(piece.text, Dialect::Postgres);
+    let words = tokens.iter().filter(|it| it.kind != TokenKind::Comment);
+    let words = words.map(|it| it.text(piece.text).to_ascii_lowercase());
+    words
+        .take(2)
+        .eq(["alter", "system"])
+        .then(|| OF_SERVER.into())
 }
 
 /// Whether SQLite keeps what it needs for a rollback in another way, which it does outside of transactions

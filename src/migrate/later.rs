@@ -12,7 +12,7 @@ mod tests;
 
 use crate::db::OWN_TABLES;
 use crate::model::{Action, Actions, Body, On, Shape};
-use crate::sql::{Dialect, Kind, Name};
+use crate::sql::{Destroys, Dialect, Kind, Name};
 use put_together::{Run, runs};
 use said::{Assigned, Said, statements};
 use std::collections::BTreeSet;
@@ -26,11 +26,30 @@ pub struct Deed {
     pub column: Option<String>,
     /// What does it, and when, in words.
     pub words: String,
+    /// How surely it is this table.
+    pub target: Target,
     /// The statement, by which it is known again.
     text: String,
 }
 
+/// How surely a deed is done to a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Its text names the table.
+    Named,
+    /// Its text does not show which table it is: perhaps the one that it hangs on.
+    Own,
+    /// The same, and it may be any other.
+    Any,
+}
+
 impl Deed {
+    /// Whether another deed is the same one, done to the table that it hangs on.
+    pub fn is_owned_as(&self, other: &Self) -> bool {
+        let same = other.target == Target::Own && other.text == self.text;
+        self.target == Target::Any && same
+    }
+
     /// Whether the same was done before.
     pub fn is_among(&self, before: &[Self]) -> bool {
         let key = |deed: &Self| (deed.table.clone(), deed.column.clone(), deed.text.clone());
@@ -66,6 +85,8 @@ struct Does {
     said: Vec<Said>,
     /// What it does that can't be read: in words, and the text in which that is.
     unread: BTreeSet<(String, String)>,
+    /// What it does to every table, in words.
+    harms: Vec<String>,
 }
 
 const PUT_TOGETHER: &str = "runs SQL that its text does not show";
@@ -79,8 +100,12 @@ impl Judge<'_> {
         if self.swallows(&does.said) {
             let table = self.action.table.as_deref().and_then(|it| self.named(it));
             deeds.extend(
-                table.map(|it| self.deed(it, None, "would keep rows from being stored in", "")),
+                table.map(|it| self.deed((it, None), "would keep rows from being stored in", "")),
             );
+        }
+        for words in &does.harms {
+            let tables = self.candidates();
+            deeds.extend(tables.map(|it| self.deed((it, None), words, &self.action.title)));
         }
         for (why, text) in &does.unread {
             let does = format!("{why}, so it may destroy rows of");
@@ -100,6 +125,10 @@ impl Judge<'_> {
                 Body::Statements(text) => text,
                 Body::Unread { why, text } => {
                     does.unread.insert((why, text));
+                    continue;
+                }
+                Body::Harms(words) => {
+                    does.harms.push(words);
                     continue;
                 }
             };
@@ -157,33 +186,67 @@ impl Judge<'_> {
                     deeds.extend(tables.filter_map(|name| self.deletes(said, &name.name)));
                 }
                 Kind::Update { .. } => deeds.extend(self.overwrites(said)),
+                Kind::AlterTable { actions } => {
+                    let takes = actions
+                        .iter()
+                        .any(|it| it.destroys() == Destroys::Certainly);
+                    let tables = said.facts.tables().filter(|_| takes);
+                    deeds.extend(tables.filter_map(|name| {
+                        let table = self.named(&name.name)?;
+                        Some(self.deed((table, None), "would take values from", &said.text))
+                    }));
+                }
                 _ => {}
             }
         }
         // The name of the table may be put in only when it runs.
-        if said.is_put_together
-            && said.removes()
-            && !said.facts.tables().any(|it| self.is_known(it))
-        {
+        let is_named_late =
+            said.is_put_together && !said.facts.tables().any(|it| self.is_known(it));
+        if is_named_late && said.removes() && !self.follows(said, "") {
             let does = "deletes rows of a table that it names when it runs, perhaps of";
-            deeds.extend(self.somewhere(does, &said.text));
+            deeds.extend(self.anywhere(said, does));
+        }
+        if is_named_late {
+            deeds.extend(self.overwrites_late(said));
         }
         deeds.extend(self.blanks(said));
         deeds
     }
 
-    /// What it does to a table that nobody can tell: to its own, or to any where it hangs on a view or on none.
+    /// What it does to a table that nobody can tell: to its own, if that has rows, or to any.
     fn somewhere(&self, does: &str, text: &str) -> Vec<Deed> {
+        let own = self.action.table.as_deref();
+        let deeds = self.candidates().map(|it| Deed {
+            target: match own {
+                Some(own) if is_called(it, own) => Target::Own,
+                Some(_) | None => Target::Any,
+            },
+            ..self.deed((it, None), does, text)
+        });
+        deeds.collect()
+    }
+
+    /// What it does to a table that is named when it runs: to its own if the text says so, else to any.
+    fn anywhere(&self, said: &Said, does: &str) -> Vec<Deed> {
+        let tables = self.named_late(said);
+        let deeds = tables.map(|it| self.deed((it, None), does, &said.text));
+        deeds.collect()
+    }
+
+    /// The tables that a statement may mean which gets the name when it runs.
+    fn named_late(&self, said: &Said) -> impl Iterator<Item = &Shape> {
+        let own = self.action.table.as_deref();
+        let own = own.filter(|_| said.means_own_table());
+        self.candidates()
+            .filter(move |it| own.is_none_or(|own| is_called(it, own)))
+    }
+
+    /// The tables of the user.
+    fn candidates(&self) -> impl Iterator<Item = &Shape> {
         let is_part = |it: &Shape| it.whole.is_some() && !it.heir;
         let is_own = |it: &Shape| OWN_TABLES.contains(&it.name.as_str());
-        let own = self.action.table.as_deref();
-        let own = own.filter(|own| self.named(own).is_some());
-        let may_be = |it: &&Shape| match own {
-            Some(own) => is_called(it, own),
-            None => !is_part(it) && !is_own(it),
-        };
-        let tables = self.tables.iter().filter(may_be);
-        tables.map(|it| self.deed(it, None, does, text)).collect()
+        let tables = self.tables.iter();
+        tables.filter(move |it| !is_part(it) && !is_own(it))
     }
 
     /// Whether a deletion only follows the row that sets the action off.
@@ -206,12 +269,10 @@ impl Judge<'_> {
 
     fn deletes(&self, said: &Said, table: &str) -> Option<Deed> {
         let table = self.named(table)?;
-        Some(self.deed(table, None, "would delete rows of", &said.text))
+        Some(self.deed((table, None), "would delete rows of", &said.text))
     }
 
     fn overwrites(&self, said: &Said) -> Vec<Deed> {
-        let linked = said.names_row("NEW") || said.names_row("OLD");
-        let is_cascade = linked && self.action.on == [On::Delete];
         let mut deeds = Vec::new();
         for name in said.facts.tables() {
             let Some(table) = self.named(&name.name) else {
@@ -221,13 +282,45 @@ impl Judge<'_> {
                 let of = table.columns.iter();
                 let mut of = of.filter(|it| it.name.eq_ignore_ascii_case(&column));
                 let Some(of) = of.next() else { continue };
-                let harms = match assigned {
-                    Assigned::Blank => !is_cascade && (!linked || holds_text(&of.declared)),
-                    Assigned::Other => !linked,
-                    Assigned::Derived => false,
-                };
-                if harms {
-                    deeds.push(self.deed(table, Some(&of.name), "would overwrite", &said.text));
+                if self.harms(said, assigned, Some(&of.declared)) {
+                    let of = (table, Some(of.name.as_str()));
+                    deeds.push(self.deed(of, "would overwrite", &said.text));
+                }
+            }
+        }
+        deeds
+    }
+
+    /// Whether an assignment takes away what users wrote, by the type of its column where that is known.
+    fn harms(&self, said: &Said, assigned: Assigned, declared: Option<&str>) -> bool {
+        let linked = said.names_row("NEW") || said.names_row("OLD");
+        let is_cascade = linked && self.action.on == [On::Delete];
+        match assigned {
+            Assigned::Blank => !is_cascade && (!linked || declared.is_none_or(holds_text)),
+            Assigned::Other => !linked,
+            Assigned::Derived => false,
+        }
+    }
+
+    /// The same for a table that is named when it runs, and perhaps its column too.
+    fn overwrites_late(&self, said: &Said) -> Vec<Deed> {
+        let does = "overwrites values of a table that it names when it runs, perhaps of";
+        let mut deeds = Vec::new();
+        for (update, column, assigned) in said.updates().iter().flat_map(|update| {
+            let all = update.assignments().into_iter();
+            all.map(move |(column, assigned)| (update, column, assigned))
+        }) {
+            let tables = self.named_late(said);
+            let columns = tables.flat_map(|table| table.columns.iter().map(move |it| (table, it)));
+            let same: Vec<_> = columns
+                .filter(|(_, it)| it.name.eq_ignore_ascii_case(&column))
+                .collect();
+            if same.is_empty() && self.harms(said, assigned, None) {
+                deeds.extend(self.anywhere(said, does));
+            }
+            for (table, of) in same {
+                if self.harms(said, assigned, Some(&of.declared)) {
+                    deeds.push(self.deed((table, Some(&of.name)), does, &update.text));
                 }
             }
         }
@@ -239,7 +332,7 @@ impl Judge<'_> {
         let writes = [On::Insert, On::Update];
         let asks = |body: &Body| match body {
             Body::Statements(text) => said::asks(text, self.dialect),
-            Body::Unread { .. } => true,
+            Body::Unread { .. } | Body::Harms(_) => true,
         };
         let is_asked = self.action.conditional || asks(&self.action.body);
         if is_asked || !writes.iter().any(|it| self.action.on.contains(it)) {
@@ -250,7 +343,7 @@ impl Judge<'_> {
         let of = table.columns.iter();
         let mut of = of.filter(|it| it.name.eq_ignore_ascii_case(&column));
         let of = of.next().filter(|it| holds_text(&it.declared))?;
-        Some(self.deed(table, Some(&of.name), "would overwrite", &said.text))
+        Some(self.deed((table, Some(&of.name)), "would overwrite", &said.text))
     }
 
     /// Whether nothing that is inserted or updated is stored, and nothing stored elsewhere for it.
@@ -268,7 +361,7 @@ impl Judge<'_> {
         };
         let drops_row = |body: &Body| match body {
             Body::Statements(text) => said::drops_row(text, &action.on, self.dialect),
-            Body::Unread { .. } => false,
+            Body::Unread { .. } | Body::Harms(_) => false,
         };
         unasked && !said.iter().any(stores) && drops_row(&action.body)
     }
@@ -282,7 +375,7 @@ impl Judge<'_> {
         self.named(&name.name).is_some()
     }
 
-    fn deed(&self, table: &Shape, column: Option<&str>, does: &str, text: &str) -> Deed {
+    fn deed(&self, (table, column): (&Shape, Option<&str>), does: &str, text: &str) -> Deed {
         let subject = match column {
             Some(column) => format!("{}.{column}", table.name),
             None => table.name.clone(),
@@ -293,6 +386,7 @@ impl Judge<'_> {
             On::Delete => "at each DELETE",
             On::Time => "when its time comes",
             On::Definition => "when a definition is changed",
+            On::Session => "in each new session",
         });
         let when: Vec<_> = when.collect();
         let words = format!(
@@ -304,6 +398,7 @@ impl Judge<'_> {
             table: table.name.clone(),
             column: column.map(str::to_owned),
             words,
+            target: Target::Named,
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// A trigger, a rule or an event.
+/// A trigger, a rule, an event, or a setting of new sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
     /// What it is, in words: ``trigger `trim` on `messages` ``.
@@ -31,6 +31,8 @@ pub enum Body {
         /// What tells them from others, as far as there is anything.
         text: String,
     },
+    /// What it does to all rows, in words that come before the name of a table.
+    Harms(String),
 }
 
 /// What sets an [`Action`] off.
@@ -46,6 +48,8 @@ pub enum On {
     Time,
     /// A table or something else is made, altered or dropped.
     Definition,
+    /// A session begins.
+    Session,
 }
 
 /// All actions of a database.

@@ -16,7 +16,7 @@ pub use action::{Action, Actions, Body, On};
 pub use cell::{Cell, CellRef};
 pub use engine::Engine;
 pub use frame::{Frame, Line, LineKind};
-pub use numbering::Numbering;
+pub use numbering::{Numbered, NumberedColumn, Numbering, Sequence};
 pub use provider::{Call, ProviderCall, ProviderEnd};
 pub use role_words::{contradicts, known_role};
 pub use schema::{Column, Table};

@@ -1,12 +1,59 @@
 //! Numbers that a database gives to new rows.
 
-/// How far a column has come whose numbers the database itself gives.
+/// A column whose numbers the database itself gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Numbering {
+pub struct NumberedColumn {
     /// The table, by its name in reports.
     pub table: String,
     /// The column.
     pub column: String,
+}
+
+/// A sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    /// Its name in reports.
+    pub name: String,
+    /// What an acknowledgement has to name.
+    pub subject: String,
+}
+
+/// What is numbered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Numbered {
+    /// A column, by itself.
+    Column(NumberedColumn),
+    /// A column, by a sequence.
+    BySequence(NumberedColumn, Sequence),
+    /// What an application, a trigger or a function asks a sequence for.
+    Sequence(Sequence),
+}
+
+impl Numbered {
+    /// The column, if it is one.
+    pub const fn column(&self) -> Option<&NumberedColumn> {
+        match self {
+            Self::Column(column) | Self::BySequence(column, _) => Some(column),
+            Self::Sequence(_) => None,
+        }
+    }
+
+    /// The sequence, if there is one.
+    pub const fn sequence(&self) -> Option<&Sequence> {
+        match self {
+            Self::Column(_) => None,
+            Self::BySequence(_, sequence) | Self::Sequence(sequence) => Some(sequence),
+        }
+    }
+}
+
+/// How far numbers have come that the database gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbering {
+    /// What is numbered.
+    pub of: Numbered,
+    /// Whether no number was given yet, as far as the database knows.
+    pub unused: bool,
     /// The number that comes next.
     pub next: i64,
     /// The number that is written down as the last one, where that says more than `next`.
@@ -53,12 +100,16 @@ impl Numbering {
 
 #[cfg(test)]
 mod tests {
-    use super::Numbering;
+    use super::{Numbered, NumberedColumn, Numbering};
 
     fn numbering(next: i64, last: Option<i64>, step: i64) -> Numbering {
-        Numbering {
+        let column = NumberedColumn {
             table: "messages".to_owned(),
             column: "id".to_owned(),
+        };
+        Numbering {
+            of: Numbered::Column(column),
+            unused: false,
             next,
             last,
             step,

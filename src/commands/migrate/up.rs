@@ -462,7 +462,7 @@ fn failed(failure: Failure, changed: &str) -> Finding {
 fn code(lost: &Lost) -> &'static str {
     match lost.what {
         What::TableGone => "table-lost",
-        What::RowsGone => "rows-lost",
+        What::RowsGone | What::Hidden => "rows-lost",
         What::ColumnGone => "column-lost",
         What::ValuesGone => "values-lost",
         What::ValuesChanged | What::Moved | What::Unseen => "values-changed",

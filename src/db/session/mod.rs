@@ -88,6 +88,23 @@ impl ForeignKey {
     }
 }
 
+/// What a bare name means in a session that begins later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Whose session: a role, or nobody that has settings of its own.
+    pub role: String,
+    /// The name.
+    pub name: String,
+    /// The table or view, by its number,
+    pub id: u64,
+    /// by its name in reports,
+    pub shown: String,
+    /// and with its schema, for a statement.
+    pub quoted: String,
+    /// Whether it is a view.
+    pub is_view: bool,
+}
+
 /// How closely tables are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
@@ -172,7 +189,12 @@ pub trait Session: Send {
     /// What the database does by itself: triggers, rules and events.
     fn actions(&mut self) -> anyhow::Result<Actions>;
 
-    /// How far the columns have come whose numbers the database gives.
+    /// What bare names mean in sessions that begin later; none where they can mean one thing only.
+    fn found_by_new_sessions(&mut self) -> anyhow::Result<Vec<Found>> {
+        Ok(Vec::new())
+    }
+
+    /// How far the columns and sequences have come whose numbers the database gives.
     fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>>;
 
     /// Foreign keys that lead nowhere, in words; none where the engine lets no such key be.

@@ -1,6 +1,6 @@
 //! What is known of the rows after a file, and by what.
 
-use crate::migrate::preserve::Lost;
+use crate::migrate::preserve::{Lost, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -36,6 +36,12 @@ pub enum Tried {
 }
 
 impl Evidence {
+    /// Whether it tells already that rows of a table are gone.
+    pub(super) fn tells_of_rows(&self, table: &str) -> bool {
+        let gone = |it: &&Lost| matches!(it.what, What::RowsGone | What::TableGone);
+        self.lost.iter().filter(gone).any(|it| it.table == table)
+    }
+
     /// For the journal.
     pub(super) fn words(&self, backup: Option<&Path>) -> String {
         let mut parts = Vec::new();

@@ -1,13 +1,14 @@
 //! What comes after a migration: what triggers, rules and events will do to rows that are there, and
 //! which numbers new rows will get. No row shows it when the file ends.
 
-use crate::db::{OWN_TABLES, Session};
+use crate::db::{Found, OWN_TABLES, Session};
 use crate::migrate::intent::Intent;
-use crate::migrate::later::{Deed, deeds};
+use crate::migrate::later::{Deed, Target, deeds};
 use crate::migrate::preserve;
 use crate::migrate::preserve::{Lost, Tables, What};
-use crate::model::{Action, Actions, Numbering, Shape};
+use crate::model::{Action, Actions, NumberedColumn, Numbering, Sequence, Shape, Successor};
 use crate::sql::Dialect;
+use std::collections::BTreeSet;
 
 /// What there was before a file, of what its statements may change.
 pub(super) struct Outlook {
@@ -15,6 +16,8 @@ pub(super) struct Outlook {
     deeds: Option<Vec<Deed>>,
     /// How far the numbers of columns had come.
     numbers: Option<Vec<Numbering>>,
+    /// What bare names meant in new sessions.
+    found: Vec<Found>,
     dialect: Dialect,
 }
 
@@ -34,9 +37,15 @@ impl Outlook {
         } else {
             None
         };
+        let found = if intent.may_hide(tables) {
+            session.found_by_new_sessions()?
+        } else {
+            Vec::new()
+        };
         Ok(Self {
             deeds,
             numbers,
+            found,
             dialect,
         })
     }
@@ -50,8 +59,12 @@ impl Outlook {
     ) -> anyhow::Result<Vec<Lost>> {
         let mut found = Vec::new();
         if let Some(were) = &self.deeds {
-            let deeds = deeds(&actions(session)?, after.shapes, self.dialect);
-            for deed in deeds.iter().filter(|deed| !deed.is_among(were)) {
+            let mut deeds = deeds(&actions(session)?, after.shapes, self.dialect);
+            deeds.retain(|deed| !deed.is_among(were));
+            // Where it may be its own table that it hangs on, the others are not told of too.
+            deeds.sort_by_key(|deed| deed.target == Target::Any);
+            let mut told: Vec<&Deed> = Vec::new();
+            for deed in &deeds {
                 let is_it = |shape: &&Shape| {
                     let now = preserve::successor(shape, before, after, &intent.renames);
                     now.is_some_and(|now| now.table == deed.table)
@@ -59,8 +72,12 @@ impl Outlook {
                 let Some(shape) = before.shapes.iter().find(is_it) else {
                     continue;
                 };
+                if told.iter().any(|own| deed.is_owned_as(own)) {
+                    continue;
+                }
                 let rows = number(session, "count(*)", &deed.table)?.unwrap_or_default();
                 if rows > 0 {
+                    told.push(deed);
                     let (column, words) = (deed.column.as_deref(), deed.words.clone());
                     let lost = preserve::later(What::Later, (shape, column), words, before);
                     found.push(Lost {
@@ -76,8 +93,92 @@ impl Outlook {
                 found.extend(rewound(session, intent, (was, &numbers), (before, after))?);
             }
         }
+        found.extend(self.hidden(session, intent, (before, after))?);
         Ok(found)
     }
+
+    /// Tables whose names mean other ones in new sessions, which have not their rows.
+    fn hidden(
+        &self,
+        session: &mut dyn Session,
+        intent: &Intent<'_>,
+        (before, after): (Tables<'_>, Tables<'_>),
+    ) -> anyhow::Result<Vec<Lost>> {
+        if self.found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = session.found_by_new_sessions()?;
+        let mut seen = BTreeSet::new();
+        let mut lost = Vec::new();
+        for was in &self.found {
+            let mut shapes = before.shapes.iter();
+            let Some(shape) = shapes.find(|it| it.id == Some(was.id)) else {
+                continue;
+            };
+            // A name that means nothing any more is an error that everybody sees.
+            let mut now = now.iter();
+            let same = |it: &&Found| (&it.role, &it.name) == (&was.role, &was.name);
+            let Some(now) = now.find(same).filter(|now| now.id != was.id) else {
+                continue;
+            };
+            let Some(successor) = preserve::successor(shape, before, after, &intent.renames) else {
+                continue;
+            };
+            let is_it = after
+                .called(&successor.table)
+                .is_some_and(|it| it.id == Some(now.id));
+            if is_it || !seen.insert((was.id, now.id)) {
+                continue;
+            }
+            let rows = number(session, "count(*)", &successor.table)?.unwrap_or_default();
+            let gone = if now.is_view {
+                let sql = format!("SELECT count(*)::text FROM {}", now.quoted);
+                let shown: i64 = session.rows(&sql)?[0][0].to_string().parse()?;
+                (rows - shown).max(0)
+            } else {
+                let other = after.shapes.iter().find(|it| it.id == Some(now.id));
+                missing(session, &successor, (now, other))?.unwrap_or(rows)
+            };
+            if gone > 0 {
+                let words = format!(
+                    "new sessions would read `{}` under the name `{}`, which {gone} of {rows} rows of `{}` are not in",
+                    now.shown, was.name, shape.name
+                );
+                lost.push(Lost {
+                    rows: gone.unsigned_abs(),
+                    ..preserve::later(What::Hidden, (shape, None), words, before)
+                });
+            }
+        }
+        Ok(lost)
+    }
+}
+
+/// How many rows of a table another one has not, by the columns that both have; none where they share none.
+fn missing(
+    session: &mut dyn Session,
+    rows: &Successor,
+    (found, other): (&Found, Option<&Shape>),
+) -> anyhow::Result<Option<i64>> {
+    let quote = session.names().quote;
+    let both = rows.columns.iter().filter(|(_, column)| {
+        let mut others = other.into_iter().flat_map(|it| &it.columns);
+        others.any(|it| it.name == column.name)
+    });
+    let list = both.map(|(_, column)| {
+        let doubled = column.name.replace(quote, &format!("{quote}{quote}"));
+        format!("{quote}{doubled}{quote}::text")
+    });
+    let list = list.collect::<Vec<_>>().join(", ");
+    if list.is_empty() {
+        return Ok(None);
+    }
+    let own = session.quote(&rows.table);
+    let sql = format!(
+        "SELECT count(*)::text FROM (SELECT {list} FROM {own} EXCEPT ALL SELECT {list} FROM {}) AS gone",
+        found.quoted
+    );
+    Ok(session.rows(&sql)?[0][0].to_string().parse().ok())
 }
 
 /// What the database does by itself, but for what hangs on chatctl's own tables: that is refused whatever it
@@ -92,47 +193,87 @@ fn actions(session: &mut dyn Session) -> anyhow::Result<Actions> {
     Ok(actions)
 }
 
-/// The numbers of a column that will be given again.
+/// The numbers of a column or a sequence that will be given again.
 fn rewound(
     session: &mut dyn Session,
     intent: &Intent<'_>,
     (was, numbers): (&Numbering, &[Numbering]),
     (before, after): (Tables<'_>, Tables<'_>),
 ) -> anyhow::Result<Option<Lost>> {
-    let Some(shape) = before.called(&was.table) else {
+    let shape = match was.of.column() {
+        None => None,
+        Some(column) => match before.called(&column.table) {
+            Some(shape) => Some((shape, column)),
+            None => return Ok(None),
+        },
+    };
+    let Some(now) = now(was, numbers, shape, (before, after, intent)) else {
         return Ok(None);
     };
-    let Some(successor) = preserve::successor(shape, before, after, &intent.renames) else {
-        return Ok(None);
-    };
-    let mut columns = successor.columns.iter();
-    let now = columns
-        .find(|(old, _)| old.name == was.column)
-        .and_then(|(_, new)| {
-            let mut numbers = numbers.iter();
-            numbers.find(|it| it.table == successor.table && it.column == new.name)
-        });
-    let Some(now) = now.filter(|now| now.is_set_back(was)) else {
-        return Ok(None);
-    };
-    let quote = session.names().quote;
-    let column = now.column.replace(quote, &format!("{quote}{quote}"));
-    let farthest = if now.falls() { "min" } else { "max" };
-    let what = format!("{farthest}({quote}{column}{quote})");
-    let farthest = number(session, &what, &now.table)?;
-    if farthest.is_none_or(|it| !now.gives_again(was, it, intent.may_rebuild())) {
+    if !now.is_set_back(was) {
         return Ok(None);
     }
-    let words = format!(
-        "`{}.{}` would count from {} again, where {} was next",
-        was.table, was.column, now.next, was.next
-    );
-    let column = Some(was.column.as_str());
-    let lost = preserve::later(What::Rewound, (shape, column), words, before);
+    let is_given_again = match now.of.column() {
+        // Which rows have its numbers, nobody knows.
+        None => !was.unused,
+        Some(column) => {
+            let quote = session.names().quote;
+            let name = column.column.replace(quote, &format!("{quote}{quote}"));
+            let farthest = if now.falls() { "min" } else { "max" };
+            let what = format!("{farthest}({quote}{name}{quote})");
+            let farthest = number(session, &what, &column.table)?;
+            farthest.is_some_and(|it| now.gives_again(was, it, intent.may_rebuild()))
+        }
+    };
+    if !is_given_again {
+        return Ok(None);
+    }
+    let words = |what: &str| {
+        format!(
+            "`{what}` would count from {} again, where {} was next",
+            now.next, was.next
+        )
+    };
+    let lost = match (shape, was.of.sequence()) {
+        (Some((shape, column)), _) => {
+            let words = words(&format!("{}.{}", column.table, column.column));
+            let column = Some(column.column.as_str());
+            preserve::later(What::Rewound, (shape, column), words, before)
+        }
+        (None, Some(sequence)) => preserve::set_back(sequence, words(&sequence.name)),
+        (None, None) => return Ok(None),
+    };
     Ok(Some(Lost {
         rows: was.next.abs_diff(now.next),
         ..lost
     }))
+}
+
+/// How far the same numbers have come now: those of the column, or of the sequence where no default of the
+/// column names one any more.
+fn now<'a>(
+    was: &Numbering,
+    numbers: &'a [Numbering],
+    shape: Option<(&Shape, &NumberedColumn)>,
+    (before, after, intent): (Tables<'_>, Tables<'_>, &Intent<'_>),
+) -> Option<&'a Numbering> {
+    let of_column = shape.and_then(|(shape, column)| {
+        let successor = preserve::successor(shape, before, after, &intent.renames)?;
+        let mut columns = successor.columns.iter();
+        let (_, new) = columns.find(|(old, _)| old.name == column.column)?;
+        let mut numbers = numbers.iter();
+        numbers.find(|it| {
+            let column = it.of.column();
+            column.is_some_and(|it| it.table == successor.table && it.column == new.name)
+        })
+    });
+    let of_sequence = || {
+        let sequence = was.of.sequence()?;
+        let is_it = |it: &Sequence| it.name == sequence.name;
+        let mut numbers = numbers.iter();
+        numbers.find(|it| it.of.sequence().is_some_and(is_it))
+    };
+    of_column.or_else(of_sequence)
 }
 
 /// One number that a query of a table gives; none where it gives NULL.

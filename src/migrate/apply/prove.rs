@@ -12,7 +12,7 @@ use crate::clock;
 use crate::db::{Failed, Measure, OWN_TABLES, Object, Session};
 use crate::migrate::intent::Intent;
 use crate::migrate::preserve;
-use crate::migrate::preserve::{Lost, Meaning, Tables};
+use crate::migrate::preserve::{Lost, Meaning, Tables, What};
 use crate::model::{Compared, Names, Shape};
 use crate::sql::Dialect;
 use anyhow::Context as _;
@@ -413,7 +413,8 @@ impl Watched<'_> {
         if !unknown.is_empty() {
             return Ok(Found::Unknown(unknown));
         }
-        let later = self.outlook.lost(session, self.intent, (before, after))?;
+        let mut later = self.outlook.lost(session, self.intent, (before, after))?;
+        later.retain(|it| it.what != What::Hidden || !evidence.tells_of_rows(&it.table));
         evidence.lost.extend(later);
         evidence.lost = preserve::of_wholes(evidence.lost, before, after);
         Ok(Found::All(evidence))
@@ -468,8 +469,7 @@ fn culprits(
                 let same = |it: &Lost| {
                     (&it.table, &it.column, &it.by) == (&lost.table, &lost.column, &lost.by)
                 };
-                let table_gone =
-                    |it: &Lost| it.table == lost.table && it.what == preserve::What::TableGone;
+                let table_gone = |it: &Lost| it.table == lost.table && it.what == What::TableGone;
                 if !now.iter().any(|it| same(it) || table_gone(it)) {
                     *whole = Some(number);
                 }

@@ -14,7 +14,7 @@ use super::{ApplyOptions, End, Evidence, Failure, Outcome, Ran, origin, patientl
 use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Session};
-use crate::migrate::intent::{Intent, Piece};
+use crate::migrate::intent::{Intent, Piece, of_whole_server};
 use crate::migrate::journal::{Journal, Mark, Standing, State};
 use crate::migrate::{journal, ledger};
 use crate::sql::{AlterAction, Destroys, Dialect, Kind};
@@ -117,6 +117,13 @@ pub(super) fn run(
 
 /// Refuses a file that destroys outside of a transaction, where nothing can be proven or taken back.
 pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
+    let reasons = intent.pieces.iter();
+    let mut reasons = reasons.filter_map(|piece| Some((piece, of_whole_server(piece)?)));
+    if let Some((piece, why)) = reasons.next() {
+        let place = format!("{}:{}", intent.migration.path.display(), piece.line);
+        return Err(CliError::refused(format!("{place}: {why}"))
+            .hint("remove it from the file, and run it as a superuser of the server"));
+    }
     let detaches = |kind: &Kind| match kind {
         Kind::AlterTable { actions } => actions
             .iter()

@@ -1,6 +1,6 @@
 //! SQL that an action puts together and runs: what its texts show of it. Pure.
 
-use super::said::Tokens;
+use super::said::{OWN_TABLE, Tokens};
 use crate::sql::{Dialect, Token, TokenKind};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -112,7 +112,9 @@ impl Body<'_> {
         let name = self.tokens.at(first).to_lowercase();
         if is_text(&self.tokens.all[first]) {
             let text = self.text(of);
-            let begins = text.trim_start().chars().next();
+            // A place that is filled does not say what the statement is.
+            let written = unquoted(self.tokens.at(first)) + &text;
+            let begins = written.trim_start().chars().next();
             all.push(match begins {
                 Some(letter) if letter.is_ascii_alphabetic() => Run::Text(text),
                 _ => Run::Unknown,
@@ -196,23 +198,127 @@ impl Body<'_> {
         before > 0 && self.tokens.is(before - 1, &["INTO", "STRICT"])
     }
 
-    /// An expression as the statement that it gives: what is in quotes without them, what joins it left out.
+    /// An expression as the statement that it gives: what is in quotes without them, what joins it left out,
+    /// and a name that is put in as one that says so.
     fn text(&self, of: Range<usize>) -> String {
         let mut text = String::new();
-        for index in of {
+        let mut index = of.start;
+        while index < of.end {
             let token = &self.tokens.all[index];
             let word = self.tokens.at(index);
             let joins =
                 self.tokens.is(index, &KEEP) || matches!(word, "|" | "||" | "(" | ")" | ",");
+            if let Some((filled, end)) = self.filled(index, of.end) {
+                text.push_str(&filled);
+                index = end;
+                continue;
+            }
             if is_text(token) {
                 text.push_str(&unquoted(word));
+            } else if !joins && names_table(&text) {
+                let is_written = |at: &usize| is_text(&self.tokens.all[*at]);
+                let end = (index..of.end).find(is_written).unwrap_or(of.end);
+                text.push_str(self.name(index..end));
+                index = end;
+                continue;
             } else if !joins {
                 text.push(' ');
                 text.push_str(word);
             }
+            index += 1;
         }
         text
     }
+
+    /// A name that is put in: the one of the trigger's own table as such.
+    fn name(&self, of: Range<usize>) -> &'static str {
+        let mut of = of;
+        if of.any(|index| self.tokens.is(index, &OWN_TABLE)) {
+            OWN_TABLE[0]
+        } else {
+            LATE
+        }
+    }
+
+    /// What `format` gives here, and where it ends; none where it is not called with a written text.
+    fn filled(&self, index: usize, end: usize) -> Option<(String, usize)> {
+        let begins = self.tokens.is(index, &["FORMAT"]) && self.tokens.at(index + 1) == "(";
+        let template = self.tokens.all.get(index + 2).filter(|it| is_text(it))?;
+        let (mut depth, mut at, mut start) = (0_usize, index + 1, index + 2);
+        let mut parts = Vec::new();
+        while begins && at < end {
+            match self.tokens.at(at) {
+                "(" => depth += 1,
+                ")" => depth -= 1,
+                _ => {}
+            }
+            let closes = depth == 0;
+            if closes || depth == 1 && self.tokens.at(at) == "," {
+                parts.push(start..at);
+                start = at + 1;
+            }
+            if closes {
+                break;
+            }
+            at += 1;
+        }
+        let (first, args) = parts.split_first().filter(|_| depth == 0)?;
+        let is_alone = first.len() == 1;
+        let template = unquoted(template.text(self.tokens.text));
+        is_alone.then(|| (self.fill(&template, args), at + 1))
+    }
+
+    /// A text with its places filled.
+    fn fill(&self, template: &str, args: &[Range<usize>]) -> String {
+        let mut text = String::new();
+        let (mut rest, mut next) = (template, 0);
+        while let Some(at) = rest.find('%') {
+            text.push_str(&rest[..at]);
+            let behind = &rest[at + 1..];
+            let kind =
+                behind.find(|it: char| !it.is_ascii_digit() && !matches!(it, '$' | '-' | '*'));
+            let Some(kind) = kind else {
+                rest = behind;
+                continue;
+            };
+            let letter = behind[kind..].chars().next().unwrap_or_default();
+            rest = &behind[kind + letter.len_utf8()..];
+            if letter == '%' {
+                text.push('%');
+                continue;
+            }
+            let number = behind[..kind].split_once('$');
+            let number = number.and_then(|(number, _)| number.parse::<usize>().ok());
+            let place = number.map_or(next, |number| number.saturating_sub(1));
+            next = place + 1;
+            let Some(arg) = args.get(place).cloned() else {
+                text.push_str(LATE);
+                continue;
+            };
+            if letter == 'I' || names_table(&text) {
+                text.push_str(self.name(arg));
+            } else if letter == 'L' && arg.len() == 1 && is_text(&self.tokens.all[arg.start]) {
+                text.push_str(self.tokens.at(arg.start));
+            } else {
+                text.push_str(&self.text(arg));
+            }
+        }
+        text + rest
+    }
+}
+
+/// Stands for a name that is put in only when the statement runs.
+const LATE: &str = "chatctl_named_late";
+
+/// Whether the name of a table follows a text.
+fn names_table(text: &str) -> bool {
+    const BEFORE: [&str; 7] = [
+        "EXISTS", "FROM", "INTO", "ONLY", "TABLE", "TRUNCATE", "UPDATE",
+    ];
+    let last = text.split_whitespace().next_back().unwrap_or_default();
+    let is_over = text.ends_with(char::is_whitespace);
+    let named = is_over && BEFORE.iter().any(|it| last.eq_ignore_ascii_case(it));
+    named || last.len() > 1 && text.ends_with('.')
 }
 
 fn is_at(word: &str) -> bool {
@@ -258,7 +364,19 @@ mod tests {
             ("BEGIN EXECUTE 'DELETE FROM m'; END", "DELETE FROM m"),
             (
                 "BEGIN EXECUTE format('INSERT INTO %I SELECT $1.*', TG_ARGV[0]) USING OLD; END",
-                "INSERT INTO %I SELECT $1.* TG_ARGV [ 0 ] USING OLD",
+                "INSERT INTO chatctl_named_late SELECT $1.* USING OLD",
+            ),
+            (
+                "BEGIN EXECUTE format('UPDATE %2$I SET a = %1$L, b = %%s, c = %3$s WHERE id = %L', '', NEW.t, 1, NEW.id); END",
+                "UPDATE chatctl_named_late SET a = '', b = %s, c = 1 WHERE id = NEW . id",
+            ),
+            (
+                "BEGIN EXECUTE 'DELETE FROM ' || quote_ident(NEW.t) || ' WHERE id = ' || NEW.id; END",
+                "DELETE FROM chatctl_named_late WHERE id = NEW . id",
+            ),
+            (
+                "BEGIN EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME); END",
+                "DELETE FROM chatctl_named_late.TG_TABLE_NAME",
             ),
             (
                 "BEGIN EXECUTE 'NOTIFY ' || quote_ident(TG_TABLE_NAME); END",
@@ -280,7 +398,7 @@ mod tests {
         for (body, text) in [
             (
                 "BEGIN SET @s = concat('DELETE FROM ', t); PREPARE p FROM @s; EXECUTE p; END",
-                "DELETE FROM t",
+                "DELETE FROM chatctl_named_late",
             ),
             ("EXECUTE IMMEDIATE 'TRUNCATE m'", "TRUNCATE m"),
             ("PREPARE p FROM \"SELECT 1\"", "SELECT 1"),

@@ -26,15 +26,18 @@ pub(super) enum Assigned {
 }
 
 /// Words that a statement begins with in a body.
-const BEGIN: [&str; 16] = [
-    "CALL", "DELETE", "DROP", "EXECUTE", "INSERT", "MERGE", "NEW", "PERFORM", "REPLACE", "RETURN",
-    "SELECT", "SET", "TRUNCATE", "UPDATE", "VALUES", "WITH",
+const BEGIN: [&str; 17] = [
+    "ALTER", "CALL", "DELETE", "DROP", "EXECUTE", "INSERT", "MERGE", "NEW", "PERFORM", "REPLACE",
+    "RETURN", "SELECT", "SET", "TRUNCATE", "UPDATE", "VALUES", "WITH",
 ];
 
 /// Words that a statement may come after.
 const BEFORE: [&str; 8] = [
     "ALSO", "ATOMIC", "BEGIN", "DO", "ELSE", "INSTEAD", "LOOP", "THEN",
 ];
+
+/// What names the table that a trigger hangs on.
+pub(super) const OWN_TABLE: [&str; 3] = ["TG_TABLE_NAME", "TG_RELNAME", "TG_RELID"];
 
 /// What tells the time.
 const CLOCKS: [&str; 18] = [
@@ -60,7 +63,7 @@ const CLOCKS: [&str; 18] = [
 
 /// A text with its tokens, without comments.
 pub(super) struct Tokens<'a> {
-    text: &'a str,
+    pub(super) text: &'a str,
     pub(super) all: Vec<Token>,
 }
 
@@ -239,12 +242,53 @@ impl Said {
         writes && self.facts.tables().any(|name| name.matches(table))
     }
 
-    /// Whether it has words of a statement that takes rows away.
+    /// Whether it has words of a statement that takes rows or columns away.
     pub(super) fn removes(&self) -> bool {
         let text = self.text.to_ascii_uppercase();
-        ["DELETE FROM", "TRUNCATE", "DROP TABLE"]
-            .iter()
-            .any(|words| text.contains(words))
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = [
+            "DELETE FROM",
+            "TRUNCATE",
+            "DROP TABLE",
+            "DROP COLUMN",
+            "DROP SCHEMA",
+            "THEN DELETE",
+        ];
+        words.iter().any(|words| text.contains(words))
+    }
+
+    /// The statements in it that overwrite values: itself, or those in brackets behind WITH.
+    pub(super) fn updates(&self) -> Vec<Self> {
+        let tokens = self.tokens();
+        let begins = |at: &usize| {
+            let opens = *at == 0 || matches!(tokens.at(at - 1), "(" | ")");
+            opens && tokens.is(*at, &["UPDATE"])
+        };
+        let starts = (0..tokens.all.len()).filter(begins);
+        let all = starts.map(|start| {
+            let mut depth = 0_usize;
+            let ends = |at: &usize| {
+                match tokens.at(*at) {
+                    "(" => depth += 1,
+                    ")" if depth == 0 => return true,
+                    ")" => depth -= 1,
+                    _ => {}
+                }
+                false
+            };
+            let end = (start..tokens.all.len()).find(ends);
+            let end = end.map_or(self.text.len(), |end| tokens.all[end].start);
+            Self {
+                is_put_together: self.is_put_together,
+                ..Self::of(&self.text[tokens.all[start].start..end], self.dialect)
+            }
+        });
+        all.collect()
+    }
+
+    /// Whether it has the name of the table that its trigger hangs on put in.
+    pub(super) fn means_own_table(&self) -> bool {
+        self.tokens().has(&OWN_TABLE)
     }
 
     /// What an UPDATE assigns: columns and values.

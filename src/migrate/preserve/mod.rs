@@ -9,7 +9,7 @@ mod tests;
 
 pub use names::{Meaning, Named, Renames, Subject, Tables};
 
-use crate::model::{Compared, Derived, Names, Shape, ShapeColumn, Successor};
+use crate::model::{Compared, Derived, Names, Sequence, Shape, ShapeColumn, Successor};
 use std::fmt;
 
 /// Something that was there before and is not there after.
@@ -56,6 +56,8 @@ pub enum What {
     Unseen,
     /// What the migration made will delete or overwrite rows.
     Later,
+    /// New sessions find another table under the name, which has not these rows.
+    Hidden,
     /// New rows will get numbers that rows had before.
     Rewound,
 }
@@ -342,6 +344,21 @@ pub fn later(
     }
 }
 
+/// A sequence that no column gets its numbers from, which was set back.
+pub fn set_back(sequence: &Sequence, words: String) -> Lost {
+    Lost {
+        table: sequence.name.clone(),
+        column: None,
+        subject: sequence.subject.clone(),
+        what: What::Rewound,
+        rows: 0,
+        before: 0,
+        in_parts: false,
+        by: Some(words),
+        derived: None,
+    }
+}
+
 /// The same, with what parts lost told of the table that they are parts of: an application reads
 /// that one, and a bound that is acknowledged counts for all parts together.
 pub fn of_wholes(lost: Vec<Lost>, before: Tables<'_>, after: Tables<'_>) -> Vec<Lost> {
@@ -388,6 +405,11 @@ pub fn unacknowledged<'a>(
             (Meaning::Table(shape), None) => shape.name == lost.table,
             (Meaning::Column(shape, name), Some(column)) => {
                 shape.name == lost.table && name == column
+            }
+            // A sequence is no table.
+            (Meaning::Nothing, None) => {
+                lost.what == What::Rewound
+                    && allowed.subject.is_written(&lost.subject, before.names)
             }
             _ => false,
         };
@@ -439,7 +461,9 @@ impl fmt::Display for Lost {
                 f,
                 "`{table}` was written, and only counts of its {rows} rows are known{in_parts}"
             ),
-            What::Later | What::Rewound => f.write_str(self.by.as_deref().unwrap_or_default()),
+            What::Later | What::Hidden | What::Rewound => {
+                f.write_str(self.by.as_deref().unwrap_or_default())
+            }
             What::Volatile => write!(
                 f,
                 "a crash of the server would empty `{table}`, which has {rows} rows{in_parts}"

@@ -119,6 +119,25 @@ impl Subject {
         }
     }
 
+    /// Whether it names something that is no table and is written so.
+    pub fn is_written(&self, written: &str, names: Names) -> bool {
+        let own = match self {
+            Self::Table(Named {
+                schema: None,
+                table,
+            }) => names.written(table),
+            Self::Table(Named {
+                schema: Some(first),
+                table: last,
+            })
+            | Self::Either { first, last } => {
+                format!("{}.{}", names.written(first), names.written(last))
+            }
+            Self::Column(..) => return false,
+        };
+        own == written
+    }
+
     /// Exactly one table or column, if it is not ambiguous and there is one.
     pub fn resolve<'a>(&self, tables: Tables<'a>) -> Meaning<'a> {
         let column = |named: &Named, column: &str| {

@@ -1,9 +1,11 @@
 //! Triggers and events, the routines that they may call, and the numbers that new rows get.
 
-use super::MySql;
+use super::{MySql, quoted};
 use crate::db::mysql::scratch::{READ_ROUTINES, UNREADABLE};
 use crate::db::session::Session as _;
-use crate::model::{Action, Actions, Body, Cell, Numbering, On};
+use crate::model::{
+    Action, Actions, Body, Cell, Numbered, NumberedColumn, Numbering, On, Sequence,
+};
 
 pub(super) fn all(session: &mut MySql) -> anyhow::Result<Actions> {
     let triggers = session.rows(
@@ -66,22 +68,26 @@ fn routines(session: &mut MySql) -> anyhow::Result<Vec<(String, Body)>> {
     Ok(rows.map(|row| (row[1].to_string(), body(row))).collect())
 }
 
-/// The columns whose numbers come from a sequence of MariaDB.
+/// The sequences of MariaDB, with the columns whose numbers come from them.
 fn of_sequences(session: &mut MySql) -> anyhow::Result<Vec<Numbering>> {
+    let sequences = session.rows(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_type = 'SEQUENCE'",
+    )?;
+    if sequences.is_empty() {
+        return Ok(Vec::new());
+    }
     let columns = session.rows(
         "SELECT table_name, column_name, column_default FROM information_schema.columns \
          WHERE table_schema = database() AND column_default LIKE '%nextval(%'",
     )?;
     let mut all = Vec::new();
-    for row in &columns {
-        let default = row[2].to_string();
-        let Some(sequence) = sequence(&default) else {
-            continue;
-        };
+    for row in &sequences {
+        let name = row[0].to_string();
         let state = session.rows(&format!(
-            "SELECT next_not_cached_value, increment, minimum_value, maximum_value, cycle_option, @@auto_increment_increment FROM {sequence}"
+            "SELECT next_not_cached_value, increment, minimum_value, maximum_value, cycle_option, @@auto_increment_increment, start_value FROM {}",
+            quoted(&name)
         ));
-        // One that was dropped gives no number.
+        // One that was dropped meanwhile gives no number.
         let Ok(state) = state else { continue };
         let number = |at: usize| state[0][at].to_string().parse::<i64>();
         let (mut next, least, most) = (number(0)?, number(2)?, number(3)?);
@@ -90,16 +96,36 @@ fn of_sequences(session: &mut MySql) -> anyhow::Result<Vec<Numbering>> {
             0 => number(5)?,
             step => step,
         };
+        let unused = next == number(6)?;
         if number(4)? == 1 && !(least..=most).contains(&next) {
             next = if step < 0 { most } else { least };
         }
-        all.push(Numbering {
-            table: row[0].to_string(),
-            column: row[1].to_string(),
+        let own = Sequence {
+            subject: session.names().written(&name),
+            name,
+        };
+        let full = format!("{}.{}", quoted(&session.database), quoted(&own.name));
+        let is_its = |row: &&Vec<Cell>| sequence(&row[2].to_string()) == Some(full.as_str());
+        let of = columns.iter().filter(is_its).map(|row| {
+            let column = NumberedColumn {
+                table: row[0].to_string(),
+                column: row[1].to_string(),
+            };
+            Numbered::BySequence(column, own.clone())
+        });
+        let of = of.collect::<Vec<_>>();
+        let of = if of.is_empty() {
+            vec![Numbered::Sequence(own)]
+        } else {
+            of
+        };
+        all.extend(of.into_iter().map(|of| Numbering {
+            of,
+            unused,
             next,
             last: Some(next.saturating_sub(step)),
             step,
-        });
+        }));
     }
     Ok(all)
 }
@@ -127,8 +153,11 @@ pub(super) fn numberings(session: &mut MySql) -> anyhow::Result<Vec<Numbering>> 
     )?;
     let next = |text: String| text.parse().unwrap_or(i64::MAX);
     let rows = rows.iter().map(|row| Numbering {
-        table: row[0].to_string(),
-        column: row[1].to_string(),
+        of: Numbered::Column(NumberedColumn {
+            table: row[0].to_string(),
+            column: row[1].to_string(),
+        }),
+        unused: false,
         next: next(row[2].to_string()),
         last: None,
         step: 1,

@@ -103,7 +103,13 @@ impl Postgres {
                 body: Body::Statements(format!("SELECT {}", row[3])),
             }
         });
-        let all = triggers.chain(rules).chain(events).chain(defaults);
+        let all: Vec<_> = triggers
+            .chain(rules)
+            .chain(events)
+            .chain(defaults)
+            .collect();
+        let settings = self.harmful_settings()?;
+        let all = all.into_iter().chain(settings);
         let routines = routines
             .iter()
             .map(|row| (row[3].to_string(), body_of(row)));

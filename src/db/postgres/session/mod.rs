@@ -7,6 +7,7 @@ mod derived;
 mod forms;
 mod isolated;
 mod large_objects;
+mod newcomers;
 mod numbers;
 mod read;
 mod schema;
@@ -21,8 +22,8 @@ use crate::db::driver::as_written;
 use crate::db::session::measured::Measured as _;
 use crate::db::session::witness::Witness;
 use crate::db::session::{
-    Copying, Failed, ForeignKey, Interrupter, Isolation, Measure, Missing, Object, Session, Waits,
-    numbers,
+    Copying, Failed, ForeignKey, Found, Interrupter, Isolation, Measure, Missing, Object, Session,
+    Waits, numbers,
 };
 use crate::db::{Target, server};
 use crate::model::{Actions, Cell, Compared, Content, Names, Numbering, Shape, Successor};
@@ -82,6 +83,8 @@ struct Postgres {
     opened: Option<Account>,
     /// What the locks tell of the statements since the watch began.
     evidence: Evidence,
+    /// The path by which new sessions find tables where no setting says another one.
+    usual_path: Option<String>,
     /// The sequences that number rows, as they were before the statements that may be taken back.
     counted: Vec<Counted>,
     /// Whether nobody else committed anything between the last two looks.
@@ -130,6 +133,7 @@ impl Postgres {
             transaction: None,
             opened: None,
             evidence: Evidence::default(),
+            usual_path: None,
             counted: Vec::new(),
             undisturbed: false,
             wrote: false,
@@ -381,6 +385,10 @@ impl Session for Postgres {
 
     fn actions(&mut self) -> anyhow::Result<Actions> {
         self.own(Self::all_actions)
+    }
+
+    fn found_by_new_sessions(&mut self) -> anyhow::Result<Vec<Found>> {
+        self.own(Self::found_by_name)
     }
 
     fn numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {

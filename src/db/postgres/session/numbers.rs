@@ -3,7 +3,7 @@
 use super::{Postgres, numbers};
 use crate::db::catalog::quoted;
 use crate::db::session::{Failed, Session as _};
-use crate::model::Numbering;
+use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Sequence};
 
 /// A sequence as it was when a file began.
 #[derive(Debug, Clone)]
@@ -18,26 +18,27 @@ pub(super) struct Counted {
 
 impl Postgres {
     pub(super) fn all_numberings(&mut self) -> anyhow::Result<Vec<Numbering>> {
-        let [of_columns] = self.several(&[
-            "n.nspname::text, c.relname::text, a.attname::text, s.oid::text, sn.nspname::text, s.relname::text, q.seqincrement::text, \
-             q.seqmin::text, q.seqmax::text, q.seqcycle::text FROM ( \
+        let [sequences, of_columns] = self.several(&[
+            "s.oid::text, n.nspname::text, s.relname::text, q.seqincrement::text, q.seqmin::text, q.seqmax::text, q.seqcycle::text, q.seqstart::text \
+             FROM pg_class AS s JOIN pg_namespace AS n ON n.oid = s.relnamespace JOIN pg_sequence AS q ON q.seqrelid = s.oid \
+             WHERE s.relpersistence <> 't' AND CASE WHEN s.relkind = 'S' THEN has_sequence_privilege(s.oid, 'SELECT') END ORDER BY s.oid"
+                .to_owned(),
+            "f.seq::text, n.nspname::text, c.relname::text, a.attname::text FROM ( \
              SELECT ad.adrelid AS tab, ad.adnum AS num, d.refobjid AS seq FROM pg_attrdef AS ad JOIN pg_depend AS d \
              ON d.classid = 'pg_attrdef'::regclass AND d.objid = ad.oid AND d.refclassid = 'pg_class'::regclass \
              UNION SELECT d.refobjid, d.refobjsubid, d.objid FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass \
              AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i' AND d.refobjsubid > 0) AS f \
-             JOIN pg_class AS s ON s.oid = f.seq AND s.relkind = 'S' JOIN pg_namespace AS sn ON sn.oid = s.relnamespace \
-             JOIN pg_sequence AS q ON q.seqrelid = s.oid JOIN pg_class AS c ON c.oid = f.tab JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = f.num \
-             WHERE c.relpersistence <> 't' AND has_sequence_privilege(s.oid, 'SELECT') ORDER BY s.oid"
+             JOIN pg_class AS c ON c.oid = f.tab JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = f.num WHERE c.relpersistence <> 't' ORDER BY f.seq"
                 .to_owned(),
         ])?;
-        if of_columns.is_empty() {
+        if sequences.is_empty() {
             return Ok(Vec::new());
         }
-        let states = of_columns.iter().map(|row| {
-            let (id, schema, name) = (&row[3], row[4].to_string(), row[5].to_string());
+        let states = sequences.iter().map(|row| {
+            let (id, schema, name) = (&row[0], row[1].to_string(), row[2].to_string());
             let sequence = format!("{}.{}", quoted(&schema), quoted(&name));
-            let falls = row[6].to_string().starts_with('-');
+            let falls = row[3].to_string().starts_with('-');
             format!("SELECT '{id}', last_value::text, is_called::text, '{falls}' FROM {sequence}")
         });
         let states = states.collect::<Vec<_>>().join(" UNION ALL ");
@@ -52,30 +53,61 @@ impl Postgres {
             })
             .collect();
         let mut all = Vec::new();
-        for row in &of_columns {
-            let id = numbers(&row[3..4])[0];
+        for row in &sequences {
+            let id = numbers(&row[..1])[0];
             let Some(state) = states.iter().find(|state| state.id == id) else {
                 continue;
             };
             let last: i64 = state.last.parse()?;
-            let [step, least, most] = [6, 7, 8].map(|at| row[at].to_string().parse::<i64>());
-            let (step, least, most) = (step?, least?, most?);
+            let [step, least, most, start] =
+                [3, 4, 5, 7].map(|at| row[at].to_string().parse::<i64>());
+            let (step, least, most, start) = (step?, least?, most?, start?);
             let mut next = last.saturating_add(if state.is_given { step } else { 0 });
-            if row[9].text() == Some("true") && !(least..=most).contains(&next) {
+            if row[6].text() == Some("true") && !(least..=most).contains(&next) {
                 next = if state.falls { most } else { least };
             }
-            all.push(Numbering {
-                table: self.shown(&row[0].to_string(), &row[1].to_string()),
-                column: row[2].to_string(),
+            let columns = of_columns.iter().filter(|it| it[0] == row[0]);
+            let of: Vec<_> = columns
+                .map(|it| {
+                    let column = NumberedColumn {
+                        table: self.shown(&it[1].to_string(), &it[2].to_string()),
+                        column: it[3].to_string(),
+                    };
+                    Numbered::BySequence(column, self.sequence(row))
+                })
+                .collect();
+            let of = if of.is_empty() {
+                vec![Numbered::Sequence(self.sequence(row))]
+            } else {
+                of
+            };
+            all.extend(of.into_iter().map(|of| Numbering {
+                of,
+                unused: !state.is_given && last == start,
                 next,
                 last: Some(next.saturating_sub(step)),
                 step,
-            });
+            }));
         }
         if self.counted.is_empty() {
             self.counted = states;
         }
         Ok(all)
+    }
+
+    /// The sequence of a row that has its schema and its name behind its number.
+    fn sequence(&self, row: &[Cell]) -> Sequence {
+        let (schema, name) = (row[1].to_string(), row[2].to_string());
+        let names = self.names();
+        let subject = if schema == self.default {
+            names.written(&name)
+        } else {
+            format!("{}.{}", names.written(&schema), names.written(&name))
+        };
+        Sequence {
+            name: self.shown(&schema, &name),
+            subject,
+        }
     }
 
     /// Sets the sequences forward again that statements set back which are taken back.

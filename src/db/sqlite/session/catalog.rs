@@ -3,7 +3,7 @@
 use super::super::sentinel::INDEX;
 use super::{Sqlite, modules, text_literal};
 use crate::db::session::{OWN, Object, Session as _};
-use crate::model::{Cell, Numbering, Shape, ShapeColumn};
+use crate::model::{Cell, Numbered, NumberedColumn, Numbering, Shape, ShapeColumn};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Sqlite {
@@ -113,8 +113,11 @@ impl Sqlite {
             let most = self.rows(&sql)?[0][0].int();
             let highest = most.max(last).unwrap_or_default();
             all.push(Numbering {
-                table,
-                column: row[1].to_string(),
+                of: Numbered::Column(NumberedColumn {
+                    table,
+                    column: row[1].to_string(),
+                }),
+                unused: false,
                 next: highest.saturating_add(1),
                 last,
                 step: 1,
