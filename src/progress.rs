@@ -8,6 +8,7 @@ use crate::render::escape;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::Write;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How much to tell.
@@ -26,6 +27,8 @@ pub struct Progress {
     bar: ProgressBar,
     talk: Talk,
     mask: Mask,
+    /// Whether the bar is drawn by itself.
+    ticks: AtomicBool,
     stderr: Mutex<Box<dyn Write + Send>>,
 }
 
@@ -43,6 +46,7 @@ impl Progress {
             bar,
             talk,
             mask,
+            ticks: AtomicBool::new(false),
             stderr: Mutex::new(stderr),
         }
     }
@@ -63,7 +67,13 @@ impl Progress {
 
     /// What is being done now.
     pub fn doing(&self, what: String) {
-        self.bar.enable_steady_tick(Duration::from_millis(120));
+        // Each beginning is a new thread.
+        if self.bar.is_hidden() {
+            return;
+        }
+        if !self.ticks.swap(true, Ordering::Relaxed) {
+            self.bar.enable_steady_tick(Duration::from_millis(120));
+        }
         let what = self.mask.fact(&what);
         self.bar.set_message(escape::line(&what).into_owned());
     }
@@ -71,6 +81,7 @@ impl Progress {
     /// Nothing more is being done.
     pub fn done(&self) {
         self.bar.finish_and_clear();
+        self.ticks.store(false, Ordering::Relaxed);
     }
 
     fn line(&self, kind: &str, text: &str) {
@@ -78,7 +89,8 @@ impl Progress {
             let mut stderr = self.stderr.lock().expect("no holder panics");
             // There is nowhere to tell that stderr is closed.
             let text = self.mask.fact(text);
-            let _ = writeln!(stderr, "{kind}: {}", escape::line(&text));
+            let line = format!("{kind}: {}\n", escape::line(&text));
+            let _ = stderr.write_all(line.as_bytes());
         });
     }
 }
