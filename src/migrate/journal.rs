@@ -152,6 +152,8 @@ pub struct Journal {
     dialect: Dialect,
     /// Whether what a run made may be written in it.
     pub made: bool,
+    /// Whether the run has found or made its tables, which nothing takes back.
+    pub is_there: bool,
 }
 
 impl Journal {
@@ -163,6 +165,7 @@ impl Journal {
             run: format!("{digits}-{:04x}", fastrand::u16(..)),
             dialect,
             made: false,
+            is_there: false,
         }
     }
 

@@ -176,12 +176,18 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
     let mut rehearsed: BTreeMap<Version, Rehearsed> = BTreeMap::new();
     let mut record = Unfinished::default();
     if options.dialect == Dialect::Mysql {
-        let mut rests = Vec::new();
+        let (mut rests, mut are_new) = (Vec::new(), Vec::new());
         let (now, names) = (session.catalog()?, session.names());
+        // Nobody but this run writes of these files from here on.
+        let entries = journal::read(session)?;
         record = Unfinished::parse(&journal::made(session)?.unwrap_or_default());
         for (number, intent) in intents.iter_mut().enumerate() {
-            let (first, began) = match stepwise::rest(session, options, (intent, &mut journal))? {
-                Ok(rest) => rest,
+            let part = (&*intent, &mut journal);
+            let (first, began) = match stepwise::rest(session, options, part, &entries)? {
+                Ok(rest) => {
+                    are_new.push(rest.is_none());
+                    rest.unwrap_or_default()
+                }
                 Err(end) => {
                     outcome.end = Some(end);
                     return Ok(outcome);
@@ -221,6 +227,8 @@ fn all(session: &mut dyn Session, options: &ApplyOptions<'_>) -> anyhow::Result<
                 let versions = files
                     .iter()
                     .map(|rest| rest.intent.migration.version.clone());
+                let evidence = evidence.into_iter().zip(are_new);
+                let evidence = evidence.map(|(it, is_new)| Rehearsed { is_new, ..it });
                 rehearsed = versions.zip(evidence).collect();
             }
             Err(end) => {

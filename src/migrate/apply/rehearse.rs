@@ -42,6 +42,8 @@ pub(super) struct Rehearsed {
     pub(super) made: Made,
     /// The statement that it began with.
     pub(super) first: usize,
+    /// Whether the journal said nothing of the file.
+    pub(super) is_new: bool,
     /// How many rows each statement changed, as far as it was run and the server said so.
     pub(super) rows: Vec<Option<u64>>,
 }
@@ -114,6 +116,7 @@ fn on_copy(
     };
     scratch.reads_files = files.iter().any(loads);
     scratch.revoke(maker)?;
+    scratch.keep_images(maker)?;
     let mut stage = Stage {
         options,
         scratch,
@@ -178,6 +181,7 @@ fn try_fresh(
             before: Vec::new(),
             made: Made::tables(file.made),
             first: 0,
+            is_new: false,
             rows: vec![None; rest.intent.pieces.len()],
         });
     }
@@ -272,6 +276,7 @@ impl Stage<'_> {
                         before,
                         made,
                         first: rest.first,
+                        is_new: false,
                         rows: self.rows(index, copy.changed()),
                     });
                 }

@@ -15,7 +15,7 @@ use crate::cli_error::CliError;
 use crate::clock;
 use crate::db::{Failed, Session};
 use crate::migrate::intent::{Intent, Piece, of_whole_server};
-use crate::migrate::journal::{Journal, Mark, Standing, State};
+use crate::migrate::journal::{Entry, Journal, Mark, Standing, State};
 use crate::migrate::{journal, ledger};
 use crate::sql::{AlterAction, Destroys, Dialect, Kind};
 use std::ops::Range;
@@ -42,12 +42,21 @@ pub(super) fn run(
     mut rehearsed: Option<(&Rehearsed, &mut Unfinished)>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<Option<End>> {
-    journal.create(session)?;
-    ledger::create(session, options.dialect)?;
+    if !journal.is_there {
+        journal.create(session)?;
+        ledger::create(session, options.dialect)?;
+        journal.is_there = options.dialect == Dialect::Mysql;
+    }
     session.reset()?;
     let version = intent.migration.version.text().to_owned();
-    let entries = journal::read(session)?;
-    let standing = journal::standing(&entries, &intent.migration.version);
+    let is_new = rehearsed
+        .as_ref()
+        .is_some_and(|(rehearsed, _)| rehearsed.is_new);
+    let standing = if is_new {
+        None
+    } else {
+        journal::standing(&journal::read(session)?, &intent.migration.version)
+    };
     let mut steps = Steps {
         options,
         intent,
@@ -146,15 +155,15 @@ pub(super) fn allowed(intent: &Intent<'_>) -> Result<(), CliError> {
 }
 
 /// The statement that a file continues with, by its number from 0, and what it began with: what an
-/// earlier run did is done.
+/// earlier run did is done. None where the journal says nothing of it.
 pub(super) fn rest(
     session: &mut dyn Session,
     options: &ApplyOptions<'_>,
     (intent, journal): (&Intent<'_>, &mut Journal),
-) -> anyhow::Result<Result<(usize, String), End>> {
-    let entries = journal::read(session)?;
-    let Some(standing) = journal::standing(&entries, &intent.migration.version) else {
-        return Ok(Ok((0, String::new())));
+    entries: &[Entry],
+) -> anyhow::Result<Result<Option<(usize, String)>, End>> {
+    let Some(standing) = journal::standing(entries, &intent.migration.version) else {
+        return Ok(Ok(None));
     };
     let mut steps = Steps {
         options,
@@ -168,7 +177,7 @@ pub(super) fn rest(
         Some(end) => Ok(Err(end)),
         None => {
             let first = steps.resolve_in_flight(session, &standing)?;
-            Ok(Ok((first, standing.began)))
+            Ok(Ok(Some((first, standing.began))))
         }
     }
 }

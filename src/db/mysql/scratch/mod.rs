@@ -53,20 +53,21 @@ impl Scratch {
         let mut scratch = Self::empty(session, of)?;
         scratch.quiet = quiet;
         let images = format!("{}{IMAGES}", scratch.target.database());
-        let made = session.command(&format!("CREATE DATABASE {images}"));
         scratch.images = Some(images.clone());
-        if let Err(failed) = made {
-            scratch.remove(session)?;
-            return Err(failed.into());
-        }
         if quiet {
             // Only its definer may turn the log off.
-            session.command(&format!(
-                "CREATE PROCEDURE {images}.quiet() SQL SECURITY DEFINER SET SESSION sql_log_bin = 0"
-            ))?;
+            let made = session.command(&format!(
+                "CREATE DATABASE {images}; \
+                 CREATE PROCEDURE {images}.quiet() SQL SECURITY DEFINER SET SESSION sql_log_bin = 0"
+            ));
+            if let Err(failed) = made {
+                scratch.remove(session)?;
+                return Err(failed.into());
+            }
         }
         scratch.confined = confine(session, &scratch.target);
-        if scratch.revoke(session).is_err() {
+        // A new user has no right that could be taken.
+        if scratch.let_in(session).is_err() {
             // Who may make users may not give them rights.
             let whom = scratch.whom(session)?;
             let _ = session.command(&format!("DROP USER IF EXISTS {whom}"));
@@ -74,6 +75,12 @@ impl Scratch {
         }
         scratch.lets_in = scratch.confined.is_some();
         Ok(scratch)
+    }
+
+    /// Makes the place for what the tables held before, where there is none yet.
+    pub fn keep_images(&self, session: &mut dyn Session) -> anyhow::Result<()> {
+        let images = self.images.as_deref().unwrap_or_default();
+        Ok(session.command(&format!("CREATE DATABASE IF NOT EXISTS {images}"))?)
     }
 
     /// Lets the user of the rehearsal reach whatever is in the copy.
@@ -112,8 +119,17 @@ impl Scratch {
         if self.confined.is_none() {
             return Ok(());
         }
-        let (name, whom) = (self.pattern(), self.whom(session)?);
+        let whom = self.whom(session)?;
         session.command(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {whom}"))?;
+        self.let_in(session)
+    }
+
+    /// Gives the user of the rehearsal what is needed to come in, and for temporary tables.
+    fn let_in(&mut self, session: &mut dyn Session) -> anyhow::Result<()> {
+        if self.confined.is_none() {
+            return Ok(());
+        }
+        let (name, whom) = (self.pattern(), self.whom(session)?);
         session.command(&format!(
             "GRANT CREATE TEMPORARY TABLES, LOCK TABLES ON {name}.* TO {whom}"
         ))?;

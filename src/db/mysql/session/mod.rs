@@ -2,9 +2,11 @@
 
 mod actions;
 mod before_images;
+mod catalog;
 mod compare;
 mod copied;
 mod held;
+mod runner;
 mod sameness;
 mod schema;
 mod seeds;
@@ -12,18 +14,17 @@ mod seeds;
 use super::catalog::quote as quoted;
 use super::connection::options;
 use super::error::{UNSUPPORTED, failed, number};
-use crate::db::driver::as_written;
+use crate::db::driver::{Driver, as_written};
 use crate::db::session::measured::{counted, counting};
 use crate::db::session::{
     Copied, Copying, Failed, ForeignKey, Interrupter, Measure, Missing, Object, Placed, PlacedRows,
     Seeds, Session, Waits, by_counts, numbers,
 };
 use crate::db::{Target, server};
-use crate::model::{
-    Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, ShapeColumn, Successor,
-};
+use crate::model::{Actions, Case, Cell, Compared, Content, Names, Numbering, Shape, Successor};
 use crate::text::hex;
 use before_images::BeforeImages;
+use runner::{Waiting, sets_session};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{Executor as _, MySqlConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +77,12 @@ struct MySql {
     /// The connection that the statements of migrations run on, and its number: none before the first.
     connection: Option<MySqlConnection>,
     id: Arc<AtomicU64>,
+    /// chatctl's own statements that go with the next one on it.
+    waiting: Waiting,
+    /// Whether chatctl itself has begun a transaction on it.
+    begun: bool,
+    /// Whether a statement may have set something for the session on it, or left something in it.
+    is_set: bool,
     /// The connection that looks: no setting, temporary table or snapshot of the other one reaches it.
     eye: MySqlConnection,
     /// Holds the place in the row of replicas, whatever happens to the others.
@@ -122,6 +129,9 @@ impl MySql {
             options,
             settings,
             connection: None,
+            waiting: Waiting::default(),
+            begun: false,
+            is_set: false,
             id: Arc::default(),
             eye,
             migration_lock: None,
@@ -133,20 +143,6 @@ impl MySql {
             changed: Vec::new(),
             images: None,
         })
-    }
-
-    /// The connection that statements run on.
-    fn runner(&mut self) -> anyhow::Result<&mut MySqlConnection> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let (connection, id) =
-                    connect(&self.runtime, &self.target, &self.options, &self.settings)?;
-                self.id.store(id, Ordering::SeqCst);
-                connection
-            }
-        };
-        Ok(self.connection.insert(connection))
     }
 
     /// Runs a statement on the connection that looks.
@@ -182,31 +178,26 @@ impl MySql {
 
 impl Session for MySql {
     fn command(&mut self, sql: &str) -> Result<(), Failed> {
-        let runtime = self.runtime.clone();
-        let runner = self.runner().map_err(as_failed)?;
-        let done = runtime.block_on(runner.execute(sqlx::AssertSqlSafe(sql)));
-        done.map(|_| ()).map_err(|error| failed(&error))
+        if sql.starts_with("ROLLBACK") {
+            self.waiting = Waiting::default();
+        }
+        self.begun &= !["COMMIT", "ROLLBACK"].iter().any(|it| sql.starts_with(it));
+        self.waiting.add(sql);
+        self.send_waiting().map_err(as_failed)
     }
 
     fn write(&mut self, sql: &str, args: &[Cell]) -> anyhow::Result<()> {
-        // It is kept prepared until the connection ends: giving it up waits for the network.
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
-        for arg in args {
-            query = match arg {
-                Cell::Null => query.bind(None::<String>),
-                Cell::Int(number) => query.bind(*number),
-                Cell::Real(number) => query.bind(*number),
-                Cell::Text(text) => query.bind(text.clone()),
-                Cell::Blob(bytes) => query.bind(bytes.clone()),
-            };
+        let sql = server::inlined(sql, args, <sqlx::MySql as Driver>::literal)?;
+        self.waiting.add(&sql);
+        // What is in a transaction is committed by something that follows.
+        if self.begun {
+            return Ok(());
         }
-        let runtime = self.runtime.clone();
-        let done = runtime.block_on(query.execute(self.runner()?));
-        done.map_err(|error| failed(&error))?;
-        Ok(())
+        self.send_waiting()
     }
 
     fn rows(&mut self, sql: &str) -> anyhow::Result<Vec<Vec<Cell>>> {
+        self.send_waiting()?;
         self.runtime.block_on(as_written(&mut self.eye, sql))
     }
 
@@ -215,8 +206,10 @@ impl Session for MySql {
         // some statements it does not take at all.
         let query = sqlx::query(sqlx::AssertSqlSafe(statement));
         let runtime = self.runtime.clone();
+        let sets = sets_session(statement);
         let runner = self.runner().map_err(as_failed)?;
         let done = runtime.block_on(query.execute(runner));
+        self.is_set |= sets || done.is_err();
         match done {
             Err(error) if number(&error) == Some(UNSUPPORTED) => {
                 self.command(statement)?;
@@ -245,70 +238,13 @@ impl Session for MySql {
     }
 
     fn begin(&mut self) -> Result<(), Failed> {
-        self.command("START TRANSACTION")
+        self.waiting.add("START TRANSACTION");
+        self.begun = true;
+        Ok(())
     }
 
     fn catalog(&mut self) -> anyhow::Result<Vec<Shape>> {
-        let tables = self.rows(
-            "SELECT table_name, coalesce(engine, ''), table_type FROM information_schema.tables \
-             WHERE table_schema = database() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')",
-        )?;
-        let tables: BTreeMap<_, _> = tables
-            .iter()
-            .map(|row| (row[0].to_string(), (row[1].to_string(), row[2].to_string())))
-            .collect();
-        // Generated columns are made from the others.
-        let columns = self.rows(
-            "SELECT table_name, column_name, column_type, coalesce(generation_expression, '') FROM information_schema.columns \
-             WHERE table_schema = database() ORDER BY table_name, ordinal_position",
-        )?;
-        // The view that tells of keys opens every table of the server.
-        let keys = self.rows(
-            "SELECT table_name, column_name FROM information_schema.statistics \
-             WHERE table_schema = database() AND index_name = 'PRIMARY' ORDER BY table_name, seq_in_index",
-        )?;
-        let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
-        for row in &columns {
-            let (table, column) = (row[0].to_string(), row[1].to_string());
-            let Some((engine, kind)) = tables.get(&table) else {
-                continue;
-            };
-            let is_versioned = kind == "SYSTEM VERSIONED";
-            let shape = shapes.entry(table.clone()).or_insert_with(|| Shape {
-                name: table.clone(),
-                schema: self.database.clone(),
-                table,
-                bare: true,
-                // It has the rows of the tables that it is made of.
-                parted: engine == "MRG_MyISAM",
-                volatile: engine == "MEMORY",
-                // What these are called where no column is said to be one.
-                period: is_versioned.then(|| ("row_start".to_owned(), "row_end".to_owned())),
-                ..Shape::default()
-            });
-            let declared = row[2].to_string();
-            match (row[3].text().unwrap_or_default(), &mut shape.period) {
-                ("", _) => shape.columns.push(ShapeColumn {
-                    id: None,
-                    name: column,
-                    declared,
-                }),
-                // Numbers of transactions mean nothing in a copy.
-                ("ROW START", period) if !declared.starts_with("timestamp") => {
-                    *period = None;
-                    shape.numbered = true;
-                }
-                ("ROW START", Some((start, _))) => *start = column,
-                ("ROW END", Some((_, end))) => *end = column,
-                _ => {}
-            }
-        }
-        for row in &keys {
-            if let Some(shape) = shapes.get_mut(&row[0].to_string()) {
-                shape.key.push(row[1].to_string());
-            }
-        }
-        Ok(shapes.into_values().collect())
+        catalog::all(self)
     }
 
     fn columns(&mut self, table: &str) -> anyhow::Result<Option<Vec<String>>> {
@@ -364,10 +300,13 @@ impl Session for MySql {
 
     fn reset(&mut self) -> Result<(), Failed> {
         // No statement takes back user variables, temporary tables and prepared statements at once.
-        // The connection that looks runs none of a migration.
-        if self.connection.take().is_some() {
+        // The connection that looks runs none of a migration. On a copy the rights of the user are others since.
+        self.send_waiting().map_err(as_failed)?;
+        let keeps = !self.is_set && self.images.is_none();
+        if !keeps && self.connection.take().is_some() {
             self.runner().map_err(as_failed)?;
         }
+        self.is_set = false;
         Ok(())
     }
 

@@ -288,6 +288,10 @@ impl Walk<'_, '_> {
             // Whether the server committed first depends on what is wrong.
             return self.failed(number, failed).map(Some);
         }
+        // One would end the locks, under which nothing is committed by itself anyway.
+        if !self.is_locked() {
+            patiently(session, self.steps.options, |session| session.begin())?;
+        }
         let hash = journal::hash(piece.text);
         self.steps
             .mark(session, number, (State::Done, &hash), piece.text)?;

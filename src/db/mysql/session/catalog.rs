@@ -1,0 +1,64 @@
+//! What the catalogue says of every table.
+
+use super::MySql;
+use crate::model::{Shape, ShapeColumn};
+use std::collections::BTreeMap;
+
+pub(super) fn all(session: &mut MySql) -> anyhow::Result<Vec<Shape>> {
+    // The view that tells of keys opens every table of the server.
+    let [tables, columns, keys] = session.several(&[
+        "table_name, coalesce(engine, ''), table_type FROM information_schema.tables \
+         WHERE table_schema = database() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')",
+        // Generated columns are made from the others.
+        "table_name, column_name, column_type, coalesce(generation_expression, '') FROM information_schema.columns \
+         WHERE table_schema = database() ORDER BY table_name, ordinal_position",
+        "table_name, column_name FROM information_schema.statistics \
+         WHERE table_schema = database() AND index_name = 'PRIMARY' ORDER BY table_name, seq_in_index",
+    ])?;
+    let tables: BTreeMap<_, _> = tables
+        .iter()
+        .map(|row| (row[0].to_string(), (row[1].to_string(), row[2].to_string())))
+        .collect();
+    let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
+    for row in &columns {
+        let (table, column) = (row[0].to_string(), row[1].to_string());
+        let Some((engine, kind)) = tables.get(&table) else {
+            continue;
+        };
+        let is_versioned = kind == "SYSTEM VERSIONED";
+        let shape = shapes.entry(table.clone()).or_insert_with(|| Shape {
+            name: table.clone(),
+            schema: session.database.clone(),
+            table,
+            bare: true,
+            // It has the rows of the tables that it is made of.
+            parted: engine == "MRG_MyISAM",
+            volatile: engine == "MEMORY",
+            // What these are called where no column is said to be one.
+            period: is_versioned.then(|| ("row_start".to_owned(), "row_end".to_owned())),
+            ..Shape::default()
+        });
+        let declared = row[2].to_string();
+        match (row[3].text().unwrap_or_default(), &mut shape.period) {
+            ("", _) => shape.columns.push(ShapeColumn {
+                id: None,
+                name: column,
+                declared,
+            }),
+            // Numbers of transactions mean nothing in a copy.
+            ("ROW START", period) if !declared.starts_with("timestamp") => {
+                *period = None;
+                shape.numbered = true;
+            }
+            ("ROW START", Some((start, _))) => *start = column,
+            ("ROW END", Some((_, end))) => *end = column,
+            _ => {}
+        }
+    }
+    for row in &keys {
+        if let Some(shape) = shapes.get_mut(&row[0].to_string()) {
+            shape.key.push(row[1].to_string());
+        }
+    }
+    Ok(shapes.into_values().collect())
+}
