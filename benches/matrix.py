@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -80,6 +81,7 @@ COLUMNS = [
 class Bench:
     def __init__(self, args, servers):
         self.args, self.servers = args, servers
+        self.until = time.monotonic() + args.minutes * 60
         self.numbers = itertools.count()
         self.lock = threading.Lock()
 
@@ -101,6 +103,9 @@ class Bench:
                 server.drop(name)
 
     def run(self, mode, column, transport):
+        """Verdict, reason and time beyond the holds; none when the time is up."""
+        if time.monotonic() > self.until:
+            return None
         program = (
             f"env NODE_PATH={self.args.node}/node_modules node {SERVERS}/node/server.js {{port}}"
             if column.is_node
@@ -110,7 +115,7 @@ class Bench:
         with self.store(column.database) as (url, setting):
             command = [
                 self.args.chatctl, "verify-stream", "--format", "json", "--quiet", "--proof", self.args.proof,
-                "--database-url", url, "--ready", "/health",
+                "--database-url", url, "--ready", "/health", "--ready-timeout", "2m",
                 "--start", f"env GATEWAY_URL={{gateway_url}} {setting} {program}",
             ]
             command += ["--gate", self.args.gate] if self.args.gate else []
@@ -156,6 +161,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--load", type=int, default=0, help="so many processes that keep the machine busy")
     parser.add_argument("--modes", nargs="*", help="only these")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many")
     args = parser.parse_args()
 
     of_python = truths([args.python, "-m", "chat.modes"], SERVERS)
@@ -180,6 +186,8 @@ def main():
         stack.enter_context(load(args.load))
         pool = stack.enter_context(ThreadPoolExecutor(args.jobs))
         for (cell, transport), result in zip(work, pool.map(lambda job: bench.run(*job[0], job[1]), work)):
+            if result is None:
+                continue
             results[cell].append(result)
             verdict, reason, _ = result
             bad = verdict not in ({"proven"} if truth_of[cell] == "pass" else {"violated"})
