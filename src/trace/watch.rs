@@ -3,7 +3,12 @@
 //! | journal | the commit is held at | its answer is held at |
 //! |---|---|---|
 //! | write-ahead log | the page behind the last frame's header, which has a size other than 0 | the call that gives the write lock back: the row is visible |
-//! | rollback | the call that ends the journal: unlink, truncate, or a header of zeros | the return of the call that gives `PENDING` back: readers may read again |
+//! | rollback, in a file | the call that ends the journal: unlink, truncate, or a header of zeros | the return of the call that gives `PENDING` back: readers may read again |
+//!
+//! | rollback, in memory or none | the first page that is written to the database: no call says that the commit is done | the same |
+//!
+//! A long transaction may write its first page long before its commit, where its pages do not fit in memory.
+//! Without a journal it is held there all the same: its row can't be there yet.
 //!
 //! SQLite has one write lock. A second writer of another process asks for it again and again; one
 //! of the same process is turned away by SQLite itself. Both sleep in between, for a number of
@@ -75,6 +80,8 @@ pub(super) enum Written {
     Zeros,
     /// Anything else, and whether the nonce is in it.
     Page { nonce: bool },
+    /// A page of a database that has no journal in a file at this time.
+    Unjournaled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,7 +214,9 @@ impl Watch {
                 self.thread(thread).carries |= nonce;
                 Entry::Go
             }
-            (File::Journal, Written::Zeros) => self.commits(thread),
+            (File::Journal, Written::Zeros) | (File::Database, Written::Unjournaled) => {
+                self.commits(thread)
+            }
             _ => Entry::Go,
         }
     }

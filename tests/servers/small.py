@@ -13,6 +13,7 @@ then the time, over and over, until the server is killed.
 `--left HOW`: what becomes of an answer whose client has left: `whole` goes on and stores all of it, `marked` stores
 what has come of it with the status CANCELLED, `cut` as if that were all, `never` stores nothing.
 `--own` answers without a provider.
+`--journal MODE`: `wal`, `delete`, `memory` or `off`.
 `--wire NAME` speaks to the browser as wires.py and product_wires.py say, `--provider NAME` to its provider as asking.py does.
 `--broken` says on its wire that the answer failed, in the middle of it, and then ends it.
 `--frames` sends events of JSON, the first one before the provider is asked.
@@ -82,6 +83,7 @@ arguments.add_argument("--marks")
 arguments.add_argument("--cut", action="store_true")
 arguments.add_argument("--left", default="whole", choices=["whole", "marked", "cut", "never"])
 arguments.add_argument("--own", action="store_true")
+arguments.add_argument("--journal", default="wal", choices=["wal", "delete", "memory", "off"])
 arguments.add_argument("--wire")
 arguments.add_argument("--provider", default="openai-chat")
 arguments.add_argument("--broken", action="store_true")
@@ -144,12 +146,16 @@ waiting: list[tuple[str, tuple[Any, ...]]] = []
 
 
 def database() -> sqlite3.Connection:
-    return sqlite3.connect(options.db, timeout=10, isolation_level=None)
+    db = sqlite3.connect(options.db, timeout=10, isolation_level=None)
+    if options.journal != "wal":
+        # The log is of the file; the others are of the connection.
+        db.execute(f"PRAGMA journal_mode = {options.journal}")
+    return db
 
 
 def make() -> None:
     with closing(database()) as db:
-        db.execute("PRAGMA journal_mode = wal")
+        db.execute(f"PRAGMA journal_mode = {options.journal}")
         if options.late is not None:
             time.sleep(0.1)
         db.executescript(TABLES[options.keep])

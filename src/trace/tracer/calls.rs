@@ -7,7 +7,7 @@ use nix::libc;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use std::ffi::{OsStr, OsString};
-use std::io::IoSliceMut;
+use std::io::{IoSliceMut, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ use std::{fs, io};
 const FRAME_HEADER: usize = 24;
 /// The header of a rollback journal that is zeroed.
 const JOURNAL_HEADER: usize = 28;
+/// What a journal in use begins with.
+const JOURNAL_MAGIC: usize = 8;
 /// The smallest page of memory.
 const PAGE: u64 = 4096;
 /// The longest page of a database, and the longest path.
@@ -63,7 +65,10 @@ impl Files {
                 self.open_file(thread, first)
                     .map_or(Call::Other, |file| Call::Write {
                         file,
-                        what: written(thread, file, second, third, nonce),
+                        what: match file {
+                            File::Database if !self.is_journaled() => Written::Unjournaled,
+                            file => written(thread, file, second, third, nonce),
+                        },
                     })
             }
             libc::SYS_fcntl if is_lock(second) => self
@@ -103,6 +108,13 @@ impl Files {
                 "the last page of its transaction is written to {}",
                 named(File::Log)
             ),
+            Some(Call::Write {
+                file: File::Database,
+                ..
+            }) => format!(
+                "the first page of its transaction is written to {}, which has no journal in a file",
+                named(File::Database)
+            ),
             Some(Call::Write { .. }) => {
                 format!("the header of {} is zeroed", named(File::Journal))
             }
@@ -120,6 +132,21 @@ impl Files {
         let is_ours = path.parent() == Some(&self.folder)
             || same_file(Path::new(&link), &self.folder.join(name));
         is_ours.then_some(*file)
+    }
+
+    /// Whether what is written to the database can be undone from a file: the log, which it is moved from, or a
+    /// journal that is in use. SQLite writes its header before the first page.
+    fn is_journaled(&self) -> bool {
+        let path = |file: File| {
+            let (_, name) = self.names.iter().find(|(named, _)| *named == file)?;
+            Some(self.folder.join(name))
+        };
+        let in_use = |journal: PathBuf| {
+            let mut magic = [0; JOURNAL_MAGIC];
+            let read = fs::File::open(journal).and_then(|mut file| file.read_exact(&mut magic));
+            read.is_ok() && magic != [0; JOURNAL_MAGIC]
+        };
+        path(File::Log).is_some_and(|log| log.exists()) || path(File::Journal).is_some_and(in_use)
     }
 
     /// Whether a path in a thread's memory names the journal.

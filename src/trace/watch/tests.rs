@@ -172,3 +172,25 @@ fn other_locks_and_a_lock_that_was_not_given_change_nothing() {
     watch.ended(2);
     assert!(watch.is_free());
 }
+
+#[test]
+fn a_commit_without_a_journal_is_held_at_its_first_page_and_then_at_its_lock() {
+    let mut watch = Watch::new(false);
+    let unjournaled = Call::Write {
+        file: File::Database,
+        what: Written::Unjournaled,
+    };
+    done(
+        &mut watch,
+        1,
+        lock(File::Database, LockKind::Write, RESERVED, 1),
+    );
+    assert_eq!(watch.enters(1, unjournaled, NEVER), Entry::HoldCommit);
+    watch.lets_through(1);
+    done(&mut watch, 1, unjournaled);
+    let give = lock(File::Database, LockKind::Give, PENDING, 2);
+    assert_eq!(watch.enters(1, give, NEVER), Entry::Go);
+    assert_eq!(watch.leaves(1, give, true), Exit::HoldAnswer);
+    // Pages that are moved out of a log, or undone from a journal, are no commit.
+    done(&mut watch, 2, page(File::Database, true));
+}
